@@ -1,0 +1,162 @@
+//! An account as the rest of the program sees it: validated, plain values.
+//!
+//! Nothing here knows where a value came from. `config` makes accounts out of TOML; tests make them by hand.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::credential::CredentialSource;
+
+/// One maildrop to empty into one Maildir.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// What the user calls it; also the stem of its files in the state directory.
+    pub name: AccountName,
+    /// Whether it is polled when no account is named.
+    pub enabled: bool,
+    /// Where the maildrop is and how the connection is protected.
+    pub endpoint: Endpoint,
+    /// The name given to USER, APOP or AUTH. Holds no control characters.
+    pub username: String,
+    /// Where the password comes from; asked anew at each poll.
+    pub credential: CredentialSource,
+    /// How to log in.
+    pub auth: AuthChoice,
+    /// The Maildir, absolute.
+    pub maildir: PathBuf,
+    /// What happens to a message on the server once it is delivered.
+    pub removal: RemovalPolicy,
+    /// The time between two polls of the daemon.
+    pub interval: Duration,
+    /// How long the server may stay silent before the connection is given up.
+    pub timeout: Duration,
+    /// Messages reported larger than this many octets stay on the server.
+    pub max_message_size: Option<u64>,
+    /// At most this many messages are retrieved in one session.
+    pub max_messages_per_session: Option<NonZeroU32>,
+}
+
+/// An account's name: made of `[A-Za-z0-9._@-]`, not beginning with a dot, at most 100 characters,
+/// so that it can stand in a file name and on a command line as it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountName(String);
+
+/// Why a word cannot be an account's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvalidAccountName {
+    /// It is empty.
+    Empty,
+    /// It begins with a dot.
+    LeadingDot,
+    /// It is longer than 100 characters.
+    TooLong,
+    /// It holds this character.
+    Character(char),
+}
+
+impl AccountName {
+    /// The longest name; leaves room for endings within the 255 bytes of a file name.
+    pub const MAX_LENGTH: usize = 100;
+
+    /// Checks a name.
+    ///
+    /// # Errors
+    /// [`InvalidAccountName`] says which rule it breaks.
+    pub fn new(name: &str) -> Result<Self, InvalidAccountName> {
+        if name.is_empty() {
+            return Err(InvalidAccountName::Empty);
+        }
+        if name.starts_with('.') {
+            return Err(InvalidAccountName::LeadingDot);
+        }
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '@' | '-');
+        if let Some(c) = name.chars().find(|&c| !allowed(c)) {
+            return Err(InvalidAccountName::Character(c));
+        }
+        if name.len() > Self::MAX_LENGTH {
+            return Err(InvalidAccountName::TooLong);
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AccountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for InvalidAccountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("an account's name cannot be empty"),
+            Self::LeadingDot => f.write_str("an account's name cannot begin with a dot"),
+            Self::TooLong => write!(f, "an account's name has at most {} characters", AccountName::MAX_LENGTH),
+            Self::Character(c) => write!(
+                f,
+                "an account's name is made of letters, digits and . _ @ -, and {} is none of them",
+                c.escape_debug()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for InvalidAccountName {}
+
+/// Where a server is and how the connection to it is protected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// A host name or an address, without brackets. Never empty, no control characters.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+    /// When TLS begins.
+    pub tls: TlsMode,
+    /// PEM file of the certificate authorities to trust in place of the platform's.
+    pub tls_ca_file: Option<PathBuf>,
+    /// The user's word that a password may cross a network in clear. Loopback needs no such word.
+    pub allow_cleartext_password: bool,
+}
+
+/// When TLS begins (RFC 8314 and RFC 2595).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsMode {
+    /// With the first byte (RFC 8314, section 3.3), usually port 995.
+    Implicit,
+    /// By STLS, and never without it (RFC 2595, section 4), usually port 110.
+    StartTls,
+    /// Never.
+    None,
+}
+
+/// What happens on the server to a message that has been delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemovalPolicy {
+    /// It stays.
+    Keep,
+    /// It is deleted in the same session.
+    AfterDelivery,
+    /// It is deleted by the first poll that finds it delivered at least this long ago.
+    AfterAge(Duration),
+}
+
+/// How to log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthChoice {
+    /// The best that the server offers and the connection allows.
+    Auto,
+    /// AUTH PLAIN (RFC 4616, RFC 5034).
+    Plain,
+    /// USER and PASS (RFC 1939, section 7).
+    User,
+    /// APOP (RFC 1939, section 7).
+    Apop,
+}

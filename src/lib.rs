@@ -1,0 +1,7 @@
+//! mailferry ferries mail from POP3 servers into Maildirs.
+
+pub mod account;
+pub mod exit;
+
+pub mod credential;
+pub mod secret;
