@@ -1,7 +1,9 @@
 //! mailferry ferries mail from POP3 servers into Maildirs.
 
 pub mod account;
+pub mod disk;
 pub mod exit;
+pub mod witness;
 
 pub mod credential;
 pub mod secret;

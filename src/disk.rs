@@ -1,0 +1,353 @@
+//! The only file that creates, syncs, renames and removes.
+//!
+//! Everything that a message or the state needs of a file system goes through [`Disk`], so that a test can stop the
+//! world at any operation, fail it, or cut the power. [`RealDisk`] is the one that ships.
+//!
+//! What the rest of the program relies on, and `docs/durability.md` explains: a file's bytes are safe after
+//! [`DiskFile::sync`]; a directory's entries are safe after [`Disk::sync_dir`]; a rename is seen whole or not at all.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{RenameFlags, renameat_with, statvfs};
+
+/// The operations that delivery and state are built of. All of them block.
+pub trait Disk: Send + Sync + fmt::Debug {
+    /// Makes one directory, mode 0700. The entry is safe only after the parent's [`Disk::sync_dir`].
+    ///
+    /// # Errors
+    /// Those of `mkdir(2)`; `AlreadyExists` if anything is there.
+    fn make_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the entries of a directory durable.
+    ///
+    /// # Errors
+    /// Those of `fsync(2)`, except the ones that say that this file system cannot do it at all: they are the answer
+    /// [`DirSync::Unsupported`].
+    fn sync_dir(&self, path: &Path) -> io::Result<DirSync>;
+
+    /// The inode number of a directory: tells an unmounted or replaced directory from the one we knew.
+    ///
+    /// # Errors
+    /// Those of `stat(2)`; `NotADirectory` for anything else.
+    fn dir_inode(&self, path: &Path) -> io::Result<u64>;
+
+    /// The path without symbolic links.
+    ///
+    /// # Errors
+    /// Those of `realpath(3)`.
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf>;
+
+    /// The names in a directory, in no order, without `.` and `..`.
+    ///
+    /// # Errors
+    /// Those of `readdir(3)`.
+    fn list(&self, path: &Path) -> io::Result<Vec<OsString>>;
+
+    /// Creates a file that must not exist, mode 0600.
+    ///
+    /// # Errors
+    /// Those of `open(2)`; `AlreadyExists` if anything is there.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Opens a file that exists, to write behind its end.
+    ///
+    /// # Errors
+    /// Those of `open(2)`.
+    fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Reads a whole file, or the first `limit` bytes of it.
+    ///
+    /// # Errors
+    /// Those of `open(2)` and `read(2)`.
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
+
+    /// Gives a file another name, which must be free.
+    ///
+    /// # Errors
+    /// Those of `renameat2(2)`; `AlreadyExists` if the name is taken.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Gives a file another name; what had that name is gone in the same instant.
+    ///
+    /// # Errors
+    /// Those of `rename(2)`.
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// Those of `unlink(2)`.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// The room on the file system that holds `path`.
+    ///
+    /// # Errors
+    /// Those of `statvfs(3)`.
+    fn space(&self, path: &Path) -> io::Result<Space>;
+
+    /// Takes an exclusive lock that ends with this process, creating the file if need be, and leaves `holder` in it
+    /// for others to read.
+    ///
+    /// # Errors
+    /// Those of `open(2)` and `flock(2)`; that somebody holds the lock is not an error.
+    fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock>;
+
+    /// Makes the bytes of several files durable; answers in the same order. One by one, unless an implementation
+    /// knows better.
+    fn sync_files(&self, files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>> {
+        files.into_iter().map(|mut file| file.sync()).collect()
+    }
+}
+
+/// A file being written.
+pub trait DiskFile: Send {
+    /// Writes some of `bytes` at the end; may write fewer.
+    ///
+    /// # Errors
+    /// Those of `write(2)`.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Makes the file's bytes and size durable. When this fails the fate of everything written is unknown, and a
+    /// later success proves nothing.
+    ///
+    /// # Errors
+    /// Those of `fsync(2)`.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Cuts the file off at `length` bytes and goes on writing there.
+    ///
+    /// # Errors
+    /// Those of `ftruncate(2)`.
+    fn truncate(&mut self, length: u64) -> io::Result<()>;
+
+    /// Writes all of `bytes`: short writes are continued, interrupted ones repeated.
+    ///
+    /// # Errors
+    /// The first error that is not an interruption; `WriteZero` if nothing can be written.
+    fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What came of syncing a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DirSync {
+    /// Its entries are durable.
+    Synced,
+    /// This file system has no such operation (some network and FUSE file systems).
+    Unsupported,
+}
+
+/// What came of asking for a lock.
+pub enum Lock {
+    /// It is ours until this value is dropped or the process ends.
+    Acquired(Box<dyn Send + Sync>),
+    /// Another process holds it and left these words.
+    Held(String),
+}
+
+/// Room on a file system, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// What this process may still write.
+    pub available: u64,
+    /// The size of the whole file system.
+    pub total: u64,
+}
+
+/// Makes a directory with all its missing parents, each of them durable.
+///
+/// # Errors
+/// Those of [`Disk::make_dir`] and [`Disk::sync_dir`].
+pub fn make_dirs(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.dir_inode(path) {
+        Ok(_) => return Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(e),
+    }
+    let Some(parent) = path.parent() else { return Err(io::ErrorKind::NotFound.into()) };
+    make_dirs(disk, parent)?;
+    match disk.make_dir(path) {
+        // Somebody else, a mail reader or another account, may have been quicker.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+        made => made?,
+    }
+    disk.sync_dir(parent)?;
+    Ok(())
+}
+
+/// The file systems of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealDisk;
+
+struct RealFile(File);
+
+impl DiskFile for RealFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)?;
+        self.0.seek(SeekFrom::Start(length)).map(|_| ())
+    }
+}
+
+impl Disk for RealDisk {
+    fn make_dir(&self, path: &Path) -> io::Result<()> {
+        fs::DirBuilder::new().mode(0o700).create(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<DirSync> {
+        use rustix::io::Errno;
+        match File::open(path)?.sync_all() {
+            Ok(()) => Ok(DirSync::Synced),
+            Err(e) => match Errno::from_io_error(&e) {
+                Some(Errno::INVAL | Errno::NOTSUP | Errno::NOSYS) => Ok(DirSync::Unsupported),
+                _ => Err(e),
+            },
+        }
+    }
+
+    fn dir_inode(&self, path: &Path) -> io::Result<u64> {
+        let metadata = fs::metadata(path)?;
+        if metadata.is_dir() { Ok(metadata.ino()) } else { Err(io::ErrorKind::NotADirectory.into()) }
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::canonicalize(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        fs::read_dir(path)?.map(|entry| entry.map(|e| e.file_name())).collect()
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        Ok(Box::new(RealFile(file)))
+    }
+
+    fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        file.seek(SeekFrom::End(0))?;
+        Ok(Box::new(RealFile(file)))
+    }
+
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        use rustix::fs::CWD;
+        use rustix::io::Errno;
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // A file system without RENAME_NOREPLACE (NFS, some FUSE): names are unique by construction, the look
+            // before the rename is a second line.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                if fs::symlink_metadata(to).is_ok() {
+                    return Err(io::ErrorKind::AlreadyExists.into());
+                }
+                fs::rename(from, to)
+            }
+            renamed => Ok(renamed?),
+        }
+    }
+
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        let answer = statvfs(path)?;
+        let unit = answer.f_frsize;
+        Ok(Space { available: answer.f_bavail.saturating_mul(unit), total: answer.f_blocks.saturating_mul(unit) })
+    }
+
+    fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock> {
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let mut words = String::new();
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                file.take(1000).read_to_string(&mut words)?;
+                return Ok(Lock::Held(words));
+            }
+            Err(fs::TryLockError::Error(e)) => return Err(e),
+        }
+        // Only for people: who holds the lock is decided by the lock alone. So neither synced nor fatal, and not
+        // written again by a daemon that takes the same lock at every poll.
+        if (&file).take(1000).read_to_string(&mut words).is_err() || words != holder {
+            let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(holder.as_bytes()));
+        }
+        Ok(Lock::Acquired(Box::new(file)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rename_never_replaces() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        fs::write(&a, "a").unwrap();
+        fs::write(&b, "b").unwrap();
+        assert_eq!(RealDisk.rename(&a, &b).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&b).unwrap(), b"b");
+    }
+
+    #[test]
+    fn files_and_directories_are_private() {
+        let dir = tempfile::tempdir().unwrap();
+        make_dirs(&RealDisk, &dir.path().join("x/y")).unwrap();
+        RealDisk.create(&dir.path().join("x/y/f")).unwrap().write_all(b"1").unwrap();
+        let mode = |p: &str| fs::metadata(dir.path().join(p)).unwrap().mode() & 0o777;
+        assert_eq!((mode("x"), mode("x/y"), mode("x/y/f")), (0o700, 0o700, 0o600));
+    }
+
+    #[test]
+    fn a_lock_names_its_holder() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.lock");
+        let first = RealDisk.lock(&path, "pid 1").unwrap();
+        let Lock::Held(words) = RealDisk.lock(&path, "pid 2").unwrap() else { panic!("locked twice") };
+        assert_eq!(words, "pid 1");
+        drop(first);
+        assert!(matches!(RealDisk.lock(&path, "pid 2").unwrap(), Lock::Acquired(_)));
+    }
+
+    #[test]
+    fn truncating_goes_on_writing_at_the_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let mut file = RealDisk.create(&path).unwrap();
+        file.write_all(b"abcdef").unwrap();
+        file.truncate(2).unwrap();
+        file.write_all(b"X").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"abX");
+    }
+}
