@@ -3,6 +3,9 @@
 pub mod account;
 pub mod disk;
 pub mod exit;
+pub mod maildir;
+pub mod pop3;
+pub mod state;
 pub mod witness;
 
 pub mod credential;

@@ -1,0 +1,145 @@
+//! The names of delivered files. PURE but for the moment, which is passed in.
+//!
+//! `1764000000.M123456P4242Q7_mf-<instance>-<hash>.host,S=1234`: time, a unique middle part (microsecond, process, a
+//! counter; the instance id of the state that delivered it; a hash of the unique-id), the host, the size, as Maildir
+//! readers expect (maildir(5), and the `,S=` of Maildir++). In `tmp/` the file has the same name without its size,
+//! which is not known yet.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::pop3::UniqueId;
+
+/// Marks a name as made by mailferry.
+const MARK: &str = "_mf-";
+
+/// Marks the size at the end of a name.
+const SIZE: &str = ",S=";
+
+/// A name in `tmp/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TmpName(String);
+
+/// Makes names that no other delivery has.
+#[derive(Debug)]
+pub struct NameSource {
+    /// The process.
+    pid: u32,
+    /// The host, as it may stand in a name.
+    host: String,
+    /// Counts the names of this process.
+    counter: AtomicU64,
+}
+
+impl NameSource {
+    /// For this process on the host of this name, whatever the name holds.
+    #[must_use]
+    pub fn new(pid: u32, host: &[u8]) -> Self {
+        Self { pid, host: host_in_a_name(host), counter: AtomicU64::new(0) }
+    }
+
+    /// The next name, for a message of the state `instance`. `now` is the time since 1970.
+    pub fn next(&self, now: Duration, instance: u64, unique_id: Option<&UniqueId>) -> TmpName {
+        let count = self.counter.fetch_add(1, Ordering::Relaxed);
+        let hash = unique_id.map_or(0, |id| crc32fast::hash(id.as_bytes()));
+        let (pid, host) = (self.pid, &self.host);
+        let (seconds, micros) = (now.as_secs(), now.subsec_micros());
+        TmpName(format!("{seconds}.M{micros}P{pid}Q{count}{MARK}{instance:016x}-{hash:08x}.{host}"))
+    }
+}
+
+impl TmpName {
+    /// The name in `tmp/`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name in `new/`, for a file of `size` bytes.
+    #[must_use]
+    pub fn published(&self, size: u64) -> String {
+        format!("{}{SIZE}{size}", self.0)
+    }
+
+    /// The name in `tmp/` of the file that has or will have this name in `new/`.
+    #[must_use]
+    pub fn of_published(name: &str) -> Self {
+        Self(name.rsplit_once(SIZE).map_or(name, |(stem, _)| stem).to_owned())
+    }
+}
+
+/// The instance id in a name, wherever the file now is and whatever flags a mail reader gave it. None if the name was
+/// not made by mailferry.
+#[must_use]
+pub fn instance_of(name: &[u8]) -> Option<u64> {
+    let at = memchr::memmem::find(name, MARK.as_bytes())? + MARK.len();
+    let digits = name.get(at..at.checked_add(16)?)?;
+    if name.get(at + 16) != Some(&b'-') {
+        return None;
+    }
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// A name found in `new/` or `cur/` without the flags that a mail reader may have added behind a colon.
+#[must_use]
+pub fn without_flags(name: &[u8]) -> &[u8] {
+    name.split(|c| *c == b':').next().unwrap_or(name)
+}
+
+/// Slashes and colons as maildir(5) has them; whatever else could end or confuse a name becomes an underscore.
+fn host_in_a_name(host: &[u8]) -> String {
+    let mut name = String::new();
+    for &byte in host.iter().take(64) {
+        match byte {
+            b'/' => name.push_str("\\057"),
+            b':' => name.push_str("\\072"),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' => name.push(char::from(byte)),
+            _ => name.push('_'),
+        }
+    }
+    if name.is_empty() { "localhost".to_owned() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(host: &[u8]) -> TmpName {
+        let id = UniqueId::new(b"uid/with : odd,S=1 things").unwrap();
+        NameSource::new(42, host).next(Duration::from_micros(1_500_000), 0xabcd, Some(&id))
+    }
+
+    #[test]
+    fn odd_host_names_make_good_file_names() {
+        for host in [&b""[..], b"a/b:c,S=5", b"\xff\n ", b"..", &[b'x'; 300]] {
+            let published = name(host).published(17);
+            assert!(published.len() < 200, "{published}");
+            assert!(published.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b':'), "{published}");
+            assert!(published.ends_with(",S=17"));
+            assert_eq!(TmpName::of_published(&published), name(host));
+        }
+        assert!(name(b"a/b:c").as_str().ends_with(".a\\057b\\072c"));
+    }
+
+    #[test]
+    fn two_names_differ() {
+        let source = NameSource::new(1, b"h");
+        assert_ne!(source.next(Duration::ZERO, 1, None), source.next(Duration::ZERO, 1, None));
+    }
+
+    #[test]
+    fn our_names_are_recognised_with_their_instance() {
+        let published = name(b"h").published(3);
+        assert_eq!(instance_of(published.as_bytes()), Some(0xabcd));
+        assert_eq!(instance_of(format!("{published}:2,RS").as_bytes()), Some(0xabcd));
+        for other in ["", "1.M2P3.host,S=4", "1_mf-", "1_mf-000000000000abcd", "1_mf-000000000000zzzz-1.h"] {
+            assert_eq!(instance_of(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn flags_of_a_mail_reader_do_not_hide_a_file() {
+        assert_eq!(without_flags(b"a,S=1"), b"a,S=1");
+        assert_eq!(without_flags(b"a,S=1:2,S"), b"a,S=1");
+    }
+}

@@ -1,0 +1,101 @@
+//! Time that can be relied on. PURE.
+//!
+//! "Delete 14 days after delivery" must not be decided by a clock that was wrong. So ages are counted on an axis of our
+//! own, *certain* seconds: it goes on only by time that has surely passed. Within one boot that is what the boot-time
+//! clock says, whatever happens to the wall clock. From one boot to another it is what the wall clock says, unless that
+//! is implausible; then nothing counts, and the age restarts from what is certain.
+
+/// What the machine's clocks say at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockReading {
+    /// Seconds since 1970 by the wall clock; may be wrong, may jump.
+    pub wall: i64,
+    /// A number that differs from boot to boot.
+    pub boot: u32,
+    /// Seconds since the boot, suspended time included.
+    pub since_boot: u64,
+}
+
+/// A reading that was written down, with the certain time that belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockMark {
+    /// What the clocks said.
+    pub reading: ClockReading,
+    /// Certain seconds since the state was made.
+    pub certain: u64,
+}
+
+/// Between two boots the wall clock is believed if it says that no more than this has passed, in seconds (35 days): a
+/// machine that is switched off for longer is rare, and only ages more slowly. A clock that starts in 1970 is not rare.
+const PLAUSIBLE_BETWEEN_BOOTS: u64 = 35 * 86_400;
+
+/// A mark is written anew when this much has passed, in seconds, so that what a later jump can falsify stays small.
+const MARK_INTERVAL: u64 = 86_400;
+
+impl ClockMark {
+    /// The beginning of certain time.
+    #[must_use]
+    pub fn first(reading: ClockReading) -> Self {
+        Self { reading, certain: 0 }
+    }
+
+    /// The mark for a later reading.
+    #[must_use]
+    pub fn advance(&self, now: ClockReading) -> Self {
+        let passed = if now.boot == self.reading.boot && now.since_boot >= self.reading.since_boot {
+            now.since_boot - self.reading.since_boot
+        } else {
+            let by_wall = u64::try_from(now.wall.saturating_sub(self.reading.wall)).unwrap_or(0);
+            if by_wall <= PLAUSIBLE_BETWEEN_BOOTS { by_wall } else { 0 }
+        };
+        Self { reading: now, certain: self.certain.saturating_add(passed) }
+    }
+
+    /// Whether `next`, made by [`ClockMark::advance`], should be written although nothing else is.
+    #[must_use]
+    pub fn is_stale(&self, next: &Self) -> bool {
+        next.reading.boot != self.reading.boot || next.certain.saturating_sub(self.certain) >= MARK_INTERVAL
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: u64 = 86_400;
+
+    fn reading(wall_days: i64, boot: u32, since_boot_days: u64) -> ClockReading {
+        ClockReading { wall: wall_days * 86_400, boot, since_boot: since_boot_days * DAY }
+    }
+
+    fn days_between(from: ClockReading, to: ClockReading) -> u64 {
+        ClockMark::first(from).advance(to).certain / DAY
+    }
+
+    #[test]
+    fn within_a_boot_only_the_boot_clock_counts() {
+        assert_eq!(days_between(reading(100, 1, 1), reading(103, 1, 4)), 3);
+        assert_eq!(days_between(reading(0, 1, 1), reading(20_000, 1, 1)), 0, "1970, then the network sets the clock");
+        assert_eq!(days_between(reading(100, 1, 1), reading(50, 1, 3)), 2, "the wall clock went back");
+    }
+
+    #[test]
+    fn between_boots_a_plausible_wall_clock_counts() {
+        assert_eq!(days_between(reading(100, 1, 50), reading(114, 2, 0)), 14);
+        assert_eq!(days_between(reading(100, 1, 50), reading(135, 2, 0)), 35);
+    }
+
+    #[test]
+    fn between_boots_an_implausible_wall_clock_counts_nothing() {
+        assert_eq!(days_between(reading(0, 1, 5), reading(20_000, 2, 0)), 0, "forward by decades");
+        assert_eq!(days_between(reading(20_000, 1, 5), reading(0, 2, 3)), 0, "back to 1970");
+    }
+
+    #[test]
+    fn a_mark_is_renewed_daily_and_at_each_boot() {
+        let mark = ClockMark::first(reading(100, 1, 1));
+        assert!(!mark.is_stale(&mark.advance(reading(400, 1, 1))));
+        assert!(mark.is_stale(&mark.advance(reading(100, 1, 2))));
+        assert!(mark.is_stale(&mark.advance(reading(100, 2, 0))));
+    }
+}

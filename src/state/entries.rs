@@ -1,0 +1,306 @@
+//! What is remembered of an account's messages. PURE: made by applying records, in order, and asked by the plan.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use super::clock::{ClockMark, ClockReading};
+use super::record::Record;
+use crate::pop3::UniqueId;
+use crate::witness::Digest;
+
+/// Names an entry within its state; never used again.
+pub type EntryId = u64;
+
+/// Names a Maildir within the state.
+pub type MaildirNumber = u32;
+
+/// Who a state belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Random; stands in the name of every file that this state delivers.
+    pub instance: u64,
+    /// The server it was made for.
+    pub host: String,
+    /// The user name at that server.
+    pub user: String,
+    /// Seconds since 1970 when it was made.
+    pub created: i64,
+}
+
+/// A Maildir that this state has delivered to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownMaildir {
+    /// The path as the configuration gave it.
+    pub configured: PathBuf,
+    /// The same without symbolic links.
+    pub resolved: PathBuf,
+    /// The inode number of its `tmp/`.
+    pub tmp_inode: u64,
+    /// The inode number of its `new/`.
+    pub new_inode: u64,
+}
+
+/// How we came to know a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// We delivered it ourselves.
+    Delivered,
+    /// Another program's state says that it fetched it.
+    Imported,
+    /// The user said that it is not to be fetched.
+    Adopted,
+}
+
+/// What tells this message from others with the same unique-id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Witness {
+    /// The size in octets that the server reported: a hint. None if it reported none.
+    pub reported_size: Option<u64>,
+    /// The digest of its header. None if we never saw it.
+    pub header: Option<Digest>,
+    /// The digest of all of it; only taken where the server has no UIDL.
+    pub whole: Option<Digest>,
+}
+
+/// A delivery that was begun: the file is durable in `tmp/`, and may or may not be in `new/` yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// The file's name in `new/`.
+    pub file_name: String,
+    /// The Maildir.
+    pub maildir: MaildirNumber,
+}
+
+/// One message that we know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name within the state.
+    pub id: EntryId,
+    /// The server's name for it; None where the server has no UIDL.
+    pub unique_id: Option<UniqueId>,
+    /// How we came to know it.
+    pub origin: Origin,
+    /// What tells it from others.
+    pub witness: Witness,
+    /// Seconds since 1970 when it was delivered, by a clock that may have been wrong: for people.
+    pub delivered_at: i64,
+    /// The same in certain seconds: for ages.
+    pub delivered_certain: u64,
+    /// Some until the delivery is known to have been finished.
+    pub intent: Option<Intent>,
+    /// We deleted it, and the server acknowledged the QUIT.
+    pub removed: bool,
+    /// Certain seconds at the first complete listing without it, or at the acknowledged QUIT that removed it.
+    pub absent_since: Option<u64>,
+}
+
+/// Everything that is remembered of one account.
+#[derive(Debug, Clone)]
+pub struct UidState {
+    /// Who it belongs to.
+    identity: Identity,
+    /// The last clock mark that was written.
+    clock: Option<ClockMark>,
+    /// Every Maildir it has delivered to.
+    maildirs: BTreeMap<MaildirNumber, KnownMaildir>,
+    /// The messages, in the order in which they became known.
+    entries: BTreeMap<EntryId, Entry>,
+    /// Entries by unique-id, oldest first.
+    by_unique_id: HashMap<UniqueId, Vec<EntryId>>,
+    /// Greater than every entry's id.
+    next_id: EntryId,
+    /// Records of a newer version that may be ignored; kept through every rewrite.
+    preserved: Vec<Vec<u8>>,
+}
+
+/// A record that does not fit what came before it: the file was damaged or edited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inconsistent(pub &'static str);
+
+impl UidState {
+    /// A state that knows nothing yet.
+    #[must_use]
+    pub fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            clock: None,
+            maildirs: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            by_unique_id: HashMap::new(),
+            next_id: 1,
+            preserved: Vec::new(),
+        }
+    }
+
+    /// Who it belongs to.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The clock mark that belongs to `now`.
+    #[must_use]
+    pub fn mark(&self, now: ClockReading) -> ClockMark {
+        self.clock.map_or_else(|| ClockMark::first(now), |mark| mark.advance(now))
+    }
+
+    /// The last mark that was written.
+    #[must_use]
+    pub fn clock(&self) -> Option<&ClockMark> {
+        self.clock.as_ref()
+    }
+
+    /// The entries, oldest first.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// One entry.
+    #[must_use]
+    pub fn entry(&self, id: EntryId) -> Option<&Entry> {
+        self.entries.get(&id)
+    }
+
+    /// The entries with this unique-id, oldest first.
+    pub fn with_unique_id<'a>(&'a self, unique_id: &UniqueId) -> impl Iterator<Item = &'a Entry> + use<'a> {
+        self.by_unique_id.get(unique_id).into_iter().flatten().filter_map(|id| self.entries.get(id))
+    }
+
+    /// The entries that have no unique-id, oldest first.
+    pub fn without_unique_id(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values().filter(|entry| entry.unique_id.is_none())
+    }
+
+    /// The entries whose delivery is not known to be finished.
+    pub fn intents(&self) -> impl Iterator<Item = (&Entry, &Intent)> {
+        self.entries.values().filter_map(|entry| entry.intent.as_ref().map(|intent| (entry, intent)))
+    }
+
+    /// The id of the next entry.
+    #[must_use]
+    pub fn next_id(&self) -> EntryId {
+        self.next_id
+    }
+
+    /// The Maildirs, oldest first.
+    pub fn maildirs(&self) -> impl DoubleEndedIterator<Item = (MaildirNumber, &KnownMaildir)> {
+        self.maildirs.iter().map(|(number, maildir)| (*number, maildir))
+    }
+
+    /// One Maildir.
+    #[must_use]
+    pub fn maildir(&self, number: MaildirNumber) -> Option<&KnownMaildir> {
+        self.maildirs.get(&number)
+    }
+
+    /// The Maildir that the configuration names `configured`, as it was when we last delivered there.
+    #[must_use]
+    pub fn maildir_configured_as(&self, configured: &Path) -> Option<(MaildirNumber, &KnownMaildir)> {
+        self.maildirs().rev().find(|(_, maildir)| maildir.configured == configured)
+    }
+
+    /// The number for the next Maildir.
+    #[must_use]
+    pub fn next_maildir(&self) -> MaildirNumber {
+        self.maildirs.last_key_value().map_or(1, |(number, _)| number.saturating_add(1))
+    }
+
+    /// The records that make this state.
+    pub fn records(&self) -> impl Iterator<Item = Record> + '_ {
+        let header = std::iter::once(Record::Header(self.identity.clone()));
+        let clock = self.clock.map(Record::Clock);
+        let maildirs = self.maildirs.iter().map(|(number, maildir)| Record::Maildir(*number, maildir.clone()));
+        let entries = self.entries.values().map(|entry| Record::Entry(entry.clone()));
+        let preserved = self.preserved.iter().map(|line| Record::Unknown(line.clone()));
+        header.chain(clock).chain(maildirs).chain(entries).chain(preserved)
+    }
+
+    /// Takes one record in.
+    ///
+    /// # Errors
+    /// [`Inconsistent`] if it speaks of what does not exist, or makes anew what does.
+    pub fn apply(&mut self, record: Record) -> Result<(), Inconsistent> {
+        match record {
+            Record::Header(_) => return Err(Inconsistent("a second header")),
+            Record::Host { host, user } => (self.identity.host, self.identity.user) = (host, user),
+            Record::Clock(mark) => self.clock = Some(mark),
+            Record::Maildir(number, maildir) => {
+                self.maildirs.insert(number, maildir);
+            }
+            Record::Entry(entry) => self.insert(entry)?,
+            Record::Published(ids) => self.each(&ids, |entry| entry.intent = None)?,
+            Record::Removed { ids, certain } => self.each(&ids, |entry| {
+                entry.removed = true;
+                entry.absent_since = Some(certain);
+            })?,
+            Record::Absent { ids, certain } => self.each(&ids, |entry| entry.absent_since = Some(certain))?,
+            Record::Present(ids) => self.each(&ids, |entry| {
+                entry.removed = false;
+                entry.absent_since = None;
+            })?,
+            Record::Forgotten(ids) => ids.iter().try_for_each(|id| self.remove(*id))?,
+            Record::Renamed { id, unique_id } => self.rename(id, unique_id)?,
+            Record::Unknown(line) => self.preserved.push(line),
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, entry: Entry) -> Result<(), Inconsistent> {
+        if self.entries.contains_key(&entry.id) {
+            return Err(Inconsistent("the same entry twice"));
+        }
+        if entry.intent.as_ref().is_some_and(|intent| !self.maildirs.contains_key(&intent.maildir)) {
+            return Err(Inconsistent("a delivery to an unknown Maildir"));
+        }
+        if let Some(unique_id) = &entry.unique_id {
+            self.by_unique_id.entry(unique_id.clone()).or_default().push(entry.id);
+        }
+        self.next_id = self.next_id.max(entry.id.saturating_add(1));
+        self.entries.insert(entry.id, entry);
+        Ok(())
+    }
+
+    fn remove(&mut self, id: EntryId) -> Result<(), Inconsistent> {
+        let entry = self.entries.remove(&id).ok_or(UNKNOWN_ENTRY)?;
+        self.unlist(&entry);
+        Ok(())
+    }
+
+    fn rename(&mut self, id: EntryId, unique_id: UniqueId) -> Result<(), Inconsistent> {
+        let mut entry = self.entries.remove(&id).ok_or(UNKNOWN_ENTRY)?;
+        self.unlist(&entry);
+        entry.unique_id = Some(unique_id);
+        entry.absent_since = None;
+        self.insert(entry)
+    }
+
+    fn unlist(&mut self, entry: &Entry) {
+        let Some(unique_id) = &entry.unique_id else { return };
+        let Some(ids) = self.by_unique_id.get_mut(unique_id) else { return };
+        ids.retain(|id| *id != entry.id);
+        if ids.is_empty() {
+            self.by_unique_id.remove(unique_id);
+        }
+    }
+
+    fn each(&mut self, ids: &[EntryId], mut change: impl FnMut(&mut Entry)) -> Result<(), Inconsistent> {
+        for id in ids {
+            change(self.entries.get_mut(id).ok_or(UNKNOWN_ENTRY)?);
+        }
+        Ok(())
+    }
+}
+
+const UNKNOWN_ENTRY: Inconsistent = Inconsistent("an entry that does not exist");

@@ -1,0 +1,197 @@
+//! Why a state, or a Maildir that it knows, cannot be used.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::entries::Inconsistent;
+use super::journal::BadJournal;
+use crate::account::AccountName;
+use crate::exit::ExitStatus;
+
+/// Why a state cannot be used. Every message ends with the next step.
+#[derive(Debug)]
+pub enum StateError {
+    /// Another process polls this account.
+    Locked {
+        /// The account.
+        account: AccountName,
+        /// What the holder left in the lock file.
+        holder: String,
+    },
+    /// A system call failed.
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The file is not what was written.
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and where.
+        what: String,
+    },
+    /// The file was written by a newer version.
+    Newer {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The state was made for another user.
+    OtherUser {
+        /// The account.
+        account: AccountName,
+        /// The state file.
+        path: PathBuf,
+        /// Whom it was made for.
+        remembered: String,
+        /// Whom the configuration names.
+        configured: String,
+    },
+    /// There is no state, but one whose account is gone fits.
+    Renamed {
+        /// The account.
+        account: AccountName,
+        /// The account that is gone.
+        other: String,
+        /// The state directory.
+        dir: PathBuf,
+    },
+    /// There is no state, but somebody has delivered into the Maildir before.
+    Lost {
+        /// The account.
+        account: AccountName,
+        /// The Maildir.
+        maildir: PathBuf,
+        /// The state directory.
+        dir: PathBuf,
+    },
+    /// A Maildir that was delivered to is not there.
+    MaildirMissing {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// There is another Maildir where one was delivered to.
+    MaildirReplaced {
+        /// Its path.
+        path: PathBuf,
+    },
+}
+
+impl StateError {
+    /// A failed system call.
+    #[must_use]
+    pub fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { doing, path: path.to_owned(), source }
+    }
+
+    /// A file that does not fit itself.
+    #[must_use]
+    pub fn inconsistent(path: &Path, inconsistent: Inconsistent) -> Self {
+        Self::Damaged { path: path.to_owned(), what: format!("it speaks of {}", inconsistent.0) }
+    }
+
+    /// A file that cannot be read.
+    #[must_use]
+    pub fn journal(path: &Path, bad: BadJournal) -> Self {
+        let path = path.to_owned();
+        match bad {
+            BadJournal::Newer => Self::Newer { path },
+            BadJournal::NotOurs => Self::Damaged { path, what: "it does not begin as a state file".to_owned() },
+            BadJournal::Damaged { line } => {
+                Self::Damaged { path, what: format!("line {line} and those behind it are not what was written") }
+            }
+        }
+    }
+
+    /// The exit status that tells a script about it.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        match self {
+            Self::Locked { .. } => ExitStatus::Temporary,
+            Self::OtherUser { .. } => ExitStatus::Config,
+            _ => ExitStatus::Local,
+        }
+    }
+}
+
+impl fmt::Display for StateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Locked { account, holder } => {
+                let holder = if holder.is_empty() { "another mailferry" } else { holder };
+                write!(f, "{account} is being polled by {holder}: try later, or wait with --wait")
+            }
+            Self::Io { doing, path, source } => {
+                write!(f, "cannot {doing} {}: {source}{}", path.display(), next_step(source))
+            }
+            Self::Damaged { path, what } => write!(
+                f,
+                "the state file {} is damaged: {what}. It was left as it is. Restore it from a backup, or move it away \
+                 and run `mailferry fetch --new-state`, which retrieves everything on the server again",
+                path.display()
+            ),
+            Self::Newer { path } => {
+                write!(f, "the state file {} was written by a newer mailferry: run that one", path.display())
+            }
+            Self::OtherUser { account, path, remembered, configured } => write!(
+                f,
+                "the state of {account} was made for the user {}, but the configuration says {}. If this is another \
+                 maildrop, give it another account name; if the user was renamed, move {} away and run `mailferry \
+                 fetch --new-state {account}`",
+                remembered.escape_debug(),
+                configured.escape_debug(),
+                path.display()
+            ),
+            Self::Renamed { account, other, dir } => write!(
+                f,
+                "{account} has no state, but {other}, which is not configured any more, was the same user at the same \
+                 server. If the account was renamed: mv {dir}/{other}.uids {dir}/{account}.uids. If not: mailferry \
+                 fetch --new-state {account}",
+                dir = dir.display()
+            ),
+            Self::Lost { account, maildir, dir } => write!(
+                f,
+                "{account} has no state in {}, but mailferry has delivered into {} before: fetching now could bring \
+                 every message again. If the state is somewhere else, put {account}.uids back or give --state-dir; if \
+                 it is lost, or this is another account's Maildir: mailferry fetch --new-state {account}",
+                dir.display(),
+                maildir.display()
+            ),
+            Self::MaildirMissing { path } => write!(
+                f,
+                "the Maildir {} was delivered to before and is not there now: is it mounted? was it moved? Nothing was \
+                 fetched. If it is gone for good: mailferry fetch --accept-maildir",
+                path.display()
+            ),
+            Self::MaildirReplaced { path } => write!(
+                f,
+                "{} is not the Maildir that was delivered to before, though it has the same path: is the right disk \
+                 mounted? Nothing was fetched. If it was moved or restored on purpose: mailferry fetch --accept-maildir",
+                path.display()
+            ),
+        }
+    }
+}
+
+/// What to do about a failed system call.
+fn next_step(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ". Make room there and run again; nothing is lost",
+        io::ErrorKind::PermissionDenied => ". Give the user that runs mailferry access to it",
+        io::ErrorKind::ReadOnlyFilesystem => ". It is mounted read-only: look at the system log for disk errors",
+        _ => "",
+    }
+}
+
+impl std::error::Error for StateError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+use super::*;
+use crate::disk::RealDisk;
+use crate::state::entries::Identity;
+
+fn header() -> Record {
+    Record::Header(Identity { instance: 1, host: "h".to_owned(), user: "u".to_owned(), created: 2 })
+}
+
+/// A file of three batches: the header; two records, durable; one more.
+fn written() -> (tempfile::TempDir, PathBuf, Vec<u8>) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.uids");
+    let mut journal = Journal::absent(Arc::new(RealDisk), path.clone());
+    journal.rewrite(&[header()]).unwrap();
+    journal.append(&[Record::Published(vec![1]), Record::Published(vec![2])], Durability::Now).unwrap();
+    journal.append(&[Record::Published(vec![3])], Durability::Later).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    (dir, path, bytes)
+}
+
+fn published(contents: &Contents) -> Vec<u64> {
+    let ids = |record: &Record| match record {
+        Record::Published(ids) => ids.clone(),
+        _ => Vec::new(),
+    };
+    contents.records.iter().flat_map(ids).collect()
+}
+
+#[test]
+fn what_is_appended_is_read() {
+    let (_dir, _, bytes) = written();
+    let contents = parse(&bytes).unwrap();
+    assert_eq!(published(&contents), [1, 2, 3]);
+    assert_eq!(contents.valid, offset(bytes.len()));
+}
+
+#[test]
+fn a_file_cut_anywhere_loses_only_whole_batches_from_its_end() {
+    let (_dir, _, bytes) = written();
+    for cut in MAGIC.len()..=bytes.len() {
+        let contents = parse(&bytes[..cut]).unwrap();
+        let ids = published(&contents);
+        assert!([&[][..], &[1, 2], &[1, 2, 3]].contains(&ids.as_slice()), "cut at {cut}: {ids:?}");
+    }
+}
+
+#[test]
+fn a_tail_is_cut_off_before_the_next_append() {
+    let (_dir, path, bytes) = written();
+    std::fs::write(&path, [&bytes[..], b"P 9\n= 1 0 0000"].concat()).unwrap();
+    let contents = parse(&std::fs::read(&path).unwrap()).unwrap();
+    let mut journal = Journal::open(Arc::new(RealDisk), path.clone(), &contents);
+    journal.append(&[Record::Published(vec![4])], Durability::Now).unwrap();
+    assert_eq!(published(&parse(&std::fs::read(&path).unwrap()).unwrap()), [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_flipped_bit_in_what_was_durable_is_damage_with_its_line() {
+    let (_dir, _, bytes) = written();
+    // Everything before the last batch was durable when that was written.
+    // The line end in front of it is part of both, and so not proof of either.
+    let durable = bytes.windows(4).position(|w| w == b"\nP 3").unwrap();
+    for at in MAGIC.len()..durable {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1;
+        let result = parse(&flipped);
+        assert!(matches!(result, Err(BadJournal::Damaged { line: 2 | 4 })), "byte {at}: {result:?}");
+    }
+}
+
+#[test]
+fn a_hole_of_zeros_before_a_good_batch_is_tail_if_it_was_never_durable() {
+    let (_dir, path, bytes) = written();
+    let contents = parse(&bytes).unwrap();
+    let mut journal = Journal::open(Arc::new(RealDisk), path.clone(), &contents);
+    // Both appends are made durable by one sync, and the power goes before it returns.
+    journal.append(&[Record::Published(vec![4])], Durability::Later).unwrap();
+    let middle = std::fs::read(&path).unwrap().len();
+    journal.append(&[Record::Published(vec![5])], Durability::Now).unwrap();
+    let mut torn = std::fs::read(&path).unwrap();
+    torn[bytes.len()..middle].fill(0);
+    assert_eq!(published(&parse(&torn).unwrap()), [1, 2, 3]);
+}
+
+#[test]
+fn other_files_and_newer_ones_are_refused() {
+    assert_eq!(parse(b""), Err(BadJournal::NotOurs));
+    assert_eq!(parse(b"something else\n"), Err(BadJournal::NotOurs));
+    assert_eq!(parse(b"mailferry-uids 2\n"), Err(BadJournal::Newer));
+    let mut bytes = MAGIC.to_vec();
+    encode(&[header(), Record::Unknown(b"Z 1".to_vec())], 0, &mut bytes);
+    assert_eq!(parse(&bytes), Err(BadJournal::Newer));
+}
+
+#[test]
+fn unknown_records_that_may_be_ignored_are_kept() {
+    let mut bytes = MAGIC.to_vec();
+    encode(&[header(), Record::Unknown(b"z 1 2".to_vec())], 0, &mut bytes);
+    assert_eq!(parse(&bytes).unwrap().records[1], Record::Unknown(b"z 1 2".to_vec()));
+}

@@ -1,0 +1,17 @@
+//! What is remembered, so that "leave on server" works without duplicates.
+//!
+//! [`entries`] is what we know, [`record`] and [`journal`] how it is kept on disk, [`store`] the one way to change both,
+//! [`recovery`] what is done about a delivery that a crash interrupted, and [`clock`] which ages can be relied on.
+
+pub mod entries;
+pub mod record;
+
+pub mod journal;
+
+pub mod store;
+
+pub mod recovery;
+
+pub mod clock;
+
+pub mod error;

@@ -1,0 +1,457 @@
+//! The records of a `.uids` file, as text. PURE.
+//!
+//! One record is one line: a letter, then fields separated by single blanks. Octets that are not printable ASCII, blanks
+//! and percent signs stand as `%XX`; a lone `-` is "none". A capital letter that this version does not know makes the
+//! file unreadable for it; a small one may be ignored and is kept. The whole format stands in `docs/state-format.md`.
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::clock::{ClockMark, ClockReading};
+use super::entries::{Entry, EntryId, Identity, Intent, KnownMaildir, MaildirNumber, Origin, Witness};
+use crate::pop3::UniqueId;
+use crate::witness::Digest;
+
+/// One change of a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// `H`: who the state belongs to. The first record, and no other.
+    Header(Identity),
+    /// `O`: the account points at another host or user from here on.
+    Host {
+        /// The server.
+        host: String,
+        /// The user name there.
+        user: String,
+    },
+    /// `C`: what the clocks said.
+    Clock(ClockMark),
+    /// `M`: a Maildir that is delivered to.
+    Maildir(MaildirNumber, KnownMaildir),
+    /// `E`: a message, with or without an intent.
+    Entry(Entry),
+    /// `P`: the deliveries of these entries are finished.
+    Published(Vec<EntryId>),
+    /// `R`: these were deleted and the QUIT was acknowledged.
+    Removed {
+        /// Which entries.
+        ids: Vec<EntryId>,
+        /// When, in certain seconds.
+        certain: u64,
+    },
+    /// `A`: a complete listing lacked these.
+    Absent {
+        /// Which entries.
+        ids: Vec<EntryId>,
+        /// When, in certain seconds.
+        certain: u64,
+    },
+    /// `B`: these are back in the listing.
+    Present(Vec<EntryId>),
+    /// `F`: these are not remembered any more.
+    Forgotten(Vec<EntryId>),
+    /// `U`: the server has another unique-id for this message now.
+    Renamed {
+        /// Which entry.
+        id: EntryId,
+        /// Its new unique-id.
+        unique_id: UniqueId,
+    },
+    /// A small letter that this version does not know: kept as it is.
+    Unknown(Vec<u8>),
+}
+
+/// Why a line is no record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadRecord {
+    /// Its letter belongs to a newer version, and it must not be ignored.
+    Newer(char),
+    /// Its fields are not those of its letter.
+    Malformed,
+}
+
+impl Record {
+    /// Appends the line, without its end.
+    pub fn write(&self, line: &mut Vec<u8>) {
+        let mut out = Fields { line };
+        match self {
+            Self::Header(identity) => {
+                out.letter('H').hex(identity.instance).number(identity.created);
+                out.text(identity.host.as_bytes()).text(identity.user.as_bytes());
+            }
+            Self::Host { host, user } => {
+                out.letter('O').text(host.as_bytes()).text(user.as_bytes());
+            }
+            Self::Clock(mark) => {
+                let reading = mark.reading;
+                out.letter('C').number(mark.certain).number(reading.wall);
+                out.number(reading.boot).number(reading.since_boot);
+            }
+            Self::Maildir(number, maildir) => {
+                out.letter('M').number(*number).number(maildir.tmp_inode).number(maildir.new_inode);
+                out.path(&maildir.resolved).path(&maildir.configured);
+            }
+            Self::Entry(entry) => out.entry(entry),
+            Self::Published(ids) => {
+                out.letter('P').ids(ids);
+            }
+            Self::Removed { ids, certain } => {
+                out.letter('R').number(*certain).ids(ids);
+            }
+            Self::Absent { ids, certain } => {
+                out.letter('A').number(*certain).ids(ids);
+            }
+            Self::Present(ids) => {
+                out.letter('B').ids(ids);
+            }
+            Self::Forgotten(ids) => {
+                out.letter('F').ids(ids);
+            }
+            Self::Renamed { id, unique_id } => {
+                out.letter('U').number(*id).text(unique_id.as_bytes());
+            }
+            Self::Unknown(kept) => out.line.extend_from_slice(kept),
+        }
+    }
+
+    /// Reads a line, without its end.
+    ///
+    /// # Errors
+    /// [`BadRecord`].
+    pub fn parse(line: &[u8]) -> Result<Self, BadRecord> {
+        let (letter, rest) = line.split_first().ok_or(BadRecord::Malformed)?;
+        if letter.is_ascii_lowercase() {
+            return Ok(Self::Unknown(line.to_vec()));
+        }
+        let mut fields = Parse { rest: rest.strip_prefix(b" ") };
+        let record = match letter {
+            b'H' => fields.header(),
+            b'O' => fields.host(),
+            b'C' => fields.clock(),
+            b'M' => fields.maildir(),
+            b'E' => fields.entry().map(Self::Entry),
+            b'P' => fields.ids().map(Self::Published),
+            b'R' => fields.number().zip(fields.ids()).map(|(certain, ids)| Self::Removed { ids, certain }),
+            b'A' => fields.number().zip(fields.ids()).map(|(certain, ids)| Self::Absent { ids, certain }),
+            b'B' => fields.ids().map(Self::Present),
+            b'F' => fields.ids().map(Self::Forgotten),
+            b'U' => fields.number().zip(fields.unique_id()).map(|(id, unique_id)| Self::Renamed { id, unique_id }),
+            letter if letter.is_ascii_uppercase() => return Err(BadRecord::Newer(char::from(*letter))),
+            _ => None,
+        };
+        record.filter(|_| fields.rest.is_none()).ok_or(BadRecord::Malformed)
+    }
+}
+
+/// Appends fields to a line.
+struct Fields<'a> {
+    line: &'a mut Vec<u8>,
+}
+
+impl Fields<'_> {
+    fn letter(&mut self, letter: char) -> &mut Self {
+        self.raw(letter)
+    }
+
+    fn raw(&mut self, value: impl std::fmt::Display) -> &mut Self {
+        use std::io::Write as _;
+        // Writing to a vector cannot fail.
+        let _ = write!(self.line, "{value}");
+        self
+    }
+
+    fn number(&mut self, number: impl std::fmt::Display) -> &mut Self {
+        self.raw(' ').raw(number)
+    }
+
+    fn hex(&mut self, number: u64) -> &mut Self {
+        self.raw(format_args!(" {number:016x}"))
+    }
+
+    fn optional(&mut self, value: Option<impl std::fmt::Display>) -> &mut Self {
+        match value {
+            Some(value) => self.number(value),
+            None => self.raw(" -"),
+        }
+    }
+
+    fn text(&mut self, bytes: &[u8]) -> &mut Self {
+        self.line.push(b' ');
+        if bytes == b"-" {
+            return self.raw("%2D");
+        }
+        for &byte in bytes {
+            match byte {
+                b'%' | ..=b' ' | 0x7f.. => {
+                    self.raw(format_args!("%{byte:02X}"));
+                }
+                _ => self.line.push(byte),
+            }
+        }
+        self
+    }
+
+    fn path(&mut self, path: &Path) -> &mut Self {
+        self.text(path.as_os_str().as_bytes())
+    }
+
+    /// Runs of ids as `3-7`, joined by commas.
+    fn ids(&mut self, ids: &[EntryId]) -> &mut Self {
+        let mut text = String::new();
+        for run in ids.chunk_by(|a, b| a.checked_add(1) == Some(*b)) {
+            let comma = if text.is_empty() { "" } else { "," };
+            let _ = match run {
+                [] => Ok(()),
+                [one] => write!(text, "{comma}{one}"),
+                [first, .., last] => write!(text, "{comma}{first}-{last}"),
+            };
+        }
+        self.number(text)
+    }
+
+    fn entry(&mut self, entry: &Entry) {
+        let origin = match entry.origin {
+            Origin::Delivered => 'd',
+            Origin::Imported => 'i',
+            Origin::Adopted => 'a',
+        };
+        let removed = if entry.removed { "removed" } else { "-" };
+        let witness = entry.witness;
+        self.letter('E').number(entry.id).number(origin);
+        self.optional(witness.reported_size).optional(witness.header).optional(witness.whole);
+        self.number(entry.delivered_at).number(entry.delivered_certain);
+        self.number(removed).optional(entry.absent_since);
+        match &entry.unique_id {
+            Some(unique_id) => self.text(unique_id.as_bytes()),
+            None => self.raw(" -"),
+        };
+        if let Some(intent) = &entry.intent {
+            self.number(intent.maildir).text(intent.file_name.as_bytes());
+        }
+    }
+}
+
+/// Takes fields off a line. `rest` is None behind the last one.
+struct Parse<'a> {
+    rest: Option<&'a [u8]>,
+}
+
+impl<'a> Parse<'a> {
+    fn field(&mut self) -> Option<&'a [u8]> {
+        let rest = self.rest?;
+        let (field, rest) = match memchr::memchr(b' ', rest) {
+            Some(at) => (rest.get(..at)?, rest.get(at + 1..)),
+            None => (rest, None),
+        };
+        self.rest = rest;
+        Some(field)
+    }
+
+    fn number<T: std::str::FromStr>(&mut self) -> Option<T> {
+        number(self.field()?)
+    }
+
+    /// Some(None) for a `-`.
+    fn optional<T>(&mut self, parse: impl Fn(&[u8]) -> Option<T>) -> Option<Option<T>> {
+        match self.field()? {
+            b"-" => Some(None),
+            field => parse(field).map(Some),
+        }
+    }
+
+    fn text(&mut self) -> Option<Vec<u8>> {
+        unescape(self.field()?)
+    }
+
+    fn string(&mut self) -> Option<String> {
+        String::from_utf8(self.text()?).ok()
+    }
+
+    fn path(&mut self) -> Option<PathBuf> {
+        let bytes = self.text()?;
+        (!bytes.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(&bytes).to_owned()))
+    }
+
+    fn unique_id(&mut self) -> Option<UniqueId> {
+        UniqueId::new(&self.text()?).ok()
+    }
+
+    fn ids(&mut self) -> Option<Vec<EntryId>> {
+        let mut ids = Vec::new();
+        for run in self.field()?.split(|c| *c == b',') {
+            let mut ends = run.splitn(2, |c| *c == b'-');
+            let first: EntryId = number(ends.next()?)?;
+            let last = ends.next().map_or(Some(first), number)?;
+            if last < first || last - first > LONGEST_RUN {
+                return None;
+            }
+            ids.extend(first..=last);
+        }
+        Some(ids)
+    }
+
+    fn header(&mut self) -> Option<Record> {
+        let instance = u64::from_str_radix(std::str::from_utf8(self.field()?).ok()?, 16).ok()?;
+        let created = self.number()?;
+        Some(Record::Header(Identity { instance, created, host: self.string()?, user: self.string()? }))
+    }
+
+    fn host(&mut self) -> Option<Record> {
+        Some(Record::Host { host: self.string()?, user: self.string()? })
+    }
+
+    fn clock(&mut self) -> Option<Record> {
+        let certain = self.number()?;
+        let reading = ClockReading { wall: self.number()?, boot: self.number()?, since_boot: self.number()? };
+        Some(Record::Clock(ClockMark { reading, certain }))
+    }
+
+    fn maildir(&mut self) -> Option<Record> {
+        let number = self.number()?;
+        let (tmp_inode, new_inode) = (self.number()?, self.number()?);
+        let (resolved, configured) = (self.path()?, self.path()?);
+        Some(Record::Maildir(number, KnownMaildir { configured, resolved, tmp_inode, new_inode }))
+    }
+
+    fn entry(&mut self) -> Option<Entry> {
+        let id = self.number()?;
+        let origin = match self.field()? {
+            b"d" => Origin::Delivered,
+            b"i" => Origin::Imported,
+            b"a" => Origin::Adopted,
+            _ => return None,
+        };
+        let reported_size = self.optional(number)?;
+        let (header, whole) = (self.optional(Digest::parse)?, self.optional(Digest::parse)?);
+        let (delivered_at, delivered_certain) = (self.number()?, self.number()?);
+        let removed = self.optional(|field| (field == b"removed").then_some(()))?.is_some();
+        let absent_since = self.optional(number)?;
+        let unique_id = self.optional(|field| UniqueId::new(&unescape(field)?).ok())?;
+        let intent = match self.rest {
+            None => None,
+            Some(_) => Some(Intent { maildir: self.number()?, file_name: self.string()? }),
+        };
+        let witness = Witness { reported_size, header, whole };
+        Some(Entry { id, unique_id, origin, witness, delivered_at, delivered_certain, intent, removed, absent_since })
+    }
+}
+
+/// More ids than this in one run are damage, not data: nobody has that many messages.
+const LONGEST_RUN: u64 = 100_000_000;
+
+fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
+    let text = std::str::from_utf8(digits).ok()?;
+    // What `parse` would take and nobody writes.
+    if text.starts_with('+') { None } else { text.parse().ok() }
+}
+
+fn unescape(field: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field.iter();
+    while let Some(&byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let (high, low) = (char::from(*rest.next()?), char::from(*rest.next()?));
+        bytes.push(u8::try_from(high.to_digit(16)? * 16 + low.to_digit(16)?).ok()?);
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(record: &Record) -> String {
+        let mut bytes = Vec::new();
+        record.write(&mut bytes);
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn entry(id: EntryId) -> Entry {
+        Entry {
+            id,
+            unique_id: Some(UniqueId::new(b"a b\xff%-").unwrap()),
+            origin: Origin::Delivered,
+            witness: Witness { reported_size: Some(5_000_000_000), header: Digest::parse(&[b'7'; 32]), whole: None },
+            delivered_at: -5,
+            delivered_certain: 9,
+            intent: Some(Intent { file_name: "1.M2P3.host,S=4".to_owned(), maildir: 1 }),
+            removed: false,
+            absent_since: None,
+        }
+    }
+
+    fn samples() -> Vec<Record> {
+        let identity =
+            Identity { instance: 0xfeed, host: "pop.example.org".to_owned(), user: "jo e%".to_owned(), created: 17 };
+        let maildir = KnownMaildir {
+            configured: PathBuf::from("/home/jo/Mail dir"),
+            resolved: PathBuf::from(OsStr::from_bytes(b"/mnt/\xfe").to_owned()),
+            tmp_inode: 1,
+            new_inode: u64::MAX,
+        };
+        let reading = ClockReading { wall: -1, boot: 7, since_boot: 8 };
+        let mut bare = entry(2);
+        (bare.unique_id, bare.intent, bare.removed, bare.absent_since) = (None, None, true, Some(3));
+        bare.origin = Origin::Adopted;
+        let mut dash = entry(3);
+        dash.unique_id = UniqueId::new(b"-").ok();
+        vec![
+            Record::Header(identity),
+            Record::Host { host: "h".to_owned(), user: "-".to_owned() },
+            Record::Clock(ClockMark { reading, certain: 6 }),
+            Record::Maildir(1, maildir),
+            Record::Entry(entry(1)),
+            Record::Entry(bare),
+            Record::Entry(dash),
+            Record::Published(vec![1, 2, 3, 7, 9, 10]),
+            Record::Removed { ids: vec![4], certain: 5 },
+            Record::Absent { ids: vec![4, 5], certain: 5 },
+            Record::Present(vec![1]),
+            Record::Forgotten(vec![u64::MAX - 1, u64::MAX]),
+            Record::Renamed { id: 4, unique_id: UniqueId::new(b"new id").unwrap() },
+            Record::Unknown(b"q whatever %  it says".to_vec()),
+        ]
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for record in samples() {
+            let text = line(&record);
+            assert_eq!(Record::parse(text.as_bytes()), Ok(record), "{text}");
+            assert!(text.bytes().all(|b| (b' '..0x7f).contains(&b)), "{text}");
+        }
+    }
+
+    #[test]
+    fn runs_of_ids_are_short() {
+        assert_eq!(line(&Record::Published(vec![1, 2, 3, 7, 9, 10])), "P 1-3,7,9-10");
+    }
+
+    #[test]
+    fn a_missing_a_foreign_and_a_surplus_field_are_malformed() {
+        for record in samples() {
+            let text = line(&record);
+            if matches!(record, Record::Unknown(_)) {
+                continue;
+            }
+            let surplus = format!("{text} 1 2 3");
+            assert!(Record::parse(surplus.as_bytes()).is_err(), "{surplus}");
+            let letter_alone = text.split(' ').next().unwrap();
+            assert_eq!(Record::parse(letter_alone.as_bytes()), Err(BadRecord::Malformed));
+        }
+        for bad in ["", "P", "P x", "P 5-1", "P 1-", "P +1", "P 1-99999999999999", "U 1 %G0", "U 1 %", "E 1 z", "? 1"] {
+            assert_eq!(Record::parse(bad.as_bytes()), Err(BadRecord::Malformed), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_capital_is_newer_and_a_small_letter_is_kept() {
+        assert_eq!(Record::parse(b"Z 1"), Err(BadRecord::Newer('Z')));
+        assert_eq!(Record::parse(b"z 1"), Ok(Record::Unknown(b"z 1".to_vec())));
+    }
+}

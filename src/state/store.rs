@@ -1,0 +1,465 @@
+//! An account's state while it is polled: what is remembered and the journal, changed together and only here.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::clock::{ClockMark, ClockReading};
+use super::entries::{Entry, EntryId, Identity, Intent, KnownMaildir, MaildirNumber, Origin, UidState, Witness};
+use super::error::StateError;
+use super::journal::{self, Contents, Durability, Journal};
+use super::record::Record;
+use crate::account::{Account, AccountName};
+use crate::disk::{Disk, Lock, make_dirs};
+use crate::maildir::names::TmpName;
+use crate::maildir::staging::Staged;
+use crate::maildir::{Inodes, Maildir};
+use crate::pop3::UniqueId;
+
+/// No `.uids` file is larger, in bytes: ten million messages.
+const MAX_FILE: u64 = 2 << 30;
+
+/// How a state is to be opened.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// What the clocks say now.
+    pub now: ClockReading,
+    /// The instance id for a state that has to be made.
+    pub instance: u64,
+    /// Words that tell others who holds the lock.
+    pub holder: String,
+    /// The user said that a lost state is to be begun anew.
+    pub new_state: bool,
+    /// The names of all accounts that are configured: a file of any other name is an orphan.
+    pub configured: Vec<AccountName>,
+}
+
+/// The state of one account, locked.
+#[derive(Debug)]
+pub struct Store {
+    disk: Arc<dyn Disk>,
+    journal: Journal,
+    state: UidState,
+    /// The time of this poll.
+    mark: ClockMark,
+    /// Records that are true already and go out in front of the next append.
+    pending: Vec<Record>,
+    /// Whether anything was written.
+    written: bool,
+    /// Ends with this value. None for a look without a lock.
+    _lock: Option<LockGuard>,
+}
+
+struct LockGuard(#[expect(dead_code, reason = "held, not read")] Box<dyn Send + Sync>);
+
+impl std::fmt::Debug for LockGuard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LockGuard")
+    }
+}
+
+/// Where a staged message came from.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The server's name for it.
+    pub unique_id: Option<UniqueId>,
+    /// The size in octets that the server reported.
+    pub reported_size: Option<u64>,
+}
+
+/// A message of which the journal says, durably, that it is ours. Made only by [`Store::record_intents`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct Recorded {
+    entry: EntryId,
+    tmp_name: TmpName,
+    published_name: String,
+}
+
+impl Recorded {
+    /// Its entry.
+    #[must_use]
+    pub fn entry(&self) -> EntryId {
+        self.entry
+    }
+
+    /// Its name in `tmp/`.
+    #[must_use]
+    pub fn tmp_name(&self) -> &TmpName {
+        &self.tmp_name
+    }
+
+    /// Its name in `new/`.
+    #[must_use]
+    pub fn published_name(&self) -> &str {
+        &self.published_name
+    }
+}
+
+impl Store {
+    /// Takes the account's lock and reads what is remembered. Blocks.
+    ///
+    /// # Errors
+    /// [`StateError`]: somebody else polls the account, or the state cannot be used as it is.
+    pub fn open(disk: Arc<dyn Disk>, dir: &Path, account: &Account, opening: &Opening) -> Result<Self, StateError> {
+        make_dirs(&*disk, dir).map_err(|e| StateError::io("make the state directory", dir, e))?;
+        let lock_path = dir.join(format!("{}.lock", account.name));
+        let lock = match disk.lock(&lock_path, &opening.holder) {
+            Ok(Lock::Acquired(lock)) => Some(LockGuard(lock)),
+            Ok(Lock::Held(holder)) => return Err(StateError::Locked { account: account.name.clone(), holder }),
+            Err(e) => return Err(StateError::io("lock", &lock_path, e)),
+        };
+        Self::load(disk, dir, account, opening, lock)
+    }
+
+    /// Reads what is remembered without taking the lock or writing anything. Blocks.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn look(disk: Arc<dyn Disk>, dir: &Path, account: &Account, opening: &Opening) -> Result<Self, StateError> {
+        Self::load(disk, dir, account, opening, None)
+    }
+
+    fn load(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        account: &Account,
+        opening: &Opening,
+        lock: Option<LockGuard>,
+    ) -> Result<Self, StateError> {
+        let path = dir.join(format!("{}.uids", account.name));
+        let loaded = read(&*disk, &path)?;
+        let (state, journal) = match loaded {
+            Some((state, contents)) => {
+                check_user(&state, account, &path)?;
+                (state, Journal::open(Arc::clone(&disk), path, &contents))
+            }
+            None => {
+                if !opening.new_state {
+                    refuse_lost_state(&*disk, dir, account, &opening.configured)?;
+                }
+                let identity = Identity {
+                    instance: opening.instance,
+                    host: account.endpoint.host.clone(),
+                    user: account.username.clone(),
+                    created: opening.now.wall,
+                };
+                (UidState::new(identity), Journal::absent(Arc::clone(&disk), path))
+            }
+        };
+        let mark = state.mark(opening.now);
+        let mut store = Self { disk, journal, state, mark, pending: Vec::new(), written: false, _lock: lock };
+        if store.state.clock().is_none_or(|written| written.is_stale(&mark)) {
+            store.pend(Record::Clock(mark))?;
+        }
+        Ok(store)
+    }
+
+    /// What is remembered.
+    #[must_use]
+    pub fn state(&self) -> &UidState {
+        &self.state
+    }
+
+    /// The time of this poll, in certain seconds.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.mark.certain
+    }
+
+    /// How long ago an entry was delivered, in seconds, by whichever clock says more.
+    #[must_use]
+    pub fn age_at_most(&self, entry: &Entry) -> u64 {
+        let by_wall = self.mark.reading.wall.saturating_sub(entry.delivered_at);
+        u64::try_from(by_wall).unwrap_or(0).max(self.mark.certain.saturating_sub(entry.delivered_certain))
+    }
+
+    /// Whether this state was written to since it was opened.
+    #[must_use]
+    pub fn was_written(&self) -> bool {
+        self.written
+    }
+
+    /// Makes the file if it does not exist yet, so that every message in `tmp/` belongs to a state that is on disk.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn ensure_file(&mut self) -> Result<(), StateError> {
+        if self.journal.exists() { Ok(()) } else { self.rewrite() }
+    }
+
+    /// Remembers a Maildir that is going to be delivered to; written with the next intents.
+    ///
+    /// # Errors
+    /// Those of a state that does not fit itself.
+    pub fn bind_maildir(
+        &mut self,
+        configured: &Path,
+        maildir: &Maildir,
+        inodes: Inodes,
+    ) -> Result<MaildirNumber, StateError> {
+        let known = KnownMaildir {
+            configured: configured.to_owned(),
+            resolved: maildir.path().to_owned(),
+            tmp_inode: inodes.tmp,
+            new_inode: inodes.new,
+        };
+        if let Some((number, same)) = self.state.maildir_configured_as(configured)
+            && *same == known
+        {
+            return Ok(number);
+        }
+        let number = self.state.next_maildir();
+        self.pend(Record::Maildir(number, known))?;
+        Ok(number)
+    }
+
+    /// The account points at another server now.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_host(&mut self, account: &Account) -> Result<(), StateError> {
+        let record = Record::Host { host: account.endpoint.host.clone(), user: account.username.clone() };
+        self.append(vec![record], Durability::Later)
+    }
+
+    /// Step 2 of the path of a message: the intents, durable. Blocks.
+    ///
+    /// # Errors
+    /// Those of the disk: nothing is recorded, or it is unknown whether it is. In the second case the files stay in
+    /// `tmp/`, and the next poll's recovery decides.
+    pub fn record_intents(
+        &mut self,
+        batch: Vec<(Staged, Source)>,
+        maildir: MaildirNumber,
+    ) -> Result<Vec<Recorded>, StateError> {
+        let mut recorded = Vec::with_capacity(batch.len());
+        let mut records = Vec::with_capacity(batch.len());
+        for ((staged, source), id) in batch.iter().zip(self.state.next_id()..) {
+            let file_name = staged.published_name();
+            let tmp_name = TmpName::of_published(&file_name);
+            recorded.push(Recorded { entry: id, tmp_name, published_name: file_name.clone() });
+            records.push(Record::Entry(Entry {
+                id,
+                unique_id: source.unique_id.clone(),
+                origin: Origin::Delivered,
+                witness: Witness {
+                    reported_size: source.reported_size,
+                    header: Some(staged.header()),
+                    whole: staged.whole(),
+                },
+                delivered_at: self.mark.reading.wall,
+                delivered_certain: self.mark.certain,
+                intent: Some(Intent { file_name, maildir }),
+                removed: false,
+                absent_since: None,
+            }));
+        }
+        let appended = self.append(records, Durability::Now);
+        if appended.is_ok() || self.journal.is_broken() {
+            batch.into_iter().for_each(|(mut staged, _)| staged.keep());
+        }
+        appended.map(|()| recorded)
+    }
+
+    /// Step 4 of the path of a message: its file is in `new/`, durably.
+    ///
+    /// # Errors
+    /// Those of the disk. Nothing is lost by that: recovery finds it out again.
+    pub fn record_published(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
+        self.append_ids(ids, Record::Published)
+    }
+
+    /// These were deleted on the server, and it acknowledged the QUIT.
+    ///
+    /// # Errors
+    /// Those of the disk. Nothing is lost by that: they are looked for once more.
+    pub fn record_removed(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
+        let certain = self.mark.certain;
+        self.append_ids(ids, |ids| Record::Removed { ids, certain })
+    }
+
+    /// A complete listing lacked these for the first time.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_absent(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
+        let certain = self.mark.certain;
+        self.append_ids(ids, |ids| Record::Absent { ids, certain })
+    }
+
+    /// These are listed again.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_present(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
+        self.append_ids(ids, Record::Present)
+    }
+
+    /// These are not remembered any more.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_forgotten(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
+        self.append_ids(ids, Record::Forgotten)
+    }
+
+    /// Writes the clock mark that is due, if ages depend on it although nothing else happens.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_clock(&mut self) -> Result<(), StateError> {
+        let due = self.journal.exists() && self.pending.iter().any(|record| matches!(record, Record::Clock(_)));
+        if due { self.append(Vec::new(), Durability::Later) } else { Ok(()) }
+    }
+
+    /// Makes the file small again if most of its records are history. Blocks.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn tidy(&mut self) -> Result<(), StateError> {
+        let live = self.state.len();
+        let due = self.written && self.journal.records() > live.saturating_mul(2).saturating_add(1000);
+        if due { self.rewrite() } else { Ok(()) }
+    }
+
+    /// Writes the whole state into a new file, durable when this returns. Blocks.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn rewrite(&mut self) -> Result<(), StateError> {
+        let records: Vec<Record> = self.state.records().collect();
+        let written = self.journal.rewrite(&records);
+        self.pending.clear();
+        self.written = true;
+        written.map_err(|e| StateError::io("write", self.journal.path(), e))
+    }
+
+    /// The Maildirs by number, as they were when they were last delivered to.
+    #[must_use]
+    pub fn maildirs_with_intents(&self) -> BTreeMap<MaildirNumber, KnownMaildir> {
+        let numbers = self.state.intents().map(|(_, intent)| intent.maildir);
+        numbers.filter_map(|number| Some((number, self.state.maildir(number)?.clone()))).collect()
+    }
+
+    fn append_ids(
+        &mut self,
+        mut ids: Vec<EntryId>,
+        record: impl FnOnce(Vec<EntryId>) -> Record,
+    ) -> Result<(), StateError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        ids.sort_unstable();
+        self.append(vec![record(ids)], Durability::Later)
+    }
+
+    fn append(&mut self, records: Vec<Record>, durability: Durability) -> Result<(), StateError> {
+        self.ensure_file()?;
+        let path = self.journal.path().to_owned();
+        let mut batch = std::mem::take(&mut self.pending);
+        let pended = batch.len();
+        batch.extend(records);
+        self.journal.append(&batch, durability).map_err(|e| StateError::io("write", &path, e))?;
+        self.written = true;
+        // What was pending is true in memory already.
+        for record in batch.into_iter().skip(pended) {
+            self.state.apply(record).map_err(|e| StateError::inconsistent(&path, e))?;
+        }
+        Ok(())
+    }
+
+    fn pend(&mut self, record: Record) -> Result<(), StateError> {
+        let path = self.journal.path();
+        self.state.apply(record.clone()).map_err(|e| StateError::inconsistent(path, e))?;
+        self.pending.push(record);
+        Ok(())
+    }
+
+    /// The disk it lives on.
+    #[must_use]
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+}
+
+/// Reads a file, if there is one.
+fn read(disk: &dyn Disk, path: &Path) -> Result<Option<(UidState, Contents)>, StateError> {
+    let bytes = match disk.read(path, MAX_FILE) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(StateError::io("read", path, e)),
+    };
+    let mut contents = journal::parse(&bytes).map_err(|bad| StateError::journal(path, bad))?;
+    let mut records = std::mem::take(&mut contents.records).into_iter();
+    let Some(Record::Header(identity)) = records.next() else {
+        return Err(StateError::journal(path, journal::BadJournal::NotOurs));
+    };
+    let mut state = UidState::new(identity);
+    for record in records {
+        state.apply(record).map_err(|e| StateError::inconsistent(path, e))?;
+    }
+    Ok(Some((state, contents)))
+}
+
+fn check_user(state: &UidState, account: &Account, path: &Path) -> Result<(), StateError> {
+    if state.identity().user == account.username {
+        return Ok(());
+    }
+    Err(StateError::OtherUser {
+        account: account.name.clone(),
+        path: path.to_owned(),
+        remembered: state.identity().user.clone(),
+        configured: account.username.clone(),
+    })
+}
+
+/// There is no state. If there should be one, downloading everything again in silence would be wrong.
+fn refuse_lost_state(
+    disk: &dyn Disk,
+    dir: &Path,
+    account: &Account,
+    configured: &[AccountName],
+) -> Result<(), StateError> {
+    let mut instances = Vec::new();
+    for (name, path) in other_states(disk, dir)? {
+        // A file that cannot be read is its own account's trouble.
+        let Ok(Some((state, _))) = read(disk, &path) else { continue };
+        let identity = state.identity();
+        instances.push(identity.instance);
+        let orphaned = !configured.iter().any(|account| account.as_str() == name);
+        let same = identity.user == account.username && identity.host.eq_ignore_ascii_case(&account.endpoint.host);
+        if orphaned && same {
+            return Err(StateError::Renamed { account: account.name.clone(), other: name, dir: dir.to_owned() });
+        }
+    }
+    let Ok(maildir) = Maildir::open(disk, &account.maildir) else { return Ok(()) };
+    let delivered = maildir.instances(disk).map_err(|e| StateError::io("read", maildir.path(), e))?;
+    match delivered.into_iter().find(|instance| !instances.contains(instance)) {
+        None => Ok(()),
+        Some(_) => Err(StateError::Lost {
+            account: account.name.clone(),
+            maildir: account.maildir.clone(),
+            dir: dir.to_owned(),
+        }),
+    }
+}
+
+/// The `.uids` files in the state directory.
+fn other_states(disk: &dyn Disk, dir: &Path) -> Result<Vec<(String, PathBuf)>, StateError> {
+    let names = match disk.list(dir) {
+        Ok(names) => names,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(StateError::io("read", dir, e)),
+    };
+    let stems = names.into_iter().filter_map(|name| {
+        let stem = name.to_str()?.strip_suffix(".uids")?.to_owned();
+        Some((stem, dir.join(name)))
+    });
+    Ok(stems.collect())
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+pub(crate) mod tests;

@@ -1,0 +1,213 @@
+use super::*;
+use crate::account::{AuthChoice, Endpoint, RemovalPolicy, TlsMode};
+use crate::credential::CredentialSource;
+use crate::disk::RealDisk;
+use crate::maildir::names::NameSource;
+use crate::maildir::staging::{DigestWhole, Staging, stage};
+use crate::secret::Secret;
+use std::fs;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A state directory and a Maildir, for one account.
+pub(crate) struct Bench {
+    dir: TempDir,
+    pub(crate) account: Account,
+    pub(crate) opening: Opening,
+    names: NameSource,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let account = account("jo", &dir.path().join("Maildir"));
+        let now = ClockReading { wall: 1_000_000, boot: 1, since_boot: 1000 };
+        let holder = "a test".to_owned();
+        let configured = vec![account.name.clone()];
+        let opening = Opening { now, instance: 0xfeed, holder, new_state: false, configured };
+        Self { dir, account, opening, names: NameSource::new(1, b"h") }
+    }
+
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    pub(crate) fn open(&self) -> Result<Store, StateError> {
+        Store::open(Arc::new(RealDisk), &self.state_dir(), &self.account, &self.opening)
+    }
+
+    pub(crate) fn maildir(&self) -> Maildir {
+        Maildir::create(&RealDisk, &self.account.maildir).unwrap()
+    }
+
+    /// Messages that are recorded and not published.
+    pub(crate) fn record(&self, store: &mut Store, unique_ids: &[&str]) -> Vec<Recorded> {
+        let maildir = self.maildir();
+        let inodes = maildir.inodes(&RealDisk).unwrap();
+        let number = store.bind_maildir(&self.account.maildir, &maildir, inodes).unwrap();
+        let mut batch = Vec::new();
+        for unique_id in unique_ids {
+            let unique_id = UniqueId::new(unique_id.as_bytes()).unwrap();
+            let name = self.names.next(Duration::ZERO, store.state().identity().instance, Some(&unique_id));
+            let mut staging = Staging::new(Arc::new(RealDisk), &maildir.tmp(), name, DigestWhole::No);
+            staging.take(b"Subject: x\r\n\r\n");
+            let staged = stage(&RealDisk, &maildir.tmp(), vec![staging.finish()]).remove(0).unwrap();
+            batch.push((staged, Source { unique_id: Some(unique_id), reported_size: Some(14) }));
+        }
+        store.record_intents(batch, number).unwrap()
+    }
+
+    pub(crate) fn files(&self, part: &str) -> Vec<String> {
+        let dir = fs::read_dir(self.account.maildir.join(part)).unwrap();
+        dir.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+    }
+}
+
+pub(crate) fn account(name: &str, maildir: &Path) -> Account {
+    Account {
+        name: AccountName::new(name).unwrap(),
+        enabled: true,
+        endpoint: Endpoint {
+            host: "pop.example.org".to_owned(),
+            port: 995,
+            tls: TlsMode::Implicit,
+            tls_ca_file: None,
+            allow_cleartext_password: false,
+        },
+        username: "jo".to_owned(),
+        credential: CredentialSource::Inline(Secret::new(b"x".to_vec())),
+        auth: AuthChoice::Auto,
+        maildir: maildir.to_owned(),
+        removal: RemovalPolicy::Keep,
+        interval: Duration::from_secs(300),
+        timeout: Duration::from_secs(60),
+        max_message_size: None,
+        max_messages_per_session: None,
+    }
+}
+
+fn known(store: &Store) -> Vec<String> {
+    let text = |entry: &Entry| String::from_utf8_lossy(entry.unique_id.as_ref().unwrap().as_bytes()).into_owned();
+    store.state().entries().map(text).collect()
+}
+
+#[test]
+fn what_was_recorded_is_remembered() {
+    let bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    bench.record(&mut store, &["a", "b"]);
+    drop(store);
+    let store = bench.open().unwrap();
+    assert_eq!(known(&store), ["a", "b"]);
+    assert_eq!(store.state().identity().instance, 0xfeed);
+    assert_eq!(store.state().maildir_configured_as(&bench.account.maildir).unwrap().0, 1);
+}
+
+#[test]
+fn opening_and_closing_writes_no_state() {
+    let bench = Bench::new();
+    drop(bench.open().unwrap());
+    assert!(!bench.state_dir().join("jo.uids").exists());
+    bench.record(&mut bench.open().unwrap(), &["a"]);
+    let before = fs::read(bench.state_dir().join("jo.uids")).unwrap();
+    let mut store = bench.open().unwrap();
+    store.record_clock().unwrap();
+    store.record_absent(Vec::new()).unwrap();
+    store.tidy().unwrap();
+    drop(store);
+    assert_eq!(fs::read(bench.state_dir().join("jo.uids")).unwrap(), before);
+}
+
+#[test]
+fn only_one_at_a_time_polls_an_account() {
+    let bench = Bench::new();
+    let first = bench.open().unwrap();
+    let error = bench.open().unwrap_err();
+    assert_eq!(error.exit_status(), crate::exit::ExitStatus::Temporary);
+    assert!(error.to_string().contains("by a test"), "{error}");
+    drop(first);
+    bench.open().unwrap();
+}
+
+#[test]
+fn another_user_under_the_same_name_is_refused() {
+    let mut bench = Bench::new();
+    bench.record(&mut bench.open().unwrap(), &["a"]);
+    bench.account.username = "other".to_owned();
+    let error = bench.open().unwrap_err();
+    assert_eq!(error.exit_status(), crate::exit::ExitStatus::Config);
+}
+
+#[test]
+fn a_renamed_account_is_offered_its_old_state() {
+    let mut bench = Bench::new();
+    bench.record(&mut bench.open().unwrap(), &["a"]);
+    bench.account.name = AccountName::new("jo2").unwrap();
+    bench.opening.configured = vec![bench.account.name.clone()];
+    let error = bench.open().unwrap_err();
+    assert!(error.to_string().contains("jo.uids"), "{error}");
+    bench.opening.new_state = true;
+    bench.open().unwrap();
+}
+
+#[test]
+fn a_lost_state_is_noticed_by_the_files_it_delivered() {
+    let mut bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    let recorded = bench.record(&mut store, &["a"]);
+    crate::maildir::publishing::publish(&RealDisk, &bench.maildir(), recorded).unwrap();
+    drop(store);
+    fs::remove_file(bench.state_dir().join("jo.uids")).unwrap();
+    let error = bench.open().unwrap_err();
+    assert!(error.to_string().contains("--new-state"), "{error}");
+    bench.opening.new_state = true;
+    bench.open().unwrap();
+}
+
+#[test]
+fn two_accounts_may_share_a_maildir() {
+    let mut bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    let recorded = bench.record(&mut store, &["a"]);
+    crate::maildir::publishing::publish(&RealDisk, &bench.maildir(), recorded).unwrap();
+    bench.account = account("second", &bench.account.maildir);
+    bench.account.username = "second".to_owned();
+    bench.opening.configured.push(bench.account.name.clone());
+    bench.opening.instance = 0xbeef;
+    bench.open().unwrap();
+}
+
+#[test]
+fn a_damaged_file_is_left_as_it_is() {
+    let bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    bench.record(&mut store, &["a"]);
+    bench.record(&mut store, &["b"]);
+    drop(store);
+    let path = bench.state_dir().join("jo.uids");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.windows(3).position(|w| w == b"\nE ").unwrap() + 3;
+    bytes[at] = b'9';
+    fs::write(&path, &bytes).unwrap();
+    let error = bench.open().unwrap_err();
+    assert!(error.to_string().contains("damaged"), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn history_is_dropped_when_it_outgrows_what_is_remembered() {
+    let bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    bench.record(&mut store, &["a"]);
+    for _ in 0..600 {
+        store.record_absent(vec![1]).unwrap();
+        store.record_present(vec![1]).unwrap();
+    }
+    let before = fs::metadata(bench.state_dir().join("jo.uids")).unwrap().len();
+    store.tidy().unwrap();
+    assert!(fs::metadata(bench.state_dir().join("jo.uids")).unwrap().len() < before / 10);
+    drop(store);
+    let store = bench.open().unwrap();
+    assert_eq!(known(&store), ["a"]);
+    assert_eq!(store.state().intents().count(), 1, "an unfinished delivery survives");
+}
