@@ -4,6 +4,8 @@ pub mod account;
 pub mod disk;
 pub mod exit;
 pub mod maildir;
+pub mod maildrop;
+pub mod plan;
 pub mod pop3;
 pub mod state;
 pub mod witness;

@@ -251,6 +251,9 @@ impl UidState {
                 entry.absent_since = None;
             })?,
             Record::Forgotten(ids) => ids.iter().try_for_each(|id| self.remove(*id))?,
+            Record::Resized { id, reported_size } => {
+                self.each(&[id], |entry| entry.witness.reported_size = Some(reported_size))?;
+            }
             Record::Renamed { id, unique_id } => self.rename(id, unique_id)?,
             Record::Unknown(line) => self.preserved.push(line),
         }

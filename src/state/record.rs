@@ -52,6 +52,13 @@ pub enum Record {
     Present(Vec<EntryId>),
     /// `F`: these are not remembered any more.
     Forgotten(Vec<EntryId>),
+    /// `S`: the server reports another size for this message now.
+    Resized {
+        /// Which entry.
+        id: EntryId,
+        /// In octets.
+        reported_size: u64,
+    },
     /// `U`: the server has another unique-id for this message now.
     Renamed {
         /// Which entry.
@@ -109,6 +116,9 @@ impl Record {
             Self::Forgotten(ids) => {
                 out.letter('F').ids(ids);
             }
+            Self::Resized { id, reported_size } => {
+                out.letter('S').number(*id).number(*reported_size);
+            }
             Self::Renamed { id, unique_id } => {
                 out.letter('U').number(*id).text(unique_id.as_bytes());
             }
@@ -137,6 +147,7 @@ impl Record {
             b'A' => fields.number().zip(fields.ids()).map(|(certain, ids)| Self::Absent { ids, certain }),
             b'B' => fields.ids().map(Self::Present),
             b'F' => fields.ids().map(Self::Forgotten),
+            b'S' => fields.number().zip(fields.number()).map(|(id, reported_size)| Self::Resized { id, reported_size }),
             b'U' => fields.number().zip(fields.unique_id()).map(|(id, unique_id)| Self::Renamed { id, unique_id }),
             letter if letter.is_ascii_uppercase() => return Err(BadRecord::Newer(char::from(*letter))),
             _ => None,
@@ -413,6 +424,7 @@ mod tests {
             Record::Absent { ids: vec![4, 5], certain: 5 },
             Record::Present(vec![1]),
             Record::Forgotten(vec![u64::MAX - 1, u64::MAX]),
+            Record::Resized { id: 4, reported_size: 1 << 40 },
             Record::Renamed { id: 4, unique_id: UniqueId::new(b"new id").unwrap() },
             Record::Unknown(b"q whatever %  it says".to_vec()),
         ]

@@ -297,6 +297,18 @@ impl Store {
         self.append_ids(ids, Record::Present)
     }
 
+    /// The server reports other sizes for these now.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_resized(&mut self, sizes: Vec<(EntryId, u64)>) -> Result<(), StateError> {
+        if sizes.is_empty() {
+            return Ok(());
+        }
+        let record = |(id, reported_size)| Record::Resized { id, reported_size };
+        self.append(sizes.into_iter().map(record).collect(), Durability::Later)
+    }
+
     /// These are not remembered any more.
     ///
     /// # Errors

@@ -1,0 +1,138 @@
+//! The maildrop as one session lists it: the answers to STAT, UIDL and LIST put together. PURE.
+
+use std::collections::{BTreeMap, btree_map};
+
+use crate::pop3::{MessageNumber, ScanListing, UniqueId, UniqueIdListing};
+
+/// One message of the listing. The number is valid in this session only, and only together with the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its number in this session.
+    pub number: MessageNumber,
+    /// The server's name for it; None if UIDL had none for it.
+    pub unique_id: Option<UniqueId>,
+    /// Its size in octets, as the server reports it: a hint, never to be relied on.
+    pub reported_size: Option<u64>,
+}
+
+/// The listing of one session (RFC 1939, section 5 and 7).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Maildrop {
+    /// The messages, by number.
+    pub messages: Vec<Listed>,
+    /// Whether the server answered UIDL.
+    pub has_unique_ids: bool,
+    /// Whether STAT, UIDL and LIST agree on what there is: only then does absence mean anything.
+    pub complete: bool,
+}
+
+/// Collects the answers. Lines that cannot be read or that contradict each other make the listing incomplete, no more.
+#[derive(Debug, Default)]
+pub struct MaildropBuilder {
+    /// The number of messages that STAT told, if it did.
+    count: Option<u32>,
+    /// By number: unique-id and size.
+    messages: BTreeMap<MessageNumber, (Option<UniqueId>, Option<u64>)>,
+    /// UIDL was answered by +OK.
+    has_unique_ids: bool,
+    /// Something was unreadable or contradictory.
+    odd: bool,
+}
+
+impl MaildropBuilder {
+    /// What STAT told.
+    pub fn stat(&mut self, count: u32) {
+        self.count = Some(count);
+    }
+
+    /// UIDL was answered by +OK; its lines follow.
+    pub fn unique_ids_follow(&mut self) {
+        self.has_unique_ids = true;
+    }
+
+    /// A line of UIDL's answer.
+    pub fn unique_id(&mut self, listing: UniqueIdListing) {
+        let (unique_id, _) = self.messages.entry(listing.number).or_default();
+        // The same number twice: which of the two is right cannot be known.
+        self.odd |= unique_id.replace(listing.unique_id).is_some();
+    }
+
+    /// A line of LIST's answer.
+    pub fn size(&mut self, listing: ScanListing) {
+        match self.messages.entry(listing.number) {
+            btree_map::Entry::Vacant(vacant) => {
+                vacant.insert((None, Some(listing.reported_size)));
+            }
+            btree_map::Entry::Occupied(mut occupied) => {
+                let (_, size) = occupied.get_mut();
+                self.odd |= size.replace(listing.reported_size).is_some();
+            }
+        }
+    }
+
+    /// A line that could not be read.
+    pub fn unreadable_line(&mut self) {
+        self.odd = true;
+    }
+
+    /// The listing.
+    #[must_use]
+    pub fn finish(self) -> Maildrop {
+        let Self { count, messages, has_unique_ids, odd } = self;
+        let counts_agree = count.and_then(|count| usize::try_from(count).ok()) == Some(messages.len());
+        let all_named = !has_unique_ids || messages.values().all(|(unique_id, _)| unique_id.is_some());
+        let messages = messages
+            .into_iter()
+            .map(|(number, (unique_id, reported_size))| Listed { number, unique_id, reported_size })
+            .collect();
+        Maildrop { messages, has_unique_ids, complete: counts_agree && all_named && !odd }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(n: u32) -> MessageNumber {
+        MessageNumber::new(n).unwrap()
+    }
+
+    fn build(count: u32, unique_ids: &[(u32, &str)], sizes: &[(u32, u64)]) -> Maildrop {
+        let mut builder = MaildropBuilder::default();
+        builder.stat(count);
+        builder.unique_ids_follow();
+        for (n, id) in unique_ids {
+            let unique_id = UniqueId::new(id.as_bytes()).unwrap();
+            builder.unique_id(UniqueIdListing { number: number(*n), unique_id });
+        }
+        for (n, size) in sizes {
+            builder.size(ScanListing { number: number(*n), reported_size: *size });
+        }
+        builder.finish()
+    }
+
+    #[test]
+    fn answers_that_agree_make_a_complete_listing() {
+        let maildrop = build(2, &[(2, "b"), (1, "a")], &[(1, 10), (2, 20)]);
+        assert!(maildrop.complete);
+        let sizes: Vec<_> = maildrop.messages.iter().map(|m| (m.number.get(), m.reported_size)).collect();
+        assert_eq!(sizes, [(1, Some(10)), (2, Some(20))]);
+    }
+
+    #[test]
+    fn answers_that_disagree_prove_no_absence() {
+        for (why, maildrop) in [
+            ("STAT tells more", build(3, &[(1, "a"), (2, "b")], &[(1, 1), (2, 2)])),
+            ("UIDL lacks one", build(2, &[(1, "a")], &[(1, 1), (2, 2)])),
+            ("a number twice", build(1, &[(1, "a"), (1, "b")], &[(1, 1)])),
+            ("a size twice", build(1, &[(1, "a")], &[(1, 1), (1, 2)])),
+        ] {
+            assert!(!maildrop.complete, "{why}");
+        }
+    }
+
+    #[test]
+    fn an_empty_maildrop_is_complete() {
+        assert!(build(0, &[], &[]).complete);
+    }
+}

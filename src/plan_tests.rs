@@ -1,0 +1,197 @@
+use super::*;
+use crate::state::clock::{ClockMark, ClockReading};
+use crate::state::entries::{Identity, Witness};
+use crate::state::record::Record;
+use std::time::Duration;
+
+const DAY: u64 = 86_400;
+const NOW: u64 = 100 * DAY;
+
+fn digest(text: &str) -> Digest {
+    let mut whole = crate::witness::WholeDigester::default();
+    whole.update(text.as_bytes());
+    whole.finish()
+}
+
+/// A remembered message: unique-id, header, size, age in days.
+fn entry(id: EntryId, unique_id: &str, header: &str, size: u64, age_days: u64) -> Entry {
+    Entry {
+        id,
+        unique_id: UniqueId::new(unique_id.as_bytes()).ok(),
+        origin: Origin::Delivered,
+        witness: Witness { reported_size: Some(size), header: Some(digest(header)), whole: Some(digest(header)) },
+        delivered_at: 0,
+        delivered_certain: NOW - age_days * DAY,
+        intent: None,
+        removed: false,
+        absent_since: None,
+    }
+}
+
+fn state(entries: Vec<Entry>) -> UidState {
+    let identity = Identity { instance: 1, host: "h".to_owned(), user: "u".to_owned(), created: 0 };
+    let mut state = UidState::new(identity);
+    let reading = ClockReading { wall: 0, boot: 0, since_boot: 0 };
+    state.apply(Record::Clock(ClockMark { reading, certain: NOW })).unwrap();
+    entries.into_iter().for_each(|entry| state.apply(Record::Entry(entry)).unwrap());
+    state
+}
+
+/// A complete listing of (unique-id, size), numbered from 1. An empty unique-id is none.
+fn maildrop(messages: &[(&str, u64)]) -> Maildrop {
+    let messages: Vec<Listed> = (1..)
+        .zip(messages)
+        .map(|(n, (unique_id, size))| Listed {
+            number: MessageNumber::new(n).unwrap(),
+            unique_id: UniqueId::new(unique_id.as_bytes()).ok(),
+            reported_size: Some(*size),
+        })
+        .collect();
+    Maildrop { messages, has_unique_ids: true, complete: true }
+}
+
+const KEEP: Policy = Policy { removal: RemovalPolicy::Keep, max_message_size: None, max_messages: None, has_top: true };
+const DELETE: Policy = Policy { removal: RemovalPolicy::AfterDelivery, ..KEEP };
+const NO_TOP: Policy = Policy { has_top: false, ..DELETE };
+
+fn aged(days: u64) -> Policy {
+    Policy { removal: RemovalPolicy::AfterAge(Duration::from_secs(days * DAY)), ..KEEP }
+}
+
+/// Runs both steps; `headers` is what TOP would show, by number.
+fn decide(maildrop: &Maildrop, state: &UidState, policy: &Policy, headers: &[&str]) -> Plan {
+    let seen = look_at(maildrop, state, policy, NOW)
+        .into_iter()
+        .filter_map(|number| Some((number, digest(headers.get(usize::try_from(number.get()).unwrap() - 1)?))))
+        .collect();
+    plan(maildrop, state, policy, &seen, NOW)
+}
+
+fn retrieved(plan: &Plan) -> Vec<u32> {
+    plan.retrieve.iter().map(|listed| listed.number.get()).collect()
+}
+
+fn deleted(plan: &Plan) -> Vec<(u32, EntryId)> {
+    plan.delete.iter().map(|removable| (removable.number.get(), removable.entry)).collect()
+}
+
+#[test]
+fn what_is_new_is_retrieved_in_order_and_what_is_known_is_not() {
+    let state = state(vec![entry(1, "a", "A", 1, 0)]);
+    let plan = decide(&maildrop(&[("c", 3), ("a", 1), ("b", 2)]), &state, &KEEP, &[]);
+    assert_eq!(retrieved(&plan), [1, 3]);
+    assert_eq!((plan.known, deleted(&plan)), (1, vec![]));
+}
+
+#[test]
+fn nothing_new_asks_for_no_header() {
+    let state = state(vec![entry(1, "a", "A", 1, 0)]);
+    assert_eq!(look_at(&maildrop(&[("a", 1)]), &state, &KEEP, NOW), []);
+    assert_eq!(look_at(&maildrop(&[("a", 1)]), &state, &aged(1), NOW), []);
+}
+
+#[test]
+fn what_stayed_behind_is_deleted_although_nothing_is_new() {
+    let state = state(vec![entry(1, "a", "A", 1, 14), entry(2, "b", "B", 2, 13)]);
+    let listing = maildrop(&[("a", 1), ("b", 2)]);
+    assert_eq!(deleted(&decide(&listing, &state, &DELETE, &["A", "B"])), [(1, 1), (2, 2)]);
+    assert_eq!(deleted(&decide(&listing, &state, &aged(14), &["A", "B"])), [(1, 1)]);
+    assert_eq!(deleted(&decide(&listing, &state, &KEEP, &["A", "B"])), []);
+}
+
+#[test]
+fn only_what_was_delivered_and_is_still_the_same_is_deleted() {
+    let listing = maildrop(&[("a", 1)]);
+    let mut adopted = entry(1, "a", "A", 1, 20);
+    adopted.origin = Origin::Adopted;
+    assert_eq!(deleted(&decide(&listing, &state(vec![adopted]), &DELETE, &["A"])), []);
+    let reused = decide(&listing, &state(vec![entry(1, "a", "A", 1, 20)]), &DELETE, &["other"]);
+    assert_eq!((deleted(&reused), retrieved(&reused)), (vec![], vec![1]), "the unique-id was used again");
+    let refused = decide(&listing, &state(vec![entry(1, "a", "A", 1, 20)]), &DELETE, &[]);
+    assert_eq!((deleted(&refused), refused.unverified), (vec![], 1), "TOP was refused");
+}
+
+#[test]
+fn without_top_unique_id_and_size_decide() {
+    let state = state(vec![entry(1, "a", "A", 1, 0)]);
+    assert_eq!(deleted(&decide(&maildrop(&[("a", 1)]), &state, &NO_TOP, &[])), [(1, 1)]);
+    let other_size = decide(&maildrop(&[("a", 2)]), &state, &NO_TOP, &[]);
+    assert_eq!((deleted(&other_size), retrieved(&other_size)), (vec![], vec![1]));
+}
+
+#[test]
+fn another_size_under_a_known_unique_id_is_decided_by_the_header() {
+    let state = state(vec![entry(1, "a", "A", 1, 0)]);
+    let same = decide(&maildrop(&[("a", 2)]), &state, &KEEP, &["A"]);
+    assert_eq!((retrieved(&same), same.resized), (vec![], vec![(1, 2)]));
+    assert_eq!(retrieved(&decide(&maildrop(&[("a", 2)]), &state, &KEEP, &["B"])), [1]);
+}
+
+#[test]
+fn messages_that_share_a_unique_id_are_told_apart_by_their_headers() {
+    let listing = maildrop(&[("a", 1), ("a", 1), ("a", 1)]);
+    let nothing_known = decide(&listing, &state(vec![]), &KEEP, &[]);
+    assert_eq!(retrieved(&nothing_known), [1, 2, 3]);
+    let one_known = state(vec![entry(1, "a", "B", 1, 0)]);
+    assert_eq!(retrieved(&decide(&listing, &one_known, &KEEP, &["A", "B", "C"])), [1, 3]);
+    let two_alike = state(vec![entry(1, "a", "A", 1, 0), entry(2, "a", "A", 1, 0)]);
+    assert_eq!(retrieved(&decide(&listing, &two_alike, &KEEP, &["A", "A", "A"])), [3], "multiplicity counts");
+    let all_known = state((1..=3).map(|id| entry(id, "a", "x", 1, 0)).collect());
+    assert_eq!(look_at(&listing, &all_known, &KEEP, NOW), [], "the counts agree");
+}
+
+#[test]
+fn an_absent_message_under_the_same_unique_id_asks_for_no_header_at_every_poll() {
+    let mut gone = entry(1, "a", "A", 1, 50);
+    gone.absent_since = Some(NOW - DAY);
+    let state = state(vec![gone, entry(2, "a", "B", 2, 0)]);
+    assert_eq!(look_at(&maildrop(&[("a", 2)]), &state, &KEEP, NOW), []);
+}
+
+#[test]
+fn absence_is_written_once_and_forgotten_after_90_days() {
+    let mut long_gone = entry(2, "b", "B", 2, 95);
+    long_gone.absent_since = Some(NOW - 90 * DAY);
+    let mut lately_gone = entry(3, "c", "C", 2, 95);
+    lately_gone.absent_since = Some(NOW - 89 * DAY);
+    let remembered = state(vec![entry(1, "a", "A", 1, 0), long_gone, lately_gone]);
+    let plan = decide(&maildrop(&[]), &remembered, &DELETE, &[]);
+    assert_eq!((plan.absent, plan.forget), (vec![1], vec![2]));
+    let incomplete = Maildrop { complete: false, ..maildrop(&[]) };
+    assert_eq!(decide(&incomplete, &remembered, &DELETE, &[]), Plan::default());
+}
+
+#[test]
+fn what_comes_back_is_known() {
+    let mut removed = entry(1, "a", "A", 1, 20);
+    (removed.removed, removed.absent_since) = (true, Some(NOW - DAY));
+    let plan = decide(&maildrop(&[("a", 1)]), &state(vec![removed]), &DELETE, &["A"]);
+    assert_eq!((retrieved(&plan), &plan.present), (vec![], &vec![1]));
+    assert_eq!(deleted(&plan), [(1, 1)], "the server did not remove it: deleted again");
+}
+
+#[test]
+fn limits_hold_and_what_they_leave_is_told() {
+    let policy = Policy { max_message_size: Some(10), max_messages: NonZeroU32::new(2), ..KEEP };
+    let listing = maildrop(&[("a", 10), ("b", 11), ("c", 1), ("d", 1)]);
+    let plan = decide(&listing, &state(vec![]), &policy, &[]);
+    assert_eq!(retrieved(&plan), [1, 3]);
+    assert_eq!((plan.too_large.len(), plan.postponed), (1, 1));
+}
+
+#[test]
+fn a_message_that_uidl_forgot_waits() {
+    let listing = Maildrop { complete: false, ..maildrop(&[("a", 1), ("", 1)]) };
+    let plan = decide(&listing, &state(vec![]), &KEEP, &[]);
+    assert_eq!((retrieved(&plan), plan.unnamed.len()), (vec![1], 1));
+}
+
+#[test]
+fn without_uidl_headers_tell_what_a_lost_quit_left_behind() {
+    let listing = Maildrop { has_unique_ids: false, ..maildrop(&[("", 1), ("", 1)]) };
+    let remembered = state(vec![entry(1, "", "A", 1, 0), entry(2, "", "gone", 1, 0)]);
+    let plan = decide(&listing, &remembered, &DELETE, &["B", "A"]);
+    assert_eq!((retrieved(&plan), deleted(&plan), &plan.forget), (vec![1], vec![(2, 1)], &vec![2]));
+    let blind = decide(&listing, &remembered, &NO_TOP, &[]);
+    assert_eq!((retrieved(&blind), deleted(&blind)), (vec![1, 2], vec![]), "the bytes will tell");
+}
