@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod exit;
+pub mod pop3;
 
 pub mod credential;
 pub mod secret;
