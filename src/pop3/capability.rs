@@ -1,0 +1,282 @@
+//! What a server announces by CAPA (RFC 2449).
+
+use super::auth::Mechanism;
+use super::limits;
+use super::printable::printable;
+
+/// The capabilities of a server at one moment. They may differ before and after TLS and before and after the login,
+/// so ask again at each of these steps.
+///
+/// Tags and arguments are compared without regard to case. Where a tag comes twice, the first one counts; SASL
+/// mechanisms are collected from all lines.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The lines as sent, control characters escaped; at most [`limits::CAPABILITY_LINES`].
+    lines: Vec<String>,
+}
+
+/// How long mail is kept on the server (RFC 2449, section 6.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expire {
+    /// At least this many days. With 0 the server may remove what was retrieved as soon as the session ends.
+    Days(u32),
+    /// It is never removed by the server's own will.
+    Never,
+}
+
+/// The least time between two logins (RFC 2449, section 6.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoginDelay {
+    /// Seconds from one login to the next. Before the login this is the largest value of any user.
+    pub seconds: u64,
+    /// The time differs from user to user; the exact one is announced after the login.
+    pub per_user: bool,
+}
+
+impl Capabilities {
+    /// None yet; [`add_line`](Self::add_line) fills it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes one line of CAPA's answer, without its line end. Empty lines and lines beyond
+    /// [`limits::CAPABILITY_LINES`] are passed over.
+    pub fn add_line(&mut self, line: &[u8]) {
+        let line = line.trim_ascii();
+        if !line.is_empty() && self.lines.len() < limits::CAPABILITY_LINES {
+            self.lines.push(printable(line));
+        }
+    }
+
+    /// The lines in the order they came, control characters escaped.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().map(String::as_str)
+    }
+
+    /// Whether this tag is announced, whatever its arguments.
+    #[must_use]
+    pub fn has(&self, tag: &str) -> bool {
+        self.arguments(tag).is_some()
+    }
+
+    /// TOP (RFC 2449, section 6.1).
+    #[must_use]
+    pub fn top(&self) -> bool {
+        self.has("TOP")
+    }
+
+    /// USER and PASS (RFC 2449, section 6.2).
+    #[must_use]
+    pub fn user(&self) -> bool {
+        self.has("USER")
+    }
+
+    /// UIDL (RFC 2449, section 6.8).
+    #[must_use]
+    pub fn uidl(&self) -> bool {
+        self.has("UIDL")
+    }
+
+    /// STLS (RFC 2595, section 4).
+    #[must_use]
+    pub fn stls(&self) -> bool {
+        self.has("STLS")
+    }
+
+    /// Several commands may be sent before the first is answered (RFC 2449, section 6.6).
+    #[must_use]
+    pub fn pipelining(&self) -> bool {
+        self.has("PIPELINING")
+    }
+
+    /// Brackets behind the status are always a response code (RFC 2449, section 6.4).
+    #[must_use]
+    pub fn resp_codes(&self) -> bool {
+        self.has("RESP-CODES")
+    }
+
+    /// A refused login without the code AUTH is not the credentials' fault (RFC 3206, section 6).
+    #[must_use]
+    pub fn auth_resp_code(&self) -> bool {
+        self.has("AUTH-RESP-CODE")
+    }
+
+    /// The command UTF8 is there (RFC 6856, section 2.1), with or without the argument USER.
+    #[must_use]
+    pub fn utf8(&self) -> bool {
+        self.has("UTF8")
+    }
+
+    /// User names and passwords may hold UTF-8 (RFC 6856, section 2.2).
+    #[must_use]
+    pub fn utf8_user(&self) -> bool {
+        self.arguments("UTF8").is_some_and(|arguments| has_word(arguments, "USER"))
+    }
+
+    /// LOGIN-DELAY (RFC 2449, section 6.5). `None` when it is missing or names no number.
+    #[must_use]
+    pub fn login_delay(&self) -> Option<LoginDelay> {
+        let arguments = self.arguments("LOGIN-DELAY")?;
+        let seconds = saturating_number(arguments.split_ascii_whitespace().next()?)?;
+        Some(LoginDelay { seconds, per_user: has_word(arguments, "USER") })
+    }
+
+    /// EXPIRE (RFC 2449, section 6.7). `None` when it is missing or names neither days nor NEVER.
+    #[must_use]
+    pub fn expire(&self) -> Option<Expire> {
+        let term = self.arguments("EXPIRE")?.split_ascii_whitespace().next()?;
+        if term.eq_ignore_ascii_case("NEVER") {
+            return Some(Expire::Never);
+        }
+        saturating_number(term).map(|days| Expire::Days(u32::try_from(days).unwrap_or(u32::MAX)))
+    }
+
+    /// Whether AUTH takes this mechanism (RFC 2449, section 6.3; RFC 5034, section 3).
+    #[must_use]
+    pub fn sasl(&self, mechanism: Mechanism) -> bool {
+        self.sasl_names().any(|name| name.eq_ignore_ascii_case(mechanism.name()))
+    }
+
+    /// All SASL mechanisms, as the server writes them.
+    pub fn sasl_names(&self) -> impl Iterator<Item = &str> {
+        self.entries().filter(|(tag, _)| tag.eq_ignore_ascii_case("SASL")).flat_map(|(_, a)| a.split_ascii_whitespace())
+    }
+
+    /// What the server's software calls itself (RFC 2449, section 6.9). `None` when it does not say.
+    #[must_use]
+    pub fn implementation(&self) -> Option<&str> {
+        self.arguments("IMPLEMENTATION").filter(|name| !name.is_empty())
+    }
+
+    fn arguments(&self, tag: &str) -> Option<&str> {
+        self.entries().find(|(announced, _)| announced.eq_ignore_ascii_case(tag)).map(|(_, arguments)| arguments)
+    }
+
+    /// Tag and arguments of each line.
+    fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.lines.iter().map(|line| match line.split_once(' ') {
+            Some((tag, arguments)) => (tag, arguments.trim()),
+            None => (line.as_str(), ""),
+        })
+    }
+}
+
+fn has_word(arguments: &str, wanted: &str) -> bool {
+    arguments.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case(wanted))
+}
+
+/// Digits only. A number beyond 64 bits is as good as the largest one: it is a time nobody waits for.
+fn saturating_number(digits: &str) -> Option<u64> {
+    if digits.is_empty() || !digits.bytes().all(|octet| octet.is_ascii_digit()) {
+        return None;
+    }
+    Some(digits.parse().unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn capabilities(lines: &[&str]) -> Capabilities {
+        let mut capabilities = Capabilities::new();
+        for line in lines {
+            capabilities.add_line(line.as_bytes());
+        }
+        capabilities
+    }
+
+    #[test]
+    fn reads_the_example_of_rfc_2449() {
+        let capabilities = capabilities(&[
+            "TOP",
+            "USER",
+            "SASL CRAM-MD5 KERBEROS_V4",
+            "RESP-CODES",
+            "LOGIN-DELAY 900",
+            "PIPELINING",
+            "EXPIRE 60",
+            "UIDL",
+            "IMPLEMENTATION Shlemazle-Plotz-v302",
+        ]);
+        assert!(capabilities.top() && capabilities.user() && capabilities.uidl());
+        assert!(capabilities.resp_codes() && capabilities.pipelining());
+        assert!(!capabilities.stls() && !capabilities.utf8() && !capabilities.auth_resp_code());
+        assert_eq!(capabilities.sasl_names().collect::<Vec<_>>(), ["CRAM-MD5", "KERBEROS_V4"]);
+        assert!(!capabilities.sasl(Mechanism::Plain));
+        assert_eq!(capabilities.login_delay(), Some(LoginDelay { seconds: 900, per_user: false }));
+        assert_eq!(capabilities.expire(), Some(Expire::Days(60)));
+        assert_eq!(capabilities.implementation(), Some("Shlemazle-Plotz-v302"));
+    }
+
+    #[test]
+    fn reads_what_gmail_announces() {
+        let capabilities = capabilities(&[
+            "USER",
+            "RESP-CODES",
+            "EXPIRE 0",
+            "LOGIN-DELAY 300",
+            "TOP",
+            "UIDL",
+            "X-GOOGLE-RICO",
+            "SASL PLAIN XOAUTH2 OAUTHBEARER",
+        ]);
+        assert!(capabilities.has("X-GOOGLE-RICO") && capabilities.has("x-google-rico"));
+        assert!(!capabilities.has("X-GOOGLE"));
+        assert_eq!(capabilities.expire(), Some(Expire::Days(0)));
+        assert!(capabilities.sasl(Mechanism::Plain));
+    }
+
+    #[test]
+    fn does_not_care_for_case() {
+        let capabilities = capabilities(&["top", "Stls", "sasl plain", "expire never", "utf8 user"]);
+        assert!(capabilities.top() && capabilities.stls() && capabilities.sasl(Mechanism::Plain));
+        assert!(capabilities.utf8() && capabilities.utf8_user());
+        assert_eq!(capabilities.expire(), Some(Expire::Never));
+    }
+
+    #[test]
+    fn does_not_take_an_argument_for_a_capability() {
+        let capabilities = capabilities(&["EXPIRE 31 USER", "SASL LOGIN X-PLAIN", "UTF8", "IMPLEMENTATION"]);
+        assert!(!capabilities.user() && !capabilities.sasl(Mechanism::Plain) && !capabilities.utf8_user());
+        assert_eq!(capabilities.expire(), Some(Expire::Days(31)));
+        assert_eq!(capabilities.implementation(), None);
+    }
+
+    #[test]
+    fn collects_mechanisms_from_all_lines() {
+        let capabilities = capabilities(&["SASL LOGIN", "SASL", "SASL  PLAIN "]);
+        assert_eq!(capabilities.sasl_names().collect::<Vec<_>>(), ["LOGIN", "PLAIN"]);
+    }
+
+    #[test]
+    fn reads_a_login_delay_per_user() {
+        let delay = |line| capabilities(&[line]).login_delay();
+        assert_eq!(delay("LOGIN-DELAY 120 USER"), Some(LoginDelay { seconds: 120, per_user: true }));
+        assert_eq!(delay("LOGIN-DELAY"), None);
+        assert_eq!(delay("LOGIN-DELAY soon"), None);
+        assert_eq!(delay("LOGIN-DELAY -5"), None);
+        assert_eq!(delay("LOGIN-DELAY 99999999999999999999").map(|delay| delay.seconds), Some(u64::MAX));
+    }
+
+    #[test]
+    fn takes_an_absurd_expiry_for_the_longest() {
+        assert_eq!(capabilities(&["EXPIRE 99999999999"]).expire(), Some(Expire::Days(u32::MAX)));
+        assert_eq!(capabilities(&["EXPIRE x"]).expire(), None);
+    }
+
+    #[test]
+    fn keeps_a_bounded_number_of_lines() {
+        let mut capabilities = Capabilities::new();
+        for n in 0..10_000 {
+            capabilities.add_line(format!("X-{n}").as_bytes());
+            capabilities.add_line(b"  ");
+        }
+        assert_eq!(capabilities.lines().count(), limits::CAPABILITY_LINES);
+    }
+
+    #[test]
+    fn escapes_control_bytes() {
+        assert_eq!(capabilities(&["X-\u{1b}[2J"]).lines().collect::<Vec<_>>(), ["X-\\u{1b}[2J"]);
+    }
+}

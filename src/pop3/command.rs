@@ -1,0 +1,294 @@
+//! What the client says: how it is written on the wire, and how it may appear in a log.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::auth::Mechanism;
+use super::limits;
+use super::listing::MessageNumber;
+use super::printable::printable;
+use crate::secret::Secret;
+
+/// A command with its arguments. They are checked when the command is sent.
+///
+/// `Display` and `Debug` show what a log may hold: no password, no digest, no control character.
+#[derive(Clone)]
+pub enum Command {
+    /// What can the server do? (RFC 2449, section 5)
+    Capa,
+    /// Begin TLS (RFC 2595, section 4).
+    Stls,
+    /// Send text as UTF-8 and messages as they are (RFC 6856, section 2.1).
+    Utf8,
+    /// The name of the maildrop (RFC 1939, section 7).
+    User(String),
+    /// The password, blanks and all (RFC 1939, section 7).
+    Pass(Secret),
+    /// The name and the proof that we know the secret (RFC 1939, section 7).
+    Apop {
+        /// The name of the maildrop.
+        username: String,
+        /// What [`apop_digest`](super::apop_digest) made.
+        digest: String,
+    },
+    /// Log in by SASL (RFC 5034).
+    Auth {
+        /// By which mechanism.
+        mechanism: Mechanism,
+        /// The first thing the mechanism has to say, not encoded. When the line would be longer than
+        /// [`limits::COMMAND_LINE`], the session holds it back and answers the server's first challenge with it.
+        initial_response: Option<Secret>,
+    },
+    /// How much is there? (RFC 1939, section 5)
+    Stat,
+    /// How large is this message, or is each of them? (RFC 1939, section 5)
+    List(Option<MessageNumber>),
+    /// What is the unique-id of this message, or of each of them? (RFC 1939, section 7)
+    Uidl(Option<MessageNumber>),
+    /// Send a message (RFC 1939, section 5).
+    Retr(MessageNumber),
+    /// Send the header of a message and the first lines of its body (RFC 1939, section 7).
+    Top {
+        /// Which message.
+        number: MessageNumber,
+        /// How many lines of the body.
+        lines: u32,
+    },
+    /// Mark a message as deleted; it goes when QUIT is answered (RFC 1939, section 5).
+    Dele(MessageNumber),
+    /// Say something (RFC 1939, section 5).
+    Noop,
+    /// Take all marks back (RFC 1939, section 5).
+    Rset,
+    /// End the session; after a login, remove what is marked (RFC 1939, sections 4 and 6).
+    Quit,
+}
+
+impl Command {
+    /// What the answer to this command answers.
+    #[must_use]
+    pub fn asked(&self) -> Asked {
+        match self {
+            Self::Capa => Asked::Capa,
+            Self::Stls => Asked::Stls,
+            Self::Utf8 => Asked::Utf8,
+            Self::User(_) => Asked::User,
+            Self::Pass(_) => Asked::Pass,
+            Self::Apop { .. } => Asked::Apop,
+            Self::Auth { mechanism, .. } => Asked::Auth(*mechanism),
+            Self::Stat => Asked::Stat,
+            Self::List(number) => Asked::List(*number),
+            Self::Uidl(number) => Asked::Uidl(*number),
+            Self::Retr(number) => Asked::Retr(*number),
+            Self::Top { number, .. } => Asked::Top(*number),
+            Self::Dele(number) => Asked::Dele(*number),
+            Self::Noop => Asked::Noop,
+            Self::Rset => Asked::Rset,
+            Self::Quit => Asked::Quit,
+        }
+    }
+
+    /// Appends the command's line to `output`. Returns the initial response when it did not fit and has to wait for
+    /// the server's challenge. On an error `output` is as before.
+    pub(super) fn write_to(self, output: &mut Vec<u8>) -> Result<Option<Secret>, CommandError> {
+        match &self {
+            Self::User(username) => write_line(output, "USER", &[("the user name", username.as_bytes())])?,
+            Self::Pass(password) => write_line(output, "PASS", &[("the password", password.expose())])?,
+            Self::Apop { username, digest } => write_line(
+                output,
+                "APOP",
+                &[("the user name", username.as_bytes()), ("the digest", digest.as_bytes())],
+            )?,
+            Self::Auth { mechanism, initial_response } => {
+                let name = ("the mechanism", mechanism.name().as_bytes());
+                let Some(response) = initial_response else {
+                    return write_line(output, "AUTH", &[name]).map(|()| None);
+                };
+                check_response(*mechanism, response)?;
+                let encoded = encode_response(response);
+                let length = "AUTH ".len() + mechanism.name().len() + " ".len() + encoded.expose().len() + "\r\n".len();
+                if length > limits::COMMAND_LINE {
+                    write_line(output, "AUTH", &[name])?;
+                    return Ok(Some(response.clone()));
+                }
+                // An empty response is written as "=", or it could not be told from none (RFC 5034, section 4).
+                let word = if encoded.expose().is_empty() { b"=" } else { encoded.expose() };
+                write_line(output, "AUTH", &[name, ("the initial response", word)])?;
+            }
+            // The others hold words and numbers only, so what a log shows is what the wire gets.
+            _ => write_line(output, &self.to_string(), &[])?,
+        }
+        Ok(None)
+    }
+}
+
+/// Appends a line made of a keyword and arguments, or nothing at all.
+fn write_line(output: &mut Vec<u8>, keyword: &str, arguments: &[(&'static str, &[u8])]) -> Result<(), CommandError> {
+    for (argument, octets) in arguments {
+        if let Some(&octet) = octets.iter().find(|octet| matches!(octet, b'\r' | b'\n' | 0)) {
+            return Err(CommandError::Forbidden { argument, octet });
+        }
+    }
+    let octets = keyword.len() + arguments.iter().map(|(_, octets)| octets.len() + 1).sum::<usize>() + "\r\n".len();
+    if octets > limits::COMMAND_LINE {
+        let argument = arguments.last().map_or("the command", |(argument, _)| argument);
+        return Err(CommandError::TooLong { argument, octets });
+    }
+    output.extend_from_slice(keyword.as_bytes());
+    for (_, octets) in arguments {
+        output.push(b' ');
+        output.extend_from_slice(octets);
+    }
+    output.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+/// Refuses a response that the server would take for something else.
+pub(super) fn check_response(mechanism: Mechanism, response: &Secret) -> Result<(), CommandError> {
+    match mechanism {
+        // PLAIN has two NULs between its three parts; a further one comes from inside a part (RFC 4616, section 2).
+        Mechanism::Plain if response.expose().iter().filter(|&&octet| octet == 0).count() != 2 => {
+            Err(CommandError::NulInCredentials)
+        }
+        Mechanism::Plain => Ok(()),
+    }
+}
+
+/// Base64, kept secret: it is the password in other letters.
+pub(super) fn encode_response(response: &Secret) -> Secret {
+    Secret::new(STANDARD.encode(response.expose()).into_bytes())
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(username) => write!(f, "USER {}", printable(username.as_bytes())),
+            Self::Pass(_) => f.write_str("PASS [secret]"),
+            Self::Apop { username, .. } => write!(f, "APOP {} [secret]", printable(username.as_bytes())),
+            Self::Auth { mechanism, initial_response: Some(_) } => write!(f, "AUTH {mechanism} [secret]"),
+            Self::Auth { mechanism, initial_response: None } => write!(f, "AUTH {mechanism}"),
+            Self::Top { number, lines } => write!(f, "TOP {number} {lines}"),
+            _ => self.asked().fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Command({self})")
+    }
+}
+
+/// Which command a response answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Asked {
+    /// No command: the server speaks first.
+    Greeting,
+    /// CAPA.
+    Capa,
+    /// STLS.
+    Stls,
+    /// UTF8.
+    Utf8,
+    /// USER.
+    User,
+    /// PASS.
+    Pass,
+    /// APOP.
+    Apop,
+    /// AUTH by this mechanism.
+    Auth(Mechanism),
+    /// STAT.
+    Stat,
+    /// LIST, of one message or all.
+    List(Option<MessageNumber>),
+    /// UIDL, of one message or all.
+    Uidl(Option<MessageNumber>),
+    /// RETR of this message.
+    Retr(MessageNumber),
+    /// TOP of this message.
+    Top(MessageNumber),
+    /// DELE of this message.
+    Dele(MessageNumber),
+    /// NOOP.
+    Noop,
+    /// RSET.
+    Rset,
+    /// QUIT.
+    Quit,
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Greeting => f.write_str("the connection (the greeting)"),
+            Self::Capa => f.write_str("CAPA"),
+            Self::Stls => f.write_str("STLS"),
+            Self::Utf8 => f.write_str("UTF8"),
+            Self::User => f.write_str("USER"),
+            Self::Pass => f.write_str("PASS"),
+            Self::Apop => f.write_str("APOP"),
+            Self::Auth(mechanism) => write!(f, "AUTH {mechanism}"),
+            Self::Stat => f.write_str("STAT"),
+            Self::List(None) => f.write_str("LIST"),
+            Self::List(Some(number)) => write!(f, "LIST {number}"),
+            Self::Uidl(None) => f.write_str("UIDL"),
+            Self::Uidl(Some(number)) => write!(f, "UIDL {number}"),
+            Self::Retr(number) => write!(f, "RETR {number}"),
+            Self::Top(number) => write!(f, "TOP {number}"),
+            Self::Dele(number) => write!(f, "DELE {number}"),
+            Self::Noop => f.write_str("NOOP"),
+            Self::Rset => f.write_str("RSET"),
+            Self::Quit => f.write_str("QUIT"),
+        }
+    }
+}
+
+/// Why a command cannot be written as one line. Nothing was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandError {
+    /// CR, LF or NUL in an argument: it would end the line and begin another command.
+    Forbidden {
+        /// The argument in words.
+        argument: &'static str,
+        /// The octet.
+        octet: u8,
+    },
+    /// The line is longer than [`limits::COMMAND_LINE`].
+    TooLong {
+        /// The last argument in words.
+        argument: &'static str,
+        /// The line's octets, CRLF included.
+        octets: usize,
+    },
+    /// The user name or the password of PLAIN holds a NUL (RFC 4616, section 2).
+    NulInCredentials,
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forbidden { argument, octet } => {
+                let what = if *octet == 0 { "a NUL" } else { "a line end" };
+                write!(f, "{argument} cannot be sent to the server because it holds {what}; correct it")
+            }
+            Self::TooLong { argument, octets } => write!(
+                f,
+                "{argument} is too long to be sent to the server: the line would have {octets} octets, and POP3 allows \
+                 {}; try auth = \"plain\", which has no such limit",
+                limits::COMMAND_LINE
+            ),
+            Self::NulInCredentials => f.write_str(
+                "the user name and the password cannot be sent by AUTH PLAIN because one of them holds a NUL; \
+                 correct it",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for CommandError {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! What ends a session, and what may not be sent.
+
+use std::fmt;
+
+use super::command::{Asked, CommandError};
+use super::session::SessionState;
+
+/// The server broke the rules on where an answer begins or ends. The session is over: no later byte can be trusted to
+/// belong to the command it seems to answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FramingError {
+    /// A status line that begins with neither `+` nor `-` (RFC 1939, section 3).
+    NotPop3 {
+        /// The line's beginning, escaped.
+        excerpt: String,
+    },
+    /// The first bytes are a TLS record: the port wants TLS from the start (RFC 8314, section 3.3).
+    LooksLikeTls,
+    /// A line without an end within its limit.
+    LineTooLong {
+        /// The command whose answer it is in.
+        to: Asked,
+        /// The most octets such a line may have.
+        limit: usize,
+    },
+    /// An answer of more lines than [`limits`](super::limits) allows.
+    TooManyLines {
+        /// The command whose answer it is.
+        to: Asked,
+        /// The most lines such an answer may have.
+        limit: usize,
+    },
+    /// Bytes came although no command was waiting for an answer.
+    Unsolicited {
+        /// The beginning of those bytes, escaped.
+        excerpt: String,
+    },
+    /// Bytes came in clear behind the `+OK` to STLS. They were not sent under TLS and must not be used there
+    /// (the response injection of CVE-2020-14954 and others).
+    BytesBeforeTls,
+}
+
+impl fmt::Display for FramingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotPop3 { excerpt } => write!(
+                f,
+                "the server does not speak POP3: it said \"{excerpt}\" where +OK or -ERR is due; \
+                 check the host and the port"
+            ),
+            Self::LooksLikeTls => f.write_str(
+                "the server speaks TLS from the first byte on this port; set tls = \"implicit\", or use the port \
+                 meant for a connection without TLS (usually 110)",
+            ),
+            Self::LineTooLong { to, limit } => write!(
+                f,
+                "the server's answer to {to} has a line of more than {limit} octets; \
+                 check that this is a POP3 server, and tell its operator"
+            ),
+            Self::TooManyLines { to, limit } => write!(
+                f,
+                "the server's answer to {to} has more than {limit} lines and does not end; tell the server's operator"
+            ),
+            Self::Unsolicited { excerpt } if excerpt.is_empty() => {
+                f.write_str("the server spoke without being asked; try again later")
+            }
+            Self::Unsolicited { excerpt } => {
+                write!(f, "the server spoke without being asked, and said \"{excerpt}\"; try again later")
+            }
+            Self::BytesBeforeTls => f.write_str(
+                "the server sent more in clear after it agreed to begin TLS, which somebody on the way may have \
+                 slipped in; use tls = \"implicit\" if the server offers it, or another network",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for FramingError {}
+
+/// A command was not sent. Nothing has been written, and the session goes on as before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SendError {
+    /// The command does not belong to this state of the session (RFC 1939, section 3).
+    OutOfTurn {
+        /// The command.
+        command: Asked,
+        /// The state it was tried in.
+        state: SessionState,
+    },
+    /// A command that must be the last of its flight is outstanding: PASS, APOP, AUTH, STLS or QUIT (RFC 2449,
+    /// section 6.6; RFC 2595, section 4). Wait for its answer; after STLS, for the handshake.
+    MustWait,
+    /// The server is not waiting for an answer to a challenge (RFC 5034, section 4).
+    NoChallenge,
+    /// No `+OK` to STLS came just before (RFC 2595, section 4).
+    NoHandshakeDue,
+    /// The command cannot be written as one line.
+    Command(CommandError),
+}
+
+impl From<CommandError> for SendError {
+    fn from(error: CommandError) -> Self {
+        Self::Command(error)
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfTurn { command, state } => {
+                write!(f, "{command} cannot be sent {state}; this is a fault of mailferry, please report it")
+            }
+            Self::MustWait => f.write_str(
+                "a command cannot be sent before the one ahead of it is answered; \
+                 this is a fault of mailferry, please report it",
+            ),
+            Self::NoChallenge => f.write_str(
+                "an answer to a challenge cannot be sent because the server gave none; \
+                 this is a fault of mailferry, please report it",
+            ),
+            Self::NoHandshakeDue => f.write_str(
+                "TLS cannot begin because the server did not just agree to STLS; \
+                 this is a fault of mailferry, please report it",
+            ),
+            Self::Command(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for SendError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Command(error) => Some(error),
+            Self::OutOfTurn { .. } | Self::MustWait | Self::NoChallenge | Self::NoHandshakeDue => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_the_server_said_and_what_to_do() {
+        let error = FramingError::NotPop3 { excerpt: "220 smtp.example.org ESMTP".to_owned() };
+        let text = error.to_string();
+        assert!(text.contains("220 smtp.example.org ESMTP") && text.contains("check the host and the port"), "{text}");
+        assert!(FramingError::LooksLikeTls.to_string().contains("tls = \"implicit\""));
+        let error = FramingError::TooManyLines { to: Asked::Uidl(None), limit: 3 };
+        assert!(error.to_string().contains("UIDL has more than 3 lines"));
+    }
+
+    #[test]
+    fn names_the_command_and_the_state_that_do_not_fit() {
+        let error = SendError::OutOfTurn { command: Asked::Stat, state: SessionState::Authorization };
+        assert!(error.to_string().starts_with("STAT cannot be sent before the login"), "{error}");
+    }
+}

@@ -1,0 +1,287 @@
+//! What the lines of STAT, LIST and UIDL say (RFC 1939, sections 5 and 7).
+//!
+//! These parsers are lenient where real servers are odd and the meaning is still certain, and refuse the rest. A
+//! refused line concerns one message; the session goes on.
+
+use std::fmt;
+use std::num::NonZeroU32;
+
+use super::limits;
+use super::printable::excerpt;
+
+/// The number of a message in this session, from 1. It means nothing in the next session (RFC 1939, section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageNumber(NonZeroU32);
+
+impl MessageNumber {
+    /// `None` for 0: no message has it.
+    #[must_use]
+    pub fn new(number: u32) -> Option<Self> {
+        NonZeroU32::new(number).map(Self)
+    }
+
+    /// The number as it stands in commands.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for MessageNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The server's lasting name for a message (RFC 1939, section 7).
+///
+/// The RFC allows 1 to 70 octets between 0x21 and 0x7E. Servers send blanks, slashes, 8-bit octets and a thousand
+/// characters, and such a name serves its purpose as well, so 1 to [`limits::UNIQUE_ID`] octets of anything but CR, LF
+/// and NUL are taken. They are compared octet by octet.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UniqueId(Box<[u8]>);
+
+/// Why some octets cannot be a unique-id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvalidUniqueId {
+    /// There are none.
+    Empty,
+    /// There are more than [`limits::UNIQUE_ID`].
+    TooLong {
+        /// How many.
+        octets: usize,
+    },
+    /// CR, LF or NUL is among them.
+    Forbidden {
+        /// Which.
+        octet: u8,
+    },
+}
+
+impl UniqueId {
+    /// Checks and copies the octets.
+    ///
+    /// # Errors
+    /// [`InvalidUniqueId`] says which rule they break.
+    pub fn new(octets: &[u8]) -> Result<Self, InvalidUniqueId> {
+        if octets.is_empty() {
+            return Err(InvalidUniqueId::Empty);
+        }
+        if octets.len() > limits::UNIQUE_ID {
+            return Err(InvalidUniqueId::TooLong { octets: octets.len() });
+        }
+        match octets.iter().find(|octet| matches!(octet, b'\r' | b'\n' | 0)) {
+            Some(&octet) => Err(InvalidUniqueId::Forbidden { octet }),
+            None => Ok(Self(octets.into())),
+        }
+    }
+
+    /// The octets as the server sent them.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Printable ASCII as it is, a backslash doubled, every other octet as `\xNN`: different unique-ids never look alike.
+impl fmt::Display for UniqueId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for &octet in &self.0 {
+            match octet {
+                b'\\' => f.write_str("\\\\")?,
+                b' '..=b'~' => fmt::Write::write_char(f, char::from(octet))?,
+                _ => write!(f, "\\x{octet:02x}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for InvalidUniqueId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("a unique-id cannot be empty"),
+            Self::TooLong { octets } => {
+                write!(f, "a unique-id has at most {} octets, and this one has {octets}", limits::UNIQUE_ID)
+            }
+            Self::Forbidden { octet } => {
+                write!(f, "a unique-id cannot hold a line end or a NUL, and this one holds \\x{octet:02x}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for InvalidUniqueId {}
+
+/// A line of UIDL's answer: which message has which unique-id (RFC 1939, section 7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UniqueIdListing {
+    /// The message's number in this session.
+    pub number: MessageNumber,
+    /// Its unique-id.
+    pub unique_id: UniqueId,
+}
+
+impl UniqueIdListing {
+    /// Reads `n  unique-id`. Several blanks may part the two; blanks inside the unique-id belong to it, blanks at the
+    /// end do not. A `+OK ` in front of the line, which some servers put there, is passed over.
+    ///
+    /// # Errors
+    /// [`ListingError`] when there is no valid number or no valid unique-id.
+    pub fn parse(line: &[u8]) -> Result<Self, ListingError> {
+        let (number, rest) = message_number(line)?;
+        match UniqueId::new(rest) {
+            Ok(unique_id) => Ok(Self { number, unique_id }),
+            Err(problem) => Err(ListingError::UniqueId { excerpt: excerpt(line), problem }),
+        }
+    }
+}
+
+/// A line of LIST's answer: how large a message is said to be (RFC 1939, section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScanListing {
+    /// The message's number in this session.
+    pub number: MessageNumber,
+    /// Its size in octets as the server reports it: a hint, often wrong. Never allocate by it.
+    pub reported_size: u64,
+}
+
+impl ScanListing {
+    /// Reads `n size`; whatever follows after a blank is passed over, as RFC 1939 asks. A `+OK ` in front of the line
+    /// is passed over too.
+    ///
+    /// # Errors
+    /// [`ListingError`] when there is no valid number or the size is missing, negative or beyond 64 bits.
+    pub fn parse(line: &[u8]) -> Result<Self, ListingError> {
+        let (number, rest) = message_number(line)?;
+        let (word, _) = first_word(rest);
+        let reported_size = decimal(word).ok_or_else(|| ListingError::Size { excerpt: excerpt(line) })?;
+        Ok(Self { number, reported_size })
+    }
+}
+
+/// The answer to STAT: how much waits in the maildrop (RFC 1939, section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DropListing {
+    /// How many messages, without those marked as deleted.
+    pub count: u32,
+    /// Their size in octets as the server reports it: a hint.
+    pub reported_size: u64,
+}
+
+impl DropListing {
+    /// Reads `count size` from the text of STAT's `+OK`; whatever follows after a blank is passed over.
+    ///
+    /// # Errors
+    /// [`ListingError`] when one of the two is missing, negative or too large.
+    pub fn parse(text: &str) -> Result<Self, ListingError> {
+        let (count, rest) = first_word(text.as_bytes().trim_ascii());
+        let count = decimal(count)
+            .and_then(|count| u32::try_from(count).ok())
+            .ok_or_else(|| ListingError::Count { excerpt: excerpt(text.as_bytes()) })?;
+        let (size, _) = first_word(rest);
+        let reported_size = decimal(size).ok_or_else(|| ListingError::Size { excerpt: excerpt(text.as_bytes()) })?;
+        Ok(Self { count, reported_size })
+    }
+}
+
+/// A line of a listing that cannot be understood. Its message is left alone; the others are not concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListingError {
+    /// There is no message number from 1 to 4294967295 where one is due.
+    Number {
+        /// The line's beginning, escaped.
+        excerpt: String,
+    },
+    /// There is no number of messages from 0 to 4294967295 where one is due.
+    Count {
+        /// The line's beginning, escaped.
+        excerpt: String,
+    },
+    /// There is no size from 0 to 18446744073709551615 where one is due.
+    Size {
+        /// The line's beginning, escaped.
+        excerpt: String,
+    },
+    /// What follows the number is not a unique-id.
+    UniqueId {
+        /// The line's beginning, escaped.
+        excerpt: String,
+        /// What is wrong with it.
+        problem: InvalidUniqueId,
+    },
+}
+
+impl fmt::Display for ListingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (excerpt, what) = match self {
+            Self::Number { excerpt } => (excerpt, "no message number"),
+            Self::Count { excerpt } => (excerpt, "no number of messages"),
+            Self::Size { excerpt } => (excerpt, "no size in octets"),
+            Self::UniqueId { excerpt, .. } => (excerpt, "no valid unique-id"),
+        };
+        write!(f, "the server's listing has a line with {what} in it, \"{excerpt}\"")?;
+        if let Self::UniqueId { problem, .. } = self {
+            write!(f, " ({problem})")?;
+        }
+        f.write_str("; tell the server's operator")
+    }
+}
+
+impl std::error::Error for ListingError {}
+
+/// The message number at the beginning of a line, and the rest without the blanks around it.
+fn message_number(line: &[u8]) -> Result<(MessageNumber, &[u8]), ListingError> {
+    let mut entry = trim_blanks(line);
+    if let Some((status, rest)) = entry.split_at_checked(4)
+        && (status.eq_ignore_ascii_case(b"+OK ") || status.eq_ignore_ascii_case(b"+OK\t"))
+    {
+        entry = trim_blanks(rest);
+    }
+    let (word, rest) = first_word(entry);
+    let number = decimal(word).and_then(|number| u32::try_from(number).ok()).and_then(MessageNumber::new);
+    match number {
+        Some(number) => Ok((number, rest)),
+        None => Err(ListingError::Number { excerpt: excerpt(line) }),
+    }
+}
+
+/// Everything up to the first blank, and everything after the blanks that follow.
+fn first_word(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|&octet| is_blank(octet)).unwrap_or(text.len());
+    let (word, rest) = text.split_at_checked(end).unwrap_or((text, &[]));
+    (word, trim_blanks(rest))
+}
+
+/// Only blanks go: a stray CR or NUL must stay visible, so that it is refused.
+fn trim_blanks(mut text: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = text
+        && is_blank(*first)
+    {
+        text = rest;
+    }
+    while let [rest @ .., last] = text
+        && is_blank(*last)
+    {
+        text = rest;
+    }
+    text
+}
+
+fn is_blank(octet: u8) -> bool {
+    matches!(octet, b' ' | b'\t')
+}
+
+/// Digits only, no sign. `None` when there are none, something else, or too many.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |value, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        value.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+#[cfg(test)]
+mod tests;

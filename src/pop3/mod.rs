@@ -1,0 +1,40 @@
+//! The client's side of POP3: what may be said when, and what the answers mean.
+//!
+//! Nothing in here touches a socket, a file, a clock or a log. Bytes from the server go in, events and bytes for the
+//! server come out, so every rule can be tested with a string, and a hostile server meets code that cannot open
+//! anything.
+//!
+//! In reading order:
+//!
+//! - [`command`]: what the client says, how it is written on the wire and how it may appear in a log.
+//! - [`response`]: the greeting and the status line of an answer (RFC 1939, RFC 2449 section 8).
+//! - [`multi_line`]: where a long answer ends and which dots are not part of it (RFC 1939, section 3).
+//! - [`listing`]: the lines of STAT, LIST and UIDL.
+//! - [`capability`]: what CAPA announces (RFC 2449).
+//! - [`auth`]: which way to log in, and the proofs that are sent.
+//! - [`session`]: the queue of outstanding commands that ties an answer to its question.
+//! - [`error`] and [`limits`]: what ends a session, and how much a server may say.
+//!
+//! Framing stands before parsing. Where a line or a message ends is decided first, and a mistake there is a
+//! [`FramingError`] that ends the session, because from then on no byte can be trusted to belong to a command. What a
+//! line means is decided afterwards, and a mistake there ([`ListingError`], [`InvalidUniqueId`]) concerns one message.
+
+pub mod auth;
+pub mod capability;
+pub mod command;
+pub mod error;
+pub mod limits;
+pub mod listing;
+pub mod multi_line;
+pub mod response;
+pub mod session;
+
+mod printable;
+
+pub use auth::{LoginMethod, Mechanism, NoLoginMethod, Offer, apop_digest, choose, plain_response};
+pub use capability::{Capabilities, Expire, LoginDelay};
+pub use command::{Asked, Command, CommandError};
+pub use error::{FramingError, SendError};
+pub use listing::{DropListing, InvalidUniqueId, ListingError, MessageNumber, ScanListing, UniqueId, UniqueIdListing};
+pub use response::{Greeting, Response, ResponseCode, Status};
+pub use session::{Event, Session, SessionState, Step};

@@ -1,0 +1,106 @@
+//! Which command may be sent when (RFC 1939, section 3; RFC 2449, section 6.6; RFC 2595, section 4).
+
+use super::{Output, Reading, Session, SessionState};
+use crate::pop3::command::{Asked, Command, check_response, encode_response};
+use crate::pop3::error::SendError;
+use crate::secret::Secret;
+
+impl Session {
+    /// Queues a command: its line is appended to the output, and its answer will be told apart by it.
+    ///
+    /// # Errors
+    /// [`SendError`] when the command does not belong here, must wait, or cannot be written. Then nothing is queued.
+    pub fn send(&mut self, command: Command) -> Result<(), SendError> {
+        let asked = command.asked();
+        self.check_turn(asked)?;
+        self.held_response = command.write_to(self.output.buffer())?;
+        self.outstanding.push_back(asked);
+        match asked {
+            Asked::Quit if self.state == SessionState::Transaction => self.state = SessionState::Update,
+            Asked::Utf8 => self.utf8_sent = true,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Answers the challenge that [`Event::Challenge`](super::Event::Challenge) brought. The response is encoded here.
+    ///
+    /// # Errors
+    /// [`SendError::NoChallenge`] when there is none, [`SendError::Command`] when the server would take the response
+    /// for something else. Then nothing is sent, and the challenge can still be cancelled.
+    pub fn answer_challenge(&mut self, response: &Secret) -> Result<(), SendError> {
+        let (Reading::ChallengeAnswer, Some(Asked::Auth(mechanism))) = (&self.reading, self.outstanding.front()) else {
+            return Err(SendError::NoChallenge);
+        };
+        check_response(*mechanism, response)?;
+        self.write_answer(response);
+        Ok(())
+    }
+
+    /// Gives the login up instead of answering the challenge (RFC 5034, section 4). The server answers with `-ERR`.
+    ///
+    /// # Errors
+    /// [`SendError::NoChallenge`] when there is none.
+    pub fn cancel_challenge(&mut self) -> Result<(), SendError> {
+        if !matches!(self.reading, Reading::ChallengeAnswer) {
+            return Err(SendError::NoChallenge);
+        }
+        self.output.buffer().extend_from_slice(b"*\r\n");
+        self.reading = Reading::StatusLine;
+        Ok(())
+    }
+
+    /// TLS protects the connection from here on. What the server said before counts for nothing (RFC 2595, section 4):
+    /// ask for the capabilities again.
+    ///
+    /// # Errors
+    /// [`SendError::NoHandshakeDue`] unless the last answer was the `+OK` to STLS.
+    pub fn tls_started(&mut self) -> Result<(), SendError> {
+        if !matches!(self.reading, Reading::Handshake) {
+            return Err(SendError::NoHandshakeDue);
+        }
+        self.reading = Reading::StatusLine;
+        self.under_tls = true;
+        self.line_end = None;
+        self.output = Output::default();
+        Ok(())
+    }
+
+    /// Appends a response to a challenge, in base64.
+    pub(super) fn write_answer(&mut self, response: &Secret) {
+        let buffer = self.output.buffer();
+        buffer.extend_from_slice(encode_response(response).expose());
+        buffer.extend_from_slice(b"\r\n");
+        self.reading = Reading::StatusLine;
+    }
+
+    fn check_turn(&self, asked: Asked) -> Result<(), SendError> {
+        let last_is_barrier = self.outstanding.back().is_some_and(|&last| ends_its_flight(last));
+        if last_is_barrier || matches!(self.reading, Reading::Handshake) {
+            return Err(SendError::MustWait);
+        }
+        let in_turn = match asked {
+            Asked::Greeting => false,
+            Asked::Capa | Asked::Quit => matches!(self.state, SessionState::Authorization | SessionState::Transaction),
+            Asked::Stls => self.state == SessionState::Authorization && !self.under_tls && !self.utf8_sent,
+            Asked::Utf8 | Asked::User | Asked::Pass | Asked::Apop | Asked::Auth(_) => {
+                self.state == SessionState::Authorization
+            }
+            Asked::Stat
+            | Asked::List(_)
+            | Asked::Uidl(_)
+            | Asked::Retr(_)
+            | Asked::Top(_)
+            | Asked::Dele(_)
+            | Asked::Noop
+            | Asked::Rset => self.state == SessionState::Transaction,
+        };
+        if in_turn { Ok(()) } else { Err(SendError::OutOfTurn { command: asked, state: self.state }) }
+    }
+}
+
+/// Nothing may be sent behind these before they are answered: a SASL challenge would swallow it, a refusal would let it
+/// count as another attempt, TLS begins with the answer, or the connection ends with it.
+fn ends_its_flight(asked: Asked) -> bool {
+    matches!(asked, Asked::Pass | Asked::Apop | Asked::Auth(_) | Asked::Stls | Asked::Quit)
+}
