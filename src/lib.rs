@@ -5,3 +5,5 @@ pub mod exit;
 
 pub mod credential;
 pub mod secret;
+
+pub mod net;
