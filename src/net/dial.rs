@@ -143,3 +143,5 @@ fn timed_out(
     NetError::ConnectTimeout { host: endpoint.host.clone(), port: endpoint.port, limit, attempts, unanswered }
 }
 
+#[cfg(test)]
+mod tests;

@@ -136,3 +136,5 @@ impl fmt::Debug for Connection {
     }
 }
 
+#[cfg(test)]
+mod tests;

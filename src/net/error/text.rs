@@ -40,9 +40,7 @@ impl Display for NetError {
                 write_attempts(f, attempts, unanswered)?;
                 f.write_str("; check host and port, and whether a firewall drops the connection")
             }
-            Self::TlsTimeout { .. } | Self::NotTls { .. } | Self::ClosedDuringHandshake { .. } => {
-                self.fmt_not_begun(f)
-            }
+            Self::TlsTimeout { .. } | Self::NotTls { .. } | Self::ClosedDuringHandshake { .. } => self.fmt_not_begun(f),
             Self::Certificate { host, problem } => write_certificate(f, host, problem),
             Self::Handshake { host, port, problem } => write_handshake(f, host, *port, problem),
             Self::CaFile { path, why } => {
@@ -125,9 +123,7 @@ fn write_certificate(f: &mut Formatter<'_>, host: &str, problem: &CertificatePro
             if let Some(time) = not_after {
                 write!(f, " on {}", utc(*time))?;
             }
-            f.write_str(
-                "; no password was sent; ask the server's operator to renew it, and check this machine's clock",
-            )
+            f.write_str("; no password was sent; ask the server's operator to renew it, and check this machine's clock")
         }
         CertificateProblem::NotYetValid { not_before } => {
             write!(f, "the certificate of {host} is not valid yet")?;
@@ -264,3 +260,5 @@ fn escaped(text: &str) -> String {
     safe
 }
 
+#[cfg(test)]
+mod tests;

@@ -156,3 +156,5 @@ fn inner_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
+#[cfg(test)]
+mod tests;
