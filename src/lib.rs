@@ -20,3 +20,5 @@ pub mod state;
 
 pub mod credential;
 pub mod secret;
+
+pub mod net;

@@ -1,0 +1,148 @@
+use std::future::pending;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::account::TlsMode;
+
+fn v4(last: u8) -> SocketAddr {
+    ([192, 0, 2, last], 995).into()
+}
+
+fn v6(last: u16) -> SocketAddr {
+    ([0x2001, 0xdb8, 0, 0, 0, 0, 0, last], 995).into()
+}
+
+fn refused() -> io::Error {
+    io::ErrorKind::ConnectionRefused.into()
+}
+
+fn in_seconds(seconds: u64) -> Instant {
+    Instant::now() + Duration::from_secs(seconds)
+}
+
+fn endpoint(host: &str, port: u16) -> Endpoint {
+    Endpoint { host: host.to_owned(), port, tls: TlsMode::None, tls_ca_file: None, allow_cleartext_password: false }
+}
+
+/// A port of this machine where nobody listens.
+fn closed_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn families_alternate_and_the_resolvers_first_stays_first() {
+    assert_eq!(interleave([v6(1), v6(2), v6(3), v4(1)]), [v6(1), v4(1), v6(2), v6(3)]);
+    assert_eq!(interleave([v4(1), v4(2), v6(1), v6(2)]), [v4(1), v6(1), v4(2), v6(2)]);
+    assert_eq!(interleave([v4(1), v4(1), v4(2), v4(1)]), [v4(1), v4(2)]);
+    assert_eq!(interleave([]), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_address_follows_a_failure_at_once() {
+    let start = Instant::now();
+    let addresses = [v4(1), v4(2)];
+    let won =
+        race(
+            &addresses,
+            in_seconds(30),
+            |address| async move { if address == v4(1) { Err(refused()) } else { Ok(()) } },
+        );
+    assert_eq!(won.await.unwrap().0, v4(2));
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_address_begins_beside_a_silent_one() {
+    let begun = Arc::new(Mutex::new(Vec::new()));
+    let start = Instant::now();
+    let addresses = [v6(1), v4(1), v6(2)];
+    let won = race(&addresses, in_seconds(30), |address| {
+        begun.lock().unwrap().push((address, start.elapsed()));
+        async move { if address == v6(2) { Ok(()) } else { pending().await } }
+    });
+    assert_eq!(won.await.unwrap().0, v6(2));
+    assert_eq!(*begun.lock().unwrap(), [(v6(1), Duration::ZERO), (v4(1), STAGGER), (v6(2), STAGGER * 2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_address_may_still_win_and_the_losers_are_dropped() {
+    let losers = Arc::new(());
+    let addresses = [v6(1), v4(1)];
+    let won = race(&addresses, in_seconds(30), |address| {
+        let held = Arc::clone(&losers);
+        async move {
+            if address == v6(1) {
+                tokio::time::sleep(STAGGER * 2).await;
+                return Ok(());
+            }
+            pending::<()>().await;
+            drop(held);
+            Ok(())
+        }
+    });
+    assert_eq!(won.await.unwrap().0, v6(1));
+    // Aborted tasks are dropped when the scheduler comes to them.
+    while Arc::strong_count(&losers) > 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_failure_is_listed() {
+    let lost = race(&[v6(1), v4(1)], in_seconds(30), |_| async { Err::<(), _>(refused()) }).await.unwrap_err();
+    let addresses: Vec<_> = lost.attempts.iter().map(|(address, _)| *address).collect();
+    assert_eq!(addresses, [v6(1), v4(1)]);
+    assert_eq!(lost.unanswered, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_covers_all_addresses_together() {
+    let start = Instant::now();
+    let addresses = [v6(1), v4(1), v4(2)];
+    let lost = race(&addresses, in_seconds(3), |address| async move {
+        if address == v4(1) { Err::<(), _>(refused()) } else { pending().await }
+    });
+    let lost = lost.await.unwrap_err();
+    assert_eq!(start.elapsed(), Duration::from_secs(3));
+    assert_eq!(lost.attempts.iter().map(|(address, _)| *address).collect::<Vec<_>>(), [v4(1)]);
+    assert_eq!(lost.unanswered, [v6(1), v4(2)]);
+}
+
+#[tokio::test]
+async fn a_refused_address_does_not_keep_the_next_from_working() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let works = listener.local_addr().unwrap();
+    let refuses = SocketAddr::from((Ipv4Addr::LOCALHOST, closed_port()));
+    let (winner, stream) = race(&[refuses, works], in_seconds(30), open).await.unwrap();
+    assert_eq!(winner, works);
+    assert_eq!(stream.peer_addr().unwrap(), works);
+    assert!(stream.nodelay().unwrap());
+}
+
+#[tokio::test]
+async fn a_refused_port_is_named() {
+    let port = closed_port();
+    let error = connect(&endpoint("127.0.0.1", port), Duration::from_secs(30)).await.unwrap_err();
+    let NetError::Connect { attempts, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(attempts.len(), 1);
+    let begins = format!("cannot connect to 127.0.0.1 port {port}: 127.0.0.1: connection refused; ");
+    assert!(error.to_string().starts_with(&begins), "{error}");
+}
+
+#[tokio::test]
+async fn an_address_needs_no_resolver_with_or_without_brackets() {
+    for host in ["2001:db8::1", "[2001:db8::1]"] {
+        assert_eq!(resolve(&endpoint(host, 995)).await.unwrap(), [v6(1)]);
+    }
+    assert_eq!(resolve(&endpoint("192.0.2.1", 995)).await.unwrap(), [v4(1)]);
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_exist_is_not_found() {
+    // A label of 64 octets (RFC 1035, section 2.3.4): every resolver refuses it without asking anyone.
+    let host = format!("{}.invalid", "x".repeat(64));
+    let error = connect(&endpoint(&host, 995), Duration::from_secs(30)).await.unwrap_err();
+    assert!(matches!(&error, NetError::Resolve { .. }), "{error:?}");
+    assert!(!error.to_string().contains('\n'));
+}

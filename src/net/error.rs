@@ -1,0 +1,219 @@
+//! Why a connection could not be had, and what the user can do about it. Every text is one line.
+
+mod text;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::account::TlsMode;
+
+/// Why a connection could not be had.
+#[derive(Debug)]
+pub enum NetError {
+    /// The host's name could not be resolved.
+    Resolve {
+        /// As configured.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// The host's name is known, but no address belongs to it.
+    NoAddress {
+        /// As configured.
+        host: String,
+    },
+    /// Every address failed.
+    Connect {
+        /// As configured.
+        host: String,
+        /// As configured.
+        port: u16,
+        /// What happened at each address.
+        attempts: Vec<(SocketAddr, io::Error)>,
+    },
+    /// Resolving and connecting took too long together.
+    ConnectTimeout {
+        /// As configured.
+        host: String,
+        /// As configured.
+        port: u16,
+        /// The time it was given.
+        limit: Duration,
+        /// The addresses that failed.
+        attempts: Vec<(SocketAddr, io::Error)>,
+        /// The addresses that had not answered. When this and `attempts` are empty, the resolver had not.
+        unanswered: Vec<SocketAddr>,
+    },
+    /// The server let the TLS handshake hang.
+    TlsTimeout {
+        /// As configured.
+        host: String,
+        /// As configured.
+        port: u16,
+        /// How TLS had begun.
+        tls: TlsMode,
+        /// The time it was given.
+        limit: Duration,
+    },
+    /// The server answered the beginning of TLS in plain text.
+    NotTls {
+        /// As configured.
+        host: String,
+        /// As configured.
+        port: u16,
+        /// How TLS had begun.
+        tls: TlsMode,
+    },
+    /// The server's certificate cannot be trusted.
+    Certificate {
+        /// As configured; the name that was verified.
+        host: String,
+        /// What is wrong with it.
+        problem: CertificateProblem,
+    },
+    /// The two sides could not agree on TLS.
+    Handshake {
+        /// As configured.
+        host: String,
+        /// As configured.
+        port: u16,
+        /// On what they could not agree.
+        problem: HandshakeProblem,
+    },
+    /// The connection ended before the TLS handshake did.
+    ClosedDuringHandshake {
+        /// As configured.
+        host: String,
+        /// As configured.
+        port: u16,
+        /// How it ended.
+        source: io::Error,
+    },
+    /// The file that `tls_ca_file` names cannot be used.
+    CaFile {
+        /// As configured.
+        path: PathBuf,
+        /// Why not.
+        why: CaFileProblem,
+    },
+    /// This machine has no certificates of authorities.
+    NoTrustStore {
+        /// What was said when they were looked for.
+        why: String,
+    },
+    /// The host cannot stand in a certificate.
+    InvalidName {
+        /// As configured.
+        host: String,
+    },
+}
+
+/// What is wrong with a server's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CertificateProblem {
+    /// Its time is over.
+    Expired {
+        /// The last moment of its validity, if it could be read.
+        not_after: Option<Timestamp>,
+    },
+    /// Its time has not come.
+    NotYetValid {
+        /// The first moment of its validity, if it could be read.
+        not_before: Option<Timestamp>,
+    },
+    /// It is for other names.
+    WrongName {
+        /// The names and addresses it is for, as the server wrote them.
+        presented: Vec<String>,
+    },
+    /// No trusted authority has signed it.
+    UnknownIssuer,
+    /// It is signed by itself alone.
+    SelfSigned,
+    /// Its authority took it back.
+    Revoked,
+    /// Anything else, in words that follow "the certificate of HOST".
+    Other(String),
+}
+
+/// Why two sides could not agree on TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HandshakeProblem {
+    /// The server knows only versions before TLS 1.2.
+    OldVersions,
+    /// No cipher or key exchange is known to both sides.
+    NothingInCommon,
+    /// The server does not answer to the name it was called by.
+    NameRefused,
+    /// Anything else, in words of the TLS library.
+    Other(String),
+}
+
+/// Why the file that `tls_ca_file` names cannot be used.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CaFileProblem {
+    /// It cannot be read.
+    Read(io::Error),
+    /// It is something else than a regular file.
+    NotAFile,
+    /// It is larger than any collection of certificates: this many octets.
+    TooLarge(u64),
+    /// Reading it took longer than this.
+    TooSlow(Duration),
+    /// It holds no certificate in PEM form.
+    NoCertificate,
+    /// This certificate, counted from one, cannot be read.
+    Damaged {
+        /// Which one.
+        number: usize,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// Who can do something about an error, and so how the command ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetErrorClass {
+    /// Time, perhaps: try later.
+    Temporary,
+    /// No trusted, encrypted connection could be had.
+    Tls,
+    /// The configuration is wrong.
+    Config,
+}
+
+impl NetError {
+    /// Who can do something about it.
+    #[must_use]
+    pub fn class(&self) -> NetErrorClass {
+        match self {
+            Self::Resolve { .. }
+            | Self::NoAddress { .. }
+            | Self::Connect { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::TlsTimeout { .. }
+            | Self::ClosedDuringHandshake { .. } => NetErrorClass::Temporary,
+            Self::NotTls { .. } | Self::Certificate { .. } | Self::Handshake { .. } | Self::NoTrustStore { .. } => {
+                NetErrorClass::Tls
+            }
+            Self::CaFile { .. } | Self::InvalidName { .. } => NetErrorClass::Config,
+        }
+    }
+}
+
+impl std::error::Error for NetError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Resolve { source, .. } | Self::ClosedDuringHandshake { source, .. } => Some(source),
+            Self::CaFile { why: CaFileProblem::Read(source), .. } => Some(source),
+            _ => None,
+        }
+    }
+}

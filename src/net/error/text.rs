@@ -1,0 +1,264 @@
+//! The words of [`NetError`].
+
+use std::fmt::{self, Display, Formatter};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use jiff::Timestamp;
+
+use super::{CaFileProblem, CertificateProblem, HandshakeProblem, NetError};
+use crate::account::TlsMode;
+
+/// More names or addresses than this help nobody.
+const LISTED: usize = 8;
+
+/// Longer texts from a server are cut here, in characters.
+const LONGEST: usize = 300;
+
+impl Display for NetError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resolve { host, source } => {
+                let why = plain(source);
+                let why = why.strip_prefix("failed to lookup address information: ").unwrap_or(&why);
+                write!(f, "cannot find the address of {host}: {why}; check its spelling and this machine's network")
+            }
+            Self::NoAddress { host } => write!(f, "{host} has no address; check its spelling in the configuration"),
+            Self::Connect { host, port, attempts } => {
+                write!(f, "cannot connect to {host} port {port}: ")?;
+                write_attempts(f, attempts, &[])?;
+                f.write_str("; check host and port, this machine's network, and whether the server is up")
+            }
+            Self::ConnectTimeout { host, limit, attempts, unanswered, .. }
+                if attempts.is_empty() && unanswered.is_empty() =>
+            {
+                let limit = limit.as_secs_f32();
+                write!(f, "cannot find the address of {host} within {limit} s; check this machine's name servers")
+            }
+            Self::ConnectTimeout { host, port, limit, attempts, unanswered } => {
+                write!(f, "cannot connect to {host} port {port} within {} s: ", limit.as_secs_f32())?;
+                write_attempts(f, attempts, unanswered)?;
+                f.write_str("; check host and port, and whether a firewall drops the connection")
+            }
+            Self::TlsTimeout { .. } | Self::NotTls { .. } | Self::ClosedDuringHandshake { .. } => self.fmt_not_begun(f),
+            Self::Certificate { host, problem } => write_certificate(f, host, problem),
+            Self::Handshake { host, port, problem } => write_handshake(f, host, *port, problem),
+            Self::CaFile { path, why } => {
+                let path = path.to_string_lossy();
+                write!(f, "cannot use the file {} named by tls_ca_file: {why}", path.escape_debug())
+            }
+            Self::NoTrustStore { why } => write!(
+                f,
+                "this machine has no certificates of authorities to trust ({}); install the package ca-certificates, \
+                 or set tls_ca_file",
+                escaped(why)
+            ),
+            Self::InvalidName { host } => write!(
+                f,
+                "no certificate can be for the host {}; write it in ASCII letters, digits, dots and hyphens (an \
+                 international name in its xn-- form), or as an address",
+                host.escape_debug()
+            ),
+        }
+    }
+}
+
+impl NetError {
+    /// The words for a TLS handshake that never got anywhere.
+    fn fmt_not_begun(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TlsTimeout { host, port, tls, limit } => {
+                write!(f, "{host} port {port} did not finish the TLS handshake within {} s; ", limit.as_secs_f32())?;
+                match tls {
+                    TlsMode::StartTls => f.write_str("try again later, or use the port for implicit TLS, usually 995"),
+                    _ => f.write_str("check that the port begins with TLS (usually 995), or set tls = \"starttls\""),
+                }
+            }
+            Self::NotTls { host, port, tls: TlsMode::StartTls } => write!(
+                f,
+                "{host} port {port} agreed to STLS and then went on in plain text; no password was sent; use the port \
+                 for implicit TLS, usually 995, or tell the server's operator"
+            ),
+            Self::NotTls { host, port, .. } => write!(
+                f,
+                "port {port} of {host} does not begin with TLS; no password was sent; set tls = \"starttls\", or use \
+                 the port for implicit TLS, usually 995"
+            ),
+            Self::ClosedDuringHandshake { host, port, source } => {
+                write!(f, "{host} port {port} closed the connection during the TLS handshake")?;
+                if source.kind() != io::ErrorKind::UnexpectedEof {
+                    write!(f, " ({})", plain(source))?;
+                }
+                f.write_str("; try again later; if it stays so, check that the port is the one for TLS")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Display for CaFileProblem {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(source) => write!(f, "{}; check its path and permissions", plain(source)),
+            Self::NotAFile => f.write_str("it is not a regular file; name a file of PEM certificates"),
+            Self::TooLarge(octets) => write!(f, "it has {octets} octets; name a file of PEM certificates"),
+            Self::TooSlow(limit) => {
+                write!(f, "reading it took longer than {} s; check the disk it is on", limit.as_secs_f32())
+            }
+            Self::NoCertificate => {
+                f.write_str("it holds no certificate; it should have lines that say BEGIN CERTIFICATE")
+            }
+            Self::Damaged { number, why } => {
+                write!(f, "its certificate number {number} is damaged ({}); copy it again", escaped(why))
+            }
+        }
+    }
+}
+
+/// The words for a certificate that is not trusted.
+fn write_certificate(f: &mut Formatter<'_>, host: &str, problem: &CertificateProblem) -> fmt::Result {
+    match problem {
+        CertificateProblem::Expired { not_after } => {
+            write!(f, "the certificate of {host} expired")?;
+            if let Some(time) = not_after {
+                write!(f, " on {}", utc(*time))?;
+            }
+            f.write_str("; no password was sent; ask the server's operator to renew it, and check this machine's clock")
+        }
+        CertificateProblem::NotYetValid { not_before } => {
+            write!(f, "the certificate of {host} is not valid yet")?;
+            if let Some(time) = not_before {
+                write!(f, ", only from {}", utc(*time))?;
+            }
+            f.write_str("; no password was sent; check this machine's clock, then ask the server's operator")
+        }
+        CertificateProblem::WrongName { presented } if presented.is_empty() => write!(
+            f,
+            "the certificate of the server at {host} names no host (in subjectAltName); no password was sent; ask the \
+             server's operator for one that names {host}"
+        ),
+        CertificateProblem::WrongName { presented } => {
+            write!(f, "the certificate of the server at {host} is for {}", list(presented.iter().map(|n| escaped(n))))?;
+            f.write_str("; no password was sent; set host to a name it is for, if you trust that name, or ask the ")?;
+            f.write_str("server's operator")
+        }
+        CertificateProblem::UnknownIssuer => write!(
+            f,
+            "no authority trusted here has signed the certificate of {host}; no password was sent; if its authority is \
+             a private one, name the authority's PEM file by tls_ca_file, otherwise ask the server's operator whether \
+             it sends its intermediate certificates"
+        ),
+        CertificateProblem::SelfSigned => write!(
+            f,
+            "the certificate of {host} is signed by itself, so nobody vouches for it; no password was sent; if the \
+             server is yours, copy its certificate from there and name the file by tls_ca_file"
+        ),
+        CertificateProblem::Revoked => write!(
+            f,
+            "the certificate of {host} was revoked by its authority; no password was sent; ask the server's operator"
+        ),
+        CertificateProblem::Other(why) => write!(
+            f,
+            "the certificate of {host} {}; no password was sent; ask the server's operator for a right one",
+            escaped(why)
+        ),
+    }
+}
+
+/// The words for two sides that could not agree.
+fn write_handshake(f: &mut Formatter<'_>, host: &str, port: u16, problem: &HandshakeProblem) -> fmt::Result {
+    match problem {
+        HandshakeProblem::OldVersions => write!(
+            f,
+            "{host} port {port} offers only TLS versions before 1.2; no password was sent; ask the server's operator \
+             to switch TLS 1.2 or 1.3 on"
+        ),
+        HandshakeProblem::NothingInCommon => write!(
+            f,
+            "{host} port {port} offers no cipher or key exchange that is safe today; no password was sent; ask the \
+             server's operator to update its TLS settings"
+        ),
+        HandshakeProblem::NameRefused => write!(
+            f,
+            "the server at {host} port {port} says that it is not called {host}; no password was sent; set host to the \
+             name its operator gives"
+        ),
+        HandshakeProblem::Other(why) => write!(
+            f,
+            "the TLS handshake with {host} port {port} failed: {}; no password was sent; try again later, then tell \
+             the server's operator",
+            escaped(why)
+        ),
+    }
+}
+
+/// What happened at each address: `192.0.2.1: connection refused; [2001:db8::1]: no answer`.
+fn write_attempts(
+    f: &mut Formatter<'_>,
+    attempts: &[(SocketAddr, io::Error)],
+    unanswered: &[SocketAddr],
+) -> fmt::Result {
+    let failed = attempts.iter().map(|(address, why)| format!("{}: {}", ip(address), plain(why)));
+    let silent = unanswered.iter().map(|address| format!("{}: no answer", ip(address)));
+    let total = attempts.len() + unanswered.len();
+    let shown: Vec<String> = failed.chain(silent).take(LISTED).collect();
+    f.write_str(&shown.join("; "))?;
+    match total - shown.len() {
+        0 => Ok(()),
+        more => write!(f, "; and {more} more addresses"),
+    }
+}
+
+/// An address without its port, in the brackets that keep an IPv6 address apart from the words round it.
+fn ip(address: &SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("[{v6}]"),
+    }
+}
+
+/// An operating system's error as a part of a sentence: `connection refused`.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split_once(" (os error ").map_or(text.as_str(), |(words, _)| words);
+    let mut letters = text.chars();
+    // An acronym keeps its capitals: only a word that goes on in small letters loses its own.
+    match (letters.next(), letters.next()) {
+        (Some(first), Some(second)) if second.is_lowercase() => {
+            first.to_lowercase().chain([second]).chain(letters).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// A moment for people: `2026-01-31 23:59:59 UTC`.
+fn utc(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// The first few of many words.
+fn list(words: impl Iterator<Item = String>) -> String {
+    let mut all: Vec<String> = words.collect();
+    let more = all.len().saturating_sub(LISTED);
+    all.truncate(LISTED);
+    let mut text = all.join(", ");
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
+}
+
+/// Text that a server may have chosen, as it may stand on a terminal: nothing in it moves the cursor or hides.
+fn escaped(text: &str) -> String {
+    let mut safe = String::new();
+    for c in text.chars().take(LONGEST) {
+        match c {
+            ' '..='~' => safe.push(c),
+            _ => safe.extend(c.escape_default()),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests;

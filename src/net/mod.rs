@@ -1,0 +1,140 @@
+//! Connections: from a host name to a stream of bytes that is protected as the account says.
+//!
+//! `dial` finds and reaches the server, `tls` protects the connection and is the only place that names rustls. No user
+//! name and no password passes here.
+
+mod dial;
+mod error;
+mod tls;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::account::{Endpoint, TlsMode};
+
+pub use error::{CaFileProblem, CertificateProblem, HandshakeProblem, NetError, NetErrorClass};
+
+/// What a session is read from and written to.
+pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
+
+/// A connection's bytes, whatever carries them.
+pub type Stream = Box<dyn Transport>;
+
+/// A connection to a server.
+pub struct Connection {
+    /// Its bytes.
+    pub stream: Stream,
+    /// The address that answered.
+    pub peer: SocketAddr,
+    /// Whether TLS is up and the server's certificate was verified.
+    pub protected: bool,
+    /// Whether it never leaves this machine.
+    pub loopback: bool,
+}
+
+/// How long each step of connecting may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NetLimits {
+    /// Finding the addresses and reaching one of them, for all addresses together.
+    pub connect: Duration,
+    /// Reading the trusted certificates, and then once more as long for the TLS handshake.
+    pub tls_handshake: Duration,
+}
+
+impl Default for NetLimits {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(30), tls_handshake: Duration::from_secs(30) }
+    }
+}
+
+/// Makes connections. Built once per process and shared by all accounts, so that TLS sessions are resumed between
+/// polls and trusted certificates are read once.
+#[derive(Debug)]
+pub struct Dialer {
+    /// How long each step may take.
+    limits: NetLimits,
+    /// What is trusted, and the sessions that can be resumed.
+    tls: tls::Tls,
+}
+
+impl Dialer {
+    /// A dialer that has read nothing and connected nowhere yet.
+    #[must_use]
+    pub fn new(limits: NetLimits) -> Self {
+        Self { limits, tls: tls::Tls::new(limits.tls_handshake) }
+    }
+
+    /// Opens a TCP connection, and begins TLS when the endpoint's mode is implicit (RFC 8314, section 3.3).
+    ///
+    /// # Errors
+    /// [`NetError`] says which step failed. What the configuration gets wrong about TLS shows here for a STARTTLS
+    /// endpoint too, before any byte is sent.
+    pub async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, NetError> {
+        // The trusted certificates are read while the packets travel.
+        let prepare = async {
+            match endpoint.tls {
+                TlsMode::Implicit | TlsMode::StartTls => self.tls.prepare(endpoint).await.map(Some),
+                TlsMode::None => Ok(None),
+            }
+        };
+        let (prepared, tcp) = tokio::try_join!(biased; prepare, dial::connect(endpoint, self.limits.connect))?;
+        let (peer, tcp) = tcp;
+        let loopback = is_loopback(peer.ip());
+        let connection = Connection { stream: Box::new(tcp), peer, protected: false, loopback };
+        match prepared {
+            Some(prepared) if endpoint.tls == TlsMode::Implicit => {
+                self.tls.handshake(endpoint, prepared, connection, TlsMode::Implicit).await
+            }
+            _ => Ok(connection),
+        }
+    }
+
+    /// Begins TLS on a connection whose server has just agreed to STLS (RFC 2595, section 4).
+    ///
+    /// The caller must have read nothing beyond the line that agreed: bytes that came with it in clear are not the
+    /// server's word and must end the session.
+    ///
+    /// # Errors
+    /// [`NetError`] says why no trusted TLS connection could be had. The connection is closed then.
+    pub async fn start_tls(&self, endpoint: &Endpoint, connection: Connection) -> Result<Connection, NetError> {
+        let prepared = self.tls.prepare(endpoint).await?;
+        self.tls.handshake(endpoint, prepared, connection, TlsMode::StartTls).await
+    }
+
+    /// Asks on a second connection whether that port begins with TLS: for servers that stay silent on a plaintext
+    /// connection.
+    ///
+    /// It is true only when a TLS record came back within 3 seconds. Nothing is verified and no secret is sent, so the
+    /// answer is good for advice to the user and for nothing else.
+    pub async fn speaks_tls(&self, peer: SocketAddr, endpoint: &Endpoint) -> bool {
+        const LIMIT: Duration = Duration::from_secs(3);
+        let ask = async {
+            let mut tcp = dial::open(peer).await.ok()?;
+            self.tls.answers_hello(endpoint, peer, &mut tcp).await
+        };
+        matches!(tokio::time::timeout(LIMIT, ask).await, Ok(Some(true)))
+    }
+}
+
+/// Whether an address is this machine itself; `::ffff:127.0.0.1` is, too.
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("peer", &self.peer)
+            .field("protected", &self.protected)
+            .field("loopback", &self.loopback)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
