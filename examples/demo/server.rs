@@ -19,8 +19,9 @@ pub(crate) const PASSWORD: &str = "not-a-secret";
 
 /// RFC 1939, section 3: a server may log a silent client out after ten minutes, not sooner.
 const IDLE_LIMIT: Duration = Duration::from_secs(600);
-/// The longest line of a client; RFC 5034, section 4, asks for this much.
-const LINE_LIMIT: u64 = 12_288;
+/// The longest line of a client that is read. RFC 2449, section 4 gives a command 255 octets; the response to a
+/// challenge may be longer.
+const LINE_LIMIT: u64 = 4096;
 
 /// What CAPA answers (RFC 2449, section 5).
 const CAPABILITIES: &[u8] = b"USER\r\nTOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nSASL PLAIN\r\n";
@@ -194,7 +195,7 @@ impl Session<'_> {
             return err("wrong user name or password");
         }
         let Some(messages) = self.maildrop.messages().take() else {
-            return err("[IN-USE] another session has this maildrop"); // RFC 2449, section 8.1.1
+            return err("[IN-USE] another session has this maildrop"); // RFC 2449, section 8.1.2
         };
         self.state = State::Transaction(messages);
         ok("logged in")
