@@ -1,24 +1,32 @@
 //! mailferry ferries mail from POP3 servers into Maildirs.
 //!
-//! A tour, in reading order. [`account`] is what a user wants; [`config`] makes it out of TOML and [`exit`] is how a
-//! command ends.
+//! A tour, in reading order. [`account`] is what a user wants, [`poll`] the story of one visit to one account: read it
+//! first. It stands on four rooms that know nothing of each other:
+//!
+//! - [`pop3`] holds the rules of the protocol, without a socket; [`net`] makes connections; [`client`] drives the one
+//!   over the other.
+//! - [`maildrop`], [`witness`] and [`plan`] decide, without doing anything: what is new, what may be deleted.
+//! - [`disk`] is every file operation there is; [`maildir`] delivers with it, [`state`] remembers with it.
+//! - [`cli`] is what a user types and sees, [`config`] and [`credential`] where accounts and secrets come from, [`exit`]
+//!   how a command ends.
 
 pub mod account;
-pub mod exit;
+pub mod poll;
 
 pub mod pop3;
 
+pub mod client;
 pub mod net;
 
 pub mod maildrop;
 pub mod plan;
 pub mod witness;
 
+pub mod clock;
 pub mod disk;
 pub mod maildir;
 pub mod state;
 
 pub mod credential;
+pub mod exit;
 pub mod secret;
-
-pub mod net;

@@ -12,6 +12,7 @@
 //! - [`listing`]: the lines of STAT, LIST and UIDL.
 //! - [`capability`]: what CAPA announces (RFC 2449).
 //! - [`auth`]: which way to log in, and the proofs that are sent.
+//! - [`refusal`]: what a server means when it refuses a login.
 //! - [`session`]: the queue of outstanding commands that ties an answer to its question.
 //! - [`error`] and [`limits`]: what ends a session, and how much a server may say.
 //!
@@ -26,6 +27,7 @@ pub mod error;
 pub mod limits;
 pub mod listing;
 pub mod multi_line;
+pub mod refusal;
 pub mod response;
 pub mod session;
 
@@ -36,5 +38,6 @@ pub use capability::{Capabilities, Expire, LoginDelay};
 pub use command::{Asked, Command, CommandError};
 pub use error::{FramingError, SendError};
 pub use listing::{DropListing, InvalidUniqueId, ListingError, MessageNumber, ScanListing, UniqueId, UniqueIdListing};
+pub use refusal::{Refusal, judge_refusal};
 pub use response::{Greeting, Response, ResponseCode, Status};
 pub use session::{Event, Session, SessionState, Step};

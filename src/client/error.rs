@@ -1,0 +1,197 @@
+//! How a session ends early.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::exit::ExitStatus;
+use crate::net::{NetError, NetErrorClass};
+use crate::pop3::{Asked, FramingError, NoLoginMethod, Refusal, Response, SendError};
+
+/// Why a session is over. Every message ends with the next step.
+#[derive(Debug)]
+pub enum ClientError {
+    /// No connection, or no trusted one.
+    Net(Box<NetError>),
+    /// The connection broke.
+    Lost {
+        /// Why.
+        source: io::Error,
+    },
+    /// The server closed the connection in the middle of a session.
+    Closed,
+    /// The server said nothing for too long.
+    Silence {
+        /// How long.
+        after: Duration,
+    },
+    /// The server says something, but too little.
+    TooSlow {
+        /// So many octets.
+        octets: u64,
+        /// In so much time.
+        window: Duration,
+    },
+    /// What the server says is not POP3.
+    Framing(FramingError),
+    /// The server does not want to talk to anybody now.
+    Unwilling {
+        /// Its words.
+        response: Response,
+    },
+    /// A plaintext connection was asked for, and the server waits for TLS to begin.
+    SpeaksTls {
+        /// The port.
+        port: u16,
+    },
+    /// STLS was refused.
+    NoStls {
+        /// The server's words.
+        response: Response,
+    },
+    /// The connection is neither protected nor on this machine, and the user has not allowed a password there.
+    Cleartext {
+        /// Where it leads.
+        peer: std::net::SocketAddr,
+    },
+    /// The chosen way to log in is not there.
+    NoLogin(NoLoginMethod),
+    /// The login was refused.
+    Login {
+        /// The last command.
+        asked: Asked,
+        /// The server's words.
+        response: Response,
+        /// What they mean.
+        refusal: Refusal,
+    },
+    /// A command that every server has to know was refused.
+    Refused {
+        /// The command.
+        asked: Asked,
+        /// The server's words.
+        response: Response,
+    },
+    /// The server has no unique-ids, and mail is to stay there.
+    NoUniqueIds,
+    /// A command could not be sent.
+    Send(SendError),
+}
+
+impl ClientError {
+    /// The exit status that tells a script about it.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        match self {
+            Self::Net(e) => match e.class() {
+                NetErrorClass::Temporary => ExitStatus::Temporary,
+                NetErrorClass::Tls => ExitStatus::Tls,
+                NetErrorClass::Config => ExitStatus::Config,
+            },
+            Self::SpeaksTls { .. }
+            | Self::NoStls { .. }
+            | Self::Framing(FramingError::BytesBeforeTls | FramingError::LooksLikeTls) => ExitStatus::Tls,
+            Self::Cleartext { .. } => ExitStatus::Config,
+            Self::NoLogin(_) | Self::Login { refusal: Refusal::Credentials, .. } => ExitStatus::Auth,
+            Self::Framing(_) | Self::Refused { .. } | Self::NoUniqueIds | Self::Send(_) => ExitStatus::Protocol,
+            Self::Lost { .. }
+            | Self::Closed
+            | Self::Silence { .. }
+            | Self::TooSlow { .. }
+            | Self::Unwilling { .. }
+            | Self::Login { refusal: Refusal::Temporary, .. } => ExitStatus::Temporary,
+        }
+    }
+}
+
+/// A server's words in quotes, with its response code; they are escaped already.
+fn words(response: &Response) -> String {
+    let code = response.code.as_ref().map(|code| format!("[{code}] ")).unwrap_or_default();
+    if code.is_empty() && response.text.is_empty() {
+        return "without a word".to_owned();
+    }
+    format!("saying \"{code}{}\"", response.text)
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Net(e) => e.fmt(f),
+            Self::Lost { source } => write!(f, "the connection broke: {source}. Try again later"),
+            Self::Closed => {
+                f.write_str("the server closed the connection in the middle of the session. Try again later")
+            }
+            Self::Silence { after } => write!(
+                f,
+                "the server said nothing for {} s. Try again later, or allow it more time with `timeout`",
+                after.as_secs()
+            ),
+            Self::TooSlow { octets, window } => write!(
+                f,
+                "the server sent only {octets} octets in {} s, and was given up. Try again later",
+                window.as_secs()
+            ),
+            Self::Framing(e) => e.fmt(f),
+            Self::Unwilling { response } => {
+                write!(f, "the server refused the connection, {}. Try again later", words(response))
+            }
+            Self::SpeaksTls { port } => write!(
+                f,
+                "port {port} begins with TLS, and a plaintext greeting was expected. Set tls = \"implicit\", or give \
+                 the plaintext port, usually 110"
+            ),
+            Self::NoStls { response } => write!(
+                f,
+                "the server refused STLS, {}, so there is no encryption on this port. No password was sent. Use tls = \
+                 \"implicit\" with port 995 if the server has it",
+                words(response)
+            ),
+            Self::Cleartext { peer } => write!(
+                f,
+                "the server's address {} is not on this machine, and tls = \"none\" would send the password in clear. \
+                 Use TLS, or write allow_cleartext_password = true if that is really meant",
+                peer.ip()
+            ),
+            Self::NoLogin(e) => e.fmt(f),
+            Self::Login { response, refusal: Refusal::Credentials, .. } => write!(
+                f,
+                "the server refused the login, {}. Check username and password; some providers want an app password or \
+                 authorization code, or POP3 to be switched on in their web settings",
+                words(response)
+            ),
+            Self::Login { response, refusal: Refusal::Temporary, .. } => {
+                write!(f, "the server cannot let us in now, {}. Try again later", words(response))
+            }
+            Self::Refused { asked, response } => write!(
+                f,
+                "the server refused {asked}, {}. Nothing was changed; run with -v and ask its operator",
+                words(response)
+            ),
+            Self::NoUniqueIds => f.write_str(
+                "the server has no UIDL, so mail that stays there cannot be told from new mail. Set leave_on_server = \
+                 false to fetch and delete",
+            ),
+            Self::Send(e) => e.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+impl From<FramingError> for ClientError {
+    fn from(e: FramingError) -> Self {
+        Self::Framing(e)
+    }
+}
+
+impl From<SendError> for ClientError {
+    fn from(e: SendError) -> Self {
+        Self::Send(e)
+    }
+}
+
+impl From<NetError> for ClientError {
+    fn from(e: NetError) -> Self {
+        Self::Net(Box::new(e))
+    }
+}

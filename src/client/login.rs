@@ -1,0 +1,172 @@
+//! From the connection into the TRANSACTION state: greeting, STLS, CAPA, UTF8, login.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::{Client, ClientError, Patience, Said};
+use crate::account::{Account, TlsMode};
+use crate::net::{Connection, Dialer};
+use crate::pop3::{
+    Asked, Capabilities, Command, Event, Greeting, LoginMethod, Mechanism, Offer, Response, Session, Status,
+    apop_digest, choose, judge_refusal, plain_response,
+};
+use crate::secret::Secret;
+
+/// After so much silence on a plaintext connection it is worth asking whether the server waits for TLS.
+const SUSPICIOUS_SILENCE: Duration = Duration::from_secs(3);
+
+/// A client in the TRANSACTION state, and what the server announced on the way.
+#[derive(Debug)]
+pub struct LoggedIn {
+    /// The client.
+    pub client: Client,
+    /// What CAPA announced before the login; None if the server does not know CAPA.
+    pub capabilities: Option<Capabilities>,
+}
+
+/// Connects and logs in.
+///
+/// # Errors
+/// [`ClientError`]. One credential is tried, never more.
+pub async fn log_in(dialer: &Dialer, account: &Account, password: &Secret) -> Result<LoggedIn, ClientError> {
+    let connection = dialer.connect(&account.endpoint).await?;
+    let mut client = Client::new(connection, Patience::new(account.timeout));
+    let greeting = client.greeting(dialer, account).await?;
+    if account.endpoint.tls == TlsMode::StartTls {
+        client = client.start_tls(dialer, account).await?;
+    }
+    client.refuse_cleartext(account)?;
+    let capabilities = client.capabilities().await?;
+    client.pipelining = capabilities.as_ref().is_some_and(Capabilities::pipelining);
+    client.authenticate(account, password, capabilities.as_ref(), &greeting).await?;
+    Ok(LoggedIn { client, capabilities })
+}
+
+impl Client {
+    async fn greeting(&mut self, dialer: &Dialer, account: &Account) -> Result<Greeting, ClientError> {
+        let first = match timeout(SUSPICIOUS_SILENCE, self.event()).await {
+            Ok(event) => event?,
+            Err(_) => {
+                if !self.link.protected && dialer.speaks_tls(self.link.peer, &account.endpoint).await {
+                    return Err(ClientError::SpeaksTls { port: account.endpoint.port });
+                }
+                self.event().await?
+            }
+        };
+        match first {
+            Event::Greeting(greeting) if greeting.response.status == Status::Ok => Ok(greeting),
+            Event::Greeting(Greeting { response, .. }) => Err(ClientError::Unwilling { response }),
+            _ => Err(ClientError::Closed),
+        }
+    }
+
+    /// STLS (RFC 2595, section 4). It is not looked up in CAPA first: who could strip it there could strip it here, and
+    /// a refusal ends the session either way.
+    async fn start_tls(mut self, dialer: &Dialer, account: &Account) -> Result<Self, ClientError> {
+        let response = self.exchange(Command::Stls).await?;
+        if response.status != Status::Ok {
+            return Err(ClientError::NoStls { response });
+        }
+        // Bytes behind the answer came in clear and could come from anybody: the session refuses them.
+        let left = self.buffer.get(self.unread.clone()).unwrap_or_default();
+        self.session.receive(left)?;
+        let Self { stream, mut session, link, patience, .. } = self;
+        let plain = Connection { stream, peer: link.peer, protected: false, loopback: link.loopback };
+        let protected = dialer.start_tls(&account.endpoint, plain).await?;
+        session.tls_started()?;
+        Ok(Self::resume(protected, session, patience))
+    }
+
+    fn resume(connection: Connection, session: Session, patience: Patience) -> Self {
+        Self { session, ..Self::new(connection, patience) }
+    }
+
+    fn refuse_cleartext(&self, account: &Account) -> Result<(), ClientError> {
+        let allowed = self.link.protected || self.link.loopback || account.endpoint.allow_cleartext_password;
+        if allowed { Ok(()) } else { Err(ClientError::Cleartext { peer: self.link.peer }) }
+    }
+
+    /// CAPA (RFC 2449, section 5); None if the server refuses it.
+    pub(super) async fn capabilities(&mut self) -> Result<Option<Capabilities>, ClientError> {
+        let mut capabilities = None;
+        self.converse([Command::Capa], |_, said| match said {
+            Said::Response(response) if response.status == Status::Ok => capabilities = Some(Capabilities::new()),
+            Said::Line(line) => {
+                if let Some(capabilities) = &mut capabilities {
+                    capabilities.add_line(line);
+                }
+            }
+            _ => {}
+        })
+        .await?;
+        Ok(capabilities)
+    }
+
+    async fn authenticate(
+        &mut self,
+        account: &Account,
+        password: &Secret,
+        capabilities: Option<&Capabilities>,
+        greeting: &Greeting,
+    ) -> Result<(), ClientError> {
+        let timestamp = greeting.timestamp.as_deref();
+        let offer = Offer { capabilities, timestamp, protected: self.link.protected };
+        let method = choose(account.auth, &offer).map_err(ClientError::NoLogin)?;
+        let username = account.username.clone();
+        let utf8 = capabilities.is_some_and(Capabilities::utf8).then_some(Command::Utf8);
+        let login = match method {
+            LoginMethod::Plain => {
+                let initial_response = Some(plain_response(&username, password));
+                vec![Command::Auth { mechanism: Mechanism::Plain, initial_response }]
+            }
+            LoginMethod::User => vec![Command::User(username), Command::Pass(password.clone())],
+            LoginMethod::Apop => {
+                let digest = apop_digest(timestamp.unwrap_or_default(), password);
+                vec![Command::Apop { username, digest }]
+            }
+        };
+        self.attempt(utf8.into_iter().chain(login), account, password).await
+    }
+
+    /// Sends the login, with UTF8 in front of its first command where it is offered.
+    async fn attempt(
+        &mut self,
+        commands: impl Iterator<Item = Command>,
+        account: &Account,
+        password: &Secret,
+    ) -> Result<(), ClientError> {
+        let mut commands = commands.peekable();
+        let mut refused: Option<(Asked, Response)> = None;
+        while commands.peek().is_some() || self.outstanding() > 0 {
+            while self.outstanding() < self.window()
+                && refused.is_none()
+                && let Some(command) = commands.next()
+            {
+                self.ask(command)?;
+            }
+            if self.outstanding() == 0 {
+                break;
+            }
+            match self.event().await? {
+                // UTF8 is a wish: a server that thinks better of it goes on as before.
+                Event::Response { to: Asked::Utf8, .. } => {}
+                Event::Response { to, response } if response.status != Status::Ok => {
+                    refused.get_or_insert((to, response));
+                }
+                Event::Challenge(_) => {
+                    self.session.answer_challenge(&plain_response(&account.username, password))?;
+                }
+                Event::BadChallenge => self.session.cancel_challenge()?,
+                _ => {}
+            }
+        }
+        match refused {
+            None => Ok(()),
+            Some((asked, response)) => {
+                let refusal = judge_refusal(&response);
+                Err(ClientError::Login { asked, response, refusal })
+            }
+        }
+    }
+}

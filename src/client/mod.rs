@@ -1,0 +1,344 @@
+//! Drives a [`Session`] over a connection. The only place that sends DELE.
+//!
+//! [`Client`] is the connection with its rules; [`login`] brings it from the greeting into the TRANSACTION state,
+//! [`listing`] asks for what is in the maildrop. Retrieving is [`crate::poll`]'s: it uses [`Client::ask`] and
+//! [`Client::event`] itself.
+
+pub mod error;
+pub mod listing;
+pub mod login;
+mod pace;
+
+use std::future::poll_fn;
+use std::io;
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::time::{Instant, timeout};
+use tracing::{debug, trace};
+
+pub use error::ClientError;
+
+use crate::net::{Connection, Stream};
+use crate::plan::Removable;
+use crate::pop3::{Asked, Command, Event, Response, Session, SessionState, Status};
+use pace::Pace;
+
+/// Where the dialogue is logged to: `-v` shows it.
+const DIALOGUE: &str = "mailferry::dialogue";
+
+/// What is read from the server at a time, in bytes. Larger than any line that the session waits for.
+const BUFFER: usize = 64 * 1024;
+
+/// How many commands are sent ahead of their answers where the server announces PIPELINING.
+pub const WINDOW: usize = 64;
+
+/// How patient a client is.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// How long the server may say nothing at all.
+    pub silence: Duration,
+    /// The time over which throughput is judged.
+    pub window: Duration,
+    /// The least number of octets in a window of waiting for one answer.
+    pub least: u64,
+}
+
+impl Patience {
+    /// That of an account: its own limit on silence, and a throughput (100 octets a second over two minutes) that the
+    /// slowest line exceeds and a server that drips does not.
+    #[must_use]
+    pub fn new(silence: Duration) -> Self {
+        Self { silence, window: Duration::from_secs(120), least: 12_000 }
+    }
+}
+
+/// A connection to a server, with its rules.
+pub struct Client {
+    stream: Stream,
+    session: Session,
+    /// What was read. Allocated once.
+    buffer: Vec<u8>,
+    /// The part of the buffer that the session has not dealt with.
+    unread: Range<usize>,
+    /// Something was written that may still be in a buffer of TLS.
+    unflushed: bool,
+    patience: Patience,
+    pace: Pace,
+    /// Whether commands may be sent ahead of their answers.
+    pipelining: bool,
+    /// The connection as it was made, without its stream.
+    link: Link,
+}
+
+/// What is known of a connection beside its bytes.
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    peer: std::net::SocketAddr,
+    protected: bool,
+    loopback: bool,
+}
+
+/// A part of an answer, for [`Client::converse`].
+#[derive(Debug)]
+pub enum Said<'a> {
+    /// A single-line answer or the first line of a multi-line one.
+    Response(&'a Response),
+    /// A line of CAPA, LIST or UIDL.
+    Line(&'a [u8]),
+    /// A piece of RETR or TOP.
+    Data(&'a [u8]),
+    /// A multi-line answer is complete.
+    End,
+}
+
+impl Client {
+    /// A client for a connection that has just been made.
+    #[must_use]
+    pub fn new(connection: Connection, patience: Patience) -> Self {
+        let Connection { stream, peer, protected, loopback } = connection;
+        Self {
+            stream,
+            session: if protected { Session::under_tls() } else { Session::new() },
+            buffer: vec![0; BUFFER],
+            unread: 0..0,
+            unflushed: false,
+            patience,
+            pace: Pace::new(patience.window, patience.least),
+            pipelining: false,
+            link: Link { peer, protected, loopback },
+        }
+    }
+
+    /// How far the session has come.
+    #[must_use]
+    pub fn state(&self) -> SessionState {
+        self.session.state()
+    }
+
+    /// How many commands wait for their answers.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.session.outstanding()
+    }
+
+    /// How many commands may wait for their answers at the same time.
+    #[must_use]
+    pub fn window(&self) -> usize {
+        if self.pipelining { WINDOW } else { 1 }
+    }
+
+    /// Queues a command; it leaves with the next [`Client::event`]. DELE is [`Client::delete`]'s.
+    ///
+    /// # Errors
+    /// [`ClientError::Send`].
+    pub fn ask(&mut self, command: Command) -> Result<(), ClientError> {
+        debug_assert!(!matches!(command, Command::Dele(_)), "DELE takes a Removable");
+        self.send(command)
+    }
+
+    /// Queues the DELE of a message that is safe to delete.
+    ///
+    /// # Errors
+    /// [`ClientError::Send`].
+    pub fn delete(&mut self, removable: &Removable) -> Result<(), ClientError> {
+        self.send(Command::Dele(removable.number()))
+    }
+
+    fn send(&mut self, command: Command) -> Result<(), ClientError> {
+        debug!(target: DIALOGUE, "C: {command}");
+        Ok(self.session.send(command)?)
+    }
+
+    /// The next thing that the server says. Ranges in it are for [`Client::bytes`], until the next call.
+    ///
+    /// # Errors
+    /// [`ClientError`]: the session is over.
+    pub async fn event(&mut self) -> Result<Event, ClientError> {
+        loop {
+            let start = self.unread.start;
+            let input = self.buffer.get(self.unread.clone()).unwrap_or_default();
+            let step = self.session.receive(input)?;
+            self.unread.start += step.consumed;
+            let shift = |range: Range<usize>| start + range.start..start + range.end;
+            let event = match step.event {
+                Event::NeedInput => {
+                    self.read_more().await?;
+                    continue;
+                }
+                Event::Line(range) => Event::Line(shift(range)),
+                Event::Data(range) => Event::Data(shift(range)),
+                event => event,
+            };
+            self.note(&event);
+            return Ok(event);
+        }
+    }
+
+    /// The bytes that the last event spoke of.
+    #[must_use]
+    pub fn bytes(&self, range: Range<usize>) -> &[u8] {
+        self.buffer.get(range).unwrap_or_default()
+    }
+
+    /// Whether the next call of [`Client::event`] will have to wait for the network.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.unread.is_empty()
+    }
+
+    /// Sends one command and waits for its single-line answer.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn exchange(&mut self, command: Command) -> Result<Response, ClientError> {
+        self.ask(command)?;
+        loop {
+            if let Event::Response { response, .. } = self.event().await? {
+                return Ok(response);
+            }
+        }
+    }
+
+    /// Sends commands, as many ahead as the server takes, and hands over what it says to each.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn converse(
+        &mut self,
+        commands: impl IntoIterator<Item = Command>,
+        mut hear: impl FnMut(Asked, Said<'_>),
+    ) -> Result<(), ClientError> {
+        let mut commands = commands.into_iter();
+        let mut current = Asked::Greeting;
+        loop {
+            while self.outstanding() < self.window()
+                && let Some(command) = commands.next()
+            {
+                self.ask(command)?;
+            }
+            if self.outstanding() == 0 {
+                return Ok(());
+            }
+            match self.event().await? {
+                Event::Response { to, response } => {
+                    current = to;
+                    hear(to, Said::Response(&response));
+                }
+                Event::Line(range) => hear(current, Said::Line(self.bytes(range))),
+                Event::Data(range) => hear(current, Said::Data(self.bytes(range))),
+                Event::End { to } => hear(to, Said::End),
+                Event::Challenge(_) | Event::BadChallenge => self.session.cancel_challenge()?,
+                Event::Greeting(_) | Event::NeedInput => {}
+            }
+        }
+    }
+
+    /// Ends the session in order: everything that was marked as deleted is removed. True if the server said so.
+    ///
+    /// # Errors
+    /// [`ClientError`]: whether the server removed anything is unknown.
+    pub async fn quit(mut self) -> Result<bool, ClientError> {
+        let response = self.exchange(Command::Quit).await?;
+        // A goodbye to TLS, so that the server can tell the end from a cut. It has all it needs, so no waiting for it.
+        let closing = poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx));
+        let _ = timeout(Duration::from_millis(200), closing).await;
+        Ok(response.status == Status::Ok)
+    }
+
+    /// Reads at least one byte, writing meanwhile whatever is to be written, so that the two sides never wait for each
+    /// other.
+    async fn read_more(&mut self) -> Result<(), ClientError> {
+        self.make_room();
+        let before = Instant::now();
+        let silence = self.patience.silence;
+        let read = timeout(silence, poll_fn(|cx| self.poll_exchange(cx))).await;
+        match read {
+            Err(_) => Err(ClientError::Silence { after: silence }),
+            Ok(Err(source)) => Err(ClientError::Lost { source }),
+            Ok(Ok(0)) => Err(ClientError::Closed),
+            Ok(Ok(count)) => {
+                self.unread.end += count;
+                self.pace
+                    .waited(before.elapsed(), count)
+                    .map_err(|octets| ClientError::TooSlow { octets, window: self.patience.window })
+            }
+        }
+    }
+
+    /// Moves what is unread to the front of the buffer: never more than a line.
+    fn make_room(&mut self) {
+        if self.unread.start > 0 {
+            self.buffer.copy_within(self.unread.clone(), 0);
+            self.unread = 0..self.unread.len();
+        }
+    }
+
+    fn poll_exchange(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        while !self.session.output().is_empty() {
+            match Pin::new(&mut self.stream).poll_write(cx, self.session.output()) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => {
+                    self.session.advance_output(written);
+                    self.unflushed = true;
+                }
+                // What the server has said may still be there to be read, and may tell why it hung up.
+                Poll::Ready(Err(e)) => {
+                    return self.poll_read(cx).map(|read| read.and_then(|n| if n == 0 { Err(e) } else { Ok(n) }));
+                }
+                Poll::Pending => break,
+            }
+        }
+        if self.unflushed && Pin::new(&mut self.stream).poll_flush(cx)?.is_ready() {
+            self.unflushed = false;
+        }
+        self.poll_read(cx)
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut room = ReadBuf::new(self.buffer.get_mut(self.unread.end..).unwrap_or_default());
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut room))?;
+        Poll::Ready(Ok(room.filled().len()))
+    }
+
+    /// Logs what was said and notes that an answer arrived.
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Greeting(greeting) => debug!(target: DIALOGUE, "S: {}", Spoken(&greeting.response)),
+            Event::Response { response, .. } => debug!(target: DIALOGUE, "S: {}", Spoken(response)),
+            Event::Line(range) => trace!(target: DIALOGUE, "S: {}", self.bytes(range.clone()).escape_ascii()),
+            Event::Challenge(_) | Event::BadChallenge => debug!(target: DIALOGUE, "S: + [challenge]"),
+            Event::End { to } => trace!(target: DIALOGUE, "S: . (end of {to})"),
+            Event::Data(_) | Event::NeedInput => {}
+        }
+        if !matches!(event, Event::Data(_) | Event::Line(_)) {
+            self.pace.answered();
+        }
+    }
+}
+
+/// A response as it is shown to a person; the text is escaped already.
+struct Spoken<'a>(&'a Response);
+
+impl std::fmt::Display for Spoken<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.status == Status::Ok { "+OK" } else { "-ERR" })?;
+        if let Some(code) = &self.0.code {
+            write!(f, " [{code}]")?;
+        }
+        if self.0.text.is_empty() { Ok(()) } else { write!(f, " {}", self.0.text) }
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("session", &self.session).field("link", &self.link).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;
