@@ -1,9 +1,28 @@
 //! Where secrets come from, asked anew at each poll.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::zeroize::Zeroizing;
 
 use crate::secret::Secret;
+use private_file::Identity;
+
+mod command;
+pub(crate) mod private_file;
+pub use command::CommandFault;
+pub use private_file::ReadFault;
+#[cfg(test)]
+mod tests;
+
+/// The longest secret, in bytes. Tokens are a few thousand; more than this is a wrong file or a runaway command.
+const MAX_SECRET: usize = 64 * 1024;
+
+/// How long a `password_command` may take. Long enough for somebody to type a passphrase into a prompt.
+pub const COMMAND_TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// Where a password comes from.
 #[derive(Debug, Clone)]
@@ -16,4 +35,261 @@ pub enum CredentialSource {
     File(PathBuf),
     /// A systemd credential of this name, below `$CREDENTIALS_DIRECTORY`.
     Credential(String),
+}
+
+/// What a source of secrets needs to know about the process's environment.
+#[derive(Debug, Clone, Default)]
+pub struct CredentialEnvironment {
+    /// `$CREDENTIALS_DIRECTORY`, where systemd puts the credentials of a service.
+    pub credentials_directory: Option<PathBuf>,
+}
+
+impl CredentialEnvironment {
+    /// Reads the process's environment.
+    #[must_use]
+    pub fn from_process() -> Self {
+        let directory = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|value| !value.is_empty());
+        Self { credentials_directory: directory.map(PathBuf::from) }
+    }
+}
+
+impl CredentialSource {
+    /// Gets the secret: reads the file or runs the command now. One newline (LF or CRLF) at its end is not part of it.
+    ///
+    /// # Errors
+    /// [`CredentialError`] says what was asked for, what went wrong and what to do about it. It never holds the secret.
+    pub async fn obtain(&self, env: &CredentialEnvironment) -> Result<Secret, CredentialError> {
+        match self {
+            Self::Inline(secret) => Ok(secret.clone()),
+            Self::File(path) => from_file(path.clone()).await,
+            Self::Credential(name) => from_systemd(name, env).await,
+            Self::Command(argv) => from_command(argv, COMMAND_TIME_LIMIT).await,
+        }
+    }
+}
+
+/// Whether a word can be the name of a systemd credential: a plain file name.
+pub(crate) fn is_credential_name(name: &str) -> bool {
+    !name.is_empty() && name != "." && name != ".." && !name.contains('/') && !name.chars().any(char::is_control)
+}
+
+async fn from_file(path: PathBuf) -> Result<Secret, CredentialError> {
+    let file = read_elsewhere(&path).await.map_err(|fault| CredentialError::File { path: path.clone(), fault })?;
+    if file.exposure(&Identity::of_process()).is_some() {
+        return Err(CredentialError::Exposed { path, mode: file.mode });
+    }
+    secret_in(&file.contents).map_err(|fault| CredentialError::Contents { origin: Origin::File(path), fault })
+}
+
+/// systemd itself decides who may read this file, partly by access control lists that look like a group's
+/// permission, so its mode is not judged here.
+async fn from_systemd(name: &str, env: &CredentialEnvironment) -> Result<Secret, CredentialError> {
+    let name = name.to_owned();
+    if !is_credential_name(&name) {
+        return Err(CredentialError::CredentialName { name });
+    }
+    let Some(directory) = &env.credentials_directory else {
+        return Err(CredentialError::NoCredentialsDirectory { name });
+    };
+    let path = directory.join(&name);
+    match read_elsewhere(&path).await {
+        Ok(file) => secret_in(&file.contents)
+            .map_err(|fault| CredentialError::Contents { origin: Origin::Credential(name), fault }),
+        Err(ReadFault::Io(e)) if e.kind() == io::ErrorKind::NotFound => Err(CredentialError::NoCredential { name }),
+        Err(fault) => Err(CredentialError::File { path, fault }),
+    }
+}
+
+async fn from_command(argv: &[OsString], limit: Duration) -> Result<Secret, CredentialError> {
+    let program = || argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    let output = command::output_of(argv, MAX_SECRET, limit)
+        .await
+        .map_err(|fault| CredentialError::Command { program: program(), fault })?;
+    secret_in(&output).map_err(|fault| CredentialError::Contents { origin: Origin::Command(program()), fault })
+}
+
+/// Reads off the runtime's threads, because a file on a network may make us wait.
+async fn read_elsewhere(path: &Path) -> Result<private_file::PrivateFile, ReadFault> {
+    let path = path.to_owned();
+    match tokio::task::spawn_blocking(move || private_file::read(&path, MAX_SECRET)).await {
+        Ok(result) => result,
+        Err(e) => Err(ReadFault::Io(io::Error::other(e))),
+    }
+}
+
+/// Takes one newline off the end and refuses what would break a command of POP3.
+fn secret_in(contents: &Zeroizing<Vec<u8>>) -> Result<Secret, ContentsFault> {
+    let bytes = contents.strip_suffix(b"\n").unwrap_or(contents);
+    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+    if bytes.is_empty() {
+        return Err(ContentsFault::Empty);
+    }
+    if bytes.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
+        return Err(ContentsFault::SeveralLines);
+    }
+    Ok(Secret::new(bytes.to_vec()))
+}
+
+/// Why there is no secret.
+#[derive(Debug)]
+pub enum CredentialError {
+    /// The file cannot be read.
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: ReadFault,
+    },
+    /// Others than its owner may read the file.
+    Exposed {
+        /// Which file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The name cannot be a systemd credential's.
+    CredentialName {
+        /// As it stands in the configuration.
+        name: String,
+    },
+    /// A systemd credential is wanted, but this process was not given any.
+    NoCredentialsDirectory {
+        /// Which credential.
+        name: String,
+    },
+    /// systemd gave this process credentials, but not this one.
+    NoCredential {
+        /// Which credential.
+        name: String,
+    },
+    /// The command gave nothing.
+    Command {
+        /// Its first word.
+        program: String,
+        /// What happened.
+        fault: CommandFault,
+    },
+    /// There is something, but it cannot be a password.
+    Contents {
+        /// Where it came from.
+        origin: Origin,
+        /// What is wrong with it.
+        fault: ContentsFault,
+    },
+}
+
+/// Where something that cannot be a password came from.
+#[derive(Debug)]
+pub enum Origin {
+    /// This file.
+    File(PathBuf),
+    /// The systemd credential of this name.
+    Credential(String),
+    /// The command with this first word.
+    Command(String),
+}
+
+/// What is wrong with something that should have been a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContentsFault {
+    /// There is nothing in it, or a newline only.
+    Empty,
+    /// It holds CR, LF or NUL before its end.
+    SeveralLines,
+}
+
+impl CredentialError {
+    /// Whether it may well work the next time without anybody doing anything.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Command { fault: CommandFault::TimedOut { .. }, .. })
+    }
+}
+
+impl fmt::Display for CredentialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, fault } => {
+                write!(f, "cannot read the password from {}: {fault}", printable(&path.to_string_lossy()))
+            }
+            Self::Exposed { path, mode } => write!(
+                f,
+                "will not use the password in {}: its mode {:04o} lets other users read it; run `{}`",
+                printable(&path.to_string_lossy()),
+                mode & 0o7777,
+                private_file::chmod(path, "600")
+            ),
+            Self::CredentialName { name } => write!(
+                f,
+                "`{}` cannot be the name of a systemd credential; give a plain file name without a slash",
+                printable(name)
+            ),
+            Self::NoCredentialsDirectory { name } => {
+                let name = printable(name);
+                write!(
+                    f,
+                    "there is no systemd credential `{name}`, because $CREDENTIALS_DIRECTORY is not set; run as a \
+                     systemd service whose unit says LoadCredential={name}:/path/to/file, or use password_command or \
+                     password_file"
+                )
+            }
+            Self::NoCredential { name } => {
+                let name = printable(name);
+                write!(
+                    f,
+                    "systemd gave this service no credential `{name}`; add LoadCredential={name}:/path/to/file to its \
+                     unit and restart it"
+                )
+            }
+            Self::Command { program, fault } => write!(f, "password_command `{}` {fault}", printable(program)),
+            Self::Contents { origin, fault } => fmt_contents(f, origin, *fault),
+        }
+    }
+}
+
+fn fmt_contents(f: &mut fmt::Formatter<'_>, origin: &Origin, fault: ContentsFault) -> fmt::Result {
+    match (origin, fault) {
+        (Origin::Command(program), ContentsFault::Empty) => write!(
+            f,
+            "password_command `{}` printed nothing; run it by hand and see that it prints the password",
+            printable(program)
+        ),
+        (Origin::Command(program), ContentsFault::SeveralLines) => write!(
+            f,
+            "password_command `{}` printed more than one line, and a password is one line; let it print the first only, \
+             for example by [\"sh\", \"-c\", \"pass show mail/qq | head -n 1\"]",
+            printable(program)
+        ),
+        (Origin::File(_) | Origin::Credential(_), ContentsFault::Empty) => {
+            write!(f, "{origin} is empty; write the password into it")
+        }
+        (Origin::File(_) | Origin::Credential(_), ContentsFault::SeveralLines) => write!(
+            f,
+            "{origin} holds more than one line or a NUL byte, and a password is one line; leave the password alone in it"
+        ),
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "the password file {}", printable(&path.to_string_lossy())),
+            Self::Credential(name) => write!(f, "the systemd credential `{}`", printable(name)),
+            Self::Command(program) => write!(f, "the output of `{}`", printable(program)),
+        }
+    }
+}
+
+impl std::error::Error for CredentialError {}
+
+/// Text from elsewhere, made fit for a terminal: whatever could move a cursor or hide text is escaped.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' | '\'' | '\\' => shown.push(c),
+            _ => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
 }

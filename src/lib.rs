@@ -27,6 +27,8 @@ pub mod disk;
 pub mod maildir;
 pub mod state;
 
+pub mod cli;
+pub mod config;
 pub mod credential;
 pub mod exit;
 pub mod secret;

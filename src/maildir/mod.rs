@@ -8,6 +8,8 @@ pub mod staging;
 
 pub mod publishing;
 
+pub mod room;
+
 use std::io;
 use std::path::{Path, PathBuf};
 

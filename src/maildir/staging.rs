@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::names::TmpName;
+use super::room::ensure_room;
 use crate::disk::{Disk, DiskFile};
 use crate::witness::{Digest, HeaderDigester, WholeDigester};
 
@@ -114,11 +115,16 @@ impl Staging {
         self.buffer.len() >= PIECE
     }
 
-    /// Writes what was taken so far into the file. Blocks.
+    /// Writes what was taken so far into the file, if that leaves the reserve of free space alone. Blocks.
     ///
     /// # Errors
-    /// Those of the disk; the message is then lost here and has to be retrieved again.
+    /// Those of the disk, or no room; the message is then lost here and has to be retrieved again.
     pub fn flush(&mut self) -> io::Result<()> {
+        if let Err(e) =
+            ensure_room(&*self.tmp.disk, self.tmp.path.parent().unwrap_or(&self.tmp.path), self.buffer.len())
+        {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, e));
+        }
         self.tmp.write(&self.buffer)?;
         self.written += length(&self.buffer);
         self.buffer.clear();
@@ -199,6 +205,12 @@ impl Staged {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.tmp.path
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
     }
 
     /// The digest of the header.

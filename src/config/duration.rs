@@ -1,0 +1,155 @@
+//! Durations such as "5m" or "14d", and sizes such as "50 MiB".
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use jiff::fmt::friendly::SpanParser;
+use toml::de::DeValue;
+
+use super::value::{Complaint, integer, string, wrong_type};
+
+/// A duration with the words for it.
+pub(super) type Bound = (Duration, &'static str);
+
+/// A duration of at least and at most so much; `example` is one that would do.
+pub(super) fn duration(value: &DeValue<'_>, least: Bound, most: Bound, example: &str) -> Result<Duration, Complaint> {
+    if let Some(number) = value.as_integer() {
+        let help = format!("write a number with its unit in quotes, such as \"{number}s\" for seconds");
+        return Err(Complaint::new("has no unit", help));
+    }
+    let duration = parse(string(value, &format!("a duration such as \"{example}\""))?, example)?;
+    if duration < least.0 {
+        return Err(Complaint::new("is too short", format!("write at least \"{}\"", least.1)));
+    }
+    if duration > most.0 {
+        return Err(Complaint::new("is too long", format!("write at most \"{}\"", most.1)));
+    }
+    Ok(duration)
+}
+
+/// Weeks, days, hours, minutes, seconds and parts of them. A day has 24 hours.
+pub(super) fn parse(text: &str, example: &str) -> Result<Duration, Complaint> {
+    let help = || format!("write a number with a unit (s, m, h, d, w), such as \"{example}\"");
+    let span = SpanParser::new()
+        .parse_span(text.trim())
+        .map_err(|_| Complaint::new("is not a duration that mailferry understands", help()))?;
+    if span.get_years() != 0 || span.get_months() != 0 {
+        return Err(Complaint::new("is in months or years, which differ in length", "say it in days"));
+    }
+    let parts = [
+        (i64::from(span.get_weeks()), 7 * 86_400 * NANOS),
+        (i64::from(span.get_days()), 86_400 * NANOS),
+        (i64::from(span.get_hours()), 3_600 * NANOS),
+        (span.get_minutes(), 60 * NANOS),
+        (span.get_seconds(), NANOS),
+        (span.get_milliseconds(), 1_000_000),
+        (span.get_microseconds(), 1_000),
+        (span.get_nanoseconds(), 1),
+    ];
+    let nanos: i128 = parts.iter().map(|(count, unit)| i128::from(*count) * unit).sum();
+    let nanos = u128::try_from(nanos).map_err(|_| Complaint::new("is negative", help()))?;
+    let seconds = u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX);
+    let rest = u32::try_from(nanos % 1_000_000_000).unwrap_or(0);
+    Ok(Duration::new(seconds, rest))
+}
+
+/// The nanoseconds of a second.
+const NANOS: i128 = 1_000_000_000;
+
+/// A size in octets: a whole number, or a string with a unit.
+pub(super) fn size(value: &DeValue<'_>) -> Result<u64, Complaint> {
+    let example = "\"50 MiB\", or leave the key out for no limit";
+    let size = match value {
+        DeValue::Integer(_) => integer(value, 0..=u64::MAX, example)?,
+        DeValue::String(text) => text
+            .trim()
+            .parse::<ByteSize>()
+            .map_err(|_| Complaint::new("is not a size that mailferry understands", format!("write {example}")))?
+            .as_u64(),
+        _ => return Err(wrong_type(value, "a size", example)),
+    };
+    if size == 0 {
+        Err(Complaint::new("is 0, which would fetch nothing", format!("write {example}")))
+    } else {
+        Ok(size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{parse, size};
+    use toml::de::DeValue;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        let cases = [
+            ("5m", 300),
+            ("60s", 60),
+            ("36h", 129_600),
+            ("14d", 1_209_600),
+            ("2 weeks", 1_209_600),
+            ("1 day 2 hours", 93_600),
+            (" 1h30m ", 5_400),
+            ("1.5h", 5_400),
+            ("0s", 0),
+        ];
+        for (text, seconds) in cases {
+            assert_eq!(parse(text, "5m"), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        assert_eq!(parse("1500ms", "5m"), Ok(Duration::from_millis(1500)));
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused_in_words() {
+        let cases = [
+            ("", "not a duration"),
+            ("14", "not a duration"),
+            ("fortnight", "not a duration"),
+            ("5 parsecs", "not a duration"),
+            ("1 month", "differ in length"),
+            ("1y", "differ in length"),
+            ("-5m", "negative"),
+            ("5m ago", "negative"),
+            ("99999999999999999999d", "not a duration"),
+        ];
+        for (text, expected) in cases {
+            let complaint = parse(text, "5m").unwrap_err();
+            assert!(complaint.message.contains(expected), "{text}: {complaint:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_decimal_and_binary_units() {
+        let cases = [
+            ("\"50 MiB\"", 52_428_800),
+            ("\"50MB\"", 50_000_000),
+            ("\"1.5 KiB\"", 1536),
+            ("\"123\"", 123),
+            ("1_000", 1000),
+            ("0x10", 16),
+            ("\"99999999999999999999999 EiB\"", u64::MAX),
+        ];
+        for (text, octets) in cases {
+            assert_eq!(size(DeValue::parse(text).unwrap().get_ref()), Ok(octets), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_size_is_refused_in_words() {
+        for (text, expected) in [
+            ("0", "fetch nothing"),
+            ("\"0 MiB\"", "fetch nothing"),
+            ("-1", "is -1, which is not at least 0"),
+            ("\"big\"", "not a size"),
+            ("\"-5 MiB\"", "not a size"),
+            ("\"1.2.3 MiB\"", "not a size"),
+            ("1.5", "a number with a fraction, but a size"),
+            ("true", "true or false, but a size"),
+        ] {
+            let complaint = size(DeValue::parse(text).unwrap().get_ref()).unwrap_err();
+            assert!(complaint.message.contains(expected), "{text}: {complaint:?}");
+        }
+    }
+}

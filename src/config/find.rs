@@ -1,0 +1,134 @@
+//! Where the configuration and the state are.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Config;
+use super::problem::{ConfigError, Problem};
+use crate::credential::printable;
+
+/// What is read from the process's environment, as a plain value.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// The user's home directory, for `~`.
+    pub home: Option<PathBuf>,
+    /// `$MAILFERRY_CONFIG`.
+    pub mailferry_config: Option<OsString>,
+    /// `$XDG_CONFIG_HOME`, or what stands for it.
+    pub config_home: Option<PathBuf>,
+    /// `$XDG_STATE_HOME`, or what stands for it.
+    pub state_home: Option<PathBuf>,
+    /// `$STATE_DIRECTORY`, which systemd sets for system services; a list separated by colons.
+    pub state_directory: Option<OsString>,
+    /// Where the machine's configuration lies: `/etc`.
+    pub etc: PathBuf,
+    /// Where the state of a configuration of the machine lies: `/var/lib`.
+    pub var_lib: PathBuf,
+}
+
+impl Default for Environment {
+    /// An environment with nothing in it.
+    fn default() -> Self {
+        Self {
+            home: None,
+            mailferry_config: None,
+            config_home: None,
+            state_home: None,
+            state_directory: None,
+            etc: PathBuf::from("/etc"),
+            var_lib: PathBuf::from("/var/lib"),
+        }
+    }
+}
+
+impl Environment {
+    /// Reads the process's environment. An empty variable counts as one that is not set.
+    #[must_use]
+    pub fn from_process() -> Self {
+        let base = directories::BaseDirs::new();
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        Self {
+            home: base.as_ref().map(|dirs| dirs.home_dir().to_owned()),
+            mailferry_config: variable("MAILFERRY_CONFIG"),
+            config_home: base.as_ref().map(|dirs| dirs.config_dir().to_owned()),
+            state_home: base.as_ref().and_then(|dirs| dirs.state_dir()).map(Path::to_owned),
+            state_directory: variable("STATE_DIRECTORY"),
+            ..Self::default()
+        }
+    }
+}
+
+/// The configuration file: the one given, else `$MAILFERRY_CONFIG`, else `mailferry/config.toml` in the user's
+/// configuration directory, else `/etc/mailferry/config.toml`.
+///
+/// # Errors
+/// When none was given and none is there; the error says where it looked.
+pub fn find(explicit: Option<&Path>, env: &Environment) -> Result<PathBuf, ConfigError> {
+    let given = explicit.map(Path::to_owned).or_else(|| env.mailferry_config.clone().map(PathBuf::from));
+    if let Some(path) = given {
+        return Ok(path);
+    }
+    let home = env.config_home.as_ref().map(|dir| dir.join("mailferry/config.toml"));
+    let candidates: Vec<PathBuf> = home.into_iter().chain([env.etc.join("mailferry/config.toml")]).collect();
+    if let Some(path) = candidates.iter().find(|path| is_there(path)) {
+        return Ok(path.clone());
+    }
+    let looked: Vec<String> = candidates.iter().map(|path| printable(&path.to_string_lossy())).collect();
+    let target = looked.first().map(String::as_str).unwrap_or_default();
+    Err(Problem::new(format!("there is no configuration: looked for {}", looked.join(" and ")))
+        .help(format!(
+            "copy config/mailferry.toml to {target} and write your account into it, or name a file with --config or \
+             $MAILFERRY_CONFIG"
+        ))
+        .into())
+}
+
+/// Whether something is there. What cannot be looked at counts: the error in reading it is what the user must see,
+/// not some other file.
+fn is_there(path: &Path) -> bool {
+    match path.symlink_metadata() {
+        Ok(_) => true,
+        Err(e) => !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+    }
+}
+
+/// The state directory, absolute: the one given, else `state_dir` in the file, else the first of `$STATE_DIRECTORY`,
+/// else `/var/lib/mailferry` for a configuration under `/etc`, else `mailferry` in the user's state directory.
+///
+/// # Errors
+/// When none of these can be had, or `$STATE_DIRECTORY` is not absolute.
+pub fn state_dir(explicit: Option<&Path>, config: &Config, env: &Environment) -> Result<PathBuf, ConfigError> {
+    if let Some(path) = explicit {
+        return std::path::absolute(path).map_err(|e| {
+            Problem::new(format!("cannot use the state directory given: {e}"))
+                .help("give --state-dir a path that begins with /")
+                .into()
+        });
+    }
+    if let Some(path) = &config.state_dir {
+        return Ok(path.clone());
+    }
+    if let Some(path) = env.state_directory.as_deref().and_then(first_of_list) {
+        if path.is_absolute() {
+            return Ok(path);
+        }
+        let shown = printable(&path.to_string_lossy());
+        return Err(Problem::new(format!("$STATE_DIRECTORY is `{shown}`, which is not an absolute path"))
+            .help("unset it, or give --state-dir")
+            .into());
+    }
+    if config.path.starts_with(&env.etc) {
+        return Ok(env.var_lib.join("mailferry"));
+    }
+    env.state_home.as_ref().map(|dir| dir.join("mailferry")).ok_or_else(|| {
+        Problem::new("there is no place for the state, because the user has no home directory")
+            .help("set HOME, or give --state-dir, or write state_dir = \"/path\" at the top of the configuration")
+            .into()
+    })
+}
+
+/// The first entry of a list separated by colons.
+fn first_of_list(list: &std::ffi::OsStr) -> Option<PathBuf> {
+    std::env::split_paths(list).find(|path| !path.as_os_str().is_empty())
+}

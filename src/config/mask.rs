@@ -1,0 +1,200 @@
+//! The text of the file without its secrets, so that a line can be shown in an error.
+//!
+//! What may be shown is listed, not what may not: a password under a misspelt key is a password, too.
+
+use toml::de::{DeTable, DeValue};
+
+use super::keys;
+use super::problem::Span;
+
+/// What stands in the place of a value that is not shown.
+const MASK: &str = "\"[secret]\"";
+
+/// The text with masks in it. Every line keeps its number.
+#[derive(Debug)]
+pub(super) struct Masked {
+    text: String,
+    /// In the order of the text.
+    cuts: Vec<Cut>,
+    /// Where the newlines are, so that a line's number is found without counting through the text.
+    newlines: Vec<usize>,
+}
+
+/// A range that was replaced.
+#[derive(Debug)]
+struct Cut {
+    /// In the original.
+    from: Span,
+    /// The mask, in the masked text.
+    to: Span,
+    /// Where the text goes on in the masked text: after the mask and the newlines that were inside the secret.
+    next: usize,
+}
+
+impl Masked {
+    /// The text of a file that is TOML.
+    pub(super) fn of_table(text: &str, table: &DeTable<'_>) -> Self {
+        let mut secrets = Vec::new();
+        collect(table, false, &mut secrets);
+        Self::new(text, secrets)
+    }
+
+    /// The text of a file that is not TOML, judged line by line.
+    pub(super) fn of_broken(text: &str) -> Self {
+        let mut secrets = Vec::new();
+        let mut offset = 0;
+        let mut open = None;
+        for line in text.split_inclusive('\n') {
+            let body = line.trim_end_matches(['\n', '\r']);
+            let shown = if open.is_some() { 0 } else { shown_prefix(body) };
+            if shown < body.len() {
+                secrets.push(offset + shown..offset + body.len());
+            }
+            open = match open {
+                Some(delimiter) if body.contains(delimiter) => None,
+                Some(delimiter) => Some(delimiter),
+                None => opened_string(body),
+            };
+            offset += line.len();
+        }
+        Self::new(text, secrets)
+    }
+
+    fn new(text: &str, mut secrets: Vec<Span>) -> Self {
+        secrets.sort_by_key(|span| (span.start, span.end));
+        let mut masked = Self { text: String::with_capacity(text.len()), cuts: Vec::new(), newlines: Vec::new() };
+        let mut at = 0;
+        for from in secrets {
+            let from = from.start.max(at)..from.end;
+            if from.is_empty() {
+                continue;
+            }
+            masked.text.push_str(text.get(at..from.start).unwrap_or_default());
+            let start = masked.text.len();
+            masked.text.push_str(MASK);
+            let to = start..masked.text.len();
+            let newlines = text.get(from.clone()).unwrap_or_default().matches('\n');
+            masked.text.extend(newlines);
+            at = from.end;
+            masked.cuts.push(Cut { from, to, next: masked.text.len() });
+        }
+        masked.text.push_str(text.get(at..).unwrap_or_default());
+        masked.newlines = masked.text.match_indices('\n').map(|(offset, _)| offset).collect();
+        masked
+    }
+
+    /// Where a range of the original is in the masked text. Of a range over several lines, the part in the first.
+    pub(super) fn place_of(&self, original: &Span) -> Span {
+        let start = self.start_of(original.start);
+        let end = self.end_of(original.end).max(start);
+        let first_line = self.text.get(start..end).and_then(|place| place.find(['\n', '\r']));
+        start..first_line.map_or(end, |length| start + length)
+    }
+
+    /// Where something that begins at this offset of the original begins.
+    fn start_of(&self, offset: usize) -> usize {
+        let moved = match self.last_cut(|cut| cut.from.start <= offset) {
+            None => offset,
+            Some(cut) => match offset.checked_sub(cut.from.end) {
+                None => cut.to.start,
+                Some(beyond) => cut.next + beyond,
+            },
+        };
+        moved.min(self.text.len())
+    }
+
+    /// Where something that ends at this offset of the original ends.
+    fn end_of(&self, offset: usize) -> usize {
+        let moved = match self.last_cut(|cut| cut.from.start < offset) {
+            None => offset,
+            Some(cut) => match offset.checked_sub(cut.from.end) {
+                None | Some(0) => cut.to.end,
+                Some(beyond) => cut.next + beyond,
+            },
+        };
+        moved.min(self.text.len())
+    }
+
+    fn last_cut(&self, is_before: impl Fn(&Cut) -> bool) -> Option<&Cut> {
+        let before = self.cuts.partition_point(is_before);
+        before.checked_sub(1).and_then(|last| self.cuts.get(last))
+    }
+
+    /// The whole lines around a range of the masked text, and the offset at which they begin.
+    pub(super) fn lines(&self, around: Span) -> (usize, &str) {
+        let start =
+            self.text.get(..around.start).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+        let end = self.text.get(around.end..).and_then(|after| after.find('\n'));
+        let end = end.map_or(self.text.len(), |length| around.end + length);
+        (start, self.text.get(start..end).unwrap_or_default())
+    }
+
+    /// The number of the line of an offset of the masked text, from 1.
+    pub(super) fn line_number(&self, offset: usize) -> usize {
+        self.newlines.partition_point(|newline| *newline < offset) + 1
+    }
+}
+
+/// Finds the values that are not shown: passwords, and what stands under a key that may be meant as one.
+fn collect(table: &DeTable<'_>, all: bool, secrets: &mut Vec<Span>) {
+    for (key, value) in table {
+        let is_password = all || key.get_ref() == keys::PASSWORD;
+        let hidden = is_password || !(keys::is_shown(key.get_ref()) || keys::looks_harmless(key.get_ref()));
+        match value.get_ref() {
+            DeValue::Table(inner) => {
+                // The span of a table with dotted keys is not where its values are.
+                collect(inner, is_password, secrets);
+                if is_password {
+                    secrets.push(value.span());
+                }
+            }
+            DeValue::Array(items) if !hidden || items.iter().all(|item| item.get_ref().is_table()) => {
+                for inner in items.iter().filter_map(|item| item.get_ref().as_table()) {
+                    collect(inner, is_password, secrets);
+                }
+            }
+            _ if hidden => secrets.push(value.span()),
+            _ => {}
+        }
+    }
+}
+
+/// How much of a line may be shown when nothing is known but the line.
+fn shown_prefix(line: &str) -> usize {
+    let content = line.trim_start();
+    let indent = line.len() - content.len();
+    if let Some(header) = content.strip_prefix('[') {
+        return header_prefix(header).map_or(indent, |length| indent + 1 + length);
+    }
+    let key_end = content.find(['=', '"', '\'', ' ', '\t', '{', '#']).unwrap_or(content.len());
+    let (key, rest) = content.split_at_checked(key_end).unwrap_or((content, ""));
+    let name = key.rsplit('.').next().unwrap_or(key);
+    let value = rest.trim_start();
+    if keys::is_shown(name) && !value.contains(keys::PASSWORD) {
+        return line.len();
+    }
+    match value.strip_prefix('=') {
+        Some(after) => line.len() - after.trim_start().len(),
+        None => indent,
+    }
+}
+
+/// How much of a table's header may be shown, after its first bracket.
+fn header_prefix(header: &str) -> Option<usize> {
+    let name = header.trim_start_matches('[').trim_start();
+    let first = name.split(['.', ']', ' ']).next().unwrap_or_default();
+    if !keys::TOP.contains(&first) {
+        return None;
+    }
+    let close = header.find(']').unwrap_or(header.len());
+    let rest = header.get(close..).unwrap_or_default();
+    Some(header.len() - rest.trim_start_matches(']').len())
+}
+
+/// The delimiter of a string over several lines that begins in this line and does not end in it.
+fn opened_string(line: &str) -> Option<&'static str> {
+    if line.trim_start().starts_with('#') {
+        return None;
+    }
+    ["\"\"\"", "'''"].into_iter().find(|delimiter| line.matches(delimiter).count() % 2 == 1)
+}

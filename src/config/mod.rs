@@ -1,0 +1,127 @@
+//! The configuration file: find it, read it, report every problem with its line, make accounts of it.
+//!
+//! TOML ends at this module's wall: the rest of the program sees [`Account`]s and plain values.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use crate::account::{Account, AccountName};
+use crate::credential::printable;
+
+mod account;
+mod duration;
+mod find;
+mod host;
+mod keys;
+mod mask;
+mod parse;
+mod path;
+mod problem;
+mod read;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use find::{Environment, find, state_dir};
+pub use problem::ConfigError;
+
+/// A configuration without a known fault.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from, absolute.
+    pub path: PathBuf,
+    /// What only the daemon looks at.
+    pub daemon: DaemonSettings,
+    /// `state_dir` as it stands in the file; [`state_dir`] decides.
+    pub state_dir: Option<PathBuf>,
+    /// All accounts in the order of the file, disabled ones included. Never empty.
+    pub accounts: Vec<Account>,
+    /// What is allowed but looks like a mistake, each with file and line, for a person to read.
+    pub warnings: Vec<String>,
+}
+
+/// The `[daemon]` table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DaemonSettings {
+    /// How many accounts are polled at the same time.
+    pub concurrency: NonZeroUsize,
+    /// How many of those at one server.
+    pub per_host: NonZeroUsize,
+}
+
+/// Reads a configuration file.
+///
+/// # Errors
+/// [`ConfigError`] holds all problems of the file at once, each with its line, or why it cannot be read.
+pub fn load(path: &Path, env: &Environment) -> Result<Config, ConfigError> {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    read::load(&path, env)
+}
+
+impl Config {
+    /// The accounts that a command speaks of: all enabled ones when none is named, else the named ones in the order
+    /// of their first mention, also disabled ones.
+    ///
+    /// # Errors
+    /// [`UnknownAccount`] when a name is not in the configuration; it suggests the nearest.
+    pub fn select(&self, names: &[String]) -> Result<Vec<&Account>, UnknownAccount> {
+        if names.is_empty() {
+            return Ok(self.accounts.iter().filter(|account| account.enabled).collect());
+        }
+        let mut selected: Vec<&Account> = Vec::new();
+        for name in names {
+            let Some(account) = self.accounts.iter().find(|account| account.name.as_str() == name) else {
+                return Err(self.unknown(name));
+            };
+            if !selected.iter().any(|known| known.name == account.name) {
+                selected.push(account);
+            }
+        }
+        Ok(selected)
+    }
+
+    fn unknown(&self, name: &str) -> UnknownAccount {
+        let known: Vec<AccountName> = self.accounts.iter().map(|account| account.name.clone()).collect();
+        let nearest = keys::nearest(name, known.iter().map(AccountName::as_str));
+        let nearest = known.iter().find(|known| Some(known.as_str()) == nearest).cloned();
+        UnknownAccount { name: name.to_owned(), nearest, known, path: self.path.clone() }
+    }
+}
+
+/// An account was named that the configuration does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownAccount {
+    /// The name as it was given.
+    pub name: String,
+    /// The account that was probably meant.
+    pub nearest: Option<AccountName>,
+    /// All accounts there are.
+    pub known: Vec<AccountName>,
+    /// The configuration.
+    pub path: PathBuf,
+}
+
+impl fmt::Display for UnknownAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = printable(&self.path.to_string_lossy());
+        write!(f, "there is no account `{}` in {path}; ", printable(&self.name))?;
+        if let Some(nearest) = &self.nearest {
+            return write!(f, "did you mean `{nearest}`?");
+        }
+        f.write_str("it has ")?;
+        for (i, name) in self.known.iter().take(SHOWN_ACCOUNTS).enumerate() {
+            write!(f, "{}`{name}`", if i == 0 { "" } else { ", " })?;
+        }
+        match self.known.len().saturating_sub(SHOWN_ACCOUNTS) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+/// How many accounts an error lists: about two lines of a terminal.
+const SHOWN_ACCOUNTS: usize = 12;
+
+impl std::error::Error for UnknownAccount {}

@@ -1,0 +1,68 @@
+//! Paths in the file: `~` is the user's home, and the rest must be absolute.
+
+use std::path::{Path, PathBuf};
+
+use toml::de::DeValue;
+
+use super::value::{Complaint, plain_text};
+
+/// An absolute path.
+pub(super) fn path(value: &DeValue<'_>, home: Option<&Path>) -> Result<PathBuf, Complaint> {
+    absolute(plain_text(value, "a path that begins with / or ~/")?, home)
+}
+
+/// The path that a text means: absolute, with `~` expanded.
+pub(super) fn absolute(text: &str, home: Option<&Path>) -> Result<PathBuf, Complaint> {
+    let path = expand(text, home)?;
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    let help = if text.starts_with('~') {
+        "only ~/ at the beginning stands for your home; write another user's in full"
+    } else {
+        "write a path that begins with / or ~/, because mailferry runs in different directories"
+    };
+    Err(Complaint::new("is not an absolute path", help))
+}
+
+/// Expands `~` and `~/` at the beginning.
+pub(super) fn expand(text: &str, home: Option<&Path>) -> Result<PathBuf, Complaint> {
+    let rest = match text.strip_prefix('~') {
+        Some("") => "",
+        Some(rest) => match rest.strip_prefix('/') {
+            Some(rest) => rest.trim_start_matches('/'),
+            None => return Ok(PathBuf::from(text)),
+        },
+        None => return Ok(PathBuf::from(text)),
+    };
+    match home {
+        Some(home) if rest.is_empty() => Ok(home.to_owned()),
+        Some(home) => Ok(home.join(rest)),
+        None => Err(Complaint::new("begins with ~, but this user has no home directory", "write the path in full")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::absolute;
+
+    #[test]
+    fn a_tilde_is_the_home_directory_and_nothing_else_is() {
+        let home = Some(Path::new("/home/jo"));
+        for (text, expected) in [
+            ("~", "/home/jo"),
+            ("~/", "/home/jo"),
+            ("~/Mail/qq", "/home/jo/Mail/qq"),
+            ("~//Mail", "/home/jo/Mail"),
+            ("/var/mail/~/x", "/var/mail/~/x"),
+        ] {
+            assert_eq!(absolute(text, home), Ok(PathBuf::from(expected)), "{text}");
+        }
+        for text in ["~jo/Mail", "Mail", "./Mail", "{account}"] {
+            assert_eq!(absolute(text, home).unwrap_err().message, "is not an absolute path", "{text}");
+        }
+        assert!(absolute("~/Mail", None).unwrap_err().message.contains("no home directory"));
+    }
+}

@@ -1,0 +1,170 @@
+//! A problem of the configuration, and how all of them are shown.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+
+use super::mask::Masked;
+use crate::credential::printable;
+
+/// A range of bytes of the file.
+pub(super) type Span = Range<usize>;
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug)]
+pub struct ConfigError {
+    /// The file; none if there is no file.
+    path: Option<PathBuf>,
+    /// The text of the file without its secrets, for the lines to show.
+    source: Option<Masked>,
+    /// In the order of the file. Never empty.
+    problems: Vec<Problem>,
+}
+
+/// One thing that is wrong, and what to do about it.
+#[derive(Debug, Clone)]
+pub(super) struct Problem {
+    message: String,
+    /// The place to point at.
+    place: Option<Span>,
+    /// What to write under the place.
+    label: String,
+    /// Another place that has to do with it, and what to write under that.
+    other: Option<(Span, String)>,
+    /// The number of the line when its text cannot be shown.
+    line: Option<usize>,
+    /// The next step.
+    help: Option<String>,
+}
+
+impl Problem {
+    /// A problem of the file as a whole. The message must be fit for a terminal.
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), place: None, label: String::new(), other: None, line: None, help: None }
+    }
+
+    /// Points at a place of the file.
+    pub(super) fn at(self, place: &Span) -> Self {
+        Self { place: Some(place.clone()), ..self }
+    }
+
+    /// Points at a line whose text cannot be shown.
+    pub(super) fn in_line(self, number: usize) -> Self {
+        Self { line: Some(number), ..self }
+    }
+
+    /// Says something about the place.
+    pub(super) fn label(self, label: impl Into<String>) -> Self {
+        Self { label: label.into(), ..self }
+    }
+
+    /// Points at another place, too.
+    pub(super) fn also(self, place: &Span, label: impl Into<String>) -> Self {
+        Self { other: Some((place.clone(), label.into())), ..self }
+    }
+
+    /// Says what to do.
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+}
+
+impl From<Problem> for ConfigError {
+    fn from(problem: Problem) -> Self {
+        Self { path: None, source: None, problems: vec![problem] }
+    }
+}
+
+impl ConfigError {
+    /// The problems of a file; `source` is its text if it could be read.
+    pub(super) fn new(path: PathBuf, source: Option<Masked>, mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| problem.place.as_ref().map(|place| place.start));
+        Self { path: Some(path), source, problems }
+    }
+
+    /// How many problems there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.problems.len()
+    }
+
+    /// All problems, each with its line and the next step, ending in a newline. No secret is shown.
+    #[must_use]
+    pub fn render(&self, color: bool) -> String {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let path = self.path.as_ref().map(|path| printable(&path.to_string_lossy()));
+        let mut text = String::new();
+        for problem in &self.problems {
+            let group = self.group(problem, path.as_deref());
+            text.push_str(&renderer.render(&[group]));
+            text.push_str("\n\n");
+        }
+        if let (Some(path), 2..) = (path, self.problems.len()) {
+            let summary = format!("{} problems in {path}", self.problems.len());
+            text.push_str(&renderer.render(&[Group::with_title(Level::ERROR.primary_title(summary))]));
+            text.push('\n');
+        } else {
+            text.pop();
+        }
+        text
+    }
+
+    fn group<'a>(&'a self, problem: &'a Problem, path: Option<&'a str>) -> Group<'a> {
+        let mut group = Group::with_title(Level::ERROR.primary_title(problem.message.as_str()));
+        match (&self.source, &problem.place, path) {
+            (Some(source), Some(place), Some(path)) => group = group.element(snippet(source, problem, place, path)),
+            (_, _, Some(path)) => {
+                let origin = Origin::path(path);
+                group = group.element(match problem.line {
+                    Some(number) => origin.line(number),
+                    None => origin,
+                });
+            }
+            (_, _, None) => {}
+        }
+        match &problem.help {
+            Some(help) => group.element(Level::HELP.message(help.as_str())),
+            None => group,
+        }
+    }
+}
+
+/// The lines that the problem points at, cut out of the file, so that nothing else can be shown.
+fn snippet<'a>(
+    source: &'a Masked,
+    problem: &'a Problem,
+    place: &Span,
+    path: &'a str,
+) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+    let place = source.place_of(place);
+    let other = problem.other.as_ref().map(|(span, label)| (source.place_of(span), label.as_str()));
+    let first = other.iter().map(|(span, _)| span.start).fold(place.start, usize::min);
+    let last = other.iter().map(|(span, _)| span.end).fold(place.end, usize::max);
+    let (cut, lines) = source.lines(first..last);
+    let shift = |span: &Span| span.start.saturating_sub(cut)..span.end.saturating_sub(cut);
+    let label = Some(problem.label.as_str()).filter(|label| !label.is_empty());
+    let mut snippet = Snippet::source(lines)
+        .path(path)
+        .line_start(source.line_number(cut))
+        .annotation(AnnotationKind::Primary.span(shift(&place)).label(label));
+    if let Some((span, label)) = &other {
+        snippet = snippet.annotation(AnnotationKind::Context.span(shift(span)).label(*label));
+    }
+    snippet
+}
+
+/// A warning with its file and line.
+pub(super) fn warning(path: &Path, source: &Masked, place: &Span, text: &str) -> String {
+    let line = source.line_number(source.place_of(place).start);
+    format!("{}:{line}: {text}", printable(&path.to_string_lossy()))
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.render(false).trim_end())
+    }
+}
+
+impl std::error::Error for ConfigError {}

@@ -1,0 +1,217 @@
+//! What one table says about an account: each value checked by itself, nothing decided yet.
+
+use std::ffi::OsString;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::{DeTable, DeValue};
+
+use super::duration::{Bound, duration, size};
+use super::host::host;
+use super::keys::{self, Level, PASSWORD};
+use super::path;
+use super::problem::{Problem, Span};
+use super::value::{Complaint, Setting, boolean, integer, plain_text, read, string, wrong_type};
+use crate::account::{AuthChoice, RemovalPolicy, TlsMode};
+use crate::credential::{CredentialSource, is_credential_name, printable};
+use crate::secret::Secret;
+
+/// The keys of `[accounts.NAME]` or `[defaults]`, one field a key, but for the four ways to give a password.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    pub(super) host: Setting<String>,
+    pub(super) port: Setting<u16>,
+    pub(super) tls: Setting<TlsMode>,
+    pub(super) username: Setting<String>,
+    pub(super) credential: Setting<CredentialSource>,
+    pub(super) auth: Setting<AuthChoice>,
+    /// As written; `{account}` is not yet expanded.
+    pub(super) maildir: Setting<String>,
+    pub(super) leave_on_server: Setting<RemovalPolicy>,
+    pub(super) interval: Setting<Duration>,
+    pub(super) timeout: Setting<Duration>,
+    pub(super) max_message_size: Setting<u64>,
+    pub(super) max_messages_per_session: Setting<NonZeroU32>,
+    pub(super) enabled: Setting<bool>,
+    pub(super) tls_ca_file: Setting<PathBuf>,
+    pub(super) allow_cleartext_password: Setting<bool>,
+    /// The known keys that were probably meant by unknown ones: to call them missing, too, would be noise.
+    pub(super) misspelt: Vec<&'static str>,
+}
+
+const DAY: u64 = 24 * 60 * 60;
+const INTERVAL_LEAST: Bound = (Duration::from_secs(10), "10s");
+const INTERVAL_MOST: Bound = (Duration::from_secs(365 * DAY), "365d");
+const TIMEOUT_LEAST: Bound = (Duration::from_secs(5), "5s");
+const TIMEOUT_MOST: Bound = (Duration::from_secs(60 * 60), "1h");
+const AGE_LEAST: Bound = (Duration::from_secs(60 * 60), "1h");
+const AGE_MOST: Bound = (Duration::from_secs(36_500 * DAY), "36500d");
+
+/// The values of `auth`.
+const AUTH: [(&str, AuthChoice); 4] =
+    [("auto", AuthChoice::Auto), ("plain", AuthChoice::Plain), ("user", AuthChoice::User), ("apop", AuthChoice::Apop)];
+
+/// Ways to log in that exist elsewhere and not here yet.
+const AUTH_TO_COME: [&str; 7] =
+    ["login", "cram-md5", "scram-sha-1", "scram-sha-256", "xoauth2", "oauthbearer", "external"];
+
+/// The values of `tls`.
+const TLS: [(&str, TlsMode); 3] =
+    [("implicit", TlsMode::Implicit), ("starttls", TlsMode::StartTls), ("none", TlsMode::None)];
+
+impl Settings {
+    /// Reads the known keys of a table and reports every key and value that is wrong.
+    pub(super) fn read(
+        table: &DeTable<'_>,
+        level: Level<'_>,
+        home: Option<&Path>,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
+        let nonzero = |value: &DeValue<'_>| integer(value, 1..=u64::from(u32::MAX), "a number such as 500");
+        Self {
+            host: read(table, "host", problems, host),
+            port: read(table, "port", problems, |value| {
+                let number = integer(value, 1..=65535, "the port's number, such as 995")?;
+                Ok(u16::try_from(number).unwrap_or(u16::MAX))
+            }),
+            tls: read(table, "tls", problems, |value| choice(value, &TLS, &[])),
+            username: read(table, "username", problems, |value| {
+                plain_text(value, "the name to log in with, such as \"me@example.org\"").map(str::to_owned)
+            }),
+            credential: credential(table, home, problems),
+            auth: read(table, "auth", problems, |value| choice(value, &AUTH, &AUTH_TO_COME)),
+            maildir: read(table, "maildir", problems, |value| {
+                let text = plain_text(value, "a path such as \"~/Mail/{account}\"")?;
+                path::absolute(text, home).map(|_| text.to_owned())
+            }),
+            leave_on_server: read(table, "leave_on_server", problems, removal),
+            interval: read(table, "interval", problems, |value| duration(value, INTERVAL_LEAST, INTERVAL_MOST, "5m")),
+            timeout: read(table, "timeout", problems, |value| duration(value, TIMEOUT_LEAST, TIMEOUT_MOST, "60s")),
+            max_message_size: read(table, "max_message_size", problems, size),
+            max_messages_per_session: read(table, "max_messages_per_session", problems, |value| {
+                let number = u32::try_from(nonzero(value)?).ok().and_then(NonZeroU32::new);
+                Ok(number.unwrap_or(NonZeroU32::MAX))
+            }),
+            enabled: read(table, "enabled", problems, boolean),
+            tls_ca_file: read(table, "tls_ca_file", problems, |value| path::path(value, home)),
+            allow_cleartext_password: read(table, "allow_cleartext_password", problems, boolean),
+            misspelt: keys::report_unknown(table, level, problems),
+        }
+    }
+}
+
+/// The one way to get a password that the table gives.
+fn credential(table: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Problem>) -> Setting<CredentialSource> {
+    let ways = [
+        (PASSWORD, read(table, PASSWORD, problems, password)),
+        ("password_command", read(table, "password_command", problems, |value| command(value, home))),
+        (
+            "password_file",
+            read(table, "password_file", problems, |value| path::path(value, home).map(CredentialSource::File)),
+        ),
+        ("password_credential", read(table, "password_credential", problems, systemd_credential)),
+    ];
+    let mut present = ways.into_iter().filter(|(_, way)| !matches!(way, Setting::Absent));
+    let Some((first_key, first)) = present.next() else {
+        return Setting::Absent;
+    };
+    let mut several = false;
+    for (key, _) in present {
+        several = true;
+        let message = format!("`{first_key}` and `{key}` both say where the password comes from");
+        let mut problem = Problem::new(message).help("keep one of them");
+        if let (Some((first_name, _)), Some((name, _))) = (table.get_key_value(first_key), table.get_key_value(key)) {
+            problem = problem.at(&name.span()).also(&first_name.span(), "the other one");
+        }
+        problems.push(problem);
+    }
+    if several { Setting::Bad } else { first }
+}
+
+fn password(value: &DeValue<'_>) -> Result<CredentialSource, Complaint> {
+    let text = plain_text(value, "the password as a string, in quotes")?;
+    Ok(CredentialSource::Inline(Secret::new(text.as_bytes().to_vec())))
+}
+
+/// The words of a command; `~/` is expanded in the first.
+fn command(value: &DeValue<'_>, home: Option<&Path>) -> Result<CredentialSource, Complaint> {
+    let example = "the command's words, such as [\"pass\", \"show\", \"mail/work\"]; no shell reads them";
+    let help = || format!("write {example}");
+    let words = value.as_array().ok_or_else(|| wrong_type(value, "an array of strings", example))?;
+    let mut argv = Vec::with_capacity(words.len());
+    for word in words.iter() {
+        let text = string(word.get_ref(), example)
+            .map_err(|_| Complaint::new("holds something that is not a string", help()))?;
+        if text.is_empty() || text.contains('\0') {
+            return Err(Complaint::new("holds an empty word or a NUL", help()));
+        }
+        argv.push(OsString::from(text));
+    }
+    let Some(first) = argv.first_mut() else {
+        return Err(Complaint::new("is empty", help()));
+    };
+    let program = first.to_str().unwrap_or_default();
+    if program.contains('/') || program.starts_with('~') {
+        *first = path::absolute(program, home)?.into_os_string();
+    }
+    Ok(CredentialSource::Command(argv))
+}
+
+fn systemd_credential(value: &DeValue<'_>) -> Result<CredentialSource, Complaint> {
+    let name = plain_text(value, "the credential's name, as in LoadCredential=NAME:/path")?;
+    if is_credential_name(name) {
+        Ok(CredentialSource::Credential(name.to_owned()))
+    } else {
+        Err(Complaint::new(
+            "is not the name of a systemd credential",
+            "write a name without a slash; a path goes into password_file",
+        ))
+    }
+}
+
+fn removal(value: &DeValue<'_>) -> Result<RemovalPolicy, Complaint> {
+    let example = "true, false, or an age such as \"14d\"";
+    match value {
+        DeValue::Boolean(true) => Ok(RemovalPolicy::Keep),
+        DeValue::Boolean(false) => Ok(RemovalPolicy::AfterDelivery),
+        DeValue::String(text) if matches!(text.as_ref(), "true" | "false") => {
+            Err(Complaint::new("is a string", format!("write {text} without quotes")))
+        }
+        DeValue::Integer(number) => {
+            Err(Complaint::new("has no unit", format!("write \"{number}d\" for days, or true, or false")))
+        }
+        DeValue::String(text) if super::duration::parse(text, "14d").is_ok_and(|age| age.is_zero()) => {
+            Err(Complaint::new("is no time at all", "to delete at once after delivery, write leave_on_server = false"))
+        }
+        DeValue::String(_) => duration(value, AGE_LEAST, AGE_MOST, "14d").map(RemovalPolicy::AfterAge),
+        _ => Err(wrong_type(value, example, example)),
+    }
+}
+
+/// One of several words.
+fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)], to_come: &[&str]) -> Result<T, Complaint> {
+    let names: Vec<String> = known.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    let names = names.join(", ");
+    let text = string(value, &format!("one of {names}"))?;
+    if let Some((_, choice)) = known.iter().find(|(name, _)| *name == text) {
+        return Ok(*choice);
+    }
+    let shown: String = printable(text).chars().take(40).collect();
+    if to_come.contains(&text) {
+        return Err(Complaint::new(
+            format!("is \"{shown}\", which this build of mailferry does not have yet"),
+            format!("it has {names}"),
+        ));
+    }
+    let help = match keys::nearest(text, known.iter().map(|(name, _)| *name)) {
+        Some(nearest) => format!("did you mean \"{nearest}\"?"),
+        None => format!("write one of {names}"),
+    };
+    Err(Complaint::new(format!("cannot be \"{shown}\""), help))
+}
+
+/// The place of the password in a table, if it has one: its file needs protection.
+pub(super) fn password_in(table: &DeTable<'_>) -> Option<Span> {
+    table.get_key_value(PASSWORD).map(|(key, value)| key.span().start..value.span().end)
+}

@@ -1,0 +1,50 @@
+//! Whole files: what they become, and what is said about them.
+
+use std::path::PathBuf;
+
+use super::{Config, Environment, load};
+
+mod accounts;
+mod files;
+mod finding;
+mod problems;
+mod secrets;
+
+/// A home that need not exist.
+fn env() -> Environment {
+    Environment { home: Some(PathBuf::from("/home/jo")), ..Environment::default() }
+}
+
+/// A private file with this text, and its directory.
+fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+    file_with_mode(text, 0o600)
+}
+
+fn file_with_mode(text: &str, mode: u32) -> (tempfile::TempDir, PathBuf) {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    (dir, path)
+}
+
+/// The configuration, which must be good.
+fn config(text: &str) -> Config {
+    let (_dir, path) = file(text);
+    load(&path, &env()).unwrap_or_else(|error| panic!("{text}\n{error}"))
+}
+
+/// All that is said about the text, which must be bad, and how many problems it has.
+fn errors(text: &str) -> (String, usize) {
+    let (_dir, path) = file(text);
+    let error = load(&path, &env()).err().unwrap_or_else(|| panic!("accepted:\n{text}"));
+    (error.to_string(), error.count())
+}
+
+/// An account that is complete, with more lines below it.
+fn account(name: &str, more: &str) -> String {
+    format!(
+        "[accounts.{name}]\nhost = \"pop.example.org\"\nusername = \"jo\"\npassword_command = [\"pw\"]\nmaildir = \"/m\"\n{more}\n"
+    )
+}

@@ -1,0 +1,157 @@
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{account, config};
+use crate::account::{AuthChoice, Endpoint, RemovalPolicy, TlsMode};
+use crate::credential::CredentialSource;
+
+#[test]
+fn the_smallest_account_gets_the_defaults() {
+    let config = config(&account("a", ""));
+    let [account] = &config.accounts[..] else { panic!() };
+    assert_eq!(account.name.as_str(), "a");
+    assert!(account.enabled);
+    let endpoint = Endpoint {
+        host: "pop.example.org".to_owned(),
+        port: 995,
+        tls: TlsMode::Implicit,
+        tls_ca_file: None,
+        allow_cleartext_password: false,
+    };
+    assert_eq!(account.endpoint, endpoint);
+    assert_eq!(account.username, "jo");
+    assert_eq!(account.auth, AuthChoice::Auto);
+    assert_eq!(account.removal, RemovalPolicy::Keep);
+    assert_eq!(account.interval, Duration::from_secs(300));
+    assert_eq!(account.timeout, Duration::from_secs(60));
+    assert_eq!(account.max_message_size, None);
+    assert_eq!(account.max_messages_per_session, None);
+    assert_eq!((config.daemon.concurrency.get(), config.daemon.per_host.get()), (32, 4));
+    assert_eq!(config.state_dir, None);
+    assert!(config.warnings.is_empty());
+}
+
+#[test]
+fn every_key_reaches_the_account() {
+    let config = config(
+        "state_dir = \"~/state\"\n[daemon]\nconcurrency = 7\nper_host = 2\n\
+         [accounts.work]\nhost = \"localhost\"\nport = 1110\ntls = \"none\"\nusername = \"jo\"\npassword = \"hunter2\"\n\
+         auth = \"apop\"\nmaildir = \"~/Mail/{account}/in\"\nleave_on_server = \"14d\"\ninterval = \"10m\"\n\
+         timeout = \"90s\"\nmax_message_size = \"50 MiB\"\nmax_messages_per_session = 250\nenabled = false\n\
+         tls_ca_file = \"/etc/ca.pem\"\nallow_cleartext_password = true\n",
+    );
+    assert_eq!(config.state_dir, Some(PathBuf::from("/home/jo/state")));
+    assert_eq!((config.daemon.concurrency.get(), config.daemon.per_host.get()), (7, 2));
+    let [account] = &config.accounts[..] else { panic!() };
+    let endpoint = Endpoint {
+        host: "localhost".to_owned(),
+        port: 1110,
+        tls: TlsMode::None,
+        tls_ca_file: Some(PathBuf::from("/etc/ca.pem")),
+        allow_cleartext_password: true,
+    };
+    assert_eq!(account.endpoint, endpoint);
+    assert!(matches!(&account.credential, CredentialSource::Inline(secret) if secret.expose() == b"hunter2"));
+    assert_eq!(account.auth, AuthChoice::Apop);
+    assert_eq!(account.maildir, PathBuf::from("/home/jo/Mail/work/in"));
+    assert_eq!(account.removal, RemovalPolicy::AfterAge(Duration::from_secs(14 * 86_400)));
+    assert_eq!(account.interval, Duration::from_secs(600));
+    assert_eq!(account.timeout, Duration::from_secs(90));
+    assert_eq!(account.max_message_size, Some(50 * 1024 * 1024));
+    assert_eq!(account.max_messages_per_session, NonZeroU32::new(250));
+    assert!(!account.enabled);
+}
+
+#[test]
+fn defaults_fill_in_and_the_account_has_the_last_word() {
+    let config = config(
+        "[defaults]\nhost = \"pop.example.org\"\nmaildir = \"~/Mail/{account}\"\ninterval = \"1h\"\n\
+         password_command = [\"pw\"]\nleave_on_server = false\nenabled = false\n\
+         [accounts.a]\nusername = \"a\"\n\
+         [accounts.b]\nusername = \"b\"\ninterval = \"2h\"\nleave_on_server = true\nenabled = true\n\
+         password_file = \"/run/pw\"\nmaildir = \"/b\"\n",
+    );
+    let [a, b] = &config.accounts[..] else { panic!() };
+    assert_eq!((a.interval, b.interval), (Duration::from_secs(3600), Duration::from_secs(7200)));
+    assert_eq!((a.removal, b.removal), (RemovalPolicy::AfterDelivery, RemovalPolicy::Keep));
+    assert_eq!((a.enabled, b.enabled), (false, true));
+    assert_eq!((&a.maildir, &b.maildir), (&PathBuf::from("/home/jo/Mail/a"), &PathBuf::from("/b")));
+    assert!(matches!(&a.credential, CredentialSource::Command(argv) if argv == &["pw"]));
+    assert!(matches!(&b.credential, CredentialSource::File(path) if path == &PathBuf::from("/run/pw")));
+}
+
+#[test]
+fn accounts_keep_the_order_of_the_file() {
+    let config = config(&["z", "a", "M", "m"].map(|name| account(name, "")).concat());
+    let names: Vec<_> = config.accounts.iter().map(|account| account.name.as_str()).collect();
+    assert_eq!(names, ["z", "a", "M", "m"]);
+}
+
+#[test]
+fn the_port_follows_from_tls_and_the_other_way_round() {
+    use TlsMode::{Implicit, None, StartTls};
+    for (lines, port, tls) in [
+        ("", 995, Implicit),
+        ("tls = \"implicit\"", 995, Implicit),
+        ("tls = \"starttls\"", 110, StartTls),
+        ("tls = \"none\"\nallow_cleartext_password = true", 110, None),
+        ("port = 995", 995, Implicit),
+        ("port = 1995", 1995, Implicit),
+        ("port = 110\ntls = \"starttls\"", 110, StartTls),
+    ] {
+        let config = config(&account("a", lines));
+        let endpoint = &config.accounts[0].endpoint;
+        assert_eq!((endpoint.port, endpoint.tls), (port, tls), "{lines}");
+        assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    }
+}
+
+#[test]
+fn a_port_and_tls_that_do_not_go_together_are_a_warning_with_its_line() {
+    for (lines, expected) in [
+        ("port = 110\ntls = \"implicit\"", "config.toml:6: account `a` has port 110 with tls"),
+        ("tls = \"starttls\"\nport = 995", "config.toml:7: account `a` has port 995 without"),
+        (
+            "tls = \"none\"\ntls_ca_file = \"/ca\"\nallow_cleartext_password = true",
+            "config.toml:7: `tls_ca_file` has no effect",
+        ),
+    ] {
+        let config = config(&account("a", lines));
+        let [warning] = &config.warnings[..] else { panic!("{:?}", config.warnings) };
+        assert!(warning.contains(expected), "{warning}");
+    }
+}
+
+#[test]
+fn a_clear_connection_needs_no_further_word_on_this_machine() {
+    for host in ["localhost", "127.0.0.1", "127.3.2.1", "::1", "[::1]"] {
+        let text = account("a", "tls = \"none\"").replace("pop.example.org", host);
+        assert_eq!(config(&text).accounts[0].endpoint.tls, TlsMode::None, "{host}");
+    }
+}
+
+#[test]
+fn the_first_word_of_a_command_may_be_in_the_home_directory() {
+    let text = account("a", "").replace("[\"pw\"]", "[\"~/bin/pw\", \"~/x\"]");
+    let config = config(&text);
+    assert!(
+        matches!(&config.accounts[0].credential, CredentialSource::Command(argv) if argv == &["/home/jo/bin/pw", "~/x"])
+    );
+}
+
+#[test]
+fn naming_accounts_selects_them_and_naming_none_selects_the_enabled_ones() {
+    let config = config(&(account("a", "enabled = false") + &account("work", "") + &account("c", "")));
+    let names = |names: &[&str]| -> Vec<String> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        config.select(&names).unwrap().iter().map(|account| account.name.to_string()).collect()
+    };
+    assert_eq!(names(&[]), ["work", "c"]);
+    assert_eq!(names(&["c", "a"]), ["c", "a"]);
+    assert_eq!(names(&["a", "a"]), ["a"]);
+    let error = |name: &str| config.select(&[name.to_owned()]).unwrap_err().to_string();
+    assert!(error("wrok").ends_with("config.toml; did you mean `work`?"), "{}", error("wrok"));
+    assert!(error("home\x1b").starts_with("there is no account `home\\u{1b}` in "), "{}", error("home\x1b"));
+    assert!(error("home").ends_with("it has `a`, `work`, `c`"), "{}", error("home"));
+}

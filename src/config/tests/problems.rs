@@ -1,0 +1,203 @@
+use super::{account, errors, file};
+use crate::config::keys::{ACCOUNT, DAEMON};
+use crate::config::load;
+
+/// Each line is the sixth and last of an account's table, and the only problem.
+#[test]
+fn each_wrong_value_is_shown_with_its_line_and_the_next_step() {
+    let cases = [
+        ("port = 0", "`port` is 0, which is not from 1 to 65535", "such as 995"),
+        ("port = 65536", "`port` is 65536", "such as 995"),
+        ("port = -1", "`port` is -1", "such as 995"),
+        ("port = \"995\"", "`port` is a string, but a whole number", "such as 995"),
+        ("port = 110", "has port 110 and does not say how it is encrypted", "add tls = \"starttls\""),
+        ("tls = \"startls\"", "`tls` cannot be \"startls\"", "did you mean \"starttls\"?"),
+        ("tls = \"ssl3\"", "`tls` cannot be \"ssl3\"", "write one of \"implicit\", \"starttls\", \"none\""),
+        ("tls = true", "`tls` is true or false, but a string", "one of \"implicit\""),
+        ("tls = \"none\"", "would send its password in clear to pop.example.org", "allow_cleartext_password = true"),
+        ("auth = \"cram-md5\"", "does not have yet", "it has \"auto\", \"plain\", \"user\", \"apop\""),
+        ("auth = \"oauthbearer\"", "does not have yet", "it has \"auto\""),
+        ("auth = \"plian\"", "`auth` cannot be \"plian\"", "did you mean \"plain\"?"),
+        ("leave_on_server = \"0d\"", "no time at all", "write leave_on_server = false"),
+        ("leave_on_server = \"59m\"", "too short", "at least \"1h\""),
+        ("leave_on_server = \"300y\"", "months or years", "say it in days"),
+        ("leave_on_server = \"99999d\"", "too long", "at most \"36500d\""),
+        ("leave_on_server = \"true\"", "is a string", "write true without quotes"),
+        ("leave_on_server = 14", "has no unit", "write \"14d\""),
+        ("leave_on_server = [1]", "is an array", "an age such as \"14d\""),
+        ("interval = \"9s\"", "`interval` is too short", "at least \"10s\""),
+        ("interval = \"366d\"", "`interval` is too long", "at most \"365d\""),
+        ("interval = 300", "`interval` has no unit", "\"300s\""),
+        ("interval = \"often\"", "not a duration", "such as \"5m\""),
+        ("interval = true", "`interval` is true or false", "such as \"5m\""),
+        ("timeout = \"4s\"", "`timeout` is too short", "at least \"5s\""),
+        ("timeout = \"61m\"", "`timeout` is too long", "at most \"1h\""),
+        ("max_message_size = 0", "would fetch nothing", "leave the key out"),
+        ("max_message_size = \"big\"", "not a size", "\"50 MiB\""),
+        ("max_messages_per_session = 0", "is 0, which is not from 1", "such as 500"),
+        ("enabled = \"yes\"", "`enabled` is a string", "without quotes"),
+        ("tls_ca_file = \"ca.pem\"", "`tls_ca_file` is not an absolute path", "begins with / or ~/"),
+        ("tls_ca_file = \"/ca\\u0000.pem\"", "holds a control character", "without line breaks"),
+        ("intervall = \"5m\"", "unknown key `intervall` in [accounts.a]", "did you mean `interval`?"),
+        ("ssl = true", "unknown key `ssl`", "did you mean `tls`?"),
+        ("keep = true", "unknown key `keep`", "did you mean `leave_on_server`?"),
+        ("per_host = 3", "unknown key `per_host`", "its place is [daemon]"),
+        ("state_dir = \"/x\"", "unknown key `state_dir`", "its place is the top of the file"),
+        ("\"a\\u001b[2Jb\" = 1", "unknown key `a\\u{1b}[2Jb`", "the keys here are `host`, `port`"),
+    ];
+    for (line, message, help) in cases {
+        let (text, count) = errors(&account("a", line));
+        assert_eq!(count, 1, "{text}");
+        assert!(text.contains("config.toml:6:"), "{text}");
+        assert!(text.contains(message), "{message}\n{text}");
+        let step = text.split_once("= help: ").unwrap().1;
+        assert!(step.contains(help), "{help}\n{text}");
+    }
+}
+
+/// Each replaces a line of an account that is otherwise good.
+#[test]
+fn each_wrong_value_of_a_required_key_is_shown_with_its_line() {
+    let cases = [
+        ("host = \"pop.example.org\"", "", 1, "account `a` has no `host`"),
+        ("username = \"jo\"", "", 1, "account `a` has no `username`"),
+        ("password_command = [\"pw\"]", "", 1, "account `a` has no password"),
+        ("maildir = \"/m\"", "", 1, "account `a` has no `maildir`"),
+        ("host = \"pop.example.org\"", "host = \"pop.example.org:995\"", 2, "`host` holds a port"),
+        ("host = \"pop.example.org\"", "server = \"pop.example.org\"", 2, "unknown key `server`"),
+        ("username = \"jo\"", "username = \"jo\\r\\nDELE 1\"", 3, "`username` holds a control character"),
+        ("username = \"jo\"", "username = \"\"", 3, "`username` is empty"),
+        ("username = \"jo\"", "user = \"jo\"", 3, "did you mean `username`?"),
+        ("password_command = [\"pw\"]", "password_command = \"pw\"", 4, "is a string, but an array of strings"),
+        ("password_command = [\"pw\"]", "password_command = []", 4, "`password_command` is empty"),
+        ("password_command = [\"pw\"]", "password_command = [\"\"]", 4, "holds an empty word"),
+        ("password_command = [\"pw\"]", "password_command = [\"pw\", 1]", 4, "something that is not a string"),
+        ("password_command = [\"pw\"]", "password_command = [\"bin/pw\"]", 4, "is not an absolute path"),
+        ("password_command = [\"pw\"]", "password_file = \"pw\"", 4, "`password_file` is not an absolute path"),
+        ("password_command = [\"pw\"]", "password_credential = \"a/b\"", 4, "not the name of a systemd credential"),
+        ("password_command = [\"pw\"]", "password_cmd = [\"pw\"]", 4, "did you mean `password_command`?"),
+        ("password_command = [\"pw\"]", "password = \"\"", 4, "`password` is empty"),
+        ("password_command = [\"pw\"]", "password = 7", 4, "`password` is a whole number"),
+        ("maildir = \"/m\"", "maildir = \"m\"", 5, "`maildir` is not an absolute path"),
+        ("maildir = \"/m\"", "maildir = \"{account}\"", 5, "`maildir` is not an absolute path"),
+        ("maildir = \"/m\"", "maildir = \"~ann/m\"", 5, "only ~/ at the beginning"),
+    ];
+    for (good, bad, line, message) in cases {
+        let text = account("a", "");
+        assert!(text.contains(good));
+        let (text, count) = errors(&text.replace(good, bad));
+        assert_eq!(count, 1, "{text}");
+        assert!(text.contains(&format!("config.toml:{line}:")), "{text}");
+        assert!(text.contains(message), "{message}\n{text}");
+    }
+}
+
+#[test]
+fn what_is_wrong_outside_of_accounts_is_shown_with_its_line() {
+    let cases = [
+        ("stat_dir = \"/x\"", "unknown key `stat_dir` at the top of the file", "did you mean `state_dir`?"),
+        ("state_dir = \"x\"", "`state_dir` is not an absolute path", "begins with /"),
+        ("interval = \"5m\"", "unknown key `interval` at the top", "its place is [accounts.NAME] or [defaults]"),
+        ("daemon.http = \"127.0.0.1:9110\"", "unknown key `http` in [daemon]", "are `concurrency`, `per_host`"),
+        ("daemon.concurrency = 0", "`concurrency` is 0", "write 32"),
+        ("daemon.per_host = 1.5", "`per_host` is a number with a fraction", "write 4"),
+        ("daemon = 1", "`daemon` is not a table", "write [daemon]"),
+        ("defaults = []", "`defaults` is not a table", "write [defaults]"),
+        ("defaults.intervall = \"5m\"", "unknown key `intervall` in [defaults]", "did you mean `interval`?"),
+        ("defaults.interval = \"1s\"", "`interval` is too short", "at least"),
+        ("qq.host = \"pop.qq.com\"", "unknown key `qq`", "write [accounts.qq]"),
+    ];
+    for (line, message, help) in cases {
+        let (text, count) = errors(&format!("{line}\n{}{}", account("a", ""), account("b", "")));
+        assert_eq!(count, 1, "{text}");
+        assert!(text.contains("config.toml:1:"), "{text}");
+        assert!(text.contains(message) && text.contains(help), "{message}\n{text}");
+    }
+}
+
+#[test]
+fn all_problems_of_all_accounts_are_in_one_report_in_the_order_of_the_file() {
+    let text = account("b", "interval = 1\nprot = 995") + "[nonsense]\n" + &account("a", "tls = 1\nauth = \"x\"");
+    let (text, count) = errors(&text);
+    assert_eq!(count, 5, "{text}");
+    let lines: Vec<usize> = ["toml:6:", "toml:7:", "toml:8:", "toml:14:", "toml:15:"]
+        .iter()
+        .map(|line| text.find(line).unwrap_or_else(|| panic!("{line}\n{text}")))
+        .collect();
+    assert!(lines.is_sorted(), "{text}");
+    assert!(text.contains("5 problems in /"), "{text}");
+}
+
+#[test]
+fn two_ways_to_a_password_in_one_table_point_at_each_other() {
+    let (text, count) = errors(&account("a", "password_file = \"/pw\""));
+    assert_eq!(count, 1, "{text}");
+    assert!(text.contains("`password_command` and `password_file` both say"), "{text}");
+    assert!(text.contains("config.toml:6:1") && text.contains("the other one"), "{text}");
+}
+
+#[test]
+fn an_account_needs_a_name_that_can_name_files() {
+    for (name, expected) in [("\".a\"", "begin with a dot"), ("\"a/b\"", "made of letters"), ("\"\"", "be empty")] {
+        let (text, count) = errors(&account(name, ""));
+        assert_eq!(count, 1, "{text}");
+        assert!(text.contains("config.toml:1:11") && text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn a_configuration_without_accounts_says_what_to_add() {
+    for text in ["", "[accounts]\n", "[daemon]\nper_host = 3\n", "# nothing\n"] {
+        let (text, count) = errors(text);
+        assert_eq!(count, 1, "{text}");
+        assert!(text.contains("there is no account") && text.contains("[accounts.NAME]"), "{text}");
+    }
+    for (text, expected) in [
+        ("[[accounts]]\nhost = \"x\"\n", "`accounts` is not a table"),
+        ("[accounts]\nhost = \"x\"\n", "`host` is not the table of an account"),
+    ] {
+        let (text, count) = errors(text);
+        assert_eq!(count, 1, "{text}");
+        assert!(text.contains(expected) && text.contains("write [accounts.NAME]"), "{text}");
+    }
+}
+
+#[test]
+fn a_syntax_error_is_reported_alone_and_where_it_begins() {
+    for (text, line) in [
+        ("[accounts.a]\nhost = \"x\nusername = \"jo\"\nport = 0\n", 2),
+        ("[accounts.a]\nhost = \"x\"\nhost = \"y\"\n", 3),
+        ("[accounts.a\nhost = \"x\"\n", 1),
+        ("[accounts.a]\nhost \"x\"\n", 2),
+        ("x =", 1),
+        ("[accounts.a]\nhost = \"\"\"x\n", 3),
+    ] {
+        let (text, count) = errors(text);
+        assert_eq!(count, 1, "{text}");
+        assert!(text.contains("this is not TOML") && text.contains(&format!("config.toml:{line}:")), "{text}");
+    }
+}
+
+/// A list of keys without a reader would be accepted and do nothing.
+#[test]
+fn every_known_key_is_read() {
+    for key in ACCOUNT {
+        let good = account("a", "");
+        let others: Vec<&str> = good.lines().filter(|line| !line.starts_with(&format!("{key} ="))).collect();
+        let (text, _) = errors(&format!("{}\n{key} = 1979-05-27\n", others.join("\n")));
+        assert!(text.contains(&format!("`{key}` is a date or time")), "{text}");
+    }
+    for key in DAEMON {
+        let (text, _) = errors(&format!("daemon.{key} = 1979-05-27\n{}", account("a", "")));
+        assert!(text.contains(&format!("`{key}` is a date or time")), "{text}");
+    }
+}
+
+#[test]
+fn colours_are_used_only_when_asked_for() {
+    let (_dir, path) = file(&account("a", "\"\\u001b[31m\" = \"\u{9b}x\""));
+    let error = load(&path, &super::env()).unwrap_err();
+    assert!(!error.render(false).contains(['\x1b', '\u{9b}']), "{:?}", error.render(false));
+    assert!(error.render(true).contains("\x1b["));
+    assert!(!error.render(true).contains("\x1b[31m`"), "{:?}", error.render(true));
+}

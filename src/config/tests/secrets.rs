@@ -1,0 +1,100 @@
+use super::{account, env, file};
+use crate::config::load;
+
+/// In each, `hunter2` is a password or a piece of one, and there is a problem in its line or next to it.
+#[test]
+fn no_report_shows_a_password() {
+    let texts = [
+        // TOML with other faults.
+        "[accounts.a]\npassword = \"hunter2\"\n",
+        "[accounts.a]\npassword = \"hunter2\\n\"\n",
+        "[accounts.a]\npassword = ['hunter2']\n",
+        "[accounts.a]\npassword = { x = 'hunter2', host = 'hunter2' }\n",
+        "[accounts.a]\npassword.host = 'hunter2'\n",
+        "[accounts.a]\npassword = \"\"\"hunter2\nhunter2\"\"\"\nport = 0\n",
+        "[accounts.a]\npassword = '''\nhunter2\nhost = hunter2\n'''\npassword_file = 1\n",
+        "[accounts.a]\n\"pass\\u0077ord\" = \"hunter2\"\npassword_file = 1\n",
+        "[accounts.a]\npasword = \"hunter2\"\n",
+        "[accounts.a]\nPassword = \"hunter2\"\n",
+        "[accounts.a]\nsecret = [\"hunter2\", { x = \"hunter2\" }]\n",
+        "accounts.a = { password = \"hunter2\", port = 0 }\n",
+        "accounts = [{ password = \"hunter2\", port = 0 }]\n",
+        "[[accounts]]\npassword = \"hunter2\"\n",
+        "[defaults]\npassword = \"hunter2\"\npasswd = \"hunter2\"\n",
+        "password = \"hunter2\"\n",
+        "[daemon]\npassword = \"hunter2\"\n",
+        // No TOML.
+        "[accounts.a]\npassword = \"hunter2\n",
+        "[accounts.a]\npassword = hunter2\n",
+        "[accounts.a]\npassword = \"x\"hunter2\"\n",
+        "[accounts.a]\npassword = \"\\hunter2\"\n",
+        "[accounts.a]\npassword \"hunter2\"\n",
+        "[accounts.a]\npassword: hunter2\n",
+        "[accounts.a]\npasword = 'hunter2\n",
+        "[accounts.a] password = 'hunter2'\n",
+        "[accounts.a]\npassword = \"\"\"\nhunter2\\x\nhost = \"\"\"\n",
+        "[accounts.a]\npassword = \"\"\"\nhost = hunter2\\x\n\"\"\"\n",
+        "[accounts.a]\npassword = '''\nhunter2\u{1}\n'''\n",
+        "[accounts.a]\npassword = [\n  'hunter2\n]\n",
+        "accounts.a = { password = \"hunter2\", host = x }\n",
+        "accounts.a = { host = x, password = \"hunter2\" }\n",
+        "[accounts.a]\nhost = x, password = \"hunter2\"\n",
+        "[accounts.a]\naccounts.a.password = \"hunter2\" x\n",
+        "[accounts.a]\n\"password\" = \"hunter2\" x\n",
+        "[accounts.a]\n# password = \"hunter2\u{1}\"\n",
+        "hunter2\n",
+        "\"hunter2\n",
+        "[accounts.a]\npassword = \"x\"\npassword = \"hunter2\"\n",
+    ];
+    for text in texts {
+        let (_dir, path) = file(text);
+        let error = load(&path, &env()).err().unwrap_or_else(|| panic!("accepted:\n{text}"));
+        for shown in [error.render(false), error.render(true), format!("{error:?}")] {
+            assert!(!shown.contains("hunter2"), "{text}\n---\n{shown}");
+        }
+    }
+}
+
+#[test]
+fn a_mask_stands_in_for_the_value_and_later_lines_keep_their_numbers() {
+    let text = account("a", "").replace("password_command = [\"pw\"]", "password = '''\nhunter\t2\n'''\nport = 0");
+    let (_dir, path) = file(&text);
+    let shown = load(&path, &env()).unwrap_err().to_string();
+    assert!(shown.contains("4 | password = \"[secret]\"\n"), "{shown}");
+    assert!(shown.contains("7 | port = 0\n"), "{shown}");
+}
+
+#[test]
+fn an_innocent_line_with_a_syntax_error_is_shown_as_it_is() {
+    for line in ["host = pop.example.org", "port = 99x", "host \"x\"", "tls = 'none"] {
+        let (_dir, path) = file(&format!("[accounts.a]\n{line}\n"));
+        let shown = load(&path, &env()).unwrap_err().to_string();
+        assert!(shown.contains(&format!("2 | {line}\n")), "{shown}");
+    }
+}
+
+#[test]
+fn the_value_of_a_misspelt_key_is_shown_only_if_it_cannot_be_a_password() {
+    for (line, shown) in [
+        ("intervall = \"5m\"", true),
+        ("user = \"jo\"", true),
+        ("interval_code = \"x\"", false),
+        ("passwort = \"x\"", false),
+        ("pin = 1234", false),
+        ("zzz = true", false),
+        ("PW = \"x\"", false),
+    ] {
+        let (_dir, path) = file(&account("a", line));
+        let text = load(&path, &env()).unwrap_err().to_string();
+        assert_eq!(text.contains(&format!("6 | {line}\n")), shown, "{text}");
+        assert_eq!(text.contains("= \"[secret]\"\n"), !shown, "{text}");
+    }
+}
+
+#[test]
+fn a_good_configuration_does_not_show_its_passwords_either() {
+    let text = account("a", "").replace("password_command = [\"pw\"]", "password = \"hunter2\"");
+    let (_dir, path) = file(&text);
+    let config = load(&path, &env()).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+}

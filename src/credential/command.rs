@@ -1,0 +1,245 @@
+//! The output of a command that prints a secret.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use secrecy::zeroize::{Zeroize, Zeroizing};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::sync::Notify;
+
+use super::printable;
+
+/// How much of what the command wrote to standard error is kept: its end, where the reason usually stands.
+const KEPT_OF_STDERR: usize = 2 * 1024;
+
+/// How long to go on listening to standard error after the command has ended. What it wrote is in the pipe already;
+/// an agent that it started may hold the pipe open for days.
+const STDERR_GRACE: Duration = Duration::from_millis(100);
+
+/// What systemd tells this process about itself. A child that believed it could report in our name or read our
+/// credentials.
+const NOT_INHERITED: [&str; 16] = [
+    "NOTIFY_SOCKET",
+    "CREDENTIALS_DIRECTORY",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+    "STATE_DIRECTORY",
+    "RUNTIME_DIRECTORY",
+    "CACHE_DIRECTORY",
+    "LOGS_DIRECTORY",
+    "CONFIGURATION_DIRECTORY",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "MAINPID",
+    "MANAGERPID",
+];
+
+/// Runs a command without a shell and returns what it wrote to standard output, at most `max_output` bytes.
+/// A command that has not ended after `limit` is killed.
+pub(super) async fn output_of(
+    argv: &[OsString],
+    max_output: usize,
+    limit: Duration,
+) -> Result<Zeroizing<Vec<u8>>, CommandFault> {
+    let Some((program, arguments)) = argv.split_first() else {
+        return Err(CommandFault::NotFound);
+    };
+    let names = std::env::vars_os().map(|(name, _)| name);
+    let mut child = prepare(program, arguments, names).spawn().map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => CommandFault::NotFound,
+        _ => CommandFault::NotStarted(e),
+    })?;
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(CommandFault::NotStarted(io::Error::other("it has no pipes")));
+    };
+    let mut said = Tail::default();
+    let ended = tokio::time::timeout(limit, finish(&mut child, stdout, max_output, stderr, &mut said)).await;
+    let stderr = said.text();
+    let Ok(ended) = ended else {
+        return Err(CommandFault::TimedOut { limit, stderr });
+    };
+    let (output, status) = ended?;
+    match (status.code(), status.signal()) {
+        (Some(0), _) => Ok(output),
+        (Some(code), _) => Err(CommandFault::Failed { code, stderr }),
+        (None, signal) => Err(CommandFault::Killed { signal: signal.unwrap_or(0), stderr }),
+    }
+}
+
+/// The command, ready to be started; `inherited` are the names of the environment's variables.
+fn prepare(program: &OsStr, arguments: &[OsString], inherited: impl Iterator<Item = OsString>) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    for name in inherited {
+        let ours = name.as_encoded_bytes().starts_with(b"MAILFERRY_");
+        if ours || NOT_INHERITED.iter().any(|private| *private == name) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Waits for the end of the output and of the command, and meanwhile empties standard error, so that the command
+/// cannot get stuck on a full pipe.
+async fn finish(
+    child: &mut Child,
+    stdout: ChildStdout,
+    max_output: usize,
+    stderr: ChildStderr,
+    said: &mut Tail,
+) -> Result<(Zeroizing<Vec<u8>>, ExitStatus), CommandFault> {
+    let over = Notify::new();
+    let work = async {
+        let end = async { child.wait().await.map_err(CommandFault::Lost) };
+        let both = tokio::try_join!(read_bounded(stdout, max_output), end);
+        over.notify_one();
+        both
+    };
+    let grace = async {
+        over.notified().await;
+        tokio::time::sleep(STDERR_GRACE).await;
+    };
+    let listening = async {
+        tokio::select! {
+            biased;
+            () = said.listen(stderr) => {}
+            () = grace => {}
+        }
+    };
+    let (both, ()) = tokio::join!(work, listening);
+    both
+}
+
+async fn read_bounded(mut from: impl AsyncRead + Unpin, max: usize) -> Result<Zeroizing<Vec<u8>>, CommandFault> {
+    // Room for all of it at once: a vector that grows leaves copies behind that nobody wipes.
+    let mut buffer = Zeroizing::new(vec![0; max.saturating_add(1)]);
+    let mut length = 0;
+    while let Some(room) = buffer.get_mut(length..).filter(|room| !room.is_empty()) {
+        match from.read(room).await.map_err(CommandFault::Lost)? {
+            0 => {
+                buffer.truncate(length);
+                return Ok(buffer);
+            }
+            n => length += n,
+        }
+    }
+    Err(CommandFault::TooMuch { max })
+}
+
+/// The last bytes of a stream.
+#[derive(Default)]
+struct Tail(VecDeque<u8>);
+
+impl Tail {
+    async fn listen(&mut self, mut from: impl AsyncRead + Unpin) {
+        let mut buffer = [0; 1024];
+        while let Ok(n @ 1..) = from.read(&mut buffer).await {
+            self.0.extend(buffer.get(..n).unwrap_or_default());
+            let surplus = self.0.len().saturating_sub(KEPT_OF_STDERR);
+            self.0.drain(..surplus);
+        }
+        buffer.zeroize();
+    }
+
+    fn text(&mut self) -> String {
+        printable(String::from_utf8_lossy(self.0.make_contiguous()).trim())
+    }
+}
+
+/// Why a command gave no secret. `stderr` is the end of what it wrote to standard error, escaped.
+#[derive(Debug)]
+pub enum CommandFault {
+    /// There is no such program.
+    NotFound,
+    /// The system did not start it.
+    NotStarted(io::Error),
+    /// Its output or its end could not be waited for.
+    Lost(io::Error),
+    /// It ended with this status, which is not 0.
+    Failed {
+        /// The exit status.
+        code: i32,
+        /// The end of standard error.
+        stderr: String,
+    },
+    /// A signal ended it.
+    Killed {
+        /// The signal's number.
+        signal: i32,
+        /// The end of standard error.
+        stderr: String,
+    },
+    /// It did not end in time and was killed.
+    TimedOut {
+        /// The time it was given.
+        limit: Duration,
+        /// The end of standard error.
+        stderr: String,
+    },
+    /// It wrote more than any password has.
+    TooMuch {
+        /// The most it may write, in bytes.
+        max: usize,
+    },
+}
+
+impl fmt::Display for CommandFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str(
+                "was not found; install it, or give its full path (a service's PATH is shorter than a terminal's)",
+            ),
+            Self::NotStarted(e) => write!(f, "could not be started: {e}; check that it can be executed"),
+            Self::Lost(e) => write!(f, "could not be followed to its end: {e}; try again"),
+            Self::Failed { code, stderr } => {
+                write!(f, "ended with status {code}{}; run it by hand to see why", Said(stderr))
+            }
+            Self::Killed { signal, stderr } => {
+                write!(f, "was killed by signal {signal}{}; run it by hand to see why", Said(stderr))
+            }
+            Self::TimedOut { limit, stderr } => write!(
+                f,
+                "did not end within {} seconds{}; does it wait for a passphrase or a prompt that nobody sees? Unlock the \
+                 password store first",
+                limit.as_secs(),
+                Said(stderr)
+            ),
+            Self::TooMuch { max } => {
+                write!(f, "printed more than {} KiB, which is no password; let it print the password alone", max / 1024)
+            }
+        }
+    }
+}
+
+/// What the command said, if it said anything.
+struct Said<'a>(&'a str);
+
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, ", saying: {}", self.0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::{OsStr, OsString};
+
+    use super::prepare;
+
+    #[test]
+    fn what_systemd_told_us_and_our_own_settings_are_not_inherited() {
+        let names = ["PATH", "HOME", "NOTIFY_SOCKET", "MAINPID", "MAILFERRY_CONFIG", "MAILFERRY", "STATE_DIRECTORY"];
+        let command = prepare(OsStr::new("true"), &[], names.iter().map(OsString::from));
+        let removed: Vec<_> = command.as_std().get_envs().filter(|(_, v)| v.is_none()).map(|(n, _)| n).collect();
+        assert_eq!(removed, ["MAILFERRY_CONFIG", "MAINPID", "NOTIFY_SOCKET", "STATE_DIRECTORY"]);
+    }
+}

@@ -1,0 +1,77 @@
+//! A reserve of free space, so that a full disk is met before it is full: the journal must be able to say what
+//! happened, and the rest of the machine must go on.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::disk::{Disk, Space};
+
+/// The reserve on a large file system, in bytes.
+const RESERVE: u64 = 16 << 20;
+
+/// On a small one, this part of the whole.
+const SMALL_PART: u64 = 20;
+
+/// There is too little room.
+#[derive(Debug)]
+pub enum NoRoom {
+    /// The reserve would be touched.
+    TooLittle {
+        /// Where.
+        path: PathBuf,
+    },
+    /// It cannot be found out.
+    Unknown {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for NoRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLittle { path } => write!(f, "too little room in {}", path.display()),
+            Self::Unknown { path, source } => write!(f, "cannot find out the room in {}: {source}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for NoRoom {}
+
+/// How many bytes may be written below `path` without touching the reserve. Blocks.
+///
+/// # Errors
+/// [`NoRoom::Unknown`].
+pub fn room(disk: &dyn Disk, path: &Path) -> Result<u64, NoRoom> {
+    let space = disk.space(path).map_err(|source| NoRoom::Unknown { path: path.to_owned(), source })?;
+    Ok(beyond_reserve(space))
+}
+
+/// Makes sure that `bytes` may be written below `path`. Blocks.
+///
+/// # Errors
+/// [`NoRoom`].
+pub fn ensure_room(disk: &dyn Disk, path: &Path, bytes: usize) -> Result<(), NoRoom> {
+    let enough = u64::try_from(bytes).is_ok_and(|bytes| room(disk, path).is_ok_and(|room| bytes <= room));
+    if enough { Ok(()) } else { room(disk, path).and_then(|_| Err(NoRoom::TooLittle { path: path.to_owned() })) }
+}
+
+fn beyond_reserve(space: Space) -> u64 {
+    space.available.saturating_sub(RESERVE.min(space.total / SMALL_PART))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_is_fixed_on_a_large_disk_and_a_part_of_a_small_one() {
+        let gib = 1 << 30;
+        assert_eq!(beyond_reserve(Space { available: gib, total: 100 * gib }), gib - RESERVE);
+        assert_eq!(beyond_reserve(Space { available: 1000, total: 10_000 }), 500);
+        assert_eq!(beyond_reserve(Space { available: 400, total: 10_000 }), 0);
+    }
+}

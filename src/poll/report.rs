@@ -1,0 +1,95 @@
+//! What a poll did.
+
+use std::time::Duration;
+
+use super::error::PollError;
+use crate::account::AccountName;
+use crate::exit::ExitStatus;
+use crate::maildrop::Listed;
+use crate::state::recovery::Recovered;
+
+/// What a poll did, whether or not it came to its end.
+#[derive(Debug)]
+pub struct PollReport {
+    /// The account.
+    pub account: AccountName,
+    /// How many messages are new in the Maildir.
+    pub retrieved: u64,
+    /// Their size in octets, as they are stored.
+    pub octets: u64,
+    /// How many messages the server has removed.
+    pub removed: u64,
+    /// How many messages were on the server at the end of the last complete session. None if it never came to that.
+    pub on_server: Option<u64>,
+    /// Messages that the server would not hand over, and its words.
+    pub refused: Vec<(Listed, String)>,
+    /// Messages that are larger than the account allows.
+    pub too_large: Vec<Listed>,
+    /// Messages without a unique-id in an otherwise good listing.
+    pub unnamed: u64,
+    /// Messages that the server would not show again, so that they were not deleted.
+    pub unverified: u64,
+    /// The server refused to mark these as deleted.
+    pub undeletable: u64,
+    /// Deletion is wanted and refused here: the Maildir's file system cannot make a delivery durable.
+    pub unsyncable: bool,
+    /// What a dry run would do.
+    pub would: Option<WouldDo>,
+    /// How many sessions there were.
+    pub sessions: u32,
+    /// The current session is only held to see whether there is more.
+    pub on_suspicion: bool,
+    /// What was left over from an earlier run.
+    pub recovered: Recovered,
+    /// How long it took.
+    pub duration: Duration,
+    /// How it ended.
+    pub end: Result<(), PollError>,
+}
+
+/// The plan of a dry run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WouldDo {
+    /// What would be retrieved.
+    pub retrieve: Vec<Listed>,
+    /// What would be deleted: delivered earlier, verified.
+    pub delete: usize,
+    /// Whether what is retrieved would be deleted, too.
+    pub delete_retrieved: bool,
+}
+
+impl PollReport {
+    /// A report of a poll that begins.
+    #[must_use]
+    pub fn new(account: AccountName) -> Self {
+        Self {
+            account,
+            retrieved: 0,
+            octets: 0,
+            removed: 0,
+            on_server: None,
+            refused: Vec::new(),
+            too_large: Vec::new(),
+            unnamed: 0,
+            unverified: 0,
+            undeletable: 0,
+            unsyncable: false,
+            would: None,
+            sessions: 0,
+            on_suspicion: false,
+            recovered: Recovered::default(),
+            duration: Duration::ZERO,
+            end: Ok(()),
+        }
+    }
+
+    /// The exit status that tells a script about it.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        match &self.end {
+            Err(e) => e.exit_status(),
+            Ok(()) if self.refused.is_empty() => ExitStatus::Ok,
+            Ok(()) => ExitStatus::Partial,
+        }
+    }
+}
