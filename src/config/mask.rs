@@ -11,7 +11,6 @@ use super::problem::Span;
 const MASK: &str = "\"[secret]\"";
 
 /// The text with masks in it. Every line keeps its number.
-#[derive(Debug)]
 pub(super) struct Masked {
     text: String,
     /// In the order of the text.
@@ -31,12 +30,21 @@ struct Cut {
     next: usize,
 }
 
+/// Without the text, because a comment may hold an old password.
+impl std::fmt::Debug for Masked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Masked").field("cuts", &self.cuts).finish_non_exhaustive()
+    }
+}
+
 impl Masked {
     /// The text of a file that is TOML.
     pub(super) fn of_table(text: &str, table: &DeTable<'_>) -> Self {
         let mut secrets = Vec::new();
         collect(table, false, &mut secrets);
-        Self::new(text, secrets)
+        let mut hidden: Vec<(Span, &str)> = secrets.into_iter().map(|span| (span, MASK)).collect();
+        comments(text, table, &mut hidden);
+        Self::new(text, hidden)
     }
 
     /// The text of a file that is not TOML, judged line by line.
@@ -48,7 +56,7 @@ impl Masked {
             let body = line.trim_end_matches(['\n', '\r']);
             let shown = if open.is_some() { 0 } else { shown_prefix(body) };
             if shown < body.len() {
-                secrets.push(offset + shown..offset + body.len());
+                secrets.push((offset + shown..offset + body.len(), MASK));
             }
             open = match open {
                 Some(delimiter) if body.contains(delimiter) => None,
@@ -60,18 +68,19 @@ impl Masked {
         Self::new(text, secrets)
     }
 
-    fn new(text: &str, mut secrets: Vec<Span>) -> Self {
-        secrets.sort_by_key(|span| (span.start, span.end));
+    /// Each of the ranges is replaced by the text beside it.
+    fn new(text: &str, mut hidden: Vec<(Span, &str)>) -> Self {
+        hidden.sort_by_key(|(span, _)| (span.start, span.end));
         let mut masked = Self { text: String::with_capacity(text.len()), cuts: Vec::new(), newlines: Vec::new() };
         let mut at = 0;
-        for from in secrets {
+        for (from, mask) in hidden {
             let from = from.start.max(at)..from.end;
             if from.is_empty() {
                 continue;
             }
             masked.text.push_str(text.get(at..from.start).unwrap_or_default());
             let start = masked.text.len();
-            masked.text.push_str(MASK);
+            masked.text.push_str(mask);
             let to = start..masked.text.len();
             let newlines = text.get(from.clone()).unwrap_or_default().matches('\n');
             masked.text.extend(newlines);
@@ -120,8 +129,8 @@ impl Masked {
         before.checked_sub(1).and_then(|last| self.cuts.get(last))
     }
 
-    /// The whole lines around a range of the masked text, and the offset at which they begin.
-    pub(super) fn lines(&self, around: Span) -> (usize, &str) {
+    /// The whole line around a place of the masked text, and the offset at which it begins.
+    pub(super) fn line(&self, around: &Span) -> (usize, &str) {
         let start =
             self.text.get(..around.start).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
         let end = self.text.get(around.end..).and_then(|after| after.find('\n'));
@@ -154,6 +163,30 @@ fn collect(table: &DeTable<'_>, all: bool, secrets: &mut Vec<Span>) {
                 }
             }
             _ if hidden => secrets.push(value.span()),
+            _ => {}
+        }
+    }
+}
+
+/// Finds the comments behind values and headers. An old password may stand in one, so they are left out; what stands
+/// on lines of its own is never shown anyway.
+fn comments(text: &str, table: &DeTable<'_>, hidden: &mut Vec<(Span, &str)>) {
+    for (key, value) in table {
+        for end in [key.span().end, value.span().end] {
+            let line = text.get(end..).unwrap_or_default().lines().next().unwrap_or_default();
+            let rest = line.trim_start_matches([' ', '\t', ']', '}', ',']);
+            if rest.starts_with('#') {
+                hidden.push((end + line.len() - rest.len()..end + line.len(), ""));
+            }
+        }
+        match value.get_ref() {
+            DeValue::Table(inner) => comments(text, inner, hidden),
+            DeValue::Array(items) => {
+                items
+                    .iter()
+                    .filter_map(|item| item.get_ref().as_table())
+                    .for_each(|inner| comments(text, inner, hidden));
+            }
             _ => {}
         }
     }

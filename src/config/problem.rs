@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::mask::Masked;
 use crate::credential::printable;
@@ -114,7 +114,12 @@ impl ConfigError {
     fn group<'a>(&'a self, problem: &'a Problem, path: Option<&'a str>) -> Group<'a> {
         let mut group = Group::with_title(Level::ERROR.primary_title(problem.message.as_str()));
         match (&self.source, &problem.place, path) {
-            (Some(source), Some(place), Some(path)) => group = group.element(snippet(source, problem, place, path)),
+            (Some(source), Some(place), Some(path)) => {
+                group = group.element(snippet(source, place, &problem.label, AnnotationKind::Primary, path));
+                if let Some((other, label)) = &problem.other {
+                    group = group.element(snippet(source, other, label, AnnotationKind::Context, path));
+                }
+            }
             (_, _, Some(path)) => {
                 let origin = Origin::path(path);
                 group = group.element(match problem.line {
@@ -131,28 +136,19 @@ impl ConfigError {
     }
 }
 
-/// The lines that the problem points at, cut out of the file, so that nothing else can be shown.
+/// The line of a place, cut out of the file, so that no other can be shown.
 fn snippet<'a>(
     source: &'a Masked,
-    problem: &'a Problem,
     place: &Span,
+    label: &'a str,
+    kind: AnnotationKind,
     path: &'a str,
-) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+) -> Snippet<'a, Annotation<'a>> {
     let place = source.place_of(place);
-    let other = problem.other.as_ref().map(|(span, label)| (source.place_of(span), label.as_str()));
-    let first = other.iter().map(|(span, _)| span.start).fold(place.start, usize::min);
-    let last = other.iter().map(|(span, _)| span.end).fold(place.end, usize::max);
-    let (cut, lines) = source.lines(first..last);
-    let shift = |span: &Span| span.start.saturating_sub(cut)..span.end.saturating_sub(cut);
-    let label = Some(problem.label.as_str()).filter(|label| !label.is_empty());
-    let mut snippet = Snippet::source(lines)
-        .path(path)
-        .line_start(source.line_number(cut))
-        .annotation(AnnotationKind::Primary.span(shift(&place)).label(label));
-    if let Some((span, label)) = &other {
-        snippet = snippet.annotation(AnnotationKind::Context.span(shift(span)).label(*label));
-    }
-    snippet
+    let (cut, line) = source.line(&place);
+    let span = place.start.saturating_sub(cut)..place.end.saturating_sub(cut);
+    let label = Some(label).filter(|label| !label.is_empty());
+    Snippet::source(line).path(path).line_start(source.line_number(cut)).annotation(kind.span(span).label(label))
 }
 
 /// A warning with its file and line.

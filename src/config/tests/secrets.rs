@@ -22,6 +22,9 @@ fn no_report_shows_a_password() {
         "[[accounts]]\npassword = \"hunter2\"\n",
         "[defaults]\npassword = \"hunter2\"\npasswd = \"hunter2\"\n",
         "password = \"hunter2\"\n",
+        "[accounts.a] # hunter2\nport = 0 # hunter2\ntls = ['x'] # hunter2\nauth = \"#\"# hunter2\n",
+        "accounts.a = { port = 0 } # hunter2\n",
+        "[accounts.a]\npassword = \"new\"\n#password = \"hunter2\"\npassword_file = \"/pw\"\n",
         "[daemon]\npassword = \"hunter2\"\n",
         // No TOML.
         "[accounts.a]\npassword = \"hunter2\n",
@@ -97,4 +100,52 @@ fn a_good_configuration_does_not_show_its_passwords_either() {
     let (_dir, path) = file(&text);
     let config = load(&path, &env()).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+/// A configuration with a password, in pieces between which a slip of the finger is put.
+const PIECES: [&str; 18] = [
+    "state_dir",
+    " = ",
+    "\"",
+    "/s",
+    "\"",
+    "\n",
+    "[accounts.",
+    "a",
+    "]",
+    "\n",
+    "host",
+    " = ",
+    "\"x\"",
+    "\r\n",
+    "password",
+    " = ",
+    "\"",
+    "hunter2",
+];
+
+proptest::proptest! {
+    #[test]
+    fn no_slip_of_the_finger_shows_the_password_or_makes_us_panic(
+        slips in proptest::collection::vec((0..PIECES.len(), "[\"'\\[\\]{}=#.,\\\\\n\r\t \u{1}é界x-]{1,4}"), 1..4),
+        left_out in proptest::option::of(0..14_usize),
+        end in "(\"\n)?(port = 0\n|maildir = 1\n|\"\"\"|''')?",
+    ) {
+        let mut text = String::new();
+        for (i, piece) in PIECES.iter().enumerate() {
+            for (_, slip) in slips.iter().filter(|(at, _)| *at == i) {
+                text.push_str(slip);
+            }
+            if left_out != Some(i) {
+                text.push_str(piece);
+            }
+        }
+        text.push_str(&end);
+        let (_dir, path) = file(&text);
+        if let Err(error) = load(&path, &env()) {
+            for shown in [error.render(true), format!("{error}{error:?}")] {
+                proptest::prop_assert!(!shown.contains("hunter2"), "{}\n---\n{}", text, shown);
+            }
+        }
+    }
 }
