@@ -105,7 +105,7 @@ pub trait Disk: Send + Sync + fmt::Debug {
 }
 
 /// A file being written.
-pub trait DiskFile: Send {
+pub trait DiskFile: Send + Sync {
     /// Writes some of `bytes` at the end; may write fewer.
     ///
     /// # Errors

@@ -134,17 +134,18 @@ impl Poll {
         let Opened { mut client, maildrop, .. } = opened;
         let (absent, present, resized) =
             (std::mem::take(&mut plan.absent), std::mem::take(&mut plan.present), std::mem::take(&mut plan.resized));
-        let host = self.account.clone();
+        let (account, deletes) = (self.account.clone(), !plan.delete.is_empty());
         let (store, noted) = blocking(store, move |store| {
-            if !store.state().identity().host.eq_ignore_ascii_case(&host.endpoint.host) {
-                store.record_host(&host)?;
+            if !store.state().identity().host.eq_ignore_ascii_case(&account.endpoint.host) {
+                store.record_host(&account)?;
             }
             store.record_present(present)?;
             store.record_absent(absent)?;
-            store.record_resized(resized)
+            store.record_resized(resized)?;
+            if deletes { sync_known_maildirs(store) } else { Ok(DirSync::Synced) }
         })
         .await?;
-        noted?;
+        report.unsyncable |= noted? == DirSync::Unsupported || report.recovered.unsyncable;
         let (store, order) = self.order(store, &maildrop, &mut plan).await?;
         let all_new = plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty();
         let mut marking = Marking::new(std::mem::take(&mut plan.delete));
@@ -276,6 +277,23 @@ async fn quit_in_order(client: Client) {
     if let Err(e) = client.quit().await {
         debug!("QUIT: {e}");
     }
+}
+
+/// What was delivered in earlier sessions is about to be deleted on the server: one more sync of its names, which costs
+/// nothing where they are durable, and tells where that cannot be. Blocks.
+fn sync_known_maildirs(store: &Store) -> Result<DirSync, PollError> {
+    let mut synced = DirSync::Synced;
+    for (_, known) in store.state().maildirs() {
+        let new = known.resolved.join("new");
+        match store.disk().sync_dir(&new) {
+            Ok(DirSync::Synced) => {}
+            Ok(DirSync::Unsupported) => synced = DirSync::Unsupported,
+            // One that is not delivered to any more may be gone; the one that is was looked at when the poll began.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(PollError::Maildir { doing: "sync", path: new, source }),
+        }
+    }
+    Ok(synced)
 }
 
 /// The Maildir, made if the state has never delivered there, and the room in it. Blocks.

@@ -1,0 +1,75 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+/// Ferries mail from POP3 servers into Maildirs, each message exactly once.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mailferry",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = false
+)]
+pub(super) struct Arguments {
+    /// The configuration [default: $MAILFERRY_CONFIG, else mailferry/config.toml in $XDG_CONFIG_HOME, else
+    /// /etc/mailferry/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Where it is remembered what was fetched [default: `state_dir` in the configuration, else $STATE_DIRECTORY, else
+    /// /var/lib/mailferry for a configuration in /etc, else mailferry in $XDG_STATE_HOME]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+
+    /// Show the dialogue with the servers, secrets hidden; twice: with every line of every listing
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(super) verbose: u8,
+
+    /// Print nothing but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Poll once, now, then exit: for cron, timers and terminals
+    Fetch(Fetch),
+}
+
+/// Polls once.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit status: 0 everything was dealt with, new mail or not; 1 some messages could not be fetched; 64 usage; 69 no trusted \
+connection; 73 the Maildir or the state cannot be used; 75 try later; 76 the server does not speak POP3; 77 login refused; \
+78 configuration; 130 and 143 interrupted. With several accounts the worst one counts.")]
+pub(super) struct Fetch {
+    /// The accounts to poll; all that are enabled if none is named
+    #[arg(value_name = "ACCOUNT")]
+    pub(super) accounts: Vec<String>,
+
+    /// Tell what would be fetched and deleted, and do neither
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    /// Wait for an account that another mailferry is polling
+    #[arg(long)]
+    pub(super) wait: bool,
+
+    /// End as fetchmail does: 0 mail was fetched, 1 there was none, 2 and more its errors
+    #[arg(long)]
+    pub(super) fetchmail_exit_codes: bool,
+
+    /// Begin anew where the record of what was fetched is lost: everything on the server is fetched again
+    #[arg(long)]
+    pub(super) new_state: bool,
+
+    /// Take the Maildir that is there now, though it is not the one that was delivered to
+    #[arg(long)]
+    pub(super) accept_maildir: bool,
+}

@@ -1,0 +1,148 @@
+//! `mailferry fetch`: polls once, several accounts side by side, one line for each.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use super::arguments::{Arguments, Fetch};
+use super::signals::Listener;
+use super::summary;
+use crate::account::Account;
+use crate::clock::RealClock;
+use crate::config::{self, Config, ConfigError, Environment};
+use crate::credential::CredentialEnvironment;
+use crate::disk::RealDisk;
+use crate::exit::ExitStatus;
+use crate::maildir::names::NameSource;
+use crate::net::{Dialer, NetLimits};
+use crate::poll::{Ferry, PollError, PollReport, Wishes, poll};
+use crate::state::error::StateError;
+
+/// How often an account that somebody else polls is looked at with `--wait`.
+const WAIT: Duration = Duration::from_millis(250);
+
+/// Runs the command; the answer is for the shell.
+pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
+    let environment = Environment::from_process();
+    let (config, ferry) = match prepare(arguments, &environment) {
+        Ok(prepared) => prepared,
+        Err(e) => {
+            eprintln!("{}", e.render(super::colour()));
+            return failed_before_polling(ExitStatus::Config, fetch);
+        }
+    };
+    if !arguments.quiet {
+        config.warnings.iter().for_each(|warning| eprintln!("mailferry: {warning}"));
+    }
+    let accounts = match config.select(&fetch.accounts) {
+        Ok(accounts) => accounts.into_iter().cloned().collect(),
+        Err(e) => {
+            eprintln!("mailferry: {e}");
+            return failed_before_polling(ExitStatus::Usage, fetch);
+        }
+    };
+    let stop = CancellationToken::new();
+    let signals = Listener::begin(stop.clone());
+    let mut polls = begin_polls(ferry, &config, accounts, fetch, &stop);
+    let mut reports = Vec::new();
+    while let Some(report) = polls.join_next().await {
+        // A panic in one account's work has been printed; it costs the others nothing.
+        let Ok(report) = report else {
+            reports.push(None);
+            continue;
+        };
+        summary::print(&report, arguments.quiet);
+        reports.push(Some(report));
+    }
+    if let Some(status) = signals.status() {
+        return status.code();
+    }
+    if fetch.fetchmail_exit_codes {
+        return summary::fetchmail_code(reports.iter().map(Option::as_ref));
+    }
+    let status = |report: &Option<PollReport>| report.as_ref().map_or(ExitStatus::Temporary, PollReport::exit_status);
+    reports.iter().map(status).fold(ExitStatus::Ok, ExitStatus::worst).code()
+}
+
+/// Fetchmail has one number for everything that is wrong with how it was called.
+fn failed_before_polling(status: ExitStatus, fetch: &Fetch) -> u8 {
+    const FETCHMAIL_SYNTAX: u8 = 5;
+    if fetch.fetchmail_exit_codes { FETCHMAIL_SYNTAX } else { status.code() }
+}
+
+/// Reads the configuration and makes what all polls share.
+fn prepare(arguments: &Arguments, environment: &Environment) -> Result<(Config, Arc<Ferry>), ConfigError> {
+    let path = config::find(arguments.config.as_deref(), environment)?;
+    let config = config::load(&path, environment)?;
+    let state_dir = config::state_dir(arguments.state_dir.as_deref(), &config, environment)?;
+    let pid = std::process::id();
+    let host = rustix::system::uname();
+    let ferry = Ferry {
+        dialer: Dialer::new(NetLimits::default()),
+        disk: Arc::new(RealDisk),
+        clock: Arc::new(RealClock::new()),
+        names: NameSource::new(pid, host.nodename().to_bytes()),
+        state_dir,
+        credentials: CredentialEnvironment::from_process(),
+        holder: format!("process {pid} (mailferry fetch)"),
+        configured: config.accounts.iter().map(|account| account.name.clone()).collect(),
+    };
+    Ok((config, Arc::new(ferry)))
+}
+
+/// Begins a poll of each account, so many at a time and so many at one server as the configuration says.
+fn begin_polls(
+    ferry: Arc<Ferry>,
+    config: &Config,
+    accounts: Vec<Account>,
+    fetch: &Fetch,
+    stop: &CancellationToken,
+) -> JoinSet<PollReport> {
+    let all = Arc::new(Semaphore::new(config.daemon.concurrency.get()));
+    let mut hosts: HashMap<String, Arc<Semaphore>> = HashMap::new();
+    let wishes = Wishes { dry_run: fetch.dry_run, new_state: fetch.new_state, accept_maildir: fetch.accept_maildir };
+    let wait = fetch.wait;
+    let mut polls = JoinSet::new();
+    for account in accounts {
+        let per_host = config.daemon.per_host.get();
+        let host = account.endpoint.host.to_ascii_lowercase();
+        let host = Arc::clone(hosts.entry(host).or_insert_with(|| Arc::new(Semaphore::new(per_host))));
+        let (all, ferry, stop) = (Arc::clone(&all), Arc::clone(&ferry), stop.clone());
+        let span = tracing::info_span!("poll", account = %account.name);
+        let work = async move {
+            // The semaphores are never closed. The host's place comes first, so that nobody who waits for one server
+            // keeps others from theirs.
+            let _at_host = host.acquire_owned().await;
+            let _of_all = all.acquire_owned().await;
+            poll_patiently(ferry, account, wishes, wait, stop).await
+        };
+        polls.spawn(work.instrument(span));
+    }
+    polls
+}
+
+/// Polls; with `--wait`, again and again as long as somebody else holds the account.
+async fn poll_patiently(
+    ferry: Arc<Ferry>,
+    account: Account,
+    wishes: Wishes,
+    wait: bool,
+    stop: CancellationToken,
+) -> PollReport {
+    loop {
+        let report = poll(Arc::clone(&ferry), account.clone(), wishes, stop.clone()).await;
+        let held = matches!(&report.end, Err(PollError::State(StateError::Locked { .. })));
+        if !held || !wait || stop.is_cancelled() {
+            return report;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(WAIT) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! SIGINT and SIGTERM end in order; the second one ends at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::thread;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::{Handle, Signals};
+use tokio_util::sync::CancellationToken;
+
+use crate::exit::ExitStatus;
+
+/// Listens for signals until it is dropped.
+pub(super) struct Listener {
+    /// Ends the listening.
+    handle: Option<Handle>,
+    /// The first signal that came, 0 if none has.
+    first: Arc<AtomicI32>,
+}
+
+impl Listener {
+    /// Begins to listen; the first signal cancels `stop`.
+    pub(super) fn begin(stop: CancellationToken) -> Self {
+        let first = Arc::new(AtomicI32::new(0));
+        let mut signals = match Signals::new([SIGINT, SIGTERM]) {
+            Ok(signals) => signals,
+            Err(e) => {
+                tracing::warn!("cannot listen for signals, so Ctrl-C will end at once: {e}");
+                return Self { handle: None, first };
+            }
+        };
+        let handle = signals.handle();
+        let seen = Arc::clone(&first);
+        thread::spawn(move || {
+            for signal in signals.forever() {
+                if seen.swap(signal, Ordering::SeqCst) != 0 {
+                    std::process::exit(i32::from(status_of(signal).code()));
+                }
+                stop.cancel();
+            }
+        });
+        Self { handle: Some(handle), first }
+    }
+
+    /// How to end if a signal has come.
+    pub(super) fn status(&self) -> Option<ExitStatus> {
+        match self.first.load(Ordering::SeqCst) {
+            0 => None,
+            signal => Some(status_of(signal)),
+        }
+    }
+}
+
+fn status_of(signal: i32) -> ExitStatus {
+    if signal == SIGTERM { ExitStatus::Terminated } else { ExitStatus::Interrupted }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(handle) = &self.handle {
+            handle.close();
+        }
+    }
+}
