@@ -135,6 +135,8 @@ fn write_line(output: &mut Vec<u8>, keyword: &str, arguments: &[(&'static str, &
         let argument = longest.map_or("the command", |(argument, _)| argument);
         return Err(CommandError::TooLong { argument, octets });
     }
+    // At once, so that growing leaves no copy of a password behind in freed memory.
+    output.reserve(octets);
     output.extend_from_slice(keyword.as_bytes());
     for (_, octets) in arguments {
         output.push(b' ');
