@@ -107,15 +107,13 @@ impl Command {
                     return write_line(output, "AUTH", &[name]).map(|()| None);
                 };
                 check_response(*mechanism, response)?;
-                let encoded = encode_response(response);
+                let encoded = encode_initial_response(response);
                 let length = "AUTH ".len() + mechanism.name().len() + " ".len() + encoded.expose().len() + "\r\n".len();
                 if length > limits::COMMAND_LINE {
                     write_line(output, "AUTH", &[name])?;
                     return Ok(Some(response.clone()));
                 }
-                // An empty response is written as "=", or it could not be told from none (RFC 5034, section 4).
-                let word = if encoded.expose().is_empty() { b"=" } else { encoded.expose() };
-                write_line(output, "AUTH", &[name, ("the initial response", word)])?;
+                write_line(output, "AUTH", &[name, ("the initial response", encoded.expose())])?;
             }
             // The others hold words and numbers only, so what a log shows is what the wire gets.
             _ => write_line(output, &self.to_string(), &[])?,
@@ -133,9 +131,12 @@ fn write_line(output: &mut Vec<u8>, keyword: &str, arguments: &[(&'static str, &
     }
     let octets = keyword.len() + arguments.iter().map(|(_, octets)| octets.len() + 1).sum::<usize>() + "\r\n".len();
     if octets > limits::COMMAND_LINE {
-        let argument = arguments.last().map_or("the command", |(argument, _)| argument);
+        let longest = arguments.iter().max_by_key(|(_, octets)| octets.len());
+        let argument = longest.map_or("the command", |(argument, _)| argument);
         return Err(CommandError::TooLong { argument, octets });
     }
+    // At once, so that growing leaves no copy of a password behind in freed memory.
+    output.reserve(octets);
     output.extend_from_slice(keyword.as_bytes());
     for (_, octets) in arguments {
         output.push(b' ');
@@ -159,6 +160,12 @@ pub(super) fn check_response(mechanism: Mechanism, response: &Secret) -> Result<
 /// Base64, kept secret: it is the password in other letters.
 pub(super) fn encode_response(response: &Secret) -> Secret {
     Secret::new(STANDARD.encode(response.expose()).into_bytes())
+}
+
+/// The same for the AUTH line, where an empty response is written as "=", or it could not be told from none (RFC 5034,
+/// section 4).
+fn encode_initial_response(response: &Secret) -> Secret {
+    if response.expose().is_empty() { Secret::new(b"=".to_vec()) } else { encode_response(response) }
 }
 
 impl fmt::Display for Command {
@@ -258,7 +265,7 @@ pub enum CommandError {
     },
     /// The line is longer than [`limits::COMMAND_LINE`].
     TooLong {
-        /// The last argument in words.
+        /// The longest argument in words.
         argument: &'static str,
         /// The line's octets, CRLF included.
         octets: usize,

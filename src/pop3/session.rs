@@ -226,13 +226,9 @@ impl Session {
             (_, Some(&asked)) => asked,
             (_, None) => return Err(FramingError::Unsolicited { excerpt: excerpt(input) }),
         };
-        if to == Asked::Greeting {
-            match input {
-                [0x15 | 0x16] => return Ok(Step { consumed: 0, event: Event::NeedInput }),
-                // A TLS record of type alert or handshake, and the first octet of its version.
-                [0x15 | 0x16, 3, ..] => return Err(FramingError::LooksLikeTls),
-                _ => {}
-            }
+        // A TLS record of type alert or handshake, and the first octet of its version.
+        if let (Asked::Greeting, [0x15 | 0x16, 3, ..]) = (to, input) {
+            return Err(FramingError::LooksLikeTls);
         }
         let limit = if matches!(to, Asked::Auth(_)) { limits::CHALLENGE_LINE } else { limits::STATUS_LINE };
         let Some(line) = Line::first(input, limit) else {

@@ -63,6 +63,12 @@ fn sends_an_initial_response_with_auth() {
 }
 
 #[test]
+fn writes_an_empty_initial_response_so_that_it_can_be_seen() {
+    assert_eq!(encode_initial_response(&secret(b"")).expose(), b"=");
+    assert_eq!(encode_initial_response(&secret(b"a")).expose(), b"YQ==");
+}
+
+#[test]
 fn holds_back_an_initial_response_that_makes_the_line_too_long() {
     // "AUTH PLAIN " and CRLF are 13 octets, so 242 remain, of which base64 fills 240: 180 octets.
     let response_of = |octets: usize| plain_response("jo", &secret(&vec![b'x'; octets - 4]));
@@ -102,7 +108,8 @@ fn refuses_a_line_of_more_than_255_octets() {
     let error = refused(Command::Pass(secret(&[b'x'; 249])));
     assert_eq!(error, CommandError::TooLong { argument: "the password", octets: 256 });
     assert!(error.to_string().contains("auth = \"plain\""), "{error}");
-    assert!(matches!(refused(Command::User("x".repeat(300))), CommandError::TooLong { .. }));
+    let apop = Command::Apop { username: "x".repeat(300), digest: "c4c9".into() };
+    assert_eq!(refused(apop), CommandError::TooLong { argument: "the user name", octets: 312 });
 }
 
 #[test]

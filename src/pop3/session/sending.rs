@@ -68,8 +68,11 @@ impl Session {
 
     /// Appends a response to a challenge, in base64.
     pub(super) fn write_answer(&mut self, response: &Secret) {
+        let encoded = encode_response(response);
         let buffer = self.output.buffer();
-        buffer.extend_from_slice(encode_response(response).expose());
+        // At once, so that growing leaves no copy of a password behind in freed memory.
+        buffer.reserve(encoded.expose().len() + 2);
+        buffer.extend_from_slice(encoded.expose());
         buffer.extend_from_slice(b"\r\n");
         self.reading = Reading::StatusLine;
     }

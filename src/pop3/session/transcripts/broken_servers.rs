@@ -117,3 +117,21 @@ fn control_bytes_in_an_error_text() {
         &["greeting Ok", "USER Err \\u{1b}[2J\\u{7}owned"],
     );
 }
+
+#[test]
+fn a_single_line_that_ends_in_a_bare_lf() {
+    check(
+        "S: +OK
+         C: USER jo
+         S| +OK
+         C: PASS secret
+         S: +OK
+         C: RETR 1
+         S| +OK
+         S| bare
+         S| .
+         S: end
+         S: .",
+        &["greeting Ok", "USER Ok", "PASS Ok", "RETR 1 Ok", "data bare\\n.\\nend\\r\\n", "end of RETR 1"],
+    );
+}
