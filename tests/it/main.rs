@@ -1,0 +1,20 @@
+//! Tests of the built program, run as a user runs it: against scripted servers, and against a real Dovecot.
+//!
+//! What serves the tests comes first, then one module for each kind of promise.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on has failed, and says so by a panic"
+)]
+
+mod certificates;
+mod dovecot;
+mod mail;
+mod program;
+mod raw;
+mod scripted;
+
+mod servers;
