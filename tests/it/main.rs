@@ -18,3 +18,21 @@ mod raw;
 mod scripted;
 
 mod servers;
+
+mod chunks;
+mod configuration;
+mod cuts;
+mod disk_full;
+mod limits;
+mod listings;
+mod lost_state;
+mod memory;
+mod one_at_a_time;
+mod order;
+mod plans;
+mod real_server;
+mod refusals;
+mod secrecy;
+mod signals;
+mod tls;
+mod without_uidl;
