@@ -1,7 +1,8 @@
 //! However TCP cuts the server's bytes into pieces, the same messages come out.
 
+use crate::delivered::assert_same_mail;
 use crate::mail::odd_ones;
-use crate::program::{Account, TestEnv, assert_same_mail};
+use crate::program::{Account, TestEnv};
 use crate::raw::stored;
 use crate::scripted::maildrop::{Maildrop, Message};
 

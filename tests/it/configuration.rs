@@ -1,7 +1,8 @@
 //! The command line and the configuration: what is wrong with them is said, with its place.
 
+use crate::delivered::assert_same_mail;
 use crate::mail::{small_ones, small_ones_stored};
-use crate::program::{Account, TestEnv, assert_same_mail};
+use crate::program::{Account, TestEnv};
 use crate::scripted::maildrop::Maildrop;
 
 /// An environment with a good configuration that leads nowhere.

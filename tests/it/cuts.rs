@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::process::Signal;
 
+use crate::delivered::assert_same_mail;
 use crate::mail::{small_ones, small_ones_stored};
-use crate::program::{Account, TestEnv, assert_same_mail};
+use crate::program::{Account, TestEnv};
 use crate::raw::stored;
 use crate::scripted::Faults;
 use crate::scripted::maildrop::{Maildrop, Message};

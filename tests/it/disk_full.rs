@@ -5,7 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::program::{Account, TestEnv, assert_same_mail};
+use crate::delivered::assert_same_mail;
+use crate::program::{Account, TestEnv};
 use crate::raw::stored;
 use crate::scripted::maildrop::{Maildrop, Message};
 
@@ -24,8 +25,7 @@ impl SmallDisk {
                 .status()
                 .is_ok_and(|s| s.success());
         if !mounted {
-            let name = std::thread::current().name().unwrap_or("a test").to_owned();
-            drop(writeln!(std::io::stderr(), "skipped: {name}: a file system can be mounted by root only"));
+            crate::program::skip("a file system can be mounted by root only");
             return None;
         }
         Some(Self(at.to_owned()))

@@ -4,7 +4,6 @@
 //! listens on 127.0.0.1 only, and ends with the process that runs the tests, however that ends.
 
 use std::fs;
-use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -16,7 +15,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Gid, Uid, chown};
 
 use crate::certificates::{Authority, Kind};
-use crate::program::{Account, files};
+use crate::delivered::files;
+use crate::program::Account;
 use crate::raw::RawClient;
 use crate::scripted::maildrop::PASSWORD;
 
@@ -48,9 +48,7 @@ pub(crate) fn shared() -> Option<&'static Dovecot> {
         Ok(dovecot) => Some(dovecot),
         Err(reason) => {
             assert!(std::env::var_os(REQUIRED).is_none(), "{REQUIRED} is set, but {reason}");
-            let name = std::thread::current().name().unwrap_or("a test").to_owned();
-            // Not by println!: what a passing test prints so is not shown.
-            drop(writeln!(std::io::stderr(), "skipped: {name}: {reason}"));
+            crate::program::skip(reason);
             None
         }
     }

@@ -1,7 +1,8 @@
 //! Limits that the user sets, and portions that the server hands out.
 
+use crate::delivered::assert_same_mail;
 use crate::mail::{small, small_ones, small_ones_stored};
-use crate::program::{Account, TestEnv, assert_same_mail};
+use crate::program::{Account, TestEnv};
 use crate::scripted::maildrop::{Maildrop, Message};
 
 #[test]

@@ -1,7 +1,8 @@
 //! Servers whose listings are empty, short, wrong or repeat themselves. Nothing is lost, doubled or deleted wrongly.
 
+use crate::delivered::assert_same_mail;
 use crate::mail::{small, small_ones, small_ones_stored};
-use crate::program::{Account, TestEnv, assert_same_mail};
+use crate::program::{Account, TestEnv};
 use crate::raw::stored;
 use crate::scripted::maildrop::{Maildrop, Message};
 

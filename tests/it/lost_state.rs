@@ -2,8 +2,9 @@
 
 use std::fs;
 
+use crate::delivered::{assert_same_mail, files, make_maildir};
 use crate::mail::{small_ones, small_ones_stored};
-use crate::program::{Account, Outcome, TestEnv, assert_same_mail, files, make_maildir};
+use crate::program::{Account, Outcome, TestEnv};
 use crate::scripted::maildrop::Maildrop;
 
 /// An account that has fetched three messages; two more wait.

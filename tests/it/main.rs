@@ -11,7 +11,9 @@
 )]
 
 mod certificates;
+mod delivered;
 mod dovecot;
+mod leaks;
 mod mail;
 mod program;
 mod raw;

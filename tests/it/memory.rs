@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::program::{Account, TestEnv, files};
+use crate::delivered::files;
+use crate::program::{Account, TestEnv};
 use crate::scripted::Server;
 use crate::scripted::dialogue::{self, Step};
 use crate::scripted::maildrop::{Maildrop, Message};

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crate::delivered::assert_same_mail;
 use crate::mail::{small_ones, small_ones_stored};
-use crate::program::{Account, Running, TestEnv, assert_same_mail};
+use crate::program::{Account, Running, TestEnv};
 use crate::scripted::Faults;
 use crate::scripted::maildrop::Maildrop;
 

@@ -1,7 +1,8 @@
 //! `fetch --dry-run` tells and does nothing.
 
+use crate::delivered::assert_same_mail;
 use crate::mail::{small_ones, small_ones_stored};
-use crate::program::{Account, TestEnv, assert_same_mail};
+use crate::program::{Account, TestEnv};
 use crate::scripted::maildrop::Maildrop;
 
 #[test]

@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::delivered::{check_delivered_file, files};
+use crate::leaks::check_output;
 use crate::scripted::maildrop::{PASSWORD, USER};
 
 /// A run that takes longer is killed, and the test fails.
@@ -201,57 +201,6 @@ impl TestEnv {
     }
 }
 
-/// The files of a directory, sorted; none if it is not there.
-pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths
-}
-
-/// A delivered file tells its size by its name and is nobody else's to read.
-fn check_delivered_file(path: &Path, length: usize) {
-    let name = path.file_name().unwrap().to_str().unwrap();
-    assert!(name.ends_with(&format!(",S={length}")), "{name} holds {length} bytes");
-    assert_eq!(fs::metadata(path).unwrap().mode() & 0o7777, 0o600, "the mode of {name}");
-    let dir = path.parent().unwrap();
-    for dir in [dir, dir.parent().unwrap()] {
-        assert_eq!(fs::metadata(dir).unwrap().mode() & 0o7777, 0o700, "the mode of {}", dir.display());
-    }
-}
-
-/// Makes the directories of a Maildir, as a user does.
-pub(crate) fn make_maildir(path: &Path) {
-    for part in ["tmp", "new", "cur"] {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path.join(part)).unwrap();
-    }
-}
-
-/// Compares two sorted lists of messages without printing megabytes.
-#[track_caller]
-pub(crate) fn assert_same_mail(actual: &[Vec<u8>], expected: &[Vec<u8>]) {
-    let brief = |message: &Vec<u8>| {
-        let start = &message[..message.len().min(60)];
-        format!("{} bytes beginning {:?}", message.len(), String::from_utf8_lossy(start))
-    };
-    let too_many: Vec<_> = actual.iter().filter(|message| count(actual, message) > count(expected, message)).collect();
-    let missing: Vec<_> = expected.iter().filter(|message| count(expected, message) > count(actual, message)).collect();
-    assert!(
-        too_many.is_empty() && missing.is_empty(),
-        "{} messages instead of {}\n too many or different: {:#?}\n missing: {:#?}",
-        actual.len(),
-        expected.len(),
-        too_many.into_iter().take(5).map(brief).collect::<Vec<_>>(),
-        missing.into_iter().take(5).map(brief).collect::<Vec<_>>(),
-    );
-}
-
-/// How often a sorted list holds a message.
-fn count(messages: &[Vec<u8>], message: &[u8]) -> usize {
-    messages.partition_point(|other| other.as_slice() <= message)
-        - messages.partition_point(|other| other.as_slice() < message)
-}
-
 /// The program while it runs; killed when dropped.
 pub(crate) struct Running {
     /// The process.
@@ -378,31 +327,8 @@ fn peak_memory(pid: u32) -> u64 {
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default()
 }
 
-/// What must hold for all that the program ever prints: no secret, no control byte.
-fn check_output(bytes: &[u8]) {
-    let text = String::from_utf8_lossy(bytes);
-    for secret in secrets() {
-        assert!(!text.contains(&secret), "a secret is printed in:\n{text}");
-    }
-    let control = bytes.iter().find(|&&byte| (byte < b' ' && byte != b'\n' && byte != b'\t') || byte == 0x7f);
-    assert_eq!(control, None, "a control byte is printed in:\n{text:?}");
-}
-
-/// The password and what a base64 line makes of it.
-pub(crate) fn secrets() -> Vec<String> {
-    let plain = format!("\0{USER}\0{PASSWORD}");
-    vec![PASSWORD.to_owned(), BASE64_STANDARD.encode(plain), BASE64_STANDARD.encode(PASSWORD)]
-}
-
-/// Not one byte of the user name, the password or their base64 may have crossed the wire in clear.
-#[track_caller]
-pub(crate) fn assert_no_secret(wire: &[u8]) {
-    let text = String::from_utf8_lossy(wire);
-    for secret in secrets().into_iter().chain([USER.to_owned(), BASE64_STANDARD.encode(USER)]) {
-        assert!(!text.contains(&secret), "{secret:?} crossed the wire in clear");
-    }
-    for word in ["USER", "PASS", "AUTH", "APOP"] {
-        let sent = text.lines().any(|line| line.to_ascii_uppercase().starts_with(word));
-        assert!(!sent, "{word} was sent in clear");
-    }
+/// Says that a test is skipped. Not by `println!`: what a passing test prints so is not shown.
+pub(crate) fn skip(reason: &str) {
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    drop(writeln!(std::io::stderr(), "skipped: {name}: {reason}"));
 }

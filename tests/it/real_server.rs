@@ -1,12 +1,14 @@
 //! Bytes are sacred: what a real Dovecot serves is what is stored, over every kind of connection.
 
+use crate::delivered::assert_same_mail;
 use crate::dovecot::{User, shared};
 use crate::mail::{corpus, odd_ones, thousand_mixed};
-use crate::program::{Account, TestEnv, assert_same_mail};
+use crate::program::{Account, TestEnv};
 
-/// The corpus and the odd ones.
+/// The corpus and the odd ones; without those that begin with a dot, which Dovecot 2.3 forgets to stuff.
 fn all_messages() -> Vec<Vec<u8>> {
-    corpus().into_iter().map(|(_, message)| message).chain(odd_ones()).collect()
+    let odd = odd_ones().into_iter().filter(|message| !message.starts_with(b"."));
+    corpus().into_iter().map(|(_, message)| message).chain(odd).collect()
 }
 
 /// Fetches everything, then finds nothing new; nothing goes from the server.
@@ -98,4 +100,25 @@ fn a_wrong_password_at_dovecot_is_a_refused_login() {
     let env = TestEnv::new(&[user.inside_tls().text("password", "not this one")]);
     env.fetch().expect(77);
     assert!(env.mail().is_empty());
+}
+
+#[test]
+fn a_message_that_dovecot_garbles_stops_no_other_and_stays() {
+    // The answer to its RETR ends at its first line, and its other lines are in the place of the next answer.
+    let Some(dovecot) = shared() else { return };
+    let garbled = b".\nSubject: lost by the server\n\ntext\n".to_vec();
+    let good = |n: usize| crate::raw::stored(&crate::mail::small(n));
+    for delete in [false, true] {
+        let user = dovecot.user(&format!("garbled-{delete}"), &[good(1), garbled.clone(), good(2)]);
+        let account = user.in_clear();
+        let env = TestEnv::new(&[if delete { account.deleting() } else { account }]);
+        for _ in 0..4 {
+            env.fetch();
+        }
+        let mail = env.mail();
+        for n in [1, 2] {
+            assert_eq!(mail.iter().filter(|message| **message == good(n)).count(), 1, "message {n}: {mail:?}");
+        }
+        assert!(user.left() >= 1, "what never came was deleted");
+    }
 }

@@ -3,8 +3,10 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use crate::delivered::assert_same_mail;
+use crate::leaks::assert_no_secret;
 use crate::mail::{small_ones, small_ones_stored};
-use crate::program::{Account, TestEnv, assert_no_secret, assert_same_mail};
+use crate::program::{Account, TestEnv};
 use crate::scripted::Server;
 use crate::scripted::dialogue::{self, Step};
 use crate::scripted::maildrop::Maildrop;
@@ -26,9 +28,10 @@ fn one_refused_message_does_not_stop_the_others() {
         let mut others = small_ones_stored(3);
         others.retain(|message| *message != crate::raw::stored(&crate::mail::small(2)));
         assert_same_mail(&env.mail(), &others);
-        assert_eq!(maildrop.count("RETR"), 3);
+        let tried = maildrop.count("RETR");
         env.fetch().expect(1);
-        assert_eq!(maildrop.count("RETR"), 4, "it is tried again, and it alone");
+        assert!(maildrop.count("RETR") > tried, "it is not tried again");
+        assert_eq!((maildrop.retrieved("u1"), maildrop.retrieved("u3")), (1, 1));
         maildrop.change(|contents| {
             contents.messages.iter_mut().for_each(|message| message.refusal = None);
         });
@@ -131,7 +134,7 @@ fn a_server_from_before_capa_is_served_by_user_and_pass() {
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
     env.fetch().expect(0);
     assert_same_mail(&env.mail(), &small_ones_stored(3));
-    assert_eq!(maildrop.count("USER"), 1);
+    assert_eq!(maildrop.count("USER"), maildrop.server.sessions().len());
 }
 
 #[test]
@@ -158,5 +161,5 @@ fn utf8_is_asked_for_where_it_is_offered() {
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
     env.fetch().expect(0);
     assert_same_mail(&env.mail(), &small_ones_stored(2));
-    assert_eq!(maildrop.count("UTF8"), 1);
+    assert_eq!(maildrop.count("UTF8"), maildrop.server.sessions().len());
 }

@@ -3,8 +3,10 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use crate::delivered::{assert_same_mail, files};
+use crate::leaks::secrets;
 use crate::mail::{small_ones, small_ones_stored};
-use crate::program::{Account, TestEnv, assert_same_mail, files, secrets};
+use crate::program::{Account, TestEnv};
 use crate::scripted::Faults;
 use crate::scripted::maildrop::{Maildrop, PASSWORD};
 

@@ -7,8 +7,10 @@ use rustls::ServerConfig;
 use tempfile::TempDir;
 
 use crate::certificates::{Authority, Kind};
+use crate::delivered::assert_same_mail;
+use crate::leaks::assert_no_secret;
 use crate::mail::{small_ones, small_ones_stored};
-use crate::program::{Account, Outcome, TestEnv, assert_no_secret, assert_same_mail};
+use crate::program::{Account, Outcome, TestEnv};
 use crate::scripted::dialogue::{self, Step};
 use crate::scripted::maildrop::{Behaviour, Maildrop};
 

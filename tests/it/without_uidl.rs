@@ -1,7 +1,8 @@
 //! Servers that do not know UIDL: nothing can be left there, everything can be taken away.
 
+use crate::delivered::assert_same_mail;
 use crate::mail::{small_ones, small_ones_stored};
-use crate::program::{Account, TestEnv, assert_same_mail};
+use crate::program::{Account, TestEnv};
 use crate::scripted::Faults;
 use crate::scripted::maildrop::Maildrop;
 

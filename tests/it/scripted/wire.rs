@@ -152,7 +152,7 @@ impl Wire {
             return None;
         }
         let mut rest = bytes;
-        while !rest.is_empty() || self.fault_is_due() {
+        loop {
             if self.faults.stall_after.is_some_and(|at| at <= self.sent) {
                 self.stall()?;
             }
@@ -162,18 +162,16 @@ impl Wire {
                 } else {
                     self.close();
                 }
-                return None;
+                // A cut right behind the last byte has not kept anything back; the next line or send ends it all.
+                return rest.is_empty().then_some(());
+            }
+            if rest.is_empty() {
+                return Some(());
             }
             let (piece, later) = rest.split_at(self.piece(rest.len()));
             self.write_all(piece)?;
             rest = later;
         }
-        Some(())
-    }
-
-    /// Whether a fault lies exactly here.
-    fn fault_is_due(&self) -> bool {
-        [self.faults.cut_after, self.faults.stall_after].into_iter().flatten().any(|at| at <= self.sent)
     }
 
     /// How many of `length` bytes go in one write.
