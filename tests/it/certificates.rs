@@ -1,0 +1,82 @@
+//! A certificate authority of the tests' own, and servers' certificates signed by it: good, expired, for another name.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// A certificate authority, written to a directory for `tls_ca_file`.
+pub(crate) struct Authority {
+    /// Where its certificate is, in PEM.
+    pub(crate) ca_file: PathBuf,
+    /// Signs the servers' certificates.
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// What is right or wrong with a server's certificate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// For `localhost` and 127.0.0.1, and valid.
+    Good,
+    /// As `Good`, but its time is over.
+    Expired,
+    /// For `pop.example.org` only.
+    OtherName,
+}
+
+/// A certificate and its key, both in PEM.
+pub(crate) struct Leaf {
+    /// The certificate.
+    pub(crate) certificate: String,
+    /// The private key.
+    pub(crate) key: String,
+}
+
+impl Authority {
+    /// Makes one and writes `ca.pem` into `dir`.
+    pub(crate) fn new(dir: &Path) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "mailferry test authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let ca_file = dir.join("ca.pem");
+        std::fs::write(&ca_file, certificate.pem()).unwrap();
+        Self { ca_file, issuer: Issuer::new(params, key) }
+    }
+
+    /// A server's certificate of this kind.
+    pub(crate) fn leaf(&self, kind: Kind) -> Leaf {
+        let names = match kind {
+            Kind::Good | Kind::Expired => vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+            Kind::OtherName => vec!["pop.example.org".to_owned()],
+        };
+        let mut params = CertificateParams::new(names).unwrap();
+        if kind == Kind::Expired {
+            params.not_before = date_time_ymd(2019, 1, 1);
+            params.not_after = date_time_ymd(2020, 1, 1);
+        }
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Leaf { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+
+    /// What a scripted server needs to speak TLS with a certificate of this kind.
+    pub(crate) fn server_config(&self, kind: Kind) -> Arc<ServerConfig> {
+        let leaf = self.leaf(kind);
+        let certificate = CertificateDer::from_pem_slice(leaf.certificate.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        Arc::new(config)
+    }
+}

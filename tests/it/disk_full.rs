@@ -1,0 +1,118 @@
+//! A full disk: a small file system in memory takes its place, which only root can mount.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::delivered::assert_same_mail;
+use crate::program::{Account, TestEnv};
+use crate::raw::stored;
+use crate::scripted::maildrop::{Maildrop, Message};
+
+/// A mounted file system, unmounted when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Mounts one of so many KiB at this place, if this machine lets us.
+    fn mount(at: &Path, kib: u32) -> Option<Self> {
+        fs::create_dir_all(at).unwrap();
+        let options = format!("size={kib}k,mode=700");
+        let mounted = rustix::process::geteuid().is_root()
+            && Command::new("mount")
+                .args(["-t", "tmpfs", "-o", &options, "tests"])
+                .arg(at)
+                .status()
+                .is_ok_and(|s| s.success());
+        if !mounted {
+            crate::program::skip("a file system can be mounted by root only");
+            return None;
+        }
+        Some(Self(at.to_owned()))
+    }
+
+    /// Makes it larger.
+    fn enlarge(&self) {
+        let status = Command::new("mount").args(["-o", "remount,size=256m"]).arg(&self.0).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("--lazy").arg(&self.0).status());
+    }
+}
+
+/// Ten messages of 600 KiB.
+fn ten() -> Vec<Vec<u8>> {
+    (0..10).map(|n| format!("Subject: {n}\r\n\r\n{}", format!("{n:076}\r\n").repeat(7_900)).into_bytes()).collect()
+}
+
+/// A maildrop of the ten, and what is to come of them.
+fn maildrop() -> (Maildrop, Vec<Vec<u8>>) {
+    let messages = ten().iter().enumerate().map(|(n, bytes)| Message::new(&format!("u{n}"), bytes)).collect();
+    let mut expected: Vec<_> = ten().iter().map(|bytes| stored(bytes)).collect();
+    expected.sort();
+    (Maildrop::new(messages), expected)
+}
+
+/// Every message is whole in the Maildir, once, or still on the server.
+fn nothing_is_lost(maildrop: &Maildrop, mail: &[Vec<u8>], expected: &[Vec<u8>]) {
+    for (n, message) in ten().iter().enumerate() {
+        let copies = mail.iter().filter(|other| **other == stored(message)).count();
+        assert!(copies <= 1, "{n} is there {copies} times");
+        assert!(copies == 1 || maildrop.left().contains(&format!("u{n}")), "{n} is lost");
+    }
+    assert!(mail.iter().all(|message| expected.contains(message)), "a part of a message is in new/");
+}
+
+/// The Maildir lies on a disk that is too small, then on one that is not.
+fn the_maildir_is_full(delete: bool) {
+    let (maildrop, expected) = maildrop();
+    let account = Account::at(maildrop.server.address);
+    let env = TestEnv::new(&[if delete { account.deleting() } else { account }]);
+    let Some(disk) = SmallDisk::mount(&env.path("Mail"), 3 * 1024) else { return };
+    for _ in 0..2 {
+        env.fetch().expect(73);
+        nothing_is_lost(&maildrop, &env.mail(), &expected);
+        assert!(env.mail().len() < 10);
+    }
+    disk.enlarge();
+    env.fetch().expect(0);
+    assert_same_mail(&env.mail(), &expected);
+    assert!(env.tmp().is_empty());
+    assert_eq!(maildrop.left().len(), if delete { 0 } else { 10 });
+    drop(disk);
+}
+
+#[test]
+fn a_full_maildir_loses_nothing_when_messages_stay() {
+    the_maildir_is_full(false);
+}
+
+#[test]
+fn a_full_maildir_loses_nothing_when_messages_go() {
+    the_maildir_is_full(true);
+}
+
+#[test]
+fn a_full_state_directory_loses_nothing() {
+    for delete in [false, true] {
+        let (maildrop, expected) = maildrop();
+        let account = Account::at(maildrop.server.address);
+        let env = TestEnv::new(&[if delete { account.deleting() } else { account }]);
+        let Some(disk) = SmallDisk::mount(&env.path("state"), 1024) else { return };
+        let filler = env.path("state").join("filler");
+        let mut file = fs::File::create(&filler).unwrap();
+        while file.write_all(&[0; 4096]).is_ok() {}
+        drop(file);
+        env.fetch().expect(73);
+        nothing_is_lost(&maildrop, &env.mail(), &expected);
+        fs::remove_file(&filler).unwrap();
+        env.fetch().expect(0);
+        assert_same_mail(&env.mail(), &expected);
+        assert_eq!(maildrop.left().len(), if delete { 0 } else { 10 });
+        drop(disk);
+    }
+}

@@ -1,0 +1,234 @@
+//! A real Dovecot, of the Debian packages, with a configuration of its own in a temporary directory.
+//!
+//! One runs for all tests of the binary; each test has a user of its own. It is started as root or as an ordinary user,
+//! listens on 127.0.0.1 only, and ends with the process that runs the tests, however that ends.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Gid, Uid, chown};
+
+use crate::certificates::{Authority, Kind};
+use crate::delivered::files;
+use crate::program::Account;
+use crate::raw::RawClient;
+use crate::scripted::maildrop::PASSWORD;
+
+/// Where Debian puts it.
+const PROGRAM: &str = "/usr/sbin/dovecot";
+/// Says that tests fail, instead of being skipped, where Dovecot is missing.
+const REQUIRED: &str = "MAILFERRY_TESTS_REQUIRE_DOVECOT";
+/// The owner of the mail when the tests are run by root: nobody and nogroup, of every Debian.
+const MAIL_OWNER: u32 = 65534;
+
+/// A running Dovecot.
+pub(crate) struct Dovecot {
+    /// Its POP3 port, with STLS.
+    pub(crate) clear: SocketAddr,
+    /// Its POP3 port inside TLS.
+    tls: SocketAddr,
+    /// Where everything of it lies.
+    dir: PathBuf,
+    /// Signed its certificate.
+    authority: Authority,
+    /// Holds it: when the pipe to this process closes, it ends Dovecot and cleans up.
+    _keeper: Child,
+}
+
+/// The Dovecot of this process; `None`, with a line that says so, if it is not installed.
+pub(crate) fn shared() -> Option<&'static Dovecot> {
+    static DOVECOT: OnceLock<Result<Dovecot, String>> = OnceLock::new();
+    match DOVECOT.get_or_init(start) {
+        Ok(dovecot) => Some(dovecot),
+        Err(reason) => {
+            assert!(std::env::var_os(REQUIRED).is_none(), "{REQUIRED} is set, but {reason}");
+            crate::program::skip(reason);
+            None
+        }
+    }
+}
+
+/// Starts one; a port may be taken from under us, so up to three times.
+fn start() -> Result<Dovecot, String> {
+    if !Path::new(PROGRAM).exists() || !Path::new("/usr/lib/dovecot/pop3").exists() {
+        return Err("dovecot-pop3d is not installed".to_owned());
+    }
+    let version = Command::new(PROGRAM).arg("--version").output().map_err(|error| error.to_string())?;
+    let version = String::from_utf8_lossy(&version.stdout).into_owned();
+    if !version.starts_with("2.3.") {
+        return Err(format!("Dovecot {} has another configuration than the 2.3 that is known here", version.trim()));
+    }
+    let mut failure = String::new();
+    for _ in 0..3 {
+        match start_once() {
+            Ok(dovecot) => return Ok(dovecot),
+            Err(error) => failure = error,
+        }
+    }
+    panic!("Dovecot does not start: {failure}");
+}
+
+/// One attempt.
+fn start_once() -> Result<Dovecot, String> {
+    let dir = tempfile::Builder::new().prefix("mailferry-dovecot-").tempdir().unwrap().keep();
+    // Dovecot's own users must get through to their sockets and to the mail.
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+    let authority = Authority::new(&dir);
+    let leaf = authority.leaf(Kind::Good);
+    fs::write(dir.join("cert.pem"), leaf.certificate).unwrap();
+    fs::write(dir.join("key.pem"), leaf.key).unwrap();
+    let (clear, tls) = (free_port(), free_port());
+    fs::write(dir.join("dovecot.conf"), configuration(&dir, clear.port(), tls.port())).unwrap();
+    let log = fs::File::create(dir.join("output")).unwrap();
+    let script = r#""$1" -F -c "$2/dovecot.conf" </dev/null & d=$!; cat >/dev/null; kill $d; wait $d; rm -rf "$2""#;
+    let keeper = Command::new("sh")
+        .args(["-c", script, "sh", PROGRAM])
+        .arg(&dir)
+        .process_group(0) // an interrupt from the keyboard is for the tests; they end Dovecot
+        .stdin(Stdio::piped())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let dovecot = Dovecot { clear, tls, dir, authority, _keeper: keeper };
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(20) {
+        if RawClient::connect(clear).is_ok_and(|(_, greeting)| greeting.contains("Dovecot of the tests")) {
+            return Ok(dovecot);
+        }
+        std::thread::sleep(Duration::from_millis(20)); // it does not say when it is ready
+    }
+    let said = |name: &str| fs::read_to_string(dovecot.dir.join(name)).unwrap_or_default();
+    Err(format!("{}{}", said("output"), said("log")))
+}
+
+/// A port that is free now, outside the range that the kernel hands out for port 0.
+fn free_port() -> SocketAddr {
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let port = std::iter::repeat_with(|| fastrand::u16(20_000..30_000)).find(free).unwrap();
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+/// The whole configuration.
+fn configuration(dir: &Path, clear: u16, tls: u16) -> String {
+    let dir = dir.display();
+    let users = if rustix::process::geteuid().is_root() {
+        format!("mail_uid = {MAIL_OWNER}\nmail_gid = {MAIL_OWNER}\n")
+    } else {
+        let word = |option: &str| {
+            let output = Command::new("id").arg(option).output().unwrap();
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        let (user, group) = (word("-un"), word("-gn"));
+        format!(
+            "default_internal_user = {user}\ndefault_login_user = {user}\ndefault_internal_group = {group}\n\
+             mail_uid = {user}\nmail_gid = {group}\n"
+        )
+    };
+    format!(
+        "{users}protocols = pop3\nlisten = 127.0.0.1\nlogin_greeting = Dovecot of the tests\n\
+         base_dir = {dir}/run\nstate_dir = {dir}/state\nlog_path = {dir}/log\n\
+         ssl = yes\nssl_cert = <{dir}/cert.pem\nssl_key = <{dir}/key.pem\ndisable_plaintext_auth = no\n\
+         auth_mechanisms = plain login\nauth_failure_delay = 0\nmail_max_userip_connections = 100\n\
+         first_valid_uid = 1\nmail_location = maildir:~/Maildir\nmail_fsync = never\n\
+         passdb {{\n driver = static\n args = password={}\n}}\n\
+         userdb {{\n driver = static\n args = home={dir}/mail/%u\n}}\n\
+         service pop3-login {{\n chroot =\n process_limit = 200\n\
+         inet_listener pop3 {{\n port = {clear}\n }}\n inet_listener pop3s {{\n port = {tls}\n ssl = yes\n }}\n}}\n\
+         service pop3 {{\n process_limit = 200\n}}\nservice anvil {{\n chroot =\n}}\nservice stats {{\n chroot =\n}}\n",
+        password(),
+    )
+}
+
+/// The password of every user: Dovecot's static table cannot hold a space.
+fn password() -> String {
+    PASSWORD.replace(' ', "_")
+}
+
+impl Dovecot {
+    /// A user with these messages waiting. Each test takes a name of its own.
+    pub(crate) fn user(&self, name: &str, messages: &[Vec<u8>]) -> User<'_> {
+        let home = self.dir.join("mail").join(name);
+        let maildir = home.join("Maildir");
+        for part in ["cur", "new", "tmp"] {
+            fs::create_dir_all(maildir.join(part)).unwrap();
+        }
+        for (number, message) in messages.iter().enumerate() {
+            let file = maildir.join("new").join(format!("{}.M{number}.tests", 1_700_000_000 + number));
+            fs::write(&file, message).unwrap();
+            give_away(&file);
+        }
+        for part in ["", "cur", "new", "tmp"] {
+            give_away(&maildir.join(part));
+        }
+        give_away(&home);
+        User { dovecot: self, name: name.to_owned(), maildir }
+    }
+}
+
+/// Makes a file the mail owner's, which takes root.
+fn give_away(path: &Path) {
+    if rustix::process::geteuid().is_root() {
+        chown(path, Some(Uid::from_raw(MAIL_OWNER)), Some(Gid::from_raw(MAIL_OWNER))).unwrap();
+    }
+}
+
+/// A user of Dovecot.
+pub(crate) struct User<'a> {
+    /// The server.
+    dovecot: &'a Dovecot,
+    /// The login name.
+    name: String,
+    /// The maildrop as Dovecot stores it.
+    maildir: PathBuf,
+}
+
+impl User<'_> {
+    /// The account in clear.
+    pub(crate) fn in_clear(&self) -> Account {
+        Account::at(self.dovecot.clear).text("username", &self.name).text("password", &password())
+    }
+
+    /// The account with STLS.
+    pub(crate) fn by_stls(&self) -> Account {
+        self.in_clear().tls("starttls", &self.dovecot.authority.ca_file)
+    }
+
+    /// The account with TLS from the first byte.
+    pub(crate) fn inside_tls(&self) -> Account {
+        self.in_clear().tls("implicit", &self.dovecot.authority.ca_file).set("port", self.dovecot.tls.port())
+    }
+
+    /// A plain session, logged in.
+    pub(crate) fn session(&self) -> RawClient {
+        let (mut client, greeting) = RawClient::connect(self.dovecot.clear).unwrap();
+        assert!(greeting.starts_with("+OK"), "{greeting}");
+        assert!(client.ask(&format!("USER {}", self.name)).starts_with("+OK"));
+        let answer = client.ask(&format!("PASS {}", password()));
+        assert!(answer.starts_with("+OK"), "{answer}");
+        client
+    }
+
+    /// What Dovecot itself serves, as it must be stored, sorted.
+    pub(crate) fn served(&self) -> Vec<Vec<u8>> {
+        let mut client = self.session();
+        let status = client.ask("STAT");
+        let count: usize = status.split(' ').nth(1).unwrap().parse().unwrap();
+        let retrieve = |number: usize| crate::raw::stored(&client.ask_for_lines(&format!("RETR {number}")));
+        let mut all: Vec<_> = (1..=count).map(retrieve).collect();
+        client.ask("QUIT");
+        all.sort();
+        all
+    }
+
+    /// How many messages are left on its disk.
+    pub(crate) fn left(&self) -> usize {
+        files(&self.maildir.join("new")).len() + files(&self.maildir.join("cur")).len()
+    }
+}

@@ -1,0 +1,70 @@
+//! Limits that the user sets, and portions that the server hands out.
+
+use crate::delivered::assert_same_mail;
+use crate::mail::{small, small_ones, small_ones_stored};
+use crate::program::{Account, TestEnv};
+use crate::scripted::maildrop::{Maildrop, Message};
+
+#[test]
+fn a_message_that_is_too_large_stays_and_is_spoken_of() {
+    for delete in [false, true] {
+        let mut messages = small_ones(3);
+        messages[1] = Message::large("large", 50_000);
+        let maildrop = Maildrop::new(messages);
+        let account = Account::at(maildrop.server.address).text("max_message_size", "10 KiB");
+        let env = TestEnv::new(&[if delete { account.deleting() } else { account }]);
+        let mut expected = small_ones_stored(3);
+        expected.retain(|message| *message != crate::raw::stored(&small(2)));
+        env.fetch().expect(0).says("max_message_size");
+        env.fetch().expect(0);
+        assert_same_mail(&env.mail(), &expected);
+        assert_eq!(maildrop.retrieved("large"), 0);
+        let left = maildrop.left();
+        assert!(left.contains(&"large".to_owned()));
+        assert_eq!(left.len(), if delete { 1 } else { 3 });
+        env.configure(&[Account::at(maildrop.server.address).text("max_message_size", "1 MiB")]);
+        env.fetch().expect(0);
+        assert_eq!((env.mail().len(), maildrop.retrieved("large")), (3, 1));
+    }
+}
+
+#[test]
+fn a_session_retrieves_no_more_than_its_limit() {
+    let maildrop = Maildrop::new(small_ones(5));
+    let account = Account::at(maildrop.server.address).set("max_messages_per_session", 2);
+    let env = TestEnv::new(&[account]);
+    for _ in 0..3 {
+        env.fetch().expect(0);
+    }
+    assert_same_mail(&env.mail(), &small_ones_stored(5));
+    assert_eq!(maildrop.count("RETR"), 5);
+    for session in maildrop.server.sessions() {
+        let retrieved = session.lines.iter().filter(|line| line.starts_with("RETR")).count();
+        assert!(retrieved <= 2, "{:?}", session.lines);
+    }
+}
+
+#[test]
+fn a_backlog_in_portions_is_drained_by_one_fetch() {
+    for delete in [false, true] {
+        let maildrop = Maildrop::with(small_ones(8), |behaviour| behaviour.window = Some(3));
+        let account = Account::at(maildrop.server.address);
+        let env = TestEnv::new(&[if delete { account.deleting() } else { account }]);
+        env.fetch().expect(0);
+        assert_same_mail(&env.mail(), &small_ones_stored(8));
+        assert_eq!(maildrop.count("RETR"), 8);
+        assert_eq!(maildrop.left().len(), if delete { 0 } else { 8 });
+        env.fetch().expect(0).says("nothing new");
+    }
+}
+
+#[test]
+fn portions_with_a_message_that_cannot_be_fetched_come_to_an_end() {
+    let mut messages = small_ones(4);
+    messages[0].refusal = Some("-ERR broken".to_owned());
+    let maildrop = Maildrop::with(messages, |behaviour| behaviour.window = Some(2));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    env.fetch().expect(1);
+    assert_eq!(env.mail().len(), 3);
+    assert!(maildrop.server.sessions().len() < 8, "it asks for ever");
+}

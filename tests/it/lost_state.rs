@@ -1,0 +1,112 @@
+//! When the Maildir or the state is not what it was, nothing is concluded and nothing is done.
+
+use std::fs;
+
+use crate::delivered::{assert_same_mail, files, make_maildir};
+use crate::mail::{small_ones, small_ones_stored};
+use crate::program::{Account, Outcome, TestEnv};
+use crate::scripted::maildrop::Maildrop;
+
+/// An account that has fetched three messages; two more wait.
+fn three_of_five(delete: bool) -> (Maildrop, TestEnv) {
+    let maildrop = Maildrop::new(small_ones(3));
+    let account = Account::at(maildrop.server.address);
+    let env = TestEnv::new(&[if delete { account.deleting() } else { account }]);
+    env.fetch().expect(0);
+    maildrop.change(|contents| contents.messages = small_ones(5));
+    (maildrop, env)
+}
+
+/// One fetch that must leave the server alone.
+fn refuses(maildrop: &Maildrop, env: &TestEnv, status: i32) -> Outcome {
+    let (retrieved, deleted) = (maildrop.count("RETR"), maildrop.count("DELE"));
+    let outcome = env.fetch().expect(status);
+    assert_eq!((maildrop.count("RETR"), maildrop.count("DELE")), (retrieved, deleted));
+    assert_eq!(maildrop.left().len(), 5);
+    outcome
+}
+
+#[test]
+fn a_maildir_that_is_gone_is_not_made_anew() {
+    for delete in [false, true] {
+        let (maildrop, env) = three_of_five(delete);
+        fs::rename(env.maildir("a"), env.path("elsewhere")).unwrap();
+        refuses(&maildrop, &env, 73);
+        assert!(!env.maildir("a").exists());
+        fs::rename(env.path("elsewhere"), env.maildir("a")).unwrap();
+        env.fetch().expect(0);
+        assert_same_mail(&env.mail(), &small_ones_stored(5));
+    }
+}
+
+#[test]
+fn another_maildir_in_its_place_is_accepted_on_the_users_word_only() {
+    let (maildrop, env) = three_of_five(false);
+    fs::rename(env.maildir("a"), env.path("elsewhere")).unwrap();
+    make_maildir(&env.maildir("a"));
+    refuses(&maildrop, &env, 73).says("--accept-maildir");
+    assert!(env.mail().is_empty() && env.tmp().is_empty());
+    env.run(&["fetch", "--accept-maildir"]).expect(0);
+    let expected: Vec<_> = small_ones_stored(5).into_iter().filter(|m| !small_ones_stored(3).contains(m)).collect();
+    assert_same_mail(&env.mail(), &expected);
+    env.fetch().expect(0).says("nothing new");
+}
+
+#[test]
+fn mail_that_a_reader_has_moved_or_deleted_is_not_fetched_again() {
+    let (maildrop, env) = three_of_five(false);
+    let delivered = files(&env.maildir("a").join("new"));
+    let name = delivered[0].file_name().unwrap().to_str().unwrap();
+    fs::rename(&delivered[0], env.maildir("a").join("cur").join(format!("{name}:2,S"))).unwrap();
+    fs::remove_file(&delivered[1]).unwrap();
+    env.fetch().expect(0);
+    assert_eq!((env.mail().len(), maildrop.count("RETR")), (4, 5));
+}
+
+#[test]
+fn a_lost_state_is_noticed() {
+    let (maildrop, env) = three_of_five(false);
+    fs::remove_dir_all(env.path("state")).unwrap();
+    refuses(&maildrop, &env, 73).says("--new-state");
+    assert_same_mail(&env.mail(), &small_ones_stored(3));
+    env.run(&["fetch", "--new-state"]).expect(0);
+    let mail = env.mail();
+    assert!(small_ones_stored(5).iter().all(|message| mail.contains(message)));
+    env.fetch().expect(0).says("nothing new");
+}
+
+#[test]
+fn a_damaged_state_is_named_and_left_as_it_is() {
+    let (maildrop, env) = three_of_five(false);
+    for count in [6, 8] {
+        maildrop.change(|contents| contents.messages = small_ones(count));
+        env.fetch().expect(0);
+    }
+    maildrop.change(|contents| contents.messages = small_ones(5));
+    let file = env.path("state").join("a.uids");
+    let mut content = fs::read(&file).unwrap();
+    let middle = content.len() / 2;
+    content[middle] ^= 0x04;
+    fs::write(&file, &content).unwrap();
+    let before = env.mail();
+    refuses(&maildrop, &env, 73).says("a.uids");
+    assert!(fs::read(&file).unwrap() == content, "the damaged file was changed");
+    assert_same_mail(&env.mail(), &before);
+}
+
+#[test]
+fn a_state_torn_at_its_end_is_mended() {
+    let (_maildrop, env) = three_of_five(false);
+    let file = env.path("state").join("a.uids");
+    let content = fs::read(&file).unwrap();
+    fs::write(&file, &content[..content.len() - 1]).unwrap();
+    env.fetch().expect(0);
+    assert_same_mail(&env.mail(), &small_ones_stored(5));
+}
+
+#[test]
+fn another_user_name_under_the_same_account_is_refused() {
+    let (maildrop, env) = three_of_five(false);
+    env.configure(&[Account::at(maildrop.server.address).text("username", "somebody-else")]);
+    refuses(&maildrop, &env, 78).says("somebody-else");
+}

@@ -1,0 +1,40 @@
+//! Tests of the built program, run as a user runs it: against scripted servers, and against a real Dovecot.
+//!
+//! What serves the tests comes first, then one module for each kind of promise.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on has failed, and says so by a panic"
+)]
+
+mod certificates;
+mod delivered;
+mod dovecot;
+mod leaks;
+mod mail;
+mod program;
+mod raw;
+mod scripted;
+
+mod servers;
+
+mod chunks;
+mod configuration;
+mod cuts;
+mod disk_full;
+mod limits;
+mod listings;
+mod lost_state;
+mod memory;
+mod one_at_a_time;
+mod order;
+mod plans;
+mod real_server;
+mod refusals;
+mod secrecy;
+mod signals;
+mod tls;
+mod without_uidl;

@@ -1,0 +1,334 @@
+//! The built program, run as a user runs it: a configuration, a home of its own, a time limit. And what it leaves behind.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::delivered::{check_delivered_file, files};
+use crate::leaks::check_output;
+use crate::scripted::maildrop::{PASSWORD, USER};
+
+/// A run that takes longer is killed, and the test fails.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+
+/// An account of the configuration: keys and their values as TOML.
+#[derive(Clone)]
+pub(crate) struct Account {
+    /// Its name.
+    name: String,
+    /// Its keys.
+    keys: BTreeMap<&'static str, String>,
+}
+
+impl Account {
+    /// An account at a scripted server, in clear, that leaves its messages on the server.
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        Self { name: "a".to_owned(), keys: BTreeMap::new() }
+            .text("host", &address.ip().to_string())
+            .set("port", address.port())
+            .text("tls", "none")
+            .text("username", USER)
+            .text("password", PASSWORD)
+            .text("timeout", "20s")
+    }
+
+    /// The same under another name.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// Sets a key to a value that is TOML as it stands.
+    pub(crate) fn set(mut self, key: &'static str, value: impl ToString) -> Self {
+        self.keys.insert(key, value.to_string());
+        self
+    }
+
+    /// Sets a key to a string.
+    pub(crate) fn text(self, key: &'static str, value: &str) -> Self {
+        self.set(key, format!("{value:?}"))
+    }
+
+    /// Messages go from the server once they are delivered.
+    pub(crate) fn deleting(self) -> Self {
+        self.set("leave_on_server", false)
+    }
+
+    /// TLS of this mode, trusting this authority.
+    pub(crate) fn tls(self, mode: &str, ca_file: &Path) -> Self {
+        self.text("tls", mode).text("tls_ca_file", ca_file.to_str().unwrap()).text("host", "localhost")
+    }
+}
+
+/// A home, a configuration and a state directory, gone with the value.
+pub(crate) struct TestEnv {
+    /// The home.
+    dir: TempDir,
+}
+
+impl TestEnv {
+    /// With these accounts, on the disk.
+    pub(crate) fn new(accounts: &[Account]) -> Self {
+        Self::within(&std::env::temp_dir(), accounts)
+    }
+
+    /// With these accounts, in memory where there is a file system for that: for what is run very often.
+    pub(crate) fn in_memory(accounts: &[Account]) -> Self {
+        let memory = Path::new("/dev/shm");
+        let usable = tempfile::tempfile_in(memory).is_ok();
+        Self::within(if usable { memory } else { Path::new("/tmp") }, accounts)
+    }
+
+    /// With these accounts, below a directory.
+    fn within(parent: &Path, accounts: &[Account]) -> Self {
+        let dir = tempfile::Builder::new().prefix("mailferry-test-").tempdir_in(parent).unwrap();
+        let env = Self { dir };
+        env.configure(accounts);
+        env
+    }
+
+    /// Writes the configuration anew.
+    pub(crate) fn configure(&self, accounts: &[Account]) {
+        let mut text = format!("[defaults]\nmaildir = \"{}/{{account}}\"\n", self.path("Mail").display());
+        for account in accounts {
+            text.push_str(&format!("\n[accounts.{}]\n", account.name));
+            for (key, value) in &account.keys {
+                text.push_str(&format!("{key} = {value}\n"));
+            }
+        }
+        self.write_config(&text, 0o600);
+    }
+
+    /// Writes this text as the configuration.
+    pub(crate) fn write_config(&self, text: &str, mode: u32) {
+        let path = self.path("config.toml");
+        drop(fs::remove_file(&path));
+        let mut options = fs::OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o600).open(&path).unwrap();
+        file.set_permissions(fs::Permissions::from_mode(mode)).unwrap();
+        fs::write(&path, text).unwrap();
+    }
+
+    /// A path in the home.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Runs `mailferry --config .. --state-dir .. ARGS` to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Outcome {
+        self.spawn(args).wait()
+    }
+
+    /// Runs `fetch` to its end.
+    pub(crate) fn fetch(&self) -> Outcome {
+        self.run(&["fetch"])
+    }
+
+    /// Starts the program.
+    pub(crate) fn spawn(&self, args: &[&str]) -> Running {
+        self.spawn_under(&[], args)
+    }
+
+    /// Starts the program by way of another one, which is given the program's command line.
+    pub(crate) fn spawn_under(&self, wrapper: &[&str], args: &[&str]) -> Running {
+        let program = env!("CARGO_BIN_EXE_mailferry");
+        let mut words = wrapper.iter().copied().chain([program]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).arg("--config").arg(self.path("config.toml"));
+        command.arg("--state-dir").arg(self.path("state")).args(args);
+        command.env_clear().env("HOME", self.dir.path()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.current_dir(self.dir.path());
+        Running::start(&mut command)
+    }
+
+    /// The Maildir of an account.
+    pub(crate) fn maildir(&self, account: &str) -> PathBuf {
+        self.path("Mail").join(account)
+    }
+
+    /// Every delivered message of account `a`, sorted. The files' names and modes are checked on the way.
+    pub(crate) fn mail(&self) -> Vec<Vec<u8>> {
+        self.mail_of("a")
+    }
+
+    /// Every delivered message of an account, sorted.
+    pub(crate) fn mail_of(&self, account: &str) -> Vec<Vec<u8>> {
+        let mut messages = Vec::new();
+        for part in ["new", "cur"] {
+            for path in files(&self.maildir(account).join(part)) {
+                let content = fs::read(&path).unwrap();
+                if part == "new" {
+                    check_delivered_file(&path, content.len());
+                }
+                messages.push(content);
+            }
+        }
+        messages.sort();
+        messages
+    }
+
+    /// The names in `tmp/` of account `a`.
+    pub(crate) fn tmp(&self) -> Vec<PathBuf> {
+        files(&self.maildir("a").join("tmp"))
+    }
+
+    /// Every file below the home with its content: to see that nothing was written.
+    pub(crate) fn everything(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut all = BTreeMap::new();
+        let mut left = vec![self.dir.path().to_owned()];
+        while let Some(dir) = left.pop() {
+            for entry in fs::read_dir(dir).unwrap() {
+                let entry = entry.unwrap();
+                if entry.file_type().unwrap().is_dir() {
+                    all.insert(entry.path(), Vec::new());
+                    left.push(entry.path());
+                } else {
+                    all.insert(entry.path(), fs::read(entry.path()).unwrap());
+                }
+            }
+        }
+        all
+    }
+}
+
+/// The program while it runs; killed when dropped.
+pub(crate) struct Running {
+    /// The process.
+    child: Child,
+    /// Reads its standard output.
+    stdout: Option<JoinHandle<Vec<u8>>>,
+    /// Reads its standard error.
+    stderr: Option<JoinHandle<Vec<u8>>>,
+    /// When it was started.
+    started: Instant,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The exit status; less than 0 is the signal that killed it.
+    pub(crate) status: i32,
+    /// What it printed.
+    pub(crate) stdout: String,
+    /// What it complained of.
+    pub(crate) stderr: String,
+    /// How long it took.
+    pub(crate) elapsed: Duration,
+    /// The largest resident memory that was seen, in KiB.
+    pub(crate) peak_kib: u64,
+}
+
+impl Running {
+    /// Starts a command with its output collected.
+    fn start(command: &mut Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let started = Instant::now();
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let stdout = collect(child.stdout.take().unwrap());
+        let stderr = collect(child.stderr.take().unwrap());
+        Self { child, stdout: Some(stdout), stderr: Some(stderr), started }
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end, within the time limit.
+    pub(crate) fn wait(mut self) -> Outcome {
+        let mut peak_kib = 0;
+        let status = loop {
+            peak_kib = peak_kib.max(peak_memory(self.pid()));
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break Some(status);
+            }
+            if self.started.elapsed() > TIME_LIMIT {
+                drop(self.child.kill());
+                drop(self.child.wait());
+                break None;
+            }
+            std::thread::sleep(Duration::from_millis(2)); // the pace of looking, nothing depends on it
+        };
+        let elapsed = self.started.elapsed();
+        let text = |handle: Option<JoinHandle<Vec<u8>>>| handle.unwrap().join().unwrap();
+        let (stdout, stderr) = (text(self.stdout.take()), text(self.stderr.take()));
+        check_output(&stdout);
+        check_output(&stderr);
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program prints UTF-8");
+        let code = status.map(|status| status.code().unwrap_or_else(|| -status.signal().unwrap()));
+        let outcome =
+            Outcome { status: code.unwrap_or(i32::MIN), stdout: text(stdout), stderr: text(stderr), elapsed, peak_kib };
+        assert!(code.is_some(), "the program did not end within {TIME_LIMIT:?}: {outcome:#?}");
+        outcome
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Outcome {
+    /// The run must have ended so.
+    #[track_caller]
+    pub(crate) fn expect(self, status: i32) -> Self {
+        assert_eq!(self.status, status, "the exit status; {self:#?}");
+        self
+    }
+
+    /// Both outputs, to look for words in.
+    pub(crate) fn output(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+
+    /// The output must hold this text.
+    #[track_caller]
+    pub(crate) fn says(self, text: &str) -> Self {
+        assert!(self.output().contains(text), "it does not say {text:?}; {self:#?}");
+        self
+    }
+}
+
+/// Reads a pipe to its end in a thread of its own.
+fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).unwrap();
+        bytes
+    })
+}
+
+/// The high-water mark of a process's resident memory, in KiB; 0 once it is gone.
+fn peak_memory(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default()
+}
+
+/// Says that a test is skipped. Not by `println!`: what a passing test prints so is not shown.
+pub(crate) fn skip(reason: &str) {
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    drop(writeln!(std::io::stderr(), "skipped: {name}: {reason}"));
+}

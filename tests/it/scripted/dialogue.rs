@@ -1,0 +1,98 @@
+//! A server that plays a list of steps and knows no POP3: what it expects, what it says, when it breaks off.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+
+use super::{Faults, Server, Wire};
+
+/// One step of a dialogue.
+#[derive(Clone)]
+pub(crate) enum Step {
+    /// The next line must be this one.
+    Expect(&'static str),
+    /// The next line must begin so.
+    ExpectPrefix(&'static str),
+    /// These bytes are sent.
+    Send(Vec<u8>),
+    /// Nothing happens for so long.
+    Pause(Duration),
+    /// Nothing happens until the test releases the server.
+    Stall,
+    /// TLS begins.
+    StartTls(Arc<ServerConfig>),
+    /// The connection is ended in order.
+    Close,
+    /// The connection is reset.
+    Reset,
+}
+
+impl Step {
+    /// A line to send, without its CRLF.
+    pub(crate) fn say(line: &str) -> Self {
+        Self::Send(format!("{line}\r\n").into_bytes())
+    }
+}
+
+/// Plays the same steps on every connection.
+pub(crate) fn serve(steps: Vec<Step>) -> Server {
+    serve_in_chunks(steps, None)
+}
+
+/// Plays the same steps on every connection and sends in pieces of `chunk` bytes.
+pub(crate) fn serve_in_chunks(steps: Vec<Step>, chunk: Option<usize>) -> Server {
+    Server::start(Arc::new(move |wire: &mut Wire| {
+        wire.faults = Faults { chunk, ..Faults::default() };
+        for step in &steps {
+            if play(wire, step).is_none() {
+                break;
+            }
+        }
+    }))
+}
+
+/// One step; `None` when the dialogue is over.
+fn play(wire: &mut Wire, step: &Step) -> Option<()> {
+    match step {
+        Step::Expect(wanted) => {
+            let line = wire.line();
+            if line.as_deref() == Some(*wanted) { Some(()) } else { mismatch(wire, wanted, line) }
+        }
+        Step::ExpectPrefix(wanted) => {
+            let line = wire.line();
+            if line.as_deref().is_some_and(|line| line.starts_with(wanted)) {
+                Some(())
+            } else {
+                mismatch(wire, wanted, line)
+            }
+        }
+        Step::Send(bytes) => wire.send(bytes),
+        Step::Pause(time) => {
+            std::thread::sleep(*time);
+            Some(())
+        }
+        Step::Stall => wire.stall(),
+        Step::StartTls(config) => wire.start_tls(config),
+        Step::Close => {
+            wire.close();
+            None
+        }
+        Step::Reset => {
+            wire.reset();
+            None
+        }
+    }
+}
+
+/// Writes down that the client did not follow the dialogue; the server then hangs up.
+fn mismatch(wire: &mut Wire, wanted: &str, got: Option<String>) -> Option<()> {
+    let text = format!("expected {wanted:?}, got {got:?}");
+    wire.note(|entry| entry.mismatch = Some(text));
+    None
+}
+
+/// The first thing that a client said against a dialogue.
+pub(crate) fn first_mismatch(server: &Server) -> Option<String> {
+    server.sessions().into_iter().find_map(|session| session.mismatch)
+}

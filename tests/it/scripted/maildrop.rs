@@ -1,0 +1,180 @@
+//! An honest POP3 server (RFC 1939, 2449, 2595, 5034, 6856) over a list of messages, with faults to order.
+//!
+//! DELE counts only from QUIT on; the maildrop outlives its sessions, as a real one does.
+
+mod session;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::ServerConfig;
+
+use super::{Faults, Server, Wire};
+use session::Conversation;
+
+/// The user name that the maildrop knows.
+pub(crate) const USER: &str = "jo.q-7f3a";
+/// The password that the maildrop knows: long and odd enough not to turn up anywhere by chance.
+pub(crate) const PASSWORD: &str = "s3cr3t-Zq9 kW!x";
+
+/// A message on the server.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    /// Its unique-id.
+    pub(crate) uid: String,
+    /// What it is made of.
+    pub(crate) body: Body,
+    /// The size to report, where it is not the true one.
+    pub(crate) reported_size: Option<u64>,
+    /// The whole answer to RETR, where it is not the message (`-ERR ...`).
+    pub(crate) refusal: Option<String>,
+    /// Whether a session that retrieved it has ended by QUIT.
+    pub(crate) popped: bool,
+}
+
+/// The bytes of a message as they are stored on the server.
+#[derive(Debug, Clone)]
+pub(crate) enum Body {
+    /// These, with CRLF line ends (or not, where a test wants it so).
+    Bytes(Arc<[u8]>),
+    /// A small header and so many lines of 78 octets, made while they are sent.
+    Lines(u64),
+}
+
+/// The header of a message that is made while it is sent.
+pub(crate) const LINES_HEADER: &str = "Message-ID: <large@example.org>\r\nSubject: large\r\n\r\n";
+/// One of its lines.
+pub(crate) const LINE: &str = "This line is repeated until the message has the size that the test asks for.\r\n";
+
+impl Message {
+    /// A message with this unique-id and these bytes.
+    pub(crate) fn new(uid: &str, bytes: &[u8]) -> Self {
+        let body = Body::Bytes(Arc::from(bytes));
+        Self { uid: uid.to_owned(), body, reported_size: None, refusal: None, popped: false }
+    }
+
+    /// A message of about so many octets that is nowhere held whole.
+    pub(crate) fn large(uid: &str, octets: u64) -> Self {
+        Self { body: Body::Lines(octets / LINE.len() as u64), ..Self::new(uid, b"") }
+    }
+
+    /// The true size.
+    pub(crate) fn size(&self) -> u64 {
+        match &self.body {
+            Body::Bytes(bytes) => bytes.len() as u64,
+            Body::Lines(count) => LINES_HEADER.len() as u64 + count * LINE.len() as u64,
+        }
+    }
+}
+
+/// How the server behaves from the next session on.
+#[derive(Clone)]
+pub(crate) struct Behaviour {
+    /// The first line.
+    pub(crate) greeting: String,
+    /// What CAPA lists besides PIPELINING, UIDL, TOP and STLS; nothing at all: CAPA is unknown.
+    pub(crate) capabilities: Option<Vec<String>>,
+    /// Whether PIPELINING is announced.
+    pub(crate) pipelining: bool,
+    /// Whether UIDL is known.
+    pub(crate) uidl: bool,
+    /// Whether TOP is known.
+    pub(crate) top: bool,
+    /// The answer to a correct login, where it is not `+OK`.
+    pub(crate) login_answer: Option<String>,
+    /// The whole answers, with their CRLFs, to commands that begin so. They win over everything else.
+    pub(crate) answers: Vec<(String, String)>,
+    /// Only the first so many messages that are not popped yet are listed.
+    pub(crate) window: Option<usize>,
+    /// What goes wrong in the next session only.
+    pub(crate) next_faults: Option<Faults>,
+    /// The size of the pieces that are sent, in every session.
+    pub(crate) chunk: Option<usize>,
+    /// What TLS needs; there is none without it.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// TLS begins with the first byte; else STLS is offered.
+    pub(crate) implicit_tls: bool,
+    /// Sent right behind `+OK` to STLS, in clear.
+    pub(crate) injected: Vec<u8>,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            greeting: "+OK ready".to_owned(),
+            capabilities: Some(vec!["USER".to_owned(), "SASL PLAIN".to_owned(), "RESP-CODES".to_owned()]),
+            pipelining: true,
+            uidl: true,
+            top: true,
+            login_answer: None,
+            answers: Vec::new(),
+            window: None,
+            next_faults: None,
+            chunk: None,
+            tls: None,
+            implicit_tls: false,
+            injected: Vec::new(),
+        }
+    }
+}
+
+/// What the sessions share: the messages, and how to behave.
+pub(crate) struct Contents {
+    /// The messages, in the order of their numbers.
+    pub(crate) messages: Vec<Message>,
+    /// How to behave.
+    pub(crate) behaviour: Behaviour,
+    /// How often each unique-id was retrieved in full.
+    pub(crate) retrieved: HashMap<String, usize>,
+}
+
+/// A running server over a maildrop.
+pub(crate) struct Maildrop {
+    /// What listens.
+    pub(crate) server: Server,
+    /// What it serves.
+    contents: Arc<Mutex<Contents>>,
+}
+
+impl Maildrop {
+    /// Serves these messages without any fault.
+    pub(crate) fn new(messages: Vec<Message>) -> Self {
+        Self::with(messages, |_| {})
+    }
+
+    /// Serves these messages and behaves as `change` says.
+    pub(crate) fn with(messages: Vec<Message>, change: impl FnOnce(&mut Behaviour)) -> Self {
+        let mut behaviour = Behaviour::default();
+        change(&mut behaviour);
+        let contents = Arc::new(Mutex::new(Contents { messages, behaviour, retrieved: HashMap::new() }));
+        let theirs = Arc::clone(&contents);
+        let server = Server::start(Arc::new(move |wire: &mut Wire| Conversation::begin(wire, &theirs)));
+        Self { server, contents }
+    }
+
+    /// Looks at the maildrop, or changes it; a session that is open already keeps what it saw.
+    pub(crate) fn change<T>(&self, look: impl FnOnce(&mut Contents) -> T) -> T {
+        look(&mut lock(&self.contents))
+    }
+
+    /// The unique-ids of the messages that are left.
+    pub(crate) fn left(&self) -> Vec<String> {
+        self.change(|contents| contents.messages.iter().map(|message| message.uid.clone()).collect())
+    }
+
+    /// How often the message with this unique-id was retrieved in full.
+    pub(crate) fn retrieved(&self, uid: &str) -> usize {
+        self.change(|contents| contents.retrieved.get(uid).copied().unwrap_or_default())
+    }
+
+    /// How many commands so named came, of all sessions, once these have ended.
+    pub(crate) fn count(&self, command: &str) -> usize {
+        self.server.wait_until_idle();
+        self.server.count(command)
+    }
+}
+
+/// The guarded contents, whatever another thread did.
+fn lock(contents: &Mutex<Contents>) -> std::sync::MutexGuard<'_, Contents> {
+    contents.lock().unwrap_or_else(PoisonError::into_inner)
+}

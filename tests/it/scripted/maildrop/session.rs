@@ -1,0 +1,341 @@
+//! One session of the honest server.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use super::super::Wire;
+use super::{Behaviour, Body, Contents, LINE, LINES_HEADER, Message, PASSWORD, USER, lock};
+
+/// What a session knows.
+pub(super) struct Conversation<'a> {
+    /// The connection.
+    wire: &'a mut Wire,
+    /// The maildrop behind it.
+    contents: &'a Mutex<Contents>,
+    /// How to behave: as it was when the session began.
+    behaviour: Behaviour,
+    /// The messages by number less one: as they were at the login.
+    listed: Vec<Message>,
+    /// The name that USER gave.
+    user: Option<String>,
+    /// Whether the login has happened.
+    logged_in: bool,
+    /// Whether TLS is on.
+    secure: bool,
+    /// The places in `listed` that are marked as deleted.
+    marked: BTreeSet<usize>,
+    /// The places in `listed` that were retrieved.
+    taken: BTreeSet<usize>,
+}
+
+impl<'a> Conversation<'a> {
+    /// Plays the server from the greeting to the end.
+    pub(super) fn begin(wire: &'a mut Wire, contents: &'a Mutex<Contents>) {
+        let behaviour = {
+            let mut contents = lock(contents);
+            let faults = contents.behaviour.next_faults.take().unwrap_or_default();
+            wire.faults = faults;
+            wire.faults.chunk = wire.faults.chunk.or(contents.behaviour.chunk);
+            contents.behaviour.clone()
+        };
+        let mut conversation = Self {
+            wire,
+            contents,
+            behaviour,
+            listed: Vec::new(),
+            user: None,
+            logged_in: false,
+            secure: false,
+            marked: BTreeSet::new(),
+            taken: BTreeSet::new(),
+        };
+        let _ended = conversation.run();
+    }
+
+    /// Greets, then answers line by line; `None` when the connection is over.
+    fn run(&mut self) -> Option<()> {
+        if self.behaviour.implicit_tls {
+            let config = self.behaviour.tls.clone()?;
+            self.wire.start_tls(&config)?;
+            self.secure = true;
+        }
+        let greeting = self.behaviour.greeting.clone();
+        self.say(&greeting)?;
+        loop {
+            let line = self.wire.line()?;
+            let fixed = self
+                .behaviour
+                .answers
+                .iter()
+                .find(|(start, _)| line.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start)));
+            if let Some((_, answer)) = fixed {
+                let answer = answer.clone();
+                self.wire.send(answer.as_bytes())?;
+                continue;
+            }
+            let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
+            self.answer(&word.to_ascii_uppercase(), rest)?;
+        }
+    }
+
+    /// Answers one command.
+    fn answer(&mut self, word: &str, rest: &str) -> Option<()> {
+        match word {
+            "CAPA" => self.capa(),
+            "QUIT" => self.quit(),
+            "STLS" if !self.secure && !self.logged_in => self.stls(),
+            "AUTH" if !self.logged_in => self.auth(rest),
+            "USER" if !self.logged_in => {
+                self.user = Some(rest.to_owned());
+                self.say("+OK who else")
+            }
+            "PASS" if !self.logged_in => {
+                let user = self.user.take();
+                self.login(user.as_deref() == Some(USER) && rest == PASSWORD)
+            }
+            "UTF8" if self.announces("UTF8") => self.say("+OK"),
+            _ if !self.logged_in => self.say("-ERR not now"),
+            "NOOP" => self.say("+OK"),
+            "RSET" => {
+                self.marked.clear();
+                self.say("+OK")
+            }
+            "STAT" => {
+                let octets: u64 = self.unmarked().map(|(_, message)| reported(message)).sum();
+                let count = self.unmarked().count();
+                self.say(&format!("+OK {count} {octets}"))
+            }
+            "LIST" => self.listing(rest, |message| reported(message).to_string()),
+            "UIDL" if self.behaviour.uidl => self.listing(rest, |message| message.uid.clone()),
+            "RETR" => self.retr(rest),
+            "TOP" if self.behaviour.top => self.top(rest),
+            "DELE" => self.dele(rest),
+            _ => self.say("-ERR unknown command"),
+        }
+    }
+
+    /// Sends a line.
+    fn say(&mut self, line: &str) -> Option<()> {
+        self.wire.send(format!("{line}\r\n").as_bytes())
+    }
+
+    /// Whether CAPA lists this word.
+    fn announces(&self, capability: &str) -> bool {
+        self.behaviour.capabilities.iter().flatten().any(|known| known == capability)
+    }
+
+    /// The capability list (RFC 2449).
+    fn capa(&mut self) -> Option<()> {
+        let Some(mut list) = self.behaviour.capabilities.clone() else { return self.say("-ERR unknown command") };
+        let known = [
+            ("PIPELINING", self.behaviour.pipelining),
+            ("UIDL", self.behaviour.uidl),
+            ("TOP", self.behaviour.top),
+            ("STLS", self.behaviour.tls.is_some() && !self.secure),
+        ];
+        list.extend(known.into_iter().filter(|(_, on)| *on).map(|(name, _)| name.to_owned()));
+        self.wire.send(format!("+OK\r\n{}\r\n.\r\n", list.join("\r\n")).as_bytes())
+    }
+
+    /// STLS (RFC 2595).
+    fn stls(&mut self) -> Option<()> {
+        let Some(config) = self.behaviour.tls.clone() else { return self.say("-ERR unknown command") };
+        let mut answer = b"+OK begin TLS\r\n".to_vec();
+        answer.extend_from_slice(&self.behaviour.injected);
+        self.wire.send(&answer)?;
+        self.wire.start_tls(&config)?;
+        self.secure = true;
+        Some(())
+    }
+
+    /// AUTH PLAIN, with and without an initial response (RFC 5034).
+    fn auth(&mut self, rest: &str) -> Option<()> {
+        let (mechanism, initial) = rest.split_once(' ').unwrap_or((rest, ""));
+        if !mechanism.eq_ignore_ascii_case("PLAIN") {
+            return self.say("-ERR unknown mechanism");
+        }
+        let response = if initial.is_empty() {
+            self.wire.send(b"+ \r\n")?;
+            self.wire.line()?
+        } else {
+            initial.to_owned()
+        };
+        let wanted = format!("\0{USER}\0{PASSWORD}");
+        let right = BASE64_STANDARD.decode(response).is_ok_and(|given| given == wanted.as_bytes());
+        self.login(right)
+    }
+
+    /// The end of a login: the listing is made now.
+    fn login(&mut self, right: bool) -> Option<()> {
+        if !right {
+            return self.say("-ERR [AUTH] wrong user name or password");
+        }
+        if let Some(answer) = self.behaviour.login_answer.clone() {
+            return self.say(&answer);
+        }
+        let window = self.behaviour.window;
+        let visible = |message: &&Message| window.is_none() || !message.popped;
+        let contents = lock(self.contents);
+        self.listed = contents.messages.iter().filter(visible).take(window.unwrap_or(usize::MAX)).cloned().collect();
+        drop(contents);
+        self.logged_in = true;
+        self.say("+OK welcome")
+    }
+
+    /// The messages that are not marked, with their numbers.
+    fn unmarked(&self) -> impl Iterator<Item = (usize, &Message)> {
+        let marked = |place: &usize| self.marked.contains(place);
+        self.listed.iter().enumerate().filter(move |(place, _)| !marked(place)).map(|(place, m)| (place + 1, m))
+    }
+
+    /// LIST and UIDL, of one message or of all.
+    fn listing(&mut self, rest: &str, column: impl Fn(&Message) -> String) -> Option<()> {
+        if !rest.is_empty() {
+            return match self.find(rest) {
+                Some(place) => {
+                    let line = format!("+OK {} {}", place + 1, column(&self.listed[place]));
+                    self.say(&line)
+                }
+                None => self.say("-ERR no such message"),
+            };
+        }
+        let mut answer = "+OK\r\n".to_owned();
+        for (number, message) in self.unmarked() {
+            answer.push_str(&format!("{number} {}\r\n", column(message)));
+        }
+        answer.push_str(".\r\n");
+        self.wire.send(answer.as_bytes())
+    }
+
+    /// The place of a message that is there and not marked.
+    fn find(&self, number: &str) -> Option<usize> {
+        let place = number.trim().parse::<usize>().ok()?.checked_sub(1)?;
+        (place < self.listed.len() && !self.marked.contains(&place)).then_some(place)
+    }
+
+    /// RETR: the message, byte-stuffed.
+    fn retr(&mut self, rest: &str) -> Option<()> {
+        let Some(place) = self.find(rest) else { return self.say("-ERR no such message") };
+        let message = self.listed[place].clone();
+        if let Some(refusal) = &message.refusal {
+            return self.say(refusal);
+        }
+        match &message.body {
+            Body::Bytes(bytes) => {
+                let mut answer = b"+OK\r\n".to_vec();
+                answer.extend_from_slice(&stuffed(bytes));
+                answer.extend_from_slice(b".\r\n");
+                self.wire.send(&answer)?;
+            }
+            Body::Lines(count) => {
+                self.wire.send(b"+OK\r\n")?;
+                self.wire.send(LINES_HEADER.as_bytes())?;
+                let many = LINE.repeat(1000);
+                for _ in 0..count / 1000 {
+                    self.wire.send(many.as_bytes())?;
+                }
+                self.wire.send(LINE.repeat(usize::try_from(count % 1000).unwrap_or_default()).as_bytes())?;
+                self.wire.send(b".\r\n")?;
+            }
+        }
+        self.taken.insert(place);
+        *lock(self.contents).retrieved.entry(message.uid).or_default() += 1;
+        Some(())
+    }
+
+    /// TOP: the header, the empty line, and so many lines of the body.
+    fn top(&mut self, rest: &str) -> Option<()> {
+        let (number, lines) = rest.split_once(' ').unwrap_or((rest, "0"));
+        let Some(place) = self.find(number) else { return self.say("-ERR no such message") };
+        let lines: usize = lines.trim().parse().unwrap_or_default();
+        let bytes = match &self.listed[place].body {
+            Body::Bytes(bytes) => bytes.to_vec(),
+            Body::Lines(_) => LINES_HEADER.as_bytes().to_vec(),
+        };
+        let mut answer = b"+OK\r\n".to_vec();
+        answer.extend_from_slice(&stuffed(&top_of(&bytes, lines)));
+        answer.extend_from_slice(b".\r\n");
+        self.wire.send(&answer)
+    }
+
+    /// DELE: only a mark.
+    fn dele(&mut self, rest: &str) -> Option<()> {
+        let Some(place) = self.find(rest) else { return self.say("-ERR no such message") };
+        self.marked.insert(place);
+        self.say("+OK marked")
+    }
+
+    /// QUIT: the UPDATE state. What is marked goes before the answer leaves.
+    fn quit(&mut self) -> Option<()> {
+        let mut contents = lock(self.contents);
+        for place in &self.marked {
+            let gone = &self.listed[*place];
+            let found = contents.messages.iter().position(|message| same(message, gone));
+            if let Some(index) = found {
+                contents.messages.remove(index);
+            }
+        }
+        for place in &self.taken {
+            let taken = &self.listed[*place];
+            contents.messages.iter_mut().filter(|message| same(message, taken)).for_each(|m| m.popped = true);
+        }
+        drop(contents);
+        self.wire.note(|entry| entry.quit = true);
+        self.say("+OK bye")?;
+        self.wire.close();
+        None
+    }
+}
+
+/// Whether two are the same message; the unique-id alone does not tell, it may be repeated.
+fn same(a: &Message, b: &Message) -> bool {
+    let bodies = match (&a.body, &b.body) {
+        (Body::Bytes(a), Body::Bytes(b)) => a == b,
+        (Body::Lines(a), Body::Lines(b)) => a == b,
+        _ => false,
+    };
+    a.uid == b.uid && bodies
+}
+
+/// The size that LIST reports.
+fn reported(message: &Message) -> u64 {
+    message.reported_size.unwrap_or_else(|| message.size())
+}
+
+/// Byte-stuffed, and ended by a CRLF (RFC 1939, section 3).
+pub(crate) fn stuffed(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + 16);
+    let mut at_start = true;
+    let mut last = 0;
+    for &byte in bytes {
+        if at_start && byte == b'.' {
+            out.push(b'.');
+        }
+        out.push(byte);
+        at_start = byte == b'\n' && last == b'\r';
+        last = byte;
+    }
+    if !out.is_empty() && !out.ends_with(b"\r\n") {
+        out.extend_from_slice(b"\r\n");
+    }
+    out
+}
+
+/// The header with its empty line, and the first `lines` of the body.
+fn top_of(bytes: &[u8], lines: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut body_lines = None;
+    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+        match body_lines {
+            Some(count) if count >= lines => break,
+            Some(count) => body_lines = Some(count + 1),
+            None if line == b"\r\n" || line == b"\n" => body_lines = Some(0),
+            None => {}
+        }
+        out.extend_from_slice(line);
+    }
+    out
+}

@@ -1,0 +1,76 @@
+//! No secret and no control byte is ever printed. Every run of every test is checked for that as well.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use crate::delivered::{assert_same_mail, files};
+use crate::leaks::secrets;
+use crate::mail::{small_ones, small_ones_stored};
+use crate::program::{Account, TestEnv};
+use crate::scripted::Faults;
+use crate::scripted::maildrop::{Maildrop, PASSWORD};
+
+#[test]
+fn the_dialogue_is_shown_without_the_secrets() {
+    for auth in ["plain", "user"] {
+        let maildrop = Maildrop::new(small_ones(2));
+        let env = TestEnv::new(&[Account::at(maildrop.server.address).text("auth", auth)]);
+        let outcome = env.run(&["-v", "fetch"]).expect(0).says("[secret]").says("RETR 1");
+        assert!(outcome.stderr.contains("+OK"), "{outcome:#?}");
+        assert_same_mail(&env.mail(), &small_ones_stored(2));
+    }
+}
+
+#[test]
+fn control_bytes_of_the_server_are_escaped() {
+    let mut messages = small_ones(2);
+    messages[0].refusal = Some("-ERR \u{1b}]0;title\u{7} \u{7f}\u{8} \u{9b}31m bad".to_owned());
+    let maildrop = Maildrop::with(messages, |behaviour| behaviour.greeting = "+OK \u{1b}[31mred\r".to_owned());
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let outcome = env.run(&["-v", "fetch"]).expect(1).says("bad");
+    assert!(!outcome.output().contains('\u{9b}'), "{outcome:#?}");
+
+    let refusal = Some("-ERR [AUTH] \u{1b}[2J wrong".to_owned());
+    let maildrop = Maildrop::with(small_ones(1), |behaviour| behaviour.login_answer = refusal);
+    TestEnv::new(&[Account::at(maildrop.server.address)]).fetch().expect(77).says("wrong");
+}
+
+#[test]
+fn a_server_that_repeats_the_password_does_not_get_it_printed() {
+    let refusal = Some(format!("-ERR [AUTH] no user has the password {PASSWORD}, sorry"));
+    let maildrop = Maildrop::with(small_ones(1), |behaviour| behaviour.login_answer = refusal);
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    env.run(&["-v", "fetch"]).expect(77).says("sorry");
+}
+
+#[test]
+fn the_process_shows_no_secret_while_it_runs() {
+    let faults = Faults { stall_after: Some(500), ..Faults::default() };
+    let maildrop = Maildrop::with(small_ones(30), |behaviour| behaviour.next_faults = Some(faults));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let running = env.spawn(&["fetch"]);
+    maildrop.server.wait_until_stalled(1);
+    for name in ["cmdline", "environ"] {
+        let content = fs::read(format!("/proc/{}/{name}", running.pid())).unwrap_or_default();
+        let content = String::from_utf8_lossy(&content).into_owned();
+        assert!(secrets().iter().all(|secret| !content.contains(secret)), "{name}: {content}");
+    }
+    maildrop.server.release();
+    running.wait().expect(0);
+}
+
+#[test]
+fn what_is_remembered_holds_no_secret_and_is_nobody_elses_to_read() {
+    let maildrop = Maildrop::new(small_ones(2));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    env.fetch().expect(0);
+    let state = env.path("state");
+    assert_eq!(fs::metadata(&state).unwrap().mode() & 0o7777, 0o700);
+    let kept = files(&state);
+    assert!(kept.contains(&state.join("a.uids")), "{kept:?}");
+    for file in kept {
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0o600, "{}", file.display());
+        let content = String::from_utf8_lossy(&fs::read(&file).unwrap()).into_owned();
+        assert!(secrets().iter().all(|secret| !content.contains(secret)), "{}", file.display());
+    }
+}

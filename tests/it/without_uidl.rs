@@ -1,0 +1,71 @@
+//! Servers that do not know UIDL: nothing can be left there, everything can be taken away.
+
+use crate::delivered::assert_same_mail;
+use crate::mail::{small_ones, small_ones_stored};
+use crate::program::{Account, TestEnv};
+use crate::scripted::Faults;
+use crate::scripted::maildrop::Maildrop;
+
+/// Three messages without unique-ids.
+fn three(top: bool, faults: Option<Faults>) -> Maildrop {
+    Maildrop::with(small_ones(3), |behaviour| {
+        behaviour.uidl = false;
+        behaviour.top = top;
+        behaviour.next_faults = faults;
+    })
+}
+
+#[test]
+fn leaving_messages_there_is_a_clear_error() {
+    let maildrop = three(true, None);
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    env.fetch().expect(76).says("UIDL");
+    assert!(env.mail().is_empty());
+    assert_eq!((maildrop.left().len(), maildrop.count("DELE")), (3, 0));
+}
+
+#[test]
+fn everything_is_taken_away() {
+    for top in [true, false] {
+        let maildrop = three(top, None);
+        let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
+        env.fetch().expect(0);
+        assert_same_mail(&env.mail(), &small_ones_stored(3));
+        assert!(maildrop.left().is_empty());
+        env.fetch().expect(0);
+        assert_same_mail(&env.mail(), &small_ones_stored(3));
+    }
+}
+
+#[test]
+fn a_lost_quit_delivers_nothing_twice() {
+    for top in [true, false] {
+        let whole = three(top, None);
+        TestEnv::in_memory(&[Account::at(whole.server.address).deleting()]).fetch().expect(0);
+        whole.server.wait_until_idle();
+        let before_answer = whole.server.sessions()[0].sent - "+OK bye\r\n".len() as u64;
+        // At the first, QUIT is not heard and nothing is deleted; after it, everything is, but the client cannot know.
+        for cut in [before_answer, before_answer + 1, before_answer + 7] {
+            let maildrop = three(top, Some(Faults { cut_after: Some(cut), ..Faults::default() }));
+            let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
+            let first = env.fetch();
+            assert!([0, 75].contains(&first.status), "{first:#?}");
+            assert_same_mail(&env.mail(), &small_ones_stored(3));
+            env.fetch().expect(0);
+            assert_same_mail(&env.mail(), &small_ones_stored(3));
+            assert!(maildrop.left().is_empty(), "TOP {top}, cut after {cut}: {:?} left", maildrop.left());
+        }
+    }
+}
+
+#[test]
+fn equal_messages_are_all_taken() {
+    let mut messages = small_ones(2);
+    messages[1].body = messages[0].body.clone();
+    let maildrop = Maildrop::with(messages, |behaviour| behaviour.uidl = false);
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
+    env.fetch().expect(0);
+    let one = small_ones_stored(1).remove(0);
+    assert_same_mail(&env.mail(), &[one.clone(), one]);
+    assert!(maildrop.left().is_empty());
+}
