@@ -106,7 +106,7 @@ pub async fn look(
 ) -> Result<HashMap<MessageNumber, Digest>, ClientError> {
     let mut digests = HashMap::with_capacity(numbers.len());
     let mut digester = HeaderDigester::default();
-    let commands = numbers.iter().map(|&number| Command::Top { number, lines: 0 });
+    let commands: Vec<Command> = numbers.iter().map(|&number| Command::Top { number, lines: 0 }).collect();
     client
         .converse(commands, |asked, said| match (asked, said) {
             (Asked::Top(_), Said::Data(bytes)) => digester.update(bytes),
