@@ -14,7 +14,6 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use mailferry::exit::ExitStatus;
 use server::{PASSWORD, Server, USERNAME};
 
 fn main() -> ExitCode {
@@ -164,11 +163,11 @@ fn fetch(place: &Place) -> Result<(), String> {
         "fetch".into(),
     ];
     match mailferry::cli::run(arguments) {
-        ExitStatus::Ok => Ok(()),
+        0 => Ok(()),
         status => Err(format!(
             "mailferry ended with exit status {} where 0 was expected.\n\
              Its own words stand above. Everything was kept below {}.",
-            status.code(),
+            status,
             place.root.display()
         )),
     }
