@@ -1,6 +1,6 @@
 //! The maildrop as one session lists it: the answers to STAT, UIDL and LIST put together. PURE.
 
-use std::collections::{BTreeMap, btree_map};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 
 use crate::pop3::{MessageNumber, ScanListing, UniqueId, UniqueIdListing};
 
@@ -35,6 +35,8 @@ pub struct MaildropBuilder {
     messages: BTreeMap<MessageNumber, (Option<UniqueId>, Option<u64>)>,
     /// UIDL was answered by +OK.
     has_unique_ids: bool,
+    /// Numbers that were given two unique-ids: which of them is right cannot be known.
+    contradicted: BTreeSet<MessageNumber>,
     /// Something was unreadable or contradictory.
     odd: bool,
 }
@@ -53,8 +55,13 @@ impl MaildropBuilder {
     /// A line of UIDL's answer.
     pub fn unique_id(&mut self, listing: UniqueIdListing) {
         let (unique_id, _) = self.messages.entry(listing.number).or_default();
-        // The same number twice: which of the two is right cannot be known.
-        self.odd |= unique_id.replace(listing.unique_id).is_some();
+        match unique_id {
+            Some(other) if *other != listing.unique_id => {
+                self.contradicted.insert(listing.number);
+                self.odd = true;
+            }
+            _ => *unique_id = Some(listing.unique_id),
+        }
     }
 
     /// A line of LIST's answer.
@@ -78,7 +85,10 @@ impl MaildropBuilder {
     /// The listing.
     #[must_use]
     pub fn finish(self) -> Maildrop {
-        let Self { count, messages, has_unique_ids, odd } = self;
+        let Self { count, mut messages, has_unique_ids, contradicted, odd } = self;
+        for number in contradicted {
+            messages.entry(number).and_modify(|(unique_id, _)| *unique_id = None);
+        }
         let counts_agree = count.and_then(|count| usize::try_from(count).ok()) == Some(messages.len());
         let all_named = !has_unique_ids || messages.values().all(|(unique_id, _)| unique_id.is_some());
         let messages = messages
@@ -129,6 +139,13 @@ mod tests {
         ] {
             assert!(!maildrop.complete, "{why}");
         }
+    }
+
+    #[test]
+    fn a_number_with_two_unique_ids_has_none() {
+        let maildrop = build(2, &[(1, "a"), (1, "b"), (2, "b")], &[(1, 1), (2, 2)]);
+        assert_eq!(maildrop.messages[0].unique_id, None);
+        assert!(maildrop.messages[1].unique_id.is_some());
     }
 
     #[test]

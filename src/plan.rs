@@ -10,7 +10,7 @@ use crate::account::RemovalPolicy;
 use crate::maildir::publishing::Delivered;
 use crate::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, UniqueId};
-use crate::state::entries::{Entry, EntryId, Origin, UidState};
+use crate::state::entries::{Entry, EntryId, Origin, TroubleKind, UidState};
 use crate::witness::Digest;
 
 /// How long an absent message is remembered, in seconds (90 days): an empty or short listing proves nothing.
@@ -27,6 +27,18 @@ pub struct Policy {
     pub max_messages: Option<NonZeroU32>,
     /// Whether the server has TOP, so that a header can be compared before something is deleted.
     pub has_top: bool,
+    /// Which messages this session is about.
+    pub scope: Scope,
+}
+
+/// Which messages a session is about. Those at which earlier sessions ended have sessions of their own, behind
+/// everything else, so that they cannot starve the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All others.
+    Sound,
+    /// Those.
+    Suspects,
 }
 
 /// What to do in this session.
@@ -40,6 +52,10 @@ pub struct Plan {
     pub too_large: Vec<Listed>,
     /// UIDL had no unique-id for these: they stay until it has.
     pub unnamed: Vec<Listed>,
+    /// There was something to do with these, but they made trouble too often: they are set aside for a while.
+    pub set_aside: Vec<Listed>,
+    /// There is something to do with these, in a session of their own.
+    pub suspects: Vec<Listed>,
     /// New, but more than one session may retrieve.
     pub postponed: usize,
     /// Known already.
@@ -95,28 +111,39 @@ impl Removable {
 
 /// The messages whose header decides something: what they are, or whether they may be deleted.
 #[must_use]
-pub fn look_at(maildrop: &Maildrop, state: &UidState, policy: &Policy, now: u64) -> Vec<MessageNumber> {
+pub fn look_at(
+    maildrop: &Maildrop,
+    state: &UidState,
+    policy: &Policy,
+    tried: &HashSet<UniqueId>,
+    now: u64,
+) -> Vec<MessageNumber> {
     if !policy.has_top {
         return Vec::new();
     }
+    let ask = |listed: &&Listed| turn(listed, state, policy.scope, tried, now) == Turn::Now;
     let matching = Matching::of(maildrop, state, None);
-    let mut numbers: Vec<MessageNumber> = matching.ambiguous.iter().map(|listed| listed.number).collect();
-    let due = |(listed, entry): &(&Listed, &Entry)| is_due(entry, policy.removal, now).then_some(listed.number);
-    numbers.extend(matching.known.iter().filter_map(due));
+    let due = |(listed, entry): &(&Listed, &Entry)| is_due(entry, policy.removal, now) && ask(listed);
+    let ambiguous = matching.ambiguous.iter().filter(|listed| ask(listed)).map(|listed| listed.number);
+    let mut numbers: Vec<MessageNumber> = ambiguous.collect();
+    numbers.extend(matching.known.iter().filter(|pair| due(pair)).map(|(listed, _)| listed.number));
     numbers.sort_unstable();
     numbers.dedup();
     numbers
 }
 
-/// Decides. `seen` has the header digests of the messages that were looked at, as far as the server gave them.
+/// Decides. `seen` has the header digests of the messages that were looked at, as far as the server gave them; `tried`
+/// are the messages that made trouble in this poll and are left alone for the rest of it.
 #[must_use]
 pub fn plan(
     maildrop: &Maildrop,
     state: &UidState,
     policy: &Policy,
+    tried: &HashSet<UniqueId>,
     seen: &HashMap<MessageNumber, Digest>,
     now: u64,
 ) -> Plan {
+    let turn = |listed: &Listed| turn(listed, state, policy.scope, tried, now);
     let matching = Matching::of(maildrop, state, Some(seen));
     let mut plan = Plan { known: matching.known.len(), ..Plan::default() };
     for (listed, entry) in &matching.known {
@@ -128,7 +155,7 @@ pub fn plan(
         if entry.removed || entry.absent_since.is_some() {
             plan.present.push(entry.id);
         }
-        if is_due(entry, policy.removal, now) {
+        if is_due(entry, policy.removal, now) && plan.takes_turn(listed, turn(listed)) {
             if is_verified(listed, entry, policy, seen) {
                 plan.delete.push(Removable { number: listed.number, entry: entry.id });
             } else {
@@ -136,14 +163,57 @@ pub fn plan(
             }
         }
     }
-    plan_retrieval(&mut plan, maildrop, &matching, policy);
+    plan_retrieval(&mut plan, maildrop, &matching, policy, turn);
     if maildrop.complete {
         plan_forgetting(&mut plan, state, &matching, now);
     }
     plan
 }
 
-fn plan_retrieval(plan: &mut Plan, maildrop: &Maildrop, matching: &Matching<'_>, policy: &Policy) {
+/// Whether something may be done with a message in this session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// It may.
+    Now,
+    /// In another session of this poll.
+    OtherSession,
+    /// Not in this poll.
+    SetAside,
+    /// It was tried in this poll already.
+    Tried,
+}
+
+fn turn(listed: &Listed, state: &UidState, scope: Scope, tried: &HashSet<UniqueId>, now: u64) -> Turn {
+    let trouble = listed.unique_id.as_ref().and_then(|unique_id| Some((unique_id, state.trouble(unique_id)?)));
+    let suspect = match trouble {
+        Some((unique_id, _)) if tried.contains(unique_id) => return Turn::Tried,
+        Some((_, trouble)) if trouble.until > now => return Turn::SetAside,
+        Some((_, trouble)) => trouble.kind == TroubleKind::Broke,
+        None => false,
+    };
+    if suspect == (scope == Scope::Suspects) { Turn::Now } else { Turn::OtherSession }
+}
+
+impl Plan {
+    /// Whether something may be done with this message now; if not, it is noted why.
+    fn takes_turn(&mut self, listed: &Listed, turn: Turn) -> bool {
+        match turn {
+            Turn::Now => return true,
+            Turn::OtherSession => self.suspects.push(listed.clone()),
+            Turn::SetAside => self.set_aside.push(listed.clone()),
+            Turn::Tried => {}
+        }
+        false
+    }
+}
+
+fn plan_retrieval(
+    plan: &mut Plan,
+    maildrop: &Maildrop,
+    matching: &Matching<'_>,
+    policy: &Policy,
+    turn: impl Fn(&Listed) -> Turn,
+) {
     let most = policy.max_messages.map_or(usize::MAX, |most| usize::try_from(most.get()).unwrap_or(usize::MAX));
     for listed in matching.new.iter().chain(&matching.ambiguous).copied() {
         let too_large = policy.max_message_size.zip(listed.reported_size).is_some_and(|(most, size)| size > most);
@@ -151,7 +221,7 @@ fn plan_retrieval(plan: &mut Plan, maildrop: &Maildrop, matching: &Matching<'_>,
             plan.unnamed.push(listed.clone());
         } else if too_large {
             plan.too_large.push(listed.clone());
-        } else {
+        } else if plan.takes_turn(listed, turn(listed)) {
             plan.retrieve.push(listed.clone());
         }
     }

@@ -50,7 +50,13 @@ fn maildrop(messages: &[(&str, u64)]) -> Maildrop {
     Maildrop { messages, has_unique_ids: true, complete: true }
 }
 
-const KEEP: Policy = Policy { removal: RemovalPolicy::Keep, max_message_size: None, max_messages: None, has_top: true };
+const KEEP: Policy = Policy {
+    removal: RemovalPolicy::Keep,
+    max_message_size: None,
+    max_messages: None,
+    has_top: true,
+    scope: Scope::Sound,
+};
 const DELETE: Policy = Policy { removal: RemovalPolicy::AfterDelivery, ..KEEP };
 const NO_TOP: Policy = Policy { has_top: false, ..DELETE };
 
@@ -60,11 +66,12 @@ fn aged(days: u64) -> Policy {
 
 /// Runs both steps; `headers` is what TOP would show, by number.
 fn decide(maildrop: &Maildrop, state: &UidState, policy: &Policy, headers: &[&str]) -> Plan {
-    let seen = look_at(maildrop, state, policy, NOW)
+    let tried = HashSet::new();
+    let seen = look_at(maildrop, state, policy, &tried, NOW)
         .into_iter()
         .filter_map(|number| Some((number, digest(headers.get(usize::try_from(number.get()).unwrap() - 1)?))))
         .collect();
-    plan(maildrop, state, policy, &seen, NOW)
+    plan(maildrop, state, policy, &tried, &seen, NOW)
 }
 
 fn retrieved(plan: &Plan) -> Vec<u32> {
@@ -86,8 +93,8 @@ fn what_is_new_is_retrieved_in_order_and_what_is_known_is_not() {
 #[test]
 fn nothing_new_asks_for_no_header() {
     let state = state(vec![entry(1, "a", "A", 1, 0)]);
-    assert_eq!(look_at(&maildrop(&[("a", 1)]), &state, &KEEP, NOW), []);
-    assert_eq!(look_at(&maildrop(&[("a", 1)]), &state, &aged(1), NOW), []);
+    assert_eq!(look_at(&maildrop(&[("a", 1)]), &state, &KEEP, &HashSet::new(), NOW), []);
+    assert_eq!(look_at(&maildrop(&[("a", 1)]), &state, &aged(1), &HashSet::new(), NOW), []);
 }
 
 #[test]
@@ -137,7 +144,7 @@ fn messages_that_share_a_unique_id_are_told_apart_by_their_headers() {
     let two_alike = state(vec![entry(1, "a", "A", 1, 0), entry(2, "a", "A", 1, 0)]);
     assert_eq!(retrieved(&decide(&listing, &two_alike, &KEEP, &["A", "A", "A"])), [3], "multiplicity counts");
     let all_known = state((1..=3).map(|id| entry(id, "a", "x", 1, 0)).collect());
-    assert_eq!(look_at(&listing, &all_known, &KEEP, NOW), [], "the counts agree");
+    assert_eq!(look_at(&listing, &all_known, &KEEP, &HashSet::new(), NOW), [], "the counts agree");
 }
 
 #[test]
@@ -145,7 +152,7 @@ fn an_absent_message_under_the_same_unique_id_asks_for_no_header_at_every_poll()
     let mut gone = entry(1, "a", "A", 1, 50);
     gone.absent_since = Some(NOW - DAY);
     let state = state(vec![gone, entry(2, "a", "B", 2, 0)]);
-    assert_eq!(look_at(&maildrop(&[("a", 2)]), &state, &KEEP, NOW), []);
+    assert_eq!(look_at(&maildrop(&[("a", 2)]), &state, &KEEP, &HashSet::new(), NOW), []);
 }
 
 #[test]
@@ -194,4 +201,44 @@ fn without_uidl_headers_tell_what_a_lost_quit_left_behind() {
     assert_eq!((retrieved(&plan), deleted(&plan), &plan.forget), (vec![1], vec![(2, 1)], &vec![2]));
     let blind = decide(&listing, &remembered, &NO_TOP, &[]);
     assert_eq!((retrieved(&blind), deleted(&blind)), (vec![1, 2], vec![]), "the bytes will tell");
+}
+
+fn in_trouble(kind: TroubleKind, until: u64) -> UidState {
+    let mut state = state(vec![entry(1, "a", "A", 1, 0)]);
+    for unique_id in ["a", "b"] {
+        let unique_id = UniqueId::new(unique_id.as_bytes()).unwrap();
+        let trouble = crate::state::entries::Trouble { kind, count: 1, until };
+        state.apply(Record::Trouble { unique_id, trouble }).unwrap();
+    }
+    state
+}
+
+#[test]
+fn a_message_at_which_a_session_ended_has_a_session_of_its_own() {
+    let state = in_trouble(TroubleKind::Broke, NOW);
+    let listing = maildrop(&[("a", 1), ("b", 1), ("c", 1)]);
+    let sound = decide(&listing, &state, &DELETE, &["A", "B", "C"]);
+    assert_eq!((retrieved(&sound), deleted(&sound), sound.suspects.len()), (vec![3], vec![], 2));
+    let policy = Policy { scope: Scope::Suspects, ..DELETE };
+    let suspects = decide(&listing, &state, &policy, &["A", "B", "C"]);
+    assert_eq!((retrieved(&suspects), deleted(&suspects)), (vec![2], vec![(1, 1)]));
+}
+
+#[test]
+fn a_message_in_quarantine_is_left_alone_until_its_time() {
+    for kind in [TroubleKind::Broke, TroubleKind::Refused] {
+        let state = in_trouble(kind, NOW + 1);
+        for scope in [Scope::Sound, Scope::Suspects] {
+            let plan = decide(&maildrop(&[("a", 1), ("b", 1)]), &state, &Policy { scope, ..DELETE }, &["A", "B"]);
+            assert_eq!((retrieved(&plan), deleted(&plan), plan.set_aside.len()), (vec![], vec![], 2));
+        }
+    }
+}
+
+#[test]
+fn what_made_trouble_in_this_poll_is_not_tried_twice() {
+    let state = in_trouble(TroubleKind::Refused, NOW);
+    let tried = HashSet::from([UniqueId::new(b"b").unwrap()]);
+    let plan = plan(&maildrop(&[("a", 1), ("b", 1)]), &state, &KEEP, &tried, &HashMap::new(), NOW);
+    assert_eq!((retrieved(&plan), plan.set_aside.len()), (vec![], 0));
 }

@@ -83,7 +83,7 @@ fn prepare(arguments: &Arguments, environment: &Environment) -> Result<(Config, 
     let pid = std::process::id();
     let host = rustix::system::uname();
     let ferry = Ferry {
-        dialer: Dialer::new(NetLimits::default()),
+        dialer: Arc::new(Dialer::new(NetLimits::default())),
         disk: Arc::new(RealDisk),
         clock: Arc::new(RealClock::new()),
         names: NameSource::new(pid, host.nodename().to_bytes()),

@@ -22,9 +22,8 @@ pub(super) fn print(report: &PollReport, quiet: bool) {
             println!("{account}: {}", Line(report));
         }
     }
-    for (listed, words) in &report.refused {
-        let what = Message(listed);
-        eprintln!("{account}: the server did not hand over {what}, saying \"{words}\". It is tried again next time");
+    for (listed, why) in &report.failed {
+        eprintln!("{account}: {} could not be fetched: {why}. It is tried again next time", Message(listed));
     }
     if report.unsyncable {
         eprintln!(
@@ -70,6 +69,9 @@ impl fmt::Display for Line<'_> {
         }
         if report.unnamed > 0 {
             write!(f, ", {} of them without a unique-id yet", report.unnamed)?;
+        }
+        if !report.set_aside.is_empty() {
+            write!(f, ", {} of them in quarantine because they fail again and again", report.set_aside.len())?;
         }
         let finished = report.recovered.finished;
         if finished > 0 {
@@ -157,7 +159,7 @@ pub(super) fn fetchmail_code<'a>(reports: impl Iterator<Item = Option<&'a PollRe
             return SUCCESS;
         }
         last = match &report.end {
-            Ok(()) if report.refused.is_empty() => NO_MAIL,
+            Ok(()) if report.failed.is_empty() => NO_MAIL,
             Ok(()) => ERROR,
             Err(e) => fetchmail_error(e),
         };

@@ -93,6 +93,8 @@ impl ClientError {
             | Self::Framing(FramingError::BytesBeforeTls | FramingError::LooksLikeTls) => ExitStatus::Tls,
             Self::Cleartext { .. } => ExitStatus::Config,
             Self::NoLogin(_) | Self::Login { refusal: Refusal::Credentials, .. } => ExitStatus::Auth,
+            // Mostly a goodbye ahead of its time: "-ERR idle for too long".
+            Self::Framing(FramingError::Unsolicited { .. }) => ExitStatus::Temporary,
             Self::Framing(_) | Self::Refused { .. } | Self::NoUniqueIds | Self::Send(_) => ExitStatus::Protocol,
             Self::Lost { .. }
             | Self::Closed

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
+
 use tokio::time::timeout;
 
 use super::{Client, ClientError, Patience, Said};
 use crate::account::{Account, TlsMode};
-use crate::net::{Connection, Dialer};
+use crate::net::{Connection, Dial};
 use crate::pop3::{
     Asked, Capabilities, Command, Event, Greeting, LoginMethod, Mechanism, Offer, Response, Session, Status,
     apop_digest, choose, judge_refusal, plain_response,
@@ -29,7 +32,7 @@ pub struct LoggedIn {
 ///
 /// # Errors
 /// [`ClientError`]. One credential is tried, never more.
-pub async fn log_in(dialer: &Dialer, account: &Account, password: &Secret) -> Result<LoggedIn, ClientError> {
+pub async fn log_in(dialer: &dyn Dial, account: &Account, password: &Secret) -> Result<LoggedIn, ClientError> {
     let connection = dialer.connect(&account.endpoint).await?;
     let mut client = Client::new(connection, Patience::new(account.timeout));
     let greeting = client.greeting(dialer, account).await?;
@@ -44,7 +47,7 @@ pub async fn log_in(dialer: &Dialer, account: &Account, password: &Secret) -> Re
 }
 
 impl Client {
-    async fn greeting(&mut self, dialer: &Dialer, account: &Account) -> Result<Greeting, ClientError> {
+    async fn greeting(&mut self, dialer: &dyn Dial, account: &Account) -> Result<Greeting, ClientError> {
         let first = match timeout(SUSPICIOUS_SILENCE, self.event()).await {
             Ok(event) => event?,
             Err(_) => {
@@ -63,7 +66,7 @@ impl Client {
 
     /// STLS (RFC 2595, section 4). It is not looked up in CAPA first: who could strip it there could strip it here, and
     /// a refusal ends the session either way.
-    async fn start_tls(mut self, dialer: &Dialer, account: &Account) -> Result<Self, ClientError> {
+    async fn start_tls(mut self, dialer: &dyn Dial, account: &Account) -> Result<Self, ClientError> {
         let response = self.exchange(Command::Stls).await?;
         if response.status != Status::Ok {
             return Err(ClientError::NoStls { response });
@@ -73,7 +76,8 @@ impl Client {
         self.session.receive(left)?;
         let Self { stream, mut session, link, patience, .. } = self;
         let plain = Connection { stream, peer: link.peer, protected: false, loopback: link.loopback };
-        let protected = dialer.start_tls(&account.endpoint, plain).await?;
+        let handshake = timeout(patience.silence, dialer.start_tls(&account.endpoint, plain)).await;
+        let protected = handshake.map_err(|_| ClientError::Silence { after: patience.silence })??;
         session.tls_started()?;
         Ok(Self::resume(protected, session, patience))
     }
@@ -111,6 +115,7 @@ impl Client {
         greeting: &Greeting,
     ) -> Result<(), ClientError> {
         let timestamp = greeting.timestamp.as_deref();
+        self.keep_secret(password, &account.username);
         let offer = Offer { capabilities, timestamp, protected: self.link.protected };
         let method = choose(account.auth, &offer).map_err(ClientError::NoLogin)?;
         let username = account.username.clone();
@@ -127,6 +132,16 @@ impl Client {
             }
         };
         self.attempt(utf8.into_iter().chain(login), account, password).await
+    }
+
+    /// From here on these are not shown, whatever the server says: the password as it is and as AUTH PLAIN has it. One of
+    /// a few characters would only garble everything, and is no secret.
+    fn keep_secret(&mut self, password: &Secret, username: &str) {
+        const SHORTEST: usize = 4;
+        if password.expose().len() >= SHORTEST {
+            let encoded = BASE64.encode(plain_response(username, password).expose());
+            self.secrets = vec![password.clone(), Secret::new(encoded.into_bytes())];
+        }
     }
 
     /// Sends the login, with UTF8 in front of its first command where it is offered.

@@ -9,6 +9,7 @@ pub mod listing;
 pub mod login;
 mod pace;
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::ops::Range;
@@ -24,7 +25,8 @@ pub use error::ClientError;
 
 use crate::net::{Connection, Stream};
 use crate::plan::Removable;
-use crate::pop3::{Asked, Command, Event, Response, Session, SessionState, Status};
+use crate::pop3::{Asked, Command, Event, MessageNumber, Response, Session, SessionState, Status};
+use crate::secret::Secret;
 use pace::Pace;
 
 /// Where the dialogue is logged to: `-v` shows it.
@@ -70,8 +72,47 @@ pub struct Client {
     pace: Pace,
     /// Whether commands may be sent ahead of their answers.
     pipelining: bool,
+    /// Which message is being received, and which were.
+    place: Place,
+    /// Texts that a server may send back and that must not be shown.
+    secrets: Vec<Secret>,
     /// The connection as it was made, without its stream.
     link: Link,
+}
+
+/// Where a session is among the messages, so that the one at which it breaks can be named.
+#[derive(Debug, Default)]
+struct Place {
+    /// The commands that wait for answers, the oldest first.
+    awaited: VecDeque<Asked>,
+    /// The answer to the oldest one has begun.
+    begun: bool,
+    /// The message whose answer was complete last.
+    previous: Option<MessageNumber>,
+}
+
+impl Place {
+    fn hear(&mut self, event: &Event) {
+        match event {
+            Event::Response { to: Asked::Retr(_) | Asked::Top(_), response } if response.status == Status::Ok => {
+                self.begun = true;
+            }
+            Event::Response { to: Asked::Capa | Asked::Uidl(None) | Asked::List(None), response }
+                if response.status == Status::Ok => {}
+            Event::Response { .. } | Event::End { .. } => {
+                self.previous = self.awaited.pop_front().and_then(message_of);
+                self.begun = false;
+            }
+            _ => {}
+        }
+    }
+}
+
+fn message_of(asked: Asked) -> Option<MessageNumber> {
+    match asked {
+        Asked::Retr(number) | Asked::Top(number) => Some(number),
+        _ => None,
+    }
 }
 
 /// What is known of a connection beside its bytes.
@@ -109,6 +150,8 @@ impl Client {
             patience,
             pace: Pace::new(patience.window, patience.least),
             pipelining: false,
+            place: Place::default(),
+            secrets: Vec::new(),
             link: Link { peer, protected, loopback },
         }
     }
@@ -131,6 +174,21 @@ impl Client {
         if self.pipelining { WINDOW } else { 1 }
     }
 
+    /// From here on one command at a time, so that a message that breaks the session is the only one under way.
+    pub fn one_at_a_time(&mut self) {
+        self.pipelining = false;
+    }
+
+    /// The messages at which the session may have ended with this error: the one whose answer was awaited or coming in,
+    /// and, if what stood in the place of an answer was none, the one before: its end may have been in the wrong place.
+    #[must_use]
+    pub fn suspects(&self, error: &ClientError) -> Vec<MessageNumber> {
+        let framing = matches!(error, ClientError::Framing(_));
+        let current = self.place.awaited.front().copied().and_then(message_of);
+        let previous = self.place.previous.filter(|_| framing && !self.place.begun);
+        previous.into_iter().chain(current).collect()
+    }
+
     /// Queues a command; it leaves with the next [`Client::event`]. DELE is [`Client::delete`]'s.
     ///
     /// # Errors
@@ -150,7 +208,10 @@ impl Client {
 
     fn send(&mut self, command: Command) -> Result<(), ClientError> {
         debug!(target: DIALOGUE, "C: {command}");
-        Ok(self.session.send(command)?)
+        let asked = command.asked();
+        self.session.send(command)?;
+        self.place.awaited.push_back(asked);
+        Ok(())
     }
 
     /// The next thing that the server says. Ranges in it are for [`Client::bytes`], until the next call.
@@ -171,8 +232,10 @@ impl Client {
                 }
                 Event::Line(range) => Event::Line(shift(range)),
                 Event::Data(range) => Event::Data(shift(range)),
+                Event::Response { to, response } => Event::Response { to, response: self.without_secrets(response) },
                 event => event,
             };
+            self.place.hear(&event);
             self.note(&event);
             return Ok(event);
         }
@@ -302,6 +365,18 @@ impl Client {
         let mut room = ReadBuf::new(self.buffer.get_mut(self.unread.end..).unwrap_or_default());
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut room))?;
         Poll::Ready(Ok(room.filled().len()))
+    }
+
+    /// Some servers repeat what they were sent. Whoever reads the log must not learn the password from them.
+    fn without_secrets(&self, mut response: Response) -> Response {
+        for secret in &self.secrets {
+            let secret = String::from_utf8_lossy(secret.expose());
+            if response.text.contains(&*secret) {
+                response.text = response.text.replace(&*secret, "[secret]");
+            }
+            response.code.take_if(|code| code.to_string().contains(&*secret));
+        }
+        response
     }
 
     /// Logs what was said and notes that an answer arrived.

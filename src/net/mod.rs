@@ -9,6 +9,7 @@ mod tls;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -35,6 +36,43 @@ pub struct Connection {
     pub protected: bool,
     /// Whether it never leaves this machine.
     pub loopback: bool,
+}
+
+/// What a connection in the making is. Boxed, so that whoever makes it can be chosen at run time.
+pub type Dialling<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Makes connections: [`Dialer`] over the network, a test over memory.
+pub trait Dial: Send + Sync + fmt::Debug {
+    /// Connects, and begins TLS when the endpoint's mode is implicit.
+    fn connect<'a>(&'a self, endpoint: &'a Endpoint) -> Dialling<'a, Result<Connection, NetError>>;
+
+    /// Begins TLS on a connection whose server has just agreed to STLS.
+    fn start_tls<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        connection: Connection,
+    ) -> Dialling<'a, Result<Connection, NetError>>;
+
+    /// Whether that port begins with TLS, as far as a second connection can tell.
+    fn speaks_tls<'a>(&'a self, peer: SocketAddr, endpoint: &'a Endpoint) -> Dialling<'a, bool>;
+}
+
+impl Dial for Dialer {
+    fn connect<'a>(&'a self, endpoint: &'a Endpoint) -> Dialling<'a, Result<Connection, NetError>> {
+        Box::pin(self.connect(endpoint))
+    }
+
+    fn start_tls<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        connection: Connection,
+    ) -> Dialling<'a, Result<Connection, NetError>> {
+        Box::pin(self.start_tls(endpoint, connection))
+    }
+
+    fn speaks_tls<'a>(&'a self, peer: SocketAddr, endpoint: &'a Endpoint) -> Dialling<'a, bool> {
+        Box::pin(self.speaks_tls(peer, endpoint))
+    }
 }
 
 /// How long each step of connecting may take.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::error::PollError;
+use super::{Shelf, blocking};
 use crate::disk::{DirSync, Disk};
 use crate::maildir::Maildir;
 use crate::maildir::publishing::{Delivered, publish};
@@ -47,36 +48,28 @@ pub struct Destination {
     pub number: MaildirNumber,
 }
 
-/// Commits until no more comes, and gives the state back. Every message that became safe is announced, also when some
-/// of its batch failed. After an error nothing more is taken, which the retriever notices by its closed channel.
-pub async fn commit_all(
-    mut store: Store,
+/// Commits until no more comes. Every message that became safe is announced, also when some of its batch failed. After
+/// an error nothing more is taken, which the retriever notices by its closed channel.
+pub(super) async fn commit_all(
+    store: &mut Shelf,
     destination: Destination,
     mut parcels: mpsc::Receiver<Parcel>,
     announce: mpsc::UnboundedSender<Safe>,
-) -> (Option<Store>, Result<DirSync, PollError>) {
-    let mut unsyncable = DirSync::Synced;
+) -> Result<DirSync, PollError> {
+    let mut synced = DirSync::Synced;
     let mut batch = Vec::new();
     while parcels.recv_many(&mut batch, MOST).await > 0 {
-        let parcels = std::mem::take(&mut batch);
-        let (disk, to) = (Arc::clone(store.disk()), destination.clone());
-        let done = super::blocking(store, move |store| commit(&*disk, store, &to, parcels)).await;
-        let outcome;
-        (store, outcome) = match done {
-            Ok(done) => done,
-            Err(e) => return (None, Err(e)),
-        };
+        let (parcels, to) = (std::mem::take(&mut batch), destination.clone());
+        let outcome = blocking(store, move |store| commit(store, &to, parcels)).await?;
         for safe in outcome.safe {
             // The retriever may be gone already; the message is safe all the same.
             let _ = announce.send(safe);
         }
-        match outcome.result {
-            Ok(DirSync::Synced) => {}
-            Ok(DirSync::Unsupported) => unsyncable = DirSync::Unsupported,
-            Err(e) => return (Some(store), Err(e)),
+        if outcome.result? == DirSync::Unsupported {
+            synced = DirSync::Unsupported;
         }
     }
-    (Some(store), Ok(unsyncable))
+    Ok(synced)
 }
 
 struct Outcome {
@@ -85,7 +78,8 @@ struct Outcome {
 }
 
 /// One batch. Blocks.
-fn commit(disk: &dyn Disk, store: &mut Store, to: &Destination, parcels: Vec<Parcel>) -> Outcome {
+fn commit(store: &mut Store, to: &Destination, parcels: Vec<Parcel>) -> Outcome {
+    let disk = &*Arc::clone(store.disk());
     let mut first_error = None;
     let held = parcels.iter().map(|parcel| parcel.received.held()).sum();
     if let Err(e) = ensure_room(disk, to.maildir.path(), held) {

@@ -5,11 +5,13 @@
 
 pub mod committer;
 pub mod error;
-mod marking;
 pub mod report;
+
+mod marking;
 mod retriever;
 mod session;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,20 +23,24 @@ pub use error::PollError;
 pub use report::PollReport;
 
 use crate::account::{Account, AccountName, RemovalPolicy};
+use crate::client::ClientError;
 use crate::clock::Clock;
 use crate::credential::CredentialEnvironment;
 use crate::disk::Disk;
 use crate::maildir::names::NameSource;
-use crate::net::Dialer;
-use crate::secret::Secret;
+use crate::net::Dial;
+use crate::plan::Scope;
+use crate::pop3::UniqueId;
+use crate::state::entries::TroubleKind;
 use crate::state::recovery::{OtherMaildir, Recovered, recover};
 use crate::state::store::{Opening, Store};
+use session::{Broken, Ended};
 
 /// What all polls of this process share.
 #[derive(Debug)]
 pub struct Ferry {
     /// Makes connections.
-    pub dialer: Dialer,
+    pub dialer: Arc<dyn Dial>,
     /// Where everything is written.
     pub disk: Arc<dyn Disk>,
     /// What time it is.
@@ -65,6 +71,9 @@ pub struct Wishes {
 /// No poll has more sessions than this, whatever a server lists.
 const MOST_SESSIONS: u32 = 1000;
 
+/// No poll goes on after more sessions than this that broke at a message.
+const MOST_BROKEN: u32 = 20;
+
 /// Polls an account once. Never panics because of what a server or a disk does; what went wrong is in the report.
 ///
 /// When `stop` is cancelled no further message is asked for, those under way are delivered within a bound, and the
@@ -72,8 +81,8 @@ const MOST_SESSIONS: u32 = 1000;
 pub async fn poll(ferry: Arc<Ferry>, account: Account, wishes: Wishes, stop: CancellationToken) -> PollReport {
     let begun = Instant::now();
     let mut report = PollReport::new(account.name.clone());
-    let result = Poll { ferry, account, wishes, stop }.run(&mut report).await;
-    report.end = result;
+    let mut poll = Poll { ferry, account, wishes, stop, scope: Scope::Sound, tried: HashSet::new(), broken: 0 };
+    report.end = poll.run(&mut report).await;
     report.duration = begun.elapsed();
     report
 }
@@ -84,44 +93,91 @@ struct Poll {
     account: Account,
     wishes: Wishes,
     stop: CancellationToken,
+    /// Which messages the current session is about.
+    scope: Scope,
+    /// Messages that made trouble in this poll and are left alone for the rest of it.
+    tried: HashSet<UniqueId>,
+    /// How many sessions broke at a message.
+    broken: u32,
 }
 
+/// The state, in a place from which work that blocks can take it for a while.
+type Shelf = Option<Store>;
+
 impl Poll {
-    async fn run(&self, report: &mut PollReport) -> Result<(), PollError> {
+    async fn run(&mut self, report: &mut PollReport) -> Result<(), PollError> {
         let mut store = self.open_state(report).await?;
         let password = self.account.credential.obtain(&self.ferry.credentials).await?;
         loop {
             report.sessions += 1;
             let before = report.retrieved;
-            let (after, result) = self.session(store, &password, report).await;
-            let follow_up = match result {
-                Ok(follow_up) => follow_up,
-                // A session that was held only to see whether there is more: that it failed is no news.
-                Err(e) if report.on_suspicion && after.is_some() && e.is_about_the_server() => {
-                    info!("another session to look for more ended early: {e}");
-                    FollowUp::No
-                }
-                Err(e) => return Err(e),
+            let next = match self.session(&mut store, &password, report).await {
+                Ok(ended) => self.after(ended, report.retrieved > before),
+                Err(broken) => self.after_broken(broken, &mut store, report).await?,
             };
-            store = after.ok_or(PollError::Fault)?;
-            let progress = report.retrieved > before;
-            let more = follow_up != FollowUp::No && progress && report.sessions < MOST_SESSIONS;
-            if !more || self.wishes.dry_run {
-                break;
+            self.tried.extend(report.failed.iter().filter_map(|(listed, _)| listed.unique_id.clone()));
+            match next {
+                Next::Done => break,
+                _ if report.sessions >= MOST_SESSIONS || self.wishes.dry_run => break,
+                _ if self.stop.is_cancelled() => return Err(PollError::Stopped),
+                Next::Session(scope) => self.scope = scope,
+                Next::OnSuspicion => {
+                    self.scope = Scope::Sound;
+                    report.on_suspicion = true;
+                }
             }
-            if self.stop.is_cancelled() {
-                return Err(PollError::Stopped);
-            }
-            report.on_suspicion = follow_up == FollowUp::Perhaps;
         }
         if !self.wishes.dry_run {
-            blocking(store, Store::tidy).await?.1?;
+            blocking(&mut store, Store::tidy).await??;
         }
         Ok(())
     }
 
+    /// What comes after a session that ended in order.
+    fn after(&self, ended: Ended, progress: bool) -> Next {
+        match self.scope {
+            _ if ended.left > 0 && progress => Next::Session(self.scope),
+            Scope::Sound if ended.suspects => Next::Session(Scope::Suspects),
+            Scope::Sound if ended.all_new && progress => Next::OnSuspicion,
+            _ => Next::Done,
+        }
+    }
+
+    /// What comes after a session that did not. The messages at which it broke get sessions of their own, so that
+    /// everything else flows; what broke twice in this poll is left for another one.
+    async fn after_broken(
+        &mut self,
+        broken: Broken,
+        store: &mut Shelf,
+        report: &mut PollReport,
+    ) -> Result<Next, PollError> {
+        let Broken { error, suspects, opened } = broken;
+        if report.on_suspicion && !opened && error.is_about_the_server() {
+            // The session was held only to see whether there is more: that it failed is no news.
+            info!("another session to look for more ended early: {error}");
+            return Ok(Next::Done);
+        }
+        let unique_ids: Vec<UniqueId> = suspects.iter().filter_map(|listed| listed.unique_id.clone()).collect();
+        if unique_ids.is_empty() || self.wishes.dry_run {
+            return Err(error);
+        }
+        let recorded = unique_ids.clone();
+        blocking(store, move |store| store.record_troubles(recorded, TroubleKind::Broke)).await??;
+        let framing = matches!(error, PollError::Client(ClientError::Framing(_)));
+        self.broken += 1;
+        if !framing || self.broken > MOST_BROKEN {
+            return Err(error);
+        }
+        warn!("the session broke at a message, and another one goes on behind it: {error}");
+        if self.scope == Scope::Suspects {
+            report.failed.extend(suspects.into_iter().map(|listed| (listed, error.to_string())));
+        }
+        // Sound ones first, always: the suspects must not starve them.
+        Ok(Next::Session(Scope::Sound))
+    }
+
     /// Opens the state and finishes what was begun, before the server is asked.
-    async fn open_state(&self, report: &mut PollReport) -> Result<Store, PollError> {
+    async fn open_state(&self, report: &mut PollReport) -> Result<Shelf, PollError> {
         let opening = Opening {
             now: self.ferry.clock.read(),
             instance: fastrand::u64(..),
@@ -148,37 +204,36 @@ impl Poll {
         if !recovered.is_nothing() {
             let Recovered { finished, found, again, remains, .. } = recovered;
             warn!(
-                finished,
-                found, again, remains, "an earlier run was interrupted: its deliveries were finished before this one"
+                "an earlier run was interrupted: finished {finished} of its deliveries, found {found} finished, {again} \
+                 to be fetched again, removed {remains} unfinished files"
             );
         }
         report.recovered = recovered;
-        Ok(store)
+        Ok(Some(store))
     }
 }
 
-/// Whether another session of the same poll makes sense.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum FollowUp {
-    /// Everything that was listed has been dealt with, and the server lists everything.
-    No,
-    /// Everything that was listed was new: some servers list only so many at a time.
-    Perhaps,
-    /// Some of what was listed is still to be retrieved.
-    Yes,
+/// What comes after a session.
+enum Next {
+    /// The poll is over.
+    Done,
+    /// Another session, for these messages.
+    Session(Scope),
+    /// Another session, because everything was new and some servers list only so many at a time.
+    OnSuspicion,
 }
 
 /// Runs something that blocks, with the state.
 async fn blocking<R: Send + 'static>(
-    mut store: Store,
+    shelf: &mut Shelf,
     work: impl FnOnce(&mut Store) -> R + Send + 'static,
-) -> Result<(Store, R), PollError> {
+) -> Result<R, PollError> {
+    let mut store = shelf.take().ok_or(PollError::Fault)?;
     let done = tokio::task::spawn_blocking(move || {
         let result = work(&mut store);
         (store, result)
     });
-    done.await.map_err(|_| PollError::Fault)
+    let (store, result) = done.await.map_err(|_| PollError::Fault)?;
+    *shelf = Some(store);
+    Ok(result)
 }
-
-/// The password, for the rest of the story.
-type Password = Secret;

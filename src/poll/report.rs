@@ -21,8 +21,10 @@ pub struct PollReport {
     pub removed: u64,
     /// How many messages were on the server at the end of the last complete session. None if it never came to that.
     pub on_server: Option<u64>,
-    /// Messages that the server would not hand over, and its words.
-    pub refused: Vec<(Listed, String)>,
+    /// Messages that could not be had, and why.
+    pub failed: Vec<(Listed, String)>,
+    /// Messages that made trouble so often that they are set aside for a while.
+    pub set_aside: Vec<Listed>,
     /// Messages that are larger than the account allows.
     pub too_large: Vec<Listed>,
     /// Messages without a unique-id in an otherwise good listing.
@@ -68,7 +70,8 @@ impl PollReport {
             octets: 0,
             removed: 0,
             on_server: None,
-            refused: Vec::new(),
+            failed: Vec::new(),
+            set_aside: Vec::new(),
             too_large: Vec::new(),
             unnamed: 0,
             unverified: 0,
@@ -88,7 +91,7 @@ impl PollReport {
     pub fn exit_status(&self) -> ExitStatus {
         match &self.end {
             Err(e) => e.exit_status(),
-            Ok(()) if self.refused.is_empty() => ExitStatus::Ok,
+            Ok(()) if self.failed.is_empty() => ExitStatus::Ok,
             Ok(()) => ExitStatus::Partial,
         }
     }

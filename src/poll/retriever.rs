@@ -60,7 +60,7 @@ pub(super) struct Order {
 pub(super) struct Retrieved {
     /// How many RETR were sent.
     pub(super) asked: u64,
-    /// Those that the server refused, with its words.
+    /// Those that the server refused, and how.
     pub(super) refused: Vec<(Listed, String)>,
     /// Those that turned out to be known already.
     pub(super) known: u64,
@@ -201,7 +201,7 @@ impl<'a> Retriever<'a> {
             Event::Response { to: Asked::Retr(_), response } if response.status == Status::Ok => self.begin(),
             Event::Response { to: Asked::Retr(_), response } => {
                 if let Some(listed) = self.completed() {
-                    self.done.refused.push((listed, response.text));
+                    self.done.refused.push((listed, format!("the server refuses it, saying \"{}\"", response.text)));
                 }
             }
             Event::Response { to: Asked::Dele(_), response } => self.marking.hear(&response),

@@ -94,6 +94,26 @@ pub struct Entry {
     pub absent_since: Option<u64>,
 }
 
+/// A message that made trouble: it is set aside for a growing time so that everything else flows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trouble {
+    /// What kind.
+    pub kind: TroubleKind,
+    /// How often in a row.
+    pub count: u32,
+    /// Not before this time, in certain seconds.
+    pub until: u64,
+}
+
+/// What kind of trouble a message makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TroubleKind {
+    /// The server would not hand it over. That harms nobody else.
+    Refused,
+    /// A session ended at it: cut there, or its answer broke the framing. It is only asked for in a session of its own.
+    Broke,
+}
+
 /// Everything that is remembered of one account.
 #[derive(Debug, Clone)]
 pub struct UidState {
@@ -109,6 +129,8 @@ pub struct UidState {
     by_unique_id: HashMap<UniqueId, Vec<EntryId>>,
     /// Greater than every entry's id.
     next_id: EntryId,
+    /// Messages that made trouble, by unique-id.
+    troubles: HashMap<UniqueId, Trouble>,
     /// Records of a newer version that may be ignored; kept through every rewrite.
     preserved: Vec<Vec<u8>>,
 }
@@ -128,6 +150,7 @@ impl UidState {
             entries: BTreeMap::new(),
             by_unique_id: HashMap::new(),
             next_id: 1,
+            troubles: HashMap::new(),
             preserved: Vec::new(),
         }
     }
@@ -188,6 +211,17 @@ impl UidState {
         self.entries.values().filter_map(|entry| entry.intent.as_ref().map(|intent| (entry, intent)))
     }
 
+    /// The trouble that the message with this unique-id made last.
+    #[must_use]
+    pub fn trouble(&self, unique_id: &UniqueId) -> Option<Trouble> {
+        self.troubles.get(unique_id).copied()
+    }
+
+    /// All messages that made trouble.
+    pub fn troubles(&self) -> impl Iterator<Item = (&UniqueId, &Trouble)> {
+        self.troubles.iter()
+    }
+
     /// The id of the next entry.
     #[must_use]
     pub fn next_id(&self) -> EntryId {
@@ -223,8 +257,12 @@ impl UidState {
         let clock = self.clock.map(Record::Clock);
         let maildirs = self.maildirs.iter().map(|(number, maildir)| Record::Maildir(*number, maildir.clone()));
         let entries = self.entries.values().map(|entry| Record::Entry(entry.clone()));
+        let troubles = self
+            .troubles
+            .iter()
+            .map(|(unique_id, trouble)| Record::Trouble { unique_id: unique_id.clone(), trouble: *trouble });
         let preserved = self.preserved.iter().map(|line| Record::Unknown(line.clone()));
-        header.chain(clock).chain(maildirs).chain(entries).chain(preserved)
+        header.chain(clock).chain(maildirs).chain(entries).chain(troubles).chain(preserved)
     }
 
     /// Takes one record in.
@@ -255,6 +293,12 @@ impl UidState {
                 self.each(&[id], |entry| entry.witness.reported_size = Some(reported_size))?;
             }
             Record::Renamed { id, unique_id } => self.rename(id, unique_id)?,
+            Record::Trouble { unique_id, trouble } => {
+                self.troubles.insert(unique_id, trouble);
+            }
+            Record::TroubleOver(unique_id) => {
+                self.troubles.remove(&unique_id);
+            }
             Record::Unknown(line) => self.preserved.push(line),
         }
         Ok(())

@@ -10,7 +10,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::clock::{ClockMark, ClockReading};
-use super::entries::{Entry, EntryId, Identity, Intent, KnownMaildir, MaildirNumber, Origin, Witness};
+use super::entries::{
+    Entry, EntryId, Identity, Intent, KnownMaildir, MaildirNumber, Origin, Trouble, TroubleKind, Witness,
+};
 use crate::pop3::UniqueId;
 use crate::witness::Digest;
 
@@ -66,6 +68,15 @@ pub enum Record {
         /// Its new unique-id.
         unique_id: UniqueId,
     },
+    /// `q`: the message with this unique-id made trouble.
+    Trouble {
+        /// Which message.
+        unique_id: UniqueId,
+        /// What is known of it.
+        trouble: Trouble,
+    },
+    /// `v`: the message with this unique-id makes no trouble any more.
+    TroubleOver(UniqueId),
     /// A small letter that this version does not know: kept as it is.
     Unknown(Vec<u8>),
 }
@@ -122,6 +133,16 @@ impl Record {
             Self::Renamed { id, unique_id } => {
                 out.letter('U').number(*id).text(unique_id.as_bytes());
             }
+            Self::Trouble { unique_id, trouble } => {
+                let kind = match trouble.kind {
+                    TroubleKind::Refused => 'r',
+                    TroubleKind::Broke => 'b',
+                };
+                out.letter('q').number(kind).number(trouble.count).number(trouble.until).text(unique_id.as_bytes());
+            }
+            Self::TroubleOver(unique_id) => {
+                out.letter('v').text(unique_id.as_bytes());
+            }
             Self::Unknown(kept) => out.line.extend_from_slice(kept),
         }
     }
@@ -132,7 +153,7 @@ impl Record {
     /// [`BadRecord`].
     pub fn parse(line: &[u8]) -> Result<Self, BadRecord> {
         let (letter, rest) = line.split_first().ok_or(BadRecord::Malformed)?;
-        if letter.is_ascii_lowercase() {
+        if letter.is_ascii_lowercase() && !matches!(letter, b'q' | b'v') {
             return Ok(Self::Unknown(line.to_vec()));
         }
         let mut fields = Parse { rest: rest.strip_prefix(b" ") };
@@ -148,6 +169,8 @@ impl Record {
             b'B' => fields.ids().map(Self::Present),
             b'F' => fields.ids().map(Self::Forgotten),
             b'S' => fields.number().zip(fields.number()).map(|(id, reported_size)| Self::Resized { id, reported_size }),
+            b'q' => fields.trouble(),
+            b'v' => fields.unique_id().map(Self::TroubleOver),
             b'U' => fields.number().zip(fields.unique_id()).map(|(id, unique_id)| Self::Renamed { id, unique_id }),
             letter if letter.is_ascii_uppercase() => return Err(BadRecord::Newer(char::from(*letter))),
             _ => None,
@@ -326,6 +349,16 @@ impl<'a> Parse<'a> {
         Some(Record::Maildir(number, KnownMaildir { configured, resolved, tmp_inode, new_inode }))
     }
 
+    fn trouble(&mut self) -> Option<Record> {
+        let kind = match self.field()? {
+            b"r" => TroubleKind::Refused,
+            b"b" => TroubleKind::Broke,
+            _ => return None,
+        };
+        let trouble = Trouble { kind, count: self.number()?, until: self.number()? };
+        Some(Record::Trouble { unique_id: self.unique_id()?, trouble })
+    }
+
     fn entry(&mut self) -> Option<Entry> {
         let id = self.number()?;
         let origin = match self.field()? {
@@ -426,7 +459,12 @@ mod tests {
             Record::Forgotten(vec![u64::MAX - 1, u64::MAX]),
             Record::Resized { id: 4, reported_size: 1 << 40 },
             Record::Renamed { id: 4, unique_id: UniqueId::new(b"new id").unwrap() },
-            Record::Unknown(b"q whatever %  it says".to_vec()),
+            Record::Trouble {
+                unique_id: UniqueId::new(b"bad one").unwrap(),
+                trouble: Trouble { kind: TroubleKind::Broke, count: 3, until: 4 },
+            },
+            Record::TroubleOver(UniqueId::new(b"bad one").unwrap()),
+            Record::Unknown(b"z whatever %  it says".to_vec()),
         ]
     }
 

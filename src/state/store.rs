@@ -1,12 +1,14 @@
 //! An account's state while it is polled: what is remembered and the journal, changed together and only here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::clock::{ClockMark, ClockReading};
-use super::entries::{Entry, EntryId, Identity, Intent, KnownMaildir, MaildirNumber, Origin, UidState, Witness};
+use super::entries::{
+    Entry, EntryId, Identity, Intent, KnownMaildir, MaildirNumber, Origin, Trouble, TroubleKind, UidState, Witness,
+};
 use super::error::StateError;
 use super::journal::{self, Contents, Durability, Journal};
 use super::record::Record;
@@ -256,6 +258,8 @@ impl Store {
                 absent_since: None,
             }));
         }
+        let over = batch.iter().filter_map(|(_, source)| source.unique_id.clone());
+        records.extend(self.troubles_over(over));
         let appended = self.append(records, Durability::Now);
         if appended.is_ok() || self.journal.is_broken() {
             batch.into_iter().for_each(|(mut staged, _)| staged.keep());
@@ -275,9 +279,15 @@ impl Store {
     ///
     /// # Errors
     /// Those of the disk. Nothing is lost by that: they are looked for once more.
-    pub fn record_removed(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
-        let certain = self.mark.certain;
-        self.append_ids(ids, |ids| Record::Removed { ids, certain })
+    pub fn record_removed(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        ids.sort_unstable();
+        let unique_ids = ids.iter().filter_map(|id| self.state.entry(*id)?.unique_id.clone());
+        let mut records = self.troubles_over(unique_ids);
+        records.push(Record::Removed { ids, certain: self.mark.certain });
+        self.append(records, Durability::Later)
     }
 
     /// A complete listing lacked these for the first time.
@@ -315,6 +325,38 @@ impl Store {
     /// Those of the disk.
     pub fn record_forgotten(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
         self.append_ids(ids, Record::Forgotten)
+    }
+
+    /// These messages made trouble. How long each is set aside grows with how often it did.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_troubles(&mut self, unique_ids: Vec<UniqueId>, kind: TroubleKind) -> Result<(), StateError> {
+        if unique_ids.is_empty() {
+            return Ok(());
+        }
+        let now = self.mark.certain;
+        let record = |unique_id: UniqueId| {
+            let count = self.state.trouble(&unique_id).map_or(0, |trouble| trouble.count).saturating_add(1);
+            let until = now.saturating_add(set_aside_for(count));
+            Record::Trouble { unique_id, trouble: Trouble { kind, count, until } }
+        };
+        let records = unique_ids.into_iter().map(record).collect();
+        self.append(records, Durability::Later)
+    }
+
+    /// Only these are still on the server: the others make no trouble any more.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn forget_troubles_except(&mut self, listed: &HashSet<&UniqueId>) -> Result<(), StateError> {
+        let gone = self.state.troubles().map(|(unique_id, _)| unique_id).filter(|id| !listed.contains(id));
+        let records: Vec<Record> = gone.cloned().map(Record::TroubleOver).collect();
+        if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
+    }
+
+    fn troubles_over(&self, unique_ids: impl Iterator<Item = UniqueId>) -> Vec<Record> {
+        unique_ids.filter(|id| self.state.trouble(id).is_some()).map(Record::TroubleOver).collect()
     }
 
     /// Writes the clock mark that is due, if ages depend on it although nothing else happens.
@@ -393,6 +435,17 @@ impl Store {
     #[must_use]
     pub fn disk(&self) -> &Arc<dyn Disk> {
         &self.disk
+    }
+}
+
+/// How long a message is set aside after making trouble so often, in seconds: not at all twice, since most trouble
+/// passes; then from an hour on, doubling, up to a week.
+fn set_aside_for(count: u32) -> u64 {
+    const HOUR: u64 = 3600;
+    const WEEK: u64 = 7 * 24 * HOUR;
+    match count.checked_sub(3) {
+        None => 0,
+        Some(doublings) => HOUR.saturating_mul(1 << doublings.min(10)).min(WEEK),
     }
 }
 

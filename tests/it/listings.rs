@@ -85,7 +85,7 @@ fn numbers_may_be_out_of_range() {
 
 #[test]
 fn lines_may_be_garbage() {
-    survives(&[("UIDL", "+OK\r\nno number\r\n\r\n1\r\n1 u1 u2 u3\r\n2 \x01\x02\r\n.\r\n")], &[0, 1, 75, 76]);
+    survives(&[("UIDL", "+OK\r\nno number\r\n\r\n1\r\n-2 u2\r\n2\r\n\x01\x02\r\n.\r\n")], &[0, 1, 75, 76]);
     survives(&[("UIDL", "-ERR try later\r\n")], &[75, 76]);
 }
 
