@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::arguments::{Arguments, Fetch};
+use super::open_files;
 use super::signals::Listener;
 use super::summary;
 use crate::account::Account;
@@ -90,6 +91,7 @@ fn prepare(arguments: &Arguments, environment: &Environment) -> Result<(Config, 
         state_dir,
         credentials: CredentialEnvironment::from_process(),
         holder: format!("process {pid} (mailferry fetch)"),
+        most_files: open_files::for_each(config.daemon.concurrency.get()),
         configured: config.accounts.iter().map(|account| account.name.clone()).collect(),
     };
     Ok((config, Arc::new(ferry)))

@@ -3,6 +3,7 @@
 mod arguments;
 mod fetch;
 mod logging;
+mod open_files;
 mod signals;
 mod summary;
 

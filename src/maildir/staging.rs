@@ -23,6 +23,11 @@ struct TmpFile {
 }
 
 impl TmpFile {
+    fn ensure_room(&self, bytes: usize) -> io::Result<()> {
+        let dir = self.path.parent().unwrap_or(&self.path);
+        ensure_room(&*self.disk, dir, bytes).map_err(|e| io::Error::new(io::ErrorKind::StorageFull, e))
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.file.is_none() {
             self.file = Some(self.disk.create(&self.path)?);
@@ -166,12 +171,6 @@ pub struct Received {
 }
 
 impl Received {
-    /// The digest of its header.
-    #[must_use]
-    pub fn header(&self) -> Digest {
-        self.header
-    }
-
     /// The digest of all of it, if one was wanted.
     #[must_use]
     pub fn whole(&self) -> Option<Digest> {
@@ -182,6 +181,37 @@ impl Received {
     #[must_use]
     pub fn held(&self) -> usize {
         self.tail.len()
+    }
+
+    /// Writes what is left, if that leaves the reserve of free space alone, and begins to write it back. Blocks.
+    ///
+    /// # Errors
+    /// Those of the disk, or no room; the message is then lost here and has to be retrieved again.
+    pub fn write(self) -> io::Result<Written> {
+        let Self { mut tmp, name, tail, size, header, whole } = self;
+        tmp.ensure_room(tail.len())?;
+        tmp.write(&tail)?;
+        if let Some(file) = &mut tmp.file {
+            file.begin_sync();
+        }
+        Ok(Written { tmp, name, size, header, whole })
+    }
+}
+
+/// A complete message that is written, and not yet durable.
+pub struct Written {
+    tmp: TmpFile,
+    name: TmpName,
+    size: u64,
+    header: Digest,
+    whole: Option<Digest>,
+}
+
+impl Written {
+    /// How many bytes it has.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
     }
 }
 
@@ -231,18 +261,16 @@ impl Staged {
     }
 }
 
-/// Step 1 of the path of a message: writes what is left of each message, syncs the files, then `tmp/`. Blocks.
+/// Step 1 of the path of a message: syncs the files, then `tmp/`. Blocks.
 ///
-/// The answers come in the order of the messages. A message whose file could not be written or synced is dropped with
-/// its file: what such a file holds is unknown. If `tmp/` cannot be synced, all are.
-pub fn stage(disk: &dyn Disk, tmp_dir: &Path, batch: Vec<Received>) -> Vec<io::Result<Staged>> {
-    let mut written: Vec<io::Result<Received>> = batch.into_iter().map(write_tail).collect();
-    let files = written.iter_mut().filter_map(|r| r.as_mut().ok().and_then(|r| r.tmp.file.take())).collect();
+/// The answers come in the order of the messages. A message whose file could not be synced is dropped with its file: what
+/// such a file holds is unknown. If `tmp/` cannot be synced, all are.
+pub fn stage(disk: &dyn Disk, tmp_dir: &Path, mut batch: Vec<Written>) -> Vec<io::Result<Staged>> {
+    let files: Vec<_> = batch.iter_mut().filter_map(|written| written.tmp.file.take()).collect();
     let mut synced = disk.sync_files(files).into_iter();
-    let staged: Vec<io::Result<Staged>> = written
+    let staged: Vec<io::Result<Staged>> = batch
         .into_iter()
-        .map(|received| {
-            let Received { tmp, name, size, header, whole, .. } = received?;
+        .map(|Written { tmp, name, size, header, whole }| {
             synced.next().unwrap_or_else(|| Err(io::Error::other("the file was not synced")))?;
             Ok(Staged { tmp, name, size, header, whole })
         })
@@ -250,17 +278,10 @@ pub fn stage(disk: &dyn Disk, tmp_dir: &Path, batch: Vec<Received>) -> Vec<io::R
     if staged.iter().any(Result::is_ok)
         && let Err(e) = disk.sync_dir(tmp_dir)
     {
-        let kind = e.kind();
-        let again = |e: &io::Error| io::Error::new(kind, e.to_string());
-        return staged.into_iter().map(|one| one.and_then(|_| Err(again(&e)))).collect();
+        let again = || io::Error::new(e.kind(), e.to_string());
+        return staged.into_iter().map(|one| one.and_then(|_| Err(again()))).collect();
     }
     staged
-}
-
-fn write_tail(mut received: Received) -> io::Result<Received> {
-    received.tmp.write(&received.tail)?;
-    received.tail = Vec::new();
-    Ok(received)
 }
 
 #[cfg(test)]
@@ -280,7 +301,7 @@ mod tests {
         for chunk in chunks {
             staging.take(chunk);
         }
-        let mut staged = stage(&RealDisk, dir, vec![staging.finish()]).remove(0).unwrap();
+        let mut staged = stage(&RealDisk, dir, vec![staging.finish().write().unwrap()]).remove(0).unwrap();
         staged.keep();
         assert_eq!(staged.published_name(), format!("{}{SIZE}{}", staged.name.as_str(), staged.size, SIZE = ",S="));
         let bytes = fs::read(staged.path()).unwrap();
@@ -313,17 +334,15 @@ mod tests {
         drop(one);
         let mut two = staging(dir.path());
         two.take(b"whole");
-        drop(stage(&RealDisk, dir.path(), vec![two.finish()]));
+        drop(stage(&RealDisk, dir.path(), vec![two.finish().write().unwrap()]));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]
-    fn one_message_that_cannot_be_written_does_not_stop_the_others() {
+    fn a_message_that_cannot_be_written_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
-        let (good, mut bad) = (staging(dir.path()), staging(&dir.path().join("missing")));
+        let mut bad = staging(&dir.path().join("missing"));
         bad.take(b"x");
-        let results = stage(&RealDisk, dir.path(), vec![bad.finish(), good.finish()]);
-        assert!(results[0].is_err());
-        assert!(results[1].is_ok());
+        assert!(bad.finish().write().is_err());
     }
 }

@@ -1,116 +1,202 @@
-//! Takes complete messages in batches and makes them safe: the four steps of the path of a message.
+//! Takes complete messages and makes them safe, in batches: the four steps of the path of a message.
+//!
+//! Two things go on side by side: what arrives is written into `tmp/`, and what was written before is made durable,
+//! recorded and published. So a batch is whatever came while the one before it was committed: one message on a slow line,
+//! hundreds on a fast one, and nobody waits for a batch to fill.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::Shelf;
 use super::error::PollError;
-use super::{Shelf, blocking};
-use crate::disk::{DirSync, Disk};
+use crate::disk::DirSync;
 use crate::maildir::Maildir;
 use crate::maildir::publishing::{Delivered, publish};
-use crate::maildir::room::ensure_room;
-use crate::maildir::staging::{Received, stage};
+use crate::maildir::staging::{Received, Staged, Written, stage};
 use crate::maildrop::Listed;
 use crate::state::entries::MaildirNumber;
 use crate::state::store::{Source, Store};
 
-/// A batch has at most this many messages, so that the files it holds open are few.
-const MOST: usize = 256;
+/// No more bytes than this are written and not yet durable: what a slow disk would have to swallow at the end.
+const MOST_UNSYNCED: u64 = 64 << 20;
 
 /// A complete message on its way from the retriever to the committer.
-pub struct Parcel {
+pub(super) struct Parcel {
     /// Which message of this session it is.
-    pub listed: Listed,
+    pub(super) listed: Listed,
     /// The message.
-    pub received: Received,
-    /// Its share of the memory that may be held; given back when it is on disk.
-    pub permit: OwnedSemaphorePermit,
+    pub(super) received: Received,
+    /// Its share of the memory that may be held; given back when it is written.
+    pub(super) permit: OwnedSemaphorePermit,
 }
 
 /// A message of this session that is safe.
 #[derive(Debug)]
-pub struct Safe {
+pub(super) struct Safe {
     /// Which message of this session it is.
-    pub listed: Listed,
+    pub(super) listed: Listed,
     /// The proof.
-    pub delivered: Delivered,
+    pub(super) delivered: Delivered,
     /// Its size in octets as it is stored.
-    pub size: u64,
+    pub(super) size: u64,
 }
 
 /// Where the committer delivers to.
 #[derive(Debug, Clone)]
-pub struct Destination {
+pub(super) struct Destination {
     /// The Maildir.
-    pub maildir: Maildir,
+    pub(super) maildir: Maildir,
     /// Its number in the state.
-    pub number: MaildirNumber,
+    pub(super) number: MaildirNumber,
+    /// How many files may be open at the same time.
+    pub(super) most_files: usize,
 }
 
-/// Commits until no more comes. Every message that became safe is announced, also when some of its batch failed. After
-/// an error nothing more is taken, which the retriever notices by its closed channel.
-pub(super) async fn commit_all(
-    store: &mut Shelf,
-    destination: Destination,
-    mut parcels: mpsc::Receiver<Parcel>,
+/// A committer at work.
+pub(super) struct Committer {
+    to: Destination,
+    /// Tells the retriever what is safe. It may be gone; a message is safe all the same.
     announce: mpsc::UnboundedSender<Safe>,
-) -> Result<DirSync, PollError> {
-    let mut synced = DirSync::Synced;
-    let mut batch = Vec::new();
-    while parcels.recv_many(&mut batch, MOST).await > 0 {
-        let (parcels, to) = (std::mem::take(&mut batch), destination.clone());
-        let outcome = blocking(store, move |store| commit(store, &to, parcels)).await?;
-        for safe in outcome.safe {
-            // The retriever may be gone already; the message is safe all the same.
-            let _ = announce.send(safe);
-        }
-        if outcome.result? == DirSync::Unsupported {
-            synced = DirSync::Unsupported;
-        }
-    }
-    Ok(synced)
+    /// Written, and waiting for the batch before to be committed.
+    written: VecDeque<(Listed, Written)>,
+    /// Their octets.
+    octets: u64,
+    /// The batch that is being committed, with the state.
+    commit: Option<JoinHandle<(Store, Outcome)>>,
+    /// The file system cannot sync a directory.
+    synced: DirSync,
+    /// The first thing that went wrong. Nothing more is taken then, which the retriever notices by its closed channel.
+    error: Option<PollError>,
 }
 
+/// What came of a batch.
 struct Outcome {
     safe: Vec<Safe>,
     result: Result<DirSync, PollError>,
 }
 
-/// One batch. Blocks.
-fn commit(store: &mut Store, to: &Destination, parcels: Vec<Parcel>) -> Outcome {
-    let disk = &*Arc::clone(store.disk());
-    let mut first_error = None;
-    let held = parcels.iter().map(|parcel| parcel.received.held()).sum();
-    if let Err(e) = ensure_room(disk, to.maildir.path(), held) {
-        return Outcome { safe: Vec::new(), result: Err(e.into()) };
+impl Committer {
+    pub(super) fn new(to: Destination, announce: mpsc::UnboundedSender<Safe>) -> Self {
+        let (written, synced) = (VecDeque::new(), DirSync::Synced);
+        Self { to, announce, written, octets: 0, commit: None, synced, error: None }
     }
-    let mut listed = Vec::with_capacity(parcels.len());
-    let mut received = Vec::with_capacity(parcels.len());
-    let mut permits = Vec::with_capacity(parcels.len());
-    for parcel in parcels {
-        listed.push(parcel.listed);
-        received.push(parcel.received);
-        permits.push(parcel.permit);
-    }
-    // Step 1: the files and tmp/ are durable.
-    let staged = stage(disk, &to.maildir.tmp(), received);
-    drop(permits);
-    let mut batch = Vec::with_capacity(staged.len());
-    let mut accepted = Vec::with_capacity(staged.len());
-    for (listed, staged) in listed.into_iter().zip(staged) {
-        match staged {
-            Ok(staged) => {
-                accepted.push((listed.clone(), staged.size()));
-                batch.push((staged, Source { unique_id: listed.unique_id, reported_size: listed.reported_size }));
+
+    /// Commits until no more comes. What was received before an error is still made safe if it can be.
+    pub(super) async fn run(
+        mut self,
+        store: &mut Shelf,
+        mut parcels: mpsc::Receiver<Parcel>,
+    ) -> Result<DirSync, PollError> {
+        let mut arrived = Vec::new();
+        let mut open = true;
+        loop {
+            if self.commit.is_none() && !self.written.is_empty() {
+                self.begin_commit(store)?;
             }
-            Err(source) => {
-                let path = to.maildir.tmp();
-                first_error.get_or_insert(PollError::Maildir { doing: "write a message to", path, source });
+            if !open && self.commit.is_none() {
+                return self.error.map_or(Ok(self.synced), Err);
+            }
+            let room = self.to.most_files.saturating_sub(self.written.len());
+            let takes = open && room > 0 && self.octets < MOST_UNSYNCED;
+            tokio::select! {
+                done = finished(&mut self.commit) => self.note(done.map_err(|_| PollError::Fault)?, store),
+                count = parcels.recv_many(&mut arrived, room), if takes => {
+                    open = count > 0;
+                    self.write(std::mem::take(&mut arrived)).await?;
+                }
+            }
+            if self.error.is_some() {
+                open = false;
+                parcels.close();
             }
         }
     }
-    match record_and_publish(disk, store, to, batch) {
+
+    /// Writes what arrived into `tmp/`.
+    async fn write(&mut self, parcels: Vec<Parcel>) -> Result<(), PollError> {
+        let write = move || -> Vec<_> {
+            // The permit is given back here: the bytes are the kernel's now.
+            let each = |Parcel { listed, received, permit: _permit }| received.write().map(|written| (listed, written));
+            parcels.into_iter().map(each).collect()
+        };
+        for result in spawn_blocking(write).await.map_err(|_| PollError::Fault)? {
+            match result {
+                Ok((listed, written)) => {
+                    self.octets += written.size();
+                    self.written.push_back((listed, written));
+                }
+                Err(source) => {
+                    let path = self.to.maildir.tmp();
+                    self.error.get_or_insert(PollError::Maildir { doing: "write a message to", path, source });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_commit(&mut self, store: &mut Shelf) -> Result<(), PollError> {
+        let mut store = store.take().ok_or(PollError::Fault)?;
+        let (batch, to) = (std::mem::take(&mut self.written), self.to.clone());
+        self.octets = 0;
+        self.commit = Some(spawn_blocking(move || {
+            let outcome = commit(&mut store, &to, batch);
+            (store, outcome)
+        }));
+        Ok(())
+    }
+
+    fn note(&mut self, (state, outcome): (Store, Outcome), store: &mut Shelf) {
+        *store = Some(state);
+        self.commit = None;
+        for safe in outcome.safe {
+            let _ = self.announce.send(safe);
+        }
+        match outcome.result {
+            Ok(DirSync::Synced) => {}
+            Ok(DirSync::Unsupported) => self.synced = DirSync::Unsupported,
+            Err(e) => {
+                self.error.get_or_insert(e);
+                // The state may not take any more; what is in tmp/ goes, and is retrieved again.
+                self.written.clear();
+            }
+        }
+    }
+}
+
+/// The end of the batch that is being committed; never, if none is.
+async fn finished(
+    commit: &mut Option<JoinHandle<(Store, Outcome)>>,
+) -> Result<(Store, Outcome), tokio::task::JoinError> {
+    match commit {
+        Some(commit) => commit.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// One batch, from step 1 on. Blocks.
+fn commit(store: &mut Store, to: &Destination, batch: VecDeque<(Listed, Written)>) -> Outcome {
+    let disk = std::sync::Arc::clone(store.disk());
+    let (listed, written): (Vec<Listed>, Vec<Written>) = batch.into_iter().unzip();
+    let mut first_error = None;
+    // Step 1: the files and tmp/ are durable.
+    let mut accepted = Vec::with_capacity(listed.len());
+    let mut batch = Vec::with_capacity(listed.len());
+    for (listed, staged) in listed.into_iter().zip(stage(&*disk, &to.maildir.tmp(), written)) {
+        match staged {
+            Ok(staged) => {
+                let source = Source { unique_id: listed.unique_id.clone(), reported_size: listed.reported_size };
+                accepted.push((listed, staged.size()));
+                batch.push((staged, source));
+            }
+            Err(source) => {
+                let path = to.maildir.tmp();
+                first_error.get_or_insert(PollError::Maildir { doing: "sync a message in", path, source });
+            }
+        }
+    }
+    match record_and_publish(store, to, batch) {
         Ok((delivered, synced)) => {
             let safe = accepted.into_iter().zip(delivered);
             let safe = safe.map(|((listed, size), delivered)| Safe { listed, delivered, size }).collect();
@@ -121,10 +207,9 @@ fn commit(store: &mut Store, to: &Destination, parcels: Vec<Parcel>) -> Outcome 
 }
 
 fn record_and_publish(
-    disk: &dyn Disk,
     store: &mut Store,
     to: &Destination,
-    batch: Vec<(crate::maildir::staging::Staged, Source)>,
+    batch: Vec<(Staged, Source)>,
 ) -> Result<(Vec<Delivered>, DirSync), PollError> {
     if batch.is_empty() {
         return Ok((Vec::new(), DirSync::Synced));
@@ -132,7 +217,7 @@ fn record_and_publish(
     // Step 2: the intents are durable.
     let recorded = store.record_intents(batch, to.number)?;
     // Step 3: the names in new/ are durable.
-    let published = publish(disk, &to.maildir, recorded);
+    let published = publish(&**store.disk(), &to.maildir, recorded);
     let path = to.maildir.new_dir();
     let (delivered, synced) = published.map_err(|source| PollError::Maildir { doing: "deliver into", path, source })?;
     // Step 4: said so, without a sync of its own.

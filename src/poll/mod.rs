@@ -3,10 +3,10 @@
 //! Lock and read the state; finish what a crash interrupted; ask for the password; then sessions, as long as each brings
 //! something and there may be more. A session: log in, list, plan, retrieve and deliver, delete, QUIT.
 
-pub mod committer;
 pub mod error;
 pub mod report;
 
+mod committer;
 mod marking;
 mod retriever;
 mod session;
@@ -55,6 +55,8 @@ pub struct Ferry {
     pub holder: String,
     /// The names of all configured accounts.
     pub configured: Vec<AccountName>,
+    /// How many files one poll may hold open at the same time.
+    pub most_files: usize,
 }
 
 /// How the user wants this poll to be.

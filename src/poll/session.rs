@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
-use super::committer::{Destination, commit_all};
+use super::committer::{Committer, Destination};
 use super::error::PollError;
 use super::marking::Marking;
 use super::report::{PollReport, WouldDo};
@@ -26,6 +26,9 @@ use crate::secret::Secret;
 use crate::state::entries::{Entry, EntryId, TroubleKind};
 use crate::state::store::Store;
 use crate::witness::Digest;
+
+/// How many complete messages may wait for the committer; their bytes have a limit of their own.
+const IN_FLIGHT: usize = 1024;
 
 impl From<NoRoom> for PollError {
     fn from(e: NoRoom) -> Self {
@@ -237,7 +240,8 @@ impl Poll {
         marking: &Marking,
     ) -> Result<Order, PollError> {
         let configured = self.account.maildir.clone();
-        let (destination, room) = blocking(store, move |store| prepare(store, &configured)).await??;
+        let most_files = self.ferry.most_files;
+        let (destination, room) = blocking(store, move |store| prepare(store, &configured, most_files)).await??;
         let state = store.as_ref().ok_or(PollError::Fault)?.state();
         let digest_whole = if maildrop.has_unique_ids { DigestWhole::No } else { DigestWhole::Yes };
         let mut known_whole: HashMap<Digest, Vec<Entry>> = HashMap::new();
@@ -268,11 +272,11 @@ impl Poll {
     ) -> Result<(Retrieved, DirSync), PollError> {
         let destination = order.destination.clone();
         let mut retriever = Retriever::new(&self.ferry, client, marking, order, &self.stop);
-        let (to_committer, parcels) = mpsc::channel(64);
+        let (to_committer, parcels) = mpsc::channel(IN_FLIGHT);
         let (announce, mut safe) = mpsc::unbounded_channel();
         let (retrieved, committed) = tokio::join!(
             retriever.retrieve(to_committer, &mut safe),
-            commit_all(store, destination, parcels, announce)
+            Committer::new(destination, announce).run(store, parcels)
         );
         while let Ok(one) = safe.try_recv() {
             retriever.note_safe(&one);
@@ -355,7 +359,11 @@ fn sync_known_maildirs(store: &Store) -> Result<DirSync, PollError> {
 }
 
 /// The Maildir, made if the state has never delivered there, and the room in it. Blocks.
-fn prepare(store: &mut Store, configured: &std::path::Path) -> Result<(Destination, u64), PollError> {
+fn prepare(
+    store: &mut Store,
+    configured: &std::path::Path,
+    most_files: usize,
+) -> Result<(Destination, u64), PollError> {
     let disk = std::sync::Arc::clone(store.disk());
     let failed = |doing| move |source| PollError::Maildir { doing, path: configured.to_owned(), source };
     let maildir = Maildir::create(&*disk, configured).map_err(failed("make the Maildir"))?;
@@ -363,5 +371,5 @@ fn prepare(store: &mut Store, configured: &std::path::Path) -> Result<(Destinati
     let number = store.bind_maildir(configured, &maildir, inodes)?;
     store.ensure_file()?;
     let room = room(&*disk, maildir.path())?;
-    Ok((Destination { maildir, number }, room))
+    Ok((Destination { maildir, number, most_files }, room))
 }
