@@ -11,16 +11,21 @@ use super::DiskFile;
 /// merge, not about processors; measured in `docs/performance.md`.
 const THREADS: usize = 16;
 
-/// A file to be synced, and who waits for it.
-struct Job {
-    file: Box<dyn DiskFile>,
-    /// Its place among the files of its caller.
-    at: usize,
+/// Files that are synced together. Every thread takes the next one until there is none, so that a batch of hundreds wakes
+/// each thread once.
+struct Batch {
+    /// What is still to be done, with the place of each among the files of the caller.
+    files: Mutex<Vec<(usize, Box<dyn DiskFile>)>>,
+}
+
+/// A thread's share of a batch, and who waits for it.
+struct Share {
+    batch: Arc<Batch>,
     answer: mpsc::Sender<(usize, io::Result<()>)>,
 }
 
 /// The pool; None if no thread could be had.
-static POOL: OnceLock<Option<mpsc::Sender<Job>>> = OnceLock::new();
+static POOL: OnceLock<Option<mpsc::Sender<Share>>> = OnceLock::new();
 
 /// Syncs all files; answers in their order. Blocks.
 pub(super) fn sync_files(mut files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>> {
@@ -28,12 +33,15 @@ pub(super) fn sync_files(mut files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()
     let Some(pool) = pool else {
         return files.iter_mut().map(|file| file.sync()).collect();
     };
+    let count = files.len();
     let mut results: Vec<io::Result<()>> = Vec::new();
-    results.resize_with(files.len(), || Err(io::Error::other("the file was not synced")));
+    results.resize_with(count, || Err(io::Error::other("the file was not synced")));
+    // The last one is taken first, so they are turned round: first written, first synced.
+    let batch = Arc::new(Batch { files: Mutex::new(files.into_iter().enumerate().rev().collect()) });
     let (answer, answers) = mpsc::channel();
-    for (at, file) in files.into_iter().enumerate() {
-        // The pool's threads live as long as the process; a file that none of them takes is not synced.
-        let _ = pool.send(Job { file, at, answer: answer.clone() });
+    for _ in 0..count.min(THREADS) {
+        // The pool's threads live as long as the process; what none of them takes is not synced.
+        let _ = pool.send(Share { batch: Arc::clone(&batch), answer: answer.clone() });
     }
     drop(answer);
     for (at, result) in answers {
@@ -44,18 +52,15 @@ pub(super) fn sync_files(mut files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()
     results
 }
 
-fn start() -> Option<mpsc::Sender<Job>> {
-    let (sender, receiver) = mpsc::channel::<Job>();
+fn start() -> Option<mpsc::Sender<Share>> {
+    let (sender, receiver) = mpsc::channel::<Share>();
     let receiver = Arc::new(Mutex::new(receiver));
     let mut started = 0;
     for _ in 0..THREADS {
         let receiver = Arc::clone(&receiver);
         let work = move || {
-            while let Some(mut job) = next(&receiver) {
-                let result = job.file.sync();
-                drop(job.file);
-                // Whoever asked may be gone.
-                let _ = job.answer.send((job.at, result));
+            while let Some(share) = next(&receiver) {
+                share.work();
             }
         };
         started += usize::from(thread::Builder::new().name("sync".to_owned()).spawn(work).is_ok());
@@ -63,8 +68,21 @@ fn start() -> Option<mpsc::Sender<Job>> {
     (started > 0).then_some(sender)
 }
 
-fn next(receiver: &Mutex<mpsc::Receiver<Job>>) -> Option<Job> {
+fn next(receiver: &Mutex<mpsc::Receiver<Share>>) -> Option<Share> {
     receiver.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+}
+
+impl Share {
+    fn work(self) {
+        loop {
+            let next = self.batch.files.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some((at, mut file)) = next else { return };
+            let result = file.sync();
+            drop(file);
+            // Whoever asked may be gone.
+            let _ = self.answer.send((at, result));
+        }
+    }
 }
 
 #[cfg(test)]
