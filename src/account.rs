@@ -129,7 +129,7 @@ pub struct Endpoint {
 /// When TLS begins (RFC 8314 and RFC 2595).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsMode {
-    /// With the first byte (RFC 8314, section 3.3), usually port 995.
+    /// With the first byte (RFC 8314, section 3.1), usually port 995.
     Implicit,
     /// By STLS, and never without it (RFC 2595, section 4), usually port 110.
     StartTls,

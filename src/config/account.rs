@@ -12,7 +12,7 @@ use super::value::{At, Setting};
 use crate::account::{Account, AccountName, AuthChoice, Endpoint, RemovalPolicy, TlsMode};
 use crate::credential::CredentialSource;
 
-/// POP3 over TLS from the first byte (RFC 8314, section 3.3).
+/// POP3 over TLS from the first byte (RFC 8314, section 3.1).
 const IMPLICIT_TLS_PORT: u16 = 995;
 
 /// POP3 that begins in clear (RFC 1939, section 3).

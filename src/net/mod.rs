@@ -107,7 +107,7 @@ impl Dialer {
         Self { limits, tls: tls::Tls::new(limits.tls_handshake) }
     }
 
-    /// Opens a TCP connection, and begins TLS when the endpoint's mode is implicit (RFC 8314, section 3.3).
+    /// Opens a TCP connection, and begins TLS when the endpoint's mode is implicit (RFC 8314, section 3.1).
     ///
     /// # Errors
     /// [`NetError`] says which step failed. What the configuration gets wrong about TLS shows here for a STARTTLS

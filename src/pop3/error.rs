@@ -14,7 +14,7 @@ pub enum FramingError {
         /// The line's beginning, escaped.
         excerpt: String,
     },
-    /// The first bytes are a TLS record: the port wants TLS from the start (RFC 8314, section 3.3).
+    /// The first bytes are a TLS record: the port wants TLS from the start (RFC 8314, section 3.1).
     LooksLikeTls,
     /// A line without an end within its limit.
     LineTooLong {
