@@ -119,9 +119,9 @@ impl Pace {
     }
 
     /// The machine is busier or idler than it was: the moments come earlier when the program had ended by itself, and a
-    /// little later when it had not. About one in six ends by itself then, so that the end is hit as well.
+    /// little later when it had not. About one in eight ends by itself then, so that the end is hit as well.
     fn adapt(&mut self, ended: bool) {
-        let factor = if ended { 0.85 } else { 1.03 };
+        let factor = if ended { 0.7 } else { 1.05 };
         self.idle = self.idle.mul_f64(factor);
         self.each = self.each.mul_f64(factor);
     }
