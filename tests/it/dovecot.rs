@@ -159,16 +159,13 @@ impl Dovecot {
         for part in ["cur", "new", "tmp"] {
             fs::create_dir_all(maildir.join(part)).unwrap();
         }
-        for (number, message) in messages.iter().enumerate() {
-            let file = maildir.join("new").join(format!("{}.M{number}.tests", 1_700_000_000 + number));
-            fs::write(&file, message).unwrap();
-            give_away(&file);
-        }
         for part in ["", "cur", "new", "tmp"] {
             give_away(&maildir.join(part));
         }
         give_away(&home);
-        User { dovecot: self, name: name.to_owned(), maildir }
+        let user = User { dovecot: self, name: name.to_owned(), maildir };
+        user.add(0, messages);
+        user
     }
 }
 
@@ -190,6 +187,18 @@ pub(crate) struct User<'a> {
 }
 
 impl User<'_> {
+    /// Lets messages arrive, as a mail server does it: whole, also for a session that looks meanwhile. `first` is the
+    /// number of the first of them; none has the number of another one.
+    pub(crate) fn add(&self, first: usize, messages: &[Vec<u8>]) {
+        for (number, message) in (first..).zip(messages) {
+            let name = format!("{}.M{number}.tests", 1_700_000_000 + number);
+            let file = self.maildir.join("tmp").join(&name);
+            fs::write(&file, message).unwrap();
+            give_away(&file);
+            fs::rename(&file, self.maildir.join("new").join(&name)).unwrap();
+        }
+    }
+
     /// The account in clear.
     pub(crate) fn in_clear(&self) -> Account {
         Account::at(self.dovecot.clear).text("username", &self.name).text("password", &password())

@@ -25,6 +25,7 @@ mod chunks;
 mod configuration;
 mod cuts;
 mod disk_full;
+mod kills;
 mod limits;
 mod listings;
 mod lost_state;

@@ -6,10 +6,10 @@ use std::fs;
 use std::process::Command;
 
 use crate::delivered::files;
-use crate::mail::small_ones;
+use crate::mail::small;
 use crate::program::{Account, TestEnv};
 use crate::raw::stored;
-use crate::scripted::maildrop::Maildrop;
+use crate::scripted::maildrop::{Body, Maildrop, Message};
 
 /// A system call with the lines of the trace at which it began and had ended.
 struct Call {
@@ -58,46 +58,99 @@ fn syncs(text: &str, path: &str) -> bool {
     (text.starts_with("fsync(") || text.starts_with("fdatasync(")) && text.contains(path)
 }
 
+/// Whether a call moves a file into `new/` under this name; any file where it is empty.
+fn publishes(text: &str, name: &str) -> bool {
+    text.starts_with("rename") && text.contains("/Mail/a/new") && text.contains(name)
+}
+
+/// The path of one message whose file in `new/` has this name, as the calls show it; `dele` is its command.
+fn check_path(calls: &[Call], name: &str, dele: &str) {
+    // In tmp/ it has the name without its size, which is not known before its end.
+    let staged = format!("/tmp/{}", name.rsplit_once(",S=").unwrap().0);
+    let last_write = |path: &str, text: &str| {
+        let writes =
+            |call: &&Call| call.text.starts_with("write") && call.text.contains(path) && call.text.contains(text);
+        calls.iter().filter(writes).map(|call| call.ended).max().unwrap_or_else(|| panic!("{path} is not written"))
+    };
+    let file = next(calls, last_write(&staged, ""), "fsync of the message", |text| syncs(text, &staged));
+    let tmp = next(calls, file, "fsync of tmp/", |text| syncs(text, "/Mail/a/tmp>"));
+    let speaks = |call: &&Call| call.text.starts_with("write(") && call.text.contains("/state/a.uids>");
+    let intent = calls.iter().filter(speaks).find(|call| call.text.contains(name)).expect("the record is written");
+    assert!(tmp < intent.began, "{name} is recorded before tmp/ is synced");
+    let record = next(calls, intent.ended, "fsync of the record", |text| syncs(text, "/state/a.uids>"));
+    let publish = calls.iter().find(|call| publishes(&call.text, name)).expect("it is renamed");
+    assert!(record < publish.began, "{name} is published before it is recorded");
+    let published = next(calls, publish.ended, "fsync of new/", |text| syncs(text, "/Mail/a/new>"));
+    let dele_began = calls.iter().find(|call| call.text.contains(dele)).expect("DELE was sent").began;
+    assert!(published < dele_began, "{dele} leaves before new/ is synced");
+}
+
+/// What was made for the first message must be there after a power cut, too: each directory, up to the home.
+fn check_new_directories(calls: &[Call], home: &str) {
+    let first_dele = calls.iter().find(|call| call.text.contains("DELE ")).expect("DELE was sent").began;
+    for (made, parent) in
+        [("/state", ""), ("/Mail", ""), ("/Mail/a", "/Mail"), ("/Mail/a/tmp", "/Mail/a"), ("/Mail/a/new", "/Mail/a")]
+    {
+        let makes = |call: &&Call| call.text.starts_with("mkdir") && call.text.contains(&format!("{home}{made}\""));
+        let mkdir = calls.iter().find(makes).unwrap_or_else(|| panic!("{made} is not made")).ended;
+        let what = format!("fsync of the directory that holds {made}");
+        let synced = next(calls, mkdir, &what, |text| syncs(text, &format!("{home}{parent}>")));
+        assert!(synced < first_dele, "DELE leaves before the {what}");
+    }
+    let replaces = |call: &&Call| call.text.starts_with("rename") && call.text.contains("/state/a.uids\"");
+    let state = calls.iter().find(replaces).expect("the state file is made");
+    let content = next(calls, 0, "fsync of the new state file", |text| syncs(text, "/state/a.uids.new>"));
+    assert!(content < state.began, "the state file has its name before its content is durable");
+    let synced =
+        next(calls, state.ended, "fsync of the state directory", |text| syncs(text, &format!("{home}/state>")));
+    let first = calls.iter().find(|call| publishes(&call.text, "")).expect("messages are published").began;
+    assert!(synced < first, "a message is published before the new state file is durable");
+}
+
+/// How many messages the largest batch has: how many are published between two fsyncs of `new/`.
+fn largest_batch(calls: &[Call]) -> usize {
+    let (mut largest, mut current) = (0, 0);
+    for call in calls {
+        current += usize::from(publishes(&call.text, ""));
+        if syncs(&call.text, "/Mail/a/new>") {
+            largest = largest.max(std::mem::take(&mut current));
+        }
+    }
+    largest
+}
+
 #[test]
 fn dele_leaves_only_after_everything_is_safe() {
     if !can_trace() {
         crate::program::skip("strace is not installed or may not trace here");
         return;
     }
-    let messages = small_ones(6);
+    // Some are larger than what is written in one piece.
+    let messages: Vec<_> = (1..=40)
+        .map(|n| {
+            Message::new(
+                &format!("u{n}"),
+                &[small(n), b"text\r\n".repeat(if n % 16 == 0 { 30_000 } else { 0 })].concat(),
+            )
+        })
+        .collect();
     let maildrop = Maildrop::new(messages.clone());
     let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
     let out = env.path("trace");
-    let traced = "trace=fsync,fdatasync,rename,renameat,renameat2,link,linkat,write,writev,sendto,sendmsg,openat";
-    let strace = ["strace", "-f", "-y", "-s", "4096", "-e", traced, "-o", out.to_str().unwrap()];
+    let traced = "trace=fsync,fdatasync,mkdir,mkdirat,rename,renameat,renameat2,write,writev,sendto,sendmsg";
+    let strace = ["strace", "-f", "-y", "-s", "16384", "-e", traced, "-o", out.to_str().unwrap()];
     env.spawn_under(&strace, &["fetch"]).wait().expect(0);
     assert!(maildrop.left().is_empty());
     let trace = fs::read_to_string(&out).unwrap();
     let calls = calls(&trace);
-    for path in files(&env.maildir("a").join("new")) {
-        let name = path.file_name().unwrap().to_str().unwrap();
+    check_new_directories(&calls, env.path("").to_str().unwrap().trim_end_matches('/'));
+    let delivered = files(&env.maildir("a").join("new"));
+    assert_eq!(delivered.len(), messages.len());
+    for path in delivered {
         let content = fs::read(&path).unwrap();
-        let sent = |message: &crate::scripted::maildrop::Message| match &message.body {
-            crate::scripted::maildrop::Body::Bytes(bytes) => stored(bytes) == content,
-            crate::scripted::maildrop::Body::Lines(_) => false,
-        };
+        let sent = |message: &Message| matches!(&message.body, Body::Bytes(bytes) if stored(bytes) == content);
         let number = messages.iter().position(sent).unwrap() + 1;
-        let dele = format!("DELE {number}\\r\\n");
-        let dele_began = calls.iter().find(|call| call.text.contains(&dele)).expect("DELE was sent").began;
-        // In tmp/ it has the name without its size, which is not known before its end.
-        let staged = format!("/tmp/{}", name.rsplit_once(",S=").unwrap().0);
-        let publishes = |text: &str| {
-            (text.starts_with("rename") || text.starts_with("link")) && text.contains(name) && text.contains("a/new")
-        };
-        let writes = |call: &&Call| call.text.starts_with("write") && call.text.contains(&staged);
-        let written = calls.iter().filter(writes).map(|call| call.ended).max().expect("it is written");
-
-        let file = next(&calls, written, "fsync of the message", |text| syncs(text, &staged));
-        let tmp = next(&calls, file, "fsync of tmp/", |text| syncs(text, "/Mail/a/tmp>"));
-        let record = next(&calls, tmp, "fsync of the record", |text| syncs(text, "/state/a.uids>"));
-        let publish = calls.iter().find(|call| publishes(&call.text)).expect("it is renamed");
-        assert!(record < publish.began, "{name} is published before it is recorded");
-        let published = next(&calls, publish.ended, "fsync of new/", |text| syncs(text, "/Mail/a/new>"));
-        assert!(published < dele_began, "DELE {number} leaves before new/ is synced");
+        check_path(&calls, path.file_name().unwrap().to_str().unwrap(), &format!("DELE {number}\\r\\n"));
     }
+    assert!(largest_batch(&calls) > 1, "no batch had several messages");
 }

@@ -52,6 +52,22 @@ fn a_dele_without_quit_deletes_nothing() {
 }
 
 #[test]
+fn a_maildrop_takes_away_what_was_retrieved_at_quit_and_not_before() {
+    let maildrop = Maildrop::with(small_ones(3), |behaviour| behaviour.expire_0 = true);
+    for (ends, left) in [("", vec!["u1", "u2", "u3"]), ("QUIT", vec!["u1", "u3"])] {
+        let mut client = session(&maildrop);
+        client.ask_for_lines("RETR 2");
+        client.ask_for_lines("TOP 3 0");
+        if !ends.is_empty() {
+            client.ask(ends);
+        }
+        drop(client);
+        maildrop.server.wait_until_idle();
+        assert_eq!(maildrop.left(), left);
+    }
+}
+
+#[test]
 fn odd_messages_pass_a_maildrop_unharmed() {
     let odd = odd_ones();
     let messages: Vec<_> = odd.iter().enumerate().map(|(n, m)| Message::new(&n.to_string(), m)).collect();

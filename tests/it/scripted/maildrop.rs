@@ -84,6 +84,8 @@ pub(crate) struct Behaviour {
     pub(crate) login_answer: Option<String>,
     /// The whole answers, with their CRLFs, to commands that begin so. They win over everything else.
     pub(crate) answers: Vec<(String, String)>,
+    /// QUIT takes away whatever the session has retrieved, and CAPA says so: EXPIRE 0 (RFC 2449, section 6.7).
+    pub(crate) expire_0: bool,
     /// Only the first so many messages that are not popped yet are listed.
     pub(crate) window: Option<usize>,
     /// What goes wrong in the next session only.
@@ -108,6 +110,7 @@ impl Default for Behaviour {
             top: true,
             login_answer: None,
             answers: Vec::new(),
+            expire_0: false,
             window: None,
             next_faults: None,
             chunk: None,

@@ -135,6 +135,7 @@ impl<'a> Conversation<'a> {
             ("UIDL", self.behaviour.uidl),
             ("TOP", self.behaviour.top),
             ("STLS", self.behaviour.tls.is_some() && !self.secure),
+            ("EXPIRE 0", self.behaviour.expire_0),
         ];
         list.extend(known.into_iter().filter(|(_, on)| *on).map(|(name, _)| name.to_owned()));
         self.wire.send(format!("+OK\r\n{}\r\n.\r\n", list.join("\r\n")).as_bytes())
@@ -268,8 +269,11 @@ impl<'a> Conversation<'a> {
         self.say("+OK marked")
     }
 
-    /// QUIT: the UPDATE state. What is marked goes before the answer leaves.
+    /// QUIT: the UPDATE state. What is marked goes before the answer leaves; with EXPIRE 0 also what was retrieved.
     fn quit(&mut self) -> Option<()> {
+        if self.behaviour.expire_0 {
+            self.marked.extend(&self.taken);
+        }
         let mut contents = lock(self.contents);
         for place in &self.marked {
             let gone = &self.listed[*place];

@@ -1,0 +1,312 @@
+//! Exactly once, whenever the program is killed: SIGKILL at random moments, again and again, at a maildrop to which mail
+//! keeps arriving.
+//!
+//! The normal run has few kills. For many:
+//!
+//! ```sh
+//! MAILFERRY_KILLS=200 MAILFERRY_KILL_MESSAGES=2000 cargo test --test it kills -- --nocapture
+//! ```
+//!
+//! Each run prints its seed; `MAILFERRY_KILL_SEED` draws the same moments again (what the program is doing at each of
+//! them still depends on the machine).
+
+use std::fs;
+use std::time::Duration;
+
+use fastrand::Rng;
+use rustix::process::Signal;
+
+use crate::delivered::{assert_same_mail, files};
+use crate::dovecot::{User, shared};
+use crate::program::{Account, Outcome, Running, TestEnv};
+use crate::raw::stored;
+use crate::scripted::maildrop::{Maildrop, Message};
+
+/// How often the program is killed, and over how many messages.
+struct Orders {
+    /// How many kills.
+    kills: usize,
+    /// How many messages arrive in all, the same share before each kill.
+    messages: usize,
+    /// What the moments are drawn from.
+    seed: u64,
+}
+
+impl Orders {
+    /// As the environment says.
+    fn from_environment() -> Self {
+        let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().expect(name));
+        let count = |name: &str, or: u64| usize::try_from(number(name).unwrap_or(or)).unwrap();
+        let seed = number("MAILFERRY_KILL_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
+        Self { kills: count("MAILFERRY_KILLS", 20), messages: count("MAILFERRY_KILL_MESSAGES", 300), seed }
+    }
+}
+
+/// What is fetched from.
+enum Server<'a> {
+    /// A user of Dovecot.
+    Dovecot(User<'a>),
+    /// A scripted maildrop that takes away at QUIT whatever was retrieved.
+    Expiring(Maildrop),
+}
+
+impl Server<'_> {
+    /// The account there.
+    fn account(&self, delete: bool) -> Account {
+        let account = match self {
+            Self::Dovecot(user) => user.in_clear(),
+            Self::Expiring(maildrop) => Account::at(maildrop.server.address),
+        };
+        if delete { account.deleting() } else { account }
+    }
+
+    /// Lets the messages of these numbers arrive.
+    fn add(&self, numbers: std::ops::Range<usize>) {
+        match self {
+            Self::Dovecot(user) => {
+                let messages: Vec<_> = numbers.clone().map(|number| stored(&message(number))).collect();
+                user.add(numbers.start, &messages);
+            }
+            Self::Expiring(maildrop) => maildrop.change(|contents| {
+                contents.messages.extend(numbers.map(|number| Message::new(&format!("u{number}"), &message(number))));
+            }),
+        }
+    }
+
+    /// How many messages it has left. Nothing that was acknowledged is still going to happen when this returns, as far
+    /// as the server can tell.
+    fn left(&self) -> usize {
+        match self {
+            Self::Dovecot(user) => user.left(),
+            Self::Expiring(maildrop) => {
+                maildrop.server.wait_until_idle();
+                maildrop.left().len()
+            }
+        }
+    }
+}
+
+/// Message `number`: different from all others, of mixed size. One in ten is so large that it comes in several pieces
+/// and is written in several pieces.
+fn message(number: usize) -> Vec<u8> {
+    let lines = if number % 10 == 7 { 4000 } else { [1, 30, 4, 100, 12][number % 5] };
+    let line = format!("..A line of message {number}, longer than others.\r\n");
+    format!("Message-ID: <{number}@example.org>\r\nSubject: {number}\r\n\r\n{}", line.repeat(lines)).into_bytes()
+}
+
+/// How long a fetch takes that nobody disturbs.
+struct Pace {
+    /// With nothing to do.
+    idle: Duration,
+    /// More for each message.
+    each: Duration,
+}
+
+impl Pace {
+    /// Measures it.
+    fn measure(server: &Server<'_>, delete: bool) -> Self {
+        const MESSAGES: u32 = 40;
+        let env = TestEnv::new(&[server.account(delete)]);
+        server.add(0..MESSAGES as usize);
+        let busy = env.fetch().expect(0).elapsed;
+        let idle = env.fetch().expect(0).elapsed;
+        Self { idle, each: busy.saturating_sub(idle) / MESSAGES }
+    }
+
+    /// How long a fetch of so many messages takes.
+    fn of(&self, messages: usize) -> Duration {
+        self.idle + self.each * u32::try_from(messages).unwrap()
+    }
+
+    /// The machine is busier or idler than it was: the moments come earlier when the program had ended by itself, and a
+    /// little later when it had not. About one in eight ends by itself then, so that the end is hit as well.
+    fn adapt(&mut self, ended: bool) {
+        let factor = if ended { 0.7 } else { 1.05 };
+        self.idle = self.idle.mul_f64(factor);
+        self.each = self.each.mul_f64(factor);
+    }
+}
+
+/// A random moment of a fetch: how many messages have arrived, and how long after that. Half of the moments are a share
+/// of the whole time, which hits the login and the first messages most; a quarter lies among the arriving messages; a
+/// quarter behind the last one, among the DELEs, at QUIT, at the look for more.
+fn moment(dice: &mut Rng, pace: &Pace, waiting: usize, missing: usize) -> (usize, Duration) {
+    let share = dice.f64();
+    match dice.u8(..4) {
+        0 | 1 => (0, pace.of(waiting).mul_f64(share)),
+        2 => (dice.usize(1..=missing.max(1)), pace.each.mul_f64(share)),
+        _ => (missing, pace.idle.mul_f64(share / 2.0)),
+    }
+}
+
+/// What the program had come to when it was killed.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Nothing had arrived in `new/` that was not there before.
+    nothing_arrived: usize,
+    /// Something had, and more was to come.
+    some_arrived: usize,
+    /// Everything had: it was deleting, ending the session, or looking for more.
+    all_arrived: usize,
+    /// Of all these: something was left in `tmp/`.
+    remains: usize,
+    /// It had ended by itself.
+    ended: usize,
+}
+
+impl Tally {
+    /// Notes how one kill went. `arrived` is how many messages were in the Maildir before and after, and how many there are.
+    fn note(&mut self, outcome: &Outcome, arrived: [usize; 3], remains: bool) {
+        let [before, after, all] = arrived;
+        self.remains += usize::from(remains);
+        *match outcome.status {
+            0 => &mut self.ended,
+            _ if after == all && before < all => &mut self.all_arrived,
+            _ if after > before => &mut self.some_arrived,
+            _ => &mut self.nothing_arrived,
+        } += 1;
+    }
+}
+
+/// One account whose fetches are killed.
+struct Trial<'a> {
+    /// Where the messages are.
+    server: &'a Server<'a>,
+    /// What all messages look like in a Maildir, sorted.
+    expected: &'a [Vec<u8>],
+    /// Whether messages go from the server when they are delivered.
+    delete: bool,
+    /// The program's home.
+    env: TestEnv,
+}
+
+impl Trial<'_> {
+    /// Kills again and again, while messages arrive; looks after each kill.
+    fn kill(&self, orders: &Orders, mut pace: Pace) {
+        let mut dice = Rng::with_seed(orders.seed);
+        let mut tally = Tally::default();
+        let mut before = 0;
+        for kill in 0..orders.kills {
+            let share = |n: usize| orders.messages * n / orders.kills;
+            self.server.add(share(kill)..share(kill + 1));
+            let added = share(kill + 1);
+            let waiting = if self.delete { self.server.left() } else { added - before };
+            let mut running = self.env.spawn(&["fetch"]);
+            let (moment, delay) = moment(&mut dice, &pace, waiting, added - before);
+            self.wait_for(before + moment, &mut running);
+            std::thread::sleep(delay); // any moment will do
+            if running.is_running() {
+                running.signal(Signal::KILL);
+            }
+            let outcome = running.wait();
+            assert!([-9, 0].contains(&outcome.status), "kill {kill}: {outcome:#?}");
+            pace.adapt(outcome.status == 0);
+            let left = self.server.left();
+            let arrived = self.check_what_arrived(kill);
+            // Not even for a moment is a message on neither side.
+            assert!(left + arrived >= added, "kill {kill}: {left} left and {arrived} delivered of {added}");
+            tally.note(&outcome, [before, arrived, added], !self.env.tmp().is_empty());
+            before = arrived;
+        }
+        println!("{tally:?}");
+        assert!(tally.ended * 2 <= orders.kills, "most programs had ended before they were killed: {tally:?}");
+    }
+
+    /// Waits until so many messages have arrived, or the program has ended.
+    fn wait_for(&self, arrived: usize, running: &mut Running) {
+        let new = self.env.maildir("a").join("new");
+        while arrived > 0 && files(&new).len() < arrived && running.is_running() {
+            std::thread::sleep(Duration::from_millis(1)); // the pace of looking, nothing depends on it
+        }
+    }
+
+    /// Every file in `new/` is one whole message, and none is there twice. How many there are.
+    fn check_what_arrived(&self, kill: usize) -> usize {
+        let mail = self.env.mail();
+        for pair in mail.windows(2) {
+            assert!(pair[0] != pair[1], "kill {kill}: {:?} arrived twice", brief(&pair[0]));
+        }
+        for message in &mail {
+            let whole = self.expected.binary_search(message).is_ok();
+            assert!(whole, "kill {kill}: new/ holds what no server sent: {:?}", brief(message));
+        }
+        mail.len()
+    }
+
+    /// A run that nobody disturbs sets everything right, and another one finds nothing to do.
+    fn finish(&self) {
+        self.env.fetch().expect(0);
+        self.check_end();
+        if matches!(self.server, Server::Expiring(_)) {
+            self.env.fetch().expect(0); // what QUIT took away is seen to be gone
+        }
+        let left = self.check_end();
+        let state = fs::read(self.env.path("state/a.uids")).unwrap();
+        let again = self.env.fetch().expect(0).says("nothing new");
+        assert_eq!(self.check_end(), left, "left on the server");
+        assert!(fs::read(self.env.path("state/a.uids")).unwrap() == state, "the state has changed: {again:#?}");
+    }
+
+    /// Every message is there once, nothing else is, and the server has what it should have. How many it has left.
+    fn check_end(&self) -> usize {
+        assert_same_mail(&self.env.mail(), self.expected);
+        assert!(self.env.tmp().is_empty(), "{:?} remain in tmp/", self.env.tmp());
+        let left = self.server.left();
+        match self.server {
+            _ if self.delete => assert_eq!(left, 0, "left on the server"),
+            Server::Dovecot(_) => assert_eq!(left, self.expected.len(), "left on the server"),
+            // What was delivered in a session that was killed is known and not retrieved again: it may be left.
+            Server::Expiring(_) => {}
+        }
+        left
+    }
+}
+
+/// The beginning of a message and its size.
+fn brief(message: &[u8]) -> String {
+    format!("{} bytes beginning {}", message.len(), String::from_utf8_lossy(&message[..message.len().min(60)]))
+}
+
+/// Kills at Dovecot; `delete` says whether messages go when they are delivered.
+fn killed_at_dovecot(delete: bool) {
+    let Some(dovecot) = shared() else { return };
+    let orders = Orders::from_environment();
+    println!("MAILFERRY_KILL_SEED={} (delete: {delete})", orders.seed);
+    let all = Server::Dovecot(dovecot.user(&format!("kill-all-{delete}"), &[]));
+    all.add(0..orders.messages);
+    let Server::Dovecot(user) = &all else { return };
+    let expected = user.served();
+    let pace = Pace::measure(&Server::Dovecot(dovecot.user(&format!("kill-pace-{delete}"), &[])), delete);
+    let server = Server::Dovecot(dovecot.user(&format!("kill-{delete}"), &[]));
+    let env = TestEnv::new(&[server.account(delete)]);
+    let trial = Trial { server: &server, expected: &expected, delete, env };
+    trial.kill(&orders, pace);
+    trial.finish();
+}
+
+#[test]
+fn kills_at_dovecot_lose_and_double_nothing_when_messages_stay() {
+    killed_at_dovecot(false);
+}
+
+#[test]
+fn kills_at_dovecot_lose_and_double_nothing_when_messages_go() {
+    killed_at_dovecot(true);
+}
+
+#[test]
+fn kills_lose_nothing_at_a_server_that_takes_away_what_was_retrieved() {
+    for delete in [false, true] {
+        let orders = Orders::from_environment();
+        println!("MAILFERRY_KILL_SEED={} (delete: {delete})", orders.seed);
+        let expiring = || Server::Expiring(Maildrop::with(Vec::new(), |behaviour| behaviour.expire_0 = true));
+        let mut expected: Vec<_> = (0..orders.messages).map(|number| stored(&message(number))).collect();
+        expected.sort();
+        let pace = Pace::measure(&expiring(), delete);
+        let server = expiring();
+        let env = TestEnv::new(&[server.account(delete)]);
+        let trial = Trial { server: &server, expected: &expected, delete, env };
+        trial.kill(&orders, pace);
+        trial.finish();
+    }
+}
