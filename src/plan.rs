@@ -83,7 +83,7 @@ impl Removable {
     /// A message of this session that has just been delivered, if the policy wants it gone at once.
     #[must_use]
     pub fn after_delivery(removal: RemovalPolicy, listed: &Listed, delivered: &Delivered) -> Option<Self> {
-        let at_once = removal == RemovalPolicy::AfterDelivery;
+        let at_once = removal == RemovalPolicy::AfterDelivery && delivered.is_durable();
         at_once.then(|| Self { number: listed.number, entry: delivered.entry() })
     }
 
@@ -123,7 +123,9 @@ pub fn look_at(
     }
     let ask = |listed: &&Listed| turn(listed, state, policy.scope, tried, now) == Turn::Now;
     let matching = Matching::of(maildrop, state, None);
-    let due = |(listed, entry): &(&Listed, &Entry)| is_due(entry, policy.removal, now) && ask(listed);
+    let due = |(listed, entry): &(&Listed, &Entry)| {
+        is_due(entry, policy.removal, now) && !is_doubtful(listed, state) && ask(listed)
+    };
     let ambiguous = matching.ambiguous.iter().filter(|listed| ask(listed)).map(|listed| listed.number);
     let mut numbers: Vec<MessageNumber> = ambiguous.collect();
     numbers.extend(matching.known.iter().filter(|pair| due(pair)).map(|(listed, _)| listed.number));
@@ -155,7 +157,12 @@ pub fn plan(
         if entry.removed || entry.absent_since.is_some() {
             plan.present.push(entry.id);
         }
-        if is_due(entry, policy.removal, now) && plan.takes_turn(listed, turn(listed)) {
+        if !is_due(entry, policy.removal, now) {
+            continue;
+        }
+        if is_doubtful(listed, state) {
+            plan.set_aside.push((*listed).clone());
+        } else if plan.takes_turn(listed, turn(listed)) {
             if is_verified(listed, entry, policy, seen) {
                 plan.delete.push(Removable { number: listed.number, entry: entry.id });
             } else {
@@ -254,6 +261,13 @@ fn is_due(entry: &Entry, removal: RemovalPolicy, now: u64) -> bool {
         }
 }
 
+/// Whether a session broke right behind this message after it was delivered: then its end may have been in the wrong
+/// place (a server that does not double dots), and what we have of it may be a part. It is never deleted.
+fn is_doubtful(listed: &Listed, state: &UidState) -> bool {
+    let trouble = listed.unique_id.as_ref().and_then(|unique_id| state.trouble(unique_id));
+    trouble.is_some_and(|trouble| trouble.kind == TroubleKind::Broke)
+}
+
 /// Whether the message with this number is surely the one that was delivered.
 fn is_verified(listed: &Listed, entry: &Entry, policy: &Policy, seen: &HashMap<MessageNumber, Digest>) -> bool {
     if policy.has_top {
@@ -331,7 +345,7 @@ impl<'a> Matching<'a> {
         let mut unseen = Vec::new();
         for one in listed.iter().copied() {
             match seen.get(&one.number) {
-                Some(digest) => match take(&mut entries, |entry| entry.witness.header == Some(*digest)) {
+                Some(digest) => match take(&mut entries, |entry| is_same(entry, one, *digest)) {
                     Some(entry) => self.known.push((one, entry)),
                     None => self.new.push(one),
                 },
@@ -346,6 +360,14 @@ impl<'a> Matching<'a> {
             }
         }
     }
+}
+
+/// Whether a message with this header is the remembered one. Without a unique-id the size has to fit, too: headers that are
+/// alike are rare, and one that is taken for another would be deleted unread.
+fn is_same(entry: &Entry, listed: &Listed, header: Digest) -> bool {
+    let sizes = entry.witness.reported_size.zip(listed.reported_size);
+    let size_fits = listed.unique_id.is_some() || sizes.is_none_or(|(then, now)| then == now);
+    entry.witness.header == Some(header) && size_fits
 }
 
 fn take<'a>(entries: &mut Vec<&'a Entry>, fits: impl Fn(&Entry) -> bool) -> Option<&'a Entry> {

@@ -23,7 +23,10 @@ pub(super) fn print(report: &PollReport, quiet: bool) {
         }
     }
     for (listed, why) in &report.failed {
-        eprintln!("{account}: {} could not be fetched: {why}. It is tried again next time", Message(listed));
+        eprintln!(
+            "{account}: {} could not be fetched: {why}. It stays on the server and is tried again",
+            Message(listed)
+        );
     }
     if report.unsyncable {
         eprintln!(
@@ -71,7 +74,7 @@ impl fmt::Display for Line<'_> {
             write!(f, ", {} of them without a unique-id yet", report.unnamed)?;
         }
         if !report.set_aside.is_empty() {
-            write!(f, ", {} of them in quarantine because they fail again and again", report.set_aside.len())?;
+            write!(f, ", {} of them in quarantine because sessions broke or failed at them", report.set_aside.len())?;
         }
         let finished = report.recovered.finished;
         if finished > 0 {

@@ -1,1 +1,152 @@
+use super::*;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A client and the server's end of its connection, with room for so many bytes on the way.
+fn pair(room: usize) -> (Client, DuplexStream) {
+    let (ours, theirs) = duplex(room);
+    let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 110));
+    let connection = Connection { stream: Box::new(ours), peer, protected: false, loopback: true };
+    (Client::new(connection, Patience::new(60 * SECOND)), theirs)
+}
+
+/// A client whose server has greeted it, logged it in without looking, and takes commands ahead.
+async fn logged_in(room: usize) -> (Client, DuplexStream) {
+    let (mut client, mut server) = pair(room.max(64));
+    server.write_all(b"+OK\r\n").await.unwrap();
+    client.event().await.unwrap();
+    for (command, length) in [(Command::User("jo".to_owned()), 9), (Command::Pass(Secret::new(b"x".to_vec())), 8)] {
+        let answer = async {
+            server.read_exact(&mut vec![0; length]).await.unwrap();
+            server.write_all(b"+OK\r\n").await.unwrap();
+        };
+        let (response, ()) = tokio::join!(client.exchange(command), answer);
+        response.unwrap();
+    }
+    client.pipelining = true;
+    (client, server)
+}
+
+fn number(n: u32) -> MessageNumber {
+    MessageNumber::new(n).unwrap()
+}
+
+fn retrieve(n: u32) -> Command {
+    Command::Retr(number(n))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_server_is_given_up() {
+    let (mut client, _server) = pair(64);
+    let before = Instant::now();
+    let error = client.event().await.unwrap_err();
+    assert!(matches!(error, ClientError::Silence { .. }), "{error}");
+    assert_eq!(before.elapsed().as_secs(), 60);
+}
+
+/// Sends a message of so many octets, so many of them a second.
+async fn drip(octets: usize, a_second: usize) -> Result<usize, ClientError> {
+    let (mut client, mut server) = logged_in(1 << 20).await;
+    client.ask(retrieve(1))?;
+    let dripping = tokio::spawn(async move {
+        server.write_all(b"+OK\r\n").await.unwrap();
+        for _ in 0..octets / a_second {
+            tokio::time::sleep(SECOND).await;
+            if server.write_all(&vec![b'x'; a_second]).await.is_err() {
+                return;
+            }
+        }
+        let _ = server.write_all(b"\r\n.\r\n").await;
+        std::future::pending::<()>().await;
+    });
+    let mut received = 0;
+    let result = loop {
+        match client.event().await {
+            Ok(Event::Data(range)) => received += range.len(),
+            Ok(Event::End { .. }) => break Ok(received),
+            Ok(_) => {}
+            Err(e) => break Err(e),
+        }
+    };
+    dripping.abort();
+    result
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_drips_is_given_up_and_a_slow_line_is_not() {
+    let error = drip(1_000_000, 1).await.unwrap_err();
+    assert!(matches!(error, ClientError::TooSlow { octets, .. } if octets < 200), "{error}");
+    assert_eq!(drip(200_000, 200).await.unwrap(), 200_002);
+}
+
+#[tokio::test]
+async fn both_sides_may_write_at_the_same_time() {
+    // With hardly any room on the way, a client that wrote everything before it read would wait for ever.
+    let (mut client, mut server) = logged_in(64).await;
+    for n in 1..=WINDOW {
+        client.ask(retrieve(u32::try_from(n).unwrap())).unwrap();
+    }
+    tokio::spawn(async move {
+        for _ in 0..WINDOW {
+            server.write_all(&[b"+OK\r\n", &[b'x'; 500][..], b"\r\n.\r\n"].concat()).await.unwrap();
+            let mut command = [0; 6];
+            server.read_exact(&mut command).await.unwrap();
+        }
+        std::future::pending::<()>().await;
+    });
+    let mut complete = 0;
+    while complete < WINDOW {
+        if let Event::End { .. } = client.event().await.unwrap() {
+            complete += 1;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_is_noticed_at_once() {
+    let (mut client, server) = logged_in(64).await;
+    drop(server);
+    client.ask(retrieve(1)).unwrap();
+    let error = client.event().await.unwrap_err();
+    assert!(matches!(error, ClientError::Closed | ClientError::Lost { .. }), "{error}");
+}
+
+/// The messages that are suspected when the server answers three RETRs like this and hangs up.
+async fn suspects(answers: &[u8]) -> Vec<u32> {
+    let (mut client, mut server) = logged_in(4096).await;
+    (1..=3).for_each(|n| client.ask(retrieve(n)).unwrap());
+    server.write_all(answers).await.unwrap();
+    server.shutdown().await.unwrap();
+    loop {
+        if let Err(e) = client.event().await {
+            return client.suspects(&e).into_iter().map(MessageNumber::get).collect();
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_message_at_which_a_session_ends_is_named() {
+    assert_eq!(suspects(b"").await, [1]);
+    assert_eq!(suspects(b"+OK\r\nab").await, [1]);
+    assert_eq!(suspects(b"+OK\r\n.\r\n+OK\r\nab").await, [2]);
+    assert_eq!(suspects(b"+OK\r\n.\r\nrubbish\r\n").await, [1, 2], "the end of the first may have been a wrong one");
+    assert_eq!(suspects(b"-ERR no\r\nrubbish\r\n").await, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_dele_takes_a_proof() {
+    let (mut client, _server) = logged_in(64).await;
+    assert!(client.ask(Command::Dele(number(1))).is_err());
+    assert_eq!(client.outstanding(), 0);
+}
+
+#[tokio::test]
+async fn what_was_kept_secret_is_not_repeated() {
+    let (mut client, mut server) = pair(4096);
+    client.keep_secret(&Secret::new(b"s3cret".to_vec()), "jo");
+    server.write_all(b"-ERR [s3cret] not s3cret, not AGpvAHMzY3JldA==\r\n").await.unwrap();
+    let Event::Greeting(greeting) = client.event().await.unwrap() else { panic!("no greeting") };
+    assert_eq!(greeting.response.text, "not [secret], not [secret]");
+    assert_eq!(greeting.response.code, None);
+}

@@ -136,7 +136,7 @@ impl Client {
 
     /// From here on these are not shown, whatever the server says: the password as it is and as AUTH PLAIN has it. One of
     /// a few characters would only garble everything, and is no secret.
-    fn keep_secret(&mut self, password: &Secret, username: &str) {
+    pub(super) fn keep_secret(&mut self, password: &Secret, username: &str) {
         const SHORTEST: usize = 4;
         if password.expose().len() >= SHORTEST {
             let encoded = BASE64.encode(plain_response(username, password).expose());

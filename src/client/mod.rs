@@ -25,7 +25,7 @@ pub use error::ClientError;
 
 use crate::net::{Connection, Stream};
 use crate::plan::Removable;
-use crate::pop3::{Asked, Command, Event, MessageNumber, Response, Session, SessionState, Status};
+use crate::pop3::{Asked, Command, Event, Greeting, MessageNumber, Response, SendError, Session, SessionState, Status};
 use crate::secret::Secret;
 use pace::Pace;
 
@@ -192,9 +192,12 @@ impl Client {
     /// Queues a command; it leaves with the next [`Client::event`]. DELE is [`Client::delete`]'s.
     ///
     /// # Errors
-    /// [`ClientError::Send`].
+    /// [`ClientError::Send`]; a DELE is always out of turn here.
     pub fn ask(&mut self, command: Command) -> Result<(), ClientError> {
-        debug_assert!(!matches!(command, Command::Dele(_)), "DELE takes a Removable");
+        if let Command::Dele(_) = command {
+            let (command, state) = (command.asked(), self.session.state());
+            return Err(SendError::OutOfTurn { command, state }.into());
+        }
         self.send(command)
     }
 
@@ -233,6 +236,9 @@ impl Client {
                 Event::Line(range) => Event::Line(shift(range)),
                 Event::Data(range) => Event::Data(shift(range)),
                 Event::Response { to, response } => Event::Response { to, response: self.without_secrets(response) },
+                Event::Greeting(Greeting { response, timestamp }) => {
+                    Event::Greeting(Greeting { response: self.without_secrets(response), timestamp })
+                }
                 event => event,
             };
             self.place.hear(&event);
@@ -374,7 +380,9 @@ impl Client {
             if response.text.contains(&*secret) {
                 response.text = response.text.replace(&*secret, "[secret]");
             }
-            response.code.take_if(|code| code.to_string().contains(&*secret));
+            // A code is in capitals whatever the server sent.
+            let secret = secret.to_ascii_uppercase();
+            response.code.take_if(|code| code.to_string().to_ascii_uppercase().contains(&secret));
         }
         response
     }

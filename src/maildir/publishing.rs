@@ -7,11 +7,13 @@ use crate::disk::{DirSync, Disk};
 use crate::state::entries::EntryId;
 use crate::state::store::Recorded;
 
-/// A message that is safe: its bytes, its name in `new/` and our record of it would survive a power cut. Made only by
-/// [`publish`].
+/// A message that is in the Maildir: its bytes, its name in `new/` and our record of it would survive a power cut, if the
+/// file system can do that at all. Made only by [`publish`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct Delivered {
     entry: EntryId,
+    /// False where the file system cannot sync a directory: then it is in `new/`, and a power cut may take it away.
+    durable: bool,
 }
 
 impl Delivered {
@@ -19,6 +21,12 @@ impl Delivered {
     #[must_use]
     pub fn entry(&self) -> EntryId {
         self.entry
+    }
+
+    /// Whether it would survive a power cut, so that it may be deleted on the server.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.durable
     }
 }
 
@@ -33,5 +41,7 @@ pub fn publish(disk: &dyn Disk, maildir: &Maildir, batch: Vec<Recorded>) -> io::
         disk.rename(&tmp.join(recorded.tmp_name().as_str()), &new.join(recorded.published_name()))?;
     }
     let synced = disk.sync_dir(&new)?;
-    Ok((batch.into_iter().map(|recorded| Delivered { entry: recorded.entry() }).collect(), synced))
+    let durable = synced == DirSync::Synced;
+    let delivered = batch.into_iter().map(|recorded| Delivered { entry: recorded.entry(), durable }).collect();
+    Ok((delivered, synced))
 }

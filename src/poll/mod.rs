@@ -27,11 +27,13 @@ use crate::client::ClientError;
 use crate::clock::Clock;
 use crate::credential::CredentialEnvironment;
 use crate::disk::Disk;
+use crate::maildir::Maildir;
 use crate::maildir::names::NameSource;
 use crate::net::Dial;
 use crate::plan::Scope;
 use crate::pop3::UniqueId;
 use crate::state::entries::TroubleKind;
+use crate::state::error::StateError;
 use crate::state::recovery::{OtherMaildir, Recovered, recover};
 use crate::state::store::{Opening, Store};
 use session::{Broken, Ended};
@@ -196,8 +198,11 @@ impl Poll {
             let mut store = Store::open(disk, &dir, &account, &opening)?;
             let other = if wishes.accept_maildir { OtherMaildir::Accept } else { OtherMaildir::Refuse };
             let recovered = recover(&mut store, &account.maildir, other)?;
+            if wishes.new_state || wishes.accept_maildir {
+                settle(&mut store, &account)?;
+            }
             if matches!(account.removal, RemovalPolicy::AfterAge(_)) && !store.state().is_empty() {
-                store.record_clock()?;
+                store.write_pending()?;
             }
             Ok((store, recovered))
         })
@@ -213,6 +218,19 @@ impl Poll {
         report.recovered = recovered;
         Ok(Some(store))
     }
+}
+
+/// What the user decided holds from now on, whether or not anything is fetched: the state that is begun, and the Maildir
+/// that is there. Blocks.
+fn settle(store: &mut Store, account: &Account) -> Result<(), StateError> {
+    let disk = Arc::clone(store.disk());
+    if let Ok(maildir) = Maildir::open(&*disk, &account.maildir) {
+        let look = |e| StateError::io("look at the Maildir", maildir.path(), e);
+        let inodes = maildir.inodes(&*disk).map_err(look)?;
+        store.bind_maildir(&account.maildir, &maildir, inodes)?;
+    }
+    store.ensure_file()?;
+    store.write_pending()
 }
 
 /// What comes after a session.

@@ -72,7 +72,7 @@ pub(super) struct Retrieved {
     pub(super) left: usize,
     /// The end was asked for.
     pub(super) stopped: bool,
-    /// There was no room for the next one.
+    /// There was no room for some.
     pub(super) full: bool,
 }
 
@@ -150,15 +150,17 @@ impl<'a> Retriever<'a> {
 
     fn ask_ahead(&mut self) -> Result<(), PollError> {
         self.marking.ask_ahead(self.client)?;
-        if self.deadline.is_some() || self.done.full || self.begun.elapsed() > SESSION {
+        if self.deadline.is_some() || self.begun.elapsed() > SESSION {
             return Ok(());
         }
         while self.client.outstanding() < self.client.window() && (self.ahead < AHEAD || self.under_way.is_empty()) {
             let Some(next) = self.order.messages.front() else { break };
             let size = next.reported_size.unwrap_or(0);
             let Some(room) = self.order.room.checked_sub(size) else {
+                // A size is a hint and may be a lie: the others must not suffer from it.
+                self.order.messages.pop_front();
                 self.done.full = true;
-                break;
+                continue;
             };
             self.client.ask(Command::Retr(next.number))?;
             self.order.room = room;

@@ -359,12 +359,12 @@ impl Store {
         unique_ids.filter(|id| self.state.trouble(id).is_some()).map(Record::TroubleOver).collect()
     }
 
-    /// Writes the clock mark that is due, if ages depend on it although nothing else happens.
+    /// Writes what is true already and has not been written: a clock mark on which ages depend, a Maildir that was taken.
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn record_clock(&mut self) -> Result<(), StateError> {
-        let due = self.journal.exists() && self.pending.iter().any(|record| matches!(record, Record::Clock(_)));
+    pub fn write_pending(&mut self) -> Result<(), StateError> {
+        let due = self.journal.exists() && !self.pending.is_empty();
         if due { self.append(Vec::new(), Durability::Later) } else { Ok(()) }
     }
 

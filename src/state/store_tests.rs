@@ -111,7 +111,7 @@ fn opening_and_closing_writes_no_state() {
     bench.record(&mut bench.open().unwrap(), &["a"]);
     let before = fs::read(bench.state_dir().join("jo.uids")).unwrap();
     let mut store = bench.open().unwrap();
-    store.record_clock().unwrap();
+    store.write_pending().unwrap();
     store.record_absent(Vec::new()).unwrap();
     store.tidy().unwrap();
     drop(store);
