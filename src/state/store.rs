@@ -506,7 +506,11 @@ fn refuse_lost_state(
             return Err(StateError::Renamed { account: account.name.clone(), other: name, dir: dir.to_owned() });
         }
     }
-    let Ok(maildir) = Maildir::open(disk, &account.maildir) else { return Ok(()) };
+    let maildir = match Maildir::open(disk, &account.maildir) {
+        Ok(maildir) => maildir,
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
+        Err(e) => return Err(StateError::io("look at the Maildir", &account.maildir, e)),
+    };
     let delivered = maildir.instances(disk).map_err(|e| StateError::io("read", maildir.path(), e))?;
     match delivered.into_iter().find(|instance| !instances.contains(instance)) {
         None => Ok(()),
