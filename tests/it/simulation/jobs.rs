@@ -21,7 +21,11 @@ pub(crate) fn seeds(normally: u64) -> u64 {
 }
 
 /// Does all jobs and fails with the descriptions of those that failed.
-pub(crate) fn do_all<J: Sync>(jobs: &[J], describe: impl Fn(&J) -> String + Sync, act: impl Fn(&J, &Runtime) -> Verdict + Sync) {
+pub(crate) fn do_all<J: Sync>(
+    jobs: &[J],
+    describe: impl Fn(&J) -> String + Sync,
+    act: impl Fn(&J, &Runtime) -> Verdict + Sync,
+) {
     let only = std::env::var(ONLY).ok();
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());

@@ -52,7 +52,10 @@ pub(crate) fn observe(world: &mut World<'_>) -> Result<Observed, String> {
         files.into_iter().map(|(path, _)| path).filter(|path| path.contains("/tmp/")).collect()
     };
     let left = |post: &Post| post.messages.iter().map(|message| message.uid.clone()).collect();
-    let on_servers = open(&world.posts).iter().map(|(name, post)| (name.clone(), left(post))).collect();
+    // What a server takes away by itself depends on how often we came as far as QUIT: that is its own affair.
+    let posts = open(&world.posts).clone();
+    let ours = posts.iter().filter(|(_, post)| !post.manner.takes_retrieved);
+    let on_servers = ours.map(|(name, post)| (name.clone(), left(post))).collect();
     let (mut remembered, mut loose_ends) = (BTreeMap::new(), Vec::new());
     for (account, _) in &world.script.accounts {
         let store = world.state(account)?;
@@ -62,8 +65,10 @@ pub(crate) fn observe(world: &mut World<'_>) -> Result<Observed, String> {
             state.entries().map(|entry| entry.unique_id.as_ref().map_or("?".to_owned(), uid)).collect();
         known.sort();
         remembered.insert(account.name.to_string(), known);
-        loose_ends.extend(state.intents().map(|(entry, _)| format!("{} entry {} is an intent", account.name, entry.id)));
-        loose_ends.extend(state.troubles().map(|(unique_id, _)| format!("{} trouble {}", account.name, uid(unique_id))));
+        loose_ends
+            .extend(state.intents().map(|(entry, _)| format!("{} entry {} is an intent", account.name, entry.id)));
+        loose_ends
+            .extend(state.troubles().map(|(unique_id, _)| format!("{} trouble {}", account.name, uid(unique_id))));
     }
     Ok(Observed { mail: mail(world), unfinished, on_servers, remembered, loose_ends })
 }
@@ -99,6 +104,20 @@ pub(crate) fn check_good(what: &str, polled: &Polled) -> Verdict {
         (Ok(()), status) => Err(format!("{what} ended with {status:?}: {:?}", polled.report.failed)),
         (Err(e), status) => Err(format!("{what} ended with {status:?}: {e}")),
     }
+}
+
+/// Every account is polled once more: what was known and lost in a power cut, because it did not matter, is found out
+/// again.
+fn settle(world: &mut World<'_>) -> Verdict {
+    for (account, manner) in &world.script.accounts {
+        let what = format!("a last poll of {}", account.name);
+        let polled = world.poll(account.name.as_str(), None);
+        check_good(&what, &polled)?;
+        if polled.retrieved + polled.deleted > 0 && manner.uidl {
+            return Err(format!("{what}: {} RETR, {} DELE", polled.retrieved, polled.deleted));
+        }
+    }
+    Ok(())
 }
 
 /// A poll that finds nothing new must leave everything as it is.
@@ -149,6 +168,7 @@ impl Rehearsal {
             let log = polled.process.log;
             stages.push(Stage { act, account, before, log, sent: polled.sent });
         }
+        settle(&mut world).unwrap();
         let end = observe(&mut world).unwrap();
         let mut all: Vec<String> = script.mail().map(|(_, uid, _)| uid.to_owned()).collect();
         all.sort();
@@ -165,6 +185,7 @@ impl Rehearsal {
                 check_good(&format!("later, act {act} (poll {account})"), &world.poll(account, None))?;
             }
         }
+        settle(world)?;
         self.judge("at the end", world)?;
         for (account, _) in &self.script.accounts {
             check_idle(&format!("one more poll of {}", account.name), &world.poll(account.name.as_str(), None))?;
