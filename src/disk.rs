@@ -173,10 +173,10 @@ pub struct Space {
     pub total: u64,
 }
 
-/// Makes a directory with all its missing parents, each of them durable.
+/// Makes a directory with all its missing parents. They are safe only after [`sync_dirs_above`].
 ///
 /// # Errors
-/// Those of [`Disk::make_dir`] and [`Disk::sync_dir`].
+/// Those of [`Disk::make_dir`].
 pub fn make_dirs(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     match disk.dir_inode(path) {
         Ok(_) => return Ok(()),
@@ -190,7 +190,23 @@ pub fn make_dirs(disk: &dyn Disk, path: &Path) -> io::Result<()> {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
         made => made?,
     }
-    disk.sync_dir(parent)?;
+    Ok(())
+}
+
+/// Makes the name of a directory or file durable, up to the root. That a directory exists proves nothing: whoever made
+/// it may have been killed before it was synced.
+///
+/// # Errors
+/// Those of [`Disk::sync_dir`]. A directory that we may not open is not one in which we made anything.
+pub fn sync_dirs_above(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    for dir in path.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty()) {
+        match disk.sync_dir(dir) {
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => {
+                synced?;
+            }
+        }
+    }
     Ok(())
 }
 

@@ -13,7 +13,7 @@ pub mod room;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::disk::{Disk, make_dirs};
+use crate::disk::{Disk, make_dirs, sync_dirs_above};
 
 /// The three directories (maildir(5)).
 const PARTS: [&str; 3] = ["tmp", "new", "cur"];
@@ -47,7 +47,7 @@ impl Maildir {
         Ok(Self { path })
     }
 
-    /// A Maildir that is made, with its parents, as far as it is missing; durable when this returns.
+    /// A Maildir that is made, with its parents, as far as it is missing. It is safe only after [`Maildir::sync`].
     ///
     /// # Errors
     /// Those of the disk.
@@ -56,6 +56,14 @@ impl Maildir {
             make_dirs(disk, &path.join(part))?;
         }
         Self::open(disk, path)
+    }
+
+    /// Makes the Maildir itself durable, whoever made it: its three directories and all those above.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
+        sync_dirs_above(disk, &self.new_dir())
     }
 
     /// Its path, without symbolic links.

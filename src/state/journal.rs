@@ -203,6 +203,13 @@ impl Journal {
         self.length > 0
     }
 
+    /// Whether the file is known to be there after a power cut. A new one says so only in what is appended to it: whoever
+    /// made it may have been killed before its name was synced, or that sync may have failed.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.synced > 0
+    }
+
     /// Whether a write or sync failed in a way that leaves open what is in the file.
     #[must_use]
     pub fn is_broken(&self) -> bool {
@@ -284,6 +291,7 @@ impl Journal {
         self.file = Some(file);
         self.length = offset(bytes.len());
         self.records = records.len();
+        self.synced = 0;
         self.broken = true;
         let parent = self.path.parent().unwrap_or(Path::new("/"));
         self.disk.sync_dir(parent)?;

@@ -13,7 +13,7 @@ use super::error::StateError;
 use super::journal::{self, Contents, Durability, Journal};
 use super::record::Record;
 use crate::account::{Account, AccountName};
-use crate::disk::{Disk, Lock, make_dirs};
+use crate::disk::{Disk, Lock, make_dirs, sync_dirs_above};
 use crate::maildir::names::TmpName;
 use crate::maildir::staging::Staged;
 use crate::maildir::{Inodes, Maildir};
@@ -182,19 +182,20 @@ impl Store {
         self.written
     }
 
-    /// Makes the file if it does not exist yet, so that every message in `tmp/` belongs to a state that is on disk.
-    /// Blocks.
+    /// Makes sure that the file exists and will not vanish, so that every message in `tmp/` belongs to a state that is
+    /// on disk. Blocks.
     ///
     /// # Errors
     /// Those of the disk.
     pub fn ensure_file(&mut self) -> Result<(), StateError> {
-        if self.journal.exists() { Ok(()) } else { self.rewrite() }
+        if self.journal.is_durable() { Ok(()) } else { self.rewrite() }
     }
 
-    /// Remembers a Maildir that is going to be delivered to; written with the next intents.
+    /// Remembers a Maildir that is going to be delivered to; written with the next intents. It is durable itself when
+    /// this returns. Blocks.
     ///
     /// # Errors
-    /// Those of a state that does not fit itself.
+    /// Those of the disk, and of a state that does not fit itself.
     pub fn bind_maildir(
         &mut self,
         configured: &Path,
@@ -212,6 +213,7 @@ impl Store {
         {
             return Ok(number);
         }
+        maildir.sync(&*self.disk).map_err(|e| StateError::io("sync", maildir.path(), e))?;
         let number = self.state.next_maildir();
         self.pend(Record::Maildir(number, known))?;
         Ok(number)
@@ -384,6 +386,9 @@ impl Store {
     /// Those of the disk.
     pub fn rewrite(&mut self) -> Result<(), StateError> {
         let records: Vec<Record> = self.state.records().collect();
+        let path = self.journal.path();
+        let above = if self.journal.is_durable() { Ok(()) } else { sync_dirs_above(&*self.disk, path) };
+        above.map_err(|e| StateError::io("sync", path, e))?;
         let written = self.journal.rewrite(&records);
         self.pending.clear();
         self.written = true;
@@ -410,7 +415,9 @@ impl Store {
     }
 
     fn append(&mut self, records: Vec<Record>, durability: Durability) -> Result<(), StateError> {
-        self.ensure_file()?;
+        if !self.journal.exists() {
+            self.rewrite()?;
+        }
         let path = self.journal.path().to_owned();
         let mut batch = std::mem::take(&mut self.pending);
         let pended = batch.len();
@@ -499,7 +506,11 @@ fn refuse_lost_state(
             return Err(StateError::Renamed { account: account.name.clone(), other: name, dir: dir.to_owned() });
         }
     }
-    let Ok(maildir) = Maildir::open(disk, &account.maildir) else { return Ok(()) };
+    let maildir = match Maildir::open(disk, &account.maildir) {
+        Ok(maildir) => maildir,
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
+        Err(e) => return Err(StateError::io("look at the Maildir", &account.maildir, e)),
+    };
     let delivered = maildir.instances(disk).map_err(|e| StateError::io("read", maildir.path(), e))?;
     match delivered.into_iter().find(|instance| !instances.contains(instance)) {
         None => Ok(()),

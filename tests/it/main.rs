@@ -37,5 +37,6 @@ mod real_server;
 mod refusals;
 mod secrecy;
 mod signals;
+mod simulation;
 mod tls;
 mod without_uidl;

@@ -1,0 +1,394 @@
+//! [`Disk`] over [`Storage`], for one process at a time, with a fault to order.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mailferry::disk::{DirSync, Disk, DiskFile, Lock, Space};
+
+use super::fault::{Errno, Fault, FaultKind, Operation};
+use super::storage::{Ino, Storage};
+
+/// How many bytes a short write does.
+const SHORT: usize = 7;
+
+/// The machine: its disk and the process that runs on it.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) storage: Storage,
+    pub(crate) process: Process,
+}
+
+/// A process that uses the disk.
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    /// Tells it from those before it.
+    pub(crate) id: u32,
+    /// It was killed, or the power was cut: nothing it does has any effect.
+    pub(crate) dead: bool,
+    /// What is to go wrong.
+    fault: Option<Fault>,
+    /// Its operations so far, with what they dealt with.
+    pub(crate) log: Vec<(Operation, String)>,
+    /// The operation that met the fault.
+    pub(crate) met: Option<String>,
+    /// The next write fails so.
+    next_write: Option<Errno>,
+    /// The files that it has locked.
+    locks: BTreeSet<PathBuf>,
+}
+
+impl Process {
+    pub(crate) fn new(id: u32, fault: Option<Fault>) -> Self {
+        let (log, locks) = (Vec::new(), BTreeSet::new());
+        Self { id, dead: false, fault, log, met: None, next_write: None, locks }
+    }
+
+    /// How many of its operations were to change the disk.
+    pub(crate) fn writes(&self) -> Vec<String> {
+        let writes = self.log.iter().filter(|(operation, _)| operation.is_write());
+        writes.map(|(operation, what)| format!("{operation:?} {what}")).collect()
+    }
+}
+
+/// What is to happen with an operation.
+enum Course {
+    /// It is done.
+    Done,
+    /// A write does only so many bytes.
+    Part(usize),
+    /// It fails, and nothing is done.
+    Fails(Errno),
+    /// It is done and fails.
+    DoneAndFails(Errno),
+    /// The process dies, after so many bytes of a write.
+    Dies(usize),
+}
+
+impl Machine {
+    pub(crate) fn new(storage: Storage) -> Self {
+        Self { storage, process: Process::new(0, None) }
+    }
+
+    /// What happens with the next operation, which is to write so many bytes.
+    fn course(&mut self, operation: Operation, what: String, length: usize) -> Course {
+        let process = &mut self.process;
+        let at = process.log.len();
+        process.log.push((operation, what));
+        if operation == Operation::Write
+            && let Some(errno) = process.next_write.take()
+        {
+            return Course::Fails(errno);
+        }
+        let Some(fault) = process.fault else { return Course::Done };
+        let lasting = matches!(fault.kind, FaultKind::FailFromHere(_) | FaultKind::ShortWrites);
+        let meets = if lasting { at >= fault.at } else { at == fault.at };
+        if !meets || !fault.kind.befits(operation) {
+            return Course::Done;
+        }
+        let half = length / 2;
+        process.met.get_or_insert_with(|| format!("{operation:?} {}", process.log[at].1));
+        match fault.kind {
+            FaultKind::Kill | FaultKind::Cut(_) => {
+                process.dead = true;
+                Course::Dies(usize::try_from(fault.seed % 3).unwrap_or(0) * half)
+            }
+            FaultKind::Fail(errno) | FaultKind::FailFromHere(errno) => Course::Fails(errno),
+            FaultKind::FailDone(errno) => Course::DoneAndFails(errno),
+            FaultKind::FailInTheMiddle(errno) => {
+                process.next_write = Some(errno);
+                if half > 0 { Course::Part(half) } else { Course::Fails(errno) }
+            }
+            FaultKind::ShortWrites => Course::Part(SHORT),
+        }
+    }
+
+    fn seed(&self) -> u64 {
+        self.process.fault.map_or(0, |fault| fault.seed)
+    }
+}
+
+/// The machine, for whoever is allowed to look at it.
+pub(crate) type Shared = Arc<Mutex<Machine>>;
+
+/// The machine, whatever another thread did.
+pub(crate) fn look(machine: &Shared) -> MutexGuard<'_, Machine> {
+    machine.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The disk as one process has it.
+#[derive(Clone)]
+pub(crate) struct SimDisk {
+    machine: Shared,
+    /// The process that it belongs to.
+    process: u32,
+}
+
+impl SimDisk {
+    pub(crate) fn new(machine: &Shared, process: u32) -> Self {
+        Self { machine: Arc::clone(machine), process }
+    }
+
+    fn machine(&self) -> io::Result<MutexGuard<'_, Machine>> {
+        let machine = look(&self.machine);
+        if machine.process.dead || machine.process.id != self.process { Err(dead()) } else { Ok(machine) }
+    }
+
+    fn operate<T>(
+        &self,
+        operation: Operation,
+        path: &Path,
+        act: impl FnOnce(&mut Storage) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut machine = self.machine()?;
+        match machine.course(operation, path.display().to_string(), 0) {
+            Course::Done | Course::Part(_) => act(&mut machine.storage),
+            Course::Fails(errno) => Err(errno.error()),
+            Course::DoneAndFails(errno) => {
+                let _done = act(&mut machine.storage);
+                Err(errno.error())
+            }
+            Course::Dies(_) => Err(dead()),
+        }
+    }
+
+    fn opened(&self, ino: Ino, path: &Path) -> Box<dyn DiskFile> {
+        Box::new(SimFile { disk: self.clone(), ino, path: path.to_owned() })
+    }
+}
+
+/// What a dead process would see if it could see anything.
+fn dead() -> io::Error {
+    io::Error::other("the process is dead")
+}
+
+impl fmt::Debug for SimDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the disk of process {}", self.process)
+    }
+}
+
+impl Disk for SimDisk {
+    fn make_dir(&self, path: &Path) -> io::Result<()> {
+        self.operate(Operation::MakeDir, path, |storage| storage.make_dir(path).map(|_| ()))
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<DirSync> {
+        self.operate(Operation::SyncDir, path, |storage| {
+            let ino = storage.directory(path)?;
+            if !storage.syncable {
+                return Ok(DirSync::Unsupported);
+            }
+            storage.sync_dir(ino);
+            Ok(DirSync::Synced)
+        })
+    }
+
+    fn dir_inode(&self, path: &Path) -> io::Result<u64> {
+        self.operate(Operation::DirInode, path, |storage| storage.directory(path))
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        self.operate(Operation::Resolve, path, |storage| storage.find(path).map(|_| path.to_owned()))
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        self.operate(Operation::List, path, |storage| storage.list(path))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let ino = self.operate(Operation::Create, path, |storage| storage.create(path))?;
+        Ok(self.opened(ino, path))
+    }
+
+    fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let ino = self.operate(Operation::Append, path, |storage| {
+            storage.read(path)?;
+            storage.find(path)
+        })?;
+        Ok(self.opened(ino, path))
+    }
+
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        self.operate(Operation::Read, path, |storage| {
+            let bytes = storage.read(path)?;
+            Ok(bytes[..bytes.len().min(limit)].to_vec())
+        })
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.operate(Operation::Rename, to, |storage| storage.rename(from, to))
+    }
+
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.operate(Operation::Replace, to, |storage| storage.replace(from, to))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.operate(Operation::Remove, path, |storage| storage.remove(path))
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        self.operate(Operation::Space, path, |storage| {
+            storage.find(path)?;
+            Ok(Space { available: 1 << 30, total: 1 << 31 })
+        })
+    }
+
+    fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock> {
+        let create = self.operate(Operation::Lock, path, |storage| {
+            if storage.find(path).is_err() {
+                storage.create(path)?;
+            }
+            Ok(())
+        });
+        create?;
+        let mut machine = self.machine()?;
+        if machine.process.locks.insert(path.to_owned()) {
+            Ok(Lock::Acquired(Box::new(HeldLock { disk: self.clone(), path: path.to_owned() })))
+        } else {
+            Ok(Lock::Held(holder.to_owned()))
+        }
+    }
+}
+
+/// A lock, until it is dropped or its process ends.
+struct HeldLock {
+    disk: SimDisk,
+    path: PathBuf,
+}
+
+impl Drop for HeldLock {
+    fn drop(&mut self) {
+        if let Ok(mut machine) = self.disk.machine() {
+            machine.process.locks.remove(&self.path);
+        }
+    }
+}
+
+/// An open file.
+struct SimFile {
+    disk: SimDisk,
+    ino: Ino,
+    path: PathBuf,
+}
+
+impl SimFile {
+    fn course(&self, operation: Operation, length: usize) -> io::Result<(MutexGuard<'_, Machine>, Course)> {
+        let mut machine = self.disk.machine()?;
+        let course = machine.course(operation, self.path.display().to_string(), length);
+        Ok((machine, course))
+    }
+}
+
+impl DiskFile for SimFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (mut machine, course) = self.course(Operation::Write, bytes.len())?;
+        let (count, result) = match course {
+            Course::Done => (bytes.len(), Ok(bytes.len())),
+            Course::Part(part) => (part.min(bytes.len()), Ok(part.min(bytes.len()))),
+            Course::Fails(errno) | Course::DoneAndFails(errno) => (0, Err(errno.error())),
+            Course::Dies(part) => (part.min(bytes.len()), Err(dead())),
+        };
+        machine.storage.write(self.ino, &bytes[..count]);
+        result
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let (mut machine, course) = self.course(Operation::Sync, 0)?;
+        let seed = machine.seed();
+        match course {
+            Course::Done | Course::Part(_) => {
+                machine.storage.sync(self.ino);
+                Ok(())
+            }
+            Course::Fails(errno) | Course::DoneAndFails(errno) => {
+                machine.storage.fail_sync(self.ino, seed);
+                Err(errno.error())
+            }
+            Course::Dies(_) => Err(dead()),
+        }
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let (mut machine, course) = self.course(Operation::Truncate, 0)?;
+        match course {
+            Course::Done | Course::Part(_) => machine.storage.truncate(self.ino, length),
+            Course::Fails(errno) => return Err(errno.error()),
+            Course::DoneAndFails(errno) => {
+                machine.storage.truncate(self.ino, length);
+                return Err(errno.error());
+            }
+            Course::Dies(_) => return Err(dead()),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(kind: FaultKind, at: usize) -> (Shared, SimDisk) {
+        let machine = Arc::new(Mutex::new(Machine::new(Storage::new())));
+        look(&machine).process = Process::new(1, Some(Fault { at, kind, seed: 1 }));
+        let disk = SimDisk::new(&machine, 1);
+        (machine, disk)
+    }
+
+    fn write(disk: &SimDisk) -> io::Result<()> {
+        disk.create(Path::new("/f"))?.write_all(b"0123456789")
+    }
+
+    #[test]
+    fn a_killed_process_does_nothing_more() {
+        let (machine, disk) = machine(FaultKind::Kill, 1);
+        assert_eq!(write(&disk).unwrap_err().to_string(), "the process is dead");
+        assert!(disk.remove(Path::new("/f")).is_err());
+        assert_eq!(look(&machine).storage.read(Path::new("/f")).unwrap(), b"01234", "a half, as the seed has it");
+        look(&machine).process = Process::new(2, None);
+        assert!(disk.remove(Path::new("/f")).is_err(), "nor when another one lives");
+        SimDisk::new(&machine, 2).remove(Path::new("/f")).unwrap();
+    }
+
+    #[test]
+    fn a_failure_in_the_middle_leaves_a_half() {
+        let (machine, disk) = machine(FaultKind::FailInTheMiddle(Errno::Nospc), 1);
+        assert_eq!(write(&disk).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(look(&machine).storage.read(Path::new("/f")).unwrap(), b"01234");
+    }
+
+    #[test]
+    fn short_and_interrupted_writes_are_continued() {
+        for kind in [FaultKind::ShortWrites, FaultKind::Fail(Errno::Intr)] {
+            let (machine, disk) = machine(kind, 1);
+            write(&disk).unwrap();
+            assert_eq!(look(&machine).storage.read(Path::new("/f")).unwrap(), b"0123456789");
+            assert!(look(&machine).process.met.is_some());
+        }
+    }
+
+    #[test]
+    fn a_rename_may_fail_and_have_been_done() {
+        let (machine, disk) = machine(FaultKind::FailDone(Errno::Io), 2);
+        write(&disk).unwrap();
+        assert!(disk.rename(Path::new("/f"), Path::new("/g")).is_err());
+        assert!(look(&machine).storage.read(Path::new("/g")).is_ok());
+    }
+
+    #[test]
+    fn a_lock_ends_with_its_value_and_with_its_process() {
+        let (machine, disk) = machine(FaultKind::Kill, 99);
+        let first = disk.lock(Path::new("/l"), "me").unwrap();
+        assert!(matches!(disk.lock(Path::new("/l"), "me").unwrap(), Lock::Held(_)));
+        drop(first);
+        let _second = disk.lock(Path::new("/l"), "me").unwrap();
+        look(&machine).process = Process::new(2, None);
+        assert!(matches!(SimDisk::new(&machine, 2).lock(Path::new("/l"), "me").unwrap(), Lock::Acquired(_)));
+    }
+}

@@ -1,0 +1,144 @@
+//! What goes wrong with the disk, and when.
+
+use std::fmt;
+use std::io;
+
+use super::power::Survival;
+
+/// One thing that goes wrong in one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// With which operation of the process, from 0.
+    pub(crate) at: usize,
+    /// What.
+    pub(crate) kind: FaultKind,
+    /// Decides what is left to chance.
+    pub(crate) seed: u64,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FaultKind {
+    /// The process dies in the operation; of a write a part may be done. What processes see stays as it is.
+    Kill,
+    /// The same, and the power is cut.
+    Cut(Survival),
+    /// The operation fails, once, and nothing was done.
+    Fail(Errno),
+    /// The operation fails, once, and was done all the same.
+    FailDone(Errno),
+    /// A write does a half, and the next one fails.
+    FailInTheMiddle(Errno),
+    /// All operations that fail so fail from here on.
+    FailFromHere(Errno),
+    /// From here on writes do only a few bytes each.
+    ShortWrites,
+}
+
+/// How an operation fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Errno {
+    /// No space left on device.
+    Nospc,
+    /// Disk quota exceeded.
+    Dquot,
+    /// Input/output error.
+    Io,
+    /// Interrupted.
+    Intr,
+    /// Read-only file system.
+    Rofs,
+}
+
+impl Errno {
+    /// The error as the library meets it.
+    pub(crate) fn error(self) -> io::Error {
+        use rustix::io::Errno as Number;
+        let number = match self {
+            Self::Nospc => Number::NOSPC,
+            Self::Dquot => Number::DQUOT,
+            Self::Io => Number::IO,
+            Self::Intr => Number::INTR,
+            Self::Rofs => Number::ROFS,
+        };
+        number.into()
+    }
+
+    /// Whether an operation of this kind can fail so.
+    pub(crate) fn befits(self, operation: Operation) -> bool {
+        use Operation::{Append, Create, DirInode, List, Lock, MakeDir, Read, Remove, Rename, Replace, Resolve};
+        use Operation::{Space, Sync, SyncDir, Truncate, Write};
+        match self {
+            Self::Io => true,
+            Self::Intr => operation == Write,
+            Self::Nospc | Self::Dquot => {
+                matches!(operation, MakeDir | Create | Write | Rename | Replace | Sync | SyncDir | Lock)
+            }
+            Self::Rofs => match operation {
+                MakeDir | Create | Append | Write | Truncate | Rename | Replace | Remove | Lock => true,
+                Read | List | DirInode | Resolve | Space | Sync | SyncDir => false,
+            },
+        }
+    }
+}
+
+/// The operations of a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    MakeDir,
+    SyncDir,
+    DirInode,
+    Resolve,
+    List,
+    Create,
+    Append,
+    Read,
+    Rename,
+    Replace,
+    Remove,
+    Space,
+    Lock,
+    Write,
+    Sync,
+    Truncate,
+}
+
+impl Operation {
+    /// Whether it changes anything, or asks the disk to move.
+    pub(crate) fn is_write(self) -> bool {
+        !matches!(self, Self::DirInode | Self::Resolve | Self::List | Self::Read | Self::Space | Self::Lock)
+    }
+}
+
+impl FaultKind {
+    /// Whether it can meet an operation of this kind.
+    pub(crate) fn befits(self, operation: Operation) -> bool {
+        match self {
+            Self::Kill | Self::Cut(_) => operation.is_write() || operation == Operation::Lock,
+            Self::Fail(errno) | Self::FailFromHere(errno) => errno.befits(operation),
+            // A write that fails has done nothing; that a sync fails which was done is what a failed one is anyway.
+            Self::FailDone(errno) => {
+                use Operation::{Create, MakeDir, Remove, Rename, Replace, SyncDir, Truncate};
+                errno.befits(operation)
+                    && matches!(operation, Create | MakeDir | Remove | Rename | Replace | SyncDir | Truncate)
+            }
+            Self::FailInTheMiddle(_) | Self::ShortWrites => operation == Operation::Write,
+        }
+    }
+
+    /// Whether the process ends by it.
+    pub(crate) fn is_crash(self) -> bool {
+        matches!(self, Self::Kill | Self::Cut(_))
+    }
+
+    /// Whether a process must go on as if nothing had happened.
+    pub(crate) fn is_harmless(self) -> bool {
+        matches!(self, Self::ShortWrites | Self::Fail(Errno::Intr))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at {} seed {}", self.kind, self.at, self.seed)
+    }
+}

@@ -1,0 +1,59 @@
+//! Many small worlds, on several threads.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::runtime::Runtime;
+
+use super::verdict::Verdict;
+use super::world::runtime;
+
+/// Plays only the jobs whose description contains these words.
+const ONLY: &str = "MAILFERRY_MATRIX_ONLY";
+/// A file that all failures are written to; the panic shows a few.
+const LIST: &str = "MAILFERRY_MATRIX_LIST";
+/// How many seeds each kind of chance gets.
+const SEEDS: &str = "MAILFERRY_MATRIX_SEEDS";
+
+/// How many seeds there are, unless the environment wants more.
+pub(crate) fn seeds(normally: u64) -> u64 {
+    std::env::var(SEEDS).ok().and_then(|text| text.parse().ok()).unwrap_or(normally)
+}
+
+/// Does all jobs and fails with the descriptions of those that failed.
+pub(crate) fn do_all<J: Sync>(
+    jobs: &[J],
+    describe: impl Fn(&J) -> String + Sync,
+    act: impl Fn(&J, &Runtime) -> Verdict + Sync,
+) {
+    let only = std::env::var(ONLY).ok();
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    let work = || {
+        let runtime = runtime();
+        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let name = describe(job);
+            if only.as_ref().is_some_and(|only| !name.contains(only)) {
+                continue;
+            }
+            if let Err(why) = act(job, &runtime) {
+                failures.lock().unwrap().push(format!("{name}\n  {why}"));
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+    let mut failures = failures.into_inner().unwrap();
+    failures.sort();
+    if let Some(file) = std::env::var_os(LIST) {
+        std::fs::write(file, failures.join("\n")).unwrap();
+    }
+    let some = failures.iter().take(10).cloned().collect::<Vec<_>>().join("\n");
+    assert!(
+        failures.is_empty(),
+        "{} of {} failed; repeat one with {ONLY}='its first line':\n{some}",
+        failures.len(),
+        jobs.len()
+    );
+    println!("{} worlds", jobs.len());
+}

@@ -1,0 +1,1 @@
+//! Every byte that a server sends is the last one.

@@ -1,0 +1,1 @@
+//! Disks that are not there, and disks that cannot sync.

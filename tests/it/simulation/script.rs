@@ -1,0 +1,193 @@
+//! What happens in the world: accounts, and one thing after the other.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, RemovalPolicy, TlsMode};
+use mailferry::credential::CredentialSource;
+use mailferry::secret::Secret;
+
+use super::server::Manner;
+
+/// A story of some accounts.
+#[derive(Debug, Clone)]
+pub(crate) struct Script {
+    pub(crate) name: &'static str,
+    pub(crate) accounts: Vec<(Account, Manner)>,
+    pub(crate) acts: Vec<Act>,
+}
+
+/// Something that happens. Accounts are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// A message with this unique-id and about so many octets comes in.
+    Mail(&'static str, &'static str, usize),
+    /// mailferry polls the account.
+    Poll(&'static str),
+    /// Days pass.
+    Days(u64),
+    /// The wall clock is set wrong by so many days.
+    WrongClock(i64),
+    /// The machine boots, in order.
+    Reboot,
+    /// A mail reader moves what is in `new/` of this Maildir.
+    Read(&'static str),
+    /// Somebody else removes this message from the server.
+    Vanish(&'static str, &'static str),
+    /// The account's journal gets so much history that the next poll that writes also makes the file small again.
+    History(&'static str),
+}
+
+/// A server that can do everything.
+const ABLE: Manner = Manner { pipelining: true, uidl: true, top: true, takes_retrieved: false };
+
+/// The Maildir that two accounts share.
+pub(crate) const SHARED: &str = "/mail/shared";
+/// The Maildir that has one account.
+pub(crate) const OWN: &str = "/mail/deep/own";
+
+fn account(name: &str, maildir: &str, removal: RemovalPolicy) -> Account {
+    Account {
+        name: AccountName::new(name).unwrap(),
+        enabled: true,
+        endpoint: Endpoint {
+            host: name.to_owned(),
+            port: 110,
+            tls: TlsMode::None,
+            tls_ca_file: None,
+            allow_cleartext_password: false,
+        },
+        username: "jo".to_owned(),
+        credential: CredentialSource::Inline(Secret::new(b"secret".to_vec())),
+        auth: AuthChoice::User,
+        maildir: PathBuf::from(maildir),
+        removal,
+        interval: Duration::from_secs(300),
+        timeout: Duration::from_secs(60),
+        max_message_size: None,
+        max_messages_per_session: None,
+    }
+}
+
+/// Keeping, deleting and deleting after days; a shared Maildir; a rewrite; clocks that jump.
+pub(crate) fn ordinary() -> Script {
+    use Act::{Days, History, Mail, Poll, Read, Reboot, Vanish, WrongClock};
+    let fortnight = RemovalPolicy::AfterAge(Duration::from_secs(14 * 86_400));
+    let accounts = vec![
+        (account("keep", SHARED, RemovalPolicy::Keep), ABLE),
+        (account("aged", SHARED, fortnight), Manner { pipelining: false, ..ABLE }),
+        (account("gone", OWN, RemovalPolicy::AfterDelivery), Manner { top: false, ..ABLE }),
+    ];
+    let acts = vec![
+        Mail("keep", "k1", 300),
+        Mail("keep", "k2", 90),
+        Mail("aged", "a1", 100),
+        Mail("gone", "g1", 400),
+        Mail("gone", "g2", 90),
+        Poll("keep"),
+        Poll("aged"),
+        Poll("gone"),
+        Read(SHARED),
+        Days(1),
+        Mail("keep", "k3", 90),
+        Mail("gone", "g3", 90),
+        Poll("gone"),
+        History("keep"),
+        Poll("keep"),
+        Poll("aged"),
+        WrongClock(8000),
+        Poll("aged"),
+        WrongClock(0),
+        Days(7),
+        Vanish("keep", "k1"),
+        Poll("keep"),
+        Poll("aged"),
+        Reboot,
+        Days(8),
+        Mail("aged", "a2", 90),
+        Poll("aged"),
+        Poll("gone"),
+    ];
+    Script { name: "ordinary", accounts, acts }
+}
+
+/// Servers that take every retrieved message away, and servers without unique-ids.
+pub(crate) fn odd_servers() -> Script {
+    use Act::{Days, Mail, Poll, Read};
+    let accounts = vec![
+        (account("takes", OWN, RemovalPolicy::Keep), Manner { takes_retrieved: true, ..ABLE }),
+        (
+            account("nameless", SHARED, RemovalPolicy::AfterDelivery),
+            Manner { uidl: false, top: false, pipelining: false, ..ABLE },
+        ),
+    ];
+    let acts = vec![
+        Mail("takes", "t1", 200),
+        Mail("takes", "t2", 90),
+        Mail("nameless", "n1", 90),
+        Mail("nameless", "n2", 200),
+        Poll("takes"),
+        Poll("nameless"),
+        Read(OWN),
+        Days(1),
+        Mail("takes", "t3", 90),
+        Mail("nameless", "n3", 90),
+        Poll("takes"),
+        Poll("nameless"),
+    ];
+    Script { name: "odd servers", accounts, acts }
+}
+
+/// A few short sessions, for the cuts of the network.
+pub(crate) fn brief() -> Script {
+    use Act::{Days, Mail, Poll};
+    let fortnight = RemovalPolicy::AfterAge(Duration::from_secs(14 * 86_400));
+    let accounts = vec![
+        (account("keep", SHARED, RemovalPolicy::Keep), Manner { takes_retrieved: true, ..ABLE }),
+        (account("aged", SHARED, fortnight), ABLE),
+        (account("gone", OWN, RemovalPolicy::AfterDelivery), Manner { pipelining: false, ..ABLE }),
+    ];
+    let acts = vec![
+        Mail("keep", "k1", 120),
+        Mail("keep", "k2", 90),
+        Mail("aged", "a1", 90),
+        Mail("gone", "g1", 120),
+        Mail("gone", "g2", 90),
+        Poll("keep"),
+        Poll("aged"),
+        Poll("gone"),
+        Days(15),
+        Poll("aged"),
+    ];
+    Script { name: "brief", accounts, acts }
+}
+
+impl Script {
+    /// An account with its server.
+    pub(crate) fn account(&self, name: &str) -> &Account {
+        &self.accounts.iter().find(|(account, _)| account.name.as_str() == name).unwrap().0
+    }
+
+    /// The bytes of the message that has this unique-id.
+    pub(crate) fn message(uid: &str, octets: usize) -> Vec<u8> {
+        let mut text = format!("Message-ID: <{uid}@example.org>\r\nSubject: {uid}\r\n\r\n.dot\r\n");
+        while text.len() + 2 < octets {
+            let room = (octets - 2 - text.len()).min(60);
+            text.push_str(&format!("{}\r\n", &"abcdefghij".repeat(6)[..room]));
+        }
+        text.into_bytes()
+    }
+
+    /// All messages, with the names of their accounts.
+    pub(crate) fn mail(&self) -> impl Iterator<Item = (&'static str, &'static str, Vec<u8>)> {
+        self.acts.iter().filter_map(|act| match *act {
+            Act::Mail(account, uid, octets) => Some((account, uid, Self::message(uid, octets))),
+            _ => None,
+        })
+    }
+
+    /// The Maildirs.
+    pub(crate) fn maildirs(&self) -> impl Iterator<Item = &Path> {
+        self.accounts.iter().map(|(account, _)| account.maildir.as_path())
+    }
+}

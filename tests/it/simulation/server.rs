@@ -1,0 +1,177 @@
+//! POP3 servers in memory. They keep count of what was asked of them, and check at each QUIT that the client kept its
+//! side of the promise.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mailferry::account::Endpoint;
+use mailferry::net::{Connection, Dial, Dialling, NetError};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::task::JoinHandle;
+
+use super::clock::SimClock;
+use super::dialogue::{Dialogue, Next};
+use super::disk::{Shared, look};
+
+/// Room for all that is under way in one direction.
+const PIPE: usize = 1 << 20;
+
+/// A message on a server.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    /// Its unique-id, different from all others in the world.
+    pub(crate) uid: String,
+    /// Its bytes, with CRLF line ends.
+    pub(crate) bytes: Arc<[u8]>,
+}
+
+/// What a server can do and how it behaves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    pub(crate) pipelining: bool,
+    pub(crate) uidl: bool,
+    pub(crate) top: bool,
+    /// Whatever was retrieved is removed at QUIT (`EXPIRE 0`).
+    pub(crate) takes_retrieved: bool,
+}
+
+/// One maildrop, as long as the world lasts.
+#[derive(Debug, Clone)]
+pub(crate) struct Post {
+    pub(crate) manner: Manner,
+    pub(crate) messages: Vec<Message>,
+    /// How many RETR were answered in full.
+    pub(crate) retrieved: usize,
+    /// How many DELE came.
+    pub(crate) deleted: usize,
+    /// How many QUIT came.
+    pub(crate) quits: usize,
+    /// What was removed, and when in real seconds.
+    pub(crate) removed: Vec<(String, u64)>,
+    /// How many bytes were sent.
+    pub(crate) sent: usize,
+    /// The connection is cut when so many more were sent.
+    pub(crate) cut_after: Option<usize>,
+    /// The next QUIT never arrives.
+    pub(crate) loses_quit: bool,
+    /// What must not have happened.
+    pub(crate) broken_promises: Vec<String>,
+}
+
+impl Post {
+    pub(crate) fn new(manner: Manner) -> Self {
+        Self {
+            manner,
+            messages: Vec::new(),
+            retrieved: 0,
+            deleted: 0,
+            quits: 0,
+            removed: Vec::new(),
+            sent: 0,
+            cut_after: None,
+            loses_quit: false,
+            broken_promises: Vec::new(),
+        }
+    }
+}
+
+/// All maildrops, by account.
+pub(crate) type Posts = Arc<Mutex<BTreeMap<String, Post>>>;
+
+/// The maildrops, whatever another thread did.
+pub(crate) fn open(posts: &Posts) -> MutexGuard<'_, BTreeMap<String, Post>> {
+    posts.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// [`Dial`] for one process: a host is an account's name.
+pub(crate) struct SimDialer {
+    pub(crate) posts: Posts,
+    pub(crate) machine: Shared,
+    pub(crate) clock: SimClock,
+    pub(crate) process: u32,
+    /// The sessions.
+    pub(crate) sessions: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl fmt::Debug for SimDialer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SimDialer")
+    }
+}
+
+impl Dial for SimDialer {
+    fn connect<'a>(&'a self, endpoint: &'a Endpoint) -> Dialling<'a, Result<Connection, NetError>> {
+        let (ours, theirs) = tokio::io::duplex(PIPE);
+        let session = Session {
+            stream: theirs,
+            machine: Arc::clone(&self.machine),
+            process: self.process,
+            dialogue: Dialogue::new(&self.posts, &self.machine, &self.clock, &endpoint.host),
+        };
+        self.sessions.lock().unwrap().push(tokio::spawn(session.run()));
+        let peer = SocketAddr::from(([127, 0, 0, 1], 110));
+        let connection = Connection { stream: Box::new(ours), peer, protected: false, loopback: true };
+        Box::pin(async move { Ok(connection) })
+    }
+
+    fn start_tls<'a>(
+        &'a self,
+        _endpoint: &'a Endpoint,
+        connection: Connection,
+    ) -> Dialling<'a, Result<Connection, NetError>> {
+        Box::pin(async move { Ok(connection) })
+    }
+
+    fn speaks_tls<'a>(&'a self, _peer: SocketAddr, _endpoint: &'a Endpoint) -> Dialling<'a, bool> {
+        Box::pin(async { false })
+    }
+}
+
+/// A connection.
+struct Session {
+    stream: DuplexStream,
+    machine: Shared,
+    /// The client's process: when it dies, the connection goes with it.
+    process: u32,
+    dialogue: Dialogue,
+}
+
+impl Session {
+    async fn run(mut self) {
+        let mut next = Next::Answer(b"+OK ready\r\n".to_vec());
+        let mut input = Vec::new();
+        loop {
+            let (answer, last) = match next {
+                Next::Answer(answer) => (answer, false),
+                Next::LastAnswer(answer) => (answer, true),
+                Next::Cut => return,
+            };
+            // Time stands still as long as anybody has something to do. So whatever the client does about the last
+            // answer, on its disk or elsewhere, is done before this one comes: every run takes the same course.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let (part, cut) = self.dialogue.allowed(&answer);
+            if self.stream.write_all(part).await.is_err() || cut || last {
+                return;
+            }
+            let mut line_ends = false;
+            while !line_ends {
+                match self.stream.read_buf(&mut input).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(_) => line_ends = input.contains(&b'\n'),
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let gone = {
+                let machine = look(&self.machine);
+                machine.process.dead || machine.process.id != self.process
+            };
+            if gone {
+                return;
+            }
+            next = self.dialogue.hear(&mut input);
+        }
+    }
+}

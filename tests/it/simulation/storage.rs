@@ -1,0 +1,337 @@
+//! A tree of files and directories with two views: *written*, which processes see, and *durable*, which a power cut
+//! leaves.
+//!
+//! File bytes become durable by a sync of the file, directory entries by a sync of the directory, and nothing else does
+//! either: stricter than any file system in use. A rename between two directories is one change, which becomes durable
+//! with a sync of the directory that the name goes to.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Component, Path};
+
+/// Names a file or a directory as long as the disk exists.
+pub(crate) type Ino = u64;
+
+/// The root directory.
+const ROOT: Ino = 1;
+
+/// What is on the disk, and what is on its way there.
+#[derive(Debug, Clone)]
+pub(crate) struct Storage {
+    pub(super) nodes: BTreeMap<Ino, Node>,
+    next: Ino,
+    /// Changes of directories that are not durable yet, the oldest first.
+    pub(super) pending: Vec<Change>,
+    /// Whether directories can be synced at all.
+    pub(crate) syncable: bool,
+}
+
+/// A file or a directory.
+#[derive(Debug, Clone)]
+pub(super) enum Node {
+    Dir(Dir),
+    File(File),
+}
+
+/// A directory in both views.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Dir {
+    pub(super) written: BTreeMap<OsString, Ino>,
+    pub(super) durable: BTreeMap<OsString, Ino>,
+}
+
+/// A file in both views.
+#[derive(Debug, Clone, Default)]
+pub(super) struct File {
+    pub(super) written: Vec<u8>,
+    pub(super) durable: Vec<u8>,
+    /// What was done to it since it was durable, the oldest first.
+    pub(super) edits: Vec<Edit>,
+}
+
+/// A change of a file's bytes.
+#[derive(Debug, Clone)]
+pub(super) enum Edit {
+    Append(Vec<u8>),
+    Truncate(usize),
+}
+
+impl Edit {
+    pub(super) fn apply(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Append(more) => bytes.extend_from_slice(more),
+            Self::Truncate(length) => bytes.resize(*length, 0),
+        }
+    }
+}
+
+/// A name in a directory.
+pub(super) type Slot = (Ino, OsString);
+
+/// A change of directories: seen whole or not at all.
+#[derive(Debug, Clone)]
+pub(super) struct Change {
+    /// The name that goes.
+    pub(super) from: Option<Slot>,
+    /// The name that comes, or gets another file.
+    pub(super) to: Option<(Slot, Ino)>,
+}
+
+impl Change {
+    /// Whether the order of two changes matters.
+    pub(super) fn shares_a_name(&self, other: &Self) -> bool {
+        let slots = |change: &Self| [change.from.clone(), change.to.clone().map(|(slot, _)| slot)];
+        slots(self).into_iter().flatten().any(|slot| slots(other).contains(&Some(slot)))
+    }
+
+    fn becomes_durable_with(&self, dir: Ino) -> bool {
+        match (&self.to, &self.from) {
+            (Some(((to, _), _)), _) => *to == dir,
+            (None, Some((from, _))) => *from == dir,
+            (None, None) => false,
+        }
+    }
+}
+
+impl Storage {
+    /// An empty disk.
+    pub(crate) fn new() -> Self {
+        let nodes = BTreeMap::from([(ROOT, Node::Dir(Dir::default()))]);
+        Self { nodes, next: ROOT + 1, pending: Vec::new(), syncable: true }
+    }
+
+    fn new_node(&mut self, node: Node) -> Ino {
+        self.next += 1;
+        self.nodes.insert(self.next, node);
+        self.next
+    }
+
+    pub(super) fn dir(&self, ino: Ino) -> io::Result<&Dir> {
+        match self.nodes.get(&ino) {
+            Some(Node::Dir(dir)) => Ok(dir),
+            Some(Node::File(_)) => Err(io::ErrorKind::NotADirectory.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn dir_mut(&mut self, ino: Ino) -> &mut Dir {
+        match self.nodes.get_mut(&ino) {
+            Some(Node::Dir(dir)) => dir,
+            other => panic!("{ino} is {other:?}, no directory"),
+        }
+    }
+
+    pub(super) fn file(&self, ino: Ino) -> io::Result<&File> {
+        match self.nodes.get(&ino) {
+            Some(Node::File(file)) => Ok(file),
+            Some(Node::Dir(_)) => Err(io::ErrorKind::IsADirectory.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    pub(super) fn file_mut(&mut self, ino: Ino) -> &mut File {
+        match self.nodes.get_mut(&ino) {
+            Some(Node::File(file)) => file,
+            other => panic!("{ino} is {other:?}, no file"),
+        }
+    }
+
+    /// What is at a path, as processes see it.
+    pub(crate) fn find(&self, path: &Path) -> io::Result<Ino> {
+        let mut at = ROOT;
+        for component in path.components() {
+            if let Component::Normal(name) = component {
+                at = *self.dir(at)?.written.get(name).ok_or(io::ErrorKind::NotFound)?;
+            }
+        }
+        Ok(at)
+    }
+
+    fn slot(&self, path: &Path) -> io::Result<Slot> {
+        let dir = self.find(path.parent().unwrap_or(Path::new("/")))?;
+        self.dir(dir)?;
+        Ok((dir, path.file_name().unwrap_or(OsStr::new("")).to_owned()))
+    }
+
+    fn at(&self, slot: &Slot) -> Option<Ino> {
+        self.dir(slot.0).ok()?.written.get(&slot.1).copied()
+    }
+
+    /// The inode number of a directory.
+    pub(crate) fn directory(&self, path: &Path) -> io::Result<Ino> {
+        let ino = self.find(path)?;
+        self.dir(ino).map(|_| ino)
+    }
+
+    /// The names in a directory.
+    pub(crate) fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        Ok(self.dir(self.find(path)?)?.written.keys().cloned().collect())
+    }
+
+    /// A file's bytes.
+    pub(crate) fn read(&self, path: &Path) -> io::Result<&[u8]> {
+        Ok(&self.file(self.find(path)?)?.written)
+    }
+
+    pub(crate) fn make_dir(&mut self, path: &Path) -> io::Result<Ino> {
+        self.link(path, Node::Dir(Dir::default()))
+    }
+
+    pub(crate) fn create(&mut self, path: &Path) -> io::Result<Ino> {
+        self.link(path, Node::File(File::default()))
+    }
+
+    fn link(&mut self, path: &Path, node: Node) -> io::Result<Ino> {
+        let slot = self.slot(path)?;
+        if self.at(&slot).is_some() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let ino = self.new_node(node);
+        self.change(Change { from: None, to: Some((slot, ino)) });
+        Ok(ino)
+    }
+
+    pub(crate) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        if self.at(&self.slot(to)?).is_some() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        self.replace(from, to)
+    }
+
+    pub(crate) fn replace(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        let (from, to) = (self.slot(from)?, self.slot(to)?);
+        let ino = self.at(&from).ok_or(io::ErrorKind::NotFound)?;
+        self.change(Change { from: Some(from), to: Some((to, ino)) });
+        Ok(())
+    }
+
+    pub(crate) fn remove(&mut self, path: &Path) -> io::Result<()> {
+        let slot = self.slot(path)?;
+        self.file(self.at(&slot).ok_or(io::ErrorKind::NotFound)?)?;
+        self.change(Change { from: Some(slot), to: None });
+        Ok(())
+    }
+
+    fn change(&mut self, change: Change) {
+        self.apply(&change, |dir| &mut dir.written);
+        self.pending.push(change);
+    }
+
+    pub(super) fn apply(&mut self, change: &Change, view: impl Fn(&mut Dir) -> &mut BTreeMap<OsString, Ino>) {
+        if let Some((dir, name)) = &change.from {
+            view(self.dir_mut(*dir)).remove(name);
+        }
+        if let Some(((dir, name), ino)) = &change.to {
+            view(self.dir_mut(*dir)).insert(name.clone(), *ino);
+        }
+    }
+
+    pub(crate) fn write(&mut self, ino: Ino, bytes: &[u8]) {
+        let file = self.file_mut(ino);
+        file.written.extend_from_slice(bytes);
+        file.edits.push(Edit::Append(bytes.to_vec()));
+    }
+
+    pub(crate) fn truncate(&mut self, ino: Ino, length: usize) {
+        let file = self.file_mut(ino);
+        if file.written.len() != length {
+            file.written.resize(length, 0);
+            file.edits.push(Edit::Truncate(length));
+        }
+    }
+
+    /// Makes a file's bytes durable.
+    pub(crate) fn sync(&mut self, ino: Ino) {
+        let file = self.file_mut(ino);
+        for edit in std::mem::take(&mut file.edits) {
+            edit.apply(&mut file.durable);
+        }
+    }
+
+    /// Makes a directory's entries durable.
+    pub(crate) fn sync_dir(&mut self, ino: Ino) {
+        self.settle(|change| change.becomes_durable_with(ino));
+    }
+
+    /// Makes everything durable.
+    pub(crate) fn sync_all(&mut self) {
+        self.settle(|_| true);
+        let files: Vec<Ino> = self.nodes.keys().copied().filter(|ino| self.file(*ino).is_ok()).collect();
+        files.into_iter().for_each(|ino| self.sync(ino));
+    }
+
+    /// Makes the changes that `chosen` names durable, and with each those before it that deal with the same names.
+    pub(super) fn settle(&mut self, mut chosen: impl FnMut(&Change) -> bool) {
+        let pending = std::mem::take(&mut self.pending);
+        let mut keep: Vec<bool> = pending.iter().map(&mut chosen).collect();
+        for later in (0..pending.len()).rev() {
+            for earlier in 0..later {
+                keep[earlier] |= keep[later] && pending[earlier].shares_a_name(&pending[later]);
+            }
+        }
+        for (change, keep) in pending.into_iter().zip(keep) {
+            if keep {
+                self.apply(&change, |dir| &mut dir.durable);
+            } else {
+                self.pending.push(change);
+            }
+        }
+    }
+
+    /// Every file below a path that a power cut would leave for sure, with its name and bytes.
+    pub(crate) fn surviving(&self, below: &Path) -> Vec<(String, &[u8])> {
+        self.files(below, |dir| &dir.durable, |file| &file.durable)
+    }
+
+    /// Every file below a path as processes see it, with its path and bytes.
+    pub(crate) fn visible(&self, below: &Path) -> Vec<(String, &[u8])> {
+        self.files(below, |dir| &dir.written, |file| &file.written)
+    }
+
+    fn files<'a>(
+        &'a self,
+        below: &Path,
+        entries: impl Fn(&'a Dir) -> &'a BTreeMap<OsString, Ino>,
+        bytes: impl Fn(&'a File) -> &'a Vec<u8>,
+    ) -> Vec<(String, &'a [u8])> {
+        let mut at = ROOT;
+        for component in below.components() {
+            if let Component::Normal(name) = component {
+                let next = self.dir(at).ok().and_then(|dir| entries(dir).get(name));
+                let Some(next) = next else { return Vec::new() };
+                at = *next;
+            }
+        }
+        let mut found = Vec::new();
+        let mut dirs = vec![(at, below.to_str().unwrap_or_default().to_owned())];
+        while let Some((ino, path)) = dirs.pop() {
+            let Ok(dir) = self.dir(ino) else { continue };
+            for (name, child) in entries(dir) {
+                let path = format!("{path}/{}", name.to_string_lossy());
+                match self.nodes.get(child) {
+                    Some(Node::Dir(_)) => dirs.push((*child, path)),
+                    Some(Node::File(file)) => found.push((path, bytes(file).as_slice())),
+                    None => {}
+                }
+            }
+        }
+        found
+    }
+
+    /// Forgets what no name leads to, in either view.
+    pub(super) fn collect_garbage(&mut self) {
+        let mut seen = std::collections::BTreeSet::new();
+        let mut todo = vec![ROOT];
+        todo.extend(self.pending.iter().filter_map(|change| change.to.as_ref().map(|(_, ino)| *ino)));
+        todo.extend(self.pending.iter().filter_map(|change| change.from.as_ref().map(|(dir, _)| *dir)));
+        while let Some(ino) = todo.pop() {
+            if seen.insert(ino)
+                && let Ok(dir) = self.dir(ino)
+            {
+                todo.extend(dir.written.values().chain(dir.durable.values()));
+            }
+        }
+        self.nodes.retain(|ino, _| seen.contains(ino));
+    }
+}

@@ -1,0 +1,211 @@
+//! What must be true when the script is over, whatever went wrong on the way.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use mailferry::exit::ExitStatus;
+
+use super::dialogue::{MAIL, stored};
+use super::disk::look;
+use super::power::Survival;
+use super::script::{Act, Script};
+use super::server::{Post, open};
+use super::world::{Polled, Snapshot, World};
+
+/// What went wrong, in words.
+pub(crate) type Verdict = Result<(), String>;
+
+/// What can be seen of a world from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Observed {
+    /// The messages in the Maildirs and where mail readers put them, by unique-id; files that are none, by what they are.
+    mail: Vec<String>,
+    /// Files in `tmp/`.
+    unfinished: Vec<String>,
+    /// What each server still has.
+    on_servers: BTreeMap<String, Vec<String>>,
+    /// The unique-ids that each state remembers.
+    remembered: BTreeMap<String, Vec<String>>,
+    /// Deliveries that no state knows to be finished, and messages that made trouble.
+    loose_ends: Vec<String>,
+}
+
+/// The unique-ids of all files outside `tmp/`.
+fn mail(world: &World<'_>) -> Vec<String> {
+    let known: BTreeMap<Vec<u8>, &str> = world.script.mail().map(|(_, uid, bytes)| (stored(&bytes), uid)).collect();
+    let machine = look(&world.machine);
+    let files = machine.storage.visible(Path::new(MAIL));
+    let name = |(path, bytes): &(String, &[u8])| match known.get(*bytes) {
+        Some(uid) => (*uid).to_owned(),
+        None => format!("{path} is no message: {:?}", String::from_utf8_lossy(bytes)),
+    };
+    let mut mail: Vec<String> = files.iter().filter(|(path, _)| !path.contains("/tmp/")).map(name).collect();
+    mail.sort();
+    mail
+}
+
+/// Looks at everything.
+pub(crate) fn observe(world: &mut World<'_>) -> Result<Observed, String> {
+    let unfinished = {
+        let machine = look(&world.machine);
+        let files = machine.storage.visible(Path::new(MAIL));
+        files.into_iter().map(|(path, _)| path).filter(|path| path.contains("/tmp/")).collect()
+    };
+    let left = |post: &Post| post.messages.iter().map(|message| message.uid.clone()).collect();
+    // What a server takes away by itself depends on how often we came as far as QUIT: that is its own affair.
+    let posts = open(&world.posts).clone();
+    let ours = posts.iter().filter(|(_, post)| !post.manner.takes_retrieved);
+    let on_servers = ours.map(|(name, post)| (name.clone(), left(post))).collect();
+    let (mut remembered, mut loose_ends) = (BTreeMap::new(), Vec::new());
+    for (account, _) in &world.script.accounts {
+        let store = world.state(account)?;
+        let state = store.state();
+        let uid = |unique_id: &mailferry::pop3::UniqueId| String::from_utf8_lossy(unique_id.as_bytes()).into_owned();
+        let mut known: Vec<String> =
+            state.entries().map(|entry| entry.unique_id.as_ref().map_or("?".to_owned(), uid)).collect();
+        known.sort();
+        remembered.insert(account.name.to_string(), known);
+        loose_ends
+            .extend(state.intents().map(|(entry, _)| format!("{} entry {} is an intent", account.name, entry.id)));
+        loose_ends
+            .extend(state.troubles().map(|(unique_id, _)| format!("{} trouble {}", account.name, uid(unique_id))));
+    }
+    Ok(Observed { mail: mail(world), unfinished, on_servers, remembered, loose_ends })
+}
+
+/// Nothing visible is less than a message, at no time.
+pub(crate) fn check_no_parts(world: &World<'_>) -> Verdict {
+    match mail(world).into_iter().find(|name| name.contains("is no message")) {
+        Some(part) => Err(part),
+        None => Ok(()),
+    }
+}
+
+/// Nobody deleted or took what was not safe, or too early.
+fn check_promises(world: &World<'_>) -> Verdict {
+    let posts = open(&world.posts);
+    if let Some(broken) = posts.values().flat_map(|post| &post.broken_promises).next() {
+        return Err(broken.clone());
+    }
+    for (uid, removed) in &posts.get("aged").map(|post| post.removed.clone()).unwrap_or_default() {
+        // The first message came on the first day, the second one fifteen days later.
+        let due = if uid == "a1" { 14 } else { 29 } * 86_400;
+        if *removed < due {
+            return Err(format!("{uid} was deleted after {} days", removed / 86_400));
+        }
+    }
+    Ok(())
+}
+
+/// A poll that met nothing must end well.
+pub(crate) fn check_good(what: &str, polled: &Polled) -> Verdict {
+    match (&polled.report.end, polled.report.exit_status()) {
+        (Ok(()), ExitStatus::Ok) => Ok(()),
+        (Ok(()), status) => Err(format!("{what} ended with {status:?}: {:?}", polled.report.failed)),
+        (Err(e), status) => Err(format!("{what} ended with {status:?}: {e}")),
+    }
+}
+
+/// Every account is polled once more: what was known and lost in a power cut, because it did not matter, is found out
+/// again.
+fn settle(world: &mut World<'_>) -> Verdict {
+    for (account, manner) in &world.script.accounts {
+        let what = format!("a last poll of {}", account.name);
+        let polled = world.poll(account.name.as_str(), None);
+        check_good(&what, &polled)?;
+        if polled.retrieved + polled.deleted > 0 && manner.uidl {
+            return Err(format!("{what}: {} RETR, {} DELE", polled.retrieved, polled.deleted));
+        }
+    }
+    Ok(())
+}
+
+/// A poll that finds nothing new must leave everything as it is.
+fn check_idle(what: &str, polled: &Polled) -> Verdict {
+    check_good(what, polled)?;
+    let (retrieved, deleted, writes) = (polled.retrieved, polled.deleted, polled.process.writes());
+    if retrieved + deleted + writes.len() > 0 {
+        return Err(format!("{what}, with nothing to do: {retrieved} RETR, {deleted} DELE, writes {writes:?}"));
+    }
+    Ok(())
+}
+
+/// A script that was played without any fault: what it is compared with.
+#[derive(Debug)]
+pub(crate) struct Rehearsal {
+    pub(crate) script: Script,
+    /// Each poll.
+    pub(crate) stages: Vec<Stage>,
+    end: Observed,
+}
+
+/// A poll of the clean run.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    /// Its place among the acts.
+    pub(crate) act: usize,
+    pub(crate) account: &'static str,
+    /// The world before it.
+    pub(crate) before: Snapshot,
+    /// Its operations.
+    pub(crate) log: Vec<(super::fault::Operation, String)>,
+    /// How many bytes the server sent.
+    pub(crate) sent: usize,
+}
+
+impl Rehearsal {
+    /// Plays a script without any fault.
+    pub(crate) fn new(script: Script) -> Self {
+        let runtime = super::world::runtime();
+        let mut world = World::new(&script, &runtime);
+        let mut stages = Vec::new();
+        for (act, what) in script.acts.iter().enumerate() {
+            world.act(*what);
+            let Act::Poll(account) = *what else { continue };
+            let before = world.snapshot();
+            let polled = world.poll(account, None);
+            check_good(&format!("act {act}"), &polled).unwrap();
+            let log = polled.process.log;
+            stages.push(Stage { act, account, before, log, sent: polled.sent });
+        }
+        settle(&mut world).unwrap();
+        let end = observe(&mut world).unwrap();
+        let mut all: Vec<String> = script.mail().map(|(_, uid, _)| uid.to_owned()).collect();
+        all.sort();
+        assert_eq!((&end.mail, end.loose_ends.len(), end.unfinished.len()), (&all, 0, 0), "a clean run");
+        check_promises(&world).unwrap();
+        Self { script, stages, end }
+    }
+
+    /// Plays the rest of the script, from behind this stage on, and judges the end.
+    pub(crate) fn finish(&self, world: &mut World<'_>, stage: &Stage) -> Verdict {
+        for (act, what) in self.script.acts.iter().enumerate().skip(stage.act + 1) {
+            world.act(*what);
+            if let Act::Poll(account) = *what {
+                check_good(&format!("later, act {act} (poll {account})"), &world.poll(account, None))?;
+            }
+        }
+        settle(world)?;
+        self.judge("at the end", world)?;
+        for (account, _) in &self.script.accounts {
+            check_idle(&format!("one more poll of {}", account.name), &world.poll(account.name.as_str(), None))?;
+        }
+        // What was said to be safe must still be there when nothing but what was synced survives.
+        world.cut_power(Survival::Nothing, 0);
+        for (account, manner) in &self.script.accounts {
+            let what = format!("after a power cut at the very end, poll of {}", account.name);
+            let polled = world.poll(account.name.as_str(), None);
+            check_good(&what, &polled)?;
+            if polled.retrieved > 0 && manner.uidl {
+                return Err(format!("{what}: {} retrieved", polled.retrieved));
+            }
+        }
+        self.judge("after a power cut at the very end", world)
+    }
+
+    fn judge(&self, when: &str, world: &mut World<'_>) -> Verdict {
+        check_promises(world)?;
+        let seen = observe(world).map_err(|e| format!("{when}: {e}"))?;
+        if seen == self.end { Ok(()) } else { Err(format!("{when}:\n  seen     {seen:?}\n  expected {:?}", self.end)) }
+    }
+}

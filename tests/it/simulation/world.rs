@@ -1,0 +1,252 @@
+//! Disk, servers and clock together: what a process meets, what a script does to them, and copies of the whole.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use mailferry::account::{Account, AccountName};
+use mailferry::clock::Clock as _;
+use mailferry::credential::CredentialEnvironment;
+use mailferry::disk::Disk;
+use mailferry::maildir::names::NameSource;
+use mailferry::poll::{Ferry, PollReport, Wishes, poll};
+use mailferry::state::store::{Opening, Store};
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+use super::clock::{SimClock, Time};
+use super::dialogue::MAIL;
+use super::disk::{Machine, Process, Shared, SimDisk, look};
+use super::fault::{Fault, FaultKind};
+use super::power::Survival;
+use super::script::{Act, Script};
+use super::server::{Message, Post, Posts, SimDialer, open};
+use super::storage::Storage;
+
+/// Where the states are.
+const STATE: &str = "/state/mailferry";
+/// Where a mail reader files what it has read.
+const READ: &str = "/mail/read";
+/// A day, in seconds.
+const DAY: u64 = 86_400;
+
+/// Everything there is, at one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    storage: Storage,
+    posts: BTreeMap<String, Post>,
+    time: Time,
+    processes: u32,
+}
+
+/// A world in which things happen.
+pub(crate) struct World<'a> {
+    pub(crate) script: &'a Script,
+    runtime: &'a Runtime,
+    pub(crate) machine: Shared,
+    pub(crate) posts: Posts,
+    pub(crate) clock: SimClock,
+    processes: u32,
+}
+
+/// What came of a poll.
+pub(crate) struct Polled {
+    pub(crate) report: PollReport,
+    /// The process at its end.
+    pub(crate) process: Process,
+    /// How many messages were retrieved.
+    pub(crate) retrieved: usize,
+    /// How many were marked as deleted.
+    pub(crate) deleted: usize,
+    /// How many bytes the server sent.
+    pub(crate) sent: usize,
+}
+
+/// What a mail reader does to what it finds in `new/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// Nothing.
+    Idle,
+    /// Moves it into `cur/`.
+    Opens,
+    /// Moves it to another place.
+    Files,
+    /// The one and the other, in turn.
+    Both,
+}
+
+/// The runtime of one thread of tests: time stands still while there is anything to do.
+pub(crate) fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+}
+
+impl<'a> World<'a> {
+    /// The world before the script begins.
+    pub(crate) fn new(script: &'a Script, runtime: &'a Runtime) -> Self {
+        let mut storage = Storage::new();
+        for dir in ["/state", MAIL, READ] {
+            storage.make_dir(Path::new(dir)).unwrap();
+        }
+        storage.sync_all();
+        let posts = script.accounts.iter().map(|(account, manner)| (account.name.to_string(), Post::new(*manner)));
+        let posts = posts.collect();
+        Self::resume(script, runtime, &Snapshot { storage, posts, time: Time::new(), processes: 0 })
+    }
+
+    /// The world as it was.
+    pub(crate) fn resume(script: &'a Script, runtime: &'a Runtime, snapshot: &Snapshot) -> Self {
+        let Snapshot { storage, posts, time, processes } = snapshot.clone();
+        Self {
+            script,
+            runtime,
+            machine: Arc::new(Mutex::new(Machine::new(storage))),
+            posts: Arc::new(Mutex::new(posts)),
+            clock: SimClock(Arc::new(Mutex::new(time))),
+            processes,
+        }
+    }
+
+    /// A copy of everything.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            storage: look(&self.machine).storage.clone(),
+            posts: open(&self.posts).clone(),
+            time: self.clock.time(),
+            processes: self.processes,
+        }
+    }
+
+    /// A new process takes the place of the last one.
+    pub(crate) fn start(&mut self, fault: Option<Fault>) -> SimDisk {
+        self.processes += 1;
+        look(&self.machine).process = Process::new(self.processes, fault);
+        SimDisk::new(&self.machine, self.processes)
+    }
+
+    fn configured(&self) -> Vec<AccountName> {
+        self.script.accounts.iter().map(|(account, _)| account.name.clone()).collect()
+    }
+
+    /// mailferry runs and polls one account.
+    pub(crate) fn poll(&mut self, name: &str, fault: Option<Fault>) -> Polled {
+        let account = self.script.account(name).clone();
+        self.poll_as(account, fault, Wishes::default())
+    }
+
+    /// The same, with an account that differs from the script's.
+    pub(crate) fn poll_as(&mut self, account: Account, fault: Option<Fault>, wishes: Wishes) -> Polled {
+        let disk = self.start(fault);
+        // The instance id of a new state comes from here: every run takes the same course.
+        fastrand::seed(u64::from(self.processes));
+        let dialer = Arc::new(SimDialer {
+            posts: Arc::clone(&self.posts),
+            machine: Arc::clone(&self.machine),
+            clock: self.clock.clone(),
+            process: self.processes,
+            sessions: Mutex::default(),
+        });
+        let ferry = Ferry {
+            dialer: dialer.clone(),
+            disk: Arc::new(disk),
+            clock: Arc::new(self.clock.clone()),
+            names: NameSource::new(self.processes, b"host"),
+            state_dir: PathBuf::from(STATE),
+            credentials: CredentialEnvironment::default(),
+            holder: "the matrix".to_owned(),
+            configured: self.configured(),
+        };
+        let host = account.endpoint.host.clone();
+        let counts = |world: &Self| {
+            let posts = open(&world.posts);
+            (posts[&host].retrieved, posts[&host].deleted, posts[&host].sent)
+        };
+        let before = counts(self);
+        let report = self.runtime.block_on(async {
+            let report = poll(Arc::new(ferry), account, wishes, CancellationToken::new()).await;
+            let sessions = std::mem::take(&mut *dialer.sessions.lock().unwrap());
+            for session in sessions {
+                session.await.unwrap();
+            }
+            report
+        });
+        let after = counts(self);
+        let process = look(&self.machine).process.clone();
+        let (retrieved, deleted, sent) = (after.0 - before.0, after.1 - before.1, after.2 - before.2);
+        Polled { report, process, retrieved, deleted, sent }
+    }
+
+    /// After a poll that met a fault: if that was the end of the process, or of the power, so be it.
+    pub(crate) fn crash(&mut self, fault: Fault) {
+        if let FaultKind::Cut(survival) = fault.kind {
+            self.cut_power(survival, fault.seed);
+        }
+    }
+
+    /// The power is cut, and the machine boots.
+    pub(crate) fn cut_power(&mut self, survival: Survival, seed: u64) {
+        look(&self.machine).storage.cut_power(survival, seed);
+        self.clock.change(Time::reboot);
+    }
+
+    /// Everything that happens but polls.
+    pub(crate) fn act(&mut self, act: Act) {
+        match act {
+            Act::Mail(account, uid, octets) => {
+                let message = Message { uid: uid.to_owned(), bytes: Script::message(uid, octets).into() };
+                open(&self.posts).get_mut(account).unwrap().messages.push(message);
+            }
+            Act::Poll(_) => {}
+            Act::Days(days) => self.clock.change(|time| time.passed += days * DAY),
+            Act::WrongClock(days) => self.clock.change(|time| time.wrong = days * 86_400),
+            Act::Reboot => {
+                look(&self.machine).storage.sync_all();
+                self.clock.change(Time::reboot);
+            }
+            Act::Read(maildir) => self.read(Path::new(maildir), Reader::Both),
+            Act::Vanish(account, uid) => {
+                open(&self.posts).get_mut(account).unwrap().messages.retain(|message| message.uid != uid);
+            }
+            Act::History(account) => self.make_history(account),
+        }
+    }
+
+    /// A mail reader moves what is in `new/`.
+    pub(crate) fn read(&mut self, maildir: &Path, reader: Reader) {
+        let storage = &mut look(&self.machine).storage;
+        let new = maildir.join("new");
+        for (index, name) in storage.list(&new).unwrap_or_default().into_iter().enumerate() {
+            let name = name.to_str().unwrap();
+            let opened = maildir.join("cur").join(format!("{name}:2,S"));
+            let filed = Path::new(READ).join(name);
+            let to = match reader {
+                Reader::Idle => continue,
+                Reader::Opens => opened,
+                Reader::Files => filed,
+                Reader::Both => [opened, filed][index % 2].clone(),
+            };
+            storage.rename(&new.join(name), &to).unwrap();
+        }
+    }
+
+    fn opening(&self) -> Opening {
+        let (now, configured) = (self.clock.read(), self.configured());
+        Opening { now, instance: 0, holder: String::new(), new_state: false, configured }
+    }
+
+    /// What is remembered of an account.
+    pub(crate) fn state(&mut self, account: &Account) -> Result<Store, String> {
+        let disk: Arc<dyn Disk> = Arc::new(self.start(None));
+        Store::look(disk, Path::new(STATE), account, &self.opening()).map_err(|e| e.to_string())
+    }
+
+    fn make_history(&mut self, name: &str) {
+        let disk: Arc<dyn Disk> = Arc::new(self.start(None));
+        let account = self.script.account(name);
+        let mut store = Store::open(disk, Path::new(STATE), account, &self.opening()).unwrap();
+        let sizes = store.state().entries().filter_map(|entry| Some((entry.id, entry.witness.reported_size?)));
+        let size = sizes.last().unwrap();
+        store.record_resized(vec![size; 1100]).unwrap();
+        drop(store);
+        look(&self.machine).storage.sync_all();
+    }
+}
