@@ -8,6 +8,7 @@ pub mod error;
 pub mod report;
 
 mod marking;
+mod planning;
 mod retriever;
 mod session;
 
@@ -66,6 +67,8 @@ pub struct Wishes {
     pub new_state: bool,
     /// Take the Maildir that is there, though it is not the one that was delivered to.
     pub accept_maildir: bool,
+    /// Fetch what the server seems to have renumbered and cannot be recognised, although it may be there already.
+    pub fetch_again: bool,
 }
 
 /// No poll has more sessions than this, whatever a server lists.

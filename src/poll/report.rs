@@ -21,6 +21,8 @@ pub struct PollReport {
     pub removed: u64,
     /// How many messages were on the server at the end of the last complete session. None if it never came to that.
     pub on_server: Option<u64>,
+    /// How many messages the server has given other unique-ids, and were recognised by their headers.
+    pub renumbered: u64,
     /// Messages that could not be had, and why.
     pub failed: Vec<(Listed, String)>,
     /// Messages that made trouble so often that they are set aside for a while.
@@ -70,6 +72,7 @@ impl PollReport {
             octets: 0,
             removed: 0,
             on_server: None,
+            renumbered: 0,
             failed: Vec::new(),
             set_aside: Vec::new(),
             too_large: Vec::new(),

@@ -34,6 +34,7 @@ mod order;
 mod plans;
 mod real_server;
 mod refusals;
+mod renumbering;
 mod secrecy;
 mod signals;
 mod tls;
