@@ -31,8 +31,8 @@ pub(super) fn print(report: &PollReport, quiet: bool) {
              Use a local disk for the Maildir, or leave_on_server = true"
         );
     }
-    if report.undeletable > 0 {
-        let count = Count(report.undeletable, "message");
+    if !report.undeletable.is_empty() {
+        let count = Count(u64::try_from(report.undeletable.len()).unwrap_or(u64::MAX), "message");
         eprintln!("{account}: the server refused to delete {count}. It is tried again next time");
     }
     if report.unverified > 0 {

@@ -1,11 +1,13 @@
 //! What a poll did.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::error::PollError;
 use crate::account::AccountName;
 use crate::exit::ExitStatus;
 use crate::maildrop::Listed;
+use crate::state::entries::EntryId;
 use crate::state::recovery::Recovered;
 
 /// What a poll did, whether or not it came to its end.
@@ -33,8 +35,8 @@ pub struct PollReport {
     pub unnamed: u64,
     /// Messages that the server would not show again, so that they were not deleted.
     pub unverified: u64,
-    /// The server refused to mark these as deleted.
-    pub undeletable: u64,
+    /// The server refused to mark these as deleted, in every session that asked for it.
+    pub undeletable: BTreeSet<EntryId>,
     /// Deletion is wanted and refused here: the Maildir's file system cannot make a delivery durable.
     pub unsyncable: bool,
     /// What a dry run would do.
@@ -78,7 +80,7 @@ impl PollReport {
             too_large: Vec::new(),
             unnamed: 0,
             unverified: 0,
-            undeletable: 0,
+            undeletable: BTreeSet::new(),
             unsyncable: false,
             would: None,
             sessions: 0,

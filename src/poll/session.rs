@@ -168,7 +168,7 @@ impl Poll {
             marking.forgo();
         }
         marking.finish(client).await?;
-        report.undeletable += marking.refused;
+        report.undeletable.extend(&marking.refused);
         ended.left += retrieved.left;
         // Who was told apart by its bytes was listed, though the plan could not know.
         let forget = if retrieved.known == 0 { plan.forget } else { Vec::new() };
@@ -278,6 +278,7 @@ impl Poll {
         }
         let removed = if acknowledged { marked } else { Vec::new() };
         let count = u64::try_from(removed.len()).unwrap_or(u64::MAX);
+        removed.iter().for_each(|entry| _ = report.undeletable.remove(entry));
         let troubled = retrieved.refused.iter().filter_map(|(listed, _)| listed.unique_id.clone()).collect();
         blocking(store, move |store| {
             store.record_removed(removed)?;
