@@ -22,6 +22,7 @@ use crate::maildir::room::{NoRoom, room};
 use crate::maildir::staging::DigestWhole;
 use crate::maildrop::{Listed, Maildrop};
 use crate::plan::{Plan, Scope};
+use crate::pop3::UniqueId;
 use crate::secret::Secret;
 use crate::state::entries::{Entry, EntryId, TroubleKind};
 use crate::state::store::Store;
@@ -40,8 +41,8 @@ impl From<NoRoom> for PollError {
 pub(super) struct Ended {
     /// How many messages are still to be retrieved.
     pub(super) left: usize,
-    /// Messages at which earlier sessions broke wait for a session of their own.
-    pub(super) suspects: bool,
+    /// Messages at which earlier sessions broke, and that wait for sessions of their own.
+    pub(super) suspects: Vec<UniqueId>,
     /// Everything that was listed was new.
     pub(super) all_new: bool,
 }
@@ -122,7 +123,7 @@ impl Poll {
         report.set_aside.clone_from(&plan.set_aside);
         report.unnamed = u64::try_from(plan.unnamed.len()).unwrap_or(u64::MAX);
         report.renumbered += u64::try_from(plan.renamed.len()).unwrap_or(u64::MAX);
-        report.unverified = u64::try_from(plan.unverified).unwrap_or(u64::MAX);
+        report.unverified = report.unverified.max(u64::try_from(plan.unverified).unwrap_or(u64::MAX));
         if !maildrop.complete {
             warn!(
                 "the server's answers to STAT, UIDL and LIST do not agree: nothing is concluded from what is missing"
@@ -137,7 +138,7 @@ impl Poll {
             retrieve: plan.retrieve,
         });
         quit_in_order(client).await;
-        Ended { left: 0, suspects: false, all_new: false }
+        Ended { left: 0, suspects: Vec::new(), all_new: false }
     }
 
     /// Writes down what the listing says, retrieves, delivers and deletes.
@@ -153,7 +154,7 @@ impl Poll {
         report.unsyncable |= synced == DirSync::Unsupported || report.recovered.unsyncable;
         let mut ended = Ended {
             left: plan.postponed,
-            suspects: !plan.suspects.is_empty(),
+            suspects: plan.suspects.iter().filter_map(|listed| listed.unique_id.clone()).collect(),
             all_new: plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty(),
         };
         let mut marking = Marking::new(std::mem::take(&mut plan.delete));
@@ -228,6 +229,7 @@ impl Poll {
             digest_whole,
             known_whole,
             room,
+            careful: self.scope == Scope::Suspects,
         })
     }
 

@@ -84,6 +84,8 @@ pub(crate) struct Behaviour {
     pub(crate) login_answer: Option<String>,
     /// The whole answers, with their CRLFs, to commands that begin so. They win over everything else.
     pub(crate) answers: Vec<(String, String)>,
+    /// A command that begins so is answered by the end of the connection, every time.
+    pub(crate) hang_up_at: Option<String>,
     /// Only the first so many messages that are not popped yet are listed.
     pub(crate) window: Option<usize>,
     /// What goes wrong in the next session only.
@@ -108,6 +110,7 @@ impl Default for Behaviour {
             top: true,
             login_answer: None,
             answers: Vec::new(),
+            hang_up_at: None,
             window: None,
             next_faults: None,
             chunk: None,
