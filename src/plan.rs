@@ -1,7 +1,11 @@
 //! What to do in a session. PURE: the listing, what is remembered, the policy and the time go in, a [`Plan`] comes out.
 //!
-//! It takes two steps, because some messages can only be told apart by their header: [`look_at`] names those whose header
-//! the session should ask for (TOP n 0), [`plan`] decides with what came back.
+//! It takes steps, because some messages can only be told apart by their header: [`look_at`] names those whose header
+//! the session should ask for (TOP n 0), [`look_for_renumbering`] more of them if everything seems to have another name
+//! now, and [`plan`] decides with what came back.
+
+mod matching;
+mod renumbering;
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
@@ -12,6 +16,9 @@ use crate::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, UniqueId};
 use crate::state::entries::{Entry, EntryId, Origin, TroubleKind, UidState};
 use crate::witness::Digest;
+use matching::Matching;
+use renumbering::Suspicion;
+pub use renumbering::look_for_renumbering;
 
 /// How long an absent message is remembered, in seconds (90 days): an empty or short listing proves nothing.
 const REMEMBER_ABSENT: u64 = 90 * 86_400;
@@ -27,8 +34,18 @@ pub struct Policy {
     pub max_messages: Option<NonZeroU32>,
     /// Whether the server has TOP, so that a header can be compared before something is deleted.
     pub has_top: bool,
+    /// The account points at another server than when the state was last written: unique-ids may name other messages.
+    pub moved: bool,
+    /// In this poll messages were recognised under other unique-ids already, so the rest may be such, too.
+    pub renumbered: bool,
     /// Which messages this session is about.
     pub scope: Scope,
+}
+
+impl Policy {
+    fn is_too_large(&self, listed: &Listed) -> bool {
+        self.max_message_size.zip(listed.reported_size).is_some_and(|(most, size)| size > most)
+    }
 }
 
 /// Which messages a session is about. Those at which earlier sessions ended have sessions of their own, behind
@@ -68,6 +85,11 @@ pub struct Plan {
     pub resized: Vec<(EntryId, u64)>,
     /// Remembered as absent or removed, and listed again.
     pub present: Vec<EntryId>,
+    /// Recognised by their header under another unique-id: the server has renumbered its messages.
+    pub renamed: Vec<(EntryId, UniqueId)>,
+    /// So many of those to be retrieved were perhaps retrieved before: the server seems to have renumbered its messages,
+    /// and shows no header to recognise them by.
+    pub unrecognisable: usize,
     /// Absent for so long that they need not be remembered any more.
     pub forget: Vec<EntryId>,
 }
@@ -123,8 +145,13 @@ pub fn look_at(
     }
     let ask = |listed: &&Listed| turn(listed, state, policy.scope, tried, now) == Turn::Now;
     let matching = Matching::of(maildrop, state, None);
+    // What was gone and is back, or stands on another server, may be another message under the same unique-id.
+    let may_be_another = |entry: &Entry| {
+        entry.witness.header.is_some() && (policy.moved || entry.removed || entry.absent_since.is_some())
+    };
     let due = |(listed, entry): &(&Listed, &Entry)| {
-        is_due(entry, policy.removal, now) && !is_doubtful(listed, state) && ask(listed)
+        let deletes = is_due(entry, policy.removal, now) && !is_doubtful(listed, state);
+        (deletes || may_be_another(entry)) && ask(listed)
     };
     let ambiguous = matching.ambiguous.iter().filter(|listed| ask(listed)).map(|listed| listed.number);
     let mut numbers: Vec<MessageNumber> = ambiguous.collect();
@@ -146,15 +173,25 @@ pub fn plan(
     now: u64,
 ) -> Plan {
     let turn = |listed: &Listed| turn(listed, state, policy.scope, tried, now);
-    let matching = Matching::of(maildrop, state, Some(seen));
-    let mut plan = Plan { known: matching.known.len(), ..Plan::default() };
+    let mut matching = Matching::of(maildrop, state, Some(seen));
+    let mut plan = Plan::default();
+    if let Some(suspicion) = Suspicion::of(maildrop, state, policy, &matching, turn) {
+        let recognised = suspicion.recognise(seen);
+        plan.unrecognisable = suspicion.unrecognisable(policy, seen, recognised.len());
+        let renamed = recognised.iter().map(|(listed, entry)| Some((entry.id, listed.unique_id.clone()?)));
+        plan.renamed = renamed.flatten().collect();
+        matching.adopt(recognised);
+    }
+    plan.known = matching.known.len();
     for (listed, entry) in &matching.known {
         if let Some(size) = listed.reported_size
             && entry.witness.reported_size != Some(size)
         {
             plan.resized.push((entry.id, size));
         }
-        if entry.removed || entry.absent_since.is_some() {
+        let is_back = entry.removed || entry.absent_since.is_some();
+        // A new name says as much.
+        if is_back && listed.unique_id == entry.unique_id {
             plan.present.push(entry.id);
         }
         if !is_due(entry, policy.removal, now) {
@@ -223,10 +260,9 @@ fn plan_retrieval(
 ) {
     let most = policy.max_messages.map_or(usize::MAX, |most| usize::try_from(most.get()).unwrap_or(usize::MAX));
     for listed in matching.new.iter().chain(&matching.ambiguous).copied() {
-        let too_large = policy.max_message_size.zip(listed.reported_size).is_some_and(|(most, size)| size > most);
         if maildrop.has_unique_ids && listed.unique_id.is_none() {
             plan.unnamed.push(listed.clone());
-        } else if too_large {
+        } else if policy.is_too_large(listed) {
             plan.too_large.push(listed.clone());
         } else if plan.takes_turn(listed, turn(listed)) {
             plan.retrieve.push(listed.clone());
@@ -275,116 +311,6 @@ fn is_verified(listed: &Listed, entry: &Entry, policy: &Policy, seen: &HashMap<M
     }
     let same_size = entry.witness.reported_size.is_some() && entry.witness.reported_size == listed.reported_size;
     same_size && listed.unique_id.is_some() && listed.unique_id == entry.unique_id
-}
-
-/// Header digests of this session, by number. None: nobody has looked yet.
-type Seen<'a> = Option<&'a HashMap<MessageNumber, Digest>>;
-
-/// Which listed message is which remembered one.
-#[derive(Default)]
-struct Matching<'a> {
-    /// Surely or, as long as nobody looked, presumably the same.
-    known: Vec<(&'a Listed, &'a Entry)>,
-    /// Nothing remembered fits.
-    new: Vec<&'a Listed>,
-    /// Only the header tells; what nobody could look at is retrieved.
-    ambiguous: Vec<&'a Listed>,
-}
-
-impl<'a> Matching<'a> {
-    fn of(maildrop: &'a Maildrop, state: &'a UidState, seen: Seen<'_>) -> Self {
-        let mut matching = Self::default();
-        let mut groups: HashMap<&UniqueId, Vec<&Listed>> = HashMap::with_capacity(maildrop.messages.len());
-        let mut unnamed = Vec::new();
-        for listed in &maildrop.messages {
-            match &listed.unique_id {
-                Some(unique_id) => groups.entry(unique_id).or_default().push(listed),
-                None => unnamed.push(listed),
-            }
-        }
-        for (unique_id, listed) in groups {
-            matching.add_group(&listed, state.with_unique_id(unique_id).collect(), seen);
-        }
-        let nameless: Vec<&Entry> = match maildrop.has_unique_ids {
-            true => Vec::new(),
-            false => state.without_unique_id().collect(),
-        };
-        if nameless.is_empty() {
-            matching.new.extend(unnamed);
-        } else {
-            matching.tell_apart(&unnamed, nameless, seen);
-        }
-        matching.known.sort_by_key(|(listed, _)| listed.number);
-        matching
-    }
-
-    /// Messages that share a unique-id, and what is remembered under it.
-    fn add_group(&mut self, listed: &[&'a Listed], entries: Vec<&'a Entry>, seen: Seen<'_>) {
-        if entries.is_empty() {
-            self.new.extend(listed);
-            return;
-        }
-        let was_looked_at = seen.is_some_and(|seen| listed.iter().any(|one| seen.contains_key(&one.number)));
-        let present: Vec<&Entry> = entries.iter().copied().filter(|entry| entry.absent_since.is_none()).collect();
-        for candidates in [&present, &entries] {
-            if !was_looked_at && sizes_agree(listed, candidates) {
-                self.known.extend(listed.iter().copied().zip(candidates.iter().copied()));
-                return;
-            }
-        }
-        self.tell_apart(listed, entries, seen);
-    }
-
-    /// Pairs by header digest; then, what the server did not show, by unique-id and reported size, so that nothing is
-    /// retrieved more than once for each of the two.
-    fn tell_apart(&mut self, listed: &[&'a Listed], mut entries: Vec<&'a Entry>, seen: Seen<'_>) {
-        let Some(seen) = seen else {
-            self.ambiguous.extend(listed);
-            return;
-        };
-        let mut unseen = Vec::new();
-        for one in listed.iter().copied() {
-            match seen.get(&one.number) {
-                Some(digest) => match take(&mut entries, |entry| is_same(entry, one, *digest)) {
-                    Some(entry) => self.known.push((one, entry)),
-                    None => self.new.push(one),
-                },
-                None => unseen.push(one),
-            }
-        }
-        for one in unseen {
-            let size = one.reported_size.filter(|_| one.unique_id.is_some());
-            match take(&mut entries, |entry| size.is_some() && entry.witness.reported_size == size) {
-                Some(entry) => self.known.push((one, entry)),
-                None => self.ambiguous.push(one),
-            }
-        }
-    }
-}
-
-/// Whether a message with this header is the remembered one. Without a unique-id the size has to fit, too: headers that are
-/// alike are rare, and one that is taken for another would be deleted unread.
-fn is_same(entry: &Entry, listed: &Listed, header: Digest) -> bool {
-    let sizes = entry.witness.reported_size.zip(listed.reported_size);
-    let size_fits = listed.unique_id.is_some() || sizes.is_none_or(|(then, now)| then == now);
-    entry.witness.header == Some(header) && size_fits
-}
-
-fn take<'a>(entries: &mut Vec<&'a Entry>, fits: impl Fn(&Entry) -> bool) -> Option<&'a Entry> {
-    let at = entries.iter().position(|entry| fits(entry))?;
-    Some(entries.remove(at))
-}
-
-/// Whether as many are listed as are remembered, with the same sizes as far as both are known.
-fn sizes_agree(listed: &[&Listed], entries: &[&Entry]) -> bool {
-    if listed.len() != entries.len() {
-        return false;
-    }
-    let mut listed: Vec<Option<u64>> = listed.iter().map(|one| one.reported_size).collect();
-    let mut entries: Vec<Option<u64>> = entries.iter().map(|entry| entry.witness.reported_size).collect();
-    listed.sort_unstable();
-    entries.sort_unstable();
-    listed.iter().zip(&entries).all(|(a, b)| a.is_none() || b.is_none() || a == b)
 }
 
 #[cfg(test)]

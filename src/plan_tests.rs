@@ -55,6 +55,8 @@ const KEEP: Policy = Policy {
     max_message_size: None,
     max_messages: None,
     has_top: true,
+    moved: false,
+    renumbered: false,
     scope: Scope::Sound,
 };
 const DELETE: Policy = Policy { removal: RemovalPolicy::AfterDelivery, ..KEEP };
@@ -67,10 +69,14 @@ fn aged(days: u64) -> Policy {
 /// Runs both steps; `headers` is what TOP would show, by number.
 fn decide(maildrop: &Maildrop, state: &UidState, policy: &Policy, headers: &[&str]) -> Plan {
     let tried = HashSet::new();
-    let seen = look_at(maildrop, state, policy, &tried, NOW)
-        .into_iter()
-        .filter_map(|number| Some((number, digest(headers.get(usize::try_from(number.get()).unwrap() - 1)?))))
-        .collect();
+    let show = |numbers: Vec<MessageNumber>| -> HashMap<MessageNumber, Digest> {
+        let header = |number: MessageNumber| headers.get(usize::try_from(number.get()).unwrap() - 1);
+        numbers.into_iter().filter_map(|number| Some((number, digest(header(number)?)))).collect()
+    };
+    let mut seen = show(look_at(maildrop, state, policy, &tried, NOW));
+    for _ in 0..2 {
+        seen.extend(show(look_for_renumbering(maildrop, state, policy, &tried, &seen, NOW)));
+    }
     plan(maildrop, state, policy, &tried, &seen, NOW)
 }
 
@@ -245,3 +251,28 @@ fn what_made_trouble_in_this_poll_is_not_tried_twice() {
     let plan = plan(&maildrop(&[("a", 1), ("b", 1)]), &state, &KEEP, &tried, &HashMap::new(), NOW);
     assert_eq!((retrieved(&plan), plan.set_aside.len()), (vec![], 0));
 }
+
+#[test]
+fn what_comes_back_is_looked_at_once_because_it_may_be_another_message() {
+    for by_us in [true, false] {
+        let mut gone = entry(1, "a", "A", 1, 20);
+        (gone.removed, gone.absent_since) = (by_us, Some(NOW - DAY));
+        let remembered = state(vec![gone]);
+        let another = decide(&maildrop(&[("a", 1)]), &remembered, &KEEP, &["B"]);
+        assert_eq!((retrieved(&another), another.present), (vec![1], vec![]));
+        let unseen = decide(&maildrop(&[("a", 1)]), &remembered, &KEEP, &[]);
+        assert_eq!((retrieved(&unseen), unseen.present), (vec![], vec![1]), "without TOP the size has to do");
+    }
+}
+
+#[test]
+fn what_another_program_fetched_is_known_by_its_unique_id() {
+    let mut imported = entry(1, "a", "", 1, 20);
+    (imported.origin, imported.witness.header) = (Origin::Imported, None);
+    let remembered = state(vec![imported]);
+    assert_eq!(retrieved(&decide(&maildrop(&[("a", 1)]), &remembered, &KEEP, &["A"])), []);
+    assert_eq!(retrieved(&decide(&maildrop(&[("a", 2)]), &remembered, &KEEP, &["A"])), []);
+}
+
+#[path = "plan/renumbering_tests.rs"]
+mod renumbering;

@@ -72,4 +72,8 @@ pub(super) struct Fetch {
     /// Take the Maildir that is there now, though it is not the one that was delivered to
     #[arg(long)]
     pub(super) accept_maildir: bool,
+
+    /// Where the server has renumbered its messages and does not show their headers: fetch them again
+    #[arg(long)]
+    pub(super) fetch_again: bool,
 }

@@ -107,7 +107,12 @@ fn begin_polls(
 ) -> JoinSet<PollReport> {
     let all = Arc::new(Semaphore::new(config.daemon.concurrency.get()));
     let mut hosts: HashMap<String, Arc<Semaphore>> = HashMap::new();
-    let wishes = Wishes { dry_run: fetch.dry_run, new_state: fetch.new_state, accept_maildir: fetch.accept_maildir };
+    let wishes = Wishes {
+        dry_run: fetch.dry_run,
+        new_state: fetch.new_state,
+        accept_maildir: fetch.accept_maildir,
+        fetch_again: fetch.fetch_again,
+    };
     let wait = fetch.wait;
     let mut polls = JoinSet::new();
     for account in accounts {

@@ -34,8 +34,8 @@ pub(super) fn print(report: &PollReport, quiet: bool) {
              Use a local disk for the Maildir, or leave_on_server = true"
         );
     }
-    if report.undeletable > 0 {
-        let count = Count(report.undeletable, "message");
+    if !report.undeletable.is_empty() {
+        let count = Count(u64::try_from(report.undeletable.len()).unwrap_or(u64::MAX), "message");
         eprintln!("{account}: the server refused to delete {count}. It is tried again next time");
     }
     if report.unverified > 0 {
@@ -60,6 +60,9 @@ impl fmt::Display for Line<'_> {
         write!(f, " in {:.1} s", report.duration.as_secs_f64())?;
         if report.removed > 0 {
             write!(f, "; {} deleted on the server", report.removed)?;
+        }
+        if report.renumbered > 0 {
+            write!(f, "; {} renumbered by the server and recognised", report.renumbered)?;
         }
         if let Some(left) = report.on_server {
             match left {
@@ -99,6 +102,9 @@ impl fmt::Display for DryRun<'_> {
         write!(f, "{}: would fetch {fetch} ({})", report.account, Size(octets))?;
         let also = if would.delete_retrieved { " and then delete them on the server" } else { "" };
         write!(f, "{also}; would delete {} fetched earlier", would.delete)?;
+        if report.renumbered > 0 {
+            write!(f, "; {} renumbered by the server and recognised", report.renumbered)?;
+        }
         writeln!(f, "; {} on the server", report.on_server.unwrap_or(0))?;
         would.retrieve.iter().try_for_each(|listed| writeln!(f, "  fetch {}", Message(listed)))
     }
@@ -211,9 +217,11 @@ mod tests {
     fn a_line_says_what_came_how_much_how_long_and_what_is_left() {
         let mut one = report();
         (one.retrieved, one.octets, one.removed, one.on_server) = (1, 1536, 3, Some(2));
+        one.renumbered = 120;
         assert_eq!(
             Line(&one).to_string(),
-            "1 new message (1.5 KiB) in 0.8 s; 3 deleted on the server; 2 on the server"
+            "1 new message (1.5 KiB) in 0.8 s; 3 deleted on the server; 120 renumbered by the server and recognised; 2 \
+             on the server"
         );
         let mut none = report();
         (none.on_server, none.recovered.finished) = (Some(0), 2);

@@ -210,6 +210,11 @@ impl Client {
     }
 
     fn send(&mut self, command: Command) -> Result<(), ClientError> {
+        if self.outstanding() == 0 {
+            // What came before anything was asked for must not pass for the answer.
+            let input = self.buffer.get(self.unread.clone()).unwrap_or_default();
+            self.session.receive(input)?;
+        }
         debug!(target: DIALOGUE, "C: {command}");
         let asked = command.asked();
         self.session.send(command)?;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::account::AccountName;
 use crate::client::ClientError;
 use crate::credential::CredentialError;
 use crate::exit::ExitStatus;
@@ -32,6 +33,13 @@ pub enum PollError {
         /// Where.
         path: PathBuf,
     },
+    /// The server seems to have given its messages other unique-ids, and shows no headers to recognise them by.
+    Renumbered {
+        /// The account.
+        account: AccountName,
+        /// So many messages would perhaps be fetched a second time.
+        messages: usize,
+    },
     /// The user, or the system, asked for the end.
     Stopped,
     /// A fault of mailferry itself.
@@ -47,7 +55,7 @@ impl PollError {
             Self::State(e) => e.exit_status(),
             Self::Credential(e) if e.is_temporary() => ExitStatus::Temporary,
             Self::Credential(_) => ExitStatus::Config,
-            Self::Maildir { .. } | Self::NoRoom { .. } => ExitStatus::Local,
+            Self::Maildir { .. } | Self::NoRoom { .. } | Self::Renumbered { .. } => ExitStatus::Local,
             // Whoever stops a poll knows why; a command that was stopped by a signal has its own status.
             Self::Stopped | Self::Fault => ExitStatus::Temporary,
         }
@@ -81,6 +89,12 @@ impl fmt::Display for PollError {
                 "too little room in {} for the next message and the reserve that is kept free. Make room there and run \
                  again; nothing is lost",
                 path.display()
+            ),
+            Self::Renumbered { account, messages } => write!(
+                f,
+                "the server seems to have given every message another unique-id, and it does not show headers (TOP) by \
+                 which to recognise them: {messages} messages could be fetched a second time. Nothing was fetched. If \
+                 that is all right: mailferry fetch --fetch-again {account}"
             ),
             Self::Stopped => f.write_str("stopped before the end. Nothing is lost: the next run goes on from here"),
             Self::Fault => f.write_str(

@@ -16,8 +16,8 @@ pub(super) struct Marking {
     asked: VecDeque<EntryId>,
     /// Marked by the server. Gone only once it acknowledges QUIT.
     pub(super) marked: Vec<EntryId>,
-    /// How many the server refused to mark.
-    pub(super) refused: u64,
+    /// Those that the server refused to mark.
+    pub(super) refused: Vec<EntryId>,
 }
 
 impl Marking {
@@ -54,10 +54,8 @@ impl Marking {
 
     /// The answer to the oldest DELE.
     pub(super) fn hear(&mut self, response: &Response) {
-        match (self.asked.pop_front(), response.status) {
-            (Some(entry), Status::Ok) => self.marked.push(entry),
-            _ => self.refused += 1,
-        }
+        let answered = self.asked.pop_front();
+        if response.status == Status::Ok { self.marked.extend(answered) } else { self.refused.extend(answered) }
     }
 
     /// Sends what is left and waits for every answer.

@@ -8,10 +8,11 @@ pub mod report;
 
 mod committer;
 mod marking;
+mod planning;
 mod retriever;
 mod session;
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -70,6 +71,8 @@ pub struct Wishes {
     pub new_state: bool,
     /// Take the Maildir that is there, though it is not the one that was delivered to.
     pub accept_maildir: bool,
+    /// Fetch what the server seems to have renumbered and cannot be recognised, although it may be there already.
+    pub fetch_again: bool,
 }
 
 /// No poll has more sessions than this, whatever a server lists.
@@ -85,7 +88,16 @@ const MOST_BROKEN: u32 = 20;
 pub async fn poll(ferry: Arc<Ferry>, account: Account, wishes: Wishes, stop: CancellationToken) -> PollReport {
     let begun = Instant::now();
     let mut report = PollReport::new(account.name.clone());
-    let mut poll = Poll { ferry, account, wishes, stop, scope: Scope::Sound, tried: HashSet::new(), broken: 0 };
+    let mut poll = Poll {
+        ferry,
+        account,
+        wishes,
+        stop,
+        scope: Scope::Sound,
+        suspects: VecDeque::new(),
+        tried: HashSet::new(),
+        broken: 0,
+    };
     report.end = poll.run(&mut report).await;
     report.duration = begun.elapsed();
     report
@@ -99,6 +111,8 @@ struct Poll {
     stop: CancellationToken,
     /// Which messages the current session is about.
     scope: Scope,
+    /// Messages at which earlier sessions ended and that wait for sessions of their own, the next one first.
+    suspects: VecDeque<UniqueId>,
     /// Messages that made trouble in this poll and are left alone for the rest of it.
     tried: HashSet<UniqueId>,
     /// How many sessions broke at a message.
@@ -138,10 +152,14 @@ impl Poll {
     }
 
     /// What comes after a session that ended in order.
-    fn after(&self, ended: Ended, progress: bool) -> Next {
+    fn after(&mut self, ended: Ended, progress: bool) -> Next {
         match self.scope {
-            _ if ended.left > 0 && progress => Next::Session(self.scope),
-            Scope::Sound if ended.suspects => Next::Session(Scope::Suspects),
+            Scope::Sound => self.suspects = ended.suspects.into(),
+            Scope::Suspects => self.tried.extend(self.suspects.pop_front()),
+        }
+        match self.scope {
+            Scope::Sound if ended.left > 0 && progress => Next::Session(Scope::Sound),
+            _ if !self.suspects.is_empty() => Next::Session(Scope::Suspects),
             Scope::Sound if ended.all_new && progress => Next::OnSuspicion,
             _ => Next::Done,
         }

@@ -1,11 +1,13 @@
 //! What a poll did.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::error::PollError;
 use crate::account::AccountName;
 use crate::exit::ExitStatus;
 use crate::maildrop::Listed;
+use crate::state::entries::EntryId;
 use crate::state::recovery::Recovered;
 
 /// What a poll did, whether or not it came to its end.
@@ -21,6 +23,8 @@ pub struct PollReport {
     pub removed: u64,
     /// How many messages were on the server at the end of the last complete session. None if it never came to that.
     pub on_server: Option<u64>,
+    /// How many messages the server has given other unique-ids, and were recognised by their headers.
+    pub renumbered: u64,
     /// Messages that could not be had, and why.
     pub failed: Vec<(Listed, String)>,
     /// Messages that made trouble so often that they are set aside for a while.
@@ -31,8 +35,8 @@ pub struct PollReport {
     pub unnamed: u64,
     /// Messages that the server would not show again, so that they were not deleted.
     pub unverified: u64,
-    /// The server refused to mark these as deleted.
-    pub undeletable: u64,
+    /// The server refused to mark these as deleted, in every session that asked for it.
+    pub undeletable: BTreeSet<EntryId>,
     /// Deletion is wanted and refused here: the Maildir's file system cannot make a delivery durable.
     pub unsyncable: bool,
     /// What a dry run would do.
@@ -70,12 +74,13 @@ impl PollReport {
             octets: 0,
             removed: 0,
             on_server: None,
+            renumbered: 0,
             failed: Vec::new(),
             set_aside: Vec::new(),
             too_large: Vec::new(),
             unnamed: 0,
             unverified: 0,
-            undeletable: 0,
+            undeletable: BTreeSet::new(),
             unsyncable: false,
             would: None,
             sessions: 0,

@@ -53,6 +53,9 @@ pub(super) struct Order {
     pub(super) known_whole: HashMap<Digest, Vec<Entry>>,
     /// How many bytes may be written without touching the reserve.
     pub(super) room: u64,
+    /// A session ended at this message before: it is not taken until a NOOP behind it was answered, since its end may
+    /// have been in the wrong place.
+    pub(super) careful: bool,
 }
 
 /// What came of it.
@@ -215,7 +218,8 @@ impl<'a> Retriever<'a> {
                     }
                 }
             }
-            Event::End { .. } => self.hand_over(parcels, held).await?,
+            Event::End { .. } if self.order.careful => self.client.ask(Command::Noop)?,
+            Event::End { .. } | Event::Response { to: Asked::Noop, .. } => self.hand_over(parcels, held).await?,
             _ => return Err(ClientError::Closed.into()),
         }
         Ok(())

@@ -8,11 +8,12 @@ use tracing::{debug, warn};
 use super::committer::{Committer, Destination};
 use super::error::PollError;
 use super::marking::Marking;
+use super::planning::is_moved;
 use super::report::{PollReport, WouldDo};
 use super::retriever::{Order, Retrieved, Retriever};
 use super::{Poll, Shelf, blocking};
 use crate::account::RemovalPolicy;
-use crate::client::listing::{Opened, look, open};
+use crate::client::listing::{Opened, open};
 use crate::client::login::log_in;
 use crate::client::{Client, ClientError};
 use crate::disk::DirSync;
@@ -20,8 +21,8 @@ use crate::maildir::Maildir;
 use crate::maildir::room::{NoRoom, room};
 use crate::maildir::staging::DigestWhole;
 use crate::maildrop::{Listed, Maildrop};
-use crate::plan::{Plan, Policy, Scope, look_at, plan};
-use crate::pop3::Capabilities;
+use crate::plan::{Plan, Scope};
+use crate::pop3::UniqueId;
 use crate::secret::Secret;
 use crate::state::entries::{Entry, EntryId, TroubleKind};
 use crate::state::store::Store;
@@ -43,8 +44,8 @@ impl From<NoRoom> for PollError {
 pub(super) struct Ended {
     /// How many messages are still to be retrieved.
     pub(super) left: usize,
-    /// Messages at which earlier sessions broke wait for a session of their own.
-    pub(super) suspects: bool,
+    /// Messages at which earlier sessions broke, and that wait for sessions of their own.
+    pub(super) suspects: Vec<UniqueId>,
     /// Everything that was listed was new.
     pub(super) all_new: bool,
 }
@@ -74,13 +75,17 @@ impl Poll {
         };
         let not_opened = |error| Broken { error, suspects: Vec::new(), opened: false };
         let Opened { mut client, capabilities, maildrop } = opened.map_err(not_opened)?;
-        let done = match self.plan(&mut client, capabilities.as_ref(), &maildrop, store).await {
+        let done = match self.plan(&mut client, capabilities.as_ref(), &maildrop, store, report.renumbered > 0).await {
             Ok(plan) => {
                 self.tell(&maildrop, &plan, report);
                 if self.wishes.dry_run {
                     return Ok(self.dry_run(client, plan, report).await);
                 }
                 self.carry_out(store, &mut client, &maildrop, plan, report).await
+            }
+            Err(e @ PollError::Renumbered { .. }) => {
+                quit_in_order(client).await;
+                return Err(Broken { error: e, suspects: Vec::new(), opened: true });
             }
             Err(e) => Err(e),
         };
@@ -115,45 +120,13 @@ impl Poll {
         Ok(opened)
     }
 
-    /// Decides what to do, after a look at the headers that matter.
-    async fn plan(
-        &self,
-        client: &mut Client,
-        capabilities: Option<&Capabilities>,
-        maildrop: &Maildrop,
-        store: &Shelf,
-    ) -> Result<Plan, PollError> {
-        let store = store.as_ref().ok_or(PollError::Fault)?;
-        let (state, now) = (store.state(), store.now());
-        let mut policy = Policy {
-            removal: self.account.removal,
-            max_message_size: self.account.max_message_size,
-            max_messages: self.account.max_messages_per_session,
-            // A server without CAPA cannot say that it has TOP; asking costs nothing.
-            has_top: capabilities.is_none_or(Capabilities::top),
-            scope: self.scope,
-        };
-        let numbers = look_at(maildrop, state, &policy, &self.tried, now);
-        let seen = look(client, &numbers).await?;
-        // A server that shows none of them has no TOP, whatever it says.
-        policy.has_top &= numbers.is_empty() || !seen.is_empty();
-        let plan = plan(maildrop, state, &policy, &self.tried, &seen, now);
-        debug!(
-            retrieve = plan.retrieve.len(),
-            delete = plan.delete.len(),
-            known = plan.known,
-            "of {} messages on the server",
-            maildrop.messages.len()
-        );
-        Ok(plan)
-    }
-
     fn tell(&self, maildrop: &Maildrop, plan: &Plan, report: &mut PollReport) {
         report.on_server = u64::try_from(maildrop.messages.len()).ok();
         report.too_large.clone_from(&plan.too_large);
         report.set_aside.clone_from(&plan.set_aside);
         report.unnamed = u64::try_from(plan.unnamed.len()).unwrap_or(u64::MAX);
-        report.unverified = u64::try_from(plan.unverified).unwrap_or(u64::MAX);
+        report.renumbered += u64::try_from(plan.renamed.len()).unwrap_or(u64::MAX);
+        report.unverified = report.unverified.max(u64::try_from(plan.unverified).unwrap_or(u64::MAX));
         if !maildrop.complete {
             warn!(
                 "the server's answers to STAT, UIDL and LIST do not agree: nothing is concluded from what is missing"
@@ -168,7 +141,7 @@ impl Poll {
             retrieve: plan.retrieve,
         });
         quit_in_order(client).await;
-        Ended { left: 0, suspects: false, all_new: false }
+        Ended { left: 0, suspects: Vec::new(), all_new: false }
     }
 
     /// Writes down what the listing says, retrieves, delivers and deletes.
@@ -184,7 +157,7 @@ impl Poll {
         report.unsyncable |= synced == DirSync::Unsupported || report.recovered.unsyncable;
         let mut ended = Ended {
             left: plan.postponed,
-            suspects: !plan.suspects.is_empty(),
+            suspects: plan.suspects.iter().filter_map(|listed| listed.unique_id.clone()).collect(),
             all_new: plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty(),
         };
         let mut marking = Marking::new(std::mem::take(&mut plan.delete));
@@ -199,7 +172,7 @@ impl Poll {
             marking.forgo();
         }
         marking.finish(client).await?;
-        report.undeletable += marking.refused;
+        report.undeletable.extend(&marking.refused);
         ended.left += retrieved.left;
         // Who was told apart by its bytes was listed, though the plan could not know.
         let forget = if retrieved.known == 0 { plan.forget } else { Vec::new() };
@@ -213,16 +186,18 @@ impl Poll {
         plan: &mut Plan,
     ) -> Result<DirSync, PollError> {
         let (absent, present) = (std::mem::take(&mut plan.absent), std::mem::take(&mut plan.present));
-        let (resized, deletes) = (std::mem::take(&mut plan.resized), !plan.delete.is_empty());
+        let (resized, renamed) = (std::mem::take(&mut plan.resized), std::mem::take(&mut plan.renamed));
+        let deletes = !plan.delete.is_empty();
         let (account, maildrop) = (self.account.clone(), maildrop.clone());
         blocking(store, move |store| {
-            if !store.state().identity().host.eq_ignore_ascii_case(&account.endpoint.host) {
+            if is_moved(store, &account) {
                 store.record_host(&account)?;
             }
             if maildrop.complete {
                 let listed = maildrop.messages.iter().filter_map(|listed| listed.unique_id.as_ref()).collect();
                 store.forget_troubles_except(&listed)?;
             }
+            store.record_renamed(renamed)?;
             store.record_present(present)?;
             store.record_absent(absent)?;
             store.record_resized(resized)?;
@@ -258,6 +233,7 @@ impl Poll {
             digest_whole,
             known_whole,
             room,
+            careful: self.scope == Scope::Suspects,
         })
     }
 
@@ -308,6 +284,7 @@ impl Poll {
         }
         let removed = if acknowledged { marked } else { Vec::new() };
         let count = u64::try_from(removed.len()).unwrap_or(u64::MAX);
+        removed.iter().for_each(|entry| _ = report.undeletable.remove(entry));
         let troubled = retrieved.refused.iter().filter_map(|(listed, _)| listed.unique_id.clone()).collect();
         blocking(store, move |store| {
             store.record_removed(removed)?;

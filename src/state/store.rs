@@ -321,6 +321,18 @@ impl Store {
         self.append(sizes.into_iter().map(record).collect(), Durability::Later)
     }
 
+    /// The server has other unique-ids for these now.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_renamed(&mut self, names: Vec<(EntryId, UniqueId)>) -> Result<(), StateError> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let record = |(id, unique_id)| Record::Renamed { id, unique_id };
+        self.append(names.into_iter().map(record).collect(), Durability::Later)
+    }
+
     /// These are not remembered any more.
     ///
     /// # Errors

@@ -35,6 +35,7 @@ mod order;
 mod plans;
 mod real_server;
 mod refusals;
+mod renumbering;
 mod secrecy;
 mod signals;
 mod simulation;

@@ -86,6 +86,8 @@ pub(crate) struct Behaviour {
     pub(crate) answers: Vec<(String, String)>,
     /// QUIT takes away whatever the session has retrieved, and CAPA says so: EXPIRE 0 (RFC 2449, section 6.7).
     pub(crate) expire_0: bool,
+    /// A command that begins so is answered by the end of the connection, every time.
+    pub(crate) hang_up_at: Option<String>,
     /// Only the first so many messages that are not popped yet are listed.
     pub(crate) window: Option<usize>,
     /// What goes wrong in the next session only.
@@ -111,6 +113,7 @@ impl Default for Behaviour {
             login_answer: None,
             answers: Vec::new(),
             expire_0: false,
+            hang_up_at: None,
             window: None,
             next_faults: None,
             chunk: None,

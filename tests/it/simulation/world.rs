@@ -153,6 +153,7 @@ impl<'a> World<'a> {
             state_dir: PathBuf::from(STATE),
             credentials: CredentialEnvironment::default(),
             holder: "the matrix".to_owned(),
+            most_files: 64,
             configured: self.configured(),
         };
         let host = account.endpoint.host.clone();

@@ -66,6 +66,10 @@ impl<'a> Conversation<'a> {
         self.say(&greeting)?;
         loop {
             let line = self.wire.line()?;
+            if self.behaviour.hang_up_at.as_ref().is_some_and(|start| line.starts_with(start)) {
+                self.wire.close();
+                return None;
+            }
             let fixed = self
                 .behaviour
                 .answers

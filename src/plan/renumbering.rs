@@ -1,0 +1,188 @@
+//! A server that gave its messages other unique-ids, as a migration does. PURE.
+//!
+//! Seen from outside, many remembered messages vanish while many unknown ones appear. The same happens when a maildrop
+//! was emptied by somebody else and new mail came, and at servers that hand out a maildrop in portions. So a suspicion
+//! alone decides nothing: it only buys a look at the headers (TOP n 0), first at a few of them, then, if one of the
+//! few is an old acquaintance, at all. What has a remembered header keeps its entry under the new unique-id; only
+//! the rest is new.
+
+use std::collections::{HashMap, HashSet};
+
+use super::matching::Matching;
+use super::{Policy, Turn, turn};
+use crate::maildrop::{Listed, Maildrop};
+use crate::pop3::{MessageNumber, UniqueId};
+use crate::state::entries::{Entry, EntryId, UidState};
+use crate::witness::Digest;
+
+/// Fewer messages than this, vanished or unknown, are everyday life. Where the account points at another server than
+/// before, or messages were recognised in this poll already, one is enough.
+const LEAST: usize = 5;
+
+/// So many old acquaintances are to be expected in a sample of unknown messages if the suspicion is true: then one that
+/// holds none by mere chance is out of the question (e^-20).
+const EXPECTED: usize = 20;
+
+/// Without TOP, so many messages that may come twice are worth a stop and a question. For fewer it would be out of
+/// proportion: no mail comes until somebody has answered.
+const WORTH_ASKING: usize = 10;
+
+/// Header digests of this session, by number.
+type Seen = HashMap<MessageNumber, Digest>;
+
+/// The messages whose headers tell whether the server has renumbered everything: a sample, or all if one of those seen
+/// so far is an old acquaintance. None where there is no such suspicion. To be asked for twice.
+#[must_use]
+pub fn look_for_renumbering(
+    maildrop: &Maildrop,
+    state: &UidState,
+    policy: &Policy,
+    tried: &HashSet<UniqueId>,
+    seen: &Seen,
+    now: u64,
+) -> Vec<MessageNumber> {
+    let matching = Matching::of(maildrop, state, Some(seen));
+    let turn = |listed: &Listed| turn(listed, state, policy.scope, tried, now);
+    let suspicion = Suspicion::of(maildrop, state, policy, &matching, turn);
+    suspicion.filter(|_| policy.has_top).map_or_else(Vec::new, |suspicion| suspicion.look(seen))
+}
+
+/// A maildrop that may have been renumbered.
+pub(super) struct Suspicion<'a> {
+    /// Listed, and under no unique-id that we know. Only those that would be retrieved now.
+    unknown: Vec<&'a Listed>,
+    /// Remembered, and not listed under the unique-id that we know; those included that vanished a while ago, because
+    /// a migration may begin with an empty maildrop.
+    lost: Vec<&'a Entry>,
+    /// How many messages the last listing had, as far as we know.
+    present: usize,
+    /// There is reason to expect a renumbering, so that a single message is enough.
+    expected: bool,
+    /// The reason is that the account points at another server than before.
+    moved: bool,
+}
+
+impl<'a> Suspicion<'a> {
+    /// At least half of what is listed is unknown, and enough of what is remembered has vanished. A listing that may be
+    /// incomplete proves nothing.
+    pub(super) fn of(
+        maildrop: &Maildrop,
+        state: &'a UidState,
+        policy: &Policy,
+        matching: &Matching<'a>,
+        turn: impl Fn(&Listed) -> Turn,
+    ) -> Option<Self> {
+        let wanted =
+            |listed: &&Listed| listed.unique_id.is_some() && !policy.is_too_large(listed) && turn(listed) == Turn::Now;
+        let mut unknown: Vec<&Listed> =
+            matching.new.iter().chain(&matching.ambiguous).copied().filter(wanted).collect();
+        unknown.sort_by_key(|listed| listed.number);
+        let expected = policy.moved || policy.renumbered;
+        let least = if expected { 1 } else { LEAST };
+        if !maildrop.complete || unknown.len() < least || (!expected && unknown.len() < matching.known.len()) {
+            return None;
+        }
+        let found: HashSet<EntryId> = matching.known.iter().map(|(_, entry)| entry.id).collect();
+        // What we deleted ourselves is gone, and the server said so.
+        let remembered = || state.entries().filter(|entry| entry.unique_id.is_some() && !entry.removed);
+        let lost: Vec<&Entry> = remembered().filter(|entry| !found.contains(&entry.id)).collect();
+        let present = remembered().filter(|entry| entry.absent_since.is_none()).count();
+        (lost.len() >= least).then_some(Self { unknown, lost, present, expected, moved: policy.moved })
+    }
+
+    /// What to look at next.
+    fn look(&self, seen: &Seen) -> Vec<MessageNumber> {
+        let (shown, unseen): (Vec<&Listed>, Vec<&Listed>) =
+            self.unknown.iter().partition(|listed| seen.contains_key(&listed.number));
+        let headers: HashSet<Digest> = self.lost.iter().filter_map(|entry| entry.witness.header).collect();
+        if shown.iter().any(|listed| seen.get(&listed.number).is_some_and(|digest| headers.contains(digest))) {
+            return unseen.iter().map(|listed| listed.number).collect();
+        }
+        let sample = match headers.len() {
+            0 => 0,
+            headers => EXPECTED.saturating_mul(self.unknown.len()).div_ceil(headers).max(EXPECTED),
+        };
+        let wanted = sample.saturating_sub(shown.len());
+        // Evenly over all of them, since old messages stand together.
+        let step = unseen.len().div_ceil(wanted.max(1)).max(1);
+        unseen.iter().step_by(step).take(wanted).map(|listed| listed.number).collect()
+    }
+
+    /// Which unknown message is which vanished one, by header. Nothing, unless so many agree that it is no coincidence.
+    pub(super) fn recognise(&self, seen: &Seen) -> Vec<(&'a Listed, &'a Entry)> {
+        let mut groups: HashMap<Digest, (Vec<&'a Listed>, Vec<&'a Entry>)> = HashMap::new();
+        for listed in &self.unknown {
+            if let Some(digest) = seen.get(&listed.number) {
+                groups.entry(*digest).or_default().0.push(listed);
+            }
+        }
+        for entry in &self.lost {
+            if let Some(group) = entry.witness.header.and_then(|header| groups.get_mut(&header)) {
+                group.1.push(entry);
+            }
+        }
+        let met = groups.values().filter(|(_, entries)| !entries.is_empty()).count();
+        if !self.expected && met < LEAST && met * 2 < self.unknown.len() {
+            return Vec::new();
+        }
+        groups.into_values().flat_map(|(listed, entries)| pair(listed, entries)).collect()
+    }
+
+    /// How many messages would perhaps be retrieved a second time because no header can be compared. 0 if there are
+    /// too few to ask the user about, or if the suspicion stands on too little.
+    pub(super) fn unrecognisable(&self, policy: &Policy, seen: &Seen, recognised: usize) -> usize {
+        let comparable = policy.has_top && self.lost.iter().any(|entry| entry.witness.header.is_some());
+        let doubtful = match comparable {
+            // The sample held no acquaintance: what was not looked at is new.
+            true if recognised == 0 => 0,
+            true => self.unknown.iter().filter(|listed| !seen.contains_key(&listed.number)).count(),
+            false => self.unknown.len(),
+        };
+        let serious = recognised > 0 || self.is_likely();
+        if doubtful >= WORTH_ASKING && serious { doubtful } else { 0 }
+    }
+
+    /// Whether it looks like a renumbering even without a look at any header. Some servers remove whatever was
+    /// retrieved, and then everything is always new: there, what vanished came by the latest poll, and other
+    /// messages have other sizes.
+    fn is_likely(&self) -> bool {
+        let fresh: Vec<&Entry> = self.lost.iter().copied().filter(|entry| entry.absent_since.is_none()).collect();
+        let mostly = !fresh.is_empty() && fresh.len() * 2 >= self.present;
+        if self.moved {
+            return mostly;
+        }
+        let in_proportion = mostly && self.unknown.len() * 2 >= fresh.len();
+        let latest = fresh.iter().map(|entry| entry.delivered_certain).max();
+        let stayed = fresh.iter().filter(|entry| Some(entry.delivered_certain) < latest).count();
+        let same_sizes = same_sizes(&self.unknown, &fresh) * 2 >= self.unknown.len().min(fresh.len());
+        fresh.len() >= LEAST && in_proportion && (stayed * 2 >= fresh.len() || same_sizes)
+    }
+}
+
+/// Messages and entries that all have the same header. Where there is one of each, or as many of the one as of the
+/// other, that is enough; else the sizes have to agree, and what is left is taken for new: better twice than never.
+fn pair<'a>(mut listed: Vec<&'a Listed>, mut entries: Vec<&'a Entry>) -> Vec<(&'a Listed, &'a Entry)> {
+    let mut pairs = Vec::with_capacity(entries.len());
+    listed.retain(|one| {
+        let size = one.reported_size;
+        let at = entries.iter().position(|entry| size.is_some() && entry.witness.reported_size == size);
+        pairs.extend(at.map(|at| (*one, entries.remove(at))));
+        at.is_none()
+    });
+    if listed.len() == entries.len() {
+        pairs.extend(listed.into_iter().zip(entries));
+    }
+    pairs
+}
+
+/// How many of the listed messages have the reported size of a vanished one, each counted once.
+fn same_sizes(listed: &[&Listed], entries: &[&Entry]) -> usize {
+    let mut sizes: HashMap<u64, usize> = HashMap::new();
+    entries
+        .iter()
+        .filter_map(|entry| entry.witness.reported_size)
+        .for_each(|size| *sizes.entry(size).or_default() += 1);
+    let mut take =
+        |size| sizes.get_mut(&size).is_some_and(|left| left.checked_sub(1).map(|less| *left = less).is_some());
+    listed.iter().filter_map(|listed| listed.reported_size).filter(|size| take(*size)).count()
+}

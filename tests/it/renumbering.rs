@@ -1,0 +1,201 @@
+//! A server that gives its messages other unique-ids, as a migration does: nothing comes twice, nothing is missed.
+
+use crate::delivered::assert_same_mail;
+use crate::mail::{small_ones, small_ones_stored};
+use crate::program::{Account, TestEnv};
+use crate::raw::stored;
+use crate::scripted::maildrop::{Maildrop, Message};
+
+/// The account at this maildrop.
+fn account(maildrop: &Maildrop, delete: bool) -> Account {
+    let account = Account::at(maildrop.server.address);
+    if delete { account.deleting() } else { account }
+}
+
+/// A maildrop of so many messages that were fetched and left there.
+fn fetched(count: usize) -> (Maildrop, TestEnv) {
+    let maildrop = Maildrop::new(small_ones(count));
+    let env = TestEnv::new(&[account(&maildrop, false)]);
+    env.fetch().expect(0);
+    (maildrop, env)
+}
+
+/// Gives every message another unique-id.
+fn renumber(maildrop: &Maildrop) {
+    maildrop.change(|contents| {
+        contents.messages.iter_mut().for_each(|message| message.uid = format!("other-{}", message.uid));
+    });
+}
+
+/// What is remembered, as it is on disk.
+fn remembered(env: &TestEnv) -> Vec<u8> {
+    std::fs::read(env.path("state").join("a.uids")).unwrap()
+}
+
+/// One more fetch: it finds nothing, asks for nothing and writes nothing.
+#[track_caller]
+fn nothing_more_happens(maildrop: &Maildrop, env: &TestEnv) {
+    let counts = || ["RETR", "TOP", "DELE"].map(|command| maildrop.count(command));
+    let (before, state) = (counts(), remembered(env));
+    env.fetch().expect(0).says("nothing new");
+    assert_eq!(counts(), before);
+    assert!(remembered(env) == state, "it writes");
+}
+
+#[test]
+fn a_renumbered_maildrop_is_not_fetched_again() {
+    let (maildrop, env) = fetched(40);
+    renumber(&maildrop);
+    env.fetch().expect(0).says("nothing new").says("; 40 renumbered by the server and recognised");
+    assert_same_mail(&env.mail(), &small_ones_stored(40));
+    assert_eq!((maildrop.count("RETR"), maildrop.count("TOP")), (40, 40));
+    nothing_more_happens(&maildrop, &env);
+    renumber(&maildrop);
+    env.fetch().expect(0).says("; 40 renumbered");
+    nothing_more_happens(&maildrop, &env);
+}
+
+#[test]
+fn new_mail_among_renumbered_messages_is_fetched() {
+    let (maildrop, env) = fetched(30);
+    maildrop.change(|contents| {
+        contents.messages = small_ones(37);
+        contents.messages.rotate_right(5); // the numbers of the old ones change, too
+        contents.messages.retain(|message| message.uid != "u4"); // somebody else deleted it
+    });
+    renumber(&maildrop);
+    env.fetch().expect(0).says("7 new messages").says("; 29 renumbered");
+    assert_same_mail(&env.mail(), &small_ones_stored(37));
+    assert_eq!(maildrop.count("RETR"), 37);
+    nothing_more_happens(&maildrop, &env);
+}
+
+#[test]
+fn what_was_renumbered_is_deleted_when_the_policy_says_so() {
+    let (maildrop, env) = fetched(12);
+    renumber(&maildrop);
+    env.configure(&[account(&maildrop, true)]);
+    env.fetch().expect(0).says("12 deleted on the server");
+    assert_same_mail(&env.mail(), &small_ones_stored(12));
+    assert!(maildrop.left().is_empty());
+}
+
+#[test]
+fn a_dry_run_recognises_and_writes_nothing() {
+    let (maildrop, env) = fetched(12);
+    renumber(&maildrop);
+    let before = env.everything();
+    env.run(&["fetch", "--dry-run"]).expect(0).says("would fetch 0 messages").says("; 12 renumbered");
+    assert!(env.everything() == before, "a file has changed");
+}
+
+#[test]
+fn equal_headers_are_counted() {
+    let twin = |uid: &str, body: &str| Message::new(uid, format!("Subject: twin\r\n\r\n{body}\r\n").as_bytes());
+    let maildrop = Maildrop::new(small_ones(6));
+    maildrop.change(|contents| contents.messages.extend([twin("t1", "first"), twin("t2", "the second")]));
+    let env = TestEnv::new(&[account(&maildrop, false)]);
+    env.fetch().expect(0);
+    maildrop.change(|contents| contents.messages.insert(7, twin("t3", "a third one, between the two")));
+    renumber(&maildrop);
+    env.fetch().expect(0).says("1 new message").says("; 8 renumbered");
+    let mut expected = small_ones_stored(6);
+    for body in ["first", "the second", "a third one, between the two"] {
+        expected.push(stored(format!("Subject: twin\r\n\r\n{body}\r\n").as_bytes()));
+    }
+    expected.sort();
+    assert_same_mail(&env.mail(), &expected);
+    nothing_more_happens(&maildrop, &env);
+}
+
+#[test]
+fn on_another_host_even_one_message_is_recognised() {
+    for others in [0, 2] {
+        let (maildrop, env) = fetched(1);
+        maildrop.change(|contents| contents.messages = small_ones(1 + others));
+        renumber(&maildrop);
+        env.configure(&[account(&maildrop, false).text("host", "localhost")]);
+        let news = if others == 0 { "nothing new" } else { "2 new messages" };
+        env.fetch().expect(0).says(news).says("; 1 renumbered");
+        assert_same_mail(&env.mail(), &small_ones_stored(1 + others));
+        nothing_more_happens(&maildrop, &env);
+    }
+}
+
+#[test]
+fn on_another_host_a_known_unique_id_may_name_another_message() {
+    let first = b"Message-ID: <1@example.org>\r\n\r\nThe one.\r\n";
+    let second = b"Message-ID: <2@example.org>\r\n\r\nThe two.\r\n";
+    let maildrop = Maildrop::new(vec![Message::new("1", first)]);
+    let env = TestEnv::new(&[account(&maildrop, false)]);
+    env.fetch().expect(0);
+    maildrop.change(|contents| contents.messages = vec![Message::new("1", second)]);
+    env.configure(&[account(&maildrop, false).text("host", "localhost")]);
+    env.fetch().expect(0).says("1 new message");
+    assert_same_mail(&env.mail(), &[stored(first), stored(second)]);
+    nothing_more_happens(&maildrop, &env);
+}
+
+#[test]
+fn a_migration_that_begins_with_an_empty_maildrop_brings_nothing_twice() {
+    let (maildrop, env) = fetched(20);
+    let all = maildrop.change(|contents| std::mem::take(&mut contents.messages));
+    env.fetch().expect(0);
+    maildrop.change(|contents| contents.messages = all);
+    renumber(&maildrop);
+    env.fetch().expect(0).says("nothing new").says("; 20 renumbered");
+    assert_same_mail(&env.mail(), &small_ones_stored(20));
+    nothing_more_happens(&maildrop, &env);
+}
+
+#[test]
+fn unique_ids_that_only_count_the_messages_bring_nothing_twice() {
+    let (maildrop, env) = fetched(20);
+    maildrop.change(|contents| {
+        contents.messages.remove(0);
+        for (number, message) in contents.messages.iter_mut().enumerate() {
+            message.uid = format!("u{}", number + 1);
+        }
+    });
+    env.fetch().expect(0).says("nothing new");
+    assert_same_mail(&env.mail(), &small_ones_stored(20));
+    nothing_more_happens(&maildrop, &env);
+}
+
+#[test]
+fn without_top_a_renumbered_maildrop_is_a_question_to_the_user() {
+    for announced in [true, false] {
+        let (maildrop, env) = fetched(30);
+        renumber(&maildrop);
+        maildrop.change(|contents| {
+            contents.behaviour.top = false;
+            // Without CAPA the server can only refuse it.
+            contents.behaviour.capabilities.take_if(|_| !announced);
+        });
+        let before = remembered(&env);
+        env.fetch().expect(73).says("30 messages could be fetched a second time").says("--fetch-again a");
+        assert!(remembered(&env) == before, "it writes");
+        assert_eq!(maildrop.count("RETR"), 30);
+        maildrop.server.wait_until_idle();
+        assert!(maildrop.server.sessions().iter().all(|session| session.quit));
+        env.run(&["fetch", "--fetch-again", "a"]).expect(0).says("30 new messages");
+        let mut twice = [small_ones_stored(30), small_ones_stored(30)].concat();
+        twice.sort();
+        assert_same_mail(&env.mail(), &twice);
+        nothing_more_happens(&maildrop, &env);
+    }
+}
+
+#[test]
+fn without_top_a_maildrop_in_portions_is_no_question() {
+    for top in [true, false] {
+        let maildrop = Maildrop::with(small_ones(90), |behaviour| {
+            behaviour.window = Some(30);
+            behaviour.top = top;
+        });
+        let env = TestEnv::new(&[account(&maildrop, false)]);
+        env.fetch().expect(0).says("90 new messages");
+        assert_same_mail(&env.mail(), &small_ones_stored(90));
+        assert!(maildrop.count("TOP") <= 2 * 20, "a sample of each portion has to do");
+    }
+}
