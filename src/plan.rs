@@ -90,6 +90,8 @@ pub struct Plan {
     /// So many of those to be retrieved were perhaps retrieved before: the server seems to have renumbered its messages,
     /// and shows no header to recognise them by.
     pub unrecognisable: usize,
+    /// Whether the server shows headers.
+    pub has_top: bool,
     /// Absent for so long that they need not be remembered any more.
     pub forget: Vec<EntryId>,
 }
@@ -109,13 +111,10 @@ impl Removable {
         at_once.then(|| Self { number: listed.number, entry: delivered.entry() })
     }
 
-    /// A message that was retrieved again only to learn that it is one we have, byte for byte: the way of servers that
-    /// have neither UIDL nor TOP.
+    /// A message that was retrieved again only to learn that it is one we have, which [`is_one_we_have`] has said.
     #[must_use]
-    pub fn same_bytes(removal: RemovalPolicy, listed: &Listed, entry: &Entry, whole: Digest) -> Option<Self> {
-        let wanted = removal == RemovalPolicy::AfterDelivery;
-        let verified = entry.origin == Origin::Delivered && entry.witness.whole == Some(whole);
-        (wanted && verified).then_some(Self { number: listed.number, entry: entry.id })
+    pub fn retrieved_again(removal: RemovalPolicy, listed: &Listed, entry: &Entry, now: u64) -> Option<Self> {
+        is_due(entry, removal, now).then_some(Self { number: listed.number, entry: entry.id })
     }
 
     /// Its number in this session.
@@ -129,6 +128,15 @@ impl Removable {
     pub fn entry(&self) -> EntryId {
         self.entry
     }
+}
+
+/// Whether a message that was retrieved is this remembered one: the same bytes, or the same unique-id and the same header.
+/// TOP did not tell, because the server has none, refuses it, or shows another header than RETR.
+#[must_use]
+pub fn is_one_we_have(listed: &Listed, entry: &Entry, header: Digest, whole: Option<Digest>) -> bool {
+    let same_bytes = whole.is_some() && entry.witness.whole == whole;
+    let same_name = listed.unique_id.is_some() && listed.unique_id == entry.unique_id;
+    same_bytes || (same_name && header.is_strong() && entry.witness.header == Some(header))
 }
 
 /// The messages whose header decides something: what they are, or whether they may be deleted.
@@ -174,7 +182,7 @@ pub fn plan(
 ) -> Plan {
     let turn = |listed: &Listed| turn(listed, state, policy.scope, tried, now);
     let mut matching = Matching::of(maildrop, state, Some(seen));
-    let mut plan = Plan::default();
+    let mut plan = Plan { has_top: policy.has_top, ..Plan::default() };
     if let Some(suspicion) = Suspicion::of(maildrop, state, policy, &matching, turn) {
         let recognised = suspicion.recognise(seen);
         plan.unrecognisable = suspicion.unrecognisable(policy, seen, recognised.len());
@@ -309,8 +317,10 @@ fn is_verified(listed: &Listed, entry: &Entry, policy: &Policy, seen: &HashMap<M
     if policy.has_top {
         return seen.get(&listed.number).is_some_and(|digest| entry.witness.header == Some(*digest));
     }
+    // What was gone and is back, or stands on another server, may be another message: not unseen.
+    let may_be_another = policy.moved || entry.removed || entry.absent_since.is_some();
     let same_size = entry.witness.reported_size.is_some() && entry.witness.reported_size == listed.reported_size;
-    same_size && listed.unique_id.is_some() && listed.unique_id == entry.unique_id
+    !may_be_another && same_size && listed.unique_id.is_some() && listed.unique_id == entry.unique_id
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-/// The first 16 bytes of a SHA-256.
+/// The first 127 bits of a SHA-256; of a header's digest, the last bit tells how much it says.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 16]);
 
@@ -24,6 +24,20 @@ impl Digest {
             *byte = hex_digit(*high)? << 4 | hex_digit(*low)?;
         }
         Some(Self(bytes))
+    }
+
+    /// Whether it covers something that hardly two messages share: a Message-ID, a Date or a Received field. A machine that
+    /// sends "From: ups, Subject: alarm" and no more makes the same weak digest for every alarm.
+    #[must_use]
+    pub fn is_strong(self) -> bool {
+        let [.., last] = self.0;
+        last & 1 == 1
+    }
+
+    fn with_strength(mut self, strong: bool) -> Self {
+        let [.., last] = &mut self.0;
+        *last = *last & !1 | u8::from(strong);
+        self
     }
 
     fn of(hasher: Sha256) -> Self {
@@ -160,8 +174,10 @@ impl HeaderDigester {
         }
         self.hash_pending();
         if self.fields.iter().all(Option::is_none) {
-            return Digest::of(self.whole);
+            return Digest::of(self.whole).with_strength(false);
         }
+        let [message_id, date, _, _, received] = &self.fields;
+        let strong = message_id.is_some() || date.is_some() || received.is_some();
         let mut all = Sha256::new();
         for field in self.fields {
             match field {
@@ -172,7 +188,7 @@ impl HeaderDigester {
                 }
             }
         }
-        Digest::of(all)
+        Digest::of(all).with_strength(strong)
     }
 
     fn take(&mut self, byte: u8) {
@@ -330,6 +346,18 @@ mod tests {
         assert_eq!(digest(b"To: a\nX-Z: 1\nStatus: O\n\nq"), digest(b"To: a\n\nr"));
         assert_ne!(digest(b"no colon here\n\n"), digest(b"another line\n\n"));
         assert_ne!(digest(b"cut off in a name"), digest(b"cut off in another"));
+    }
+
+    #[test]
+    fn a_digest_knows_whether_it_tells_messages_apart() {
+        for strong in ["Message-ID: 1", "Date: 2", "Received: 3"] {
+            assert!(digest(format!("From: ups\n{strong}\n\n").as_bytes()).is_strong(), "{strong}");
+        }
+        for weak in [&b"From: ups\nSubject: alarm\n\n"[..], b"To: x\n\n", b"no header"] {
+            assert!(!digest(weak).is_strong());
+        }
+        let again = Digest::parse(digest(PLAIN).to_string().as_bytes());
+        assert!(again.is_some_and(Digest::is_strong));
     }
 
     #[test]

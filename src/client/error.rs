@@ -74,6 +74,8 @@ pub enum ClientError {
     },
     /// The server has no unique-ids, and mail is to stay there.
     NoUniqueIds,
+    /// The server refuses UIDL, and had it before.
+    UniqueIdsRefused,
     /// A command could not be sent.
     Send(SendError),
 }
@@ -97,6 +99,7 @@ impl ClientError {
             Self::Framing(FramingError::Unsolicited { .. }) => ExitStatus::Temporary,
             Self::Framing(_) | Self::Refused { .. } | Self::NoUniqueIds | Self::Send(_) => ExitStatus::Protocol,
             Self::Lost { .. }
+            | Self::UniqueIdsRefused
             | Self::Closed
             | Self::Silence { .. }
             | Self::TooSlow { .. }
@@ -113,6 +116,18 @@ fn words(response: &Response) -> String {
         return "without a word".to_owned();
     }
     format!("saying \"{code}{}\"", response.text)
+}
+
+fn fmt_login(f: &mut fmt::Formatter<'_>, response: &Response, refusal: Refusal) -> fmt::Result {
+    let words = words(response);
+    match refusal {
+        Refusal::Credentials => write!(
+            f,
+            "the server refused the login, {words}. Check username and password; some providers want an app password or \
+             authorization code, or POP3 to be switched on in their web settings"
+        ),
+        Refusal::Temporary => write!(f, "the server cannot let us in now, {words}. Try again later"),
+    }
 }
 
 impl fmt::Display for ClientError {
@@ -155,15 +170,7 @@ impl fmt::Display for ClientError {
                 peer.ip()
             ),
             Self::NoLogin(e) => e.fmt(f),
-            Self::Login { response, refusal: Refusal::Credentials, .. } => write!(
-                f,
-                "the server refused the login, {}. Check username and password; some providers want an app password or \
-                 authorization code, or POP3 to be switched on in their web settings",
-                words(response)
-            ),
-            Self::Login { response, refusal: Refusal::Temporary, .. } => {
-                write!(f, "the server cannot let us in now, {}. Try again later", words(response))
-            }
+            Self::Login { response, refusal, .. } => fmt_login(f, response, *refusal),
             Self::Refused { asked, response } => write!(
                 f,
                 "the server refused {asked}, {}. Nothing was changed; run with -v and ask its operator",
@@ -172,6 +179,10 @@ impl fmt::Display for ClientError {
             Self::NoUniqueIds => f.write_str(
                 "the server has no UIDL, so mail that stays there cannot be told from new mail. Set leave_on_server = \
                  false to fetch and delete",
+            ),
+            Self::UniqueIdsRefused => f.write_str(
+                "the server refuses UIDL, which it answered before, so new mail cannot be told from what was fetched. \
+                 Nothing was changed; try again later",
             ),
             Self::Send(e) => e.fmt(f),
         }

@@ -189,6 +189,12 @@ impl Client {
         previous.into_iter().chain(current).collect()
     }
 
+    /// The message that is coming in.
+    #[must_use]
+    pub fn receiving(&self) -> Option<MessageNumber> {
+        self.place.awaited.front().copied().filter(|_| self.place.begun).and_then(message_of)
+    }
+
     /// Queues a command; it leaves with the next [`Client::event`]. DELE is [`Client::delete`]'s.
     ///
     /// # Errors

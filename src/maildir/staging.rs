@@ -177,6 +177,12 @@ impl Received {
         self.whole
     }
 
+    /// The digest of its header.
+    #[must_use]
+    pub fn header(&self) -> Digest {
+        self.header
+    }
+
     /// How many bytes of it are held in memory.
     #[must_use]
     pub fn held(&self) -> usize {

@@ -75,11 +75,15 @@ pub struct Wishes {
     pub fetch_again: bool,
 }
 
-/// No poll has more sessions than this, whatever a server lists.
+/// After so many sessions, nobody looks whether there is more: the next poll will.
 const MOST_SESSIONS: u32 = 1000;
 
 /// No poll goes on after more sessions than this that broke at a message.
 const MOST_BROKEN: u32 = 20;
+
+/// A connection that ends at a message may be that message's fault, and mostly is the network's: no poll goes on after
+/// more than this.
+const MOST_CUT: u32 = 3;
 
 /// Polls an account once. Never panics because of what a server or a disk does; what went wrong is in the report.
 ///
@@ -125,7 +129,11 @@ type Shelf = Option<Store>;
 impl Poll {
     async fn run(&mut self, report: &mut PollReport) -> Result<(), PollError> {
         let mut store = self.open_state(report).await?;
-        let password = self.account.credential.obtain(&self.ferry.credentials).await?;
+        let password = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(PollError::Stopped),
+            password = self.account.credential.obtain(&self.ferry.credentials) => password?,
+        };
         loop {
             report.sessions += 1;
             let before = report.retrieved;
@@ -136,9 +144,10 @@ impl Poll {
             self.tried.extend(report.failed.iter().filter_map(|(listed, _)| listed.unique_id.clone()));
             match next {
                 Next::Done => break,
-                _ if report.sessions >= MOST_SESSIONS || self.wishes.dry_run => break,
+                _ if self.wishes.dry_run => break,
                 _ if self.stop.is_cancelled() => return Err(PollError::Stopped),
                 Next::Session(scope) => self.scope = scope,
+                Next::OnSuspicion if report.sessions >= MOST_SESSIONS => break,
                 Next::OnSuspicion => {
                     self.scope = Scope::Sound;
                     report.on_suspicion = true;
@@ -185,9 +194,13 @@ impl Poll {
         }
         let recorded = unique_ids.clone();
         blocking(store, move |store| store.record_troubles(recorded, TroubleKind::Broke)).await??;
-        let framing = matches!(error, PollError::Client(ClientError::Framing(_)));
+        let most = match &error {
+            PollError::Client(ClientError::Framing(_)) => MOST_BROKEN,
+            PollError::Client(ClientError::Closed | ClientError::Lost { .. }) => MOST_CUT,
+            _ => 0,
+        };
         self.broken += 1;
-        if !framing || self.broken > MOST_BROKEN {
+        if self.broken > most {
             return Err(error);
         }
         warn!("the session broke at a message, and another one goes on behind it: {error}");

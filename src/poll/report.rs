@@ -39,6 +39,8 @@ pub struct PollReport {
     pub undeletable: BTreeSet<EntryId>,
     /// Deletion is wanted and refused here: the Maildir's file system cannot make a delivery durable.
     pub unsyncable: bool,
+    /// The server did not acknowledge a QUIT that was to remove something.
+    pub unacknowledged: bool,
     /// What a dry run would do.
     pub would: Option<WouldDo>,
     /// How many sessions there were.
@@ -82,6 +84,7 @@ impl PollReport {
             unverified: 0,
             undeletable: BTreeSet::new(),
             unsyncable: false,
+            unacknowledged: false,
             would: None,
             sessions: 0,
             on_suspicion: false,
@@ -91,12 +94,17 @@ impl PollReport {
         }
     }
 
+    /// Whether everything that was listed has been dealt with.
+    fn is_complete(&self) -> bool {
+        self.failed.is_empty() && self.undeletable.is_empty() && self.unverified == 0 && !self.unacknowledged
+    }
+
     /// The exit status that tells a script about it.
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         match &self.end {
             Err(e) => e.exit_status(),
-            Ok(()) if self.failed.is_empty() => ExitStatus::Ok,
+            Ok(()) if self.is_complete() => ExitStatus::Ok,
             Ok(()) => ExitStatus::Partial,
         }
     }

@@ -1,6 +1,6 @@
 //! Asks for messages ahead, as many as the server takes, and streams what comes into staging.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,12 +15,11 @@ use super::error::PollError;
 use super::marking::Marking;
 use crate::account::RemovalPolicy;
 use crate::client::{Client, ClientError};
-use crate::maildir::staging::{DigestWhole, Staging};
+use crate::maildir::staging::{DigestWhole, Received, Staging};
 use crate::maildrop::Listed;
-use crate::plan::Removable;
+use crate::plan::{Removable, is_one_we_have};
 use crate::pop3::{Asked, Command, Event, Status};
-use crate::state::entries::Entry;
-use crate::witness::Digest;
+use crate::state::entries::{Entry, EntryId};
 
 /// Messages are not asked for ahead beyond this many octets, as reported.
 const AHEAD: u64 = 4 << 20;
@@ -32,7 +31,7 @@ const HELD: u32 = 1 << 20;
 const OVERHEAD: usize = 1024;
 
 /// How long the messages under way may take to come in after the end was asked for.
-const DRAIN: Duration = Duration::from_secs(10);
+pub(super) const DRAIN: Duration = Duration::from_secs(10);
 
 /// A session asks for no further message after this long; the rest is another session's.
 const SESSION: Duration = Duration::from_secs(3600);
@@ -49,8 +48,10 @@ pub(super) struct Order {
     pub(super) removal: RemovalPolicy,
     /// Whether a digest of whole messages is wanted.
     pub(super) digest_whole: DigestWhole,
-    /// Remembered messages without a unique-id, by the digest of all of them.
-    pub(super) known_whole: HashMap<Digest, Vec<Entry>>,
+    /// Remembered messages that one of these may turn out to be.
+    pub(super) remembered: Vec<Entry>,
+    /// The time of this poll, in certain seconds.
+    pub(super) now: u64,
     /// How many bytes may be written without touching the reserve.
     pub(super) room: u64,
     /// A session ended at this message before: it is not taken until a NOOP behind it was answered, since its end may
@@ -65,8 +66,8 @@ pub(super) struct Retrieved {
     pub(super) asked: u64,
     /// Those that the server refused, and how.
     pub(super) refused: Vec<(Listed, String)>,
-    /// Those that turned out to be known already.
-    pub(super) known: u64,
+    /// Those that turned out to be known already, with the size that the server reports now.
+    pub(super) known: Vec<(EntryId, Option<u64>)>,
     /// Those that became safe: how many, and their octets.
     pub(super) safe: u64,
     /// Octets of those.
@@ -247,11 +248,7 @@ impl<'a> Retriever<'a> {
             return Err(PollError::Fault);
         };
         let received = staging.finish();
-        if let Some(whole) = received.whole()
-            && let Some(removable) = self.known_by_its_bytes(&listed, whole)
-        {
-            self.done.known += 1;
-            self.marking.add(removable);
+        if self.is_remembered(&listed, &received) {
             return Ok(());
         }
         let bytes = u32::try_from(received.held() + OVERHEAD).unwrap_or(HELD).min(HELD);
@@ -260,10 +257,15 @@ impl<'a> Retriever<'a> {
         parcels.send(Parcel { listed, received, permit }).await.map_err(|_| PollError::Stopped)
     }
 
-    fn known_by_its_bytes(&mut self, listed: &Listed, whole: Digest) -> Option<Removable> {
-        let entries = self.order.known_whole.get_mut(&whole)?;
-        let entry = entries.pop()?;
-        Removable::same_bytes(self.order.removal, listed, &entry, whole)
+    /// Whether it is one that we have after all: then this copy goes, and it has been verified.
+    fn is_remembered(&mut self, listed: &Listed, received: &Received) -> bool {
+        let same = |entry: &Entry| is_one_we_have(listed, entry, received.header(), received.whole());
+        let Some(at) = self.order.remembered.iter().position(same) else { return false };
+        let entry = self.order.remembered.swap_remove(at);
+        self.done.known.push((entry.id, listed.reported_size));
+        let removable = Removable::retrieved_again(self.order.removal, listed, &entry, self.order.now);
+        removable.into_iter().for_each(|removable| self.marking.add(removable));
+        true
     }
 
     /// The oldest message under way is complete or refused.

@@ -1,8 +1,9 @@
 //! One session of a poll.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::committer::{Committer, Destination};
@@ -10,7 +11,7 @@ use super::error::PollError;
 use super::marking::Marking;
 use super::planning::is_moved;
 use super::report::{PollReport, WouldDo};
-use super::retriever::{Order, Retrieved, Retriever};
+use super::retriever::{DRAIN, Order, Retrieved, Retriever};
 use super::{Poll, Shelf, blocking};
 use crate::account::RemovalPolicy;
 use crate::client::listing::{Opened, open};
@@ -26,7 +27,6 @@ use crate::pop3::UniqueId;
 use crate::secret::Secret;
 use crate::state::entries::{Entry, EntryId, TroubleKind};
 use crate::state::store::Store;
-use crate::witness::Digest;
 
 /// How many complete messages may wait for the committer; their bytes have a limit of their own.
 const IN_FLIGHT: usize = 1024;
@@ -68,14 +68,21 @@ impl Poll {
         password: &Secret,
         report: &mut PollReport,
     ) -> Result<Ended, Broken> {
+        let here = |entry: &Entry| entry.unique_id.is_some() && entry.absent_since.is_none();
+        let knows_unique_ids = store.as_ref().is_some_and(|store| store.state().entries().any(here));
         let opened = tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(PollError::Stopped),
-            opened = self.open_maildrop(password) => opened,
+            opened = self.open_maildrop(password, knows_unique_ids) => opened,
         };
         let not_opened = |error| Broken { error, suspects: Vec::new(), opened: false };
         let Opened { mut client, capabilities, maildrop } = opened.map_err(not_opened)?;
-        let done = match self.plan(&mut client, capabilities.as_ref(), &maildrop, store, report.renumbered > 0).await {
+        let planned = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(PollError::Stopped),
+            planned = self.plan(&mut client, capabilities.as_ref(), &maildrop, store, report.renumbered > 0 || report.on_suspicion) => planned,
+        };
+        let done = match planned {
             Ok(plan) => {
                 self.tell(&maildrop, &plan, report);
                 if self.wishes.dry_run {
@@ -98,6 +105,8 @@ impl Poll {
                 // Without QUIT: the server keeps everything, marked or not.
                 let numbers = match &error {
                     PollError::Client(e) => client.suspects(e),
+                    // The message that filled the disk comes last from now on.
+                    PollError::Maildir { .. } => client.receiving().into_iter().collect(),
                     _ => Vec::new(),
                 };
                 let suspects =
@@ -107,8 +116,12 @@ impl Poll {
         }
     }
 
-    async fn open_maildrop(&self, password: &Secret) -> Result<Opened, PollError> {
+    async fn open_maildrop(&self, password: &Secret, knows_unique_ids: bool) -> Result<Opened, PollError> {
         let mut opened = open(log_in(&*self.ferry.dialer, &self.account, password).await?).await?;
+        if knows_unique_ids && !opened.maildrop.has_unique_ids {
+            quit_in_order(opened.client).await;
+            return Err(ClientError::UniqueIdsRefused.into());
+        }
         let keeps = self.account.removal != RemovalPolicy::AfterDelivery;
         if keeps && !opened.maildrop.has_unique_ids && !opened.maildrop.messages.is_empty() {
             quit_in_order(opened.client).await;
@@ -158,7 +171,9 @@ impl Poll {
         let mut ended = Ended {
             left: plan.postponed,
             suspects: plan.suspects.iter().filter_map(|listed| listed.unique_id.clone()).collect(),
-            all_new: plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty(),
+            // Without TOP a server that renumbers everything at each session could not be told from one that lists only
+            // so many at a time.
+            all_new: plan.has_top && plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty(),
         };
         let mut marking = Marking::new(std::mem::take(&mut plan.delete));
         let mut retrieved = Retrieved::default();
@@ -171,12 +186,24 @@ impl Poll {
         if report.unsyncable {
             marking.forgo();
         }
-        marking.finish(client).await?;
+        self.finish_marking(&mut marking, client).await?;
         report.undeletable.extend(&marking.refused);
         ended.left += retrieved.left;
-        // Who was told apart by its bytes was listed, though the plan could not know.
-        let forget = if retrieved.known == 0 { plan.forget } else { Vec::new() };
+        // What was recognised when it was here was listed, though the plan could not know.
+        let forget = if retrieved.known.is_empty() { plan.forget } else { Vec::new() };
         Ok((Work { retrieved, marked: marking.marked, forget }, ended))
+    }
+
+    /// Sends the DELEs that are left. When the end is asked for meanwhile, those under way are waited for within a bound.
+    async fn finish_marking(&self, marking: &mut Marking, client: &mut Client) -> Result<(), PollError> {
+        tokio::select! {
+            biased;
+            finished = marking.finish(client) => return Ok(finished?),
+            () = self.stop.cancelled() => {}
+        }
+        marking.forgo();
+        timeout(DRAIN, marking.finish(client)).await.map_err(|_| PollError::Stopped)??;
+        Ok(())
     }
 
     async fn note_listing(
@@ -219,11 +246,11 @@ impl Poll {
         let (destination, room) = blocking(store, move |store| prepare(store, &configured, most_files)).await??;
         let state = store.as_ref().ok_or(PollError::Fault)?.state();
         let digest_whole = if maildrop.has_unique_ids { DigestWhole::No } else { DigestWhole::Yes };
-        let mut known_whole: HashMap<Digest, Vec<Entry>> = HashMap::new();
-        for entry in state.without_unique_id().filter(|entry| !marking.is_waiting(entry.id)) {
-            if let Some(whole) = entry.witness.whole {
-                known_whole.entry(whole).or_default().push(entry.clone());
-            }
+        let unique_ids: HashSet<&UniqueId> = plan.retrieve.iter().filter_map(|one| one.unique_id.as_ref()).collect();
+        let remembered = unique_ids.into_iter().flat_map(|unique_id| state.with_unique_id(unique_id));
+        let mut remembered: Vec<Entry> = remembered.cloned().collect();
+        if !maildrop.has_unique_ids {
+            remembered.extend(state.without_unique_id().filter(|entry| !marking.is_waiting(entry.id)).cloned());
         }
         Ok(Order {
             messages: std::mem::take(&mut plan.retrieve).into(),
@@ -231,7 +258,8 @@ impl Poll {
             instance: state.identity().instance,
             removal: self.account.removal,
             digest_whole,
-            known_whole,
+            remembered,
+            now: store.as_ref().ok_or(PollError::Fault)?.now(),
             room,
             careful: self.scope == Scope::Suspects,
         })
@@ -265,6 +293,19 @@ impl Poll {
         Ok((retriever.done, synced))
     }
 
+    /// Waits for the answer to QUIT, but not for long once the end was asked for: it has been sent, and what the server
+    /// makes of it is seen next time.
+    async fn quit(&self, client: Client) -> Result<bool, PollError> {
+        let bound = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        tokio::select! {
+            answered = client.quit() => Ok(answered?),
+            () = bound => Err(PollError::Stopped),
+        }
+    }
+
     /// QUIT is a promise: the server may take away whatever was retrieved. So it is only sent when that is safe.
     async fn end_session(
         &self,
@@ -275,18 +316,28 @@ impl Poll {
     ) -> Result<(), PollError> {
         let Work { retrieved, marked, forget } = work;
         let refused = u64::try_from(retrieved.refused.len()).unwrap_or(u64::MAX);
-        if retrieved.asked != retrieved.safe + retrieved.known + refused {
+        let known = u64::try_from(retrieved.known.len()).unwrap_or(u64::MAX);
+        if retrieved.asked != retrieved.safe + known + refused {
             return Err(PollError::Fault);
         }
-        let acknowledged = client.quit().await?;
+        let acknowledged = self.quit(client).await?;
+        report.unacknowledged |= !acknowledged && !marked.is_empty();
         if !acknowledged && !marked.is_empty() {
             warn!("the server did not acknowledge the QUIT: what was deleted is deleted again next time");
         }
         let removed = if acknowledged { marked } else { Vec::new() };
         let count = u64::try_from(removed.len()).unwrap_or(u64::MAX);
         removed.iter().for_each(|entry| _ = report.undeletable.remove(entry));
+        let is_back = |id: &EntryId| {
+            let entry = store.as_ref().and_then(|store| store.state().entry(*id));
+            entry.is_some_and(|entry| entry.absent_since.is_some())
+        };
+        let back = retrieved.known.iter().map(|(id, _)| *id).filter(is_back).collect();
+        let sizes = retrieved.known.iter().filter_map(|(id, size)| Some((*id, (*size)?))).collect();
         let troubled = retrieved.refused.iter().filter_map(|(listed, _)| listed.unique_id.clone()).collect();
         blocking(store, move |store| {
+            store.record_present(back)?;
+            store.record_resized(sizes)?;
             store.record_removed(removed)?;
             store.record_forgotten(forget)?;
             store.record_troubles(troubled, TroubleKind::Refused)

@@ -29,9 +29,15 @@ pub const LISTING_LINE: usize = 4096;
 
 /// The most lines in the answer to one LIST or UIDL.
 ///
-/// RFC 1939 has no limit. A maildrop of five million messages is far beyond what a server can list in reasonable time;
-/// a listing that goes on is an endless one, and the caller keeps something for each line.
-pub const LISTING_LINES: usize = 5_000_000;
+/// RFC 1939 has no limit. A maildrop of two million messages is far beyond what a server can list in reasonable time;
+/// a listing that goes on is an endless one, and the caller keeps something for each line. A long line counts as
+/// several: see [`LISTING_LINE_UNIT`].
+pub const LISTING_LINES: usize = 2_000_000;
+
+/// So many octets of a line in a listing count as one more line: what bounds lines has to bound memory.
+///
+/// Lines with unique-ids as RFC 1939, section 7 has them count once or twice.
+pub const LISTING_LINE_UNIT: usize = 64;
 
 /// The most lines in the answer to CAPA, and the most that [`Capabilities`](super::Capabilities) keeps.
 ///

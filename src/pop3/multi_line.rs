@@ -7,6 +7,7 @@
 //! line of a message: a bare LF, a bare CR and a NUL are content, so a mail with LF "." LF in it ends nothing. Some
 //! servers end their lines in a bare LF; there, LF ends a line and a CR before it is content, save in the last line.
 
+use super::limits;
 use std::ops::Range;
 
 use memchr::memmem::Finder;
@@ -123,7 +124,7 @@ pub struct ListingDecoder {
     line_end: LineEnd,
     /// Whether the line before ended as lines do here, so that a dot now is the server's and not content.
     at_line_start: bool,
-    /// How many lines came so far.
+    /// How many lines came so far; long ones count as several.
     lines: usize,
 }
 
@@ -134,7 +135,7 @@ impl ListingDecoder {
         Self { line_end, at_line_start: true, lines: 0 }
     }
 
-    /// How many lines came so far.
+    /// How many lines came so far; long ones count as several.
     #[must_use]
     pub fn lines(&self) -> usize {
         self.lines
@@ -155,7 +156,7 @@ impl ListingDecoder {
         match line.content {
             b"." if behind_line_end && self.at_line_start => Piece::End { consumed: line.consumed },
             content => {
-                self.lines += 1;
+                self.lines += 1 + content.len() / limits::LISTING_LINE_UNIT;
                 let start = usize::from(behind_line_end && content.starts_with(b"."));
                 Piece::Content { consumed: line.consumed, range: start..content.len() }
             }
