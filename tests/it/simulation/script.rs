@@ -162,7 +162,20 @@ pub(crate) fn brief() -> Script {
     Script { name: "brief", accounts, acts }
 }
 
+/// A message that does not wait in memory until it is complete, and a small one behind it.
+pub(crate) fn large() -> Script {
+    use Act::{Mail, Poll};
+    let accounts = vec![(account("gone", OWN, RemovalPolicy::AfterDelivery), ABLE)];
+    let acts = vec![Mail("gone", "g1", 150_000), Mail("gone", "g2", 90), Poll("gone")];
+    Script { name: "large", accounts, acts }
+}
+
 impl Script {
+    /// Whether the account's server has UIDL.
+    pub(crate) fn has_unique_ids(&self, name: &str) -> bool {
+        self.accounts.iter().any(|(account, manner)| account.name.as_str() == name && manner.uidl)
+    }
+
     /// An account with its server.
     pub(crate) fn account(&self, name: &str) -> &Account {
         &self.accounts.iter().find(|(account, _)| account.name.as_str() == name).unwrap().0

@@ -10,6 +10,7 @@ use super::disk::look;
 use super::power::Survival;
 use super::script::{Act, Script};
 use super::server::{Post, open};
+use super::storage::Storage;
 use super::world::{Polled, Snapshot, World};
 
 /// What went wrong, in words.
@@ -156,8 +157,14 @@ pub(crate) struct Stage {
 impl Rehearsal {
     /// Plays a script without any fault.
     pub(crate) fn new(script: Script) -> Self {
+        Self::with(script, |_| {})
+    }
+
+    /// The same on a disk that is special.
+    pub(crate) fn with(script: Script, prepare: impl FnOnce(&mut Storage)) -> Self {
         let runtime = super::world::runtime();
         let mut world = World::new(&script, &runtime);
+        prepare(&mut look(&world.machine).storage);
         let mut stages = Vec::new();
         for (act, what) in script.acts.iter().enumerate() {
             world.act(*what);
@@ -190,6 +197,10 @@ impl Rehearsal {
         for (account, _) in &self.script.accounts {
             check_idle(&format!("one more poll of {}", account.name), &world.poll(account.name.as_str(), None))?;
         }
+        if look(&world.machine).storage.syncable { self.cut_at_the_end(world) } else { Ok(()) }
+    }
+
+    fn cut_at_the_end(&self, world: &mut World<'_>) -> Verdict {
         // What was said to be safe must still be there when nothing but what was synced survives.
         world.cut_power(Survival::Nothing, 0);
         for (account, manner) in &self.script.accounts {
@@ -201,6 +212,11 @@ impl Rehearsal {
             }
         }
         self.judge("after a power cut at the very end", world)
+    }
+
+    /// What each server still has at the end.
+    pub(crate) fn left_on_server(&self, account: &str) -> &[String] {
+        &self.end.on_servers[account]
     }
 
     fn judge(&self, when: &str, world: &mut World<'_>) -> Verdict {
