@@ -80,11 +80,12 @@ pub struct Removable {
 }
 
 impl Removable {
-    /// A message of this session that has just been delivered, if the policy wants it gone at once.
+    /// A message of this session that has just been delivered, if the policy wants it gone at once and a power cut could
+    /// not take it away.
     #[must_use]
     pub fn after_delivery(removal: RemovalPolicy, listed: &Listed, delivered: &Delivered) -> Option<Self> {
         let at_once = removal == RemovalPolicy::AfterDelivery;
-        at_once.then(|| Self { number: listed.number, entry: delivered.entry() })
+        (at_once && delivered.is_durable()).then(|| Self { number: listed.number, entry: delivered.entry() })
     }
 
     /// A message that was retrieved again only to learn that it is one we have, byte for byte: the way of servers that

@@ -7,11 +7,13 @@ use crate::disk::{DirSync, Disk};
 use crate::state::entries::EntryId;
 use crate::state::store::Recorded;
 
-/// A message that is safe: its bytes, its name in `new/` and our record of it would survive a power cut. Made only by
-/// [`publish`].
+/// A message that is safe: its bytes, its name in `new/` and our record of it would survive a power cut, as far as the
+/// file system can do that at all. Made only by [`publish`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct Delivered {
     entry: EntryId,
+    /// Whether the name in `new/` was synced; not where the file system has no such operation.
+    synced: DirSync,
 }
 
 impl Delivered {
@@ -19,6 +21,12 @@ impl Delivered {
     #[must_use]
     pub fn entry(&self) -> EntryId {
         self.entry
+    }
+
+    /// Whether it may be deleted on the server: not where nothing can be made durable.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.synced == DirSync::Synced
     }
 }
 
@@ -33,5 +41,5 @@ pub fn publish(disk: &dyn Disk, maildir: &Maildir, batch: Vec<Recorded>) -> io::
         disk.rename(&tmp.join(recorded.tmp_name().as_str()), &new.join(recorded.published_name()))?;
     }
     let synced = disk.sync_dir(&new)?;
-    Ok((batch.into_iter().map(|recorded| Delivered { entry: recorded.entry() }).collect(), synced))
+    Ok((batch.into_iter().map(|recorded| Delivered { entry: recorded.entry(), synced }).collect(), synced))
 }

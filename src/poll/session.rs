@@ -185,15 +185,16 @@ impl Poll {
             all_new: plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty(),
         };
         let mut marking = Marking::new(std::mem::take(&mut plan.delete));
+        if report.unsyncable {
+            marking.forgo();
+        }
         let mut retrieved = Retrieved::default();
         if !plan.retrieve.is_empty() {
-            let order = self.order(store, maildrop, &mut plan, &marking).await?;
+            let order = self.order(store, maildrop, &mut plan, &mut marking).await?;
+            report.unsyncable |= marking.forgone;
             let synced;
             (retrieved, synced) = self.retrieve(store, client, &mut marking, order, report).await?;
             report.unsyncable |= synced == DirSync::Unsupported;
-        }
-        if report.unsyncable {
-            marking.forgo();
         }
         marking.finish(client).await?;
         report.undeletable += marking.refused;
@@ -234,10 +235,20 @@ impl Poll {
         store: &mut Shelf,
         maildrop: &Maildrop,
         plan: &mut Plan,
-        marking: &Marking,
+        marking: &mut Marking,
     ) -> Result<Order, PollError> {
         let configured = self.account.maildir.clone();
-        let (destination, room) = blocking(store, move |store| prepare(store, &configured)).await??;
+        let prepared = blocking(store, move |store| {
+            let (destination, room) = prepare(store, &configured)?;
+            // What is found to be known by its bytes is deleted without having been planned.
+            let known = store.state().without_unique_id().next().is_some();
+            let synced = if known { sync_known_maildirs(store)? } else { DirSync::Synced };
+            Ok::<_, PollError>((destination, room, synced))
+        });
+        let (destination, room, synced) = prepared.await??;
+        if synced == DirSync::Unsupported {
+            marking.forgo();
+        }
         let state = store.as_ref().ok_or(PollError::Fault)?.state();
         let digest_whole = if maildrop.has_unique_ids { DigestWhole::No } else { DigestWhole::Yes };
         let mut known_whole: HashMap<Digest, Vec<Entry>> = HashMap::new();
