@@ -194,7 +194,7 @@ fn a_recovery_goes_wrong_as_well() {
         if firsts.contains(&fault.kind) {
             for (index, second) in seconds.into_iter().enumerate() {
                 // A sample: each operation meets each second fault behind one or the other first fault.
-                if all || (fault.at + index).is_multiple_of(3) {
+                if all || (fault.at * 7 + index).is_multiple_of(17) {
                     let reader = if index % 2 == 0 { Reader::Idle } else { Reader::Opens };
                     let job = Job { rehearsal: &rehearsal, stage, fault, reader, then: Then::Again(second) };
                     jobs.push(job);

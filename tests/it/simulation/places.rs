@@ -7,7 +7,7 @@ use mailferry::exit::ExitStatus;
 use super::disk::look;
 use super::fault::{Fault, FaultKind};
 use super::jobs::do_all;
-use super::script::{OWN, ordinary};
+use super::script::{OWN, odd_servers, ordinary};
 use super::verdict::{Rehearsal, Stage, Verdict, check_good};
 use super::world::World;
 
@@ -16,6 +16,17 @@ fn where_nothing_can_be_synced_everything_is_fetched_once_and_nothing_deleted() 
     let rehearsal = Rehearsal::with(ordinary(), |storage| storage.syncable = false);
     assert_eq!(rehearsal.left_on_server("gone"), ["g1", "g2", "g3"]);
     assert_eq!(rehearsal.left_on_server("aged"), ["a1", "a2"]);
+    kill_everywhere(&rehearsal);
+}
+
+#[test]
+fn nor_is_anything_deleted_there_that_has_no_unique_id() {
+    let rehearsal = Rehearsal::with(odd_servers(), |storage| storage.syncable = false);
+    assert_eq!(rehearsal.left_on_server("nameless"), ["n1", "n2", "n3"]);
+    kill_everywhere(&rehearsal);
+}
+
+fn kill_everywhere(rehearsal: &Rehearsal) {
     let mut jobs = Vec::new();
     for stage in &rehearsal.stages {
         jobs.extend((0..stage.log.len()).map(|at| (stage, at)));
