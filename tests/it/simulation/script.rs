@@ -186,7 +186,7 @@ impl Script {
         let mut text = format!("Message-ID: <{uid}@example.org>\r\nSubject: {uid}\r\n\r\n.dot\r\n");
         while text.len() + 2 < octets {
             let room = (octets - 2 - text.len()).min(60);
-            text.push_str(&format!("{}\r\n", &"abcdefghij".repeat(6)[..room]));
+            text.extend("abcdefghij".chars().cycle().take(room).chain("\r\n".chars()));
         }
         text.into_bytes()
     }

@@ -177,6 +177,10 @@ impl Rehearsal {
             let before = world.snapshot();
             let polled = world.poll(account, None);
             check_good(&format!("act {act}"), &polled).unwrap();
+            // On a copy of the world, so that it has no consequences: the same poll at once again.
+            let mut copy = World::resume(&script, &runtime, &world.snapshot());
+            let syncable = look(&world.machine).storage.syncable;
+            check_idle(&format!("act {act}, twice"), &copy.poll(account, None), syncable).unwrap();
             let log = polled.process.log;
             stages.push(Stage { act, account, before, log, sent: polled.sent });
         }
