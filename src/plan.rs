@@ -104,7 +104,8 @@ pub struct Removable {
 }
 
 impl Removable {
-    /// A message of this session that has just been delivered, if the policy wants it gone at once.
+    /// A message of this session that has just been delivered, if the policy wants it gone at once and a power cut could
+    /// not take it away.
     #[must_use]
     pub fn after_delivery(removal: RemovalPolicy, listed: &Listed, delivered: &Delivered) -> Option<Self> {
         let at_once = removal == RemovalPolicy::AfterDelivery && delivered.is_durable();

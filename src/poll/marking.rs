@@ -18,6 +18,8 @@ pub(super) struct Marking {
     pub(super) marked: Vec<EntryId>,
     /// Those that the server refused to mark.
     pub(super) refused: Vec<EntryId>,
+    /// What waits is not asked for in this session.
+    pub(super) forgone: bool,
 }
 
 impl Marking {
@@ -36,14 +38,15 @@ impl Marking {
         self.waiting.iter().any(|removable| removable.entry() == entry)
     }
 
-    /// Nothing may be deleted after all.
+    /// Nothing may be deleted after all, now or later in this session.
     pub(super) fn forgo(&mut self) {
-        self.waiting.clear();
+        self.forgone = true;
     }
 
     /// Sends as many DELEs as the server takes ahead.
     pub(super) fn ask_ahead(&mut self, client: &mut Client) -> Result<(), ClientError> {
-        while client.outstanding() < client.window()
+        while !self.forgone
+            && client.outstanding() < client.window()
             && let Some(removable) = self.waiting.pop_front()
         {
             client.delete(&removable)?;

@@ -176,9 +176,13 @@ impl Poll {
             all_new: plan.has_top && plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty(),
         };
         let mut marking = Marking::new(std::mem::take(&mut plan.delete));
+        if report.unsyncable {
+            marking.forgo();
+        }
         let mut retrieved = Retrieved::default();
         if !plan.retrieve.is_empty() {
-            let order = self.order(store, maildrop, &mut plan, &marking).await?;
+            let order = self.order(store, maildrop, &mut plan, &mut marking).await?;
+            report.unsyncable |= marking.forgone;
             let synced;
             (retrieved, synced) = self.retrieve(store, client, &mut marking, order, report).await?;
             report.unsyncable |= synced == DirSync::Unsupported;
@@ -239,11 +243,20 @@ impl Poll {
         store: &mut Shelf,
         maildrop: &Maildrop,
         plan: &mut Plan,
-        marking: &Marking,
+        marking: &mut Marking,
     ) -> Result<Order, PollError> {
         let configured = self.account.maildir.clone();
         let most_files = self.ferry.most_files;
-        let (destination, room) = blocking(store, move |store| prepare(store, &configured, most_files)).await??;
+        let prepared = blocking(store, move |store| {
+            let (destination, room) = prepare(store, &configured, most_files)?;
+            // What is recognised when it is here is deleted without having been planned.
+            let synced = if store.state().is_empty() { DirSync::Synced } else { sync_known_maildirs(store)? };
+            Ok::<_, PollError>((destination, room, synced))
+        });
+        let (destination, room, synced) = prepared.await??;
+        if synced == DirSync::Unsupported {
+            marking.forgo();
+        }
         let state = store.as_ref().ok_or(PollError::Fault)?.state();
         let digest_whole = if maildrop.has_unique_ids { DigestWhole::No } else { DigestWhole::Yes };
         let unique_ids: HashSet<&UniqueId> = plan.retrieve.iter().filter_map(|one| one.unique_id.as_ref()).collect();

@@ -8,30 +8,38 @@ use tokio::runtime::Runtime;
 use super::fault::{Errno, Fault, FaultKind, Operation};
 use super::jobs::{do_all, seeds};
 use super::power::Survival;
-use super::script::{odd_servers, ordinary};
+use super::script::{brief, large, odd_servers, ordinary};
 use super::verdict::{Rehearsal, Stage, Verdict, check_good, check_no_parts};
 use super::world::{Polled, Reader, World};
 
-/// One world.
+/// One world, or one for each operation of the poll that recovers.
 struct Job<'a> {
     rehearsal: &'a Rehearsal,
     stage: &'a Stage,
     fault: Fault,
     /// What a mail reader does before mailferry runs again.
     reader: Reader,
-    /// Whether the power is cut once more, right after the poll that recovered.
-    cut: bool,
-    /// What goes wrong in the poll that recovers.
-    second: Option<Fault>,
+    /// What follows.
+    then: Then,
+}
+
+/// What follows a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// The rest of the script.
+    Rest,
+    /// The power is cut right after the poll that recovers.
+    Cut,
+    /// In the poll that recovers, each operation in turn meets this.
+    Again(FaultKind),
 }
 
 impl fmt::Display for Job<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rehearsal, stage, fault, reader, cut, second } = self;
+        let Self { rehearsal, stage, fault, reader, then } = self;
         let (operation, what) = &stage.log[fault.at];
         write!(f, "{}, act {} (poll {}): ", rehearsal.script.name, stage.act, stage.account)?;
-        write!(f, "{fault} ({operation:?} {what}), reader {reader:?}, cut {cut}")?;
-        second.map_or(Ok(()), |second| write!(f, ", then {second};"))
+        write!(f, "{fault} ({operation:?} {what}), reader {reader:?}, then {then:?};")
     }
 }
 
@@ -65,23 +73,37 @@ fn faults(operation: Operation, at: usize, seeds: u64) -> Vec<Fault> {
 
 /// The crash, what follows and the end.
 fn play(job: &Job<'_>, runtime: &Runtime) -> Verdict {
-    let Job { rehearsal, stage, fault, reader, cut, second } = job;
+    let Job { rehearsal, stage, fault, reader, then } = job;
     let mut world = World::resume(&rehearsal.script, runtime, &stage.before);
     meet(&mut world, stage.account, *fault)?;
     for maildir in rehearsal.script.maildirs() {
         world.read(maildir, *reader);
     }
-    if let Some(second) = second {
-        // It may have ended before it came to that.
-        let _polled = meet(&mut world, stage.account, *second);
-    }
-    check_good("the poll that recovers", &world.poll(stage.account, None))?;
-    if *cut {
-        world.cut_power(Survival::Nothing, 0);
-        let polled = world.poll(stage.account, None);
-        check_good("the poll after the second cut", &polled)?;
-        if polled.retrieved > 0 && !stage.account.contains("nameless") {
-            return Err(format!("after the second cut {} messages were retrieved", polled.retrieved));
+    let crashed = world.snapshot();
+    let recovering = world.poll(stage.account, None);
+    check_good("the poll that recovers", &recovering)?;
+    match then {
+        Then::Rest => {}
+        Then::Cut => {
+            world.cut_power(Survival::Nothing, 0);
+            let polled = world.poll(stage.account, None);
+            check_good("the poll after the second cut", &polled)?;
+            if polled.retrieved > 0 && rehearsal.script.has_unique_ids(stage.account) {
+                return Err(format!("after the second cut {} messages were retrieved", polled.retrieved));
+            }
+        }
+        Then::Again(kind) => {
+            for (at, (operation, what)) in recovering.process.log.iter().enumerate() {
+                if kind.befits(*operation) {
+                    let again = Fault { at, kind: *kind, seed: fault.seed + u64::try_from(at).unwrap() };
+                    let mut world = World::resume(&rehearsal.script, runtime, &crashed);
+                    let recovered = meet(&mut world, stage.account, again)
+                        .and_then(|()| check_good("the second poll that recovers", &world.poll(stage.account, None)))
+                        .and_then(|()| rehearsal.finish(&mut world, stage));
+                    recovered.map_err(|e| format!("{again} ({operation:?} {what}): {e}"))?;
+                }
+            }
+            return Ok(());
         }
     }
     rehearsal.finish(&mut world, stage)
@@ -122,12 +144,12 @@ fn each_fault<'a>(rehearsal: &'a Rehearsal, seeds: u64, mut job: impl FnMut(&'a 
 fn matrix(rehearsal: &Rehearsal) {
     let mut jobs = Vec::new();
     each_fault(rehearsal, seeds(2), |stage, fault| {
-        let job = |reader, cut| Job { rehearsal, stage, fault, reader, cut, second: None };
-        jobs.push(job(Reader::Idle, false));
-        jobs.push(job(Reader::Idle, true));
+        let job = |reader, then| Job { rehearsal, stage, fault, reader, then };
+        jobs.push(job(Reader::Idle, Then::Rest));
+        jobs.push(job(Reader::Idle, Then::Cut));
         if fault.kind.is_crash() {
-            jobs.push(job(Reader::Opens, true));
-            jobs.push(job(Reader::Files, false));
+            jobs.push(job(Reader::Opens, Then::Cut));
+            jobs.push(job(Reader::Files, Then::Rest));
         }
     });
     do_all(&jobs, ToString::to_string, play);
@@ -141,4 +163,44 @@ fn every_operation_goes_wrong_in_every_way() {
 #[test]
 fn with_odd_servers_every_operation_goes_wrong_in_every_way() {
     matrix(&Rehearsal::new(odd_servers()));
+}
+
+#[test]
+fn a_message_that_is_written_in_pieces_survives_as_well() {
+    matrix(&Rehearsal::new(large()));
+}
+
+#[test]
+fn a_recovery_goes_wrong_as_well() {
+    let rehearsal = Rehearsal::new(brief());
+    let mut jobs = Vec::new();
+    let seconds = [
+        FaultKind::Kill,
+        FaultKind::Cut(Survival::Nothing),
+        FaultKind::Cut(Survival::Everything),
+        FaultKind::Cut(Survival::Chance),
+        FaultKind::Fail(Errno::Io),
+        FaultKind::FailDone(Errno::Io),
+        FaultKind::FailInTheMiddle(Errno::Nospc),
+    ];
+    let firsts = [
+        FaultKind::Kill,
+        FaultKind::Cut(Survival::Nothing),
+        FaultKind::Cut(Survival::Chance),
+        FaultKind::Fail(Errno::Io),
+    ];
+    let all = seeds(0) > 0;
+    each_fault(&rehearsal, 1, |stage, fault| {
+        if firsts.contains(&fault.kind) {
+            for (index, second) in seconds.into_iter().enumerate() {
+                // A sample: each operation meets each second fault behind one or the other first fault.
+                if all || (fault.at * 7 + index).is_multiple_of(17) {
+                    let reader = if index % 2 == 0 { Reader::Idle } else { Reader::Opens };
+                    let job = Job { rehearsal: &rehearsal, stage, fault, reader, then: Then::Again(second) };
+                    jobs.push(job);
+                }
+            }
+        }
+    });
+    do_all(&jobs, ToString::to_string, play);
 }

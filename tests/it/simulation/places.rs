@@ -1,1 +1,102 @@
-//! Disks that are not there, and disks that cannot sync.
+//! Disks that cannot sync, and disks that are not there.
+
+use std::path::Path;
+
+use mailferry::exit::ExitStatus;
+
+use super::disk::look;
+use super::fault::{Fault, FaultKind};
+use super::jobs::do_all;
+use super::script::{OWN, odd_servers, ordinary};
+use super::verdict::{Rehearsal, Stage, Verdict, check_good};
+use super::world::World;
+
+#[test]
+fn where_nothing_can_be_synced_everything_is_fetched_once_and_nothing_deleted() {
+    let rehearsal = Rehearsal::with(ordinary(), |storage| storage.syncable = false);
+    assert_eq!(rehearsal.left_on_server("gone"), ["g1", "g2", "g3"]);
+    assert_eq!(rehearsal.left_on_server("aged"), ["a1", "a2"]);
+    kill_everywhere(&rehearsal);
+}
+
+#[test]
+fn nor_is_anything_deleted_there_that_has_no_unique_id() {
+    let rehearsal = Rehearsal::with(odd_servers(), |storage| storage.syncable = false);
+    assert_eq!(rehearsal.left_on_server("nameless"), ["n1", "n2", "n3"]);
+    kill_everywhere(&rehearsal);
+}
+
+fn kill_everywhere(rehearsal: &Rehearsal) {
+    let mut jobs = Vec::new();
+    for stage in &rehearsal.stages {
+        jobs.extend((0..stage.log.len()).map(|at| (stage, at)));
+    }
+    do_all(
+        &jobs,
+        |(stage, at)| format!("unsyncable, act {} (poll {}): Kill at {at};", stage.act, stage.account),
+        |(stage, at), runtime| {
+            let mut world = World::resume(&rehearsal.script, runtime, &stage.before);
+            world.poll(stage.account, Some(Fault { at: *at, kind: FaultKind::Kill, seed: 0 }));
+            check_good("the poll that recovers", &world.poll(stage.account, None))?;
+            rehearsal.finish(&mut world, stage)
+        },
+    );
+}
+
+/// The second poll of the account that deletes.
+fn second_poll(rehearsal: &Rehearsal) -> &Stage {
+    rehearsal.stages.iter().filter(|stage| stage.account == "gone").nth(1).unwrap()
+}
+
+/// Polls while the Maildir is not there: nothing may happen, to the server or to the disk.
+fn poll_without_maildir(world: &mut World<'_>, empty: bool) -> Verdict {
+    let path = Path::new(OWN);
+    let mounted = {
+        let storage = &mut look(&world.machine).storage;
+        let other = empty.then(|| storage.new_dir());
+        if let Some(other) = other {
+            let mounted = storage.mount(path, Some(other));
+            for part in ["tmp", "new", "cur"] {
+                storage.make_dir(&path.join(part)).unwrap();
+            }
+            mounted
+        } else {
+            storage.mount(path, None)
+        }
+    };
+    let polled = world.poll("gone", None);
+    look(&world.machine).storage.mount(path, mounted);
+    let (status, writes) = (polled.report.exit_status(), polled.process.writes());
+    if status != ExitStatus::Local || polled.sent > 0 || !writes.is_empty() {
+        return Err(format!("status {status:?}, {} bytes of the server, writes {writes:?}", polled.sent));
+    }
+    Ok(())
+}
+
+#[test]
+fn while_the_maildir_is_not_mounted_nothing_is_concluded() {
+    let rehearsal = Rehearsal::new(ordinary());
+    let stage = second_poll(&rehearsal);
+    let mut jobs = vec![(None, false), (None, true)];
+    jobs.extend((0..stage.log.len()).flat_map(|at| [(Some(at), false), (Some(at), true)]));
+    do_all(
+        &jobs,
+        |(at, empty)| format!("Kill at {at:?}, then an empty directory: {empty};"),
+        |(at, empty), runtime| {
+            let mut world = World::resume(&rehearsal.script, runtime, &stage.before);
+            if let Some(at) = *at {
+                world.poll(stage.account, Some(Fault { at, kind: FaultKind::Kill, seed: 0 }));
+            }
+            poll_without_maildir(&mut world, *empty)?;
+            check_good("the poll behind it", &world.poll(stage.account, None))?;
+            rehearsal.finish(&mut world, stage)
+        },
+    );
+}
+
+#[test]
+fn a_script_takes_the_same_course_every_time() {
+    let (first, second) = (Rehearsal::new(ordinary()), Rehearsal::new(ordinary()));
+    let logs = |rehearsal: &Rehearsal| rehearsal.stages.iter().map(|stage| stage.log.clone()).collect::<Vec<_>>();
+    assert_eq!(logs(&first), logs(&second));
+}

@@ -162,7 +162,20 @@ pub(crate) fn brief() -> Script {
     Script { name: "brief", accounts, acts }
 }
 
+/// A message that does not wait in memory until it is complete, and a small one behind it.
+pub(crate) fn large() -> Script {
+    use Act::{Mail, Poll};
+    let accounts = vec![(account("gone", OWN, RemovalPolicy::AfterDelivery), ABLE)];
+    let acts = vec![Mail("gone", "g1", 150_000), Mail("gone", "g2", 90), Poll("gone")];
+    Script { name: "large", accounts, acts }
+}
+
 impl Script {
+    /// Whether the account's server has UIDL.
+    pub(crate) fn has_unique_ids(&self, name: &str) -> bool {
+        self.accounts.iter().any(|(account, manner)| account.name.as_str() == name && manner.uidl)
+    }
+
     /// An account with its server.
     pub(crate) fn account(&self, name: &str) -> &Account {
         &self.accounts.iter().find(|(account, _)| account.name.as_str() == name).unwrap().0
@@ -173,7 +186,7 @@ impl Script {
         let mut text = format!("Message-ID: <{uid}@example.org>\r\nSubject: {uid}\r\n\r\n.dot\r\n");
         while text.len() + 2 < octets {
             let room = (octets - 2 - text.len()).min(60);
-            text.push_str(&format!("{}\r\n", &"abcdefghij".repeat(6)[..room]));
+            text.extend("abcdefghij".chars().cycle().take(room).chain("\r\n".chars()));
         }
         text.into_bytes()
     }

@@ -279,6 +279,24 @@ impl Storage {
         }
     }
 
+    /// Puts another directory, or none, at a path, as mounting and unmounting do; what was there is not lost.
+    pub(crate) fn mount(&mut self, path: &Path, other: Option<Ino>) -> Option<Ino> {
+        let (dir, name) = self.slot(path).unwrap();
+        let dir = self.dir_mut(dir);
+        let before = dir.written.remove(&name);
+        dir.durable.remove(&name);
+        if let Some(other) = other {
+            dir.written.insert(name.clone(), other);
+            dir.durable.insert(name, other);
+        }
+        before
+    }
+
+    /// A directory that is nowhere yet.
+    pub(crate) fn new_dir(&mut self) -> Ino {
+        self.new_node(Node::Dir(Dir::default()))
+    }
+
     /// Every file below a path that a power cut would leave for sure, with its name and bytes.
     pub(crate) fn surviving(&self, below: &Path) -> Vec<(String, &[u8])> {
         self.files(below, |dir| &dir.durable, |file| &file.durable)

@@ -1,0 +1,66 @@
+//! A journal that goes on behind an append that failed, within one process.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mailferry::clock::Clock as _;
+use mailferry::disk::Disk;
+use mailferry::state::store::{Opening, Store};
+
+use super::disk::look;
+use super::fault::{Errno, Fault, FaultKind, Operation};
+use super::power::Survival;
+use super::script::ordinary;
+use super::world::{World, runtime};
+
+/// Where the state is.
+const STATE: &str = "/state";
+
+fn open(world: &mut World<'_>, fault: Option<Fault>) -> Store {
+    let disk: Arc<dyn Disk> = Arc::new(world.start(fault));
+    let now = world.clock.read();
+    let opening = Opening { now, instance: 7, holder: String::new(), new_state: false, configured: Vec::new() };
+    Store::open(disk, Path::new(STATE), world.script.account("keep"), &opening).unwrap()
+}
+
+/// Changes the state three times, of which the second fails; tells which succeeded, and what is remembered after a
+/// power cut.
+fn three_changes(fault: Option<Fault>) -> (Vec<bool>, Vec<(Operation, String)>, String) {
+    let (script, runtime) = (ordinary(), runtime());
+    let mut world = World::new(&script, &runtime);
+    open(&mut world, None).rewrite().unwrap();
+    let mut store = open(&mut world, fault);
+    let mut done = Vec::new();
+    for host in ["first.example.org", "second.example.org", "third.example.org"] {
+        let mut account = script.account("keep").clone();
+        account.endpoint.host = host.to_owned();
+        done.push(store.record_host(&account).is_ok());
+    }
+    drop(store);
+    let log = look(&world.machine).process.log.clone();
+    look(&world.machine).storage.sync_all();
+    world.cut_power(Survival::Everything, 0);
+    let host = open(&mut world, None).state().identity().host.clone();
+    (done, log, host)
+}
+
+#[test]
+fn what_failed_is_cut_off_and_what_follows_is_kept() {
+    let (_, log, _) = three_changes(None);
+    let writes = log.iter().enumerate().filter(|(_, (operation, _))| *operation == Operation::Write);
+    let at = writes.map(|(at, _)| at).nth(1).unwrap();
+    for kind in [FaultKind::FailInTheMiddle(Errno::Nospc), FaultKind::Fail(Errno::Io)] {
+        let (done, _, host) = three_changes(Some(Fault { at, kind, seed: 0 }));
+        assert_eq!(done, [true, false, true], "{kind:?}");
+        assert_eq!(host, "third.example.org", "{kind:?}");
+    }
+}
+
+#[test]
+fn where_what_failed_cannot_be_cut_off_nothing_follows() {
+    let (_, log, _) = three_changes(None);
+    let writes = log.iter().enumerate().filter(|(_, (operation, _))| *operation == Operation::Write);
+    let at = writes.map(|(at, _)| at).nth(1).unwrap();
+    let (done, _, host) = three_changes(Some(Fault { at, kind: FaultKind::FailFromHere(Errno::Rofs), seed: 0 }));
+    assert_eq!((done.as_slice(), host.as_str()), ([true, false, false].as_slice(), "first.example.org"));
+}
