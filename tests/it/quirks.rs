@@ -258,6 +258,7 @@ fn an_answer_that_ends_too_early_costs_no_other_message() {
         for n in [1, 3] {
             assert_eq!(env.mail().iter().filter(|message| **message == stored(&small(n))).count(), 1);
         }
+        assert!(env.mail().len() <= 3, "the beginning of the garbled one is delivered again and again");
         assert_eq!(maildrop.left().len(), if delete { 1 } else { 3 });
         assert!(maildrop.left().contains(&"u2".to_owned()), "what never came was deleted");
     }
@@ -286,12 +287,14 @@ fn a_message_at_which_the_server_always_hangs_up_costs_no_other_message() {
 fn a_goodbye_in_the_middle_is_for_later() {
     let goodbye = "-ERR Disconnected for inactivity.\n";
     let listed = [("STAT", "+OK 1 20\n"), ("UIDL", "+OK\n1 a\n.\n"), ("LIST", "+OK\n1 20\n.\n")];
-    // In the place of an answer, and behind one that nobody asked for.
-    for (listing, last) in
-        [(&listed[..], ("RETR 1", goodbye.to_owned())), (&listed[..2], ("LIST", format!("{}{goodbye}", listed[2].1)))]
-    {
+    // In the place of an answer, and behind one, where nobody has asked for anything.
+    for (before, last) in [
+        (&listed[..], ("RETR 1", goodbye.to_owned())),
+        (&listed[..2], ("LIST", format!("{}{goodbye}", listed[2].1))),
+        (&listed[..0], ("STAT", format!("{}{goodbye}", listed[0].1))),
+    ] {
         let mut conversation = login("+OK\nUIDL\nTOP\n.\n", "-ERR\n");
-        conversation.extend(listing);
+        conversation.extend(before);
         conversation.push((last.0, last.1.leak()));
         let server = dialogue::serve(steps("+OK\n", &conversation, "\r\n"));
         let env = TestEnv::new(&[Account::at(server.address).text("auth", "user")]);
@@ -299,4 +302,24 @@ fn a_goodbye_in_the_middle_is_for_later() {
         assert!(env.mail().is_empty());
         assert_eq!(dialogue::first_mismatch(&server), None);
     }
+}
+
+#[test]
+fn every_test_that_the_page_names_exists() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/server-quirks.md")).unwrap();
+    let mut named = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what")) {
+        let tests = row.rsplit_once(" | ").unwrap().1.split('`').skip(1).step_by(2);
+        for test in tests {
+            let (file, name) = match test.split_once(": ") {
+                Some((file, name)) => (file.to_owned(), name),
+                None => test.split_once("::").map(|(module, name)| (format!("tests/it/{module}.rs"), name)).unwrap(),
+            };
+            let source = std::fs::read_to_string(root.join(&file)).unwrap_or_default();
+            assert!(source.contains(&format!("fn {name}(")), "{test}");
+            named += 1;
+        }
+    }
+    assert!(named > 50, "the page names {named}");
 }
