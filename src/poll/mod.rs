@@ -31,8 +31,8 @@ use crate::disk::Disk;
 use crate::maildir::names::NameSource;
 use crate::net::Dial;
 use crate::plan::Scope;
-use crate::pop3::UniqueId;
-use crate::state::entries::TroubleKind;
+use crate::pop3::{FramingError, UniqueId};
+use crate::state::entries::{Entry, EntryId, TroubleKind};
 use crate::state::recovery::{OtherMaildir, Recovered, recover};
 use crate::state::store::{Opening, Store};
 use session::{Broken, Ended};
@@ -125,9 +125,10 @@ impl Poll {
         loop {
             report.sessions += 1;
             let before = report.retrieved;
+            let first_entry = store.as_ref().ok_or(PollError::Fault)?.state().next_id();
             let next = match self.session(&mut store, &password, report).await {
                 Ok(ended) => self.after(ended, report.retrieved > before),
-                Err(broken) => self.after_broken(broken, &mut store, report).await?,
+                Err(broken) => self.after_broken(broken, first_entry, &mut store, report).await?,
             };
             self.tried.extend(report.failed.iter().filter_map(|(listed, _)| listed.unique_id.clone()));
             match next {
@@ -166,6 +167,7 @@ impl Poll {
     async fn after_broken(
         &mut self,
         broken: Broken,
+        first_entry: EntryId,
         store: &mut Shelf,
         report: &mut PollReport,
     ) -> Result<Next, PollError> {
@@ -179,9 +181,18 @@ impl Poll {
         if unique_ids.is_empty() || self.wishes.dry_run {
             return Err(error);
         }
-        let recorded = unique_ids.clone();
-        blocking(store, move |store| store.record_troubles(recorded, TroubleKind::Broke)).await??;
         let framing = matches!(error, PollError::Client(ClientError::Framing(_)));
+        let garbled = matches!(error, PollError::Client(ClientError::Framing(FramingError::NotPop3 { .. })));
+        blocking(store, move |store| {
+            if garbled {
+                // What stands in the place of an answer is the rest of this message: what was delivered is not all of it.
+                let is_of_session = |entry: &&Entry| entry.id >= first_entry;
+                let of_session = |unique_id| store.state().with_unique_id(unique_id).filter(is_of_session);
+                store.record_forgotten(unique_ids.iter().flat_map(of_session).map(|entry| entry.id).collect())?;
+            }
+            store.record_troubles(unique_ids, TroubleKind::Broke)
+        })
+        .await??;
         self.broken += 1;
         if !framing || self.broken > MOST_BROKEN {
             return Err(error);

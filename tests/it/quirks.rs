@@ -265,6 +265,22 @@ fn an_answer_that_ends_too_early_costs_no_other_message() {
 }
 
 #[test]
+fn what_ended_too_early_is_fetched_whole_once_the_server_is_repaired() {
+    for delete in [false, true] {
+        let mut messages = small_ones(3);
+        messages[1].refusal = Some("+OK\r\n.\r\nSubject: the rest\r\n\r\ntext\r\n.".to_owned());
+        let maildrop = Maildrop::new(messages);
+        let env = TestEnv::new(&[account(&maildrop, delete)]);
+        env.fetch().expect(1).says("could not be fetched");
+        maildrop.change(|contents| contents.messages.iter_mut().for_each(|message| message.refusal = None));
+        env.fetch().expect(0).says("1 new message");
+        let mail = env.mail();
+        assert!(small_ones_stored(3).iter().all(|message| mail.contains(message)), "{mail:?}");
+        assert_eq!(maildrop.left().len(), if delete { 0 } else { 3 });
+    }
+}
+
+#[test]
 fn a_message_at_which_the_server_always_hangs_up_costs_no_other_message() {
     for delete in [false, true] {
         let maildrop = Maildrop::with(small_ones(4), |behaviour| behaviour.hang_up_at = Some("RETR 2".to_owned()));
