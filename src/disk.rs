@@ -156,6 +156,17 @@ pub enum DirSync {
     Unsupported,
 }
 
+/// Ends its lock when it is dropped. Closing the file is not enough: a process that is just being started somewhere else
+/// in this one has a copy of it for a moment, and with it the lock.
+struct Unlocking(File);
+
+impl Drop for Unlocking {
+    fn drop(&mut self) {
+        // If that fails, closing it ends the lock a moment later.
+        let _ = self.0.unlock();
+    }
+}
+
 /// What came of asking for a lock.
 pub enum Lock {
     /// It is ours until this value is dropped or the process ends.
@@ -332,7 +343,7 @@ impl Disk for RealDisk {
         if (&file).take(1000).read_to_string(&mut words).is_err() || words != holder {
             let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(holder.as_bytes()));
         }
-        Ok(Lock::Acquired(Box::new(file)))
+        Ok(Lock::Acquired(Box::new(Unlocking(file))))
     }
 }
 
@@ -357,6 +368,17 @@ mod tests {
         RealDisk.create(&dir.path().join("x/y/f")).unwrap().write_all(b"1").unwrap();
         let mode = |p: &str| fs::metadata(dir.path().join(p)).unwrap().mode() & 0o777;
         assert_eq!((mode("x"), mode("x/y"), mode("x/y/f")), (0o700, 0o700, 0o600));
+    }
+
+    #[test]
+    fn a_lock_ends_at_once_although_a_copy_of_its_file_is_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.lock");
+        let file = File::create(&path).unwrap();
+        file.try_lock().unwrap();
+        let _copy = file.try_clone().unwrap();
+        drop(Unlocking(file));
+        assert!(matches!(RealDisk.lock(&path, "pid 2").unwrap(), Lock::Acquired(_)));
     }
 
     #[test]

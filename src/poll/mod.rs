@@ -32,8 +32,8 @@ use crate::maildir::Maildir;
 use crate::maildir::names::NameSource;
 use crate::net::Dial;
 use crate::plan::Scope;
-use crate::pop3::UniqueId;
-use crate::state::entries::TroubleKind;
+use crate::pop3::{FramingError, UniqueId};
+use crate::state::entries::{Entry, EntryId, TroubleKind};
 use crate::state::error::StateError;
 use crate::state::recovery::{OtherMaildir, Recovered, recover};
 use crate::state::store::{Opening, Store};
@@ -137,9 +137,10 @@ impl Poll {
         loop {
             report.sessions += 1;
             let before = report.retrieved;
+            let first_entry = store.as_ref().ok_or(PollError::Fault)?.state().next_id();
             let next = match self.session(&mut store, &password, report).await {
                 Ok(ended) => self.after(ended, report.retrieved > before),
-                Err(broken) => self.after_broken(broken, &mut store, report).await?,
+                Err(broken) => self.after_broken(broken, first_entry, &mut store, report).await?,
             };
             self.tried.extend(report.failed.iter().filter_map(|(listed, _)| listed.unique_id.clone()));
             match next {
@@ -179,6 +180,7 @@ impl Poll {
     async fn after_broken(
         &mut self,
         broken: Broken,
+        first_entry: EntryId,
         store: &mut Shelf,
         report: &mut PollReport,
     ) -> Result<Next, PollError> {
@@ -192,13 +194,22 @@ impl Poll {
         if unique_ids.is_empty() || self.wishes.dry_run {
             return Err(error);
         }
-        let recorded = unique_ids.clone();
-        blocking(store, move |store| store.record_troubles(recorded, TroubleKind::Broke)).await??;
         let most = match &error {
             PollError::Client(ClientError::Framing(_)) => MOST_BROKEN,
             PollError::Client(ClientError::Closed | ClientError::Lost { .. }) => MOST_CUT,
             _ => 0,
         };
+        let garbled = matches!(error, PollError::Client(ClientError::Framing(FramingError::NotPop3 { .. })));
+        blocking(store, move |store| {
+            if garbled {
+                // What stands in the place of an answer is the rest of this message: what was delivered is not all of it.
+                let is_of_session = |entry: &&Entry| entry.id >= first_entry;
+                let of_session = |unique_id| store.state().with_unique_id(unique_id).filter(is_of_session);
+                store.record_forgotten(unique_ids.iter().flat_map(of_session).map(|entry| entry.id).collect())?;
+            }
+            store.record_troubles(unique_ids, TroubleKind::Broke)
+        })
+        .await??;
         self.broken += 1;
         if self.broken > most {
             return Err(error);

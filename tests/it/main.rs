@@ -33,6 +33,8 @@ mod memory;
 mod one_at_a_time;
 mod order;
 mod plans;
+mod quarantine;
+mod quirks;
 mod real_server;
 mod refusals;
 mod renumbering;

@@ -258,8 +258,25 @@ fn an_answer_that_ends_too_early_costs_no_other_message() {
         for n in [1, 3] {
             assert_eq!(env.mail().iter().filter(|message| **message == stored(&small(n))).count(), 1);
         }
+        assert!(env.mail().len() <= 3, "the beginning of the garbled one is delivered again and again");
         assert_eq!(maildrop.left().len(), if delete { 1 } else { 3 });
         assert!(maildrop.left().contains(&"u2".to_owned()), "what never came was deleted");
+    }
+}
+
+#[test]
+fn what_ended_too_early_is_fetched_whole_once_the_server_is_repaired() {
+    for delete in [false, true] {
+        let mut messages = small_ones(3);
+        messages[1].refusal = Some("+OK\r\n.\r\nSubject: the rest\r\n\r\ntext\r\n.".to_owned());
+        let maildrop = Maildrop::new(messages);
+        let env = TestEnv::new(&[account(&maildrop, delete)]);
+        env.fetch().expect(1).says("could not be fetched");
+        maildrop.change(|contents| contents.messages.iter_mut().for_each(|message| message.refusal = None));
+        env.fetch().expect(0).says("1 new message");
+        let mail = env.mail();
+        assert!(small_ones_stored(3).iter().all(|message| mail.contains(message)), "{mail:?}");
+        assert_eq!(maildrop.left().len(), if delete { 0 } else { 3 });
     }
 }
 
@@ -283,20 +300,65 @@ fn a_message_at_which_the_server_always_hangs_up_costs_no_other_message() {
 }
 
 #[test]
+fn each_message_that_broke_a_session_has_a_session_of_its_own() {
+    let maildrop = Maildrop::new(small_ones(4));
+    let env = TestEnv::new(&[account(&maildrop, false)]);
+    for number in [2, 4] {
+        maildrop.change(|contents| contents.behaviour.hang_up_at = Some(format!("RETR {number}")));
+        env.fetch().expect(75);
+    }
+    maildrop.change(|contents| contents.behaviour.hang_up_at = None);
+    maildrop.server.wait_until_idle();
+    let before = maildrop.server.sessions().len();
+    env.fetch().expect(0).says("2 new messages");
+    assert_same_mail(&env.mail(), &small_ones_stored(4));
+    maildrop.server.wait_until_idle();
+    for session in &maildrop.server.sessions()[before..] {
+        let retrieved = session.lines.iter().filter(|line| line.starts_with("RETR")).count();
+        assert!(retrieved <= 1, "{:?}", session.lines);
+    }
+    env.fetch().expect(0).says("nothing new");
+}
+
+#[test]
 fn a_goodbye_in_the_middle_is_for_later() {
     let goodbye = "-ERR Disconnected for inactivity.\n";
     let listed = [("STAT", "+OK 1 20\n"), ("UIDL", "+OK\n1 a\n.\n"), ("LIST", "+OK\n1 20\n.\n")];
-    // In the place of an answer, and behind one that nobody asked for.
-    for (listing, last) in
-        [(&listed[..], ("RETR 1", goodbye.to_owned())), (&listed[..2], ("LIST", format!("{}{goodbye}", listed[2].1)))]
-    {
+    // In the place of an answer, and behind one, where nobody has asked for anything.
+    for (before, last) in [
+        (&listed[..], ("RETR 1", goodbye.to_owned())),
+        (&listed[..2], ("LIST", format!("{}{goodbye}", listed[2].1))),
+        (&listed[..0], ("STAT", format!("{}{goodbye}", listed[0].1))),
+    ] {
         let mut conversation = login("+OK\nUIDL\nTOP\n.\n", "-ERR\n");
-        conversation.extend(listing);
+        conversation.extend(before);
         conversation.push((last.0, last.1.leak()));
         let server = dialogue::serve(steps("+OK\n", &conversation, "\r\n"));
         let env = TestEnv::new(&[Account::at(server.address).text("auth", "user")]);
-        env.fetch().expect(75);
+        let outcome = env.fetch().expect(75);
+        let in_its_place = last.0 == "RETR 1";
+        assert!(in_its_place || outcome.output().contains("Disconnected for inactivity"), "{outcome:#?}");
         assert!(env.mail().is_empty());
         assert_eq!(dialogue::first_mismatch(&server), None);
     }
+}
+
+#[test]
+fn every_test_that_the_page_names_exists() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/server-quirks.md")).unwrap();
+    let mut named = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what")) {
+        let tests = row.rsplit_once(" | ").unwrap().1.split('`').skip(1).step_by(2);
+        for test in tests {
+            let (file, name) = match test.split_once(": ") {
+                Some((file, name)) => (file.to_owned(), name),
+                None => test.split_once("::").map(|(module, name)| (format!("tests/it/{module}.rs"), name)).unwrap(),
+            };
+            let source = std::fs::read_to_string(root.join(&file)).unwrap_or_default();
+            assert!(source.contains(&format!("fn {name}(")), "{test}");
+            named += 1;
+        }
+    }
+    assert!(named > 50, "the page names {named}");
 }

@@ -1,0 +1,164 @@
+//! A message that fails again and again is set aside, longer each time, and comes back when its time is over. Here the
+//! library is run in the tests' own process, because a clock has to be set.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, RemovalPolicy, TlsMode};
+use mailferry::clock::Clock;
+use mailferry::credential::{CredentialEnvironment, CredentialSource};
+use mailferry::disk::RealDisk;
+use mailferry::maildir::names::NameSource;
+use mailferry::net::{Dialer, NetLimits};
+use mailferry::poll::{Ferry, PollReport, Wishes, poll};
+use mailferry::secret::Secret;
+use mailferry::state::clock::ClockReading;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::delivered::files;
+use crate::mail::small_ones;
+use crate::scripted::maildrop::{Maildrop, PASSWORD, USER};
+
+/// A clock that goes only when it is told to.
+#[derive(Debug, Default)]
+struct SetClock(Mutex<u64>);
+
+impl Clock for SetClock {
+    fn read(&self) -> ClockReading {
+        let now = self.since_1970().as_secs();
+        ClockReading { wall: i64::try_from(now).unwrap(), boot: 1, since_boot: now }
+    }
+
+    fn since_1970(&self) -> Duration {
+        Duration::from_secs(1_000_000 + *self.0.lock().unwrap())
+    }
+}
+
+/// An account, its home and its clock.
+struct Bench {
+    home: TempDir,
+    clock: Arc<SetClock>,
+    account: Account,
+}
+
+impl Bench {
+    fn at(maildrop: &Maildrop) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let account = Account {
+            name: AccountName::new("a").unwrap(),
+            enabled: true,
+            endpoint: Endpoint {
+                host: "127.0.0.1".to_owned(),
+                port: maildrop.server.address.port(),
+                tls: TlsMode::None,
+                tls_ca_file: None,
+                allow_cleartext_password: false,
+            },
+            username: USER.to_owned(),
+            credential: CredentialSource::Inline(Secret::new(PASSWORD.as_bytes().to_vec())),
+            auth: AuthChoice::Auto,
+            maildir: home.path().join("Maildir"),
+            removal: RemovalPolicy::Keep,
+            interval: Duration::from_secs(300),
+            timeout: Duration::from_secs(20),
+            max_message_size: None,
+            max_messages_per_session: None,
+        };
+        Self { home, clock: Arc::default(), account }
+    }
+
+    /// One poll.
+    fn poll(&self) -> PollReport {
+        let ferry = Ferry {
+            dialer: Arc::new(Dialer::new(NetLimits::default())),
+            disk: Arc::new(RealDisk),
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            names: NameSource::new(std::process::id(), b"h"),
+            state_dir: self.home.path().join("state"),
+            credentials: CredentialEnvironment::default(),
+            holder: "a test".to_owned(),
+            configured: vec![self.account.name.clone()],
+        };
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let stop = CancellationToken::new();
+        runtime.block_on(poll(Arc::new(ferry), self.account.clone(), Wishes::default(), stop))
+    }
+
+    fn wait(&self, seconds: u64) {
+        *self.clock.0.lock().unwrap() += seconds;
+    }
+
+    /// Polls, sees that the message is tried and fails, and that it is left alone for so many seconds afterwards.
+    fn fails_and_rests_for(&self, maildrop: &Maildrop, seconds: u64) {
+        let before = tries(maildrop);
+        let report = self.poll();
+        assert!(!report.failed.is_empty() || report.end.is_err(), "{report:?}");
+        assert_eq!(tries(maildrop), before + 1);
+        if seconds == 0 {
+            return;
+        }
+        for wait in [0, seconds - 1] {
+            self.wait(wait);
+            let report = self.poll();
+            assert_eq!((report.set_aside.len(), report.failed.len()), (1, 0), "{seconds} s: {report:?}");
+            assert!(report.end.is_ok());
+            assert_eq!(tries(maildrop), before + 1, "it is tried too early");
+        }
+        self.wait(1);
+    }
+}
+
+/// How often the second message was asked for.
+fn tries(maildrop: &Maildrop) -> usize {
+    maildrop.server.wait_until_idle();
+    let sessions = maildrop.server.sessions();
+    sessions.iter().flat_map(|session| &session.lines).filter(|line| *line == "RETR 2").count()
+}
+
+/// How long the message rests after each failure, in seconds: from an hour to a week.
+const RESTS: [u64; 12] = [0, 0, 3600, 7200, 14_400, 28_800, 57_600, 115_200, 230_400, 460_800, 7 * 86_400, 7 * 86_400];
+
+#[test]
+fn a_refused_message_is_set_aside_longer_each_time() {
+    let mut messages = small_ones(3);
+    messages[1].refusal = Some("-ERR cannot open it".to_owned());
+    let maildrop = Maildrop::new(messages);
+    let bench = Bench::at(&maildrop);
+    for seconds in RESTS {
+        bench.fails_and_rests_for(&maildrop, seconds);
+    }
+    maildrop.change(|contents| contents.messages[1].refusal = None);
+    assert_eq!(bench.poll().retrieved, 1, "its time is over");
+    assert_eq!(files(&bench.account.maildir.join("new")).len(), 3);
+}
+
+#[test]
+fn a_message_at_which_the_server_hangs_up_is_set_aside_longer_each_time() {
+    let maildrop = Maildrop::with(small_ones(3), |behaviour| behaviour.hang_up_at = Some("RETR 2".to_owned()));
+    let bench = Bench::at(&maildrop);
+    for seconds in RESTS {
+        bench.fails_and_rests_for(&maildrop, seconds);
+        assert!(seconds == 0 || files(&bench.account.maildir.join("new")).len() == 2, "the others have come");
+    }
+    maildrop.change(|contents| contents.behaviour.hang_up_at = None);
+    assert_eq!(bench.poll().retrieved, 1, "its time is over");
+}
+
+#[test]
+fn a_message_that_is_gone_for_good_is_not_remembered_as_trouble() {
+    let mut messages = small_ones(3);
+    messages[1].refusal = Some("-ERR cannot open it".to_owned());
+    let maildrop = Maildrop::new(messages);
+    let bench = Bench::at(&maildrop);
+    for seconds in &RESTS[..3] {
+        bench.fails_and_rests_for(&maildrop, *seconds);
+    }
+    bench.poll();
+    let bad = maildrop.change(|contents| contents.messages.remove(1));
+    bench.poll();
+    maildrop.change(|contents| contents.messages.insert(1, bad));
+    // It begins anew: not set aside, but tried.
+    bench.fails_and_rests_for(&maildrop, 0);
+    bench.fails_and_rests_for(&maildrop, 0);
+}
