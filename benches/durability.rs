@@ -1,0 +1,272 @@
+//! What durability costs: messages a second through the path that every message takes (`tmp/`, journal, `new/`), with
+//! its syncs and without them, for several sizes of messages and batches.
+//!
+//! ```sh
+//! cargo bench --bench durability -- DIR [ROUNDS]
+//! ```
+//!
+//! DIR is on the file system to be measured, with 2 GiB of room. Everything that is made there is removed at the end, and
+//! not before: ext4 is slow for a while to make files where many were removed.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, RemovalPolicy, TlsMode};
+use mailferry::clock::{Clock, RealClock};
+use mailferry::credential::CredentialSource;
+use mailferry::disk::{DirSync, Disk, DiskFile, Lock, RealDisk, Space};
+use mailferry::exit::ExitStatus;
+use mailferry::maildir::Maildir;
+use mailferry::maildir::names::NameSource;
+use mailferry::maildir::publishing::{Delivered, publish};
+use mailferry::maildir::staging::{DigestWhole, Staging, stage};
+use mailferry::pop3::UniqueId;
+use mailferry::state::store::{Opening, Source, Store};
+
+/// The sizes of the messages, in bytes as they are stored.
+const SIZES: [usize; 2] = [2 << 10, 64 << 10];
+
+/// The sizes of the batches, each with how many batches are timed at once.
+const BATCHES: [(usize, usize); 4] = [(1, 64), (16, 16), (256, 4), (1024, 1)];
+
+/// How often everything is measured, unless the command line says otherwise.
+const ROUNDS: usize = 5;
+
+/// What can go wrong here goes to the reader as it is.
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    // `cargo bench` adds an option of its own.
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let (dir, rounds) = (arguments.next(), arguments.next());
+    let rounds = rounds.map_or(Some(ROUNDS), |rounds| rounds.parse().ok().filter(|rounds| *rounds > 0));
+    let (Some(dir), Some(rounds)) = (dir, rounds) else {
+        eprintln!("usage: cargo bench --bench durability -- DIR [ROUNDS]\nDIR is on the file system to be measured.");
+        return ExitCode::from(ExitStatus::Usage.code());
+    };
+    match compare(Path::new(&dir), rounds) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("durability: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures everything and prints the table.
+fn compare(dir: &Path, rounds: usize) -> Outcome<()> {
+    let place = dir.join(format!("mailferry-durability-{}", std::process::id()));
+    fs::create_dir(&place)?;
+    let place = Place(place.canonicalize()?);
+    println!("What durability costs in {}: medians of {rounds} rounds\n", dir.display());
+    println!("A small append with its fsync takes {:.2} ms.\n", milliseconds(one_sync(&place.0)?));
+    println!("{:>9} {:>7} {:>14} {:>14} {:>18}", "a message", "a batch", "messages/s", "messages/s", "a message takes");
+    println!("{:>9} {:>7} {:>14} {:>14} {:>18}", "KiB", "", "with syncs", "without", "ms more with syncs");
+    for size in SIZES {
+        for (batch, batches) in BATCHES {
+            let (mut with, mut without) = (Vec::new(), Vec::new());
+            for round in 0..rounds {
+                let home = |kind| place.0.join(format!("{size}-{batch}-{round}-{kind}"));
+                with.push(deliver(&home("with"), Arc::new(RealDisk), size, batch, batches)?);
+                without.push(deliver(&home("without"), Arc::new(WithoutSyncs), size, batch, batches)?);
+            }
+            let (with, without) = (median(with), median(without));
+            let (more, kib) = (milliseconds(with) - milliseconds(without), size >> 10);
+            let rate = |each: Duration| 1.0 / each.as_secs_f64();
+            println!("{kib:>9} {batch:>7} {:>14.0} {:>14.0} {more:>18.3}", rate(with), rate(without));
+        }
+    }
+    println!(
+        "\nHow to read it. \"With syncs\" is what the program does: a message counts when it would survive a power cut.\n\
+         \"Without\" is the same path with every fsync left out. A batch costs one fsync for each message and three\n\
+         besides, for tmp/, the journal and new/; so the last column is near four times a small append in batches of\n\
+         one, and nears the price of one file's fsync as the batches grow."
+    );
+    Ok(())
+}
+
+/// A directory that goes when it is dropped.
+struct Place(PathBuf);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Err(e) = fs::remove_dir_all(&self.0) {
+            eprintln!("durability: cannot remove {}: {e}", self.0.display());
+        }
+    }
+}
+
+/// The median time of a small append that is synced.
+fn one_sync(dir: &Path) -> Outcome<Duration> {
+    let mut file = File::create(dir.join("append"))?;
+    let mut times = Vec::new();
+    for _ in 0..100 {
+        let begun = Instant::now();
+        file.write_all(&[b'x'; 160])?;
+        file.sync_all()?;
+        times.push(begun.elapsed());
+    }
+    Ok(median(times))
+}
+
+/// Delivers batches of equal messages into a Maildir of its own below `home`; the time that one message took.
+fn deliver(home: &Path, disk: Arc<dyn Disk>, size: usize, batch: usize, batches: usize) -> Outcome<Duration> {
+    fs::create_dir(home)?;
+    let maildir = Maildir::create(&*disk, &home.join("Maildir"))?;
+    let clock = RealClock::new();
+    let mut store = open_store(home, &disk, &clock)?;
+    let number = store.bind_maildir(maildir.path(), &maildir, maildir.inodes(&*disk)?)?;
+    store.ensure_file()?;
+    let names = NameSource::new(std::process::id(), b"host");
+    let message = message(size);
+    // What earlier rounds and others left to be written is not ours to pay for.
+    rustix::fs::syncfs(File::open(home)?)?;
+
+    let begun = Instant::now();
+    for turn in 0..batches {
+        let mut received = Vec::with_capacity(batch);
+        for place in 0..batch {
+            let unique_id = UniqueId::new(format!("{turn}.{place}").as_bytes()).ok();
+            let name = names.next(clock.since_1970(), 1, unique_id.as_ref());
+            let mut staging = Staging::new(Arc::clone(&disk), &maildir.tmp(), name, DigestWhole::No);
+            staging.take(&message);
+            received.push((staging.finish(), Source { unique_id, reported_size: None }));
+        }
+        let (received, sources): (Vec<_>, Vec<_>) = received.into_iter().unzip();
+        let staged: Vec<_> = stage(&*disk, &maildir.tmp(), received).into_iter().collect::<Result<_, _>>()?;
+        let recorded = store.record_intents(staged.into_iter().zip(sources).collect(), number)?;
+        let (delivered, _) = publish(&*disk, &maildir, recorded)?;
+        store.record_published(delivered.iter().map(Delivered::entry).collect())?;
+    }
+    Ok(begun.elapsed() / u32::try_from(batch * batches)?)
+}
+
+/// An empty state.
+fn open_store(home: &Path, disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Outcome<Store> {
+    let account = Account {
+        name: AccountName::new("bench").map_err(|e| e.to_string())?,
+        enabled: true,
+        endpoint: Endpoint {
+            host: "localhost".to_owned(),
+            port: 110,
+            tls: TlsMode::None,
+            tls_ca_file: None,
+            allow_cleartext_password: false,
+        },
+        username: "bench".to_owned(),
+        credential: CredentialSource::File(PathBuf::new()),
+        auth: AuthChoice::Auto,
+        maildir: home.join("Maildir"),
+        removal: RemovalPolicy::Keep,
+        interval: Duration::ZERO,
+        timeout: Duration::ZERO,
+        max_message_size: None,
+        max_messages_per_session: None,
+    };
+    let opening = Opening {
+        now: clock.read(),
+        instance: 1,
+        holder: "the bench".to_owned(),
+        new_state: true,
+        configured: Vec::new(),
+    };
+    Ok(Store::open(Arc::clone(disk), &home.join("state"), &account, &opening)?)
+}
+
+/// A message that has about this size when it is stored.
+fn message(size: usize) -> Vec<u8> {
+    let header = "Message-ID: <bench@example.org>\r\nFrom: a@example.org\r\nSubject: bench\r\n\r\n";
+    let line = "This line is repeated until the message has its size, which is given.\r\n";
+    let lines = size.saturating_sub(header.len()) / (line.len() - 1);
+    format!("{header}{}", line.repeat(lines)).into_bytes()
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// The real disk, on which every sync succeeds at once and does nothing.
+#[derive(Debug)]
+struct WithoutSyncs;
+
+/// One of its files.
+struct FileWithoutSyncs(Box<dyn DiskFile>);
+
+impl DiskFile for FileWithoutSyncs {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.0.truncate(length)
+    }
+}
+
+impl Disk for WithoutSyncs {
+    fn sync_dir(&self, _: &Path) -> io::Result<DirSync> {
+        Ok(DirSync::Synced)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(FileWithoutSyncs(RealDisk.create(path)?)))
+    }
+
+    fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(FileWithoutSyncs(RealDisk.append(path)?)))
+    }
+
+    fn make_dir(&self, path: &Path) -> io::Result<()> {
+        RealDisk.make_dir(path)
+    }
+
+    fn dir_inode(&self, path: &Path) -> io::Result<u64> {
+        RealDisk.dir_inode(path)
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        RealDisk.resolve(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        RealDisk.list(path)
+    }
+
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        RealDisk.read(path, limit)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.replace(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove(path)
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        RealDisk.space(path)
+    }
+
+    fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock> {
+        RealDisk.lock(path, holder)
+    }
+}
