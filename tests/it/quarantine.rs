@@ -78,6 +78,7 @@ impl Bench {
             state_dir: self.home.path().join("state"),
             credentials: CredentialEnvironment::default(),
             holder: "a test".to_owned(),
+            most_files: 64,
             configured: vec![self.account.name.clone()],
         };
         let runtime = tokio::runtime::Runtime::new().unwrap();
