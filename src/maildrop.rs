@@ -26,6 +26,16 @@ pub struct Maildrop {
     pub complete: bool,
 }
 
+impl Maildrop {
+    /// The reported sizes, sorted: what stays the same when a server gives its messages other names.
+    #[must_use]
+    pub fn sizes(&self) -> Vec<Option<u64>> {
+        let mut sizes: Vec<Option<u64>> = self.messages.iter().map(|listed| listed.reported_size).collect();
+        sizes.sort_unstable();
+        sizes
+    }
+}
+
 /// Collects the answers. Lines that cannot be read or that contradict each other make the listing incomplete, no more.
 #[derive(Debug, Default)]
 pub struct MaildropBuilder {

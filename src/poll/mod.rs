@@ -81,10 +81,6 @@ const MOST_SESSIONS: u32 = 1000;
 /// No poll goes on after more sessions than this that broke at a message.
 const MOST_BROKEN: u32 = 20;
 
-/// A connection that ends at a message may be that message's fault, and mostly is the network's: no poll goes on after
-/// more than this.
-const MOST_CUT: u32 = 3;
-
 /// Polls an account once. Never panics because of what a server or a disk does; what went wrong is in the report.
 ///
 /// When `stop` is cancelled no further message is asked for, those under way are delivered within a bound, and the
@@ -194,11 +190,8 @@ impl Poll {
         if unique_ids.is_empty() || self.wishes.dry_run {
             return Err(error);
         }
-        let most = match &error {
-            PollError::Client(ClientError::Framing(_)) => MOST_BROKEN,
-            PollError::Client(ClientError::Closed | ClientError::Lost { .. }) => MOST_CUT,
-            _ => 0,
-        };
+        // A connection that ends is mostly the network's fault: then the next poll begins behind the message.
+        let framing = matches!(error, PollError::Client(ClientError::Framing(_)));
         let garbled = matches!(error, PollError::Client(ClientError::Framing(FramingError::NotPop3 { .. })));
         blocking(store, move |store| {
             if garbled {
@@ -211,7 +204,7 @@ impl Poll {
         })
         .await??;
         self.broken += 1;
-        if self.broken > most {
+        if !framing || self.broken > MOST_BROKEN {
             return Err(error);
         }
         warn!("the session broke at a message, and another one goes on behind it: {error}");

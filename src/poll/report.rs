@@ -47,6 +47,8 @@ pub struct PollReport {
     pub sessions: u32,
     /// The current session is only held to see whether there is more.
     pub on_suspicion: bool,
+    /// The sizes of the messages in the last listing, sorted.
+    pub sizes: Vec<Option<u64>>,
     /// What was left over from an earlier run.
     pub recovered: Recovered,
     /// How long it took.
@@ -88,6 +90,7 @@ impl PollReport {
             would: None,
             sessions: 0,
             on_suspicion: false,
+            sizes: Vec::new(),
             recovered: Recovered::default(),
             duration: Duration::ZERO,
             end: Ok(()),
@@ -96,7 +99,7 @@ impl PollReport {
 
     /// Whether everything that was listed has been dealt with.
     fn is_complete(&self) -> bool {
-        self.failed.is_empty() && self.undeletable.is_empty() && self.unverified == 0 && !self.unacknowledged
+        self.failed.is_empty() && self.undeletable.is_empty() && !self.unacknowledged
     }
 
     /// The exit status that tells a script about it.

@@ -84,6 +84,13 @@ impl Poll {
         };
         let done = match planned {
             Ok(plan) => {
+                let sizes = std::mem::replace(&mut report.sizes, maildrop.sizes());
+                if report.on_suspicion && !plan.has_top && sizes == report.sizes {
+                    // The same again under other names: some servers make them anew at each session, and without TOP
+                    // nothing else would show it.
+                    quit_in_order(client).await;
+                    return Ok(Ended { left: 0, suspects: Vec::new(), all_new: false });
+                }
                 self.tell(&maildrop, &plan, report);
                 if self.wishes.dry_run {
                     return Ok(self.dry_run(client, plan, report).await);
@@ -171,9 +178,7 @@ impl Poll {
         let mut ended = Ended {
             left: plan.postponed,
             suspects: plan.suspects.iter().filter_map(|listed| listed.unique_id.clone()).collect(),
-            // Without TOP a server that renumbers everything at each session could not be told from one that lists only
-            // so many at a time.
-            all_new: plan.has_top && plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty(),
+            all_new: plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty(),
         };
         let mut marking = Marking::new(std::mem::take(&mut plan.delete));
         if report.unsyncable {

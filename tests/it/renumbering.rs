@@ -199,3 +199,16 @@ fn without_top_a_maildrop_in_portions_is_no_question() {
         assert!(maildrop.count("TOP") <= 2 * 20, "a sample of each portion has to do");
     }
 }
+
+#[test]
+fn new_unique_ids_at_each_session_bring_nothing_again_and_again() {
+    for top in [true, false] {
+        let maildrop = Maildrop::with(small_ones(3), |behaviour| {
+            behaviour.new_names = true;
+            behaviour.top = top;
+        });
+        let env = TestEnv::new(&[account(&maildrop, false)]);
+        env.fetch().expect(0).says("3 new messages");
+        assert_same_mail(&env.mail(), &small_ones_stored(3));
+    }
+}

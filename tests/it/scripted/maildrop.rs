@@ -86,6 +86,8 @@ pub(crate) struct Behaviour {
     pub(crate) answers: Vec<(String, String)>,
     /// QUIT takes away whatever the session has retrieved, and CAPA says so: EXPIRE 0 (RFC 2449, section 6.7).
     pub(crate) expire_0: bool,
+    /// Every session finds the messages under other unique-ids.
+    pub(crate) new_names: bool,
     /// A command that begins so is answered by the end of the connection, every time.
     pub(crate) hang_up_at: Option<String>,
     /// Only the first so many messages that are not popped yet are listed.
@@ -113,6 +115,7 @@ impl Default for Behaviour {
             login_answer: None,
             answers: Vec::new(),
             expire_0: false,
+            new_names: false,
             hang_up_at: None,
             window: None,
             next_faults: None,

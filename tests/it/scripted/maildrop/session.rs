@@ -181,6 +181,9 @@ impl<'a> Conversation<'a> {
         if let Some(answer) = self.behaviour.login_answer.clone() {
             return self.say(&answer);
         }
+        if self.behaviour.new_names {
+            lock(self.contents).messages.iter_mut().for_each(|message| message.uid.push('x'));
+        }
         let window = self.behaviour.window;
         let visible = |message: &&Message| window.is_none() || !message.popped;
         let contents = lock(self.contents);
@@ -288,7 +291,11 @@ impl<'a> Conversation<'a> {
         }
         for place in &self.taken {
             let taken = &self.listed[*place];
-            contents.messages.iter_mut().filter(|message| same(message, taken)).for_each(|m| m.popped = true);
+            lock(self.contents)
+                .messages
+                .iter_mut()
+                .filter(|message| same(message, taken))
+                .for_each(|m| m.popped = true);
         }
         drop(contents);
         self.wire.note(|entry| entry.quit = true);
