@@ -11,7 +11,7 @@
 //! them still depends on the machine).
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use rustix::process::Signal;
@@ -21,6 +21,9 @@ use crate::dovecot::{User, shared};
 use crate::program::{Account, Outcome, Running, TestEnv};
 use crate::raw::stored;
 use crate::scripted::maildrop::{Maildrop, Message};
+
+/// How often is looked how far the program has come.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// How often the program is killed, and over how many messages.
 struct Orders {
@@ -57,6 +60,8 @@ impl Server<'_> {
             Self::Dovecot(user) => user.in_clear(),
             Self::Expiring(maildrop) => Account::at(maildrop.server.address),
         };
+        // A busy machine may stand still for long, and that is not what is tested here.
+        let account = account.text("timeout", "50s");
         if delete { account.deleting() } else { account }
     }
 
@@ -118,10 +123,19 @@ impl Pace {
         self.idle + self.each * u32::try_from(messages).unwrap()
     }
 
-    /// The machine is busier or idler than it was: the moments come earlier when the program had ended by itself, and a
-    /// little later when it had not. About one in eight ends by itself then, so that the end is hit as well.
-    fn adapt(&mut self, ended: bool) {
-        let factor = if ended { 0.7 } else { 1.05 };
+    /// A fetch was killed: the moments may come a little later.
+    fn later(&mut self) {
+        self.change(1.05);
+    }
+
+    /// A fetch of so many messages had ended by itself after this time: the moments must come earlier. One in eight
+    /// ends by itself if the machine is busy evenly, so that the end is hit as well.
+    fn earlier(&mut self, messages: usize, took: Duration) {
+        self.change(0.7 * (took.as_secs_f64() / self.of(messages).as_secs_f64()).min(1.0));
+    }
+
+    /// Everything takes so many times as long.
+    fn change(&mut self, factor: f64) {
         self.idle = self.idle.mul_f64(factor);
         self.each = self.each.mul_f64(factor);
     }
@@ -193,14 +207,15 @@ impl Trial<'_> {
             let waiting = if self.delete { self.server.left() } else { added - before };
             let mut running = self.env.spawn(&["fetch"]);
             let (moment, delay) = moment(&mut dice, &pace, waiting, added - before);
-            self.wait_for(before + moment, &mut running);
-            std::thread::sleep(delay); // any moment will do
-            if running.is_running() {
+            if self.wait_for(before + moment, delay, &mut running) {
                 running.signal(Signal::KILL);
             }
             let outcome = running.wait();
             assert!([-9, 0].contains(&outcome.status), "kill {kill}: {outcome:#?}");
-            pace.adapt(outcome.status == 0);
+            match outcome.status {
+                0 => pace.earlier(waiting, outcome.elapsed),
+                _ => pace.later(),
+            }
             let left = self.server.left();
             let arrived = self.check_what_arrived(kill);
             // Not even for a moment is a message on neither side.
@@ -212,12 +227,21 @@ impl Trial<'_> {
         assert!(tally.ended * 2 <= orders.kills, "most programs had ended before they were killed: {tally:?}");
     }
 
-    /// Waits until so many messages have arrived, or the program has ended.
-    fn wait_for(&self, arrived: usize, running: &mut Running) {
+    /// Waits until so many messages have arrived, and then a while; whether the program still runs.
+    fn wait_for(&self, arrived: usize, delay: Duration, running: &mut Running) -> bool {
         let new = self.env.maildir("a").join("new");
-        while arrived > 0 && files(&new).len() < arrived && running.is_running() {
-            std::thread::sleep(Duration::from_millis(1)); // the pace of looking, nothing depends on it
+        let mut reached = None;
+        while running.is_running() {
+            if reached.is_none() && (arrived == 0 || files(&new).len() >= arrived) {
+                reached = Some(Instant::now());
+            }
+            let left = reached.map(|since| delay.saturating_sub(since.elapsed()));
+            if left == Some(Duration::ZERO) {
+                return true;
+            }
+            std::thread::sleep(left.unwrap_or(LOOK).min(LOOK));
         }
+        false
     }
 
     /// Every file in `new/` is one whole message, and none is there twice. How many there are.
