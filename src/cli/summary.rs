@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use bytesize::ByteSize;
 
-use crate::client::ClientError;
+use crate::client::{ClientError, Mask};
 use crate::exit::ExitStatus;
 use crate::maildrop::Listed;
 use crate::poll::report::WouldDo;
@@ -25,7 +25,7 @@ pub(super) fn print(report: &PollReport, quiet: bool) {
     for (listed, why) in &report.failed {
         eprintln!(
             "{account}: {} could not be fetched: {why}. It stays on the server and is tried again",
-            Message(listed)
+            Message(listed, &report.mask)
         );
     }
     if report.unsyncable {
@@ -106,19 +106,19 @@ impl fmt::Display for DryRun<'_> {
             write!(f, "; {} renumbered by the server and recognised", report.renumbered)?;
         }
         writeln!(f, "; {} on the server", report.on_server.unwrap_or(0))?;
-        would.retrieve.iter().try_for_each(|listed| writeln!(f, "  fetch {}", Message(listed)))
+        would.retrieve.iter().try_for_each(|listed| writeln!(f, "  fetch {}", Message(listed, &report.mask)))
     }
 }
 
 /// A message as a person would name it.
-struct Message<'a>(&'a Listed);
+struct Message<'a>(&'a Listed, &'a Mask);
 
 impl fmt::Display for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "message {}", self.0.number)?;
         let mut more = String::new();
         if let Some(unique_id) = &self.0.unique_id {
-            write!(more, "unique-id {unique_id}")?;
+            write!(more, "unique-id {}", self.1.hide(&unique_id.to_string()))?;
         }
         if let Some(size) = self.0.reported_size {
             let comma = if more.is_empty() { "" } else { ", " };

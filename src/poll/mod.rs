@@ -24,7 +24,7 @@ pub use error::PollError;
 pub use report::PollReport;
 
 use crate::account::{Account, AccountName, RemovalPolicy};
-use crate::client::ClientError;
+use crate::client::{ClientError, Mask};
 use crate::clock::Clock;
 use crate::credential::CredentialEnvironment;
 use crate::disk::Disk;
@@ -126,6 +126,7 @@ impl Poll {
     async fn run(&mut self, report: &mut PollReport) -> Result<(), PollError> {
         let mut store = self.open_state(report).await?;
         let password = self.account.credential.obtain(&self.ferry.credentials).await?;
+        report.mask = Mask::new(&self.account.username, &password);
         loop {
             report.sessions += 1;
             let before = report.retrieved;
