@@ -11,6 +11,7 @@ use tracing::Instrument as _;
 
 use super::arguments::{Arguments, Fetch};
 use super::open_files;
+use super::output::complain;
 use super::signals::Listener;
 use super::summary;
 use crate::account::Account;
@@ -33,18 +34,18 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
     let (config, ferry) = match prepare(arguments, &environment) {
         Ok(prepared) => prepared,
         Err(e) => {
-            eprintln!("{}", e.render(super::colour()));
-            return failed_before_polling(ExitStatus::Config, fetch);
+            complain(e.render(super::colour()));
+            return failed_before_polling(ExitStatus::Config, fetch.fetchmail_exit_codes);
         }
     };
     if !arguments.quiet {
-        config.warnings.iter().for_each(|warning| eprintln!("mailferry: {warning}"));
+        config.warnings.iter().for_each(|warning| complain(format_args!("mailferry: {warning}")));
     }
     let accounts = match config.select(&fetch.accounts) {
         Ok(accounts) => accounts.into_iter().cloned().collect(),
         Err(e) => {
-            eprintln!("mailferry: {e}");
-            return failed_before_polling(ExitStatus::Usage, fetch);
+            complain(format_args!("mailferry: {e}"));
+            return failed_before_polling(ExitStatus::Usage, fetch.fetchmail_exit_codes);
         }
     };
     let stop = CancellationToken::new();
@@ -71,9 +72,9 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
 }
 
 /// Fetchmail has one number for everything that is wrong with how it was called.
-fn failed_before_polling(status: ExitStatus, fetch: &Fetch) -> u8 {
+pub(super) fn failed_before_polling(status: ExitStatus, fetchmail_codes: bool) -> u8 {
     const FETCHMAIL_SYNTAX: u8 = 5;
-    if fetch.fetchmail_exit_codes { FETCHMAIL_SYNTAX } else { status.code() }
+    if fetchmail_codes { FETCHMAIL_SYNTAX } else { status.code() }
 }
 
 /// Reads the configuration and makes what all polls share.
