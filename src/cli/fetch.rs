@@ -121,31 +121,58 @@ fn begin_polls(
         let host = account.endpoint.host.to_ascii_lowercase();
         let host = Arc::clone(hosts.entry(host).or_insert_with(|| Arc::new(Semaphore::new(per_host))));
         let (all, ferry, stop) = (Arc::clone(&all), Arc::clone(&ferry), stop.clone());
-        let span = tracing::info_span!("poll", account = %account.name);
+        // At the highest level, so that every line of the log names its account.
+        let span = tracing::error_span!("poll", account = %account.name);
+        let places = Places { host, all };
         let work = async move {
-            // The semaphores are never closed. The host's place comes first, so that nobody who waits for one server
-            // keeps others from theirs.
-            let _at_host = host.acquire_owned().await;
-            let _of_all = all.acquire_owned().await;
-            poll_patiently(ferry, account, wishes, wait, stop).await
+            if wait {
+                poll_patiently(&ferry, &account, wishes, &places, &stop).await
+            } else {
+                poll_in_turn(&ferry, &account, wishes, &places, &stop).await
+            }
         };
         polls.spawn(work.instrument(span));
     }
     polls
 }
 
-/// Polls; with `--wait`, again and again as long as somebody else holds the account.
-async fn poll_patiently(
-    ferry: Arc<Ferry>,
-    account: Account,
+/// Where a poll waits for its turn. The semaphores are never closed.
+struct Places {
+    /// At the account's server.
+    host: Arc<Semaphore>,
+    /// Among all polls.
+    all: Arc<Semaphore>,
+}
+
+/// Polls when there is a place.
+async fn poll_in_turn(
+    ferry: &Arc<Ferry>,
+    account: &Account,
     wishes: Wishes,
-    wait: bool,
-    stop: CancellationToken,
+    places: &Places,
+    stop: &CancellationToken,
+) -> PollReport {
+    // The host's place comes first, so that nobody who waits for one server keeps others from theirs.
+    let _at_host = places.host.acquire().await;
+    let _of_all = places.all.acquire().await;
+    poll(Arc::clone(ferry), account.clone(), wishes, stop.clone()).await
+}
+
+/// Polls again and again as long as somebody else holds the account. Others use the places meanwhile.
+async fn poll_patiently(
+    ferry: &Arc<Ferry>,
+    account: &Account,
+    wishes: Wishes,
+    places: &Places,
+    stop: &CancellationToken,
 ) -> PollReport {
     loop {
-        let report = poll(Arc::clone(&ferry), account.clone(), wishes, stop.clone()).await;
-        let held = matches!(&report.end, Err(PollError::State(StateError::Locked { .. })));
-        if !held || !wait || stop.is_cancelled() {
+        let mut report = poll_in_turn(ferry, account, wishes, places, stop).await;
+        if !matches!(&report.end, Err(PollError::State(StateError::Locked { .. }))) {
+            return report;
+        }
+        if stop.is_cancelled() {
+            report.end = Err(PollError::Stopped);
             return report;
         }
         tokio::select! {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::Duration;
 
 use crate::mail::small_ones;
 use crate::program::{Account, Outcome, TestEnv};
@@ -53,6 +54,15 @@ fn no_link_in_the_state_directory_is_followed() {
 }
 
 #[test]
+fn a_warning_names_its_account() {
+    let maildrop = Maildrop::with(small_ones(1), |behaviour| {
+        behaviour.answers = vec![("STAT".to_owned(), "+OK 99 5\r\n".to_owned())];
+    });
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    env.fetch().expect(0).says("poll{account=a}: the server's answers");
+}
+
+#[test]
 fn fetchmails_exit_codes_are_for_every_end() {
     let maildrop = Maildrop::new(small_ones(1));
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
@@ -62,4 +72,27 @@ fn fetchmails_exit_codes_are_for_every_end() {
     env.run(&["fetch", "--fetchmail-exit-codes", "--dry-run"]).expect(0);
     env.run(&["fetch", "--fetchmail-exit-codes"]).expect(0);
     env.run(&["fetch", "--fetchmail-exit-codes", "--dry-run"]).expect(1);
+}
+
+#[test]
+fn accounts_that_somebody_else_polls_keep_no_place_while_they_are_waited_for() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let at = |name: &str| Account::at(maildrop.server.address).named(name);
+    // One more than are polled at one server at the same time.
+    let held = ["h1", "h2", "h3", "h4", "h5"];
+    let accounts: Vec<Account> = held.into_iter().chain(["free"]).map(at).collect();
+    let env = TestEnv::new(&accounts);
+    fs::create_dir(env.path("state")).unwrap();
+    let locks = held.map(|name| {
+        let file = fs::File::create(env.path("state").join(format!("{name}.lock"))).unwrap();
+        file.lock().unwrap();
+        file
+    });
+    let running = env.spawn(&["fetch", "--wait"]);
+    maildrop.server.wait_until("a session", |sessions| sessions.iter().any(|session| session.quit));
+    running.signal(rustix::process::Signal::TERM);
+    let outcome = running.wait().expect(143).says("free: 1 new message").says("stopped before the end");
+    assert!(!outcome.output().contains("--wait"), "{outcome:#?}");
+    assert!(outcome.elapsed < Duration::from_secs(30), "{outcome:#?}");
+    drop(locks);
 }
