@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 use super::arguments::{Arguments, Fetch};
 use super::open_files;
 use super::output::complain;
-use super::signals::Listener;
+use super::signals::{Listener, survive_limit_on_files};
 use super::summary;
 use crate::account::Account;
 use crate::clock::RealClock;
@@ -50,6 +50,7 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
     };
     let stop = CancellationToken::new();
     let signals = Listener::begin(stop.clone());
+    survive_limit_on_files();
     let mut polls = begin_polls(ferry, &config, accounts, fetch, &stop);
     let mut reports = Vec::new();
     while let Some(report) = polls.join_next().await {

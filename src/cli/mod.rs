@@ -1,6 +1,7 @@
 //! What a user types and what is printed; nothing is decided here.
 
 mod arguments;
+mod core_dumps;
 mod fetch;
 mod logging;
 mod open_files;
@@ -22,6 +23,7 @@ use output::complain;
 ///
 /// The answer is the number for the shell: see [`ExitStatus`], and `fetch --fetchmail-exit-codes` for others.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    core_dumps::forbid();
     let words: Vec<OsString> = arguments.into_iter().collect();
     let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
@@ -35,6 +37,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     logging::begin(&arguments);
+    if let Err(limit) = open_files::raise() {
+        complain(format_args!(
+            "mailferry: only {limit} files may be open (ulimit -n), which is too few. Allow 64 or more"
+        ));
+        return ExitStatus::Temporary.code();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {

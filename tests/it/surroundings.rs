@@ -4,9 +4,11 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
-use crate::mail::small_ones;
+use crate::delivered::assert_same_mail;
+use crate::mail::{small_ones, small_ones_stored};
 use crate::program::{Account, Outcome, TestEnv};
-use crate::scripted::maildrop::Maildrop;
+use crate::scripted::Faults;
+use crate::scripted::maildrop::{Maildrop, Message};
 
 /// Runs the program in a shell: `script` sees it as `"$@"`.
 fn under_shell(env: &TestEnv, script: &str, args: &[&str]) -> Outcome {
@@ -27,6 +29,46 @@ fn mail_is_fetched_whoever_reads_the_output() {
             assert_eq!(env.mail_of("b").len(), 3, "{redirection}");
         }
     }
+}
+
+#[test]
+fn a_password_is_in_no_core_dump() {
+    let faults = Faults { stall_after: Some(0), ..Faults::default() };
+    let maildrop = Maildrop::with(small_ones(1), |behaviour| behaviour.next_faults = Some(faults));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let running = env.spawn_under(&["bash", "-c", "ulimit -S -c \"$(ulimit -H -c)\"; exec \"$@\"", "bash"], &["fetch"]);
+    maildrop.server.wait_until_stalled(1);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", running.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    maildrop.server.release();
+    running.wait().expect(0);
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_an_error_of_the_file() {
+    let maildrop = Maildrop::new(vec![Message::large("large", 100_000)]);
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
+    under_shell(&env, "ulimit -f 8; exec \"$@\"", &["fetch"]).expect(73);
+    assert_eq!(maildrop.left(), ["large"]);
+    assert_eq!(env.tmp(), Vec::<std::path::PathBuf>::new());
+    env.fetch().expect(0);
+    assert_eq!(env.mail().len(), 1);
+}
+
+#[test]
+fn too_few_files_for_anything_is_said_in_words() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    under_shell(&env, "ulimit -n 6; exec \"$@\"", &["fetch"]).expect(75).says("only 6 files may be open");
+    for limit in 16..20 {
+        let outcome = under_shell(&env, &format!("ulimit -n {limit}; exec \"$@\""), &["fetch"]);
+        assert!([0, 73, 75].contains(&outcome.status), "{limit}: {outcome:#?}");
+        assert!(!outcome.output().contains("panicked"), "{limit}: {outcome:#?}");
+    }
+    under_shell(&env, "ulimit -S -n 6; exec \"$@\"", &["fetch"]).expect(0);
+    env.fetch().expect(0);
+    assert_same_mail(&env.mail(), &small_ones_stored(1));
 }
 
 #[test]
