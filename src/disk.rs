@@ -15,7 +15,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{RenameFlags, renameat_with, statvfs};
+use rustix::fs::{Mode, OFlags, RenameFlags, renameat_with, statvfs};
+use rustix::io::Errno;
 
 /// The operations that delivery and state are built of. All of them block.
 pub trait Disk: Send + Sync + fmt::Debug {
@@ -59,13 +60,13 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Opens a file that exists, to write behind its end.
     ///
     /// # Errors
-    /// Those of `open(2)`.
+    /// Those of `open(2)`; a symbolic link is not followed, and anything but a regular file is refused.
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
     /// Reads a whole file, or the first `limit` bytes of it.
     ///
     /// # Errors
-    /// Those of `open(2)` and `read(2)`.
+    /// Those of `open(2)` and `read(2)`; a symbolic link is not followed, and anything but a regular file is refused.
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
 
     /// Gives a file another name, which must be free.
@@ -96,8 +97,17 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// for others to read.
     ///
     /// # Errors
-    /// Those of `open(2)` and `flock(2)`; that somebody holds the lock is not an error.
+    /// Those of `open(2)` and `flock(2)`; that somebody holds the lock is not an error. A symbolic link is not followed,
+    /// and anything but a regular file is refused.
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock>;
+
+    /// The permission bits of a directory if every user may put files into it and rename those of others.
+    ///
+    /// # Errors
+    /// Those of `stat(2)`.
+    fn mode_open_to_all(&self, _path: &Path) -> io::Result<Option<u32>> {
+        Ok(None)
+    }
 
     /// Makes the bytes of several files durable; answers in the same order. One by one, unless an implementation
     /// knows better.
@@ -171,7 +181,7 @@ impl Drop for Unlocking {
 pub enum Lock {
     /// It is ours until this value is dropped or the process ends.
     Acquired(Box<dyn Send + Sync>),
-    /// Another process holds it and left these words.
+    /// Another process holds it and left these words, which may be anything.
     Held(String),
 }
 
@@ -227,6 +237,18 @@ pub struct RealDisk;
 
 struct RealFile(File);
 
+/// Opens a file of ours. Where others may put something in its place, no link leads us elsewhere, and no pipe makes us
+/// wait for its other end.
+fn open_regular(path: &Path, flags: OFlags) -> io::Result<File> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR) {
+        Ok(file) => File::from(file),
+        Err(Errno::LOOP) => return Err(io::Error::other("it is a symbolic link. Put the file itself there")),
+        Err(e) => return Err(e.into()),
+    };
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file. Move it away")) }
+}
+
 impl DiskFile for RealFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
@@ -257,7 +279,6 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<DirSync> {
-        use rustix::io::Errno;
         match File::open(path)?.sync_all() {
             Ok(()) => Ok(DirSync::Synced),
             Err(e) => match Errno::from_io_error(&e) {
@@ -286,20 +307,19 @@ impl Disk for RealDisk {
     }
 
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let mut file = OpenOptions::new().write(true).open(path)?;
+        let mut file = open_regular(path, OFlags::WRONLY)?;
         file.seek(SeekFrom::End(0))?;
         Ok(Box::new(RealFile(file)))
     }
 
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+        open_regular(path, OFlags::RDONLY)?.take(limit).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         use rustix::fs::CWD;
-        use rustix::io::Errno;
         match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
             // A file system without RENAME_NOREPLACE (NFS, some FUSE): names are unique by construction, the look
             // before the rename is a second line.
@@ -327,20 +347,28 @@ impl Disk for RealDisk {
         Ok(Space { available: answer.f_bavail.saturating_mul(unit), total: answer.f_blocks.saturating_mul(unit) })
     }
 
+    fn mode_open_to_all(&self, path: &Path) -> io::Result<Option<u32>> {
+        const OTHERS_WRITE: u32 = 0o002;
+        // In a directory like /tmp only the owner of a file can rename it.
+        const STICKY: u32 = 0o1000;
+        let mode = fs::metadata(path)?.mode() & 0o7777;
+        Ok(Some(mode).filter(|mode| mode & (OTHERS_WRITE | STICKY) == OTHERS_WRITE))
+    }
+
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock> {
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        let mut words = String::new();
+        let mut file = open_regular(path, OFlags::RDWR | OFlags::CREATE)?;
+        let mut words = Vec::new();
         match file.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {
-                file.take(1000).read_to_string(&mut words)?;
-                return Ok(Lock::Held(words));
+                file.take(1000).read_to_end(&mut words)?;
+                return Ok(Lock::Held(String::from_utf8_lossy(&words).into_owned()));
             }
             Err(fs::TryLockError::Error(e)) => return Err(e),
         }
         // Only for people: who holds the lock is decided by the lock alone. So neither synced nor fatal, and not
         // written again by a daemon that takes the same lock at every poll.
-        if (&file).take(1000).read_to_string(&mut words).is_err() || words != holder {
+        if (&file).take(1000).read_to_end(&mut words).is_err() || words != holder.as_bytes() {
             let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(holder.as_bytes()));
         }
         Ok(Lock::Acquired(Box::new(Unlocking(file))))
@@ -390,6 +418,41 @@ mod tests {
         assert_eq!(words, "pid 1");
         drop(first);
         assert!(matches!(RealDisk.lock(&path, "pid 2").unwrap(), Lock::Acquired(_)));
+    }
+
+    #[test]
+    fn the_holder_of_a_lock_may_have_left_any_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.lock");
+        let _first = RealDisk.lock(&path, "pid 1").unwrap();
+        fs::write(&path, b"\xff\xfe").unwrap();
+        let Lock::Held(words) = RealDisk.lock(&path, "pid 2").unwrap() else { panic!("locked twice") };
+        assert_eq!(words, "\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn nothing_but_a_regular_file_is_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let (victim, link, pipe) = (dir.path().join("victim"), dir.path().join("a.lock"), dir.path().join("a.uids"));
+        fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, &link).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [&link, &pipe] {
+            assert!(RealDisk.lock(path, "pid 1").is_err(), "{}", path.display());
+            assert!(RealDisk.append(path).is_err(), "{}", path.display());
+            assert!(RealDisk.read(path, 10).is_err(), "{}", path.display());
+        }
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn a_directory_is_open_to_all_if_they_may_rename_in_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        for (mode, open) in [(0o700, false), (0o775, false), (0o777, true), (0o702, true), (0o1777, false)] {
+            fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(RealDisk.mode_open_to_all(dir.path()).unwrap(), Some(mode).filter(|_| open), "{mode:o}");
+        }
     }
 
     #[test]

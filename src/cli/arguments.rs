@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -76,4 +77,9 @@ pub(super) struct Fetch {
     /// Where the server has renumbered its messages and does not show their headers: fetch them again
     #[arg(long)]
     pub(super) fetch_again: bool,
+}
+
+/// Whether a command line that could not be understood asks for fetchmail's exit codes.
+pub(super) fn ask_for_fetchmail_codes(words: &[OsString]) -> bool {
+    words.iter().any(|word| word == "--fetchmail-exit-codes")
 }

@@ -11,7 +11,8 @@ use tracing::Instrument as _;
 
 use super::arguments::{Arguments, Fetch};
 use super::open_files;
-use super::signals::Listener;
+use super::output::complain;
+use super::signals::{Listener, survive_limit_on_files};
 use super::summary;
 use crate::account::Account;
 use crate::clock::RealClock;
@@ -33,22 +34,23 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
     let (config, ferry) = match prepare(arguments, &environment) {
         Ok(prepared) => prepared,
         Err(e) => {
-            eprintln!("{}", e.render(super::colour()));
-            return failed_before_polling(ExitStatus::Config, fetch);
+            complain(e.render(super::colour()));
+            return failed_before_polling(ExitStatus::Config, fetch.fetchmail_exit_codes);
         }
     };
     if !arguments.quiet {
-        config.warnings.iter().for_each(|warning| eprintln!("mailferry: {warning}"));
+        config.warnings.iter().for_each(|warning| complain(format_args!("mailferry: {warning}")));
     }
     let accounts = match config.select(&fetch.accounts) {
         Ok(accounts) => accounts.into_iter().cloned().collect(),
         Err(e) => {
-            eprintln!("mailferry: {e}");
-            return failed_before_polling(ExitStatus::Usage, fetch);
+            complain(format_args!("mailferry: {e}"));
+            return failed_before_polling(ExitStatus::Usage, fetch.fetchmail_exit_codes);
         }
     };
     let stop = CancellationToken::new();
     let signals = Listener::begin(stop.clone());
+    survive_limit_on_files();
     let mut polls = begin_polls(ferry, &config, accounts, fetch, &stop);
     let mut reports = Vec::new();
     while let Some(report) = polls.join_next().await {
@@ -71,9 +73,9 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
 }
 
 /// Fetchmail has one number for everything that is wrong with how it was called.
-fn failed_before_polling(status: ExitStatus, fetch: &Fetch) -> u8 {
+pub(super) fn failed_before_polling(status: ExitStatus, fetchmail_codes: bool) -> u8 {
     const FETCHMAIL_SYNTAX: u8 = 5;
-    if fetch.fetchmail_exit_codes { FETCHMAIL_SYNTAX } else { status.code() }
+    if fetchmail_codes { FETCHMAIL_SYNTAX } else { status.code() }
 }
 
 /// Reads the configuration and makes what all polls share.
@@ -120,31 +122,58 @@ fn begin_polls(
         let host = account.endpoint.host.to_ascii_lowercase();
         let host = Arc::clone(hosts.entry(host).or_insert_with(|| Arc::new(Semaphore::new(per_host))));
         let (all, ferry, stop) = (Arc::clone(&all), Arc::clone(&ferry), stop.clone());
-        let span = tracing::info_span!("poll", account = %account.name);
+        // At the highest level, so that every line of the log names its account.
+        let span = tracing::error_span!("poll", account = %account.name);
+        let places = Places { host, all };
         let work = async move {
-            // The semaphores are never closed. The host's place comes first, so that nobody who waits for one server
-            // keeps others from theirs.
-            let _at_host = host.acquire_owned().await;
-            let _of_all = all.acquire_owned().await;
-            poll_patiently(ferry, account, wishes, wait, stop).await
+            if wait {
+                poll_patiently(&ferry, &account, wishes, &places, &stop).await
+            } else {
+                poll_in_turn(&ferry, &account, wishes, &places, &stop).await
+            }
         };
         polls.spawn(work.instrument(span));
     }
     polls
 }
 
-/// Polls; with `--wait`, again and again as long as somebody else holds the account.
-async fn poll_patiently(
-    ferry: Arc<Ferry>,
-    account: Account,
+/// Where a poll waits for its turn. The semaphores are never closed.
+struct Places {
+    /// At the account's server.
+    host: Arc<Semaphore>,
+    /// Among all polls.
+    all: Arc<Semaphore>,
+}
+
+/// Polls when there is a place.
+async fn poll_in_turn(
+    ferry: &Arc<Ferry>,
+    account: &Account,
     wishes: Wishes,
-    wait: bool,
-    stop: CancellationToken,
+    places: &Places,
+    stop: &CancellationToken,
+) -> PollReport {
+    // The host's place comes first, so that nobody who waits for one server keeps others from theirs.
+    let _at_host = places.host.acquire().await;
+    let _of_all = places.all.acquire().await;
+    poll(Arc::clone(ferry), account.clone(), wishes, stop.clone()).await
+}
+
+/// Polls again and again as long as somebody else holds the account. Others use the places meanwhile.
+async fn poll_patiently(
+    ferry: &Arc<Ferry>,
+    account: &Account,
+    wishes: Wishes,
+    places: &Places,
+    stop: &CancellationToken,
 ) -> PollReport {
     loop {
-        let report = poll(Arc::clone(&ferry), account.clone(), wishes, stop.clone()).await;
-        let held = matches!(&report.end, Err(PollError::State(StateError::Locked { .. })));
-        if !held || !wait || stop.is_cancelled() {
+        let mut report = poll_in_turn(ferry, account, wishes, places, stop).await;
+        if !matches!(&report.end, Err(PollError::State(StateError::Locked { .. }))) {
+            return report;
+        }
+        if stop.is_cancelled() {
+            report.end = Err(PollError::Stopped);
             return report;
         }
         tokio::select! {

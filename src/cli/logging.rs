@@ -5,6 +5,7 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
 use super::arguments::Arguments;
+use super::output::Log;
 
 /// Begins logging. A second call in the same process changes nothing.
 pub(super) fn begin(arguments: &Arguments) {
@@ -18,7 +19,8 @@ pub(super) fn begin(arguments: &Arguments) {
     let filter = EnvFilter::new(format!("warn,mailferry={level},rustls_platform_verifier=off"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Log)
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal() && super::colour())
         .with_target(false)
         .without_time();

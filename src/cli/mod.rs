@@ -1,9 +1,11 @@
 //! What a user types and what is printed; nothing is decided here.
 
 mod arguments;
+mod core_dumps;
 mod fetch;
 mod logging;
 mod open_files;
+mod output;
 mod signals;
 mod summary;
 
@@ -15,25 +17,36 @@ use clap::error::ErrorKind;
 
 use crate::exit::ExitStatus;
 use arguments::{Arguments, Command};
+use output::complain;
 
 /// Runs a command line, the program's name first, and prints what there is to say.
 ///
 /// The answer is the number for the shell: see [`ExitStatus`], and `fetch --fetchmail-exit-codes` for others.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    core_dumps::forbid();
+    let words: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
         Err(e) => {
             // Nothing can be done if even this cannot be printed.
             let _ = e.print();
-            let asked_for = matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            return if asked_for { ExitStatus::Ok.code() } else { ExitStatus::Usage.code() };
+            return match e.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitStatus::Ok.code(),
+                _ => fetch::failed_before_polling(ExitStatus::Usage, arguments::ask_for_fetchmail_codes(&words)),
+            };
         }
     };
     logging::begin(&arguments);
+    if let Err(limit) = open_files::raise() {
+        complain(format_args!(
+            "mailferry: only {limit} files may be open (ulimit -n), which is too few. Allow 64 or more"
+        ));
+        return ExitStatus::Temporary.code();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
-            eprintln!("mailferry: cannot start its threads: {e}");
+            complain(format_args!("mailferry: cannot start its threads: {e}. Try again later"));
             return ExitStatus::Temporary.code();
         }
     };

@@ -11,13 +11,27 @@ const MOST: u64 = 1024;
 /// One poll can always have so many.
 const LEAST: u64 = 8;
 
-/// Raises this process's limit as far as it may, and shares it out among so many polls at the same time.
+/// With fewer not even a name can be looked up and a server asked.
+const LEAST_OF_ALL: u64 = 16;
+
+/// Raises this process's limit as far as it may. If it is too low for anything, it is the error.
+pub(super) fn raise() -> Result<(), u64> {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    // If it cannot be raised, what there is has to do.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    match limit() {
+        limit if limit < LEAST_OF_ALL => Err(limit),
+        _ => Ok(()),
+    }
+}
+
+/// Shares the limit out among so many polls at the same time.
 pub(super) fn for_each(polls: usize) -> usize {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    // If it cannot be raised, what there is is shared out.
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok();
-    let limit = if raised { maximum } else { current };
-    share(limit.unwrap_or(u64::MAX), polls)
+    share(limit(), polls)
+}
+
+fn limit() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 fn share(limit: u64, polls: usize) -> usize {

@@ -1,10 +1,10 @@
 //! SIGINT and SIGTERM end in order; the second one ends at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::{Handle, Signals};
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +48,15 @@ impl Listener {
             0 => None,
             signal => Some(status_of(signal)),
         }
+    }
+}
+
+/// A file that grows beyond the limit on its size (`ulimit -f`) is an error of that file from here on, and no longer the
+/// end of the process.
+pub(super) fn survive_limit_on_files() {
+    // Nobody looks at the flag: that somebody listens is enough.
+    if let Err(e) = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))) {
+        tracing::warn!("cannot listen for SIGXFSZ, so a limit on the size of files would end everything: {e}");
     }
 }
 

@@ -4,7 +4,8 @@ use std::fmt::{self, Write as _};
 
 use bytesize::ByteSize;
 
-use crate::client::ClientError;
+use super::output::{complain, say};
+use crate::client::{ClientError, Mask};
 use crate::exit::ExitStatus;
 use crate::maildrop::Listed;
 use crate::poll::report::WouldDo;
@@ -17,33 +18,33 @@ pub(super) fn print(report: &PollReport, quiet: bool) {
     let account = &report.account;
     if !quiet {
         if let Some(would) = &report.would {
-            print!("{}", DryRun { report, would });
+            say(DryRun { report, would });
         } else if report.end.is_ok() || report.retrieved > 0 || report.removed > 0 {
-            println!("{account}: {}", Line(report));
+            say(format_args!("{account}: {}", Line(report)));
         }
     }
     for (listed, why) in &report.failed {
-        eprintln!(
+        complain(format_args!(
             "{account}: {} could not be fetched: {why}. It stays on the server and is tried again",
-            Message(listed)
-        );
+            Message(listed, &report.mask)
+        ));
     }
     if report.unsyncable {
-        eprintln!(
+        complain(format_args!(
             "{account}: the Maildir's file system cannot make a delivery durable, so nothing is deleted on the server. \
              Use a local disk for the Maildir, or leave_on_server = true"
-        );
+        ));
     }
     if !report.undeletable.is_empty() {
         let count = Count(u64::try_from(report.undeletable.len()).unwrap_or(u64::MAX), "message");
-        eprintln!("{account}: the server refused to delete {count}. It is tried again next time");
+        complain(format_args!("{account}: the server refused to delete {count}. It is tried again next time"));
     }
     if report.unverified > 0 {
         let count = Count(report.unverified, "message");
-        eprintln!("{account}: {count} could not be compared with what was delivered, and so not deleted");
+        complain(format_args!("{account}: {count} could not be compared with what was delivered, and so not deleted"));
     }
     if let Err(e) = &report.end {
-        eprintln!("{account}: {e}");
+        complain(format_args!("{account}: {e}"));
     }
 }
 
@@ -97,7 +98,9 @@ struct DryRun<'a> {
 impl fmt::Display for DryRun<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { report, would } = self;
-        let octets = would.retrieve.iter().filter_map(|listed| listed.reported_size).sum();
+        // A server may report any size.
+        let sizes = would.retrieve.iter().filter_map(|listed| listed.reported_size);
+        let octets = sizes.fold(0, u64::saturating_add);
         let fetch = Count(u64::try_from(would.retrieve.len()).unwrap_or(u64::MAX), "message");
         write!(f, "{}: would fetch {fetch} ({})", report.account, Size(octets))?;
         let also = if would.delete_retrieved { " and then delete them on the server" } else { "" };
@@ -105,20 +108,20 @@ impl fmt::Display for DryRun<'_> {
         if report.renumbered > 0 {
             write!(f, "; {} renumbered by the server and recognised", report.renumbered)?;
         }
-        writeln!(f, "; {} on the server", report.on_server.unwrap_or(0))?;
-        would.retrieve.iter().try_for_each(|listed| writeln!(f, "  fetch {}", Message(listed)))
+        write!(f, "; {} on the server", report.on_server.unwrap_or(0))?;
+        would.retrieve.iter().try_for_each(|listed| write!(f, "\n  fetch {}", Message(listed, &report.mask)))
     }
 }
 
 /// A message as a person would name it.
-struct Message<'a>(&'a Listed);
+struct Message<'a>(&'a Listed, &'a Mask);
 
 impl fmt::Display for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "message {}", self.0.number)?;
         let mut more = String::new();
         if let Some(unique_id) = &self.0.unique_id {
-            write!(more, "unique-id {unique_id}")?;
+            write!(more, "unique-id {}", self.1.hide(&unique_id.to_string()))?;
         }
         if let Some(size) = self.0.reported_size {
             let comma = if more.is_empty() { "" } else { ", " };
@@ -153,7 +156,8 @@ fn plural(count: u64, one: &str) -> String {
     }
 }
 
-/// The number that fetchmail would end with: 0 if any account brought mail, else that of the last one.
+/// The number that fetchmail would end with: 0 if any account brought mail, or has mail when nothing is to be fetched,
+/// else that of the last one.
 pub(super) fn fetchmail_code<'a>(reports: impl Iterator<Item = Option<&'a PollReport>>) -> u8 {
     const SUCCESS: u8 = 0;
     const NO_MAIL: u8 = 1;
@@ -164,7 +168,8 @@ pub(super) fn fetchmail_code<'a>(reports: impl Iterator<Item = Option<&'a PollRe
             last = UNDEFINED;
             continue;
         };
-        if report.retrieved > 0 {
+        let waiting = report.would.as_ref().is_some_and(|would| !would.retrieve.is_empty());
+        if report.retrieved > 0 || waiting {
             return SUCCESS;
         }
         last = match &report.end {
@@ -229,6 +234,22 @@ mod tests {
             Line(&none).to_string(),
             "nothing new in 0.8 s; none left there; finished 2 deliveries of an interrupted run"
         );
+    }
+
+    #[test]
+    fn a_dry_run_tells_of_any_size_that_a_server_reports() {
+        let mut dry = report();
+        let message = |n| Listed {
+            number: crate::pop3::MessageNumber::new(n).unwrap(),
+            unique_id: None,
+            reported_size: Some(u64::MAX),
+        };
+        let would = WouldDo { retrieve: vec![message(1), message(2)], delete: 0, delete_retrieved: false };
+        dry.on_server = Some(2);
+        let text = DryRun { report: &dry, would: &would }.to_string();
+        assert!(text.starts_with("work: would fetch 2 messages (16.0 EiB); would delete 0"), "{text}");
+        dry.would = Some(would);
+        assert_eq!(fetchmail_code([Some(&dry)].into_iter()), 0, "mail is waiting");
     }
 
     #[test]

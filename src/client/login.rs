@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD as BASE64;
-
 use tokio::time::timeout;
 
-use super::{Client, ClientError, Patience, Said};
+use super::{Client, ClientError, Mask, Patience, Said};
 use crate::account::{Account, TlsMode};
 use crate::net::{Connection, Dial};
 use crate::pop3::{
-    Asked, Capabilities, Command, Event, Greeting, LoginMethod, Mechanism, Offer, Response, Session, Status,
-    apop_digest, choose, judge_refusal, plain_response,
+    Asked, Capabilities, Command, Event, Greeting, LoginMethod, Mechanism, Offer, Response, Status, apop_digest,
+    choose, judge_refusal, plain_response,
 };
 use crate::secret::Secret;
 
@@ -35,6 +32,8 @@ pub struct LoggedIn {
 pub async fn log_in(dialer: &dyn Dial, account: &Account, password: &Secret) -> Result<LoggedIn, ClientError> {
     let connection = dialer.connect(&account.endpoint).await?;
     let mut client = Client::new(connection, Patience::new(account.timeout));
+    // Before the greeting: the server may know the password from an earlier session.
+    client.mask = Mask::new(&account.username, password);
     let greeting = client.greeting(dialer, account).await?;
     if account.endpoint.tls == TlsMode::StartTls {
         client = client.start_tls(dialer, account).await?;
@@ -73,17 +72,13 @@ impl Client {
         }
         // Bytes behind the answer came in clear and could come from anybody: the session refuses them.
         let left = self.buffer.get(self.unread.clone()).unwrap_or_default();
-        self.session.receive(left)?;
-        let Self { stream, mut session, link, patience, .. } = self;
+        self.session.receive(left).map_err(|e| self.masked(e))?;
+        let Self { stream, mut session, link, patience, mask, .. } = self;
         let plain = Connection { stream, peer: link.peer, protected: false, loopback: link.loopback };
         let handshake = timeout(patience.silence, dialer.start_tls(&account.endpoint, plain)).await;
         let protected = handshake.map_err(|_| ClientError::Silence { after: patience.silence })??;
         session.tls_started()?;
-        Ok(Self::resume(protected, session, patience))
-    }
-
-    fn resume(connection: Connection, session: Session, patience: Patience) -> Self {
-        Self { session, ..Self::new(connection, patience) }
+        Ok(Self { session, mask, ..Self::new(protected, patience) })
     }
 
     fn refuse_cleartext(&self, account: &Account) -> Result<(), ClientError> {
@@ -115,7 +110,6 @@ impl Client {
         greeting: &Greeting,
     ) -> Result<(), ClientError> {
         let timestamp = greeting.timestamp.as_deref();
-        self.keep_secret(password, &account.username);
         let offer = Offer { capabilities, timestamp, protected: self.link.protected };
         let method = choose(account.auth, &offer).map_err(ClientError::NoLogin)?;
         let username = account.username.clone();
@@ -132,16 +126,6 @@ impl Client {
             }
         };
         self.attempt(utf8.into_iter().chain(login), account, password).await
-    }
-
-    /// From here on these are not shown, whatever the server says: the password as it is and as AUTH PLAIN has it. One of
-    /// a few characters would only garble everything, and is no secret.
-    pub(super) fn keep_secret(&mut self, password: &Secret, username: &str) {
-        const SHORTEST: usize = 4;
-        if password.expose().len() >= SHORTEST {
-            let encoded = BASE64.encode(plain_response(username, password).expose());
-            self.secrets = vec![password.clone(), Secret::new(encoded.into_bytes())];
-        }
     }
 
     /// Sends the login, with UTF8 in front of its first command where it is offered.

@@ -7,6 +7,7 @@
 pub mod error;
 pub mod listing;
 pub mod login;
+mod mask;
 mod pace;
 
 use std::collections::VecDeque;
@@ -22,11 +23,13 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, trace};
 
 pub use error::ClientError;
+pub use mask::Mask;
 
 use crate::net::{Connection, Stream};
 use crate::plan::Removable;
-use crate::pop3::{Asked, Command, Event, Greeting, MessageNumber, Response, SendError, Session, SessionState, Status};
-use crate::secret::Secret;
+use crate::pop3::{
+    Asked, Command, Event, FramingError, Greeting, MessageNumber, Response, SendError, Session, SessionState, Status,
+};
 use pace::Pace;
 
 /// Where the dialogue is logged to: `-v` shows it.
@@ -74,8 +77,8 @@ pub struct Client {
     pipelining: bool,
     /// Which message is being received, and which were.
     place: Place,
-    /// Texts that a server may send back and that must not be shown.
-    secrets: Vec<Secret>,
+    /// Hides what a server may send back and must not be shown.
+    mask: Mask,
     /// The connection as it was made, without its stream.
     link: Link,
 }
@@ -151,7 +154,7 @@ impl Client {
             pace: Pace::new(patience.window, patience.least),
             pipelining: false,
             place: Place::default(),
-            secrets: Vec::new(),
+            mask: Mask::default(),
             link: Link { peer, protected, loopback },
         }
     }
@@ -219,7 +222,7 @@ impl Client {
         if self.outstanding() == 0 {
             // What came before anything was asked for must not pass for the answer.
             let input = self.buffer.get(self.unread.clone()).unwrap_or_default();
-            self.session.receive(input)?;
+            self.session.receive(input).map_err(|e| self.masked(e))?;
         }
         debug!(target: DIALOGUE, "C: {command}");
         let asked = command.asked();
@@ -236,7 +239,7 @@ impl Client {
         loop {
             let start = self.unread.start;
             let input = self.buffer.get(self.unread.clone()).unwrap_or_default();
-            let step = self.session.receive(input)?;
+            let step = self.session.receive(input).map_err(|e| self.masked(e))?;
             self.unread.start += step.consumed;
             let shift = |range: Range<usize>| start + range.start..start + range.end;
             let event = match step.event {
@@ -246,9 +249,12 @@ impl Client {
                 }
                 Event::Line(range) => Event::Line(shift(range)),
                 Event::Data(range) => Event::Data(shift(range)),
-                Event::Response { to, response } => Event::Response { to, response: self.without_secrets(response) },
+                // Of the answer to STAT only the numbers are used, and these may look like a password.
+                Event::Response { to, response } if to != Asked::Stat => {
+                    Event::Response { to, response: self.mask.response(response) }
+                }
                 Event::Greeting(Greeting { response, timestamp }) => {
-                    Event::Greeting(Greeting { response: self.without_secrets(response), timestamp })
+                    Event::Greeting(Greeting { response: self.mask.response(response), timestamp })
                 }
                 event => event,
             };
@@ -384,26 +390,22 @@ impl Client {
         Poll::Ready(Ok(room.filled().len()))
     }
 
-    /// Some servers repeat what they were sent. Whoever reads the log must not learn the password from them.
-    fn without_secrets(&self, mut response: Response) -> Response {
-        for secret in &self.secrets {
-            let secret = String::from_utf8_lossy(secret.expose());
-            if response.text.contains(&*secret) {
-                response.text = response.text.replace(&*secret, "[secret]");
-            }
-            // A code is in capitals whatever the server sent.
-            let secret = secret.to_ascii_uppercase();
-            response.code.take_if(|code| code.to_string().to_ascii_uppercase().contains(&secret));
-        }
-        response
+    fn masked(&self, error: FramingError) -> ClientError {
+        ClientError::Framing(self.mask.framing(error))
+    }
+
+    fn shown(&self, words: &dyn std::fmt::Display) -> String {
+        self.mask.hide(&words.to_string())
     }
 
     /// Logs what was said and notes that an answer arrived.
     fn note(&mut self, event: &Event) {
         match event {
             Event::Greeting(greeting) => debug!(target: DIALOGUE, "S: {}", Spoken(&greeting.response)),
-            Event::Response { response, .. } => debug!(target: DIALOGUE, "S: {}", Spoken(response)),
-            Event::Line(range) => trace!(target: DIALOGUE, "S: {}", self.bytes(range.clone()).escape_ascii()),
+            Event::Response { response, .. } => debug!(target: DIALOGUE, "S: {}", self.shown(&Spoken(response))),
+            Event::Line(range) => {
+                trace!(target: DIALOGUE, "S: {}", self.shown(&self.bytes(range.clone()).escape_ascii()));
+            }
             Event::Challenge(_) | Event::BadChallenge => debug!(target: DIALOGUE, "S: + [challenge]"),
             Event::End { to } => trace!(target: DIALOGUE, "S: . (end of {to})"),
             Event::Data(_) | Event::NeedInput => {}

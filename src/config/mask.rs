@@ -202,14 +202,24 @@ fn shown_prefix(line: &str) -> usize {
     let key_end = content.find(['=', '"', '\'', ' ', '\t', '{', '#']).unwrap_or(content.len());
     let (key, rest) = content.split_at_checked(key_end).unwrap_or((content, ""));
     let name = key.rsplit('.').next().unwrap_or(key);
-    let value = rest.trim_start();
-    if keys::is_shown(name) && !value.contains(keys::PASSWORD) {
-        return line.len();
+    let after_key = rest.trim_start();
+    let value = after_key.strip_prefix('=').unwrap_or(after_key).trim_start();
+    let before_value = line.len() - value.len();
+    if keys::is_shown(name) {
+        return before_value + first_value(value);
     }
-    match value.strip_prefix('=') {
-        Some(after) => line.len() - after.trim_start().len(),
-        None => indent,
-    }
+    if after_key.starts_with('=') { before_value } else { indent }
+}
+
+/// How much of this may be shown as the value of a harmless key: one plain word or one string, and the blanks behind it.
+/// What follows may be anything.
+fn first_value(text: &str) -> usize {
+    let length = match text.chars().next() {
+        Some(quote @ ('"' | '\'')) => text.char_indices().skip(1).find(|(_, c)| *c == quote).map(|(at, _)| at + 1),
+        _ => text.find(|c: char| !(c.is_alphanumeric() || "._-:/~+".contains(c))).or(Some(text.len())),
+    };
+    let rest = length.and_then(|length| text.get(length..)).unwrap_or(text);
+    if rest.len() < text.len() { text.len() - rest.trim_start().len() } else { 0 }
 }
 
 /// How much of a table's header may be shown, after its first bracket.

@@ -24,7 +24,7 @@ pub use error::PollError;
 pub use report::PollReport;
 
 use crate::account::{Account, AccountName, RemovalPolicy};
-use crate::client::ClientError;
+use crate::client::{ClientError, Mask};
 use crate::clock::Clock;
 use crate::credential::CredentialEnvironment;
 use crate::disk::Disk;
@@ -130,6 +130,7 @@ impl Poll {
             () = self.stop.cancelled() => return Err(PollError::Stopped),
             password = self.account.credential.obtain(&self.ferry.credentials) => password?,
         };
+        report.mask = Mask::new(&self.account.username, &password);
         loop {
             report.sessions += 1;
             let before = report.retrieved;

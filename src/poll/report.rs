@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::error::PollError;
 use crate::account::AccountName;
+use crate::client::Mask;
 use crate::exit::ExitStatus;
 use crate::maildrop::Listed;
 use crate::state::entries::EntryId;
@@ -51,6 +52,8 @@ pub struct PollReport {
     pub sizes: Vec<Option<u64>>,
     /// What was left over from an earlier run.
     pub recovered: Recovered,
+    /// Hides the password where the server's names for messages are shown.
+    pub mask: Mask,
     /// How long it took.
     pub duration: Duration,
     /// How it ended.
@@ -92,6 +95,7 @@ impl PollReport {
             on_suspicion: false,
             sizes: Vec::new(),
             recovered: Recovered::default(),
+            mask: Mask::default(),
             duration: Duration::ZERO,
             end: Ok(()),
         }

@@ -38,6 +38,7 @@ pub use capability::{Capabilities, Expire, LoginDelay};
 pub use command::{Asked, Command, CommandError};
 pub use error::{FramingError, SendError};
 pub use listing::{DropListing, InvalidUniqueId, ListingError, MessageNumber, ScanListing, UniqueId, UniqueIdListing};
+pub(crate) use printable::printable;
 pub use refusal::{Refusal, judge_refusal};
 pub use response::{Greeting, Response, ResponseCode, Status};
 pub use session::{Event, Session, SessionState, Step};

@@ -6,7 +6,7 @@
 use super::limits;
 
 /// The whole of `bytes`. Invalid UTF-8 becomes U+FFFD.
-pub(super) fn printable(bytes: &[u8]) -> String {
+pub(crate) fn printable(bytes: &[u8]) -> String {
     escaped(String::from_utf8_lossy(bytes).chars())
 }
 

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use super::entries::Inconsistent;
 use super::journal::BadJournal;
 use crate::account::AccountName;
+use crate::credential::printable;
+use crate::credential::private_file::chmod;
 use crate::exit::ExitStatus;
 
 /// Why a state cannot be used. Every message ends with the next step.
@@ -27,6 +29,13 @@ pub enum StateError {
         path: PathBuf,
         /// Why it failed.
         source: io::Error,
+    },
+    /// Every user may put files into the state directory.
+    OpenToAll {
+        /// The directory.
+        dir: PathBuf,
+        /// Its permission bits.
+        mode: u32,
     },
     /// The file is not what was written.
     Damaged {
@@ -122,12 +131,13 @@ impl fmt::Display for StateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Locked { account, holder } => {
-                let holder = if holder.is_empty() { "another mailferry" } else { holder };
+                let holder = if holder.is_empty() { "another mailferry" } else { &printable(holder) };
                 write!(f, "{account} is being polled by {holder}: try later, or wait with --wait")
             }
             Self::Io { doing, path, source } => {
                 write!(f, "cannot {doing} {}: {source}{}", path.display(), next_step(source))
             }
+            Self::OpenToAll { dir, mode } => open_to_all(f, dir, *mode),
             Self::Damaged { path, what } => write!(
                 f,
                 "the state file {} is damaged: {what}. It was left as it is. Restore it from a backup, or move it away \
@@ -151,6 +161,7 @@ impl fmt::Display for StateError {
                 "{account} has no state, but {other}, which is not configured any more, was the same user at the same \
                  server. If the account was renamed: mv {dir}/{other}.uids {dir}/{account}.uids. If not: mailferry \
                  fetch --new-state {account}",
+                other = printable(other),
                 dir = dir.display()
             ),
             Self::Lost { account, maildir, dir } => write!(
@@ -177,6 +188,16 @@ impl fmt::Display for StateError {
     }
 }
 
+fn open_to_all(f: &mut fmt::Formatter<'_>, dir: &Path, mode: u32) -> fmt::Result {
+    write!(
+        f,
+        "every user of this machine may write to the state directory {} (mode {mode:o}), and so make mail be lost or \
+         fetched again. Take that away: {}",
+        dir.display(),
+        chmod(dir, "o-w")
+    )
+}
+
 /// What to do about a failed system call.
 fn next_step(error: &io::Error) -> &'static str {
     match error.kind() {
@@ -192,6 +213,21 @@ impl std::error::Error for StateError {
         match self {
             Self::Io { source, .. } => Some(source),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_from_a_file_are_escaped() {
+        let account = AccountName::new("a").unwrap();
+        let locked = StateError::Locked { account: account.clone(), holder: "\u{1b}[31mEVIL\u{7}\nfake".to_owned() };
+        let renamed = StateError::Renamed { account, other: "\u{1b}[31mx".to_owned(), dir: "/s".into() };
+        for text in [locked.to_string(), renamed.to_string()] {
+            assert!(text.contains("\\u{1b}[31m") && !text.chars().any(char::is_control), "{text:?}");
         }
     }
 }

@@ -105,6 +105,10 @@ impl Store {
     /// [`StateError`]: somebody else polls the account, or the state cannot be used as it is.
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, account: &Account, opening: &Opening) -> Result<Self, StateError> {
         make_dirs(&*disk, dir).map_err(|e| StateError::io("make the state directory", dir, e))?;
+        let open_to_all = disk.mode_open_to_all(dir).map_err(|e| StateError::io("look at", dir, e))?;
+        if let Some(mode) = open_to_all {
+            return Err(StateError::OpenToAll { dir: dir.to_owned(), mode });
+        }
         let lock_path = dir.join(format!("{}.lock", account.name));
         let lock = match disk.lock(&lock_path, &opening.holder) {
             Ok(Lock::Acquired(lock)) => Some(LockGuard(lock)),

@@ -41,5 +41,6 @@ mod renumbering;
 mod secrecy;
 mod signals;
 mod simulation;
+mod surroundings;
 mod tls;
 mod without_uidl;

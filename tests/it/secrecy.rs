@@ -3,12 +3,15 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
 use crate::delivered::{assert_same_mail, files};
 use crate::leaks::secrets;
 use crate::mail::{small_ones, small_ones_stored};
 use crate::program::{Account, TestEnv};
 use crate::scripted::Faults;
-use crate::scripted::maildrop::{Maildrop, PASSWORD};
+use crate::scripted::maildrop::{Maildrop, PASSWORD, USER};
 
 #[test]
 fn the_dialogue_is_shown_without_the_secrets() {
@@ -41,6 +44,42 @@ fn a_server_that_repeats_the_password_does_not_get_it_printed() {
     let maildrop = Maildrop::with(small_ones(1), |behaviour| behaviour.login_answer = refusal);
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
     env.run(&["-v", "fetch"]).expect(77).says("sorry");
+}
+
+/// Every run of a test fails if the password is anywhere in its output.
+#[test]
+fn a_password_in_the_wrong_place_is_not_printed_either() {
+    let encoded = BASE64_STANDARD.encode(format!("\0{USER}\0{PASSWORD}"));
+    let answers = [
+        ("PASS", format!("PASS {PASSWORD}\r\n-ERR no\r\n")),
+        ("PASS", format!("+OK\r\nPASS {PASSWORD}\r\n")),
+        ("PASS", format!("-ERR [{}] {PASSWORD} is not welcome\r\n", PASSWORD.replace(' ', "/"))),
+        ("AUTH", format!("AUTH PLAIN {encoded}\r\n")),
+        ("STAT", format!("what is {PASSWORD}?\r\n")),
+        ("STAT", format!("{} {PASSWORD}\r\n", "x".repeat(109))),
+        ("CAPA", format!("+OK\r\nIMPLEMENTATION {PASSWORD}\r\nUIDL\r\n.\r\n")),
+        ("UIDL", format!("+OK\r\n1 {PASSWORD}\r\n.\r\n")),
+        ("RETR", format!("-ERR {PASSWORD}\r\n")),
+    ];
+    for (command, answer) in answers {
+        let auth = if command == "AUTH" { "plain" } else { "user" };
+        let maildrop = Maildrop::with(small_ones(1), |behaviour| {
+            behaviour.answers =
+                vec![(command.to_owned(), answer.clone()), ("RETR".to_owned(), "-ERR no\r\n".to_owned())];
+        });
+        let env = TestEnv::new(&[Account::at(maildrop.server.address).text("auth", auth)]);
+        for flags in [&["fetch"][..], &["fetch", "--dry-run"], &["-vv", "fetch"]] {
+            let outcome = env.run(flags);
+            let beginning: String = PASSWORD.chars().take(8).collect();
+            assert!(!outcome.output().contains(&beginning), "{command}: {outcome:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_greets_with_the_password_does_not_get_it_printed() {
+    let maildrop = Maildrop::with(small_ones(1), |behaviour| behaviour.greeting = format!("-ERR seen {PASSWORD}"));
+    TestEnv::new(&[Account::at(maildrop.server.address)]).fetch().expect(75).says("seen [secret]");
 }
 
 #[test]

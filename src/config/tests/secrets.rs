@@ -48,6 +48,17 @@ fn no_report_shows_a_password() {
         "hunter2\n",
         "\"hunter2\n",
         "[accounts.a]\npassword = \"x\"\npassword = \"hunter2\"\n",
+        // No TOML, and the password stands behind a value that could be shown.
+        "[accounts.a]\nusername = \"me\" pasword = \"hunter2\"\n",
+        "[accounts.a]\nusername = \"me\", passwd = \"hunter2\"\n",
+        "[accounts.a]\nusername = \"me pasword = \"hunter2\"\n",
+        "[accounts.a]\nusername = 'me pasword = hunter2\n",
+        "[accounts.a]\nport = 995x # hunter2\n",
+        "[accounts.a]\nhost = \"x\"hunter2\n",
+        "[accounts.a]\npassword_command = [\"echo\", \"hunter2\n",
+        "[accounts]\nqq = { host = \"h\", username = \"me\", pasword = \"hunter2\n",
+        "accounts = { qq = { host = \"h\", pasword = \"hunter2\" }\n",
+        "accounts.qq.host = \"x\" pass = \"hunter2\"\n",
     ];
     for text in texts {
         let (_dir, path) = file(text);
@@ -69,10 +80,23 @@ fn a_mask_stands_in_for_the_value_and_later_lines_keep_their_numbers() {
 
 #[test]
 fn an_innocent_line_with_a_syntax_error_is_shown_as_it_is() {
-    for line in ["host = pop.example.org", "port = 99x", "host \"x\"", "tls = 'none"] {
+    for line in ["host = pop.example.org", "port = 99x", "host \"x\"", "tls = none", "maildir = ~/Mail"] {
         let (_dir, path) = file(&format!("[accounts.a]\n{line}\n"));
         let shown = load(&path, &env()).unwrap_err().to_string();
         assert!(shown.contains(&format!("2 | {line}\n")), "{shown}");
+    }
+}
+
+#[test]
+fn of_a_line_that_is_not_toml_no_more_than_its_first_value_is_shown() {
+    for (line, shown) in [
+        ("username = \"me\" pasword = \"x\"", "username = \"me\" \"[secret]\""),
+        ("port = 995x # old", "port = 995x \"[secret]\""),
+        ("tls = 'none", "tls = \"[secret]\""),
+    ] {
+        let (_dir, path) = file(&format!("[accounts.a]\n{line}\n"));
+        let text = load(&path, &env()).unwrap_err().to_string();
+        assert!(text.contains(&format!("2 | {shown}\n")), "{text}");
     }
 }
 
