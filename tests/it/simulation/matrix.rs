@@ -200,8 +200,11 @@ fn a_recovery_goes_wrong_as_well() {
     each_fault(&rehearsal, 1, |stage, fault| {
         if firsts.contains(&fault.kind) {
             for (index, second) in seconds.into_iter().enumerate() {
-                // A sample: each operation meets each second fault behind one or the other first fault.
-                if all || (fault.at * 7 + index).is_multiple_of(29) {
+                // A sample, and all of the most delicate: a file was renamed and that was not synced, and the power is
+                // cut in the poll that recovers.
+                let unsure = matches!(stage.log[fault.at].0, Operation::Rename | Operation::SyncDir);
+                let delicate = unsure && fault.kind == FaultKind::Kill && second == FaultKind::Cut(Survival::Nothing);
+                if all || delicate || (fault.at * 7 + index).is_multiple_of(29) {
                     let reader = if index % 2 == 0 { Reader::Idle } else { Reader::Opens };
                     let job = Job { rehearsal: &rehearsal, stage, fault, reader, then: Then::Again(second) };
                     jobs.push(job);
