@@ -45,7 +45,7 @@ impl fmt::Display for Job<'_> {
 
 /// Every kind of fault that can meet this operation.
 fn faults(operation: Operation, at: usize, seeds: u64) -> Vec<Fault> {
-    use FaultKind::{Cut, Fail, FailDone, FailFromHere, FailInTheMiddle, Kill, ShortWrites};
+    use FaultKind::{Cut, Fail, FailDone, FailFromHere, FailInTheMiddle, FailUncut, Kill, ShortWrites};
     let partly = if operation == Operation::Write { 3 } else { 1 };
     let unsure = if operation == Operation::Sync { 2 } else { 1 };
     let kinds = [
@@ -62,6 +62,7 @@ fn faults(operation: Operation, at: usize, seeds: u64) -> Vec<Fault> {
         (Fail(Errno::Intr), 1),
         (FailDone(Errno::Io), 1),
         (FailInTheMiddle(Errno::Nospc), 1),
+        (FailUncut(Errno::Io), 1),
         (FailFromHere(Errno::Nospc), unsure),
         (FailFromHere(Errno::Rofs), 1),
         (FailFromHere(Errno::Io), 1),
