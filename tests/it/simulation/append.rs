@@ -61,6 +61,24 @@ fn where_what_failed_cannot_be_cut_off_nothing_follows() {
     let (_, log, _) = three_changes(None);
     let writes = log.iter().enumerate().filter(|(_, (operation, _))| *operation == Operation::Write);
     let at = writes.map(|(at, _)| at).nth(1).unwrap();
-    let (done, _, host) = three_changes(Some(Fault { at, kind: FaultKind::FailFromHere(Errno::Rofs), seed: 0 }));
+    let (done, _, host) = three_changes(Some(Fault { at, kind: FaultKind::FailUncut(Errno::Io), seed: 0 }));
     assert_eq!((done.as_slice(), host.as_str()), ([true, false, false].as_slice(), "first.example.org"));
+}
+
+#[test]
+fn to_a_file_whose_name_could_not_be_synced_nothing_is_written() {
+    let (script, runtime) = (ordinary(), runtime());
+    let rewritten = |fault: Option<Fault>| {
+        let mut world = World::new(&script, &runtime);
+        open(&mut world, None).rewrite().unwrap();
+        let mut store = open(&mut world, fault);
+        let done = (store.rewrite().is_ok(), store.record_host(script.account("keep")).is_ok());
+        let log = look(&world.machine).process.log.clone();
+        (done, log)
+    };
+    let (done, log) = rewritten(None);
+    assert_eq!(done, (true, true));
+    let at = log.iter().rposition(|(operation, _)| *operation == Operation::SyncDir).unwrap();
+    let (done, _) = rewritten(Some(Fault { at, kind: FaultKind::Fail(Errno::Io), seed: 0 }));
+    assert_eq!(done, (false, false));
 }

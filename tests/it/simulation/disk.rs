@@ -37,6 +37,8 @@ pub(crate) struct Process {
     pub(crate) met: Option<String>,
     /// The next write fails so.
     next_write: Option<Errno>,
+    /// The next truncation fails so.
+    next_truncation: Option<Errno>,
     /// The files that it has locked.
     locks: BTreeSet<PathBuf>,
 }
@@ -44,7 +46,7 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn new(id: u32, fault: Option<Fault>) -> Self {
         let (log, locks) = (Vec::new(), BTreeSet::new());
-        Self { id, dead: false, fault, log, met: None, next_write: None, locks }
+        Self { id, dead: false, fault, log, met: None, next_write: None, next_truncation: None, locks }
     }
 
     /// How many of its operations were to change the disk.
@@ -83,6 +85,11 @@ impl Machine {
         {
             return Course::Fails(errno);
         }
+        if operation == Operation::Truncate
+            && let Some(errno) = process.next_truncation.take()
+        {
+            return Course::Fails(errno);
+        }
         let Some(fault) = process.fault else { return Course::Done };
         let lasting = matches!(fault.kind, FaultKind::FailFromHere(_) | FaultKind::ShortWrites);
         let meets = if lasting { at >= fault.at } else { at == fault.at };
@@ -98,8 +105,9 @@ impl Machine {
             }
             FaultKind::Fail(errno) | FaultKind::FailFromHere(errno) => Course::Fails(errno),
             FaultKind::FailDone(errno) => Course::DoneAndFails(errno),
-            FaultKind::FailInTheMiddle(errno) => {
+            FaultKind::FailInTheMiddle(errno) | FaultKind::FailUncut(errno) => {
                 process.next_write = Some(errno);
+                process.next_truncation = matches!(fault.kind, FaultKind::FailUncut(_)).then_some(errno);
                 if half > 0 { Course::Part(half) } else { Course::Fails(errno) }
             }
             FaultKind::ShortWrites => Course::Part(SHORT),

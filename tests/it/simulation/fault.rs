@@ -29,6 +29,8 @@ pub(crate) enum FaultKind {
     FailDone(Errno),
     /// A write does a half, and the next one fails.
     FailInTheMiddle(Errno),
+    /// The same, and the half cannot be cut off again.
+    FailUncut(Errno),
     /// All operations that fail so fail from here on.
     FailFromHere(Errno),
     /// From here on writes do only a few bytes each.
@@ -122,7 +124,7 @@ impl FaultKind {
                 errno.befits(operation)
                     && matches!(operation, Create | MakeDir | Remove | Rename | Replace | SyncDir | Truncate)
             }
-            Self::FailInTheMiddle(_) | Self::ShortWrites => operation == Operation::Write,
+            Self::FailInTheMiddle(_) | Self::FailUncut(_) | Self::ShortWrites => operation == Operation::Write,
         }
     }
 

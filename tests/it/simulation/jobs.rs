@@ -22,6 +22,11 @@ pub(crate) fn seeds(normally: u64) -> u64 {
     std::env::var(SEEDS).ok().and_then(|text| text.parse().ok()).unwrap_or(normally)
 }
 
+/// Whether the environment wants more than a sample.
+pub(crate) fn more_is_wanted() -> bool {
+    std::env::var_os(SEEDS).is_some()
+}
+
 /// Does all jobs and fails with the descriptions of those that failed.
 pub(crate) fn do_all<J: Sync>(
     jobs: &[J],

@@ -144,13 +144,14 @@ pub(crate) fn brief() -> Script {
     let fortnight = RemovalPolicy::AfterAge(Duration::from_secs(14 * 86_400));
     let accounts = vec![
         (account("keep", SHARED, RemovalPolicy::Keep), Manner { takes_retrieved: true, ..ABLE }),
-        (account("aged", SHARED, fortnight), ABLE),
+        (account("aged", SHARED, fortnight), Manner { pipelining: false, ..ABLE }),
         (account("gone", OWN, RemovalPolicy::AfterDelivery), Manner { pipelining: false, ..ABLE }),
     ];
     let acts = vec![
         Mail("keep", "k1", 120),
         Mail("keep", "k2", 90),
         Mail("aged", "a1", 90),
+        Mail("aged", "a3", 90),
         Mail("gone", "g1", 120),
         Mail("gone", "g2", 90),
         Poll("keep"),

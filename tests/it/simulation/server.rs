@@ -16,8 +16,8 @@ use super::clock::SimClock;
 use super::dialogue::{Dialogue, Next};
 use super::disk::{Shared, look};
 
-/// Room for all that is under way in one direction.
-const PIPE: usize = 1 << 20;
+/// Room for what is under way in one direction.
+const PIPE: usize = 1 << 14;
 
 /// A message on a server.
 #[derive(Debug, Clone)]
