@@ -291,11 +291,7 @@ impl<'a> Conversation<'a> {
         }
         for place in &self.taken {
             let taken = &self.listed[*place];
-            lock(self.contents)
-                .messages
-                .iter_mut()
-                .filter(|message| same(message, taken))
-                .for_each(|m| m.popped = true);
+            contents.messages.iter_mut().filter(|message| same(message, taken)).for_each(|m| m.popped = true);
         }
         drop(contents);
         self.wire.note(|entry| entry.quit = true);
