@@ -159,8 +159,7 @@ pub fn look_at(
         entry.witness.header.is_some() && (policy.moved || entry.removed || entry.absent_since.is_some())
     };
     let due = |(listed, entry): &(&Listed, &Entry)| {
-        let deletes = is_due(entry, policy.removal, now) && !is_doubtful(listed, state);
-        (deletes || may_be_another(entry)) && ask(listed)
+        (is_due(entry, policy.removal, now) || may_be_another(entry)) && ask(listed)
     };
     let ambiguous = matching.ambiguous.iter().filter(|listed| ask(listed)).map(|listed| listed.number);
     let mut numbers: Vec<MessageNumber> = ambiguous.collect();
@@ -206,9 +205,7 @@ pub fn plan(
         if !is_due(entry, policy.removal, now) {
             continue;
         }
-        if is_doubtful(listed, state) {
-            plan.set_aside.push((*listed).clone());
-        } else if plan.takes_turn(listed, turn(listed)) {
+        if plan.takes_turn(listed, turn(listed)) {
             if is_verified(listed, entry, policy, seen) {
                 plan.delete.push(Removable { number: listed.number, entry: entry.id });
             } else {
@@ -304,13 +301,6 @@ fn is_due(entry: &Entry, removal: RemovalPolicy, now: u64) -> bool {
             RemovalPolicy::AfterDelivery => true,
             RemovalPolicy::AfterAge(age) => now.saturating_sub(entry.delivered_certain) >= age.as_secs(),
         }
-}
-
-/// Whether a session broke right behind this message after it was delivered: then its end may have been in the wrong
-/// place (a server that does not double dots), and what we have of it may be a part. It is never deleted.
-fn is_doubtful(listed: &Listed, state: &UidState) -> bool {
-    let trouble = listed.unique_id.as_ref().and_then(|unique_id| state.trouble(unique_id));
-    trouble.is_some_and(|trouble| trouble.kind == TroubleKind::Broke)
 }
 
 /// Whether the message with this number is surely the one that was delivered.

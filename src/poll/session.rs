@@ -351,7 +351,11 @@ impl Poll {
             entry.is_some_and(|entry| entry.absent_since.is_some())
         };
         let back = retrieved.known.iter().map(|(id, _)| *id).filter(is_back).collect();
-        let sizes = retrieved.known.iter().filter_map(|(id, size)| Some((*id, (*size)?))).collect();
+        let is_news = |(id, size): &(EntryId, u64)| {
+            let entry = store.as_ref().and_then(|store| store.state().entry(*id));
+            entry.is_some_and(|entry| entry.witness.reported_size != Some(*size))
+        };
+        let sizes = retrieved.known.iter().filter_map(|(id, size)| Some((*id, (*size)?))).filter(is_news).collect();
         let troubled = retrieved.refused.iter().filter_map(|(listed, _)| listed.unique_id.clone()).collect();
         blocking(store, move |store| {
             store.record_present(back)?;
