@@ -270,12 +270,6 @@ impl Client {
         self.buffer.get(range).unwrap_or_default()
     }
 
-    /// Whether the next call of [`Client::event`] will have to wait for the network.
-    #[must_use]
-    pub fn is_drained(&self) -> bool {
-        self.unread.is_empty()
-    }
-
     /// Sends one command and waits for its single-line answer.
     ///
     /// # Errors

@@ -77,10 +77,11 @@ impl Poll {
         };
         let not_opened = |error| Broken { error, suspects: Vec::new(), opened: false };
         let Opened { mut client, capabilities, maildrop } = opened.map_err(not_opened)?;
+        let renumbered = report.renumbered > 0 || report.on_suspicion;
         let planned = tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(PollError::Stopped),
-            planned = self.plan(&mut client, capabilities.as_ref(), &maildrop, store, report.renumbered > 0 || report.on_suspicion) => planned,
+            planned = self.plan(&mut client, capabilities.as_ref(), &maildrop, store, renumbered) => planned,
         };
         let done = match planned {
             Ok(plan) => {
@@ -262,7 +263,8 @@ impl Poll {
         if synced == DirSync::Unsupported {
             marking.forgo();
         }
-        let state = store.as_ref().ok_or(PollError::Fault)?.state();
+        let store = store.as_ref().ok_or(PollError::Fault)?;
+        let state = store.state();
         let digest_whole = if maildrop.has_unique_ids { DigestWhole::No } else { DigestWhole::Yes };
         let unique_ids: HashSet<&UniqueId> = plan.retrieve.iter().filter_map(|one| one.unique_id.as_ref()).collect();
         let remembered = unique_ids.into_iter().flat_map(|unique_id| state.with_unique_id(unique_id));
@@ -277,7 +279,7 @@ impl Poll {
             removal: self.account.removal,
             digest_whole,
             remembered,
-            now: store.as_ref().ok_or(PollError::Fault)?.now(),
+            now: store.now(),
             room,
             careful: self.scope == Scope::Suspects,
         })
@@ -346,15 +348,11 @@ impl Poll {
         let removed = if acknowledged { marked } else { Vec::new() };
         let count = u64::try_from(removed.len()).unwrap_or(u64::MAX);
         removed.iter().for_each(|entry| _ = report.undeletable.remove(entry));
-        let is_back = |id: &EntryId| {
-            let entry = store.as_ref().and_then(|store| store.state().entry(*id));
-            entry.is_some_and(|entry| entry.absent_since.is_some())
-        };
+        let entry = |id: EntryId| store.as_ref().and_then(|store| store.state().entry(id));
+        let is_back = |id: &EntryId| entry(*id).is_some_and(|entry| entry.absent_since.is_some());
+        let is_news =
+            |(id, size): &(EntryId, u64)| entry(*id).is_some_and(|entry| entry.witness.reported_size != Some(*size));
         let back = retrieved.known.iter().map(|(id, _)| *id).filter(is_back).collect();
-        let is_news = |(id, size): &(EntryId, u64)| {
-            let entry = store.as_ref().and_then(|store| store.state().entry(*id));
-            entry.is_some_and(|entry| entry.witness.reported_size != Some(*size))
-        };
         let sizes = retrieved.known.iter().filter_map(|(id, size)| Some((*id, (*size)?))).filter(is_news).collect();
         let troubled = retrieved.refused.iter().filter_map(|(listed, _)| listed.unique_id.clone()).collect();
         blocking(store, move |store| {
