@@ -25,7 +25,8 @@ use mailferry::exit::ExitStatus;
 use mailferry::maildir::Maildir;
 use mailferry::maildir::names::NameSource;
 use mailferry::maildir::publishing::{Delivered, publish};
-use mailferry::maildir::staging::{DigestWhole, Received, Staging, stage};
+use mailferry::maildir::room::Room;
+use mailferry::maildir::staging::{DigestWhole, Staging, stage};
 use mailferry::pop3::UniqueId;
 use mailferry::state::store::{Opening, Source, Store};
 
@@ -139,7 +140,8 @@ fn deliver(home: &Path, disk: Arc<dyn Disk>, size: usize, batch: usize, batches:
             received.push((staging.finish(), Source { unique_id, reported_size: None }));
         }
         let (received, sources): (Vec<_>, Vec<_>) = received.into_iter().unzip();
-        let written = received.into_iter().map(Received::write).collect::<Result<Vec<_>, _>>()?;
+        let mut room = Room::unknown();
+        let written = received.into_iter().map(|one| one.write(&mut room)).collect::<Result<Vec<_>, _>>()?;
         let staged: Vec<_> = stage(&*disk, &maildir.tmp(), written).into_iter().collect::<Result<_, _>>()?;
         let recorded = store.record_intents(staged.into_iter().zip(sources).collect(), number)?;
         let (delivered, _) = publish(&*disk, &maildir, recorded)?;

@@ -39,6 +39,14 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Those of `stat(2)`; `NotADirectory` for anything else.
     fn dir_inode(&self, path: &Path) -> io::Result<u64>;
 
+    /// A number that tells the file system of a directory from all others.
+    ///
+    /// # Errors
+    /// Those of `stat(2)`.
+    fn file_system(&self, _path: &Path) -> io::Result<u64> {
+        Ok(0)
+    }
+
     /// The path without symbolic links.
     ///
     /// # Errors
@@ -214,13 +222,21 @@ pub fn make_dirs(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the name of a directory or file durable, up to the root. That a directory exists proves nothing: whoever made
-/// it may have been killed before it was synced.
+/// Makes the name of a directory or file durable, up to the root of its file system. That a directory exists proves
+/// nothing: whoever made it may have been killed before it was synced.
 ///
 /// # Errors
 /// Those of [`Disk::sync_dir`]. A directory that we may not open is not one in which we made anything.
 pub fn sync_dirs_above(disk: &dyn Disk, path: &Path) -> io::Result<()> {
-    for dir in path.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty()) {
+    let Some(parent) = path.parent() else { return Ok(()) };
+    // Links in the path lead elsewhere: what lies above it then is not what holds its name.
+    let parent = disk.resolve(parent)?;
+    let ours = disk.file_system(&parent)?;
+    for dir in parent.ancestors() {
+        // Above a mount point is another file system, in which nothing is ours.
+        if disk.file_system(dir)? != ours {
+            break;
+        }
         match disk.sync_dir(dir) {
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
             synced => {
@@ -291,6 +307,10 @@ impl Disk for RealDisk {
     fn dir_inode(&self, path: &Path) -> io::Result<u64> {
         let metadata = fs::metadata(path)?;
         if metadata.is_dir() { Ok(metadata.ino()) } else { Err(io::ErrorKind::NotADirectory.into()) }
+    }
+
+    fn file_system(&self, path: &Path) -> io::Result<u64> {
+        Ok(fs::metadata(path)?.dev())
     }
 
     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {

@@ -2,7 +2,8 @@
 //! a commit of its own. One small pool for all accounts.
 
 use std::io;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
 
 use super::DiskFile;
@@ -12,16 +13,24 @@ use super::DiskFile;
 const THREADS: usize = 16;
 
 /// Files that are synced together. Every thread takes the next one until there is none, so that a batch of hundreds wakes
-/// each thread once.
+/// each thread once, and each thread wakes the caller once.
 struct Batch {
-    /// What is still to be done, with the place of each among the files of the caller.
-    files: Mutex<Vec<(usize, Box<dyn DiskFile>)>>,
+    /// The files with what came of them. Each place is taken by one thread, so nobody ever waits for one.
+    places: Vec<Mutex<Place>>,
+    /// The place that is taken next.
+    next: AtomicUsize,
 }
 
-/// A thread's share of a batch, and who waits for it.
+/// A file of a batch.
+enum Place {
+    Waiting(Box<dyn DiskFile>),
+    Synced(io::Result<()>),
+}
+
+/// A thread's share of a batch. Who waits for it notices that it is dropped.
 struct Share {
     batch: Arc<Batch>,
-    answer: mpsc::Sender<(usize, io::Result<()>)>,
+    _done: mpsc::Sender<()>,
 }
 
 /// The pool; None if no thread could be had.
@@ -33,23 +42,30 @@ pub(super) fn sync_files(mut files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()
     let Some(pool) = pool else {
         return files.iter_mut().map(|file| file.sync()).collect();
     };
-    let count = files.len();
-    let mut results: Vec<io::Result<()>> = Vec::new();
-    results.resize_with(count, || Err(io::Error::other("the file was not synced")));
-    // The last one is taken first, so they are turned round: first written, first synced.
-    let batch = Arc::new(Batch { files: Mutex::new(files.into_iter().enumerate().rev().collect()) });
-    let (answer, answers) = mpsc::channel();
-    for _ in 0..count.min(THREADS) {
+    let threads = files.len().min(THREADS);
+    let places = files.into_iter().map(|file| Mutex::new(Place::Waiting(file))).collect();
+    let batch = Arc::new(Batch { places, next: AtomicUsize::new(0) });
+    let (done, all_done) = mpsc::channel();
+    for _ in 0..threads {
         // The pool's threads live as long as the process; what none of them takes is not synced.
-        let _ = pool.send(Share { batch: Arc::clone(&batch), answer: answer.clone() });
+        let _ = pool.send(Share { batch: Arc::clone(&batch), _done: done.clone() });
     }
-    drop(answer);
-    for (at, result) in answers {
-        if let Some(slot) = results.get_mut(at) {
-            *slot = result;
-        }
+    drop(done);
+    // Nothing is ever sent: this ends when the last share is dropped.
+    let _ = all_done.recv();
+    batch.places.iter().map(|place| result(&mut lock(place))).collect()
+}
+
+fn lock(place: &Mutex<Place>) -> MutexGuard<'_, Place> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What came of a file; one that nobody got to is not synced.
+fn result(place: &mut Place) -> io::Result<()> {
+    match std::mem::replace(place, Place::Synced(Ok(()))) {
+        Place::Synced(result) => result,
+        Place::Waiting(_) => Err(io::Error::other("the file was not synced")),
     }
-    results
 }
 
 fn start() -> Option<mpsc::Sender<Share>> {
@@ -74,13 +90,12 @@ fn next(receiver: &Mutex<mpsc::Receiver<Share>>) -> Option<Share> {
 
 impl Share {
     fn work(self) {
-        loop {
-            let next = self.batch.files.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let Some((at, mut file)) = next else { return };
-            let result = file.sync();
-            drop(file);
-            // Whoever asked may be gone.
-            let _ = self.answer.send((at, result));
+        while let Some(place) = self.batch.places.get(self.batch.next.fetch_add(1, Ordering::Relaxed)) {
+            let mut place = lock(place);
+            if let Place::Waiting(file) = &mut *place {
+                // The file is closed with this, too.
+                *place = Place::Synced(file.sync());
+            }
         }
     }
 }

@@ -50,13 +50,33 @@ pub fn room(disk: &dyn Disk, path: &Path) -> Result<u64, NoRoom> {
     Ok(beyond_reserve(space))
 }
 
-/// Makes sure that `bytes` may be written below `path`. Blocks.
-///
-/// # Errors
-/// [`NoRoom`].
-pub fn ensure_room(disk: &dyn Disk, path: &Path, bytes: usize) -> Result<(), NoRoom> {
-    let enough = u64::try_from(bytes).is_ok_and(|bytes| room(disk, path).is_ok_and(|room| bytes <= room));
-    if enough { Ok(()) } else { room(disk, path).and_then(|_| Err(NoRoom::TooLittle { path: path.to_owned() })) }
+/// The room for a number of writes that follow each other: looked up once, as long as it lasts.
+#[derive(Debug)]
+pub struct Room {
+    /// What is left of what was seen, in bytes.
+    left: u64,
+}
+
+impl Room {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self { left: 0 }
+    }
+
+    /// Takes `bytes` of the room below `path`. Blocks.
+    ///
+    /// # Errors
+    /// [`NoRoom`].
+    pub fn take(&mut self, disk: &dyn Disk, path: &Path, bytes: usize) -> Result<(), NoRoom> {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        if bytes > self.left {
+            self.left = room(disk, path)?;
+        }
+        let too_little = || NoRoom::TooLittle { path: path.to_owned() };
+        self.left = self.left.checked_sub(bytes).ok_or_else(too_little)?;
+        Ok(())
+    }
 }
 
 fn beyond_reserve(space: Space) -> u64 {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::names::TmpName;
-use super::room::ensure_room;
+use super::room::Room;
 use crate::disk::{Disk, DiskFile};
 use crate::witness::{Digest, HeaderDigester, WholeDigester};
 
@@ -23,9 +23,10 @@ struct TmpFile {
 }
 
 impl TmpFile {
-    fn ensure_room(&self, bytes: usize) -> io::Result<()> {
+    /// Takes the room for so many bytes out of `room`.
+    fn take_room(&self, room: &mut Room, bytes: usize) -> io::Result<()> {
         let dir = self.path.parent().unwrap_or(&self.path);
-        ensure_room(&*self.disk, dir, bytes).map_err(|e| io::Error::new(io::ErrorKind::StorageFull, e))
+        room.take(&*self.disk, dir, bytes).map_err(|e| io::Error::new(io::ErrorKind::StorageFull, e))
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -125,11 +126,7 @@ impl Staging {
     /// # Errors
     /// Those of the disk, or no room; the message is then lost here and has to be retrieved again.
     pub fn flush(&mut self) -> io::Result<()> {
-        if let Err(e) =
-            ensure_room(&*self.tmp.disk, self.tmp.path.parent().unwrap_or(&self.tmp.path), self.buffer.len())
-        {
-            return Err(io::Error::new(io::ErrorKind::StorageFull, e));
-        }
+        self.tmp.take_room(&mut Room::unknown(), self.buffer.len())?;
         self.tmp.write(&self.buffer)?;
         self.written += length(&self.buffer);
         self.buffer.clear();
@@ -189,13 +186,14 @@ impl Received {
         self.tail.len()
     }
 
-    /// Writes what is left, if that leaves the reserve of free space alone, and begins to write it back. Blocks.
+    /// Writes what is left, if that leaves the reserve of free space alone, and begins to write it back. `room` may be
+    /// that of several messages that are written one behind the other. Blocks.
     ///
     /// # Errors
     /// Those of the disk, or no room; the message is then lost here and has to be retrieved again.
-    pub fn write(self) -> io::Result<Written> {
+    pub fn write(self, room: &mut Room) -> io::Result<Written> {
         let Self { mut tmp, name, tail, size, header, whole } = self;
-        tmp.ensure_room(tail.len())?;
+        tmp.take_room(room, tail.len())?;
         tmp.write(&tail)?;
         if let Some(file) = &mut tmp.file {
             file.begin_sync();
@@ -307,7 +305,8 @@ mod tests {
         for chunk in chunks {
             staging.take(chunk);
         }
-        let mut staged = stage(&RealDisk, dir, vec![staging.finish().write().unwrap()]).remove(0).unwrap();
+        let mut staged =
+            stage(&RealDisk, dir, vec![staging.finish().write(&mut Room::unknown()).unwrap()]).remove(0).unwrap();
         staged.keep();
         assert_eq!(staged.published_name(), format!("{}{SIZE}{}", staged.name.as_str(), staged.size, SIZE = ",S="));
         let bytes = fs::read(staged.path()).unwrap();
@@ -340,7 +339,7 @@ mod tests {
         drop(one);
         let mut two = staging(dir.path());
         two.take(b"whole");
-        drop(stage(&RealDisk, dir.path(), vec![two.finish().write().unwrap()]));
+        drop(stage(&RealDisk, dir.path(), vec![two.finish().write(&mut Room::unknown()).unwrap()]));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
@@ -349,6 +348,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut bad = staging(&dir.path().join("missing"));
         bad.take(b"x");
-        assert!(bad.finish().write().is_err());
+        assert!(bad.finish().write(&mut Room::unknown()).is_err());
     }
 }

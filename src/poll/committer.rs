@@ -14,6 +14,7 @@ use super::error::PollError;
 use crate::disk::DirSync;
 use crate::maildir::Maildir;
 use crate::maildir::publishing::{Delivered, publish};
+use crate::maildir::room::Room;
 use crate::maildir::staging::{Received, Staged, Written, stage};
 use crate::maildrop::Listed;
 use crate::state::entries::MaildirNumber;
@@ -21,6 +22,9 @@ use crate::state::store::{Source, Store};
 
 /// No more bytes than this are written and not yet durable: what a slow disk would have to swallow at the end.
 const MOST_UNSYNCED: u64 = 64 << 20;
+
+/// Memory is given back to the retriever in pieces of at least so many bytes.
+const GIVEN_BACK: usize = 128 << 10;
 
 /// A complete message on its way from the retriever to the committer.
 pub(super) struct Parcel {
@@ -117,8 +121,19 @@ impl Committer {
     /// Writes what arrived into `tmp/`.
     async fn write(&mut self, parcels: Vec<Parcel>) -> Result<(), PollError> {
         let write = move || -> Vec<_> {
-            // The permit is given back here: the bytes are the kernel's now.
-            let each = |Parcel { listed, received, permit: _permit }| received.write().map(|written| (listed, written));
+            let mut room = Room::unknown();
+            let mut share: Option<OwnedSemaphorePermit> = None;
+            let each = |Parcel { listed, received, permit }| {
+                let written = received.write(&mut room).map(|written| (listed, written));
+                // The bytes are the kernel's now. Given back one by one, the shares would wake the retriever for every
+                // message; all at the end, it would stand still meanwhile.
+                match &mut share {
+                    Some(share) => share.merge(permit),
+                    None => share = Some(permit),
+                }
+                share.take_if(|share| share.num_permits() >= GIVEN_BACK);
+                written
+            };
             parcels.into_iter().map(each).collect()
         };
         for result in spawn_blocking(write).await.map_err(|_| PollError::Fault)? {

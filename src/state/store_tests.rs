@@ -51,7 +51,13 @@ impl Bench {
             let name = self.names.next(Duration::ZERO, store.state().identity().instance, Some(&unique_id));
             let mut staging = Staging::new(Arc::new(RealDisk), &maildir.tmp(), name, DigestWhole::No);
             staging.take(b"Subject: x\r\n\r\n");
-            let staged = stage(&RealDisk, &maildir.tmp(), vec![staging.finish().write().unwrap()]).remove(0).unwrap();
+            let staged = stage(
+                &RealDisk,
+                &maildir.tmp(),
+                vec![staging.finish().write(&mut crate::maildir::room::Room::unknown()).unwrap()],
+            )
+            .remove(0)
+            .unwrap();
             batch.push((staged, Source { unique_id: Some(unique_id), reported_size: Some(14) }));
         }
         store.record_intents(batch, number).unwrap()
