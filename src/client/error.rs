@@ -81,6 +81,12 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether a server that cannot bear commands ahead of their answers might end a session so.
+    #[must_use]
+    pub fn may_be_because_of_pipelining(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::Closed | Self::Silence { .. } | Self::Framing(_))
+    }
+
     /// The exit status that tells a script about it.
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {

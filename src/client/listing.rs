@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::login::LoggedIn;
+use super::login::{Expected, LoggedIn};
 use super::{Client, ClientError, Said};
 use crate::maildrop::{Maildrop, MaildropBuilder};
 use crate::pop3::{
@@ -15,31 +15,44 @@ use crate::witness::{Digest, HeaderDigester};
 pub struct Opened {
     /// The client, in the TRANSACTION state.
     pub client: Client,
-    /// What the server announces after the login, or before it if it does not repeat itself.
-    pub capabilities: Option<Capabilities>,
+    /// What the server announced before the login, in this session or an earlier one.
+    pub before_login: Option<Capabilities>,
+    /// What it announces after the login; None if it refuses to say.
+    pub after_login: Option<Capabilities>,
     /// The listing.
     pub maildrop: Maildrop,
 }
 
-/// Lists the maildrop. Some servers announce PIPELINING, TOP or UIDL only after the login, so CAPA is asked again.
+impl Opened {
+    /// What the server can do: what it announces after the login, or before it if it does not repeat itself.
+    #[must_use]
+    pub fn capabilities(&self) -> Option<&Capabilities> {
+        self.after_login.as_ref().or(self.before_login.as_ref())
+    }
+}
+
+/// A maildrop that could not be listed.
+#[derive(Debug)]
+pub struct OpenError {
+    /// Why.
+    pub error: ClientError,
+    /// Whether several commands were under way.
+    pub ahead: bool,
+}
+
+/// Lists the maildrop. Some servers announce PIPELINING, TOP or UIDL only after the login, so CAPA is asked again, and
+/// what was expected of the server is compared.
 ///
 /// # Errors
-/// [`ClientError`]; a refused UIDL is none unless it was announced.
-pub async fn open(logged_in: LoggedIn) -> Result<Opened, ClientError> {
-    let LoggedIn { mut client, mut capabilities } = logged_in;
-    if !client.pipelining {
-        let again = client.capabilities().await?;
-        client.pipelining = again.as_ref().is_some_and(Capabilities::pipelining);
-        capabilities = again.or(capabilities);
-        let mut answers = Answers::default();
-        let commands = [Command::Stat, Command::Uidl(None), Command::List(None)];
-        client.converse(commands, |asked, said| answers.hear(asked, said)).await?;
-        return answers.finish(client, capabilities);
-    }
+/// [`OpenError`]; a refused UIDL is none unless it was announced.
+pub async fn open(logged_in: LoggedIn, expected: &Expected) -> Result<Opened, OpenError> {
+    let LoggedIn { mut client, capabilities } = logged_in;
+    client.pipelining |= expected.after_login.as_ref().is_some_and(Capabilities::pipelining);
     let mut answers = Answers::default();
-    let commands = [Command::Capa, Command::Stat, Command::Uidl(None), Command::List(None)];
-    client.converse(commands, |asked, said| answers.hear(asked, said)).await?;
-    answers.finish(client, capabilities)
+    let asked = answers.ask(&mut client).await;
+    let ahead = client.was_ahead();
+    let finished = asked.and_then(|()| answers.finish(client, capabilities));
+    finished.map_err(|error| OpenError { error, ahead })
 }
 
 /// The answers of the flight.
@@ -53,6 +66,16 @@ struct Answers {
 }
 
 impl Answers {
+    async fn ask(&mut self, client: &mut Client) -> Result<(), ClientError> {
+        let mut commands = vec![Command::Capa, Command::Stat, Command::Uidl(None), Command::List(None)];
+        if client.window() == 1 {
+            // The answer to CAPA may allow to send the rest in one flight.
+            client.converse(commands.drain(..1), |asked, said| self.hear(asked, said)).await?;
+            client.pipelining = self.capabilities.as_ref().is_some_and(Capabilities::pipelining);
+        }
+        client.converse(commands, |asked, said| self.hear(asked, said)).await
+    }
+
     fn hear(&mut self, asked: Asked, said: Said<'_>) {
         match (asked, said) {
             (Asked::Capa, Said::Response(r)) if r.status == Status::Ok => self.capabilities = Some(Capabilities::new()),
@@ -83,15 +106,18 @@ impl Answers {
     }
 
     fn finish(self, mut client: Client, before: Option<Capabilities>) -> Result<Opened, ClientError> {
-        let capabilities = self.capabilities.or(before);
-        if let Some(capabilities) = &capabilities {
-            client.pipelining = capabilities.pipelining();
-        }
-        let announced = capabilities.as_ref().is_some_and(Capabilities::uidl);
+        let capabilities = self.capabilities.as_ref().or(before.as_ref());
+        client.pipelining = capabilities.is_some_and(Capabilities::pipelining);
+        let announced = capabilities.is_some_and(Capabilities::uidl);
         match (self.no_uidl, self.no_list) {
             (Some(response), _) if announced => Err(ClientError::Refused { asked: Asked::Uidl(None), response }),
             (Some(_), Some(response)) => Err(ClientError::Refused { asked: Asked::List(None), response }),
-            _ => Ok(Opened { client, capabilities, maildrop: self.builder.finish() }),
+            _ => Ok(Opened {
+                client,
+                before_login: before,
+                after_login: self.capabilities,
+                maildrop: self.builder.finish(),
+            }),
         }
     }
 }

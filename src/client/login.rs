@@ -16,12 +16,24 @@ use crate::secret::Secret;
 /// After so much silence on a plaintext connection it is worth asking whether the server waits for TLS.
 const SUSPICIOUS_SILENCE: Duration = Duration::from_secs(3);
 
+/// What is expected of a server, from earlier sessions. It saves round trips where it is right and is noticed where it is
+/// wrong.
+#[derive(Debug, Clone, Default)]
+pub struct Expected {
+    /// What CAPA announced before the login: then it is not asked for. None if it is to be asked.
+    pub before_login: Option<Capabilities>,
+    /// What it announced after the login.
+    pub after_login: Option<Capabilities>,
+    /// Commands are sent one at a time, whatever is announced.
+    pub one_at_a_time: bool,
+}
+
 /// A client in the TRANSACTION state, and what the server announced on the way.
 #[derive(Debug)]
 pub struct LoggedIn {
     /// The client.
     pub client: Client,
-    /// What CAPA announced before the login; None if the server does not know CAPA.
+    /// What CAPA announced before the login, in this session or an earlier one; None if the server does not know CAPA.
     pub capabilities: Option<Capabilities>,
 }
 
@@ -29,7 +41,12 @@ pub struct LoggedIn {
 ///
 /// # Errors
 /// [`ClientError`]. One credential is tried, never more.
-pub async fn log_in(dialer: &dyn Dial, account: &Account, password: &Secret) -> Result<LoggedIn, ClientError> {
+pub async fn log_in(
+    dialer: &dyn Dial,
+    account: &Account,
+    password: &Secret,
+    expected: &Expected,
+) -> Result<LoggedIn, ClientError> {
     let connection = dialer.connect(&account.endpoint).await?;
     let mut client = Client::new(connection, Patience::new(account.timeout));
     // Before the greeting: the server may know the password from an earlier session.
@@ -39,10 +56,26 @@ pub async fn log_in(dialer: &dyn Dial, account: &Account, password: &Secret) -> 
         client = client.start_tls(dialer, account).await?;
     }
     client.refuse_cleartext(account)?;
-    let capabilities = client.capabilities().await?;
-    client.pipelining = capabilities.as_ref().is_some_and(Capabilities::pipelining);
-    client.authenticate(account, password, capabilities.as_ref(), &greeting).await?;
+    client.careful = expected.one_at_a_time;
+    let login = Login { account, password, timestamp: greeting.timestamp.as_deref() };
+    let capabilities = match &expected.before_login {
+        Some(remembered) => client.authenticate_from_memory(&login, remembered).await?,
+        None => {
+            let announced = client.capabilities().await?;
+            let method = client.choose_method(&login, announced.as_ref())?;
+            client.authenticate(&login, method, announced.as_ref()).await?;
+            announced
+        }
+    };
     Ok(LoggedIn { client, capabilities })
+}
+
+/// What a login is made of.
+struct Login<'a> {
+    account: &'a Account,
+    password: &'a Secret,
+    /// The timestamp of the greeting, which APOP needs.
+    timestamp: Option<&'a str>,
 }
 
 impl Client {
@@ -102,30 +135,59 @@ impl Client {
         Ok(capabilities)
     }
 
+    /// Logs in without asking for the capabilities. If the server refuses, it may be because it does not offer any more
+    /// what it did: then what it offers now is asked for and, if that makes a difference, used.
+    async fn authenticate_from_memory(
+        &mut self,
+        login: &Login<'_>,
+        remembered: &Capabilities,
+    ) -> Result<Option<Capabilities>, ClientError> {
+        let method = self.choose_method(login, Some(remembered))?;
+        let refusal = match self.authenticate(login, method, Some(remembered)).await {
+            Ok(()) => return Ok(Some(remembered.clone())),
+            Err(refusal @ ClientError::Login { .. }) => refusal,
+            Err(other) => return Err(other),
+        };
+        // Many servers hang up after a refusal; then the refusal is what there is to say.
+        let Ok(announced) = self.capabilities().await else { return Err(refusal) };
+        let now = self.choose_method(login, announced.as_ref())?;
+        if now == method {
+            return Err(refusal);
+        }
+        self.authenticate(login, now, announced.as_ref()).await?;
+        Ok(announced)
+    }
+
+    fn choose_method(
+        &self,
+        login: &Login<'_>,
+        capabilities: Option<&Capabilities>,
+    ) -> Result<LoginMethod, ClientError> {
+        let offer = Offer { capabilities, timestamp: login.timestamp, protected: self.link.protected };
+        choose(login.account.auth, &offer).map_err(ClientError::NoLogin)
+    }
+
     async fn authenticate(
         &mut self,
-        account: &Account,
-        password: &Secret,
+        login: &Login<'_>,
+        method: LoginMethod,
         capabilities: Option<&Capabilities>,
-        greeting: &Greeting,
     ) -> Result<(), ClientError> {
-        let timestamp = greeting.timestamp.as_deref();
-        let offer = Offer { capabilities, timestamp, protected: self.link.protected };
-        let method = choose(account.auth, &offer).map_err(ClientError::NoLogin)?;
-        let username = account.username.clone();
+        self.pipelining = capabilities.is_some_and(Capabilities::pipelining);
+        let (username, password) = (login.account.username.clone(), login.password);
         let utf8 = capabilities.is_some_and(Capabilities::utf8).then_some(Command::Utf8);
-        let login = match method {
+        let commands = match method {
             LoginMethod::Plain => {
                 let initial_response = Some(plain_response(&username, password));
                 vec![Command::Auth { mechanism: Mechanism::Plain, initial_response }]
             }
             LoginMethod::User => vec![Command::User(username), Command::Pass(password.clone())],
             LoginMethod::Apop => {
-                let digest = apop_digest(timestamp.unwrap_or_default(), password);
+                let digest = apop_digest(login.timestamp.unwrap_or_default(), password);
                 vec![Command::Apop { username, digest }]
             }
         };
-        self.attempt(utf8.into_iter().chain(login), account, password).await
+        self.attempt(utf8.into_iter().chain(commands), login.account, password).await
     }
 
     /// Sends the login, with UTF8 in front of its first command where it is offered.

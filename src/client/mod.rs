@@ -39,7 +39,7 @@ const DIALOGUE: &str = "mailferry::dialogue";
 const BUFFER: usize = 64 * 1024;
 
 /// How many commands are sent ahead of their answers where the server announces PIPELINING.
-pub const WINDOW: usize = 64;
+pub const WINDOW: usize = 256;
 
 /// How patient a client is.
 #[derive(Debug, Clone, Copy)]
@@ -73,8 +73,10 @@ pub struct Client {
     unflushed: bool,
     patience: Patience,
     pace: Pace,
-    /// Whether commands may be sent ahead of their answers.
+    /// Whether the server announces that commands may be sent ahead of their answers.
     pipelining: bool,
+    /// Whether one command at a time is sent all the same.
+    careful: bool,
     /// Which message is being received, and which were.
     place: Place,
     /// Hides what a server may send back and must not be shown.
@@ -153,6 +155,7 @@ impl Client {
             patience,
             pace: Pace::new(patience.window, patience.least),
             pipelining: false,
+            careful: false,
             place: Place::default(),
             mask: Mask::default(),
             link: Link { peer, protected, loopback },
@@ -174,12 +177,18 @@ impl Client {
     /// How many commands may wait for their answers at the same time.
     #[must_use]
     pub fn window(&self) -> usize {
-        if self.pipelining { WINDOW } else { 1 }
+        if self.pipelining && !self.careful { WINDOW } else { 1 }
     }
 
     /// From here on one command at a time, so that a message that breaks the session is the only one under way.
     pub fn one_at_a_time(&mut self) {
-        self.pipelining = false;
+        self.careful = true;
+    }
+
+    /// Whether several commands waited for their answers when the session ended.
+    #[must_use]
+    pub fn was_ahead(&self) -> bool {
+        self.place.awaited.len() > 1
     }
 
     /// The messages at which the session may have ended with this error: the one whose answer was awaited or coming in,

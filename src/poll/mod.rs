@@ -8,9 +8,11 @@ pub mod report;
 
 mod committer;
 mod marking;
+mod memory;
 mod planning;
 mod retriever;
 mod session;
+mod window;
 
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
@@ -33,10 +35,13 @@ use crate::maildir::names::NameSource;
 use crate::net::Dial;
 use crate::plan::Scope;
 use crate::pop3::{FramingError, UniqueId};
+use crate::secret::Secret;
 use crate::state::entries::{Entry, EntryId, TroubleKind};
 use crate::state::error::StateError;
+use crate::state::hints::HintsFile;
 use crate::state::recovery::{OtherMaildir, Recovered, recover};
 use crate::state::store::{Opening, Store};
+use memory::Memory;
 use session::{Broken, Ended};
 
 /// What all polls of this process share.
@@ -124,42 +129,65 @@ type Shelf = Option<Store>;
 
 impl Poll {
     async fn run(&mut self, report: &mut PollReport) -> Result<(), PollError> {
-        let mut store = self.open_state(report).await?;
+        let (mut store, mut memory) = self.open_state(report).await?;
         let password = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Err(PollError::Stopped),
             password = self.account.credential.obtain(&self.ferry.credentials) => password?,
         };
         report.mask = Mask::new(&self.account.username, &password);
-        loop {
-            report.sessions += 1;
-            let before = report.retrieved;
-            let first_entry = store.as_ref().ok_or(PollError::Fault)?.state().next_id();
-            let next = match self.session(&mut store, &password, report).await {
-                Ok(ended) => self.after(ended, report.retrieved > before),
-                Err(broken) => self.after_broken(broken, first_entry, &mut store, report).await?,
-            };
-            self.tried.extend(report.failed.iter().filter_map(|(listed, _)| listed.unique_id.clone()));
-            match next {
-                Next::Done => break,
-                _ if self.wishes.dry_run => break,
-                _ if self.stop.is_cancelled() => return Err(PollError::Stopped),
-                Next::Session(scope) => self.scope = scope,
-                Next::OnSuspicion if report.sessions >= MOST_SESSIONS => break,
-                Next::OnSuspicion => {
-                    self.scope = Scope::Sound;
-                    report.on_suspicion = true;
-                }
-            }
+        let end = self.sessions(&mut store, &mut memory, &password, report).await;
+        if !self.wishes.dry_run {
+            let disk = Arc::clone(&self.ferry.disk);
+            blocking(&mut store, move |_| memory.write(&disk)).await?;
         }
+        end?;
         if !self.wishes.dry_run {
             blocking(&mut store, Store::tidy).await??;
         }
         Ok(())
     }
 
-    /// What comes after a session that ended in order.
-    fn after(&mut self, ended: Ended, progress: bool) -> Next {
+    /// Sessions, as long as each brings something and there may be more.
+    async fn sessions(
+        &mut self,
+        store: &mut Shelf,
+        memory: &mut Memory,
+        password: &Secret,
+        report: &mut PollReport,
+    ) -> Result<(), PollError> {
+        loop {
+            report.sessions += 1;
+            let before = report.retrieved;
+            let first_entry = store.as_ref().ok_or(PollError::Fault)?.state().next_id();
+            let next = match self.session(store, memory, password, report).await {
+                Ok(ended) => {
+                    let progress = report.retrieved > before;
+                    if report.on_suspicion {
+                        memory.looked_for_more(progress);
+                    }
+                    let more = progress && ended.all_new > 0 && memory.may_list_more(ended.all_new);
+                    self.after(ended, progress, more)
+                }
+                Err(broken) => self.after_broken(broken, first_entry, store, report).await?,
+            };
+            self.tried.extend(report.failed.iter().filter_map(|(listed, _)| listed.unique_id.clone()));
+            match next {
+                Next::Done => return Ok(()),
+                _ if self.wishes.dry_run => return Ok(()),
+                _ if self.stop.is_cancelled() => return Err(PollError::Stopped),
+                Next::Session(scope) => self.scope = scope,
+                Next::OnSuspicion if report.sessions >= MOST_SESSIONS => return Ok(()),
+                Next::OnSuspicion => {
+                    self.scope = Scope::Sound;
+                    report.on_suspicion = true;
+                }
+            }
+        }
+    }
+
+    /// What comes after a session that ended in order; `more` says that the server may not have listed everything.
+    fn after(&mut self, ended: Ended, progress: bool, more: bool) -> Next {
         match self.scope {
             Scope::Sound => self.suspects = ended.suspects.into(),
             Scope::Suspects => self.tried.extend(self.suspects.pop_front()),
@@ -167,7 +195,7 @@ impl Poll {
         match self.scope {
             Scope::Sound if ended.left > 0 && progress => Next::Session(Scope::Sound),
             _ if !self.suspects.is_empty() => Next::Session(Scope::Suspects),
-            Scope::Sound if ended.all_new && progress => Next::OnSuspicion,
+            Scope::Sound if more => Next::OnSuspicion,
             _ => Next::Done,
         }
     }
@@ -217,7 +245,7 @@ impl Poll {
     }
 
     /// Opens the state and finishes what was begun, before the server is asked.
-    async fn open_state(&self, report: &mut PollReport) -> Result<Shelf, PollError> {
+    async fn open_state(&self, report: &mut PollReport) -> Result<(Shelf, Memory), PollError> {
         let opening = Opening {
             now: self.ferry.clock.read(),
             instance: fastrand::u64(..),
@@ -227,9 +255,15 @@ impl Poll {
         };
         let (disk, dir, account) = (Arc::clone(&self.ferry.disk), self.ferry.state_dir.clone(), self.account.clone());
         let wishes = self.wishes;
-        let (store, recovered) = tokio::task::spawn_blocking(move || {
+        let (store, memory, recovered) = tokio::task::spawn_blocking(move || {
+            let hints = |store: &Store| {
+                let file = HintsFile::read(&**store.disk(), &dir, &account.name);
+                Memory::new(file, &account.endpoint, store.now())
+            };
             if wishes.dry_run {
-                return Store::look(disk, &dir, &account, &opening).map(|store| (store, Recovered::default()));
+                let store = Store::look(disk, &dir, &account, &opening)?;
+                let memory = hints(&store);
+                return Ok((store, memory, Recovered::default()));
             }
             let mut store = Store::open(disk, &dir, &account, &opening)?;
             let other = if wishes.accept_maildir { OtherMaildir::Accept } else { OtherMaildir::Refuse };
@@ -240,7 +274,8 @@ impl Poll {
             if matches!(account.removal, RemovalPolicy::AfterAge(_)) && !store.state().is_empty() {
                 store.write_pending()?;
             }
-            Ok((store, recovered))
+            let memory = hints(&store);
+            Ok::<_, StateError>((store, memory, recovered))
         })
         .await
         .map_err(|_| PollError::Fault)??;
@@ -252,7 +287,7 @@ impl Poll {
             );
         }
         report.recovered = recovered;
-        Ok(Some(store))
+        Ok((Some(store), memory))
     }
 }
 

@@ -13,6 +13,7 @@ use super::Ferry;
 use super::committer::{Destination, Parcel, Safe};
 use super::error::PollError;
 use super::marking::Marking;
+use super::window::Window;
 use crate::account::RemovalPolicy;
 use crate::client::{Client, ClientError};
 use crate::maildir::staging::{DigestWhole, Received, Staging};
@@ -20,9 +21,6 @@ use crate::maildrop::Listed;
 use crate::plan::{Removable, is_one_we_have};
 use crate::pop3::{Asked, Command, Event, Status};
 use crate::state::entries::{Entry, EntryId};
-
-/// Messages are not asked for ahead beyond this many octets, as reported.
-const AHEAD: u64 = 4 << 20;
 
 /// Complete messages that wait for the disk hold at most so many bytes of memory.
 const HELD: u32 = 1 << 20;
@@ -90,8 +88,8 @@ pub(super) struct Retriever<'a> {
     pub(super) marking: &'a mut Marking,
     /// Asked for and not complete, the oldest first.
     under_way: VecDeque<Listed>,
-    /// Their octets, as reported.
-    ahead: u64,
+    /// How far ahead that may be.
+    window: Window,
     /// The message that is coming in.
     staging: Option<Staging>,
     begun: Instant,
@@ -115,7 +113,7 @@ impl<'a> Retriever<'a> {
             stop,
             done: Retrieved::default(),
             under_way: VecDeque::new(),
-            ahead: 0,
+            window: Window::new(),
             staging: None,
             begun: Instant::now(),
             deadline: None,
@@ -157,7 +155,7 @@ impl<'a> Retriever<'a> {
         if self.deadline.is_some() || self.begun.elapsed() > SESSION {
             return Ok(());
         }
-        while self.client.outstanding() < self.client.window() && (self.ahead < AHEAD || self.under_way.is_empty()) {
+        while self.client.outstanding() < self.client.window() && (self.window.is_open() || self.under_way.is_empty()) {
             let Some(next) = self.order.messages.front() else { break };
             let size = next.reported_size.unwrap_or(0);
             let Some(room) = self.order.room.checked_sub(size) else {
@@ -168,7 +166,7 @@ impl<'a> Retriever<'a> {
             };
             self.client.ask(Command::Retr(next.number))?;
             self.order.room = room;
-            self.ahead += size;
+            self.window.asked(size);
             self.done.asked += 1;
             self.under_way.extend(self.order.messages.pop_front());
         }
@@ -212,6 +210,7 @@ impl<'a> Retriever<'a> {
             }
             Event::Response { to: Asked::Dele(_), response } => self.marking.hear(&response),
             Event::Data(range) => {
+                self.window.arrived(range.len(), self.begun.elapsed());
                 if let Some(staging) = &mut self.staging {
                     staging.take(self.client.bytes(range));
                     if staging.is_full() {
@@ -271,7 +270,7 @@ impl<'a> Retriever<'a> {
     /// The oldest message under way is complete or refused.
     fn completed(&mut self) -> Option<Listed> {
         let listed = self.under_way.pop_front()?;
-        self.ahead = self.ahead.saturating_sub(listed.reported_size.unwrap_or(0));
+        self.window.completed(listed.reported_size.unwrap_or(0));
         Some(listed)
     }
 }

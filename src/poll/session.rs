@@ -4,18 +4,19 @@ use std::collections::HashSet;
 
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::committer::{Committer, Destination};
 use super::error::PollError;
 use super::marking::Marking;
+use super::memory::Memory;
 use super::planning::is_moved;
 use super::report::{PollReport, WouldDo};
 use super::retriever::{DRAIN, Order, Retrieved, Retriever};
 use super::{Poll, Shelf, blocking};
 use crate::account::RemovalPolicy;
-use crate::client::listing::{Opened, open};
-use crate::client::login::log_in;
+use crate::client::listing::{OpenError, Opened, open};
+use crate::client::login::{Expected, log_in};
 use crate::client::{Client, ClientError};
 use crate::disk::DirSync;
 use crate::maildir::Maildir;
@@ -46,8 +47,8 @@ pub(super) struct Ended {
     pub(super) left: usize,
     /// Messages at which earlier sessions broke, and that wait for sessions of their own.
     pub(super) suspects: Vec<UniqueId>,
-    /// Everything that was listed was new.
-    pub(super) all_new: bool,
+    /// Everything that was listed was new: so many messages, 0 if some were known.
+    pub(super) all_new: usize,
 }
 
 /// A session that did not.
@@ -65,6 +66,7 @@ impl Poll {
     pub(super) async fn session(
         &self,
         store: &mut Shelf,
+        memory: &mut Memory,
         password: &Secret,
         report: &mut PollReport,
     ) -> Result<Ended, Broken> {
@@ -73,10 +75,14 @@ impl Poll {
         let opened = tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(PollError::Stopped),
-            opened = self.open_maildrop(password, knows_unique_ids) => opened,
+            opened = self.open_maildrop(memory, password, knows_unique_ids) => opened,
         };
         let not_opened = |error| Broken { error, suspects: Vec::new(), opened: false };
-        let Opened { mut client, capabilities, maildrop } = opened.map_err(not_opened)?;
+        let opened = opened.map_err(not_opened)?;
+        memory.opened(&opened, &report.mask);
+        let capabilities = opened.capabilities().cloned();
+        let Opened { mut client, maildrop, .. } = opened;
+        let ahead = client.window() > 1;
         let renumbered = report.renumbered > 0 || report.on_suspicion;
         let planned = tokio::select! {
             biased;
@@ -90,7 +96,7 @@ impl Poll {
                     // The same again under other names: some servers make them anew at each session, and without TOP
                     // nothing else would show it.
                     quit_in_order(client).await;
-                    return Ok(Ended { left: 0, suspects: Vec::new(), all_new: false });
+                    return Ok(Ended { left: 0, suspects: Vec::new(), all_new: 0 });
                 }
                 self.tell(&maildrop, &plan, report);
                 if self.wishes.dry_run {
@@ -106,26 +112,29 @@ impl Poll {
         };
         match done {
             Ok((work, ended)) => match self.end_session(store, client, work, report).await {
-                Ok(()) => Ok(ended),
+                Ok(retrieved) => {
+                    memory.ended_in_order(ahead, retrieved);
+                    Ok(ended)
+                }
                 Err(error) => Err(Broken { error, suspects: Vec::new(), opened: true }),
             },
+            // Without QUIT: the server keeps everything, marked or not.
             Err(error) => {
-                // Without QUIT: the server keeps everything, marked or not.
-                let numbers = match &error {
-                    PollError::Client(e) => client.suspects(e),
-                    // The message that filled the disk comes last from now on.
-                    PollError::Maildir { .. } => client.receiving().into_iter().collect(),
-                    _ => Vec::new(),
-                };
-                let suspects =
-                    maildrop.messages.into_iter().filter(|listed| numbers.contains(&listed.number)).collect();
-                Err(Broken { error, suspects, opened: true })
+                if error.is_about_the_server() {
+                    memory.broke(client.was_ahead());
+                }
+                Err(Broken { suspects: suspects(&error, &client, maildrop), error, opened: true })
             }
         }
     }
 
-    async fn open_maildrop(&self, password: &Secret, knows_unique_ids: bool) -> Result<Opened, PollError> {
-        let mut opened = open(log_in(&*self.ferry.dialer, &self.account, password).await?).await?;
+    async fn open_maildrop(
+        &self,
+        memory: &mut Memory,
+        password: &Secret,
+        knows_unique_ids: bool,
+    ) -> Result<Opened, PollError> {
+        let mut opened = self.list(memory, password).await?;
         if knows_unique_ids && !opened.maildrop.has_unique_ids {
             quit_in_order(opened.client).await;
             return Err(ClientError::UniqueIdsRefused.into());
@@ -138,6 +147,26 @@ impl Poll {
         if self.scope == Scope::Suspects {
             opened.client.one_at_a_time();
         }
+        Ok(opened)
+    }
+
+    /// Logs in and lists. A server that announces PIPELINING and breaks when commands come ahead is given another chance
+    /// at once, one command at a time.
+    async fn list(&self, memory: &mut Memory, password: &Secret) -> Result<Opened, PollError> {
+        let expected = memory.expected();
+        let log_in = |expected| log_in(&*self.ferry.dialer, &self.account, password, expected);
+        let logged_in = log_in(&expected).await.inspect_err(|e| memory.login_failed(e))?;
+        let OpenError { error, ahead } = match open(logged_in, &expected).await {
+            Ok(opened) => return Ok(opened),
+            Err(error) => error,
+        };
+        if !ahead || !error.may_be_because_of_pipelining() {
+            return Err(error.into());
+        }
+        info!("the session ended at the first commands that were sent ahead, so they are sent one at a time: {error}");
+        let careful = Expected { one_at_a_time: true, ..expected.clone() };
+        let opened = open(log_in(&careful).await?, &careful).await.map_err(|again| again.error)?;
+        memory.worked_one_at_a_time();
         Ok(opened)
     }
 
@@ -162,7 +191,7 @@ impl Poll {
             retrieve: plan.retrieve,
         });
         quit_in_order(client).await;
-        Ended { left: 0, suspects: Vec::new(), all_new: false }
+        Ended { left: 0, suspects: Vec::new(), all_new: 0 }
     }
 
     /// Writes down what the listing says, retrieves, delivers and deletes.
@@ -176,10 +205,11 @@ impl Poll {
     ) -> Result<(Work, Ended), PollError> {
         let synced = self.note_listing(store, maildrop, &mut plan).await?;
         report.unsyncable |= synced == DirSync::Unsupported || report.recovered.unsyncable;
+        let all_new = plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty();
         let mut ended = Ended {
             left: plan.postponed,
             suspects: plan.suspects.iter().filter_map(|listed| listed.unique_id.clone()).collect(),
-            all_new: plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty(),
+            all_new: if all_new { maildrop.messages.len() } else { 0 },
         };
         let mut marking = Marking::new(std::mem::take(&mut plan.delete));
         if report.unsyncable {
@@ -327,13 +357,15 @@ impl Poll {
     }
 
     /// QUIT is a promise: the server may take away whatever was retrieved. So it is only sent when that is safe.
+    ///
+    /// Tells whether anything was retrieved.
     async fn end_session(
         &self,
         store: &mut Shelf,
         client: Client,
         work: Work,
         report: &mut PollReport,
-    ) -> Result<(), PollError> {
+    ) -> Result<bool, PollError> {
         let Work { retrieved, marked, forget } = work;
         let refused = u64::try_from(retrieved.refused.len()).unwrap_or(u64::MAX);
         let known = u64::try_from(retrieved.known.len()).unwrap_or(u64::MAX);
@@ -369,8 +401,19 @@ impl Poll {
         if retrieved.full {
             return Err(PollError::NoRoom { path: self.account.maildir.clone() });
         }
-        if retrieved.stopped { Err(PollError::Stopped) } else { Ok(()) }
+        if retrieved.stopped { Err(PollError::Stopped) } else { Ok(retrieved.safe > 0) }
     }
+}
+
+/// The messages at which a session may have ended with this error.
+fn suspects(error: &PollError, client: &Client, maildrop: Maildrop) -> Vec<Listed> {
+    let numbers = match error {
+        PollError::Client(e) => client.suspects(e),
+        // The message that filled the disk comes last from now on.
+        PollError::Maildir { .. } => client.receiving().into_iter().collect(),
+        _ => Vec::new(),
+    };
+    maildrop.messages.into_iter().filter(|listed| numbers.contains(&listed.number)).collect()
 }
 
 /// What a session did that is only true once it has ended in order.

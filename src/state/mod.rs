@@ -2,6 +2,7 @@
 //!
 //! [`entries`] is what we know, [`record`] and [`journal`] how it is kept on disk, [`store`] the one way to change both,
 //! [`recovery`] what is done about a delivery that a crash interrupted, and [`clock`] which ages can be relied on.
+//! [`hints`] is the rest, which may be lost.
 
 pub mod entries;
 pub mod record;
@@ -13,5 +14,7 @@ pub mod store;
 pub mod recovery;
 
 pub mod clock;
+
+pub mod hints;
 
 pub mod error;

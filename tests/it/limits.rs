@@ -47,24 +47,36 @@ fn a_session_retrieves_no_more_than_its_limit() {
 #[test]
 fn a_backlog_in_portions_is_drained_by_one_fetch() {
     for delete in [false, true] {
-        let maildrop = Maildrop::with(small_ones(8), |behaviour| behaviour.window = Some(3));
+        let maildrop = Maildrop::with(small_ones(510), |behaviour| behaviour.window = Some(250));
         let account = Account::at(maildrop.server.address);
-        let env = TestEnv::new(&[if delete { account.deleting() } else { account }]);
+        let env = TestEnv::in_memory(&[if delete { account.deleting() } else { account }]);
         env.fetch().expect(0);
-        assert_same_mail(&env.mail(), &small_ones_stored(8));
-        assert_eq!(maildrop.count("RETR"), 8);
-        assert_eq!(maildrop.left().len(), if delete { 0 } else { 8 });
+        assert_same_mail(&env.mail(), &small_ones_stored(510));
+        assert_eq!(maildrop.count("RETR"), 510);
+        assert_eq!(maildrop.left().len(), if delete { 0 } else { 510 });
         env.fetch().expect(0).says("nothing new");
     }
 }
 
 #[test]
+fn a_server_that_lists_everything_is_asked_once_whether_it_does() {
+    let maildrop = Maildrop::new(small_ones(300));
+    let env = TestEnv::in_memory(&[Account::at(maildrop.server.address).deleting()]);
+    for (mails, sessions) in [(300, 2), (600, 3)] {
+        env.fetch().expect(0);
+        assert_eq!((env.mail().len(), maildrop.server.sessions().len()), (mails, sessions));
+        let others = (301..=600).map(|n| Message::new(&format!("u{n}"), &small(n))).collect();
+        maildrop.change(|contents| contents.messages = others);
+    }
+}
+
+#[test]
 fn portions_with_a_message_that_cannot_be_fetched_come_to_an_end() {
-    let mut messages = small_ones(4);
+    let mut messages = small_ones(500);
     messages[0].refusal = Some("-ERR broken".to_owned());
-    let maildrop = Maildrop::with(messages, |behaviour| behaviour.window = Some(2));
-    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let maildrop = Maildrop::with(messages, |behaviour| behaviour.window = Some(250));
+    let env = TestEnv::in_memory(&[Account::at(maildrop.server.address)]);
     env.fetch().expect(1);
-    assert_eq!(env.mail().len(), 3);
+    assert_eq!(env.mail().len(), 499);
     assert!(maildrop.server.sessions().len() < 8, "it asks for ever");
 }

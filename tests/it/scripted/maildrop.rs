@@ -76,6 +76,8 @@ pub(crate) struct Behaviour {
     pub(crate) capabilities: Option<Vec<String>>,
     /// Whether PIPELINING is announced.
     pub(crate) pipelining: bool,
+    /// Hangs up when more commands than this came ahead of an answer, although PIPELINING is announced.
+    pub(crate) most_ahead: Option<usize>,
     /// Whether UIDL is known.
     pub(crate) uidl: bool,
     /// Whether TOP is known.
@@ -110,6 +112,7 @@ impl Default for Behaviour {
             greeting: "+OK ready".to_owned(),
             capabilities: Some(vec!["USER".to_owned(), "SASL PLAIN".to_owned(), "RESP-CODES".to_owned()]),
             pipelining: true,
+            most_ahead: None,
             uidl: true,
             top: true,
             login_answer: None,

@@ -26,6 +26,8 @@ pub(crate) struct Session {
     pub(crate) sent: u64,
     /// How many lines had come before the line ahead of them was answered.
     pub(crate) pipelined: usize,
+    /// How often everything had been answered, and the client's next word was waited for: the round trips.
+    pub(crate) flights: usize,
     /// What a dialogue expected and did not get.
     pub(crate) mismatch: Option<String>,
     /// Whether it was ended by QUIT.

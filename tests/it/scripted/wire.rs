@@ -95,14 +95,23 @@ impl Wire {
 
     /// The next line without its end; nothing at the end of the connection.
     pub(crate) fn line(&mut self) -> Option<String> {
+        if let Some(line) = self.take_line() {
+            return Some(line);
+        }
+        self.note(|entry| entry.flights += 1);
         let started = Instant::now();
         while !self.closed && started.elapsed() < PATIENCE {
+            self.fill()?;
             if let Some(line) = self.take_line() {
                 return Some(line);
             }
-            self.fill()?;
         }
         None
+    }
+
+    /// How many lines have come and were not read yet.
+    pub(crate) fn lines_ahead(&self) -> usize {
+        self.unread.iter().filter(|&&byte| byte == b'\n').count()
     }
 
     /// The next line of what is here already; it is written down.

@@ -177,6 +177,13 @@ impl Script {
         self.accounts.iter().any(|(account, manner)| account.name.as_str() == name && manner.uidl)
     }
 
+    /// Whether only the next listing shows what QUIT has removed, so that it is written down then: at a server that takes
+    /// away what was retrieved, and at one without unique-ids.
+    pub(crate) fn is_settled_by_the_next_listing(&self, name: &str) -> bool {
+        let settled_later = |manner: &Manner| manner.takes_retrieved || !manner.uidl;
+        self.accounts.iter().any(|(account, manner)| account.name.as_str() == name && settled_later(manner))
+    }
+
     /// An account with its server.
     pub(crate) fn account(&self, name: &str) -> &Account {
         &self.accounts.iter().find(|(account, _)| account.name.as_str() == name).unwrap().0

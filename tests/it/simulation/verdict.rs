@@ -180,6 +180,9 @@ impl Rehearsal {
             // On a copy of the world, so that it has no consequences: the same poll at once again.
             let mut copy = World::resume(&script, &runtime, &world.snapshot());
             let syncable = look(&world.machine).storage.syncable;
+            if script.is_settled_by_the_next_listing(account) {
+                check_good(&format!("act {act}, in between"), &copy.poll(account, None)).unwrap();
+            }
             check_idle(&format!("act {act}, twice"), &copy.poll(account, None), syncable).unwrap();
             let log = polled.process.log;
             stages.push(Stage { act, account, before, log, sent: polled.sent });

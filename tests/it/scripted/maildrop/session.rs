@@ -66,6 +66,10 @@ impl<'a> Conversation<'a> {
         self.say(&greeting)?;
         loop {
             let line = self.wire.line()?;
+            if self.behaviour.most_ahead.is_some_and(|most| self.wire.lines_ahead() > most) {
+                self.wire.close();
+                return None;
+            }
             if self.behaviour.hang_up_at.as_ref().is_some_and(|start| line.starts_with(start)) {
                 self.wire.close();
                 return None;

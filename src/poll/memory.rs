@@ -1,0 +1,109 @@
+//! What a poll learns about the server, and what it makes of what earlier ones learned.
+
+use std::sync::Arc;
+
+use tracing::debug;
+
+use crate::account::Endpoint;
+use crate::client::listing::Opened;
+use crate::client::login::Expected;
+use crate::client::{ClientError, Mask};
+use crate::disk::Disk;
+use crate::pop3::Capabilities;
+use crate::state::hints::{HintsFile, Listing, ServerHints};
+
+/// Servers that list a maildrop in portions list some hundred messages at a time; where nobody knows yet, it is only worth
+/// another session to look for more if at least so many were listed.
+const LEAST_PORTION: usize = 250;
+
+/// The hints about the server of one account during a poll.
+#[derive(Debug)]
+pub(super) struct Memory {
+    file: HintsFile,
+    server: ServerHints,
+    /// The time of this poll, in certain seconds.
+    now: u64,
+}
+
+impl Memory {
+    /// What is known of this server; what was known of another one under the same account is forgotten.
+    pub(super) fn new(file: HintsFile, endpoint: &Endpoint, now: u64) -> Self {
+        let known = file.hints.server.clone().filter(|server| server.is_about(endpoint));
+        Self { file, server: known.unwrap_or_else(|| ServerHints::new(endpoint)), now }
+    }
+
+    /// Writes down what was learned, if anything was. Blocks.
+    pub(super) fn write(&mut self, disk: &Arc<dyn Disk>) {
+        self.file.hints.server = Some(self.server.clone());
+        if let Err(e) = self.file.write(&**disk) {
+            debug!("cannot write the hints about the server: {e}. They are gathered again");
+        }
+    }
+
+    /// What a session may expect.
+    pub(super) fn expected(&self) -> Expected {
+        Expected {
+            before_login: self.server.before_login.as_deref().map(capabilities),
+            after_login: self.server.after_login.as_deref().map(capabilities),
+            one_at_a_time: self.server.one_at_a_time(self.now),
+        }
+    }
+
+    /// A login came to nothing. If that was because of what was expected, it is not expected again.
+    pub(super) fn login_failed(&mut self, error: &ClientError) {
+        if matches!(
+            error,
+            ClientError::Login { .. } | ClientError::NoLogin(_) | ClientError::Closed | ClientError::Framing(_)
+        ) {
+            self.server.before_login = None;
+        }
+    }
+
+    /// The first commands after the login broke the session when they were sent ahead, and did not when they were sent
+    /// one at a time.
+    pub(super) fn worked_one_at_a_time(&mut self) {
+        self.server.note_worked_one_at_a_time(self.now);
+    }
+
+    /// What the server announced.
+    pub(super) fn opened(&mut self, opened: &Opened, mask: &Mask) {
+        let lines = |announced: Option<&Capabilities>| {
+            announced.map(|announced| announced.lines().map(|line| mask.hide(line)).collect::<Vec<String>>())
+        };
+        let after = lines(opened.after_login.as_ref());
+        // A server that changed what it announces after the login may have changed the rest as well: ask next time.
+        let changed = self.server.after_login.is_some() && self.server.after_login != after;
+        self.server.before_login = if changed { None } else { lines(opened.before_login.as_ref()) };
+        self.server.after_login = after;
+    }
+
+    /// A session ended in order.
+    pub(super) fn ended_in_order(&mut self, ahead: bool, retrieved: bool) {
+        self.server.note_in_order(ahead, retrieved, self.now);
+    }
+
+    /// A session broke.
+    pub(super) fn broke(&mut self, ahead: bool) {
+        self.server.note_broken(ahead);
+    }
+
+    /// Everything that was listed was new: whether there may be more that was not listed.
+    pub(super) fn may_list_more(&self, listed: usize) -> bool {
+        match self.server.listing {
+            Listing::Portions => true,
+            Listing::Unknown => listed >= LEAST_PORTION,
+            Listing::Everything => false,
+        }
+    }
+
+    /// Somebody looked whether there was more.
+    pub(super) fn looked_for_more(&mut self, found: bool) {
+        self.server.listing = if found { Listing::Portions } else { Listing::Everything };
+    }
+}
+
+fn capabilities(lines: &[String]) -> Capabilities {
+    let mut capabilities = Capabilities::new();
+    lines.iter().for_each(|line| capabilities.add_line(line.as_bytes()));
+    capabilities
+}

@@ -1,0 +1,258 @@
+//! What may be lost: what earlier sessions taught about an account's server, in the file `ACCOUNT.hints`.
+//!
+//! A hint that is missing or wrong costs round trips, never a message: whatever rests on one is checked in a session that
+//! happens anyway. So the file is replaced without a sync, and one that cannot be read counts as empty.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::account::{AccountName, Endpoint, TlsMode};
+use crate::disk::Disk;
+
+/// A larger file is not ours, in bytes.
+const MOST: u64 = 256 << 10;
+
+/// How long a server that breaks when commands are sent ahead gets one at a time, in seconds: 7 days, since it may be
+/// repaired.
+const ONE_AT_A_TIME_FOR: u64 = 7 * 86_400;
+
+/// So many sessions in a row broke with commands under way: it is time to try without.
+const SUSPICIOUS: u8 = 2;
+
+/// What is hinted at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Hints {
+    /// The server that was talked to last.
+    pub server: Option<ServerHints>,
+}
+
+/// What earlier sessions taught about a server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServerHints {
+    /// The host that it is about.
+    host: String,
+    /// Its port.
+    port: u16,
+    /// How TLS begins there, as in the configuration.
+    tls: String,
+    /// The lines of CAPA's last answer before the login, inside TLS where there is TLS. None if it is to be asked.
+    pub before_login: Option<Vec<String>>,
+    /// Those of its last answer after the login.
+    pub after_login: Option<Vec<String>>,
+    /// How much of a maildrop the server lists.
+    pub listing: Listing,
+    /// How many sessions in a row broke while several commands were under way.
+    strikes: u8,
+    /// Until then, in certain seconds of the state, commands are sent one at a time. 0: no longer.
+    one_at_a_time_until: u64,
+}
+
+/// How much of a maildrop a server lists.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Listing {
+    /// Nobody has looked yet.
+    #[default]
+    Unknown,
+    /// All of it.
+    Everything,
+    /// So many messages at a time; the next ones are listed when these were retrieved.
+    Portions,
+}
+
+impl ServerHints {
+    /// Nothing is known of this server.
+    #[must_use]
+    pub fn new(endpoint: &Endpoint) -> Self {
+        let (host, tls) = (endpoint.host.to_ascii_lowercase(), tls_name(endpoint.tls).to_owned());
+        Self { host, port: endpoint.port, tls, ..Self::default() }
+    }
+
+    /// Whether they are about this server.
+    #[must_use]
+    pub fn is_about(&self, endpoint: &Endpoint) -> bool {
+        self.host.eq_ignore_ascii_case(&endpoint.host)
+            && self.port == endpoint.port
+            && self.tls == tls_name(endpoint.tls)
+    }
+
+    /// Whether commands should be sent one at a time; `now` in certain seconds.
+    #[must_use]
+    pub fn one_at_a_time(&self, now: u64) -> bool {
+        // A time further away than we ever set belongs to another state's clock.
+        let until = self.one_at_a_time_until;
+        self.strikes >= SUSPICIOUS || (now < until && until - now <= ONE_AT_A_TIME_FOR)
+    }
+
+    /// A session broke; `ahead` says whether several commands were under way.
+    pub fn note_broken(&mut self, ahead: bool) {
+        // One that broke although there was only one command at a time was not broken by sending ahead.
+        self.strikes = if ahead { self.strikes.saturating_add(1).min(SUSPICIOUS) } else { 0 };
+    }
+
+    /// The answers to the first commands after the login did not come when these were sent ahead, and came right away
+    /// when they were sent one at a time.
+    pub fn note_worked_one_at_a_time(&mut self, now: u64) {
+        self.strikes = self.strikes.saturating_add(1).min(SUSPICIOUS);
+        if self.strikes == SUSPICIOUS {
+            self.blame_sending_ahead(now);
+        }
+    }
+
+    /// A session ended in order; `ahead` says whether commands were sent ahead, `retrieved` whether there was mail.
+    pub fn note_in_order(&mut self, ahead: bool, retrieved: bool, now: u64) {
+        if !ahead && retrieved && self.strikes == SUSPICIOUS {
+            self.blame_sending_ahead(now);
+        } else if ahead {
+            self.strikes = 0;
+        }
+    }
+
+    fn blame_sending_ahead(&mut self, now: u64) {
+        self.strikes = 0;
+        self.one_at_a_time_until = now.saturating_add(ONE_AT_A_TIME_FOR);
+    }
+}
+
+fn tls_name(tls: TlsMode) -> &'static str {
+    match tls {
+        TlsMode::Implicit => "implicit",
+        TlsMode::StartTls => "starttls",
+        TlsMode::None => "none",
+    }
+}
+
+/// An account's hints and the file that they are kept in.
+#[derive(Debug)]
+pub struct HintsFile {
+    path: PathBuf,
+    /// What stands in the file.
+    written: Hints,
+    /// What is known now.
+    pub hints: Hints,
+}
+
+impl HintsFile {
+    /// Reads an account's hints; without a file, or with one that makes no sense, there are none. Blocks.
+    #[must_use]
+    pub fn read(disk: &dyn Disk, dir: &Path, account: &AccountName) -> Self {
+        let path = dir.join(format!("{account}.hints"));
+        let parse = |bytes: Vec<u8>| toml::from_slice(&bytes).ok();
+        let written: Hints = disk.read(&path, MOST).ok().and_then(parse).unwrap_or_default();
+        Self { path, hints: written.clone(), written }
+    }
+
+    /// Writes them, if they have changed. Blocks.
+    ///
+    /// # Errors
+    /// Those of the disk; nothing is lost by that but the hints.
+    pub fn write(&mut self, disk: &dyn Disk) -> io::Result<()> {
+        if self.hints == self.written {
+            return Ok(());
+        }
+        let text = toml::to_string(&self.hints).map_err(io::Error::other)?;
+        let mut name = self.path.clone().into_os_string();
+        name.push(".new");
+        let new = PathBuf::from(name);
+        match disk.remove(&new) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        let written = disk.create(&new).and_then(|mut file| file.write_all(text.as_bytes()));
+        written.and_then(|()| disk.replace(&new, &self.path)).inspect_err(|_| _ = disk.remove(&new))?;
+        self.written.clone_from(&self.hints);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::RealDisk;
+
+    const WEEK: u64 = ONE_AT_A_TIME_FOR;
+
+    fn endpoint() -> Endpoint {
+        let (tls_ca_file, allow_cleartext_password) = (None, false);
+        Endpoint {
+            host: "Pop.example.org".into(),
+            port: 995,
+            tls: TlsMode::Implicit,
+            tls_ca_file,
+            allow_cleartext_password,
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read_and_garbage_counts_as_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let account = AccountName::new("work").unwrap();
+        let mut file = HintsFile::read(&RealDisk, dir.path(), &account);
+        assert_eq!(file.hints, Hints::default());
+        let mut server = ServerHints::new(&endpoint());
+        server.before_login = Some(vec!["SASL PLAIN".into(), "odd \"]\\n".into()]);
+        server.listing = Listing::Portions;
+        file.hints.server = Some(server);
+        file.write(&RealDisk).unwrap();
+        let mut again = HintsFile::read(&RealDisk, dir.path(), &account);
+        assert_eq!(again.hints, file.hints);
+        std::fs::write(dir.path().join("work.hints.new"), "left by a crash").unwrap();
+        again.hints.server = None;
+        again.write(&RealDisk).unwrap();
+        assert_eq!(HintsFile::read(&RealDisk, dir.path(), &account).hints, Hints::default());
+        for garbage in [&b"\0\0\0"[..], b"server = 1", b"[server]\nport = -1\n", b"\xff"] {
+            std::fs::write(dir.path().join("work.hints"), garbage).unwrap();
+            assert_eq!(HintsFile::read(&RealDisk, dir.path(), &account).hints, Hints::default());
+        }
+    }
+
+    #[test]
+    fn hints_are_about_one_server() {
+        let (hints, here) = (ServerHints::new(&endpoint()), endpoint());
+        assert!(hints.is_about(&here));
+        for other in [
+            Endpoint { host: "pop.example.com".into(), ..endpoint() },
+            Endpoint { port: 110, ..endpoint() },
+            Endpoint { tls: TlsMode::StartTls, ..endpoint() },
+        ] {
+            assert!(!hints.is_about(&other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn sending_ahead_is_blamed_when_it_broke_twice_and_one_at_a_time_worked() {
+        let mut hints = ServerHints::new(&endpoint());
+        hints.note_broken(true);
+        assert!(!hints.one_at_a_time(100), "once may be the network");
+        hints.note_broken(true);
+        assert!(hints.one_at_a_time(100));
+        hints.note_in_order(false, false, 100);
+        assert!(hints.one_at_a_time(100), "nothing was retrieved, so nothing was tried");
+        hints.note_in_order(false, true, 100);
+        assert!(hints.one_at_a_time(100 + WEEK - 1) && !hints.one_at_a_time(100 + WEEK), "{hints:?}");
+        let mut hints = ServerHints::new(&endpoint());
+        hints.note_worked_one_at_a_time(5);
+        assert!(!hints.one_at_a_time(5));
+        hints.note_worked_one_at_a_time(5);
+        assert!(hints.one_at_a_time(5 + WEEK - 1) && !hints.one_at_a_time(5 + WEEK));
+    }
+
+    #[test]
+    fn sending_ahead_is_not_blamed_for_what_happens_without_it_as_well() {
+        let mut hints = ServerHints::new(&endpoint());
+        hints.note_broken(true);
+        hints.note_broken(true);
+        hints.note_broken(false);
+        assert!(!hints.one_at_a_time(0));
+        hints.note_broken(true);
+        hints.note_in_order(true, true, 0);
+        hints.note_broken(true);
+        assert!(!hints.one_at_a_time(0), "one that worked stands between them");
+        hints.one_at_a_time_until = 10 * WEEK;
+        assert!(!hints.one_at_a_time(0), "a time of another clock");
+    }
+}

@@ -1,0 +1,150 @@
+//! How often a poll waits for the server, and that what is remembered of a server to save such waiting does no harm when
+//! it is wrong.
+
+use std::fs;
+
+use crate::delivered::assert_same_mail;
+use crate::mail::{small_ones, small_ones_stored};
+use crate::program::{Account, TestEnv};
+use crate::scripted::Session;
+use crate::scripted::maildrop::{Behaviour, Maildrop};
+
+/// The sessions so far, all of them ended.
+fn sessions(maildrop: &Maildrop) -> Vec<Session> {
+    maildrop.server.wait_until_idle();
+    maildrop.server.sessions()
+}
+
+/// The last one.
+fn last(maildrop: &Maildrop) -> Session {
+    sessions(maildrop).pop().unwrap()
+}
+
+/// The commands of a session without their arguments.
+fn commands(session: &Session) -> Vec<&str> {
+    session.lines.iter().map(|line| line.split(' ').next().unwrap()).collect()
+}
+
+/// A maildrop of some messages that were fetched, and the home.
+fn fetched(count: usize, change: impl FnOnce(&mut Behaviour)) -> (Maildrop, TestEnv) {
+    let maildrop = Maildrop::with(small_ones(count), change);
+    let env = TestEnv::in_memory(&[Account::at(maildrop.server.address)]);
+    env.fetch().expect(0);
+    assert_same_mail(&env.mail(), &small_ones_stored(count));
+    (maildrop, env)
+}
+
+#[test]
+fn a_first_poll_takes_five_round_trips_and_an_idle_one_three() {
+    let (maildrop, env) = fetched(200, |_| {});
+    let session = last(&maildrop);
+    assert_eq!(commands(&session)[..6], ["CAPA", "AUTH", "CAPA", "STAT", "UIDL", "LIST"]);
+    // CAPA, AUTH, the listings, all RETRs, QUIT.
+    assert!(session.flights >= 5, "{}", session.flights);
+    env.fetch().expect(0).says("nothing new");
+    let session = last(&maildrop);
+    assert_eq!(commands(&session), ["AUTH", "CAPA", "STAT", "UIDL", "LIST", "QUIT"]);
+    assert_eq!(session.flights, 3);
+    assert_eq!(sessions(&maildrop).len(), 2, "one session each");
+}
+
+#[test]
+fn user_and_pass_leave_in_one_flight() {
+    let only_user = |behaviour: &mut Behaviour| behaviour.capabilities = Some(vec!["USER".to_owned()]);
+    let (maildrop, env) = fetched(3, only_user);
+    env.fetch().expect(0).says("nothing new");
+    let session = last(&maildrop);
+    assert_eq!(commands(&session), ["USER", "PASS", "CAPA", "STAT", "UIDL", "LIST", "QUIT"]);
+    assert_eq!(session.flights, 3);
+}
+
+#[test]
+fn without_pipelining_each_command_waits() {
+    let (maildrop, env) = fetched(3, |behaviour| behaviour.pipelining = false);
+    env.fetch().expect(0).says("nothing new");
+    let session = last(&maildrop);
+    assert_eq!((session.flights, session.pipelined), (session.lines.len(), 0));
+}
+
+#[test]
+fn a_login_that_is_not_offered_any_more_is_replaced() {
+    let (maildrop, env) = fetched(3, |behaviour| behaviour.capabilities = Some(vec!["SASL PLAIN".to_owned()]));
+    maildrop.change(|contents| {
+        contents.behaviour.capabilities = Some(vec!["USER".to_owned()]);
+        contents.behaviour.answers = vec![("AUTH".to_owned(), "-ERR unknown command\r\n".to_owned())];
+    });
+    env.fetch().expect(0).says("nothing new");
+    assert_eq!(commands(&last(&maildrop))[..4], ["AUTH", "CAPA", "USER", "PASS"]);
+    // That was learned.
+    env.fetch().expect(0).says("nothing new");
+    assert_eq!(commands(&last(&maildrop))[..2], ["CAPA", "USER"]);
+    env.fetch().expect(0).says("nothing new");
+    assert_eq!(commands(&last(&maildrop))[..3], ["USER", "PASS", "CAPA"]);
+}
+
+#[test]
+fn a_wrong_password_is_offered_once_from_memory_as_well() {
+    let (maildrop, env) = fetched(3, |_| {});
+    env.configure(&[Account::at(maildrop.server.address).text("password", "not this one")]);
+    env.fetch().expect(77);
+    let session = last(&maildrop);
+    assert_eq!(commands(&session), ["AUTH", "CAPA"], "the same login is not tried twice");
+}
+
+#[test]
+fn a_server_that_announces_less_after_the_login_is_asked_again() {
+    let (maildrop, env) = fetched(3, |_| {});
+    maildrop.change(|contents| contents.behaviour.pipelining = false);
+    env.fetch().expect(0).says("nothing new");
+    env.fetch().expect(0).says("nothing new");
+    let session = last(&maildrop);
+    assert_eq!((commands(&session)[0], session.pipelined), ("CAPA", 0), "{:?}", session.lines);
+}
+
+#[test]
+fn hints_that_are_damaged_or_gone_cost_a_round_trip_and_no_more() {
+    let (maildrop, env) = fetched(3, |_| {});
+    let hints = env.path("state/a.hints");
+    let good = fs::read(&hints).unwrap();
+    for damaged in [&b""[..], b"\0\0\0\0", &good[..12]] {
+        fs::write(&hints, damaged).unwrap();
+        env.fetch().expect(0).says("nothing new");
+        assert_eq!(commands(&last(&maildrop))[0], "CAPA");
+        assert!(fs::read(&hints).unwrap() == good, "they are gathered again");
+    }
+    fs::remove_file(&hints).unwrap();
+    env.fetch().expect(0).says("nothing new");
+    env.fetch().expect(0).says("nothing new");
+    assert_eq!(commands(&last(&maildrop))[0], "AUTH");
+}
+
+#[test]
+fn a_server_that_cannot_bear_what_it_announces_is_noticed_and_remembered() {
+    let mut first = true;
+    let maildrop = Maildrop::with(small_ones(5), |behaviour| {
+        behaviour.most_ahead = Some(0);
+        behaviour.capabilities = Some(vec!["SASL PLAIN".to_owned()]);
+    });
+    let env = TestEnv::in_memory(&[Account::at(maildrop.server.address)]);
+    for sessions_in_all in [2, 4, 5, 6] {
+        env.fetch().expect(0).says(if first { "5 new messages" } else { "nothing new" });
+        first = false;
+        // Each of the first two polls tries it, notices, and goes on in another session; the rest know.
+        assert_eq!(sessions(&maildrop).len(), sessions_in_all);
+    }
+    assert_eq!(last(&maildrop).pipelined, 0);
+    assert_same_mail(&env.mail(), &small_ones_stored(5));
+}
+
+#[test]
+fn a_server_that_breaks_only_at_retrievals_sent_ahead_is_noticed_as_well() {
+    // It bears the listings.
+    let maildrop = Maildrop::with(small_ones(6), |behaviour| behaviour.most_ahead = Some(3));
+    let env = TestEnv::in_memory(&[Account::at(maildrop.server.address)]);
+    let statuses: Vec<i32> = (0..4).map(|_| env.fetch().status).collect();
+    assert_eq!(statuses.last(), Some(&0), "{statuses:?}");
+    assert_same_mail(&env.mail(), &small_ones_stored(6));
+    for n in 1..=6 {
+        assert_eq!(maildrop.retrieved(&format!("u{n}")), 1, "u{n}");
+    }
+}
