@@ -333,8 +333,12 @@ impl Disk for RealDisk {
     }
 
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        let file = open_regular(path, OFlags::RDONLY)?;
+        let length = file.metadata()?.len().min(limit);
         let mut bytes = Vec::new();
-        open_regular(path, OFlags::RDONLY)?.take(limit).read_to_end(&mut bytes)?;
+        // At once, if there is so much memory; growing would copy it again and again.
+        let _ = bytes.try_reserve_exact(usize::try_from(length).unwrap_or(0).saturating_add(1));
+        file.take(limit).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 

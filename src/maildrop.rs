@@ -1,6 +1,6 @@
 //! The maildrop as one session lists it: the answers to STAT, UIDL and LIST put together. PURE.
 
-use std::collections::{BTreeMap, BTreeSet, btree_map};
+use std::collections::BTreeMap;
 
 use crate::pop3::{MessageNumber, ScanListing, UniqueId, UniqueIdListing};
 
@@ -41,12 +41,12 @@ impl Maildrop {
 pub struct MaildropBuilder {
     /// The number of messages that STAT told, if it did.
     count: Option<u32>,
-    /// By number: unique-id and size.
-    messages: BTreeMap<MessageNumber, (Option<UniqueId>, Option<u64>)>,
+    /// What UIDL told, in the order of its lines.
+    unique_ids: Vec<UniqueIdListing>,
+    /// What LIST told, in the order of its lines.
+    sizes: Vec<ScanListing>,
     /// UIDL was answered by +OK.
     has_unique_ids: bool,
-    /// Numbers that were given two unique-ids: which of them is right cannot be known.
-    contradicted: BTreeSet<MessageNumber>,
     /// Something was unreadable or contradictory.
     odd: bool,
 }
@@ -64,27 +64,12 @@ impl MaildropBuilder {
 
     /// A line of UIDL's answer.
     pub fn unique_id(&mut self, listing: UniqueIdListing) {
-        let (unique_id, _) = self.messages.entry(listing.number).or_default();
-        match unique_id {
-            Some(other) if *other != listing.unique_id => {
-                self.contradicted.insert(listing.number);
-                self.odd = true;
-            }
-            _ => *unique_id = Some(listing.unique_id),
-        }
+        self.unique_ids.push(listing);
     }
 
     /// A line of LIST's answer.
     pub fn size(&mut self, listing: ScanListing) {
-        match self.messages.entry(listing.number) {
-            btree_map::Entry::Vacant(vacant) => {
-                vacant.insert((None, Some(listing.reported_size)));
-            }
-            btree_map::Entry::Occupied(mut occupied) => {
-                let (_, size) = occupied.get_mut();
-                self.odd |= size.replace(listing.reported_size).is_some();
-            }
-        }
+        self.sizes.push(listing);
     }
 
     /// A line that could not be read.
@@ -95,18 +80,58 @@ impl MaildropBuilder {
     /// The listing.
     #[must_use]
     pub fn finish(self) -> Maildrop {
-        let Self { count, mut messages, has_unique_ids, contradicted, odd } = self;
-        for number in contradicted {
-            messages.entry(number).and_modify(|(unique_id, _)| *unique_id = None);
-        }
+        let Self { count, mut unique_ids, mut sizes, has_unique_ids, mut odd } = self;
+        // Nearly always they come in order, and then this costs next to nothing.
+        unique_ids.sort_by_key(|listing| listing.number);
+        sizes.sort_by_key(|listing| listing.number);
+        let (named, contradicted) = name_each_once(unique_ids);
+        odd |= contradicted;
+        let before = sizes.len();
+        // A number that is listed again has the size that came last.
+        sizes.reverse();
+        sizes.dedup_by_key(|listing| listing.number);
+        sizes.reverse();
+        odd |= sizes.len() < before;
+        let messages = merge(named, sizes);
         let counts_agree = count.and_then(|count| usize::try_from(count).ok()) == Some(messages.len());
-        let all_named = !has_unique_ids || messages.values().all(|(unique_id, _)| unique_id.is_some());
-        let messages = messages
-            .into_iter()
-            .map(|(number, (unique_id, reported_size))| Listed { number, unique_id, reported_size })
-            .collect();
+        let all_named = !has_unique_ids || messages.iter().all(|listed| listed.unique_id.is_some());
         Maildrop { messages, has_unique_ids, complete: counts_agree && all_named && !odd }
     }
+}
+
+/// The messages by number, each once, and whether some were given several unique-ids: which of them is right cannot be
+/// known, so such a message has none.
+fn name_each_once(unique_ids: Vec<UniqueIdListing>) -> (Vec<Listed>, bool) {
+    let mut named: Vec<Listed> = Vec::with_capacity(unique_ids.len());
+    let mut contradicted = false;
+    for UniqueIdListing { number, unique_id } in unique_ids {
+        match named.last_mut().filter(|last| last.number == number) {
+            Some(last) if last.unique_id.as_ref() != Some(&unique_id) => {
+                last.unique_id = None;
+                contradicted = true;
+            }
+            Some(_) => {}
+            None => named.push(Listed { number, unique_id: Some(unique_id), reported_size: None }),
+        }
+    }
+    (named, contradicted)
+}
+
+/// Gives each message its size; what has a size only is a message, too. Both are sorted by number.
+fn merge(mut named: Vec<Listed>, sizes: Vec<ScanListing>) -> Vec<Listed> {
+    if named.iter().map(|listed| listed.number).eq(sizes.iter().map(|listing| listing.number)) {
+        for (listed, size) in named.iter_mut().zip(sizes) {
+            listed.reported_size = Some(size.reported_size);
+        }
+        return named;
+    }
+    let mut messages: BTreeMap<MessageNumber, Listed> =
+        named.into_iter().map(|listed| (listed.number, listed)).collect();
+    for ScanListing { number, reported_size } in sizes {
+        let unnamed = Listed { number, unique_id: None, reported_size: None };
+        messages.entry(number).or_insert(unnamed).reported_size = Some(reported_size);
+    }
+    messages.into_values().collect()
 }
 
 #[cfg(test)]

@@ -1,14 +1,16 @@
 //! What to do in a session. PURE: the listing, what is remembered, the policy and the time go in, a [`Plan`] comes out.
 //!
-//! It takes steps, because some messages can only be told apart by their header: [`look_at`] names those whose header
-//! the session should ask for (TOP n 0), [`look_for_renumbering`] more of them if everything seems to have another name
-//! now, and [`plan`] decides with what came back.
+//! It takes steps, because some messages can only be told apart by their header: [`Outlook::look_at`] names those whose
+//! header the session should ask for (TOP n 0), [`Outlook::look_for_renumbering`] more of them if everything seems to have
+//! another name now, and [`Outlook::plan`] decides with what came back.
 
 mod matching;
 mod renumbering;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
+use std::sync::OnceLock;
 
 use crate::account::RemovalPolicy;
 use crate::maildir::publishing::Delivered;
@@ -18,7 +20,6 @@ use crate::state::entries::{Entry, EntryId, Origin, TroubleKind, UidState};
 use crate::witness::Digest;
 use matching::Matching;
 use renumbering::Suspicion;
-pub use renumbering::look_for_renumbering;
 
 /// How long an absent message is remembered, in seconds (90 days): an empty or short listing proves nothing.
 const REMEMBER_ABSENT: u64 = 90 * 86_400;
@@ -140,84 +141,118 @@ pub fn is_one_we_have(listed: &Listed, entry: &Entry, header: Digest, whole: Opt
     same_bytes || (same_name && header.is_strong() && entry.witness.header == Some(header))
 }
 
-/// The messages whose header decides something: what they are, or whether they may be deleted.
-#[must_use]
-pub fn look_at(
-    maildrop: &Maildrop,
-    state: &UidState,
-    policy: &Policy,
-    tried: &HashSet<UniqueId>,
+/// What a plan is made from. The listing and what is remembered are matched once, as long as no header was looked at.
+#[derive(Debug)]
+pub struct Outlook<'a> {
+    maildrop: &'a Maildrop,
+    state: &'a UidState,
+    /// The messages that made trouble in this poll, and are left alone for the rest of it.
+    tried: &'a HashSet<UniqueId>,
+    /// The time of this poll, in certain seconds.
     now: u64,
-) -> Vec<MessageNumber> {
-    if !policy.has_top {
-        return Vec::new();
-    }
-    let ask = |listed: &&Listed| turn(listed, state, policy.scope, tried, now) == Turn::Now;
-    let matching = Matching::of(maildrop, state, None);
-    // What was gone and is back, or stands on another server, may be another message under the same unique-id.
-    let may_be_another = |entry: &Entry| {
-        entry.witness.header.is_some() && (policy.moved || entry.removed || entry.absent_since.is_some())
-    };
-    let due = |(listed, entry): &(&Listed, &Entry)| {
-        (is_due(entry, policy.removal, now) || may_be_another(entry)) && ask(listed)
-    };
-    let ambiguous = matching.ambiguous.iter().filter(|listed| ask(listed)).map(|listed| listed.number);
-    let mut numbers: Vec<MessageNumber> = ambiguous.collect();
-    numbers.extend(matching.known.iter().filter(|pair| due(pair)).map(|(listed, _)| listed.number));
-    numbers.sort_unstable();
-    numbers.dedup();
-    numbers
+    /// What matches what as far as it can be told without a header.
+    unseen: OnceLock<Matching<'a>>,
 }
 
-/// Decides. `seen` has the header digests of the messages that were looked at, as far as the server gave them; `tried`
-/// are the messages that made trouble in this poll and are left alone for the rest of it.
-#[must_use]
-pub fn plan(
-    maildrop: &Maildrop,
-    state: &UidState,
-    policy: &Policy,
-    tried: &HashSet<UniqueId>,
-    seen: &HashMap<MessageNumber, Digest>,
-    now: u64,
-) -> Plan {
-    let turn = |listed: &Listed| turn(listed, state, policy.scope, tried, now);
-    let mut matching = Matching::of(maildrop, state, Some(seen));
-    let mut plan = Plan { has_top: policy.has_top, ..Plan::default() };
-    if let Some(suspicion) = Suspicion::of(maildrop, state, policy, &matching, turn) {
-        let recognised = suspicion.recognise(seen);
-        plan.unrecognisable = suspicion.unrecognisable(policy, seen, recognised.len());
-        let renamed = recognised.iter().map(|(listed, entry)| Some((entry.id, listed.unique_id.clone()?)));
-        plan.renamed = renamed.flatten().collect();
-        matching.adopt(recognised);
+impl<'a> Outlook<'a> {
+    /// Of a listing, on what is remembered, at a time in certain seconds; `tried` are the messages that made trouble in
+    /// this poll and are left alone for the rest of it.
+    #[must_use]
+    pub fn new(maildrop: &'a Maildrop, state: &'a UidState, tried: &'a HashSet<UniqueId>, now: u64) -> Self {
+        Self { maildrop, state, tried, now, unseen: OnceLock::new() }
     }
-    plan.known = matching.known.len();
-    for (listed, entry) in &matching.known {
-        if let Some(size) = listed.reported_size
-            && entry.witness.reported_size != Some(size)
-        {
-            plan.resized.push((entry.id, size));
+
+    fn without_headers(&self) -> &Matching<'a> {
+        self.unseen.get_or_init(|| Matching::of(self.maildrop, self.state, None))
+    }
+
+    /// The same with what was seen of the headers.
+    fn with_headers(&self, seen: &HashMap<MessageNumber, Digest>) -> Cow<'_, Matching<'a>> {
+        if seen.is_empty() && self.without_headers().ambiguous.is_empty() {
+            return Cow::Borrowed(self.without_headers());
         }
-        let is_back = entry.removed || entry.absent_since.is_some();
-        // A new name says as much.
-        if is_back && listed.unique_id == entry.unique_id {
-            plan.present.push(entry.id);
+        Cow::Owned(Matching::of(self.maildrop, self.state, Some(seen)))
+    }
+
+    fn turn(&self, listed: &Listed, policy: &Policy) -> Turn {
+        turn(listed, self.state, policy.scope, self.tried, self.now)
+    }
+
+    /// The messages whose header decides something: what they are, or whether they may be deleted.
+    #[must_use]
+    pub fn look_at(&self, policy: &Policy) -> Vec<MessageNumber> {
+        if !policy.has_top {
+            return Vec::new();
         }
-        if !is_due(entry, policy.removal, now) {
-            continue;
+        let ask = |listed: &&Listed| self.turn(listed, policy) == Turn::Now;
+        let matching = self.without_headers();
+        // What was gone and is back, or stands on another server, may be another message under the same unique-id.
+        let may_be_another = |entry: &Entry| {
+            entry.witness.header.is_some() && (policy.moved || entry.removed || entry.absent_since.is_some())
+        };
+        let due = |(listed, entry): &(&Listed, &Entry)| {
+            (is_due(entry, policy.removal, self.now) || may_be_another(entry)) && ask(listed)
+        };
+        let ambiguous = matching.ambiguous.iter().filter(|listed| ask(listed)).map(|listed| listed.number);
+        let mut numbers: Vec<MessageNumber> = ambiguous.collect();
+        numbers.extend(matching.known.iter().filter(|pair| due(pair)).map(|(listed, _)| listed.number));
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+
+    /// The messages whose headers tell whether the server has renumbered everything: a sample, or all if one of those
+    /// seen so far is an old acquaintance. None where there is no such suspicion. To be asked for twice.
+    #[must_use]
+    pub fn look_for_renumbering(&self, policy: &Policy, seen: &HashMap<MessageNumber, Digest>) -> Vec<MessageNumber> {
+        let matching = self.with_headers(seen);
+        let suspicion = Suspicion::of(self.maildrop, self.state, policy, &matching, |one| self.turn(one, policy));
+        suspicion.filter(|_| policy.has_top).map_or_else(Vec::new, |suspicion| suspicion.look(seen))
+    }
+
+    /// Decides. `seen` has the header digests of the messages that were looked at, as far as the server gave them.
+    #[must_use]
+    pub fn plan(&self, policy: &Policy, seen: &HashMap<MessageNumber, Digest>) -> Plan {
+        let (maildrop, state, now) = (self.maildrop, self.state, self.now);
+        let turn = |listed: &Listed| self.turn(listed, policy);
+        let mut matching = self.with_headers(seen).into_owned();
+        let mut plan = Plan { has_top: policy.has_top, ..Plan::default() };
+        if let Some(suspicion) = Suspicion::of(maildrop, state, policy, &matching, turn) {
+            let recognised = suspicion.recognise(seen);
+            plan.unrecognisable = suspicion.unrecognisable(policy, seen, recognised.len());
+            let renamed = recognised.iter().map(|(listed, entry)| Some((entry.id, listed.unique_id.clone()?)));
+            plan.renamed = renamed.flatten().collect();
+            matching.adopt(recognised);
         }
-        if plan.takes_turn(listed, turn(listed)) {
-            if is_verified(listed, entry, policy, seen) {
-                plan.delete.push(Removable { number: listed.number, entry: entry.id });
-            } else {
-                plan.unverified += 1;
+        plan.known = matching.known.len();
+        for (listed, entry) in &matching.known {
+            if let Some(size) = listed.reported_size
+                && entry.witness.reported_size != Some(size)
+            {
+                plan.resized.push((entry.id, size));
+            }
+            let is_back = entry.removed || entry.absent_since.is_some();
+            // A new name says as much.
+            if is_back && listed.unique_id == entry.unique_id {
+                plan.present.push(entry.id);
+            }
+            if !is_due(entry, policy.removal, now) {
+                continue;
+            }
+            if plan.takes_turn(listed, turn(listed)) {
+                if is_verified(listed, entry, policy, seen) {
+                    plan.delete.push(Removable { number: listed.number, entry: entry.id });
+                } else {
+                    plan.unverified += 1;
+                }
             }
         }
+        plan_retrieval(&mut plan, maildrop, &matching, policy, turn);
+        if maildrop.complete {
+            plan_forgetting(&mut plan, state, &matching, now);
+        }
+        plan
     }
-    plan_retrieval(&mut plan, maildrop, &matching, policy, turn);
-    if maildrop.complete {
-        plan_forgetting(&mut plan, state, &matching, now);
-    }
-    plan
 }
 
 /// Whether something may be done with a message in this session.
@@ -280,8 +315,9 @@ fn plan_retrieval(
 }
 
 fn plan_forgetting(plan: &mut Plan, state: &UidState, matching: &Matching<'_>, now: u64) {
-    let listed: HashSet<EntryId> = matching.known.iter().map(|(_, entry)| entry.id).collect();
-    for entry in state.entries().filter(|entry| !listed.contains(&entry.id)) {
+    let mut listed: Vec<EntryId> = matching.known.iter().map(|(_, entry)| entry.id).collect();
+    listed.sort_unstable();
+    for entry in state.entries().filter(|entry| listed.binary_search(&entry.id).is_err()) {
         match entry.absent_since {
             // Without a unique-id there is nothing to remember a removed message by: the listing agrees, that is all.
             _ if entry.unique_id.is_none() => plan.forget.push(entry.id),

@@ -66,6 +66,16 @@ fn aged(days: u64) -> Policy {
     Policy { removal: RemovalPolicy::AfterAge(Duration::from_secs(days * DAY)), ..KEEP }
 }
 
+fn look_at(
+    maildrop: &Maildrop,
+    state: &UidState,
+    policy: &Policy,
+    tried: &HashSet<UniqueId>,
+    now: u64,
+) -> Vec<MessageNumber> {
+    Outlook::new(maildrop, state, tried, now).look_at(policy)
+}
+
 /// Runs both steps; `headers` is what TOP would show, by number.
 fn decide(maildrop: &Maildrop, state: &UidState, policy: &Policy, headers: &[&str]) -> Plan {
     let tried = HashSet::new();
@@ -73,11 +83,12 @@ fn decide(maildrop: &Maildrop, state: &UidState, policy: &Policy, headers: &[&st
         let header = |number: MessageNumber| headers.get(usize::try_from(number.get()).unwrap() - 1);
         numbers.into_iter().filter_map(|number| Some((number, digest(header(number)?)))).collect()
     };
-    let mut seen = show(look_at(maildrop, state, policy, &tried, NOW));
+    let outlook = Outlook::new(maildrop, state, &tried, NOW);
+    let mut seen = show(outlook.look_at(policy));
     for _ in 0..2 {
-        seen.extend(show(look_for_renumbering(maildrop, state, policy, &tried, &seen, NOW)));
+        seen.extend(show(outlook.look_for_renumbering(policy, &seen)));
     }
-    plan(maildrop, state, policy, &tried, &seen, NOW)
+    outlook.plan(policy, &seen)
 }
 
 fn retrieved(plan: &Plan) -> Vec<u32> {
@@ -247,7 +258,8 @@ fn a_message_in_quarantine_is_left_alone_until_its_time() {
 fn what_made_trouble_in_this_poll_is_not_tried_twice() {
     let state = in_trouble(TroubleKind::Refused, NOW);
     let tried = HashSet::from([UniqueId::new(b"b").unwrap()]);
-    let plan = plan(&maildrop(&[("a", 1), ("b", 1)]), &state, &KEEP, &tried, &HashMap::new(), NOW);
+    let listing = maildrop(&[("a", 1), ("b", 1)]);
+    let plan = Outlook::new(&listing, &state, &tried, NOW).plan(&KEEP, &HashMap::new());
     assert_eq!((retrieved(&plan), plan.set_aside.len()), (vec![], 0));
 }
 
@@ -297,7 +309,8 @@ fn a_header_that_says_little_does_not_prove_that_what_is_back_is_the_same() {
         old.witness.header = Some(weak);
         old.removed = gone;
         old.absent_since = gone.then_some(NOW - DAY);
-        let plan = plan(&maildrop(&[("a", 1)]), &state(vec![old]), &DELETE, &HashSet::new(), &seen, NOW);
+        let (listing, state, tried) = (maildrop(&[("a", 1)]), state(vec![old]), HashSet::new());
+        let plan = Outlook::new(&listing, &state, &tried, NOW).plan(&DELETE, &seen);
         assert_eq!((retrieved(&plan), deleted(&plan).is_empty()), (expected, gone));
     }
 }

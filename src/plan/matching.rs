@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::maildrop::{Listed, Maildrop};
-use crate::pop3::{MessageNumber, UniqueId};
+use crate::pop3::MessageNumber;
 use crate::state::entries::{Entry, UidState};
 use crate::witness::Digest;
 
@@ -11,7 +11,7 @@ use crate::witness::Digest;
 pub(super) type Seen<'a> = Option<&'a HashMap<MessageNumber, Digest>>;
 
 /// Which listed message is which remembered one.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Matching<'a> {
     /// Surely or, as long as nobody looked, presumably the same.
     pub(super) known: Vec<(&'a Listed, &'a Entry)>,
@@ -24,16 +24,34 @@ pub(super) struct Matching<'a> {
 impl<'a> Matching<'a> {
     pub(super) fn of(maildrop: &'a Maildrop, state: &'a UidState, seen: Seen<'_>) -> Self {
         let mut matching = Self::default();
-        let mut groups: HashMap<&UniqueId, Vec<&Listed>> = HashMap::with_capacity(maildrop.messages.len());
+        let mut named = Vec::with_capacity(maildrop.messages.len());
         let mut unnamed = Vec::new();
         for listed in &maildrop.messages {
-            match &listed.unique_id {
-                Some(unique_id) => groups.entry(unique_id).or_default().push(listed),
-                None => unnamed.push(listed),
+            let Some(unique_id) = &listed.unique_id else {
+                unnamed.push(listed);
+                continue;
+            };
+            match state.ids_of(unique_id) {
+                [] => matching.new.push(listed),
+                // The oldest entry stands for the unique-id.
+                ids @ [oldest, ..] => named.push((*oldest, ids, listed)),
             }
         }
-        for (unique_id, listed) in groups {
-            matching.add_group(&listed, state.with_unique_id(unique_id).collect(), seen);
+        named.sort_by_key(|(oldest, ..)| *oldest);
+        for group in named.chunk_by(|a, b| a.0 == b.0) {
+            if let [(oldest, [_], listed)] = group
+                && let Some(entry) = state.entry(*oldest)
+                && seen.is_none_or(|seen| !seen.contains_key(&listed.number))
+                && sizes_agree(&[listed], &[entry])
+            {
+                // As nearly always.
+                matching.known.push((listed, entry));
+                continue;
+            }
+            let ids = group.first().map(|(_, ids, _)| *ids).unwrap_or_default();
+            let entries = ids.iter().filter_map(|id| state.entry(*id)).collect();
+            let listed: Vec<&Listed> = group.iter().map(|(_, _, listed)| *listed).collect();
+            matching.add_group(&listed, entries, seen);
         }
         let nameless: Vec<&Entry> = match maildrop.has_unique_ids {
             true => Vec::new(),
@@ -59,10 +77,6 @@ impl<'a> Matching<'a> {
 
     /// Messages that share a unique-id, and what is remembered under it.
     fn add_group(&mut self, listed: &[&'a Listed], entries: Vec<&'a Entry>, seen: Seen<'_>) {
-        if entries.is_empty() {
-            self.new.extend(listed);
-            return;
-        }
         let was_looked_at = seen.is_some_and(|seen| listed.iter().any(|one| seen.contains_key(&one.number)));
         let present: Vec<&Entry> = entries.iter().copied().filter(|entry| entry.absent_since.is_none()).collect();
         for candidates in [&present, &entries] {
@@ -125,6 +139,10 @@ fn take<'a>(entries: &mut Vec<&'a Entry>, fits: impl Fn(&Entry) -> bool) -> Opti
 fn sizes_agree(listed: &[&Listed], entries: &[&Entry]) -> bool {
     if listed.len() != entries.len() {
         return false;
+    }
+    if let ([listed], [entry]) = (listed, entries) {
+        let sizes = listed.reported_size.zip(entry.witness.reported_size);
+        return sizes.is_none_or(|(listed, entry)| listed == entry);
     }
     let mut listed: Vec<Option<u64>> = listed.iter().map(|one| one.reported_size).collect();
     let mut entries: Vec<Option<u64>> = entries.iter().map(|entry| entry.witness.reported_size).collect();

@@ -9,9 +9,9 @@
 use std::collections::{HashMap, HashSet};
 
 use super::matching::Matching;
-use super::{Policy, Turn, turn};
+use super::{Policy, Turn};
 use crate::maildrop::{Listed, Maildrop};
-use crate::pop3::{MessageNumber, UniqueId};
+use crate::pop3::MessageNumber;
 use crate::state::entries::{Entry, EntryId, UidState};
 use crate::witness::Digest;
 
@@ -29,23 +29,6 @@ const WORTH_ASKING: usize = 10;
 
 /// Header digests of this session, by number.
 type Seen = HashMap<MessageNumber, Digest>;
-
-/// The messages whose headers tell whether the server has renumbered everything: a sample, or all if one of those seen
-/// so far is an old acquaintance. None where there is no such suspicion. To be asked for twice.
-#[must_use]
-pub fn look_for_renumbering(
-    maildrop: &Maildrop,
-    state: &UidState,
-    policy: &Policy,
-    tried: &HashSet<UniqueId>,
-    seen: &Seen,
-    now: u64,
-) -> Vec<MessageNumber> {
-    let matching = Matching::of(maildrop, state, Some(seen));
-    let turn = |listed: &Listed| turn(listed, state, policy.scope, tried, now);
-    let suspicion = Suspicion::of(maildrop, state, policy, &matching, turn);
-    suspicion.filter(|_| policy.has_top).map_or_else(Vec::new, |suspicion| suspicion.look(seen))
-}
 
 /// A maildrop that may have been renumbered.
 pub(super) struct Suspicion<'a> {
@@ -91,7 +74,7 @@ impl<'a> Suspicion<'a> {
     }
 
     /// What to look at next.
-    fn look(&self, seen: &Seen) -> Vec<MessageNumber> {
+    pub(super) fn look(&self, seen: &Seen) -> Vec<MessageNumber> {
         let (shown, unseen): (Vec<&Listed>, Vec<&Listed>) =
             self.unknown.iter().partition(|listed| seen.contains_key(&listed.number));
         let headers: HashSet<Digest> = self.lost.iter().filter_map(|entry| entry.witness.header).collect();

@@ -34,7 +34,7 @@ fn asked((maildrop, headers): &(Maildrop, Vec<String>), state: &UidState, policy
     let tried = HashSet::new();
     let mut seen = HashMap::new();
     for _ in 0..2 {
-        for number in look_for_renumbering(maildrop, state, policy, &tried, &seen, NOW) {
+        for number in Outlook::new(maildrop, state, &tried, NOW).look_for_renumbering(policy, &seen) {
             seen.insert(number, digest(&headers[usize::try_from(number.get()).unwrap() - 1]));
         }
     }

@@ -10,7 +10,7 @@ use crate::account::Account;
 use crate::client::Client;
 use crate::client::listing::look;
 use crate::maildrop::Maildrop;
-use crate::plan::{Plan, Policy, Scope, look_at, look_for_renumbering, plan};
+use crate::plan::{Outlook, Plan, Policy, Scope};
 use crate::pop3::{Capabilities, MessageNumber, UniqueId};
 use crate::state::entries::UidState;
 use crate::state::store::Store;
@@ -42,8 +42,9 @@ impl Poll {
             scope: self.scope,
         };
         let tried = self.not_in_this_session(state, now);
-        let seen = look_at_headers(client, maildrop, store, &mut policy, &tried).await?;
-        let plan = plan(maildrop, state, &policy, &tried, &seen, now);
+        let outlook = Outlook::new(maildrop, state, &tried, now);
+        let seen = look_at_headers(client, &outlook, &mut policy).await?;
+        let plan = outlook.plan(&policy, &seen);
         if plan.unrecognisable > 0 && !self.wishes.fetch_again {
             return Err(PollError::Renumbered { account: self.account.name.clone(), messages: plan.unrecognisable });
         }
@@ -71,13 +72,10 @@ impl Poll {
 /// Looks at the headers that decide something.
 async fn look_at_headers(
     client: &mut Client,
-    maildrop: &Maildrop,
-    store: &Store,
+    outlook: &Outlook<'_>,
     policy: &mut Policy,
-    tried: &HashSet<UniqueId>,
 ) -> Result<HashMap<MessageNumber, Digest>, PollError> {
-    let (state, now) = (store.state(), store.now());
-    let mut numbers = look_at(maildrop, state, policy, tried, now);
+    let mut numbers = outlook.look_at(policy);
     let mut seen = HashMap::new();
     // What the plan needs, then a sample of what may have been renumbered, then the rest of that.
     for _ in 0..3 {
@@ -87,7 +85,10 @@ async fn look_at_headers(
         seen.extend(look(client, &numbers).await?);
         // A server that shows none of them has no TOP, whatever it says.
         policy.has_top &= numbers.is_empty() || !seen.is_empty();
-        numbers = look_for_renumbering(maildrop, state, policy, tried, &seen, now);
+        numbers = outlook.look_for_renumbering(policy, &seen);
+        if numbers.is_empty() {
+            break;
+        }
     }
     Ok(seen)
 }

@@ -26,7 +26,7 @@ use crate::maildrop::{Listed, Maildrop};
 use crate::plan::{Plan, Scope};
 use crate::pop3::UniqueId;
 use crate::secret::Secret;
-use crate::state::entries::{Entry, EntryId, TroubleKind};
+use crate::state::entries::{Entry, EntryId, TroubleKind, UidState};
 use crate::state::store::Store;
 
 /// How many complete messages may wait for the committer; their bytes have a limit of their own.
@@ -255,15 +255,13 @@ impl Poll {
         let (absent, present) = (std::mem::take(&mut plan.absent), std::mem::take(&mut plan.present));
         let (resized, renamed) = (std::mem::take(&mut plan.resized), std::mem::take(&mut plan.renamed));
         let deletes = !plan.delete.is_empty();
-        let (account, maildrop) = (self.account.clone(), maildrop.clone());
+        let account = self.account.clone();
+        let over = over_with(maildrop, store.as_ref().ok_or(PollError::Fault)?.state());
         blocking(store, move |store| {
             if is_moved(store, &account) {
                 store.record_host(&account)?;
             }
-            if maildrop.complete {
-                let listed = maildrop.messages.iter().filter_map(|listed| listed.unique_id.as_ref()).collect();
-                store.forget_troubles_except(&listed)?;
-            }
+            store.record_troubles_over(over)?;
             store.record_renamed(renamed)?;
             store.record_present(present)?;
             store.record_absent(absent)?;
@@ -403,6 +401,15 @@ impl Poll {
         }
         if retrieved.stopped { Err(PollError::Stopped) } else { Ok(retrieved.safe > 0) }
     }
+}
+
+/// The messages that made trouble and are not on the server any more, if the listing can tell.
+fn over_with(maildrop: &Maildrop, state: &UidState) -> Vec<UniqueId> {
+    if !maildrop.complete || state.troubles().next().is_none() {
+        return Vec::new();
+    }
+    let listed: HashSet<&UniqueId> = maildrop.messages.iter().filter_map(|listed| listed.unique_id.as_ref()).collect();
+    state.troubles().map(|(unique_id, _)| unique_id).filter(|id| !listed.contains(id)).cloned().collect()
 }
 
 /// The messages at which a session may have ended with this error.

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use super::limits;
 use super::printable::excerpt;
@@ -37,9 +38,9 @@ impl fmt::Display for MessageNumber {
 ///
 /// The RFC allows 1 to 70 octets between 0x21 and 0x7E. Servers send blanks, slashes, 8-bit octets and a thousand
 /// characters, and such a name serves its purpose as well, so 1 to [`limits::UNIQUE_ID`] octets of anything but CR, LF
-/// and NUL are taken. They are compared octet by octet.
+/// and NUL are taken. They are compared octet by octet. Copies share the octets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UniqueId(Box<[u8]>);
+pub struct UniqueId(Arc<[u8]>);
 
 /// Why some octets cannot be a unique-id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +87,7 @@ impl UniqueId {
 /// Printable ASCII as it is, a backslash doubled, every other octet as `\xNN`: different unique-ids never look alike.
 impl fmt::Display for UniqueId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for &octet in &self.0 {
+        for &octet in self.as_bytes() {
             match octet {
                 b'\\' => f.write_str("\\\\")?,
                 b' '..=b'~' => fmt::Write::write_char(f, char::from(octet))?,

@@ -126,13 +126,36 @@ pub struct UidState {
     /// The messages, in the order in which they became known.
     entries: BTreeMap<EntryId, Entry>,
     /// Entries by unique-id, oldest first.
-    by_unique_id: HashMap<UniqueId, Vec<EntryId>>,
+    by_unique_id: HashMap<UniqueId, Ids>,
     /// Greater than every entry's id.
     next_id: EntryId,
     /// Messages that made trouble, by unique-id.
     troubles: HashMap<UniqueId, Trouble>,
     /// Records of a newer version that may be ignored; kept through every rewrite.
     preserved: Vec<Vec<u8>>,
+}
+
+/// The entries that share a unique-id, oldest first: nearly always one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Ids {
+    One(EntryId),
+    Several(Vec<EntryId>),
+}
+
+impl Ids {
+    fn as_slice(&self) -> &[EntryId] {
+        match self {
+            Self::One(id) => std::slice::from_ref(id),
+            Self::Several(ids) => ids,
+        }
+    }
+
+    fn push(&mut self, id: EntryId) {
+        match self {
+            Self::One(first) => *self = Self::Several(vec![*first, id]),
+            Self::Several(ids) => ids.push(id),
+        }
+    }
 }
 
 /// A record that does not fit what came before it: the file was damaged or edited.
@@ -198,7 +221,13 @@ impl UidState {
 
     /// The entries with this unique-id, oldest first.
     pub fn with_unique_id<'a>(&'a self, unique_id: &UniqueId) -> impl Iterator<Item = &'a Entry> + use<'a> {
-        self.by_unique_id.get(unique_id).into_iter().flatten().filter_map(|id| self.entries.get(id))
+        self.ids_of(unique_id).iter().filter_map(|id| self.entries.get(id))
+    }
+
+    /// The ids of the entries with this unique-id, oldest first.
+    #[must_use]
+    pub fn ids_of(&self, unique_id: &UniqueId) -> &[EntryId] {
+        self.by_unique_id.get(unique_id).map(Ids::as_slice).unwrap_or_default()
     }
 
     /// The entries that have no unique-id, oldest first.
@@ -312,7 +341,8 @@ impl UidState {
             return Err(Inconsistent("a delivery to an unknown Maildir"));
         }
         if let Some(unique_id) = &entry.unique_id {
-            self.by_unique_id.entry(unique_id.clone()).or_default().push(entry.id);
+            let ids = self.by_unique_id.entry(unique_id.clone());
+            ids.and_modify(|ids| ids.push(entry.id)).or_insert(Ids::One(entry.id));
         }
         self.next_id = self.next_id.max(entry.id.saturating_add(1));
         self.entries.insert(entry.id, entry);
@@ -335,10 +365,14 @@ impl UidState {
 
     fn unlist(&mut self, entry: &Entry) {
         let Some(unique_id) = &entry.unique_id else { return };
-        let Some(ids) = self.by_unique_id.get_mut(unique_id) else { return };
-        ids.retain(|id| *id != entry.id);
-        if ids.is_empty() {
-            self.by_unique_id.remove(unique_id);
+        let Some(mut ids) = self.by_unique_id.remove(unique_id) else { return };
+        match &mut ids {
+            Ids::One(id) if *id == entry.id => return,
+            Ids::One(_) => {}
+            Ids::Several(several) => several.retain(|id| *id != entry.id),
+        }
+        if !ids.as_slice().is_empty() {
+            self.by_unique_id.insert(unique_id.clone(), ids);
         }
     }
 

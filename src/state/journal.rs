@@ -19,12 +19,10 @@ const MAGIC: &[u8] = b"mailferry-uids 1\n";
 /// What every version's first line begins with.
 const MAGIC_STEM: &[u8] = b"mailferry-uids ";
 
-/// What reading a file brought.
+/// What a file that was read holds.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Contents {
-    /// The records of all valid batches.
-    pub records: Vec<Record>,
-    /// How many they are.
+    /// How many records the valid batches have.
     count: usize,
     /// Where the last valid batch ends.
     valid: u64,
@@ -46,15 +44,16 @@ pub enum BadJournal {
     },
 }
 
-/// Reads a file's bytes.
+/// Reads a file's bytes and hands over the records of all valid batches, in their order.
 ///
 /// # Errors
-/// [`BadJournal`].
-pub fn parse(bytes: &[u8]) -> Result<Contents, BadJournal> {
+/// [`BadJournal`], or that of `take`: what was handed over before counts for nothing.
+pub fn parse<E: From<BadJournal>>(bytes: &[u8], mut take: impl FnMut(Record) -> Result<(), E>) -> Result<Contents, E> {
     let Some(body) = bytes.strip_prefix(MAGIC) else {
-        return Err(if bytes.starts_with(MAGIC_STEM) { BadJournal::Newer } else { BadJournal::NotOurs });
+        let newer = bytes.starts_with(MAGIC_STEM);
+        return Err(if newer { BadJournal::Newer } else { BadJournal::NotOurs }.into());
     };
-    let mut contents = Contents { records: Vec::new(), count: 0, valid: offset(MAGIC.len()), synced: 0 };
+    let mut contents = Contents { count: 0, valid: offset(MAGIC.len()), synced: 0 };
     let mut batch = Batch { start: MAGIC.len(), line: 2, lines: Vec::new() };
     let mut at = MAGIC.len();
     for line in body.split_inclusive(|c| *c == b'\n') {
@@ -65,15 +64,16 @@ pub fn parse(bytes: &[u8]) -> Result<Contents, BadJournal> {
             continue;
         }
         let Some(synced) = batch.check(bytes, line) else {
-            return judge_tail(bytes, batch.start, batch.line).map(|()| contents);
+            judge_tail(bytes, batch.start, batch.line)?;
+            return Ok(contents);
         };
         for (i, record) in batch.lines.iter().enumerate() {
-            contents.records.push(Record::parse(record).map_err(|bad| match bad {
+            take(Record::parse(record).map_err(|bad| match bad {
                 BadRecord::Newer(_) => BadJournal::Newer,
                 BadRecord::Malformed => BadJournal::Damaged { line: batch.line + i },
-            })?);
+            })?)?;
         }
-        contents.count = contents.records.len();
+        contents.count += batch.lines.len();
         contents.valid = offset(at);
         contents.synced = contents.synced.max(synced);
         batch = Batch { start: at, line: batch.line + batch.lines.len() + 1, lines: Vec::new() };

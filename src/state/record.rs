@@ -4,6 +4,7 @@
 //! and percent signs stand as `%XX`; a lone `-` is "none". A capital letter that this version does not know makes the
 //! file unreadable for it; a small one may be ignored and is kept. The whole format stands in `docs/state-format.md`.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
@@ -295,12 +296,12 @@ impl<'a> Parse<'a> {
         }
     }
 
-    fn text(&mut self) -> Option<Vec<u8>> {
+    fn text(&mut self) -> Option<Cow<'a, [u8]>> {
         unescape(self.field()?)
     }
 
     fn string(&mut self) -> Option<String> {
-        String::from_utf8(self.text()?).ok()
+        String::from_utf8(self.text()?.into_owned()).ok()
     }
 
     fn path(&mut self) -> Option<PathBuf> {
@@ -391,7 +392,10 @@ fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
     if text.starts_with('+') { None } else { text.parse().ok() }
 }
 
-fn unescape(field: &[u8]) -> Option<Vec<u8>> {
+fn unescape(field: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if memchr::memchr(b'%', field).is_none() {
+        return Some(Cow::Borrowed(field));
+    }
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field.iter();
     while let Some(&byte) = rest.next() {
@@ -402,7 +406,7 @@ fn unescape(field: &[u8]) -> Option<Vec<u8>> {
         let (high, low) = (char::from(*rest.next()?), char::from(*rest.next()?));
         bytes.push(u8::try_from(high.to_digit(16)? * 16 + low.to_digit(16)?).ok()?);
     }
-    Some(bytes)
+    Some(Cow::Owned(bytes))
 }
 
 #[cfg(test)]

@@ -1,16 +1,17 @@
 //! An account's state while it is polled: what is remembered and the journal, changed together and only here.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::clock::{ClockMark, ClockReading};
 use super::entries::{
-    Entry, EntryId, Identity, Intent, KnownMaildir, MaildirNumber, Origin, Trouble, TroubleKind, UidState, Witness,
+    Entry, EntryId, Identity, Inconsistent, Intent, KnownMaildir, MaildirNumber, Origin, Trouble, TroubleKind,
+    UidState, Witness,
 };
 use super::error::StateError;
-use super::journal::{self, Contents, Durability, Journal};
+use super::journal::{self, BadJournal, Contents, Durability, Journal};
 use super::record::Record;
 use crate::account::{Account, AccountName};
 use crate::disk::{Disk, Lock, make_dirs, sync_dirs_above};
@@ -49,6 +50,8 @@ pub struct Store {
     pending: Vec<Record>,
     /// Whether anything was written.
     written: bool,
+    /// How many deliveries stand in the file as begun and as finished.
+    settled: usize,
     /// Ends with this value. None for a look without a lock.
     _lock: Option<LockGuard>,
 }
@@ -135,10 +138,10 @@ impl Store {
     ) -> Result<Self, StateError> {
         let path = dir.join(format!("{}.uids", account.name));
         let loaded = read(&*disk, &path)?;
-        let (state, journal) = match loaded {
-            Some((state, contents)) => {
+        let (state, journal, settled) = match loaded {
+            Some(Loaded { state, contents, settled }) => {
                 check_user(&state, account, &path)?;
-                (state, Journal::open(Arc::clone(&disk), path, &contents))
+                (state, Journal::open(Arc::clone(&disk), path, &contents), settled)
             }
             None => {
                 if !opening.new_state {
@@ -150,11 +153,12 @@ impl Store {
                     user: account.username.clone(),
                     created: opening.now.wall,
                 };
-                (UidState::new(identity), Journal::absent(Arc::clone(&disk), path))
+                (UidState::new(identity), Journal::absent(Arc::clone(&disk), path), 0)
             }
         };
         let mark = state.mark(opening.now);
-        let mut store = Self { disk, journal, state, mark, pending: Vec::new(), written: false, _lock: lock };
+        let (pending, written) = (Vec::new(), false);
+        let mut store = Self { disk, journal, state, mark, pending, written, settled, _lock: lock };
         if store.state.clock().is_none_or(|written| written.is_stale(&mark)) {
             store.pend(Record::Clock(mark))?;
         }
@@ -278,7 +282,10 @@ impl Store {
     /// # Errors
     /// Those of the disk. Nothing is lost by that: recovery finds it out again.
     pub fn record_published(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
-        self.append_ids(ids, Record::Published)
+        let settled = ids.len();
+        self.append_ids(ids, Record::Published)?;
+        self.settled = self.settled.saturating_add(settled);
+        Ok(())
     }
 
     /// These were deleted on the server, and it acknowledged the QUIT.
@@ -363,13 +370,12 @@ impl Store {
         self.append(records, Durability::Later)
     }
 
-    /// Only these are still on the server: the others make no trouble any more.
+    /// These messages make no trouble any more: they are not on the server.
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn forget_troubles_except(&mut self, listed: &HashSet<&UniqueId>) -> Result<(), StateError> {
-        let gone = self.state.troubles().map(|(unique_id, _)| unique_id).filter(|id| !listed.contains(id));
-        let records: Vec<Record> = gone.cloned().map(Record::TroubleOver).collect();
+    pub fn record_troubles_over(&mut self, gone: Vec<UniqueId>) -> Result<(), StateError> {
+        let records: Vec<Record> = gone.into_iter().map(Record::TroubleOver).collect();
         if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
     }
 
@@ -392,8 +398,10 @@ impl Store {
     /// Those of the disk.
     pub fn tidy(&mut self) -> Result<(), StateError> {
         let live = self.state.len();
-        let due = self.written && self.journal.records() > live.saturating_mul(2).saturating_add(1000);
-        if due { self.rewrite() } else { Ok(()) }
+        let mostly_history = self.journal.records() > live.saturating_mul(2).saturating_add(1000);
+        // An entry is twice as long as it need be as long as its finished delivery stands in it.
+        let mostly_settled = self.settled > live / 2 + 1000;
+        if self.written && (mostly_history || mostly_settled) { self.rewrite() } else { Ok(()) }
     }
 
     /// Writes the whole state into a new file, durable when this returns. Blocks.
@@ -408,6 +416,7 @@ impl Store {
         let written = self.journal.rewrite(&records);
         self.pending.clear();
         self.written = true;
+        self.settled = 0;
         written.map_err(|e| StateError::io("write", self.journal.path(), e))
     }
 
@@ -472,23 +481,54 @@ fn set_aside_for(count: u32) -> u64 {
     }
 }
 
+/// What was read from a file.
+struct Loaded {
+    state: UidState,
+    contents: Contents,
+    /// How many deliveries stand there as begun and as finished.
+    settled: usize,
+}
+
 /// Reads a file, if there is one.
-fn read(disk: &dyn Disk, path: &Path) -> Result<Option<(UidState, Contents)>, StateError> {
+fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Loaded>, StateError> {
     let bytes = match disk.read(path, MAX_FILE) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(StateError::io("read", path, e)),
     };
-    let mut contents = journal::parse(&bytes).map_err(|bad| StateError::journal(path, bad))?;
-    let mut records = std::mem::take(&mut contents.records).into_iter();
-    let Some(Record::Header(identity)) = records.next() else {
-        return Err(StateError::journal(path, journal::BadJournal::NotOurs));
+    let (mut state, mut settled): (Option<UidState>, usize) = (None, 0);
+    let contents = journal::parse(&bytes, |record| match (&mut state, record) {
+        (None, Record::Header(identity)) => {
+            state = Some(UidState::new(identity));
+            Ok(())
+        }
+        (None, _) => Err(Unreadable::Journal(BadJournal::NotOurs)),
+        (Some(state), record) => {
+            if let Record::Published(ids) = &record {
+                settled = settled.saturating_add(ids.len());
+            }
+            state.apply(record).map_err(Unreadable::Inconsistent)
+        }
+    });
+    let unreadable = |e| match e {
+        Unreadable::Journal(bad) => StateError::journal(path, bad),
+        Unreadable::Inconsistent(e) => StateError::inconsistent(path, e),
     };
-    let mut state = UidState::new(identity);
-    for record in records {
-        state.apply(record).map_err(|e| StateError::inconsistent(path, e))?;
+    let contents = contents.map_err(unreadable)?;
+    let state = state.ok_or_else(|| StateError::journal(path, BadJournal::NotOurs))?;
+    Ok(Some(Loaded { state, contents, settled }))
+}
+
+/// Why a file cannot be read.
+enum Unreadable {
+    Journal(BadJournal),
+    Inconsistent(Inconsistent),
+}
+
+impl From<BadJournal> for Unreadable {
+    fn from(bad: BadJournal) -> Self {
+        Self::Journal(bad)
     }
-    Ok(Some((state, contents)))
 }
 
 fn check_user(state: &UidState, account: &Account, path: &Path) -> Result<(), StateError> {
@@ -513,8 +553,8 @@ fn refuse_lost_state(
     let mut instances = Vec::new();
     for (name, path) in other_states(disk, dir)? {
         // A file that cannot be read is its own account's trouble.
-        let Ok(Some((state, _))) = read(disk, &path) else { continue };
-        let identity = state.identity();
+        let Ok(Some(loaded)) = read(disk, &path) else { continue };
+        let identity = loaded.state.identity();
         instances.push(identity.instance);
         let orphaned = !configured.iter().any(|account| account.as_str() == name);
         let same = identity.user == account.username && identity.host.eq_ignore_ascii_case(&account.endpoint.host);
