@@ -8,6 +8,7 @@ pub mod report;
 
 mod committer;
 mod marking;
+mod outcome;
 mod planning;
 mod retriever;
 mod session;
@@ -145,7 +146,10 @@ impl Poll {
                 _ if self.wishes.dry_run => break,
                 _ if self.stop.is_cancelled() => return Err(PollError::Stopped),
                 Next::Session(scope) => self.scope = scope,
-                Next::OnSuspicion if report.sessions >= MOST_SESSIONS => break,
+                Next::OnSuspicion if report.sessions >= MOST_SESSIONS => {
+                    report.more = true;
+                    break;
+                }
                 Next::OnSuspicion => {
                     self.scope = Scope::Sound;
                     report.on_suspicion = true;
@@ -185,6 +189,7 @@ impl Poll {
         if report.on_suspicion && !opened && error.is_about_the_server() {
             // The session was held only to see whether there is more: that it failed is no news.
             info!("another session to look for more ended early: {error}");
+            report.more = true;
             return Ok(Next::Done);
         }
         let unique_ids: Vec<UniqueId> = suspects.iter().filter_map(|listed| listed.unique_id.clone()).collect();

@@ -38,6 +38,7 @@ mod quirks;
 mod real_server;
 mod refusals;
 mod renumbering;
+mod schedule;
 mod secrecy;
 mod signals;
 mod simulation;
