@@ -6,6 +6,7 @@
 //! - [`pop3`] holds the rules of the protocol, without a socket; [`net`] makes connections; [`client`] drives the one
 //!   over the other.
 //! - [`maildrop`], [`witness`] and [`plan`] decide, without doing anything: what is new, what may be deleted.
+//!   [`schedule`] and [`provider`] do the same for when an account is polled next.
 //! - [`disk`] is every file operation there is; [`maildir`] delivers with it, [`state`] remembers with it.
 //! - [`cli`] is what a user types and sees, [`config`] and [`credential`] where accounts and secrets come from, [`exit`]
 //!   how a command ends.
@@ -20,6 +21,8 @@ pub mod net;
 
 pub mod maildrop;
 pub mod plan;
+pub mod provider;
+pub mod schedule;
 pub mod witness;
 
 pub mod clock;

@@ -10,6 +10,7 @@ use crate::client::login::Expected;
 use crate::client::{ClientError, Mask};
 use crate::disk::Disk;
 use crate::pop3::Capabilities;
+use crate::provider::Provider;
 use crate::state::hints::{HintsFile, Listing, ServerHints};
 
 /// Servers that list a maildrop in portions list some hundred messages at a time; where nobody knows yet, it is only worth
@@ -21,6 +22,8 @@ const LEAST_PORTION: usize = 250;
 pub(super) struct Memory {
     file: HintsFile,
     server: ServerHints,
+    /// Whether its provider is known to list a maildrop in portions.
+    in_portions: bool,
     /// The time of this poll, in certain seconds.
     now: u64,
 }
@@ -29,7 +32,9 @@ impl Memory {
     /// What is known of this server; what was known of another one under the same account is forgotten.
     pub(super) fn new(file: HintsFile, endpoint: &Endpoint, now: u64) -> Self {
         let known = file.hints.server.clone().filter(|server| server.is_about(endpoint));
-        Self { file, server: known.unwrap_or_else(|| ServerHints::new(endpoint)), now }
+        let server = known.unwrap_or_else(|| ServerHints::new(endpoint));
+        let in_portions = Provider::of(&endpoint.host).is_some_and(|provider| provider.lists_in_portions);
+        Self { file, server, in_portions, now }
     }
 
     /// Writes down what was learned, if anything was. Blocks.
@@ -90,6 +95,7 @@ impl Memory {
     /// Everything that was listed was new: whether there may be more that was not listed.
     pub(super) fn may_list_more(&self, listed: usize) -> bool {
         match self.server.listing {
+            _ if self.in_portions => true,
             Listing::Portions => true,
             Listing::Unknown => listed >= LEAST_PORTION,
             Listing::Everything => false,

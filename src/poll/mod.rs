@@ -9,6 +9,7 @@ pub mod report;
 mod committer;
 mod marking;
 mod memory;
+mod outcome;
 mod planning;
 mod retriever;
 mod session;
@@ -177,7 +178,10 @@ impl Poll {
                 _ if self.wishes.dry_run => return Ok(()),
                 _ if self.stop.is_cancelled() => return Err(PollError::Stopped),
                 Next::Session(scope) => self.scope = scope,
-                Next::OnSuspicion if report.sessions >= MOST_SESSIONS => return Ok(()),
+                Next::OnSuspicion if report.sessions >= MOST_SESSIONS => {
+                    report.more = true;
+                    return Ok(());
+                }
                 Next::OnSuspicion => {
                     self.scope = Scope::Sound;
                     report.on_suspicion = true;
@@ -213,6 +217,7 @@ impl Poll {
         if report.on_suspicion && !opened && error.is_about_the_server() {
             // The session was held only to see whether there is more: that it failed is no news.
             info!("another session to look for more ended early: {error}");
+            report.more = true;
             return Ok(Next::Done);
         }
         let unique_ids: Vec<UniqueId> = suspects.iter().filter_map(|listed| listed.unique_id.clone()).collect();

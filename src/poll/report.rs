@@ -46,6 +46,12 @@ pub struct PollReport {
     pub would: Option<WouldDo>,
     /// How many sessions there were.
     pub sessions: u32,
+    /// The server let us in, at least once.
+    pub logged_in: bool,
+    /// The LOGIN-DELAY that it announced then (RFC 2449, section 6.5).
+    pub login_delay: Option<Duration>,
+    /// There is, or may be, more on the server than was listed: a session to look for it could not be held.
+    pub more: bool,
     /// The current session is only held to see whether there is more.
     pub on_suspicion: bool,
     /// The sizes of the messages in the last listing, sorted.
@@ -92,6 +98,9 @@ impl PollReport {
             unacknowledged: false,
             would: None,
             sessions: 0,
+            logged_in: false,
+            login_delay: None,
+            more: false,
             on_suspicion: false,
             sizes: Vec::new(),
             recovered: Recovered::default(),

@@ -1,6 +1,7 @@
 //! One session of a poll.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -24,7 +25,7 @@ use crate::maildir::room::{NoRoom, room};
 use crate::maildir::staging::DigestWhole;
 use crate::maildrop::{Listed, Maildrop};
 use crate::plan::{Plan, Scope};
-use crate::pop3::UniqueId;
+use crate::pop3::{Capabilities, UniqueId};
 use crate::secret::Secret;
 use crate::state::entries::{Entry, EntryId, TroubleKind, UidState};
 use crate::state::store::Store;
@@ -81,6 +82,9 @@ impl Poll {
         let opened = opened.map_err(not_opened)?;
         memory.opened(&opened, &report.mask);
         let capabilities = opened.capabilities().cloned();
+        report.logged_in = true;
+        let login_delay = capabilities.as_ref().and_then(Capabilities::login_delay);
+        report.login_delay = login_delay.map(|delay| Duration::from_secs(delay.seconds));
         let Opened { mut client, maildrop, .. } = opened;
         let ahead = client.window() > 1;
         let renumbered = report.renumbered > 0 || report.on_suspicion;

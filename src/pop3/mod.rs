@@ -39,6 +39,6 @@ pub use command::{Asked, Command, CommandError};
 pub use error::{FramingError, SendError};
 pub use listing::{DropListing, InvalidUniqueId, ListingError, MessageNumber, ScanListing, UniqueId, UniqueIdListing};
 pub(crate) use printable::printable;
-pub use refusal::{Refusal, judge_refusal};
+pub use refusal::{Refusal, is_too_soon, judge_refusal};
 pub use response::{Greeting, Response, ResponseCode, Status};
 pub use session::{Event, Session, SessionState, Step};

@@ -11,8 +11,17 @@ pub enum Refusal {
     Temporary,
 }
 
+/// Words with which servers that have no response codes say that the last login was too short a while ago.
+const TOO_SOON_WORDS: [&str; 6] =
+    ["too frequent", "login delay", "login-delay", "frequency limit", "login limit", "allowed only every"];
+
+/// Words of a server that does not say which it is: QQ answers a wrong authorization code with "Login fail. Account is
+/// abnormal, service is not open, password is incorrect, login frequency limited, or system is busy". Whoever names the
+/// password among the reasons is not to be asked with it again and again.
+const DAMNING_WORDS: [&str; 4] = ["password is incorrect", "incorrect password", "wrong password", "invalid password"];
+
 /// Words with which servers that have no response codes say that it will pass. Servers that do have them are believed.
-const PASSING_WORDS: [&str; 14] = [
+const PASSING_WORDS: [&str; 11] = [
     "lock",
     "in use",
     "in-use",
@@ -21,9 +30,6 @@ const PASSING_WORDS: [&str; 14] = [
     "try again",
     "try later",
     "too many",
-    "too frequent",
-    "login delay",
-    "login-delay",
     "unavailable",
     "server error",
     "exceed",
@@ -37,12 +43,25 @@ pub fn judge_refusal(response: &Response) -> Refusal {
         Some(ResponseCode::InUse | ResponseCode::LoginDelay | ResponseCode::SysTemp | ResponseCode::SysPerm) => {
             Refusal::Temporary
         }
-        _ => {
-            let text = response.text.to_ascii_lowercase();
-            let passes = PASSING_WORDS.iter().any(|words| text.contains(words));
-            if passes { Refusal::Temporary } else { Refusal::Credentials }
-        }
+        _ if says(response, &DAMNING_WORDS) => Refusal::Credentials,
+        _ if says(response, &PASSING_WORDS) || says(response, &TOO_SOON_WORDS) => Refusal::Temporary,
+        _ => Refusal::Credentials,
     }
+}
+
+/// Whether a refusal says that the last login was too short a while ago (RFC 2449, section 8.1.1).
+#[must_use]
+pub fn is_too_soon(response: &Response) -> bool {
+    match &response.code {
+        Some(ResponseCode::LoginDelay) => true,
+        None | Some(ResponseCode::Other(_)) => !says(response, &DAMNING_WORDS) && says(response, &TOO_SOON_WORDS),
+        Some(_) => false,
+    }
+}
+
+fn says(response: &Response, any: &[&str]) -> bool {
+    let text = response.text.to_ascii_lowercase();
+    any.iter().any(|words| text.contains(words))
 }
 
 #[cfg(test)]
@@ -67,5 +86,25 @@ mod tests {
         assert_eq!(judge("-ERR"), Refusal::Credentials);
         assert_eq!(judge("-ERR Mailbox is LOCKED by another session"), Refusal::Temporary);
         assert_eq!(judge("-ERR Too many connections, try again later"), Refusal::Temporary);
+        assert_eq!(judge("-ERR login allowed only every 15 minutes"), Refusal::Temporary);
+    }
+
+    #[test]
+    fn a_server_that_names_the_password_among_other_reasons_means_the_password() {
+        let qq = "-ERR Login fail. Account is abnormal, service is not open, password is incorrect, login frequency \
+                  limited, or system is busy. More information at https://help.mail.qq.com/detail/108/1023";
+        assert_eq!(judge(qq), Refusal::Credentials);
+        assert!(!is_too_soon(&Response::parse(qq.as_bytes()).unwrap()));
+        assert_eq!(judge("-ERR [SYS/TEMP] wrong password, or too busy"), Refusal::Temporary, "a code goes first");
+    }
+
+    #[test]
+    fn a_login_that_came_too_soon_is_known() {
+        let too_soon = |line: &str| is_too_soon(&Response::parse(line.as_bytes()).unwrap());
+        assert!(too_soon("-ERR [LOGIN-DELAY] minimum time between mail checks violation"));
+        assert!(too_soon("-ERR login allowed only every 15 minutes"));
+        assert!(too_soon("-ERR Exceeded the login limit for a 15 minute period."));
+        assert!(!too_soon("-ERR [IN-USE] too frequent"));
+        assert!(!too_soon("-ERR mailbox is locked"));
     }
 }

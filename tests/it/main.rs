@@ -39,6 +39,7 @@ mod real_server;
 mod refusals;
 mod renumbering;
 mod round_trips;
+mod schedule;
 mod secrecy;
 mod signals;
 mod simulation;

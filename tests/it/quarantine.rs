@@ -36,14 +36,14 @@ impl Clock for SetClock {
 }
 
 /// An account, its home and its clock.
-struct Bench {
+pub(crate) struct Bench {
     home: TempDir,
     clock: Arc<SetClock>,
-    account: Account,
+    pub(crate) account: Account,
 }
 
 impl Bench {
-    fn at(maildrop: &Maildrop) -> Self {
+    pub(crate) fn at(maildrop: &Maildrop) -> Self {
         let home = tempfile::tempdir().unwrap();
         let account = Account {
             name: AccountName::new("a").unwrap(),
@@ -69,7 +69,7 @@ impl Bench {
     }
 
     /// One poll.
-    fn poll(&self) -> PollReport {
+    pub(crate) fn poll(&self) -> PollReport {
         let ferry = Ferry {
             dialer: Arc::new(Dialer::new(NetLimits::default())),
             disk: Arc::new(RealDisk),

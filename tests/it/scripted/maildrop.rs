@@ -84,6 +84,8 @@ pub(crate) struct Behaviour {
     pub(crate) top: bool,
     /// The answer to a correct login, where it is not `+OK`.
     pub(crate) login_answer: Option<String>,
+    /// Only so many more logins are let in; what comes then comes too soon.
+    pub(crate) logins: Option<usize>,
     /// The whole answers, with their CRLFs, to commands that begin so. They win over everything else.
     pub(crate) answers: Vec<(String, String)>,
     /// QUIT takes away whatever the session has retrieved, and CAPA says so: EXPIRE 0 (RFC 2449, section 6.7).
@@ -116,6 +118,7 @@ impl Default for Behaviour {
             uidl: true,
             top: true,
             login_answer: None,
+            logins: None,
             answers: Vec::new(),
             expire_0: false,
             new_names: false,

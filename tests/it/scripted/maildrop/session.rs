@@ -185,6 +185,11 @@ impl<'a> Conversation<'a> {
         if let Some(answer) = self.behaviour.login_answer.clone() {
             return self.say(&answer);
         }
+        let logins = lock(self.contents).behaviour.logins;
+        if logins == Some(0) {
+            return self.say("-ERR [LOGIN-DELAY] too soon after the last login");
+        }
+        lock(self.contents).behaviour.logins = logins.map(|left| left - 1);
         if self.behaviour.new_names {
             lock(self.contents).messages.iter_mut().for_each(|message| message.uid.push('x'));
         }

@@ -1,0 +1,92 @@
+//! What a poll means for the next one.
+
+use super::error::PollError;
+use super::report::PollReport;
+use crate::client::ClientError;
+use crate::net::{NetError, NetErrorClass};
+use crate::pop3::{FramingError, Refusal, Response, ResponseCode, is_too_soon, judge_refusal};
+use crate::schedule::{Cause, End, Outcome};
+use crate::state::error::StateError;
+
+impl PollReport {
+    /// What the schedule wants to know of it.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        let end = match &self.end {
+            // Messages that could not be had this time are asked for again at the regular time.
+            Ok(()) => End::Dealt { more: self.more },
+            Err(e) => end(e),
+        };
+        let let_in = matches!(&self.end, Err(PollError::Client(e)) if came_after_the_login(e));
+        Outcome { logged_in: self.logged_in || let_in, new: self.retrieved, login_delay: self.login_delay, end }
+    }
+}
+
+/// These are said by a server that has let us in.
+fn came_after_the_login(error: &ClientError) -> bool {
+    matches!(error, ClientError::Refused { .. } | ClientError::NoUniqueIds | ClientError::UniqueIdsRefused)
+}
+
+fn end(error: &PollError) -> End {
+    End::Trouble(match error {
+        PollError::Client(ClientError::Login { refusal: Refusal::Credentials, response, .. }) => {
+            return End::Refused { explicit: response.code == Some(ResponseCode::Auth) };
+        }
+        PollError::Stopped => return End::Stopped,
+        PollError::Client(e) => cause_at_the_server(e),
+        PollError::State(StateError::Locked { .. }) => Cause::LockedByAnother,
+        PollError::State(StateError::OtherUser { .. }) => Cause::Configuration,
+        PollError::State(_) | PollError::Maildir { .. } | PollError::NoRoom { .. } => Cause::Local,
+        PollError::Credential(_) => Cause::Credential,
+        // The user has to decide, and every look costs the server a listing.
+        PollError::Renumbered { .. } => Cause::Protocol,
+        PollError::Fault => Cause::Fault,
+    })
+}
+
+fn cause_at_the_server(error: &ClientError) -> Cause {
+    match error {
+        ClientError::Net(e) => cause_in_the_network(e),
+        ClientError::Lost { .. }
+        | ClientError::Closed
+        | ClientError::Silence { .. }
+        | ClientError::TooSlow { .. }
+        // Mostly a goodbye ahead of its time.
+        | ClientError::Framing(FramingError::Unsolicited { .. }) => Cause::Cut,
+        ClientError::SpeaksTls { .. }
+        | ClientError::NoStls { .. }
+        | ClientError::Framing(FramingError::BytesBeforeTls | FramingError::LooksLikeTls) => Cause::Tls,
+        ClientError::Cleartext { .. } => Cause::Configuration,
+        ClientError::Unwilling { response } | ClientError::Login { response, .. } => busy(response),
+        // Some servers let everybody in, and say only then that it will not be now.
+        ClientError::Refused { response, .. } if judge_refusal(response) == Refusal::Temporary => busy(response),
+        ClientError::UniqueIdsRefused => Cause::ServerBusy,
+        ClientError::Framing(_)
+        | ClientError::Refused { .. }
+        | ClientError::NoLogin(_)
+        | ClientError::NoUniqueIds
+        | ClientError::Send(_) => Cause::Protocol,
+    }
+}
+
+fn cause_in_the_network(error: &NetError) -> Cause {
+    match error.class() {
+        // Somebody was there.
+        NetErrorClass::Temporary
+            if matches!(error, NetError::TlsTimeout { .. } | NetError::ClosedDuringHandshake { .. }) =>
+        {
+            Cause::Cut
+        }
+        NetErrorClass::Temporary => Cause::NetworkDown,
+        NetErrorClass::Tls => Cause::Tls,
+        NetErrorClass::Config => Cause::Configuration,
+    }
+}
+
+fn busy(response: &Response) -> Cause {
+    if is_too_soon(response) { Cause::TooSoon } else { Cause::ServerBusy }
+}
+
+#[cfg(test)]
+#[path = "outcome_tests.rs"]
+mod tests;

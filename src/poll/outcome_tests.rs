@@ -1,0 +1,108 @@
+use std::io;
+use std::time::Duration;
+
+use super::*;
+use crate::account::AccountName;
+use crate::credential::CredentialError;
+use crate::pop3::{Asked, NoLoginMethod, Status};
+
+fn report(end: Result<(), PollError>) -> PollReport {
+    let mut report = PollReport::new(AccountName::new("work").unwrap());
+    report.end = end;
+    report
+}
+
+fn after(end: impl Into<PollError>) -> End {
+    report(Err(end.into())).outcome().end
+}
+
+fn response(code: Option<ResponseCode>, text: &str) -> Response {
+    Response { status: Status::Err, code, text: text.to_owned() }
+}
+
+/// The error of a login that was refused in these words.
+fn login(code: Option<ResponseCode>, text: &str) -> ClientError {
+    let response = response(code, text);
+    let refusal = judge_refusal(&response);
+    ClientError::Login { asked: Asked::Pass, response, refusal }
+}
+
+fn broken() -> io::Error {
+    io::ErrorKind::ConnectionReset.into()
+}
+
+#[test]
+fn what_was_dealt_with_is_told_with_what_the_server_asks_for() {
+    let mut one = report(Ok(()));
+    (one.logged_in, one.retrieved, one.more, one.login_delay) = (true, 7, true, Some(Duration::from_secs(60)));
+    let expected =
+        Outcome { logged_in: true, new: 7, login_delay: Some(Duration::from_secs(60)), end: End::Dealt { more: true } };
+    assert_eq!(one.outcome(), expected);
+}
+
+#[test]
+fn a_refused_login_is_explicit_only_by_its_code() {
+    assert_eq!(after(login(Some(ResponseCode::Auth), "no")), End::Refused { explicit: true });
+    assert_eq!(after(login(None, "authentication failed")), End::Refused { explicit: false });
+    assert_eq!(after(login(None, "mailbox is locked")), End::Trouble(Cause::ServerBusy));
+    assert_eq!(after(login(Some(ResponseCode::InUse), "")), End::Trouble(Cause::ServerBusy));
+    assert_eq!(after(login(Some(ResponseCode::SysTemp), "")), End::Trouble(Cause::ServerBusy));
+    assert_eq!(after(login(Some(ResponseCode::LoginDelay), "")), End::Trouble(Cause::TooSoon));
+    assert_eq!(after(login(None, "login allowed only every 15 minutes")), End::Trouble(Cause::TooSoon));
+}
+
+#[test]
+fn every_error_has_its_cause() {
+    let host = || "h".to_owned();
+    let too_soon = response(None, "login allowed only every 15 minutes");
+    let refused = |response| ClientError::Refused { asked: Asked::Stat, response };
+    for (error, expected) in [
+        (ClientError::from(NetError::NoAddress { host: host() }), Cause::NetworkDown),
+        (NetError::Connect { host: host(), port: 995, attempts: Vec::new() }.into(), Cause::NetworkDown),
+        (NetError::ClosedDuringHandshake { host: host(), port: 995, source: broken() }.into(), Cause::Cut),
+        (NetError::NoTrustStore { why: String::new() }.into(), Cause::Tls),
+        (NetError::InvalidName { host: host() }.into(), Cause::Configuration),
+        (ClientError::Lost { source: broken() }, Cause::Cut),
+        (ClientError::Silence { after: Duration::from_secs(60) }, Cause::Cut),
+        (FramingError::Unsolicited { excerpt: String::new() }.into(), Cause::Cut),
+        (FramingError::NotPop3 { excerpt: String::new() }.into(), Cause::Protocol),
+        (FramingError::LooksLikeTls.into(), Cause::Tls),
+        (ClientError::NoStls { response: response(None, "") }, Cause::Tls),
+        (ClientError::Unwilling { response: response(None, "") }, Cause::ServerBusy),
+        (ClientError::Unwilling { response: too_soon.clone() }, Cause::TooSoon),
+        (ClientError::NoLogin(NoLoginMethod::ApopWithoutTimestamp), Cause::Protocol),
+        (ClientError::UniqueIdsRefused, Cause::ServerBusy),
+        (ClientError::NoUniqueIds, Cause::Protocol),
+        (refused(response(None, "unknown command")), Cause::Protocol),
+        (refused(too_soon), Cause::TooSoon),
+        (refused(response(Some(ResponseCode::SysTemp), "")), Cause::ServerBusy),
+    ] {
+        let text = format!("{error:?}");
+        assert_eq!(after(error), End::Trouble(expected), "{text}");
+    }
+    let account = AccountName::new("work").unwrap();
+    let source = io::ErrorKind::StorageFull.into();
+    for (error, expected) in [
+        (PollError::NoRoom { path: "/".into() }, Cause::Local),
+        (PollError::Maildir { doing: "sync", path: "/".into(), source }, Cause::Local),
+        (StateError::MaildirMissing { path: "/".into() }.into(), Cause::Local),
+        (StateError::Locked { account: account.clone(), holder: String::new() }.into(), Cause::LockedByAnother),
+        (CredentialError::NoCredential { name: "work".to_owned() }.into(), Cause::Credential),
+        (PollError::Renumbered { account, messages: 12 }, Cause::Protocol),
+        (PollError::Fault, Cause::Fault),
+    ] {
+        let text = format!("{error:?}");
+        assert_eq!(after(error), End::Trouble(expected), "{text}");
+    }
+    assert_eq!(after(PollError::Stopped), End::Stopped);
+}
+
+#[test]
+fn an_error_may_tell_that_the_server_had_let_us_in() {
+    let logged_in = |error: ClientError| report(Err(error.into())).outcome().logged_in;
+    assert!(logged_in(ClientError::NoUniqueIds));
+    assert!(!logged_in(ClientError::Closed));
+    let mut later = report(Err(ClientError::Closed.into()));
+    later.logged_in = true;
+    assert!(later.outcome().logged_in);
+}

@@ -1,0 +1,134 @@
+//! Why a poll brought no more, and how long that is waited out.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What kept a poll from its end. Each has its own count, growth and limit, because each passes in its own way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// No name, no address, no connection: nothing was heard from the server.
+    NetworkDown,
+    /// The server was there, and the connection broke, fell silent or became too slow.
+    Cut,
+    /// The maildrop is locked, or the server is busy or in trouble that will pass.
+    ServerBusy,
+    /// The last login was too short a while ago for the server.
+    TooSoon,
+    /// The server refused the user name and the password.
+    LoginRefused,
+    /// No trusted, encrypted connection.
+    Tls,
+    /// The server does not do what a POP3 server does, or what this account needs.
+    Protocol,
+    /// The Maildir or the state cannot be used: full, not mounted, not ours.
+    Local,
+    /// Another mailferry polls the account.
+    LockedByAnother,
+    /// There is no password to log in with: its file cannot be read, its command fails.
+    Credential,
+    /// The configuration cannot work.
+    Configuration,
+    /// A fault of mailferry itself.
+    Fault,
+}
+
+const fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(60 * minutes)
+}
+
+const fn hours(hours: u64) -> Duration {
+    minutes(60 * hours)
+}
+
+impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::NetworkDown,
+        Self::Cut,
+        Self::ServerBusy,
+        Self::TooSoon,
+        Self::LoginRefused,
+        Self::Tls,
+        Self::Protocol,
+        Self::Local,
+        Self::LockedByAnother,
+        Self::Credential,
+        Self::Configuration,
+        Self::Fault,
+    ];
+
+    /// How long to wait after the first time, the second time in a row, and so on; the last one from then on.
+    const fn steps(self) -> &'static [Duration] {
+        match self {
+            // Asking costs nobody anything, and the mail is wanted as soon as the network is back.
+            Self::NetworkDown | Self::Cut => {
+                const { &[Duration::from_secs(30), minutes(1), minutes(2), minutes(5), minutes(10), minutes(15)] }
+            }
+            // Some servers hold a lock for half an hour after a lost connection, and hold it longer for each try.
+            Self::ServerBusy | Self::TooSoon => const { &[minutes(5), minutes(10), minutes(20), minutes(30)] },
+            // Further tries with a wrong password lock accounts and addresses out.
+            Self::LoginRefused => const { &[hours(1), hours(2), hours(4), hours(8), hours(16), hours(24)] },
+            // Somebody has to renew a certificate, here or there, or to leave a network that meddles.
+            Self::Tls => const { &[minutes(10), minutes(20), minutes(40), minutes(80), minutes(120)] },
+            Self::Protocol => const { &[minutes(15), minutes(30), hours(1), hours(2), hours(4), hours(6)] },
+            // It is over as soon as there is room or the disk is mounted, and looking is cheap.
+            Self::Local => const { &[minutes(1), minutes(2), minutes(5), minutes(10), minutes(15)] },
+            Self::LockedByAnother => const { &[minutes(1), minutes(2), minutes(5)] },
+            // A command may open a window that asks for a passphrase: not every minute.
+            Self::Credential | Self::Configuration | Self::Fault => {
+                const { &[minutes(5), minutes(10), minutes(20), minutes(30), hours(1)] }
+            }
+        }
+    }
+
+    /// How long to wait when this has happened so many times in a row, at an account with this interval.
+    #[must_use]
+    pub fn wait(self, times: u32, interval: Duration) -> Duration {
+        let steps = self.steps();
+        let at = usize::try_from(times.saturating_sub(1)).unwrap_or(usize::MAX);
+        let step = steps.get(at).or(steps.last()).copied().unwrap_or(interval);
+        match self {
+            // A dead network is not waited for longer than a sound server.
+            Self::NetworkDown | Self::Cut => step.min(interval),
+            // What a person has to mend is not looked at more often than a sound server.
+            Self::LoginRefused | Self::Tls | Self::Protocol => step.max(interval),
+            _ => step,
+        }
+    }
+
+    /// Whether the server noticed the poll, so that it has a say in when the next one comes.
+    pub(super) const fn reached_server(self) -> bool {
+        matches!(self, Self::Cut | Self::ServerBusy | Self::TooSoon | Self::LoginRefused | Self::Tls | Self::Protocol)
+    }
+
+    /// What a user can do instead of waiting.
+    pub(super) const fn way_out(self) -> &'static str {
+        match self {
+            Self::LoginRefused => "; after a changed credential, a reload or `mailferry poll` at once",
+            Self::Tls | Self::Protocol | Self::Credential | Self::Configuration | Self::Fault => {
+                "; after a reload or `mailferry poll` at once"
+            }
+            _ => "",
+        }
+    }
+}
+
+/// What happened, as a clause: "the connection broke".
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NetworkDown => "the server could not be reached",
+            Self::Cut => "the connection broke",
+            Self::ServerBusy => "the server is busy, or another session holds the maildrop",
+            Self::TooSoon => "the server wants more time between two logins",
+            Self::LoginRefused => "the server refused the login",
+            Self::Tls => "no trusted, encrypted connection could be had",
+            Self::Protocol => "the server did not do what this account needs",
+            Self::Local => "the Maildir or the state could not be used",
+            Self::LockedByAnother => "another mailferry was polling the account",
+            Self::Credential => "there was no password to log in with",
+            Self::Configuration => "the configuration does not work",
+            Self::Fault => "mailferry failed by a fault of its own",
+        })
+    }
+}

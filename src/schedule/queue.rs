@@ -1,0 +1,296 @@
+//! Which of the accounts that are due may begin. PURE.
+//!
+//! Accounts *wait* until they are due. Then they are *ready* and stand in the line of their server, the one that was due
+//! first in front. They *run* when there is a place: at their server (`per_host`) and in all (`concurrency`). Of the
+//! fronts of those lines whose server has a place, the one that was due first goes first. So a server that is slow or
+//! has many accounts fills its own places and no others', and among accounts that could begin nobody is overtaken by
+//! one that was due later.
+//!
+//! No operation looks at all accounts: each costs the logarithm of their number, or that for each account that has
+//! become due since.
+//!
+//! Accounts are named by [`AccountName`], not by numbers: after a reload a number may belong to another account, and a
+//! poll that began before it would end the wrong one. A name always means the same lock and the same state.
+
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::spread::{chance, up_to};
+use crate::account::AccountName;
+
+/// Who was due longer ago than this when we came to look was not late by us: the machine was suspended.
+const SUSPENDED: Duration = Duration::from_secs(10);
+
+/// After that, the accounts that are due begin within this time.
+const SPREAD: Duration = Duration::from_secs(10);
+
+/// How many polls may run at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// In all.
+    pub concurrency: NonZeroUsize,
+    /// At one server.
+    pub per_host: NonZeroUsize,
+}
+
+/// When an account became or becomes due, and a number that tells those of the same time apart: first come, first
+/// served.
+type Turn = (Duration, u64);
+
+/// All accounts of a daemon.
+#[derive(Debug)]
+pub struct Queue {
+    limits: Limits,
+    /// For the spread after the machine was suspended.
+    seed: u64,
+    accounts: HashMap<AccountName, Place>,
+    /// Those that wait.
+    waiting: BTreeMap<Turn, AccountName>,
+    /// The servers at which accounts are ready or run.
+    hosts: HashMap<Arc<str>, Host>,
+    /// The servers that have both a place and an account that is ready, by the turn of the one in front.
+    startable: BTreeMap<Turn, Arc<str>>,
+    /// How many run, removed ones included.
+    running: usize,
+    /// The number for the next turn.
+    number: u64,
+}
+
+/// Where an account is.
+#[derive(Debug)]
+struct Place {
+    /// Its server, in small letters.
+    host: Arc<str>,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// In `waiting`.
+    Waiting {
+        turn: Turn,
+        /// Somebody asked for it while it was being polled: if it is late, that poll is why.
+        asked: bool,
+    },
+    /// In the line of its server.
+    Ready { turn: Turn },
+    /// It is being polled.
+    Running {
+        /// The server whose place it takes, which may not be its server any more.
+        at: Arc<str>,
+        /// It is to be polled again no later than this.
+        again: Option<Duration>,
+        /// It is forgotten when the poll has ended.
+        removed: bool,
+    },
+}
+
+/// A server.
+#[derive(Debug, Default)]
+struct Host {
+    running: usize,
+    ready: BTreeMap<Turn, AccountName>,
+}
+
+impl Host {
+    /// The turn of the account that may begin, if one may.
+    fn offer(&self, limits: Limits) -> Option<Turn> {
+        let front = self.ready.first_key_value()?;
+        (self.running < limits.per_host.get()).then_some(*front.0)
+    }
+}
+
+/// What an account is doing, for people to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doing {
+    /// It is due at this time, since boot.
+    Waiting(Duration),
+    /// It has been due since this time, and waits for a place.
+    Ready(Duration),
+    /// It is being polled.
+    Running,
+}
+
+impl Queue {
+    /// An empty queue. The seed is the installation's.
+    #[must_use]
+    pub fn new(limits: Limits, seed: u64) -> Self {
+        Self {
+            limits,
+            seed,
+            accounts: HashMap::new(),
+            waiting: BTreeMap::new(),
+            hosts: HashMap::new(),
+            startable: BTreeMap::new(),
+            running: 0,
+            number: 0,
+        }
+    }
+
+    /// Takes an account in, or gives a known one another server and another time. One that is being polled keeps its
+    /// place until that has ended, and is polled again no later than at that time.
+    pub fn insert(&mut self, account: AccountName, host: &str, due: Duration) {
+        let host: Arc<str> = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase().into();
+        if let Some(Place { host: known, stage: Stage::Running { again, removed, .. } }) =
+            self.accounts.get_mut(&account)
+        {
+            (*known, *again, *removed) = (host, Some(due), false);
+            return;
+        }
+        self.remove(&account);
+        self.wait(account, host, due, false);
+    }
+
+    /// Forgets an account. If it is being polled, its place is taken until that has ended.
+    pub fn remove(&mut self, account: &AccountName) {
+        let Some(place) = self.accounts.get_mut(account) else { return };
+        if let Stage::Running { again, removed, .. } = &mut place.stage {
+            (*again, *removed) = (None, true);
+            return;
+        }
+        self.take_out(account);
+    }
+
+    /// Somebody wants an account to be polled. One that waits is due now; one that is being polled is polled again
+    /// when it has ended, because what is wanted may have come after its listing. False if the account is not known.
+    pub fn poll_now(&mut self, account: &AccountName, now: Duration) -> bool {
+        match self.accounts.get_mut(account) {
+            None | Some(Place { stage: Stage::Running { removed: true, .. }, .. }) => return false,
+            Some(Place { stage: Stage::Running { again, .. }, .. }) => *again = Some(again.unwrap_or(now).min(now)),
+            Some(Place { stage: Stage::Waiting { turn: (due, _), .. }, .. }) if *due > now => {
+                if let Some(Place { host, .. }) = self.take_out(account) {
+                    self.wait(account.clone(), host, now, false);
+                }
+            }
+            Some(_) => {}
+        }
+        true
+    }
+
+    /// The next account to be polled, if one is due and there is a place for it. It runs until [`Self::finished`].
+    /// To be called until it gives none.
+    pub fn take_startable(&mut self, now: Duration) -> Option<AccountName> {
+        self.ready_those_due(now);
+        if self.running >= self.limits.concurrency.get() {
+            return None;
+        }
+        let host = Arc::clone(self.startable.first_key_value()?.1);
+        let account = self.at_host(&host, |host| {
+            host.running += 1;
+            host.ready.pop_first().map(|(_, account)| account)
+        })?;
+        self.running += 1;
+        if let Some(place) = self.accounts.get_mut(&account) {
+            place.stage = Stage::Running { at: host, again: None, removed: false };
+        }
+        Some(account)
+    }
+
+    /// The poll of an account has ended, and the next one is due then.
+    pub fn finished(&mut self, account: &AccountName, due: Duration) {
+        let is_running = |place: &&Place| matches!(place.stage, Stage::Running { .. });
+        if self.accounts.get(account).filter(is_running).is_none() {
+            return;
+        }
+        let Some((account, place)) = self.accounts.remove_entry(account) else { return };
+        let Stage::Running { at, again, removed } = place.stage else { return };
+        self.running -= 1;
+        self.at_host(&at, |host| host.running -= 1);
+        if !removed {
+            let due = again.map_or(due, |again| again.min(due));
+            self.wait(account, place.host, due, again.is_some());
+        }
+    }
+
+    /// When [`Self::take_startable`] may next have an account to give, if nothing else happens before: a time that may
+    /// have passed. None if only the end of a poll can change anything.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Duration> {
+        let startable = self.startable.first_key_value().filter(|_| self.running < self.limits.concurrency.get());
+        let due = [startable.map(|(turn, _)| turn.0), self.waiting.first_key_value().map(|(turn, _)| turn.0)];
+        due.into_iter().flatten().min()
+    }
+
+    /// Other limits. What runs goes on. Costs a step for each server at which something is ready or runs.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+        let offers = self.hosts.iter().filter_map(|(name, host)| Some((host.offer(limits)?, Arc::clone(name))));
+        self.startable = offers.collect();
+    }
+
+    /// What an account is doing; None if it is not known.
+    #[must_use]
+    pub fn doing(&self, account: &AccountName) -> Option<Doing> {
+        match &self.accounts.get(account)?.stage {
+            Stage::Waiting { turn, .. } => Some(Doing::Waiting(turn.0)),
+            Stage::Ready { turn } => Some(Doing::Ready(turn.0)),
+            Stage::Running { removed, .. } => (!removed).then_some(Doing::Running),
+        }
+    }
+
+    /// How many polls run.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.running
+    }
+
+    fn wait(&mut self, account: AccountName, host: Arc<str>, due: Duration, asked: bool) {
+        let turn = (due, self.number);
+        self.number += 1;
+        self.waiting.insert(turn, account.clone());
+        self.accounts.insert(account, Place { host, stage: Stage::Waiting { turn, asked } });
+    }
+
+    /// Takes an account that does not run out of where it stands.
+    fn take_out(&mut self, account: &AccountName) -> Option<Place> {
+        let place = self.accounts.remove(account)?;
+        match place.stage {
+            Stage::Waiting { turn, .. } => _ = self.waiting.remove(&turn),
+            Stage::Ready { turn } => _ = self.at_host(&place.host, |host| host.ready.remove(&turn)),
+            Stage::Running { .. } => {}
+        }
+        Some(place)
+    }
+
+    /// Moves those that are due into the lines of their servers. That happens whether or not there are places, so that
+    /// who is late here was due while nobody could look.
+    fn ready_those_due(&mut self, now: Duration) {
+        while let Some(first) = self.waiting.first_entry()
+            && first.key().0 <= now
+        {
+            let (turn, account) = first.remove_entry();
+            let Some(place) = self.accounts.get_mut(&account) else { continue };
+            let asked = matches!(place.stage, Stage::Waiting { asked: true, .. });
+            let host = Arc::clone(&place.host);
+            if now.saturating_sub(turn.0) > SUSPENDED && !asked {
+                let due = now.saturating_add(up_to(&mut chance(self.seed ^ turn.1, now), SPREAD));
+                self.wait(account, host, due, false);
+            } else {
+                place.stage = Stage::Ready { turn };
+                self.at_host(&host, |host| host.ready.insert(turn, account));
+            }
+        }
+    }
+
+    /// Changes a server, and keeps the account of what it offers.
+    fn at_host<R>(&mut self, name: &Arc<str>, change: impl FnOnce(&mut Host) -> R) -> R {
+        let host = self.hosts.entry(Arc::clone(name)).or_default();
+        let before = host.offer(self.limits);
+        let result = change(host);
+        let after = host.offer(self.limits);
+        if host.running == 0 && host.ready.is_empty() {
+            self.hosts.remove(name);
+        }
+        if before != after {
+            before.and_then(|turn| self.startable.remove(&turn));
+            self.startable.extend(after.map(|turn| (turn, Arc::clone(name))));
+        }
+        result
+    }
+}
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

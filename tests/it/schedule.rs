@@ -1,0 +1,70 @@
+//! What a poll tells the schedule. The library is run in the tests' own process; nothing waits here.
+
+use std::time::Duration;
+
+use mailferry::account::AccountName;
+use mailferry::poll::PollReport;
+use mailferry::schedule::{Cause, End, History, Next, Why, Wishes, next, seed};
+use mailferry::secret::Secret;
+
+use crate::mail::small_ones;
+use crate::quarantine::Bench;
+use crate::scripted::maildrop::Maildrop;
+
+/// When the next poll is, after one that has just ended and took a second.
+fn after(history: &mut History, report: &PollReport) -> (Duration, Why) {
+    let wishes = Wishes::new(Duration::from_secs(300), "pop.example.org");
+    let end = Duration::from_secs(1_000_000);
+    let seed = seed(1, &AccountName::new("a").unwrap());
+    let Next { at, why } = next(&wishes, history, &report.outcome(), seed, end - Duration::from_secs(1)..end);
+    (at - end, why)
+}
+
+/// The server lists 250 messages at a time and lets nobody in twice within its LOGIN-DELAY.
+#[test]
+fn a_backlog_that_the_server_does_not_give_away_at_once_is_fetched_at_its_pace() {
+    let maildrop = Maildrop::with(small_ones(500), |behaviour| {
+        behaviour.window = Some(250);
+        behaviour.capabilities.as_mut().unwrap().push("LOGIN-DELAY 600".to_owned());
+    });
+    let bench = Bench::at(&maildrop);
+    let mut history = History::default();
+    for new in [250, 250] {
+        maildrop.change(|contents| contents.behaviour.logins = Some(1));
+        let report = bench.poll();
+        assert!(report.end.is_ok() && report.retrieved == new, "{report:?}");
+        let (wait, why) = after(&mut history, &report);
+        assert!((600..=602).contains(&wait.as_secs()) && why == Why::Backlog, "{wait:?} {why:?}");
+    }
+    maildrop.change(|contents| contents.behaviour.logins = Some(1));
+    let report = bench.poll();
+    assert_eq!((report.retrieved, report.outcome().end), (0, End::Dealt { more: false }));
+    let (wait, why) = after(&mut history, &report);
+    assert!((600..=720).contains(&wait.as_secs()) && matches!(why, Why::Least { .. }), "{wait:?} {why:?}");
+
+    // Now it comes too soon.
+    maildrop.change(|contents| contents.behaviour.logins = Some(0));
+    let (wait, why) = after(&mut history, &bench.poll());
+    assert!((600..=660).contains(&wait.as_secs()), "{wait:?}");
+    assert_eq!(why, Why::Trouble { cause: Cause::TooSoon, times: 1 });
+}
+
+#[test]
+fn a_refused_login_is_told_as_what_it_is() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let mut bench = Bench::at(&maildrop);
+    let end = |bench: &Bench| bench.poll().outcome().end;
+    for (answer, expected) in [
+        ("-ERR [IN-USE] locked", End::Trouble(Cause::ServerBusy)),
+        ("-ERR no", End::Refused { explicit: false }),
+        ("-ERR [AUTH] no", End::Refused { explicit: true }),
+    ] {
+        maildrop.change(|contents| contents.behaviour.login_answer = Some(answer.to_owned()));
+        assert_eq!(end(&bench), expected, "{answer}");
+        assert!(!bench.poll().outcome().logged_in);
+    }
+    maildrop.change(|contents| contents.behaviour.login_answer = None);
+    assert!(bench.poll().outcome().logged_in);
+    bench.account.credential = mailferry::credential::CredentialSource::Inline(Secret::new(b"wrong".to_vec()));
+    assert_eq!(end(&bench), End::Refused { explicit: true });
+}
