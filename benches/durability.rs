@@ -177,7 +177,7 @@ fn open_store(home: &Path, disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Outcome<S
         instance: 1,
         holder: "the bench".to_owned(),
         new_state: true,
-        configured: Vec::new(),
+        neighbours: Arc::default(),
     };
     Ok(Store::open(Arc::clone(disk), &home.join("state"), &account, &opening)?)
 }

@@ -24,6 +24,7 @@ use crate::maildir::names::NameSource;
 use crate::net::{Dialer, NetLimits};
 use crate::poll::{Ferry, PollError, PollReport, Wishes, poll};
 use crate::state::error::StateError;
+use crate::state::store::Neighbours;
 
 /// How often an account that somebody else polls is looked at with `--wait`.
 const WAIT: Duration = Duration::from_millis(250);
@@ -94,7 +95,7 @@ fn prepare(arguments: &Arguments, environment: &Environment) -> Result<(Config, 
         credentials: CredentialEnvironment::from_process(),
         holder: format!("process {pid} (mailferry fetch)"),
         most_files: open_files::for_each(config.daemon.concurrency.get()),
-        configured: config.accounts.iter().map(|account| account.name.clone()).collect(),
+        neighbours: Arc::new(Neighbours::new(config.accounts.iter().map(|account| account.name.clone()))),
     };
     Ok((config, Arc::new(ferry)))
 }

@@ -23,8 +23,8 @@ impl Bench {
         let account = account("jo", &dir.path().join("Maildir"));
         let now = ClockReading { wall: 1_000_000, boot: 1, since_boot: 1000 };
         let holder = "a test".to_owned();
-        let configured = vec![account.name.clone()];
-        let opening = Opening { now, instance: 0xfeed, holder, new_state: false, configured };
+        let neighbours = Arc::new(Neighbours::new([account.name.clone()]));
+        let opening = Opening { now, instance: 0xfeed, holder, new_state: false, neighbours };
         Self { dir, account, opening, names: NameSource::new(1, b"h") }
     }
 
@@ -149,7 +149,7 @@ fn a_renamed_account_is_offered_its_old_state() {
     let mut bench = Bench::new();
     bench.record(&mut bench.open().unwrap(), &["a"]);
     bench.account.name = AccountName::new("jo2").unwrap();
-    bench.opening.configured = vec![bench.account.name.clone()];
+    bench.opening.neighbours = Arc::new(Neighbours::new([bench.account.name.clone()]));
     let error = bench.open().unwrap_err();
     assert!(error.to_string().contains("jo.uids"), "{error}");
     bench.opening.new_state = true;
@@ -178,7 +178,8 @@ fn two_accounts_may_share_a_maildir() {
     crate::maildir::publishing::publish(&RealDisk, &bench.maildir(), recorded).unwrap();
     bench.account = account("second", &bench.account.maildir);
     bench.account.username = "second".to_owned();
-    bench.opening.configured.push(bench.account.name.clone());
+    let both = [AccountName::new("jo").unwrap(), bench.account.name.clone()];
+    bench.opening.neighbours = Arc::new(Neighbours::new(both));
     bench.opening.instance = 0xbeef;
     bench.open().unwrap();
 }

@@ -13,6 +13,7 @@ use mailferry::net::{Dialer, NetLimits};
 use mailferry::poll::{Ferry, PollReport, Wishes, poll};
 use mailferry::secret::Secret;
 use mailferry::state::clock::ClockReading;
+use mailferry::state::store::Neighbours;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -79,7 +80,7 @@ impl Bench {
             credentials: CredentialEnvironment::default(),
             holder: "a test".to_owned(),
             most_files: 64,
-            configured: vec![self.account.name.clone()],
+            neighbours: Arc::new(Neighbours::new([self.account.name.clone()])),
         };
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let stop = CancellationToken::new();
