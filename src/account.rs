@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::credential::CredentialSource;
 
 /// One maildrop to empty into one Maildir.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// What the user calls it; also the stem of its files in the state directory.
     pub name: AccountName,

@@ -30,8 +30,11 @@ pub mod disk;
 pub mod maildir;
 pub mod state;
 
+pub mod daemon;
+
 pub mod cli;
 pub mod config;
 pub mod credential;
 pub mod exit;
 pub mod secret;
+pub mod summary;

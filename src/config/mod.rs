@@ -24,7 +24,7 @@ mod settings;
 mod tests;
 mod value;
 
-pub use find::{Environment, find, state_dir};
+pub use find::{Environment, control_dirs, find, state_dir, state_dir_without};
 pub use problem::ConfigError;
 
 /// A configuration without a known fault.

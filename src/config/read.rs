@@ -6,8 +6,8 @@ use super::problem::{ConfigError, Problem, warning};
 use super::{Config, Environment, parse};
 use crate::credential::private_file::{self, Exposure, Identity, PrivateFile, ReadFault};
 
-/// The largest configuration, in bytes: a few thousand accounts.
-const MAX_FILE: usize = 1024 * 1024;
+/// The largest configuration, in bytes: a hundred thousand accounts.
+const MAX_FILE: usize = 16 * 1024 * 1024;
 
 /// Reads the file and everything in it.
 pub(super) fn load(path: &Path, env: &Environment) -> Result<Config, ConfigError> {

@@ -46,7 +46,7 @@ use memory::Memory;
 use session::{Broken, Ended};
 
 /// What all polls of this process share.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ferry {
     /// Makes connections.
     pub dialer: Arc<dyn Dial>,
@@ -55,7 +55,7 @@ pub struct Ferry {
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Names files.
-    pub names: NameSource,
+    pub names: Arc<NameSource>,
     /// Where the states are.
     pub state_dir: PathBuf,
     /// Where credentials of systemd are.

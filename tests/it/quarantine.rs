@@ -75,7 +75,7 @@ impl Bench {
             dialer: Arc::new(Dialer::new(NetLimits::default())),
             disk: Arc::new(RealDisk),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
-            names: NameSource::new(std::process::id(), b"h"),
+            names: Arc::new(NameSource::new(std::process::id(), b"h")),
             state_dir: self.home.path().join("state"),
             credentials: CredentialEnvironment::default(),
             holder: "a test".to_owned(),

@@ -149,7 +149,7 @@ impl<'a> World<'a> {
             dialer: dialer.clone(),
             disk: Arc::new(disk),
             clock: Arc::new(self.clock.clone()),
-            names: NameSource::new(self.processes, b"host"),
+            names: Arc::new(NameSource::new(self.processes, b"host")),
             state_dir: PathBuf::from(STATE),
             credentials: CredentialEnvironment::default(),
             holder: "the matrix".to_owned(),
