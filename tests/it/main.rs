@@ -24,6 +24,7 @@ mod servers;
 mod chunks;
 mod configuration;
 mod cuts;
+mod daemon;
 mod disk_full;
 mod kills;
 mod limits;

@@ -141,6 +141,16 @@ impl TestEnv {
 
     /// Starts the program by way of another one, which is given the program's command line.
     pub(crate) fn spawn_under(&self, wrapper: &[&str], args: &[&str]) -> Running {
+        Running::start(&mut self.command(wrapper, args))
+    }
+
+    /// Starts the program with more in its environment.
+    pub(crate) fn spawn_with(&self, environment: &[(&str, &str)], args: &[&str]) -> Running {
+        Running::start(self.command(&[], args).envs(environment.iter().copied()))
+    }
+
+    /// The command that starts the program.
+    fn command(&self, wrapper: &[&str], args: &[&str]) -> Command {
         let program = env!("CARGO_BIN_EXE_mailferry");
         let mut words = wrapper.iter().copied().chain([program]);
         let mut command = Command::new(words.next().unwrap());
@@ -148,7 +158,7 @@ impl TestEnv {
         command.arg("--state-dir").arg(self.path("state")).args(args);
         command.env_clear().env("HOME", self.dir.path()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.current_dir(self.dir.path());
-        Running::start(&mut command)
+        command
     }
 
     /// The Maildir of an account.
