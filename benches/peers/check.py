@@ -29,6 +29,11 @@ def delivered(maildir, messages, exact):
     return None
 
 
+def count(maildir):
+    """How many messages a Maildir holds."""
+    return len(listed(maildir, "new")) + len(listed(maildir, "cur"))
+
+
 def listed(maildir, part):
     try:
         return os.listdir(os.path.join(maildir, part))

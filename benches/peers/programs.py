@@ -85,8 +85,8 @@ class Mpop(Program):
 
     def configure(self):
         account = self.account
-        # In clear it takes no password login of its own accord, so one must be named.
-        secured = f"tls on\ntls_starttls off\ntls_trust_file {account.ca_file}\n" if account.tls else "auth plain\n"
+        # In clear it logs in with a password only if it is told how; this way takes the fewest round trips.
+        secured = f"tls on\ntls_starttls off\ntls_trust_file {account.ca_file}\n" if account.tls else "auth user\n"
         self.write(
             "mpoprc",
             f"account default\nhost {HOST}\nport {account.port}\n{secured}user {account.user}\npassword {PASSWORD}\n"
@@ -120,6 +120,9 @@ class Fdm(Program):
 
 
 class Getmail(Program):
+    """It starts a process for each message, and if that ends before getmail begins to wait for it, getmail waits for as
+    long as its timeout says and then gives up. That is 180 s by default; it is shortened, and such a run fails."""
+
     name = "getmail6"
 
     def configure(self):
@@ -129,7 +132,7 @@ class Getmail(Program):
         self.write(
             ".getmail/getmailrc",
             f"[retriever]\ntype = {kind}\nserver = {HOST}\nport = {account.port}\n{trust}username = {account.user}\n"
-            f"password = {PASSWORD}\n\n[destination]\ntype = Maildir\npath = {self.maildir}/\n\n"
+            f"password = {PASSWORD}\ntimeout = 10\n\n[destination]\ntype = Maildir\npath = {self.maildir}/\n\n"
             f"[options]\nread_all = false\ndelete = {'true' if account.delete else 'false'}\n",
         )
 

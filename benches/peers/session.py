@@ -3,10 +3,14 @@
 import os
 from dataclasses import dataclass, field
 
+import check
 import disk
 import measure
 import programs
 from tools import Proxy
+
+# How often a program may begin again before it has fetched everything once.
+ATTEMPTS = 60
 
 
 @dataclass
@@ -104,17 +108,19 @@ class Turn:
         self.result.failures.setdefault(name, []).append(str(reason))
 
     def fetch_before(self, names):
-        """Lets each program fetch everything, un-timed."""
+        """Lets each program fetch everything, un-timed, and try again where it gives up on the way."""
         ready = {}
         for name in names:
             program = self.program(name, "kept")
-            ready[name] = program
-            try:
-                self.runner.run(program, self.row.limit_s, True)
-                self.confirm(program)
-            except measure.Failed as error:
-                ready[name] = None
-                self.fail(name, f"fetching what is to be kept: {error}")
+            for _ in range(ATTEMPTS):
+                try:
+                    self.runner.run(program, self.row.limit_s, True)
+                    ready[name] = program
+                    break
+                except measure.Failed as error:
+                    reason = error
+            else:
+                self.fail(name, f"fetching what is to be kept: {reason}")
         return ready
 
     def count_syncs(self, name):
@@ -136,8 +142,7 @@ class Turn:
             return
         program = waiting or self.program(name, number)
         try:
-            used = self.runner.run(program, self.row.limit_s, not self.row.again)
-            self.confirm(program)
+            used = self.run_again(program) if waiting else self.run_anew(program)
             runs.append(used)
             print(f"  round {number + 1}: {name} {used.wall:.3f} s", flush=True)
         except measure.Failed as error:
@@ -146,6 +151,22 @@ class Turn:
         if not waiting:
             self.dovecot.remove_user(program.account.user)
 
+    def run_anew(self, program):
+        """Everything is new."""
+        used = self.runner.run(program, self.row.limit_s, True)
+        self.confirm(program)
+        return used
+
+    def run_again(self, program):
+        """Nothing is new."""
+        before = check.count(program.maildir)
+        used = self.runner.run(program, self.row.limit_s, False)
+        after = check.count(program.maildir)
+        if after != before or after < len(self.messages):
+            raise measure.Failed(f"{after} messages in the Maildir instead of {before}")
+        return used
+
     def confirm(self, program):
+        """Raises unless every message is where it should be."""
         self.place.settle()
         measure.confirm(program, self.messages, self.dovecot.left(program.account.user))
