@@ -159,6 +159,12 @@ class Dovecot:
             session.ask_for_lines("LIST")
             session.ask("QUIT")
 
+    def unique_ids(self, name):
+        """The unique-ids of a user's messages."""
+        with Session(self.clear) as session:
+            session.log_in(name)
+            return [line.split()[1].decode() for line in session.ask_for_lines("UIDL")]
+
     def left(self, name):
         """How many messages a user has."""
         maildir = os.path.join(self.dir, "mail", name, "Maildir")
@@ -198,8 +204,7 @@ class Session:
 
     def ask_for_lines(self, command):
         self.ask(command)
-        while self.file.readline() not in (b".\r\n", b""):
-            pass
+        return list(iter(self.file.readline, b".\r\n"))
 
     def log_in(self, user):
         self.ask(f"USER {user}")

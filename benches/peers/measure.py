@@ -111,10 +111,12 @@ class Runner:
 
 
 def last_words(output):
-    """The last line that a program printed."""
+    """What a program printed about an error, else its last line."""
     with open(output, "rb") as file:
         lines = file.read().decode(errors="replace").strip().splitlines()
-    return "".join(letter if letter.isprintable() else "?" for letter in lines[-1]) if lines else "it said nothing"
+    errors = [line for line in lines if "error" in line.lower()]
+    line = (errors or lines or ["it said nothing"])[-1].strip()
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
 def confirm(program, messages, left):
