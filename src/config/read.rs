@@ -29,8 +29,8 @@ pub(super) fn load(path: &Path, env: &Environment) -> Result<Config, ConfigError
     if !parsed.problems.is_empty() {
         return Err(fail(Some(parsed.source), parsed.problems));
     }
-    let parse::Parsed { daemon, state_dir, accounts, .. } = parsed;
-    Ok(Config { path: path.to_owned(), daemon, state_dir, accounts, warnings })
+    let parse::Parsed { daemon, notify, state_dir, accounts, .. } = parsed;
+    Ok(Config { path: path.to_owned(), daemon, notify, state_dir, accounts, warnings })
 }
 
 fn unreadable(fault: &ReadFault) -> Problem {

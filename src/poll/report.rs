@@ -53,6 +53,8 @@ pub struct PollReport {
     pub logged_in: bool,
     /// The LOGIN-DELAY that it announced then (RFC 2449, section 6.5).
     pub login_delay: Option<Duration>,
+    /// When the server's certificate expires, in seconds since 1970. None without TLS, or if nobody was let in.
+    pub certificate_expires: Option<i64>,
     /// There is, or may be, more on the server than was listed: a session to look for it could not be held.
     pub more: bool,
     /// The current session is only held to see whether there is more.
@@ -137,6 +139,7 @@ impl PollReport {
             sessions: 0,
             logged_in: false,
             login_delay: None,
+            certificate_expires: None,
             more: false,
             on_suspicion: false,
             sizes: Vec::new(),

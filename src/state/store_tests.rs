@@ -1,5 +1,5 @@
 use super::*;
-use crate::account::{AuthChoice, Endpoint, RemovalPolicy, TlsMode};
+use crate::account::{AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use crate::credential::CredentialSource;
 use crate::disk::RealDisk;
 use crate::maildir::names::NameSource;
@@ -37,7 +37,7 @@ impl Bench {
     }
 
     pub(crate) fn maildir(&self) -> Maildir {
-        Maildir::create(&RealDisk, &self.account.maildir).unwrap()
+        Maildir::create(&RealDisk, &self.account.maildir, MaildirMode::PRIVATE).unwrap()
     }
 
     /// Messages that are recorded and not published.
@@ -84,11 +84,13 @@ pub(crate) fn account(name: &str, maildir: &Path) -> Account {
         credential: CredentialSource::Inline(Secret::new(b"x".to_vec())),
         auth: AuthChoice::Auto,
         maildir: maildir.to_owned(),
+        maildir_mode: MaildirMode::PRIVATE,
         removal: RemovalPolicy::Keep,
         interval: Duration::from_secs(300),
         timeout: Duration::from_secs(60),
         max_message_size: None,
         max_messages_per_session: None,
+        on_new_mail: None,
     }
 }
 

@@ -31,6 +31,7 @@ mod limits;
 mod listings;
 mod lost_state;
 mod memory;
+mod modes;
 mod one_at_a_time;
 mod order;
 mod plans;

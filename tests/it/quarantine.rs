@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, RemovalPolicy, TlsMode};
+use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use mailferry::clock::Clock;
 use mailferry::credential::{CredentialEnvironment, CredentialSource};
 use mailferry::disk::RealDisk;
@@ -60,11 +60,13 @@ impl Bench {
             credential: CredentialSource::Inline(Secret::new(PASSWORD.as_bytes().to_vec())),
             auth: AuthChoice::Auto,
             maildir: home.path().join("Maildir"),
+            maildir_mode: MaildirMode::PRIVATE,
             removal: RemovalPolicy::Keep,
             interval: Duration::from_secs(300),
             timeout: Duration::from_secs(20),
             max_message_size: None,
             max_messages_per_session: None,
+            on_new_mail: None,
         };
         Self { home, clock: Arc::default(), account }
     }
