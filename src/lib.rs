@@ -10,6 +10,8 @@
 //! - [`disk`] is every file operation there is; [`maildir`] delivers with it, [`state`] remembers with it.
 //! - [`cli`] is what a user types and sees, [`config`] and [`credential`] where accounts and secrets come from, [`exit`]
 //!   how a command ends.
+//!
+//! On top of a poll, [`telling`] decides what a person should know of it, and runs the user's commands that say so.
 
 pub mod account;
 pub mod poll;
@@ -30,6 +32,9 @@ pub mod disk;
 pub mod maildir;
 pub mod state;
 
+pub mod telling;
+
+mod child;
 pub mod cli;
 pub mod config;
 pub mod credential;
