@@ -6,11 +6,13 @@ use std::time::Duration;
 use super::status::{AccountStatus, Came, Quarantine, State, Trouble};
 use crate::account::{Account, AccountName};
 use crate::client::Mask;
+use crate::config::NotifySettings;
 use crate::poll::{PollReport, Quarantined};
 use crate::schedule::queue::Doing;
 use crate::schedule::{History, Next, Why, Wishes, first, next, seed};
 use crate::state::entries::TroubleKind;
 use crate::state::hints::Past;
+use crate::telling::{Facts, News, Told, after_poll};
 
 /// So many messages in quarantine are kept and shown of one account.
 const MOST_QUARANTINED: usize = 100;
@@ -40,6 +42,8 @@ pub(super) struct Kept {
     quarantine: Vec<Quarantine>,
     /// What keeps it from its work.
     trouble: Option<Trouble>,
+    /// What was told of it to people.
+    told: Told,
 }
 
 impl Kept {
@@ -58,6 +62,7 @@ impl Kept {
             too_large: 0,
             quarantine: Vec::new(),
             trouble: None,
+            told: Told::default(),
             account,
         }
     }
@@ -101,6 +106,17 @@ impl Kept {
             };
             Some(self.go_on(cause.name(), times, error, wall))
         });
+    }
+
+    /// What a person should be told after a poll that [`Self::note`] took in.
+    pub(super) fn news(
+        &mut self,
+        settings: &NotifySettings,
+        report: &PollReport,
+        now: Duration,
+        wall: i64,
+    ) -> Vec<News> {
+        after_poll(&mut self.told, settings, &Facts::of(report, &self.next.why, now, wall))
     }
 
     /// The trouble that goes on, or begins.

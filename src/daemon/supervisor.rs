@@ -15,19 +15,23 @@ use super::control::{Answer, Asked, Control, Question};
 use super::status::{Status, VERSION};
 use super::{Request, systemd};
 use crate::account::{Account, AccountName};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, NotifySettings};
 use crate::exit::ExitStatus;
 use crate::poll::{Ferry, PollError, PollReport, Wishes, poll};
 use crate::schedule::queue::{Doing, Limits, Queue};
 use crate::schedule::{Cause, Why};
 use crate::state::hints::HintsFile;
 use crate::state::store::Neighbours;
+use crate::telling::Teller;
 
 /// How often what only changes outside is looked at: the file of a refused password, the line for `systemctl status`.
 const LOOK_AROUND: Duration = Duration::from_secs(30);
 
 /// How long polls may take to end in order once the end was asked for. A session drains for 10 s, then the disk.
 const ENDING: Duration = Duration::from_secs(25);
+
+/// How long commands that tell people something may take to end.
+const TELLING: Duration = Duration::from_secs(3);
 
 /// Reads the configuration again.
 pub(super) type Load = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
@@ -62,6 +66,10 @@ pub(super) struct Supervisor {
     started: i64,
     /// The stamps of files whose password was refused.
     refused: HashMap<AccountName, Stamp>,
+    /// What is told to people, and how.
+    notify: NotifySettings,
+    /// Runs the commands that tell it.
+    teller: Teller,
 }
 
 /// What changes when a file is replaced or written: inode, length, modification time.
@@ -110,6 +118,8 @@ impl Supervisor {
             control,
             signals,
             refused: HashMap::new(),
+            notify: config.notify,
+            teller: Teller::new(),
         };
         supervisor.take_in(config.accounts);
         supervisor
@@ -202,7 +212,10 @@ impl Supervisor {
         if let Some(kept) = self.accounts.get_mut(&name) {
             let before = kept.trouble().map(|trouble| trouble.cause.clone());
             kept.note(&report, begun..now, wall);
-            tell(kept, &report, before.as_deref(), now);
+            log(kept, &report, before.as_deref(), now);
+            for news in kept.news(&self.notify, &report, now, wall) {
+                self.teller.tell_news(&news, &kept.account, &self.notify);
+            }
             if kept.is_refused() {
                 self.refused.insert(name.clone(), stamp(&kept.account));
             } else {
@@ -308,6 +321,7 @@ impl Supervisor {
                 let names = config.accounts.iter().map(|account| account.name.clone());
                 let neighbours = Arc::new(Neighbours::new(names));
                 self.ferry = Arc::new(Ferry { neighbours, ..(*self.ferry).clone() });
+                self.notify = config.notify;
                 self.take_in(config.accounts);
                 info!(event = "reload", "the configuration was read anew: {} accounts", self.accounts.len());
             }
@@ -360,12 +374,15 @@ impl Supervisor {
         if tokio::time::timeout(ENDING, all).await.is_err() {
             warn!(event = "stopping", "{} polls did not end in time and are left; nothing is lost", self.running.len());
         }
+        if !self.teller.finish(TELLING).await {
+            warn!(event = "stopping", "commands of [notify] or on_new_mail were ended before their time");
+        }
         info!(event = "stopped", "ended");
     }
 }
 
 /// One line for a poll that did something or changed something; none for an idle one.
-fn tell(kept: &Kept, report: &PollReport, before: Option<&str>, now: Duration) {
+fn log(kept: &Kept, report: &PollReport, before: Option<&str>, now: Duration) {
     let (name, host) = (kept.name(), kept.account.endpoint.host.as_str());
     let next = kept.next.told(now);
     match (&report.end, kept.trouble()) {
