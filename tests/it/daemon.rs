@@ -304,3 +304,31 @@ fn log_lines_for_machines_have_fields() {
     let polled = lines.iter().find(|line| line["event"] == "polled").unwrap();
     assert_eq!((&polled["account"], &polled["host"], &polled["new"]), (&"a".into(), &"127.0.0.1".into(), &1.into()));
 }
+
+#[test]
+fn people_are_told_of_changes_and_not_of_every_poll() {
+    let maildrop = Maildrop::with(small_ones(2), |behaviour| {
+        behaviour.login_answer = Some("-ERR [AUTH] closed until further notice".to_owned());
+    });
+    let env = TestEnv::new(&[]);
+    let told = env.path("told");
+    let command = |words: &str| format!("[\"sh\", \"-c\", 'echo {words} >> {}']", told.display());
+    let account = Account::at(maildrop.server.address);
+    env.configure(&[account.set("on_new_mail", command("$MAILFERRY_EVENT $MAILFERRY_ACCOUNT $MAILFERRY_COUNT"))]);
+    env.configure_more(&format!("\n[notify]\ncommand = {}\n", command("$MAILFERRY_EVENT $MAILFERRY_TEXT")));
+    let daemon = Daemon::start(&env);
+    let lines = || std::fs::read_to_string(&told).unwrap_or_default();
+    wait_for("the trouble", || lines().contains("trouble a: the server refused the login"));
+    for tries in [2, 3] {
+        env.run(&["poll"]).expect(0);
+        wait_for("another try", || maildrop.server.count("AUTH") == tries);
+    }
+    wait_for("its end", || daemon.account("a")["state"] == "trouble");
+    assert_eq!(lines().lines().count(), 1, "{}", lines());
+    maildrop.change(|contents| contents.behaviour.login_answer = None);
+    env.run(&["poll"]).expect(0);
+    wait_for("the recovery", || lines().contains("recovered") && lines().contains("new-mail a 2"));
+    daemon.end();
+    assert_eq!(lines().lines().count(), 3, "{}", lines());
+    assert_no_secret(lines().as_bytes());
+}

@@ -109,6 +109,13 @@ impl TestEnv {
         self.write_config(&text, 0o600);
     }
 
+    /// Adds this text to the configuration.
+    pub(crate) fn configure_more(&self, text: &str) {
+        let path = self.path("config.toml");
+        let before = fs::read_to_string(&path).unwrap();
+        fs::write(&path, before + text).unwrap();
+    }
+
     /// Writes this text as the configuration.
     pub(crate) fn write_config(&self, text: &str, mode: u32) {
         let path = self.path("config.toml");
