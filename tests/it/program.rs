@@ -257,12 +257,13 @@ impl Running {
     /// Waits for its end, within the time limit.
     pub(crate) fn wait(mut self) -> Outcome {
         let mut peak_kib = 0;
+        let waited = Instant::now(); // a daemon may have run for long
         let status = loop {
             peak_kib = peak_kib.max(peak_memory(self.pid()));
             if let Some(status) = self.child.try_wait().unwrap() {
                 break Some(status);
             }
-            if self.started.elapsed() > TIME_LIMIT {
+            if waited.elapsed() > TIME_LIMIT {
                 drop(self.child.kill());
                 drop(self.child.wait());
                 break None;
