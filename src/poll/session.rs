@@ -28,6 +28,7 @@ use crate::plan::{Plan, Scope};
 use crate::pop3::{Capabilities, UniqueId};
 use crate::secret::Secret;
 use crate::state::entries::{Entry, EntryId, TroubleKind, UidState};
+use crate::state::recovery::known_maildir;
 use crate::state::store::Store;
 
 /// How many complete messages may wait for the committer; their bytes have a limit of their own.
@@ -285,9 +286,9 @@ impl Poll {
         marking: &mut Marking,
     ) -> Result<Order, PollError> {
         let (configured, mode) = (self.account.maildir.clone(), self.account.maildir_mode);
-        let most_files = self.ferry.most_files;
+        let (most_files, accept) = (self.ferry.most_files, self.wishes.accept_maildir);
         let prepared = blocking(store, move |store| {
-            let (destination, room) = prepare(store, &configured, mode, most_files)?;
+            let (destination, room) = prepare(store, &configured, mode, most_files, accept)?;
             // What is recognised when it is here is deleted without having been planned.
             let synced = if store.state().is_empty() { DirSync::Synced } else { sync_known_maildirs(store)? };
             Ok::<_, PollError>((destination, room, synced))
@@ -462,16 +463,22 @@ fn sync_known_maildirs(store: &Store) -> Result<DirSync, PollError> {
     Ok(synced)
 }
 
-/// The Maildir, made if the state has never delivered there, and the room in it. Blocks.
+/// The Maildir and the room in it. It is made if the state has never delivered there, or if the user said that one in its
+/// place is right; else it may have gone since the poll began, and would be made below the place of a disk. Blocks.
 fn prepare(
     store: &mut Store,
     configured: &std::path::Path,
     mode: MaildirMode,
     most_files: usize,
+    accept: bool,
 ) -> Result<(Destination, u64), PollError> {
     let disk = std::sync::Arc::clone(store.disk());
     let failed = |doing| move |source| PollError::Maildir { doing, path: configured.to_owned(), source };
-    let maildir = Maildir::create(&*disk, configured, mode).map_err(failed("make the Maildir"))?;
+    let known = if accept { None } else { known_maildir(store, configured)? };
+    let maildir = match known {
+        Some(maildir) => maildir,
+        None => Maildir::create(&*disk, configured, mode).map_err(failed("make the Maildir"))?,
+    };
     let inodes = maildir.inodes(&*disk).map_err(failed("look at the Maildir"))?;
     let number = store.bind_maildir(configured, &maildir, inodes)?;
     store.ensure_file()?;

@@ -45,6 +45,7 @@ mod schedule;
 mod secrecy;
 mod signals;
 mod simulation;
+mod soak;
 mod surroundings;
 mod tls;
 mod without_uidl;
