@@ -77,7 +77,9 @@ def directory(parent):
 def fresh(parent, files, octets):
     """A fresh file system with room for so much, if one can be made; else a directory, and a line that says so."""
     try:
+        if os.geteuid() != 0:
+            raise NotPossible("only root can")
         return Image(parent, files, octets)
     except (OSError, NotPossible) as error:
-        print(f"No file system could be made in an image ({error}): this disk is used as it is, and a used disk drifts.")
+        print(f"No fresh file system can be made ({error}): the disk is used as it is, and a used disk drifts.")
         return directory(parent)

@@ -73,7 +73,9 @@ def show(result):
     titles = ["program", "wall s", "CPU s", "peak MiB", *(["syncs"] if result.syncs else []), "wall ratio", "CPU ratio"]
     lines += ["| " + " | ".join(titles) + " |", "|---" + "|---:" * (len(titles) - 1) + "|"]
     for name in result.runs:
-        cells = [name, *(spread([getattr(used, figure) for used in result.used(name)], digits(figure)) for figure in FIGURES)]
+        cells = [name]
+        for figure in FIGURES:
+            cells.append(spread([getattr(used, figure) for used in result.used(name)], digits(figure)))
         if result.syncs:
             cells.append(f"{result.syncs[name]:,}" if name in result.syncs else "")
         for figure in ("wall", "cpu"):
