@@ -87,7 +87,7 @@ check_fetch_does_not_write_elsewhere() {
     deliver work 1 2
     install -d -o mailferry /srv/mail
     account work 'password = "inline"' 'maildir = "/srv/mail/work"' | config
-    ! systemctl start mailferry-fetch
+    fails systemctl start mailferry-fetch
     is mailferry-fetch.service ExecMainStatus 73
     journalctl --sync
     journalctl -u mailferry-fetch -o cat | grep -i 'read-only file system'
@@ -98,13 +98,13 @@ check_fetch_shows_a_refused_login() {
     set_password work other
     account work | config
     drop_in mailferry-fetch.service <<<$'[Service]\nLoadCredential=work:/etc/mailferry/credentials/work'
-    ! systemctl start mailferry-fetch
+    fails systemctl start mailferry-fetch
     is mailferry-fetch.service Result exit-code
     is mailferry-fetch.service ExecMainStatus 77
     systemctl is-failed mailferry-fetch
     set_password work first
     wait_until 10 systemctl start mailferry-fetch
-    ! systemctl is-failed mailferry-fetch
+    fails systemctl is-failed mailferry-fetch
 }
 
 check_timer_fetches_again_and_again() {
@@ -147,14 +147,12 @@ check_maildirs_elsewhere_for_a_group() {
     install -m 644 -D systemd/drop-in/maildirs-elsewhere.conf -t /etc/systemd/system/mailferry-fetch.service.d/
     systemctl daemon-reload
     usermod -aG mail-readers alex
-    if ! systemctl start mailferry-fetch && journalctl -u mailferry-fetch -n 20 -o cat | grep 'unknown key `maildir_mode`'; then
-        skip 'this program has no key maildir_mode'
-    fi
+    systemctl start mailferry-fetch
     same work /srv/mail/work
     # The group reads, and cannot change; nobody else even looks.
     runuser -u alex -- sh -c 'cat /srv/mail/work/new/*'
-    ! runuser -u alex -- sh -c 'rm -f /srv/mail/work/new/*'
-    ! runuser -u jo -- ls /srv/mail/work
-    ! runuser -u alex -- ls /var/lib/mailferry
+    fails runuser -u alex -- sh -c 'rm -f /srv/mail/work/new/*'
+    fails runuser -u jo -- ls /srv/mail/work
+    fails runuser -u alex -- ls /var/lib/mailferry
     [[ $(stat -c %a /var/lib/mailferry/*.uids | sort -u) == 600 ]]
 }

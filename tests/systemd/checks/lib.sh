@@ -14,6 +14,14 @@ wait_until() {
     done
 }
 
+# A command must fail, which `!` alone does not see to: fails COMMAND...
+fails() {
+    if "$@"; then
+        echo "it should have failed: $*"
+        return 1
+    fi
+}
+
 # A property of a unit: property UNIT NAME
 property() { systemctl show -P "$2" "$1"; }
 

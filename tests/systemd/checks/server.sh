@@ -103,8 +103,9 @@ set_password() {
     before=$(stat -c %Y "$users")
     { grep -v "^$1:" "$users" || true; echo "$1:$2::::::"; } >"$users.new"
     cat "$users.new" >"$users" # the same file, owner and mode
-    # Dovecot reads it again when its time has changed.
+    # Dovecot reads it again when its time has changed, but looks only once in a second.
     touch -d "@$((before + 1))" "$users"
+    sleep 1.1
 }
 
 # Lets messages arrive: deliver USER FIRST LAST
@@ -121,4 +122,4 @@ deliver() {
 }
 
 # No user has mail.
-empty_server() { rm -rf /srv/pop3; mkdir -p /srv/pop3; }
+empty_server() { rm -rf /srv/pop3; install -d -o popmail -g popmail /srv/pop3; }
