@@ -184,5 +184,6 @@ fn a_wrong_configuration_does_not_start_again_and_an_end_in_order_is_no_failure(
         assert!(has("SuccessExitStatus=130 143"), "{name}");
         assert_eq!(has("RestartPreventExitStatus=64 78"), has("Restart=on-failure"), "{name}");
         assert_eq!(has("Type=notify"), has("Restart=on-failure"), "{name}");
+        assert_eq!(has("WatchdogSec=2min"), has("Restart=on-failure"), "{name}");
     }
 }

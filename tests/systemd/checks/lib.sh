@@ -57,7 +57,8 @@ user_config() {
 # A drop-in for a unit, from standard input: drop_in UNIT
 drop_in() {
     mkdir -p "/etc/systemd/system/$1.d"
-    cat >"/etc/systemd/system/$1.d/check-$((++drop_ins)).conf"
+    drop_ins=$((drop_ins + 1))
+    cat >"/etc/systemd/system/$1.d/check-$drop_ins.conf"
     systemctl daemon-reload
 }
 drop_ins=0

@@ -112,13 +112,15 @@ set_password() {
 deliver() {
     local dir=/srv/pop3/$1 number file
     for file in "$dir" "$dir/tmp" "$dir/new" "$dir/cur"; do install -d -o popmail -g popmail "$file"; done
+    set +x # thousands of lines
     for ((number = $2; number <= $3; number++)); do
         file=$dir/tmp/$((1700000000 + number)).M$number.tests
         printf 'From: somebody@example.test\nMessage-ID: <%s.%s@example.test>\nSubject: number %s\n\nText of message %s.\n' \
             "$number" "$1" "$number" "$number" >"$file"
-        chown popmail: "$file"
-        mv "$file" "$dir/new/"
     done
+    set -x
+    chown -R popmail: "$dir/tmp"
+    find "$dir/tmp" -type f -exec mv -t "$dir/new" {} +
 }
 
 # No user has mail.
