@@ -231,6 +231,17 @@ check_daemon_whose_credential_is_not_there() {
     is mailferry.service ActiveState active
 }
 
+check_daemon_whose_credential_has_no_file() {
+    one_account
+    drop_in mailferry.service <<<$'[Service]\nRestartSec=1s'
+    mv /etc/mailferry/credentials/work /etc/mailferry/credentials/elsewhere
+    fails systemctl start mailferry
+    wait_until 5 journal_has 'status=243/CREDENTIALS' -u mailferry
+    mv /etc/mailferry/credentials/elsewhere /etc/mailferry/credentials/work
+    wait_until 20 is mailferry.service ActiveState active
+    wait_until 20 same work "$mail/work"
+}
+
 check_daemon_reads_a_changed_credential_after_a_restart() {
     one_account
     systemctl start mailferry
