@@ -48,4 +48,5 @@ mod simulation;
 mod soak;
 mod surroundings;
 mod tls;
+mod units;
 mod without_uidl;
