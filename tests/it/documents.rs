@@ -60,7 +60,7 @@ fn options(help: &str) -> BTreeSet<String> {
         }
         if line.starts_with('-') {
             let words = line.split([' ', ',', '.']).take_while(|word| word.is_empty() || word.starts_with('-'));
-            found.extend(words.filter(|word| word.trim_start_matches('-') != "").map(str::to_owned));
+            found.extend(words.filter(|word| !word.trim_start_matches('-').is_empty()).map(str::to_owned));
         }
     }
     found
