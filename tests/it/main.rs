@@ -26,6 +26,7 @@ mod configuration;
 mod cuts;
 mod daemon;
 mod disk_full;
+mod documents;
 mod kills;
 mod limits;
 mod listings;
