@@ -279,7 +279,7 @@ impl Poll {
             let other = if wishes.accept_maildir { OtherMaildir::Accept } else { OtherMaildir::Refuse };
             let recovered = recover(&mut store, &account.maildir, other)?;
             if wishes.new_state || wishes.accept_maildir {
-                settle(&mut store, &account)?;
+                settle(&mut store, &account, wishes.accept_maildir)?;
             }
             if matches!(account.removal, RemovalPolicy::AfterAge(_)) && !store.state().is_empty() {
                 store.write_pending()?;
@@ -302,10 +302,17 @@ impl Poll {
 }
 
 /// What the user decided holds from now on, whether or not anything is fetched: the state that is begun, and the Maildir
-/// that is there. Blocks.
-fn settle(store: &mut Store, account: &Account) -> Result<(), StateError> {
+/// that is there. One that is accepted and not there is made: else the next poll would ask again. Blocks.
+fn settle(store: &mut Store, account: &Account, accept: bool) -> Result<(), StateError> {
     let disk = Arc::clone(store.disk());
-    if let Ok(maildir) = Maildir::open(&*disk, &account.maildir) {
+    let maildir = match Maildir::open(&*disk, &account.maildir) {
+        Err(_) if accept && !store.state().is_empty() => {
+            let make = |e| StateError::io("make the Maildir", &account.maildir, e);
+            Some(Maildir::create(&*disk, &account.maildir, account.maildir_mode).map_err(make)?)
+        }
+        opened => opened.ok(),
+    };
+    if let Some(maildir) = maildir {
         let look = |e| StateError::io("look at the Maildir", maildir.path(), e);
         let inodes = maildir.inodes(&*disk).map_err(look)?;
         store.bind_maildir(&account.maildir, &maildir, inodes)?;

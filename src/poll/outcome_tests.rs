@@ -85,7 +85,7 @@ fn every_error_has_its_cause() {
     for (error, expected) in [
         (PollError::NoRoom { path: "/".into() }, Cause::Local),
         (PollError::Maildir { doing: "sync", path: "/".into(), source }, Cause::Local),
-        (StateError::MaildirMissing { path: "/".into() }.into(), Cause::Local),
+        (StateError::MaildirMissing { account: "a".into(), path: "/".into() }.into(), Cause::Local),
         (StateError::Locked { account: account.clone(), holder: String::new() }.into(), Cause::LockedByAnother),
         (CredentialError::NoCredential { name: "work".to_owned() }.into(), Cause::Credential),
         (PollError::Renumbered { account, messages: 12 }, Cause::Protocol),

@@ -80,11 +80,15 @@ pub enum StateError {
     },
     /// A Maildir that was delivered to is not there.
     MaildirMissing {
+        /// The account.
+        account: String,
         /// Its path.
         path: PathBuf,
     },
     /// There is another Maildir where one was delivered to.
     MaildirReplaced {
+        /// The account.
+        account: String,
         /// Its path.
         path: PathBuf,
     },
@@ -141,8 +145,9 @@ impl fmt::Display for StateError {
             Self::Damaged { path, what } => write!(
                 f,
                 "the state file {} is damaged: {what}. It was left as it is. Restore it from a backup, or move it away \
-                 and run `mailferry fetch --new-state`, which retrieves everything on the server again",
-                path.display()
+                 and run `mailferry fetch --new-state {}`, which retrieves everything on the server again",
+                path.display(),
+                account_of(path)
             ),
             Self::Newer { path } => {
                 write!(f, "the state file {} was written by a newer mailferry: run that one", path.display())
@@ -172,20 +177,27 @@ impl fmt::Display for StateError {
                 dir.display(),
                 maildir.display()
             ),
-            Self::MaildirMissing { path } => write!(
+            Self::MaildirMissing { account, path } => write!(
                 f,
                 "the Maildir {} was delivered to before and is not there now: is it mounted? was it moved? Nothing was \
-                 fetched. If it is gone for good: mailferry fetch --accept-maildir",
+                 fetched. If it is gone for good: mailferry fetch --accept-maildir {account}",
                 path.display()
             ),
-            Self::MaildirReplaced { path } => write!(
+            Self::MaildirReplaced { account, path } => write!(
                 f,
                 "{} is not the Maildir that was delivered to before, though it has the same path: is the right disk \
-                 mounted? Nothing was fetched. If it was moved or restored on purpose: mailferry fetch --accept-maildir",
+                 mounted? Nothing was fetched. If it was moved or restored on purpose: mailferry fetch \
+                 --accept-maildir {account}",
                 path.display()
             ),
         }
     }
+}
+
+/// The account whose state file this is.
+pub(super) fn account_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    printable(name.strip_suffix(".uids").unwrap_or(&name))
 }
 
 fn open_to_all(f: &mut fmt::Formatter<'_>, dir: &Path, mode: u32) -> fmt::Result {

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::entries::{Entry, Intent, KnownMaildir, MaildirNumber};
-use super::error::StateError;
+use super::error::{StateError, account_of};
 use super::store::Store;
 use crate::disk::{DirSync, Disk};
 use crate::maildir::names::{TmpName, instance_of, without_flags};
@@ -66,7 +66,7 @@ pub fn recover(store: &mut Store, configured: &Path, other: OtherMaildir) -> Res
     }
     let mut maildirs = BTreeMap::new();
     for (number, maildir) in known {
-        match verify(&*disk, &maildir) {
+        match verify(store, &maildir) {
             Ok(good) => {
                 maildirs.insert(number, good);
             }
@@ -84,14 +84,15 @@ pub fn recover(store: &mut Store, configured: &Path, other: OtherMaildir) -> Res
 /// [`StateError`]: it has gone, or another one is in its place.
 pub fn known_maildir(store: &Store, configured: &Path) -> Result<Option<Maildir>, StateError> {
     let known = store.state().maildir_configured_as(configured);
-    known.map(|(_, known)| verify(&**store.disk(), known)).transpose()
+    known.map(|(_, known)| verify(store, known)).transpose()
 }
 
 /// The Maildir, if it is the one that was delivered to.
-fn verify(disk: &dyn Disk, known: &KnownMaildir) -> Result<Maildir, StateError> {
+fn verify(store: &Store, known: &KnownMaildir) -> Result<Maildir, StateError> {
+    let (disk, account) = (&**store.disk(), || account_of(store.path()));
     let missing = |e: io::Error| match e.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            StateError::MaildirMissing { path: known.configured.clone() }
+            StateError::MaildirMissing { account: account(), path: known.configured.clone() }
         }
         _ => StateError::io("look at the Maildir", &known.configured, e),
     };
@@ -99,7 +100,11 @@ fn verify(disk: &dyn Disk, known: &KnownMaildir) -> Result<Maildir, StateError> 
     let inodes = maildir.inodes(disk).map_err(missing)?;
     let same = inodes == Inodes { tmp: known.tmp_inode, new: known.new_inode };
     let points_there = disk.resolve(&known.configured).map_err(missing)? == known.resolved;
-    if same && points_there { Ok(maildir) } else { Err(StateError::MaildirReplaced { path: known.configured.clone() }) }
+    if same && points_there {
+        Ok(maildir)
+    } else {
+        Err(StateError::MaildirReplaced { account: account(), path: known.configured.clone() })
+    }
 }
 
 fn finish(

@@ -489,6 +489,12 @@ impl Store {
         Ok(())
     }
 
+    /// Where its file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.journal.path()
+    }
+
     /// The disk it lives on.
     #[must_use]
     pub fn disk(&self) -> &Arc<dyn Disk> {

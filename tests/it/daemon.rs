@@ -233,7 +233,7 @@ fn the_end_in_a_large_download_is_bounded_and_the_next_start_completes_it() {
     let maildrop = Maildrop::with(messages, |behaviour| {
         behaviour.next_faults = Some(Faults { stall_after: Some(1_000_000), ..Faults::default() });
     });
-    let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
+    let env = TestEnv::in_memory(&[Account::at(maildrop.server.address).deleting()]);
     let daemon = Daemon::start(&env);
     maildrop.server.wait_until_stalled(1);
     let begun = Instant::now();

@@ -65,12 +65,23 @@ fn another_maildir_in_its_place_is_accepted_on_the_users_word_only() {
     let (maildrop, env) = three_of_five(false);
     fs::rename(env.maildir("a"), env.path("elsewhere")).unwrap();
     make_maildir(&env.maildir("a"));
-    refuses(&maildrop, &env, 73).says("--accept-maildir");
+    refuses(&maildrop, &env, 73).says("mailferry fetch --accept-maildir a");
     assert!(env.mail().is_empty() && env.tmp().is_empty());
     env.run(&["fetch", "--accept-maildir"]).expect(0);
     let expected: Vec<_> = small_ones_stored(5).into_iter().filter(|m| !small_ones_stored(3).contains(m)).collect();
     assert_same_mail(&env.mail(), &expected);
     env.fetch().expect(0).says("nothing new");
+}
+
+#[test]
+fn a_maildir_that_is_gone_for_good_is_made_anew_on_the_users_word_though_nothing_is_new() {
+    let (_maildrop, env) = three_of_five(false);
+    env.fetch().expect(0);
+    fs::remove_dir_all(env.maildir("a")).unwrap();
+    env.fetch().expect(73).says("mailferry fetch --accept-maildir a");
+    env.run(&["fetch", "--accept-maildir", "a"]).expect(0);
+    env.fetch().expect(0).says("nothing new");
+    assert!(env.mail().is_empty());
 }
 
 #[test]
