@@ -1,0 +1,108 @@
+//! The program under measurement.
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// What a run took.
+pub(crate) struct Cost {
+    /// Seconds.
+    pub(crate) wall: f64,
+    /// Seconds of user and system time, to 10 ms.
+    pub(crate) cpu: f64,
+    /// The most that was resident, in MiB.
+    pub(crate) peak: f64,
+}
+
+/// Runs it to its end, which must be a good one.
+pub(crate) fn run(config: &Path, arguments: &[&str]) -> Cost {
+    let begun = Instant::now();
+    let mut running = Running(command(config, arguments).spawn().expect("to start mailferry"));
+    let (mut cpu, mut peak) = (0.0, 0.0);
+    let status = loop {
+        (cpu, peak) = (running.cpu().max(cpu), running.status("VmHWM:").max(peak));
+        if let Some(status) = running.0.try_wait().unwrap() {
+            break status;
+        }
+        thread::sleep(Duration::from_millis(2)); // the pace of looking
+    };
+    assert!(status.success(), "mailferry {arguments:?} ended with {status}");
+    Cost { wall: begun.elapsed().as_secs_f64(), cpu, peak }
+}
+
+fn command(config: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mailferry"));
+    command.arg("--config").arg(config).args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+/// A process that is ended with this value.
+pub(crate) struct Running(Child);
+
+impl Running {
+    /// A daemon, and how many seconds it took to say that it is ready.
+    pub(crate) fn start_daemon(config: &Path) -> (Self, f64) {
+        let socket = config.with_file_name("notify");
+        let notify = UnixDatagram::bind(&socket).unwrap();
+        notify.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let begun = Instant::now();
+        let daemon = Self(command(config, &["--quiet", "daemon"]).env("NOTIFY_SOCKET", &socket).spawn().unwrap());
+        let mut bytes = [0; 4096];
+        loop {
+            let length = notify.recv(&mut bytes).expect("the daemon to be ready");
+            let said = String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()).into_owned();
+            if said.contains("READY=1") {
+                let ready = begun.elapsed().as_secs_f64();
+                // What else it says must not fill the socket.
+                thread::spawn(move || while notify.recv(&mut bytes).is_ok() {});
+                return (daemon, ready);
+            }
+        }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.0)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Seconds of user and system time so far.
+    pub(crate) fn cpu(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap_or_default();
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        // utime and stime, in hundredths of a second: fields 14 and 15 of proc(5), of which the first two are gone.
+        fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
+    }
+
+    /// What is resident, in MiB.
+    pub(crate) fn resident(&self) -> f64 {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, name: &str) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kibibytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
+        kibibytes.unwrap_or_default() / 1024.0
+    }
+
+    /// Ends it in order.
+    pub(crate) fn end(mut self) {
+        self.signal(Signal::TERM);
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
