@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
 use rustls::ServerConfig;
@@ -23,6 +24,8 @@ pub(crate) enum Kind {
     Good,
     /// As `Good`, but its time is over.
     Expired,
+    /// As `Good`, and its time is over in three days.
+    Expiring,
     /// For `pop.example.org` only.
     OtherName,
 }
@@ -52,13 +55,16 @@ impl Authority {
     /// A server's certificate of this kind.
     pub(crate) fn leaf(&self, kind: Kind) -> Leaf {
         let names = match kind {
-            Kind::Good | Kind::Expired => vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+            Kind::Good | Kind::Expired | Kind::Expiring => vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
             Kind::OtherName => vec!["pop.example.org".to_owned()],
         };
         let mut params = CertificateParams::new(names).unwrap();
         if kind == Kind::Expired {
             params.not_before = date_time_ymd(2019, 1, 1);
             params.not_after = date_time_ymd(2020, 1, 1);
+        }
+        if kind == Kind::Expiring {
+            params.not_after = (std::time::SystemTime::now() + Duration::from_secs(3 * 86_400)).into();
         }
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::certificates::{Authority, Kind};
 use crate::delivered::assert_same_mail;
 use crate::leaks::assert_no_secret;
 use crate::mail::{small, small_ones, small_ones_stored};
@@ -345,4 +346,24 @@ fn people_are_told_of_changes_and_not_of_every_poll() {
     daemon.end();
     assert_eq!(lines().lines().count(), 3, "{}", lines());
     assert_no_secret(lines().as_bytes());
+}
+
+#[test]
+fn people_are_told_that_a_certificate_is_about_to_expire() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new(dir.path());
+    let maildrop = Maildrop::with(small_ones(1), |behaviour| {
+        behaviour.tls = Some(authority.server_config(Kind::Expiring));
+        behaviour.implicit_tls = true;
+    });
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).tls("implicit", &authority.ca_file)]);
+    let told = env.path("told");
+    let command = format!("[\"sh\", \"-c\", 'echo $MAILFERRY_EVENT $MAILFERRY_TEXT >> {}']", told.display());
+    env.configure_more(&format!("\n[notify]\ncommand = {command}\n"));
+    let daemon = Daemon::start(&env);
+    let lines = || std::fs::read_to_string(&told).unwrap_or_default();
+    wait_for("the warning", || lines().starts_with("certificate a: the certificate of localhost expires in "));
+    daemon.poll("a");
+    daemon.end();
+    assert_eq!(lines().lines().count(), 1, "told once: {}", lines());
 }
