@@ -36,13 +36,16 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
         }
     };
     prepare::print_warnings(&config, arguments.quiet);
-    let accounts = match config.select(&fetch.accounts) {
+    let accounts: Vec<Account> = match config.select(&fetch.accounts) {
         Ok(accounts) => accounts.into_iter().cloned().collect(),
         Err(e) => {
             complain(format_args!("mailferry: {e}"));
             return failed_before_polling(ExitStatus::Usage, fetch.fetchmail_exit_codes);
         }
     };
+    if accounts.is_empty() && !arguments.quiet {
+        complain("mailferry: no account is enabled; name those to be fetched, or take `enabled = false` away");
+    }
     let stop = CancellationToken::new();
     let signals = Listener::begin(stop.clone());
     survive_limit_on_files();

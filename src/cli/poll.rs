@@ -15,7 +15,7 @@ pub(super) async fn run(arguments: &Arguments, poll: &Poll) -> ExitStatus {
             }
             for account in &unknown {
                 complain(format_args!(
-                    "the daemon has no account `{}`; if it is new or was disabled, reload the daemon first (SIGHUP)",
+                    "mailferry: the daemon has no account `{}`; if it is new or was disabled, reload the daemon first (SIGHUP)",
                     account.escape_debug()
                 ));
             }

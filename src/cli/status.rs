@@ -14,7 +14,7 @@ use crate::exit::ExitStatus;
 const WATCH: Duration = Duration::from_secs(1);
 
 /// Clears the screen and goes to its top (ECMA-48).
-const CLEAR: &str = "\x1b[H\x1b[2J\x1b[3J";
+const CLEAR: &str = "\x1b[H\x1b[2J";
 
 /// Runs the command.
 pub(super) async fn run(arguments: &Arguments, status: &Status) -> ExitStatus {

@@ -83,9 +83,16 @@ pub(super) fn parse(text: &str, home: Option<&Path>) -> Parsed {
 
 /// A file that is not TOML: that is the one problem, because nothing else can be trusted to be meant so.
 fn broken(text: &str, error: &toml::de::Error) -> Parsed {
-    let problem = Problem::new(format!("this is not TOML: {}", crate::credential::printable(error.message())))
-        .at(&error.span().unwrap_or(0..0))
-        .help("correct this line first; strings stand in quotes, and a key stands once in a table");
+    let span = error.span().unwrap_or(0..0);
+    let line = text.get(..span.start).and_then(|before| text.get(before.rfind('\n').map_or(0, |end| end + 1)..));
+    let line = line.and_then(|rest| rest.lines().next()).unwrap_or_default();
+    let help = if line.starts_with('[') && line.contains('@') && !line.contains('"') {
+        "a name with an @ or a blank in it stands in quotes, as in [accounts.\"me@example.org\"]"
+    } else {
+        "correct this line first; strings stand in quotes, and a key stands once in a table"
+    };
+    let message = format!("this is not TOML: {}", crate::credential::printable(error.message()));
+    let problem = Problem::new(message).at(&span).help(help);
     Parsed {
         source: Masked::of_broken(text),
         problems: vec![problem],

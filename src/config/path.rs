@@ -25,6 +25,16 @@ pub(super) fn absolute(text: &str, home: Option<&Path>) -> Result<PathBuf, Compl
     Err(Complaint::new("is not an absolute path", help))
 }
 
+/// A misspelt `{account}` would be a directory of that name, the same for all accounts.
+pub(super) fn only_account_in_braces(text: &str) -> Result<(), Complaint> {
+    let rest = text.replace("{account}", "");
+    if rest.contains(['{', '}']) {
+        let help = "only {account} stands for something: the account's name";
+        return Err(Complaint::new("holds braces around something else than `account`", help));
+    }
+    Ok(())
+}
+
 /// Expands `~` and `~/` at the beginning.
 pub(super) fn expand(text: &str, home: Option<&Path>) -> Result<PathBuf, Complaint> {
     let rest = match text.strip_prefix('~') {

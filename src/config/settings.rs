@@ -85,6 +85,7 @@ impl Settings {
             auth: read(table, "auth", problems, |value| choice(value, &AUTH, &AUTH_TO_COME)),
             maildir: read(table, "maildir", problems, |value| {
                 let text = plain_text(value, "a path such as \"~/Mail/{account}\"")?;
+                path::only_account_in_braces(text)?;
                 path::absolute(text, home).map(|_| text.to_owned())
             }),
             maildir_mode: read(table, "maildir_mode", problems, maildir_mode),

@@ -27,6 +27,7 @@ pub(super) async fn connect(endpoint: &Endpoint, limit: Duration) -> Result<(Soc
             return Err(timed_out(endpoint, limit, Vec::new(), Vec::new()));
         }
     };
+    tracing::debug!("connecting to {} port {}: {addresses:?}", endpoint.host, endpoint.port);
     match race(&addresses, deadline, open).await {
         Ok(won) => Ok(won),
         Err(Lost { attempts, unanswered }) if unanswered.is_empty() => {

@@ -81,6 +81,10 @@ impl fmt::Display for PollError {
                         f.write_str(". Make room there and run again; nothing is lost")
                     }
                     io::ErrorKind::PermissionDenied => f.write_str(". Give the user that runs mailferry access to it"),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => f.write_str(
+                        ". Is the disk mounted, and is the path of `maildir` right? Nothing is lost: what was not \
+                         delivered is still on the server",
+                    ),
                     _ => f.write_str(". Nothing is lost: what was not delivered is still on the server"),
                 }
             }

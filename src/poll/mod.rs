@@ -40,7 +40,7 @@ use crate::secret::Secret;
 use crate::state::entries::{Entry, EntryId, TroubleKind};
 use crate::state::error::StateError;
 use crate::state::hints::HintsFile;
-use crate::state::recovery::{OtherMaildir, Recovered, recover};
+use crate::state::recovery::{OtherMaildir, Recovered, known_maildir, recover};
 use crate::state::store::{Neighbours, Opening, Store};
 use memory::Memory;
 use session::{Broken, Ended};
@@ -272,6 +272,9 @@ impl Poll {
             };
             if wishes.dry_run {
                 let store = Store::look(disk, &dir, &account, &opening)?;
+                if !wishes.accept_maildir {
+                    known_maildir(&store, &account.maildir)?;
+                }
                 let memory = hints(&store);
                 return Ok((store, memory, Recovered::default()));
             }

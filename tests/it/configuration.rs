@@ -94,3 +94,12 @@ fn a_password_may_come_from_a_command_or_a_file() {
     assert!([73, 77, 78].contains(&outcome.status), "{outcome:#?}");
     assert_same_mail(&env.mail(), &small_ones_stored(1));
 }
+
+#[test]
+fn where_no_account_is_enabled_it_says_so() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).set("enabled", "false")]);
+    env.fetch().expect(0).says("no account is enabled");
+    assert_eq!(env.run(&["-q", "fetch"]).expect(0).output(), "");
+    env.run(&["fetch", "a"]).expect(0).says("1 new message");
+}

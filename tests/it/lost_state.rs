@@ -79,6 +79,9 @@ fn a_maildir_that_is_gone_for_good_is_made_anew_on_the_users_word_though_nothing
     env.fetch().expect(0);
     fs::remove_dir_all(env.maildir("a")).unwrap();
     env.fetch().expect(73).says("mailferry fetch --accept-maildir a");
+    env.run(&["fetch", "--dry-run"]).expect(73).says("mailferry fetch --accept-maildir a");
+    env.run(&["fetch", "--dry-run", "--accept-maildir"]).expect(0);
+    assert!(!env.maildir("a").exists());
     env.run(&["fetch", "--accept-maildir", "a"]).expect(0);
     env.fetch().expect(0).says("nothing new");
     assert!(env.mail().is_empty());

@@ -106,6 +106,7 @@ fn each_wrong_value_of_a_required_key_is_shown_with_its_line() {
         ("maildir = \"/m\"", "maildir = \"m\"", 5, "`maildir` is not an absolute path"),
         ("maildir = \"/m\"", "maildir = \"{account}\"", 5, "`maildir` is not an absolute path"),
         ("maildir = \"/m\"", "maildir = \"~ann/m\"", 5, "only ~/ at the beginning"),
+        ("maildir = \"/m\"", "maildir = \"/m/{acount}\"", 5, "only {account} stands for something"),
     ];
     for (good, bad, line, message) in cases {
         let text = account("a", "");
@@ -214,6 +215,12 @@ fn a_syntax_error_is_reported_alone_and_where_it_begins() {
         assert_eq!(count, 1, "{text}");
         assert!(text.contains("this is not TOML") && text.contains(&format!("config.toml:{line}:")), "{text}");
     }
+}
+
+#[test]
+fn a_name_with_an_at_sign_is_to_stand_in_quotes() {
+    let (text, _) = errors("[accounts.me@example.org]\nhost = \"x\"\n");
+    assert!(text.contains("this is not TOML") && text.contains("[accounts.\"me@example.org\"]"), "{text}");
 }
 
 /// A list of keys without a reader would be accepted and do nothing.
