@@ -265,6 +265,17 @@ fn open_regular(path: &Path, flags: OFlags) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file. Move it away")) }
 }
 
+/// What `fsync(2)` says of a directory.
+fn dir_sync(answer: io::Result<()>) -> io::Result<DirSync> {
+    match answer {
+        Ok(()) => Ok(DirSync::Synced),
+        Err(e) => match Errno::from_io_error(&e) {
+            Some(Errno::INVAL | Errno::NOTSUP | Errno::NOSYS) => Ok(DirSync::Unsupported),
+            _ => Err(e),
+        },
+    }
+}
+
 impl DiskFile for RealFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
@@ -295,13 +306,7 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<DirSync> {
-        match File::open(path)?.sync_all() {
-            Ok(()) => Ok(DirSync::Synced),
-            Err(e) => match Errno::from_io_error(&e) {
-                Some(Errno::INVAL | Errno::NOTSUP | Errno::NOSYS) => Ok(DirSync::Unsupported),
-                _ => Err(e),
-            },
-        }
+        dir_sync(File::open(path)?.sync_all())
     }
 
     fn dir_inode(&self, path: &Path) -> io::Result<u64> {
@@ -467,6 +472,18 @@ mod tests {
             assert!(RealDisk.read(path, 10).is_err(), "{}", path.display());
         }
         assert_eq!(fs::read(&victim).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_synced_is_told_from_one_whose_sync_failed() {
+        for errno in [Errno::INVAL, Errno::NOTSUP, Errno::NOSYS] {
+            assert_eq!(dir_sync(Err(errno.into())).unwrap(), DirSync::Unsupported, "{errno}");
+        }
+        for errno in [Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::ROFS, Errno::BADF] {
+            assert_eq!(dir_sync(Err(errno.into())).unwrap_err().raw_os_error(), Some(errno.raw_os_error()), "{errno}");
+        }
+        assert_eq!(dir_sync(Err(io::Error::other("odd"))).unwrap_err().kind(), io::ErrorKind::Other);
+        assert_eq!(RealDisk.sync_dir(tempfile::tempdir().unwrap().path()).unwrap(), DirSync::Synced);
     }
 
     #[test]

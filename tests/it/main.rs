@@ -25,6 +25,7 @@ mod chunks;
 mod configuration;
 mod cuts;
 mod disk_full;
+mod documents;
 mod kills;
 mod limits;
 mod listings;
