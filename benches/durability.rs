@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, RemovalPolicy, TlsMode};
+use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use mailferry::clock::{Clock, RealClock};
 use mailferry::credential::CredentialSource;
 use mailferry::disk::{DirSync, Disk, DiskFile, Lock, RealDisk, Space};
@@ -119,7 +119,7 @@ fn one_sync(dir: &Path) -> Outcome<Duration> {
 /// Delivers batches of equal messages into a Maildir of its own below `home`; the time that one message took.
 fn deliver(home: &Path, disk: Arc<dyn Disk>, size: usize, batch: usize, batches: usize) -> Outcome<Duration> {
     fs::create_dir(home)?;
-    let maildir = Maildir::create(&*disk, &home.join("Maildir"))?;
+    let maildir = Maildir::create(&*disk, &home.join("Maildir"), MaildirMode::PRIVATE)?;
     let clock = RealClock::new();
     let mut store = open_store(home, &disk, &clock)?;
     let number = store.bind_maildir(maildir.path(), &maildir, maildir.inodes(&*disk)?)?;
@@ -166,18 +166,20 @@ fn open_store(home: &Path, disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Outcome<S
         credential: CredentialSource::File(PathBuf::new()),
         auth: AuthChoice::Auto,
         maildir: home.join("Maildir"),
+        maildir_mode: MaildirMode::PRIVATE,
         removal: RemovalPolicy::Keep,
         interval: Duration::ZERO,
         timeout: Duration::ZERO,
         max_message_size: None,
         max_messages_per_session: None,
+        on_new_mail: None,
     };
     let opening = Opening {
         now: clock.read(),
         instance: 1,
         holder: "the bench".to_owned(),
         new_state: true,
-        configured: Vec::new(),
+        neighbours: Arc::default(),
     };
     Ok(Store::open(Arc::clone(disk), &home.join("state"), &account, &opening)?)
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows where a value came from. `config` makes accounts out of TOML; tests make them by hand.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use crate::credential::CredentialSource;
 
 /// One maildrop to empty into one Maildir.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// What the user calls it; also the stem of its files in the state directory.
     pub name: AccountName,
@@ -26,6 +27,8 @@ pub struct Account {
     pub auth: AuthChoice,
     /// The Maildir, absolute.
     pub maildir: PathBuf,
+    /// The permissions of what is made in it.
+    pub maildir_mode: MaildirMode,
     /// What happens to a message on the server once it is delivered.
     pub removal: RemovalPolicy,
     /// The time between two polls of the daemon.
@@ -36,6 +39,8 @@ pub struct Account {
     pub max_message_size: Option<u64>,
     /// At most this many messages are retrieved in one session.
     pub max_messages_per_session: Option<NonZeroU32>,
+    /// The words of a command that the daemon runs after a poll that brought new mail. Never empty.
+    pub on_new_mail: Option<Vec<OsString>>,
 }
 
 /// An account's name: made of `[A-Za-z0-9._@-]`, not beginning with a dot, at most 100 characters,
@@ -148,6 +153,79 @@ pub enum RemovalPolicy {
     AfterAge(Duration),
 }
 
+/// The permissions of a Maildir's directories, and of the files in it: the same without the right to execute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaildirMode(u32);
+
+/// Why permissions cannot be those of a Maildir.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvalidMaildirMode {
+    /// There are bits beside those of owner, group and others and set-group-ID.
+    StrangeBits,
+    /// We could not deliver.
+    NotOurs,
+    /// Every user could write.
+    OpenToAll,
+    /// Somebody could list it and not enter it, or the other way round.
+    Half,
+}
+
+impl MaildirMode {
+    /// 0700 for directories, 0600 for files: nobody else's to read.
+    pub const PRIVATE: Self = Self(0o700);
+
+    /// Checks the permission bits of a directory.
+    ///
+    /// # Errors
+    /// [`InvalidMaildirMode`] says which rule they break.
+    pub fn new(bits: u32) -> Result<Self, InvalidMaildirMode> {
+        if bits & !0o2777 != 0 {
+            return Err(InvalidMaildirMode::StrangeBits);
+        }
+        if bits & 0o700 != 0o700 {
+            return Err(InvalidMaildirMode::NotOurs);
+        }
+        if bits & 0o002 != 0 {
+            return Err(InvalidMaildirMode::OpenToAll);
+        }
+        if !matches!(bits & 0o070, 0 | 0o050 | 0o070) || !matches!(bits & 0o007, 0 | 0o005) {
+            return Err(InvalidMaildirMode::Half);
+        }
+        Ok(Self(bits))
+    }
+
+    /// The permission bits of directories.
+    #[must_use]
+    pub fn of_directories(self) -> u32 {
+        self.0
+    }
+
+    /// The permission bits of files.
+    #[must_use]
+    pub fn of_files(self) -> u32 {
+        self.0 & 0o666
+    }
+}
+
+impl Default for MaildirMode {
+    fn default() -> Self {
+        Self::PRIVATE
+    }
+}
+
+impl fmt::Display for InvalidMaildirMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::StrangeBits => "has bits beside the permissions and set-group-ID (2000)",
+            Self::NotOurs => "does not let mailferry itself read, write and enter the Maildir",
+            Self::OpenToAll => "lets every user write",
+            Self::Half => "lets somebody read without entering, or enter without reading",
+        })
+    }
+}
+
+impl std::error::Error for InvalidMaildirMode {}
+
 /// How to log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthChoice {
@@ -159,4 +237,42 @@ pub enum AuthChoice {
     User,
     /// APOP (RFC 1939, section 7).
     Apop,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{InvalidMaildirMode, MaildirMode};
+
+    #[test]
+    fn files_have_the_permissions_of_their_directories_without_the_right_to_execute() {
+        for (directories, files) in
+            [(0o700, 0o600), (0o750, 0o640), (0o770, 0o660), (0o755, 0o644), (0o2770, 0o660), (0o2700, 0o600)]
+        {
+            let mode = MaildirMode::new(directories).unwrap();
+            assert_eq!((mode.of_directories(), mode.of_files()), (directories, files), "{directories:o}");
+        }
+        assert_eq!(MaildirMode::default(), MaildirMode::new(0o700).unwrap());
+    }
+
+    #[test]
+    fn what_would_open_or_break_a_maildir_is_refused() {
+        use InvalidMaildirMode::{Half, NotOurs, OpenToAll, StrangeBits};
+        for (bits, expected) in [
+            (0o777, OpenToAll),
+            (0o772, OpenToAll),
+            (0o600, NotOurs),
+            (0o070, NotOurs),
+            (0, NotOurs),
+            (0o1700, StrangeBits),
+            (0o4700, StrangeBits),
+            (0o10700, StrangeBits),
+            (0o740, Half),
+            (0o710, Half),
+            (0o730, Half),
+            (0o751, Half),
+            (0o754, Half),
+        ] {
+            assert_eq!(MaildirMode::new(bits), Err(expected), "{bits:o}");
+        }
+    }
 }

@@ -11,6 +11,13 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 
     /// The time since 1970, for the names of files.
     fn since_1970(&self) -> Duration;
+
+    /// Today in the user's calendar, as `2026-11-25`: for people.
+    fn today(&self) -> String {
+        let since = i64::try_from(self.since_1970().as_secs()).unwrap_or(i64::MAX);
+        let now = jiff::Timestamp::from_second(since).unwrap_or(jiff::Timestamp::MAX);
+        now.to_zoned_datetime(jiff::tz::TimeZone::system()).date().to_string()
+    }
 }
 
 /// The real ones.

@@ -25,7 +25,7 @@ const MAX_SECRET: usize = 64 * 1024;
 pub const COMMAND_TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// Where a password comes from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CredentialSource {
     /// It stands in the configuration.
     Inline(Secret),
@@ -54,6 +54,15 @@ impl CredentialEnvironment {
 }
 
 impl CredentialSource {
+    /// The file that the secret stands in, if it has one of its own.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Inline(_) | Self::Command(_) | Self::Credential(_) => None,
+        }
+    }
+
     /// Gets the secret: reads the file or runs the command now. One newline (LF or CRLF) at its end is not part of it.
     ///
     /// # Errors

@@ -26,6 +26,15 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Those of `mkdir(2)`; `AlreadyExists` if anything is there.
     fn make_dir(&self, path: &Path) -> io::Result<()>;
 
+    /// Gives a directory these permission bits, whatever the umask is. An implementation without permissions does
+    /// nothing.
+    ///
+    /// # Errors
+    /// Those of `open(2)` and `fchmod(2)`; a symbolic link is not followed, and anything but a directory is refused.
+    fn set_mode(&self, _dir: &Path, _mode: u32) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Makes the entries of a directory durable.
     ///
     /// # Errors
@@ -139,6 +148,14 @@ pub trait DiskFile: Send + Sync {
     /// Those of `fsync(2)`.
     fn sync(&mut self) -> io::Result<()>;
 
+    /// Gives the file these permission bits, whatever the umask is. An implementation without permissions does nothing.
+    ///
+    /// # Errors
+    /// Those of `fchmod(2)`.
+    fn set_mode(&mut self, _mode: u32) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Asks for what was written to be written back soon, without waiting: a later [`DiskFile::sync`] has less to do.
     fn begin_sync(&mut self) {}
 
@@ -202,24 +219,26 @@ pub struct Space {
     pub total: u64,
 }
 
-/// Makes a directory with all its missing parents. They are safe only after [`sync_dirs_above`].
+/// Makes a directory with all its missing parents, and tells which ones it made, the outermost first. They are safe only
+/// after [`sync_dirs_above`].
 ///
 /// # Errors
 /// Those of [`Disk::make_dir`].
-pub fn make_dirs(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+pub fn make_dirs(disk: &dyn Disk, path: &Path) -> io::Result<Vec<PathBuf>> {
     match disk.dir_inode(path) {
-        Ok(_) => return Ok(()),
+        Ok(_) => return Ok(Vec::new()),
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) => return Err(e),
     }
     let Some(parent) = path.parent() else { return Err(io::ErrorKind::NotFound.into()) };
-    make_dirs(disk, parent)?;
+    let mut made = make_dirs(disk, parent)?;
     match disk.make_dir(path) {
+        Ok(()) => made.push(path.to_owned()),
         // Somebody else, a mail reader or another account, may have been quicker.
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-        made => made?,
+        Err(e) => return Err(e),
     }
-    Ok(())
+    Ok(made)
 }
 
 /// Makes the name of a directory or file durable, up to the root of its file system. That a directory exists proves
@@ -285,6 +304,10 @@ impl DiskFile for RealFile {
         self.0.sync_all()
     }
 
+    fn set_mode(&mut self, mode: u32) -> io::Result<()> {
+        Ok(rustix::fs::fchmod(&self.0, Mode::from_raw_mode(mode))?)
+    }
+
     fn begin_sync(&mut self) {
         // The pages are dirty, so what this advice does on Linux is to begin writing them. It is no more than advice.
         let _ = rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed);
@@ -303,6 +326,12 @@ impl Disk for RealDisk {
 
     fn make_dir(&self, path: &Path) -> io::Result<()> {
         fs::DirBuilder::new().mode(0o700).create(path)
+    }
+
+    fn set_mode(&self, dir: &Path, mode: u32) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dir = rustix::fs::open(dir, flags, Mode::empty())?;
+        Ok(rustix::fs::fchmod(dir, Mode::from_raw_mode(mode))?)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<DirSync> {

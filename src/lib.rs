@@ -10,6 +10,9 @@
 //! - [`disk`] is every file operation there is; [`maildir`] delivers with it, [`state`] remembers with it.
 //! - [`cli`] is what a user types and sees, [`config`] and [`credential`] where accounts and secrets come from, [`exit`]
 //!   how a command ends.
+//!
+//! On top of a poll, [`telling`] decides what a person should know of it, and runs the user's commands that say so.
+//! [`daemon`] polls for years; [`summary`] has the words for what a poll did.
 
 pub mod account;
 pub mod poll;
@@ -30,8 +33,14 @@ pub mod disk;
 pub mod maildir;
 pub mod state;
 
+pub mod telling;
+
+pub mod daemon;
+
+mod child;
 pub mod cli;
 pub mod config;
 pub mod credential;
 pub mod exit;
 pub mod secret;
+pub mod summary;

@@ -33,6 +33,10 @@ pub(super) struct Arguments {
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
 
+    /// How log lines are written
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Auto)]
+    pub(super) log_format: LogFormat,
+
     #[command(subcommand)]
     pub(super) command: Command,
 }
@@ -41,6 +45,45 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Poll once, now, then exit: for cron, timers and terminals
     Fetch(Fetch),
+    /// Stay in the foreground and poll every account on its schedule: for systemd
+    Daemon,
+    /// Wake the running daemon: it polls now
+    Poll(Poll),
+    /// Tell what the running daemon did and will do
+    Status(Status),
+}
+
+/// Wakes the daemon.
+#[derive(Debug, Args)]
+pub(super) struct Poll {
+    /// The accounts to poll; all if none is named
+    #[arg(value_name = "ACCOUNT")]
+    pub(super) accounts: Vec<String>,
+}
+
+/// Asks the daemon.
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    /// Print it for scripts, as docs/operations.md describes it
+    #[arg(long, conflicts_with = "watch")]
+    pub(super) json: bool,
+
+    /// Show it again and again, until Ctrl-C
+    #[arg(long)]
+    pub(super) watch: bool,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum LogFormat {
+    /// To the journal if standard error leads there, else as text
+    Auto,
+    /// As lines for people
+    Text,
+    /// As a JSON object a line
+    Json,
+    /// To the journal, with fields
+    Journald,
 }
 
 /// Polls once.

@@ -10,18 +10,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::arguments::{Arguments, Fetch};
-use super::open_files;
 use super::output::complain;
+use super::prepare;
 use super::signals::{Listener, survive_limit_on_files};
 use super::summary;
 use crate::account::Account;
-use crate::clock::RealClock;
-use crate::config::{self, Config, ConfigError, Environment};
-use crate::credential::CredentialEnvironment;
-use crate::disk::RealDisk;
+use crate::config::{Config, Environment};
 use crate::exit::ExitStatus;
-use crate::maildir::names::NameSource;
-use crate::net::{Dialer, NetLimits};
 use crate::poll::{Ferry, PollError, PollReport, Wishes, poll};
 use crate::state::error::StateError;
 
@@ -31,16 +26,16 @@ const WAIT: Duration = Duration::from_millis(250);
 /// Runs the command; the answer is for the shell.
 pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
     let environment = Environment::from_process();
-    let (config, ferry) = match prepare(arguments, &environment) {
-        Ok(prepared) => prepared,
+    let prepared = prepare::configuration(arguments, &environment)
+        .and_then(|config| prepare::ferry(arguments, &environment, &config, "fetch").map(|ferry| (config, ferry)));
+    let (config, ferry) = match prepared {
+        Ok((config, ferry)) => (config, Arc::new(ferry)),
         Err(e) => {
             complain(e.render(super::colour()));
             return failed_before_polling(ExitStatus::Config, fetch.fetchmail_exit_codes);
         }
     };
-    if !arguments.quiet {
-        config.warnings.iter().for_each(|warning| complain(format_args!("mailferry: {warning}")));
-    }
+    prepare::print_warnings(&config, arguments.quiet);
     let accounts = match config.select(&fetch.accounts) {
         Ok(accounts) => accounts.into_iter().cloned().collect(),
         Err(e) => {
@@ -76,27 +71,6 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
 pub(super) fn failed_before_polling(status: ExitStatus, fetchmail_codes: bool) -> u8 {
     const FETCHMAIL_SYNTAX: u8 = 5;
     if fetchmail_codes { FETCHMAIL_SYNTAX } else { status.code() }
-}
-
-/// Reads the configuration and makes what all polls share.
-fn prepare(arguments: &Arguments, environment: &Environment) -> Result<(Config, Arc<Ferry>), ConfigError> {
-    let path = config::find(arguments.config.as_deref(), environment)?;
-    let config = config::load(&path, environment)?;
-    let state_dir = config::state_dir(arguments.state_dir.as_deref(), &config, environment)?;
-    let pid = std::process::id();
-    let host = rustix::system::uname();
-    let ferry = Ferry {
-        dialer: Arc::new(Dialer::new(NetLimits::default())),
-        disk: Arc::new(RealDisk),
-        clock: Arc::new(RealClock::new()),
-        names: NameSource::new(pid, host.nodename().to_bytes()),
-        state_dir,
-        credentials: CredentialEnvironment::from_process(),
-        holder: format!("process {pid} (mailferry fetch)"),
-        most_files: open_files::for_each(config.daemon.concurrency.get()),
-        configured: config.accounts.iter().map(|account| account.name.clone()).collect(),
-    };
-    Ok((config, Arc::new(ferry)))
 }
 
 /// Begins a poll of each account, so many at a time and so many at one server as the configuration says.

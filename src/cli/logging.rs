@@ -1,29 +1,57 @@
-//! Logs go to standard error; what they show is chosen by -v and -q.
+//! Where log lines go and which: to standard error as text or JSON, or to the journal with fields. -v and -q choose.
 
 use std::io::IsTerminal as _;
+use std::os::fd::AsFd as _;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, Command, LogFormat};
 use super::output::Log;
 
 /// Begins logging. A second call in the same process changes nothing.
 pub(super) fn begin(arguments: &Arguments) {
+    let daemon = matches!(arguments.command, Command::Daemon);
     let level = match (arguments.quiet, arguments.verbose) {
         (true, _) => "error",
+        // A daemon tells what it did; a command prints that itself.
+        (false, 0) if daemon => "info",
         (false, 0) => "warn",
         (false, 1) => "debug",
         (false, _) => "trace",
     };
     // The verifier logs every certificate that it refuses; our errors say the same in better words.
     let filter = EnvFilter::new(format!("warn,mailferry={level},rustls_platform_verifier=off"));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| Log)
-        .log_internal_errors(false)
-        .with_ansi(std::io::stderr().is_terminal() && super::colour())
-        .with_target(false)
-        .without_time();
+    let journal = match arguments.log_format {
+        LogFormat::Journald => true,
+        LogFormat::Auto => daemon && leads_to_the_journal(),
+        LogFormat::Text | LogFormat::Json => false,
+    };
+    let journal = if journal { tracing_journald::layer().ok() } else { None };
+    let layer: Box<dyn Layer<Registry> + Send + Sync> = match journal {
+        // Fields have their own names, so that `journalctl ACCOUNT=work` finds them.
+        Some(journal) => Box::new(journal.with_field_prefix(None).with_syslog_identifier("mailferry".to_owned())),
+        None if arguments.log_format == LogFormat::Json => Box::new(
+            tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(|| Log).log_internal_errors(false),
+        ),
+        None => Box::new(
+            tracing_subscriber::fmt::layer()
+                .with_writer(|| Log)
+                .log_internal_errors(false)
+                .with_ansi(std::io::stderr().is_terminal() && super::colour())
+                .with_target(false)
+                .without_time()
+                .fmt_fields(super::log_lines::Message),
+        ),
+    };
     // It fails if there is a log already, and that one serves.
-    let _ = log.try_init();
+    let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+}
+
+/// Whether standard error is the journal's (`$JOURNAL_STREAM`, systemd.exec(5)).
+fn leads_to_the_journal() -> bool {
+    let Some(stream) = std::env::var_os("JOURNAL_STREAM") else { return false };
+    let Ok(here) = rustix::fs::fstat(std::io::stderr().as_fd()) else { return false };
+    stream.to_str() == Some(format!("{}:{}", here.st_dev, here.st_ino).as_str())
 }

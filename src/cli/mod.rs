@@ -2,11 +2,17 @@
 
 mod arguments;
 mod core_dumps;
+mod daemon;
 mod fetch;
+mod log_lines;
 mod logging;
 mod open_files;
 mod output;
+mod poll;
+mod prepare;
 mod signals;
+mod status;
+mod status_text;
 mod summary;
 
 use std::ffi::OsString;
@@ -52,6 +58,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let code = match &arguments.command {
         Command::Fetch(fetch) => runtime.block_on(fetch::run(&arguments, fetch)),
+        Command::Daemon => runtime.block_on(daemon::run(&arguments)).code(),
+        Command::Poll(poll) => runtime.block_on(poll::run(&arguments, poll)).code(),
+        Command::Status(status) => runtime.block_on(status::run(&arguments, status)).code(),
     };
     // A look-up of a name that hangs must not keep the process.
     runtime.shutdown_background();

@@ -107,7 +107,8 @@ impl Client {
         let left = self.buffer.get(self.unread.clone()).unwrap_or_default();
         self.session.receive(left).map_err(|e| self.masked(e))?;
         let Self { stream, mut session, link, patience, mask, .. } = self;
-        let plain = Connection { stream, peer: link.peer, protected: false, loopback: link.loopback };
+        let (peer, loopback) = (link.peer, link.loopback);
+        let plain = Connection { stream, peer, protected: false, loopback, certificate_expires: None };
         let handshake = timeout(patience.silence, dialer.start_tls(&account.endpoint, plain)).await;
         let protected = handshake.map_err(|_| ClientError::Silence { after: patience.silence })??;
         session.tls_started()?;

@@ -126,6 +126,8 @@ struct Link {
     peer: std::net::SocketAddr,
     protected: bool,
     loopback: bool,
+    /// When the server's certificate expires, in seconds since 1970.
+    certificate_expires: Option<i64>,
 }
 
 /// A part of an answer, for [`Client::converse`].
@@ -145,7 +147,7 @@ impl Client {
     /// A client for a connection that has just been made.
     #[must_use]
     pub fn new(connection: Connection, patience: Patience) -> Self {
-        let Connection { stream, peer, protected, loopback } = connection;
+        let Connection { stream, peer, protected, loopback, certificate_expires } = connection;
         Self {
             stream,
             session: if protected { Session::under_tls() } else { Session::new() },
@@ -158,7 +160,7 @@ impl Client {
             careful: false,
             place: Place::default(),
             mask: Mask::default(),
-            link: Link { peer, protected, loopback },
+            link: Link { peer, protected, loopback, certificate_expires },
         }
     }
 
@@ -166,6 +168,12 @@ impl Client {
     #[must_use]
     pub fn state(&self) -> SessionState {
         self.session.state()
+    }
+
+    /// When the server's certificate expires, in seconds since 1970. None without TLS, and where that cannot be read.
+    #[must_use]
+    pub fn certificate_expires(&self) -> Option<i64> {
+        self.link.certificate_expires
     }
 
     /// How many commands wait for their answers.

@@ -59,11 +59,13 @@ impl Builder<'_> {
             credential: credential?,
             auth: *setting!(self, auth).value().unwrap_or(&AuthChoice::Auto),
             maildir: maildir?,
+            maildir_mode: setting!(self, maildir_mode).value().copied().unwrap_or_default(),
             removal: *setting!(self, leave_on_server).value().unwrap_or(&RemovalPolicy::Keep),
             interval: *setting!(self, interval).value().unwrap_or(&DEFAULT_INTERVAL),
             timeout: *setting!(self, timeout).value().unwrap_or(&DEFAULT_TIMEOUT),
             max_message_size: setting!(self, max_message_size).value().copied(),
             max_messages_per_session: setting!(self, max_messages_per_session).value().copied(),
+            on_new_mail: setting!(self, on_new_mail).value().cloned(),
         })
     }
 

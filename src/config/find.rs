@@ -21,8 +21,14 @@ pub struct Environment {
     pub state_home: Option<PathBuf>,
     /// `$STATE_DIRECTORY`, which systemd sets for system services; a list separated by colons.
     pub state_directory: Option<OsString>,
+    /// `$RUNTIME_DIRECTORY`, which systemd sets for system services; a list separated by colons.
+    pub runtime_directory: Option<OsString>,
+    /// `$XDG_RUNTIME_DIR`.
+    pub runtime_home: Option<PathBuf>,
     /// Where the machine's configuration lies: `/etc`.
     pub etc: PathBuf,
+    /// Where the sockets of the machine's services are: `/run`.
+    pub run: PathBuf,
     /// Where the state of a configuration of the machine lies: `/var/lib`.
     pub var_lib: PathBuf,
 }
@@ -36,6 +42,9 @@ impl Default for Environment {
             config_home: None,
             state_home: None,
             state_directory: None,
+            runtime_directory: None,
+            runtime_home: None,
+            run: PathBuf::from("/run"),
             etc: PathBuf::from("/etc"),
             var_lib: PathBuf::from("/var/lib"),
         }
@@ -54,6 +63,8 @@ impl Environment {
             config_home: base.as_ref().map(|dirs| dirs.config_dir().to_owned()),
             state_home: base.as_ref().and_then(|dirs| dirs.state_dir()).map(Path::to_owned),
             state_directory: variable("STATE_DIRECTORY"),
+            runtime_directory: variable("RUNTIME_DIRECTORY"),
+            runtime_home: variable("XDG_RUNTIME_DIR").map(PathBuf::from),
             ..Self::default()
         }
     }
@@ -99,6 +110,25 @@ fn is_there(path: &Path) -> bool {
 /// # Errors
 /// When none of these can be had, or `$STATE_DIRECTORY` is not absolute.
 pub fn state_dir(explicit: Option<&Path>, config: &Config, env: &Environment) -> Result<PathBuf, ConfigError> {
+    let in_file = config.state_dir.as_deref();
+    state_dir_of(explicit, in_file, config.path.starts_with(&env.etc), env)
+}
+
+/// The same where the configuration cannot be read: the best guess there is.
+///
+/// # Errors
+/// Those of [`state_dir`].
+pub fn state_dir_without(explicit: Option<&Path>, env: &Environment) -> Result<PathBuf, ConfigError> {
+    let of_the_machine = find(None, env).is_ok_and(|path| path.starts_with(&env.etc));
+    state_dir_of(explicit, None, of_the_machine, env)
+}
+
+fn state_dir_of(
+    explicit: Option<&Path>,
+    in_file: Option<&Path>,
+    of_the_machine: bool,
+    env: &Environment,
+) -> Result<PathBuf, ConfigError> {
     if let Some(path) = explicit {
         return std::path::absolute(path).map_err(|e| {
             Problem::new(format!("cannot use the state directory given: {e}"))
@@ -106,8 +136,8 @@ pub fn state_dir(explicit: Option<&Path>, config: &Config, env: &Environment) ->
                 .into()
         });
     }
-    if let Some(path) = &config.state_dir {
-        return Ok(path.clone());
+    if let Some(path) = in_file {
+        return Ok(path.to_owned());
     }
     if let Some(path) = env.state_directory.as_deref().and_then(first_of_list) {
         if path.is_absolute() {
@@ -118,7 +148,7 @@ pub fn state_dir(explicit: Option<&Path>, config: &Config, env: &Environment) ->
             .help("unset it, or give --state-dir")
             .into());
     }
-    if config.path.starts_with(&env.etc) {
+    if of_the_machine {
         return Ok(env.var_lib.join("mailferry"));
     }
     env.state_home.as_ref().map(|dir| dir.join("mailferry")).ok_or_else(|| {
@@ -126,6 +156,22 @@ pub fn state_dir(explicit: Option<&Path>, config: &Config, env: &Environment) ->
             .help("set HOME, or give --state-dir, or write state_dir = \"/path\" at the top of the configuration")
             .into()
     })
+}
+
+/// Where the control socket of a daemon may be, the best place first: the first of `$RUNTIME_DIRECTORY`, else
+/// `/run/mailferry` for a state below `/var/lib`, else `mailferry` in `$XDG_RUNTIME_DIR`, and the state directory itself.
+///
+/// A state directory that was `given` by hand keeps its socket to itself, so that two daemons of a user never meet.
+#[must_use]
+pub fn control_dirs(state_dir: &Path, given: bool, env: &Environment) -> Vec<PathBuf> {
+    let mut dirs = Vec::new();
+    let runtime = env.runtime_directory.as_deref().and_then(first_of_list).filter(|path| path.is_absolute());
+    let of_the_machine = || (state_dir == env.var_lib.join("mailferry")).then(|| env.run.join("mailferry"));
+    let usual = !given && env.state_home.as_ref().is_some_and(|dir| state_dir == dir.join("mailferry"));
+    let of_the_user = || env.runtime_home.as_ref().filter(|_| usual).map(|dir| dir.join("mailferry"));
+    dirs.extend(runtime.or_else(of_the_machine).or_else(of_the_user));
+    dirs.push(state_dir.to_owned());
+    dirs
 }
 
 /// The first entry of a list separated by colons.

@@ -9,13 +9,16 @@ use crate::credential::printable;
 pub(super) const PASSWORD: &str = "password";
 
 /// What may stand at the top of the file.
-pub(super) const TOP: [&str; 4] = ["state_dir", "daemon", "defaults", "accounts"];
+pub(super) const TOP: [&str; 5] = ["state_dir", "daemon", "notify", "defaults", "accounts"];
 
 /// What may stand in `[daemon]`.
 pub(super) const DAEMON: [&str; 2] = ["concurrency", "per_host"];
 
+/// What may stand in `[notify]`.
+pub(super) const NOTIFY: [&str; 3] = ["command", "no_success_for", "certificate_days"];
+
 /// What may stand in `[accounts.NAME]` and in `[defaults]`.
-pub(super) const ACCOUNT: [&str; 18] = [
+pub(super) const ACCOUNT: [&str; 20] = [
     "host",
     "port",
     "tls",
@@ -26,11 +29,13 @@ pub(super) const ACCOUNT: [&str; 18] = [
     "password_credential",
     "auth",
     "maildir",
+    "maildir_mode",
     "leave_on_server",
     "interval",
     "timeout",
     "max_message_size",
     "max_messages_per_session",
+    "on_new_mail",
     "enabled",
     "tls_ca_file",
     "allow_cleartext_password",
@@ -65,6 +70,8 @@ pub(super) enum Level<'a> {
     Top,
     /// `[daemon]`.
     Daemon,
+    /// `[notify]`.
+    Notify,
     /// `[defaults]`.
     Defaults,
     /// `[accounts.NAME]`.
@@ -73,14 +80,14 @@ pub(super) enum Level<'a> {
 
 /// Whether the value of this key may be shown.
 pub(super) fn is_shown(key: &str) -> bool {
-    key != PASSWORD && (TOP.contains(&key) || DAEMON.contains(&key) || ACCOUNT.contains(&key))
+    key != PASSWORD && [&TOP[..], &DAEMON, &NOTIFY, &ACCOUNT].iter().any(|keys| keys.contains(&key))
 }
 
 /// Whether an unknown key is so near to a known one, and so far from any password, that its value may be shown.
 pub(super) fn looks_harmless(key: &str) -> bool {
     let lower = key.to_ascii_lowercase();
     let suspicious = ["pass", "pw", "word", "secret", "token", "key", "code"].iter().any(|part| lower.contains(part));
-    let levels = [Level::Account(""), Level::Daemon, Level::Top];
+    let levels = [Level::Account(""), Level::Daemon, Level::Notify, Level::Top];
     let meant = levels.into_iter().find_map(|level| probably(key, level));
     !suspicious && meant.is_some_and(|meant| !meant.starts_with(PASSWORD))
 }
@@ -119,6 +126,7 @@ fn advice(name: &str, value: &DeValue<'_>, level: Level<'_>) -> String {
     let elsewhere = [
         (&ACCOUNT[..], "[accounts.NAME] or [defaults]"),
         (&DAEMON[..], "[daemon]"),
+        (&NOTIFY[..], "[notify]"),
         (&TOP[..], "the top of the file, before the first [table]"),
     ];
     if let Some((_, home)) = elsewhere.iter().find(|(keys, _)| keys.contains(&name)) {
@@ -136,6 +144,7 @@ impl Level<'_> {
         match self {
             Self::Top => &TOP,
             Self::Daemon => &DAEMON,
+            Self::Notify => &NOTIFY,
             Self::Defaults | Self::Account(_) => &ACCOUNT,
         }
     }
@@ -144,6 +153,7 @@ impl Level<'_> {
         match self {
             Self::Top => "at the top of the file".to_owned(),
             Self::Daemon => "in [daemon]".to_owned(),
+            Self::Notify => "in [notify]".to_owned(),
             Self::Defaults => "in [defaults]".to_owned(),
             Self::Account(name) => format!("in [accounts.{name}]"),
         }

@@ -2,9 +2,11 @@
 //!
 //! TOML ends at this module's wall: the rest of the program sees [`Account`]s and plain values.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::account::{Account, AccountName};
 use crate::credential::printable;
@@ -15,6 +17,7 @@ mod find;
 mod host;
 mod keys;
 mod mask;
+mod notify;
 mod parse;
 mod path;
 mod problem;
@@ -24,7 +27,7 @@ mod settings;
 mod tests;
 mod value;
 
-pub use find::{Environment, find, state_dir};
+pub use find::{Environment, control_dirs, find, state_dir, state_dir_without};
 pub use problem::ConfigError;
 
 /// A configuration without a known fault.
@@ -34,6 +37,8 @@ pub struct Config {
     pub path: PathBuf,
     /// What only the daemon looks at.
     pub daemon: DaemonSettings,
+    /// What the daemon tells, and how.
+    pub notify: NotifySettings,
     /// `state_dir` as it stands in the file; [`state_dir`] decides.
     pub state_dir: Option<PathBuf>,
     /// All accounts in the order of the file, disabled ones included. Never empty.
@@ -49,6 +54,23 @@ pub struct DaemonSettings {
     pub concurrency: NonZeroUsize,
     /// How many of those at one server.
     pub per_host: NonZeroUsize,
+}
+
+/// The `[notify]` table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotifySettings {
+    /// The words of the command that is run when there is something to tell. Never empty.
+    pub command: Option<Vec<OsString>>,
+    /// How long no poll of an account may come to its end before that is told.
+    pub no_success_for: Option<Duration>,
+    /// So many days before a server's certificate expires that is told; 0 for never.
+    pub certificate_days: u32,
+}
+
+impl Default for NotifySettings {
+    fn default() -> Self {
+        Self { command: None, no_success_for: Some(Duration::from_secs(24 * 60 * 60)), certificate_days: 14 }
+    }
 }
 
 /// Reads a configuration file.

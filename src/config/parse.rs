@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::DaemonSettings;
 use super::account::Builder;
 use super::keys::{self, Level};
 use super::mask::Masked;
+use super::notify::notify;
 use super::path;
 use super::problem::{Problem, Span};
 use super::settings::{Settings, password_in};
 use super::value::{At, integer, read};
+use super::{DaemonSettings, NotifySettings};
 use crate::account::{Account, AccountName};
 
 /// All that the text says. Only complete if there are no problems.
@@ -28,6 +29,8 @@ pub(super) struct Parsed {
     pub(super) password: Option<Span>,
     /// `[daemon]`.
     pub(super) daemon: DaemonSettings,
+    /// `[notify]`.
+    pub(super) notify: NotifySettings,
     /// `state_dir`.
     pub(super) state_dir: Option<PathBuf>,
     /// In the order of the file.
@@ -62,6 +65,7 @@ pub(super) fn parse(text: &str, home: Option<&Path>) -> Parsed {
     keys::report_unknown(table, Level::Top, &mut problems);
     let state_dir = read(table, "state_dir", &mut problems, |value| path::path(value, home));
     let daemon = daemon(table, &mut problems);
+    let notify = notify(inner_table(table, "notify", &mut problems), home, &mut problems);
     let mut reader = Reader { home, problems, warnings: Vec::new(), password: None };
     let accounts = reader.accounts(table);
     let Reader { problems, warnings, password, .. } = reader;
@@ -71,6 +75,7 @@ pub(super) fn parse(text: &str, home: Option<&Path>) -> Parsed {
         warnings,
         password,
         daemon,
+        notify,
         state_dir: state_dir.value().cloned(),
         accounts,
     }
@@ -88,6 +93,7 @@ fn broken(text: &str, error: &toml::de::Error) -> Parsed {
         // A password is most probably in there, but nobody is told about permissions before the file can be read.
         password: None,
         daemon: DaemonSettings { concurrency: DEFAULT_CONCURRENCY, per_host: DEFAULT_PER_HOST },
+        notify: NotifySettings::default(),
         state_dir: None,
         accounts: Vec::new(),
     }

@@ -6,8 +6,8 @@ use super::problem::{ConfigError, Problem, warning};
 use super::{Config, Environment, parse};
 use crate::credential::private_file::{self, Exposure, Identity, PrivateFile, ReadFault};
 
-/// The largest configuration, in bytes: a few thousand accounts.
-const MAX_FILE: usize = 1024 * 1024;
+/// The largest configuration, in bytes: a hundred thousand accounts.
+const MAX_FILE: usize = 16 * 1024 * 1024;
 
 /// Reads the file and everything in it.
 pub(super) fn load(path: &Path, env: &Environment) -> Result<Config, ConfigError> {
@@ -29,8 +29,8 @@ pub(super) fn load(path: &Path, env: &Environment) -> Result<Config, ConfigError
     if !parsed.problems.is_empty() {
         return Err(fail(Some(parsed.source), parsed.problems));
     }
-    let parse::Parsed { daemon, state_dir, accounts, .. } = parsed;
-    Ok(Config { path: path.to_owned(), daemon, state_dir, accounts, warnings })
+    let parse::Parsed { daemon, notify, state_dir, accounts, .. } = parsed;
+    Ok(Config { path: path.to_owned(), daemon, notify, state_dir, accounts, warnings })
 }
 
 fn unreadable(fault: &ReadFault) -> Problem {

@@ -13,7 +13,7 @@ use super::keys::{self, Level, PASSWORD};
 use super::path;
 use super::problem::{Problem, Span};
 use super::value::{Complaint, Setting, boolean, integer, plain_text, read, string, wrong_type};
-use crate::account::{AuthChoice, RemovalPolicy, TlsMode};
+use crate::account::{AuthChoice, MaildirMode, RemovalPolicy, TlsMode};
 use crate::credential::{CredentialSource, is_credential_name, printable};
 use crate::secret::Secret;
 
@@ -28,11 +28,13 @@ pub(super) struct Settings {
     pub(super) auth: Setting<AuthChoice>,
     /// As written; `{account}` is not yet expanded.
     pub(super) maildir: Setting<String>,
+    pub(super) maildir_mode: Setting<MaildirMode>,
     pub(super) leave_on_server: Setting<RemovalPolicy>,
     pub(super) interval: Setting<Duration>,
     pub(super) timeout: Setting<Duration>,
     pub(super) max_message_size: Setting<u64>,
     pub(super) max_messages_per_session: Setting<NonZeroU32>,
+    pub(super) on_new_mail: Setting<Vec<OsString>>,
     pub(super) enabled: Setting<bool>,
     pub(super) tls_ca_file: Setting<PathBuf>,
     pub(super) allow_cleartext_password: Setting<bool>,
@@ -85,6 +87,7 @@ impl Settings {
                 let text = plain_text(value, "a path such as \"~/Mail/{account}\"")?;
                 path::absolute(text, home).map(|_| text.to_owned())
             }),
+            maildir_mode: read(table, "maildir_mode", problems, maildir_mode),
             leave_on_server: read(table, "leave_on_server", problems, removal),
             interval: read(table, "interval", problems, |value| duration(value, INTERVAL_LEAST, INTERVAL_MOST, "5m")),
             timeout: read(table, "timeout", problems, |value| duration(value, TIMEOUT_LEAST, TIMEOUT_MOST, "60s")),
@@ -93,6 +96,7 @@ impl Settings {
                 let number = u32::try_from(nonzero(value)?).ok().and_then(NonZeroU32::new);
                 Ok(number.unwrap_or(NonZeroU32::MAX))
             }),
+            on_new_mail: read(table, "on_new_mail", problems, |value| command(value, home, "[\"notmuch\", \"new\"]")),
             enabled: read(table, "enabled", problems, boolean),
             tls_ca_file: read(table, "tls_ca_file", problems, |value| path::path(value, home)),
             allow_cleartext_password: read(table, "allow_cleartext_password", problems, boolean),
@@ -105,7 +109,12 @@ impl Settings {
 fn credential(table: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Problem>) -> Setting<CredentialSource> {
     let ways = [
         (PASSWORD, read(table, PASSWORD, problems, password)),
-        ("password_command", read(table, "password_command", problems, |value| command(value, home))),
+        (
+            "password_command",
+            read(table, "password_command", problems, |value| {
+                command(value, home, "[\"pass\", \"show\", \"mail/work\"]").map(CredentialSource::Command)
+            }),
+        ),
         (
             "password_file",
             read(table, "password_file", problems, |value| path::path(value, home).map(CredentialSource::File)),
@@ -134,14 +143,14 @@ fn password(value: &DeValue<'_>) -> Result<CredentialSource, Complaint> {
     Ok(CredentialSource::Inline(Secret::new(text.as_bytes().to_vec())))
 }
 
-/// The words of a command; `~/` is expanded in the first.
-fn command(value: &DeValue<'_>, home: Option<&Path>) -> Result<CredentialSource, Complaint> {
-    let example = "the command's words, such as [\"pass\", \"show\", \"mail/work\"]; no shell reads them";
+/// The words of a command such as `example`; `~/` is expanded in the first.
+pub(super) fn command(value: &DeValue<'_>, home: Option<&Path>, example: &str) -> Result<Vec<OsString>, Complaint> {
+    let example = format!("the command's words, such as {example}; no shell reads them");
     let help = || format!("write {example}");
-    let words = value.as_array().ok_or_else(|| wrong_type(value, "an array of strings", example))?;
+    let words = value.as_array().ok_or_else(|| wrong_type(value, "an array of strings", &example))?;
     let mut argv = Vec::with_capacity(words.len());
     for word in words.iter() {
-        let text = string(word.get_ref(), example)
+        let text = string(word.get_ref(), &example)
             .map_err(|_| Complaint::new("holds something that is not a string", help()))?;
         if text.is_empty() || text.contains('\0') {
             return Err(Complaint::new("holds an empty word or a NUL", help()));
@@ -155,7 +164,7 @@ fn command(value: &DeValue<'_>, home: Option<&Path>) -> Result<CredentialSource,
     if program.contains('/') || program.starts_with('~') {
         *first = path::absolute(program, home)?.into_os_string();
     }
-    Ok(CredentialSource::Command(argv))
+    Ok(argv)
 }
 
 fn systemd_credential(value: &DeValue<'_>) -> Result<CredentialSource, Complaint> {
@@ -168,6 +177,21 @@ fn systemd_credential(value: &DeValue<'_>) -> Result<CredentialSource, Complaint
             "write a name without a slash; a path goes into password_file",
         ))
     }
+}
+
+/// The permissions of a Maildir, in octal digits.
+fn maildir_mode(value: &DeValue<'_>) -> Result<MaildirMode, Complaint> {
+    let example = "the permissions of its directories in octal digits and quotes, such as \"0700\" or \"0750\"";
+    let text = string(value, example)?;
+    let octal = (3..=5).contains(&text.len()) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
+    let bits = Some(text).filter(|_| octal).and_then(|text| u32::from_str_radix(text, 8).ok());
+    let bits = bits.ok_or_else(|| Complaint::new("is not a mode in octal digits", format!("write {example}")))?;
+    MaildirMode::new(bits).map_err(|invalid| {
+        Complaint::new(
+            invalid.to_string(),
+            "begin with 7 for yourself; then 0, 5 (read) or 7 (read and write) for the group, 0 or 5 for others",
+        )
+    })
 }
 
 fn removal(value: &DeValue<'_>) -> Result<RemovalPolicy, Complaint> {

@@ -1,47 +1,18 @@
 //! The output of a command that prints a secret.
 
-use std::collections::VecDeque;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
-use secrecy::zeroize::{Zeroize, Zeroizing};
+use secrecy::zeroize::Zeroizing;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdout};
 use tokio::sync::Notify;
 
-use super::printable;
-
-/// How much of what the command wrote to standard error is kept: its end, where the reason usually stands.
-const KEPT_OF_STDERR: usize = 2 * 1024;
-
-/// How long to go on listening to standard error after the command has ended. What it wrote is in the pipe already;
-/// an agent that it started may hold the pipe open for days.
-const STDERR_GRACE: Duration = Duration::from_millis(100);
-
-/// What systemd tells this process about itself. A child that believed it could report in our name or read our
-/// credentials.
-const NOT_INHERITED: [&str; 16] = [
-    "NOTIFY_SOCKET",
-    "CREDENTIALS_DIRECTORY",
-    "WATCHDOG_USEC",
-    "WATCHDOG_PID",
-    "LISTEN_FDS",
-    "LISTEN_PID",
-    "LISTEN_FDNAMES",
-    "STATE_DIRECTORY",
-    "RUNTIME_DIRECTORY",
-    "CACHE_DIRECTORY",
-    "LOGS_DIRECTORY",
-    "CONFIGURATION_DIRECTORY",
-    "INVOCATION_ID",
-    "JOURNAL_STREAM",
-    "MAINPID",
-    "MANAGERPID",
-];
+use crate::child::{GRACE, Tail, prepare};
 
 /// Runs a command without a shell and returns what it wrote to standard output, at most `max_output` bytes.
 /// A command that has not ended after `limit` is killed.
@@ -53,8 +24,7 @@ pub(super) async fn output_of(
     let Some((program, arguments)) = argv.split_first() else {
         return Err(CommandFault::NotFound);
     };
-    let names = std::env::vars_os().map(|(name, _)| name);
-    let mut child = prepare(program, arguments, names).spawn().map_err(|e| match e.kind() {
+    let mut child = prepare(program, arguments).spawn().map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => CommandFault::NotFound,
         _ => CommandFault::NotStarted(e),
     })?;
@@ -75,19 +45,6 @@ pub(super) async fn output_of(
     }
 }
 
-/// The command, ready to be started; `inherited` are the names of the environment's variables.
-fn prepare(program: &OsStr, arguments: &[OsString], inherited: impl Iterator<Item = OsString>) -> Command {
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    for name in inherited {
-        let ours = name.as_encoded_bytes().starts_with(b"MAILFERRY_");
-        if ours || NOT_INHERITED.iter().any(|private| *private == name) {
-            command.env_remove(name);
-        }
-    }
-    command
-}
-
 /// Waits for the end of the output and of the command, and meanwhile empties standard error, so that the command
 /// cannot get stuck on a full pipe.
 async fn finish(
@@ -106,7 +63,7 @@ async fn finish(
     };
     let grace = async {
         over.notified().await;
-        tokio::time::sleep(STDERR_GRACE).await;
+        tokio::time::sleep(GRACE).await;
     };
     let listening = async {
         tokio::select! {
@@ -133,26 +90,6 @@ async fn read_bounded(mut from: impl AsyncRead + Unpin, max: usize) -> Result<Ze
         }
     }
     Err(CommandFault::TooMuch { max })
-}
-
-/// The last bytes of a stream.
-#[derive(Default)]
-struct Tail(VecDeque<u8>);
-
-impl Tail {
-    async fn listen(&mut self, mut from: impl AsyncRead + Unpin) {
-        let mut buffer = [0; 1024];
-        while let Ok(n @ 1..) = from.read(&mut buffer).await {
-            self.0.extend(buffer.get(..n).unwrap_or_default());
-            let surplus = self.0.len().saturating_sub(KEPT_OF_STDERR);
-            self.0.drain(..surplus);
-        }
-        buffer.zeroize();
-    }
-
-    fn text(&mut self) -> String {
-        printable(String::from_utf8_lossy(self.0.make_contiguous()).trim())
-    }
 }
 
 /// Why a command gave no secret. `stderr` is the end of what it wrote to standard error, escaped.
@@ -226,20 +163,5 @@ struct Said<'a>(&'a str);
 impl fmt::Display for Said<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() { Ok(()) } else { write!(f, ", saying: {}", self.0) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::ffi::{OsStr, OsString};
-
-    use super::prepare;
-
-    #[test]
-    fn what_systemd_told_us_and_our_own_settings_are_not_inherited() {
-        let names = ["PATH", "HOME", "NOTIFY_SOCKET", "MAINPID", "MAILFERRY_CONFIG", "MAILFERRY", "STATE_DIRECTORY"];
-        let command = prepare(OsStr::new("true"), &[], names.iter().map(OsString::from));
-        let removed: Vec<_> = command.as_std().get_envs().filter(|(_, v)| v.is_none()).map(|(n, _)| n).collect();
-        assert_eq!(removed, ["MAILFERRY_CONFIG", "MAINPID", "NOTIFY_SOCKET", "STATE_DIRECTORY"]);
     }
 }

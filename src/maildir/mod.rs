@@ -13,6 +13,7 @@ pub mod room;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::account::MaildirMode;
 use crate::disk::{Disk, make_dirs, sync_dirs_above};
 
 /// The three directories (maildir(5)).
@@ -49,11 +50,18 @@ impl Maildir {
 
     /// A Maildir that is made, with its parents, as far as it is missing. It is safe only after [`Maildir::sync`].
     ///
+    /// What is made of the Maildir itself gets the permissions of `mode`. What is there keeps its own, and parents that
+    /// are made are nobody else's to enter.
+    ///
     /// # Errors
     /// Those of the disk.
-    pub fn create(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
+    pub fn create(disk: &dyn Disk, path: &Path, mode: MaildirMode) -> io::Result<Self> {
         for part in PARTS {
-            make_dirs(disk, &path.join(part))?;
+            let made = make_dirs(disk, &path.join(part))?;
+            if mode != MaildirMode::PRIVATE {
+                let mut ours = made.iter().filter(|dir| dir.starts_with(path));
+                ours.try_for_each(|dir| disk.set_mode(dir, mode.of_directories()))?;
+            }
         }
         Self::open(disk, path)
     }

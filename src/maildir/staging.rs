@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::names::TmpName;
 use super::room::Room;
+use crate::account::MaildirMode;
 use crate::disk::{Disk, DiskFile};
 use crate::witness::{Digest, HeaderDigester, WholeDigester};
 
@@ -16,6 +17,8 @@ const PIECE: usize = 128 * 1024;
 struct TmpFile {
     disk: Arc<dyn Disk>,
     path: PathBuf,
+    /// The permissions that the file gets.
+    mode: MaildirMode,
     /// Some once it exists.
     file: Option<Box<dyn DiskFile>>,
     /// Whether it exists and is to be removed when this is dropped.
@@ -31,8 +34,12 @@ impl TmpFile {
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.file.is_none() {
-            self.file = Some(self.disk.create(&self.path)?);
+            let file = self.file.insert(self.disk.create(&self.path)?);
             self.remove = true;
+            // A file is created private, so for most this costs nothing.
+            if self.mode != MaildirMode::PRIVATE {
+                file.set_mode(self.mode.of_files())?;
+            }
         }
         match &mut self.file {
             Some(file) => file.write_all(bytes),
@@ -79,7 +86,7 @@ impl Staging {
     pub fn new(disk: Arc<dyn Disk>, tmp_dir: &Path, name: TmpName, digest_whole: DigestWhole) -> Self {
         let path = tmp_dir.join(name.as_str());
         Self {
-            tmp: TmpFile { disk, path, file: None, remove: false },
+            tmp: TmpFile { disk, path, mode: MaildirMode::PRIVATE, file: None, remove: false },
             name,
             buffer: Vec::new(),
             written: 0,
@@ -87,6 +94,13 @@ impl Staging {
             header: HeaderDigester::default(),
             whole: (digest_whole == DigestWhole::Yes).then(WholeDigester::default),
         }
+    }
+
+    /// The same with a file that has the permissions of `mode`; without this it is nobody else's to read.
+    #[must_use]
+    pub fn with_mode(mut self, mode: MaildirMode) -> Self {
+        self.tmp.mode = mode;
+        self
     }
 
     /// Takes the next bytes as the server sent them, unstuffed. CRLF becomes LF, nothing else changes.

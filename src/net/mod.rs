@@ -36,6 +36,9 @@ pub struct Connection {
     pub protected: bool,
     /// Whether it never leaves this machine.
     pub loopback: bool,
+    /// When the server's certificate expires, in seconds since 1970. None without TLS, and for a certificate whose dates
+    /// cannot be read.
+    pub certificate_expires: Option<i64>,
 }
 
 /// What a connection in the making is. Boxed, so that whoever makes it can be chosen at run time.
@@ -123,7 +126,8 @@ impl Dialer {
         let (prepared, tcp) = tokio::try_join!(biased; prepare, dial::connect(endpoint, self.limits.connect))?;
         let (peer, tcp) = tcp;
         let loopback = is_loopback(peer.ip());
-        let connection = Connection { stream: Box::new(tcp), peer, protected: false, loopback };
+        let connection =
+            Connection { stream: Box::new(tcp), peer, protected: false, loopback, certificate_expires: None };
         match prepared {
             Some(prepared) if endpoint.tls == TlsMode::Implicit => {
                 self.tls.handshake(endpoint, prepared, connection, TlsMode::Implicit).await

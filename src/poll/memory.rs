@@ -11,7 +11,7 @@ use crate::client::{ClientError, Mask};
 use crate::disk::Disk;
 use crate::pop3::Capabilities;
 use crate::provider::Provider;
-use crate::state::hints::{HintsFile, Listing, ServerHints};
+use crate::state::hints::{HintsFile, Listing, Past, ServerHints};
 
 /// Servers that list a maildrop in portions list some hundred messages at a time; where nobody knows yet, it is only worth
 /// another session to look for more if at least so many were listed.
@@ -37,12 +37,22 @@ impl Memory {
         Self { file, server, in_portions, now }
     }
 
-    /// Writes down what was learned, if anything was. Blocks.
-    pub(super) fn write(&mut self, disk: &Arc<dyn Disk>) {
+    /// Counts what came; `day` is today in the user's calendar.
+    pub(super) fn delivered(&mut self, messages: u64, octets: u64, day: &str, wall: i64) {
+        self.file.hints.past.note(messages, octets, day, wall);
+    }
+
+    /// Writes down what was learned, if anything was, and tells what came so far. Blocks.
+    pub(super) fn write(&mut self, disk: &Arc<dyn Disk>, success: Option<i64>) -> Past {
         self.file.hints.server = Some(self.server.clone());
+        // A success alone is no reason to write: an idle poll leaves the disk alone.
+        if self.file.has_changed() && success.is_some() {
+            self.file.hints.past.last_success = success;
+        }
         if let Err(e) = self.file.write(&**disk) {
             debug!("cannot write the hints about the server: {e}. They are gathered again");
         }
+        self.file.hints.past.clone()
     }
 
     /// What a session may expect.

@@ -24,9 +24,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use error::PollError;
-pub use report::PollReport;
+pub use report::{PollReport, Quarantined};
 
-use crate::account::{Account, AccountName, RemovalPolicy};
+use crate::account::{Account, RemovalPolicy};
 use crate::client::{ClientError, Mask};
 use crate::clock::Clock;
 use crate::credential::CredentialEnvironment;
@@ -41,12 +41,12 @@ use crate::state::entries::{Entry, EntryId, TroubleKind};
 use crate::state::error::StateError;
 use crate::state::hints::HintsFile;
 use crate::state::recovery::{OtherMaildir, Recovered, recover};
-use crate::state::store::{Opening, Store};
+use crate::state::store::{Neighbours, Opening, Store};
 use memory::Memory;
 use session::{Broken, Ended};
 
 /// What all polls of this process share.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ferry {
     /// Makes connections.
     pub dialer: Arc<dyn Dial>,
@@ -55,15 +55,15 @@ pub struct Ferry {
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Names files.
-    pub names: NameSource,
+    pub names: Arc<NameSource>,
     /// Where the states are.
     pub state_dir: PathBuf,
     /// Where credentials of systemd are.
     pub credentials: CredentialEnvironment,
     /// Tells others who holds a lock.
     pub holder: String,
-    /// The names of all configured accounts.
-    pub configured: Vec<AccountName>,
+    /// The accounts that share the state directory.
+    pub neighbours: Arc<Neighbours>,
     /// How many files one poll may hold open at the same time.
     pub most_files: usize,
 }
@@ -138,9 +138,14 @@ impl Poll {
         };
         report.mask = Mask::new(&self.account.username, &password);
         let end = self.sessions(&mut store, &mut memory, &password, report).await;
+        report.quarantine = store.as_ref().map(Quarantined::of).unwrap_or_default();
         if !self.wishes.dry_run {
-            let disk = Arc::clone(&self.ferry.disk);
-            blocking(&mut store, move |_| memory.write(&disk)).await?;
+            let (disk, wall) = (Arc::clone(&self.ferry.disk), self.ferry.clock.read().wall);
+            if report.retrieved > 0 {
+                memory.delivered(report.retrieved, report.octets, &self.ferry.clock.today(), wall);
+            }
+            let success = end.is_ok().then_some(wall);
+            report.past = blocking(&mut store, move |_| memory.write(&disk, success)).await?;
         }
         end?;
         if !self.wishes.dry_run {
@@ -256,7 +261,7 @@ impl Poll {
             instance: fastrand::u64(..),
             holder: self.ferry.holder.clone(),
             new_state: self.wishes.new_state,
-            configured: self.ferry.configured.clone(),
+            neighbours: Arc::clone(&self.ferry.neighbours),
         };
         let (disk, dir, account) = (Arc::clone(&self.ferry.disk), self.ferry.state_dir.clone(), self.account.clone());
         let wishes = self.wishes;

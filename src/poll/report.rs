@@ -8,8 +8,11 @@ use crate::account::AccountName;
 use crate::client::Mask;
 use crate::exit::ExitStatus;
 use crate::maildrop::Listed;
-use crate::state::entries::EntryId;
+use crate::pop3::UniqueId;
+use crate::state::entries::{EntryId, Trouble, TroubleKind};
+use crate::state::hints::Past;
 use crate::state::recovery::Recovered;
+use crate::state::store::Store;
 
 /// What a poll did, whether or not it came to its end.
 #[derive(Debug)]
@@ -50,12 +53,18 @@ pub struct PollReport {
     pub logged_in: bool,
     /// The LOGIN-DELAY that it announced then (RFC 2449, section 6.5).
     pub login_delay: Option<Duration>,
+    /// When the server's certificate expires, in seconds since 1970. None without TLS, or if nobody was let in.
+    pub certificate_expires: Option<i64>,
     /// There is, or may be, more on the server than was listed: a session to look for it could not be held.
     pub more: bool,
     /// The current session is only held to see whether there is more.
     pub on_suspicion: bool,
     /// The sizes of the messages in the last listing, sorted.
     pub sizes: Vec<Option<u64>>,
+    /// The messages that made trouble and are still there.
+    pub quarantine: Vec<Quarantined>,
+    /// What came so far, this poll included.
+    pub past: Past,
     /// What was left over from an earlier run.
     pub recovered: Recovered,
     /// Hides the password where the server's names for messages are shown.
@@ -64,6 +73,36 @@ pub struct PollReport {
     pub duration: Duration,
     /// How it ended.
     pub end: Result<(), PollError>,
+}
+
+/// A message that made trouble, and is tried again later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    /// Its unique-id.
+    pub unique_id: UniqueId,
+    /// What kind of trouble.
+    pub kind: TroubleKind,
+    /// How often in a row.
+    pub times: u32,
+    /// How long it is still left alone; zero if it is tried at the next poll.
+    pub left_alone: Duration,
+}
+
+impl Quarantined {
+    /// Those of a state, the ones that are left alone longest first.
+    #[must_use]
+    pub fn of(store: &Store) -> Vec<Self> {
+        let now = store.now();
+        let quarantined = |(unique_id, trouble): (&UniqueId, &Trouble)| Self {
+            unique_id: unique_id.clone(),
+            kind: trouble.kind,
+            times: trouble.count,
+            left_alone: Duration::from_secs(trouble.until.saturating_sub(now)),
+        };
+        let mut all: Vec<Self> = store.state().troubles().map(quarantined).collect();
+        all.sort_by(|a, b| (b.left_alone, &a.unique_id).cmp(&(a.left_alone, &b.unique_id)));
+        all
+    }
 }
 
 /// The plan of a dry run.
@@ -100,9 +139,12 @@ impl PollReport {
             sessions: 0,
             logged_in: false,
             login_delay: None,
+            certificate_expires: None,
             more: false,
             on_suspicion: false,
             sizes: Vec::new(),
+            quarantine: Vec::new(),
+            past: Past::default(),
             recovered: Recovered::default(),
             mask: Mask::default(),
             duration: Duration::ZERO,

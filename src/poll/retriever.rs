@@ -14,7 +14,7 @@ use super::committer::{Destination, Parcel, Safe};
 use super::error::PollError;
 use super::marking::Marking;
 use super::window::Window;
-use crate::account::RemovalPolicy;
+use crate::account::{MaildirMode, RemovalPolicy};
 use crate::client::{Client, ClientError};
 use crate::maildir::staging::{DigestWhole, Received, Staging};
 use crate::maildrop::Listed;
@@ -40,6 +40,8 @@ pub(super) struct Order {
     pub(super) messages: VecDeque<Listed>,
     /// Where they go.
     pub(super) destination: Destination,
+    /// The permissions that their files get.
+    pub(super) maildir_mode: MaildirMode,
     /// The instance id for their names.
     pub(super) instance: u64,
     /// What happens to them on the server afterwards.
@@ -229,7 +231,8 @@ impl<'a> Retriever<'a> {
         let unique_id = self.under_way.front().and_then(|listed| listed.unique_id.as_ref());
         let name = self.ferry.names.next(self.ferry.clock.since_1970(), self.order.instance, unique_id);
         let tmp = self.order.destination.maildir.tmp();
-        self.staging = Some(Staging::new(Arc::clone(&self.ferry.disk), &tmp, name, self.order.digest_whole));
+        let staging = Staging::new(Arc::clone(&self.ferry.disk), &tmp, name, self.order.digest_whole);
+        self.staging = Some(staging.with_mode(self.order.maildir_mode));
     }
 
     async fn flush(&mut self) -> Result<(), PollError> {

@@ -15,7 +15,7 @@ use super::planning::is_moved;
 use super::report::{PollReport, WouldDo};
 use super::retriever::{DRAIN, Order, Retrieved, Retriever};
 use super::{Poll, Shelf, blocking};
-use crate::account::RemovalPolicy;
+use crate::account::{MaildirMode, RemovalPolicy};
 use crate::client::listing::{OpenError, Opened, open};
 use crate::client::login::{Expected, log_in};
 use crate::client::{Client, ClientError};
@@ -28,6 +28,7 @@ use crate::plan::{Plan, Scope};
 use crate::pop3::{Capabilities, UniqueId};
 use crate::secret::Secret;
 use crate::state::entries::{Entry, EntryId, TroubleKind, UidState};
+use crate::state::recovery::known_maildir;
 use crate::state::store::Store;
 
 /// How many complete messages may wait for the committer; their bytes have a limit of their own.
@@ -83,6 +84,7 @@ impl Poll {
         memory.opened(&opened, &report.mask);
         let capabilities = opened.capabilities().cloned();
         report.logged_in = true;
+        report.certificate_expires = opened.client.certificate_expires();
         let login_delay = capabilities.as_ref().and_then(Capabilities::login_delay);
         report.login_delay = login_delay.map(|delay| Duration::from_secs(delay.seconds));
         let Opened { mut client, maildrop, .. } = opened;
@@ -283,10 +285,10 @@ impl Poll {
         plan: &mut Plan,
         marking: &mut Marking,
     ) -> Result<Order, PollError> {
-        let configured = self.account.maildir.clone();
-        let most_files = self.ferry.most_files;
+        let (configured, mode) = (self.account.maildir.clone(), self.account.maildir_mode);
+        let (most_files, accept) = (self.ferry.most_files, self.wishes.accept_maildir);
         let prepared = blocking(store, move |store| {
-            let (destination, room) = prepare(store, &configured, most_files)?;
+            let (destination, room) = prepare(store, &configured, mode, most_files, accept)?;
             // What is recognised when it is here is deleted without having been planned.
             let synced = if store.state().is_empty() { DirSync::Synced } else { sync_known_maildirs(store)? };
             Ok::<_, PollError>((destination, room, synced))
@@ -307,6 +309,7 @@ impl Poll {
         Ok(Order {
             messages: std::mem::take(&mut plan.retrieve).into(),
             destination,
+            maildir_mode: mode,
             instance: state.identity().instance,
             removal: self.account.removal,
             digest_whole,
@@ -460,15 +463,22 @@ fn sync_known_maildirs(store: &Store) -> Result<DirSync, PollError> {
     Ok(synced)
 }
 
-/// The Maildir, made if the state has never delivered there, and the room in it. Blocks.
+/// The Maildir and the room in it. It is made if the state has never delivered there, or if the user said that one in its
+/// place is right; else it may have gone since the poll began, and would be made below the place of a disk. Blocks.
 fn prepare(
     store: &mut Store,
     configured: &std::path::Path,
+    mode: MaildirMode,
     most_files: usize,
+    accept: bool,
 ) -> Result<(Destination, u64), PollError> {
     let disk = std::sync::Arc::clone(store.disk());
     let failed = |doing| move |source| PollError::Maildir { doing, path: configured.to_owned(), source };
-    let maildir = Maildir::create(&*disk, configured).map_err(failed("make the Maildir"))?;
+    let known = if accept { None } else { known_maildir(store, configured)? };
+    let maildir = match known {
+        Some(maildir) => maildir,
+        None => Maildir::create(&*disk, configured, mode).map_err(failed("make the Maildir"))?,
+    };
     let inodes = maildir.inodes(&*disk).map_err(failed("look at the Maildir"))?;
     let number = store.bind_maildir(configured, &maildir, inodes)?;
     store.ensure_file()?;

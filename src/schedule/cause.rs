@@ -96,6 +96,25 @@ impl Cause {
         }
     }
 
+    /// Its name for scripts.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NetworkDown => "network-down",
+            Self::Cut => "cut",
+            Self::ServerBusy => "server-busy",
+            Self::TooSoon => "too-soon",
+            Self::LoginRefused => "login-refused",
+            Self::Tls => "tls",
+            Self::Protocol => "protocol",
+            Self::Local => "local",
+            Self::LockedByAnother => "locked-by-another",
+            Self::Credential => "credential",
+            Self::Configuration => "configuration",
+            Self::Fault => "fault",
+        }
+    }
+
     /// Whether the server noticed the poll, so that it has a say in when the next one comes.
     pub(super) const fn reached_server(self) -> bool {
         matches!(self, Self::Cut | Self::ServerBusy | Self::TooSoon | Self::LoginRefused | Self::Tls | Self::Protocol)

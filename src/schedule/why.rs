@@ -88,7 +88,8 @@ impl fmt::Display for In {
 }
 
 /// A span of time as a person would say it: two numbers at most, and nobody counts the seconds of an hour.
-struct Span(Duration);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(pub Duration);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

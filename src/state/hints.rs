@@ -1,4 +1,5 @@
-//! What may be lost: what earlier sessions taught about an account's server, in the file `ACCOUNT.hints`.
+//! What may be lost: what earlier sessions taught about an account's server, and how much came, in the file
+//! `ACCOUNT.hints`.
 //!
 //! A hint that is missing or wrong costs round trips, never a message: whatever rests on one is checked in a session that
 //! happens anyway. So the file is replaced without a sync, and one that cannot be read counts as empty.
@@ -27,6 +28,49 @@ const SUSPICIOUS: u8 = 2;
 pub struct Hints {
     /// The server that was talked to last.
     pub server: Option<ServerHints>,
+    /// What came.
+    pub past: Past,
+}
+
+/// How much mail came, and when. For people: nothing is decided by it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Past {
+    /// How many messages were delivered, ever.
+    pub messages: u64,
+    /// Their octets, as they are stored.
+    pub octets: u64,
+    /// The day that the next two are about, as the user's calendar has it: `2026-11-25`.
+    pub day: String,
+    /// How many messages were delivered on that day.
+    pub messages_that_day: u64,
+    /// Their octets.
+    pub octets_that_day: u64,
+    /// When a message came last, in seconds since 1970.
+    pub last_new_mail: Option<i64>,
+    /// When a poll came to its end last, in seconds since 1970, as far as there was a reason to write it down.
+    pub last_success: Option<i64>,
+}
+
+impl Past {
+    /// Counts what a poll delivered.
+    pub fn note(&mut self, messages: u64, octets: u64, day: &str, wall: i64) {
+        if self.day != day {
+            (self.messages_that_day, self.octets_that_day) = (0, 0);
+            day.clone_into(&mut self.day);
+        }
+        self.messages = self.messages.saturating_add(messages);
+        self.octets = self.octets.saturating_add(octets);
+        self.messages_that_day = self.messages_that_day.saturating_add(messages);
+        self.octets_that_day = self.octets_that_day.saturating_add(octets);
+        self.last_new_mail = Some(wall);
+    }
+
+    /// What came on a day: messages and octets.
+    #[must_use]
+    pub fn on(&self, day: &str) -> (u64, u64) {
+        if self.day == day { (self.messages_that_day, self.octets_that_day) } else { (0, 0) }
+    }
 }
 
 /// What earlier sessions taught about a server.
@@ -146,12 +190,18 @@ impl HintsFile {
         Self { path, hints: written.clone(), written }
     }
 
+    /// Whether they differ from what stands in the file.
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        self.hints != self.written
+    }
+
     /// Writes them, if they have changed. Blocks.
     ///
     /// # Errors
     /// Those of the disk; nothing is lost by that but the hints.
     pub fn write(&mut self, disk: &dyn Disk) -> io::Result<()> {
-        if self.hints == self.written {
+        if !self.has_changed() {
             return Ok(());
         }
         let text = toml::to_string(&self.hints).map_err(io::Error::other)?;
@@ -208,6 +258,17 @@ mod tests {
             std::fs::write(dir.path().join("work.hints"), garbage).unwrap();
             assert_eq!(HintsFile::read(&RealDisk, dir.path(), &account).hints, Hints::default());
         }
+    }
+
+    #[test]
+    fn what_came_is_counted_by_day_and_in_all() {
+        let mut past = Past::default();
+        past.note(2, 100, "2026-11-25", 5);
+        past.note(3, 50, "2026-11-25", 6);
+        assert_eq!((past.on("2026-11-25"), past.on("2026-11-26")), ((5, 150), (0, 0)));
+        past.note(1, 7, "2026-11-26", 9);
+        assert_eq!((past.on("2026-11-26"), past.messages, past.octets), ((1, 7), 6, 157));
+        assert_eq!(past.last_new_mail, Some(9));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::entries::Identity;
 use super::record::{BadRecord, Record};
 use crate::disk::{Disk, DiskFile};
 
@@ -79,6 +80,16 @@ pub fn parse<E: From<BadJournal>>(bytes: &[u8], mut take: impl FnMut(Record) -> 
         batch = Batch { start: at, line: batch.line + batch.lines.len() + 1, lines: Vec::new() };
     }
     Ok(contents)
+}
+
+/// Who the file belongs to whose first bytes these are.
+#[must_use]
+pub fn identity(head: &[u8]) -> Option<Identity> {
+    let line = head.strip_prefix(MAGIC)?.split_inclusive(|c| *c == b'\n').next()?.strip_suffix(b"\n")?;
+    match Record::parse(line) {
+        Ok(Record::Header(identity)) => Some(identity),
+        _ => None,
+    }
 }
 
 /// Lines that wait for their commit record.

@@ -78,6 +78,15 @@ pub fn recover(store: &mut Store, configured: &Path, other: OtherMaildir) -> Res
     finish(store, &*disk, &maildirs)
 }
 
+/// The Maildir that the account delivers to, if the state knows it: looked at again, since a disk may go at any time. Blocks.
+///
+/// # Errors
+/// [`StateError`]: it has gone, or another one is in its place.
+pub fn known_maildir(store: &Store, configured: &Path) -> Result<Option<Maildir>, StateError> {
+    let known = store.state().maildir_configured_as(configured);
+    known.map(|(_, known)| verify(&**store.disk(), known)).transpose()
+}
+
 /// The Maildir, if it is the one that was delivered to.
 fn verify(disk: &dyn Disk, known: &KnownMaildir) -> Result<Maildir, StateError> {
     let missing = |e: io::Error| match e.kind() {

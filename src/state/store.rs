@@ -1,9 +1,9 @@
 //! An account's state while it is polled: what is remembered and the journal, changed together and only here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::clock::{ClockMark, ClockReading};
 use super::entries::{
@@ -34,8 +34,34 @@ pub struct Opening {
     pub holder: String,
     /// The user said that a lost state is to be begun anew.
     pub new_state: bool,
-    /// The names of all accounts that are configured: a file of any other name is an orphan.
-    pub configured: Vec<AccountName>,
+    /// The other accounts.
+    pub neighbours: Arc<Neighbours>,
+}
+
+/// The accounts that share a state directory.
+#[derive(Debug, Default)]
+pub struct Neighbours {
+    /// Those that are configured: a file of any other name is an orphan.
+    configured: HashSet<AccountName>,
+    /// The names of the orphans. Looked up once, because every account without a state asks.
+    orphans: OnceLock<Vec<String>>,
+}
+
+impl Neighbours {
+    /// These accounts are configured.
+    #[must_use]
+    pub fn new(configured: impl IntoIterator<Item = AccountName>) -> Self {
+        Self { configured: configured.into_iter().collect(), orphans: OnceLock::new() }
+    }
+
+    fn orphans(&self, disk: &dyn Disk, dir: &Path) -> Result<&[String], StateError> {
+        if let Some(orphans) = self.orphans.get() {
+            return Ok(orphans);
+        }
+        let is_orphan = |name: &String| !AccountName::new(name).is_ok_and(|name| self.configured.contains(&name));
+        let orphans = states_in(disk, dir)?.into_iter().filter(is_orphan).collect();
+        Ok(self.orphans.get_or_init(|| orphans))
+    }
 }
 
 /// The state of one account, locked.
@@ -136,7 +162,7 @@ impl Store {
         opening: &Opening,
         lock: Option<LockGuard>,
     ) -> Result<Self, StateError> {
-        let path = dir.join(format!("{}.uids", account.name));
+        let path = uids_file(dir, account.name.as_str());
         let loaded = read(&*disk, &path)?;
         let (state, journal, settled) = match loaded {
             Some(Loaded { state, contents, settled }) => {
@@ -145,7 +171,7 @@ impl Store {
             }
             None => {
                 if !opening.new_state {
-                    refuse_lost_state(&*disk, dir, account, &opening.configured)?;
+                    refuse_lost_state(&*disk, dir, account, &opening.neighbours)?;
                 }
                 let identity = Identity {
                     instance: opening.instance,
@@ -548,18 +574,15 @@ fn refuse_lost_state(
     disk: &dyn Disk,
     dir: &Path,
     account: &Account,
-    configured: &[AccountName],
+    neighbours: &Neighbours,
 ) -> Result<(), StateError> {
-    let mut instances = Vec::new();
-    for (name, path) in other_states(disk, dir)? {
-        // A file that cannot be read is its own account's trouble.
-        let Ok(Some(loaded)) = read(disk, &path) else { continue };
+    for name in neighbours.orphans(disk, dir)? {
+        // A file that cannot be read is no account's state.
+        let Ok(Some(loaded)) = read(disk, &uids_file(dir, name)) else { continue };
         let identity = loaded.state.identity();
-        instances.push(identity.instance);
-        let orphaned = !configured.iter().any(|account| account.as_str() == name);
-        let same = identity.user == account.username && identity.host.eq_ignore_ascii_case(&account.endpoint.host);
-        if orphaned && same {
-            return Err(StateError::Renamed { account: account.name.clone(), other: name, dir: dir.to_owned() });
+        if identity.user == account.username && identity.host.eq_ignore_ascii_case(&account.endpoint.host) {
+            let (account, dir) = (account.name.clone(), dir.to_owned());
+            return Err(StateError::Renamed { account, other: name.clone(), dir });
         }
     }
     let maildir = match Maildir::open(disk, &account.maildir) {
@@ -567,29 +590,41 @@ fn refuse_lost_state(
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
         Err(e) => return Err(StateError::io("look at the Maildir", &account.maildir, e)),
     };
-    let delivered = maildir.instances(disk).map_err(|e| StateError::io("read", maildir.path(), e))?;
-    match delivered.into_iter().find(|instance| !instances.contains(instance)) {
-        None => Ok(()),
-        Some(_) => Err(StateError::Lost {
-            account: account.name.clone(),
-            maildir: account.maildir.clone(),
-            dir: dir.to_owned(),
-        }),
+    let mut delivered = maildir.instances(disk).map_err(|e| StateError::io("read", maildir.path(), e))?;
+    if delivered.is_empty() {
+        return Ok(());
     }
+    // Some of those files may be another account's.
+    for name in states_in(disk, dir)? {
+        if let Some(instance) = instance_in(disk, &uids_file(dir, &name)) {
+            delivered.retain(|ours| *ours != instance);
+        }
+    }
+    if delivered.is_empty() {
+        return Ok(());
+    }
+    let (account, maildir, dir) = (account.name.clone(), account.maildir.clone(), dir.to_owned());
+    Err(StateError::Lost { account, maildir, dir })
 }
 
-/// The `.uids` files in the state directory.
-fn other_states(disk: &dyn Disk, dir: &Path) -> Result<Vec<(String, PathBuf)>, StateError> {
+fn uids_file(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("{name}.uids"))
+}
+
+/// The instance id of a state, which stands at its beginning. A file that cannot be read is its own account's trouble.
+fn instance_in(disk: &dyn Disk, path: &Path) -> Option<u64> {
+    const HEAD: u64 = 8 << 10;
+    journal::identity(&disk.read(path, HEAD).ok()?).map(|identity| identity.instance)
+}
+
+/// The names of the accounts whose `.uids` files are in the state directory.
+fn states_in(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>, StateError> {
     let names = match disk.list(dir) {
         Ok(names) => names,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(StateError::io("read", dir, e)),
     };
-    let stems = names.into_iter().filter_map(|name| {
-        let stem = name.to_str()?.strip_suffix(".uids")?.to_owned();
-        Some((stem, dir.join(name)))
-    });
-    Ok(stems.collect())
+    Ok(names.into_iter().filter_map(|name| Some(name.to_str()?.strip_suffix(".uids")?.to_owned())).collect())
 }
 
 #[cfg(test)]

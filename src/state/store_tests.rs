@@ -1,5 +1,5 @@
 use super::*;
-use crate::account::{AuthChoice, Endpoint, RemovalPolicy, TlsMode};
+use crate::account::{AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use crate::credential::CredentialSource;
 use crate::disk::RealDisk;
 use crate::maildir::names::NameSource;
@@ -23,8 +23,8 @@ impl Bench {
         let account = account("jo", &dir.path().join("Maildir"));
         let now = ClockReading { wall: 1_000_000, boot: 1, since_boot: 1000 };
         let holder = "a test".to_owned();
-        let configured = vec![account.name.clone()];
-        let opening = Opening { now, instance: 0xfeed, holder, new_state: false, configured };
+        let neighbours = Arc::new(Neighbours::new([account.name.clone()]));
+        let opening = Opening { now, instance: 0xfeed, holder, new_state: false, neighbours };
         Self { dir, account, opening, names: NameSource::new(1, b"h") }
     }
 
@@ -37,7 +37,7 @@ impl Bench {
     }
 
     pub(crate) fn maildir(&self) -> Maildir {
-        Maildir::create(&RealDisk, &self.account.maildir).unwrap()
+        Maildir::create(&RealDisk, &self.account.maildir, MaildirMode::PRIVATE).unwrap()
     }
 
     /// Messages that are recorded and not published.
@@ -84,11 +84,13 @@ pub(crate) fn account(name: &str, maildir: &Path) -> Account {
         credential: CredentialSource::Inline(Secret::new(b"x".to_vec())),
         auth: AuthChoice::Auto,
         maildir: maildir.to_owned(),
+        maildir_mode: MaildirMode::PRIVATE,
         removal: RemovalPolicy::Keep,
         interval: Duration::from_secs(300),
         timeout: Duration::from_secs(60),
         max_message_size: None,
         max_messages_per_session: None,
+        on_new_mail: None,
     }
 }
 
@@ -149,7 +151,7 @@ fn a_renamed_account_is_offered_its_old_state() {
     let mut bench = Bench::new();
     bench.record(&mut bench.open().unwrap(), &["a"]);
     bench.account.name = AccountName::new("jo2").unwrap();
-    bench.opening.configured = vec![bench.account.name.clone()];
+    bench.opening.neighbours = Arc::new(Neighbours::new([bench.account.name.clone()]));
     let error = bench.open().unwrap_err();
     assert!(error.to_string().contains("jo.uids"), "{error}");
     bench.opening.new_state = true;
@@ -178,7 +180,8 @@ fn two_accounts_may_share_a_maildir() {
     crate::maildir::publishing::publish(&RealDisk, &bench.maildir(), recorded).unwrap();
     bench.account = account("second", &bench.account.maildir);
     bench.account.username = "second".to_owned();
-    bench.opening.configured.push(bench.account.name.clone());
+    let both = [AccountName::new("jo").unwrap(), bench.account.name.clone()];
+    bench.opening.neighbours = Arc::new(Neighbours::new(both));
     bench.opening.instance = 0xbeef;
     bench.open().unwrap();
 }

@@ -5,6 +5,7 @@ use std::fs;
 use crate::delivered::{assert_same_mail, files, make_maildir};
 use crate::mail::{small_ones, small_ones_stored};
 use crate::program::{Account, Outcome, TestEnv};
+use crate::scripted::Faults;
 use crate::scripted::maildrop::Maildrop;
 
 /// An account that has fetched three messages; two more wait.
@@ -33,6 +34,26 @@ fn a_maildir_that_is_gone_is_not_made_anew() {
         fs::rename(env.maildir("a"), env.path("elsewhere")).unwrap();
         refuses(&maildrop, &env, 73);
         assert!(!env.maildir("a").exists());
+        fs::rename(env.path("elsewhere"), env.maildir("a")).unwrap();
+        env.fetch().expect(0);
+        assert_same_mail(&env.mail(), &small_ones_stored(5));
+    }
+}
+
+#[test]
+fn a_maildir_that_goes_during_a_session_is_not_made_anew() {
+    for delete in [false, true] {
+        let (maildrop, env) = three_of_five(delete);
+        let before = (maildrop.count("RETR"), maildrop.count("DELE"));
+        let faults = Faults { stall_after: Some(20), ..Faults::default() };
+        maildrop.change(|contents| contents.behaviour.next_faults = Some(faults));
+        let running = env.spawn(&["fetch"]);
+        maildrop.server.wait_until_stalled(1);
+        fs::rename(env.maildir("a"), env.path("elsewhere")).unwrap();
+        maildrop.server.release();
+        running.wait().expect(73).says("is it mounted?");
+        assert!(!env.maildir("a").exists());
+        assert_eq!((maildrop.count("RETR"), maildrop.count("DELE")), before);
         fs::rename(env.path("elsewhere"), env.maildir("a")).unwrap();
         env.fetch().expect(0);
         assert_same_mail(&env.mail(), &small_ones_stored(5));

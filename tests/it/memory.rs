@@ -9,7 +9,7 @@ use crate::scripted::dialogue::{self, Step};
 use crate::scripted::maildrop::{Maildrop, Message};
 
 /// What a fetch may take, in KiB.
-const BOUND: u64 = 16 * 1024;
+const BOUND: u64 = 8 * 1024;
 
 /// The octets of the large message: less where the program is not optimised and would take long.
 const LARGE: u64 = if cfg!(debug_assertions) { 60 << 20 } else { 300 << 20 };

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, RemovalPolicy, TlsMode};
+use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use mailferry::clock::Clock;
 use mailferry::credential::{CredentialEnvironment, CredentialSource};
 use mailferry::disk::RealDisk;
@@ -13,6 +13,7 @@ use mailferry::net::{Dialer, NetLimits};
 use mailferry::poll::{Ferry, PollReport, Wishes, poll};
 use mailferry::secret::Secret;
 use mailferry::state::clock::ClockReading;
+use mailferry::state::store::Neighbours;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -59,11 +60,13 @@ impl Bench {
             credential: CredentialSource::Inline(Secret::new(PASSWORD.as_bytes().to_vec())),
             auth: AuthChoice::Auto,
             maildir: home.path().join("Maildir"),
+            maildir_mode: MaildirMode::PRIVATE,
             removal: RemovalPolicy::Keep,
             interval: Duration::from_secs(300),
             timeout: Duration::from_secs(20),
             max_message_size: None,
             max_messages_per_session: None,
+            on_new_mail: None,
         };
         Self { home, clock: Arc::default(), account }
     }
@@ -74,12 +77,12 @@ impl Bench {
             dialer: Arc::new(Dialer::new(NetLimits::default())),
             disk: Arc::new(RealDisk),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
-            names: NameSource::new(std::process::id(), b"h"),
+            names: Arc::new(NameSource::new(std::process::id(), b"h")),
             state_dir: self.home.path().join("state"),
             credentials: CredentialEnvironment::default(),
             holder: "a test".to_owned(),
             most_files: 64,
-            configured: vec![self.account.name.clone()],
+            neighbours: Arc::new(Neighbours::new([self.account.name.clone()])),
         };
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let stop = CancellationToken::new();

@@ -105,12 +105,13 @@ fn a_server_that_announces_less_after_the_login_is_asked_again() {
 fn hints_that_are_damaged_or_gone_cost_a_round_trip_and_no_more() {
     let (maildrop, env) = fetched(3, |_| {});
     let hints = env.path("state/a.hints");
-    let good = fs::read(&hints).unwrap();
-    for damaged in [&b""[..], b"\0\0\0\0", &good[..12]] {
+    let of_the_server = || fs::read_to_string(&hints).unwrap().split("[past]").next().unwrap().to_owned();
+    let good = of_the_server();
+    for damaged in ["", "\0\0\0\0", good.get(..12).unwrap()] {
         fs::write(&hints, damaged).unwrap();
         env.fetch().expect(0).says("nothing new");
         assert_eq!(commands(&last(&maildrop))[0], "CAPA");
-        assert!(fs::read(&hints).unwrap() == good, "they are gathered again");
+        assert_eq!(of_the_server(), good, "they are gathered again");
     }
     fs::remove_file(&hints).unwrap();
     env.fetch().expect(0).says("nothing new");

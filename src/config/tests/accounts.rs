@@ -3,7 +3,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{account, config};
-use crate::account::{AuthChoice, Endpoint, RemovalPolicy, TlsMode};
+use crate::account::{AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
+use crate::config::NotifySettings;
 use crate::credential::CredentialSource;
 
 #[test]
@@ -27,7 +28,12 @@ fn the_smallest_account_gets_the_defaults() {
     assert_eq!(account.timeout, Duration::from_secs(60));
     assert_eq!(account.max_message_size, None);
     assert_eq!(account.max_messages_per_session, None);
+    assert_eq!(account.maildir_mode, MaildirMode::PRIVATE);
+    assert_eq!(account.on_new_mail, None);
     assert_eq!((config.daemon.concurrency.get(), config.daemon.per_host.get()), (32, 4));
+    let notify =
+        NotifySettings { command: None, no_success_for: Some(Duration::from_secs(86_400)), certificate_days: 14 };
+    assert_eq!(config.notify, notify);
     assert_eq!(config.state_dir, None);
     assert!(config.warnings.is_empty());
 }
@@ -36,9 +42,11 @@ fn the_smallest_account_gets_the_defaults() {
 fn every_key_reaches_the_account() {
     let config = config(
         "state_dir = \"~/state\"\n[daemon]\nconcurrency = 7\nper_host = 2\n\
+         [notify]\ncommand = [\"~/bin/tell\", \"jo\"]\nno_success_for = \"6h\"\ncertificate_days = 0\n\
          [accounts.work]\nhost = \"localhost\"\nport = 1110\ntls = \"none\"\nusername = \"jo\"\npassword = \"hunter2\"\n\
          auth = \"apop\"\nmaildir = \"~/Mail/{account}/in\"\nleave_on_server = \"14d\"\ninterval = \"10m\"\n\
          timeout = \"90s\"\nmax_message_size = \"50 MiB\"\nmax_messages_per_session = 250\nenabled = false\n\
+         maildir_mode = \"2750\"\non_new_mail = [\"notmuch\", \"new\"]\n\
          tls_ca_file = \"/etc/ca.pem\"\nallow_cleartext_password = true\n",
     );
     assert_eq!(config.state_dir, Some(PathBuf::from("/home/jo/state")));
@@ -60,7 +68,21 @@ fn every_key_reaches_the_account() {
     assert_eq!(account.timeout, Duration::from_secs(90));
     assert_eq!(account.max_message_size, Some(50 * 1024 * 1024));
     assert_eq!(account.max_messages_per_session, NonZeroU32::new(250));
+    assert_eq!(account.maildir_mode, MaildirMode::new(0o2750).unwrap());
+    assert_eq!(account.on_new_mail, Some(vec!["notmuch".into(), "new".into()]));
+    let notify = NotifySettings {
+        command: Some(vec!["/home/jo/bin/tell".into(), "jo".into()]),
+        no_success_for: Some(Duration::from_secs(6 * 3600)),
+        certificate_days: 0,
+    };
+    assert_eq!(config.notify, notify);
     assert!(!account.enabled);
+}
+
+#[test]
+fn a_period_without_success_can_be_switched_off() {
+    let config = config(&format!("notify.no_success_for = false\n{}", account("a", "")));
+    assert_eq!(config.notify, NotifySettings { no_success_for: None, ..NotifySettings::default() });
 }
 
 #[test]

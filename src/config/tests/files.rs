@@ -2,7 +2,7 @@
 
 use super::{account, config};
 use crate::account::Account;
-use crate::config::keys::{ACCOUNT, DAEMON, TOP};
+use crate::config::keys::{ACCOUNT, DAEMON, NOTIFY, TOP};
 
 const SMALLEST: &str = include_str!("../../../config/mailferry.toml");
 const REFERENCE: &str = include_str!("../../../config/mailferry.reference.toml");
@@ -18,7 +18,7 @@ fn key_of(line: &str) -> Option<(&str, bool)> {
 /// All that has a default, as text.
 fn optional(account: &Account) -> String {
     format!(
-        "{} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?}",
+        "{} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         account.enabled,
         account.endpoint.port,
         (account.endpoint.tls, &account.endpoint.tls_ca_file),
@@ -29,6 +29,8 @@ fn optional(account: &Account) -> String {
         account.timeout,
         account.max_message_size,
         account.max_messages_per_session,
+        account.maildir_mode,
+        account.on_new_mail,
     )
 }
 
@@ -43,11 +45,11 @@ fn the_smallest_configuration_works_as_it_is() {
 
 #[test]
 fn the_reference_has_every_key_and_no_other() {
-    for key in TOP.iter().filter(|key| **key == "state_dir").chain(&DAEMON).chain(&ACCOUNT) {
+    for key in TOP.iter().filter(|key| **key == "state_dir").chain(&DAEMON).chain(&NOTIFY).chain(&ACCOUNT) {
         assert!(REFERENCE.lines().filter_map(key_of).any(|(name, _)| name == *key), "{key}");
     }
     for (name, _) in REFERENCE.lines().filter_map(key_of) {
-        assert!(TOP.contains(&name) || DAEMON.contains(&name) || ACCOUNT.contains(&name), "{name}");
+        assert!([&TOP[..], &DAEMON, &NOTIFY, &ACCOUNT].iter().any(|keys| keys.contains(&name)), "{name}");
     }
 }
 
@@ -56,11 +58,25 @@ fn the_defaults_in_the_reference_are_the_defaults() {
     let stated = config(REFERENCE);
     let real = config(&account("a", ""));
     assert_eq!(stated.daemon, real.daemon);
+    assert_eq!(stated.notify, real.notify);
     assert_eq!(stated.state_dir, real.state_dir);
     assert_eq!(optional(&stated.accounts[0]), optional(&real.accounts[0]));
     assert!(stated.warnings.is_empty(), "{:?}", stated.warnings);
     // What has a default is in force, so that the comparison above is about something.
-    for key in ["concurrency", "per_host", "port", "tls", "auth", "leave_on_server", "interval", "timeout", "enabled"] {
+    for key in [
+        "concurrency",
+        "per_host",
+        "no_success_for",
+        "certificate_days",
+        "port",
+        "tls",
+        "auth",
+        "leave_on_server",
+        "interval",
+        "timeout",
+        "enabled",
+        "maildir_mode",
+    ] {
         assert!(REFERENCE.lines().filter_map(key_of).any(|found| found == (key, true)), "{key}");
     }
 }
@@ -85,7 +101,7 @@ fn each_key_that_the_reference_comments_out_works() {
 
 #[test]
 fn the_page_speaks_of_every_key() {
-    for key in TOP.iter().chain(&DAEMON).chain(&ACCOUNT) {
+    for key in TOP.iter().chain(&DAEMON).chain(&NOTIFY).chain(&ACCOUNT) {
         assert!(PAGE.contains(&format!("`{key}`")) || PAGE.contains(&format!("`[{key}")), "{key}");
     }
 }

@@ -1,8 +1,7 @@
 use super::{account, errors, file};
-use crate::config::keys::{ACCOUNT, DAEMON};
+use crate::config::keys::{ACCOUNT, DAEMON, NOTIFY};
 use crate::config::load;
 
-/// Each line is the sixth and last of an account's table, and the only problem.
 #[test]
 fn each_wrong_value_is_shown_with_its_line_and_the_next_step() {
     let cases = [
@@ -35,6 +34,7 @@ fn each_wrong_value_is_shown_with_its_line_and_the_next_step() {
         ("max_message_size = 0", "would fetch nothing", "leave the key out"),
         ("max_message_size = \"big\"", "not a size", "\"50 MiB\""),
         ("max_messages_per_session = 0", "is 0, which is not from 1", "such as 500"),
+        ("no_success_for = \"6h\"", "unknown key `no_success_for`", "its place is [notify]"),
         ("enabled = \"yes\"", "`enabled` is a string", "without quotes"),
         ("tls_ca_file = \"ca.pem\"", "`tls_ca_file` is not an absolute path", "begins with / or ~/"),
         ("tls_ca_file = \"/ca\\u0000.pem\"", "holds a control character", "without line breaks"),
@@ -45,6 +45,31 @@ fn each_wrong_value_is_shown_with_its_line_and_the_next_step() {
         ("state_dir = \"/x\"", "unknown key `state_dir`", "its place is the top of the file"),
         ("\"a\\u001b[2Jb\" = 1", "unknown key `a\\u{1b}[2Jb`", "the keys here are `host`, `port`"),
     ];
+    check_each(&cases);
+}
+
+#[test]
+fn each_wrong_value_about_a_maildir_is_shown_with_its_line_and_the_next_step() {
+    let cases = [
+        ("maildir_mode = 0o700", "`maildir_mode` is a whole number, but a string", "in octal digits and quotes"),
+        ("maildir_mode = \"rwx\"", "`maildir_mode` is not a mode in octal digits", "such as \"0700\""),
+        ("maildir_mode = \"0o700\"", "`maildir_mode` is not a mode in octal digits", "such as \"0700\""),
+        ("maildir_mode = \"+700\"", "`maildir_mode` is not a mode in octal digits", "such as \"0700\""),
+        ("maildir_mode = \"0777\"", "`maildir_mode` lets every user write", "begin with 7 for yourself"),
+        ("maildir_mode = \"0600\"", "`maildir_mode` does not let mailferry itself", "begin with 7 for yourself"),
+        ("maildir_mode = \"1700\"", "`maildir_mode` has bits beside", "begin with 7 for yourself"),
+        ("maildir_mode = \"0740\"", "`maildir_mode` lets somebody read without entering", "5 (read)"),
+        ("maildirmode = \"0750\"", "unknown key `maildirmode`", "did you mean `maildir_mode`?"),
+        ("on_new_mail = \"notmuch new\"", "`on_new_mail` is a string, but an array of strings", "no shell reads them"),
+        ("on_new_mail = []", "`on_new_mail` is empty", "[\"notmuch\", \"new\"]"),
+        ("on_new_mail = [\"bin/x\"]", "`on_new_mail` is not an absolute path", "begins with /"),
+        ("on_newmail = [\"x\"]", "unknown key `on_newmail`", "did you mean `on_new_mail`?"),
+    ];
+    check_each(&cases);
+}
+
+/// Each line is the sixth and last of an account's table, and the only problem.
+fn check_each(cases: &[(&str, &str, &str)]) {
     for (line, message, help) in cases {
         let (text, count) = errors(&account("a", line));
         assert_eq!(count, 1, "{text}");
@@ -101,6 +126,19 @@ fn what_is_wrong_outside_of_accounts_is_shown_with_its_line() {
         ("daemon.http = \"127.0.0.1:9110\"", "unknown key `http` in [daemon]", "are `concurrency`, `per_host`"),
         ("daemon.concurrency = 0", "`concurrency` is 0", "write 32"),
         ("daemon.per_host = 1.5", "`per_host` is a number with a fraction", "write 4"),
+        ("notify.comand = [\"x\"]", "unknown key `comand` in [notify]", "did you mean `command`?"),
+        ("notify.host = \"x\"", "unknown key `host` in [notify]", "its place is [accounts.NAME]"),
+        ("notify.command = \"x\"", "`command` is a string, but an array of strings", "~/bin/mail-trouble"),
+        ("notify.command = [\"a/b\"]", "`command` is not an absolute path", "begins with /"),
+        ("notify.no_success_for = \"9m\"", "`no_success_for` is too short", "at least \"10m\""),
+        ("notify.no_success_for = \"366d\"", "`no_success_for` is too long", "at most \"365d\""),
+        ("notify.no_success_for = true", "`no_success_for` is true", "or false"),
+        ("notify.no_success_for = \"false\"", "`no_success_for` is a string", "false without quotes"),
+        ("notify.no_success_for = 24", "`no_success_for` has no unit", "\"24s\""),
+        ("notify.certificate_days = -1", "`certificate_days` is -1", "or 0 for never"),
+        ("notify.certificate_days = 366", "`certificate_days` is 366, which is not from 0 to 365", "or 0 for never"),
+        ("notify.certificate_days = \"14d\"", "`certificate_days` is a string", "or 0 for never"),
+        ("notify = [\"x\"]", "`notify` is not a table", "write [notify]"),
         ("daemon = 1", "`daemon` is not a table", "write [daemon]"),
         ("defaults = []", "`defaults` is not a table", "write [defaults]"),
         ("defaults.intervall = \"5m\"", "unknown key `intervall` in [defaults]", "did you mean `interval`?"),
@@ -187,9 +225,11 @@ fn every_known_key_is_read() {
         let (text, _) = errors(&format!("{}\n{key} = 1979-05-27\n", others.join("\n")));
         assert!(text.contains(&format!("`{key}` is a date or time")), "{text}");
     }
-    for key in DAEMON {
-        let (text, _) = errors(&format!("daemon.{key} = 1979-05-27\n{}", account("a", "")));
-        assert!(text.contains(&format!("`{key}` is a date or time")), "{text}");
+    for (table, keys) in [("daemon", &DAEMON[..]), ("notify", &NOTIFY[..])] {
+        for key in keys {
+            let (text, _) = errors(&format!("{table}.{key} = 1979-05-27\n{}", account("a", "")));
+            assert!(text.contains(&format!("`{key}` is a date or time")), "{text}");
+        }
     }
 }
 

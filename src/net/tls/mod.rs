@@ -1,5 +1,6 @@
-//! TLS: this folder is the only place that names rustls and webpki.
+//! TLS: this folder is the only place that names rustls, webpki and x509-cert.
 
+mod expiry;
 mod problem;
 mod trust;
 
@@ -79,7 +80,10 @@ impl Tls {
         let Connection { stream, peer, loopback, .. } = connection;
         let connector = TlsConnector::from(prepared.config);
         match timeout(self.limit, connector.connect(prepared.name, stream)).await {
-            Ok(Ok(stream)) => Ok(Connection { stream: Box::new(stream), peer, protected: true, loopback }),
+            Ok(Ok(stream)) => {
+                let certificate_expires = expiry::of_peer(stream.get_ref().1);
+                Ok(Connection { stream: Box::new(stream), peer, protected: true, loopback, certificate_expires })
+            }
             Ok(Err(error)) => Err(problem::explain(endpoint, began, error)),
             Err(_elapsed) => Err(NetError::TlsTimeout {
                 host: endpoint.host.clone(),

@@ -139,6 +139,21 @@ impl Server {
     pub(crate) fn release(&self) {
         self.shared.released.store(true, Ordering::SeqCst);
     }
+
+    /// Whether a connection stands still.
+    pub(crate) fn is_stalled(&self) -> bool {
+        *Shared::lock(&self.shared.stalled) > 0
+    }
+
+    /// Lets the connections that stand still now go on; later ones stand still again.
+    pub(crate) fn release_stalled(&self) {
+        self.shared.released.store(true, Ordering::SeqCst);
+        let stalled = Shared::lock(&self.shared.stalled);
+        let limit = Duration::from_secs(20);
+        let (stalled, late) = self.shared.bell.wait_timeout_while(stalled, limit, |now| *now > 0).unwrap();
+        assert!(!late.timed_out(), "{} connections still stand still", *stalled);
+        self.shared.released.store(false, Ordering::SeqCst);
+    }
 }
 
 impl Drop for Server {
@@ -161,6 +176,8 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, part: &Arc<Part>) {
         if shared.stop.load(Ordering::SeqCst) {
             break;
         }
+        // A thread that has ended holds its stack until somebody lets go of it.
+        threads.retain(|thread: &JoinHandle<()>| !thread.is_finished());
         let number = {
             let mut sessions = Shared::lock(&shared.sessions);
             sessions.push(Session::default());

@@ -216,6 +216,7 @@ impl Wire {
             alive = self.fill();
         }
         *Shared::lock(&self.shared.stalled) -= 1;
+        self.shared.bell.notify_all();
         if alive.is_none() {
             while self.take_line().is_some() {} // what came while we stood still
             self.close();

@@ -19,7 +19,7 @@ const STATE: &str = "/state";
 fn open(world: &mut World<'_>, fault: Option<Fault>) -> Store {
     let disk: Arc<dyn Disk> = Arc::new(world.start(fault));
     let now = world.clock.read();
-    let opening = Opening { now, instance: 7, holder: String::new(), new_state: false, configured: Vec::new() };
+    let opening = Opening { now, instance: 7, holder: String::new(), new_state: false, neighbours: Arc::default() };
     Store::open(disk, Path::new(STATE), world.script.account("keep"), &opening).unwrap()
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, RemovalPolicy, TlsMode};
+use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use mailferry::credential::CredentialSource;
 use mailferry::secret::Secret;
 
@@ -61,11 +61,13 @@ fn account(name: &str, maildir: &str, removal: RemovalPolicy) -> Account {
         credential: CredentialSource::Inline(Secret::new(b"secret".to_vec())),
         auth: AuthChoice::User,
         maildir: PathBuf::from(maildir),
+        maildir_mode: MaildirMode::PRIVATE,
         removal,
         interval: Duration::from_secs(300),
         timeout: Duration::from_secs(60),
         max_message_size: None,
         max_messages_per_session: None,
+        on_new_mail: None,
     }
 }
 

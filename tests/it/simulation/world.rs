@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use mailferry::account::{Account, AccountName};
+use mailferry::account::Account;
 use mailferry::clock::Clock as _;
 use mailferry::credential::CredentialEnvironment;
 use mailferry::disk::Disk;
 use mailferry::maildir::names::NameSource;
 use mailferry::poll::{Ferry, PollReport, Wishes, poll};
-use mailferry::state::store::{Opening, Store};
+use mailferry::state::store::{Neighbours, Opening, Store};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -123,8 +123,8 @@ impl<'a> World<'a> {
         SimDisk::new(&self.machine, self.processes)
     }
 
-    fn configured(&self) -> Vec<AccountName> {
-        self.script.accounts.iter().map(|(account, _)| account.name.clone()).collect()
+    fn neighbours(&self) -> Arc<Neighbours> {
+        Arc::new(Neighbours::new(self.script.accounts.iter().map(|(account, _)| account.name.clone())))
     }
 
     /// mailferry runs and polls one account.
@@ -149,12 +149,12 @@ impl<'a> World<'a> {
             dialer: dialer.clone(),
             disk: Arc::new(disk),
             clock: Arc::new(self.clock.clone()),
-            names: NameSource::new(self.processes, b"host"),
+            names: Arc::new(NameSource::new(self.processes, b"host")),
             state_dir: PathBuf::from(STATE),
             credentials: CredentialEnvironment::default(),
             holder: "the matrix".to_owned(),
             most_files: 64,
-            configured: self.configured(),
+            neighbours: self.neighbours(),
         };
         let host = account.endpoint.host.clone();
         let counts = |world: &Self| {
@@ -230,8 +230,8 @@ impl<'a> World<'a> {
     }
 
     fn opening(&self) -> Opening {
-        let (now, configured) = (self.clock.read(), self.configured());
-        Opening { now, instance: 0, holder: String::new(), new_state: false, configured }
+        let (now, neighbours) = (self.clock.read(), self.neighbours());
+        Opening { now, instance: 0, holder: String::new(), new_state: false, neighbours }
     }
 
     /// What is remembered of an account.

@@ -49,6 +49,32 @@ async fn resumes_the_session_of_the_poll_before() {
 }
 
 #[tokio::test]
+async fn tells_when_the_servers_certificate_expires_in_full_and_resumed_sessions() {
+    // In both encodings of a time (RFC 5280, section 4.1.2.5).
+    for (year, month, day, seconds) in [(2049, 12, 31, 2_524_521_600), (2050, 1, 1, 2_524_608_000)] {
+        for versions in [ALL, TLS12] {
+            let authority = Authority::new();
+            let mut params = for_loopback();
+            params.not_after = rcgen::date_time_ymd(year, month, day);
+            let (address, mut handshakes) = serve(authority.sign(&params).server(versions)).await;
+            let mut endpoint = endpoint("127.0.0.1", address, Some(&authority.ca_file()));
+            let dialer = dialer();
+            for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+                let mut connection = dialer.connect(&endpoint).await.unwrap();
+                assert_eq!(connection.certificate_expires, Some(seconds), "{year} {kind:?}");
+                greeting(&mut connection).await;
+                assert_eq!(handshakes.recv().await, Some(Some(kind)));
+            }
+            endpoint.tls = TlsMode::StartTls;
+            let plain = dialer.connect(&endpoint).await.unwrap();
+            assert_eq!(plain.certificate_expires, None);
+            let protected = dialer.start_tls(&endpoint, plain).await.unwrap();
+            assert_eq!(protected.certificate_expires, Some(seconds), "{year}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn does_not_resume_under_another_file_of_authorities() {
     let authority = Authority::new();
     let (address, mut handshakes) = serve(authority.sign(&for_loopback()).server(ALL)).await;

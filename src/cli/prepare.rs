@@ -1,0 +1,87 @@
+//! What every command begins with: the configuration, and what all polls share.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::arguments::Arguments;
+use super::open_files;
+use super::output::complain;
+use crate::clock::RealClock;
+use crate::config::{self, Config, ConfigError, Environment};
+use crate::credential::CredentialEnvironment;
+use crate::daemon::control::{Answer, AskError, Question, ask};
+use crate::disk::RealDisk;
+use crate::exit::ExitStatus;
+use crate::maildir::names::NameSource;
+use crate::net::{Dialer, NetLimits};
+use crate::poll::Ferry;
+use crate::state::store::Neighbours;
+
+/// Finds and reads the configuration.
+pub(super) fn configuration(arguments: &Arguments, environment: &Environment) -> Result<Config, ConfigError> {
+    let path = config::find(arguments.config.as_deref(), environment)?;
+    config::load(&path, environment)
+}
+
+/// Prints what is allowed in the configuration and looks like a mistake.
+pub(super) fn print_warnings(config: &Config, quiet: bool) {
+    if !quiet {
+        config.warnings.iter().for_each(|warning| complain(format_args!("mailferry: {warning}")));
+    }
+}
+
+/// What all polls of this process share; `command` tells others who holds a lock.
+pub(super) fn ferry(
+    arguments: &Arguments,
+    environment: &Environment,
+    config: &Config,
+    command: &str,
+) -> Result<Ferry, ConfigError> {
+    let state_dir = config::state_dir(arguments.state_dir.as_deref(), config, environment)?;
+    let pid = std::process::id();
+    let host = rustix::system::uname();
+    Ok(Ferry {
+        dialer: Arc::new(Dialer::new(NetLimits::default())),
+        disk: Arc::new(RealDisk),
+        clock: Arc::new(RealClock::new()),
+        names: Arc::new(NameSource::new(pid, host.nodename().to_bytes())),
+        state_dir,
+        credentials: CredentialEnvironment::from_process(),
+        holder: format!("process {pid} (mailferry {command})"),
+        most_files: open_files::for_each(config.daemon.concurrency.get()),
+        neighbours: Arc::new(Neighbours::new(config.accounts.iter().map(|account| account.name.clone()))),
+    })
+}
+
+/// Asks the running daemon. It is found although the configuration that it was started with has been broken since.
+///
+/// # Errors
+/// What to print, and how to end.
+pub(super) async fn ask_daemon(arguments: &Arguments, question: &Question) -> Result<Answer, (String, ExitStatus)> {
+    let environment = Environment::from_process();
+    let configured = configuration(arguments, &environment);
+    let state_dir = match &configured {
+        Ok(config) => config::state_dir(arguments.state_dir.as_deref(), config, &environment),
+        Err(_) => config::state_dir_without(arguments.state_dir.as_deref(), &environment),
+    };
+    let wrong = |e: &ConfigError| (e.render(super::colour()), ExitStatus::Config);
+    let state_dir = state_dir.map_err(|e| wrong(configured.as_ref().err().unwrap_or(&e)))?;
+    let given = arguments.state_dir.is_some() || configured.as_ref().is_ok_and(|config| config.state_dir.is_some());
+    let dirs = config::control_dirs(&state_dir, given, &environment);
+    match (ask(&dirs, question).await, configured) {
+        (Ok(answer), _) => Ok(answer),
+        (Err(AskError::NoDaemon { .. }), Err(e)) => Err(wrong(&e)),
+        (Err(e), _) => Err((format!("mailferry: {e}"), ExitStatus::Temporary)),
+    }
+}
+
+/// Where the daemon's control socket may be, the best place first.
+pub(super) fn sockets(
+    arguments: &Arguments,
+    environment: &Environment,
+    config: &Config,
+    state_dir: &Path,
+) -> Vec<PathBuf> {
+    let given = arguments.state_dir.is_some() || config.state_dir.is_some();
+    config::control_dirs(state_dir, given, environment)
+}

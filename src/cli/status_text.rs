@@ -1,0 +1,215 @@
+//! A status as a person reads it.
+
+use std::fmt;
+
+use bytesize::ByteSize;
+
+use crate::daemon::status::{AccountStatus, Came, Quarantine, State, Status};
+use crate::summary::{Count, plural};
+
+/// So many messages in quarantine are shown of an account; all are in `--json`.
+const SHOWN: usize = 5;
+
+/// The whole of it.
+pub(super) struct Overview<'a>(pub(super) &'a Status);
+
+impl fmt::Display for Overview<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = self.0;
+        let accounts = u64::try_from(status.accounts.len()).unwrap_or(u64::MAX);
+        write!(
+            f,
+            "mailferry {}, process {}, up for {}: {}, {} being polled",
+            status.program,
+            status.pid,
+            Span(status.now.saturating_sub(status.started)),
+            Count(accounts, "account"),
+            status.polling
+        )?;
+        if status.waiting_for_a_place > 0 {
+            write!(f, ", {} waiting for a place", status.waiting_for_a_place)?;
+        }
+        if let Some(problem) = &status.config_problem {
+            write!(f, "\nThe configuration was changed and is wrong, so the one before it is in force:\n{problem}")?;
+        }
+        status.accounts.iter().try_for_each(|account| write!(f, "\n\n{}", Account(account, status.now)))
+    }
+}
+
+/// An account, at a time.
+struct Account<'a>(&'a AccountStatus, i64);
+
+impl fmt::Display for Account<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(account, now) = *self;
+        let ago = |time: Option<i64>| Ago(time.map(|time| now.saturating_sub(time)));
+        writeln!(f, "{}: {} ({})", account.account, words(account.state), account.host)?;
+        if let Some(trouble) = &account.trouble {
+            let since = Span(now.saturating_sub(trouble.since));
+            writeln!(f, "  trouble       {}", trouble.text)?;
+            let polls = plural(u64::from(trouble.times), "poll");
+            writeln!(f, "                {} for {since}, {} {polls} in a row", trouble.cause, trouble.times)?;
+        }
+        writeln!(f, "  last poll     {}", ago(account.last_poll))?;
+        writeln!(f, "  last success  {}", ago(account.last_success))?;
+        writeln!(f, "  last new mail {}", ago(account.last_new_mail))?;
+        let next = if account.next_poll_why.is_empty() { "now" } else { &account.next_poll_why };
+        writeln!(f, "  next poll     {next}")?;
+        writeln!(f, "  today         {}", Mail(account.today))?;
+        write!(f, "  in all        {}", Mail(account.total))?;
+        if let Some(on_server) = account.on_server {
+            write!(f, "\n  on the server {}", Count(on_server, "message"))?;
+            if account.too_large > 0 {
+                write!(f, ", {} of them larger than max_message_size", account.too_large)?;
+            }
+        }
+        for message in account.quarantine.iter().take(SHOWN) {
+            write!(f, "\n  quarantine    {}", Message(message, now))?;
+        }
+        match account.quarantine.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "\n                and {more} more: see --json"),
+        }
+    }
+}
+
+fn words(state: State) -> &'static str {
+    match state {
+        State::New => "not polled yet",
+        State::Idle => "all is well",
+        State::Polling => "being polled now",
+        State::WaitingForAPlace => "due, and waiting for a place (`concurrency`, `per_host`)",
+        State::Trouble => "in trouble",
+    }
+}
+
+struct Mail(Came);
+
+impl fmt::Display for Mail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Came { messages, octets } = self.0;
+        write!(f, "{} ({})", Count(messages, "message"), ByteSize::b(octets).display().iec())
+    }
+}
+
+/// A message in quarantine, at a time.
+struct Message<'a>(&'a Quarantine, i64);
+
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(message, now) = *self;
+        let what = if message.kind == "refused" { "the server refused it" } else { "a session broke at it" };
+        let times = plural(u64::from(message.times), "time");
+        write!(f, "{}: {what} {} {times}; ", message.unique_id, message.times)?;
+        match message.until.saturating_sub(now) {
+            ..=0 => f.write_str("tried again at the next poll"),
+            left => write!(f, "tried again in {}", Span(left)),
+        }
+    }
+}
+
+/// How long ago, in seconds.
+struct Ago(Option<i64>);
+
+impl fmt::Display for Ago {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("-"),
+            Some(..=1) => f.write_str("just now"),
+            Some(seconds) => write!(f, "{} ago", Span(seconds)),
+        }
+    }
+}
+
+/// A time span of so many seconds, in one or two units.
+struct Span(i64);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.max(0);
+        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+        match (days, hours, minutes) {
+            (0, 0, 0) => write!(f, "{seconds} s"),
+            (0, 0, minutes) => write!(f, "{minutes} min"),
+            (0, hours, minutes) => write!(f, "{hours} h {} min", minutes % 60),
+            (1, hours, _) => write!(f, "1 day {} h", hours % 24),
+            (days, _, _) => write!(f, "{days} days"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::status::{Trouble, VERSION};
+
+    fn account() -> AccountStatus {
+        AccountStatus {
+            account: "work".into(),
+            host: "pop.example.org".into(),
+            maildir: "/home/jo/Mail/work".into(),
+            state: State::Idle,
+            last_poll: Some(940),
+            last_success: Some(940),
+            last_new_mail: None,
+            next_poll: Some(1240),
+            next_poll_why: "in 4 min, as configured".into(),
+            today: Came { messages: 1, octets: 2048 },
+            total: Came { messages: 20, octets: 4 << 20 },
+            on_server: Some(7),
+            too_large: 0,
+            quarantine: Vec::new(),
+            trouble: None,
+        }
+    }
+
+    #[test]
+    fn an_account_is_told_in_plain_words() {
+        assert_eq!(
+            Account(&account(), 1000).to_string(),
+            "work: all is well (pop.example.org)\n  last poll     1 min ago\n  last success  1 min ago\n  last new mail \
+             -\n  next poll     in 4 min, as configured\n  today         1 message (2.0 KiB)\n  in all        20 messages \
+             (4.0 MiB)\n  on the server 7 messages"
+        );
+    }
+
+    #[test]
+    fn trouble_and_quarantine_are_told_with_what_comes_next() {
+        let mut account = account();
+        account.state = State::Trouble;
+        account.trouble =
+            Some(Trouble { cause: "tls".into(), times: 2, since: 100, text: "no trust. Look at it".into() });
+        let quarantined = |n: i64| Quarantine { unique_id: format!("u{n}"), kind: "broke".into(), times: 3, until: n };
+        account.quarantine = (997..1005).map(quarantined).collect();
+        let text = Account(&account, 1000).to_string();
+        for part in [
+            "work: in trouble",
+            "  trouble       no trust. Look at it\n                tls for 15 min, 2 polls in a row",
+            "  quarantine    u997: a session broke at it 3 times; tried again at the next poll",
+            "  quarantine    u1001: a session broke at it 3 times; tried again in 1 s",
+            "and 3 more: see --json",
+        ] {
+            assert!(text.contains(part), "{part:?} is not in {text}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_configuration_is_told() {
+        let status = Status {
+            version: VERSION,
+            program: "1".into(),
+            pid: 7,
+            started: 0,
+            now: 90_000,
+            config: String::new(),
+            state_dir: String::new(),
+            config_problem: Some("line 5 is wrong".into()),
+            polling: 1,
+            waiting_for_a_place: 2,
+            accounts: Vec::new(),
+        };
+        let text = Overview(&status).to_string();
+        assert!(text.starts_with("mailferry 1, process 7, up for 1 day 1 h: 0 accounts, 1 being polled, 2 waiting"));
+        assert!(text.contains("line 5 is wrong"));
+    }
+}

@@ -1,0 +1,50 @@
+//! `[notify]`: what the daemon tells, and how.
+
+use std::path::Path;
+use std::time::Duration;
+
+use toml::de::{DeTable, DeValue};
+
+use super::NotifySettings;
+use super::duration::{Bound, duration};
+use super::keys::{self, Level};
+use super::problem::Problem;
+use super::settings::command;
+use super::value::{Complaint, integer, read};
+
+const LEAST: Bound = (Duration::from_secs(10 * 60), "10m");
+const MOST: Bound = (Duration::from_secs(365 * 24 * 60 * 60), "365d");
+
+/// Certificates of servers do not last longer than about a year.
+const MOST_DAYS: u64 = 365;
+
+/// Reads the table, if it is there.
+pub(super) fn notify(table: Option<&DeTable<'_>>, home: Option<&Path>, problems: &mut Vec<Problem>) -> NotifySettings {
+    let defaults = NotifySettings::default();
+    let Some(table) = table else { return defaults };
+    keys::report_unknown(table, Level::Notify, problems);
+    let command = read(table, "command", problems, |value| command(value, home, "[\"~/bin/mail-trouble\"]"));
+    let no_success_for = read(table, "no_success_for", problems, period);
+    let days = read(table, "certificate_days", problems, |value| {
+        integer(value, 0..=MOST_DAYS, "a number of days such as 14, or 0 for never")
+    });
+    NotifySettings {
+        command: command.value().cloned(),
+        no_success_for: no_success_for.value().copied().unwrap_or(defaults.no_success_for),
+        certificate_days: days.value().and_then(|days| u32::try_from(*days).ok()).unwrap_or(defaults.certificate_days),
+    }
+}
+
+/// A duration, or false for never.
+fn period(value: &DeValue<'_>) -> Result<Option<Duration>, Complaint> {
+    match value {
+        DeValue::Boolean(false) => Ok(None),
+        DeValue::Boolean(true) => {
+            Err(Complaint::new("is true, which says not how long", "write a duration such as \"24h\", or false"))
+        }
+        DeValue::String(text) if matches!(text.as_ref(), "false") => {
+            Err(Complaint::new("is a string", "write false without quotes"))
+        }
+        _ => duration(value, LEAST, MOST, "24h").map(Some),
+    }
+}

@@ -1,0 +1,159 @@
+//! What a poll did, in the words that `fetch` prints and the daemon logs.
+
+use std::fmt::{self, Write as _};
+
+use bytesize::ByteSize;
+
+use crate::client::Mask;
+use crate::maildrop::Listed;
+use crate::poll::PollReport;
+
+impl PollReport {
+    /// What came, how much, how long it took and what is left.
+    #[must_use]
+    pub fn line(&self) -> String {
+        Line(self).to_string()
+    }
+
+    /// What did not go as it should although the poll came to its end: a sentence each.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<String> {
+        let mut complaints: Vec<String> = Vec::new();
+        for (listed, why) in &self.failed {
+            let message = Message(listed, &self.mask);
+            complaints
+                .push(format!("{message} could not be fetched: {why}. It stays on the server and is tried again"));
+        }
+        if self.unsyncable {
+            complaints.push(
+                "the Maildir's file system cannot make a delivery durable, so nothing is deleted on the server. Use a \
+                 local disk for the Maildir, or leave_on_server = true"
+                    .to_owned(),
+            );
+        }
+        if !self.undeletable.is_empty() {
+            let count = Count(u64::try_from(self.undeletable.len()).unwrap_or(u64::MAX), "message");
+            complaints.push(format!("the server refused to delete {count}. It is tried again next time"));
+        }
+        if self.unverified > 0 {
+            let count = Count(self.unverified, "message");
+            complaints.push(format!("{count} could not be compared with what was delivered, and so not deleted"));
+        }
+        complaints
+    }
+}
+
+/// The line of an account that was polled.
+struct Line<'a>(&'a PollReport);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = self.0;
+        match report.retrieved {
+            0 => f.write_str("nothing new")?,
+            new => write!(f, "{new} new {} ({})", plural(new, "message"), Size(report.octets))?,
+        }
+        write!(f, " in {:.1} s", report.duration.as_secs_f64())?;
+        if report.removed > 0 {
+            write!(f, "; {} deleted on the server", report.removed)?;
+        }
+        if report.renumbered > 0 {
+            write!(f, "; {} renumbered by the server and recognised", report.renumbered)?;
+        }
+        if let Some(left) = report.on_server {
+            match left {
+                0 => f.write_str("; none left there")?,
+                left => write!(f, "; {left} on the server")?,
+            }
+        }
+        if !report.too_large.is_empty() {
+            write!(f, ", {} of them larger than max_message_size", report.too_large.len())?;
+        }
+        if report.unnamed > 0 {
+            write!(f, ", {} of them without a unique-id yet", report.unnamed)?;
+        }
+        if !report.set_aside.is_empty() {
+            write!(f, ", {} of them in quarantine because sessions broke or failed at them", report.set_aside.len())?;
+        }
+        let finished = report.recovered.finished;
+        if finished > 0 {
+            let finished = Count(u64::try_from(finished).unwrap_or(u64::MAX), "delivery");
+            write!(f, "; finished {finished} of an interrupted run")?;
+        }
+        Ok(())
+    }
+}
+
+/// A message as a person would name it.
+pub(crate) struct Message<'a>(pub(crate) &'a Listed, pub(crate) &'a Mask);
+
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "message {}", self.0.number)?;
+        let mut more = String::new();
+        if let Some(unique_id) = &self.0.unique_id {
+            write!(more, "unique-id {}", self.1.hide(&unique_id.to_string()))?;
+        }
+        if let Some(size) = self.0.reported_size {
+            let comma = if more.is_empty() { "" } else { ", " };
+            write!(more, "{comma}{}", Size(size))?;
+        }
+        if more.is_empty() { Ok(()) } else { write!(f, " ({more})") }
+    }
+}
+
+pub(crate) struct Size(pub(crate) u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", ByteSize::b(self.0).display().iec())
+    }
+}
+
+/// A number of things.
+pub(crate) struct Count(pub(crate) u64, pub(crate) &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0, plural(self.0, self.1))
+    }
+}
+
+pub(crate) fn plural(count: u64, one: &str) -> String {
+    match (count, one.strip_suffix('y')) {
+        (1, _) => one.to_owned(),
+        (_, Some(stem)) => format!("{stem}ies"),
+        (_, None) => format!("{one}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::AccountName;
+    use std::time::Duration;
+
+    fn report() -> PollReport {
+        let mut report = PollReport::new(AccountName::new("work").unwrap());
+        report.duration = Duration::from_millis(840);
+        report
+    }
+
+    #[test]
+    fn a_line_says_what_came_how_much_how_long_and_what_is_left() {
+        let mut one = report();
+        (one.retrieved, one.octets, one.removed, one.on_server) = (1, 1536, 3, Some(2));
+        one.renumbered = 120;
+        assert_eq!(
+            Line(&one).to_string(),
+            "1 new message (1.5 KiB) in 0.8 s; 3 deleted on the server; 120 renumbered by the server and recognised; 2 \
+             on the server"
+        );
+        let mut none = report();
+        (none.on_server, none.recovered.finished) = (Some(0), 2);
+        assert_eq!(
+            Line(&none).to_string(),
+            "nothing new in 0.8 s; none left there; finished 2 deliveries of an interrupted run"
+        );
+    }
+}

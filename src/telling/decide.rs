@@ -1,0 +1,253 @@
+//! Whether there is something to tell. PURE: what was told before, the settings and how a poll ended go in, news comes
+//! out.
+//!
+//! A change is told, not a state. What will probably pass by itself is told only when it has not passed for a while, and
+//! what a person has to mend soon. All times are counted from the boot of the machine, as in [`crate::schedule`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::news::News;
+use crate::client::Mask;
+use crate::config::NotifySettings;
+use crate::poll::{PollReport, Quarantined};
+use crate::pop3::UniqueId;
+use crate::schedule::{Cause, Why};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A network that is down must have been so for this long: computers sleep, wake and travel.
+const NETWORK_PATIENCE: Duration = Duration::from_secs(30 * 60);
+
+/// That nothing has succeeded for a long time is told only after failures over this long: after a long sleep of the
+/// machine the first polls may come before its network.
+const SILENCE_PATIENCE: Duration = MINUTE.saturating_mul(10);
+
+/// A trouble that stays is told again after this long.
+const REMINDER: Duration = DAY;
+
+/// A certificate is told of again when so few days are left.
+const LAST_DAYS: [u32; 2] = [3, 1];
+
+/// So many messages in quarantine are remembered as told; beyond that, further ones are not told.
+const MOST_QUARANTINED: usize = 256;
+
+/// What was told of an account already, and since when it has been in trouble.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    /// The last poll that ended well, or else the first one we saw, since boot.
+    well: Option<Duration>,
+    /// How many polls in a row have not ended well.
+    failures: u32,
+    /// When the first of these ended, since boot.
+    failing_since: Duration,
+    /// The troubles that were told since the last poll that ended well, and when, since boot.
+    troubles: BTreeMap<Cause, Duration>,
+    /// When it was told that nothing succeeds, since boot.
+    silence: Option<Duration>,
+    /// The least number of days at which the server's certificate was told of.
+    certificate: Option<u32>,
+    /// When that was, since boot.
+    certificate_told: Option<Duration>,
+    /// The messages in quarantine that were told of and are still there.
+    quarantined: BTreeSet<UniqueId>,
+}
+
+/// How a poll ended, as far as a person cares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// It came to its end.
+    Well,
+    /// Nothing follows from it: it was stopped, or a refused login is to be seen once more before it is believed.
+    Open,
+    /// It did not come to its end.
+    Badly {
+        /// Why not.
+        cause: Cause,
+        /// How many times in a row.
+        times: u32,
+        /// The error, escaped, without secrets.
+        text: String,
+    },
+}
+
+/// What is known after a poll.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// How it ended.
+    pub ended: Ended,
+    /// How many messages came.
+    pub new: u64,
+    /// How many days the server's certificate is still good, if that is known.
+    pub certificate_days: Option<i64>,
+    /// The messages that made trouble and are still there.
+    pub quarantine: &'a [Quarantined],
+    /// Hides the password in the server's names for messages.
+    pub mask: &'a Mask,
+    /// The time since boot.
+    pub now: Duration,
+}
+
+impl<'a> Facts<'a> {
+    /// The facts in the report of a poll. `why` is what [`crate::schedule::next`] made of it, `now` the time since boot,
+    /// `wall` the same in seconds since 1970.
+    #[must_use]
+    pub fn of(report: &'a PollReport, why: &Why, now: Duration, wall: i64) -> Self {
+        let ended = match (why, &report.end) {
+            (Why::Trouble { cause, times }, Err(e)) => {
+                Ended::Badly { cause: *cause, times: *times, text: e.to_string() }
+            }
+            (_, Ok(())) => Ended::Well,
+            (_, Err(_)) => Ended::Open,
+        };
+        let days = |expires: i64| expires.saturating_sub(wall).div_euclid(24 * 60 * 60);
+        Self {
+            ended,
+            new: report.retrieved,
+            certificate_days: report.certificate_expires.map(days),
+            quarantine: &report.quarantine,
+            mask: &report.mask,
+            now,
+        }
+    }
+}
+
+/// Takes in how a poll ended, and says what there is to tell.
+#[must_use]
+pub fn after_poll(told: &mut Told, settings: &NotifySettings, facts: &Facts<'_>) -> Vec<News> {
+    let mut news = Vec::new();
+    if facts.new > 0 {
+        news.push(News::NewMail { count: facts.new });
+    }
+    match &facts.ended {
+        Ended::Well => news.extend(told.note_well(facts.now)),
+        Ended::Open => {}
+        Ended::Badly { cause, times, text } => {
+            told.note_failure(facts.now);
+            let trouble = told.is_trouble_news(*cause, *times, facts.now);
+            let silence = told.is_silence_news(settings, facts.now);
+            if trouble {
+                news.push(News::Trouble { cause: *cause, text: text.clone() });
+            } else if let Some(since) = silence {
+                news.push(News::NoSuccess { since, text: text.clone() });
+            }
+        }
+    }
+    news.extend(told.certificate_news(settings, facts));
+    news.extend(told.quarantine_news(facts));
+    news
+}
+
+impl Told {
+    fn note_well(&mut self, now: Duration) -> Option<News> {
+        let recovered = !self.troubles.is_empty() || self.silence.is_some();
+        self.well = Some(now);
+        self.failures = 0;
+        self.troubles.clear();
+        self.silence = None;
+        recovered.then_some(News::Recovered)
+    }
+
+    fn note_failure(&mut self, now: Duration) {
+        self.well.get_or_insert(now);
+        if self.failures == 0 {
+            self.failing_since = now;
+        }
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// Whether a trouble is to be told now, which is then taken as told.
+    fn is_trouble_news(&mut self, cause: Cause, times: u32, now: Duration) -> bool {
+        let kind = kind(cause);
+        let is_news = match self.troubles.get(&kind) {
+            Some(at) => now.saturating_sub(*at) >= REMINDER,
+            None => self.lasts(cause, times, now),
+        };
+        if is_news {
+            self.troubles.insert(kind, now);
+        }
+        is_news
+    }
+
+    /// Whether a trouble has lasted so long that it will hardly pass by itself.
+    fn lasts(&self, cause: Cause, times: u32, now: Duration) -> bool {
+        match cause {
+            // The schedule has doubted a refusal already, and the others are as certain.
+            Cause::LoginRefused | Cause::Configuration | Cause::Fault => true,
+            // A foreign network, a server at work, a store that waits for its passphrase, a disk that is being mounted.
+            Cause::Tls | Cause::Protocol | Cause::Credential | Cause::Local => times >= 2,
+            // These change from one to the other while the reason stays, so that all failures count.
+            Cause::NetworkDown | Cause::Cut => {
+                self.failures.max(times) >= 5 && now.saturating_sub(self.failing_since) >= NETWORK_PATIENCE
+            }
+            Cause::ServerBusy | Cause::TooSoon | Cause::LockedByAnother => self.failures.max(times) >= 6,
+        }
+    }
+
+    /// For how long nothing has succeeded, if that is to be told now; it is then taken as told.
+    fn is_silence_news(&mut self, settings: &NotifySettings, now: Duration) -> Option<Duration> {
+        let period = settings.no_success_for?;
+        let since = now.saturating_sub(self.well?);
+        let told_lately = self.silence.is_some_and(|at| now.saturating_sub(at) < period);
+        let fails_for_long = self.failures >= 2 && now.saturating_sub(self.failing_since) >= SILENCE_PATIENCE;
+        if since < period || told_lately || !fails_for_long {
+            return None;
+        }
+        self.silence = Some(now);
+        Some(since)
+    }
+
+    fn certificate_news(&mut self, settings: &NotifySettings, facts: &Facts<'_>) -> Option<News> {
+        let days = facts.certificate_days?;
+        let first = settings.certificate_days;
+        let steps = [first].into_iter().chain(LAST_DAYS.into_iter().filter(|step| *step < first));
+        let reached = steps.filter(|step| *step > 0 && days <= i64::from(*step)).min();
+        let Some(reached) = reached else {
+            // It was renewed.
+            self.certificate = None;
+            return None;
+        };
+        if self.certificate.is_some_and(|told| told <= reached) {
+            return None;
+        }
+        self.certificate = Some(reached);
+        // Of several servers under one name only one may have a new certificate: that would be told at every poll.
+        if self.certificate_told.is_some_and(|at| facts.now.saturating_sub(at) < DAY) {
+            return None;
+        }
+        self.certificate_told = Some(facts.now);
+        Some(News::CertificateExpires { days })
+    }
+
+    fn quarantine_news(&mut self, facts: &Facts<'_>) -> Option<News> {
+        let set_aside = || facts.quarantine.iter().filter(|one| !one.left_alone.is_zero());
+        if facts.ended == Ended::Well {
+            let here: BTreeSet<&UniqueId> = facts.quarantine.iter().map(|one| &one.unique_id).collect();
+            self.quarantined.retain(|unique_id| here.contains(unique_id));
+        }
+        let mut fresh: Vec<&Quarantined> =
+            set_aside().filter(|one| !self.quarantined.contains(&one.unique_id)).collect();
+        fresh.truncate(MOST_QUARANTINED.saturating_sub(self.quarantined.len()));
+        self.quarantined.extend(fresh.iter().map(|one| one.unique_id.clone()));
+        let first = fresh.first()?;
+        Some(News::Quarantine {
+            unique_id: facts.mask.hide(&first.unique_id.to_string()),
+            kind: first.kind,
+            count: u64::try_from(fresh.len()).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+/// Causes that change from one to the other while the reason stays are one trouble.
+fn kind(cause: Cause) -> Cause {
+    match cause {
+        Cause::Cut => Cause::NetworkDown,
+        Cause::TooSoon => Cause::ServerBusy,
+        other => other,
+    }
+}
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

@@ -1,0 +1,221 @@
+//! Runs the user's commands: few at the same time, each for a bounded time, and without anybody waiting for them.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::Child;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use super::news::{ACCOUNT, EVENT, News};
+use crate::account::Account;
+use crate::child::{GRACE, Tail, prepare};
+use crate::config::NotifySettings;
+use crate::credential::printable;
+
+/// How many commands run at the same time.
+const AT_ONCE: usize = 4;
+
+/// How many more may wait for their turn.
+const WAITING: usize = 256;
+
+/// How long a command may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a killed command may take to go: one that the system cannot end must not keep its turn.
+const LAST_BREATH: Duration = Duration::from_secs(5);
+
+/// Runs commands one behind the other. Clones share the queue.
+#[derive(Debug, Clone)]
+pub struct Teller {
+    /// To the task that starts them in order.
+    queue: mpsc::UnboundedSender<Telling>,
+    /// A place for each command that waits or runs: this is what bounds the queue.
+    places: Arc<Semaphore>,
+}
+
+/// A command that waits for its turn.
+#[derive(Debug)]
+struct Telling {
+    command: Vec<OsString>,
+    environment: Vec<(&'static str, OsString)>,
+    /// Given back when the command has ended.
+    place: OwnedSemaphorePermit,
+}
+
+impl Teller {
+    /// A teller whose commands run in the current tokio runtime, which must be there.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_limit(LIMIT)
+    }
+
+    fn with_limit(limit: Duration) -> Self {
+        let (queue, tellings) = mpsc::unbounded_channel();
+        tokio::spawn(run_all(tellings, limit));
+        Self { queue, places: Arc::new(Semaphore::new(AT_ONCE + WAITING)) }
+    }
+
+    /// Tells a piece of news by the command that the configuration has for it, if there is one. Returns at once.
+    pub fn tell_news(&self, news: &News, account: &Account, settings: &NotifySettings) {
+        if let Some(command) = news.command(account, settings) {
+            self.tell(command, news.environment(account));
+        }
+    }
+
+    /// Runs a command without a shell, with this in its environment. Returns at once; if too many are waiting, the command
+    /// is dropped with a warning.
+    pub fn tell(&self, command: &[OsString], environment: Vec<(&'static str, OsString)>) {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            let (what, account) = (What::of(command, &environment), account_in(&environment));
+            warn!(account, event = "notify", "{what} was not run: {WAITING} others are waiting for their turn");
+            return;
+        };
+        // The task at the other end goes on as long as there is a teller.
+        let _ = self.queue.send(Telling { command: command.to_vec(), environment, place });
+    }
+
+    /// Waits until no command runs or waits, at most this long. Whether that came.
+    pub async fn finish(&self, within: Duration) -> bool {
+        let all = u32::try_from(AT_ONCE + WAITING).unwrap_or(u32::MAX);
+        timeout(within, self.places.acquire_many(all)).await.is_ok_and(|all| all.is_ok())
+    }
+}
+
+impl Default for Teller {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Starts what comes, in order, as long as there is a teller.
+async fn run_all(mut tellings: mpsc::UnboundedReceiver<Telling>, limit: Duration) {
+    let turns = Arc::new(Semaphore::new(AT_ONCE));
+    while let Some(Telling { command, environment, place }) = tellings.recv().await {
+        // It is never closed.
+        let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
+        tokio::spawn(async move {
+            run(&command, environment, limit).await;
+            drop((turn, place));
+        });
+    }
+}
+
+/// Runs a command to its end, and says in the log how it ended.
+async fn run(command: &[OsString], environment: Vec<(&'static str, OsString)>, limit: Duration) {
+    let (what, account) = (What::of(command, &environment), account_in(&environment).to_owned());
+    let Some((program, arguments)) = command.split_first() else { return };
+    // In a group of its own, so that what it started can be ended with it.
+    let spawned = prepare(program, arguments).envs(environment).process_group(0).spawn();
+    let mut child = match spawned {
+        Ok(child) => child,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            warn!(account, event = "notify", "{what} was not found; install it, or give its full path");
+            return;
+        }
+        Err(e) => {
+            warn!(account, event = "notify", "{what} could not be started: {e}; check that it can be executed");
+            return;
+        }
+    };
+    let (mut output, mut errors) = (Tail::default(), Tail::default());
+    let ended = timeout(limit, follow(&mut child, &mut output, &mut errors)).await;
+    if ended.is_err() {
+        kill(&mut child).await;
+    }
+    let said = Said(output.text(), errors.text());
+    match ended {
+        Ok(Ok(status)) if status.success() => debug!(account, event = "notify", "{what} ended well{said}"),
+        Ok(Ok(status)) => {
+            warn!(account, event = "notify", "{what} ended with {status}{said}; run it by hand to see why");
+        }
+        Ok(Err(e)) => warn!(account, event = "notify", "{what} could not be followed to its end: {e}{said}"),
+        Err(_) => {
+            let limit = limit.as_secs();
+            warn!(account, event = "notify", "{what} did not end within {limit} seconds and was killed{said}");
+        }
+    }
+}
+
+/// Waits for the end of a command, and meanwhile empties its pipes, so that it cannot get stuck on a full one.
+async fn follow(child: &mut Child, output: &mut Tail, errors: &mut Tail) -> io::Result<ExitStatus> {
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(io::Error::other("it has no pipes"));
+    };
+    let over = Notify::new();
+    let end = async {
+        let status = child.wait().await;
+        over.notify_one();
+        status
+    };
+    let grace = async {
+        over.notified().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    let listening = async {
+        tokio::select! {
+            biased;
+            _ = async { tokio::join!(output.listen(stdout), errors.listen(stderr)) } => {}
+            () = grace => {}
+        }
+    };
+    tokio::join!(end, listening).0
+}
+
+/// Ends a command with all that it started in its group.
+async fn kill(child: &mut Child) {
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    if let Some(group) = group {
+        // Then it is gone already.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = timeout(LAST_BREATH, child.kill()).await;
+}
+
+fn account_in<'a>(environment: &'a [(&'static str, OsString)]) -> &'a str {
+    value(environment, ACCOUNT)
+}
+
+fn value<'a>(environment: &'a [(&'static str, OsString)], name: &str) -> &'a str {
+    environment.iter().find(|(one, _)| *one == name).and_then(|(_, value)| value.to_str()).unwrap_or_default()
+}
+
+/// Which command for which event of which account, as the beginning of a sentence.
+struct What(String);
+
+impl What {
+    fn of(command: &[OsString], environment: &[(&'static str, OsString)]) -> Self {
+        let program = command.first().map(|program| printable(&program.to_string_lossy())).unwrap_or_default();
+        let (account, event) = (account_in(environment), value(environment, EVENT));
+        Self(format!("{account}: the command `{program}` for the event {event}"))
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The ends of what a command wrote to standard output and to standard error.
+struct Said(String, String);
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.as_str(), self.1.as_str()) {
+            ("", "") => Ok(()),
+            (words, "") | ("", words) => write!(f, ", saying: {words}"),
+            (output, errors) => write!(f, ", saying: {errors} and: {output}"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

@@ -1,0 +1,334 @@
+//! The daemon, run as systemd or a user would: polls, reloads, tells what it does, ends in order.
+
+use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::delivered::assert_same_mail;
+use crate::leaks::assert_no_secret;
+use crate::mail::{small, small_ones, small_ones_stored};
+use crate::program::{Account, Running, TestEnv};
+use crate::scripted::Faults;
+use crate::scripted::maildrop::{Maildrop, Message};
+
+/// Nothing that is waited for takes longer, on the slowest machine.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Waits until something is so.
+#[track_caller]
+fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < PATIENCE, "{what} does not happen");
+        std::thread::sleep(Duration::from_millis(20)); // the pace of looking, nothing depends on it
+    }
+}
+
+/// A daemon in its home.
+struct Daemon<'a> {
+    env: &'a TestEnv,
+    running: Running,
+}
+
+impl<'a> Daemon<'a> {
+    /// Starts one and waits until it answers.
+    fn start(env: &'a TestEnv) -> Self {
+        Self::start_with(env, &[])
+    }
+
+    fn start_with(env: &'a TestEnv, environment: &[(&str, &str)]) -> Self {
+        let running = env.spawn_with(environment, &["daemon"]);
+        let daemon = Self { env, running };
+        wait_for("the daemon", || daemon.env.run(&["status"]).status == 0);
+        daemon
+    }
+
+    /// What it says of itself.
+    fn status(&self) -> Value {
+        let outcome = self.env.run(&["status", "--json"]).expect(0);
+        assert_no_secret(outcome.stdout.as_bytes());
+        serde_json::from_str(&outcome.stdout).unwrap()
+    }
+
+    /// What it says of an account.
+    fn account(&self, name: &str) -> Value {
+        let status = self.status();
+        let accounts = status["accounts"].as_array().unwrap();
+        accounts.iter().find(|account| account["account"] == name).cloned().unwrap_or(Value::Null)
+    }
+
+    /// Waits until an account has been polled to its end since it was asked to.
+    fn poll(&self, name: &str) {
+        let polls = || self.account(name)["last_poll"].clone();
+        self.env.run(&["poll", name]).expect(0).says(name);
+        wait_for("the poll", || self.account(name)["state"] == "idle" && polls() != Value::Null);
+    }
+
+    /// Ends it by SIGTERM.
+    fn end(self) -> crate::program::Outcome {
+        self.running.signal(Signal::TERM);
+        self.running.wait().expect(143)
+    }
+}
+
+#[test]
+fn it_polls_by_itself_and_when_asked() {
+    let maildrop = Maildrop::new(small_ones(2));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let daemon = Daemon::start(&env);
+    wait_for("the first poll", || daemon.account("a")["total"]["messages"] == 2);
+    maildrop.change(|contents| contents.messages.push(Message::new("u3", &small(3))));
+    daemon.poll("a");
+    wait_for("new mail", || daemon.account("a")["total"]["messages"] == 3);
+    let account = daemon.account("a");
+    assert_eq!((&account["today"]["messages"], &account["on_server"]), (&3.into(), &3.into()), "{account}");
+    assert!(account["next_poll_why"].as_str().unwrap().contains("as configured"), "{account}");
+    daemon.end().says("2 new messages").says("1 new message");
+    assert_same_mail(&env.mail(), &small_ones_stored(3));
+}
+
+#[test]
+fn signal_usr1_asks_for_all_accounts() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let daemon = Daemon::start(&env);
+    wait_for("the first poll", || daemon.account("a")["total"]["messages"] == 1);
+    maildrop.change(|contents| contents.messages.push(Message::new("u2", &small(2))));
+    daemon.running.signal(Signal::USR1);
+    wait_for("new mail", || daemon.account("a")["total"]["messages"] == 2);
+    daemon.end();
+}
+
+#[test]
+fn without_a_daemon_it_is_said_where_was_looked() {
+    let env = TestEnv::new(&[Account::at(([127, 0, 0, 1], 9).into())]);
+    for command in ["status", "poll"] {
+        env.run(&[command]).expect(75).says("no daemon is running").says("state/control.sock");
+    }
+}
+
+#[test]
+fn a_second_daemon_is_refused_with_the_process_of_the_first() {
+    let env = TestEnv::new(&[Account::at(([127, 0, 0, 1], 9).into())]);
+    let daemon = Daemon::start(&env);
+    let pid = daemon.running.pid();
+    env.run(&["daemon"]).expect(75).says(&format!("process {pid}"));
+    assert_eq!(daemon.status()["pid"], pid, "the first one goes on");
+    daemon.end();
+    // What a killed one leaves behind is no hindrance.
+    let killed = Daemon::start(&env);
+    killed.running.signal(Signal::KILL);
+    killed.running.wait();
+    Daemon::start(&env).end();
+}
+
+#[test]
+fn trouble_is_told_with_the_next_step_and_holds_up_nobody() {
+    let stalled = Maildrop::with(small_ones(1), |behaviour| {
+        behaviour.next_faults = Some(Faults { stall_after: Some(0), ..Faults::default() });
+    });
+    let (good, refusing) = (Maildrop::new(small_ones(3)), Maildrop::new(small_ones(1)));
+    let env = TestEnv::new(&[
+        Account::at(stalled.server.address).named("silent"),
+        Account::at(refusing.server.address).named("wrong").text("password", "not this one"),
+        Account::at(good.server.address).named("good"),
+    ]);
+    let daemon = Daemon::start(&env);
+    wait_for("the good one", || daemon.account("good")["total"]["messages"] == 3);
+    wait_for("the refusal", || daemon.account("wrong")["state"] == "trouble");
+    let wrong = daemon.account("wrong");
+    assert_eq!(wrong["trouble"]["cause"], "login-refused", "{wrong}");
+    let pause = wrong["next_poll"].as_i64().unwrap() - wrong["last_poll"].as_i64().unwrap();
+    assert!(pause >= 3600 && wrong["next_poll_why"].as_str().unwrap().contains("refused the login"), "{wrong}");
+    assert_eq!(daemon.account("silent")["state"], "polling");
+    env.run(&["status"]).expect(0).says("wrong: in trouble").says("Check username and password");
+    let tries = || refusing.server.count("AUTH");
+    assert_eq!(tries(), 1, "the account is not hammered");
+    // Whoever asks for it gets another try.
+    env.run(&["poll", "wrong"]).expect(0);
+    wait_for("another try", || tries() == 2);
+    env.run(&["poll", "nobody"]).expect(64).says("nobody");
+    stalled.server.release();
+    daemon.end();
+}
+
+#[test]
+fn a_changed_configuration_is_taken_over_as_a_whole_or_not_at_all() {
+    let (one, two) = (Maildrop::new(small_ones(1)), Maildrop::new(small_ones(2)));
+    let env = TestEnv::new(&[Account::at(one.server.address).named("one")]);
+    let daemon = Daemon::start(&env);
+    wait_for("the first poll", || daemon.account("one")["total"]["messages"] == 1);
+    env.write_config("[accounts.two]\nhost = \n", 0o600);
+    daemon.running.signal(Signal::HUP);
+    wait_for("the refusal", || daemon.status()["config_problem"].is_string());
+    assert_eq!(daemon.account("one")["account"], "one");
+    env.configure(&[Account::at(two.server.address).named("two").text("host", "localhost")]);
+    daemon.running.signal(Signal::HUP);
+    wait_for("the new account", || daemon.account("two")["total"]["messages"] == 2);
+    assert_eq!((daemon.account("one"), &daemon.status()["config_problem"]), (Value::Null, &Value::Null));
+    daemon.end().says("was not taken over").says("read anew");
+}
+
+#[test]
+fn a_reload_breaks_no_session() {
+    let maildrop = Maildrop::with(small_ones(3), |behaviour| {
+        behaviour.next_faults = Some(Faults { stall_after: Some(400), ..Faults::default() });
+    });
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let daemon = Daemon::start(&env);
+    maildrop.server.wait_until_stalled(1);
+    env.configure(&[Account::at(maildrop.server.address).text("interval", "1h")]);
+    daemon.running.signal(Signal::HUP);
+    assert_eq!(daemon.account("a")["state"], "polling");
+    maildrop.server.release();
+    wait_for("the mail", || daemon.account("a")["total"]["messages"] == 3);
+    daemon.end();
+    assert!(maildrop.server.sessions()[0].quit, "the session that ran was ended in order");
+    assert_same_mail(&env.mail(), &small_ones_stored(3));
+}
+
+#[test]
+fn systemd_is_told_what_happens() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let path = env.path("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let heard = |wanted: &str| {
+        let mut buffer = [0; 4096];
+        loop {
+            let count = socket.recv(&mut buffer).unwrap_or_else(|e| panic!("{wanted} is not told: {e}"));
+            let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
+            if text.lines().any(|line| line == wanted) {
+                return text;
+            }
+        }
+    };
+    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "400000")];
+    let daemon = Daemon::start_with(&env, &environment);
+    assert!(heard("READY=1").contains("STATUS=1 accounts"));
+    heard("WATCHDOG=1");
+    daemon.running.signal(Signal::HUP);
+    assert!(heard("RELOADING=1").contains("MONOTONIC_USEC="));
+    heard("READY=1");
+    // A daemon that does not move does not say that it is alive.
+    daemon.running.signal(Signal::STOP);
+    socket.set_read_timeout(Some(Duration::from_millis(1500))).unwrap();
+    while socket.recv(&mut [0; 4096]).is_ok() {}
+    daemon.running.signal(Signal::CONT);
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    heard("WATCHDOG=1");
+    daemon.running.signal(Signal::TERM);
+    heard("STOPPING=1");
+    daemon.running.wait().expect(143);
+}
+
+#[test]
+fn the_end_in_a_large_download_is_bounded_and_the_next_start_completes_it() {
+    let mut messages = small_ones(2);
+    messages.push(Message::large("large", 4_000_000));
+    let maildrop = Maildrop::with(messages, |behaviour| {
+        behaviour.next_faults = Some(Faults { stall_after: Some(1_000_000), ..Faults::default() });
+    });
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
+    let daemon = Daemon::start(&env);
+    maildrop.server.wait_until_stalled(1);
+    let begun = Instant::now();
+    daemon.end();
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert_same_mail(&env.mail(), &small_ones_stored(2));
+    let daemon = Daemon::start(&env);
+    wait_for("the rest", || maildrop.left().is_empty());
+    daemon.end();
+    assert_eq!(env.mail().len(), 3);
+    assert!(env.tmp().is_empty());
+    assert_eq!((maildrop.retrieved("u1"), maildrop.retrieved("large")), (1, 1));
+}
+
+#[test]
+fn a_fetch_beside_it_takes_turns() {
+    let maildrop = Maildrop::with(small_ones(3), |behaviour| {
+        behaviour.next_faults = Some(Faults { stall_after: Some(400), ..Faults::default() });
+    });
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let daemon = Daemon::start(&env);
+    maildrop.server.wait_until_stalled(1);
+    let pid = daemon.running.pid();
+    env.fetch().expect(75).says(&format!("process {pid} (mailferry daemon)"));
+    let waiting = env.spawn(&["fetch", "--wait"]);
+    maildrop.server.release();
+    waiting.wait().expect(0);
+    daemon.end();
+    assert_same_mail(&env.mail(), &small_ones_stored(3));
+    assert_eq!(maildrop.retrieved("u1"), 1);
+}
+
+#[test]
+fn a_changed_password_file_is_tried_again() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[]);
+    let file = env.path("password");
+    let write = |password: &str| {
+        std::fs::write(&file, password).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    };
+    write("wrong at first");
+    let address = maildrop.server.address;
+    let text = format!(
+        "[accounts.a]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nusername = \"{}\"\npassword_file = \"{}\"\n\
+         maildir = \"{}\"\n",
+        address.port(),
+        crate::scripted::maildrop::USER,
+        file.display(),
+        env.maildir("a").display()
+    );
+    env.write_config(&text, 0o600);
+    let daemon = Daemon::start(&env);
+    wait_for("the refusal", || daemon.account("a")["state"] == "trouble");
+    write(crate::scripted::maildrop::PASSWORD);
+    wait_for("the mail", || daemon.account("a")["total"]["messages"] == 1);
+    daemon.end().says("has changed");
+}
+
+#[test]
+fn log_lines_for_machines_have_fields() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let running = env.spawn(&["--log-format", "json", "daemon"]);
+    let daemon = Daemon { env: &env, running };
+    wait_for("the mail", || env.run(&["status"]).output().contains("1 message"));
+    let outcome = daemon.end();
+    let lines: Vec<Value> = outcome.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let polled = lines.iter().find(|line| line["event"] == "polled").unwrap();
+    assert_eq!((&polled["account"], &polled["host"], &polled["new"]), (&"a".into(), &"127.0.0.1".into(), &1.into()));
+}
+
+#[test]
+fn people_are_told_of_changes_and_not_of_every_poll() {
+    let maildrop = Maildrop::with(small_ones(2), |behaviour| {
+        behaviour.login_answer = Some("-ERR [AUTH] closed until further notice".to_owned());
+    });
+    let env = TestEnv::new(&[]);
+    let told = env.path("told");
+    let command = |words: &str| format!("[\"sh\", \"-c\", 'echo {words} >> {}']", told.display());
+    let account = Account::at(maildrop.server.address);
+    env.configure(&[account.set("on_new_mail", command("$MAILFERRY_EVENT $MAILFERRY_ACCOUNT $MAILFERRY_COUNT"))]);
+    env.configure_more(&format!("\n[notify]\ncommand = {}\n", command("$MAILFERRY_EVENT $MAILFERRY_TEXT")));
+    let daemon = Daemon::start(&env);
+    let lines = || std::fs::read_to_string(&told).unwrap_or_default();
+    wait_for("the trouble", || lines().contains("trouble a: the server refused the login"));
+    for tries in [2, 3] {
+        env.run(&["poll"]).expect(0);
+        wait_for("another try", || maildrop.server.count("AUTH") == tries);
+    }
+    wait_for("its end", || daemon.account("a")["state"] == "trouble");
+    assert_eq!(lines().lines().count(), 1, "{}", lines());
+    maildrop.change(|contents| contents.behaviour.login_answer = None);
+    env.run(&["poll"]).expect(0);
+    wait_for("the recovery", || lines().contains("recovered") && lines().contains("new-mail a 2"));
+    daemon.end();
+    assert_eq!(lines().lines().count(), 3, "{}", lines());
+    assert_no_secret(lines().as_bytes());
+}
