@@ -317,7 +317,13 @@ fn plan_retrieval(
 fn plan_forgetting(plan: &mut Plan, state: &UidState, matching: &Matching<'_>, now: u64) {
     let mut listed: Vec<EntryId> = matching.known.iter().map(|(_, entry)| entry.id).collect();
     listed.sort_unstable();
-    for entry in state.entries().filter(|entry| listed.binary_search(&entry.id).is_err()) {
+    let mut listed = listed.into_iter().peekable();
+    for entry in state.entries() {
+        // Both are in the order of their ids.
+        while listed.next_if(|id| *id < entry.id).is_some() {}
+        if listed.peek() == Some(&entry.id) {
+            continue;
+        }
         match entry.absent_since {
             // Without a unique-id there is nothing to remember a removed message by: the listing agrees, that is all.
             _ if entry.unique_id.is_none() => plan.forget.push(entry.id),

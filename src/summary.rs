@@ -32,7 +32,7 @@ impl PollReport {
             );
         }
         if !self.undeletable.is_empty() {
-            let count = Count(u64::try_from(self.undeletable.len()).unwrap_or(u64::MAX), "message");
+            let count = Count::of(self.undeletable.len(), "message");
             complaints.push(format!("the server refused to delete {count}. It is tried again next time"));
         }
         if self.unverified > 0 {
@@ -77,7 +77,7 @@ impl fmt::Display for Line<'_> {
         }
         let finished = report.recovered.finished;
         if finished > 0 {
-            let finished = Count(u64::try_from(finished).unwrap_or(u64::MAX), "delivery");
+            let finished = Count::of(finished, "delivery");
             write!(f, "; finished {finished} of an interrupted run")?;
         }
         Ok(())
@@ -112,6 +112,13 @@ impl fmt::Display for Size {
 
 /// A number of things.
 pub(crate) struct Count(pub(crate) u64, pub(crate) &'static str);
+
+impl Count {
+    /// So many of what is held in memory.
+    pub(crate) fn of(things: usize, one: &'static str) -> Self {
+        Self(u64::try_from(things).unwrap_or(u64::MAX), one)
+    }
+}
 
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

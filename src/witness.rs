@@ -20,10 +20,13 @@ impl Digest {
         if pairs.len() != bytes.len() || !rest.is_empty() {
             return None;
         }
+        let mut odd = false;
         for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-            *byte = hex_digit(*high)? << 4 | hex_digit(*low)?;
+            let ((high, odd_high), (low, odd_low)) = (hex_digit(*high), hex_digit(*low));
+            odd |= odd_high | odd_low;
+            *byte = high << 4 | low;
         }
-        Some(Self(bytes))
+        (!odd).then_some(Self(bytes))
     }
 
     /// Whether it covers something that hardly two messages share: a Message-ID, a Date or a Received field. A machine that
@@ -47,12 +50,10 @@ impl Digest {
     }
 }
 
-fn hex_digit(c: u8) -> Option<u8> {
-    match c {
-        b'0'..=b'9' => Some(c - b'0'),
-        b'a'..=b'f' => Some(c - b'a' + 10),
-        _ => None,
-    }
+/// What a hexadecimal digit is worth, and whether it is none. Without branches, so that sixteen are read at a time.
+fn hex_digit(c: u8) -> (u8, bool) {
+    let (digit, letter) = (c.wrapping_sub(b'0'), c.wrapping_sub(b'a'));
+    if digit < 10 { (digit, false) } else { (letter.wrapping_add(10), letter > 5) }
 }
 
 impl fmt::Display for Digest {

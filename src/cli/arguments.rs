@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+/// Where `--help` shows the options that every command has.
+const FOR_ALL: &str = "For all commands";
+
 /// Ferries mail from POP3 servers into Maildirs, each message exactly once.
 #[derive(Debug, Parser)]
 #[command(
@@ -17,24 +20,31 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 pub(super) struct Arguments {
     /// The configuration [default: $MAILFERRY_CONFIG, else mailferry/config.toml in $XDG_CONFIG_HOME, else
     /// /etc/mailferry/config.toml]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = FOR_ALL, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 
     /// Where it is remembered what was fetched [default: `state_dir` in the configuration, else $STATE_DIRECTORY, else
     /// /var/lib/mailferry for a configuration in /etc, else mailferry in $XDG_STATE_HOME]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = FOR_ALL, value_name = "DIR")]
     pub(super) state_dir: Option<PathBuf>,
 
     /// Show the dialogue with the servers, secrets hidden; twice: with every line of every listing
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, help_heading = FOR_ALL, action = ArgAction::Count)]
     pub(super) verbose: u8,
 
     /// Print nothing but errors
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, help_heading = FOR_ALL, conflicts_with = "verbose")]
     pub(super) quiet: bool,
 
     /// How log lines are written
-    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Auto)]
+    #[arg(
+        long,
+        global = true,
+        help_heading = FOR_ALL,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t = LogFormat::Auto
+    )]
     pub(super) log_format: LogFormat,
 
     #[command(subcommand)]
@@ -76,7 +86,7 @@ pub(super) struct Status {
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum LogFormat {
-    /// To the journal if standard error leads there, else as text
+    /// To the journal if a daemon's standard error leads there, else as text
     Auto,
     /// As lines for people
     Text,

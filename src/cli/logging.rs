@@ -14,6 +14,8 @@ use super::output::Log;
 pub(super) fn begin(arguments: &Arguments) {
     let daemon = matches!(arguments.command, Command::Daemon);
     let level = match (arguments.quiet, arguments.verbose) {
+        // What `fetch` prints as an error, a daemon has only its log for.
+        (true, _) if daemon => "warn",
         (true, _) => "error",
         // A daemon tells what it did; a command prints that itself.
         (false, 0) if daemon => "info",

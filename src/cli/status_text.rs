@@ -16,14 +16,13 @@ pub(super) struct Overview<'a>(pub(super) &'a Status);
 impl fmt::Display for Overview<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let status = self.0;
-        let accounts = u64::try_from(status.accounts.len()).unwrap_or(u64::MAX);
         write!(
             f,
             "mailferry {}, process {}, up for {}: {}, {} being polled",
             status.program,
             status.pid,
             Span(status.now.saturating_sub(status.started)),
-            Count(accounts, "account"),
+            Count::of(status.accounts.len(), "account"),
             status.polling
         )?;
         if status.waiting_for_a_place > 0 {

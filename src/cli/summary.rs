@@ -41,7 +41,7 @@ impl fmt::Display for DryRun<'_> {
         // A server may report any size.
         let sizes = would.retrieve.iter().filter_map(|listed| listed.reported_size);
         let octets = sizes.fold(0, u64::saturating_add);
-        let fetch = Count(u64::try_from(would.retrieve.len()).unwrap_or(u64::MAX), "message");
+        let fetch = Count::of(would.retrieve.len(), "message");
         write!(f, "{}: would fetch {fetch} ({})", report.account, Size(octets))?;
         let also = if would.delete_retrieved { " and then delete them on the server" } else { "" };
         write!(f, "{also}; would delete {} fetched earlier", would.delete)?;

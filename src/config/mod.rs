@@ -35,7 +35,7 @@ pub use problem::ConfigError;
 pub struct Config {
     /// The file it was read from, absolute.
     pub path: PathBuf,
-    /// What only the daemon looks at.
+    /// How many accounts are polled at the same time, by `fetch` too.
     pub daemon: DaemonSettings,
     /// What the daemon tells, and how.
     pub notify: NotifySettings,

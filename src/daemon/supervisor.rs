@@ -22,6 +22,7 @@ use crate::schedule::queue::{Doing, Limits, Queue};
 use crate::schedule::{Cause, Why};
 use crate::state::hints::HintsFile;
 use crate::state::store::Neighbours;
+use crate::summary::Count;
 use crate::telling::Teller;
 
 /// How often what only changes outside is looked at: the file of a refused password, the line for `systemctl status`.
@@ -129,8 +130,8 @@ impl Supervisor {
     pub(super) async fn run(&mut self) -> ExitStatus {
         info!(
             event = "ready",
-            "polling {} accounts; ask me with `mailferry status` at {}",
-            self.accounts.len(),
+            "polling {}; ask me with `mailferry status` at {}",
+            Count::of(self.accounts.len(), "account"),
             self.control.path.display()
         );
         systemd::ready(&self.line());
@@ -251,7 +252,7 @@ impl Supervisor {
                 let unknown = named.iter().filter(|name| known(name).is_none()).cloned().collect();
                 let wanted: Vec<AccountName> = named.iter().filter_map(known).collect();
                 let woken = self.poll_now(&wanted);
-                info!(event = "poll-now", "asked to poll {} accounts now", woken.len());
+                info!(event = "poll-now", "asked to poll {} now", Count::of(woken.len(), "account"));
                 Answer::Poll { woken: woken.iter().map(ToString::to_string).collect(), unknown }
             }
         }
@@ -279,7 +280,7 @@ impl Supervisor {
     /// The line for `systemctl status`.
     fn line(&self) -> String {
         let troubled = self.accounts.values().filter(|kept| kept.trouble().is_some()).count();
-        let mut line = format!("{} accounts, {} being polled", self.accounts.len(), self.queue.running());
+        let mut line = format!("{}, {} being polled", Count::of(self.accounts.len(), "account"), self.queue.running());
         if troubled > 0 {
             line.push_str(&format!(", {troubled} in trouble: see `mailferry status`"));
         }
@@ -323,7 +324,11 @@ impl Supervisor {
                 self.ferry = Arc::new(Ferry { neighbours, ..(*self.ferry).clone() });
                 self.notify = config.notify;
                 self.take_in(config.accounts);
-                info!(event = "reload", "the configuration was read anew: {} accounts", self.accounts.len());
+                info!(
+                    event = "reload",
+                    "the configuration was read anew: {}",
+                    Count::of(self.accounts.len(), "account")
+                );
             }
         }
         systemd::ready(&self.line());
@@ -362,9 +367,9 @@ impl Supervisor {
 
     /// Ends in order: no further message is asked for, what is under way is delivered within a bound.
     async fn end(&mut self) {
-        let polls = self.running.len();
-        info!(event = "stopping", "ending; {polls} polls are under way");
-        systemd::stopping(&format!("ending, {polls} polls are under way"));
+        let under_way = format!("ending, {} under way", Count::of(self.running.len(), "poll"));
+        info!(event = "stopping", "{under_way}");
+        systemd::stopping(&under_way);
         self.stop.cancel();
         let all = async {
             while let Some(ended) = self.polls.join_next_with_id().await {
@@ -372,7 +377,7 @@ impl Supervisor {
             }
         };
         if tokio::time::timeout(ENDING, all).await.is_err() {
-            warn!(event = "stopping", "{} polls did not end in time and are left; nothing is lost", self.running.len());
+            warn!(event = "stopping", "{} did not end in time; nothing is lost", Count::of(self.running.len(), "poll"));
         }
         if !self.teller.finish(TELLING).await {
             warn!(event = "stopping", "commands of [notify] or on_new_mail were ended before their time");

@@ -39,9 +39,14 @@ pub(super) fn stopping(status: &str) {
     send(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(micros), NotifyState::Status(status)]);
 }
 
-/// The work goes on.
+/// The work goes on: said by the threads that do it, those of the polls and those that wait for the disk, and only once
+/// they come to it.
 pub(super) fn alive() {
-    send(&[NotifyState::Watchdog]);
+    tokio::spawn(async {
+        if tokio::task::spawn_blocking(|| ()).await.is_ok() {
+            send(&[NotifyState::Watchdog]);
+        }
+    });
 }
 
 /// How often [`alive`] is to be called, if anybody watches: twice in the time after which systemd would act.

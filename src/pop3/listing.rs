@@ -71,7 +71,7 @@ impl UniqueId {
         if octets.len() > limits::UNIQUE_ID {
             return Err(InvalidUniqueId::TooLong { octets: octets.len() });
         }
-        match octets.iter().find(|octet| matches!(octet, b'\r' | b'\n' | 0)) {
+        match memchr::memchr3(b'\r', b'\n', 0, octets).and_then(|at| octets.get(at)) {
             Some(&octet) => Err(InvalidUniqueId::Forbidden { octet }),
             None => Ok(Self(octets.into())),
         }
@@ -273,15 +273,28 @@ fn is_blank(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t')
 }
 
+/// So many digits always fit into 64 bits.
+const SAFE_DIGITS: usize = 19;
+
 /// Digits only, no sign. `None` when there are none, something else, or too many.
-fn decimal(digits: &[u8]) -> Option<u64> {
+#[must_use]
+pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }
-    digits.iter().try_fold(0_u64, |value, digit| {
-        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
-        value.checked_mul(10)?.checked_add(digit)
-    })
+    let (mut value, mut odd) = (0_u64, false);
+    let (safe, rest) = digits.split_at_checked(SAFE_DIGITS).unwrap_or((digits, &[]));
+    for octet in safe {
+        let digit = octet.wrapping_sub(b'0');
+        odd |= digit > 9;
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+    }
+    for octet in rest {
+        let digit = octet.wrapping_sub(b'0');
+        odd |= digit > 9;
+        value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
+    }
+    (!odd).then_some(value)
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ pub use auth::{LoginMethod, Mechanism, NoLoginMethod, Offer, apop_digest, choose
 pub use capability::{Capabilities, Expire, LoginDelay};
 pub use command::{Asked, Command, CommandError};
 pub use error::{FramingError, SendError};
+pub(crate) use listing::decimal;
 pub use listing::{DropListing, InvalidUniqueId, ListingError, MessageNumber, ScanListing, UniqueId, UniqueIdListing};
 pub(crate) use printable::printable;
 pub use refusal::{Refusal, is_too_soon, judge_refusal};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::clock::{ClockMark, ClockReading};
 use super::record::Record;
+use super::row::Row;
 use crate::pop3::UniqueId;
 use crate::witness::Digest;
 
@@ -124,7 +125,7 @@ pub struct UidState {
     /// Every Maildir it has delivered to.
     maildirs: BTreeMap<MaildirNumber, KnownMaildir>,
     /// The messages, in the order in which they became known.
-    entries: BTreeMap<EntryId, Entry>,
+    entries: Row,
     /// Entries by unique-id, oldest first.
     by_unique_id: HashMap<UniqueId, Ids>,
     /// Greater than every entry's id.
@@ -170,7 +171,7 @@ impl UidState {
             identity,
             clock: None,
             maildirs: BTreeMap::new(),
-            entries: BTreeMap::new(),
+            entries: Row::default(),
             by_unique_id: HashMap::new(),
             next_id: 1,
             troubles: HashMap::new(),
@@ -198,7 +199,7 @@ impl UidState {
 
     /// The entries, oldest first.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values()
+        self.entries.iter()
     }
 
     /// How many entries there are.
@@ -210,18 +211,18 @@ impl UidState {
     /// Whether nothing is remembered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.len() == 0
     }
 
     /// One entry.
     #[must_use]
     pub fn entry(&self, id: EntryId) -> Option<&Entry> {
-        self.entries.get(&id)
+        self.entries.get(id)
     }
 
     /// The entries with this unique-id, oldest first.
     pub fn with_unique_id<'a>(&'a self, unique_id: &UniqueId) -> impl Iterator<Item = &'a Entry> + use<'a> {
-        self.ids_of(unique_id).iter().filter_map(|id| self.entries.get(id))
+        self.ids_of(unique_id).iter().filter_map(|id| self.entries.get(*id))
     }
 
     /// The ids of the entries with this unique-id, oldest first.
@@ -232,12 +233,12 @@ impl UidState {
 
     /// The entries that have no unique-id, oldest first.
     pub fn without_unique_id(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values().filter(|entry| entry.unique_id.is_none())
+        self.entries.iter().filter(|entry| entry.unique_id.is_none())
     }
 
     /// The entries whose delivery is not known to be finished.
     pub fn intents(&self) -> impl Iterator<Item = (&Entry, &Intent)> {
-        self.entries.values().filter_map(|entry| entry.intent.as_ref().map(|intent| (entry, intent)))
+        self.entries.iter().filter_map(|entry| entry.intent.as_ref().map(|intent| (entry, intent)))
     }
 
     /// The trouble that the message with this unique-id made last.
@@ -285,13 +286,19 @@ impl UidState {
         let header = std::iter::once(Record::Header(self.identity.clone()));
         let clock = self.clock.map(Record::Clock);
         let maildirs = self.maildirs.iter().map(|(number, maildir)| Record::Maildir(*number, maildir.clone()));
-        let entries = self.entries.values().map(|entry| Record::Entry(entry.clone()));
+        let entries = self.entries.iter().map(|entry| Record::Entry(entry.clone()));
         let troubles = self
             .troubles
             .iter()
             .map(|(unique_id, trouble)| Record::Trouble { unique_id: unique_id.clone(), trouble: *trouble });
         let preserved = self.preserved.iter().map(|line| Record::Unknown(line.clone()));
         header.chain(clock).chain(maildirs).chain(entries).chain(troubles).chain(preserved)
+    }
+
+    /// Makes room for so many more messages.
+    pub fn reserve(&mut self, additional: usize) {
+        self.entries.reserve(additional);
+        self.by_unique_id.reserve(additional);
     }
 
     /// Takes one record in.
@@ -334,29 +341,26 @@ impl UidState {
     }
 
     fn insert(&mut self, entry: Entry) -> Result<(), Inconsistent> {
-        if self.entries.contains_key(&entry.id) {
-            return Err(Inconsistent("the same entry twice"));
-        }
         if entry.intent.as_ref().is_some_and(|intent| !self.maildirs.contains_key(&intent.maildir)) {
             return Err(Inconsistent("a delivery to an unknown Maildir"));
         }
-        if let Some(unique_id) = &entry.unique_id {
-            let ids = self.by_unique_id.entry(unique_id.clone());
-            ids.and_modify(|ids| ids.push(entry.id)).or_insert(Ids::One(entry.id));
+        let (id, unique_id) = (entry.id, entry.unique_id.clone());
+        self.entries.insert(entry).ok_or(Inconsistent("the same entry twice"))?;
+        if let Some(unique_id) = unique_id {
+            self.by_unique_id.entry(unique_id).and_modify(|ids| ids.push(id)).or_insert(Ids::One(id));
         }
-        self.next_id = self.next_id.max(entry.id.saturating_add(1));
-        self.entries.insert(entry.id, entry);
+        self.next_id = self.next_id.max(id.saturating_add(1));
         Ok(())
     }
 
     fn remove(&mut self, id: EntryId) -> Result<(), Inconsistent> {
-        let entry = self.entries.remove(&id).ok_or(UNKNOWN_ENTRY)?;
+        let entry = self.entries.remove(id).ok_or(UNKNOWN_ENTRY)?;
         self.unlist(&entry);
         Ok(())
     }
 
     fn rename(&mut self, id: EntryId, unique_id: UniqueId) -> Result<(), Inconsistent> {
-        let mut entry = self.entries.remove(&id).ok_or(UNKNOWN_ENTRY)?;
+        let mut entry = self.entries.remove(id).ok_or(UNKNOWN_ENTRY)?;
         self.unlist(&entry);
         entry.unique_id = Some(unique_id);
         entry.absent_since = None;
@@ -378,7 +382,7 @@ impl UidState {
 
     fn each(&mut self, ids: &[EntryId], mut change: impl FnMut(&mut Entry)) -> Result<(), Inconsistent> {
         for id in ids {
-            change(self.entries.get_mut(id).ok_or(UNKNOWN_ENTRY)?);
+            change(self.entries.get_mut(*id).ok_or(UNKNOWN_ENTRY)?);
         }
         Ok(())
     }

@@ -57,9 +57,9 @@ pub fn parse<E: From<BadJournal>>(bytes: &[u8], mut take: impl FnMut(Record) -> 
     let mut contents = Contents { count: 0, valid: offset(MAGIC.len()), synced: 0 };
     let mut batch = Batch { start: MAGIC.len(), line: 2, lines: Vec::new() };
     let mut at = MAGIC.len();
-    for line in body.split_inclusive(|c| *c == b'\n') {
-        at += line.len();
-        let Some(line) = line.strip_suffix(b"\n") else { break };
+    for end in memchr::memchr_iter(b'\n', body).map(|end| end + MAGIC.len()) {
+        let line = bytes.get(at..end).unwrap_or_default();
+        at = end + 1;
         if !line.starts_with(b"= ") {
             batch.lines.push(line);
             continue;

@@ -5,6 +5,9 @@
 //! [`hints`] is the rest, which may be lost.
 
 pub mod entries;
+
+mod row;
+
 pub mod record;
 
 pub mod journal;

@@ -14,7 +14,7 @@ use super::clock::{ClockMark, ClockReading};
 use super::entries::{
     Entry, EntryId, Identity, Intent, KnownMaildir, MaildirNumber, Origin, Trouble, TroubleKind, Witness,
 };
-use crate::pop3::UniqueId;
+use crate::pop3::{UniqueId, decimal};
 use crate::witness::Digest;
 
 /// One change of a state.
@@ -284,7 +284,7 @@ impl<'a> Parse<'a> {
         Some(field)
     }
 
-    fn number<T: std::str::FromStr>(&mut self) -> Option<T> {
+    fn number<T: Number>(&mut self) -> Option<T> {
         number(self.field()?)
     }
 
@@ -386,10 +386,36 @@ impl<'a> Parse<'a> {
 /// More ids than this in one run are damage, not data: nobody has that many messages.
 const LONGEST_RUN: u64 = 100_000_000;
 
-fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
-    let text = std::str::from_utf8(digits).ok()?;
-    // What `parse` would take and nobody writes.
-    if text.starts_with('+') { None } else { text.parse().ok() }
+/// What stands in a file as decimal digits.
+trait Number: Sized {
+    /// A number without its sign, and whether that is a minus. None if it is too large.
+    fn from_parts(amount: u64, negative: bool) -> Option<Self>;
+}
+
+impl Number for u64 {
+    fn from_parts(amount: u64, negative: bool) -> Option<Self> {
+        (!negative).then_some(amount)
+    }
+}
+
+impl Number for u32 {
+    fn from_parts(amount: u64, negative: bool) -> Option<Self> {
+        if negative { None } else { amount.try_into().ok() }
+    }
+}
+
+impl Number for i64 {
+    fn from_parts(amount: u64, negative: bool) -> Option<Self> {
+        if negative { 0_i64.checked_sub_unsigned(amount) } else { amount.try_into().ok() }
+    }
+}
+
+fn number<T: Number>(field: &[u8]) -> Option<T> {
+    let (digits, negative) = match field {
+        [b'-', digits @ ..] => (digits, true),
+        digits => (digits, false),
+    };
+    T::from_parts(decimal(digits)?, negative)
 }
 
 fn unescape(field: &[u8]) -> Option<Cow<'_, [u8]>> {

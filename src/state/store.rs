@@ -515,6 +515,9 @@ struct Loaded {
     settled: usize,
 }
 
+/// The octets of the usual line about a message.
+const LINE: usize = 128;
+
 /// Reads a file, if there is one.
 fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Loaded>, StateError> {
     let bytes = match disk.read(path, MAX_FILE) {
@@ -525,7 +528,7 @@ fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Loaded>, StateError> {
     let (mut state, mut settled): (Option<UidState>, usize) = (None, 0);
     let contents = journal::parse(&bytes, |record| match (&mut state, record) {
         (None, Record::Header(identity)) => {
-            state = Some(UidState::new(identity));
+            state.insert(UidState::new(identity)).reserve(bytes.len() / LINE);
             Ok(())
         }
         (None, _) => Err(Unreadable::Journal(BadJournal::NotOurs)),

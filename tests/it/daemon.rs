@@ -142,7 +142,8 @@ fn trouble_is_told_with_the_next_step_and_holds_up_nobody() {
     assert_eq!(wrong["trouble"]["cause"], "login-refused", "{wrong}");
     let pause = wrong["next_poll"].as_i64().unwrap() - wrong["last_poll"].as_i64().unwrap();
     assert!(pause >= 3600 && wrong["next_poll_why"].as_str().unwrap().contains("refused the login"), "{wrong}");
-    assert_eq!(daemon.account("silent")["state"], "polling");
+    // The first polls are spread a little, so this one may be the last to begin.
+    wait_for("the poll that gets no answer", || daemon.account("silent")["state"] == "polling");
     env.run(&["status"]).expect(0).says("wrong: in trouble").says("Check username and password");
     let tries = || refusing.server.count("AUTH");
     assert_eq!(tries(), 1, "the account is not hammered");
@@ -208,7 +209,7 @@ fn systemd_is_told_what_happens() {
     };
     let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "400000")];
     let daemon = Daemon::start_with(&env, &environment);
-    assert!(heard("READY=1").contains("STATUS=1 accounts"));
+    assert!(heard("READY=1").contains("STATUS=1 account,"));
     heard("WATCHDOG=1");
     daemon.running.signal(Signal::HUP);
     assert!(heard("RELOADING=1").contains("MONOTONIC_USEC="));
@@ -303,6 +304,19 @@ fn log_lines_for_machines_have_fields() {
     let lines: Vec<Value> = outcome.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let polled = lines.iter().find(|line| line["event"] == "polled").unwrap();
     assert_eq!((&polled["account"], &polled["host"], &polled["new"]), (&"a".into(), &"127.0.0.1".into(), &1.into()));
+}
+
+#[test]
+fn a_quiet_one_says_what_is_wrong_and_nothing_else() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let nobody = Account::at(([127, 0, 0, 1], 9).into()).named("nobody");
+    let env = TestEnv::new(&[Account::at(maildrop.server.address), nobody]);
+    let daemon = Daemon { env: &env, running: env.spawn(&["--quiet", "daemon"]) };
+    wait_for("the trouble", || env.run(&["status"]).output().contains("nobody: in trouble"));
+    wait_for("the mail", || daemon.account("a")["total"]["messages"] == 1);
+    let outcome = daemon.end();
+    let lines: Vec<&str> = outcome.stderr.lines().collect();
+    assert!(matches!(lines[..], [one] if one.contains("nobody: cannot connect")), "{outcome:?}");
 }
 
 #[test]

@@ -1,92 +1,317 @@
-//! The documents name tests that exist, and the list of what is taken out to try them fits the sources.
+//! What is written about the program: the manual pages and the pages below docs/ tell of all there is, and every link leads
+//! somewhere.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-/// A file of the repository.
-fn root(path: &str) -> PathBuf {
+use mailferry::daemon::status::{AccountStatus, Came, Quarantine, State, Status, Trouble, VERSION};
+use mailferry::exit::ExitStatus;
+use mailferry::schedule::Cause;
+use serde_json::Value;
+
+use crate::program::{Account, TestEnv, skip};
+
+mod evidence;
+
+/// Every exit status of the program's own.
+const STATUSES: [ExitStatus; 11] = [
+    ExitStatus::Ok,
+    ExitStatus::Partial,
+    ExitStatus::Usage,
+    ExitStatus::Tls,
+    ExitStatus::Local,
+    ExitStatus::Temporary,
+    ExitStatus::Protocol,
+    ExitStatus::Auth,
+    ExitStatus::Config,
+    ExitStatus::Interrupted,
+    ExitStatus::Terminated,
+];
+
+/// A path in the project's directory.
+fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// The sources below a directory: their modules, without those that only hold tests, and their text.
-fn sources(dir: &Path, modules: &[String], found: &mut BTreeMap<String, String>) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        let mut modules = modules.to_vec();
-        match path.file_stem().unwrap().to_str().unwrap() {
-            "mod" | "lib" | "main" | "tests" => {}
-            stem => modules.push(stem.trim_end_matches("_tests").to_owned()),
-        }
-        if path.is_dir() {
-            sources(&path, &modules, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.entry(modules.join("::")).or_default().push_str(&fs::read_to_string(&path).unwrap());
-        }
-    }
+/// The text of a file of the project.
+#[track_caller]
+fn read(path: &str) -> String {
+    fs::read_to_string(project(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
-/// Whether a page's `module::name` or `src/file.rs: name` is a module or a function.
-fn exists(named: &str, sources: &BTreeMap<String, String>) -> bool {
-    if let Some((file, name)) = named.split_once(": ") {
-        return fs::read_to_string(root(file)).is_ok_and(|source| source.contains(&format!("fn {name}(")));
-    }
-    let modules: Vec<&str> = named.split("::").filter(|module| *module != "tests").collect();
-    let (name, above) = modules.split_last().unwrap();
-    let is_function = |source: &String| source.contains(&format!("fn {name}("));
-    sources.contains_key(&modules.join("::")) || sources.get(&above.join("::")).is_some_and(is_function)
+/// What the program prints as help about a command, or about itself.
+fn help(env: &TestEnv, command: Option<&str>) -> String {
+    let words: Vec<&str> = command.into_iter().chain(["--help"]).collect();
+    env.run(&words).expect(0).stdout
 }
 
-/// What a page names in backticks and in our way: lower-case words joined by `::`, or a file with a name.
-fn named(page: &str) -> Vec<String> {
-    let is_path = |text: &str| {
-        text.contains("::")
-            && text.chars().all(|c| c == ':' || c == '_' || c.is_ascii_lowercase() || c.is_ascii_digit())
-    };
-    let is_name = |text: &str| is_path(text) || (text.starts_with("src/") && text.contains(".rs: "));
-    let mut in_code = false;
-    let mut found = Vec::new();
-    for line in page.lines() {
-        in_code ^= line.starts_with("```");
-        if !in_code {
-            found.extend(line.split('`').skip(1).step_by(2).filter(|text| is_name(text)).map(str::to_owned));
+/// The commands that a help lists.
+fn commands(help: &str) -> Vec<String> {
+    let list = help.split("Commands:\n").nth(1).unwrap().lines().take_while(|line| !line.is_empty());
+    list.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
+}
+
+/// The options that a help lists, with their hyphens, and the values that it lists for them.
+fn options(help: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for line in help.lines().map(str::trim) {
+        if let Some(value) = line.strip_prefix("- ") {
+            found.insert(value.split(':').next().unwrap().to_owned());
+        }
+        if line.starts_with('-') {
+            let words = line.split([' ', ',', '.']).take_while(|word| word.is_empty() || word.starts_with('-'));
+            found.extend(words.filter(|word| !word.trim_start_matches('-').is_empty()).map(str::to_owned));
         }
     }
     found
 }
 
+/// Whether a page in mdoc speaks of an option, a value or a command.
+fn is_in_page(page: &str, word: &str) -> bool {
+    let name = word.strip_prefix('-').map_or(word.to_owned(), |name| name.replacen('-', "\\-", 1));
+    let kind = if word.starts_with('-') { "Fl" } else { "Cm" };
+    let requests = page.lines().filter(|line| line.starts_with(".It "));
+    requests.flat_map(|line| line.split(" , ")).any(|item| {
+        let item = item.trim_start_matches(".It ");
+        item.strip_prefix(kind).is_some_and(|rest| rest.split_whitespace().next() == Some(name.as_str()))
+    })
+}
+
 #[test]
-fn every_test_that_a_page_names_exists() {
-    let mut modules = BTreeMap::new();
-    for dir in ["src", "tests/it"] {
-        sources(&root(dir), &[], &mut modules);
+fn the_manual_page_has_every_command_and_option() {
+    let env = TestEnv::new(&[Account::at(([127, 0, 0, 1], 1).into())]);
+    let page = read("docs/man/mailferry.1");
+    let general = help(&env, None);
+    let commands = commands(&general);
+    assert!(commands.len() >= 5 && commands.contains(&"daemon".to_owned()), "{commands:?}");
+    let mut words: BTreeSet<String> = options(&general);
+    for command in &commands {
+        words.insert(command.clone());
+        if command != "help" {
+            words.extend(options(&help(&env, Some(command))));
+        }
     }
-    for (page, least) in [("docs/server-quirks.md", 70), ("docs/durability.md", 70)] {
-        let named = named(&fs::read_to_string(root(page)).unwrap());
-        let missing: Vec<_> = named.iter().filter(|name| !exists(name, &modules)).collect();
-        assert!(missing.is_empty(), "{page} names {missing:#?}");
-        assert!(named.len() >= least, "{page} names {}", named.len());
+    for known in ["-q", "--log-format", "journald", "--accept-maildir", "--watch"] {
+        assert!(words.contains(known), "{known} is not found in the help: {words:?}");
+    }
+    let missing: Vec<&String> = words.iter().filter(|word| !is_in_page(&page, word)).collect();
+    assert!(missing.is_empty(), "mailferry.1 does not speak of {missing:?}");
+    assert!(!is_in_page(&page, "--no-such-option") && !is_in_page(&page, "sing"));
+}
+
+#[test]
+fn the_manual_page_of_the_configuration_has_every_key_and_its_default() {
+    let page = read("docs/man/mailferry.toml.5");
+    let mut tried = 0;
+    let (mut table, mut keys) = (String::new(), BTreeSet::new());
+    for line in read("config/mailferry.reference.toml").lines() {
+        if line.starts_with('[') {
+            line.clone_into(&mut table);
+        }
+        let Some((key, value)) = line.split_once(" = ") else { continue };
+        let Some(name) = [key.strip_prefix('#'), Some(key)].into_iter().flatten().next() else { continue };
+        if !name.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
+            continue;
+        }
+        keys.insert(name.to_owned());
+        let item = page.split(&format!(".It Li {name}\n")).nth(1);
+        let item = item.unwrap_or_else(|| panic!("mailferry.toml.5 does not speak of {name}"));
+        let item = item.split("\n.It ").next().unwrap();
+        // What is in force there is the default; an account's own keys are made up.
+        if key == name && !table.starts_with("[accounts") {
+            let value = value.trim_matches('"');
+            assert!(
+                item.contains(value),
+                "mailferry.toml.5 does not say that the default of {name} is {value}: {item}"
+            );
+            tried += 1;
+        }
+    }
+    assert!(keys.len() >= 25 && tried >= 9, "{} {tried}", keys.len());
+}
+
+#[test]
+fn the_manual_pages_are_well_formed() {
+    for page in ["docs/man/mailferry.1", "docs/man/mailferry.toml.5"] {
+        let Ok(output) = Command::new("groff").args(["-mandoc", "-ww", "-z"]).arg(project(page)).output() else {
+            return skip("groff is not installed");
+        };
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if said.contains("can't find macro file") {
+            return skip("groff is installed without mdoc");
+        }
+        assert!(output.status.success() && said.is_empty(), "{page}: {said}");
     }
 }
 
 #[test]
-fn each_row_of_the_quirks_is_shown_by_a_test() {
-    let page = fs::read_to_string(root("docs/server-quirks.md")).unwrap();
-    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what the server does"));
-    for row in rows {
-        assert!(!named(row.rsplit_once(" | ").unwrap().1).is_empty(), "no test shows: {row}");
+fn every_exit_status_is_told_of() {
+    let manual = read("docs/man/mailferry.1");
+    for status in STATUSES {
+        let code = status.code().to_string();
+        for (page, heading) in [("README.md", "\n## Exit status\n"), ("docs/operations.md", "\n### Exit statuses\n")] {
+            let text = read(page);
+            let section = text.split(heading).nth(1).unwrap().split("\n#").next().unwrap();
+            let mut cells = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+            assert!(cells.any(|cell| cell.split(", ").any(|number| number == code)), "{page} does not speak of {code}");
+        }
+        let mut items = manual.lines().filter_map(|line| line.strip_prefix(".It "));
+        assert!(items.any(|item| item.split(" , ").any(|number| number == code)), "mailferry.1 lacks {code}");
     }
 }
 
 #[test]
-fn what_is_taken_out_to_try_the_tests_is_there_and_in_the_table() {
-    let page = fs::read_to_string(root("docs/durability.md")).unwrap();
-    let list: toml::Table = fs::read_to_string(root("tests/mutations/mutations.toml")).unwrap().parse().unwrap();
-    for mutation in list["mutation"].as_array().unwrap() {
-        let text = |key: &str| mutation[key].as_str().unwrap();
-        let source = fs::read_to_string(root(text("file"))).unwrap();
-        let count = source.matches(text("old").trim_matches('\n')).count();
-        assert_eq!(count, 1, "{}: its old text in {}", text("what"), text("file"));
-        assert!(page.contains(&format!("\n| {} | ", text("what"))), "docs/durability.md has no row: {}", text("what"));
+fn every_cause_of_trouble_is_told_of_with_its_waits_and_what_to_do() {
+    let page = read("docs/operations.md");
+    for cause in Cause::ALL {
+        let name = format!("`{}`", cause.name());
+        let rows =
+            page.lines().filter(|line| line.starts_with("| `") && line.split('|').nth(1).unwrap().contains(&name));
+        assert!(rows.count() >= 2, "docs/operations.md does not speak of {name} in both tables");
     }
+}
+
+/// The keys of an object and of all those in it.
+fn keys(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(key, value)| {
+            found.insert(key.clone());
+            keys(value, found);
+        }),
+        Value::Array(values) => values.iter().for_each(|value| keys(value, found)),
+        _ => {}
+    }
+}
+
+/// A status in which every field is there.
+fn full_status() -> Status {
+    let came = Came { messages: 1, octets: 2 };
+    let account = AccountStatus {
+        account: "a".to_owned(),
+        host: "h".to_owned(),
+        maildir: "/m".to_owned(),
+        state: State::Trouble,
+        last_poll: None,
+        last_success: None,
+        last_new_mail: None,
+        next_poll: None,
+        next_poll_why: String::new(),
+        today: came,
+        total: came,
+        on_server: None,
+        too_large: 0,
+        quarantine: vec![Quarantine { unique_id: "u".to_owned(), kind: "broke".to_owned(), times: 1, until: 2 }],
+        trouble: Some(Trouble { cause: "cut".to_owned(), times: 1, since: 2, text: "t".to_owned() }),
+    };
+    Status {
+        version: VERSION,
+        program: "p".to_owned(),
+        pid: 1,
+        started: 2,
+        now: 3,
+        config: "/c".to_owned(),
+        state_dir: "/s".to_owned(),
+        config_problem: None,
+        polling: 0,
+        waiting_for_a_place: 0,
+        accounts: vec![account],
+    }
+}
+
+#[test]
+fn every_field_of_the_status_is_described() {
+    let page = read("docs/operations.md");
+    let section = page.split("\n### `status --json`\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut found = BTreeSet::new();
+    keys(&serde_json::to_value(full_status()).unwrap(), &mut found);
+    assert!(found.len() >= 30 && found.contains("until"), "{found:?}");
+    for key in found {
+        assert!(section.contains(&format!("`{key}`")), "docs/operations.md does not describe {key}");
+    }
+    for state in [State::New, State::Idle, State::Polling, State::WaitingForAPlace, State::Trouble] {
+        let word = serde_json::to_value(state).unwrap();
+        assert!(section.contains(&format!("`{}`", word.as_str().unwrap())), "{word}");
+    }
+    assert!(section.contains(&format!("`version` is {VERSION}.")), "its version is {VERSION}");
+}
+
+/// The pages: those at the top, below docs/ and beside the units.
+fn pages() -> Vec<String> {
+    let mut pages = Vec::new();
+    for dir in ["", "docs", "systemd", "benches/peers"] {
+        for entry in fs::read_dir(project(dir)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".md") {
+                pages.push(Path::new(dir).join(name).to_str().unwrap().to_owned());
+            }
+        }
+    }
+    pages
+}
+
+/// The lines of a page that are not code, and the code blocks in this language.
+fn taken_apart(text: &str, language: &str) -> (Vec<String>, Vec<String>) {
+    let (mut prose, mut blocks, mut inside) = (Vec::new(), Vec::new(), None::<(bool, String)>);
+    for line in text.lines() {
+        match (&mut inside, line.trim_start().strip_prefix("```")) {
+            (None, Some(found)) => inside = Some((found == language, String::new())),
+            (None, None) => prose.push(line.to_owned()),
+            (Some(_), Some(_)) => {
+                let (wanted, block) = inside.take().unwrap();
+                blocks.extend(wanted.then_some(block));
+            }
+            (Some((_, block)), None) => block.extend([line, "\n"]),
+        }
+    }
+    (prose, blocks)
+}
+
+/// What a heading is called in a link, by the rules of the usual forges.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut followed = 0;
+    for page in pages() {
+        let (prose, _) = taken_apart(&read(&page), "");
+        for link in prose.iter().flat_map(|line| line.split("](").skip(1)).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") || link.starts_with("mailto:") {
+                continue;
+            }
+            let (path, heading) = link.split_once('#').map_or((link, None), |(path, heading)| (path, Some(heading)));
+            let here = project(&page);
+            let target = if path.is_empty() { here.clone() } else { here.parent().unwrap().join(path) };
+            assert!(target.exists(), "{page}: {link} leads nowhere");
+            if let Some(heading) = heading {
+                let (lines, _) = taken_apart(&fs::read_to_string(&target).unwrap(), "");
+                let mut headings = lines.iter().filter(|line| line.starts_with('#'));
+                let leads = headings.any(|line| anchor(line.trim_start_matches('#')) == heading);
+                assert!(leads, "{page}: {link} leads to no heading");
+            }
+            followed += 1;
+        }
+    }
+    assert!(followed > 80, "{followed}");
+}
+
+#[test]
+fn every_whole_configuration_in_a_page_is_a_good_one() {
+    let env = TestEnv::new(&[]);
+    let mut tried = 0;
+    for page in pages() {
+        let (_, blocks) = taken_apart(&read(&page), "toml");
+        for block in blocks.iter().filter(|block| block.contains("[accounts.")) {
+            env.write_config(block, 0o600);
+            // It is read before anybody looks for a daemon.
+            let outcome = env.run(&["status"]);
+            assert_eq!(outcome.status, 75, "{page}: {outcome:?}");
+            tried += 1;
+        }
+    }
+    assert!(tried >= 2, "{tried}");
 }

@@ -49,4 +49,5 @@ mod simulation;
 mod soak;
 mod surroundings;
 mod tls;
+mod units;
 mod without_uidl;

@@ -14,6 +14,14 @@ wait_until() {
     done
 }
 
+# A command must fail, which `!` alone does not see to: fails COMMAND...
+fails() {
+    if "$@"; then
+        echo "it should have failed: $*"
+        return 1
+    fi
+}
+
 # A property of a unit: property UNIT NAME
 property() { systemctl show -P "$2" "$1"; }
 
@@ -49,7 +57,8 @@ user_config() {
 # A drop-in for a unit, from standard input: drop_in UNIT
 drop_in() {
     mkdir -p "/etc/systemd/system/$1.d"
-    cat >"/etc/systemd/system/$1.d/check-$((++drop_ins)).conf"
+    drop_ins=$((drop_ins + 1))
+    cat >"/etc/systemd/system/$1.d/check-$drop_ins.conf"
     systemctl daemon-reload
 }
 drop_ins=0

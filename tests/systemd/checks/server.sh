@@ -103,22 +103,25 @@ set_password() {
     before=$(stat -c %Y "$users")
     { grep -v "^$1:" "$users" || true; echo "$1:$2::::::"; } >"$users.new"
     cat "$users.new" >"$users" # the same file, owner and mode
-    # Dovecot reads it again when its time has changed.
+    # Dovecot reads it again when its time has changed, but looks only once in a second.
     touch -d "@$((before + 1))" "$users"
+    sleep 1.1
 }
 
 # Lets messages arrive: deliver USER FIRST LAST
 deliver() {
     local dir=/srv/pop3/$1 number file
     for file in "$dir" "$dir/tmp" "$dir/new" "$dir/cur"; do install -d -o popmail -g popmail "$file"; done
+    set +x # thousands of lines
     for ((number = $2; number <= $3; number++)); do
         file=$dir/tmp/$((1700000000 + number)).M$number.tests
         printf 'From: somebody@example.test\nMessage-ID: <%s.%s@example.test>\nSubject: number %s\n\nText of message %s.\n' \
             "$number" "$1" "$number" "$number" >"$file"
-        chown popmail: "$file"
-        mv "$file" "$dir/new/"
     done
+    set -x
+    chown -R popmail: "$dir/tmp"
+    find "$dir/tmp" -type f -exec mv -t "$dir/new" {} +
 }
 
 # No user has mail.
-empty_server() { rm -rf /srv/pop3; mkdir -p /srv/pop3; }
+empty_server() { rm -rf /srv/pop3; install -d -o popmail -g popmail /srv/pop3; }

@@ -131,7 +131,7 @@ check_template_takes_no_configuration_of_others() {
     fresh_home jo
     account work 'password = "inline"' | config
     chmod 644 /etc/mailferry/config.toml
-    ! systemctl start mailferry@jo
+    fails systemctl start mailferry@jo
     is mailferry@jo.service ExecMainStatus 78
     is mailferry@jo.service NRestarts 0
     journalctl --sync

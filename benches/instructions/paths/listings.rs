@@ -1,0 +1,106 @@
+//! The maildrop, from the answers to UIDL and LIST to a plan.
+
+use std::collections::{HashMap, HashSet};
+use std::hint::black_box;
+
+use gungraun::prelude::*;
+use mailferry::account::RemovalPolicy;
+use mailferry::maildrop::{Maildrop, MaildropBuilder};
+use mailferry::plan::{Outlook, Plan, Policy, Scope};
+use mailferry::pop3::{Command, Event, ScanListing, Session, UniqueId, UniqueIdListing};
+use mailferry::state::entries::UidState;
+
+use crate::remembered;
+use crate::samples::{self, listen};
+
+/// How many messages are listed.
+const LISTED: u32 = 10_000;
+
+fn asked(question: Command, line: impl Fn(u32) -> String) -> (Session, Vec<u8>) {
+    let lines: String = (1..=LISTED).map(line).collect();
+    (samples::session(question), format!("+OK they follow\r\n{lines}.\r\n").into_bytes())
+}
+
+fn asked_uidl() -> (Session, Vec<u8>) {
+    asked(Command::Uidl(None), |number| format!("{number} {}\r\n", samples::unique_id(number)))
+}
+
+fn asked_list() -> (Session, Vec<u8>) {
+    asked(Command::List(None), |number| format!("{number} {}\r\n", samples::size(number)))
+}
+
+#[library_benchmark]
+#[bench::lines_10_000(setup = asked_uidl)]
+fn uidl((mut session, answer): (Session, Vec<u8>)) -> (Session, Vec<u8>, MaildropBuilder) {
+    let mut builder = MaildropBuilder::default();
+    listen(&mut session, black_box(&answer), |event, input| match event {
+        Event::Response { .. } => builder.unique_ids_follow(),
+        Event::Line(range) => {
+            builder.unique_id(UniqueIdListing::parse(&input[range.clone()]).expect("a line of UIDL"));
+        }
+        _ => {}
+    });
+    (session, answer, builder)
+}
+
+#[library_benchmark]
+#[bench::lines_10_000(setup = asked_list)]
+fn list((mut session, answer): (Session, Vec<u8>)) -> (Session, Vec<u8>, MaildropBuilder) {
+    let mut builder = MaildropBuilder::default();
+    listen(&mut session, black_box(&answer), |event, input| {
+        if let Event::Line(range) = event {
+            builder.size(ScanListing::parse(&input[range.clone()]).expect("a line of LIST"));
+        }
+    });
+    (session, answer, builder)
+}
+
+/// The answers that the numbers from 1 to this one have.
+fn told(count: u32) -> MaildropBuilder {
+    let mut builder = MaildropBuilder::default();
+    builder.stat(count);
+    builder.unique_ids_follow();
+    let numbers = || (1..=count).map(|number| (number, samples::number(number)));
+    for (name, number) in numbers() {
+        builder.unique_id(UniqueIdListing { number, unique_id: samples::unique_id(name) });
+    }
+    for (name, number) in numbers() {
+        builder.size(ScanListing { number, reported_size: samples::size(name) });
+    }
+    builder
+}
+
+#[library_benchmark]
+#[bench::messages_10_000(args = (LISTED), setup = told)]
+fn put_together(builder: MaildropBuilder) -> Maildrop {
+    black_box(builder).finish()
+}
+
+/// A listing with some new messages behind those that are known.
+fn known_and_new() -> (Maildrop, UidState) {
+    (told(LISTED + 10).finish(), remembered::state(LISTED))
+}
+
+#[library_benchmark]
+#[bench::known_10_000_and_new_10(setup = known_and_new)]
+fn plan((maildrop, state): (Maildrop, UidState)) -> (Maildrop, UidState, Plan) {
+    let policy = Policy {
+        removal: RemovalPolicy::Keep,
+        max_message_size: None,
+        max_messages: None,
+        has_top: true,
+        moved: false,
+        renumbered: false,
+        scope: Scope::Sound,
+    };
+    let (tried, seen) = (HashSet::<UniqueId>::new(), HashMap::new());
+    let outlook = Outlook::new(black_box(&maildrop), black_box(&state), &tried, 0);
+    // As a session does that has no header to look at.
+    assert!(outlook.look_at(&policy).is_empty());
+    assert!(outlook.look_for_renumbering(&policy, &seen).is_empty());
+    let plan = outlook.plan(&policy, &seen);
+    assert_eq!(plan.retrieve.len(), 10);
+    (maildrop, state, plan)
+}
+
+library_benchmark_group!(name = listing, benchmarks = [uidl, list, put_together, plan]);

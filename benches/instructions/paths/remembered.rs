@@ -1,0 +1,154 @@
+//! What is remembered: a `.uids` file that is read, one that is appended to, and the end of it all.
+
+use std::fs;
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gungraun::prelude::*;
+use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
+use mailferry::credential::CredentialSource;
+use mailferry::disk::RealDisk;
+use mailferry::state::clock::{ClockMark, ClockReading};
+use mailferry::state::entries::{Entry, Identity, Intent, KnownMaildir, Origin, UidState, Witness};
+use mailferry::state::journal::{self, BadJournal, Durability, Journal};
+use mailferry::state::record::Record;
+use mailferry::state::store::{Neighbours, Opening, Store};
+use mailferry::witness::WholeDigester;
+use tempfile::TempDir;
+
+use crate::samples;
+
+/// How many messages the file remembers.
+const REMEMBERED: u32 = 10_000;
+
+/// How many messages the batches deliver.
+const INTENTS: u32 = 1_000;
+
+const NOW: ClockReading = ClockReading { wall: 1_764_000_000, boot: 1, since_boot: 5_000 };
+
+fn entry(number: u32, intent: Option<Intent>) -> Entry {
+    let mut digester = WholeDigester::default();
+    digester.update(&number.to_le_bytes());
+    let header = Some(digester.finish());
+    Entry {
+        id: u64::from(number),
+        unique_id: Some(samples::unique_id(number)),
+        origin: Origin::Delivered,
+        witness: Witness { reported_size: Some(samples::size(number)), header, whole: None },
+        delivered_at: NOW.wall,
+        delivered_certain: u64::from(number) * 60,
+        intent,
+        removed: false,
+        absent_since: None,
+    }
+}
+
+/// A state that remembers so many messages.
+pub fn state(count: u32) -> UidState {
+    let identity = Identity { instance: 7, host: "pop.example.org".to_owned(), user: "jo".to_owned(), created: 1 };
+    let mut state = UidState::new(identity);
+    let clock = Record::Clock(ClockMark::first(NOW));
+    let maildir = KnownMaildir {
+        configured: PathBuf::from("/home/jo/Mail"),
+        resolved: PathBuf::from("/home/jo/Mail"),
+        tmp_inode: 1,
+        new_inode: 2,
+    };
+    let entries = (1..=count).map(|number| Record::Entry(entry(number, None)));
+    for record in [clock, Record::Maildir(1, maildir)].into_iter().chain(entries) {
+        state.apply(record).expect("a record that fits");
+    }
+    state
+}
+
+/// A directory with the file of a state that remembers so many messages.
+fn file(count: u32) -> (TempDir, Journal) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut journal = Journal::absent(Arc::new(RealDisk), dir.path().join("jo.uids"));
+    journal.rewrite(&state(count).records().collect::<Vec<_>>()).expect("to write the file");
+    (dir, journal)
+}
+
+fn file_to_read() -> (TempDir, Account, Opening) {
+    let account = Account {
+        name: AccountName::new("jo").expect("a name"),
+        enabled: true,
+        endpoint: Endpoint {
+            host: "pop.example.org".to_owned(),
+            port: 995,
+            tls: TlsMode::Implicit,
+            tls_ca_file: None,
+            allow_cleartext_password: false,
+        },
+        username: "jo".to_owned(),
+        credential: CredentialSource::File(PathBuf::new()),
+        auth: AuthChoice::Auto,
+        maildir: PathBuf::from("/home/jo/Mail"),
+        maildir_mode: MaildirMode::default(),
+        on_new_mail: None,
+        removal: RemovalPolicy::Keep,
+        interval: Duration::ZERO,
+        timeout: Duration::ZERO,
+        max_message_size: None,
+        max_messages_per_session: None,
+    };
+    let opening = Opening {
+        now: NOW,
+        instance: 7,
+        holder: String::new(),
+        new_state: false,
+        neighbours: Arc::new(Neighbours::new([account.name.clone()])),
+    };
+    (file(REMEMBERED).0, account, opening)
+}
+
+#[library_benchmark]
+#[bench::entries_10_000(setup = file_to_read)]
+fn read((dir, account, opening): (TempDir, Account, Opening)) -> (TempDir, Store) {
+    let store = Store::look(Arc::new(RealDisk), dir.path(), &account, &opening).expect("a state");
+    assert_eq!(store.state().len(), 10_000);
+    (dir, store)
+}
+
+fn bytes() -> Vec<u8> {
+    fs::read(file(REMEMBERED).1.path()).expect("to read the file")
+}
+
+#[library_benchmark]
+#[bench::entries_10_000(setup = bytes)]
+fn parse(bytes: Vec<u8>) -> (Vec<u8>, usize) {
+    let mut entries = 0;
+    let parsed = journal::parse(black_box(&bytes), |record| {
+        entries += usize::from(matches!(record, Record::Entry(_)));
+        Ok::<_, BadJournal>(())
+    });
+    parsed.expect("a state");
+    (bytes, entries)
+}
+
+#[library_benchmark]
+#[bench::entries_10_000(args = (REMEMBERED), setup = state)]
+fn forget(state: UidState) {
+    drop(black_box(state));
+}
+
+fn file_to_append_to() -> (TempDir, Journal, Vec<Record>) {
+    let intent = |number| Intent {
+        file_name: format!("1764000000.M{number:06}P4242Q{number}_mf-0000000000000007-5f3a9c41.host,S=4000"),
+        maildir: 1,
+    };
+    let records = (1..=INTENTS).map(|number| Record::Entry(entry(number, Some(intent(number))))).collect();
+    let (dir, journal) = file(0);
+    (dir, journal, records)
+}
+
+#[library_benchmark]
+#[bench::intents_1_000(setup = file_to_append_to)]
+fn append((dir, mut journal, records): (TempDir, Journal, Vec<Record>)) -> (TempDir, Journal, Vec<Record>) {
+    journal.append(black_box(&records), Durability::Later).expect("to append");
+    (dir, journal, records)
+}
+
+library_benchmark_group!(name = remembering, benchmarks = [read, parse, forget, append]);
