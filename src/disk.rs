@@ -247,16 +247,8 @@ pub fn make_dirs(disk: &dyn Disk, path: &Path) -> io::Result<Vec<PathBuf>> {
 /// # Errors
 /// Those of [`Disk::sync_dir`]. A directory that we may not open is not one in which we made anything.
 pub fn sync_dirs_above(disk: &dyn Disk, path: &Path) -> io::Result<()> {
-    let Some(parent) = path.parent() else { return Ok(()) };
-    // Links in the path lead elsewhere: what lies above it then is not what holds its name.
-    let parent = disk.resolve(parent)?;
-    let ours = disk.file_system(&parent)?;
-    for dir in parent.ancestors() {
-        // Above a mount point is another file system, in which nothing is ours.
-        if disk.file_system(dir)? != ours {
-            break;
-        }
-        match disk.sync_dir(dir) {
+    for dir in dirs_above(disk, path)? {
+        match disk.sync_dir(&dir) {
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
             synced => {
                 synced?;
@@ -264,6 +256,23 @@ pub fn sync_dirs_above(disk: &dyn Disk, path: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The directories in which the name of a directory or file is, the nearest first, up to the root of its file system.
+fn dirs_above(disk: &dyn Disk, path: &Path) -> io::Result<Vec<PathBuf>> {
+    let Some(parent) = path.parent() else { return Ok(Vec::new()) };
+    // Links in the path lead elsewhere: what lies above it then is not what holds its name.
+    let parent = disk.resolve(parent)?;
+    let ours = disk.file_system(&parent)?;
+    let mut dirs = Vec::new();
+    for dir in parent.ancestors() {
+        // Above a mount point is another file system, in which nothing is ours.
+        if disk.file_system(dir)? != ours {
+            break;
+        }
+        dirs.push(dir.to_owned());
+    }
+    Ok(dirs)
 }
 
 /// The file systems of this machine.
@@ -282,6 +291,17 @@ fn open_regular(path: &Path, flags: OFlags) -> io::Result<File> {
         Err(e) => return Err(e.into()),
     };
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file. Move it away")) }
+}
+
+/// What `fsync(2)` says of a directory.
+fn dir_sync(answer: io::Result<()>) -> io::Result<DirSync> {
+    match answer {
+        Ok(()) => Ok(DirSync::Synced),
+        Err(e) => match Errno::from_io_error(&e) {
+            Some(Errno::INVAL | Errno::NOTSUP | Errno::NOSYS) => Ok(DirSync::Unsupported),
+            _ => Err(e),
+        },
+    }
 }
 
 impl DiskFile for RealFile {
@@ -324,13 +344,7 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<DirSync> {
-        match File::open(path)?.sync_all() {
-            Ok(()) => Ok(DirSync::Synced),
-            Err(e) => match Errno::from_io_error(&e) {
-                Some(Errno::INVAL | Errno::NOTSUP | Errno::NOSYS) => Ok(DirSync::Unsupported),
-                _ => Err(e),
-            },
-        }
+        dir_sync(File::open(path)?.sync_all())
     }
 
     fn dir_inode(&self, path: &Path) -> io::Result<u64> {
@@ -496,6 +510,29 @@ mod tests {
             assert!(RealDisk.read(path, 10).is_err(), "{}", path.display());
         }
         assert_eq!(fs::read(&victim).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_synced_is_told_from_one_whose_sync_failed() {
+        for errno in [Errno::INVAL, Errno::NOTSUP, Errno::NOSYS] {
+            assert_eq!(dir_sync(Err(errno.into())).unwrap(), DirSync::Unsupported, "{errno}");
+        }
+        for errno in [Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::ROFS, Errno::BADF] {
+            assert_eq!(dir_sync(Err(errno.into())).unwrap_err().raw_os_error(), Some(errno.raw_os_error()), "{errno}");
+        }
+        assert_eq!(dir_sync(Err(io::Error::other("odd"))).unwrap_err().kind(), io::ErrorKind::Other);
+        assert_eq!(RealDisk.sync_dir(tempfile::tempdir().unwrap().path()).unwrap(), DirSync::Synced);
+    }
+
+    #[test]
+    fn a_name_is_in_the_directories_to_which_a_link_leads() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        make_dirs(&RealDisk, &root.join("mail/deep")).unwrap();
+        make_dirs(&RealDisk, &root.join("home")).unwrap();
+        std::os::unix::fs::symlink("../mail/deep", root.join("home/link")).unwrap();
+        let dirs = dirs_above(&RealDisk, &root.join("home/link/new")).unwrap();
+        assert_eq!(dirs[..3], [root.join("mail/deep"), root.join("mail"), root]);
     }
 
     #[test]

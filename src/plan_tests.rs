@@ -136,6 +136,23 @@ fn only_what_was_delivered_and_is_still_the_same_is_deleted() {
 }
 
 #[test]
+fn what_is_not_known_to_be_delivered_is_not_deleted() {
+    let maildir = crate::state::entries::KnownMaildir {
+        configured: "/m".into(),
+        resolved: "/m".into(),
+        tmp_inode: 1,
+        new_inode: 2,
+    };
+    let mut begun = entry(1, "a", "A", 1, 20);
+    begun.intent = Some(crate::state::entries::Intent { file_name: "f".to_owned(), maildir: 1 });
+    let mut state = state(Vec::new());
+    state.apply(Record::Maildir(1, maildir)).unwrap();
+    state.apply(Record::Entry(begun)).unwrap();
+    let plan = decide(&maildrop(&[("a", 1)]), &state, &DELETE, &["A"]);
+    assert_eq!((retrieved(&plan), deleted(&plan), plan.known), (vec![], vec![], 1));
+}
+
+#[test]
 fn without_top_unique_id_and_size_decide() {
     let state = state(vec![entry(1, "a", "A", 1, 0)]);
     assert_eq!(deleted(&decide(&maildrop(&[("a", 1)]), &state, &NO_TOP, &[])), [(1, 1)]);

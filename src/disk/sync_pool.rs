@@ -122,9 +122,19 @@ mod tests {
 
     #[test]
     fn each_file_gets_its_own_answer() {
-        let files: Vec<Box<dyn DiskFile>> = (0..100).map(|n| Box::new(Odd(n % 2 == 1)) as Box<dyn DiskFile>).collect();
-        let results = sync_files(files);
+        let file = |odd| Box::new(Odd(odd)) as Box<dyn DiskFile>;
+        let results = sync_files((0..100).map(|n| file(n % 2 == 1)).collect());
         assert_eq!(results.len(), 100);
         assert!(results.iter().enumerate().all(|(n, result)| result.is_err() == (n % 2 == 1)));
+        // A single one is synced without the pool.
+        for odd in [false, true] {
+            assert!(matches!(sync_files(vec![file(odd)]).as_slice(), [result] if result.is_err() == odd));
+        }
+    }
+
+    #[test]
+    fn a_file_that_no_thread_came_to_is_not_synced() {
+        let mut places = [Place::Waiting(Box::new(Odd(false))), Place::Synced(Ok(()))];
+        assert_eq!(places.each_mut().map(|place| result(place).is_ok()), [false, true]);
     }
 }

@@ -88,8 +88,11 @@ fn a_hole_of_zeros_before_a_good_batch_is_tail_if_it_was_never_durable() {
     let middle = std::fs::read(&path).unwrap().len();
     journal.append(&[Record::Published(vec![5])], Durability::Now).unwrap();
     let mut torn = std::fs::read(&path).unwrap();
-    torn[bytes.len()..middle].fill(0);
-    assert_eq!(published(&parse(&torn).unwrap().1), [1, 2, 3]);
+    // The end of the last line is on another page and may be there: then the batch behind it can be read.
+    for end in [middle - 1, middle] {
+        torn[bytes.len()..end].fill(0);
+        assert_eq!(published(&parse(&torn).unwrap().1), [1, 2, 3]);
+    }
 }
 
 #[test]

@@ -63,6 +63,31 @@ fn a_file_that_is_nowhere_after_36_hours_is_fetched_again() {
 }
 
 #[test]
+fn a_file_that_a_mail_reader_opened_is_found_after_36_hours_as_well() {
+    let mut bench = interrupted();
+    let name = bench.open().unwrap().state().intents().next().unwrap().1.file_name.clone();
+    let from = bench.account.maildir.join("tmp").join(&bench.files("tmp")[0]);
+    fs::rename(from, bench.account.maildir.join("cur").join(format!("{name}:2,S"))).unwrap();
+    bench.opening.now.wall += 37 * 3600;
+    assert_eq!(recovered(&bench), Recovered { found: 1, ..Recovered::default() });
+}
+
+#[test]
+fn a_file_on_its_way_is_no_remains_under_another_path_to_the_same_maildir() {
+    let mut bench = Bench::new();
+    let direct = bench.account.maildir.clone();
+    bench.record(&mut bench.open().unwrap(), &["a"]);
+    recovered(&bench);
+    // The configuration names the Maildir by a link for a while, and the process is killed in that time.
+    bench.account.maildir = direct.with_extension("link");
+    std::os::unix::fs::symlink(&direct, &bench.account.maildir).unwrap();
+    bench.record(&mut bench.open().unwrap(), &["b"]);
+    bench.account.maildir = direct;
+    assert_eq!(recovered(&bench), Recovered { finished: 1, ..Recovered::default() });
+    assert_eq!((bench.files("tmp").len(), bench.files("new").len()), (0, 2));
+}
+
+#[test]
 fn remains_of_our_own_go_and_those_of_others_stay() {
     let bench = interrupted();
     recovered(&bench);

@@ -112,6 +112,42 @@ fn what_was_recorded_is_remembered() {
 }
 
 #[test]
+fn another_maildir_is_remembered_with_the_first_delivery_to_it() {
+    let mut bench = Bench::new();
+    bench.record(&mut bench.open().unwrap(), &["a"]);
+    bench.account.maildir = bench.account.maildir.with_extension("other");
+    bench.record(&mut bench.open().unwrap(), &["b"]);
+    let store = bench.open().unwrap();
+    assert_eq!(store.state().maildir_configured_as(&bench.account.maildir).unwrap().0, 2);
+}
+
+/// The unique-ids of the messages that make trouble, as the file has them.
+fn troubled(bench: &Bench) -> Vec<String> {
+    let store = Store::look(Arc::new(RealDisk), &bench.state_dir(), &bench.account, &bench.opening).unwrap();
+    let mut names: Vec<String> =
+        store.state().troubles().map(|(id, _)| String::from_utf8_lossy(id.as_bytes()).into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn trouble_is_remembered_until_the_message_is_fetched_or_deleted() {
+    let bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    let id = |name: &str| UniqueId::new(name.as_bytes()).unwrap();
+    // Nothing was delivered yet: there is no file.
+    store.record_troubles(vec![id("a"), id("b"), id("c")], TroubleKind::Refused).unwrap();
+    assert_eq!(troubled(&bench), ["a", "b", "c"]);
+    let recorded = bench.record(&mut store, &["a"]);
+    assert_eq!(troubled(&bench), ["b", "c"], "fetched");
+    store.record_troubles(vec![id("a")], TroubleKind::Broke).unwrap();
+    store.record_removed(vec![recorded[0].entry()]).unwrap();
+    assert_eq!(troubled(&bench), ["b", "c"], "deleted");
+    store.record_troubles_over(vec![id("b")]).unwrap();
+    assert_eq!(troubled(&bench), ["c"], "gone");
+}
+
+#[test]
 fn opening_and_closing_writes_no_state() {
     let bench = Bench::new();
     drop(bench.open().unwrap());

@@ -13,6 +13,8 @@ use serde_json::Value;
 
 use crate::program::{Account, TestEnv, skip};
 
+mod evidence;
+
 /// Every exit status of the program's own.
 const STATUSES: [ExitStatus; 11] = [
     ExitStatus::Ok,

@@ -111,6 +111,23 @@ fn a_lost_state_is_noticed() {
 }
 
 #[test]
+fn what_the_user_decided_holds_though_nothing_was_fetched() {
+    let (maildrop, env) = three_of_five(false);
+    maildrop.change(|contents| contents.messages = small_ones(3));
+    fs::rename(env.maildir("a"), env.path("elsewhere")).unwrap();
+    make_maildir(&env.maildir("a"));
+    env.run(&["fetch", "--accept-maildir"]).expect(0);
+    env.fetch().expect(0).says("nothing new");
+    fs::remove_dir_all(env.maildir("a")).unwrap();
+    fs::rename(env.path("elsewhere"), env.maildir("a")).unwrap();
+    fs::remove_dir_all(env.path("state")).unwrap();
+    maildrop.change(|contents| contents.messages.clear());
+    env.run(&["fetch", "--new-state"]).expect(0);
+    env.fetch().expect(0).says("nothing new");
+    assert_eq!((env.mail().len(), maildrop.count("RETR")), (3, 3));
+}
+
+#[test]
 fn a_damaged_state_is_named_and_left_as_it_is() {
     let (maildrop, env) = three_of_five(false);
     for count in [6, 8] {

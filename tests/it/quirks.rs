@@ -342,23 +342,3 @@ fn a_goodbye_in_the_middle_is_for_later() {
         assert_eq!(dialogue::first_mismatch(&server), None);
     }
 }
-
-#[test]
-fn every_test_that_the_page_names_exists() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = std::fs::read_to_string(root.join("docs/server-quirks.md")).unwrap();
-    let mut named = 0;
-    for row in page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what")) {
-        let tests = row.rsplit_once(" | ").unwrap().1.split('`').skip(1).step_by(2);
-        for test in tests {
-            let (file, name) = match test.split_once(": ") {
-                Some((file, name)) => (file.to_owned(), name),
-                None => test.split_once("::").map(|(module, name)| (format!("tests/it/{module}.rs"), name)).unwrap(),
-            };
-            let source = std::fs::read_to_string(root.join(&file)).unwrap_or_default();
-            assert!(source.contains(&format!("fn {name}(")), "{test}");
-            named += 1;
-        }
-    }
-    assert!(named > 50, "the page names {named}");
-}

@@ -37,7 +37,12 @@ fn kill_everywhere(rehearsal: &Rehearsal) {
         |(stage, at), runtime| {
             let mut world = World::resume(&rehearsal.script, runtime, &stage.before);
             world.poll(stage.account, Some(Fault { at: *at, kind: FaultKind::Kill, seed: 0 }));
-            check_good("the poll that recovers", &world.poll(stage.account, None))?;
+            let polled = world.poll(stage.account, None);
+            check_good("the poll that recovers", &polled)?;
+            let recovered = polled.report.recovered;
+            if recovered.finished + recovered.found > 0 && !polled.report.unsyncable {
+                return Err("a poll that delivered what a power cut may take away does not say so".to_owned());
+            }
             rehearsal.finish(&mut world, stage)
         },
     );
