@@ -74,23 +74,6 @@ fn another_maildir_in_its_place_is_accepted_on_the_users_word_only() {
 }
 
 #[test]
-fn what_the_user_decided_holds_though_nothing_was_fetched() {
-    let (maildrop, env) = three_of_five(false);
-    maildrop.change(|contents| contents.messages = small_ones(3));
-    fs::rename(env.maildir("a"), env.path("elsewhere")).unwrap();
-    make_maildir(&env.maildir("a"));
-    env.run(&["fetch", "--accept-maildir"]).expect(0);
-    env.fetch().expect(0).says("nothing new");
-    fs::remove_dir_all(env.maildir("a")).unwrap();
-    fs::rename(env.path("elsewhere"), env.maildir("a")).unwrap();
-    fs::remove_dir_all(env.path("state")).unwrap();
-    maildrop.change(|contents| contents.messages.clear());
-    env.run(&["fetch", "--new-state"]).expect(0);
-    env.fetch().expect(0).says("nothing new");
-    assert_eq!((env.mail().len(), maildrop.count("RETR")), (3, 3));
-}
-
-#[test]
 fn mail_that_a_reader_has_moved_or_deleted_is_not_fetched_again() {
     let (maildrop, env) = three_of_five(false);
     let delivered = files(&env.maildir("a").join("new"));
@@ -111,6 +94,23 @@ fn a_lost_state_is_noticed() {
     let mail = env.mail();
     assert!(small_ones_stored(5).iter().all(|message| mail.contains(message)));
     env.fetch().expect(0).says("nothing new");
+}
+
+#[test]
+fn what_the_user_decided_holds_though_nothing_was_fetched() {
+    let (maildrop, env) = three_of_five(false);
+    maildrop.change(|contents| contents.messages = small_ones(3));
+    fs::rename(env.maildir("a"), env.path("elsewhere")).unwrap();
+    make_maildir(&env.maildir("a"));
+    env.run(&["fetch", "--accept-maildir"]).expect(0);
+    env.fetch().expect(0).says("nothing new");
+    fs::remove_dir_all(env.maildir("a")).unwrap();
+    fs::rename(env.path("elsewhere"), env.maildir("a")).unwrap();
+    fs::remove_dir_all(env.path("state")).unwrap();
+    maildrop.change(|contents| contents.messages.clear());
+    env.run(&["fetch", "--new-state"]).expect(0);
+    env.fetch().expect(0).says("nothing new");
+    assert_eq!((env.mail().len(), maildrop.count("RETR")), (3, 3));
 }
 
 #[test]
