@@ -52,6 +52,7 @@ check_fetch_with_the_credentials_drop_in() {
     echo geheim | systemd-creds encrypt --with-key=host --name=qq - /etc/mailferry/credentials/qq
     { account work; account qq; } | config
     install -m 644 -D /project/systemd/drop-in/credentials.conf -t /etc/systemd/system/mailferry-fetch.service.d/
+    sed -i 's/^#LoadCredentialEncrypted=/LoadCredentialEncrypted=/' /etc/systemd/system/mailferry-fetch.service.d/credentials.conf
     systemctl daemon-reload
     systemctl start mailferry-fetch
     same work "$mail/work"
