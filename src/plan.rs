@@ -24,6 +24,10 @@ use renumbering::Suspicion;
 /// How long an absent message is remembered, in seconds (90 days): an empty or short listing proves nothing.
 const REMEMBER_ABSENT: u64 = 90 * 86_400;
 
+/// A doubt about a listed message is written anew after so many seconds: else it would be forgotten as soon as it is not
+/// listed once.
+const DOUBT_RENEWED: u64 = 30 * 86_400;
+
 /// What the account wants.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
@@ -35,6 +39,8 @@ pub struct Policy {
     pub max_messages: Option<NonZeroU32>,
     /// Whether the server has TOP, so that a header can be compared before something is deleted.
     pub has_top: bool,
+    /// It was said or presumed to have TOP, and showed no header when it was asked.
+    pub top_refused: bool,
     /// The account points at another server than when the state was last written: unique-ids may name other messages.
     pub moved: bool,
     /// In this poll messages were recognised under other unique-ids already, so the rest may be such, too.
@@ -80,7 +86,7 @@ pub struct Plan {
     pub known: usize,
     /// Of those, the ones that the policy wants deleted and that could not be verified.
     pub unverified: usize,
-    /// Remembered, and missing in a complete listing for the first time.
+    /// Remembered, and missing in a complete listing for the first time; or listed, and nothing tells whether it is the same.
     pub absent: Vec<EntryId>,
     /// Known, and reported with another size than before.
     pub resized: Vec<(EntryId, u64)>,
@@ -224,6 +230,17 @@ impl<'a> Outlook<'a> {
             plan.renamed = renamed.flatten().collect();
             matching.adopt(recognised);
         }
+        let unseen = |listed: &Listed| !seen.contains_key(&listed.number);
+        let doubtful = |listed: &Listed, entry: &Entry| unseen(listed) && is_doubtful(entry, policy);
+        if policy.moved {
+            // The next poll knows nothing of the move, and must doubt all the same.
+            let moved = matching.known.iter().filter(|(listed, entry)| doubtful(listed, entry));
+            plan.absent = moved.filter(|(_, entry)| entry.absent_since.is_none()).map(|(_, entry)| entry.id).collect();
+        }
+        let listed: Vec<EntryId> = matching.known.iter().map(|(_, entry)| entry.id).collect();
+        matching.retrieve_instead(|listed, entry| {
+            doubtful(listed, entry) && (entry.removed || is_due(entry, policy.removal, now))
+        });
         plan.known = matching.known.len();
         for (listed, entry) in &matching.known {
             if let Some(size) = listed.reported_size
@@ -234,7 +251,11 @@ impl<'a> Outlook<'a> {
             let is_back = entry.removed || entry.absent_since.is_some();
             // A new name says as much.
             if is_back && listed.unique_id == entry.unique_id {
-                plan.present.push(entry.id);
+                if !doubtful(listed, entry) {
+                    plan.present.push(entry.id);
+                } else if entry.absent_since.is_some_and(|since| now.saturating_sub(since) >= DOUBT_RENEWED) {
+                    plan.absent.push(entry.id);
+                }
             }
             if !is_due(entry, policy.removal, now) {
                 continue;
@@ -249,7 +270,7 @@ impl<'a> Outlook<'a> {
         }
         plan_retrieval(&mut plan, maildrop, &matching, policy, turn);
         if maildrop.complete {
-            plan_forgetting(&mut plan, state, &matching, now);
+            plan_forgetting(&mut plan, state, listed, now);
         }
         plan
     }
@@ -314,8 +335,8 @@ fn plan_retrieval(
     plan.retrieve.truncate(most);
 }
 
-fn plan_forgetting(plan: &mut Plan, state: &UidState, matching: &Matching<'_>, now: u64) {
-    let mut listed: Vec<EntryId> = matching.known.iter().map(|(_, entry)| entry.id).collect();
+/// `listed` are the entries whose messages are listed, or may be.
+fn plan_forgetting(plan: &mut Plan, state: &UidState, mut listed: Vec<EntryId>, now: u64) {
     listed.sort_unstable();
     let mut listed = listed.into_iter().peekable();
     for entry in state.entries() {
@@ -345,15 +366,21 @@ fn is_due(entry: &Entry, removal: RemovalPolicy, now: u64) -> bool {
         }
 }
 
+/// Whether a message that was not looked at may be another one under the same unique-id: the entry's message was gone, or
+/// stands on another server, or should have been deleted before. What was never seen has nothing to compare.
+fn is_doubtful(entry: &Entry, policy: &Policy) -> bool {
+    let was_gone = entry.removed || entry.absent_since.is_some();
+    let left_behind = policy.top_refused && policy.removal == RemovalPolicy::AfterDelivery;
+    entry.witness.header.is_some() && (was_gone || policy.moved || left_behind)
+}
+
 /// Whether the message with this number is surely the one that was delivered.
 fn is_verified(listed: &Listed, entry: &Entry, policy: &Policy, seen: &HashMap<MessageNumber, Digest>) -> bool {
     if policy.has_top {
         return seen.get(&listed.number).is_some_and(|digest| entry.witness.header == Some(*digest));
     }
-    // What was gone and is back, or stands on another server, may be another message: not unseen.
-    let may_be_another = policy.moved || entry.removed || entry.absent_since.is_some();
     let same_size = entry.witness.reported_size.is_some() && entry.witness.reported_size == listed.reported_size;
-    !may_be_another && same_size && listed.unique_id.is_some() && listed.unique_id == entry.unique_id
+    !is_doubtful(entry, policy) && same_size && listed.unique_id.is_some() && listed.unique_id == entry.unique_id
 }
 
 #[cfg(test)]

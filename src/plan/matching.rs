@@ -75,6 +75,16 @@ impl<'a> Matching<'a> {
         self.known.sort_by_key(|(listed, _)| listed.number);
     }
 
+    /// Only the messages themselves tell whether these are the same.
+    pub(super) fn retrieve_instead(&mut self, which: impl Fn(&Listed, &Entry) -> bool) {
+        let ambiguous = &mut self.ambiguous;
+        self.known.retain(|(listed, entry)| {
+            let doubtful = which(listed, entry);
+            ambiguous.extend(doubtful.then_some(*listed));
+            !doubtful
+        });
+    }
+
     /// Messages that share a unique-id, and what is remembered under it.
     fn add_group(&mut self, listed: &[&'a Listed], entries: Vec<&'a Entry>, seen: Seen<'_>) {
         let was_looked_at = seen.is_some_and(|seen| listed.iter().any(|one| seen.contains_key(&one.number)));

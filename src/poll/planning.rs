@@ -37,6 +37,7 @@ impl Poll {
             max_messages: self.account.max_messages_per_session,
             // A server without CAPA cannot say that it has TOP; asking costs nothing.
             has_top: capabilities.is_none_or(Capabilities::top),
+            top_refused: false,
             moved: is_moved(store, &self.account),
             renumbered,
             scope: self.scope,
@@ -84,7 +85,8 @@ async fn look_at_headers(
         }
         seen.extend(look(client, &numbers).await?);
         // A server that shows none of them has no TOP, whatever it says.
-        policy.has_top &= numbers.is_empty() || !seen.is_empty();
+        policy.top_refused |= policy.has_top && !numbers.is_empty() && seen.is_empty();
+        policy.has_top &= !policy.top_refused;
         numbers = outlook.look_for_renumbering(policy, &seen);
         if numbers.is_empty() {
             break;

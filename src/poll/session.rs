@@ -237,7 +237,7 @@ impl Poll {
         ended.left += retrieved.left;
         // What was recognised when it was here was listed, though the plan could not know.
         let forget = if retrieved.known.is_empty() { plan.forget } else { Vec::new() };
-        Ok((Work { retrieved, marked: marking.marked, forget }, ended))
+        Ok((Work { retrieved, marked: marking.marked, forget, has_top: plan.has_top }, ended))
     }
 
     /// Sends the DELEs that are left. When the end is asked for meanwhile, those under way are waited for within a bound.
@@ -299,7 +299,9 @@ impl Poll {
         }
         let store = store.as_ref().ok_or(PollError::Fault)?;
         let state = store.state();
-        let digest_whole = if maildrop.has_unique_ids { DigestWhole::No } else { DigestWhole::Yes };
+        // Where no header can be compared later, the message itself has to tell, however little its header says.
+        let comparable = maildrop.has_unique_ids && plan.has_top;
+        let digest_whole = if comparable { DigestWhole::No } else { DigestWhole::Yes };
         let unique_ids: HashSet<&UniqueId> = plan.retrieve.iter().filter_map(|one| one.unique_id.as_ref()).collect();
         let remembered = unique_ids.into_iter().flat_map(|unique_id| state.with_unique_id(unique_id));
         let mut remembered: Vec<Entry> = remembered.cloned().collect();
@@ -371,11 +373,16 @@ impl Poll {
         work: Work,
         report: &mut PollReport,
     ) -> Result<bool, PollError> {
-        let Work { retrieved, marked, forget } = work;
+        let Work { retrieved, marked, forget, has_top } = work;
         let refused = u64::try_from(retrieved.refused.len()).unwrap_or(u64::MAX);
         let known = u64::try_from(retrieved.known.len()).unwrap_or(u64::MAX);
         if retrieved.asked != retrieved.safe + known + refused {
             return Err(PollError::Fault);
+        }
+        if !has_top && !marked.is_empty() {
+            // Should the answer to QUIT be lost, another message may have taken the place of one of these.
+            let marked = marked.clone();
+            blocking(store, move |store| store.record_doubt(marked)).await??;
         }
         let acknowledged = self.quit(client).await?;
         report.unacknowledged |= !acknowledged && !marked.is_empty();
@@ -437,6 +444,8 @@ struct Work {
     marked: Vec<EntryId>,
     /// Need not be remembered any more.
     forget: Vec<EntryId>,
+    /// Whether the server shows headers.
+    has_top: bool,
 }
 
 /// Ends a session in which nothing was retrieved or deleted. That it may fail is no trouble.

@@ -338,6 +338,19 @@ impl Store {
         self.append_ids(ids, |ids| Record::Absent { ids, certain })
     }
 
+    /// These are about to be deleted on a server that shows no headers: what stands under their unique-ids later may be
+    /// something else. Durable when this returns. Blocks.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_doubt(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
+        ids.sort_unstable();
+        let certain = self.mark.certain;
+        self.append(vec![Record::Absent { ids, certain }], Durability::Later)?;
+        // Not by a sync: should that fail, the next process would read what is not on disk, and nothing tells it.
+        self.rewrite()
+    }
+
     /// These are listed again.
     ///
     /// # Errors

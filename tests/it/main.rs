@@ -50,4 +50,5 @@ mod soak;
 mod surroundings;
 mod tls;
 mod units;
+mod used_again;
 mod without_uidl;

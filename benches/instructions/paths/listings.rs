@@ -89,6 +89,7 @@ fn plan((maildrop, state): (Maildrop, UidState)) -> (Maildrop, UidState, Plan) {
         max_message_size: None,
         max_messages: None,
         has_top: true,
+        top_refused: false,
         moved: false,
         renumbered: false,
         scope: Scope::Sound,

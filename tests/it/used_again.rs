@@ -1,0 +1,107 @@
+//! Unique-ids that name another message later, of the same size, on a server that shows no headers: nothing is deleted
+//! that was not retrieved.
+
+use crate::program::{Account, TestEnv};
+use crate::raw::stored;
+use crate::scripted::maildrop::{Behaviour, Maildrop, Message};
+
+/// A message about a disk; all of them are of the same size.
+fn about(disk: &str) -> Vec<u8> {
+    format!("Message-ID: <{disk}@example.org>\r\nSubject: full\r\n\r\nThe disk {disk} is full.\r\n").into_bytes()
+}
+
+/// The same from a machine whose headers tell nothing.
+fn alarm(disk: &str) -> Vec<u8> {
+    format!("Subject: alarm\r\n\r\nThe disk {disk} is full.\r\n").into_bytes()
+}
+
+/// The unique-id 1 names this message now.
+fn holds(maildrop: &Maildrop, message: &[u8]) {
+    maildrop.change(|contents| contents.messages = vec![Message::new("1", message)]);
+}
+
+fn without_top(message: &[u8]) -> Maildrop {
+    Maildrop::with(vec![Message::new("1", message)], |behaviour| behaviour.top = false)
+}
+
+fn arrived(env: &TestEnv, messages: &[&[u8]]) {
+    let mut there = env.mail();
+    let mut wanted: Vec<Vec<u8>> = messages.iter().map(|message| stored(message)).collect();
+    there.sort();
+    wanted.sort();
+    assert!(there == wanted, "{} of {} messages", there.len(), wanted.len());
+}
+
+#[test]
+fn what_has_the_unique_id_of_a_deleted_message_is_fetched() {
+    let maildrop = without_top(&about("a"));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
+    env.fetch().expect(0).says("1 deleted on the server");
+    for disk in ["b", "c"] {
+        holds(&maildrop, &about(disk));
+        env.fetch().expect(0).says("1 new message");
+        env.fetch().expect(0);
+        assert!(maildrop.left().is_empty());
+    }
+    arrived(&env, &[&about("a"), &about("b"), &about("c")]);
+}
+
+#[test]
+fn what_has_a_known_unique_id_on_another_host_is_fetched_before_it_is_deleted() {
+    let maildrop = without_top(&about("a"));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    env.fetch().expect(0);
+    let moved = || Account::at(maildrop.server.address).text("host", "localhost");
+    for keeps_first in [true, false] {
+        holds(&maildrop, &about("b"));
+        if keeps_first {
+            env.configure(&[moved()]);
+            env.fetch().expect(0);
+        }
+        env.configure(&[moved().deleting()]);
+        env.fetch().expect(0);
+        env.fetch().expect(0);
+        assert!(maildrop.left().is_empty());
+    }
+    arrived(&env, &[&about("a"), &about("b")]);
+}
+
+/// The server removes what was marked, and nobody hears of it.
+fn after_a_lost_quit(message: fn(&str) -> Vec<u8>, change: impl Fn(&mut Behaviour)) {
+    let maildrop = Maildrop::with(vec![Message::new("1", &message("a"))], |behaviour| {
+        change(behaviour);
+        behaviour.hang_up_at = Some("QUIT".to_owned());
+    });
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
+    env.fetch().expect(75);
+    maildrop.change(|contents| contents.behaviour.hang_up_at = None);
+    holds(&maildrop, &message("b"));
+    env.fetch().expect(0).says("1 new message");
+    env.fetch().expect(0);
+    assert!(maildrop.left().is_empty());
+    arrived(&env, &[&message("a"), &message("b")]);
+}
+
+#[test]
+fn what_took_the_place_of_a_message_whose_deletion_nobody_heard_of_is_fetched() {
+    for message in [about, alarm] {
+        after_a_lost_quit(message, |behaviour| behaviour.top = false);
+        after_a_lost_quit(message, |behaviour| {
+            behaviour.answers.push(("TOP".to_owned(), "-ERR no\r\n".to_owned()));
+        });
+    }
+}
+
+#[test]
+fn what_is_still_there_after_a_lost_quit_is_retrieved_to_be_sure_and_not_delivered_again() {
+    for message in [about, alarm] {
+        let maildrop = without_top(&message("a"));
+        maildrop.change(|contents| contents.behaviour.hang_up_at = Some("QUIT".to_owned()));
+        let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
+        env.fetch().expect(75);
+        maildrop.change(|contents| contents.behaviour.hang_up_at = None);
+        env.fetch().expect(0).says("1 deleted on the server");
+        assert!(maildrop.left().is_empty());
+        arrived(&env, &[&message("a")]);
+    }
+}
