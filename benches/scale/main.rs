@@ -1,7 +1,7 @@
 //! How cost grows: the built program with ten, a hundred and a thousand times as much, against a scripted server.
 //!
 //! ```sh
-//! cargo bench --bench scale -- DIR [maildrop|large|crowd|accounts]
+//! cargo bench --bench scale -- DIR [maildrop|large|crowd|accounts [COUNT...]]
 //! ```
 //!
 //! Everything is made below DIR, which needs 6 GiB of room, and removed at the end. It prints tables for
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     // `cargo bench` adds an option of its own.
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let (Some(dir), case) = (arguments.next(), arguments.next()) else {
-        eprintln!("usage: cargo bench --bench scale -- DIR [maildrop|large|crowd|accounts]");
+        eprintln!("usage: cargo bench --bench scale -- DIR [maildrop|large|crowd|accounts [COUNT...]]");
         return ExitCode::from(64);
     };
     let cases: [Case; 4] = [("maildrop", maildrop), ("large", large), ("crowd", crowd), ("accounts", accounts)];
@@ -123,7 +123,10 @@ fn accounts(dir: &Path) {
         "| accounts | ready after | memory | memory per account | polls/s | CPU per poll | in a second |\n\
          |---:|---:|---:|---:|---:|---:|---|"
     );
-    for accounts in [100_usize, 1_000, 10_000] {
+    // Behind DIR and the case.
+    let asked: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    let counts = if asked.is_empty() { vec![100, 1_000, 10_000] } else { asked };
+    for accounts in counts {
         let server = Server::start(Maildrop { messages: 1, octets: 500 });
         let settings = "concurrency = 32\nper_host = 32";
         let config = home(&dir.join(accounts.to_string()), &server, accounts, settings, "interval = \"30s\"");
