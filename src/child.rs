@@ -8,6 +8,7 @@ use std::time::Duration;
 use secrecy::zeroize::Zeroize;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
+use tokio::sync::Notify;
 
 use crate::credential::printable;
 
@@ -16,7 +17,7 @@ const KEPT: usize = 2 * 1024;
 
 /// How long to go on listening to a command that has ended. What it wrote is in the pipe already; an agent that it
 /// started may hold the pipe open for days.
-pub(crate) const GRACE: Duration = Duration::from_millis(100);
+const GRACE: Duration = Duration::from_millis(100);
 
 /// What systemd tells this process about itself. A child that believed it could report in our name or read our
 /// credentials.
@@ -56,6 +57,28 @@ fn prepare_from(program: &OsStr, arguments: &[OsString], inherited: impl Iterato
         }
     }
     command
+}
+
+/// Waits for `end`, and listens meanwhile, so that a command cannot get stuck on a full pipe; then for [`GRACE`] more.
+pub(crate) async fn heed<T>(end: impl Future<Output = T>, listening: impl Future<Output = ()>) -> T {
+    let over = Notify::new();
+    let end = async {
+        let ended = end.await;
+        over.notify_one();
+        ended
+    };
+    let grace = async {
+        over.notified().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    let listening = async {
+        tokio::select! {
+            biased;
+            () = listening => {}
+            () = grace => {}
+        }
+    };
+    tokio::join!(end, listening).0
 }
 
 /// The last bytes of a stream.

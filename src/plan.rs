@@ -192,12 +192,8 @@ impl<'a> Outlook<'a> {
         }
         let ask = |listed: &&Listed| self.turn(listed, policy) == Turn::Now;
         let matching = self.without_headers();
-        // What was gone and is back, or stands on another server, may be another message under the same unique-id.
-        let may_be_another = |entry: &Entry| {
-            entry.witness.header.is_some() && (policy.moved || entry.removed || entry.absent_since.is_some())
-        };
         let due = |(listed, entry): &(&Listed, &Entry)| {
-            (is_due(entry, policy.removal, self.now) || may_be_another(entry)) && ask(listed)
+            (is_due(entry, policy.removal, self.now) || is_doubtful(entry, policy)) && ask(listed)
         };
         let ambiguous = matching.ambiguous.iter().filter(|listed| ask(listed)).map(|listed| listed.number);
         let mut numbers: Vec<MessageNumber> = ambiguous.collect();
@@ -248,9 +244,8 @@ impl<'a> Outlook<'a> {
             {
                 plan.resized.push((entry.id, size));
             }
-            let is_back = entry.removed || entry.absent_since.is_some();
             // A new name says as much.
-            if is_back && listed.unique_id == entry.unique_id {
+            if entry.was_gone() && listed.unique_id == entry.unique_id {
                 if !doubtful(listed, entry) {
                     plan.present.push(entry.id);
                 } else if entry.absent_since.is_some_and(|since| now.saturating_sub(since) >= DOUBT_RENEWED) {
@@ -369,9 +364,8 @@ fn is_due(entry: &Entry, removal: RemovalPolicy, now: u64) -> bool {
 /// Whether a message that was not looked at may be another one under the same unique-id: the entry's message was gone, or
 /// stands on another server, or should have been deleted before. What was never seen has nothing to compare.
 fn is_doubtful(entry: &Entry, policy: &Policy) -> bool {
-    let was_gone = entry.removed || entry.absent_since.is_some();
     let left_behind = policy.top_refused && policy.removal == RemovalPolicy::AfterDelivery;
-    entry.witness.header.is_some() && (was_gone || policy.moved || left_behind)
+    entry.witness.header.is_some() && (entry.was_gone() || policy.moved || left_behind)
 }
 
 /// Whether the message with this number is surely the one that was delivered.

@@ -10,9 +10,8 @@ use std::time::Duration;
 use secrecy::zeroize::Zeroizing;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStderr, ChildStdout};
-use tokio::sync::Notify;
 
-use crate::child::{GRACE, Tail, prepare};
+use crate::child::{Tail, heed, prepare};
 
 /// Runs a command without a shell and returns what it wrote to standard output, at most `max_output` bytes.
 /// A command that has not ended after `limit` is killed.
@@ -54,26 +53,9 @@ async fn finish(
     stderr: ChildStderr,
     said: &mut Tail,
 ) -> Result<(Zeroizing<Vec<u8>>, ExitStatus), CommandFault> {
-    let over = Notify::new();
-    let work = async {
-        let end = async { child.wait().await.map_err(CommandFault::Lost) };
-        let both = tokio::try_join!(read_bounded(stdout, max_output), end);
-        over.notify_one();
-        both
-    };
-    let grace = async {
-        over.notified().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    let listening = async {
-        tokio::select! {
-            biased;
-            () = said.listen(stderr) => {}
-            () = grace => {}
-        }
-    };
-    let (both, ()) = tokio::join!(work, listening);
-    both
+    let end = async { child.wait().await.map_err(CommandFault::Lost) };
+    let work = async { tokio::try_join!(read_bounded(stdout, max_output), end) };
+    heed(work, said.listen(stderr)).await
 }
 
 async fn read_bounded(mut from: impl AsyncRead + Unpin, max: usize) -> Result<Zeroizing<Vec<u8>>, CommandFault> {

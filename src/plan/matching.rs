@@ -136,8 +136,7 @@ fn is_same(entry: &Entry, listed: &Listed, header: Digest) -> bool {
     let sizes = entry.witness.reported_size.zip(listed.reported_size);
     let size_fits = listed.unique_id.is_some() || sizes.is_none_or(|(then, now)| then == now);
     // What was gone and is back under a header that says little may be another message.
-    let was_gone = entry.removed || entry.absent_since.is_some();
-    entry.witness.header == Some(header) && size_fits && (header.is_strong() || !was_gone)
+    entry.witness.header == Some(header) && size_fits && (header.is_strong() || !entry.was_gone())
 }
 
 fn take<'a>(entries: &mut Vec<&'a Entry>, fits: impl Fn(&Entry) -> bool) -> Option<&'a Entry> {

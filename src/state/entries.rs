@@ -95,6 +95,14 @@ pub struct Entry {
     pub absent_since: Option<u64>,
 }
 
+impl Entry {
+    /// Whether we deleted the message, or a complete listing lacked it.
+    #[must_use]
+    pub fn was_gone(&self) -> bool {
+        self.removed || self.absent_since.is_some()
+    }
+}
+
 /// A message that made trouble: it is set aside for a growing time so that everything else flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trouble {

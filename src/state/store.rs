@@ -343,10 +343,8 @@ impl Store {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn record_doubt(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
-        ids.sort_unstable();
-        let certain = self.mark.certain;
-        self.append(vec![Record::Absent { ids, certain }], Durability::Later)?;
+    pub fn record_doubt(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
+        self.record_absent(ids)?;
         // Not by a sync: should that fail, the next process would read what is not on disk, and nothing tells it.
         self.rewrite()
     }

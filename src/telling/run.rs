@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Child;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::news::{ACCOUNT, EVENT, News};
 use crate::account::Account;
-use crate::child::{GRACE, Tail, prepare};
+use crate::child::{Tail, heed, prepare};
 use crate::config::NotifySettings;
 use crate::credential::printable;
 
@@ -148,24 +148,10 @@ async fn follow(child: &mut Child, output: &mut Tail, errors: &mut Tail) -> io::
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(io::Error::other("it has no pipes"));
     };
-    let over = Notify::new();
-    let end = async {
-        let status = child.wait().await;
-        over.notify_one();
-        status
-    };
-    let grace = async {
-        over.notified().await;
-        tokio::time::sleep(GRACE).await;
-    };
     let listening = async {
-        tokio::select! {
-            biased;
-            _ = async { tokio::join!(output.listen(stdout), errors.listen(stderr)) } => {}
-            () = grace => {}
-        }
+        tokio::join!(output.listen(stdout), errors.listen(stderr));
     };
-    tokio::join!(end, listening).0
+    heed(child.wait(), listening).await
 }
 
 /// Ends a command with all that it started in its group.
