@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use tracing::info;
+
 use super::{Client, ClientError, Mask, Patience, Said};
 use crate::account::{Account, TlsMode};
 use crate::net::{Connection, Dial};
 use crate::pop3::{
-    Asked, Capabilities, Command, Event, Greeting, LoginMethod, Mechanism, Offer, Response, Status, apop_digest,
-    choose, judge_refusal, plain_response,
+    Asked, Capabilities, Command, Event, Greeting, LoginMethod, Mechanism, Offer, Refusal, Response, ResponseCode,
+    Status, apop_digest, is_unknown_method, judge_refusal, plain_response, ways_to_log_in,
 };
 use crate::secret::Secret;
 
@@ -24,50 +26,64 @@ pub struct Expected {
     pub before_login: Option<Capabilities>,
     /// What it announced after the login.
     pub after_login: Option<Capabilities>,
+    /// Ways to log in that came to nothing, the one that did so last at the end: others are tried before them.
+    pub failed_logins: Vec<LoginMethod>,
     /// Commands are sent one at a time, whatever is announced.
     pub one_at_a_time: bool,
 }
 
-/// A client in the TRANSACTION state, and what the server announced on the way.
+/// A client in the TRANSACTION state, and what was learned of the server on the way.
 #[derive(Debug)]
 pub struct LoggedIn {
     /// The client.
     pub client: Client,
     /// What CAPA announced before the login, in this session or an earlier one; None if the server does not know CAPA.
     pub capabilities: Option<Capabilities>,
+    /// The way that was let in.
+    pub method: LoginMethod,
+    /// Those that were tried before it, and that the server does not know.
+    pub failed: Vec<LoginMethod>,
 }
 
-/// Connects and logs in.
+/// A login that came to nothing.
+#[derive(Debug)]
+pub struct LoginError {
+    /// Why.
+    pub error: ClientError,
+    /// The ways to log in that another one should be tried before.
+    pub failed: Vec<LoginMethod>,
+}
+
+/// Connects and logs in. A way to log in that the server does not know is no refused credential: the next one is tried,
+/// in the same session or, if the server hangs up at it, once in a new one.
 ///
 /// # Errors
-/// [`ClientError`]. One credential is tried, never more.
+/// [`LoginError`]. One credential is refused, never more: what was refused is not offered again, in no form.
 pub async fn log_in(
     dialer: &dyn Dial,
     account: &Account,
     password: &Secret,
     expected: &Expected,
-) -> Result<LoggedIn, ClientError> {
-    let connection = dialer.connect(&account.endpoint).await?;
-    let mut client = Client::new(connection, Patience::new(account.timeout));
-    // Before the greeting: the server may know the password from an earlier session.
-    client.mask = Mask::new(&account.username, password);
-    let greeting = client.greeting(dialer, account).await?;
-    if account.endpoint.tls == TlsMode::StartTls {
-        client = client.start_tls(dialer, account).await?;
-    }
-    client.refuse_cleartext(account)?;
-    client.careful = expected.one_at_a_time;
-    let login = Login { account, password, timestamp: greeting.timestamp.as_deref() };
-    let capabilities = match &expected.before_login {
-        Some(remembered) => client.authenticate_from_memory(&login, remembered).await?,
-        None => {
-            let announced = client.capabilities().await?;
-            let method = client.choose_method(&login, announced.as_ref())?;
-            client.authenticate(&login, method, announced.as_ref()).await?;
-            announced
-        }
+) -> Result<LoggedIn, LoginError> {
+    let mut attempt = Attempt { account, password, expected, failed: Vec::new(), another_way: false };
+    let first = match attempt.session(dialer).await {
+        Ok(logged_in) => return Ok(logged_in),
+        Err(error) => error,
     };
-    Ok(LoggedIn { client, capabilities })
+    if !attempt.another_way {
+        return Err(attempt.over(first));
+    }
+    info!("the server hung up at a way to log in, so another one is tried: {first}");
+    match attempt.session(dialer).await {
+        Ok(logged_in) => Ok(logged_in),
+        Err(error) => {
+            if !matches!(error, ClientError::Login { .. }) {
+                // It hangs up at everything: that is hardly about the way to log in.
+                attempt.failed.clear();
+            }
+            Err(attempt.over(error))
+        }
+    }
 }
 
 /// What a login is made of.
@@ -76,6 +92,138 @@ struct Login<'a> {
     password: &'a Secret,
     /// The timestamp of the greeting, which APOP needs.
     timestamp: Option<&'a str>,
+}
+
+/// A login under way, over one session or two.
+struct Attempt<'a> {
+    account: &'a Account,
+    password: &'a Secret,
+    expected: &'a Expected,
+    /// The ways that came to nothing, in the order in which they were tried.
+    failed: Vec<LoginMethod>,
+    /// The server hung up when a way was tried, and there is another one.
+    another_way: bool,
+}
+
+impl Attempt<'_> {
+    fn over(self, error: ClientError) -> LoginError {
+        LoginError { error: error.or_goodbye(false), failed: self.failed }
+    }
+
+    /// One session, from the connection to the login.
+    async fn session(&mut self, dialer: &dyn Dial) -> Result<LoggedIn, ClientError> {
+        let Self { account, password, expected, .. } = *self;
+        let connection = dialer.connect(&account.endpoint).await?;
+        let mut client = Client::new(connection, Patience::new(account.timeout));
+        // Before the greeting: the server may know the password from an earlier session.
+        client.mask = Mask::new(&account.username, password);
+        let greeting = client.greeting(dialer, account).await?;
+        if account.endpoint.tls == TlsMode::StartTls {
+            client = client.start_tls(dialer, account).await?;
+        }
+        client.refuse_cleartext(account)?;
+        client.careful = expected.one_at_a_time;
+        let login = Login { account, password, timestamp: greeting.timestamp.as_deref() };
+        let (method, capabilities) = self.enter(&mut client, &login).await?;
+        let failed = std::mem::take(&mut self.failed);
+        Ok(LoggedIn { client, capabilities, method, failed })
+    }
+
+    /// Tries the ways to log in until the server lets us in, or refuses more than the way.
+    async fn enter(
+        &mut self,
+        client: &mut Client,
+        login: &Login<'_>,
+    ) -> Result<(LoginMethod, Option<Capabilities>), ClientError> {
+        let mut from_memory = self.expected.before_login.is_some();
+        let mut announced = match &self.expected.before_login {
+            Some(remembered) => Some(remembered.clone()),
+            None => client.capabilities().await?,
+        };
+        let mut method = self.next(login, announced.as_ref())?.ok_or(ClientError::Closed)?;
+        loop {
+            let tried = client.authenticate(login, method, announced.as_ref()).await;
+            let Refused { asked, response, offered } = match tried {
+                Ok(None) => return Ok((method, announced)),
+                Ok(Some(refused)) => refused,
+                Err(error) => return Err(self.broke(error, method, login, announced.as_ref())),
+            };
+            let refusal = judge_refusal(&response);
+            let unknown = is_unknown_method(&response) || (!offered && refusal == Refusal::Credentials);
+            // A server that does not know a way may say anything. So unless it means the credentials for certain, another
+            // way comes first next time.
+            if unknown || (refusal == Refusal::Credentials && response.code != Some(ResponseCode::Auth)) {
+                self.failed.push(method);
+            }
+            let refused = ClientError::Login { asked, response, refusal, blanks: holds_blanks(login.password) };
+            if !unknown {
+                return Err(refused);
+            }
+            if std::mem::take(&mut from_memory) {
+                // What was announced once may have changed. Many servers hang up after a refusal.
+                match client.capabilities().await {
+                    Ok(now) => announced = now,
+                    Err(_) => return Err(self.hung_up(refused, login, announced.as_ref())),
+                }
+            }
+            let Some(next) = self.next(login, announced.as_ref())? else { return Err(refused) };
+            info!("the server does not know this way to log in, so another one is tried: {refused}");
+            method = next;
+        }
+    }
+
+    /// The way to try next; None if there is none left.
+    fn next(&self, login: &Login<'_>, announced: Option<&Capabilities>) -> Result<Option<LoginMethod>, ClientError> {
+        let offer = Offer { capabilities: announced, timestamp: login.timestamp };
+        let ways = ways_to_log_in(login.account.auth, &offer).map_err(ClientError::NoLogin)?;
+        let before = |way: &LoginMethod| self.expected.failed_logins.iter().position(|failed| failed == way);
+        // What never failed comes first, then what did so longest ago.
+        Ok(ways.into_iter().filter(|way| !self.failed.contains(way)).min_by_key(before))
+    }
+
+    /// The session broke when a way was tried: that may have been what it did not bear.
+    fn broke(
+        &mut self,
+        error: ClientError,
+        method: LoginMethod,
+        login: &Login<'_>,
+        announced: Option<&Capabilities>,
+    ) -> ClientError {
+        if matches!(error, ClientError::Silence { .. }) {
+            self.failed.push(method);
+        }
+        if matches!(error, ClientError::Closed | ClientError::Lost { .. }) {
+            // After a refusal it may well be the refusal that it hung up behind.
+            if self.failed.is_empty() {
+                self.failed.push(method);
+            }
+            return self.hung_up(error, login, announced);
+        }
+        error
+    }
+
+    /// The server hung up; another session is worth it if there is another way to log in.
+    fn hung_up(&mut self, error: ClientError, login: &Login<'_>, announced: Option<&Capabilities>) -> ClientError {
+        self.another_way = self.next(login, announced).is_ok_and(|next| next.is_some());
+        error
+    }
+}
+
+/// A way to log in was refused.
+struct Refused {
+    /// The command.
+    asked: Asked,
+    /// The server's words.
+    response: Response,
+    /// Whether the credential was sent: a challenge that did not come was not answered.
+    offered: bool,
+}
+
+/// Whether a password holds what nobody types: blanks of any kind.
+fn holds_blanks(password: &Secret) -> bool {
+    let text = String::from_utf8_lossy(password.expose());
+    let is_blank = |c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}' | '\u{fffd}');
+    text.chars().any(is_blank)
 }
 
 impl Client {
@@ -136,44 +284,13 @@ impl Client {
         Ok(capabilities)
     }
 
-    /// Logs in without asking for the capabilities. If the server refuses, it may be because it does not offer any more
-    /// what it did: then what it offers now is asked for and, if that makes a difference, used.
-    async fn authenticate_from_memory(
-        &mut self,
-        login: &Login<'_>,
-        remembered: &Capabilities,
-    ) -> Result<Option<Capabilities>, ClientError> {
-        let method = self.choose_method(login, Some(remembered))?;
-        let refusal = match self.authenticate(login, method, Some(remembered)).await {
-            Ok(()) => return Ok(Some(remembered.clone())),
-            Err(refusal @ ClientError::Login { .. }) => refusal,
-            Err(other) => return Err(other),
-        };
-        // Many servers hang up after a refusal; then the refusal is what there is to say.
-        let Ok(announced) = self.capabilities().await else { return Err(refusal) };
-        let now = self.choose_method(login, announced.as_ref())?;
-        if now == method {
-            return Err(refusal);
-        }
-        self.authenticate(login, now, announced.as_ref()).await?;
-        Ok(announced)
-    }
-
-    fn choose_method(
-        &self,
-        login: &Login<'_>,
-        capabilities: Option<&Capabilities>,
-    ) -> Result<LoginMethod, ClientError> {
-        let offer = Offer { capabilities, timestamp: login.timestamp, protected: self.link.protected };
-        choose(login.account.auth, &offer).map_err(ClientError::NoLogin)
-    }
-
+    /// Tries a way to log in; what the server says if it refuses.
     async fn authenticate(
         &mut self,
         login: &Login<'_>,
         method: LoginMethod,
         capabilities: Option<&Capabilities>,
-    ) -> Result<(), ClientError> {
+    ) -> Result<Option<Refused>, ClientError> {
         self.pipelining = capabilities.is_some_and(Capabilities::pipelining);
         let (username, password) = (login.account.username.clone(), login.password);
         let utf8 = capabilities.is_some_and(Capabilities::utf8).then_some(Command::Utf8);
@@ -182,24 +299,29 @@ impl Client {
                 let initial_response = Some(plain_response(&username, password));
                 vec![Command::Auth { mechanism: Mechanism::Plain, initial_response }]
             }
+            LoginMethod::PlainWhenAsked => {
+                vec![Command::Auth { mechanism: Mechanism::Plain, initial_response: None }]
+            }
             LoginMethod::User => vec![Command::User(username), Command::Pass(password.clone())],
             LoginMethod::Apop => {
                 let digest = apop_digest(login.timestamp.unwrap_or_default(), password);
                 vec![Command::Apop { username, digest }]
             }
         };
-        self.attempt(utf8.into_iter().chain(commands), login.account, password).await
+        let waits = method == LoginMethod::PlainWhenAsked;
+        self.attempt(utf8.into_iter().chain(commands), login, !waits).await
     }
 
-    /// Sends the login, with UTF8 in front of its first command where it is offered.
+    /// Sends the login, with UTF8 in front of its first command where it is known. `offered` says whether the commands
+    /// hold the credential; else it waits for the challenge.
     async fn attempt(
         &mut self,
         commands: impl Iterator<Item = Command>,
-        account: &Account,
-        password: &Secret,
-    ) -> Result<(), ClientError> {
+        login: &Login<'_>,
+        mut offered: bool,
+    ) -> Result<Option<Refused>, ClientError> {
         let mut commands = commands.peekable();
-        let mut refused: Option<(Asked, Response)> = None;
+        let mut refused = None;
         while commands.peek().is_some() || self.outstanding() > 0 {
             while self.outstanding() < self.window()
                 && refused.is_none()
@@ -214,21 +336,16 @@ impl Client {
                 // UTF8 is a wish: a server that thinks better of it goes on as before.
                 Event::Response { to: Asked::Utf8, .. } => {}
                 Event::Response { to, response } if response.status != Status::Ok => {
-                    refused.get_or_insert((to, response));
+                    refused.get_or_insert(Refused { asked: to, response, offered });
                 }
                 Event::Challenge(_) => {
-                    self.session.answer_challenge(&plain_response(&account.username, password))?;
+                    offered = true;
+                    self.session.answer_challenge(&plain_response(&login.account.username, login.password))?;
                 }
                 Event::BadChallenge => self.session.cancel_challenge()?,
                 _ => {}
             }
         }
-        match refused {
-            None => Ok(()),
-            Some((asked, response)) => {
-                let refusal = judge_refusal(&response);
-                Err(ClientError::Login { asked, response, refusal })
-            }
-        }
+        Ok(refused)
     }
 }
