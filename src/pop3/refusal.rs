@@ -306,6 +306,9 @@ pub fn is_too_soon(response: &Response) -> bool {
 /// this form of it, so that no credential was looked at.
 #[must_use]
 pub fn is_unknown_method(response: &Response) -> bool {
+    if judge_code(response) == Some(Refusal::Temporary) {
+        return false;
+    }
     let words = Words::of(&response.text);
     let of_credentials = response.code == Some(ResponseCode::Auth);
     let not_known = !of_credentials && words.any(NOT_KNOWN);

@@ -23,6 +23,7 @@ mod servers;
 
 mod chunks;
 mod configuration;
+mod credentials;
 mod cuts;
 mod daemon;
 mod disk_full;
@@ -30,6 +31,7 @@ mod documents;
 mod kills;
 mod limits;
 mod listings;
+mod logins;
 mod lost_state;
 mod memory;
 mod modes;
