@@ -7,7 +7,7 @@ use super::{Client, ClientError, Said};
 use crate::maildrop::{Maildrop, MaildropBuilder};
 use crate::pop3::{
     Asked, Capabilities, Command, DropListing, LoginMethod, MessageNumber, Response, ScanListing, Status,
-    UniqueIdListing, judge_access,
+    UniqueIdListing, has_access_code, judge_access,
 };
 use crate::witness::{Digest, HeaderDigester};
 
@@ -149,9 +149,13 @@ impl Answers {
         client.pipelining = capabilities.is_some_and(Capabilities::pipelining);
         let announced = capabilities.is_some_and(Capabilities::uidl);
         let refused = self.no_uidl.is_some() || self.no_list.is_some();
+        // In words alone, a UIDL that is not announced may well not be there.
+        let only_unannounced = !announced && self.no_list.is_none();
         match (self.no_access, self.no_uidl, self.no_list) {
             // One of them failed because the maildrop cannot be had, so the rest says nothing either.
-            (Some((asked, response)), _, _) if refused => return Err(ClientError::Refused { asked, response }),
+            (Some((asked, response)), _, _) if refused && (has_access_code(&response) || !only_unannounced) => {
+                return Err(ClientError::Refused { asked, response });
+            }
             // Some servers refuse to list what is empty.
             (None, Some(_), _) if self.count == Some(0) => self.builder.unique_ids_follow(),
             (_, Some(response), _) if announced => {

@@ -221,9 +221,12 @@ struct Refused {
 
 /// Whether a password holds what nobody types: blanks of any kind.
 fn holds_blanks(password: &Secret) -> bool {
-    let text = String::from_utf8_lossy(password.expose());
-    let is_blank = |c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}' | '\u{fffd}');
-    text.chars().any(is_blank)
+    let octets = password.expose();
+    match str::from_utf8(octets) {
+        Ok(text) => text.chars().any(|c| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}')),
+        // The non-breaking space of ISO 8859.
+        Err(_) => octets.iter().any(|octet| matches!(octet, b' ' | b'\t' | 0xa0)),
+    }
 }
 
 impl Client {

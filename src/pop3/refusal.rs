@@ -131,6 +131,11 @@ const BUSY: &[&str] = &[
     "another client",
     "other session",
     "in use",
+    "already locked",
+    "already logged in",
+    "already connected",
+    "already open",
+    "already active",
     "lock busy",
     "too many connections",
     "too many sessions",
@@ -157,8 +162,15 @@ const PASSING: &[&str] = &[
     "server error",
     "internal error",
     "system error",
+    "internal failure",
+    "backend error",
+    "backend failure",
+    "database error",
+    "can't connect",
+    "cannot connect",
     "server problem",
     "system problem",
+    "opened by",
     "overloaded",
     "maintenance",
     "shutting down",
@@ -170,7 +182,6 @@ const PASSING: &[&str] = &[
     "limit",
     "cannot open",
     "can't open",
-    "can t open",
     "could not open",
     "couldn't open",
     "unable to open",
@@ -270,14 +281,25 @@ pub fn judge_refusal(response: &Response) -> Refusal {
 }
 
 /// Judges a refusal that came before the login, or behind a good one: there nothing is said of the credentials. None if
-/// it says neither that it will pass nor that it will not.
+/// it says neither that it will pass nor that it will not: it may not know the command, or have nothing to list.
 #[must_use]
 pub fn judge_access(response: &Response) -> Option<Refusal> {
-    judge_code(response).filter(|refusal| *refusal != Refusal::Credentials).or_else(|| {
-        let words = Words::of(&response.text);
-        let passes = words.say_to_wait() || words.any(PASSING) || words.any(TOO_SOON);
-        (response.code != Some(ResponseCode::Auth) && passes).then_some(Refusal::Temporary)
-    })
+    match judge_code(response) {
+        Some(Refusal::Credentials) => None,
+        None => {
+            let words = Words::of(&response.text);
+            let passes = words.say_to_wait() || words.any(PASSING) || words.any(TOO_SOON);
+            let unknown = words.any(NOT_THERE) || words.any(NOT_KNOWN) || words.have("command");
+            (passes && !unknown).then_some(Refusal::Temporary)
+        }
+        coded => coded,
+    }
+}
+
+/// Whether a refusal says by its code that the maildrop cannot be had, now or at all.
+#[must_use]
+pub fn has_access_code(response: &Response) -> bool {
+    judge_code(response).is_some_and(|refusal| refusal != Refusal::Credentials)
 }
 
 fn judge_code(response: &Response) -> Option<Refusal> {

@@ -67,6 +67,8 @@ fn a_lock_or_a_limit_is_for_later() {
         "too many connections from your address, blocked",
         "authentication failed: too many concurrent connections",
         "server busy",
+        "user jo is already logged in",
+        "Mailbox is opened by other client",
         "Temporary authentication failure",
         "authentication server temporarily unavailable",
         "temporary problem with the password database",
@@ -105,7 +107,9 @@ fn behind_a_good_login_nothing_is_said_of_the_credentials() {
     assert_eq!(judge("[SYS/TEMP] cannot open mailbox"), Some(Refusal::Temporary));
     assert_eq!(judge("cannot open mailbox"), Some(Refusal::Temporary));
     assert_eq!(judge("mailbox is locked"), Some(Refusal::Temporary));
-    for text in ["", "no messages", "unknown command", "[AUTH] busy"] {
+    for text in
+        ["", "no messages", "unknown command", "[AUTH] busy", "command not available", "UIDL not supported, try later"]
+    {
         assert_eq!(judge(text), None, "{text}");
     }
 }

@@ -51,8 +51,11 @@ fn blanks_in_a_refused_password_are_pointed_out() {
         let outcome = fetch_with_file(format!("{password}\n").as_bytes(), 0o400).expect(77).says(hint);
         assert!(!outcome.output().contains("abcd"), "{outcome:#?}");
     }
-    let outcome = fetch_with_file(b"abcdefghijkl\n", 0o400).expect(77);
-    assert!(!outcome.output().contains("blanks"), "{outcome:#?}");
+    fetch_with_file(b"abcd\xa0efgh\n", 0o400).expect(77).says(hint);
+    for password in [&b"abcdefghijkl\n"[..], b"h\xfcnter2\n"] {
+        let outcome = fetch_with_file(password, 0o400).expect(77);
+        assert!(!outcome.output().contains("blanks"), "{outcome:#?}");
+    }
 }
 
 #[test]
