@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use tracing::info;
-
-use super::{Client, ClientError, Mask, Patience, Said};
-use crate::account::{Account, TlsMode};
+use super::{Client, ClientError, Said};
+use crate::account::Account;
 use crate::net::{Connection, Dial};
 use crate::pop3::{
-    Asked, Capabilities, Command, Event, Greeting, LoginMethod, Mechanism, Offer, Refusal, Response, ResponseCode,
-    Status, apop_digest, is_unknown_method, judge_refusal, plain_response, ways_to_log_in,
+    Asked, Capabilities, Command, Event, Greeting, LoginMethod, Mechanism, Response, Status, apop_digest,
+    plain_response,
 };
 use crate::secret::Secret;
+use attempt::Attempt;
+
+mod attempt;
 
 /// After so much silence on a plaintext connection it is worth asking whether the server waits for TLS.
 const SUSPICIOUS_SILENCE: Duration = Duration::from_secs(3);
@@ -65,25 +66,7 @@ pub async fn log_in(
     password: &Secret,
     expected: &Expected,
 ) -> Result<LoggedIn, LoginError> {
-    let mut attempt = Attempt { account, password, expected, failed: Vec::new(), another_way: false };
-    let first = match attempt.session(dialer).await {
-        Ok(logged_in) => return Ok(logged_in),
-        Err(error) => error,
-    };
-    if !attempt.another_way {
-        return Err(attempt.over(first));
-    }
-    info!("the server hung up at a way to log in, so another one is tried: {first}");
-    match attempt.session(dialer).await {
-        Ok(logged_in) => Ok(logged_in),
-        Err(error) => {
-            if !matches!(error, ClientError::Login { .. }) {
-                // It hangs up at everything: that is hardly about the way to log in.
-                attempt.failed.clear();
-            }
-            Err(attempt.over(error))
-        }
-    }
+    Attempt::new(account, password, expected).run(dialer).await
 }
 
 /// What a login is made of.
@@ -94,121 +77,6 @@ struct Login<'a> {
     timestamp: Option<&'a str>,
 }
 
-/// A login under way, over one session or two.
-struct Attempt<'a> {
-    account: &'a Account,
-    password: &'a Secret,
-    expected: &'a Expected,
-    /// The ways that came to nothing, in the order in which they were tried.
-    failed: Vec<LoginMethod>,
-    /// The server hung up when a way was tried, and there is another one.
-    another_way: bool,
-}
-
-impl Attempt<'_> {
-    fn over(self, error: ClientError) -> LoginError {
-        LoginError { error: error.or_goodbye(false), failed: self.failed }
-    }
-
-    /// One session, from the connection to the login.
-    async fn session(&mut self, dialer: &dyn Dial) -> Result<LoggedIn, ClientError> {
-        let Self { account, password, expected, .. } = *self;
-        let connection = dialer.connect(&account.endpoint).await?;
-        let mut client = Client::new(connection, Patience::new(account.timeout));
-        // Before the greeting: the server may know the password from an earlier session.
-        client.mask = Mask::new(&account.username, password);
-        let greeting = client.greeting(dialer, account).await?;
-        if account.endpoint.tls == TlsMode::StartTls {
-            client = client.start_tls(dialer, account).await?;
-        }
-        client.refuse_cleartext(account)?;
-        client.careful = expected.one_at_a_time;
-        let login = Login { account, password, timestamp: greeting.timestamp.as_deref() };
-        let (method, capabilities) = self.enter(&mut client, &login).await?;
-        let failed = std::mem::take(&mut self.failed);
-        Ok(LoggedIn { client, capabilities, method, failed })
-    }
-
-    /// Tries the ways to log in until the server lets us in, or refuses more than the way.
-    async fn enter(
-        &mut self,
-        client: &mut Client,
-        login: &Login<'_>,
-    ) -> Result<(LoginMethod, Option<Capabilities>), ClientError> {
-        let mut from_memory = self.expected.before_login.is_some();
-        let mut announced = match &self.expected.before_login {
-            Some(remembered) => Some(remembered.clone()),
-            None => client.capabilities().await?,
-        };
-        let mut method = self.next(login, announced.as_ref())?.ok_or(ClientError::Closed)?;
-        loop {
-            let tried = client.authenticate(login, method, announced.as_ref()).await;
-            let Refused { asked, response, offered } = match tried {
-                Ok(None) => return Ok((method, announced)),
-                Ok(Some(refused)) => refused,
-                Err(error) => return Err(self.broke(error, method, login, announced.as_ref())),
-            };
-            let refusal = judge_refusal(&response);
-            let unknown = is_unknown_method(&response) || (!offered && refusal == Refusal::Credentials);
-            // A server that does not know a way may say anything. So unless it means the credentials for certain, another
-            // way comes first next time.
-            if unknown || (refusal == Refusal::Credentials && response.code != Some(ResponseCode::Auth)) {
-                self.failed.push(method);
-            }
-            let refused = ClientError::Login { asked, response, refusal, blanks: holds_blanks(login.password) };
-            if !unknown {
-                return Err(refused);
-            }
-            if std::mem::take(&mut from_memory) {
-                // What was announced once may have changed. Many servers hang up after a refusal.
-                match client.capabilities().await {
-                    Ok(now) => announced = now,
-                    Err(_) => return Err(self.hung_up(refused, login, announced.as_ref())),
-                }
-            }
-            let Some(next) = self.next(login, announced.as_ref())? else { return Err(refused) };
-            info!("the server does not know this way to log in, so another one is tried: {refused}");
-            method = next;
-        }
-    }
-
-    /// The way to try next; None if there is none left.
-    fn next(&self, login: &Login<'_>, announced: Option<&Capabilities>) -> Result<Option<LoginMethod>, ClientError> {
-        let offer = Offer { capabilities: announced, timestamp: login.timestamp };
-        let ways = ways_to_log_in(login.account.auth, &offer).map_err(ClientError::NoLogin)?;
-        let before = |way: &LoginMethod| self.expected.failed_logins.iter().position(|failed| failed == way);
-        // What never failed comes first, then what did so longest ago.
-        Ok(ways.into_iter().filter(|way| !self.failed.contains(way)).min_by_key(before))
-    }
-
-    /// The session broke when a way was tried: that may have been what it did not bear.
-    fn broke(
-        &mut self,
-        error: ClientError,
-        method: LoginMethod,
-        login: &Login<'_>,
-        announced: Option<&Capabilities>,
-    ) -> ClientError {
-        if matches!(error, ClientError::Silence { .. }) {
-            self.failed.push(method);
-        }
-        if matches!(error, ClientError::Closed | ClientError::Lost { .. }) {
-            // After a refusal it may well be the refusal that it hung up behind.
-            if self.failed.is_empty() {
-                self.failed.push(method);
-            }
-            return self.hung_up(error, login, announced);
-        }
-        error
-    }
-
-    /// The server hung up; another session is worth it if there is another way to log in.
-    fn hung_up(&mut self, error: ClientError, login: &Login<'_>, announced: Option<&Capabilities>) -> ClientError {
-        self.another_way = self.next(login, announced).is_ok_and(|next| next.is_some());
-        error
-    }
-}
-
 /// A way to log in was refused.
 struct Refused {
     /// The command.
@@ -217,16 +85,6 @@ struct Refused {
     response: Response,
     /// Whether the credential was sent: a challenge that did not come was not answered.
     offered: bool,
-}
-
-/// Whether a password holds what nobody types: blanks of any kind.
-fn holds_blanks(password: &Secret) -> bool {
-    let octets = password.expose();
-    match str::from_utf8(octets) {
-        Ok(text) => text.chars().any(|c| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}')),
-        // The non-breaking space of ISO 8859.
-        Err(_) => octets.iter().any(|octet| matches!(octet, b' ' | b'\t' | 0xa0)),
-    }
 }
 
 impl Client {

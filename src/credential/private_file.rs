@@ -108,7 +108,11 @@ impl PrivateFile {
         if reader.user == 0 {
             return format!("run `{own}`, or let mailferry run as a user whose group it is and run `{group}`");
         }
-        format!("let its owner, user {}, give it a group that mailferry runs as and run `{group}`", self.owner)
+        format!(
+            "let its owner, user {}, give it a group that mailferry runs as and run `{group}`, or, where a container mounts \
+             it, mount it with mode 0400 for the user that mailferry runs as",
+            self.owner
+        )
     }
 }
 

@@ -74,6 +74,11 @@ fn a_server_that_hangs_up_at_a_mechanism_is_asked_again_by_another_one() {
     env.fetch().expect(0).says("nothing new");
     assert_eq!(logins(&maildrop), [vec!["AUTH="], vec!["USER", "PASS"], vec!["USER", "PASS"]]);
 
+    // What is no POP3 in the place of an answer is no better.
+    let (maildrop, env) = home(&["USER", "SASL PLAIN"], &[("AUTH", "500 what?")], |account| account);
+    env.fetch().expect(0);
+    assert_eq!(logins(&maildrop), [vec!["AUTH="], vec!["USER", "PASS"]]);
+
     // One that hangs up at everything is asked twice in a poll, and nothing is concluded.
     let (maildrop, env) = home(&["SASL PLAIN"], &[], |account| account);
     maildrop.change(|contents| contents.behaviour.hang_up_at = Some("AUTH PLAIN ".to_owned()));
