@@ -108,10 +108,10 @@ impl Mask {
     /// Where secrets are in a text in lower case; `cut` says that it is an excerpt that ends in an ellipsis.
     fn in_text(&self, lower: &str, cut: bool) -> Vec<Range<usize>> {
         let mut found: Vec<Range<usize>> = Vec::new();
-        for form in texts(&self.forms) {
+        for form in texts(&self.forms, lower.len()) {
             found.extend(lower.match_indices(form).map(|(start, _)| start..start + form.len()));
         }
-        for part in texts(&self.within_base64) {
+        for part in texts(&self.within_base64, lower.len()) {
             found.extend(lower.match_indices(part).map(|(start, _)| whole_base64(lower, start..start + part.len())));
         }
         if let Some(kept) = lower.strip_suffix('…').filter(|_| cut) {
@@ -127,12 +127,14 @@ impl Mask {
             let lengths = form.char_indices().map(|(length, _)| length).filter(|length| *length >= SHORTEST);
             lengths.filter(|length| form.get(..*length).is_some_and(|part| lower.ends_with(part))).max()
         };
-        texts(&self.forms).filter_map(cuts).max().unwrap_or(0)
+        texts(&self.forms, usize::MAX).filter_map(cuts).max().unwrap_or(0)
     }
 }
 
-fn texts(forms: &[Secret]) -> impl Iterator<Item = &str> {
-    forms.iter().filter_map(|form| str::from_utf8(form.expose()).ok())
+/// The forms as text. Only those of at most so many octets: to search for one costs more than to see that it is too long.
+fn texts(forms: &[Secret], longest: usize) -> impl Iterator<Item = &str> {
+    let forms = forms.iter().filter(move |form| form.expose().len() <= longest);
+    forms.filter_map(|form| str::from_utf8(form.expose()).ok())
 }
 
 /// Those that are long enough, each once, the longest first.
