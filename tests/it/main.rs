@@ -23,6 +23,7 @@ mod servers;
 
 mod chunks;
 mod configuration;
+mod credentials;
 mod cuts;
 mod daemon;
 mod disk_full;
@@ -31,6 +32,7 @@ mod evidence;
 mod kills;
 mod limits;
 mod listings;
+mod logins;
 mod lost_state;
 mod memory;
 mod modes;
