@@ -24,3 +24,4 @@ mod jobs;
 mod matrix;
 mod network;
 mod places;
+mod stories;
