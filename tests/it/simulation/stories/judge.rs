@@ -38,6 +38,8 @@ pub(crate) enum Kind {
     Copy,
     /// A message was deleted that was to stay, or to stay longer.
     TooEarly,
+    /// A poll goes on and on.
+    Endless,
     /// An account does not come to rest.
     Restless,
     /// The program or the simulation gave up.

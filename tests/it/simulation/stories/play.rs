@@ -14,7 +14,7 @@ use super::super::disk::look;
 use super::super::fault::Fault;
 use super::super::power::Survival;
 use super::super::script::Script;
-use super::super::server::{Lacking, Manner, Message, Mishaps, Post, open};
+use super::super::server::{Lacking, MOST_SESSIONS, Manner, Message, Mishaps, Post, open};
 use super::super::world::{Polled, World};
 use super::judge::{self, Failure, Kind};
 use super::ledger::{Doubt, Ledger};
@@ -349,6 +349,9 @@ impl<'a> Player<'a> {
         let seen = self.outside[account].sessions;
         let sessions = self.post(account, |post| post.sessions[seen..].to_vec());
         self.outside[account].sessions += sessions.len();
+        if sessions.len() >= MOST_SESSIONS {
+            return Err(Failure { kind: Kind::Endless, text: format!("{} sessions in one poll", sessions.len()) });
+        }
         for shown in sessions.iter().filter(|shown| shown.answered) {
             self.ledger.note_session(account, shown, manner, now);
         }

@@ -3,44 +3,82 @@
 use tokio::runtime::Runtime;
 
 use super::judge::Kind;
+use super::letter::{Dots, Naming};
 use super::play::play;
 use super::story::{Act, Story};
 
 /// No more stories are tried.
-const TRIES: usize = 250;
+const TRIES: usize = 300;
 
-/// Leaves out acts as long as the story still fails so.
+/// Looks for shorter stories.
+struct Shrinker<'a> {
+    shortest: Story,
+    kind: Kind,
+    tries: usize,
+    runtime: &'a Runtime,
+}
+
+/// Leaves out what the failure does not need.
 pub(crate) fn shrink(story: &Story, kind: Kind, runtime: &Runtime) -> Story {
-    let mut shortest = story.clone();
-    let mut tries = 0;
-    let mut fails = |acts: Vec<Act>, shortest: &mut Story| {
-        tries += 1;
-        if tries > TRIES {
-            return false;
+    let mut shrinker = Shrinker { shortest: story.clone(), kind, tries: 0, runtime };
+    shrinker.leave_out_acts();
+    shrinker.leave_out_accounts();
+    shrinker.simplify_letters();
+    shrinker.leave_out_acts();
+    shrinker.shortest
+}
+
+impl Shrinker<'_> {
+    /// Whether this one fails in the same way; then it is the shortest from now on.
+    fn fails(&mut self, shorter: Story) -> bool {
+        self.tries += 1;
+        let same = |kind: Kind| kind == self.kind;
+        let fails = self.tries <= TRIES && play(&shorter, self.runtime).failure.is_some_and(|it| same(it.kind));
+        if fails {
+            self.shortest = shorter;
         }
-        let shorter = Story { acts, ..shortest.clone() };
-        let same = play(&shorter, runtime).failure.is_some_and(|failure| failure.kind == kind);
-        if same {
-            *shortest = shorter;
+        fails
+    }
+
+    fn leave_out_acts(&mut self) {
+        let mut piece = self.shortest.acts.len().div_ceil(2);
+        loop {
+            let (mut at, mut shortened) = (0, false);
+            while at < self.shortest.acts.len() {
+                let mut shorter = self.shortest.clone();
+                shorter.acts.drain(at..(at + piece).min(shorter.acts.len()));
+                if self.fails(shorter) { shortened = true } else { at += piece }
+            }
+            if piece <= 1 && !shortened {
+                return;
+            }
+            piece = piece.div_ceil(2);
         }
-        same
-    };
-    let mut piece = shortest.acts.len().div_ceil(2);
-    loop {
-        let mut at = 0;
-        let mut shortened = false;
-        while at < shortest.acts.len() {
-            let mut acts = shortest.acts.clone();
-            acts.drain(at..(at + piece).min(acts.len()));
-            if fails(acts, &mut shortest) {
-                shortened = true;
-            } else {
-                at += piece;
+    }
+
+    fn leave_out_accounts(&mut self) {
+        for account in (0..self.shortest.accounts.len()).rev() {
+            let mut shorter = self.shortest.clone();
+            shorter.accounts.remove(account);
+            let others = |act: &Act| act.account() != Some(account);
+            shorter.acts = shorter.acts.into_iter().filter(others).map(|act| act.without_account(account)).collect();
+            if shorter.accounts.is_empty() {
+                return;
+            }
+            self.fails(shorter);
+        }
+    }
+
+    fn simplify_letters(&mut self) {
+        for at in 0..self.shortest.acts.len() {
+            let Act::Mail(account, letter) = self.shortest.acts[at] else { continue };
+            let mut simpler = letter;
+            (simpler.dots, simpler.naming, simpler.part) = (Dots::None, Naming::Own, false);
+            let mut shorter = self.shortest.clone();
+            shorter.acts[at] = Act::Mail(account, simpler);
+            if simpler != letter {
+                self.fails(shorter);
             }
         }
-        if piece == 1 && !shortened {
-            return shortest;
-        }
-        piece = piece.div_ceil(2);
     }
 }

@@ -140,3 +140,35 @@ impl fmt::Display for Character {
         write!(f, "account {name}: {maildir}, {removal:?}, most {most:?}, largest {largest:?}\n  {manner:?}")
     }
 }
+
+impl Act {
+    fn place(&mut self) -> Option<&mut usize> {
+        match self {
+            Self::Mail(account, _)
+            | Self::Grows(account, _)
+            | Self::Poll(account, _)
+            | Self::Reads(account, ..)
+            | Self::CleansTmp(account)
+            | Self::Removes(account, _)
+            | Self::PutsBack(account, ..)
+            | Self::Renumbers(account)
+            | Self::Hides(account, ..)
+            | Self::Shows(account)
+            | Self::Next(account, _) => Some(account),
+            Self::Hours(..) | Self::WrongClock(_) | Self::Reboot | Self::PowerCut(..) => None,
+        }
+    }
+
+    /// The account that it is about.
+    pub(crate) fn account(mut self) -> Option<usize> {
+        self.place().copied()
+    }
+
+    /// The same where an account is left out that it is not about.
+    pub(crate) fn without_account(mut self, left_out: usize) -> Self {
+        if let Some(account) = self.place().filter(|account| **account > left_out) {
+            *account -= 1;
+        }
+        self
+    }
+}
