@@ -219,7 +219,8 @@ fn shown(post: &Post, listed: &[Message]) -> Shown {
             octets: octets.then_some(message.bytes.len()),
         }
     };
-    Shown { lines: listed.iter().map(line).collect(), answered: false }
+    let refuses_top = post.next_session.refuses_top;
+    Shown { lines: listed.iter().map(line).collect(), answered: false, refuses_top }
 }
 
 /// Whether these bytes are in a Maildir, or where a mail reader put them, and would be there after a power cut.

@@ -98,8 +98,10 @@ pub(crate) struct Line {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shown {
     pub(crate) lines: Vec<Line>,
-    /// LIST, and UIDL where there is one, were answered.
+    /// LIST was answered, and so all of them.
     pub(crate) answered: bool,
+    /// In this session TOP is refused.
+    pub(crate) refuses_top: bool,
 }
 
 /// A message that a client had removed.

@@ -226,7 +226,7 @@ fn reads(rng: &mut Rng, account: usize, temper: &Temper) -> Act {
 
 fn machine(rng: &mut Rng, temper: &Temper) -> Act {
     match rng.u32(0..4) {
-        0 => Act::WrongClock([0, 0, 8000, -15000, 1, -1][rng.usize(0..6)]),
+        0 => Act::WrongClock([0, 8000, -15000][rng.usize(0..3)]),
         1..3 if temper.mishaps > 0 => Act::PowerCut(survival(rng), rng.u64(0..1000)),
         _ => Act::Reboot,
     }

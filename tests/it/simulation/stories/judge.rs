@@ -157,14 +157,13 @@ pub(super) fn count_copies(player: &mut Player<'_>) {
     player.totals = totals;
 }
 
-/// Of what the report of a poll leaves for later, by number and by unique-id.
+/// Whether the report of a poll says that it leaves this message for later.
 fn is_told(report: &PollReport, number: usize, line: &Line) -> bool {
     let number = u32::try_from(number).unwrap_or(0);
     let by_number = |listed: &Listed| listed.number.get() == number;
     let told = report.too_large.iter().chain(&report.set_aside).any(by_number);
-    let unique_id = line.unique_id.as_ref().map(String::as_bytes);
-    let unnamed = unique_id.is_none() && report.unnamed > 0;
-    told || unnamed || report.quarantine.iter().any(|one| Some(one.unique_id.as_bytes()) == unique_id)
+    let unnamed = line.unique_id.is_none() && report.unnamed > 0;
+    told || unnamed
 }
 
 /// The poll ended with status 0: everything that was listed is stored, durably, or was told to be left.

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::super::dialogue::{Received, received, stored};
 use super::super::server::{Line, Manner, Shown};
-use super::letter::Letter;
+use super::letter::{Header, Letter};
+
+/// So many messages under other unique-ids at once are a renumbering, which headers show.
+const RENUMBERED: usize = 5;
 
 /// So long an absent message must be remembered, in seconds.
 const REMEMBERED: u64 = 90 * 86_400;
@@ -55,6 +58,8 @@ pub(crate) struct Content {
 #[derive(Debug, Clone, Default)]
 struct Known {
     account: usize,
+    /// It has a header that no other message has, and was whole and there from the beginning.
+    recognisable: bool,
     /// When its file was first seen, in real seconds.
     stored: Option<u64>,
     doubts: Vec<Doubt>,
@@ -94,7 +99,8 @@ impl Ledger {
         if letter.part {
             self.contents.insert(stored(&letter.beginning()), content(true));
         }
-        self.messages.insert(letter.id(), Known { account, ..Known::default() });
+        let recognisable = letter.header == Header::Own && !letter.part;
+        self.messages.insert(letter.id(), Known { account, recognisable, ..Known::default() });
     }
 
     /// What these bytes are.
@@ -131,8 +137,29 @@ impl Ledger {
         self.messages.get_mut(id).unwrap()
     }
 
-    /// A session has listed this.
-    pub(crate) fn note_session(&mut self, account: usize, shown: &Shown, manner: Manner, now: u64) {
+    /// It was away and is back.
+    pub(crate) fn is_back(&mut self, id: &str) {
+        self.message(id).recognisable = false;
+    }
+
+    /// Whether the unique-ids of so many messages have changed, and their headers are such, that it must be noticed.
+    fn is_plain_renumbering(&self, shown: &Shown) -> bool {
+        let renamed = |line: &&Line| {
+            let listed = self.messages[&line.id].listed.as_ref();
+            listed.is_some_and(|(_, name)| *name != line.unique_id)
+        };
+        let renamed: Vec<&Line> = shown.lines.iter().filter(renamed).collect();
+        let plain = |line: &&Line| self.messages[&line.id].recognisable && self.stored(&line.id).is_some();
+        let complete = shown.lines.iter().all(|line| line.unique_id.is_some() && line.octets.is_some());
+        complete
+            && renamed.len() >= RENUMBERED
+            && renamed.len() * 2 >= shown.lines.len()
+            && renamed.iter().all(plain)
+    }
+
+    /// A session has listed this. `looks`: it ended well, and could see every header.
+    pub(crate) fn note_session(&mut self, account: usize, shown: &Shown, manner: Manner, looks: bool, now: u64) {
+        let noticed = looks && self.is_plain_renumbering(shown);
         for line in &shown.lines {
             let unnamed = !manner.uidl;
             let message = self.message(&line.id);
@@ -141,7 +168,7 @@ impl Ledger {
                     Some(Doubt::Forgotten)
                 } else if unnamed && message.missed {
                     Some(Doubt::Unnamed)
-                } else if line.unique_id.is_some() && *name != line.unique_id {
+                } else if line.unique_id.is_some() && *name != line.unique_id && !noticed {
                     Some(Doubt::Renamed)
                 } else {
                     None

@@ -249,6 +249,7 @@ impl<'a> Player<'a> {
             message.unique_id.push('+');
         }
         self.note(&format!(": {}", message.id));
+        self.ledger.is_back(&message.id);
         self.post(account, |post| post.messages.push(message));
     }
 
@@ -301,8 +302,7 @@ impl<'a> Player<'a> {
         self.describe(&polled, fault);
         self.note_poll(account, &polled, crashed.is_some())?;
         let status = polled.report.exit_status();
-        let put_off = polled.report.set_aside.len() + polled.report.quarantine.len();
-        Ok(crashed.is_none() && status == ExitStatus::Ok && put_off == 0)
+        Ok(crashed.is_none() && status == ExitStatus::Ok && polled.report.set_aside.is_empty())
     }
 
     /// Finds out what the poll would do, so that the mishap meets something.
@@ -352,13 +352,14 @@ impl<'a> Player<'a> {
         if sessions.len() >= MOST_SESSIONS {
             return Err(Failure { kind: Kind::Endless, text: format!("{} sessions in one poll", sessions.len()) });
         }
+        let well = !crashed && polled.report.exit_status() == ExitStatus::Ok;
         for shown in sessions.iter().filter(|shown| shown.answered) {
-            self.ledger.note_session(account, shown, manner, now);
+            let looks = well && manner.top && !manner.refuses_top && !shown.refuses_top;
+            self.ledger.note_session(account, shown, manner, looks, now);
         }
         judge::promises(self, account)?;
         self.note_removals(account)?;
         judge::files(self)?;
-        let well = !crashed && polled.report.exit_status() == ExitStatus::Ok;
         let last = sessions.iter().rfind(|shown| shown.answered);
         if let Some(shown) = last {
             if well {
