@@ -1,6 +1,6 @@
 //! What a server in memory says (RFC 1939, RFC 2449).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -166,12 +166,14 @@ impl Dialogue {
         let now = self.clock.time().passed;
         let taken = if self.manner.takes_retrieved { self.retrieved.clone() } else { BTreeSet::new() };
         let machine = look(&self.machine);
+        let idle = self.retrieved.is_empty() && self.marked.is_empty();
+        let safe = if idle { HashSet::new() } else { safe(&machine) };
         self.post(|post| {
             post.quits += 1;
             for place in self.retrieved.union(&self.marked) {
                 let message = &self.listed[*place];
                 let safe = match received(&message.bytes, self.manner) {
-                    Received::Whole(bytes) => is_safe(&machine, &bytes),
+                    Received::Whole(bytes) => safe.contains(bytes.as_slice()),
                     // Nobody can get it whole: only taken away it must not be.
                     Received::Part(_) => !self.marked.contains(place) && !taken.contains(place),
                 };
@@ -223,12 +225,12 @@ fn shown(post: &Post, listed: &[Message]) -> Shown {
     Shown { lines: listed.iter().map(line).collect(), answered: false, refuses_top }
 }
 
-/// Whether these bytes are in a Maildir, or where a mail reader put them, and would be there after a power cut.
-fn is_safe(machine: &Machine, bytes: &[u8]) -> bool {
+/// The bytes of all files in a Maildir, or where a mail reader put them, that would be there after a power cut.
+fn safe(machine: &Machine) -> HashSet<&[u8]> {
     let storage = &machine.storage;
     let below = Path::new(MAIL);
     let files = if storage.syncable { storage.surviving(below) } else { storage.visible(below) };
-    files.iter().any(|(path, contents)| !path.contains("/tmp/") && *contents == bytes)
+    files.into_iter().filter(|(path, _)| !path.contains("/tmp/")).map(|(_, contents)| contents).collect()
 }
 
 /// A message as it is stored.

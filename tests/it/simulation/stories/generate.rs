@@ -59,7 +59,7 @@ pub(crate) fn story(seed: u64) -> Story {
     let temper = temper(&mut rng, count);
     let mut acts = Vec::new();
     let (mut hours, mut token) = (0, 0);
-    for _ in 0..rng.usize(15..60) {
+    for _ in 0..rng.usize(20..120) {
         let account = rng.usize(0..count);
         let act = match rng.u32(0..100) {
             0..30 => {
@@ -87,7 +87,7 @@ pub(crate) fn story(seed: u64) -> Story {
         }
         acts.push(act);
     }
-    Story { seed, accounts, acts }
+    Story { accounts, acts }
 }
 
 fn character(rng: &mut Rng, place: usize) -> Character {

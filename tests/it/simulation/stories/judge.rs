@@ -92,15 +92,13 @@ pub(super) fn removal(player: &Player<'_>, character: &Character, removal: &Remo
 fn copies(player: &Player<'_>, storage: &Storage) -> Result<BTreeMap<Content, Vec<String>>, Failure> {
     let files = storage.visible(Path::new(MAIL));
     let ino = |path: &str| storage.find(Path::new(path)).ok();
-    let there: BTreeSet<Option<Ino>> = files
-        .iter()
-        .filter(|(path, _)| is_mail(path) && !path.starts_with(TRASH))
-        .map(|(path, _)| ino(path))
-        .collect();
+    let there: BTreeSet<Option<Ino>> =
+        files.iter().filter(|(path, _)| is_mail(path) && !path.starts_with(TRASH)).map(|(path, _)| ino(path)).collect();
     let mut copies: BTreeMap<Content, Vec<String>> = BTreeMap::new();
     for (path, bytes) in files {
         // A power cut may have brought back what a mail reader deleted.
-        let back = path.strip_prefix(TRASH).is_some_and(|name| there.contains(&name[1..].parse().ok()));
+        let deleted = path.strip_prefix(TRASH).map(|name| name.trim_start_matches('/').parse().ok());
+        let back = deleted.is_some_and(|ino| there.contains(&ino));
         if !is_mail(&path) || back {
             continue;
         }
@@ -176,8 +174,7 @@ pub(super) fn everything_is_dealt_with(
     let manner = player.manner(account);
     let machine = look(&player.world.machine);
     let surviving = machine.storage.surviving(Path::new(MAIL));
-    let safe: BTreeSet<&[u8]> =
-        surviving.iter().filter(|(path, _)| is_mail(path)).map(|(_, bytes)| *bytes).collect();
+    let safe: BTreeSet<&[u8]> = surviving.iter().filter(|(path, _)| is_mail(path)).map(|(_, bytes)| *bytes).collect();
     for (place, line) in shown.lines.iter().enumerate() {
         let listed = line.octets.is_some() || line.unique_id.is_some();
         if !listed || is_told(report, place + 1, line) || player.ledger.is_hidden(account, line, shown) {

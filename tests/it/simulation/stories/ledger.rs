@@ -27,11 +27,14 @@ pub(crate) enum Doubt {
     DeletedByReader,
     /// A mail reader cleared it out of `tmp/`.
     CleanedFromTmp,
+    /// A line of it, or of another one under the same unique-id, looks like its end, so that nobody can get it whole: what
+    /// comes of it is forgotten again, and a power cut may take away the memory of that.
+    Garbled,
 }
 
 impl Doubt {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Renamed, Self::Forgotten, Self::Unnamed, Self::DeletedByReader, Self::CleanedFromTmp];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Renamed, Self::Forgotten, Self::Unnamed, Self::DeletedByReader, Self::CleanedFromTmp, Self::Garbled];
 
     /// In words, as a cause of copies.
     pub(crate) fn cause(self) -> &'static str {
@@ -41,6 +44,7 @@ impl Doubt {
             Self::Unnamed => "absent without a unique-id",
             Self::DeletedByReader => "deleted by a mail reader in between",
             Self::CleanedFromTmp => "cleared out of tmp/",
+            Self::Garbled => "garbled by its server",
         }
     }
 }
@@ -60,6 +64,8 @@ struct Known {
     account: usize,
     /// It has a header that no other message has, and was whole and there from the beginning.
     recognisable: bool,
+    /// Its server cannot send it.
+    garbled: bool,
     /// When its file was first seen, in real seconds.
     stored: Option<u64>,
     doubts: Vec<Doubt>,
@@ -72,13 +78,16 @@ struct Known {
 /// A name that a message has had in a listing: its unique-id and its size.
 type Name = (Option<String>, Option<usize>);
 
+/// Under each unique-id the sizes, as far as they were listed, and names of the messages that it stands for.
+type Names = BTreeMap<String, Vec<(Option<usize>, String)>>;
+
 /// What is known of all messages.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ledger {
     contents: HashMap<Vec<u8>, Content>,
     messages: BTreeMap<String, Known>,
     /// By account: what stands for which message as far as a client can know that does not look at every header.
-    names: Vec<BTreeMap<String, Vec<(Option<usize>, String)>>>,
+    names: Vec<Names>,
     /// Messages that stand where another one of the same size stood, under the same unique-id and without a listing in
     /// between: beyond notice as long as nothing is to be deleted.
     hidden: BTreeMap<String, Name>,
@@ -92,15 +101,16 @@ impl Ledger {
     /// A message comes into being.
     pub(crate) fn expect(&mut self, account: usize, letter: &Letter, manner: Manner) {
         let content = |part| Content { id: letter.id(), part };
-        match received(&letter.bytes(), manner) {
-            Received::Whole(bytes) => self.contents.insert(bytes, content(false)),
-            Received::Part(bytes) => self.contents.insert(bytes, content(true)),
+        let (bytes, garbled) = match received(&letter.bytes(), manner) {
+            Received::Whole(bytes) => (bytes, false),
+            Received::Part(bytes) => (bytes, true),
         };
+        self.contents.insert(bytes, content(garbled));
         if letter.part {
             self.contents.insert(stored(&letter.beginning()), content(true));
         }
         let recognisable = letter.header == Header::Own && !letter.part;
-        self.messages.insert(letter.id(), Known { account, recognisable, ..Known::default() });
+        self.messages.insert(letter.id(), Known { account, recognisable, garbled, ..Known::default() });
     }
 
     /// What these bytes are.
@@ -137,6 +147,13 @@ impl Ledger {
         self.messages.get_mut(id).unwrap()
     }
 
+    /// The power was cut.
+    pub(crate) fn note_power_cut(&mut self) {
+        for message in self.messages.values_mut().filter(|message| message.garbled) {
+            message.doubts.push(Doubt::Garbled);
+        }
+    }
+
     /// It was away and is back.
     pub(crate) fn is_back(&mut self, id: &str) {
         self.message(id).recognisable = false;
@@ -151,10 +168,7 @@ impl Ledger {
         let renamed: Vec<&Line> = shown.lines.iter().filter(renamed).collect();
         let plain = |line: &&Line| self.messages[&line.id].recognisable && self.stored(&line.id).is_some();
         let complete = shown.lines.iter().all(|line| line.unique_id.is_some() && line.octets.is_some());
-        complete
-            && renamed.len() >= RENUMBERED
-            && renamed.len() * 2 >= shown.lines.len()
-            && renamed.iter().all(plain)
+        complete && renamed.len() >= RENUMBERED && renamed.len() * 2 >= shown.lines.len() && renamed.iter().all(plain)
     }
 
     /// A session has listed this. `looks`: it ended well, and could see every header.
@@ -162,7 +176,11 @@ impl Ledger {
         let noticed = looks && self.is_plain_renumbering(shown);
         for line in &shown.lines {
             let unnamed = !manner.uidl;
+            let shares = |other: &Line| other.id != line.id && other.unique_id == line.unique_id;
+            let garbled = |other: &&Line| shares(other) && self.messages[&other.id].garbled;
+            let garbled = !unnamed && shown.lines.iter().any(|other| garbled(&other));
             let message = self.message(&line.id);
+            message.doubts.extend(garbled.then_some(Doubt::Garbled));
             if let Some((when, name)) = &message.listed {
                 let doubt = if now - when >= REMEMBERED {
                     Some(Doubt::Forgotten)

@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use super::super::clock::Time;
 use super::super::dialogue::{Received, received};
 use super::super::disk::look;
-use super::super::fault::Fault;
+use super::super::fault::{Fault, FaultKind};
 use super::super::power::Survival;
 use super::super::script::Script;
 use super::super::server::{Lacking, MOST_SESSIONS, Manner, Message, Mishaps, Post, open};
@@ -152,6 +152,7 @@ impl<'a> Player<'a> {
             }
             Act::PowerCut(survival, seed) => {
                 self.world.cut_power(survival, seed);
+                self.ledger.note_power_cut();
                 return judge::files(self);
             }
             Act::Reads(account, how, every) => self.read(account, how, every),
@@ -298,6 +299,9 @@ impl<'a> Player<'a> {
         let crashed = fault.filter(|fault| fault.kind.is_crash() && polled.process.met.is_some());
         if let Some(fault) = crashed {
             self.world.crash(fault);
+            if matches!(fault.kind, FaultKind::Cut(_)) {
+                self.ledger.note_power_cut();
+            }
         }
         self.describe(&polled, fault);
         self.note_poll(account, &polled, crashed.is_some())?;
@@ -424,6 +428,7 @@ impl<'a> Player<'a> {
             }
         }
         self.world.cut_power(Survival::Nothing, 0);
+        self.ledger.note_power_cut();
         judge::files(self)?;
         for account in 0..self.story.accounts.len() {
             self.log.push(format!("    a poll of {account} behind a power cut"));
@@ -442,5 +447,4 @@ impl<'a> Player<'a> {
         }
         judge::count_copies(self);
     }
-
 }

@@ -1,5 +1,7 @@
 //! The shortest story that still goes wrong in the same way.
 
+use std::time::{Duration, Instant};
+
 use tokio::runtime::Runtime;
 
 use super::judge::Kind;
@@ -7,20 +9,20 @@ use super::letter::{Dots, Naming};
 use super::play::play;
 use super::story::{Act, Story};
 
-/// No more stories are tried.
-const TRIES: usize = 300;
+/// No more stories are tried after so long.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Looks for shorter stories.
 struct Shrinker<'a> {
     shortest: Story,
     kind: Kind,
-    tries: usize,
+    since: Instant,
     runtime: &'a Runtime,
 }
 
 /// Leaves out what the failure does not need.
 pub(crate) fn shrink(story: &Story, kind: Kind, runtime: &Runtime) -> Story {
-    let mut shrinker = Shrinker { shortest: story.clone(), kind, tries: 0, runtime };
+    let mut shrinker = Shrinker { shortest: story.clone(), kind, since: Instant::now(), runtime };
     shrinker.leave_out_acts();
     shrinker.leave_out_accounts();
     shrinker.simplify_letters();
@@ -31,9 +33,8 @@ pub(crate) fn shrink(story: &Story, kind: Kind, runtime: &Runtime) -> Story {
 impl Shrinker<'_> {
     /// Whether this one fails in the same way; then it is the shortest from now on.
     fn fails(&mut self, shorter: Story) -> bool {
-        self.tries += 1;
-        let same = |kind: Kind| kind == self.kind;
-        let fails = self.tries <= TRIES && play(&shorter, self.runtime).failure.is_some_and(|it| same(it.kind));
+        let in_time = self.since.elapsed() < PATIENCE;
+        let fails = in_time && play(&shorter, self.runtime).failure.is_some_and(|failure| failure.kind == self.kind);
         if fails {
             self.shortest = shorter;
         }

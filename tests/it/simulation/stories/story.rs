@@ -14,7 +14,6 @@ use super::letter::Letter;
 /// A story. It goes the same way each time.
 #[derive(Debug, Clone)]
 pub(crate) struct Story {
-    pub(crate) seed: u64,
     pub(crate) accounts: Vec<Character>,
     pub(crate) acts: Vec<Act>,
 }
