@@ -1,7 +1,7 @@
 //! What is known of each message from outside: where it was stored, which doubts there were, and under what names servers
 //! have shown it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::dialogue::{Received, received, stored};
 use super::super::server::{Line, Manner, Shown};
@@ -88,6 +88,8 @@ pub(crate) struct Ledger {
     messages: BTreeMap<String, Known>,
     /// By account: what stands for which message as far as a client can know that does not look at every header.
     names: Vec<Names>,
+    /// By account: all unique-ids that were ever shown.
+    used: Vec<BTreeSet<String>>,
     /// Messages that stand where another one of the same size stood, under the same unique-id and without a listing in
     /// between: beyond notice as long as nothing is to be deleted.
     hidden: BTreeMap<String, Name>,
@@ -95,7 +97,7 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     pub(crate) fn new(accounts: usize) -> Self {
-        Self { names: vec![BTreeMap::new(); accounts], ..Self::default() }
+        Self { names: vec![BTreeMap::new(); accounts], used: vec![BTreeSet::new(); accounts], ..Self::default() }
     }
 
     /// A message comes into being.
@@ -160,20 +162,24 @@ impl Ledger {
     }
 
     /// Whether the unique-ids of so many messages have changed, and their headers are such, that it must be noticed.
-    fn is_plain_renumbering(&self, shown: &Shown) -> bool {
+    fn is_plain_renumbering(&self, account: usize, shown: &Shown) -> bool {
         let renamed = |line: &&Line| {
             let listed = self.messages[&line.id].listed.as_ref();
             listed.is_some_and(|(_, name)| *name != line.unique_id)
         };
         let renamed: Vec<&Line> = shown.lines.iter().filter(renamed).collect();
-        let plain = |line: &&Line| self.messages[&line.id].recognisable && self.stored(&line.id).is_some();
+        let unused = |unique_id: &String| !self.used[account].contains(unique_id);
+        let plain = |line: &&Line| {
+            let recognisable = self.messages[&line.id].recognisable && self.stored(&line.id).is_some();
+            recognisable && line.unique_id.as_ref().is_some_and(unused)
+        };
         let complete = shown.lines.iter().all(|line| line.unique_id.is_some() && line.octets.is_some());
         complete && renamed.len() >= RENUMBERED && renamed.len() * 2 >= shown.lines.len() && renamed.iter().all(plain)
     }
 
     /// A session has listed this. `looks`: it ended well, and could see every header.
     pub(crate) fn note_session(&mut self, account: usize, shown: &Shown, manner: Manner, looks: bool, now: u64) {
-        let noticed = looks && self.is_plain_renumbering(shown);
+        let noticed = looks && self.is_plain_renumbering(account, shown);
         for line in &shown.lines {
             let unnamed = !manner.uidl;
             let shares = |other: &Line| other.id != line.id && other.unique_id == line.unique_id;
@@ -198,12 +204,14 @@ impl Ledger {
                 message.missed = false;
             }
         }
+        self.used[account].extend(shown.lines.iter().filter_map(|line| line.unique_id.clone()));
         for (id, message) in self.messages.iter_mut().filter(|(_, message)| message.account == account) {
             message.missed |= !shown.lines.iter().any(|line| line.id == *id);
         }
     }
 
-    /// Whether a message that is not stored is beyond notice; to be asked before [`Ledger::note_end`].
+    /// Whether a message that is not stored is beyond notice; to be asked before
+    /// [`Ledger::note_good_end`].
     pub(crate) fn is_hidden(&self, account: usize, line: &Line, shown: &Shown) -> bool {
         let name = (line.unique_id.clone(), line.octets);
         if self.hidden.get(&line.id) == Some(&name) {
@@ -218,21 +226,10 @@ impl Ledger {
         stands_for.is_some_and(|names| names.iter().any(another))
     }
 
-    /// A poll has ended. `well`: everything that was listed has been dealt with, and what was not is gone. `is_left` tells
-    /// which messages are there as far as the client knows.
-    pub(crate) fn note_end(&mut self, account: usize, shown: &Shown, well: bool, is_left: impl Fn(&str) -> bool) {
-        let complete = shown.lines.iter().all(|line| line.unique_id.is_some() && line.octets.is_some());
-        if well {
-            let hidden = |line: &&Line| self.stored(&line.id).is_none() && self.is_hidden(account, line, shown);
-            let name = |line: &Line| (line.id.clone(), (line.unique_id.clone(), line.octets));
-            let hidden: Vec<(String, Name)> = shown.lines.iter().filter(hidden).map(name).collect();
-            if complete {
-                self.hidden.retain(|id, _| self.messages[id].account != account);
-                self.names[account].clear();
-            }
-            self.hidden.extend(hidden);
-        }
-        for line in shown.lines.iter().filter(|line| !well || is_left(&line.id)) {
+    /// A session is over, with others behind it in the same poll, or with an uncertain end: what it has listed stands for
+    /// what it is. `is_left` tells which messages are there as far as the client knows.
+    pub(crate) fn note_names(&mut self, account: usize, shown: &Shown, is_left: impl Fn(&str) -> bool) {
+        for line in shown.lines.iter().filter(|line| is_left(&line.id)) {
             let Some(unique_id) = &line.unique_id else { continue };
             let names = self.names[account].entry(unique_id.clone()).or_default();
             let name = (line.octets, line.id.clone());
@@ -240,6 +237,19 @@ impl Ledger {
                 names.push(name);
             }
         }
+    }
+
+    /// A poll has ended well with this session: everything that was listed has been dealt with, and what was not is gone.
+    pub(crate) fn note_good_end(&mut self, account: usize, shown: &Shown, is_left: impl Fn(&str) -> bool) {
+        let hidden = |line: &&Line| self.stored(&line.id).is_none() && self.is_hidden(account, line, shown);
+        let name = |line: &Line| (line.id.clone(), (line.unique_id.clone(), line.octets));
+        let hidden: Vec<(String, Name)> = shown.lines.iter().filter(hidden).map(name).collect();
+        if shown.lines.iter().all(|line| line.unique_id.is_some() && line.octets.is_some()) {
+            self.hidden.retain(|id, _| self.messages[id].account != account);
+            self.names[account].clear();
+        }
+        self.hidden.extend(hidden);
+        self.note_names(account, shown, is_left);
     }
 
     /// How many messages are beyond notice.

@@ -14,7 +14,7 @@ use super::super::disk::look;
 use super::super::fault::{Fault, FaultKind};
 use super::super::power::Survival;
 use super::super::script::Script;
-use super::super::server::{Lacking, MOST_SESSIONS, Manner, Message, Mishaps, Post, open};
+use super::super::server::{Lacking, MOST_SESSIONS, Manner, Message, Mishaps, Post, Shown, open};
 use super::super::world::{Polled, World};
 use super::judge::{self, Failure, Kind};
 use super::ledger::{Doubt, Ledger};
@@ -364,15 +364,20 @@ impl<'a> Player<'a> {
         judge::promises(self, account)?;
         self.note_removals(account)?;
         judge::files(self)?;
-        let last = sessions.iter().rfind(|shown| shown.answered);
-        if let Some(shown) = last {
-            if well {
-                judge::everything_is_dealt_with(self, account, shown, &polled.report)?;
+        let marked: BTreeSet<String> = self.post(account, |post| {
+            post.removed.iter().filter(|removal| removal.marked).map(|removal| removal.id.clone()).collect()
+        });
+        let answered: Vec<&Shown> = sessions.iter().filter(|shown| shown.answered).collect();
+        if let Some((last, earlier)) = answered.split_last() {
+            for shown in earlier {
+                self.ledger.note_names(account, shown, |id| !well || !marked.contains(id));
             }
-            let marked: BTreeSet<String> = self.post(account, |post| {
-                post.removed.iter().filter(|removal| removal.marked).map(|removal| removal.id.clone()).collect()
-            });
-            self.ledger.note_end(account, shown, well, |id| !marked.contains(id));
+            if well {
+                judge::everything_is_dealt_with(self, account, last, &polled.report)?;
+                self.ledger.note_good_end(account, last, |id| !marked.contains(id));
+            } else {
+                self.ledger.note_names(account, last, |_| true);
+            }
         }
         let outside = &mut self.outside[account];
         outside.asks = matches!(polled.report.end, Err(PollError::Renumbered { .. }));
