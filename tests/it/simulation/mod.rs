@@ -4,7 +4,7 @@
 //! time; [`world`] puts them together, and [`script`] says what happens in it. [`verdict`] knows what must be true
 //! afterwards. The tests proper are [`matrix`] (every operation of the disk goes wrong in every way), [`network`] (every
 //! byte is the last one), [`places`] (disks that are not there or cannot sync), [`append`] (a journal that goes on
-//! behind a failure) and [`forgetting`]. `docs/durability.md` tells what this proves and how to repeat one case.
+//! behind a failure), [`forgetting`] and [`stories`] (everything at once, out of seeds). `docs/durability.md` tells what this proves and how to repeat one case.
 
 mod clock;
 mod dialogue;

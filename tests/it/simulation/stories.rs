@@ -4,7 +4,7 @@
 //! that is no message, nothing goes before its time; and there is no copy too many but where a doubt explains it.
 //!
 //! [`letter`] makes the messages, [`story`] says what may happen, [`generate`] makes a story of a seed, [`play`] plays it
-//! on the world with the [`reader`] of mail, [`judge`] looks at each step, [`ledger`] knows the doubts, and [`shrink`]
+//! on the world with its [`polling`] and its [`reader`] of mail, [`judge`] looks at each step, [`ledger`] knows the doubts, and [`shrink`]
 //! leaves out what a failure does not need.
 
 mod generate;
@@ -12,10 +12,14 @@ mod judge;
 mod ledger;
 mod letter;
 mod play;
+mod polling;
 mod reader;
 mod shrink;
 mod story;
 mod totals;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

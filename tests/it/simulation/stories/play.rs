@@ -4,23 +4,21 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use mailferry::exit::ExitStatus;
-use mailferry::poll::{PollError, Wishes};
+use mailferry::account::RemovalPolicy;
 use tokio::runtime::Runtime;
 
 use super::super::clock::Time;
 use super::super::dialogue::{Received, received};
 use super::super::disk::look;
-use super::super::fault::{Fault, FaultKind};
 use super::super::power::Survival;
 use super::super::script::Script;
-use super::super::server::{Lacking, MOST_SESSIONS, Manner, Message, Mishaps, Post, Shown, open};
-use super::super::world::{Polled, World};
+use super::super::server::{Lacking, Manner, Message, Post, open};
+use super::super::world::World;
 use super::judge::{self, Failure, Kind};
 use super::ledger::{Doubt, Ledger};
 use super::letter::{Letter, Naming};
 use super::reader::{self, Ages, TRASH};
-use super::story::{Act, Flushed, Mishap, Reading, Renamed, Story, Trouble};
+use super::story::{Act, Flushed, Reading, Renamed, Story, Trouble};
 use super::totals::Totals;
 
 /// At the end each account is polled so often at most, until there is nothing left to do.
@@ -38,29 +36,30 @@ pub(crate) struct Outcome {
 
 /// What there is beside the world itself.
 #[derive(Default)]
-struct Outside {
+pub(super) struct Outside {
     /// What somebody removed from the server and may put back.
     bin: Vec<Message>,
     /// Messages that are gone, and those of which only the beginning is there.
     gone: Vec<String>,
     growing: Vec<Letter>,
     /// The last poll did not end in order.
-    unsettled: bool,
+    pub(super) unsettled: bool,
     /// The last poll asked the user whether everything is to be fetched again.
-    asks: bool,
+    pub(super) asks: bool,
     /// How many sessions have been looked at, and how many removals.
-    sessions: usize,
-    removals: usize,
+    pub(super) sessions: usize,
+    pub(super) removals: usize,
     /// How often unique-ids were changed.
     renumbered: usize,
 }
 
+/// A story that is being played.
 pub(super) struct Player<'a> {
-    story: &'a Story,
+    pub(super) story: &'a Story,
     pub(super) world: World<'a>,
-    runtime: &'a Runtime,
+    pub(super) runtime: &'a Runtime,
     pub(super) ledger: Ledger,
-    outside: Vec<Outside>,
+    pub(super) outside: Vec<Outside>,
     ages: Ages,
     pub(super) totals: Totals,
     log: Vec<String>,
@@ -83,7 +82,7 @@ pub(crate) fn play(story: &Story, runtime: &Runtime) -> Outcome {
 }
 
 impl<'a> Player<'a> {
-    fn new(story: &'a Story, script: &'a Script, runtime: &'a Runtime) -> Self {
+    pub(super) fn new(story: &'a Story, script: &'a Script, runtime: &'a Runtime) -> Self {
         let world = World::new(script, runtime);
         {
             let storage = &mut look(&world.machine).storage;
@@ -105,8 +104,7 @@ impl<'a> Player<'a> {
     }
 
     fn play(&mut self) -> Result<(), Failure> {
-        for (number, act) in self.story.acts.iter().enumerate() {
-            self.log.push(format!("{number:>3} {act:?}"));
+        for act in &self.story.acts {
             self.act(*act)?;
             self.look_at_tmp();
         }
@@ -117,7 +115,7 @@ impl<'a> Player<'a> {
         self.world.clock.time().passed
     }
 
-    fn note(&mut self, words: &str) {
+    pub(super) fn note(&mut self, words: &str) {
         self.log.last_mut().unwrap().push_str(words);
     }
 
@@ -134,7 +132,8 @@ impl<'a> Player<'a> {
         }
     }
 
-    fn act(&mut self, act: Act) -> Result<(), Failure> {
+    pub(super) fn act(&mut self, act: Act) -> Result<(), Failure> {
+        self.log.push(format!("{act:?}"));
         match act {
             Act::Mail(account, letter) => self.mail(account, letter),
             Act::Grows(account, which) => self.grow(account, which),
@@ -285,117 +284,6 @@ impl<'a> Player<'a> {
         });
     }
 
-    /// Whether the poll ended in order and there is nothing that it left for later.
-    fn poll(&mut self, account: usize, mishap: Option<Mishap>) -> Result<bool, Failure> {
-        let name = &self.story.accounts[account].name;
-        let wishes = Wishes { fetch_again: self.outside[account].asks, ..Wishes::default() };
-        let fault = mishap.and_then(|mishap| self.prepare(account, mishap, wishes));
-        let polled = self.world.poll_as(self.world.script.account(name).clone(), fault, wishes);
-        self.totals.polls += 1;
-        self.post(account, |post| {
-            (post.cut_after, post.loses_quit) = (None, false);
-            post.next_session = Mishaps::default();
-        });
-        let crashed = fault.filter(|fault| fault.kind.is_crash() && polled.process.met.is_some());
-        if let Some(fault) = crashed {
-            self.world.crash(fault);
-            if matches!(fault.kind, FaultKind::Cut(_)) {
-                self.ledger.note_power_cut();
-            }
-        }
-        self.describe(&polled, fault);
-        self.note_poll(account, &polled, crashed.is_some())?;
-        let status = polled.report.exit_status();
-        Ok(crashed.is_none() && status == ExitStatus::Ok && polled.report.set_aside.is_empty())
-    }
-
-    /// Finds out what the poll would do, so that the mishap meets something.
-    fn prepare(&mut self, account: usize, mishap: Mishap, wishes: Wishes) -> Option<Fault> {
-        let name = &self.story.accounts[account].name;
-        let mut copy = World::resume(self.world.script, self.runtime, &self.world.snapshot());
-        let rehearsed = copy.poll_as(self.world.script.account(name).clone(), None, wishes);
-        let place = |share: u16, count: usize| usize::from(share) * count / 65_536;
-        match mishap {
-            Mishap::Cut(share) => {
-                self.post(account, |post| post.cut_after = Some(place(share, rehearsed.sent + 1)));
-                None
-            }
-            Mishap::Disk(kind, share, seed) => {
-                let log = rehearsed.process.log.iter().enumerate();
-                let fitting: Vec<usize> =
-                    log.filter(|(_, (operation, _))| kind.befits(*operation)).map(|(at, _)| at).collect();
-                let at = *fitting.get(place(share, fitting.len()))?;
-                Some(Fault { at, kind, seed })
-            }
-        }
-    }
-
-    fn describe(&mut self, polled: &Polled, fault: Option<Fault>) {
-        let Polled { report, process, retrieved, deleted, .. } = polled;
-        let mut words = format!(" -> {:?}, {retrieved} RETR, {deleted} DELE", report.exit_status());
-        if let (Some(fault), Some(met)) = (fault, &process.met) {
-            words.push_str(&format!(", {fault} ({met})"));
-        }
-        if let Err(e) = &report.end {
-            words.push_str(&format!(": {e}"));
-        }
-        for (listed, why) in &report.failed {
-            words.push_str(&format!(", {} {why}", listed.number));
-        }
-        self.note(&words);
-    }
-
-    fn note_poll(&mut self, account: usize, polled: &Polled, crashed: bool) -> Result<(), Failure> {
-        if matches!(polled.report.end, Err(PollError::Fault)) {
-            return Err(Failure { kind: Kind::Panic, text: "the poll ended with a fault of its own".to_owned() });
-        }
-        let (now, manner) = (self.now(), self.story.accounts[account].manner);
-        let seen = self.outside[account].sessions;
-        let sessions = self.post(account, |post| post.sessions[seen..].to_vec());
-        self.outside[account].sessions += sessions.len();
-        if sessions.len() >= MOST_SESSIONS {
-            return Err(Failure { kind: Kind::Endless, text: format!("{} sessions in one poll", sessions.len()) });
-        }
-        let well = !crashed && polled.report.exit_status() == ExitStatus::Ok;
-        for shown in sessions.iter().filter(|shown| shown.answered) {
-            let looks = well && manner.top && !manner.refuses_top && !shown.refuses_top;
-            self.ledger.note_session(account, shown, manner, looks, now);
-        }
-        judge::promises(self, account)?;
-        self.note_removals(account)?;
-        judge::files(self)?;
-        let marked: BTreeSet<String> = self.post(account, |post| {
-            post.removed.iter().filter(|removal| removal.marked).map(|removal| removal.id.clone()).collect()
-        });
-        let answered: Vec<&Shown> = sessions.iter().filter(|shown| shown.answered).collect();
-        if let Some((last, earlier)) = answered.split_last() {
-            for shown in earlier {
-                self.ledger.note_names(account, shown, |id| !well || !marked.contains(id));
-            }
-            if well {
-                judge::everything_is_dealt_with(self, account, last, &polled.report)?;
-                self.ledger.note_good_end(account, last, |id| !marked.contains(id));
-            } else {
-                self.ledger.note_names(account, last, |_| true);
-            }
-        }
-        let outside = &mut self.outside[account];
-        outside.asks = matches!(polled.report.end, Err(PollError::Renumbered { .. }));
-        outside.unsettled = crashed || !matches!(polled.report.exit_status(), ExitStatus::Ok | ExitStatus::Partial);
-        Ok(())
-    }
-
-    fn note_removals(&mut self, account: usize) -> Result<(), Failure> {
-        let seen = self.outside[account].removals;
-        let removals = self.post(account, |post| post.removed[seen..].to_vec());
-        self.outside[account].removals += removals.len();
-        for removal in removals {
-            self.totals.deletions += 1;
-            judge::removal(self, &self.story.accounts[account], &removal)?;
-        }
-        Ok(())
-    }
-
     /// How an account's server behaves.
     pub(super) fn manner(&self, account: usize) -> Manner {
         self.story.accounts[account].manner
@@ -417,7 +305,7 @@ impl<'a> Player<'a> {
         for _ in 0..LAST_POLLS {
             let mut still = Vec::new();
             for account in restless {
-                self.log.push(format!("    last poll of {account}"));
+                self.log.push(format!("last poll of {account}"));
                 if !self.poll(account, None)? {
                     still.push(account);
                 }
@@ -436,7 +324,7 @@ impl<'a> Player<'a> {
         self.ledger.note_power_cut();
         judge::files(self)?;
         for account in 0..self.story.accounts.len() {
-            self.log.push(format!("    a poll of {account} behind a power cut"));
+            self.log.push(format!("a poll of {account} behind a power cut"));
             self.poll(account, None)?;
         }
         self.count();
@@ -446,7 +334,7 @@ impl<'a> Player<'a> {
     fn count(&mut self) {
         self.totals.hidden = self.ledger.hidden();
         for (account, character) in self.story.accounts.iter().enumerate() {
-            let keeps = character.removal == mailferry::account::RemovalPolicy::Keep;
+            let keeps = character.removal == RemovalPolicy::Keep;
             let left = self.post(account, |post| post.messages.len());
             self.totals.left += if keeps { 0 } else { left };
         }
