@@ -3,9 +3,9 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::disk::{Disk, Space};
+use crate::disk::{Dir, Disk, Space};
 
 /// The reserve on a large file system, in bytes.
 const RESERVE: u64 = 16 << 20;
@@ -41,12 +41,12 @@ impl fmt::Display for NoRoom {
 
 impl std::error::Error for NoRoom {}
 
-/// How many bytes may be written below `path` without touching the reserve. Blocks.
+/// How many bytes may be written in a directory without touching the reserve. Blocks.
 ///
 /// # Errors
 /// [`NoRoom::Unknown`].
-pub fn room(disk: &dyn Disk, path: &Path) -> Result<u64, NoRoom> {
-    let space = disk.space(path).map_err(|source| NoRoom::Unknown { path: path.to_owned(), source })?;
+pub fn room(disk: &dyn Disk, dir: &Dir) -> Result<u64, NoRoom> {
+    let space = disk.space(dir).map_err(|source| NoRoom::Unknown { path: dir.path().to_owned(), source })?;
     Ok(beyond_reserve(space))
 }
 
@@ -64,16 +64,16 @@ impl Room {
         Self { left: 0 }
     }
 
-    /// Takes `bytes` of the room below `path`. Blocks.
+    /// Takes `bytes` of the room in `dir`. Blocks.
     ///
     /// # Errors
     /// [`NoRoom`].
-    pub fn take(&mut self, disk: &dyn Disk, path: &Path, bytes: usize) -> Result<(), NoRoom> {
+    pub fn take(&mut self, disk: &dyn Disk, dir: &Dir, bytes: usize) -> Result<(), NoRoom> {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         if bytes > self.left {
-            self.left = room(disk, path)?;
+            self.left = room(disk, dir)?;
         }
-        let too_little = || NoRoom::TooLittle { path: path.to_owned() };
+        let too_little = || NoRoom::TooLittle { path: dir.path().to_owned() };
         self.left = self.left.checked_sub(bytes).ok_or_else(too_little)?;
         Ok(())
     }

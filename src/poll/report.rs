@@ -9,7 +9,7 @@ use crate::client::Mask;
 use crate::exit::ExitStatus;
 use crate::maildrop::Listed;
 use crate::pop3::UniqueId;
-use crate::state::entries::{EntryId, Trouble, TroubleKind};
+use crate::state::entries::{EntryId, ListedAs, Trouble, TroubleKind};
 use crate::state::hints::Past;
 use crate::state::recovery::Recovered;
 use crate::state::store::Store;
@@ -37,6 +37,8 @@ pub struct PollReport {
     pub too_large: Vec<Listed>,
     /// Messages without a unique-id in an otherwise good listing.
     pub unnamed: u64,
+    /// Messages that came out far shorter than they were listed.
+    pub short: u64,
     /// Messages that the server would not show again, so that they were not deleted.
     pub unverified: u64,
     /// The server refused to mark these as deleted, in every session that asked for it.
@@ -93,8 +95,8 @@ impl Quarantined {
     #[must_use]
     pub fn of(store: &Store) -> Vec<Self> {
         let now = store.now();
-        let quarantined = |(unique_id, trouble): (&UniqueId, &Trouble)| Self {
-            unique_id: unique_id.clone(),
+        let quarantined = |(listed_as, trouble): (&ListedAs, &Trouble)| Self {
+            unique_id: listed_as.unique_id.clone(),
             kind: trouble.kind,
             times: trouble.count,
             left_alone: Duration::from_secs(trouble.until.saturating_sub(now)),
@@ -131,6 +133,7 @@ impl PollReport {
             set_aside: Vec::new(),
             too_large: Vec::new(),
             unnamed: 0,
+            short: 0,
             unverified: 0,
             undeletable: BTreeSet::new(),
             unsyncable: false,

@@ -1,6 +1,6 @@
 //! Asks for messages ahead, as many as the server takes, and streams what comes into staging.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ use super::marking::Marking;
 use super::window::Window;
 use crate::account::{MaildirMode, RemovalPolicy};
 use crate::client::{Client, ClientError};
-use crate::maildir::staging::{DigestWhole, Received, Staging};
+use crate::maildir::staging::{Received, Staging};
 use crate::maildrop::Listed;
-use crate::plan::{Removable, is_one_we_have};
-use crate::pop3::{Asked, Command, Event, Status};
-use crate::state::entries::{Entry, EntryId};
+use crate::plan::{Arrival, Remembered, Removable};
+use crate::pop3::{Asked, Command, Event, Status, UniqueId};
+use crate::state::entries::EntryId;
 
 /// Complete messages that wait for the disk hold at most so many bytes of memory.
 const HELD: u32 = 1 << 20;
@@ -46,10 +46,10 @@ pub(super) struct Order {
     pub(super) instance: u64,
     /// What happens to them on the server afterwards.
     pub(super) removal: RemovalPolicy,
-    /// Whether a digest of whole messages is wanted.
-    pub(super) digest_whole: DigestWhole,
     /// Remembered messages that one of these may turn out to be.
-    pub(super) remembered: Vec<Entry>,
+    pub(super) remembered: Remembered,
+    /// Nothing that was listed is left out: what is none of these is not on the server.
+    pub(super) is_whole: bool,
     /// The time of this poll, in certain seconds.
     pub(super) now: u64,
     /// How many bytes may be written without touching the reserve.
@@ -78,6 +78,10 @@ pub(super) struct Retrieved {
     pub(super) stopped: bool,
     /// There was no room for some.
     pub(super) full: bool,
+    /// Those that came out far shorter than they were listed, with the octets that came.
+    pub(super) short: Vec<(Listed, u64)>,
+    /// Remembered messages in whose place others came: they are not on the server.
+    pub(super) absent: Vec<EntryId>,
 }
 
 /// A retriever under way.
@@ -94,6 +98,10 @@ pub(super) struct Retriever<'a> {
     window: Window,
     /// The message that is coming in.
     staging: Option<Staging>,
+    /// A message whose end may have been in the wrong place: taken once the next answer shows that it was not.
+    held: Option<(Listed, Staging)>,
+    /// The unique-ids of those that are none of the remembered messages.
+    others: HashSet<UniqueId>,
     begun: Instant,
     /// When the messages under way must be in; set when the end was asked for.
     deadline: Option<Instant>,
@@ -117,6 +125,8 @@ impl<'a> Retriever<'a> {
             under_way: VecDeque::new(),
             window: Window::new(),
             staging: None,
+            held: None,
+            others: HashSet::new(),
             begun: Instant::now(),
             deadline: None,
         }
@@ -136,6 +146,9 @@ impl<'a> Retriever<'a> {
             self.ask_ahead()?;
             if self.client.outstanding() == 0 {
                 self.done.left = self.order.messages.len();
+                if self.done.left == 0 && self.done.refused.is_empty() && self.order.is_whole {
+                    self.done.absent = self.order.remembered.left_of(&self.others).collect();
+                }
                 return Ok(());
             }
             let Some(event) = self.next_event().await? else { continue };
@@ -146,8 +159,8 @@ impl<'a> Retriever<'a> {
     /// A message is safe: it counts, and it may be deleted if the policy says so.
     pub(super) fn note_safe(&mut self, safe: &Safe) {
         self.done.safe += 1;
-        self.done.octets += safe.size;
-        if let Some(removable) = Removable::after_delivery(self.order.removal, &safe.listed, &safe.delivered) {
+        self.done.octets += safe.size();
+        if let Some(removable) = Removable::after_delivery(self.order.removal, safe) {
             self.marking.add(removable);
         }
     }
@@ -203,6 +216,12 @@ impl<'a> Retriever<'a> {
         parcels: &mpsc::Sender<Parcel>,
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
+        if matches!(event, Event::Response { .. })
+            && let Some((listed, staging)) = self.held.take()
+        {
+            // What followed the message is an answer, and not the rest of it.
+            self.hand_over(listed, staging, parcels, held).await?;
+        }
         match event {
             Event::Response { to: Asked::Retr(_), response } if response.status == Status::Ok => self.begin(),
             Event::Response { to: Asked::Retr(_), response } => {
@@ -211,6 +230,7 @@ impl<'a> Retriever<'a> {
                 }
             }
             Event::Response { to: Asked::Dele(_), response } => self.marking.hear(&response),
+            Event::Response { to: Asked::Noop, .. } => {}
             Event::Data(range) => {
                 self.window.arrived(range.len(), self.begun.elapsed());
                 if let Some(staging) = &mut self.staging {
@@ -220,9 +240,22 @@ impl<'a> Retriever<'a> {
                     }
                 }
             }
-            Event::End { .. } if self.order.careful => self.client.ask(Command::Noop)?,
-            Event::End { .. } | Event::Response { to: Asked::Noop, .. } => self.hand_over(parcels, held).await?,
+            Event::End { .. } => self.end_of_message(parcels, held).await?,
             _ => return Err(ClientError::Closed.into()),
+        }
+        Ok(())
+    }
+
+    async fn end_of_message(&mut self, parcels: &mpsc::Sender<Parcel>, held: &Arc<Semaphore>) -> Result<(), PollError> {
+        let (Some(listed), Some(staging)) = (self.completed(), self.staging.take()) else {
+            return Err(PollError::Fault);
+        };
+        if !self.order.careful && !is_short(&listed, staging.octets()) {
+            return self.hand_over(listed, staging, parcels, held).await;
+        }
+        self.held = Some((listed, staging));
+        if self.client.outstanding() == 0 {
+            self.client.ask(Command::Noop)?;
         }
         Ok(())
     }
@@ -231,41 +264,51 @@ impl<'a> Retriever<'a> {
         let unique_id = self.under_way.front().and_then(|listed| listed.unique_id.as_ref());
         let name = self.ferry.names.next(self.ferry.clock.since_1970(), self.order.instance, unique_id);
         let tmp = self.order.destination.maildir.tmp();
-        let staging = Staging::new(Arc::clone(&self.ferry.disk), &tmp, name, self.order.digest_whole);
+        let staging = Staging::new(Arc::clone(&self.ferry.disk), tmp, name);
         self.staging = Some(staging.with_mode(self.order.maildir_mode));
     }
 
     async fn flush(&mut self) -> Result<(), PollError> {
         let Some(mut staging) = self.staging.take() else { return Ok(()) };
         let flushed = tokio::task::spawn_blocking(move || staging.flush().map(|()| staging)).await;
-        let path = self.order.destination.maildir.tmp();
+        let path = self.order.destination.maildir.tmp().path().to_owned();
         let flushed = flushed.map_err(|_| PollError::Fault)?;
         let wrote = flushed.map_err(|source| PollError::Maildir { doing: "write a message to", path, source })?;
         self.staging = Some(wrote);
         Ok(())
     }
 
-    async fn hand_over(&mut self, parcels: &mpsc::Sender<Parcel>, held: &Arc<Semaphore>) -> Result<(), PollError> {
-        let (Some(listed), Some(staging)) = (self.completed(), self.staging.take()) else {
-            return Err(PollError::Fault);
-        };
-        let received = staging.finish();
-        if self.is_remembered(&listed, &received) {
+    async fn hand_over(
+        &mut self,
+        listed: Listed,
+        staging: Staging,
+        parcels: &mpsc::Sender<Parcel>,
+        held: &Arc<Semaphore>,
+    ) -> Result<(), PollError> {
+        let octets = staging.octets();
+        let is_short = is_short(&listed, octets);
+        if is_short && is_far_shorter(&listed, octets) {
+            self.done.short.push((listed.clone(), octets));
+        }
+        let received = staging.finish(Arrival { listed, is_short });
+        if self.is_remembered(&received) {
             return Ok(());
         }
         let bytes = u32::try_from(received.held() + OVERHEAD).unwrap_or(HELD).min(HELD);
         let permit = Arc::clone(held).acquire_many_owned(bytes).await.map_err(|_| PollError::Fault)?;
         // A committer that is gone has said why itself.
-        parcels.send(Parcel { listed, received, permit }).await.map_err(|_| PollError::Stopped)
+        parcels.send(Parcel { received, permit }).await.map_err(|_| PollError::Stopped)
     }
 
     /// Whether it is one that we have after all: then this copy goes, and it has been verified.
-    fn is_remembered(&mut self, listed: &Listed, received: &Received) -> bool {
-        let same = |entry: &Entry| is_one_we_have(listed, entry, received.header(), received.whole());
-        let Some(at) = self.order.remembered.iter().position(same) else { return false };
-        let entry = self.order.remembered.swap_remove(at);
+    fn is_remembered(&mut self, received: &Received<Arrival>) -> bool {
+        let (listed, digests) = (&received.payload().listed, received.digests());
+        let Some(entry) = self.order.remembered.take(listed, digests) else {
+            self.others.extend(listed.unique_id.clone());
+            return false;
+        };
         self.done.known.push((entry.id, listed.reported_size));
-        let removable = Removable::retrieved_again(self.order.removal, listed, &entry, self.order.now);
+        let removable = Removable::after_comparison(listed, digests, &entry, self.order.removal, self.order.now);
         removable.into_iter().for_each(|removable| self.marking.add(removable));
         true
     }
@@ -276,4 +319,17 @@ impl<'a> Retriever<'a> {
         self.window.completed(listed.reported_size.unwrap_or(0));
         Some(listed)
     }
+}
+
+/// Some servers count the line that ends a message, or a line end that is not there: so many octets.
+const SIZE_TOLERANCE: u64 = 8;
+
+/// Whether less came than was listed.
+fn is_short(listed: &Listed, octets: u64) -> bool {
+    listed.reported_size.is_some_and(|size| octets.saturating_add(SIZE_TOLERANCE) < size)
+}
+
+/// Whether so much less came that somebody should know: some servers round their sizes up, none doubles them.
+fn is_far_shorter(listed: &Listed, octets: u64) -> bool {
+    listed.reported_size.is_some_and(|size| octets < size / 2)
 }
