@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 use super::judge::Kind;
-use super::letter::{Dots, Naming};
+use super::letter::{Dots, Letter, Naming};
 use super::play::play;
 use super::story::{Act, Story};
 
@@ -25,7 +25,7 @@ pub(crate) fn shrink(story: &Story, kind: Kind, runtime: &Runtime) -> Story {
     let mut shrinker = Shrinker { shortest: story.clone(), kind, since: Instant::now(), runtime };
     shrinker.leave_out_acts();
     shrinker.leave_out_accounts();
-    shrinker.simplify_letters();
+    shrinker.simplify_acts();
     shrinker.leave_out_acts();
     shrinker.shortest
 }
@@ -70,14 +70,18 @@ impl Shrinker<'_> {
         }
     }
 
-    fn simplify_letters(&mut self) {
+    fn simplify_acts(&mut self) {
         for at in 0..self.shortest.acts.len() {
-            let Act::Mail(account, letter) = self.shortest.acts[at] else { continue };
-            let mut simpler = letter;
-            (simpler.dots, simpler.naming, simpler.part) = (Dots::None, Naming::Own, false);
+            let simpler = match self.shortest.acts[at] {
+                Act::Mail(account, letter) => {
+                    let (dots, naming) = (Dots::None, Naming::Own);
+                    Act::Mail(account, Letter { dots, naming, part: false, ..letter })
+                }
+                Act::Poll(account, _) => Act::Poll(account, None),
+                act => act,
+            };
             let mut shorter = self.shortest.clone();
-            shorter.acts[at] = Act::Mail(account, simpler);
-            if simpler != letter {
+            if simpler != std::mem::replace(&mut shorter.acts[at], simpler) {
                 self.fails(shorter);
             }
         }
