@@ -23,6 +23,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 
 use tokio::runtime::Runtime;
@@ -86,6 +87,11 @@ fn in_no_story_is_a_message_deleted_that_is_not_stored_or_lost_or_doubled_withou
     };
     let (totals, told) = (Mutex::default(), Mutex::default());
     let describe = |seed: &u64| format!("story {seed};");
-    do_all(&seeds, describe, |seed, runtime| check(*seed, &totals, &told, runtime));
+    let played = catch_unwind(AssertUnwindSafe(|| {
+        do_all(&seeds, describe, |seed, runtime| check(*seed, &totals, &told, runtime));
+    }));
     println!("{}", totals.into_inner().unwrap());
+    if let Err(failures) = played {
+        resume_unwind(failures);
+    }
 }
