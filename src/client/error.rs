@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::exit::ExitStatus;
 use crate::net::{NetError, NetErrorClass};
-use crate::pop3::{Asked, FramingError, NoLoginMethod, Refusal, Response, SendError};
+use crate::pop3::{Asked, FramingError, NoLoginMethod, Refusal, Response, SendError, goodbye, judge_access};
 
 /// Why a session is over. Every message ends with the next step.
 #[derive(Debug)]
@@ -64,8 +64,17 @@ pub enum ClientError {
         response: Response,
         /// What they mean.
         refusal: Refusal,
+        /// Whether the password holds blanks, which most of those that are shown in groups do not.
+        blanks: bool,
     },
-    /// A command that every server has to know was refused.
+    /// The server ended the session before the maildrop was listed, and said why.
+    Goodbye {
+        /// Its words.
+        response: Response,
+        /// Whether it had let us in.
+        logged_in: bool,
+    },
+    /// A command that every server has to know was refused, behind a good login.
     Refused {
         /// The command.
         asked: Asked,
@@ -87,6 +96,19 @@ impl ClientError {
         matches!(self, Self::Lost { .. } | Self::Closed | Self::Silence { .. } | Self::Framing(_))
     }
 
+    /// What a server says without being asked, before anything was retrieved: the reason for its hanging up, where it is
+    /// a refusal.
+    #[must_use]
+    pub(super) fn or_goodbye(self, logged_in: bool) -> Self {
+        match &self {
+            Self::Framing(FramingError::Unsolicited { excerpt }) => match goodbye(excerpt) {
+                Some(response) => Self::Goodbye { response, logged_in },
+                None => self,
+            },
+            _ => self,
+        }
+    }
+
     /// The exit status that tells a script about it.
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
@@ -100,16 +122,26 @@ impl ClientError {
             | Self::NoStls { .. }
             | Self::Framing(FramingError::BytesBeforeTls | FramingError::LooksLikeTls) => ExitStatus::Tls,
             Self::Cleartext { .. } => ExitStatus::Config,
-            Self::NoLogin(_) | Self::Login { refusal: Refusal::Credentials, .. } => ExitStatus::Auth,
+            Self::NoLogin(_) | Self::Login { refusal: Refusal::Credentials | Refusal::Permanent, .. } => {
+                ExitStatus::Auth
+            }
+            Self::Unwilling { response } | Self::Goodbye { response, .. } => match judge_access(response) {
+                Some(Refusal::Permanent) => ExitStatus::Auth,
+                _ => ExitStatus::Temporary,
+            },
+            Self::Refused { response, .. } => match judge_access(response) {
+                Some(Refusal::Permanent) => ExitStatus::Auth,
+                Some(_) => ExitStatus::Temporary,
+                None => ExitStatus::Protocol,
+            },
             // Mostly a goodbye ahead of its time: "-ERR idle for too long".
             Self::Framing(FramingError::Unsolicited { .. }) => ExitStatus::Temporary,
-            Self::Framing(_) | Self::Refused { .. } | Self::NoUniqueIds | Self::Send(_) => ExitStatus::Protocol,
+            Self::Framing(_) | Self::NoUniqueIds | Self::Send(_) => ExitStatus::Protocol,
             Self::Lost { .. }
             | Self::UniqueIdsRefused
             | Self::Closed
             | Self::Silence { .. }
             | Self::TooSlow { .. }
-            | Self::Unwilling { .. }
             | Self::Login { refusal: Refusal::Temporary, .. } => ExitStatus::Temporary,
         }
     }
@@ -124,15 +156,76 @@ fn words(response: &Response) -> String {
     format!("saying \"{code}{}\"", response.text)
 }
 
-fn fmt_login(f: &mut fmt::Formatter<'_>, response: &Response, refusal: Refusal) -> fmt::Result {
+fn fmt_login(
+    f: &mut fmt::Formatter<'_>,
+    asked: Asked,
+    response: &Response,
+    refusal: Refusal,
+    blanks: bool,
+) -> fmt::Result {
     let words = words(response);
     match refusal {
-        Refusal::Credentials => write!(
+        Refusal::Credentials => {
+            write!(
+                f,
+                "the server refused the login, {words}. Check username and password; some providers want an app \
+                 password or authorization code, or POP3 to be switched on in their web settings"
+            )?;
+            if asked == Asked::Apop {
+                f.write_str(
+                    ". It may be APOP that is refused: a server needs the password in clear for it, and few keep it so; \
+                     with auth = \"auto\" or auth = \"user\" it is not used",
+                )?;
+            }
+            if blanks {
+                f.write_str(
+                    "; the password holds blanks: app passwords are often shown in groups, to be typed without",
+                )?;
+            }
+            Ok(())
+        }
+        Refusal::Permanent => write!(
             f,
-            "the server refused the login, {words}. Check username and password; some providers want an app password or \
-             authorization code, or POP3 to be switched on in their web settings"
+            "the server refuses this account, {words}. It will not pass by itself: switch POP3 on in the account's web \
+             settings, or ask the server's operator"
         ),
         Refusal::Temporary => write!(f, "the server cannot let us in now, {words}. Try again later"),
+    }
+}
+
+/// A refusal that is not about the login; `what` is what was refused.
+fn fmt_access(f: &mut fmt::Formatter<'_>, what: &str, response: &Response) -> fmt::Result {
+    write!(f, "{what}, {}. ", words(response))?;
+    f.write_str(match judge_access(response) {
+        Some(Refusal::Permanent) => {
+            "It will not pass by itself: switch POP3 on in the account's web settings, or ask the server's operator"
+        }
+        _ => "Try again later",
+    })
+}
+
+impl ClientError {
+    /// What the server said no to.
+    fn fmt_refusal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unwilling { response } => fmt_access(f, "the server refused the connection", response),
+            Self::Goodbye { response, logged_in: false } => {
+                fmt_access(f, "the server ended the session before the login", response)
+            }
+            Self::Goodbye { response, logged_in: true } => {
+                fmt_access(f, "the server let us in and then ended the session", response)
+            }
+            Self::Login { asked, response, refusal, blanks } => fmt_login(f, *asked, response, *refusal, *blanks),
+            Self::Refused { asked, response } if judge_access(response).is_some() => {
+                fmt_access(f, &format!("the server let us in and then refused {asked}"), response)
+            }
+            Self::Refused { asked, response } => write!(
+                f,
+                "the server refused {asked}, {}. Nothing was changed; run with -v and ask its operator",
+                words(response)
+            ),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -155,8 +248,8 @@ impl fmt::Display for ClientError {
                 window.as_secs()
             ),
             Self::Framing(e) => e.fmt(f),
-            Self::Unwilling { response } => {
-                write!(f, "the server refused the connection, {}. Try again later", words(response))
+            Self::Unwilling { .. } | Self::Goodbye { .. } | Self::Login { .. } | Self::Refused { .. } => {
+                self.fmt_refusal(f)
             }
             Self::SpeaksTls { port } => write!(
                 f,
@@ -176,12 +269,6 @@ impl fmt::Display for ClientError {
                 peer.ip()
             ),
             Self::NoLogin(e) => e.fmt(f),
-            Self::Login { response, refusal, .. } => fmt_login(f, response, *refusal),
-            Self::Refused { asked, response } => write!(
-                f,
-                "the server refused {asked}, {}. Nothing was changed; run with -v and ask its operator",
-                words(response)
-            ),
             Self::NoUniqueIds => f.write_str(
                 "the server has no UIDL, so mail that stays there cannot be told from new mail. Set leave_on_server = \
                  false to fetch and delete",

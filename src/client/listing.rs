@@ -6,7 +6,8 @@ use super::login::{Expected, LoggedIn};
 use super::{Client, ClientError, Said};
 use crate::maildrop::{Maildrop, MaildropBuilder};
 use crate::pop3::{
-    Asked, Capabilities, Command, DropListing, MessageNumber, Response, ScanListing, Status, UniqueIdListing,
+    Asked, Capabilities, Command, DropListing, LoginMethod, MessageNumber, Response, ScanListing, Status,
+    UniqueIdListing, has_access_code, judge_access,
 };
 use crate::witness::{Digest, HeaderDigester};
 
@@ -19,6 +20,10 @@ pub struct Opened {
     pub before_login: Option<Capabilities>,
     /// What it announces after the login; None if it refuses to say.
     pub after_login: Option<Capabilities>,
+    /// The way that we were let in.
+    pub login: LoginMethod,
+    /// The ways to log in that were tried before it, and that the server does not know.
+    pub failed_logins: Vec<LoginMethod>,
     /// The listing.
     pub maildrop: Maildrop,
 }
@@ -43,15 +48,21 @@ pub struct OpenError {
 /// Lists the maildrop. Some servers announce PIPELINING, TOP or UIDL only after the login, so CAPA is asked again, and
 /// what was expected of the server is compared.
 ///
+/// Some servers let everybody in and open the maildrop only then. What such a one says when it cannot, and hangs up, is
+/// the reason, whichever command it came in answer to, or to none.
+///
 /// # Errors
-/// [`OpenError`]; a refused UIDL is none unless it was announced.
+/// [`OpenError`]; a refused UIDL is none unless it was announced, or if there is nothing to list.
 pub async fn open(logged_in: LoggedIn, expected: &Expected) -> Result<Opened, OpenError> {
-    let LoggedIn { mut client, capabilities } = logged_in;
+    let LoggedIn { mut client, capabilities, method, failed } = logged_in;
     client.pipelining |= expected.after_login.as_ref().is_some_and(Capabilities::pipelining);
     let mut answers = Answers::default();
     let asked = answers.ask(&mut client).await;
     let ahead = client.was_ahead();
-    let finished = asked.and_then(|()| answers.finish(client, capabilities));
+    let finished = match asked {
+        Ok(()) => answers.finish(client, capabilities, method, failed),
+        Err(error) => Err(answers.why_it_ended(error)),
+    };
     finished.map_err(|error| OpenError { error, ahead })
 }
 
@@ -60,9 +71,13 @@ pub async fn open(logged_in: LoggedIn, expected: &Expected) -> Result<Opened, Op
 struct Answers {
     capabilities: Option<Capabilities>,
     builder: MaildropBuilder,
+    /// The number of messages that STAT told, if it did.
+    count: Option<u32>,
     /// The refusals of UIDL and LIST.
     no_uidl: Option<Response>,
     no_list: Option<Response>,
+    /// The first refusal that says that the maildrop cannot be had, now or at all.
+    no_access: Option<(Asked, Response)>,
 }
 
 impl Answers {
@@ -77,6 +92,12 @@ impl Answers {
     }
 
     fn hear(&mut self, asked: Asked, said: Said<'_>) {
+        if let Said::Response(r) = &said
+            && r.status == Status::Err
+            && judge_access(r).is_some()
+        {
+            self.no_access.get_or_insert((asked, (*r).clone()));
+        }
         match (asked, said) {
             (Asked::Capa, Said::Response(r)) if r.status == Status::Ok => self.capabilities = Some(Capabilities::new()),
             (Asked::Capa, Said::Line(line)) => {
@@ -85,7 +106,10 @@ impl Answers {
                 }
             }
             (Asked::Stat, Said::Response(r)) if r.status == Status::Ok => match DropListing::parse(&r.text) {
-                Ok(listing) => self.builder.stat(listing.count),
+                Ok(listing) => {
+                    self.count = Some(listing.count);
+                    self.builder.stat(listing.count);
+                }
                 Err(_) => self.builder.unreadable_line(),
             },
             (Asked::Uidl(_), Said::Response(r)) => match r.status {
@@ -105,20 +129,45 @@ impl Answers {
         }
     }
 
-    fn finish(self, mut client: Client, before: Option<Capabilities>) -> Result<Opened, ClientError> {
-        let capabilities = self.capabilities.as_ref().or(before.as_ref());
+    /// The reason for the end of a session in which a refusal said that the maildrop cannot be had.
+    fn why_it_ended(self, error: ClientError) -> ClientError {
+        let hung_up = matches!(error, ClientError::Closed | ClientError::Lost { .. } | ClientError::Framing(_));
+        match self.no_access {
+            Some((_, response)) if hung_up => ClientError::Goodbye { response, logged_in: true },
+            _ => error.or_goodbye(true),
+        }
+    }
+
+    fn finish(
+        mut self,
+        mut client: Client,
+        before_login: Option<Capabilities>,
+        login: LoginMethod,
+        failed_logins: Vec<LoginMethod>,
+    ) -> Result<Opened, ClientError> {
+        let capabilities = self.capabilities.as_ref().or(before_login.as_ref());
         client.pipelining = capabilities.is_some_and(Capabilities::pipelining);
         let announced = capabilities.is_some_and(Capabilities::uidl);
-        match (self.no_uidl, self.no_list) {
-            (Some(response), _) if announced => Err(ClientError::Refused { asked: Asked::Uidl(None), response }),
-            (Some(_), Some(response)) => Err(ClientError::Refused { asked: Asked::List(None), response }),
-            _ => Ok(Opened {
-                client,
-                before_login: before,
-                after_login: self.capabilities,
-                maildrop: self.builder.finish(),
-            }),
+        let refused = self.no_uidl.is_some() || self.no_list.is_some();
+        // In words alone, a UIDL that is not announced may well not be there.
+        let only_unannounced = !announced && self.no_list.is_none();
+        match (self.no_access, self.no_uidl, self.no_list) {
+            // One of them failed because the maildrop cannot be had, so the rest says nothing either.
+            (Some((asked, response)), _, _) if refused && (has_access_code(&response) || !only_unannounced) => {
+                return Err(ClientError::Refused { asked, response });
+            }
+            // Some servers refuse to list what is empty.
+            (None, Some(_), _) if self.count == Some(0) => self.builder.unique_ids_follow(),
+            (_, Some(response), _) if announced => {
+                return Err(ClientError::Refused { asked: Asked::Uidl(None), response });
+            }
+            (_, Some(_), Some(response)) => {
+                return Err(ClientError::Refused { asked: Asked::List(None), response });
+            }
+            _ => {}
         }
+        let (after_login, maildrop) = (self.capabilities, self.builder.finish());
+        Ok(Opened { client, before_login, after_login, login, failed_logins, maildrop })
     }
 }
 

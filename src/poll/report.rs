@@ -37,6 +37,8 @@ pub struct PollReport {
     pub too_large: Vec<Listed>,
     /// Messages without a unique-id in an otherwise good listing.
     pub unnamed: u64,
+    /// Messages that wait for the next poll, because one that is listed in the same way made trouble in this one.
+    pub left_alone: u64,
     /// Messages that came out far shorter than they were listed.
     pub short: u64,
     /// Messages that the server would not show again, so that they were not deleted.
@@ -133,6 +135,7 @@ impl PollReport {
             set_aside: Vec::new(),
             too_large: Vec::new(),
             unnamed: 0,
+            left_alone: 0,
             short: 0,
             unverified: 0,
             undeletable: BTreeSet::new(),
@@ -157,7 +160,7 @@ impl PollReport {
 
     /// Whether everything that was listed has been dealt with.
     fn is_complete(&self) -> bool {
-        self.failed.is_empty() && self.undeletable.is_empty() && !self.unacknowledged
+        self.failed.is_empty() && self.undeletable.is_empty() && self.left_alone == 0 && !self.unacknowledged
     }
 
     /// The exit status that tells a script about it.

@@ -23,13 +23,16 @@ mod servers;
 
 mod chunks;
 mod configuration;
+mod credentials;
 mod cuts;
 mod daemon;
 mod disk_full;
 mod documents;
+mod evidence;
 mod kills;
 mod limits;
 mod listings;
+mod logins;
 mod lost_state;
 mod memory;
 mod modes;
