@@ -223,7 +223,9 @@ impl Ledger {
             let there = shown.lines.iter().any(|other| other.id == *id && other.unique_id == line.unique_id);
             *id != line.id && same_size && !there
         };
-        stands_for.is_some_and(|names| names.iter().any(another))
+        // What has grown while LIST leaves it out shows in nothing at all, until LIST has it again.
+        let grown = |(_, id): &(Option<usize>, String)| *id == line.id && line.octets.is_none();
+        stands_for.is_some_and(|names| names.iter().any(|name| another(name) || grown(name)))
     }
 
     /// A session is over, with others behind it in the same poll, or with an uncertain end: what it has listed stands for
