@@ -1,8 +1,10 @@
-//! Everything that is printed goes through here, and nobody has to read it: a pipe that was closed or a full disk behind
-//! standard output is no reason to stop fetching mail.
+//! Everything that is printed goes through here, and nobody has to read it: a pipe that was closed, a full disk behind
+//! standard output or a reader that does not read is no reason to stop fetching mail.
 
 use std::fmt::Display;
 use std::io::{self, Write};
+
+use super::standard_error;
 
 /// Prints a line on standard output, if that can be.
 pub(super) fn say(words: impl Display) {
@@ -11,15 +13,15 @@ pub(super) fn say(words: impl Display) {
 
 /// Prints a line on standard error, if that can be.
 pub(super) fn complain(words: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "{words}");
+    standard_error::write(format!("{words}\n").as_bytes());
 }
 
-/// Standard error for the log, which panics when it cannot be written to.
+/// Standard error for the log.
 pub(super) struct Log;
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let _ = io::stderr().write_all(bytes);
+        standard_error::write(bytes);
         Ok(bytes.len())
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::arguments::Arguments;
-use super::open_files;
+use super::limits;
 use super::output::complain;
 use crate::clock::RealClock;
 use crate::config::{self, Config, ConfigError, Environment};
@@ -48,7 +48,7 @@ pub(super) fn ferry(
         state_dir,
         credentials: CredentialEnvironment::from_process(),
         holder: format!("process {pid} (mailferry {command})"),
-        most_files: open_files::for_each(config.daemon.concurrency.get()),
+        most_files: limits::for_each(config.daemon.concurrency.get()),
         neighbours: Arc::new(Neighbours::new(config.accounts.iter().map(|account| account.name.clone()))),
     })
 }

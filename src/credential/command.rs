@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStderr, ChildStdout};
 
 use crate::child::{Tail, heed, prepare};
+use crate::system_limit;
 
 /// Runs a command without a shell and returns what it wrote to standard output, at most `max_output` bytes.
 /// A command that has not ended after `limit` is killed.
@@ -117,7 +118,10 @@ impl fmt::Display for CommandFault {
             Self::NotFound => f.write_str(
                 "was not found; install it, or give its full path (a service's PATH is shorter than a terminal's)",
             ),
-            Self::NotStarted(e) => write!(f, "could not be started: {e}; check that it can be executed"),
+            Self::NotStarted(e) => {
+                let advice = system_limit::advice(e).unwrap_or("check that it can be executed");
+                write!(f, "could not be started: {e}; {advice}")
+            }
             Self::Lost(e) => write!(f, "could not be followed to its end: {e}; try again"),
             Self::Failed { code, stderr } => {
                 write!(f, "ended with status {code}{}; run it by hand to see why", Said(stderr))

@@ -24,6 +24,7 @@ use crate::state::hints::HintsFile;
 use crate::state::store::Neighbours;
 use crate::summary::Count;
 use crate::telling::Teller;
+use crate::threads::blocking;
 
 /// How often what only changes outside is looked at: the file of a refused password, the line for `systemctl status`.
 const LOOK_AROUND: Duration = Duration::from_secs(30);
@@ -295,7 +296,7 @@ impl Supervisor {
         let files = self.refused.keys().filter_map(|name| self.accounts.get(name));
         let accounts: Vec<Account> = files.map(|kept| kept.account.clone()).collect();
         let look = move || accounts.iter().map(|account| (account.name.clone(), stamp(account))).collect::<Vec<_>>();
-        let stamps = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+        let stamps = blocking(look).await.unwrap_or_default();
         let changed = |(name, now): &(AccountName, Stamp)| self.refused.get(name).is_some_and(|then| then != now);
         let changed: Vec<AccountName> = stamps.into_iter().filter(changed).map(|(name, _)| name).collect();
         for name in &changed {
