@@ -9,6 +9,7 @@ use super::output::complain;
 use crate::clock::RealClock;
 use crate::config::{self, Config, ConfigError, Environment};
 use crate::credential::CredentialEnvironment;
+use crate::daemon;
 use crate::daemon::control::{Answer, AskError, Question, ask};
 use crate::disk::RealDisk;
 use crate::exit::ExitStatus;
@@ -70,7 +71,14 @@ pub(super) async fn ask_daemon(arguments: &Arguments, question: &Question) -> Re
     let dirs = config::control_dirs(&state_dir, given, &environment);
     match (ask(&dirs, question).await, configured) {
         (Ok(answer), _) => Ok(answer),
-        (Err(AskError::NoDaemon { .. }), Err(e)) => Err(wrong(&e)),
+        (Err(AskError::NoDaemon { looked }), configured) => match (daemon::holder(&state_dir), configured) {
+            (Some(holder), _) => {
+                let e = AskError::NoSocket { holder, state_dir, looked };
+                Err((format!("mailferry: {e}"), ExitStatus::Temporary))
+            }
+            (None, Err(e)) => Err(wrong(&e)),
+            (None, Ok(_)) => Err((format!("mailferry: {}", AskError::NoDaemon { looked }), ExitStatus::Temporary)),
+        },
         (Err(e), _) => Err((format!("mailferry: {e}"), ExitStatus::Temporary)),
     }
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Client, ClientError, Mask, Patience, Said};
-use crate::account::{Account, TlsMode};
+use super::reach::{of_tls, reach};
+use super::{Client, ClientError, Said};
+use crate::account::{Account, Endpoint};
 use crate::net::{Connection, Dial};
 use crate::pop3::{
     Asked, Capabilities, Command, Event, Greeting, LoginMethod, Mechanism, Offer, Response, Status, apop_digest,
@@ -26,6 +27,8 @@ pub struct Expected {
     pub after_login: Option<Capabilities>,
     /// Commands are sent one at a time, whatever is announced.
     pub one_at_a_time: bool,
+    /// TLS comes about only without the large key share of [`crate::account::KeyExchange::Auto`].
+    pub classical: bool,
 }
 
 /// A client in the TRANSACTION state, and what the server announced on the way.
@@ -47,14 +50,18 @@ pub async fn log_in(
     password: &Secret,
     expected: &Expected,
 ) -> Result<LoggedIn, ClientError> {
-    let connection = dialer.connect(&account.endpoint).await?;
-    let mut client = Client::new(connection, Patience::new(account.timeout));
-    // Before the greeting: the server may know the password from an earlier session.
-    client.mask = Mask::new(&account.username, password);
-    let greeting = client.greeting(dialer, account).await?;
-    if account.endpoint.tls == TlsMode::StartTls {
-        client = client.start_tls(dialer, account).await?;
-    }
+    let (client, greeting) = reach(dialer, account, password, expected).await?;
+    // TLS 1.3 refuses only now what it has against us.
+    log_in_to(client, greeting, account, password, expected).await.map_err(of_tls)
+}
+
+async fn log_in_to(
+    mut client: Client,
+    greeting: Greeting,
+    account: &Account,
+    password: &Secret,
+    expected: &Expected,
+) -> Result<LoggedIn, ClientError> {
     client.refuse_cleartext(account)?;
     client.careful = expected.one_at_a_time;
     let login = Login { account, password, timestamp: greeting.timestamp.as_deref() };
@@ -79,12 +86,12 @@ struct Login<'a> {
 }
 
 impl Client {
-    async fn greeting(&mut self, dialer: &dyn Dial, account: &Account) -> Result<Greeting, ClientError> {
+    pub(super) async fn greeting(&mut self, dialer: &dyn Dial, endpoint: &Endpoint) -> Result<Greeting, ClientError> {
         let first = match timeout(SUSPICIOUS_SILENCE, self.event()).await {
             Ok(event) => event?,
             Err(_) => {
-                if !self.link.protected && dialer.speaks_tls(self.link.peer, &account.endpoint).await {
-                    return Err(ClientError::SpeaksTls { port: account.endpoint.port });
+                if !self.link.protected && dialer.speaks_tls(self.link.peer, endpoint).await {
+                    return Err(ClientError::SpeaksTls { port: endpoint.port });
                 }
                 self.event().await?
             }
@@ -98,7 +105,7 @@ impl Client {
 
     /// STLS (RFC 2595, section 4). It is not looked up in CAPA first: who could strip it there could strip it here, and
     /// a refusal ends the session either way.
-    async fn start_tls(mut self, dialer: &dyn Dial, account: &Account) -> Result<Self, ClientError> {
+    pub(super) async fn start_tls(mut self, dialer: &dyn Dial, endpoint: &Endpoint) -> Result<Self, ClientError> {
         let response = self.exchange(Command::Stls).await?;
         if response.status != Status::Ok {
             return Err(ClientError::NoStls { response });
@@ -108,8 +115,9 @@ impl Client {
         self.session.receive(left).map_err(|e| self.masked(e))?;
         let Self { stream, mut session, link, patience, mask, .. } = self;
         let (peer, loopback) = (link.peer, link.loopback);
-        let plain = Connection { stream, peer, protected: false, loopback, certificate_expires: None };
-        let handshake = timeout(patience.silence, dialer.start_tls(&account.endpoint, plain)).await;
+        let plain =
+            Connection { stream, peer, protected: false, loopback, certificate_expires: None, classical: false };
+        let handshake = timeout(patience.silence, dialer.start_tls(endpoint, plain)).await;
         let protected = handshake.map_err(|_| ClientError::Silence { after: patience.silence })??;
         session.tls_started()?;
         Ok(Self { session, mask, ..Self::new(protected, patience) })

@@ -230,6 +230,9 @@ impl Supervisor {
 
     /// Polls these as soon as there are places; the names of those that are known.
     fn poll_now(&mut self, names: &[AccountName]) -> Vec<AccountName> {
+        if !names.is_empty() {
+            self.ferry.dialer.read_trust_anew();
+        }
         let now = since_boot();
         let mut woken = Vec::new();
         for name in names {
@@ -310,6 +313,8 @@ impl Supervisor {
     /// Reads the configuration anew. One with errors is refused as a whole.
     async fn reload(&mut self) {
         systemd::reloading();
+        self.control.restore();
+        self.ferry.dialer.read_trust_anew();
         match tokio::task::block_in_place(|| (self.load)()) {
             Err(e) => {
                 let text = e.render(false).trim_end().to_owned();

@@ -19,6 +19,10 @@ const MOST: u64 = 256 << 10;
 /// repaired.
 const ONE_AT_A_TIME_FOR: u64 = 7 * 86_400;
 
+/// How long a server that did not answer the large first message of TLS gets the small one at once, in seconds: 7 days,
+/// since whatever stands between may be replaced.
+const CLASSICAL_FOR: u64 = 7 * 86_400;
+
 /// So many sessions in a row broke with commands under way: it is time to try without.
 const SUSPICIOUS: u8 = 2;
 
@@ -93,6 +97,8 @@ pub struct ServerHints {
     strikes: u8,
     /// Until then, in certain seconds of the state, commands are sent one at a time. 0: no longer.
     one_at_a_time_until: u64,
+    /// Until then, in certain seconds of the state, TLS begins without the large key share. 0: no longer.
+    classical_until: u64,
 }
 
 /// How much of a maildrop a server lists.
@@ -130,6 +136,18 @@ impl ServerHints {
         // A time further away than we ever set belongs to another state's clock.
         let until = self.one_at_a_time_until;
         self.strikes >= SUSPICIOUS || (now < until && until - now <= ONE_AT_A_TIME_FOR)
+    }
+
+    /// Whether TLS should begin without the large key share; `now` in certain seconds.
+    #[must_use]
+    pub fn needs_classical(&self, now: u64) -> bool {
+        let until = self.classical_until;
+        now < until && until - now <= CLASSICAL_FOR
+    }
+
+    /// TLS came about only without the large key share.
+    pub fn note_needs_classical(&mut self, now: u64) {
+        self.classical_until = now.saturating_add(CLASSICAL_FOR);
     }
 
     /// A session broke; `ahead` says whether several commands were under way.
@@ -227,12 +245,13 @@ mod tests {
     const WEEK: u64 = ONE_AT_A_TIME_FOR;
 
     fn endpoint() -> Endpoint {
-        let (tls_ca_file, allow_cleartext_password) = (None, false);
+        let (tls_ca_file, key_exchange, allow_cleartext_password) = (None, Default::default(), false);
         Endpoint {
             host: "Pop.example.org".into(),
             port: 995,
             tls: TlsMode::Implicit,
             tls_ca_file,
+            key_exchange,
             allow_cleartext_password,
         }
     }
@@ -300,6 +319,17 @@ mod tests {
         assert!(!hints.one_at_a_time(5));
         hints.note_worked_one_at_a_time(5);
         assert!(hints.one_at_a_time(5 + WEEK - 1) && !hints.one_at_a_time(5 + WEEK));
+    }
+
+    #[test]
+    fn that_the_large_hello_was_not_answered_is_known_for_a_week() {
+        let mut hints = ServerHints::new(&endpoint());
+        assert!(!hints.needs_classical(0));
+        hints.note_needs_classical(100);
+        assert!(hints.needs_classical(100) && hints.needs_classical(100 + WEEK - 1));
+        assert!(!hints.needs_classical(100 + WEEK));
+        hints.classical_until = 10 * WEEK;
+        assert!(!hints.needs_classical(0), "a time of another clock");
     }
 
     #[test]

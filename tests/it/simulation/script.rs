@@ -55,6 +55,7 @@ fn account(name: &str, maildir: &str, removal: RemovalPolicy) -> Account {
             port: 110,
             tls: TlsMode::None,
             tls_ca_file: None,
+            key_exchange: Default::default(),
             allow_cleartext_password: false,
         },
         username: "jo".to_owned(),

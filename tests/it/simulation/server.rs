@@ -103,7 +103,16 @@ impl fmt::Debug for SimDialer {
 }
 
 impl Dial for SimDialer {
-    fn connect<'a>(&'a self, endpoint: &'a Endpoint) -> Dialling<'a, Result<Connection, NetError>> {
+    fn connect<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        avoid: &'a [SocketAddr],
+    ) -> Dialling<'a, Result<Connection, NetError>> {
+        // The only address there is.
+        if !avoid.is_empty() {
+            let host = endpoint.host.clone();
+            return Box::pin(async move { Err(NetError::NoAddress { host }) });
+        }
         let (ours, theirs) = tokio::io::duplex(PIPE);
         let session = Session {
             stream: theirs,
@@ -113,8 +122,14 @@ impl Dial for SimDialer {
         };
         self.sessions.lock().unwrap().push(tokio::spawn(session.run()));
         let peer = SocketAddr::from(([127, 0, 0, 1], 110));
-        let connection =
-            Connection { stream: Box::new(ours), peer, protected: false, loopback: true, certificate_expires: None };
+        let connection = Connection {
+            stream: Box::new(ours),
+            peer,
+            protected: false,
+            loopback: true,
+            certificate_expires: None,
+            classical: false,
+        };
         Box::pin(async move { Ok(connection) })
     }
 

@@ -19,7 +19,7 @@ async fn error_after(bytes: &'static [u8]) -> NetError {
     let authority = Authority::new();
     let address = serve_bytes(bytes).await;
     let endpoint = endpoint("127.0.0.1", address, Some(&authority.ca_file()));
-    dialer().connect(&endpoint).await.unwrap_err()
+    dialer().connect(&endpoint, &[]).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn accepts_tls_1_2() {
     let authority = Authority::new();
     let (address, _) = serve(authority.sign(&for_loopback()).server(TLS12)).await;
     let endpoint = endpoint("127.0.0.1", address, Some(&authority.ca_file()));
-    let mut connection = dialer().connect(&endpoint).await.unwrap();
+    let mut connection = dialer().connect(&endpoint, &[]).await.unwrap();
     assert_eq!(greeting(&mut connection).await, "+OK ready\r\n");
 }
 
@@ -40,7 +40,7 @@ async fn resumes_the_session_of_the_poll_before() {
         let dialer = dialer();
         let mut kinds = Vec::new();
         for _ in 0..2 {
-            let mut connection = dialer.connect(&endpoint).await.unwrap();
+            let mut connection = dialer.connect(&endpoint, &[]).await.unwrap();
             greeting(&mut connection).await;
             kinds.push(handshakes.recv().await.unwrap().unwrap());
         }
@@ -60,13 +60,13 @@ async fn tells_when_the_servers_certificate_expires_in_full_and_resumed_sessions
             let mut endpoint = endpoint("127.0.0.1", address, Some(&authority.ca_file()));
             let dialer = dialer();
             for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
-                let mut connection = dialer.connect(&endpoint).await.unwrap();
+                let mut connection = dialer.connect(&endpoint, &[]).await.unwrap();
                 assert_eq!(connection.certificate_expires, Some(seconds), "{year} {kind:?}");
                 greeting(&mut connection).await;
                 assert_eq!(handshakes.recv().await, Some(Some(kind)));
             }
             endpoint.tls = TlsMode::StartTls;
-            let plain = dialer.connect(&endpoint).await.unwrap();
+            let plain = dialer.connect(&endpoint, &[]).await.unwrap();
             assert_eq!(plain.certificate_expires, None);
             let protected = dialer.start_tls(&endpoint, plain).await.unwrap();
             assert_eq!(protected.certificate_expires, Some(seconds), "{year}");
@@ -80,12 +80,12 @@ async fn does_not_resume_under_another_file_of_authorities() {
     let (address, mut handshakes) = serve(authority.sign(&for_loopback()).server(ALL)).await;
     let dialer = dialer();
     let first = endpoint("127.0.0.1", address, Some(&authority.ca_file()));
-    greeting(&mut dialer.connect(&first).await.unwrap()).await;
+    greeting(&mut dialer.connect(&first, &[]).await.unwrap()).await;
     assert_eq!(handshakes.recv().await, Some(Some(HandshakeKind::Full)));
 
     let stranger = authority.file("other.pem", &Authority::new().pem());
     let second = endpoint("127.0.0.1", address, Some(&stranger));
-    assert!(matches!(dialer.connect(&second).await.unwrap_err(), NetError::Certificate { .. }));
+    assert!(matches!(dialer.connect(&second, &[]).await.unwrap_err(), NetError::Certificate { .. }));
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn says_when_the_server_hangs_up() {
     });
     let authority = Authority::new();
     let endpoint = endpoint("127.0.0.1", address, Some(&authority.ca_file()));
-    let error = dialer().connect(&endpoint).await.unwrap_err();
+    let error = dialer().connect(&endpoint, &[]).await.unwrap_err();
     assert!(matches!(error, NetError::ClosedDuringHandshake { .. }), "{error:?}");
     assert_eq!(error.class(), NetErrorClass::Temporary);
 }
@@ -165,12 +165,12 @@ async fn gives_a_silent_server_up() {
     // Long enough to read the file on a busy machine, and short enough to wait for.
     let limit = Duration::from_secs(1);
     let dialer = Dialer::new(NetLimits { tls_handshake: limit, ..NetLimits::default() });
-    let error = dialer.connect(&endpoint).await.unwrap_err();
+    let error = dialer.connect(&endpoint, &[]).await.unwrap_err();
     assert!(matches!(error, NetError::TlsTimeout { tls: TlsMode::Implicit, .. }), "{error:?}");
     assert_eq!(error.class(), NetErrorClass::Temporary);
 
     endpoint.tls = TlsMode::StartTls;
-    let connection = dialer.connect(&endpoint).await.unwrap();
+    let connection = dialer.connect(&endpoint, &[]).await.unwrap();
     let error = dialer.start_tls(&endpoint, connection).await.unwrap_err();
     assert!(matches!(error, NetError::TlsTimeout { tls: TlsMode::StartTls, .. }), "{error:?}");
 }
@@ -182,7 +182,7 @@ async fn begins_tls_later_when_the_endpoint_says_so() {
     let mut endpoint = endpoint("127.0.0.1", address, Some(&authority.ca_file()));
     endpoint.tls = TlsMode::StartTls;
     let dialer = dialer();
-    let connection = dialer.connect(&endpoint).await.unwrap();
+    let connection = dialer.connect(&endpoint, &[]).await.unwrap();
     assert!(!connection.protected && connection.loopback);
     let mut connection: Connection = dialer.start_tls(&endpoint, connection).await.unwrap();
     assert!(connection.protected && connection.loopback);
@@ -194,7 +194,8 @@ async fn begins_tls_later_when_the_endpoint_says_so() {
 async fn refuses_a_host_that_no_certificate_can_name() {
     let (_listener, address) = silent_server().await;
     for host in ["pöp.example.org", "pop example", "a..b"] {
-        let error = dialer().connect(&endpoint(host, address, Some(&Authority::new().ca_file()))).await.unwrap_err();
+        let error =
+            dialer().connect(&endpoint(host, address, Some(&Authority::new().ca_file())), &[]).await.unwrap_err();
         assert!(matches!(error, NetError::InvalidName { .. }), "{error:?}");
         assert_eq!(error.class(), NetErrorClass::Config);
     }
