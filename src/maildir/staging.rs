@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::names::TmpName;
-use super::room::Room;
+use super::room::{NoRoom, Room};
 use crate::account::MaildirMode;
 use crate::disk::{Disk, DiskFile};
 use crate::witness::{Digest, HeaderDigester, WholeDigester};
@@ -29,7 +29,10 @@ impl TmpFile {
     /// Takes the room for so many bytes out of `room`.
     fn take_room(&self, room: &mut Room, bytes: usize) -> io::Result<()> {
         let dir = self.path.parent().unwrap_or(&self.path);
-        room.take(&*self.disk, dir, bytes).map_err(|e| io::Error::new(io::ErrorKind::StorageFull, e))
+        room.take(&*self.disk, dir, bytes).map_err(|e| match e {
+            NoRoom::TooLittle { .. } => io::Error::new(io::ErrorKind::StorageFull, e),
+            NoRoom::Unknown { source, .. } => source,
+        })
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -10,6 +10,7 @@ use crate::account::AccountName;
 use crate::credential::printable;
 use crate::credential::private_file::chmod;
 use crate::exit::ExitStatus;
+use crate::system_limit;
 
 /// Why a state cannot be used. Every message ends with the next step.
 #[derive(Debug)]
@@ -125,6 +126,7 @@ impl StateError {
     pub fn exit_status(&self) -> ExitStatus {
         match self {
             Self::Locked { .. } => ExitStatus::Temporary,
+            Self::Io { source, .. } if system_limit::advice(source).is_some() => ExitStatus::Temporary,
             Self::OtherUser { .. } => ExitStatus::Config,
             _ => ExitStatus::Local,
         }
@@ -139,7 +141,11 @@ impl fmt::Display for StateError {
                 write!(f, "{account} is being polled by {holder}: try later, or wait with --wait")
             }
             Self::Io { doing, path, source } => {
-                write!(f, "cannot {doing} {}: {source}{}", path.display(), next_step(source))
+                write!(f, "cannot {doing} {}: {source}", path.display())?;
+                match system_limit::advice(source) {
+                    Some(advice) => write!(f, "; {advice}. Nothing is lost"),
+                    None => f.write_str(next_step(source)),
+                }
             }
             Self::OpenToAll { dir, mode } => open_to_all(f, dir, *mode),
             Self::Damaged { path, what } => write!(
