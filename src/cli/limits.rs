@@ -11,11 +11,14 @@ const OTHERS: u64 = 64;
 /// One poll gains nothing from more.
 const MOST: u64 = 1024;
 
-/// One poll can always have so many.
-const LEAST: u64 = 8;
+/// One poll can always have so many: then its messages are made safe one after the other.
+const LEAST: u64 = 1;
 
 /// With fewer not even a name can be looked up and a server asked.
 const LEAST_OF_ALL: u64 = 16;
+
+/// With fewer a daemon cannot be asked anything, and not do anything.
+const LEAST_OF_A_DAEMON: u64 = 20;
 
 /// With less address space than this, in bytes, threads and buffers do not fit. It is counted long before anything is
 /// used: the program itself takes a part, and each thread some megabytes.
@@ -48,16 +51,16 @@ impl fmt::Display for TooLittle {
 }
 
 /// Raises this process's limit on files as far as it may. A limit that is too low for anything is the error.
-pub(super) fn raise() -> Result<(), TooLittle> {
+pub(super) fn raise(daemon: bool) -> Result<(), TooLittle> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     // If it cannot be raised, what there is has to do.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-    judge(limit(), getrlimit(Resource::As).current)
+    judge(limit(), if daemon { LEAST_OF_A_DAEMON } else { LEAST_OF_ALL }, getrlimit(Resource::As).current)
 }
 
-fn judge(files: u64, address_space: Option<u64>) -> Result<(), TooLittle> {
+fn judge(files: u64, least: u64, address_space: Option<u64>) -> Result<(), TooLittle> {
     match (files, address_space) {
-        (files, _) if files < LEAST_OF_ALL => Err(TooLittle::Files(files)),
+        (files, _) if files < least => Err(TooLittle::Files(files)),
         (_, Some(space)) if space < LEAST_ADDRESS_SPACE => Err(TooLittle::AddressSpace(space)),
         _ => Ok(()),
     }
@@ -84,18 +87,19 @@ mod tests {
 
     #[test]
     fn only_limits_with_which_nothing_can_be_done_are_refused() {
-        assert_eq!(judge(LEAST_OF_ALL, Some(LEAST_ADDRESS_SPACE)), Ok(()));
-        assert_eq!(judge(u64::MAX, None), Ok(()));
-        assert_eq!(judge(LEAST_OF_ALL - 1, None), Err(TooLittle::Files(LEAST_OF_ALL - 1)));
+        assert_eq!(judge(20, 20, Some(LEAST_ADDRESS_SPACE)), Ok(()));
+        assert_eq!(judge(u64::MAX, 20, None), Ok(()));
+        assert_eq!(judge(19, 20, None), Err(TooLittle::Files(19)));
         let less = LEAST_ADDRESS_SPACE - 1;
-        assert_eq!(judge(1024, Some(less)), Err(TooLittle::AddressSpace(less)));
+        assert_eq!(judge(1024, 20, Some(less)), Err(TooLittle::AddressSpace(less)));
     }
 
     #[test]
     fn every_poll_gets_some_and_none_too_many() {
         assert_eq!(share(1_048_576, 32), 1024);
         assert_eq!(share(1024, 32), 15);
-        assert_eq!(share(20, 32), 8);
+        assert_eq!(share(256, 32), 3);
+        assert_eq!(share(20, 32), 1);
         assert_eq!(share(u64::MAX, 0), 1024);
     }
 }

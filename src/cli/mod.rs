@@ -55,7 +55,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn run_command(arguments: &Arguments) -> u8 {
-    if let Err(too_little) = limits::raise() {
+    if let Err(too_little) = limits::raise(matches!(arguments.command, Command::Daemon)) {
         complain(format_args!("mailferry: {too_little}"));
         return ExitStatus::Temporary.code();
     }

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::reach::{of_tls, reach};
 use super::{Client, ClientError, Said};
 use crate::account::{Account, Endpoint};
-use crate::net::{Connection, Dial};
+use crate::net::{Connection, Dial, NetError};
 use crate::pop3::{
     Asked, Capabilities, Command, Event, Greeting, LoginMethod, Mechanism, Offer, Response, Status, apop_digest,
     choose, judge_refusal, plain_response,
@@ -118,7 +118,15 @@ impl Client {
         let plain =
             Connection { stream, peer, protected: false, loopback, certificate_expires: None, classical: false };
         let handshake = timeout(patience.silence, dialer.start_tls(endpoint, plain)).await;
-        let protected = handshake.map_err(|_| ClientError::Silence { after: patience.silence })??;
+        // Nobody knows any more whether it had begun to answer.
+        let silent = |_| NetError::TlsTimeout {
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+            tls: endpoint.tls,
+            limit: patience.silence,
+            heard: false,
+        };
+        let protected = handshake.map_err(silent)??;
         session.tls_started()?;
         Ok(Self { session, mask, ..Self::new(protected, patience) })
     }

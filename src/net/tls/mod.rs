@@ -132,11 +132,9 @@ impl Tls {
 
     /// What a failed handshake means for the next one.
     fn after(&self, error: &NetError, endpoint: &Endpoint) {
-        let unknown = matches!(
-            error,
-            NetError::Certificate { problem: CertificateProblem::UnknownIssuer | CertificateProblem::SelfSigned, .. }
-        );
-        if unknown && endpoint.tls_ca_file.is_none() {
+        use CertificateProblem::{Other, SelfSigned, UnknownIssuer};
+        let not_trusted = matches!(error, NetError::Certificate { problem: UnknownIssuer | SelfSigned | Other(_), .. });
+        if not_trusted && endpoint.tls_ca_file.is_none() {
             self.refused.store(true, Ordering::Relaxed);
         }
     }
