@@ -129,14 +129,14 @@ impl Terminal {
 
     /// Whether it has been closed. Waits a moment for that.
     fn is_gone(&self) -> bool {
+        if !self.ends_with_us {
+            return false;
+        }
         let begun = Instant::now();
-        while self.ends_with_us {
+        while begun.elapsed() < TERMINAL_GOES {
             let answer = controlling_terminal().map_err(|e| Errno::from_io_error(&e));
             if matches!(answer, Err(Some(Errno::NXIO | Errno::IO))) {
                 return true;
-            }
-            if begun.elapsed() > TERMINAL_GOES {
-                return false;
             }
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -141,11 +141,7 @@ impl fmt::Display for StateError {
                 write!(f, "{account} is being polled by {holder}: try later, or wait with --wait")
             }
             Self::Io { doing, path, source } => {
-                write!(f, "cannot {doing} {}: {source}", path.display())?;
-                match system_limit::advice(source) {
-                    Some(advice) => write!(f, "; {advice}. Nothing is lost"),
-                    None => f.write_str(next_step(source)),
-                }
+                write!(f, "cannot {doing} {}: {source}{}", path.display(), next_step(source))
             }
             Self::OpenToAll { dir, mode } => open_to_all(f, dir, *mode),
             Self::Damaged { path, what } => write!(
@@ -217,13 +213,17 @@ fn open_to_all(f: &mut fmt::Formatter<'_>, dir: &Path, mode: u32) -> fmt::Result
 }
 
 /// What to do about a failed system call.
-fn next_step(error: &io::Error) -> &'static str {
-    match error.kind() {
+fn next_step(error: &io::Error) -> String {
+    if let Some(advice) = system_limit::advice(error) {
+        return format!("; {advice}. Nothing is lost");
+    }
+    let step = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ". Make room there and run again; nothing is lost",
         io::ErrorKind::PermissionDenied => ". Give the user that runs mailferry access to it",
         io::ErrorKind::ReadOnlyFilesystem => ". It is mounted read-only: look at the system log for disk errors",
         _ => "",
-    }
+    };
+    step.to_owned()
 }
 
 impl std::error::Error for StateError {

@@ -57,8 +57,8 @@ fn with_threads(env: &TestEnv, limit: u32) -> Option<Vec<String>> {
         skip("another user with few processes needs root, setpriv, and a program that all users can run");
         return None;
     }
-    let limit = [format!("prlimit"), format!("--nproc={limit}")];
-    Some(wrapper.into_iter().chain(limit).collect())
+    let limit = format!("--nproc={limit}");
+    Some(wrapper.into_iter().chain(["prlimit".to_owned(), limit]).collect())
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn what_a_parent_left_of_signals_is_put_right() {
     let account = Account::at(maildrop.server.address).without("password");
     let command = format!("[\"sh\", \"-c\", \"echo '{PASSWORD}'\"]");
     let account = account.set("password_command", command).set("on_new_mail", "[\"sh\", \"-c\", \"echo told > told\"]");
-    let env = TestEnv::new(&[account.clone()]);
+    let env = TestEnv::new(std::slice::from_ref(&account));
     in_shell(&env, ignored, &["fetch"]).wait().expect(0);
     assert_eq!(env.mail().len(), 2);
     let env = TestEnv::new(&[account]);

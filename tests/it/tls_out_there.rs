@@ -2,7 +2,10 @@
 //! go, hosts of which one address does not work.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -199,7 +202,7 @@ fn two_addresses(env: &TestEnv) -> Option<Vec<String>> {
     let script = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
     let wrapper = ["unshare", "--mount", "sh", "-c", script, hosts.to_str().unwrap()].map(str::to_owned).to_vec();
     let words: Vec<&str> = wrapper.iter().map(String::as_str).chain(["getent", "ahostsv4", "localhost"]).collect();
-    let asked = std::process::Command::new(words[0]).args(&words[1..]).output().ok()?;
+    let asked = Command::new(words[0]).args(&words[1..]).output().ok()?;
     let found = String::from_utf8_lossy(&asked.stdout).into_owned();
     if asked.status.success() && found.starts_with("127.0.0.1") && found.contains("127.0.0.2") {
         return Some(wrapper);
@@ -251,4 +254,81 @@ fn where_no_address_works_the_first_one_is_told() {
     let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
     env.spawn_under(&wrapper, &["fetch"]).wait().expect(69).says("not called localhost");
     assert!(other.connections() > 0);
+}
+
+/// A server of OpenSSL; killed when dropped.
+struct Openssl {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Openssl {
+    /// With these options, in this directory. None where there is no OpenSSL.
+    fn serve(dir: &Path, options: &str) -> Option<Self> {
+        let mut command = Command::new("openssl");
+        command.args(["s_server", "-accept", "127.0.0.1:0", "-cipher"]).args(options.split(' ')).current_dir(dir);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+        let mut said = BufReader::new(process.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.starts_with("ACCEPT ") {
+            line.clear();
+            assert!(said.read_line(&mut line).unwrap() > 0, "OpenSSL does not serve with {options}");
+        }
+        // Read on, so that it never waits for us.
+        std::thread::spawn(move || drop(std::io::copy(&mut said, &mut std::io::sink())));
+        Some(Self { address: line["ACCEPT ".len()..].trim().parse().unwrap(), process })
+    }
+}
+
+impl Drop for Openssl {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// Runs `openssl` in a directory; whether it could.
+fn openssl(dir: &Path, words: &str) -> bool {
+    Command::new("openssl").args(words.split(' ')).current_dir(dir).output().is_ok_and(|done| done.status.success())
+}
+
+#[test]
+fn what_only_old_servers_have_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    fs::write(dir.join("leaf.ext"), "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:false\n").unwrap();
+    for bits in [1024, 2048] {
+        let authority = format!(
+            "req -x509 -newkey rsa:{bits} -nodes -days 30 -subj /CN=authority-{bits} -keyout ca{bits}.key -out ca{bits}.pem"
+        );
+        let request = format!("req -newkey rsa:{bits} -nodes -subj /CN=x -keyout leaf{bits}.key -out leaf{bits}.csr");
+        if !openssl(dir, &authority) || !openssl(dir, &request) {
+            return skip("openssl is not there (Debian package openssl), or makes no short keys");
+        }
+    }
+    let sign = |leaf: u32, by: u32| {
+        let words = format!(
+            "x509 -req -in leaf{leaf}.csr -CA ca{by}.pem -CAkey ca{by}.key -CAcreateserial -days 30 -extfile leaf.ext -out \
+             {leaf}-by-{by}.pem"
+        );
+        assert!(openssl(dir, &words));
+    };
+    [(1024, 2048), (2048, 1024), (2048, 2048)].into_iter().for_each(|(leaf, by)| sign(leaf, by));
+    let short = "rests on an RSA key of 1024 bits, which is too short";
+    let ciphers = "offers no cipher or key exchange that is safe today: DHE, static RSA and CBC are not";
+    let any = "ALL:@SECLEVEL=0";
+    for (leaf, by, options, says) in [
+        (1024, 2048, format!("{any} -tls1_2"), short),
+        (1024, 2048, format!("{any} -tls1_3"), short),
+        (2048, 1024, format!("{any} -tls1_2"), short),
+        (2048, 1024, format!("{any} -tls1_3"), short),
+        (2048, 2048, "DHE-RSA-AES128-GCM-SHA256 -tls1_2".to_owned(), ciphers),
+        (2048, 2048, "ECDHE-RSA-AES128-SHA256 -tls1_2".to_owned(), ciphers),
+        (2048, 2048, "AES128-GCM-SHA256 -tls1_2".to_owned(), ciphers),
+    ] {
+        let options = format!("{options} -cert {leaf}-by-{by}.pem -key leaf{leaf}.key");
+        let server = Openssl::serve(dir, &options).unwrap();
+        let ca_file = dir.join(format!("ca{by}.pem"));
+        TestEnv::new(&[Account::at(server.address).tls("implicit", &ca_file)]).fetch().expect(69).says(says);
+    }
 }
