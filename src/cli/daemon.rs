@@ -6,7 +6,7 @@ use super::arguments::Arguments;
 use super::output::complain;
 use super::prepare;
 use super::signals::{survive_limit_on_files, tell_daemon};
-use super::standard_error;
+use super::unread;
 use crate::config::{self, Environment};
 use crate::daemon::{self, Start};
 use crate::exit::ExitStatus;
@@ -32,7 +32,7 @@ pub(super) async fn run(arguments: &Arguments) -> ExitStatus {
         Ok(listener) => listener,
         Err(e) => return super::no_thread(&e),
     };
-    standard_error::never_wait();
+    unread::never_wait();
     survive_limit_on_files();
     super::orphans::reap();
     let path = config.path.clone();

@@ -12,10 +12,10 @@ mod output;
 mod poll;
 mod prepare;
 mod signals;
-mod standard_error;
 mod status;
 mod status_text;
 mod summary;
+mod unread;
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -50,7 +50,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     logging::begin(&arguments);
     let code = run_command(&arguments);
-    standard_error::finish();
+    unread::finish();
     code
 }
 

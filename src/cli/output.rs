@@ -4,16 +4,21 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
-use super::standard_error;
+use super::unread::{self, Which};
 
-/// Prints a line on standard output, if that can be.
+/// Prints a line of a report on standard output, and waits for no reader longer than a moment.
+pub(super) fn report(words: impl Display) {
+    unread::write(Which::Output, format!("{words}\n").as_bytes());
+}
+
+/// Prints an answer on standard output, if that can be. It waits for who reads it page by page.
 pub(super) fn say(words: impl Display) {
     let _ = writeln!(io::stdout().lock(), "{words}");
 }
 
 /// Prints a line on standard error, if that can be.
 pub(super) fn complain(words: impl Display) {
-    standard_error::write(format!("{words}\n").as_bytes());
+    unread::write(Which::Error, format!("{words}\n").as_bytes());
 }
 
 /// Standard error for the log.
@@ -21,7 +26,7 @@ pub(super) struct Log;
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        standard_error::write(bytes);
+        unread::write(Which::Error, bytes);
         Ok(bytes.len())
     }
 

@@ -224,11 +224,25 @@ fn talkative() -> (Maildrop, TestEnv) {
 }
 
 #[test]
-fn standard_error_that_nobody_reads_does_not_stop_a_command() {
+fn streams_that_nobody_reads_do_not_stop_a_command() {
+    for script in [UNREAD, "mkfifo pipe; exec 1<>pipe 2>&1; exec \"$@\""] {
+        let (_maildrop, env) = talkative();
+        let outcome = in_shell(&env, script, &["-vv", "fetch"]).wait().expect(0);
+        assert!(outcome.elapsed < Duration::from_secs(40), "{outcome:#?}");
+        assert_same_mail(&env.mail(), &small_ones_stored(250));
+    }
+}
+
+#[test]
+fn a_reader_that_is_slow_gets_everything() {
     let (_maildrop, env) = talkative();
-    let outcome = in_shell(&env, UNREAD, &["-vv", "fetch"]).wait().expect(0);
-    assert!(outcome.elapsed < Duration::from_secs(40), "{outcome:#?}");
-    assert_same_mail(&env.mail(), &small_ones_stored(250));
+    // It begins when the pipe has been full for a while, and reads a little at a time.
+    let slowly = "\"$@\" 2>&1 | perl -e 'sleep 2; while (sysread(STDIN, $b, 8192)) { print $b; select(undef, undef, undef, 0.002) }'";
+    let outcome = in_shell(&env, slowly, &["-vv", "fetch"]).wait().expect(0);
+    assert!(!outcome.stdout.contains("were dropped"), "{outcome:#?}");
+    let retrieved = outcome.stdout.lines().filter(|line| line.contains("C: RETR ")).count();
+    assert_eq!(retrieved, 250);
+    assert!(outcome.stdout.contains("a: 250 new messages"));
 }
 
 #[test]

@@ -270,13 +270,16 @@ impl Openssl {
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
         let mut said = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();
-        while !line.starts_with("ACCEPT ") {
+        let address = loop {
             line.clear();
             assert!(said.read_line(&mut line).unwrap() > 0, "OpenSSL does not serve with {options}");
-        }
+            if let Some(address) = line.strip_prefix("ACCEPT ") {
+                break address.trim().parse().unwrap();
+            }
+        };
         // Read on, so that it never waits for us.
         std::thread::spawn(move || drop(std::io::copy(&mut said, &mut std::io::sink())));
-        Some(Self { address: line["ACCEPT ".len()..].trim().parse().unwrap(), process })
+        Some(Self { process, address })
     }
 }
 

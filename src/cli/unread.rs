@@ -1,9 +1,10 @@
-//! Standard error, which nobody may be reading: what does not fit into the pipe waits in memory, within a bound, and what
-//! does not fit there either is dropped and counted. No write waits for its reader longer than a command may.
+//! Standard error and standard output, which nobody may be reading: what does not fit into the pipe waits in memory, within
+//! a bound, and what does not fit there either is dropped and counted. No write waits for its reader longer than a command
+//! may.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,7 +30,9 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What waits, and where it goes.
-struct StandardError {
+struct Stream {
+    /// Which one it is.
+    which: Which,
     /// What could not be written yet.
     waiting: Vec<u8>,
     /// How many lines were dropped since that was told last.
@@ -42,8 +45,17 @@ struct StandardError {
     sink: Option<Sink>,
 }
 
-static STANDARD_ERROR: Mutex<StandardError> =
-    Mutex::new(StandardError { waiting: Vec::new(), dropped: 0, waits: true, given_up: false, sink: None });
+/// A stream that a parent has opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    /// Standard output.
+    Output,
+    /// Standard error.
+    Error,
+}
+
+static OUTPUT: Mutex<Stream> = Mutex::new(Stream::new(Which::Output));
+static ERROR: Mutex<Stream> = Mutex::new(Stream::new(Which::Error));
 
 /// Wakes who writes what waits.
 static BEHIND: Notify = Notify::const_new();
@@ -61,13 +73,13 @@ enum Sink {
 }
 
 impl Sink {
-    fn find() -> Self {
-        let Ok(here) = rustix::fs::fstat(io::stderr().as_fd()) else { return Self::Plain };
+    fn find(which: Which) -> Self {
+        let Ok(here) = rustix::fs::fstat(which.descriptor()) else { return Self::Plain };
         match FileType::from_raw_mode(here.st_mode) {
             FileType::Socket => Self::Socket,
             FileType::Fifo | FileType::CharacterDevice => {
                 let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or(0);
-                let again = OpenOptions::new().write(true).custom_flags(flags).open("/proc/self/fd/2");
+                let again = OpenOptions::new().write(true).custom_flags(flags).open(which.path());
                 again.map_or(Self::Asked, Self::Reopened)
             }
             _ => Self::Plain,
@@ -75,33 +87,62 @@ impl Sink {
     }
 
     /// Writes some of this, or says that it would have to wait.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let stderr = io::stderr();
+    fn write(&mut self, which: Which, bytes: &[u8]) -> io::Result<usize> {
+        let stream = which.descriptor();
         match self {
             Self::Reopened(file) => file.write(bytes),
-            Self::Socket => Ok(rustix::net::send(stderr.as_fd(), bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?),
+            Self::Socket => Ok(rustix::net::send(stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?),
             Self::Asked => {
-                let mut asked = [PollFd::new(&stderr, PollFlags::OUT)];
+                let mut asked = [PollFd::new(&stream, PollFlags::OUT)];
                 poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
                 let [answer] = asked;
                 if answer.revents().is_empty() {
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
-                stderr.lock().write(bytes)
+                Ok(rustix::io::write(stream, bytes)?)
             }
-            Self::Plain => stderr.lock().write(bytes),
+            Self::Plain => Ok(rustix::io::write(stream, bytes)?),
         }
     }
 }
 
-impl StandardError {
+impl Which {
+    fn descriptor(self) -> BorrowedFd<'static> {
+        match self {
+            Self::Output => rustix::stdio::stdout(),
+            Self::Error => rustix::stdio::stderr(),
+        }
+    }
+
+    /// Opens it once more, for itself.
+    fn path(self) -> &'static str {
+        match self {
+            Self::Output => "/proc/self/fd/1",
+            Self::Error => "/proc/self/fd/2",
+        }
+    }
+
+    fn lock(self) -> MutexGuard<'static, Stream> {
+        let stream = match self {
+            Self::Output => &OUTPUT,
+            Self::Error => &ERROR,
+        };
+        stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stream {
+    const fn new(which: Which) -> Self {
+        Self { which, waiting: Vec::new(), dropped: 0, waits: true, given_up: false, sink: None }
+    }
+
     /// Writes what waits, as far as the reader takes it; whether all of it went.
     fn write_waiting(&mut self) -> bool {
-        let sink = self.sink.get_or_insert_with(Sink::find);
+        let sink = self.sink.get_or_insert_with(|| Sink::find(self.which));
         let mut written = 0;
         let mut done = true;
         while let Some(rest) = self.waiting.get(written..).filter(|rest| !rest.is_empty()) {
-            match sink.write(rest.get(..PIECE).unwrap_or(rest)) {
+            match sink.write(self.which, rest.get(..PIECE).unwrap_or(rest)) {
                 Ok(n @ 1..) => written += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -125,13 +166,9 @@ impl StandardError {
     }
 }
 
-fn lock() -> MutexGuard<'static, StandardError> {
-    STANDARD_ERROR.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Writes a line, now or later.
-pub(super) fn write(line: &[u8]) {
-    let mut here = lock();
+pub(super) fn write(which: Which, line: &[u8]) {
+    let mut here = which.lock();
     here.take(line);
     if here.write_waiting() {
         here.given_up = false;
@@ -145,7 +182,7 @@ pub(super) fn write(line: &[u8]) {
 
 /// Waits until everything is written, as long as the reader takes something in each `patience`; whether it was. Others
 /// who write wait as well.
-fn wait(here: &mut StandardError, patience: Duration) -> bool {
+fn wait(here: &mut Stream, patience: Duration) -> bool {
     let mut since = Instant::now();
     let mut left = here.waiting.len();
     while !here.write_waiting() {
@@ -160,16 +197,16 @@ fn wait(here: &mut StandardError, patience: Duration) -> bool {
     true
 }
 
-/// From here on nobody waits for the reader: what it does not take is written by a task, as soon as it does.
+/// From here on nobody waits for the reader of standard error: what it does not take is written by a task, as soon as it does.
 pub(super) fn never_wait() {
-    lock().waits = false;
+    Which::Error.lock().waits = false;
     tokio::spawn(async {
         loop {
             BEHIND.notified().await;
-            while !lock().write_waiting() {
+            while !Which::Error.lock().write_waiting() {
                 tokio::time::sleep(PAUSE).await;
             }
-            let dropped = std::mem::take(&mut lock().dropped);
+            let dropped = std::mem::take(&mut Which::Error.lock().dropped);
             if dropped > 0 {
                 tracing::warn!(event = "log", "{dropped} lines of the log were dropped, because nobody read them");
             }
@@ -177,12 +214,14 @@ pub(super) fn never_wait() {
     });
 }
 
-/// Writes what waits before the process ends, if the reader takes it soon.
+/// Writes what waits before the process ends, if the readers take it soon.
 pub(super) fn finish() {
-    let mut here = lock();
-    if wait(&mut here, LAST_WAIT) && here.dropped > 0 {
-        let dropped = std::mem::take(&mut here.dropped);
-        here.take(format!("mailferry: {dropped} lines were dropped, because nobody read them\n").as_bytes());
-        here.write_waiting();
+    for which in [Which::Output, Which::Error] {
+        let mut here = which.lock();
+        if wait(&mut here, LAST_WAIT) && here.dropped > 0 {
+            let dropped = std::mem::take(&mut here.dropped);
+            here.take(format!("mailferry: {dropped} lines were dropped, because nobody read them\n").as_bytes());
+            here.write_waiting();
+        }
     }
 }
