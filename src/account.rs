@@ -127,6 +127,8 @@ pub struct Endpoint {
     pub tls: TlsMode,
     /// PEM file of the certificate authorities to trust in place of the platform's.
     pub tls_ca_file: Option<PathBuf>,
+    /// How the two sides of TLS agree on a secret.
+    pub key_exchange: KeyExchange,
     /// The user's word that a password may cross a network in clear. Loopback needs no such word.
     pub allow_cleartext_password: bool,
 }
@@ -140,6 +142,19 @@ pub enum TlsMode {
     StartTls,
     /// Never.
     None,
+}
+
+/// How the two sides of TLS agree on a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KeyExchange {
+    /// One that a quantum computer cannot break, if the server has it; without it, where what it makes too large gets
+    /// lost on the way.
+    #[default]
+    Auto,
+    /// Elliptic curves alone: the first message of TLS fits into one packet.
+    Classical,
+    /// Only one that a quantum computer cannot break.
+    PostQuantum,
 }
 
 /// What happens on the server to a message that has been delivered.

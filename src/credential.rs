@@ -9,6 +9,8 @@ use std::time::Duration;
 use secrecy::zeroize::Zeroizing;
 
 use crate::secret::Secret;
+use crate::system_limit;
+use crate::threads::blocking;
 use private_file::Identity;
 
 mod command;
@@ -123,9 +125,9 @@ async fn from_command(argv: &[OsString], limit: Duration) -> Result<Secret, Cred
 /// Reads off the runtime's threads, because a file on a network may make us wait.
 async fn read_elsewhere(path: &Path) -> Result<private_file::PrivateFile, ReadFault> {
     let path = path.to_owned();
-    match tokio::task::spawn_blocking(move || private_file::read(&path, MAX_SECRET)).await {
+    match blocking(move || private_file::read(&path, MAX_SECRET)).await {
         Ok(result) => result,
-        Err(e) => Err(ReadFault::Io(io::Error::other(e))),
+        Err(e) => Err(ReadFault::Io(e.into())),
     }
 }
 
@@ -228,7 +230,12 @@ impl CredentialError {
     /// Whether it may well work the next time without anybody doing anything.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Command { fault: CommandFault::TimedOut { .. }, .. })
+        match self {
+            Self::Command { fault: CommandFault::TimedOut { .. }, .. } => true,
+            Self::Command { fault: CommandFault::NotStarted(e) | CommandFault::Lost(e), .. }
+            | Self::File { fault: ReadFault::Io(e), .. } => system_limit::advice(e).is_some(),
+            _ => false,
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 //! - [`disk`] is every file operation there is; [`maildir`] delivers with it, [`state`] remembers with it.
 //! - [`cli`] is what a user types and sees, [`config`] and [`credential`] where accounts and secrets come from, [`exit`]
 //!   how a command ends.
+//! - [`threads`] takes threads from a system that may have none left.
 //!
 //! On top of a poll, [`telling`] decides what a person should know of it, and runs the user's commands that say so.
 //! [`daemon`] polls for years; [`summary`] has the words for what a poll did.
@@ -44,4 +45,6 @@ pub mod credential;
 pub mod exit;
 pub mod secret;
 pub mod summary;
+mod system_limit;
+pub mod threads;
 pub mod user;

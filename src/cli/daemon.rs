@@ -6,6 +6,7 @@ use super::arguments::Arguments;
 use super::output::complain;
 use super::prepare;
 use super::signals::{survive_limit_on_files, tell_daemon};
+use super::unread;
 use crate::config::{self, Environment};
 use crate::daemon::{self, Start};
 use crate::exit::ExitStatus;
@@ -27,8 +28,13 @@ pub(super) async fn run(arguments: &Arguments) -> ExitStatus {
     };
     prepare::print_warnings(&config, arguments.quiet);
     let (sender, signals) = mpsc::unbounded_channel();
-    let _listener = tell_daemon(sender);
+    let _listener = match tell_daemon(sender) {
+        Ok(listener) => listener,
+        Err(e) => return super::no_thread(&e),
+    };
+    unread::never_wait();
     survive_limit_on_files();
+    super::orphans::reap();
     let path = config.path.clone();
     let load = Box::new(move || config::load(&path, &environment));
     match daemon::run(Start { config, ferry, load, sockets, signals }).await {

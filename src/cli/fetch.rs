@@ -47,8 +47,12 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
         complain("mailferry: no account is enabled; name those to be fetched, or take `enabled = false` away");
     }
     let stop = CancellationToken::new();
-    let signals = Listener::begin(stop.clone());
+    let signals = match Listener::begin(stop.clone()) {
+        Ok(signals) => signals,
+        Err(e) => return super::no_thread(&e).code(),
+    };
     survive_limit_on_files();
+    super::orphans::reap();
     let mut polls = begin_polls(ferry, &config, accounts, fetch, &stop);
     let mut reports = Vec::new();
     while let Some(report) = polls.join_next().await {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::output::{complain, say};
+use super::output::{complain, report as print_line};
 use crate::client::ClientError;
 use crate::exit::ExitStatus;
 use crate::poll::report::WouldDo;
@@ -16,9 +16,9 @@ pub(super) fn print(report: &PollReport, quiet: bool) {
     let account = &report.account;
     if !quiet {
         if let Some(would) = &report.would {
-            say(DryRun { report, would });
+            print_line(DryRun { report, would });
         } else if report.end.is_ok() || report.retrieved > 0 || report.removed > 0 {
-            say(format_args!("{account}: {}", report.line()));
+            print_line(format_args!("{account}: {}", report.line()));
         }
     }
     for words in report.complaints() {

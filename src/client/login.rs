@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::{Client, ClientError, Said};
-use crate::account::Account;
-use crate::net::{Connection, Dial};
+use crate::account::{Account, Endpoint};
+use crate::net::{Connection, Dial, NetError};
 use crate::pop3::{
     Asked, Capabilities, Command, Event, Greeting, LoginMethod, Mechanism, Response, Status, apop_digest,
     plain_response,
@@ -31,6 +31,8 @@ pub struct Expected {
     pub failed_logins: Vec<LoginMethod>,
     /// Commands are sent one at a time, whatever is announced.
     pub one_at_a_time: bool,
+    /// TLS comes about only without the large key share of [`crate::account::KeyExchange::Auto`].
+    pub classical: bool,
 }
 
 /// A client in the TRANSACTION state, and what was learned of the server on the way.
@@ -88,12 +90,12 @@ struct Refused {
 }
 
 impl Client {
-    async fn greeting(&mut self, dialer: &dyn Dial, account: &Account) -> Result<Greeting, ClientError> {
+    pub(super) async fn greeting(&mut self, dialer: &dyn Dial, endpoint: &Endpoint) -> Result<Greeting, ClientError> {
         let first = match timeout(SUSPICIOUS_SILENCE, self.event()).await {
             Ok(event) => event?,
             Err(_) => {
-                if !self.link.protected && dialer.speaks_tls(self.link.peer, &account.endpoint).await {
-                    return Err(ClientError::SpeaksTls { port: account.endpoint.port });
+                if !self.link.protected && dialer.speaks_tls(self.link.peer, endpoint).await {
+                    return Err(ClientError::SpeaksTls { port: endpoint.port });
                 }
                 self.event().await?
             }
@@ -107,7 +109,7 @@ impl Client {
 
     /// STLS (RFC 2595, section 4). It is not looked up in CAPA first: who could strip it there could strip it here, and
     /// a refusal ends the session either way.
-    async fn start_tls(mut self, dialer: &dyn Dial, account: &Account) -> Result<Self, ClientError> {
+    pub(super) async fn start_tls(mut self, dialer: &dyn Dial, endpoint: &Endpoint) -> Result<Self, ClientError> {
         let response = self.exchange(Command::Stls).await?;
         if response.status != Status::Ok {
             return Err(ClientError::NoStls { response });
@@ -117,9 +119,18 @@ impl Client {
         self.session.receive(left).map_err(|e| self.masked(e))?;
         let Self { stream, mut session, link, patience, mask, .. } = self;
         let (peer, loopback) = (link.peer, link.loopback);
-        let plain = Connection { stream, peer, protected: false, loopback, certificate_expires: None };
-        let handshake = timeout(patience.silence, dialer.start_tls(&account.endpoint, plain)).await;
-        let protected = handshake.map_err(|_| ClientError::Silence { after: patience.silence })??;
+        let plain =
+            Connection { stream, peer, protected: false, loopback, certificate_expires: None, classical: false };
+        let handshake = timeout(patience.silence, dialer.start_tls(endpoint, plain)).await;
+        // Nobody knows any more whether it had begun to answer.
+        let silent = |_| NetError::TlsTimeout {
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+            tls: endpoint.tls,
+            limit: patience.silence,
+            heard: false,
+        };
+        let protected = handshake.map_err(silent)??;
         session.tls_started()?;
         Ok(Self { session, mask, ..Self::new(protected, patience) })
     }

@@ -9,6 +9,7 @@ pub mod listing;
 pub mod login;
 mod mask;
 mod pace;
+mod reach;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -128,6 +129,8 @@ struct Link {
     loopback: bool,
     /// When the server's certificate expires, in seconds since 1970.
     certificate_expires: Option<i64>,
+    /// TLS came about only without the large key share.
+    classical: bool,
 }
 
 /// A part of an answer, for [`Client::converse`].
@@ -147,7 +150,7 @@ impl Client {
     /// A client for a connection that has just been made.
     #[must_use]
     pub fn new(connection: Connection, patience: Patience) -> Self {
-        let Connection { stream, peer, protected, loopback, certificate_expires } = connection;
+        let Connection { stream, peer, protected, loopback, certificate_expires, classical } = connection;
         Self {
             stream,
             session: if protected { Session::under_tls() } else { Session::new() },
@@ -160,7 +163,7 @@ impl Client {
             careful: false,
             place: Place::default(),
             mask: Mask::default(),
-            link: Link { peer, protected, loopback, certificate_expires },
+            link: Link { peer, protected, loopback, certificate_expires, classical },
         }
     }
 
@@ -174,6 +177,13 @@ impl Client {
     #[must_use]
     pub fn certificate_expires(&self) -> Option<i64> {
         self.link.certificate_expires
+    }
+
+    /// Whether it was found out that TLS comes about only without the large key share of
+    /// [`crate::account::KeyExchange::Auto`].
+    #[must_use]
+    pub fn needs_classical(&self) -> bool {
+        self.link.classical
     }
 
     /// How many commands wait for their answers.

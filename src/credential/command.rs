@@ -9,6 +9,7 @@ use std::time::Duration;
 use secrecy::zeroize::Zeroizing;
 
 use crate::child::{Full, NoEnd, Running, Sink, Tail};
+use crate::system_limit;
 
 /// Runs a command without a shell and returns what it wrote to standard output until it ended, at most `max_output`
 /// bytes. A command that has not ended after `limit` is ended, with all that it started.
@@ -106,7 +107,10 @@ impl fmt::Display for CommandFault {
             Self::NotFound => f.write_str(
                 "was not found; install it, or give its full path (a service's PATH is shorter than a terminal's)",
             ),
-            Self::NotStarted(e) => write!(f, "could not be started: {e}; check that it can be executed"),
+            Self::NotStarted(e) => {
+                let advice = system_limit::advice(e).unwrap_or("check that it can be executed");
+                write!(f, "could not be started: {e}; {advice}")
+            }
             Self::Lost(e) => write!(f, "could not be followed to its end: {e}; try again"),
             Self::Failed { code, stderr } => {
                 write!(f, "ended with status {code}{}; run it by hand to see why", Said(stderr))

@@ -9,6 +9,8 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 use secrecy::zeroize::Zeroizing;
 
+use crate::system_limit;
+
 /// What was in the file, and its permissions at that moment.
 pub(crate) struct PrivateFile {
     /// All of it; wiped when dropped.
@@ -169,7 +171,9 @@ impl fmt::Display for ReadFault {
             Self::Io(e) if e.kind() == io::ErrorKind::PermissionDenied => {
                 f.write_str("permission denied; let the user that mailferry runs as read it")
             }
-            Self::Io(e) => write!(f, "{e}; look at the file and its file system"),
+            Self::Io(e) => {
+                write!(f, "{e}; {}", system_limit::advice(e).unwrap_or("look at the file and its file system"))
+            }
             Self::NotRegular(kind) => write!(f, "it is {kind}; give the path of a regular file"),
             Self::TooLarge(limit) => {
                 write!(f, "it is longer than {} KiB, which this kind of file never is; correct the path", limit / 1024)

@@ -12,8 +12,11 @@ pub mod status;
 mod supervisor;
 mod systemd;
 
-use std::path::PathBuf;
+use std::fs::{File, TryLockError};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -21,6 +24,7 @@ use crate::config::{Config, ConfigError};
 use crate::disk::{Disk as _, Lock, RealDisk, make_dirs};
 use crate::exit::ExitStatus;
 use crate::poll::Ferry;
+use crate::system_limit;
 use control::{Control, ControlError};
 use supervisor::Supervisor;
 
@@ -78,6 +82,8 @@ impl StartError {
     pub fn exit_status(&self) -> ExitStatus {
         match self {
             Self::AnotherDaemon { .. } | Self::Alarm(_) => ExitStatus::Temporary,
+            Self::State { source, .. } if system_limit::advice(source).is_some() => ExitStatus::Temporary,
+            Self::Control(e) if e.is_temporary() => ExitStatus::Temporary,
             Self::State { .. } | Self::Control(_) => ExitStatus::Local,
         }
     }
@@ -92,13 +98,15 @@ impl std::fmt::Display for StartError {
                 dir.display(),
                 holder.escape_debug()
             ),
-            Self::State { dir, source } => write!(
-                f,
-                "cannot use the state directory {}: {source}. Make it writable for this user, or give --state-dir",
-                dir.display()
-            ),
+            Self::State { dir, source } => {
+                let advice =
+                    system_limit::advice(source).unwrap_or("make it writable for this user, or give --state-dir");
+                write!(f, "cannot use the state directory {}: {source}; {advice}", dir.display())
+            }
             Self::Control(e) => e.fmt(f),
-            Self::Alarm(e) => write!(f, "cannot make a timer: {e}. Try again later"),
+            Self::Alarm(e) => {
+                write!(f, "cannot make a timer: {e}; {}", system_limit::advice(e).unwrap_or("try again later"))
+            }
         }
     }
 }
@@ -126,8 +134,28 @@ fn be_alone(ferry: &Ferry) -> Result<Box<dyn Send + Sync>, StartError> {
     let dir = &ferry.state_dir;
     let failed = |source| StartError::State { dir: dir.clone(), source };
     make_dirs(&RealDisk, dir).map_err(failed)?;
-    match RealDisk.lock(&dir.join(LOCK), &ferry.holder).map_err(failed)? {
-        Lock::Acquired(lock) => Ok(lock),
-        Lock::Held(holder) => Err(StartError::AnotherDaemon { holder, dir: dir.clone() }),
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match RealDisk.lock(&dir.join(LOCK), &ferry.holder).map_err(failed)? {
+            Lock::Acquired(lock) => return Ok(lock),
+            // Somebody may have just looked whether it is held.
+            Lock::Held(_) if tries < 3 => std::thread::sleep(Duration::from_millis(50)),
+            Lock::Held(holder) => return Err(StartError::AnotherDaemon { holder, dir: dir.clone() }),
+        }
     }
+}
+
+/// What the daemon that works with this state left for others to read. None if there is none, or one of another user.
+#[must_use]
+pub fn holder(state_dir: &Path) -> Option<String> {
+    let mut lock = File::open(state_dir.join(LOCK)).ok()?;
+    // A shared lock, for a moment: it is refused only where the daemon's is held.
+    if !matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+        return None;
+    }
+    let mut words = Vec::new();
+    // Who holds it is for people only.
+    let _ = (&mut lock).take(1000).read_to_end(&mut words);
+    Some(String::from_utf8_lossy(&words).into_owned())
 }

@@ -24,6 +24,7 @@ use crate::state::hints::HintsFile;
 use crate::state::store::Neighbours;
 use crate::summary::Count;
 use crate::telling::Teller;
+use crate::threads::blocking;
 
 /// How often what only changes outside is looked at: the file of a refused password, the line for `systemctl status`.
 const LOOK_AROUND: Duration = Duration::from_secs(30);
@@ -229,6 +230,9 @@ impl Supervisor {
 
     /// Polls these as soon as there are places; the names of those that are known.
     fn poll_now(&mut self, names: &[AccountName]) -> Vec<AccountName> {
+        if !names.is_empty() {
+            self.ferry.dialer.read_trust_anew();
+        }
         let now = since_boot();
         let mut woken = Vec::new();
         for name in names {
@@ -295,7 +299,7 @@ impl Supervisor {
         let files = self.refused.keys().filter_map(|name| self.accounts.get(name));
         let accounts: Vec<Account> = files.map(|kept| kept.account.clone()).collect();
         let look = move || accounts.iter().map(|account| (account.name.clone(), stamp(account))).collect::<Vec<_>>();
-        let stamps = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+        let stamps = blocking(look).await.unwrap_or_default();
         let changed = |(name, now): &(AccountName, Stamp)| self.refused.get(name).is_some_and(|then| then != now);
         let changed: Vec<AccountName> = stamps.into_iter().filter(changed).map(|(name, _)| name).collect();
         for name in &changed {
@@ -309,6 +313,8 @@ impl Supervisor {
     /// Reads the configuration anew. One with errors is refused as a whole.
     async fn reload(&mut self) {
         systemd::reloading();
+        self.control.restore();
+        self.ferry.dialer.read_trust_anew();
         match tokio::task::block_in_place(|| (self.load)()) {
             Err(e) => {
                 let text = e.render(false).trim_end().to_owned();

@@ -10,6 +10,8 @@ use crate::client::login::LoginError;
 use crate::credential::CredentialError;
 use crate::exit::ExitStatus;
 use crate::state::error::StateError;
+use crate::system_limit;
+use crate::threads::NotDone;
 
 /// Why a poll did not come to its end. Every message ends with the next step.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub enum PollError {
     },
     /// The user, or the system, asked for the end.
     Stopped,
+    /// The system has no thread for it.
+    NoThread,
     /// A fault of mailferry itself.
     Fault,
 }
@@ -56,9 +60,10 @@ impl PollError {
             Self::State(e) => e.exit_status(),
             Self::Credential(e) if e.is_temporary() => ExitStatus::Temporary,
             Self::Credential(_) => ExitStatus::Config,
+            Self::Maildir { source, .. } if system_limit::advice(source).is_some() => ExitStatus::Temporary,
             Self::Maildir { .. } | Self::NoRoom { .. } | Self::Renumbered { .. } => ExitStatus::Local,
             // Whoever stops a poll knows why; a command that was stopped by a signal has its own status.
-            Self::Stopped | Self::Fault => ExitStatus::Temporary,
+            Self::Stopped | Self::NoThread | Self::Fault => ExitStatus::Temporary,
         }
     }
 
@@ -77,6 +82,9 @@ impl fmt::Display for PollError {
             Self::Credential(e) => e.fmt(f),
             Self::Maildir { doing, path, source } => {
                 write!(f, "cannot {doing} {}: {source}", path.display())?;
+                if let Some(advice) = system_limit::advice(source) {
+                    return write!(f, "; {advice}. Nothing is lost: what was not delivered is still on the server");
+                }
                 match source.kind() {
                     io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                         f.write_str(". Make room there and run again; nothing is lost")
@@ -102,6 +110,7 @@ impl fmt::Display for PollError {
                  that is all right: mailferry fetch --fetch-again {account}"
             ),
             Self::Stopped => f.write_str("stopped before the end. Nothing is lost: the next run goes on from here"),
+            Self::NoThread => write!(f, "{}. Nothing is lost: the next run goes on from here", NotDone::NoThread),
             Self::Fault => f.write_str(
                 "mailferry failed by a fault of its own. Nothing is lost; please report it with the lines above",
             ),
@@ -120,6 +129,15 @@ impl From<ClientError> for PollError {
 impl From<LoginError> for PollError {
     fn from(e: LoginError) -> Self {
         Self::Client(e.error)
+    }
+}
+
+impl From<NotDone> for PollError {
+    fn from(e: NotDone) -> Self {
+        match e {
+            NotDone::NoThread => Self::NoThread,
+            NotDone::Panicked => Self::Fault,
+        }
     }
 }
 

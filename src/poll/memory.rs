@@ -62,6 +62,7 @@ impl Memory {
             after_login: self.server.after_login.as_deref().map(capabilities),
             failed_logins: self.server.failed_logins(self.now).filter_map(LoginMethod::named).collect(),
             one_at_a_time: self.server.one_at_a_time(self.now),
+            classical: self.server.needs_classical(self.now),
         }
     }
 
@@ -87,6 +88,9 @@ impl Memory {
         let lines = |announced: Option<&Capabilities>| {
             announced.map(|announced| announced.lines().map(|line| mask.hide(line)).collect::<Vec<String>>())
         };
+        if opened.client.needs_classical() {
+            self.server.note_needs_classical(self.now);
+        }
         let after = lines(opened.after_login.as_ref());
         // A server that changed what it announces after the login may have changed the rest as well: ask next time.
         let changed = self.server.after_login.is_some() && self.server.after_login != after;

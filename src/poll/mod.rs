@@ -41,6 +41,7 @@ use crate::state::error::StateError;
 use crate::state::hints::HintsFile;
 use crate::state::recovery::{OtherMaildir, Recovered, known_maildir, recover};
 use crate::state::store::{Neighbours, Opening, Store};
+use crate::threads;
 use memory::Memory;
 use session::{Broken, Ended};
 
@@ -143,6 +144,10 @@ impl Poll {
         };
         report.mask = Mask::new(&self.account.username, &password);
         let end = self.sessions(&mut store, &mut memory, &password, report).await;
+        if store.is_none() {
+            // It went with work that no thread could be had for.
+            return end.and(Err(PollError::Fault));
+        }
         report.quarantine = store.as_ref().map(Quarantined::of).unwrap_or_default();
         if !self.wishes.dry_run {
             let (disk, wall) = (Arc::clone(&self.ferry.disk), self.ferry.clock.read().wall);
@@ -287,7 +292,7 @@ impl Poll {
         };
         let (disk, dir, account) = (Arc::clone(&self.ferry.disk), self.ferry.state_dir.clone(), self.account.clone());
         let wishes = self.wishes;
-        let (store, memory, recovered) = tokio::task::spawn_blocking(move || {
+        let (store, memory, recovered) = threads::blocking(move || {
             let hints = |store: &Store| {
                 let file = HintsFile::read(&**store.disk(), &dir, &account.name);
                 Memory::new(file, &account.endpoint, store.now())
@@ -312,8 +317,7 @@ impl Poll {
             let memory = hints(&store);
             Ok::<_, StateError>((store, memory, recovered))
         })
-        .await
-        .map_err(|_| PollError::Fault)??;
+        .await??;
         if !recovered.is_nothing() {
             let Recovered { finished, found, again, remains, .. } = recovered;
             warn!(
@@ -363,11 +367,11 @@ async fn blocking<R: Send + 'static>(
     work: impl FnOnce(&mut Store) -> R + Send + 'static,
 ) -> Result<R, PollError> {
     let mut store = shelf.take().ok_or(PollError::Fault)?;
-    let done = tokio::task::spawn_blocking(move || {
+    let done = threads::blocking(move || {
         let result = work(&mut store);
         (store, result)
     });
-    let (store, result) = done.await.map_err(|_| PollError::Fault)?;
+    let (store, result) = done.await?;
     *shelf = Some(store);
     Ok(result)
 }

@@ -42,7 +42,9 @@ fn end(error: &PollError) -> End {
         PollError::Client(e) => cause_at_the_server(e),
         PollError::State(StateError::Locked { .. }) => Cause::LockedByAnother,
         PollError::State(StateError::OtherUser { .. }) => Cause::Configuration,
-        PollError::State(_) | PollError::Maildir { .. } | PollError::NoRoom { .. } => Cause::Local,
+        PollError::State(_) | PollError::Maildir { .. } | PollError::NoRoom { .. } | PollError::NoThread => {
+            Cause::Local
+        }
         PollError::Credential(_) => Cause::Credential,
         // The user has to decide, and every look costs the server a listing.
         PollError::Renumbered { .. } => Cause::Protocol,

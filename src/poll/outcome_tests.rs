@@ -62,7 +62,7 @@ fn every_error_has_its_cause() {
     for (error, expected) in [
         (ClientError::from(NetError::NoAddress { host: host() }), Cause::NetworkDown),
         (NetError::Connect { host: host(), port: 995, attempts: Vec::new() }.into(), Cause::NetworkDown),
-        (NetError::ClosedDuringHandshake { host: host(), port: 995, source: broken() }.into(), Cause::Cut),
+        (NetError::ClosedDuringHandshake { host: host(), port: 995, source: broken(), heard: true }.into(), Cause::Cut),
         (NetError::NoTrustStore { why: String::new() }.into(), Cause::Tls),
         (NetError::InvalidName { host: host() }.into(), Cause::Configuration),
         (ClientError::Lost { source: broken() }, Cause::Cut),

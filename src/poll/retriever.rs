@@ -21,6 +21,7 @@ use crate::maildrop::Listed;
 use crate::plan::{Arrival, Remembered, Removable};
 use crate::pop3::{Asked, Command, Event, Status, UniqueId};
 use crate::state::entries::EntryId;
+use crate::threads::blocking;
 
 /// Complete messages that wait for the disk hold at most so many bytes of memory.
 const HELD: u32 = 1 << 20;
@@ -270,9 +271,8 @@ impl<'a> Retriever<'a> {
 
     async fn flush(&mut self) -> Result<(), PollError> {
         let Some(mut staging) = self.staging.take() else { return Ok(()) };
-        let flushed = tokio::task::spawn_blocking(move || staging.flush().map(|()| staging)).await;
+        let flushed = blocking(move || staging.flush().map(|()| staging)).await?;
         let path = self.order.destination.maildir.tmp().path().to_owned();
-        let flushed = flushed.map_err(|_| PollError::Fault)?;
         let wrote = flushed.map_err(|source| PollError::Maildir { doing: "write a message to", path, source })?;
         self.staging = Some(wrote);
         Ok(())

@@ -21,6 +21,9 @@ const ONE_AT_A_TIME_FOR: u64 = 7 * 86_400;
 
 /// How long a way to log in that came to nothing is tried after the others, in seconds: 7 days.
 const FAILED_LOGINS_FOR: u64 = 7 * 86_400;
+/// How long a server that did not answer the large first message of TLS gets the small one at once, in seconds: 7 days,
+/// since whatever stands between may be replaced.
+const CLASSICAL_FOR: u64 = 7 * 86_400;
 
 /// So many sessions in a row broke with commands under way: it is time to try without.
 const SUSPICIOUS: u8 = 2;
@@ -100,6 +103,8 @@ pub struct ServerHints {
     failed_logins: Vec<String>,
     /// Until then, in certain seconds of the state, they are tried after the others.
     failed_logins_until: u64,
+    /// Until then, in certain seconds of the state, TLS begins without the large key share. 0: no longer.
+    classical_until: u64,
 }
 
 /// How much of a maildrop a server lists.
@@ -137,6 +142,18 @@ impl ServerHints {
         // A time further away than we ever set belongs to another state's clock.
         let until = self.one_at_a_time_until;
         self.strikes >= SUSPICIOUS || (now < until && until - now <= ONE_AT_A_TIME_FOR)
+    }
+
+    /// Whether TLS should begin without the large key share; `now` in certain seconds.
+    #[must_use]
+    pub fn needs_classical(&self, now: u64) -> bool {
+        let until = self.classical_until;
+        now < until && until - now <= CLASSICAL_FOR
+    }
+
+    /// TLS came about only without the large key share.
+    pub fn note_needs_classical(&mut self, now: u64) {
+        self.classical_until = now.saturating_add(CLASSICAL_FOR);
     }
 
     /// A session broke; `ahead` says whether several commands were under way.
@@ -256,12 +273,13 @@ mod tests {
     const WEEK: u64 = ONE_AT_A_TIME_FOR;
 
     fn endpoint() -> Endpoint {
-        let (tls_ca_file, allow_cleartext_password) = (None, false);
+        let (tls_ca_file, key_exchange, allow_cleartext_password) = (None, Default::default(), false);
         Endpoint {
             host: "Pop.example.org".into(),
             port: 995,
             tls: TlsMode::Implicit,
             tls_ca_file,
+            key_exchange,
             allow_cleartext_password,
         }
     }
@@ -346,6 +364,17 @@ mod tests {
         assert!(failed(&hints, 5).is_empty(), "a time of another clock");
         hints.note_failed_login("apop", 100 + 2 * WEEK);
         assert_eq!(failed(&hints, 100 + 2 * WEEK), ["apop"], "what was long ago is forgotten");
+    }
+
+    #[test]
+    fn that_the_large_hello_was_not_answered_is_known_for_a_week() {
+        let mut hints = ServerHints::new(&endpoint());
+        assert!(!hints.needs_classical(0));
+        hints.note_needs_classical(100);
+        assert!(hints.needs_classical(100) && hints.needs_classical(100 + WEEK - 1));
+        assert!(!hints.needs_classical(100 + WEEK));
+        hints.classical_until = 10 * WEEK;
+        assert!(!hints.needs_classical(0), "a time of another clock");
     }
 
     #[test]

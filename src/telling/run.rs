@@ -15,6 +15,7 @@ use crate::account::Account;
 use crate::child::{NoEnd, Running, Tail};
 use crate::config::NotifySettings;
 use crate::credential::printable;
+use crate::system_limit;
 
 /// How many commands run at the same time.
 const AT_ONCE: usize = 4;
@@ -112,7 +113,8 @@ async fn run(command: &[OsString], environment: Vec<(&'static str, OsString)>, l
             return;
         }
         Err(e) => {
-            warn!(account, event = "notify", "{what} could not be started: {e}; check that it can be executed");
+            let advice = system_limit::advice(&e).unwrap_or("check that it can be executed");
+            warn!(account, event = "notify", "{what} could not be started: {e}; {advice}");
             return;
         }
     };

@@ -23,6 +23,7 @@ mod servers;
 
 mod chunks;
 mod configuration;
+mod containers;
 mod credentials;
 mod cuts;
 mod daemon;
@@ -51,7 +52,9 @@ mod signals;
 mod simulation;
 mod soak;
 mod surroundings;
+mod system_limits;
 mod tls;
+mod tls_out_there;
 mod units;
 mod used_again;
 mod without_uidl;

@@ -3,8 +3,9 @@
 use tracing::info;
 
 use super::{Expected, LoggedIn, Login, LoginError, Refused};
-use crate::account::{Account, TlsMode};
-use crate::client::{Client, ClientError, Mask, Patience};
+use crate::account::Account;
+use crate::client::reach::{of_tls, reach};
+use crate::client::{Client, ClientError};
 use crate::net::Dial;
 use crate::pop3::{
     Capabilities, FramingError, LoginMethod, Offer, Refusal, ResponseCode, is_unknown_method, judge_refusal,
@@ -57,18 +58,12 @@ impl<'a> Attempt<'a> {
     /// One session, from the connection to the login.
     async fn session(&mut self, dialer: &dyn Dial) -> Result<LoggedIn, ClientError> {
         let Self { account, password, expected, .. } = *self;
-        let connection = dialer.connect(&account.endpoint).await?;
-        let mut client = Client::new(connection, Patience::new(account.timeout));
-        // Before the greeting: the server may know the password from an earlier session.
-        client.mask = Mask::new(&account.username, password);
-        let greeting = client.greeting(dialer, account).await?;
-        if account.endpoint.tls == TlsMode::StartTls {
-            client = client.start_tls(dialer, account).await?;
-        }
+        let (mut client, greeting) = reach(dialer, account, password, expected).await?;
         client.refuse_cleartext(account)?;
         client.careful = expected.one_at_a_time;
         let login = Login { account, password, timestamp: greeting.timestamp.as_deref() };
-        let (method, capabilities) = self.enter(&mut client, &login).await?;
+        // TLS 1.3 refuses only now what it has against us.
+        let (method, capabilities) = self.enter(&mut client, &login).await.map_err(of_tls)?;
         let failed = std::mem::take(&mut self.failed);
         Ok(LoggedIn { client, capabilities, method, failed })
     }

@@ -188,8 +188,13 @@ impl fmt::Debug for SimDialer {
 }
 
 impl Dial for SimDialer {
-    fn connect<'a>(&'a self, endpoint: &'a Endpoint) -> Dialling<'a, Result<Connection, NetError>> {
-        if self.sessions.lock().unwrap().len() >= MOST_SESSIONS {
+    fn connect<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        avoid: &'a [SocketAddr],
+    ) -> Dialling<'a, Result<Connection, NetError>> {
+        // There is only one address.
+        if !avoid.is_empty() || self.sessions.lock().unwrap().len() >= MOST_SESSIONS {
             let host = endpoint.host.clone();
             return Box::pin(async move { Err(NetError::NoAddress { host }) });
         }
@@ -202,8 +207,14 @@ impl Dial for SimDialer {
         };
         self.sessions.lock().unwrap().push(tokio::spawn(session.run()));
         let peer = SocketAddr::from(([127, 0, 0, 1], 110));
-        let connection =
-            Connection { stream: Box::new(ours), peer, protected: false, loopback: true, certificate_expires: None };
+        let connection = Connection {
+            stream: Box::new(ours),
+            peer,
+            protected: false,
+            loopback: true,
+            certificate_expires: None,
+            classical: false,
+        };
         Box::pin(async move { Ok(connection) })
     }
 
