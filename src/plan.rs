@@ -70,6 +70,8 @@ pub enum Scope {
 pub struct Plan {
     /// To be retrieved, in this order.
     pub retrieve: Vec<Listed>,
+    /// So many of those, the first ones, never made trouble.
+    pub untried: usize,
     /// To be deleted: delivered earlier, found again, verified.
     pub delete: Vec<Removable>,
     /// Larger than the account allows: these stay.
@@ -264,6 +266,7 @@ impl<'a> Outlook<'a> {
             }
         }
         plan_retrieval(&mut plan, maildrop, &matching, policy, turn);
+        plan.order_and_limit(state, policy.max_messages);
         if maildrop.complete {
             plan_forgetting(&mut plan, state, listed, now);
         }
@@ -296,6 +299,17 @@ fn turn(listed: &Listed, state: &UidState, scope: Scope, tried: &HashSet<UniqueI
 }
 
 impl Plan {
+    /// Puts what is to be retrieved in order, and leaves what is more than a session may retrieve. What was refused before
+    /// comes last: else thousands of messages that cannot be had would be tried again before one that can.
+    fn order_and_limit(&mut self, state: &UidState, most: Option<NonZeroU32>) {
+        let tries = |listed: &Listed| tries(state, listed);
+        self.retrieve.sort_by_key(|listed| (tries(listed), listed.number));
+        self.untried = self.retrieve.partition_point(|listed| tries(listed) == 0);
+        let most = most.map_or(usize::MAX, |most| usize::try_from(most.get()).unwrap_or(usize::MAX));
+        self.postponed = self.retrieve.len().saturating_sub(most);
+        self.retrieve.truncate(most);
+    }
+
     /// Whether something may be done with this message now; if not, it is noted why.
     fn takes_turn(&mut self, listed: &Listed, turn: Turn) -> bool {
         match turn {
@@ -308,6 +322,11 @@ impl Plan {
     }
 }
 
+/// How often a message made trouble in a row.
+fn tries(state: &UidState, listed: &Listed) -> u32 {
+    listed.unique_id.as_ref().and_then(|unique_id| state.trouble(unique_id)).map_or(0, |trouble| trouble.count)
+}
+
 fn plan_retrieval(
     plan: &mut Plan,
     maildrop: &Maildrop,
@@ -315,7 +334,6 @@ fn plan_retrieval(
     policy: &Policy,
     turn: impl Fn(&Listed) -> Turn,
 ) {
-    let most = policy.max_messages.map_or(usize::MAX, |most| usize::try_from(most.get()).unwrap_or(usize::MAX));
     for listed in matching.new.iter().chain(&matching.ambiguous).copied() {
         if maildrop.has_unique_ids && listed.unique_id.is_none() {
             plan.unnamed.push(listed.clone());
@@ -325,9 +343,6 @@ fn plan_retrieval(
             plan.retrieve.push(listed.clone());
         }
     }
-    plan.retrieve.sort_by_key(|listed| listed.number);
-    plan.postponed = plan.retrieve.len().saturating_sub(most);
-    plan.retrieve.truncate(most);
 }
 
 /// `listed` are the entries whose messages are listed, or may be.

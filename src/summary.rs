@@ -7,6 +7,7 @@ use bytesize::ByteSize;
 use crate::client::Mask;
 use crate::maildrop::Listed;
 use crate::poll::PollReport;
+use crate::poll::report::{Left, LeftFor};
 
 impl PollReport {
     /// What came, how much, how long it took and what is left.
@@ -19,11 +20,9 @@ impl PollReport {
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
         let mut complaints: Vec<String> = Vec::new();
-        for (listed, why) in &self.failed {
-            let message = Message(listed, &self.mask);
-            complaints
-                .push(format!("{message} could not be fetched: {why}. It stays on the server and is tried again"));
-        }
+        complaints.extend(self.failed());
+        complaints.extend(self.left());
+        complaints.extend(self.unnamed());
         if self.unsyncable {
             complaints.push(
                 "the Maildir's file system cannot make a delivery durable, so nothing is deleted on the server. Use a \
@@ -40,6 +39,65 @@ impl PollReport {
             complaints.push(format!("{count} could not be compared with what was delivered, and so not deleted"));
         }
         complaints
+    }
+
+    /// What could not be had, in one sentence however much that is.
+    fn failed(&self) -> Option<String> {
+        let message = |(listed, why): &(Listed, String)| format!("{}: {why}", Message(listed, &self.mask));
+        match (self.failed.len(), self.failed.first()) {
+            (1, [(listed, why)]) => Some(format!(
+                "{} could not be fetched: {why}. It stays on the server and is tried again",
+                Message(listed, &self.mask)
+            )),
+            (_, []) => None,
+            (all, first) => {
+                let named: Vec<String> = first.iter().map(message).collect();
+                let more = match all.saturating_sub(named.len()) {
+                    0 => String::new(),
+                    more => format!("; and {more} more"),
+                };
+                Some(format!(
+                    "{} could not be fetched. They stay on the server and are tried again: {}{more}",
+                    Count::of(all, "message"),
+                    named.join("; ")
+                ))
+            }
+        }
+    }
+
+    /// What is left for another poll.
+    fn left(&self) -> Option<String> {
+        let Left { messages, why } = self.left?;
+        let are = if messages == 1 { "is" } else { "are" };
+        let left = format!("{} {are} left for the next poll", Count::of(messages, "message"));
+        Some(match (why, self.login_delay) {
+            (LeftFor::LoginDelay, Some(delay)) => {
+                format!("{left}, because the server wants {} s between two logins", delay.as_secs())
+            }
+            (LeftFor::LoginDelay, None) => format!("{left}, because the server wants more time between two logins"),
+            (LeftFor::ManySessions, _) => {
+                format!("{left}, because this one took {} already", Count(u64::from(self.sessions), "session"))
+            }
+            (LeftFor::Refusals, _) => {
+                format!(
+                    "{left}, because the server refused one message after the other; those not tried yet come first"
+                )
+            }
+        })
+    }
+
+    /// What UIDL left out.
+    fn unnamed(&self) -> Option<String> {
+        let first = self.unnamed.first().first()?;
+        let which = match self.unnamed.len() {
+            1 => format!("{} has no unique-id: the server names none that could be used", Message(first, &self.mask)),
+            all => format!(
+                "{} have no unique-id, {} among them: the server names none that could be used",
+                Count::of(all, "message"),
+                Message(first, &self.mask)
+            ),
+        };
+        Some(format!("{which}. What has none cannot be told from other mail and is not fetched until it has one"))
     }
 }
 
@@ -69,8 +127,8 @@ impl fmt::Display for Line<'_> {
         if !report.too_large.is_empty() {
             write!(f, ", {} of them larger than max_message_size", report.too_large.len())?;
         }
-        if report.unnamed > 0 {
-            write!(f, ", {} of them without a unique-id yet", report.unnamed)?;
+        if !report.unnamed.is_empty() {
+            write!(f, ", {} of them without a unique-id yet", report.unnamed.len())?;
         }
         if !report.set_aside.is_empty() {
             write!(f, ", {} of them in quarantine because sessions broke or failed at them", report.set_aside.len())?;
@@ -84,6 +142,9 @@ impl fmt::Display for Line<'_> {
     }
 }
 
+/// The most characters of a unique-id that are shown: RFC 1939 allows 70 octets, and servers send a thousand.
+const UNIQUE_ID: usize = 140;
+
 /// A message as a person would name it.
 pub(crate) struct Message<'a>(pub(crate) &'a Listed, pub(crate) &'a Mask);
 
@@ -92,7 +153,10 @@ impl fmt::Display for Message<'_> {
         write!(f, "message {}", self.0.number)?;
         let mut more = String::new();
         if let Some(unique_id) = &self.0.unique_id {
-            write!(more, "unique-id {}", self.1.hide(&unique_id.to_string()))?;
+            let shown = self.1.hide(&unique_id.to_string());
+            let cut = shown.char_indices().nth(UNIQUE_ID).map(|(at, _)| at);
+            let (shown, dots) = cut.map_or((shown.as_str(), ""), |at| (shown.get(..at).unwrap_or_default(), "…"));
+            write!(more, "unique-id {shown}{dots}")?;
         }
         if let Some(size) = self.0.reported_size {
             let comma = if more.is_empty() { "" } else { ", " };

@@ -79,7 +79,9 @@ async fn drip(octets: usize, a_second: usize) -> Result<usize, ClientError> {
 async fn a_server_that_drips_is_given_up_and_a_slow_line_is_not() {
     let error = drip(1_000_000, 1).await.unwrap_err();
     assert!(matches!(error, ClientError::TooSlow { octets, .. } if octets < 200), "{error}");
-    assert_eq!(drip(200_000, 200).await.unwrap(), 200_002);
+    let error = drip(1_000_000, 200).await.unwrap_err();
+    assert!(matches!(error, ClientError::TooSlow { window, .. } if window > 600 * SECOND), "{error}");
+    assert_eq!(drip(600_000, 600).await.unwrap(), 600_002);
 }
 
 #[tokio::test]

@@ -4,9 +4,12 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use bytesize::ByteSize;
+
+use super::budget;
 use crate::exit::ExitStatus;
 use crate::net::{NetError, NetErrorClass};
-use crate::pop3::{Asked, FramingError, NoLoginMethod, Refusal, Response, SendError};
+use crate::pop3::{Asked, FramingError, MessageNumber, NoLoginMethod, Refusal, Response, SendError};
 
 /// Why a session is over. Every message ends with the next step.
 #[derive(Debug)]
@@ -76,8 +79,64 @@ pub enum ClientError {
     NoUniqueIds,
     /// The server refuses UIDL, and had it before.
     UniqueIdsRefused,
+    /// The server lists more than this process has memory for.
+    ListedTooMuch {
+        /// What this listing held already, in bytes.
+        held: usize,
+    },
+    /// A message goes on beyond what it may have.
+    TooLong(TooLong),
     /// A command could not be sent.
     Send(SendError),
+}
+
+/// A message that went on beyond what it may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TooLong {
+    /// The message, as a person would name it.
+    pub what: String,
+    /// How many octets had come.
+    pub came: u64,
+    /// How many there may be.
+    pub most: u64,
+    /// Why no more.
+    pub because: TooLongFor,
+}
+
+/// Why a message may have no more octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TooLongFor {
+    /// The account has max_message_size.
+    Account,
+    /// It was listed as much smaller.
+    Listing,
+    /// It would take too much of the free room.
+    Room,
+    /// No header has so many.
+    Header,
+}
+
+impl TooLong {
+    /// A header of which so many octets came.
+    #[must_use]
+    pub fn header(number: MessageNumber, came: u64, most: u64) -> Self {
+        Self { what: format!("the header of message {number}"), came, most, because: TooLongFor::Header }
+    }
+}
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, came, most, because } = self;
+        let size = |octets: &u64| ByteSize::b(*octets).display().iec();
+        write!(f, "{what} is larger than it may be: {} had come, and ", size(came))?;
+        match because {
+            TooLongFor::Account => write!(f, "max_message_size is {}", size(most))?,
+            TooLongFor::Listing => write!(f, "no more than {} can be meant by what it was listed as", size(most))?,
+            TooLongFor::Room => write!(f, "no more than {} of the free room are for a single message", size(most))?,
+            TooLongFor::Header => write!(f, "no header has more than {}", size(most))?,
+        }
+        f.write_str(". The session was ended there; the message stays on the server and is tried last from now on")
+    }
 }
 
 impl ClientError {
@@ -85,6 +144,12 @@ impl ClientError {
     #[must_use]
     pub fn may_be_because_of_pipelining(&self) -> bool {
         matches!(self, Self::Lost { .. } | Self::Closed | Self::Silence { .. } | Self::Framing(_))
+    }
+
+    /// Whether a listing is too long even if no other account lists anything at the same time.
+    #[must_use]
+    pub fn is_too_much_alone(&self) -> bool {
+        matches!(self, Self::ListedTooMuch { held } if *held > budget::LISTINGS / 2)
     }
 
     /// The exit status that tells a script about it.
@@ -103,12 +168,16 @@ impl ClientError {
             Self::NoLogin(_) | Self::Login { refusal: Refusal::Credentials, .. } => ExitStatus::Auth,
             // Mostly a goodbye ahead of its time: "-ERR idle for too long".
             Self::Framing(FramingError::Unsolicited { .. }) => ExitStatus::Temporary,
+            Self::ListedTooMuch { .. } if self.is_too_much_alone() => ExitStatus::Protocol,
             Self::Framing(_) | Self::Refused { .. } | Self::NoUniqueIds | Self::Send(_) => ExitStatus::Protocol,
+            // Whatever else there was has been fetched.
+            Self::TooLong(_) => ExitStatus::Partial,
             Self::Lost { .. }
             | Self::UniqueIdsRefused
             | Self::Closed
             | Self::Silence { .. }
             | Self::TooSlow { .. }
+            | Self::ListedTooMuch { .. }
             | Self::Unwilling { .. }
             | Self::Login { refusal: Refusal::Temporary, .. } => ExitStatus::Temporary,
         }
@@ -190,6 +259,17 @@ impl fmt::Display for ClientError {
                 "the server refuses UIDL, which it answered before, so new mail cannot be told from what was fetched. \
                  Nothing was changed; try again later",
             ),
+            Self::ListedTooMuch { .. } if self.is_too_much_alone() => write!(
+                f,
+                "the server lists more than there is memory for ({} for the listings of all accounts). Nothing was \
+                 changed; delete mail there, or move it out of the mailbox that POP3 shows",
+                ByteSize::b(u64::try_from(budget::LISTINGS).unwrap_or(u64::MAX)).display().iec()
+            ),
+            Self::ListedTooMuch { .. } => f.write_str(
+                "the listings of other accounts take so much memory now that there was not enough for this one. Nothing \
+                 was changed; try again later",
+            ),
+            Self::TooLong(e) => e.fmt(f),
             Self::Send(e) => e.fmt(f),
         }
     }

@@ -1,14 +1,31 @@
 //! What is in the maildrop: CAPA once more, STAT, UIDL and LIST, in one flight where the server takes it.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
+use tracing::warn;
+
+use super::budget::{self, Share};
+use super::error::TooLong;
 use super::login::{Expected, LoggedIn};
 use super::{Client, ClientError, Said};
 use crate::maildrop::{Maildrop, MaildropBuilder};
 use crate::pop3::{
-    Asked, Capabilities, Command, DropListing, MessageNumber, Response, ScanListing, Status, UniqueIdListing,
+    Asked, Capabilities, Command, DropListing, MessageNumber, Response, ScanListing, Status, UniqueIdListing, limits,
 };
 use crate::witness::{Digest, HeaderDigester};
+
+/// So many messages that UIDL left out are asked for one by one in a session.
+const MOST_LEFT_OUT: usize = 1000;
+
+/// So many refusals in a row show that asking for further ones is of no use.
+const MOST_REFUSALS: usize = 20;
+
+/// So many headers refused in a row show that the server does not show any more of them.
+const MOST_HEADERS_REFUSED: usize = 300;
+
+/// The most octets that are read of a header. Some servers send the whole message; nothing of it is kept.
+const HEADER: u64 = 32 << 20;
 
 /// A maildrop that was listed.
 #[derive(Debug)]
@@ -21,6 +38,8 @@ pub struct Opened {
     pub after_login: Option<Capabilities>,
     /// The listing.
     pub maildrop: Maildrop,
+    /// The memory that it may take, as long as this lives.
+    pub share: Share,
 }
 
 impl Opened {
@@ -50,9 +69,15 @@ pub async fn open(logged_in: LoggedIn, expected: &Expected) -> Result<Opened, Op
     client.pipelining |= expected.after_login.as_ref().is_some_and(Capabilities::pipelining);
     let mut answers = Answers::default();
     let asked = answers.ask(&mut client).await;
-    let ahead = client.was_ahead();
-    let finished = asked.and_then(|()| answers.finish(client, capabilities));
-    finished.map_err(|error| OpenError { error, ahead })
+    let mut ahead = client.was_ahead();
+    let mut finished = asked;
+    if finished.is_ok() && !client.careful {
+        finished = answers.ask_for_what_was_left_out(&mut client).await;
+        // A server that answers a question about one message by more than a line is not asked that in a careful session.
+        ahead |= finished.is_err();
+    }
+    answers.tell(&client);
+    finished.and_then(|()| answers.finish(client, capabilities)).map_err(|error| OpenError { error, ahead })
 }
 
 /// The answers of the flight.
@@ -60,9 +85,14 @@ pub async fn open(logged_in: LoggedIn, expected: &Expected) -> Result<Opened, Op
 struct Answers {
     capabilities: Option<Capabilities>,
     builder: MaildropBuilder,
+    /// What they hold in memory.
+    share: Share,
     /// The refusals of UIDL and LIST.
     no_uidl: Option<Response>,
     no_list: Option<Response>,
+    /// Lines that were too long: how many, and the beginning of the first one with its command.
+    too_long: usize,
+    first_too_long: Option<(Asked, Vec<u8>)>,
 }
 
 impl Answers {
@@ -70,13 +100,47 @@ impl Answers {
         let mut commands = vec![Command::Capa, Command::Stat, Command::Uidl(None), Command::List(None)];
         if client.window() == 1 {
             // The answer to CAPA may allow to send the rest in one flight.
-            client.converse(commands.drain(..1), |asked, said| self.hear(asked, said)).await?;
+            client.try_converse(commands.drain(..1), |asked, said| self.hear(asked, said)).await?;
             client.pipelining = self.capabilities.as_ref().is_some_and(Capabilities::pipelining);
         }
-        client.converse(commands, |asked, said| self.hear(asked, said)).await
+        client.try_converse(commands, |asked, said| self.hear(asked, said)).await
     }
 
-    fn hear(&mut self, asked: Asked, said: Said<'_>) {
+    /// UIDL with a number, for each message that UIDL without one left out.
+    async fn ask_for_what_was_left_out(&mut self, client: &mut Client) -> Result<(), ClientError> {
+        let numbers = self.builder.left_out(MOST_LEFT_OUT);
+        let (mut refused, mut odd) = (0, false);
+        let commands = numbers.into_iter().map(|number| Command::Uidl(Some(number)));
+        let hear = |asked, said: Said<'_>| {
+            let (Asked::Uidl(Some(number)), Said::Response(response)) = (asked, said) else {
+                return Ok(ControlFlow::Continue(()));
+            };
+            match &response.unique_id {
+                Some(unique_id) => {
+                    refused = 0;
+                    self.take(budget::UNIQUE_ID + unique_id.as_bytes().len())?;
+                    self.builder.unique_id(UniqueIdListing { number, unique_id: unique_id.clone() });
+                }
+                None => {
+                    refused += 1;
+                    odd |= response.status == Status::Ok;
+                }
+            }
+            Ok(up_to(MOST_REFUSALS, refused))
+        };
+        client.try_converse(commands, hear).await?;
+        if odd {
+            // It may be the first line of more: better known now than at a retrieval.
+            client.exchange(Command::Noop).await?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<(), ClientError> {
+        if self.share.take(bytes) { Ok(()) } else { Err(ClientError::ListedTooMuch { held: self.share.held() }) }
+    }
+
+    fn hear(&mut self, asked: Asked, said: Said<'_>) -> Result<ControlFlow<()>, ClientError> {
         match (asked, said) {
             (Asked::Capa, Said::Response(r)) if r.status == Status::Ok => self.capabilities = Some(Capabilities::new()),
             (Asked::Capa, Said::Line(line)) => {
@@ -94,15 +158,41 @@ impl Answers {
             },
             (Asked::List(_), Said::Response(r)) if r.status == Status::Err => self.no_list = Some(r.clone()),
             (Asked::Uidl(_), Said::Line(line)) => match UniqueIdListing::parse(line) {
-                Ok(listing) => self.builder.unique_id(listing),
+                Ok(listing) => {
+                    self.take(budget::UNIQUE_ID + line.len())?;
+                    self.builder.unique_id(listing);
+                }
                 Err(_) => self.builder.unreadable_line(),
             },
             (Asked::List(_), Said::Line(line)) => match ScanListing::parse(line) {
-                Ok(listing) => self.builder.size(listing),
+                Ok(listing) => {
+                    self.take(budget::SIZE)?;
+                    self.builder.size(listing);
+                }
                 Err(_) => self.builder.unreadable_line(),
             },
+            (asked, Said::LongLine(head)) => {
+                if asked != Asked::Capa {
+                    self.builder.unreadable_line();
+                }
+                self.too_long += 1;
+                self.first_too_long.get_or_insert_with(|| (asked, head.to_vec()));
+            }
             _ => {}
         }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Tells of what was passed over.
+    fn tell(&self, client: &Client) {
+        let Some((asked, head)) = &self.first_too_long else { return };
+        let head = client.mask.hide(&head.escape_ascii().to_string());
+        warn!(
+            "{} of the server's lines had more than {} octets and were passed over; the first one, in the answer to \
+             {asked}, begins with \"{head}\"",
+            self.too_long,
+            limits::LISTING_LINE
+        );
     }
 
     fn finish(self, mut client: Client, before: Option<Capabilities>) -> Result<Opened, ClientError> {
@@ -117,6 +207,7 @@ impl Answers {
                 before_login: before,
                 after_login: self.capabilities,
                 maildrop: self.builder.finish(),
+                share: self.share,
             }),
         }
     }
@@ -132,15 +223,33 @@ pub async fn look(
 ) -> Result<HashMap<MessageNumber, Digest>, ClientError> {
     let mut digests = HashMap::with_capacity(numbers.len());
     let mut digester = HeaderDigester::default();
+    let (mut octets, mut refused) = (0_u64, 0);
     let commands: Vec<Command> = numbers.iter().map(|&number| Command::Top { number, lines: 0 }).collect();
-    client
-        .converse(commands, |asked, said| match (asked, said) {
-            (Asked::Top(_), Said::Data(bytes)) => digester.update(bytes),
+    let hear = |asked, said: Said<'_>| {
+        match (asked, said) {
+            (Asked::Top(_), Said::Response(response)) if response.status == Status::Err => {
+                refused += 1;
+            }
+            (Asked::Top(number), Said::Data(bytes)) => {
+                octets = octets.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+                if octets > HEADER {
+                    return Err(ClientError::TooLong(TooLong::header(number, octets, HEADER)));
+                }
+                digester.update(bytes);
+            }
             (Asked::Top(number), Said::End) => {
+                (octets, refused) = (0, 0);
                 digests.insert(number, std::mem::take(&mut digester).finish());
             }
             _ => {}
-        })
-        .await?;
+        }
+        Ok(up_to(MOST_HEADERS_REFUSED, refused))
+    };
+    client.try_converse(commands, hear).await?;
     Ok(digests)
+}
+
+/// Enough, once so many were refused in a row.
+fn up_to(most: usize, refused: usize) -> ControlFlow<()> {
+    if refused < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }

@@ -50,6 +50,15 @@ pub fn room(disk: &dyn Disk, path: &Path) -> Result<u64, NoRoom> {
     Ok(beyond_reserve(space))
 }
 
+/// How many bytes there would be without the reserve if nothing else were on the file system of `path`. Blocks.
+///
+/// # Errors
+/// [`NoRoom::Unknown`].
+pub fn whole(disk: &dyn Disk, path: &Path) -> Result<u64, NoRoom> {
+    let space = disk.space(path).map_err(|source| NoRoom::Unknown { path: path.to_owned(), source })?;
+    Ok(beyond_reserve(Space { available: space.total, ..space }))
+}
+
 /// The room for a number of writes that follow each other: looked up once, as long as it lasts.
 #[derive(Debug)]
 pub struct Room {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
+
 use crate::account::AccountName;
 use crate::client::ClientError;
 use crate::credential::CredentialError;
@@ -32,6 +34,8 @@ pub enum PollError {
     NoRoom {
         /// Where.
         path: PathBuf,
+        /// Which message it is, if that is known.
+        message: Option<DoesNotFit>,
     },
     /// The server seems to have given its messages other unique-ids, and shows no headers to recognise them by.
     Renumbered {
@@ -44,6 +48,17 @@ pub enum PollError {
     Stopped,
     /// A fault of mailferry itself.
     Fault,
+}
+
+/// A message that does not fit on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoesNotFit {
+    /// The message, as a person would name it.
+    pub what: String,
+    /// The free room beyond the reserve, in bytes.
+    pub room: u64,
+    /// It is larger than the whole file system.
+    pub never: bool,
 }
 
 impl PollError {
@@ -88,7 +103,18 @@ impl fmt::Display for PollError {
                     _ => f.write_str(". Nothing is lost: what was not delivered is still on the server"),
                 }
             }
-            Self::NoRoom { path } => write!(
+            Self::NoRoom { path, message: Some(DoesNotFit { what, room, never }) } => {
+                let room = ByteSize::b(*room).display().iec();
+                let place = path.display();
+                write!(f, "{what} does not fit into {place}, where {room} are free beyond the reserve that is kept. ")?;
+                f.write_str(if *never {
+                    "Not even an empty file system would be large enough, so it is left alone for a while. Everything \
+                     else was fetched; to leave such messages for good, set max_message_size"
+                } else {
+                    "Make room there and run again; everything else was fetched, and nothing is lost"
+                })
+            }
+            Self::NoRoom { path, message: None } => write!(
                 f,
                 "too little room in {} for the next message and the reserve that is kept free. Make room there and run \
                  again; nothing is lost",

@@ -6,11 +6,14 @@
 pub mod error;
 pub mod report;
 
+mod another;
+mod ceiling;
 mod committer;
 mod marking;
 mod memory;
 mod outcome;
 mod planning;
+mod refusals;
 mod retriever;
 mod session;
 mod window;
@@ -18,30 +21,34 @@ mod window;
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use error::PollError;
+use report::{Left, LeftFor};
 pub use report::{PollReport, Quarantined};
 
 use crate::account::{Account, RemovalPolicy};
-use crate::client::{ClientError, Mask};
+use crate::client::{ClientError, Mask, places};
 use crate::clock::Clock;
 use crate::credential::CredentialEnvironment;
 use crate::disk::Disk;
 use crate::maildir::Maildir;
 use crate::maildir::names::NameSource;
+use crate::maildrop::Listed;
 use crate::net::Dial;
 use crate::plan::Scope;
-use crate::pop3::{FramingError, UniqueId};
+use crate::pop3::{FramingError, MessageNumber, UniqueId};
+use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::{Entry, EntryId, TroubleKind};
 use crate::state::error::StateError;
 use crate::state::hints::HintsFile;
 use crate::state::recovery::{OtherMaildir, Recovered, known_maildir, recover};
 use crate::state::store::{Neighbours, Opening, Store};
+use another::{Another, SoFar, another};
 use memory::Memory;
 use session::{Broken, Ended};
 
@@ -81,11 +88,11 @@ pub struct Wishes {
     pub fetch_again: bool,
 }
 
-/// After so many sessions, nobody looks whether there is more: the next poll will.
-const MOST_SESSIONS: u32 = 1000;
-
 /// No poll goes on after more sessions than this that broke at a message.
 const MOST_BROKEN: u32 = 20;
+
+/// Nor after more than this that were ended because a message went on beyond what it may have.
+const MOST_TOO_LONG: usize = 5;
 
 /// Polls an account once. Never panics because of what a server or a disk does; what went wrong is in the report.
 ///
@@ -103,6 +110,10 @@ pub async fn poll(ferry: Arc<Ferry>, account: Account, wishes: Wishes, stop: Can
         suspects: VecDeque::new(),
         tried: HashSet::new(),
         broken: 0,
+        left: 0,
+        begun,
+        waited: Duration::ZERO,
+        too_long: Vec::new(),
     };
     report.end = poll.run(&mut report).await;
     report.duration = begun.elapsed();
@@ -123,6 +134,14 @@ struct Poll {
     tried: HashSet<UniqueId>,
     /// How many sessions broke at a message.
     broken: u32,
+    /// How many messages the last session left over.
+    left: usize,
+    /// When the poll began.
+    begun: Instant,
+    /// How long it waited between its sessions.
+    waited: Duration,
+    /// Messages that went on beyond what they may have: their numbers and sizes as listed.
+    too_long: Vec<(MessageNumber, Option<u64>)>,
 }
 
 /// The state, in a place from which work that blocks can take it for a while.
@@ -173,33 +192,62 @@ impl Poll {
                         memory.looked_for_more(progress);
                     }
                     let more = progress && ended.all_new > 0 && memory.may_list_more(ended.all_new);
-                    self.after(ended, progress, more)
+                    self.after(ended, progress, more, report)
                 }
                 Err(broken) => self.after_broken(broken, first_entry, store, report).await?,
             };
-            self.tried.extend(report.failed.iter().filter_map(|(listed, _)| listed.unique_id.clone()));
+            self.tried.extend(report.failed.take_unique_ids());
             match next {
                 Next::Done => return Ok(()),
                 _ if self.wishes.dry_run => return Ok(()),
                 _ if self.stop.is_cancelled() => return Err(PollError::Stopped),
-                Next::Session(scope) => self.scope = scope,
-                Next::OnSuspicion if report.sessions >= MOST_SESSIONS => {
-                    report.more = true;
-                    return Ok(());
-                }
-                Next::OnSuspicion => {
-                    self.scope = Scope::Sound;
-                    report.on_suspicion = true;
+                next => {
+                    if let Some(why) = self.wait_for_another(report).await? {
+                        report.more = true;
+                        let known = matches!(next, Next::Session(_));
+                        report.left = known.then_some(Left { messages: self.left.max(1), why });
+                        return Ok(());
+                    }
+                    report.on_suspicion |= matches!(next, Next::OnSuspicion);
+                    self.scope = if let Next::Session(scope) = next { scope } else { Scope::Sound };
                 }
             }
         }
     }
 
+    /// Waits until another session may begin. Some if that is the next poll's.
+    async fn wait_for_another(&mut self, report: &PollReport) -> Result<Option<LeftFor>, PollError> {
+        let trusted = !Provider::of(&self.account.endpoint.host).is_some_and(|known| known.login_delay_is_untrue);
+        let so_far = SoFar {
+            sessions: report.sessions,
+            messages: report.retrieved,
+            time: self.begun.elapsed(),
+            waited: self.waited,
+            login_delay: report.login_delay.filter(|_| trusted),
+            others_wait: places::others_wait(),
+        };
+        let delay = match another(&so_far) {
+            Another::NextPoll(why) => return Ok(Some(why)),
+            Another::After(delay) => delay,
+        };
+        self.waited += delay;
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(PollError::Stopped),
+            () = tokio::time::sleep(delay) => Ok(None),
+        }
+    }
+
     /// What comes after a session that ended in order; `more` says that the server may not have listed everything.
-    fn after(&mut self, ended: Ended, progress: bool, more: bool) -> Next {
+    fn after(&mut self, ended: Ended, progress: bool, more: bool, report: &mut PollReport) -> Next {
         match self.scope {
             Scope::Sound => self.suspects = ended.suspects.into(),
             Scope::Suspects => self.tried.extend(self.suspects.pop_front()),
+        }
+        self.left = ended.left + self.suspects.len();
+        if ended.gave_up {
+            report.left = (self.left > 0).then_some(Left { messages: self.left, why: LeftFor::Refusals });
+            return Next::Done;
         }
         match self.scope {
             Scope::Sound if ended.left > 0 && progress => Next::Session(Scope::Sound),
@@ -230,7 +278,11 @@ impl Poll {
             return Err(error);
         }
         // A connection that ends is mostly the network's fault: then the next poll begins behind the message.
-        let framing = matches!(error, PollError::Client(ClientError::Framing(_)));
+        let goes_on = match &error {
+            PollError::Client(ClientError::Framing(_)) => true,
+            PollError::Client(ClientError::TooLong(_)) => self.is_first_such(&suspects),
+            _ => false,
+        };
         let garbled = matches!(error, PollError::Client(ClientError::Framing(FramingError::NotPop3 { .. })));
         blocking(store, move |store| {
             if garbled {
@@ -243,15 +295,29 @@ impl Poll {
         })
         .await??;
         self.broken += 1;
-        if !framing || self.broken > MOST_BROKEN {
+        if !goes_on || self.broken > MOST_BROKEN {
             return Err(error);
         }
+        let too_long = matches!(error, PollError::Client(ClientError::TooLong(_)));
         warn!("the session broke at a message, and another one goes on behind it: {error}");
-        if self.scope == Scope::Suspects {
-            report.failed.extend(suspects.into_iter().map(|listed| (listed, error.to_string())));
+        // What is too long is not tried again in this poll.
+        if self.scope == Scope::Suspects || too_long {
+            suspects.into_iter().for_each(|listed| report.failed.add(listed, || error.to_string()));
         }
         // Sound ones first, always: the suspects must not starve them.
         Ok(Next::Session(Scope::Sound))
+    }
+
+    /// Whether these went on beyond what they may have for the first time. A server that gives such a message another
+    /// unique-id in each session is met at the second one: then this poll ends, and the next one waits.
+    fn is_first_such(&mut self, suspects: &[Listed]) -> bool {
+        let mut first = self.too_long.len() < MOST_TOO_LONG;
+        for listed in suspects {
+            let looks = (listed.number, listed.reported_size);
+            first &= !self.too_long.contains(&looks);
+            self.too_long.push(looks);
+        }
+        first
     }
 
     /// Opens the state and finishes what was begun, before the server is asked.

@@ -24,7 +24,14 @@ impl PollReport {
 
 /// These are said by a server that has let us in.
 fn came_after_the_login(error: &ClientError) -> bool {
-    matches!(error, ClientError::Refused { .. } | ClientError::NoUniqueIds | ClientError::UniqueIdsRefused)
+    matches!(
+        error,
+        ClientError::Refused { .. }
+            | ClientError::NoUniqueIds
+            | ClientError::UniqueIdsRefused
+            | ClientError::ListedTooMuch { .. }
+            | ClientError::TooLong(_)
+    )
 }
 
 fn end(error: &PollError) -> End {
@@ -46,11 +53,13 @@ fn end(error: &PollError) -> End {
 
 fn cause_at_the_server(error: &ClientError) -> Cause {
     match error {
+        ClientError::ListedTooMuch { .. } if error.is_too_much_alone() => Cause::Protocol,
         ClientError::Net(e) => cause_in_the_network(e),
         ClientError::Lost { .. }
         | ClientError::Closed
         | ClientError::Silence { .. }
         | ClientError::TooSlow { .. }
+        | ClientError::ListedTooMuch { .. }
         // Mostly a goodbye ahead of its time.
         | ClientError::Framing(FramingError::Unsolicited { .. }) => Cause::Cut,
         ClientError::SpeaksTls { .. }
@@ -62,6 +71,7 @@ fn cause_at_the_server(error: &ClientError) -> Cause {
         ClientError::Refused { response, .. } if judge_refusal(response) == Refusal::Temporary => busy(response),
         ClientError::UniqueIdsRefused => Cause::ServerBusy,
         ClientError::Framing(_)
+        | ClientError::TooLong(_)
         | ClientError::Refused { .. }
         | ClientError::NoLogin(_)
         | ClientError::NoUniqueIds

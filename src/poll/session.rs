@@ -8,11 +8,11 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::committer::{Committer, Destination};
-use super::error::PollError;
+use super::error::{DoesNotFit, PollError};
 use super::marking::Marking;
 use super::memory::Memory;
 use super::planning::is_moved;
-use super::report::{PollReport, WouldDo};
+use super::report::{PollReport, Tally, WouldDo};
 use super::retriever::{DRAIN, Order, Retrieved, Retriever};
 use super::{Poll, Shelf, blocking};
 use crate::account::{MaildirMode, RemovalPolicy};
@@ -21,7 +21,7 @@ use crate::client::login::{Expected, log_in};
 use crate::client::{Client, ClientError};
 use crate::disk::DirSync;
 use crate::maildir::Maildir;
-use crate::maildir::room::{NoRoom, room};
+use crate::maildir::room::{NoRoom, room, whole};
 use crate::maildir::staging::DigestWhole;
 use crate::maildrop::{Listed, Maildrop};
 use crate::plan::{Plan, Scope};
@@ -30,6 +30,7 @@ use crate::secret::Secret;
 use crate::state::entries::{Entry, EntryId, TroubleKind, UidState};
 use crate::state::recovery::known_maildir;
 use crate::state::store::Store;
+use crate::summary::Message;
 
 /// How many complete messages may wait for the committer; their bytes have a limit of their own.
 const IN_FLIGHT: usize = 1024;
@@ -37,11 +38,14 @@ const IN_FLIGHT: usize = 1024;
 impl From<NoRoom> for PollError {
     fn from(e: NoRoom) -> Self {
         match e {
-            NoRoom::TooLittle { path } => Self::NoRoom { path },
+            NoRoom::TooLittle { path } => Self::NoRoom { path, message: None },
             NoRoom::Unknown { path, source } => Self::Maildir { doing: "find out the room in", path, source },
         }
     }
 }
+
+/// So many messages that made trouble are remembered whatever is listed.
+const MOST_TROUBLES: usize = 10_000;
 
 /// How a session that ended in order ended.
 pub(super) struct Ended {
@@ -51,6 +55,15 @@ pub(super) struct Ended {
     pub(super) suspects: Vec<UniqueId>,
     /// Everything that was listed was new: so many messages, 0 if some were known.
     pub(super) all_new: usize,
+    /// The server refused so many messages in a row that no further one was asked for.
+    pub(super) gave_up: bool,
+}
+
+impl Ended {
+    /// There is nothing more to do.
+    fn with_nothing_left() -> Self {
+        Self { left: 0, suspects: Vec::new(), all_new: 0, gave_up: false }
+    }
 }
 
 /// A session that did not.
@@ -102,7 +115,7 @@ impl Poll {
                     // The same again under other names: some servers make them anew at each session, and without TOP
                     // nothing else would show it.
                     quit_in_order(client).await;
-                    return Ok(Ended { left: 0, suspects: Vec::new(), all_new: 0 });
+                    return Ok(Ended::with_nothing_left());
                 }
                 self.tell(&maildrop, &plan, report);
                 if self.wishes.dry_run {
@@ -126,7 +139,9 @@ impl Poll {
             },
             // Without QUIT: the server keeps everything, marked or not.
             Err(error) => {
-                if error.is_about_the_server() {
+                if let PollError::Client(e) = &error
+                    && e.may_be_because_of_pipelining()
+                {
                     memory.broke(client.was_ahead());
                 }
                 Err(Broken { suspects: suspects(&error, &client, maildrop), error, opened: true })
@@ -178,9 +193,9 @@ impl Poll {
 
     fn tell(&self, maildrop: &Maildrop, plan: &Plan, report: &mut PollReport) {
         report.on_server = u64::try_from(maildrop.messages.len()).ok();
-        report.too_large.clone_from(&plan.too_large);
-        report.set_aside.clone_from(&plan.set_aside);
-        report.unnamed = u64::try_from(plan.unnamed.len()).unwrap_or(u64::MAX);
+        report.too_large = Tally::of(&plan.too_large);
+        report.set_aside = Tally::of(&plan.set_aside);
+        report.unnamed = Tally::of(&plan.unnamed);
         report.renumbered += u64::try_from(plan.renamed.len()).unwrap_or(u64::MAX);
         report.unverified = report.unverified.max(u64::try_from(plan.unverified).unwrap_or(u64::MAX));
         if !maildrop.complete {
@@ -197,7 +212,7 @@ impl Poll {
             retrieve: plan.retrieve,
         });
         quit_in_order(client).await;
-        Ended { left: 0, suspects: Vec::new(), all_new: 0 }
+        Ended::with_nothing_left()
     }
 
     /// Writes down what the listing says, retrieves, delivers and deletes.
@@ -216,6 +231,7 @@ impl Poll {
             left: plan.postponed,
             suspects: plan.suspects.iter().filter_map(|listed| listed.unique_id.clone()).collect(),
             all_new: if all_new { maildrop.messages.len() } else { 0 },
+            gave_up: false,
         };
         let mut marking = Marking::new(std::mem::take(&mut plan.delete));
         if report.unsyncable {
@@ -235,6 +251,7 @@ impl Poll {
         self.finish_marking(&mut marking, client).await?;
         report.undeletable.extend(&marking.refused);
         ended.left += retrieved.left;
+        ended.gave_up = retrieved.refused.are_too_many();
         // What was recognised when it was here was listed, though the plan could not know.
         let forget = if retrieved.known.is_empty() { plan.forget } else { Vec::new() };
         Ok((Work { retrieved, marked: marking.marked, forget, has_top: plan.has_top }, ended))
@@ -288,12 +305,12 @@ impl Poll {
         let (configured, mode) = (self.account.maildir.clone(), self.account.maildir_mode);
         let (most_files, accept) = (self.ferry.most_files, self.wishes.accept_maildir);
         let prepared = blocking(store, move |store| {
-            let (destination, room) = prepare(store, &configured, mode, most_files, accept)?;
+            let (destination, room, whole_disk) = prepare(store, &configured, mode, most_files, accept)?;
             // What is recognised when it is here is deleted without having been planned.
             let synced = if store.state().is_empty() { DirSync::Synced } else { sync_known_maildirs(store)? };
-            Ok::<_, PollError>((destination, room, synced))
+            Ok::<_, PollError>((destination, room, whole_disk, synced))
         });
-        let (destination, room, synced) = prepared.await??;
+        let (destination, room, whole_disk, synced) = prepared.await??;
         if synced == DirSync::Unsupported {
             marking.forgo();
         }
@@ -318,6 +335,9 @@ impl Poll {
             remembered,
             now: store.now(),
             room,
+            whole_disk,
+            max_message_size: self.account.max_message_size,
+            untried: plan.untried,
             careful: self.scope == Scope::Suspects,
         })
     }
@@ -374,7 +394,7 @@ impl Poll {
         report: &mut PollReport,
     ) -> Result<bool, PollError> {
         let Work { retrieved, marked, forget, has_top } = work;
-        let refused = u64::try_from(retrieved.refused.len()).unwrap_or(u64::MAX);
+        let refused = u64::try_from(retrieved.refused.failures.len()).unwrap_or(u64::MAX);
         let known = u64::try_from(retrieved.known.len()).unwrap_or(u64::MAX);
         if retrieved.asked != retrieved.safe + known + refused {
             return Err(PollError::Fault);
@@ -398,20 +418,25 @@ impl Poll {
             |(id, size): &(EntryId, u64)| entry(*id).is_some_and(|entry| entry.witness.reported_size != Some(*size));
         let back = retrieved.known.iter().map(|(id, _)| *id).filter(is_back).collect();
         let sizes = retrieved.known.iter().filter_map(|(id, size)| Some((*id, (*size)?))).filter(is_news).collect();
-        let troubled = retrieved.refused.iter().filter_map(|(listed, _)| listed.unique_id.clone()).collect();
+        let troubled = retrieved.refused.failures.unique_ids().to_vec();
+        let hopeless = &retrieved.larger_than_the_disk;
+        let hopeless = hopeless.iter().filter_map(|listed| listed.unique_id.clone()).collect();
         blocking(store, move |store| {
             store.record_present(back)?;
             store.record_resized(sizes)?;
             store.record_removed(removed)?;
             store.record_forgotten(forget)?;
+            store.record_set_aside(hopeless)?;
             store.record_troubles(troubled, TroubleKind::Refused)
         })
         .await??;
         report.removed += count;
         report.on_server = report.on_server.map(|listed| listed.saturating_sub(count));
-        report.failed.extend(retrieved.refused);
-        if retrieved.full {
-            return Err(PollError::NoRoom { path: self.account.maildir.clone() });
+        report.failed.absorb(retrieved.refused.failures);
+        if let Some((listed, room)) = retrieved.no_room {
+            let never = retrieved.larger_than_the_disk.contains(&listed);
+            let message = DoesNotFit { what: Message(&listed, &report.mask).to_string(), room, never };
+            return Err(PollError::NoRoom { path: self.account.maildir.clone(), message: Some(message) });
         }
         if retrieved.stopped { Err(PollError::Stopped) } else { Ok(retrieved.safe > 0) }
     }
@@ -419,7 +444,9 @@ impl Poll {
 
 /// The messages that made trouble and are not on the server any more, if the listing can tell.
 fn over_with(maildrop: &Maildrop, state: &UidState) -> Vec<UniqueId> {
-    if !maildrop.complete || state.troubles().next().is_none() {
+    let troubles = state.troubles().count();
+    // What makes trouble under other unique-ids each time, in listings that are never complete, must not pile up.
+    if troubles == 0 || !maildrop.complete && troubles < MOST_TROUBLES {
         return Vec::new();
     }
     let listed: HashSet<&UniqueId> = maildrop.messages.iter().filter_map(|listed| listed.unique_id.as_ref()).collect();
@@ -472,7 +499,7 @@ fn sync_known_maildirs(store: &Store) -> Result<DirSync, PollError> {
     Ok(synced)
 }
 
-/// The Maildir and the room in it. It is made if the state has never delivered there, or if the user said that one in its
+/// The Maildir, the room in it, and the room that an empty file system would have. It is made if the state has never delivered there, or if the user said that one in its
 /// place is right; else it may have gone since the poll began, and would be made below the place of a disk. Blocks.
 fn prepare(
     store: &mut Store,
@@ -480,7 +507,7 @@ fn prepare(
     mode: MaildirMode,
     most_files: usize,
     accept: bool,
-) -> Result<(Destination, u64), PollError> {
+) -> Result<(Destination, u64, u64), PollError> {
     let disk = std::sync::Arc::clone(store.disk());
     let failed = |doing| move |source| PollError::Maildir { doing, path: configured.to_owned(), source };
     let known = if accept { None } else { known_maildir(store, configured)? };
@@ -491,6 +518,6 @@ fn prepare(
     let inodes = maildir.inodes(&*disk).map_err(failed("look at the Maildir"))?;
     let number = store.bind_maildir(configured, &maildir, inodes)?;
     store.ensure_file()?;
-    let room = room(&*disk, maildir.path())?;
-    Ok((Destination { maildir, number, most_files }, room))
+    let (room, whole_disk) = (room(&*disk, maildir.path())?, whole(&*disk, maildir.path())?);
+    Ok((Destination { maildir, number, most_files }, room, whole_disk))
 }
