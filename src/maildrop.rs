@@ -91,22 +91,35 @@ impl MaildropBuilder {
         self.odd = true;
     }
 
-    /// The messages that UIDL left out, as far as STAT and LIST tell of them; no more than `most`.
+    /// The messages that UIDL left out, as far as LIST, or else STAT, tells of them; no more than `most`.
     #[must_use]
     pub fn left_out(&mut self, most: usize) -> Vec<MessageNumber> {
         if !self.has_unique_ids {
             return Vec::new();
         }
         self.sort();
-        let counted = (1..=self.count.unwrap_or(0)).filter_map(MessageNumber::new);
-        let beyond = self.sizes.iter().map(|listing| listing.number);
-        let beyond = beyond.filter(|number| number.get() > self.count.unwrap_or(0));
-        let mut named = self.named.iter().map(|listed| listed.number).peekable();
-        let is_left_out = |number: &MessageNumber| {
-            while named.next_if(|named| named < number).is_some() {}
-            named.peek() != Some(number)
-        };
-        counted.chain(beyond).filter(is_left_out).take(most).collect()
+        let mut left_out = not_among(self.sizes.iter().map(|listing| listing.number), self.named());
+        left_out.dedup();
+        let listed = self.named().count() + left_out.len();
+        // Numbers may have gaps: only what is counted and not listed is looked for there.
+        let more = usize::try_from(self.count.unwrap_or(0)).unwrap_or(usize::MAX).saturating_sub(listed);
+        if more > 0 {
+            let most = most.saturating_sub(left_out.len()).min(more);
+            let known = left_out.len() + self.named.len();
+            let reach = u32::try_from(known.saturating_add(most)).unwrap_or(u32::MAX).min(self.count.unwrap_or(0));
+            let counted = not_among((1..=reach).filter_map(MessageNumber::new), self.named());
+            let counted = not_among(counted.into_iter(), left_out.iter().copied());
+            left_out.extend(counted.into_iter().take(most));
+        }
+        left_out.truncate(most);
+        left_out
+    }
+
+    /// The numbers that UIDL named, in order, each once.
+    fn named(&self) -> impl Iterator<Item = MessageNumber> {
+        let mut last = None;
+        let first = move |number: &MessageNumber| last.replace(*number) != Some(*number);
+        self.named.iter().map(|listed| listed.number).filter(first)
     }
 
     /// Nearly always the lines come in order, and then this costs next to nothing.
@@ -132,6 +145,19 @@ impl MaildropBuilder {
         let all_named = !has_unique_ids || messages.iter().all(|listed| listed.unique_id.is_some());
         Maildrop { messages, has_unique_ids, complete: counts_agree && all_named && !odd }
     }
+}
+
+/// Those numbers that are not among others; both are sorted.
+fn not_among(
+    numbers: impl Iterator<Item = MessageNumber>,
+    others: impl Iterator<Item = MessageNumber>,
+) -> Vec<MessageNumber> {
+    let mut others = others.peekable();
+    let is_missing = |number: &MessageNumber| {
+        while others.next_if(|other| other < number).is_some() {}
+        others.peek() != Some(number)
+    };
+    numbers.filter(is_missing).collect()
 }
 
 /// Leaves each number once, and tells whether some were given several unique-ids: which of them is right cannot be known,
@@ -231,6 +257,9 @@ mod tests {
         assert_eq!(left_out(3, &[(3, "c"), (1, "a")], &[3, 2, 1], 9), [2]);
         assert_eq!(left_out(3, &[(1, "a"), (2, "b"), (3, "c")], &[1, 2, 3], 9), [0; 0]);
         assert_eq!(left_out(2, &[(1, "a"), (2, "b")], &[1, 2, 7], 9), [7], "only LIST knows it");
+        assert_eq!(left_out(2, &[(2, "a"), (7, "b")], &[2, 7], 9), [0; 0], "numbers may have gaps");
+        assert_eq!(left_out(3, &[(2, "a"), (7, "b")], &[2, 7], 9), [1], "one is missing");
+        assert_eq!(left_out(3, &[], &[3, 1, 2, 2], 2), [1, 2], "no more than wanted");
         assert_eq!(left_out(3, &[(1, "a")], &[], 9), [2, 3], "only STAT knows them");
         assert_eq!(left_out(u32::MAX, &[(2, "b")], &[], 3), [1, 3, 4], "STAT may lie");
         assert_eq!(left_out(2, &[(1, "a"), (1, "b"), (2, "c")], &[1, 2], 9), [0; 0], "it has too many");

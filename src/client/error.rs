@@ -124,18 +124,32 @@ impl TooLong {
     }
 }
 
+impl TooLong {
+    /// What came, and why no more was taken.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let size = |octets: u64| ByteSize::b(octets).display().iec().to_string();
+        let (came, most) = (size(self.came), size(self.most));
+        match self.because {
+            TooLongFor::Account => format!("{came} had come, and max_message_size is {most}"),
+            TooLongFor::Listing => format!("{came} had come, far more than it was listed as"),
+            TooLongFor::Room => {
+                format!("{came} had come, and a single message gets no more than {most} of the free room")
+            }
+            TooLongFor::Header => format!("{came} had come, and no header has more than {most}"),
+        }
+    }
+}
+
 impl fmt::Display for TooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, came, most, because } = self;
-        let size = |octets: &u64| ByteSize::b(*octets).display().iec();
-        write!(f, "{what} is larger than it may be: {} had come, and ", size(came))?;
-        match because {
-            TooLongFor::Account => write!(f, "max_message_size is {}", size(most))?,
-            TooLongFor::Listing => write!(f, "no more than {} can be meant by what it was listed as", size(most))?,
-            TooLongFor::Room => write!(f, "no more than {} of the free room are for a single message", size(most))?,
-            TooLongFor::Header => write!(f, "no header has more than {}", size(most))?,
-        }
-        f.write_str(". The session was ended there; the message stays on the server and is tried last from now on")
+        write!(
+            f,
+            "{} is larger than it may be: {}. The session was ended there; the message stays on the server and is tried \
+             last from now on",
+            self.what,
+            self.reason()
+        )
     }
 }
 

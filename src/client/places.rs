@@ -22,11 +22,6 @@ impl Drop for Waits {
     }
 }
 
-/// So many polls wait for a place: for whoever keeps the line.
-pub fn set_waiting(polls: usize) {
-    WAITING.store(polls, Ordering::Relaxed);
-}
-
 /// Whether any does.
 #[must_use]
 pub fn others_wait() -> bool {

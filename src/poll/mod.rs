@@ -298,11 +298,15 @@ impl Poll {
         if !goes_on || self.broken > MOST_BROKEN {
             return Err(error);
         }
-        let too_long = matches!(error, PollError::Client(ClientError::TooLong(_)));
+        let too_long = match &error {
+            PollError::Client(ClientError::TooLong(too_long)) => Some(too_long.reason()),
+            _ => None,
+        };
         warn!("the session broke at a message, and another one goes on behind it: {error}");
         // What is too long is not tried again in this poll.
-        if self.scope == Scope::Suspects || too_long {
-            suspects.into_iter().for_each(|listed| report.failed.add(listed, || error.to_string()));
+        if self.scope == Scope::Suspects || too_long.is_some() {
+            let why = || too_long.clone().unwrap_or_else(|| error.to_string());
+            suspects.into_iter().for_each(|listed| report.failed.add(listed, why));
         }
         // Sound ones first, always: the suspects must not starve them.
         Ok(Next::Session(Scope::Sound))
@@ -318,6 +322,11 @@ impl Poll {
             self.too_long.push(looks);
         }
         first
+    }
+
+    /// Whether this looks like one that went on beyond what it may have, whatever its unique-id is now.
+    fn looks_too_long(&self, listed: &Listed) -> bool {
+        self.too_long.contains(&(listed.number, listed.reported_size))
     }
 
     /// Opens the state and finishes what was begun, before the server is asked.

@@ -325,8 +325,11 @@ impl Poll {
         if !maildrop.has_unique_ids {
             remembered.extend(state.without_unique_id().filter(|entry| !marking.is_waiting(entry.id)).cloned());
         }
+        let (mut messages, last): (Vec<Listed>, Vec<Listed>) =
+            std::mem::take(&mut plan.retrieve).into_iter().partition(|listed| !self.looks_too_long(listed));
+        messages.extend(last);
         Ok(Order {
-            messages: std::mem::take(&mut plan.retrieve).into(),
+            messages: messages.into(),
             destination,
             maildir_mode: mode,
             instance: state.identity().instance,

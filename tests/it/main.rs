@@ -27,6 +27,7 @@ mod cuts;
 mod daemon;
 mod disk_full;
 mod documents;
+mod hostile;
 mod kills;
 mod limits;
 mod listings;
