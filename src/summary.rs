@@ -75,9 +75,11 @@ impl PollReport {
                 format!("{left}, because the server wants {} s between two logins", delay.as_secs())
             }
             (LeftFor::LoginDelay, None) => format!("{left}, because the server wants more time between two logins"),
-            (LeftFor::ManySessions, _) => {
-                format!("{left}, because this one took {} already", Count(u64::from(self.sessions), "session"))
-            }
+            (LeftFor::LongPoll, _) => format!(
+                "{left}, because this one took {} and {} s already",
+                Count(u64::from(self.sessions), "session"),
+                self.duration.as_secs()
+            ),
             (LeftFor::Refusals, _) => {
                 format!(
                     "{left}, because the server refused one message after the other; those not tried yet come first"

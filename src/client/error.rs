@@ -219,6 +219,21 @@ fn fmt_login(f: &mut fmt::Formatter<'_>, response: &Response, refusal: Refusal) 
     }
 }
 
+fn fmt_listed_too_much(f: &mut fmt::Formatter<'_>, alone: bool) -> fmt::Result {
+    if !alone {
+        return f.write_str(
+            "the listings of other accounts take so much memory now that there was not enough for this one. Nothing was \
+             changed; try again later",
+        );
+    }
+    write!(
+        f,
+        "the server lists more than there is memory for ({} for the listings of all accounts). Nothing was changed; delete \
+         mail there, or move it out of the mailbox that POP3 shows",
+        ByteSize::b(u64::try_from(budget::LISTINGS).unwrap_or(u64::MAX)).display().iec()
+    )
+}
+
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -273,16 +288,7 @@ impl fmt::Display for ClientError {
                 "the server refuses UIDL, which it answered before, so new mail cannot be told from what was fetched. \
                  Nothing was changed; try again later",
             ),
-            Self::ListedTooMuch { .. } if self.is_too_much_alone() => write!(
-                f,
-                "the server lists more than there is memory for ({} for the listings of all accounts). Nothing was \
-                 changed; delete mail there, or move it out of the mailbox that POP3 shows",
-                ByteSize::b(u64::try_from(budget::LISTINGS).unwrap_or(u64::MAX)).display().iec()
-            ),
-            Self::ListedTooMuch { .. } => f.write_str(
-                "the listings of other accounts take so much memory now that there was not enough for this one. Nothing \
-                 was changed; try again later",
-            ),
+            Self::ListedTooMuch { .. } => fmt_listed_too_much(f, self.is_too_much_alone()),
             Self::TooLong(e) => e.fmt(f),
             Self::Send(e) => e.fmt(f),
         }

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::budget::{self, Share};
@@ -23,6 +25,9 @@ const MOST_REFUSALS: usize = 20;
 
 /// So many headers refused in a row show that the server does not show any more of them.
 const MOST_HEADERS_REFUSED: usize = 300;
+
+/// After so long no further header is asked for; those that were not seen are treated like refused ones.
+const LOOKING: Duration = Duration::from_secs(3600);
 
 /// The most octets that are read of a header. Some servers send the whole message; nothing of it is kept.
 const HEADER: u64 = 32 << 20;
@@ -224,6 +229,7 @@ pub async fn look(
     let mut digests = HashMap::with_capacity(numbers.len());
     let mut digester = HeaderDigester::default();
     let (mut octets, mut refused) = (0_u64, 0);
+    let begun = Instant::now();
     let commands: Vec<Command> = numbers.iter().map(|&number| Command::Top { number, lines: 0 }).collect();
     let hear = |asked, said: Said<'_>| {
         match (asked, said) {
@@ -243,7 +249,8 @@ pub async fn look(
             }
             _ => {}
         }
-        Ok(up_to(MOST_HEADERS_REFUSED, refused))
+        let enough = begun.elapsed() > LOOKING;
+        Ok(if enough { ControlFlow::Break(()) } else { up_to(MOST_HEADERS_REFUSED, refused) })
     };
     client.try_converse(commands, hear).await?;
     Ok(digests)

@@ -18,7 +18,10 @@ const MESSAGES: u64 = 100;
 const MOST_SESSIONS: u64 = 1000;
 
 /// After so long no further session begins.
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_secs(4 * 3600);
+
+/// The same while others wait for the place.
+const LONGEST_WHILE_OTHERS_WAIT: Duration = Duration::from_secs(3600);
 
 /// A delay up to this is waited for, as long as nobody waits for the place.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -55,8 +58,9 @@ pub(super) enum Another {
 /// Whether a poll may hold another session, and when.
 pub(super) fn another(so_far: &SoFar) -> Another {
     let most = SESSIONS.saturating_add(so_far.messages / MESSAGES).min(MOST_SESSIONS);
-    if u64::from(so_far.sessions) >= most || so_far.time >= LONGEST {
-        return Another::NextPoll(LeftFor::ManySessions);
+    let longest = if so_far.others_wait { LONGEST_WHILE_OTHERS_WAIT } else { LONGEST };
+    if u64::from(so_far.sessions) >= most || so_far.time >= longest {
+        return Another::NextPoll(LeftFor::LongPoll);
     }
     let delay = so_far.login_delay.unwrap_or_default();
     let too_long = delay > LONGEST_WAIT || so_far.waited.saturating_add(delay) > ALL_WAITS || so_far.others_wait;
@@ -76,18 +80,20 @@ mod tests {
     fn sessions_that_bring_little_are_few() {
         let of = |sessions, messages| another(&SoFar { sessions, messages, ..SoFar::default() });
         assert_eq!(of(29, 0), Another::After(Duration::ZERO));
-        assert_eq!(of(30, 0), Another::NextPoll(LeftFor::ManySessions));
-        assert_eq!(of(30, 99), Another::NextPoll(LeftFor::ManySessions));
+        assert_eq!(of(30, 0), Another::NextPoll(LeftFor::LongPoll));
+        assert_eq!(of(30, 99), Another::NextPoll(LeftFor::LongPoll));
         assert_eq!(of(30, 100), Another::After(Duration::ZERO));
         assert_eq!(of(999, 250_000), Another::After(Duration::ZERO), "a backlog in portions");
-        assert_eq!(of(1000, u64::MAX), Another::NextPoll(LeftFor::ManySessions));
+        assert_eq!(of(1000, u64::MAX), Another::NextPoll(LeftFor::LongPoll));
     }
 
     #[test]
     fn a_poll_does_not_go_on_for_ever() {
-        let of = |time| another(&SoFar { sessions: 1, time, ..SoFar::default() });
-        assert_eq!(of(LONGEST - SECOND), Another::After(Duration::ZERO));
-        assert_eq!(of(LONGEST), Another::NextPoll(LeftFor::ManySessions));
+        for (longest, others_wait) in [(LONGEST, false), (LONGEST_WHILE_OTHERS_WAIT, true)] {
+            let of = |time| another(&SoFar { sessions: 1, time, others_wait, ..SoFar::default() });
+            assert_eq!(of(longest - SECOND), Another::After(Duration::ZERO));
+            assert_eq!(of(longest), Another::NextPoll(LeftFor::LongPoll));
+        }
     }
 
     #[test]

@@ -76,6 +76,12 @@ impl PollError {
         }
     }
 
+    /// Whether a server that cannot bear commands ahead of their answers might end a session so.
+    #[must_use]
+    pub fn may_be_because_of_pipelining(&self) -> bool {
+        matches!(self, Self::Client(e) if e.may_be_because_of_pipelining())
+    }
+
     /// Whether it is the session that went wrong, not this machine.
     #[must_use]
     pub fn is_about_the_server(&self) -> bool {

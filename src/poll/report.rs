@@ -231,7 +231,7 @@ pub enum LeftFor {
     /// The server wants more time between two logins than a poll waits.
     LoginDelay,
     /// The poll has had its share of sessions and time.
-    ManySessions,
+    LongPoll,
     /// The server refused hundreds in a row.
     Refusals,
 }

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use super::another::{Another, SoFar, another};
 use super::committer::{Committer, Destination};
 use super::error::{DoesNotFit, PollError};
 use super::marking::Marking;
@@ -25,7 +26,8 @@ use crate::maildir::room::{NoRoom, room, whole};
 use crate::maildir::staging::DigestWhole;
 use crate::maildrop::{Listed, Maildrop};
 use crate::plan::{Plan, Scope};
-use crate::pop3::{Capabilities, UniqueId};
+use crate::pop3::{Capabilities, LoginDelay, UniqueId};
+use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::{Entry, EntryId, TroubleKind, UidState};
 use crate::state::recovery::known_maildir;
@@ -139,9 +141,7 @@ impl Poll {
             },
             // Without QUIT: the server keeps everything, marked or not.
             Err(error) => {
-                if let PollError::Client(e) = &error
-                    && e.may_be_because_of_pipelining()
-                {
+                if error.may_be_because_of_pipelining() {
                     memory.broke(client.was_ahead());
                 }
                 Err(Broken { suspects: suspects(&error, &client, maildrop), error, opened: true })
@@ -185,10 +185,22 @@ impl Poll {
             return Err(error.into());
         }
         info!("the session ended at the first commands that were sent ahead, so they are sent one at a time: {error}");
+        let capabilities = [&expected.after_login, &expected.before_login].into_iter().flatten();
+        let login_delay = self.trusted_login_delay(capabilities.filter_map(Capabilities::login_delay).next());
+        let Another::After(delay) = another(&SoFar { login_delay, ..SoFar::default() }) else {
+            return Err(error.into());
+        };
+        tokio::time::sleep(delay).await;
         let careful = Expected { one_at_a_time: true, ..expected.clone() };
         let opened = open(log_in(&careful).await?, &careful).await.map_err(|again| again.error)?;
         memory.worked_one_at_a_time();
         Ok(opened)
+    }
+
+    /// What a server announces as the least time between two logins, unless it is known not to mean it.
+    fn trusted_login_delay(&self, announced: Option<LoginDelay>) -> Option<Duration> {
+        let trusted = !Provider::of(&self.account.endpoint.host).is_some_and(|known| known.login_delay_is_untrue);
+        announced.filter(|_| trusted).map(|delay| Duration::from_secs(delay.seconds))
     }
 
     fn tell(&self, maildrop: &Maildrop, plan: &Plan, report: &mut PollReport) {
