@@ -229,4 +229,54 @@ mod tests {
             "nothing new in 0.8 s; none left there; finished 2 deliveries of an interrupted run"
         );
     }
+
+    fn listed(n: u32, unique_id: &str) -> Listed {
+        Listed {
+            number: crate::pop3::MessageNumber::new(n).unwrap(),
+            unique_id: crate::pop3::UniqueId::new(unique_id.as_bytes()).ok(),
+            reported_size: Some(100),
+        }
+    }
+
+    #[test]
+    fn any_number_of_failures_is_one_sentence() {
+        let mut one = report();
+        one.failed.add(listed(1, "a"), || "no".to_owned());
+        assert_eq!(
+            one.complaints(),
+            ["message 1 (unique-id a, 100 B) could not be fetched: no. It stays on the server and is tried again"]
+        );
+        let mut many = report();
+        (1..=50_000).for_each(|n| many.failed.add(listed(n, "a"), || "z".repeat(4000)));
+        let complaints = many.complaints();
+        let [sentence] = complaints.as_slice() else { panic!("{} sentences", complaints.len()) };
+        assert!(sentence.starts_with("50000 messages could not be fetched"), "{sentence}");
+        assert!(sentence.ends_with("and 49997 more") && sentence.len() < 1000, "{sentence}");
+    }
+
+    #[test]
+    fn what_is_left_and_what_has_no_unique_id_is_told() {
+        let mut left = report();
+        left.login_delay = Some(Duration::from_secs(300));
+        for (messages, why, words) in [
+            (1, LeftFor::LoginDelay, "1 message is left for the next poll, because the server wants 300 s between"),
+            (7, LeftFor::LongPoll, "7 messages are left for the next poll, because this one took"),
+            (7, LeftFor::Refusals, "7 messages are left for the next poll, because the server refused"),
+        ] {
+            left.left = Some(Left { messages, why });
+            assert!(left.complaints()[0].starts_with(words), "{:?}", left.complaints());
+            assert_eq!(left.exit_status(), crate::exit::ExitStatus::Partial);
+        }
+        let mut unnamed = report();
+        unnamed.unnamed = crate::poll::report::Tally::of(&[listed(5, ""), listed(6, "")]);
+        assert!(unnamed.complaints()[0].starts_with("2 messages have no unique-id, message 5 (100 B) among them"));
+        assert_eq!(unnamed.exit_status(), crate::exit::ExitStatus::Partial);
+    }
+
+    #[test]
+    fn a_long_unique_id_is_cut_off_where_it_is_shown() {
+        let shown = |length: usize| Message(&listed(1, &"x".repeat(length)), &Mask::default()).to_string();
+        assert!(shown(UNIQUE_ID).contains(&format!("{},", "x".repeat(UNIQUE_ID))));
+        assert!(shown(1024).contains(&format!("{}…,", "x".repeat(UNIQUE_ID))));
+    }
 }

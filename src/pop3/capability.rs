@@ -285,4 +285,18 @@ mod tests {
     fn escapes_control_bytes() {
         assert_eq!(capabilities(&["X-\u{1b}[2J"]).lines().collect::<Vec<_>>(), ["X-\\u{1b}[2J"]);
     }
+
+    #[test]
+    fn keeps_a_bounded_number_of_octets() {
+        let mut capabilities = Capabilities::new();
+        let half = limits::CAPABILITIES_KEPT / 2;
+        capabilities.add_line(&vec![b'A'; half]);
+        capabilities.add_line(&vec![b'B'; half + 1]);
+        capabilities.add_line(&vec![1; limits::CAPABILITIES_KEPT]);
+        capabilities.add_line(&vec![b'C'; half - 4]);
+        capabilities.add_line(b"UIDL");
+        capabilities.add_line(b"TOP");
+        assert!(capabilities.uidl() && !capabilities.top(), "what fits is kept to the octet");
+        assert_eq!(capabilities.lines().count(), 3);
+    }
 }

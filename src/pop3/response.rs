@@ -234,6 +234,20 @@ mod tests {
     }
 
     #[test]
+    fn keeps_a_bounded_part_of_the_text() {
+        let text = |length: usize| parsed(&format!("-ERR {}", "é".repeat(length))).2;
+        assert_eq!(text(limits::WORDS), "é".repeat(limits::WORDS));
+        assert_eq!(text(limits::WORDS + 1), format!("{}…", "é".repeat(limits::WORDS)));
+    }
+
+    #[test]
+    fn takes_a_long_code_for_text() {
+        let longest = "X".repeat(limits::RESPONSE_CODE);
+        assert_eq!(parsed(&format!("-ERR [{longest}] x")).1, Some(ResponseCode::Other(longest.clone())));
+        assert_eq!(parsed(&format!("-ERR [{longest}X] x")).1, None);
+    }
+
+    #[test]
     fn escapes_control_bytes_in_the_text() {
         let response = Response::parse(b"-ERR \x1b]0;owned\x07\r \xff").unwrap();
         assert_eq!(response.text, "\\u{1b}]0;owned\\u{7}\\r \u{fffd}");

@@ -397,6 +397,37 @@ fn sizes_that_are_lies_take_no_room_from_others() {
     assert_eq!(env.mail().len(), 300);
 }
 
+#[test]
+fn a_header_without_end_is_named_and_costs_no_other() {
+    let sent = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&sent);
+    let server = server(move |wire, verb, rest| match verb {
+        "RETR" => message(wire, &small(rest.parse().unwrap())),
+        "TOP" if rest == "2 0" => {
+            wire.send(b"+OK\r\n")?;
+            loop {
+                let lines = "X-Header: goes on and on\r\n".repeat(1000);
+                wire.send(lines.as_bytes())?;
+                counted.fetch_add(u64::try_from(lines.len()).unwrap(), Ordering::SeqCst);
+            }
+        }
+        "TOP" => {
+            let bytes = small(rest.split(' ').next().unwrap().parse().unwrap());
+            message(wire, &bytes)
+        }
+        "DELE" => wire.send(b"+OK\r\n"),
+        verb => listings(wire, verb, 3),
+    });
+    let env = TestEnv::in_memory(&[at(&server)]);
+    env.fetch().expect(0);
+    env.configure(&[at(&server).deleting()]);
+    let outcome = env.fetch().expect(1).says("message 2 (unique-id u2, 100 B)").says("no header has more than");
+    is_cheap(&outcome);
+    assert_eq!(server.count("DELE"), 2, "the others are deleted");
+    let sent = sent.load(Ordering::SeqCst);
+    assert!((32 * MIB..48 * MIB).contains(&sent), "{sent}");
+}
+
 /// A server with one message that answers one command by a drip of two hundred octets a second: twice what an answer must
 /// have.
 fn dripping(command: &'static str, line: &'static str) -> Server {
