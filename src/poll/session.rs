@@ -22,7 +22,7 @@ use crate::client::login::{Expected, log_in};
 use crate::client::{Client, ClientError};
 use crate::disk::DirSync;
 use crate::maildir::Maildir;
-use crate::maildir::room::{NoRoom, room, whole};
+use crate::maildir::room::{NoRoom, Rooms, rooms};
 use crate::maildir::staging::DigestWhole;
 use crate::maildrop::{Listed, Maildrop};
 use crate::plan::{Plan, Scope};
@@ -317,12 +317,12 @@ impl Poll {
         let (configured, mode) = (self.account.maildir.clone(), self.account.maildir_mode);
         let (most_files, accept) = (self.ferry.most_files, self.wishes.accept_maildir);
         let prepared = blocking(store, move |store| {
-            let (destination, room, whole_disk) = prepare(store, &configured, mode, most_files, accept)?;
+            let (destination, rooms) = prepare(store, &configured, mode, most_files, accept)?;
             // What is recognised when it is here is deleted without having been planned.
             let synced = if store.state().is_empty() { DirSync::Synced } else { sync_known_maildirs(store)? };
-            Ok::<_, PollError>((destination, room, whole_disk, synced))
+            Ok::<_, PollError>((destination, rooms, synced))
         });
-        let (destination, room, whole_disk, synced) = prepared.await??;
+        let (destination, rooms, synced) = prepared.await??;
         if synced == DirSync::Unsupported {
             marking.forgo();
         }
@@ -349,8 +349,8 @@ impl Poll {
             digest_whole,
             remembered,
             now: store.now(),
-            room,
-            whole_disk,
+            room: rooms.now,
+            whole_disk: rooms.empty,
             max_message_size: self.account.max_message_size,
             untried: plan.untried,
             careful: self.scope == Scope::Suspects,
@@ -514,7 +514,7 @@ fn sync_known_maildirs(store: &Store) -> Result<DirSync, PollError> {
     Ok(synced)
 }
 
-/// The Maildir, the room in it, and the room that an empty file system would have. It is made if the state has never delivered there, or if the user said that one in its
+/// The Maildir and the room in it. It is made if the state has never delivered there, or if the user said that one in its
 /// place is right; else it may have gone since the poll began, and would be made below the place of a disk. Blocks.
 fn prepare(
     store: &mut Store,
@@ -522,7 +522,7 @@ fn prepare(
     mode: MaildirMode,
     most_files: usize,
     accept: bool,
-) -> Result<(Destination, u64, u64), PollError> {
+) -> Result<(Destination, Rooms), PollError> {
     let disk = std::sync::Arc::clone(store.disk());
     let failed = |doing| move |source| PollError::Maildir { doing, path: configured.to_owned(), source };
     let known = if accept { None } else { known_maildir(store, configured)? };
@@ -533,6 +533,6 @@ fn prepare(
     let inodes = maildir.inodes(&*disk).map_err(failed("look at the Maildir"))?;
     let number = store.bind_maildir(configured, &maildir, inodes)?;
     store.ensure_file()?;
-    let (room, whole_disk) = (room(&*disk, maildir.path())?, whole(&*disk, maildir.path())?);
-    Ok((Destination { maildir, number, most_files }, room, whole_disk))
+    let rooms = rooms(&*disk, maildir.path())?;
+    Ok((Destination { maildir, number, most_files }, rooms))
 }
