@@ -9,7 +9,7 @@
 //! not before: ext4 is slow for a while to make files where many were removed.
 
 use std::error::Error;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -20,15 +20,16 @@ use std::time::{Duration, Instant};
 use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use mailferry::clock::{Clock, RealClock};
 use mailferry::credential::CredentialSource;
-use mailferry::disk::{DirSync, Disk, DiskFile, Lock, RealDisk, Space};
+use mailferry::disk::{Dir, DirSync, Disk, DiskFile, FileId, FileStatus, Lock, RealDisk, Space};
 use mailferry::exit::ExitStatus;
 use mailferry::maildir::Maildir;
 use mailferry::maildir::names::NameSource;
-use mailferry::maildir::publishing::{Delivered, publish};
+use mailferry::maildir::publishing::publish;
 use mailferry::maildir::room::Room;
-use mailferry::maildir::staging::{DigestWhole, Staging, stage};
-use mailferry::pop3::UniqueId;
-use mailferry::state::store::{Opening, Source, Store};
+use mailferry::maildir::staging::{Staging, stage};
+use mailferry::maildrop::Listed;
+use mailferry::pop3::{MessageNumber, UniqueId};
+use mailferry::state::store::{Opening, Store};
 
 /// The sizes of the messages, in bytes as they are stored.
 const SIZES: [usize; 2] = [2 << 10, 64 << 10];
@@ -122,7 +123,7 @@ fn deliver(home: &Path, disk: Arc<dyn Disk>, size: usize, batch: usize, batches:
     let maildir = Maildir::create(&*disk, &home.join("Maildir"), MaildirMode::PRIVATE)?;
     let clock = RealClock::new();
     let mut store = open_store(home, &disk, &clock)?;
-    let number = store.bind_maildir(maildir.path(), &maildir, maildir.inodes(&*disk)?)?;
+    let number = store.bind_maildir(maildir.path(), &maildir, maildir.id(&*disk)?)?;
     store.ensure_file()?;
     let names = NameSource::new(std::process::id(), b"host");
     let message = message(size);
@@ -135,18 +136,20 @@ fn deliver(home: &Path, disk: Arc<dyn Disk>, size: usize, batch: usize, batches:
         for place in 0..batch {
             let unique_id = UniqueId::new(format!("{turn}.{place}").as_bytes()).ok();
             let name = names.next(clock.since_1970(), 1, unique_id.as_ref());
-            let mut staging = Staging::new(Arc::clone(&disk), &maildir.tmp(), name, DigestWhole::No);
+            let mut staging = Staging::new(Arc::clone(&disk), maildir.tmp(), name);
             staging.take(&message);
-            received.push((staging.finish(), Source { unique_id, reported_size: None }));
+            let number = MessageNumber::new(1).ok_or("a number")?;
+            received.push(staging.finish(Listed { number, unique_id, reported_size: None }));
         }
-        let (received, sources): (Vec<_>, Vec<_>) = received.into_iter().unzip();
         let mut room = Room::unknown();
         let written = received.into_iter().map(|one| one.write(&mut room)).collect::<Result<Vec<_>, _>>()?;
-        let staged: Vec<_> = stage(&*disk, &maildir.tmp(), written).into_iter().collect::<Result<_, _>>()?;
-        let recorded = store.record_intents(staged.into_iter().zip(sources).collect(), number)?;
-        let (delivered, _) = publish(&*disk, &maildir, recorded)?;
-        store.record_published(delivered.iter().map(Delivered::entry).collect())?;
+        let staged: Vec<_> = stage(&*disk, maildir.tmp(), written).into_iter().collect::<Result<_, _>>()?;
+        let recorded = store.record_intents(staged, number, |listed| listed)?;
+        let published = publish(&*disk, &maildir, recorded)?;
+        store.record_published(maildir.tmp(), &published.delivered)?;
+        store.remove_finished()?;
     }
+    store.settle()?;
     Ok(begun.elapsed() / u32::try_from(batch * batches)?)
 }
 
@@ -176,6 +179,7 @@ fn open_store(home: &Path, disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Outcome<S
     };
     let opening = Opening {
         now: clock.read(),
+        since_1970: clock.since_1970(),
         instance: 1,
         holder: "the bench".to_owned(),
         new_state: true,
@@ -220,6 +224,27 @@ impl DiskFile for FileWithoutSyncs {
     fn truncate(&mut self, length: u64) -> io::Result<()> {
         self.0.truncate(length)
     }
+
+    fn set_mode(&mut self, mode: u32) -> io::Result<()> {
+        self.0.set_mode(mode)
+    }
+
+    fn id(&self) -> io::Result<FileId> {
+        self.0.id()
+    }
+
+    fn try_lock(&mut self) -> io::Result<bool> {
+        self.0.try_lock()
+    }
+}
+
+/// Operations that the real disk does.
+macro_rules! as_on_the_real_disk {
+    ($(fn $name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        $(fn $name(&self, $($argument: $type),*) -> io::Result<$answer> {
+            RealDisk.$name($($argument),*)
+        })*
+    };
 }
 
 impl Disk for WithoutSyncs {
@@ -227,51 +252,44 @@ impl Disk for WithoutSyncs {
         Ok(DirSync::Synced)
     }
 
+    fn sync_open_dir(&self, _: &Dir) -> io::Result<DirSync> {
+        Ok(DirSync::Synced)
+    }
+
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(FileWithoutSyncs(RealDisk.create(path)?)))
+    }
+
+    fn create_in(&self, dir: &Dir, name: &OsStr) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(FileWithoutSyncs(RealDisk.create_in(dir, name)?)))
     }
 
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(FileWithoutSyncs(RealDisk.append(path)?)))
     }
 
-    fn make_dir(&self, path: &Path) -> io::Result<()> {
-        RealDisk.make_dir(path)
-    }
-
-    fn dir_inode(&self, path: &Path) -> io::Result<u64> {
-        RealDisk.dir_inode(path)
-    }
-
-    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
-        RealDisk.resolve(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
-        RealDisk.list(path)
-    }
-
-    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        RealDisk.read(path, limit)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-
-    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.replace(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
-    }
-
-    fn space(&self, path: &Path) -> io::Result<Space> {
-        RealDisk.space(path)
-    }
-
-    fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock> {
-        RealDisk.lock(path, holder)
+    as_on_the_real_disk! {
+        fn make_dir(path: &Path) -> ();
+        fn set_mode(dir: &Path, mode: u32) -> ();
+        fn mode_open_to_all(path: &Path) -> Option<u32>;
+        fn dir_inode(path: &Path) -> u64;
+        fn file_system(path: &Path) -> u64;
+        fn resolve(path: &Path) -> PathBuf;
+        fn open_dir(path: &Path) -> Dir;
+        fn status(path: &Path) -> FileStatus;
+        fn owner(path: &Path) -> u32;
+        fn status_in(dir: &Dir, name: &OsStr) -> FileStatus;
+        fn list(path: &Path) -> Vec<OsString>;
+        fn list_in(dir: &Dir) -> Vec<OsString>;
+        fn read(path: &Path, limit: u64) -> Vec<u8>;
+        fn link(from: &Dir, name: &OsStr, to: &Dir, new_name: &OsStr) -> ();
+        fn rename_in(from: &Dir, name: &OsStr, to: &Dir, new_name: &OsStr) -> ();
+        fn replace(from: &Path, to: &Path) -> ();
+        fn replace_in(dir: &Dir, name: &OsStr, new_name: &OsStr) -> ();
+        fn remove(path: &Path) -> ();
+        fn remove_in(dir: &Dir, name: &OsStr) -> ();
+        fn keeps_inode_numbers(dir: &Dir) -> bool;
+        fn space(dir: &Dir) -> Space;
+        fn lock(path: &Path, holder: &str) -> Lock;
     }
 }

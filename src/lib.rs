@@ -44,3 +44,4 @@ pub mod credential;
 pub mod exit;
 pub mod secret;
 pub mod summary;
+pub mod user;

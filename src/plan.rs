@@ -3,30 +3,33 @@
 //! It takes steps, because some messages can only be told apart by their header: [`Outlook::look_at`] names those whose
 //! header the session should ask for (TOP n 0), [`Outlook::look_for_renumbering`] more of them if everything seems to have
 //! another name now, and [`Outlook::plan`] decides with what came back.
+//!
+//! Two questions are kept apart. Whether a message has to be fetched may be answered by a hint: its unique-id and size.
+//! Whether one may be deleted is answered by evidence alone: [`evidence`] says by which.
 
+mod evidence;
 mod matching;
 mod renumbering;
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
+pub use evidence::{Arrival, Remembered, Removable};
+
 use crate::account::RemovalPolicy;
-use crate::maildir::publishing::Delivered;
 use crate::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, UniqueId};
-use crate::state::entries::{Entry, EntryId, Origin, TroubleKind, UidState};
+use crate::state::entries::{Entry, EntryId, ListedAs, TroubleKind, UidState};
 use crate::witness::Digest;
+use evidence::{Proof, is_due, proof};
 use matching::Matching;
+pub use matching::Seen;
 use renumbering::Suspicion;
 
 /// How long an absent message is remembered, in seconds (90 days): an empty or short listing proves nothing.
 const REMEMBER_ABSENT: u64 = 90 * 86_400;
-
-/// A doubt about a listed message is written anew after so many seconds: else it would be forgotten as soon as it is not
-/// listed once.
-const DOUBT_RENEWED: u64 = 30 * 86_400;
 
 /// What the account wants.
 #[derive(Debug, Clone, Copy)]
@@ -39,8 +42,6 @@ pub struct Policy {
     pub max_messages: Option<NonZeroU32>,
     /// Whether the server has TOP, so that a header can be compared before something is deleted.
     pub has_top: bool,
-    /// It was said or presumed to have TOP, and showed no header when it was asked.
-    pub top_refused: bool,
     /// The account points at another server than when the state was last written: unique-ids may name other messages.
     pub moved: bool,
     /// In this poll messages were recognised under other unique-ids already, so the rest may be such, too.
@@ -68,12 +69,14 @@ pub enum Scope {
 /// What to do in this session.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// To be retrieved, in this order.
+    /// To be retrieved, in this order: what is new, then what only its bytes tell from what is remembered.
     pub retrieve: Vec<Listed>,
     /// So many of those, the first ones, never made trouble.
     pub untried: usize,
     /// To be deleted: delivered earlier, found again, verified.
     pub delete: Vec<Removable>,
+    /// Whether some of those to be retrieved are so that they may be deleted.
+    pub retrieves_to_delete: bool,
     /// Larger than the account allows: these stay.
     pub too_large: Vec<Listed>,
     /// UIDL had no unique-id for these: they stay until it has.
@@ -86,9 +89,11 @@ pub struct Plan {
     pub postponed: usize,
     /// Known already.
     pub known: usize,
+    /// The entries of those.
+    pub known_entries: HashSet<EntryId>,
     /// Of those, the ones that the policy wants deleted and that could not be verified.
     pub unverified: usize,
-    /// Remembered, and missing in a complete listing for the first time; or listed, and nothing tells whether it is the same.
+    /// Remembered, and missing in a complete listing for the first time.
     pub absent: Vec<EntryId>,
     /// Known, and reported with another size than before.
     pub resized: Vec<(EntryId, u64)>,
@@ -105,69 +110,35 @@ pub struct Plan {
     pub forget: Vec<EntryId>,
 }
 
-/// A message that may be deleted: it was delivered, durably, and it is the one that has this number in this session.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Removable {
-    number: MessageNumber,
-    entry: EntryId,
-}
-
-impl Removable {
-    /// A message of this session that has just been delivered, if the policy wants it gone at once and a power cut could
-    /// not take it away.
-    #[must_use]
-    pub fn after_delivery(removal: RemovalPolicy, listed: &Listed, delivered: &Delivered) -> Option<Self> {
-        let at_once = removal == RemovalPolicy::AfterDelivery && delivered.is_durable();
-        at_once.then(|| Self { number: listed.number, entry: delivered.entry() })
-    }
-
-    /// A message that was retrieved again only to learn that it is one we have, which [`is_one_we_have`] has said.
-    #[must_use]
-    pub fn retrieved_again(removal: RemovalPolicy, listed: &Listed, entry: &Entry, now: u64) -> Option<Self> {
-        is_due(entry, removal, now).then_some(Self { number: listed.number, entry: entry.id })
-    }
-
-    /// Its number in this session.
-    #[must_use]
-    pub fn number(&self) -> MessageNumber {
-        self.number
-    }
-
-    /// Its entry.
-    #[must_use]
-    pub fn entry(&self) -> EntryId {
-        self.entry
-    }
-}
-
-/// Whether a message that was retrieved is this remembered one: the same bytes, or the same unique-id and the same header.
-/// TOP did not tell, because the server has none, refuses it, or shows another header than RETR.
-#[must_use]
-pub fn is_one_we_have(listed: &Listed, entry: &Entry, header: Digest, whole: Option<Digest>) -> bool {
-    let same_bytes = whole.is_some() && entry.witness.whole == whole;
-    let same_name = listed.unique_id.is_some() && listed.unique_id == entry.unique_id;
-    same_bytes || (same_name && header.is_strong() && entry.witness.header == Some(header))
-}
-
 /// What a plan is made from. The listing and what is remembered are matched once, as long as no header was looked at.
 #[derive(Debug)]
 pub struct Outlook<'a> {
     maildrop: &'a Maildrop,
     state: &'a UidState,
     /// The messages that made trouble in this poll, and are left alone for the rest of it.
-    tried: &'a HashSet<UniqueId>,
+    tried: &'a HashSet<ListedAs>,
+    /// What was retrieved in this poll to be compared: once is enough, whatever became of it.
+    compared: &'a HashSet<EntryId>,
     /// The time of this poll, in certain seconds.
     now: u64,
     /// What matches what as far as it can be told without a header.
     unseen: OnceLock<Matching<'a>>,
 }
 
+/// What earlier sessions of this poll have done.
+#[derive(Debug, Clone, Copy)]
+pub struct Done<'a> {
+    /// Messages that made trouble, and are left alone for the rest of the poll.
+    pub tried: &'a HashSet<ListedAs>,
+    /// Entries whose messages were retrieved again and compared.
+    pub compared: &'a HashSet<EntryId>,
+}
+
 impl<'a> Outlook<'a> {
-    /// Of a listing, on what is remembered, at a time in certain seconds; `tried` are the messages that made trouble in
-    /// this poll and are left alone for the rest of it.
+    /// Of a listing, on what is remembered, at a time in certain seconds; `done` is what this poll has done.
     #[must_use]
-    pub fn new(maildrop: &'a Maildrop, state: &'a UidState, tried: &'a HashSet<UniqueId>, now: u64) -> Self {
-        Self { maildrop, state, tried, now, unseen: OnceLock::new() }
+    pub fn new(maildrop: &'a Maildrop, state: &'a UidState, done: Done<'a>, now: u64) -> Self {
+        Self { maildrop, state, tried: done.tried, compared: done.compared, now, unseen: OnceLock::new() }
     }
 
     fn without_headers(&self) -> &Matching<'a> {
@@ -175,8 +146,8 @@ impl<'a> Outlook<'a> {
     }
 
     /// The same with what was seen of the headers.
-    fn with_headers(&self, seen: &HashMap<MessageNumber, Digest>) -> Cow<'_, Matching<'a>> {
-        if seen.is_empty() && self.without_headers().ambiguous.is_empty() {
+    fn with_headers(&self, seen: &Seen) -> Cow<'_, Matching<'a>> {
+        if seen.is_empty() && self.without_headers().to_look_at.is_empty() {
             return Cow::Borrowed(self.without_headers());
         }
         Cow::Owned(Matching::of(self.maildrop, self.state, Some(seen)))
@@ -194,12 +165,18 @@ impl<'a> Outlook<'a> {
         }
         let ask = |listed: &&Listed| self.turn(listed, policy) == Turn::Now;
         let matching = self.without_headers();
-        let due = |(listed, entry): &(&Listed, &Entry)| {
-            (is_due(entry, policy.removal, self.now) || is_doubtful(entry, policy)) && ask(listed)
+        let tells = |(listed, entry): &(&Listed, &Entry)| {
+            let is_due = self.is_due(entry, policy);
+            // On another server the unique-id may be something else's; what is due is retrieved there anyway.
+            let decides = match policy.moved {
+                true => !is_due && entry.witness.header.is_some_and(Digest::is_strong),
+                false => is_due && proof(listed, entry, policy) == Proof::Header,
+            };
+            decides && ask(listed)
         };
-        let ambiguous = matching.ambiguous.iter().filter(|listed| ask(listed)).map(|listed| listed.number);
-        let mut numbers: Vec<MessageNumber> = ambiguous.collect();
-        numbers.extend(matching.known.iter().filter(|pair| due(pair)).map(|(listed, _)| listed.number));
+        let unsure = matching.to_look_at.iter().filter(|listed| ask(listed)).map(|listed| listed.number);
+        let mut numbers: Vec<MessageNumber> = unsure.collect();
+        numbers.extend(matching.known.iter().filter(|pair| tells(pair)).map(|(listed, _)| listed.number));
         numbers.sort_unstable();
         numbers.dedup();
         numbers
@@ -208,7 +185,7 @@ impl<'a> Outlook<'a> {
     /// The messages whose headers tell whether the server has renumbered everything: a sample, or all if one of those
     /// seen so far is an old acquaintance. None where there is no such suspicion. To be asked for twice.
     #[must_use]
-    pub fn look_for_renumbering(&self, policy: &Policy, seen: &HashMap<MessageNumber, Digest>) -> Vec<MessageNumber> {
+    pub fn look_for_renumbering(&self, policy: &Policy, seen: &Seen) -> Vec<MessageNumber> {
         let matching = self.with_headers(seen);
         let suspicion = Suspicion::of(self.maildrop, self.state, policy, &matching, |one| self.turn(one, policy));
         suspicion.filter(|_| policy.has_top).map_or_else(Vec::new, |suspicion| suspicion.look(seen))
@@ -216,62 +193,76 @@ impl<'a> Outlook<'a> {
 
     /// Decides. `seen` has the header digests of the messages that were looked at, as far as the server gave them.
     #[must_use]
-    pub fn plan(&self, policy: &Policy, seen: &HashMap<MessageNumber, Digest>) -> Plan {
-        let (maildrop, state, now) = (self.maildrop, self.state, self.now);
+    pub fn plan(&self, policy: &Policy, seen: &Seen) -> Plan {
         let turn = |listed: &Listed| self.turn(listed, policy);
         let mut matching = self.with_headers(seen).into_owned();
         let mut plan = Plan { has_top: policy.has_top, ..Plan::default() };
-        if let Some(suspicion) = Suspicion::of(maildrop, state, policy, &matching, turn) {
+        if let Some(suspicion) = Suspicion::of(self.maildrop, self.state, policy, &matching, turn) {
             let recognised = suspicion.recognise(seen);
             plan.unrecognisable = suspicion.unrecognisable(policy, seen, recognised.len());
             let renamed = recognised.iter().map(|(listed, entry)| Some((entry.id, listed.unique_id.clone()?)));
             plan.renamed = renamed.flatten().collect();
             matching.adopt(recognised);
         }
-        let unseen = |listed: &Listed| !seen.contains_key(&listed.number);
-        let doubtful = |listed: &Listed, entry: &Entry| unseen(listed) && is_doubtful(entry, policy);
-        if policy.moved {
-            // The next poll knows nothing of the move, and must doubt all the same.
-            let moved = matching.known.iter().filter(|(listed, entry)| doubtful(listed, entry));
-            plan.absent = moved.filter(|(_, entry)| entry.absent_since.is_none()).map(|(_, entry)| entry.id).collect();
-        }
         let listed: Vec<EntryId> = matching.known.iter().map(|(_, entry)| entry.id).collect();
-        matching.retrieve_instead(|listed, entry| {
-            doubtful(listed, entry) && (entry.removed || is_due(entry, policy.removal, now))
-        });
+        let is_due = |pair: &(&Listed, &Entry)| self.is_due(pair.1, policy);
+        let due_before = matching.known.iter().filter(|pair| is_due(pair)).count();
+        matching.compare_instead(|listed, entry| self.must_be_compared(listed, entry, policy, seen));
+        plan.retrieves_to_delete = matching.known.iter().filter(|pair| is_due(pair)).count() < due_before;
         plan.known = matching.known.len();
+        plan.known_entries = matching.known.iter().map(|(_, entry)| entry.id).collect();
         for (listed, entry) in &matching.known {
-            if let Some(size) = listed.reported_size
-                && entry.witness.reported_size != Some(size)
-            {
-                plan.resized.push((entry.id, size));
-            }
-            // A new name says as much.
-            if entry.was_gone() && listed.unique_id == entry.unique_id {
-                if !doubtful(listed, entry) {
-                    plan.present.push(entry.id);
-                } else if entry.absent_since.is_some_and(|since| now.saturating_sub(since) >= DOUBT_RENEWED) {
-                    plan.absent.push(entry.id);
-                }
-            }
-            if !is_due(entry, policy.removal, now) {
-                continue;
-            }
-            if plan.takes_turn(listed, turn(listed)) {
-                if is_verified(listed, entry, policy, seen) {
-                    plan.delete.push(Removable { number: listed.number, entry: entry.id });
-                } else {
-                    plan.unverified += 1;
+            plan.take_known(listed, entry);
+            if is_due(&(listed, entry)) && plan.takes_turn(listed, turn(listed)) {
+                match Removable::after_look(listed, entry, policy, seen, self.now) {
+                    Some(removable) => plan.delete.push(removable),
+                    None => plan.unverified += 1,
                 }
             }
         }
-        plan_retrieval(&mut plan, maildrop, &matching, policy, turn);
-        plan.order_and_limit(state, policy.max_messages);
-        if maildrop.complete {
-            plan_forgetting(&mut plan, state, listed, now);
+        plan_retrieval(&mut plan, self.maildrop, &matching, policy, turn);
+        plan.order_and_limit(self.state, policy.max_messages);
+        if self.maildrop.complete {
+            plan_forgetting(&mut plan, self.state, listed, self.now);
         }
         plan
     }
+}
+
+impl Outlook<'_> {
+    /// Whether only the bytes tell whether a message that seems to be known is, or may be deleted.
+    fn must_be_compared(&self, listed: &Listed, entry: &Entry, policy: &Policy, seen: &Seen) -> bool {
+        let is_shown = is_shown(listed, entry, seen);
+        let is_other = !is_shown && seen.get(&listed.number).is_some_and(|header| header.is_strong());
+        let same_name = listed.unique_id == entry.unique_id;
+        let never_seen = entry.witness.header.is_none();
+        if !never_seen && same_name && (is_other || (policy.moved && !is_shown) || (entry.doubt && self.broke(listed)))
+        {
+            return true;
+        }
+        self.is_due(entry, policy)
+            && match proof(listed, entry, policy) {
+                Proof::Header => !is_shown,
+                Proof::Bytes => !policy.is_too_large(listed),
+                Proof::None => false,
+            }
+    }
+
+    /// Whether the policy wants a remembered message deleted, and this poll has not come to a conclusion about it.
+    fn is_due(&self, entry: &Entry, policy: &Policy) -> bool {
+        is_due(entry, policy.removal, self.now) && !self.compared.contains(&entry.id)
+    }
+
+    /// Whether a session ended at this message.
+    fn broke(&self, listed: &Listed) -> bool {
+        let trouble = listed.unique_id.as_ref().and_then(|id| self.state.trouble(id, listed.reported_size));
+        trouble.is_some_and(|trouble| trouble.kind == TroubleKind::Broke)
+    }
+}
+
+/// Whether the header of a listed message was seen in this session, and is the remembered one, and says enough.
+fn is_shown(listed: &Listed, entry: &Entry, seen: &Seen) -> bool {
+    seen.get(&listed.number).is_some_and(|header| header.is_strong() && entry.witness.header == Some(*header))
 }
 
 /// Whether something may be done with a message in this session.
@@ -287,27 +278,40 @@ enum Turn {
     Tried,
 }
 
-fn turn(listed: &Listed, state: &UidState, scope: Scope, tried: &HashSet<UniqueId>, now: u64) -> Turn {
-    let trouble = listed.unique_id.as_ref().and_then(|unique_id| Some((unique_id, state.trouble(unique_id)?)));
+fn turn(listed: &Listed, state: &UidState, scope: Scope, tried: &HashSet<ListedAs>, now: u64) -> Turn {
+    let trouble = listed.unique_id.as_ref().and_then(|unique_id| state.trouble(unique_id, listed.reported_size));
     let suspect = match trouble {
-        Some((unique_id, _)) if tried.contains(unique_id) => return Turn::Tried,
-        Some((_, trouble)) if trouble.until > now => return Turn::SetAside,
-        Some((_, trouble)) => trouble.kind == TroubleKind::Broke,
+        Some(_) if ListedAs::of(listed).is_some_and(|one| tried.contains(&one)) => return Turn::Tried,
+        Some(trouble) if trouble.until > now => return Turn::SetAside,
+        Some(trouble) => trouble.kind == TroubleKind::Broke,
         None => false,
     };
     if suspect == (scope == Scope::Suspects) { Turn::Now } else { Turn::OtherSession }
 }
 
 impl Plan {
-    /// Puts what is to be retrieved in order, and leaves what is more than a session may retrieve. What was refused before
-    /// comes last: else thousands of messages that cannot be had would be tried again before one that can.
+    /// Puts what was refused before behind everything else, and leaves what is more than a session may retrieve: else
+    /// thousands of messages that cannot be had would be tried again before one that can.
     fn order_and_limit(&mut self, state: &UidState, most: Option<NonZeroU32>) {
         let tries = |listed: &Listed| tries(state, listed);
-        self.retrieve.sort_by_key(|listed| (tries(listed), listed.number));
+        self.retrieve.sort_by_key(tries);
         self.untried = self.retrieve.partition_point(|listed| tries(listed) == 0);
         let most = most.map_or(usize::MAX, |most| usize::try_from(most.get()).unwrap_or(usize::MAX));
         self.postponed = self.retrieve.len().saturating_sub(most);
         self.retrieve.truncate(most);
+    }
+
+    /// What is to be written down about a message that is known.
+    fn take_known(&mut self, listed: &Listed, entry: &Entry) {
+        if let Some(size) = listed.reported_size
+            && entry.witness.reported_size != Some(size)
+        {
+            self.resized.push((entry.id, size));
+        }
+        // A new name says as much.
+        if entry.was_gone() && listed.unique_id == entry.unique_id {
+            self.present.push(entry.id);
+        }
     }
 
     /// Whether something may be done with this message now; if not, it is noted why.
@@ -324,7 +328,8 @@ impl Plan {
 
 /// How often a message made trouble in a row.
 fn tries(state: &UidState, listed: &Listed) -> u32 {
-    listed.unique_id.as_ref().and_then(|unique_id| state.trouble(unique_id)).map_or(0, |trouble| trouble.count)
+    let trouble = listed.unique_id.as_ref().and_then(|unique_id| state.trouble(unique_id, listed.reported_size));
+    trouble.map_or(0, |trouble| trouble.count)
 }
 
 fn plan_retrieval(
@@ -334,7 +339,12 @@ fn plan_retrieval(
     policy: &Policy,
     turn: impl Fn(&Listed) -> Turn,
 ) {
-    for listed in matching.new.iter().chain(&matching.ambiguous).copied() {
+    let new = matching.new.iter().map(|listed| (false, *listed));
+    let mut wanted: Vec<(bool, &Listed)> =
+        new.chain(matching.to_compare.iter().map(|listed| (true, *listed))).collect();
+    // What may be known comes behind what is new, which must not have to wait for it.
+    wanted.sort_by_key(|(is_compared, listed)| (*is_compared, listed.number));
+    for (_, listed) in wanted {
         if maildrop.has_unique_ids && listed.unique_id.is_none() {
             plan.unnamed.push(listed.clone());
         } else if policy.is_too_large(listed) {
@@ -363,33 +373,6 @@ fn plan_forgetting(plan: &mut Plan, state: &UidState, mut listed: Vec<EntryId>, 
             Some(_) => {}
         }
     }
-}
-
-/// Whether the policy wants a remembered message deleted now.
-fn is_due(entry: &Entry, removal: RemovalPolicy, now: u64) -> bool {
-    entry.origin == Origin::Delivered
-        && entry.intent.is_none()
-        && match removal {
-            RemovalPolicy::Keep => false,
-            RemovalPolicy::AfterDelivery => true,
-            RemovalPolicy::AfterAge(age) => now.saturating_sub(entry.delivered_certain) >= age.as_secs(),
-        }
-}
-
-/// Whether a message that was not looked at may be another one under the same unique-id: the entry's message was gone, or
-/// stands on another server, or should have been deleted before. What was never seen has nothing to compare.
-fn is_doubtful(entry: &Entry, policy: &Policy) -> bool {
-    let left_behind = policy.top_refused && policy.removal == RemovalPolicy::AfterDelivery;
-    entry.witness.header.is_some() && (entry.was_gone() || policy.moved || left_behind)
-}
-
-/// Whether the message with this number is surely the one that was delivered.
-fn is_verified(listed: &Listed, entry: &Entry, policy: &Policy, seen: &HashMap<MessageNumber, Digest>) -> bool {
-    if policy.has_top {
-        return seen.get(&listed.number).is_some_and(|digest| entry.witness.header == Some(*digest));
-    }
-    let same_size = entry.witness.reported_size.is_some() && entry.witness.reported_size == listed.reported_size;
-    !is_doubtful(entry, policy) && same_size && listed.unique_id.is_some() && listed.unique_id == entry.unique_id
 }
 
 #[cfg(test)]

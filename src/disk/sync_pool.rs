@@ -103,6 +103,7 @@ impl Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::FileId;
 
     struct Odd(bool);
 
@@ -116,6 +117,18 @@ mod tests {
         }
 
         fn truncate(&mut self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn id(&self) -> io::Result<FileId> {
+            Ok(FileId { device: 0, inode: 0 })
+        }
+
+        fn try_lock(&mut self) -> io::Result<bool> {
+            Ok(true)
+        }
+
+        fn set_mode(&mut self, _: u32) -> io::Result<()> {
             Ok(())
         }
     }

@@ -4,48 +4,60 @@
 
 pub mod names;
 
+mod marker;
+mod ownership;
+
 pub mod staging;
 
 pub mod publishing;
 
 pub mod room;
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::account::MaildirMode;
-use crate::disk::{Disk, make_dirs, sync_dirs_above};
+use crate::disk::{Dir, Disk, make_dirs, sync_dirs_above};
 
 /// The three directories (maildir(5)).
 const PARTS: [&str; 3] = ["tmp", "new", "cur"];
 
-/// A Maildir that exists.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A Maildir that exists. Its directories are open, so that what is delivered goes there whatever becomes of their paths.
+#[derive(Debug, Clone)]
 pub struct Maildir {
     /// Without symbolic links.
     path: PathBuf,
+    tmp: Dir,
+    new: Dir,
+    cur: Dir,
 }
 
 /// What tells a Maildir from another one under the same path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Inodes {
-    /// That of `tmp/`.
-    pub tmp: u64,
-    /// That of `new/`.
-    pub new: u64,
+pub struct MaildirId {
+    /// The inode number of `tmp/`.
+    pub tmp_inode: u64,
+    /// The inode number of `new/`.
+    pub new_inode: u64,
+    /// The number in our marker file, where inode numbers do not last.
+    pub marker: Option<u64>,
 }
 
 impl Maildir {
     /// A Maildir that is there already.
     ///
     /// # Errors
-    /// Those of the disk; `NotFound` if it or one of its parts is missing.
+    /// Those of the disk; `NotFound` if it or one of its parts is missing, `NotADirectory` if a part is a link. For root,
+    /// one that belongs to another user.
     pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
-        let path = disk.resolve(path)?;
-        for part in PARTS {
-            disk.dir_inode(&path.join(part))?;
-        }
-        Ok(Self { path })
+        let resolved = disk.resolve(path)?;
+        let open = |part: &str| disk.open_dir(&resolved.join(part));
+        let (tmp, new, cur) = (open("tmp")?, open("new")?, open("cur")?);
+        let maildir = Self { path: resolved, tmp, new, cur };
+        ownership::check(disk, path, &maildir)?;
+        Ok(maildir)
     }
 
     /// A Maildir that is made, with its parents, as far as it is missing. It is safe only after [`Maildir::sync`].
@@ -54,8 +66,9 @@ impl Maildir {
     /// are made are nobody else's to enter.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Those of the disk; for root, a place that belongs to another user.
     pub fn create(disk: &dyn Disk, path: &Path, mode: MaildirMode) -> io::Result<Self> {
+        ownership::check_place(disk, path)?;
         for part in PARTS {
             let made = make_dirs(disk, &path.join(part))?;
             if mode != MaildirMode::PRIVATE {
@@ -71,7 +84,7 @@ impl Maildir {
     /// # Errors
     /// Those of the disk.
     pub fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
-        sync_dirs_above(disk, &self.new_dir())
+        sync_dirs_above(disk, self.new.path())
     }
 
     /// Its path, without symbolic links.
@@ -82,28 +95,57 @@ impl Maildir {
 
     /// Its `tmp/`.
     #[must_use]
-    pub fn tmp(&self) -> PathBuf {
-        self.path.join("tmp")
+    pub fn tmp(&self) -> &Dir {
+        &self.tmp
     }
 
     /// Its `new/`.
     #[must_use]
-    pub fn new_dir(&self) -> PathBuf {
-        self.path.join("new")
+    pub fn new_dir(&self) -> &Dir {
+        &self.new
     }
 
     /// Its `cur/`.
     #[must_use]
-    pub fn cur(&self) -> PathBuf {
-        self.path.join("cur")
+    pub fn cur(&self) -> &Dir {
+        &self.cur
+    }
+
+    /// Whether its paths still lead to the directories that are open: it was not moved, replaced or unmounted.
+    ///
+    /// # Errors
+    /// Those of the disk, but that nothing is there is no error.
+    pub fn is_in_place(&self, disk: &dyn Disk) -> io::Result<bool> {
+        for dir in [&self.tmp, &self.new] {
+            match disk.status(dir.path()) {
+                Ok(status) if status.id == dir.id() => {}
+                Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Err(e),
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
     }
 
     /// What tells it from another one.
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn inodes(&self, disk: &dyn Disk) -> io::Result<Inodes> {
-        Ok(Inodes { tmp: disk.dir_inode(&self.tmp())?, new: disk.dir_inode(&self.new_dir())? })
+    pub fn id(&self, disk: &dyn Disk) -> io::Result<MaildirId> {
+        let marker = if disk.keeps_inode_numbers(&self.new)? { None } else { marker::read(disk, &self.path)? };
+        Ok(MaildirId { tmp_inode: self.tmp.id().inode, new_inode: self.new.id().inode, marker })
+    }
+
+    /// The same, with a marker file that is made where one is needed and there is none, so that the Maildir is recognised
+    /// when it is mounted again. It is safe only after [`Maildir::sync`].
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn lasting_id(&self, disk: &dyn Disk) -> io::Result<MaildirId> {
+        let id = self.id(disk)?;
+        if id.marker.is_some() || disk.keeps_inode_numbers(&self.new)? {
+            return Ok(id);
+        }
+        Ok(MaildirId { marker: Some(marker::make(disk, &self.path)?), ..id })
     }
 
     /// The instance ids in the names of delivered files: who of us has delivered here.
@@ -111,15 +153,30 @@ impl Maildir {
     /// # Errors
     /// Those of the disk.
     pub fn instances(&self, disk: &dyn Disk) -> io::Result<Vec<u64>> {
-        use std::os::unix::ffi::OsStrExt as _;
         let mut found = Vec::new();
-        for dir in [self.new_dir(), self.cur()] {
-            for name in disk.list(&dir)? {
-                found.extend(names::instance_of(name.as_bytes()));
-            }
+        for dir in [&self.new, &self.cur] {
+            found.extend(disk.list_in(dir)?.iter().filter_map(|name| names::instance_of(name.as_bytes())));
         }
         found.sort_unstable();
         found.dedup();
         Ok(found)
     }
+}
+
+impl MaildirId {
+    /// Whether a Maildir that is there now is the one that had this id. Where there is a marker, it alone tells: inode
+    /// numbers may be others, or those of something else.
+    #[must_use]
+    pub fn is(&self, now: &Self) -> bool {
+        let same_inodes = (self.tmp_inode, self.new_inode) == (now.tmp_inode, now.new_inode);
+        match (self.marker, now.marker) {
+            (Some(then), Some(now)) => then == now,
+            _ => same_inodes,
+        }
+    }
+}
+
+/// A name in a directory, as the disk takes it.
+pub(crate) fn os(name: &str) -> &OsStr {
+    OsStr::new(name)
 }

@@ -3,9 +3,9 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::disk::{Disk, Space};
+use crate::disk::{Dir, Disk, Space};
 
 /// The reserve on a large file system, in bytes.
 const RESERVE: u64 = 16 << 20;
@@ -50,12 +50,12 @@ pub struct Rooms {
     pub empty: u64,
 }
 
-/// How much may be written below `path`. Blocks.
+/// How much may be written in a directory. Blocks.
 ///
 /// # Errors
 /// [`NoRoom::Unknown`].
-pub fn rooms(disk: &dyn Disk, path: &Path) -> Result<Rooms, NoRoom> {
-    let space = disk.space(path).map_err(|source| NoRoom::Unknown { path: path.to_owned(), source })?;
+pub fn rooms(disk: &dyn Disk, dir: &Dir) -> Result<Rooms, NoRoom> {
+    let space = disk.space(dir).map_err(|source| NoRoom::Unknown { path: dir.path().to_owned(), source })?;
     Ok(Rooms { now: beyond_reserve(space), empty: beyond_reserve(Space { available: space.total, ..space }) })
 }
 
@@ -73,16 +73,16 @@ impl Room {
         Self { left: 0 }
     }
 
-    /// Takes `bytes` of the room below `path`. Blocks.
+    /// Takes `bytes` of the room in `dir`. Blocks.
     ///
     /// # Errors
     /// [`NoRoom`].
-    pub fn take(&mut self, disk: &dyn Disk, path: &Path, bytes: usize) -> Result<(), NoRoom> {
+    pub fn take(&mut self, disk: &dyn Disk, dir: &Dir, bytes: usize) -> Result<(), NoRoom> {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         if bytes > self.left {
-            self.left = rooms(disk, path)?.now;
+            self.left = rooms(disk, dir)?.now;
         }
-        let too_little = || NoRoom::TooLittle { path: path.to_owned() };
+        let too_little = || NoRoom::TooLittle { path: dir.path().to_owned() };
         self.left = self.left.checked_sub(bytes).ok_or_else(too_little)?;
         Ok(())
     }

@@ -1,13 +1,16 @@
 //! A message on its way into `tmp/`: streamed, never held whole.
+//!
+//! Whoever has a message in hand gives it something to carry (`T`: which message of the session it is), so that no
+//! position in a list decides later what is deleted.
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::names::TmpName;
+use super::os;
 use super::room::Room;
 use crate::account::MaildirMode;
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Dir, Disk, DiskFile};
 use crate::witness::{Digest, HeaderDigester, WholeDigester};
 
 /// Bytes are handed to the disk in pieces of this size. A message that is smaller is written at once, by the committer.
@@ -16,7 +19,10 @@ const PIECE: usize = 128 * 1024;
 /// A file in `tmp/` that goes away again unless it is published.
 struct TmpFile {
     disk: Arc<dyn Disk>,
-    path: PathBuf,
+    /// The Maildir's `tmp/`.
+    dir: Dir,
+    /// Its name there.
+    name: TmpName,
     /// The permissions that the file gets.
     mode: MaildirMode,
     /// Some once it exists.
@@ -28,13 +34,12 @@ struct TmpFile {
 impl TmpFile {
     /// Takes the room for so many bytes out of `room`.
     fn take_room(&self, room: &mut Room, bytes: usize) -> io::Result<()> {
-        let dir = self.path.parent().unwrap_or(&self.path);
-        room.take(&*self.disk, dir, bytes).map_err(|e| io::Error::new(io::ErrorKind::StorageFull, e))
+        room.take(&*self.disk, &self.dir, bytes).map_err(|e| io::Error::new(io::ErrorKind::StorageFull, e))
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.file.is_none() {
-            let file = self.file.insert(self.disk.create(&self.path)?);
+            let file = self.file.insert(self.disk.create_in(&self.dir, os(self.name.as_str()))?);
             self.remove = true;
             // A file is created private, so for most this costs nothing.
             if self.mode != MaildirMode::PRIVATE {
@@ -51,48 +56,54 @@ impl TmpFile {
 impl Drop for TmpFile {
     fn drop(&mut self) {
         if self.remove {
-            // What stays behind is found by its name and removed at the next poll.
-            let _ = self.disk.remove(&self.path);
+            // What stays behind is found by its name and removed at a later poll.
+            let _ = self.disk.remove_in(&self.dir, os(self.name.as_str()));
         }
     }
+}
+
+/// What identifies a message that came in whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digests {
+    /// That of its header.
+    pub header: Digest,
+    /// That of all its bytes, as they are stored.
+    pub whole: Digest,
 }
 
 /// A message that is being received.
 pub struct Staging {
     tmp: TmpFile,
-    name: TmpName,
     /// Bytes, as they are to be stored, that are not in the file yet.
     buffer: Vec<u8>,
-    /// How many bytes are in the file.
+    /// How many bytes were stored so far.
     written: u64,
+    /// How many octets the server sent so far, unstuffed.
+    octets: u64,
+    /// How many of these were LFs.
+    line_feeds: usize,
+    /// How many CRs in front of an LF were left out.
+    carriage_returns: usize,
     /// The last byte taken was a CR: what follows decides whether it is stored.
     cr: bool,
     header: HeaderDigester,
-    whole: Option<WholeDigester>,
-}
-
-/// Whether a digest of the whole message is wanted: only where nothing else tells messages apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DigestWhole {
-    /// It is.
-    Yes,
-    /// The header is enough.
-    No,
+    whole: WholeDigester,
 }
 
 impl Staging {
-    /// Begins a message that will be `tmp_dir`/`name`. Nothing touches the disk yet.
+    /// Begins a message that will have this name in `tmp/`. Nothing touches the disk yet.
     #[must_use]
-    pub fn new(disk: Arc<dyn Disk>, tmp_dir: &Path, name: TmpName, digest_whole: DigestWhole) -> Self {
-        let path = tmp_dir.join(name.as_str());
+    pub fn new(disk: Arc<dyn Disk>, tmp: &Dir, name: TmpName) -> Self {
         Self {
-            tmp: TmpFile { disk, path, mode: MaildirMode::PRIVATE, file: None, remove: false },
-            name,
+            tmp: TmpFile { disk, dir: tmp.clone(), name, mode: MaildirMode::PRIVATE, file: None, remove: false },
             buffer: Vec::new(),
             written: 0,
+            octets: 0,
+            line_feeds: 0,
+            carriage_returns: 0,
             cr: false,
             header: HeaderDigester::default(),
-            whole: (digest_whole == DigestWhole::Yes).then(WholeDigester::default),
+            whole: WholeDigester::default(),
         }
     }
 
@@ -108,25 +119,28 @@ impl Staging {
         if bytes.is_empty() {
             return;
         }
+        self.octets += length(bytes);
+        self.line_feeds += memchr::memchr_iter(b'\n', bytes).count();
         self.header.update(bytes);
         let start = self.buffer.len();
-        if std::mem::take(&mut self.cr) && bytes.first() != Some(&b'\n') {
-            self.buffer.push(b'\r');
+        if std::mem::take(&mut self.cr) {
+            match bytes.first() {
+                Some(b'\n') => self.carriage_returns += 1,
+                _ => self.buffer.push(b'\r'),
+            }
         }
         while let Some(at) = memchr::memchr(b'\r', bytes) {
             let (before, rest) = bytes.split_at(at);
             self.buffer.extend_from_slice(before);
             bytes = rest.get(1..).unwrap_or_default();
             match bytes.first() {
-                Some(b'\n') => {}
+                Some(b'\n') => self.carriage_returns += 1,
                 Some(_) => self.buffer.push(b'\r'),
                 None => self.cr = true,
             }
         }
         self.buffer.extend_from_slice(bytes);
-        if let Some(whole) = &mut self.whole {
-            whole.update(self.buffer.get(start..).unwrap_or_default());
-        }
+        self.whole.update(self.buffer.get(start..).unwrap_or_default());
     }
 
     /// How many bytes were taken so far, as they are stored.
@@ -141,6 +155,14 @@ impl Staging {
         self.buffer.len() >= PIECE
     }
 
+    /// How many octets came so far, as a server has to count them: each line end is CRLF (RFC 1939, section 11), even if
+    /// this one ends its lines by LF alone.
+    #[must_use]
+    pub fn octets(&self) -> u64 {
+        let bare = self.line_feeds.saturating_sub(self.carriage_returns);
+        self.octets.saturating_add(u64::try_from(bare).unwrap_or(u64::MAX))
+    }
+
     /// Writes what was taken so far into the file, if that leaves the reserve of free space alone. Blocks.
     ///
     /// # Errors
@@ -153,23 +175,16 @@ impl Staging {
         Ok(())
     }
 
-    /// The message is complete.
+    /// The message is complete. It carries `payload` from here on.
     #[must_use]
-    pub fn finish(mut self) -> Received {
+    pub fn finish<T>(mut self, payload: T) -> Received<T> {
         if self.cr {
             self.buffer.push(b'\r');
-            if let Some(whole) = &mut self.whole {
-                whole.update(b"\r");
-            }
+            self.whole.update(b"\r");
         }
-        Received {
-            size: self.written + length(&self.buffer),
-            header: self.header.finish(),
-            whole: self.whole.map(WholeDigester::finish),
-            tmp: self.tmp,
-            name: self.name,
-            tail: self.buffer,
-        }
+        let size = self.written + length(&self.buffer);
+        let digests = Digests { header: self.header.finish(), whole: self.whole.finish() };
+        Received { file: Message { tmp: self.tmp, size, digests, payload }, tail: self.buffer }
     }
 }
 
@@ -177,27 +192,32 @@ fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
-/// A complete message, not yet durable, its last piece not yet written.
-pub struct Received {
+/// A message in a file of its own, or on its way there.
+struct Message<T> {
     tmp: TmpFile,
-    name: TmpName,
-    tail: Vec<u8>,
+    /// How many bytes it has, as it is stored.
     size: u64,
-    header: Digest,
-    whole: Option<Digest>,
+    digests: Digests,
+    payload: T,
 }
 
-impl Received {
-    /// The digest of all of it, if one was wanted.
+/// A complete message, not yet durable, its last piece not yet written.
+pub struct Received<T> {
+    file: Message<T>,
+    tail: Vec<u8>,
+}
+
+impl<T> Received<T> {
+    /// What identifies it.
     #[must_use]
-    pub fn whole(&self) -> Option<Digest> {
-        self.whole
+    pub fn digests(&self) -> Digests {
+        self.file.digests
     }
 
-    /// The digest of its header.
+    /// What it carries.
     #[must_use]
-    pub fn header(&self) -> Digest {
-        self.header
+    pub fn payload(&self) -> &T {
+        &self.file.payload
     }
 
     /// How many bytes of it are held in memory.
@@ -211,96 +231,85 @@ impl Received {
     ///
     /// # Errors
     /// Those of the disk, or no room; the message is then lost here and has to be retrieved again.
-    pub fn write(self, room: &mut Room) -> io::Result<Written> {
-        let Self { mut tmp, name, tail, size, header, whole } = self;
-        tmp.take_room(room, tail.len())?;
-        tmp.write(&tail)?;
-        if let Some(file) = &mut tmp.file {
+    pub fn write(self, room: &mut Room) -> io::Result<Written<T>> {
+        let Self { mut file, tail, .. } = self;
+        file.tmp.take_room(room, tail.len())?;
+        file.tmp.write(&tail)?;
+        if let Some(file) = &mut file.tmp.file {
             file.begin_sync();
         }
-        Ok(Written { tmp, name, size, header, whole })
+        Ok(Written(file))
     }
 }
 
 /// A complete message that is written, and not yet durable.
-pub struct Written {
-    tmp: TmpFile,
-    name: TmpName,
-    size: u64,
-    header: Digest,
-    whole: Option<Digest>,
-}
+pub struct Written<T>(Message<T>);
 
-impl Written {
+impl<T> Written<T> {
     /// How many bytes it has.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.size
+        self.0.size
     }
 }
 
 /// A message whose file in `tmp/` is durable, and so is the name. Made only by [`stage`].
-pub struct Staged {
-    tmp: TmpFile,
-    name: TmpName,
-    size: u64,
-    header: Digest,
-    whole: Option<Digest>,
-}
+pub struct Staged<T>(Message<T>);
 
-impl Staged {
+impl<T> Staged<T> {
     /// The name that the file will have in `new/`.
     #[must_use]
     pub fn published_name(&self) -> String {
-        self.name.published(self.size)
+        self.0.tmp.name.published(self.0.size)
     }
 
-    /// The file in `tmp/`.
+    /// The name of the file in `tmp/`.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.tmp.path
+    pub fn tmp_name(&self) -> &TmpName {
+        &self.0.tmp.name
     }
 
     /// How many bytes it has.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.size
+        self.0.size
     }
 
-    /// The digest of the header.
+    /// What identifies it.
     #[must_use]
-    pub fn header(&self) -> Digest {
-        self.header
+    pub fn digests(&self) -> Digests {
+        self.0.digests
     }
 
-    /// The digest of all of it, if one was wanted.
+    /// What it carries.
     #[must_use]
-    pub fn whole(&self) -> Option<Digest> {
-        self.whole
+    pub fn payload(&self) -> &T {
+        &self.0.payload
     }
 
-    /// From here on the file in `tmp/` stays, come what may: the journal may speak of it.
-    pub fn keep(&mut self) {
-        self.tmp.remove = false;
+    /// From here on the file in `tmp/` stays, come what may: the journal may speak of it. What it carries goes on.
+    pub fn keep(mut self) -> T {
+        self.0.tmp.remove = false;
+        self.0.payload
     }
 }
 
 /// Step 1 of the path of a message: syncs the files, then `tmp/`. Blocks.
 ///
-/// The answers come in the order of the messages. A message whose file could not be synced is dropped with its file: what
-/// such a file holds is unknown. If `tmp/` cannot be synced, all are.
-pub fn stage(disk: &dyn Disk, tmp_dir: &Path, mut batch: Vec<Written>) -> Vec<io::Result<Staged>> {
-    let files: Vec<_> = batch.iter_mut().filter_map(|written| written.tmp.file.take()).collect();
+/// A message whose file could not be synced is dropped with its file, and told as an error: what such a file holds is
+/// unknown. If `tmp/` cannot be synced, all are.
+pub fn stage<T>(disk: &dyn Disk, tmp: &Dir, mut batch: Vec<Written<T>>) -> Vec<io::Result<Staged<T>>> {
+    let files: Vec<_> = batch.iter_mut().filter_map(|written| written.0.tmp.file.take()).collect();
     let mut synced = disk.sync_files(files).into_iter();
-    let staged: Vec<io::Result<Staged>> = batch
+    let staged: Vec<io::Result<Staged<T>>> = batch
         .into_iter()
-        .map(|Written { tmp, name, size, header, whole }| {
+        .map(|Written(message)| {
             synced.next().unwrap_or_else(|| Err(io::Error::other("the file was not synced")))?;
-            Ok(Staged { tmp, name, size, header, whole })
+            Ok(Staged(message))
         })
         .collect();
     if staged.iter().any(Result::is_ok)
-        && let Err(e) = disk.sync_dir(tmp_dir)
+        && let Err(e) = disk.sync_open_dir(tmp)
     {
         let again = || io::Error::new(e.kind(), e.to_string());
         return staged.into_iter().map(|one| one.and_then(|_| Err(again()))).collect();
@@ -314,10 +323,16 @@ mod tests {
     use crate::disk::RealDisk;
     use crate::maildir::names::NameSource;
     use std::fs;
+    use std::path::Path;
 
     fn staging(dir: &Path) -> Staging {
         let name = NameSource::new(1, b"h").next(std::time::Duration::ZERO, 1, None);
-        Staging::new(Arc::new(RealDisk), dir, name, DigestWhole::Yes)
+        Staging::new(Arc::new(RealDisk), &RealDisk.open_dir(dir).unwrap(), name)
+    }
+
+    fn staged(dir: &Path, staging: Staging) -> Staged<&'static str> {
+        let written = staging.finish("carried").write(&mut Room::unknown()).unwrap();
+        stage(&RealDisk, &RealDisk.open_dir(dir).unwrap(), vec![written]).remove(0).unwrap()
     }
 
     fn stored(dir: &Path, chunks: &[&[u8]]) -> Vec<u8> {
@@ -325,16 +340,19 @@ mod tests {
         for chunk in chunks {
             staging.take(chunk);
         }
-        let mut staged =
-            stage(&RealDisk, dir, vec![staging.finish().write(&mut Room::unknown()).unwrap()]).remove(0).unwrap();
-        staged.keep();
-        assert_eq!(staged.published_name(), format!("{}{SIZE}{}", staged.name.as_str(), staged.size, SIZE = ",S="));
-        let bytes = fs::read(staged.path()).unwrap();
-        assert_eq!(staged.size, length(&bytes));
+        let sent = chunks.concat();
+        let bare = sent.iter().enumerate().filter(|(at, byte)| **byte == b'\n' && (*at == 0 || sent[at - 1] != b'\r'));
+        assert_eq!(staging.octets(), length(&sent) + length(&vec![0; bare.count()]));
+        let staged = staged(dir, staging);
+        let path = dir.join(staged.tmp_name().as_str());
+        assert_eq!(staged.published_name(), format!("{},S={}", staged.tmp_name().as_str(), staged.size()));
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!(staged.size(), length(&bytes));
         let mut whole = WholeDigester::default();
         whole.update(&bytes);
-        assert_eq!(staged.whole(), Some(whole.finish()));
-        fs::remove_file(staged.path()).unwrap();
+        assert_eq!(staged.digests().whole, whole.finish());
+        assert_eq!(staged.keep(), "carried");
+        fs::remove_file(path).unwrap();
         bytes
     }
 
@@ -359,15 +377,18 @@ mod tests {
         drop(one);
         let mut two = staging(dir.path());
         two.take(b"whole");
-        drop(stage(&RealDisk, dir.path(), vec![two.finish().write(&mut Room::unknown()).unwrap()]));
+        drop(staged(dir.path(), two));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]
     fn a_message_that_cannot_be_written_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
-        let mut bad = staging(&dir.path().join("missing"));
+        let tmp = dir.path().join("tmp");
+        fs::create_dir(&tmp).unwrap();
+        let mut bad = staging(&tmp);
+        fs::remove_dir(&tmp).unwrap();
         bad.take(b"x");
-        assert!(bad.finish().write(&mut Room::unknown()).is_err());
+        assert!(bad.finish(()).write(&mut Room::unknown()).is_err());
     }
 }

@@ -3,12 +3,13 @@
 //! Seen from outside, many remembered messages vanish while many unknown ones appear. The same happens when a maildrop
 //! was emptied by somebody else and new mail came, and at servers that hand out a maildrop in portions. So a suspicion
 //! alone decides nothing: it only buys a look at the headers (TOP n 0), first at a few of them, then, if one of the
-//! few is an old acquaintance, at all. What has a remembered header keeps its entry under the new unique-id; only
-//! the rest is new.
+//! few is an old acquaintance, at all. What has a remembered header that says enough, and the remembered size, keeps its
+//! entry under the new unique-id; only the rest is new. A header that says little adopts nothing: six alarms that were
+//! removed by webmail and six new ones look like a migration.
 
 use std::collections::{HashMap, HashSet};
 
-use super::matching::Matching;
+use super::matching::{Matching, Seen};
 use super::{Policy, Turn};
 use crate::maildrop::{Listed, Maildrop};
 use crate::pop3::MessageNumber;
@@ -26,9 +27,6 @@ const EXPECTED: usize = 20;
 /// Without TOP, so many messages that may come twice are worth a stop and a question. For fewer it would be out of
 /// proportion: no mail comes until somebody has answered.
 const WORTH_ASKING: usize = 10;
-
-/// Header digests of this session, by number.
-type Seen = HashMap<MessageNumber, Digest>;
 
 /// A maildrop that may have been renumbered.
 pub(super) struct Suspicion<'a> {
@@ -58,7 +56,7 @@ impl<'a> Suspicion<'a> {
         let wanted =
             |listed: &&Listed| listed.unique_id.is_some() && !policy.is_too_large(listed) && turn(listed) == Turn::Now;
         let mut unknown: Vec<&Listed> =
-            matching.new.iter().chain(&matching.ambiguous).copied().filter(wanted).collect();
+            matching.new.iter().chain(&matching.to_compare).copied().filter(wanted).collect();
         unknown.sort_by_key(|listed| listed.number);
         let expected = policy.moved || policy.renumbered;
         let least = if expected { 1 } else { LEAST };
@@ -77,7 +75,7 @@ impl<'a> Suspicion<'a> {
     pub(super) fn look(&self, seen: &Seen) -> Vec<MessageNumber> {
         let (shown, unseen): (Vec<&Listed>, Vec<&Listed>) =
             self.unknown.iter().partition(|listed| seen.contains_key(&listed.number));
-        let headers: HashSet<Digest> = self.lost.iter().filter_map(|entry| entry.witness.header).collect();
+        let headers: HashSet<Digest> = self.lost.iter().filter_map(|entry| strong_header(entry)).collect();
         if shown.iter().any(|listed| seen.get(&listed.number).is_some_and(|digest| headers.contains(digest))) {
             return unseen.iter().map(|listed| listed.number).collect();
         }
@@ -91,30 +89,33 @@ impl<'a> Suspicion<'a> {
         unseen.iter().step_by(step).take(wanted).map(|listed| listed.number).collect()
     }
 
-    /// Which unknown message is which vanished one, by header. Nothing, unless so many agree that it is no coincidence.
+    /// Which unknown message is which vanished one, by header and size. Nothing, unless so many agree that it is no
+    /// coincidence.
     pub(super) fn recognise(&self, seen: &Seen) -> Vec<(&'a Listed, &'a Entry)> {
-        let mut groups: HashMap<Digest, (Vec<&'a Listed>, Vec<&'a Entry>)> = HashMap::new();
+        let mut vanished: HashMap<(Digest, u64), Vec<&'a Entry>> = HashMap::new();
+        // From the youngest on, so that of several alike the oldest are taken first.
+        for entry in self.lost.iter().rev() {
+            if let Some(key) = strong_header(entry).zip(entry.witness.reported_size) {
+                vanished.entry(key).or_default().push(entry);
+            }
+        }
+        let mut headers = HashSet::new();
+        let mut pairs = Vec::new();
         for listed in &self.unknown {
-            if let Some(digest) = seen.get(&listed.number) {
-                groups.entry(*digest).or_default().0.push(listed);
+            let Some(key) = seen.get(&listed.number).copied().zip(listed.reported_size) else { continue };
+            if let Some(entry) = vanished.get_mut(&key).and_then(Vec::pop) {
+                headers.insert(key.0);
+                pairs.push((*listed, entry));
             }
         }
-        for entry in &self.lost {
-            if let Some(group) = entry.witness.header.and_then(|header| groups.get_mut(&header)) {
-                group.1.push(entry);
-            }
-        }
-        let met = groups.values().filter(|(_, entries)| !entries.is_empty()).count();
-        if !self.expected && met < LEAST && met * 2 < self.unknown.len() {
-            return Vec::new();
-        }
-        groups.into_values().flat_map(|(listed, entries)| pair(listed, entries)).collect()
+        let is_coincidence = headers.len() < LEAST && headers.len() * 2 < self.unknown.len();
+        if is_coincidence && !self.expected { Vec::new() } else { pairs }
     }
 
     /// How many messages would perhaps be retrieved a second time because no header can be compared. 0 if there are
     /// too few to ask the user about, or if the suspicion stands on too little.
     pub(super) fn unrecognisable(&self, policy: &Policy, seen: &Seen, recognised: usize) -> usize {
-        let comparable = policy.has_top && self.lost.iter().any(|entry| entry.witness.header.is_some());
+        let comparable = policy.has_top && self.lost.iter().any(|entry| strong_header(entry).is_some());
         let doubtful = match comparable {
             // The sample held no acquaintance: what was not looked at is new.
             true if recognised == 0 => 0,
@@ -142,20 +143,9 @@ impl<'a> Suspicion<'a> {
     }
 }
 
-/// Messages and entries that all have the same header. Where there is one of each, or as many of the one as of the
-/// other, that is enough; else the sizes have to agree, and what is left is taken for new: better twice than never.
-fn pair<'a>(mut listed: Vec<&'a Listed>, mut entries: Vec<&'a Entry>) -> Vec<(&'a Listed, &'a Entry)> {
-    let mut pairs = Vec::with_capacity(entries.len());
-    listed.retain(|one| {
-        let size = one.reported_size;
-        let at = entries.iter().position(|entry| size.is_some() && entry.witness.reported_size == size);
-        pairs.extend(at.map(|at| (*one, entries.remove(at))));
-        at.is_none()
-    });
-    if listed.len() == entries.len() {
-        pairs.extend(listed.into_iter().zip(entries));
-    }
-    pairs
+/// The header of a remembered message, if it says enough to tell it from others.
+fn strong_header(entry: &Entry) -> Option<Digest> {
+    entry.witness.header.filter(|header| header.is_strong())
 }
 
 /// How many of the listed messages have the reported size of a vanished one, each counted once.

@@ -4,7 +4,8 @@
 //! recorded and published. So a batch is whatever came while the one before it was committed: one message on a slow line,
 //! hundreds on a fast one, and nobody waits for a batch to fill.
 
-use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -13,12 +14,13 @@ use super::Shelf;
 use super::error::PollError;
 use crate::disk::DirSync;
 use crate::maildir::Maildir;
-use crate::maildir::publishing::{Delivered, publish};
+use crate::maildir::publishing::{Delivered, Published, publish};
 use crate::maildir::room::Room;
 use crate::maildir::staging::{Received, Staged, Written, stage};
-use crate::maildrop::Listed;
+use crate::plan::Arrival;
 use crate::state::entries::MaildirNumber;
-use crate::state::store::{Source, Store};
+use crate::state::error::StateError;
+use crate::state::store::Store;
 
 /// No more bytes than this are written and not yet durable: what a slow disk would have to swallow at the end.
 const MOST_UNSYNCED: u64 = 64 << 20;
@@ -28,30 +30,22 @@ const GIVEN_BACK: usize = 128 << 10;
 
 /// A complete message on its way from the retriever to the committer.
 pub(super) struct Parcel {
-    /// Which message of this session it is.
-    pub(super) listed: Listed,
     /// The message.
-    pub(super) received: Received,
+    pub(super) received: Received<Arrival>,
     /// Its share of the memory that may be held; given back when it is written.
     pub(super) permit: OwnedSemaphorePermit,
 }
 
 /// A message of this session that is safe.
-#[derive(Debug)]
-pub(super) struct Safe {
-    /// Which message of this session it is.
-    pub(super) listed: Listed,
-    /// The proof.
-    pub(super) delivered: Delivered,
-    /// Its size in octets as it is stored.
-    pub(super) size: u64,
-}
+pub(super) type Safe = Delivered<Arrival>;
 
 /// Where the committer delivers to.
 #[derive(Debug, Clone)]
 pub(super) struct Destination {
     /// The Maildir.
     pub(super) maildir: Maildir,
+    /// Its path as the configuration has it.
+    pub(super) configured: PathBuf,
     /// Its number in the state.
     pub(super) number: MaildirNumber,
     /// How many files may be open at the same time.
@@ -64,7 +58,7 @@ pub(super) struct Committer {
     /// Tells the retriever what is safe. It may be gone; a message is safe all the same.
     announce: mpsc::UnboundedSender<Safe>,
     /// Written, and waiting for the batch before to be committed.
-    written: VecDeque<(Listed, Written)>,
+    written: Vec<Written<Arrival>>,
     /// Their octets.
     octets: u64,
     /// The batch that is being committed, with the state.
@@ -83,7 +77,7 @@ struct Outcome {
 
 impl Committer {
     pub(super) fn new(to: Destination, announce: mpsc::UnboundedSender<Safe>) -> Self {
-        let (written, synced) = (VecDeque::new(), DirSync::Synced);
+        let (written, synced) = (Vec::new(), DirSync::Synced);
         Self { to, announce, written, octets: 0, commit: None, synced, error: None }
     }
 
@@ -123,8 +117,8 @@ impl Committer {
         let write = move || -> Vec<_> {
             let mut room = Room::unknown();
             let mut share: Option<OwnedSemaphorePermit> = None;
-            let each = |Parcel { listed, received, permit }| {
-                let written = received.write(&mut room).map(|written| (listed, written));
+            let each = |Parcel { received, permit }| {
+                let written = received.write(&mut room);
                 // The bytes are the kernel's now. Given back one by one, the shares would wake the retriever for every
                 // message; all at the end, it would stand still meanwhile.
                 match &mut share {
@@ -138,12 +132,12 @@ impl Committer {
         };
         for result in spawn_blocking(write).await.map_err(|_| PollError::Fault)? {
             match result {
-                Ok((listed, written)) => {
+                Ok(written) => {
                     self.octets += written.size();
-                    self.written.push_back((listed, written));
+                    self.written.push(written);
                 }
                 Err(source) => {
-                    let path = self.to.maildir.tmp();
+                    let path = self.to.maildir.tmp().path().to_owned();
                     self.error.get_or_insert(PollError::Maildir { doing: "write a message to", path, source });
                 }
             }
@@ -191,51 +185,67 @@ async fn finished(
 }
 
 /// One batch, from step 1 on. Blocks.
-fn commit(store: &mut Store, to: &Destination, batch: VecDeque<(Listed, Written)>) -> Outcome {
+fn commit(store: &mut Store, to: &Destination, batch: Vec<Written<Arrival>>) -> Outcome {
     let disk = std::sync::Arc::clone(store.disk());
-    let (listed, written): (Vec<Listed>, Vec<Written>) = batch.into_iter().unzip();
-    let mut first_error = None;
+    let mut outcome = Outcome { safe: Vec::new(), result: Ok(DirSync::Synced) };
     // Step 1: the files and tmp/ are durable.
-    let mut accepted = Vec::with_capacity(listed.len());
-    let mut batch = Vec::with_capacity(listed.len());
-    for (listed, staged) in listed.into_iter().zip(stage(&*disk, &to.maildir.tmp(), written)) {
-        match staged {
-            Ok(staged) => {
-                let source = Source { unique_id: listed.unique_id.clone(), reported_size: listed.reported_size };
-                accepted.push((listed, staged.size()));
-                batch.push((staged, source));
-            }
-            Err(source) => {
-                let path = to.maildir.tmp();
-                first_error.get_or_insert(PollError::Maildir { doing: "sync a message in", path, source });
-            }
+    let mut staged = Vec::with_capacity(batch.len());
+    for one in stage(&*disk, to.maildir.tmp(), batch) {
+        match one {
+            Ok(one) => staged.push(one),
+            Err(source) => outcome.fails(PollError::Maildir {
+                doing: "sync a message in",
+                path: to.maildir.tmp().path().to_owned(),
+                source,
+            }),
         }
     }
-    match record_and_publish(store, to, batch) {
-        Ok((delivered, synced)) => {
-            let safe = accepted.into_iter().zip(delivered);
-            let safe = safe.map(|((listed, size), delivered)| Safe { listed, delivered, size }).collect();
-            Outcome { safe, result: first_error.map_or(Ok(synced), Err) }
+    if !staged.is_empty()
+        && let Err(e) = record_and_publish(store, to, staged, &mut outcome)
+    {
+        outcome.fails(e);
+    }
+    outcome
+}
+
+impl Outcome {
+    /// The first error counts.
+    fn fails(&mut self, error: PollError) {
+        if self.result.is_ok() {
+            self.result = Err(error);
         }
-        Err(e) => Outcome { safe: Vec::new(), result: Err(e) },
     }
 }
 
 fn record_and_publish(
     store: &mut Store,
     to: &Destination,
-    batch: Vec<(Staged, Source)>,
-) -> Result<(Vec<Delivered>, DirSync), PollError> {
-    if batch.is_empty() {
-        return Ok((Vec::new(), DirSync::Synced));
-    }
+    staged: Vec<Staged<Arrival>>,
+    outcome: &mut Outcome,
+) -> Result<(), PollError> {
     // Step 2: the intents are durable.
-    let recorded = store.record_intents(batch, to.number)?;
-    // Step 3: the names in new/ are durable.
-    let published = publish(&**store.disk(), &to.maildir, recorded);
-    let path = to.maildir.new_dir();
-    let (delivered, synced) = published.map_err(|source| PollError::Maildir { doing: "deliver into", path, source })?;
+    let recorded = store.record_intents(staged, to.number, |arrival| &arrival.listed)?;
+    // Step 3: the names in new/ are durable, if the state and the Maildir are still those that the intents speak of.
+    store.check_place()?;
+    let disk = std::sync::Arc::clone(store.disk());
+    let new = to.maildir.new_dir().path();
+    let failed = |source| PollError::Maildir { doing: "deliver into", path: new.to_owned(), source };
+    if !to.maildir.is_in_place(&*disk).map_err(failed)? {
+        return Err(StateError::maildir_replaced(store, &to.configured).into());
+    }
+    let Published { delivered, vanished, synced } = publish(&*disk, &to.maildir, recorded).map_err(failed)?;
+    if let Ok(so_far) = &mut outcome.result {
+        *so_far = synced;
+    }
     // Step 4: said so, without a sync of its own.
-    store.record_published(delivered.iter().map(Delivered::entry).collect())?;
-    Ok((delivered, synced))
+    store.record_published(to.maildir.tmp(), &delivered)?;
+    outcome.safe = delivered;
+    if !vanished.is_empty() {
+        // Whatever took the files, they were not delivered, and nobody may ever think so.
+        store.record_forgotten(vanished)?;
+        store.settle()?;
+        return Err(failed(io::Error::other("a file of this poll has vanished from tmp/")));
+    }
+    // What the batch before recorded without a sync is durable now.
+    Ok(store.remove_finished()?)
 }

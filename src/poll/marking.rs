@@ -33,11 +33,6 @@ impl Marking {
         self.waiting.push_back(removable);
     }
 
-    /// Whether this entry is to be deleted and has not been asked for yet.
-    pub(super) fn is_waiting(&self, entry: EntryId) -> bool {
-        self.waiting.iter().any(|removable| removable.entry() == entry)
-    }
-
     /// Nothing may be deleted after all, now or later in this session.
     pub(super) fn forgo(&mut self) {
         self.forgone = true;

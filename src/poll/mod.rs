@@ -40,10 +40,10 @@ use crate::maildir::names::NameSource;
 use crate::maildrop::Listed;
 use crate::net::Dial;
 use crate::plan::Scope;
-use crate::pop3::{FramingError, MessageNumber, UniqueId};
+use crate::pop3::MessageNumber;
 use crate::provider::Provider;
 use crate::secret::Secret;
-use crate::state::entries::{Entry, EntryId, TroubleKind};
+use crate::state::entries::{Entry, EntryId, ListedAs, TroubleKind};
 use crate::state::error::StateError;
 use crate::state::hints::HintsFile;
 use crate::state::recovery::{OtherMaildir, Recovered, known_maildir, recover};
@@ -109,6 +109,7 @@ pub async fn poll(ferry: Arc<Ferry>, account: Account, wishes: Wishes, stop: Can
         scope: Scope::Sound,
         suspects: VecDeque::new(),
         tried: HashSet::new(),
+        compared: HashSet::new(),
         broken: 0,
         left: 0,
         begun,
@@ -129,9 +130,11 @@ struct Poll {
     /// Which messages the current session is about.
     scope: Scope,
     /// Messages at which earlier sessions ended and that wait for sessions of their own, the next one first.
-    suspects: VecDeque<UniqueId>,
+    suspects: VecDeque<ListedAs>,
     /// Messages that made trouble in this poll and are left alone for the rest of it.
-    tried: HashSet<UniqueId>,
+    tried: HashSet<ListedAs>,
+    /// What was retrieved in this poll to be compared.
+    compared: HashSet<EntryId>,
     /// How many sessions broke at a message.
     broken: u32,
     /// How many messages the last session left over.
@@ -166,11 +169,14 @@ impl Poll {
             let success = end.is_ok().then_some(wall);
             report.past = blocking(&mut store, move |_| memory.write(&disk, success)).await?;
         }
-        end?;
-        if !self.wishes.dry_run {
-            blocking(&mut store, Store::tidy).await??;
+        if self.wishes.dry_run {
+            return end;
         }
-        Ok(())
+        // What a session that failed has written becomes durable, too, and what it delivered leaves tmp/.
+        let settled = blocking(&mut store, Store::settle).await?;
+        end?;
+        settled?;
+        Ok(blocking(&mut store, Store::tidy).await??)
     }
 
     /// Sessions, as long as each brings something and there may be more.
@@ -187,16 +193,18 @@ impl Poll {
             let first_entry = store.as_ref().ok_or(PollError::Fault)?.state().next_id();
             let next = match self.session(store, memory, password, report).await {
                 Ok(ended) => {
-                    let progress = report.retrieved > before;
+                    let has_new = report.retrieved > before;
                     if report.on_suspicion {
-                        memory.looked_for_more(progress);
+                        memory.looked_for_more(has_new);
                     }
-                    let more = progress && ended.all_new > 0 && memory.may_list_more(ended.all_new);
+                    let more = has_new && ended.all_new > 0 && memory.may_list_more(ended.all_new);
+                    let progress = has_new || !ended.compared.is_empty();
+                    self.compared.extend(&ended.compared);
                     self.after(ended, progress, more, report)
                 }
                 Err(broken) => self.after_broken(broken, first_entry, store, report).await?,
             };
-            self.tried.extend(report.failed.take_unique_ids());
+            self.tried.extend(report.failed.take_listed_as());
             match next {
                 Next::Done => return Ok(()),
                 _ if self.wishes.dry_run => return Ok(()),
@@ -273,25 +281,27 @@ impl Poll {
             report.more = true;
             return Ok(Next::Done);
         }
-        let unique_ids: Vec<UniqueId> = suspects.iter().filter_map(|listed| listed.unique_id.clone()).collect();
-        if unique_ids.is_empty() || self.wishes.dry_run {
+        let messages: Vec<ListedAs> = suspects.iter().filter_map(ListedAs::of).collect();
+        if messages.is_empty() || self.wishes.dry_run {
             return Err(error);
         }
         // A connection that ends is mostly the network's fault: then the next poll begins behind the message.
-        let goes_on = match &error {
-            PollError::Client(ClientError::Framing(_)) => true,
-            PollError::Client(ClientError::TooLong(_)) => self.is_first_such(&suspects),
-            _ => false,
-        };
-        let garbled = matches!(error, PollError::Client(ClientError::Framing(FramingError::NotPop3 { .. })));
+        let framing = matches!(error, PollError::Client(ClientError::Framing(_)));
+        let goes_on =
+            framing || matches!(error, PollError::Client(ClientError::TooLong(_))) && self.is_first_such(&suspects);
         blocking(store, move |store| {
-            if garbled {
-                // What stands in the place of an answer is the rest of this message: what was delivered is not all of it.
-                let is_of_session = |entry: &&Entry| entry.id >= first_entry;
-                let of_session = |unique_id| store.state().with_unique_id(unique_id).filter(is_of_session);
-                store.record_forgotten(unique_ids.iter().flat_map(of_session).map(|entry| entry.id).collect())?;
+            if framing {
+                // What stands in the place of an answer may be the rest of a message: what was delivered is not all of it.
+                let in_doubt = |entry: &&Entry| {
+                    let is_one = |one: &ListedAs| {
+                        entry.unique_id.as_ref() == Some(&one.unique_id)
+                            && entry.witness.reported_size == one.reported_size
+                    };
+                    entry.id >= first_entry && messages.iter().any(is_one)
+                };
+                store.record_doubt(store.state().entries().filter(in_doubt).map(|entry| entry.id).collect())?;
             }
-            store.record_troubles(unique_ids, TroubleKind::Broke)
+            store.record_troubles(messages, TroubleKind::Broke)
         })
         .await??;
         self.broken += 1;
@@ -333,6 +343,7 @@ impl Poll {
     async fn open_state(&self, report: &mut PollReport) -> Result<(Shelf, Memory), PollError> {
         let opening = Opening {
             now: self.ferry.clock.read(),
+            since_1970: self.ferry.clock.since_1970(),
             instance: fastrand::u64(..),
             holder: self.ferry.holder.clone(),
             new_state: self.wishes.new_state,
@@ -392,11 +403,12 @@ fn settle(store: &mut Store, account: &Account, accept: bool) -> Result<(), Stat
     };
     if let Some(maildir) = maildir {
         let look = |e| StateError::io("look at the Maildir", maildir.path(), e);
-        let inodes = maildir.inodes(&*disk).map_err(look)?;
-        store.bind_maildir(&account.maildir, &maildir, inodes)?;
+        let id = maildir.lasting_id(&*disk).map_err(look)?;
+        store.bind_maildir(&account.maildir, &maildir, id)?;
     }
     store.ensure_file()?;
-    store.write_pending()
+    store.write_pending()?;
+    store.settle()
 }
 
 /// What comes after a session.

@@ -1,20 +1,22 @@
 //! What a session is to do: a look at the headers that decide something, then the plan.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use tracing::{debug, warn};
 
 use super::error::PollError;
-use super::{Poll, Shelf};
-use crate::account::Account;
+use super::report::PollReport;
+use super::session::sync_directories;
+use super::{Poll, Shelf, blocking};
+use crate::account::{Account, RemovalPolicy};
 use crate::client::Client;
 use crate::client::listing::look;
+use crate::disk::DirSync;
 use crate::maildrop::Maildrop;
-use crate::plan::{Outlook, Plan, Policy, Scope};
-use crate::pop3::{Capabilities, MessageNumber, UniqueId};
-use crate::state::entries::UidState;
+use crate::plan::{Done, Outlook, Plan, Policy, Scope, Seen};
+use crate::pop3::Capabilities;
+use crate::state::entries::{ListedAs, UidState};
 use crate::state::store::Store;
-use crate::witness::Digest;
 
 /// To look at so many headers takes a while, so the user is told why.
 const MANY_HEADERS: usize = 20_000;
@@ -26,26 +28,34 @@ impl Poll {
         client: &mut Client,
         capabilities: Option<&Capabilities>,
         maildrop: &Maildrop,
-        store: &Shelf,
-        renumbered: bool,
+        shelf: &mut Shelf,
+        report: &mut PollReport,
     ) -> Result<Plan, PollError> {
-        let store = store.as_ref().ok_or(PollError::Fault)?;
-        let (state, now) = (store.state(), store.now());
+        let store = shelf.as_ref().ok_or(PollError::Fault)?;
         let mut policy = Policy {
-            removal: self.account.removal,
+            removal: if report.unsyncable { RemovalPolicy::Keep } else { self.account.removal },
             max_message_size: self.account.max_message_size,
             max_messages: self.account.max_messages_per_session,
             // A server without CAPA cannot say that it has TOP; asking costs nothing.
             has_top: capabilities.is_none_or(Capabilities::top),
-            top_refused: false,
             moved: is_moved(store, &self.account),
-            renumbered,
+            renumbered: report.renumbered > 0 || report.on_suspicion,
             scope: self.scope,
         };
-        let tried = self.not_in_this_session(state, now);
-        let outlook = Outlook::new(maildrop, state, &tried, now);
+        let tried = self.not_in_this_session(store.state(), store.now());
+        let done = Done { tried: &tried, compared: &self.compared };
+        let outlook = Outlook::new(maildrop, store.state(), done, store.now());
         let seen = look_at_headers(client, &outlook, &mut policy).await?;
-        let plan = outlook.plan(&policy, &seen);
+        let mut plan = outlook.plan(&policy, &seen);
+        if !plan.delete.is_empty() || plan.retrieves_to_delete {
+            // Where a power cut may take away what was delivered, nothing is deleted, or retrieved only to be.
+            if blocking(shelf, |store| sync_directories(store)).await?? == DirSync::Unsupported {
+                report.unsyncable = true;
+                policy.removal = RemovalPolicy::Keep;
+                let store = shelf.as_ref().ok_or(PollError::Fault)?;
+                plan = Outlook::new(maildrop, store.state(), done, store.now()).plan(&policy, &seen);
+            }
+        }
         if plan.unrecognisable > 0 && !self.wishes.fetch_again {
             return Err(PollError::Renumbered { account: self.account.name.clone(), messages: plan.unrecognisable });
         }
@@ -60,33 +70,28 @@ impl Poll {
     }
 
     /// Each message at which sessions ended has a session of its own: if that one ends early, too, it is clear at what.
-    fn not_in_this_session(&self, state: &UidState, now: u64) -> HashSet<UniqueId> {
+    fn not_in_this_session(&self, state: &UidState, now: u64) -> HashSet<ListedAs> {
         let mut others = self.tried.clone();
         if self.scope == Scope::Suspects {
-            let due = state.troubles().filter(|(_, trouble)| trouble.until <= now).map(|(unique_id, _)| unique_id);
-            others.extend(due.filter(|unique_id| Some(*unique_id) != self.suspects.front()).cloned());
+            let due = state.troubles().filter(|(_, trouble)| trouble.until <= now).map(|(listed_as, _)| listed_as);
+            others.extend(due.filter(|listed_as| Some(*listed_as) != self.suspects.front()).cloned());
         }
         others
     }
 }
 
 /// Looks at the headers that decide something.
-async fn look_at_headers(
-    client: &mut Client,
-    outlook: &Outlook<'_>,
-    policy: &mut Policy,
-) -> Result<HashMap<MessageNumber, Digest>, PollError> {
+async fn look_at_headers(client: &mut Client, outlook: &Outlook<'_>, policy: &mut Policy) -> Result<Seen, PollError> {
     let mut numbers = outlook.look_at(policy);
-    let mut seen = HashMap::new();
+    let mut seen = Seen::new();
     // What the plan needs, then a sample of what may have been renumbered, then the rest of that.
     for _ in 0..3 {
         if numbers.len() >= MANY_HEADERS {
             warn!("comparing the headers of {} messages with those fetched before", numbers.len());
         }
         seen.extend(look(client, &numbers).await?);
-        // A server that shows none of them has no TOP, whatever it says.
-        policy.top_refused |= policy.has_top && !numbers.is_empty() && seen.is_empty();
-        policy.has_top &= !policy.top_refused;
+        // A server that shows none of them has no TOP, whatever it says. That is no permission: bytes have to tell then.
+        policy.has_top &= numbers.is_empty() || !seen.is_empty();
         numbers = outlook.look_for_renumbering(policy, &seen);
         if numbers.is_empty() {
             break;

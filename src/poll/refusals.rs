@@ -74,6 +74,6 @@ mod tests {
         assert_eq!(refusals.failures.len(), 1000);
         assert_eq!(refusals.failures.first().len(), 3);
         assert!(refusals.failures.first().iter().all(|(_, why)| why.chars().count() < 200));
-        assert_eq!(refusals.failures.take_unique_ids().len(), 1000);
+        assert_eq!(refusals.failures.take_listed_as().len(), 1000);
     }
 }

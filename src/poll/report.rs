@@ -9,7 +9,7 @@ use crate::client::Mask;
 use crate::exit::ExitStatus;
 use crate::maildrop::{Listed, Sizes};
 use crate::pop3::UniqueId;
-use crate::state::entries::{EntryId, Trouble, TroubleKind};
+use crate::state::entries::{EntryId, ListedAs, Trouble, TroubleKind};
 use crate::state::hints::Past;
 use crate::state::recovery::Recovered;
 use crate::state::store::Store;
@@ -39,6 +39,8 @@ pub struct PollReport {
     pub too_large: Tally,
     /// Messages without a unique-id in an otherwise good listing.
     pub unnamed: Tally,
+    /// Messages that came out far shorter than they were listed.
+    pub short: u64,
     /// Messages that the server would not show again, so that they were not deleted.
     pub unverified: u64,
     /// The server refused to mark these as deleted, in every session that asked for it.
@@ -95,8 +97,8 @@ impl Quarantined {
     #[must_use]
     pub fn of(store: &Store) -> Vec<Self> {
         let now = store.now();
-        let quarantined = |(unique_id, trouble): (&UniqueId, &Trouble)| Self {
-            unique_id: unique_id.clone(),
+        let quarantined = |(listed_as, trouble): (&ListedAs, &Trouble)| Self {
+            unique_id: listed_as.unique_id.clone(),
             kind: trouble.kind,
             times: trouble.count,
             left_alone: Duration::from_secs(trouble.until.saturating_sub(now)),
@@ -120,15 +122,15 @@ pub struct Failures {
     count: usize,
     /// The first few, and why.
     first: Vec<(Listed, String)>,
-    /// Their unique-ids, which share their octets with the listing.
-    unique_ids: Vec<UniqueId>,
+    /// What they are known by; the octets of unique-ids are shared with the listing.
+    listed_as: Vec<ListedAs>,
 }
 
 impl Failures {
     /// One more. The reason is only made if it is kept.
     pub fn add(&mut self, listed: Listed, why: impl FnOnce() -> String) {
         self.count = self.count.saturating_add(1);
-        self.unique_ids.extend(listed.unique_id.clone());
+        self.listed_as.extend(ListedAs::of(&listed));
         if self.first.len() < NAMED {
             self.first.push((listed, shortened(&why())));
         }
@@ -136,9 +138,9 @@ impl Failures {
 
     /// Those of another one as well.
     pub fn absorb(&mut self, other: Self) {
-        let Self { count, first, unique_ids } = other;
+        let Self { count, first, listed_as } = other;
         self.count = self.count.saturating_add(count);
-        self.unique_ids.extend(unique_ids);
+        self.listed_as.extend(listed_as);
         self.first.extend(first);
         self.first.truncate(NAMED);
     }
@@ -161,15 +163,15 @@ impl Failures {
         &self.first
     }
 
-    /// The unique-ids of those that were added since this was called last.
-    pub fn take_unique_ids(&mut self) -> Vec<UniqueId> {
-        std::mem::take(&mut self.unique_ids)
+    /// What those are known by that were added since this was called last.
+    pub fn take_listed_as(&mut self) -> Vec<ListedAs> {
+        std::mem::take(&mut self.listed_as)
     }
 
-    /// The unique-ids of those that were added since they were taken.
+    /// What those are known by that were added since that was taken.
     #[must_use]
-    pub fn unique_ids(&self) -> &[UniqueId] {
-        &self.unique_ids
+    pub fn listed_as(&self) -> &[ListedAs] {
+        &self.listed_as
     }
 }
 
@@ -263,6 +265,7 @@ impl PollReport {
             set_aside: Tally::default(),
             too_large: Tally::default(),
             unnamed: Tally::default(),
+            short: 0,
             unverified: 0,
             undeletable: BTreeSet::new(),
             unsyncable: false,

@@ -1,6 +1,6 @@
 //! Asks for messages ahead, as many as the server takes, and streams what comes into staging.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,11 +19,11 @@ use super::window::Window;
 use crate::account::{MaildirMode, RemovalPolicy};
 use crate::client::error::TooLong;
 use crate::client::{Client, ClientError};
-use crate::maildir::staging::{DigestWhole, Received, Staging};
+use crate::maildir::staging::{Received, Staging};
 use crate::maildrop::Listed;
-use crate::plan::{Removable, is_one_we_have};
-use crate::pop3::{Asked, Command, Event, Status};
-use crate::state::entries::{Entry, EntryId};
+use crate::plan::{Arrival, Remembered, Removable};
+use crate::pop3::{Asked, Command, Event, Status, UniqueId};
+use crate::state::entries::EntryId;
 use crate::summary::Message;
 
 /// Complete messages that wait for the disk hold at most so many bytes of memory.
@@ -50,10 +50,10 @@ pub(super) struct Order {
     pub(super) instance: u64,
     /// What happens to them on the server afterwards.
     pub(super) removal: RemovalPolicy,
-    /// Whether a digest of whole messages is wanted.
-    pub(super) digest_whole: DigestWhole,
     /// Remembered messages that one of these may turn out to be.
-    pub(super) remembered: Vec<Entry>,
+    pub(super) remembered: Remembered,
+    /// Nothing that was listed is left out: what is none of these is not on the server.
+    pub(super) is_whole: bool,
     /// The time of this poll, in certain seconds.
     pub(super) now: u64,
     /// How many bytes may be written without touching the reserve.
@@ -90,6 +90,12 @@ pub(super) struct Retrieved {
     pub(super) no_room: Option<(Listed, u64)>,
     /// Those that no room would be enough for.
     pub(super) larger_than_the_disk: Vec<Listed>,
+    /// How many came out far shorter than they were listed.
+    pub(super) short: u64,
+    /// The first of those, with the octets that came.
+    pub(super) first_short: Option<(Listed, u64)>,
+    /// Remembered messages in whose place others came: they are not on the server.
+    pub(super) absent: Vec<EntryId>,
 }
 
 /// A retriever under way.
@@ -108,6 +114,10 @@ pub(super) struct Retriever<'a> {
     staging: Option<Staging>,
     /// How large that may become.
     ceiling: Option<Ceiling>,
+    /// A message whose end may have been in the wrong place: taken once the next answer shows that it was not.
+    held: Option<(Listed, Staging)>,
+    /// The unique-ids of those that are none of the remembered messages.
+    others: HashSet<UniqueId>,
     begun: Instant,
     /// When the messages under way must be in; set when the end was asked for.
     deadline: Option<Instant>,
@@ -132,6 +142,8 @@ impl<'a> Retriever<'a> {
             window: Window::new(),
             staging: None,
             ceiling: None,
+            held: None,
+            others: HashSet::new(),
             begun: Instant::now(),
             deadline: None,
         }
@@ -151,6 +163,9 @@ impl<'a> Retriever<'a> {
             self.ask_ahead()?;
             if self.client.outstanding() == 0 {
                 self.done.left = self.order.messages.len();
+                if self.done.left == 0 && self.done.refused.failures.is_empty() && self.order.is_whole {
+                    self.done.absent = self.order.remembered.left_of(&self.others).collect();
+                }
                 return Ok(());
             }
             let Some(event) = self.next_event().await? else { continue };
@@ -161,8 +176,8 @@ impl<'a> Retriever<'a> {
     /// A message is safe: it counts, and it may be deleted if the policy says so.
     pub(super) fn note_safe(&mut self, safe: &Safe) {
         self.done.safe += 1;
-        self.done.octets += safe.size;
-        if let Some(removable) = Removable::after_delivery(self.order.removal, &safe.listed, &safe.delivered) {
+        self.done.octets += safe.size();
+        if let Some(removable) = Removable::after_delivery(self.order.removal, safe) {
             self.marking.add(removable);
         }
     }
@@ -238,6 +253,12 @@ impl<'a> Retriever<'a> {
         parcels: &mpsc::Sender<Parcel>,
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
+        if matches!(event, Event::Response { .. })
+            && let Some((listed, staging)) = self.held.take()
+        {
+            // What followed the message is an answer, and not the rest of it.
+            self.hand_over(listed, staging, parcels, held).await?;
+        }
         match event {
             Event::Response { to: Asked::Retr(_), response } if response.status == Status::Ok => self.begin(),
             Event::Response { to: Asked::Retr(_), response } => {
@@ -248,6 +269,7 @@ impl<'a> Retriever<'a> {
                 }
             }
             Event::Response { to: Asked::Dele(_), response } => self.marking.hear(&response),
+            Event::Response { to: Asked::Noop, .. } => {}
             Event::Data(range) => {
                 self.window.arrived(range.len(), self.begun.elapsed());
                 if let Some(staging) = &mut self.staging {
@@ -261,9 +283,22 @@ impl<'a> Retriever<'a> {
                     }
                 }
             }
-            Event::End { .. } if self.order.careful => self.client.ask(Command::Noop)?,
-            Event::End { .. } | Event::Response { to: Asked::Noop, .. } => self.hand_over(parcels, held).await?,
+            Event::End { .. } => self.end_of_message(parcels, held).await?,
             _ => return Err(ClientError::Closed.into()),
+        }
+        Ok(())
+    }
+
+    async fn end_of_message(&mut self, parcels: &mpsc::Sender<Parcel>, held: &Arc<Semaphore>) -> Result<(), PollError> {
+        let Some(staging) = self.staging.take() else { return Err(PollError::Fault) };
+        let Some(listed) = self.completed(staging.size()) else { return Err(PollError::Fault) };
+        self.done.refused.came();
+        if !self.order.careful && !is_short(&listed, staging.octets()) {
+            return self.hand_over(listed, staging, parcels, held).await;
+        }
+        self.held = Some((listed, staging));
+        if self.client.outstanding() == 0 {
+            self.client.ask(Command::Noop)?;
         }
         Ok(())
     }
@@ -272,7 +307,7 @@ impl<'a> Retriever<'a> {
         let unique_id = self.under_way.front().and_then(|listed| listed.unique_id.as_ref());
         let name = self.ferry.names.next(self.ferry.clock.since_1970(), self.order.instance, unique_id);
         let tmp = self.order.destination.maildir.tmp();
-        let staging = Staging::new(Arc::clone(&self.ferry.disk), &tmp, name, self.order.digest_whole);
+        let staging = Staging::new(Arc::clone(&self.ferry.disk), tmp, name);
         self.staging = Some(staging.with_mode(self.order.maildir_mode));
         let reported_size = self.under_way.front().and_then(|listed| listed.reported_size);
         let room = self.order.room.saturating_add(reported_size.unwrap_or(0));
@@ -290,34 +325,45 @@ impl<'a> Retriever<'a> {
     async fn flush(&mut self) -> Result<(), PollError> {
         let Some(mut staging) = self.staging.take() else { return Ok(()) };
         let flushed = tokio::task::spawn_blocking(move || staging.flush().map(|()| staging)).await;
-        let path = self.order.destination.maildir.tmp();
+        let path = self.order.destination.maildir.tmp().path().to_owned();
         let flushed = flushed.map_err(|_| PollError::Fault)?;
         let wrote = flushed.map_err(|source| PollError::Maildir { doing: "write a message to", path, source })?;
         self.staging = Some(wrote);
         Ok(())
     }
 
-    async fn hand_over(&mut self, parcels: &mpsc::Sender<Parcel>, held: &Arc<Semaphore>) -> Result<(), PollError> {
-        let Some(staging) = self.staging.take() else { return Err(PollError::Fault) };
-        let Some(listed) = self.completed(staging.size()) else { return Err(PollError::Fault) };
-        self.done.refused.came();
-        let received = staging.finish();
-        if self.is_remembered(&listed, &received) {
+    async fn hand_over(
+        &mut self,
+        listed: Listed,
+        staging: Staging,
+        parcels: &mpsc::Sender<Parcel>,
+        held: &Arc<Semaphore>,
+    ) -> Result<(), PollError> {
+        let octets = staging.octets();
+        let is_short = is_short(&listed, octets);
+        if is_short && is_far_shorter(&listed, octets) {
+            self.done.short += 1;
+            self.done.first_short.get_or_insert_with(|| (listed.clone(), octets));
+        }
+        let received = staging.finish(Arrival { listed, is_short });
+        if self.is_remembered(&received) {
             return Ok(());
         }
         let bytes = u32::try_from(received.held() + OVERHEAD).unwrap_or(HELD).min(HELD);
         let permit = Arc::clone(held).acquire_many_owned(bytes).await.map_err(|_| PollError::Fault)?;
         // A committer that is gone has said why itself.
-        parcels.send(Parcel { listed, received, permit }).await.map_err(|_| PollError::Stopped)
+        parcels.send(Parcel { received, permit }).await.map_err(|_| PollError::Stopped)
     }
 
     /// Whether it is one that we have after all: then this copy goes, and it has been verified.
-    fn is_remembered(&mut self, listed: &Listed, received: &Received) -> bool {
-        let same = |entry: &Entry| is_one_we_have(listed, entry, received.header(), received.whole());
-        let Some(at) = self.order.remembered.iter().position(same) else { return false };
-        let entry = self.order.remembered.swap_remove(at);
+    fn is_remembered(&mut self, received: &Received<Arrival>) -> bool {
+        let (listed, digests) = (&received.payload().listed, received.digests());
+        let Some(entry) = self.order.remembered.take(listed, digests) else {
+            self.others.extend(listed.unique_id.clone());
+            return false;
+        };
         self.done.known.push((entry.id, listed.reported_size));
-        let removable = Removable::retrieved_again(self.order.removal, listed, &entry, self.order.now);
+        let removable = Removable::after_comparison(listed, digests, &entry, self.order.removal, self.order.now);
         removable.into_iter().for_each(|removable| self.marking.add(removable));
         true
     }
@@ -331,4 +377,17 @@ impl<'a> Retriever<'a> {
         self.order.room = self.order.room.saturating_add(reported).saturating_sub(octets);
         Some(listed)
     }
+}
+
+/// Some servers count the line that ends a message, or a line end that is not there: so many octets.
+const SIZE_TOLERANCE: u64 = 8;
+
+/// Whether less came than was listed.
+fn is_short(listed: &Listed, octets: u64) -> bool {
+    listed.reported_size.is_some_and(|size| octets.saturating_add(SIZE_TOLERANCE) < size)
+}
+
+/// Whether so much less came that somebody should know: some servers round their sizes up, none doubles them.
+fn is_far_shorter(listed: &Listed, octets: u64) -> bool {
+    listed.reported_size.is_some_and(|size| octets < size / 2)
 }

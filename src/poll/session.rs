@@ -23,13 +23,12 @@ use crate::client::{Client, ClientError};
 use crate::disk::DirSync;
 use crate::maildir::Maildir;
 use crate::maildir::room::{NoRoom, Rooms, rooms};
-use crate::maildir::staging::DigestWhole;
 use crate::maildrop::{Listed, Maildrop};
-use crate::plan::{Plan, Scope};
+use crate::plan::{Plan, Remembered, Scope};
 use crate::pop3::{Capabilities, LoginDelay, UniqueId};
 use crate::provider::Provider;
 use crate::secret::Secret;
-use crate::state::entries::{Entry, EntryId, TroubleKind, UidState};
+use crate::state::entries::{Entry, EntryId, ListedAs, TroubleKind, UidState};
 use crate::state::recovery::known_maildir;
 use crate::state::store::Store;
 use crate::summary::Message;
@@ -50,22 +49,18 @@ impl From<NoRoom> for PollError {
 const MOST_TROUBLES: usize = 10_000;
 
 /// How a session that ended in order ended.
+#[derive(Default)]
 pub(super) struct Ended {
     /// How many messages are still to be retrieved.
     pub(super) left: usize,
     /// Messages at which earlier sessions broke, and that wait for sessions of their own.
-    pub(super) suspects: Vec<UniqueId>,
+    pub(super) suspects: Vec<ListedAs>,
     /// Everything that was listed was new: so many messages, 0 if some were known.
     pub(super) all_new: usize,
+    /// Entries whose messages were retrieved again and compared.
+    pub(super) compared: Vec<EntryId>,
     /// The server refused so many messages in a row that no further one was asked for.
     pub(super) gave_up: bool,
-}
-
-impl Ended {
-    /// There is nothing more to do.
-    fn with_nothing_left() -> Self {
-        Self { left: 0, suspects: Vec::new(), all_new: 0, gave_up: false }
-    }
 }
 
 /// A session that did not.
@@ -104,11 +99,10 @@ impl Poll {
         report.login_delay = login_delay.map(|delay| Duration::from_secs(delay.seconds));
         let Opened { mut client, maildrop, .. } = opened;
         let ahead = client.window() > 1;
-        let renumbered = report.renumbered > 0 || report.on_suspicion;
         let planned = tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(PollError::Stopped),
-            planned = self.plan(&mut client, capabilities.as_ref(), &maildrop, store, renumbered) => planned,
+            planned = self.plan(&mut client, capabilities.as_ref(), &maildrop, store, report) => planned,
         };
         let done = match planned {
             Ok(plan) => {
@@ -117,7 +111,7 @@ impl Poll {
                     // The same again under other names: some servers make them anew at each session, and without TOP
                     // nothing else would show it.
                     quit_in_order(client).await;
-                    return Ok(Ended::with_nothing_left());
+                    return Ok(Ended::default());
                 }
                 self.tell(&maildrop, &plan, report);
                 if self.wishes.dry_run {
@@ -224,7 +218,7 @@ impl Poll {
             retrieve: plan.retrieve,
         });
         quit_in_order(client).await;
-        Ended::with_nothing_left()
+        Ended::default()
     }
 
     /// Writes down what the listing says, retrieves, delivers and deletes.
@@ -236,13 +230,14 @@ impl Poll {
         mut plan: Plan,
         report: &mut PollReport,
     ) -> Result<(Work, Ended), PollError> {
-        let synced = self.note_listing(store, maildrop, &mut plan).await?;
-        report.unsyncable |= synced == DirSync::Unsupported || report.recovered.unsyncable;
+        self.note_listing(store, maildrop, &mut plan).await?;
+        report.unsyncable |= report.recovered.unsyncable;
         let all_new = plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty();
         let mut ended = Ended {
             left: plan.postponed,
-            suspects: plan.suspects.iter().filter_map(|listed| listed.unique_id.clone()).collect(),
+            suspects: plan.suspects.iter().filter_map(ListedAs::of).collect(),
             all_new: if all_new { maildrop.messages.len() } else { 0 },
+            compared: Vec::new(),
             gave_up: false,
         };
         let mut marking = Marking::new(std::mem::take(&mut plan.delete));
@@ -264,9 +259,12 @@ impl Poll {
         report.undeletable.extend(&marking.refused);
         ended.left += retrieved.left;
         ended.gave_up = retrieved.refused.are_too_many();
+        ended.compared = retrieved.known.iter().map(|(id, _)| *id).collect();
         // What was recognised when it was here was listed, though the plan could not know.
-        let forget = if retrieved.known.is_empty() { plan.forget } else { Vec::new() };
-        Ok((Work { retrieved, marked: marking.marked, forget, has_top: plan.has_top }, ended))
+        let listed: HashSet<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();
+        let all_came = retrieved.left == 0 && retrieved.refused.failures.is_empty() && retrieved.no_room.is_none();
+        plan.forget.retain(|id| !listed.contains(id) && (all_came || has_unique_id(store, *id)));
+        Ok((Work { retrieved, marked: marking.marked, forget: plan.forget }, ended))
     }
 
     /// Sends the DELEs that are left. When the end is asked for meanwhile, those under way are waited for within a bound.
@@ -281,15 +279,9 @@ impl Poll {
         Ok(())
     }
 
-    async fn note_listing(
-        &self,
-        store: &mut Shelf,
-        maildrop: &Maildrop,
-        plan: &mut Plan,
-    ) -> Result<DirSync, PollError> {
+    async fn note_listing(&self, store: &mut Shelf, maildrop: &Maildrop, plan: &mut Plan) -> Result<(), PollError> {
         let (absent, present) = (std::mem::take(&mut plan.absent), std::mem::take(&mut plan.present));
         let (resized, renamed) = (std::mem::take(&mut plan.resized), std::mem::take(&mut plan.renamed));
-        let deletes = !plan.delete.is_empty();
         let account = self.account.clone();
         let over = over_with(maildrop, store.as_ref().ok_or(PollError::Fault)?.state());
         blocking(store, move |store| {
@@ -301,7 +293,7 @@ impl Poll {
             store.record_present(present)?;
             store.record_absent(absent)?;
             store.record_resized(resized)?;
-            if deletes { sync_known_maildirs(store) } else { Ok(DirSync::Synced) }
+            Ok(())
         })
         .await?
     }
@@ -319,7 +311,7 @@ impl Poll {
         let prepared = blocking(store, move |store| {
             let (destination, rooms) = prepare(store, &configured, mode, most_files, accept)?;
             // What is recognised when it is here is deleted without having been planned.
-            let synced = if store.state().is_empty() { DirSync::Synced } else { sync_known_maildirs(store)? };
+            let synced = if store.state().is_empty() { DirSync::Synced } else { sync_directories(store)? };
             Ok::<_, PollError>((destination, rooms, synced))
         });
         let (destination, rooms, synced) = prepared.await??;
@@ -328,15 +320,12 @@ impl Poll {
         }
         let store = store.as_ref().ok_or(PollError::Fault)?;
         let state = store.state();
-        // Where no header can be compared later, the message itself has to tell, however little its header says.
-        let comparable = maildrop.has_unique_ids && plan.has_top;
-        let digest_whole = if comparable { DigestWhole::No } else { DigestWhole::Yes };
         let unique_ids: HashSet<&UniqueId> = plan.retrieve.iter().filter_map(|one| one.unique_id.as_ref()).collect();
-        let remembered = unique_ids.into_iter().flat_map(|unique_id| state.with_unique_id(unique_id));
-        let mut remembered: Vec<Entry> = remembered.cloned().collect();
-        if !maildrop.has_unique_ids {
-            remembered.extend(state.without_unique_id().filter(|entry| !marking.is_waiting(entry.id)).cloned());
-        }
+        let named = unique_ids.into_iter().flat_map(|unique_id| state.with_unique_id(unique_id));
+        // What is known is another one of the messages with that unique-id.
+        let named = named.filter(|entry| !plan.known_entries.contains(&entry.id));
+        let nameless = state.without_unique_id().filter(|_| !maildrop.has_unique_ids);
+        let remembered = Remembered::new(named.chain(nameless).cloned());
         let (mut messages, last): (Vec<Listed>, Vec<Listed>) =
             std::mem::take(&mut plan.retrieve).into_iter().partition(|listed| !self.looks_too_long(listed));
         messages.extend(last);
@@ -346,8 +335,8 @@ impl Poll {
             maildir_mode: mode,
             instance: state.identity().instance,
             removal: self.account.removal,
-            digest_whole,
             remembered,
+            is_whole: maildrop.complete && plan.postponed == 0 && plan.suspects.is_empty() && plan.set_aside.is_empty(),
             now: store.now(),
             room: rooms.now,
             whole_disk: rooms.empty,
@@ -408,17 +397,35 @@ impl Poll {
         work: Work,
         report: &mut PollReport,
     ) -> Result<bool, PollError> {
-        let Work { retrieved, marked, forget, has_top } = work;
+        let Work { retrieved, marked, forget } = work;
         let refused = u64::try_from(retrieved.refused.failures.len()).unwrap_or(u64::MAX);
         let known = u64::try_from(retrieved.known.len()).unwrap_or(u64::MAX);
         if retrieved.asked != retrieved.safe + known + refused {
             return Err(PollError::Fault);
         }
-        if !has_top && !marked.is_empty() {
-            // Should the answer to QUIT be lost, another message may have taken the place of one of these.
-            let marked = marked.clone();
-            blocking(store, move |store| store.record_doubt(marked)).await??;
+        if let Some((listed, octets)) = &retrieved.first_short {
+            let others = match retrieved.short.saturating_sub(1) {
+                0 => String::new(),
+                more => format!(", and {more} more were like that"),
+            };
+            warn!(
+                "message {} was listed with {} octets, and {octets} came: it is kept as it came, and not deleted in this \
+                 session{others}",
+                listed.number,
+                listed.reported_size.unwrap_or(0)
+            );
         }
+        report.short = report.short.saturating_add(retrieved.short);
+        let verified: Vec<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();
+        let promised = marked.clone();
+        let absent: Vec<EntryId> = retrieved.absent.clone();
+        blocking(store, move |store| {
+            store.record_verified(verified)?;
+            store.record_absent(absent)?;
+            // Should the answer to QUIT be lost, another message may have taken the place of one of these.
+            if promised.is_empty() { Ok(()) } else { store.record_doubt(promised) }
+        })
+        .await??;
         let acknowledged = self.quit(client).await?;
         report.unacknowledged |= !acknowledged && !marked.is_empty();
         if !acknowledged && !marked.is_empty() {
@@ -428,21 +435,18 @@ impl Poll {
         let count = u64::try_from(removed.len()).unwrap_or(u64::MAX);
         removed.iter().for_each(|entry| _ = report.undeletable.remove(entry));
         let entry = |id: EntryId| store.as_ref().and_then(|store| store.state().entry(id));
-        let is_back = |id: &EntryId| entry(*id).is_some_and(|entry| entry.absent_since.is_some());
         let is_news =
             |(id, size): &(EntryId, u64)| entry(*id).is_some_and(|entry| entry.witness.reported_size != Some(*size));
-        let back = retrieved.known.iter().map(|(id, _)| *id).filter(is_back).collect();
         let sizes = retrieved.known.iter().filter_map(|(id, size)| Some((*id, (*size)?))).filter(is_news).collect();
-        let troubled = retrieved.refused.failures.unique_ids().to_vec();
-        let hopeless = &retrieved.larger_than_the_disk;
-        let hopeless = hopeless.iter().filter_map(|listed| listed.unique_id.clone()).collect();
+        let troubled = retrieved.refused.failures.listed_as().to_vec();
+        let hopeless = retrieved.larger_than_the_disk.iter().filter_map(ListedAs::of).collect();
         blocking(store, move |store| {
-            store.record_present(back)?;
             store.record_resized(sizes)?;
             store.record_removed(removed)?;
             store.record_forgotten(forget)?;
             store.record_set_aside(hopeless)?;
-            store.record_troubles(troubled, TroubleKind::Refused)
+            store.record_troubles(troubled, TroubleKind::Refused)?;
+            store.settle()
         })
         .await??;
         report.removed += count;
@@ -457,15 +461,26 @@ impl Poll {
     }
 }
 
+/// Whether an entry is one that a unique-id tells from others.
+fn has_unique_id(store: &Shelf, id: EntryId) -> bool {
+    let entry = store.as_ref().and_then(|store| store.state().entry(id));
+    entry.is_some_and(|entry| entry.unique_id.is_some())
+}
+
 /// The messages that made trouble and are not on the server any more, if the listing can tell.
-fn over_with(maildrop: &Maildrop, state: &UidState) -> Vec<UniqueId> {
+fn over_with(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
     let troubles = state.troubles().count();
     // What makes trouble under other unique-ids each time, in listings that are never complete, must not pile up.
     if troubles == 0 || !maildrop.complete && troubles < MOST_TROUBLES {
         return Vec::new();
     }
-    let listed: HashSet<&UniqueId> = maildrop.messages.iter().filter_map(|listed| listed.unique_id.as_ref()).collect();
-    state.troubles().map(|(unique_id, _)| unique_id).filter(|id| !listed.contains(id)).cloned().collect()
+    let listed: HashSet<ListedAs> = maildrop.messages.iter().filter_map(ListedAs::of).collect();
+    let names: HashSet<&UniqueId> = listed.iter().map(|one| &one.unique_id).collect();
+    let is_there = |one: &ListedAs| match one.reported_size {
+        Some(_) => listed.contains(one) || listed.contains(&ListedAs { reported_size: None, ..one.clone() }),
+        None => names.contains(&one.unique_id),
+    };
+    state.troubles().map(|(one, _)| one).filter(|one| !is_there(one)).cloned().collect()
 }
 
 /// The messages at which a session may have ended with this error.
@@ -486,8 +501,6 @@ struct Work {
     marked: Vec<EntryId>,
     /// Need not be remembered any more.
     forget: Vec<EntryId>,
-    /// Whether the server shows headers.
-    has_top: bool,
 }
 
 /// Ends a session in which nothing was retrieved or deleted. That it may fail is no trouble.
@@ -497,10 +510,10 @@ async fn quit_in_order(client: Client) {
     }
 }
 
-/// What was delivered in earlier sessions is about to be deleted on the server: one more sync of its names, which costs
-/// nothing where they are durable, and tells where that cannot be. Blocks.
-fn sync_known_maildirs(store: &Store) -> Result<DirSync, PollError> {
-    let mut synced = DirSync::Synced;
+/// What was delivered in earlier sessions is about to be deleted on the server: one more sync of its names and of the
+/// state's, which costs nothing where they are durable, and tells where that cannot be. Blocks.
+pub(super) fn sync_directories(store: &Store) -> Result<DirSync, PollError> {
+    let mut synced = store.sync_directory()?;
     for (_, known) in store.state().maildirs() {
         let new = known.resolved.join("new");
         match store.disk().sync_dir(&new) {
@@ -530,9 +543,9 @@ fn prepare(
         Some(maildir) => maildir,
         None => Maildir::create(&*disk, configured, mode).map_err(failed("make the Maildir"))?,
     };
-    let inodes = maildir.inodes(&*disk).map_err(failed("look at the Maildir"))?;
-    let number = store.bind_maildir(configured, &maildir, inodes)?;
+    let id = maildir.lasting_id(&*disk).map_err(failed("look at the Maildir"))?;
+    let number = store.bind_maildir(configured, &maildir, id)?;
     store.ensure_file()?;
-    let rooms = rooms(&*disk, maildir.path())?;
-    Ok((Destination { maildir, number, most_files }, rooms))
+    let rooms = rooms(&*disk, maildir.tmp())?;
+    Ok((Destination { maildir, configured: configured.to_owned(), number, most_files }, rooms))
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use super::clock::{ClockMark, ClockReading};
 use super::record::Record;
 use super::row::Row;
+use crate::maildir::MaildirId;
+use crate::maildrop::Listed;
 use crate::pop3::UniqueId;
 use crate::witness::Digest;
 
@@ -35,10 +37,8 @@ pub struct KnownMaildir {
     pub configured: PathBuf,
     /// The same without symbolic links.
     pub resolved: PathBuf,
-    /// The inode number of its `tmp/`.
-    pub tmp_inode: u64,
-    /// The inode number of its `new/`.
-    pub new_inode: u64,
+    /// What tells it from another one under that path.
+    pub id: MaildirId,
 }
 
 /// How we came to know a message.
@@ -59,7 +59,7 @@ pub struct Witness {
     pub reported_size: Option<u64>,
     /// The digest of its header. None if we never saw it.
     pub header: Option<Digest>,
-    /// The digest of all of it; only taken where the server has no UIDL.
+    /// The digest of all its bytes, as they are stored. None if we never had them, or an early version had.
     pub whole: Option<Digest>,
 }
 
@@ -91,6 +91,9 @@ pub struct Entry {
     pub intent: Option<Intent>,
     /// We deleted it, and the server acknowledged the QUIT.
     pub removed: bool,
+    /// What is listed under its unique-id may be another message, whatever its header says: it was missing in a listing,
+    /// was deleted or was to be, has the unique-id from a renumbering, or stands on another host. Only its bytes tell.
+    pub doubt: bool,
     /// Certain seconds at the first complete listing without it, or at the acknowledged QUIT that removed it.
     pub absent_since: Option<u64>,
 }
@@ -100,6 +103,35 @@ impl Entry {
     #[must_use]
     pub fn was_gone(&self) -> bool {
         self.removed || self.absent_since.is_some()
+    }
+
+    /// It is listed again.
+    fn set_present(&mut self) {
+        self.removed = false;
+        self.absent_since = None;
+    }
+}
+
+/// How a listing names a message: by unique-id and size together, since a server may give a unique-id to another message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListedAs {
+    /// The server's name for it.
+    pub unique_id: UniqueId,
+    /// Its size in octets, as the server reports it. None if it reports none, and where an early version did not write it.
+    pub reported_size: Option<u64>,
+}
+
+impl ListedAs {
+    /// That of a listed message; None where the server has no unique-id for it.
+    #[must_use]
+    pub fn of(listed: &Listed) -> Option<Self> {
+        let unique_id = listed.unique_id.clone()?;
+        Some(Self { unique_id, reported_size: listed.reported_size })
+    }
+
+    /// Whether it speaks of what is listed so. An unknown size fits any.
+    fn fits(&self, listed_size: Option<u64>) -> bool {
+        self.reported_size.zip(listed_size).is_none_or(|(ours, listed)| ours == listed)
     }
 }
 
@@ -138,8 +170,8 @@ pub struct UidState {
     by_unique_id: HashMap<UniqueId, Ids>,
     /// Greater than every entry's id.
     next_id: EntryId,
-    /// Messages that made trouble, by unique-id.
-    troubles: HashMap<UniqueId, Trouble>,
+    /// Messages that made trouble, by unique-id, each with the size that it was listed with: nearly always one.
+    troubles: HashMap<UniqueId, Vec<(ListedAs, Trouble)>>,
     /// Records of a newer version that may be ignored; kept through every rewrite.
     preserved: Vec<Vec<u8>>,
 }
@@ -249,15 +281,16 @@ impl UidState {
         self.entries.iter().filter_map(|entry| entry.intent.as_ref().map(|intent| (entry, intent)))
     }
 
-    /// The trouble that the message with this unique-id made last.
+    /// The trouble that the message that is listed so made last.
     #[must_use]
-    pub fn trouble(&self, unique_id: &UniqueId) -> Option<Trouble> {
-        self.troubles.get(unique_id).copied()
+    pub fn trouble(&self, unique_id: &UniqueId, reported_size: Option<u64>) -> Option<Trouble> {
+        let troubles = self.troubles.get(unique_id)?;
+        troubles.iter().find(|(listed_as, _)| listed_as.fits(reported_size)).map(|(_, trouble)| *trouble)
     }
 
     /// All messages that made trouble.
-    pub fn troubles(&self) -> impl Iterator<Item = (&UniqueId, &Trouble)> {
-        self.troubles.iter()
+    pub fn troubles(&self) -> impl Iterator<Item = (&ListedAs, &Trouble)> {
+        self.troubles.values().flatten().map(|(listed_as, trouble)| (listed_as, trouble))
     }
 
     /// The id of the next entry.
@@ -296,9 +329,8 @@ impl UidState {
         let maildirs = self.maildirs.iter().map(|(number, maildir)| Record::Maildir(*number, maildir.clone()));
         let entries = self.entries.iter().map(|entry| Record::Entry(entry.clone()));
         let troubles = self
-            .troubles
-            .iter()
-            .map(|(unique_id, trouble)| Record::Trouble { unique_id: unique_id.clone(), trouble: *trouble });
+            .troubles()
+            .map(|(listed_as, trouble)| Record::Trouble { listed_as: listed_as.clone(), trouble: *trouble });
         let preserved = self.preserved.iter().map(|line| Record::Unknown(line.clone()));
         header.chain(clock).chain(maildirs).chain(entries).chain(troubles).chain(preserved)
     }
@@ -316,7 +348,12 @@ impl UidState {
     pub fn apply(&mut self, record: Record) -> Result<(), Inconsistent> {
         match record {
             Record::Header(_) => return Err(Inconsistent("a second header")),
-            Record::Host { host, user } => (self.identity.host, self.identity.user) = (host, user),
+            Record::Host { host, user } => {
+                if !host.eq_ignore_ascii_case(&self.identity.host) {
+                    self.entries.iter_mut().for_each(|entry| entry.doubt = true);
+                }
+                (self.identity.host, self.identity.user) = (host, user);
+            }
             Record::Clock(mark) => self.clock = Some(mark),
             Record::Maildir(number, maildir) => {
                 self.maildirs.insert(number, maildir);
@@ -324,25 +361,30 @@ impl UidState {
             Record::Entry(entry) => self.insert(entry)?,
             Record::Published(ids) => self.each(&ids, |entry| entry.intent = None)?,
             Record::Removed { ids, certain } => self.each(&ids, |entry| {
-                entry.removed = true;
+                (entry.removed, entry.doubt) = (true, true);
                 entry.absent_since = Some(certain);
             })?,
-            Record::Absent { ids, certain } => self.each(&ids, |entry| entry.absent_since = Some(certain))?,
-            Record::Present(ids) => self.each(&ids, |entry| {
-                entry.removed = false;
-                entry.absent_since = None;
+            Record::Absent { ids, certain } => self.each(&ids, |entry| {
+                entry.doubt = true;
+                entry.absent_since = Some(certain);
+            })?,
+            Record::Present(ids) => self.each(&ids, Entry::set_present)?,
+            Record::Doubted(ids) => self.each(&ids, |entry| entry.doubt = true)?,
+            Record::Verified(ids) => self.each(&ids, |entry| {
+                entry.set_present();
+                entry.doubt = false;
             })?,
             Record::Forgotten(ids) => ids.iter().try_for_each(|id| self.remove(*id))?,
             Record::Resized { id, reported_size } => {
                 self.each(&[id], |entry| entry.witness.reported_size = Some(reported_size))?;
             }
             Record::Renamed { id, unique_id } => self.rename(id, unique_id)?,
-            Record::Trouble { unique_id, trouble } => {
-                self.troubles.insert(unique_id, trouble);
+            Record::Trouble { listed_as, trouble } => {
+                let troubles = self.troubles.entry(listed_as.unique_id.clone()).or_default();
+                troubles.retain(|(other, _)| !other.fits(listed_as.reported_size));
+                troubles.push((listed_as, trouble));
             }
-            Record::TroubleOver(unique_id) => {
-                self.troubles.remove(&unique_id);
-            }
+            Record::TroubleOver(listed_as) => self.end_trouble(&listed_as),
             Record::Unknown(line) => self.preserved.push(line),
         }
         Ok(())
@@ -371,8 +413,18 @@ impl UidState {
         let mut entry = self.entries.remove(id).ok_or(UNKNOWN_ENTRY)?;
         self.unlist(&entry);
         entry.unique_id = Some(unique_id);
-        entry.absent_since = None;
+        entry.set_present();
+        entry.doubt = true;
         self.insert(entry)
+    }
+
+    fn end_trouble(&mut self, listed_as: &ListedAs) {
+        if let Some(troubles) = self.troubles.get_mut(&listed_as.unique_id) {
+            troubles.retain(|(other, _)| !other.fits(listed_as.reported_size));
+            if troubles.is_empty() {
+                self.troubles.remove(&listed_as.unique_id);
+            }
+        }
     }
 
     fn unlist(&mut self, entry: &Entry) {

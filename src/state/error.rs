@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use super::entries::Inconsistent;
 use super::journal::BadJournal;
+use super::store::Store;
 use crate::account::AccountName;
 use crate::credential::printable;
 use crate::credential::private_file::chmod;
 use crate::exit::ExitStatus;
+use crate::user;
 
 /// Why a state cannot be used. Every message ends with the next step.
 #[derive(Debug)]
@@ -78,6 +80,45 @@ pub enum StateError {
         /// The state directory.
         dir: PathBuf,
     },
+    /// The same, and somebody polls with that state right now.
+    RenamedAndPolled {
+        /// The account.
+        account: AccountName,
+        /// The account that is gone.
+        other: String,
+        /// What the holder left in the lock file.
+        holder: String,
+    },
+    /// The state, or the directory for it, belongs to another user.
+    OtherOwner {
+        /// What belongs to another user.
+        path: PathBuf,
+        /// That user.
+        owner: u32,
+    },
+    /// Two accounts have the same files, because the file system does not tell capitals from small letters.
+    SameFiles {
+        /// The account.
+        account: AccountName,
+        /// The other one.
+        other: AccountName,
+        /// The state directory.
+        dir: PathBuf,
+    },
+    /// The state was moved, replaced or removed while it was in use.
+    Moved {
+        /// What is not where it was.
+        path: PathBuf,
+    },
+    /// A Maildir that the account does not deliver to any more, and to which something is on its way, cannot be reached.
+    FormerMaildir {
+        /// The account.
+        account: String,
+        /// Its path.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// A Maildir that was delivered to is not there.
     MaildirMissing {
         /// The account.
@@ -99,6 +140,12 @@ impl StateError {
     #[must_use]
     pub fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { doing, path: path.to_owned(), source }
+    }
+
+    /// A Maildir, as the configuration names it, in whose place another one is.
+    #[must_use]
+    pub fn maildir_replaced(store: &Store, configured: &Path) -> Self {
+        Self::MaildirReplaced { account: account_of(store.path()), path: configured.to_owned() }
     }
 
     /// A file that does not fit itself.
@@ -124,8 +171,8 @@ impl StateError {
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         match self {
-            Self::Locked { .. } => ExitStatus::Temporary,
-            Self::OtherUser { .. } => ExitStatus::Config,
+            Self::Locked { .. } | Self::RenamedAndPolled { .. } => ExitStatus::Temporary,
+            Self::OtherUser { .. } | Self::SameFiles { .. } => ExitStatus::Config,
             _ => ExitStatus::Local,
         }
     }
@@ -176,6 +223,42 @@ impl fmt::Display for StateError {
                  it is lost, or this is another account's Maildir: mailferry fetch --new-state {account}",
                 dir.display(),
                 maildir.display()
+            ),
+            Self::RenamedAndPolled { account, other, holder } => {
+                let holder = if holder.is_empty() { "another mailferry" } else { &printable(holder) };
+                write!(
+                    f,
+                    "{account} has no state, but {other}, which is not configured any more, was the same user at the same \
+                     server, and is being polled by {holder}. Wait until that has ended, then try again",
+                    other = printable(other)
+                )
+            }
+            Self::OtherOwner { path, owner } => write!(
+                f,
+                "{} belongs to {}, who alone may poll with this state: mail that another user fetches would be missing \
+                 there. Nothing was done. As that user: {}",
+                path.display(),
+                user::name(*owner),
+                user::this_command_as(*owner)
+            ),
+            Self::SameFiles { account, other, dir } => write!(
+                f,
+                "{account} and {other} have the same state files, because {} does not tell capitals from small letters. \
+                 Give one of them another name",
+                dir.display()
+            ),
+            Self::Moved { path } => write!(
+                f,
+                "{} was moved, replaced or removed while the account was being polled, so this poll has ended. Nothing is \
+                 lost: the next one goes on with what is there then",
+                path.display()
+            ),
+            Self::FormerMaildir { account, path, why } => write!(
+                f,
+                "something was on its way to {}, where this account delivered before, and that Maildir cannot be \
+                 reached: {why}. Nothing was fetched. Make it reachable once, or let what was on its way be fetched \
+                 again: mailferry fetch --accept-maildir {account}",
+                path.display()
             ),
             Self::MaildirMissing { account, path } => write!(
                 f,

@@ -12,10 +12,13 @@ use std::sync::Arc;
 
 use super::entries::Identity;
 use super::record::{BadRecord, Record};
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Dir, Disk, DiskFile, FileId};
 
-/// The first line of every file, with the version of the format.
-const MAGIC: &[u8] = b"mailferry-uids 1\n";
+/// The first line of every file that is written, with the version of the format.
+const MAGIC: &[u8] = b"mailferry-uids 2\n";
+
+/// That of the version before, which is read and never added to: it has no word for some of our records.
+const MAGIC_1: &[u8] = b"mailferry-uids 1\n";
 
 /// What every version's first line begins with.
 const MAGIC_STEM: &[u8] = b"mailferry-uids ";
@@ -29,6 +32,8 @@ pub struct Contents {
     valid: u64,
     /// Up to where the file is known to be durable.
     synced: u64,
+    /// It was written by an earlier version.
+    outdated: bool,
 }
 
 /// Why a file cannot be used.
@@ -50,11 +55,12 @@ pub enum BadJournal {
 /// # Errors
 /// [`BadJournal`], or that of `take`: what was handed over before counts for nothing.
 pub fn parse<E: From<BadJournal>>(bytes: &[u8], mut take: impl FnMut(Record) -> Result<(), E>) -> Result<Contents, E> {
-    let Some(body) = bytes.strip_prefix(MAGIC) else {
+    let outdated = bytes.starts_with(MAGIC_1);
+    let Some(body) = body(bytes) else {
         let newer = bytes.starts_with(MAGIC_STEM);
         return Err(if newer { BadJournal::Newer } else { BadJournal::NotOurs }.into());
     };
-    let mut contents = Contents { count: 0, valid: offset(MAGIC.len()), synced: 0 };
+    let mut contents = Contents { count: 0, valid: offset(MAGIC.len()), synced: 0, outdated };
     let mut batch = Batch { start: MAGIC.len(), line: 2, lines: Vec::new() };
     let mut at = MAGIC.len();
     for end in memchr::memchr_iter(b'\n', body).map(|end| end + MAGIC.len()) {
@@ -82,10 +88,15 @@ pub fn parse<E: From<BadJournal>>(bytes: &[u8], mut take: impl FnMut(Record) -> 
     Ok(contents)
 }
 
+/// What follows the first line; both versions' are of the same length. None if it is not one of them.
+fn body(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.strip_prefix(MAGIC).or_else(|| bytes.strip_prefix(MAGIC_1))
+}
+
 /// Who the file belongs to whose first bytes these are.
 #[must_use]
 pub fn identity(head: &[u8]) -> Option<Identity> {
-    let line = head.strip_prefix(MAGIC)?.split_inclusive(|c| *c == b'\n').next()?.strip_suffix(b"\n")?;
+    let line = body(head)?.split_inclusive(|c| *c == b'\n').next()?.strip_suffix(b"\n")?;
     match Record::parse(line) {
         Ok(Record::Header(identity)) => Some(identity),
         _ => None,
@@ -176,30 +187,76 @@ pub enum Durability {
 pub struct Journal {
     disk: Arc<dyn Disk>,
     path: PathBuf,
-    /// Opened at the first append.
-    file: Option<Box<dyn DiskFile>>,
+    /// The directory that the file is in. None where it is only looked at.
+    dir: Option<Dir>,
+    /// The file. None if there is none yet, and where it is only looked at.
+    file: Option<Open>,
     /// Where the last valid batch ends: the place of the next one.
     length: u64,
     /// Up to where the file is known to be durable.
     synced: u64,
     /// How many records stand in the file.
     records: usize,
+    /// It was written by an earlier version: nothing is added to it.
+    outdated: bool,
+    /// This value has appended something that was not synced.
+    unsynced: bool,
     /// A write or sync failed in a way that leaves the file's fate unknown: nothing more is written to it.
     broken: bool,
 }
 
+/// A file that is open, and locked.
+struct Open {
+    file: Box<dyn DiskFile>,
+    id: FileId,
+    /// What stood behind the last valid batch is cut off.
+    trimmed: bool,
+}
+
+/// A journal's file, locked: whoever has the lock on its name, nobody else adds to the file.
+pub struct LockedFile(Open);
+
+impl LockedFile {
+    /// Opens a file and locks it, whatever its name. None if another process holds it.
+    ///
+    /// # Errors
+    /// Those of the disk; `NotFound` if there is none.
+    pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<Option<Self>> {
+        loop {
+            let mut file = disk.append(path)?;
+            if !file.try_lock()? {
+                return Ok(None);
+            }
+            let id = file.id()?;
+            // Whoever held it before may have replaced it.
+            if disk.status(path)?.id == id {
+                return Ok(Some(Self(Open { file, id, trimmed: false })));
+            }
+        }
+    }
+}
+
 impl Journal {
-    /// The file that `contents` were read from.
+    /// The file that `contents` were read from. Without its directory and the file it can be looked at, and not be written
+    /// to.
     #[must_use]
-    pub fn open(disk: Arc<dyn Disk>, path: PathBuf, contents: &Contents) -> Self {
-        let &Contents { count: records, valid: length, synced, .. } = contents;
-        Self { disk, path, file: None, length, synced, records, broken: false }
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        path: PathBuf,
+        dir: Option<Dir>,
+        contents: &Contents,
+        file: Option<LockedFile>,
+    ) -> Self {
+        let &Contents { count: records, valid: length, synced, outdated } = contents;
+        let file = file.map(|LockedFile(open)| open);
+        Self { disk, path, dir, file, length, synced, records, outdated, unsynced: false, broken: false }
     }
 
-    /// A file that does not exist yet; [`Journal::rewrite`] makes it.
+    /// A file that does not exist yet; [`Journal::rewrite`] makes it in `dir`.
     #[must_use]
-    pub fn absent(disk: Arc<dyn Disk>, path: PathBuf) -> Self {
-        Self { disk, path, file: None, length: 0, synced: 0, records: 0, broken: false }
+    pub fn absent(disk: Arc<dyn Disk>, path: PathBuf, dir: Option<Dir>) -> Self {
+        let (file, outdated, unsynced, broken) = (None, false, false, false);
+        Self { disk, path, dir, file, length: 0, synced: 0, records: 0, outdated, unsynced, broken }
     }
 
     /// Where it is.
@@ -212,6 +269,31 @@ impl Journal {
     #[must_use]
     pub fn exists(&self) -> bool {
         self.length > 0
+    }
+
+    /// Whether it must be written anew before anything is added: there is none, or it is of an earlier version.
+    #[must_use]
+    pub fn needs_rewrite(&self) -> bool {
+        !self.exists() || self.outdated
+    }
+
+    /// Whether its path still leads to the file that is open, or to none if there is none.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn is_in_place(&self) -> io::Result<bool> {
+        let there = match self.disk.status(&self.path) {
+            Ok(status) => Some(status.id),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
+            Err(e) => return Err(e),
+        };
+        Ok(there == self.file.as_ref().map(|open| open.id))
+    }
+
+    /// Whether everything that this value appended is durable.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        !self.unsynced
     }
 
     /// Whether the file is known to be there after a power cut. A new one says so only in what is appended to it: whoever
@@ -250,32 +332,48 @@ impl Journal {
             self.broken = file.truncate(length).is_err();
             return Err(e);
         }
-        if durability == Durability::Now
-            && let Err(e) = file.sync()
-        {
-            // The records may be on disk or not, and a later success would prove nothing.
-            self.broken = true;
-            return Err(e);
-        }
-        self.length += offset(bytes.len());
-        self.records += records.len();
+        let appended = length + offset(bytes.len());
         if durability == Durability::Now {
-            self.synced = self.length;
+            self.sync_file(appended)?;
+        }
+        self.length = appended;
+        self.records += records.len();
+        self.unsynced = durability == Durability::Later;
+        Ok(())
+    }
+
+    /// Makes everything durable that this value appended.
+    ///
+    /// # Errors
+    /// Those of the disk; every later call fails too.
+    pub fn sync(&mut self) -> io::Result<()> {
+        if self.unsynced {
+            self.sync_file(self.length)?;
+            self.unsynced = false;
         }
         Ok(())
     }
 
-    /// The file, opened, with any tail cut off.
+    fn sync_file(&mut self, length: u64) -> io::Result<()> {
+        if self.broken {
+            return Err(io::Error::other("an earlier write to this file failed"));
+        }
+        let synced = self.writable()?.sync();
+        // The records may be on disk or not, and a later success would prove nothing.
+        self.broken = synced.is_err();
+        synced?;
+        self.synced = length;
+        Ok(())
+    }
+
+    /// The file, with any tail cut off.
     fn writable(&mut self) -> io::Result<&mut Box<dyn DiskFile>> {
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => {
-                let mut file = self.disk.append(&self.path)?;
-                file.truncate(self.length)?;
-                file
-            }
-        };
-        Ok(self.file.insert(file))
+        let Some(open) = &mut self.file else { return Err(io::Error::other("it is not open for writing")) };
+        if !open.trimmed {
+            open.file.truncate(self.length)?;
+            open.trimmed = true;
+        }
+        Ok(&mut open.file)
     }
 
     /// Replaces the file by a new one that holds just `records`, durable when this returns.
@@ -283,33 +381,47 @@ impl Journal {
     /// # Errors
     /// Those of the disk; the old file is then still there, unless only the last sync failed.
     pub fn rewrite(&mut self, records: &[Record]) -> io::Result<()> {
+        let (Some(dir), Some(name)) = (self.dir.clone(), self.path.file_name()) else {
+            return Err(io::Error::other("it is not open for writing"));
+        };
         let mut bytes = MAGIC.to_vec();
         encode(records, 0, &mut bytes);
-        let mut name = self.path.clone().into_os_string();
-        name.push(".new");
-        let new = PathBuf::from(name);
-        match self.disk.remove(&new) {
+        let mut new = name.to_owned();
+        new.push(".new");
+        match self.disk.remove_in(&dir, &new) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => {}
         }
-        let mut file = self.disk.create(&new)?;
-        if let Err(e) = file.write_all(&bytes).and_then(|()| file.sync()) {
-            // Best effort: the name is taken over by the next attempt anyway.
-            let _ = self.disk.remove(&new);
-            return Err(e);
-        }
-        self.disk.replace(&new, &self.path)?;
-        self.file = Some(file);
+        let mut file = self.disk.create_in(&dir, &new)?;
+        let id = match fill(&mut *file, &bytes) {
+            Ok(id) => id,
+            Err(e) => {
+                // Best effort: the name is taken over by the next attempt anyway.
+                let _ = self.disk.remove_in(&dir, &new);
+                return Err(e);
+            }
+        };
+        self.disk.replace_in(&dir, &new, name)?;
+        self.file = Some(Open { file, id, trimmed: true });
         self.length = offset(bytes.len());
         self.records = records.len();
-        self.synced = 0;
+        (self.synced, self.outdated, self.unsynced) = (0, false, false);
         self.broken = true;
-        let parent = self.path.parent().unwrap_or(Path::new("/"));
-        self.disk.sync_dir(parent)?;
+        self.disk.sync_open_dir(&dir)?;
         self.broken = false;
         self.synced = self.length;
         Ok(())
     }
+}
+
+/// Makes a new file hold just this, locked and durable.
+fn fill(file: &mut dyn DiskFile, bytes: &[u8]) -> io::Result<FileId> {
+    if !file.try_lock()? {
+        return Err(io::Error::other("another process holds the new file"));
+    }
+    file.write_all(bytes)?;
+    file.sync()?;
+    file.id()
 }
 
 impl std::fmt::Debug for Journal {

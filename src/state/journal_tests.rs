@@ -10,12 +10,21 @@ fn header() -> Record {
 fn written() -> (tempfile::TempDir, PathBuf, Vec<u8>) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.uids");
-    let mut journal = Journal::absent(Arc::new(RealDisk), path.clone());
+    let mut journal = Journal::absent(Arc::new(RealDisk), path.clone(), Some(RealDisk.open_dir(dir.path()).unwrap()));
     journal.rewrite(&[header()]).unwrap();
     journal.append(&[Record::Published(vec![1]), Record::Published(vec![2])], Durability::Now).unwrap();
+    assert!(journal.is_synced());
     journal.append(&[Record::Published(vec![3])], Durability::Later).unwrap();
+    assert!(!journal.is_synced());
     let bytes = std::fs::read(&path).unwrap();
     (dir, path, bytes)
+}
+
+fn open(path: &Path, contents: &Contents) -> Journal {
+    let file = LockedFile::open(&RealDisk, path).unwrap();
+    assert!(file.is_some());
+    let dir = RealDisk.open_dir(path.parent().unwrap()).unwrap();
+    Journal::open(Arc::new(RealDisk), path.to_owned(), Some(dir), contents, file)
 }
 
 /// What a file holds, with its records.
@@ -59,7 +68,7 @@ fn a_tail_is_cut_off_before_the_next_append() {
     let (_dir, path, bytes) = written();
     std::fs::write(&path, [&bytes[..], b"P 9\n= 1 0 0000"].concat()).unwrap();
     let (contents, _) = parse(&std::fs::read(&path).unwrap()).unwrap();
-    let mut journal = Journal::open(Arc::new(RealDisk), path.clone(), &contents);
+    let mut journal = open(&path, &contents);
     journal.append(&[Record::Published(vec![4])], Durability::Now).unwrap();
     assert_eq!(published(&parse(&std::fs::read(&path).unwrap()).unwrap().1), [1, 2, 3, 4]);
 }
@@ -82,7 +91,7 @@ fn a_flipped_bit_in_what_was_durable_is_damage_with_its_line() {
 fn a_hole_of_zeros_before_a_good_batch_is_tail_if_it_was_never_durable() {
     let (_dir, path, bytes) = written();
     let (contents, _) = parse(&bytes).unwrap();
-    let mut journal = Journal::open(Arc::new(RealDisk), path.clone(), &contents);
+    let mut journal = open(&path, &contents);
     // Both appends are made durable by one sync, and the power goes before it returns.
     journal.append(&[Record::Published(vec![4])], Durability::Later).unwrap();
     let middle = std::fs::read(&path).unwrap().len();
@@ -99,7 +108,7 @@ fn a_hole_of_zeros_before_a_good_batch_is_tail_if_it_was_never_durable() {
 fn other_files_and_newer_ones_are_refused() {
     assert_eq!(parse(b""), Err(BadJournal::NotOurs));
     assert_eq!(parse(b"something else\n"), Err(BadJournal::NotOurs));
-    assert_eq!(parse(b"mailferry-uids 2\n"), Err(BadJournal::Newer));
+    assert_eq!(parse(b"mailferry-uids 3\n"), Err(BadJournal::Newer));
     let mut bytes = MAGIC.to_vec();
     encode(&[header(), Record::Unknown(b"Z 1".to_vec())], 0, &mut bytes);
     assert_eq!(parse(&bytes), Err(BadJournal::Newer));
@@ -110,4 +119,42 @@ fn unknown_records_that_may_be_ignored_are_kept() {
     let mut bytes = MAGIC.to_vec();
     encode(&[header(), Record::Unknown(b"z 1 2".to_vec())], 0, &mut bytes);
     assert_eq!(parse(&bytes).unwrap().1[1], Record::Unknown(b"z 1 2".to_vec()));
+}
+
+#[test]
+fn a_file_of_the_version_before_is_read_and_written_anew_before_anything_is_added() {
+    let (_dir, path, bytes) = written();
+    let old = [MAGIC_1, &bytes[MAGIC.len()..]].concat();
+    std::fs::write(&path, old).unwrap();
+    let (contents, records) = parse(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(published(&records), [1, 2, 3]);
+    let mut journal = open(&path, &contents);
+    assert!(journal.needs_rewrite() && journal.exists());
+    journal.rewrite(&records).unwrap();
+    assert!(!journal.needs_rewrite() && std::fs::read(&path).unwrap().starts_with(MAGIC));
+}
+
+#[test]
+fn a_file_is_locked_under_any_name_and_after_a_rewrite() {
+    let (_dir, path, bytes) = written();
+    let mut journal = open(&path, &parse(&bytes).unwrap().0);
+    let moved = path.with_extension("moved");
+    for rewritten in [false, true] {
+        std::fs::rename(&path, &moved).unwrap();
+        assert!(LockedFile::open(&RealDisk, &moved).unwrap().is_none(), "{rewritten}");
+        assert!(!journal.is_in_place().unwrap());
+        std::fs::rename(&moved, &path).unwrap();
+        assert!(journal.is_in_place().unwrap());
+        journal.rewrite(&[header()]).unwrap();
+    }
+    drop(journal);
+    assert!(LockedFile::open(&RealDisk, &path).unwrap().is_some());
+}
+
+#[test]
+fn a_file_that_is_only_looked_at_is_not_written_to() {
+    let (_dir, path, bytes) = written();
+    let mut journal = Journal::open(Arc::new(RealDisk), path.clone(), None, &parse(&bytes).unwrap().0, None);
+    assert!(journal.append(&[Record::Published(vec![4])], Durability::Now).is_err());
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
 }

@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 
 use super::clock::{ClockMark, ClockReading};
 use super::entries::{
-    Entry, EntryId, Identity, Intent, KnownMaildir, MaildirNumber, Origin, Trouble, TroubleKind, Witness,
+    Entry, EntryId, Identity, Intent, KnownMaildir, ListedAs, MaildirNumber, Origin, Trouble, TroubleKind, Witness,
 };
+use crate::maildir::MaildirId;
 use crate::pop3::{UniqueId, decimal};
 use crate::witness::Digest;
 
@@ -53,6 +54,10 @@ pub enum Record {
     },
     /// `B`: these are back in the listing.
     Present(Vec<EntryId>),
+    /// `D`: what is listed under their unique-ids may be something else; only its bytes tell.
+    Doubted(Vec<EntryId>),
+    /// `V`: these were retrieved again, and are what they were.
+    Verified(Vec<EntryId>),
     /// `F`: these are not remembered any more.
     Forgotten(Vec<EntryId>),
     /// `S`: the server reports another size for this message now.
@@ -69,15 +74,15 @@ pub enum Record {
         /// Its new unique-id.
         unique_id: UniqueId,
     },
-    /// `q`: the message with this unique-id made trouble.
+    /// `q`: the message that is listed so made trouble.
     Trouble {
         /// Which message.
-        unique_id: UniqueId,
+        listed_as: ListedAs,
         /// What is known of it.
         trouble: Trouble,
     },
-    /// `v`: the message with this unique-id makes no trouble any more.
-    TroubleOver(UniqueId),
+    /// `v`: the message that is listed so makes no trouble any more.
+    TroubleOver(ListedAs),
     /// A small letter that this version does not know: kept as it is.
     Unknown(Vec<u8>),
 }
@@ -109,8 +114,12 @@ impl Record {
                 out.number(reading.boot).number(reading.since_boot);
             }
             Self::Maildir(number, maildir) => {
-                out.letter('M').number(*number).number(maildir.tmp_inode).number(maildir.new_inode);
+                let MaildirId { tmp_inode, new_inode, marker } = maildir.id;
+                out.letter('M').number(*number).number(tmp_inode).number(new_inode);
                 out.path(&maildir.resolved).path(&maildir.configured);
+                if let Some(marker) = marker {
+                    out.hex(marker);
+                }
             }
             Self::Entry(entry) => out.entry(entry),
             Self::Published(ids) => {
@@ -125,6 +134,12 @@ impl Record {
             Self::Present(ids) => {
                 out.letter('B').ids(ids);
             }
+            Self::Doubted(ids) => {
+                out.letter('D').ids(ids);
+            }
+            Self::Verified(ids) => {
+                out.letter('V').ids(ids);
+            }
             Self::Forgotten(ids) => {
                 out.letter('F').ids(ids);
             }
@@ -134,15 +149,15 @@ impl Record {
             Self::Renamed { id, unique_id } => {
                 out.letter('U').number(*id).text(unique_id.as_bytes());
             }
-            Self::Trouble { unique_id, trouble } => {
+            Self::Trouble { listed_as, trouble } => {
                 let kind = match trouble.kind {
                     TroubleKind::Refused => 'r',
                     TroubleKind::Broke => 'b',
                 };
-                out.letter('q').number(kind).number(trouble.count).number(trouble.until).text(unique_id.as_bytes());
+                out.letter('q').number(kind).number(trouble.count).number(trouble.until).listed_as(listed_as);
             }
-            Self::TroubleOver(unique_id) => {
-                out.letter('v').text(unique_id.as_bytes());
+            Self::TroubleOver(listed_as) => {
+                out.letter('v').listed_as(listed_as);
             }
             Self::Unknown(kept) => out.line.extend_from_slice(kept),
         }
@@ -168,10 +183,12 @@ impl Record {
             b'R' => fields.number().zip(fields.ids()).map(|(certain, ids)| Self::Removed { ids, certain }),
             b'A' => fields.number().zip(fields.ids()).map(|(certain, ids)| Self::Absent { ids, certain }),
             b'B' => fields.ids().map(Self::Present),
+            b'D' => fields.ids().map(Self::Doubted),
+            b'V' => fields.ids().map(Self::Verified),
             b'F' => fields.ids().map(Self::Forgotten),
             b'S' => fields.number().zip(fields.number()).map(|(id, reported_size)| Self::Resized { id, reported_size }),
             b'q' => fields.trouble(),
-            b'v' => fields.unique_id().map(Self::TroubleOver),
+            b'v' => fields.listed_as().map(Self::TroubleOver),
             b'U' => fields.number().zip(fields.unique_id()).map(|(id, unique_id)| Self::Renamed { id, unique_id }),
             letter if letter.is_ascii_uppercase() => return Err(BadRecord::Newer(char::from(*letter))),
             _ => None,
@@ -232,6 +249,14 @@ impl Fields<'_> {
         self.text(path.as_os_str().as_bytes())
     }
 
+    /// A unique-id, and a size if it is known.
+    fn listed_as(&mut self, listed_as: &ListedAs) {
+        self.text(listed_as.unique_id.as_bytes());
+        if let Some(size) = listed_as.reported_size {
+            self.number(size);
+        }
+    }
+
     /// Runs of ids as `3-7`, joined by commas.
     fn ids(&mut self, ids: &[EntryId]) -> &mut Self {
         let mut text = String::new();
@@ -252,7 +277,11 @@ impl Fields<'_> {
             Origin::Imported => 'i',
             Origin::Adopted => 'a',
         };
-        let removed = if entry.removed { "removed" } else { "-" };
+        let removed = match (entry.removed, entry.doubt) {
+            (true, _) => "removed",
+            (false, true) => "doubt",
+            (false, false) => "-",
+        };
         let witness = entry.witness;
         self.letter('E').number(entry.id).number(origin);
         self.optional(witness.reported_size).optional(witness.header).optional(witness.whole);
@@ -327,8 +356,22 @@ impl<'a> Parse<'a> {
         Some(ids)
     }
 
+    /// Some(None) behind the last field.
+    fn if_there<T>(&mut self, parse: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
+        if self.rest.is_some() { parse(self).map(Some) } else { Some(None) }
+    }
+
+    fn hex(&mut self) -> Option<u64> {
+        u64::from_str_radix(std::str::from_utf8(self.field()?).ok()?, 16).ok()
+    }
+
+    fn listed_as(&mut self) -> Option<ListedAs> {
+        let unique_id = self.unique_id()?;
+        Some(ListedAs { unique_id, reported_size: self.if_there(Self::number)? })
+    }
+
     fn header(&mut self) -> Option<Record> {
-        let instance = u64::from_str_radix(std::str::from_utf8(self.field()?).ok()?, 16).ok()?;
+        let instance = self.hex()?;
         let created = self.number()?;
         Some(Record::Header(Identity { instance, created, host: self.string()?, user: self.string()? }))
     }
@@ -347,7 +390,8 @@ impl<'a> Parse<'a> {
         let number = self.number()?;
         let (tmp_inode, new_inode) = (self.number()?, self.number()?);
         let (resolved, configured) = (self.path()?, self.path()?);
-        Some(Record::Maildir(number, KnownMaildir { configured, resolved, tmp_inode, new_inode }))
+        let id = MaildirId { tmp_inode, new_inode, marker: self.if_there(Self::hex)? };
+        Some(Record::Maildir(number, KnownMaildir { configured, resolved, id }))
     }
 
     fn trouble(&mut self) -> Option<Record> {
@@ -357,7 +401,7 @@ impl<'a> Parse<'a> {
             _ => return None,
         };
         let trouble = Trouble { kind, count: self.number()?, until: self.number()? };
-        Some(Record::Trouble { unique_id: self.unique_id()?, trouble })
+        Some(Record::Trouble { listed_as: self.listed_as()?, trouble })
     }
 
     fn entry(&mut self) -> Option<Entry> {
@@ -371,15 +415,29 @@ impl<'a> Parse<'a> {
         let reported_size = self.optional(number)?;
         let (header, whole) = (self.optional(Digest::parse)?, self.optional(Digest::parse)?);
         let (delivered_at, delivered_certain) = (self.number()?, self.number()?);
-        let removed = self.optional(|field| (field == b"removed").then_some(()))?.is_some();
-        let absent_since = self.optional(number)?;
-        let unique_id = self.optional(|field| UniqueId::new(&unescape(field)?).ok())?;
-        let intent = match self.rest {
-            None => None,
-            Some(_) => Some(Intent { maildir: self.number()?, file_name: self.string()? }),
+        let (removed, doubt) = match self.field()? {
+            b"-" => (false, false),
+            b"doubt" => (false, true),
+            b"removed" => (true, true),
+            _ => return None,
         };
+        let absent_since: Option<u64> = self.optional(number)?;
+        let doubt = doubt || absent_since.is_some();
+        let unique_id = self.optional(|field| UniqueId::new(&unescape(field)?).ok())?;
+        let intent = self.if_there(|fields| Some(Intent { maildir: fields.number()?, file_name: fields.string()? }))?;
         let witness = Witness { reported_size, header, whole };
-        Some(Entry { id, unique_id, origin, witness, delivered_at, delivered_certain, intent, removed, absent_since })
+        Some(Entry {
+            id,
+            unique_id,
+            origin,
+            witness,
+            delivered_at,
+            delivered_certain,
+            intent,
+            removed,
+            doubt,
+            absent_since,
+        })
     }
 }
 
@@ -455,6 +513,7 @@ mod tests {
             delivered_certain: 9,
             intent: Some(Intent { file_name: "1.M2P3.host,S=4".to_owned(), maildir: 1 }),
             removed: false,
+            doubt: false,
             absent_since: None,
         }
     }
@@ -465,12 +524,17 @@ mod tests {
         let maildir = KnownMaildir {
             configured: PathBuf::from("/home/jo/Mail dir"),
             resolved: PathBuf::from(OsStr::from_bytes(b"/mnt/\xfe").to_owned()),
-            tmp_inode: 1,
-            new_inode: u64::MAX,
+            id: MaildirId { tmp_inode: 1, new_inode: u64::MAX, marker: None },
         };
+        let mut marked = maildir.clone();
+        marked.id.marker = Some(0xbeef);
         let reading = ClockReading { wall: -1, boot: 7, since_boot: 8 };
         let mut bare = entry(2);
         (bare.unique_id, bare.intent, bare.removed, bare.absent_since) = (None, None, true, Some(3));
+        bare.doubt = true;
+        let mut doubtful = entry(4);
+        (doubtful.doubt, doubtful.intent) = (true, None);
+        let bad_one = |reported_size| ListedAs { unique_id: UniqueId::new(b"bad one").unwrap(), reported_size };
         bare.origin = Origin::Adopted;
         let mut dash = entry(3);
         dash.unique_id = UniqueId::new(b"-").ok();
@@ -479,9 +543,13 @@ mod tests {
             Record::Host { host: "h".to_owned(), user: "-".to_owned() },
             Record::Clock(ClockMark { reading, certain: 6 }),
             Record::Maildir(1, maildir),
+            Record::Maildir(2, marked),
             Record::Entry(entry(1)),
             Record::Entry(bare),
             Record::Entry(dash),
+            Record::Entry(doubtful),
+            Record::Doubted(vec![1, 2]),
+            Record::Verified(vec![7]),
             Record::Published(vec![1, 2, 3, 7, 9, 10]),
             Record::Removed { ids: vec![4], certain: 5 },
             Record::Absent { ids: vec![4, 5], certain: 5 },
@@ -490,10 +558,15 @@ mod tests {
             Record::Resized { id: 4, reported_size: 1 << 40 },
             Record::Renamed { id: 4, unique_id: UniqueId::new(b"new id").unwrap() },
             Record::Trouble {
-                unique_id: UniqueId::new(b"bad one").unwrap(),
+                listed_as: bad_one(Some(7)),
                 trouble: Trouble { kind: TroubleKind::Broke, count: 3, until: 4 },
             },
-            Record::TroubleOver(UniqueId::new(b"bad one").unwrap()),
+            Record::Trouble {
+                listed_as: bad_one(None),
+                trouble: Trouble { kind: TroubleKind::Refused, count: 1, until: 0 },
+            },
+            Record::TroubleOver(bad_one(None)),
+            Record::TroubleOver(bad_one(Some(7))),
             Record::Unknown(b"z whatever %  it says".to_vec()),
         ]
     }

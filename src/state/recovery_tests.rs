@@ -24,52 +24,51 @@ fn a_file_in_tmp_is_delivered_now() {
     assert_eq!(bench.files("new").len(), 1);
 }
 
+/// The name in `new/` of the only intent.
+fn name(bench: &Bench) -> String {
+    bench.open().unwrap().state().intents().next().unwrap().1.file_name.clone()
+}
+
+/// The path of the only file in `tmp/`.
+fn in_tmp(bench: &Bench) -> std::path::PathBuf {
+    bench.account.maildir.join("tmp").join(&bench.files("tmp")[0])
+}
+
 #[test]
-fn a_file_that_was_moved_on_is_not_delivered_again() {
-    for part in ["new", "cur", "elsewhere"] {
-        let bench = interrupted();
-        let mut store = bench.open().unwrap();
-        let name = store.state().intents().next().unwrap().1.file_name.clone();
-        let from = bench.account.maildir.join("tmp").join(&bench.files("tmp")[0]);
-        fs::create_dir_all(bench.account.maildir.join(part)).unwrap();
-        let flags = if part == "cur" { ":2,S" } else { "" };
-        fs::rename(from, bench.account.maildir.join(part).join(format!("{name}{flags}"))).unwrap();
-        let done = recover(&mut store, &bench.account.maildir, OtherMaildir::Refuse).unwrap();
-        assert_eq!(done, Recovered { found: 1, ..Recovered::default() }, "{part}");
-        assert_eq!(store.state().intents().count(), 0);
-        assert_eq!(store.state().len(), 1);
+fn a_file_with_a_name_in_new_or_cur_was_delivered() {
+    for (part, flags) in [("new", ""), ("cur", ":2,S")] {
+        for keeps_both in [true, false] {
+            let bench = interrupted();
+            let to = bench.account.maildir.join(part).join(format!("{}{flags}", name(&bench)));
+            fs::hard_link(in_tmp(&bench), to).unwrap();
+            if !keeps_both {
+                fs::remove_file(in_tmp(&bench)).unwrap();
+            }
+            assert_eq!(recovered(&bench), Recovered { found: 1, ..Recovered::default() }, "{part}");
+            assert_eq!((bench.files("tmp").len(), bench.files(part).len()), (0, 1));
+            assert_eq!(bench.open().unwrap().state().intents().count(), 0);
+        }
     }
 }
 
 #[test]
-fn a_file_in_both_places_stays_in_one() {
+fn a_file_with_a_second_name_anywhere_was_delivered() {
     let bench = interrupted();
-    let name = bench.open().unwrap().state().intents().next().unwrap().1.file_name.clone();
-    let from = bench.account.maildir.join("tmp").join(&bench.files("tmp")[0]);
-    fs::hard_link(from, bench.account.maildir.join("new").join(name)).unwrap();
-    recovered(&bench);
-    assert_eq!((bench.files("tmp").len(), bench.files("new").len()), (0, 1));
+    let filed = bench.account.maildir.join("filed elsewhere");
+    fs::hard_link(in_tmp(&bench), &filed).unwrap();
+    assert_eq!(recovered(&bench), Recovered { found: 1, ..Recovered::default() });
+    assert_eq!((bench.files("tmp").len(), bench.files("new").len()), (0, 0));
+    assert!(filed.exists());
 }
 
 #[test]
-fn a_file_that_is_nowhere_after_36_hours_is_fetched_again() {
-    let mut bench = interrupted();
-    fs::remove_file(bench.account.maildir.join("tmp").join(&bench.files("tmp")[0])).unwrap();
-    bench.opening.now.wall += 37 * 3600;
+fn a_file_that_is_nowhere_proves_nothing_and_is_fetched_again() {
+    let bench = interrupted();
+    fs::remove_file(in_tmp(&bench)).unwrap();
     let mut store = bench.open().unwrap();
     let done = recover(&mut store, &bench.account.maildir, OtherMaildir::Refuse).unwrap();
     assert_eq!(done, Recovered { again: 1, ..Recovered::default() });
     assert!(store.state().is_empty());
-}
-
-#[test]
-fn a_file_that_a_mail_reader_opened_is_found_after_36_hours_as_well() {
-    let mut bench = interrupted();
-    let name = bench.open().unwrap().state().intents().next().unwrap().1.file_name.clone();
-    let from = bench.account.maildir.join("tmp").join(&bench.files("tmp")[0]);
-    fs::rename(from, bench.account.maildir.join("cur").join(format!("{name}:2,S"))).unwrap();
-    bench.opening.now.wall += 37 * 3600;
-    assert_eq!(recovered(&bench), Recovered { found: 1, ..Recovered::default() });
 }
 
 #[test]
@@ -89,12 +88,18 @@ fn a_file_on_its_way_is_no_remains_under_another_path_to_the_same_maildir() {
 
 #[test]
 fn remains_of_our_own_go_and_those_of_others_stay() {
-    let bench = interrupted();
+    let mut bench = interrupted();
     recovered(&bench);
     let tmp = bench.account.maildir.join("tmp");
     for name in ["1.M1P1Q1_mf-000000000000feed-00000000.h", "1.M1P1Q1_mf-000000000000beef-00000000.h", "1.M2P3.host"] {
         fs::write(tmp.join(name), "x").unwrap();
     }
+    assert!(
+        recovered(&bench).is_nothing(),
+        "it is younger than this poll: a process on a copy of the state may be at work"
+    );
+    assert_eq!(bench.files("tmp").len(), 3);
+    bench.opening.since_1970 += std::time::Duration::from_secs(60);
     assert_eq!(recovered(&bench), Recovered { remains: 1, ..Recovered::default() });
     assert_eq!(bench.files("tmp").len(), 2);
 }
@@ -141,8 +146,64 @@ fn a_finished_delivery_needs_no_recovery() {
     let bench = Bench::new();
     let mut store = bench.open().unwrap();
     let recorded = bench.record(&mut store, &["a"]);
-    let (delivered, _) = publish(&RealDisk, &bench.maildir(), recorded).unwrap();
-    store.record_published(delivered.iter().map(crate::maildir::publishing::Delivered::entry).collect()).unwrap();
+    let maildir = bench.maildir();
+    let published = publish(&RealDisk, &maildir, recorded).unwrap();
+    assert!(published.vanished.is_empty());
+    store.record_published(maildir.tmp(), &published.delivered).unwrap();
+    assert_eq!((bench.files("tmp").len(), bench.files("new").len()), (1, 1), "both names, until this is durable");
+    store.settle().unwrap();
+    assert_eq!((bench.files("tmp").len(), bench.files("new").len()), (0, 1));
     drop(store);
     assert!(recovered(&bench).is_nothing());
+}
+
+#[test]
+fn what_was_killed_before_its_second_name_went_leaves_one() {
+    let bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    let recorded = bench.record(&mut store, &["a"]);
+    let maildir = bench.maildir();
+    let published = publish(&RealDisk, &maildir, recorded).unwrap();
+    store.record_published(maildir.tmp(), &published.delivered).unwrap();
+    drop(store);
+    let mut bench = bench;
+    bench.opening.since_1970 += std::time::Duration::from_secs(60);
+    assert_eq!(recovered(&bench), Recovered { remains: 1, ..Recovered::default() });
+    assert_eq!((bench.files("tmp").len(), bench.files("new").len()), (0, 1));
+}
+
+#[test]
+fn a_file_that_vanishes_from_tmp_was_not_delivered() {
+    let bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    let recorded = bench.record(&mut store, &["a", "b"]);
+    fs::remove_file(bench.account.maildir.join("tmp").join(recorded[0].tmp_name().as_str())).unwrap();
+    let published = publish(&RealDisk, &bench.maildir(), recorded).unwrap();
+    assert_eq!((published.vanished, published.delivered.len()), (vec![1], 1));
+}
+
+#[test]
+fn another_process_may_have_given_a_file_its_name() {
+    let bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    let recorded = bench.record(&mut store, &["a", "b"]);
+    let (tmp, new) = (bench.account.maildir.join("tmp"), bench.account.maildir.join("new"));
+    let [a, b] = recorded.as_slice() else { panic!("two were recorded") };
+    fs::hard_link(tmp.join(a.tmp_name().as_str()), new.join(a.published_name())).unwrap();
+    let taken = new.join(b.published_name());
+    fs::write(&taken, "another file").unwrap();
+    assert_eq!(publish(&RealDisk, &bench.maildir(), recorded).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(fs::read(taken).unwrap(), b"another file");
+}
+
+#[test]
+fn a_former_maildir_that_cannot_be_reached_is_named_with_the_way_on() {
+    let bench = interrupted();
+    let (former, other) = (bench.account.maildir.clone(), bench.account.maildir.with_extension("other"));
+    fs::rename(&former, former.with_extension("away")).unwrap();
+    let mut store = bench.open().unwrap();
+    let error = recover(&mut store, &other, OtherMaildir::Refuse).unwrap_err();
+    assert!(matches!(&error, StateError::FormerMaildir { path, .. } if *path == former), "{error}");
+    assert!(error.to_string().contains("--accept-maildir jo"), "{error}");
+    assert_eq!(recover(&mut store, &other, OtherMaildir::Accept).unwrap().again, 1);
 }

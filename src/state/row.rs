@@ -30,6 +30,11 @@ impl Row {
         self.places.iter().filter_map(|(_, entry)| entry.as_ref())
     }
 
+    /// All of them, to change them. Their ids stay.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.places.iter_mut().filter_map(|(_, entry)| entry.as_mut())
+    }
+
     /// One of them.
     pub(super) fn get(&self, id: EntryId) -> Option<&Entry> {
         self.places.get(self.place(id).ok()?)?.1.as_ref()
@@ -95,6 +100,7 @@ mod tests {
             delivered_certain: 0,
             intent: None,
             removed: false,
+            doubt: false,
             absent_since: None,
         }
     }

@@ -1,23 +1,29 @@
 //! An account's state while it is polled: what is remembered and the journal, changed together and only here.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::clock::{ClockMark, ClockReading};
 use super::entries::{
-    Entry, EntryId, Identity, Inconsistent, Intent, KnownMaildir, MaildirNumber, Origin, Trouble, TroubleKind,
-    UidState, Witness,
+    Entry, EntryId, Identity, Inconsistent, Intent, KnownMaildir, ListedAs, MaildirNumber, Origin, Trouble,
+    TroubleKind, UidState, Witness,
 };
 use super::error::StateError;
-use super::journal::{self, BadJournal, Contents, Durability, Journal};
+use super::journal::{self, BadJournal, Contents, Durability, Journal, LockedFile};
+pub use super::orphans::Neighbours;
+use super::orphans::{lock_file, refuse_lost_state, uids_file};
+use super::ownership;
 use super::record::Record;
-use crate::account::{Account, AccountName};
-use crate::disk::{Disk, Lock, make_dirs, sync_dirs_above};
+use crate::account::Account;
+use crate::disk::{Dir, DirSync, Disk, HeldLock, Lock, make_dirs, sync_dirs_above};
 use crate::maildir::names::TmpName;
+use crate::maildir::publishing::Delivered;
 use crate::maildir::staging::Staged;
-use crate::maildir::{Inodes, Maildir};
+use crate::maildir::{Maildir, MaildirId, os};
+use crate::maildrop::Listed;
 use crate::pop3::UniqueId;
 
 /// No `.uids` file is larger, in bytes: ten million messages.
@@ -28,6 +34,8 @@ const MAX_FILE: u64 = 2 << 30;
 pub struct Opening {
     /// What the clocks say now.
     pub now: ClockReading,
+    /// The time since 1970, by the wall clock: our files in `tmp/` that are younger may be another process's at work.
+    pub since_1970: Duration,
     /// The instance id for a state that has to be made.
     pub instance: u64,
     /// Words that tell others who holds the lock.
@@ -36,32 +44,6 @@ pub struct Opening {
     pub new_state: bool,
     /// The other accounts.
     pub neighbours: Arc<Neighbours>,
-}
-
-/// The accounts that share a state directory.
-#[derive(Debug, Default)]
-pub struct Neighbours {
-    /// Those that are configured: a file of any other name is an orphan.
-    configured: HashSet<AccountName>,
-    /// The names of the orphans. Looked up once, because every account without a state asks.
-    orphans: OnceLock<Vec<String>>,
-}
-
-impl Neighbours {
-    /// These accounts are configured.
-    #[must_use]
-    pub fn new(configured: impl IntoIterator<Item = AccountName>) -> Self {
-        Self { configured: configured.into_iter().collect(), orphans: OnceLock::new() }
-    }
-
-    fn orphans(&self, disk: &dyn Disk, dir: &Path) -> Result<&[String], StateError> {
-        if let Some(orphans) = self.orphans.get() {
-            return Ok(orphans);
-        }
-        let is_orphan = |name: &String| !AccountName::new(name).is_ok_and(|name| self.configured.contains(&name));
-        let orphans = states_in(disk, dir)?.into_iter().filter(is_orphan).collect();
-        Ok(self.orphans.get_or_init(|| orphans))
-    }
 }
 
 /// The state of one account, locked.
@@ -78,36 +60,56 @@ pub struct Store {
     written: bool,
     /// How many deliveries stand in the file as begun and as finished.
     settled: usize,
+    /// Names in `tmp/` of messages that are delivered, of which the journal says so.
+    finished: Finished,
+    /// When the state was opened, in nanoseconds since 1970.
+    opened: i64,
     /// Ends with this value. None for a look without a lock.
-    _lock: Option<LockGuard>,
+    lock: Option<AccountLock>,
 }
 
-struct LockGuard(#[expect(dead_code, reason = "held, not read")] Box<dyn Send + Sync>);
+/// Names in `tmp/` that go once "published" is durable. Until then they show that their files were delivered.
+#[derive(Debug, Default)]
+struct Finished {
+    /// The record may be lost in a power cut.
+    recorded: Vec<(Dir, TmpName)>,
+    /// It is durable: the names can go.
+    durable: Vec<(Dir, TmpName)>,
+}
 
-impl std::fmt::Debug for LockGuard {
+/// The lock of an account, held.
+struct AccountLock {
+    path: PathBuf,
+    lock: Box<dyn HeldLock>,
+}
+
+impl std::fmt::Debug for AccountLock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("LockGuard")
+        f.debug_tuple("AccountLock").field(&self.path).finish()
     }
 }
 
-/// Where a staged message came from.
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// The server's name for it.
-    pub unique_id: Option<UniqueId>,
-    /// The size in octets that the server reported.
-    pub reported_size: Option<u64>,
+/// A state that nobody else can write to.
+struct Locked {
+    lock: AccountLock,
+    /// The state directory.
+    dir: Dir,
+    /// None if there is no file yet.
+    file: Option<LockedFile>,
 }
 
 /// A message of which the journal says, durably, that it is ours. Made only by [`Store::record_intents`].
 #[derive(Debug, PartialEq, Eq)]
-pub struct Recorded {
-    entry: EntryId,
-    tmp_name: TmpName,
-    published_name: String,
+pub struct Recorded<T> {
+    pub(crate) entry: EntryId,
+    pub(crate) tmp_name: TmpName,
+    pub(crate) published_name: String,
+    /// How many bytes it has.
+    pub(crate) size: u64,
+    pub(crate) payload: T,
 }
 
-impl Recorded {
+impl<T> Recorded<T> {
     /// Its entry.
     #[must_use]
     pub fn entry(&self) -> EntryId {
@@ -133,18 +135,32 @@ impl Store {
     /// # Errors
     /// [`StateError`]: somebody else polls the account, or the state cannot be used as it is.
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, account: &Account, opening: &Opening) -> Result<Self, StateError> {
+        ownership::check(&*disk, dir, account.name.as_str())?;
         make_dirs(&*disk, dir).map_err(|e| StateError::io("make the state directory", dir, e))?;
         let open_to_all = disk.mode_open_to_all(dir).map_err(|e| StateError::io("look at", dir, e))?;
         if let Some(mode) = open_to_all {
             return Err(StateError::OpenToAll { dir: dir.to_owned(), mode });
         }
-        let lock_path = dir.join(format!("{}.lock", account.name));
-        let lock = match disk.lock(&lock_path, &opening.holder) {
-            Ok(Lock::Acquired(lock)) => Some(LockGuard(lock)),
-            Ok(Lock::Held(holder)) => return Err(StateError::Locked { account: account.name.clone(), holder }),
-            Err(e) => return Err(StateError::io("lock", &lock_path, e)),
+        let path = lock_file(dir, account.name.as_str());
+        let held = |holder| StateError::Locked { account: account.name.clone(), holder };
+        let lock = match disk.lock(&path, &opening.holder) {
+            Ok(Lock::Acquired(lock)) => AccountLock { path, lock },
+            Ok(Lock::Held(holder)) => return Err(held(holder)),
+            Err(e) => return Err(StateError::io("lock", &path, e)),
         };
-        Self::load(disk, dir, account, opening, lock)
+        refuse_twins(&*disk, dir, account, &opening.neighbours, &lock)?;
+        // The file has a lock of its own: it may have come here under another name while it is written to.
+        let uids = uids_file(dir, account.name.as_str());
+        let file = match LockedFile::open(&*disk, &uids) {
+            Ok(Some(file)) => Some(file),
+            Ok(None) => return Err(held("another mailferry, under another name of its state".to_owned())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+            Err(e) => return Err(StateError::io("open", &uids, e)),
+        };
+        // What is rewritten goes where the lock is, whatever takes the directory's place meanwhile.
+        let opened = disk.resolve(dir).and_then(|dir| disk.open_dir(&dir));
+        let opened = opened.map_err(|e| StateError::io("open", dir, e))?;
+        Self::load(disk, dir, account, opening, Some(Locked { lock, dir: opened, file }))
     }
 
     /// Reads what is remembered without taking the lock or writing anything. Blocks.
@@ -160,14 +176,18 @@ impl Store {
         dir: &Path,
         account: &Account,
         opening: &Opening,
-        lock: Option<LockGuard>,
+        locked: Option<Locked>,
     ) -> Result<Self, StateError> {
+        let (lock, opened, file) = match locked {
+            Some(Locked { lock, dir, file }) => (Some(lock), Some(dir), file),
+            None => (None, None, None),
+        };
         let path = uids_file(dir, account.name.as_str());
         let loaded = read(&*disk, &path)?;
         let (state, journal, settled) = match loaded {
             Some(Loaded { state, contents, settled }) => {
                 check_user(&state, account, &path)?;
-                (state, Journal::open(Arc::clone(&disk), path, &contents), settled)
+                (state, Journal::open(Arc::clone(&disk), path, opened, &contents, file), settled)
             }
             None => {
                 if !opening.new_state {
@@ -179,12 +199,13 @@ impl Store {
                     user: account.username.clone(),
                     created: opening.now.wall,
                 };
-                (UidState::new(identity), Journal::absent(Arc::clone(&disk), path), 0)
+                (UidState::new(identity), Journal::absent(Arc::clone(&disk), path, opened), 0)
             }
         };
         let mark = state.mark(opening.now);
-        let (pending, written) = (Vec::new(), false);
-        let mut store = Self { disk, journal, state, mark, pending, written, settled, _lock: lock };
+        let (pending, written, finished) = (Vec::new(), false, Finished::default());
+        let opened = i64::try_from(opening.since_1970.as_nanos()).unwrap_or(i64::MAX);
+        let mut store = Self { disk, journal, state, mark, pending, written, settled, finished, opened, lock };
         if store.state.clock().is_none_or(|written| written.is_stale(&mark)) {
             store.pend(Record::Clock(mark))?;
         }
@@ -203,17 +224,42 @@ impl Store {
         self.mark.certain
     }
 
-    /// How long ago an entry was delivered, in seconds, by whichever clock says more.
+    /// When the state was opened, in nanoseconds since 1970.
     #[must_use]
-    pub fn age_at_most(&self, entry: &Entry) -> u64 {
-        let by_wall = self.mark.reading.wall.saturating_sub(entry.delivered_at);
-        u64::try_from(by_wall).unwrap_or(0).max(self.mark.certain.saturating_sub(entry.delivered_certain))
+    pub fn opened(&self) -> i64 {
+        self.opened
     }
 
-    /// Whether this state was written to since it was opened.
-    #[must_use]
-    pub fn was_written(&self) -> bool {
-        self.written
+    /// Whether the paths of the lock and of the file still lead to what is open: a state that was moved, replaced or
+    /// removed is not ours to go on with. To be asked before anything is written or delivered on the strength of it.
+    ///
+    /// # Errors
+    /// [`StateError::Moved`], and those of the disk.
+    pub fn check_place(&self) -> Result<(), StateError> {
+        let Some(AccountLock { path, lock }) = &self.lock else { return Ok(()) };
+        match self.disk.status(path) {
+            Ok(status) if status.id == lock.file() => {}
+            Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Err(StateError::io("look at", path, e));
+            }
+            _ => return Err(StateError::Moved { path: path.clone() }),
+        }
+        let uids = self.journal.path();
+        match self.journal.is_in_place() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(StateError::Moved { path: uids.to_owned() }),
+            Err(e) => Err(StateError::io("look at", uids, e)),
+        }
+    }
+
+    /// Whether the directory of the state can make a name durable: where it cannot, a rewritten file may be gone after a
+    /// power cut, and with it what says that a message is ours. Blocks.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn sync_directory(&self) -> Result<DirSync, StateError> {
+        let dir = self.journal.path().parent().unwrap_or(Path::new("/"));
+        self.disk.sync_dir(dir).map_err(|e| StateError::io("sync", dir, e))
     }
 
     /// Makes sure that the file exists and will not vanish, so that every message in `tmp/` belongs to a state that is
@@ -234,15 +280,11 @@ impl Store {
         &mut self,
         configured: &Path,
         maildir: &Maildir,
-        inodes: Inodes,
+        id: MaildirId,
     ) -> Result<MaildirNumber, StateError> {
-        let known = KnownMaildir {
-            configured: configured.to_owned(),
-            resolved: maildir.path().to_owned(),
-            tmp_inode: inodes.tmp,
-            new_inode: inodes.new,
-        };
-        if let Some((number, same)) = self.state.maildir_configured_as(configured)
+        let (configured, resolved) = (configured.to_owned(), maildir.path().to_owned());
+        let known = KnownMaildir { configured, resolved, id };
+        if let Some((number, same)) = self.state.maildir_configured_as(&known.configured)
             && *same == known
         {
             return Ok(number);
@@ -262,56 +304,113 @@ impl Store {
         self.append(vec![record], Durability::Later)
     }
 
-    /// Step 2 of the path of a message: the intents, durable. Blocks.
+    /// Step 2 of the path of a message: the intents, durable. `listed` says of what a message carries how the server
+    /// listed it. Blocks.
     ///
     /// # Errors
     /// Those of the disk: nothing is recorded, or it is unknown whether it is. In the second case the files stay in
-    /// `tmp/`, and the next poll's recovery decides.
-    pub fn record_intents(
+    /// `tmp/`, and the next poll's recovery decides. [`StateError::Moved`].
+    pub fn record_intents<T>(
         &mut self,
-        batch: Vec<(Staged, Source)>,
+        batch: Vec<Staged<T>>,
         maildir: MaildirNumber,
-    ) -> Result<Vec<Recorded>, StateError> {
-        let mut recorded = Vec::with_capacity(batch.len());
-        let mut records = Vec::with_capacity(batch.len());
-        for ((staged, source), id) in batch.iter().zip(self.state.next_id()..) {
-            let file_name = staged.published_name();
-            let tmp_name = TmpName::of_published(&file_name);
-            recorded.push(Recorded { entry: id, tmp_name, published_name: file_name.clone() });
-            records.push(Record::Entry(Entry {
+        listed: impl Fn(&T) -> &Listed,
+    ) -> Result<Vec<Recorded<T>>, StateError> {
+        let entry = |(staged, id): (&Staged<T>, EntryId)| {
+            let (listed, digests) = (listed(staged.payload()), staged.digests());
+            Record::Entry(Entry {
                 id,
-                unique_id: source.unique_id.clone(),
+                unique_id: listed.unique_id.clone(),
                 origin: Origin::Delivered,
                 witness: Witness {
-                    reported_size: source.reported_size,
-                    header: Some(staged.header()),
-                    whole: staged.whole(),
+                    reported_size: listed.reported_size,
+                    header: Some(digests.header),
+                    whole: Some(digests.whole),
                 },
                 delivered_at: self.mark.reading.wall,
                 delivered_certain: self.mark.certain,
-                intent: Some(Intent { file_name, maildir }),
+                intent: Some(Intent { file_name: staged.published_name(), maildir }),
                 removed: false,
+                doubt: false,
                 absent_since: None,
-            }));
-        }
-        let over = batch.iter().filter_map(|(_, source)| source.unique_id.clone());
+            })
+        };
+        let first = self.state.next_id();
+        let mut records: Vec<Record> = batch.iter().zip(first..).map(entry).collect();
+        let over = batch.iter().filter_map(|staged| ListedAs::of(listed(staged.payload())));
         records.extend(self.troubles_over(over));
         let appended = self.append(records, Durability::Now);
-        if appended.is_ok() || self.journal.is_broken() {
-            batch.into_iter().for_each(|(mut staged, _)| staged.keep());
+        if appended.is_err() && !self.journal.is_broken() {
+            // Nothing speaks of the files, and they go with the batch.
+            return Err(appended.err().unwrap_or(StateError::Moved { path: self.path().to_owned() }));
         }
+        let recorded = batch.into_iter().zip(first..).map(|(staged, entry)| {
+            let (published_name, size, tmp_name) = (staged.published_name(), staged.size(), staged.tmp_name().clone());
+            Recorded { entry, tmp_name, published_name, size, payload: staged.keep() }
+        });
+        let recorded = recorded.collect();
         appended.map(|()| recorded)
     }
 
-    /// Step 4 of the path of a message: its file is in `new/`, durably.
+    /// Step 4 of the path of a message: its file is in `new/`, durably. Its name in `tmp/`, which is `tmp`, goes once this is
+    /// durable as well: [`Store::remove_finished`].
     ///
     /// # Errors
     /// Those of the disk. Nothing is lost by that: recovery finds it out again.
-    pub fn record_published(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
+    pub fn record_published<T>(&mut self, tmp: &Dir, delivered: &[Delivered<T>]) -> Result<(), StateError> {
+        self.record_finished(delivered.iter().map(Delivered::entry).collect())?;
+        self.finished.recorded.extend(delivered.iter().map(|one| (tmp.clone(), one.tmp_name().clone())));
+        Ok(())
+    }
+
+    /// The deliveries of these entries are finished, as recovery has seen; these are their names in `tmp/`.
+    pub(super) fn record_recovered(&mut self, ids: Vec<EntryId>, names: Vec<(Dir, TmpName)>) -> Result<(), StateError> {
+        self.record_finished(ids)?;
+        self.finished.recorded.extend(names);
+        Ok(())
+    }
+
+    /// The deliveries of these entries are finished.
+    fn record_finished(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
         let settled = ids.len();
         self.append_ids(ids, Record::Published)?;
         self.settled = self.settled.saturating_add(settled);
         Ok(())
+    }
+
+    /// Removes the names in `tmp/` of messages whose delivery is on record for good. Blocks.
+    ///
+    /// # Errors
+    /// Those of the disk: what is left is removed at a later poll.
+    pub fn remove_finished(&mut self) -> Result<(), StateError> {
+        for (tmp, name) in std::mem::take(&mut self.finished.durable) {
+            match self.disk.remove_in(&tmp, os(name.as_str())) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    return Err(StateError::io("remove", &tmp.path().join(name.as_str()), e));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The last sync: makes everything durable that was written, and lets the names in `tmp/` go. Writes nothing where
+    /// nothing was written. Blocks.
+    ///
+    /// # Errors
+    /// Those of the disk; [`StateError::Moved`].
+    pub fn settle(&mut self) -> Result<(), StateError> {
+        if !self.journal.is_synced() {
+            self.check_place()?;
+            self.journal.sync().map_err(|e| StateError::io("sync", self.journal.path(), e))?;
+        }
+        self.on_durable();
+        self.remove_finished()
+    }
+
+    /// Everything that was recorded is durable.
+    fn on_durable(&mut self) {
+        self.finished.durable.append(&mut self.finished.recorded);
     }
 
     /// These were deleted on the server, and it acknowledged the QUIT.
@@ -323,8 +422,7 @@ impl Store {
             return Ok(());
         }
         ids.sort_unstable();
-        let unique_ids = ids.iter().filter_map(|id| self.state.entry(*id)?.unique_id.clone());
-        let mut records = self.troubles_over(unique_ids);
+        let mut records = self.troubles_over(ids.iter().filter_map(|id| self.listed_as(*id)));
         records.push(Record::Removed { ids, certain: self.mark.certain });
         self.append(records, Durability::Later)
     }
@@ -333,20 +431,38 @@ impl Store {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn record_absent(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
+    pub fn record_absent(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
+        ids.retain(|id| self.state.entry(*id).is_some_and(|entry| entry.absent_since.is_none()));
         let certain = self.mark.certain;
         self.append_ids(ids, |ids| Record::Absent { ids, certain })
     }
 
-    /// These are about to be deleted on a server that shows no headers: what stands under their unique-ids later may be
-    /// something else. Durable when this returns. Blocks.
+    /// What is listed under the unique-ids of these later may be something else: they are about to be deleted. Durable when
+    /// this returns. Blocks.
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn record_doubt(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
-        self.record_absent(ids)?;
-        // Not by a sync: should that fail, the next process would read what is not on disk, and nothing tells it.
-        self.rewrite()
+    pub fn record_doubt(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
+        ids.retain(|id| self.state.entry(*id).is_some_and(|entry| !entry.doubt));
+        self.append_ids(ids, Record::Doubted)?;
+        self.settle()
+    }
+
+    /// These were retrieved again, and their bytes are what they were.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_verified(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
+        let over = self.troubles_over(ids.iter().filter_map(|id| self.listed_as(*id)));
+        ids.retain(|id| self.state.entry(*id).is_some_and(|entry| entry.doubt || entry.was_gone()));
+        self.append_ids(ids, Record::Verified)?;
+        if over.is_empty() { Ok(()) } else { self.append(over, Durability::Later) }
+    }
+
+    /// How an entry's message was listed.
+    fn listed_as(&self, id: EntryId) -> Option<ListedAs> {
+        let entry = self.state.entry(id)?;
+        Some(ListedAs { unique_id: entry.unique_id.clone()?, reported_size: entry.witness.reported_size })
     }
 
     /// These are listed again.
@@ -393,17 +509,18 @@ impl Store {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn record_troubles(&mut self, unique_ids: Vec<UniqueId>, kind: TroubleKind) -> Result<(), StateError> {
-        if unique_ids.is_empty() {
+    pub fn record_troubles(&mut self, messages: Vec<ListedAs>, kind: TroubleKind) -> Result<(), StateError> {
+        if messages.is_empty() {
             return Ok(());
         }
         let now = self.mark.certain;
-        let record = |unique_id: UniqueId| {
-            let count = self.state.trouble(&unique_id).map_or(0, |trouble| trouble.count).saturating_add(1);
+        let record = |listed_as: ListedAs| {
+            let before = self.state.trouble(&listed_as.unique_id, listed_as.reported_size);
+            let count = before.map_or(0, |trouble| trouble.count).saturating_add(1);
             let until = now.saturating_add(set_aside_for(count));
-            Record::Trouble { unique_id, trouble: Trouble { kind, count, until } }
+            Record::Trouble { listed_as, trouble: Trouble { kind, count, until } }
         };
-        let records = unique_ids.into_iter().map(record).collect();
+        let records = messages.into_iter().map(record).collect();
         self.append(records, Durability::Later)
     }
 
@@ -411,18 +528,18 @@ impl Store {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn record_set_aside(&mut self, unique_ids: Vec<UniqueId>) -> Result<(), StateError> {
-        if unique_ids.is_empty() {
+    pub fn record_set_aside(&mut self, messages: Vec<ListedAs>) -> Result<(), StateError> {
+        if messages.is_empty() {
             return Ok(());
         }
         let now = self.mark.certain;
-        let record = |unique_id: UniqueId| {
-            let before = self.state.trouble(&unique_id).map_or(0, |trouble| trouble.count);
-            let count = before.saturating_add(1).max(FIRST_SET_ASIDE);
+        let record = |listed_as: ListedAs| {
+            let before = self.state.trouble(&listed_as.unique_id, listed_as.reported_size);
+            let count = before.map_or(0, |trouble| trouble.count).saturating_add(1).max(FIRST_SET_ASIDE);
             let until = now.saturating_add(set_aside_for(count));
-            Record::Trouble { unique_id, trouble: Trouble { kind: TroubleKind::Refused, count, until } }
+            Record::Trouble { listed_as, trouble: Trouble { kind: TroubleKind::Refused, count, until } }
         };
-        let records = unique_ids.into_iter().map(record).collect();
+        let records = messages.into_iter().map(record).collect();
         self.append(records, Durability::Later)
     }
 
@@ -430,13 +547,14 @@ impl Store {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn record_troubles_over(&mut self, gone: Vec<UniqueId>) -> Result<(), StateError> {
+    pub fn record_troubles_over(&mut self, gone: Vec<ListedAs>) -> Result<(), StateError> {
         let records: Vec<Record> = gone.into_iter().map(Record::TroubleOver).collect();
         if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
     }
 
-    fn troubles_over(&self, unique_ids: impl Iterator<Item = UniqueId>) -> Vec<Record> {
-        unique_ids.filter(|id| self.state.trouble(id).is_some()).map(Record::TroubleOver).collect()
+    fn troubles_over(&self, messages: impl Iterator<Item = ListedAs>) -> Vec<Record> {
+        let made_trouble = |one: &ListedAs| self.state.trouble(&one.unique_id, one.reported_size).is_some();
+        messages.filter(made_trouble).map(Record::TroubleOver).collect()
     }
 
     /// Writes what is true already and has not been written: a clock mark on which ages depend, a Maildir that was taken.
@@ -465,6 +583,7 @@ impl Store {
     /// # Errors
     /// Those of the disk.
     pub fn rewrite(&mut self) -> Result<(), StateError> {
+        self.check_place()?;
         let records: Vec<Record> = self.state.records().collect();
         let path = self.journal.path();
         let above = if self.journal.is_durable() { Ok(()) } else { sync_dirs_above(&*self.disk, path) };
@@ -473,7 +592,9 @@ impl Store {
         self.pending.clear();
         self.written = true;
         self.settled = 0;
-        written.map_err(|e| StateError::io("write", self.journal.path(), e))
+        written.map_err(|e| StateError::io("write", self.journal.path(), e))?;
+        self.on_durable();
+        Ok(())
     }
 
     /// The Maildirs by number, as they were when they were last delivered to.
@@ -496,15 +617,19 @@ impl Store {
     }
 
     fn append(&mut self, records: Vec<Record>, durability: Durability) -> Result<(), StateError> {
-        if !self.journal.exists() {
+        if self.journal.needs_rewrite() {
             self.rewrite()?;
         }
+        self.check_place()?;
         let path = self.journal.path().to_owned();
         let mut batch = std::mem::take(&mut self.pending);
         let pended = batch.len();
         batch.extend(records);
         self.journal.append(&batch, durability).map_err(|e| StateError::io("write", &path, e))?;
         self.written = true;
+        if durability == Durability::Now {
+            self.on_durable();
+        }
         // What was pending is true in memory already.
         for record in batch.into_iter().skip(pended) {
             self.state.apply(record).map_err(|e| StateError::inconsistent(&path, e))?;
@@ -547,8 +672,8 @@ fn set_aside_for(count: u32) -> u64 {
 }
 
 /// What was read from a file.
-struct Loaded {
-    state: UidState,
+pub(super) struct Loaded {
+    pub(super) state: UidState,
     contents: Contents,
     /// How many deliveries stand there as begun and as finished.
     settled: usize,
@@ -558,7 +683,7 @@ struct Loaded {
 const LINE: usize = 128;
 
 /// Reads a file, if there is one.
-fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Loaded>, StateError> {
+pub(super) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Loaded>, StateError> {
     let bytes = match disk.read(path, MAX_FILE) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -599,6 +724,26 @@ impl From<BadJournal> for Unreadable {
     }
 }
 
+/// On a file system that does not tell capitals from small letters, two accounts can have the same files.
+fn refuse_twins(
+    disk: &dyn Disk,
+    dir: &Path,
+    account: &Account,
+    neighbours: &Neighbours,
+    lock: &AccountLock,
+) -> Result<(), StateError> {
+    for other in neighbours.twins(&account.name) {
+        if disk.status(&lock_file(dir, other.as_str())).is_ok_and(|status| status.id == lock.lock.file()) {
+            return Err(StateError::SameFiles {
+                account: account.name.clone(),
+                other: other.clone(),
+                dir: dir.to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
 fn check_user(state: &UidState, account: &Account, path: &Path) -> Result<(), StateError> {
     if state.identity().user == account.username {
         return Ok(());
@@ -609,64 +754,6 @@ fn check_user(state: &UidState, account: &Account, path: &Path) -> Result<(), St
         remembered: state.identity().user.clone(),
         configured: account.username.clone(),
     })
-}
-
-/// There is no state. If there should be one, downloading everything again in silence would be wrong.
-fn refuse_lost_state(
-    disk: &dyn Disk,
-    dir: &Path,
-    account: &Account,
-    neighbours: &Neighbours,
-) -> Result<(), StateError> {
-    for name in neighbours.orphans(disk, dir)? {
-        // A file that cannot be read is no account's state.
-        let Ok(Some(loaded)) = read(disk, &uids_file(dir, name)) else { continue };
-        let identity = loaded.state.identity();
-        if identity.user == account.username && identity.host.eq_ignore_ascii_case(&account.endpoint.host) {
-            let (account, dir) = (account.name.clone(), dir.to_owned());
-            return Err(StateError::Renamed { account, other: name.clone(), dir });
-        }
-    }
-    let maildir = match Maildir::open(disk, &account.maildir) {
-        Ok(maildir) => maildir,
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
-        Err(e) => return Err(StateError::io("look at the Maildir", &account.maildir, e)),
-    };
-    let mut delivered = maildir.instances(disk).map_err(|e| StateError::io("read", maildir.path(), e))?;
-    if delivered.is_empty() {
-        return Ok(());
-    }
-    // Some of those files may be another account's.
-    for name in states_in(disk, dir)? {
-        if let Some(instance) = instance_in(disk, &uids_file(dir, &name)) {
-            delivered.retain(|ours| *ours != instance);
-        }
-    }
-    if delivered.is_empty() {
-        return Ok(());
-    }
-    let (account, maildir, dir) = (account.name.clone(), account.maildir.clone(), dir.to_owned());
-    Err(StateError::Lost { account, maildir, dir })
-}
-
-fn uids_file(dir: &Path, name: &str) -> PathBuf {
-    dir.join(format!("{name}.uids"))
-}
-
-/// The instance id of a state, which stands at its beginning. A file that cannot be read is its own account's trouble.
-fn instance_in(disk: &dyn Disk, path: &Path) -> Option<u64> {
-    const HEAD: u64 = 8 << 10;
-    journal::identity(&disk.read(path, HEAD).ok()?).map(|identity| identity.instance)
-}
-
-/// The names of the accounts whose `.uids` files are in the state directory.
-fn states_in(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>, StateError> {
-    let names = match disk.list(dir) {
-        Ok(names) => names,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(StateError::io("read", dir, e)),
-    };
-    Ok(names.into_iter().filter_map(|name| Some(name.to_str()?.strip_suffix(".uids")?.to_owned())).collect())
 }
 
 #[cfg(test)]

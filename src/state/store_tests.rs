@@ -1,9 +1,11 @@
 use super::*;
-use crate::account::{AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
+use crate::account::{AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use crate::credential::CredentialSource;
 use crate::disk::RealDisk;
 use crate::maildir::names::NameSource;
-use crate::maildir::staging::{DigestWhole, Staging, stage};
+use crate::maildir::room::Room;
+use crate::maildir::staging::{Staging, stage};
+use crate::pop3::MessageNumber;
 use crate::secret::Secret;
 use std::fs;
 use std::time::Duration;
@@ -24,7 +26,8 @@ impl Bench {
         let now = ClockReading { wall: 1_000_000, boot: 1, since_boot: 1000 };
         let holder = "a test".to_owned();
         let neighbours = Arc::new(Neighbours::new([account.name.clone()]));
-        let opening = Opening { now, instance: 0xfeed, holder, new_state: false, neighbours };
+        let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let opening = Opening { now, since_1970, instance: 0xfeed, holder, new_state: false, neighbours };
         Self { dir, account, opening, names: NameSource::new(1, b"h") }
     }
 
@@ -41,26 +44,22 @@ impl Bench {
     }
 
     /// Messages that are recorded and not published.
-    pub(crate) fn record(&self, store: &mut Store, unique_ids: &[&str]) -> Vec<Recorded> {
+    pub(crate) fn record(&self, store: &mut Store, unique_ids: &[&str]) -> Vec<Recorded<Listed>> {
         let maildir = self.maildir();
-        let inodes = maildir.inodes(&RealDisk).unwrap();
-        let number = store.bind_maildir(&self.account.maildir, &maildir, inodes).unwrap();
+        let id = maildir.id(&RealDisk).unwrap();
+        let number = store.bind_maildir(&self.account.maildir, &maildir, id).unwrap();
         let mut batch = Vec::new();
         for unique_id in unique_ids {
             let unique_id = UniqueId::new(unique_id.as_bytes()).unwrap();
             let name = self.names.next(Duration::ZERO, store.state().identity().instance, Some(&unique_id));
-            let mut staging = Staging::new(Arc::new(RealDisk), &maildir.tmp(), name, DigestWhole::No);
+            let mut staging = Staging::new(Arc::new(RealDisk), maildir.tmp(), name);
             staging.take(b"Subject: x\r\n\r\n");
-            let staged = stage(
-                &RealDisk,
-                &maildir.tmp(),
-                vec![staging.finish().write(&mut crate::maildir::room::Room::unknown()).unwrap()],
-            )
-            .remove(0)
-            .unwrap();
-            batch.push((staged, Source { unique_id: Some(unique_id), reported_size: Some(14) }));
+            let number = MessageNumber::new(1).unwrap();
+            let listed = Listed { number, unique_id: Some(unique_id), reported_size: Some(14) };
+            batch.push(staging.finish(listed).write(&mut Room::unknown()).unwrap());
         }
-        store.record_intents(batch, number).unwrap()
+        let staged = stage(&RealDisk, maildir.tmp(), batch).into_iter().map(Result::unwrap).collect();
+        store.record_intents(staged, number, |listed| listed).unwrap()
     }
 
     pub(crate) fn files(&self, part: &str) -> Vec<String> {
@@ -124,8 +123,11 @@ fn another_maildir_is_remembered_with_the_first_delivery_to_it() {
 /// The unique-ids of the messages that make trouble, as the file has them.
 fn troubled(bench: &Bench) -> Vec<String> {
     let store = Store::look(Arc::new(RealDisk), &bench.state_dir(), &bench.account, &bench.opening).unwrap();
-    let mut names: Vec<String> =
-        store.state().troubles().map(|(id, _)| String::from_utf8_lossy(id.as_bytes()).into_owned()).collect();
+    let mut names: Vec<String> = store
+        .state()
+        .troubles()
+        .map(|(one, _)| String::from_utf8_lossy(one.unique_id.as_bytes()).into_owned())
+        .collect();
     names.sort();
     names
 }
@@ -134,7 +136,10 @@ fn troubled(bench: &Bench) -> Vec<String> {
 fn trouble_is_remembered_until_the_message_is_fetched_or_deleted() {
     let bench = Bench::new();
     let mut store = bench.open().unwrap();
-    let id = |name: &str| UniqueId::new(name.as_bytes()).unwrap();
+    let id = |name: &str| {
+        let unique_id = UniqueId::new(name.as_bytes()).unwrap();
+        ListedAs { unique_id, reported_size: Some(14) }
+    };
     // Nothing was delivered yet: there is no file.
     store.record_troubles(vec![id("a"), id("b"), id("c")], TroubleKind::Refused).unwrap();
     assert_eq!(troubled(&bench), ["a", "b", "c"]);

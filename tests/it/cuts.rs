@@ -51,7 +51,11 @@ fn cut_then_finish(cut: u64, reset: bool, delete: bool) {
     assert_eq!(maildrop.left().len(), if delete { 0 } else { 3 }, "cut after {cut}: left on the server");
     for (uid, _) in MESSAGES {
         let times = maildrop.retrieved(uid);
-        assert!(times == 1 || reset, "cut after {cut}: {uid} came in full and was retrieved {times} times");
+        // What was delivered and is still there is retrieved once more where it is to be deleted: the headers say little.
+        assert!(
+            times == 1 || reset || (delete && times == 2),
+            "cut after {cut}: {uid} came in full and was retrieved {times} times"
+        );
     }
 }
 

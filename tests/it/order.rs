@@ -58,9 +58,9 @@ fn syncs(text: &str, path: &str) -> bool {
     (text.starts_with("fsync(") || text.starts_with("fdatasync(")) && text.contains(path)
 }
 
-/// Whether a call moves a file into `new/` under this name; any file where it is empty.
+/// Whether a call gives a file this name in `new/`; any name where it is empty.
 fn publishes(text: &str, name: &str) -> bool {
-    text.starts_with("rename") && text.contains("/Mail/a/new") && text.contains(name)
+    text.starts_with("linkat(") && text.contains("/Mail/a/new>") && text.contains(name)
 }
 
 /// The path of one message whose file in `new/` has this name, as the calls show it; `dele` is its command.
@@ -78,11 +78,19 @@ fn check_path(calls: &[Call], name: &str, dele: &str) {
     let intent = calls.iter().filter(speaks).find(|call| call.text.contains(name)).expect("the record is written");
     assert!(tmp < intent.began, "{name} is recorded before tmp/ is synced");
     let record = next(calls, intent.ended, "fsync of the record", |text| syncs(text, "/state/a.uids>"));
-    let publish = calls.iter().find(|call| publishes(&call.text, name)).expect("it is renamed");
+    let publish = calls.iter().find(|call| publishes(&call.text, name)).expect("it is linked");
     assert!(record < publish.began, "{name} is published before it is recorded");
     let published = next(calls, publish.ended, "fsync of new/", |text| syncs(text, "/Mail/a/new>"));
     let dele_began = calls.iter().find(|call| call.text.contains(dele)).expect("DELE was sent").began;
     assert!(published < dele_began, "{dele} leaves before new/ is synced");
+    // The name in tmp/ shows that the file was delivered, until the record of that is durable.
+    let said = calls.iter().filter(speaks).find(|call| call.began > published).expect("it is recorded as published");
+    let durable = next(calls, said.ended, "fsync of the record of it", |text| syncs(text, "/state/a.uids>"));
+    let removes = |call: &&Call| {
+        call.text.starts_with("unlinkat(") && call.text.contains("/Mail/a/tmp>") && call.text.contains(&staged[5..])
+    };
+    let removed = calls.iter().find(removes).expect("its name in tmp/ goes");
+    assert!(durable < removed.began, "{name} leaves tmp/ before it is recorded as published");
 }
 
 /// What was made for the first message must be there after a power cut, too: each directory, up to the home.
@@ -97,7 +105,7 @@ fn check_new_directories(calls: &[Call], home: &str) {
         let synced = next(calls, mkdir, &what, |text| syncs(text, &format!("{home}{parent}>")));
         assert!(synced < first_dele, "DELE leaves before the {what}");
     }
-    let replaces = |call: &&Call| call.text.starts_with("rename") && call.text.contains("/state/a.uids\"");
+    let replaces = |call: &&Call| call.text.starts_with("rename") && call.text.contains("/state>, \"a.uids\"");
     let state = calls.iter().find(replaces).expect("the state file is made");
     let content = next(calls, 0, "fsync of the new state file", |text| syncs(text, "/state/a.uids.new>"));
     assert!(content < state.began, "the state file has its name before its content is durable");
@@ -137,7 +145,8 @@ fn dele_leaves_only_after_everything_is_safe() {
     let maildrop = Maildrop::new(messages.clone());
     let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
     let out = env.path("trace");
-    let traced = "trace=fsync,fdatasync,mkdir,mkdirat,rename,renameat,renameat2,write,writev,sendto,sendmsg";
+    let traced =
+        "trace=fsync,fdatasync,linkat,unlinkat,mkdir,mkdirat,rename,renameat,renameat2,write,writev,sendto,sendmsg";
     let strace = ["strace", "-f", "-y", "-s", "16384", "-e", traced, "-o", out.to_str().unwrap()];
     env.spawn_under(&strace, &["fetch"]).wait().expect(0);
     assert!(maildrop.left().is_empty());

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gungraun::prelude::*;
-use mailferry::disk::RealDisk;
+use mailferry::disk::{Disk as _, RealDisk};
 use mailferry::maildir::names::NameSource;
-use mailferry::maildir::staging::{DigestWhole, Staging};
+use mailferry::maildir::staging::Staging;
 use mailferry::pop3::multi_line::{LineEnd, MultiLineDecoder, Piece};
 use mailferry::pop3::{Command, Event, Session};
 use mailferry::witness::{Digest, HeaderDigester};
@@ -51,7 +51,8 @@ fn decode(message: Vec<u8>) -> (Vec<u8>, usize) {
 fn staging() -> (Staging, Vec<u8>) {
     // Less than a piece, so that nothing touches the disk.
     let name = NameSource::new(1, b"host").next(std::time::Duration::ZERO, 1, None);
-    let staging = Staging::new(Arc::new(RealDisk), Path::new("/nowhere"), name, DigestWhole::No);
+    let tmp = RealDisk.open_dir(Path::new("/")).expect("a directory");
+    let staging = Staging::new(Arc::new(RealDisk), &tmp, name);
     (staging, samples::message())
 }
 

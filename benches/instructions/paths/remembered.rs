@@ -9,7 +9,8 @@ use std::time::Duration;
 use gungraun::prelude::*;
 use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use mailferry::credential::CredentialSource;
-use mailferry::disk::RealDisk;
+use mailferry::disk::{Disk as _, RealDisk};
+use mailferry::maildir::MaildirId;
 use mailferry::state::clock::{ClockMark, ClockReading};
 use mailferry::state::entries::{Entry, Identity, Intent, KnownMaildir, Origin, UidState, Witness};
 use mailferry::state::journal::{self, BadJournal, Durability, Journal};
@@ -41,6 +42,7 @@ fn entry(number: u32, intent: Option<Intent>) -> Entry {
         delivered_certain: u64::from(number) * 60,
         intent,
         removed: false,
+        doubt: false,
         absent_since: None,
     }
 }
@@ -53,8 +55,7 @@ pub fn state(count: u32) -> UidState {
     let maildir = KnownMaildir {
         configured: PathBuf::from("/home/jo/Mail"),
         resolved: PathBuf::from("/home/jo/Mail"),
-        tmp_inode: 1,
-        new_inode: 2,
+        id: MaildirId { tmp_inode: 1, new_inode: 2, marker: None },
     };
     let entries = (1..=count).map(|number| Record::Entry(entry(number, None)));
     for record in [clock, Record::Maildir(1, maildir)].into_iter().chain(entries) {
@@ -66,7 +67,7 @@ pub fn state(count: u32) -> UidState {
 /// A directory with the file of a state that remembers so many messages.
 fn file(count: u32) -> (TempDir, Journal) {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let mut journal = Journal::absent(Arc::new(RealDisk), dir.path().join("jo.uids"));
+    let mut journal = Journal::absent(Arc::new(RealDisk), dir.path().join("jo.uids"), RealDisk.open_dir(dir.path()).ok());
     journal.rewrite(&state(count).records().collect::<Vec<_>>()).expect("to write the file");
     (dir, journal)
 }
@@ -96,6 +97,7 @@ fn file_to_read() -> (TempDir, Account, Opening) {
     };
     let opening = Opening {
         now: NOW,
+        since_1970: Duration::ZERO,
         instance: 7,
         holder: String::new(),
         new_state: false,

@@ -18,8 +18,9 @@ const STATE: &str = "/state";
 
 fn open(world: &mut World<'_>, fault: Option<Fault>) -> Store {
     let disk: Arc<dyn Disk> = Arc::new(world.start(fault));
-    let now = world.clock.read();
-    let opening = Opening { now, instance: 7, holder: String::new(), new_state: false, neighbours: Arc::default() };
+    let (now, since_1970) = (world.clock.read(), world.clock.since_1970());
+    let (instance, holder, neighbours) = (7, String::new(), Arc::default());
+    let opening = Opening { now, since_1970, instance, holder, new_state: false, neighbours };
     Store::open(disk, Path::new(STATE), world.script.account("keep"), &opening).unwrap()
 }
 

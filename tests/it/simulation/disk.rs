@@ -1,16 +1,17 @@
 //! [`Disk`] over [`Storage`], for one process at a time, with a fault to order.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mailferry::disk::{DirSync, Disk, DiskFile, Lock, Space};
+use mailferry::disk::{Dir, DirSync, Disk, DiskFile, FileId, FileStatus, HeldLock, Lock, Space};
 
 use super::fault::{Errno, Fault, FaultKind, Operation};
-use super::storage::{Ino, Storage};
+use super::meddling::meddle;
+use super::storage::{Ino, Slot, Storage};
 
 /// How many bytes a short write does.
 const SHORT: usize = 7;
@@ -40,7 +41,7 @@ pub(crate) struct Process {
     /// The next truncation fails so.
     next_truncation: Option<Errno>,
     /// The files that it has locked.
-    locks: BTreeSet<PathBuf>,
+    locks: BTreeSet<Ino>,
 }
 
 impl Process {
@@ -111,6 +112,10 @@ impl Machine {
                 if half > 0 { Course::Part(half) } else { Course::Fails(errno) }
             }
             FaultKind::ShortWrites => Course::Part(SHORT),
+            FaultKind::Meddle(meddler) => {
+                meddle(&mut self.storage, meddler);
+                Course::Done
+            }
         }
     }
 
@@ -164,8 +169,32 @@ impl SimDisk {
     }
 
     fn opened(&self, ino: Ino, path: &Path) -> Box<dyn DiskFile> {
-        Box::new(SimFile { disk: self.clone(), ino, path: path.to_owned() })
+        Box::new(SimFile { disk: self.clone(), ino, path: path.to_owned(), locked: None })
     }
+
+    /// Takes a lock that ends with the value; None if somebody holds it.
+    fn take_lock(&self, ino: Ino) -> io::Result<Option<SimLock>> {
+        let mut machine = self.machine()?;
+        let free = machine.process.locks.insert(ino);
+        Ok(free.then(|| SimLock { disk: self.clone(), ino }))
+    }
+}
+
+/// What tells a file from others.
+fn id(ino: Ino) -> FileId {
+    FileId { device: 1, inode: ino }
+}
+
+/// A name in an open directory.
+fn slot(dir: &Dir, name: &OsStr) -> Slot {
+    (dir.id().inode, name.to_owned())
+}
+
+fn status_of(storage: &Storage, ino: Ino) -> FileStatus {
+    let links = u64::try_from(storage.names_of(ino)).unwrap();
+    let mode = if storage.is_dir(ino) { 0o040_700 } else { 0o100_600 };
+    // Whoever runs the test owns everything.
+    FileStatus { id: id(ino), links, owner: mailferry::user::effective(), mode, changed: 0 }
 }
 
 /// What a dead process would see if it could see anything.
@@ -187,12 +216,75 @@ impl Disk for SimDisk {
     fn sync_dir(&self, path: &Path) -> io::Result<DirSync> {
         self.operate(Operation::SyncDir, path, |storage| {
             let ino = storage.directory(path)?;
-            if !storage.syncable {
-                return Ok(DirSync::Unsupported);
-            }
-            storage.sync_dir(ino);
-            Ok(DirSync::Synced)
+            Ok(storage.sync_if_possible(ino))
         })
+    }
+
+    fn open_dir(&self, path: &Path) -> io::Result<Dir> {
+        let ino = self.operate(Operation::OpenDir, path, |storage| storage.directory(path))?;
+        Ok(Dir::new(path, id(ino), None))
+    }
+
+    fn status(&self, path: &Path) -> io::Result<FileStatus> {
+        self.operate(Operation::Status, path, |storage| Ok(status_of(storage, storage.find(path)?)))
+    }
+
+    fn owner(&self, path: &Path) -> io::Result<u32> {
+        self.status(path).map(|status| status.owner)
+    }
+
+    fn status_in(&self, dir: &Dir, name: &OsStr) -> io::Result<FileStatus> {
+        let path = dir.path().join(name);
+        self.operate(Operation::Status, &path, |storage| Ok(status_of(storage, storage.named(&slot(dir, name))?)))
+    }
+
+    fn list_in(&self, dir: &Dir) -> io::Result<Vec<OsString>> {
+        self.operate(Operation::List, dir.path(), |storage| storage.list_of(dir.id().inode))
+    }
+
+    fn create_in(&self, dir: &Dir, name: &OsStr) -> io::Result<Box<dyn DiskFile>> {
+        let path = dir.path().join(name);
+        let ino = self.operate(Operation::Create, &path, |storage| storage.create_at(slot(dir, name)))?;
+        Ok(self.opened(ino, &path))
+    }
+
+    fn link(&self, from: &Dir, name: &OsStr, to: &Dir, new_name: &OsStr) -> io::Result<()> {
+        let path = to.path().join(new_name);
+        self.operate(Operation::Link, &path, |storage| storage.link(&slot(from, name), slot(to, new_name)))
+    }
+
+    fn rename_in(&self, from: &Dir, name: &OsStr, to: &Dir, new_name: &OsStr) -> io::Result<()> {
+        let path = to.path().join(new_name);
+        self.operate(Operation::Rename, &path, |storage| storage.rename_at(slot(from, name), slot(to, new_name)))
+    }
+
+    fn replace_in(&self, dir: &Dir, name: &OsStr, new_name: &OsStr) -> io::Result<()> {
+        let path = dir.path().join(new_name);
+        self.operate(Operation::Replace, &path, |storage| storage.replace_at(slot(dir, name), slot(dir, new_name)))
+    }
+
+    fn remove_in(&self, dir: &Dir, name: &OsStr) -> io::Result<()> {
+        self.operate(Operation::Remove, &dir.path().join(name), |storage| storage.remove_at(slot(dir, name)))
+    }
+
+    fn sync_open_dir(&self, dir: &Dir) -> io::Result<DirSync> {
+        self.operate(Operation::SyncDir, dir.path(), |storage| Ok(storage.sync_if_possible(dir.id().inode)))
+    }
+
+    fn keeps_inode_numbers(&self, _dir: &Dir) -> io::Result<bool> {
+        Ok(self.machine()?.storage.lasting)
+    }
+
+    fn set_mode(&self, _dir: &Path, _mode: u32) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn file_system(&self, _path: &Path) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn mode_open_to_all(&self, _path: &Path) -> io::Result<Option<u32>> {
+        Ok(None)
     }
 
     fn dir_inode(&self, path: &Path) -> io::Result<u64> {
@@ -228,10 +320,6 @@ impl Disk for SimDisk {
         })
     }
 
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.operate(Operation::Rename, to, |storage| storage.rename(from, to))
-    }
-
     fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.operate(Operation::Replace, to, |storage| storage.replace(from, to))
     }
@@ -240,40 +328,38 @@ impl Disk for SimDisk {
         self.operate(Operation::Remove, path, |storage| storage.remove(path))
     }
 
-    fn space(&self, path: &Path) -> io::Result<Space> {
-        self.operate(Operation::Space, path, |storage| {
-            storage.find(path)?;
-            Ok(Space { available: 1 << 30, total: 1 << 31 })
-        })
+    fn space(&self, dir: &Dir) -> io::Result<Space> {
+        self.operate(Operation::Space, dir.path(), |_| Ok(Space { available: 1 << 30, total: 1 << 31 }))
     }
 
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock> {
-        let create = self.operate(Operation::Lock, path, |storage| {
-            if storage.find(path).is_err() {
-                storage.create(path)?;
-            }
-            Ok(())
-        });
-        create?;
-        let mut machine = self.machine()?;
-        if machine.process.locks.insert(path.to_owned()) {
-            Ok(Lock::Acquired(Box::new(HeldLock { disk: self.clone(), path: path.to_owned() })))
-        } else {
-            Ok(Lock::Held(holder.to_owned()))
-        }
+        let ino = self.operate(Operation::Lock, path, |storage| match storage.find(path) {
+            Ok(ino) => Ok(ino),
+            Err(_) => storage.create(path),
+        })?;
+        Ok(match self.take_lock(ino)? {
+            Some(lock) => Lock::Acquired(Box::new(lock)),
+            None => Lock::Held(holder.to_owned()),
+        })
     }
 }
 
 /// A lock, until it is dropped or its process ends.
-struct HeldLock {
+struct SimLock {
     disk: SimDisk,
-    path: PathBuf,
+    ino: Ino,
 }
 
-impl Drop for HeldLock {
+impl HeldLock for SimLock {
+    fn file(&self) -> FileId {
+        id(self.ino)
+    }
+}
+
+impl Drop for SimLock {
     fn drop(&mut self) {
         if let Ok(mut machine) = self.disk.machine() {
-            machine.process.locks.remove(&self.path);
+            machine.process.locks.remove(&self.ino);
         }
     }
 }
@@ -283,6 +369,7 @@ struct SimFile {
     disk: SimDisk,
     ino: Ino,
     path: PathBuf,
+    locked: Option<SimLock>,
 }
 
 impl SimFile {
@@ -294,6 +381,19 @@ impl SimFile {
 }
 
 impl DiskFile for SimFile {
+    fn id(&self) -> io::Result<FileId> {
+        Ok(id(self.ino))
+    }
+
+    fn try_lock(&mut self) -> io::Result<bool> {
+        self.locked = self.disk.take_lock(self.ino)?;
+        Ok(self.locked.is_some())
+    }
+
+    fn set_mode(&mut self, _mode: u32) -> io::Result<()> {
+        Ok(())
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let (mut machine, course) = self.course(Operation::Write, bytes.len())?;
         let (count, result) = match course {

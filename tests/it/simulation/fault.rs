@@ -35,6 +35,23 @@ pub(crate) enum FaultKind {
     FailFromHere(Errno),
     /// From here on writes do only a few bytes each.
     ShortWrites,
+    /// Somebody else does something to the disk, right before the operation.
+    Meddle(Meddler),
+}
+
+/// Who meddles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meddler {
+    /// A cleaner empties every `tmp/`.
+    CleansTmp,
+    /// The state files get other names.
+    MovesState,
+    /// The lock files go.
+    RemovesLocks,
+    /// The state directory gets another name, and a copy takes its place.
+    CopiesState,
+    /// A mail reader files what is in `new/` elsewhere.
+    FilesMail,
 }
 
 /// How an operation fails.
@@ -68,17 +85,17 @@ impl Errno {
 
     /// Whether an operation of this kind can fail so.
     pub(crate) fn befits(self, operation: Operation) -> bool {
-        use Operation::{Append, Create, DirInode, List, Lock, MakeDir, Read, Remove, Rename, Replace, Resolve};
-        use Operation::{Space, Sync, SyncDir, Truncate, Write};
+        use Operation::{Append, Create, DirInode, Link, List, Lock, MakeDir, OpenDir, Read, Remove, Rename, Replace};
+        use Operation::{Resolve, Space, Status, Sync, SyncDir, Truncate, Write};
         match self {
             Self::Io => true,
             Self::Intr => operation == Write,
             Self::Nospc | Self::Dquot => {
-                matches!(operation, MakeDir | Create | Write | Rename | Replace | Sync | SyncDir | Lock)
+                matches!(operation, MakeDir | Create | Write | Link | Rename | Replace | Sync | SyncDir | Lock)
             }
             Self::Rofs => match operation {
-                MakeDir | Create | Append | Write | Truncate | Rename | Replace | Remove | Lock => true,
-                Read | List | DirInode | Resolve | Space | Sync | SyncDir => false,
+                MakeDir | Create | Append | Write | Truncate | Link | Rename | Replace | Remove | Lock => true,
+                Read | List | DirInode | OpenDir | Resolve | Space | Status | Sync | SyncDir => false,
             },
         }
     }
@@ -90,11 +107,14 @@ pub(crate) enum Operation {
     MakeDir,
     SyncDir,
     DirInode,
+    OpenDir,
+    Status,
     Resolve,
     List,
     Create,
     Append,
     Read,
+    Link,
     Rename,
     Replace,
     Remove,
@@ -108,7 +128,10 @@ pub(crate) enum Operation {
 impl Operation {
     /// Whether it changes anything, or asks the disk to move.
     pub(crate) fn is_write(self) -> bool {
-        !matches!(self, Self::DirInode | Self::Resolve | Self::List | Self::Read | Self::Space | Self::Lock)
+        use Operation::{DirInode, List, Lock, OpenDir, Read, Resolve, Space, Status};
+        // Opening a journal to take its lock writes nothing.
+        let looks = matches!(self, DirInode | OpenDir | Resolve | List | Read | Space | Status | Lock);
+        !looks && self != Self::Append
     }
 }
 
@@ -120,11 +143,12 @@ impl FaultKind {
             Self::Fail(errno) | Self::FailFromHere(errno) => errno.befits(operation),
             // A write that fails has done nothing; that a sync fails which was done is what a failed one is anyway.
             Self::FailDone(errno) => {
-                use Operation::{Create, MakeDir, Remove, Rename, Replace, SyncDir, Truncate};
+                use Operation::{Create, Link, MakeDir, Remove, Rename, Replace, SyncDir, Truncate};
                 errno.befits(operation)
-                    && matches!(operation, Create | MakeDir | Remove | Rename | Replace | SyncDir | Truncate)
+                    && matches!(operation, Create | MakeDir | Link | Remove | Rename | Replace | SyncDir | Truncate)
             }
             Self::FailInTheMiddle(_) | Self::FailUncut(_) | Self::ShortWrites => operation == Operation::Write,
+            Self::Meddle(_) => true,
         }
     }
 

@@ -52,7 +52,7 @@ fn what_was_back_meanwhile_is_remembered_for_90_days_more() {
 }
 
 #[test]
-fn what_is_back_and_known_only_once_it_was_retrieved_is_retrieved_once() {
+fn what_is_back_with_other_bytes_is_another_message_and_retrieved_once() {
     let (mut script, runtime) = (ordinary(), runtime());
     // Without TOP and with another size only the message itself tells.
     script.accounts[0].1.top = false;
@@ -62,8 +62,8 @@ fn what_is_back_and_known_only_once_it_was_retrieved_is_retrieved_once() {
     world.act(Act::Vanish("keep", "k1"));
     assert_eq!(polls(&mut world, "keep"), (0, 1, true));
     world.act(Act::Mail("keep", "k1", 120));
-    assert_eq!(polls(&mut world, "keep"), (1, 1, true));
-    assert_eq!(polls(&mut world, "keep"), (0, 1, false));
+    assert_eq!(polls(&mut world, "keep"), (1, 2, true));
+    assert_eq!(polls(&mut world, "keep"), (0, 2, false));
 }
 
 #[test]

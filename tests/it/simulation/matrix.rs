@@ -206,7 +206,7 @@ fn a_recovery_goes_wrong_as_well() {
             for (index, second) in seconds.into_iter().enumerate() {
                 // A sample, and all of the most delicate: a file was renamed and that was not synced, and the power is
                 // cut in the poll that recovers. Then the record "published" may be on disk by chance, the name not.
-                let unsure = matches!(stage.log[fault.at].0, Operation::Rename | Operation::SyncDir);
+                let unsure = matches!(stage.log[fault.at].0, Operation::Link | Operation::SyncDir);
                 let cut = [Survival::Nothing, Survival::DataOnly].map(FaultKind::Cut).contains(&second);
                 let delicate = unsure && fault.kind == FaultKind::Kill && cut;
                 if all || delicate || (fault.at * 7 + index).is_multiple_of(29) {

@@ -3,8 +3,8 @@
 //! [`storage`], [`power`], [`fault`] and [`disk`] are the disk, [`server`] and [`dialogue`] the servers, [`clock`] the
 //! time; [`world`] puts them together, and [`script`] says what happens in it. [`verdict`] knows what must be true
 //! afterwards. The tests proper are [`matrix`] (every operation of the disk goes wrong in every way), [`network`] (every
-//! byte is the last one), [`places`] (disks that are not there or cannot sync), [`append`] (a journal that goes on
-//! behind a failure) and [`forgetting`]. `docs/durability.md` tells what this proves and how to repeat one case.
+//! byte is the last one), [`places`] (disks that are not there, cannot sync or have no links), [`meddling`] (others at
+//! work on the same files), [`append`] (a journal that goes on behind a failure) and [`forgetting`]. `docs/durability.md` tells what this proves and how to repeat one case.
 
 mod clock;
 mod dialogue;
@@ -22,5 +22,6 @@ mod append;
 mod forgetting;
 mod jobs;
 mod matrix;
+mod meddling;
 mod network;
 mod places;

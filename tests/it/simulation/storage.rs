@@ -10,6 +10,8 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Component, Path};
 
+use mailferry::disk::DirSync;
+
 /// Names a file or a directory as long as the disk exists.
 pub(crate) type Ino = u64;
 
@@ -25,6 +27,10 @@ pub(crate) struct Storage {
     pub(super) pending: Vec<Change>,
     /// Whether directories can be synced at all.
     pub(crate) syncable: bool,
+    /// Whether a file can have several names.
+    pub(crate) links: bool,
+    /// Whether inode numbers last.
+    pub(crate) lasting: bool,
 }
 
 /// A file or a directory.
@@ -67,7 +73,7 @@ impl Edit {
 }
 
 /// A name in a directory.
-pub(super) type Slot = (Ino, OsString);
+pub(crate) type Slot = (Ino, OsString);
 
 /// A change of directories: seen whole or not at all.
 #[derive(Debug, Clone)]
@@ -98,7 +104,7 @@ impl Storage {
     /// An empty disk.
     pub(crate) fn new() -> Self {
         let nodes = BTreeMap::from([(ROOT, Node::Dir(Dir::default()))]);
-        Self { nodes, next: ROOT + 1, pending: Vec::new(), syncable: true }
+        Self { nodes, next: ROOT + 1, pending: Vec::new(), syncable: true, links: true, lasting: true }
     }
 
     fn new_node(&mut self, node: Node) -> Ino {
@@ -166,7 +172,11 @@ impl Storage {
 
     /// The names in a directory.
     pub(crate) fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
-        Ok(self.dir(self.find(path)?)?.written.keys().cloned().collect())
+        self.list_of(self.find(path)?)
+    }
+
+    pub(crate) fn list_of(&self, dir: Ino) -> io::Result<Vec<OsString>> {
+        Ok(self.dir(dir)?.written.keys().cloned().collect())
     }
 
     /// A file's bytes.
@@ -175,40 +185,79 @@ impl Storage {
     }
 
     pub(crate) fn make_dir(&mut self, path: &Path) -> io::Result<Ino> {
-        self.link(path, Node::Dir(Dir::default()))
+        self.add(self.slot(path)?, Node::Dir(Dir::default()))
     }
 
     pub(crate) fn create(&mut self, path: &Path) -> io::Result<Ino> {
-        self.link(path, Node::File(File::default()))
+        self.create_at(self.slot(path)?)
     }
 
-    fn link(&mut self, path: &Path, node: Node) -> io::Result<Ino> {
-        let slot = self.slot(path)?;
-        if self.at(&slot).is_some() {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
+    pub(crate) fn create_at(&mut self, slot: Slot) -> io::Result<Ino> {
+        self.add(slot, Node::File(File::default()))
+    }
+
+    fn add(&mut self, slot: Slot, node: Node) -> io::Result<Ino> {
+        self.check_free(&slot)?;
         let ino = self.new_node(node);
         self.change(Change { from: None, to: Some((slot, ino)) });
         Ok(ino)
     }
 
-    pub(crate) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
-        if self.at(&self.slot(to)?).is_some() {
-            return Err(io::ErrorKind::AlreadyExists.into());
+    fn check_free(&self, slot: &Slot) -> io::Result<()> {
+        self.dir(slot.0)?;
+        if self.at(slot).is_some() { Err(io::ErrorKind::AlreadyExists.into()) } else { Ok(()) }
+    }
+
+    /// What has a name, as processes see it.
+    pub(crate) fn named(&self, slot: &Slot) -> io::Result<Ino> {
+        self.at(slot).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// How many names a file has.
+    pub(crate) fn names_of(&self, ino: Ino) -> usize {
+        let dirs = self.nodes.values().filter_map(|node| match node {
+            Node::Dir(dir) => Some(dir),
+            Node::File(_) => None,
+        });
+        dirs.map(|dir| dir.written.values().filter(|other| **other == ino).count()).sum()
+    }
+
+    /// Gives a file a second name.
+    pub(crate) fn link(&mut self, from: &Slot, to: Slot) -> io::Result<()> {
+        if !self.links {
+            return Err(rustix::io::Errno::PERM.into());
         }
-        self.replace(from, to)
+        let ino = self.named(from)?;
+        self.check_free(&to)?;
+        self.change(Change { from: None, to: Some((to, ino)) });
+        Ok(())
+    }
+
+    pub(crate) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        self.rename_at(self.slot(from)?, self.slot(to)?)
+    }
+
+    pub(crate) fn rename_at(&mut self, from: Slot, to: Slot) -> io::Result<()> {
+        self.check_free(&to)?;
+        self.replace_at(from, to)
     }
 
     pub(crate) fn replace(&mut self, from: &Path, to: &Path) -> io::Result<()> {
-        let (from, to) = (self.slot(from)?, self.slot(to)?);
-        let ino = self.at(&from).ok_or(io::ErrorKind::NotFound)?;
+        self.replace_at(self.slot(from)?, self.slot(to)?)
+    }
+
+    pub(crate) fn replace_at(&mut self, from: Slot, to: Slot) -> io::Result<()> {
+        let ino = self.named(&from)?;
         self.change(Change { from: Some(from), to: Some((to, ino)) });
         Ok(())
     }
 
     pub(crate) fn remove(&mut self, path: &Path) -> io::Result<()> {
-        let slot = self.slot(path)?;
-        self.file(self.at(&slot).ok_or(io::ErrorKind::NotFound)?)?;
+        self.remove_at(self.slot(path)?)
+    }
+
+    pub(crate) fn remove_at(&mut self, slot: Slot) -> io::Result<()> {
+        self.file(self.named(&slot)?)?;
         self.change(Change { from: Some(slot), to: None });
         Ok(())
     }
@@ -252,6 +301,20 @@ impl Storage {
     /// Makes a directory's entries durable.
     pub(crate) fn sync_dir(&mut self, ino: Ino) {
         self.settle(|change| change.becomes_durable_with(ino));
+    }
+
+    /// The same, on a disk that may not be able to.
+    pub(crate) fn sync_if_possible(&mut self, ino: Ino) -> DirSync {
+        if !self.syncable {
+            return DirSync::Unsupported;
+        }
+        self.sync_dir(ino);
+        DirSync::Synced
+    }
+
+    /// Whether it is a directory.
+    pub(crate) fn is_dir(&self, ino: Ino) -> bool {
+        matches!(self.nodes.get(&ino), Some(Node::Dir(_)))
     }
 
     /// Makes everything durable.

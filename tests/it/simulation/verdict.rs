@@ -68,8 +68,7 @@ pub(crate) fn observe(world: &mut World<'_>) -> Result<Observed, String> {
         remembered.insert(account.name.to_string(), known);
         loose_ends
             .extend(state.intents().map(|(entry, _)| format!("{} entry {} is an intent", account.name, entry.id)));
-        loose_ends
-            .extend(state.troubles().map(|(unique_id, _)| format!("{} trouble {}", account.name, uid(unique_id))));
+        loose_ends.extend(state.troubles().map(|(one, _)| format!("{} trouble {}", account.name, uid(&one.unique_id))));
     }
     Ok(Observed { mail: mail(world), unfinished, on_servers, remembered, loose_ends })
 }
@@ -127,7 +126,8 @@ fn check_idle(what: &str, polled: &Polled, syncable: bool) -> Verdict {
     let (mut retrieved, deleted, mut writes) = (polled.retrieved, polled.deleted, polled.process.writes());
     if !syncable {
         // What ought to be deleted and must not is looked at each time, to see whether it still must not.
-        writes.retain(|write| !write.starts_with("SyncDir"));
+        // So is a new state file made each time, as long as nothing in it says that the last one is durable.
+        writes.retain(|write| !write.starts_with("SyncDir") && !write.contains(".uids"));
         retrieved = 0;
     }
     if retrieved + deleted + writes.len() > 0 {

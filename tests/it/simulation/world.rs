@@ -231,7 +231,14 @@ impl<'a> World<'a> {
 
     fn opening(&self) -> Opening {
         let (now, neighbours) = (self.clock.read(), self.neighbours());
-        Opening { now, instance: 0, holder: String::new(), new_state: false, neighbours }
+        Opening {
+            now,
+            since_1970: self.clock.since_1970(),
+            instance: 0,
+            holder: String::new(),
+            new_state: false,
+            neighbours,
+        }
     }
 
     /// What is remembered of an account.

@@ -43,7 +43,7 @@ fn short_and_interrupted_writes_are_continued() {
 fn a_rename_may_fail_and_have_been_done() {
     let (machine, disk) = machine(FaultKind::FailDone(Errno::Io), 2);
     write(&disk).unwrap();
-    assert!(disk.rename(Path::new("/f"), Path::new("/g")).is_err());
+    assert!(disk.replace(Path::new("/f"), Path::new("/g")).is_err());
     assert!(look(&machine).storage.read(Path::new("/g")).is_ok());
 }
 

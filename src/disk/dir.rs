@@ -1,0 +1,75 @@
+//! What tells files apart, and directories that are open.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+/// Tells a file or directory from all others, as long as it exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId {
+    /// The file system. It may have another number when it is mounted again.
+    pub device: u64,
+    /// The inode number. On some file systems it lasts no longer than the mount.
+    pub inode: u64,
+}
+
+/// What is known of a file or directory without opening it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStatus {
+    /// Which one it is.
+    pub id: FileId,
+    /// How many names it has.
+    pub links: u64,
+    /// The user that it belongs to.
+    pub owner: u32,
+    /// Its type and permission bits, as in `st_mode`.
+    pub mode: u32,
+    /// When it was changed last, names included, in nanoseconds since 1970 by the file system's clock.
+    pub changed: i64,
+}
+
+/// A directory that was opened: operations in it go there, whatever becomes of its path. Cheap to clone.
+#[derive(Clone)]
+pub struct Dir(Arc<OpenDir>);
+
+struct OpenDir {
+    path: PathBuf,
+    id: FileId,
+    /// None on a disk that has no descriptors.
+    fd: Option<OwnedFd>,
+}
+
+impl Dir {
+    /// A directory that a [`super::Disk`] opened.
+    #[must_use]
+    pub fn new(path: &Path, id: FileId, fd: Option<OwnedFd>) -> Self {
+        Self(Arc::new(OpenDir { path: path.to_owned(), id, fd }))
+    }
+
+    /// The path under which it was opened: for words, and to see whether it still leads here.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Which directory it is.
+    #[must_use]
+    pub fn id(&self) -> FileId {
+        self.0.id
+    }
+
+    /// Its descriptor.
+    pub(super) fn fd(&self) -> io::Result<BorrowedFd<'_>> {
+        let fd = self.0.fd.as_ref().map(|fd| fd.as_fd());
+        fd.ok_or_else(|| io::Error::other("a directory of another disk"))
+    }
+}
+
+impl fmt::Debug for Dir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Dir({})", self.0.path.display())
+    }
+}

@@ -1,0 +1,120 @@
+//! Root delivers only into what belongs to root. Whoever else owns a directory on the way there can put a link in its
+//! place, and root would write where that leads.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Maildir;
+use crate::disk::{Disk, FileStatus};
+use crate::user;
+
+/// Something on the way to a Maildir belongs to another user, or every user may change it.
+#[derive(Debug)]
+struct Foreign {
+    /// What.
+    path: PathBuf,
+    /// Whose it is; None if it is root's, and open to all.
+    owner: Option<u32>,
+}
+
+impl fmt::Display for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        let Some(owner) = self.owner.map(user::name) else {
+            return write!(
+                f,
+                "every user may rename what is in {path}, and root delivers only where nobody else could put a link. \
+                 Take that away: chmod o-w {path}"
+            );
+        };
+        write!(
+            f,
+            "{path} belongs to {owner}, and root delivers only into what belongs to root: whoever owns the place could \
+             lead the mail elsewhere. Let mailferry run as that user: systemctl enable --now mailferry@{owner}, or \
+             sudo -u '{owner}' mailferry"
+        )
+    }
+}
+
+impl std::error::Error for Foreign {}
+
+/// Others may change what is in a directory, unless it is sticky as `/tmp` is.
+const OTHERS_WRITE: u32 = 0o002;
+const STICKY: u32 = 0o1000;
+
+fn judge(path: &Path, status: FileStatus) -> io::Result<()> {
+    let open_to_all = status.mode & (OTHERS_WRITE | STICKY) == OTHERS_WRITE && !is_link(status);
+    let owner = Some(status.owner).filter(|owner| *owner != 0);
+    if owner.is_none() && !open_to_all {
+        return Ok(());
+    }
+    Err(io::Error::other(Foreign { path: path.to_owned(), owner }))
+}
+
+/// Links have no permissions of their own.
+fn is_link(status: FileStatus) -> bool {
+    status.mode & 0o170_000 == 0o120_000
+}
+
+/// For root: whether a Maildir that is open, and all that leads to it, belongs to root.
+pub(super) fn check(disk: &dyn Disk, path: &Path, maildir: &Maildir) -> io::Result<()> {
+    if !user::is_root() {
+        return Ok(());
+    }
+    for dir in [maildir.path(), maildir.tmp.path(), maildir.new.path(), maildir.cur.path()] {
+        judge(dir, disk.status(dir)?)?;
+    }
+    check_place(disk, path)?;
+    check_place(disk, maildir.path())
+}
+
+/// For root: whether what there is of a path belongs to root. In a user namespace the true root is a stranger, and its
+/// directories are no danger to anybody.
+pub(super) fn check_place(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    if !user::is_root() || user::is_mapped() {
+        return Ok(());
+    }
+    let mut above: Vec<&Path> = path.ancestors().collect();
+    above.reverse();
+    for path in above {
+        match disk.status(path) {
+            Ok(status) => judge(path, status)?,
+            // What is not there is made by us, in a place that was looked at.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::FileId;
+
+    fn status(owner: u32, mode: u32) -> FileStatus {
+        FileStatus { id: FileId { device: 1, inode: 1 }, links: 1, owner, mode, changed: 0 }
+    }
+
+    #[test]
+    fn a_place_is_good_for_root_if_nobody_else_can_change_it() {
+        for (owner, mode, good) in [
+            (0, 0o040_755, true),
+            (0, 0o041_777, true),
+            (0, 0o120_777, true),
+            (0, 0o040_777, false),
+            (1000, 0o040_700, false),
+            (1000, 0o120_777, false),
+        ] {
+            assert_eq!(judge(Path::new("/x"), status(owner, mode)).is_ok(), good, "{owner} {mode:o}");
+        }
+    }
+
+    #[test]
+    fn the_owner_and_the_way_on_are_named() {
+        let words = judge(Path::new("/home/jo/Maildir"), status(4_294_967_290, 0o040_700)).unwrap_err().to_string();
+        assert!(words.contains("/home/jo/Maildir belongs to #4294967290"), "{words}");
+        assert!(words.contains("mailferry@"), "{words}");
+    }
+}

@@ -1,0 +1,165 @@
+//! What shows that a message on the server is one that we have, so that it may be deleted. PURE.
+//!
+//! A listing is a hint. Evidence is what was seen in this session: a header that says enough (Message-ID, Date or Received)
+//! under the same unique-id and of the same size, by TOP; or all the bytes. Where the unique-id itself is in doubt, only
+//! the bytes count. What has no evidence stays.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Policy, Seen, is_shown};
+use crate::account::RemovalPolicy;
+use crate::maildir::publishing::Delivered;
+use crate::maildir::staging::Digests;
+use crate::maildrop::Listed;
+use crate::pop3::{MessageNumber, UniqueId};
+use crate::state::entries::{Entry, EntryId, Origin};
+use crate::witness::Digest;
+
+/// A message that came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// How the server listed it in this session.
+    pub listed: Listed,
+    /// It was shorter than it was listed: something may be missing, so it is not deleted in this session.
+    pub is_short: bool,
+}
+
+/// What would show that a message may be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// Its header.
+    Header,
+    /// Its bytes.
+    Bytes,
+    /// Nothing: an early version remembered a header that says little, and no bytes.
+    None,
+}
+
+/// What would show that a listed message is the remembered one.
+pub(super) fn proof(listed: &Listed, entry: &Entry, policy: &Policy) -> Proof {
+    let is_sure = listed.unique_id.is_some() && listed.unique_id == entry.unique_id && !entry.doubt && !policy.moved;
+    let same_size = listed.reported_size == entry.witness.reported_size;
+    let is_strong = entry.witness.header.is_some_and(Digest::is_strong);
+    if is_sure && same_size && is_strong && policy.has_top {
+        Proof::Header
+    } else if entry.witness.whole.is_some() || !is_sure || (same_size && is_strong) {
+        // Without a remembered digest of all bytes, a message whose unique-id is in doubt is stored once more.
+        Proof::Bytes
+    } else {
+        Proof::None
+    }
+}
+
+/// Whether the policy wants a remembered message deleted now.
+pub(super) fn is_due(entry: &Entry, removal: RemovalPolicy, now: u64) -> bool {
+    entry.origin == Origin::Delivered
+        && entry.intent.is_none()
+        && match removal {
+            RemovalPolicy::Keep => false,
+            RemovalPolicy::AfterDelivery => true,
+            RemovalPolicy::AfterAge(age) => now.saturating_sub(entry.delivered_certain) >= age.as_secs(),
+        }
+}
+
+/// A message that may be deleted: it was delivered, durably, and it is the one that has this number in this session. Made
+/// only from what shows it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Removable {
+    number: MessageNumber,
+    entry: EntryId,
+}
+
+impl Removable {
+    /// A message of this session that has just been delivered, if the policy wants it gone at once and a power cut could
+    /// not take it away.
+    #[must_use]
+    pub fn after_delivery(removal: RemovalPolicy, delivered: &Delivered<Arrival>) -> Option<Self> {
+        let arrival = delivered.payload();
+        let at_once = removal == RemovalPolicy::AfterDelivery && delivered.is_durable() && !arrival.is_short;
+        at_once.then(|| Self { number: arrival.listed.number, entry: delivered.entry() })
+    }
+
+    /// A message that was delivered earlier and is due, if its header was seen in this session and shows that it is the same.
+    pub(super) fn after_look(listed: &Listed, entry: &Entry, policy: &Policy, seen: &Seen, now: u64) -> Option<Self> {
+        let is_shown = proof(listed, entry, policy) == Proof::Header && is_shown(listed, entry, seen);
+        (is_shown && is_due(entry, policy.removal, now)).then_some(Self { number: listed.number, entry: entry.id })
+    }
+
+    /// A message that was retrieved again, if it is the remembered one and due.
+    #[must_use]
+    pub fn after_comparison(
+        listed: &Listed,
+        digests: Digests,
+        entry: &Entry,
+        removal: RemovalPolicy,
+        now: u64,
+    ) -> Option<Self> {
+        let is_shown = is_same(listed, digests, entry) && is_due(entry, removal, now);
+        is_shown.then_some(Self { number: listed.number, entry: entry.id })
+    }
+
+    /// Its number in this session.
+    #[must_use]
+    pub fn number(&self) -> MessageNumber {
+        self.number
+    }
+
+    /// Its entry.
+    #[must_use]
+    pub fn entry(&self) -> EntryId {
+        self.entry
+    }
+}
+
+/// Whether a message that was retrieved is the remembered one. Its bytes tell; where an early version did not remember
+/// them, a header that says enough does, unless the unique-id is in doubt.
+fn is_same(listed: &Listed, digests: Digests, entry: &Entry) -> bool {
+    if listed.unique_id != entry.unique_id {
+        return false;
+    }
+    match entry.witness.whole {
+        Some(whole) => whole == digests.whole,
+        None => {
+            let same_size = listed.reported_size == entry.witness.reported_size;
+            let same_header = digests.header.is_strong() && entry.witness.header == Some(digests.header);
+            listed.unique_id.is_some() && !entry.doubt && same_size && same_header
+        }
+    }
+}
+
+/// Remembered messages that one that is retrieved may turn out to be, each once.
+#[derive(Debug, Default)]
+pub struct Remembered {
+    /// By unique-id and the digest of all bytes, or of the header where there is no other.
+    by_digest: HashMap<(Option<UniqueId>, Digest), Vec<Entry>>,
+}
+
+impl Remembered {
+    /// These.
+    #[must_use]
+    pub fn new(entries: impl Iterator<Item = Entry>) -> Self {
+        let mut by_digest: HashMap<_, Vec<Entry>> = HashMap::new();
+        for entry in entries {
+            if let Some(digest) = entry.witness.whole.or(entry.witness.header) {
+                by_digest.entry((entry.unique_id.clone(), digest)).or_default().push(entry);
+            }
+        }
+        Self { by_digest }
+    }
+
+    /// The one that this message is, if it is one of them; it is not found a second time.
+    pub fn take(&mut self, listed: &Listed, digests: Digests) -> Option<Entry> {
+        [digests.whole, digests.header].into_iter().find_map(|digest| {
+            let alike = self.by_digest.get_mut(&(listed.unique_id.clone(), digest))?;
+            alike.pop_if(|entry| is_same(listed, digests, entry))
+        })
+    }
+
+    /// Those that none of the messages with their unique-ids was, though all of these were retrieved: they are not on the
+    /// server.
+    pub fn left_of<'a>(&'a self, stored: &'a HashSet<UniqueId>) -> impl Iterator<Item = EntryId> + 'a {
+        let is_of = |unique_id: &Option<UniqueId>| unique_id.as_ref().is_some_and(|id| stored.contains(id));
+        let left = self.by_digest.iter().filter(move |((unique_id, _), _)| is_of(unique_id));
+        left.flat_map(|(_, entries)| entries.iter().map(|entry| entry.id))
+    }
+}

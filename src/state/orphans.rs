@@ -1,0 +1,128 @@
+//! States without an account, and accounts without a state that should have one.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::error::StateError;
+use super::journal;
+use super::store::read;
+use crate::account::{Account, AccountName};
+use crate::disk::{Disk, Lock};
+use crate::maildir::Maildir;
+
+/// The accounts that share a state directory.
+#[derive(Debug, Default)]
+pub struct Neighbours {
+    /// Those that are configured: a file of any other name is an orphan.
+    configured: HashSet<AccountName>,
+    /// The names of the orphans. Looked up once, because every account without a state asks.
+    orphans: OnceLock<Vec<String>>,
+}
+
+impl Neighbours {
+    /// These accounts are configured.
+    #[must_use]
+    pub fn new(configured: impl IntoIterator<Item = AccountName>) -> Self {
+        Self { configured: configured.into_iter().collect(), orphans: OnceLock::new() }
+    }
+
+    /// The other configured accounts whose names differ from this one only in case: on some file systems their files are
+    /// the same.
+    pub(super) fn twins<'a>(&'a self, name: &'a AccountName) -> impl Iterator<Item = &'a AccountName> {
+        let is_twin = move |other: &&AccountName| *other != name && other.as_str().eq_ignore_ascii_case(name.as_str());
+        self.configured.iter().filter(is_twin)
+    }
+
+    fn orphans(&self, disk: &dyn Disk, dir: &Path) -> Result<&[String], StateError> {
+        if let Some(orphans) = self.orphans.get() {
+            return Ok(orphans);
+        }
+        let is_orphan = |name: &String| !AccountName::new(name).is_ok_and(|name| self.configured.contains(&name));
+        let orphans = states_in(disk, dir)?.into_iter().filter(is_orphan).collect();
+        Ok(self.orphans.get_or_init(|| orphans))
+    }
+}
+
+/// There is no state. If there should be one, downloading everything again in silence would be wrong.
+pub(super) fn refuse_lost_state(
+    disk: &dyn Disk,
+    dir: &Path,
+    account: &Account,
+    neighbours: &Neighbours,
+) -> Result<(), StateError> {
+    for name in neighbours.orphans(disk, dir)? {
+        // A file that cannot be read is no account's state.
+        let Ok(Some(loaded)) = read(disk, &uids_file(dir, name)) else { continue };
+        let identity = loaded.state.identity();
+        if identity.user == account.username && identity.host.eq_ignore_ascii_case(&account.endpoint.host) {
+            let (account, dir, other) = (account.name.clone(), dir.to_owned(), name.clone());
+            // Whoever polls under the old name goes on with a state that must not be taken away from it.
+            return Err(match holder(disk, &dir, name)? {
+                Some(holder) => StateError::RenamedAndPolled { account, other, holder },
+                None => StateError::Renamed { account, other, dir },
+            });
+        }
+    }
+    let maildir = match Maildir::open(disk, &account.maildir) {
+        Ok(maildir) => maildir,
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
+        Err(e) => return Err(StateError::io("look at the Maildir", &account.maildir, e)),
+    };
+    let mut delivered = maildir.instances(disk).map_err(|e| StateError::io("read", maildir.path(), e))?;
+    if delivered.is_empty() {
+        return Ok(());
+    }
+    // Some of those files may be another account's.
+    for name in states_in(disk, dir)? {
+        if let Some(instance) = instance_in(disk, &uids_file(dir, &name)) {
+            delivered.retain(|ours| *ours != instance);
+        }
+    }
+    if delivered.is_empty() {
+        return Ok(());
+    }
+    let (account, maildir, dir) = (account.name.clone(), account.maildir.clone(), dir.to_owned());
+    Err(StateError::Lost { account, maildir, dir })
+}
+
+pub(super) fn uids_file(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("{name}.uids"))
+}
+
+/// The instance id of a state, which stands at its beginning. A file that cannot be read is its own account's trouble.
+fn instance_in(disk: &dyn Disk, path: &Path) -> Option<u64> {
+    const HEAD: u64 = 8 << 10;
+    journal::identity(&disk.read(path, HEAD).ok()?).map(|identity| identity.instance)
+}
+
+/// The names of the accounts whose `.uids` files are in the state directory.
+fn states_in(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>, StateError> {
+    let names = match disk.list(dir) {
+        Ok(names) => names,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(StateError::io("read", dir, e)),
+    };
+    Ok(names.into_iter().filter_map(|name| Some(name.to_str()?.strip_suffix(".uids")?.to_owned())).collect())
+}
+
+/// The lock file of an account.
+pub(super) fn lock_file(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("{name}.lock"))
+}
+
+/// Who holds the lock of an account now, in the holder's words; None if nobody does.
+fn holder(disk: &dyn Disk, dir: &Path, name: &str) -> Result<Option<String>, StateError> {
+    let path = lock_file(dir, name);
+    match disk.status(&path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(StateError::io("look at", &path, e)),
+        Ok(_) => {}
+    }
+    match disk.lock(&path, "") {
+        Ok(Lock::Held(holder)) => Ok(Some(holder)),
+        Ok(Lock::Acquired(_)) => Ok(None),
+        Err(e) => Err(StateError::io("lock", &path, e)),
+    }
+}

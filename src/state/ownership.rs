@@ -1,0 +1,50 @@
+//! A state has one owner. What another user, root included, writes into it would lock the owner out, and the mail would go
+//! into that other user's home.
+
+use std::io;
+use std::path::Path;
+
+use super::error::StateError;
+use super::orphans::{lock_file, uids_file};
+use crate::disk::Disk;
+use crate::user;
+
+/// Refuses the state of an account that belongs to another user, before anything is made or written.
+///
+/// # Errors
+/// [`StateError::OtherOwner`], and those of the disk.
+pub fn check(disk: &dyn Disk, dir: &Path, account: &str) -> Result<(), StateError> {
+    let ours = user::effective();
+    for file in [uids_file(dir, account), lock_file(dir, account)] {
+        if let Some(owner) = owner(disk, &file)?
+            && owner != ours
+        {
+            return Err(StateError::OtherOwner { path: file, owner });
+        }
+    }
+    check_directory(disk, dir)
+}
+
+/// The same for the directory, or for the nearest one above it that is there.
+///
+/// # Errors
+/// The same.
+pub fn check_directory(disk: &dyn Disk, dir: &Path) -> Result<(), StateError> {
+    let ours = user::effective();
+    for above in dir.ancestors() {
+        let Some(owner) = owner(disk, above)? else { continue };
+        // A volume that root made for us is ours to use; what we may not write there fails by itself. Above a directory
+        // that is still to be made only root has to be careful: it would leave it to somebody who cannot use it.
+        let is_good = owner == ours || (ours != 0 && (owner == 0 || above != dir));
+        return if is_good { Ok(()) } else { Err(StateError::OtherOwner { path: above.to_owned(), owner }) };
+    }
+    Ok(())
+}
+
+fn owner(disk: &dyn Disk, path: &Path) -> Result<Option<u32>, StateError> {
+    match disk.owner(path) {
+        Ok(owner) => Ok(Some(owner)),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(StateError::io("look at", path, e)),
+    }
+}

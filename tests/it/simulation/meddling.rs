@@ -1,0 +1,126 @@
+//! Somebody else at work on the same files while a poll runs: a cleaner, a hand that moves the state, a mail reader.
+//!
+//! Whatever happens to the files, and at whichever operation, nothing is deleted on the server that is not stored, and the
+//! next poll finds its way back.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use mailferry::exit::ExitStatus;
+use tokio::runtime::Runtime;
+
+use super::fault::{Fault, FaultKind, Meddler};
+use super::jobs::do_all;
+use super::script::{odd_servers, ordinary};
+use super::storage::Storage;
+use super::verdict::{Rehearsal, Stage, Verdict};
+use super::world::World;
+
+/// Where the states are.
+const STATE: &str = "/state/mailferry";
+/// What the state directory, or a file in it, is called meanwhile.
+const AWAY: &str = "away";
+
+/// Does it.
+pub(crate) fn meddle(storage: &mut Storage, meddler: Meddler) {
+    match meddler {
+        Meddler::CleansTmp => each_file(storage, Path::new("/mail"), "/tmp/", |storage, path| {
+            storage.remove(path).unwrap();
+        }),
+        Meddler::FilesMail => each_file(storage, Path::new("/mail"), "/new/", |storage, path| {
+            let _taken = storage.rename(path, &Path::new("/mail/read").join(path.file_name().unwrap()));
+        }),
+        Meddler::MovesState => each_file(storage, Path::new(STATE), ".uids", |storage, path| {
+            if path.extension().is_some_and(|extension| extension == "uids") {
+                storage.rename(path, &path.with_extension(AWAY)).unwrap();
+            }
+        }),
+        Meddler::RemovesLocks => each_file(storage, Path::new(STATE), ".lock", |storage, path| {
+            storage.remove(path).unwrap();
+        }),
+        Meddler::CopiesState => copy_state(storage),
+    }
+}
+
+fn each_file(storage: &mut Storage, below: &Path, part: &str, mut act: impl FnMut(&mut Storage, &Path)) {
+    let files: Vec<String> = storage.visible(below).into_iter().map(|(path, _)| path).collect();
+    files.iter().filter(|path| path.contains(part)).for_each(|path| act(storage, Path::new(path)));
+}
+
+fn copy_state(storage: &mut Storage) {
+    let dir = Path::new(STATE);
+    let away = dir.with_extension(AWAY);
+    if storage.find(dir).is_err() || storage.find(&away).is_ok() {
+        return;
+    }
+    storage.replace(dir, &away).unwrap();
+    storage.make_dir(dir).unwrap();
+    for name in storage.list(&away).unwrap() {
+        let bytes = storage.read(&away.join(&name)).unwrap().to_vec();
+        let copy = storage.create(&dir.join(&name)).unwrap();
+        storage.write(copy, &bytes);
+    }
+    storage.sync_all();
+}
+
+/// Puts the state files back where they were.
+fn put_back(storage: &mut Storage) {
+    each_file(storage, Path::new(STATE), ".away", |storage, path| {
+        let back: PathBuf = path.with_extension("uids");
+        // A poll that found none may have begun anew; what was moved is what counts.
+        storage.replace(path, &back).unwrap();
+    });
+}
+
+struct Job<'a> {
+    rehearsal: &'a Rehearsal,
+    stage: &'a Stage,
+    at: usize,
+    meddler: Meddler,
+}
+
+impl fmt::Display for Job<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rehearsal, stage, at, meddler } = self;
+        let (operation, what) = &stage.log[*at];
+        write!(f, "{}, act {} (poll {}): ", rehearsal.script.name, stage.act, stage.account)?;
+        write!(f, "{meddler:?} before {at} ({operation:?} {what});")
+    }
+}
+
+fn play(job: &Job<'_>, runtime: &Runtime) -> Verdict {
+    let Job { rehearsal, stage, at, meddler } = job;
+    let mut world = World::resume(&rehearsal.script, runtime, &stage.before);
+    let kind = FaultKind::Meddle(*meddler);
+    let polled = world.poll(stage.account, Some(Fault { at: *at, kind, seed: 0 }));
+    let status = polled.report.exit_status();
+    if !matches!(status, ExitStatus::Ok | ExitStatus::Local) {
+        return Err(format!("it ended with {status:?}: {:?}", polled.report.end));
+    }
+    put_back(&mut super::disk::look(&world.machine).storage);
+    // One that was interrupted by this may find something to finish; after that, all is as if nothing had happened.
+    world.poll(stage.account, None);
+    rehearsal.finish(&mut world, stage)
+}
+
+fn meddle_everywhere(rehearsal: &Rehearsal, meddlers: &[Meddler]) {
+    let mut jobs = Vec::new();
+    for stage in &rehearsal.stages {
+        for at in 0..stage.log.len() {
+            jobs.extend(meddlers.iter().map(|meddler| Job { rehearsal, stage, at, meddler: *meddler }));
+        }
+    }
+    do_all(&jobs, ToString::to_string, play);
+}
+
+#[test]
+fn whoever_cleans_tmp_or_moves_the_state_costs_no_message() {
+    use Meddler::{CleansTmp, CopiesState, FilesMail, MovesState, RemovesLocks};
+    let meddlers = [CleansTmp, FilesMail, MovesState, RemovesLocks, CopiesState];
+    meddle_everywhere(&Rehearsal::new(ordinary()), &meddlers);
+}
+
+#[test]
+fn nor_where_the_server_takes_away_what_was_retrieved() {
+    meddle_everywhere(&Rehearsal::new(odd_servers()), &[Meddler::CleansTmp, Meddler::FilesMail]);
+}
