@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What the listings of all sessions of this process may hold together, in bytes.
-pub const LISTINGS: usize = 96 << 20;
+pub const LISTINGS: usize = 80 << 20;
 
 /// What a line of UIDL costs beside its octets, in bytes: the message in the listing and in the plan.
 pub(super) const UNIQUE_ID: usize = 128;

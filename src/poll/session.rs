@@ -403,18 +403,7 @@ impl Poll {
         if retrieved.asked != retrieved.safe + known + refused {
             return Err(PollError::Fault);
         }
-        if let Some((listed, octets)) = &retrieved.first_short {
-            let others = match retrieved.short.saturating_sub(1) {
-                0 => String::new(),
-                more => format!(", and {more} more were like that"),
-            };
-            warn!(
-                "message {} was listed with {} octets, and {octets} came: it is kept as it came, and not deleted in this \
-                 session{others}",
-                listed.number,
-                listed.reported_size.unwrap_or(0)
-            );
-        }
+        tell_of_short_ones(&retrieved);
         report.short = report.short.saturating_add(retrieved.short);
         let verified: Vec<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();
         let promised = marked.clone();
@@ -465,6 +454,21 @@ impl Poll {
 fn has_unique_id(store: &Shelf, id: EntryId) -> bool {
     let entry = store.as_ref().and_then(|store| store.state().entry(id));
     entry.is_some_and(|entry| entry.unique_id.is_some())
+}
+
+/// Tells of messages that came out far shorter than they were listed: of the first one, and how many there are.
+fn tell_of_short_ones(retrieved: &Retrieved) {
+    let Some((listed, octets)) = &retrieved.first_short else { return };
+    let others = match retrieved.short.saturating_sub(1) {
+        0 => String::new(),
+        more => format!(", and {more} more were like that"),
+    };
+    warn!(
+        "message {} was listed with {} octets, and {octets} came: it is kept as it came, and not deleted in this session\
+         {others}",
+        listed.number,
+        listed.reported_size.unwrap_or(0)
+    );
 }
 
 /// The messages that made trouble and are not on the server any more, if the listing can tell.

@@ -374,6 +374,16 @@ fn a_size_that_is_off_by_little_is_no_reason() {
 }
 
 #[test]
+fn thousands_that_are_shorter_than_listed_are_one_line() {
+    let mut messages = small_ones(1000);
+    messages.iter_mut().for_each(|message| message.reported_size = Some(10_000));
+    let maildrop = Maildrop::new(messages);
+    let env = TestEnv::in_memory(&[Account::at(maildrop.server.address)]);
+    is_cheap(&env.fetch());
+    assert_eq!(env.mail().len(), 1000);
+}
+
+#[test]
 fn a_message_announced_larger_than_the_disk_is_named_once_and_costs_no_other() {
     let mut messages = small_ones(3);
     messages[1].reported_size = Some(1 << 60);
