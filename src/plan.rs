@@ -85,6 +85,8 @@ pub struct Plan {
     pub set_aside: Vec<Listed>,
     /// There is something to do with these, in a session of their own.
     pub suspects: Vec<Listed>,
+    /// There is something to do with so many that this poll has tried already, or whose unique-id and size another one has.
+    pub left_alone: usize,
     /// New, but more than one session may retrieve.
     pub postponed: usize,
     /// Known already.
@@ -320,7 +322,7 @@ impl Plan {
             Turn::Now => return true,
             Turn::OtherSession => self.suspects.push(listed.clone()),
             Turn::SetAside => self.set_aside.push(listed.clone()),
-            Turn::Tried => {}
+            Turn::Tried => self.left_alone += 1,
         }
         false
     }

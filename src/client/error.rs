@@ -9,7 +9,9 @@ use bytesize::ByteSize;
 use super::budget;
 use crate::exit::ExitStatus;
 use crate::net::{NetError, NetErrorClass};
-use crate::pop3::{Asked, FramingError, MessageNumber, NoLoginMethod, Refusal, Response, SendError};
+use crate::pop3::{
+    Asked, FramingError, MessageNumber, NoLoginMethod, Refusal, Response, SendError, goodbye, judge_access,
+};
 
 /// Why a session is over. Every message ends with the next step.
 #[derive(Debug)]
@@ -67,8 +69,17 @@ pub enum ClientError {
         response: Response,
         /// What they mean.
         refusal: Refusal,
+        /// Whether the password holds blanks, which most of those that are shown in groups do not.
+        blanks: bool,
     },
-    /// A command that every server has to know was refused.
+    /// The server ended the session before the maildrop was listed, and said why.
+    Goodbye {
+        /// Its words.
+        response: Response,
+        /// Whether it had let us in.
+        logged_in: bool,
+    },
+    /// A command that every server has to know was refused, behind a good login.
     Refused {
         /// The command.
         asked: Asked,
@@ -166,6 +177,19 @@ impl ClientError {
         matches!(self, Self::ListedTooMuch { held } if *held > budget::LISTINGS / 2)
     }
 
+    /// What a server says without being asked, before anything was retrieved: the reason for its hanging up, where it is
+    /// a refusal.
+    #[must_use]
+    pub(super) fn or_goodbye(self, logged_in: bool) -> Self {
+        match &self {
+            Self::Framing(FramingError::Unsolicited { excerpt }) => match goodbye(excerpt) {
+                Some(response) => Self::Goodbye { response, logged_in },
+                None => self,
+            },
+            _ => self,
+        }
+    }
+
     /// The exit status that tells a script about it.
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
@@ -179,11 +203,22 @@ impl ClientError {
             | Self::NoStls { .. }
             | Self::Framing(FramingError::BytesBeforeTls | FramingError::LooksLikeTls) => ExitStatus::Tls,
             Self::Cleartext { .. } => ExitStatus::Config,
-            Self::NoLogin(_) | Self::Login { refusal: Refusal::Credentials, .. } => ExitStatus::Auth,
+            Self::NoLogin(_) | Self::Login { refusal: Refusal::Credentials | Refusal::Permanent, .. } => {
+                ExitStatus::Auth
+            }
+            Self::Unwilling { response } | Self::Goodbye { response, .. } => match judge_access(response) {
+                Some(Refusal::Permanent) => ExitStatus::Auth,
+                _ => ExitStatus::Temporary,
+            },
+            Self::Refused { response, .. } => match judge_access(response) {
+                Some(Refusal::Permanent) => ExitStatus::Auth,
+                Some(_) => ExitStatus::Temporary,
+                None => ExitStatus::Protocol,
+            },
             // Mostly a goodbye ahead of its time: "-ERR idle for too long".
             Self::Framing(FramingError::Unsolicited { .. }) => ExitStatus::Temporary,
             Self::ListedTooMuch { .. } if self.is_too_much_alone() => ExitStatus::Protocol,
-            Self::Framing(_) | Self::Refused { .. } | Self::NoUniqueIds | Self::Send(_) => ExitStatus::Protocol,
+            Self::Framing(_) | Self::NoUniqueIds | Self::Send(_) => ExitStatus::Protocol,
             // Whatever else there was has been fetched.
             Self::TooLong(_) => ExitStatus::Partial,
             Self::Lost { .. }
@@ -192,7 +227,6 @@ impl ClientError {
             | Self::Silence { .. }
             | Self::TooSlow { .. }
             | Self::ListedTooMuch { .. }
-            | Self::Unwilling { .. }
             | Self::Login { refusal: Refusal::Temporary, .. } => ExitStatus::Temporary,
         }
     }
@@ -207,13 +241,38 @@ fn words(response: &Response) -> String {
     format!("saying \"{code}{}\"", response.text)
 }
 
-fn fmt_login(f: &mut fmt::Formatter<'_>, response: &Response, refusal: Refusal) -> fmt::Result {
+fn fmt_login(
+    f: &mut fmt::Formatter<'_>,
+    asked: Asked,
+    response: &Response,
+    refusal: Refusal,
+    blanks: bool,
+) -> fmt::Result {
     let words = words(response);
     match refusal {
-        Refusal::Credentials => write!(
+        Refusal::Credentials => {
+            write!(
+                f,
+                "the server refused the login, {words}. Check username and password; some providers want an app \
+                 password or authorization code, or POP3 to be switched on in their web settings"
+            )?;
+            if asked == Asked::Apop {
+                f.write_str(
+                    ". It may be APOP that is refused: a server needs the password in clear for it, and few keep it so; \
+                     with auth = \"auto\" or auth = \"user\" it is not used",
+                )?;
+            }
+            if blanks {
+                f.write_str(
+                    "; the password holds blanks: app passwords are often shown in groups, to be typed without",
+                )?;
+            }
+            Ok(())
+        }
+        Refusal::Permanent => write!(
             f,
-            "the server refused the login, {words}. Check username and password; some providers want an app password or \
-             authorization code, or POP3 to be switched on in their web settings"
+            "the server refuses this account, {words}. It will not pass by itself: switch POP3 on in the account's web \
+             settings, or ask the server's operator"
         ),
         Refusal::Temporary => write!(f, "the server cannot let us in now, {words}. Try again later"),
     }
@@ -232,6 +291,42 @@ fn fmt_listed_too_much(f: &mut fmt::Formatter<'_>, alone: bool) -> fmt::Result {
          mail there, or move it out of the mailbox that POP3 shows",
         ByteSize::b(u64::try_from(budget::LISTINGS).unwrap_or(u64::MAX)).display().iec()
     )
+}
+
+/// A refusal that is not about the login; `what` is what was refused.
+fn fmt_access(f: &mut fmt::Formatter<'_>, what: &str, response: &Response) -> fmt::Result {
+    write!(f, "{what}, {}. ", words(response))?;
+    f.write_str(match judge_access(response) {
+        Some(Refusal::Permanent) => {
+            "It will not pass by itself: switch POP3 on in the account's web settings, or ask the server's operator"
+        }
+        _ => "Try again later",
+    })
+}
+
+impl ClientError {
+    /// What the server said no to.
+    fn fmt_refusal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unwilling { response } => fmt_access(f, "the server refused the connection", response),
+            Self::Goodbye { response, logged_in: false } => {
+                fmt_access(f, "the server ended the session before the login", response)
+            }
+            Self::Goodbye { response, logged_in: true } => {
+                fmt_access(f, "the server let us in and then ended the session", response)
+            }
+            Self::Login { asked, response, refusal, blanks } => fmt_login(f, *asked, response, *refusal, *blanks),
+            Self::Refused { asked, response } if judge_access(response).is_some() => {
+                fmt_access(f, &format!("the server let us in and then refused {asked}"), response)
+            }
+            Self::Refused { asked, response } => write!(
+                f,
+                "the server refused {asked}, {}. Nothing was changed; run with -v and ask its operator",
+                words(response)
+            ),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl fmt::Display for ClientError {
@@ -253,8 +348,8 @@ impl fmt::Display for ClientError {
                 window.as_secs()
             ),
             Self::Framing(e) => e.fmt(f),
-            Self::Unwilling { response } => {
-                write!(f, "the server refused the connection, {}. Try again later", words(response))
+            Self::Unwilling { .. } | Self::Goodbye { .. } | Self::Login { .. } | Self::Refused { .. } => {
+                self.fmt_refusal(f)
             }
             Self::SpeaksTls { port } => write!(
                 f,
@@ -274,12 +369,6 @@ impl fmt::Display for ClientError {
                 peer.ip()
             ),
             Self::NoLogin(e) => e.fmt(f),
-            Self::Login { response, refusal, .. } => fmt_login(f, response, *refusal),
-            Self::Refused { asked, response } => write!(
-                f,
-                "the server refused {asked}, {}. Nothing was changed; run with -v and ask its operator",
-                words(response)
-            ),
             Self::NoUniqueIds => f.write_str(
                 "the server has no UIDL, so mail that stays there cannot be told from new mail. Set leave_on_server = \
                  false to fetch and delete",

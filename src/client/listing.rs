@@ -13,7 +13,8 @@ use super::login::{Expected, LoggedIn};
 use super::{Client, ClientError, Said};
 use crate::maildrop::{Maildrop, MaildropBuilder};
 use crate::pop3::{
-    Asked, Capabilities, Command, DropListing, MessageNumber, Response, ScanListing, Status, UniqueIdListing, limits,
+    Asked, Capabilities, Command, DropListing, LoginMethod, MessageNumber, Response, ScanListing, Status,
+    UniqueIdListing, has_access_code, judge_access, limits,
 };
 use crate::witness::{Digest, HeaderDigester};
 
@@ -41,6 +42,10 @@ pub struct Opened {
     pub before_login: Option<Capabilities>,
     /// What it announces after the login; None if it refuses to say.
     pub after_login: Option<Capabilities>,
+    /// The way that we were let in.
+    pub login: LoginMethod,
+    /// The ways to log in that were tried before it, and that the server does not know.
+    pub failed_logins: Vec<LoginMethod>,
     /// The listing.
     pub maildrop: Maildrop,
     /// The memory that it may take, as long as this lives.
@@ -67,22 +72,26 @@ pub struct OpenError {
 /// Lists the maildrop. Some servers announce PIPELINING, TOP or UIDL only after the login, so CAPA is asked again, and
 /// what was expected of the server is compared.
 ///
+/// Some servers let everybody in and open the maildrop only then. What such a one says when it cannot, and hangs up, is
+/// the reason, whichever command it came in answer to, or to none.
+///
 /// # Errors
-/// [`OpenError`]; a refused UIDL is none unless it was announced.
+/// [`OpenError`]; a refused UIDL is none unless it was announced, or if there is nothing to list.
 pub async fn open(logged_in: LoggedIn, expected: &Expected) -> Result<Opened, OpenError> {
-    let LoggedIn { mut client, capabilities } = logged_in;
+    let LoggedIn { mut client, capabilities, method, failed } = logged_in;
     client.pipelining |= expected.after_login.as_ref().is_some_and(Capabilities::pipelining);
     let mut answers = Answers::default();
     let asked = answers.ask(&mut client).await;
     let mut ahead = client.was_ahead();
-    let mut finished = asked;
-    if finished.is_ok() && !client.careful {
-        finished = answers.ask_for_what_was_left_out(&mut client).await;
+    let mut listed = asked.map_err(|error| answers.why_it_ended(error));
+    if listed.is_ok() && !client.careful {
+        listed = answers.ask_for_what_was_left_out(&mut client).await;
         // A server that answers a question about one message by more than a line is not asked that in a careful session.
-        ahead |= finished.is_err();
+        ahead |= listed.is_err();
     }
     answers.tell(&client);
-    finished.and_then(|()| answers.finish(client, capabilities)).map_err(|error| OpenError { error, ahead })
+    let finished = listed.and_then(|()| answers.finish(client, capabilities, method, failed));
+    finished.map_err(|error| OpenError { error, ahead })
 }
 
 /// The answers of the flight.
@@ -92,9 +101,13 @@ struct Answers {
     builder: MaildropBuilder,
     /// What they hold in memory.
     share: Share,
+    /// The number of messages that STAT told, if it did.
+    count: Option<u32>,
     /// The refusals of UIDL and LIST.
     no_uidl: Option<Response>,
     no_list: Option<Response>,
+    /// The first refusal that says that the maildrop cannot be had, now or at all.
+    no_access: Option<(Asked, Response)>,
     /// Lines that were too long: how many, and the beginning of the first one with its command.
     too_long: usize,
     first_too_long: Option<(Asked, Vec<u8>)>,
@@ -146,6 +159,12 @@ impl Answers {
     }
 
     fn hear(&mut self, asked: Asked, said: Said<'_>) -> Result<ControlFlow<()>, ClientError> {
+        if let Said::Response(r) = &said
+            && r.status == Status::Err
+            && judge_access(r).is_some()
+        {
+            self.no_access.get_or_insert((asked, (*r).clone()));
+        }
         match (asked, said) {
             (Asked::Capa, Said::Response(r)) if r.status == Status::Ok => self.capabilities = Some(Capabilities::new()),
             (Asked::Capa, Said::Line(line)) => {
@@ -154,7 +173,10 @@ impl Answers {
                 }
             }
             (Asked::Stat, Said::Response(r)) if r.status == Status::Ok => match DropListing::parse(&r.text) {
-                Ok(listing) => self.builder.stat(listing.count),
+                Ok(listing) => {
+                    self.count = Some(listing.count);
+                    self.builder.stat(listing.count);
+                }
                 Err(_) => self.builder.unreadable_line(),
             },
             (Asked::Uidl(_), Said::Response(r)) => match r.status {
@@ -200,21 +222,45 @@ impl Answers {
         );
     }
 
-    fn finish(self, mut client: Client, before: Option<Capabilities>) -> Result<Opened, ClientError> {
-        let capabilities = self.capabilities.as_ref().or(before.as_ref());
+    /// The reason for the end of a session in which a refusal said that the maildrop cannot be had.
+    fn why_it_ended(&mut self, error: ClientError) -> ClientError {
+        let hung_up = matches!(error, ClientError::Closed | ClientError::Lost { .. } | ClientError::Framing(_));
+        match self.no_access.take_if(|_| hung_up) {
+            Some((_, response)) => ClientError::Goodbye { response, logged_in: true },
+            _ => error.or_goodbye(true),
+        }
+    }
+
+    fn finish(
+        mut self,
+        mut client: Client,
+        before_login: Option<Capabilities>,
+        login: LoginMethod,
+        failed_logins: Vec<LoginMethod>,
+    ) -> Result<Opened, ClientError> {
+        let capabilities = self.capabilities.as_ref().or(before_login.as_ref());
         client.pipelining = capabilities.is_some_and(Capabilities::pipelining);
         let announced = capabilities.is_some_and(Capabilities::uidl);
-        match (self.no_uidl, self.no_list) {
-            (Some(response), _) if announced => Err(ClientError::Refused { asked: Asked::Uidl(None), response }),
-            (Some(_), Some(response)) => Err(ClientError::Refused { asked: Asked::List(None), response }),
-            _ => Ok(Opened {
-                client,
-                before_login: before,
-                after_login: self.capabilities,
-                maildrop: self.builder.finish(),
-                share: self.share,
-            }),
+        let refused = self.no_uidl.is_some() || self.no_list.is_some();
+        // In words alone, a UIDL that is not announced may well not be there.
+        let only_unannounced = !announced && self.no_list.is_none();
+        match (self.no_access, self.no_uidl, self.no_list) {
+            // One of them failed because the maildrop cannot be had, so the rest says nothing either.
+            (Some((asked, response)), _, _) if refused && (has_access_code(&response) || !only_unannounced) => {
+                return Err(ClientError::Refused { asked, response });
+            }
+            // Some servers refuse to list what is empty.
+            (None, Some(_), _) if self.count == Some(0) => self.builder.unique_ids_follow(),
+            (_, Some(response), _) if announced => {
+                return Err(ClientError::Refused { asked: Asked::Uidl(None), response });
+            }
+            (_, Some(_), Some(response)) => {
+                return Err(ClientError::Refused { asked: Asked::List(None), response });
+            }
+            _ => {}
         }
+        let (after_login, maildrop, share) = (self.capabilities, self.builder.finish(), self.share);
+        Ok(Opened { client, before_login, after_login, login, failed_logins, maildrop, share })
     }
 }
 

@@ -171,7 +171,12 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// Whether a message is listed with the size that an entry has, as far as both are known.
+/// Whether a message is listed with the size that an entry has. A size that is told for the first time may be that of a
+/// message which has grown, so its bytes are compared once, if they are remembered.
 fn sizes_agree(listed: &Listed, entry: &Entry) -> bool {
-    listed.reported_size.zip(entry.witness.reported_size).is_none_or(|(listed, entry)| listed == entry)
+    match (listed.reported_size, entry.witness.reported_size) {
+        (Some(listed), Some(entry)) => listed == entry,
+        (Some(_), None) => entry.witness.whole.is_none(),
+        (None, _) => true,
+    }
 }

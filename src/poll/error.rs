@@ -8,6 +8,7 @@ use bytesize::ByteSize;
 
 use crate::account::AccountName;
 use crate::client::ClientError;
+use crate::client::login::LoginError;
 use crate::credential::CredentialError;
 use crate::exit::ExitStatus;
 use crate::state::error::StateError;
@@ -145,6 +146,12 @@ impl std::error::Error for PollError {}
 impl From<ClientError> for PollError {
     fn from(e: ClientError) -> Self {
         Self::Client(e)
+    }
+}
+
+impl From<LoginError> for PollError {
+    fn from(e: LoginError) -> Self {
+        Self::Client(e.error)
     }
 }
 

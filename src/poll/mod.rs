@@ -198,7 +198,8 @@ impl Poll {
                         memory.looked_for_more(has_new);
                     }
                     let more = has_new && ended.all_new > 0 && memory.may_list_more(ended.all_new);
-                    let progress = has_new || !ended.compared.is_empty();
+                    // What was compared before says nothing new, however often it is compared again.
+                    let progress = has_new || ended.compared.iter().any(|id| !self.compared.contains(id));
                     self.compared.extend(&ended.compared);
                     self.after(ended, progress, more, report)
                 }

@@ -4,7 +4,7 @@ use super::error::PollError;
 use super::report::PollReport;
 use crate::client::ClientError;
 use crate::net::{NetError, NetErrorClass};
-use crate::pop3::{FramingError, Refusal, Response, ResponseCode, is_too_soon, judge_refusal};
+use crate::pop3::{FramingError, Refusal, Response, ResponseCode, is_too_soon, judge_access};
 use crate::schedule::{Cause, End, Outcome};
 use crate::state::error::StateError;
 
@@ -27,6 +27,7 @@ fn came_after_the_login(error: &ClientError) -> bool {
     matches!(
         error,
         ClientError::Refused { .. }
+            | ClientError::Goodbye { logged_in: true, .. }
             | ClientError::NoUniqueIds
             | ClientError::UniqueIdsRefused
             | ClientError::ListedTooMuch { .. }
@@ -66,13 +67,21 @@ fn cause_at_the_server(error: &ClientError) -> Cause {
         | ClientError::NoStls { .. }
         | ClientError::Framing(FramingError::BytesBeforeTls | FramingError::LooksLikeTls) => Cause::Tls,
         ClientError::Cleartext { .. } => Cause::Configuration,
-        ClientError::Unwilling { response } | ClientError::Login { response, .. } => busy(response),
-        // Some servers let everybody in, and say only then that it will not be now.
-        ClientError::Refused { response, .. } if judge_refusal(response) == Refusal::Temporary => busy(response),
+        ClientError::Login { refusal: Refusal::Permanent, .. } => Cause::AccessRefused,
+        ClientError::Login { response, .. } => busy(response),
+        // Some servers let everybody in, and say only then that it will not be now, or not at all.
+        ClientError::Refused { response, .. } => match judge_access(response) {
+            Some(Refusal::Permanent) => Cause::AccessRefused,
+            Some(_) => busy(response),
+            None => Cause::Protocol,
+        },
+        ClientError::Unwilling { response } | ClientError::Goodbye { response, .. } => match judge_access(response) {
+            Some(Refusal::Permanent) => Cause::AccessRefused,
+            _ => busy(response),
+        },
         ClientError::UniqueIdsRefused => Cause::ServerBusy,
         ClientError::Framing(_)
         | ClientError::TooLong(_)
-        | ClientError::Refused { .. }
         | ClientError::NoLogin(_)
         | ClientError::NoUniqueIds
         | ClientError::Send(_) => Cause::Protocol,

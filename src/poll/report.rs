@@ -39,6 +39,8 @@ pub struct PollReport {
     pub too_large: Tally,
     /// Messages without a unique-id in an otherwise good listing.
     pub unnamed: Tally,
+    /// Messages that wait for the next poll, because one that is listed in the same way made trouble in this one.
+    pub left_alone: u64,
     /// Messages that came out far shorter than they were listed.
     pub short: u64,
     /// Messages that the server would not show again, so that they were not deleted.
@@ -265,6 +267,7 @@ impl PollReport {
             set_aside: Tally::default(),
             too_large: Tally::default(),
             unnamed: Tally::default(),
+            left_alone: 0,
             short: 0,
             unverified: 0,
             undeletable: BTreeSet::new(),
@@ -291,6 +294,7 @@ impl PollReport {
     fn is_complete(&self) -> bool {
         self.failed.is_empty()
             && self.left.is_none()
+            && self.left_alone == 0
             && self.unnamed.is_empty()
             && self.undeletable.is_empty()
             && !self.unacknowledged

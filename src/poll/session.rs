@@ -201,6 +201,7 @@ impl Poll {
         report.on_server = u64::try_from(maildrop.messages.len()).ok();
         report.too_large = Tally::of(&plan.too_large);
         report.set_aside = Tally::of(&plan.set_aside);
+        report.left_alone = u64::try_from(plan.left_alone).unwrap_or(u64::MAX);
         report.unnamed = Tally::of(&plan.unnamed);
         report.renumbered += u64::try_from(plan.renamed.len()).unwrap_or(u64::MAX);
         report.unverified = report.unverified.max(u64::try_from(plan.unverified).unwrap_or(u64::MAX));
@@ -311,7 +312,7 @@ impl Poll {
         let prepared = blocking(store, move |store| {
             let (destination, rooms) = prepare(store, &configured, mode, most_files, accept)?;
             // What is recognised when it is here is deleted without having been planned.
-            let synced = if store.state().is_empty() { DirSync::Synced } else { sync_directories(store)? };
+            let synced = if store.state().is_empty() { store.sync_directory()? } else { sync_directories(store)? };
             Ok::<_, PollError>((destination, rooms, synced))
         });
         let (destination, rooms, synced) = prepared.await??;

@@ -16,6 +16,8 @@ pub enum Cause {
     TooSoon,
     /// The server refused the user name and the password.
     LoginRefused,
+    /// The server says that it will not serve this account, and that a person has to act (RFC 3206, SYS/PERM).
+    AccessRefused,
     /// No trusted, encrypted connection.
     Tls,
     /// The server does not do what a POP3 server does, or what this account needs.
@@ -42,12 +44,13 @@ const fn hours(hours: u64) -> Duration {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NetworkDown,
         Self::Cut,
         Self::ServerBusy,
         Self::TooSoon,
         Self::LoginRefused,
+        Self::AccessRefused,
         Self::Tls,
         Self::Protocol,
         Self::Local,
@@ -66,8 +69,10 @@ impl Cause {
             }
             // Some servers hold a lock for half an hour after a lost connection, and hold it longer for each try.
             Self::ServerBusy | Self::TooSoon => const { &[minutes(5), minutes(10), minutes(20), minutes(30)] },
-            // Further tries with a wrong password lock accounts and addresses out.
-            Self::LoginRefused => const { &[hours(1), hours(2), hours(4), hours(8), hours(16), hours(24)] },
+            // Further tries with a wrong password lock accounts and addresses out, and a closed account stays closed.
+            Self::LoginRefused | Self::AccessRefused => {
+                const { &[hours(1), hours(2), hours(4), hours(8), hours(16), hours(24)] }
+            }
             // Somebody has to renew a certificate, here or there, or to leave a network that meddles.
             Self::Tls => const { &[minutes(10), minutes(20), minutes(40), minutes(80), minutes(120)] },
             Self::Protocol => const { &[minutes(15), minutes(30), hours(1), hours(2), hours(4), hours(6)] },
@@ -91,7 +96,7 @@ impl Cause {
             // A dead network is not waited for longer than a sound server.
             Self::NetworkDown | Self::Cut => step.min(interval),
             // What a person has to mend is not looked at more often than a sound server.
-            Self::LoginRefused | Self::Tls | Self::Protocol => step.max(interval),
+            Self::LoginRefused | Self::AccessRefused | Self::Tls | Self::Protocol => step.max(interval),
             _ => step,
         }
     }
@@ -105,6 +110,7 @@ impl Cause {
             Self::ServerBusy => "server-busy",
             Self::TooSoon => "too-soon",
             Self::LoginRefused => "login-refused",
+            Self::AccessRefused => "access-refused",
             Self::Tls => "tls",
             Self::Protocol => "protocol",
             Self::Local => "local",
@@ -117,14 +123,23 @@ impl Cause {
 
     /// Whether the server noticed the poll, so that it has a say in when the next one comes.
     pub(super) const fn reached_server(self) -> bool {
-        matches!(self, Self::Cut | Self::ServerBusy | Self::TooSoon | Self::LoginRefused | Self::Tls | Self::Protocol)
+        matches!(
+            self,
+            Self::Cut
+                | Self::ServerBusy
+                | Self::TooSoon
+                | Self::LoginRefused
+                | Self::AccessRefused
+                | Self::Tls
+                | Self::Protocol
+        )
     }
 
     /// What a user can do instead of waiting.
     pub(super) const fn way_out(self) -> &'static str {
         match self {
             Self::LoginRefused => "; after a changed credential, a reload or `mailferry poll` at once",
-            Self::Tls | Self::Protocol | Self::Credential | Self::Configuration | Self::Fault => {
+            Self::AccessRefused | Self::Tls | Self::Protocol | Self::Credential | Self::Configuration | Self::Fault => {
                 "; after a reload or `mailferry poll` at once"
             }
             _ => "",
@@ -141,6 +156,7 @@ impl fmt::Display for Cause {
             Self::ServerBusy => "the server is busy, or another session holds the maildrop",
             Self::TooSoon => "the server wants more time between two logins",
             Self::LoginRefused => "the server refused the login",
+            Self::AccessRefused => "the server does not serve this account",
             Self::Tls => "no trusted, encrypted connection could be had",
             Self::Protocol => "the server did not do what this account needs",
             Self::Local => "the Maildir or the state could not be used",

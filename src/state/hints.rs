@@ -19,6 +19,9 @@ const MOST: u64 = 256 << 10;
 /// repaired.
 const ONE_AT_A_TIME_FOR: u64 = 7 * 86_400;
 
+/// How long a way to log in that came to nothing is tried after the others, in seconds: 7 days.
+const FAILED_LOGINS_FOR: u64 = 7 * 86_400;
+
 /// So many sessions in a row broke with commands under way: it is time to try without.
 const SUSPICIOUS: u8 = 2;
 
@@ -93,6 +96,10 @@ pub struct ServerHints {
     strikes: u8,
     /// Until then, in certain seconds of the state, commands are sent one at a time. 0: no longer.
     one_at_a_time_until: u64,
+    /// The ways to log in that came to nothing, the one that did so last at the end.
+    failed_logins: Vec<String>,
+    /// Until then, in certain seconds of the state, they are tried after the others.
+    failed_logins_until: u64,
 }
 
 /// How much of a maildrop a server lists.
@@ -154,6 +161,28 @@ impl ServerHints {
         } else if ahead {
             self.strikes = 0;
         }
+    }
+
+    /// The ways to log in that are to be tried after the others; `now` in certain seconds.
+    pub fn failed_logins(&self, now: u64) -> impl Iterator<Item = &str> {
+        let until = self.failed_logins_until;
+        let counts = now < until && until - now <= FAILED_LOGINS_FOR;
+        self.failed_logins.iter().filter(move |_| counts).map(String::as_str)
+    }
+
+    /// A way to log in came to nothing.
+    pub fn note_failed_login(&mut self, method: &str, now: u64) {
+        if self.failed_logins(now).next().is_none() {
+            self.failed_logins.clear();
+        }
+        self.failed_logins.retain(|known| known != method);
+        self.failed_logins.push(method.to_owned());
+        self.failed_logins_until = now.saturating_add(FAILED_LOGINS_FOR);
+    }
+
+    /// A way to log in was let in.
+    pub fn note_login(&mut self, method: &str) {
+        self.failed_logins.retain(|known| known != method);
     }
 
     fn blame_sending_ahead(&mut self, now: u64) {
@@ -300,6 +329,23 @@ mod tests {
         assert!(!hints.one_at_a_time(5));
         hints.note_worked_one_at_a_time(5);
         assert!(hints.one_at_a_time(5 + WEEK - 1) && !hints.one_at_a_time(5 + WEEK));
+    }
+
+    #[test]
+    fn a_way_to_log_in_that_came_to_nothing_is_tried_last_for_a_week() {
+        let mut hints = ServerHints::new(&endpoint());
+        let failed = |hints: &ServerHints, now| hints.failed_logins(now).map(str::to_owned).collect::<Vec<_>>();
+        assert!(failed(&hints, 0).is_empty());
+        hints.note_failed_login("plain", 100);
+        hints.note_failed_login("user", 100);
+        hints.note_failed_login("plain", 100);
+        assert_eq!(failed(&hints, 100), ["user", "plain"], "the last one at the end");
+        hints.note_login("user");
+        assert_eq!(failed(&hints, 100 + WEEK - 1), ["plain"]);
+        assert!(failed(&hints, 100 + WEEK).is_empty());
+        assert!(failed(&hints, 5).is_empty(), "a time of another clock");
+        hints.note_failed_login("apop", 100 + 2 * WEEK);
+        assert_eq!(failed(&hints, 100 + 2 * WEEK), ["apop"], "what was long ago is forgotten");
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl Told {
     fn lasts(&self, cause: Cause, times: u32, now: Duration) -> bool {
         match cause {
             // The schedule has doubted a refusal already, and the others are as certain.
-            Cause::LoginRefused | Cause::Configuration | Cause::Fault => true,
+            Cause::LoginRefused | Cause::AccessRefused | Cause::Configuration | Cause::Fault => true,
             // A foreign network, a server at work, a store that waits for its passphrase, a disk that is being mounted.
             Cause::Tls | Cause::Protocol | Cause::Credential | Cause::Local => times >= 2,
             // These change from one to the other while the reason stays, so that all failures count.

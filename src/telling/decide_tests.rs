@@ -54,6 +54,7 @@ fn badly(cause: Cause, times: u32) -> Ended {
 fn what_a_person_has_to_mend_is_told_soon() {
     for (cause, first) in [
         (Cause::LoginRefused, 1),
+        (Cause::AccessRefused, 1),
         (Cause::Configuration, 1),
         (Cause::Fault, 1),
         (Cause::Tls, 2),

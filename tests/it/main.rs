@@ -23,14 +23,17 @@ mod servers;
 
 mod chunks;
 mod configuration;
+mod credentials;
 mod cuts;
 mod daemon;
 mod disk_full;
 mod documents;
+mod evidence;
 mod hostile;
 mod kills;
 mod limits;
 mod listings;
+mod logins;
 mod lost_state;
 mod memory;
 mod modes;
