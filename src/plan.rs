@@ -303,6 +303,12 @@ impl Plan {
         self.retrieve.truncate(most);
     }
 
+    /// Whether anything that was delivered earlier may be deleted in this session.
+    #[must_use]
+    pub fn deletes_earlier(&self) -> bool {
+        self.retrieves_to_delete || !self.delete.is_empty()
+    }
+
     /// What is to be written down about a message that is known.
     fn take_known(&mut self, listed: &Listed, entry: &Entry) {
         if let Some(size) = listed.reported_size

@@ -51,7 +51,7 @@ impl PollReport {
             )),
             (_, []) => None,
             (all, first) => {
-                let named: Vec<String> = first.iter().map(message).collect();
+                let named: Vec<String> = first.iter().take(NAMED).map(message).collect();
                 let more = match all.saturating_sub(named.len()) {
                     0 => String::new(),
                     more => format!("; and {more} more"),
@@ -143,6 +143,9 @@ impl fmt::Display for Line<'_> {
         Ok(())
     }
 }
+
+/// So many of many messages are named.
+const NAMED: usize = 3;
 
 /// The most characters of a unique-id that are shown: RFC 1939 allows 70 octets, and servers send a thousand.
 const UNIQUE_ID: usize = 140;

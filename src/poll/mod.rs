@@ -110,6 +110,7 @@ pub async fn poll(ferry: Arc<Ferry>, account: Account, wishes: Wishes, stop: Can
         suspects: VecDeque::new(),
         tried: HashSet::new(),
         compared: HashSet::new(),
+        went_back: false,
         broken: 0,
         left: 0,
         begun,
@@ -135,6 +136,8 @@ struct Poll {
     tried: HashSet<ListedAs>,
     /// What was retrieved in this poll to be compared.
     compared: HashSet<EntryId>,
+    /// The suspects had their sessions, and the others one more.
+    went_back: bool,
     /// How many sessions broke at a message.
     broken: u32,
     /// How many messages the last session left over.
@@ -249,6 +252,7 @@ impl Poll {
 
     /// What comes after a session that ended in order; `more` says that the server may not have listed everything.
     fn after(&mut self, ended: Ended, progress: bool, more: bool, report: &mut PollReport) -> Next {
+        let has_others = !ended.suspects.is_empty();
         match self.scope {
             Scope::Sound => self.suspects = ended.suspects.into(),
             Scope::Suspects => self.tried.extend(self.suspects.pop_front()),
@@ -261,6 +265,11 @@ impl Poll {
         match self.scope {
             Scope::Sound if ended.left > 0 && progress => Next::Session(Scope::Sound),
             _ if !self.suspects.is_empty() => Next::Session(Scope::Suspects),
+            // What shared its unique-id with a suspect, or was one of them, may have its turn now.
+            Scope::Suspects if !self.went_back && (ended.left > 0 || has_others) => {
+                self.went_back = true;
+                Next::Session(Scope::Sound)
+            }
             Scope::Sound if more => Next::OnSuspicion,
             _ => Next::Done,
         }

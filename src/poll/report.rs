@@ -111,8 +111,8 @@ impl Quarantined {
     }
 }
 
-/// So many of many messages are kept to be named.
-const NAMED: usize = 3;
+/// So many of many messages are kept.
+const NAMED: usize = 20;
 
 /// The most characters of a reason that are kept.
 const REASON: usize = 160;

@@ -1,6 +1,7 @@
 //! One session of a poll.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -99,11 +100,8 @@ impl Poll {
         report.login_delay = login_delay.map(|delay| Duration::from_secs(delay.seconds));
         let Opened { mut client, maildrop, .. } = opened;
         let ahead = client.window() > 1;
-        let planned = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => Err(PollError::Stopped),
-            planned = self.plan(&mut client, capabilities.as_ref(), &maildrop, store, report) => planned,
-        };
+        let maildrop = Arc::new(maildrop);
+        let planned = self.plan(&mut client, capabilities.as_ref(), &maildrop, store, report).await;
         let done = match planned {
             Ok(plan) => {
                 let sizes = std::mem::replace(&mut report.sizes, maildrop.sizes());
@@ -138,7 +136,7 @@ impl Poll {
                 if error.may_be_because_of_pipelining() {
                     memory.broke(client.was_ahead());
                 }
-                Err(Broken { suspects: suspects(&error, &client, maildrop), error, opened: true })
+                Err(Broken { suspects: suspects(&error, &client, &maildrop), error, opened: true })
             }
         }
     }
@@ -227,7 +225,7 @@ impl Poll {
         &self,
         store: &mut Shelf,
         client: &mut Client,
-        maildrop: &Maildrop,
+        maildrop: &Arc<Maildrop>,
         mut plan: Plan,
         report: &mut PollReport,
     ) -> Result<(Work, Ended), PollError> {
@@ -280,16 +278,21 @@ impl Poll {
         Ok(())
     }
 
-    async fn note_listing(&self, store: &mut Shelf, maildrop: &Maildrop, plan: &mut Plan) -> Result<(), PollError> {
+    async fn note_listing(
+        &self,
+        store: &mut Shelf,
+        maildrop: &Arc<Maildrop>,
+        plan: &mut Plan,
+    ) -> Result<(), PollError> {
         let (absent, present) = (std::mem::take(&mut plan.absent), std::mem::take(&mut plan.present));
         let (resized, renamed) = (std::mem::take(&mut plan.resized), std::mem::take(&mut plan.renamed));
         let account = self.account.clone();
-        let over = over_with(maildrop, store.as_ref().ok_or(PollError::Fault)?.state());
+        let maildrop = Arc::clone(maildrop);
         blocking(store, move |store| {
             if is_moved(store, &account) {
                 store.record_host(&account)?;
             }
-            store.record_troubles_over(over)?;
+            store.record_troubles_over(over_with(&maildrop, store.state()))?;
             store.record_renamed(renamed)?;
             store.record_present(present)?;
             store.record_absent(absent)?;
@@ -309,32 +312,28 @@ impl Poll {
     ) -> Result<Order, PollError> {
         let (configured, mode) = (self.account.maildir.clone(), self.account.maildir_mode);
         let (most_files, accept) = (self.ferry.most_files, self.wishes.accept_maildir);
+        let (messages, known) = (std::mem::take(&mut plan.retrieve), std::mem::take(&mut plan.known_entries));
+        let has_unique_ids = maildrop.has_unique_ids;
         let prepared = blocking(store, move |store| {
             let (destination, rooms) = prepare(store, &configured, mode, most_files, accept)?;
             // What is recognised when it is here is deleted without having been planned.
             let synced = if store.state().is_empty() { store.sync_directory()? } else { sync_directories(store)? };
-            Ok::<_, PollError>((destination, rooms, synced))
+            let remembered = remembered(store.state(), &messages, &known, has_unique_ids);
+            Ok::<_, PollError>((destination, rooms, synced, messages, remembered))
         });
-        let (destination, rooms, synced) = prepared.await??;
+        let (destination, rooms, synced, messages, remembered) = prepared.await??;
+        let (mut messages, last): (Vec<Listed>, Vec<Listed>) =
+            messages.into_iter().partition(|listed| !self.looks_too_long(listed));
+        messages.extend(last);
         if synced == DirSync::Unsupported {
             marking.forgo();
         }
         let store = store.as_ref().ok_or(PollError::Fault)?;
-        let state = store.state();
-        let unique_ids: HashSet<&UniqueId> = plan.retrieve.iter().filter_map(|one| one.unique_id.as_ref()).collect();
-        let named = unique_ids.into_iter().flat_map(|unique_id| state.with_unique_id(unique_id));
-        // What is known is another one of the messages with that unique-id.
-        let named = named.filter(|entry| !plan.known_entries.contains(&entry.id));
-        let nameless = state.without_unique_id().filter(|_| !maildrop.has_unique_ids);
-        let remembered = Remembered::new(named.chain(nameless).cloned());
-        let (mut messages, last): (Vec<Listed>, Vec<Listed>) =
-            std::mem::take(&mut plan.retrieve).into_iter().partition(|listed| !self.looks_too_long(listed));
-        messages.extend(last);
         Ok(Order {
             messages: messages.into(),
             destination,
             maildir_mode: mode,
-            instance: state.identity().instance,
+            instance: store.state().identity().instance,
             removal: self.account.removal,
             remembered,
             is_whole: maildrop.complete && plan.postponed == 0 && plan.suspects.is_empty() && plan.set_aside.is_empty(),
@@ -451,6 +450,15 @@ impl Poll {
     }
 }
 
+/// What the messages that are to be retrieved may turn out to be: what is remembered under their unique-ids and was not
+/// found in the listing; where there are none, whatever has none.
+fn remembered(state: &UidState, messages: &[Listed], known: &HashSet<EntryId>, has_unique_ids: bool) -> Remembered {
+    let unique_ids: HashSet<&UniqueId> = messages.iter().filter_map(|one| one.unique_id.as_ref()).collect();
+    let named = unique_ids.into_iter().flat_map(|unique_id| state.with_unique_id(unique_id));
+    let nameless = state.without_unique_id().filter(|_| !has_unique_ids);
+    Remembered::new(named.filter(|entry| !known.contains(&entry.id)).chain(nameless).cloned())
+}
+
 /// Whether an entry is one that a unique-id tells from others.
 fn has_unique_id(store: &Shelf, id: EntryId) -> bool {
     let entry = store.as_ref().and_then(|store| store.state().entry(id));
@@ -489,14 +497,14 @@ fn over_with(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
 }
 
 /// The messages at which a session may have ended with this error.
-fn suspects(error: &PollError, client: &Client, maildrop: Maildrop) -> Vec<Listed> {
+fn suspects(error: &PollError, client: &Client, maildrop: &Maildrop) -> Vec<Listed> {
     let numbers = match error {
         PollError::Client(e) => client.suspects(e),
         // The message that filled the disk comes last from now on.
         PollError::Maildir { .. } => client.receiving().into_iter().collect(),
         _ => Vec::new(),
     };
-    maildrop.messages.into_iter().filter(|listed| numbers.contains(&listed.number)).collect()
+    maildrop.messages.iter().filter(|listed| numbers.contains(&listed.number)).cloned().collect()
 }
 
 /// What a session did that is only true once it has ended in order.
@@ -541,7 +549,7 @@ fn prepare(
     most_files: usize,
     accept: bool,
 ) -> Result<(Destination, Rooms), PollError> {
-    let disk = std::sync::Arc::clone(store.disk());
+    let disk = Arc::clone(store.disk());
     let failed = |doing| move |source| PollError::Maildir { doing, path: configured.to_owned(), source };
     let known = if accept { None } else { known_maildir(store, configured)? };
     let maildir = match known {

@@ -9,7 +9,7 @@ use super::dialogue::{MAIL, stored};
 use super::disk::look;
 use super::power::Survival;
 use super::script::{Act, Script};
-use super::server::{Post, open};
+use super::server::{Post, Removal, open};
 use super::storage::Storage;
 use super::world::{Polled, Snapshot, World};
 
@@ -53,7 +53,7 @@ pub(crate) fn observe(world: &mut World<'_>) -> Result<Observed, String> {
         let files = machine.storage.visible(Path::new(MAIL));
         files.into_iter().map(|(path, _)| path).filter(|path| path.contains("/tmp/")).collect()
     };
-    let left = |post: &Post| post.messages.iter().map(|message| message.uid.clone()).collect();
+    let left = |post: &Post| post.messages.iter().map(|message| message.id.clone()).collect();
     // What a server takes away by itself depends on how often we came as far as QUIT: that is its own affair.
     let posts = open(&world.posts).clone();
     let ours = posts.iter().filter(|(_, post)| !post.manner.takes_retrieved);
@@ -88,11 +88,11 @@ fn check_promises(world: &World<'_>) -> Verdict {
     if let Some(broken) = posts.values().flat_map(|post| &post.broken_promises).next() {
         return Err(broken.clone());
     }
-    for (uid, removed) in &posts.get("aged").map(|post| post.removed.clone()).unwrap_or_default() {
+    for Removal { id, at, .. } in &posts.get("aged").map(|post| post.removed.clone()).unwrap_or_default() {
         // This one came fifteen days after the others.
-        let due = if uid == "a2" { 29 } else { 14 } * 86_400;
-        if *removed < due {
-            return Err(format!("{uid} was deleted after {} days", removed / 86_400));
+        let due = if id == "a2" { 29 } else { 14 } * 86_400;
+        if *at < due {
+            return Err(format!("{id} was deleted after {} days", at / 86_400));
         }
     }
     Ok(())
