@@ -72,7 +72,7 @@ mod tests {
         let mut refusals = Refusals::default();
         (1..=1000).for_each(|n| _ = refuse(&mut refusals, n));
         assert_eq!(refusals.failures.len(), 1000);
-        assert_eq!(refusals.failures.first().len(), 20);
+        assert_eq!(refusals.failures.first().len(), 100);
         assert!(refusals.failures.first().iter().all(|(_, why)| why.chars().count() < 200));
         assert_eq!(refusals.failures.take_listed_as().len(), 1000);
     }

@@ -111,8 +111,8 @@ impl Quarantined {
     }
 }
 
-/// So many of many messages are kept.
-const NAMED: usize = 20;
+/// So many of many messages are kept, for whoever judges a report; fewer are named.
+const NAMED: usize = 100;
 
 /// The most characters of a reason that are kept.
 const REASON: usize = 160;
