@@ -134,9 +134,11 @@ async fn poll_in_turn(
     places: &Places,
     stop: &CancellationToken,
 ) -> PollReport {
+    let waits = crate::client::places::wait();
     // The host's place comes first, so that nobody who waits for one server keeps others from theirs.
     let _at_host = places.host.acquire().await;
     let _of_all = places.all.acquire().await;
+    drop(waits);
     poll(Arc::clone(ferry), account.clone(), wishes, stop.clone()).await
 }
 

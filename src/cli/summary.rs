@@ -136,7 +136,7 @@ mod tests {
     fn fetchmail_codes_are_fetchmails() {
         let (mut new, none, mut failed) = (report(), report(), report());
         new.retrieved = 1;
-        failed.end = Err(PollError::NoRoom { path: "/".into() });
+        failed.end = Err(PollError::NoRoom { path: "/".into(), message: None });
         let code = |reports: &[&PollReport]| fetchmail_code(reports.iter().map(|r| Some(*r)));
         assert_eq!(code(&[&none]), 1);
         assert_eq!(code(&[&failed]), 6);

@@ -4,9 +4,14 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use bytesize::ByteSize;
+
+use super::budget;
 use crate::exit::ExitStatus;
 use crate::net::{NetError, NetErrorClass};
-use crate::pop3::{Asked, FramingError, NoLoginMethod, Refusal, Response, SendError, goodbye, judge_access};
+use crate::pop3::{
+    Asked, FramingError, MessageNumber, NoLoginMethod, Refusal, Response, SendError, goodbye, judge_access,
+};
 
 /// Why a session is over. Every message ends with the next step.
 #[derive(Debug)]
@@ -85,8 +90,78 @@ pub enum ClientError {
     NoUniqueIds,
     /// The server refuses UIDL, and had it before.
     UniqueIdsRefused,
+    /// The server lists more than this process has memory for.
+    ListedTooMuch {
+        /// What this listing held already, in bytes.
+        held: usize,
+    },
+    /// A message goes on beyond what it may have.
+    TooLong(TooLong),
     /// A command could not be sent.
     Send(SendError),
+}
+
+/// A message that went on beyond what it may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TooLong {
+    /// The message, as a person would name it.
+    pub what: String,
+    /// How many octets had come.
+    pub came: u64,
+    /// How many there may be.
+    pub most: u64,
+    /// Why no more.
+    pub because: TooLongFor,
+}
+
+/// Why a message may have no more octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TooLongFor {
+    /// The account has max_message_size.
+    Account,
+    /// It was listed as much smaller.
+    Listing,
+    /// It would take too much of the free room.
+    Room,
+    /// No header has so many.
+    Header,
+}
+
+impl TooLong {
+    /// A header of which so many octets came.
+    #[must_use]
+    pub fn header(number: MessageNumber, came: u64, most: u64) -> Self {
+        Self { what: format!("the header of message {number}"), came, most, because: TooLongFor::Header }
+    }
+}
+
+impl TooLong {
+    /// What came, and why no more was taken.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let size = |octets: u64| ByteSize::b(octets).display().iec().to_string();
+        let (came, most) = (size(self.came), size(self.most));
+        match self.because {
+            TooLongFor::Account => format!("{came} had come, and max_message_size is {most}"),
+            TooLongFor::Listing => format!("{came} had come, far more than it was listed as"),
+            TooLongFor::Room => {
+                format!("{came} had come, and a single message gets no more than {most} of the free room")
+            }
+            TooLongFor::Header => format!("{came} had come, and no header has more than {most}"),
+        }
+    }
+}
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} is larger than it may be: {}. The session was ended there; the message stays on the server and is tried \
+             last from now on",
+            self.what,
+            self.reason()
+        )
+    }
 }
 
 impl ClientError {
@@ -94,6 +169,12 @@ impl ClientError {
     #[must_use]
     pub fn may_be_because_of_pipelining(&self) -> bool {
         matches!(self, Self::Lost { .. } | Self::Closed | Self::Silence { .. } | Self::Framing(_))
+    }
+
+    /// Whether a listing is too long even if no other account lists anything at the same time.
+    #[must_use]
+    pub fn is_too_much_alone(&self) -> bool {
+        matches!(self, Self::ListedTooMuch { held } if *held > budget::LISTINGS / 2)
     }
 
     /// What a server says without being asked, before anything was retrieved: the reason for its hanging up, where it is
@@ -136,12 +217,16 @@ impl ClientError {
             },
             // Mostly a goodbye ahead of its time: "-ERR idle for too long".
             Self::Framing(FramingError::Unsolicited { .. }) => ExitStatus::Temporary,
+            Self::ListedTooMuch { .. } if self.is_too_much_alone() => ExitStatus::Protocol,
             Self::Framing(_) | Self::NoUniqueIds | Self::Send(_) => ExitStatus::Protocol,
+            // Whatever else there was has been fetched.
+            Self::TooLong(_) => ExitStatus::Partial,
             Self::Lost { .. }
             | Self::UniqueIdsRefused
             | Self::Closed
             | Self::Silence { .. }
             | Self::TooSlow { .. }
+            | Self::ListedTooMuch { .. }
             | Self::Login { refusal: Refusal::Temporary, .. } => ExitStatus::Temporary,
         }
     }
@@ -191,6 +276,21 @@ fn fmt_login(
         ),
         Refusal::Temporary => write!(f, "the server cannot let us in now, {words}. Try again later"),
     }
+}
+
+fn fmt_listed_too_much(f: &mut fmt::Formatter<'_>, alone: bool) -> fmt::Result {
+    if !alone {
+        return f.write_str(
+            "the listings of other accounts take so much memory now that there was not enough for this one. Nothing was \
+             changed; try again later",
+        );
+    }
+    write!(
+        f,
+        "the server lists more than there is memory for ({} for the listings of all accounts). Nothing was changed; delete \
+         mail there, or move it out of the mailbox that POP3 shows",
+        ByteSize::b(u64::try_from(budget::LISTINGS).unwrap_or(u64::MAX)).display().iec()
+    )
 }
 
 /// A refusal that is not about the login; `what` is what was refused.
@@ -277,6 +377,8 @@ impl fmt::Display for ClientError {
                 "the server refuses UIDL, which it answered before, so new mail cannot be told from what was fetched. \
                  Nothing was changed; try again later",
             ),
+            Self::ListedTooMuch { .. } => fmt_listed_too_much(f, self.is_too_much_alone()),
+            Self::TooLong(e) => e.fmt(f),
             Self::Send(e) => e.fmt(f),
         }
     }

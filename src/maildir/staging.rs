@@ -146,6 +146,12 @@ impl Staging {
         self.whole.update(self.buffer.get(start..).unwrap_or_default());
     }
 
+    /// How many bytes were taken so far, as they are stored.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.written + length(&self.buffer)
+    }
+
     /// Whether [`Staging::flush`] should be called before more is taken.
     #[must_use]
     pub fn is_full(&self) -> bool {

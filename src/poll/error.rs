@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
+
 use crate::account::AccountName;
 use crate::client::ClientError;
 use crate::client::login::LoginError;
@@ -35,6 +37,8 @@ pub enum PollError {
     NoRoom {
         /// Where.
         path: PathBuf,
+        /// Which message it is, if that is known.
+        message: Option<DoesNotFit>,
     },
     /// The server seems to have given its messages other unique-ids, and shows no headers to recognise them by.
     Renumbered {
@@ -51,6 +55,17 @@ pub enum PollError {
     Fault,
 }
 
+/// A message that does not fit on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoesNotFit {
+    /// The message, as a person would name it.
+    pub what: String,
+    /// The free room beyond the reserve, in bytes.
+    pub room: u64,
+    /// It is larger than the whole file system.
+    pub never: bool,
+}
+
 impl PollError {
     /// The exit status that tells a script about it.
     #[must_use]
@@ -65,6 +80,12 @@ impl PollError {
             // Whoever stops a poll knows why; a command that was stopped by a signal has its own status.
             Self::Stopped | Self::NoThread | Self::Fault => ExitStatus::Temporary,
         }
+    }
+
+    /// Whether a server that cannot bear commands ahead of their answers might end a session so.
+    #[must_use]
+    pub fn may_be_because_of_pipelining(&self) -> bool {
+        matches!(self, Self::Client(e) if e.may_be_because_of_pipelining())
     }
 
     /// Whether it is the session that went wrong, not this machine.
@@ -97,7 +118,18 @@ impl fmt::Display for PollError {
                     _ => f.write_str(". Nothing is lost: what was not delivered is still on the server"),
                 }
             }
-            Self::NoRoom { path } => write!(
+            Self::NoRoom { path, message: Some(DoesNotFit { what, room, never }) } => {
+                let room = ByteSize::b(*room).display().iec();
+                let place = path.display();
+                write!(f, "{what} does not fit into {place}, where {room} are free beyond the reserve that is kept. ")?;
+                f.write_str(if *never {
+                    "Not even an empty file system would be large enough, so it is left alone for a while. Everything \
+                     else was fetched; to leave such messages for good, set max_message_size"
+                } else {
+                    "Make room there and run again; everything else was fetched, and nothing is lost"
+                })
+            }
+            Self::NoRoom { path, message: None } => write!(
                 f,
                 "too little room in {} for the next message and the reserve that is kept free. Make room there and run \
                  again; nothing is lost",

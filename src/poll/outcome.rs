@@ -30,6 +30,8 @@ fn came_after_the_login(error: &ClientError) -> bool {
             | ClientError::Goodbye { logged_in: true, .. }
             | ClientError::NoUniqueIds
             | ClientError::UniqueIdsRefused
+            | ClientError::ListedTooMuch { .. }
+            | ClientError::TooLong(_)
     )
 }
 
@@ -54,11 +56,13 @@ fn end(error: &PollError) -> End {
 
 fn cause_at_the_server(error: &ClientError) -> Cause {
     match error {
+        ClientError::ListedTooMuch { .. } if error.is_too_much_alone() => Cause::Protocol,
         ClientError::Net(e) => cause_in_the_network(e),
         ClientError::Lost { .. }
         | ClientError::Closed
         | ClientError::Silence { .. }
         | ClientError::TooSlow { .. }
+        | ClientError::ListedTooMuch { .. }
         // Mostly a goodbye ahead of its time.
         | ClientError::Framing(FramingError::Unsolicited { .. }) => Cause::Cut,
         ClientError::SpeaksTls { .. }
@@ -79,6 +83,7 @@ fn cause_at_the_server(error: &ClientError) -> Cause {
         },
         ClientError::UniqueIdsRefused => Cause::ServerBusy,
         ClientError::Framing(_)
+        | ClientError::TooLong(_)
         | ClientError::NoLogin(_)
         | ClientError::NoUniqueIds
         | ClientError::Send(_) => Cause::Protocol,

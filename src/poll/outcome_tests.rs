@@ -18,7 +18,7 @@ fn after(end: impl Into<PollError>) -> End {
 }
 
 fn response(code: Option<ResponseCode>, text: &str) -> Response {
-    Response { status: Status::Err, code, text: text.to_owned() }
+    Response { status: Status::Err, code, text: text.to_owned(), unique_id: None }
 }
 
 /// The error of a login that was refused in these words.
@@ -100,7 +100,7 @@ fn every_error_has_its_cause() {
     let account = AccountName::new("work").unwrap();
     let source = io::ErrorKind::StorageFull.into();
     for (error, expected) in [
-        (PollError::NoRoom { path: "/".into() }, Cause::Local),
+        (PollError::NoRoom { path: "/".into(), message: None }, Cause::Local),
         (PollError::Maildir { doing: "sync", path: "/".into(), source }, Cause::Local),
         (StateError::MaildirMissing { account: "a".into(), path: "/".into() }.into(), Cause::Local),
         (StateError::Locked { account: account.clone(), holder: String::new() }.into(), Cause::LockedByAnother),

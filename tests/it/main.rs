@@ -30,6 +30,7 @@ mod daemon;
 mod disk_full;
 mod documents;
 mod evidence;
+mod hostile;
 mod kills;
 mod limits;
 mod listings;

@@ -95,7 +95,8 @@ fn leaves_other_words_and_short_passwords_alone() {
 #[test]
 fn leaves_a_code_that_decides_something() {
     let code = |password, code| {
-        let response = Response { status: crate::pop3::Status::Err, code: Some(code), text: String::new() };
+        let response =
+            Response { status: crate::pop3::Status::Err, code: Some(code), text: String::new(), unique_id: None };
         mask(password).response(response).code
     };
     assert_eq!(code("auth", ResponseCode::Auth), Some(ResponseCode::Auth));

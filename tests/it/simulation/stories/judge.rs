@@ -159,8 +159,8 @@ pub(super) fn count_copies(player: &mut Player<'_>) {
 fn is_told(report: &PollReport, number: usize, line: &Line) -> bool {
     let number = u32::try_from(number).unwrap_or(0);
     let by_number = |listed: &Listed| listed.number.get() == number;
-    let told = report.too_large.iter().chain(&report.set_aside).any(by_number);
-    let unnamed = line.unique_id.is_none() && report.unnamed > 0;
+    let told = report.too_large.first().iter().chain(report.set_aside.first()).any(by_number);
+    let unnamed = line.unique_id.is_none() && !report.unnamed.is_empty();
     told || unnamed
 }
 

@@ -67,7 +67,7 @@ impl Player<'_> {
         if let Err(e) = &report.end {
             words.push_str(&format!(": {e}"));
         }
-        for (listed, why) in &report.failed {
+        for (listed, why) in report.failed.first() {
             words.push_str(&format!(", {} {why}", listed.number));
         }
         self.note(&words);
