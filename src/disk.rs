@@ -156,6 +156,11 @@ pub trait DiskFile: Send + Sync {
         Ok(())
     }
 
+    /// The number of the file's device, which tells its file system from all others; None if that is not known.
+    fn device(&self) -> Option<u64> {
+        None
+    }
+
     /// Asks for what was written to be written back soon, without waiting: a later [`DiskFile::sync`] has less to do.
     fn begin_sync(&mut self) {}
 
@@ -317,6 +322,10 @@ impl DiskFile for RealFile {
         Ok(rustix::fs::fchmod(&self.0, Mode::from_raw_mode(mode))?)
     }
 
+    fn device(&self) -> Option<u64> {
+        self.0.metadata().ok().map(|metadata| metadata.dev())
+    }
+
     fn begin_sync(&mut self) {
         // The pages are dirty, so what this advice does on Linux is to begin writing them. It is no more than advice.
         let _ = rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed);
@@ -330,7 +339,9 @@ impl DiskFile for RealFile {
 
 impl Disk for RealDisk {
     fn sync_files(&self, files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>> {
-        sync_pool::sync_files(files)
+        // Those of one batch are in one directory.
+        let device = files.first().and_then(|file| file.device()).unwrap_or(0);
+        sync_pool::sync_files(device, files)
     }
 
     fn make_dir(&self, path: &Path) -> io::Result<()> {
