@@ -120,7 +120,7 @@ async fn from_command(argv: &[OsString], limit: Duration) -> Result<Secret, Cred
 /// Reads off the runtime's threads, because a file on a network may make us wait.
 async fn read_elsewhere(path: &Path) -> Result<private_file::PrivateFile, ReadFault> {
     let path = path.to_owned();
-    match tokio::task::spawn_blocking(move || private_file::read(&path, MAX_SECRET)).await {
+    match crate::watch::spawn_blocking(move || private_file::read(&path, MAX_SECRET)).await {
         Ok(result) => result,
         Err(e) => Err(ReadFault::Io(io::Error::other(e))),
     }

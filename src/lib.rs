@@ -12,7 +12,7 @@
 //!   how a command ends.
 //!
 //! On top of a poll, [`telling`] decides what a person should know of it, and runs the user's commands that say so.
-//! [`daemon`] polls for years; [`summary`] has the words for what a poll did.
+//! [`daemon`] polls for years and sees by [`watch`] how its polls get on; [`summary`] has the words for what a poll did.
 
 pub mod account;
 pub mod poll;
@@ -43,4 +43,6 @@ pub mod config;
 pub mod credential;
 pub mod exit;
 pub mod secret;
+pub mod standing;
 pub mod summary;
+pub mod watch;

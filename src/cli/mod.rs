@@ -10,6 +10,7 @@ mod open_files;
 mod output;
 mod poll;
 mod prepare;
+mod scheduled;
 mod signals;
 mod status;
 mod status_text;

@@ -7,27 +7,37 @@
 
 mod accounts;
 mod alarm;
+mod conduct;
 pub mod control;
+mod outside;
+mod polls;
 pub mod status;
 mod supervisor;
 mod systemd;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
+use tracing::error;
 
 use crate::config::{Config, ConfigError};
 use crate::disk::{Disk as _, Lock, RealDisk, make_dirs};
 use crate::exit::ExitStatus;
 use crate::poll::Ferry;
 use control::{Control, ControlError};
-use supervisor::Supervisor;
+use supervisor::{Parts, Supervisor};
 
 /// What a daemon is made of.
 pub struct Start {
     /// The configuration that is in force.
     pub config: Config,
+    /// What its file looked like before it was read.
+    pub config_stamp: String,
     /// What all polls share.
     pub ferry: Ferry,
     /// Reads the configuration again.
@@ -70,6 +80,8 @@ pub enum StartError {
     Control(ControlError),
     /// No timer that goes on while the machine is suspended.
     Alarm(std::io::Error),
+    /// No thread to decide in.
+    Thread(std::io::Error),
 }
 
 impl StartError {
@@ -77,7 +89,7 @@ impl StartError {
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         match self {
-            Self::AnotherDaemon { .. } | Self::Alarm(_) => ExitStatus::Temporary,
+            Self::AnotherDaemon { .. } | Self::Alarm(_) | Self::Thread(_) => ExitStatus::Temporary,
             Self::State { .. } | Self::Control(_) => ExitStatus::Local,
         }
     }
@@ -99,23 +111,79 @@ impl std::fmt::Display for StartError {
             ),
             Self::Control(e) => e.fmt(f),
             Self::Alarm(e) => write!(f, "cannot make a timer: {e}. Try again later"),
+            Self::Thread(e) => write!(f, "cannot start a thread: {e}. Try again later"),
         }
     }
 }
 
 impl std::error::Error for StartError {}
 
-/// Runs until it is asked to end; says how it ended.
+/// How long may be waited for what is given back at the end: it may be on a disk that hangs.
+const GIVING_BACK: Duration = Duration::from_secs(1);
+
+/// Runs until it is asked to end; says how it ended. Polls run in the runtime that this is called in.
 ///
 /// # Errors
 /// [`StartError`]: it has not begun.
 pub async fn run(start: Start) -> Result<ExitStatus, StartError> {
-    let Start { config, ferry, load, sockets, signals } = start;
-    let _alone = be_alone(&ferry)?;
-    let control = Control::listen(&sockets).map_err(StartError::Control)?;
-    let alarm = alarm::Alarm::new().map_err(StartError::Alarm)?;
-    let mut supervisor = Supervisor::new(config, Arc::new(ferry), load, alarm, control, signals);
-    Ok(supervisor.run().await)
+    let (ended, mut ends) = mpsc::unbounded_channel();
+    let polls = Handle::current();
+    let Start { signals, .. } = start;
+    let (forward, signals_of_supervisor) = mpsc::unbounded_channel();
+    let start = Start { signals: signals_of_supervisor, ..start };
+    let late = ended.clone();
+    begin_thread("signals", move || pass_on(signals, &forward, &late))?;
+    // A thread and a runtime of its own: a poll that blocks where it should not, holds up polls, and not who decides.
+    begin_thread("supervisor", move || {
+        let end = catch_unwind(AssertUnwindSafe(|| supervise(start, polls)));
+        let _ = ended.send(end.unwrap_or_else(|_| {
+            error!(event = "stopped", "the daemon failed by a fault of its own; please report it with the lines above");
+            Ok(ExitStatus::Temporary)
+        }));
+    })?;
+    ends.recv().await.unwrap_or(Ok(ExitStatus::Temporary))
+}
+
+fn begin_thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop).map_err(StartError::Thread)
+}
+
+/// Passes signals on, and sees to it that the one that asks for the end is obeyed in time, even by a supervisor that hangs
+/// where it should not.
+fn pass_on(
+    mut signals: mpsc::UnboundedReceiver<Request>,
+    supervisor: &mpsc::UnboundedSender<Request>,
+    late: &mpsc::UnboundedSender<Result<ExitStatus, StartError>>,
+) {
+    while let Some(request) = signals.blocking_recv() {
+        // It may have ended.
+        let _ = supervisor.send(request);
+        if let Request::Stop(status) = request {
+            thread::sleep(supervisor::ENDING + supervisor::TELLING + GIVING_BACK);
+            let _ = late.send(Ok(status));
+            return;
+        }
+    }
+}
+
+fn supervise(start: Start, polls: Handle) -> Result<ExitStatus, StartError> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+    let ended = runtime.block_on(async {
+        let Start { config, config_stamp, ferry, load, sockets, signals } = start;
+        let alone = be_alone(&ferry)?;
+        let control = Control::listen(&sockets).map_err(StartError::Control)?;
+        let alarm = alarm::Alarm::new().map_err(StartError::Alarm)?;
+        let ferry = Arc::new(ferry);
+        let parts = Parts { config, config_stamp, ferry, load, alarm, control, signals, polls };
+        let mut supervisor = Supervisor::new(parts);
+        let status = supervisor.run().await;
+        // The socket and the lock.
+        let give_back = tokio::task::spawn_blocking(move || drop((supervisor, alone)));
+        let _ = tokio::time::timeout(GIVING_BACK, give_back).await;
+        Ok(status)
+    });
+    runtime.shutdown_background();
+    ended
 }
 
 /// The name of the lock, which cannot be an account's.

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 
 use super::Shelf;
 use super::error::PollError;
@@ -19,6 +19,7 @@ use crate::maildir::staging::{Received, Staged, Written, stage};
 use crate::maildrop::Listed;
 use crate::state::entries::MaildirNumber;
 use crate::state::store::{Source, Store};
+use crate::watch::spawn_blocking;
 
 /// No more bytes than this are written and not yet durable: what a slow disk would have to swallow at the end.
 const MOST_UNSYNCED: u64 = 64 << 20;

@@ -42,6 +42,7 @@ use crate::state::error::StateError;
 use crate::state::hints::HintsFile;
 use crate::state::recovery::{OtherMaildir, Recovered, known_maildir, recover};
 use crate::state::store::{Neighbours, Opening, Store};
+use crate::watch;
 use memory::Memory;
 use session::{Broken, Ended};
 
@@ -182,6 +183,10 @@ impl Poll {
                 Next::Done => return Ok(()),
                 _ if self.wishes.dry_run => return Ok(()),
                 _ if self.stop.is_cancelled() => return Err(PollError::Stopped),
+                _ if watch::is_to_give_way() => {
+                    report.more = true;
+                    return Ok(());
+                }
                 Next::Session(scope) => self.scope = scope,
                 Next::OnSuspicion if report.sessions >= MOST_SESSIONS => {
                     report.more = true;
@@ -265,7 +270,7 @@ impl Poll {
         };
         let (disk, dir, account) = (Arc::clone(&self.ferry.disk), self.ferry.state_dir.clone(), self.account.clone());
         let wishes = self.wishes;
-        let (store, memory, recovered) = tokio::task::spawn_blocking(move || {
+        let (store, memory, recovered) = watch::spawn_blocking(move || {
             let hints = |store: &Store| {
                 let file = HintsFile::read(&**store.disk(), &dir, &account.name);
                 Memory::new(file, &account.endpoint, store.now())
@@ -340,7 +345,7 @@ async fn blocking<R: Send + 'static>(
     work: impl FnOnce(&mut Store) -> R + Send + 'static,
 ) -> Result<R, PollError> {
     let mut store = shelf.take().ok_or(PollError::Fault)?;
-    let done = tokio::task::spawn_blocking(move || {
+    let done = watch::spawn_blocking(move || {
         let result = work(&mut store);
         (store, result)
     });

@@ -21,6 +21,7 @@ use crate::maildrop::Listed;
 use crate::plan::{Removable, is_one_we_have};
 use crate::pop3::{Asked, Command, Event, Status};
 use crate::state::entries::{Entry, EntryId};
+use crate::watch;
 
 /// Complete messages that wait for the disk hold at most so many bytes of memory.
 const HELD: u32 = 1 << 20;
@@ -154,7 +155,7 @@ impl<'a> Retriever<'a> {
 
     fn ask_ahead(&mut self) -> Result<(), PollError> {
         self.marking.ask_ahead(self.client)?;
-        if self.deadline.is_some() || self.begun.elapsed() > SESSION {
+        if self.deadline.is_some() || self.begun.elapsed() > SESSION || watch::is_to_give_way() {
             return Ok(());
         }
         while self.client.outstanding() < self.client.window() && (self.window.is_open() || self.under_way.is_empty()) {
@@ -212,6 +213,7 @@ impl<'a> Retriever<'a> {
             }
             Event::Response { to: Asked::Dele(_), response } => self.marking.hear(&response),
             Event::Data(range) => {
+                watch::note_useful(range.len());
                 self.window.arrived(range.len(), self.begun.elapsed());
                 if let Some(staging) = &mut self.staging {
                     staging.take(self.client.bytes(range));
@@ -237,7 +239,7 @@ impl<'a> Retriever<'a> {
 
     async fn flush(&mut self) -> Result<(), PollError> {
         let Some(mut staging) = self.staging.take() else { return Ok(()) };
-        let flushed = tokio::task::spawn_blocking(move || staging.flush().map(|()| staging)).await;
+        let flushed = watch::spawn_blocking(move || staging.flush().map(|()| staging)).await;
         let path = self.order.destination.maildir.tmp();
         let flushed = flushed.map_err(|_| PollError::Fault)?;
         let wrote = flushed.map_err(|source| PollError::Maildir { doing: "write a message to", path, source })?;
