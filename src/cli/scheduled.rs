@@ -16,6 +16,9 @@ use crate::state::error::StateError;
 use crate::state::hints::{HintsFile, keep_standing};
 use crate::telling::News;
 
+/// So many complaints of one poll are told.
+const MOST_COMPLAINTS: usize = 20;
+
 /// What all accounts of a run share.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
@@ -99,7 +102,11 @@ impl Recalled {
         let news = news.iter().filter(|news| !matches!(news, News::NewMail { .. })).map(|news| news.text(account));
         let mut told: Vec<String> = news.collect();
         let complaints = self.standing.told.fresh(report.complaints());
-        told.extend(complaints.into_iter().map(|words| format!("{}: {words}", account.name)));
+        let more = complaints.len().saturating_sub(MOST_COMPLAINTS);
+        told.extend(complaints.iter().take(MOST_COMPLAINTS).map(|words| format!("{}: {words}", account.name)));
+        if more > 0 {
+            told.push(format!("{}: and {more} more of this kind", account.name));
+        }
         let saved = self.standing.save(&self.files, now, clock);
         if self.kept != Some(saved.digest()) {
             let (ferry, name) = (Arc::clone(ferry), account.name.clone());

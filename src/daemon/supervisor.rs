@@ -46,6 +46,9 @@ const RELOAD_QUIET: Duration = Duration::from_millis(100);
 /// But no later than so long after the first one was asked for.
 const RELOAD_LATEST: Duration = Duration::from_secs(2);
 
+/// So many complaints of one poll are written to the log.
+const MOST_COMPLAINTS: usize = 20;
+
 /// So many accounts that are not configured any more are remembered: they may come back.
 const MOST_GONE: usize = 10_000;
 
@@ -287,6 +290,7 @@ impl Supervisor {
         let before = kept.trouble().map(Trouble::cause);
         kept.note(report, polled.begun..now, clock.wall);
         log(kept, report, before, now);
+        log_complaints(kept, report);
         for news in kept.news(&self.notify, report, now, clock.wall) {
             self.teller.tell_news(&news, &kept.account, &self.notify);
         }
@@ -580,8 +584,17 @@ fn log(kept: &Kept, report: &PollReport, before: Option<&str>, now: Duration) {
             }
         }
     }
-    for words in report.complaints() {
+}
+
+/// What is complained of for the first time in a row, and not more than anybody reads.
+fn log_complaints(kept: &mut Kept, report: &PollReport) {
+    let fresh = kept.standing.told.fresh(report.complaints());
+    let (name, host) = (kept.name(), kept.account.endpoint.host.as_str());
+    for words in fresh.iter().take(MOST_COMPLAINTS) {
         warn!(account = %name, host, event = "message", "{name}: {words}");
+    }
+    if let more @ 1.. = fresh.len().saturating_sub(MOST_COMPLAINTS) {
+        warn!(account = %name, host, event = "message", "{name}: and {more} more of this kind");
     }
 }
 

@@ -12,14 +12,14 @@ use crate::program::{Account, TestEnv, skip};
 use crate::scripted::maildrop::{Maildrop, Message, PASSWORD, USER};
 
 /// A disk that hangs while there is a certain file.
-struct Disk {
+pub(crate) struct Disk {
     library: PathBuf,
     hangs: PathBuf,
 }
 
 impl Disk {
     /// None where it cannot be made; then the test is skipped.
-    fn make(env: &TestEnv) -> Option<Self> {
+    pub(crate) fn make(env: &TestEnv) -> Option<Self> {
         let (library, hangs) = (env.path("hang.so"), env.path("hangs"));
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/hang.c");
         let made = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl").status();
@@ -30,7 +30,7 @@ impl Disk {
         Some(Self { library, hangs })
     }
 
-    fn hang(&self) {
+    pub(crate) fn hang(&self) {
         std::fs::write(&self.hangs, "").unwrap();
     }
 
@@ -38,11 +38,15 @@ impl Disk {
         std::fs::remove_file(&self.hangs).unwrap();
     }
 
-    /// A daemon for which whatever is below such a path is on this disk.
-    fn start<'a>(&self, env: &'a TestEnv, below: &str) -> Daemon<'a> {
+    /// The environment of a program for which whatever is below such a path is on this disk.
+    pub(crate) fn environment<'a>(&'a self, below: &'a str) -> [(&'static str, &'a str); 3] {
         let paths = [("LD_PRELOAD", &self.library), ("HANG_WHILE", &self.hangs)];
         let [preload, hangs] = paths.map(|(name, path)| (name, path.to_str().unwrap()));
-        Daemon::start_with(env, &[preload, hangs, ("HANG_BELOW", below)])
+        [preload, hangs, ("HANG_BELOW", below)]
+    }
+
+    fn start<'a>(&self, env: &'a TestEnv, below: &str) -> Daemon<'a> {
+        Daemon::start_with(env, &self.environment(below))
     }
 }
 
