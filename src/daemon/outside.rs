@@ -19,6 +19,9 @@ use crate::state::hints::{HintsFile, Past};
 /// So many directories with password files are looked into at the same time: some may hang for ever.
 const MOST_LOOKS: usize = 64;
 
+/// So much of what was found waits to be noted; who finds more waits as well.
+const WAITING: usize = 16;
+
 /// So many accounts are recalled in one go.
 const GO: usize = 256;
 
@@ -45,15 +48,15 @@ pub(super) struct Recalled {
 
 /// Those who look.
 pub(super) struct Outside {
-    sender: mpsc::UnboundedSender<Found>,
-    found: mpsc::UnboundedReceiver<Found>,
+    sender: mpsc::Sender<Found>,
+    found: mpsc::Receiver<Found>,
     /// The directories that are being looked into.
     looks: BTreeSet<PathBuf>,
 }
 
 impl Outside {
     pub(super) fn new() -> Self {
-        let (sender, found) = mpsc::unbounded_channel();
+        let (sender, found) = mpsc::channel(WAITING);
         Self { sender, found, looks: BTreeSet::new() }
     }
 
@@ -78,7 +81,7 @@ impl Outside {
             // Before it is read: what is changed meanwhile is seen as a change.
             let stamp = stamp(&path);
             // Who wanted it may have ended.
-            let _ = sender.send(Found::Config(Box::new(load()), stamp));
+            let _ = sender.blocking_send(Found::Config(Box::new(load()), stamp));
         });
     }
 
@@ -88,7 +91,7 @@ impl Outside {
         spawn_blocking(move || {
             for some in accounts.chunks(GO) {
                 let recalled = some.iter().map(|(account, source)| recall(&ferry, account, source)).collect();
-                if sender.send(Found::Kept(recalled)).is_err() {
+                if sender.blocking_send(Found::Kept(recalled)).is_err() {
                     return;
                 }
             }
@@ -110,7 +113,7 @@ impl Outside {
             let sender = self.sender.clone();
             spawn_blocking(move || {
                 let stamps = files.into_iter().map(|(account, file)| (account, stamp(&file))).collect();
-                let _ = sender.send(Found::Passwords(directory, stamps));
+                let _ = sender.blocking_send(Found::Passwords(directory, stamps));
             });
         }
     }
