@@ -230,6 +230,10 @@ impl DiskFile for FileWithoutSyncs {
         self.0.set_mode(mode)
     }
 
+    fn device(&self) -> Option<u64> {
+        self.0.device()
+    }
+
     fn id(&self) -> io::Result<FileId> {
         self.0.id()
     }

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::credential::CredentialSource;
@@ -44,9 +45,9 @@ pub struct Account {
 }
 
 /// An account's name: made of `[A-Za-z0-9._@-]`, not beginning with a dot, at most 100 characters,
-/// so that it can stand in a file name and on a command line as it is.
+/// so that it can stand in a file name and on a command line as it is. Copies share the text: a daemon has some of each.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AccountName(String);
+pub struct AccountName(Arc<str>);
 
 /// Why a word cannot be an account's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +84,7 @@ impl AccountName {
         if name.len() > Self::MAX_LENGTH {
             return Err(InvalidAccountName::TooLong);
         }
-        Ok(Self(name.to_owned()))
+        Ok(Self(name.into()))
     }
 
     /// The name as text.

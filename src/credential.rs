@@ -10,7 +10,7 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::secret::Secret;
 use crate::system_limit;
-use crate::threads::blocking;
+use crate::watch;
 use private_file::Identity;
 
 mod command;
@@ -125,7 +125,7 @@ async fn from_command(argv: &[OsString], limit: Duration) -> Result<Secret, Cred
 /// Reads off the runtime's threads, because a file on a network may make us wait.
 async fn read_elsewhere(path: &Path) -> Result<private_file::PrivateFile, ReadFault> {
     let path = path.to_owned();
-    match blocking(move || private_file::read(&path, MAX_SECRET)).await {
+    match watch::blocking(move || private_file::read(&path, MAX_SECRET)).await {
         Ok(result) => result,
         Err(e) => Err(ReadFault::Io(e.into())),
     }

@@ -14,6 +14,8 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_p
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
+use crate::threads::blocking;
+
 /// The variable that marks the members. Not among those that begin with `MAILFERRY_`: it tells nobody anything.
 const MARK: &str = "_MAILFERRY_COMMAND";
 
@@ -91,14 +93,12 @@ impl Family {
     /// Signals them, off the runtime's threads: looking for members reads many files.
     async fn tell(&self, signal: Signal) {
         let family = self.clone();
-        let _ = tokio::task::spawn_blocking(move || family.signal(signal)).await;
+        let _ = blocking(move || family.signal(signal)).await;
     }
 
     async fn is_gone(&self) -> bool {
         let family = self.clone();
-        tokio::task::spawn_blocking(move || !family.has_group() && family.marked().next().is_none())
-            .await
-            .unwrap_or(true)
+        blocking(move || !family.has_group() && family.marked().next().is_none()).await.unwrap_or(true)
     }
 
     fn signal(&self, signal: Signal) {

@@ -11,6 +11,7 @@ mod orphans;
 mod output;
 mod poll;
 mod prepare;
+mod scheduled;
 mod signals;
 mod status;
 mod status_text;

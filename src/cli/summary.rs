@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::output::{complain, report as print_line};
+use super::output::{complain, report as say};
 use crate::client::ClientError;
 use crate::exit::ExitStatus;
 use crate::poll::report::WouldDo;
@@ -14,18 +14,27 @@ use crate::summary::{Count, Message, Size};
 /// Prints what a poll did: the good news on standard output, the bad on standard error.
 pub(super) fn print(report: &PollReport, quiet: bool) {
     let account = &report.account;
-    if !quiet {
-        if let Some(would) = &report.would {
-            print_line(DryRun { report, would });
-        } else if report.end.is_ok() || report.retrieved > 0 || report.removed > 0 {
-            print_line(format_args!("{account}: {}", report.line()));
-        }
+    match &report.would {
+        Some(would) if !quiet => say(DryRun { report, would }),
+        _ => print_line(report, quiet),
     }
     for words in report.complaints() {
         complain(format_args!("{account}: {words}"));
     }
     if let Err(e) = &report.end {
         complain(format_args!("{account}: {e}"));
+    }
+}
+
+/// Prints what a poll did, and of what is wrong only what is news.
+pub(super) fn print_news(report: &PollReport, news: &[String], quiet: bool) {
+    print_line(report, quiet);
+    news.iter().for_each(complain);
+}
+
+fn print_line(report: &PollReport, quiet: bool) {
+    if !quiet && (report.end.is_ok() || report.retrieved > 0 || report.removed > 0) {
+        say(format_args!("{}: {}", report.account, report.line()));
     }
 }
 

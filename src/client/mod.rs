@@ -33,6 +33,7 @@ use crate::plan::Removable;
 use crate::pop3::{
     Asked, Command, Event, FramingError, Greeting, MessageNumber, Response, SendError, Session, SessionState, Status,
 };
+use crate::watch;
 use dialogue::Dialogue;
 use pace::{Pace, TooSlow, Window};
 
@@ -406,7 +407,7 @@ impl Client {
             Ok(Ok(count)) => {
                 self.unread.end += count;
                 self.pace
-                    .waited(before.elapsed(), count, places::others_wait())
+                    .waited(before.elapsed(), count, places::others_wait() || watch::is_to_give_way())
                     .map_err(|TooSlow { octets, time }| ClientError::TooSlow { octets, window: time })
             }
         }

@@ -20,7 +20,8 @@ use crate::plan::Arrival;
 use crate::state::entries::MaildirNumber;
 use crate::state::error::StateError;
 use crate::state::store::Store;
-use crate::threads::{Blocking, NotDone, blocking};
+use crate::threads::{Blocking, NotDone};
+use crate::watch::blocking;
 
 /// No more bytes than this are written and not yet durable: what a slow disk would have to swallow at the end.
 const MOST_UNSYNCED: u64 = 64 << 20;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 
@@ -47,6 +48,13 @@ pub enum PollError {
         /// So many messages would perhaps be fetched a second time.
         messages: usize,
     },
+    /// Next to nothing came while other accounts waited for a place.
+    TooSlow {
+        /// So many octets of messages came.
+        octets: u64,
+        /// In so much time.
+        window: Duration,
+    },
     /// The user, or the system, asked for the end.
     Stopped,
     /// The system has no thread for it.
@@ -78,7 +86,7 @@ impl PollError {
             Self::Maildir { source, .. } if system_limit::advice(source).is_some() => ExitStatus::Temporary,
             Self::Maildir { .. } | Self::NoRoom { .. } | Self::Renumbered { .. } => ExitStatus::Local,
             // Whoever stops a poll knows why; a command that was stopped by a signal has its own status.
-            Self::Stopped | Self::NoThread | Self::Fault => ExitStatus::Temporary,
+            Self::TooSlow { .. } | Self::Stopped | Self::NoThread | Self::Fault => ExitStatus::Temporary,
         }
     }
 
@@ -140,6 +148,13 @@ impl fmt::Display for PollError {
                 "the server seems to have given every message another unique-id, and it does not show headers (TOP) by \
                  which to recognise them: {messages} messages could be fetched a second time. Nothing was fetched. If \
                  that is all right: mailferry fetch --fetch-again {account}"
+            ),
+            Self::TooSlow { octets, window } => write!(
+                f,
+                "only {octets} octets of mail came in {} s while other accounts waited for their turn, so the poll was \
+                 ended. Nothing is lost: the next one goes on from here. If the server is always that slow, raise \
+                 `concurrency` or `per_host`",
+                window.as_secs()
             ),
             Self::Stopped => f.write_str("stopped before the end. Nothing is lost: the next run goes on from here"),
             Self::NoThread => write!(f, "{}. Nothing is lost: the next run goes on from here", NotDone::NoThread),

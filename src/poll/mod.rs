@@ -48,7 +48,7 @@ use crate::state::error::StateError;
 use crate::state::hints::HintsFile;
 use crate::state::recovery::{OtherMaildir, Recovered, known_maildir, recover};
 use crate::state::store::{Neighbours, Opening, Store};
-use crate::threads;
+use crate::watch;
 use another::{Another, SoFar, another};
 use memory::Memory;
 use session::{Broken, Ended};
@@ -218,6 +218,10 @@ impl Poll {
                 Next::Done => return Ok(()),
                 _ if self.wishes.dry_run => return Ok(()),
                 _ if self.stop.is_cancelled() => return Err(PollError::Stopped),
+                _ if watch::is_to_give_way() => {
+                    report.more = true;
+                    return Ok(());
+                }
                 next => {
                     if let Some(why) = self.wait_for_another(report).await? {
                         report.more = true;
@@ -241,7 +245,7 @@ impl Poll {
             time: self.begun.elapsed(),
             waited: self.waited,
             login_delay: report.login_delay.filter(|_| trusted),
-            others_wait: places::others_wait(),
+            others_wait: places::others_wait() || watch::is_to_give_way(),
         };
         let delay = match another(&so_far) {
             Another::NextPoll(why) => return Ok(Some(why)),
@@ -366,7 +370,7 @@ impl Poll {
         };
         let (disk, dir, account) = (Arc::clone(&self.ferry.disk), self.ferry.state_dir.clone(), self.account.clone());
         let wishes = self.wishes;
-        let (store, memory, recovered) = threads::blocking(move || {
+        let (store, memory, recovered) = watch::blocking(move || {
             let hints = |store: &Store| {
                 let file = HintsFile::read(&**store.disk(), &dir, &account.name);
                 Memory::new(file, &account.endpoint, store.now())
@@ -441,7 +445,7 @@ async fn blocking<R: Send + 'static>(
     work: impl FnOnce(&mut Store) -> R + Send + 'static,
 ) -> Result<R, PollError> {
     let mut store = shelf.take().ok_or(PollError::Fault)?;
-    let done = threads::blocking(move || {
+    let done = watch::blocking(move || {
         let result = work(&mut store);
         (store, result)
     });

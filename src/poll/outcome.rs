@@ -50,6 +50,7 @@ fn end(error: &PollError) -> End {
         PollError::Credential(_) => Cause::Credential,
         // The user has to decide, and every look costs the server a listing.
         PollError::Renumbered { .. } => Cause::Protocol,
+        PollError::TooSlow { .. } => Cause::TooSlow,
         PollError::Fault => Cause::Fault,
     })
 }

@@ -25,7 +25,7 @@ use crate::plan::{Arrival, Remembered, Removable};
 use crate::pop3::{Asked, Command, Event, Status, UniqueId};
 use crate::state::entries::EntryId;
 use crate::summary::Message;
-use crate::threads::blocking;
+use crate::watch;
 
 /// Complete messages that wait for the disk hold at most so many bytes of memory.
 const HELD: u32 = 1 << 20;
@@ -185,7 +185,8 @@ impl<'a> Retriever<'a> {
 
     fn ask_ahead(&mut self) -> Result<(), PollError> {
         self.marking.ask_ahead(self.client)?;
-        if self.deadline.is_some() || self.begun.elapsed() > SESSION || self.done.refused.are_too_many() {
+        let is_over = self.begun.elapsed() > SESSION || watch::is_to_give_way();
+        if self.deadline.is_some() || is_over || self.done.refused.are_too_many() {
             return Ok(());
         }
         while self.client.outstanding() < self.client.window() && (self.window.is_open() || self.under_way.is_empty()) {
@@ -272,6 +273,7 @@ impl<'a> Retriever<'a> {
             Event::Response { to: Asked::Dele(_), response } => self.marking.hear(&response),
             Event::Response { to: Asked::Noop, .. } => {}
             Event::Data(range) => {
+                watch::note_useful(range.len());
                 self.window.arrived(range.len(), self.begun.elapsed());
                 if let Some(staging) = &mut self.staging {
                     staging.take(self.client.bytes(range));
@@ -325,7 +327,7 @@ impl<'a> Retriever<'a> {
 
     async fn flush(&mut self) -> Result<(), PollError> {
         let Some(mut staging) = self.staging.take() else { return Ok(()) };
-        let flushed = blocking(move || staging.flush().map(|()| staging)).await?;
+        let flushed = watch::blocking(move || staging.flush().map(|()| staging)).await?;
         let path = self.order.destination.maildir.tmp().path().to_owned();
         let wrote = flushed.map_err(|source| PollError::Maildir { doing: "write a message to", path, source })?;
         self.staging = Some(wrote);

@@ -10,6 +10,8 @@ pub enum Cause {
     NetworkDown,
     /// The server was there, and the connection broke, fell silent or became too slow.
     Cut,
+    /// Next to nothing came while other accounts waited for a place.
+    TooSlow,
     /// The maildrop is locked, or the server is busy or in trouble that will pass.
     ServerBusy,
     /// The last login was too short a while ago for the server.
@@ -44,9 +46,10 @@ const fn hours(hours: u64) -> Duration {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NetworkDown,
         Self::Cut,
+        Self::TooSlow,
         Self::ServerBusy,
         Self::TooSoon,
         Self::LoginRefused,
@@ -68,7 +71,9 @@ impl Cause {
                 const { &[Duration::from_secs(30), minutes(1), minutes(2), minutes(5), minutes(10), minutes(15)] }
             }
             // Some servers hold a lock for half an hour after a lost connection, and hold it longer for each try.
-            Self::ServerBusy | Self::TooSoon => const { &[minutes(5), minutes(10), minutes(20), minutes(30)] },
+            Self::TooSlow | Self::ServerBusy | Self::TooSoon => {
+                const { &[minutes(5), minutes(10), minutes(20), minutes(30)] }
+            }
             // Further tries with a wrong password lock accounts and addresses out, and a closed account stays closed.
             Self::LoginRefused | Self::AccessRefused => {
                 const { &[hours(1), hours(2), hours(4), hours(8), hours(16), hours(24)] }
@@ -101,12 +106,19 @@ impl Cause {
         }
     }
 
+    /// The cause of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.name() == name)
+    }
+
     /// Its name for scripts.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::NetworkDown => "network-down",
             Self::Cut => "cut",
+            Self::TooSlow => "too-slow",
             Self::ServerBusy => "server-busy",
             Self::TooSoon => "too-soon",
             Self::LoginRefused => "login-refused",
@@ -122,10 +134,12 @@ impl Cause {
     }
 
     /// Whether the server noticed the poll, so that it has a say in when the next one comes.
-    pub(super) const fn reached_server(self) -> bool {
+    #[must_use]
+    pub const fn reached_server(self) -> bool {
         matches!(
             self,
             Self::Cut
+                | Self::TooSlow
                 | Self::ServerBusy
                 | Self::TooSoon
                 | Self::LoginRefused
@@ -153,6 +167,7 @@ impl fmt::Display for Cause {
         f.write_str(match self {
             Self::NetworkDown => "the server could not be reached",
             Self::Cut => "the connection broke",
+            Self::TooSlow => "the server was too slow while other accounts waited",
             Self::ServerBusy => "the server is busy, or another session holds the maildrop",
             Self::TooSoon => "the server wants more time between two logins",
             Self::LoginRefused => "the server refused the login",

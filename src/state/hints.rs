@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::account::{AccountName, Endpoint, TlsMode};
-use crate::disk::Disk;
+use crate::disk::{Disk, Lock};
+use crate::standing::Saved;
 
 /// A larger file is not ours, in bytes.
 const MOST: u64 = 256 << 10;
@@ -36,6 +37,8 @@ pub struct Hints {
     pub server: Option<ServerHints>,
     /// What came.
     pub past: Past,
+    /// Where the account stood after the last poll that changed that.
+    pub standing: Option<Saved>,
 }
 
 /// How much mail came, and when. For people: nothing is decided by it.
@@ -263,6 +266,26 @@ impl HintsFile {
         self.written.clone_from(&self.hints);
         Ok(())
     }
+}
+
+/// Keeps where an account stands, under the account's lock: `holder` is told to others who want it meanwhile. One that
+/// somebody else holds is being polled, and the end of that poll will be the news. Blocks.
+///
+/// # Errors
+/// Those of the disk; nothing is lost by that but the hint.
+pub fn keep_standing(
+    disk: &dyn Disk,
+    dir: &Path,
+    account: &AccountName,
+    holder: &str,
+    standing: &Saved,
+) -> io::Result<()> {
+    let Lock::Acquired(_lock) = disk.lock(&dir.join(format!("{account}.lock")), holder)? else { return Ok(()) };
+    let mut file = HintsFile::read(disk, dir, account);
+    if !file.hints.standing.as_ref().is_some_and(|known| known.says_the_same(standing)) {
+        file.hints.standing = Some(standing.clone());
+    }
+    file.write(disk)
 }
 
 #[cfg(test)]

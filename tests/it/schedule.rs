@@ -1,5 +1,7 @@
 //! What a poll tells the schedule. The library is run in the tests' own process; nothing waits here.
 
+mod cron;
+
 use std::time::Duration;
 
 use mailferry::account::AccountName;
