@@ -71,7 +71,8 @@ async fn what_was_printed_when_the_command_ended_counts_and_nobody_waits_for_wha
 #[tokio::test]
 async fn an_agent_that_goes_on_printing_does_not_hold_anybody_up() {
     let dir = tempfile::tempdir().unwrap();
-    let script = "echo secret; { trap '' PIPE; while [ ! -e $0/stop ]; do echo noise; done 2>/dev/null; } & exit 0";
+    let script =
+        "echo secret; { trap '' PIPE; while [ -d $0 ] && [ ! -e $0/stop ]; do echo noise; done 2>/dev/null; } & exit 0";
     let (output, ended) = follow(shell(dir.path(), script, true), SOON).await;
     std::fs::write(dir.path().join("stop"), "").unwrap();
     assert!(ended.unwrap().success());

@@ -77,6 +77,7 @@ const KEEPS_INODE_NUMBERS: [i64; 10] = [
     0x0102_1994,
 ];
 
+#[allow(clippy::useless_conversion, reason = "on other processors the type is a smaller one")]
 fn file_status(stat: &rustix::fs::Stat) -> FileStatus {
     FileStatus {
         id: FileId { device: stat.st_dev, inode: stat.st_ino },
@@ -205,6 +206,7 @@ impl Disk for RealDisk {
         dir_sync(rustix::fs::fsync(dir.fd()?).map_err(io::Error::from))
     }
 
+    #[allow(clippy::useless_conversion, reason = "on other processors the type is a smaller one")]
     fn keeps_inode_numbers(&self, dir: &Dir) -> io::Result<bool> {
         Ok(KEEPS_INODE_NUMBERS.contains(&i64::from(rustix::fs::fstatfs(dir.fd()?)?.f_type)))
     }

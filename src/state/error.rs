@@ -201,6 +201,29 @@ impl fmt::Display for StateError {
             Self::Newer { path } => {
                 write!(f, "the state file {} was written by a newer mailferry: run that one", path.display())
             }
+            Self::Moved { path } => write!(
+                f,
+                "{} was moved, replaced or removed while the account was being polled, so this poll has ended. Nothing is \
+                 lost: the next one goes on with what is there then",
+                path.display()
+            ),
+            Self::MaildirMissing { .. } | Self::MaildirReplaced { .. } | Self::FormerMaildir { .. } => {
+                self.fmt_maildir(f)
+            }
+            Self::OtherUser { .. }
+            | Self::Renamed { .. }
+            | Self::RenamedAndPolled { .. }
+            | Self::Lost { .. }
+            | Self::OtherOwner { .. }
+            | Self::SameFiles { .. } => self.fmt_owner(f),
+        }
+    }
+}
+
+impl StateError {
+    /// What is wrong with whose a state is.
+    fn fmt_owner(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::OtherUser { account, path, remembered, configured } => write!(
                 f,
                 "the state of {account} was made for the user {}, but the configuration says {}. If this is another \
@@ -249,12 +272,13 @@ impl fmt::Display for StateError {
                  Give one of them another name",
                 dir.display()
             ),
-            Self::Moved { path } => write!(
-                f,
-                "{} was moved, replaced or removed while the account was being polled, so this poll has ended. Nothing is \
-                 lost: the next one goes on with what is there then",
-                path.display()
-            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is wrong with a Maildir that the state knows.
+    fn fmt_maildir(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::FormerMaildir { account, path, why } => write!(
                 f,
                 "something was on its way to {}, where this account delivered before, and that Maildir cannot be \
@@ -275,6 +299,7 @@ impl fmt::Display for StateError {
                  --accept-maildir {account}",
                 path.display()
             ),
+            _ => Ok(()),
         }
     }
 }

@@ -122,27 +122,17 @@ impl Record {
                 }
             }
             Self::Entry(entry) => out.entry(entry),
-            Self::Published(ids) => {
-                out.letter('P').ids(ids);
-            }
+            Self::Published(ids) => out.only_ids('P', ids),
             Self::Removed { ids, certain } => {
                 out.letter('R').number(*certain).ids(ids);
             }
             Self::Absent { ids, certain } => {
                 out.letter('A').number(*certain).ids(ids);
             }
-            Self::Present(ids) => {
-                out.letter('B').ids(ids);
-            }
-            Self::Doubted(ids) => {
-                out.letter('D').ids(ids);
-            }
-            Self::Verified(ids) => {
-                out.letter('V').ids(ids);
-            }
-            Self::Forgotten(ids) => {
-                out.letter('F').ids(ids);
-            }
+            Self::Present(ids) => out.only_ids('B', ids),
+            Self::Doubted(ids) => out.only_ids('D', ids),
+            Self::Verified(ids) => out.only_ids('V', ids),
+            Self::Forgotten(ids) => out.only_ids('F', ids),
             Self::Resized { id, reported_size } => {
                 out.letter('S').number(*id).number(*reported_size);
             }
@@ -205,6 +195,11 @@ struct Fields<'a> {
 impl Fields<'_> {
     fn letter(&mut self, letter: char) -> &mut Self {
         self.raw(letter)
+    }
+
+    /// A record that is about these and says no more.
+    fn only_ids(&mut self, letter: char, ids: &[EntryId]) {
+        self.letter(letter).ids(ids);
     }
 
     fn raw(&mut self, value: impl std::fmt::Display) -> &mut Self {
