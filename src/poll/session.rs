@@ -511,3 +511,7 @@ fn prepare(
     let room = room(&*disk, maildir.tmp())?;
     Ok((Destination { maildir, configured: configured.to_owned(), number, most_files }, room))
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;
