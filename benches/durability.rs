@@ -163,6 +163,7 @@ fn open_store(home: &Path, disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Outcome<S
             port: 110,
             tls: TlsMode::None,
             tls_ca_file: None,
+            key_exchange: Default::default(),
             allow_cleartext_password: false,
         },
         username: "bench".to_owned(),
@@ -227,6 +228,10 @@ impl DiskFile for FileWithoutSyncs {
 
     fn set_mode(&mut self, mode: u32) -> io::Result<()> {
         self.0.set_mode(mode)
+    }
+
+    fn device(&self) -> Option<u64> {
+        self.0.device()
     }
 
     fn id(&self) -> io::Result<FileId> {

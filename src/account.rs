@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::credential::CredentialSource;
@@ -44,9 +45,9 @@ pub struct Account {
 }
 
 /// An account's name: made of `[A-Za-z0-9._@-]`, not beginning with a dot, at most 100 characters,
-/// so that it can stand in a file name and on a command line as it is.
+/// so that it can stand in a file name and on a command line as it is. Copies share the text: a daemon has some of each.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AccountName(String);
+pub struct AccountName(Arc<str>);
 
 /// Why a word cannot be an account's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +84,7 @@ impl AccountName {
         if name.len() > Self::MAX_LENGTH {
             return Err(InvalidAccountName::TooLong);
         }
-        Ok(Self(name.to_owned()))
+        Ok(Self(name.into()))
     }
 
     /// The name as text.
@@ -127,6 +128,8 @@ pub struct Endpoint {
     pub tls: TlsMode,
     /// PEM file of the certificate authorities to trust in place of the platform's.
     pub tls_ca_file: Option<PathBuf>,
+    /// How the two sides of TLS agree on a secret.
+    pub key_exchange: KeyExchange,
     /// The user's word that a password may cross a network in clear. Loopback needs no such word.
     pub allow_cleartext_password: bool,
 }
@@ -140,6 +143,19 @@ pub enum TlsMode {
     StartTls,
     /// Never.
     None,
+}
+
+/// How the two sides of TLS agree on a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KeyExchange {
+    /// One that a quantum computer cannot break, if the server has it; without it, where what it makes too large gets
+    /// lost on the way.
+    #[default]
+    Auto,
+    /// Elliptic curves alone: the first message of TLS fits into one packet.
+    Classical,
+    /// Only one that a quantum computer cannot break.
+    PostQuantum,
 }
 
 /// What happens on the server to a message that has been delivered.

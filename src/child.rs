@@ -1,23 +1,22 @@
-//! Processes that are started for the user: without what is private to this one, and with their last words kept.
+//! Processes that are started for the user: without what is private to this one, for a bounded time, with what they
+//! print kept, and ended with all that they started.
+//!
+//! A command is over when its own process ends. What it leaves running in the background (an agent, a cache of
+//! passwords) may hold its standard output open for days and is not waited for; what was printed until then counts.
 
-use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::process::Stdio;
+use std::io;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use secrecy::zeroize::Zeroize;
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command;
-use tokio::sync::Notify;
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::time::timeout;
 
-use crate::credential::printable;
+mod family;
+mod output;
 
-/// How much of what a command wrote is kept: its end, where the reason usually stands.
-const KEPT: usize = 2 * 1024;
-
-/// How long to go on listening to a command that has ended. What it wrote is in the pipe already; an agent that it
-/// started may hold the pipe open for days.
-const GRACE: Duration = Duration::from_millis(100);
+use family::Family;
+pub(crate) use output::{Full, Sink, Tail};
 
 /// What systemd tells this process about itself. A child that believed it could report in our name or read our
 /// credentials.
@@ -40,16 +39,97 @@ const NOT_INHERITED: [&str; 16] = [
     "MANAGERPID",
 ];
 
-/// A command, ready to be started without a shell: nothing to read, pipes for what it writes, and killed when it is
-/// dropped. What systemd told this process and our own `MAILFERRY_` variables are not in its environment.
-pub(crate) fn prepare(program: &OsStr, arguments: &[OsString]) -> Command {
-    prepare_from(program, arguments, std::env::vars_os().map(|(name, _)| name))
+/// A command that was started without a shell, with nothing to read.
+///
+/// When it is dropped before its end, it is ended, too.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    stdout: ChildStdout,
+    stderr: ChildStderr,
+    /// All that it started. None when it has ended.
+    family: Option<Family>,
 }
 
-/// The same; `inherited` are the names of the environment's variables.
+/// Why a command did not come to its end.
+#[derive(Debug)]
+pub(crate) enum NoEnd {
+    /// It took too long, and was ended with all that it had started.
+    TimedOut,
+    /// It printed too much, and was ended with all that it had started.
+    TooMuch,
+    /// It could not be followed.
+    Lost(io::Error),
+}
+
+impl Running {
+    /// Starts a command. What systemd told this process and our own `MAILFERRY_` variables are not in its environment,
+    /// except what is given here.
+    pub(crate) fn start(
+        program: &OsStr,
+        arguments: &[OsString],
+        environment: impl IntoIterator<Item = (&'static str, OsString)>,
+    ) -> io::Result<Self> {
+        let mut command = prepare_from(program, arguments, std::env::vars_os().map(|(name, _)| name));
+        command.envs(environment);
+        Self::start_command(command, !family::has_terminal())
+    }
+
+    fn start_command(mut command: Command, grouped: bool) -> io::Result<Self> {
+        let (mut child, family) = Family::start(&mut command, grouped)?;
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(io::Error::other("it has no pipes"));
+        };
+        Ok(Self { child, stdout, stderr, family: Some(family) })
+    }
+
+    /// Waits for its end, and listens meanwhile, so that it cannot get stuck on a full pipe. What is not over within the
+    /// limit is ended.
+    pub(crate) async fn follow(
+        mut self,
+        limit: Duration,
+        output: &mut impl Sink,
+        errors: &mut Tail,
+    ) -> Result<ExitStatus, NoEnd> {
+        let ended = timeout(limit, self.listen(output, errors)).await.unwrap_or(Err(NoEnd::TimedOut));
+        if let (Err(_), Some(family)) = (&ended, &self.family) {
+            family.end(&mut self.child).await;
+        }
+        // It has ended; what it left running in the background is the user's.
+        self.family = None;
+        ended
+    }
+
+    async fn listen(&mut self, output: &mut impl Sink, errors: &mut Tail) -> Result<ExitStatus, NoEnd> {
+        let listening = async {
+            match tokio::try_join!(output::listen(&mut self.stdout, output), output::listen(&mut self.stderr, errors)) {
+                Ok(_) => std::future::pending().await,
+                Err(Full) => NoEnd::TooMuch,
+            }
+        };
+        let status = tokio::select! {
+            biased;
+            too_much = listening => return Err(too_much),
+            ended = self.child.wait() => ended.map_err(NoEnd::Lost)?,
+        };
+        output::drain(&self.stdout, output).map_err(|Full| NoEnd::TooMuch)?;
+        output::drain(&self.stderr, errors).map_err(|Full| NoEnd::TooMuch)?;
+        Ok(status)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(family) = self.family.take() {
+            family.abandon();
+        }
+    }
+}
+
+/// A command with pipes for what it writes; `inherited` are the names of the environment's variables.
 fn prepare_from(program: &OsStr, arguments: &[OsString], inherited: impl Iterator<Item = OsString>) -> Command {
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     for name in inherited {
         let ours = name.as_encoded_bytes().starts_with(b"MAILFERRY_");
         if ours || NOT_INHERITED.iter().any(|private| *private == name) {
@@ -59,61 +139,6 @@ fn prepare_from(program: &OsStr, arguments: &[OsString], inherited: impl Iterato
     command
 }
 
-/// Waits for `end`, and listens meanwhile, so that a command cannot get stuck on a full pipe; then for [`GRACE`] more.
-pub(crate) async fn heed<T>(end: impl Future<Output = T>, listening: impl Future<Output = ()>) -> T {
-    let over = Notify::new();
-    let end = async {
-        let ended = end.await;
-        over.notify_one();
-        ended
-    };
-    let grace = async {
-        over.notified().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    let listening = async {
-        tokio::select! {
-            biased;
-            () = listening => {}
-            () = grace => {}
-        }
-    };
-    tokio::join!(end, listening).0
-}
-
-/// The last bytes of a stream.
-#[derive(Default)]
-pub(crate) struct Tail(VecDeque<u8>);
-
-impl Tail {
-    /// Reads to the end and keeps the last bytes.
-    pub(crate) async fn listen(&mut self, mut from: impl AsyncRead + Unpin) {
-        let mut buffer = [0; 1024];
-        while let Ok(n @ 1..) = from.read(&mut buffer).await {
-            self.0.extend(buffer.get(..n).unwrap_or_default());
-            let surplus = self.0.len().saturating_sub(KEPT);
-            self.0.drain(..surplus);
-        }
-        buffer.zeroize();
-    }
-
-    /// What is kept, without blanks around it, escaped.
-    pub(crate) fn text(&mut self) -> String {
-        printable(String::from_utf8_lossy(self.0.make_contiguous()).trim())
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::ffi::{OsStr, OsString};
-
-    use super::prepare_from;
-
-    #[test]
-    fn what_systemd_told_us_and_our_own_settings_are_not_inherited() {
-        let names = ["PATH", "HOME", "NOTIFY_SOCKET", "MAINPID", "MAILFERRY_CONFIG", "MAILFERRY", "STATE_DIRECTORY"];
-        let command = prepare_from(OsStr::new("true"), &[], names.iter().map(OsString::from));
-        let removed: Vec<_> = command.as_std().get_envs().filter(|(_, v)| v.is_none()).map(|(n, _)| n).collect();
-        assert_eq!(removed, ["MAILFERRY_CONFIG", "MAINPID", "NOTIFY_SOCKET", "STATE_DIRECTORY"]);
-    }
-}
+#[path = "child/tests.rs"]
+mod tests;

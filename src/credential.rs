@@ -9,12 +9,14 @@ use std::time::Duration;
 use secrecy::zeroize::Zeroizing;
 
 use crate::secret::Secret;
+use crate::system_limit;
+use crate::watch;
 use private_file::Identity;
 
 mod command;
 pub(crate) mod private_file;
 pub use command::CommandFault;
-pub use private_file::ReadFault;
+pub use private_file::{Exposure, ReadFault};
 #[cfg(test)]
 mod tests;
 
@@ -63,7 +65,8 @@ impl CredentialSource {
         }
     }
 
-    /// Gets the secret: reads the file or runs the command now. One newline (LF or CRLF) at its end is not part of it.
+    /// Gets the secret: reads the file or runs the command now. One newline (LF or CRLF) at its end is not part of it, nor
+    /// is the byte order mark that some editors and shells put in front of UTF-8.
     ///
     /// # Errors
     /// [`CredentialError`] says what was asked for, what went wrong and what to do about it. It never holds the secret.
@@ -84,8 +87,10 @@ pub(crate) fn is_credential_name(name: &str) -> bool {
 
 async fn from_file(path: PathBuf) -> Result<Secret, CredentialError> {
     let file = read_elsewhere(&path).await.map_err(|fault| CredentialError::File { path: path.clone(), fault })?;
-    if file.exposure(&Identity::of_process()).is_some() {
-        return Err(CredentialError::Exposed { path, mode: file.mode });
+    let reader = Identity::of_process();
+    if let Some(to) = file.exposure(&reader) {
+        let remedy = file.remedy(&path, &reader);
+        return Err(CredentialError::Exposed { path, mode: file.mode, to, remedy });
     }
     secret_in(&file.contents).map_err(|fault| CredentialError::Contents { origin: Origin::File(path), fault })
 }
@@ -120,15 +125,23 @@ async fn from_command(argv: &[OsString], limit: Duration) -> Result<Secret, Cred
 /// Reads off the runtime's threads, because a file on a network may make us wait.
 async fn read_elsewhere(path: &Path) -> Result<private_file::PrivateFile, ReadFault> {
     let path = path.to_owned();
-    match tokio::task::spawn_blocking(move || private_file::read(&path, MAX_SECRET)).await {
+    match watch::blocking(move || private_file::read(&path, MAX_SECRET)).await {
         Ok(result) => result,
-        Err(e) => Err(ReadFault::Io(io::Error::other(e))),
+        Err(e) => Err(ReadFault::Io(e.into())),
     }
 }
 
-/// Takes one newline off the end and refuses what would break a command of POP3.
+/// A byte order mark in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Takes a byte order mark off the beginning and one newline off the end, and refuses what would break a command of POP3.
 fn secret_in(contents: &Zeroizing<Vec<u8>>) -> Result<Secret, ContentsFault> {
-    let bytes = contents.strip_suffix(b"\n").unwrap_or(contents);
+    let wide = contents.starts_with(b"\xff\xfe") || contents.starts_with(b"\xfe\xff");
+    if wide && contents.contains(&0) {
+        return Err(ContentsFault::Utf16);
+    }
+    let bytes = contents.strip_prefix(BYTE_ORDER_MARK).unwrap_or(contents);
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
     if bytes.is_empty() {
         return Err(ContentsFault::Empty);
@@ -155,6 +168,10 @@ pub enum CredentialError {
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
+        /// Who may.
+        to: Exposure,
+        /// What can be done about it.
+        remedy: String,
     },
     /// The name cannot be a systemd credential's.
     CredentialName {
@@ -205,13 +222,20 @@ pub enum ContentsFault {
     Empty,
     /// It holds CR, LF or NUL before its end.
     SeveralLines,
+    /// It begins with the byte order mark of UTF-16.
+    Utf16,
 }
 
 impl CredentialError {
     /// Whether it may well work the next time without anybody doing anything.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Command { fault: CommandFault::TimedOut { .. }, .. })
+        match self {
+            Self::Command { fault: CommandFault::TimedOut { .. }, .. } => true,
+            Self::Command { fault: CommandFault::NotStarted(e) | CommandFault::Lost(e), .. }
+            | Self::File { fault: ReadFault::Io(e), .. } => system_limit::advice(e).is_some(),
+            _ => false,
+        }
     }
 }
 
@@ -221,12 +245,12 @@ impl fmt::Display for CredentialError {
             Self::File { path, fault } => {
                 write!(f, "cannot read the password from {}: {fault}", printable(&path.to_string_lossy()))
             }
-            Self::Exposed { path, mode } => write!(
+            Self::Exposed { path, mode, to, remedy } => write!(
                 f,
-                "will not use the password in {}: its mode {:04o} lets other users read it; run `{}`",
+                "will not use the password in {}: its mode {:04o} lets {to}; {remedy}; or use password_credential or \
+                 password_command",
                 printable(&path.to_string_lossy()),
                 mode & 0o7777,
-                private_file::chmod(path, "600")
             ),
             Self::CredentialName { name } => write!(
                 f,
@@ -269,6 +293,9 @@ fn fmt_contents(f: &mut fmt::Formatter<'_>, origin: &Origin, fault: ContentsFaul
              for example by [\"sh\", \"-c\", \"pass show mail/qq | head -n 1\"]",
             printable(program)
         ),
+        (origin, ContentsFault::Utf16) => {
+            write!(f, "{origin} is text in UTF-16; write the password as UTF-8 or ASCII, without a byte order mark")
+        }
         (Origin::File(_) | Origin::Credential(_), ContentsFault::Empty) => {
             write!(f, "{origin} is empty; write the password into it")
         }

@@ -10,9 +10,10 @@
 //! - [`disk`] is every file operation there is; [`maildir`] delivers with it, [`state`] remembers with it.
 //! - [`cli`] is what a user types and sees, [`config`] and [`credential`] where accounts and secrets come from, [`exit`]
 //!   how a command ends.
+//! - [`threads`] takes threads from a system that may have none left.
 //!
 //! On top of a poll, [`telling`] decides what a person should know of it, and runs the user's commands that say so.
-//! [`daemon`] polls for years; [`summary`] has the words for what a poll did.
+//! [`daemon`] polls for years and sees by [`watch`] how its polls get on; [`summary`] has the words for what a poll did.
 
 pub mod account;
 pub mod poll;
@@ -43,5 +44,9 @@ pub mod config;
 pub mod credential;
 pub mod exit;
 pub mod secret;
+pub mod standing;
 pub mod summary;
+mod system_limit;
+pub mod threads;
 pub mod user;
+pub mod watch;

@@ -1,6 +1,7 @@
 //! The maildrop as one session lists it: the answers to STAT, UIDL and LIST put together. PURE.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::pop3::{MessageNumber, ScanListing, UniqueId, UniqueIdListing};
 
@@ -27,13 +28,25 @@ pub struct Maildrop {
 }
 
 impl Maildrop {
-    /// The reported sizes, sorted: what stays the same when a server gives its messages other names.
+    /// The reported sizes, whatever their order: what stays the same when a server gives its messages other names.
     #[must_use]
-    pub fn sizes(&self) -> Vec<Option<u64>> {
-        let mut sizes: Vec<Option<u64>> = self.messages.iter().map(|listed| listed.reported_size).collect();
-        sizes.sort_unstable();
-        sizes
+    pub fn sizes(&self) -> Sizes {
+        let each = |listed: &Listed| {
+            let mut hasher = DefaultHasher::new();
+            listed.reported_size.hash(&mut hasher);
+            hasher.finish()
+        };
+        Sizes { messages: self.messages.len(), sum: self.messages.iter().map(each).fold(0, u64::wrapping_add) }
     }
+}
+
+/// The sizes of the messages in a listing, to be compared with those of another one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// How many messages there are.
+    messages: usize,
+    /// The sum of a hash of each size.
+    sum: u64,
 }
 
 /// Collects the answers. Lines that cannot be read or that contradict each other make the listing incomplete, no more.
@@ -42,7 +55,7 @@ pub struct MaildropBuilder {
     /// The number of messages that STAT told, if it did.
     count: Option<u32>,
     /// What UIDL told, in the order of its lines.
-    unique_ids: Vec<UniqueIdListing>,
+    named: Vec<Listed>,
     /// What LIST told, in the order of its lines.
     sizes: Vec<ScanListing>,
     /// UIDL was answered by +OK.
@@ -64,7 +77,8 @@ impl MaildropBuilder {
 
     /// A line of UIDL's answer.
     pub fn unique_id(&mut self, listing: UniqueIdListing) {
-        self.unique_ids.push(listing);
+        let UniqueIdListing { number, unique_id } = listing;
+        self.named.push(Listed { number, unique_id: Some(unique_id), reported_size: None });
     }
 
     /// A line of LIST's answer.
@@ -77,15 +91,49 @@ impl MaildropBuilder {
         self.odd = true;
     }
 
+    /// The messages that UIDL left out, as far as LIST, or else STAT, tells of them; no more than `most`.
+    #[must_use]
+    pub fn left_out(&mut self, most: usize) -> Vec<MessageNumber> {
+        if !self.has_unique_ids {
+            return Vec::new();
+        }
+        self.sort();
+        let mut left_out = not_among(self.sizes.iter().map(|listing| listing.number), self.named());
+        left_out.dedup();
+        let listed = self.named().count() + left_out.len();
+        // Numbers may have gaps: only what is counted and not listed is looked for there.
+        let more = usize::try_from(self.count.unwrap_or(0)).unwrap_or(usize::MAX).saturating_sub(listed);
+        if more > 0 {
+            let most = most.saturating_sub(left_out.len()).min(more);
+            let known = left_out.len() + self.named.len();
+            let reach = u32::try_from(known.saturating_add(most)).unwrap_or(u32::MAX).min(self.count.unwrap_or(0));
+            let counted = not_among((1..=reach).filter_map(MessageNumber::new), self.named());
+            let counted = not_among(counted.into_iter(), left_out.iter().copied());
+            left_out.extend(counted.into_iter().take(most));
+        }
+        left_out.truncate(most);
+        left_out
+    }
+
+    /// The numbers that UIDL named, in order, each once.
+    fn named(&self) -> impl Iterator<Item = MessageNumber> {
+        let mut last = None;
+        let first = move |number: &MessageNumber| last.replace(*number) != Some(*number);
+        self.named.iter().map(|listed| listed.number).filter(first)
+    }
+
+    /// Nearly always the lines come in order, and then this costs next to nothing.
+    fn sort(&mut self) {
+        self.named.sort_by_key(|listed| listed.number);
+        self.sizes.sort_by_key(|listing| listing.number);
+    }
+
     /// The listing.
     #[must_use]
-    pub fn finish(self) -> Maildrop {
-        let Self { count, mut unique_ids, mut sizes, has_unique_ids, mut odd } = self;
-        // Nearly always they come in order, and then this costs next to nothing.
-        unique_ids.sort_by_key(|listing| listing.number);
-        sizes.sort_by_key(|listing| listing.number);
-        let (named, contradicted) = name_each_once(unique_ids);
-        odd |= contradicted;
+    pub fn finish(mut self) -> Maildrop {
+        self.sort();
+        let Self { count, mut named, mut sizes, has_unique_ids, mut odd } = self;
+        odd |= name_each_once(&mut named);
         let before = sizes.len();
         // A number that is listed again has the size that came last.
         sizes.reverse();
@@ -99,22 +147,32 @@ impl MaildropBuilder {
     }
 }
 
-/// The messages by number, each once, and whether some were given several unique-ids: which of them is right cannot be
-/// known, so such a message has none.
-fn name_each_once(unique_ids: Vec<UniqueIdListing>) -> (Vec<Listed>, bool) {
-    let mut named: Vec<Listed> = Vec::with_capacity(unique_ids.len());
+/// Those numbers that are not among others; both are sorted.
+fn not_among(
+    numbers: impl Iterator<Item = MessageNumber>,
+    others: impl Iterator<Item = MessageNumber>,
+) -> Vec<MessageNumber> {
+    let mut others = others.peekable();
+    let is_missing = |number: &MessageNumber| {
+        while others.next_if(|other| other < number).is_some() {}
+        others.peek() != Some(number)
+    };
+    numbers.filter(is_missing).collect()
+}
+
+/// Leaves each number once, and tells whether some were given several unique-ids: which of them is right cannot be known,
+/// so such a message has none.
+fn name_each_once(named: &mut Vec<Listed>) -> bool {
     let mut contradicted = false;
-    for UniqueIdListing { number, unique_id } in unique_ids {
-        match named.last_mut().filter(|last| last.number == number) {
-            Some(last) if last.unique_id.as_ref() != Some(&unique_id) => {
-                last.unique_id = None;
-                contradicted = true;
-            }
-            Some(_) => {}
-            None => named.push(Listed { number, unique_id: Some(unique_id), reported_size: None }),
+    named.dedup_by(|again, first| {
+        let same = again.number == first.number;
+        if same && again.unique_id != first.unique_id {
+            first.unique_id = None;
+            contradicted = true;
         }
-    }
-    (named, contradicted)
+        same
+    });
+    contradicted
 }
 
 /// Gives each message its size; what has a size only is a message, too. Both are sorted by number.
@@ -181,6 +239,42 @@ mod tests {
         let maildrop = build(2, &[(1, "a"), (1, "b"), (2, "b")], &[(1, 1), (2, 2)]);
         assert_eq!(maildrop.messages[0].unique_id, None);
         assert!(maildrop.messages[1].unique_id.is_some());
+    }
+
+    #[test]
+    fn what_uidl_left_out_is_told_from_stat_and_list() {
+        let left_out = |count: u32, unique_ids: &[(u32, &str)], sizes: &[u32], most: usize| -> Vec<u32> {
+            let mut builder = MaildropBuilder::default();
+            builder.stat(count);
+            builder.unique_ids_follow();
+            for (n, id) in unique_ids {
+                let unique_id = UniqueId::new(id.as_bytes()).unwrap();
+                builder.unique_id(UniqueIdListing { number: number(*n), unique_id });
+            }
+            sizes.iter().for_each(|n| builder.size(ScanListing { number: number(*n), reported_size: 1 }));
+            builder.left_out(most).into_iter().map(MessageNumber::get).collect()
+        };
+        assert_eq!(left_out(3, &[(3, "c"), (1, "a")], &[3, 2, 1], 9), [2]);
+        assert_eq!(left_out(3, &[(1, "a"), (2, "b"), (3, "c")], &[1, 2, 3], 9), [0; 0]);
+        assert_eq!(left_out(2, &[(1, "a"), (2, "b")], &[1, 2, 7], 9), [7], "only LIST knows it");
+        assert_eq!(left_out(2, &[(2, "a"), (7, "b")], &[2, 7], 9), [0; 0], "numbers may have gaps");
+        assert_eq!(left_out(3, &[(2, "a"), (7, "b")], &[2, 7], 9), [1], "one is missing");
+        assert_eq!(left_out(3, &[], &[3, 1, 2, 2], 2), [1, 2], "no more than wanted");
+        assert_eq!(left_out(3, &[(1, "a")], &[], 9), [2, 3], "only STAT knows them");
+        assert_eq!(left_out(u32::MAX, &[(2, "b")], &[], 3), [1, 3, 4], "STAT may lie");
+        assert_eq!(left_out(2, &[(1, "a"), (1, "b"), (2, "c")], &[1, 2], 9), [0; 0], "it has too many");
+    }
+
+    #[test]
+    fn sizes_are_the_same_in_any_order_and_each_counts() {
+        let sizes = |sizes: &[u64]| {
+            let messages =
+                sizes.iter().map(|size| Listed { number: number(1), unique_id: None, reported_size: Some(*size) });
+            Maildrop { messages: messages.collect(), ..Maildrop::default() }.sizes()
+        };
+        assert_eq!(sizes(&[1, 2, 2, 9]), sizes(&[2, 9, 2, 1]));
+        assert_ne!(sizes(&[1, 2, 2, 9]), sizes(&[1, 2, 9]));
+        assert_ne!(sizes(&[1, 2, 2]), sizes(&[1, 1, 3]));
     }
 
     #[test]

@@ -71,6 +71,8 @@ pub enum Scope {
 pub struct Plan {
     /// To be retrieved, in this order: what is new, then what only its bytes tell from what is remembered.
     pub retrieve: Vec<Listed>,
+    /// So many of those, the first ones, never made trouble.
+    pub untried: usize,
     /// To be deleted: delivered earlier, found again, verified.
     pub delete: Vec<Removable>,
     /// Whether some of those to be retrieved are so that they may be deleted.
@@ -83,6 +85,8 @@ pub struct Plan {
     pub set_aside: Vec<Listed>,
     /// There is something to do with these, in a session of their own.
     pub suspects: Vec<Listed>,
+    /// There is something to do with so many that this poll has tried already, or whose unique-id and size another one has.
+    pub left_alone: usize,
     /// New, but more than one session may retrieve.
     pub postponed: usize,
     /// Known already.
@@ -219,6 +223,7 @@ impl<'a> Outlook<'a> {
             }
         }
         plan_retrieval(&mut plan, self.maildrop, &matching, policy, turn);
+        plan.order_and_limit(self.state, policy.max_messages);
         if self.maildrop.complete {
             plan_forgetting(&mut plan, self.state, listed, self.now);
         }
@@ -287,6 +292,23 @@ fn turn(listed: &Listed, state: &UidState, scope: Scope, tried: &HashSet<ListedA
 }
 
 impl Plan {
+    /// Puts what was refused before behind everything else, and leaves what is more than a session may retrieve: else
+    /// thousands of messages that cannot be had would be tried again before one that can.
+    fn order_and_limit(&mut self, state: &UidState, most: Option<NonZeroU32>) {
+        let tries = |listed: &Listed| tries(state, listed);
+        self.retrieve.sort_by_key(tries);
+        self.untried = self.retrieve.partition_point(|listed| tries(listed) == 0);
+        let most = most.map_or(usize::MAX, |most| usize::try_from(most.get()).unwrap_or(usize::MAX));
+        self.postponed = self.retrieve.len().saturating_sub(most);
+        self.retrieve.truncate(most);
+    }
+
+    /// Whether anything that was delivered earlier may be deleted in this session.
+    #[must_use]
+    pub fn deletes_earlier(&self) -> bool {
+        self.retrieves_to_delete || !self.delete.is_empty()
+    }
+
     /// What is to be written down about a message that is known.
     fn take_known(&mut self, listed: &Listed, entry: &Entry) {
         if let Some(size) = listed.reported_size
@@ -306,10 +328,16 @@ impl Plan {
             Turn::Now => return true,
             Turn::OtherSession => self.suspects.push(listed.clone()),
             Turn::SetAside => self.set_aside.push(listed.clone()),
-            Turn::Tried => {}
+            Turn::Tried => self.left_alone += 1,
         }
         false
     }
+}
+
+/// How often a message made trouble in a row.
+fn tries(state: &UidState, listed: &Listed) -> u32 {
+    let trouble = listed.unique_id.as_ref().and_then(|unique_id| state.trouble(unique_id, listed.reported_size));
+    trouble.map_or(0, |trouble| trouble.count)
 }
 
 fn plan_retrieval(
@@ -319,7 +347,6 @@ fn plan_retrieval(
     policy: &Policy,
     turn: impl Fn(&Listed) -> Turn,
 ) {
-    let most = policy.max_messages.map_or(usize::MAX, |most| usize::try_from(most.get()).unwrap_or(usize::MAX));
     let new = matching.new.iter().map(|listed| (false, *listed));
     let mut wanted: Vec<(bool, &Listed)> =
         new.chain(matching.to_compare.iter().map(|listed| (true, *listed))).collect();
@@ -334,8 +361,6 @@ fn plan_retrieval(
             plan.retrieve.push(listed.clone());
         }
     }
-    plan.postponed = plan.retrieve.len().saturating_sub(most);
-    plan.retrieve.truncate(most);
 }
 
 /// `listed` are the entries whose messages are listed, or may be.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::state::clock::{ClockMark, ClockReading};
 use crate::state::entries::Origin;
-use crate::state::entries::{Identity, Witness};
+use crate::state::entries::{Identity, Trouble, Witness};
 use crate::state::record::Record;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -305,7 +305,7 @@ fn in_trouble(kind: TroubleKind, until: u64) -> UidState {
     let mut state = state(vec![entry(1, "a", "A", 1, 0)]);
     for unique_id in ["a", "b"] {
         let unique_id = UniqueId::new(unique_id.as_bytes()).unwrap();
-        let trouble = crate::state::entries::Trouble { kind, count: 1, until };
+        let trouble = Trouble { kind, count: 1, until };
         let listed_as = ListedAs { unique_id, reported_size: Some(1) };
         state.apply(Record::Trouble { listed_as, trouble }).unwrap();
     }
@@ -398,6 +398,24 @@ fn a_header_that_says_little_does_not_prove_that_what_is_back_is_the_same() {
         let plan = Outlook::new(&listing, &state, done, NOW).plan(&DELETE, &seen);
         assert_eq!((retrieved(&plan), deleted(&plan), plan.unverified), (expected, vec![], unverified));
     }
+}
+
+#[test]
+fn what_was_refused_before_comes_behind_what_was_not() {
+    let mut state = state(vec![]);
+    for (unique_id, count) in [("a", 2), ("c", 1)] {
+        let unique_id = UniqueId::new(unique_id.as_bytes()).unwrap();
+        let listed_as = ListedAs { unique_id, reported_size: Some(1) };
+        let trouble = Trouble { kind: TroubleKind::Refused, count, until: 0 };
+        state.apply(Record::Trouble { listed_as, trouble }).unwrap();
+    }
+    let listing = maildrop(&[("a", 1), ("b", 1), ("c", 1), ("d", 1)]);
+    let plan = decide(&listing, &state, &KEEP, &[]);
+    assert_eq!((retrieved(&plan), plan.untried), (vec![2, 4, 3, 1], 2));
+    // So a session that may retrieve few of them gets somewhere.
+    let two = Policy { max_messages: NonZeroU32::new(2), ..KEEP };
+    let plan = decide(&listing, &state, &two, &[]);
+    assert_eq!((retrieved(&plan), plan.postponed), (vec![2, 4], 2));
 }
 
 #[test]

@@ -41,7 +41,7 @@ use std::time::Duration;
 
 pub use cause::Cause;
 pub use history::{Experience, History};
-pub use spread::seed;
+pub use spread::{installation, seed};
 pub use why::{In, LeastBy, Span, Why};
 
 use crate::provider::Provider;

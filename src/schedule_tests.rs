@@ -73,6 +73,7 @@ fn each_cause_is_waited_out_in_its_own_way() {
         (Cause::ServerBusy, minutes(&[5, 10, 20, 30, 30, 30, 30])),
         (Cause::TooSoon, minutes(&[5, 10, 20, 30, 30, 30, 30])),
         (Cause::LoginRefused, minutes(&[60, 120, 240, 480, 960, 1440, 1440])),
+        (Cause::AccessRefused, minutes(&[60, 120, 240, 480, 960, 1440, 1440])),
         (Cause::Tls, minutes(&[10, 20, 40, 80, 120, 120, 120])),
         (Cause::Protocol, minutes(&[15, 30, 60, 120, 240, 360, 360])),
         (Cause::Local, minutes(&[1, 2, 5, 10, 15, 15, 15])),

@@ -7,6 +7,7 @@ use bytesize::ByteSize;
 use crate::client::Mask;
 use crate::maildrop::Listed;
 use crate::poll::PollReport;
+use crate::poll::report::{Left, LeftFor};
 
 impl PollReport {
     /// What came, how much, how long it took and what is left.
@@ -19,11 +20,9 @@ impl PollReport {
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
         let mut complaints: Vec<String> = Vec::new();
-        for (listed, why) in &self.failed {
-            let message = Message(listed, &self.mask);
-            complaints
-                .push(format!("{message} could not be fetched: {why}. It stays on the server and is tried again"));
-        }
+        complaints.extend(self.failed());
+        complaints.extend(self.left());
+        complaints.extend(self.unnamed());
         if self.unsyncable {
             complaints.push(
                 "the Maildir's file system cannot make a delivery durable, so nothing is deleted on the server. Use a \
@@ -40,6 +39,67 @@ impl PollReport {
             complaints.push(format!("{count} could not be compared with what was delivered, and so not deleted"));
         }
         complaints
+    }
+
+    /// What could not be had, in one sentence however much that is.
+    fn failed(&self) -> Option<String> {
+        let message = |(listed, why): &(Listed, String)| format!("{}: {why}", Message(listed, &self.mask));
+        match (self.failed.len(), self.failed.first()) {
+            (1, [(listed, why)]) => Some(format!(
+                "{} could not be fetched: {why}. It stays on the server and is tried again",
+                Message(listed, &self.mask)
+            )),
+            (_, []) => None,
+            (all, first) => {
+                let named: Vec<String> = first.iter().take(NAMED).map(message).collect();
+                let more = match all.saturating_sub(named.len()) {
+                    0 => String::new(),
+                    more => format!("; and {more} more"),
+                };
+                Some(format!(
+                    "{} could not be fetched. They stay on the server and are tried again: {}{more}",
+                    Count::of(all, "message"),
+                    named.join("; ")
+                ))
+            }
+        }
+    }
+
+    /// What is left for another poll.
+    fn left(&self) -> Option<String> {
+        let Left { messages, why } = self.left?;
+        let are = if messages == 1 { "is" } else { "are" };
+        let left = format!("{} {are} left for the next poll", Count::of(messages, "message"));
+        Some(match (why, self.login_delay) {
+            (LeftFor::LoginDelay, Some(delay)) => {
+                format!("{left}, because the server wants {} s between two logins", delay.as_secs())
+            }
+            (LeftFor::LoginDelay, None) => format!("{left}, because the server wants more time between two logins"),
+            (LeftFor::LongPoll, _) => format!(
+                "{left}, because this one took {} and {} s already",
+                Count(u64::from(self.sessions), "session"),
+                self.duration.as_secs()
+            ),
+            (LeftFor::Refusals, _) => {
+                format!(
+                    "{left}, because the server refused one message after the other; those not tried yet come first"
+                )
+            }
+        })
+    }
+
+    /// What UIDL left out.
+    fn unnamed(&self) -> Option<String> {
+        let first = self.unnamed.first().first()?;
+        let which = match self.unnamed.len() {
+            1 => format!("{} has no unique-id: the server names none that could be used", Message(first, &self.mask)),
+            all => format!(
+                "{} have no unique-id, {} among them: the server names none that could be used",
+                Count::of(all, "message"),
+                Message(first, &self.mask)
+            ),
+        };
+        Some(format!("{which}. What has none cannot be told from other mail and is not fetched until it has one"))
     }
 }
 
@@ -69,8 +129,8 @@ impl fmt::Display for Line<'_> {
         if !report.too_large.is_empty() {
             write!(f, ", {} of them larger than max_message_size", report.too_large.len())?;
         }
-        if report.unnamed > 0 {
-            write!(f, ", {} of them without a unique-id yet", report.unnamed)?;
+        if !report.unnamed.is_empty() {
+            write!(f, ", {} of them without a unique-id yet", report.unnamed.len())?;
         }
         if !report.set_aside.is_empty() {
             write!(f, ", {} of them in quarantine because sessions broke or failed at them", report.set_aside.len())?;
@@ -84,6 +144,12 @@ impl fmt::Display for Line<'_> {
     }
 }
 
+/// So many of many messages are named.
+const NAMED: usize = 3;
+
+/// The most characters of a unique-id that are shown: RFC 1939 allows 70 octets, and servers send a thousand.
+const UNIQUE_ID: usize = 140;
+
 /// A message as a person would name it.
 pub(crate) struct Message<'a>(pub(crate) &'a Listed, pub(crate) &'a Mask);
 
@@ -92,7 +158,10 @@ impl fmt::Display for Message<'_> {
         write!(f, "message {}", self.0.number)?;
         let mut more = String::new();
         if let Some(unique_id) = &self.0.unique_id {
-            write!(more, "unique-id {}", self.1.hide(&unique_id.to_string()))?;
+            let shown = self.1.hide(&unique_id.to_string());
+            let cut = shown.char_indices().nth(UNIQUE_ID).map(|(at, _)| at);
+            let (shown, dots) = cut.map_or((shown.as_str(), ""), |at| (shown.get(..at).unwrap_or_default(), "…"));
+            write!(more, "unique-id {shown}{dots}")?;
         }
         if let Some(size) = self.0.reported_size {
             let comma = if more.is_empty() { "" } else { ", " };
@@ -162,5 +231,55 @@ mod tests {
             Line(&none).to_string(),
             "nothing new in 0.8 s; none left there; finished 2 deliveries of an interrupted run"
         );
+    }
+
+    fn listed(n: u32, unique_id: &str) -> Listed {
+        Listed {
+            number: crate::pop3::MessageNumber::new(n).unwrap(),
+            unique_id: crate::pop3::UniqueId::new(unique_id.as_bytes()).ok(),
+            reported_size: Some(100),
+        }
+    }
+
+    #[test]
+    fn any_number_of_failures_is_one_sentence() {
+        let mut one = report();
+        one.failed.add(listed(1, "a"), || "no".to_owned());
+        assert_eq!(
+            one.complaints(),
+            ["message 1 (unique-id a, 100 B) could not be fetched: no. It stays on the server and is tried again"]
+        );
+        let mut many = report();
+        (1..=50_000).for_each(|n| many.failed.add(listed(n, "a"), || "z".repeat(4000)));
+        let complaints = many.complaints();
+        let [sentence] = complaints.as_slice() else { panic!("{} sentences", complaints.len()) };
+        assert!(sentence.starts_with("50000 messages could not be fetched"), "{sentence}");
+        assert!(sentence.ends_with("and 49997 more") && sentence.len() < 1000, "{sentence}");
+    }
+
+    #[test]
+    fn what_is_left_and_what_has_no_unique_id_is_told() {
+        let mut left = report();
+        left.login_delay = Some(Duration::from_secs(300));
+        for (messages, why, words) in [
+            (1, LeftFor::LoginDelay, "1 message is left for the next poll, because the server wants 300 s between"),
+            (7, LeftFor::LongPoll, "7 messages are left for the next poll, because this one took"),
+            (7, LeftFor::Refusals, "7 messages are left for the next poll, because the server refused"),
+        ] {
+            left.left = Some(Left { messages, why });
+            assert!(left.complaints()[0].starts_with(words), "{:?}", left.complaints());
+            assert_eq!(left.exit_status(), crate::exit::ExitStatus::Partial);
+        }
+        let mut unnamed = report();
+        unnamed.unnamed = crate::poll::report::Tally::of(&[listed(5, ""), listed(6, "")]);
+        assert!(unnamed.complaints()[0].starts_with("2 messages have no unique-id, message 5 (100 B) among them"));
+        assert_eq!(unnamed.exit_status(), crate::exit::ExitStatus::Partial);
+    }
+
+    #[test]
+    fn a_long_unique_id_is_cut_off_where_it_is_shown() {
+        let shown = |length: usize| Message(&listed(1, &"x".repeat(length)), &Mask::default()).to_string();
+        assert!(shown(UNIQUE_ID).contains(&format!("{},", "x".repeat(UNIQUE_ID))));
+        assert!(shown(1024).contains(&format!("{}…,", "x".repeat(UNIQUE_ID))));
     }
 }

@@ -11,6 +11,7 @@ fuzz_target!(|answer: &[u8]| {
         capabilities.add_line(line);
     }
     assert!(capabilities.lines().count() <= limits::CAPABILITY_LINES);
+    assert!(capabilities.lines().map(str::len).sum::<usize>() <= limits::CAPABILITIES_KEPT);
     assert!(capabilities.lines().all(|line| !line.is_empty() && !line.contains(char::is_control)));
 
     let mut again = Capabilities::new();

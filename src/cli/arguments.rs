@@ -107,6 +107,10 @@ pub(super) struct Fetch {
     #[arg(value_name = "ACCOUNT")]
     pub(super) accounts: Vec<String>,
 
+    /// Leave out accounts whose back-off is not over, and tell a trouble once: for cron and timers
+    #[arg(long, conflicts_with_all = ["dry_run", "wait"])]
+    pub(super) scheduled: bool,
+
     /// Tell what would be fetched and deleted, and do neither
     #[arg(long)]
     pub(super) dry_run: bool,

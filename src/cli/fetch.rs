@@ -12,12 +12,14 @@ use tracing::Instrument as _;
 use super::arguments::{Arguments, Fetch};
 use super::output::complain;
 use super::prepare;
+use super::scheduled::{Recalled, Settings, recall};
 use super::signals::{Listener, survive_limit_on_files};
 use super::summary;
 use crate::account::Account;
 use crate::config::{Config, Environment};
 use crate::exit::ExitStatus;
 use crate::poll::{Ferry, PollError, PollReport, Wishes, poll};
+use crate::standing::stamp;
 use crate::state::error::StateError;
 
 /// How often an account that somebody else polls is looked at with `--wait`.
@@ -47,18 +49,28 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
         complain("mailferry: no account is enabled; name those to be fetched, or take `enabled = false` away");
     }
     let stop = CancellationToken::new();
-    let signals = Listener::begin(stop.clone());
+    let signals = match Listener::begin(stop.clone()) {
+        Ok(signals) => signals,
+        Err(e) => return super::no_thread(&e).code(),
+    };
     survive_limit_on_files();
+    super::orphans::reap();
     let mut polls = begin_polls(ferry, &config, accounts, fetch, &stop);
     let mut reports = Vec::new();
-    while let Some(report) = polls.join_next().await {
-        // A panic in one account's work has been printed; it costs the others nothing.
-        let Ok(report) = report else {
-            reports.push(None);
-            continue;
-        };
-        summary::print(&report, arguments.quiet);
-        reports.push(Some(report));
+    while let Some(ended) = polls.join_next().await {
+        match ended {
+            Ok(Ended::LeftOut) => {}
+            Ok(Ended::Polled(report)) => {
+                summary::print(&report, arguments.quiet);
+                reports.push(Some(*report));
+            }
+            Ok(Ended::Scheduled(report, news)) => {
+                summary::print_news(&report, &news, arguments.quiet);
+                reports.push(Some(*report));
+            }
+            // A panic in one account's work has been printed; it costs the others nothing.
+            Err(_) => reports.push(None),
+        }
     }
     if let Some(status) = signals.status() {
         return status.code();
@@ -83,7 +95,7 @@ fn begin_polls(
     accounts: Vec<Account>,
     fetch: &Fetch,
     stop: &CancellationToken,
-) -> JoinSet<PollReport> {
+) -> JoinSet<Ended> {
     let all = Arc::new(Semaphore::new(config.daemon.concurrency.get()));
     let mut hosts: HashMap<String, Arc<Semaphore>> = HashMap::new();
     let wishes = Wishes {
@@ -92,7 +104,8 @@ fn begin_polls(
         accept_maildir: fetch.accept_maildir,
         fetch_again: fetch.fetch_again,
     };
-    let wait = fetch.wait;
+    let (wait, scheduled) = (fetch.wait, fetch.scheduled);
+    let settings = Settings { notify: config.notify.clone(), config_stamp: stamp(&config.path) };
     let mut polls = JoinSet::new();
     for account in accounts {
         let per_host = config.daemon.per_host.get();
@@ -102,16 +115,73 @@ fn begin_polls(
         // At the highest level, so that every line of the log names its account.
         let span = tracing::error_span!("poll", account = %account.name);
         let places = Places { host, all };
+        let settings = settings.clone();
         let work = async move {
-            if wait {
+            if scheduled {
+                return poll_if_due(&ferry, &account, &settings, wishes, &places, &stop).await;
+            }
+            let begun = since_boot(&ferry);
+            let report = if wait {
                 poll_patiently(&ferry, &account, wishes, &places, &stop).await
             } else {
                 poll_in_turn(&ferry, &account, wishes, &places, &stop).await
+            };
+            if report.end.is_ok() && !wishes.dry_run {
+                end_back_off(&ferry, &account, &settings, &report, begun, &stop).await;
             }
+            Ended::Polled(Box::new(report))
         };
         polls.spawn(work.instrument(span));
     }
     polls
+}
+
+/// How an account's part ended.
+enum Ended {
+    /// It was polled, and all of it is told.
+    Polled(Box<PollReport>),
+    /// It was polled, and this is news.
+    Scheduled(Box<PollReport>, Vec<String>),
+    /// Its back-off is not over.
+    LeftOut,
+}
+
+/// Polls when there is a place, unless the account is in a back-off.
+async fn poll_if_due(
+    ferry: &Arc<Ferry>,
+    account: &Account,
+    settings: &Settings,
+    wishes: Wishes,
+    places: &Places,
+    stop: &CancellationToken,
+) -> Ended {
+    let Some(recalled) = recall(ferry, account, settings, stop).await else { return Ended::LeftOut };
+    if recalled.is_to_wait(ferry, account) {
+        return Ended::LeftOut;
+    }
+    let begun = since_boot(ferry);
+    let report = poll_in_turn(ferry, account, wishes, places, stop).await;
+    let news = recalled.note(ferry, account, settings, &report, begun).await;
+    Ended::Scheduled(Box::new(report), news)
+}
+
+/// A poll that came to its end ends a back-off, whoever asked for it.
+async fn end_back_off(
+    ferry: &Arc<Ferry>,
+    account: &Account,
+    settings: &Settings,
+    report: &PollReport,
+    begun: Duration,
+    stop: &CancellationToken,
+) {
+    if let Some(recalled) = recall(ferry, account, settings, stop).await.filter(Recalled::is_kept) {
+        // All of it is told by the caller.
+        recalled.note(ferry, account, settings, report, begun).await;
+    }
+}
+
+fn since_boot(ferry: &Ferry) -> Duration {
+    Duration::from_secs(ferry.clock.read().since_boot)
 }
 
 /// Where a poll waits for its turn. The semaphores are never closed.
@@ -130,9 +200,11 @@ async fn poll_in_turn(
     places: &Places,
     stop: &CancellationToken,
 ) -> PollReport {
+    let waits = crate::client::places::wait();
     // The host's place comes first, so that nobody who waits for one server keeps others from theirs.
     let _at_host = places.host.acquire().await;
     let _of_all = places.all.acquire().await;
+    drop(waits);
     poll(Arc::clone(ferry), account.clone(), wishes, stop.clone()).await
 }
 

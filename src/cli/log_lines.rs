@@ -38,7 +38,8 @@ impl Visit for Line {
         match field.name() {
             "message" => self.message = Some(format!("{value:?}")),
             "account" => self.account = Some(format!("account={value:?}")),
-            name if FOR_MACHINES.contains(&name) => {}
+            // Where in a library a line comes from.
+            name if FOR_MACHINES.contains(&name) || name.starts_with("log.") => {}
             name => {
                 let others = self.others.get_or_insert_default();
                 let blank = if others.is_empty() { "" } else { " " };

@@ -4,24 +4,29 @@ mod arguments;
 mod core_dumps;
 mod daemon;
 mod fetch;
+mod limits;
 mod log_lines;
 mod logging;
-mod open_files;
+mod orphans;
 mod output;
 mod poll;
 mod prepare;
+mod scheduled;
 mod signals;
 mod status;
 mod status_text;
 mod summary;
+mod unread;
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
+use std::panic::PanicHookInfo;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
 use crate::exit::ExitStatus;
+use crate::{system_limit, threads};
 use arguments::{Arguments, Command};
 use output::complain;
 
@@ -30,6 +35,8 @@ use output::complain;
 /// The answer is the number for the shell: see [`ExitStatus`], and `fetch --fetchmail-exit-codes` for others.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     core_dumps::forbid();
+    signals::begin_anew();
+    std::panic::set_hook(Box::new(show_panic));
     let words: Vec<OsString> = arguments.into_iter().collect();
     let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
@@ -43,28 +50,45 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     logging::begin(&arguments);
-    if let Err(limit) = open_files::raise() {
-        complain(format_args!(
-            "mailferry: only {limit} files may be open (ulimit -n), which is too few. Allow 64 or more"
-        ));
+    let code = run_command(&arguments);
+    unread::finish();
+    code
+}
+
+fn run_command(arguments: &Arguments) -> u8 {
+    if let Err(too_little) = limits::raise(matches!(arguments.command, Command::Daemon)) {
+        complain(format_args!("mailferry: {too_little}"));
         return ExitStatus::Temporary.code();
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let polls = matches!(arguments.command, Command::Fetch(_) | Command::Daemon);
+    let runtime = match if polls { threads::runtime() } else { threads::small_runtime() } {
         Ok(runtime) => runtime,
-        Err(e) => {
-            complain(format_args!("mailferry: cannot start its threads: {e}. Try again later"));
-            return ExitStatus::Temporary.code();
-        }
+        Err(e) => return no_thread(&e).code(),
     };
     let code = match &arguments.command {
-        Command::Fetch(fetch) => runtime.block_on(fetch::run(&arguments, fetch)),
-        Command::Daemon => runtime.block_on(daemon::run(&arguments)).code(),
-        Command::Poll(poll) => runtime.block_on(poll::run(&arguments, poll)).code(),
-        Command::Status(status) => runtime.block_on(status::run(&arguments, status)).code(),
+        Command::Fetch(fetch) => runtime.block_on(fetch::run(arguments, fetch)),
+        Command::Daemon => runtime.block_on(daemon::run(arguments)).code(),
+        Command::Poll(poll) => runtime.block_on(poll::run(arguments, poll)).code(),
+        Command::Status(status) => runtime.block_on(status::run(arguments, status)).code(),
     };
     // A look-up of a name that hangs must not keep the process.
     runtime.shutdown_background();
     code
+}
+
+/// The system has too few threads, or files, to begin with.
+fn no_thread(error: &std::io::Error) -> ExitStatus {
+    let advice = system_limit::advice(error).unwrap_or("try again later");
+    complain(format_args!("mailferry: cannot start its threads: {error}; {advice}"));
+    ExitStatus::Temporary
+}
+
+/// Prints what the standard library would, and waits for no reader.
+fn show_panic(panic: &PanicHookInfo<'_>) {
+    if !threads::is_expected(panic) {
+        let thread = std::thread::current();
+        complain(format_args!("thread '{}' {panic}", thread.name().unwrap_or("unnamed")));
+    }
 }
 
 /// Whether errors may be shown in colour.

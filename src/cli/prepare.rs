@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::arguments::Arguments;
-use super::open_files;
+use super::limits;
 use super::output::complain;
 use crate::clock::RealClock;
 use crate::config::{self, Config, ConfigError, Environment};
 use crate::credential::CredentialEnvironment;
+use crate::daemon;
 use crate::daemon::control::{Answer, AskError, Question, ask};
 use crate::disk::RealDisk;
 use crate::exit::ExitStatus;
@@ -48,7 +49,7 @@ pub(super) fn ferry(
         state_dir,
         credentials: CredentialEnvironment::from_process(),
         holder: format!("process {pid} (mailferry {command})"),
-        most_files: open_files::for_each(config.daemon.concurrency.get()),
+        most_files: limits::for_each(config.daemon.concurrency.get()),
         neighbours: Arc::new(Neighbours::new(config.accounts.iter().map(|account| account.name.clone()))),
     })
 }
@@ -70,7 +71,14 @@ pub(super) async fn ask_daemon(arguments: &Arguments, question: &Question) -> Re
     let dirs = config::control_dirs(&state_dir, given, &environment);
     match (ask(&dirs, question).await, configured) {
         (Ok(answer), _) => Ok(answer),
-        (Err(AskError::NoDaemon { .. }), Err(e)) => Err(wrong(&e)),
+        (Err(AskError::NoDaemon { looked }), configured) => match (daemon::holder(&state_dir), configured) {
+            (Some(holder), _) => {
+                let e = AskError::NoSocket { holder, state_dir, looked };
+                Err((format!("mailferry: {e}"), ExitStatus::Temporary))
+            }
+            (None, Err(e)) => Err(wrong(&e)),
+            (None, Ok(_)) => Err((format!("mailferry: {}", AskError::NoDaemon { looked }), ExitStatus::Temporary)),
+        },
         (Err(e), _) => Err((format!("mailferry: {e}"), ExitStatus::Temporary)),
     }
 }

@@ -42,7 +42,11 @@ impl fmt::Display for Account<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(account, now) = *self;
         let ago = |time: Option<i64>| Ago(time.map(|time| now.saturating_sub(time)));
-        writeln!(f, "{}: {} ({})", account.account, words(account.state), account.host)?;
+        write!(f, "{}: {}", account.account, words(account.state))?;
+        if let Some(since) = account.hung_since {
+            write!(f, " since {}", LocalTime(since))?;
+        }
+        writeln!(f, " ({})", account.host)?;
         if let Some(trouble) = &account.trouble {
             let since = Span(now.saturating_sub(trouble.since));
             writeln!(f, "  trouble       {}", trouble.text)?;
@@ -77,8 +81,19 @@ fn words(state: State) -> &'static str {
         State::New => "not polled yet",
         State::Idle => "all is well",
         State::Polling => "being polled now",
+        State::Hung => "hung: waiting for the disk",
         State::WaitingForAPlace => "due, and waiting for a place (`concurrency`, `per_host`)",
         State::Trouble => "in trouble",
+    }
+}
+
+/// A time in seconds since 1970, by the calendar and the clock of whoever reads it.
+struct LocalTime(i64);
+
+impl fmt::Display for LocalTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = jiff::Timestamp::from_second(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        time.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%F %T").fmt(f)
     }
 }
 
@@ -157,6 +172,7 @@ mod tests {
             total: Came { messages: 20, octets: 4 << 20 },
             on_server: Some(7),
             too_large: 0,
+            hung_since: None,
             quarantine: Vec::new(),
             trouble: None,
         }
@@ -170,6 +186,13 @@ mod tests {
              -\n  next poll     in 4 min, as configured\n  today         1 message (2.0 KiB)\n  in all        20 messages \
              (4.0 MiB)\n  on the server 7 messages"
         );
+    }
+
+    #[test]
+    fn since_when_a_disk_hangs_is_told() {
+        let account = AccountStatus { state: State::Hung, hung_since: Some(940), ..account() };
+        let text = Account(&account, 1000).to_string();
+        assert!(text.starts_with("work: hung: waiting for the disk since 19") && text.contains(":40 (pop.e"), "{text}");
     }
 
     #[test]

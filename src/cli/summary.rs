@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::output::{complain, say};
+use super::output::{complain, report as say};
 use crate::client::ClientError;
 use crate::exit::ExitStatus;
 use crate::poll::report::WouldDo;
@@ -14,18 +14,27 @@ use crate::summary::{Count, Message, Size};
 /// Prints what a poll did: the good news on standard output, the bad on standard error.
 pub(super) fn print(report: &PollReport, quiet: bool) {
     let account = &report.account;
-    if !quiet {
-        if let Some(would) = &report.would {
-            say(DryRun { report, would });
-        } else if report.end.is_ok() || report.retrieved > 0 || report.removed > 0 {
-            say(format_args!("{account}: {}", report.line()));
-        }
+    match &report.would {
+        Some(would) if !quiet => say(DryRun { report, would }),
+        _ => print_line(report, quiet),
     }
     for words in report.complaints() {
         complain(format_args!("{account}: {words}"));
     }
     if let Err(e) = &report.end {
         complain(format_args!("{account}: {e}"));
+    }
+}
+
+/// Prints what a poll did, and of what is wrong only what is news.
+pub(super) fn print_news(report: &PollReport, news: &[String], quiet: bool) {
+    print_line(report, quiet);
+    news.iter().for_each(complain);
+}
+
+fn print_line(report: &PollReport, quiet: bool) {
+    if !quiet && (report.end.is_ok() || report.retrieved > 0 || report.removed > 0) {
+        say(format_args!("{}: {}", report.account, report.line()));
     }
 }
 
@@ -136,7 +145,7 @@ mod tests {
     fn fetchmail_codes_are_fetchmails() {
         let (mut new, none, mut failed) = (report(), report(), report());
         new.retrieved = 1;
-        failed.end = Err(PollError::NoRoom { path: "/".into() });
+        failed.end = Err(PollError::NoRoom { path: "/".into(), message: None });
         let code = |reports: &[&PollReport]| fetchmail_code(reports.iter().map(|r| Some(*r)));
         assert_eq!(code(&[&none]), 1);
         assert_eq!(code(&[&failed]), 6);

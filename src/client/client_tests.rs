@@ -8,8 +8,14 @@ const SECOND: Duration = Duration::from_secs(1);
 fn pair(room: usize) -> (Client, DuplexStream) {
     let (ours, theirs) = duplex(room);
     let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 110));
-    let connection =
-        Connection { stream: Box::new(ours), peer, protected: false, loopback: true, certificate_expires: None };
+    let connection = Connection {
+        stream: Box::new(ours),
+        peer,
+        protected: false,
+        loopback: true,
+        certificate_expires: None,
+        classical: false,
+    };
     (Client::new(connection, Patience::new(60 * SECOND)), theirs)
 }
 
@@ -79,7 +85,9 @@ async fn drip(octets: usize, a_second: usize) -> Result<usize, ClientError> {
 async fn a_server_that_drips_is_given_up_and_a_slow_line_is_not() {
     let error = drip(1_000_000, 1).await.unwrap_err();
     assert!(matches!(error, ClientError::TooSlow { octets, .. } if octets < 200), "{error}");
-    assert_eq!(drip(200_000, 200).await.unwrap(), 200_002);
+    let error = drip(1_000_000, 200).await.unwrap_err();
+    assert!(matches!(error, ClientError::TooSlow { window, .. } if window > 600 * SECOND), "{error}");
+    assert_eq!(drip(600_000, 600).await.unwrap(), 600_002);
 }
 
 #[tokio::test]
@@ -175,4 +183,71 @@ async fn numbers_that_look_like_a_password_stay_numbers() {
     client.mask = Mask::new("jo", &Secret::new(b"1234".to_vec()));
     server.write_all(b"+OK 2 12345\r\n").await.unwrap();
     assert_eq!(client.exchange(Command::Stat).await.unwrap().text, "2 12345");
+}
+
+/// Looks at so many headers at a server that answers each TOP like this: what came of it, and how often it was asked.
+async fn look_at(
+    headers: u32,
+    answer: impl Fn(usize) -> Vec<u8> + Send + 'static,
+) -> (Result<usize, ClientError>, usize) {
+    let (mut client, mut server) = logged_in(1 << 20).await;
+    let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&asked);
+    let serving = tokio::spawn(async move {
+        let (mut unread, mut buffer) = (Vec::new(), vec![0; 4096]);
+        while let Ok(count) = server.read(&mut buffer).await {
+            unread.extend_from_slice(&buffer[..count]);
+            while let Some(at) = unread.iter().position(|octet| *octet == b'\n') {
+                unread.drain(..=at);
+                let nth = counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                if server.write_all(&answer(nth)).await.is_err() {
+                    return;
+                }
+            }
+            if count == 0 {
+                return;
+            }
+        }
+    });
+    let numbers: Vec<MessageNumber> = (1..=headers).map(number).collect();
+    let seen = listing::look(&mut client, &numbers).await.map(|seen| seen.len());
+    serving.abort();
+    (seen, asked.load(std::sync::atomic::Ordering::SeqCst))
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_that_are_all_refused_are_not_asked_for_on_and_on() {
+    let (seen, asked) = look_at(5000, |_| b"-ERR no\r\n".to_vec()).await;
+    assert_eq!(seen.unwrap(), 0);
+    assert!((300..300 + WINDOW).contains(&asked), "{asked}");
+    // One in three is shown: all are asked for.
+    let some =
+        |nth: usize| if nth.is_multiple_of(3) { b"+OK\r\nDate: x\r\n\r\n.\r\n".to_vec() } else { b"-ERR\r\n".to_vec() };
+    let (seen, asked) = look_at(3000, some).await;
+    assert_eq!((seen.unwrap(), asked), (1000, 3000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_header_is_read_up_to_a_bound() {
+    let header = |octets: usize| move |_| [b"+OK\r\n".as_slice(), &vec![b'x'; octets - 2], b"\r\n.\r\n"].concat();
+    assert_eq!(look_at(1, header(32 << 20)).await.0.unwrap(), 1);
+    let error = look_at(1, header((32 << 20) + 1)).await.0.unwrap_err();
+    assert!(matches!(&error, ClientError::TooLong(too_long) if too_long.what.contains("message 1")), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_that_drip_are_given_up() {
+    let (mut client, mut server) = logged_in(1 << 20).await;
+    let dripping = tokio::spawn(async move {
+        // Two hundred octets in each answer, a second for each.
+        while server.write_all(format!("+OK\r\nX: {}\r\n\r\n.\r\n", "x".repeat(190)).as_bytes()).await.is_ok() {
+            tokio::time::sleep(SECOND).await;
+        }
+    });
+    let numbers: Vec<MessageNumber> = (1..=5000).map(number).collect();
+    let before = Instant::now();
+    let error = listing::look(&mut client, &numbers).await.unwrap_err();
+    assert!(matches!(error, ClientError::TooSlow { .. }), "{error}");
+    assert!((600..1300).contains(&before.elapsed().as_secs()), "{:?}", before.elapsed());
+    dripping.abort();
 }

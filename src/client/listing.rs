@@ -1,14 +1,37 @@
 //! What is in the maildrop: CAPA once more, STAT, UIDL and LIST, in one flight where the server takes it.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::time::Duration;
 
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::budget::{self, Share};
+use super::error::TooLong;
 use super::login::{Expected, LoggedIn};
 use super::{Client, ClientError, Said};
 use crate::maildrop::{Maildrop, MaildropBuilder};
 use crate::pop3::{
-    Asked, Capabilities, Command, DropListing, MessageNumber, Response, ScanListing, Status, UniqueIdListing,
+    Asked, Capabilities, Command, DropListing, LoginMethod, MessageNumber, Response, ScanListing, Status,
+    UniqueIdListing, has_access_code, judge_access, limits,
 };
 use crate::witness::{Digest, HeaderDigester};
+
+/// So many messages that UIDL left out are asked for one by one in a session.
+const MOST_LEFT_OUT: usize = 1000;
+
+/// So many refusals in a row show that asking for further ones is of no use.
+const MOST_REFUSALS: usize = 20;
+
+/// So many headers refused in a row show that the server does not show any more of them.
+const MOST_HEADERS_REFUSED: usize = 300;
+
+/// After so long no further header is asked for; those that were not seen are treated like refused ones.
+const LOOKING: Duration = Duration::from_secs(3600);
+
+/// The most octets that are read of a header. Some servers send the whole message; nothing of it is kept.
+const HEADER: u64 = 32 << 20;
 
 /// A maildrop that was listed.
 #[derive(Debug)]
@@ -19,8 +42,14 @@ pub struct Opened {
     pub before_login: Option<Capabilities>,
     /// What it announces after the login; None if it refuses to say.
     pub after_login: Option<Capabilities>,
+    /// The way that we were let in.
+    pub login: LoginMethod,
+    /// The ways to log in that were tried before it, and that the server does not know.
+    pub failed_logins: Vec<LoginMethod>,
     /// The listing.
     pub maildrop: Maildrop,
+    /// The memory that it may take, as long as this lives.
+    pub share: Share,
 }
 
 impl Opened {
@@ -43,15 +72,25 @@ pub struct OpenError {
 /// Lists the maildrop. Some servers announce PIPELINING, TOP or UIDL only after the login, so CAPA is asked again, and
 /// what was expected of the server is compared.
 ///
+/// Some servers let everybody in and open the maildrop only then. What such a one says when it cannot, and hangs up, is
+/// the reason, whichever command it came in answer to, or to none.
+///
 /// # Errors
-/// [`OpenError`]; a refused UIDL is none unless it was announced.
+/// [`OpenError`]; a refused UIDL is none unless it was announced, or if there is nothing to list.
 pub async fn open(logged_in: LoggedIn, expected: &Expected) -> Result<Opened, OpenError> {
-    let LoggedIn { mut client, capabilities } = logged_in;
+    let LoggedIn { mut client, capabilities, method, failed } = logged_in;
     client.pipelining |= expected.after_login.as_ref().is_some_and(Capabilities::pipelining);
     let mut answers = Answers::default();
     let asked = answers.ask(&mut client).await;
-    let ahead = client.was_ahead();
-    let finished = asked.and_then(|()| answers.finish(client, capabilities));
+    let mut ahead = client.was_ahead();
+    let mut listed = asked.map_err(|error| answers.why_it_ended(error));
+    if listed.is_ok() && !client.careful {
+        listed = answers.ask_for_what_was_left_out(&mut client).await;
+        // A server that answers a question about one message by more than a line is not asked that in a careful session.
+        ahead |= listed.is_err();
+    }
+    answers.tell(&client);
+    let finished = listed.and_then(|()| answers.finish(client, capabilities, method, failed));
     finished.map_err(|error| OpenError { error, ahead })
 }
 
@@ -60,9 +99,18 @@ pub async fn open(logged_in: LoggedIn, expected: &Expected) -> Result<Opened, Op
 struct Answers {
     capabilities: Option<Capabilities>,
     builder: MaildropBuilder,
+    /// What they hold in memory.
+    share: Share,
+    /// The number of messages that STAT told, if it did.
+    count: Option<u32>,
     /// The refusals of UIDL and LIST.
     no_uidl: Option<Response>,
     no_list: Option<Response>,
+    /// The first refusal that says that the maildrop cannot be had, now or at all.
+    no_access: Option<(Asked, Response)>,
+    /// Lines that were too long: how many, and the beginning of the first one with its command.
+    too_long: usize,
+    first_too_long: Option<(Asked, Vec<u8>)>,
 }
 
 impl Answers {
@@ -70,13 +118,53 @@ impl Answers {
         let mut commands = vec![Command::Capa, Command::Stat, Command::Uidl(None), Command::List(None)];
         if client.window() == 1 {
             // The answer to CAPA may allow to send the rest in one flight.
-            client.converse(commands.drain(..1), |asked, said| self.hear(asked, said)).await?;
+            client.try_converse(commands.drain(..1), |asked, said| self.hear(asked, said)).await?;
             client.pipelining = self.capabilities.as_ref().is_some_and(Capabilities::pipelining);
         }
-        client.converse(commands, |asked, said| self.hear(asked, said)).await
+        client.try_converse(commands, |asked, said| self.hear(asked, said)).await
     }
 
-    fn hear(&mut self, asked: Asked, said: Said<'_>) {
+    /// UIDL with a number, for each message that UIDL without one left out.
+    async fn ask_for_what_was_left_out(&mut self, client: &mut Client) -> Result<(), ClientError> {
+        let numbers = self.builder.left_out(MOST_LEFT_OUT);
+        let (mut refused, mut odd) = (0, false);
+        let commands = numbers.into_iter().map(|number| Command::Uidl(Some(number)));
+        let hear = |asked, said: Said<'_>| {
+            let (Asked::Uidl(Some(number)), Said::Response(response)) = (asked, said) else {
+                return Ok(ControlFlow::Continue(()));
+            };
+            match &response.unique_id {
+                Some(unique_id) => {
+                    refused = 0;
+                    self.take(budget::UNIQUE_ID + unique_id.as_bytes().len())?;
+                    self.builder.unique_id(UniqueIdListing { number, unique_id: unique_id.clone() });
+                }
+                None => {
+                    refused += 1;
+                    odd |= response.status == Status::Ok;
+                }
+            }
+            Ok(up_to(MOST_REFUSALS, refused))
+        };
+        client.try_converse(commands, hear).await?;
+        if odd {
+            // It may be the first line of more: better known now than at a retrieval.
+            client.exchange(Command::Noop).await?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<(), ClientError> {
+        if self.share.take(bytes) { Ok(()) } else { Err(ClientError::ListedTooMuch { held: self.share.held() }) }
+    }
+
+    fn hear(&mut self, asked: Asked, said: Said<'_>) -> Result<ControlFlow<()>, ClientError> {
+        if let Said::Response(r) = &said
+            && r.status == Status::Err
+            && judge_access(r).is_some()
+        {
+            self.no_access.get_or_insert((asked, (*r).clone()));
+        }
         match (asked, said) {
             (Asked::Capa, Said::Response(r)) if r.status == Status::Ok => self.capabilities = Some(Capabilities::new()),
             (Asked::Capa, Said::Line(line)) => {
@@ -85,7 +173,10 @@ impl Answers {
                 }
             }
             (Asked::Stat, Said::Response(r)) if r.status == Status::Ok => match DropListing::parse(&r.text) {
-                Ok(listing) => self.builder.stat(listing.count),
+                Ok(listing) => {
+                    self.count = Some(listing.count);
+                    self.builder.stat(listing.count);
+                }
                 Err(_) => self.builder.unreadable_line(),
             },
             (Asked::Uidl(_), Said::Response(r)) => match r.status {
@@ -94,31 +185,82 @@ impl Answers {
             },
             (Asked::List(_), Said::Response(r)) if r.status == Status::Err => self.no_list = Some(r.clone()),
             (Asked::Uidl(_), Said::Line(line)) => match UniqueIdListing::parse(line) {
-                Ok(listing) => self.builder.unique_id(listing),
+                Ok(listing) => {
+                    self.take(budget::UNIQUE_ID + line.len())?;
+                    self.builder.unique_id(listing);
+                }
                 Err(_) => self.builder.unreadable_line(),
             },
             (Asked::List(_), Said::Line(line)) => match ScanListing::parse(line) {
-                Ok(listing) => self.builder.size(listing),
+                Ok(listing) => {
+                    self.take(budget::SIZE)?;
+                    self.builder.size(listing);
+                }
                 Err(_) => self.builder.unreadable_line(),
             },
+            (asked, Said::LongLine(head)) => {
+                if asked != Asked::Capa {
+                    self.builder.unreadable_line();
+                }
+                self.too_long += 1;
+                self.first_too_long.get_or_insert_with(|| (asked, head.to_vec()));
+            }
             _ => {}
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Tells of what was passed over.
+    fn tell(&self, client: &Client) {
+        let Some((asked, head)) = &self.first_too_long else { return };
+        let head = client.mask.hide(&head.escape_ascii().to_string());
+        warn!(
+            "{} of the server's lines had more than {} octets and were passed over; the first one, in the answer to \
+             {asked}, begins with \"{head}\"",
+            self.too_long,
+            limits::LISTING_LINE
+        );
+    }
+
+    /// The reason for the end of a session in which a refusal said that the maildrop cannot be had.
+    fn why_it_ended(&mut self, error: ClientError) -> ClientError {
+        let hung_up = matches!(error, ClientError::Closed | ClientError::Lost { .. } | ClientError::Framing(_));
+        match self.no_access.take_if(|_| hung_up) {
+            Some((_, response)) => ClientError::Goodbye { response, logged_in: true },
+            _ => error.or_goodbye(true),
         }
     }
 
-    fn finish(self, mut client: Client, before: Option<Capabilities>) -> Result<Opened, ClientError> {
-        let capabilities = self.capabilities.as_ref().or(before.as_ref());
+    fn finish(
+        mut self,
+        mut client: Client,
+        before_login: Option<Capabilities>,
+        login: LoginMethod,
+        failed_logins: Vec<LoginMethod>,
+    ) -> Result<Opened, ClientError> {
+        let capabilities = self.capabilities.as_ref().or(before_login.as_ref());
         client.pipelining = capabilities.is_some_and(Capabilities::pipelining);
         let announced = capabilities.is_some_and(Capabilities::uidl);
-        match (self.no_uidl, self.no_list) {
-            (Some(response), _) if announced => Err(ClientError::Refused { asked: Asked::Uidl(None), response }),
-            (Some(_), Some(response)) => Err(ClientError::Refused { asked: Asked::List(None), response }),
-            _ => Ok(Opened {
-                client,
-                before_login: before,
-                after_login: self.capabilities,
-                maildrop: self.builder.finish(),
-            }),
+        let refused = self.no_uidl.is_some() || self.no_list.is_some();
+        // In words alone, a UIDL that is not announced may well not be there.
+        let only_unannounced = !announced && self.no_list.is_none();
+        match (self.no_access, self.no_uidl, self.no_list) {
+            // One of them failed because the maildrop cannot be had, so the rest says nothing either.
+            (Some((asked, response)), _, _) if refused && (has_access_code(&response) || !only_unannounced) => {
+                return Err(ClientError::Refused { asked, response });
+            }
+            // Some servers refuse to list what is empty.
+            (None, Some(_), _) if self.count == Some(0) => self.builder.unique_ids_follow(),
+            (_, Some(response), _) if announced => {
+                return Err(ClientError::Refused { asked: Asked::Uidl(None), response });
+            }
+            (_, Some(_), Some(response)) => {
+                return Err(ClientError::Refused { asked: Asked::List(None), response });
+            }
+            _ => {}
         }
+        let (after_login, maildrop, share) = (self.capabilities, self.builder.finish(), self.share);
+        Ok(Opened { client, before_login, after_login, login, failed_logins, maildrop, share })
     }
 }
 
@@ -132,15 +274,35 @@ pub async fn look(
 ) -> Result<HashMap<MessageNumber, Digest>, ClientError> {
     let mut digests = HashMap::with_capacity(numbers.len());
     let mut digester = HeaderDigester::default();
+    let (mut octets, mut refused) = (0_u64, 0);
+    let begun = Instant::now();
     let commands: Vec<Command> = numbers.iter().map(|&number| Command::Top { number, lines: 0 }).collect();
-    client
-        .converse(commands, |asked, said| match (asked, said) {
-            (Asked::Top(_), Said::Data(bytes)) => digester.update(bytes),
+    let hear = |asked, said: Said<'_>| {
+        match (asked, said) {
+            (Asked::Top(_), Said::Response(response)) if response.status == Status::Err => {
+                refused += 1;
+            }
+            (Asked::Top(number), Said::Data(bytes)) => {
+                octets = octets.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+                if octets > HEADER {
+                    return Err(ClientError::TooLong(TooLong::header(number, octets, HEADER)));
+                }
+                digester.update(bytes);
+            }
             (Asked::Top(number), Said::End) => {
+                (octets, refused) = (0, 0);
                 digests.insert(number, std::mem::take(&mut digester).finish());
             }
             _ => {}
-        })
-        .await?;
+        }
+        let enough = begun.elapsed() > LOOKING;
+        Ok(if enough { ControlFlow::Break(()) } else { up_to(MOST_HEADERS_REFUSED, refused) })
+    };
+    client.try_converse(commands, hear).await?;
     Ok(digests)
+}
+
+/// Enough, once so many were refused in a row.
+fn up_to(most: usize, refused: usize) -> ControlFlow<()> {
+    if refused < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }

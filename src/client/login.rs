@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Client, ClientError, Mask, Patience, Said};
-use crate::account::{Account, TlsMode};
-use crate::net::{Connection, Dial};
+use super::{Client, ClientError, Said};
+use crate::account::{Account, Endpoint};
+use crate::net::{Connection, Dial, NetError};
 use crate::pop3::{
-    Asked, Capabilities, Command, Event, Greeting, LoginMethod, Mechanism, Offer, Response, Status, apop_digest,
-    choose, judge_refusal, plain_response,
+    Asked, Capabilities, Command, Event, Greeting, LoginMethod, Mechanism, Response, Status, apop_digest,
+    plain_response,
 };
 use crate::secret::Secret;
+use attempt::Attempt;
+
+mod attempt;
 
 /// After so much silence on a plaintext connection it is worth asking whether the server waits for TLS.
 const SUSPICIOUS_SILENCE: Duration = Duration::from_secs(3);
@@ -24,50 +27,48 @@ pub struct Expected {
     pub before_login: Option<Capabilities>,
     /// What it announced after the login.
     pub after_login: Option<Capabilities>,
+    /// Ways to log in that came to nothing, the one that did so last at the end: others are tried before them.
+    pub failed_logins: Vec<LoginMethod>,
     /// Commands are sent one at a time, whatever is announced.
     pub one_at_a_time: bool,
+    /// TLS comes about only without the large key share of [`crate::account::KeyExchange::Auto`].
+    pub classical: bool,
 }
 
-/// A client in the TRANSACTION state, and what the server announced on the way.
+/// A client in the TRANSACTION state, and what was learned of the server on the way.
 #[derive(Debug)]
 pub struct LoggedIn {
     /// The client.
     pub client: Client,
     /// What CAPA announced before the login, in this session or an earlier one; None if the server does not know CAPA.
     pub capabilities: Option<Capabilities>,
+    /// The way that was let in.
+    pub method: LoginMethod,
+    /// Those that were tried before it, and that the server does not know.
+    pub failed: Vec<LoginMethod>,
 }
 
-/// Connects and logs in.
+/// A login that came to nothing.
+#[derive(Debug)]
+pub struct LoginError {
+    /// Why.
+    pub error: ClientError,
+    /// The ways to log in that another one should be tried before.
+    pub failed: Vec<LoginMethod>,
+}
+
+/// Connects and logs in. A way to log in that the server does not know is no refused credential: the next one is tried,
+/// in the same session or, if the server hangs up at it, once in a new one.
 ///
 /// # Errors
-/// [`ClientError`]. One credential is tried, never more.
+/// [`LoginError`]. One credential is refused, never more: what was refused is not offered again, in no form.
 pub async fn log_in(
     dialer: &dyn Dial,
     account: &Account,
     password: &Secret,
     expected: &Expected,
-) -> Result<LoggedIn, ClientError> {
-    let connection = dialer.connect(&account.endpoint).await?;
-    let mut client = Client::new(connection, Patience::new(account.timeout));
-    // Before the greeting: the server may know the password from an earlier session.
-    client.mask = Mask::new(&account.username, password);
-    let greeting = client.greeting(dialer, account).await?;
-    if account.endpoint.tls == TlsMode::StartTls {
-        client = client.start_tls(dialer, account).await?;
-    }
-    client.refuse_cleartext(account)?;
-    client.careful = expected.one_at_a_time;
-    let login = Login { account, password, timestamp: greeting.timestamp.as_deref() };
-    let capabilities = match &expected.before_login {
-        Some(remembered) => client.authenticate_from_memory(&login, remembered).await?,
-        None => {
-            let announced = client.capabilities().await?;
-            let method = client.choose_method(&login, announced.as_ref())?;
-            client.authenticate(&login, method, announced.as_ref()).await?;
-            announced
-        }
-    };
-    Ok(LoggedIn { client, capabilities })
+) -> Result<LoggedIn, LoginError> {
+    Attempt::new(account, password, expected).run(dialer).await
 }
 
 /// What a login is made of.
@@ -78,13 +79,23 @@ struct Login<'a> {
     timestamp: Option<&'a str>,
 }
 
+/// A way to log in was refused.
+struct Refused {
+    /// The command.
+    asked: Asked,
+    /// The server's words.
+    response: Response,
+    /// Whether the credential was sent: a challenge that did not come was not answered.
+    offered: bool,
+}
+
 impl Client {
-    async fn greeting(&mut self, dialer: &dyn Dial, account: &Account) -> Result<Greeting, ClientError> {
+    pub(super) async fn greeting(&mut self, dialer: &dyn Dial, endpoint: &Endpoint) -> Result<Greeting, ClientError> {
         let first = match timeout(SUSPICIOUS_SILENCE, self.event()).await {
             Ok(event) => event?,
             Err(_) => {
-                if !self.link.protected && dialer.speaks_tls(self.link.peer, &account.endpoint).await {
-                    return Err(ClientError::SpeaksTls { port: account.endpoint.port });
+                if !self.link.protected && dialer.speaks_tls(self.link.peer, endpoint).await {
+                    return Err(ClientError::SpeaksTls { port: endpoint.port });
                 }
                 self.event().await?
             }
@@ -98,7 +109,7 @@ impl Client {
 
     /// STLS (RFC 2595, section 4). It is not looked up in CAPA first: who could strip it there could strip it here, and
     /// a refusal ends the session either way.
-    async fn start_tls(mut self, dialer: &dyn Dial, account: &Account) -> Result<Self, ClientError> {
+    pub(super) async fn start_tls(mut self, dialer: &dyn Dial, endpoint: &Endpoint) -> Result<Self, ClientError> {
         let response = self.exchange(Command::Stls).await?;
         if response.status != Status::Ok {
             return Err(ClientError::NoStls { response });
@@ -108,9 +119,18 @@ impl Client {
         self.session.receive(left).map_err(|e| self.masked(e))?;
         let Self { stream, mut session, link, patience, mask, .. } = self;
         let (peer, loopback) = (link.peer, link.loopback);
-        let plain = Connection { stream, peer, protected: false, loopback, certificate_expires: None };
-        let handshake = timeout(patience.silence, dialer.start_tls(&account.endpoint, plain)).await;
-        let protected = handshake.map_err(|_| ClientError::Silence { after: patience.silence })??;
+        let plain =
+            Connection { stream, peer, protected: false, loopback, certificate_expires: None, classical: false };
+        let handshake = timeout(patience.silence, dialer.start_tls(endpoint, plain)).await;
+        // Nobody knows any more whether it had begun to answer.
+        let silent = |_| NetError::TlsTimeout {
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+            tls: endpoint.tls,
+            limit: patience.silence,
+            heard: false,
+        };
+        let protected = handshake.map_err(silent)??;
         session.tls_started()?;
         Ok(Self { session, mask, ..Self::new(protected, patience) })
     }
@@ -136,44 +156,13 @@ impl Client {
         Ok(capabilities)
     }
 
-    /// Logs in without asking for the capabilities. If the server refuses, it may be because it does not offer any more
-    /// what it did: then what it offers now is asked for and, if that makes a difference, used.
-    async fn authenticate_from_memory(
-        &mut self,
-        login: &Login<'_>,
-        remembered: &Capabilities,
-    ) -> Result<Option<Capabilities>, ClientError> {
-        let method = self.choose_method(login, Some(remembered))?;
-        let refusal = match self.authenticate(login, method, Some(remembered)).await {
-            Ok(()) => return Ok(Some(remembered.clone())),
-            Err(refusal @ ClientError::Login { .. }) => refusal,
-            Err(other) => return Err(other),
-        };
-        // Many servers hang up after a refusal; then the refusal is what there is to say.
-        let Ok(announced) = self.capabilities().await else { return Err(refusal) };
-        let now = self.choose_method(login, announced.as_ref())?;
-        if now == method {
-            return Err(refusal);
-        }
-        self.authenticate(login, now, announced.as_ref()).await?;
-        Ok(announced)
-    }
-
-    fn choose_method(
-        &self,
-        login: &Login<'_>,
-        capabilities: Option<&Capabilities>,
-    ) -> Result<LoginMethod, ClientError> {
-        let offer = Offer { capabilities, timestamp: login.timestamp, protected: self.link.protected };
-        choose(login.account.auth, &offer).map_err(ClientError::NoLogin)
-    }
-
+    /// Tries a way to log in; what the server says if it refuses.
     async fn authenticate(
         &mut self,
         login: &Login<'_>,
         method: LoginMethod,
         capabilities: Option<&Capabilities>,
-    ) -> Result<(), ClientError> {
+    ) -> Result<Option<Refused>, ClientError> {
         self.pipelining = capabilities.is_some_and(Capabilities::pipelining);
         let (username, password) = (login.account.username.clone(), login.password);
         let utf8 = capabilities.is_some_and(Capabilities::utf8).then_some(Command::Utf8);
@@ -182,24 +171,29 @@ impl Client {
                 let initial_response = Some(plain_response(&username, password));
                 vec![Command::Auth { mechanism: Mechanism::Plain, initial_response }]
             }
+            LoginMethod::PlainWhenAsked => {
+                vec![Command::Auth { mechanism: Mechanism::Plain, initial_response: None }]
+            }
             LoginMethod::User => vec![Command::User(username), Command::Pass(password.clone())],
             LoginMethod::Apop => {
                 let digest = apop_digest(login.timestamp.unwrap_or_default(), password);
                 vec![Command::Apop { username, digest }]
             }
         };
-        self.attempt(utf8.into_iter().chain(commands), login.account, password).await
+        let waits = method == LoginMethod::PlainWhenAsked;
+        self.attempt(utf8.into_iter().chain(commands), login, !waits).await
     }
 
-    /// Sends the login, with UTF8 in front of its first command where it is offered.
+    /// Sends the login, with UTF8 in front of its first command where it is known. `offered` says whether the commands
+    /// hold the credential; else it waits for the challenge.
     async fn attempt(
         &mut self,
         commands: impl Iterator<Item = Command>,
-        account: &Account,
-        password: &Secret,
-    ) -> Result<(), ClientError> {
+        login: &Login<'_>,
+        mut offered: bool,
+    ) -> Result<Option<Refused>, ClientError> {
         let mut commands = commands.peekable();
-        let mut refused: Option<(Asked, Response)> = None;
+        let mut refused = None;
         while commands.peek().is_some() || self.outstanding() > 0 {
             while self.outstanding() < self.window()
                 && refused.is_none()
@@ -214,21 +208,16 @@ impl Client {
                 // UTF8 is a wish: a server that thinks better of it goes on as before.
                 Event::Response { to: Asked::Utf8, .. } => {}
                 Event::Response { to, response } if response.status != Status::Ok => {
-                    refused.get_or_insert((to, response));
+                    refused.get_or_insert(Refused { asked: to, response, offered });
                 }
                 Event::Challenge(_) => {
-                    self.session.answer_challenge(&plain_response(&account.username, password))?;
+                    offered = true;
+                    self.session.answer_challenge(&plain_response(&login.account.username, login.password))?;
                 }
                 Event::BadChallenge => self.session.cancel_challenge()?,
                 _ => {}
             }
         }
-        match refused {
-            None => Ok(()),
-            Some((asked, response)) => {
-                let refusal = judge_refusal(&response);
-                Err(ClientError::Login { asked, response, refusal })
-            }
-        }
+        Ok(refused)
     }
 }

@@ -1,10 +1,16 @@
-//! What a server may repeat and nobody may read: a server, or a device on the way, may echo what it was sent.
+//! What a server may repeat and nobody may read: a server, or a device on the way, may echo what it was sent, in the
+//! form in which it works with it.
+
+use std::ops::Range;
 
 use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD as BASE64;
+use base64::prelude::{BASE64_STANDARD as BASE64, BASE64_URL_SAFE};
 
 use crate::pop3::{FramingError, Response, ResponseCode, UniqueId, plain_response, printable};
 use crate::secret::Secret;
+use percent::PercentDecoded;
+
+mod percent;
 
 /// What stands in the place of a secret.
 const MASK: &str = "[secret]";
@@ -12,59 +18,74 @@ const MASK: &str = "[secret]";
 /// In octets. Something shorter is hardly a secret, and to mask it would garble everything.
 const SHORTEST: usize = 4;
 
-/// Hides the password of an account in a server's words.
+/// Hides the password of an account in a server's words: as it is, escaped for a terminal, in base64 alone, in AUTH PLAIN
+/// or within anything else, percent-encoded in part or as a whole, as HTML, in hexadecimal.
 ///
 /// It works on text that is escaped already, because that is what is shown, and so it knows the escaped forms of the
 /// password. Upper and lower case count as alike: a response code is in capitals whatever the server sent.
+///
+/// The forms are searched one after the other: a matcher for all at once would hold copies of the password that nobody
+/// wipes.
 #[derive(Debug, Default)]
 pub struct Mask {
     /// What is hidden, in lower case, the longest first.
     forms: Vec<Secret>,
+    /// The part of the password's base64 that does not depend on what stands before and behind it, in lower case: one
+    /// for each of the three places in which base64 can have it.
+    within_base64: Vec<Secret>,
 }
 
 impl Mask {
-    /// Hides a password, as it is and as AUTH PLAIN (RFC 4616) has it.
+    /// Hides a password.
     #[must_use]
     pub fn new(username: &str, password: &Secret) -> Self {
-        let password_octets = password.expose();
-        if password_octets.len() < SHORTEST {
+        let octets = password.expose();
+        if octets.len() < SHORTEST {
             return Self::default();
         }
-        let in_unique_id = UniqueId::new(password_octets).map(|id| id.to_string()).unwrap_or_default();
-        let encoded = BASE64.encode(plain_response(username, password).expose());
+        let plain = plain_response(username, password);
+        let in_unique_id = UniqueId::new(octets).map(|id| id.to_string()).unwrap_or_default();
+        let mut forms = vec![printable(octets), octets.escape_ascii().to_string(), in_unique_id];
+        if let Ok(text) = str::from_utf8(octets) {
+            // A form sent by a browser has a plus in the place of a blank.
+            forms.extend([printable(text.replace(' ', "+").as_bytes()), printable(as_html(text).as_bytes())]);
+        }
+        for encoded in [octets, plain.expose()].map(|secret| [BASE64.encode(secret), BASE64_URL_SAFE.encode(secret)]) {
+            forms.extend(encoded.iter().map(|text| text.trim_end_matches('=').to_owned()));
+            forms.extend(encoded);
+        }
+        forms.extend(["", " ", ":", "-"].map(|separator| hexadecimal(octets, separator)));
         // Without blanks at the ends: those of a line are not shown.
-        let mut forms: Vec<Secret> =
-            [printable(password_octets), password_octets.escape_ascii().to_string(), in_unique_id, encoded]
-                .into_iter()
-                .map(|form| form.trim().to_ascii_lowercase())
-                .filter(|form| form.len() >= SHORTEST)
-                .map(|form| Secret::new(form.into_bytes()))
-                .collect();
-        forms.sort_by_key(|form| std::cmp::Reverse(form.expose().len()));
-        Self { forms }
+        let forms = in_lower_case(forms.iter().map(|form| form.trim()));
+        let within_base64 = (0..3).flat_map(|before| within_base64(octets, before)).collect::<Vec<_>>();
+        Self { forms, within_base64: in_lower_case(within_base64.iter().map(String::as_str)) }
     }
 
     /// A server's words without the secrets. Of an excerpt that was cut off in the middle of a secret, its part is
     /// hidden, too.
     #[must_use]
     pub fn hide(&self, text: &str) -> String {
+        if self.forms.is_empty() {
+            return text.to_owned();
+        }
         let lower = text.to_ascii_lowercase();
+        let mut hidden = self.in_text(&lower, text.ends_with('…'));
+        if text.contains('%') {
+            let decoded = PercentDecoded::of(&lower);
+            let found = self.in_text(&decoded.text, text.ends_with('…'));
+            hidden.extend(found.into_iter().map(|range| decoded.source(&range)));
+        }
+        hidden.sort_unstable_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
         let mut shown = String::with_capacity(text.len());
         let mut at = 0;
-        while let Some((start, length)) = self.first(lower.get(at..).unwrap_or_default()) {
-            shown.push_str(text.get(at..at + start).unwrap_or_default());
-            shown.push_str(MASK);
-            at += start + length;
+        for range in hidden {
+            if range.start >= at {
+                shown.push_str(text.get(at..range.start).unwrap_or_default());
+                shown.push_str(MASK);
+            }
+            at = at.max(range.end);
         }
         shown.push_str(text.get(at..).unwrap_or_default());
-        if let Some(cut) = shown.strip_suffix('…') {
-            let kept = cut.len() - self.beginning_at_the_end(&cut.to_ascii_lowercase());
-            if kept < cut.len() {
-                shown.truncate(kept);
-                shown.push_str(MASK);
-                shown.push('…');
-            }
-        }
         shown
     }
 
@@ -84,10 +105,20 @@ impl Mask {
         }
     }
 
-    /// The first secret in a text in lower case: where it begins, and its length.
-    fn first(&self, lower: &str) -> Option<(usize, usize)> {
-        let places = self.texts().filter_map(|form| Some((lower.find(form)?, form.len())));
-        places.min_by_key(|(start, _)| *start)
+    /// Where secrets are in a text in lower case; `cut` says that it is an excerpt that ends in an ellipsis.
+    fn in_text(&self, lower: &str, cut: bool) -> Vec<Range<usize>> {
+        let mut found: Vec<Range<usize>> = Vec::new();
+        for form in texts(&self.forms, lower.len()) {
+            found.extend(lower.match_indices(form).map(|(start, _)| start..start + form.len()));
+        }
+        for part in texts(&self.within_base64, lower.len()) {
+            found.extend(lower.match_indices(part).map(|(start, _)| whole_base64(lower, start..start + part.len())));
+        }
+        if let Some(kept) = lower.strip_suffix('…').filter(|_| cut) {
+            let length = self.beginning_at_the_end(kept);
+            found.extend((length > 0).then(|| kept.len() - length..kept.len()));
+        }
+        found
     }
 
     /// How much of the end of a text in lower case is the beginning of a secret.
@@ -96,62 +127,57 @@ impl Mask {
             let lengths = form.char_indices().map(|(length, _)| length).filter(|length| *length >= SHORTEST);
             lengths.filter(|length| form.get(..*length).is_some_and(|part| lower.ends_with(part))).max()
         };
-        self.texts().filter_map(cuts).max().unwrap_or(0)
+        texts(&self.forms, usize::MAX).filter_map(cuts).max().unwrap_or(0)
     }
+}
 
-    fn texts(&self) -> impl Iterator<Item = &str> {
-        self.forms.iter().filter_map(|form| str::from_utf8(form.expose()).ok())
+/// The forms as text. Only those of at most so many octets: to search for one costs more than to see that it is too long.
+fn texts(forms: &[Secret], longest: usize) -> impl Iterator<Item = &str> {
+    let forms = forms.iter().filter(move |form| form.expose().len() <= longest);
+    forms.filter_map(|form| str::from_utf8(form.expose()).ok())
+}
+
+/// Those that are long enough, each once, the longest first.
+fn in_lower_case<'a>(forms: impl Iterator<Item = &'a str>) -> Vec<Secret> {
+    let mut lower: Vec<Secret> = Vec::new();
+    for form in forms.filter(|form| form.len() >= SHORTEST) {
+        let form = Secret::new(form.to_ascii_lowercase().into_bytes());
+        if !lower.contains(&form) {
+            lower.push(form);
+        }
     }
+    lower.sort_by_key(|form| std::cmp::Reverse(form.expose().len()));
+    lower
+}
+
+fn hexadecimal(octets: &[u8], separator: &str) -> String {
+    let digits: Vec<String> = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+    digits.join(separator)
+}
+
+fn as_html(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+}
+
+/// What the base64 of any text has for these octets when so many others (0 to 2, counted by threes) stand before them,
+/// as far as it depends on nothing else. In both alphabets.
+fn within_base64(octets: &[u8], before: usize) -> [String; 2] {
+    let mut text = vec![0; before];
+    text.extend_from_slice(octets);
+    // The first characters hold bits of what stands before, the last one may hold bits of what comes behind.
+    let (first, end) = ((before * 8).div_ceil(6), text.len() * 8 / 6);
+    let encoded = [BASE64.encode(&text), BASE64_URL_SAFE.encode(&text)];
+    secrecy::zeroize::Zeroize::zeroize(&mut text);
+    encoded.map(|encoded| encoded.get(first..end).unwrap_or_default().to_owned())
+}
+
+/// All of the base64 around a part of it: its ends hold a few bits of the secret, too.
+fn whole_base64(text: &str, part: Range<usize>) -> Range<usize> {
+    let is_base64 = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_' | '=');
+    let before = text.get(..part.start).unwrap_or_default().chars().rev().take_while(is_base64).count();
+    let behind = text.get(part.end..).unwrap_or_default().chars().take_while(is_base64).count();
+    part.start - before..part.end + behind
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mask(password: &str) -> Mask {
-        Mask::new("jo", &Secret::new(password.as_bytes().to_vec()))
-    }
-
-    #[test]
-    fn hides_a_password_in_any_case_and_as_auth_plain_has_it() {
-        assert_eq!(mask("s3cret").hide("no s3cret, S3CRET or AGpvAHMzY3JldA=="), "no [secret], [secret] or [secret]");
-        assert_eq!(mask("secret").hide("secretsecret"), "[secret][secret]");
-    }
-
-    #[test]
-    fn hides_a_password_that_is_shown_escaped() {
-        for password in
-            ["hunt\ter2", "h\u{1b}unter2", "\u{200b}hunter2", "hünter2", "hun\\ter2", "hun'ter2", " hunter2 "]
-        {
-            let octets = password.as_bytes();
-            let unique_id = UniqueId::new(octets).unwrap().to_string();
-            for shown in [printable(octets), octets.escape_ascii().to_string(), unique_id] {
-                let hidden = mask(password).hide(&format!("it said {}", shown.trim()));
-                assert_eq!(hidden, "it said [secret]", "{password:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn hides_a_part_of_a_password_at_which_an_excerpt_was_cut() {
-        assert_eq!(mask("hunter2").hide("it is hunte…"), "it is [secret]…");
-        assert_eq!(mask("hunter2").hide("it is hun…"), "it is hun…");
-        assert_eq!(mask("hünter2").hide("it is H\u{fc}nt…"), "it is [secret]…");
-    }
-
-    #[test]
-    fn leaves_other_words_and_short_passwords_alone() {
-        assert_eq!(mask("hunter2").hide("+OK ready…"), "+OK ready…");
-        assert_eq!(mask("hun").hide("a hundred"), "a hundred");
-    }
-
-    #[test]
-    fn leaves_a_code_that_decides_something() {
-        let code = |password, code| {
-            let response = Response { status: crate::pop3::Status::Err, code: Some(code), text: String::new() };
-            mask(password).response(response).code
-        };
-        assert_eq!(code("auth", ResponseCode::Auth), Some(ResponseCode::Auth));
-        assert_eq!(code("s3cret", ResponseCode::Other("X-S3CRET".to_owned())), None);
-    }
-}
+mod tests;

@@ -4,23 +4,26 @@
 //! [`listing`] asks for what is in the maildrop. Retrieving is [`crate::poll`]'s: it uses [`Client::ask`] and
 //! [`Client::event`] itself.
 
+pub mod budget;
+mod dialogue;
 pub mod error;
 pub mod listing;
 pub mod login;
 mod mask;
 mod pace;
+pub mod places;
+mod reach;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::{Instant, timeout};
-use tracing::{debug, trace};
 
 pub use error::ClientError;
 pub use mask::Mask;
@@ -30,10 +33,9 @@ use crate::plan::Removable;
 use crate::pop3::{
     Asked, Command, Event, FramingError, Greeting, MessageNumber, Response, SendError, Session, SessionState, Status,
 };
-use pace::Pace;
-
-/// Where the dialogue is logged to: `-v` shows it.
-const DIALOGUE: &str = "mailferry::dialogue";
+use crate::watch;
+use dialogue::Dialogue;
+use pace::{Pace, TooSlow, Window};
 
 /// What is read from the server at a time, in bytes. Larger than any line that the session waits for.
 const BUFFER: usize = 64 * 1024;
@@ -81,6 +83,8 @@ pub struct Client {
     place: Place,
     /// Hides what a server may send back and must not be shown.
     mask: Mask,
+    /// What of the dialogue is still logged.
+    dialogue: Dialogue,
     /// The connection as it was made, without its stream.
     link: Link,
 }
@@ -128,6 +132,8 @@ struct Link {
     loopback: bool,
     /// When the server's certificate expires, in seconds since 1970.
     certificate_expires: Option<i64>,
+    /// TLS came about only without the large key share.
+    classical: bool,
 }
 
 /// A part of an answer, for [`Client::converse`].
@@ -137,6 +143,8 @@ pub enum Said<'a> {
     Response(&'a Response),
     /// A line of CAPA, LIST or UIDL.
     Line(&'a [u8]),
+    /// The first octets of a line of CAPA, LIST or UIDL that is too long and passed over.
+    LongLine(&'a [u8]),
     /// A piece of RETR or TOP.
     Data(&'a [u8]),
     /// A multi-line answer is complete.
@@ -147,7 +155,7 @@ impl Client {
     /// A client for a connection that has just been made.
     #[must_use]
     pub fn new(connection: Connection, patience: Patience) -> Self {
-        let Connection { stream, peer, protected, loopback, certificate_expires } = connection;
+        let Connection { stream, peer, protected, loopback, certificate_expires, classical } = connection;
         Self {
             stream,
             session: if protected { Session::under_tls() } else { Session::new() },
@@ -155,12 +163,13 @@ impl Client {
             unread: 0..0,
             unflushed: false,
             patience,
-            pace: Pace::new(patience.window, patience.least),
+            pace: Pace::new(Window { time: patience.window, least: patience.least }),
             pipelining: false,
             careful: false,
             place: Place::default(),
             mask: Mask::default(),
-            link: Link { peer, protected, loopback, certificate_expires },
+            dialogue: Dialogue::default(),
+            link: Link { peer, protected, loopback, certificate_expires, classical },
         }
     }
 
@@ -174,6 +183,19 @@ impl Client {
     #[must_use]
     pub fn certificate_expires(&self) -> Option<i64> {
         self.link.certificate_expires
+    }
+
+    /// Whether it was found out that TLS comes about only without the large key share of
+    /// [`crate::account::KeyExchange::Auto`].
+    #[must_use]
+    pub fn needs_classical(&self) -> bool {
+        self.link.classical
+    }
+
+    /// Hides the password in the server's words.
+    #[must_use]
+    pub fn mask(&self) -> &Mask {
+        &self.mask
     }
 
     /// How many commands wait for their answers.
@@ -241,7 +263,7 @@ impl Client {
             let input = self.buffer.get(self.unread.clone()).unwrap_or_default();
             self.session.receive(input).map_err(|e| self.masked(e))?;
         }
-        debug!(target: DIALOGUE, "C: {command}");
+        self.dialogue.line('C', || &command);
         let asked = command.asked();
         self.session.send(command)?;
         self.place.awaited.push_back(asked);
@@ -265,6 +287,7 @@ impl Client {
                     continue;
                 }
                 Event::Line(range) => Event::Line(shift(range)),
+                Event::LongLine(range) => Event::LongLine(shift(range)),
                 Event::Data(range) => Event::Data(shift(range)),
                 // Of the answer to STAT only the numbers are used, and these may look like a password.
                 Event::Response { to, response } if to != Asked::Stat => {
@@ -309,10 +332,29 @@ impl Client {
         commands: impl IntoIterator<Item = Command>,
         mut hear: impl FnMut(Asked, Said<'_>),
     ) -> Result<(), ClientError> {
+        let hear = |asked, said: Said<'_>| {
+            hear(asked, said);
+            Ok(ControlFlow::Continue(()))
+        };
+        self.try_converse(commands, hear).await
+    }
+
+    /// The same with a listener that may have enough: at a break no further command is sent, and what is under way is
+    /// still heard.
+    ///
+    /// # Errors
+    /// [`ClientError`], that of the listener included: the session is over.
+    pub async fn try_converse(
+        &mut self,
+        commands: impl IntoIterator<Item = Command>,
+        mut hear: impl FnMut(Asked, Said<'_>) -> Result<ControlFlow<()>, ClientError>,
+    ) -> Result<(), ClientError> {
         let mut commands = commands.into_iter();
         let mut current = Asked::Greeting;
+        let mut enough = false;
         loop {
-            while self.outstanding() < self.window()
+            while !enough
+                && self.outstanding() < self.window()
                 && let Some(command) = commands.next()
             {
                 self.ask(command)?;
@@ -320,17 +362,22 @@ impl Client {
             if self.outstanding() == 0 {
                 return Ok(());
             }
-            match self.event().await? {
+            let heard = match self.event().await? {
                 Event::Response { to, response } => {
                     current = to;
-                    hear(to, Said::Response(&response));
+                    hear(to, Said::Response(&response))?
                 }
-                Event::Line(range) => hear(current, Said::Line(self.bytes(range))),
-                Event::Data(range) => hear(current, Said::Data(self.bytes(range))),
-                Event::End { to } => hear(to, Said::End),
-                Event::Challenge(_) | Event::BadChallenge => self.session.cancel_challenge()?,
-                Event::Greeting(_) | Event::NeedInput => {}
-            }
+                Event::Line(range) => hear(current, Said::Line(self.bytes(range)))?,
+                Event::LongLine(range) => hear(current, Said::LongLine(self.bytes(range)))?,
+                Event::Data(range) => hear(current, Said::Data(self.bytes(range)))?,
+                Event::End { to } => hear(to, Said::End)?,
+                Event::Challenge(_) | Event::BadChallenge => {
+                    self.session.cancel_challenge()?;
+                    ControlFlow::Continue(())
+                }
+                Event::Greeting(_) | Event::NeedInput => ControlFlow::Continue(()),
+            };
+            enough |= heard.is_break();
         }
     }
 
@@ -360,8 +407,8 @@ impl Client {
             Ok(Ok(count)) => {
                 self.unread.end += count;
                 self.pace
-                    .waited(before.elapsed(), count)
-                    .map_err(|octets| ClientError::TooSlow { octets, window: self.patience.window })
+                    .waited(before.elapsed(), count, places::others_wait() || watch::is_to_give_way())
+                    .map_err(|TooSlow { octets, time }| ClientError::TooSlow { octets, window: time })
             }
         }
     }
@@ -405,23 +452,23 @@ impl Client {
         ClientError::Framing(self.mask.framing(error))
     }
 
-    fn shown(&self, words: &dyn std::fmt::Display) -> String {
-        self.mask.hide(&words.to_string())
-    }
-
     /// Logs what was said and notes that an answer arrived.
     fn note(&mut self, event: &Event) {
+        let Self { dialogue, mask, buffer, .. } = self;
+        let shown = |words: &dyn std::fmt::Display| mask.hide(&words.to_string());
+        let octets = |range: &Range<usize>| buffer.get(range.clone()).unwrap_or_default().escape_ascii();
         match event {
-            Event::Greeting(greeting) => debug!(target: DIALOGUE, "S: {}", Spoken(&greeting.response)),
-            Event::Response { response, .. } => debug!(target: DIALOGUE, "S: {}", self.shown(&Spoken(response))),
-            Event::Line(range) => {
-                trace!(target: DIALOGUE, "S: {}", self.shown(&self.bytes(range.clone()).escape_ascii()));
+            Event::Greeting(greeting) => dialogue.line('S', || Spoken(&greeting.response)),
+            Event::Response { response, .. } => dialogue.line('S', || shown(&Spoken(response))),
+            Event::Line(range) => dialogue.detail('S', || shown(&octets(range))),
+            Event::LongLine(range) => {
+                dialogue.line('S', || format!("{}… (too long, passed over)", shown(&octets(range))));
             }
-            Event::Challenge(_) | Event::BadChallenge => debug!(target: DIALOGUE, "S: + [challenge]"),
-            Event::End { to } => trace!(target: DIALOGUE, "S: . (end of {to})"),
+            Event::Challenge(_) | Event::BadChallenge => dialogue.line('S', || "+ [challenge]"),
+            Event::End { to } => dialogue.detail('S', || format!(". (end of {to})")),
             Event::Data(_) | Event::NeedInput => {}
         }
-        if !matches!(event, Event::Data(_) | Event::Line(_)) {
+        if !matches!(event, Event::Data(_) | Event::Line(_) | Event::LongLine(_)) {
             self.pace.answered();
         }
     }

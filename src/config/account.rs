@@ -84,14 +84,19 @@ impl Builder<'_> {
             ));
             return None;
         }
-        if let (Some(TlsMode::None), Some(At { span, .. })) = (tls, self.own.tls_ca_file.given()) {
-            self.warnings.push((span.clone(), "`tls_ca_file` has no effect with tls = \"none\"".to_owned()));
+        if tls == Some(TlsMode::None) {
+            let ca_file = self.own.tls_ca_file.given().map(|at| ("tls_ca_file", &at.span));
+            let key_exchange = self.own.tls_key_exchange.given().map(|at| ("tls_key_exchange", &at.span));
+            for (key, span) in [ca_file, key_exchange].into_iter().flatten() {
+                self.warnings.push((span.clone(), format!("`{key}` has no effect with tls = \"none\"")));
+            }
         }
         Some(Endpoint {
             host: host?,
             port: port?,
             tls: tls?,
             tls_ca_file: setting!(self, tls_ca_file).value().cloned(),
+            key_exchange: setting!(self, tls_key_exchange).value().copied().unwrap_or_default(),
             allow_cleartext_password: allow,
         })
     }

@@ -18,7 +18,7 @@ pub(super) const DAEMON: [&str; 2] = ["concurrency", "per_host"];
 pub(super) const NOTIFY: [&str; 3] = ["command", "no_success_for", "certificate_days"];
 
 /// What may stand in `[accounts.NAME]` and in `[defaults]`.
-pub(super) const ACCOUNT: [&str; 20] = [
+pub(super) const ACCOUNT: [&str; 21] = [
     "host",
     "port",
     "tls",
@@ -38,6 +38,7 @@ pub(super) const ACCOUNT: [&str; 20] = [
     "on_new_mail",
     "enabled",
     "tls_ca_file",
+    "tls_key_exchange",
     "allow_cleartext_password",
 ];
 

@@ -67,8 +67,9 @@ pub(super) fn judge(
         Exposure::StrangeGroup => "a group that mailferry does not belong to",
     };
     let message = format!("the mode {mode} of this file gives its passwords to {who}");
-    parsed.problems.push(Problem::new(message).at(password).help(format!(
-        "run `{}` (or 640 with the group that the daemon runs as), or use password_command or password_file",
-        private_file::chmod(path, "600")
-    )));
+    parsed.problems.push(
+        Problem::new(message)
+            .at(password)
+            .help(format!("{}; or use password_command or password_file", file.remedy(path, reader))),
+    );
 }

@@ -13,7 +13,7 @@ use super::keys::{self, Level, PASSWORD};
 use super::path;
 use super::problem::{Problem, Span};
 use super::value::{Complaint, Setting, boolean, integer, plain_text, read, string, wrong_type};
-use crate::account::{AuthChoice, MaildirMode, RemovalPolicy, TlsMode};
+use crate::account::{AuthChoice, KeyExchange, MaildirMode, RemovalPolicy, TlsMode};
 use crate::credential::{CredentialSource, is_credential_name, printable};
 use crate::secret::Secret;
 
@@ -37,6 +37,7 @@ pub(super) struct Settings {
     pub(super) on_new_mail: Setting<Vec<OsString>>,
     pub(super) enabled: Setting<bool>,
     pub(super) tls_ca_file: Setting<PathBuf>,
+    pub(super) tls_key_exchange: Setting<KeyExchange>,
     pub(super) allow_cleartext_password: Setting<bool>,
     /// The known keys that were probably meant by unknown ones: to call them missing, too, would be noise.
     pub(super) misspelt: Vec<&'static str>,
@@ -61,6 +62,10 @@ const AUTH_TO_COME: [&str; 7] =
 /// The values of `tls`.
 const TLS: [(&str, TlsMode); 3] =
     [("implicit", TlsMode::Implicit), ("starttls", TlsMode::StartTls), ("none", TlsMode::None)];
+
+/// The values of `tls_key_exchange`.
+const KEY_EXCHANGE: [(&str, KeyExchange); 3] =
+    [("auto", KeyExchange::Auto), ("classical", KeyExchange::Classical), ("post-quantum", KeyExchange::PostQuantum)];
 
 impl Settings {
     /// Reads the known keys of a table and reports every key and value that is wrong.
@@ -100,6 +105,7 @@ impl Settings {
             on_new_mail: read(table, "on_new_mail", problems, |value| command(value, home, "[\"notmuch\", \"new\"]")),
             enabled: read(table, "enabled", problems, boolean),
             tls_ca_file: read(table, "tls_ca_file", problems, |value| path::path(value, home)),
+            tls_key_exchange: read(table, "tls_key_exchange", problems, |value| choice(value, &KEY_EXCHANGE, &[])),
             allow_cleartext_password: read(table, "allow_cleartext_password", problems, boolean),
             misspelt: keys::report_unknown(table, level, problems),
         }

@@ -4,17 +4,15 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, ChildStderr, ChildStdout};
 
-use crate::child::{Tail, heed, prepare};
+use crate::child::{Full, NoEnd, Running, Sink, Tail};
+use crate::system_limit;
 
-/// Runs a command without a shell and returns what it wrote to standard output, at most `max_output` bytes.
-/// A command that has not ended after `limit` is killed.
+/// Runs a command without a shell and returns what it wrote to standard output until it ended, at most `max_output`
+/// bytes. A command that has not ended after `limit` is ended, with all that it started.
 pub(super) async fn output_of(
     argv: &[OsString],
     max_output: usize,
@@ -23,55 +21,47 @@ pub(super) async fn output_of(
     let Some((program, arguments)) = argv.split_first() else {
         return Err(CommandFault::NotFound);
     };
-    let mut child = prepare(program, arguments).spawn().map_err(|e| match e.kind() {
+    let running = Running::start(program, arguments, []).map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => CommandFault::NotFound,
         _ => CommandFault::NotStarted(e),
     })?;
-    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-        return Err(CommandFault::NotStarted(io::Error::other("it has no pipes")));
-    };
-    let mut said = Tail::default();
-    let ended = tokio::time::timeout(limit, finish(&mut child, stdout, max_output, stderr, &mut said)).await;
+    let (mut output, mut said) = (Printed::new(max_output), Tail::default());
+    let ended = running.follow(limit, &mut output, &mut said).await;
     let stderr = said.text();
-    let Ok(ended) = ended else {
-        return Err(CommandFault::TimedOut { limit, stderr });
-    };
-    let (output, status) = ended?;
+    let status = ended.map_err(|no_end| match no_end {
+        NoEnd::TimedOut => CommandFault::TimedOut { limit, stderr: stderr.clone() },
+        NoEnd::TooMuch => CommandFault::TooMuch { max: max_output },
+        NoEnd::Lost(e) => CommandFault::Lost(e),
+    })?;
     match (status.code(), status.signal()) {
-        (Some(0), _) => Ok(output),
+        (Some(0), _) => Ok(output.bytes),
         (Some(code), _) => Err(CommandFault::Failed { code, stderr }),
         (None, signal) => Err(CommandFault::Killed { signal: signal.unwrap_or(0), stderr }),
     }
 }
 
-/// Waits for the end of the output and of the command, and meanwhile empties standard error, so that the command
-/// cannot get stuck on a full pipe.
-async fn finish(
-    child: &mut Child,
-    stdout: ChildStdout,
-    max_output: usize,
-    stderr: ChildStderr,
-    said: &mut Tail,
-) -> Result<(Zeroizing<Vec<u8>>, ExitStatus), CommandFault> {
-    let end = async { child.wait().await.map_err(CommandFault::Lost) };
-    let work = async { tokio::try_join!(read_bounded(stdout, max_output), end) };
-    heed(work, said.listen(stderr)).await
+/// What a command printed, if it is not too much.
+struct Printed {
+    /// All of it. It has room for the most that it takes: a vector that grows leaves copies behind that nobody wipes.
+    bytes: Zeroizing<Vec<u8>>,
+    /// The most, in bytes.
+    max: usize,
 }
 
-async fn read_bounded(mut from: impl AsyncRead + Unpin, max: usize) -> Result<Zeroizing<Vec<u8>>, CommandFault> {
-    // Room for all of it at once: a vector that grows leaves copies behind that nobody wipes.
-    let mut buffer = Zeroizing::new(vec![0; max.saturating_add(1)]);
-    let mut length = 0;
-    while let Some(room) = buffer.get_mut(length..).filter(|room| !room.is_empty()) {
-        match from.read(room).await.map_err(CommandFault::Lost)? {
-            0 => {
-                buffer.truncate(length);
-                return Ok(buffer);
-            }
-            n => length += n,
-        }
+impl Printed {
+    fn new(max: usize) -> Self {
+        Self { bytes: Zeroizing::new(Vec::with_capacity(max)), max }
     }
-    Err(CommandFault::TooMuch { max })
+}
+
+impl Sink for Printed {
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Full> {
+        if bytes.len() > self.max - self.bytes.len() {
+            return Err(Full);
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
 }
 
 /// Why a command gave no secret. `stderr` is the end of what it wrote to standard error, escaped.
@@ -117,7 +107,10 @@ impl fmt::Display for CommandFault {
             Self::NotFound => f.write_str(
                 "was not found; install it, or give its full path (a service's PATH is shorter than a terminal's)",
             ),
-            Self::NotStarted(e) => write!(f, "could not be started: {e}; check that it can be executed"),
+            Self::NotStarted(e) => {
+                let advice = system_limit::advice(e).unwrap_or("check that it can be executed");
+                write!(f, "could not be started: {e}; {advice}")
+            }
             Self::Lost(e) => write!(f, "could not be followed to its end: {e}; try again"),
             Self::Failed { code, stderr } => {
                 write!(f, "ended with status {code}{}; run it by hand to see why", Said(stderr))

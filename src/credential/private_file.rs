@@ -6,8 +6,10 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 use secrecy::zeroize::Zeroizing;
+
+use crate::system_limit;
 
 /// What was in the file, and its permissions at that moment.
 pub(crate) struct PrivateFile {
@@ -17,11 +19,15 @@ pub(crate) struct PrivateFile {
     pub(crate) mode: u32,
     /// The group that the group's bits speak of.
     pub(crate) group: u32,
+    /// Its owner.
+    pub(crate) owner: u32,
+    /// Its file system is mounted read-only: nobody here can change the mode.
+    pub(crate) read_only: bool,
 }
 
 /// Who is not the owner and can read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exposure {
+pub enum Exposure {
     /// Everybody.
     Others,
     /// A group that this process is not a member of.
@@ -31,8 +37,8 @@ pub(crate) enum Exposure {
 /// As whom a file is judged.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
-    /// Root is a member of no group in particular; it checks files that are made for a service's group.
-    pub(crate) is_root: bool,
+    /// The user that the process acts as.
+    pub(crate) user: u32,
     /// The groups of the process.
     pub(crate) groups: Vec<u32>,
 }
@@ -58,6 +64,7 @@ pub(crate) fn read(path: &Path, limit: usize) -> Result<PrivateFile, ReadFault> 
     if !metadata.is_file() {
         return Err(ReadFault::NotRegular(kind(metadata.file_type())));
     }
+    let read_only = rustix::fs::fstatvfs(&file).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::RDONLY));
     let expected = usize::try_from(metadata.len()).unwrap_or(usize::MAX).min(limit);
     // Room for all of it at once: a vector that grows leaves copies behind that nobody wipes.
     let mut contents = Zeroizing::new(Vec::with_capacity(expected.saturating_add(1)));
@@ -66,7 +73,13 @@ pub(crate) fn read(path: &Path, limit: usize) -> Result<PrivateFile, ReadFault> 
     if contents.len() > limit {
         return Err(ReadFault::TooLarge(limit));
     }
-    Ok(PrivateFile { contents, mode: metadata.mode() & 0o7777, group: metadata.gid() })
+    Ok(PrivateFile {
+        contents,
+        mode: metadata.mode() & 0o7777,
+        group: metadata.gid(),
+        owner: metadata.uid(),
+        read_only,
+    })
 }
 
 impl PrivateFile {
@@ -74,11 +87,44 @@ impl PrivateFile {
     pub(crate) fn exposure(&self, reader: &Identity) -> Option<Exposure> {
         if self.mode & 0o007 != 0 {
             Some(Exposure::Others)
-        } else if self.mode & 0o040 != 0 && !reader.is_root && !reader.groups.contains(&self.group) {
+        } else if self.mode & 0o040 != 0 && !reader.groups.contains(&self.group) {
             Some(Exposure::StrangeGroup)
         } else {
             None
         }
+    }
+
+    /// What can be done about its being read by others, as the end of a sentence.
+    pub(crate) fn remedy(&self, path: &Path, reader: &Identity) -> String {
+        if self.read_only {
+            return "it is on a read-only file system, so mount it with mode 0400 for the user that mailferry runs as, or \
+                    0440 for its group (`mode` and `uid` of a Docker secret, `defaultMode` and `fsGroup` of a Kubernetes \
+                    one, the file's own mode on the host where it is mounted from there)"
+                .to_owned();
+        }
+        let own = chmod(path, "600");
+        if reader.user == self.owner {
+            return format!("run `{own}`");
+        }
+        let group = chmod(path, "640");
+        if reader.user == 0 {
+            return format!("run `{own}`, or let mailferry run as a user whose group it is and run `{group}`");
+        }
+        format!(
+            "let its owner, user {}, give it a group that mailferry runs as and run `{group}`, or, where a container mounts \
+             it, mount it with mode 0400 for the user that mailferry runs as",
+            self.owner
+        )
+    }
+}
+
+impl fmt::Display for Exposure {
+    /// Completes "its mode 0644 lets".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Others => "other users read it",
+            Self::StrangeGroup => "a group read it that mailferry does not belong to",
+        })
     }
 }
 
@@ -89,7 +135,7 @@ impl Identity {
             rustix::process::getgroups().unwrap_or_default().into_iter().map(rustix::process::Gid::as_raw).collect();
         groups.push(rustix::process::getegid().as_raw());
         groups.push(rustix::process::getgid().as_raw());
-        Self { is_root: rustix::process::geteuid().is_root(), groups }
+        Self { user: rustix::process::geteuid().as_raw(), groups }
     }
 }
 
@@ -125,7 +171,9 @@ impl fmt::Display for ReadFault {
             Self::Io(e) if e.kind() == io::ErrorKind::PermissionDenied => {
                 f.write_str("permission denied; let the user that mailferry runs as read it")
             }
-            Self::Io(e) => write!(f, "{e}; look at the file and its file system"),
+            Self::Io(e) => {
+                write!(f, "{e}; {}", system_limit::advice(e).unwrap_or("look at the file and its file system"))
+            }
             Self::NotRegular(kind) => write!(f, "it is {kind}; give the path of a regular file"),
             Self::TooLarge(limit) => {
                 write!(f, "it is longer than {} KiB, which this kind of file never is; correct the path", limit / 1024)
@@ -144,22 +192,45 @@ mod tests {
 
     #[test]
     fn only_the_owner_and_our_own_groups_may_read() {
-        let member = Identity { is_root: false, groups: vec![100, 8] };
-        let root = Identity { is_root: true, groups: vec![0] };
+        let member = Identity { user: 1000, groups: vec![100, 8] };
+        let root = Identity { user: 0, groups: vec![0] };
         let cases = [
             (0o600, 5, None, None),
             (0o400, 5, None, None),
-            (0o640, 8, None, None),
-            (0o640, 5, Some(Exposure::StrangeGroup), None),
+            (0o640, 8, None, Some(Exposure::StrangeGroup)),
+            (0o640, 0, Some(Exposure::StrangeGroup), None),
+            (0o640, 5, Some(Exposure::StrangeGroup), Some(Exposure::StrangeGroup)),
             (0o620, 5, None, None),
             (0o644, 8, Some(Exposure::Others), Some(Exposure::Others)),
             (0o601, 8, Some(Exposure::Others), Some(Exposure::Others)),
             (0o602, 8, Some(Exposure::Others), Some(Exposure::Others)),
         ];
         for (mode, group, for_member, for_root) in cases {
-            let file = PrivateFile { contents: Zeroizing::new(Vec::new()), mode, group };
+            let file = file(mode, group);
             assert_eq!(file.exposure(&member), for_member, "{mode:o} {group}");
             assert_eq!(file.exposure(&root), for_root, "{mode:o} {group}");
+        }
+    }
+
+    fn file(mode: u32, group: u32) -> PrivateFile {
+        PrivateFile { contents: Zeroizing::new(Vec::new()), mode, group, owner: 1000, read_only: false }
+    }
+
+    #[test]
+    fn the_advice_can_be_followed() {
+        let path = Path::new("/run/secrets/pw");
+        let advice = |user, read_only| {
+            PrivateFile { read_only, ..file(0o444, 5) }.remedy(path, &Identity { user, groups: Vec::new() })
+        };
+        assert_eq!(advice(1000, false), "run `chmod 600 /run/secrets/pw`");
+        assert!(advice(0, false).starts_with("run `chmod 600 /run/secrets/pw`, or let mailferry run as a user"));
+        assert!(advice(7, false).starts_with("let its owner, user 1000, give it a group"));
+        for user in [0, 7, 1000] {
+            let advice = advice(user, true);
+            assert!(
+                !advice.contains("chmod") && advice.contains("mode 0400") && advice.contains("defaultMode"),
+                "{advice}"
+            );
         }
     }
 

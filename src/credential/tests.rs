@@ -38,9 +38,16 @@ async fn an_inline_secret_is_itself() {
 async fn one_newline_at_the_end_of_a_file_is_not_part_of_the_password() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("password");
-    for (contents, expected) in
-        [("hunter2", "hunter2"), ("hunter2\n", "hunter2"), ("hunter2\r\n", "hunter2"), (" a b \n", " a b ")]
-    {
+    for (contents, expected) in [
+        ("hunter2", "hunter2"),
+        ("hunter2\n", "hunter2"),
+        ("hunter2\r\n", "hunter2"),
+        (" a b \n", " a b "),
+        ("\u{feff}hunter2", "hunter2"),
+        ("\u{feff}hunter2\r\n", "hunter2"),
+        ("hunter\u{feff}2\n", "hunter\u{feff}2"),
+        ("\u{feff}\u{feff}x\n", "\u{feff}x"),
+    ] {
         write(&path, contents.as_bytes(), 0o600);
         assert_eq!(obtain(CredentialSource::File(path.clone()), None).await.unwrap(), expected);
     }
@@ -51,9 +58,12 @@ async fn a_file_that_cannot_hold_a_password_is_refused_in_words() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("password");
     let too_long = vec![b'x'; MAX_SECRET + 1];
-    let cases: [(&[u8], u32, &str); 8] = [
+    let cases: [(&[u8], u32, &str); 11] = [
         (b"", 0o600, "is empty"),
         (b"\n", 0o600, "is empty"),
+        (b"\xef\xbb\xbf\r\n", 0o600, "is empty"),
+        (b"\xff\xfeh\0u\0", 0o600, "is text in UTF-16"),
+        (b"\xfe\xff\0h\0u", 0o600, "is text in UTF-16"),
         (b"a\nb\n", 0o600, "more than one line"),
         (b"a\n\n", 0o600, "more than one line"),
         (b"a\rb", 0o600, "more than one line"),
@@ -97,7 +107,13 @@ fn a_credential_name_is_a_plain_file_name() {
 
 #[tokio::test]
 async fn the_output_of_a_command_is_the_password() {
-    for script in ["printf hunter2", "echo hunter2", "printf 'hunter2\\r\\n'", "echo noise >&2; echo hunter2"] {
+    for script in [
+        "printf hunter2",
+        "echo hunter2",
+        "printf 'hunter2\\r\\n'",
+        "echo noise >&2; echo hunter2",
+        "printf '\\357\\273\\277hunter2\\r\\n'",
+    ] {
         let secret = from_command(&sh(script), LIMIT).await.unwrap();
         assert_eq!(secret.expose(), b"hunter2", "{script}");
     }

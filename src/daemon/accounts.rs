@@ -3,16 +3,18 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::status::{AccountStatus, Came, Quarantine, State, Trouble};
+use super::status::{self, AccountStatus, Came, Quarantine, State};
 use crate::account::{Account, AccountName};
 use crate::client::Mask;
 use crate::config::NotifySettings;
 use crate::poll::{PollReport, Quarantined};
 use crate::schedule::queue::Doing;
-use crate::schedule::{History, Next, Why, Wishes, first, next, seed};
+use crate::schedule::{Cause, Next, Why, Wishes, first, seed};
+use crate::standing::{Files, Saved, Standing, Trouble};
+use crate::state::clock::ClockReading;
 use crate::state::entries::TroubleKind;
 use crate::state::hints::Past;
-use crate::telling::{Facts, News, Told, after_poll};
+use crate::telling::News;
 
 /// So many messages in quarantine are kept and shown of one account.
 const MOST_QUARANTINED: usize = 100;
@@ -24,8 +26,8 @@ pub(super) struct Kept {
     pub(super) account: Account,
     /// For the jitter of its schedule.
     seed: u64,
-    /// What happened in the polls before.
-    pub(super) history: History,
+    /// What happened in the polls before, and what people were told.
+    pub(super) standing: Standing,
     /// When it is polled next, and why.
     pub(super) next: Next,
     /// What came so far.
@@ -40,30 +42,49 @@ pub(super) struct Kept {
     too_large: u64,
     /// Messages that made trouble, and until when each is left alone, in seconds since 1970.
     quarantine: Vec<Quarantine>,
-    /// What keeps it from its work.
-    trouble: Option<Trouble>,
-    /// What was told of it to people.
-    told: Told,
+    /// The digest of the standing that is kept on the disk.
+    written: u64,
 }
 
 impl Kept {
     /// An account that has not been polled, one of so many.
-    pub(super) fn new(account: Account, past: Past, installation: u64, accounts: usize, now: Duration) -> Self {
+    pub(super) fn new(account: Account, installation: u64, accounts: usize, now: Duration) -> Self {
         let seed = seed(installation, &account.name);
         let wishes = Wishes::new(account.interval, &account.endpoint.host);
         Self {
             seed,
-            history: History::default(),
+            standing: Standing::default(),
             next: first(&wishes, accounts, seed, now),
             last_poll: None,
-            last_success: past.last_success,
-            past,
+            last_success: None,
+            past: Past::default(),
             on_server: None,
             too_large: 0,
             quarantine: Vec::new(),
-            trouble: None,
-            told: Told::default(),
+            written: 0,
             account,
+        }
+    }
+
+    /// What an earlier daemon or `fetch` left of it. A back-off goes on where it was, unless `is_mended`: somebody may have
+    /// put right what it is about.
+    pub(super) fn recall(&mut self, past: Past, saved: Option<(Saved, bool)>, now: Duration, clock: ClockReading) {
+        (self.last_success, self.past) = (past.last_success, past);
+        let Some((saved, is_mended)) = saved else { return };
+        self.standing = Standing::restore(&saved, now, clock);
+        self.written = saved.digest();
+        if is_mended {
+            self.standing.history.begin_anew();
+        // What costs nobody anything is tried at once: the machine may have been started in another network.
+        } else if self.standing.trouble.as_ref().is_some_and(Trouble::outlives_a_restart) {
+            self.keep_waiting();
+        }
+    }
+
+    /// An account in a back-off is due when that is over.
+    pub(super) fn keep_waiting(&mut self) {
+        if let Some(trouble) = &self.standing.trouble {
+            self.next = Next { at: trouble.due.max(self.next.at), why: trouble.why };
         }
     }
 
@@ -71,19 +92,26 @@ impl Kept {
     pub(super) fn reconfigure(&mut self, account: Account, accounts: usize, now: Duration) {
         let wishes = Wishes::new(account.interval, &account.endpoint.host);
         self.account = account;
-        self.history.begin_anew();
+        self.standing.history.begin_anew();
         self.next = first(&wishes, accounts, self.seed, now);
     }
 
-    /// Whether its login was refused, so that a changed credential is worth another try.
-    pub(super) fn is_refused(&self) -> bool {
-        matches!(self.next.why, Why::Trouble { cause: crate::schedule::Cause::LoginRefused, .. })
+    /// It is configured again, as it was.
+    pub(super) fn come_back(&mut self, accounts: usize, now: Duration) {
+        let wishes = Wishes::new(self.account.interval, &self.account.endpoint.host);
+        self.next = first(&wishes, accounts, self.seed, now);
+        self.keep_waiting();
+    }
+
+    /// Whether there is no login because of its password, so that a changed one is worth another try.
+    pub(super) fn wants_password(&self) -> bool {
+        let why = self.standing.trouble.as_ref().map(|trouble| trouble.why);
+        matches!(why, Some(Why::Trouble { cause: Cause::LoginRefused | Cause::Credential, .. }))
     }
 
     /// Takes in how a poll ended that ran from `polled.start` to `polled.end`; `wall` is the same end since 1970.
     pub(super) fn note(&mut self, report: &PollReport, polled: Range<Duration>, wall: i64) {
-        let wishes = Wishes::new(self.account.interval, &self.account.endpoint.host);
-        self.next = next(&wishes, &mut self.history, &report.outcome(), self.seed, polled);
+        self.next = self.standing.note(&self.account, self.seed, report, polled, wall);
         self.last_poll = Some(wall);
         if report.end.is_ok() {
             self.last_success = Some(wall);
@@ -99,13 +127,6 @@ impl Kept {
         if report.logged_in {
             self.quarantine = quarantined(&report.quarantine, &report.mask, wall);
         }
-        self.trouble = report.end.as_ref().err().and_then(|error| {
-            let Why::Trouble { cause, times } = self.next.why else {
-                // It is not believed yet, or was wanted.
-                return matches!(self.next.why, Why::Doubt).then(|| self.go_on("server-busy", 1, error, wall));
-            };
-            Some(self.go_on(cause.name(), times, error, wall))
-        });
     }
 
     /// What a person should be told after a poll that [`Self::note`] took in.
@@ -116,21 +137,32 @@ impl Kept {
         now: Duration,
         wall: i64,
     ) -> Vec<News> {
-        after_poll(&mut self.told, settings, &Facts::of(report, &self.next.why, now, wall))
+        self.standing.news(settings, report, &self.next.why, now, wall)
     }
 
-    /// The trouble that goes on, or begins.
-    fn go_on(&self, cause: &str, times: u32, error: &crate::poll::PollError, wall: i64) -> Trouble {
-        let since = self.trouble.as_ref().filter(|known| known.cause == cause).map_or(wall, |known| known.since);
-        Trouble { cause: cause.to_owned(), times, since, text: error.to_string() }
+    /// Where it stands, if that is not what is kept on the disk; then it is taken as kept.
+    pub(super) fn unwritten(&mut self, files: &Files, now: Duration, clock: ClockReading) -> Option<Saved> {
+        let saved = self.standing.save(files, now, clock);
+        let digest = saved.digest();
+        (std::mem::replace(&mut self.written, digest) != digest).then_some(saved)
     }
 
     /// What there is to show at a time, given as that since boot and that since 1970.
-    pub(super) fn status(&self, doing: Option<Doing>, now: Duration, wall: i64, today: &str) -> AccountStatus {
+    ///
+    /// `hung` is since when it has been waiting for a disk that hangs.
+    pub(super) fn status(
+        &self,
+        doing: Option<Doing>,
+        hung: Option<Duration>,
+        now: Duration,
+        wall: i64,
+        today: &str,
+    ) -> AccountStatus {
         let state = match doing {
+            Some(Doing::Running) if hung.is_some() => State::Hung,
             Some(Doing::Running) => State::Polling,
             Some(Doing::Ready(_)) => State::WaitingForAPlace,
-            _ if self.trouble.is_some() => State::Trouble,
+            _ if self.standing.trouble.is_some() => State::Trouble,
             _ if self.last_poll.is_none() => State::New,
             _ => State::Idle,
         };
@@ -156,7 +188,8 @@ impl Kept {
             on_server: self.on_server,
             too_large: self.too_large,
             quarantine: self.quarantine.clone(),
-            trouble: self.trouble.clone(),
+            trouble: self.standing.trouble.as_ref().map(shown),
+            hung_since: hung.map(|since| wall.saturating_sub(seconds(now.saturating_sub(since)))),
         }
     }
 
@@ -172,8 +205,13 @@ impl Kept {
 
     /// What keeps it from its work.
     pub(super) fn trouble(&self) -> Option<&Trouble> {
-        self.trouble.as_ref()
+        self.standing.trouble.as_ref()
     }
+}
+
+fn shown(trouble: &Trouble) -> status::Trouble {
+    let (cause, text) = (trouble.cause().to_owned(), trouble.text.clone());
+    status::Trouble { cause, times: trouble.times(), since: trouble.since, text }
 }
 
 fn quarantined(messages: &[Quarantined], mask: &Mask, wall: i64) -> Vec<Quarantine> {

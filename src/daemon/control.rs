@@ -15,10 +15,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
-use tracing::debug;
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tracing::{debug, info, warn};
 
 use super::status::Status;
+use crate::system_limit;
 
 /// The name of the socket in its directory.
 pub const NAME: &str = "control.sock";
@@ -31,6 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many are heard at the same time.
 const MOST: usize = 16;
+
+/// How often it is looked whether the socket is still there: somebody may tidy up old files.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// A question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,13 +83,26 @@ pub struct ControlError {
     tried: Vec<(PathBuf, io::Error)>,
 }
 
+impl ControlError {
+    /// Whether the system lacks something that it may have later.
+    pub(super) fn is_temporary(&self) -> bool {
+        self.lacking().is_some()
+    }
+
+    fn lacking(&self) -> Option<&'static str> {
+        self.tried.iter().find_map(|(_, why)| system_limit::advice(why))
+    }
+}
+
 impl fmt::Display for ControlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("cannot make a control socket:")?;
         for (path, why) in &self.tried {
             write!(f, " {}: {why};", path.display())?;
         }
-        f.write_str(" make one of these directories writable for this user, or give --state-dir")
+        let advice =
+            self.lacking().unwrap_or("make one of these directories writable for this user, or give --state-dir");
+        write!(f, " {advice}")
     }
 }
 
@@ -97,6 +114,8 @@ pub(super) struct Control {
     questions: mpsc::Receiver<Asked>,
     /// Where it is.
     pub(super) path: PathBuf,
+    /// Asks for a look whether it is still there.
+    look: Arc<Notify>,
 }
 
 impl Drop for Control {
@@ -115,13 +134,19 @@ impl Control {
             match bind(dir) {
                 Ok(listener) => {
                     let (sender, questions) = mpsc::channel(MOST);
-                    tokio::spawn(accept(listener, sender));
-                    return Ok(Self { questions, path: dir.join(NAME) });
+                    let look = Arc::new(Notify::new());
+                    tokio::spawn(accept(listener, dir.clone(), Arc::clone(&look), sender));
+                    return Ok(Self { questions, path: dir.join(NAME), look });
                 }
                 Err(e) => tried.push((dir.clone(), e)),
             }
         }
         Err(ControlError { tried })
+    }
+
+    /// Makes the socket anew now if somebody removed it. That is looked at every [`LOOK`] as well.
+    pub(super) fn restore(&self) {
+        self.look.notify_one();
     }
 
     /// The next question.
@@ -171,12 +196,47 @@ fn bind(dir: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn accept(listener: UnixListener, sender: mpsc::Sender<Asked>) {
+/// Makes the socket anew if its name is gone; None if it is there, or cannot be made.
+fn restored(dir: &Path, troubled: &mut bool) -> Option<UnixListener> {
+    let there = open_dir(dir).and_then(|opened| fs::symlink_metadata(address(dir, &opened)));
+    if !there.is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+        return None;
+    }
+    match bind(dir) {
+        Ok(listener) => {
+            *troubled = false;
+            info!(event = "control", "the control socket in {} was removed, and is there again", dir.display());
+            Some(listener)
+        }
+        Err(e) => {
+            // Once is enough.
+            if !std::mem::replace(troubled, true) {
+                let dir = dir.display();
+                warn!(event = "control", "the control socket in {dir} was removed and cannot be made anew: {e}");
+            }
+            None
+        }
+    }
+}
+
+async fn accept(mut listener: UnixListener, dir: PathBuf, look: Arc<Notify>, sender: mpsc::Sender<Asked>) {
     let places = Arc::new(Semaphore::new(MOST));
     let us = rustix::process::geteuid().as_raw();
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut troubled = false;
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let stream = match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = async { tokio::select! { _ = looks.tick() => {} () = look.notified() => {} } } => {
+                if let Some(restored) = restored(&dir, &mut troubled) {
+                    listener = restored;
+                }
+                continue;
+            }
+        };
+        let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(e) => {
                 debug!("the control socket: {e}");
@@ -224,6 +284,15 @@ pub enum AskError {
         /// The sockets that were looked for.
         looked: Vec<PathBuf>,
     },
+    /// One works with this state, and its socket is gone.
+    NoSocket {
+        /// What it left in its lock for others to read.
+        holder: String,
+        /// The state directory.
+        state_dir: PathBuf,
+        /// The sockets that were looked for.
+        looked: Vec<PathBuf>,
+    },
     /// One is there and did not answer as it should.
     NoAnswer {
         /// Its socket.
@@ -235,16 +304,27 @@ pub enum AskError {
 
 impl fmt::Display for AskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |looked: &[PathBuf]| {
+            let looked: Vec<String> = looked.iter().map(|path| path.display().to_string()).collect();
+            looked.join(" and ")
+        };
         match self {
-            Self::NoDaemon { looked } => {
-                let looked: Vec<String> = looked.iter().map(|path| path.display().to_string()).collect();
-                write!(
-                    f,
-                    "no daemon is running: looked for its control socket at {}. Start it with `mailferry daemon` or as a \
-                     service; it must be the same user, or root",
-                    looked.join(" and ")
-                )
-            }
+            Self::NoDaemon { looked } => write!(
+                f,
+                "no daemon is running: looked for its control socket at {}. Start it with `mailferry daemon` or as a \
+                 service; it must be the same user, or root",
+                list(looked)
+            ),
+            Self::NoSocket { holder, state_dir, looked } => write!(
+                f,
+                "a daemon works with the state in {}: {}, but its control socket is not at {}. If somebody removed it, it \
+                 comes back within {} seconds; if the daemon was started with other options or another environment, give \
+                 the same here",
+                state_dir.display(),
+                holder.escape_debug(),
+                list(looked),
+                LOOK.as_secs()
+            ),
             Self::NoAnswer { socket, why } => {
                 write!(f, "the daemon at {} did not answer: {why}. Try again", socket.display())
             }

@@ -7,27 +7,42 @@
 
 mod accounts;
 mod alarm;
+mod conduct;
 pub mod control;
+mod outside;
+mod polls;
 pub mod status;
 mod supervisor;
 mod systemd;
 
-use std::path::PathBuf;
+use std::fs::{File, TryLockError};
+use std::io::Read as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
+use tracing::error;
 
 use crate::config::{Config, ConfigError};
 use crate::disk::{Disk as _, Lock, RealDisk, make_dirs};
 use crate::exit::ExitStatus;
 use crate::poll::Ferry;
+use crate::state::error::StateError;
+use crate::state::ownership;
+use crate::{system_limit, threads};
 use control::{Control, ControlError};
-use supervisor::Supervisor;
+use supervisor::{Parts, Supervisor};
 
 /// What a daemon is made of.
 pub struct Start {
     /// The configuration that is in force.
     pub config: Config,
+    /// What its file looked like before it was read.
+    pub config_stamp: String,
     /// What all polls share.
     pub ferry: Ferry,
     /// Reads the configuration again.
@@ -66,10 +81,14 @@ pub enum StartError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The state directory belongs to another user.
+    Owner(StateError),
     /// No control socket.
     Control(ControlError),
     /// No timer that goes on while the machine is suspended.
     Alarm(std::io::Error),
+    /// No thread to decide in.
+    Thread(std::io::Error),
 }
 
 impl StartError {
@@ -77,7 +96,10 @@ impl StartError {
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         match self {
-            Self::AnotherDaemon { .. } | Self::Alarm(_) => ExitStatus::Temporary,
+            Self::AnotherDaemon { .. } | Self::Alarm(_) | Self::Thread(_) => ExitStatus::Temporary,
+            Self::State { source, .. } if system_limit::advice(source).is_some() => ExitStatus::Temporary,
+            Self::Control(e) if e.is_temporary() => ExitStatus::Temporary,
+            Self::Owner(e) => e.exit_status(),
             Self::State { .. } | Self::Control(_) => ExitStatus::Local,
         }
     }
@@ -92,30 +114,91 @@ impl std::fmt::Display for StartError {
                 dir.display(),
                 holder.escape_debug()
             ),
-            Self::State { dir, source } => write!(
-                f,
-                "cannot use the state directory {}: {source}. Make it writable for this user, or give --state-dir",
-                dir.display()
-            ),
+            Self::State { dir, source } => {
+                let advice =
+                    system_limit::advice(source).unwrap_or("make it writable for this user, or give --state-dir");
+                write!(f, "cannot use the state directory {}: {source}; {advice}", dir.display())
+            }
+            Self::Owner(e) => e.fmt(f),
             Self::Control(e) => e.fmt(f),
-            Self::Alarm(e) => write!(f, "cannot make a timer: {e}. Try again later"),
+            Self::Alarm(e) => {
+                write!(f, "cannot make a timer: {e}; {}", system_limit::advice(e).unwrap_or("try again later"))
+            }
+            Self::Thread(e) => {
+                write!(f, "cannot start a thread: {e}; {}", system_limit::advice(e).unwrap_or("try again later"))
+            }
         }
     }
 }
 
 impl std::error::Error for StartError {}
 
-/// Runs until it is asked to end; says how it ended.
+/// How long may be waited for what is given back at the end: it may be on a disk that hangs.
+const GIVING_BACK: Duration = Duration::from_secs(1);
+
+/// Runs until it is asked to end; says how it ended. Polls run in the runtime that this is called in.
 ///
 /// # Errors
 /// [`StartError`]: it has not begun.
 pub async fn run(start: Start) -> Result<ExitStatus, StartError> {
-    let Start { config, ferry, load, sockets, signals } = start;
-    let _alone = be_alone(&ferry)?;
-    let control = Control::listen(&sockets).map_err(StartError::Control)?;
-    let alarm = alarm::Alarm::new().map_err(StartError::Alarm)?;
-    let mut supervisor = Supervisor::new(config, Arc::new(ferry), load, alarm, control, signals);
-    Ok(supervisor.run().await)
+    let (ended, mut ends) = mpsc::unbounded_channel();
+    let polls = Handle::current();
+    let Start { signals, .. } = start;
+    let (forward, signals_of_supervisor) = mpsc::unbounded_channel();
+    let start = Start { signals: signals_of_supervisor, ..start };
+    let late = ended.clone();
+    begin_thread("signals", move || pass_on(signals, &forward, &late))?;
+    // A thread and a runtime of its own: a poll that blocks where it should not, holds up polls, and not who decides.
+    begin_thread("supervisor", move || {
+        let end = catch_unwind(AssertUnwindSafe(|| supervise(start, polls)));
+        let _ = ended.send(end.unwrap_or_else(|_| {
+            error!(event = "stopped", "the daemon failed by a fault of its own; please report it with the lines above");
+            Ok(ExitStatus::Temporary)
+        }));
+    })?;
+    ends.recv().await.unwrap_or(Ok(ExitStatus::Temporary))
+}
+
+fn begin_thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop).map_err(StartError::Thread)
+}
+
+/// Passes signals on, and sees to it that the one that asks for the end is obeyed in time, even by a supervisor that hangs
+/// where it should not.
+fn pass_on(
+    mut signals: mpsc::UnboundedReceiver<Request>,
+    supervisor: &mpsc::UnboundedSender<Request>,
+    late: &mpsc::UnboundedSender<Result<ExitStatus, StartError>>,
+) {
+    while let Some(request) = signals.blocking_recv() {
+        // It may have ended.
+        let _ = supervisor.send(request);
+        if let Request::Stop(status) = request {
+            thread::sleep(supervisor::ENDING + supervisor::TELLING + GIVING_BACK);
+            let _ = late.send(Ok(status));
+            return;
+        }
+    }
+}
+
+fn supervise(start: Start, polls: Handle) -> Result<ExitStatus, StartError> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+    let ended = runtime.block_on(async {
+        let Start { config, config_stamp, ferry, load, sockets, signals } = start;
+        let alone = be_alone(&ferry)?;
+        let control = Control::listen(&sockets).map_err(StartError::Control)?;
+        let alarm = alarm::Alarm::new().map_err(StartError::Alarm)?;
+        let ferry = Arc::new(ferry);
+        let parts = Parts { config, config_stamp, ferry, load, alarm, control, signals, polls };
+        let mut supervisor = Supervisor::new(parts);
+        let status = supervisor.run().await;
+        // The socket and the lock.
+        let give_back = threads::blocking(move || drop((supervisor, alone)));
+        let _ = tokio::time::timeout(GIVING_BACK, give_back).await;
+        Ok(status)
+    });
+    runtime.shutdown_background();
+    ended
 }
 
 /// The name of the lock, which cannot be an account's.
@@ -125,9 +208,30 @@ const LOCK: &str = ".daemon.lock";
 fn be_alone(ferry: &Ferry) -> Result<Box<dyn Send + Sync>, StartError> {
     let dir = &ferry.state_dir;
     let failed = |source| StartError::State { dir: dir.clone(), source };
+    ownership::check_directory(&RealDisk, dir).map_err(StartError::Owner)?;
     make_dirs(&RealDisk, dir).map_err(failed)?;
-    match RealDisk.lock(&dir.join(LOCK), &ferry.holder).map_err(failed)? {
-        Lock::Acquired(lock) => Ok(lock),
-        Lock::Held(holder) => Err(StartError::AnotherDaemon { holder, dir: dir.clone() }),
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match RealDisk.lock(&dir.join(LOCK), &ferry.holder).map_err(failed)? {
+            Lock::Acquired(lock) => return Ok(lock),
+            // Somebody may have just looked whether it is held.
+            Lock::Held(_) if tries < 3 => thread::sleep(Duration::from_millis(50)),
+            Lock::Held(holder) => return Err(StartError::AnotherDaemon { holder, dir: dir.clone() }),
+        }
     }
+}
+
+/// What the daemon that works with this state left for others to read. None if there is none, or one of another user.
+#[must_use]
+pub fn holder(state_dir: &Path) -> Option<String> {
+    let mut lock = File::open(state_dir.join(LOCK)).ok()?;
+    // A shared lock, for a moment: it is refused only where the daemon's is held.
+    if !matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+        return None;
+    }
+    let mut words = Vec::new();
+    // Who holds it is for people only.
+    let _ = (&mut lock).take(1000).read_to_end(&mut words);
+    Some(String::from_utf8_lossy(&words).into_owned())
 }

@@ -68,6 +68,9 @@ pub struct AccountStatus {
     pub quarantine: Vec<Quarantine>,
     /// What keeps it from its work. None: nothing.
     pub trouble: Option<Trouble>,
+    /// Since when it has been waiting for a disk that hangs. None: it does not.
+    #[serde(default)]
+    pub hung_since: Option<i64>,
 }
 
 /// What an account is doing.
@@ -82,6 +85,8 @@ pub enum State {
     Polling,
     /// It is due, and waits for a place.
     WaitingForAPlace,
+    /// Its poll has been waiting for a disk for so long that its place was given to others.
+    Hung,
     /// The last poll did not come to its end.
     Trouble,
 }

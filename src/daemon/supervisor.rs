@@ -4,23 +4,26 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::{Id, JoinError, JoinSet};
-use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, debug, error, info, warn};
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{debug, error, info, warn};
 
 use super::accounts::Kept;
 use super::alarm::{Alarm, since_boot};
 use super::control::{Answer, Asked, Control, Question};
+use super::outside::{Found, Outside, Recalled};
+use super::polls::{After, Ended, Polled, Polls};
 use super::status::{Status, VERSION};
 use super::{Request, systemd};
 use crate::account::{Account, AccountName};
 use crate::config::{Config, ConfigError, NotifySettings};
+use crate::credential::CredentialSource;
 use crate::exit::ExitStatus;
-use crate::poll::{Ferry, PollError, PollReport, Wishes, poll};
+use crate::poll::{Ferry, PollError, PollReport};
 use crate::schedule::queue::{Doing, Limits, Queue};
-use crate::schedule::{Cause, Why};
-use crate::state::hints::HintsFile;
+use crate::schedule::{Cause, Why, installation};
+use crate::standing::{Files, Trouble};
 use crate::state::store::Neighbours;
 use crate::summary::Count;
 use crate::telling::Teller;
@@ -28,56 +31,86 @@ use crate::telling::Teller;
 /// How often what only changes outside is looked at: the file of a refused password, the line for `systemctl status`.
 const LOOK_AROUND: Duration = Duration::from_secs(30);
 
+/// How often the polls that run are looked at.
+const LOOK_AT_POLLS: Duration = Duration::from_secs(1);
+
 /// How long polls may take to end in order once the end was asked for. A session drains for 10 s, then the disk.
-const ENDING: Duration = Duration::from_secs(25);
+pub(super) const ENDING: Duration = Duration::from_secs(25);
 
 /// How long commands that tell people something may take to end.
-const TELLING: Duration = Duration::from_secs(3);
+pub(super) const TELLING: Duration = Duration::from_secs(3);
+
+/// A reload begins when nobody has asked for one for so long: scripts may ask for many in a row.
+const RELOAD_QUIET: Duration = Duration::from_millis(100);
+
+/// But no later than so long after the first one was asked for.
+const RELOAD_LATEST: Duration = Duration::from_secs(2);
+
+/// So many complaints of one poll are written to the log.
+const MOST_COMPLAINTS: usize = 20;
+
+/// So many accounts that are not configured any more are remembered: they may come back.
+const MOST_GONE: usize = 10_000;
 
 /// Reads the configuration again.
 pub(super) type Load = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
 
-/// A poll that runs.
-#[derive(Debug)]
-struct Running {
-    account: AccountName,
-    /// When it began, since boot.
-    begun: Duration,
-}
-
 /// Everything there is to know between two events.
 pub(super) struct Supervisor {
     ferry: Arc<Ferry>,
-    load: Load,
-    config: Arc<str>,
+    load: Arc<Load>,
+    config: std::path::PathBuf,
+    /// What its file looked like when it was read.
+    config_stamp: String,
     /// Why the configuration was refused when it was read last.
     config_problem: Option<String>,
     /// Makes this installation's schedule differ from others'.
     installation: u64,
     accounts: BTreeMap<AccountName, Kept>,
+    /// Those of which is not known yet where they stood; true: somebody asked for a poll meanwhile.
+    unrecalled: BTreeMap<AccountName, bool>,
+    /// Those that are not configured any more.
+    gone: BTreeMap<AccountName, Kept>,
     queue: Queue,
-    polls: JoinSet<PollReport>,
-    running: HashMap<Id, Running>,
-    /// Tells all polls to end.
-    stop: CancellationToken,
+    polls: Polls,
+    outside: Outside,
+    reload: Reload,
     alarm: Alarm,
     control: Control,
     signals: mpsc::UnboundedReceiver<Request>,
     /// When it began, in seconds since 1970.
     started: i64,
-    /// The stamps of files whose password was refused.
-    refused: HashMap<AccountName, Stamp>,
+    /// What the files looked like whose passwords did not do.
+    refused: HashMap<AccountName, String>,
     /// What is told to people, and how.
     notify: NotifySettings,
     /// Runs the commands that tell it.
     teller: Teller,
 }
 
-/// What changes when a file is replaced or written: inode, length, modification time.
-type Stamp = Option<(u64, u64, i64, i64)>;
+/// The reloads that were asked for.
+#[derive(Debug, Default)]
+struct Reload {
+    /// When the first one was asked for that is not under way, and when the last one.
+    asked: Option<(Instant, Instant)>,
+    /// The configuration is being read.
+    under_way: bool,
+}
 
-/// A poll that has ended, or panicked.
-type Ended = Result<(Id, PollReport), JoinError>;
+impl Reload {
+    fn ask(&mut self) {
+        let now = Instant::now();
+        self.asked = Some((self.asked.map_or(now, |(first, _)| first), now));
+    }
+
+    /// Waits until it is time to read; never, if nobody asked.
+    async fn is_due(&self) {
+        match self.asked.filter(|_| !self.under_way) {
+            Some((first, last)) => sleep_until((first + RELOAD_LATEST).min(last + RELOAD_QUIET)).await,
+            None => std::future::pending().await,
+        }
+    }
+}
 
 /// What happened.
 enum Event {
@@ -85,42 +118,79 @@ enum Event {
     Ended(Box<Ended>),
     Asked(Asked),
     Signal(Request),
+    Reload,
+    Found(Found),
     Alive,
+    LookAtPolls,
     LookAround,
 }
 
+/// The clocks that ring again and again.
+struct Rhythms {
+    alive: Option<tokio::time::Interval>,
+    polls: tokio::time::Interval,
+    around: tokio::time::Interval,
+}
+
+impl Rhythms {
+    fn begin() -> Self {
+        let every = |period| {
+            let mut interval = tokio::time::interval(period);
+            interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            interval
+        };
+        let alive = systemd::watchdog().map(tokio::time::interval);
+        Self { alive, polls: every(LOOK_AT_POLLS), around: every(LOOK_AROUND) }
+    }
+}
+
+/// What a supervisor is made of.
+pub(super) struct Parts {
+    pub(super) config: Config,
+    /// What its file looked like before it was read.
+    pub(super) config_stamp: String,
+    pub(super) ferry: Arc<Ferry>,
+    pub(super) load: Load,
+    pub(super) alarm: Alarm,
+    pub(super) control: Control,
+    pub(super) signals: mpsc::UnboundedReceiver<Request>,
+    /// Where polls run.
+    pub(super) polls: Handle,
+}
+
 impl Supervisor {
-    pub(super) fn new(
-        config: Config,
-        ferry: Arc<Ferry>,
-        load: Load,
-        alarm: Alarm,
-        control: Control,
-        signals: mpsc::UnboundedReceiver<Request>,
-    ) -> Self {
-        let limits = limits(&config);
-        // The same after a restart, and another one on another machine or for another user.
-        let place = ferry.state_dir.as_os_str().as_encoded_bytes();
-        let host = rustix::system::uname();
-        let installation = u64::from(crc32fast::hash(&[place, host.nodename().to_bytes()].concat()));
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { config, config_stamp, ferry, load, alarm, control, signals, polls } = parts;
+        let installation = installation(&ferry.state_dir);
+        let teller = {
+            // To start a command may take long, too.
+            let _there = polls.enter();
+            Teller::new()
+        };
         let mut supervisor = Self {
             started: ferry.clock.read().wall,
             ferry,
-            load,
-            config: config.path.display().to_string().into(),
+            load: Arc::new(load),
+            config: config.path,
+            config_stamp,
             config_problem: None,
             installation,
             accounts: BTreeMap::new(),
-            queue: Queue::new(limits, installation),
-            polls: JoinSet::new(),
-            running: HashMap::new(),
-            stop: CancellationToken::new(),
+            unrecalled: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            queue: Queue::new(
+                Limits { concurrency: config.daemon.concurrency, per_host: config.daemon.per_host },
+                installation,
+            ),
+            polls: Polls::new(polls),
+            outside: Outside::new(),
+            reload: Reload::default(),
             alarm,
             control,
             signals,
             refused: HashMap::new(),
             notify: config.notify,
-            teller: Teller::new(),
+            teller,
         };
         supervisor.take_in(config.accounts);
         supervisor
@@ -135,16 +205,20 @@ impl Supervisor {
             self.control.path.display()
         );
         systemd::ready(&self.line());
-        let mut alive = systemd::watchdog().map(tokio::time::interval);
-        let mut look_around = tokio::time::interval(LOOK_AROUND);
-        look_around.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut rhythms = Rhythms::begin();
         loop {
             self.begin_polls();
-            match self.next_event(&mut alive, &mut look_around).await {
+            match self.next_event(&mut rhythms).await {
                 Event::Due => {}
-                Event::Alive => systemd::alive(),
-                Event::LookAround => self.look_around().await,
-                Event::Ended(ended) => self.note(*ended),
+                Event::Alive => {
+                    // It is the work that has to go on, so it is said from there.
+                    let _there = self.polls.runtime().enter();
+                    systemd::alive();
+                }
+                Event::LookAtPolls => self.polls.look(&mut self.queue, since_boot()),
+                Event::LookAround => self.look_around(),
+                Event::Ended(ended) => self.after(*ended),
+                Event::Found(found) => self.take_note(found),
                 Event::Asked(Asked { question, answer }) => {
                     // Who asked may have gone.
                     let _ = answer.send(self.answer(question));
@@ -153,7 +227,16 @@ impl Supervisor {
                     info!(event = "poll-now", "a signal asks for all accounts");
                     self.poll_now(&self.accounts.keys().cloned().collect::<Vec<_>>());
                 }
-                Event::Signal(Request::Reload) => self.reload().await,
+                Event::Signal(Request::Reload) => {
+                    systemd::reloading();
+                    self.reload.ask();
+                }
+                Event::Reload => {
+                    self.reload = Reload { asked: None, under_way: true };
+                    self.control.restore();
+                    self.ferry.dialer.read_trust_anew();
+                    self.outside.read_config(&self.load, &self.config);
+                }
                 Event::Signal(Request::Stop(status)) => {
                     self.end().await;
                     return status;
@@ -162,20 +245,20 @@ impl Supervisor {
         }
     }
 
-    async fn next_event(
-        &mut self,
-        alive: &mut Option<tokio::time::Interval>,
-        look_around: &mut tokio::time::Interval,
-    ) -> Event {
+    async fn next_event(&mut self, rhythms: &mut Rhythms) -> Event {
         let wake = self.queue.next_wake();
+        let has_polls = self.polls.count() > 0;
         tokio::select! {
             biased;
             Some(request) = self.signals.recv() => Event::Signal(request),
-            () = tick(alive) => Event::Alive,
-            Some(ended) = self.polls.join_next_with_id() => Event::Ended(Box::new(ended)),
+            () = tick(&mut rhythms.alive) => Event::Alive,
+            ended = self.polls.next() => Event::Ended(Box::new(ended)),
             asked = self.control.next() => Event::Asked(asked),
+            found = self.outside.next() => Event::Found(found),
+            () = self.reload.is_due() => Event::Reload,
+            _ = rhythms.polls.tick(), if has_polls => Event::LookAtPolls,
             () = self.alarm.wait_until(wake) => Event::Due,
-            _ = look_around.tick() => Event::LookAround,
+            _ = rhythms.around.tick() => Event::LookAround,
         }
     }
 
@@ -183,59 +266,65 @@ impl Supervisor {
     fn begin_polls(&mut self) {
         let now = since_boot();
         while let Some(name) = self.queue.take_startable(now) {
-            let Some(kept) = self.accounts.get(&name) else {
-                self.queue.finished(&name, now);
-                continue;
-            };
-            // At the highest level, so that every line of the log names its account.
-            let span = tracing::error_span!("poll", account = %name, host = %kept.account.endpoint.host);
-            let work = poll(Arc::clone(&self.ferry), kept.account.clone(), Wishes::default(), self.stop.clone());
-            let id = self.polls.spawn(work.instrument(span)).id();
-            self.running.insert(id, Running { account: name, begun: now });
+            match self.accounts.get(&name) {
+                Some(kept) => self.polls.begin(&self.ferry, &kept.account, now),
+                None => self.queue.finished(&name, now),
+            }
+        }
+    }
+
+    /// A task for an account has ended.
+    fn after(&mut self, ended: Ended) {
+        match self.polls.after(ended) {
+            After::Nothing => {}
+            After::Polled(polled) => self.note(*polled),
+            After::Rests(account, due) => self.queue.finished(&account, due),
         }
     }
 
     /// A poll has ended.
-    fn note(&mut self, ended: Ended) {
-        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
-        let Some(Running { account: name, begun }) = self.running.remove(&id) else { return };
-        let now = since_boot();
-        let report = match ended {
-            Ok((_, report)) => report,
-            // A panic, which has been printed: that account's trouble, and nobody else's.
-            Err(_) => {
-                let mut report = PollReport::new(name.clone());
-                report.end = Err(PollError::Fault);
-                report
-            }
+    fn note(&mut self, polled: Polled) {
+        let (now, clock) = (since_boot(), self.ferry.clock.read());
+        let (name, report) = (&polled.account, &polled.report);
+        let Some(kept) = self.accounts.get_mut(name).or_else(|| self.gone.get_mut(name)) else {
+            return self.queue.finished(name, now);
         };
-        let wall = self.ferry.clock.read().wall;
-        if let Some(kept) = self.accounts.get_mut(&name) {
-            let before = kept.trouble().map(|trouble| trouble.cause.clone());
-            kept.note(&report, begun..now, wall);
-            log(kept, &report, before.as_deref(), now);
-            for news in kept.news(&self.notify, &report, now, wall) {
-                self.teller.tell_news(&news, &kept.account, &self.notify);
-            }
-            if kept.is_refused() {
-                self.refused.insert(name.clone(), stamp(&kept.account));
-            } else {
-                self.refused.remove(&name);
-            }
+        let before = kept.trouble().map(Trouble::cause);
+        kept.note(report, polled.begun..now, clock.wall);
+        log(kept, report, before, now);
+        log_complaints(kept, report);
+        for news in kept.news(&self.notify, report, now, clock.wall) {
+            self.teller.tell_news(&news, &kept.account, &self.notify);
         }
-        let due = self.accounts.get(&name).map_or(now, |kept| kept.next.at);
-        self.queue.finished(&name, due);
+        if kept.wants_password() {
+            self.refused.insert(name.clone(), polled.password.clone());
+        } else {
+            self.refused.remove(name);
+        }
+        let due = kept.next.at;
+        let files = Files { config: self.config_stamp.clone(), password: polled.password.clone() };
+        match kept.unwritten(&files, now, clock) {
+            // One that was stopped says nothing new, and whoever polls the account meanwhile keeps it itself.
+            Some(saved) if is_worth_keeping(&report.end) => self.polls.keep(&self.ferry, polled, due, saved),
+            _ => self.queue.finished(name, due),
+        }
     }
 
     /// Polls these as soon as there are places; the names of those that are known.
     fn poll_now(&mut self, names: &[AccountName]) -> Vec<AccountName> {
+        if !names.is_empty() {
+            self.ferry.dialer.read_trust_anew();
+        }
         let now = since_boot();
         let mut woken = Vec::new();
         for name in names {
-            if let Some(kept) = self.accounts.get_mut(name)
+            if let Some(asked) = self.unrecalled.get_mut(name) {
+                *asked = true;
+                woken.push(name.clone());
+            } else if let Some(kept) = self.accounts.get_mut(name)
                 && self.queue.poll_now(name, now)
             {
-                kept.history.begin_anew();
+                kept.standing.history.begin_anew();
                 woken.push(name.clone());
             }
         }
@@ -268,12 +357,16 @@ impl Supervisor {
             pid: std::process::id(),
             started: self.started,
             now: wall,
-            config: self.config.to_string(),
+            config: self.config.display().to_string(),
             state_dir: self.ferry.state_dir.display().to_string(),
             config_problem: self.config_problem.clone(),
             polling: self.queue.running(),
             waiting_for_a_place: self.accounts.values().filter(ready).count(),
-            accounts: self.accounts.values().map(|kept| kept.status(doing(kept.name()), now, wall, &today)).collect(),
+            accounts: self
+                .accounts
+                .values()
+                .map(|kept| kept.status(doing(kept.name()), self.polls.hung_since(kept.name()), now, wall, &today))
+                .collect(),
         }
     }
 
@@ -291,25 +384,57 @@ impl Supervisor {
     }
 
     /// Looks at what changes without telling us.
-    async fn look_around(&mut self) {
-        let files = self.refused.keys().filter_map(|name| self.accounts.get(name));
-        let accounts: Vec<Account> = files.map(|kept| kept.account.clone()).collect();
-        let look = move || accounts.iter().map(|account| (account.name.clone(), stamp(account))).collect::<Vec<_>>();
-        let stamps = tokio::task::spawn_blocking(look).await.unwrap_or_default();
-        let changed = |(name, now): &(AccountName, Stamp)| self.refused.get(name).is_some_and(|then| then != now);
-        let changed: Vec<AccountName> = stamps.into_iter().filter(changed).map(|(name, _)| name).collect();
+    fn look_around(&mut self) {
+        let refused = self.refused.keys().filter_map(|name| self.accounts.get(name)).map(|kept| &kept.account);
+        self.outside.look_at_passwords(refused);
+        systemd::status(&self.line());
+    }
+
+    /// Something was found outside.
+    fn take_note(&mut self, found: Found) {
+        match found {
+            Found::Config(config, stamp) => self.reloaded(*config, stamp),
+            Found::Kept(recalled) => recalled.into_iter().for_each(|one| self.recalled(one)),
+            Found::Passwords(_, files) => self.saw_passwords(files),
+        }
+    }
+
+    /// What the files of passwords look like now.
+    fn saw_passwords(&mut self, files: Vec<(AccountName, String)>) {
+        let changed = |(name, now): &(AccountName, String)| self.refused.get(name).is_some_and(|then| then != now);
+        let changed: Vec<AccountName> = files.into_iter().filter(changed).map(|(name, _)| name).collect();
         for name in &changed {
             info!(account = %name, event = "credential", "{name}: the password's file has changed, so it is tried again");
             self.refused.remove(name);
         }
         self.poll_now(&changed);
-        systemd::status(&self.line());
     }
 
-    /// Reads the configuration anew. One with errors is refused as a whole.
-    async fn reload(&mut self) {
-        systemd::reloading();
-        match tokio::task::block_in_place(|| (self.load)()) {
+    /// What is kept of an account: from now on it is polled.
+    fn recalled(&mut self, Recalled { account: name, past, saved, credential }: Recalled) {
+        let Some(asked) = self.unrecalled.remove(&name) else { return };
+        let Some(kept) = self.accounts.get_mut(&name) else { return };
+        let now = since_boot();
+        let password = saved.as_ref().map(|saved| saved.files().password.clone()).unwrap_or_default();
+        let saved = saved.map(|saved| {
+            let files = saved.files();
+            let is_mended = files.config != self.config_stamp || credential.is_some_and(|now| now != files.password);
+            (saved, is_mended || asked)
+        });
+        kept.recall(past, saved, now, self.ferry.clock.read());
+        if kept.wants_password() && kept.account.credential.file().is_some() {
+            // A changed one is noticed, and tried.
+            self.refused.insert(name.clone(), password);
+            self.outside.look_at_passwords(std::iter::once(&kept.account));
+        }
+        let due = if asked { now } else { kept.next.at };
+        self.queue.insert(name, &kept.account.endpoint.host, due);
+    }
+
+    /// The configuration was read anew. One with errors is refused as a whole.
+    fn reloaded(&mut self, config: Result<Config, ConfigError>, stamp: String) {
+        self.reload.under_way = false;
+        match config {
             Err(e) => {
                 let text = e.render(false).trim_end().to_owned();
                 error!(event = "reload", "the configuration was not taken over, and the one before it stays:\n{text}");
@@ -318,7 +443,9 @@ impl Supervisor {
             Ok(config) => {
                 config.warnings.iter().for_each(|warning| warn!(event = "reload", "{warning}"));
                 self.config_problem = None;
-                self.queue.set_limits(limits(&config));
+                self.config_stamp = stamp;
+                let (concurrency, per_host) = (config.daemon.concurrency, config.daemon.per_host);
+                self.queue.set_limits(Limits { concurrency, per_host });
                 let names = config.accounts.iter().map(|account| account.name.clone());
                 let neighbours = Arc::new(Neighbours::new(names));
                 self.ferry = Arc::new(Ferry { neighbours, ..(*self.ferry).clone() });
@@ -341,49 +468,95 @@ impl Supervisor {
             .filter(|account| account.enabled)
             .map(|account| (account.name.clone(), account))
             .collect();
-        let gone: Vec<AccountName> =
-            self.accounts.keys().filter(|name| !configured.contains_key(*name)).cloned().collect();
-        for name in gone {
-            self.accounts.remove(&name);
-            self.refused.remove(&name);
-            self.queue.remove(&name);
-        }
+        self.let_go(|name| !configured.contains_key(name));
         let (now, count) = (since_boot(), configured.len());
+        let mut unknown: Vec<(AccountName, CredentialSource)> = Vec::new();
         for (name, account) in configured {
+            if let Some(back) = self.gone.remove(&name) {
+                self.take_back(back, account, count, now);
+                continue;
+            }
             match self.accounts.get_mut(&name) {
-                Some(kept) if kept.account == account && kept.trouble().is_none() => continue,
-                Some(kept) => kept.reconfigure(account, count, now),
+                Some(kept) if kept.account == account && kept.trouble().is_none() => {}
+                Some(kept) => {
+                    kept.reconfigure(account, count, now);
+                    if !self.unrecalled.contains_key(&name) {
+                        self.queue.insert(name, &kept.account.endpoint.host, kept.next.at);
+                    }
+                }
                 None => {
-                    let past = HintsFile::read(&*self.ferry.disk, &self.ferry.state_dir, &name).hints.past;
-                    let kept = Kept::new(account, past, self.installation, count, now);
-                    self.accounts.insert(name.clone(), kept);
+                    unknown.push((name.clone(), account.credential.clone()));
+                    self.unrecalled.insert(name.clone(), false);
+                    self.accounts.insert(name, Kept::new(account, self.installation, count, now));
                 }
             }
-            if let Some(kept) = self.accounts.get(&name) {
-                self.queue.insert(name, &kept.account.endpoint.host, kept.next.at);
+        }
+        if !unknown.is_empty() {
+            self.outside.recall(&self.ferry, unknown);
+        }
+    }
+
+    /// An account that was taken out of the configuration and put back: what was learned of it and told stays, and so does
+    /// its back-off, unless it came back changed.
+    fn take_back(&mut self, mut kept: Kept, account: Account, count: usize, now: Duration) {
+        if kept.account == account {
+            kept.come_back(count, now);
+        } else {
+            kept.reconfigure(account, count, now);
+        }
+        let name = kept.name().clone();
+        self.queue.insert(name.clone(), &kept.account.endpoint.host, kept.next.at);
+        self.accounts.insert(name, kept);
+    }
+
+    /// These accounts are not configured any more.
+    fn let_go(&mut self, is_gone: impl Fn(&AccountName) -> bool) {
+        let gone: Vec<AccountName> = self.accounts.keys().filter(|name| is_gone(name)).cloned().collect();
+        for name in gone {
+            self.queue.remove(&name);
+            let recalled = self.unrecalled.remove(&name).is_none();
+            if let Some(kept) = self.accounts.remove(&name).filter(|_| recalled && self.gone.len() < MOST_GONE) {
+                self.gone.insert(name, kept);
             }
         }
     }
 
     /// Ends in order: no further message is asked for, what is under way is delivered within a bound.
     async fn end(&mut self) {
-        let under_way = format!("ending, {} under way", Count::of(self.running.len(), "poll"));
+        let under_way = format!("ending, {} under way", Count::of(self.polls.count(), "poll"));
         info!(event = "stopping", "{under_way}");
         systemd::stopping(&under_way);
-        self.stop.cancel();
-        let all = async {
-            while let Some(ended) = self.polls.join_next_with_id().await {
-                self.note(ended);
-            }
-        };
-        if tokio::time::timeout(ENDING, all).await.is_err() {
-            warn!(event = "stopping", "{} did not end in time; nothing is lost", Count::of(self.running.len(), "poll"));
+        self.polls.stop();
+        if timeout(ENDING, self.end_polls()).await.is_err() || self.polls.count() > 0 {
+            warn!(event = "stopping", "{} did not end in time; nothing is lost", Count::of(self.polls.count(), "poll"));
         }
         if !self.teller.finish(TELLING).await {
             warn!(event = "stopping", "commands of [notify] or on_new_mail were ended before their time");
         }
         info!(event = "stopped", "ended");
     }
+
+    /// Waits for the polls, except for those that wait for a disk that hangs.
+    async fn end_polls(&mut self) {
+        let mut look = tokio::time::interval(LOOK_AT_POLLS);
+        while self.polls.count() > 0 {
+            tokio::select! {
+                ended = self.polls.next() => self.after(ended),
+                _ = look.tick() => {
+                    self.polls.look(&mut self.queue, since_boot());
+                    if self.polls.all_hang() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether an end says something about the account that should outlive the process.
+fn is_worth_keeping(end: &Result<(), PollError>) -> bool {
+    let is_locked = |e: &PollError| matches!(e, PollError::State(crate::state::error::StateError::Locked { .. }));
+    !matches!(end, Err(PollError::Stopped)) && !end.as_ref().is_err_and(is_locked)
 }
 
 /// One line for a poll that did something or changed something; none for an idle one.
@@ -395,12 +568,12 @@ fn log(kept: &Kept, report: &PollReport, before: Option<&str>, now: Duration) {
         (Err(e), _) if matches!(kept.next.why, Why::Trouble { cause: Cause::LockedByAnother, .. }) => {
             debug!(account = %name, host, event = "locked", "{name}: {e}; polled next {next}");
         }
-        (Err(e), Some(trouble)) if before == Some(&trouble.cause) && !trouble.times.is_power_of_two() => {
-            debug!(account = %name, host, event = "trouble", cause = trouble.cause, "{name}: still: {e}");
+        (Err(e), Some(trouble)) if before == Some(trouble.cause()) && !trouble.times().is_power_of_two() => {
+            debug!(account = %name, host, event = "trouble", cause = trouble.cause(), "{name}: still: {e}");
         }
         // The first time, the second, the fourth and so on: nobody reads the same line a hundred times.
         (Err(e), trouble) => {
-            let cause = trouble.map_or("", |trouble| trouble.cause.as_str());
+            let cause = trouble.map_or("", |trouble| trouble.cause());
             warn!(account = %name, host, event = "trouble", cause, "{name}: {e}. Polled next {next}");
         }
         (Ok(()), _) => {
@@ -416,13 +589,18 @@ fn log(kept: &Kept, report: &PollReport, before: Option<&str>, now: Duration) {
             }
         }
     }
-    for words in report.complaints() {
-        warn!(account = %name, host, event = "message", "{name}: {words}");
-    }
 }
 
-fn limits(config: &Config) -> Limits {
-    Limits { concurrency: config.daemon.concurrency, per_host: config.daemon.per_host }
+/// What is complained of for the first time in a row, and not more than anybody reads.
+fn log_complaints(kept: &mut Kept, report: &PollReport) {
+    let fresh = kept.standing.told.fresh(report.complaints());
+    let (name, host) = (kept.name(), kept.account.endpoint.host.as_str());
+    for words in fresh.iter().take(MOST_COMPLAINTS) {
+        warn!(account = %name, host, event = "message", "{name}: {words}");
+    }
+    if let more @ 1.. = fresh.len().saturating_sub(MOST_COMPLAINTS) {
+        warn!(account = %name, host, event = "message", "{name}: and {more} more of this kind");
+    }
 }
 
 async fn tick(interval: &mut Option<tokio::time::Interval>) {
@@ -430,11 +608,4 @@ async fn tick(interval: &mut Option<tokio::time::Interval>) {
         Some(interval) => _ = interval.tick().await,
         None => std::future::pending().await,
     }
-}
-
-/// What the file of an account's password looks like; None where there is none. Blocks.
-fn stamp(account: &Account) -> Stamp {
-    use std::os::unix::fs::MetadataExt as _;
-    let file = std::fs::metadata(account.credential.file()?).ok()?;
-    Some((file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tracing::debug;
 
+use crate::threads::blocking;
+
 /// How long systemd is asked to wait for the end, once it has begun.
 const ENDING: Duration = Duration::from_secs(30);
 
@@ -43,7 +45,7 @@ pub(super) fn stopping(status: &str) {
 /// they come to it.
 pub(super) fn alive() {
     tokio::spawn(async {
-        if tokio::task::spawn_blocking(|| ()).await.is_ok() {
+        if blocking(|| ()).await.is_ok() {
             send(&[NotifyState::Watchdog]);
         }
     });

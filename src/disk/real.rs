@@ -104,6 +104,10 @@ impl DiskFile for RealFile {
         Ok(rustix::fs::fchmod(&self.0, Mode::from_raw_mode(mode))?)
     }
 
+    fn device(&self) -> Option<u64> {
+        self.id().ok().map(|id| id.device)
+    }
+
     fn begin_sync(&mut self) {
         // The pages are dirty, so what this advice does on Linux is to begin writing them. It is no more than advice.
         let _ = rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed);
@@ -129,7 +133,9 @@ impl DiskFile for RealFile {
 
 impl Disk for RealDisk {
     fn sync_files(&self, files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>> {
-        sync_pool::sync_files(files)
+        // Those of one batch are in one directory.
+        let device = files.first().and_then(|file| file.device()).unwrap_or(0);
+        sync_pool::sync_files(device, files)
     }
 
     fn make_dir(&self, path: &Path) -> io::Result<()> {

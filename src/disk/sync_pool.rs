@@ -1,24 +1,71 @@
 //! Syncs many files side by side, so that the file system commits them together: one after the other each would wait for
-//! a commit of its own. One small pool for all accounts.
+//! a commit of its own.
+//!
+//! Each file system has a pool of threads of its own, so that one that is slow or hangs holds up no other. On one file
+//! system the batches of several accounts take turns, file by file. And whoever has a batch works on it himself: so it
+//! gets on even where all threads of its pool are stuck, or where there may be no more of them.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use super::DiskFile;
 
-/// How many files are synced at the same time. The threads only wait, so this is about how many the file system can
-/// merge, not about processors; measured in `docs/performance.md`.
-const THREADS: usize = 16;
+/// How many files of one file system are synced at the same time, the one of the batch's owner not counted. The threads
+/// only wait, so this is about how many the file system can merge, not about processors; measured in
+/// `docs/performance.md`.
+const THREADS: usize = 15;
 
-/// Files that are synced together. Every thread takes the next one until there is none, so that a batch of hundreds wakes
-/// each thread once, and each thread wakes the caller once.
+/// How many threads there are in all pools: those of a file system that hangs may never come back.
+const MOST_THREADS: usize = 16 * THREADS;
+
+/// A thread that had nothing to do for so long ends.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// The pools of this process.
+static POOLS: Pools = Pools::new(MOST_THREADS, IDLE);
+
+/// Syncs all files, which are on one file system, that of this device number; answers in their order. Blocks.
+pub(super) fn sync_files(device: u64, files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>> {
+    POOLS.sync_files(device, files)
+}
+
+/// A pool for each file system, by the number of its device.
+struct Pools {
+    /// Those that have threads. Held for moments only, never while a file is synced.
+    pools: Mutex<BTreeMap<u64, Pool>>,
+    /// How many threads there may be in all.
+    most_threads: usize,
+    /// How long a thread waits for work.
+    idle: Duration,
+}
+
+/// The threads of one file system.
+#[derive(Default)]
+struct Pool {
+    /// Batches with files that nobody has taken yet; the next file is one of the first.
+    batches: VecDeque<Arc<Batch>>,
+    /// How many threads there are.
+    threads: usize,
+    /// How many of them wait for work.
+    waiting: usize,
+    /// Wakes those.
+    work: Arc<Condvar>,
+}
+
+/// Files that are synced together.
 struct Batch {
     /// The files with what came of them. Each place is taken by one thread, so nobody ever waits for one.
     places: Vec<Mutex<Place>>,
     /// The place that is taken next.
     next: AtomicUsize,
+    /// How many are done.
+    done: Mutex<usize>,
+    /// Rings when all are.
+    all_done: Condvar,
 }
 
 /// A file of a batch.
@@ -27,37 +74,141 @@ enum Place {
     Synced(io::Result<()>),
 }
 
-/// A thread's share of a batch. Who waits for it notices that it is dropped.
-struct Share {
-    batch: Arc<Batch>,
-    _done: mpsc::Sender<()>,
-}
-
-/// The pool; None if no thread could be had.
-static POOL: OnceLock<Option<mpsc::Sender<Share>>> = OnceLock::new();
-
-/// Syncs all files; answers in their order. Blocks.
-pub(super) fn sync_files(mut files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>> {
-    let pool = if files.len() > 1 { POOL.get_or_init(start).as_ref() } else { None };
-    let Some(pool) = pool else {
-        return files.iter_mut().map(|file| file.sync()).collect();
-    };
-    let threads = files.len().min(THREADS);
-    let places = files.into_iter().map(|file| Mutex::new(Place::Waiting(file))).collect();
-    let batch = Arc::new(Batch { places, next: AtomicUsize::new(0) });
-    let (done, all_done) = mpsc::channel();
-    for _ in 0..threads {
-        // The pool's threads live as long as the process; what none of them takes is not synced.
-        let _ = pool.send(Share { batch: Arc::clone(&batch), _done: done.clone() });
+impl Pools {
+    const fn new(most_threads: usize, idle: Duration) -> Self {
+        Self { pools: Mutex::new(BTreeMap::new()), most_threads, idle }
     }
-    drop(done);
-    // Nothing is ever sent: this ends when the last share is dropped.
-    let _ = all_done.recv();
-    batch.places.iter().map(|place| result(&mut lock(place))).collect()
+
+    fn sync_files(&'static self, device: u64, mut files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>> {
+        if files.len() < 2 {
+            return files.iter_mut().map(|file| file.sync()).collect();
+        }
+        let batch = Arc::new(Batch::new(files));
+        self.offer(device, &batch);
+        while batch.sync_next() {}
+        batch.results()
+    }
+
+    /// Lets the threads of a file system help with a batch, and starts further ones.
+    fn offer(&'static self, device: u64, batch: &Arc<Batch>) {
+        let wanted = (batch.places.len() - 1).min(THREADS);
+        let missing = {
+            let mut pools = lock(&self.pools);
+            let in_all: usize = pools.values().map(|pool| pool.threads).sum();
+            let pool = pools.entry(device).or_default();
+            // Those that their owners finished while all threads were stuck.
+            pool.batches.retain(|batch| batch.has_more());
+            pool.batches.push_back(Arc::clone(batch));
+            (0..wanted.min(pool.waiting)).for_each(|_| pool.work.notify_one());
+            let missing = wanted.saturating_sub(pool.waiting).min(THREADS.saturating_sub(pool.threads));
+            let missing = missing.min(self.most_threads.saturating_sub(in_all));
+            pool.threads += missing;
+            if pool.threads == 0 {
+                pools.remove(&device);
+            }
+            missing
+        };
+        for _ in 0..missing {
+            let work = move || self.work(device);
+            if thread::Builder::new().name("sync".to_owned()).spawn(work).is_err() {
+                // The owner of the batch gets it done alone.
+                self.leave(&mut lock(&self.pools), device);
+            }
+        }
+    }
+
+    /// What a thread does: a file of each batch in turn, as long as there are any.
+    fn work(&self, device: u64) {
+        let mut pools = lock(&self.pools);
+        while let Some(pool) = pools.get_mut(&device) {
+            let Some(batch) = pool.batches.pop_front() else {
+                pool.waiting += 1;
+                let work = Arc::clone(&pool.work);
+                let waited = work.wait_timeout(pools, self.idle).unwrap_or_else(PoisonError::into_inner);
+                pools = waited.0;
+                let Some(pool) = pools.get_mut(&device) else { return };
+                pool.waiting -= 1;
+                if waited.1.timed_out() && pool.batches.is_empty() {
+                    return self.leave(&mut pools, device);
+                }
+                continue;
+            };
+            let Some(place) = batch.take() else { continue };
+            if batch.has_more() {
+                pool.batches.push_back(Arc::clone(&batch));
+            }
+            drop(pools);
+            batch.sync(place);
+            drop(batch);
+            pools = lock(&self.pools);
+        }
+    }
+
+    /// A thread ends, and with the last one its pool.
+    fn leave(&self, pools: &mut BTreeMap<u64, Pool>, device: u64) {
+        if let Some(pool) = pools.get_mut(&device) {
+            pool.threads -= 1;
+            if pool.threads == 0 {
+                pools.remove(&device);
+            }
+        }
+    }
 }
 
-fn lock(place: &Mutex<Place>) -> MutexGuard<'_, Place> {
-    place.lock().unwrap_or_else(PoisonError::into_inner)
+impl Batch {
+    fn new(files: Vec<Box<dyn DiskFile>>) -> Self {
+        let places = files.into_iter().map(|file| Mutex::new(Place::Waiting(file))).collect();
+        Self { places, next: AtomicUsize::new(0), done: Mutex::new(0), all_done: Condvar::new() }
+    }
+
+    /// Takes a file that nobody has taken yet.
+    fn take(&self) -> Option<&Mutex<Place>> {
+        self.places.get(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Whether there may be another one.
+    fn has_more(&self) -> bool {
+        self.next.load(Ordering::Relaxed) < self.places.len()
+    }
+
+    /// Syncs one more file; false if all are taken.
+    fn sync_next(&self) -> bool {
+        self.take().map(|place| self.sync(place)).is_some()
+    }
+
+    fn sync(&self, place: &Mutex<Place>) {
+        // Counted even if the sync panics: nobody may wait for it for ever.
+        let _counted = Counted(self);
+        let mut place = lock(place);
+        if let Place::Waiting(file) = &mut *place {
+            // The file is closed with this, too.
+            *place = Place::Synced(file.sync());
+        }
+    }
+
+    /// Waits until all are done.
+    fn results(&self) -> Vec<io::Result<()>> {
+        let done = lock(&self.done);
+        drop(self.all_done.wait_while(done, |done| *done < self.places.len()));
+        self.places.iter().map(|place| result(&mut lock(place))).collect()
+    }
+}
+
+/// A file whose turn is over when this is dropped.
+struct Counted<'a>(&'a Batch);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        let mut done = lock(&self.0.done);
+        *done += 1;
+        if *done == self.0.places.len() {
+            self.0.all_done.notify_all();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What came of a file; one that nobody got to is not synced.
@@ -68,86 +219,6 @@ fn result(place: &mut Place) -> io::Result<()> {
     }
 }
 
-fn start() -> Option<mpsc::Sender<Share>> {
-    let (sender, receiver) = mpsc::channel::<Share>();
-    let receiver = Arc::new(Mutex::new(receiver));
-    let mut started = 0;
-    for _ in 0..THREADS {
-        let receiver = Arc::clone(&receiver);
-        let work = move || {
-            while let Some(share) = next(&receiver) {
-                share.work();
-            }
-        };
-        started += usize::from(thread::Builder::new().name("sync".to_owned()).spawn(work).is_ok());
-    }
-    (started > 0).then_some(sender)
-}
-
-fn next(receiver: &Mutex<mpsc::Receiver<Share>>) -> Option<Share> {
-    receiver.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
-}
-
-impl Share {
-    fn work(self) {
-        while let Some(place) = self.batch.places.get(self.batch.next.fetch_add(1, Ordering::Relaxed)) {
-            let mut place = lock(place);
-            if let Place::Waiting(file) = &mut *place {
-                // The file is closed with this, too.
-                *place = Place::Synced(file.sync());
-            }
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::disk::FileId;
-
-    struct Odd(bool);
-
-    impl DiskFile for Odd {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            Ok(bytes.len())
-        }
-
-        fn sync(&mut self) -> io::Result<()> {
-            if self.0 { Err(io::Error::other("odd")) } else { Ok(()) }
-        }
-
-        fn truncate(&mut self, _: u64) -> io::Result<()> {
-            Ok(())
-        }
-
-        fn id(&self) -> io::Result<FileId> {
-            Ok(FileId { device: 0, inode: 0 })
-        }
-
-        fn try_lock(&mut self) -> io::Result<bool> {
-            Ok(true)
-        }
-
-        fn set_mode(&mut self, _: u32) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn each_file_gets_its_own_answer() {
-        let file = |odd| Box::new(Odd(odd)) as Box<dyn DiskFile>;
-        let results = sync_files((0..100).map(|n| file(n % 2 == 1)).collect());
-        assert_eq!(results.len(), 100);
-        assert!(results.iter().enumerate().all(|(n, result)| result.is_err() == (n % 2 == 1)));
-        // A single one is synced without the pool.
-        for odd in [false, true] {
-            assert!(matches!(sync_files(vec![file(odd)]).as_slice(), [result] if result.is_err() == odd));
-        }
-    }
-
-    #[test]
-    fn a_file_that_no_thread_came_to_is_not_synced() {
-        let mut places = [Place::Waiting(Box::new(Odd(false))), Place::Synced(Ok(()))];
-        assert_eq!(places.each_mut().map(|place| result(place).is_ok()), [false, true]);
-    }
-}
+#[path = "sync_pool_tests.rs"]
+mod tests;

@@ -41,13 +41,22 @@ impl fmt::Display for NoRoom {
 
 impl std::error::Error for NoRoom {}
 
-/// How many bytes may be written in a directory without touching the reserve. Blocks.
+/// The bytes that may be written without touching the reserve.
+#[derive(Debug, Clone, Copy)]
+pub struct Rooms {
+    /// As it is now.
+    pub now: u64,
+    /// If nothing else were on the file system.
+    pub empty: u64,
+}
+
+/// How much may be written in a directory. Blocks.
 ///
 /// # Errors
 /// [`NoRoom::Unknown`].
-pub fn room(disk: &dyn Disk, dir: &Dir) -> Result<u64, NoRoom> {
+pub fn rooms(disk: &dyn Disk, dir: &Dir) -> Result<Rooms, NoRoom> {
     let space = disk.space(dir).map_err(|source| NoRoom::Unknown { path: dir.path().to_owned(), source })?;
-    Ok(beyond_reserve(space))
+    Ok(Rooms { now: beyond_reserve(space), empty: beyond_reserve(Space { available: space.total, ..space }) })
 }
 
 /// The room for a number of writes that follow each other: looked up once, as long as it lasts.
@@ -71,7 +80,7 @@ impl Room {
     pub fn take(&mut self, disk: &dyn Disk, dir: &Dir, bytes: usize) -> Result<(), NoRoom> {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         if bytes > self.left {
-            self.left = room(disk, dir)?;
+            self.left = rooms(disk, dir)?.now;
         }
         let too_little = || NoRoom::TooLittle { path: dir.path().to_owned() };
         self.left = self.left.checked_sub(bytes).ok_or_else(too_little)?;

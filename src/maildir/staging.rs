@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::names::TmpName;
 use super::os;
-use super::room::Room;
+use super::room::{NoRoom, Room};
 use crate::account::MaildirMode;
 use crate::disk::{Dir, Disk, DiskFile};
 use crate::witness::{Digest, HeaderDigester, WholeDigester};
@@ -34,7 +34,10 @@ struct TmpFile {
 impl TmpFile {
     /// Takes the room for so many bytes out of `room`.
     fn take_room(&self, room: &mut Room, bytes: usize) -> io::Result<()> {
-        room.take(&*self.disk, &self.dir, bytes).map_err(|e| io::Error::new(io::ErrorKind::StorageFull, e))
+        room.take(&*self.disk, &self.dir, bytes).map_err(|e| match e {
+            NoRoom::TooLittle { .. } => io::Error::new(io::ErrorKind::StorageFull, e),
+            NoRoom::Unknown { source, .. } => source,
+        })
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -141,6 +144,12 @@ impl Staging {
         }
         self.buffer.extend_from_slice(bytes);
         self.whole.update(self.buffer.get(start..).unwrap_or_default());
+    }
+
+    /// How many bytes were taken so far, as they are stored.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.written + length(&self.buffer)
     }
 
     /// Whether [`Staging::flush`] should be called before more is taken.

@@ -3,30 +3,39 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::account::Endpoint;
+use crate::threads::{NotDone, blocking};
 
 use super::NetError;
 
 /// How long one address is waited for before the next one is tried beside it (RFC 8305, section 5).
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// Resolves the endpoint's host and connects to one of its addresses within `limit`.
-pub(super) async fn connect(endpoint: &Endpoint, limit: Duration) -> Result<(SocketAddr, TcpStream), NetError> {
+/// Resolves the endpoint's host and connects to one of its addresses within `limit`, but to none of those to avoid.
+pub(super) async fn connect(
+    endpoint: &Endpoint,
+    avoid: &[SocketAddr],
+    limit: Duration,
+) -> Result<(SocketAddr, TcpStream), NetError> {
     let deadline = Instant::now() + limit;
     let resolved = timeout_at(deadline, resolve(endpoint)).await;
-    let addresses = match resolved {
+    let mut addresses = match resolved {
         Ok(addresses) => addresses?,
         Err(_elapsed) => {
             return Err(timed_out(endpoint, limit, Vec::new(), Vec::new()));
         }
     };
+    addresses.retain(|address| !avoid.contains(address));
+    if addresses.is_empty() {
+        return Err(NetError::NoAddress { host: endpoint.host.clone() });
+    }
     tracing::debug!("connecting to {} port {}: {addresses:?}", endpoint.host, endpoint.port);
     match race(&addresses, deadline, open).await {
         Ok(won) => Ok(won),
@@ -53,14 +62,16 @@ pub(super) fn bare_host(host: &str) -> &str {
 /// knows what an administrator has set: the hosts file, nsswitch, search domains.
 async fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, NetError> {
     let host = &endpoint.host;
-    let found = lookup_host((bare_host(host), endpoint.port))
-        .await
-        .map_err(|source| NetError::Resolve { host: host.clone(), source })?;
-    let addresses = interleave(found);
-    if addresses.is_empty() {
-        return Err(NetError::NoAddress { host: host.clone() });
+    let (name, port) = (bare_host(host).to_owned(), endpoint.port);
+    if let Ok(address) = name.parse() {
+        return Ok(vec![SocketAddr::new(address, port)]);
     }
-    Ok(addresses)
+    match blocking(move || (name.as_str(), port).to_socket_addrs()).await {
+        Ok(Ok(found)) => Ok(interleave(found)),
+        Ok(Err(source)) => Err(NetError::Resolve { host: host.clone(), source }),
+        Err(NotDone::NoThread) => Err(NetError::System { source: NotDone::NoThread.into() }),
+        Err(e) => Err(NetError::Resolve { host: host.clone(), source: e.into() }),
+    }
 }
 
 /// Alternates between the address families, beginning with the one that the resolver put first, so that a family which

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::account::TlsMode;
+use crate::system_limit;
 
 /// Why a connection could not be had.
 #[derive(Debug)]
@@ -58,6 +59,8 @@ pub enum NetError {
         tls: TlsMode,
         /// The time it was given.
         limit: Duration,
+        /// Whether the server had said anything.
+        heard: bool,
     },
     /// The server answered the beginning of TLS in plain text.
     NotTls {
@@ -92,6 +95,8 @@ pub enum NetError {
         port: u16,
         /// How it ended.
         source: io::Error,
+        /// Whether the server had said anything.
+        heard: bool,
     },
     /// The file that `tls_ca_file` names cannot be used.
     CaFile {
@@ -109,6 +114,11 @@ pub enum NetError {
     InvalidName {
         /// As configured.
         host: String,
+    },
+    /// The system has no thread or no file for it.
+    System {
+        /// What it lacks.
+        source: io::Error,
     },
 }
 
@@ -151,6 +161,11 @@ pub enum HandshakeProblem {
     NothingInCommon,
     /// The server does not answer to the name it was called by.
     NameRefused,
+    /// The server wants a certificate from its clients.
+    ClientCertificateWanted,
+    /// The first message of TLS was answered by this alert, in words of the TLS library: the server, or something in
+    /// between, could make nothing of it.
+    NotUnderstood(String),
     /// Anything else, in words of the TLS library.
     Other(String),
 }
@@ -194,6 +209,10 @@ impl NetError {
     #[must_use]
     pub fn class(&self) -> NetErrorClass {
         match self {
+            Self::CaFile { why: CaFileProblem::Read(e), .. } if system_limit::advice(e).is_some() => {
+                NetErrorClass::Temporary
+            }
+            Self::System { .. } => NetErrorClass::Temporary,
             Self::Resolve { .. }
             | Self::NoAddress { .. }
             | Self::Connect { .. }
@@ -208,10 +227,39 @@ impl NetError {
     }
 }
 
+impl NetError {
+    /// Whether nothing of an answer came to the first message of TLS: what a box does that expects it in one packet, and
+    /// finds it larger.
+    #[must_use]
+    pub fn is_unanswered_hello(&self) -> bool {
+        matches!(
+            self,
+            Self::TlsTimeout { heard: false, .. }
+                | Self::ClosedDuringHandshake { heard: false, .. }
+                | Self::Handshake { problem: HandshakeProblem::NotUnderstood(_), .. }
+        )
+    }
+
+    /// Whether another address of the same host may do better.
+    #[must_use]
+    pub fn is_of_one_address(&self) -> bool {
+        matches!(
+            self,
+            Self::TlsTimeout { .. }
+                | Self::NotTls { .. }
+                | Self::Certificate { .. }
+                | Self::Handshake { .. }
+                | Self::ClosedDuringHandshake { .. }
+        )
+    }
+}
+
 impl std::error::Error for NetError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Resolve { source, .. } | Self::ClosedDuringHandshake { source, .. } => Some(source),
+            Self::Resolve { source, .. } | Self::ClosedDuringHandshake { source, .. } | Self::System { source } => {
+                Some(source)
+            }
             Self::CaFile { why: CaFileProblem::Read(source), .. } => Some(source),
             _ => None,
         }

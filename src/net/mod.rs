@@ -13,8 +13,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
 
-use crate::account::{Endpoint, TlsMode};
+use crate::account::{Endpoint, KeyExchange, TlsMode};
 
 pub use error::{CaFileProblem, CertificateProblem, HandshakeProblem, NetError, NetErrorClass};
 
@@ -39,15 +40,25 @@ pub struct Connection {
     /// When the server's certificate expires, in seconds since 1970. None without TLS, and for a certificate whose dates
     /// cannot be read.
     pub certificate_expires: Option<i64>,
+    /// Whether TLS came about only without the large key share of [`KeyExchange::Auto`].
+    pub classical: bool,
 }
+
+/// So many addresses of a host that take connections and do not work are tried.
+pub(crate) const MOST_ADDRESSES: usize = 8;
 
 /// What a connection in the making is. Boxed, so that whoever makes it can be chosen at run time.
 pub type Dialling<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Makes connections: [`Dialer`] over the network, a test over memory.
 pub trait Dial: Send + Sync + fmt::Debug {
-    /// Connects, and begins TLS when the endpoint's mode is implicit.
-    fn connect<'a>(&'a self, endpoint: &'a Endpoint) -> Dialling<'a, Result<Connection, NetError>>;
+    /// Connects to one of the endpoint's addresses, but to none of those to avoid, and begins TLS when its mode is
+    /// implicit.
+    fn connect<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        avoid: &'a [SocketAddr],
+    ) -> Dialling<'a, Result<Connection, NetError>>;
 
     /// Begins TLS on a connection whose server has just agreed to STLS.
     fn start_tls<'a>(
@@ -58,11 +69,18 @@ pub trait Dial: Send + Sync + fmt::Debug {
 
     /// Whether that port begins with TLS, as far as a second connection can tell.
     fn speaks_tls<'a>(&'a self, peer: SocketAddr, endpoint: &'a Endpoint) -> Dialling<'a, bool>;
+
+    /// What is trusted is read again for the next connection.
+    fn read_trust_anew(&self) {}
 }
 
 impl Dial for Dialer {
-    fn connect<'a>(&'a self, endpoint: &'a Endpoint) -> Dialling<'a, Result<Connection, NetError>> {
-        Box::pin(self.connect(endpoint))
+    fn connect<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        avoid: &'a [SocketAddr],
+    ) -> Dialling<'a, Result<Connection, NetError>> {
+        Box::pin(self.connect(endpoint, avoid))
     }
 
     fn start_tls<'a>(
@@ -75,6 +93,10 @@ impl Dial for Dialer {
 
     fn speaks_tls<'a>(&'a self, peer: SocketAddr, endpoint: &'a Endpoint) -> Dialling<'a, bool> {
         Box::pin(self.speaks_tls(peer, endpoint))
+    }
+
+    fn read_trust_anew(&self) {
+        self.tls.read_anew();
     }
 }
 
@@ -110,29 +132,82 @@ impl Dialer {
         Self { limits, tls: tls::Tls::new(limits.tls_handshake) }
     }
 
-    /// Opens a TCP connection, and begins TLS when the endpoint's mode is implicit (RFC 8314, section 3.1).
+    /// Opens a TCP connection, and begins TLS when the endpoint's mode is implicit (RFC 8314, section 3.1). An address that
+    /// takes connections and does not come as far as TLS does not hide the others.
     ///
     /// # Errors
-    /// [`NetError`] says which step failed. What the configuration gets wrong about TLS shows here for a STARTTLS
-    /// endpoint too, before any byte is sent.
-    pub async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, NetError> {
-        // The trusted certificates are read while the packets travel.
-        let prepare = async {
-            match endpoint.tls {
-                TlsMode::Implicit | TlsMode::StartTls => self.tls.prepare(endpoint).await.map(Some),
-                TlsMode::None => Ok(None),
+    /// [`NetError`] says which step failed, at the first address that got so far. What the configuration gets wrong about
+    /// TLS shows here for a STARTTLS endpoint too, before any byte is sent.
+    pub async fn connect(&self, endpoint: &Endpoint, avoid: &[SocketAddr]) -> Result<Connection, NetError> {
+        let mut avoid = avoid.to_vec();
+        let mut first: Option<NetError> = None;
+        loop {
+            // The trusted certificates are read while the packets travel.
+            let reached = tokio::try_join!(
+                biased;
+                self.prepare(endpoint),
+                dial::connect(endpoint, &avoid, self.limits.connect)
+            );
+            let (prepared, (peer, tcp)) = match reached {
+                Ok(reached) => reached,
+                Err(e) => return Err(first.unwrap_or(e)),
+            };
+            let connection = Connection {
+                stream: Box::new(tcp),
+                peer,
+                protected: false,
+                loopback: is_loopback(peer.ip()),
+                certificate_expires: None,
+                classical: false,
+            };
+            let Some(prepared) = prepared.filter(|_| endpoint.tls == TlsMode::Implicit) else { return Ok(connection) };
+            match self.begin_tls(endpoint, prepared, connection).await {
+                Err(e) if e.is_of_one_address() && avoid.len() < MOST_ADDRESSES => {
+                    tracing::debug!("{peer}: {e}");
+                    avoid.push(peer);
+                    first.get_or_insert(e);
+                }
+                Err(e) => return Err(first.unwrap_or(e)),
+                protected => return protected,
             }
+        }
+    }
+
+    async fn prepare(&self, endpoint: &Endpoint) -> Result<Option<tls::Prepared>, NetError> {
+        match endpoint.tls {
+            TlsMode::Implicit | TlsMode::StartTls => self.tls.prepare(endpoint).await.map(Some),
+            TlsMode::None => Ok(None),
+        }
+    }
+
+    /// TLS from the first byte. A hello that nobody answers is sent once more, without what makes it too large for one
+    /// packet.
+    async fn begin_tls(
+        &self,
+        endpoint: &Endpoint,
+        prepared: tls::Prepared,
+        connection: Connection,
+    ) -> Result<Connection, NetError> {
+        let peer = connection.peer;
+        let error = match self.tls.handshake(endpoint, prepared, connection, TlsMode::Implicit).await {
+            Err(e) if e.is_unanswered_hello() && endpoint.key_exchange == KeyExchange::Auto => e,
+            done => return done,
         };
-        let (prepared, tcp) = tokio::try_join!(biased; prepare, dial::connect(endpoint, self.limits.connect))?;
-        let (peer, tcp) = tcp;
-        let loopback = is_loopback(peer.ip());
-        let connection =
-            Connection { stream: Box::new(tcp), peer, protected: false, loopback, certificate_expires: None };
-        match prepared {
-            Some(prepared) if endpoint.tls == TlsMode::Implicit => {
-                self.tls.handshake(endpoint, prepared, connection, TlsMode::Implicit).await
-            }
-            _ => Ok(connection),
+        tracing::debug!("{error}: trying once more without the post-quantum key share");
+        let smaller = Endpoint { key_exchange: KeyExchange::Classical, ..endpoint.clone() };
+        let Ok(Ok(tcp)) = timeout(self.limits.connect, dial::open(peer)).await else { return Err(error) };
+        let prepared = self.tls.prepare(&smaller).await?;
+        let connection = Connection {
+            stream: Box::new(tcp),
+            peer,
+            protected: false,
+            loopback: is_loopback(peer.ip()),
+            certificate_expires: None,
+            classical: true,
+        };
+        match self.tls.handshake(&smaller, prepared, connection, TlsMode::Implicit).await {
+            Err(again) if again.is_unanswered_hello() => Err(error),
+            done => done,
         }
     }
 
@@ -159,7 +234,7 @@ impl Dialer {
             let mut tcp = dial::open(peer).await.ok()?;
             self.tls.answers_hello(endpoint, peer, &mut tcp).await
         };
-        matches!(tokio::time::timeout(LIMIT, ask).await, Ok(Some(true)))
+        matches!(timeout(LIMIT, ask).await, Ok(Some(true)))
     }
 }
 

@@ -22,9 +22,10 @@ async fn a_plain_connection_is_what_the_account_asked_for() {
         port: address.port(),
         tls: TlsMode::None,
         tls_ca_file: Some("/nonexistent/ca.pem".into()),
+        key_exchange: Default::default(),
         allow_cleartext_password: true,
     };
-    let mut connection = Dialer::new(NetLimits::default()).connect(&endpoint).await.unwrap();
+    let mut connection = Dialer::new(NetLimits::default()).connect(&endpoint, &[]).await.unwrap();
     assert_eq!(connection.peer, address);
     assert!(connection.loopback && !connection.protected);
     let mut greeting = [0; 5];
@@ -53,8 +54,9 @@ fn connections_can_be_made_in_tasks() {
         port: 1,
         tls: TlsMode::Implicit,
         tls_ca_file: None,
+        key_exchange: Default::default(),
         allow_cleartext_password: false,
     };
-    is_send(&dialer.connect(&endpoint));
+    is_send(&dialer.connect(&endpoint, &[]));
     is_send(&dialer.speaks_tls(([127, 0, 0, 1], 1).into(), &endpoint));
 }

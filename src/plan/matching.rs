@@ -90,15 +90,18 @@ impl<'a> Matching<'a> {
         }
         // What another program fetched is known by its unique-id alone.
         let mut by_name: Vec<&Entry> = Vec::new();
+        // Listed the last time, and no message of this size is listed now.
+        let mut left: Vec<&Entry> = Vec::new();
         for entry in ids.iter().filter_map(|id| state.entry(*id)) {
             let Witness { reported_size, header, whole } = entry.witness;
             match by_size.get_mut(&reported_size) {
                 _ if header.is_none() && whole.is_none() => by_name.push(entry),
                 Some(cell) if entry.was_gone() => cell.gone.push(entry),
                 Some(cell) => cell.present.push(entry),
-                None => {}
+                None => left.extend(Some(entry).filter(|entry| !entry.was_gone())),
             }
         }
+        let mut sizeless = by_size.remove(&None).unwrap_or_default();
         for cell in by_size.into_values() {
             if cell.present.is_empty() && cell.gone.is_empty() {
                 for listed in cell.listed {
@@ -108,21 +111,28 @@ impl<'a> Matching<'a> {
                     }
                 }
             } else {
-                self.tell_cell(cell, seen);
+                left.append(&mut self.tell_cell(cell, seen));
             }
         }
+        // A size that is not told contradicts none.
+        sizeless.present.append(&mut left);
+        sizeless.present.append(&mut by_name);
+        self.tell_cell(sizeless, seen);
     }
 
-    /// Messages that share unique-id and size, and what is remembered so.
-    fn tell_cell(&mut self, mut cell: Cell<'a>, seen: Option<&Seen>) {
+    /// Messages that share unique-id and size, and what is remembered so. Gives back what was listed the last time and is
+    /// none of them.
+    fn tell_cell(&mut self, mut cell: Cell<'a>, seen: Option<&Seen>) -> Vec<&'a Entry> {
         let fits = cell.listed.len() <= cell.present.len();
         let Some(seen) = seen else {
             if fits {
-                self.known.extend(cell.listed.into_iter().zip(cell.present));
+                let paired = cell.present.drain(..cell.listed.len());
+                self.known.extend(cell.listed.into_iter().zip(paired));
             } else {
-                self.to_look_at.extend(cell.listed);
+                self.to_look_at.append(&mut cell.listed);
+                cell.present.clear();
             }
-            return;
+            return cell.present;
         };
         let mut by_header = cell.by_header();
         let (mut taken, mut unseen) = (HashSet::new(), Vec::new());
@@ -139,12 +149,14 @@ impl<'a> Matching<'a> {
                 None => self.to_compare.push(one),
             }
         }
+        cell.present.retain(|entry| !taken.contains(&entry.id));
         if fits {
-            cell.present.retain(|entry| !taken.contains(&entry.id));
-            self.known.extend(unseen.into_iter().zip(cell.present));
-        } else {
-            self.to_compare.extend(unseen);
+            let paired = cell.present.drain(..unseen.len().min(cell.present.len()));
+            self.known.extend(unseen.into_iter().zip(paired));
+            return cell.present;
         }
+        self.to_compare.extend(unseen);
+        Vec::new()
     }
 }
 
@@ -171,7 +183,12 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// Whether a message is listed with the size that an entry has, as far as both are known.
+/// Whether a message is listed with the size that an entry has. A size that is told for the first time may be that of a
+/// message which has grown, so its bytes are compared once, if they are remembered.
 fn sizes_agree(listed: &Listed, entry: &Entry) -> bool {
-    listed.reported_size.zip(entry.witness.reported_size).is_none_or(|(listed, entry)| listed == entry)
+    match (listed.reported_size, entry.witness.reported_size) {
+        (Some(listed), Some(entry)) => listed == entry,
+        (Some(_), None) => entry.witness.whole.is_none(),
+        (None, _) => true,
+    }
 }

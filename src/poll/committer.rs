@@ -8,7 +8,6 @@ use std::io;
 use std::path::PathBuf;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::Shelf;
 use super::error::PollError;
@@ -21,6 +20,8 @@ use crate::plan::Arrival;
 use crate::state::entries::MaildirNumber;
 use crate::state::error::StateError;
 use crate::state::store::Store;
+use crate::threads::{Blocking, NotDone};
+use crate::watch::blocking;
 
 /// No more bytes than this are written and not yet durable: what a slow disk would have to swallow at the end.
 const MOST_UNSYNCED: u64 = 64 << 20;
@@ -62,7 +63,7 @@ pub(super) struct Committer {
     /// Their octets.
     octets: u64,
     /// The batch that is being committed, with the state.
-    commit: Option<JoinHandle<(Store, Outcome)>>,
+    commit: Option<Blocking<(Store, Outcome)>>,
     /// The file system cannot sync a directory.
     synced: DirSync,
     /// The first thing that went wrong. Nothing more is taken then, which the retriever notices by its closed channel.
@@ -99,7 +100,7 @@ impl Committer {
             let room = self.to.most_files.saturating_sub(self.written.len());
             let takes = open && room > 0 && self.octets < MOST_UNSYNCED;
             tokio::select! {
-                done = finished(&mut self.commit) => self.note(done.map_err(|_| PollError::Fault)?, store),
+                done = finished(&mut self.commit) => self.note(done?, store),
                 count = parcels.recv_many(&mut arrived, room), if takes => {
                     open = count > 0;
                     self.write(std::mem::take(&mut arrived)).await?;
@@ -130,7 +131,7 @@ impl Committer {
             };
             parcels.into_iter().map(each).collect()
         };
-        for result in spawn_blocking(write).await.map_err(|_| PollError::Fault)? {
+        for result in blocking(write).await? {
             match result {
                 Ok(written) => {
                     self.octets += written.size();
@@ -149,7 +150,7 @@ impl Committer {
         let mut store = store.take().ok_or(PollError::Fault)?;
         let (batch, to) = (std::mem::take(&mut self.written), self.to.clone());
         self.octets = 0;
-        self.commit = Some(spawn_blocking(move || {
+        self.commit = Some(blocking(move || {
             let outcome = commit(&mut store, &to, batch);
             (store, outcome)
         }));
@@ -175,9 +176,7 @@ impl Committer {
 }
 
 /// The end of the batch that is being committed; never, if none is.
-async fn finished(
-    commit: &mut Option<JoinHandle<(Store, Outcome)>>,
-) -> Result<(Store, Outcome), tokio::task::JoinError> {
+async fn finished(commit: &mut Option<Blocking<(Store, Outcome)>>) -> Result<(Store, Outcome), NotDone> {
     match commit {
         Some(commit) => commit.await,
         None => std::future::pending().await,

@@ -3,12 +3,18 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
 
 use crate::account::AccountName;
 use crate::client::ClientError;
+use crate::client::login::LoginError;
 use crate::credential::CredentialError;
 use crate::exit::ExitStatus;
 use crate::state::error::StateError;
+use crate::system_limit;
+use crate::threads::NotDone;
 
 /// Why a poll did not come to its end. Every message ends with the next step.
 #[derive(Debug)]
@@ -32,6 +38,8 @@ pub enum PollError {
     NoRoom {
         /// Where.
         path: PathBuf,
+        /// Which message it is, if that is known.
+        message: Option<DoesNotFit>,
     },
     /// The server seems to have given its messages other unique-ids, and shows no headers to recognise them by.
     Renumbered {
@@ -40,10 +48,30 @@ pub enum PollError {
         /// So many messages would perhaps be fetched a second time.
         messages: usize,
     },
+    /// Next to nothing came while other accounts waited for a place.
+    TooSlow {
+        /// So many octets of messages came.
+        octets: u64,
+        /// In so much time.
+        window: Duration,
+    },
     /// The user, or the system, asked for the end.
     Stopped,
+    /// The system has no thread for it.
+    NoThread,
     /// A fault of mailferry itself.
     Fault,
+}
+
+/// A message that does not fit on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoesNotFit {
+    /// The message, as a person would name it.
+    pub what: String,
+    /// The free room beyond the reserve, in bytes.
+    pub room: u64,
+    /// It is larger than the whole file system.
+    pub never: bool,
 }
 
 impl PollError {
@@ -55,10 +83,17 @@ impl PollError {
             Self::State(e) => e.exit_status(),
             Self::Credential(e) if e.is_temporary() => ExitStatus::Temporary,
             Self::Credential(_) => ExitStatus::Config,
+            Self::Maildir { source, .. } if system_limit::advice(source).is_some() => ExitStatus::Temporary,
             Self::Maildir { .. } | Self::NoRoom { .. } | Self::Renumbered { .. } => ExitStatus::Local,
             // Whoever stops a poll knows why; a command that was stopped by a signal has its own status.
-            Self::Stopped | Self::Fault => ExitStatus::Temporary,
+            Self::TooSlow { .. } | Self::Stopped | Self::NoThread | Self::Fault => ExitStatus::Temporary,
         }
+    }
+
+    /// Whether a server that cannot bear commands ahead of their answers might end a session so.
+    #[must_use]
+    pub fn may_be_because_of_pipelining(&self) -> bool {
+        matches!(self, Self::Client(e) if e.may_be_because_of_pipelining())
     }
 
     /// Whether it is the session that went wrong, not this machine.
@@ -76,6 +111,9 @@ impl fmt::Display for PollError {
             Self::Credential(e) => e.fmt(f),
             Self::Maildir { doing, path, source } => {
                 write!(f, "cannot {doing} {}: {source}", path.display())?;
+                if let Some(advice) = system_limit::advice(source) {
+                    return write!(f, "; {advice}. Nothing is lost: what was not delivered is still on the server");
+                }
                 match source.kind() {
                     io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                         f.write_str(". Make room there and run again; nothing is lost")
@@ -88,7 +126,18 @@ impl fmt::Display for PollError {
                     _ => f.write_str(". Nothing is lost: what was not delivered is still on the server"),
                 }
             }
-            Self::NoRoom { path } => write!(
+            Self::NoRoom { path, message: Some(DoesNotFit { what, room, never }) } => {
+                let room = ByteSize::b(*room).display().iec();
+                let place = path.display();
+                write!(f, "{what} does not fit into {place}, where {room} are free beyond the reserve that is kept. ")?;
+                f.write_str(if *never {
+                    "Not even an empty file system would be large enough, so it is left alone for a while. Everything \
+                     else was fetched; to leave such messages for good, set max_message_size"
+                } else {
+                    "Make room there and run again; everything else was fetched, and nothing is lost"
+                })
+            }
+            Self::NoRoom { path, message: None } => write!(
                 f,
                 "too little room in {} for the next message and the reserve that is kept free. Make room there and run \
                  again; nothing is lost",
@@ -100,7 +149,15 @@ impl fmt::Display for PollError {
                  which to recognise them: {messages} messages could be fetched a second time. Nothing was fetched. If \
                  that is all right: mailferry fetch --fetch-again {account}"
             ),
+            Self::TooSlow { octets, window } => write!(
+                f,
+                "only {octets} octets of mail came in {} s while other accounts waited for their turn, so the poll was \
+                 ended. Nothing is lost: the next one goes on from here. If the server is always that slow, raise \
+                 `concurrency` or `per_host`",
+                window.as_secs()
+            ),
             Self::Stopped => f.write_str("stopped before the end. Nothing is lost: the next run goes on from here"),
+            Self::NoThread => write!(f, "{}. Nothing is lost: the next run goes on from here", NotDone::NoThread),
             Self::Fault => f.write_str(
                 "mailferry failed by a fault of its own. Nothing is lost; please report it with the lines above",
             ),
@@ -113,6 +170,21 @@ impl std::error::Error for PollError {}
 impl From<ClientError> for PollError {
     fn from(e: ClientError) -> Self {
         Self::Client(e)
+    }
+}
+
+impl From<LoginError> for PollError {
+    fn from(e: LoginError) -> Self {
+        Self::Client(e.error)
+    }
+}
+
+impl From<NotDone> for PollError {
+    fn from(e: NotDone) -> Self {
+        match e {
+            NotDone::NoThread => Self::NoThread,
+            NotDone::Panicked => Self::Fault,
+        }
     }
 }
 

@@ -6,10 +6,10 @@ use tracing::debug;
 
 use crate::account::Endpoint;
 use crate::client::listing::Opened;
-use crate::client::login::Expected;
+use crate::client::login::{Expected, LoginError};
 use crate::client::{ClientError, Mask};
 use crate::disk::Disk;
-use crate::pop3::Capabilities;
+use crate::pop3::{Capabilities, LoginMethod};
 use crate::provider::Provider;
 use crate::state::hints::{HintsFile, Listing, Past, ServerHints};
 
@@ -60,14 +60,17 @@ impl Memory {
         Expected {
             before_login: self.server.before_login.as_deref().map(capabilities),
             after_login: self.server.after_login.as_deref().map(capabilities),
+            failed_logins: self.server.failed_logins(self.now).filter_map(LoginMethod::named).collect(),
             one_at_a_time: self.server.one_at_a_time(self.now),
+            classical: self.server.needs_classical(self.now),
         }
     }
 
     /// A login came to nothing. If that was because of what was expected, it is not expected again.
-    pub(super) fn login_failed(&mut self, error: &ClientError) {
+    pub(super) fn login_failed(&mut self, login: &LoginError) {
+        login.failed.iter().for_each(|method| self.server.note_failed_login(method.name(), self.now));
         if matches!(
-            error,
+            login.error,
             ClientError::Login { .. } | ClientError::NoLogin(_) | ClientError::Closed | ClientError::Framing(_)
         ) {
             self.server.before_login = None;
@@ -85,11 +88,16 @@ impl Memory {
         let lines = |announced: Option<&Capabilities>| {
             announced.map(|announced| announced.lines().map(|line| mask.hide(line)).collect::<Vec<String>>())
         };
+        if opened.client.needs_classical() {
+            self.server.note_needs_classical(self.now);
+        }
         let after = lines(opened.after_login.as_ref());
         // A server that changed what it announces after the login may have changed the rest as well: ask next time.
         let changed = self.server.after_login.is_some() && self.server.after_login != after;
         self.server.before_login = if changed { None } else { lines(opened.before_login.as_ref()) };
         self.server.after_login = after;
+        opened.failed_logins.iter().for_each(|method| self.server.note_failed_login(method.name(), self.now));
+        self.server.note_login(opened.login.name());
     }
 
     /// A session ended in order.

@@ -6,11 +6,14 @@
 pub mod error;
 pub mod report;
 
+mod another;
+mod ceiling;
 mod committer;
 mod marking;
 mod memory;
 mod outcome;
 mod planning;
+mod refusals;
 mod retriever;
 mod session;
 mod window;
@@ -18,29 +21,35 @@ mod window;
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use error::PollError;
+use report::{Left, LeftFor};
 pub use report::{PollReport, Quarantined};
 
 use crate::account::{Account, RemovalPolicy};
-use crate::client::{ClientError, Mask};
+use crate::client::{ClientError, Mask, places};
 use crate::clock::Clock;
 use crate::credential::CredentialEnvironment;
 use crate::disk::Disk;
 use crate::maildir::Maildir;
 use crate::maildir::names::NameSource;
+use crate::maildrop::Listed;
 use crate::net::Dial;
 use crate::plan::Scope;
+use crate::pop3::MessageNumber;
+use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::{Entry, EntryId, ListedAs, TroubleKind};
 use crate::state::error::StateError;
 use crate::state::hints::HintsFile;
 use crate::state::recovery::{OtherMaildir, Recovered, known_maildir, recover};
 use crate::state::store::{Neighbours, Opening, Store};
+use crate::watch;
+use another::{Another, SoFar, another};
 use memory::Memory;
 use session::{Broken, Ended};
 
@@ -80,11 +89,11 @@ pub struct Wishes {
     pub fetch_again: bool,
 }
 
-/// After so many sessions, nobody looks whether there is more: the next poll will.
-const MOST_SESSIONS: u32 = 1000;
-
 /// No poll goes on after more sessions than this that broke at a message.
 const MOST_BROKEN: u32 = 20;
+
+/// Nor after more than this that were ended because a message went on beyond what it may have.
+const MOST_TOO_LONG: usize = 5;
 
 /// Polls an account once. Never panics because of what a server or a disk does; what went wrong is in the report.
 ///
@@ -102,7 +111,12 @@ pub async fn poll(ferry: Arc<Ferry>, account: Account, wishes: Wishes, stop: Can
         suspects: VecDeque::new(),
         tried: HashSet::new(),
         compared: HashSet::new(),
+        went_back: false,
         broken: 0,
+        left: 0,
+        begun,
+        waited: Duration::ZERO,
+        too_long: Vec::new(),
     };
     report.end = poll.run(&mut report).await;
     report.duration = begun.elapsed();
@@ -123,8 +137,18 @@ struct Poll {
     tried: HashSet<ListedAs>,
     /// What was retrieved in this poll to be compared.
     compared: HashSet<EntryId>,
+    /// The suspects had their sessions, and the others one more.
+    went_back: bool,
     /// How many sessions broke at a message.
     broken: u32,
+    /// How many messages the last session left over.
+    left: usize,
+    /// When the poll began.
+    begun: Instant,
+    /// How long it waited between its sessions.
+    waited: Duration,
+    /// Messages that went on beyond what they may have: their numbers and sizes as listed.
+    too_long: Vec<(MessageNumber, Option<u64>)>,
 }
 
 /// The state, in a place from which work that blocks can take it for a while.
@@ -140,6 +164,10 @@ impl Poll {
         };
         report.mask = Mask::new(&self.account.username, &password);
         let end = self.sessions(&mut store, &mut memory, &password, report).await;
+        if store.is_none() {
+            // It went with work that no thread could be had for.
+            return end.and(Err(PollError::Fault));
+        }
         report.quarantine = store.as_ref().map(Quarantined::of).unwrap_or_default();
         if !self.wishes.dry_run {
             let (disk, wall) = (Arc::clone(&self.ferry.disk), self.ferry.clock.read().wall);
@@ -178,39 +206,79 @@ impl Poll {
                         memory.looked_for_more(has_new);
                     }
                     let more = has_new && ended.all_new > 0 && memory.may_list_more(ended.all_new);
-                    let progress = has_new || !ended.compared.is_empty();
+                    // What was compared before says nothing new, however often it is compared again.
+                    let progress = has_new || ended.compared.iter().any(|id| !self.compared.contains(id));
                     self.compared.extend(&ended.compared);
-                    self.after(ended, progress, more)
+                    self.after(ended, progress, more, report)
                 }
                 Err(broken) => self.after_broken(broken, first_entry, store, report).await?,
             };
-            self.tried.extend(report.failed.iter().filter_map(|(listed, _)| ListedAs::of(listed)));
+            self.tried.extend(report.failed.take_listed_as());
             match next {
                 Next::Done => return Ok(()),
                 _ if self.wishes.dry_run => return Ok(()),
                 _ if self.stop.is_cancelled() => return Err(PollError::Stopped),
-                Next::Session(scope) => self.scope = scope,
-                Next::OnSuspicion if report.sessions >= MOST_SESSIONS => {
+                _ if watch::is_to_give_way() => {
                     report.more = true;
                     return Ok(());
                 }
-                Next::OnSuspicion => {
-                    self.scope = Scope::Sound;
-                    report.on_suspicion = true;
+                next => {
+                    if let Some(why) = self.wait_for_another(report).await? {
+                        report.more = true;
+                        let known = matches!(next, Next::Session(_));
+                        report.left = known.then_some(Left { messages: self.left.max(1), why });
+                        return Ok(());
+                    }
+                    report.on_suspicion |= matches!(next, Next::OnSuspicion);
+                    self.scope = if let Next::Session(scope) = next { scope } else { Scope::Sound };
                 }
             }
         }
     }
 
+    /// Waits until another session may begin. Some if that is the next poll's.
+    async fn wait_for_another(&mut self, report: &PollReport) -> Result<Option<LeftFor>, PollError> {
+        let trusted = !Provider::of(&self.account.endpoint.host).is_some_and(|known| known.login_delay_is_untrue);
+        let so_far = SoFar {
+            sessions: report.sessions,
+            messages: report.retrieved,
+            time: self.begun.elapsed(),
+            waited: self.waited,
+            login_delay: report.login_delay.filter(|_| trusted),
+            others_wait: places::others_wait() || watch::is_to_give_way(),
+        };
+        let delay = match another(&so_far) {
+            Another::NextPoll(why) => return Ok(Some(why)),
+            Another::After(delay) => delay,
+        };
+        self.waited += delay;
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(PollError::Stopped),
+            () = tokio::time::sleep(delay) => Ok(None),
+        }
+    }
+
     /// What comes after a session that ended in order; `more` says that the server may not have listed everything.
-    fn after(&mut self, ended: Ended, progress: bool, more: bool) -> Next {
+    fn after(&mut self, ended: Ended, progress: bool, more: bool, report: &mut PollReport) -> Next {
+        let has_others = !ended.suspects.is_empty();
         match self.scope {
             Scope::Sound => self.suspects = ended.suspects.into(),
             Scope::Suspects => self.tried.extend(self.suspects.pop_front()),
         }
+        self.left = ended.left + self.suspects.len();
+        if ended.gave_up {
+            report.left = (self.left > 0).then_some(Left { messages: self.left, why: LeftFor::Refusals });
+            return Next::Done;
+        }
         match self.scope {
             Scope::Sound if ended.left > 0 && progress => Next::Session(Scope::Sound),
             _ if !self.suspects.is_empty() => Next::Session(Scope::Suspects),
+            // What shared its unique-id with a suspect, or was one of them, may have its turn now.
+            Scope::Suspects if !self.went_back && (ended.left > 0 || has_others) => {
+                self.went_back = true;
+                Next::Session(Scope::Sound)
+            }
             Scope::Sound if more => Next::OnSuspicion,
             _ => Next::Done,
         }
@@ -238,6 +306,8 @@ impl Poll {
         }
         // A connection that ends is mostly the network's fault: then the next poll begins behind the message.
         let framing = matches!(error, PollError::Client(ClientError::Framing(_)));
+        let goes_on =
+            framing || matches!(error, PollError::Client(ClientError::TooLong(_))) && self.is_first_such(&suspects);
         blocking(store, move |store| {
             if framing {
                 // What stands in the place of an answer may be the rest of a message: what was delivered is not all of it.
@@ -254,15 +324,38 @@ impl Poll {
         })
         .await??;
         self.broken += 1;
-        if !framing || self.broken > MOST_BROKEN {
+        if !goes_on || self.broken > MOST_BROKEN {
             return Err(error);
         }
+        let too_long = match &error {
+            PollError::Client(ClientError::TooLong(too_long)) => Some(too_long.reason()),
+            _ => None,
+        };
         warn!("the session broke at a message, and another one goes on behind it: {error}");
-        if self.scope == Scope::Suspects {
-            report.failed.extend(suspects.into_iter().map(|listed| (listed, error.to_string())));
+        // What is too long is not tried again in this poll.
+        if self.scope == Scope::Suspects || too_long.is_some() {
+            let why = || too_long.clone().unwrap_or_else(|| error.to_string());
+            suspects.into_iter().for_each(|listed| report.failed.add(listed, why));
         }
         // Sound ones first, always: the suspects must not starve them.
         Ok(Next::Session(Scope::Sound))
+    }
+
+    /// Whether these went on beyond what they may have for the first time. A server that gives such a message another
+    /// unique-id in each session is met at the second one: then this poll ends, and the next one waits.
+    fn is_first_such(&mut self, suspects: &[Listed]) -> bool {
+        let mut first = self.too_long.len() < MOST_TOO_LONG;
+        for listed in suspects {
+            let looks = (listed.number, listed.reported_size);
+            first &= !self.too_long.contains(&looks);
+            self.too_long.push(looks);
+        }
+        first
+    }
+
+    /// Whether this looks like one that went on beyond what it may have, whatever its unique-id is now.
+    fn looks_too_long(&self, listed: &Listed) -> bool {
+        self.too_long.contains(&(listed.number, listed.reported_size))
     }
 
     /// Opens the state and finishes what was begun, before the server is asked.
@@ -277,7 +370,7 @@ impl Poll {
         };
         let (disk, dir, account) = (Arc::clone(&self.ferry.disk), self.ferry.state_dir.clone(), self.account.clone());
         let wishes = self.wishes;
-        let (store, memory, recovered) = tokio::task::spawn_blocking(move || {
+        let (store, memory, recovered) = watch::blocking(move || {
             let hints = |store: &Store| {
                 let file = HintsFile::read(&**store.disk(), &dir, &account.name);
                 Memory::new(file, &account.endpoint, store.now())
@@ -302,8 +395,7 @@ impl Poll {
             let memory = hints(&store);
             Ok::<_, StateError>((store, memory, recovered))
         })
-        .await
-        .map_err(|_| PollError::Fault)??;
+        .await??;
         if !recovered.is_nothing() {
             let Recovered { finished, found, again, remains, .. } = recovered;
             warn!(
@@ -353,11 +445,11 @@ async fn blocking<R: Send + 'static>(
     work: impl FnOnce(&mut Store) -> R + Send + 'static,
 ) -> Result<R, PollError> {
     let mut store = shelf.take().ok_or(PollError::Fault)?;
-    let done = tokio::task::spawn_blocking(move || {
+    let done = watch::blocking(move || {
         let result = work(&mut store);
         (store, result)
     });
-    let (store, result) = done.await.map_err(|_| PollError::Fault)?;
+    let (store, result) = done.await?;
     *shelf = Some(store);
     Ok(result)
 }

@@ -4,7 +4,7 @@ use super::error::PollError;
 use super::report::PollReport;
 use crate::client::ClientError;
 use crate::net::{NetError, NetErrorClass};
-use crate::pop3::{FramingError, Refusal, Response, ResponseCode, is_too_soon, judge_refusal};
+use crate::pop3::{FramingError, Refusal, Response, ResponseCode, is_too_soon, judge_access};
 use crate::schedule::{Cause, End, Outcome};
 use crate::state::error::StateError;
 
@@ -24,7 +24,15 @@ impl PollReport {
 
 /// These are said by a server that has let us in.
 fn came_after_the_login(error: &ClientError) -> bool {
-    matches!(error, ClientError::Refused { .. } | ClientError::NoUniqueIds | ClientError::UniqueIdsRefused)
+    matches!(
+        error,
+        ClientError::Refused { .. }
+            | ClientError::Goodbye { logged_in: true, .. }
+            | ClientError::NoUniqueIds
+            | ClientError::UniqueIdsRefused
+            | ClientError::ListedTooMuch { .. }
+            | ClientError::TooLong(_)
+    )
 }
 
 fn end(error: &PollError) -> End {
@@ -36,33 +44,47 @@ fn end(error: &PollError) -> End {
         PollError::Client(e) => cause_at_the_server(e),
         PollError::State(StateError::Locked { .. }) => Cause::LockedByAnother,
         PollError::State(StateError::OtherUser { .. }) => Cause::Configuration,
-        PollError::State(_) | PollError::Maildir { .. } | PollError::NoRoom { .. } => Cause::Local,
+        PollError::State(_) | PollError::Maildir { .. } | PollError::NoRoom { .. } | PollError::NoThread => {
+            Cause::Local
+        }
         PollError::Credential(_) => Cause::Credential,
         // The user has to decide, and every look costs the server a listing.
         PollError::Renumbered { .. } => Cause::Protocol,
+        PollError::TooSlow { .. } => Cause::TooSlow,
         PollError::Fault => Cause::Fault,
     })
 }
 
 fn cause_at_the_server(error: &ClientError) -> Cause {
     match error {
+        ClientError::ListedTooMuch { .. } if error.is_too_much_alone() => Cause::Protocol,
         ClientError::Net(e) => cause_in_the_network(e),
         ClientError::Lost { .. }
         | ClientError::Closed
         | ClientError::Silence { .. }
         | ClientError::TooSlow { .. }
+        | ClientError::ListedTooMuch { .. }
         // Mostly a goodbye ahead of its time.
         | ClientError::Framing(FramingError::Unsolicited { .. }) => Cause::Cut,
         ClientError::SpeaksTls { .. }
         | ClientError::NoStls { .. }
         | ClientError::Framing(FramingError::BytesBeforeTls | FramingError::LooksLikeTls) => Cause::Tls,
         ClientError::Cleartext { .. } => Cause::Configuration,
-        ClientError::Unwilling { response } | ClientError::Login { response, .. } => busy(response),
-        // Some servers let everybody in, and say only then that it will not be now.
-        ClientError::Refused { response, .. } if judge_refusal(response) == Refusal::Temporary => busy(response),
+        ClientError::Login { refusal: Refusal::Permanent, .. } => Cause::AccessRefused,
+        ClientError::Login { response, .. } => busy(response),
+        // Some servers let everybody in, and say only then that it will not be now, or not at all.
+        ClientError::Refused { response, .. } => match judge_access(response) {
+            Some(Refusal::Permanent) => Cause::AccessRefused,
+            Some(_) => busy(response),
+            None => Cause::Protocol,
+        },
+        ClientError::Unwilling { response } | ClientError::Goodbye { response, .. } => match judge_access(response) {
+            Some(Refusal::Permanent) => Cause::AccessRefused,
+            _ => busy(response),
+        },
         ClientError::UniqueIdsRefused => Cause::ServerBusy,
         ClientError::Framing(_)
-        | ClientError::Refused { .. }
+        | ClientError::TooLong(_)
         | ClientError::NoLogin(_)
         | ClientError::NoUniqueIds
         | ClientError::Send(_) => Cause::Protocol,

@@ -4,7 +4,8 @@ use std::time::Duration;
 use super::*;
 use crate::account::AccountName;
 use crate::credential::CredentialError;
-use crate::pop3::{Asked, NoLoginMethod, Status};
+use crate::exit::ExitStatus;
+use crate::pop3::{Asked, NoLoginMethod, Status, judge_refusal};
 
 fn report(end: Result<(), PollError>) -> PollReport {
     let mut report = PollReport::new(AccountName::new("work").unwrap());
@@ -17,14 +18,14 @@ fn after(end: impl Into<PollError>) -> End {
 }
 
 fn response(code: Option<ResponseCode>, text: &str) -> Response {
-    Response { status: Status::Err, code, text: text.to_owned() }
+    Response { status: Status::Err, code, text: text.to_owned(), unique_id: None }
 }
 
 /// The error of a login that was refused in these words.
 fn login(code: Option<ResponseCode>, text: &str) -> ClientError {
     let response = response(code, text);
     let refusal = judge_refusal(&response);
-    ClientError::Login { asked: Asked::Pass, response, refusal }
+    ClientError::Login { asked: Asked::Pass, response, refusal, blanks: false }
 }
 
 fn broken() -> io::Error {
@@ -47,6 +48,7 @@ fn a_refused_login_is_explicit_only_by_its_code() {
     assert_eq!(after(login(None, "mailbox is locked")), End::Trouble(Cause::ServerBusy));
     assert_eq!(after(login(Some(ResponseCode::InUse), "")), End::Trouble(Cause::ServerBusy));
     assert_eq!(after(login(Some(ResponseCode::SysTemp), "")), End::Trouble(Cause::ServerBusy));
+    assert_eq!(after(login(Some(ResponseCode::SysPerm), "wrong password")), End::Trouble(Cause::AccessRefused));
     assert_eq!(after(login(Some(ResponseCode::LoginDelay), "")), End::Trouble(Cause::TooSoon));
     assert_eq!(after(login(None, "login allowed only every 15 minutes")), End::Trouble(Cause::TooSoon));
 }
@@ -56,10 +58,11 @@ fn every_error_has_its_cause() {
     let host = || "h".to_owned();
     let too_soon = response(None, "login allowed only every 15 minutes");
     let refused = |response| ClientError::Refused { asked: Asked::Stat, response };
+    let goodbye = |code, text| ClientError::Goodbye { response: response(code, text), logged_in: true };
     for (error, expected) in [
         (ClientError::from(NetError::NoAddress { host: host() }), Cause::NetworkDown),
         (NetError::Connect { host: host(), port: 995, attempts: Vec::new() }.into(), Cause::NetworkDown),
-        (NetError::ClosedDuringHandshake { host: host(), port: 995, source: broken() }.into(), Cause::Cut),
+        (NetError::ClosedDuringHandshake { host: host(), port: 995, source: broken(), heard: true }.into(), Cause::Cut),
         (NetError::NoTrustStore { why: String::new() }.into(), Cause::Tls),
         (NetError::InvalidName { host: host() }.into(), Cause::Configuration),
         (ClientError::Lost { source: broken() }, Cause::Cut),
@@ -76,14 +79,28 @@ fn every_error_has_its_cause() {
         (refused(response(None, "unknown command")), Cause::Protocol),
         (refused(too_soon), Cause::TooSoon),
         (refused(response(Some(ResponseCode::SysTemp), "")), Cause::ServerBusy),
+        (refused(response(Some(ResponseCode::SysPerm), "busy")), Cause::AccessRefused),
+        (ClientError::Unwilling { response: response(Some(ResponseCode::SysPerm), "") }, Cause::AccessRefused),
+        (goodbye(Some(ResponseCode::SysPerm), ""), Cause::AccessRefused),
+        (goodbye(Some(ResponseCode::SysTemp), ""), Cause::ServerBusy),
+        (goodbye(None, "shutting down"), Cause::ServerBusy),
     ] {
         let text = format!("{error:?}");
+        // What `fetch` ends with and what the daemon waits for are about the same thing.
+        let status = match expected {
+            Cause::NetworkDown | Cause::Cut | Cause::ServerBusy | Cause::TooSoon => &[ExitStatus::Temporary][..],
+            Cause::AccessRefused => &[ExitStatus::Auth],
+            Cause::Tls => &[ExitStatus::Tls],
+            Cause::Configuration => &[ExitStatus::Config],
+            _ => &[ExitStatus::Protocol, ExitStatus::Auth],
+        };
+        assert!(status.contains(&error.exit_status()), "{text}: {:?}", error.exit_status());
         assert_eq!(after(error), End::Trouble(expected), "{text}");
     }
     let account = AccountName::new("work").unwrap();
     let source = io::ErrorKind::StorageFull.into();
     for (error, expected) in [
-        (PollError::NoRoom { path: "/".into() }, Cause::Local),
+        (PollError::NoRoom { path: "/".into(), message: None }, Cause::Local),
         (PollError::Maildir { doing: "sync", path: "/".into(), source }, Cause::Local),
         (StateError::MaildirMissing { account: "a".into(), path: "/".into() }.into(), Cause::Local),
         (StateError::Locked { account: account.clone(), holder: String::new() }.into(), Cause::LockedByAnother),
@@ -101,6 +118,9 @@ fn every_error_has_its_cause() {
 fn an_error_may_tell_that_the_server_had_let_us_in() {
     let logged_in = |error: ClientError| report(Err(error.into())).outcome().logged_in;
     assert!(logged_in(ClientError::NoUniqueIds));
+    let said = response(Some(ResponseCode::SysTemp), "");
+    assert!(logged_in(ClientError::Goodbye { response: said.clone(), logged_in: true }));
+    assert!(!logged_in(ClientError::Goodbye { response: said, logged_in: false }));
     assert!(!logged_in(ClientError::Closed));
     let mut later = report(Err(ClientError::Closed.into()));
     later.logged_in = true;

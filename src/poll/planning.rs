@@ -1,6 +1,7 @@
 //! What a session is to do: a look at the headers that decide something, then the plan.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use tracing::{debug, warn};
 
@@ -14,12 +15,51 @@ use crate::client::listing::look;
 use crate::disk::DirSync;
 use crate::maildrop::Maildrop;
 use crate::plan::{Done, Outlook, Plan, Policy, Scope, Seen};
-use crate::pop3::Capabilities;
-use crate::state::entries::{ListedAs, UidState};
+use crate::pop3::{Capabilities, MessageNumber};
+use crate::state::entries::{EntryId, ListedAs, UidState};
 use crate::state::store::Store;
 
 /// To look at so many headers takes a while, so the user is told why.
 const MANY_HEADERS: usize = 20_000;
+
+/// What a plan is made from, beside the state.
+struct Given {
+    maildrop: Arc<Maildrop>,
+    policy: Policy,
+    /// Messages that are left alone in this session.
+    tried: HashSet<ListedAs>,
+    /// Entries that were compared in this poll.
+    compared: HashSet<EntryId>,
+    /// The headers that were seen in this session.
+    seen: Seen,
+    /// How often headers were asked for.
+    looks: u32,
+}
+
+/// What comes next.
+enum Step {
+    /// The headers of these tell more.
+    Look(Vec<MessageNumber>),
+    /// Nothing more is to be learned before anything is retrieved.
+    Decided(Box<Plan>),
+}
+
+impl Given {
+    /// Takes as long as the listing and the state are large. Blocks.
+    fn step(&self, store: &Store) -> Step {
+        let done = Done { tried: &self.tried, compared: &self.compared };
+        let outlook = Outlook::new(&self.maildrop, store.state(), done, store.now());
+        // What the plan needs, then a sample of what may have been renumbered, then the rest of that.
+        let mut numbers = if self.looks == 0 { outlook.look_at(&self.policy) } else { Vec::new() };
+        if numbers.is_empty() && self.looks < 3 {
+            numbers = outlook.look_for_renumbering(&self.policy, &self.seen);
+        }
+        match numbers.is_empty() {
+            true => Step::Decided(Box::new(outlook.plan(&self.policy, &self.seen))),
+            false => Step::Look(numbers),
+        }
+    }
+}
 
 impl Poll {
     /// Decides what to do, after a look at the headers that matter.
@@ -27,12 +67,12 @@ impl Poll {
         &self,
         client: &mut Client,
         capabilities: Option<&Capabilities>,
-        maildrop: &Maildrop,
+        maildrop: &Arc<Maildrop>,
         shelf: &mut Shelf,
         report: &mut PollReport,
     ) -> Result<Plan, PollError> {
         let store = shelf.as_ref().ok_or(PollError::Fault)?;
-        let mut policy = Policy {
+        let policy = Policy {
             removal: if report.unsyncable { RemovalPolicy::Keep } else { self.account.removal },
             max_message_size: self.account.max_message_size,
             max_messages: self.account.max_messages_per_session,
@@ -43,19 +83,25 @@ impl Poll {
             scope: self.scope,
         };
         let tried = self.not_in_this_session(store.state(), store.now());
-        let done = Done { tried: &tried, compared: &self.compared };
-        let outlook = Outlook::new(maildrop, store.state(), done, store.now());
-        let seen = look_at_headers(client, &outlook, &mut policy).await?;
-        let mut plan = outlook.plan(&policy, &seen);
-        if !plan.delete.is_empty() || plan.retrieves_to_delete {
-            // Where a power cut may take away what was delivered, nothing is deleted, or retrieved only to be.
-            if blocking(shelf, |store| sync_directories(store)).await?? == DirSync::Unsupported {
-                report.unsyncable = true;
-                policy.removal = RemovalPolicy::Keep;
-                let store = shelf.as_ref().ok_or(PollError::Fault)?;
-                plan = Outlook::new(maildrop, store.state(), done, store.now()).plan(&policy, &seen);
+        let (maildrop, compared) = (Arc::clone(maildrop), self.compared.clone());
+        let mut given = Given { maildrop, policy, tried, compared, seen: Seen::new(), looks: 0 };
+        let plan = loop {
+            let step;
+            (given, step) = blocking(shelf, move |store| {
+                let step = given.step(store);
+                (given, step)
+            })
+            .await?;
+            match step {
+                Step::Look(numbers) => self.look(client, &numbers, &mut given).await?,
+                // Where a power cut may take away what was delivered, nothing is deleted, or retrieved only to be.
+                Step::Decided(plan) if plan.deletes_earlier() && !can_sync(shelf).await? => {
+                    report.unsyncable = true;
+                    given.policy.removal = RemovalPolicy::Keep;
+                }
+                Step::Decided(plan) => break plan,
             }
-        }
+        };
         if plan.unrecognisable > 0 && !self.wishes.fetch_again {
             return Err(PollError::Renumbered { account: self.account.name.clone(), messages: plan.unrecognisable });
         }
@@ -64,9 +110,26 @@ impl Poll {
             delete = plan.delete.len(),
             known = plan.known,
             "of {} messages on the server",
-            maildrop.messages.len()
+            given.maildrop.messages.len()
         );
-        Ok(plan)
+        Ok(*plan)
+    }
+
+    /// Looks at the headers of some messages.
+    async fn look(&self, client: &mut Client, numbers: &[MessageNumber], given: &mut Given) -> Result<(), PollError> {
+        if numbers.len() >= MANY_HEADERS {
+            warn!("comparing the headers of {} messages with those fetched before", numbers.len());
+        }
+        let looked = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(PollError::Stopped),
+            looked = look(client, numbers) => looked?,
+        };
+        given.seen.extend(looked);
+        given.looks += 1;
+        // A server that shows none of them has no TOP, whatever it says. That is no permission: bytes have to tell then.
+        given.policy.has_top &= !given.seen.is_empty();
+        Ok(())
     }
 
     /// Each message at which sessions ended has a session of its own: if that one ends early, too, it is clear at what.
@@ -80,24 +143,8 @@ impl Poll {
     }
 }
 
-/// Looks at the headers that decide something.
-async fn look_at_headers(client: &mut Client, outlook: &Outlook<'_>, policy: &mut Policy) -> Result<Seen, PollError> {
-    let mut numbers = outlook.look_at(policy);
-    let mut seen = Seen::new();
-    // What the plan needs, then a sample of what may have been renumbered, then the rest of that.
-    for _ in 0..3 {
-        if numbers.len() >= MANY_HEADERS {
-            warn!("comparing the headers of {} messages with those fetched before", numbers.len());
-        }
-        seen.extend(look(client, &numbers).await?);
-        // A server that shows none of them has no TOP, whatever it says. That is no permission: bytes have to tell then.
-        policy.has_top &= numbers.is_empty() || !seen.is_empty();
-        numbers = outlook.look_for_renumbering(policy, &seen);
-        if numbers.is_empty() {
-            break;
-        }
-    }
-    Ok(seen)
+async fn can_sync(shelf: &mut Shelf) -> Result<bool, PollError> {
+    Ok(blocking(shelf, |store| sync_directories(store)).await?? == DirSync::Synced)
 }
 
 /// Whether the account points at another server than when the state was last written.

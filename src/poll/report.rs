@@ -7,7 +7,7 @@ use super::error::PollError;
 use crate::account::AccountName;
 use crate::client::Mask;
 use crate::exit::ExitStatus;
-use crate::maildrop::Listed;
+use crate::maildrop::{Listed, Sizes};
 use crate::pop3::UniqueId;
 use crate::state::entries::{EntryId, ListedAs, Trouble, TroubleKind};
 use crate::state::hints::Past;
@@ -30,13 +30,17 @@ pub struct PollReport {
     /// How many messages the server has given other unique-ids, and were recognised by their headers.
     pub renumbered: u64,
     /// Messages that could not be had, and why.
-    pub failed: Vec<(Listed, String)>,
+    pub failed: Failures,
+    /// Messages that were listed and are left for another poll.
+    pub left: Option<Left>,
     /// Messages that made trouble so often that they are set aside for a while.
-    pub set_aside: Vec<Listed>,
+    pub set_aside: Tally,
     /// Messages that are larger than the account allows.
-    pub too_large: Vec<Listed>,
+    pub too_large: Tally,
     /// Messages without a unique-id in an otherwise good listing.
-    pub unnamed: u64,
+    pub unnamed: Tally,
+    /// Messages that wait for the next poll, because one that is listed in the same way made trouble in this one.
+    pub left_alone: u64,
     /// Messages that came out far shorter than they were listed.
     pub short: u64,
     /// Messages that the server would not show again, so that they were not deleted.
@@ -61,8 +65,8 @@ pub struct PollReport {
     pub more: bool,
     /// The current session is only held to see whether there is more.
     pub on_suspicion: bool,
-    /// The sizes of the messages in the last listing, sorted.
-    pub sizes: Vec<Option<u64>>,
+    /// The sizes of the messages in the last listing.
+    pub sizes: Sizes,
     /// The messages that made trouble and are still there.
     pub quarantine: Vec<Quarantined>,
     /// What came so far, this poll included.
@@ -107,6 +111,135 @@ impl Quarantined {
     }
 }
 
+/// So many of many messages are kept, for whoever judges a report; fewer are named.
+const NAMED: usize = 100;
+
+/// The most characters of a reason that are kept.
+const REASON: usize = 160;
+
+/// Messages that could not be had: how many, and why the first few could not. A server may refuse a million.
+#[derive(Debug, Default)]
+pub struct Failures {
+    /// How many.
+    count: usize,
+    /// The first few, and why.
+    first: Vec<(Listed, String)>,
+    /// What they are known by; the octets of unique-ids are shared with the listing.
+    listed_as: Vec<ListedAs>,
+}
+
+impl Failures {
+    /// One more. The reason is only made if it is kept.
+    pub fn add(&mut self, listed: Listed, why: impl FnOnce() -> String) {
+        self.count = self.count.saturating_add(1);
+        self.listed_as.extend(ListedAs::of(&listed));
+        if self.first.len() < NAMED {
+            self.first.push((listed, shortened(&why())));
+        }
+    }
+
+    /// Those of another one as well.
+    pub fn absorb(&mut self, other: Self) {
+        let Self { count, first, listed_as } = other;
+        self.count = self.count.saturating_add(count);
+        self.listed_as.extend(listed_as);
+        self.first.extend(first);
+        self.first.truncate(NAMED);
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The first few, and why.
+    #[must_use]
+    pub fn first(&self) -> &[(Listed, String)] {
+        &self.first
+    }
+
+    /// What those are known by that were added since this was called last.
+    pub fn take_listed_as(&mut self) -> Vec<ListedAs> {
+        std::mem::take(&mut self.listed_as)
+    }
+
+    /// What those are known by that were added since that was taken.
+    #[must_use]
+    pub fn listed_as(&self) -> &[ListedAs] {
+        &self.listed_as
+    }
+}
+
+fn shortened(words: &str) -> String {
+    let mut short: String = words.chars().take(REASON).collect();
+    if short.len() < words.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// A number of messages, of which the first few can be named.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How many.
+    count: usize,
+    /// The first few.
+    first: Vec<Listed>,
+}
+
+impl Tally {
+    /// Of these.
+    #[must_use]
+    pub fn of(messages: &[Listed]) -> Self {
+        Self { count: messages.len(), first: messages.iter().take(NAMED).cloned().collect() }
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The first few.
+    #[must_use]
+    pub fn first(&self) -> &[Listed] {
+        &self.first
+    }
+}
+
+/// What was listed and is left for another poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// How many messages.
+    pub messages: usize,
+    /// Why.
+    pub why: LeftFor,
+}
+
+/// Why messages are left for another poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftFor {
+    /// The server wants more time between two logins than a poll waits.
+    LoginDelay,
+    /// The poll has had its share of sessions and time.
+    LongPoll,
+    /// The server refused hundreds in a row.
+    Refusals,
+}
+
 /// The plan of a dry run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WouldDo {
@@ -129,10 +262,12 @@ impl PollReport {
             removed: 0,
             on_server: None,
             renumbered: 0,
-            failed: Vec::new(),
-            set_aside: Vec::new(),
-            too_large: Vec::new(),
-            unnamed: 0,
+            failed: Failures::default(),
+            left: None,
+            set_aside: Tally::default(),
+            too_large: Tally::default(),
+            unnamed: Tally::default(),
+            left_alone: 0,
             short: 0,
             unverified: 0,
             undeletable: BTreeSet::new(),
@@ -145,7 +280,7 @@ impl PollReport {
             certificate_expires: None,
             more: false,
             on_suspicion: false,
-            sizes: Vec::new(),
+            sizes: Sizes::default(),
             quarantine: Vec::new(),
             past: Past::default(),
             recovered: Recovered::default(),
@@ -157,7 +292,12 @@ impl PollReport {
 
     /// Whether everything that was listed has been dealt with.
     fn is_complete(&self) -> bool {
-        self.failed.is_empty() && self.undeletable.is_empty() && !self.unacknowledged
+        self.failed.is_empty()
+            && self.left.is_none()
+            && self.left_alone == 0
+            && self.unnamed.is_empty()
+            && self.undeletable.is_empty()
+            && !self.unacknowledged
     }
 
     /// The exit status that tells a script about it.

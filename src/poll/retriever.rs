@@ -10,17 +10,22 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::Ferry;
+use super::ceiling::Ceiling;
 use super::committer::{Destination, Parcel, Safe};
 use super::error::PollError;
 use super::marking::Marking;
+use super::refusals::Refusals;
 use super::window::Window;
 use crate::account::{MaildirMode, RemovalPolicy};
+use crate::client::error::TooLong;
 use crate::client::{Client, ClientError};
 use crate::maildir::staging::{Received, Staging};
 use crate::maildrop::Listed;
 use crate::plan::{Arrival, Remembered, Removable};
 use crate::pop3::{Asked, Command, Event, Status, UniqueId};
 use crate::state::entries::EntryId;
+use crate::summary::Message;
+use crate::watch;
 
 /// Complete messages that wait for the disk hold at most so many bytes of memory.
 const HELD: u32 = 1 << 20;
@@ -54,6 +59,12 @@ pub(super) struct Order {
     pub(super) now: u64,
     /// How many bytes may be written without touching the reserve.
     pub(super) room: u64,
+    /// How many there could be if nothing else were on the disk.
+    pub(super) whole_disk: u64,
+    /// Messages that turn out larger than so many octets stay on the server.
+    pub(super) max_message_size: Option<u64>,
+    /// So many of the messages, the first ones, never made trouble.
+    pub(super) untried: usize,
     /// A session ended at this message before: it is not taken until a NOOP behind it was answered, since its end may
     /// have been in the wrong place.
     pub(super) careful: bool,
@@ -65,7 +76,7 @@ pub(super) struct Retrieved {
     /// How many RETR were sent.
     pub(super) asked: u64,
     /// Those that the server refused, and how.
-    pub(super) refused: Vec<(Listed, String)>,
+    pub(super) refused: Refusals,
     /// Those that turned out to be known already, with the size that the server reports now.
     pub(super) known: Vec<(EntryId, Option<u64>)>,
     /// Those that became safe: how many, and their octets.
@@ -76,10 +87,14 @@ pub(super) struct Retrieved {
     pub(super) left: usize,
     /// The end was asked for.
     pub(super) stopped: bool,
-    /// There was no room for some.
-    pub(super) full: bool,
-    /// Those that came out far shorter than they were listed, with the octets that came.
-    pub(super) short: Vec<(Listed, u64)>,
+    /// There was no room for some: the first one, and what there was, in bytes.
+    pub(super) no_room: Option<(Listed, u64)>,
+    /// Those that no room would be enough for.
+    pub(super) larger_than_the_disk: Vec<Listed>,
+    /// How many came out far shorter than they were listed.
+    pub(super) short: u64,
+    /// The first of those, with the octets that came.
+    pub(super) first_short: Option<(Listed, u64)>,
     /// Remembered messages in whose place others came: they are not on the server.
     pub(super) absent: Vec<EntryId>,
 }
@@ -98,6 +113,8 @@ pub(super) struct Retriever<'a> {
     window: Window,
     /// The message that is coming in.
     staging: Option<Staging>,
+    /// How large that may become.
+    ceiling: Option<Ceiling>,
     /// A message whose end may have been in the wrong place: taken once the next answer shows that it was not.
     held: Option<(Listed, Staging)>,
     /// The unique-ids of those that are none of the remembered messages.
@@ -125,6 +142,7 @@ impl<'a> Retriever<'a> {
             under_way: VecDeque::new(),
             window: Window::new(),
             staging: None,
+            ceiling: None,
             held: None,
             others: HashSet::new(),
             begun: Instant::now(),
@@ -146,7 +164,7 @@ impl<'a> Retriever<'a> {
             self.ask_ahead()?;
             if self.client.outstanding() == 0 {
                 self.done.left = self.order.messages.len();
-                if self.done.left == 0 && self.done.refused.is_empty() && self.order.is_whole {
+                if self.done.left == 0 && self.done.refused.failures.is_empty() && self.order.is_whole {
                     self.done.absent = self.order.remembered.left_of(&self.others).collect();
                 }
                 return Ok(());
@@ -167,16 +185,19 @@ impl<'a> Retriever<'a> {
 
     fn ask_ahead(&mut self) -> Result<(), PollError> {
         self.marking.ask_ahead(self.client)?;
-        if self.deadline.is_some() || self.begun.elapsed() > SESSION {
+        let is_over = self.begun.elapsed() > SESSION || watch::is_to_give_way();
+        if self.deadline.is_some() || is_over || self.done.refused.are_too_many() {
             return Ok(());
         }
         while self.client.outstanding() < self.client.window() && (self.window.is_open() || self.under_way.is_empty()) {
             let Some(next) = self.order.messages.front() else { break };
             let size = next.reported_size.unwrap_or(0);
             let Some(room) = self.order.room.checked_sub(size) else {
-                // A size is a hint and may be a lie: the others must not suffer from it.
-                self.order.messages.pop_front();
-                self.done.full = true;
+                if !self.under_way.is_empty() {
+                    // Those may turn out smaller than they were listed.
+                    break;
+                }
+                self.does_not_fit();
                 continue;
             };
             self.client.ask(Command::Retr(next.number))?;
@@ -186,6 +207,24 @@ impl<'a> Retriever<'a> {
             self.under_way.extend(self.order.messages.pop_front());
         }
         Ok(())
+    }
+
+    /// The next message is larger than the room. A size is a hint and may be a lie: the others must not suffer from it.
+    fn does_not_fit(&mut self) {
+        let Some(listed) = self.order.messages.pop_front() else { return };
+        if listed.reported_size.is_some_and(|size| size > self.order.whole_disk) {
+            self.done.larger_than_the_disk.push(listed.clone());
+        }
+        self.done.no_room.get_or_insert((listed, self.order.room));
+    }
+
+    /// Asks for the newest of what was never tried, and goes backwards from there.
+    fn newest_first(&mut self) {
+        let tried = usize::try_from(self.done.asked).unwrap_or(usize::MAX);
+        let untried = self.order.untried.saturating_sub(tried);
+        if let Some(untried) = self.order.messages.make_contiguous().get_mut(..untried) {
+            untried.reverse();
+        }
     }
 
     /// The next event; None if the end was asked for meanwhile.
@@ -225,16 +264,23 @@ impl<'a> Retriever<'a> {
         match event {
             Event::Response { to: Asked::Retr(_), response } if response.status == Status::Ok => self.begin(),
             Event::Response { to: Asked::Retr(_), response } => {
-                if let Some(listed) = self.completed() {
-                    self.done.refused.push((listed, format!("the server refuses it, saying \"{}\"", response.text)));
+                if let Some(listed) = self.completed(0)
+                    && self.done.refused.refused(listed, &response)
+                {
+                    self.newest_first();
                 }
             }
             Event::Response { to: Asked::Dele(_), response } => self.marking.hear(&response),
             Event::Response { to: Asked::Noop, .. } => {}
             Event::Data(range) => {
+                watch::note_useful(range.len());
                 self.window.arrived(range.len(), self.begun.elapsed());
                 if let Some(staging) = &mut self.staging {
                     staging.take(self.client.bytes(range));
+                    let size = staging.size();
+                    if let Some(ceiling) = self.ceiling.filter(|ceiling| size > ceiling.most) {
+                        return Err(self.too_long(size, ceiling));
+                    }
                     if staging.is_full() {
                         self.flush().await?;
                     }
@@ -247,9 +293,9 @@ impl<'a> Retriever<'a> {
     }
 
     async fn end_of_message(&mut self, parcels: &mpsc::Sender<Parcel>, held: &Arc<Semaphore>) -> Result<(), PollError> {
-        let (Some(listed), Some(staging)) = (self.completed(), self.staging.take()) else {
-            return Err(PollError::Fault);
-        };
+        let Some(staging) = self.staging.take() else { return Err(PollError::Fault) };
+        let Some(listed) = self.completed(staging.size()) else { return Err(PollError::Fault) };
+        self.done.refused.came();
         if !self.order.careful && !is_short(&listed, staging.octets()) {
             return self.hand_over(listed, staging, parcels, held).await;
         }
@@ -266,13 +312,23 @@ impl<'a> Retriever<'a> {
         let tmp = self.order.destination.maildir.tmp();
         let staging = Staging::new(Arc::clone(&self.ferry.disk), tmp, name);
         self.staging = Some(staging.with_mode(self.order.maildir_mode));
+        let reported_size = self.under_way.front().and_then(|listed| listed.reported_size);
+        let room = self.order.room.saturating_add(reported_size.unwrap_or(0));
+        self.ceiling = Some(Ceiling::of(reported_size, self.order.max_message_size, room));
+    }
+
+    /// The message that is coming in goes on beyond what it may have. The session ends there: nobody knows how much more
+    /// would come, and QUIT might make the server take away what was not stored.
+    fn too_long(&self, came: u64, ceiling: Ceiling) -> PollError {
+        let Ceiling { most, because } = ceiling;
+        let what = self.under_way.front().map(|listed| Message(listed, self.client.mask()).to_string());
+        ClientError::TooLong(TooLong { what: what.unwrap_or_default(), came, most, because }).into()
     }
 
     async fn flush(&mut self) -> Result<(), PollError> {
         let Some(mut staging) = self.staging.take() else { return Ok(()) };
-        let flushed = tokio::task::spawn_blocking(move || staging.flush().map(|()| staging)).await;
+        let flushed = watch::blocking(move || staging.flush().map(|()| staging)).await?;
         let path = self.order.destination.maildir.tmp().path().to_owned();
-        let flushed = flushed.map_err(|_| PollError::Fault)?;
         let wrote = flushed.map_err(|source| PollError::Maildir { doing: "write a message to", path, source })?;
         self.staging = Some(wrote);
         Ok(())
@@ -288,7 +344,8 @@ impl<'a> Retriever<'a> {
         let octets = staging.octets();
         let is_short = is_short(&listed, octets);
         if is_short && is_far_shorter(&listed, octets) {
-            self.done.short.push((listed.clone(), octets));
+            self.done.short += 1;
+            self.done.first_short.get_or_insert_with(|| (listed.clone(), octets));
         }
         let received = staging.finish(Arrival { listed, is_short });
         if self.is_remembered(&received) {
@@ -313,10 +370,13 @@ impl<'a> Retriever<'a> {
         true
     }
 
-    /// The oldest message under way is complete or refused.
-    fn completed(&mut self) -> Option<Listed> {
+    /// The oldest message under way is complete with so many octets, or refused. Its room is what it takes, not what it was
+    /// listed as.
+    fn completed(&mut self, octets: u64) -> Option<Listed> {
         let listed = self.under_way.pop_front()?;
-        self.window.completed(listed.reported_size.unwrap_or(0));
+        let reported = listed.reported_size.unwrap_or(0);
+        self.window.completed(reported);
+        self.order.room = self.order.room.saturating_add(reported).saturating_sub(octets);
         Some(listed)
     }
 }

@@ -1,18 +1,20 @@
 //! One session of a poll.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use super::another::{Another, SoFar, another};
 use super::committer::{Committer, Destination};
-use super::error::PollError;
+use super::error::{DoesNotFit, PollError};
 use super::marking::Marking;
 use super::memory::Memory;
 use super::planning::is_moved;
-use super::report::{PollReport, WouldDo};
+use super::report::{PollReport, Tally, WouldDo};
 use super::retriever::{DRAIN, Order, Retrieved, Retriever};
 use super::{Poll, Shelf, blocking};
 use crate::account::{MaildirMode, RemovalPolicy};
@@ -21,14 +23,16 @@ use crate::client::login::{Expected, log_in};
 use crate::client::{Client, ClientError};
 use crate::disk::DirSync;
 use crate::maildir::Maildir;
-use crate::maildir::room::{NoRoom, room};
+use crate::maildir::room::{NoRoom, Rooms, rooms};
 use crate::maildrop::{Listed, Maildrop};
 use crate::plan::{Plan, Remembered, Scope};
-use crate::pop3::{Capabilities, UniqueId};
+use crate::pop3::{Capabilities, LoginDelay, UniqueId};
+use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::{Entry, EntryId, ListedAs, TroubleKind, UidState};
 use crate::state::recovery::known_maildir;
 use crate::state::store::Store;
+use crate::summary::Message;
 
 /// How many complete messages may wait for the committer; their bytes have a limit of their own.
 const IN_FLIGHT: usize = 1024;
@@ -36,11 +40,14 @@ const IN_FLIGHT: usize = 1024;
 impl From<NoRoom> for PollError {
     fn from(e: NoRoom) -> Self {
         match e {
-            NoRoom::TooLittle { path } => Self::NoRoom { path },
+            NoRoom::TooLittle { path } => Self::NoRoom { path, message: None },
             NoRoom::Unknown { path, source } => Self::Maildir { doing: "find out the room in", path, source },
         }
     }
 }
+
+/// So many messages that made trouble are remembered whatever is listed.
+const MOST_TROUBLES: usize = 10_000;
 
 /// How a session that ended in order ended.
 #[derive(Default)]
@@ -53,6 +60,8 @@ pub(super) struct Ended {
     pub(super) all_new: usize,
     /// Entries whose messages were retrieved again and compared.
     pub(super) compared: Vec<EntryId>,
+    /// The server refused so many messages in a row that no further one was asked for.
+    pub(super) gave_up: bool,
 }
 
 /// A session that did not.
@@ -91,11 +100,8 @@ impl Poll {
         report.login_delay = login_delay.map(|delay| Duration::from_secs(delay.seconds));
         let Opened { mut client, maildrop, .. } = opened;
         let ahead = client.window() > 1;
-        let planned = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => Err(PollError::Stopped),
-            planned = self.plan(&mut client, capabilities.as_ref(), &maildrop, store, report) => planned,
-        };
+        let maildrop = Arc::new(maildrop);
+        let planned = self.plan(&mut client, capabilities.as_ref(), &maildrop, store, report).await;
         let done = match planned {
             Ok(plan) => {
                 let sizes = std::mem::replace(&mut report.sizes, maildrop.sizes());
@@ -127,10 +133,10 @@ impl Poll {
             },
             // Without QUIT: the server keeps everything, marked or not.
             Err(error) => {
-                if error.is_about_the_server() {
+                if error.may_be_because_of_pipelining() {
                     memory.broke(client.was_ahead());
                 }
-                Err(Broken { suspects: suspects(&error, &client, maildrop), error, opened: true })
+                Err(Broken { suspects: suspects(&error, &client, &maildrop), error, opened: true })
             }
         }
     }
@@ -171,17 +177,30 @@ impl Poll {
             return Err(error.into());
         }
         info!("the session ended at the first commands that were sent ahead, so they are sent one at a time: {error}");
+        let capabilities = [&expected.after_login, &expected.before_login].into_iter().flatten();
+        let login_delay = self.trusted_login_delay(capabilities.filter_map(Capabilities::login_delay).next());
+        let Another::After(delay) = another(&SoFar { login_delay, ..SoFar::default() }) else {
+            return Err(error.into());
+        };
+        tokio::time::sleep(delay).await;
         let careful = Expected { one_at_a_time: true, ..expected.clone() };
         let opened = open(log_in(&careful).await?, &careful).await.map_err(|again| again.error)?;
         memory.worked_one_at_a_time();
         Ok(opened)
     }
 
+    /// What a server announces as the least time between two logins, unless it is known not to mean it.
+    fn trusted_login_delay(&self, announced: Option<LoginDelay>) -> Option<Duration> {
+        let trusted = !Provider::of(&self.account.endpoint.host).is_some_and(|known| known.login_delay_is_untrue);
+        announced.filter(|_| trusted).map(|delay| Duration::from_secs(delay.seconds))
+    }
+
     fn tell(&self, maildrop: &Maildrop, plan: &Plan, report: &mut PollReport) {
         report.on_server = u64::try_from(maildrop.messages.len()).ok();
-        report.too_large.clone_from(&plan.too_large);
-        report.set_aside.clone_from(&plan.set_aside);
-        report.unnamed = u64::try_from(plan.unnamed.len()).unwrap_or(u64::MAX);
+        report.too_large = Tally::of(&plan.too_large);
+        report.set_aside = Tally::of(&plan.set_aside);
+        report.left_alone = u64::try_from(plan.left_alone).unwrap_or(u64::MAX);
+        report.unnamed = Tally::of(&plan.unnamed);
         report.renumbered += u64::try_from(plan.renamed.len()).unwrap_or(u64::MAX);
         report.unverified = report.unverified.max(u64::try_from(plan.unverified).unwrap_or(u64::MAX));
         if !maildrop.complete {
@@ -206,7 +225,7 @@ impl Poll {
         &self,
         store: &mut Shelf,
         client: &mut Client,
-        maildrop: &Maildrop,
+        maildrop: &Arc<Maildrop>,
         mut plan: Plan,
         report: &mut PollReport,
     ) -> Result<(Work, Ended), PollError> {
@@ -218,6 +237,7 @@ impl Poll {
             suspects: plan.suspects.iter().filter_map(ListedAs::of).collect(),
             all_new: if all_new { maildrop.messages.len() } else { 0 },
             compared: Vec::new(),
+            gave_up: false,
         };
         let mut marking = Marking::new(std::mem::take(&mut plan.delete));
         if report.unsyncable {
@@ -237,10 +257,11 @@ impl Poll {
         self.finish_marking(&mut marking, client).await?;
         report.undeletable.extend(&marking.refused);
         ended.left += retrieved.left;
+        ended.gave_up = retrieved.refused.are_too_many();
         ended.compared = retrieved.known.iter().map(|(id, _)| *id).collect();
         // What was recognised when it was here was listed, though the plan could not know.
         let listed: HashSet<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();
-        let all_came = retrieved.left == 0 && retrieved.refused.is_empty() && !retrieved.full;
+        let all_came = retrieved.left == 0 && retrieved.refused.failures.is_empty() && retrieved.no_room.is_none();
         plan.forget.retain(|id| !listed.contains(id) && (all_came || has_unique_id(store, *id)));
         Ok((Work { retrieved, marked: marking.marked, forget: plan.forget }, ended))
     }
@@ -257,16 +278,21 @@ impl Poll {
         Ok(())
     }
 
-    async fn note_listing(&self, store: &mut Shelf, maildrop: &Maildrop, plan: &mut Plan) -> Result<(), PollError> {
+    async fn note_listing(
+        &self,
+        store: &mut Shelf,
+        maildrop: &Arc<Maildrop>,
+        plan: &mut Plan,
+    ) -> Result<(), PollError> {
         let (absent, present) = (std::mem::take(&mut plan.absent), std::mem::take(&mut plan.present));
         let (resized, renamed) = (std::mem::take(&mut plan.resized), std::mem::take(&mut plan.renamed));
         let account = self.account.clone();
-        let over = over_with(maildrop, store.as_ref().ok_or(PollError::Fault)?.state());
+        let maildrop = Arc::clone(maildrop);
         blocking(store, move |store| {
             if is_moved(store, &account) {
                 store.record_host(&account)?;
             }
-            store.record_troubles_over(over)?;
+            store.record_troubles_over(over_with(&maildrop, store.state()))?;
             store.record_renamed(renamed)?;
             store.record_present(present)?;
             store.record_absent(absent)?;
@@ -286,34 +312,36 @@ impl Poll {
     ) -> Result<Order, PollError> {
         let (configured, mode) = (self.account.maildir.clone(), self.account.maildir_mode);
         let (most_files, accept) = (self.ferry.most_files, self.wishes.accept_maildir);
+        let (messages, known) = (std::mem::take(&mut plan.retrieve), std::mem::take(&mut plan.known_entries));
+        let has_unique_ids = maildrop.has_unique_ids;
         let prepared = blocking(store, move |store| {
-            let (destination, room) = prepare(store, &configured, mode, most_files, accept)?;
+            let (destination, rooms) = prepare(store, &configured, mode, most_files, accept)?;
             // What is recognised when it is here is deleted without having been planned.
-            let synced = if store.state().is_empty() { DirSync::Synced } else { sync_directories(store)? };
-            Ok::<_, PollError>((destination, room, synced))
+            let synced = if store.state().is_empty() { store.sync_directory()? } else { sync_directories(store)? };
+            let remembered = remembered(store.state(), &messages, &known, has_unique_ids);
+            Ok::<_, PollError>((destination, rooms, synced, messages, remembered))
         });
-        let (destination, room, synced) = prepared.await??;
+        let (destination, rooms, synced, messages, remembered) = prepared.await??;
+        let (mut messages, last): (Vec<Listed>, Vec<Listed>) =
+            messages.into_iter().partition(|listed| !self.looks_too_long(listed));
+        messages.extend(last);
         if synced == DirSync::Unsupported {
             marking.forgo();
         }
         let store = store.as_ref().ok_or(PollError::Fault)?;
-        let state = store.state();
-        let unique_ids: HashSet<&UniqueId> = plan.retrieve.iter().filter_map(|one| one.unique_id.as_ref()).collect();
-        let named = unique_ids.into_iter().flat_map(|unique_id| state.with_unique_id(unique_id));
-        // What is known is another one of the messages with that unique-id.
-        let named = named.filter(|entry| !plan.known_entries.contains(&entry.id));
-        let nameless = state.without_unique_id().filter(|_| !maildrop.has_unique_ids);
-        let remembered = Remembered::new(named.chain(nameless).cloned());
         Ok(Order {
-            messages: std::mem::take(&mut plan.retrieve).into(),
+            messages: messages.into(),
             destination,
             maildir_mode: mode,
-            instance: state.identity().instance,
+            instance: store.state().identity().instance,
             removal: self.account.removal,
             remembered,
             is_whole: maildrop.complete && plan.postponed == 0 && plan.suspects.is_empty() && plan.set_aside.is_empty(),
             now: store.now(),
-            room,
+            room: rooms.now,
+            whole_disk: rooms.empty,
+            max_message_size: self.account.max_message_size,
+            untried: plan.untried,
             careful: self.scope == Scope::Suspects,
         })
     }
@@ -370,20 +398,13 @@ impl Poll {
         report: &mut PollReport,
     ) -> Result<bool, PollError> {
         let Work { retrieved, marked, forget } = work;
-        let refused = u64::try_from(retrieved.refused.len()).unwrap_or(u64::MAX);
+        let refused = u64::try_from(retrieved.refused.failures.len()).unwrap_or(u64::MAX);
         let known = u64::try_from(retrieved.known.len()).unwrap_or(u64::MAX);
         if retrieved.asked != retrieved.safe + known + refused {
             return Err(PollError::Fault);
         }
-        for (listed, octets) in &retrieved.short {
-            warn!(
-                "message {} was listed with {} octets, and {octets} came: it is kept as it came, and not deleted in this \
-                 session",
-                listed.number,
-                listed.reported_size.unwrap_or(0)
-            );
-        }
-        report.short += u64::try_from(retrieved.short.len()).unwrap_or(u64::MAX);
+        tell_of_short_ones(&retrieved);
+        report.short = report.short.saturating_add(retrieved.short);
         let verified: Vec<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();
         let promised = marked.clone();
         let absent: Vec<EntryId> = retrieved.absent.clone();
@@ -406,23 +427,36 @@ impl Poll {
         let is_news =
             |(id, size): &(EntryId, u64)| entry(*id).is_some_and(|entry| entry.witness.reported_size != Some(*size));
         let sizes = retrieved.known.iter().filter_map(|(id, size)| Some((*id, (*size)?))).filter(is_news).collect();
-        let troubled = retrieved.refused.iter().filter_map(|(listed, _)| ListedAs::of(listed)).collect();
+        let troubled = retrieved.refused.failures.listed_as().to_vec();
+        let hopeless = retrieved.larger_than_the_disk.iter().filter_map(ListedAs::of).collect();
         blocking(store, move |store| {
             store.record_resized(sizes)?;
             store.record_removed(removed)?;
             store.record_forgotten(forget)?;
+            store.record_set_aside(hopeless)?;
             store.record_troubles(troubled, TroubleKind::Refused)?;
             store.settle()
         })
         .await??;
         report.removed += count;
         report.on_server = report.on_server.map(|listed| listed.saturating_sub(count));
-        report.failed.extend(retrieved.refused);
-        if retrieved.full {
-            return Err(PollError::NoRoom { path: self.account.maildir.clone() });
+        report.failed.absorb(retrieved.refused.failures);
+        if let Some((listed, room)) = retrieved.no_room {
+            let never = retrieved.larger_than_the_disk.contains(&listed);
+            let message = DoesNotFit { what: Message(&listed, &report.mask).to_string(), room, never };
+            return Err(PollError::NoRoom { path: self.account.maildir.clone(), message: Some(message) });
         }
         if retrieved.stopped { Err(PollError::Stopped) } else { Ok(retrieved.safe > 0) }
     }
+}
+
+/// What the messages that are to be retrieved may turn out to be: what is remembered under their unique-ids and was not
+/// found in the listing; where there are none, whatever has none.
+fn remembered(state: &UidState, messages: &[Listed], known: &HashSet<EntryId>, has_unique_ids: bool) -> Remembered {
+    let unique_ids: HashSet<&UniqueId> = messages.iter().filter_map(|one| one.unique_id.as_ref()).collect();
+    let named = unique_ids.into_iter().flat_map(|unique_id| state.with_unique_id(unique_id));
+    let nameless = state.without_unique_id().filter(|_| !has_unique_ids);
+    Remembered::new(named.filter(|entry| !known.contains(&entry.id)).chain(nameless).cloned())
 }
 
 /// Whether an entry is one that a unique-id tells from others.
@@ -431,9 +465,26 @@ fn has_unique_id(store: &Shelf, id: EntryId) -> bool {
     entry.is_some_and(|entry| entry.unique_id.is_some())
 }
 
+/// Tells of messages that came out far shorter than they were listed: of the first one, and how many there are.
+fn tell_of_short_ones(retrieved: &Retrieved) {
+    let Some((listed, octets)) = &retrieved.first_short else { return };
+    let others = match retrieved.short.saturating_sub(1) {
+        0 => String::new(),
+        more => format!(", and {more} more were like that"),
+    };
+    warn!(
+        "message {} was listed with {} octets, and {octets} came: it is kept as it came, and not deleted in this session\
+         {others}",
+        listed.number,
+        listed.reported_size.unwrap_or(0)
+    );
+}
+
 /// The messages that made trouble and are not on the server any more, if the listing can tell.
 fn over_with(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
-    if !maildrop.complete || state.troubles().next().is_none() {
+    let troubles = state.troubles().count();
+    // What makes trouble under other unique-ids each time, in listings that are never complete, must not pile up.
+    if troubles == 0 || !maildrop.complete && troubles < MOST_TROUBLES {
         return Vec::new();
     }
     let listed: HashSet<ListedAs> = maildrop.messages.iter().filter_map(ListedAs::of).collect();
@@ -446,14 +497,14 @@ fn over_with(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
 }
 
 /// The messages at which a session may have ended with this error.
-fn suspects(error: &PollError, client: &Client, maildrop: Maildrop) -> Vec<Listed> {
+fn suspects(error: &PollError, client: &Client, maildrop: &Maildrop) -> Vec<Listed> {
     let numbers = match error {
         PollError::Client(e) => client.suspects(e),
         // The message that filled the disk comes last from now on.
         PollError::Maildir { .. } => client.receiving().into_iter().collect(),
         _ => Vec::new(),
     };
-    maildrop.messages.into_iter().filter(|listed| numbers.contains(&listed.number)).collect()
+    maildrop.messages.iter().filter(|listed| numbers.contains(&listed.number)).cloned().collect()
 }
 
 /// What a session did that is only true once it has ended in order.
@@ -497,8 +548,8 @@ fn prepare(
     mode: MaildirMode,
     most_files: usize,
     accept: bool,
-) -> Result<(Destination, u64), PollError> {
-    let disk = std::sync::Arc::clone(store.disk());
+) -> Result<(Destination, Rooms), PollError> {
+    let disk = Arc::clone(store.disk());
     let failed = |doing| move |source| PollError::Maildir { doing, path: configured.to_owned(), source };
     let known = if accept { None } else { known_maildir(store, configured)? };
     let maildir = match known {
@@ -508,8 +559,8 @@ fn prepare(
     let id = maildir.lasting_id(&*disk).map_err(failed("look at the Maildir"))?;
     let number = store.bind_maildir(configured, &maildir, id)?;
     store.ensure_file()?;
-    let room = room(&*disk, maildir.tmp())?;
-    Ok((Destination { maildir, configured: configured.to_owned(), number, most_files }, room))
+    let rooms = rooms(&*disk, maildir.tmp())?;
+    Ok((Destination { maildir, configured: configured.to_owned(), number, most_files }, rooms))
 }
 
 #[cfg(test)]

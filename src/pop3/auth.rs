@@ -34,12 +34,36 @@ impl fmt::Display for Mechanism {
 /// A way to log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoginMethod {
-    /// AUTH PLAIN (RFC 4616, RFC 5034).
+    /// AUTH PLAIN with an initial response: one round trip (RFC 4616, RFC 5034).
     Plain,
+    /// AUTH PLAIN, answered when the server asks: some servers know it in this form only.
+    PlainWhenAsked,
     /// USER and PASS (RFC 1939, section 7).
     User,
     /// APOP (RFC 1939, section 7).
     Apop,
+}
+
+impl LoginMethod {
+    /// All of them.
+    const ALL: [Self; 4] = [Self::Plain, Self::PlainWhenAsked, Self::User, Self::Apop];
+
+    /// Its name, for what is remembered of a server.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::PlainWhenAsked => "plain-when-asked",
+            Self::User => "user",
+            Self::Apop => "apop",
+        }
+    }
+
+    /// The one with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.name() == name)
+    }
 }
 
 /// What the server offers on this connection.
@@ -49,40 +73,37 @@ pub struct Offer<'a> {
     pub capabilities: Option<&'a Capabilities>,
     /// The timestamp of the greeting, which APOP needs.
     pub timestamp: Option<&'a str>,
-    /// Whether the connection is under TLS, so that a password can be sent as it is.
-    pub protected: bool,
 }
 
-/// Chooses the way to log in.
+/// The ways to log in, in the order in which they are to be tried: the next one when the server turns out not to know
+/// the one before.
 ///
-/// Left to itself, it takes under TLS what costs the fewest round trips: AUTH PLAIN, then USER. Without TLS, APOP comes
-/// first, because it does not send the password itself. Whether a password may cross this network in clear at all is
-/// for the caller to decide. A choice by the user is followed even when the server does not announce it, because many
-/// servers take more than they announce.
+/// All that `auto` takes send the password as it is, so none is weaker than another; whether it may cross this network in
+/// clear at all is for the caller to decide. What costs the fewest round trips comes first. A timestamp in the greeting is
+/// no promise of APOP: many servers have it from their software and no password in clear to check a digest by, so APOP is
+/// taken by name only. A choice by the user is followed even when the server does not announce it, because many servers
+/// take more than they announce.
 ///
 /// # Errors
 /// [`NoLoginMethod`] when the choice cannot work with this server.
-pub fn choose(choice: AuthChoice, offer: &Offer<'_>) -> Result<LoginMethod, NoLoginMethod> {
+pub fn ways_to_log_in(choice: AuthChoice, offer: &Offer<'_>) -> Result<Vec<LoginMethod>, NoLoginMethod> {
     match choice {
-        AuthChoice::Auto => Ok(best(offer)),
-        AuthChoice::Plain => Ok(LoginMethod::Plain),
-        AuthChoice::User => Ok(LoginMethod::User),
-        AuthChoice::Apop if offer.timestamp.is_some() => Ok(LoginMethod::Apop),
+        AuthChoice::Auto => Ok(best(offer.capabilities)),
+        AuthChoice::Plain => Ok(vec![LoginMethod::Plain, LoginMethod::PlainWhenAsked]),
+        AuthChoice::User => Ok(vec![LoginMethod::User]),
+        AuthChoice::Apop if offer.timestamp.is_some() => Ok(vec![LoginMethod::Apop]),
         AuthChoice::Apop => Err(NoLoginMethod::ApopWithoutTimestamp),
     }
 }
 
-fn best(offer: &Offer<'_>) -> LoginMethod {
-    let apop = offer.timestamp.is_some();
-    let plain = offer.capabilities.is_some_and(|capabilities| capabilities.sasl(Mechanism::Plain));
-    // A server without CAPA is taken to know USER: before RFC 2449 there was no way to say so.
-    let user = offer.capabilities.is_none_or(Capabilities::user);
-    match (offer.protected, apop, plain, user) {
-        (false, true, _, _) => LoginMethod::Apop,
-        (_, _, true, _) => LoginMethod::Plain,
-        (true, true, false, false) => LoginMethod::Apop,
-        // With nothing announced that we know, USER is still the likeliest to work.
-        (_, _, false, _) => LoginMethod::User,
+fn best(capabilities: Option<&Capabilities>) -> Vec<LoginMethod> {
+    use LoginMethod::{Plain, PlainWhenAsked, User};
+    let plain = capabilities.is_some_and(|capabilities| capabilities.sasl(Mechanism::Plain));
+    match (plain, capabilities.is_some_and(Capabilities::user)) {
+        (true, true) => vec![Plain, User, PlainWhenAsked],
+        // Not announced, it may be there all the same: before RFC 2449 there was no way to say so.
+        (true, false) => vec![Plain, PlainWhenAsked, User],
+        (false, _) => vec![User],
     }
 }
 
@@ -163,30 +184,22 @@ mod tests {
         assert_eq!(response.expose(), b"\0tim\0tanstaaftanstaaf");
     }
 
-    /// What `auto` takes, for each thing a server may offer, under TLS and without.
+    /// What `auto` takes, for each thing a server may offer.
     #[test]
-    fn takes_the_best_that_is_offered() {
-        let both = capabilities(&["USER", "SASL PLAIN LOGIN"]);
-        let plain = capabilities(&["SASL PLAIN"]);
-        let user = capabilities(&["USER"]);
-        let none = capabilities(&["TOP", "SASL XOAUTH2"]);
-        let stamp = Some("<1.2@h>");
-        let cases = [
-            (Some(&both), stamp, LoginMethod::Plain, LoginMethod::Apop),
-            (Some(&both), None, LoginMethod::Plain, LoginMethod::Plain),
-            (Some(&plain), stamp, LoginMethod::Plain, LoginMethod::Apop),
-            (Some(&plain), None, LoginMethod::Plain, LoginMethod::Plain),
-            (Some(&user), stamp, LoginMethod::User, LoginMethod::Apop),
-            (Some(&user), None, LoginMethod::User, LoginMethod::User),
-            (Some(&none), stamp, LoginMethod::Apop, LoginMethod::Apop),
-            (Some(&none), None, LoginMethod::User, LoginMethod::User),
-            (None, stamp, LoginMethod::User, LoginMethod::Apop),
-            (None, None, LoginMethod::User, LoginMethod::User),
-        ];
-        for (capabilities, timestamp, protected, clear) in cases {
-            for (under_tls, expected) in [(true, protected), (false, clear)] {
-                let offer = Offer { capabilities, timestamp, protected: under_tls };
-                assert_eq!(choose(AuthChoice::Auto, &offer), Ok(expected), "{offer:?}");
+    fn takes_the_best_that_is_offered_and_has_a_way_back() {
+        use LoginMethod::{Plain, PlainWhenAsked, User};
+        for (lines, expected) in [
+            (Some(&["USER", "SASL PLAIN LOGIN"][..]), &[Plain, User, PlainWhenAsked][..]),
+            (Some(&["SASL PLAIN"]), &[Plain, PlainWhenAsked, User]),
+            (Some(&["USER"]), &[User]),
+            (Some(&["TOP", "SASL XOAUTH2"]), &[User]),
+            (None, &[User]),
+        ] {
+            let announced = lines.map(capabilities);
+            // A timestamp is no promise of APOP.
+            for timestamp in [None, Some("<1.2@h>")] {
+                let offer = Offer { capabilities: announced.as_ref(), timestamp };
+                assert_eq!(ways_to_log_in(AuthChoice::Auto, &offer).unwrap(), expected, "{offer:?}");
             }
         }
     }
@@ -194,16 +207,25 @@ mod tests {
     #[test]
     fn follows_the_user_even_when_nothing_is_announced() {
         let none = capabilities(&[]);
-        let offer = Offer { capabilities: Some(&none), timestamp: Some("<1.2@h>"), protected: true };
-        assert_eq!(choose(AuthChoice::Plain, &offer), Ok(LoginMethod::Plain));
-        assert_eq!(choose(AuthChoice::User, &offer), Ok(LoginMethod::User));
-        assert_eq!(choose(AuthChoice::Apop, &offer), Ok(LoginMethod::Apop));
+        let offer = Offer { capabilities: Some(&none), timestamp: Some("<1.2@h>") };
+        let ways = |choice| ways_to_log_in(choice, &offer).unwrap();
+        assert_eq!(ways(AuthChoice::Plain), [LoginMethod::Plain, LoginMethod::PlainWhenAsked]);
+        assert_eq!(ways(AuthChoice::User), [LoginMethod::User]);
+        assert_eq!(ways(AuthChoice::Apop), [LoginMethod::Apop]);
     }
 
     #[test]
     fn refuses_apop_without_a_timestamp() {
-        let offer = Offer { capabilities: None, timestamp: None, protected: false };
-        let error = choose(AuthChoice::Apop, &offer).unwrap_err();
+        let offer = Offer { capabilities: None, timestamp: None };
+        let error = ways_to_log_in(AuthChoice::Apop, &offer).unwrap_err();
         assert!(error.to_string().contains("no timestamp") && error.to_string().contains("auth = \"auto\""));
+    }
+
+    #[test]
+    fn a_way_is_found_by_its_name() {
+        for method in LoginMethod::ALL {
+            assert_eq!(LoginMethod::named(method.name()), Some(method));
+        }
+        assert_eq!(LoginMethod::named("scram"), None);
     }
 }

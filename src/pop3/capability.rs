@@ -11,7 +11,8 @@ use super::printable::printable;
 /// mechanisms are collected from all lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    /// The lines as sent, control characters escaped; at most [`limits::CAPABILITY_LINES`].
+    /// The lines as sent, control characters escaped; at most [`limits::CAPABILITY_LINES`], and
+    /// [`limits::CAPABILITIES_KEPT`] octets in all.
     lines: Vec<String>,
 }
 
@@ -40,12 +41,17 @@ impl Capabilities {
         Self::default()
     }
 
-    /// Takes one line of CAPA's answer, without its line end. Empty lines and lines beyond
-    /// [`limits::CAPABILITY_LINES`] are passed over.
+    /// Takes one line of CAPA's answer, without its line end. Empty lines are passed over, and so are those that do not
+    /// fit into [`limits::CAPABILITY_LINES`] and [`limits::CAPABILITIES_KEPT`] any more.
     pub fn add_line(&mut self, line: &[u8]) {
         let line = line.trim_ascii();
-        if !line.is_empty() && self.lines.len() < limits::CAPABILITY_LINES {
-            self.lines.push(printable(line));
+        if line.is_empty() || self.lines.len() >= limits::CAPABILITY_LINES || line.len() > limits::CAPABILITIES_KEPT {
+            return;
+        }
+        let line = printable(line);
+        let kept: usize = self.lines.iter().map(String::len).sum();
+        if kept + line.len() <= limits::CAPABILITIES_KEPT {
+            self.lines.push(line);
         }
     }
 
@@ -278,5 +284,19 @@ mod tests {
     #[test]
     fn escapes_control_bytes() {
         assert_eq!(capabilities(&["X-\u{1b}[2J"]).lines().collect::<Vec<_>>(), ["X-\\u{1b}[2J"]);
+    }
+
+    #[test]
+    fn keeps_a_bounded_number_of_octets() {
+        let mut capabilities = Capabilities::new();
+        let half = limits::CAPABILITIES_KEPT / 2;
+        capabilities.add_line(&vec![b'A'; half]);
+        capabilities.add_line(&vec![b'B'; half + 1]);
+        capabilities.add_line(&vec![1; limits::CAPABILITIES_KEPT]);
+        capabilities.add_line(&vec![b'C'; half - 4]);
+        capabilities.add_line(b"UIDL");
+        capabilities.add_line(b"TOP");
+        assert!(capabilities.uidl() && !capabilities.top(), "what fits is kept to the octet");
+        assert_eq!(capabilities.lines().count(), 3);
     }
 }

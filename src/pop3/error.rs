@@ -30,6 +30,13 @@ pub enum FramingError {
         /// The most lines such an answer may have.
         limit: usize,
     },
+    /// An answer of more octets than [`limits`](super::limits) allows.
+    TooManyOctets {
+        /// The command whose answer it is.
+        to: Asked,
+        /// The most octets such an answer may have.
+        limit: u64,
+    },
     /// Bytes came although no command was waiting for an answer.
     Unsolicited {
         /// The beginning of those bytes, escaped.
@@ -60,6 +67,10 @@ impl fmt::Display for FramingError {
             Self::TooManyLines { to, limit } => write!(
                 f,
                 "the server's answer to {to} has more than {limit} lines and does not end; tell the server's operator"
+            ),
+            Self::TooManyOctets { to, limit } => write!(
+                f,
+                "the server's answer to {to} has more than {limit} octets and does not end; tell the server's operator"
             ),
             Self::Unsolicited { excerpt } if excerpt.is_empty() => {
                 f.write_str("the server spoke without being asked; try again later")

@@ -13,8 +13,22 @@ pub const COMMAND_LINE: usize = 255;
 /// The longest status line or greeting that is read, in octets with its line end.
 ///
 /// RFC 1939, section 3 and RFC 2449, section 4 allow 512. Eight times that leaves room for talkative error texts and
-/// still bounds what is kept in memory.
+/// still bounds what is kept in memory. Of a longer line so much is kept, and the rest is passed over up to
+/// [`STATUS_LINE_PASSED`].
 pub const STATUS_LINE: usize = 4096;
+
+/// The longest status line after which a session goes on, in octets with its line end.
+///
+/// What has not ended by then is an endless line, and nothing behind it will ever come.
+pub const STATUS_LINE_PASSED: usize = 64 * 1024;
+
+/// The most characters of a status line's text that are kept.
+///
+/// What RFC 1939, section 3 allows for the whole line. Nobody reads more, and the text goes into logs.
+pub const WORDS: usize = 512;
+
+/// The longest response code (RFC 2449, section 8) that is taken for one, in octets. Those of the RFCs have 11 at most.
+pub const RESPONSE_CODE: usize = 64;
 
 /// The longest server challenge that is read, in octets with its line end.
 ///
@@ -25,24 +39,32 @@ pub const CHALLENGE_LINE: usize = 12_288;
 /// The longest line of CAPA, LIST or UIDL that is read, in octets with its line end.
 ///
 /// RFC 2449, section 4 allows 512 here too. Unique-ids of 1000 characters have been met, so there is room for them.
+/// A longer line is passed over: it concerns one message or one capability.
 pub const LISTING_LINE: usize = 4096;
+
+/// So many octets at the beginning of a line that is too long are told: enough for the number of its message.
+pub const LONG_LINE_HEAD: usize = 32;
 
 /// The most lines in the answer to one LIST or UIDL.
 ///
 /// RFC 1939 has no limit. A maildrop of two million messages is far beyond what a server can list in reasonable time;
-/// a listing that goes on is an endless one, and the caller keeps something for each line. A long line counts as
-/// several: see [`LISTING_LINE_UNIT`].
+/// a listing that goes on is an endless one. How much of it is kept has a limit of its own:
+/// [`crate::client::budget`].
 pub const LISTING_LINES: usize = 2_000_000;
 
-/// So many octets of a line in a listing count as one more line: what bounds lines has to bound memory.
-///
-/// Lines with unique-ids as RFC 1939, section 7 has them count once or twice.
-pub const LISTING_LINE_UNIT: usize = 64;
+/// The most octets in the answer to one LIST or UIDL: what passes through, not what is kept.
+pub const LISTING_OCTETS: u64 = 128 << 20;
 
-/// The most lines in the answer to CAPA, and the most that [`Capabilities`](super::Capabilities) keeps.
+/// The most capabilities that [`Capabilities`](super::Capabilities) keeps.
 ///
 /// RFC 2449, section 6 knows a dozen capabilities; real servers announce fewer than thirty.
 pub const CAPABILITY_LINES: usize = 500;
+
+/// The most octets of capabilities that are kept; the lines that do not fit are passed over.
+pub const CAPABILITIES_KEPT: usize = 16 * 1024;
+
+/// The most octets in the answer to CAPA: one that goes on is an endless one.
+pub const CAPABILITY_OCTETS: u64 = 1 << 20;
 
 /// The longest unique-id, in octets.
 ///

@@ -33,13 +33,13 @@ pub mod session;
 
 mod printable;
 
-pub use auth::{LoginMethod, Mechanism, NoLoginMethod, Offer, apop_digest, choose, plain_response};
+pub use auth::{LoginMethod, Mechanism, NoLoginMethod, Offer, apop_digest, plain_response, ways_to_log_in};
 pub use capability::{Capabilities, Expire, LoginDelay};
 pub use command::{Asked, Command, CommandError};
 pub use error::{FramingError, SendError};
 pub(crate) use listing::decimal;
 pub use listing::{DropListing, InvalidUniqueId, ListingError, MessageNumber, ScanListing, UniqueId, UniqueIdListing};
 pub(crate) use printable::printable;
-pub use refusal::{Refusal, is_too_soon, judge_refusal};
+pub use refusal::{Refusal, goodbye, has_access_code, is_too_soon, is_unknown_method, judge_access, judge_refusal};
 pub use response::{Greeting, Response, ResponseCode, Status};
 pub use session::{Event, Session, SessionState, Step};

@@ -33,6 +33,18 @@ pub enum Piece {
         /// Which of them are content. Never empty for a message.
         range: Range<usize>,
     },
+    /// The beginning of a line that is longer than a listing may have: its first octets. The rest is passed over.
+    LongLine {
+        /// How many octets of the input are dealt with.
+        consumed: usize,
+        /// The first octets of the line.
+        range: Range<usize>,
+    },
+    /// More of a line that is passed over.
+    PassedOver {
+        /// How many octets of the input are dealt with.
+        consumed: usize,
+    },
     /// The answer ends here.
     End {
         /// How many octets of the input are dealt with: the line with the dot.
@@ -124,43 +136,90 @@ pub struct ListingDecoder {
     line_end: LineEnd,
     /// Whether the line before ended as lines do here, so that a dot now is the server's and not content.
     at_line_start: bool,
-    /// How many lines came so far; long ones count as several.
+    /// Some in the middle of a line that is too long and passed over: whether its last octet so far was a CR.
+    passing_over: Option<bool>,
+    /// How many lines came so far.
     lines: usize,
+    /// How many octets came so far.
+    octets: u64,
 }
 
 impl ListingDecoder {
     /// Awaits the first octet behind the status line.
     #[must_use]
     pub fn new(line_end: LineEnd) -> Self {
-        Self { line_end, at_line_start: true, lines: 0 }
+        Self { line_end, at_line_start: true, passing_over: None, lines: 0, octets: 0 }
     }
 
-    /// How many lines came so far; long ones count as several.
+    /// How many lines came so far.
     #[must_use]
     pub fn lines(&self) -> usize {
         self.lines
     }
 
-    /// As if that many lines had come: giving millions of them takes a test too long.
-    #[cfg(test)]
-    pub(super) fn skip_to(&mut self, lines: usize) {
-        self.lines = lines;
+    /// How many octets came so far.
+    #[must_use]
+    pub fn octets(&self) -> u64 {
+        self.octets
     }
 
-    /// Takes one line of at most `limit` octets from `input`. The content has neither line end nor stuffed dot. To need
-    /// input when there is that much already means that the line is too long.
+    /// As if that much had come: giving millions of lines takes a test too long.
+    #[cfg(test)]
+    pub(super) fn skip_to(&mut self, lines: usize, octets: u64) {
+        (self.lines, self.octets) = (lines, octets);
+    }
+
+    /// Takes one line of at most `limit` octets from `input`. The content has neither line end nor stuffed dot. Of a
+    /// longer line the beginning is told; no octet of it is held.
     pub fn decode(&mut self, input: &[u8], limit: usize) -> Piece {
-        let Some(line) = Line::first(input, limit) else { return Piece::NeedInput };
+        let piece = match self.passing_over {
+            Some(_) if input.is_empty() => Piece::NeedInput,
+            Some(behind_cr) => self.pass_over(input, behind_cr),
+            None => self.line(input, limit),
+        };
+        let consumed = match &piece {
+            Piece::NeedInput => 0,
+            Piece::Content { consumed, .. }
+            | Piece::LongLine { consumed, .. }
+            | Piece::PassedOver { consumed }
+            | Piece::End { consumed } => *consumed,
+        };
+        self.octets = self.octets.saturating_add(u64::try_from(consumed).unwrap_or(u64::MAX));
+        piece
+    }
+
+    fn line(&mut self, input: &[u8], limit: usize) -> Piece {
         let behind_line_end = self.at_line_start;
+        let start = |content: &[u8]| usize::from(behind_line_end && content.starts_with(b"."));
+        let Some(line) = Line::first(input, limit) else {
+            let Some((beginning, _)) = input.split_at_checked(limit) else { return Piece::NeedInput };
+            self.lines += 1;
+            self.passing_over = Some(beginning.ends_with(b"\r"));
+            return Piece::LongLine { consumed: limit, range: start(beginning)..limits::LONG_LINE_HEAD.min(limit) };
+        };
         self.at_line_start = line.ends_like(self.line_end);
         match line.content {
             b"." if behind_line_end && self.at_line_start => Piece::End { consumed: line.consumed },
             content => {
-                self.lines += 1 + content.len() / limits::LISTING_LINE_UNIT;
-                let start = usize::from(behind_line_end && content.starts_with(b"."));
-                Piece::Content { consumed: line.consumed, range: start..content.len() }
+                self.lines += 1;
+                Piece::Content { consumed: line.consumed, range: start(content)..content.len() }
             }
         }
+    }
+
+    /// Up to the line's end, or as much of it as is there.
+    fn pass_over(&mut self, input: &[u8], behind_cr: bool) -> Piece {
+        let Some(at) = memchr::memchr(b'\n', input) else {
+            self.passing_over = Some(input.ends_with(b"\r"));
+            return Piece::PassedOver { consumed: input.len() };
+        };
+        let crlf = match at.checked_sub(1) {
+            Some(before) => input.get(before) == Some(&b'\r'),
+            None => behind_cr,
+        };
+        self.at_line_start = crlf || self.line_end == LineEnd::Lf;
+        self.passing_over = None;
+        Piece::PassedOver { consumed: at + 1 }
     }
 }
 

@@ -10,15 +10,25 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
     escaped(String::from_utf8_lossy(bytes).chars())
 }
 
+/// The first [`limits::WORDS`] characters of `bytes`, with an ellipsis if there is more.
+pub(super) fn words(bytes: &[u8]) -> String {
+    cut(bytes, limits::WORDS)
+}
+
 /// The first line of `bytes`, at most [`limits::EXCERPT`] characters of it, with an ellipsis if there is more.
 pub(super) fn excerpt(bytes: &[u8]) -> String {
     let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
+    cut(line, limits::EXCERPT)
+}
+
+/// At most so many characters, with an ellipsis if there are more.
+fn cut(bytes: &[u8], most: usize) -> String {
     // A character has at most four bytes, so this many bytes are enough, and no more need be looked at.
-    let head = line.get(..limits::EXCERPT * 4).unwrap_or(line);
+    let head = bytes.get(..most * 4).unwrap_or(bytes);
     let text = String::from_utf8_lossy(head);
     let text = text.trim_end();
-    let mut shown = escaped(text.chars().take(limits::EXCERPT));
-    if text.chars().count() > limits::EXCERPT {
+    let mut shown = escaped(text.chars().take(most));
+    if text.chars().count() > most {
         shown.push('…');
     }
     shown

@@ -1,51 +1,70 @@
-//! What a server means when it refuses a login.
+//! What a server means when it refuses: a login, or the maildrop behind a good one.
+//!
+//! A response code decides (RFC 2449, section 8; RFC 3206). Without one the words do, compared as whole words, so that
+//! "blocked" is no lock. Whoever speaks of credentials means them, whatever else is named: a wrong password that is
+//! offered again every few minutes gets an account locked.
 
-use super::response::{Response, ResponseCode};
+use super::response::{Response, ResponseCode, Status};
+use words::{ASKED_FOR, NOT_KNOWN, NOT_TAKEN, NOT_THERE, PASSING, TOO_SOON, WHO, Words};
 
-/// Why a login was refused, as far as the answer tells.
+mod words;
+
+/// Why a server refused, as far as the answer tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The user name or the password is wrong, or the account may not use POP3.
+    /// The user name or the password is wrong, or the account may not use POP3. So is what says nothing else.
     Credentials,
+    /// It will not pass, and a person has to act (RFC 3206, section 4): POP3 is switched off, the account is closed.
+    Permanent,
     /// It will probably pass: the maildrop is locked, the server is busy, the last login was too short a while ago.
     Temporary,
 }
 
-/// Words with which servers that have no response codes say that the last login was too short a while ago.
-const TOO_SOON_WORDS: [&str; 6] =
-    ["too frequent", "login delay", "login-delay", "frequency limit", "login limit", "allowed only every"];
-
-/// Words of a server that does not say which it is: QQ answers a wrong authorization code with "Login fail. Account is
-/// abnormal, service is not open, password is incorrect, login frequency limited, or system is busy". Whoever names the
-/// password among the reasons is not to be asked with it again and again.
-const DAMNING_WORDS: [&str; 4] = ["password is incorrect", "incorrect password", "wrong password", "invalid password"];
-
-/// Words with which servers that have no response codes say that it will pass. Servers that do have them are believed.
-const PASSING_WORDS: [&str; 11] = [
-    "lock",
-    "in use",
-    "in-use",
-    "busy",
-    "temporar",
-    "try again",
-    "try later",
-    "too many",
-    "unavailable",
-    "server error",
-    "exceed",
-];
-
-/// Judges the answer to PASS, APOP or AUTH (RFC 2449, section 8; RFC 3206).
+/// Judges the answer to PASS, APOP or AUTH.
 #[must_use]
 pub fn judge_refusal(response: &Response) -> Refusal {
-    match &response.code {
-        Some(ResponseCode::Auth) => Refusal::Credentials,
-        Some(ResponseCode::InUse | ResponseCode::LoginDelay | ResponseCode::SysTemp | ResponseCode::SysPerm) => {
+    judge_code(response).unwrap_or_else(|| {
+        let words = Words::of(&response.text);
+        if words.say_to_wait() && !words.name_a_secret() {
             Refusal::Temporary
+        } else if words.speak_of_credentials() {
+            Refusal::Credentials
+        } else if words.any(PASSING) || words.any(TOO_SOON) {
+            Refusal::Temporary
+        } else {
+            Refusal::Credentials
         }
-        _ if says(response, &DAMNING_WORDS) => Refusal::Credentials,
-        _ if says(response, &PASSING_WORDS) || says(response, &TOO_SOON_WORDS) => Refusal::Temporary,
-        _ => Refusal::Credentials,
+    })
+}
+
+/// Judges a refusal that came before the login, or behind a good one: there nothing is said of the credentials. None if
+/// it says neither that it will pass nor that it will not: it may not know the command, or have nothing to list.
+#[must_use]
+pub fn judge_access(response: &Response) -> Option<Refusal> {
+    match judge_code(response) {
+        Some(Refusal::Credentials) => None,
+        None => {
+            let words = Words::of(&response.text);
+            let passes = words.say_to_wait() || words.any(PASSING) || words.any(TOO_SOON);
+            let unknown = words.any(NOT_THERE) || words.any(NOT_KNOWN) || words.have("command");
+            (passes && !unknown).then_some(Refusal::Temporary)
+        }
+        coded => coded,
+    }
+}
+
+/// Whether a refusal says by its code that the maildrop cannot be had, now or at all.
+#[must_use]
+pub fn has_access_code(response: &Response) -> bool {
+    judge_code(response).is_some_and(|refusal| refusal != Refusal::Credentials)
+}
+
+fn judge_code(response: &Response) -> Option<Refusal> {
+    match &response.code {
+        Some(ResponseCode::Auth) => Some(Refusal::Credentials),
+        Some(ResponseCode::SysPerm) => Some(Refusal::Permanent),
+        Some(ResponseCode::InUse | ResponseCode::LoginDelay | ResponseCode::SysTemp) => Some(Refusal::Temporary),
+        Some(ResponseCode::Utf8 | ResponseCode::Other(_)) | None => None,
     }
 }
 
@@ -54,57 +73,34 @@ pub fn judge_refusal(response: &Response) -> Refusal {
 pub fn is_too_soon(response: &Response) -> bool {
     match &response.code {
         Some(ResponseCode::LoginDelay) => true,
-        None | Some(ResponseCode::Other(_)) => !says(response, &DAMNING_WORDS) && says(response, &TOO_SOON_WORDS),
+        None | Some(ResponseCode::Other(_)) => {
+            let words = Words::of(&response.text);
+            words.any(TOO_SOON) && !words.name_a_secret() && !words.speak_of_credentials()
+        }
         Some(_) => false,
     }
 }
 
-fn says(response: &Response, any: &[&str]) -> bool {
-    let text = response.text.to_ascii_lowercase();
-    any.iter().any(|words| text.contains(words))
+/// Whether a server refused the way to log in rather than who wanted to: it does not know the command, the mechanism, or
+/// this form of it, so that no credential was looked at.
+#[must_use]
+pub fn is_unknown_method(response: &Response) -> bool {
+    if judge_code(response) == Some(Refusal::Temporary) {
+        return false;
+    }
+    let words = Words::of(&response.text);
+    let of_credentials = response.code == Some(ResponseCode::Auth);
+    let not_known = !of_credentials && words.any(NOT_KNOWN);
+    let not_taken = (words.any(NOT_TAKEN) || words.any(NOT_KNOWN)) && words.any(ASKED_FOR);
+    !words.name_a_secret() && (words.any(NOT_THERE) || ((not_known || not_taken) && !words.any(WHO)))
+}
+
+/// The refusal in something that a server said without being asked, if it is one: what it says before it hangs up.
+#[must_use]
+pub fn goodbye(excerpt: &str) -> Option<Response> {
+    let response = Response::parse(excerpt.as_bytes()).ok()?;
+    (response.status == Status::Err && excerpt.starts_with('-')).then_some(response)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn judge(line: &str) -> Refusal {
-        judge_refusal(&Response::parse(line.as_bytes()).unwrap())
-    }
-
-    #[test]
-    fn response_codes_are_believed() {
-        assert_eq!(judge("-ERR [AUTH] maildrop locked for you"), Refusal::Credentials);
-        for code in ["IN-USE", "LOGIN-DELAY", "SYS/TEMP", "SYS/PERM"] {
-            assert_eq!(judge(&format!("-ERR [{code}] wrong password")), Refusal::Temporary);
-        }
-    }
-
-    #[test]
-    fn without_a_code_the_words_decide() {
-        assert_eq!(judge("-ERR Authentication failed."), Refusal::Credentials);
-        assert_eq!(judge("-ERR"), Refusal::Credentials);
-        assert_eq!(judge("-ERR Mailbox is LOCKED by another session"), Refusal::Temporary);
-        assert_eq!(judge("-ERR Too many connections, try again later"), Refusal::Temporary);
-        assert_eq!(judge("-ERR login allowed only every 15 minutes"), Refusal::Temporary);
-    }
-
-    #[test]
-    fn a_server_that_names_the_password_among_other_reasons_means_the_password() {
-        let qq = "-ERR Login fail. Account is abnormal, service is not open, password is incorrect, login frequency \
-                  limited, or system is busy. More information at https://help.mail.qq.com/detail/108/1023";
-        assert_eq!(judge(qq), Refusal::Credentials);
-        assert!(!is_too_soon(&Response::parse(qq.as_bytes()).unwrap()));
-        assert_eq!(judge("-ERR [SYS/TEMP] wrong password, or too busy"), Refusal::Temporary, "a code goes first");
-    }
-
-    #[test]
-    fn a_login_that_came_too_soon_is_known() {
-        let too_soon = |line: &str| is_too_soon(&Response::parse(line.as_bytes()).unwrap());
-        assert!(too_soon("-ERR [LOGIN-DELAY] minimum time between mail checks violation"));
-        assert!(too_soon("-ERR login allowed only every 15 minutes"));
-        assert!(too_soon("-ERR Exceeded the login limit for a 15 minute period."));
-        assert!(!too_soon("-ERR [IN-USE] too frequent"));
-        assert!(!too_soon("-ERR mailbox is locked"));
-    }
-}
+mod tests;

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use super::error::FramingError;
-use super::printable::{excerpt, printable};
+use super::limits;
+use super::listing::UniqueId;
+use super::printable::{excerpt, words};
 
 /// The status line of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +15,11 @@ pub struct Response {
     /// What a program can make of it, if the server says so.
     pub code: Option<ResponseCode>,
     /// What it says to a person: without status and code, control characters escaped, never to be parsed except
-    /// where an RFC says so (STAT). Octets that are not UTF-8 have become U+FFFD.
+    /// where an RFC says so (STAT). Octets that are not UTF-8 have become U+FFFD. At most [`limits::WORDS`] characters
+    /// and an ellipsis.
     pub text: String,
+    /// What UIDL with a number was answered by, if it was a unique-id of that message.
+    pub unique_id: Option<UniqueId>,
 }
 
 /// The status indicator (RFC 1939, section 3).
@@ -42,7 +47,7 @@ impl Response {
             _ => return Err(FramingError::NotPop3 { excerpt: excerpt(line) }),
         };
         let (code, text) = ResponseCode::split_off(rest.trim_ascii());
-        Ok(Self { status, code, text: printable(text.trim_ascii()) })
+        Ok(Self { status, code, text: words(text.trim_ascii()), unique_id: None })
     }
 }
 
@@ -86,6 +91,9 @@ impl ResponseCode {
     /// A code is a list of levels parted by slashes; a level is printable ASCII without slash and bracket. A code
     /// under a known one means at least what the known one means (RFC 2449, section 8).
     fn parse(code: &[u8]) -> Option<Self> {
+        if code.len() > limits::RESPONSE_CODE {
+            return None;
+        }
         let code = str::from_utf8(code).ok()?.to_ascii_uppercase();
         let mut levels = code.split('/');
         if levels.clone().any(|level| level.is_empty() || !level.bytes().all(|octet| octet.is_ascii_graphic())) {
@@ -223,6 +231,20 @@ mod tests {
             assert_eq!(parsed(&format!("-ERR {text}")), (Status::Err, None, text.to_owned()));
         }
         assert_eq!(parsed("-ERR login [AUTH] failed"), (Status::Err, None, "login [AUTH] failed".to_owned()));
+    }
+
+    #[test]
+    fn keeps_a_bounded_part_of_the_text() {
+        let text = |length: usize| parsed(&format!("-ERR {}", "é".repeat(length))).2;
+        assert_eq!(text(limits::WORDS), "é".repeat(limits::WORDS));
+        assert_eq!(text(limits::WORDS + 1), format!("{}…", "é".repeat(limits::WORDS)));
+    }
+
+    #[test]
+    fn takes_a_long_code_for_text() {
+        let longest = "X".repeat(limits::RESPONSE_CODE);
+        assert_eq!(parsed(&format!("-ERR [{longest}] x")).1, Some(ResponseCode::Other(longest.clone())));
+        assert_eq!(parsed(&format!("-ERR [{longest}X] x")).1, None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use super::command::Asked;
 use super::error::FramingError;
 use super::limits;
+use super::listing::UniqueIdListing;
 use super::multi_line::{Line, LineEnd, ListingDecoder, MultiLineDecoder, Piece};
 use super::printable::excerpt;
 use super::response::{Greeting, Response, Status};
@@ -47,6 +48,8 @@ pub struct Session {
     /// How the server ends its lines; `None` until its first line, and again after STLS, because before TLS anybody
     /// on the way could have chosen it.
     line_end: Option<LineEnd>,
+    /// A status line that is too long, as far as it has come.
+    long_line: Option<LongLine>,
     /// TLS protects the connection, so STLS is out of turn.
     under_tls: bool,
     /// UTF8 was sent, so STLS is out of turn (RFC 6856, section 2.1).
@@ -109,6 +112,9 @@ pub enum Event {
     },
     /// A line of the answer to CAPA, LIST or UIDL: octets of the input, without line end and stuffed dot.
     Line(Range<usize>),
+    /// A line of the answer to CAPA, LIST or UIDL that has more than [`limits::LISTING_LINE`] octets and is passed over:
+    /// its first [`limits::LONG_LINE_HEAD`] octets.
+    LongLine(Range<usize>),
     /// A piece of the answer to RETR or TOP: octets of the input, without stuffed dots, line ends as sent.
     Data(Range<usize>),
     /// A multi-line answer is complete.
@@ -138,6 +144,17 @@ enum Reading {
     Handshake,
 }
 
+/// A status line of more octets than are kept.
+#[derive(Debug)]
+struct LongLine {
+    /// Its beginning, which is all that is made of it.
+    head: Vec<u8>,
+    /// How many octets have come.
+    octets: usize,
+    /// The last of them was a CR.
+    behind_cr: bool,
+}
+
 impl Session {
     /// A session whose server has not spoken yet, on a connection without TLS so far.
     #[must_use]
@@ -148,6 +165,7 @@ impl Session {
             outstanding: VecDeque::new(),
             held_response: None,
             line_end: None,
+            long_line: None,
             under_tls: false,
             utf8_sent: false,
             output: Output::default(),
@@ -195,18 +213,7 @@ impl Session {
         let step = match &mut self.reading {
             _ if input.is_empty() => Ok(Step { consumed: 0, event: Event::NeedInput }),
             Reading::StatusLine => self.status_line(input),
-            Reading::Listing(to, decoder) => {
-                let to = *to;
-                match decoder.decode(input, limits::LISTING_LINE) {
-                    Piece::NeedInput if input.len() >= limits::LISTING_LINE => {
-                        Err(FramingError::LineTooLong { to, limit: limits::LISTING_LINE })
-                    }
-                    Piece::Content { .. } if decoder.lines() > most_lines(to) => {
-                        Err(FramingError::TooManyLines { to, limit: most_lines(to) })
-                    }
-                    piece => Ok(self.step(to, piece, Event::Line)),
-                }
-            }
+            Reading::Listing(..) => self.listing(input),
             Reading::Message(to, decoder) => {
                 let (to, piece) = (*to, decoder.decode(input));
                 Ok(self.step(to, piece, Event::Data))
@@ -220,6 +227,28 @@ impl Session {
         step
     }
 
+    /// The next line of a listing; one that is too long is passed over and costs no more than itself.
+    fn listing(&mut self, input: &[u8]) -> Result<Step, FramingError> {
+        let mut passed = 0;
+        loop {
+            let Reading::Listing(to, decoder) = &mut self.reading else {
+                return Ok(Step { consumed: passed, event: Event::NeedInput });
+            };
+            let (to, piece) = (*to, decoder.decode(input.get(passed..).unwrap_or_default(), limits::LISTING_LINE));
+            check_length(to, decoder)?;
+            if let Piece::PassedOver { consumed } = piece {
+                passed += consumed;
+                continue;
+            }
+            let mut step = self.step(to, piece, Event::Line);
+            step.consumed += passed;
+            if let Event::Line(range) | Event::LongLine(range) = &mut step.event {
+                *range = range.start + passed..range.end + passed;
+            }
+            return Ok(step);
+        }
+    }
+
     fn status_line(&mut self, input: &[u8]) -> Result<Step, FramingError> {
         let to = match (self.state, self.outstanding.front()) {
             (SessionState::Greeting, _) => Asked::Greeting,
@@ -230,21 +259,61 @@ impl Session {
         if let (Asked::Greeting, [0x15 | 0x16, 3, ..]) = (to, input) {
             return Err(FramingError::LooksLikeTls);
         }
+        if self.long_line.is_some() {
+            return self.rest_of_long_line(to, input);
+        }
         let limit = if matches!(to, Asked::Auth(_)) { limits::CHALLENGE_LINE } else { limits::STATUS_LINE };
-        let Some(line) = Line::first(input, limit) else {
-            return match input {
-                _ if input.len() < limit => Ok(Step { consumed: 0, event: Event::NeedInput }),
-                [b'+' | b'-', ..] => Err(FramingError::LineTooLong { to, limit }),
-                _ => Err(FramingError::NotPop3 { excerpt: excerpt(input) }),
-            };
+        if let Some(line) = Line::first(input, limit) {
+            return self.whole_line(to, line, input);
+        }
+        let Some((head, rest)) = input.split_at_checked(limit) else {
+            return Ok(Step { consumed: 0, event: Event::NeedInput });
         };
+        match (to, input) {
+            // A challenge that is cut off cannot be answered.
+            (Asked::Auth(_), [b'+', ..]) => Err(FramingError::LineTooLong { to, limit }),
+            (_, [b'+' | b'-', ..]) => {
+                self.long_line =
+                    Some(LongLine { head: head.to_vec(), octets: limit, behind_cr: head.ends_with(b"\r") });
+                let mut step = self.rest_of_long_line(to, rest)?;
+                step.consumed += limit;
+                Ok(step)
+            }
+            _ => Err(FramingError::NotPop3 { excerpt: excerpt(input) }),
+        }
+    }
+
+    /// Goes on with a status line of which enough is kept: when it has ended, it says what its beginning says.
+    fn rest_of_long_line(&mut self, to: Asked, input: &[u8]) -> Result<Step, FramingError> {
+        let Some(long) = &mut self.long_line else { return Ok(Step { consumed: 0, event: Event::NeedInput }) };
+        let at = memchr::memchr(b'\n', input);
+        let consumed = at.map_or(input.len(), |at| at + 1);
+        long.octets += consumed;
+        if long.octets > limits::STATUS_LINE_PASSED {
+            return Err(FramingError::LineTooLong { to, limit: limits::STATUS_LINE_PASSED });
+        }
+        let before = |at: usize| at.checked_sub(1).map_or(long.behind_cr, |before| input.get(before) == Some(&b'\r'));
+        let Some(crlf) = at.map(before) else {
+            long.behind_cr = if input.is_empty() { long.behind_cr } else { input.ends_with(b"\r") };
+            return Ok(Step { consumed, event: Event::NeedInput });
+        };
+        let end = if crlf { LineEnd::CrLf } else { LineEnd::Lf };
+        let head = self.long_line.take().map(|long| long.head).unwrap_or_default();
+        self.whole_line(to, Line { content: &head, consumed, end }, input)
+    }
+
+    fn whole_line(&mut self, to: Asked, line: Line<'_>, input: &[u8]) -> Result<Step, FramingError> {
         self.line_end.get_or_insert(line.end);
         match (to, line.content) {
             (Asked::Greeting, content) => self.greeting(content, line.consumed),
             (Asked::Auth(_), b"+") => self.challenge(&[], line.consumed, input),
             (Asked::Auth(_), [b'+', b' ', challenge @ ..]) => self.challenge(challenge, line.consumed, input),
             (_, content) => {
-                let response = Response::parse(content)?;
+                let mut response = Response::parse(content)?;
+                if let (Asked::Uidl(Some(number)), Status::Ok) = (to, response.status) {
+                    let named = UniqueIdListing::parse(content).ok().filter(|named| named.number == number);
+                    response.unique_id = named.map(|named| named.unique_id);
+                }
                 self.answered(to, response.status);
                 Ok(Step { consumed: line.consumed, event: Event::Response { to, response } })
             }
@@ -308,6 +377,8 @@ impl Session {
     fn step(&mut self, to: Asked, piece: Piece, event: fn(Range<usize>) -> Event) -> Step {
         match piece {
             Piece::NeedInput => Step { consumed: 0, event: Event::NeedInput },
+            Piece::PassedOver { consumed } => Step { consumed, event: Event::NeedInput },
+            Piece::LongLine { consumed, range } => Step { consumed, event: Event::LongLine(range) },
             Piece::Content { consumed, range } => Step { consumed, event: event(range) },
             Piece::End { consumed } => {
                 self.reading = Reading::StatusLine;
@@ -326,9 +397,14 @@ impl Session {
     }
 }
 
-/// The most lines this answer may have.
-fn most_lines(to: Asked) -> usize {
-    if to == Asked::Capa { limits::CAPABILITY_LINES } else { limits::LISTING_LINES }
+/// Whether this answer is still within what it may have.
+fn check_length(to: Asked, decoder: &ListingDecoder) -> Result<(), FramingError> {
+    let limit = if to == Asked::Capa { limits::CAPABILITY_OCTETS } else { limits::LISTING_OCTETS };
+    if decoder.octets() > limit {
+        return Err(FramingError::TooManyOctets { to, limit });
+    }
+    let limit = limits::LISTING_LINES;
+    if decoder.lines() > limit { Err(FramingError::TooManyLines { to, limit }) } else { Ok(()) }
 }
 
 impl Default for Session {

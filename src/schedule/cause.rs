@@ -10,12 +10,16 @@ pub enum Cause {
     NetworkDown,
     /// The server was there, and the connection broke, fell silent or became too slow.
     Cut,
+    /// Next to nothing came while other accounts waited for a place.
+    TooSlow,
     /// The maildrop is locked, or the server is busy or in trouble that will pass.
     ServerBusy,
     /// The last login was too short a while ago for the server.
     TooSoon,
     /// The server refused the user name and the password.
     LoginRefused,
+    /// The server says that it will not serve this account, and that a person has to act (RFC 3206, SYS/PERM).
+    AccessRefused,
     /// No trusted, encrypted connection.
     Tls,
     /// The server does not do what a POP3 server does, or what this account needs.
@@ -42,12 +46,14 @@ const fn hours(hours: u64) -> Duration {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::NetworkDown,
         Self::Cut,
+        Self::TooSlow,
         Self::ServerBusy,
         Self::TooSoon,
         Self::LoginRefused,
+        Self::AccessRefused,
         Self::Tls,
         Self::Protocol,
         Self::Local,
@@ -65,9 +71,13 @@ impl Cause {
                 const { &[Duration::from_secs(30), minutes(1), minutes(2), minutes(5), minutes(10), minutes(15)] }
             }
             // Some servers hold a lock for half an hour after a lost connection, and hold it longer for each try.
-            Self::ServerBusy | Self::TooSoon => const { &[minutes(5), minutes(10), minutes(20), minutes(30)] },
-            // Further tries with a wrong password lock accounts and addresses out.
-            Self::LoginRefused => const { &[hours(1), hours(2), hours(4), hours(8), hours(16), hours(24)] },
+            Self::TooSlow | Self::ServerBusy | Self::TooSoon => {
+                const { &[minutes(5), minutes(10), minutes(20), minutes(30)] }
+            }
+            // Further tries with a wrong password lock accounts and addresses out, and a closed account stays closed.
+            Self::LoginRefused | Self::AccessRefused => {
+                const { &[hours(1), hours(2), hours(4), hours(8), hours(16), hours(24)] }
+            }
             // Somebody has to renew a certificate, here or there, or to leave a network that meddles.
             Self::Tls => const { &[minutes(10), minutes(20), minutes(40), minutes(80), minutes(120)] },
             Self::Protocol => const { &[minutes(15), minutes(30), hours(1), hours(2), hours(4), hours(6)] },
@@ -91,9 +101,15 @@ impl Cause {
             // A dead network is not waited for longer than a sound server.
             Self::NetworkDown | Self::Cut => step.min(interval),
             // What a person has to mend is not looked at more often than a sound server.
-            Self::LoginRefused | Self::Tls | Self::Protocol => step.max(interval),
+            Self::LoginRefused | Self::AccessRefused | Self::Tls | Self::Protocol => step.max(interval),
             _ => step,
         }
+    }
+
+    /// The cause of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.name() == name)
     }
 
     /// Its name for scripts.
@@ -102,9 +118,11 @@ impl Cause {
         match self {
             Self::NetworkDown => "network-down",
             Self::Cut => "cut",
+            Self::TooSlow => "too-slow",
             Self::ServerBusy => "server-busy",
             Self::TooSoon => "too-soon",
             Self::LoginRefused => "login-refused",
+            Self::AccessRefused => "access-refused",
             Self::Tls => "tls",
             Self::Protocol => "protocol",
             Self::Local => "local",
@@ -116,15 +134,26 @@ impl Cause {
     }
 
     /// Whether the server noticed the poll, so that it has a say in when the next one comes.
-    pub(super) const fn reached_server(self) -> bool {
-        matches!(self, Self::Cut | Self::ServerBusy | Self::TooSoon | Self::LoginRefused | Self::Tls | Self::Protocol)
+    #[must_use]
+    pub const fn reached_server(self) -> bool {
+        matches!(
+            self,
+            Self::Cut
+                | Self::TooSlow
+                | Self::ServerBusy
+                | Self::TooSoon
+                | Self::LoginRefused
+                | Self::AccessRefused
+                | Self::Tls
+                | Self::Protocol
+        )
     }
 
     /// What a user can do instead of waiting.
     pub(super) const fn way_out(self) -> &'static str {
         match self {
             Self::LoginRefused => "; after a changed credential, a reload or `mailferry poll` at once",
-            Self::Tls | Self::Protocol | Self::Credential | Self::Configuration | Self::Fault => {
+            Self::AccessRefused | Self::Tls | Self::Protocol | Self::Credential | Self::Configuration | Self::Fault => {
                 "; after a reload or `mailferry poll` at once"
             }
             _ => "",
@@ -138,9 +167,11 @@ impl fmt::Display for Cause {
         f.write_str(match self {
             Self::NetworkDown => "the server could not be reached",
             Self::Cut => "the connection broke",
+            Self::TooSlow => "the server was too slow while other accounts waited",
             Self::ServerBusy => "the server is busy, or another session holds the maildrop",
             Self::TooSoon => "the server wants more time between two logins",
             Self::LoginRefused => "the server refused the login",
+            Self::AccessRefused => "the server does not serve this account",
             Self::Tls => "no trusted, encrypted connection could be had",
             Self::Protocol => "the server did not do what this account needs",
             Self::Local => "the Maildir or the state could not be used",

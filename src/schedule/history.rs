@@ -83,7 +83,7 @@ impl History {
     }
 
     /// The least time between two polls that refusals have taught, as long as it counts.
-    pub(super) fn pace(&self, now: Duration) -> Option<Duration> {
+    pub(crate) fn pace(&self, now: Duration) -> Option<Duration> {
         self.experience.filter(|one| now.saturating_sub(one.learnt) < EXPERIENCE).map(|one| one.pace)
     }
 }

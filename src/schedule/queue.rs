@@ -6,6 +6,9 @@
 //! has many accounts fills its own places and no others', and among accounts that could begin nobody is overtaken by
 //! one that was due later.
 //!
+//! A poll that takes long can *stand aside*: it goes on, and its place among all is another's; its place at the server
+//! stays its own, because the server counts connections. One that hangs and does nothing has no place at all.
+//!
 //! No operation looks at all accounts: each costs the logarithm of their number, or that for each account that has
 //! become due since.
 //!
@@ -25,6 +28,15 @@ const SUSPENDED: Duration = Duration::from_secs(10);
 
 /// After that, the accounts that are due begin within this time.
 const SPREAD: Duration = Duration::from_secs(10);
+
+/// So many more polls than may run can stand aside: where only few may run, a few slow servers must not stop everybody.
+pub const FEW: usize = 8;
+
+/// How many polls there are at the most, those that stand aside included.
+#[must_use]
+pub fn most_polls(concurrency: NonZeroUsize) -> usize {
+    concurrency.get().saturating_mul(2).saturating_add(FEW)
+}
 
 /// How many polls may run at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +64,12 @@ pub struct Queue {
     hosts: HashMap<Arc<str>, Host>,
     /// The servers that have both a place and an account that is ready, by the turn of the one in front.
     startable: BTreeMap<Turn, Arc<str>>,
-    /// How many run, removed ones included.
+    /// How many run and have a place, removed ones included.
     running: usize,
+    /// How many stand aside.
+    aside: usize,
+    /// How many have no place at all.
+    without: usize,
     /// The number for the next turn.
     number: u64,
 }
@@ -78,13 +94,24 @@ enum Stage {
     Ready { turn: Turn },
     /// It is being polled.
     Running {
-        /// The server whose place it takes, which may not be its server any more.
-        at: Arc<str>,
+        /// Its places.
+        holds: Holds,
         /// It is to be polled again no later than this.
         again: Option<Duration>,
         /// It is forgotten when the poll has ended.
         removed: bool,
     },
+}
+
+/// The places of an account that is being polled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Holds {
+    /// One among all, and one at this server, which may not be its server any more.
+    Both(Arc<str>),
+    /// Only that at the server.
+    Server(Arc<str>),
+    /// None.
+    Nothing,
 }
 
 /// A server.
@@ -125,6 +152,8 @@ impl Queue {
             hosts: HashMap::new(),
             startable: BTreeMap::new(),
             running: 0,
+            aside: 0,
+            without: 0,
             number: 0,
         }
     }
@@ -173,7 +202,7 @@ impl Queue {
     /// To be called until it gives none.
     pub fn take_startable(&mut self, now: Duration) -> Option<AccountName> {
         self.ready_those_due(now);
-        if self.running >= self.limits.concurrency.get() {
+        if self.is_full() {
             return None;
         }
         let host = Arc::clone(self.startable.first_key_value()?.1);
@@ -183,7 +212,7 @@ impl Queue {
         })?;
         self.running += 1;
         if let Some(place) = self.accounts.get_mut(&account) {
-            place.stage = Stage::Running { at: host, again: None, removed: false };
+            place.stage = Stage::Running { holds: Holds::Both(host), again: None, removed: false };
         }
         Some(account)
     }
@@ -195,20 +224,96 @@ impl Queue {
             return;
         }
         let Some((account, place)) = self.accounts.remove_entry(account) else { return };
-        let Stage::Running { at, again, removed } = place.stage else { return };
-        self.running -= 1;
-        self.at_host(&at, |host| host.running -= 1);
+        let Stage::Running { holds, again, removed } = place.stage else { return };
+        match &holds {
+            Holds::Both(_) => self.running -= 1,
+            Holds::Server(_) => self.aside -= 1,
+            Holds::Nothing => self.without -= 1,
+        }
+        if let Holds::Both(at) | Holds::Server(at) = holds {
+            self.at_host(&at, |host| host.running -= 1);
+        }
         if !removed {
             let due = again.map_or(due, |again| again.min(due));
             self.wait(account, place.host, due, again.is_some());
         }
     }
 
+    /// Whether an account that is due waits for a place that this one, which is being polled, has.
+    #[must_use]
+    pub fn is_in_the_way(&self, account: &AccountName) -> bool {
+        let is_waited_for = |at| self.hosts.get(at).is_some_and(|host: &Host| !host.ready.is_empty());
+        match self.holds(account) {
+            // Whoever waits at a server without a place waits for one of those there, else for any.
+            Some(Holds::Both(at)) => {
+                self.is_full() && !self.startable.is_empty() || self.fills(at) && is_waited_for(at)
+            }
+            Some(Holds::Server(at)) => self.fills(at) && is_waited_for(at),
+            Some(Holds::Nothing) | None => false,
+        }
+    }
+
+    /// An account that is being polled gives its place among all to whoever waits. Only so many may stand aside at the
+    /// same time: as many as may run, and [`FEW`] more. False if it cannot.
+    pub fn stand_aside(&mut self, account: &AccountName) -> bool {
+        if self.aside >= self.limits.concurrency.get().saturating_add(FEW) {
+            return false;
+        }
+        let Some(holds @ Holds::Both(_)) = self.holds_mut(account) else { return false };
+        if let Holds::Both(at) = holds {
+            *holds = Holds::Server(Arc::clone(at));
+        }
+        self.running -= 1;
+        self.aside += 1;
+        true
+    }
+
+    /// An account that is being polled gives all its places away: it does nothing, and cannot be ended.
+    pub fn give_up_places(&mut self, account: &AccountName) {
+        let Some(holds) = self.holds_mut(account) else { return };
+        match std::mem::replace(holds, Holds::Nothing) {
+            Holds::Both(at) => {
+                self.running -= 1;
+                self.without += 1;
+                self.at_host(&at, |host| host.running -= 1);
+            }
+            Holds::Server(at) => {
+                self.aside -= 1;
+                self.without += 1;
+                self.at_host(&at, |host| host.running -= 1);
+            }
+            Holds::Nothing => {}
+        }
+    }
+
+    fn holds(&self, account: &AccountName) -> Option<&Holds> {
+        match &self.accounts.get(account)?.stage {
+            Stage::Running { holds, .. } => Some(holds),
+            _ => None,
+        }
+    }
+
+    fn holds_mut(&mut self, account: &AccountName) -> Option<&mut Holds> {
+        match &mut self.accounts.get_mut(account)?.stage {
+            Stage::Running { holds, .. } => Some(holds),
+            _ => None,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.running >= self.limits.concurrency.get()
+    }
+
+    /// Whether all places at a server are taken.
+    fn fills(&self, at: &Arc<str>) -> bool {
+        self.hosts.get(at).is_some_and(|host| host.running >= self.limits.per_host.get())
+    }
+
     /// When [`Self::take_startable`] may next have an account to give, if nothing else happens before: a time that may
     /// have passed. None if only the end of a poll can change anything.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
-        let startable = self.startable.first_key_value().filter(|_| self.running < self.limits.concurrency.get());
+        let startable = self.startable.first_key_value().filter(|_| !self.is_full());
         let due = [startable.map(|(turn, _)| turn.0), self.waiting.first_key_value().map(|(turn, _)| turn.0)];
         due.into_iter().flatten().min()
     }
@@ -230,10 +335,10 @@ impl Queue {
         }
     }
 
-    /// How many polls run.
+    /// How many polls run, with a place or without.
     #[must_use]
     pub fn running(&self) -> usize {
-        self.running
+        self.running + self.aside + self.without
     }
 
     fn wait(&mut self, account: AccountName, host: Arc<str>, due: Duration, asked: bool) {

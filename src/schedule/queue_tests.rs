@@ -238,6 +238,8 @@ enum Step {
     PollNow(u8),
     Begin,
     End(usize, u64),
+    Aside(usize),
+    Hang(usize),
     Pass(u64),
     Limits(usize, usize),
 }
@@ -251,6 +253,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         Just(Step::Begin),
         (0..12_usize, 0..40_u64).prop_map(|(which, due)| Step::End(which, due)),
         (0..12_usize, 0..40_u64).prop_map(|(which, due)| Step::End(which, due)),
+        (0..12_usize).prop_map(Step::Aside),
+        (0..12_usize).prop_map(Step::Hang),
         (0..20_u64).prop_map(Step::Pass),
         (1..5_usize, 1..4_usize).prop_map(|(all, host)| Step::Limits(all, host)),
     ];
@@ -262,14 +266,20 @@ impl Queue {
     fn check(&self) {
         let is_running = |place: &&Place| matches!(place.stage, Stage::Running { .. });
         let ready: usize = self.hosts.values().map(|host| host.ready.len()).sum();
-        assert_eq!(self.accounts.len(), self.waiting.len() + ready + self.running);
-        assert_eq!(self.accounts.values().filter(is_running).count(), self.running);
-        assert_eq!(self.hosts.values().map(|host| host.running).sum::<usize>(), self.running);
+        assert_eq!(self.accounts.len(), self.waiting.len() + ready + self.running());
+        assert_eq!(self.accounts.values().filter(is_running).count(), self.running());
+        assert_eq!(self.hosts.values().map(|host| host.running).sum::<usize>(), self.running + self.aside);
+        let hold = |one: fn(&Holds) -> bool| self.accounts.keys().filter(|a| self.holds(a).is_some_and(one)).count();
+        assert_eq!(hold(|holds| matches!(holds, Holds::Both(_))), self.running);
+        assert_eq!(hold(|holds| matches!(holds, Holds::Server(_))), self.aside);
         for (account, place) in &self.accounts {
             let stands = match &place.stage {
                 Stage::Waiting { turn, .. } => self.waiting.get(turn),
                 Stage::Ready { turn } => self.hosts[&place.host].ready.get(turn),
-                Stage::Running { at, .. } => self.hosts.get(at).map(|_| account),
+                Stage::Running { holds: Holds::Both(at) | Holds::Server(at), .. } => {
+                    self.hosts.get(at).map(|_| account)
+                }
+                Stage::Running { holds: Holds::Nothing, .. } => Some(account),
             };
             assert_eq!(stands, Some(account));
         }
@@ -287,7 +297,7 @@ proptest! {
         let mut queue = Queue::new(limits(2, 1), 5);
         let mut now = START;
         // Those that run, with the server whose place they take.
-        let mut running: Vec<(AccountName, Arc<str>)> = Vec::new();
+        let mut running: Vec<(AccountName, Option<Arc<str>>)> = Vec::new();
         for step in steps {
             match step {
                 Step::Insert(n, host, due) => {
@@ -300,12 +310,12 @@ proptest! {
                 }
                 Step::Begin => {
                     while let Some(account) = queue.take_startable(now) {
-                        let Stage::Running { at, .. } = &queue.accounts[&account].stage else { panic!("it runs") };
+                        let Some(Holds::Both(at)) = queue.holds(&account).cloned() else { panic!("it runs") };
                         prop_assert!(running.iter().all(|(other, _)| *other != account), "{:?} twice", account);
-                        running.push((account, Arc::clone(at)));
-                        let here = running.iter().filter(|(_, host)| host == at).count();
+                        running.push((account, Some(Arc::clone(&at))));
+                        let here = running.iter().filter(|(_, host)| host.as_ref() == Some(&at)).count();
                         prop_assert!(here <= queue.limits.per_host.get());
-                        prop_assert!(running.len() <= queue.limits.concurrency.get());
+                        prop_assert!(queue.running <= queue.limits.concurrency.get());
                         queue.check();
                     }
                     prop_assert!(queue.next_wake().is_none_or(|wake| wake > now), "nothing is left that could begin");
@@ -314,6 +324,15 @@ proptest! {
                     let (account, _) = running.swap_remove(which % running.len());
                     queue.finished(&account, now + SECOND * u32::try_from(due).unwrap());
                 }
+                Step::Aside(which) if !running.is_empty() => {
+                    queue.stand_aside(&running[which % running.len()].0);
+                }
+                Step::Hang(which) if !running.is_empty() => {
+                    let which = which % running.len();
+                    queue.give_up_places(&running[which].0);
+                    running[which].1 = None;
+                }
+                Step::Aside(_) | Step::Hang(_) => {}
                 Step::End(..) => queue.finished(&name("nobody"), now),
                 Step::Pass(seconds) => now += SECOND * u32::try_from(seconds).unwrap(),
                 Step::Limits(all, host) => queue.set_limits(limits(all, host)),
@@ -336,4 +355,58 @@ proptest! {
         }
         prop_assert!(left.is_empty(), "{left:?} had no turn");
     }
+}
+
+#[test]
+fn who_stands_aside_lets_others_begin_and_keeps_its_place_at_the_server() {
+    let accounts = [("a", "slow", 0), ("b", "slow", 0), ("c", "slow", 1), ("d", "fast", 2)];
+    let mut queue = queue(limits(2, 2), &accounts);
+    assert_eq!(begin(&mut queue, at(0)), ["a", "b"]);
+    assert!(!queue.is_in_the_way(&name("a")), "nobody else is due");
+    assert_eq!(begin(&mut queue, at(2)), [""; 0]);
+    assert!(queue.is_in_the_way(&name("a")) && !queue.is_in_the_way(&name("c")));
+    assert!(queue.stand_aside(&name("a")) && !queue.stand_aside(&name("a")) && !queue.stand_aside(&name("c")));
+    assert_eq!(begin(&mut queue, at(2)), ["d"]);
+    assert_eq!((queue.running(), queue.doing(&name("a"))), (3, Some(Doing::Running)));
+    assert!(queue.is_in_the_way(&name("a")), "of c, at its server");
+    queue.finished(&name("a"), at(9));
+    assert!(!queue.is_in_the_way(&name("d")) || begin(&mut queue, at(2)).is_empty());
+    queue.finished(&name("d"), at(9));
+    assert_eq!(begin(&mut queue, at(3)), ["c"]);
+    assert_eq!(queue.running(), 2);
+}
+
+#[test]
+fn who_hangs_has_no_place_and_is_not_begun_again() {
+    let mut queue = queue(limits(1, 1), &[("a", "h", 0), ("b", "h", 1), ("c", "h", 2)]);
+    assert_eq!(begin(&mut queue, at(2)), ["a"]);
+    queue.give_up_places(&name("a"));
+    queue.give_up_places(&name("a"));
+    assert_eq!(begin(&mut queue, at(2)), ["b"]);
+    assert!(queue.is_in_the_way(&name("b")) && !queue.is_in_the_way(&name("a")));
+    assert!(queue.poll_now(&name("a"), at(3)), "it is known, and polled again once it has ended");
+    queue.finished(&name("b"), at(90));
+    assert_eq!(begin(&mut queue, at(4)), ["c"]);
+    queue.finished(&name("a"), at(90));
+    queue.finished(&name("c"), at(90));
+    assert_eq!(begin(&mut queue, at(5)), ["a"]);
+    assert_eq!(queue.running(), 1);
+}
+
+#[test]
+fn only_so_many_stand_aside() {
+    let names: Vec<String> = (0..20).map(|n| format!("a{n:02}")).collect();
+    let accounts: Vec<_> = names.iter().map(|name| (name.as_str(), name.as_str(), 0)).collect();
+    let mut queue = queue(limits(2, 2), &accounts);
+    let mut aside = 0;
+    loop {
+        let begun = begin(&mut queue, at(0));
+        if begun.is_empty() {
+            break;
+        }
+        aside += begun.iter().filter(|account| queue.stand_aside(&name(account))).count();
+    }
+    assert_eq!((aside, queue.running()), (2 + FEW, 2 + 2 + FEW));
+    queue.give_up_places(&name("a00"));
+    assert!(queue.stand_aside(&name("a10")), "one that hangs does not stand aside any more");
 }

@@ -15,6 +15,14 @@ pub fn seed(installation: u64, account: &AccountName) -> u64 {
     account.as_str().bytes().fold(Rng::with_seed(installation).u64(..), mix)
 }
 
+/// A seed for all accounts of a state directory: the same after a restart, and another one on another machine or for
+/// another user.
+#[must_use]
+pub fn installation(state_dir: &std::path::Path) -> u64 {
+    let host = rustix::system::uname();
+    u64::from(crc32fast::hash(&[state_dir.as_os_str().as_encoded_bytes(), host.nodename().to_bytes()].concat()))
+}
+
 /// Chance at one moment.
 pub(super) fn chance(seed: u64, now: Duration) -> Rng {
     Rng::with_seed(seed ^ nanos(now).rotate_left(32))

@@ -11,6 +11,7 @@ use crate::account::AccountName;
 use crate::credential::printable;
 use crate::credential::private_file::chmod;
 use crate::exit::ExitStatus;
+use crate::system_limit;
 use crate::user;
 
 /// Why a state cannot be used. Every message ends with the next step.
@@ -172,6 +173,7 @@ impl StateError {
     pub fn exit_status(&self) -> ExitStatus {
         match self {
             Self::Locked { .. } | Self::RenamedAndPolled { .. } => ExitStatus::Temporary,
+            Self::Io { source, .. } if system_limit::advice(source).is_some() => ExitStatus::Temporary,
             Self::OtherUser { .. } | Self::SameFiles { .. } => ExitStatus::Config,
             _ => ExitStatus::Local,
         }
@@ -294,13 +296,17 @@ fn open_to_all(f: &mut fmt::Formatter<'_>, dir: &Path, mode: u32) -> fmt::Result
 }
 
 /// What to do about a failed system call.
-fn next_step(error: &io::Error) -> &'static str {
-    match error.kind() {
+fn next_step(error: &io::Error) -> String {
+    if let Some(advice) = system_limit::advice(error) {
+        return format!("; {advice}. Nothing is lost");
+    }
+    let step = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ". Make room there and run again; nothing is lost",
         io::ErrorKind::PermissionDenied => ". Give the user that runs mailferry access to it",
         io::ErrorKind::ReadOnlyFilesystem => ". It is mounted read-only: look at the system log for disk errors",
         _ => "",
-    }
+    };
+    step.to_owned()
 }
 
 impl std::error::Error for StateError {

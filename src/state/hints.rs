@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::account::{AccountName, Endpoint, TlsMode};
-use crate::disk::Disk;
+use crate::disk::{Disk, Lock};
+use crate::standing::Saved;
 
 /// A larger file is not ours, in bytes.
 const MOST: u64 = 256 << 10;
@@ -18,6 +19,12 @@ const MOST: u64 = 256 << 10;
 /// How long a server that breaks when commands are sent ahead gets one at a time, in seconds: 7 days, since it may be
 /// repaired.
 const ONE_AT_A_TIME_FOR: u64 = 7 * 86_400;
+
+/// How long a way to log in that came to nothing is tried after the others, in seconds: 7 days.
+const FAILED_LOGINS_FOR: u64 = 7 * 86_400;
+/// How long a server that did not answer the large first message of TLS gets the small one at once, in seconds: 7 days,
+/// since whatever stands between may be replaced.
+const CLASSICAL_FOR: u64 = 7 * 86_400;
 
 /// So many sessions in a row broke with commands under way: it is time to try without.
 const SUSPICIOUS: u8 = 2;
@@ -30,6 +37,8 @@ pub struct Hints {
     pub server: Option<ServerHints>,
     /// What came.
     pub past: Past,
+    /// Where the account stood after the last poll that changed that.
+    pub standing: Option<Saved>,
 }
 
 /// How much mail came, and when. For people: nothing is decided by it.
@@ -93,6 +102,12 @@ pub struct ServerHints {
     strikes: u8,
     /// Until then, in certain seconds of the state, commands are sent one at a time. 0: no longer.
     one_at_a_time_until: u64,
+    /// The ways to log in that came to nothing, the one that did so last at the end.
+    failed_logins: Vec<String>,
+    /// Until then, in certain seconds of the state, they are tried after the others.
+    failed_logins_until: u64,
+    /// Until then, in certain seconds of the state, TLS begins without the large key share. 0: no longer.
+    classical_until: u64,
 }
 
 /// How much of a maildrop a server lists.
@@ -132,6 +147,18 @@ impl ServerHints {
         self.strikes >= SUSPICIOUS || (now < until && until - now <= ONE_AT_A_TIME_FOR)
     }
 
+    /// Whether TLS should begin without the large key share; `now` in certain seconds.
+    #[must_use]
+    pub fn needs_classical(&self, now: u64) -> bool {
+        let until = self.classical_until;
+        now < until && until - now <= CLASSICAL_FOR
+    }
+
+    /// TLS came about only without the large key share.
+    pub fn note_needs_classical(&mut self, now: u64) {
+        self.classical_until = now.saturating_add(CLASSICAL_FOR);
+    }
+
     /// A session broke; `ahead` says whether several commands were under way.
     pub fn note_broken(&mut self, ahead: bool) {
         // One that broke although there was only one command at a time was not broken by sending ahead.
@@ -154,6 +181,28 @@ impl ServerHints {
         } else if ahead {
             self.strikes = 0;
         }
+    }
+
+    /// The ways to log in that are to be tried after the others; `now` in certain seconds.
+    pub fn failed_logins(&self, now: u64) -> impl Iterator<Item = &str> {
+        let until = self.failed_logins_until;
+        let counts = now < until && until - now <= FAILED_LOGINS_FOR;
+        self.failed_logins.iter().filter(move |_| counts).map(String::as_str)
+    }
+
+    /// A way to log in came to nothing.
+    pub fn note_failed_login(&mut self, method: &str, now: u64) {
+        if self.failed_logins(now).next().is_none() {
+            self.failed_logins.clear();
+        }
+        self.failed_logins.retain(|known| known != method);
+        self.failed_logins.push(method.to_owned());
+        self.failed_logins_until = now.saturating_add(FAILED_LOGINS_FOR);
+    }
+
+    /// A way to log in was let in.
+    pub fn note_login(&mut self, method: &str) {
+        self.failed_logins.retain(|known| known != method);
     }
 
     fn blame_sending_ahead(&mut self, now: u64) {
@@ -219,6 +268,26 @@ impl HintsFile {
     }
 }
 
+/// Keeps where an account stands, under the account's lock: `holder` is told to others who want it meanwhile. One that
+/// somebody else holds is being polled, and the end of that poll will be the news. Blocks.
+///
+/// # Errors
+/// Those of the disk; nothing is lost by that but the hint.
+pub fn keep_standing(
+    disk: &dyn Disk,
+    dir: &Path,
+    account: &AccountName,
+    holder: &str,
+    standing: &Saved,
+) -> io::Result<()> {
+    let Lock::Acquired(_lock) = disk.lock(&dir.join(format!("{account}.lock")), holder)? else { return Ok(()) };
+    let mut file = HintsFile::read(disk, dir, account);
+    if !file.hints.standing.as_ref().is_some_and(|known| known.says_the_same(standing)) {
+        file.hints.standing = Some(standing.clone());
+    }
+    file.write(disk)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,12 +296,13 @@ mod tests {
     const WEEK: u64 = ONE_AT_A_TIME_FOR;
 
     fn endpoint() -> Endpoint {
-        let (tls_ca_file, allow_cleartext_password) = (None, false);
+        let (tls_ca_file, key_exchange, allow_cleartext_password) = (None, Default::default(), false);
         Endpoint {
             host: "Pop.example.org".into(),
             port: 995,
             tls: TlsMode::Implicit,
             tls_ca_file,
+            key_exchange,
             allow_cleartext_password,
         }
     }
@@ -300,6 +370,34 @@ mod tests {
         assert!(!hints.one_at_a_time(5));
         hints.note_worked_one_at_a_time(5);
         assert!(hints.one_at_a_time(5 + WEEK - 1) && !hints.one_at_a_time(5 + WEEK));
+    }
+
+    #[test]
+    fn a_way_to_log_in_that_came_to_nothing_is_tried_last_for_a_week() {
+        let mut hints = ServerHints::new(&endpoint());
+        let failed = |hints: &ServerHints, now| hints.failed_logins(now).map(str::to_owned).collect::<Vec<_>>();
+        assert!(failed(&hints, 0).is_empty());
+        hints.note_failed_login("plain", 100);
+        hints.note_failed_login("user", 100);
+        hints.note_failed_login("plain", 100);
+        assert_eq!(failed(&hints, 100), ["user", "plain"], "the last one at the end");
+        hints.note_login("user");
+        assert_eq!(failed(&hints, 100 + WEEK - 1), ["plain"]);
+        assert!(failed(&hints, 100 + WEEK).is_empty());
+        assert!(failed(&hints, 5).is_empty(), "a time of another clock");
+        hints.note_failed_login("apop", 100 + 2 * WEEK);
+        assert_eq!(failed(&hints, 100 + 2 * WEEK), ["apop"], "what was long ago is forgotten");
+    }
+
+    #[test]
+    fn that_the_large_hello_was_not_answered_is_known_for_a_week() {
+        let mut hints = ServerHints::new(&endpoint());
+        assert!(!hints.needs_classical(0));
+        hints.note_needs_classical(100);
+        assert!(hints.needs_classical(100) && hints.needs_classical(100 + WEEK - 1));
+        assert!(!hints.needs_classical(100 + WEEK));
+        hints.classical_until = 10 * WEEK;
+        assert!(!hints.needs_classical(0), "a time of another clock");
     }
 
     #[test]

@@ -524,6 +524,25 @@ impl Store {
         self.append(records, Durability::Later)
     }
 
+    /// There is no point in trying these messages again soon: they are set aside at once.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_set_aside(&mut self, messages: Vec<ListedAs>) -> Result<(), StateError> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let now = self.mark.certain;
+        let record = |listed_as: ListedAs| {
+            let before = self.state.trouble(&listed_as.unique_id, listed_as.reported_size);
+            let count = before.map_or(0, |trouble| trouble.count).saturating_add(1).max(FIRST_SET_ASIDE);
+            let until = now.saturating_add(set_aside_for(count));
+            Record::Trouble { listed_as, trouble: Trouble { kind: TroubleKind::Refused, count, until } }
+        };
+        let records = messages.into_iter().map(record).collect();
+        self.append(records, Durability::Later)
+    }
+
     /// These messages make no trouble any more: they are not on the server.
     ///
     /// # Errors
@@ -638,12 +657,15 @@ impl Store {
     }
 }
 
+/// After so many times in a row a message is set aside.
+const FIRST_SET_ASIDE: u32 = 3;
+
 /// How long a message is set aside after making trouble so often, in seconds: not at all twice, since most trouble
 /// passes; then from an hour on, doubling, up to a week.
 fn set_aside_for(count: u32) -> u64 {
     const HOUR: u64 = 3600;
     const WEEK: u64 = 7 * 24 * HOUR;
-    match count.checked_sub(3) {
+    match count.checked_sub(FIRST_SET_ASIDE) {
         None => 0,
         Some(doublings) => HOUR.saturating_mul(1 << doublings.min(10)).min(WEEK),
     }

@@ -77,6 +77,7 @@ pub(crate) fn account(name: &str, maildir: &Path) -> Account {
             port: 995,
             tls: TlsMode::Implicit,
             tls_ca_file: None,
+            key_exchange: Default::default(),
             allow_cleartext_password: false,
         },
         username: "jo".to_owned(),

@@ -4,14 +4,17 @@
 //! A change is told, not a state. What will probably pass by itself is told only when it has not passed for a while, and
 //! what a person has to mend soon. All times are counted from the boot of the machine, as in [`crate::schedule`].
 
+use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher as _};
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::news::News;
 use crate::client::Mask;
 use crate::config::NotifySettings;
 use crate::poll::{PollReport, Quarantined};
-use crate::pop3::UniqueId;
 use crate::schedule::{Cause, Why};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -50,8 +53,73 @@ pub struct Told {
     certificate: Option<u32>,
     /// When that was, since boot.
     certificate_told: Option<Duration>,
-    /// The messages in quarantine that were told of and are still there.
-    quarantined: BTreeSet<UniqueId>,
+    /// Marks of the messages in quarantine that were told of and are still there.
+    quarantined: BTreeSet<u64>,
+    /// Marks of what was complained of in the last poll.
+    complaints: BTreeSet<u64>,
+}
+
+/// The moment of the boot, on the axis on which this module counts: what happened before the boot has its place, too.
+const BOOT: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// What was told, as it is kept. Times are seconds before the moment at which it was written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SavedTold {
+    /// The last poll that ended well, or else the first one.
+    well: Option<u64>,
+    /// How many polls in a row have not ended well.
+    failures: u32,
+    /// The end of the first of these.
+    failing_since: Option<u64>,
+    /// When it was told that nothing succeeds.
+    silence: Option<u64>,
+    /// The least number of days at which the server's certificate was told of.
+    certificate: Option<u32>,
+    /// When that was.
+    certificate_told: Option<u64>,
+    /// Marks of the messages in quarantine that were told of, in hexadecimal digits.
+    quarantined: Vec<String>,
+    /// Marks of what was complained of in the last poll.
+    complaints: Vec<String>,
+    /// The troubles that were told, and when.
+    troubles: BTreeMap<String, u64>,
+}
+
+impl SavedTold {
+    /// What matters of it: not when it was.
+    #[must_use]
+    pub fn matter(&self) -> Self {
+        let troubles = self.troubles.keys().map(|name| (name.clone(), 0)).collect();
+        let silence = self.silence.map(|_| 0);
+        let (well, failing_since, certificate_told) = (None, None, None);
+        Self { well, failing_since, certificate_told, silence, troubles, ..self.clone() }
+    }
+}
+
+/// A complaint without what changes from poll to poll although it is about the same: the number of a message, or how many
+/// there are.
+fn timeless(words: &str) -> String {
+    match words.split_once('(') {
+        Some((message, unique_id)) if message.starts_with("message ") => unique_id.to_owned(),
+        _ => words.chars().filter(|c| !c.is_ascii_digit()).collect(),
+    }
+}
+
+fn digits(marks: &BTreeSet<u64>) -> Vec<String> {
+    marks.iter().map(|mark| format!("{mark:016x}")).collect()
+}
+
+fn marks(digits: &[String]) -> BTreeSet<u64> {
+    digits.iter().filter_map(|mark| u64::from_str_radix(mark, 16).ok()).take(MOST_QUARANTINED).collect()
+}
+
+/// What stands for something that was told of, a message's unique-id for one. Two in one place would mean that one is not
+/// told.
+fn mark(what: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// How a poll ended, as far as a person cares.
@@ -85,7 +153,7 @@ pub struct Facts<'a> {
     pub quarantine: &'a [Quarantined],
     /// Hides the password in the server's names for messages.
     pub mask: &'a Mask,
-    /// The time since boot.
+    /// The time, on any axis that goes on.
     pub now: Duration,
 }
 
@@ -108,7 +176,7 @@ impl<'a> Facts<'a> {
             certificate_days: report.certificate_expires.map(days),
             quarantine: &report.quarantine,
             mask: &report.mask,
-            now,
+            now: BOOT.saturating_add(now),
         }
     }
 }
@@ -140,6 +208,53 @@ pub fn after_poll(told: &mut Told, settings: &NotifySettings, facts: &Facts<'_>)
 }
 
 impl Told {
+    /// As it is kept, at a time since boot.
+    #[must_use]
+    pub fn save(&self, now: Duration) -> SavedTold {
+        let ago = |time: Duration| BOOT.saturating_add(now).saturating_sub(time).as_secs();
+        SavedTold {
+            well: self.well.map(ago),
+            failures: self.failures,
+            failing_since: (self.failures > 0).then(|| ago(self.failing_since)),
+            silence: self.silence.map(ago),
+            certificate: self.certificate,
+            certificate_told: self.certificate_told.map(ago),
+            quarantined: digits(&self.quarantined),
+            complaints: digits(&self.complaints),
+            troubles: self.troubles.iter().map(|(cause, time)| (cause.name().to_owned(), ago(*time))).collect(),
+        }
+    }
+
+    /// What was kept so many seconds ago, at a time since boot.
+    #[must_use]
+    pub fn restore(saved: &SavedTold, passed: u64, now: Duration) -> Self {
+        let now = BOOT.saturating_add(now);
+        let moment = |ago: u64| now.saturating_sub(Duration::from_secs(ago.saturating_add(passed)));
+        let troubles = saved.troubles.iter().filter_map(|(name, ago)| Some((Cause::named(name)?, moment(*ago))));
+        Self {
+            well: saved.well.map(moment),
+            failures: saved.failures,
+            failing_since: saved.failing_since.map(moment).unwrap_or_default(),
+            troubles: troubles.collect(),
+            silence: saved.silence.map(moment),
+            certificate: saved.certificate,
+            certificate_told: saved.certificate_told.map(moment),
+            quarantined: marks(&saved.quarantined),
+            complaints: marks(&saved.complaints),
+        }
+    }
+
+    /// Those of a poll's complaints that were not made after the poll before, which are then taken as told.
+    #[must_use]
+    pub fn fresh(&mut self, complaints: Vec<String>) -> Vec<String> {
+        let marked: Vec<(u64, String)> = complaints.into_iter().map(|words| (mark(&timeless(&words)), words)).collect();
+        let before = std::mem::take(&mut self.complaints);
+        // Beyond the bound nothing is remembered, and so nothing told, or it would be told each time.
+        self.complaints = marked.iter().map(|(mark, _)| *mark).take(MOST_QUARANTINED).collect();
+        let is_fresh = |(mark, _): &(u64, String)| self.complaints.contains(mark) && !before.contains(mark);
+        marked.into_iter().filter(is_fresh).map(|(_, words)| words).collect()
+    }
+
     fn note_well(&mut self, now: Duration) -> Option<News> {
         let recovered = !self.troubles.is_empty() || self.silence.is_some();
         self.well = Some(now);
@@ -174,14 +289,16 @@ impl Told {
     fn lasts(&self, cause: Cause, times: u32, now: Duration) -> bool {
         match cause {
             // The schedule has doubted a refusal already, and the others are as certain.
-            Cause::LoginRefused | Cause::Configuration | Cause::Fault => true,
+            Cause::LoginRefused | Cause::AccessRefused | Cause::Configuration | Cause::Fault => true,
             // A foreign network, a server at work, a store that waits for its passphrase, a disk that is being mounted.
             Cause::Tls | Cause::Protocol | Cause::Credential | Cause::Local => times >= 2,
             // These change from one to the other while the reason stays, so that all failures count.
             Cause::NetworkDown | Cause::Cut => {
                 self.failures.max(times) >= 5 && now.saturating_sub(self.failing_since) >= NETWORK_PATIENCE
             }
-            Cause::ServerBusy | Cause::TooSoon | Cause::LockedByAnother => self.failures.max(times) >= 6,
+            Cause::TooSlow | Cause::ServerBusy | Cause::TooSoon | Cause::LockedByAnother => {
+                self.failures.max(times) >= 6
+            }
         }
     }
 
@@ -223,13 +340,13 @@ impl Told {
     fn quarantine_news(&mut self, facts: &Facts<'_>) -> Option<News> {
         let set_aside = || facts.quarantine.iter().filter(|one| !one.left_alone.is_zero());
         if facts.ended == Ended::Well {
-            let here: BTreeSet<&UniqueId> = facts.quarantine.iter().map(|one| &one.unique_id).collect();
-            self.quarantined.retain(|unique_id| here.contains(unique_id));
+            let here: BTreeSet<u64> = facts.quarantine.iter().map(|one| mark(&one.unique_id)).collect();
+            self.quarantined.retain(|mark| here.contains(mark));
         }
         let mut fresh: Vec<&Quarantined> =
-            set_aside().filter(|one| !self.quarantined.contains(&one.unique_id)).collect();
+            set_aside().filter(|one| !self.quarantined.contains(&mark(&one.unique_id))).collect();
         fresh.truncate(MOST_QUARANTINED.saturating_sub(self.quarantined.len()));
-        self.quarantined.extend(fresh.iter().map(|one| one.unique_id.clone()));
+        self.quarantined.extend(fresh.iter().map(|one| mark(&one.unique_id)));
         let first = fresh.first()?;
         Some(News::Quarantine {
             unique_id: facts.mask.hide(&first.unique_id.to_string()),

@@ -2,6 +2,7 @@ use super::*;
 use crate::account::AccountName;
 use crate::client::ClientError;
 use crate::poll::PollError;
+use crate::pop3::UniqueId;
 use crate::state::entries::TroubleKind;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -54,6 +55,7 @@ fn badly(cause: Cause, times: u32) -> Ended {
 fn what_a_person_has_to_mend_is_told_soon() {
     for (cause, first) in [
         (Cause::LoginRefused, 1),
+        (Cause::AccessRefused, 1),
         (Cause::Configuration, 1),
         (Cause::Fault, 1),
         (Cause::Tls, 2),
@@ -274,5 +276,36 @@ fn new_mail_is_told_however_the_poll_ended() {
         let news = after_poll(&mut account.told, &account.settings, &facts);
         assert_eq!(news.first(), Some(&News::NewMail { count: 3 }));
         assert_eq!(news.len(), 1 + others);
+    }
+}
+
+#[test]
+fn the_same_complaint_is_told_once_whatever_its_numbers() {
+    let mut told = Told::default();
+    let fresh = |told: &mut Told, words: &[&str]| told.fresh(words.iter().map(ToString::to_string).collect());
+    let refused =
+        |number: u32, uid: &str| format!("message {number} (unique-id {uid}, 1 KiB) could not be fetched: no (really)");
+    assert_eq!(fresh(&mut told, &[&refused(3, "u3"), "the server refused to delete 2 messages"]).len(), 2);
+    assert_eq!(fresh(&mut told, &[&refused(1, "u3"), "the server refused to delete 5 messages"]), [""; 0]);
+    assert_eq!(fresh(&mut told, &[&refused(1, "u3"), &refused(2, "u4")]), [refused(2, "u4")]);
+    let mut kept = Told::restore(&told.save(Duration::from_secs(5)), 100, Duration::from_secs(105));
+    assert_eq!(fresh(&mut kept, &[&refused(9, "u4")]), [""; 0]);
+    assert_eq!(fresh(&mut kept, &[&refused(9, "u3")]).len(), 1, "it was over, and is back");
+    let many: Vec<String> = (0..1000).map(|n| refused(n, &format!("v{n}"))).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(fresh(&mut kept, &many).len(), MOST_QUARANTINED);
+}
+
+#[test]
+fn what_was_told_outlives_a_boot() {
+    let now = BOOT + DAY;
+    let mut told = Told::default();
+    assert!(!told.is_trouble_news(Cause::Tls, 1, now) && told.is_trouble_news(Cause::Tls, 2, now));
+    let saved = told.save(DAY);
+    // An hour later, after another boot: it is too soon for a reminder, and an hour before a day is over as well.
+    for (hours, expected) in [(1, false), (23, false), (25, true)] {
+        let booted = Duration::from_secs(60);
+        let mut told = Told::restore(&saved, hours * 3600, booted);
+        assert_eq!(told.is_trouble_news(Cause::Tls, 9, BOOT + booted), expected, "{hours} h");
     }
 }

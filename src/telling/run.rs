@@ -3,21 +3,19 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::Child;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::news::{ACCOUNT, EVENT, News};
 use crate::account::Account;
-use crate::child::{Tail, heed, prepare};
+use crate::child::{NoEnd, Running, Tail};
 use crate::config::NotifySettings;
 use crate::credential::printable;
+use crate::system_limit;
 
 /// How many commands run at the same time.
 const AT_ONCE: usize = 4;
@@ -27,9 +25,6 @@ const WAITING: usize = 256;
 
 /// How long a command may take.
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// How long a killed command may take to go: one that the system cannot end must not keep its turn.
-const LAST_BREATH: Duration = Duration::from_secs(5);
 
 /// Runs commands one behind the other. Clones share the queue.
 #[derive(Debug, Clone)]
@@ -111,57 +106,35 @@ async fn run_all(mut tellings: mpsc::UnboundedReceiver<Telling>, limit: Duration
 async fn run(command: &[OsString], environment: Vec<(&'static str, OsString)>, limit: Duration) {
     let (what, account) = (What::of(command, &environment), account_in(&environment).to_owned());
     let Some((program, arguments)) = command.split_first() else { return };
-    // In a group of its own, so that what it started can be ended with it.
-    let spawned = prepare(program, arguments).envs(environment).process_group(0).spawn();
-    let mut child = match spawned {
-        Ok(child) => child,
+    let running = match Running::start(program, arguments, environment) {
+        Ok(running) => running,
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             warn!(account, event = "notify", "{what} was not found; install it, or give its full path");
             return;
         }
         Err(e) => {
-            warn!(account, event = "notify", "{what} could not be started: {e}; check that it can be executed");
+            let advice = system_limit::advice(&e).unwrap_or("check that it can be executed");
+            warn!(account, event = "notify", "{what} could not be started: {e}; {advice}");
             return;
         }
     };
     let (mut output, mut errors) = (Tail::default(), Tail::default());
-    let ended = timeout(limit, follow(&mut child, &mut output, &mut errors)).await;
-    if ended.is_err() {
-        kill(&mut child).await;
-    }
+    let ended = running.follow(limit, &mut output, &mut errors).await;
     let said = Said(output.text(), errors.text());
     match ended {
-        Ok(Ok(status)) if status.success() => debug!(account, event = "notify", "{what} ended well{said}"),
-        Ok(Ok(status)) => {
+        Ok(status) if status.success() => debug!(account, event = "notify", "{what} ended well{said}"),
+        Ok(status) => {
             warn!(account, event = "notify", "{what} ended with {status}{said}; run it by hand to see why");
         }
-        Ok(Err(e)) => warn!(account, event = "notify", "{what} could not be followed to its end: {e}{said}"),
-        Err(_) => {
+        Err(NoEnd::Lost(e)) => {
+            warn!(account, event = "notify", "{what} could not be followed to its end: {e}{said}");
+        }
+        // A tail takes anything.
+        Err(NoEnd::TimedOut | NoEnd::TooMuch) => {
             let limit = limit.as_secs();
             warn!(account, event = "notify", "{what} did not end within {limit} seconds and was killed{said}");
         }
     }
-}
-
-/// Waits for the end of a command, and meanwhile empties its pipes, so that it cannot get stuck on a full one.
-async fn follow(child: &mut Child, output: &mut Tail, errors: &mut Tail) -> io::Result<ExitStatus> {
-    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-        return Err(io::Error::other("it has no pipes"));
-    };
-    let listening = async {
-        tokio::join!(output.listen(stdout), errors.listen(stderr));
-    };
-    heed(child.wait(), listening).await
-}
-
-/// Ends a command with all that it started in its group.
-async fn kill(child: &mut Child) {
-    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    if let Some(group) = group {
-        // Then it is gone already.
-        let _ = kill_process_group(group, Signal::KILL);
-    }
-    let _ = timeout(LAST_BREATH, child.kill()).await;
 }
 
 fn account_in<'a>(environment: &'a [(&'static str, OsString)]) -> &'a str {

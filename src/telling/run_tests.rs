@@ -120,8 +120,8 @@ async fn what_goes_on_in_the_background_is_not_waited_for() {
     teller.tell(&shell(&dir, "sleep 1000 & echo $! > $0/pid"), of("trouble"));
     assert!(teller.finish(SOON).await);
     assert!(log.text().contains("ended well"), "{}", log.text());
-    let sleeper = read(&dir, "pid").trim().parse().ok().and_then(Pid::from_raw).unwrap();
-    rustix::process::kill_process(sleeper, Signal::KILL).unwrap();
+    let sleeper = read(&dir, "pid").trim().parse().ok().and_then(rustix::process::Pid::from_raw).unwrap();
+    rustix::process::kill_process(sleeper, rustix::process::Signal::KILL).unwrap();
 }
 
 fn lines(path: &Path) -> Vec<String> {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 /// A certificate authority, written to a directory for `tls_ca_file`.
 pub(crate) struct Authority {
@@ -73,16 +74,30 @@ impl Authority {
 
     /// What a scripted server needs to speak TLS with a certificate of this kind.
     pub(crate) fn server_config(&self, kind: Kind) -> Arc<ServerConfig> {
+        self.server_config_of(kind, rustls::ALL_VERSIONS, false)
+    }
+
+    /// The same with these versions; it may want a certificate of ours from its clients.
+    pub(crate) fn server_config_of(
+        &self,
+        kind: Kind,
+        versions: &[&'static SupportedProtocolVersion],
+        wants_certificate: bool,
+    ) -> Arc<ServerConfig> {
         let leaf = self.leaf(kind);
         let certificate = CertificateDer::from_pem_slice(leaf.certificate.as_bytes()).unwrap();
         let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .unwrap();
-        Arc::new(config)
+        let builder =
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions).unwrap();
+        let builder = if wants_certificate {
+            let mut ours = RootCertStore::empty();
+            ours.add(CertificateDer::from_pem_file(&self.ca_file).unwrap()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(ours), provider).build().unwrap();
+            builder.with_client_cert_verifier(verifier)
+        } else {
+            builder.with_no_client_auth()
+        };
+        Arc::new(builder.with_single_cert(vec![certificate], key).unwrap())
     }
 }

@@ -1,5 +1,9 @@
 //! The daemon, run as systemd or a user would: polls, reloads, tells what it does, ends in order.
 
+pub(crate) mod hung;
+mod kept;
+mod places;
+
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 

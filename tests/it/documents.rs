@@ -204,6 +204,7 @@ fn full_status() -> Status {
         too_large: 0,
         quarantine: vec![Quarantine { unique_id: "u".to_owned(), kind: "broke".to_owned(), times: 1, until: 2 }],
         trouble: Some(Trouble { cause: "cut".to_owned(), times: 1, since: 2, text: "t".to_owned() }),
+        hung_since: None,
     };
     Status {
         version: VERSION,
@@ -230,7 +231,7 @@ fn every_field_of_the_status_is_described() {
     for key in found {
         assert!(section.contains(&format!("`{key}`")), "docs/operations.md does not describe {key}");
     }
-    for state in [State::New, State::Idle, State::Polling, State::WaitingForAPlace, State::Trouble] {
+    for state in [State::New, State::Idle, State::Polling, State::WaitingForAPlace, State::Hung, State::Trouble] {
         let word = serde_json::to_value(state).unwrap();
         assert!(section.contains(&format!("`{}`", word.as_str().unwrap())), "{word}");
     }

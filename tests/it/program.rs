@@ -54,6 +54,12 @@ impl Account {
         self
     }
 
+    /// Takes a key away.
+    pub(crate) fn without(mut self, key: &str) -> Self {
+        self.keys.remove(key);
+        self
+    }
+
     /// Sets a key to a string.
     pub(crate) fn text(self, key: &'static str, value: &str) -> Self {
         self.set(key, format!("{value:?}"))

@@ -54,6 +54,7 @@ impl Bench {
                 port: maildrop.server.address.port(),
                 tls: TlsMode::None,
                 tls_ca_file: None,
+                key_exchange: Default::default(),
                 allow_cleartext_password: false,
             },
             username: USER.to_owned(),

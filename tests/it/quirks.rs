@@ -123,7 +123,7 @@ fn a_unique_id_that_is_longer_than_we_take_is_never_cut() {
     messages[1].uid = "x".repeat(1025);
     let maildrop = Maildrop::new(messages);
     let env = TestEnv::new(&[account(&maildrop, true)]);
-    env.fetch().expect(0).says("1 of them without a unique-id");
+    env.fetch().expect(1).says("1 of them without a unique-id").says("message 2");
     assert_eq!(env.mail().len(), 2);
     assert_eq!(maildrop.left(), ["x".repeat(1025)]);
     maildrop.change(|contents| contents.messages[0].uid = "short".to_owned());

@@ -163,3 +163,126 @@ fn utf8_is_asked_for_where_it_is_offered() {
     assert_same_mail(&env.mail(), &small_ones_stored(2));
     assert_eq!(maildrop.count("UTF8"), maildrop.server.sessions().len());
 }
+
+/// A maildrop whose server answers these commands so.
+fn answering(messages: usize, answers: &[(&str, &str)]) -> Maildrop {
+    Maildrop::with(small_ones(messages), |behaviour| {
+        behaviour.answers = answers.iter().map(|(to, answer)| (to.to_string(), format!("{answer}\r\n"))).collect();
+    })
+}
+
+#[test]
+fn words_about_the_credentials_go_before_words_about_time() {
+    for (answer, status) in [
+        ("-ERR Authentication failed. Account is blocked.", 77),
+        ("-ERR Invalid login or password. Unlock your account at https://example.org/busy", 77),
+        ("-ERR Your account has been locked because of too many failed logins", 77),
+        ("-ERR Username and password not accepted. Try again", 77),
+        ("-ERR POP3 access is locked for this user, enable it in the settings", 77),
+        ("-ERR maildrop already locked by another session", 75),
+        ("-ERR unable to get lock", 75),
+        ("-ERR Too many connections", 75),
+        ("-ERR [IN-USE] wrong password", 75),
+        ("-ERR [AUTH] mailbox is locked", 77),
+    ] {
+        let maildrop = answering(1, &[("AUTH", answer)]);
+        let outcome = TestEnv::in_memory(&[Account::at(maildrop.server.address)]).fetch();
+        assert_eq!(outcome.status, status, "{answer}: {outcome:#?}");
+        assert_eq!(maildrop.count("AUTH") + maildrop.count("PASS"), 1, "{answer}");
+    }
+}
+
+#[test]
+fn what_needs_a_person_is_not_for_later() {
+    let off = "-ERR [SYS/PERM] POP is not switched on for this account, the server is busy";
+    for (what, refused) in [
+        ("login", vec!["AUTH"]),
+        ("all", vec!["STAT", "LIST", "UIDL"]),
+        ("STAT and UIDL", vec!["STAT", "UIDL"]),
+        ("UIDL", vec!["UIDL"]),
+        ("LIST", vec!["LIST"]),
+    ] {
+        for messages in [0, 1] {
+            let answers: Vec<(&str, &str)> = refused.iter().map(|command| (*command, off)).collect();
+            let maildrop = answering(messages, &answers);
+            let outcome = TestEnv::in_memory(&[Account::at(maildrop.server.address)]).fetch();
+            assert_eq!(outcome.status, 77, "{what}: {outcome:#?}");
+            let outcome = outcome.says("POP is not switched on").says("will not pass by itself");
+            assert!(!outcome.output().contains("later"), "{what}: {outcome:#?}");
+        }
+    }
+    let greeted = Maildrop::with(small_ones(1), |behaviour| behaviour.greeting = off.to_owned());
+    TestEnv::in_memory(&[Account::at(greeted.server.address)]).fetch().expect(77).says("will not pass by itself");
+}
+
+#[test]
+fn a_maildrop_that_is_locked_only_behind_the_login_is_for_later() {
+    for answer in ["-ERR [SYS/TEMP] no", "-ERR [IN-USE] no", "-ERR mailbox is locked", "-ERR cannot open mailbox"] {
+        let maildrop = answering(1, &[("STAT", answer), ("UIDL", answer), ("LIST", answer)]);
+        let env = TestEnv::in_memory(&[Account::at(maildrop.server.address)]);
+        env.fetch().expect(75).says("let us in");
+        maildrop.change(|contents| contents.behaviour.answers.clear());
+        env.fetch().expect(0);
+    }
+}
+
+#[test]
+fn a_server_that_hangs_up_behind_a_good_login_is_in_trouble() {
+    let login = |behind: Vec<Step>| {
+        let mut steps = vec![
+            Step::say("+OK"),
+            Step::ExpectPrefix("CAPA"),
+            Step::say("-ERR unknown command"),
+            Step::ExpectPrefix("USER"),
+            Step::say("+OK"),
+            Step::ExpectPrefix("PASS"),
+        ];
+        steps.extend(behind);
+        dialogue::serve(steps)
+    };
+    for (said, status) in
+        [("-ERR [SYS/TEMP] cannot open it", 75), ("-ERR mailbox is locked", 75), ("-ERR [SYS/PERM] off", 77)]
+    {
+        // Unasked, together with the answer to PASS or a little later; in the place of the next answer.
+        let at_once = vec![Step::Send(format!("+OK\r\n{said}\r\n").into_bytes()), Step::Close];
+        let later = vec![Step::say("+OK"), Step::Pause(Duration::from_millis(50)), Step::say(said), Step::Close];
+        let asked = vec![Step::say("+OK"), Step::ExpectPrefix("CAPA"), Step::say(said), Step::Close];
+        for steps in [at_once, later, asked] {
+            let server = login(steps);
+            let outcome = fetch_from(&server);
+            assert_eq!(outcome.status, status, "{said}: {outcome:#?}");
+            let outcome = outcome.says("let us in and then").says(said.strip_prefix("-ERR ").unwrap());
+            assert!(!outcome.output().contains("without being asked"), "{outcome:#?}");
+            assert_eq!(server.sessions().len(), 1, "it is not asked again at once");
+        }
+    }
+}
+
+#[test]
+fn an_empty_maildrop_may_refuse_to_be_listed() {
+    let no = "-ERR no messages";
+    for refused in [&["UIDL"][..], &["LIST"], &["UIDL", "LIST"]] {
+        for capabilities in [Some(vec!["USER".to_owned()]), None] {
+            let maildrop = Maildrop::new(small_ones(2));
+            maildrop.change(|contents| contents.behaviour.capabilities = capabilities.clone());
+            let env = TestEnv::in_memory(&[Account::at(maildrop.server.address)]);
+            env.fetch().expect(0);
+            let kept = maildrop.change(|contents| {
+                contents.behaviour.answers = refused.iter().map(|one| (one.to_string(), format!("{no}\r\n"))).collect();
+                std::mem::take(&mut contents.messages)
+            });
+            env.fetch().expect(0).says("nothing new");
+            // What was there comes back: nothing was forgotten.
+            maildrop.change(|contents| {
+                contents.behaviour.answers.clear();
+                contents.messages = kept;
+                contents.messages.extend(small_ones(3).pop());
+            });
+            env.fetch().expect(0).says("1 new message");
+            assert_same_mail(&env.mail(), &small_ones_stored(3));
+        }
+    }
+    // It may be empty, and the server in trouble.
+    let maildrop = answering(0, &[("UIDL", "-ERR [SYS/TEMP] no"), ("LIST", no)]);
+    TestEnv::in_memory(&[Account::at(maildrop.server.address)]).fetch().expect(75);
+}

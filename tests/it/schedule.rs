@@ -1,5 +1,7 @@
 //! What a poll tells the schedule. The library is run in the tests' own process; nothing waits here.
 
+mod cron;
+
 use std::time::Duration;
 
 use mailferry::account::AccountName;
@@ -56,6 +58,7 @@ fn a_refused_login_is_told_as_what_it_is() {
     let end = |bench: &Bench| bench.poll().outcome().end;
     for (answer, expected) in [
         ("-ERR [IN-USE] locked", End::Trouble(Cause::ServerBusy)),
+        ("-ERR [SYS/PERM] busy", End::Trouble(Cause::AccessRefused)),
         ("-ERR no", End::Refused { explicit: false }),
         ("-ERR [AUTH] no", End::Refused { explicit: true }),
     ] {
@@ -65,6 +68,13 @@ fn a_refused_login_is_told_as_what_it_is() {
     }
     maildrop.change(|contents| contents.behaviour.login_answer = None);
     assert!(bench.poll().outcome().logged_in);
+    for (answer, expected) in [("[SYS/PERM] off", Cause::AccessRefused), ("[SYS/TEMP] off", Cause::ServerBusy)] {
+        let answers = ["STAT", "UIDL", "LIST"].map(|command| (command.to_owned(), format!("-ERR {answer}\r\n")));
+        maildrop.change(|contents| contents.behaviour.answers = answers.into());
+        let outcome = bench.poll().outcome();
+        assert_eq!((outcome.end, outcome.logged_in), (End::Trouble(expected), true), "{answer}");
+    }
+    maildrop.change(|contents| contents.behaviour.answers.clear());
     bench.account.credential = mailferry::credential::CredentialSource::Inline(Secret::new(b"wrong".to_vec()));
     assert_eq!(end(&bench), End::Refused { explicit: true });
 }

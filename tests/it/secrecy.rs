@@ -76,6 +76,46 @@ fn a_password_in_the_wrong_place_is_not_printed_either() {
     }
 }
 
+/// In the forms in which servers and devices on the way work with it.
+#[test]
+fn a_password_that_comes_back_encoded_is_not_printed_either() {
+    let octets = PASSWORD.as_bytes();
+    let hex =
+        |octets: &[u8], before: &str| octets.iter().map(|octet| format!("{before}{octet:02x}")).collect::<String>();
+    let plain = BASE64_STANDARD.encode(format!("\0{USER}\0{PASSWORD}"));
+    let single = BASE64_STANDARD.encode(PASSWORD);
+    let within = BASE64_STANDARD.encode(format!("{USER}:{PASSWORD}"));
+    let forms = [
+        single.trim_end_matches('=').to_owned(),
+        single,
+        plain.trim_end_matches('=').to_owned(),
+        plain,
+        within,
+        PASSWORD.replace(' ', "%20").replace('!', "%21"),
+        PASSWORD.replace(' ', "+"),
+        hex(octets, "%"),
+        hex(octets, "%").to_uppercase(),
+        hex(octets, ""),
+        hex(octets, "").to_uppercase(),
+    ];
+    for form in forms {
+        let maildrop = Maildrop::with(small_ones(1), |behaviour| {
+            behaviour.greeting = format!("+OK {form}");
+            behaviour.capabilities = Some(vec!["USER".to_owned(), format!("X-{form}")]);
+            behaviour.answers = vec![("RETR".to_owned(), format!("-ERR no {form} here\r\n"))];
+        });
+        maildrop.change(|contents| contents.messages[0].uid = format!("uid-{}", form.replace(' ', "_")));
+        let env = TestEnv::in_memory(&[Account::at(maildrop.server.address)]);
+        let mut output = env.run(&["-vv", "fetch"]).expect(1).output();
+        maildrop.change(|contents| {
+            contents.behaviour.answers = vec![("PASS".to_owned(), format!("-ERR [X-{form}] bad {form} really\r\n"))];
+        });
+        output += &env.run(&["-vv", "fetch"]).expect(77).says("[secret]").output();
+        let kept = fs::read_to_string(env.path("state/a.hints")).unwrap();
+        assert!(!output.contains(&form) && !kept.contains(&form), "{form}: {output}");
+    }
+}
+
 #[test]
 fn a_server_that_greets_with_the_password_does_not_get_it_printed() {
     let maildrop = Maildrop::with(small_ones(1), |behaviour| behaviour.greeting = format!("-ERR seen {PASSWORD}"));

@@ -16,6 +16,7 @@
 mod accounts;
 mod faults;
 mod growth;
+mod hostile;
 mod life;
 
 use std::time::{Duration, Instant};

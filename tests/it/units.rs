@@ -187,3 +187,13 @@ fn a_wrong_configuration_does_not_start_again_and_an_end_in_order_is_no_failure(
         assert_eq!(has("WatchdogSec=2min"), has("Restart=on-failure"), "{name}");
     }
 }
+
+#[test]
+fn every_service_has_a_bound_on_memory_and_tasks() {
+    for name in SYSTEM.iter().chain(&USER).filter(|name| name.ends_with(".service")) {
+        let text = fs::read_to_string(shipped().join(name)).unwrap();
+        for line in ["MemoryMax=2G", "TasksMax=2048", "OOMPolicy=continue"] {
+            assert!(text.lines().any(|found| found == line), "{name}: {line}");
+        }
+    }
+}

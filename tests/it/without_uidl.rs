@@ -16,6 +16,17 @@ fn three(top: bool, faults: Option<Faults>) -> Maildrop {
 }
 
 #[test]
+fn it_may_say_so_in_any_words() {
+    for answer in ["-ERR UIDL is not available", "-ERR", "-ERR command unavailable", "-ERR not supported, try TOP"] {
+        let maildrop = three(true, None);
+        let answers = vec![("UIDL".to_owned(), format!("{answer}\r\n"))];
+        maildrop.change(|contents| contents.behaviour.answers = answers);
+        let env = TestEnv::in_memory(&[Account::at(maildrop.server.address).deleting()]);
+        env.fetch().expect(0).says("3 new messages");
+    }
+}
+
+#[test]
 fn leaving_messages_there_is_a_clear_error() {
     let maildrop = three(true, None);
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);

@@ -81,6 +81,7 @@ fn file_to_read() -> (TempDir, Account, Opening) {
             port: 995,
             tls: TlsMode::Implicit,
             tls_ca_file: None,
+            key_exchange: Default::default(),
             allow_cleartext_password: false,
         },
         username: "jo".to_owned(),

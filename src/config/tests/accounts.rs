@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{account, config};
-use crate::account::{AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
+use crate::account::{AuthChoice, Endpoint, KeyExchange, MaildirMode, RemovalPolicy, TlsMode};
 use crate::config::NotifySettings;
 use crate::credential::CredentialSource;
 
@@ -18,6 +18,7 @@ fn the_smallest_account_gets_the_defaults() {
         port: 995,
         tls: TlsMode::Implicit,
         tls_ca_file: None,
+        key_exchange: KeyExchange::Auto,
         allow_cleartext_password: false,
     };
     assert_eq!(account.endpoint, endpoint);
@@ -47,7 +48,7 @@ fn every_key_reaches_the_account() {
          auth = \"apop\"\nmaildir = \"~/Mail/{account}/in\"\nleave_on_server = \"14d\"\ninterval = \"10m\"\n\
          timeout = \"90s\"\nmax_message_size = \"50 MiB\"\nmax_messages_per_session = 250\nenabled = false\n\
          maildir_mode = \"2750\"\non_new_mail = [\"notmuch\", \"new\"]\n\
-         tls_ca_file = \"/etc/ca.pem\"\nallow_cleartext_password = true\n",
+         tls_ca_file = \"/etc/ca.pem\"\ntls_key_exchange = \"classical\"\nallow_cleartext_password = true\n",
     );
     assert_eq!(config.state_dir, Some(PathBuf::from("/home/jo/state")));
     assert_eq!((config.daemon.concurrency.get(), config.daemon.per_host.get()), (7, 2));
@@ -57,6 +58,7 @@ fn every_key_reaches_the_account() {
         port: 1110,
         tls: TlsMode::None,
         tls_ca_file: Some(PathBuf::from("/etc/ca.pem")),
+        key_exchange: KeyExchange::Classical,
         allow_cleartext_password: true,
     };
     assert_eq!(account.endpoint, endpoint);

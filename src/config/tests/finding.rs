@@ -106,9 +106,10 @@ fn a_group_that_is_not_ours_must_not_read_a_password() {
     use crate::config::parse::parse;
     use crate::config::read::judge;
     let text = account("a", "").replace("password_command = [\"pw\"]", "password = \"hunter2\"");
-    let reader = Identity { is_root: false, groups: vec![8] };
-    for (group, expected) in [(8, 0), (9, 1)] {
-        let file = PrivateFile { contents: text.clone().into_bytes().into(), mode: 0o640, group };
+    for (user, group, expected) in [(1000, 8, 0), (1000, 9, 1), (0, 8, 0), (0, 9, 1)] {
+        let reader = Identity { user, groups: vec![8] };
+        let contents = text.clone().into_bytes().into();
+        let file = PrivateFile { contents, mode: 0o640, group, owner: user, read_only: false };
         let mut parsed = parse(&text, None);
         judge(Path::new("/config.toml"), &file, &reader, &mut parsed, &mut Vec::new());
         assert_eq!(parsed.problems.len(), expected, "{:?}", parsed.problems);

@@ -22,7 +22,14 @@ fn in_seconds(seconds: u64) -> Instant {
 }
 
 fn endpoint(host: &str, port: u16) -> Endpoint {
-    Endpoint { host: host.to_owned(), port, tls: TlsMode::None, tls_ca_file: None, allow_cleartext_password: false }
+    Endpoint {
+        host: host.to_owned(),
+        port,
+        tls: TlsMode::None,
+        tls_ca_file: None,
+        key_exchange: Default::default(),
+        allow_cleartext_password: false,
+    }
 }
 
 /// A port of this machine where nobody listens.
@@ -123,7 +130,7 @@ async fn a_refused_address_does_not_keep_the_next_from_working() {
 #[tokio::test]
 async fn a_refused_port_is_named() {
     let port = closed_port();
-    let error = connect(&endpoint("127.0.0.1", port), Duration::from_secs(30)).await.unwrap_err();
+    let error = connect(&endpoint("127.0.0.1", port), &[], Duration::from_secs(30)).await.unwrap_err();
     let NetError::Connect { attempts, .. } = &error else { panic!("{error:?}") };
     assert_eq!(attempts.len(), 1);
     let begins = format!("cannot connect to 127.0.0.1 port {port}: 127.0.0.1: connection refused; ");
@@ -142,7 +149,7 @@ async fn an_address_needs_no_resolver_with_or_without_brackets() {
 async fn a_name_that_cannot_exist_is_not_found() {
     // A label of 64 octets (RFC 1035, section 2.3.4): every resolver refuses it without asking anyone.
     let host = format!("{}.invalid", "x".repeat(64));
-    let error = connect(&endpoint(&host, 995), Duration::from_secs(30)).await.unwrap_err();
+    let error = connect(&endpoint(&host, 995), &[], Duration::from_secs(30)).await.unwrap_err();
     assert!(matches!(&error, NetError::Resolve { .. }), "{error:?}");
     assert!(!error.to_string().contains('\n'));
 }

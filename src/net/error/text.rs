@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::{CaFileProblem, CertificateProblem, HandshakeProblem, NetError};
 use crate::account::TlsMode;
+use crate::system_limit;
 
 /// More names or addresses than this help nobody.
 const LISTED: usize = 8;
@@ -27,7 +28,10 @@ impl Display for NetError {
             Self::Connect { host, port, attempts } => {
                 write!(f, "cannot connect to {host} port {port}: ")?;
                 write_attempts(f, attempts, &[])?;
-                f.write_str("; check host and port, this machine's network, and whether the server is up")
+                // Where this system lacks something, no address could be tried.
+                let lacks = attempts.iter().find_map(|(_, why)| system_limit::advice(why));
+                let network = "check host and port, this machine's network, and whether the server is up";
+                write!(f, "; {}", lacks.unwrap_or(network))
             }
             Self::ConnectTimeout { host, limit, attempts, unanswered, .. }
                 if attempts.is_empty() && unanswered.is_empty() =>
@@ -53,6 +57,10 @@ impl Display for NetError {
                  or set tls_ca_file",
                 escaped(why)
             ),
+            Self::System { source } => {
+                let advice = system_limit::advice(source).unwrap_or("try again later");
+                write!(f, "cannot begin to connect: {}; {advice}", plain(source))
+            }
             Self::InvalidName { host } => write!(
                 f,
                 "no certificate can be for the host {}; write it in ASCII letters, digits, dots and hyphens (an \
@@ -67,7 +75,7 @@ impl NetError {
     /// The words for a TLS handshake that never got anywhere.
     fn fmt_not_begun(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TlsTimeout { host, port, tls, limit } => {
+            Self::TlsTimeout { host, port, tls, limit, .. } => {
                 write!(f, "{host} port {port} did not finish the TLS handshake within {} s; ", limit.as_secs_f32())?;
                 match tls {
                     TlsMode::StartTls => f.write_str("try again later, or use the port for implicit TLS, usually 995"),
@@ -84,7 +92,7 @@ impl NetError {
                 "port {port} of {host} does not begin with TLS; no password was sent; set tls = \"starttls\", or use \
                  the port for implicit TLS, usually 995"
             ),
-            Self::ClosedDuringHandshake { host, port, source } => {
+            Self::ClosedDuringHandshake { host, port, source, .. } => {
                 write!(f, "{host} port {port} closed the connection during the TLS handshake")?;
                 if source.kind() != io::ErrorKind::UnexpectedEof {
                     write!(f, " ({})", plain(source))?;
@@ -99,7 +107,10 @@ impl NetError {
 impl Display for CaFileProblem {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Read(source) => write!(f, "{}; check its path and permissions", plain(source)),
+            Self::Read(source) => {
+                let advice = system_limit::advice(source).unwrap_or("check its path and permissions");
+                write!(f, "{}; {advice}", plain(source))
+            }
             Self::NotAFile => f.write_str("it is not a regular file; name a file of PEM certificates"),
             Self::TooLarge(octets) => write!(f, "it has {octets} octets; name a file of PEM certificates"),
             Self::TooSlow(limit) => {
@@ -175,7 +186,8 @@ fn write_handshake(f: &mut Formatter<'_>, host: &str, port: u16, problem: &Hands
         ),
         HandshakeProblem::NothingInCommon => write!(
             f,
-            "{host} port {port} offers no cipher or key exchange that is safe today; no password was sent; ask the \
+            "{host} port {port} offers no cipher or key exchange that is safe today: DHE, static RSA and CBC are not \
+             (mailferry has ECDHE or X25519MLKEM768 with AES-GCM or ChaCha20-Poly1305); no password was sent; ask the \
              server's operator to update its TLS settings"
         ),
         HandshakeProblem::NameRefused => write!(
@@ -183,7 +195,12 @@ fn write_handshake(f: &mut Formatter<'_>, host: &str, port: u16, problem: &Hands
             "the server at {host} port {port} says that it is not called {host}; no password was sent; set host to the \
              name its operator gives"
         ),
-        HandshakeProblem::Other(why) => write!(
+        HandshakeProblem::ClientCertificateWanted => write!(
+            f,
+            "the server at {host} port {port} wants a client certificate, and mailferry has none to show; ask its \
+             operator for a host or port where a password is enough"
+        ),
+        HandshakeProblem::Other(why) | HandshakeProblem::NotUnderstood(why) => write!(
             f,
             "the TLS handshake with {host} port {port} failed: {}; no password was sent; try again later, then tell \
              the server's operator",

@@ -1,6 +1,9 @@
 //! TLS: this folder is the only place that names rustls, webpki and x509-cert.
 
+mod client_certificate;
 mod expiry;
+mod key_length;
+mod listened;
 mod problem;
 mod trust;
 
@@ -8,6 +11,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,10 +24,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use crate::account::{Endpoint, TlsMode};
+use crate::account::{Endpoint, KeyExchange, TlsMode};
+use crate::threads::{NotDone, blocking};
 
 use super::dial::bare_host;
-use super::{CaFileProblem, Connection, NetError};
+use super::{CaFileProblem, CertificateProblem, Connection, NetError, Stream};
+use client_certificate::{Asking, noting_the_question};
+use listened::{Beginning, Listened};
 use trust::Trust;
 
 /// What all TLS connections of the process share.
@@ -36,7 +43,15 @@ pub(super) struct Tls {
     slots: Mutex<HashMap<Option<PathBuf>, Arc<Slot>>>,
     /// How long reading certificates may take, and how long a handshake.
     limit: Duration,
+    /// Whether the platform's certificates are to be read again, however they look.
+    stale: AtomicBool,
+    /// Whether a server was refused because nobody trusted vouches for it, since they were read.
+    refused: AtomicBool,
 }
+
+/// After a refusal the platform's certificates are read again if they were read so long ago: an authority may have been
+/// installed meanwhile.
+const READ_AGAIN: Duration = Duration::from_secs(60);
 
 /// The place of one set of trusted certificates.
 type Slot = tokio::sync::Mutex<Option<Trust>>;
@@ -53,20 +68,32 @@ impl Tls {
     /// Reads nothing yet. `limit` is for reading certificates, and for each handshake.
     pub(super) fn new(limit: Duration) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        Self { provider, slots: Mutex::default(), limit }
+        Self {
+            provider,
+            slots: Mutex::default(),
+            limit,
+            stale: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
+        }
     }
 
     /// Checks the endpoint's name and reads the certificates that it trusts, if they changed since the last time.
     pub(super) async fn prepare(&self, endpoint: &Endpoint) -> Result<Prepared, NetError> {
         let name = server_name(&endpoint.host)?;
         let limit = self.limit;
-        let config = timeout(limit, self.config(endpoint.tls_ca_file.clone())).await.unwrap_or_else(|_elapsed| {
+        let config = self.config(endpoint.tls_ca_file.clone(), endpoint.key_exchange);
+        let config = timeout(limit, config).await.unwrap_or_else(|_elapsed| {
             Err(match &endpoint.tls_ca_file {
                 Some(path) => NetError::CaFile { path: path.clone(), why: CaFileProblem::TooSlow(limit) },
                 None => NetError::NoTrustStore { why: "reading them took too long".to_owned() },
             })
         })?;
         Ok(Prepared { name, config })
+    }
+
+    /// The platform's certificates are read again for the next connection.
+    pub(super) fn read_anew(&self) {
+        self.stale.store(true, Ordering::Relaxed);
     }
 
     /// Does the handshake on a connection that has been silent so far, or has just agreed to STLS.
@@ -77,20 +104,38 @@ impl Tls {
         connection: Connection,
         began: TlsMode,
     ) -> Result<Connection, NetError> {
-        let Connection { stream, peer, loopback, .. } = connection;
+        let Connection { stream, peer, loopback, classical, .. } = connection;
         let connector = TlsConnector::from(prepared.config);
-        match timeout(self.limit, connector.connect(prepared.name, stream)).await {
-            Ok(Ok(stream)) => {
+        let heard = Beginning::default();
+        let handshake = connector.connect(prepared.name, Listened::new(stream, heard.clone()));
+        let error = match timeout(self.limit, noting_the_question(handshake)).await {
+            Ok((Ok(stream), asked)) => {
                 let certificate_expires = expiry::of_peer(stream.get_ref().1);
-                Ok(Connection { stream: Box::new(stream), peer, protected: true, loopback, certificate_expires })
+                let stream: Stream = match asked {
+                    true => Box::new(Asking::new(stream, &endpoint.host, endpoint.port)),
+                    false => Box::new(stream),
+                };
+                return Ok(Connection { stream, peer, protected: true, loopback, certificate_expires, classical });
             }
-            Ok(Err(error)) => Err(problem::explain(endpoint, began, error)),
-            Err(_elapsed) => Err(NetError::TlsTimeout {
+            Ok((Err(error), asked)) => problem::explain(endpoint, began, error, &heard, asked),
+            Err(_elapsed) => NetError::TlsTimeout {
                 host: endpoint.host.clone(),
                 port: endpoint.port,
                 tls: began,
                 limit: self.limit,
-            }),
+                heard: heard.is_heard(),
+            },
+        };
+        self.after(&error, endpoint);
+        Err(error)
+    }
+
+    /// What a failed handshake means for the next one.
+    fn after(&self, error: &NetError, endpoint: &Endpoint) {
+        use CertificateProblem::{Other, SelfSigned, UnknownIssuer};
+        let not_trusted = matches!(error, NetError::Certificate { problem: UnknownIssuer | SelfSigned | Other(_), .. });
+        if not_trusted && endpoint.tls_ca_file.is_none() {
+            self.refused.store(true, Ordering::Relaxed);
         }
     }
 
@@ -114,24 +159,38 @@ impl Tls {
     }
 
     /// The configuration for one set of trusted certificates.
-    async fn config(&self, ca_file: Option<PathBuf>) -> Result<Arc<ClientConfig>, NetError> {
+    async fn config(&self, ca_file: Option<PathBuf>, key_exchange: KeyExchange) -> Result<Arc<ClientConfig>, NetError> {
         let slot = {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(slots.entry(ca_file.clone()).or_default())
         };
         let mut slot = slot.lock_owned().await;
         let provider = Arc::clone(&self.provider);
+        // Only the platform's may look the same and be others: links lead to files that are replaced.
+        let (stale, refused) = match ca_file {
+            Some(_) => (false, false),
+            None => (self.stale.swap(false, Ordering::Relaxed), self.refused.load(Ordering::Relaxed)),
+        };
         // The task keeps the lock: when the caller gives up waiting, a second reader does not begin beside it.
-        let refreshed = tokio::task::spawn_blocking(move || {
-            let trust = match slot.take() {
-                Some(trust) if trust.is_current(ca_file.as_deref()) => trust,
-                _ => Trust::load(ca_file, &provider)?,
+        let refreshed = blocking(move || {
+            let doubted = |trust: &Trust| stale || (refused && trust.age() >= READ_AGAIN);
+            let (trust, read) = match slot.take() {
+                Some(trust) if !doubted(&trust) && trust.is_current(ca_file.as_deref()) => (trust, false),
+                _ => (Trust::load(ca_file, &provider)?, true),
             };
-            let config = trust.config();
+            let config = trust.config(key_exchange);
             *slot = Some(trust);
-            Ok(config)
+            Ok((config, read))
         });
-        refreshed.await.unwrap_or_else(|panicked| Err(NetError::NoTrustStore { why: panicked.to_string() }))
+        let (config, read) = match refreshed.await {
+            Ok(refreshed) => refreshed?,
+            Err(NotDone::NoThread) => return Err(NetError::System { source: NotDone::NoThread.into() }),
+            Err(panicked) => return Err(NetError::NoTrustStore { why: panicked.to_string() }),
+        };
+        if read && refused {
+            self.refused.store(false, Ordering::Relaxed);
+        }
+        Ok(config)
     }
 }
 

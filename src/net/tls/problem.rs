@@ -7,22 +7,63 @@ use jiff::Timestamp;
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherError, PeerIncompatible};
 
-use super::inner_error;
+use super::listened::Beginning;
+use super::{client_certificate, inner_error};
 use crate::account::{Endpoint, TlsMode};
 use crate::net::{CertificateProblem, HandshakeProblem, NetError};
 
-/// The error of a handshake that failed. `began` is how TLS had begun.
-pub(super) fn explain(endpoint: &Endpoint, began: TlsMode, error: io::Error) -> NetError {
+/// The error of a handshake that failed. `began` is how TLS had begun, `heard` what the server said first, and `asked`
+/// whether it asked for a client certificate.
+pub(super) fn explain(
+    endpoint: &Endpoint,
+    began: TlsMode,
+    error: io::Error,
+    heard: &Beginning,
+    asked: bool,
+) -> NetError {
     let host = endpoint.host.clone();
     let port = endpoint.port;
+    let failed = |problem| NetError::Handshake { host: endpoint.host.clone(), port, problem };
     match inner_error(&error) {
-        None => NetError::ClosedDuringHandshake { host, port, source: error },
+        None if heard.warns_of_name() => failed(HandshakeProblem::NameRefused),
+        None if asked => failed(HandshakeProblem::ClientCertificateWanted),
+        None => NetError::ClosedDuringHandshake { host, port, source: error, heard: heard.is_heard() },
+        Some(refusal) if asked && client_certificate::is_refusal(refusal) => {
+            failed(HandshakeProblem::ClientCertificateWanted)
+        }
+        Some(Error::AlertReceived(alert)) if heard.is_alert() && means_garbled(*alert) => {
+            failed(HandshakeProblem::NotUnderstood(format!("received fatal alert: {alert:?}")))
+        }
         // A record of an unknown type: the first byte is a letter or a sign.
         Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => NetError::NotTls { host, port, tls: began },
         Some(Error::InvalidCertificate(refusal)) => NetError::Certificate { host, problem: certificate(refusal) },
         Some(other) => NetError::Handshake { host, port, problem: handshake(other) },
     }
 }
+
+/// Whether an alert says that what came was garbled, and not that it was unwelcome.
+fn means_garbled(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::DecodeError
+            | AlertDescription::RecordOverflow
+            | AlertDescription::IllegalParameter
+            | AlertDescription::UnexpectedMessage
+            | AlertDescription::InternalError
+    )
+}
+
+/// Marks the refusal of a certificate whose key, or whose authority's key, is too short: so many bits.
+#[derive(Debug)]
+pub(super) struct ShortKey(pub(super) usize);
+
+impl fmt::Display for ShortKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a key of {} bits is too short", self.0)
+    }
+}
+
+impl std::error::Error for ShortKey {}
 
 /// Marks the refusal of a certificate that is signed by itself, which rustls does not tell from other unknown issuers.
 #[derive(Debug)]
@@ -74,6 +115,10 @@ fn certificate(refusal: &CertificateError) -> CertificateProblem {
             if matches!(words.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity)) =>
         {
             other("is an authority's own and not meant for a server")
+        }
+        CertificateError::Other(OtherError(words)) if words.is::<ShortKey>() => {
+            let bits = words.downcast_ref().map_or(0, |ShortKey(bits)| *bits);
+            CertificateProblem::Other(format!("rests on an RSA key of {bits} bits, which is too short to be safe"))
         }
         unusual => CertificateProblem::Other(format!("is refused ({unusual})")),
     }

@@ -21,7 +21,14 @@ fn dialer() -> Dialer {
 /// TLS with a server that is reached by its address and called by `host`.
 async fn call(host: &str, address: SocketAddr, ca_file: Option<&Path>) -> Result<Connection, NetError> {
     let stream = Box::new(dial::open(address).await.unwrap());
-    let connection = Connection { stream, peer: address, protected: false, loopback: true, certificate_expires: None };
+    let connection = Connection {
+        stream,
+        peer: address,
+        protected: false,
+        loopback: true,
+        certificate_expires: None,
+        classical: false,
+    };
     dialer().start_tls(&endpoint(host, address, ca_file), connection).await
 }
 

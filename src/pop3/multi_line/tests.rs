@@ -12,6 +12,7 @@ fn message(line_end: LineEnd, input: &[u8]) -> Option<(Vec<u8>, usize)> {
                 at += consumed;
             }
             Piece::End { consumed } => return Some((content, at + consumed)),
+            other => panic!("{other:?} in a message"),
         }
     }
 }
@@ -126,8 +127,10 @@ fn listing(line_end: LineEnd, input: &[u8]) -> Option<Vec<Vec<u8>>> {
             Piece::End { consumed } => {
                 assert_eq!(at + consumed, input.len());
                 assert_eq!(decoder.lines(), lines.len());
+                assert_eq!(decoder.octets(), u64::try_from(input.len()).unwrap());
                 return Some(lines);
             }
+            other => panic!("{other:?} where no line is too long"),
         }
     }
 }

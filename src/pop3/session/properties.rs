@@ -82,7 +82,9 @@ fn drive(session: &mut Session, input: &[u8], cuts: &[usize], flight: &[Command]
                     assert!(!range.is_empty() && range.end == step.consumed);
                     data.extend_from_slice(&unread[range]);
                 }
-                Event::Line(range) => events.push(Event::Challenge(unread[range].to_vec())),
+                Event::Line(range) | Event::LongLine(range) => {
+                    events.push(Event::Challenge(unread[range].to_vec()));
+                }
                 event => {
                     assert!(step.consumed > 0);
                     if matches!(event, Event::Greeting(_)) {

@@ -11,6 +11,7 @@ use rustls::ServerConfig;
 
 use super::{Faults, Server, Wire};
 use session::Conversation;
+pub(crate) use session::stuffed;
 
 /// The user name that the maildrop knows.
 pub(crate) const USER: &str = "jo.q-7f3a";

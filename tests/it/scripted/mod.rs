@@ -5,6 +5,7 @@
 
 pub(crate) mod dialogue;
 pub(crate) mod maildrop;
+pub(crate) mod middle_box;
 mod wire;
 
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -1,12 +1,12 @@
 //! What a server in memory says (RFC 1939, RFC 2449).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::clock::SimClock;
 use super::disk::{Machine, Shared, look};
-use super::server::{Manner, Message, Post, Posts, open};
+use super::server::{Lacking, Line, Manner, Message, Mishaps, Post, Posts, Removal, Shown, UniqueIds, open};
 
 /// Where all mail is.
 pub(crate) const MAIL: &str = "/mail";
@@ -28,18 +28,22 @@ pub(super) struct Dialogue {
     clock: SimClock,
     account: String,
     manner: Manner,
-    /// The messages by number less one.
+    /// The messages by number less one, with the unique-ids of this session.
     listed: Vec<Message>,
+    /// What goes wrong.
+    mishaps: Mishaps,
     marked: BTreeSet<usize>,
     retrieved: BTreeSet<usize>,
 }
 
 impl Dialogue {
     pub(super) fn new(posts: &Posts, machine: &Shared, clock: &SimClock, account: &str) -> Self {
-        let (manner, listed) = {
-            let posts = open(posts);
-            let post = &posts[account];
-            (post.manner, post.messages.clone())
+        let (manner, listed, mishaps) = {
+            let mut posts = open(posts);
+            let post = posts.get_mut(account).unwrap();
+            let listed = messages(post);
+            post.sessions.push(shown(post, &listed));
+            (post.manner, listed, std::mem::take(&mut post.next_session))
         };
         Self {
             posts: Arc::clone(posts),
@@ -48,6 +52,7 @@ impl Dialogue {
             account: account.to_owned(),
             manner,
             listed,
+            mishaps,
             marked: BTreeSet::new(),
             retrieved: BTreeSet::new(),
         }
@@ -89,6 +94,9 @@ impl Dialogue {
                     return Next::Cut;
                 }
                 self.quit();
+                if self.mishaps.loses_goodbye {
+                    return Next::Cut;
+                }
                 answer.extend_from_slice(b"+OK bye\r\n");
                 return Next::LastAnswer(answer);
             }
@@ -107,17 +115,23 @@ impl Dialogue {
                 let octets: usize = self.listed.iter().map(|message| message.bytes.len()).sum();
                 say(out, &format!("+OK {} {octets}", self.listed.len()));
             }
-            ("LIST", None, _) => self.list(out, |message| message.bytes.len().to_string()),
-            ("UIDL", None, _) if self.manner.uidl => self.list(out, |message| message.uid.clone()),
+            ("LIST", None, _) => {
+                self.list(out, |line| Some(line.octets?.to_string()));
+                self.post(|post| post.sessions.last_mut().unwrap().answered = true);
+            }
+            ("UIDL", None, _) if self.manner.uidl => self.list(out, |line| line.unique_id.clone()),
+            ("TOP", ..) if self.manner.refuses_top || self.mishaps.refuses_top => say(out, "-ERR"),
             ("TOP", _, Some(message)) if self.manner.top => {
                 let header = message.bytes.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
-                send(out, &message.bytes[..header]);
+                send(out, &message.bytes[..header], self.manner);
             }
+            ("RETR", _, Some(message)) if self.mishaps.refuses_retr.contains(&message.id) => say(out, "-ERR"),
             ("RETR", Some(place), Some(message)) => {
-                send(out, &message.bytes);
+                send(out, &message.bytes, self.manner);
                 self.retrieved.insert(place);
                 self.post(|post| post.retrieved += 1);
             }
+            ("DELE", ..) if self.mishaps.refuses_dele => say(out, "-ERR"),
             ("DELE", Some(place), Some(_)) => {
                 self.marked.insert(place);
                 self.post(|post| post.deleted += 1);
@@ -128,7 +142,7 @@ impl Dialogue {
     }
 
     fn capa(&self, out: &mut Vec<u8>) {
-        let Manner { pipelining, uidl, top, takes_retrieved } = self.manner;
+        let Manner { pipelining, uidl, top, takes_retrieved, .. } = self.manner;
         say(out, "+OK");
         say(out, "USER");
         let lines = [(pipelining, "PIPELINING"), (uidl, "UIDL"), (top, "TOP"), (takes_retrieved, "EXPIRE 0")];
@@ -136,10 +150,13 @@ impl Dialogue {
         say(out, ".");
     }
 
-    fn list(&self, out: &mut Vec<u8>, column: impl Fn(&Message) -> String) {
+    fn list(&self, out: &mut Vec<u8>, column: impl Fn(&Line) -> Option<String>) {
+        let lines = self.post(|post| post.sessions.last().unwrap().lines.clone());
         say(out, "+OK");
-        for (place, message) in self.listed.iter().enumerate() {
-            say(out, &format!("{} {}", place + 1, column(message)));
+        for (place, line) in lines.iter().enumerate() {
+            if let Some(column) = column(line) {
+                say(out, &format!("{} {column}", place + 1));
+            }
         }
         say(out, ".");
     }
@@ -149,32 +166,71 @@ impl Dialogue {
         let now = self.clock.time().passed;
         let taken = if self.manner.takes_retrieved { self.retrieved.clone() } else { BTreeSet::new() };
         let machine = look(&self.machine);
+        let idle = self.retrieved.is_empty() && self.marked.is_empty();
+        let safe = if idle { HashSet::new() } else { safe(&machine) };
         self.post(|post| {
             post.quits += 1;
             for place in self.retrieved.union(&self.marked) {
                 let message = &self.listed[*place];
-                if !is_safe(&machine, &stored(&message.bytes)) {
-                    post.broken_promises.push(format!("QUIT while {} is not safe", message.uid));
+                let safe = match received(&message.bytes, self.manner) {
+                    Received::Whole(bytes) => safe.contains(bytes.as_slice()),
+                    // Nobody can get it whole: only taken away it must not be.
+                    Received::Part(_) => !self.marked.contains(place) && !taken.contains(place),
+                };
+                if !safe {
+                    post.broken_promises.push(format!("QUIT while {} is not safe", message.id));
                 }
             }
             if !machine.storage.syncable && !self.marked.is_empty() {
                 post.broken_promises.push("DELE though nothing can be made durable".to_owned());
             }
             for place in self.marked.union(&taken) {
-                let message = &self.listed[*place];
-                post.messages.retain(|other| other.uid != message.uid);
-                post.removed.push((message.uid.clone(), now));
+                let id = self.listed[*place].id.clone();
+                post.messages.retain(|other| other.id != id);
+                post.removed.push(Removal { id, at: now, marked: self.marked.contains(place) });
             }
         });
     }
 }
 
-/// Whether these bytes are in a Maildir, or where a mail reader put them, and would be there after a power cut.
-fn is_safe(machine: &Machine, bytes: &[u8]) -> bool {
+/// The messages of a session, with its unique-ids.
+fn messages(post: &Post) -> Vec<Message> {
+    let (lacking, lacks) = &post.lacking;
+    let is_there = |message: &&Message| *lacking != Some(Lacking::Everywhere) || !lacks.contains(&message.id);
+    let mut listed: Vec<Message> = post.messages.iter().filter(is_there).cloned().collect();
+    for (place, message) in listed.iter_mut().enumerate() {
+        match post.manner.unique_ids {
+            UniqueIds::Lasting => {}
+            UniqueIds::Counting => message.unique_id = format!("{}", place + 1),
+            UniqueIds::PerSession => message.unique_id = format!("{}-{}", post.sessions.len(), place + 1),
+        }
+    }
+    listed
+}
+
+/// What the listings of a session show of these messages.
+fn shown(post: &Post, listed: &[Message]) -> Shown {
+    let (lacking, lacks) = &post.lacking;
+    let line = |message: &Message| {
+        let lacking = lacking.filter(|_| lacks.contains(&message.id));
+        let unique_id = post.manner.uidl && lacking != Some(Lacking::Uidl);
+        let octets = lacking != Some(Lacking::List);
+        Line {
+            id: message.id.clone(),
+            unique_id: unique_id.then(|| message.unique_id.clone()),
+            octets: octets.then_some(message.bytes.len()),
+        }
+    };
+    let refuses_top = post.next_session.refuses_top;
+    Shown { lines: listed.iter().map(line).collect(), answered: false, refuses_top }
+}
+
+/// The bytes of all files in a Maildir, or where a mail reader put them, that would be there after a power cut.
+fn safe(machine: &Machine) -> HashSet<&[u8]> {
     let storage = &machine.storage;
     let below = Path::new(MAIL);
     let files = if storage.syncable { storage.surviving(below) } else { storage.visible(below) };
-    files.iter().any(|(path, contents)| !path.contains("/tmp/") && *contents == bytes)
+    files.into_iter().filter(|(path, _)| !path.contains("/tmp/")).map(|(_, contents)| contents).collect()
 }
 
 /// A message as it is stored.
@@ -187,14 +243,37 @@ fn say(out: &mut Vec<u8>, line: &str) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// A message, byte-stuffed; it ends with CRLF.
-fn send(out: &mut Vec<u8>, bytes: &[u8]) {
+/// A message, byte-stuffed where the server does that; it ends with CRLF.
+fn send(out: &mut Vec<u8>, bytes: &[u8], manner: Manner) {
     say(out, "+OK");
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        if line.starts_with(b".") {
+        if manner.stuffs_dots && line.starts_with(b".") {
             out.push(b'.');
         }
         out.extend_from_slice(line);
     }
     say(out, ".");
+}
+
+/// What a client that keeps to RFC 1939 makes of a message, as it is stored.
+pub(crate) enum Received {
+    /// All that can be had.
+    Whole(Vec<u8>),
+    /// A line of the message looks like its end.
+    Part(Vec<u8>),
+}
+
+/// What becomes of a message on the way.
+pub(crate) fn received(bytes: &[u8], manner: Manner) -> Received {
+    if manner.stuffs_dots {
+        return Received::Whole(stored(bytes));
+    }
+    let mut seen = Vec::new();
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        if line == b".\r\n" {
+            return Received::Part(stored(&seen));
+        }
+        seen.extend_from_slice(line.strip_prefix(b".").unwrap_or(line));
+    }
+    Received::Whole(stored(&seen))
 }

@@ -390,6 +390,10 @@ impl DiskFile for SimFile {
         Ok(self.locked.is_some())
     }
 
+    fn device(&self) -> Option<u64> {
+        None
+    }
+
     fn set_mode(&mut self, _mode: u32) -> io::Result<()> {
         Ok(())
     }

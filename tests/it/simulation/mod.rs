@@ -4,7 +4,8 @@
 //! time; [`world`] puts them together, and [`script`] says what happens in it. [`verdict`] knows what must be true
 //! afterwards. The tests proper are [`matrix`] (every operation of the disk goes wrong in every way), [`network`] (every
 //! byte is the last one), [`places`] (disks that are not there, cannot sync or have no links), [`meddling`] (others at
-//! work on the same files), [`append`] (a journal that goes on behind a failure) and [`forgetting`]. `docs/durability.md` tells what this proves and how to repeat one case.
+//! work on the same files), [`append`] (a journal that goes on behind a failure), [`forgetting`] and [`stories`]
+//! (everything at once, out of seeds). `docs/durability.md` tells what this proves and how to repeat one case.
 
 mod clock;
 mod dialogue;
@@ -25,3 +26,4 @@ mod matrix;
 mod meddling;
 mod network;
 mod places;
+mod stories;

@@ -7,9 +7,10 @@ use mailferry::exit::ExitStatus;
 use super::disk::look;
 use super::fault::{Fault, FaultKind};
 use super::jobs::do_all;
-use super::script::{OWN, odd_servers, ordinary};
+use super::power::Survival;
+use super::script::{Act, OWN, odd_servers, ordinary};
 use super::verdict::{Rehearsal, Stage, Verdict, check_good};
-use super::world::World;
+use super::world::{Reader, World, runtime};
 
 #[test]
 fn where_nothing_can_be_synced_everything_is_fetched_once_and_nothing_deleted() {
@@ -24,6 +25,74 @@ fn nor_is_anything_deleted_there_that_has_no_unique_id() {
     let rehearsal = Rehearsal::with(odd_servers(), |storage| storage.syncable = false);
     assert_eq!(rehearsal.left_on_server("nameless"), ["n1", "n2", "n3"]);
     kill_everywhere(&rehearsal);
+}
+
+#[test]
+fn where_the_states_directory_cannot_be_synced_nothing_is_deleted_either() {
+    let rehearsal = Rehearsal::with(ordinary(), |storage| {
+        let state = storage.make_dir(Path::new("/state/mailferry")).unwrap();
+        storage.unsyncable = Some(state);
+        storage.sync_all();
+    });
+    assert_eq!(rehearsal.left_on_server("gone"), ["g1", "g2", "g3"]);
+    assert_eq!(rehearsal.left_on_server("aged"), ["a1", "a2"]);
+}
+
+/// Where a file has one name only, a crash may leave a message of which nothing tells whether it was delivered: it comes
+/// once more if a mail reader has moved it on, and is never deleted for that.
+#[test]
+fn where_there_are_no_links_what_is_unknown_is_fetched_again() {
+    let rehearsal = Rehearsal::with(ordinary(), |storage| storage.links = false);
+    let mut jobs = Vec::new();
+    for stage in &rehearsal.stages {
+        jobs.extend((0..stage.log.len()).flat_map(|at| [(stage, at, false), (stage, at, true)]));
+    }
+    do_all(
+        &jobs,
+        |(stage, at, files)| {
+            format!("no links, act {} (poll {}): Cut at {at}, filed: {files};", stage.act, stage.account)
+        },
+        |(stage, at, files), runtime| {
+            let mut world = World::resume(&rehearsal.script, runtime, &stage.before);
+            let kind = FaultKind::Cut(Survival::Everything);
+            let fault = Fault { at: *at, kind, seed: 0 };
+            world.poll(stage.account, Some(fault));
+            world.crash(fault);
+            if *files {
+                rehearsal.script.maildirs().for_each(|maildir| world.read(maildir, Reader::Files));
+            }
+            let polled = world.poll(stage.account, None);
+            check_good("the poll that recovers", &polled)?;
+            if polled.report.recovered.again > 0 && !files {
+                return Err("a file that nobody has moved is known".to_owned());
+            }
+            rehearsal.finish_with_copies(&mut world, stage, polled.report.recovered.again)
+        },
+    );
+}
+
+#[test]
+fn a_maildir_is_recognised_where_inode_numbers_do_not_last() {
+    let (script, runtime) = (ordinary(), runtime());
+    let mut world = World::new(&script, &runtime);
+    look(&world.machine).storage.lasting = false;
+    for (uid, again) in [("g1", true), ("g2", true), ("g3", false)] {
+        world.act(Act::Mail("gone", uid, 90));
+        check_good(uid, &world.poll("gone", None)).unwrap();
+        if again {
+            look(&world.machine).storage.mount_again(Path::new(OWN));
+        }
+    }
+    // Another one in its place has no such marker.
+    let storage = |act: &dyn Fn(&mut super::storage::Storage)| act(&mut look(&world.machine).storage);
+    storage(&|storage| {
+        let other = storage.new_dir();
+        storage.mount(Path::new(OWN), Some(other));
+        for part in ["tmp", "new", "cur"] {
+            storage.make_dir(&Path::new(OWN).join(part)).unwrap();
+        }
+    });
+    assert_eq!(world.poll("gone", None).report.exit_status(), ExitStatus::Local);
 }
 
 fn kill_everywhere(rehearsal: &Rehearsal) {

@@ -7,7 +7,7 @@ use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode
 use mailferry::credential::CredentialSource;
 use mailferry::secret::Secret;
 
-use super::server::Manner;
+use super::server::{Manner, UniqueIds};
 
 /// A story of some accounts.
 #[derive(Debug, Clone)]
@@ -39,14 +39,23 @@ pub(crate) enum Act {
 }
 
 /// A server that can do everything.
-const ABLE: Manner = Manner { pipelining: true, uidl: true, top: true, takes_retrieved: false };
+pub(crate) const ABLE: Manner = Manner {
+    pipelining: true,
+    uidl: true,
+    top: true,
+    refuses_top: false,
+    unique_ids: UniqueIds::Lasting,
+    stuffs_dots: true,
+    takes_retrieved: false,
+};
 
 /// The Maildir that two accounts share.
 pub(crate) const SHARED: &str = "/mail/shared";
 /// The Maildir that has one account.
 pub(crate) const OWN: &str = "/mail/deep/own";
 
-fn account(name: &str, maildir: &str, removal: RemovalPolicy) -> Account {
+/// An account of the user jo.
+pub(crate) fn account(name: &str, maildir: &str, removal: RemovalPolicy) -> Account {
     Account {
         name: AccountName::new(name).unwrap(),
         enabled: true,
@@ -55,6 +64,7 @@ fn account(name: &str, maildir: &str, removal: RemovalPolicy) -> Account {
             port: 110,
             tls: TlsMode::None,
             tls_ca_file: None,
+            key_exchange: Default::default(),
             allow_cleartext_password: false,
         },
         username: "jo".to_owned(),

@@ -1,7 +1,7 @@
 //! POP3 servers in memory. They keep count of what was asked of them, and check at each QUIT that the client kept its
 //! side of the promise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,13 +19,29 @@ use super::disk::{Shared, look};
 /// Room for what is under way in one direction.
 const PIPE: usize = 1 << 14;
 
+/// One process is let in so often: no story needs more, and without a limit some would have no end.
+pub(crate) const MOST_SESSIONS: usize = 300;
+
 /// A message on a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
-    /// Its unique-id, different from all others in the world.
-    pub(crate) uid: String,
+    /// Its name in the world, different from all others; no client sees it.
+    pub(crate) id: String,
+    /// Its unique-id, on a server where those last.
+    pub(crate) unique_id: String,
     /// Its bytes, with CRLF line ends.
     pub(crate) bytes: Arc<[u8]>,
+}
+
+/// How a server makes its unique-ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UniqueIds {
+    /// A message has the same one as long as it is there.
+    Lasting,
+    /// 1, 2, 3, by position: they shift when a message goes.
+    Counting,
+    /// Each session makes new ones.
+    PerSession,
 }
 
 /// What a server can do and how it behaves.
@@ -34,8 +50,68 @@ pub(crate) struct Manner {
     pub(crate) pipelining: bool,
     pub(crate) uidl: bool,
     pub(crate) top: bool,
+    /// TOP is announced, and refused each time.
+    pub(crate) refuses_top: bool,
+    /// Where there is UIDL.
+    pub(crate) unique_ids: UniqueIds,
+    /// A dot at the beginning of a line is doubled, as it must be.
+    pub(crate) stuffs_dots: bool,
     /// Whatever was retrieved is removed at QUIT (`EXPIRE 0`).
     pub(crate) takes_retrieved: bool,
+}
+
+/// What goes wrong in one session.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Mishaps {
+    /// Every TOP is refused.
+    pub(crate) refuses_top: bool,
+    /// Every DELE is refused.
+    pub(crate) refuses_dele: bool,
+    /// RETR is refused for these messages.
+    pub(crate) refuses_retr: BTreeSet<String>,
+    /// QUIT is obeyed, and its answer never arrives.
+    pub(crate) loses_goodbye: bool,
+}
+
+/// Which listings leave messages out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lacking {
+    /// All of them: as if the messages were not there.
+    Everywhere,
+    /// UIDL alone.
+    Uidl,
+    /// LIST alone.
+    List,
+}
+
+/// What a session has shown of one message.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    pub(crate) id: String,
+    /// None if UIDL leaves it out, or there is no UIDL.
+    pub(crate) unique_id: Option<String>,
+    /// Its size in octets. None if LIST leaves it out.
+    pub(crate) octets: Option<usize>,
+}
+
+/// What a session has listed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shown {
+    pub(crate) lines: Vec<Line>,
+    /// LIST was answered, and so all of them.
+    pub(crate) answered: bool,
+    /// In this session TOP is refused.
+    pub(crate) refuses_top: bool,
+}
+
+/// A message that a client had removed.
+#[derive(Debug, Clone)]
+pub(crate) struct Removal {
+    pub(crate) id: String,
+    /// When, in real seconds.
+    pub(crate) at: u64,
+    /// By DELE, not only because it was retrieved.
+    pub(crate) marked: bool,
 }
 
 /// One maildrop, as long as the world lasts.
@@ -49,14 +125,20 @@ pub(crate) struct Post {
     pub(crate) deleted: usize,
     /// How many QUIT came.
     pub(crate) quits: usize,
-    /// What was removed, and when in real seconds.
-    pub(crate) removed: Vec<(String, u64)>,
+    /// What was removed.
+    pub(crate) removed: Vec<Removal>,
     /// How many bytes were sent.
     pub(crate) sent: usize,
     /// The connection is cut when so many more were sent.
     pub(crate) cut_after: Option<usize>,
     /// The next QUIT never arrives.
     pub(crate) loses_quit: bool,
+    /// What goes wrong in the next session.
+    pub(crate) next_session: Mishaps,
+    /// Which listings leave these messages out.
+    pub(crate) lacking: (Option<Lacking>, BTreeSet<String>),
+    /// What each session has listed.
+    pub(crate) sessions: Vec<Shown>,
     /// What must not have happened.
     pub(crate) broken_promises: Vec<String>,
 }
@@ -73,6 +155,9 @@ impl Post {
             sent: 0,
             cut_after: None,
             loses_quit: false,
+            next_session: Mishaps::default(),
+            lacking: (None, BTreeSet::new()),
+            sessions: Vec::new(),
             broken_promises: Vec::new(),
         }
     }
@@ -103,7 +188,16 @@ impl fmt::Debug for SimDialer {
 }
 
 impl Dial for SimDialer {
-    fn connect<'a>(&'a self, endpoint: &'a Endpoint) -> Dialling<'a, Result<Connection, NetError>> {
+    fn connect<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        avoid: &'a [SocketAddr],
+    ) -> Dialling<'a, Result<Connection, NetError>> {
+        // There is only one address.
+        if !avoid.is_empty() || self.sessions.lock().unwrap().len() >= MOST_SESSIONS {
+            let host = endpoint.host.clone();
+            return Box::pin(async move { Err(NetError::NoAddress { host }) });
+        }
         let (ours, theirs) = tokio::io::duplex(PIPE);
         let session = Session {
             stream: theirs,
@@ -113,8 +207,14 @@ impl Dial for SimDialer {
         };
         self.sessions.lock().unwrap().push(tokio::spawn(session.run()));
         let peer = SocketAddr::from(([127, 0, 0, 1], 110));
-        let connection =
-            Connection { stream: Box::new(ours), peer, protected: false, loopback: true, certificate_expires: None };
+        let connection = Connection {
+            stream: Box::new(ours),
+            peer,
+            protected: false,
+            loopback: true,
+            certificate_expires: None,
+            classical: false,
+        };
         Box::pin(async move { Ok(connection) })
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct Storage {
     pub(super) pending: Vec<Change>,
     /// Whether directories can be synced at all.
     pub(crate) syncable: bool,
+    /// A directory that cannot be synced, though others can.
+    pub(crate) unsyncable: Option<Ino>,
     /// Whether a file can have several names.
     pub(crate) links: bool,
     /// Whether inode numbers last.
@@ -104,7 +106,15 @@ impl Storage {
     /// An empty disk.
     pub(crate) fn new() -> Self {
         let nodes = BTreeMap::from([(ROOT, Node::Dir(Dir::default()))]);
-        Self { nodes, next: ROOT + 1, pending: Vec::new(), syncable: true, links: true, lasting: true }
+        Self {
+            nodes,
+            next: ROOT + 1,
+            pending: Vec::new(),
+            syncable: true,
+            unsyncable: None,
+            links: true,
+            lasting: true,
+        }
     }
 
     fn new_node(&mut self, node: Node) -> Ino {
@@ -305,11 +315,16 @@ impl Storage {
 
     /// The same, on a disk that may not be able to.
     pub(crate) fn sync_if_possible(&mut self, ino: Ino) -> DirSync {
-        if !self.syncable {
+        if !self.syncable || self.unsyncable == Some(ino) {
             return DirSync::Unsupported;
         }
         self.sync_dir(ino);
         DirSync::Synced
+    }
+
+    /// Whether every directory can be synced.
+    pub(crate) fn can_sync_all(&self) -> bool {
+        self.syncable && self.unsyncable.is_none()
     }
 
     /// Whether it is a directory.
@@ -353,6 +368,19 @@ impl Storage {
             dir.durable.insert(name, other);
         }
         before
+    }
+
+    /// Gives a directory and those in it other inode numbers, as mounting them again does on some file systems.
+    pub(crate) fn mount_again(&mut self, path: &Path) {
+        let names: Vec<OsString> = self.list(path).unwrap();
+        for name in names.iter().map(|name| path.join(name)).chain([path.to_owned()]) {
+            let ino = self.find(&name).unwrap();
+            if self.is_dir(ino) {
+                let node = self.nodes[&ino].clone();
+                let anew = self.new_node(node);
+                self.mount(&name, Some(anew));
+            }
+        }
     }
 
     /// A directory that is nowhere yet.

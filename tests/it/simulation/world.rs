@@ -26,7 +26,7 @@ use super::storage::Storage;
 /// Where the states are.
 const STATE: &str = "/state/mailferry";
 /// Where a mail reader files what it has read.
-const READ: &str = "/mail/read";
+pub(crate) const READ: &str = "/mail/read";
 /// A day, in seconds.
 const DAY: u64 = 86_400;
 
@@ -193,7 +193,8 @@ impl<'a> World<'a> {
     pub(crate) fn act(&mut self, act: Act) {
         match act {
             Act::Mail(account, uid, octets) => {
-                let message = Message { uid: uid.to_owned(), bytes: Script::message(uid, octets).into() };
+                let (id, unique_id) = (uid.to_owned(), uid.to_owned());
+                let message = Message { id, unique_id, bytes: Script::message(uid, octets).into() };
                 open(&self.posts).get_mut(account).unwrap().messages.push(message);
             }
             Act::Poll(_) => {}
@@ -205,7 +206,7 @@ impl<'a> World<'a> {
             }
             Act::Read(maildir) => self.read(Path::new(maildir), Reader::Both),
             Act::Vanish(account, uid) => {
-                open(&self.posts).get_mut(account).unwrap().messages.retain(|message| message.uid != uid);
+                open(&self.posts).get_mut(account).unwrap().messages.retain(|message| message.id != uid);
             }
             Act::History(account) => self.make_history(account),
         }

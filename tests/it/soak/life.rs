@@ -31,7 +31,12 @@ pub(super) struct Life {
 impl Life {
     /// Starts a daemon and waits until it answers.
     pub(super) fn start(env: &TestEnv) -> Result<Self, String> {
-        let running = Some(env.spawn(&["daemon"]));
+        Self::start_with(env, &[])
+    }
+
+    /// The same with more in its environment.
+    pub(super) fn start_with(env: &TestEnv, environment: &[(&str, &str)]) -> Result<Self, String> {
+        let running = Some(env.spawn_with(environment, &["daemon"]));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut life = Self { running, state_dir: env.path("state"), growth: Growth::default(), runtime };
         let begun = Instant::now();
@@ -43,6 +48,11 @@ impl Life {
             std::thread::sleep(LOOK);
         }
         Ok(life)
+    }
+
+    /// Its process id.
+    pub(super) fn pid(&mut self) -> u32 {
+        self.running().pid()
     }
 
     fn running(&mut self) -> &mut Running {

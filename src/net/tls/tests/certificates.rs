@@ -40,7 +40,7 @@ async fn trusts_an_authority_of_the_file() {
 async fn trusts_an_address_that_the_certificate_names() {
     let authority = Authority::new();
     let (address, _) = serve(authority.sign(&for_loopback()).server(ALL)).await;
-    let connection = dialer().connect(&endpoint("127.0.0.1", address, Some(&authority.ca_file()))).await.unwrap();
+    let connection = dialer().connect(&endpoint("127.0.0.1", address, Some(&authority.ca_file())), &[]).await.unwrap();
     assert!(connection.protected && connection.loopback);
 }
 
@@ -48,7 +48,7 @@ async fn trusts_an_address_that_the_certificate_names() {
 async fn refuses_an_address_that_the_certificate_does_not_name() {
     let authority = Authority::new();
     let (address, _) = serve(authority.sign(&for_name(HOST)).server(ALL)).await;
-    let result = dialer().connect(&endpoint("127.0.0.1", address, Some(&authority.ca_file()))).await;
+    let result = dialer().connect(&endpoint("127.0.0.1", address, Some(&authority.ca_file())), &[]).await;
     let (problem, _) = refusal(result);
     assert_eq!(problem, CertificateProblem::WrongName { presented: vec![HOST.to_owned()] });
 }

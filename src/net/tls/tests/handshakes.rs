@@ -1,14 +1,17 @@
 //! Servers that speak TLS well, badly, or not at all.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::{HandshakeKind, SupportedProtocolVersion};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
 use super::server::{ALL, Authority, endpoint, for_loopback, for_name, serve, serve_bytes};
 use super::{call, dialer, greeting};
-use crate::account::TlsMode;
+use crate::account::{Endpoint, KeyExchange, TlsMode};
 use crate::net::tls::heads_a_tls_record;
 use crate::net::{Connection, Dialer, HandshakeProblem, NetError, NetErrorClass, NetLimits};
 
@@ -19,7 +22,7 @@ async fn error_after(bytes: &'static [u8]) -> NetError {
     let authority = Authority::new();
     let address = serve_bytes(bytes).await;
     let endpoint = endpoint("127.0.0.1", address, Some(&authority.ca_file()));
-    dialer().connect(&endpoint).await.unwrap_err()
+    dialer().connect(&endpoint, &[]).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -27,7 +30,7 @@ async fn accepts_tls_1_2() {
     let authority = Authority::new();
     let (address, _) = serve(authority.sign(&for_loopback()).server(TLS12)).await;
     let endpoint = endpoint("127.0.0.1", address, Some(&authority.ca_file()));
-    let mut connection = dialer().connect(&endpoint).await.unwrap();
+    let mut connection = dialer().connect(&endpoint, &[]).await.unwrap();
     assert_eq!(greeting(&mut connection).await, "+OK ready\r\n");
 }
 
@@ -40,7 +43,7 @@ async fn resumes_the_session_of_the_poll_before() {
         let dialer = dialer();
         let mut kinds = Vec::new();
         for _ in 0..2 {
-            let mut connection = dialer.connect(&endpoint).await.unwrap();
+            let mut connection = dialer.connect(&endpoint, &[]).await.unwrap();
             greeting(&mut connection).await;
             kinds.push(handshakes.recv().await.unwrap().unwrap());
         }
@@ -60,13 +63,13 @@ async fn tells_when_the_servers_certificate_expires_in_full_and_resumed_sessions
             let mut endpoint = endpoint("127.0.0.1", address, Some(&authority.ca_file()));
             let dialer = dialer();
             for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
-                let mut connection = dialer.connect(&endpoint).await.unwrap();
+                let mut connection = dialer.connect(&endpoint, &[]).await.unwrap();
                 assert_eq!(connection.certificate_expires, Some(seconds), "{year} {kind:?}");
                 greeting(&mut connection).await;
                 assert_eq!(handshakes.recv().await, Some(Some(kind)));
             }
             endpoint.tls = TlsMode::StartTls;
-            let plain = dialer.connect(&endpoint).await.unwrap();
+            let plain = dialer.connect(&endpoint, &[]).await.unwrap();
             assert_eq!(plain.certificate_expires, None);
             let protected = dialer.start_tls(&endpoint, plain).await.unwrap();
             assert_eq!(protected.certificate_expires, Some(seconds), "{year}");
@@ -80,12 +83,12 @@ async fn does_not_resume_under_another_file_of_authorities() {
     let (address, mut handshakes) = serve(authority.sign(&for_loopback()).server(ALL)).await;
     let dialer = dialer();
     let first = endpoint("127.0.0.1", address, Some(&authority.ca_file()));
-    greeting(&mut dialer.connect(&first).await.unwrap()).await;
+    greeting(&mut dialer.connect(&first, &[]).await.unwrap()).await;
     assert_eq!(handshakes.recv().await, Some(Some(HandshakeKind::Full)));
 
     let stranger = authority.file("other.pem", &Authority::new().pem());
     let second = endpoint("127.0.0.1", address, Some(&stranger));
-    assert!(matches!(dialer.connect(&second).await.unwrap_err(), NetError::Certificate { .. }));
+    assert!(matches!(dialer.connect(&second, &[]).await.unwrap_err(), NetError::Certificate { .. }));
 }
 
 #[tokio::test]
@@ -145,7 +148,7 @@ async fn says_when_the_server_hangs_up() {
     });
     let authority = Authority::new();
     let endpoint = endpoint("127.0.0.1", address, Some(&authority.ca_file()));
-    let error = dialer().connect(&endpoint).await.unwrap_err();
+    let error = dialer().connect(&endpoint, &[]).await.unwrap_err();
     assert!(matches!(error, NetError::ClosedDuringHandshake { .. }), "{error:?}");
     assert_eq!(error.class(), NetErrorClass::Temporary);
 }
@@ -165,14 +168,76 @@ async fn gives_a_silent_server_up() {
     // Long enough to read the file on a busy machine, and short enough to wait for.
     let limit = Duration::from_secs(1);
     let dialer = Dialer::new(NetLimits { tls_handshake: limit, ..NetLimits::default() });
-    let error = dialer.connect(&endpoint).await.unwrap_err();
+    let error = dialer.connect(&endpoint, &[]).await.unwrap_err();
     assert!(matches!(error, NetError::TlsTimeout { tls: TlsMode::Implicit, .. }), "{error:?}");
     assert_eq!(error.class(), NetErrorClass::Temporary);
 
     endpoint.tls = TlsMode::StartTls;
-    let connection = dialer.connect(&endpoint).await.unwrap();
+    let connection = dialer.connect(&endpoint, &[]).await.unwrap();
     let error = dialer.start_tls(&endpoint, connection).await.unwrap_err();
     assert!(matches!(error, NetError::TlsTimeout { tls: TlsMode::StartTls, .. }), "{error:?}");
+}
+
+/// A server that says nothing to a first message which does not fit into one packet; tells how large each one was.
+async fn swallows_large_hellos(config: rustls::ServerConfig) -> (SocketAddr, mpsc::UnboundedReceiver<usize>) {
+    let (listener, address) = silent_server().await;
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let (sender, sizes) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((tcp, _)) = listener.accept().await {
+            let mut header = [0; 5];
+            while tcp.peek(&mut header).await.unwrap() < header.len() {}
+            let size = usize::from(u16::from_be_bytes([header[3], header[4]]));
+            sender.send(size).unwrap();
+            if size > 1400 {
+                kept.push(tcp);
+            } else {
+                let mut tls = acceptor.accept(tcp).await.unwrap();
+                tls.write_all(b"+OK ready\r\n").await.unwrap();
+                let _ = tls.read_to_end(&mut Vec::new()).await;
+            }
+        }
+    });
+    (address, sizes)
+}
+
+#[tokio::test]
+async fn a_large_first_message_that_nobody_answers_is_sent_once_more_and_smaller() {
+    let authority = Authority::new();
+    let identity = authority.sign(&for_loopback());
+    let limit = Duration::from_secs(1);
+    let dialer = Dialer::new(NetLimits { tls_handshake: limit, ..NetLimits::default() });
+    for (key_exchange, connections) in
+        [(KeyExchange::Auto, 2), (KeyExchange::Classical, 1), (KeyExchange::PostQuantum, 1)]
+    {
+        let (address, mut sizes) = swallows_large_hellos(identity.server(ALL)).await;
+        let endpoint = endpoint("127.0.0.1", address, Some(&authority.ca_file()));
+        let done = dialer.connect(&Endpoint { key_exchange, ..endpoint }, &[]).await;
+        if key_exchange == KeyExchange::PostQuantum {
+            assert!(matches!(done.unwrap_err(), NetError::TlsTimeout { heard: false, .. }));
+        } else {
+            let mut connection = done.unwrap();
+            assert_eq!(connection.classical, key_exchange == KeyExchange::Auto);
+            assert_eq!(greeting(&mut connection).await, "+OK ready\r\n");
+        }
+        for _ in 0..connections {
+            sizes.recv().await.unwrap();
+        }
+        assert!(sizes.try_recv().is_err(), "{key_exchange:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_fell_silent_half_way_is_not_asked_again_with_less() {
+    let authority = Authority::new();
+    // The head of a record whose rest does not come.
+    let address = serve_bytes(b"\x16\x03\x03\x00\x7a\x02").await;
+    let endpoint = endpoint("127.0.0.1", address, Some(&authority.ca_file()));
+    let dialer = Dialer::new(NetLimits { tls_handshake: Duration::from_secs(1), ..NetLimits::default() });
+    let error = dialer.connect(&endpoint, &[]).await.unwrap_err();
+    assert!(matches!(error, NetError::TlsTimeout { heard: true, .. }), "{error:?}");
+    assert!(!error.is_unanswered_hello());
 }
 
 #[tokio::test]
@@ -182,7 +247,7 @@ async fn begins_tls_later_when_the_endpoint_says_so() {
     let mut endpoint = endpoint("127.0.0.1", address, Some(&authority.ca_file()));
     endpoint.tls = TlsMode::StartTls;
     let dialer = dialer();
-    let connection = dialer.connect(&endpoint).await.unwrap();
+    let connection = dialer.connect(&endpoint, &[]).await.unwrap();
     assert!(!connection.protected && connection.loopback);
     let mut connection: Connection = dialer.start_tls(&endpoint, connection).await.unwrap();
     assert!(connection.protected && connection.loopback);
@@ -194,7 +259,8 @@ async fn begins_tls_later_when_the_endpoint_says_so() {
 async fn refuses_a_host_that_no_certificate_can_name() {
     let (_listener, address) = silent_server().await;
     for host in ["pöp.example.org", "pop example", "a..b"] {
-        let error = dialer().connect(&endpoint(host, address, Some(&Authority::new().ca_file()))).await.unwrap_err();
+        let error =
+            dialer().connect(&endpoint(host, address, Some(&Authority::new().ca_file())), &[]).await.unwrap_err();
         assert!(matches!(error, NetError::InvalidName { .. }), "{error:?}");
         assert_eq!(error.class(), NetErrorClass::Config);
     }

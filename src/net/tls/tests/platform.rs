@@ -33,7 +33,7 @@ async fn connects_by_the_platforms_trust() {
     let Ok(address) = std::env::var(ADDRESS) else { return };
     let address = address.parse().unwrap();
     let ca_file = std::env::var_os(CA_FILE).map(PathBuf::from);
-    match dialer().connect(&endpoint("127.0.0.1", address, ca_file.as_deref())).await {
+    match dialer().connect(&endpoint("127.0.0.1", address, ca_file.as_deref()), &[]).await {
         Ok(connection) => println!("RESULT protected={}", connection.protected),
         Err(error @ NetError::NoTrustStore { .. }) => {
             assert_eq!(error.class(), NetErrorClass::Tls);

@@ -141,6 +141,7 @@ pub(super) fn endpoint(host: &str, address: SocketAddr, ca_file: Option<&Path>) 
         port: address.port(),
         tls: TlsMode::Implicit,
         tls_ca_file: ca_file.map(Path::to_owned),
+        key_exchange: Default::default(),
         allow_cleartext_password: false,
     }
 }

@@ -58,7 +58,7 @@ async fn trusts_every_authority_of_the_file() {
     let both = first.file("both.pem", &format!("a word about them\n{}\n{}", second.pem(), first.pem()));
     for authority in [&first, &second] {
         let (address, _) = serve(authority.sign(&for_loopback()).server(ALL)).await;
-        assert!(dialer().connect(&endpoint("127.0.0.1", address, Some(&both))).await.unwrap().protected);
+        assert!(dialer().connect(&endpoint("127.0.0.1", address, Some(&both)), &[]).await.unwrap().protected);
     }
 }
 
@@ -68,15 +68,15 @@ async fn notices_that_the_file_was_replaced() {
     let (address, _) = serve(after.sign(&for_loopback()).server(ALL)).await;
     let endpoint = endpoint("127.0.0.1", address, Some(&before.ca_file()));
     let dialer = dialer();
-    let error = dialer.connect(&endpoint).await.unwrap_err();
+    let error = dialer.connect(&endpoint, &[]).await.unwrap_err();
     assert!(matches!(error, NetError::Certificate { .. }), "{error:?}");
 
     // The new file may have the old one's length and, on a coarse clock, its time: it still has another inode.
     let path = before.file("new.pem", &after.pem());
     std::fs::rename(path, before.dir.path().join("ca.pem")).unwrap();
-    assert!(dialer.connect(&endpoint).await.unwrap().protected);
+    assert!(dialer.connect(&endpoint, &[]).await.unwrap().protected);
 
     std::fs::remove_file(before.dir.path().join("ca.pem")).unwrap();
-    let error = dialer.connect(&endpoint).await.unwrap_err();
+    let error = dialer.connect(&endpoint, &[]).await.unwrap_err();
     assert!(matches!(error, NetError::CaFile { why: CaFileProblem::Read(_), .. }), "{error:?}");
 }

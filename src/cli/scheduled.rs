@@ -1,0 +1,126 @@
+//! What `fetch --scheduled` does more than `fetch`: it keeps the back-off of an account from one run to the next, as the
+//! daemon does in its memory, and tells a trouble when it begins, changes and ends, not in each run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::account::Account;
+use crate::config::NotifySettings;
+use crate::poll::{Ferry, PollError, PollReport};
+use crate::schedule::{Next, installation, seed};
+use crate::standing::{Files, Saved, Standing};
+use crate::state::error::StateError;
+use crate::state::hints::{HintsFile, keep_standing};
+use crate::telling::News;
+use crate::threads;
+
+/// So many complaints of one poll are told.
+const MOST_COMPLAINTS: usize = 20;
+
+/// What all accounts of a run share.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    /// What people are told.
+    pub(super) notify: NotifySettings,
+    /// What the file of the configuration looks like.
+    pub(super) config_stamp: String,
+}
+
+/// An account before its poll.
+pub(super) struct Recalled {
+    standing: Standing,
+    /// The digest of what is kept.
+    kept: Option<u64>,
+    files: Files,
+}
+
+/// Reads where an account stands; None if the end was asked for meanwhile.
+pub(super) async fn recall(
+    ferry: &Arc<Ferry>,
+    account: &Account,
+    settings: &Settings,
+    stop: &CancellationToken,
+) -> Option<Recalled> {
+    let (ferry, name, source) = (Arc::clone(ferry), account.name.clone(), account.credential.clone());
+    let config = settings.config_stamp.clone();
+    let read = threads::blocking(move || {
+        let saved = HintsFile::read(&*ferry.disk, &ferry.state_dir, &name).hints.standing;
+        // A credential of systemd is made anew for each run of a service, and says nothing.
+        let directory = None;
+        let files = Files { config, password: Files::password_of(&source, directory) };
+        Recalled::new(&ferry, saved.as_ref(), files)
+    });
+    tokio::select! {
+        recalled = read => recalled.ok(),
+        () = stop.cancelled() => None,
+    }
+}
+
+impl Recalled {
+    fn new(ferry: &Ferry, saved: Option<&Saved>, files: Files) -> Self {
+        let clock = ferry.clock.read();
+        let Some(saved) = saved else { return Self { standing: Standing::default(), kept: None, files } };
+        let mut standing = Standing::restore(saved, Duration::from_secs(clock.since_boot), clock);
+        if *saved.files() != files {
+            // A person may have put it right.
+            standing.history.begin_anew();
+            standing.trouble =
+                standing.trouble.take().map(|trouble| crate::standing::Trouble { due: Duration::ZERO, ..trouble });
+        }
+        Self { standing, kept: Some(saved.digest()), files }
+    }
+
+    /// Whether a back-off is not over; then the account is left out of this run.
+    pub(super) fn is_to_wait(&self, ferry: &Ferry, account: &Account) -> bool {
+        let now = Duration::from_secs(ferry.clock.read().since_boot);
+        let Some(trouble) = self.standing.trouble.as_ref().filter(|trouble| trouble.due > now) else { return false };
+        let next = Next { at: trouble.due, why: trouble.why };
+        debug!("{}: left out; polled next {}", account.name, next.told(now));
+        true
+    }
+
+    /// Takes in how the poll ended that began at a time since boot, and keeps it. What there is to tell comes out.
+    pub(super) async fn note(
+        mut self,
+        ferry: &Arc<Ferry>,
+        account: &Account,
+        settings: &Settings,
+        report: &PollReport,
+        begun: Duration,
+    ) -> Vec<String> {
+        let clock = ferry.clock.read();
+        let now = Duration::from_secs(clock.since_boot).max(begun);
+        if matches!(report.end, Err(PollError::Stopped | PollError::State(StateError::Locked { .. }))) {
+            // Nothing follows from it.
+            return Vec::new();
+        }
+        let seed = seed(installation(&ferry.state_dir), &account.name);
+        let next = self.standing.note(account, seed, report, begun..now, clock.wall);
+        let news = self.standing.news(&settings.notify, report, &next.why, now, clock.wall);
+        let news = news.iter().filter(|news| !matches!(news, News::NewMail { .. })).map(|news| news.text(account));
+        let mut told: Vec<String> = news.collect();
+        let complaints = self.standing.told.fresh(report.complaints());
+        let more = complaints.len().saturating_sub(MOST_COMPLAINTS);
+        told.extend(complaints.iter().take(MOST_COMPLAINTS).map(|words| format!("{}: {words}", account.name)));
+        if more > 0 {
+            told.push(format!("{}: and {more} more of this kind", account.name));
+        }
+        let saved = self.standing.save(&self.files, now, clock);
+        if self.kept != Some(saved.digest()) {
+            let (ferry, name) = (Arc::clone(ferry), account.name.clone());
+            let keep = move || keep_standing(&*ferry.disk, &ferry.state_dir, &name, &ferry.holder, &saved);
+            if let Ok(Err(e)) = threads::blocking(keep).await {
+                debug!("{}: cannot keep where it stands: {e}. The next run begins without it", account.name);
+            }
+        }
+        told
+    }
+
+    /// Whether anything is kept that a success would end.
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+}

@@ -1,0 +1,134 @@
+//! What all listings of this process may hold in memory together: a server decides how much it lists, and ten of them may
+//! do so at the same time.
+//!
+//! Nobody can take everything: a listing may hold at most twice what it leaves to others, so the first gets two thirds of
+//! all, the next two thirds of the rest, and an account with an endless listing is in nobody's way.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What the listings of all sessions of this process may hold together, in bytes.
+pub const LISTINGS: usize = 80 << 20;
+
+/// What a line of UIDL costs beside its octets, in bytes: the message in the listing and in the plan.
+pub(super) const UNIQUE_ID: usize = 128;
+
+/// What a line of LIST costs, in bytes.
+pub(super) const SIZE: usize = 40;
+
+/// A share grows in steps of so many bytes.
+const STEP: usize = 64 * 1024;
+
+/// The budget of this process.
+static PROCESS: Budget = Budget::new(LISTINGS);
+
+/// A number of bytes that several share.
+#[derive(Debug)]
+pub struct Budget {
+    /// What nobody has taken, in bytes.
+    left: AtomicUsize,
+}
+
+impl Budget {
+    /// Of so many bytes.
+    #[must_use]
+    pub const fn new(bytes: usize) -> Self {
+        Self { left: AtomicUsize::new(bytes) }
+    }
+
+    /// Takes so many bytes for somebody who holds so many already; false if that would leave too little to others.
+    fn take(&self, bytes: usize, held: usize) -> bool {
+        let most = |left: usize| left.checked_sub(bytes).filter(|rest| held + bytes <= rest.saturating_mul(2));
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, most).is_ok()
+    }
+}
+
+/// What one listing holds. Given back when it is dropped.
+#[derive(Debug)]
+pub struct Share {
+    budget: &'static Budget,
+    /// Taken from the budget, in bytes.
+    held: usize,
+    /// Of that, what is not used yet.
+    spare: usize,
+}
+
+impl Default for Share {
+    /// Nothing yet, of the budget of this process.
+    fn default() -> Self {
+        Self::of(&PROCESS)
+    }
+}
+
+impl Share {
+    fn of(budget: &'static Budget) -> Self {
+        Self { budget, held: 0, spare: 0 }
+    }
+
+    /// Takes so many bytes more. False if there are none.
+    #[must_use]
+    pub fn take(&mut self, bytes: usize) -> bool {
+        if bytes > self.spare {
+            let step = bytes.max(STEP);
+            if !self.budget.take(step, self.held) {
+                return false;
+            }
+            self.held += step;
+            self.spare += step;
+        }
+        self.spare -= bytes;
+        true
+    }
+
+    /// What it holds, in bytes.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.left.fetch_add(self.held, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(steps: usize) -> &'static Budget {
+        Box::leak(Box::new(Budget::new(steps * STEP)))
+    }
+
+    fn take_all(share: &mut Share) -> usize {
+        while share.take(STEP) {}
+        share.held() / STEP
+    }
+
+    #[test]
+    fn the_first_gets_two_thirds_and_leaves_something_to_the_next() {
+        let budget = budget(90);
+        let mut shares: Vec<Share> = (0..4).map(|_| Share::of(budget)).collect();
+        let got: Vec<usize> = shares.iter_mut().map(take_all).collect();
+        assert_eq!(got, [60, 20, 6, 2]);
+    }
+
+    #[test]
+    fn what_is_dropped_is_given_back() {
+        let budget = budget(9);
+        for _ in 0..3 {
+            assert_eq!(take_all(&mut Share::of(budget)), 6);
+        }
+    }
+
+    #[test]
+    fn small_bites_share_a_step() {
+        let budget = budget(3);
+        let mut share = Share::of(budget);
+        for _ in 0..STEP * 2 / 8 {
+            assert!(share.take(8));
+        }
+        assert!(!share.take(8), "two thirds are taken");
+        assert_eq!(share.held(), 2 * STEP);
+    }
+}

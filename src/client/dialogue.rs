@@ -1,0 +1,93 @@
+//! The dialogue in the log, which `-v` shows. A server chooses what it says and how much of it; so a line is cut off, and
+//! of a session only so much is logged.
+
+use std::fmt::Display;
+
+use tracing::{Level, debug, enabled, trace};
+
+/// Where the dialogue is logged to.
+pub(super) const TARGET: &str = "mailferry::dialogue";
+
+/// The most characters of a line that are shown.
+const LINE: usize = 200;
+
+/// The most octets of one session that are shown.
+const SESSION: usize = 512 * 1024;
+
+/// What a line costs beside its text, in octets: time, level, account.
+const OVERHEAD: usize = 64;
+
+/// What of the dialogue of one session is still shown.
+#[derive(Debug)]
+pub(super) struct Dialogue {
+    /// So many octets more.
+    left: usize,
+}
+
+impl Default for Dialogue {
+    fn default() -> Self {
+        Self { left: SESSION }
+    }
+}
+
+impl Dialogue {
+    /// A command, an answer. The words are only made where they are shown.
+    pub(super) fn line<W: Display>(&mut self, who: char, words: impl FnOnce() -> W) {
+        if enabled!(target: TARGET, Level::DEBUG)
+            && let Some(line) = self.shown(&words().to_string())
+        {
+            debug!(target: TARGET, "{who}: {line}");
+        }
+    }
+
+    /// A line of a listing, of which there may be many.
+    pub(super) fn detail<W: Display>(&mut self, who: char, words: impl FnOnce() -> W) {
+        if enabled!(target: TARGET, Level::TRACE)
+            && let Some(line) = self.shown(&words().to_string())
+        {
+            trace!(target: TARGET, "{who}: {line}");
+        }
+    }
+
+    /// The line as it is shown; None once there was enough.
+    fn shown(&mut self, words: &str) -> Option<String> {
+        if self.left == 0 {
+            return None;
+        }
+        let mut line: String = words.chars().take(LINE).collect();
+        if line.len() < words.len() {
+            line.push('…');
+        }
+        self.left = self.left.saturating_sub(line.len() + OVERHEAD);
+        if self.left == 0 {
+            line.push_str(" (the rest of this session's dialogue is left out)");
+        }
+        Some(line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_cut_off_behind_its_bound() {
+        let mut dialogue = Dialogue::default();
+        let whole = "é".repeat(LINE);
+        assert_eq!(dialogue.shown(&whole).as_deref(), Some(whole.as_str()));
+        assert_eq!(dialogue.shown(&format!("{whole}x")), Some(format!("{whole}…")));
+    }
+
+    #[test]
+    fn a_session_shows_so_much_and_says_where_it_stops() {
+        let mut dialogue = Dialogue::default();
+        let mut shown = Vec::new();
+        while let Some(line) = dialogue.shown("-ERR no") {
+            shown.push(line);
+        }
+        let octets: usize = shown.iter().map(|line| line.len() + OVERHEAD).sum();
+        assert!((SESSION..SESSION + 200).contains(&octets), "{octets}");
+        assert!(shown.last().is_some_and(|last| last.contains("left out")));
+        assert_eq!(shown.iter().filter(|line| line.contains("left out")).count(), 1);
+    }
+}

@@ -1,0 +1,87 @@
+//! From an account to a server that has greeted, protected as far as it is to be before the login. An address that takes
+//! connections and does not come so far does not hide the others.
+
+use tracing::debug;
+
+use super::login::Expected;
+use super::{Client, ClientError, Mask, Patience};
+use crate::account::{Account, Endpoint, KeyExchange, TlsMode};
+use crate::net::{Dial, MOST_ADDRESSES, NetError};
+use crate::pop3::Greeting;
+use crate::secret::Secret;
+
+/// Connects, hears the greeting and begins TLS by STLS where that is configured.
+pub(super) async fn reach(
+    dialer: &dyn Dial,
+    account: &Account,
+    password: &Secret,
+    expected: &Expected,
+) -> Result<(Client, Greeting), ClientError> {
+    let mut endpoint = account.endpoint.clone();
+    let mut avoid = Vec::new();
+    let mut first: Option<ClientError> = None;
+    // Found out by STLS in this session; by implicit TLS the dialer does.
+    let mut classical = false;
+    if expected.classical && endpoint.key_exchange == KeyExchange::Auto {
+        endpoint.key_exchange = KeyExchange::Classical;
+    }
+    loop {
+        let connection = match dialer.connect(&endpoint, &avoid).await {
+            Ok(connection) => connection,
+            Err(e) => return Err(first.unwrap_or_else(|| e.into())),
+        };
+        let peer = connection.peer;
+        let mut client = Client::new(connection, Patience::new(account.timeout));
+        // Before the greeting: the server may know the password from an earlier session.
+        client.mask = Mask::new(&account.username, password);
+        let failed = match client.meet(dialer, &endpoint).await {
+            Ok((mut client, greeting)) => {
+                client.link.classical |= classical;
+                return Ok((client, greeting));
+            }
+            Err(e) => of_tls(e),
+        };
+        let unanswered = matches!(&failed, ClientError::Net(e) if e.is_unanswered_hello());
+        if unanswered && endpoint.key_exchange == KeyExchange::Auto {
+            debug!("{failed}: trying once more without the post-quantum key share");
+            (endpoint.key_exchange, classical) = (KeyExchange::Classical, true);
+        } else if is_of_one_address(&failed) && avoid.len() < MOST_ADDRESSES {
+            debug!("{peer}: {failed}");
+            avoid.push(peer);
+        } else {
+            return Err(first.unwrap_or(failed));
+        }
+        first.get_or_insert(failed);
+    }
+}
+
+/// Whether another address of the same host may do better: this one did not greet, or did not come to TLS.
+fn is_of_one_address(error: &ClientError) -> bool {
+    match error {
+        ClientError::Lost { .. } | ClientError::Closed | ClientError::Silence { .. } => true,
+        ClientError::Net(e) => e.is_of_one_address(),
+        _ => false,
+    }
+}
+
+/// What TLS refuses where the server should speak is an error of TLS, and not a broken connection.
+pub(super) fn of_tls(error: ClientError) -> ClientError {
+    match error {
+        ClientError::Lost { source } => match source.downcast::<NetError>() {
+            Ok(refused) => refused.into(),
+            Err(source) => ClientError::Lost { source },
+        },
+        other => other,
+    }
+}
+
+impl Client {
+    /// The greeting, and TLS behind it.
+    async fn meet(mut self, dialer: &dyn Dial, endpoint: &Endpoint) -> Result<(Self, Greeting), ClientError> {
+        let greeting = self.greeting(dialer, endpoint).await?;
+        if endpoint.tls == TlsMode::StartTls {
+            self = self.start_tls(dialer, endpoint).await?;
+        }
+        Ok((self, greeting))
+    }
+}

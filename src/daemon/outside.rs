@@ -1,0 +1,147 @@
+//! Looks at what is outside and may hang: the configuration, the hints of accounts, the files of passwords. Each look is
+//! made on a thread of its own, and says what it found when it comes to that; nobody waits for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::supervisor::Load;
+use crate::account::{Account, AccountName};
+use crate::config::{Config, ConfigError};
+use crate::credential::CredentialSource;
+use crate::poll::Ferry;
+use crate::standing::{Files, Saved, stamp};
+use crate::state::hints::{HintsFile, Past};
+use crate::threads::{self, NotDone};
+
+/// So many directories with password files are looked into at the same time: some may hang for ever.
+const MOST_LOOKS: usize = 64;
+
+/// So much of what was found waits to be noted; who finds more waits as well.
+const WAITING: usize = 16;
+
+/// So many accounts are recalled in one go.
+const GO: usize = 256;
+
+/// Where the system had no thread for a look, it is asked again after so long.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What was found.
+pub(super) enum Found {
+    /// The configuration, and what its file looks like.
+    Config(Box<Result<Config, ConfigError>>, String),
+    /// What is kept of accounts.
+    Kept(Vec<Recalled>),
+    /// What the files of passwords in a directory look like.
+    Passwords(PathBuf, Vec<(AccountName, String)>),
+}
+
+/// What is kept of an account.
+pub(super) struct Recalled {
+    pub(super) account: AccountName,
+    /// What came.
+    pub(super) past: Past,
+    /// Where it stood.
+    pub(super) saved: Option<Saved>,
+    /// What its credential of systemd looks like, if it has one.
+    pub(super) credential: Option<String>,
+}
+
+/// Those who look.
+pub(super) struct Outside {
+    sender: mpsc::Sender<Found>,
+    found: mpsc::Receiver<Found>,
+    /// The directories that are being looked into.
+    looks: BTreeSet<PathBuf>,
+}
+
+impl Outside {
+    pub(super) fn new() -> Self {
+        let (sender, found) = mpsc::channel(WAITING);
+        Self { sender, found, looks: BTreeSet::new() }
+    }
+
+    /// What was found next.
+    pub(super) async fn next(&mut self) -> Found {
+        match self.found.recv().await {
+            Some(found) => {
+                if let Found::Passwords(directory, _) = &found {
+                    self.looks.remove(directory);
+                }
+                found
+            }
+            // There is a sender here.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Reads the configuration.
+    pub(super) fn read_config(&self, load: &Arc<Load>, path: &Path) {
+        let (load, path, sender) = (Arc::clone(load), path.to_owned(), self.sender.clone());
+        begin(move || {
+            // Before it is read: what is changed meanwhile is seen as a change.
+            let stamp = stamp(&path);
+            // Who wanted it may have ended.
+            let _ = sender.blocking_send(Found::Config(Box::new(load()), stamp));
+        });
+    }
+
+    /// Reads what is kept of these accounts.
+    pub(super) fn recall(&self, ferry: &Arc<Ferry>, accounts: Vec<(AccountName, CredentialSource)>) {
+        let (ferry, sender) = (Arc::clone(ferry), self.sender.clone());
+        begin(move || {
+            for some in accounts.chunks(GO) {
+                let recalled = some.iter().map(|(account, source)| recall(&ferry, account, source)).collect();
+                if sender.blocking_send(Found::Kept(recalled)).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Looks at the files of these accounts' passwords; those of one directory by one look at a time.
+    pub(super) fn look_at_passwords<'a>(&mut self, accounts: impl Iterator<Item = &'a Account>) {
+        let mut directories: BTreeMap<PathBuf, Vec<(AccountName, PathBuf)>> = BTreeMap::new();
+        for account in accounts {
+            let Some(file) = account.credential.file() else { continue };
+            let directory = file.parent().unwrap_or(file).to_owned();
+            directories.entry(directory).or_default().push((account.name.clone(), file.to_owned()));
+        }
+        for (directory, files) in directories {
+            if self.looks.len() >= MOST_LOOKS || !self.looks.insert(directory.clone()) {
+                continue;
+            }
+            let sender = self.sender.clone();
+            begin(move || {
+                let stamps = files.iter().map(|(account, file)| (account.clone(), stamp(file))).collect();
+                let _ = sender.blocking_send(Found::Passwords(directory.clone(), stamps));
+            });
+        }
+    }
+}
+
+/// Begins work that may hang; where the system has no thread for it, as soon as it has one.
+fn begin(work: impl Fn() + Send + Sync + 'static) {
+    let work = Arc::new(work);
+    tokio::spawn(async move {
+        loop {
+            let work = Arc::clone(&work);
+            match threads::blocking(move || work()).await {
+                Err(NotDone::NoThread) => tokio::time::sleep(AGAIN).await,
+                _ => return,
+            }
+        }
+    });
+}
+
+fn recall(ferry: &Ferry, account: &AccountName, source: &CredentialSource) -> Recalled {
+    let hints = HintsFile::read(&*ferry.disk, &ferry.state_dir, account).hints;
+    // The directory of credentials is in memory, and not on a disk that may hang.
+    let is_credential = hints.standing.is_some() && matches!(source, CredentialSource::Credential(_));
+    let directory = ferry.credentials.credentials_directory.as_deref();
+    let credential = is_credential.then(|| Files::password_of(source, directory));
+    Recalled { account: account.clone(), past: hints.past, saved: hints.standing, credential }
+}

@@ -1,0 +1,241 @@
+//! The polls that run, each as a task, and what is done for an account when its poll has ended.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, debug, info, warn};
+
+use super::conduct::{Conduct, Seen, Verdict, WINDOW};
+use crate::account::{Account, AccountName};
+use crate::poll::{Ferry, PollError, PollReport, Wishes, poll};
+use crate::schedule::queue::Queue;
+use crate::standing::{Files, Saved};
+use crate::state::hints::keep_standing;
+use crate::watch::{Watch, blocking, watched};
+
+/// So many accounts that hang give their places to others. Each may hold some of the runtime's 512 threads for what blocks,
+/// and those that do not hang need some, too.
+const MOST_HUNG: usize = 128;
+
+/// All of them.
+pub(super) struct Polls {
+    /// Where they run: their own runtime, so that what hangs there does not keep the supervisor from its work.
+    runtime: Handle,
+    tasks: JoinSet<Done>,
+    running: HashMap<Id, Running>,
+    /// The tasks of the accounts.
+    tasks_of: HashMap<AccountName, Id>,
+    /// Tells all polls to end.
+    stop: CancellationToken,
+}
+
+/// A task for an account.
+struct Running {
+    account: AccountName,
+    conduct: Conduct,
+    watch: Arc<Watch>,
+    stop: CancellationToken,
+    /// It is waited for, and then the account is due at this time, since boot.
+    due: Option<Duration>,
+}
+
+/// What a task did.
+enum Done {
+    /// It polled.
+    Polled {
+        report: Box<PollReport>,
+        /// What the file of the password looked like before.
+        password: String,
+    },
+    /// It kept where the account stands.
+    Kept,
+}
+
+/// A task that has ended, or panicked.
+pub(super) struct Ended(Result<(Id, Done), JoinError>);
+
+/// What follows from the end of a task.
+pub(super) enum After {
+    /// Nothing: nobody waits for it.
+    Nothing,
+    /// The account was polled.
+    Polled(Box<Polled>),
+    /// What was to be done after a poll is done, and the account is due at this time, since boot.
+    Rests(AccountName, Duration),
+}
+
+/// A poll that has ended.
+pub(super) struct Polled {
+    pub(super) account: AccountName,
+    /// When it had begun, since boot.
+    pub(super) begun: Duration,
+    pub(super) report: PollReport,
+    /// What the file of the password looked like before.
+    pub(super) password: String,
+    /// Goes on with it.
+    watch: Arc<Watch>,
+    conduct: Conduct,
+}
+
+impl Polls {
+    /// None, in this runtime.
+    pub(super) fn new(runtime: Handle) -> Self {
+        let (tasks, stop) = (JoinSet::new(), CancellationToken::new());
+        Self { runtime, tasks, running: HashMap::new(), tasks_of: HashMap::new(), stop }
+    }
+
+    /// Where they run.
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Begins to poll an account.
+    pub(super) fn begin(&mut self, ferry: &Arc<Ferry>, account: &Account, now: Duration) {
+        // At the highest level, so that every line of the log names its account.
+        let span = tracing::error_span!("poll", account = %account.name, host = %account.endpoint.host);
+        let (watch, stop) = (Arc::new(Watch::default()), self.stop.child_token());
+        let (ferry, name, theirs) = (Arc::clone(ferry), account.name.clone(), stop.clone());
+        let (seen, account) = (Arc::clone(&watch), account.clone());
+        let work = async move {
+            let password = password_of(&account, &ferry).await;
+            let report = Box::new(poll(ferry, account, Wishes::default(), theirs).await);
+            // Work that it has left behind may hang: as long as it does, the account is not polled again.
+            seen.idle().await;
+            Done::Polled { report, password }
+        };
+        self.spawn(
+            work.instrument(span),
+            Running { account: name, conduct: Conduct::new(now), watch, stop, due: None },
+        );
+    }
+
+    /// Keeps where an account stands after a poll, which is over only then.
+    pub(super) fn keep(&mut self, ferry: &Arc<Ferry>, polled: Polled, due: Duration, saved: Saved) {
+        let Polled { account, watch, conduct, .. } = polled;
+        let (ferry, name) = (Arc::clone(ferry), account.clone());
+        let work = async move {
+            let account = name.clone();
+            let keep = move || keep_standing(&*ferry.disk, &ferry.state_dir, &name, &ferry.holder, &saved);
+            if let Ok(Err(e)) = blocking(keep).await {
+                debug!("{account}: cannot keep where it stands: {e}. Over a restart that is forgotten");
+            }
+            Done::Kept
+        };
+        let stop = CancellationToken::new();
+        self.spawn(work, Running { account, conduct, watch, stop, due: Some(due) });
+    }
+
+    fn spawn(&mut self, work: impl Future<Output = Done> + Send + 'static, running: Running) {
+        let work = watched(Arc::clone(&running.watch), work);
+        let id = self.tasks.spawn_on(work, &self.runtime).id();
+        self.tasks_of.insert(running.account.clone(), id);
+        self.running.insert(id, running);
+    }
+
+    /// The end of the next task; never, if there is none.
+    pub(super) async fn next(&mut self) -> Ended {
+        match self.tasks.join_next_with_id().await {
+            Some(ended) => Ended(ended),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What follows from an end.
+    pub(super) fn after(&mut self, Ended(ended): Ended) -> After {
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some(Running { account, conduct, watch, due, .. }) = self.running.remove(&id) else {
+            return After::Nothing;
+        };
+        self.tasks_of.remove(&account);
+        if conduct.hung.is_some() {
+            info!(account = %account, event = "hung", "{account}: the disk answers again");
+        }
+        let (mut report, password) = match (ended, due) {
+            (_, Some(due)) => return After::Rests(account, due),
+            (Ok((_, Done::Polled { report, password })), _) => (*report, password),
+            // A panic, which has been printed: that account's trouble, and nobody else's.
+            (Ok((_, Done::Kept)) | Err(_), _) => {
+                let mut report = PollReport::new(account.clone());
+                report.end = Err(PollError::Fault);
+                (report, String::new())
+            }
+        };
+        if let (Err(PollError::Stopped), Some(octets), false) =
+            (&report.end, conduct.too_slow, self.stop.is_cancelled())
+        {
+            report.end = Err(PollError::TooSlow { octets, window: WINDOW });
+        }
+        After::Polled(Box::new(Polled { account, begun: conduct.begun, report, password, watch, conduct }))
+    }
+
+    /// Looks at how they get on, and gives places to those that wait.
+    pub(super) fn look(&mut self, queue: &mut Queue, now: Duration) {
+        let mut hung = self.running.values().filter(|running| running.conduct.hung.is_some()).count();
+        for Running { account, conduct, watch, stop, .. } in self.running.values_mut() {
+            let waits_for_disk = watch.waiting_for_disk().map(|since| since.elapsed());
+            let in_the_way = queue.is_in_the_way(account);
+            let seen = Seen { now, octets: watch.useful(), waits_for_disk, in_the_way };
+            match conduct.judge(seen) {
+                Verdict::GoOn => {}
+                Verdict::StandAside => {
+                    if queue.stand_aside(account) {
+                        conduct.stands_aside();
+                        debug!(account = %account, event = "aside", "{account}: it takes long, so its place goes to others");
+                    }
+                }
+                Verdict::GiveWay => {
+                    debug!(account = %account, event = "aside", "{account}: others wait, so it is to end soon");
+                    watch.ask_to_give_way();
+                }
+                Verdict::End => stop.cancel(),
+                Verdict::Hangs => {
+                    hung += 1;
+                    if hung <= MOST_HUNG {
+                        queue.give_up_places(account);
+                    }
+                    warn!(
+                        account = %account,
+                        event = "hung",
+                        "{account}: its poll waits for a disk that does not answer (the Maildir, the state, or the file of \
+                         the password), so its place is given to others. Look at that disk; the poll goes on by itself"
+                    );
+                }
+                Verdict::HangsNoMore => info!(account = %account, event = "hung", "{account}: the disk answers again"),
+            }
+        }
+    }
+
+    /// Since when an account has been waiting for a disk that hangs, since boot.
+    pub(super) fn hung_since(&self, account: &AccountName) -> Option<Duration> {
+        self.running.get(self.tasks_of.get(account)?)?.conduct.hung
+    }
+
+    /// Whether all that are left wait for disks that hang.
+    pub(super) fn all_hang(&self) -> bool {
+        self.running.values().all(|running| running.conduct.hung.is_some())
+    }
+
+    /// Tells all to end.
+    pub(super) fn stop(&self) {
+        self.stop.cancel();
+    }
+}
+
+/// What the file of an account's password looks like; nothing, if it has none.
+async fn password_of(account: &Account, ferry: &Ferry) -> String {
+    let source = account.credential.clone();
+    let directory = ferry.credentials.credentials_directory.clone();
+    if !Files::has_password(&source) {
+        return String::new();
+    }
+    blocking(move || Files::password_of(&source, directory.as_deref())).await.unwrap_or_default()
+}

@@ -1,0 +1,118 @@
+//! Servers that want a certificate from us, which there is none of. In TLS 1.2 the handshake fails then; in TLS 1.3 it
+//! is over when the server hears that, so its refusal is the answer to the first read.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use rustls::client::ResolvesClientCert;
+use rustls::sign::CertifiedKey;
+use rustls::{AlertDescription, Error, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task_local;
+
+use super::inner_error;
+use crate::net::{HandshakeProblem, NetError};
+
+task_local! {
+    /// Whether the server of the handshake that this task does has asked. The resolver is one for all connections: rustls
+    /// resumes no session under another one.
+    static ASKED: Arc<AtomicBool>;
+}
+
+/// Answers that there is no certificate, and notes that one was asked for.
+#[derive(Debug)]
+pub(super) struct NoCertificate;
+
+impl ResolvesClientCert for NoCertificate {
+    fn resolve(&self, _root_hint_subjects: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        // A handshake whose answer is not used has nobody who wants to know.
+        let _ = ASKED.try_with(|asked| asked.store(true, Ordering::Relaxed));
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
+/// Does a handshake, and tells whether the server asked for a certificate.
+pub(super) async fn noting_the_question<T>(handshake: impl Future<Output = T>) -> (T, bool) {
+    let asked = Arc::new(AtomicBool::new(false));
+    let done = ASKED.scope(Arc::clone(&asked), handshake).await;
+    (done, asked.load(Ordering::Relaxed))
+}
+
+/// Whether an alert may be the refusal of who shows no certificate. RFC 8446 has one of its own; older servers and
+/// libraries use many.
+pub(super) fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::AlertReceived(
+            AlertDescription::CertificateRequired
+                | AlertDescription::NoCertificate
+                | AlertDescription::BadCertificate
+                | AlertDescription::UnsupportedCertificate
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::UnknownCA
+                | AlertDescription::AccessDenied
+                | AlertDescription::HandshakeFailure
+                | AlertDescription::DecryptError
+        )
+    )
+}
+
+/// A connection whose server asked for a certificate: if the first thing that it says is a refusal, or the end, that is
+/// told as what it is.
+pub(super) struct Asking<S> {
+    inner: S,
+    /// What to tell, until something came.
+    refusal: Option<(String, u16)>,
+}
+
+impl<S> Asking<S> {
+    /// `host` and `port` as configured.
+    pub(super) fn new(inner: S, host: &str, port: u16) -> Self {
+        Self { inner, refusal: Some((host.to_owned(), port)) }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Asking<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = room.filled().len();
+        let read = match Pin::new(&mut self.inner).poll_read(cx, room) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(read) => read,
+        };
+        let refused = match &read {
+            Ok(()) => room.filled().len() == before,
+            Err(e) => match inner_error(e) {
+                Some(refusal) => is_refusal(refusal),
+                None => true,
+            },
+        };
+        Poll::Ready(match self.refusal.take() {
+            Some((host, port)) if refused => {
+                let problem = HandshakeProblem::ClientCertificateWanted;
+                Err(io::Error::other(NetError::Handshake { host, port, problem }))
+            }
+            _ => read,
+        })
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Asking<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}

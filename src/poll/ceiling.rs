@@ -1,0 +1,72 @@
+//! How many octets a message may have, whatever the server claims. PURE.
+//!
+//! A listed size is a hint: servers count line ends as one octet or two, convert a message when it is asked for, or say 0
+//! when they do not know. None of that doubles a message. So what goes on far beyond its listing, or beyond what the
+//! account allows, is not read to its end: it would fill the disk.
+
+use crate::client::error::TooLongFor;
+
+/// So many octets more than twice its listed size a message may always have.
+const SLACK: u64 = 4 << 20;
+
+/// The most octets that a message may have as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ceiling {
+    /// So many.
+    pub(super) most: u64,
+    /// Why no more.
+    pub(super) because: TooLongFor,
+}
+
+impl Ceiling {
+    /// Of a message that was listed with this size, at an account that allows so much, where there is so much room beyond
+    /// the reserve.
+    ///
+    /// Beyond its listed size a message gets no more than half of the room: the other half is for everybody else on that
+    /// disk. One that was listed with no size, or 0, has nothing but the room.
+    pub(super) fn of(listed: Option<u64>, allowed: Option<u64>, room: u64) -> Self {
+        let listed = listed.filter(|size| *size > 0);
+        let half = |from: u64| from.saturating_add(room.saturating_sub(from) / 2);
+        let by_room = Self { most: half(listed.unwrap_or(0)), because: TooLongFor::Room };
+        let twice = |size: u64| size.saturating_mul(2).saturating_add(SLACK);
+        let by_listing = listed.map(|size| Self { most: twice(size), because: TooLongFor::Listing });
+        let by_account = allowed.map(|most| Self { most, because: TooLongFor::Account });
+        [by_account, by_listing].into_iter().flatten().fold(by_room, |a, b| if b.most < a.most { b } else { a })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+    const PLENTY: u64 = 1 << 40;
+
+    fn ceiling(listed: Option<u64>, allowed: Option<u64>, room: u64) -> (u64, TooLongFor) {
+        let Ceiling { most, because } = Ceiling::of(listed, allowed, room);
+        (most, because)
+    }
+
+    #[test]
+    fn what_the_account_allows_holds_for_what_comes() {
+        assert_eq!(ceiling(Some(100), Some(MIB), PLENTY), (MIB, TooLongFor::Account));
+        assert_eq!(ceiling(None, Some(MIB), PLENTY), (MIB, TooLongFor::Account));
+    }
+
+    #[test]
+    fn a_listed_size_may_be_off_but_not_by_any_amount() {
+        assert_eq!(ceiling(Some(100), None, PLENTY), (200 + 4 * MIB, TooLongFor::Listing));
+        assert_eq!(ceiling(Some(100), Some(50 * MIB), PLENTY), (200 + 4 * MIB, TooLongFor::Listing));
+        assert_eq!(ceiling(Some(50 * MIB), None, PLENTY), (104 * MIB, TooLongFor::Listing));
+        assert_eq!(ceiling(Some(u64::MAX), None, PLENTY).0, u64::MAX);
+    }
+
+    #[test]
+    fn half_of_the_room_is_left_to_others() {
+        assert_eq!(ceiling(None, None, 100 * MIB), (50 * MIB, TooLongFor::Room));
+        assert_eq!(ceiling(Some(0), None, 100 * MIB), (50 * MIB, TooLongFor::Room));
+        assert_eq!(ceiling(Some(60 * MIB), None, 100 * MIB), (80 * MIB, TooLongFor::Room), "what it is listed as fits");
+        assert_eq!(ceiling(Some(100), None, MIB), (100 + (MIB - 100) / 2, TooLongFor::Room));
+        assert_eq!(ceiling(Some(100), None, 0), (100, TooLongFor::Room));
+    }
+}

@@ -1,0 +1,79 @@
+//! The messages that a server refuses while they are asked for: counted, and a reason to give up.
+
+use super::report::Failures;
+use crate::maildrop::Listed;
+use crate::pop3::Response;
+
+/// After so many refusals in a row the newest messages are asked for first: new mail does not wait behind thousands of
+/// messages that cannot be had.
+const NEWEST_FIRST: u32 = 100;
+
+/// After so many in a row no further message is asked for in this session.
+const GIVE_UP: u32 = 300;
+
+/// The refusals of a session.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    /// How many came behind each other.
+    in_a_row: u32,
+    /// All of them.
+    pub(super) failures: Failures,
+}
+
+impl Refusals {
+    /// A message was refused. True if from now on the newest should be asked for first.
+    pub(super) fn refused(&mut self, listed: Listed, response: &Response) -> bool {
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        self.failures.add(listed, || format!("the server refuses it, saying \"{}\"", response.text));
+        self.in_a_row == NEWEST_FIRST
+    }
+
+    /// A message came.
+    pub(super) fn came(&mut self) {
+        self.in_a_row = 0;
+    }
+
+    /// Whether it is of no use to go on.
+    pub(super) fn are_too_many(&self) -> bool {
+        self.in_a_row >= GIVE_UP
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pop3::{MessageNumber, Status, UniqueId};
+
+    fn refuse(refusals: &mut Refusals, n: u32) -> bool {
+        let listed = Listed {
+            number: MessageNumber::new(n).unwrap(),
+            unique_id: UniqueId::new(format!("u{n}").as_bytes()).ok(),
+            reported_size: None,
+        };
+        let response = Response { status: Status::Err, code: None, text: "z".repeat(500), unique_id: None };
+        refusals.refused(listed, &response)
+    }
+
+    #[test]
+    fn refusals_in_a_row_turn_it_round_once_and_end_it() {
+        let mut refusals = Refusals::default();
+        let turned: Vec<u32> = (1..GIVE_UP).filter(|n| refuse(&mut refusals, *n)).collect();
+        assert_eq!(turned, [NEWEST_FIRST]);
+        assert!(!refusals.are_too_many());
+        refusals.came();
+        assert!((1..GIVE_UP).filter(|n| refuse(&mut refusals, 1000 + n)).count() == 1);
+        assert!(!refusals.are_too_many());
+        refuse(&mut refusals, 9999);
+        assert!(refusals.are_too_many());
+    }
+
+    #[test]
+    fn of_many_refusals_the_first_few_are_kept_and_all_are_counted() {
+        let mut refusals = Refusals::default();
+        (1..=1000).for_each(|n| _ = refuse(&mut refusals, n));
+        assert_eq!(refusals.failures.len(), 1000);
+        assert_eq!(refusals.failures.first().len(), 100);
+        assert!(refusals.failures.first().iter().all(|(_, why)| why.chars().count() < 200));
+        assert_eq!(refusals.failures.take_listed_as().len(), 1000);
+    }
+}

@@ -1,0 +1,194 @@
+//! Threads, from a system that may have none left (`ulimit -u`, `TasksMax=`, `pids.max`): everything that blocks goes
+//! through here. tokio panics where it gets no thread; here that is an error, and what it was for is dropped.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+use crate::system_limit::NO_THREAD;
+
+/// How long making the runtime may take. It takes a millisecond, or for ever, if a thread is refused half way.
+const START: Duration = Duration::from_secs(3);
+
+/// Why work that blocks came to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotDone {
+    /// The system has no thread to give.
+    NoThread,
+    /// It panicked; that has been printed.
+    Panicked,
+}
+
+impl fmt::Display for NotDone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoThread => write!(f, "the system gives no further thread; {NO_THREAD}"),
+            Self::Panicked => f.write_str("a fault of mailferry's own; see the lines above"),
+        }
+    }
+}
+
+impl std::error::Error for NotDone {}
+
+impl From<NotDone> for io::Error {
+    fn from(e: NotDone) -> Self {
+        match e {
+            NotDone::NoThread => rustix::io::Errno::AGAIN.into(),
+            NotDone::Panicked => Self::other(e),
+        }
+    }
+}
+
+/// Work on a thread for what blocks. It goes on whether or not this is waited for.
+#[derive(Debug)]
+#[must_use = "nobody hears how it ended"]
+pub struct Blocking<T>(Option<JoinHandle<Option<T>>>);
+
+impl<T> Future for Blocking<T> {
+    type Output = Result<T, NotDone>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Some(handle) => Pin::new(handle).poll(cx).map(|done| done.ok().flatten().ok_or(NotDone::Panicked)),
+            None => Poll::Ready(Err(NotDone::NoThread)),
+        }
+    }
+}
+
+/// Begins work that blocks, on a thread of its own or, where the system has no more, behind the work of another one. Where
+/// there is none at all, the work is dropped with all that it holds.
+pub fn blocking<T, F>(work: F) -> Blocking<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    // tokio keeps what it had no thread for until there is one. Nobody waits for it then, so it is taken out again: it may
+    // hold a lock.
+    let place = Arc::new(Mutex::new(Some(work)));
+    let theirs = Arc::clone(&place);
+    let spawn = || {
+        tokio::task::spawn_blocking(move || {
+            let work = theirs.lock().unwrap_or_else(PoisonError::into_inner).take();
+            work.map(|work| work())
+        })
+    };
+    let begun = quietly(spawn);
+    if begun.is_none() {
+        drop(place.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+    Blocking(begun)
+}
+
+thread_local! {
+    /// Whether a panic of this thread is expected and not printed.
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs something that panics where the system has no thread. None if it did.
+fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
+    QUIET.set(true);
+    let done = catch_unwind(AssertUnwindSafe(work));
+    QUIET.set(false);
+    done.ok()
+}
+
+/// Whether a panic is one of those that end as [`NotDone::NoThread`].
+pub(crate) fn is_expected(_panic: &PanicHookInfo<'_>) -> bool {
+    QUIET.get()
+}
+
+/// Starts a thread that has a name.
+pub(crate) fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
+
+/// The runtime that polls: a thread for each processor, or a single one where there are no more.
+///
+/// # Errors
+/// That the system has too few threads.
+pub(crate) fn runtime() -> io::Result<Runtime> {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    // Beside the workers: one that waits for signals, one for what blocks.
+    let workers = if can_be_had(processors + 2).is_ok() { processors } else { can_be_had(3).map(|()| 1)? };
+    // Somebody else may have taken the threads meanwhile. Then building panics, and waits for the workers that are there;
+    // so it is done where that keeps nobody. The number is given, so that $TOKIO_WORKER_THREADS is not looked at.
+    let (sender, built) = mpsc::channel();
+    start("start", move || {
+        let build = || Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+        // Nobody waits any more if that took too long.
+        let _ = sender.send(quietly(build).unwrap_or_else(|| Err(NotDone::NoThread.into())));
+    })?;
+    built.recv_timeout(START).unwrap_or_else(|_| Err(NotDone::NoThread.into()))
+}
+
+/// The runtime of a command that only asks: it needs no thread beside the first.
+///
+/// # Errors
+/// Those of the system: too many open files.
+pub(crate) fn small_runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// Whether so many threads can be had, by taking them all for a moment.
+fn can_be_had(threads: usize) -> io::Result<()> {
+    let (sender, receiver) = mpsc::channel::<()>();
+    let receiver = Arc::new(Mutex::new(receiver));
+    let mut taken = Vec::new();
+    let mut refused = Ok(());
+    for _ in 0..threads {
+        let receiver = Arc::clone(&receiver);
+        // Nothing is sent: this ends when the sender goes.
+        let wait = move || _ = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match thread::Builder::new().name("probe".to_owned()).spawn(wait) {
+            Ok(thread) => taken.push(thread),
+            Err(e) => {
+                refused = Err(e);
+                break;
+            }
+        }
+    }
+    drop(sender);
+    taken.into_iter().for_each(|thread| drop(thread.join()));
+    refused
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_blocks_is_done_and_a_panic_is_its_end() {
+        assert_eq!(blocking(|| 6 * 7).await, Ok(42));
+        let faulty = blocking(|| if QUIET.get() { 1 } else { std::panic::resume_unwind(Box::new("odd")) });
+        assert_eq!(faulty.await, Err(NotDone::Panicked));
+    }
+
+    #[test]
+    fn a_thread_that_is_refused_is_an_error_and_what_it_was_for_is_dropped() {
+        // A runtime that may have no thread for what blocks refuses as the system does: by a panic.
+        let held = Arc::new(());
+        let copy = Arc::clone(&held);
+        // Without a runtime tokio panics as well.
+        let refused = blocking(move || drop(copy));
+        assert!(refused.0.is_none());
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+
+    #[test]
+    fn threads_are_given_back_after_the_look() {
+        can_be_had(3).unwrap();
+        let runtime = runtime().unwrap();
+        assert_eq!(runtime.block_on(async { blocking(|| 1).await }), Ok(1));
+        runtime.shutdown_background();
+    }
+}

@@ -1,0 +1,155 @@
+//! As the first process of a container, with a tidy neighbour, and in a terminal that is closed.
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::fs::OFlags;
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::OpenptFlags;
+
+use crate::mail::small_ones;
+use crate::program::{Account, Running, TestEnv, skip};
+use crate::scripted::maildrop::{Maildrop, PASSWORD};
+
+/// Waits until something is so.
+#[track_caller]
+fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < Duration::from_secs(40), "{what} does not happen");
+        std::thread::sleep(Duration::from_millis(20)); // the pace of looking, nothing depends on it
+    }
+}
+
+/// The processes whose parent this one is, each with its state.
+fn children(parent: u32) -> Vec<(u32, String)> {
+    let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let of_parent = |pid: u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        let state = fields.next()?.to_owned();
+        (fields.next()?.parse() == Ok(parent)).then_some((pid, state))
+    };
+    pids.filter_map(of_parent).collect()
+}
+
+fn zombies(parent: u32) -> usize {
+    children(parent).iter().filter(|(_, state)| state == "Z").count()
+}
+
+/// An account whose password command leaves a process behind.
+fn littering(maildrop: &Maildrop) -> TestEnv {
+    let command = format!("[\"sh\", \"-c\", \"sleep 0.5 >/dev/null 2>&1 & echo '{PASSWORD}'\"]");
+    let account = Account::at(maildrop.server.address).without("password").set("password_command", command);
+    TestEnv::new(&[account.set("on_new_mail", "[\"sh\", \"-c\", \"exit 3\"]")])
+}
+
+/// A daemon to which orphans come reaps them, and hears how its own children ended.
+fn reaps(env: &TestEnv, running: Running, daemon: u32) {
+    wait_for("mail", || env.mail().len() == 2);
+    wait_for("an orphan", || zombies(daemon) > 0);
+    wait_for("its end", || zombies(daemon) == 0);
+    kill_process(Pid::from_raw(i32::try_from(daemon).unwrap()).unwrap(), Signal::TERM).unwrap();
+    let outcome = running.wait();
+    assert!(outcome.output().contains("ended with exit status: 3"), "{outcome:#?}");
+}
+
+#[test]
+fn the_first_process_of_a_container_reaps_what_commands_leave_behind() {
+    let maildrop = Maildrop::new(small_ones(2));
+    let env = littering(&maildrop);
+    let wrapper = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+    if !Command::new(wrapper[0]).args(&wrapper[1..]).arg("true").status().is_ok_and(|status| status.success()) {
+        return skip("a namespace of processes needs root and unshare");
+    }
+    let running = env.spawn_under(&wrapper, &["daemon"]);
+    let mut daemon = None;
+    wait_for("the first process", || {
+        daemon = children(running.pid()).first().map(|(pid, _)| *pid);
+        daemon.is_some()
+    });
+    reaps(&env, running, daemon.unwrap());
+}
+
+#[test]
+fn so_does_a_sub_reaper() {
+    let number = match std::env::consts::ARCH {
+        "x86_64" => 157,
+        "aarch64" | "riscv64" => 167,
+        other => return skip(&format!("the number of prctl(2) on {other} is not known here")),
+    };
+    let maildrop = Maildrop::new(small_ones(2));
+    let env = littering(&maildrop);
+    let script = format!("syscall({number}, 36, 1, 0, 0, 0) == 0 or die; exec @ARGV or die");
+    let running = env.spawn_under(&["perl", "-e", &script], &["daemon"]);
+    let daemon = running.pid();
+    reaps(&env, running, daemon);
+}
+
+#[test]
+fn a_control_socket_that_somebody_removed_comes_back() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let running = env.spawn(&["daemon"]);
+    let answers = || env.run(&["status"]).status == 0;
+    wait_for("the daemon", answers);
+    let socket = env.path("state/control.sock");
+    // At a reload at once, by itself soon.
+    for reload in [true, false] {
+        fs::remove_file(&socket).unwrap();
+        for command in ["status", "poll"] {
+            let outcome = env.run(&[command]);
+            // It may be there again already.
+            if outcome.status != 0 {
+                let holder = format!("process {} (mailferry daemon)", running.pid());
+                outcome.expect(75).says("a daemon works with the state").says(&holder);
+            }
+        }
+        if reload {
+            running.signal(Signal::HUP);
+        }
+        let begun = Instant::now();
+        wait_for("the socket", answers);
+        assert!(!reload || begun.elapsed() < Duration::from_secs(5));
+    }
+    env.run(&["daemon"]).expect(75).says("another daemon");
+    running.signal(Signal::TERM);
+    running.wait().expect(143).says("was removed, and is there again");
+    assert!(!socket.exists());
+    env.run(&["status"]).expect(75).says("no daemon is running");
+}
+
+#[test]
+fn a_daemon_ends_with_the_terminal_that_it_was_started_in_unless_nohup_says_otherwise() {
+    for nohup in [false, true] {
+        let maildrop = Maildrop::new(small_ones(1));
+        let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let terminal = rustix::pty::openpt(flags).unwrap();
+        rustix::pty::grantpt(&terminal).unwrap();
+        rustix::pty::unlockpt(&terminal).unwrap();
+        let name = rustix::pty::ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+        // Opened already, so that it lives until this test closes it.
+        let _ours =
+            rustix::fs::open(name.as_str(), OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, rustix::fs::Mode::empty())
+                .unwrap();
+        let trap = if nohup { "trap '' HUP;" } else { "" };
+        let script = format!("{trap} exec setsid --ctty \"$@\" <{name}");
+        let mut running = env.spawn_under(&["bash", "-c", &script, "bash"], &["daemon"]);
+        wait_for("the daemon", || env.run(&["status"]).status == 0);
+        // A reload by hand is one, in a terminal too.
+        running.signal(Signal::HUP);
+        let problem = || env.run(&["status"]).output().contains("is wrong");
+        env.write_config("nonsense = 1", 0o600);
+        running.signal(Signal::HUP);
+        wait_for("the reload", || problem() || env.run(&["status"]).status == 78);
+        drop((terminal, _ours));
+        if nohup {
+            std::thread::sleep(Duration::from_secs(2)); // what would end it has long come then
+            assert!(running.is_running());
+            running.signal(Signal::TERM);
+        }
+        running.wait().expect(143).says("was not taken over");
+    }
+}

@@ -1,0 +1,114 @@
+//! What outlives a reload and a restart: a back-off, and what people were told.
+
+use std::path::PathBuf;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::{Daemon, wait_for};
+use crate::mail::small_ones;
+use crate::program::{Account, TestEnv};
+use crate::scripted::maildrop::{Maildrop, PASSWORD};
+
+/// A password that is refused.
+const WRONG: Option<&str> = Some("not this one");
+
+/// An account whose login is refused, and one that works.
+fn configure(env: &TestEnv, refusing: &Maildrop, good: &Maildrop, wrong: Option<&str>) -> PathBuf {
+    let mut accounts = vec![Account::at(good.server.address).named("good")];
+    if let Some(password) = wrong {
+        accounts.push(Account::at(refusing.server.address).named("wrong").text("password", password));
+    }
+    env.configure(&accounts);
+    let told = env.path("told");
+    let command = format!("[\"sh\", \"-c\", 'echo $MAILFERRY_EVENT $MAILFERRY_ACCOUNT >> {}']", told.display());
+    env.configure_more(&format!("\n[notify]\ncommand = {command}\n"));
+    told
+}
+
+fn lines(told: &PathBuf) -> Vec<String> {
+    std::fs::read_to_string(told).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+fn pause(account: &Value, now: &Value) -> i64 {
+    account["next_poll"].as_i64().unwrap() - now.as_i64().unwrap()
+}
+
+#[test]
+fn a_restart_offers_no_refused_password_again_and_tells_nothing_twice() {
+    let (refusing, good) = (Maildrop::new(small_ones(1)), Maildrop::new(small_ones(1)));
+    let env = TestEnv::new(&[]);
+    let told = configure(&env, &refusing, &good, WRONG);
+    for round in 1..=4 {
+        let daemon = Daemon::start(&env);
+        let polled = good.server.sessions().len();
+        env.run(&["poll", "good"]).expect(0);
+        wait_for("the good one", || good.server.sessions().len() > polled);
+        wait_for("the refusal", || daemon.account("wrong")["state"] == "trouble");
+        wait_for("the news", || lines(&told) == ["trouble wrong"]);
+        let wrong = daemon.account("wrong");
+        assert!(pause(&wrong, &daemon.status()["now"]) > 3500, "{wrong}");
+        assert_eq!((&wrong["trouble"]["cause"], &wrong["trouble"]["times"]), (&"login-refused".into(), &1.into()));
+        assert!(wrong["trouble"]["text"].as_str().unwrap().contains("Check username and password"), "{wrong}");
+        if round == 3 {
+            daemon.running.signal(Signal::KILL);
+            daemon.running.wait();
+        } else {
+            daemon.end();
+        }
+        assert_eq!(refusing.count("AUTH"), 1, "in life {round}");
+    }
+    // A person puts it right.
+    configure(&env, &refusing, &good, Some(PASSWORD));
+    let daemon = Daemon::start(&env);
+    wait_for("the mail", || daemon.account("wrong")["total"]["messages"] == 1);
+    daemon.end().says("works again");
+}
+
+#[test]
+fn what_is_taken_out_and_put_back_keeps_its_back_off_and_what_was_told() {
+    let (refusing, good) = (Maildrop::new(small_ones(1)), Maildrop::new(small_ones(1)));
+    let env = TestEnv::new(&[]);
+    let told = configure(&env, &refusing, &good, WRONG);
+    let daemon = Daemon::start(&env);
+    wait_for("the refusal", || daemon.account("wrong")["state"] == "trouble");
+    wait_for("the news", || lines(&told).len() == 1);
+    let reload = |wrong: Option<&str>| {
+        configure(&env, &refusing, &good, wrong);
+        daemon.running.signal(Signal::HUP);
+        wait_for("the reload", || daemon.account("wrong").is_null() == wrong.is_none());
+    };
+    for _ in 0..3 {
+        reload(None);
+        reload(WRONG);
+    }
+    let wrong = daemon.account("wrong");
+    assert_eq!((&wrong["state"], &wrong["trouble"]["times"]), (&"trouble".into(), &1.into()), "{wrong}");
+    assert!(pause(&wrong, &daemon.status()["now"]) > 3500, "{wrong}");
+    // Who comes back changed is tried.
+    reload(None);
+    reload(Some(PASSWORD));
+    wait_for("the mail", || daemon.account("wrong")["total"]["messages"] == 1);
+    daemon.end();
+    assert_eq!(refusing.count("AUTH"), 2);
+    assert_eq!(lines(&told)[0], "trouble wrong");
+    assert!(lines(&told).iter().filter(|line| line.starts_with("trouble")).count() == 1, "{:?}", lines(&told));
+}
+
+#[test]
+fn many_reloads_in_a_row_are_one() {
+    let (refusing, good) = (Maildrop::new(small_ones(1)), Maildrop::new(small_ones(1)));
+    let env = TestEnv::new(&[]);
+    configure(&env, &refusing, &good, WRONG);
+    let daemon = Daemon::start(&env);
+    wait_for("the refusal", || daemon.account("wrong")["state"] == "trouble");
+    for _ in 0..200 {
+        daemon.running.signal(Signal::HUP);
+        std::thread::sleep(std::time::Duration::from_millis(2)); // so that each is a signal of its own
+    }
+    wait_for("another try", || refusing.server.count("AUTH") == 2);
+    wait_for("its end", || daemon.account("wrong")["state"] == "trouble");
+    let outcome = daemon.end();
+    assert_eq!(outcome.output().matches("was read anew").count(), 1, "{outcome:#?}");
+    assert_eq!(refusing.count("AUTH"), 2);
+}

@@ -1,0 +1,105 @@
+//! Who gets nothing done loses its place to those who wait.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Daemon, wait_for};
+use crate::mail::small_ones;
+use crate::program::{Account, TestEnv};
+use crate::scripted::maildrop::{Maildrop, Message, USER};
+use crate::scripted::{Server, Wire};
+
+/// A server with one message. Whoever is not called like the honest user gets it octet by octet, and never to its end.
+fn dripping() -> Server {
+    Server::start(Arc::new(|wire: &mut Wire| {
+        let mut honest = false;
+        let say = |wire: &mut Wire, text: &str| wire.send(text.as_bytes());
+        say(wire, "+OK\r\n");
+        while let Some(line) = wire.line() {
+            let said = match line.split(' ').next().unwrap_or_default() {
+                "CAPA" => say(wire, "+OK\r\nUSER\r\nUIDL\r\n.\r\n"),
+                "USER" => {
+                    honest = line.contains(USER);
+                    say(wire, "+OK\r\n")
+                }
+                "STAT" => say(wire, "+OK 1 40\r\n"),
+                "UIDL" => say(wire, "+OK\r\n1 u1\r\n.\r\n"),
+                "LIST" => say(wire, "+OK\r\n1 40\r\n.\r\n"),
+                "RETR" if honest => say(wire, "+OK\r\nMessage-ID: <1@x>\r\n\r\nhonest\r\n.\r\n"),
+                "RETR" => drip(wire),
+                _ => say(wire, "+OK\r\n"),
+            };
+            if said.is_none() {
+                return;
+            }
+        }
+    }))
+}
+
+fn drip(wire: &mut Wire) -> Option<()> {
+    wire.send(b"+OK\r\n")?;
+    loop {
+        wire.send(b"x")?;
+        std::thread::sleep(Duration::from_millis(200)); // this is what is tested
+    }
+}
+
+#[test]
+fn servers_that_drip_keep_nobody_else_from_its_turn() {
+    let drips: Vec<Server> = (0..2).map(|_| dripping()).collect();
+    let good = Maildrop::new(small_ones(1));
+    let mut accounts: Vec<Account> = (0..2)
+        .map(|n| Account::at(drips[n].address).named(&format!("drip{n}")).text("username", "drip").text("auth", "user"))
+        .collect();
+    accounts.push(Account::at(good.server.address).named("good").text("interval", "10s"));
+    let env = TestEnv::new(&accounts);
+    env.configure_more("\n[daemon]\nconcurrency = 2\n");
+    let daemon = Daemon::start(&env);
+    wait_for("both to drip", || drips.iter().all(|drip| drip.count("RETR") == 1));
+    let begun = Instant::now();
+    wait_for("the honest one", || good.server.sessions().len() >= 2);
+    assert!(begun.elapsed() < Duration::from_secs(20), "two polls, 10 s apart, after {:?}", begun.elapsed());
+    for n in 0..2 {
+        assert_eq!(daemon.account(&format!("drip{n}"))["state"], "polling", "nobody is in anybody's way");
+    }
+    daemon.end();
+}
+
+#[test]
+fn who_drips_at_a_server_gives_its_place_there_to_those_who_wait() {
+    let server = dripping();
+    let env = TestEnv::new(&[
+        Account::at(server.address).named("drip").text("username", "drip").text("auth", "user"),
+        Account::at(server.address).named("good").text("auth", "user"),
+    ]);
+    env.configure_more("\n[daemon]\nper_host = 1\n");
+    let daemon = Daemon::start(&env);
+    env.run(&["poll"]).expect(0);
+    let begun = Instant::now();
+    while daemon.account("good")["total"]["messages"] != 1 || daemon.account("drip")["state"] != "trouble" {
+        assert!(begun.elapsed() < Duration::from_secs(150), "{}", daemon.status());
+        std::thread::sleep(Duration::from_millis(100)); // the pace of looking
+    }
+    let drip = daemon.account("drip");
+    assert_eq!(drip["trouble"]["cause"], "too-slow", "{drip}");
+    let pause = drip["next_poll"].as_i64().unwrap() - drip["last_poll"].as_i64().unwrap();
+    assert!(pause >= 300, "{drip}");
+    daemon.end().says("while other accounts waited");
+}
+
+#[test]
+fn a_large_message_on_one_account_does_not_delay_the_small_mail_of_others() {
+    let slow = Maildrop::with(vec![Message::large("large", 40_000_000)], |behaviour| behaviour.chunk = Some(200));
+    let good = Maildrop::new(small_ones(1));
+    let env = TestEnv::in_memory(&[
+        Account::at(slow.server.address).named("large"),
+        Account::at(good.server.address).named("good").text("interval", "10s"),
+    ]);
+    env.configure_more("\n[daemon]\nconcurrency = 1\n");
+    let daemon = Daemon::start(&env);
+    slow.server.wait_until("the large message", |sessions| sessions.iter().any(|session| session.sent > 100_000));
+    let begun = Instant::now();
+    wait_for("small mail", || daemon.account("good")["total"]["messages"] == 1);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    daemon.end();
+}

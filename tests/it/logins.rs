@@ -1,0 +1,138 @@
+//! Ways to log in: one that the server announces and does not know is no refused password, and there is a way back.
+
+use crate::delivered::assert_same_mail;
+use crate::mail::{small_ones, small_ones_stored};
+use crate::program::{Account, TestEnv};
+use crate::scripted::dialogue::{self, Step};
+use crate::scripted::maildrop::{Behaviour, Maildrop};
+
+/// The commands that log in, of each session so far, without their arguments; `AUTH PLAIN` with its response is `AUTH=`.
+fn logins(maildrop: &Maildrop) -> Vec<Vec<String>> {
+    maildrop.server.wait_until_idle();
+    let word = |line: &String| {
+        let word = line.split(' ').next().unwrap().to_owned();
+        let response = word == "AUTH" && line.split(' ').count() > 2;
+        ["AUTH", "USER", "PASS", "APOP"].contains(&word.as_str()).then(|| if response { "AUTH=".into() } else { word })
+    };
+    maildrop.server.sessions().iter().map(|session| session.lines.iter().filter_map(word).collect()).collect()
+}
+
+/// A maildrop with one message whose server answers commands that begin so in this way, and a home for its account.
+fn home(
+    capabilities: &[&str],
+    answers: &[(&str, &str)],
+    change: impl FnOnce(Account) -> Account,
+) -> (Maildrop, TestEnv) {
+    let owned = |text: &str| text.to_owned();
+    let maildrop = Maildrop::with(small_ones(1), |behaviour: &mut Behaviour| {
+        behaviour.greeting = "+OK ready <16184.1473445882@mail.example.org>".to_owned();
+        behaviour.capabilities = Some(capabilities.iter().copied().map(owned).collect());
+        behaviour.answers = answers.iter().map(|(to, answer)| (owned(to), format!("{answer}\r\n"))).collect();
+    });
+    let env = TestEnv::in_memory(&[change(Account::at(maildrop.server.address))]);
+    (maildrop, env)
+}
+
+#[test]
+fn an_announced_mechanism_that_is_not_known_is_replaced_in_the_same_session() {
+    for answer in [
+        "-ERR unknown mechanism",
+        "-ERR unsupported authentication mechanism",
+        "-ERR unknown command AUTH",
+        "-ERR [SYS/PERM] unrecognized",
+        "-ERR [X-NEW] Unrecognised command",
+        "-ERR Protocol error",
+        "-ERR bad syntax",
+        "-ERR AUTH not implemented",
+    ] {
+        let (maildrop, env) = home(&["USER", "SASL PLAIN"], &[("AUTH", answer)], |account| account);
+        env.fetch().expect(0);
+        assert_same_mail(&env.mail(), &small_ones_stored(1));
+        env.fetch().expect(0).says("nothing new");
+        assert_eq!(logins(&maildrop), [vec!["AUTH=", "USER", "PASS"], vec!["USER", "PASS"]], "{answer}: remembered");
+    }
+}
+
+#[test]
+fn a_mechanism_that_takes_no_initial_response_is_used_without_one() {
+    let answers = [("AUTH PLAIN ", "-ERR bad syntax"), ("USER", "-ERR unknown command")];
+    let (maildrop, env) = home(&["SASL PLAIN"], &answers, |account| account);
+    env.fetch().expect(0);
+    env.fetch().expect(0).says("nothing new");
+    assert_eq!(logins(&maildrop), [vec!["AUTH=", "AUTH"], vec!["AUTH"]]);
+
+    let (maildrop, env) = home(&["USER"], &answers[..1], |account| account.text("auth", "plain"));
+    env.fetch().expect(0);
+    assert_eq!(logins(&maildrop), [["AUTH=", "AUTH"]], "by name, the same mechanism in its other form");
+}
+
+#[test]
+fn a_server_that_hangs_up_at_a_mechanism_is_asked_again_by_another_one() {
+    let (maildrop, env) = home(&["USER", "SASL PLAIN"], &[], |account| account);
+    maildrop.change(|contents| contents.behaviour.hang_up_at = Some("AUTH".to_owned()));
+    env.fetch().expect(0);
+    env.fetch().expect(0).says("nothing new");
+    assert_eq!(logins(&maildrop), [vec!["AUTH="], vec!["USER", "PASS"], vec!["USER", "PASS"]]);
+
+    // What is no POP3 in the place of an answer is no better.
+    let (maildrop, env) = home(&["USER", "SASL PLAIN"], &[("AUTH", "500 what?")], |account| account);
+    env.fetch().expect(0);
+    assert_eq!(logins(&maildrop), [vec!["AUTH="], vec!["USER", "PASS"]]);
+
+    // One that hangs up at everything is asked twice in a poll, and nothing is concluded.
+    let (maildrop, env) = home(&["SASL PLAIN"], &[], |account| account);
+    maildrop.change(|contents| contents.behaviour.hang_up_at = Some("AUTH PLAIN ".to_owned()));
+    let all = |contents: &mut crate::scripted::maildrop::Contents| {
+        contents.behaviour.answers = vec![("USER".to_owned(), "-ERR unknown command\r\n".to_owned())];
+    };
+    maildrop.change(all);
+    env.fetch().expect(0);
+    assert_eq!(logins(&maildrop), [vec!["AUTH="], vec!["AUTH"]], "the other form of it, where USER is not announced");
+    let server = dialogue::serve(vec![Step::say("+OK"), Step::ExpectPrefix("CAPA"), Step::Close]);
+    TestEnv::in_memory(&[Account::at(server.address)]).fetch().expect(75);
+    assert_eq!(server.sessions().len(), 1, "that was no login");
+}
+
+#[test]
+fn a_refused_password_is_offered_once_a_poll_whatever_the_server_says() {
+    // With the code the way is right; without, it may be the way, and the next poll tries another one.
+    for (answer, second) in [
+        ("-ERR [AUTH] no", vec!["AUTH="]),
+        ("-ERR no", vec!["USER", "PASS"]),
+        ("-ERR", vec!["USER", "PASS"]),
+        ("-ERR authentication failed", vec!["USER", "PASS"]),
+    ] {
+        let (maildrop, env) = home(&["USER", "SASL PLAIN"], &[("AUTH", answer), ("PASS", answer)], |account| account);
+        env.fetch().expect(77);
+        env.fetch().expect(77);
+        assert_eq!(logins(&maildrop), [vec!["AUTH="], second], "{answer}");
+    }
+    let (maildrop, env) = home(&["USER", "SASL PLAIN"], &[("AUTH", "-ERR no")], |account| account);
+    env.fetch().expect(77);
+    env.fetch().expect(0);
+    assert_same_mail(&env.mail(), &small_ones_stored(1));
+    assert_eq!(logins(&maildrop), [vec!["AUTH="], vec!["USER", "PASS"]]);
+}
+
+#[test]
+fn what_is_for_later_is_no_reason_for_another_way() {
+    let (maildrop, env) = home(&["USER", "SASL PLAIN"], &[("AUTH", "-ERR [IN-USE] unknown lock")], |account| account);
+    env.fetch().expect(75);
+    env.fetch().expect(75);
+    assert_eq!(logins(&maildrop), [["AUTH="], ["AUTH="]]);
+}
+
+#[test]
+fn a_timestamp_is_no_promise_of_apop() {
+    for capabilities in [&["USER", "SASL PLAIN"][..], &["USER"], &["SASL CRAM-MD5"]] {
+        let (maildrop, env) = home(capabilities, &[("APOP", "-ERR no")], |account| account);
+        env.fetch().expect(0);
+        assert_eq!(maildrop.count("APOP"), 0, "{capabilities:?}");
+    }
+    let (maildrop, env) = home(&["USER"], &[("APOP", "-ERR no")], |account| account.text("auth", "apop"));
+    env.fetch().expect(77).says("auth = \"user\"");
+    assert_eq!(logins(&maildrop), [["APOP"]], "by name, and by no weaker one");
+    let (_maildrop, env) = home(&["USER"], &[("APOP", "+OK in")], |account| account.text("auth", "apop"));
+    // The scripted server knows no APOP: it is only let in.
+    assert_ne!(env.fetch().status, 77);
+}

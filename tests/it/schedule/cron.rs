@@ -1,0 +1,145 @@
+//! `fetch --scheduled`: what cron and timers start keeps a back-off from one run to the next.
+
+use std::fs;
+
+use crate::mail::small_ones;
+use crate::program::{Account, Outcome, TestEnv};
+use crate::scripted::maildrop::{Maildrop, PASSWORD};
+
+fn run(env: &TestEnv) -> Outcome {
+    env.run(&["-q", "fetch", "--scheduled"])
+}
+
+/// As if so much time had passed that a back-off is over.
+fn later(env: &TestEnv) {
+    let path = env.path("state/a.hints");
+    let hints = fs::read_to_string(&path).unwrap();
+    let kept = format!("due_in = {}\n", due_in(env));
+    fs::write(&path, hints.replace(&kept, "due_in = 0\n")).unwrap();
+}
+
+fn due_in(env: &TestEnv) -> u64 {
+    let hints = fs::read_to_string(env.path("state/a.hints")).unwrap();
+    hints.lines().find_map(|line| line.strip_prefix("due_in = ")).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_refused_password_is_offered_as_seldom_as_by_the_daemon_and_told_once() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).text("password", "not this one")]);
+    assert!(run(&env).expect(77).stderr.starts_with("a: the server refused the login"));
+    for _ in 0..5 {
+        let left_out = run(&env).expect(0);
+        assert_eq!(left_out.output(), "", "no output, and nothing went wrong in this run");
+        env.run(&["-q", "fetch", "--scheduled", "--fetchmail-exit-codes"]).expect(1);
+    }
+    assert_eq!(maildrop.count("AUTH"), 1, "three runs are not three refused logins");
+    for hours in [2, 4, 8] {
+        later(&env);
+        assert_eq!(run(&env).expect(77).output(), "", "the same trouble is no news");
+        let due = due_in(&env);
+        assert!((hours * 3600..=hours * 3960 + 1).contains(&due), "{hours} hours: {due} s");
+    }
+    assert_eq!(maildrop.count("AUTH"), 4);
+    // The daemon takes the same back-off up.
+    let daemon = env.spawn(&["daemon"]);
+    let status = || env.run(&["status", "--json"]);
+    while status().status != 0 || !status().stdout.contains("\"login-refused\"") {
+        std::thread::sleep(std::time::Duration::from_millis(50)); // the pace of looking
+    }
+    daemon.signal(rustix::process::Signal::TERM);
+    daemon.wait().expect(143);
+    assert_eq!(maildrop.count("AUTH"), 4);
+    // A person puts it right: that is tried at once, and told.
+    env.configure(&[Account::at(maildrop.server.address)]);
+    assert_eq!(run(&env).expect(0).output(), "a: it works again\n");
+    assert_eq!(run(&env).expect(0).output(), "");
+    assert_eq!(env.mail().len(), 1);
+}
+
+#[test]
+fn a_changed_password_file_is_tried_at_once() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[]);
+    let file = env.path("password");
+    let write = |password: &str| {
+        fs::write(&file, password).unwrap();
+        fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    };
+    write("wrong");
+    let account = Account::at(maildrop.server.address).without("password");
+    env.configure(&[account.text("password_file", file.to_str().unwrap())]);
+    run(&env).expect(77);
+    run(&env).expect(0);
+    write(PASSWORD);
+    run(&env).expect(0).says("works again");
+    assert_eq!(maildrop.count("AUTH"), 2);
+}
+
+#[test]
+fn whoever_asks_himself_waits_for_no_back_off_and_a_success_ends_it() {
+    let maildrop = Maildrop::with(small_ones(1), |behaviour| {
+        behaviour.login_answer = Some("-ERR [AUTH] closed until noon".to_owned());
+    });
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    run(&env).expect(77);
+    env.fetch().expect(77).says("closed until noon");
+    run(&env).expect(0);
+    assert_eq!(maildrop.count("AUTH"), 2);
+    maildrop.change(|contents| contents.behaviour.login_answer = None);
+    env.fetch().expect(0).says("1 new message");
+    assert_eq!(run(&env).expect(0).output(), "", "that it works again was seen");
+    assert_eq!(maildrop.count("AUTH"), 4, "and it is not in a back-off any more");
+}
+
+#[test]
+fn a_login_that_worked_before_is_doubted_once_and_a_busy_server_is_not_told_at_once() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    run(&env).expect(0);
+    maildrop.change(|contents| contents.behaviour.login_answer = Some("-ERR no".to_owned()));
+    assert_eq!(run(&env).expect(77).output(), "");
+    later(&env);
+    assert!(run(&env).expect(77).stderr.contains("the server refused the login"));
+    maildrop.change(|contents| contents.behaviour.login_answer = Some("-ERR [IN-USE] locked".to_owned()));
+    later(&env);
+    assert_eq!(run(&env).expect(75).output(), "", "it will probably pass by itself");
+    maildrop.change(|contents| contents.behaviour.login_answer = None);
+    later(&env);
+    assert_eq!(run(&env).expect(0).output(), "a: it works again\n");
+}
+
+#[test]
+fn what_fails_with_one_message_is_told_once() {
+    let maildrop = Maildrop::new(small_ones(3));
+    maildrop.change(|contents| contents.messages[1].refusal = Some("-ERR cannot open it".to_owned()));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let first = run(&env).expect(1);
+    assert_eq!(first.stderr.lines().count(), 1, "{first:?}");
+    assert!(first.stderr.contains("u2"), "{first:?}");
+    assert_eq!(run(&env).expect(1).output(), "");
+    let third = run(&env).expect(1);
+    assert!(third.stderr.contains("is set aside"), "{third:?}");
+    for _ in 0..3 {
+        assert_eq!(run(&env).expect(0).output(), "");
+    }
+}
+
+#[test]
+fn an_idle_run_writes_nothing() {
+    let maildrop = Maildrop::new(small_ones(2));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    run(&env).expect(0);
+    run(&env).expect(0);
+    // Who holds the lock is left there for people; nothing else changes.
+    let files = || {
+        ["state/a.hints", "state/a.uids"].map(|name| {
+            let file = env.path(name);
+            (fs::metadata(&file).unwrap().modified().unwrap(), fs::read(&file).unwrap())
+        })
+    };
+    let before = files();
+    std::thread::sleep(std::time::Duration::from_millis(20)); // so that a change has another time
+    run(&env).expect(0);
+    assert!(before == files());
+}

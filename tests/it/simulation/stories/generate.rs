@@ -1,0 +1,262 @@
+//! Stories out of seeds.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use fastrand::Rng;
+use mailferry::account::RemovalPolicy;
+
+use super::super::fault::{Errno, FaultKind};
+use super::super::power::Survival;
+use super::super::server::{Lacking, Manner, UniqueIds};
+use super::letter::{Dots, Header, Letter, Naming};
+use super::story::{Act, Character, Flushed, Mishap, Reading, Renamed, Story, Trouble};
+
+/// Hours in a day.
+const DAY: u64 = 24;
+/// No story lasts longer, in hours.
+const YEAR: u64 = 365 * DAY;
+
+/// How the people and machines of a story behave.
+struct Temper {
+    /// Of a hundred polls, so many meet a mishap on the disk or the network.
+    mishaps: u32,
+    /// Of a hundred acts, so many are a server's trouble.
+    troubles: u32,
+    /// Of a hundred acts, so many are somebody else's at the server.
+    webmail: u32,
+    /// What the mail of each account is like.
+    mail: Vec<Mail>,
+    /// Unique-ids are given to several messages.
+    shares_names: bool,
+}
+
+/// What mail an account gets.
+struct Mail {
+    headers: Headers,
+    /// Every message has the same size.
+    equal_sizes: bool,
+    /// Of a hundred messages, so many are there in part at first.
+    parts: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Headers {
+    Own,
+    Weak,
+    Mixed,
+}
+
+fn chance(rng: &mut Rng, of_hundred: u32) -> bool {
+    rng.u32(0..100) < of_hundred
+}
+
+/// The story of this seed.
+pub(crate) fn story(seed: u64) -> Story {
+    let mut rng = Rng::with_seed(seed);
+    let count = [1, 1, 2, 3][rng.usize(0..4)];
+    let accounts: Vec<Character> = (0..count).map(|place| character(&mut rng, place)).collect();
+    let temper = temper(&mut rng, count);
+    let mut acts = Vec::new();
+    let (mut hours, mut token) = (0, 0);
+    for _ in 0..rng.usize(20..120) {
+        let account = rng.usize(0..count);
+        let act = match rng.u32(0..100) {
+            0..30 => {
+                for _ in 0..burst(&mut rng) {
+                    token += 1;
+                    acts.push(Act::Mail(account, letter(&mut rng, token, &temper, account)));
+                }
+                continue;
+            }
+            30..62 => Act::Poll(account, mishap(&mut rng, &temper)),
+            62..74 => Act::Hours(passes(&mut rng), if chance(&mut rng, 70) { Flushed::Yes } else { Flushed::No }),
+            74..84 => reads(&mut rng, account, &temper),
+            84..86 => machine(&mut rng, &temper),
+            86..91 => Act::Grows(account, rng.usize(0..100)),
+            _ => match elsewhere(&mut rng, account, &temper) {
+                Some(act) => act,
+                None => continue,
+            },
+        };
+        if let Act::Hours(more, _) = act {
+            hours += more;
+            if hours > YEAR {
+                continue;
+            }
+        }
+        acts.push(act);
+    }
+    Story { accounts, acts }
+}
+
+fn character(rng: &mut Rng, place: usize) -> Character {
+    let manner = manner(rng);
+    let removal = match rng.u32(0..3) {
+        // Without unique-ids nothing can be left there.
+        _ if !manner.uidl => RemovalPolicy::AfterDelivery,
+        0 => RemovalPolicy::Keep,
+        1 => RemovalPolicy::AfterDelivery,
+        _ => RemovalPolicy::AfterAge(Duration::from_secs(3600 * [2, DAY, 14 * DAY, 60 * DAY][rng.usize(0..4)])),
+    };
+    let name = ["one", "two", "three"][place].to_owned();
+    let maildir = if chance(rng, 50) { "/mail/shared".to_owned() } else { format!("/mail/deep/{name}") };
+    let most = NonZeroU32::new(rng.u32(1..6)).filter(|_| chance(rng, 15));
+    let largest = chance(rng, 10).then_some(500);
+    Character { name, maildir, removal, manner, most, largest }
+}
+
+fn manner(rng: &mut Rng) -> Manner {
+    let unique_ids = match rng.u32(0..100) {
+        0..12 => UniqueIds::Counting,
+        12..20 => UniqueIds::PerSession,
+        _ => UniqueIds::Lasting,
+    };
+    Manner {
+        pipelining: chance(rng, 60),
+        uidl: chance(rng, 85),
+        top: chance(rng, 70),
+        refuses_top: chance(rng, 10),
+        unique_ids,
+        stuffs_dots: chance(rng, 90),
+        takes_retrieved: chance(rng, 10),
+    }
+}
+
+fn temper(rng: &mut Rng, accounts: usize) -> Temper {
+    let calm = chance(rng, 20);
+    let mut some = |most: u32| if calm { 0 } else { rng.u32(0..=most) };
+    let (mishaps, troubles, webmail) = (some(70), some(40), some(60));
+    let mail = (0..accounts)
+        .map(|_| Mail {
+            headers: [Headers::Own, Headers::Own, Headers::Weak, Headers::Mixed, Headers::Mixed][rng.usize(0..5)],
+            equal_sizes: rng.bool(),
+            parts: if chance(rng, 30) { 30 } else { 0 },
+        })
+        .collect();
+    let shares_names = !calm && chance(rng, 25);
+    Temper { mishaps, troubles, webmail, mail, shares_names }
+}
+
+/// How many messages come at once.
+fn burst(rng: &mut Rng) -> usize {
+    [1, 1, 1, 2, 3, 6, 12][rng.usize(0..7)]
+}
+
+/// How many hours pass.
+fn passes(rng: &mut Rng) -> u64 {
+    match rng.u32(0..20) {
+        0..8 => rng.u64(1..8),
+        8..14 => rng.u64(8..40),
+        14..19 => DAY * rng.u64(2..20),
+        _ => DAY * rng.u64(20..100),
+    }
+}
+
+fn letter(rng: &mut Rng, token: usize, temper: &Temper, account: usize) -> Letter {
+    let mail = &temper.mail[account];
+    let own = mail.headers == Headers::Own || mail.headers == Headers::Mixed && rng.bool();
+    let header = match rng.u32(0..10) {
+        _ if own => Header::Own,
+        0 if mail.headers == Headers::Mixed => Header::Copied(rng.u8(0..2)),
+        1..3 => Header::Bare,
+        _ => Header::Weak(rng.u8(0..4)),
+    };
+    let dots = match rng.u32(0..20) {
+        0..3 => Dots::Word,
+        3 => Dots::Alone,
+        _ => Dots::None,
+    };
+    let octets = match header {
+        // By their headers they could not be told apart, and by their sizes they must.
+        Header::Copied(_) => 300 + token,
+        _ if mail.equal_sizes => 200,
+        _ => [200, 250, 300, 700][rng.usize(0..4)],
+    };
+    let part = dots == Dots::None && !matches!(header, Header::Copied(_)) && chance(rng, mail.parts);
+    let naming = match rng.u32(0..6) {
+        0 if temper.shares_names => Naming::OfGone,
+        1 if temper.shares_names => Naming::OfPresent,
+        _ => Naming::Own,
+    };
+    Letter { token, header, octets, dots, part, naming }
+}
+
+fn survival(rng: &mut Rng) -> Survival {
+    use Survival::{Chance, DataOnly, Everything, Nothing, Zeros};
+    [Nothing, Nothing, Everything, Zeros, DataOnly, Chance, Chance, Chance][rng.usize(0..8)]
+}
+
+fn mishap(rng: &mut Rng, temper: &Temper) -> Option<Mishap> {
+    if !chance(rng, temper.mishaps) {
+        return None;
+    }
+    let kind = match rng.u32(0..10) {
+        0..3 => return Some(Mishap::Cut(rng.u16(..))),
+        3..6 => FaultKind::Kill,
+        6..8 => FaultKind::Cut(survival(rng)),
+        _ => {
+            use FaultKind::{Fail, FailDone, FailFromHere, FailInTheMiddle, FailUncut, ShortWrites};
+            let errno = [Errno::Io, Errno::Nospc, Errno::Dquot, Errno::Rofs][rng.usize(0..4)];
+            let kinds = [
+                Fail(errno),
+                Fail(Errno::Io),
+                FailDone(Errno::Io),
+                FailFromHere(errno),
+                FailInTheMiddle(Errno::Nospc),
+                FailUncut(Errno::Io),
+                ShortWrites,
+            ];
+            kinds[rng.usize(0..kinds.len())]
+        }
+    };
+    Some(Mishap::Disk(kind, rng.u16(..), rng.u64(0..1000)))
+}
+
+fn reads(rng: &mut Rng, account: usize, temper: &Temper) -> Act {
+    let how = match rng.u32(0..10) {
+        0..4 => Reading::Opens,
+        4..7 => Reading::Files,
+        7..9 => Reading::Deletes,
+        _ if temper.mishaps > 0 => return Act::CleansTmp(account),
+        _ => Reading::Opens,
+    };
+    Act::Reads(account, how, rng.usize(1..4))
+}
+
+fn machine(rng: &mut Rng, temper: &Temper) -> Act {
+    match rng.u32(0..4) {
+        0 => Act::WrongClock([0, 8000, -15000][rng.usize(0..3)]),
+        1..3 if temper.mishaps > 0 => Act::PowerCut(survival(rng), rng.u64(0..1000)),
+        _ => Act::Reboot,
+    }
+}
+
+/// What somebody else, or the server, does.
+fn elsewhere(rng: &mut Rng, account: usize, temper: &Temper) -> Option<Act> {
+    if chance(rng, temper.webmail) {
+        let which = rng.usize(0..100);
+        return Some(match rng.u32(0..10) {
+            0..6 => Act::Removes(account, which),
+            6..8 => Act::PutsBack(account, which, Renamed::No),
+            8 => Act::PutsBack(account, which, Renamed::Yes),
+            _ => Act::Renumbers(account),
+        });
+    }
+    if !chance(rng, temper.troubles) {
+        return None;
+    }
+    let trouble = match rng.u32(0..8) {
+        0 => {
+            let lacking = [Lacking::Everywhere, Lacking::Everywhere, Lacking::Uidl, Lacking::List][rng.usize(0..4)];
+            return Some(Act::Hides(account, lacking, rng.usize(1..4)));
+        }
+        1..3 => return Some(Act::Shows(account)),
+        3 => Trouble::RefusesTop,
+        4 => Trouble::RefusesDele,
+        5 => Trouble::RefusesRetr(rng.usize(0..100)),
+        6 => Trouble::LosesQuit,
+        _ => Trouble::LosesGoodbye,
+    };
+    Some(Act::Next(account, trouble))
+}

@@ -1,0 +1,194 @@
+//! What must be true at each step of a story.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use mailferry::account::RemovalPolicy;
+use mailferry::maildrop::Listed;
+use mailferry::poll::PollReport;
+
+use super::super::dialogue::{MAIL, Received, received};
+use super::super::disk::look;
+use super::super::server::{Line, Removal, Shown};
+use super::super::storage::{Ino, Storage};
+use super::ledger::{Content, Doubt};
+use super::play::Player;
+use super::reader::TRASH;
+use super::story::Character;
+
+/// What is wrong with a story.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) kind: Kind,
+    pub(crate) text: String,
+}
+
+/// Kinds of wrongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// A message was removed, or its removal allowed, that is not stored.
+    Unsafe,
+    /// A message was said to be dealt with that is not stored.
+    Lost,
+    /// A file in a Maildir is no message.
+    NoMessage,
+    /// There is a copy too many that nothing explains.
+    Copy,
+    /// A message was deleted that was to stay, or to stay longer.
+    TooEarly,
+    /// A poll goes on and on.
+    Endless,
+    /// An account does not come to rest.
+    Restless,
+    /// The program or the simulation gave up.
+    Panic,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.kind, self.text)
+    }
+}
+
+fn fail<T>(kind: Kind, text: String) -> Result<T, Failure> {
+    Err(Failure { kind, text })
+}
+
+/// Whether a file counts as mail: outside `tmp/`.
+fn is_mail(path: &str) -> bool {
+    !path.contains("/tmp/")
+}
+
+/// No server saw a promise broken.
+pub(super) fn promises(player: &Player<'_>, account: usize) -> Result<(), Failure> {
+    match player.post(account, |post| post.broken_promises.first().cloned()) {
+        Some(broken) => fail(Kind::Unsafe, broken),
+        None => Ok(()),
+    }
+}
+
+/// Nothing goes that is to stay, or before its time.
+pub(super) fn removal(player: &Player<'_>, character: &Character, removal: &Removal) -> Result<(), Failure> {
+    if !removal.marked {
+        return Ok(());
+    }
+    let stored = player.ledger.stored(&removal.id);
+    let age = match character.removal {
+        RemovalPolicy::Keep => None,
+        RemovalPolicy::AfterDelivery => Some(Duration::ZERO),
+        RemovalPolicy::AfterAge(age) => Some(age),
+    };
+    let due = stored.zip(age).is_none_or(|(stored, age)| removal.at >= stored + age.as_secs());
+    if age.is_none() || !due {
+        let Removal { id, at, .. } = removal;
+        return fail(Kind::TooEarly, format!("{id} was deleted at {at}, stored at {stored:?}, to stay {age:?}"));
+    }
+    Ok(())
+}
+
+/// Copies, by what they are copies of: the paths outside `tmp/`, and what a mail reader deleted.
+fn copies(player: &Player<'_>, storage: &Storage) -> Result<BTreeMap<Content, Vec<String>>, Failure> {
+    let files = storage.visible(Path::new(MAIL));
+    let ino = |path: &str| storage.find(Path::new(path)).ok();
+    let there: BTreeSet<Option<Ino>> =
+        files.iter().filter(|(path, _)| is_mail(path) && !path.starts_with(TRASH)).map(|(path, _)| ino(path)).collect();
+    let mut copies: BTreeMap<Content, Vec<String>> = BTreeMap::new();
+    for (path, bytes) in files {
+        // A power cut may have brought back what a mail reader deleted.
+        let deleted = path.strip_prefix(TRASH).map(|name| name.trim_start_matches('/').parse().ok());
+        let back = deleted.is_some_and(|ino| there.contains(&ino));
+        if !is_mail(&path) || back {
+            continue;
+        }
+        let Some(content) = player.ledger.content(bytes) else {
+            return fail(Kind::NoMessage, format!("{path} is no message: {:?}", String::from_utf8_lossy(bytes)));
+        };
+        copies.entry(content.clone()).or_default().push(path);
+    }
+    Ok(copies)
+}
+
+/// Every file is a message, and there is no copy that nothing explains.
+pub(super) fn files(player: &mut Player<'_>) -> Result<(), Failure> {
+    let now = player.now();
+    let (copies, coming) = {
+        let machine = look(&player.world.machine);
+        let coming: Vec<Content> = machine
+            .storage
+            .visible(Path::new(MAIL))
+            .iter()
+            .filter(|(path, _)| !is_mail(path))
+            .filter_map(|(_, bytes)| player.ledger.content(bytes).cloned())
+            .collect();
+        (copies(player, &machine.storage)?, coming)
+    };
+    for content in coming.iter().chain(copies.keys()).filter(|content| !content.part) {
+        player.ledger.saw(&content.id, now);
+    }
+    for (Content { id, part }, paths) in copies {
+        let doubts = player.ledger.doubts(&id);
+        if paths.len() > 1 + doubts.len() {
+            let what = if part { "the beginning of " } else { "" };
+            return fail(Kind::Copy, format!("{what}{id} is there {} times {paths:?}, doubts {doubts:?}", paths.len()));
+        }
+    }
+    Ok(())
+}
+
+/// Counts the copies that doubts explain.
+pub(super) fn count_copies(player: &mut Player<'_>) {
+    let all = copies(player, &look(&player.world.machine).storage).unwrap_or_default();
+    let mut totals = std::mem::take(&mut player.totals);
+    totals.parts += all.keys().filter(|content| content.part).count();
+    for (content, paths) in &all {
+        for doubt in player.ledger.doubts(&content.id).iter().take(paths.len() - 1) {
+            *totals.copies.entry(*doubt).or_default() += 1;
+        }
+    }
+    let doubts: Vec<Doubt> = player.ledger.all_doubts().collect();
+    totals.plain += usize::from(doubts.is_empty());
+    for doubt in doubts {
+        *totals.doubts.entry(doubt).or_default() += 1;
+    }
+    player.totals = totals;
+}
+
+/// Whether the report of a poll says that it leaves this message for later.
+fn is_told(report: &PollReport, number: usize, line: &Line) -> bool {
+    let number = u32::try_from(number).unwrap_or(0);
+    let by_number = |listed: &Listed| listed.number.get() == number;
+    let told = report.too_large.first().iter().chain(report.set_aside.first()).any(by_number);
+    let unnamed = line.unique_id.is_none() && !report.unnamed.is_empty();
+    told || unnamed
+}
+
+/// The poll ended with status 0: everything that was listed is stored, durably, or was told to be left.
+pub(super) fn everything_is_dealt_with(
+    player: &Player<'_>,
+    account: usize,
+    shown: &Shown,
+    report: &PollReport,
+) -> Result<(), Failure> {
+    let manner = player.manner(account);
+    let machine = look(&player.world.machine);
+    let surviving = machine.storage.surviving(Path::new(MAIL));
+    let safe: BTreeSet<&[u8]> = surviving.iter().filter(|(path, _)| is_mail(path)).map(|(_, bytes)| *bytes).collect();
+    for (place, line) in shown.lines.iter().enumerate() {
+        let listed = line.octets.is_some() || line.unique_id.is_some();
+        if !listed || is_told(report, place + 1, line) || player.ledger.is_hidden(account, line, shown) {
+            continue;
+        }
+        let message = player.post(account, |post| post.messages.iter().find(|other| other.id == line.id).cloned());
+        let Some(message) = message else { continue };
+        let stored = match received(&message.bytes, manner) {
+            Received::Whole(bytes) => safe.contains(bytes.as_slice()),
+            Received::Part(_) => false,
+        };
+        if !stored {
+            return fail(Kind::Lost, format!("{line:?} was listed and is not stored"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,343 @@
+//! A story is played, and judged at each step.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use mailferry::account::RemovalPolicy;
+use tokio::runtime::Runtime;
+
+use super::super::clock::Time;
+use super::super::dialogue::{Received, received};
+use super::super::disk::look;
+use super::super::power::Survival;
+use super::super::script::Script;
+use super::super::server::{Lacking, Manner, Message, Post, open};
+use super::super::world::World;
+use super::judge::{self, Failure, Kind};
+use super::ledger::{Doubt, Ledger};
+use super::letter::{Letter, Naming};
+use super::reader::{self, Ages, TRASH};
+use super::story::{Act, Flushed, Reading, Renamed, Story, Trouble};
+use super::totals::Totals;
+
+/// At the end each account is polled so often at most, until there is nothing left to do.
+const LAST_POLLS: usize = 14;
+/// So many hours pass between two of those polls: what made trouble is tried again within a week.
+const BETWEEN: u64 = 30;
+
+/// What came of a story.
+pub(crate) struct Outcome {
+    pub(crate) totals: Totals,
+    /// What happened, line by line.
+    pub(crate) log: Vec<String>,
+    pub(crate) failure: Option<Failure>,
+}
+
+/// What there is beside the world itself.
+#[derive(Default)]
+pub(super) struct Outside {
+    /// What somebody removed from the server and may put back.
+    bin: Vec<Message>,
+    /// Messages that are gone, and those of which only the beginning is there.
+    gone: Vec<String>,
+    growing: Vec<Letter>,
+    /// The last poll did not end in order.
+    pub(super) unsettled: bool,
+    /// The last poll asked the user whether everything is to be fetched again.
+    pub(super) asks: bool,
+    /// How many sessions have been looked at, and how many removals.
+    pub(super) sessions: usize,
+    pub(super) removals: usize,
+    /// How often unique-ids were changed.
+    renumbered: usize,
+}
+
+/// A story that is being played.
+pub(super) struct Player<'a> {
+    pub(super) story: &'a Story,
+    pub(super) world: World<'a>,
+    pub(super) runtime: &'a Runtime,
+    pub(super) ledger: Ledger,
+    pub(super) outside: Vec<Outside>,
+    ages: Ages,
+    pub(super) totals: Totals,
+    log: Vec<String>,
+}
+
+/// Plays a story to its end, or until something is wrong.
+pub(crate) fn play(story: &Story, runtime: &Runtime) -> Outcome {
+    let script = story.script();
+    let mut player = Player::new(story, &script, runtime);
+    let played = catch_unwind(AssertUnwindSafe(|| player.play()));
+    let failure = match played {
+        Ok(result) => result.err(),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            Some(Failure { kind: Kind::Panic, text: text.unwrap_or_default() })
+        }
+    };
+    Outcome { totals: player.totals, log: player.log, failure }
+}
+
+impl<'a> Player<'a> {
+    pub(super) fn new(story: &'a Story, script: &'a Script, runtime: &'a Runtime) -> Self {
+        let world = World::new(script, runtime);
+        {
+            let storage = &mut look(&world.machine).storage;
+            storage.make_dir(Path::new(TRASH)).unwrap();
+            storage.sync_all();
+        }
+        let accounts = story.accounts.len();
+        let totals = Totals { stories: 1, ..Totals::default() };
+        Self {
+            story,
+            world,
+            runtime,
+            ledger: Ledger::new(accounts),
+            outside: (0..accounts).map(|_| Outside::default()).collect(),
+            ages: Ages::default(),
+            totals,
+            log: Vec::new(),
+        }
+    }
+
+    fn play(&mut self) -> Result<(), Failure> {
+        for act in &self.story.acts {
+            self.act(*act)?;
+            self.look_at_tmp();
+        }
+        self.end()
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.world.clock.time().passed
+    }
+
+    pub(super) fn note(&mut self, words: &str) {
+        self.log.last_mut().unwrap().push_str(words);
+    }
+
+    /// Does something with a maildrop.
+    pub(super) fn post<T>(&self, account: usize, act: impl FnOnce(&mut Post) -> T) -> T {
+        act(open(&self.world.posts).get_mut(&self.story.accounts[account].name).unwrap())
+    }
+
+    fn look_at_tmp(&mut self) {
+        let now = self.now();
+        let machine = look(&self.world.machine);
+        for character in &self.story.accounts {
+            self.ages.look(&machine.storage, Path::new(&character.maildir), now);
+        }
+    }
+
+    pub(super) fn act(&mut self, act: Act) -> Result<(), Failure> {
+        self.log.push(format!("{act:?}"));
+        match act {
+            Act::Mail(account, letter) => self.mail(account, letter),
+            Act::Grows(account, which) => self.grow(account, which),
+            Act::Poll(account, mishap) => return self.poll(account, mishap).map(|_| ()),
+            Act::Hours(hours, flushed) => {
+                if flushed == Flushed::Yes {
+                    look(&self.world.machine).storage.sync_all();
+                }
+                self.world.clock.change(|time| time.passed += hours * 3600);
+            }
+            Act::WrongClock(days) => self.world.clock.change(|time| time.wrong = days * 86_400),
+            Act::Reboot => {
+                look(&self.world.machine).storage.sync_all();
+                self.world.clock.change(Time::reboot);
+            }
+            Act::PowerCut(survival, seed) => {
+                self.world.cut_power(survival, seed);
+                self.ledger.note_power_cut();
+                return judge::files(self);
+            }
+            Act::Reads(account, how, every) => self.read(account, how, every),
+            Act::CleansTmp(account) => self.clean_tmp(account),
+            Act::Removes(account, which) => self.remove(account, which),
+            Act::PutsBack(account, which, renamed) => self.put_back(account, which, renamed),
+            Act::Renumbers(account) => self.renumber(account),
+            Act::Hides(account, lacking, every) => self.hide(account, lacking, every),
+            Act::Shows(account) => self.post(account, |post| post.lacking = (None, BTreeSet::new())),
+            Act::Next(account, trouble) => self.trouble(account, trouble),
+        }
+        Ok(())
+    }
+
+    fn mail(&mut self, account: usize, letter: Letter) {
+        self.totals.messages += 1;
+        self.ledger.expect(account, &letter, self.story.accounts[account].manner);
+        let gone = self.outside[account].gone.last().cloned();
+        let bytes = if letter.part { letter.beginning() } else { letter.bytes() };
+        self.post(account, |post| {
+            let there = post.messages.last().map(|message| message.unique_id.clone());
+            let unique_id = match letter.naming {
+                Naming::Own => None,
+                Naming::OfGone => gone,
+                Naming::OfPresent => there,
+            };
+            let unique_id = unique_id.unwrap_or_else(|| format!("u{:03}", letter.token));
+            post.messages.push(Message { id: letter.id(), unique_id, bytes: bytes.into() });
+        });
+        if letter.part {
+            self.outside[account].growing.push(letter);
+        }
+    }
+
+    fn grow(&mut self, account: usize, which: usize) {
+        let growing = &mut self.outside[account].growing;
+        if growing.is_empty() {
+            return;
+        }
+        let letter = growing.swap_remove(which % growing.len());
+        self.post(account, |post| {
+            if let Some(message) = post.messages.iter_mut().find(|message| message.id == letter.id()) {
+                message.bytes = letter.bytes().into();
+            }
+        });
+        self.note(&format!(": {}", letter.id()));
+    }
+
+    fn read(&mut self, account: usize, how: Reading, every: usize) {
+        let maildir = &self.story.accounts[account].maildir;
+        let deleted = reader::read(&mut look(&self.world.machine).storage, Path::new(maildir), how, every);
+        for bytes in deleted {
+            self.doubt_after_trouble(account, &bytes, Doubt::DeletedByReader);
+        }
+    }
+
+    fn clean_tmp(&mut self, account: usize) {
+        let (maildir, now) = (&self.story.accounts[account].maildir, self.now());
+        let cleaned = self.ages.clean(&mut look(&self.world.machine).storage, Path::new(maildir), now);
+        for bytes in cleaned {
+            self.doubt_after_trouble(account, &bytes, Doubt::CleanedFromTmp);
+        }
+    }
+
+    /// What was done to a file whose delivery is not settled leaves a doubt.
+    fn doubt_after_trouble(&mut self, account: usize, bytes: &[u8], doubt: Doubt) {
+        let maildir = &self.story.accounts[account].maildir;
+        let shares = self.story.accounts.iter().zip(&self.outside).filter(|(other, _)| other.maildir == *maildir);
+        let unsettled = shares.fold(false, |any, (_, outside)| any || outside.unsettled);
+        if let Some(content) = self.ledger.content(bytes).filter(|_| unsettled) {
+            let id = content.id.clone();
+            self.ledger.doubt(&id, doubt);
+        }
+    }
+
+    fn remove(&mut self, account: usize, which: usize) {
+        let removed = self.post(account, |post| {
+            let count = post.messages.len();
+            (count > 0).then(|| post.messages.remove(which % count))
+        });
+        if let Some(message) = removed {
+            self.note(&format!(": {}", message.id));
+            self.outside[account].gone.push(message.unique_id.clone());
+            self.outside[account].bin.push(message);
+        }
+    }
+
+    fn put_back(&mut self, account: usize, which: usize, renamed: Renamed) {
+        let bin = &mut self.outside[account].bin;
+        if bin.is_empty() {
+            return;
+        }
+        let mut message = bin.swap_remove(which % bin.len());
+        if renamed == Renamed::Yes {
+            message.unique_id.push('+');
+        }
+        self.note(&format!(": {}", message.id));
+        self.ledger.is_back(&message.id);
+        self.post(account, |post| post.messages.push(message));
+    }
+
+    fn renumber(&mut self, account: usize) {
+        self.outside[account].renumbered += 1;
+        let times = self.outside[account].renumbered;
+        self.post(account, |post| {
+            for (place, message) in post.messages.iter_mut().enumerate() {
+                message.unique_id = format!("r{times}-{place}");
+            }
+        });
+    }
+
+    fn hide(&mut self, account: usize, lacking: Lacking, every: usize) {
+        self.post(account, |post| {
+            let hidden = post.messages.iter().step_by(every).map(|message| message.id.clone()).collect();
+            post.lacking = (Some(lacking), hidden);
+        });
+    }
+
+    fn trouble(&mut self, account: usize, trouble: Trouble) {
+        self.post(account, |post| match trouble {
+            Trouble::RefusesTop => post.next_session.refuses_top = true,
+            Trouble::RefusesDele => post.next_session.refuses_dele = true,
+            Trouble::RefusesRetr(which) => {
+                let count = post.messages.len().max(1);
+                let id = post.messages.get(which % count).map(|message| message.id.clone());
+                post.next_session.refuses_retr.extend(id);
+            }
+            Trouble::LosesQuit => post.loses_quit = true,
+            Trouble::LosesGoodbye => post.next_session.loses_goodbye = true,
+        });
+    }
+
+    /// How an account's server behaves.
+    pub(super) fn manner(&self, account: usize) -> Manner {
+        self.story.accounts[account].manner
+    }
+
+    /// Whether the server shows only a part of a message, whatever it is asked.
+    fn is_garbled(&self, account: usize, message: &Message) -> bool {
+        matches!(received(&message.bytes, self.manner(account)), Received::Part(_))
+    }
+
+    /// Nothing goes wrong any more: each account comes to rest, and what it was said to have is there.
+    fn end(&mut self) -> Result<(), Failure> {
+        self.log.push("the end".to_owned());
+        look(&self.world.machine).storage.sync_all();
+        for account in 0..self.story.accounts.len() {
+            self.post(account, |post| post.lacking = (None, BTreeSet::new()));
+        }
+        let mut restless: Vec<usize> = (0..self.story.accounts.len()).collect();
+        for _ in 0..LAST_POLLS {
+            let mut still = Vec::new();
+            for account in restless {
+                self.log.push(format!("last poll of {account}"));
+                if !self.poll(account, None)? {
+                    still.push(account);
+                }
+            }
+            restless = still;
+            self.world.clock.change(|time| time.passed += BETWEEN * 3600);
+        }
+        for account in restless {
+            let garbled = self.post(account, |post| post.messages.clone());
+            if !garbled.iter().any(|message| self.is_garbled(account, message)) {
+                let text = format!("{} does not come to rest", self.story.accounts[account].name);
+                return Err(Failure { kind: Kind::Restless, text });
+            }
+        }
+        self.world.cut_power(Survival::Nothing, 0);
+        self.ledger.note_power_cut();
+        judge::files(self)?;
+        for account in 0..self.story.accounts.len() {
+            self.log.push(format!("a poll of {account} behind a power cut"));
+            self.poll(account, None)?;
+        }
+        self.count();
+        Ok(())
+    }
+
+    fn count(&mut self) {
+        self.totals.hidden = self.ledger.hidden();
+        for (account, character) in self.story.accounts.iter().enumerate() {
+            let keeps = character.removal == RemovalPolicy::Keep;
+            let left = self.post(account, |post| post.messages.len());
+            self.totals.left += if keeps { 0 } else { left };
+        }
+        judge::count_copies(self);
+    }
+}
