@@ -437,3 +437,69 @@ fn what_is_new_does_not_wait_for_what_is_only_compared() {
     let plan = Outlook::new(&listing, &known, done, NOW).plan(&policy, &HashMap::new());
     assert_eq!((retrieved(&plan), plan.unverified), (vec![3, 2], 0));
 }
+
+#[test]
+fn a_header_of_a_message_whose_size_is_not_known_permits_nothing() {
+    let mut sizeless = entry(1, "a", "A", 1, 20);
+    sizeless.witness.reported_size = None;
+    let plan = decide(&maildrop(&[("a", 1)]), &state(vec![sizeless]), &DELETE, &["A"]);
+    assert_eq!((retrieved(&plan), deleted(&plan)), (vec![1], vec![]));
+}
+
+fn weak() -> Digest {
+    let mut header = crate::witness::HeaderDigester::default();
+    header.update(b"From: ups\nSubject: alarm\n\n");
+    header.finish()
+}
+
+#[test]
+fn what_was_retrieved_again_is_deleted_if_its_bytes_are_the_same() {
+    use crate::maildir::staging::Digests;
+    let listed = maildrop(&[("a", 1)]).messages.remove(0);
+    let may_go = |entry: &Entry, header: Digest, whole: &str, removal| {
+        let digests = Digests { header, whole: digest(whole) };
+        Removable::after_comparison(&listed, digests, entry, removal, NOW).is_some()
+    };
+    let delete = RemovalPolicy::AfterDelivery;
+    let same = entry(1, "a", "A", 1, 20);
+    assert!(may_go(&same, digest("A"), "A", delete));
+    assert!(may_go(&Entry { doubt: true, ..same.clone() }, digest("A"), "A", delete));
+    assert!(!may_go(&same, digest("A"), "B", delete), "the same header, other bytes");
+    assert!(!may_go(&same, digest("A"), "A", RemovalPolicy::Keep));
+    assert!(!may_go(&entry(1, "b", "A", 1, 20), digest("A"), "A", delete), "another unique-id");
+    // An early version did not remember the bytes.
+    let mut early = same;
+    early.witness.whole = None;
+    assert!(may_go(&early, digest("A"), "A", delete));
+    assert!(!may_go(&early, digest("B"), "A", delete), "another header");
+    assert!(!may_go(&Entry { doubt: true, ..early.clone() }, digest("A"), "A", delete));
+    let mut other_size = early.clone();
+    other_size.witness.reported_size = Some(2);
+    assert!(!may_go(&other_size, digest("A"), "A", delete));
+    early.witness.header = Some(weak());
+    assert!(!may_go(&early, weak(), "A", delete), "a header that says little");
+}
+
+#[test]
+fn each_remembered_message_is_found_once() {
+    use crate::maildir::staging::Digests;
+    let listed = maildrop(&[("a", 1)]).messages.remove(0);
+    let digests = |text: &str| Digests { header: digest("H"), whole: digest(text) };
+    let mut remembered = Remembered::new([entry(1, "a", "A", 1, 0), entry(2, "a", "B", 1, 0)].into_iter());
+    assert_eq!(remembered.take(&listed, digests("C")), None);
+    assert_eq!(remembered.take(&listed, digests("A")).unwrap().id, 1);
+    assert_eq!(remembered.take(&listed, digests("A")), None);
+    let others = HashSet::from([UniqueId::new(b"a").unwrap()]);
+    assert_eq!(remembered.left_of(&others).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn on_another_host_a_header_that_was_seen_permits_nothing() {
+    let (listing, state) = (maildrop(&[("a", 1)]), state(vec![entry(1, "a", "A", 1, 20)]));
+    let seen = HashMap::from([(MessageNumber::new(1).unwrap(), digest("A"))]);
+    let done = Done { tried: &HashSet::new(), compared: &HashSet::new() };
+    for (moved, expected) in [(false, (vec![], vec![(1, 1)])), (true, (vec![1], vec![]))] {
+        let plan = Outlook::new(&listing, &state, done, NOW).plan(&Policy { moved, ..DELETE }, &seen);
+        assert_eq!((retrieved(&plan), deleted(&plan)), expected);
+    }
+}

@@ -8,6 +8,8 @@
 //! at all.
 
 mod dir;
+#[cfg(test)]
+pub(crate) mod limited;
 mod paths;
 mod real;
 mod sync_pool;

@@ -180,3 +180,6 @@ impl MaildirId {
 pub(crate) fn os(name: &str) -> &OsStr {
     OsStr::new(name)
 }
+
+#[cfg(test)]
+mod tests;

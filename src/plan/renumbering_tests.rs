@@ -247,3 +247,23 @@ fn headers_that_the_server_refuses_are_asked_about_if_they_are_many() {
         assert_eq!((plan.renamed.len(), plan.unrecognisable), (shown, question));
     }
 }
+
+#[test]
+fn headers_that_say_little_are_recognised_by_nothing() {
+    let alarm = |n: u64| {
+        let mut header = crate::witness::HeaderDigester::default();
+        header.update(format!("From: ups\nSubject: alarm {n}\n\n").as_bytes());
+        header.finish()
+    };
+    let known = |n: u64| {
+        let mut entry = entry(n, &format!("old{n}"), "", n, 1);
+        entry.witness.header = Some(alarm(n));
+        entry
+    };
+    let (maildrop, _) = listing("new", range(1, 9));
+    let seen = maildrop.messages.iter().zip(1..).map(|(listed, n)| (listed.number, alarm(n))).collect();
+    let state = state(range(1, 9).map(known).collect());
+    let done = Done { tried: &HashSet::new(), compared: &HashSet::new() };
+    let plan = Outlook::new(&maildrop, &state, done, NOW).plan(&KEEP, &seen);
+    assert_eq!((plan.retrieve.len(), plan.renamed.len()), (9, 0));
+}

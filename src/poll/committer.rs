@@ -248,3 +248,7 @@ fn record_and_publish(
     // What the batch before recorded without a sync is durable now.
     Ok(store.remove_finished()?)
 }
+
+#[cfg(test)]
+#[path = "committer_tests.rs"]
+mod tests;

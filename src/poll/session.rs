@@ -562,3 +562,7 @@ fn prepare(
     let rooms = rooms(&*disk, maildir.tmp())?;
     Ok((Destination { maildir, configured: configured.to_owned(), number, most_files }, rooms))
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

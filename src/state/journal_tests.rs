@@ -158,3 +158,11 @@ fn a_file_that_is_only_looked_at_is_not_written_to() {
     assert!(journal.append(&[Record::Published(vec![4])], Durability::Now).is_err());
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
 }
+
+#[test]
+fn a_commit_record_without_its_line_end_is_none() {
+    let (_dir, _path, bytes) = written();
+    let whole = parse(&bytes).unwrap().0;
+    let cut = parse(&bytes[..bytes.len() - 1]).unwrap().0;
+    assert!(cut.valid < whole.valid && cut.count < whole.count);
+}

@@ -207,3 +207,40 @@ fn a_former_maildir_that_cannot_be_reached_is_named_with_the_way_on() {
     assert!(error.to_string().contains("--accept-maildir jo"), "{error}");
     assert_eq!(recover(&mut store, &other, OtherMaildir::Accept).unwrap().again, 1);
 }
+
+#[test]
+fn a_file_that_has_its_name_already_is_delivered() {
+    let bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    let recorded = bench.record(&mut store, &["a"]);
+    let (tmp, new) = (bench.account.maildir.join("tmp"), bench.account.maildir.join("new"));
+    fs::hard_link(tmp.join(recorded[0].tmp_name().as_str()), new.join(recorded[0].published_name())).unwrap();
+    let published = publish(&RealDisk, &bench.maildir(), recorded).unwrap();
+    assert_eq!((published.delivered.len(), published.vanished), (1, vec![]));
+}
+
+#[test]
+fn the_state_is_written_anew_before_remains_go() {
+    use std::os::unix::fs::MetadataExt;
+    let mut bench = interrupted();
+    recovered(&bench);
+    bench.opening.since_1970 += std::time::Duration::from_secs(60);
+    let file = |bench: &Bench| fs::metadata(bench.state_dir().join("jo.uids")).unwrap().ino();
+    let before = file(&bench);
+    assert!(recovered(&bench).is_nothing());
+    assert_eq!(file(&bench), before, "there was no reason");
+    fs::write(bench.account.maildir.join("tmp/1.M1P1Q1_mf-000000000000feed-00000000.h"), "x").unwrap();
+    assert_eq!(recovered(&bench).remains, 1);
+    assert_ne!(file(&bench), before);
+}
+
+#[test]
+fn where_there_are_no_links_a_file_is_renamed() {
+    let disk = crate::disk::limited::LimitedDisk { links: false, ..Default::default() };
+    let bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    let recorded = bench.record(&mut store, &["a"]);
+    let published = publish(&disk, &bench.maildir(), recorded).unwrap();
+    assert_eq!((published.delivered.len(), published.vanished), (1, vec![]));
+    assert_eq!((bench.files("tmp").len(), bench.files("new").len()), (0, 1));
+}

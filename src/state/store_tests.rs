@@ -262,3 +262,99 @@ fn history_is_dropped_when_it_outgrows_what_is_remembered() {
     assert_eq!(known(&store), ["a"]);
     assert_eq!(store.state().intents().count(), 1, "an unfinished delivery survives");
 }
+
+#[test]
+fn a_state_in_whose_place_another_one_is_is_not_written_to() {
+    for file in ["jo.lock", "jo.uids"] {
+        for copied in [true, false] {
+            let bench = Bench::new();
+            let mut store = bench.open().unwrap();
+            bench.record(&mut store, &["a"]);
+            let path = bench.state_dir().join(file);
+            let away = path.with_extension("away");
+            fs::rename(&path, &away).unwrap();
+            if copied {
+                fs::copy(&away, &path).unwrap();
+            }
+            let before = fs::read(bench.state_dir().join("jo.uids")).ok();
+            let error = store.record_absent(vec![1]).unwrap_err();
+            assert!(matches!(&error, StateError::Moved { path: moved } if *moved == path), "{error}");
+            assert!(store.rewrite().is_err());
+            assert_eq!(fs::read(bench.state_dir().join("jo.uids")).ok(), before, "{file} {copied}");
+        }
+    }
+}
+
+/// Whether the only message is in doubt, in memory and by what is in the file.
+fn in_doubt(bench: &Bench, store: &Store) -> (bool, bool) {
+    let file = Store::look(Arc::new(RealDisk), &bench.state_dir(), &bench.account, &bench.opening).unwrap();
+    let doubt = |store: &Store| store.state().entry(1).unwrap().doubt;
+    (doubt(store), doubt(&file))
+}
+
+#[test]
+fn what_may_be_another_message_is_in_doubt_until_it_was_compared() {
+    let elsewhere = |store: &mut Store| {
+        let mut account = account("jo", Path::new("/nowhere"));
+        account.endpoint.host = "other.example.org".to_owned();
+        store.record_host(&account).unwrap();
+    };
+    let raises: [&dyn Fn(&mut Store); 5] = [
+        &|store| store.record_removed(vec![1]).unwrap(),
+        &|store| store.record_absent(vec![1]).unwrap(),
+        &|store| store.record_doubt(vec![1]).unwrap(),
+        &|store| store.record_renamed(vec![(1, UniqueId::new(b"b").unwrap())]).unwrap(),
+        &elsewhere,
+    ];
+    for (number, raise) in raises.iter().enumerate() {
+        let bench = Bench::new();
+        let mut store = bench.open().unwrap();
+        bench.record(&mut store, &["a"]);
+        assert_eq!(in_doubt(&bench, &store), (false, false));
+        raise(&mut store);
+        assert_eq!(in_doubt(&bench, &store), (true, true), "{number}");
+        store.rewrite().unwrap();
+        assert_eq!(in_doubt(&bench, &store), (true, true), "{number}, rewritten");
+        store.record_present(vec![1]).unwrap();
+        assert_eq!(in_doubt(&bench, &store), (true, true), "{number}, back");
+        store.record_verified(vec![1]).unwrap();
+        assert_eq!(in_doubt(&bench, &store), (false, false), "{number}, compared");
+    }
+}
+
+#[test]
+fn the_doubt_before_a_quit_is_durable() {
+    let bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    bench.record(&mut store, &["a"]);
+    store.record_doubt(vec![1]).unwrap();
+    assert!(store.journal.is_synced());
+}
+
+#[test]
+fn a_file_of_the_version_before_is_written_anew_before_anything_is_added() {
+    let bench = Bench::new();
+    bench.record(&mut bench.open().unwrap(), &["a"]);
+    let path = bench.state_dir().join("jo.uids");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replacen("mailferry-uids 2", "mailferry-uids 1", 1)).unwrap();
+    let mut store = bench.open().unwrap();
+    store.record_doubt(vec![1]).unwrap();
+    assert!(fs::read_to_string(&path).unwrap().starts_with("mailferry-uids 2\n"));
+    assert_eq!(in_doubt(&bench, &store), (true, true));
+}
+
+#[test]
+fn another_users_state_is_refused_and_left_as_it_is() {
+    let bench = Bench::new();
+    bench.record(&mut bench.open().unwrap(), &["a"]);
+    let path = bench.state_dir().join("jo.uids");
+    let before = fs::read(&path).unwrap();
+    // Only root can give a file away.
+    if std::os::unix::fs::chown(&path, Some(12345), None).is_err() {
+        return;
+    }
+    let error = bench.open().unwrap_err();
+    assert!(matches!(error, StateError::OtherOwner { owner: 12345, .. }), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+}

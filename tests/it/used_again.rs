@@ -1,5 +1,5 @@
-//! Unique-ids that name another message later, of the same size, on a server that shows no headers: nothing is deleted
-//! that was not retrieved.
+//! Unique-ids that name another message later, of the same size: nothing is deleted that was not retrieved, whatever its
+//! header says.
 
 use crate::program::{Account, TestEnv};
 use crate::raw::stored;
@@ -13,6 +13,11 @@ fn about(disk: &str) -> Vec<u8> {
 /// The same from a machine whose headers tell nothing.
 fn alarm(disk: &str) -> Vec<u8> {
     format!("Subject: alarm\r\n\r\nThe disk {disk} is full.\r\n").into_bytes()
+}
+
+/// The same from a machine that does not know what day it is, and sends nothing else that differs.
+fn undated(disk: &str) -> Vec<u8> {
+    format!("Date: Thu, 1 Jan 1970 00:00:00 +0000\r\nSubject: alarm\r\n\r\nThe disk {disk} is full.\r\n").into_bytes()
 }
 
 /// The unique-id 1 names this message now.
@@ -90,6 +95,23 @@ fn what_took_the_place_of_a_message_whose_deletion_nobody_heard_of_is_fetched() 
             behaviour.answers.push(("TOP".to_owned(), "-ERR no\r\n".to_owned()));
         });
     }
+    // Here the header would show that it is the same.
+    after_a_lost_quit(undated, |_| {});
+}
+
+#[test]
+fn what_is_back_is_retrieved_once_and_not_at_every_poll() {
+    let maildrop = without_top(&about("a"));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    env.fetch().expect(0);
+    maildrop.change(|contents| contents.messages.clear());
+    env.fetch().expect(0);
+    holds(&maildrop, &about("a"));
+    for _ in 0..3 {
+        env.fetch().expect(0);
+    }
+    arrived(&env, &[&about("a")]);
+    assert_eq!(maildrop.retrieved("1"), 2);
 }
 
 #[test]

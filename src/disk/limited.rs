@@ -1,0 +1,76 @@
+//! For tests: a file system of this machine that cannot do everything.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use super::{Dir, DirSync, Disk, DiskFile, FileStatus, Lock, RealDisk, Space};
+
+/// What it can do.
+#[derive(Debug, Clone)]
+pub(crate) struct LimitedDisk {
+    /// Whether a file can have a second name.
+    pub(crate) links: bool,
+    /// Whether inode numbers outlast a mount.
+    pub(crate) keeps_inode_numbers: bool,
+    /// A directory that cannot be synced.
+    pub(crate) unsyncable: Option<PathBuf>,
+}
+
+impl Default for LimitedDisk {
+    /// All of it.
+    fn default() -> Self {
+        Self { links: true, keeps_inode_numbers: true, unsyncable: None }
+    }
+}
+
+macro_rules! as_it_is {
+    ($($name:ident($($arg:ident: $kind:ty),*) -> $answer:ty;)*) => {
+        $(fn $name(&self, $($arg: $kind),*) -> io::Result<$answer> {
+            RealDisk.$name($($arg),*)
+        })*
+    };
+}
+
+impl Disk for LimitedDisk {
+    fn link(&self, from: &Dir, name: &OsStr, to: &Dir, new_name: &OsStr) -> io::Result<()> {
+        if self.links { RealDisk.link(from, name, to, new_name) } else { Err(Errno::PERM.into()) }
+    }
+
+    fn keeps_inode_numbers(&self, _dir: &Dir) -> io::Result<bool> {
+        Ok(self.keeps_inode_numbers)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<DirSync> {
+        if self.unsyncable.as_deref() == Some(path) { Ok(DirSync::Unsupported) } else { RealDisk.sync_dir(path) }
+    }
+
+    as_it_is! {
+        make_dir(path: &Path) -> ();
+        set_mode(dir: &Path, mode: u32) -> ();
+        dir_inode(path: &Path) -> u64;
+        open_dir(path: &Path) -> Dir;
+        status(path: &Path) -> FileStatus;
+        owner(path: &Path) -> u32;
+        status_in(dir: &Dir, name: &OsStr) -> FileStatus;
+        list_in(dir: &Dir) -> Vec<OsString>;
+        create_in(dir: &Dir, name: &OsStr) -> Box<dyn DiskFile>;
+        rename_in(from: &Dir, name: &OsStr, to: &Dir, new_name: &OsStr) -> ();
+        replace_in(dir: &Dir, name: &OsStr, new_name: &OsStr) -> ();
+        remove_in(dir: &Dir, name: &OsStr) -> ();
+        sync_open_dir(dir: &Dir) -> DirSync;
+        file_system(path: &Path) -> u64;
+        resolve(path: &Path) -> PathBuf;
+        list(path: &Path) -> Vec<OsString>;
+        create(path: &Path) -> Box<dyn DiskFile>;
+        append(path: &Path) -> Box<dyn DiskFile>;
+        read(path: &Path, limit: u64) -> Vec<u8>;
+        replace(from: &Path, to: &Path) -> ();
+        remove(path: &Path) -> ();
+        space(dir: &Dir) -> Space;
+        lock(path: &Path, holder: &str) -> Lock;
+        mode_open_to_all(path: &Path) -> Option<u32>;
+    }
+}
