@@ -112,14 +112,15 @@ pub(crate) fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Res
     thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
 }
 
-/// The runtime that polls: a thread for each processor, or a single one where there are no more.
+/// The runtime that polls: a thread for each processor, or a single one where there are no more. `beside` is how many
+/// threads are needed beside them.
 ///
 /// # Errors
 /// That the system has too few threads.
-pub(crate) fn runtime() -> io::Result<Runtime> {
+pub(crate) fn runtime(beside: usize) -> io::Result<Runtime> {
     let processors = thread::available_parallelism().map_or(1, usize::from);
-    // Beside the workers: one that waits for signals, one for what blocks.
-    let workers = if can_be_had(processors + 2).is_ok() { processors } else { can_be_had(3).map(|()| 1)? };
+    let workers =
+        if can_be_had(processors + beside).is_ok() { processors } else { can_be_had(1 + beside).map(|()| 1)? };
     // Somebody else may have taken the threads meanwhile. Then building panics, and waits for the workers that are there;
     // so it is done where that keeps nobody. The number is given, so that $TOKIO_WORKER_THREADS is not looked at.
     let (sender, built) = mpsc::channel();
@@ -187,7 +188,7 @@ mod tests {
     #[test]
     fn threads_are_given_back_after_the_look() {
         can_be_had(3).unwrap();
-        let runtime = runtime().unwrap();
+        let runtime = runtime(2).unwrap();
         assert_eq!(runtime.block_on(async { blocking(|| 1).await }), Ok(1));
         runtime.shutdown_background();
     }

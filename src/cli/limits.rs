@@ -18,7 +18,7 @@ const LEAST: u64 = 1;
 const LEAST_OF_ALL: u64 = 16;
 
 /// With fewer a daemon cannot be asked anything, and not do anything.
-const LEAST_OF_A_DAEMON: u64 = 20;
+const LEAST_OF_A_DAEMON: u64 = 28;
 
 /// With less address space than this, in bytes, threads and buffers do not fit. It is counted long before anything is
 /// used: the program itself takes a part, and each thread some megabytes.

@@ -61,7 +61,10 @@ fn run_command(arguments: &Arguments) -> u8 {
         return ExitStatus::Temporary.code();
     }
     let polls = matches!(arguments.command, Command::Fetch(_) | Command::Daemon);
-    let runtime = match if polls { threads::runtime() } else { threads::small_runtime() } {
+    // One that waits for signals, and one for what blocks; a daemon has them twice, for polls and for who decides, and
+    // one that sees to its end.
+    let beside = if matches!(arguments.command, Command::Daemon) { 6 } else { 2 };
+    let runtime = match if polls { threads::runtime(beside) } else { threads::small_runtime() } {
         Ok(runtime) => runtime,
         Err(e) => return no_thread(&e).code(),
     };

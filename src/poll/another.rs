@@ -12,7 +12,7 @@ use super::report::LeftFor;
 const SESSIONS: u64 = 30;
 
 /// For so many messages it may have one more.
-const MESSAGES: u64 = 100;
+const MESSAGES: u64 = 5;
 
 /// And no more than so many.
 const MOST_SESSIONS: u64 = 1000;
@@ -81,8 +81,8 @@ mod tests {
         let of = |sessions, messages| another(&SoFar { sessions, messages, ..SoFar::default() });
         assert_eq!(of(29, 0), Another::After(Duration::ZERO));
         assert_eq!(of(30, 0), Another::NextPoll(LeftFor::LongPoll));
-        assert_eq!(of(30, 99), Another::NextPoll(LeftFor::LongPoll));
-        assert_eq!(of(30, 100), Another::After(Duration::ZERO));
+        assert_eq!(of(30, 4), Another::NextPoll(LeftFor::LongPoll));
+        assert_eq!(of(30, 5), Another::After(Duration::ZERO));
         assert_eq!(of(999, 250_000), Another::After(Duration::ZERO), "a backlog in portions");
         assert_eq!(of(1000, u64::MAX), Another::NextPoll(LeftFor::LongPoll));
     }

@@ -62,10 +62,10 @@ fn cause_at_the_server(error: &ClientError) -> Cause {
         ClientError::Lost { .. }
         | ClientError::Closed
         | ClientError::Silence { .. }
-        | ClientError::TooSlow { .. }
         | ClientError::ListedTooMuch { .. }
         // Mostly a goodbye ahead of its time.
         | ClientError::Framing(FramingError::Unsolicited { .. }) => Cause::Cut,
+        ClientError::TooSlow { .. } => Cause::TooSlow,
         ClientError::SpeaksTls { .. }
         | ClientError::NoStls { .. }
         | ClientError::Framing(FramingError::BytesBeforeTls | FramingError::LooksLikeTls) => Cause::Tls,

@@ -87,7 +87,9 @@ fn check_path(calls: &[Call], name: &str, dele: &str) {
     let said = calls.iter().filter(speaks).find(|call| call.began > published).expect("it is recorded as published");
     let durable = next(calls, said.ended, "fsync of the record of it", |text| syncs(text, "/state/a.uids>"));
     let removes = |call: &&Call| {
-        call.text.starts_with("unlinkat(") && call.text.contains("/Mail/a/tmp>") && call.text.contains(staged.trim_start_matches("/tmp/"))
+        call.text.starts_with("unlinkat(")
+            && call.text.contains("/Mail/a/tmp>")
+            && call.text.contains(staged.trim_start_matches("/tmp/"))
     };
     let removed = calls.iter().find(removes).expect("its name in tmp/ goes");
     assert!(durable < removed.began, "{name} leaves tmp/ before it is recorded as published");

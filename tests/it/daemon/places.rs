@@ -74,7 +74,9 @@ fn who_drips_at_a_server_gives_its_place_there_to_those_who_wait() {
     ]);
     env.configure_more("\n[daemon]\nper_host = 1\n");
     let daemon = Daemon::start(&env);
-    env.run(&["poll"]).expect(0);
+    // That one waits now; who drips would be polled once more.
+    wait_for("the drip", || server.count("RETR") > 0);
+    env.run(&["poll", "good"]).expect(0);
     let begun = Instant::now();
     while daemon.account("good")["total"]["messages"] != 1 || daemon.account("drip")["state"] != "trouble" {
         assert!(begun.elapsed() < Duration::from_secs(150), "{}", daemon.status());
