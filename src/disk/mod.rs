@@ -285,6 +285,19 @@ pub trait HeldLock: Send + Sync {
     fn file(&self) -> FileId;
 }
 
+/// What came of setting permissions, where a file system that has none of its own (FAT, some network and FUSE file systems)
+/// is no trouble: what it shows is decided by whoever mounted it.
+///
+/// # Errors
+/// All others.
+pub fn unless_it_has_none(set: io::Result<()>) -> io::Result<()> {
+    use rustix::io::Errno;
+    match set {
+        Err(e) if matches!(Errno::from_io_error(&e), Some(Errno::PERM | Errno::NOTSUP | Errno::NOSYS)) => Ok(()),
+        set => set,
+    }
+}
+
 /// Whether a failed [`Disk::link`] means that the file system has no links (FAT, some FUSE and network file systems).
 #[must_use]
 pub fn has_no_links(error: &io::Error) -> bool {

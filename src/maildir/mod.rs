@@ -19,7 +19,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::account::MaildirMode;
-use crate::disk::{Dir, Disk, make_dirs, sync_dirs_above};
+use crate::disk::{Dir, Disk, make_dirs, sync_dirs_above, unless_it_has_none};
 
 /// The three directories (maildir(5)).
 const PARTS: [&str; 3] = ["tmp", "new", "cur"];
@@ -73,7 +73,7 @@ impl Maildir {
             let made = make_dirs(disk, &path.join(part))?;
             if mode != MaildirMode::PRIVATE {
                 let mut ours = made.iter().filter(|dir| dir.starts_with(path));
-                ours.try_for_each(|dir| disk.set_mode(dir, mode.of_directories()))?;
+                ours.try_for_each(|dir| unless_it_has_none(disk.set_mode(dir, mode.of_directories())))?;
             }
         }
         Self::open(disk, path)

@@ -88,7 +88,13 @@ impl Room {
     }
 }
 
+/// Some network and FUSE file systems say 0 of 0, which tells nothing: then a write shows whether there is room.
+const UNTOLD: u64 = u64::MAX / 4;
+
 fn beyond_reserve(space: Space) -> u64 {
+    if space.total == 0 {
+        return UNTOLD;
+    }
     space.available.saturating_sub(RESERVE.min(space.total / SMALL_PART))
 }
 
@@ -102,5 +108,11 @@ mod tests {
         assert_eq!(beyond_reserve(Space { available: gib, total: 100 * gib }), gib - RESERVE);
         assert_eq!(beyond_reserve(Space { available: 1000, total: 10_000 }), 500);
         assert_eq!(beyond_reserve(Space { available: 400, total: 10_000 }), 0);
+    }
+
+    #[test]
+    fn a_file_system_that_tells_no_sizes_is_not_full() {
+        assert_eq!(beyond_reserve(Space { available: 0, total: 0 }), UNTOLD);
+        assert_eq!(beyond_reserve(Space { available: 0, total: 1 << 30 }), 0);
     }
 }

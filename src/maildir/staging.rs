@@ -10,7 +10,7 @@ use super::names::TmpName;
 use super::os;
 use super::room::{NoRoom, Room};
 use crate::account::MaildirMode;
-use crate::disk::{Dir, Disk, DiskFile};
+use crate::disk::{Dir, Disk, DiskFile, unless_it_has_none};
 use crate::witness::{Digest, HeaderDigester, WholeDigester};
 
 /// Bytes are handed to the disk in pieces of this size. A message that is smaller is written at once, by the committer.
@@ -46,7 +46,7 @@ impl TmpFile {
             self.remove = true;
             // A file is created private, so for most this costs nothing.
             if self.mode != MaildirMode::PRIVATE {
-                file.set_mode(self.mode.of_files())?;
+                unless_it_has_none(file.set_mode(self.mode.of_files()))?;
             }
         }
         match &mut self.file {

@@ -116,7 +116,7 @@ impl fmt::Display for PollError {
                 }
                 match source.kind() {
                     io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                        f.write_str(". Make room there and run again; nothing is lost")
+                        f.write_str(". Make room there and run again; nothing is lost. If there is room, look for inodes: df -i")
                     }
                     io::ErrorKind::PermissionDenied => f.write_str(". Give the user that runs mailferry access to it"),
                     io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => f.write_str(

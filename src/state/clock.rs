@@ -2,7 +2,7 @@
 //!
 //! "Delete 14 days after delivery" must not be decided by a clock that was wrong. So ages are counted on an axis of our
 //! own, *certain* seconds: it goes on only by time that has surely passed. Within one boot that is what the boot-time
-//! clock says, whatever happens to the wall clock. From one boot to another it is what the wall clock says, unless that
+//! clock says, or the wall clock if that says less and did not go back. From one boot to another it is what the wall clock says, unless that
 //! is implausible; then nothing counts, and the age restarts from what is certain.
 
 /// What the machine's clocks say at one moment.
@@ -43,7 +43,11 @@ impl ClockMark {
     #[must_use]
     pub fn advance(&self, now: ClockReading) -> Self {
         let passed = if now.boot == self.reading.boot && now.since_boot >= self.reading.since_boot {
-            now.since_boot - self.reading.since_boot
+            let by_boot = now.since_boot - self.reading.since_boot;
+            // A time namespace (time_namespaces(7)) may move the boot clock. Whichever clock says less is believed, unless
+            // the wall clock went back.
+            let by_wall = u64::try_from(now.wall.saturating_sub(self.reading.wall));
+            by_wall.map_or(by_boot, |by_wall| by_boot.min(by_wall))
         } else {
             let by_wall = u64::try_from(now.wall.saturating_sub(self.reading.wall)).unwrap_or(0);
             if by_wall <= PLAUSIBLE_BETWEEN_BOOTS { by_wall } else { 0 }
@@ -73,8 +77,9 @@ mod tests {
     }
 
     #[test]
-    fn within_a_boot_only_the_boot_clock_counts() {
+    fn within_a_boot_no_more_than_the_boot_clock_counts() {
         assert_eq!(days_between(reading(100, 1, 1), reading(103, 1, 4)), 3);
+        assert_eq!(days_between(reading(100, 1, 1), reading(101, 1, 21)), 1, "a time namespace moved the boot clock");
         assert_eq!(days_between(reading(0, 1, 1), reading(20_000, 1, 1)), 0, "1970, then the network sets the clock");
         assert_eq!(days_between(reading(100, 1, 1), reading(50, 1, 3)), 2, "the wall clock went back");
     }
@@ -95,7 +100,7 @@ mod tests {
     fn a_mark_is_renewed_daily_and_at_each_boot() {
         let mark = ClockMark::first(reading(100, 1, 1));
         assert!(!mark.is_stale(&mark.advance(reading(400, 1, 1))));
-        assert!(mark.is_stale(&mark.advance(reading(100, 1, 2))));
+        assert!(mark.is_stale(&mark.advance(reading(101, 1, 2))));
         assert!(mark.is_stale(&mark.advance(reading(100, 2, 0))));
     }
 }

@@ -358,3 +358,17 @@ fn another_users_state_is_refused_and_left_as_it_is() {
     assert!(matches!(error, StateError::OtherOwner { owner: 12345, .. }), "{error}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
+
+#[test]
+fn two_accounts_whose_files_are_the_same_are_refused() {
+    // As on a file system that does not tell capitals from small letters.
+    let mut bench = Bench::new();
+    drop(bench.open().unwrap());
+    let twin = AccountName::new("Jo").unwrap();
+    bench.opening.neighbours = Arc::new(Neighbours::new([bench.account.name.clone(), twin]));
+    drop(bench.open().unwrap());
+    fs::hard_link(bench.state_dir().join("jo.lock"), bench.state_dir().join("Jo.lock")).unwrap();
+    let error = bench.open().unwrap_err();
+    assert_eq!(error.exit_status(), crate::exit::ExitStatus::Config);
+    assert!(error.to_string().contains("Give one of them another name"), "{error}");
+}
