@@ -19,6 +19,10 @@ tokio::task_local! {
 pub struct Watch {
     /// How many octets of messages came.
     useful: AtomicU64,
+    /// How many messages were delivered.
+    delivered: AtomicU64,
+    /// Their octets, as they are stored.
+    delivered_octets: AtomicU64,
     /// Somebody else should have its turn soon.
     give_way: AtomicBool,
     /// The work that blocks and has not ended.
@@ -41,6 +45,12 @@ impl Watch {
     #[must_use]
     pub fn useful(&self) -> u64 {
         self.useful.load(Ordering::Relaxed)
+    }
+
+    /// How many messages were delivered so far, and their octets.
+    #[must_use]
+    pub fn delivered(&self) -> (u64, u64) {
+        (self.delivered.load(Ordering::Relaxed), self.delivered_octets.load(Ordering::Relaxed))
     }
 
     /// Since when the poll has been waiting for the oldest piece of work that blocks; None if it waits for none.
@@ -79,6 +89,14 @@ pub async fn watched<T>(watch: Arc<Watch>, poll: impl Future<Output = T>) -> T {
 pub fn note_useful(octets: usize) {
     let octets = u64::try_from(octets).unwrap_or(u64::MAX);
     let _ = WATCH.try_with(|watch| watch.useful.fetch_add(octets, Ordering::Relaxed));
+}
+
+/// A message of so many octets was delivered.
+pub fn note_delivered(octets: u64) {
+    let _ = WATCH.try_with(|watch| {
+        watch.delivered.fetch_add(1, Ordering::Relaxed);
+        watch.delivered_octets.fetch_add(octets, Ordering::Relaxed);
+    });
 }
 
 /// Whether somebody else should have its turn soon.
@@ -162,6 +180,8 @@ mod tests {
             assert!(is_to_give_way());
         })
         .await;
-        assert_eq!(watch.useful(), 7);
+        assert_eq!((watch.useful(), watch.delivered()), (7, (0, 0)));
+        watched(Arc::clone(&watch), async { note_delivered(12) }).await;
+        assert_eq!(watch.delivered(), (1, 12));
     }
 }

@@ -58,6 +58,9 @@ impl fmt::Display for Account<'_> {
         writeln!(f, "  last new mail {}", ago(account.last_new_mail))?;
         let next = if account.next_poll_why.is_empty() { "now" } else { &account.next_poll_why };
         writeln!(f, "  next poll     {next}")?;
+        if let Some(so_far) = account.this_poll {
+            writeln!(f, "  this poll     {}", Mail(so_far))?;
+        }
         writeln!(f, "  today         {}", Mail(account.today))?;
         write!(f, "  in all        {}", Mail(account.total))?;
         if let Some(on_server) = account.on_server {
@@ -173,6 +176,7 @@ mod tests {
             on_server: Some(7),
             too_large: 0,
             hung_since: None,
+            this_poll: None,
             quarantine: Vec::new(),
             trouble: None,
         }
@@ -186,6 +190,14 @@ mod tests {
              -\n  next poll     in 4 min, as configured\n  today         1 message (2.0 KiB)\n  in all        20 messages \
              (4.0 MiB)\n  on the server 7 messages"
         );
+    }
+
+    #[test]
+    fn what_a_poll_that_runs_has_brought_is_told_meanwhile() {
+        let this_poll = Some(Came { messages: 3, octets: 1024 });
+        let account = AccountStatus { state: State::Polling, this_poll, next_poll_why: String::new(), ..account() };
+        let text = Account(&account, 1000).to_string();
+        assert!(text.contains("  next poll     now\n  this poll     3 messages (1.0 KiB)\n  today"), "{text}");
     }
 
     #[test]

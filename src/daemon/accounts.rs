@@ -149,11 +149,12 @@ impl Kept {
 
     /// What there is to show at a time, given as that since boot and that since 1970.
     ///
-    /// `hung` is since when it has been waiting for a disk that hangs.
+    /// `hung` is since when it has been waiting for a disk that hangs, `this_poll` what the poll that runs has delivered.
     pub(super) fn status(
         &self,
         doing: Option<Doing>,
         hung: Option<Duration>,
+        this_poll: Option<Came>,
         now: Duration,
         wall: i64,
         today: &str,
@@ -183,6 +184,7 @@ impl Kept {
             next_poll_why: due
                 .map(|due| Next { at: due, why: self.why(due) }.told(now).to_string())
                 .unwrap_or_default(),
+            this_poll,
             today: Came { messages, octets },
             total: Came { messages: self.past.messages, octets: self.past.octets },
             on_server: self.on_server,

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, info, warn};
 
 use super::conduct::{Conduct, Seen, Verdict, WINDOW};
+use super::status::Came;
 use crate::account::{Account, AccountName};
 use crate::poll::{Ferry, PollError, PollReport, Wishes, poll};
 use crate::schedule::queue::Queue;
@@ -217,6 +218,12 @@ impl Polls {
     /// Since when an account has been waiting for a disk that hangs, since boot.
     pub(super) fn hung_since(&self, account: &AccountName) -> Option<Duration> {
         self.running.get(self.tasks_of.get(account)?)?.conduct.hung
+    }
+
+    /// What the poll of an account has delivered so far. None if none runs.
+    pub(super) fn delivered(&self, account: &AccountName) -> Option<Came> {
+        let (messages, octets) = self.running.get(self.tasks_of.get(account)?)?.watch.delivered();
+        Some(Came { messages, octets })
     }
 
     /// Whether all that are left wait for disks that hang.

@@ -56,6 +56,9 @@ pub struct AccountStatus {
     pub next_poll: Option<i64>,
     /// Why then, in words.
     pub next_poll_why: String,
+    /// What the poll that runs has delivered so far. None: none runs.
+    #[serde(default)]
+    pub this_poll: Option<Came>,
     /// What came today.
     pub today: Came,
     /// What ever came.

@@ -365,7 +365,10 @@ impl Supervisor {
             accounts: self
                 .accounts
                 .values()
-                .map(|kept| kept.status(doing(kept.name()), self.polls.hung_since(kept.name()), now, wall, &today))
+                .map(|kept| {
+                    let (name, polls) = (kept.name(), &self.polls);
+                    kept.status(doing(name), polls.hung_since(name), polls.delivered(name), now, wall, &today)
+                })
                 .collect(),
         }
     }

@@ -21,7 +21,7 @@ use crate::state::entries::MaildirNumber;
 use crate::state::error::StateError;
 use crate::state::store::Store;
 use crate::threads::{Blocking, NotDone};
-use crate::watch::blocking;
+use crate::watch::{blocking, note_delivered};
 
 /// No more bytes than this are written and not yet durable: what a slow disk would have to swallow at the end.
 const MOST_UNSYNCED: u64 = 64 << 20;
@@ -161,6 +161,7 @@ impl Committer {
         *store = Some(state);
         self.commit = None;
         for safe in outcome.safe {
+            note_delivered(safe.size());
             let _ = self.announce.send(safe);
         }
         match outcome.result {

@@ -115,9 +115,9 @@ impl fmt::Display for PollError {
                     return write!(f, "; {advice}. Nothing is lost: what was not delivered is still on the server");
                 }
                 match source.kind() {
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                        f.write_str(". Make room there and run again; nothing is lost. If there is room, look for inodes: df -i")
-                    }
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => f.write_str(
+                        ". Make room there and run again; nothing is lost. If there is room, look for inodes: df -i",
+                    ),
                     io::ErrorKind::PermissionDenied => f.write_str(". Give the user that runs mailferry access to it"),
                     io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => f.write_str(
                         ". Is the disk mounted, and is the path of `maildir` right? Nothing is lost: what was not \

@@ -326,7 +326,9 @@ fn next_step(error: &io::Error) -> String {
         return format!("; {advice}. Nothing is lost");
     }
     let step = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ". Make room there and run again; nothing is lost. If there is room, look for inodes: df -i",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            ". Make room there and run again; nothing is lost. If there is room, look for inodes: df -i"
+        }
         io::ErrorKind::PermissionDenied => ". Give the user that runs mailferry access to it",
         io::ErrorKind::ReadOnlyFilesystem => ". It is mounted read-only: look at the system log for disk errors",
         _ => "",

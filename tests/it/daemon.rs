@@ -371,3 +371,19 @@ fn people_are_told_that_a_certificate_is_about_to_expire() {
     daemon.end();
     assert_eq!(lines().lines().count(), 1, "told once: {}", lines());
 }
+
+#[test]
+fn what_a_long_poll_has_brought_is_told_meanwhile() {
+    let large = [small(2), b"text of a long message\r\n".repeat(4000)].concat();
+    let messages = vec![Message::new("u1", &small(1)), Message::new("u2", &large)];
+    let faults = Faults { stall_after: Some(60_000), ..Faults::default() };
+    let maildrop = Maildrop::with(messages, |behaviour| behaviour.next_faults = Some(faults));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let daemon = Daemon::start(&env);
+    maildrop.server.wait_until_stalled(1);
+    wait_for("the first message", || daemon.account("a")["this_poll"]["messages"] == 1);
+    maildrop.server.release_stalled();
+    wait_for("the end", || daemon.account("a")["total"]["messages"] == 2);
+    assert_eq!(daemon.account("a")["this_poll"], Value::Null);
+    daemon.end();
+}

@@ -205,6 +205,7 @@ fn full_status() -> Status {
         quarantine: vec![Quarantine { unique_id: "u".to_owned(), kind: "broke".to_owned(), times: 1, until: 2 }],
         trouble: Some(Trouble { cause: "cut".to_owned(), times: 1, since: 2, text: "t".to_owned() }),
         hung_since: None,
+        this_poll: Some(came),
     };
     Status {
         version: VERSION,
