@@ -144,7 +144,7 @@ fn deliver(home: &Path, disk: Arc<dyn Disk>, size: usize, batch: usize, batches:
         let mut room = Room::unknown();
         let written = received.into_iter().map(|one| one.write(&mut room)).collect::<Result<Vec<_>, _>>()?;
         let staged: Vec<_> = stage(&*disk, maildir.tmp(), written).into_iter().collect::<Result<_, _>>()?;
-        let recorded = store.record_intents(staged, number, |listed| listed)?;
+        let recorded = store.record_intents(staged, number, |listed| (listed, false))?;
         let published = publish(&*disk, &maildir, recorded)?;
         store.record_published(maildir.tmp(), &published.delivered)?;
         store.remove_finished()?;

@@ -25,6 +25,8 @@ pub struct Maildrop {
     pub has_unique_ids: bool,
     /// Whether STAT, UIDL and LIST agree on what there is: only then does absence mean anything.
     pub complete: bool,
+    /// The number of messages that STAT told, if it did.
+    pub count: Option<u32>,
 }
 
 impl Maildrop {
@@ -143,7 +145,7 @@ impl MaildropBuilder {
         let messages = merge(named, sizes);
         let counts_agree = count.and_then(|count| usize::try_from(count).ok()) == Some(messages.len());
         let all_named = !has_unique_ids || messages.iter().all(|listed| listed.unique_id.is_some());
-        Maildrop { messages, has_unique_ids, complete: counts_agree && all_named && !odd }
+        Maildrop { messages, has_unique_ids, complete: counts_agree && all_named && !odd, count }
     }
 }
 

@@ -53,7 +53,7 @@ fn maildrop(messages: &[(&str, u64)]) -> Maildrop {
             reported_size: Some(*size),
         })
         .collect();
-    Maildrop { messages, has_unique_ids: true, complete: true }
+    Maildrop { messages, has_unique_ids: true, complete: true, count: None }
 }
 
 const KEEP: Policy = Policy {

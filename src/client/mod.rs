@@ -109,7 +109,11 @@ impl Place {
             Event::Response { to: Asked::Capa | Asked::Uidl(None) | Asked::List(None), response }
                 if response.status == Status::Ok => {}
             Event::Response { .. } | Event::End { .. } => {
-                self.previous = self.awaited.pop_front().and_then(message_of);
+                let asked = self.awaited.pop_front();
+                // STAT and NOOP are only asked to see whether the message before them ended where it should.
+                if !matches!(asked, Some(Asked::Stat | Asked::Noop)) {
+                    self.previous = asked.and_then(message_of);
+                }
                 self.begun = false;
             }
             _ => {}

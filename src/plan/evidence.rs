@@ -1,8 +1,8 @@
 //! What shows that a message on the server is one that we have, so that it may be deleted. PURE.
 //!
 //! A listing is a hint. Evidence is what was seen in this session: a header that says enough (Message-ID, Date or Received)
-//! under the same unique-id and of the same size, by TOP; or all the bytes. Where the unique-id itself is in doubt, only
-//! the bytes count. What has no evidence stays.
+//! under the same unique-id and of the same size, by TOP; or all the bytes. Where the unique-id itself is in doubt, or no
+//! size is known, only the bytes count. What has no evidence stays.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,6 +22,8 @@ pub struct Arrival {
     pub listed: Listed,
     /// It was shorter than it was listed: something may be missing, so it is not deleted in this session.
     pub is_short: bool,
+    /// What came has not the size that was listed: later, only its bytes can show that it is all there.
+    pub is_unsure: bool,
 }
 
 /// What would show that a message may be deleted.
@@ -38,7 +40,7 @@ pub(super) enum Proof {
 /// What would show that a listed message is the remembered one.
 pub(super) fn proof(listed: &Listed, entry: &Entry, policy: &Policy) -> Proof {
     let is_sure = listed.unique_id.is_some() && listed.unique_id == entry.unique_id && !entry.doubt && !policy.moved;
-    let same_size = listed.reported_size == entry.witness.reported_size;
+    let same_size = is_same_size(listed, entry);
     let is_strong = entry.witness.header.is_some_and(Digest::is_strong);
     if is_sure && same_size && is_strong && policy.has_top {
         Proof::Header
@@ -111,6 +113,11 @@ impl Removable {
     }
 }
 
+/// Whether a message is listed with the size that it had. A size that is not there, or is 0, is none.
+fn is_same_size(listed: &Listed, entry: &Entry) -> bool {
+    listed.reported_size.is_some_and(|size| size > 0) && listed.reported_size == entry.witness.reported_size
+}
+
 /// Whether a message that was retrieved is the remembered one. Its bytes tell; where an early version did not remember
 /// them, a header that says enough does, unless the unique-id is in doubt.
 fn is_same(listed: &Listed, digests: Digests, entry: &Entry) -> bool {
@@ -120,7 +127,7 @@ fn is_same(listed: &Listed, digests: Digests, entry: &Entry) -> bool {
     match entry.witness.whole {
         Some(whole) => whole == digests.whole,
         None => {
-            let same_size = listed.reported_size == entry.witness.reported_size;
+            let same_size = is_same_size(listed, entry);
             let same_header = digests.header.is_strong() && entry.witness.header == Some(digests.header);
             listed.unique_id.is_some() && !entry.doubt && same_size && same_header
         }

@@ -224,7 +224,7 @@ fn record_and_publish(
     outcome: &mut Outcome,
 ) -> Result<(), PollError> {
     // Step 2: the intents are durable.
-    let recorded = store.record_intents(staged, to.number, |arrival| &arrival.listed)?;
+    let recorded = store.record_intents(staged, to.number, |arrival| (&arrival.listed, arrival.is_unsure))?;
     // Step 3: the names in new/ are durable, if the state and the Maildir are still those that the intents speak of.
     store.check_place()?;
     let disk = std::sync::Arc::clone(store.disk());

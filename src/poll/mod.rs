@@ -43,7 +43,7 @@ use crate::plan::Scope;
 use crate::pop3::MessageNumber;
 use crate::provider::Provider;
 use crate::secret::Secret;
-use crate::state::entries::{Entry, EntryId, ListedAs, TroubleKind};
+use crate::state::entries::{EntryId, ListedAs, TroubleKind};
 use crate::state::error::StateError;
 use crate::state::hints::HintsFile;
 use crate::state::recovery::{OtherMaildir, Recovered, known_maildir, recover};
@@ -199,6 +199,8 @@ impl Poll {
             report.sessions += 1;
             let before = report.retrieved;
             let first_entry = store.as_ref().ok_or(PollError::Fault)?.state().next_id();
+            let short = report.short;
+            report.unproven = false;
             let next = match self.session(store, memory, password, report).await {
                 Ok(ended) => {
                     let has_new = report.retrieved > before;
@@ -211,7 +213,14 @@ impl Poll {
                     self.compared.extend(&ended.compared);
                     self.after(ended, progress, more, report)
                 }
-                Err(broken) => self.after_broken(broken, first_entry, store, report).await?,
+                Err(broken) => {
+                    // A message that ended early may have shifted the answers behind it, until something shows the
+                    // contrary: none of what was delivered is sure to be what it was taken for.
+                    if report.unproven && (broken.is_about_framing() || report.short > short) {
+                        blocking(store, move |store| record_unproven(store, first_entry)).await??;
+                    }
+                    self.after_broken(broken, store, report).await?
+                }
             };
             self.tried.extend(report.failed.take_listed_as());
             match next {
@@ -289,10 +298,10 @@ impl Poll {
     async fn after_broken(
         &mut self,
         broken: Broken,
-        first_entry: EntryId,
         store: &mut Shelf,
         report: &mut PollReport,
     ) -> Result<Next, PollError> {
+        let is_framing = broken.is_about_framing();
         let Broken { error, suspects, opened } = broken;
         if report.on_suspicion && !opened && error.is_about_the_server() {
             // The session was held only to see whether there is more: that it failed is no news.
@@ -305,24 +314,9 @@ impl Poll {
             return Err(error);
         }
         // A connection that ends is mostly the network's fault: then the next poll begins behind the message.
-        let framing = matches!(error, PollError::Client(ClientError::Framing(_)));
         let goes_on =
-            framing || matches!(error, PollError::Client(ClientError::TooLong(_))) && self.is_first_such(&suspects);
-        blocking(store, move |store| {
-            if framing {
-                // What stands in the place of an answer may be the rest of a message: what was delivered is not all of it.
-                let in_doubt = |entry: &&Entry| {
-                    let is_one = |one: &ListedAs| {
-                        entry.unique_id.as_ref() == Some(&one.unique_id)
-                            && entry.witness.reported_size == one.reported_size
-                    };
-                    entry.id >= first_entry && messages.iter().any(is_one)
-                };
-                store.record_doubt(store.state().entries().filter(in_doubt).map(|entry| entry.id).collect())?;
-            }
-            store.record_troubles(messages, TroubleKind::Broke)
-        })
-        .await??;
+            is_framing || matches!(error, PollError::Client(ClientError::TooLong(_))) && self.is_first_such(&suspects);
+        blocking(store, move |store| store.record_troubles(messages, TroubleKind::Broke)).await??;
         self.broken += 1;
         if !goes_on || self.broken > MOST_BROKEN {
             return Err(error);
@@ -406,6 +400,17 @@ impl Poll {
         report.recovered = recovered;
         Ok((Some(store), memory))
     }
+}
+
+/// Nothing tells which messages are in the files of this entry and of those behind it, so all are as good as not there: what
+/// is listed next time is retrieved, and its bytes tell.
+fn record_unproven(store: &mut Store, first: EntryId) -> Result<(), StateError> {
+    let ids: Vec<EntryId> = store.state().entries().map(|entry| entry.id).filter(|id| *id >= first).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    store.record_absent(ids)?;
+    store.settle()
 }
 
 /// What the user decided holds from now on, whether or not anything is fetched: the state that is begun, and the Maildir

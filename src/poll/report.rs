@@ -43,6 +43,8 @@ pub struct PollReport {
     pub left_alone: u64,
     /// Messages that came out far shorter than they were listed.
     pub short: u64,
+    /// Nothing has shown yet that the messages that were delivered in this session are what they were taken for.
+    pub unproven: bool,
     /// Messages that the server would not show again, so that they were not deleted.
     pub unverified: u64,
     /// The server refused to mark these as deleted, in every session that asked for it.
@@ -269,6 +271,7 @@ impl PollReport {
             unnamed: Tally::default(),
             left_alone: 0,
             short: 0,
+            unproven: false,
             unverified: 0,
             undeletable: BTreeSet::new(),
             unsyncable: false,

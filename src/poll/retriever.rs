@@ -22,8 +22,8 @@ use crate::client::{Client, ClientError};
 use crate::maildir::staging::{Received, Staging};
 use crate::maildrop::Listed;
 use crate::plan::{Arrival, Remembered, Removable};
-use crate::pop3::{Asked, Command, Event, Status, UniqueId};
-use crate::state::entries::EntryId;
+use crate::pop3::{Asked, Command, DropListing, Event, FramingError, Response, Status, UniqueId};
+use crate::state::entries::{EntryId, ListedAs};
 use crate::summary::Message;
 use crate::watch;
 
@@ -55,6 +55,8 @@ pub(super) struct Order {
     pub(super) remembered: Remembered,
     /// Nothing that was listed is left out: what is none of these is not on the server.
     pub(super) is_whole: bool,
+    /// The number of messages that STAT told when the session began, if it did.
+    pub(super) count: Option<u32>,
     /// The time of this poll, in certain seconds.
     pub(super) now: u64,
     /// How many bytes may be written without touching the reserve.
@@ -93,6 +95,8 @@ pub(super) struct Retrieved {
     pub(super) larger_than_the_disk: Vec<Listed>,
     /// How many came out far shorter than they were listed.
     pub(super) short: u64,
+    /// The first ones of those that are new.
+    pub(super) far_shorter: Vec<ListedAs>,
     /// The first of those, with the octets that came.
     pub(super) first_short: Option<(Listed, u64)>,
     /// Remembered messages in whose place others came: they are not on the server.
@@ -115,6 +119,8 @@ pub(super) struct Retriever<'a> {
     staging: Option<Staging>,
     /// How large that may become.
     ceiling: Option<Ceiling>,
+    /// The last thing that was asked is whether the answers are in step, and they are.
+    pub(super) in_step: bool,
     /// A message whose end may have been in the wrong place: taken once the next answer shows that it was not.
     held: Option<(Listed, Staging)>,
     /// The unique-ids of those that are none of the remembered messages.
@@ -143,6 +149,7 @@ impl<'a> Retriever<'a> {
             window: Window::new(),
             staging: None,
             ceiling: None,
+            in_step: false,
             held: None,
             others: HashSet::new(),
             begun: Instant::now(),
@@ -150,7 +157,8 @@ impl<'a> Retriever<'a> {
         }
     }
 
-    /// Retrieves everything, handing complete messages to the committer and deleting what it made safe.
+    /// Retrieves everything, handing complete messages to the committer and noting what it made safe, which may be deleted
+    /// once this is over: not before it has shown that every answer belongs to its command.
     pub(super) async fn retrieve(
         &mut self,
         parcels: mpsc::Sender<Parcel>,
@@ -162,6 +170,9 @@ impl<'a> Retriever<'a> {
                 self.note_safe(&one);
             }
             self.ask_ahead()?;
+            if self.client.outstanding() == 0 && self.done.asked > 0 && !self.in_step {
+                self.ask_whether_in_step()?;
+            }
             if self.client.outstanding() == 0 {
                 self.done.left = self.order.messages.len();
                 if self.done.left == 0 && self.done.refused.failures.is_empty() && self.order.is_whole {
@@ -184,7 +195,6 @@ impl<'a> Retriever<'a> {
     }
 
     fn ask_ahead(&mut self) -> Result<(), PollError> {
-        self.marking.ask_ahead(self.client)?;
         let is_over = self.begun.elapsed() > SESSION || watch::is_to_give_way();
         if self.deadline.is_some() || is_over || self.done.refused.are_too_many() {
             return Ok(());
@@ -201,6 +211,7 @@ impl<'a> Retriever<'a> {
                 continue;
             };
             self.client.ask(Command::Retr(next.number))?;
+            self.in_step = false;
             self.order.room = room;
             self.window.asked(size);
             self.done.asked += 1;
@@ -255,6 +266,9 @@ impl<'a> Retriever<'a> {
         parcels: &mpsc::Sender<Parcel>,
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
+        if let Event::Response { to: Asked::Stat, response } = &event {
+            self.hear_whether_in_step(response).map_err(ClientError::from)?;
+        }
         if matches!(event, Event::Response { .. })
             && let Some((listed, staging)) = self.held.take()
         {
@@ -270,8 +284,7 @@ impl<'a> Retriever<'a> {
                     self.newest_first();
                 }
             }
-            Event::Response { to: Asked::Dele(_), response } => self.marking.hear(&response),
-            Event::Response { to: Asked::Noop, .. } => {}
+            Event::Response { to: Asked::Stat | Asked::Noop, .. } => self.in_step = self.client.outstanding() == 0,
             Event::Data(range) => {
                 watch::note_useful(range.len());
                 self.window.arrived(range.len(), self.begun.elapsed());
@@ -301,9 +314,24 @@ impl<'a> Retriever<'a> {
         }
         self.held = Some((listed, staging));
         if self.client.outstanding() == 0 {
-            self.client.ask(Command::Noop)?;
+            self.ask_whether_in_step()?;
         }
         Ok(())
+    }
+
+    /// Asks for what only STAT answers: a line in a message that looks like the answer to something else, behind an end in
+    /// the wrong place, would shift all answers by one. Where STAT tells nothing, NOOP must do.
+    fn ask_whether_in_step(&mut self) -> Result<(), ClientError> {
+        self.client.ask(if self.order.count.is_some() { Command::Stat } else { Command::Noop })
+    }
+
+    /// The answer to that: nothing was deleted in this session yet, so the number is the one that it began with.
+    fn hear_whether_in_step(&self, response: &Response) -> Result<(), FramingError> {
+        let count = DropListing::parse(&response.text).ok().filter(|_| response.status == Status::Ok);
+        if count.map(|listing| listing.count) == self.order.count {
+            return Ok(());
+        }
+        Err(FramingError::out_of_step(&response.text))
     }
 
     fn begin(&mut self) {
@@ -347,10 +375,13 @@ impl<'a> Retriever<'a> {
             self.done.short += 1;
             self.done.first_short.get_or_insert_with(|| (listed.clone(), octets));
         }
-        let received = staging.finish(Arrival { listed, is_short });
+        let ended_early = ListedAs::of(&listed).filter(|_| is_short && is_far_shorter(&listed, octets));
+        let is_unsure = is_short || is_longer(&listed, octets);
+        let received = staging.finish(Arrival { listed, is_short, is_unsure });
         if self.is_remembered(&received) {
             return Ok(());
         }
+        self.done.far_shorter.extend(ended_early.filter(|_| self.done.short <= FEW));
         let bytes = u32::try_from(received.held() + OVERHEAD).unwrap_or(HELD).min(HELD);
         let permit = Arc::clone(held).acquire_many_owned(bytes).await.map_err(|_| PollError::Fault)?;
         // A committer that is gone has said why itself.
@@ -381,12 +412,20 @@ impl<'a> Retriever<'a> {
     }
 }
 
+/// Where no more than so many messages of a session end early, each is retrieved once more.
+pub(super) const FEW: u64 = 8;
+
 /// Some servers count the line that ends a message, or a line end that is not there: so many octets.
 const SIZE_TOLERANCE: u64 = 8;
 
 /// Whether less came than was listed.
 fn is_short(listed: &Listed, octets: u64) -> bool {
     listed.reported_size.is_some_and(|size| octets.saturating_add(SIZE_TOLERANCE) < size)
+}
+
+/// Whether more came than was listed.
+fn is_longer(listed: &Listed, octets: u64) -> bool {
+    listed.reported_size.is_some_and(|size| size.saturating_add(SIZE_TOLERANCE) < octets)
 }
 
 /// Whether so much less came that somebody should know: some servers round their sizes up, none doubles them.

@@ -15,7 +15,7 @@ use super::marking::Marking;
 use super::memory::Memory;
 use super::planning::is_moved;
 use super::report::{PollReport, Tally, WouldDo};
-use super::retriever::{DRAIN, Order, Retrieved, Retriever};
+use super::retriever::{DRAIN, FEW, Order, Retrieved, Retriever};
 use super::{Poll, Shelf, blocking};
 use crate::account::{MaildirMode, RemovalPolicy};
 use crate::client::listing::{OpenError, Opened, open};
@@ -72,6 +72,13 @@ pub(super) struct Broken {
     pub(super) suspects: Vec<Listed>,
     /// Whether it came as far as a listing.
     pub(super) opened: bool,
+}
+
+impl Broken {
+    /// What stands in the place of an answer is none: it may be the rest of a message.
+    pub(super) fn is_about_framing(&self) -> bool {
+        matches!(self.error, PollError::Client(ClientError::Framing(_)))
+    }
 }
 
 impl Poll {
@@ -337,6 +344,7 @@ impl Poll {
             removal: self.account.removal,
             remembered,
             is_whole: maildrop.complete && plan.postponed == 0 && plan.suspects.is_empty() && plan.set_aside.is_empty(),
+            count: maildrop.count,
             now: store.now(),
             room: rooms.now,
             whole_disk: rooms.empty,
@@ -368,6 +376,13 @@ impl Poll {
         }
         report.retrieved += retriever.done.safe;
         report.octets += retriever.done.octets;
+        report.short = report.short.saturating_add(retriever.done.short);
+        report.unproven = !retriever.in_step;
+        // One that ended early is retrieved once more, alone, whatever the policy. Where many are, the sizes are wrong.
+        let early = std::mem::take(&mut retriever.done.far_shorter);
+        if retriever.done.short <= FEW && !early.is_empty() && committed.is_ok() {
+            blocking(store, move |store| store.record_troubles(early, TroubleKind::Broke)).await??;
+        }
         // If both failed, the retriever did so because the committer was gone.
         let synced = committed?;
         retrieved?;
@@ -404,7 +419,6 @@ impl Poll {
             return Err(PollError::Fault);
         }
         tell_of_short_ones(&retrieved);
-        report.short = report.short.saturating_add(retrieved.short);
         let verified: Vec<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();
         let promised = marked.clone();
         let absent: Vec<EntryId> = retrieved.absent.clone();

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::command::{Asked, CommandError};
+use super::printable::excerpt;
 use super::session::SessionState;
 
 /// The server broke the rules on where an answer begins or ends. The session is over: no later byte can be trusted to
@@ -42,9 +43,23 @@ pub enum FramingError {
         /// The beginning of those bytes, escaped.
         excerpt: String,
     },
+    /// What should be STAT's answer is none: an answer too many stands before it, so none can be trusted to belong to the
+    /// command that it seems to answer.
+    OutOfStep {
+        /// The beginning of that answer's text, escaped.
+        excerpt: String,
+    },
     /// Bytes came in clear behind the `+OK` to STLS. They were not sent under TLS and must not be used there
     /// (the response injection of CVE-2020-14954 and others).
     BytesBeforeTls,
+}
+
+impl FramingError {
+    /// Where STAT's answer is due, an `+OK` or `-ERR` with this text came.
+    #[must_use]
+    pub fn out_of_step(text: &str) -> Self {
+        Self::OutOfStep { excerpt: excerpt(text.as_bytes()) }
+    }
 }
 
 impl fmt::Display for FramingError {
@@ -78,6 +93,11 @@ impl fmt::Display for FramingError {
             Self::Unsolicited { excerpt } => {
                 write!(f, "the server spoke without being asked, and said \"{excerpt}\"; try again later")
             }
+            Self::OutOfStep { excerpt } => write!(
+                f,
+                "the server's answers do not belong to the commands: it said \"{excerpt}\" where STAT's answer is due, so \
+                 a message may have ended early; tell the server's operator"
+            ),
             Self::BytesBeforeTls => f.write_str(
                 "the server sent more in clear after it agreed to begin TLS, which somebody on the way may have \
                  slipped in; use tls = \"implicit\" if the server offers it, or another network",

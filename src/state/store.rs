@@ -304,8 +304,8 @@ impl Store {
         self.append(vec![record], Durability::Later)
     }
 
-    /// Step 2 of the path of a message: the intents, durable. `listed` says of what a message carries how the server
-    /// listed it. Blocks.
+    /// Step 2 of the path of a message: the intents, durable. `told` says of what a message carries how the server
+    /// listed it, and whether what came may not be all of it. Blocks.
     ///
     /// # Errors
     /// Those of the disk: nothing is recorded, or it is unknown whether it is. In the second case the files stay in
@@ -314,10 +314,10 @@ impl Store {
         &mut self,
         batch: Vec<Staged<T>>,
         maildir: MaildirNumber,
-        listed: impl Fn(&T) -> &Listed,
+        told: impl Fn(&T) -> (&Listed, bool),
     ) -> Result<Vec<Recorded<T>>, StateError> {
         let entry = |(staged, id): (&Staged<T>, EntryId)| {
-            let (listed, digests) = (listed(staged.payload()), staged.digests());
+            let ((listed, doubt), digests) = (told(staged.payload()), staged.digests());
             Record::Entry(Entry {
                 id,
                 unique_id: listed.unique_id.clone(),
@@ -331,13 +331,13 @@ impl Store {
                 delivered_certain: self.mark.certain,
                 intent: Some(Intent { file_name: staged.published_name(), maildir }),
                 removed: false,
-                doubt: false,
+                doubt,
                 absent_since: None,
             })
         };
         let first = self.state.next_id();
         let mut records: Vec<Record> = batch.iter().zip(first..).map(entry).collect();
-        let over = batch.iter().filter_map(|staged| ListedAs::of(listed(staged.payload())));
+        let over = batch.iter().filter_map(|staged| ListedAs::of(told(staged.payload()).0));
         records.extend(self.troubles_over(over));
         let appended = self.append(records, Durability::Now);
         if appended.is_err() && !self.journal.is_broken() {

@@ -59,7 +59,7 @@ impl Bench {
             batch.push(staging.finish(listed).write(&mut Room::unknown()).unwrap());
         }
         let staged = stage(&RealDisk, maildir.tmp(), batch).into_iter().map(Result::unwrap).collect();
-        store.record_intents(staged, number, |listed| listed).unwrap()
+        store.record_intents(staged, number, |listed| (listed, false)).unwrap()
     }
 
     pub(crate) fn files(&self, part: &str) -> Vec<String> {

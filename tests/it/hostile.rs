@@ -413,10 +413,16 @@ fn sizes_that_are_lies_take_no_room_from_others() {
 
 #[test]
 fn a_header_without_end_is_named_and_costs_no_other() {
+    // As long as it is listed.
+    let of_100 = |n: &str| {
+        let bytes = small(n.parse().unwrap());
+        let text = "x".repeat(98 - bytes.len());
+        [bytes, text.into_bytes(), b"\r\n".to_vec()].concat()
+    };
     let sent = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&sent);
     let server = server(move |wire, verb, rest| match verb {
-        "RETR" => message(wire, &small(rest.parse().unwrap())),
+        "RETR" => message(wire, &of_100(rest)),
         "TOP" if rest == "2 0" => {
             wire.send(b"+OK\r\n")?;
             loop {
@@ -426,7 +432,7 @@ fn a_header_without_end_is_named_and_costs_no_other() {
             }
         }
         "TOP" => {
-            let bytes = small(rest.split(' ').next().unwrap().parse().unwrap());
+            let bytes = of_100(rest.split(' ').next().unwrap());
             message(wire, &bytes)
         }
         "DELE" => wire.send(b"+OK\r\n"),

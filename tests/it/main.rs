@@ -29,6 +29,7 @@ mod cuts;
 mod daemon;
 mod disk_full;
 mod documents;
+mod early_ends;
 mod evidence;
 mod hostile;
 mod kills;

@@ -36,6 +36,7 @@ fn numbers_may_have_gaps() {
         ("LIST", "+OK\n2 20\n4000000000 20\n.\n"),
         ("RETR 2", "+OK\nSubject: 2\n\ntwo\n.\n"),
         ("RETR 4000000000", "+OK\nSubject: 4\n\nfour\n.\n"),
+        ("STAT", "+OK 2 40\n"),
         ("QUIT", "+OK\n"),
     ]);
     // Everything was new, so there is a look whether there is more.
@@ -56,6 +57,7 @@ fn a_server_may_end_its_lines_by_lf_alone() {
         ("LIST", "+OK\n1 20\n2 20\n.\n"),
         ("RETR 1", "+OK\nSubject: 1\n\n..\n..dot\n.\n"),
         ("RETR 2", "+OK\nSubject: 2\n\ntwo\n.\n"),
+        ("STAT", "+OK 2 40\n"),
         ("QUIT", "+OK\n"),
     ]);
     let server = dialogue::serve(steps("+OK\n", &conversation, "\n"));
@@ -86,6 +88,7 @@ fn capabilities_may_be_told_only_after_the_login_or_only_before_it_and_in_lower_
         turns.extend(then.into_iter().map(Step::Expect));
         turns.push(Step::Send(b"+OK 1 8\r\n+OK\r\n1 a\r\n.\r\n+OK\r\n1 8\r\n.\r\n".to_vec()));
         turns.extend([Step::Expect("RETR 1"), Step::Send(b"+OK\r\nS: 1\r\n\r\n.\r\n".to_vec())]);
+        turns.extend([Step::Expect("STAT"), Step::say("+OK 1 8")]);
         turns.extend([Step::Expect("QUIT"), Step::say("+OK"), Step::Close]);
         let mut all = steps("+OK\n", &conversation, "\r\n");
         all.pop();

@@ -1,0 +1,113 @@
+//! Messages that end before their end: what was stored is a part, and the answers behind it may belong to other commands.
+
+use crate::mail::{small, small_ones};
+use crate::program::{Account, TestEnv};
+use crate::raw::stored;
+use crate::scripted::maildrop::{Maildrop, Message};
+
+const HEADER: &str = "Message-ID: <1@example.org>\r\nDate: today\r\nReceived: by mx\r\n\r\n";
+
+fn message(text: &str) -> Vec<u8> {
+    format!("{HEADER}{text}").into_bytes()
+}
+
+fn answer(bytes: &[u8]) -> String {
+    format!("+OK\r\n{}.\r\n", String::from_utf8_lossy(bytes))
+}
+
+#[test]
+fn a_message_that_came_short_once_is_retrieved_again_before_it_is_deleted() {
+    let whole = message(&"A line of the text.\r\n".repeat(100));
+    for (kept, part) in [(whole.len() / 4, "deleted"), (whole.len() - 300, "deleted"), (whole.len() / 4, "left")] {
+        let maildrop = Maildrop::with(vec![Message::new("1", &whole), Message::new("2", &small(2))], |behaviour| {
+            let short = format!("{}\r\n", String::from_utf8_lossy(&whole[..kept]).trim_end());
+            behaviour.answers.push(("RETR 1".to_owned(), answer(short.as_bytes())));
+        });
+        let account = Account::at(maildrop.server.address);
+        let env = TestEnv::new(&[if part == "deleted" { account.deleting() } else { account }]);
+        env.fetch().expect(0);
+        assert!(maildrop.left().contains(&"1".to_owned()), "{kept}, {part}");
+        maildrop.change(|contents| contents.behaviour.answers.clear());
+        for _ in 0..2 {
+            env.fetch().expect(0);
+        }
+        assert!(env.mail().contains(&stored(&whole)), "{kept}, {part}: stored whole");
+        assert_eq!(maildrop.left().is_empty(), part == "deleted", "{kept}, {part}");
+        env.fetch().expect(0).says("nothing new");
+    }
+}
+
+/// Without dots doubled, what follows a line that is just a dot looks like the answer to the next command, and all answers
+/// are shifted by one.
+#[test]
+fn what_looks_like_an_answer_within_a_message_costs_no_message() {
+    for rest in ["+OK then\r\nthe rest\r\n", "-ERR no\r\n", "+OK\r\n"] {
+        for (pipelining, size, delete) in [
+            (true, None, true),
+            (true, Some(0), true),
+            (false, None, true),
+            (false, Some(10), true),
+            (true, None, false),
+            (true, Some(10), false),
+        ] {
+            let whole = message(&format!("first half\r\n.\r\n{rest}"));
+            let mut messages = small_ones(5);
+            messages[0] = Message::new("u1", &whole);
+            messages[0].reported_size = size;
+            let mails: Vec<Vec<u8>> = (1..=5).map(|n| if n == 1 { whole.clone() } else { small(n) }).collect();
+            let maildrop = Maildrop::with(messages, |behaviour| {
+                behaviour.pipelining = pipelining;
+                behaviour.answers.push(("RETR 1".to_owned(), answer(&whole)));
+            });
+            let account = Account::at(maildrop.server.address);
+            let env = TestEnv::new(&[if delete { account.deleting() } else { account }]);
+            let is_kept = || {
+                let (mail, left) = (env.mail(), maildrop.left());
+                for (mine, n) in mails.iter().zip(1..) {
+                    let is_there = left.contains(&format!("u{n}"));
+                    let what = format!("{n} of {rest:?} {pipelining} {size:?} {delete}, left {left:?}");
+                    assert!(is_there || mail.contains(&stored(mine)), "{what}");
+                }
+            };
+            for _ in 0..2 {
+                env.fetch();
+                is_kept();
+            }
+            maildrop.change(|contents| contents.behaviour.answers.clear());
+            for _ in 0..3 {
+                env.fetch();
+            }
+            if delete {
+                is_kept();
+            } else {
+                let others = mails.iter().skip(1).all(|mine| env.mail().contains(&stored(mine)));
+                assert!(others, "{rest:?} {pipelining} {size:?}: what came in another's place is retrieved");
+            }
+        }
+    }
+}
+
+#[test]
+fn where_sizes_say_nothing_a_message_that_grew_is_stored_whole() {
+    let (first, whole) = (message("first part\r\n"), message("first part\r\nSECOND PART\r\n"));
+    for refused in [true, false] {
+        let one = |bytes: &[u8]| {
+            let mut one = Message::new("1", bytes);
+            one.reported_size = Some(0);
+            vec![one]
+        };
+        let maildrop = Maildrop::with(one(&first), |behaviour| {
+            if refused {
+                behaviour.answers.push(("LIST".to_owned(), "-ERR no\r\n".to_owned()));
+            }
+        });
+        let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+        env.fetch().expect(0);
+        maildrop.change(|contents| contents.messages = one(&whole));
+        env.configure(&[Account::at(maildrop.server.address).deleting()]);
+        env.fetch().expect(0);
+        assert!(env.mail().contains(&stored(&whole)), "LIST is refused: {refused}");
+        env.fetch().expect(0);
+        assert!(maildrop.left().is_empty());
+    }
+}
