@@ -14,6 +14,7 @@ use crate::schedule::{Next, installation, seed};
 use crate::standing::{Files, Saved, Standing};
 use crate::state::error::StateError;
 use crate::state::hints::{HintsFile, keep_standing};
+use crate::state::ownership;
 use crate::telling::News;
 use crate::threads;
 
@@ -47,7 +48,10 @@ pub(super) async fn recall(
     let (ferry, name, source) = (Arc::clone(ferry), account.name.clone(), account.credential.clone());
     let config = settings.config_stamp.clone();
     let read = threads::blocking(move || {
-        let saved = HintsFile::read(&*ferry.disk, &ferry.state_dir, &name).hints.standing;
+        // What anybody may have put there keeps no account from its poll, which refuses the place.
+        let usable = ownership::check_place(&*ferry.disk, &ferry.state_dir, name.as_str()).is_ok();
+        let read = || HintsFile::read(&*ferry.disk, &ferry.state_dir, &name).hints.standing;
+        let saved = usable.then(read).flatten();
         // A credential of systemd is made anew for each run of a service, and says nothing.
         let directory = None;
         let files = Files { config, password: Files::password_of(&source, directory) };

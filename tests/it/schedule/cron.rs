@@ -1,6 +1,7 @@
 //! `fetch --scheduled`: what cron and timers start keeps a back-off from one run to the next.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use crate::mail::small_ones;
 use crate::program::{Account, Outcome, TestEnv};
@@ -142,4 +143,29 @@ fn an_idle_run_writes_nothing() {
     std::thread::sleep(std::time::Duration::from_millis(20)); // so that a change has another time
     run(&env).expect(0);
     assert!(before == files());
+}
+
+#[test]
+fn in_the_state_of_another_user_nothing_is_made_and_what_lies_there_is_not_heeded() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let state = env.path("state");
+    fs::create_dir(&state).unwrap();
+    let there = || fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o777)).unwrap();
+    run(&env).expect(73);
+    run(&env).expect(73);
+    assert!(there().is_empty(), "{:?}", there());
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
+    // Only root can give a directory away.
+    if std::os::unix::fs::chown(&state, Some(12345), Some(12345)).is_ok() {
+        run(&env).expect(73);
+        assert!(there().is_empty(), "{:?}", there());
+        std::os::unix::fs::chown(&state, Some(0), Some(0)).unwrap();
+    }
+    // A back-off that anybody may have written there keeps nothing from being told.
+    maildrop.change(|contents| contents.behaviour.login_answer = Some("-ERR [AUTH] no".to_owned()));
+    run(&env).expect(77);
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o777)).unwrap();
+    run(&env).expect(73);
 }
