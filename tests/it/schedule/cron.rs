@@ -183,9 +183,10 @@ fn what_a_person_has_to_mend_is_told_at_the_first_time_and_once() {
     run(&env).expect(78).says("chmod 600");
     later(&env);
     assert_eq!(run(&env).expect(78).output(), "", "the same trouble is no news");
-    // A state that is lost, and a server that nobody vouches for.
-    env.configure(&[Account::at(maildrop.server.address)]);
+    // A `chmod` is tried at once.
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     run(&env).expect(0).says("works again");
+    // A state that is lost.
     fs::remove_file(env.path("state/a.uids")).unwrap();
     run(&env).expect(73).says("--new-state");
     later(&env);
@@ -220,4 +221,15 @@ fn what_cannot_be_kept_is_told_in_each_run() {
     for _ in 0..2 {
         run(&env).expect(75).says("a: ").says("locked");
     }
+}
+
+#[test]
+fn a_login_that_was_refused_to_a_person_is_not_offered_again_by_cron() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).text("password", "not this one")]);
+    env.fetch().expect(77);
+    assert_eq!(run(&env).expect(0).output(), "");
+    assert_eq!(maildrop.count("AUTH"), 1);
+    env.configure(&[Account::at(maildrop.server.address)]);
+    run(&env).expect(0).says("works again");
 }
