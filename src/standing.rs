@@ -263,7 +263,8 @@ impl Saved {
     }
 }
 
-/// What the files look like that a person changes to mend something: inode, length and time of the last change.
+/// What the files look like that a person changes to mend something: inode, length, time of the last change, and who may
+/// read them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Files {
@@ -296,7 +297,16 @@ impl Files {
 #[must_use]
 pub fn stamp(path: &Path) -> String {
     match std::fs::metadata(path) {
-        Ok(file) => format!("{} {} {}.{:09}", file.ino(), file.len(), file.mtime(), file.mtime_nsec()),
+        Ok(file) => format!(
+            "{} {} {}.{:09} {:o} {}:{}",
+            file.ino(),
+            file.len(),
+            file.mtime(),
+            file.mtime_nsec(),
+            file.mode(),
+            file.uid(),
+            file.gid()
+        ),
         Err(_) => String::new(),
     }
 }

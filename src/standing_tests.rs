@@ -144,6 +144,9 @@ fn a_changed_file_is_seen() {
     let first = stamp(&path);
     std::fs::write(&path, "three").unwrap();
     assert_ne!(first, stamp(&path));
+    let open = stamp(&path);
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    assert_ne!(open, stamp(&path), "what others could read is put right without another time");
     let account = Account { credential: CredentialSource::File(path.clone()), ..account() };
     assert_eq!(Files::password_of(&account.credential, None), stamp(&path));
     let credential = CredentialSource::Credential("password".to_owned());

@@ -1,5 +1,7 @@
 //! `mailferry daemon`: stays in the foreground and polls on schedule.
 
+use std::path::Path;
+
 use tokio::sync::mpsc;
 
 use super::arguments::Arguments;
@@ -8,7 +10,7 @@ use super::output::complain;
 use super::prepare;
 use super::signals::{survive_limit_on_files, tell_daemon};
 use super::unread;
-use crate::config::{self, Environment};
+use crate::config::{self, Config, ConfigError, Environment};
 use crate::daemon::{self, Start};
 use crate::exit::ExitStatus;
 use crate::schedule::queue::most_polls;
@@ -41,12 +43,51 @@ pub(super) async fn run(arguments: &Arguments) -> ExitStatus {
     super::orphans::reap();
     let path = config.path.clone();
     let config_stamp = stamp(&path);
-    let load = Box::new(move || config::load(&path, &environment));
+    let (given, in_force) = (arguments.state_dir.clone(), ferry.state_dir.clone());
+    let load = Box::new(move || load(&path, &environment, given.as_deref(), &in_force));
     match daemon::run(Start { config, config_stamp, ferry, load, sockets, signals }).await {
         Ok(status) => status,
         Err(e) => {
             complain(format_args!("mailferry: {e}"));
             e.exit_status()
         }
+    }
+}
+
+/// Reads the configuration anew, for a daemon that works with the state directory `in_force`; `given` is the one of its
+/// command line.
+fn load(path: &Path, environment: &Environment, given: Option<&Path>, in_force: &Path) -> Result<Config, ConfigError> {
+    let mut config = config::load(path, environment)?;
+    let wanted = config::state_dir(given, &config, environment)?;
+    if wanted != in_force {
+        config.warnings.push(format!(
+            "{}: the state directory is {} now, which takes a restart; until then it is {}",
+            path.display(),
+            wanted.display(),
+            in_force.display()
+        ));
+    }
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ACCOUNT: &str = "[accounts.a]\nhost = \"pop.example.org\"\nusername = \"jo\"\npassword_command = [\"pw\"]\n\
+                           maildir = \"/mail\"\n";
+
+    #[test]
+    fn another_state_directory_is_said_to_take_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        let warnings = |text: &str, given: Option<&str>| {
+            std::fs::write(&path, format!("{text}{ACCOUNT}")).unwrap();
+            load(&path, &Environment::default(), given.map(Path::new), Path::new("/a")).unwrap().warnings
+        };
+        assert!(warnings("state_dir = \"/a\"\n", None).is_empty());
+        let changed = warnings("state_dir = \"/b\"\n", None);
+        assert!(changed.len() == 1 && changed[0].contains("is /b now, which takes a restart"), "{changed:?}");
+        assert!(warnings("state_dir = \"/b\"\n", Some("/a")).is_empty(), "the command line stands above it");
     }
 }

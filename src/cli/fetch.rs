@@ -12,13 +12,14 @@ use tracing::Instrument as _;
 use super::arguments::{Arguments, Fetch};
 use super::output::complain;
 use super::prepare;
-use super::scheduled::{Recalled, Settings, recall};
+use super::scheduled::{Settings, recall};
 use super::signals::{Listener, survive_limit_on_files};
 use super::summary;
 use crate::account::Account;
 use crate::config::{Config, Environment};
 use crate::exit::ExitStatus;
 use crate::poll::{Ferry, PollError, PollReport, Wishes, poll};
+use crate::schedule::{Cause, End};
 use crate::standing::stamp;
 use crate::state::error::StateError;
 
@@ -126,8 +127,8 @@ fn begin_polls(
             } else {
                 poll_in_turn(&ferry, &account, wishes, &places, &stop).await
             };
-            if report.end.is_ok() && !wishes.dry_run {
-                end_back_off(&ferry, &account, &settings, &report, begun, &stop).await;
+            if !wishes.dry_run {
+                keep_back_off(&ferry, &account, &settings, &report, begun, &stop).await;
             }
             Ended::Polled(Box::new(report))
         };
@@ -165,8 +166,9 @@ async fn poll_if_due(
     Ended::Scheduled(Box::new(report), news)
 }
 
-/// A poll that came to its end ends a back-off, whoever asked for it.
-async fn end_back_off(
+/// A poll that came to its end ends a back-off, whoever asked for it, and a login that was refused begins one or makes it
+/// longer: the next run of cron is not to offer the same password again.
+async fn keep_back_off(
     ferry: &Arc<Ferry>,
     account: &Account,
     settings: &Settings,
@@ -174,7 +176,11 @@ async fn end_back_off(
     begun: Duration,
     stop: &CancellationToken,
 ) {
-    if let Some(recalled) = recall(ferry, account, settings, stop).await.filter(Recalled::is_kept) {
+    let refused = matches!(report.outcome().end, End::Refused { .. } | End::Trouble(Cause::AccessRefused));
+    if !refused && report.end.is_err() {
+        return;
+    }
+    if let Some(recalled) = recall(ferry, account, settings, stop).await.filter(|known| refused || known.is_kept()) {
         // All of it is told by the caller.
         recalled.note(ferry, account, settings, report, begun).await;
     }

@@ -1,5 +1,7 @@
 //! What `fetch --scheduled` does more than `fetch`: it keeps the back-off of an account from one run to the next, as the
-//! daemon does in its memory, and tells a trouble when it begins, changes and ends, not in each run.
+//! daemon does in its memory, and tells a trouble when it begins, changes and ends, not in each run. What a person has to
+//! mend is told at the first time: the exit status alone would say nothing of it. Where nothing can be kept from one run
+//! to the next, each run tells all of it, as `fetch` does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +11,13 @@ use tracing::debug;
 
 use crate::account::Account;
 use crate::config::NotifySettings;
+use crate::exit::ExitStatus;
 use crate::poll::{Ferry, PollError, PollReport};
-use crate::schedule::{Next, installation, seed};
+use crate::schedule::{Next, Why, installation, seed};
 use crate::standing::{Files, Saved, Standing};
 use crate::state::error::StateError;
 use crate::state::hints::{HintsFile, keep_standing};
+use crate::state::ownership;
 use crate::telling::News;
 use crate::threads;
 
@@ -47,7 +51,10 @@ pub(super) async fn recall(
     let (ferry, name, source) = (Arc::clone(ferry), account.name.clone(), account.credential.clone());
     let config = settings.config_stamp.clone();
     let read = threads::blocking(move || {
-        let saved = HintsFile::read(&*ferry.disk, &ferry.state_dir, &name).hints.standing;
+        // What anybody may have put there keeps no account from its poll, which refuses the place.
+        let usable = ownership::check_place(&*ferry.disk, &ferry.state_dir, name.as_str()).is_ok();
+        let read = || HintsFile::read(&*ferry.disk, &ferry.state_dir, &name).hints.standing;
+        let saved = usable.then(read).flatten();
         // A credential of systemd is made anew for each run of a service, and says nothing.
         let directory = None;
         let files = Files { config, password: Files::password_of(&source, directory) };
@@ -99,7 +106,8 @@ impl Recalled {
         }
         let seed = seed(installation(&ferry.state_dir), &account.name);
         let next = self.standing.note(account, seed, report, begun..now, clock.wall);
-        let news = self.standing.news(&settings.notify, report, &next.why, now, clock.wall);
+        let mut news = self.standing.news(&settings.notify, report, &next.why, now, clock.wall);
+        news.extend(self.not_told_yet(report, &next.why, now));
         let news = news.iter().filter(|news| !matches!(news, News::NewMail { .. })).map(|news| news.text(account));
         let mut told: Vec<String> = news.collect();
         let complaints = self.standing.told.fresh(report.complaints());
@@ -114,13 +122,34 @@ impl Recalled {
             let keep = move || keep_standing(&*ferry.disk, &ferry.state_dir, &name, &ferry.holder, &saved);
             if let Ok(Err(e)) = threads::blocking(keep).await {
                 debug!("{}: cannot keep where it stands: {e}. The next run begins without it", account.name);
+                return all_of(report);
             }
         }
         told
+    }
+
+    /// What a person has to mend is news at once: whoever reads cron's mail is not told otherwise why nothing comes.
+    fn not_told_yet(&mut self, report: &PollReport, why: &Why, now: Duration) -> Option<News> {
+        let error = report.end.as_ref().err().filter(|error| needs_a_person(error))?;
+        // A refused login that is doubted is to be seen once more.
+        let &Why::Trouble { cause, .. } = why else { return None };
+        self.standing.told.note_trouble(cause, now).then(|| News::Trouble { cause, text: error.to_string() })
     }
 
     /// Whether anything is kept that a success would end.
     pub(super) fn is_kept(&self) -> bool {
         self.kept.is_some()
     }
+}
+
+/// Whether it stays until somebody mends it, as far as can be known.
+fn needs_a_person(error: &PollError) -> bool {
+    matches!(error.exit_status(), ExitStatus::Local | ExitStatus::Auth | ExitStatus::Config | ExitStatus::Tls)
+}
+
+/// All that is wrong, told before or not.
+fn all_of(report: &PollReport) -> Vec<String> {
+    let end = report.end.as_ref().err().map(ToString::to_string);
+    let words = report.complaints().into_iter().take(MOST_COMPLAINTS).chain(end);
+    words.map(|words| format!("{}: {words}", report.account)).collect()
 }

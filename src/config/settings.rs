@@ -215,7 +215,13 @@ fn removal(value: &DeValue<'_>) -> Result<RemovalPolicy, Complaint> {
         DeValue::String(text) if super::duration::parse(text, "14d").is_ok_and(|age| age.is_zero()) => {
             Err(Complaint::new("is no time at all", "to delete at once after delivery, write leave_on_server = false"))
         }
-        DeValue::String(_) => duration(value, AGE_LEAST, AGE_MOST, "14d").map(RemovalPolicy::AfterAge),
+        DeValue::String(text) => {
+            duration(value, AGE_LEAST, AGE_MOST, "14d").map(RemovalPolicy::AfterAge).map_err(|wrong| {
+                // Who writes no number did not think of an age.
+                let is_word = !text.contains(|c: char| c.is_ascii_digit());
+                if is_word { Complaint { help: format!("write {example}"), ..wrong } } else { wrong }
+            })
+        }
         _ => Err(wrong_type(value, example, example)),
     }
 }

@@ -21,7 +21,7 @@ struct Foreign {
 impl fmt::Display for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
-        let Some(owner) = self.owner.map(user::name) else {
+        let Some(owner) = self.owner else {
             return write!(
                 f,
                 "every user may rename what is in {path}, and root delivers only where nobody else could put a link. \
@@ -30,10 +30,15 @@ impl fmt::Display for Foreign {
         };
         write!(
             f,
-            "{path} belongs to {owner}, and root delivers only into what belongs to root: whoever owns the place could \
-             lead the mail elsewhere. Let mailferry run as that user: systemctl enable --now mailferry@{owner}, or \
-             sudo -u '{owner}' mailferry"
-        )
+            "{path} belongs to {}, and root delivers only into what belongs to root: whoever owns the place could lead the \
+             mail elsewhere. Let mailferry run as that user: ",
+            user::name(owner)
+        )?;
+        // A unit is named after a user's name.
+        if let Some(name) = user::known_name(owner) {
+            write!(f, "systemctl enable --now mailferry@{name}, or ")?;
+        }
+        f.write_str(&user::this_command_as(owner))
     }
 }
 
@@ -115,6 +120,6 @@ mod tests {
     fn the_owner_and_the_way_on_are_named() {
         let words = judge(Path::new("/home/jo/Maildir"), status(4_294_967_290, 0o040_700)).unwrap_err().to_string();
         assert!(words.contains("/home/jo/Maildir belongs to #4294967290"), "{words}");
-        assert!(words.contains("mailferry@"), "{words}");
+        assert!(words.contains("setpriv --reuid=4294967290") && !words.contains("mailferry@"), "{words}");
     }
 }

@@ -15,6 +15,7 @@ use crate::exit::ExitStatus;
 use crate::state::error::StateError;
 use crate::system_limit;
 use crate::threads::NotDone;
+use crate::user;
 
 /// Why a poll did not come to its end. Every message ends with the next step.
 #[derive(Debug)]
@@ -147,7 +148,8 @@ impl fmt::Display for PollError {
                 f,
                 "the server seems to have given every message another unique-id, and it does not show headers (TOP) by \
                  which to recognise them: {messages} messages could be fetched a second time. Nothing was fetched. If \
-                 that is all right: mailferry fetch --fetch-again {account}"
+                 that is all right: {}",
+                user::this_program(&format!("fetch --fetch-again {account}"))
             ),
             Self::TooSlow { octets, window } => write!(
                 f,

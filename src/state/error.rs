@@ -183,9 +183,9 @@ impl StateError {
 impl fmt::Display for StateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Locked { account, holder } => {
+            Self::Locked { holder, .. } => {
                 let holder = if holder.is_empty() { "another mailferry" } else { &printable(holder) };
-                write!(f, "{account} is being polled by {holder}: try later, or wait with --wait")
+                write!(f, "this account is being polled by {holder}: try later, or wait with --wait")
             }
             Self::Io { doing, path, source } => {
                 write!(f, "cannot {doing} {}: {source}{}", path.display(), next_step(source))
@@ -194,9 +194,9 @@ impl fmt::Display for StateError {
             Self::Damaged { path, what } => write!(
                 f,
                 "the state file {} is damaged: {what}. It was left as it is. Restore it from a backup, or move it away \
-                 and run `mailferry fetch --new-state {}`, which retrieves everything on the server again",
+                 and run `{}`, which retrieves everything on the server again",
                 path.display(),
-                account_of(path)
+                fetch_with("--new-state", account_of(path))
             ),
             Self::Newer { path } => {
                 write!(f, "the state file {} was written by a newer mailferry: run that one", path.display())
@@ -227,34 +227,35 @@ impl StateError {
             Self::OtherUser { account, path, remembered, configured } => write!(
                 f,
                 "the state of {account} was made for the user {}, but the configuration says {}. If this is another \
-                 maildrop, give it another account name; if the user was renamed, move {} away and run `mailferry \
-                 fetch --new-state {account}`",
+                 maildrop, give it another account name; if the user was renamed, move {} away and run `{}`",
                 remembered.escape_debug(),
                 configured.escape_debug(),
-                path.display()
+                path.display(),
+                fetch_with("--new-state", account)
             ),
             Self::Renamed { account, other, dir } => write!(
                 f,
-                "{account} has no state, but {other}, which is not configured any more, was the same user at the same \
-                 server. If the account was renamed: mv {dir}/{other}.uids {dir}/{account}.uids. If not: mailferry \
-                 fetch --new-state {account}",
+                "this account has no state, but {other}, which is not configured any more, was the same user at the same \
+                 server. If the account was renamed: mv {dir}/{other}.uids {dir}/{account}.uids. If not: {command}",
                 other = printable(other),
-                dir = dir.display()
+                dir = dir.display(),
+                command = fetch_with("--new-state", account)
             ),
             Self::Lost { account, maildir, dir } => write!(
                 f,
-                "{account} has no state in {}, but mailferry has delivered into {} before: fetching now could bring \
+                "this account has no state in {}, but mailferry has delivered into {} before: fetching now could bring \
                  every message again. If the state is somewhere else, put {account}.uids back or give --state-dir; if \
-                 it is lost, or this is another account's Maildir: mailferry fetch --new-state {account}",
+                 it is lost, or this is another account's Maildir: {}",
                 dir.display(),
-                maildir.display()
+                maildir.display(),
+                fetch_with("--new-state", account)
             ),
-            Self::RenamedAndPolled { account, other, holder } => {
+            Self::RenamedAndPolled { other, holder, .. } => {
                 let holder = if holder.is_empty() { "another mailferry" } else { &printable(holder) };
                 write!(
                     f,
-                    "{account} has no state, but {other}, which is not configured any more, was the same user at the same \
-                     server, and is being polled by {holder}. Wait until that has ended, then try again",
+                    "this account has no state, but {other}, which is not configured any more, was the same user at \
+                     the same server, and is being polled by {holder}. Wait until that has ended, then try again",
                     other = printable(other)
                 )
             }
@@ -283,25 +284,32 @@ impl StateError {
                 f,
                 "something was on its way to {}, where this account delivered before, and that Maildir cannot be \
                  reached: {why}. Nothing was fetched. Make it reachable once, or let what was on its way be fetched \
-                 again: mailferry fetch --accept-maildir {account}",
-                path.display()
+                 again: {}",
+                path.display(),
+                fetch_with("--accept-maildir", account)
             ),
             Self::MaildirMissing { account, path } => write!(
                 f,
                 "the Maildir {} was delivered to before and is not there now: is it mounted? was it moved? Nothing was \
-                 fetched. If it is gone for good: mailferry fetch --accept-maildir {account}",
-                path.display()
+                 fetched. If it is gone for good: {}",
+                path.display(),
+                fetch_with("--accept-maildir", account)
             ),
             Self::MaildirReplaced { account, path } => write!(
                 f,
                 "{} is not the Maildir that was delivered to before, though it has the same path: is the right disk \
-                 mounted? Nothing was fetched. If it was moved or restored on purpose: mailferry fetch \
-                 --accept-maildir {account}",
-                path.display()
+                 mounted? Nothing was fetched. If it was moved or restored on purpose: {}",
+                path.display(),
+                fetch_with("--accept-maildir", account)
             ),
             _ => Ok(()),
         }
     }
+}
+
+/// The command that goes on with what a person has decided.
+fn fetch_with(decision: &str, account: impl fmt::Display) -> String {
+    user::this_program(&format!("fetch {decision} {account}"))
 }
 
 /// The account whose state file this is.

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::error::StateError;
+use super::orphans::lock_file;
+use super::ownership;
 use crate::account::{AccountName, Endpoint, TlsMode};
 use crate::disk::{Disk, Lock};
 use crate::standing::Saved;
@@ -269,23 +272,27 @@ impl HintsFile {
 }
 
 /// Keeps where an account stands, under the account's lock: `holder` is told to others who want it meanwhile. One that
-/// somebody else holds is being polled, and the end of that poll will be the news. Blocks.
+/// somebody else holds is being polled, and the end of that poll will be the news. In a place where no poll may use the
+/// state nothing is made either: its owner could not read what another user leaves there. Blocks.
 ///
 /// # Errors
-/// Those of the disk; nothing is lost by that but the hint.
+/// The place is refused, and those of the disk; nothing is lost by that but the hint.
 pub fn keep_standing(
     disk: &dyn Disk,
     dir: &Path,
     account: &AccountName,
     holder: &str,
     standing: &Saved,
-) -> io::Result<()> {
-    let Lock::Acquired(_lock) = disk.lock(&dir.join(format!("{account}.lock")), holder)? else { return Ok(()) };
+) -> Result<(), StateError> {
+    ownership::check_place(disk, dir, account.as_str())?;
+    let path = lock_file(dir, account.as_str());
+    let lock = disk.lock(&path, holder).map_err(|e| StateError::io("lock", &path, e))?;
+    let Lock::Acquired(_lock) = lock else { return Ok(()) };
     let mut file = HintsFile::read(disk, dir, account);
     if !file.hints.standing.as_ref().is_some_and(|known| known.says_the_same(standing)) {
         file.hints.standing = Some(standing.clone());
     }
-    file.write(disk)
+    file.write(disk).map_err(|e| StateError::io("write", &file.path, e))
 }
 
 #[cfg(test)]

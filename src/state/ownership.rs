@@ -25,6 +25,19 @@ pub fn check(disk: &dyn Disk, dir: &Path, account: &str) -> Result<(), StateErro
     check_directory(disk, dir)
 }
 
+/// Refuses the state directory of an account as a poll does that opens the state there: for what writes into it besides.
+///
+/// # Errors
+/// [`StateError::OtherOwner`], [`StateError::OpenToAll`], and those of the disk.
+pub fn check_place(disk: &dyn Disk, dir: &Path, account: &str) -> Result<(), StateError> {
+    check(disk, dir, account)?;
+    match disk.mode_open_to_all(dir) {
+        Ok(None) => Ok(()),
+        Ok(Some(mode)) => Err(StateError::OpenToAll { dir: dir.to_owned(), mode }),
+        Err(e) => Err(StateError::io("look at", dir, e)),
+    }
+}
+
 /// The same for the directory, or for the nearest one above it that is there.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 //! A change is told, not a state. What will probably pass by itself is told only when it has not passed for a while, and
 //! what a person has to mend soon. All times are counted from the boot of the machine, as in [`crate::schedule`].
 
+use std::collections::btree_map::Entry;
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher as _};
@@ -253,6 +254,13 @@ impl Told {
         self.complaints = marked.iter().map(|(mark, _)| *mark).take(MOST_QUARANTINED).collect();
         let is_fresh = |(mark, _): &(u64, String)| self.complaints.contains(mark) && !before.contains(mark);
         marked.into_iter().filter(is_fresh).map(|(_, words)| words).collect()
+    }
+
+    /// Takes a trouble as told; false if it was told before, and is not over since.
+    pub fn note_trouble(&mut self, cause: Cause, now: Duration) -> bool {
+        let Entry::Vacant(place) = self.troubles.entry(kind(cause)) else { return false };
+        place.insert(BOOT.saturating_add(now));
+        true
     }
 
     fn note_well(&mut self, now: Duration) -> Option<News> {

@@ -332,7 +332,7 @@ fn root_delivers_only_into_what_belongs_to_root() {
     chown(env.path("Mail"), Some(1001), Some(1001)).unwrap();
     let outcome = env.fetch().expect(73);
     assert!(outcome.stderr.contains("root delivers only into what belongs to root"), "{outcome:#?}");
-    assert!(outcome.stderr.contains("mailferry@"), "{outcome:#?}");
+    assert!(outcome.stderr.contains(" mailferry --config "), "{outcome:#?}");
     assert!(!env.maildir("a").exists(), "nothing is made there");
     chown(env.path("Mail"), Some(0), Some(0)).unwrap();
     for part in ["", "tmp", "new", "cur"] {

@@ -65,7 +65,7 @@ fn another_maildir_in_its_place_is_accepted_on_the_users_word_only() {
     let (maildrop, env) = three_of_five(false);
     fs::rename(env.maildir("a"), env.path("elsewhere")).unwrap();
     make_maildir(&env.maildir("a"));
-    refuses(&maildrop, &env, 73).says("mailferry fetch --accept-maildir a");
+    refuses(&maildrop, &env, 73).says(" fetch --accept-maildir a");
     assert!(env.mail().is_empty() && env.tmp().is_empty());
     env.run(&["fetch", "--accept-maildir"]).expect(0);
     let expected: Vec<_> = small_ones_stored(5).into_iter().filter(|m| !small_ones_stored(3).contains(m)).collect();
@@ -78,8 +78,9 @@ fn a_maildir_that_is_gone_for_good_is_made_anew_on_the_users_word_though_nothing
     let (_maildrop, env) = three_of_five(false);
     env.fetch().expect(0);
     fs::remove_dir_all(env.maildir("a")).unwrap();
-    env.fetch().expect(73).says("mailferry fetch --accept-maildir a");
-    env.run(&["fetch", "--dry-run"]).expect(73).says("mailferry fetch --accept-maildir a");
+    let whole = format!("mailferry --config {} --state-dir ", env.path("config.toml").display());
+    env.fetch().expect(73).says(&whole).says(" fetch --accept-maildir a");
+    env.run(&["fetch", "--dry-run"]).expect(73).says(" fetch --accept-maildir a");
     env.run(&["fetch", "--dry-run", "--accept-maildir"]).expect(0);
     assert!(!env.maildir("a").exists());
     env.run(&["fetch", "--accept-maildir", "a"]).expect(0);

@@ -21,6 +21,7 @@ fn each_wrong_value_is_shown_with_its_line_and_the_next_step() {
         ("leave_on_server = \"59m\"", "too short", "at least \"1h\""),
         ("leave_on_server = \"300y\"", "months or years", "say it in days"),
         ("leave_on_server = \"99999d\"", "too long", "at most \"36500d\""),
+        ("leave_on_server = \"nope\"", "not a duration", "write true, false, or an age such as \"14d\""),
         ("leave_on_server = \"true\"", "is a string", "write true without quotes"),
         ("leave_on_server = 14", "has no unit", "write \"14d\""),
         ("leave_on_server = [1]", "is an array", "an age such as \"14d\""),

@@ -1,7 +1,9 @@
 //! `fetch --scheduled`: what cron and timers start keeps a back-off from one run to the next.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
+use crate::certificates::{Authority, Kind};
 use crate::mail::small_ones;
 use crate::program::{Account, Outcome, TestEnv};
 use crate::scripted::maildrop::{Maildrop, PASSWORD};
@@ -142,4 +144,92 @@ fn an_idle_run_writes_nothing() {
     std::thread::sleep(std::time::Duration::from_millis(20)); // so that a change has another time
     run(&env).expect(0);
     assert!(before == files());
+}
+
+#[test]
+fn in_the_state_of_another_user_nothing_is_made_and_what_lies_there_is_not_heeded() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let state = env.path("state");
+    fs::create_dir(&state).unwrap();
+    let there = || fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o777)).unwrap();
+    run(&env).expect(73);
+    run(&env).expect(73);
+    assert!(there().is_empty(), "{:?}", there());
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
+    // Only root can give a directory away.
+    if std::os::unix::fs::chown(&state, Some(12345), Some(12345)).is_ok() {
+        run(&env).expect(73);
+        assert!(there().is_empty(), "{:?}", there());
+        std::os::unix::fs::chown(&state, Some(0), Some(0)).unwrap();
+    }
+    // A back-off that anybody may have written there keeps nothing from being told.
+    maildrop.change(|contents| contents.behaviour.login_answer = Some("-ERR [AUTH] no".to_owned()));
+    run(&env).expect(77);
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o777)).unwrap();
+    run(&env).expect(73);
+}
+
+#[test]
+fn what_a_person_has_to_mend_is_told_at_the_first_time_and_once() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[]);
+    let file = env.path("password");
+    fs::write(&file, PASSWORD).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let account = Account::at(maildrop.server.address).without("password");
+    env.configure(&[account.text("password_file", file.to_str().unwrap())]);
+    run(&env).expect(78).says("chmod 600");
+    later(&env);
+    assert_eq!(run(&env).expect(78).output(), "", "the same trouble is no news");
+    // A `chmod` is tried at once.
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    run(&env).expect(0).says("works again");
+    // A state that is lost.
+    fs::remove_file(env.path("state/a.uids")).unwrap();
+    run(&env).expect(73).says("--new-state");
+    later(&env);
+    assert_eq!(run(&env).expect(73).output(), "");
+}
+
+#[test]
+fn an_untrusted_certificate_is_told_at_the_first_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new(dir.path());
+    let maildrop = Maildrop::with(small_ones(1), |behaviour| {
+        behaviour.tls = Some(authority.server_config(Kind::Expired));
+        behaviour.implicit_tls = true;
+    });
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).tls("implicit", &authority.ca_file)]);
+    run(&env).expect(69).says("certificate");
+    later(&env);
+    assert_eq!(run(&env).expect(69).output(), "");
+}
+
+#[test]
+fn what_cannot_be_kept_is_told_in_each_run() {
+    let maildrop = Maildrop::with(small_ones(1), |behaviour| {
+        behaviour.login_answer = Some("-ERR [IN-USE] locked".to_owned());
+    });
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    assert_eq!(run(&env).expect(75).output(), "", "it will probably pass by itself");
+    later(&env);
+    fs::remove_file(env.path("state/a.hints")).unwrap();
+    // A directory in the place of the file: not even root can replace it.
+    fs::create_dir(env.path("state/a.hints")).unwrap();
+    for _ in 0..2 {
+        run(&env).expect(75).says("a: ").says("locked");
+    }
+}
+
+#[test]
+fn a_login_that_was_refused_to_a_person_is_not_offered_again_by_cron() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).text("password", "not this one")]);
+    env.fetch().expect(77);
+    assert_eq!(run(&env).expect(0).output(), "");
+    assert_eq!(maildrop.count("AUTH"), 1);
+    env.configure(&[Account::at(maildrop.server.address)]);
+    run(&env).expect(0).says("works again");
 }
