@@ -469,11 +469,15 @@ fn dripping(command: &'static str, line: &'static str) -> Server {
 fn a_server_that_drips_loses_its_place_to_who_waits() {
     let loses_its_place = |server: Server| {
         let maildrop = Maildrop::new(small_ones(3));
-        let good = Account::at(maildrop.server.address).named("good");
-        let env = TestEnv::in_memory(&[at(&server), good]);
+        // Whoever comes before it does not wait: so there are several, and one will.
+        let good = ["b", "c", "d", "e", "f", "g"];
+        let accounts = good.map(|name| Account::at(maildrop.server.address).named(name));
+        let env = TestEnv::in_memory(&[vec![at(&server)], accounts.to_vec()].concat());
         env.configure_more("\n[daemon]\nconcurrency = 1\n");
         let outcome = env.fetch().expect(75).says("a: the server sent only");
-        assert_same_mail(&env.mail_of("good"), &small_ones_stored(3));
+        for name in good {
+            assert_same_mail(&env.mail_of(name), &small_ones_stored(3));
+        }
         assert!(outcome.elapsed < Duration::from_secs(55), "{outcome:#?}");
     };
     std::thread::scope(|scope| {

@@ -279,10 +279,11 @@ impl Running {
 
     /// Waits for its end, within the time limit.
     pub(crate) fn wait(mut self) -> Outcome {
-        let mut peak_kib = 0;
+        let (mut peak, mut text_kib) = (0, 0);
         let waited = Instant::now(); // a daemon may have run for long
         let status = loop {
-            peak_kib = peak_kib.max(peak_memory(self.pid()));
+            let (resident, of_files) = memory(self.pid());
+            (peak, text_kib) = (peak.max(resident), text_kib.max(of_files));
             if let Some(status) = self.child.try_wait().unwrap() {
                 break Some(status);
             }
@@ -300,6 +301,7 @@ impl Running {
         check_output(&stderr);
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program prints UTF-8");
         let code = status.map(|status| status.code().unwrap_or_else(|| -status.signal().unwrap()));
+        let peak_kib = peak.saturating_sub(text_kib);
         let outcome =
             Outcome { status: code.unwrap_or(i32::MIN), stdout: text(stdout), stderr: text(stderr), elapsed, peak_kib };
         assert!(code.is_some(), "the program did not end within {TIME_LIMIT:?}: {outcome:#?}");
@@ -344,15 +346,15 @@ fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     })
 }
 
-/// The high-water mark of a process's resident memory without its program text, in KiB; 0 once it is gone. A program
-/// that is not optimised has megabytes of text.
-fn peak_memory(pid: u32) -> u64 {
+/// The high-water mark of a process's resident memory, and what of its memory is files now, in KiB; 0 once it is gone. The
+/// program's own text is to be left out: one that is not optimised has megabytes of it, and they go before the mark does.
+fn memory(pid: u32) -> (u64, u64) {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let field = |name: &str| -> u64 {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default()
     };
-    field("VmHWM:").saturating_sub(field("RssFile:"))
+    (field("VmHWM:"), field("RssFile:"))
 }
 
 /// Says that a test is skipped. Not by `println!`: what a passing test prints so is not shown.
