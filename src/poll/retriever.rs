@@ -121,6 +121,8 @@ pub(super) struct Retriever<'a> {
     ceiling: Option<Ceiling>,
     /// The last thing that was asked is whether the answers are in step, and they are.
     pub(super) in_step: bool,
+    /// That was asked, and not answered yet.
+    asks: bool,
     /// A message whose end may have been in the wrong place: taken once the next answer shows that it was not.
     held: Option<(Listed, Staging)>,
     /// The unique-ids of those that are none of the remembered messages.
@@ -150,6 +152,7 @@ impl<'a> Retriever<'a> {
             staging: None,
             ceiling: None,
             in_step: false,
+            asks: false,
             held: None,
             others: HashSet::new(),
             begun: Instant::now(),
@@ -170,7 +173,7 @@ impl<'a> Retriever<'a> {
                 self.note_safe(&one);
             }
             self.ask_ahead()?;
-            if self.client.outstanding() == 0 && self.done.asked > 0 && !self.in_step {
+            if self.client.outstanding() == 0 && self.done.asked > 0 {
                 self.ask_whether_in_step()?;
             }
             if self.client.outstanding() == 0 {
@@ -216,6 +219,9 @@ impl<'a> Retriever<'a> {
             self.window.asked(size);
             self.done.asked += 1;
             self.under_way.extend(self.order.messages.pop_front());
+        }
+        if self.order.messages.is_empty() && self.done.asked > 0 && self.client.outstanding() < self.client.window() {
+            self.ask_whether_in_step()?;
         }
         Ok(())
     }
@@ -284,7 +290,10 @@ impl<'a> Retriever<'a> {
                     self.newest_first();
                 }
             }
-            Event::Response { to: Asked::Stat | Asked::Noop, .. } => self.in_step = self.client.outstanding() == 0,
+            Event::Response { to: Asked::Stat | Asked::Noop, .. } => {
+                self.in_step = self.client.outstanding() == 0;
+                self.asks = false;
+            }
             Event::Data(range) => {
                 watch::note_useful(range.len());
                 self.window.arrived(range.len(), self.begun.elapsed());
@@ -322,6 +331,10 @@ impl<'a> Retriever<'a> {
     /// Asks for what only STAT answers: a line in a message that looks like the answer to something else, behind an end in
     /// the wrong place, would shift all answers by one. Where STAT tells nothing, NOOP must do.
     fn ask_whether_in_step(&mut self) -> Result<(), ClientError> {
+        if self.in_step || self.asks {
+            return Ok(());
+        }
+        self.asks = true;
         self.client.ask(if self.order.count.is_some() { Command::Stat } else { Command::Noop })
     }
 
