@@ -134,8 +134,9 @@ fn a_daemon_ends_with_the_terminal_that_it_was_started_in_unless_nohup_says_othe
         let _ours =
             rustix::fs::open(name.as_str(), OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, rustix::fs::Mode::empty())
                 .unwrap();
-        let trap = if nohup { "trap '' HUP;" } else { "" };
-        let script = format!("{trap} exec setsid --ctty \"$@\" <{name}");
+        // The tests themselves may run under nohup.
+        let signals = if nohup { "--ignore-signal=HUP" } else { "--default-signal=HUP" };
+        let script = format!("exec env {signals} setsid --ctty \"$@\" <{name}");
         let mut running = env.spawn_under(&["bash", "-c", &script, "bash"], &["daemon"]);
         wait_for("the daemon", || env.run(&["status"]).status == 0);
         // A reload by hand is one, in a terminal too.
