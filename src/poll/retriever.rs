@@ -384,17 +384,18 @@ impl<'a> Retriever<'a> {
     ) -> Result<(), PollError> {
         let octets = staging.octets();
         let is_short = is_short(&listed, octets);
-        if is_short && is_far_shorter(&listed, octets) {
+        let ended_early = is_short && is_far_shorter(&listed, octets);
+        if ended_early {
             self.done.short += 1;
             self.done.first_short.get_or_insert_with(|| (listed.clone(), octets));
         }
-        let ended_early = ListedAs::of(&listed).filter(|_| is_short && is_far_shorter(&listed, octets));
+        let ended_early = ListedAs::of(&listed).filter(|_| ended_early && self.done.short <= FEW);
         let is_unsure = is_short || is_longer(&listed, octets);
         let received = staging.finish(Arrival { listed, is_short, is_unsure });
         if self.is_remembered(&received) {
             return Ok(());
         }
-        self.done.far_shorter.extend(ended_early.filter(|_| self.done.short <= FEW));
+        self.done.far_shorter.extend(ended_early);
         let bytes = u32::try_from(received.held() + OVERHEAD).unwrap_or(HELD).min(HELD);
         let permit = Arc::clone(held).acquire_many_owned(bytes).await.map_err(|_| PollError::Fault)?;
         // A committer that is gone has said why itself.
