@@ -31,6 +31,14 @@ pub fn check(disk: &dyn Disk, dir: &Path, account: &str) -> Result<(), StateErro
 /// [`StateError::OtherOwner`], [`StateError::OpenToAll`], and those of the disk.
 pub fn check_place(disk: &dyn Disk, dir: &Path, account: &str) -> Result<(), StateError> {
     check(disk, dir, account)?;
+    check_open_to_all(disk, dir)
+}
+
+/// Refuses a state directory that everybody may write to.
+///
+/// # Errors
+/// [`StateError::OpenToAll`], and those of the disk.
+pub(super) fn check_open_to_all(disk: &dyn Disk, dir: &Path) -> Result<(), StateError> {
     match disk.mode_open_to_all(dir) {
         Ok(None) => Ok(()),
         Ok(Some(mode)) => Err(StateError::OpenToAll { dir: dir.to_owned(), mode }),

@@ -137,10 +137,7 @@ impl Store {
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, account: &Account, opening: &Opening) -> Result<Self, StateError> {
         ownership::check(&*disk, dir, account.name.as_str())?;
         make_dirs(&*disk, dir).map_err(|e| StateError::io("make the state directory", dir, e))?;
-        let open_to_all = disk.mode_open_to_all(dir).map_err(|e| StateError::io("look at", dir, e))?;
-        if let Some(mode) = open_to_all {
-            return Err(StateError::OpenToAll { dir: dir.to_owned(), mode });
-        }
+        ownership::check_open_to_all(&*disk, dir)?;
         let path = lock_file(dir, account.name.as_str());
         let held = |holder| StateError::Locked { account: account.name.clone(), holder };
         let lock = match disk.lock(&path, &opening.holder) {
