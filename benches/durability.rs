@@ -20,16 +20,16 @@ use std::time::{Duration, Instant};
 use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use mailferry::clock::{Clock, RealClock};
 use mailferry::credential::CredentialSource;
+use mailferry::delivery::publish::publish;
+use mailferry::disk::free_space::FreeSpace;
 use mailferry::disk::{Dir, DirSync, Disk, DiskFile, FileId, FileStatus, Lock, RealDisk, Space};
 use mailferry::exit::ExitStatus;
 use mailferry::maildir::Maildir;
 use mailferry::maildir::names::NameSource;
-use mailferry::maildir::publishing::publish;
-use mailferry::maildir::room::Room;
 use mailferry::maildir::staging::{Staging, stage};
-use mailferry::maildrop::Listed;
+use mailferry::plan::maildrop::Listed;
 use mailferry::pop3::{MessageNumber, UniqueId};
-use mailferry::state::store::{Opening, Store};
+use mailferry::state::store::{OpenOptions, Store};
 
 /// The sizes of the messages, in bytes as they are stored.
 const SIZES: [usize; 2] = [2 << 10, 64 << 10];
@@ -141,8 +141,8 @@ fn deliver(home: &Path, disk: Arc<dyn Disk>, size: usize, batch: usize, batches:
             let number = MessageNumber::new(1).ok_or("a number")?;
             received.push(staging.finish(Listed { number, unique_id, reported_size: None }));
         }
-        let mut room = Room::unknown();
-        let written = received.into_iter().map(|one| one.write(&mut room)).collect::<Result<Vec<_>, _>>()?;
+        let mut free_space = FreeSpace::unknown();
+        let written = received.into_iter().map(|one| one.write(&mut free_space)).collect::<Result<Vec<_>, _>>()?;
         let staged: Vec<_> = stage(&*disk, maildir.tmp(), written).into_iter().collect::<Result<_, _>>()?;
         let recorded = store.record_intents(staged, number, |listed| (listed, false))?;
         let published = publish(&*disk, &maildir, recorded)?;
@@ -178,15 +178,15 @@ fn open_store(home: &Path, disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Outcome<S
         max_messages_per_session: None,
         on_new_mail: None,
     };
-    let opening = Opening {
+    let open_options = OpenOptions {
         now: clock.read(),
         since_1970: clock.since_1970(),
         instance: 1,
         holder: "the bench".to_owned(),
         new_state: true,
-        neighbours: Arc::default(),
+        configured_accounts: Arc::default(),
     };
-    Ok(Store::open(Arc::clone(disk), &home.join("state"), &account, &opening)?)
+    Ok(Store::open(Arc::clone(disk), &home.join("state"), &account, &open_options)?)
 }
 
 /// A message that has about this size when it is stored.

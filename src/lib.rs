@@ -5,7 +5,7 @@
 //!
 //! - [`pop3`] holds the rules of the protocol, without a socket; [`net`] makes connections; [`client`] drives the one
 //!   over the other.
-//! - [`maildrop`], [`witness`] and [`plan`] decide, without doing anything: what is new, what may be deleted.
+//! - [`maildrop`], [`fingerprint`] and [`plan`] decide, without doing anything: what is new, what may be deleted.
 //!   [`schedule`] and [`provider`] do the same for when an account is polled next.
 //! - [`disk`] is every file operation there is; [`maildir`] delivers with it, [`state`] remembers with it.
 //! - [`cli`] is what a user types and sees, [`config`] and [`credential`] where accounts and secrets come from, [`exit`]
@@ -23,28 +23,29 @@ pub mod pop3;
 pub mod client;
 pub mod net;
 
-pub mod maildrop;
+pub mod message;
 pub mod plan;
 pub mod provider;
 pub mod schedule;
-pub mod witness;
 
 pub mod clock;
 pub mod disk;
 pub mod maildir;
 pub mod state;
 
-pub mod telling;
+pub mod notify;
 
 pub mod daemon;
 
-mod child;
+pub mod account_record;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod credential;
+pub mod delivery;
 pub mod exit;
 pub mod secret;
-pub mod standing;
+mod subprocess;
 pub mod summary;
 mod system_limit;
 pub mod threads;

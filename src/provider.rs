@@ -13,8 +13,8 @@ pub struct Provider {
     /// Its servers have one of these names, or a name below one.
     domains: &'static [&'static str],
     /// The least time between two polls.
-    pub least: Duration,
-    /// The LOGIN-DELAY (RFC 2449, section 6.5) that its servers announce is not what they enforce, and `least` stands
+    pub min_interval: Duration,
+    /// The LOGIN-DELAY (RFC 2449, section 6.5) that its servers announce is not what they enforce, and `min_interval` stands
     /// in its place. More sessions for a backlog need not wait even for that.
     pub login_delay_is_untrue: bool,
     /// A session lists only some of the messages; the next one lists more.
@@ -30,7 +30,7 @@ static PROVIDERS: [Provider; 3] = [
     Provider {
         name: "Gmail",
         domains: &["gmail.com", "googlemail.com"],
-        least: Duration::from_secs(300),
+        min_interval: Duration::from_secs(300),
         login_delay_is_untrue: true,
         lists_in_portions: true,
     },
@@ -38,7 +38,7 @@ static PROVIDERS: [Provider; 3] = [
     Provider {
         name: "OVH",
         domains: &["ovh.net", "ovh.ca"],
-        least: Duration::from_secs(60),
+        min_interval: Duration::from_secs(60),
         login_delay_is_untrue: false,
         lists_in_portions: false,
     },
@@ -47,7 +47,7 @@ static PROVIDERS: [Provider; 3] = [
     Provider {
         name: "LuxSci",
         domains: &["luxsci.com"],
-        least: Duration::from_secs(30),
+        min_interval: Duration::from_secs(30),
         login_delay_is_untrue: false,
         lists_in_portions: false,
     },

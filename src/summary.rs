@@ -4,8 +4,8 @@ use std::fmt::{self, Write as _};
 
 use bytesize::ByteSize;
 
-use crate::client::Mask;
-use crate::maildrop::Listed;
+use crate::client::Redactor;
+use crate::plan::maildrop::Listed;
 use crate::poll::PollReport;
 use crate::poll::report::{Left, LeftFor};
 
@@ -43,11 +43,11 @@ impl PollReport {
 
     /// What could not be had, in one sentence however much that is.
     fn failed(&self) -> Option<String> {
-        let message = |(listed, why): &(Listed, String)| format!("{}: {why}", Message(listed, &self.mask));
+        let message = |(listed, why): &(Listed, String)| format!("{}: {why}", Message(listed, &self.redactor));
         match (self.failed.len(), self.failed.first()) {
             (1, [(listed, why)]) => Some(format!(
                 "{} could not be fetched: {why}. It stays on the server and is tried again",
-                Message(listed, &self.mask)
+                Message(listed, &self.redactor)
             )),
             (_, []) => None,
             (all, first) => {
@@ -92,11 +92,13 @@ impl PollReport {
     fn unnamed(&self) -> Option<String> {
         let first = self.unnamed.first().first()?;
         let which = match self.unnamed.len() {
-            1 => format!("{} has no unique-id: the server names none that could be used", Message(first, &self.mask)),
+            1 => {
+                format!("{} has no unique-id: the server names none that could be used", Message(first, &self.redactor))
+            }
             all => format!(
                 "{} have no unique-id, {} among them: the server names none that could be used",
                 Count::of(all, "message"),
-                Message(first, &self.mask)
+                Message(first, &self.redactor)
             ),
         };
         Some(format!("{which}. What has none cannot be told from other mail and is not fetched until it has one"))
@@ -132,8 +134,8 @@ impl fmt::Display for Line<'_> {
         if !report.unnamed.is_empty() {
             write!(f, ", {} of them without a unique-id yet", report.unnamed.len())?;
         }
-        if !report.set_aside.is_empty() {
-            write!(f, ", {} of them in quarantine because sessions broke or failed at them", report.set_aside.len())?;
+        if !report.quarantined.is_empty() {
+            write!(f, ", {} of them in quarantine because sessions broke or failed at them", report.quarantined.len())?;
         }
         let finished = report.recovered.finished;
         if finished > 0 {
@@ -151,7 +153,7 @@ const NAMED: usize = 3;
 const UNIQUE_ID: usize = 140;
 
 /// A message as a person would name it.
-pub(crate) struct Message<'a>(pub(crate) &'a Listed, pub(crate) &'a Mask);
+pub(crate) struct Message<'a>(pub(crate) &'a Listed, pub(crate) &'a Redactor);
 
 impl fmt::Display for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -278,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_long_unique_id_is_cut_off_where_it_is_shown() {
-        let shown = |length: usize| Message(&listed(1, &"x".repeat(length)), &Mask::default()).to_string();
+        let shown = |length: usize| Message(&listed(1, &"x".repeat(length)), &Redactor::default()).to_string();
         assert!(shown(UNIQUE_ID).contains(&format!("{},", "x".repeat(UNIQUE_ID))));
         assert!(shown(1024).contains(&format!("{}…,", "x".repeat(UNIQUE_ID))));
     }

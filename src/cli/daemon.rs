@@ -6,29 +6,29 @@ use tokio::sync::mpsc;
 
 use super::arguments::Arguments;
 use super::limits;
-use super::output::complain;
+use super::output::stderr_line;
 use super::prepare;
 use super::signals::{survive_limit_on_files, tell_daemon};
 use super::unread;
+use crate::account_record::stamp;
 use crate::config::{self, Config, ConfigError, Environment};
 use crate::daemon::{self, Start};
 use crate::exit::ExitStatus;
 use crate::schedule::queue::most_polls;
-use crate::standing::stamp;
 
 /// Runs the command.
 pub(super) async fn run(arguments: &Arguments) -> ExitStatus {
     let environment = Environment::from_process();
     let prepared = prepare::configuration(arguments, &environment).and_then(|config| {
-        let mut ferry = prepare::ferry(arguments, &environment, &config, "daemon")?;
-        ferry.most_files = limits::for_each(most_polls(config.daemon.concurrency));
-        let sockets = prepare::sockets(arguments, &environment, &config, &ferry.state_dir);
-        Ok((config, ferry, sockets))
+        let mut context = prepare::context(arguments, &environment, &config, "daemon")?;
+        context.most_files = limits::for_each(most_polls(config.daemon.concurrency));
+        let sockets = prepare::sockets(arguments, &environment, &config, &context.state_dir);
+        Ok((config, context, sockets))
     });
-    let (config, ferry, sockets) = match prepared {
+    let (config, context, sockets) = match prepared {
         Ok(prepared) => prepared,
         Err(e) => {
-            complain(e.render(super::colour()));
+            stderr_line(e.render(super::colour()));
             return ExitStatus::Config;
         }
     };
@@ -43,12 +43,12 @@ pub(super) async fn run(arguments: &Arguments) -> ExitStatus {
     super::orphans::reap();
     let path = config.path.clone();
     let config_stamp = stamp(&path);
-    let (given, in_force) = (arguments.state_dir.clone(), ferry.state_dir.clone());
+    let (given, in_force) = (arguments.state_dir.clone(), context.state_dir.clone());
     let load = Box::new(move || load(&path, &environment, given.as_deref(), &in_force));
-    match daemon::run(Start { config, config_stamp, ferry, load, sockets, signals }).await {
+    match daemon::run(Start { config, config_stamp, context, load, sockets, signals }).await {
         Ok(status) => status,
         Err(e) => {
-            complain(format_args!("mailferry: {e}"));
+            stderr_line(format_args!("mailferry: {e}"));
             e.exit_status()
         }
     }

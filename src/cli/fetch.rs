@@ -10,17 +10,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::arguments::{Arguments, Fetch};
-use super::output::complain;
+use super::output::stderr_line;
 use super::prepare;
 use super::scheduled::{Settings, recall};
 use super::signals::{Listener, survive_limit_on_files};
 use super::summary;
 use crate::account::Account;
+use crate::account_record::stamp;
 use crate::config::{Config, Environment};
 use crate::exit::ExitStatus;
-use crate::poll::{Ferry, PollError, PollReport, Wishes, poll};
+use crate::poll::{PollContext, PollError, PollOptions, PollReport, poll};
 use crate::schedule::{Cause, End};
-use crate::standing::stamp;
 use crate::state::error::StateError;
 
 /// How often an account that somebody else polls is looked at with `--wait`.
@@ -29,12 +29,13 @@ const WAIT: Duration = Duration::from_millis(250);
 /// Runs the command; the answer is for the shell.
 pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
     let environment = Environment::from_process();
-    let prepared = prepare::configuration(arguments, &environment)
-        .and_then(|config| prepare::ferry(arguments, &environment, &config, "fetch").map(|ferry| (config, ferry)));
-    let (config, ferry) = match prepared {
-        Ok((config, ferry)) => (config, Arc::new(ferry)),
+    let prepared = prepare::configuration(arguments, &environment).and_then(|config| {
+        prepare::context(arguments, &environment, &config, "fetch").map(|context| (config, context))
+    });
+    let (config, context) = match prepared {
+        Ok((config, context)) => (config, Arc::new(context)),
         Err(e) => {
-            complain(e.render(super::colour()));
+            stderr_line(e.render(super::colour()));
             return failed_before_polling(ExitStatus::Config, fetch.fetchmail_exit_codes);
         }
     };
@@ -42,12 +43,12 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
     let accounts: Vec<Account> = match config.select(&fetch.accounts) {
         Ok(accounts) => accounts.into_iter().cloned().collect(),
         Err(e) => {
-            complain(format_args!("mailferry: {e}"));
+            stderr_line(format_args!("mailferry: {e}"));
             return failed_before_polling(ExitStatus::Usage, fetch.fetchmail_exit_codes);
         }
     };
     if accounts.is_empty() && !arguments.quiet {
-        complain("mailferry: no account is enabled; name those to be fetched, or take `enabled = false` away");
+        stderr_line("mailferry: no account is enabled; name those to be fetched, or take `enabled = false` away");
     }
     let stop = CancellationToken::new();
     let signals = match Listener::begin(stop.clone()) {
@@ -56,7 +57,7 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
     };
     survive_limit_on_files();
     super::orphans::reap();
-    let mut polls = begin_polls(ferry, &config, accounts, fetch, &stop);
+    let mut polls = begin_polls(context, &config, accounts, fetch, &stop);
     let mut reports = Vec::new();
     while let Some(ended) = polls.join_next().await {
         match ended {
@@ -65,8 +66,8 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
                 summary::print(&report, arguments.quiet);
                 reports.push(Some(*report));
             }
-            Ok(Ended::Scheduled(report, news)) => {
-                summary::print_news(&report, &news, arguments.quiet);
+            Ok(Ended::Scheduled(report, notifications)) => {
+                summary::print_news(&report, &notifications, arguments.quiet);
                 reports.push(Some(*report));
             }
             // A panic in one account's work has been printed; it costs the others nothing.
@@ -91,7 +92,7 @@ pub(super) fn failed_before_polling(status: ExitStatus, fetchmail_codes: bool) -
 
 /// Begins a poll of each account, so many at a time and so many at one server as the configuration says.
 fn begin_polls(
-    ferry: Arc<Ferry>,
+    context: Arc<PollContext>,
     config: &Config,
     accounts: Vec<Account>,
     fetch: &Fetch,
@@ -99,7 +100,7 @@ fn begin_polls(
 ) -> JoinSet<Ended> {
     let all = Arc::new(Semaphore::new(config.daemon.concurrency.get()));
     let mut hosts: HashMap<String, Arc<Semaphore>> = HashMap::new();
-    let wishes = Wishes {
+    let options = PollOptions {
         dry_run: fetch.dry_run,
         new_state: fetch.new_state,
         accept_maildir: fetch.accept_maildir,
@@ -112,23 +113,23 @@ fn begin_polls(
         let per_host = config.daemon.per_host.get();
         let host = account.endpoint.host.to_ascii_lowercase();
         let host = Arc::clone(hosts.entry(host).or_insert_with(|| Arc::new(Semaphore::new(per_host))));
-        let (all, ferry, stop) = (Arc::clone(&all), Arc::clone(&ferry), stop.clone());
+        let (all, context, stop) = (Arc::clone(&all), Arc::clone(&context), stop.clone());
         // At the highest level, so that every line of the log names its account.
         let span = tracing::error_span!("poll", account = %account.name);
         let places = Places { host, all };
         let settings = settings.clone();
         let work = async move {
             if scheduled {
-                return poll_if_due(&ferry, &account, &settings, wishes, &places, &stop).await;
+                return poll_if_due(&context, &account, &settings, options, &places, &stop).await;
             }
-            let begun = since_boot(&ferry);
+            let begun = since_boot(&context);
             let report = if wait {
-                poll_patiently(&ferry, &account, wishes, &places, &stop).await
+                poll_patiently(&context, &account, options, &places, &stop).await
             } else {
-                poll_in_turn(&ferry, &account, wishes, &places, &stop).await
+                poll_in_turn(&context, &account, options, &places, &stop).await
             };
-            if !wishes.dry_run {
-                keep_back_off(&ferry, &account, &settings, &report, begun, &stop).await;
+            if !options.dry_run {
+                keep_back_off(&context, &account, &settings, &report, begun, &stop).await;
             }
             Ended::Polled(Box::new(report))
         };
@@ -149,27 +150,27 @@ enum Ended {
 
 /// Polls when there is a place, unless the account is in a back-off.
 async fn poll_if_due(
-    ferry: &Arc<Ferry>,
+    context: &Arc<PollContext>,
     account: &Account,
     settings: &Settings,
-    wishes: Wishes,
+    options: PollOptions,
     places: &Places,
     stop: &CancellationToken,
 ) -> Ended {
-    let Some(recalled) = recall(ferry, account, settings, stop).await else { return Ended::LeftOut };
-    if recalled.is_to_wait(ferry, account) {
+    let Some(recalled) = recall(context, account, settings, stop).await else { return Ended::LeftOut };
+    if recalled.is_to_wait(context, account) {
         return Ended::LeftOut;
     }
-    let begun = since_boot(ferry);
-    let report = poll_in_turn(ferry, account, wishes, places, stop).await;
-    let news = recalled.note(ferry, account, settings, &report, begun).await;
-    Ended::Scheduled(Box::new(report), news)
+    let begun = since_boot(context);
+    let report = poll_in_turn(context, account, options, places, stop).await;
+    let notifications = recalled.on_poll_end(context, account, settings, &report, begun).await;
+    Ended::Scheduled(Box::new(report), notifications)
 }
 
 /// A poll that came to its end ends a back-off, whoever asked for it, and a login that was refused begins one or makes it
 /// longer: the next run of cron is not to offer the same password again.
 async fn keep_back_off(
-    ferry: &Arc<Ferry>,
+    context: &Arc<PollContext>,
     account: &Account,
     settings: &Settings,
     report: &PollReport,
@@ -180,14 +181,14 @@ async fn keep_back_off(
     if !refused && report.end.is_err() {
         return;
     }
-    if let Some(recalled) = recall(ferry, account, settings, stop).await.filter(|known| refused || known.is_kept()) {
+    if let Some(recalled) = recall(context, account, settings, stop).await.filter(|known| refused || known.is_kept()) {
         // All of it is told by the caller.
-        recalled.note(ferry, account, settings, report, begun).await;
+        recalled.on_poll_end(context, account, settings, report, begun).await;
     }
 }
 
-fn since_boot(ferry: &Ferry) -> Duration {
-    Duration::from_secs(ferry.clock.read().since_boot)
+fn since_boot(context: &PollContext) -> Duration {
+    Duration::from_secs(context.clock.read().since_boot)
 }
 
 /// Where a poll waits for its turn. The semaphores are never closed.
@@ -200,9 +201,9 @@ struct Places {
 
 /// Polls when there is a place.
 async fn poll_in_turn(
-    ferry: &Arc<Ferry>,
+    context: &Arc<PollContext>,
     account: &Account,
-    wishes: Wishes,
+    options: PollOptions,
     places: &Places,
     stop: &CancellationToken,
 ) -> PollReport {
@@ -211,19 +212,19 @@ async fn poll_in_turn(
     let _at_host = places.host.acquire().await;
     let _of_all = places.all.acquire().await;
     drop(waits);
-    poll(Arc::clone(ferry), account.clone(), wishes, stop.clone()).await
+    poll(Arc::clone(context), account.clone(), options, stop.clone()).await
 }
 
 /// Polls again and again as long as somebody else holds the account. Others use the places meanwhile.
 async fn poll_patiently(
-    ferry: &Arc<Ferry>,
+    context: &Arc<PollContext>,
     account: &Account,
-    wishes: Wishes,
+    options: PollOptions,
     places: &Places,
     stop: &CancellationToken,
 ) -> PollReport {
     loop {
-        let mut report = poll_in_turn(ferry, account, wishes, places, stop).await;
+        let mut report = poll_in_turn(context, account, options, places, stop).await;
         if !matches!(&report.end, Err(PollError::State(StateError::Locked { .. }))) {
             return report;
         }

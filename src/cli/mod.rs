@@ -28,7 +28,7 @@ use clap::error::ErrorKind;
 use crate::exit::ExitStatus;
 use crate::{system_limit, threads};
 use arguments::{Arguments, Command};
-use output::complain;
+use output::stderr_line;
 
 /// Runs a command line, the program's name first, and prints what there is to say.
 ///
@@ -57,7 +57,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 
 fn run_command(arguments: &Arguments) -> u8 {
     if let Err(too_little) = limits::raise(matches!(arguments.command, Command::Daemon)) {
-        complain(format_args!("mailferry: {too_little}"));
+        stderr_line(format_args!("mailferry: {too_little}"));
         return ExitStatus::Temporary.code();
     }
     let polls = matches!(arguments.command, Command::Fetch(_) | Command::Daemon);
@@ -82,7 +82,7 @@ fn run_command(arguments: &Arguments) -> u8 {
 /// The system has too few threads, or files, to begin with.
 fn no_thread(error: &std::io::Error) -> ExitStatus {
     let advice = system_limit::advice(error).unwrap_or("try again later");
-    complain(format_args!("mailferry: cannot start its threads: {error}; {advice}"));
+    stderr_line(format_args!("mailferry: cannot start its threads: {error}; {advice}"));
     ExitStatus::Temporary
 }
 
@@ -90,7 +90,7 @@ fn no_thread(error: &std::io::Error) -> ExitStatus {
 fn show_panic(panic: &PanicHookInfo<'_>) {
     if !threads::is_expected(panic) {
         let thread = std::thread::current();
-        complain(format_args!("thread '{}' {panic}", thread.name().unwrap_or("unnamed")));
+        stderr_line(format_args!("thread '{}' {panic}", thread.name().unwrap_or("unnamed")));
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) fn say(words: impl Display) {
 }
 
 /// Prints a line on standard error, if that can be.
-pub(super) fn complain(words: impl Display) {
+pub(super) fn stderr_line(words: impl Display) {
     unread::write(Which::Error, format!("{words}\n").as_bytes());
 }
 

@@ -1,20 +1,20 @@
 //! `mailferry poll`: wakes the running daemon.
 
 use super::arguments::{Arguments, Poll};
-use super::output::{complain, say};
+use super::output::{say, stderr_line};
 use super::prepare;
-use crate::daemon::control::{Answer, Question};
+use crate::control::{Request, Response};
 use crate::exit::ExitStatus;
 
 /// Runs the command.
 pub(super) async fn run(arguments: &Arguments, poll: &Poll) -> ExitStatus {
-    match prepare::ask_daemon(arguments, &Question::Poll { accounts: poll.accounts.clone() }).await {
-        Ok(Answer::Poll { woken, unknown }) => {
+    match prepare::ask_daemon(arguments, &Request::Poll { accounts: poll.accounts.clone() }).await {
+        Ok(Response::Poll { woken, unknown }) => {
             if !arguments.quiet {
                 woken.iter().for_each(|account| say(format_args!("{account}: polled now")));
             }
             for account in &unknown {
-                complain(format_args!(
+                stderr_line(format_args!(
                     "mailferry: the daemon has no account `{}`; if it is new or was disabled, reload the daemon first (SIGHUP)",
                     account.escape_debug()
                 ));
@@ -22,11 +22,11 @@ pub(super) async fn run(arguments: &Arguments, poll: &Poll) -> ExitStatus {
             if unknown.is_empty() { ExitStatus::Ok } else { ExitStatus::Usage }
         }
         Ok(other) => {
-            complain(super::status::not_understood(&other));
+            stderr_line(super::status::not_understood(&other));
             ExitStatus::Temporary
         }
         Err((words, status)) => {
-            complain(words);
+            stderr_line(words);
             status
         }
     }

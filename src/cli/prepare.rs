@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use super::arguments::Arguments;
 use super::limits;
-use super::output::complain;
+use super::output::stderr_line;
 use crate::clock::RealClock;
 use crate::config::{self, Config, ConfigError, Environment};
+use crate::control::{AskError, Request, Response, ask};
 use crate::credential::CredentialEnvironment;
 use crate::daemon;
-use crate::daemon::control::{Answer, AskError, Question, ask};
 use crate::disk::RealDisk;
 use crate::exit::ExitStatus;
 use crate::maildir::names::NameSource;
 use crate::net::{Dialer, NetLimits};
-use crate::poll::Ferry;
-use crate::state::store::Neighbours;
+use crate::poll::PollContext;
+use crate::state::store::ConfiguredAccounts;
 
 /// Finds and reads the configuration.
 pub(super) fn configuration(arguments: &Arguments, environment: &Environment) -> Result<Config, ConfigError> {
@@ -27,21 +27,21 @@ pub(super) fn configuration(arguments: &Arguments, environment: &Environment) ->
 /// Prints what is allowed in the configuration and looks like a mistake.
 pub(super) fn print_warnings(config: &Config, quiet: bool) {
     if !quiet {
-        config.warnings.iter().for_each(|warning| complain(format_args!("mailferry: {warning}")));
+        config.warnings.iter().for_each(|warning| stderr_line(format_args!("mailferry: {warning}")));
     }
 }
 
 /// What all polls of this process share; `command` tells others who holds a lock.
-pub(super) fn ferry(
+pub(super) fn context(
     arguments: &Arguments,
     environment: &Environment,
     config: &Config,
     command: &str,
-) -> Result<Ferry, ConfigError> {
+) -> Result<PollContext, ConfigError> {
     let state_dir = config::state_dir(arguments.state_dir.as_deref(), config, environment)?;
     let pid = std::process::id();
     let host = rustix::system::uname();
-    Ok(Ferry {
+    Ok(PollContext {
         dialer: Arc::new(Dialer::new(NetLimits::default())),
         disk: Arc::new(RealDisk),
         clock: Arc::new(RealClock::new()),
@@ -50,7 +50,9 @@ pub(super) fn ferry(
         credentials: CredentialEnvironment::from_process(),
         holder: format!("process {pid} (mailferry {command})"),
         most_files: limits::for_each(config.daemon.concurrency.get()),
-        neighbours: Arc::new(Neighbours::new(config.accounts.iter().map(|account| account.name.clone()))),
+        configured_accounts: Arc::new(ConfiguredAccounts::new(
+            config.accounts.iter().map(|account| account.name.clone()),
+        )),
     })
 }
 
@@ -58,7 +60,7 @@ pub(super) fn ferry(
 ///
 /// # Errors
 /// What to print, and how to end.
-pub(super) async fn ask_daemon(arguments: &Arguments, question: &Question) -> Result<Answer, (String, ExitStatus)> {
+pub(super) async fn ask_daemon(arguments: &Arguments, request: &Request) -> Result<Response, (String, ExitStatus)> {
     let environment = Environment::from_process();
     let configured = configuration(arguments, &environment);
     let state_dir = match &configured {
@@ -69,7 +71,7 @@ pub(super) async fn ask_daemon(arguments: &Arguments, question: &Question) -> Re
     let state_dir = state_dir.map_err(|e| wrong(configured.as_ref().err().unwrap_or(&e)))?;
     let given = arguments.state_dir.is_some() || configured.as_ref().is_ok_and(|config| config.state_dir.is_some());
     let dirs = config::control_dirs(&state_dir, given, &environment);
-    match (ask(&dirs, question).await, configured) {
+    match (ask(&dirs, request).await, configured) {
         (Ok(answer), _) => Ok(answer),
         (Err(AskError::NoDaemon { looked }), configured) => match (daemon::holder(&state_dir), configured) {
             (Some(holder), _) => {

@@ -10,15 +10,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::account::Account;
+use crate::account_record::{Files, Saved, Standing};
 use crate::config::NotifySettings;
 use crate::exit::ExitStatus;
-use crate::poll::{Ferry, PollError, PollReport};
-use crate::schedule::{Next, Why, installation, seed};
-use crate::standing::{Files, Saved, Standing};
+use crate::notify::Notification;
+use crate::poll::{PollContext, PollError, PollReport};
+use crate::schedule::{Next, Reason, installation, seed};
 use crate::state::error::StateError;
 use crate::state::hints::{HintsFile, keep_standing};
 use crate::state::ownership;
-use crate::telling::News;
 use crate::threads;
 
 /// So many complaints of one poll are told.
@@ -43,22 +43,22 @@ pub(super) struct Recalled {
 
 /// Reads where an account stands; None if the end was asked for meanwhile.
 pub(super) async fn recall(
-    ferry: &Arc<Ferry>,
+    context: &Arc<PollContext>,
     account: &Account,
     settings: &Settings,
     stop: &CancellationToken,
 ) -> Option<Recalled> {
-    let (ferry, name, source) = (Arc::clone(ferry), account.name.clone(), account.credential.clone());
+    let (context, name, source) = (Arc::clone(context), account.name.clone(), account.credential.clone());
     let config = settings.config_stamp.clone();
     let read = threads::blocking(move || {
         // What anybody may have put there keeps no account from its poll, which refuses the place.
-        let usable = ownership::check_place(&*ferry.disk, &ferry.state_dir, name.as_str()).is_ok();
-        let read = || HintsFile::read(&*ferry.disk, &ferry.state_dir, &name).hints.standing;
+        let usable = ownership::check_place(&*context.disk, &context.state_dir, name.as_str()).is_ok();
+        let read = || HintsFile::read(&*context.disk, &context.state_dir, &name).hints.standing;
         let saved = usable.then(read).flatten();
         // A credential of systemd is made anew for each run of a service, and says nothing.
         let directory = None;
         let files = Files { config, password: Files::password_of(&source, directory) };
-        Recalled::new(&ferry, saved.as_ref(), files)
+        Recalled::new(&context, saved.as_ref(), files)
     });
     tokio::select! {
         recalled = read => recalled.ok(),
@@ -67,49 +67,54 @@ pub(super) async fn recall(
 }
 
 impl Recalled {
-    fn new(ferry: &Ferry, saved: Option<&Saved>, files: Files) -> Self {
-        let clock = ferry.clock.read();
+    fn new(context: &PollContext, saved: Option<&Saved>, files: Files) -> Self {
+        let clock = context.clock.read();
         let Some(saved) = saved else { return Self { standing: Standing::default(), kept: None, files } };
         let mut standing = Standing::restore(saved, Duration::from_secs(clock.since_boot), clock);
         if *saved.files() != files {
             // A person may have put it right.
             standing.history.begin_anew();
-            standing.trouble =
-                standing.trouble.take().map(|trouble| crate::standing::Trouble { due: Duration::ZERO, ..trouble });
+            standing.trouble = standing
+                .trouble
+                .take()
+                .map(|trouble| crate::account_record::Trouble { due: Duration::ZERO, ..trouble });
         }
         Self { standing, kept: Some(saved.digest()), files }
     }
 
     /// Whether a back-off is not over; then the account is left out of this run.
-    pub(super) fn is_to_wait(&self, ferry: &Ferry, account: &Account) -> bool {
-        let now = Duration::from_secs(ferry.clock.read().since_boot);
+    pub(super) fn is_to_wait(&self, context: &PollContext, account: &Account) -> bool {
+        let now = Duration::from_secs(context.clock.read().since_boot);
         let Some(trouble) = self.standing.trouble.as_ref().filter(|trouble| trouble.due > now) else { return false };
-        let next = Next { at: trouble.due, why: trouble.why };
+        let next = Next { at: trouble.due, reason: trouble.reason };
         debug!("{}: left out; polled next {}", account.name, next.told(now));
         true
     }
 
     /// Takes in how the poll ended that began at a time since boot, and keeps it. What there is to tell comes out.
-    pub(super) async fn note(
+    pub(super) async fn on_poll_end(
         mut self,
-        ferry: &Arc<Ferry>,
+        context: &Arc<PollContext>,
         account: &Account,
         settings: &Settings,
         report: &PollReport,
         begun: Duration,
     ) -> Vec<String> {
-        let clock = ferry.clock.read();
+        let clock = context.clock.read();
         let now = Duration::from_secs(clock.since_boot).max(begun);
         if matches!(report.end, Err(PollError::Stopped | PollError::State(StateError::Locked { .. }))) {
             // Nothing follows from it.
             return Vec::new();
         }
-        let seed = seed(installation(&ferry.state_dir), &account.name);
-        let next = self.standing.note(account, seed, report, begun..now, clock.wall);
-        let mut news = self.standing.news(&settings.notify, report, &next.why, now, clock.wall);
-        news.extend(self.not_told_yet(report, &next.why, now));
-        let news = news.iter().filter(|news| !matches!(news, News::NewMail { .. })).map(|news| news.text(account));
-        let mut told: Vec<String> = news.collect();
+        let seed = seed(installation(&context.state_dir), &account.name);
+        let next = self.standing.on_poll_end(account, seed, report, begun..now, clock.wall);
+        let mut notifications = self.standing.notifications(&settings.notify, report, &next.reason, now, clock.wall);
+        notifications.extend(self.not_told_yet(report, &next.reason, now));
+        let notifications = notifications
+            .iter()
+            .filter(|notifications| !matches!(notifications, Notification::NewMail { .. }))
+            .map(|notifications| notifications.text(account));
+        let mut told: Vec<String> = notifications.collect();
         let complaints = self.standing.told.fresh(report.complaints());
         let more = complaints.len().saturating_sub(MOST_COMPLAINTS);
         told.extend(complaints.iter().take(MOST_COMPLAINTS).map(|words| format!("{}: {words}", account.name)));
@@ -118,8 +123,8 @@ impl Recalled {
         }
         let saved = self.standing.save(&self.files, now, clock);
         if self.kept != Some(saved.digest()) {
-            let (ferry, name) = (Arc::clone(ferry), account.name.clone());
-            let keep = move || keep_standing(&*ferry.disk, &ferry.state_dir, &name, &ferry.holder, &saved);
+            let (context, name) = (Arc::clone(context), account.name.clone());
+            let keep = move || keep_standing(&*context.disk, &context.state_dir, &name, &context.holder, &saved);
             if let Ok(Err(e)) = threads::blocking(keep).await {
                 debug!("{}: cannot keep where it stands: {e}. The next run begins without it", account.name);
                 return all_of(report);
@@ -129,11 +134,11 @@ impl Recalled {
     }
 
     /// What a person has to mend is news at once: whoever reads cron's mail is not told otherwise why nothing comes.
-    fn not_told_yet(&mut self, report: &PollReport, why: &Why, now: Duration) -> Option<News> {
+    fn not_told_yet(&mut self, report: &PollReport, why: &Reason, now: Duration) -> Option<Notification> {
         let error = report.end.as_ref().err().filter(|error| needs_a_person(error))?;
         // A refused login that is doubted is to be seen once more.
-        let &Why::Trouble { cause, .. } = why else { return None };
-        self.standing.told.note_trouble(cause, now).then(|| News::Trouble { cause, text: error.to_string() })
+        let &Reason::Trouble { cause, .. } = why else { return None };
+        self.standing.told.note_trouble(cause, now).then(|| Notification::Trouble { cause, text: error.to_string() })
     }
 
     /// Whether anything is kept that a success would end.

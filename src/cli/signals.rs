@@ -16,7 +16,7 @@ use signal_hook::iterator::{Handle, Signals};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
-use crate::daemon::Request;
+use crate::daemon::SignalRequest;
 use crate::exit::ExitStatus;
 use crate::threads;
 
@@ -83,7 +83,7 @@ impl Listener {
 ///
 /// # Errors
 /// That the system has no thread for it.
-pub(super) fn tell_daemon(daemon: UnboundedSender<Request>) -> io::Result<Listener> {
+pub(super) fn tell_daemon(daemon: UnboundedSender<SignalRequest>) -> io::Result<Listener> {
     let terminal = Terminal::of_process();
     let first = Arc::new(AtomicI32::new(0));
     let mut signals = match Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1]) {
@@ -98,13 +98,13 @@ pub(super) fn tell_daemon(daemon: UnboundedSender<Request>) -> io::Result<Listen
     threads::start("signals", move || {
         for signal in signals.forever() {
             let request = match signal {
-                SIGHUP if terminal.is_gone() => Request::Stop(ExitStatus::Terminated),
-                SIGHUP => Request::Reload,
-                SIGUSR1 => Request::PollNow,
+                SIGHUP if terminal.is_gone() => SignalRequest::Stop(ExitStatus::Terminated),
+                SIGHUP => SignalRequest::Reload,
+                SIGUSR1 => SignalRequest::PollNow,
                 _ if seen.swap(signal, Ordering::SeqCst) != 0 => {
                     std::process::exit(i32::from(status_of(signal).code()));
                 }
-                _ => Request::Stop(status_of(signal)),
+                _ => SignalRequest::Stop(status_of(signal)),
             };
             if daemon.send(request).is_err() {
                 return;
@@ -152,9 +152,9 @@ fn controlling_terminal() -> io::Result<File> {
 
 /// Whether a process ignores a signal, by its `/proc/PID/status`.
 fn ignores(status: &str, signal: i32) -> bool {
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or(0);
-    mask & (1 << (signal - 1)) != 0
+    let redactor = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let redactor = redactor.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or(0);
+    redactor & (1 << (signal - 1)) != 0
 }
 
 /// A file that grows beyond the limit on its size (`ulimit -f`) is an error of that file from here on, and no longer the

@@ -4,10 +4,10 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use super::arguments::{Arguments, Status};
-use super::output::{complain, say};
+use super::output::{say, stderr_line};
 use super::prepare;
 use super::status_text::Overview;
-use crate::daemon::control::{Answer, Question};
+use crate::control::{Request, Response};
 use crate::exit::ExitStatus;
 
 /// How often `--watch` asks.
@@ -29,40 +29,40 @@ pub(super) async fn run(arguments: &Arguments, status: &Status) -> ExitStatus {
 }
 
 async fn show(arguments: &Arguments, options: &Status, clear: bool) -> ExitStatus {
-    let answer = prepare::ask_daemon(arguments, &Question::Status).await;
+    let answer = prepare::ask_daemon(arguments, &Request::Status).await;
     if options.watch && clear {
         say(CLEAR);
     }
     match answer {
-        Ok(Answer::Status(status)) if options.json => match serde_json::to_string_pretty(&status) {
+        Ok(Response::Status(status)) if options.json => match serde_json::to_string_pretty(&status) {
             Ok(text) => {
                 say(text);
                 ExitStatus::Ok
             }
             Err(e) => {
-                complain(format_args!("mailferry: cannot write this as JSON: {e}. Please report it"));
+                stderr_line(format_args!("mailferry: cannot write this as JSON: {e}. Please report it"));
                 ExitStatus::Temporary
             }
         },
-        Ok(Answer::Status(status)) => {
+        Ok(Response::Status(status)) => {
             say(Overview(&status));
             ExitStatus::Ok
         }
         Ok(other) => {
-            complain(not_understood(&other));
+            stderr_line(not_understood(&other));
             ExitStatus::Temporary
         }
         Err((words, status)) => {
-            complain(words);
+            stderr_line(words);
             status
         }
     }
 }
 
 /// The daemon is of another version.
-pub(super) fn not_understood(answer: &Answer) -> String {
+pub(super) fn not_understood(answer: &Response) -> String {
     let why = match answer {
-        Answer::NotUnderstood { why } => why.escape_debug().to_string(),
+        Response::NotUnderstood { why } => why.escape_debug().to_string(),
         _ => "it gave another answer".to_owned(),
     };
     format!("mailferry: the daemon did not understand the question ({why}). Restart it, so that it is of this version")

@@ -4,7 +4,8 @@ use std::fmt;
 
 use bytesize::ByteSize;
 
-use crate::daemon::status::{AccountStatus, Came, Quarantine, State, Status};
+use crate::control::status::{AccountStatus, Came, Quarantine, State, Status};
+use crate::state::entries::QuarantineReason;
 use crate::summary::{Count, plural};
 
 /// So many messages in quarantine are shown of an account; all are in `--json`.
@@ -25,8 +26,8 @@ impl fmt::Display for Overview<'_> {
             Count::of(status.accounts.len(), "account"),
             status.polling
         )?;
-        if status.waiting_for_a_place > 0 {
-            write!(f, ", {} waiting for a place", status.waiting_for_a_place)?;
+        if status.queued > 0 {
+            write!(f, ", {} queued", status.queued)?;
         }
         if let Some(problem) = &status.config_problem {
             write!(f, "\nThe configuration was changed and is wrong, so the one before it is in force:\n{problem}")?;
@@ -51,7 +52,7 @@ impl fmt::Display for Account<'_> {
             let since = Span(now.saturating_sub(trouble.since));
             writeln!(f, "  trouble       {}", trouble.text)?;
             let polls = plural(u64::from(trouble.times), "poll");
-            writeln!(f, "                {} for {since}, {} {polls} in a row", trouble.cause, trouble.times)?;
+            writeln!(f, "                {} for {since}, {} {polls} in a row", trouble.cause.name(), trouble.times)?;
         }
         writeln!(f, "  last poll     {}", ago(account.last_poll))?;
         writeln!(f, "  last success  {}", ago(account.last_success))?;
@@ -85,7 +86,7 @@ fn words(state: State) -> &'static str {
         State::Idle => "all is well",
         State::Polling => "being polled now",
         State::Hung => "hung: waiting for the disk",
-        State::WaitingForAPlace => "due, and waiting for a place (`concurrency`, `per_host`)",
+        State::Queued => "queued (`concurrency`, `per_host`)",
         State::Trouble => "in trouble",
     }
 }
@@ -115,7 +116,10 @@ struct Message<'a>(&'a Quarantine, i64);
 impl fmt::Display for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(message, now) = *self;
-        let what = if message.kind == "refused" { "the server refused it" } else { "a session broke at it" };
+        let what = match message.kind {
+            QuarantineReason::Refused => "the server refused it",
+            QuarantineReason::BrokeSession => "a session broke at it",
+        };
         let times = plural(u64::from(message.times), "time");
         write!(f, "{}: {what} {} {times}; ", message.unique_id, message.times)?;
         match message.until.saturating_sub(now) {
@@ -158,7 +162,8 @@ impl fmt::Display for Span {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::status::{Trouble, VERSION};
+    use crate::control::status::{Trouble, VERSION};
+    use crate::schedule::Cause;
 
     fn account() -> AccountStatus {
         AccountStatus {
@@ -212,8 +217,13 @@ mod tests {
         let mut account = account();
         account.state = State::Trouble;
         account.trouble =
-            Some(Trouble { cause: "tls".into(), times: 2, since: 100, text: "no trust. Look at it".into() });
-        let quarantined = |n: i64| Quarantine { unique_id: format!("u{n}"), kind: "broke".into(), times: 3, until: n };
+            Some(Trouble { cause: Cause::Tls, times: 2, since: 100, text: "no trust. Look at it".into() });
+        let quarantined = |n: i64| Quarantine {
+            unique_id: format!("u{n}"),
+            kind: QuarantineReason::BrokeSession,
+            times: 3,
+            until: n,
+        };
         account.quarantine = (997..1005).map(quarantined).collect();
         let text = Account(&account, 1000).to_string();
         for part in [
@@ -239,11 +249,11 @@ mod tests {
             state_dir: String::new(),
             config_problem: Some("line 5 is wrong".into()),
             polling: 1,
-            waiting_for_a_place: 2,
+            queued: 2,
             accounts: Vec::new(),
         };
         let text = Overview(&status).to_string();
-        assert!(text.starts_with("mailferry 1, process 7, up for 1 day 1 h: 0 accounts, 1 being polled, 2 waiting"));
+        assert!(text.starts_with("mailferry 1, process 7, up for 1 day 1 h: 0 accounts, 1 being polled, 2 queued"));
         assert!(text.contains("line 5 is wrong"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::output::{complain, report as say};
+use super::output::{report as say, stderr_line};
 use crate::client::ClientError;
 use crate::exit::ExitStatus;
 use crate::poll::report::WouldDo;
@@ -19,17 +19,17 @@ pub(super) fn print(report: &PollReport, quiet: bool) {
         _ => print_line(report, quiet),
     }
     for words in report.complaints() {
-        complain(format_args!("{account}: {words}"));
+        stderr_line(format_args!("{account}: {words}"));
     }
     if let Err(e) = &report.end {
-        complain(format_args!("{account}: {e}"));
+        stderr_line(format_args!("{account}: {e}"));
     }
 }
 
 /// Prints what a poll did, and of what is wrong only what is news.
-pub(super) fn print_news(report: &PollReport, news: &[String], quiet: bool) {
+pub(super) fn print_news(report: &PollReport, notifications: &[String], quiet: bool) {
     print_line(report, quiet);
-    news.iter().for_each(complain);
+    notifications.iter().for_each(stderr_line);
 }
 
 fn print_line(report: &PollReport, quiet: bool) {
@@ -58,7 +58,7 @@ impl fmt::Display for DryRun<'_> {
             write!(f, "; {} renumbered by the server and recognised", report.renumbered)?;
         }
         write!(f, "; {} on the server", report.on_server.unwrap_or(0))?;
-        would.retrieve.iter().try_for_each(|listed| write!(f, "\n  fetch {}", Message(listed, &report.mask)))
+        would.retrieve.iter().try_for_each(|listed| write!(f, "\n  fetch {}", Message(listed, &report.redactor)))
     }
 }
 
@@ -116,7 +116,7 @@ fn fetchmail_error(error: &PollError) -> u8 {
 mod tests {
     use super::*;
     use crate::account::AccountName;
-    use crate::maildrop::Listed;
+    use crate::plan::maildrop::Listed;
     use std::time::Duration;
 
     fn report() -> PollReport {
@@ -145,7 +145,7 @@ mod tests {
     fn fetchmail_codes_are_fetchmails() {
         let (mut new, none, mut failed) = (report(), report(), report());
         new.retrieved = 1;
-        failed.end = Err(PollError::NoRoom { path: "/".into(), message: None });
+        failed.end = Err(PollError::InsufficientSpace { path: "/".into(), message: None });
         let code = |reports: &[&PollReport]| fetchmail_code(reports.iter().map(|r| Some(*r)));
         assert_eq!(code(&[&none]), 1);
         assert_eq!(code(&[&failed]), 6);

@@ -16,7 +16,7 @@ fn pair(room: usize) -> (Client, DuplexStream) {
         certificate_expires: None,
         classical: false,
     };
-    (Client::new(connection, Patience::new(60 * SECOND)), theirs)
+    (Client::new(connection, Timeouts::new(60 * SECOND)), theirs)
 }
 
 /// A client whose server has greeted it, logged it in without looking, and takes commands ahead.
@@ -154,7 +154,7 @@ async fn a_dele_takes_a_proof() {
 #[tokio::test]
 async fn what_was_kept_secret_is_not_repeated() {
     let (mut client, mut server) = pair(4096);
-    client.mask = Mask::new("jo", &Secret::new(b"s3cret".to_vec()));
+    client.redactor = Redactor::new("jo", &Secret::new(b"s3cret".to_vec()));
     server.write_all(b"-ERR [s3cret] not s3cret, not AGpvAHMzY3JldA==\r\n").await.unwrap();
     let Event::Greeting(greeting) = client.event().await.unwrap() else { panic!("no greeting") };
     assert_eq!(greeting.response.text, "not [secret], not [secret]");
@@ -164,14 +164,14 @@ async fn what_was_kept_secret_is_not_repeated() {
 #[tokio::test]
 async fn what_is_said_out_of_turn_is_not_repeated_either() {
     let (mut client, mut server) = pair(4096);
-    client.mask = Mask::new("jo", &Secret::new(b"s3cret".to_vec()));
+    client.redactor = Redactor::new("jo", &Secret::new(b"s3cret".to_vec()));
     server.write_all(b"+OK\r\nPASS s3cret\r\n").await.unwrap();
     client.event().await.unwrap();
     let unsolicited = client.ask(Command::Capa).unwrap_err().to_string();
     assert!(unsolicited.contains("PASS [secret]"), "{unsolicited}");
 
     let (mut client, mut server) = pair(4096);
-    client.mask = Mask::new("jo", &Secret::new(b"s3cret".to_vec()));
+    client.redactor = Redactor::new("jo", &Secret::new(b"s3cret".to_vec()));
     server.write_all(b"PASS s3cret\r\n").await.unwrap();
     let no_pop3 = client.event().await.unwrap_err().to_string();
     assert!(no_pop3.contains("PASS [secret]"), "{no_pop3}");
@@ -180,7 +180,7 @@ async fn what_is_said_out_of_turn_is_not_repeated_either() {
 #[tokio::test]
 async fn numbers_that_look_like_a_password_stay_numbers() {
     let (mut client, mut server) = logged_in(4096).await;
-    client.mask = Mask::new("jo", &Secret::new(b"1234".to_vec()));
+    client.redactor = Redactor::new("jo", &Secret::new(b"1234".to_vec()));
     server.write_all(b"+OK 2 12345\r\n").await.unwrap();
     assert_eq!(client.exchange(Command::Stat).await.unwrap().text, "2 12345");
 }

@@ -10,7 +10,7 @@ use super::budget;
 use crate::exit::ExitStatus;
 use crate::net::{NetError, NetErrorClass};
 use crate::pop3::{
-    Asked, FramingError, MessageNumber, NoLoginMethod, Refusal, Response, SendError, goodbye, judge_access,
+    CommandKind, FramingError, MessageNumber, NoLoginMethod, Refusal, Response, SendError, goodbye, judge_access,
 };
 
 /// Why a session is over. Every message ends with the next step.
@@ -64,7 +64,7 @@ pub enum ClientError {
     /// The login was refused.
     Login {
         /// The last command.
-        asked: Asked,
+        asked: CommandKind,
         /// The server's words.
         response: Response,
         /// What they mean.
@@ -82,7 +82,7 @@ pub enum ClientError {
     /// A command that every server has to know was refused, behind a good login.
     Refused {
         /// The command.
-        asked: Asked,
+        asked: CommandKind,
         /// The server's words.
         response: Response,
     },
@@ -122,7 +122,7 @@ pub enum TooLongFor {
     /// It was listed as much smaller.
     Listing,
     /// It would take too much of the free room.
-    Room,
+    FreeSpace,
     /// No header has so many.
     Header,
 }
@@ -144,7 +144,7 @@ impl TooLong {
         match self.because {
             TooLongFor::Account => format!("{came} had come, and max_message_size is {most}"),
             TooLongFor::Listing => format!("{came} had come, far more than it was listed as"),
-            TooLongFor::Room => {
+            TooLongFor::FreeSpace => {
                 format!("{came} had come, and a single message gets no more than {most} of the free room")
             }
             TooLongFor::Header => format!("{came} had come, and no header has more than {most}"),
@@ -243,7 +243,7 @@ fn words(response: &Response) -> String {
 
 fn fmt_login(
     f: &mut fmt::Formatter<'_>,
-    asked: Asked,
+    asked: CommandKind,
     response: &Response,
     refusal: Refusal,
     blanks: bool,
@@ -256,7 +256,7 @@ fn fmt_login(
                 "the server refused the login, {words}. Check username and password; some providers want an app \
                  password or authorization code, or POP3 to be switched on in their web settings"
             )?;
-            if asked == Asked::Apop {
+            if asked == CommandKind::Apop {
                 f.write_str(
                     ". It may be APOP that is refused: a server needs the password in clear for it, and few keep it so; \
                      with auth = \"auto\" or auth = \"user\" it is not used",

@@ -9,14 +9,14 @@ use tracing::warn;
 
 use super::budget::{self, Share};
 use super::error::TooLong;
-use super::login::{Expected, LoggedIn};
-use super::{Client, ClientError, Said};
-use crate::maildrop::{Maildrop, MaildropBuilder};
+use super::login::{CachedCapabilities, LoggedIn};
+use super::{Client, ClientError, ResponsePart};
+use crate::message::{Digest, HeaderDigester};
+use crate::plan::maildrop::{Maildrop, MaildropBuilder};
 use crate::pop3::{
-    Asked, Capabilities, Command, DropListing, LoginMethod, MessageNumber, Response, ScanListing, Status,
+    Capabilities, Command, CommandKind, DropListing, LoginMethod, MessageNumber, Response, ScanListing, Status,
     UniqueIdListing, has_access_code, judge_access, limits,
 };
-use crate::witness::{Digest, HeaderDigester};
 
 /// So many messages that UIDL left out are asked for one by one in a session.
 const MOST_LEFT_OUT: usize = 1000;
@@ -77,9 +77,9 @@ pub struct OpenError {
 ///
 /// # Errors
 /// [`OpenError`]; a refused UIDL is none unless it was announced, or if there is nothing to list.
-pub async fn open(logged_in: LoggedIn, expected: &Expected) -> Result<Opened, OpenError> {
+pub async fn open(logged_in: LoggedIn, cached: &CachedCapabilities) -> Result<Opened, OpenError> {
     let LoggedIn { mut client, capabilities, method, failed } = logged_in;
-    client.pipelining |= expected.after_login.as_ref().is_some_and(Capabilities::pipelining);
+    client.pipelining |= cached.after_login.as_ref().is_some_and(Capabilities::pipelining);
     let mut answers = Answers::default();
     let asked = answers.ask(&mut client).await;
     let mut ahead = client.was_ahead();
@@ -107,10 +107,10 @@ struct Answers {
     no_uidl: Option<Response>,
     no_list: Option<Response>,
     /// The first refusal that says that the maildrop cannot be had, now or at all.
-    no_access: Option<(Asked, Response)>,
+    no_access: Option<(CommandKind, Response)>,
     /// Lines that were too long: how many, and the beginning of the first one with its command.
     too_long: usize,
-    first_too_long: Option<(Asked, Vec<u8>)>,
+    first_too_long: Option<(CommandKind, Vec<u8>)>,
 }
 
 impl Answers {
@@ -118,10 +118,10 @@ impl Answers {
         let mut commands = vec![Command::Capa, Command::Stat, Command::Uidl(None), Command::List(None)];
         if client.window() == 1 {
             // The answer to CAPA may allow to send the rest in one flight.
-            client.try_converse(commands.drain(..1), |asked, said| self.hear(asked, said)).await?;
+            client.try_converse(commands.drain(..1), |asked, part| self.on_event(asked, part)).await?;
             client.pipelining = self.capabilities.as_ref().is_some_and(Capabilities::pipelining);
         }
-        client.try_converse(commands, |asked, said| self.hear(asked, said)).await
+        client.try_converse(commands, |asked, part| self.on_event(asked, part)).await
     }
 
     /// UIDL with a number, for each message that UIDL without one left out.
@@ -129,8 +129,8 @@ impl Answers {
         let numbers = self.builder.left_out(MOST_LEFT_OUT);
         let (mut refused, mut odd) = (0, false);
         let commands = numbers.into_iter().map(|number| Command::Uidl(Some(number)));
-        let hear = |asked, said: Said<'_>| {
-            let (Asked::Uidl(Some(number)), Said::Response(response)) = (asked, said) else {
+        let on_event = |asked, part: ResponsePart<'_>| {
+            let (CommandKind::Uidl(Some(number)), ResponsePart::Response(response)) = (asked, part) else {
                 return Ok(ControlFlow::Continue(()));
             };
             match &response.unique_id {
@@ -146,7 +146,7 @@ impl Answers {
             }
             Ok(up_to(MOST_REFUSALS, refused))
         };
-        client.try_converse(commands, hear).await?;
+        client.try_converse(commands, on_event).await?;
         if odd {
             // It may be the first line of more: better known now than at a retrieval.
             client.exchange(Command::Noop).await?;
@@ -158,48 +158,54 @@ impl Answers {
         if self.share.take(bytes) { Ok(()) } else { Err(ClientError::ListedTooMuch { held: self.share.held() }) }
     }
 
-    fn hear(&mut self, asked: Asked, said: Said<'_>) -> Result<ControlFlow<()>, ClientError> {
-        if let Said::Response(r) = &said
+    fn on_event(&mut self, asked: CommandKind, part: ResponsePart<'_>) -> Result<ControlFlow<()>, ClientError> {
+        if let ResponsePart::Response(r) = &part
             && r.status == Status::Err
             && judge_access(r).is_some()
         {
             self.no_access.get_or_insert((asked, (*r).clone()));
         }
-        match (asked, said) {
-            (Asked::Capa, Said::Response(r)) if r.status == Status::Ok => self.capabilities = Some(Capabilities::new()),
-            (Asked::Capa, Said::Line(line)) => {
+        match (asked, part) {
+            (CommandKind::Capa, ResponsePart::Response(r)) if r.status == Status::Ok => {
+                self.capabilities = Some(Capabilities::new());
+            }
+            (CommandKind::Capa, ResponsePart::Line(line)) => {
                 if let Some(capabilities) = &mut self.capabilities {
                     capabilities.add_line(line);
                 }
             }
-            (Asked::Stat, Said::Response(r)) if r.status == Status::Ok => match DropListing::parse(&r.text) {
-                Ok(listing) => {
-                    self.count = Some(listing.count);
-                    self.builder.stat(listing.count);
+            (CommandKind::Stat, ResponsePart::Response(r)) if r.status == Status::Ok => {
+                match DropListing::parse(&r.text) {
+                    Ok(listing) => {
+                        self.count = Some(listing.count);
+                        self.builder.stat(listing.count);
+                    }
+                    Err(_) => self.builder.unreadable_line(),
                 }
-                Err(_) => self.builder.unreadable_line(),
-            },
-            (Asked::Uidl(_), Said::Response(r)) => match r.status {
+            }
+            (CommandKind::Uidl(_), ResponsePart::Response(r)) => match r.status {
                 Status::Ok => self.builder.unique_ids_follow(),
                 Status::Err => self.no_uidl = Some(r.clone()),
             },
-            (Asked::List(_), Said::Response(r)) if r.status == Status::Err => self.no_list = Some(r.clone()),
-            (Asked::Uidl(_), Said::Line(line)) => match UniqueIdListing::parse(line) {
+            (CommandKind::List(_), ResponsePart::Response(r)) if r.status == Status::Err => {
+                self.no_list = Some(r.clone());
+            }
+            (CommandKind::Uidl(_), ResponsePart::Line(line)) => match UniqueIdListing::parse(line) {
                 Ok(listing) => {
                     self.take(budget::UNIQUE_ID + line.len())?;
                     self.builder.unique_id(listing);
                 }
                 Err(_) => self.builder.unreadable_line(),
             },
-            (Asked::List(_), Said::Line(line)) => match ScanListing::parse(line) {
+            (CommandKind::List(_), ResponsePart::Line(line)) => match ScanListing::parse(line) {
                 Ok(listing) => {
                     self.take(budget::SIZE)?;
                     self.builder.size(listing);
                 }
                 Err(_) => self.builder.unreadable_line(),
             },
-            (asked, Said::LongLine(head)) => {
-                if asked != Asked::Capa {
+            (asked, ResponsePart::LongLine(head)) => {
+                if asked != CommandKind::Capa {
                     self.builder.unreadable_line();
                 }
                 self.too_long += 1;
@@ -213,7 +219,7 @@ impl Answers {
     /// Tells of what was passed over.
     fn tell(&self, client: &Client) {
         let Some((asked, head)) = &self.first_too_long else { return };
-        let head = client.mask.hide(&head.escape_ascii().to_string());
+        let head = client.redactor.hide(&head.escape_ascii().to_string());
         warn!(
             "{} of the server's lines had more than {} octets and were passed over; the first one, in the answer to \
              {asked}, begins with \"{head}\"",
@@ -252,10 +258,10 @@ impl Answers {
             // Some servers refuse to list what is empty.
             (None, Some(_), _) if self.count == Some(0) => self.builder.unique_ids_follow(),
             (_, Some(response), _) if announced => {
-                return Err(ClientError::Refused { asked: Asked::Uidl(None), response });
+                return Err(ClientError::Refused { asked: CommandKind::Uidl(None), response });
             }
             (_, Some(_), Some(response)) => {
-                return Err(ClientError::Refused { asked: Asked::List(None), response });
+                return Err(ClientError::Refused { asked: CommandKind::List(None), response });
             }
             _ => {}
         }
@@ -277,19 +283,19 @@ pub async fn look(
     let (mut octets, mut refused) = (0_u64, 0);
     let begun = Instant::now();
     let commands: Vec<Command> = numbers.iter().map(|&number| Command::Top { number, lines: 0 }).collect();
-    let hear = |asked, said: Said<'_>| {
-        match (asked, said) {
-            (Asked::Top(_), Said::Response(response)) if response.status == Status::Err => {
+    let on_event = |asked, part: ResponsePart<'_>| {
+        match (asked, part) {
+            (CommandKind::Top(_), ResponsePart::Response(response)) if response.status == Status::Err => {
                 refused += 1;
             }
-            (Asked::Top(number), Said::Data(bytes)) => {
+            (CommandKind::Top(number), ResponsePart::Data(bytes)) => {
                 octets = octets.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
                 if octets > HEADER {
                     return Err(ClientError::TooLong(TooLong::header(number, octets, HEADER)));
                 }
                 digester.update(bytes);
             }
-            (Asked::Top(number), Said::End) => {
+            (CommandKind::Top(number), ResponsePart::End) => {
                 (octets, refused) = (0, 0);
                 digests.insert(number, std::mem::take(&mut digester).finish());
             }
@@ -298,7 +304,7 @@ pub async fn look(
         let enough = begun.elapsed() > LOOKING;
         Ok(if enough { ControlFlow::Break(()) } else { up_to(MOST_HEADERS_REFUSED, refused) })
     };
-    client.try_converse(commands, hear).await?;
+    client.try_converse(commands, on_event).await?;
     Ok(digests)
 }
 

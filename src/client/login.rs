@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Client, ClientError, Said};
+use super::{Client, ClientError, ResponsePart};
 use crate::account::{Account, Endpoint};
 use crate::net::{Connection, Dial, NetError};
 use crate::pop3::{
-    Asked, Capabilities, Command, Event, Greeting, LoginMethod, Mechanism, Response, Status, apop_digest,
+    Capabilities, Command, CommandKind, Event, Greeting, LoginMethod, Mechanism, Response, Status, apop_digest,
     plain_response,
 };
 use crate::secret::Secret;
@@ -22,7 +22,7 @@ const SUSPICIOUS_SILENCE: Duration = Duration::from_secs(3);
 /// What is expected of a server, from earlier sessions. It saves round trips where it is right and is noticed where it is
 /// wrong.
 #[derive(Debug, Clone, Default)]
-pub struct Expected {
+pub struct CachedCapabilities {
     /// What CAPA announced before the login: then it is not asked for. None if it is to be asked.
     pub before_login: Option<Capabilities>,
     /// What it announced after the login.
@@ -66,9 +66,9 @@ pub async fn log_in(
     dialer: &dyn Dial,
     account: &Account,
     password: &Secret,
-    expected: &Expected,
+    cached: &CachedCapabilities,
 ) -> Result<LoggedIn, LoginError> {
-    Attempt::new(account, password, expected).run(dialer).await
+    Attempt::new(account, password, cached).run(dialer).await
 }
 
 /// What a login is made of.
@@ -82,7 +82,7 @@ struct Login<'a> {
 /// A way to log in was refused.
 struct Refused {
     /// The command.
-    asked: Asked,
+    asked: CommandKind,
     /// The server's words.
     response: Response,
     /// Whether the credential was sent: a challenge that did not come was not answered.
@@ -94,7 +94,7 @@ impl Client {
         let first = match timeout(SUSPICIOUS_SILENCE, self.event()).await {
             Ok(event) => event?,
             Err(_) => {
-                if !self.link.protected && dialer.speaks_tls(self.link.peer, endpoint).await {
+                if !self.info.protected && dialer.speaks_tls(self.info.peer, endpoint).await {
                     return Err(ClientError::SpeaksTls { port: endpoint.port });
                 }
                 self.event().await?
@@ -117,35 +117,37 @@ impl Client {
         // Bytes behind the answer came in clear and could come from anybody: the session refuses them.
         let left = self.buffer.get(self.unread.clone()).unwrap_or_default();
         self.session.receive(left).map_err(|e| self.masked(e))?;
-        let Self { stream, mut session, link, patience, mask, .. } = self;
-        let (peer, loopback) = (link.peer, link.loopback);
+        let Self { stream, mut session, info, timeouts, redactor, .. } = self;
+        let (peer, loopback) = (info.peer, info.loopback);
         let plain =
             Connection { stream, peer, protected: false, loopback, certificate_expires: None, classical: false };
-        let handshake = timeout(patience.silence, dialer.start_tls(endpoint, plain)).await;
+        let handshake = timeout(timeouts.silence, dialer.start_tls(endpoint, plain)).await;
         // Nobody knows any more whether it had begun to answer.
         let silent = |_| NetError::TlsTimeout {
             host: endpoint.host.clone(),
             port: endpoint.port,
             tls: endpoint.tls,
-            limit: patience.silence,
+            limit: timeouts.silence,
             heard: false,
         };
         let protected = handshake.map_err(silent)??;
         session.tls_started()?;
-        Ok(Self { session, mask, ..Self::new(protected, patience) })
+        Ok(Self { session, redactor, ..Self::new(protected, timeouts) })
     }
 
     fn refuse_cleartext(&self, account: &Account) -> Result<(), ClientError> {
-        let allowed = self.link.protected || self.link.loopback || account.endpoint.allow_cleartext_password;
-        if allowed { Ok(()) } else { Err(ClientError::Cleartext { peer: self.link.peer }) }
+        let allowed = self.info.protected || self.info.loopback || account.endpoint.allow_cleartext_password;
+        if allowed { Ok(()) } else { Err(ClientError::Cleartext { peer: self.info.peer }) }
     }
 
     /// CAPA (RFC 2449, section 5); None if the server refuses it.
     pub(super) async fn capabilities(&mut self) -> Result<Option<Capabilities>, ClientError> {
         let mut capabilities = None;
-        self.converse([Command::Capa], |_, said| match said {
-            Said::Response(response) if response.status == Status::Ok => capabilities = Some(Capabilities::new()),
-            Said::Line(line) => {
+        self.converse([Command::Capa], |_, part| match part {
+            ResponsePart::Response(response) if response.status == Status::Ok => {
+                capabilities = Some(Capabilities::new());
+            }
+            ResponsePart::Line(line) => {
                 if let Some(capabilities) = &mut capabilities {
                     capabilities.add_line(line);
                 }
@@ -206,7 +208,7 @@ impl Client {
             }
             match self.event().await? {
                 // UTF8 is a wish: a server that thinks better of it goes on as before.
-                Event::Response { to: Asked::Utf8, .. } => {}
+                Event::Response { to: CommandKind::Utf8, .. } => {}
                 Event::Response { to, response } if response.status != Status::Ok => {
                     refused.get_or_insert(Refused { asked: to, response, offered });
                 }

@@ -9,10 +9,10 @@ mod dialogue;
 pub mod error;
 pub mod listing;
 pub mod login;
-mod mask;
-mod pace;
 pub mod places;
 mod reach;
+mod redaction;
+mod stall_detector;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -26,16 +26,17 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::{Instant, timeout};
 
 pub use error::ClientError;
-pub use mask::Mask;
+pub use redaction::Redactor;
 
 use crate::net::{Connection, Stream};
 use crate::plan::Removable;
 use crate::pop3::{
-    Asked, Command, Event, FramingError, Greeting, MessageNumber, Response, SendError, Session, SessionState, Status,
+    Command, CommandKind, Event, FramingError, Greeting, MessageNumber, Response, SendError, Session, SessionState,
+    Status,
 };
 use crate::watch;
 use dialogue::Dialogue;
-use pace::{Pace, TooSlow, Window};
+use stall_detector::{StallDetector, TooSlow, Window};
 
 /// What is read from the server at a time, in bytes. Larger than any line that the session waits for.
 const BUFFER: usize = 64 * 1024;
@@ -45,7 +46,7 @@ pub const WINDOW: usize = 256;
 
 /// How patient a client is.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct Timeouts {
     /// How long the server may say nothing at all.
     pub silence: Duration,
     /// The time over which throughput is judged.
@@ -54,7 +55,7 @@ pub struct Patience {
     pub least: u64,
 }
 
-impl Patience {
+impl Timeouts {
     /// That of an account: its own limit on silence, and a throughput (100 octets a second over two minutes) that the
     /// slowest line exceeds and a server that drips does not.
     #[must_use]
@@ -73,45 +74,47 @@ pub struct Client {
     unread: Range<usize>,
     /// Something was written that may still be in a buffer of TLS.
     unflushed: bool,
-    patience: Patience,
-    pace: Pace,
+    timeouts: Timeouts,
+    stall_detector: StallDetector,
     /// Whether the server announces that commands may be sent ahead of their answers.
     pipelining: bool,
     /// Whether one command at a time is sent all the same.
     careful: bool,
     /// Which message is being received, and which were.
-    place: Place,
+    in_flight: InFlight,
     /// Hides what a server may send back and must not be shown.
-    mask: Mask,
+    redactor: Redactor,
     /// What of the dialogue is still logged.
     dialogue: Dialogue,
     /// The connection as it was made, without its stream.
-    link: Link,
+    info: ConnectionInfo,
 }
 
 /// Where a session is among the messages, so that the one at which it breaks can be named.
 #[derive(Debug, Default)]
-struct Place {
+struct InFlight {
     /// The commands that wait for answers, the oldest first.
-    awaited: VecDeque<Asked>,
+    awaited: VecDeque<CommandKind>,
     /// The answer to the oldest one has begun.
     begun: bool,
     /// The message whose answer was complete last.
     previous: Option<MessageNumber>,
 }
 
-impl Place {
-    fn hear(&mut self, event: &Event) {
+impl InFlight {
+    fn on_event(&mut self, event: &Event) {
         match event {
-            Event::Response { to: Asked::Retr(_) | Asked::Top(_), response } if response.status == Status::Ok => {
+            Event::Response { to: CommandKind::Retr(_) | CommandKind::Top(_), response }
+                if response.status == Status::Ok =>
+            {
                 self.begun = true;
             }
-            Event::Response { to: Asked::Capa | Asked::Uidl(None) | Asked::List(None), response }
+            Event::Response { to: CommandKind::Capa | CommandKind::Uidl(None) | CommandKind::List(None), response }
                 if response.status == Status::Ok => {}
             Event::Response { .. } | Event::End { .. } => {
                 let asked = self.awaited.pop_front();
                 // STAT and NOOP are only asked to see whether the message before them ended where it should.
-                if !matches!(asked, Some(Asked::Stat | Asked::Noop)) {
+                if !matches!(asked, Some(CommandKind::Stat | CommandKind::Noop)) {
                     self.previous = asked.and_then(message_of);
                 }
                 self.begun = false;
@@ -121,16 +124,16 @@ impl Place {
     }
 }
 
-fn message_of(asked: Asked) -> Option<MessageNumber> {
+fn message_of(asked: CommandKind) -> Option<MessageNumber> {
     match asked {
-        Asked::Retr(number) | Asked::Top(number) => Some(number),
+        CommandKind::Retr(number) | CommandKind::Top(number) => Some(number),
         _ => None,
     }
 }
 
 /// What is known of a connection beside its bytes.
 #[derive(Debug, Clone, Copy)]
-struct Link {
+struct ConnectionInfo {
     peer: std::net::SocketAddr,
     protected: bool,
     loopback: bool,
@@ -142,7 +145,7 @@ struct Link {
 
 /// A part of an answer, for [`Client::converse`].
 #[derive(Debug)]
-pub enum Said<'a> {
+pub enum ResponsePart<'a> {
     /// A single-line answer or the first line of a multi-line one.
     Response(&'a Response),
     /// A line of CAPA, LIST or UIDL.
@@ -158,7 +161,7 @@ pub enum Said<'a> {
 impl Client {
     /// A client for a connection that has just been made.
     #[must_use]
-    pub fn new(connection: Connection, patience: Patience) -> Self {
+    pub fn new(connection: Connection, timeouts: Timeouts) -> Self {
         let Connection { stream, peer, protected, loopback, certificate_expires, classical } = connection;
         Self {
             stream,
@@ -166,14 +169,14 @@ impl Client {
             buffer: vec![0; BUFFER],
             unread: 0..0,
             unflushed: false,
-            patience,
-            pace: Pace::new(Window { time: patience.window, least: patience.least }),
+            timeouts,
+            stall_detector: StallDetector::new(Window { time: timeouts.window, least: timeouts.least }),
             pipelining: false,
             careful: false,
-            place: Place::default(),
-            mask: Mask::default(),
+            in_flight: InFlight::default(),
+            redactor: Redactor::default(),
             dialogue: Dialogue::default(),
-            link: Link { peer, protected, loopback, certificate_expires, classical },
+            info: ConnectionInfo { peer, protected, loopback, certificate_expires, classical },
         }
     }
 
@@ -186,20 +189,20 @@ impl Client {
     /// When the server's certificate expires, in seconds since 1970. None without TLS, and where that cannot be read.
     #[must_use]
     pub fn certificate_expires(&self) -> Option<i64> {
-        self.link.certificate_expires
+        self.info.certificate_expires
     }
 
     /// Whether it was found out that TLS comes about only without the large key share of
     /// [`crate::account::KeyExchange::Auto`].
     #[must_use]
     pub fn needs_classical(&self) -> bool {
-        self.link.classical
+        self.info.classical
     }
 
     /// Hides the password in the server's words.
     #[must_use]
-    pub fn mask(&self) -> &Mask {
-        &self.mask
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
     /// How many commands wait for their answers.
@@ -222,7 +225,7 @@ impl Client {
     /// Whether several commands waited for their answers when the session ended.
     #[must_use]
     pub fn was_ahead(&self) -> bool {
-        self.place.awaited.len() > 1
+        self.in_flight.awaited.len() > 1
     }
 
     /// The messages at which the session may have ended with this error: the one whose answer was awaited or coming in,
@@ -230,15 +233,15 @@ impl Client {
     #[must_use]
     pub fn suspects(&self, error: &ClientError) -> Vec<MessageNumber> {
         let framing = matches!(error, ClientError::Framing(_));
-        let current = self.place.awaited.front().copied().and_then(message_of);
-        let previous = self.place.previous.filter(|_| framing && !self.place.begun);
+        let current = self.in_flight.awaited.front().copied().and_then(message_of);
+        let previous = self.in_flight.previous.filter(|_| framing && !self.in_flight.begun);
         previous.into_iter().chain(current).collect()
     }
 
     /// The message that is coming in.
     #[must_use]
     pub fn receiving(&self) -> Option<MessageNumber> {
-        self.place.awaited.front().copied().filter(|_| self.place.begun).and_then(message_of)
+        self.in_flight.awaited.front().copied().filter(|_| self.in_flight.begun).and_then(message_of)
     }
 
     /// Queues a command; it leaves with the next [`Client::event`]. DELE is [`Client::delete`]'s.
@@ -270,7 +273,7 @@ impl Client {
         self.dialogue.line('C', || &command);
         let asked = command.asked();
         self.session.send(command)?;
-        self.place.awaited.push_back(asked);
+        self.in_flight.awaited.push_back(asked);
         Ok(())
     }
 
@@ -294,15 +297,15 @@ impl Client {
                 Event::LongLine(range) => Event::LongLine(shift(range)),
                 Event::Data(range) => Event::Data(shift(range)),
                 // Of the answer to STAT only the numbers are used, and these may look like a password.
-                Event::Response { to, response } if to != Asked::Stat => {
-                    Event::Response { to, response: self.mask.response(response) }
+                Event::Response { to, response } if to != CommandKind::Stat => {
+                    Event::Response { to, response: self.redactor.response(response) }
                 }
                 Event::Greeting(Greeting { response, timestamp }) => {
-                    Event::Greeting(Greeting { response: self.mask.response(response), timestamp })
+                    Event::Greeting(Greeting { response: self.redactor.response(response), timestamp })
                 }
                 event => event,
             };
-            self.place.hear(&event);
+            self.in_flight.on_event(&event);
             self.note(&event);
             return Ok(event);
         }
@@ -334,13 +337,13 @@ impl Client {
     pub async fn converse(
         &mut self,
         commands: impl IntoIterator<Item = Command>,
-        mut hear: impl FnMut(Asked, Said<'_>),
+        mut on_event: impl FnMut(CommandKind, ResponsePart<'_>),
     ) -> Result<(), ClientError> {
-        let hear = |asked, said: Said<'_>| {
-            hear(asked, said);
+        let on_event = |asked, part: ResponsePart<'_>| {
+            on_event(asked, part);
             Ok(ControlFlow::Continue(()))
         };
-        self.try_converse(commands, hear).await
+        self.try_converse(commands, on_event).await
     }
 
     /// The same with a listener that may have enough: at a break no further command is sent, and what is under way is
@@ -351,10 +354,10 @@ impl Client {
     pub async fn try_converse(
         &mut self,
         commands: impl IntoIterator<Item = Command>,
-        mut hear: impl FnMut(Asked, Said<'_>) -> Result<ControlFlow<()>, ClientError>,
+        mut on_event: impl FnMut(CommandKind, ResponsePart<'_>) -> Result<ControlFlow<()>, ClientError>,
     ) -> Result<(), ClientError> {
         let mut commands = commands.into_iter();
-        let mut current = Asked::Greeting;
+        let mut current = CommandKind::Greeting;
         let mut enough = false;
         loop {
             while !enough
@@ -369,12 +372,12 @@ impl Client {
             let heard = match self.event().await? {
                 Event::Response { to, response } => {
                     current = to;
-                    hear(to, Said::Response(&response))?
+                    on_event(to, ResponsePart::Response(&response))?
                 }
-                Event::Line(range) => hear(current, Said::Line(self.bytes(range)))?,
-                Event::LongLine(range) => hear(current, Said::LongLine(self.bytes(range)))?,
-                Event::Data(range) => hear(current, Said::Data(self.bytes(range)))?,
-                Event::End { to } => hear(to, Said::End)?,
+                Event::Line(range) => on_event(current, ResponsePart::Line(self.bytes(range)))?,
+                Event::LongLine(range) => on_event(current, ResponsePart::LongLine(self.bytes(range)))?,
+                Event::Data(range) => on_event(current, ResponsePart::Data(self.bytes(range)))?,
+                Event::End { to } => on_event(to, ResponsePart::End)?,
                 Event::Challenge(_) | Event::BadChallenge => {
                     self.session.cancel_challenge()?;
                     ControlFlow::Continue(())
@@ -402,7 +405,7 @@ impl Client {
     async fn read_more(&mut self) -> Result<(), ClientError> {
         self.make_room();
         let before = Instant::now();
-        let silence = self.patience.silence;
+        let silence = self.timeouts.silence;
         let read = timeout(silence, poll_fn(|cx| self.poll_exchange(cx))).await;
         match read {
             Err(_) => Err(ClientError::Silence { after: silence }),
@@ -410,7 +413,7 @@ impl Client {
             Ok(Ok(0)) => Err(ClientError::Closed),
             Ok(Ok(count)) => {
                 self.unread.end += count;
-                self.pace
+                self.stall_detector
                     .waited(before.elapsed(), count, places::others_wait() || watch::is_to_give_way())
                     .map_err(|TooSlow { octets, time }| ClientError::TooSlow { octets, window: time })
             }
@@ -453,13 +456,13 @@ impl Client {
     }
 
     fn masked(&self, error: FramingError) -> ClientError {
-        ClientError::Framing(self.mask.framing(error))
+        ClientError::Framing(self.redactor.framing(error))
     }
 
     /// Logs what was said and notes that an answer arrived.
     fn note(&mut self, event: &Event) {
-        let Self { dialogue, mask, buffer, .. } = self;
-        let shown = |words: &dyn std::fmt::Display| mask.hide(&words.to_string());
+        let Self { dialogue, redactor, buffer, .. } = self;
+        let shown = |words: &dyn std::fmt::Display| redactor.hide(&words.to_string());
         let octets = |range: &Range<usize>| buffer.get(range.clone()).unwrap_or_default().escape_ascii();
         match event {
             Event::Greeting(greeting) => dialogue.line('S', || Spoken(&greeting.response)),
@@ -473,7 +476,7 @@ impl Client {
             Event::Data(_) | Event::NeedInput => {}
         }
         if !matches!(event, Event::Data(_) | Event::Line(_) | Event::LongLine(_)) {
-            self.pace.answered();
+            self.stall_detector.answered();
         }
     }
 }
@@ -493,7 +496,7 @@ impl std::fmt::Display for Spoken<'_> {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("session", &self.session).field("link", &self.link).finish_non_exhaustive()
+        f.debug_struct("Client").field("session", &self.session).field("link", &self.info).finish_non_exhaustive()
     }
 }
 

@@ -3,8 +3,8 @@
 
 use tracing::debug;
 
-use super::login::Expected;
-use super::{Client, ClientError, Mask, Patience};
+use super::login::CachedCapabilities;
+use super::{Client, ClientError, Redactor, Timeouts};
 use crate::account::{Account, Endpoint, KeyExchange, TlsMode};
 use crate::net::{Dial, MOST_ADDRESSES, NetError};
 use crate::pop3::Greeting;
@@ -15,14 +15,14 @@ pub(super) async fn reach(
     dialer: &dyn Dial,
     account: &Account,
     password: &Secret,
-    expected: &Expected,
+    cached: &CachedCapabilities,
 ) -> Result<(Client, Greeting), ClientError> {
     let mut endpoint = account.endpoint.clone();
     let mut avoid = Vec::new();
     let mut first: Option<ClientError> = None;
     // Found out by STLS in this session; by implicit TLS the dialer does.
     let mut classical = false;
-    if expected.classical && endpoint.key_exchange == KeyExchange::Auto {
+    if cached.classical && endpoint.key_exchange == KeyExchange::Auto {
         endpoint.key_exchange = KeyExchange::Classical;
     }
     loop {
@@ -31,12 +31,12 @@ pub(super) async fn reach(
             Err(e) => return Err(first.unwrap_or_else(|| e.into())),
         };
         let peer = connection.peer;
-        let mut client = Client::new(connection, Patience::new(account.timeout));
+        let mut client = Client::new(connection, Timeouts::new(account.timeout));
         // Before the greeting: the server may know the password from an earlier session.
-        client.mask = Mask::new(&account.username, password);
+        client.redactor = Redactor::new(&account.username, password);
         let failed = match client.meet(dialer, &endpoint).await {
             Ok((mut client, greeting)) => {
-                client.link.classical |= classical;
+                client.info.classical |= classical;
                 return Ok((client, greeting));
             }
             Err(e) => of_tls(e),

@@ -16,12 +16,12 @@ mod duration;
 mod find;
 mod host;
 mod keys;
-mod mask;
 mod notify;
 mod parse;
 mod path;
 mod problem;
 mod read;
+mod redaction;
 mod settings;
 #[cfg(test)]
 mod tests;

@@ -8,10 +8,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::account::Builder;
 use super::keys::{self, Level};
-use super::mask::Masked;
 use super::notify::notify;
 use super::path;
 use super::problem::{Problem, Span};
+use super::redaction::Masked;
 use super::settings::{Settings, password_in};
 use super::value::{At, integer, read};
 use super::{DaemonSettings, NotifySettings};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-use super::mask::Masked;
+use super::redaction::Masked;
 use crate::credential::printable;
 
 /// A range of bytes of the file.

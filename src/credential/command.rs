@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
 
-use crate::child::{Full, NoEnd, Running, Sink, Tail};
+use crate::subprocess::{Full, NoEnd, Running, Sink, Tail};
 use crate::system_limit;
 
 /// Runs a command without a shell and returns what it wrote to standard output until it ended, at most `max_output`

@@ -3,25 +3,24 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::status::{self, AccountStatus, Came, Quarantine, State};
 use crate::account::{Account, AccountName};
-use crate::client::Mask;
+use crate::account_record::{Files, Saved, Standing, Trouble};
+use crate::client::Redactor;
+use crate::clock::trusted_time::ClockReading;
 use crate::config::NotifySettings;
+use crate::control::status::{self, AccountStatus, Came, Quarantine, State};
+use crate::notify::Notification;
 use crate::poll::{PollReport, Quarantined};
 use crate::schedule::queue::Doing;
-use crate::schedule::{Cause, Next, Why, Wishes, first, seed};
-use crate::standing::{Files, Saved, Standing, Trouble};
-use crate::state::clock::ClockReading;
-use crate::state::entries::TroubleKind;
+use crate::schedule::{Cause, Next, PollTiming, Reason, first, seed};
 use crate::state::hints::Past;
-use crate::telling::News;
 
 /// So many messages in quarantine are kept and shown of one account.
 const MOST_QUARANTINED: usize = 100;
 
 /// An account between two polls.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct AccountState {
     /// As the configuration has it.
     pub(super) account: Account,
     /// For the jitter of its schedule.
@@ -46,15 +45,15 @@ pub(super) struct Kept {
     written: u64,
 }
 
-impl Kept {
+impl AccountState {
     /// An account that has not been polled, one of so many.
     pub(super) fn new(account: Account, installation: u64, accounts: usize, now: Duration) -> Self {
         let seed = seed(installation, &account.name);
-        let wishes = Wishes::new(account.interval, &account.endpoint.host);
+        let timing = PollTiming::new(account.interval, &account.endpoint.host);
         Self {
             seed,
             standing: Standing::default(),
-            next: first(&wishes, accounts, seed, now),
+            next: first(&timing, accounts, seed, now),
             last_poll: None,
             last_success: None,
             past: Past::default(),
@@ -84,34 +83,34 @@ impl Kept {
     /// An account in a back-off is due when that is over.
     pub(super) fn keep_waiting(&mut self) {
         if let Some(trouble) = &self.standing.trouble {
-            self.next = Next { at: trouble.due.max(self.next.at), why: trouble.why };
+            self.next = Next { at: trouble.due.max(self.next.at), reason: trouble.reason };
         }
     }
 
     /// The same account as it is configured now. What was learned of it stays; what a person changed is tried soon.
     pub(super) fn reconfigure(&mut self, account: Account, accounts: usize, now: Duration) {
-        let wishes = Wishes::new(account.interval, &account.endpoint.host);
+        let timing = PollTiming::new(account.interval, &account.endpoint.host);
         self.account = account;
         self.standing.history.begin_anew();
-        self.next = first(&wishes, accounts, self.seed, now);
+        self.next = first(&timing, accounts, self.seed, now);
     }
 
     /// It is configured again, as it was.
     pub(super) fn come_back(&mut self, accounts: usize, now: Duration) {
-        let wishes = Wishes::new(self.account.interval, &self.account.endpoint.host);
-        self.next = first(&wishes, accounts, self.seed, now);
+        let timing = PollTiming::new(self.account.interval, &self.account.endpoint.host);
+        self.next = first(&timing, accounts, self.seed, now);
         self.keep_waiting();
     }
 
     /// Whether there is no login because of its password, so that a changed one is worth another try.
     pub(super) fn wants_password(&self) -> bool {
-        let why = self.standing.trouble.as_ref().map(|trouble| trouble.why);
-        matches!(why, Some(Why::Trouble { cause: Cause::LoginRefused | Cause::Credential, .. }))
+        let reason = self.standing.trouble.as_ref().map(|trouble| trouble.reason);
+        matches!(reason, Some(Reason::Trouble { cause: Cause::LoginRefused | Cause::Credential, .. }))
     }
 
     /// Takes in how a poll ended that ran from `polled.start` to `polled.end`; `wall` is the same end since 1970.
-    pub(super) fn note(&mut self, report: &PollReport, polled: Range<Duration>, wall: i64) {
-        self.next = self.standing.note(&self.account, self.seed, report, polled, wall);
+    pub(super) fn on_poll_end(&mut self, report: &PollReport, polled: Range<Duration>, wall: i64) {
+        self.next = self.standing.on_poll_end(&self.account, self.seed, report, polled, wall);
         self.last_poll = Some(wall);
         if report.end.is_ok() {
             self.last_success = Some(wall);
@@ -125,19 +124,19 @@ impl Kept {
             self.too_large = u64::try_from(report.too_large.len()).unwrap_or(u64::MAX);
         }
         if report.logged_in {
-            self.quarantine = quarantined(&report.quarantine, &report.mask, wall);
+            self.quarantine = quarantined(&report.quarantine, &report.redactor, wall);
         }
     }
 
-    /// What a person should be told after a poll that [`Self::note`] took in.
-    pub(super) fn news(
+    /// What a person should be told after a poll that [`Self::on_poll_end`] took in.
+    pub(super) fn notifications(
         &mut self,
         settings: &NotifySettings,
         report: &PollReport,
         now: Duration,
         wall: i64,
-    ) -> Vec<News> {
-        self.standing.news(settings, report, &self.next.why, now, wall)
+    ) -> Vec<Notification> {
+        self.standing.notifications(settings, report, &self.next.reason, now, wall)
     }
 
     /// Where it stands, if that is not what is kept on the disk; then it is taken as kept.
@@ -162,7 +161,7 @@ impl Kept {
         let state = match doing {
             Some(Doing::Running) if hung.is_some() => State::Hung,
             Some(Doing::Running) => State::Polling,
-            Some(Doing::Ready(_)) => State::WaitingForAPlace,
+            Some(Doing::Ready(_)) => State::Queued,
             _ if self.standing.trouble.is_some() => State::Trouble,
             _ if self.last_poll.is_none() => State::New,
             _ => State::Idle,
@@ -182,7 +181,7 @@ impl Kept {
             last_new_mail: self.past.last_new_mail,
             next_poll: due.map(|due| wall.saturating_add(seconds(due.saturating_sub(now)))),
             next_poll_why: due
-                .map(|due| Next { at: due, why: self.why(due) }.told(now).to_string())
+                .map(|due| Next { at: due, reason: self.reason(due) }.told(now).to_string())
                 .unwrap_or_default(),
             this_poll,
             today: Came { messages, octets },
@@ -196,8 +195,8 @@ impl Kept {
     }
 
     /// Why it is polled at a time that may be another than was planned.
-    fn why(&self, due: Duration) -> Why {
-        if due < self.next.at { Why::Asked } else { self.next.why }
+    fn reason(&self, due: Duration) -> Reason {
+        if due < self.next.at { Reason::Asked } else { self.next.reason }
     }
 
     /// Its name.
@@ -212,17 +211,14 @@ impl Kept {
 }
 
 fn shown(trouble: &Trouble) -> status::Trouble {
-    let (cause, text) = (trouble.cause().to_owned(), trouble.text.clone());
+    let (cause, text) = (trouble.cause(), trouble.text.clone());
     status::Trouble { cause, times: trouble.times(), since: trouble.since, text }
 }
 
-fn quarantined(messages: &[Quarantined], mask: &Mask, wall: i64) -> Vec<Quarantine> {
+fn quarantined(messages: &[Quarantined], redactor: &Redactor, wall: i64) -> Vec<Quarantine> {
     let show = |message: &Quarantined| Quarantine {
-        unique_id: mask.hide(&message.unique_id.to_string()),
-        kind: match message.kind {
-            TroubleKind::Refused => "refused".to_owned(),
-            TroubleKind::Broke => "broke".to_owned(),
-        },
+        unique_id: redactor.hide(&message.unique_id.to_string()),
+        kind: message.kind,
         times: message.times,
         until: wall.saturating_add(seconds(message.left_alone)),
     };

@@ -6,12 +6,9 @@
 //! So nothing needs a lock, and a panic in an account's work is that account's trouble only.
 
 mod accounts;
-mod alarm;
 mod conduct;
-pub mod control;
 mod outside;
 mod polls;
-pub mod status;
 mod supervisor;
 mod systemd;
 
@@ -28,13 +25,13 @@ use tokio::sync::mpsc;
 use tracing::error;
 
 use crate::config::{Config, ConfigError};
+use crate::control::{Control, ControlError};
 use crate::disk::{Disk as _, Lock, RealDisk, make_dirs};
 use crate::exit::ExitStatus;
-use crate::poll::Ferry;
+use crate::poll::PollContext;
 use crate::state::error::StateError;
 use crate::state::ownership;
 use crate::{system_limit, threads};
-use control::{Control, ControlError};
 use supervisor::{Parts, Supervisor};
 
 /// What a daemon is made of.
@@ -44,18 +41,18 @@ pub struct Start {
     /// What its file looked like before it was read.
     pub config_stamp: String,
     /// What all polls share.
-    pub ferry: Ferry,
+    pub context: PollContext,
     /// Reads the configuration again.
     pub load: Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>,
     /// Where the control socket may be, the best place first.
     pub sockets: Vec<PathBuf>,
     /// What systemd or a user's shell says.
-    pub signals: mpsc::UnboundedReceiver<Request>,
+    pub signals: mpsc::UnboundedReceiver<SignalRequest>,
 }
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Request {
+pub enum SignalRequest {
     /// SIGTERM or SIGINT: the end, in order; the status to end with.
     Stop(ExitStatus),
     /// SIGHUP: the configuration anew.
@@ -166,14 +163,14 @@ fn begin_thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), 
 /// Passes signals on, and sees to it that the one that asks for the end is obeyed in time, even by a supervisor that hangs
 /// where it should not.
 fn pass_on(
-    mut signals: mpsc::UnboundedReceiver<Request>,
-    supervisor: &mpsc::UnboundedSender<Request>,
+    mut signals: mpsc::UnboundedReceiver<SignalRequest>,
+    supervisor: &mpsc::UnboundedSender<SignalRequest>,
     late: &mpsc::UnboundedSender<Result<ExitStatus, StartError>>,
 ) {
     while let Some(request) = signals.blocking_recv() {
         // It may have ended.
         let _ = supervisor.send(request);
-        if let Request::Stop(status) = request {
+        if let SignalRequest::Stop(status) = request {
             thread::sleep(supervisor::ENDING + supervisor::TELLING + GIVING_BACK);
             let _ = late.send(Ok(status));
             return;
@@ -184,12 +181,12 @@ fn pass_on(
 fn supervise(start: Start, polls: Handle) -> Result<ExitStatus, StartError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
     let ended = runtime.block_on(async {
-        let Start { config, config_stamp, ferry, load, sockets, signals } = start;
-        let alone = be_alone(&ferry)?;
+        let Start { config, config_stamp, context, load, sockets, signals } = start;
+        let alone = take_daemon_lock(&context)?;
         let control = Control::listen(&sockets).map_err(StartError::Control)?;
-        let alarm = alarm::Alarm::new().map_err(StartError::Alarm)?;
-        let ferry = Arc::new(ferry);
-        let parts = Parts { config, config_stamp, ferry, load, alarm, control, signals, polls };
+        let alarm = crate::clock::alarm::Alarm::new().map_err(StartError::Alarm)?;
+        let context = Arc::new(context);
+        let parts = Parts { config, config_stamp, context, load, alarm, control, signals, polls };
         let mut supervisor = Supervisor::new(parts);
         let status = supervisor.run().await;
         // The socket and the lock.
@@ -205,15 +202,15 @@ fn supervise(start: Start, polls: Handle) -> Result<ExitStatus, StartError> {
 const LOCK: &str = ".daemon.lock";
 
 /// Only one daemon works with a state; the answer ends the claim when it is dropped.
-fn be_alone(ferry: &Ferry) -> Result<Box<dyn Send + Sync>, StartError> {
-    let dir = &ferry.state_dir;
+fn take_daemon_lock(context: &PollContext) -> Result<Box<dyn Send + Sync>, StartError> {
+    let dir = &context.state_dir;
     let failed = |source| StartError::State { dir: dir.clone(), source };
     ownership::check_directory(&RealDisk, dir).map_err(StartError::Owner)?;
     make_dirs(&RealDisk, dir).map_err(failed)?;
     let mut tries = 0;
     loop {
         tries += 1;
-        match RealDisk.lock(&dir.join(LOCK), &ferry.holder).map_err(failed)? {
+        match RealDisk.lock(&dir.join(LOCK), &context.holder).map_err(failed)? {
             Lock::Acquired(lock) => return Ok(lock),
             // Somebody may have just looked whether it is held.
             Lock::Held(_) if tries < 3 => thread::sleep(Duration::from_millis(50)),

@@ -10,10 +10,10 @@ use tokio::sync::mpsc;
 
 use super::supervisor::Load;
 use crate::account::{Account, AccountName};
+use crate::account_record::{Files, Saved, stamp};
 use crate::config::{Config, ConfigError};
 use crate::credential::CredentialSource;
-use crate::poll::Ferry;
-use crate::standing::{Files, Saved, stamp};
+use crate::poll::PollContext;
 use crate::state::hints::{HintsFile, Past};
 use crate::threads::{self, NotDone};
 
@@ -34,7 +34,7 @@ pub(super) enum Found {
     /// The configuration, and what its file looks like.
     Config(Box<Result<Config, ConfigError>>, String),
     /// What is kept of accounts.
-    Kept(Vec<Recalled>),
+    AccountState(Vec<Recalled>),
     /// What the files of passwords in a directory look like.
     Passwords(PathBuf, Vec<(AccountName, String)>),
 }
@@ -90,12 +90,12 @@ impl Outside {
     }
 
     /// Reads what is kept of these accounts.
-    pub(super) fn recall(&self, ferry: &Arc<Ferry>, accounts: Vec<(AccountName, CredentialSource)>) {
-        let (ferry, sender) = (Arc::clone(ferry), self.sender.clone());
+    pub(super) fn recall(&self, context: &Arc<PollContext>, accounts: Vec<(AccountName, CredentialSource)>) {
+        let (context, sender) = (Arc::clone(context), self.sender.clone());
         begin(move || {
             for some in accounts.chunks(GO) {
-                let recalled = some.iter().map(|(account, source)| recall(&ferry, account, source)).collect();
-                if sender.blocking_send(Found::Kept(recalled)).is_err() {
+                let recalled = some.iter().map(|(account, source)| recall(&context, account, source)).collect();
+                if sender.blocking_send(Found::AccountState(recalled)).is_err() {
                     return;
                 }
             }
@@ -137,11 +137,11 @@ fn begin(work: impl Fn() + Send + Sync + 'static) {
     });
 }
 
-fn recall(ferry: &Ferry, account: &AccountName, source: &CredentialSource) -> Recalled {
-    let hints = HintsFile::read(&*ferry.disk, &ferry.state_dir, account).hints;
+fn recall(context: &PollContext, account: &AccountName, source: &CredentialSource) -> Recalled {
+    let hints = HintsFile::read(&*context.disk, &context.state_dir, account).hints;
     // The directory of credentials is in memory, and not on a disk that may hang.
     let is_credential = hints.standing.is_some() && matches!(source, CredentialSource::Credential(_));
-    let directory = ferry.credentials.credentials_directory.as_deref();
+    let directory = context.credentials.credentials_directory.as_deref();
     let credential = is_credential.then(|| Files::password_of(source, directory));
     Recalled { account: account.clone(), past: hints.past, saved: hints.standing, credential }
 }

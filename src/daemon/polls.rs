@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, info, warn};
 
 use super::conduct::{Conduct, Seen, Verdict, WINDOW};
-use super::status::Came;
 use crate::account::{Account, AccountName};
-use crate::poll::{Ferry, PollError, PollReport, Wishes, poll};
+use crate::account_record::{Files, Saved};
+use crate::control::status::Came;
+use crate::poll::{PollContext, PollError, PollOptions, PollReport, poll};
 use crate::schedule::queue::Queue;
-use crate::standing::{Files, Saved};
 use crate::state::hints::keep_standing;
 use crate::watch::{Watch, blocking, watched};
 
@@ -53,7 +53,7 @@ enum Done {
         password: String,
     },
     /// It kept where the account stands.
-    Kept,
+    AccountState,
 }
 
 /// A task that has ended, or panicked.
@@ -100,15 +100,15 @@ impl Polls {
     }
 
     /// Begins to poll an account.
-    pub(super) fn begin(&mut self, ferry: &Arc<Ferry>, account: &Account, now: Duration) {
+    pub(super) fn begin(&mut self, context: &Arc<PollContext>, account: &Account, now: Duration) {
         // At the highest level, so that every line of the log names its account.
         let span = tracing::error_span!("poll", account = %account.name, host = %account.endpoint.host);
         let (watch, stop) = (Arc::new(Watch::default()), self.stop.child_token());
-        let (ferry, name, theirs) = (Arc::clone(ferry), account.name.clone(), stop.clone());
+        let (context, name, theirs) = (Arc::clone(context), account.name.clone(), stop.clone());
         let (seen, account) = (Arc::clone(&watch), account.clone());
         let work = async move {
-            let password = password_of(&account, &ferry).await;
-            let report = Box::new(poll(ferry, account, Wishes::default(), theirs).await);
+            let password = password_of(&account, &context).await;
+            let report = Box::new(poll(context, account, PollOptions::default(), theirs).await);
             // Work that it has left behind may hang: as long as it does, the account is not polled again.
             seen.idle().await;
             Done::Polled { report, password }
@@ -120,16 +120,16 @@ impl Polls {
     }
 
     /// Keeps where an account stands after a poll, which is over only then.
-    pub(super) fn keep(&mut self, ferry: &Arc<Ferry>, polled: Polled, due: Duration, saved: Saved) {
+    pub(super) fn keep(&mut self, context: &Arc<PollContext>, polled: Polled, due: Duration, saved: Saved) {
         let Polled { account, watch, conduct, .. } = polled;
-        let (ferry, name) = (Arc::clone(ferry), account.clone());
+        let (context, name) = (Arc::clone(context), account.clone());
         let work = async move {
             let account = name.clone();
-            let keep = move || keep_standing(&*ferry.disk, &ferry.state_dir, &name, &ferry.holder, &saved);
+            let keep = move || keep_standing(&*context.disk, &context.state_dir, &name, &context.holder, &saved);
             if let Ok(Err(e)) = blocking(keep).await {
                 debug!("{account}: cannot keep where it stands: {e}. Over a restart that is forgotten");
             }
-            Done::Kept
+            Done::AccountState
         };
         let stop = CancellationToken::new();
         self.spawn(work, Running { account, conduct, watch, stop, due: Some(due) });
@@ -164,9 +164,9 @@ impl Polls {
             (_, Some(due)) => return After::Rests(account, due),
             (Ok((_, Done::Polled { report, password })), _) => (*report, password),
             // A panic, which has been printed: that account's trouble, and nobody else's.
-            (Ok((_, Done::Kept)) | Err(_), _) => {
+            (Ok((_, Done::AccountState)) | Err(_), _) => {
                 let mut report = PollReport::new(account.clone());
-                report.end = Err(PollError::Fault);
+                report.end = Err(PollError::InternalError);
                 (report, String::new())
             }
         };
@@ -238,9 +238,9 @@ impl Polls {
 }
 
 /// What the file of an account's password looks like; nothing, if it has none.
-async fn password_of(account: &Account, ferry: &Ferry) -> String {
+async fn password_of(account: &Account, context: &PollContext) -> String {
     let source = account.credential.clone();
-    let directory = ferry.credentials.credentials_directory.clone();
+    let directory = context.credentials.credentials_directory.clone();
     if !Files::has_password(&source) {
         return String::new();
     }

@@ -9,24 +9,24 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, info, warn};
 
-use super::accounts::Kept;
-use super::alarm::{Alarm, since_boot};
-use super::control::{Answer, Asked, Control, Question};
+use super::accounts::AccountState;
 use super::outside::{Found, Outside, Recalled};
 use super::polls::{After, Ended, Polled, Polls};
-use super::status::{Status, VERSION};
-use super::{Request, systemd};
+use super::{SignalRequest, systemd};
 use crate::account::{Account, AccountName};
+use crate::account_record::{Files, Trouble};
+use crate::clock::alarm::{Alarm, since_boot};
 use crate::config::{Config, ConfigError, NotifySettings};
+use crate::control::status::{Status, VERSION};
+use crate::control::{Control, Pending, Request, Response};
 use crate::credential::CredentialSource;
 use crate::exit::ExitStatus;
-use crate::poll::{Ferry, PollError, PollReport};
+use crate::notify::CommandRunner;
+use crate::poll::{PollContext, PollError, PollReport};
 use crate::schedule::queue::{Doing, Limits, Queue};
-use crate::schedule::{Cause, Why, installation};
-use crate::standing::{Files, Trouble};
-use crate::state::store::Neighbours;
+use crate::schedule::{Cause, Reason, installation};
+use crate::state::store::ConfiguredAccounts;
 use crate::summary::Count;
-use crate::telling::Teller;
 
 /// How often what only changes outside is looked at: the file of a refused password, the line for `systemctl status`.
 const LOOK_AROUND: Duration = Duration::from_secs(30);
@@ -57,7 +57,7 @@ pub(super) type Load = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync
 
 /// Everything there is to know between two events.
 pub(super) struct Supervisor {
-    ferry: Arc<Ferry>,
+    context: Arc<PollContext>,
     load: Arc<Load>,
     config: std::path::PathBuf,
     /// What its file looked like when it was read.
@@ -66,18 +66,18 @@ pub(super) struct Supervisor {
     config_problem: Option<String>,
     /// Makes this installation's schedule differ from others'.
     installation: u64,
-    accounts: BTreeMap<AccountName, Kept>,
+    accounts: BTreeMap<AccountName, AccountState>,
     /// Those of which is not known yet where they stood; true: somebody asked for a poll meanwhile.
     unrecalled: BTreeMap<AccountName, bool>,
     /// Those that are not configured any more.
-    gone: BTreeMap<AccountName, Kept>,
+    gone: BTreeMap<AccountName, AccountState>,
     queue: Queue,
     polls: Polls,
     outside: Outside,
     reload: Reload,
     alarm: Alarm,
     control: Control,
-    signals: mpsc::UnboundedReceiver<Request>,
+    signals: mpsc::UnboundedReceiver<SignalRequest>,
     /// When it began, in seconds since 1970.
     started: i64,
     /// What the files looked like whose passwords did not do.
@@ -85,7 +85,7 @@ pub(super) struct Supervisor {
     /// What is told to people, and how.
     notify: NotifySettings,
     /// Runs the commands that tell it.
-    teller: Teller,
+    command_runner: CommandRunner,
 }
 
 /// The reloads that were asked for.
@@ -116,8 +116,8 @@ impl Reload {
 enum Event {
     Due,
     Ended(Box<Ended>),
-    Asked(Asked),
-    Signal(Request),
+    Pending(Pending),
+    Signal(SignalRequest),
     Reload,
     Found(Found),
     Alive,
@@ -149,27 +149,27 @@ pub(super) struct Parts {
     pub(super) config: Config,
     /// What its file looked like before it was read.
     pub(super) config_stamp: String,
-    pub(super) ferry: Arc<Ferry>,
+    pub(super) context: Arc<PollContext>,
     pub(super) load: Load,
     pub(super) alarm: Alarm,
     pub(super) control: Control,
-    pub(super) signals: mpsc::UnboundedReceiver<Request>,
+    pub(super) signals: mpsc::UnboundedReceiver<SignalRequest>,
     /// Where polls run.
     pub(super) polls: Handle,
 }
 
 impl Supervisor {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { config, config_stamp, ferry, load, alarm, control, signals, polls } = parts;
-        let installation = installation(&ferry.state_dir);
-        let teller = {
+        let Parts { config, config_stamp, context, load, alarm, control, signals, polls } = parts;
+        let installation = installation(&context.state_dir);
+        let command_runner = {
             // To start a command may take long, too.
             let _there = polls.enter();
-            Teller::new()
+            CommandRunner::new()
         };
         let mut supervisor = Self {
-            started: ferry.clock.read().wall,
-            ferry,
+            started: context.clock.read().wall,
+            context,
             load: Arc::new(load),
             config: config.path,
             config_stamp,
@@ -190,7 +190,7 @@ impl Supervisor {
             signals,
             refused: HashMap::new(),
             notify: config.notify,
-            teller,
+            command_runner,
         };
         supervisor.take_in(config.accounts);
         supervisor
@@ -219,25 +219,25 @@ impl Supervisor {
                 Event::LookAround => self.look_around(),
                 Event::Ended(ended) => self.after(*ended),
                 Event::Found(found) => self.take_note(found),
-                Event::Asked(Asked { question, answer }) => {
+                Event::Pending(Pending { request, answer }) => {
                     // Who asked may have gone.
-                    let _ = answer.send(self.answer(question));
+                    let _ = answer.send(self.answer(request));
                 }
-                Event::Signal(Request::PollNow) => {
+                Event::Signal(SignalRequest::PollNow) => {
                     info!(event = "poll-now", "a signal asks for all accounts");
                     self.poll_now(&self.accounts.keys().cloned().collect::<Vec<_>>());
                 }
-                Event::Signal(Request::Reload) => {
+                Event::Signal(SignalRequest::Reload) => {
                     systemd::reloading();
                     self.reload.ask();
                 }
                 Event::Reload => {
                     self.reload = Reload { asked: None, under_way: true };
                     self.control.restore();
-                    self.ferry.dialer.read_trust_anew();
+                    self.context.dialer.read_trust_anew();
                     self.outside.read_config(&self.load, &self.config);
                 }
-                Event::Signal(Request::Stop(status)) => {
+                Event::Signal(SignalRequest::Stop(status)) => {
                     self.end().await;
                     return status;
                 }
@@ -253,7 +253,7 @@ impl Supervisor {
             Some(request) = self.signals.recv() => Event::Signal(request),
             () = tick(&mut rhythms.alive) => Event::Alive,
             ended = self.polls.next() => Event::Ended(Box::new(ended)),
-            asked = self.control.next() => Event::Asked(asked),
+            asked = self.control.next() => Event::Pending(asked),
             found = self.outside.next() => Event::Found(found),
             () = self.reload.is_due() => Event::Reload,
             _ = rhythms.polls.tick(), if has_polls => Event::LookAtPolls,
@@ -267,7 +267,7 @@ impl Supervisor {
         let now = since_boot();
         while let Some(name) = self.queue.take_startable(now) {
             match self.accounts.get(&name) {
-                Some(kept) => self.polls.begin(&self.ferry, &kept.account, now),
+                Some(kept) => self.polls.begin(&self.context, &kept.account, now),
                 None => self.queue.finished(&name, now),
             }
         }
@@ -277,24 +277,24 @@ impl Supervisor {
     fn after(&mut self, ended: Ended) {
         match self.polls.after(ended) {
             After::Nothing => {}
-            After::Polled(polled) => self.note(*polled),
+            After::Polled(polled) => self.on_poll_end(*polled),
             After::Rests(account, due) => self.queue.finished(&account, due),
         }
     }
 
     /// A poll has ended.
-    fn note(&mut self, polled: Polled) {
-        let (now, clock) = (since_boot(), self.ferry.clock.read());
+    fn on_poll_end(&mut self, polled: Polled) {
+        let (now, clock) = (since_boot(), self.context.clock.read());
         let (name, report) = (&polled.account, &polled.report);
         let Some(kept) = self.accounts.get_mut(name).or_else(|| self.gone.get_mut(name)) else {
             return self.queue.finished(name, now);
         };
         let before = kept.trouble().map(Trouble::cause);
-        kept.note(report, polled.begun..now, clock.wall);
+        kept.on_poll_end(report, polled.begun..now, clock.wall);
         log(kept, report, before, now);
         log_complaints(kept, report);
-        for news in kept.news(&self.notify, report, now, clock.wall) {
-            self.teller.tell_news(&news, &kept.account, &self.notify);
+        for notifications in kept.notifications(&self.notify, report, now, clock.wall) {
+            self.command_runner.tell_news(&notifications, &kept.account, &self.notify);
         }
         if kept.wants_password() {
             self.refused.insert(name.clone(), polled.password.clone());
@@ -305,7 +305,7 @@ impl Supervisor {
         let files = Files { config: self.config_stamp.clone(), password: polled.password.clone() };
         match kept.unwritten(&files, now, clock) {
             // One that was stopped says nothing new, and whoever polls the account meanwhile keeps it itself.
-            Some(saved) if is_worth_keeping(&report.end) => self.polls.keep(&self.ferry, polled, due, saved),
+            Some(saved) if is_worth_keeping(&report.end) => self.polls.keep(&self.context, polled, due, saved),
             _ => self.queue.finished(name, due),
         }
     }
@@ -313,7 +313,7 @@ impl Supervisor {
     /// Polls these as soon as there are places; the names of those that are known.
     fn poll_now(&mut self, names: &[AccountName]) -> Vec<AccountName> {
         if !names.is_empty() {
-            self.ferry.dialer.read_trust_anew();
+            self.context.dialer.read_trust_anew();
         }
         let now = since_boot();
         let mut woken = Vec::new();
@@ -331,10 +331,10 @@ impl Supervisor {
         woken
     }
 
-    fn answer(&mut self, question: Question) -> Answer {
-        match question {
-            Question::Status => Answer::Status(Box::new(self.status())),
-            Question::Poll { accounts } => {
+    fn answer(&mut self, request: Request) -> Response {
+        match request {
+            Request::Status => Response::Status(Box::new(self.status())),
+            Request::Poll { accounts } => {
                 let all = || self.accounts.keys().map(ToString::to_string).collect();
                 let named: Vec<String> = if accounts.is_empty() { all() } else { accounts };
                 let known = |name: &String| AccountName::new(name).ok().filter(|n| self.accounts.contains_key(n));
@@ -342,15 +342,15 @@ impl Supervisor {
                 let wanted: Vec<AccountName> = named.iter().filter_map(known).collect();
                 let woken = self.poll_now(&wanted);
                 info!(event = "poll-now", "asked to poll {} now", Count::of(woken.len(), "account"));
-                Answer::Poll { woken: woken.iter().map(ToString::to_string).collect(), unknown }
+                Response::Poll { woken: woken.iter().map(ToString::to_string).collect(), unknown }
             }
         }
     }
 
     fn status(&self) -> Status {
-        let (now, wall, today) = (since_boot(), self.ferry.clock.read().wall, self.ferry.clock.today());
+        let (now, wall, today) = (since_boot(), self.context.clock.read().wall, self.context.clock.today());
         let doing = |name: &AccountName| self.queue.doing(name);
-        let ready = |kept: &&Kept| matches!(doing(kept.name()), Some(Doing::Ready(_)));
+        let ready = |kept: &&AccountState| matches!(doing(kept.name()), Some(Doing::Ready(_)));
         Status {
             version: VERSION,
             program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -358,10 +358,10 @@ impl Supervisor {
             started: self.started,
             now: wall,
             config: self.config.display().to_string(),
-            state_dir: self.ferry.state_dir.display().to_string(),
+            state_dir: self.context.state_dir.display().to_string(),
             config_problem: self.config_problem.clone(),
             polling: self.queue.running(),
-            waiting_for_a_place: self.accounts.values().filter(ready).count(),
+            queued: self.accounts.values().filter(ready).count(),
             accounts: self
                 .accounts
                 .values()
@@ -397,7 +397,7 @@ impl Supervisor {
     fn take_note(&mut self, found: Found) {
         match found {
             Found::Config(config, stamp) => self.reloaded(*config, stamp),
-            Found::Kept(recalled) => recalled.into_iter().for_each(|one| self.recalled(one)),
+            Found::AccountState(recalled) => recalled.into_iter().for_each(|one| self.recalled(one)),
             Found::Passwords(_, files) => self.saw_passwords(files),
         }
     }
@@ -424,7 +424,7 @@ impl Supervisor {
             let is_mended = files.config != self.config_stamp || credential.is_some_and(|now| now != files.password);
             (saved, is_mended || asked)
         });
-        kept.recall(past, saved, now, self.ferry.clock.read());
+        kept.recall(past, saved, now, self.context.clock.read());
         if kept.wants_password() && kept.account.credential.file().is_some() {
             // A changed one is noticed, and tried.
             self.refused.insert(name.clone(), password);
@@ -450,8 +450,8 @@ impl Supervisor {
                 let (concurrency, per_host) = (config.daemon.concurrency, config.daemon.per_host);
                 self.queue.set_limits(Limits { concurrency, per_host });
                 let names = config.accounts.iter().map(|account| account.name.clone());
-                let neighbours = Arc::new(Neighbours::new(names));
-                self.ferry = Arc::new(Ferry { neighbours, ..(*self.ferry).clone() });
+                let configured_accounts = Arc::new(ConfiguredAccounts::new(names));
+                self.context = Arc::new(PollContext { configured_accounts, ..(*self.context).clone() });
                 self.notify = config.notify;
                 self.take_in(config.accounts);
                 info!(
@@ -490,18 +490,18 @@ impl Supervisor {
                 None => {
                     unknown.push((name.clone(), account.credential.clone()));
                     self.unrecalled.insert(name.clone(), false);
-                    self.accounts.insert(name, Kept::new(account, self.installation, count, now));
+                    self.accounts.insert(name, AccountState::new(account, self.installation, count, now));
                 }
             }
         }
         if !unknown.is_empty() {
-            self.outside.recall(&self.ferry, unknown);
+            self.outside.recall(&self.context, unknown);
         }
     }
 
     /// An account that was taken out of the configuration and put back: what was learned of it and told stays, and so does
     /// its back-off, unless it came back changed.
-    fn take_back(&mut self, mut kept: Kept, account: Account, count: usize, now: Duration) {
+    fn take_back(&mut self, mut kept: AccountState, account: Account, count: usize, now: Duration) {
         if kept.account == account {
             kept.come_back(count, now);
         } else {
@@ -533,7 +533,7 @@ impl Supervisor {
         if timeout(ENDING, self.end_polls()).await.is_err() || self.polls.count() > 0 {
             warn!(event = "stopping", "{} did not end in time; nothing is lost", Count::of(self.polls.count(), "poll"));
         }
-        if !self.teller.finish(TELLING).await {
+        if !self.command_runner.finish(TELLING).await {
             warn!(event = "stopping", "commands of [notify] or on_new_mail were ended before their time");
         }
         info!(event = "stopped", "ended");
@@ -563,20 +563,20 @@ fn is_worth_keeping(end: &Result<(), PollError>) -> bool {
 }
 
 /// One line for a poll that did something or changed something; none for an idle one.
-fn log(kept: &Kept, report: &PollReport, before: Option<&str>, now: Duration) {
+fn log(kept: &AccountState, report: &PollReport, before: Option<Cause>, now: Duration) {
     let (name, host) = (kept.name(), kept.account.endpoint.host.as_str());
     let next = kept.next.told(now);
     match (&report.end, kept.trouble()) {
         (Err(PollError::Stopped), _) => debug!(account = %name, host, event = "stopped", "{name}: stopped"),
-        (Err(e), _) if matches!(kept.next.why, Why::Trouble { cause: Cause::LockedByAnother, .. }) => {
+        (Err(e), _) if matches!(kept.next.reason, Reason::Trouble { cause: Cause::LockedByAnother, .. }) => {
             debug!(account = %name, host, event = "locked", "{name}: {e}; polled next {next}");
         }
         (Err(e), Some(trouble)) if before == Some(trouble.cause()) && !trouble.times().is_power_of_two() => {
-            debug!(account = %name, host, event = "trouble", cause = trouble.cause(), "{name}: still: {e}");
+            debug!(account = %name, host, event = "trouble", cause = trouble.cause().name(), "{name}: still: {e}");
         }
         // The first time, the second, the fourth and so on: nobody reads the same line a hundred times.
         (Err(e), trouble) => {
-            let cause = trouble.map_or("", |trouble| trouble.cause());
+            let cause = trouble.map_or("", |trouble| trouble.cause().name());
             warn!(account = %name, host, event = "trouble", cause, "{name}: {e}. Polled next {next}");
         }
         (Ok(()), _) => {
@@ -595,7 +595,7 @@ fn log(kept: &Kept, report: &PollReport, before: Option<&str>, now: Duration) {
 }
 
 /// What is complained of for the first time in a row, and not more than anybody reads.
-fn log_complaints(kept: &mut Kept, report: &PollReport) {
+fn log_complaints(kept: &mut AccountState, report: &PollReport) {
     let fresh = kept.standing.told.fresh(report.complaints());
     let (name, host) = (kept.name(), kept.account.endpoint.host.as_str());
     for words in fresh.iter().take(MOST_COMPLAINTS) {

@@ -8,6 +8,7 @@
 //! at all.
 
 mod dir;
+pub mod free_space;
 #[cfg(test)]
 pub(crate) mod limited;
 mod paths;

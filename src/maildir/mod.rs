@@ -9,10 +9,6 @@ mod ownership;
 
 pub mod staging;
 
-pub mod publishing;
-
-pub mod room;
-
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;

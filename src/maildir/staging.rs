@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use super::names::TmpName;
 use super::os;
-use super::room::{NoRoom, Room};
 use crate::account::MaildirMode;
+use crate::disk::free_space::{FreeSpace, InsufficientSpace};
 use crate::disk::{Dir, Disk, DiskFile, unless_it_has_none};
-use crate::witness::{Digest, HeaderDigester, WholeDigester};
+use crate::message::{Digest, HeaderDigester, MessageDigester};
 
 /// Bytes are handed to the disk in pieces of this size. A message that is smaller is written at once, by the committer.
 const PIECE: usize = 128 * 1024;
@@ -32,11 +32,11 @@ struct TmpFile {
 }
 
 impl TmpFile {
-    /// Takes the room for so many bytes out of `room`.
-    fn take_room(&self, room: &mut Room, bytes: usize) -> io::Result<()> {
-        room.take(&*self.disk, &self.dir, bytes).map_err(|e| match e {
-            NoRoom::TooLittle { .. } => io::Error::new(io::ErrorKind::StorageFull, e),
-            NoRoom::Unknown { source, .. } => source,
+    /// Takes the room for so many bytes out of `free_space`.
+    fn take_room(&self, free_space: &mut FreeSpace, bytes: usize) -> io::Result<()> {
+        free_space.take(&*self.disk, &self.dir, bytes).map_err(|e| match e {
+            InsufficientSpace::TooLittle { .. } => io::Error::new(io::ErrorKind::StorageFull, e),
+            InsufficientSpace::Unknown { source, .. } => source,
         })
     }
 
@@ -90,7 +90,7 @@ pub struct Staging {
     /// The last byte taken was a CR: what follows decides whether it is stored.
     cr: bool,
     header: HeaderDigester,
-    whole: WholeDigester,
+    whole: MessageDigester,
 }
 
 impl Staging {
@@ -106,7 +106,7 @@ impl Staging {
             carriage_returns: 0,
             cr: false,
             header: HeaderDigester::default(),
-            whole: WholeDigester::default(),
+            whole: MessageDigester::default(),
         }
     }
 
@@ -171,7 +171,7 @@ impl Staging {
     /// # Errors
     /// Those of the disk, or no room; the message is then lost here and has to be retrieved again.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.tmp.take_room(&mut Room::unknown(), self.buffer.len())?;
+        self.tmp.take_room(&mut FreeSpace::unknown(), self.buffer.len())?;
         self.tmp.write(&self.buffer)?;
         self.written += length(&self.buffer);
         self.buffer.clear();
@@ -229,14 +229,14 @@ impl<T> Received<T> {
         self.tail.len()
     }
 
-    /// Writes what is left, if that leaves the reserve of free space alone, and begins to write it back. `room` may be
+    /// Writes what is left, if that leaves the reserve of free space alone, and begins to write it back. `free_space` may be
     /// that of several messages that are written one behind the other. Blocks.
     ///
     /// # Errors
     /// Those of the disk, or no room; the message is then lost here and has to be retrieved again.
-    pub fn write(self, room: &mut Room) -> io::Result<Written<T>> {
+    pub fn write(self, free_space: &mut FreeSpace) -> io::Result<Written<T>> {
         let Self { mut file, tail, .. } = self;
-        file.tmp.take_room(room, tail.len())?;
+        file.tmp.take_room(free_space, tail.len())?;
         file.tmp.write(&tail)?;
         if let Some(file) = &mut file.tmp.file {
             file.begin_sync();
@@ -334,7 +334,7 @@ mod tests {
     }
 
     fn staged(dir: &Path, staging: Staging) -> Staged<&'static str> {
-        let written = staging.finish("carried").write(&mut Room::unknown()).unwrap();
+        let written = staging.finish("carried").write(&mut FreeSpace::unknown()).unwrap();
         stage(&RealDisk, &RealDisk.open_dir(dir).unwrap(), vec![written]).remove(0).unwrap()
     }
 
@@ -351,7 +351,7 @@ mod tests {
         assert_eq!(staged.published_name(), format!("{},S={}", staged.tmp_name().as_str(), staged.size()));
         let bytes = fs::read(&path).unwrap();
         assert_eq!(staged.size(), length(&bytes));
-        let mut whole = WholeDigester::default();
+        let mut whole = MessageDigester::default();
         whole.update(&bytes);
         assert_eq!(staged.digests().whole, whole.finish());
         assert_eq!(staged.keep(), "carried");
@@ -392,6 +392,6 @@ mod tests {
         let mut bad = staging(&tmp);
         fs::remove_dir(&tmp).unwrap();
         bad.take(b"x");
-        assert!(bad.finish(()).write(&mut Room::unknown()).is_err());
+        assert!(bad.finish(()).write(&mut FreeSpace::unknown()).is_err());
     }
 }

@@ -8,12 +8,12 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Policy, Seen, is_shown};
 use crate::account::RemovalPolicy;
-use crate::maildir::publishing::Delivered;
+use crate::delivery::publish::Delivered;
 use crate::maildir::staging::Digests;
-use crate::maildrop::Listed;
+use crate::message::Digest;
+use crate::plan::maildrop::Listed;
 use crate::pop3::{MessageNumber, UniqueId};
 use crate::state::entries::{Entry, EntryId, Origin};
-use crate::witness::Digest;
 
 /// A message that came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,10 +41,10 @@ pub(super) enum Proof {
 pub(super) fn proof(listed: &Listed, entry: &Entry, policy: &Policy) -> Proof {
     let is_sure = listed.unique_id.is_some() && listed.unique_id == entry.unique_id && !entry.doubt && !policy.moved;
     let same_size = is_same_size(listed, entry);
-    let is_strong = entry.witness.header.is_some_and(Digest::is_strong);
+    let is_strong = entry.fingerprint.header.is_some_and(Digest::is_strong);
     if is_sure && same_size && is_strong && policy.has_top {
         Proof::Header
-    } else if entry.witness.whole.is_some() || !is_sure || (same_size && is_strong) {
+    } else if entry.fingerprint.whole.is_some() || !is_sure || (same_size && is_strong) {
         // Without a remembered digest of all bytes, a message whose unique-id is in doubt is stored once more.
         Proof::Bytes
     } else {
@@ -115,7 +115,7 @@ impl Removable {
 
 /// Whether a message is listed with the size that it had. A size that is not there, or is 0, is none.
 fn is_same_size(listed: &Listed, entry: &Entry) -> bool {
-    listed.reported_size.is_some_and(|size| size > 0) && listed.reported_size == entry.witness.reported_size
+    listed.reported_size.is_some_and(|size| size > 0) && listed.reported_size == entry.fingerprint.reported_size
 }
 
 /// Whether a message that was retrieved is the remembered one. Its bytes tell; where an early version did not remember
@@ -124,11 +124,11 @@ fn is_same(listed: &Listed, digests: Digests, entry: &Entry) -> bool {
     if listed.unique_id != entry.unique_id {
         return false;
     }
-    match entry.witness.whole {
+    match entry.fingerprint.whole {
         Some(whole) => whole == digests.whole,
         None => {
             let same_size = is_same_size(listed, entry);
-            let same_header = digests.header.is_strong() && entry.witness.header == Some(digests.header);
+            let same_header = digests.header.is_strong() && entry.fingerprint.header == Some(digests.header);
             listed.unique_id.is_some() && !entry.doubt && same_size && same_header
         }
     }
@@ -147,7 +147,7 @@ impl Remembered {
     pub fn new(entries: impl Iterator<Item = Entry>) -> Self {
         let mut by_digest: HashMap<_, Vec<Entry>> = HashMap::new();
         for entry in entries {
-            if let Some(digest) = entry.witness.whole.or(entry.witness.header) {
+            if let Some(digest) = entry.fingerprint.whole.or(entry.fingerprint.header) {
                 by_digest.entry((entry.unique_id.clone(), digest)).or_default().push(entry);
             }
         }

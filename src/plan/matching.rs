@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::maildrop::{Listed, Maildrop};
+use crate::message::Digest;
+use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::MessageNumber;
-use crate::state::entries::{Entry, EntryId, UidState, Witness};
-use crate::witness::Digest;
+use crate::state::entries::{Entry, EntryId, Fingerprint, UidState};
 
 /// Header digests of this session, by number.
 pub type Seen = HashMap<MessageNumber, Digest>;
@@ -93,7 +93,7 @@ impl<'a> Matching<'a> {
         // Listed the last time, and no message of this size is listed now.
         let mut left: Vec<&Entry> = Vec::new();
         for entry in ids.iter().filter_map(|id| state.entry(*id)) {
-            let Witness { reported_size, header, whole } = entry.witness;
+            let Fingerprint { reported_size, header, whole } = entry.fingerprint;
             match by_size.get_mut(&reported_size) {
                 _ if header.is_none() && whole.is_none() => by_name.push(entry),
                 Some(cell) if entry.was_gone() => cell.gone.push(entry),
@@ -175,7 +175,7 @@ impl<'a> Cell<'a> {
     fn by_header(&self) -> HashMap<Digest, Vec<&'a Entry>> {
         let mut by_header: HashMap<Digest, Vec<&Entry>> = HashMap::new();
         for entry in self.gone.iter().chain(&self.present).copied() {
-            if let Some(header) = entry.witness.header.filter(|header| header.is_strong()) {
+            if let Some(header) = entry.fingerprint.header.filter(|header| header.is_strong()) {
                 by_header.entry(header).or_default().push(entry);
             }
         }
@@ -186,9 +186,9 @@ impl<'a> Cell<'a> {
 /// Whether a message is listed with the size that an entry has. A size that is told for the first time may be that of a
 /// message which has grown, so its bytes are compared once, if they are remembered.
 fn sizes_agree(listed: &Listed, entry: &Entry) -> bool {
-    match (listed.reported_size, entry.witness.reported_size) {
+    match (listed.reported_size, entry.fingerprint.reported_size) {
         (Some(listed), Some(entry)) => listed == entry,
-        (Some(_), None) => entry.witness.whole.is_none(),
+        (Some(_), None) => entry.fingerprint.whole.is_none(),
         (None, _) => true,
     }
 }

@@ -11,10 +11,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::matching::{Matching, Seen};
 use super::{Policy, Turn};
-use crate::maildrop::{Listed, Maildrop};
+use crate::message::Digest;
+use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::MessageNumber;
 use crate::state::entries::{Entry, EntryId, UidState};
-use crate::witness::Digest;
 
 /// Fewer messages than this, vanished or unknown, are everyday life. Where the account points at another server than
 /// before, or messages were recognised in this poll already, one is enough.
@@ -29,7 +29,7 @@ const EXPECTED: usize = 20;
 const WORTH_ASKING: usize = 10;
 
 /// A maildrop that may have been renumbered.
-pub(super) struct Suspicion<'a> {
+pub(super) struct Renumbered<'a> {
     /// Listed, and under no unique-id that we know. Only those that would be retrieved now.
     unknown: Vec<&'a Listed>,
     /// Remembered, and not listed under the unique-id that we know; those included that vanished a while ago, because
@@ -43,7 +43,7 @@ pub(super) struct Suspicion<'a> {
     moved: bool,
 }
 
-impl<'a> Suspicion<'a> {
+impl<'a> Renumbered<'a> {
     /// At least half of what is listed is unknown, and enough of what is remembered has vanished. A listing that may be
     /// incomplete proves nothing.
     pub(super) fn of(
@@ -95,7 +95,7 @@ impl<'a> Suspicion<'a> {
         let mut vanished: HashMap<(Digest, u64), Vec<&'a Entry>> = HashMap::new();
         // From the youngest on, so that of several alike the oldest are taken first.
         for entry in self.lost.iter().rev() {
-            if let Some(key) = strong_header(entry).zip(entry.witness.reported_size) {
+            if let Some(key) = strong_header(entry).zip(entry.fingerprint.reported_size) {
                 vanished.entry(key).or_default().push(entry);
             }
         }
@@ -145,7 +145,7 @@ impl<'a> Suspicion<'a> {
 
 /// The header of a remembered message, if it says enough to tell it from others.
 fn strong_header(entry: &Entry) -> Option<Digest> {
-    entry.witness.header.filter(|header| header.is_strong())
+    entry.fingerprint.header.filter(|header| header.is_strong())
 }
 
 /// How many of the listed messages have the reported size of a vanished one, each counted once.
@@ -153,7 +153,7 @@ fn same_sizes(listed: &[&Listed], entries: &[&Entry]) -> usize {
     let mut sizes: HashMap<u64, usize> = HashMap::new();
     entries
         .iter()
-        .filter_map(|entry| entry.witness.reported_size)
+        .filter_map(|entry| entry.fingerprint.reported_size)
         .for_each(|size| *sizes.entry(size).or_default() += 1);
     let mut take =
         |size| sizes.get_mut(&size).is_some_and(|left| left.checked_sub(1).map(|less| *left = less).is_some());

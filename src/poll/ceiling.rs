@@ -24,10 +24,10 @@ impl Ceiling {
     ///
     /// Beyond its listed size a message gets no more than half of the room: the other half is for everybody else on that
     /// disk. One that was listed with no size, or 0, has nothing but the room.
-    pub(super) fn of(listed: Option<u64>, allowed: Option<u64>, room: u64) -> Self {
+    pub(super) fn of(listed: Option<u64>, allowed: Option<u64>, free_space: u64) -> Self {
         let listed = listed.filter(|size| *size > 0);
-        let half = |from: u64| from.saturating_add(room.saturating_sub(from) / 2);
-        let by_room = Self { most: half(listed.unwrap_or(0)), because: TooLongFor::Room };
+        let half = |from: u64| from.saturating_add(free_space.saturating_sub(from) / 2);
+        let by_room = Self { most: half(listed.unwrap_or(0)), because: TooLongFor::FreeSpace };
         let twice = |size: u64| size.saturating_mul(2).saturating_add(SLACK);
         let by_listing = listed.map(|size| Self { most: twice(size), because: TooLongFor::Listing });
         let by_account = allowed.map(|most| Self { most, because: TooLongFor::Account });
@@ -42,8 +42,8 @@ mod tests {
     const MIB: u64 = 1 << 20;
     const PLENTY: u64 = 1 << 40;
 
-    fn ceiling(listed: Option<u64>, allowed: Option<u64>, room: u64) -> (u64, TooLongFor) {
-        let Ceiling { most, because } = Ceiling::of(listed, allowed, room);
+    fn ceiling(listed: Option<u64>, allowed: Option<u64>, free_space: u64) -> (u64, TooLongFor) {
+        let Ceiling { most, because } = Ceiling::of(listed, allowed, free_space);
         (most, because)
     }
 
@@ -63,10 +63,14 @@ mod tests {
 
     #[test]
     fn half_of_the_room_is_left_to_others() {
-        assert_eq!(ceiling(None, None, 100 * MIB), (50 * MIB, TooLongFor::Room));
-        assert_eq!(ceiling(Some(0), None, 100 * MIB), (50 * MIB, TooLongFor::Room));
-        assert_eq!(ceiling(Some(60 * MIB), None, 100 * MIB), (80 * MIB, TooLongFor::Room), "what it is listed as fits");
-        assert_eq!(ceiling(Some(100), None, MIB), (100 + (MIB - 100) / 2, TooLongFor::Room));
-        assert_eq!(ceiling(Some(100), None, 0), (100, TooLongFor::Room));
+        assert_eq!(ceiling(None, None, 100 * MIB), (50 * MIB, TooLongFor::FreeSpace));
+        assert_eq!(ceiling(Some(0), None, 100 * MIB), (50 * MIB, TooLongFor::FreeSpace));
+        assert_eq!(
+            ceiling(Some(60 * MIB), None, 100 * MIB),
+            (80 * MIB, TooLongFor::FreeSpace),
+            "what it is listed as fits"
+        );
+        assert_eq!(ceiling(Some(100), None, MIB), (100 + (MIB - 100) / 2, TooLongFor::FreeSpace));
+        assert_eq!(ceiling(Some(100), None, 0), (100, TooLongFor::FreeSpace));
     }
 }

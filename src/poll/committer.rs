@@ -11,10 +11,10 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::Shelf;
 use super::error::PollError;
+use crate::delivery::publish::{Delivered, Published, publish};
 use crate::disk::DirSync;
+use crate::disk::free_space::FreeSpace;
 use crate::maildir::Maildir;
-use crate::maildir::publishing::{Delivered, Published, publish};
-use crate::maildir::room::Room;
 use crate::maildir::staging::{Received, Staged, Written, stage};
 use crate::plan::Arrival;
 use crate::state::entries::MaildirNumber;
@@ -30,7 +30,7 @@ const MOST_UNSYNCED: u64 = 64 << 20;
 const GIVEN_BACK: usize = 128 << 10;
 
 /// A complete message on its way from the retriever to the committer.
-pub(super) struct Parcel {
+pub(super) struct ReceivedMessage {
     /// The message.
     pub(super) received: Received<Arrival>,
     /// Its share of the memory that may be held; given back when it is written.
@@ -86,7 +86,7 @@ impl Committer {
     pub(super) async fn run(
         mut self,
         store: &mut Shelf,
-        mut parcels: mpsc::Receiver<Parcel>,
+        mut received_messages: mpsc::Receiver<ReceivedMessage>,
     ) -> Result<DirSync, PollError> {
         let mut arrived = Vec::new();
         let mut open = true;
@@ -97,29 +97,29 @@ impl Committer {
             if !open && self.commit.is_none() {
                 return self.error.map_or(Ok(self.synced), Err);
             }
-            let room = self.to.most_files.saturating_sub(self.written.len());
-            let takes = open && room > 0 && self.octets < MOST_UNSYNCED;
+            let free_space = self.to.most_files.saturating_sub(self.written.len());
+            let takes = open && free_space > 0 && self.octets < MOST_UNSYNCED;
             tokio::select! {
-                done = finished(&mut self.commit) => self.note(done?, store),
-                count = parcels.recv_many(&mut arrived, room), if takes => {
+                done = finished(&mut self.commit) => self.on_batch_end(done?, store),
+                count = received_messages.recv_many(&mut arrived, free_space), if takes => {
                     open = count > 0;
                     self.write(std::mem::take(&mut arrived)).await?;
                 }
             }
             if self.error.is_some() {
                 open = false;
-                parcels.close();
+                received_messages.close();
             }
         }
     }
 
     /// Writes what arrived into `tmp/`.
-    async fn write(&mut self, parcels: Vec<Parcel>) -> Result<(), PollError> {
+    async fn write(&mut self, received_messages: Vec<ReceivedMessage>) -> Result<(), PollError> {
         let write = move || -> Vec<_> {
-            let mut room = Room::unknown();
+            let mut free_space = FreeSpace::unknown();
             let mut share: Option<OwnedSemaphorePermit> = None;
-            let each = |Parcel { received, permit }| {
-                let written = received.write(&mut room);
+            let each = |ReceivedMessage { received, permit }| {
+                let written = received.write(&mut free_space);
                 // The bytes are the kernel's now. Given back one by one, the shares would wake the retriever for every
                 // message; all at the end, it would stand still meanwhile.
                 match &mut share {
@@ -129,7 +129,7 @@ impl Committer {
                 share.take_if(|share| share.num_permits() >= GIVEN_BACK);
                 written
             };
-            parcels.into_iter().map(each).collect()
+            received_messages.into_iter().map(each).collect()
         };
         for result in blocking(write).await? {
             match result {
@@ -147,7 +147,7 @@ impl Committer {
     }
 
     fn begin_commit(&mut self, store: &mut Shelf) -> Result<(), PollError> {
-        let mut store = store.take().ok_or(PollError::Fault)?;
+        let mut store = store.take().ok_or(PollError::InternalError)?;
         let (batch, to) = (std::mem::take(&mut self.written), self.to.clone());
         self.octets = 0;
         self.commit = Some(blocking(move || {
@@ -157,7 +157,7 @@ impl Committer {
         Ok(())
     }
 
-    fn note(&mut self, (state, outcome): (Store, Outcome), store: &mut Shelf) {
+    fn on_batch_end(&mut self, (state, outcome): (Store, Outcome), store: &mut Shelf) {
         *store = Some(state);
         self.commit = None;
         for safe in outcome.safe {

@@ -3,8 +3,8 @@ use crate::account::RemovalPolicy;
 use crate::disk::RealDisk;
 use crate::maildir::names::NameSource;
 use crate::maildir::staging::Staging;
-use crate::maildrop::Listed;
 use crate::plan::Removable;
+use crate::plan::maildrop::Listed;
 use crate::pop3::{MessageNumber, UniqueId};
 use crate::state::store::tests::Bench;
 use std::fs;
@@ -37,7 +37,7 @@ impl Delivery {
         staging.take(b"Subject: x\r\n\r\n");
         let number = MessageNumber::new(1).unwrap();
         let listed = Listed { number, unique_id: Some(unique_id), reported_size: Some(14) };
-        staging.finish(Arrival { listed, is_short, is_unsure: is_short }).write(&mut Room::unknown()).unwrap()
+        staging.finish(Arrival { listed, is_short, is_unsure: is_short }).write(&mut FreeSpace::unknown()).unwrap()
     }
 
     fn commit(&mut self, batch: Vec<Written<Arrival>>) -> Outcome {

@@ -36,7 +36,7 @@ pub enum PollError {
         source: io::Error,
     },
     /// There is too little room for the next message and the reserve.
-    NoRoom {
+    InsufficientSpace {
         /// Where.
         path: PathBuf,
         /// Which message it is, if that is known.
@@ -61,7 +61,7 @@ pub enum PollError {
     /// The system has no thread for it.
     NoThread,
     /// A fault of mailferry itself.
-    Fault,
+    InternalError,
 }
 
 /// A message that does not fit on the disk.
@@ -70,7 +70,7 @@ pub struct DoesNotFit {
     /// The message, as a person would name it.
     pub what: String,
     /// The free room beyond the reserve, in bytes.
-    pub room: u64,
+    pub free_space: u64,
     /// It is larger than the whole file system.
     pub never: bool,
 }
@@ -85,9 +85,9 @@ impl PollError {
             Self::Credential(e) if e.is_temporary() => ExitStatus::Temporary,
             Self::Credential(_) => ExitStatus::Config,
             Self::Maildir { source, .. } if system_limit::advice(source).is_some() => ExitStatus::Temporary,
-            Self::Maildir { .. } | Self::NoRoom { .. } | Self::Renumbered { .. } => ExitStatus::Local,
+            Self::Maildir { .. } | Self::InsufficientSpace { .. } | Self::Renumbered { .. } => ExitStatus::Local,
             // Whoever stops a poll knows why; a command that was stopped by a signal has its own status.
-            Self::TooSlow { .. } | Self::Stopped | Self::NoThread | Self::Fault => ExitStatus::Temporary,
+            Self::TooSlow { .. } | Self::Stopped | Self::NoThread | Self::InternalError => ExitStatus::Temporary,
         }
     }
 
@@ -127,10 +127,13 @@ impl fmt::Display for PollError {
                     _ => f.write_str(". Nothing is lost: what was not delivered is still on the server"),
                 }
             }
-            Self::NoRoom { path, message: Some(DoesNotFit { what, room, never }) } => {
-                let room = ByteSize::b(*room).display().iec();
+            Self::InsufficientSpace { path, message: Some(DoesNotFit { what, free_space, never }) } => {
+                let free_space = ByteSize::b(*free_space).display().iec();
                 let place = path.display();
-                write!(f, "{what} does not fit into {place}, where {room} are free beyond the reserve that is kept. ")?;
+                write!(
+                    f,
+                    "{what} does not fit into {place}, where {free_space} are free beyond the reserve that is kept. "
+                )?;
                 f.write_str(if *never {
                     "Not even an empty file system would be large enough, so it is left alone for a while. Everything \
                      else was fetched; to leave such messages for good, set max_message_size"
@@ -138,10 +141,9 @@ impl fmt::Display for PollError {
                     "Make room there and run again; everything else was fetched, and nothing is lost"
                 })
             }
-            Self::NoRoom { path, message: None } => write!(
+            Self::InsufficientSpace { path, message: None } => write!(
                 f,
-                "too little room in {} for the next message and the reserve that is kept free. Make room there and run \
-                 again; nothing is lost",
+                "too little free space in {} for the next message and the reserve. Make room there and run again; nothing is lost",
                 path.display()
             ),
             Self::Renumbered { account, messages } => write!(
@@ -160,7 +162,7 @@ impl fmt::Display for PollError {
             ),
             Self::Stopped => f.write_str("stopped before the end. Nothing is lost: the next run goes on from here"),
             Self::NoThread => write!(f, "{}. Nothing is lost: the next run goes on from here", NotDone::NoThread),
-            Self::Fault => f.write_str(
+            Self::InternalError => f.write_str(
                 "mailferry failed by a fault of its own. Nothing is lost; please report it with the lines above",
             ),
         }
@@ -185,7 +187,7 @@ impl From<NotDone> for PollError {
     fn from(e: NotDone) -> Self {
         match e {
             NotDone::NoThread => Self::NoThread,
-            NotDone::Panicked => Self::Fault,
+            NotDone::Panicked => Self::InternalError,
         }
     }
 }

@@ -9,12 +9,12 @@ pub mod report;
 mod another;
 mod ceiling;
 mod committer;
-mod marking;
-mod memory;
+mod deletions;
 mod outcome;
 mod planning;
 mod refusals;
 mod retriever;
+mod server_profile;
 mod session;
 mod window;
 
@@ -31,31 +31,31 @@ use report::{Left, LeftFor};
 pub use report::{PollReport, Quarantined};
 
 use crate::account::{Account, RemovalPolicy};
-use crate::client::{ClientError, Mask, places};
+use crate::client::{ClientError, Redactor, places};
 use crate::clock::Clock;
 use crate::credential::CredentialEnvironment;
+use crate::delivery::recovery::{OtherMaildir, Recovered, known_maildir, recover};
 use crate::disk::Disk;
 use crate::maildir::Maildir;
 use crate::maildir::names::NameSource;
-use crate::maildrop::Listed;
 use crate::net::Dial;
-use crate::plan::Scope;
+use crate::plan::Pass;
+use crate::plan::maildrop::Listed;
 use crate::pop3::MessageNumber;
 use crate::provider::Provider;
 use crate::secret::Secret;
-use crate::state::entries::{EntryId, ListedAs, TroubleKind};
+use crate::state::entries::{EntryId, ListedAs, QuarantineReason};
 use crate::state::error::StateError;
 use crate::state::hints::HintsFile;
-use crate::state::recovery::{OtherMaildir, Recovered, known_maildir, recover};
-use crate::state::store::{Neighbours, Opening, Store};
+use crate::state::store::{ConfiguredAccounts, OpenOptions, Store};
 use crate::watch;
 use another::{Another, SoFar, another};
-use memory::Memory;
+use server_profile::ServerProfile;
 use session::{Broken, Ended};
 
 /// What all polls of this process share.
 #[derive(Debug, Clone)]
-pub struct Ferry {
+pub struct PollContext {
     /// Makes connections.
     pub dialer: Arc<dyn Dial>,
     /// Where everything is written.
@@ -71,14 +71,14 @@ pub struct Ferry {
     /// Tells others who holds a lock.
     pub holder: String,
     /// The accounts that share the state directory.
-    pub neighbours: Arc<Neighbours>,
+    pub configured_accounts: Arc<ConfiguredAccounts>,
     /// How many files one poll may hold open at the same time.
     pub most_files: usize,
 }
 
 /// How the user wants this poll to be.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Wishes {
+pub struct PollOptions {
     /// Tell what would be done and do nothing.
     pub dry_run: bool,
     /// Begin a state anew where one seems to be lost.
@@ -99,16 +99,21 @@ const MOST_TOO_LONG: usize = 5;
 ///
 /// When `stop` is cancelled no further message is asked for, those under way are delivered within a bound, and the
 /// session ends in order.
-pub async fn poll(ferry: Arc<Ferry>, account: Account, wishes: Wishes, stop: CancellationToken) -> PollReport {
+pub async fn poll(
+    context: Arc<PollContext>,
+    account: Account,
+    options: PollOptions,
+    stop: CancellationToken,
+) -> PollReport {
     let begun = Instant::now();
     let mut report = PollReport::new(account.name.clone());
     let mut poll = Poll {
-        ferry,
+        context,
         account,
-        wishes,
+        options,
         stop,
-        scope: Scope::Sound,
-        suspects: VecDeque::new(),
+        pass: Pass::Normal,
+        to_isolate: VecDeque::new(),
         tried: HashSet::new(),
         compared: HashSet::new(),
         went_back: false,
@@ -125,14 +130,14 @@ pub async fn poll(ferry: Arc<Ferry>, account: Account, wishes: Wishes, stop: Can
 
 /// A poll under way.
 struct Poll {
-    ferry: Arc<Ferry>,
+    context: Arc<PollContext>,
     account: Account,
-    wishes: Wishes,
+    options: PollOptions,
     stop: CancellationToken,
     /// Which messages the current session is about.
-    scope: Scope,
+    pass: Pass,
     /// Messages at which earlier sessions ended and that wait for sessions of their own, the next one first.
-    suspects: VecDeque<ListedAs>,
+    to_isolate: VecDeque<ListedAs>,
     /// Messages that made trouble in this poll and are left alone for the rest of it.
     tried: HashSet<ListedAs>,
     /// What was retrieved in this poll to be compared.
@@ -156,58 +161,58 @@ type Shelf = Option<Store>;
 
 impl Poll {
     async fn run(&mut self, report: &mut PollReport) -> Result<(), PollError> {
-        let (mut store, mut memory) = self.open_state(report).await?;
+        let (mut store, mut profile) = self.open_state(report).await?;
         let password = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Err(PollError::Stopped),
-            password = self.account.credential.obtain(&self.ferry.credentials) => password?,
+            password = self.account.credential.obtain(&self.context.credentials) => password?,
         };
-        report.mask = Mask::new(&self.account.username, &password);
-        let end = self.sessions(&mut store, &mut memory, &password, report).await;
+        report.redactor = Redactor::new(&self.account.username, &password);
+        let end = self.sessions(&mut store, &mut profile, &password, report).await;
         if store.is_none() {
             // It went with work that no thread could be had for.
-            return end.and(Err(PollError::Fault));
+            return end.and(Err(PollError::InternalError));
         }
         report.quarantine = store.as_ref().map(Quarantined::of).unwrap_or_default();
-        if !self.wishes.dry_run {
-            let (disk, wall) = (Arc::clone(&self.ferry.disk), self.ferry.clock.read().wall);
+        if !self.options.dry_run {
+            let (disk, wall) = (Arc::clone(&self.context.disk), self.context.clock.read().wall);
             if report.retrieved > 0 {
-                memory.delivered(report.retrieved, report.octets, &self.ferry.clock.today(), wall);
+                profile.delivered(report.retrieved, report.octets, &self.context.clock.today(), wall);
             }
             let success = end.is_ok().then_some(wall);
-            report.past = blocking(&mut store, move |_| memory.write(&disk, success)).await?;
+            report.past = blocking(&mut store, move |_| profile.write(&disk, success)).await?;
         }
-        if self.wishes.dry_run {
+        if self.options.dry_run {
             return end;
         }
         // What a session that failed has written becomes durable, too, and what it delivered leaves tmp/.
         let settled = blocking(&mut store, Store::settle).await?;
         end?;
         settled?;
-        Ok(blocking(&mut store, Store::tidy).await??)
+        Ok(blocking(&mut store, Store::compact).await??)
     }
 
     /// Sessions, as long as each brings something and there may be more.
     async fn sessions(
         &mut self,
         store: &mut Shelf,
-        memory: &mut Memory,
+        profile: &mut ServerProfile,
         password: &Secret,
         report: &mut PollReport,
     ) -> Result<(), PollError> {
         loop {
             report.sessions += 1;
             let before = report.retrieved;
-            let first_entry = store.as_ref().ok_or(PollError::Fault)?.state().next_id();
+            let first_entry = store.as_ref().ok_or(PollError::InternalError)?.state().next_id();
             let short = report.short;
             report.unproven = false;
-            let next = match self.session(store, memory, password, report).await {
+            let next = match self.session(store, profile, password, report).await {
                 Ok(ended) => {
                     let has_new = report.retrieved > before;
-                    if report.on_suspicion {
-                        memory.looked_for_more(has_new);
+                    if report.probe_for_more {
+                        profile.looked_for_more(has_new);
                     }
-                    let more = has_new && ended.all_new > 0 && memory.may_list_more(ended.all_new);
+                    let more = has_new && ended.all_new > 0 && profile.may_list_more(ended.all_new);
                     // What was compared before says nothing new, however often it is compared again.
                     let progress = has_new || ended.compared.iter().any(|id| !self.compared.contains(id));
                     self.compared.extend(&ended.compared);
@@ -225,7 +230,7 @@ impl Poll {
             self.tried.extend(report.failed.take_listed_as());
             match next {
                 Next::Done => return Ok(()),
-                _ if self.wishes.dry_run => return Ok(()),
+                _ if self.options.dry_run => return Ok(()),
                 _ if self.stop.is_cancelled() => return Err(PollError::Stopped),
                 _ if watch::is_to_give_way() => {
                     report.more = true;
@@ -238,8 +243,8 @@ impl Poll {
                         report.left = known.then_some(Left { messages: self.left.max(1), why });
                         return Ok(());
                     }
-                    report.on_suspicion |= matches!(next, Next::OnSuspicion);
-                    self.scope = if let Next::Session(scope) = next { scope } else { Scope::Sound };
+                    report.probe_for_more |= matches!(next, Next::ProbeForMore);
+                    self.pass = if let Next::Session(pass) = next { pass } else { Pass::Normal };
                 }
             }
         }
@@ -270,25 +275,25 @@ impl Poll {
 
     /// What comes after a session that ended in order; `more` says that the server may not have listed everything.
     fn after(&mut self, ended: Ended, progress: bool, more: bool, report: &mut PollReport) -> Next {
-        let has_others = !ended.suspects.is_empty();
-        match self.scope {
-            Scope::Sound => self.suspects = ended.suspects.into(),
-            Scope::Suspects => self.tried.extend(self.suspects.pop_front()),
+        let has_others = !ended.to_isolate.is_empty();
+        match self.pass {
+            Pass::Normal => self.to_isolate = ended.to_isolate.into(),
+            Pass::Isolated => self.tried.extend(self.to_isolate.pop_front()),
         }
-        self.left = ended.left + self.suspects.len();
+        self.left = ended.left + self.to_isolate.len();
         if ended.gave_up {
             report.left = (self.left > 0).then_some(Left { messages: self.left, why: LeftFor::Refusals });
             return Next::Done;
         }
-        match self.scope {
-            Scope::Sound if ended.left > 0 && progress => Next::Session(Scope::Sound),
-            _ if !self.suspects.is_empty() => Next::Session(Scope::Suspects),
+        match self.pass {
+            Pass::Normal if ended.left > 0 && progress => Next::Session(Pass::Normal),
+            _ if !self.to_isolate.is_empty() => Next::Session(Pass::Isolated),
             // What shared its unique-id with a suspect, or was one of them, may have its turn now.
-            Scope::Suspects if !self.went_back && (ended.left > 0 || has_others) => {
+            Pass::Isolated if !self.went_back && (ended.left > 0 || has_others) => {
                 self.went_back = true;
-                Next::Session(Scope::Sound)
+                Next::Session(Pass::Normal)
             }
-            Scope::Sound if more => Next::OnSuspicion,
+            Pass::Normal if more => Next::ProbeForMore,
             _ => Next::Done,
         }
     }
@@ -302,21 +307,21 @@ impl Poll {
         report: &mut PollReport,
     ) -> Result<Next, PollError> {
         let is_framing = broken.is_about_framing();
-        let Broken { error, suspects, opened } = broken;
-        if report.on_suspicion && !opened && error.is_about_the_server() {
+        let Broken { error, to_isolate, opened } = broken;
+        if report.probe_for_more && !opened && error.is_about_the_server() {
             // The session was held only to see whether there is more: that it failed is no news.
             info!("another session to look for more ended early: {error}");
             report.more = true;
             return Ok(Next::Done);
         }
-        let messages: Vec<ListedAs> = suspects.iter().filter_map(ListedAs::of).collect();
-        if messages.is_empty() || self.wishes.dry_run {
+        let messages: Vec<ListedAs> = to_isolate.iter().filter_map(ListedAs::of).collect();
+        if messages.is_empty() || self.options.dry_run {
             return Err(error);
         }
         // A connection that ends is mostly the network's fault: then the next poll begins behind the message.
-        let goes_on =
-            is_framing || matches!(error, PollError::Client(ClientError::TooLong(_))) && self.is_first_such(&suspects);
-        blocking(store, move |store| store.record_troubles(messages, TroubleKind::Broke)).await??;
+        let goes_on = is_framing
+            || matches!(error, PollError::Client(ClientError::TooLong(_))) && self.is_first_such(&to_isolate);
+        blocking(store, move |store| store.record_quarantine(messages, QuarantineReason::BrokeSession)).await??;
         self.broken += 1;
         if !goes_on || self.broken > MOST_BROKEN {
             return Err(error);
@@ -327,19 +332,19 @@ impl Poll {
         };
         warn!("the session broke at a message, and another one goes on behind it: {error}");
         // What is too long is not tried again in this poll.
-        if self.scope == Scope::Suspects || too_long.is_some() {
+        if self.pass == Pass::Isolated || too_long.is_some() {
             let why = || too_long.clone().unwrap_or_else(|| error.to_string());
-            suspects.into_iter().for_each(|listed| report.failed.add(listed, why));
+            to_isolate.into_iter().for_each(|listed| report.failed.add(listed, why));
         }
         // Sound ones first, always: the suspects must not starve them.
-        Ok(Next::Session(Scope::Sound))
+        Ok(Next::Session(Pass::Normal))
     }
 
     /// Whether these went on beyond what they may have for the first time. A server that gives such a message another
     /// unique-id in each session is met at the second one: then this poll ends, and the next one waits.
-    fn is_first_such(&mut self, suspects: &[Listed]) -> bool {
+    fn is_first_such(&mut self, to_isolate: &[Listed]) -> bool {
         let mut first = self.too_long.len() < MOST_TOO_LONG;
-        for listed in suspects {
+        for listed in to_isolate {
             let looks = (listed.number, listed.reported_size);
             first &= !self.too_long.contains(&looks);
             self.too_long.push(looks);
@@ -353,41 +358,42 @@ impl Poll {
     }
 
     /// Opens the state and finishes what was begun, before the server is asked.
-    async fn open_state(&self, report: &mut PollReport) -> Result<(Shelf, Memory), PollError> {
-        let opening = Opening {
-            now: self.ferry.clock.read(),
-            since_1970: self.ferry.clock.since_1970(),
+    async fn open_state(&self, report: &mut PollReport) -> Result<(Shelf, ServerProfile), PollError> {
+        let open_options = OpenOptions {
+            now: self.context.clock.read(),
+            since_1970: self.context.clock.since_1970(),
             instance: fastrand::u64(..),
-            holder: self.ferry.holder.clone(),
-            new_state: self.wishes.new_state,
-            neighbours: Arc::clone(&self.ferry.neighbours),
+            holder: self.context.holder.clone(),
+            new_state: self.options.new_state,
+            configured_accounts: Arc::clone(&self.context.configured_accounts),
         };
-        let (disk, dir, account) = (Arc::clone(&self.ferry.disk), self.ferry.state_dir.clone(), self.account.clone());
-        let wishes = self.wishes;
-        let (store, memory, recovered) = watch::blocking(move || {
+        let (disk, dir, account) =
+            (Arc::clone(&self.context.disk), self.context.state_dir.clone(), self.account.clone());
+        let options = self.options;
+        let (store, profile, recovered) = watch::blocking(move || {
             let hints = |store: &Store| {
                 let file = HintsFile::read(&**store.disk(), &dir, &account.name);
-                Memory::new(file, &account.endpoint, store.now())
+                ServerProfile::new(file, &account.endpoint, store.now())
             };
-            if wishes.dry_run {
-                let store = Store::look(disk, &dir, &account, &opening)?;
-                if !wishes.accept_maildir {
+            if options.dry_run {
+                let store = Store::look(disk, &dir, &account, &open_options)?;
+                if !options.accept_maildir {
                     known_maildir(&store, &account.maildir)?;
                 }
-                let memory = hints(&store);
-                return Ok((store, memory, Recovered::default()));
+                let profile = hints(&store);
+                return Ok((store, profile, Recovered::default()));
             }
-            let mut store = Store::open(disk, &dir, &account, &opening)?;
-            let other = if wishes.accept_maildir { OtherMaildir::Accept } else { OtherMaildir::Refuse };
+            let mut store = Store::open(disk, &dir, &account, &open_options)?;
+            let other = if options.accept_maildir { OtherMaildir::Accept } else { OtherMaildir::Refuse };
             let recovered = recover(&mut store, &account.maildir, other)?;
-            if wishes.new_state || wishes.accept_maildir {
-                settle(&mut store, &account, wishes.accept_maildir)?;
+            if options.new_state || options.accept_maildir {
+                settle(&mut store, &account, options.accept_maildir)?;
             }
             if matches!(account.removal, RemovalPolicy::AfterAge(_)) && !store.state().is_empty() {
                 store.write_pending()?;
             }
-            let memory = hints(&store);
-            Ok::<_, StateError>((store, memory, recovered))
+            let profile = hints(&store);
+            Ok::<_, StateError>((store, profile, recovered))
         })
         .await??;
         if !recovered.is_nothing() {
@@ -398,7 +404,7 @@ impl Poll {
             );
         }
         report.recovered = recovered;
-        Ok((Some(store), memory))
+        Ok((Some(store), profile))
     }
 }
 
@@ -439,9 +445,9 @@ enum Next {
     /// The poll is over.
     Done,
     /// Another session, for these messages.
-    Session(Scope),
+    Session(Pass),
     /// Another session, because everything was new and some servers list only so many at a time.
-    OnSuspicion,
+    ProbeForMore,
 }
 
 /// Runs something that blocks, with the state.
@@ -449,7 +455,7 @@ async fn blocking<R: Send + 'static>(
     shelf: &mut Shelf,
     work: impl FnOnce(&mut Store) -> R + Send + 'static,
 ) -> Result<R, PollError> {
-    let mut store = shelf.take().ok_or(PollError::Fault)?;
+    let mut store = shelf.take().ok_or(PollError::InternalError)?;
     let done = watch::blocking(move || {
         let result = work(&mut store);
         (store, result)

@@ -44,14 +44,14 @@ fn end(error: &PollError) -> End {
         PollError::Client(e) => cause_at_the_server(e),
         PollError::State(StateError::Locked { .. }) => Cause::LockedByAnother,
         PollError::State(StateError::OtherUser { .. }) => Cause::Configuration,
-        PollError::State(_) | PollError::Maildir { .. } | PollError::NoRoom { .. } | PollError::NoThread => {
-            Cause::Local
+        PollError::State(_) | PollError::Maildir { .. } | PollError::InsufficientSpace { .. } | PollError::NoThread => {
+            Cause::Storage
         }
         PollError::Credential(_) => Cause::Credential,
         // The user has to decide, and every look costs the server a listing.
         PollError::Renumbered { .. } => Cause::Protocol,
         PollError::TooSlow { .. } => Cause::TooSlow,
-        PollError::Fault => Cause::Fault,
+        PollError::InternalError => Cause::InternalError,
     })
 }
 
@@ -64,7 +64,7 @@ fn cause_at_the_server(error: &ClientError) -> Cause {
         | ClientError::Silence { .. }
         | ClientError::ListedTooMuch { .. }
         // Mostly a goodbye ahead of its time.
-        | ClientError::Framing(FramingError::Unsolicited { .. }) => Cause::Cut,
+        | ClientError::Framing(FramingError::Unsolicited { .. }) => Cause::ConnectionLost,
         ClientError::TooSlow { .. } => Cause::TooSlow,
         ClientError::SpeaksTls { .. }
         | ClientError::NoStls { .. }
@@ -97,7 +97,7 @@ fn cause_in_the_network(error: &NetError) -> Cause {
         NetErrorClass::Temporary
             if matches!(error, NetError::TlsTimeout { .. } | NetError::ClosedDuringHandshake { .. }) =>
         {
-            Cause::Cut
+            Cause::ConnectionLost
         }
         NetErrorClass::Temporary => Cause::NetworkDown,
         NetErrorClass::Tls => Cause::Tls,
@@ -106,7 +106,7 @@ fn cause_in_the_network(error: &NetError) -> Cause {
 }
 
 fn busy(response: &Response) -> Cause {
-    if is_too_soon(response) { Cause::TooSoon } else { Cause::ServerBusy }
+    if is_too_soon(response) { Cause::RateLimited } else { Cause::ServerBusy }
 }
 
 #[cfg(test)]

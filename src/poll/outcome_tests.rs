@@ -5,7 +5,7 @@ use super::*;
 use crate::account::AccountName;
 use crate::credential::CredentialError;
 use crate::exit::ExitStatus;
-use crate::pop3::{Asked, NoLoginMethod, Status, judge_refusal};
+use crate::pop3::{CommandKind, NoLoginMethod, Status, judge_refusal};
 
 fn report(end: Result<(), PollError>) -> PollReport {
     let mut report = PollReport::new(AccountName::new("work").unwrap());
@@ -25,7 +25,7 @@ fn response(code: Option<ResponseCode>, text: &str) -> Response {
 fn login(code: Option<ResponseCode>, text: &str) -> ClientError {
     let response = response(code, text);
     let refusal = judge_refusal(&response);
-    ClientError::Login { asked: Asked::Pass, response, refusal, blanks: false }
+    ClientError::Login { asked: CommandKind::Pass, response, refusal, blanks: false }
 }
 
 fn broken() -> io::Error {
@@ -49,35 +49,36 @@ fn a_refused_login_is_explicit_only_by_its_code() {
     assert_eq!(after(login(Some(ResponseCode::InUse), "")), End::Trouble(Cause::ServerBusy));
     assert_eq!(after(login(Some(ResponseCode::SysTemp), "")), End::Trouble(Cause::ServerBusy));
     assert_eq!(after(login(Some(ResponseCode::SysPerm), "wrong password")), End::Trouble(Cause::AccessRefused));
-    assert_eq!(after(login(Some(ResponseCode::LoginDelay), "")), End::Trouble(Cause::TooSoon));
-    assert_eq!(after(login(None, "login allowed only every 15 minutes")), End::Trouble(Cause::TooSoon));
+    assert_eq!(after(login(Some(ResponseCode::LoginDelay), "")), End::Trouble(Cause::RateLimited));
+    assert_eq!(after(login(None, "login allowed only every 15 minutes")), End::Trouble(Cause::RateLimited));
 }
 
 #[test]
 fn every_error_has_its_cause() {
     let host = || "h".to_owned();
     let too_soon = response(None, "login allowed only every 15 minutes");
-    let refused = |response| ClientError::Refused { asked: Asked::Stat, response };
+    let refused = |response| ClientError::Refused { asked: CommandKind::Stat, response };
     let goodbye = |code, text| ClientError::Goodbye { response: response(code, text), logged_in: true };
+    let closed = NetError::ClosedDuringHandshake { host: host(), port: 995, source: broken(), heard: true };
     for (error, expected) in [
         (ClientError::from(NetError::NoAddress { host: host() }), Cause::NetworkDown),
         (NetError::Connect { host: host(), port: 995, attempts: Vec::new() }.into(), Cause::NetworkDown),
-        (NetError::ClosedDuringHandshake { host: host(), port: 995, source: broken(), heard: true }.into(), Cause::Cut),
+        (closed.into(), Cause::ConnectionLost),
         (NetError::NoTrustStore { why: String::new() }.into(), Cause::Tls),
         (NetError::InvalidName { host: host() }.into(), Cause::Configuration),
-        (ClientError::Lost { source: broken() }, Cause::Cut),
-        (ClientError::Silence { after: Duration::from_secs(60) }, Cause::Cut),
-        (FramingError::Unsolicited { excerpt: String::new() }.into(), Cause::Cut),
+        (ClientError::Lost { source: broken() }, Cause::ConnectionLost),
+        (ClientError::Silence { after: Duration::from_secs(60) }, Cause::ConnectionLost),
+        (FramingError::Unsolicited { excerpt: String::new() }.into(), Cause::ConnectionLost),
         (FramingError::NotPop3 { excerpt: String::new() }.into(), Cause::Protocol),
         (FramingError::LooksLikeTls.into(), Cause::Tls),
         (ClientError::NoStls { response: response(None, "") }, Cause::Tls),
         (ClientError::Unwilling { response: response(None, "") }, Cause::ServerBusy),
-        (ClientError::Unwilling { response: too_soon.clone() }, Cause::TooSoon),
+        (ClientError::Unwilling { response: too_soon.clone() }, Cause::RateLimited),
         (ClientError::NoLogin(NoLoginMethod::ApopWithoutTimestamp), Cause::Protocol),
         (ClientError::UniqueIdsRefused, Cause::ServerBusy),
         (ClientError::NoUniqueIds, Cause::Protocol),
         (refused(response(None, "unknown command")), Cause::Protocol),
-        (refused(too_soon), Cause::TooSoon),
+        (refused(too_soon), Cause::RateLimited),
         (refused(response(Some(ResponseCode::SysTemp), "")), Cause::ServerBusy),
         (refused(response(Some(ResponseCode::SysPerm), "busy")), Cause::AccessRefused),
         (ClientError::Unwilling { response: response(Some(ResponseCode::SysPerm), "") }, Cause::AccessRefused),
@@ -88,7 +89,9 @@ fn every_error_has_its_cause() {
         let text = format!("{error:?}");
         // What `fetch` ends with and what the daemon waits for are about the same thing.
         let status = match expected {
-            Cause::NetworkDown | Cause::Cut | Cause::ServerBusy | Cause::TooSoon => &[ExitStatus::Temporary][..],
+            Cause::NetworkDown | Cause::ConnectionLost | Cause::ServerBusy | Cause::RateLimited => {
+                &[ExitStatus::Temporary][..]
+            }
             Cause::AccessRefused => &[ExitStatus::Auth],
             Cause::Tls => &[ExitStatus::Tls],
             Cause::Configuration => &[ExitStatus::Config],
@@ -100,13 +103,13 @@ fn every_error_has_its_cause() {
     let account = AccountName::new("work").unwrap();
     let source = io::ErrorKind::StorageFull.into();
     for (error, expected) in [
-        (PollError::NoRoom { path: "/".into(), message: None }, Cause::Local),
-        (PollError::Maildir { doing: "sync", path: "/".into(), source }, Cause::Local),
-        (StateError::MaildirMissing { account: "a".into(), path: "/".into() }.into(), Cause::Local),
+        (PollError::InsufficientSpace { path: "/".into(), message: None }, Cause::Storage),
+        (PollError::Maildir { doing: "sync", path: "/".into(), source }, Cause::Storage),
+        (StateError::MaildirMissing { account: "a".into(), path: "/".into() }.into(), Cause::Storage),
         (StateError::Locked { account: account.clone(), holder: String::new() }.into(), Cause::LockedByAnother),
         (CredentialError::NoCredential { name: "work".to_owned() }.into(), Cause::Credential),
         (PollError::Renumbered { account, messages: 12 }, Cause::Protocol),
-        (PollError::Fault, Cause::Fault),
+        (PollError::InternalError, Cause::InternalError),
     ] {
         let text = format!("{error:?}");
         assert_eq!(after(error), End::Trouble(expected), "{text}");

@@ -13,8 +13,8 @@ use crate::account::{Account, RemovalPolicy};
 use crate::client::Client;
 use crate::client::listing::look;
 use crate::disk::DirSync;
-use crate::maildrop::Maildrop;
-use crate::plan::{Done, Outlook, Plan, Policy, Scope, Seen};
+use crate::plan::maildrop::Maildrop;
+use crate::plan::{Done, Pass, Plan, PlanInput, Policy, Seen};
 use crate::pop3::{Capabilities, MessageNumber};
 use crate::state::entries::{EntryId, ListedAs, UidState};
 use crate::state::store::Store;
@@ -48,14 +48,14 @@ impl Given {
     /// Takes as long as the listing and the state are large. Blocks.
     fn step(&self, store: &Store) -> Step {
         let done = Done { tried: &self.tried, compared: &self.compared };
-        let outlook = Outlook::new(&self.maildrop, store.state(), done, store.now());
+        let input = PlanInput::new(&self.maildrop, store.state(), done, store.now());
         // What the plan needs, then a sample of what may have been renumbered, then the rest of that.
-        let mut numbers = if self.looks == 0 { outlook.look_at(&self.policy) } else { Vec::new() };
+        let mut numbers = if self.looks == 0 { input.look_at(&self.policy) } else { Vec::new() };
         if numbers.is_empty() && self.looks < 3 {
-            numbers = outlook.look_for_renumbering(&self.policy, &self.seen);
+            numbers = input.look_for_renumbering(&self.policy, &self.seen);
         }
         match numbers.is_empty() {
-            true => Step::Decided(Box::new(outlook.plan(&self.policy, &self.seen))),
+            true => Step::Decided(Box::new(input.plan(&self.policy, &self.seen))),
             false => Step::Look(numbers),
         }
     }
@@ -71,7 +71,7 @@ impl Poll {
         shelf: &mut Shelf,
         report: &mut PollReport,
     ) -> Result<Plan, PollError> {
-        let store = shelf.as_ref().ok_or(PollError::Fault)?;
+        let store = shelf.as_ref().ok_or(PollError::InternalError)?;
         let policy = Policy {
             removal: if report.unsyncable { RemovalPolicy::Keep } else { self.account.removal },
             max_message_size: self.account.max_message_size,
@@ -79,8 +79,8 @@ impl Poll {
             // A server without CAPA cannot say that it has TOP; asking costs nothing.
             has_top: capabilities.is_none_or(Capabilities::top),
             moved: is_moved(store, &self.account),
-            renumbered: report.renumbered > 0 || report.on_suspicion,
-            scope: self.scope,
+            renumbered: report.renumbered > 0 || report.probe_for_more,
+            pass: self.pass,
         };
         let tried = self.not_in_this_session(store.state(), store.now());
         let (maildrop, compared) = (Arc::clone(maildrop), self.compared.clone());
@@ -102,7 +102,7 @@ impl Poll {
                 Step::Decided(plan) => break plan,
             }
         };
-        if plan.unrecognisable > 0 && !self.wishes.fetch_again {
+        if plan.unrecognisable > 0 && !self.options.fetch_again {
             return Err(PollError::Renumbered { account: self.account.name.clone(), messages: plan.unrecognisable });
         }
         debug!(
@@ -135,9 +135,10 @@ impl Poll {
     /// Each message at which sessions ended has a session of its own: if that one ends early, too, it is clear at what.
     fn not_in_this_session(&self, state: &UidState, now: u64) -> HashSet<ListedAs> {
         let mut others = self.tried.clone();
-        if self.scope == Scope::Suspects {
-            let due = state.troubles().filter(|(_, trouble)| trouble.until <= now).map(|(listed_as, _)| listed_as);
-            others.extend(due.filter(|listed_as| Some(*listed_as) != self.suspects.front()).cloned());
+        if self.pass == Pass::Isolated {
+            let due =
+                state.quarantines().filter(|(_, quarantine)| quarantine.until <= now).map(|(listed_as, _)| listed_as);
+            others.extend(due.filter(|listed_as| Some(*listed_as) != self.to_isolate.front()).cloned());
         }
         others
     }

@@ -1,7 +1,7 @@
 //! The messages that a server refuses while they are asked for: counted, and a reason to give up.
 
 use super::report::Failures;
-use crate::maildrop::Listed;
+use crate::plan::maildrop::Listed;
 use crate::pop3::Response;
 
 /// After so many refusals in a row the newest messages are asked for first: new mail does not wait behind thousands of

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::error::PollError;
 use crate::account::AccountName;
-use crate::client::Mask;
+use crate::client::Redactor;
+use crate::delivery::recovery::Recovered;
 use crate::exit::ExitStatus;
-use crate::maildrop::{Listed, Sizes};
+use crate::plan::maildrop::{Listed, Sizes};
 use crate::pop3::UniqueId;
-use crate::state::entries::{EntryId, ListedAs, Trouble, TroubleKind};
+use crate::state::entries::{EntryId, ListedAs, Quarantine, QuarantineReason};
 use crate::state::hints::Past;
-use crate::state::recovery::Recovered;
 use crate::state::store::Store;
 
 /// What a poll did, whether or not it came to its end.
@@ -34,7 +34,7 @@ pub struct PollReport {
     /// Messages that were listed and are left for another poll.
     pub left: Option<Left>,
     /// Messages that made trouble so often that they are set aside for a while.
-    pub set_aside: Tally,
+    pub quarantined: Tally,
     /// Messages that are larger than the account allows.
     pub too_large: Tally,
     /// Messages without a unique-id in an otherwise good listing.
@@ -66,7 +66,7 @@ pub struct PollReport {
     /// There is, or may be, more on the server than was listed: a session to look for it could not be held.
     pub more: bool,
     /// The current session is only held to see whether there is more.
-    pub on_suspicion: bool,
+    pub probe_for_more: bool,
     /// The sizes of the messages in the last listing.
     pub sizes: Sizes,
     /// The messages that made trouble and are still there.
@@ -76,7 +76,7 @@ pub struct PollReport {
     /// What was left over from an earlier run.
     pub recovered: Recovered,
     /// Hides the password where the server's names for messages are shown.
-    pub mask: Mask,
+    pub redactor: Redactor,
     /// How long it took.
     pub duration: Duration,
     /// How it ended.
@@ -89,7 +89,7 @@ pub struct Quarantined {
     /// Its unique-id.
     pub unique_id: UniqueId,
     /// What kind of trouble.
-    pub kind: TroubleKind,
+    pub kind: QuarantineReason,
     /// How often in a row.
     pub times: u32,
     /// How long it is still left alone; zero if it is tried at the next poll.
@@ -101,13 +101,13 @@ impl Quarantined {
     #[must_use]
     pub fn of(store: &Store) -> Vec<Self> {
         let now = store.now();
-        let quarantined = |(listed_as, trouble): (&ListedAs, &Trouble)| Self {
+        let quarantined = |(listed_as, quarantine): (&ListedAs, &Quarantine)| Self {
             unique_id: listed_as.unique_id.clone(),
-            kind: trouble.kind,
-            times: trouble.count,
-            left_alone: Duration::from_secs(trouble.until.saturating_sub(now)),
+            kind: quarantine.kind,
+            times: quarantine.count,
+            left_alone: Duration::from_secs(quarantine.until.saturating_sub(now)),
         };
-        let mut all: Vec<Self> = store.state().troubles().map(quarantined).collect();
+        let mut all: Vec<Self> = store.state().quarantines().map(quarantined).collect();
         all.sort_by(|a, b| (b.left_alone, &a.unique_id).cmp(&(a.left_alone, &b.unique_id)));
         all
     }
@@ -266,7 +266,7 @@ impl PollReport {
             renumbered: 0,
             failed: Failures::default(),
             left: None,
-            set_aside: Tally::default(),
+            quarantined: Tally::default(),
             too_large: Tally::default(),
             unnamed: Tally::default(),
             left_alone: 0,
@@ -282,12 +282,12 @@ impl PollReport {
             login_delay: None,
             certificate_expires: None,
             more: false,
-            on_suspicion: false,
+            probe_for_more: false,
             sizes: Sizes::default(),
             quarantine: Vec::new(),
             past: Past::default(),
             recovered: Recovered::default(),
-            mask: Mask::default(),
+            redactor: Redactor::default(),
             duration: Duration::ZERO,
             end: Ok(()),
         }

@@ -9,20 +9,20 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::Ferry;
+use super::PollContext;
 use super::ceiling::Ceiling;
-use super::committer::{Destination, Parcel, Safe};
+use super::committer::{Destination, ReceivedMessage, Safe};
+use super::deletions::Deletions;
 use super::error::PollError;
-use super::marking::Marking;
 use super::refusals::Refusals;
 use super::window::Window;
 use crate::account::{MaildirMode, RemovalPolicy};
 use crate::client::error::TooLong;
 use crate::client::{Client, ClientError};
 use crate::maildir::staging::{Received, Staging};
-use crate::maildrop::Listed;
+use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Remembered, Removable};
-use crate::pop3::{Asked, Command, DropListing, Event, FramingError, Response, Status, UniqueId};
+use crate::pop3::{Command, CommandKind, DropListing, Event, FramingError, Response, Status, UniqueId};
 use crate::state::entries::{EntryId, ListedAs};
 use crate::summary::Message;
 use crate::watch;
@@ -40,7 +40,7 @@ pub(super) const DRAIN: Duration = Duration::from_secs(10);
 const SESSION: Duration = Duration::from_secs(3600);
 
 /// What is to be retrieved, and how.
-pub(super) struct Order {
+pub(super) struct Retrieval {
     /// The messages, in this order.
     pub(super) messages: VecDeque<Listed>,
     /// Where they go.
@@ -60,7 +60,7 @@ pub(super) struct Order {
     /// The time of this poll, in certain seconds.
     pub(super) now: u64,
     /// How many bytes may be written without touching the reserve.
-    pub(super) room: u64,
+    pub(super) free_space: u64,
     /// How many there could be if nothing else were on the disk.
     pub(super) whole_disk: u64,
     /// Messages that turn out larger than so many octets stay on the server.
@@ -90,7 +90,7 @@ pub(super) struct Retrieved {
     /// The end was asked for.
     pub(super) stopped: bool,
     /// There was no room for some: the first one, and what there was, in bytes.
-    pub(super) no_room: Option<(Listed, u64)>,
+    pub(super) insufficient_space: Option<(Listed, u64)>,
     /// Those that no room would be enough for.
     pub(super) larger_than_the_disk: Vec<Listed>,
     /// How many came out far shorter than they were listed.
@@ -105,12 +105,12 @@ pub(super) struct Retrieved {
 
 /// A retriever under way.
 pub(super) struct Retriever<'a> {
-    pub(super) ferry: &'a Ferry,
+    pub(super) context: &'a PollContext,
     pub(super) client: &'a mut Client,
-    pub(super) order: Order,
+    pub(super) retrieval: Retrieval,
     pub(super) stop: &'a CancellationToken,
     pub(super) done: Retrieved,
-    pub(super) marking: &'a mut Marking,
+    pub(super) deletions: &'a mut Deletions,
     /// Asked for and not complete, the oldest first.
     under_way: VecDeque<Listed>,
     /// How far ahead that may be.
@@ -134,17 +134,17 @@ pub(super) struct Retriever<'a> {
 
 impl<'a> Retriever<'a> {
     pub(super) fn new(
-        ferry: &'a Ferry,
+        context: &'a PollContext,
         client: &'a mut Client,
-        marking: &'a mut Marking,
-        order: Order,
+        deletions: &'a mut Deletions,
+        retrieval: Retrieval,
         stop: &'a CancellationToken,
     ) -> Self {
         Self {
-            ferry,
+            context,
             client,
-            marking,
-            order,
+            deletions,
+            retrieval,
             stop,
             done: Retrieved::default(),
             under_way: VecDeque::new(),
@@ -164,7 +164,7 @@ impl<'a> Retriever<'a> {
     /// once this is over: not before it has shown that every answer belongs to its command.
     pub(super) async fn retrieve(
         &mut self,
-        parcels: mpsc::Sender<Parcel>,
+        received_messages: mpsc::Sender<ReceivedMessage>,
         safe: &mut mpsc::UnboundedReceiver<Safe>,
     ) -> Result<(), PollError> {
         let held = Arc::new(Semaphore::new(usize::try_from(HELD).unwrap_or(1)));
@@ -177,14 +177,14 @@ impl<'a> Retriever<'a> {
                 self.ask_whether_in_step()?;
             }
             if self.client.outstanding() == 0 {
-                self.done.left = self.order.messages.len();
-                if self.done.left == 0 && self.done.refused.failures.is_empty() && self.order.is_whole {
-                    self.done.absent = self.order.remembered.left_of(&self.others).collect();
+                self.done.left = self.retrieval.messages.len();
+                if self.done.left == 0 && self.done.refused.failures.is_empty() && self.retrieval.is_whole {
+                    self.done.absent = self.retrieval.remembered.left_of(&self.others).collect();
                 }
                 return Ok(());
             }
             let Some(event) = self.next_event().await? else { continue };
-            self.hear(event, &parcels, &held).await?;
+            self.on_event(event, &received_messages, &held).await?;
         }
     }
 
@@ -192,8 +192,8 @@ impl<'a> Retriever<'a> {
     pub(super) fn note_safe(&mut self, safe: &Safe) {
         self.done.safe += 1;
         self.done.octets += safe.size();
-        if let Some(removable) = Removable::after_delivery(self.order.removal, safe) {
-            self.marking.add(removable);
+        if let Some(removable) = Removable::after_delivery(self.retrieval.removal, safe) {
+            self.deletions.add(removable);
         }
     }
 
@@ -203,9 +203,9 @@ impl<'a> Retriever<'a> {
             return Ok(());
         }
         while self.client.outstanding() < self.client.window() && (self.window.is_open() || self.under_way.is_empty()) {
-            let Some(next) = self.order.messages.front() else { break };
+            let Some(next) = self.retrieval.messages.front() else { break };
             let size = next.reported_size.unwrap_or(0);
-            let Some(room) = self.order.room.checked_sub(size) else {
+            let Some(free_space) = self.retrieval.free_space.checked_sub(size) else {
                 if !self.under_way.is_empty() {
                     // Those may turn out smaller than they were listed.
                     break;
@@ -215,12 +215,13 @@ impl<'a> Retriever<'a> {
             };
             self.client.ask(Command::Retr(next.number))?;
             self.in_step = false;
-            self.order.room = room;
+            self.retrieval.free_space = free_space;
             self.window.asked(size);
             self.done.asked += 1;
-            self.under_way.extend(self.order.messages.pop_front());
+            self.under_way.extend(self.retrieval.messages.pop_front());
         }
-        if self.order.messages.is_empty() && self.done.asked > 0 && self.client.outstanding() < self.client.window() {
+        if self.retrieval.messages.is_empty() && self.done.asked > 0 && self.client.outstanding() < self.client.window()
+        {
             self.ask_whether_in_step()?;
         }
         Ok(())
@@ -228,18 +229,18 @@ impl<'a> Retriever<'a> {
 
     /// The next message is larger than the room. A size is a hint and may be a lie: the others must not suffer from it.
     fn does_not_fit(&mut self) {
-        let Some(listed) = self.order.messages.pop_front() else { return };
-        if listed.reported_size.is_some_and(|size| size > self.order.whole_disk) {
+        let Some(listed) = self.retrieval.messages.pop_front() else { return };
+        if listed.reported_size.is_some_and(|size| size > self.retrieval.whole_disk) {
             self.done.larger_than_the_disk.push(listed.clone());
         }
-        self.done.no_room.get_or_insert((listed, self.order.room));
+        self.done.insufficient_space.get_or_insert((listed, self.retrieval.free_space));
     }
 
     /// Asks for the newest of what was never tried, and goes backwards from there.
     fn newest_first(&mut self) {
         let tried = usize::try_from(self.done.asked).unwrap_or(usize::MAX);
-        let untried = self.order.untried.saturating_sub(tried);
-        if let Some(untried) = self.order.messages.make_contiguous().get_mut(..untried) {
+        let untried = self.retrieval.untried.saturating_sub(tried);
+        if let Some(untried) = self.retrieval.messages.make_contiguous().get_mut(..untried) {
             untried.reverse();
         }
     }
@@ -266,31 +267,31 @@ impl<'a> Retriever<'a> {
         }
     }
 
-    async fn hear(
+    async fn on_event(
         &mut self,
         event: Event,
-        parcels: &mpsc::Sender<Parcel>,
+        received_messages: &mpsc::Sender<ReceivedMessage>,
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
-        if let Event::Response { to: Asked::Stat, response } = &event {
+        if let Event::Response { to: CommandKind::Stat, response } = &event {
             self.hear_whether_in_step(response).map_err(ClientError::from)?;
         }
         if matches!(event, Event::Response { .. })
             && let Some((listed, staging)) = self.held.take()
         {
             // What followed the message is an answer, and not the rest of it.
-            self.hand_over(listed, staging, parcels, held).await?;
+            self.hand_over(listed, staging, received_messages, held).await?;
         }
         match event {
-            Event::Response { to: Asked::Retr(_), response } if response.status == Status::Ok => self.begin(),
-            Event::Response { to: Asked::Retr(_), response } => {
+            Event::Response { to: CommandKind::Retr(_), response } if response.status == Status::Ok => self.begin(),
+            Event::Response { to: CommandKind::Retr(_), response } => {
                 if let Some(listed) = self.completed(0)
                     && self.done.refused.refused(listed, &response)
                 {
                     self.newest_first();
                 }
             }
-            Event::Response { to: Asked::Stat | Asked::Noop, .. } => {
+            Event::Response { to: CommandKind::Stat | CommandKind::Noop, .. } => {
                 self.in_step = self.client.outstanding() == 0;
                 self.asks = false;
             }
@@ -308,18 +309,22 @@ impl<'a> Retriever<'a> {
                     }
                 }
             }
-            Event::End { .. } => self.end_of_message(parcels, held).await?,
+            Event::End { .. } => self.end_of_message(received_messages, held).await?,
             _ => return Err(ClientError::Closed.into()),
         }
         Ok(())
     }
 
-    async fn end_of_message(&mut self, parcels: &mpsc::Sender<Parcel>, held: &Arc<Semaphore>) -> Result<(), PollError> {
-        let Some(staging) = self.staging.take() else { return Err(PollError::Fault) };
-        let Some(listed) = self.completed(staging.size()) else { return Err(PollError::Fault) };
+    async fn end_of_message(
+        &mut self,
+        received_messages: &mpsc::Sender<ReceivedMessage>,
+        held: &Arc<Semaphore>,
+    ) -> Result<(), PollError> {
+        let Some(staging) = self.staging.take() else { return Err(PollError::InternalError) };
+        let Some(listed) = self.completed(staging.size()) else { return Err(PollError::InternalError) };
         self.done.refused.came();
-        if !self.order.careful && !is_short(&listed, staging.octets()) {
-            return self.hand_over(listed, staging, parcels, held).await;
+        if !self.retrieval.careful && !is_short(&listed, staging.octets()) {
+            return self.hand_over(listed, staging, received_messages, held).await;
         }
         self.held = Some((listed, staging));
         if self.client.outstanding() == 0 {
@@ -335,13 +340,13 @@ impl<'a> Retriever<'a> {
             return Ok(());
         }
         self.asks = true;
-        self.client.ask(if self.order.count.is_some() { Command::Stat } else { Command::Noop })
+        self.client.ask(if self.retrieval.count.is_some() { Command::Stat } else { Command::Noop })
     }
 
     /// The answer to that: nothing was deleted in this session yet, so the number is the one that it began with.
     fn hear_whether_in_step(&self, response: &Response) -> Result<(), FramingError> {
         let count = DropListing::parse(&response.text).ok().filter(|_| response.status == Status::Ok);
-        if count.map(|listing| listing.count) == self.order.count {
+        if count.map(|listing| listing.count) == self.retrieval.count {
             return Ok(());
         }
         Err(FramingError::out_of_step(&response.text))
@@ -349,27 +354,27 @@ impl<'a> Retriever<'a> {
 
     fn begin(&mut self) {
         let unique_id = self.under_way.front().and_then(|listed| listed.unique_id.as_ref());
-        let name = self.ferry.names.next(self.ferry.clock.since_1970(), self.order.instance, unique_id);
-        let tmp = self.order.destination.maildir.tmp();
-        let staging = Staging::new(Arc::clone(&self.ferry.disk), tmp, name);
-        self.staging = Some(staging.with_mode(self.order.maildir_mode));
+        let name = self.context.names.next(self.context.clock.since_1970(), self.retrieval.instance, unique_id);
+        let tmp = self.retrieval.destination.maildir.tmp();
+        let staging = Staging::new(Arc::clone(&self.context.disk), tmp, name);
+        self.staging = Some(staging.with_mode(self.retrieval.maildir_mode));
         let reported_size = self.under_way.front().and_then(|listed| listed.reported_size);
-        let room = self.order.room.saturating_add(reported_size.unwrap_or(0));
-        self.ceiling = Some(Ceiling::of(reported_size, self.order.max_message_size, room));
+        let free_space = self.retrieval.free_space.saturating_add(reported_size.unwrap_or(0));
+        self.ceiling = Some(Ceiling::of(reported_size, self.retrieval.max_message_size, free_space));
     }
 
     /// The message that is coming in goes on beyond what it may have. The session ends there: nobody knows how much more
     /// would come, and QUIT might make the server take away what was not stored.
     fn too_long(&self, came: u64, ceiling: Ceiling) -> PollError {
         let Ceiling { most, because } = ceiling;
-        let what = self.under_way.front().map(|listed| Message(listed, self.client.mask()).to_string());
+        let what = self.under_way.front().map(|listed| Message(listed, self.client.redactor()).to_string());
         ClientError::TooLong(TooLong { what: what.unwrap_or_default(), came, most, because }).into()
     }
 
     async fn flush(&mut self) -> Result<(), PollError> {
         let Some(mut staging) = self.staging.take() else { return Ok(()) };
         let flushed = watch::blocking(move || staging.flush().map(|()| staging)).await?;
-        let path = self.order.destination.maildir.tmp().path().to_owned();
+        let path = self.retrieval.destination.maildir.tmp().path().to_owned();
         let wrote = flushed.map_err(|source| PollError::Maildir { doing: "write a message to", path, source })?;
         self.staging = Some(wrote);
         Ok(())
@@ -379,7 +384,7 @@ impl<'a> Retriever<'a> {
         &mut self,
         listed: Listed,
         staging: Staging,
-        parcels: &mpsc::Sender<Parcel>,
+        received_messages: &mpsc::Sender<ReceivedMessage>,
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
         let octets = staging.octets();
@@ -397,21 +402,22 @@ impl<'a> Retriever<'a> {
         }
         self.done.far_shorter.extend(ended_early);
         let bytes = u32::try_from(received.held() + OVERHEAD).unwrap_or(HELD).min(HELD);
-        let permit = Arc::clone(held).acquire_many_owned(bytes).await.map_err(|_| PollError::Fault)?;
+        let permit = Arc::clone(held).acquire_many_owned(bytes).await.map_err(|_| PollError::InternalError)?;
         // A committer that is gone has said why itself.
-        parcels.send(Parcel { received, permit }).await.map_err(|_| PollError::Stopped)
+        received_messages.send(ReceivedMessage { received, permit }).await.map_err(|_| PollError::Stopped)
     }
 
     /// Whether it is one that we have after all: then this copy goes, and it has been verified.
     fn is_remembered(&mut self, received: &Received<Arrival>) -> bool {
         let (listed, digests) = (&received.payload().listed, received.digests());
-        let Some(entry) = self.order.remembered.take(listed, digests) else {
+        let Some(entry) = self.retrieval.remembered.take(listed, digests) else {
             self.others.extend(listed.unique_id.clone());
             return false;
         };
         self.done.known.push((entry.id, listed.reported_size));
-        let removable = Removable::after_comparison(listed, digests, &entry, self.order.removal, self.order.now);
-        removable.into_iter().for_each(|removable| self.marking.add(removable));
+        let removable =
+            Removable::after_comparison(listed, digests, &entry, self.retrieval.removal, self.retrieval.now);
+        removable.into_iter().for_each(|removable| self.deletions.add(removable));
         true
     }
 
@@ -421,7 +427,7 @@ impl<'a> Retriever<'a> {
         let listed = self.under_way.pop_front()?;
         let reported = listed.reported_size.unwrap_or(0);
         self.window.completed(reported);
-        self.order.room = self.order.room.saturating_add(reported).saturating_sub(octets);
+        self.retrieval.free_space = self.retrieval.free_space.saturating_add(reported).saturating_sub(octets);
         Some(listed)
     }
 }

@@ -10,38 +10,40 @@ use tracing::{debug, info, warn};
 
 use super::another::{Another, SoFar, another};
 use super::committer::{Committer, Destination};
+use super::deletions::Deletions;
 use super::error::{DoesNotFit, PollError};
-use super::marking::Marking;
-use super::memory::Memory;
 use super::planning::is_moved;
 use super::report::{PollReport, Tally, WouldDo};
-use super::retriever::{DRAIN, FEW, Order, Retrieved, Retriever};
+use super::retriever::{DRAIN, FEW, Retrieval, Retrieved, Retriever};
+use super::server_profile::ServerProfile;
 use super::{Poll, Shelf, blocking};
 use crate::account::{MaildirMode, RemovalPolicy};
 use crate::client::listing::{OpenError, Opened, open};
-use crate::client::login::{Expected, log_in};
+use crate::client::login::{CachedCapabilities, log_in};
 use crate::client::{Client, ClientError};
+use crate::delivery::recovery::known_maildir;
 use crate::disk::DirSync;
+use crate::disk::free_space::{FreeSpaces, InsufficientSpace, free_spaces};
 use crate::maildir::Maildir;
-use crate::maildir::room::{NoRoom, Rooms, rooms};
-use crate::maildrop::{Listed, Maildrop};
-use crate::plan::{Plan, Remembered, Scope};
+use crate::plan::maildrop::{Listed, Maildrop};
+use crate::plan::{Pass, Plan, Remembered};
 use crate::pop3::{Capabilities, LoginDelay, UniqueId};
 use crate::provider::Provider;
 use crate::secret::Secret;
-use crate::state::entries::{Entry, EntryId, ListedAs, TroubleKind, UidState};
-use crate::state::recovery::known_maildir;
+use crate::state::entries::{Entry, EntryId, ListedAs, QuarantineReason, UidState};
 use crate::state::store::Store;
 use crate::summary::Message;
 
 /// How many complete messages may wait for the committer; their bytes have a limit of their own.
 const IN_FLIGHT: usize = 1024;
 
-impl From<NoRoom> for PollError {
-    fn from(e: NoRoom) -> Self {
+impl From<InsufficientSpace> for PollError {
+    fn from(e: InsufficientSpace) -> Self {
         match e {
-            NoRoom::TooLittle { path } => Self::NoRoom { path, message: None },
-            NoRoom::Unknown { path, source } => Self::Maildir { doing: "find out the room in", path, source },
+            InsufficientSpace::TooLittle { path } => Self::InsufficientSpace { path, message: None },
+            InsufficientSpace::Unknown { path, source } => {
+                Self::Maildir { doing: "find out the room in", path, source }
+            }
         }
     }
 }
@@ -55,7 +57,7 @@ pub(super) struct Ended {
     /// How many messages are still to be retrieved.
     pub(super) left: usize,
     /// Messages at which earlier sessions broke, and that wait for sessions of their own.
-    pub(super) suspects: Vec<ListedAs>,
+    pub(super) to_isolate: Vec<ListedAs>,
     /// Everything that was listed was new: so many messages, 0 if some were known.
     pub(super) all_new: usize,
     /// Entries whose messages were retrieved again and compared.
@@ -69,7 +71,7 @@ pub(super) struct Broken {
     /// Why.
     pub(super) error: PollError,
     /// The messages at which it may have broken.
-    pub(super) suspects: Vec<Listed>,
+    pub(super) to_isolate: Vec<Listed>,
     /// Whether it came as far as a listing.
     pub(super) opened: bool,
 }
@@ -86,7 +88,7 @@ impl Poll {
     pub(super) async fn session(
         &self,
         store: &mut Shelf,
-        memory: &mut Memory,
+        profile: &mut ServerProfile,
         password: &Secret,
         report: &mut PollReport,
     ) -> Result<Ended, Broken> {
@@ -95,11 +97,11 @@ impl Poll {
         let opened = tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(PollError::Stopped),
-            opened = self.open_maildrop(memory, password, knows_unique_ids) => opened,
+            opened = self.open_maildrop(profile, password, knows_unique_ids) => opened,
         };
-        let not_opened = |error| Broken { error, suspects: Vec::new(), opened: false };
+        let not_opened = |error| Broken { error, to_isolate: Vec::new(), opened: false };
         let opened = opened.map_err(not_opened)?;
-        memory.opened(&opened, &report.mask);
+        profile.opened(&opened, &report.redactor);
         let capabilities = opened.capabilities().cloned();
         report.logged_in = true;
         report.certificate_expires = opened.client.certificate_expires();
@@ -112,49 +114,49 @@ impl Poll {
         let done = match planned {
             Ok(plan) => {
                 let sizes = std::mem::replace(&mut report.sizes, maildrop.sizes());
-                if report.on_suspicion && !plan.has_top && sizes == report.sizes {
+                if report.probe_for_more && !plan.has_top && sizes == report.sizes {
                     // The same again under other names: some servers make them anew at each session, and without TOP
                     // nothing else would show it.
                     quit_in_order(client).await;
                     return Ok(Ended::default());
                 }
                 self.tell(&maildrop, &plan, report);
-                if self.wishes.dry_run {
+                if self.options.dry_run {
                     return Ok(self.dry_run(client, plan, report).await);
                 }
                 self.carry_out(store, &mut client, &maildrop, plan, report).await
             }
             Err(e @ PollError::Renumbered { .. }) => {
                 quit_in_order(client).await;
-                return Err(Broken { error: e, suspects: Vec::new(), opened: true });
+                return Err(Broken { error: e, to_isolate: Vec::new(), opened: true });
             }
             Err(e) => Err(e),
         };
         match done {
             Ok((work, ended)) => match self.end_session(store, client, work, report).await {
                 Ok(retrieved) => {
-                    memory.ended_in_order(ahead, retrieved);
+                    profile.ended_in_order(ahead, retrieved);
                     Ok(ended)
                 }
-                Err(error) => Err(Broken { error, suspects: Vec::new(), opened: true }),
+                Err(error) => Err(Broken { error, to_isolate: Vec::new(), opened: true }),
             },
             // Without QUIT: the server keeps everything, marked or not.
             Err(error) => {
                 if error.may_be_because_of_pipelining() {
-                    memory.broke(client.was_ahead());
+                    profile.broke(client.was_ahead());
                 }
-                Err(Broken { suspects: suspects(&error, &client, &maildrop), error, opened: true })
+                Err(Broken { to_isolate: to_isolate(&error, &client, &maildrop), error, opened: true })
             }
         }
     }
 
     async fn open_maildrop(
         &self,
-        memory: &mut Memory,
+        profile: &mut ServerProfile,
         password: &Secret,
         knows_unique_ids: bool,
     ) -> Result<Opened, PollError> {
-        let mut opened = self.list(memory, password).await?;
+        let mut opened = self.list(profile, password).await?;
         if knows_unique_ids && !opened.maildrop.has_unique_ids {
             quit_in_order(opened.client).await;
             return Err(ClientError::UniqueIdsRefused.into());
@@ -164,7 +166,7 @@ impl Poll {
             quit_in_order(opened.client).await;
             return Err(ClientError::NoUniqueIds.into());
         }
-        if self.scope == Scope::Suspects {
+        if self.pass == Pass::Isolated {
             opened.client.one_at_a_time();
         }
         Ok(opened)
@@ -172,11 +174,11 @@ impl Poll {
 
     /// Logs in and lists. A server that announces PIPELINING and breaks when commands come ahead is given another chance
     /// at once, one command at a time.
-    async fn list(&self, memory: &mut Memory, password: &Secret) -> Result<Opened, PollError> {
-        let expected = memory.expected();
-        let log_in = |expected| log_in(&*self.ferry.dialer, &self.account, password, expected);
-        let logged_in = log_in(&expected).await.inspect_err(|e| memory.login_failed(e))?;
-        let OpenError { error, ahead } = match open(logged_in, &expected).await {
+    async fn list(&self, profile: &mut ServerProfile, password: &Secret) -> Result<Opened, PollError> {
+        let cached = profile.cached();
+        let log_in = |cached| log_in(&*self.context.dialer, &self.account, password, cached);
+        let logged_in = log_in(&cached).await.inspect_err(|e| profile.login_failed(e))?;
+        let OpenError { error, ahead } = match open(logged_in, &cached).await {
             Ok(opened) => return Ok(opened),
             Err(error) => error,
         };
@@ -184,15 +186,15 @@ impl Poll {
             return Err(error.into());
         }
         info!("the session ended at the first commands that were sent ahead, so they are sent one at a time: {error}");
-        let capabilities = [&expected.after_login, &expected.before_login].into_iter().flatten();
+        let capabilities = [&cached.after_login, &cached.before_login].into_iter().flatten();
         let login_delay = self.trusted_login_delay(capabilities.filter_map(Capabilities::login_delay).next());
         let Another::After(delay) = another(&SoFar { login_delay, ..SoFar::default() }) else {
             return Err(error.into());
         };
         tokio::time::sleep(delay).await;
-        let careful = Expected { one_at_a_time: true, ..expected.clone() };
+        let careful = CachedCapabilities { one_at_a_time: true, ..cached.clone() };
         let opened = open(log_in(&careful).await?, &careful).await.map_err(|again| again.error)?;
-        memory.worked_one_at_a_time();
+        profile.worked_one_at_a_time();
         Ok(opened)
     }
 
@@ -205,7 +207,7 @@ impl Poll {
     fn tell(&self, maildrop: &Maildrop, plan: &Plan, report: &mut PollReport) {
         report.on_server = u64::try_from(maildrop.messages.len()).ok();
         report.too_large = Tally::of(&plan.too_large);
-        report.set_aside = Tally::of(&plan.set_aside);
+        report.quarantined = Tally::of(&plan.quarantined);
         report.left_alone = u64::try_from(plan.left_alone).unwrap_or(u64::MAX);
         report.unnamed = Tally::of(&plan.unnamed);
         report.renumbered += u64::try_from(plan.renamed.len()).unwrap_or(u64::MAX);
@@ -241,47 +243,48 @@ impl Poll {
         let all_new = plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty();
         let mut ended = Ended {
             left: plan.postponed,
-            suspects: plan.suspects.iter().filter_map(ListedAs::of).collect(),
+            to_isolate: plan.to_isolate.iter().filter_map(ListedAs::of).collect(),
             all_new: if all_new { maildrop.messages.len() } else { 0 },
             compared: Vec::new(),
             gave_up: false,
         };
-        let mut marking = Marking::new(std::mem::take(&mut plan.delete));
+        let mut deletions = Deletions::new(std::mem::take(&mut plan.delete));
         if report.unsyncable {
-            marking.forgo();
+            deletions.cancel();
         }
         let mut retrieved = Retrieved::default();
         if !plan.retrieve.is_empty() {
-            let order = self.order(store, maildrop, &mut plan, &mut marking).await?;
-            report.unsyncable |= marking.forgone;
+            let retrieval = self.retrieval(store, maildrop, &mut plan, &mut deletions).await?;
+            report.unsyncable |= deletions.cancelled;
             let synced;
-            (retrieved, synced) = self.retrieve(store, client, &mut marking, order, report).await?;
+            (retrieved, synced) = self.retrieve(store, client, &mut deletions, retrieval, report).await?;
             report.unsyncable |= synced == DirSync::Unsupported;
         }
         if report.unsyncable {
-            marking.forgo();
+            deletions.cancel();
         }
-        self.finish_marking(&mut marking, client).await?;
-        report.undeletable.extend(&marking.refused);
+        self.finish_deletions(&mut deletions, client).await?;
+        report.undeletable.extend(&deletions.refused);
         ended.left += retrieved.left;
         ended.gave_up = retrieved.refused.are_too_many();
         ended.compared = retrieved.known.iter().map(|(id, _)| *id).collect();
         // What was recognised when it was here was listed, though the plan could not know.
         let listed: HashSet<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();
-        let all_came = retrieved.left == 0 && retrieved.refused.failures.is_empty() && retrieved.no_room.is_none();
+        let all_came =
+            retrieved.left == 0 && retrieved.refused.failures.is_empty() && retrieved.insufficient_space.is_none();
         plan.forget.retain(|id| !listed.contains(id) && (all_came || has_unique_id(store, *id)));
-        Ok((Work { retrieved, marked: marking.marked, forget: plan.forget }, ended))
+        Ok((Work { retrieved, marked: deletions.marked, forget: plan.forget }, ended))
     }
 
     /// Sends the DELEs that are left. When the end is asked for meanwhile, those under way are waited for within a bound.
-    async fn finish_marking(&self, marking: &mut Marking, client: &mut Client) -> Result<(), PollError> {
+    async fn finish_deletions(&self, deletions: &mut Deletions, client: &mut Client) -> Result<(), PollError> {
         tokio::select! {
             biased;
-            finished = marking.finish(client) => return Ok(finished?),
+            finished = deletions.finish(client) => return Ok(finished?),
             () = self.stop.cancelled() => {}
         }
-        marking.forgo();
-        timeout(DRAIN, marking.finish(client)).await.map_err(|_| PollError::Stopped)??;
+        deletions.cancel();
+        timeout(DRAIN, deletions.finish(client)).await.map_err(|_| PollError::Stopped)??;
         Ok(())
     }
 
@@ -299,7 +302,7 @@ impl Poll {
             if is_moved(store, &account) {
                 store.record_host(&account)?;
             }
-            store.record_troubles_over(over_with(&maildrop, store.state()))?;
+            store.record_quarantine_over(over_with(&maildrop, store.state()))?;
             store.record_renamed(renamed)?;
             store.record_present(present)?;
             store.record_absent(absent)?;
@@ -310,47 +313,50 @@ impl Poll {
     }
 
     /// Makes sure that there is a Maildir and a state for what is to be retrieved.
-    async fn order(
+    async fn retrieval(
         &self,
         store: &mut Shelf,
         maildrop: &Maildrop,
         plan: &mut Plan,
-        marking: &mut Marking,
-    ) -> Result<Order, PollError> {
+        deletions: &mut Deletions,
+    ) -> Result<Retrieval, PollError> {
         let (configured, mode) = (self.account.maildir.clone(), self.account.maildir_mode);
-        let (most_files, accept) = (self.ferry.most_files, self.wishes.accept_maildir);
+        let (most_files, accept) = (self.context.most_files, self.options.accept_maildir);
         let (messages, known) = (std::mem::take(&mut plan.retrieve), std::mem::take(&mut plan.known_entries));
         let has_unique_ids = maildrop.has_unique_ids;
         let prepared = blocking(store, move |store| {
-            let (destination, rooms) = prepare(store, &configured, mode, most_files, accept)?;
+            let (destination, free_spaces) = prepare(store, &configured, mode, most_files, accept)?;
             // What is recognised when it is here is deleted without having been planned.
             let synced = if store.state().is_empty() { store.sync_directory()? } else { sync_directories(store)? };
             let remembered = remembered(store.state(), &messages, &known, has_unique_ids);
-            Ok::<_, PollError>((destination, rooms, synced, messages, remembered))
+            Ok::<_, PollError>((destination, free_spaces, synced, messages, remembered))
         });
-        let (destination, rooms, synced, messages, remembered) = prepared.await??;
+        let (destination, free_spaces, synced, messages, remembered) = prepared.await??;
         let (mut messages, last): (Vec<Listed>, Vec<Listed>) =
             messages.into_iter().partition(|listed| !self.looks_too_long(listed));
         messages.extend(last);
         if synced == DirSync::Unsupported {
-            marking.forgo();
+            deletions.cancel();
         }
-        let store = store.as_ref().ok_or(PollError::Fault)?;
-        Ok(Order {
+        let store = store.as_ref().ok_or(PollError::InternalError)?;
+        Ok(Retrieval {
             messages: messages.into(),
             destination,
             maildir_mode: mode,
             instance: store.state().identity().instance,
             removal: self.account.removal,
             remembered,
-            is_whole: maildrop.complete && plan.postponed == 0 && plan.suspects.is_empty() && plan.set_aside.is_empty(),
+            is_whole: maildrop.complete
+                && plan.postponed == 0
+                && plan.to_isolate.is_empty()
+                && plan.quarantined.is_empty(),
             count: maildrop.count,
             now: store.now(),
-            room: rooms.now,
-            whole_disk: rooms.empty,
+            free_space: free_spaces.now,
+            whole_disk: free_spaces.empty,
             max_message_size: self.account.max_message_size,
             untried: plan.untried,
-            careful: self.scope == Scope::Suspects,
+            careful: self.pass == Pass::Isolated,
         })
     }
 
@@ -359,17 +365,17 @@ impl Poll {
         &self,
         store: &mut Shelf,
         client: &mut Client,
-        marking: &mut Marking,
-        order: Order,
+        deletions: &mut Deletions,
+        retrieval: Retrieval,
         report: &mut PollReport,
     ) -> Result<(Retrieved, DirSync), PollError> {
-        let destination = order.destination.clone();
-        let mut retriever = Retriever::new(&self.ferry, client, marking, order, &self.stop);
-        let (to_committer, parcels) = mpsc::channel(IN_FLIGHT);
+        let destination = retrieval.destination.clone();
+        let mut retriever = Retriever::new(&self.context, client, deletions, retrieval, &self.stop);
+        let (to_committer, received_messages) = mpsc::channel(IN_FLIGHT);
         let (announce, mut safe) = mpsc::unbounded_channel();
         let (retrieved, committed) = tokio::join!(
             retriever.retrieve(to_committer, &mut safe),
-            Committer::new(destination, announce).run(store, parcels)
+            Committer::new(destination, announce).run(store, received_messages)
         );
         while let Ok(one) = safe.try_recv() {
             retriever.note_safe(&one);
@@ -381,7 +387,7 @@ impl Poll {
         // One that ended early is retrieved once more, alone, whatever the policy. Where many are, the sizes are wrong.
         let early = std::mem::take(&mut retriever.done.far_shorter);
         if retriever.done.short <= FEW && !early.is_empty() && committed.is_ok() {
-            blocking(store, move |store| store.record_troubles(early, TroubleKind::Broke)).await??;
+            blocking(store, move |store| store.record_quarantine(early, QuarantineReason::BrokeSession)).await??;
         }
         // If both failed, the retriever did so because the committer was gone.
         let synced = committed?;
@@ -416,7 +422,7 @@ impl Poll {
         let refused = u64::try_from(retrieved.refused.failures.len()).unwrap_or(u64::MAX);
         let known = u64::try_from(retrieved.known.len()).unwrap_or(u64::MAX);
         if retrieved.asked != retrieved.safe + known + refused {
-            return Err(PollError::Fault);
+            return Err(PollError::InternalError);
         }
         tell_of_short_ones(&retrieved);
         let verified: Vec<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();
@@ -438,9 +444,10 @@ impl Poll {
         let count = u64::try_from(removed.len()).unwrap_or(u64::MAX);
         removed.iter().for_each(|entry| _ = report.undeletable.remove(entry));
         let entry = |id: EntryId| store.as_ref().and_then(|store| store.state().entry(id));
-        let is_news =
-            |(id, size): &(EntryId, u64)| entry(*id).is_some_and(|entry| entry.witness.reported_size != Some(*size));
-        let sizes = retrieved.known.iter().filter_map(|(id, size)| Some((*id, (*size)?))).filter(is_news).collect();
+        let is_new = |(id, size): &(EntryId, u64)| {
+            entry(*id).is_some_and(|entry| entry.fingerprint.reported_size != Some(*size))
+        };
+        let sizes = retrieved.known.iter().filter_map(|(id, size)| Some((*id, (*size)?))).filter(is_new).collect();
         let troubled = retrieved.refused.failures.listed_as().to_vec();
         let hopeless = retrieved.larger_than_the_disk.iter().filter_map(ListedAs::of).collect();
         blocking(store, move |store| {
@@ -448,17 +455,17 @@ impl Poll {
             store.record_removed(removed)?;
             store.record_forgotten(forget)?;
             store.record_set_aside(hopeless)?;
-            store.record_troubles(troubled, TroubleKind::Refused)?;
+            store.record_quarantine(troubled, QuarantineReason::Refused)?;
             store.settle()
         })
         .await??;
         report.removed += count;
         report.on_server = report.on_server.map(|listed| listed.saturating_sub(count));
         report.failed.absorb(retrieved.refused.failures);
-        if let Some((listed, room)) = retrieved.no_room {
+        if let Some((listed, free_space)) = retrieved.insufficient_space {
             let never = retrieved.larger_than_the_disk.contains(&listed);
-            let message = DoesNotFit { what: Message(&listed, &report.mask).to_string(), room, never };
-            return Err(PollError::NoRoom { path: self.account.maildir.clone(), message: Some(message) });
+            let message = DoesNotFit { what: Message(&listed, &report.redactor).to_string(), free_space, never };
+            return Err(PollError::InsufficientSpace { path: self.account.maildir.clone(), message: Some(message) });
         }
         if retrieved.stopped { Err(PollError::Stopped) } else { Ok(retrieved.safe > 0) }
     }
@@ -496,9 +503,9 @@ fn tell_of_short_ones(retrieved: &Retrieved) {
 
 /// The messages that made trouble and are not on the server any more, if the listing can tell.
 fn over_with(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
-    let troubles = state.troubles().count();
+    let quarantines = state.quarantines().count();
     // What makes trouble under other unique-ids each time, in listings that are never complete, must not pile up.
-    if troubles == 0 || !maildrop.complete && troubles < MOST_TROUBLES {
+    if quarantines == 0 || !maildrop.complete && quarantines < MOST_TROUBLES {
         return Vec::new();
     }
     let listed: HashSet<ListedAs> = maildrop.messages.iter().filter_map(ListedAs::of).collect();
@@ -507,11 +514,11 @@ fn over_with(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
         Some(_) => listed.contains(one) || listed.contains(&ListedAs { reported_size: None, ..one.clone() }),
         None => names.contains(&one.unique_id),
     };
-    state.troubles().map(|(one, _)| one).filter(|one| !is_there(one)).cloned().collect()
+    state.quarantines().map(|(one, _)| one).filter(|one| !is_there(one)).cloned().collect()
 }
 
 /// The messages at which a session may have ended with this error.
-fn suspects(error: &PollError, client: &Client, maildrop: &Maildrop) -> Vec<Listed> {
+fn to_isolate(error: &PollError, client: &Client, maildrop: &Maildrop) -> Vec<Listed> {
     let numbers = match error {
         PollError::Client(e) => client.suspects(e),
         // The message that filled the disk comes last from now on.
@@ -562,7 +569,7 @@ fn prepare(
     mode: MaildirMode,
     most_files: usize,
     accept: bool,
-) -> Result<(Destination, Rooms), PollError> {
+) -> Result<(Destination, FreeSpaces), PollError> {
     let disk = Arc::clone(store.disk());
     let failed = |doing| move |source| PollError::Maildir { doing, path: configured.to_owned(), source };
     let known = if accept { None } else { known_maildir(store, configured)? };
@@ -573,8 +580,8 @@ fn prepare(
     let id = maildir.lasting_id(&*disk).map_err(failed("look at the Maildir"))?;
     let number = store.bind_maildir(configured, &maildir, id)?;
     store.ensure_file()?;
-    let rooms = rooms(&*disk, maildir.tmp())?;
-    Ok((Destination { maildir, configured: configured.to_owned(), number, most_files }, rooms))
+    let free_spaces = free_spaces(&*disk, maildir.tmp())?;
+    Ok((Destination { maildir, configured: configured.to_owned(), number, most_files }, free_spaces))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ fn nothing_is_durable_where_the_directory_of_the_state_or_of_the_mail_cannot_be_
         (Some(bench.account.maildir.clone()), DirSync::Synced),
     ] {
         let disk = LimitedDisk { unsyncable: unsyncable.clone(), ..LimitedDisk::default() };
-        let store = Store::open(Arc::new(disk), &bench.state_dir(), &bench.account, &bench.opening).unwrap();
+        let store = Store::open(Arc::new(disk), &bench.state_dir(), &bench.account, &bench.open_options).unwrap();
         assert_eq!(sync_directories(&store).unwrap(), synced, "{unsyncable:?}");
     }
 }

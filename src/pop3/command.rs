@@ -69,24 +69,24 @@ pub enum Command {
 impl Command {
     /// What the answer to this command answers.
     #[must_use]
-    pub fn asked(&self) -> Asked {
+    pub fn asked(&self) -> CommandKind {
         match self {
-            Self::Capa => Asked::Capa,
-            Self::Stls => Asked::Stls,
-            Self::Utf8 => Asked::Utf8,
-            Self::User(_) => Asked::User,
-            Self::Pass(_) => Asked::Pass,
-            Self::Apop { .. } => Asked::Apop,
-            Self::Auth { mechanism, .. } => Asked::Auth(*mechanism),
-            Self::Stat => Asked::Stat,
-            Self::List(number) => Asked::List(*number),
-            Self::Uidl(number) => Asked::Uidl(*number),
-            Self::Retr(number) => Asked::Retr(*number),
-            Self::Top { number, .. } => Asked::Top(*number),
-            Self::Dele(number) => Asked::Dele(*number),
-            Self::Noop => Asked::Noop,
-            Self::Rset => Asked::Rset,
-            Self::Quit => Asked::Quit,
+            Self::Capa => CommandKind::Capa,
+            Self::Stls => CommandKind::Stls,
+            Self::Utf8 => CommandKind::Utf8,
+            Self::User(_) => CommandKind::User,
+            Self::Pass(_) => CommandKind::Pass,
+            Self::Apop { .. } => CommandKind::Apop,
+            Self::Auth { mechanism, .. } => CommandKind::Auth(*mechanism),
+            Self::Stat => CommandKind::Stat,
+            Self::List(number) => CommandKind::List(*number),
+            Self::Uidl(number) => CommandKind::Uidl(*number),
+            Self::Retr(number) => CommandKind::Retr(*number),
+            Self::Top { number, .. } => CommandKind::Top(*number),
+            Self::Dele(number) => CommandKind::Dele(*number),
+            Self::Noop => CommandKind::Noop,
+            Self::Rset => CommandKind::Rset,
+            Self::Quit => CommandKind::Quit,
         }
     }
 
@@ -190,7 +190,7 @@ impl fmt::Debug for Command {
 
 /// Which command a response answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Asked {
+pub enum CommandKind {
     /// No command: the server speaks first.
     Greeting,
     /// CAPA.
@@ -227,7 +227,7 @@ pub enum Asked {
     Quit,
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for CommandKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Greeting => f.write_str("the connection (the greeting)"),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::command::{Asked, CommandError};
+use super::command::{CommandError, CommandKind};
 use super::printable::excerpt;
 use super::session::SessionState;
 
@@ -20,21 +20,21 @@ pub enum FramingError {
     /// A line without an end within its limit.
     LineTooLong {
         /// The command whose answer it is in.
-        to: Asked,
+        to: CommandKind,
         /// The most octets such a line may have.
         limit: usize,
     },
     /// An answer of more lines than [`limits`](super::limits) allows.
     TooManyLines {
         /// The command whose answer it is.
-        to: Asked,
+        to: CommandKind,
         /// The most lines such an answer may have.
         limit: usize,
     },
     /// An answer of more octets than [`limits`](super::limits) allows.
     TooManyOctets {
         /// The command whose answer it is.
-        to: Asked,
+        to: CommandKind,
         /// The most octets such an answer may have.
         limit: u64,
     },
@@ -114,7 +114,7 @@ pub enum SendError {
     /// The command does not belong to this state of the session (RFC 1939, section 3).
     OutOfTurn {
         /// The command.
-        command: Asked,
+        command: CommandKind,
         /// The state it was tried in.
         state: SessionState,
     },
@@ -177,13 +177,13 @@ mod tests {
         let text = error.to_string();
         assert!(text.contains("220 smtp.example.org ESMTP") && text.contains("check the host and the port"), "{text}");
         assert!(FramingError::LooksLikeTls.to_string().contains("tls = \"implicit\""));
-        let error = FramingError::TooManyLines { to: Asked::Uidl(None), limit: 3 };
+        let error = FramingError::TooManyLines { to: CommandKind::Uidl(None), limit: 3 };
         assert!(error.to_string().contains("UIDL has more than 3 lines"));
     }
 
     #[test]
     fn names_the_command_and_the_state_that_do_not_fit() {
-        let error = SendError::OutOfTurn { command: Asked::Stat, state: SessionState::Authorization };
+        let error = SendError::OutOfTurn { command: CommandKind::Stat, state: SessionState::Authorization };
         assert!(error.to_string().starts_with("STAT cannot be sent before the login"), "{error}");
     }
 }

@@ -35,7 +35,7 @@ mod printable;
 
 pub use auth::{LoginMethod, Mechanism, NoLoginMethod, Offer, apop_digest, plain_response, ways_to_log_in};
 pub use capability::{Capabilities, Expire, LoginDelay};
-pub use command::{Asked, Command, CommandError};
+pub use command::{Command, CommandError, CommandKind};
 pub use error::{FramingError, SendError};
 pub(crate) use listing::decimal;
 pub use listing::{DropListing, InvalidUniqueId, ListingError, MessageNumber, ScanListing, UniqueId, UniqueIdListing};

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::command::Asked;
+use super::command::CommandKind;
 use super::error::FramingError;
 use super::limits;
 use super::listing::UniqueIdListing;
@@ -42,7 +42,7 @@ pub struct Session {
     /// What the next octet from the server belongs to.
     reading: Reading,
     /// The commands whose answers are not complete, the oldest first.
-    outstanding: VecDeque<Asked>,
+    outstanding: VecDeque<CommandKind>,
     /// The initial response that did not fit into its AUTH line; the first challenge is answered with it.
     held_response: Option<Secret>,
     /// How the server ends its lines; `None` until its first line, and again after STLS, because before TLS anybody
@@ -106,7 +106,7 @@ pub enum Event {
     /// [`Event::End`] follow the `+OK` to CAPA, LIST and UIDL without a number, RETR and TOP.
     Response {
         /// The command it answers.
-        to: Asked,
+        to: CommandKind,
         /// The answer.
         response: Response,
     },
@@ -120,7 +120,7 @@ pub enum Event {
     /// A multi-line answer is complete.
     End {
         /// The command it answers.
-        to: Asked,
+        to: CommandKind,
     },
     /// AUTH goes on: answer these octets, decoded already, by [`Session::answer_challenge`], or give up by
     /// [`Session::cancel_challenge`].
@@ -135,9 +135,9 @@ enum Reading {
     /// The greeting or a status line, or nothing that was asked for.
     StatusLine,
     /// The lines that this command asked for: CAPA, LIST or UIDL.
-    Listing(Asked, ListingDecoder),
+    Listing(CommandKind, ListingDecoder),
     /// The message that this command asked for: RETR or TOP.
-    Message(Asked, Box<MultiLineDecoder>),
+    Message(CommandKind, Box<MultiLineDecoder>),
     /// Nothing: the server waits for the answer to its challenge.
     ChallengeAnswer,
     /// Nothing: TLS is about to begin.
@@ -251,18 +251,18 @@ impl Session {
 
     fn status_line(&mut self, input: &[u8]) -> Result<Step, FramingError> {
         let to = match (self.state, self.outstanding.front()) {
-            (SessionState::Greeting, _) => Asked::Greeting,
+            (SessionState::Greeting, _) => CommandKind::Greeting,
             (_, Some(&asked)) => asked,
             (_, None) => return Err(FramingError::Unsolicited { excerpt: excerpt(input) }),
         };
         // A TLS record of type alert or handshake, and the first octet of its version.
-        if let (Asked::Greeting, [0x15 | 0x16, 3, ..]) = (to, input) {
+        if let (CommandKind::Greeting, [0x15 | 0x16, 3, ..]) = (to, input) {
             return Err(FramingError::LooksLikeTls);
         }
         if self.long_line.is_some() {
             return self.rest_of_long_line(to, input);
         }
-        let limit = if matches!(to, Asked::Auth(_)) { limits::CHALLENGE_LINE } else { limits::STATUS_LINE };
+        let limit = if matches!(to, CommandKind::Auth(_)) { limits::CHALLENGE_LINE } else { limits::STATUS_LINE };
         if let Some(line) = Line::first(input, limit) {
             return self.whole_line(to, line, input);
         }
@@ -271,7 +271,7 @@ impl Session {
         };
         match (to, input) {
             // A challenge that is cut off cannot be answered.
-            (Asked::Auth(_), [b'+', ..]) => Err(FramingError::LineTooLong { to, limit }),
+            (CommandKind::Auth(_), [b'+', ..]) => Err(FramingError::LineTooLong { to, limit }),
             (_, [b'+' | b'-', ..]) => {
                 self.long_line =
                     Some(LongLine { head: head.to_vec(), octets: limit, behind_cr: head.ends_with(b"\r") });
@@ -284,7 +284,7 @@ impl Session {
     }
 
     /// Goes on with a status line of which enough is kept: when it has ended, it says what its beginning says.
-    fn rest_of_long_line(&mut self, to: Asked, input: &[u8]) -> Result<Step, FramingError> {
+    fn rest_of_long_line(&mut self, to: CommandKind, input: &[u8]) -> Result<Step, FramingError> {
         let Some(long) = &mut self.long_line else { return Ok(Step { consumed: 0, event: Event::NeedInput }) };
         let at = memchr::memchr(b'\n', input);
         let consumed = at.map_or(input.len(), |at| at + 1);
@@ -302,15 +302,15 @@ impl Session {
         self.whole_line(to, Line { content: &head, consumed, end }, input)
     }
 
-    fn whole_line(&mut self, to: Asked, line: Line<'_>, input: &[u8]) -> Result<Step, FramingError> {
+    fn whole_line(&mut self, to: CommandKind, line: Line<'_>, input: &[u8]) -> Result<Step, FramingError> {
         self.line_end.get_or_insert(line.end);
         match (to, line.content) {
-            (Asked::Greeting, content) => self.greeting(content, line.consumed),
-            (Asked::Auth(_), b"+") => self.challenge(&[], line.consumed, input),
-            (Asked::Auth(_), [b'+', b' ', challenge @ ..]) => self.challenge(challenge, line.consumed, input),
+            (CommandKind::Greeting, content) => self.greeting(content, line.consumed),
+            (CommandKind::Auth(_), b"+") => self.challenge(&[], line.consumed, input),
+            (CommandKind::Auth(_), [b'+', b' ', challenge @ ..]) => self.challenge(challenge, line.consumed, input),
             (_, content) => {
                 let mut response = Response::parse(content)?;
-                if let (Asked::Uidl(Some(number)), Status::Ok) = (to, response.status) {
+                if let (CommandKind::Uidl(Some(number)), Status::Ok) = (to, response.status) {
                     let named = UniqueIdListing::parse(content).ok().filter(|named| named.number == number);
                     response.unique_id = named.map(|named| named.unique_id);
                 }
@@ -350,31 +350,33 @@ impl Session {
     }
 
     /// Moves on to what follows this status line.
-    fn answered(&mut self, to: Asked, status: Status) {
+    fn answered(&mut self, to: CommandKind, status: Status) {
         let line_end = self.line_end.unwrap_or(LineEnd::CrLf);
         match (to, status) {
-            (Asked::Capa | Asked::List(None) | Asked::Uidl(None), Status::Ok) => {
+            (CommandKind::Capa | CommandKind::List(None) | CommandKind::Uidl(None), Status::Ok) => {
                 self.reading = Reading::Listing(to, ListingDecoder::new(line_end));
                 return;
             }
-            (Asked::Retr(_) | Asked::Top(_), Status::Ok) => {
+            (CommandKind::Retr(_) | CommandKind::Top(_), Status::Ok) => {
                 self.reading = Reading::Message(to, Box::new(MultiLineDecoder::new(line_end)));
                 return;
             }
-            (Asked::Pass | Asked::Apop | Asked::Auth(_), Status::Ok) => self.state = SessionState::Transaction,
-            (Asked::Stls, Status::Ok) => self.reading = Reading::Handshake,
+            (CommandKind::Pass | CommandKind::Apop | CommandKind::Auth(_), Status::Ok) => {
+                self.state = SessionState::Transaction;
+            }
+            (CommandKind::Stls, Status::Ok) => self.reading = Reading::Handshake,
             // Whatever the server answers, there is nothing more to say (RFC 1939, section 6).
-            (Asked::Quit, _) => self.state = SessionState::Closed,
+            (CommandKind::Quit, _) => self.state = SessionState::Closed,
             _ => {}
         }
-        if matches!(to, Asked::Auth(_)) {
+        if matches!(to, CommandKind::Auth(_)) {
             self.held_response = None;
         }
         self.outstanding.pop_front();
     }
 
     /// What a piece of a multi-line answer is to the driver.
-    fn step(&mut self, to: Asked, piece: Piece, event: fn(Range<usize>) -> Event) -> Step {
+    fn step(&mut self, to: CommandKind, piece: Piece, event: fn(Range<usize>) -> Event) -> Step {
         match piece {
             Piece::NeedInput => Step { consumed: 0, event: Event::NeedInput },
             Piece::PassedOver { consumed } => Step { consumed, event: Event::NeedInput },
@@ -398,8 +400,8 @@ impl Session {
 }
 
 /// Whether this answer is still within what it may have.
-fn check_length(to: Asked, decoder: &ListingDecoder) -> Result<(), FramingError> {
-    let limit = if to == Asked::Capa { limits::CAPABILITY_OCTETS } else { limits::LISTING_OCTETS };
+fn check_length(to: CommandKind, decoder: &ListingDecoder) -> Result<(), FramingError> {
+    let limit = if to == CommandKind::Capa { limits::CAPABILITY_OCTETS } else { limits::LISTING_OCTETS };
     if decoder.octets() > limit {
         return Err(FramingError::TooManyOctets { to, limit });
     }

@@ -3,19 +3,22 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// What kept a poll from its end. Each has its own count, growth and limit, because each passes in its own way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Cause {
     /// No name, no address, no connection: nothing was heard from the server.
     NetworkDown,
     /// The server was there, and the connection broke, fell silent or became too slow.
-    Cut,
+    ConnectionLost,
     /// Next to nothing came while other accounts waited for a place.
     TooSlow,
     /// The maildrop is locked, or the server is busy or in trouble that will pass.
     ServerBusy,
     /// The last login was too short a while ago for the server.
-    TooSoon,
+    RateLimited,
     /// The server refused the user name and the password.
     LoginRefused,
     /// The server says that it will not serve this account, and that a person has to act (RFC 3206, SYS/PERM).
@@ -25,7 +28,7 @@ pub enum Cause {
     /// The server does not do what a POP3 server does, or what this account needs.
     Protocol,
     /// The Maildir or the state cannot be used: full, not mounted, not ours.
-    Local,
+    Storage,
     /// Another mailferry polls the account.
     LockedByAnother,
     /// There is no password to log in with: its file cannot be read, its command fails.
@@ -33,7 +36,7 @@ pub enum Cause {
     /// The configuration cannot work.
     Configuration,
     /// A fault of mailferry itself.
-    Fault,
+    InternalError,
 }
 
 const fn minutes(minutes: u64) -> Duration {
@@ -48,30 +51,30 @@ impl Cause {
     /// All of them.
     pub const ALL: [Self; 14] = [
         Self::NetworkDown,
-        Self::Cut,
+        Self::ConnectionLost,
         Self::TooSlow,
         Self::ServerBusy,
-        Self::TooSoon,
+        Self::RateLimited,
         Self::LoginRefused,
         Self::AccessRefused,
         Self::Tls,
         Self::Protocol,
-        Self::Local,
+        Self::Storage,
         Self::LockedByAnother,
         Self::Credential,
         Self::Configuration,
-        Self::Fault,
+        Self::InternalError,
     ];
 
     /// How long to wait after the first time, the second time in a row, and so on; the last one from then on.
     const fn steps(self) -> &'static [Duration] {
         match self {
             // Asking costs nobody anything, and the mail is wanted as soon as the network is back.
-            Self::NetworkDown | Self::Cut => {
+            Self::NetworkDown | Self::ConnectionLost => {
                 const { &[Duration::from_secs(30), minutes(1), minutes(2), minutes(5), minutes(10), minutes(15)] }
             }
             // Some servers hold a lock for half an hour after a lost connection, and hold it longer for each try.
-            Self::TooSlow | Self::ServerBusy | Self::TooSoon => {
+            Self::TooSlow | Self::ServerBusy | Self::RateLimited => {
                 const { &[minutes(5), minutes(10), minutes(20), minutes(30)] }
             }
             // Further tries with a wrong password lock accounts and addresses out, and a closed account stays closed.
@@ -82,10 +85,10 @@ impl Cause {
             Self::Tls => const { &[minutes(10), minutes(20), minutes(40), minutes(80), minutes(120)] },
             Self::Protocol => const { &[minutes(15), minutes(30), hours(1), hours(2), hours(4), hours(6)] },
             // It is over as soon as there is room or the disk is mounted, and looking is cheap.
-            Self::Local => const { &[minutes(1), minutes(2), minutes(5), minutes(10), minutes(15)] },
+            Self::Storage => const { &[minutes(1), minutes(2), minutes(5), minutes(10), minutes(15)] },
             Self::LockedByAnother => const { &[minutes(1), minutes(2), minutes(5)] },
             // A command may open a window that asks for a passphrase: not every minute.
-            Self::Credential | Self::Configuration | Self::Fault => {
+            Self::Credential | Self::Configuration | Self::InternalError => {
                 const { &[minutes(5), minutes(10), minutes(20), minutes(30), hours(1)] }
             }
         }
@@ -99,7 +102,7 @@ impl Cause {
         let step = steps.get(at).or(steps.last()).copied().unwrap_or(interval);
         match self {
             // A dead network is not waited for longer than a sound server.
-            Self::NetworkDown | Self::Cut => step.min(interval),
+            Self::NetworkDown | Self::ConnectionLost => step.min(interval),
             // What a person has to mend is not looked at more often than a sound server.
             Self::LoginRefused | Self::AccessRefused | Self::Tls | Self::Protocol => step.max(interval),
             _ => step,
@@ -117,19 +120,19 @@ impl Cause {
     pub const fn name(self) -> &'static str {
         match self {
             Self::NetworkDown => "network-down",
-            Self::Cut => "cut",
+            Self::ConnectionLost => "connection-lost",
             Self::TooSlow => "too-slow",
             Self::ServerBusy => "server-busy",
-            Self::TooSoon => "too-soon",
+            Self::RateLimited => "rate-limited",
             Self::LoginRefused => "login-refused",
             Self::AccessRefused => "access-refused",
             Self::Tls => "tls",
             Self::Protocol => "protocol",
-            Self::Local => "local",
+            Self::Storage => "storage",
             Self::LockedByAnother => "locked-by-another",
             Self::Credential => "credential",
             Self::Configuration => "configuration",
-            Self::Fault => "fault",
+            Self::InternalError => "internal-error",
         }
     }
 
@@ -138,10 +141,10 @@ impl Cause {
     pub const fn reached_server(self) -> bool {
         matches!(
             self,
-            Self::Cut
+            Self::ConnectionLost
                 | Self::TooSlow
                 | Self::ServerBusy
-                | Self::TooSoon
+                | Self::RateLimited
                 | Self::LoginRefused
                 | Self::AccessRefused
                 | Self::Tls
@@ -153,9 +156,12 @@ impl Cause {
     pub(super) const fn way_out(self) -> &'static str {
         match self {
             Self::LoginRefused => "; after a changed credential, a reload or `mailferry poll` at once",
-            Self::AccessRefused | Self::Tls | Self::Protocol | Self::Credential | Self::Configuration | Self::Fault => {
-                "; after a reload or `mailferry poll` at once"
-            }
+            Self::AccessRefused
+            | Self::Tls
+            | Self::Protocol
+            | Self::Credential
+            | Self::Configuration
+            | Self::InternalError => "; after a reload or `mailferry poll` at once",
             _ => "",
         }
     }
@@ -166,19 +172,19 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NetworkDown => "the server could not be reached",
-            Self::Cut => "the connection broke",
+            Self::ConnectionLost => "the connection broke",
             Self::TooSlow => "the server was too slow while other accounts waited",
             Self::ServerBusy => "the server is busy, or another session holds the maildrop",
-            Self::TooSoon => "the server wants more time between two logins",
+            Self::RateLimited => "the server wants more time between two logins",
             Self::LoginRefused => "the server refused the login",
             Self::AccessRefused => "the server does not serve this account",
             Self::Tls => "no trusted, encrypted connection could be had",
             Self::Protocol => "the server did not do what this account needs",
-            Self::Local => "the Maildir or the state could not be used",
+            Self::Storage => "the Maildir or the state could not be used",
             Self::LockedByAnother => "another mailferry was polling the account",
             Self::Credential => "there was no password to log in with",
             Self::Configuration => "the configuration does not work",
-            Self::Fault => "mailferry failed by a fault of its own",
+            Self::InternalError => "mailferry failed by a fault of its own",
         })
     }
 }

@@ -65,7 +65,7 @@ impl History {
 
     /// Takes in what a poll tells about the server and its rules.
     pub(super) fn learn(&mut self, outcome: &Outcome, polled: &Range<Duration>) {
-        if outcome.end == End::Trouble(Cause::TooSoon)
+        if outcome.end == End::Trouble(Cause::RateLimited)
             && let Some(last) = self.last_login.filter(|_| !outcome.logged_in)
         {
             // Twice the time that was not enough, until it is.

@@ -20,7 +20,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::spread::{chance, up_to};
+use super::jitter::{chance, up_to};
 use crate::account::AccountName;
 
 /// Who was due longer ago than this when we came to look was not late by us: the machine was suspended.

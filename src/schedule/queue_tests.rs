@@ -4,7 +4,7 @@ use std::collections::BinaryHeap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::schedule::{End, History, Outcome, Wishes, first, next, seed};
+use crate::schedule::{End, History, Outcome, PollTiming, first, next, seed};
 
 const SECOND: Duration = Duration::from_secs(1);
 const START: Duration = Duration::from_secs(1_000_000);
@@ -190,12 +190,12 @@ fn a_slow_server_does_not_delay_the_accounts_of_the_others() {
     let host = |n: u32| if n < 10_000 { format!("host-{}", n % 100) } else { "slow".to_owned() };
     let names: Vec<AccountName> = (0..10_200).map(|n| name(&format!("account-{n}"))).collect();
     let number: HashMap<&AccountName, u32> = names.iter().zip(0..).collect();
-    let wishes = Wishes::new(Duration::from_secs(300), "pop.example.org");
+    let timing = PollTiming::new(Duration::from_secs(300), "pop.example.org");
     let outcome = Outcome { logged_in: true, new: 0, login_delay: None, end: End::Dealt { more: false } };
 
     let mut queue = Queue::new(limits(32, 4), 5);
     for (account, n) in names.iter().zip(0..) {
-        queue.insert(account.clone(), &host(n), first(&wishes, names.len(), seed(1, account), START).at);
+        queue.insert(account.clone(), &host(n), first(&timing, names.len(), seed(1, account), START).at);
     }
     let mut ends: BinaryHeap<Reverse<(Duration, u32, Duration)>> = BinaryHeap::new();
     let (mut now, mut slow) = (START, 0);
@@ -208,7 +208,7 @@ fn a_slow_server_does_not_delay_the_accounts_of_the_others() {
             let Reverse((end, n, began)) = ends.pop().unwrap();
             let account = &names[n as usize];
             slow -= u32::from(n >= 10_000);
-            let next = next(&wishes, &mut History::default(), &outcome, seed(1, account), began..end);
+            let next = next(&timing, &mut History::default(), &outcome, seed(1, account), began..end);
             queue.finished(account, next.at);
         }
         queue.ready_those_due(now);

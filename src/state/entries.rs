@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use super::clock::{ClockMark, ClockReading};
+use super::entry_table::EntryTable;
+use serde::{Deserialize, Serialize};
+
 use super::record::Record;
-use super::row::Row;
+use crate::clock::trusted_time::{ClockMark, ClockReading};
 use crate::maildir::MaildirId;
-use crate::maildrop::Listed;
+use crate::message::Digest;
+use crate::plan::maildrop::Listed;
 use crate::pop3::UniqueId;
-use crate::witness::Digest;
 
 /// Names an entry within its state; never used again.
 pub type EntryId = u64;
@@ -54,7 +56,7 @@ pub enum Origin {
 
 /// What tells this message from others with the same unique-id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Witness {
+pub struct Fingerprint {
     /// The size in octets that the server reported: a hint. None if it reported none.
     pub reported_size: Option<u64>,
     /// The digest of its header. None if we never saw it.
@@ -82,7 +84,7 @@ pub struct Entry {
     /// How we came to know it.
     pub origin: Origin,
     /// What tells it from others.
-    pub witness: Witness,
+    pub fingerprint: Fingerprint,
     /// Seconds since 1970 when it was delivered, by a clock that may have been wrong: for people.
     pub delivered_at: i64,
     /// The same in certain seconds: for ages.
@@ -137,9 +139,9 @@ impl ListedAs {
 
 /// A message that made trouble: it is set aside for a growing time so that everything else flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trouble {
+pub struct Quarantine {
     /// What kind.
-    pub kind: TroubleKind,
+    pub kind: QuarantineReason,
     /// How often in a row.
     pub count: u32,
     /// Not before this time, in certain seconds.
@@ -147,12 +149,13 @@ pub struct Trouble {
 }
 
 /// What kind of trouble a message makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TroubleKind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QuarantineReason {
     /// The server would not hand it over. That harms nobody else.
     Refused,
     /// A session ended at it: cut there, or its answer broke the framing. It is only asked for in a session of its own.
-    Broke,
+    BrokeSession,
 }
 
 /// Everything that is remembered of one account.
@@ -165,13 +168,13 @@ pub struct UidState {
     /// Every Maildir it has delivered to.
     maildirs: BTreeMap<MaildirNumber, KnownMaildir>,
     /// The messages, in the order in which they became known.
-    entries: Row,
+    entries: EntryTable,
     /// Entries by unique-id, oldest first.
     by_unique_id: HashMap<UniqueId, Ids>,
     /// Greater than every entry's id.
     next_id: EntryId,
     /// Messages that made trouble, by unique-id, each with the size that it was listed with: nearly always one.
-    troubles: HashMap<UniqueId, Vec<(ListedAs, Trouble)>>,
+    quarantines: HashMap<UniqueId, Vec<(ListedAs, Quarantine)>>,
     /// Records of a newer version that may be ignored; kept through every rewrite.
     preserved: Vec<Vec<u8>>,
 }
@@ -211,10 +214,10 @@ impl UidState {
             identity,
             clock: None,
             maildirs: BTreeMap::new(),
-            entries: Row::default(),
+            entries: EntryTable::default(),
             by_unique_id: HashMap::new(),
             next_id: 1,
-            troubles: HashMap::new(),
+            quarantines: HashMap::new(),
             preserved: Vec::new(),
         }
     }
@@ -283,14 +286,14 @@ impl UidState {
 
     /// The trouble that the message that is listed so made last.
     #[must_use]
-    pub fn trouble(&self, unique_id: &UniqueId, reported_size: Option<u64>) -> Option<Trouble> {
-        let troubles = self.troubles.get(unique_id)?;
-        troubles.iter().find(|(listed_as, _)| listed_as.fits(reported_size)).map(|(_, trouble)| *trouble)
+    pub fn quarantine(&self, unique_id: &UniqueId, reported_size: Option<u64>) -> Option<Quarantine> {
+        let quarantines = self.quarantines.get(unique_id)?;
+        quarantines.iter().find(|(listed_as, _)| listed_as.fits(reported_size)).map(|(_, quarantine)| *quarantine)
     }
 
     /// All messages that made trouble.
-    pub fn troubles(&self) -> impl Iterator<Item = (&ListedAs, &Trouble)> {
-        self.troubles.values().flatten().map(|(listed_as, trouble)| (listed_as, trouble))
+    pub fn quarantines(&self) -> impl Iterator<Item = (&ListedAs, &Quarantine)> {
+        self.quarantines.values().flatten().map(|(listed_as, quarantine)| (listed_as, quarantine))
     }
 
     /// The id of the next entry.
@@ -328,11 +331,12 @@ impl UidState {
         let clock = self.clock.map(Record::Clock);
         let maildirs = self.maildirs.iter().map(|(number, maildir)| Record::Maildir(*number, maildir.clone()));
         let entries = self.entries.iter().map(|entry| Record::Entry(entry.clone()));
-        let troubles = self
-            .troubles()
-            .map(|(listed_as, trouble)| Record::Trouble { listed_as: listed_as.clone(), trouble: *trouble });
+        let quarantines = self.quarantines().map(|(listed_as, quarantine)| Record::Quarantine {
+            listed_as: listed_as.clone(),
+            quarantine: *quarantine,
+        });
         let preserved = self.preserved.iter().map(|line| Record::Unknown(line.clone()));
-        header.chain(clock).chain(maildirs).chain(entries).chain(troubles).chain(preserved)
+        header.chain(clock).chain(maildirs).chain(entries).chain(quarantines).chain(preserved)
     }
 
     /// Makes room for so many more messages.
@@ -376,13 +380,13 @@ impl UidState {
             })?,
             Record::Forgotten(ids) => ids.iter().try_for_each(|id| self.remove(*id))?,
             Record::Resized { id, reported_size } => {
-                self.each(&[id], |entry| entry.witness.reported_size = Some(reported_size))?;
+                self.each(&[id], |entry| entry.fingerprint.reported_size = Some(reported_size))?;
             }
             Record::Renamed { id, unique_id } => self.rename(id, unique_id)?,
-            Record::Trouble { listed_as, trouble } => {
-                let troubles = self.troubles.entry(listed_as.unique_id.clone()).or_default();
-                troubles.retain(|(other, _)| !other.fits(listed_as.reported_size));
-                troubles.push((listed_as, trouble));
+            Record::Quarantine { listed_as, quarantine } => {
+                let quarantines = self.quarantines.entry(listed_as.unique_id.clone()).or_default();
+                quarantines.retain(|(other, _)| !other.fits(listed_as.reported_size));
+                quarantines.push((listed_as, quarantine));
             }
             Record::TroubleOver(listed_as) => self.end_trouble(&listed_as),
             Record::Unknown(line) => self.preserved.push(line),
@@ -419,10 +423,10 @@ impl UidState {
     }
 
     fn end_trouble(&mut self, listed_as: &ListedAs) {
-        if let Some(troubles) = self.troubles.get_mut(&listed_as.unique_id) {
-            troubles.retain(|(other, _)| !other.fits(listed_as.reported_size));
-            if troubles.is_empty() {
-                self.troubles.remove(&listed_as.unique_id);
+        if let Some(quarantines) = self.quarantines.get_mut(&listed_as.unique_id) {
+            quarantines.retain(|(other, _)| !other.fits(listed_as.reported_size));
+            if quarantines.is_empty() {
+                self.quarantines.remove(&listed_as.unique_id);
             }
         }
     }

@@ -313,7 +313,7 @@ fn fetch_with(decision: &str, account: impl fmt::Display) -> String {
 }
 
 /// The account whose state file this is.
-pub(super) fn account_of(path: &Path) -> String {
+pub(crate) fn account_of(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     printable(name.strip_suffix(".uids").unwrap_or(&name))
 }

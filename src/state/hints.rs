@@ -13,8 +13,8 @@ use super::error::StateError;
 use super::orphans::lock_file;
 use super::ownership;
 use crate::account::{AccountName, Endpoint, TlsMode};
+use crate::account_record::Saved;
 use crate::disk::{Disk, Lock};
-use crate::standing::Saved;
 
 /// A larger file is not ours, in bytes.
 const MOST: u64 = 256 << 10;
@@ -66,7 +66,7 @@ pub struct Past {
 
 impl Past {
     /// Counts what a poll delivered.
-    pub fn note(&mut self, messages: u64, octets: u64, day: &str, wall: i64) {
+    pub fn add(&mut self, messages: u64, octets: u64, day: &str, wall: i64) {
         if self.day != day {
             (self.messages_that_day, self.octets_that_day) = (0, 0);
             day.clone_into(&mut self.day);
@@ -340,10 +340,10 @@ mod tests {
     #[test]
     fn what_came_is_counted_by_day_and_in_all() {
         let mut past = Past::default();
-        past.note(2, 100, "2026-11-25", 5);
-        past.note(3, 50, "2026-11-25", 6);
+        past.add(2, 100, "2026-11-25", 5);
+        past.add(3, 50, "2026-11-25", 6);
         assert_eq!((past.on("2026-11-25"), past.on("2026-11-26")), ((5, 150), (0, 0)));
-        past.note(1, 7, "2026-11-26", 9);
+        past.add(1, 7, "2026-11-26", 9);
         assert_eq!((past.on("2026-11-26"), past.messages, past.octets), ((1, 7), 6, 157));
         assert_eq!(past.last_new_mail, Some(9));
     }

@@ -7,7 +7,7 @@
 
 pub mod entries;
 
-mod row;
+mod entry_table;
 
 pub mod record;
 
@@ -18,10 +18,6 @@ pub mod store;
 pub mod orphans;
 
 pub mod ownership;
-
-pub mod recovery;
-
-pub mod clock;
 
 pub mod hints;
 

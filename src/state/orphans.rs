@@ -14,14 +14,14 @@ use crate::maildir::Maildir;
 
 /// The accounts that share a state directory.
 #[derive(Debug, Default)]
-pub struct Neighbours {
+pub struct ConfiguredAccounts {
     /// Those that are configured: a file of any other name is an orphan.
     configured: HashSet<AccountName>,
     /// The names of the orphans. Looked up once, because every account without a state asks.
     orphans: OnceLock<Vec<String>>,
 }
 
-impl Neighbours {
+impl ConfiguredAccounts {
     /// These accounts are configured.
     #[must_use]
     pub fn new(configured: impl IntoIterator<Item = AccountName>) -> Self {
@@ -50,9 +50,9 @@ pub(super) fn refuse_lost_state(
     disk: &dyn Disk,
     dir: &Path,
     account: &Account,
-    neighbours: &Neighbours,
+    configured_accounts: &ConfiguredAccounts,
 ) -> Result<(), StateError> {
-    for name in neighbours.orphans(disk, dir)? {
+    for name in configured_accounts.orphans(disk, dir)? {
         // A file that cannot be read is no account's state.
         let Ok(Some(loaded)) = read(disk, &uids_file(dir, name)) else { continue };
         let identity = loaded.state.identity();

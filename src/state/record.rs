@@ -10,13 +10,14 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::clock::{ClockMark, ClockReading};
 use super::entries::{
-    Entry, EntryId, Identity, Intent, KnownMaildir, ListedAs, MaildirNumber, Origin, Trouble, TroubleKind, Witness,
+    Entry, EntryId, Fingerprint, Identity, Intent, KnownMaildir, ListedAs, MaildirNumber, Origin, Quarantine,
+    QuarantineReason,
 };
+use crate::clock::trusted_time::{ClockMark, ClockReading};
 use crate::maildir::MaildirId;
+use crate::message::Digest;
 use crate::pop3::{UniqueId, decimal};
-use crate::witness::Digest;
 
 /// One change of a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,11 +76,11 @@ pub enum Record {
         unique_id: UniqueId,
     },
     /// `q`: the message that is listed so made trouble.
-    Trouble {
+    Quarantine {
         /// Which message.
         listed_as: ListedAs,
         /// What is known of it.
-        trouble: Trouble,
+        quarantine: Quarantine,
     },
     /// `v`: the message that is listed so makes no trouble any more.
     TroubleOver(ListedAs),
@@ -139,12 +140,12 @@ impl Record {
             Self::Renamed { id, unique_id } => {
                 out.letter('U').number(*id).text(unique_id.as_bytes());
             }
-            Self::Trouble { listed_as, trouble } => {
-                let kind = match trouble.kind {
-                    TroubleKind::Refused => 'r',
-                    TroubleKind::Broke => 'b',
+            Self::Quarantine { listed_as, quarantine } => {
+                let kind = match quarantine.kind {
+                    QuarantineReason::Refused => 'r',
+                    QuarantineReason::BrokeSession => 'b',
                 };
-                out.letter('q').number(kind).number(trouble.count).number(trouble.until).listed_as(listed_as);
+                out.letter('q').number(kind).number(quarantine.count).number(quarantine.until).listed_as(listed_as);
             }
             Self::TroubleOver(listed_as) => {
                 out.letter('v').listed_as(listed_as);
@@ -177,7 +178,7 @@ impl Record {
             b'V' => fields.ids().map(Self::Verified),
             b'F' => fields.ids().map(Self::Forgotten),
             b'S' => fields.number().zip(fields.number()).map(|(id, reported_size)| Self::Resized { id, reported_size }),
-            b'q' => fields.trouble(),
+            b'q' => fields.quarantine(),
             b'v' => fields.listed_as().map(Self::TroubleOver),
             b'U' => fields.number().zip(fields.unique_id()).map(|(id, unique_id)| Self::Renamed { id, unique_id }),
             letter if letter.is_ascii_uppercase() => return Err(BadRecord::Newer(char::from(*letter))),
@@ -277,9 +278,9 @@ impl Fields<'_> {
             (false, true) => "doubt",
             (false, false) => "-",
         };
-        let witness = entry.witness;
+        let fingerprint = entry.fingerprint;
         self.letter('E').number(entry.id).number(origin);
-        self.optional(witness.reported_size).optional(witness.header).optional(witness.whole);
+        self.optional(fingerprint.reported_size).optional(fingerprint.header).optional(fingerprint.whole);
         self.number(entry.delivered_at).number(entry.delivered_certain);
         self.number(removed).optional(entry.absent_since);
         match &entry.unique_id {
@@ -389,14 +390,14 @@ impl<'a> Parse<'a> {
         Some(Record::Maildir(number, KnownMaildir { configured, resolved, id }))
     }
 
-    fn trouble(&mut self) -> Option<Record> {
+    fn quarantine(&mut self) -> Option<Record> {
         let kind = match self.field()? {
-            b"r" => TroubleKind::Refused,
-            b"b" => TroubleKind::Broke,
+            b"r" => QuarantineReason::Refused,
+            b"b" => QuarantineReason::BrokeSession,
             _ => return None,
         };
-        let trouble = Trouble { kind, count: self.number()?, until: self.number()? };
-        Some(Record::Trouble { listed_as: self.listed_as()?, trouble })
+        let quarantine = Quarantine { kind, count: self.number()?, until: self.number()? };
+        Some(Record::Quarantine { listed_as: self.listed_as()?, quarantine })
     }
 
     fn entry(&mut self) -> Option<Entry> {
@@ -420,12 +421,12 @@ impl<'a> Parse<'a> {
         let doubt = doubt || absent_since.is_some();
         let unique_id = self.optional(|field| UniqueId::new(&unescape(field)?).ok())?;
         let intent = self.if_there(|fields| Some(Intent { maildir: fields.number()?, file_name: fields.string()? }))?;
-        let witness = Witness { reported_size, header, whole };
+        let fingerprint = Fingerprint { reported_size, header, whole };
         Some(Entry {
             id,
             unique_id,
             origin,
-            witness,
+            fingerprint,
             delivered_at,
             delivered_certain,
             intent,
@@ -503,7 +504,11 @@ mod tests {
             id,
             unique_id: Some(UniqueId::new(b"a b\xff%-").unwrap()),
             origin: Origin::Delivered,
-            witness: Witness { reported_size: Some(5_000_000_000), header: Digest::parse(&[b'7'; 32]), whole: None },
+            fingerprint: Fingerprint {
+                reported_size: Some(5_000_000_000),
+                header: Digest::parse(&[b'7'; 32]),
+                whole: None,
+            },
             delivered_at: -5,
             delivered_certain: 9,
             intent: Some(Intent { file_name: "1.M2P3.host,S=4".to_owned(), maildir: 1 }),
@@ -552,13 +557,13 @@ mod tests {
             Record::Forgotten(vec![u64::MAX - 1, u64::MAX]),
             Record::Resized { id: 4, reported_size: 1 << 40 },
             Record::Renamed { id: 4, unique_id: UniqueId::new(b"new id").unwrap() },
-            Record::Trouble {
+            Record::Quarantine {
                 listed_as: bad_one(Some(7)),
-                trouble: Trouble { kind: TroubleKind::Broke, count: 3, until: 4 },
+                quarantine: Quarantine { kind: QuarantineReason::BrokeSession, count: 3, until: 4 },
             },
-            Record::Trouble {
+            Record::Quarantine {
                 listed_as: bad_one(None),
-                trouble: Trouble { kind: TroubleKind::Refused, count: 1, until: 0 },
+                quarantine: Quarantine { kind: QuarantineReason::Refused, count: 1, until: 0 },
             },
             Record::TroubleOver(bad_one(None)),
             Record::TroubleOver(bad_one(Some(7))),

@@ -6,24 +6,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::clock::{ClockMark, ClockReading};
 use super::entries::{
-    Entry, EntryId, Identity, Inconsistent, Intent, KnownMaildir, ListedAs, MaildirNumber, Origin, Trouble,
-    TroubleKind, UidState, Witness,
+    Entry, EntryId, Fingerprint, Identity, Inconsistent, Intent, KnownMaildir, ListedAs, MaildirNumber, Origin,
+    Quarantine, QuarantineReason, UidState,
 };
 use super::error::StateError;
 use super::journal::{self, BadJournal, Contents, Durability, Journal, LockedFile};
-pub use super::orphans::Neighbours;
+pub use super::orphans::ConfiguredAccounts;
 use super::orphans::{lock_file, refuse_lost_state, uids_file};
 use super::ownership;
 use super::record::Record;
 use crate::account::Account;
+use crate::clock::trusted_time::{ClockMark, ClockReading};
+use crate::delivery::publish::Delivered;
 use crate::disk::{Dir, DirSync, Disk, HeldLock, Lock, make_dirs, sync_dirs_above};
 use crate::maildir::names::TmpName;
-use crate::maildir::publishing::Delivered;
 use crate::maildir::staging::Staged;
 use crate::maildir::{Maildir, MaildirId, os};
-use crate::maildrop::Listed;
+use crate::plan::maildrop::Listed;
 use crate::pop3::UniqueId;
 
 /// No `.uids` file is larger, in bytes: ten million messages.
@@ -31,7 +31,7 @@ const MAX_FILE: u64 = 2 << 30;
 
 /// How a state is to be opened.
 #[derive(Debug, Clone)]
-pub struct Opening {
+pub struct OpenOptions {
     /// What the clocks say now.
     pub now: ClockReading,
     /// The time since 1970, by the wall clock: our files in `tmp/` that are younger may be another process's at work.
@@ -43,7 +43,7 @@ pub struct Opening {
     /// The user said that a lost state is to be begun anew.
     pub new_state: bool,
     /// The other accounts.
-    pub neighbours: Arc<Neighbours>,
+    pub configured_accounts: Arc<ConfiguredAccounts>,
 }
 
 /// The state of one account, locked.
@@ -134,18 +134,23 @@ impl Store {
     ///
     /// # Errors
     /// [`StateError`]: somebody else polls the account, or the state cannot be used as it is.
-    pub fn open(disk: Arc<dyn Disk>, dir: &Path, account: &Account, opening: &Opening) -> Result<Self, StateError> {
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        account: &Account,
+        open_options: &OpenOptions,
+    ) -> Result<Self, StateError> {
         ownership::check(&*disk, dir, account.name.as_str())?;
         make_dirs(&*disk, dir).map_err(|e| StateError::io("make the state directory", dir, e))?;
         ownership::check_open_to_all(&*disk, dir)?;
         let path = lock_file(dir, account.name.as_str());
         let held = |holder| StateError::Locked { account: account.name.clone(), holder };
-        let lock = match disk.lock(&path, &opening.holder) {
+        let lock = match disk.lock(&path, &open_options.holder) {
             Ok(Lock::Acquired(lock)) => AccountLock { path, lock },
             Ok(Lock::Held(holder)) => return Err(held(holder)),
             Err(e) => return Err(StateError::io("lock", &path, e)),
         };
-        refuse_twins(&*disk, dir, account, &opening.neighbours, &lock)?;
+        refuse_twins(&*disk, dir, account, &open_options.configured_accounts, &lock)?;
         // The file has a lock of its own: it may have come here under another name while it is written to.
         let uids = uids_file(dir, account.name.as_str());
         let file = match LockedFile::open(&*disk, &uids) {
@@ -157,22 +162,27 @@ impl Store {
         // What is rewritten goes where the lock is, whatever takes the directory's place meanwhile.
         let opened = disk.resolve(dir).and_then(|dir| disk.open_dir(&dir));
         let opened = opened.map_err(|e| StateError::io("open", dir, e))?;
-        Self::load(disk, dir, account, opening, Some(Locked { lock, dir: opened, file }))
+        Self::load(disk, dir, account, open_options, Some(Locked { lock, dir: opened, file }))
     }
 
     /// Reads what is remembered without taking the lock or writing anything. Blocks.
     ///
     /// # Errors
     /// [`StateError`].
-    pub fn look(disk: Arc<dyn Disk>, dir: &Path, account: &Account, opening: &Opening) -> Result<Self, StateError> {
-        Self::load(disk, dir, account, opening, None)
+    pub fn look(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        account: &Account,
+        open_options: &OpenOptions,
+    ) -> Result<Self, StateError> {
+        Self::load(disk, dir, account, open_options, None)
     }
 
     fn load(
         disk: Arc<dyn Disk>,
         dir: &Path,
         account: &Account,
-        opening: &Opening,
+        open_options: &OpenOptions,
         locked: Option<Locked>,
     ) -> Result<Self, StateError> {
         let (lock, opened, file) = match locked {
@@ -187,21 +197,21 @@ impl Store {
                 (state, Journal::open(Arc::clone(&disk), path, opened, &contents, file), settled)
             }
             None => {
-                if !opening.new_state {
-                    refuse_lost_state(&*disk, dir, account, &opening.neighbours)?;
+                if !open_options.new_state {
+                    refuse_lost_state(&*disk, dir, account, &open_options.configured_accounts)?;
                 }
                 let identity = Identity {
-                    instance: opening.instance,
+                    instance: open_options.instance,
                     host: account.endpoint.host.clone(),
                     user: account.username.clone(),
-                    created: opening.now.wall,
+                    created: open_options.now.wall,
                 };
                 (UidState::new(identity), Journal::absent(Arc::clone(&disk), path, opened), 0)
             }
         };
-        let mark = state.mark(opening.now);
+        let mark = state.mark(open_options.now);
         let (pending, written, finished) = (Vec::new(), false, Finished::default());
-        let opened = i64::try_from(opening.since_1970.as_nanos()).unwrap_or(i64::MAX);
+        let opened = i64::try_from(open_options.since_1970.as_nanos()).unwrap_or(i64::MAX);
         let mut store = Self { disk, journal, state, mark, pending, written, settled, finished, opened, lock };
         if store.state.clock().is_none_or(|written| written.is_stale(&mark)) {
             store.pend(Record::Clock(mark))?;
@@ -319,7 +329,7 @@ impl Store {
                 id,
                 unique_id: listed.unique_id.clone(),
                 origin: Origin::Delivered,
-                witness: Witness {
+                fingerprint: Fingerprint {
                     reported_size: listed.reported_size,
                     header: Some(digests.header),
                     whole: Some(digests.whole),
@@ -361,7 +371,7 @@ impl Store {
     }
 
     /// The deliveries of these entries are finished, as recovery has seen; these are their names in `tmp/`.
-    pub(super) fn record_recovered(&mut self, ids: Vec<EntryId>, names: Vec<(Dir, TmpName)>) -> Result<(), StateError> {
+    pub(crate) fn record_recovered(&mut self, ids: Vec<EntryId>, names: Vec<(Dir, TmpName)>) -> Result<(), StateError> {
         self.record_finished(ids)?;
         self.finished.recorded.extend(names);
         Ok(())
@@ -459,7 +469,7 @@ impl Store {
     /// How an entry's message was listed.
     fn listed_as(&self, id: EntryId) -> Option<ListedAs> {
         let entry = self.state.entry(id)?;
-        Some(ListedAs { unique_id: entry.unique_id.clone()?, reported_size: entry.witness.reported_size })
+        Some(ListedAs { unique_id: entry.unique_id.clone()?, reported_size: entry.fingerprint.reported_size })
     }
 
     /// These are listed again.
@@ -506,16 +516,16 @@ impl Store {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn record_troubles(&mut self, messages: Vec<ListedAs>, kind: TroubleKind) -> Result<(), StateError> {
+    pub fn record_quarantine(&mut self, messages: Vec<ListedAs>, kind: QuarantineReason) -> Result<(), StateError> {
         if messages.is_empty() {
             return Ok(());
         }
         let now = self.mark.certain;
         let record = |listed_as: ListedAs| {
-            let before = self.state.trouble(&listed_as.unique_id, listed_as.reported_size);
-            let count = before.map_or(0, |trouble| trouble.count).saturating_add(1);
+            let before = self.state.quarantine(&listed_as.unique_id, listed_as.reported_size);
+            let count = before.map_or(0, |quarantine| quarantine.count).saturating_add(1);
             let until = now.saturating_add(set_aside_for(count));
-            Record::Trouble { listed_as, trouble: Trouble { kind, count, until } }
+            Record::Quarantine { listed_as, quarantine: Quarantine { kind, count, until } }
         };
         let records = messages.into_iter().map(record).collect();
         self.append(records, Durability::Later)
@@ -531,10 +541,10 @@ impl Store {
         }
         let now = self.mark.certain;
         let record = |listed_as: ListedAs| {
-            let before = self.state.trouble(&listed_as.unique_id, listed_as.reported_size);
-            let count = before.map_or(0, |trouble| trouble.count).saturating_add(1).max(FIRST_SET_ASIDE);
+            let before = self.state.quarantine(&listed_as.unique_id, listed_as.reported_size);
+            let count = before.map_or(0, |quarantine| quarantine.count).saturating_add(1).max(FIRST_QUARANTINE);
             let until = now.saturating_add(set_aside_for(count));
-            Record::Trouble { listed_as, trouble: Trouble { kind: TroubleKind::Refused, count, until } }
+            Record::Quarantine { listed_as, quarantine: Quarantine { kind: QuarantineReason::Refused, count, until } }
         };
         let records = messages.into_iter().map(record).collect();
         self.append(records, Durability::Later)
@@ -544,13 +554,13 @@ impl Store {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn record_troubles_over(&mut self, gone: Vec<ListedAs>) -> Result<(), StateError> {
+    pub fn record_quarantine_over(&mut self, gone: Vec<ListedAs>) -> Result<(), StateError> {
         let records: Vec<Record> = gone.into_iter().map(Record::TroubleOver).collect();
         if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
     }
 
     fn troubles_over(&self, messages: impl Iterator<Item = ListedAs>) -> Vec<Record> {
-        let made_trouble = |one: &ListedAs| self.state.trouble(&one.unique_id, one.reported_size).is_some();
+        let made_trouble = |one: &ListedAs| self.state.quarantine(&one.unique_id, one.reported_size).is_some();
         messages.filter(made_trouble).map(Record::TroubleOver).collect()
     }
 
@@ -567,7 +577,7 @@ impl Store {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn tidy(&mut self) -> Result<(), StateError> {
+    pub fn compact(&mut self) -> Result<(), StateError> {
         let live = self.state.len();
         let mostly_history = self.journal.records() > live.saturating_mul(2).saturating_add(1000);
         // An entry is twice as long as it need be as long as its finished delivery stands in it.
@@ -655,14 +665,14 @@ impl Store {
 }
 
 /// After so many times in a row a message is set aside.
-const FIRST_SET_ASIDE: u32 = 3;
+const FIRST_QUARANTINE: u32 = 3;
 
 /// How long a message is set aside after making trouble so often, in seconds: not at all twice, since most trouble
 /// passes; then from an hour on, doubling, up to a week.
 fn set_aside_for(count: u32) -> u64 {
     const HOUR: u64 = 3600;
     const WEEK: u64 = 7 * 24 * HOUR;
-    match count.checked_sub(FIRST_SET_ASIDE) {
+    match count.checked_sub(FIRST_QUARANTINE) {
         None => 0,
         Some(doublings) => HOUR.saturating_mul(1 << doublings.min(10)).min(WEEK),
     }
@@ -726,10 +736,10 @@ fn refuse_twins(
     disk: &dyn Disk,
     dir: &Path,
     account: &Account,
-    neighbours: &Neighbours,
+    configured_accounts: &ConfiguredAccounts,
     lock: &AccountLock,
 ) -> Result<(), StateError> {
-    for other in neighbours.twins(&account.name) {
+    for other in configured_accounts.twins(&account.name) {
         if disk.status(&lock_file(dir, other.as_str())).is_ok_and(|status| status.id == lock.lock.file()) {
             return Err(StateError::SameFiles {
                 account: account.name.clone(),

@@ -2,8 +2,8 @@ use super::*;
 use crate::account::{AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use crate::credential::CredentialSource;
 use crate::disk::RealDisk;
+use crate::disk::free_space::FreeSpace;
 use crate::maildir::names::NameSource;
-use crate::maildir::room::Room;
 use crate::maildir::staging::{Staging, stage};
 use crate::pop3::MessageNumber;
 use crate::secret::Secret;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 pub(crate) struct Bench {
     dir: TempDir,
     pub(crate) account: Account,
-    pub(crate) opening: Opening,
+    pub(crate) open_options: OpenOptions,
     names: NameSource,
 }
 
@@ -25,10 +25,11 @@ impl Bench {
         let account = account("jo", &dir.path().join("Maildir"));
         let now = ClockReading { wall: 1_000_000, boot: 1, since_boot: 1000 };
         let holder = "a test".to_owned();
-        let neighbours = Arc::new(Neighbours::new([account.name.clone()]));
+        let configured_accounts = Arc::new(ConfiguredAccounts::new([account.name.clone()]));
         let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let opening = Opening { now, since_1970, instance: 0xfeed, holder, new_state: false, neighbours };
-        Self { dir, account, opening, names: NameSource::new(1, b"h") }
+        let open_options =
+            OpenOptions { now, since_1970, instance: 0xfeed, holder, new_state: false, configured_accounts };
+        Self { dir, account, open_options, names: NameSource::new(1, b"h") }
     }
 
     pub(crate) fn state_dir(&self) -> PathBuf {
@@ -36,7 +37,7 @@ impl Bench {
     }
 
     pub(crate) fn open(&self) -> Result<Store, StateError> {
-        Store::open(Arc::new(RealDisk), &self.state_dir(), &self.account, &self.opening)
+        Store::open(Arc::new(RealDisk), &self.state_dir(), &self.account, &self.open_options)
     }
 
     pub(crate) fn maildir(&self) -> Maildir {
@@ -56,7 +57,7 @@ impl Bench {
             staging.take(b"Subject: x\r\n\r\n");
             let number = MessageNumber::new(1).unwrap();
             let listed = Listed { number, unique_id: Some(unique_id), reported_size: Some(14) };
-            batch.push(staging.finish(listed).write(&mut Room::unknown()).unwrap());
+            batch.push(staging.finish(listed).write(&mut FreeSpace::unknown()).unwrap());
         }
         let staged = stage(&RealDisk, maildir.tmp(), batch).into_iter().map(Result::unwrap).collect();
         store.record_intents(staged, number, |listed| (listed, false)).unwrap()
@@ -123,10 +124,10 @@ fn another_maildir_is_remembered_with_the_first_delivery_to_it() {
 
 /// The unique-ids of the messages that make trouble, as the file has them.
 fn troubled(bench: &Bench) -> Vec<String> {
-    let store = Store::look(Arc::new(RealDisk), &bench.state_dir(), &bench.account, &bench.opening).unwrap();
+    let store = Store::look(Arc::new(RealDisk), &bench.state_dir(), &bench.account, &bench.open_options).unwrap();
     let mut names: Vec<String> = store
         .state()
-        .troubles()
+        .quarantines()
         .map(|(one, _)| String::from_utf8_lossy(one.unique_id.as_bytes()).into_owned())
         .collect();
     names.sort();
@@ -142,14 +143,14 @@ fn trouble_is_remembered_until_the_message_is_fetched_or_deleted() {
         ListedAs { unique_id, reported_size: Some(14) }
     };
     // Nothing was delivered yet: there is no file.
-    store.record_troubles(vec![id("a"), id("b"), id("c")], TroubleKind::Refused).unwrap();
+    store.record_quarantine(vec![id("a"), id("b"), id("c")], QuarantineReason::Refused).unwrap();
     assert_eq!(troubled(&bench), ["a", "b", "c"]);
     let recorded = bench.record(&mut store, &["a"]);
     assert_eq!(troubled(&bench), ["b", "c"], "fetched");
-    store.record_troubles(vec![id("a")], TroubleKind::Broke).unwrap();
+    store.record_quarantine(vec![id("a")], QuarantineReason::BrokeSession).unwrap();
     store.record_removed(vec![recorded[0].entry()]).unwrap();
     assert_eq!(troubled(&bench), ["b", "c"], "deleted");
-    store.record_troubles_over(vec![id("b")]).unwrap();
+    store.record_quarantine_over(vec![id("b")]).unwrap();
     assert_eq!(troubled(&bench), ["c"], "gone");
 }
 
@@ -163,7 +164,7 @@ fn opening_and_closing_writes_no_state() {
     let mut store = bench.open().unwrap();
     store.write_pending().unwrap();
     store.record_absent(Vec::new()).unwrap();
-    store.tidy().unwrap();
+    store.compact().unwrap();
     drop(store);
     assert_eq!(fs::read(bench.state_dir().join("jo.uids")).unwrap(), before);
 }
@@ -193,10 +194,10 @@ fn a_renamed_account_is_offered_its_old_state() {
     let mut bench = Bench::new();
     bench.record(&mut bench.open().unwrap(), &["a"]);
     bench.account.name = AccountName::new("jo2").unwrap();
-    bench.opening.neighbours = Arc::new(Neighbours::new([bench.account.name.clone()]));
+    bench.open_options.configured_accounts = Arc::new(ConfiguredAccounts::new([bench.account.name.clone()]));
     let error = bench.open().unwrap_err();
     assert!(error.to_string().contains("jo.uids"), "{error}");
-    bench.opening.new_state = true;
+    bench.open_options.new_state = true;
     bench.open().unwrap();
 }
 
@@ -205,12 +206,12 @@ fn a_lost_state_is_noticed_by_the_files_it_delivered() {
     let mut bench = Bench::new();
     let mut store = bench.open().unwrap();
     let recorded = bench.record(&mut store, &["a"]);
-    crate::maildir::publishing::publish(&RealDisk, &bench.maildir(), recorded).unwrap();
+    crate::delivery::publish::publish(&RealDisk, &bench.maildir(), recorded).unwrap();
     drop(store);
     fs::remove_file(bench.state_dir().join("jo.uids")).unwrap();
     let error = bench.open().unwrap_err();
     assert!(error.to_string().contains("--new-state"), "{error}");
-    bench.opening.new_state = true;
+    bench.open_options.new_state = true;
     bench.open().unwrap();
 }
 
@@ -219,12 +220,12 @@ fn two_accounts_may_share_a_maildir() {
     let mut bench = Bench::new();
     let mut store = bench.open().unwrap();
     let recorded = bench.record(&mut store, &["a"]);
-    crate::maildir::publishing::publish(&RealDisk, &bench.maildir(), recorded).unwrap();
+    crate::delivery::publish::publish(&RealDisk, &bench.maildir(), recorded).unwrap();
     bench.account = account("second", &bench.account.maildir);
     bench.account.username = "second".to_owned();
     let both = [AccountName::new("jo").unwrap(), bench.account.name.clone()];
-    bench.opening.neighbours = Arc::new(Neighbours::new(both));
-    bench.opening.instance = 0xbeef;
+    bench.open_options.configured_accounts = Arc::new(ConfiguredAccounts::new(both));
+    bench.open_options.instance = 0xbeef;
     bench.open().unwrap();
 }
 
@@ -255,7 +256,7 @@ fn history_is_dropped_when_it_outgrows_what_is_remembered() {
         store.record_present(vec![1]).unwrap();
     }
     let before = fs::metadata(bench.state_dir().join("jo.uids")).unwrap().len();
-    store.tidy().unwrap();
+    store.compact().unwrap();
     assert!(fs::metadata(bench.state_dir().join("jo.uids")).unwrap().len() < before / 10);
     drop(store);
     let store = bench.open().unwrap();
@@ -287,7 +288,7 @@ fn a_state_in_whose_place_another_one_is_is_not_written_to() {
 
 /// Whether the only message is in doubt, in memory and by what is in the file.
 fn in_doubt(bench: &Bench, store: &Store) -> (bool, bool) {
-    let file = Store::look(Arc::new(RealDisk), &bench.state_dir(), &bench.account, &bench.opening).unwrap();
+    let file = Store::look(Arc::new(RealDisk), &bench.state_dir(), &bench.account, &bench.open_options).unwrap();
     let doubt = |store: &Store| store.state().entry(1).unwrap().doubt;
     (doubt(store), doubt(&file))
 }
@@ -365,7 +366,7 @@ fn two_accounts_whose_files_are_the_same_are_refused() {
     let mut bench = Bench::new();
     drop(bench.open().unwrap());
     let twin = AccountName::new("Jo").unwrap();
-    bench.opening.neighbours = Arc::new(Neighbours::new([bench.account.name.clone(), twin]));
+    bench.open_options.configured_accounts = Arc::new(ConfiguredAccounts::new([bench.account.name.clone(), twin]));
     drop(bench.open().unwrap());
     fs::hard_link(bench.state_dir().join("jo.lock"), bench.state_dir().join("Jo.lock")).unwrap();
     let error = bench.open().unwrap_err();

@@ -6,9 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use mailferry::daemon::status::{AccountStatus, Came, Quarantine, State, Status, Trouble, VERSION};
+use mailferry::control::status::{AccountStatus, Came, Quarantine, State, Status, Trouble, VERSION};
 use mailferry::exit::ExitStatus;
 use mailferry::schedule::Cause;
+use mailferry::state::entries::QuarantineReason;
 use serde_json::Value;
 
 use crate::program::{Account, TestEnv, skip};
@@ -202,8 +203,13 @@ fn full_status() -> Status {
         total: came,
         on_server: None,
         too_large: 0,
-        quarantine: vec![Quarantine { unique_id: "u".to_owned(), kind: "broke".to_owned(), times: 1, until: 2 }],
-        trouble: Some(Trouble { cause: "cut".to_owned(), times: 1, since: 2, text: "t".to_owned() }),
+        quarantine: vec![Quarantine {
+            unique_id: "u".to_owned(),
+            kind: QuarantineReason::BrokeSession,
+            times: 1,
+            until: 2,
+        }],
+        trouble: Some(Trouble { cause: Cause::ConnectionLost, times: 1, since: 2, text: "t".to_owned() }),
         hung_since: None,
         this_poll: Some(came),
     };
@@ -217,7 +223,7 @@ fn full_status() -> Status {
         state_dir: "/s".to_owned(),
         config_problem: None,
         polling: 0,
-        waiting_for_a_place: 0,
+        queued: 0,
         accounts: vec![account],
     }
 }
@@ -232,7 +238,7 @@ fn every_field_of_the_status_is_described() {
     for key in found {
         assert!(section.contains(&format!("`{key}`")), "docs/operations.md does not describe {key}");
     }
-    for state in [State::New, State::Idle, State::Polling, State::WaitingForAPlace, State::Hung, State::Trouble] {
+    for state in [State::New, State::Idle, State::Polling, State::Queued, State::Hung, State::Trouble] {
         let word = serde_json::to_value(state).unwrap();
         assert!(section.contains(&format!("`{}`", word.as_str().unwrap())), "{word}");
     }

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use mailferry::clock::Clock;
+use mailferry::clock::trusted_time::ClockReading;
 use mailferry::credential::{CredentialEnvironment, CredentialSource};
 use mailferry::disk::RealDisk;
 use mailferry::maildir::names::NameSource;
 use mailferry::net::{Dialer, NetLimits};
-use mailferry::poll::{Ferry, PollReport, Wishes, poll};
+use mailferry::poll::{PollContext, PollOptions, PollReport, poll};
 use mailferry::secret::Secret;
-use mailferry::state::clock::ClockReading;
-use mailferry::state::store::Neighbours;
+use mailferry::state::store::ConfiguredAccounts;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -74,7 +74,7 @@ impl Bench {
 
     /// One poll.
     pub(crate) fn poll(&self) -> PollReport {
-        let ferry = Ferry {
+        let context = PollContext {
             dialer: Arc::new(Dialer::new(NetLimits::default())),
             disk: Arc::new(RealDisk),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
@@ -83,11 +83,11 @@ impl Bench {
             credentials: CredentialEnvironment::default(),
             holder: "a test".to_owned(),
             most_files: 64,
-            neighbours: Arc::new(Neighbours::new([self.account.name.clone()])),
+            configured_accounts: Arc::new(ConfiguredAccounts::new([self.account.name.clone()])),
         };
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let stop = CancellationToken::new();
-        runtime.block_on(poll(Arc::new(ferry), self.account.clone(), Wishes::default(), stop))
+        runtime.block_on(poll(Arc::new(context), self.account.clone(), PollOptions::default(), stop))
     }
 
     fn wait(&self, seconds: u64) {
@@ -106,7 +106,7 @@ impl Bench {
         for wait in [0, seconds - 1] {
             self.wait(wait);
             let report = self.poll();
-            assert_eq!((report.set_aside.len(), report.failed.len()), (1, 0), "{seconds} s: {report:?}");
+            assert_eq!((report.quarantined.len(), report.failed.len()), (1, 0), "{seconds} s: {report:?}");
             assert!(report.end.is_ok());
             assert_eq!(tries(maildrop), before + 1, "it is tried too early");
         }

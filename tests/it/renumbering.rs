@@ -120,8 +120,8 @@ fn on_another_host_even_one_message_is_recognised() {
         maildrop.change(|contents| contents.messages = small_ones(1 + others));
         renumber(&maildrop);
         env.configure(&[account(&maildrop, false).text("host", "localhost")]);
-        let news = if others == 0 { "nothing new" } else { "2 new messages" };
-        env.fetch().expect(0).says(news).says("; 1 renumbered");
+        let notifications = if others == 0 { "nothing new" } else { "2 new messages" };
+        env.fetch().expect(0).says(notifications).says("; 1 renumbered");
         assert_same_mail(&env.mail(), &small_ones_stored(1 + others));
         nothing_more_happens(&maildrop, &env);
     }

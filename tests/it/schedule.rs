@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mailferry::account::AccountName;
 use mailferry::poll::PollReport;
-use mailferry::schedule::{Cause, End, History, Next, Why, Wishes, next, seed};
+use mailferry::schedule::{Cause, End, History, Next, PollTiming, Reason, next, seed};
 use mailferry::secret::Secret;
 
 use crate::mail::small_ones;
@@ -14,12 +14,12 @@ use crate::quarantine::Bench;
 use crate::scripted::maildrop::Maildrop;
 
 /// When the next poll is, after one that has just ended and took a second.
-fn after(history: &mut History, report: &PollReport) -> (Duration, Why) {
-    let wishes = Wishes::new(Duration::from_secs(300), "pop.example.org");
+fn after(history: &mut History, report: &PollReport) -> (Duration, Reason) {
+    let timing = PollTiming::new(Duration::from_secs(300), "pop.example.org");
     let end = Duration::from_secs(1_000_000);
     let seed = seed(1, &AccountName::new("a").unwrap());
-    let Next { at, why } = next(&wishes, history, &report.outcome(), seed, end - Duration::from_secs(1)..end);
-    (at - end, why)
+    let Next { at, reason } = next(&timing, history, &report.outcome(), seed, end - Duration::from_secs(1)..end);
+    (at - end, reason)
 }
 
 /// The server lists 250 messages at a time and lets nobody in twice within its LOGIN-DELAY.
@@ -35,20 +35,23 @@ fn a_backlog_that_the_server_does_not_give_away_at_once_is_fetched_at_its_pace()
         maildrop.change(|contents| contents.behaviour.logins = Some(1));
         let report = bench.poll();
         assert!(report.end.is_ok() && report.retrieved == new, "{report:?}");
-        let (wait, why) = after(&mut history, &report);
-        assert!((600..=602).contains(&wait.as_secs()) && why == Why::Backlog, "{wait:?} {why:?}");
+        let (wait, reason) = after(&mut history, &report);
+        assert!((600..=602).contains(&wait.as_secs()) && reason == Reason::Backlog, "{wait:?} {reason:?}");
     }
     maildrop.change(|contents| contents.behaviour.logins = Some(1));
     let report = bench.poll();
     assert_eq!((report.retrieved, report.outcome().end), (0, End::Dealt { more: false }));
-    let (wait, why) = after(&mut history, &report);
-    assert!((600..=720).contains(&wait.as_secs()) && matches!(why, Why::Least { .. }), "{wait:?} {why:?}");
+    let (wait, reason) = after(&mut history, &report);
+    assert!(
+        (600..=720).contains(&wait.as_secs()) && matches!(reason, Reason::MinInterval { .. }),
+        "{wait:?} {reason:?}"
+    );
 
     // Now it comes too soon.
     maildrop.change(|contents| contents.behaviour.logins = Some(0));
-    let (wait, why) = after(&mut history, &bench.poll());
+    let (wait, reason) = after(&mut history, &bench.poll());
     assert!((600..=660).contains(&wait.as_secs()), "{wait:?}");
-    assert_eq!(why, Why::Trouble { cause: Cause::TooSoon, times: 1 });
+    assert_eq!(reason, Reason::Trouble { cause: Cause::RateLimited, times: 1 });
 }
 
 #[test]

@@ -28,7 +28,7 @@ use crate::program::TestEnv;
 use accounts::{Account, Policy};
 use faults::{Fault, Then};
 use life::{Life, is_settled};
-use mailferry::daemon::status::{State, Status};
+use mailferry::control::status::{State, Status};
 
 /// A message that fails three times in a row is left alone for an hour, so no more rounds in a row than this are spoilt.
 const MOST_SPOILT: u8 = 2;

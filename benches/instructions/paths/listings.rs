@@ -5,8 +5,8 @@ use std::hint::black_box;
 
 use gungraun::prelude::*;
 use mailferry::account::RemovalPolicy;
-use mailferry::maildrop::{Maildrop, MaildropBuilder};
-use mailferry::plan::{Outlook, Plan, Policy, Scope};
+use mailferry::plan::maildrop::{Maildrop, MaildropBuilder};
+use mailferry::plan::{PlanInput, Plan, Policy, Pass};
 use mailferry::pop3::{Command, Event, ScanListing, Session, UniqueId, UniqueIdListing};
 use mailferry::state::entries::UidState;
 
@@ -92,14 +92,14 @@ fn plan((maildrop, state): (Maildrop, UidState)) -> (Maildrop, UidState, Plan) {
         top_refused: false,
         moved: false,
         renumbered: false,
-        scope: Scope::Sound,
+        pass: Pass::Normal,
     };
     let (tried, seen) = (HashSet::<UniqueId>::new(), HashMap::new());
-    let outlook = Outlook::new(black_box(&maildrop), black_box(&state), &tried, 0);
+    let input = PlanInput::new(black_box(&maildrop), black_box(&state), &tried, 0);
     // As a session does that has no header to look at.
-    assert!(outlook.look_at(&policy).is_empty());
-    assert!(outlook.look_for_renumbering(&policy, &seen).is_empty());
-    let plan = outlook.plan(&policy, &seen);
+    assert!(input.look_at(&policy).is_empty());
+    assert!(input.look_for_renumbering(&policy, &seen).is_empty());
+    let plan = input.plan(&policy, &seen);
     assert_eq!(plan.retrieve.len(), 10);
     (maildrop, state, plan)
 }

@@ -10,7 +10,7 @@ use mailferry::maildir::names::NameSource;
 use mailferry::maildir::staging::Staging;
 use mailferry::pop3::multi_line::{LineEnd, MultiLineDecoder, Piece};
 use mailferry::pop3::{Command, Event, Session};
-use mailferry::witness::{Digest, HeaderDigester};
+use mailferry::message::{Digest, HeaderDigester};
 
 use crate::samples::{self, listen};
 

@@ -11,12 +11,12 @@ use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode
 use mailferry::credential::CredentialSource;
 use mailferry::disk::{Disk as _, RealDisk};
 use mailferry::maildir::MaildirId;
-use mailferry::state::clock::{ClockMark, ClockReading};
-use mailferry::state::entries::{Entry, Identity, Intent, KnownMaildir, Origin, UidState, Witness};
+use mailferry::clock::trusted_time::{ClockMark, ClockReading};
+use mailferry::state::entries::{Entry, Identity, Intent, KnownMaildir, Origin, UidState, Fingerprint};
 use mailferry::state::journal::{self, BadJournal, Durability, Journal};
 use mailferry::state::record::Record;
-use mailferry::state::store::{Neighbours, Opening, Store};
-use mailferry::witness::WholeDigester;
+use mailferry::state::store::{ConfiguredAccounts, OpenOptions, Store};
+use mailferry::message::MessageDigester;
 use tempfile::TempDir;
 
 use crate::samples;
@@ -30,14 +30,14 @@ const INTENTS: u32 = 1_000;
 const NOW: ClockReading = ClockReading { wall: 1_764_000_000, boot: 1, since_boot: 5_000 };
 
 fn entry(number: u32, intent: Option<Intent>) -> Entry {
-    let mut digester = WholeDigester::default();
+    let mut digester = MessageDigester::default();
     digester.update(&number.to_le_bytes());
     let header = Some(digester.finish());
     Entry {
         id: u64::from(number),
         unique_id: Some(samples::unique_id(number)),
         origin: Origin::Delivered,
-        witness: Witness { reported_size: Some(samples::size(number)), header, whole: None },
+        fingerprint: Fingerprint { reported_size: Some(samples::size(number)), header, whole: None },
         delivered_at: NOW.wall,
         delivered_certain: u64::from(number) * 60,
         intent,
@@ -72,7 +72,7 @@ fn file(count: u32) -> (TempDir, Journal) {
     (dir, journal)
 }
 
-fn file_to_read() -> (TempDir, Account, Opening) {
+fn file_to_read() -> (TempDir, Account, OpenOptions) {
     let account = Account {
         name: AccountName::new("jo").expect("a name"),
         enabled: true,
@@ -96,21 +96,21 @@ fn file_to_read() -> (TempDir, Account, Opening) {
         max_message_size: None,
         max_messages_per_session: None,
     };
-    let opening = Opening {
+    let open_options = OpenOptions {
         now: NOW,
         since_1970: Duration::ZERO,
         instance: 7,
         holder: String::new(),
         new_state: false,
-        neighbours: Arc::new(Neighbours::new([account.name.clone()])),
+        configured_accounts: Arc::new(ConfiguredAccounts::new([account.name.clone()])),
     };
-    (file(REMEMBERED).0, account, opening)
+    (file(REMEMBERED).0, account, open_options)
 }
 
 #[library_benchmark]
 #[bench::entries_10_000(setup = file_to_read)]
-fn read((dir, account, opening): (TempDir, Account, Opening)) -> (TempDir, Store) {
-    let store = Store::look(Arc::new(RealDisk), dir.path(), &account, &opening).expect("a state");
+fn read((dir, account, open_options): (TempDir, Account, OpenOptions)) -> (TempDir, Store) {
+    let store = Store::look(Arc::new(RealDisk), dir.path(), &account, &open_options).expect("a state");
     assert_eq!(store.state().len(), 10_000);
     (dir, store)
 }

@@ -21,7 +21,7 @@ const HEADER: &str = "\
     \tYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5d2FsZG9mcmVkcGx1Z2h4eXp6eXRodWQ=\r\n\
     Message-ID: <20240305071529.7.A1B2C3D4E5F60718@mail.example.com>\r\n\
     Date: Tue, 5 Mar 2024 07:15:29 +0000\r\n\
-    From: =?UTF-8?Q?The_newsletter_of_the_=C3=A4ther?= <news@example.com>\r\n\
+    From: =?UTF-8?Q?The_newsletter_of_the_=C3=A4ther?= <notifications@example.com>\r\n\
     To: Jo Example <jo@example.org>\r\n\
     Subject: =?UTF-8?Q?What_happened_in_February=2C_and_what_is_going_to?=\r\n =?UTF-8?Q?_happen_in_March?=\r\n\
     List-Unsubscribe: <https://mail.example.com/u/0123456789abcdef>,\r\n <mailto:unsubscribe@example.com>\r\n\
@@ -83,13 +83,13 @@ pub fn session(question: Command) -> Session {
 }
 
 /// Hands over what the session makes of `input`, as a client does that has read it.
-pub fn listen(session: &mut Session, mut input: &[u8], mut hear: impl FnMut(&Event, &[u8])) {
+pub fn listen(session: &mut Session, mut input: &[u8], mut on_event: impl FnMut(&Event, &[u8])) {
     loop {
         let step = session.receive(input).expect("POP3");
         if step.event == Event::NeedInput {
             return;
         }
-        hear(&step.event, input);
+        on_event(&step.event, input);
         input = &input[step.consumed..];
     }
 }

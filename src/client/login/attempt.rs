@@ -2,7 +2,7 @@
 
 use tracing::info;
 
-use super::{Expected, LoggedIn, Login, LoginError, Refused};
+use super::{CachedCapabilities, LoggedIn, Login, LoginError, Refused};
 use crate::account::Account;
 use crate::client::reach::{of_tls, reach};
 use crate::client::{Client, ClientError};
@@ -17,7 +17,7 @@ use crate::secret::Secret;
 pub(super) struct Attempt<'a> {
     account: &'a Account,
     password: &'a Secret,
-    expected: &'a Expected,
+    cached: &'a CachedCapabilities,
     /// The ways that came to nothing, in the order in which they were tried.
     failed: Vec<LoginMethod>,
     /// The server hung up when a way was tried, and there is another one.
@@ -25,8 +25,8 @@ pub(super) struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    pub(super) fn new(account: &'a Account, password: &'a Secret, expected: &'a Expected) -> Self {
-        Self { account, password, expected, failed: Vec::new(), another_way: false }
+    pub(super) fn new(account: &'a Account, password: &'a Secret, cached: &'a CachedCapabilities) -> Self {
+        Self { account, password, cached, failed: Vec::new(), another_way: false }
     }
 
     /// Logs in, in one session, or in another one if the server hangs up at a way.
@@ -57,10 +57,10 @@ impl<'a> Attempt<'a> {
 
     /// One session, from the connection to the login.
     async fn session(&mut self, dialer: &dyn Dial) -> Result<LoggedIn, ClientError> {
-        let Self { account, password, expected, .. } = *self;
-        let (mut client, greeting) = reach(dialer, account, password, expected).await?;
+        let Self { account, password, cached, .. } = *self;
+        let (mut client, greeting) = reach(dialer, account, password, cached).await?;
         client.refuse_cleartext(account)?;
-        client.careful = expected.one_at_a_time;
+        client.careful = cached.one_at_a_time;
         let login = Login { account, password, timestamp: greeting.timestamp.as_deref() };
         // TLS 1.3 refuses only now what it has against us.
         let (method, capabilities) = self.enter(&mut client, &login).await.map_err(of_tls)?;
@@ -74,8 +74,8 @@ impl<'a> Attempt<'a> {
         client: &mut Client,
         login: &Login<'_>,
     ) -> Result<(LoginMethod, Option<Capabilities>), ClientError> {
-        let mut from_memory = self.expected.before_login.is_some();
-        let mut announced = match &self.expected.before_login {
+        let mut from_memory = self.cached.before_login.is_some();
+        let mut announced = match &self.cached.before_login {
             Some(remembered) => Some(remembered.clone()),
             None => client.capabilities().await?,
         };
@@ -115,7 +115,7 @@ impl<'a> Attempt<'a> {
     fn next(&self, login: &Login<'_>, announced: Option<&Capabilities>) -> Result<Option<LoginMethod>, ClientError> {
         let offer = Offer { capabilities: announced, timestamp: login.timestamp };
         let ways = ways_to_log_in(login.account.auth, &offer).map_err(ClientError::NoLogin)?;
-        let before = |way: &LoginMethod| self.expected.failed_logins.iter().position(|failed| failed == way);
+        let before = |way: &LoginMethod| self.cached.failed_logins.iter().position(|failed| failed == way);
         // What never failed comes first, then what did so longest ago.
         Ok(ways.into_iter().filter(|way| !self.failed.contains(way)).min_by_key(before))
     }

@@ -212,5 +212,5 @@ fn an_endless_line_of_a_message_is_passed_on_without_holding_any() {
         assert_eq!(step, Step { consumed: piece.len(), event: Event::Data(0..piece.len()) });
     }
     assert_eq!(session.receive(b"\r\n.\r\n").unwrap(), Step { consumed: 2, event: Event::Data(0..2) });
-    assert_eq!(session.receive(b".\r\n").unwrap().event, Event::End { to: Asked::Retr(one()) });
+    assert_eq!(session.receive(b".\r\n").unwrap().event, Event::End { to: CommandKind::Retr(one()) });
 }

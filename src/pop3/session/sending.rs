@@ -1,7 +1,7 @@
 //! Which command may be sent when (RFC 1939, section 3; RFC 2449, section 6.6; RFC 2595, section 4).
 
 use super::{Output, Reading, Session, SessionState};
-use crate::pop3::command::{Asked, Command, check_response, encode_response};
+use crate::pop3::command::{Command, CommandKind, check_response, encode_response};
 use crate::pop3::error::SendError;
 use crate::secret::Secret;
 
@@ -16,8 +16,8 @@ impl Session {
         self.held_response = command.write_to(self.output.buffer())?;
         self.outstanding.push_back(asked);
         match asked {
-            Asked::Quit if self.state == SessionState::Transaction => self.state = SessionState::Update,
-            Asked::Utf8 => self.utf8_sent = true,
+            CommandKind::Quit if self.state == SessionState::Transaction => self.state = SessionState::Update,
+            CommandKind::Utf8 => self.utf8_sent = true,
             _ => {}
         }
         Ok(())
@@ -29,7 +29,8 @@ impl Session {
     /// [`SendError::NoChallenge`] when there is none, [`SendError::Command`] when the server would take the response
     /// for something else. Then nothing is sent, and the challenge can still be cancelled.
     pub fn answer_challenge(&mut self, response: &Secret) -> Result<(), SendError> {
-        let (Reading::ChallengeAnswer, Some(Asked::Auth(mechanism))) = (&self.reading, self.outstanding.front()) else {
+        let (Reading::ChallengeAnswer, Some(CommandKind::Auth(mechanism))) = (&self.reading, self.outstanding.front())
+        else {
             return Err(SendError::NoChallenge);
         };
         check_response(*mechanism, response)?;
@@ -77,26 +78,28 @@ impl Session {
         self.reading = Reading::StatusLine;
     }
 
-    fn check_turn(&self, asked: Asked) -> Result<(), SendError> {
+    fn check_turn(&self, asked: CommandKind) -> Result<(), SendError> {
         let last_is_barrier = self.outstanding.back().is_some_and(|&last| ends_its_flight(last));
         if last_is_barrier || matches!(self.reading, Reading::Handshake) {
             return Err(SendError::MustWait);
         }
         let in_turn = match asked {
-            Asked::Greeting => false,
-            Asked::Capa | Asked::Quit => matches!(self.state, SessionState::Authorization | SessionState::Transaction),
-            Asked::Stls => self.state == SessionState::Authorization && !self.under_tls && !self.utf8_sent,
-            Asked::Utf8 | Asked::User | Asked::Pass | Asked::Apop | Asked::Auth(_) => {
+            CommandKind::Greeting => false,
+            CommandKind::Capa | CommandKind::Quit => {
+                matches!(self.state, SessionState::Authorization | SessionState::Transaction)
+            }
+            CommandKind::Stls => self.state == SessionState::Authorization && !self.under_tls && !self.utf8_sent,
+            CommandKind::Utf8 | CommandKind::User | CommandKind::Pass | CommandKind::Apop | CommandKind::Auth(_) => {
                 self.state == SessionState::Authorization
             }
-            Asked::Stat
-            | Asked::List(_)
-            | Asked::Uidl(_)
-            | Asked::Retr(_)
-            | Asked::Top(_)
-            | Asked::Dele(_)
-            | Asked::Noop
-            | Asked::Rset => self.state == SessionState::Transaction,
+            CommandKind::Stat
+            | CommandKind::List(_)
+            | CommandKind::Uidl(_)
+            | CommandKind::Retr(_)
+            | CommandKind::Top(_)
+            | CommandKind::Dele(_)
+            | CommandKind::Noop
+            | CommandKind::Rset => self.state == SessionState::Transaction,
         };
         if in_turn { Ok(()) } else { Err(SendError::OutOfTurn { command: asked, state: self.state }) }
     }
@@ -104,6 +107,9 @@ impl Session {
 
 /// Nothing may be sent behind these before they are answered: a SASL challenge would swallow it, a refusal would let it
 /// count as another attempt, TLS begins with the answer, or the connection ends with it.
-fn ends_its_flight(asked: Asked) -> bool {
-    matches!(asked, Asked::Pass | Asked::Apop | Asked::Auth(_) | Asked::Stls | Asked::Quit)
+fn ends_its_flight(asked: CommandKind) -> bool {
+    matches!(
+        asked,
+        CommandKind::Pass | CommandKind::Apop | CommandKind::Auth(_) | CommandKind::Stls | CommandKind::Quit
+    )
 }

@@ -195,7 +195,7 @@ fn counts_a_command_until_its_answer_is_complete() {
     session.receive(b"text\r\n").unwrap();
     assert_eq!(session.outstanding(), 1);
     let step = session.receive(b".\r\n+OK").unwrap();
-    assert_eq!(step, Step { consumed: 3, event: Event::End { to: Asked::Retr(number(1)) } });
+    assert_eq!(step, Step { consumed: 3, event: Event::End { to: CommandKind::Retr(number(1)) } });
     assert_eq!(session.outstanding(), 0);
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mailferry::clock::Clock as _;
 use mailferry::disk::Disk;
-use mailferry::state::store::{Opening, Store};
+use mailferry::state::store::{OpenOptions, Store};
 
 use super::disk::look;
 use super::fault::{Errno, Fault, FaultKind, Operation};
@@ -19,9 +19,9 @@ const STATE: &str = "/state";
 fn open(world: &mut World<'_>, fault: Option<Fault>) -> Store {
     let disk: Arc<dyn Disk> = Arc::new(world.start(fault));
     let (now, since_1970) = (world.clock.read(), world.clock.since_1970());
-    let (instance, holder, neighbours) = (7, String::new(), Arc::default());
-    let opening = Opening { now, since_1970, instance, holder, new_state: false, neighbours };
-    Store::open(disk, Path::new(STATE), world.script.account("keep"), &opening).unwrap()
+    let (instance, holder, configured_accounts) = (7, String::new(), Arc::default());
+    let open_options = OpenOptions { now, since_1970, instance, holder, new_state: false, configured_accounts };
+    Store::open(disk, Path::new(STATE), world.script.account("keep"), &open_options).unwrap()
 }
 
 /// Changes the state three times, of which the second fails; tells which succeeded, and what is remembered after a

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mailferry::clock::Clock;
-use mailferry::state::clock::ClockReading;
+use mailferry::clock::trusted_time::ClockReading;
 
 /// Where time begins, in seconds since 1970.
 const BEGINNING: u64 = 1_700_000_000;

@@ -69,7 +69,8 @@ pub(crate) fn observe(world: &mut World<'_>) -> Result<Observed, String> {
         remembered.insert(account.name.to_string(), known);
         loose_ends
             .extend(state.intents().map(|(entry, _)| format!("{} entry {} is an intent", account.name, entry.id)));
-        loose_ends.extend(state.troubles().map(|(one, _)| format!("{} trouble {}", account.name, uid(&one.unique_id))));
+        loose_ends
+            .extend(state.quarantines().map(|(one, _)| format!("{} trouble {}", account.name, uid(&one.unique_id))));
     }
     Ok(Observed { mail: mail(world), unfinished, on_servers, remembered, loose_ends })
 }

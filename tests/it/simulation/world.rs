@@ -9,8 +9,8 @@ use mailferry::clock::Clock as _;
 use mailferry::credential::CredentialEnvironment;
 use mailferry::disk::Disk;
 use mailferry::maildir::names::NameSource;
-use mailferry::poll::{Ferry, PollReport, Wishes, poll};
-use mailferry::state::store::{Neighbours, Opening, Store};
+use mailferry::poll::{PollContext, PollOptions, PollReport, poll};
+use mailferry::state::store::{ConfiguredAccounts, OpenOptions, Store};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -123,18 +123,18 @@ impl<'a> World<'a> {
         SimDisk::new(&self.machine, self.processes)
     }
 
-    fn neighbours(&self) -> Arc<Neighbours> {
-        Arc::new(Neighbours::new(self.script.accounts.iter().map(|(account, _)| account.name.clone())))
+    fn configured_accounts(&self) -> Arc<ConfiguredAccounts> {
+        Arc::new(ConfiguredAccounts::new(self.script.accounts.iter().map(|(account, _)| account.name.clone())))
     }
 
     /// mailferry runs and polls one account.
     pub(crate) fn poll(&mut self, name: &str, fault: Option<Fault>) -> Polled {
         let account = self.script.account(name).clone();
-        self.poll_as(account, fault, Wishes::default())
+        self.poll_as(account, fault, PollOptions::default())
     }
 
     /// The same, with an account that differs from the script's.
-    pub(crate) fn poll_as(&mut self, account: Account, fault: Option<Fault>, wishes: Wishes) -> Polled {
+    pub(crate) fn poll_as(&mut self, account: Account, fault: Option<Fault>, options: PollOptions) -> Polled {
         let disk = self.start(fault);
         // The instance id of a new state comes from here: every run takes the same course.
         fastrand::seed(u64::from(self.processes));
@@ -145,7 +145,7 @@ impl<'a> World<'a> {
             process: self.processes,
             sessions: Mutex::default(),
         });
-        let ferry = Ferry {
+        let context = PollContext {
             dialer: dialer.clone(),
             disk: Arc::new(disk),
             clock: Arc::new(self.clock.clone()),
@@ -154,7 +154,7 @@ impl<'a> World<'a> {
             credentials: CredentialEnvironment::default(),
             holder: "the matrix".to_owned(),
             most_files: 64,
-            neighbours: self.neighbours(),
+            configured_accounts: self.configured_accounts(),
         };
         let host = account.endpoint.host.clone();
         let counts = |world: &Self| {
@@ -163,7 +163,7 @@ impl<'a> World<'a> {
         };
         let before = counts(self);
         let report = self.runtime.block_on(async {
-            let report = poll(Arc::new(ferry), account, wishes, CancellationToken::new()).await;
+            let report = poll(Arc::new(context), account, options, CancellationToken::new()).await;
             let sessions = std::mem::take(&mut *dialer.sessions.lock().unwrap());
             for session in sessions {
                 session.await.unwrap();
@@ -230,29 +230,29 @@ impl<'a> World<'a> {
         }
     }
 
-    fn opening(&self) -> Opening {
-        let (now, neighbours) = (self.clock.read(), self.neighbours());
-        Opening {
+    fn open_options(&self) -> OpenOptions {
+        let (now, configured_accounts) = (self.clock.read(), self.configured_accounts());
+        OpenOptions {
             now,
             since_1970: self.clock.since_1970(),
             instance: 0,
             holder: String::new(),
             new_state: false,
-            neighbours,
+            configured_accounts,
         }
     }
 
     /// What is remembered of an account.
     pub(crate) fn state(&mut self, account: &Account) -> Result<Store, String> {
         let disk: Arc<dyn Disk> = Arc::new(self.start(None));
-        Store::look(disk, Path::new(STATE), account, &self.opening()).map_err(|e| e.to_string())
+        Store::look(disk, Path::new(STATE), account, &self.open_options()).map_err(|e| e.to_string())
     }
 
     fn make_history(&mut self, name: &str) {
         let disk: Arc<dyn Disk> = Arc::new(self.start(None));
         let account = self.script.account(name);
-        let mut store = Store::open(disk, Path::new(STATE), account, &self.opening()).unwrap();
-        let sizes = store.state().entries().filter_map(|entry| Some((entry.id, entry.witness.reported_size?)));
+        let mut store = Store::open(disk, Path::new(STATE), account, &self.open_options()).unwrap();
+        let sizes = store.state().entries().filter_map(|entry| Some((entry.id, entry.fingerprint.reported_size?)));
         let size = sizes.last().unwrap();
         store.record_resized(vec![size; 1100]).unwrap();
         drop(store);

@@ -12,7 +12,7 @@ mod servers;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use mailferry::daemon::status::Status;
+use mailferry::control::status::Status;
 use rustix::process::Signal;
 
 use super::life::{Life, last_words};

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use mailferry::daemon::control::{Answer, Question, ask};
-use mailferry::daemon::status::{State, Status};
+use mailferry::control::status::{State, Status};
+use mailferry::control::{Request, Response, ask};
 use rustix::process::Signal;
 
 use super::growth::Growth;
@@ -69,9 +69,9 @@ impl Life {
     pub(super) fn status(&mut self) -> Result<Status, String> {
         let pid = self.running().pid();
         let dirs = [self.state_dir.clone()];
-        let answer = self.runtime.block_on(ask(&dirs, &Question::Status)).map_err(|e| e.to_string())?;
+        let answer = self.runtime.block_on(ask(&dirs, &Request::Status)).map_err(|e| e.to_string())?;
         match answer {
-            Answer::Status(status) if status.pid == pid => Ok(*status),
+            Response::Status(status) if status.pid == pid => Ok(*status),
             other => Err(format!("this is no status of process {pid}: {other:?}")),
         }
     }

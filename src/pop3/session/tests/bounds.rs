@@ -66,7 +66,7 @@ fn of_a_longer_status_line_the_beginning_counts_and_the_session_goes_on() {
 #[test]
 fn a_status_line_without_end_ends_the_session() {
     let limit = limits::STATUS_LINE_PASSED;
-    let too_long = FramingError::LineTooLong { to: Asked::Noop, limit };
+    let too_long = FramingError::LineTooLong { to: CommandKind::Noop, limit };
     let mut session = logged_in();
     session.send(Command::Noop).unwrap();
     assert_eq!(session.receive(&line_of(b"-ERR ", limit + 1)), Err(too_long));
@@ -101,7 +101,7 @@ fn takes_challenges_up_to_their_limit() {
     session.send(auth(None)).unwrap();
     assert_eq!(session.receive(&line_of(b"+ ", limit)).unwrap().consumed, limit);
     session.cancel_challenge().unwrap();
-    let too_long = FramingError::LineTooLong { to: Asked::Auth(Mechanism::Plain), limit };
+    let too_long = FramingError::LineTooLong { to: CommandKind::Auth(Mechanism::Plain), limit };
     assert_eq!(session.receive(&line_of(b"+ ", limit + 1)), Err(too_long));
 }
 
@@ -158,8 +158,8 @@ fn a_listing_has_a_bounded_number_of_lines_and_octets() {
         let error = session.receive(b"1 1\r\n").unwrap_err();
         assert_eq!(error, FramingError::TooManyLines { to, limit: limits::LISTING_LINES });
     };
-    lines(Command::List(None), Asked::List(None));
-    lines(Command::Uidl(None), Asked::Uidl(None));
+    lines(Command::List(None), CommandKind::List(None));
+    lines(Command::Uidl(None), CommandKind::Uidl(None));
     let octets = |command, to, limit| {
         let mut session = listing(command);
         let Reading::Listing(_, decoder) = &mut session.reading else { panic!("no listing") };
@@ -171,8 +171,8 @@ fn a_listing_has_a_bounded_number_of_lines_and_octets() {
         let endless = vec![b'x'; 2 << 20];
         session.receive(&endless).unwrap();
         let error = session.receive(&endless).unwrap_err();
-        assert_eq!(error, FramingError::TooManyOctets { to: Asked::Capa, limit: limits::CAPABILITY_OCTETS });
+        assert_eq!(error, FramingError::TooManyOctets { to: CommandKind::Capa, limit: limits::CAPABILITY_OCTETS });
     };
-    octets(Command::Uidl(None), Asked::Uidl(None), limits::LISTING_OCTETS);
-    octets(Command::Capa, Asked::Capa, limits::CAPABILITY_OCTETS);
+    octets(Command::Uidl(None), CommandKind::Uidl(None), limits::LISTING_OCTETS);
+    octets(Command::Capa, CommandKind::Capa, limits::CAPABILITY_OCTETS);
 }

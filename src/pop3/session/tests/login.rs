@@ -29,7 +29,7 @@ fn sees_what_came_right_behind_the_challenge_it_answered_itself() {
     session.send(auth(Some(plain_response("jo", &secret(&"x".repeat(300)))))).unwrap();
     let step = session.receive(b"+ \r\n-ERR no\r\n").unwrap();
     assert_eq!(step.consumed, 13);
-    assert!(matches!(step.event, Event::Response { to: Asked::Auth(Mechanism::Plain), .. }));
+    assert!(matches!(step.event, Event::Response { to: CommandKind::Auth(Mechanism::Plain), .. }));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use mailferry::account::RemovalPolicy;
-use mailferry::maildrop::Listed;
+use mailferry::plan::maildrop::Listed;
 use mailferry::poll::PollReport;
 
 use super::super::dialogue::{MAIL, Received, received};
@@ -159,7 +159,7 @@ pub(super) fn count_copies(player: &mut Player<'_>) {
 fn is_told(report: &PollReport, number: usize, line: &Line) -> bool {
     let number = u32::try_from(number).unwrap_or(0);
     let by_number = |listed: &Listed| listed.number.get() == number;
-    let told = report.too_large.first().iter().chain(report.set_aside.first()).any(by_number);
+    let told = report.too_large.first().iter().chain(report.quarantined.first()).any(by_number);
     let unnamed = line.unique_id.is_none() && !report.unnamed.is_empty();
     told || unnamed
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use mailferry::exit::ExitStatus;
-use mailferry::poll::{PollError, Wishes};
+use mailferry::poll::{PollError, PollOptions};
 
 use super::super::fault::{Fault, FaultKind};
 use super::super::server::{MOST_SESSIONS, Mishaps, Shown};
@@ -16,9 +16,9 @@ impl Player<'_> {
     /// Whether the poll ended in order and there is nothing that it left for later.
     pub(super) fn poll(&mut self, account: usize, mishap: Option<Mishap>) -> Result<bool, Failure> {
         let name = &self.story.accounts[account].name;
-        let wishes = Wishes { fetch_again: self.outside[account].asks, ..Wishes::default() };
-        let fault = mishap.and_then(|mishap| self.prepare(account, mishap, wishes));
-        let polled = self.world.poll_as(self.world.script.account(name).clone(), fault, wishes);
+        let options = PollOptions { fetch_again: self.outside[account].asks, ..PollOptions::default() };
+        let fault = mishap.and_then(|mishap| self.prepare(account, mishap, options));
+        let polled = self.world.poll_as(self.world.script.account(name).clone(), fault, options);
         self.totals.polls += 1;
         self.post(account, |post| {
             (post.cut_after, post.loses_quit) = (None, false);
@@ -34,14 +34,14 @@ impl Player<'_> {
         self.describe(&polled, fault);
         self.note_poll(account, &polled, crashed.is_some())?;
         let status = polled.report.exit_status();
-        Ok(crashed.is_none() && status == ExitStatus::Ok && polled.report.set_aside.is_empty())
+        Ok(crashed.is_none() && status == ExitStatus::Ok && polled.report.quarantined.is_empty())
     }
 
     /// Finds out what the poll would do, so that the mishap meets something.
-    fn prepare(&mut self, account: usize, mishap: Mishap, wishes: Wishes) -> Option<Fault> {
+    fn prepare(&mut self, account: usize, mishap: Mishap, options: PollOptions) -> Option<Fault> {
         let name = &self.story.accounts[account].name;
         let mut copy = World::resume(self.world.script, self.runtime, &self.world.snapshot());
-        let rehearsed = copy.poll_as(self.world.script.account(name).clone(), None, wishes);
+        let rehearsed = copy.poll_as(self.world.script.account(name).clone(), None, options);
         let place = |share: u16, count: usize| usize::from(share) * count / 65_536;
         match mishap {
             Mishap::Cut(share) => {
@@ -74,7 +74,7 @@ impl Player<'_> {
     }
 
     fn note_poll(&mut self, account: usize, polled: &Polled, crashed: bool) -> Result<(), Failure> {
-        if matches!(polled.report.end, Err(PollError::Fault)) {
+        if matches!(polled.report.end, Err(PollError::InternalError)) {
             return Err(Failure { kind: Kind::Panic, text: "the poll ended with a fault of its own".to_owned() });
         }
         let (now, manner) = (self.now(), self.story.accounts[account].manner);

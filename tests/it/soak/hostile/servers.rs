@@ -26,7 +26,7 @@ pub(super) fn all(env: &TestEnv) -> (Enemies, Vec<Account>) {
         ("refusals", Maildrop::new((0..MANY).map(refused).collect())),
         ("liar", Maildrop::new((0..100).map(lied_about).collect())),
         ("locked", refusing("-ERR [AUTH] the account is closed until further notice")),
-        ("too-soon", refusing("-ERR [LOGIN-DELAY] minimum time between mail checks violation")),
+        ("rate-limited", refusing("-ERR [LOGIN-DELAY] minimum time between mail checks violation")),
         ("vault", Maildrop::new(small_ones(3))),
     ];
     let servers = vec![

@@ -1,0 +1,183 @@
+//! What a server may repeat and nobody may read: a server, or a device on the way, may echo what it was sent, in the
+//! form in which it works with it.
+
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD as BASE64, BASE64_URL_SAFE};
+
+use crate::pop3::{FramingError, Response, ResponseCode, UniqueId, plain_response, printable};
+use crate::secret::Secret;
+use percent::PercentDecoded;
+
+mod percent;
+
+/// What stands in the place of a secret.
+const MASK: &str = "[secret]";
+
+/// In octets. Something shorter is hardly a secret, and to mask it would garble everything.
+const SHORTEST: usize = 4;
+
+/// Hides the password of an account in a server's words: as it is, escaped for a terminal, in base64 alone, in AUTH PLAIN
+/// or within anything else, percent-encoded in part or as a whole, as HTML, in hexadecimal.
+///
+/// It works on text that is escaped already, because that is what is shown, and so it knows the escaped forms of the
+/// password. Upper and lower case count as alike: a response code is in capitals whatever the server sent.
+///
+/// The forms are searched one after the other: a matcher for all at once would hold copies of the password that nobody
+/// wipes.
+#[derive(Debug, Default)]
+pub struct Redactor {
+    /// What is hidden, in lower case, the longest first.
+    forms: Vec<Secret>,
+    /// The part of the password's base64 that does not depend on what stands before and behind it, in lower case: one
+    /// for each of the three places in which base64 can have it.
+    within_base64: Vec<Secret>,
+}
+
+impl Redactor {
+    /// Hides a password.
+    #[must_use]
+    pub fn new(username: &str, password: &Secret) -> Self {
+        let octets = password.expose();
+        if octets.len() < SHORTEST {
+            return Self::default();
+        }
+        let plain = plain_response(username, password);
+        let in_unique_id = UniqueId::new(octets).map(|id| id.to_string()).unwrap_or_default();
+        let mut forms = vec![printable(octets), octets.escape_ascii().to_string(), in_unique_id];
+        if let Ok(text) = str::from_utf8(octets) {
+            // A form sent by a browser has a plus in the place of a blank.
+            forms.extend([printable(text.replace(' ', "+").as_bytes()), printable(as_html(text).as_bytes())]);
+        }
+        for encoded in [octets, plain.expose()].map(|secret| [BASE64.encode(secret), BASE64_URL_SAFE.encode(secret)]) {
+            forms.extend(encoded.iter().map(|text| text.trim_end_matches('=').to_owned()));
+            forms.extend(encoded);
+        }
+        forms.extend(["", " ", ":", "-"].map(|separator| hexadecimal(octets, separator)));
+        // Without blanks at the ends: those of a line are not shown.
+        let forms = in_lower_case(forms.iter().map(|form| form.trim()));
+        let within_base64 = (0..3).flat_map(|before| within_base64(octets, before)).collect::<Vec<_>>();
+        Self { forms, within_base64: in_lower_case(within_base64.iter().map(String::as_str)) }
+    }
+
+    /// A server's words without the secrets. Of an excerpt that was cut off in the middle of a secret, its part is
+    /// hidden, too.
+    #[must_use]
+    pub fn hide(&self, text: &str) -> String {
+        if self.forms.is_empty() {
+            return text.to_owned();
+        }
+        let lower = text.to_ascii_lowercase();
+        let mut hidden = self.in_text(&lower, text.ends_with('…'));
+        if text.contains('%') {
+            let decoded = PercentDecoded::of(&lower);
+            let found = self.in_text(&decoded.text, text.ends_with('…'));
+            hidden.extend(found.into_iter().map(|range| decoded.source(&range)));
+        }
+        hidden.sort_unstable_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
+        let mut shown = String::with_capacity(text.len());
+        let mut at = 0;
+        for range in hidden {
+            if range.start >= at {
+                shown.push_str(text.get(at..range.start).unwrap_or_default());
+                shown.push_str(MASK);
+            }
+            at = at.max(range.end);
+        }
+        shown.push_str(text.get(at..).unwrap_or_default());
+        shown
+    }
+
+    /// A response as it may be shown.
+    pub(super) fn response(&self, mut response: Response) -> Response {
+        response.text = self.hide(&response.text);
+        response.code.take_if(|code| matches!(code, ResponseCode::Other(word) if self.hide(word) != *word));
+        response
+    }
+
+    /// An error as it may be shown.
+    pub(super) fn framing(&self, error: FramingError) -> FramingError {
+        match error {
+            FramingError::NotPop3 { excerpt } => FramingError::NotPop3 { excerpt: self.hide(&excerpt) },
+            FramingError::Unsolicited { excerpt } => FramingError::Unsolicited { excerpt: self.hide(&excerpt) },
+            other => other,
+        }
+    }
+
+    /// Where secrets are in a text in lower case; `cut` says that it is an excerpt that ends in an ellipsis.
+    fn in_text(&self, lower: &str, cut: bool) -> Vec<Range<usize>> {
+        let mut found: Vec<Range<usize>> = Vec::new();
+        for form in texts(&self.forms, lower.len()) {
+            found.extend(lower.match_indices(form).map(|(start, _)| start..start + form.len()));
+        }
+        for part in texts(&self.within_base64, lower.len()) {
+            found.extend(lower.match_indices(part).map(|(start, _)| whole_base64(lower, start..start + part.len())));
+        }
+        if let Some(kept) = lower.strip_suffix('…').filter(|_| cut) {
+            let length = self.beginning_at_the_end(kept);
+            found.extend((length > 0).then(|| kept.len() - length..kept.len()));
+        }
+        found
+    }
+
+    /// How much of the end of a text in lower case is the beginning of a secret.
+    fn beginning_at_the_end(&self, lower: &str) -> usize {
+        let cuts = |form: &'_ str| {
+            let lengths = form.char_indices().map(|(length, _)| length).filter(|length| *length >= SHORTEST);
+            lengths.filter(|length| form.get(..*length).is_some_and(|part| lower.ends_with(part))).max()
+        };
+        texts(&self.forms, usize::MAX).filter_map(cuts).max().unwrap_or(0)
+    }
+}
+
+/// The forms as text. Only those of at most so many octets: to search for one costs more than to see that it is too long.
+fn texts(forms: &[Secret], longest: usize) -> impl Iterator<Item = &str> {
+    let forms = forms.iter().filter(move |form| form.expose().len() <= longest);
+    forms.filter_map(|form| str::from_utf8(form.expose()).ok())
+}
+
+/// Those that are long enough, each once, the longest first.
+fn in_lower_case<'a>(forms: impl Iterator<Item = &'a str>) -> Vec<Secret> {
+    let mut lower: Vec<Secret> = Vec::new();
+    for form in forms.filter(|form| form.len() >= SHORTEST) {
+        let form = Secret::new(form.to_ascii_lowercase().into_bytes());
+        if !lower.contains(&form) {
+            lower.push(form);
+        }
+    }
+    lower.sort_by_key(|form| std::cmp::Reverse(form.expose().len()));
+    lower
+}
+
+fn hexadecimal(octets: &[u8], separator: &str) -> String {
+    let digits: Vec<String> = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+    digits.join(separator)
+}
+
+fn as_html(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+}
+
+/// What the base64 of any text has for these octets when so many others (0 to 2, counted by threes) stand before them,
+/// as far as it depends on nothing else. In both alphabets.
+fn within_base64(octets: &[u8], before: usize) -> [String; 2] {
+    let mut text = vec![0; before];
+    text.extend_from_slice(octets);
+    // The first characters hold bits of what stands before, the last one may hold bits of what comes behind.
+    let (first, end) = ((before * 8).div_ceil(6), text.len() * 8 / 6);
+    let encoded = [BASE64.encode(&text), BASE64_URL_SAFE.encode(&text)];
+    secrecy::zeroize::Zeroize::zeroize(&mut text);
+    encoded.map(|encoded| encoded.get(first..end).unwrap_or_default().to_owned())
+}
+
+/// All of the base64 around a part of it: its ends hold a few bits of the secret, too.
+fn whole_base64(text: &str, part: Range<usize>) -> Range<usize> {
+    let is_base64 = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_' | '=');
+    let before = text.get(..part.start).unwrap_or_default().chars().rev().take_while(is_base64).count();
+    let behind = text.get(part.end..).unwrap_or_default().chars().take_while(is_base64).count();
+    part.start - before..part.end + behind
+}
+
+#[cfg(test)]
+mod tests;

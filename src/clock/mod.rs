@@ -1,0 +1,60 @@
+//! The clocks of this machine.
+
+pub mod alarm;
+pub mod trusted_time;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use trusted_time::ClockReading;
+
+/// Where time comes from, so that tests can bring their own.
+pub trait Clock: Send + Sync + std::fmt::Debug {
+    /// What the clocks say now.
+    fn read(&self) -> ClockReading;
+
+    /// The time since 1970, for the names of files.
+    fn since_1970(&self) -> Duration;
+
+    /// Today in the user's calendar, as `2026-11-25`: for people.
+    fn today(&self) -> String {
+        let since = i64::try_from(self.since_1970().as_secs()).unwrap_or(i64::MAX);
+        let now = jiff::Timestamp::from_second(since).unwrap_or(jiff::Timestamp::MAX);
+        now.to_zoned_datetime(jiff::tz::TimeZone::system()).date().to_string()
+    }
+}
+
+/// The real ones.
+#[derive(Debug, Clone, Copy)]
+pub struct RealClock {
+    /// Differs from boot to boot.
+    boot: u32,
+}
+
+impl RealClock {
+    /// Looks up which boot this is.
+    #[must_use]
+    pub fn new() -> Self {
+        // Where there is no such file, every process counts as a boot of its own: then the wall clock is judged.
+        let boot = std::fs::read("/proc/sys/kernel/random/boot_id")
+            .map_or_else(|_| fastrand::u32(..), |id| crc32fast::hash(&id));
+        Self { boot }
+    }
+}
+
+impl Default for RealClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for RealClock {
+    fn read(&self) -> ClockReading {
+        let wall = i64::try_from(self.since_1970().as_secs()).unwrap_or(i64::MAX);
+        let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        ClockReading { wall, boot: self.boot, since_boot: u64::try_from(up.tv_sec).unwrap_or(0) }
+    }
+
+    fn since_1970(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+}

@@ -1,0 +1,376 @@
+//! The control socket: one question and one answer, a line of JSON each.
+//!
+//! Only the daemon's own user and root are heard. A question is short and comes soon, or the connection is closed; nobody
+//! who asks can keep the daemon from its work.
+
+pub mod status;
+
+use std::fmt;
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tracing::{debug, info, warn};
+
+use self::status::Status;
+use crate::system_limit;
+
+/// The name of the socket in its directory.
+pub const NAME: &str = "control.sock";
+
+/// The longest question, in bytes: the names of some thousand accounts.
+const LONGEST_QUESTION: u64 = 256 << 10;
+
+/// How long a question may take to come, and an answer to be taken.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many are heard at the same time.
+const MOST: usize = 16;
+
+/// How often it is looked whether the socket is still there: somebody may tidy up old files.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// A question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case")]
+pub enum Request {
+    /// How are you?
+    Status,
+    /// Poll these accounts now; all, if none is named.
+    Poll {
+        /// Their names.
+        accounts: Vec<String>,
+    },
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Response {
+    /// To [`Request::Status`].
+    Status(Box<Status>),
+    /// To [`Request::Poll`].
+    Poll {
+        /// The accounts that are polled now.
+        woken: Vec<String>,
+        /// Those that are not configured.
+        unknown: Vec<String>,
+    },
+    /// The question made no sense to this version.
+    NotUnderstood {
+        /// Why.
+        why: String,
+    },
+}
+
+/// A question with the place for its answer.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) request: Request,
+    pub(super) answer: oneshot::Sender<Response>,
+}
+
+/// Why there is no control socket.
+#[derive(Debug)]
+pub struct ControlError {
+    /// The places that were tried, and why each did not do.
+    tried: Vec<(PathBuf, io::Error)>,
+}
+
+impl ControlError {
+    /// Whether the system lacks something that it may have later.
+    pub(super) fn is_temporary(&self) -> bool {
+        self.lacking().is_some()
+    }
+
+    fn lacking(&self) -> Option<&'static str> {
+        self.tried.iter().find_map(|(_, why)| system_limit::advice(why))
+    }
+}
+
+impl fmt::Display for ControlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cannot make a control socket:")?;
+        for (path, why) in &self.tried {
+            write!(f, " {}: {why};", path.display())?;
+        }
+        let advice =
+            self.lacking().unwrap_or("make one of these directories writable for this user, or give --state-dir");
+        write!(f, " {advice}")
+    }
+}
+
+impl std::error::Error for ControlError {}
+
+/// The socket and who listens at it. The file goes with this value.
+#[derive(Debug)]
+pub(super) struct Control {
+    questions: mpsc::Receiver<Pending>,
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// Asks for a look whether it is still there.
+    look: Arc<Notify>,
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        // Who comes later finds no daemon either way.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Control {
+    /// Listens in the first of these directories that will do. The caller has made sure that it is the only daemon there,
+    /// so a socket that is there already was left behind.
+    pub(super) fn listen(dirs: &[PathBuf]) -> Result<Self, ControlError> {
+        let mut tried = Vec::new();
+        for dir in dirs {
+            match bind(dir) {
+                Ok(listener) => {
+                    let (sender, questions) = mpsc::channel(MOST);
+                    let look = Arc::new(Notify::new());
+                    tokio::spawn(accept(listener, dir.clone(), Arc::clone(&look), sender));
+                    return Ok(Self { questions, path: dir.join(NAME), look });
+                }
+                Err(e) => tried.push((dir.clone(), e)),
+            }
+        }
+        Err(ControlError { tried })
+    }
+
+    /// Makes the socket anew now if somebody removed it. That is looked at every [`LOOK`] as well.
+    pub(super) fn restore(&self) {
+        self.look.notify_one();
+    }
+
+    /// The next question.
+    pub(super) async fn next(&mut self) -> Pending {
+        match self.questions.recv().await {
+            Some(asked) => asked,
+            // Nobody listens any more.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The longest path of a socket, in bytes: `sun_path` of unix(7) without its NUL.
+const LONGEST_PATH: usize = 107;
+
+/// The socket in a directory, by a path that fits into a socket's address; good as long as `opened` is open.
+fn address(dir: &Path, opened: &File) -> PathBuf {
+    let path = dir.join(NAME);
+    if path.as_os_str().len() <= LONGEST_PATH {
+        return path;
+    }
+    PathBuf::from(format!("/proc/self/fd/{}/{NAME}", opened.as_raw_fd()))
+}
+
+/// Opens a directory, so that a socket in it can be reached by a short path.
+fn open_dir(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+    fs::OpenOptions::new().read(true).custom_flags(i32::try_from(flags.bits()).unwrap_or(0)).open(path)
+}
+
+fn bind(dir: &Path) -> io::Result<UnixListener> {
+    if let Err(e) = fs::DirBuilder::new().mode(0o700).create(dir)
+        && e.kind() != io::ErrorKind::AlreadyExists
+    {
+        return Err(e);
+    }
+    let opened = open_dir(dir)?;
+    let path = address(dir, &opened);
+    match fs::symlink_metadata(&path) {
+        Ok(there) if there.file_type().is_socket() => fs::remove_file(&path)?,
+        Ok(_) => return Err(io::Error::other(format!("{NAME} is there and is no socket"))),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(e),
+    }
+    let listener = UnixListener::bind(&path)?;
+    fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Makes the socket anew if its name is gone; None if it is there, or cannot be made.
+fn restored(dir: &Path, troubled: &mut bool) -> Option<UnixListener> {
+    let there = open_dir(dir).and_then(|opened| fs::symlink_metadata(address(dir, &opened)));
+    if !there.is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+        return None;
+    }
+    match bind(dir) {
+        Ok(listener) => {
+            *troubled = false;
+            info!(event = "control", "the control socket in {} was removed, and is there again", dir.display());
+            Some(listener)
+        }
+        Err(e) => {
+            // Once is enough.
+            if !std::mem::replace(troubled, true) {
+                let dir = dir.display();
+                warn!(event = "control", "the control socket in {dir} was removed and cannot be made anew: {e}");
+            }
+            None
+        }
+    }
+}
+
+async fn accept(mut listener: UnixListener, dir: PathBuf, look: Arc<Notify>, sender: mpsc::Sender<Pending>) {
+    let places = Arc::new(Semaphore::new(MOST));
+    let us = rustix::process::geteuid().as_raw();
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut troubled = false;
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = async { tokio::select! { _ = looks.tick() => {} () = look.notified() => {} } } => {
+                if let Some(restored) = restored(&dir, &mut troubled) {
+                    listener = restored;
+                }
+                continue;
+            }
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(e) => {
+                debug!("the control socket: {e}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let ours = stream.peer_cred().is_ok_and(|peer| peer.uid() == us || peer.uid() == 0);
+        let sender = sender.clone();
+        if ours {
+            tokio::spawn(async move {
+                let _place = place;
+                if tokio::time::timeout(2 * PATIENCE, hear(stream, sender)).await.is_err() {
+                    debug!("the control socket: nobody asked, or took the answer, in time");
+                }
+            });
+        }
+    }
+}
+
+/// One question and its answer.
+async fn hear(stream: UnixStream, sender: mpsc::Sender<Pending>) -> Option<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = Vec::new();
+    let mut read = BufReader::new(read.take(LONGEST_QUESTION));
+    tokio::time::timeout(PATIENCE, read.read_until(b'\n', &mut line)).await.ok()?.ok()?;
+    let answer = match serde_json::from_slice(&line) {
+        Ok(request) => {
+            let (answer, answered) = oneshot::channel();
+            sender.send(Pending { request, answer }).await.ok()?;
+            answered.await.ok()?
+        }
+        Err(e) => Response::NotUnderstood { why: e.to_string() },
+    };
+    let mut text = serde_json::to_vec(&answer).ok()?;
+    text.push(b'\n');
+    write.write_all(&text).await.ok()
+}
+
+/// Why a daemon did not answer.
+#[derive(Debug)]
+pub enum AskError {
+    /// There is none in these places.
+    NoDaemon {
+        /// The sockets that were looked for.
+        looked: Vec<PathBuf>,
+    },
+    /// One works with this state, and its socket is gone.
+    NoSocket {
+        /// What it left in its lock for others to read.
+        holder: String,
+        /// The state directory.
+        state_dir: PathBuf,
+        /// The sockets that were looked for.
+        looked: Vec<PathBuf>,
+    },
+    /// One is there and did not answer as it should.
+    NoAnswer {
+        /// Its socket.
+        socket: PathBuf,
+        /// Why.
+        why: String,
+    },
+}
+
+impl fmt::Display for AskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |looked: &[PathBuf]| {
+            let looked: Vec<String> = looked.iter().map(|path| path.display().to_string()).collect();
+            looked.join(" and ")
+        };
+        match self {
+            Self::NoDaemon { looked } => write!(
+                f,
+                "no daemon is running: looked for its control socket at {}. Start it with `mailferry daemon` or as a \
+                 service; it must be the same user, or root",
+                list(looked)
+            ),
+            Self::NoSocket { holder, state_dir, looked } => write!(
+                f,
+                "a daemon works with the state in {}: {}, but its control socket is not at {}. If somebody removed it, it \
+                 comes back within {} seconds; if the daemon was started with other options or another environment, give \
+                 the same here",
+                state_dir.display(),
+                holder.escape_debug(),
+                list(looked),
+                LOOK.as_secs()
+            ),
+            Self::NoAnswer { socket, why } => {
+                write!(f, "the daemon at {} did not answer: {why}. Try again", socket.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for AskError {}
+
+/// Asks the daemon whose socket is in the first of these directories that has one.
+///
+/// # Errors
+/// [`AskError`].
+pub async fn ask(dirs: &[PathBuf], request: &Request) -> Result<Response, AskError> {
+    let mut looked = Vec::new();
+    for dir in dirs {
+        let socket = dir.join(NAME);
+        let Ok(opened) = open_dir(dir) else {
+            looked.push(socket);
+            continue;
+        };
+        match UnixStream::connect(address(dir, &opened)).await {
+            Ok(stream) => {
+                let answer = tokio::time::timeout(4 * PATIENCE, converse(stream, request)).await;
+                let answer = answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+                return answer.map_err(|e| AskError::NoAnswer { socket, why: e.to_string() });
+            }
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                looked.push(socket);
+            }
+            Err(e) => return Err(AskError::NoAnswer { socket, why: e.to_string() }),
+        }
+    }
+    Err(AskError::NoDaemon { looked })
+}
+
+async fn converse(mut stream: UnixStream, request: &Request) -> io::Result<Response> {
+    let mut text = serde_json::to_vec(request)?;
+    text.push(b'\n');
+    stream.write_all(&text).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    if answer.is_empty() {
+        return Err(io::Error::other("it closed the connection; are you its user, or root?"));
+    }
+    Ok(serde_json::from_slice(&answer)?)
+}

@@ -1,0 +1,133 @@
+//! What a daemon says of itself: the document behind `mailferry status`, as it travels over the control socket.
+//!
+//! `mailferry status --json` prints it as it is. Its version grows when a field changes its meaning or goes; new fields
+//! may come at any time. Times are seconds since 1970, durations seconds, sizes octets.
+
+use serde::{Deserialize, Serialize};
+
+use crate::schedule::Cause;
+use crate::state::entries::QuarantineReason;
+
+/// The version of the document.
+pub const VERSION: u32 = 2;
+
+/// A daemon and its accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The program's version.
+    pub program: String,
+    /// The daemon's process.
+    pub pid: u32,
+    /// When it began.
+    pub started: i64,
+    /// The time of this document.
+    pub now: i64,
+    /// The configuration.
+    pub config: String,
+    /// The state directory.
+    pub state_dir: String,
+    /// What is wrong with the configuration as it stands in the file now; the one before it is in force. None: nothing.
+    pub config_problem: Option<String>,
+    /// How many polls run.
+    pub polling: usize,
+    /// How many accounts wait for a place.
+    pub queued: usize,
+    /// The accounts, by name.
+    pub accounts: Vec<AccountStatus>,
+}
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountStatus {
+    /// Its name.
+    pub account: String,
+    /// Its server.
+    pub host: String,
+    /// Its Maildir.
+    pub maildir: String,
+    /// In a word.
+    pub state: State,
+    /// The last poll's end. None: not since the daemon began.
+    pub last_poll: Option<i64>,
+    /// The last poll that came to its end.
+    pub last_success: Option<i64>,
+    /// When the last message came.
+    pub last_new_mail: Option<i64>,
+    /// The next poll. None: it runs now.
+    pub next_poll: Option<i64>,
+    /// Why then, in words.
+    pub next_poll_why: String,
+    /// What the poll that runs has delivered so far. None: none runs.
+    #[serde(default)]
+    pub this_poll: Option<Came>,
+    /// What came today.
+    pub today: Came,
+    /// What ever came.
+    pub total: Came,
+    /// How many messages the server lists.
+    pub on_server: Option<u64>,
+    /// How many of those are larger than `max_message_size`.
+    pub too_large: u64,
+    /// Messages that made trouble.
+    pub quarantine: Vec<Quarantine>,
+    /// What keeps it from its work. None: nothing.
+    pub trouble: Option<Trouble>,
+    /// Since when it has been waiting for a disk that hangs. None: it does not.
+    #[serde(default)]
+    pub hung_since: Option<i64>,
+}
+
+/// What an account is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It has not been polled yet.
+    New,
+    /// It waits for its time, and all is well.
+    Idle,
+    /// It is being polled.
+    Polling,
+    /// It is due, and waits for a place.
+    Queued,
+    /// Its poll has been waiting for a disk for so long that its place was given to others.
+    Hung,
+    /// The last poll did not come to its end.
+    Trouble,
+}
+
+/// Messages and their size.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Came {
+    /// How many.
+    pub messages: u64,
+    /// Their octets, as they are stored.
+    pub octets: u64,
+}
+
+/// A message that is set aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantine {
+    /// Its unique-id, control characters escaped.
+    pub unique_id: String,
+    /// Why it is in quarantine.
+    pub kind: QuarantineReason,
+    /// How often in a row.
+    pub times: u32,
+    /// It is left alone until then.
+    pub until: i64,
+}
+
+/// What keeps an account from its work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// What kind of trouble, as in the list of `docs/operations.md`.
+    pub cause: Cause,
+    /// How many polls in a row.
+    pub times: u32,
+    /// Since when.
+    pub since: i64,
+    /// What happened and what to do about it.
+    pub text: String,
+}

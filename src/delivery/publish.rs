@@ -1,0 +1,110 @@
+//! Step 3 of the path of a message: from `tmp/` into `new/`, by a second name.
+//!
+//! The name in `tmp/` goes only after the journal says, durably, that this was done. Until then the file itself shows
+//! whether it was delivered, wherever a mail reader has moved it: a file in `tmp/` with a second name was, one without
+//! was not.
+
+use std::io;
+
+use crate::disk::{DirSync, Disk, has_no_links};
+use crate::maildir::names::TmpName;
+use crate::maildir::{Maildir, os};
+use crate::state::entries::EntryId;
+use crate::state::store::Recorded;
+
+/// A message that is in the Maildir: its bytes, its name in `new/` and our record of it would survive a power cut, if the
+/// file system can do that at all. Made only by [`publish`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct Delivered<T> {
+    entry: EntryId,
+    tmp_name: TmpName,
+    size: u64,
+    payload: T,
+    /// False where the file system cannot sync a directory: then it is in `new/`, and a power cut may take it away.
+    durable: bool,
+}
+
+impl<T> Delivered<T> {
+    /// Which one.
+    #[must_use]
+    pub fn entry(&self) -> EntryId {
+        self.entry
+    }
+
+    /// Its name in `tmp/`, which goes once the delivery is recorded for good.
+    #[must_use]
+    pub fn tmp_name(&self) -> &TmpName {
+        &self.tmp_name
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// What it carries.
+    #[must_use]
+    pub fn payload(&self) -> &T {
+        &self.payload
+    }
+
+    /// Whether it would survive a power cut, so that it may be deleted on the server.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.durable
+    }
+}
+
+/// What came of a batch.
+#[derive(Debug)]
+pub struct Published<T> {
+    /// Those that are in the Maildir.
+    pub delivered: Vec<Delivered<T>>,
+    /// Those whose file in `tmp/` was gone: somebody else took it, and nothing tells where to. They were not delivered, and
+    /// their intents are to be forgotten.
+    pub vanished: Vec<EntryId>,
+    /// Whether the file system can make a name durable.
+    pub synced: DirSync,
+}
+
+/// Gives the files their names in `new/` and makes that durable. Blocks.
+///
+/// # Errors
+/// Those of the disk. Nothing is `Delivered` then, and everything is taken up by the recovery of the next poll: the
+/// records of the intents are durable.
+pub fn publish<T>(disk: &dyn Disk, maildir: &Maildir, batch: Vec<Recorded<T>>) -> io::Result<Published<T>> {
+    let (mut named, mut vanished) = (Vec::with_capacity(batch.len()), Vec::new());
+    for recorded in batch {
+        match give_name(disk, maildir, recorded.tmp_name(), recorded.published_name()) {
+            Ok(()) => named.push(recorded),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => vanished.push(recorded.entry()),
+            Err(e) => return Err(e),
+        }
+    }
+    let synced = disk.sync_open_dir(maildir.new_dir())?;
+    let durable = synced == DirSync::Synced;
+    let delivered = named.into_iter().map(|recorded| {
+        let Recorded { entry, tmp_name, size, payload, .. } = recorded;
+        Delivered { entry, tmp_name, size, payload, durable }
+    });
+    Ok(Published { delivered: delivered.collect(), vanished, synced })
+}
+
+/// Gives a file in `tmp/` its name in `new/`: a second one, or its only one where the file system has no links.
+///
+/// # Errors
+/// Those of the disk; `NotFound` if the file is not in `tmp/`, `AlreadyExists` if another file has the name.
+pub(crate) fn give_name(disk: &dyn Disk, maildir: &Maildir, tmp_name: &TmpName, name: &str) -> io::Result<()> {
+    let (tmp, new) = (maildir.tmp(), maildir.new_dir());
+    let (tmp_name, name) = (os(tmp_name.as_str()), os(name));
+    match disk.link(tmp, tmp_name, new, name) {
+        // Another process of ours, on a copy of this state, may have been quicker. It is the same file all the same.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            let (ours, there) = (disk.status_in(tmp, tmp_name)?, disk.status_in(new, name)?);
+            if ours.id == there.id { Ok(()) } else { Err(e) }
+        }
+        Err(e) if has_no_links(&e) => disk.rename_in(tmp, tmp_name, new, name),
+        linked => linked,
+    }
+}

@@ -1,0 +1,254 @@
+//! What is done, at the start of each poll and before the server is asked, about deliveries that a crash interrupted.
+//!
+//! An intent says: the file was durable in `tmp/` before this was written. What became of it is seen, and not inferred. Its
+//! name in `new/` or `cur/`, or a second name of the file in `tmp/`, shows that it was delivered. A file in `tmp/` with one
+//! name was not, and is delivered now, without the server. A file that is nowhere proves nothing: whoever cleans `tmp/`
+//! may have taken it, so the message is forgotten and fetched again if the server still has it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::delivery::publish::give_name;
+use crate::disk::{Dir, DirSync, Disk};
+use crate::maildir::names::{TmpName, instance_of, without_flags};
+use crate::maildir::{Maildir, os};
+use crate::state::entries::{Entry, Intent, KnownMaildir, MaildirNumber};
+use crate::state::error::{StateError, account_of};
+use crate::state::store::Store;
+
+/// What recovery did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Deliveries that were finished.
+    pub finished: usize,
+    /// Deliveries that were found to be finished.
+    pub found: usize,
+    /// Messages whose file is nowhere: they are retrieved again if the server still has them.
+    pub again: usize,
+    /// Files in `tmp/` that belonged to nothing and were removed.
+    pub remains: usize,
+    /// A directory could not be synced because its file system cannot do that.
+    pub unsyncable: bool,
+}
+
+impl Recovered {
+    /// Whether there is anything to tell.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default() || (self.finished + self.found + self.again + self.remains == 0)
+    }
+}
+
+/// Whether a Maildir that is not the one we knew may be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherMaildir {
+    /// Stop: a disk may not be mounted.
+    Refuse,
+    /// The user said that it is right.
+    Accept,
+}
+
+/// Checks the Maildirs that this state has delivered to, and finishes what was begun. Blocks.
+///
+/// `configured` is the account's Maildir.
+///
+/// # Errors
+/// [`StateError`]: nothing was concluded, and nothing may be fetched.
+pub fn recover(store: &mut Store, configured: &Path, other: OtherMaildir) -> Result<Recovered, StateError> {
+    let disk = std::sync::Arc::clone(store.disk());
+    let mut known = store.maildirs_with_intents();
+    if let Some((number, maildir)) = store.state().maildir_configured_as(configured) {
+        known.insert(number, maildir.clone());
+    }
+    let mut maildirs = BTreeMap::new();
+    for (number, maildir) in known {
+        let is_former = maildir.configured != configured;
+        match verify(store, &maildir) {
+            Ok(good) => {
+                maildirs.insert(number, good);
+            }
+            // The user said that it is right: what was on its way there is fetched again.
+            Err(_) if is_former && other == OtherMaildir::Accept => {}
+            Err(StateError::MaildirMissing { .. } | StateError::MaildirReplaced { .. })
+                if other == OtherMaildir::Accept => {}
+            Err(e) if is_former => return Err(former(store, &maildir, &e)),
+            Err(e) => return Err(e),
+        }
+    }
+    finish(store, &*disk, &maildirs)
+}
+
+/// What keeps a Maildir from being reached that the account does not deliver to any more.
+fn former(store: &Store, known: &KnownMaildir, error: &StateError) -> StateError {
+    let why = match error {
+        StateError::MaildirMissing { .. } => "it is not there".to_owned(),
+        StateError::MaildirReplaced { .. } => "another one is in its place".to_owned(),
+        StateError::Io { source, .. } => source.to_string(),
+        other => other.to_string(),
+    };
+    StateError::FormerMaildir { account: account_of(store.path()), path: known.configured.clone(), why }
+}
+
+/// The Maildir that the account delivers to, if the state knows it: looked at again, since a disk may go at any time. Blocks.
+///
+/// # Errors
+/// [`StateError`]: it has gone, or another one is in its place.
+pub fn known_maildir(store: &Store, configured: &Path) -> Result<Option<Maildir>, StateError> {
+    let known = store.state().maildir_configured_as(configured);
+    known.map(|(_, known)| verify(store, known)).transpose()
+}
+
+/// The Maildir, if it is the one that was delivered to.
+fn verify(store: &Store, known: &KnownMaildir) -> Result<Maildir, StateError> {
+    let (disk, account) = (&**store.disk(), || account_of(store.path()));
+    let missing = |e: io::Error| match e.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            StateError::MaildirMissing { account: account(), path: known.configured.clone() }
+        }
+        _ => StateError::io("look at the Maildir", &known.configured, e),
+    };
+    let maildir = Maildir::open(disk, &known.resolved).map_err(missing)?;
+    let same = known.id.is(&maildir.id(disk).map_err(missing)?);
+    let points_there = disk.resolve(&known.configured).map_err(missing)? == known.resolved;
+    if same && points_there {
+        Ok(maildir)
+    } else {
+        Err(StateError::MaildirReplaced { account: account(), path: known.configured.clone() })
+    }
+}
+
+fn finish(
+    store: &mut Store,
+    disk: &dyn Disk,
+    maildirs: &BTreeMap<MaildirNumber, Maildir>,
+) -> Result<Recovered, StateError> {
+    let mut recovered = Recovered::default();
+    let instance = store.state().identity().instance;
+    let mut ours = BTreeMap::new();
+    for (number, maildir) in maildirs {
+        ours.insert(*number, our_names(disk, maildir.tmp(), instance)?);
+    }
+    if store.state().intents().next().is_some() || ours.values().any(|names| !names.is_empty()) {
+        // The file may be one whose last sync failed: then what was read is not what is on disk. Only a new file is.
+        store.rewrite()?;
+    }
+    // Two numbers may lead to the same directory, so remains are told by the intents of all.
+    let expected: HashSet<OsString> =
+        store.state().intents().map(|(_, intent)| TmpName::of_published(&intent.file_name).as_str().into()).collect();
+    let (mut finished, mut lost, mut done) = (Vec::new(), Vec::new(), Vec::new());
+    for (number, maildir) in maildirs {
+        let intents: Vec<(&Entry, &Intent)> = store.state().intents().filter(|(_, i)| i.maildir == *number).collect();
+        if intents.is_empty() {
+            continue;
+        }
+        let seen = Delivered::seen(disk, maildir)?;
+        for (entry, intent) in &intents {
+            match seen.settle(disk, &intent.file_name)? {
+                Settled::Finished => recovered.finished += 1,
+                Settled::Found => recovered.found += 1,
+                Settled::Unknown => {
+                    lost.push(entry.id);
+                    continue;
+                }
+            }
+            finished.push(entry.id);
+            done.push((maildir.tmp().clone(), TmpName::of_published(&intent.file_name)));
+        }
+        for dir in [maildir.new_dir(), maildir.cur()] {
+            let synced = disk.sync_open_dir(dir).map_err(|e| StateError::io("sync", dir.path(), e))?;
+            recovered.unsyncable |= synced == DirSync::Unsupported;
+        }
+    }
+    // With a Maildir that the user told us to take as it is, what was on the way to the old one is fetched again.
+    lost.extend(store.state().intents().filter(|(_, i)| !maildirs.contains_key(&i.maildir)).map(|(e, _)| e.id));
+    recovered.again = lost.len();
+    store.record_forgotten(lost)?;
+    store.record_recovered(finished, done)?;
+    store.settle()?;
+    for (number, maildir) in maildirs {
+        let names = ours.remove(number).unwrap_or_default();
+        let remains = names.into_iter().filter(|name| !expected.contains(name));
+        recovered.remains += remove_remains(disk, maildir.tmp(), remains, store.opened())?;
+    }
+    Ok(recovered)
+}
+
+/// The names in a `tmp/` that this state has made.
+fn our_names(disk: &dyn Disk, tmp: &Dir, instance: u64) -> Result<Vec<OsString>, StateError> {
+    let mut names = disk.list_in(tmp).map_err(|e| StateError::io("read", tmp.path(), e))?;
+    names.retain(|name| instance_of(name.as_bytes()) == Some(instance));
+    Ok(names)
+}
+
+/// What can be seen of the deliveries to one Maildir.
+struct Delivered<'a> {
+    maildir: &'a Maildir,
+    /// The names in `new/` and `cur/`, without the flags of mail readers.
+    names: HashSet<Vec<u8>>,
+}
+
+enum Settled {
+    /// It was not delivered, and is now.
+    Finished,
+    /// It was delivered.
+    Found,
+    /// Nothing tells.
+    Unknown,
+}
+
+impl<'a> Delivered<'a> {
+    fn seen(disk: &dyn Disk, maildir: &'a Maildir) -> Result<Self, StateError> {
+        let mut names = HashSet::new();
+        for dir in [maildir.new_dir(), maildir.cur()] {
+            let listed = disk.list_in(dir).map_err(|e| StateError::io("read", dir.path(), e))?;
+            names.extend(listed.iter().map(|name| without_flags(name.as_bytes()).to_vec()));
+        }
+        Ok(Self { maildir, names })
+    }
+
+    /// Finds out what became of one delivery, and finishes it if it was not finished.
+    fn settle(&self, disk: &dyn Disk, name: &str) -> Result<Settled, StateError> {
+        let (tmp, tmp_name) = (self.maildir.tmp(), TmpName::of_published(name));
+        let is_visible = self.names.contains(name.as_bytes());
+        match disk.status_in(tmp, os(tmp_name.as_str())) {
+            Ok(status) if status.links > 1 || is_visible => Ok(Settled::Found),
+            Ok(_) => match give_name(disk, self.maildir, &tmp_name, name) {
+                Ok(()) => Ok(Settled::Finished),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Settled::Unknown),
+                Err(e) => Err(StateError::io("deliver", &self.maildir.new_dir().path().join(name), e)),
+            },
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                Ok(if is_visible { Settled::Found } else { Settled::Unknown })
+            }
+            Err(e) => Err(StateError::io("look at", &tmp.path().join(tmp_name.as_str()), e)),
+        }
+    }
+}
+
+/// Removes files of ours from `tmp/` that no intent speaks of, if they are older than `opened`, in nanoseconds since 1970:
+/// a younger one may be that of a process at work on a copy of this state.
+fn remove_remains(
+    disk: &dyn Disk,
+    tmp: &Dir,
+    names: impl Iterator<Item = OsString>,
+    opened: i64,
+) -> Result<usize, StateError> {
+    let mut removed = 0;
+    for name in names {
+        let is_old = |name: &OsStr| disk.status_in(tmp, name).map(|status| status.changed < opened);
+        match is_old(&name).and_then(|old| if old { disk.remove_in(tmp, &name).map(|()| true) } else { Ok(false) }) {
+            Ok(true) => removed += 1,
+            Ok(false) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(StateError::io("remove", &tmp.path().join(&name), e)),
+        }
+    }
+    Ok(removed)
+}
+
+#[cfg(test)]
+#[path = "recovery_tests.rs"]
+mod tests;

@@ -1,0 +1,246 @@
+use super::*;
+use crate::delivery::publish::publish;
+use crate::disk::RealDisk;
+use crate::state::store::tests::Bench;
+use std::fs;
+
+fn recovered(bench: &Bench) -> Recovered {
+    recover(&mut bench.open().unwrap(), &bench.account.maildir, OtherMaildir::Refuse).unwrap()
+}
+
+/// One message recorded, its process gone.
+fn interrupted() -> Bench {
+    let bench = Bench::new();
+    bench.record(&mut bench.open().unwrap(), &["a"]);
+    bench
+}
+
+#[test]
+fn a_file_in_tmp_is_delivered_now() {
+    let bench = interrupted();
+    assert_eq!(recovered(&bench), Recovered { finished: 1, ..Recovered::default() });
+    assert_eq!((bench.files("tmp").len(), bench.files("new").len()), (0, 1));
+    assert!(recovered(&bench).is_nothing());
+    assert_eq!(bench.files("new").len(), 1);
+}
+
+/// The name in `new/` of the only intent.
+fn name(bench: &Bench) -> String {
+    bench.open().unwrap().state().intents().next().unwrap().1.file_name.clone()
+}
+
+/// The path of the only file in `tmp/`.
+fn in_tmp(bench: &Bench) -> std::path::PathBuf {
+    bench.account.maildir.join("tmp").join(&bench.files("tmp")[0])
+}
+
+#[test]
+fn a_file_with_a_name_in_new_or_cur_was_delivered() {
+    for (part, flags) in [("new", ""), ("cur", ":2,S")] {
+        for keeps_both in [true, false] {
+            let bench = interrupted();
+            let to = bench.account.maildir.join(part).join(format!("{}{flags}", name(&bench)));
+            fs::hard_link(in_tmp(&bench), to).unwrap();
+            if !keeps_both {
+                fs::remove_file(in_tmp(&bench)).unwrap();
+            }
+            assert_eq!(recovered(&bench), Recovered { found: 1, ..Recovered::default() }, "{part}");
+            assert_eq!((bench.files("tmp").len(), bench.files(part).len()), (0, 1));
+            assert_eq!(bench.open().unwrap().state().intents().count(), 0);
+        }
+    }
+}
+
+#[test]
+fn a_file_with_a_second_name_anywhere_was_delivered() {
+    let bench = interrupted();
+    let filed = bench.account.maildir.join("filed elsewhere");
+    fs::hard_link(in_tmp(&bench), &filed).unwrap();
+    assert_eq!(recovered(&bench), Recovered { found: 1, ..Recovered::default() });
+    assert_eq!((bench.files("tmp").len(), bench.files("new").len()), (0, 0));
+    assert!(filed.exists());
+}
+
+#[test]
+fn a_file_that_is_nowhere_proves_nothing_and_is_fetched_again() {
+    let bench = interrupted();
+    fs::remove_file(in_tmp(&bench)).unwrap();
+    let mut store = bench.open().unwrap();
+    let done = recover(&mut store, &bench.account.maildir, OtherMaildir::Refuse).unwrap();
+    assert_eq!(done, Recovered { again: 1, ..Recovered::default() });
+    assert!(store.state().is_empty());
+}
+
+#[test]
+fn a_file_on_its_way_is_no_remains_under_another_path_to_the_same_maildir() {
+    let mut bench = Bench::new();
+    let direct = bench.account.maildir.clone();
+    bench.record(&mut bench.open().unwrap(), &["a"]);
+    recovered(&bench);
+    // The configuration names the Maildir by a link for a while, and the process is killed in that time.
+    bench.account.maildir = direct.with_extension("link");
+    std::os::unix::fs::symlink(&direct, &bench.account.maildir).unwrap();
+    bench.record(&mut bench.open().unwrap(), &["b"]);
+    bench.account.maildir = direct;
+    assert_eq!(recovered(&bench), Recovered { finished: 1, ..Recovered::default() });
+    assert_eq!((bench.files("tmp").len(), bench.files("new").len()), (0, 2));
+}
+
+#[test]
+fn remains_of_our_own_go_and_those_of_others_stay() {
+    let mut bench = interrupted();
+    recovered(&bench);
+    let tmp = bench.account.maildir.join("tmp");
+    for name in ["1.M1P1Q1_mf-000000000000feed-00000000.h", "1.M1P1Q1_mf-000000000000beef-00000000.h", "1.M2P3.host"] {
+        fs::write(tmp.join(name), "x").unwrap();
+    }
+    assert!(
+        recovered(&bench).is_nothing(),
+        "it is younger than this poll: a process on a copy of the state may be at work"
+    );
+    assert_eq!(bench.files("tmp").len(), 3);
+    bench.open_options.since_1970 += std::time::Duration::from_secs(60);
+    assert_eq!(recovered(&bench), Recovered { remains: 1, ..Recovered::default() });
+    assert_eq!(bench.files("tmp").len(), 2);
+}
+
+#[test]
+fn a_maildir_that_is_missing_moved_or_replaced_stops_everything() {
+    let maildir = |bench: &Bench| bench.account.maildir.clone();
+    let missing = |bench: &Bench| fs::rename(maildir(bench), maildir(bench).with_extension("away")).unwrap();
+    let replaced = |bench: &Bench| {
+        missing(bench);
+        bench.maildir();
+    };
+    let elsewhere = |bench: &Bench| {
+        missing(bench);
+        std::os::unix::fs::symlink(maildir(bench).with_extension("away"), maildir(bench)).unwrap();
+    };
+    let changes: [&dyn Fn(&Bench); 3] = [&missing, &replaced, &elsewhere];
+    for change in changes {
+        let bench = interrupted();
+        change(&bench);
+        let before = fs::read(bench.state_dir().join("jo.uids")).unwrap();
+        let mut store = bench.open().unwrap();
+        let error = recover(&mut store, &maildir(&bench), OtherMaildir::Refuse).unwrap_err();
+        assert_eq!(error.exit_status(), crate::exit::ExitStatus::Local, "{error}");
+        assert_eq!(fs::read(bench.state_dir().join("jo.uids")).unwrap(), before);
+        let done = recover(&mut store, &maildir(&bench), OtherMaildir::Accept).unwrap();
+        assert_eq!(done.again, 1, "what was on the way to the old one is fetched again");
+    }
+}
+
+#[test]
+fn a_delivery_to_a_maildir_that_is_not_configured_any_more_is_finished_there() {
+    let bench = interrupted();
+    let mut store = bench.open().unwrap();
+    let other = bench.account.maildir.with_extension("other");
+    let done = recover(&mut store, &other, OtherMaildir::Refuse).unwrap();
+    assert_eq!(done.finished, 1);
+    assert_eq!(bench.files("new").len(), 1);
+    assert!(!other.exists());
+}
+
+#[test]
+fn a_finished_delivery_needs_no_recovery() {
+    let bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    let recorded = bench.record(&mut store, &["a"]);
+    let maildir = bench.maildir();
+    let published = publish(&RealDisk, &maildir, recorded).unwrap();
+    assert!(published.vanished.is_empty());
+    store.record_published(maildir.tmp(), &published.delivered).unwrap();
+    assert_eq!((bench.files("tmp").len(), bench.files("new").len()), (1, 1), "both names, until this is durable");
+    store.settle().unwrap();
+    assert_eq!((bench.files("tmp").len(), bench.files("new").len()), (0, 1));
+    drop(store);
+    assert!(recovered(&bench).is_nothing());
+}
+
+#[test]
+fn what_was_killed_before_its_second_name_went_leaves_one() {
+    let bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    let recorded = bench.record(&mut store, &["a"]);
+    let maildir = bench.maildir();
+    let published = publish(&RealDisk, &maildir, recorded).unwrap();
+    store.record_published(maildir.tmp(), &published.delivered).unwrap();
+    drop(store);
+    let mut bench = bench;
+    bench.open_options.since_1970 += std::time::Duration::from_secs(60);
+    assert_eq!(recovered(&bench), Recovered { remains: 1, ..Recovered::default() });
+    assert_eq!((bench.files("tmp").len(), bench.files("new").len()), (0, 1));
+}
+
+#[test]
+fn a_file_that_vanishes_from_tmp_was_not_delivered() {
+    let bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    let recorded = bench.record(&mut store, &["a", "b"]);
+    fs::remove_file(bench.account.maildir.join("tmp").join(recorded[0].tmp_name().as_str())).unwrap();
+    let published = publish(&RealDisk, &bench.maildir(), recorded).unwrap();
+    assert_eq!((published.vanished, published.delivered.len()), (vec![1], 1));
+}
+
+#[test]
+fn another_process_may_have_given_a_file_its_name() {
+    let bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    let recorded = bench.record(&mut store, &["a", "b"]);
+    let (tmp, new) = (bench.account.maildir.join("tmp"), bench.account.maildir.join("new"));
+    let [a, b] = recorded.as_slice() else { panic!("two were recorded") };
+    fs::hard_link(tmp.join(a.tmp_name().as_str()), new.join(a.published_name())).unwrap();
+    let taken = new.join(b.published_name());
+    fs::write(&taken, "another file").unwrap();
+    assert_eq!(publish(&RealDisk, &bench.maildir(), recorded).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(fs::read(taken).unwrap(), b"another file");
+}
+
+#[test]
+fn a_former_maildir_that_cannot_be_reached_is_named_with_the_way_on() {
+    let bench = interrupted();
+    let (former, other) = (bench.account.maildir.clone(), bench.account.maildir.with_extension("other"));
+    fs::rename(&former, former.with_extension("away")).unwrap();
+    let mut store = bench.open().unwrap();
+    let error = recover(&mut store, &other, OtherMaildir::Refuse).unwrap_err();
+    assert!(matches!(&error, StateError::FormerMaildir { path, .. } if *path == former), "{error}");
+    assert!(error.to_string().contains("--accept-maildir jo"), "{error}");
+    assert_eq!(recover(&mut store, &other, OtherMaildir::Accept).unwrap().again, 1);
+}
+
+#[test]
+fn a_file_that_has_its_name_already_is_delivered() {
+    let bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    let recorded = bench.record(&mut store, &["a"]);
+    let (tmp, new) = (bench.account.maildir.join("tmp"), bench.account.maildir.join("new"));
+    fs::hard_link(tmp.join(recorded[0].tmp_name().as_str()), new.join(recorded[0].published_name())).unwrap();
+    let published = publish(&RealDisk, &bench.maildir(), recorded).unwrap();
+    assert_eq!((published.delivered.len(), published.vanished), (1, vec![]));
+}
+
+#[test]
+fn the_state_is_written_anew_before_remains_go() {
+    use std::os::unix::fs::MetadataExt;
+    let mut bench = interrupted();
+    recovered(&bench);
+    bench.open_options.since_1970 += std::time::Duration::from_secs(60);
+    let file = |bench: &Bench| fs::metadata(bench.state_dir().join("jo.uids")).unwrap().ino();
+    let before = file(&bench);
+    assert!(recovered(&bench).is_nothing());
+    assert_eq!(file(&bench), before, "there was no reason");
+    fs::write(bench.account.maildir.join("tmp/1.M1P1Q1_mf-000000000000feed-00000000.h"), "x").unwrap();
+    assert_eq!(recovered(&bench).remains, 1);
+    assert_ne!(file(&bench), before);
+}
+
+#[test]
+fn where_there_are_no_links_a_file_is_renamed() {
+    let disk = crate::disk::limited::LimitedDisk { links: false, ..Default::default() };
+    let bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    let recorded = bench.record(&mut store, &["a"]);
+    let published = publish(&disk, &bench.maildir(), recorded).unwrap();
+    assert_eq!((published.delivered.len(), published.vanished), (1, vec![]));
+    assert_eq!((bench.files("tmp").len(), bench.files("new").len()), (0, 1));
+}

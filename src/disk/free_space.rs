@@ -1,0 +1,118 @@
+//! A reserve of free space, so that a full disk is met before it is full: the journal must be able to say what
+//! happened, and the rest of the machine must go on.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use super::{Dir, Disk, Space};
+
+/// The reserve on a large file system, in bytes.
+const RESERVE: u64 = 16 << 20;
+
+/// On a small one, this part of the whole.
+const SMALL_PART: u64 = 20;
+
+/// There is too little room.
+#[derive(Debug)]
+pub enum InsufficientSpace {
+    /// The reserve would be touched.
+    TooLittle {
+        /// Where.
+        path: PathBuf,
+    },
+    /// It cannot be found out.
+    Unknown {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for InsufficientSpace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLittle { path } => write!(f, "too little room in {}", path.display()),
+            Self::Unknown { path, source } => write!(f, "cannot find out the room in {}: {source}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for InsufficientSpace {}
+
+/// The bytes that may be written without touching the reserve.
+#[derive(Debug, Clone, Copy)]
+pub struct FreeSpaces {
+    /// As it is now.
+    pub now: u64,
+    /// If nothing else were on the file system.
+    pub empty: u64,
+}
+
+/// How much may be written in a directory. Blocks.
+///
+/// # Errors
+/// [`InsufficientSpace::Unknown`].
+pub fn free_spaces(disk: &dyn Disk, dir: &Dir) -> Result<FreeSpaces, InsufficientSpace> {
+    let space = disk.space(dir).map_err(|source| InsufficientSpace::Unknown { path: dir.path().to_owned(), source })?;
+    Ok(FreeSpaces { now: beyond_reserve(space), empty: beyond_reserve(Space { available: space.total, ..space }) })
+}
+
+/// The room for a number of writes that follow each other: looked up once, as long as it lasts.
+#[derive(Debug)]
+pub struct FreeSpace {
+    /// What is left of what was seen, in bytes.
+    left: u64,
+}
+
+impl FreeSpace {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self { left: 0 }
+    }
+
+    /// Takes `bytes` of the room in `dir`. Blocks.
+    ///
+    /// # Errors
+    /// [`InsufficientSpace`].
+    pub fn take(&mut self, disk: &dyn Disk, dir: &Dir, bytes: usize) -> Result<(), InsufficientSpace> {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        if bytes > self.left {
+            self.left = free_spaces(disk, dir)?.now;
+        }
+        let too_little = || InsufficientSpace::TooLittle { path: dir.path().to_owned() };
+        self.left = self.left.checked_sub(bytes).ok_or_else(too_little)?;
+        Ok(())
+    }
+}
+
+/// Some network and FUSE file systems say 0 of 0, which tells nothing: then a write shows whether there is room.
+const UNTOLD: u64 = u64::MAX / 4;
+
+fn beyond_reserve(space: Space) -> u64 {
+    if space.total == 0 {
+        return UNTOLD;
+    }
+    space.available.saturating_sub(RESERVE.min(space.total / SMALL_PART))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_is_fixed_on_a_large_disk_and_a_part_of_a_small_one() {
+        let gib = 1 << 30;
+        assert_eq!(beyond_reserve(Space { available: gib, total: 100 * gib }), gib - RESERVE);
+        assert_eq!(beyond_reserve(Space { available: 1000, total: 10_000 }), 500);
+        assert_eq!(beyond_reserve(Space { available: 400, total: 10_000 }), 0);
+    }
+
+    #[test]
+    fn a_file_system_that_tells_no_sizes_is_not_full() {
+        assert_eq!(beyond_reserve(Space { available: 0, total: 0 }), UNTOLD);
+        assert_eq!(beyond_reserve(Space { available: 0, total: 1 << 30 }), 0);
+    }
+}

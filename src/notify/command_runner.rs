@@ -1,0 +1,180 @@
+//! Runs the user's commands: few at the same time, each for a bounded time, and without anybody waiting for them.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use super::notification::{ACCOUNT, EVENT, Notification};
+use crate::account::Account;
+use crate::config::NotifySettings;
+use crate::credential::printable;
+use crate::subprocess::{NoEnd, Running, Tail};
+use crate::system_limit;
+
+/// How many commands run at the same time.
+const AT_ONCE: usize = 4;
+
+/// How many more may wait for their turn.
+const WAITING: usize = 256;
+
+/// How long a command may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs commands one behind the other. Clones share the queue.
+#[derive(Debug, Clone)]
+pub struct CommandRunner {
+    /// To the task that starts them in order.
+    queue: mpsc::UnboundedSender<RunningCommand>,
+    /// A place for each command that waits or runs: this is what bounds the queue.
+    places: Arc<Semaphore>,
+}
+
+/// A command that waits for its turn.
+#[derive(Debug)]
+struct RunningCommand {
+    command: Vec<OsString>,
+    environment: Vec<(&'static str, OsString)>,
+    /// Given back when the command has ended.
+    place: OwnedSemaphorePermit,
+}
+
+impl CommandRunner {
+    /// A teller whose commands run in the current tokio runtime, which must be there.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_limit(LIMIT)
+    }
+
+    fn with_limit(limit: Duration) -> Self {
+        let (queue, tellings) = mpsc::unbounded_channel();
+        tokio::spawn(run_all(tellings, limit));
+        Self { queue, places: Arc::new(Semaphore::new(AT_ONCE + WAITING)) }
+    }
+
+    /// Tells a piece of news by the command that the configuration has for it, if there is one. Returns at once.
+    pub fn tell_news(&self, notifications: &Notification, account: &Account, settings: &NotifySettings) {
+        if let Some(command) = notifications.command(account, settings) {
+            self.tell(command, notifications.environment(account));
+        }
+    }
+
+    /// Runs a command without a shell, with this in its environment. Returns at once; if too many are waiting, the command
+    /// is dropped with a warning.
+    pub fn tell(&self, command: &[OsString], environment: Vec<(&'static str, OsString)>) {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            let (what, account) = (What::of(command, &environment), account_in(&environment));
+            warn!(account, event = "notify", "{what} was not run: {WAITING} others are waiting for their turn");
+            return;
+        };
+        // The task at the other end goes on as long as there is a teller.
+        let _ = self.queue.send(RunningCommand { command: command.to_vec(), environment, place });
+    }
+
+    /// Waits until no command runs or waits, at most this long. Whether that came.
+    pub async fn finish(&self, within: Duration) -> bool {
+        let all = u32::try_from(AT_ONCE + WAITING).unwrap_or(u32::MAX);
+        timeout(within, self.places.acquire_many(all)).await.is_ok_and(|all| all.is_ok())
+    }
+}
+
+impl Default for CommandRunner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Starts what comes, in order, as long as there is a teller.
+async fn run_all(mut tellings: mpsc::UnboundedReceiver<RunningCommand>, limit: Duration) {
+    let turns = Arc::new(Semaphore::new(AT_ONCE));
+    while let Some(RunningCommand { command, environment, place }) = tellings.recv().await {
+        // It is never closed.
+        let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
+        tokio::spawn(async move {
+            run(&command, environment, limit).await;
+            drop((turn, place));
+        });
+    }
+}
+
+/// Runs a command to its end, and says in the log how it ended.
+async fn run(command: &[OsString], environment: Vec<(&'static str, OsString)>, limit: Duration) {
+    let (what, account) = (What::of(command, &environment), account_in(&environment).to_owned());
+    let Some((program, arguments)) = command.split_first() else { return };
+    let running = match Running::start(program, arguments, environment) {
+        Ok(running) => running,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            warn!(account, event = "notify", "{what} was not found; install it, or give its full path");
+            return;
+        }
+        Err(e) => {
+            let advice = system_limit::advice(&e).unwrap_or("check that it can be executed");
+            warn!(account, event = "notify", "{what} could not be started: {e}; {advice}");
+            return;
+        }
+    };
+    let (mut output, mut errors) = (Tail::default(), Tail::default());
+    let ended = running.follow(limit, &mut output, &mut errors).await;
+    let said = Said(output.text(), errors.text());
+    match ended {
+        Ok(status) if status.success() => debug!(account, event = "notify", "{what} ended well{said}"),
+        Ok(status) => {
+            warn!(account, event = "notify", "{what} ended with {status}{said}; run it by hand to see why");
+        }
+        Err(NoEnd::Lost(e)) => {
+            warn!(account, event = "notify", "{what} could not be followed to its end: {e}{said}");
+        }
+        // A tail takes anything.
+        Err(NoEnd::TimedOut | NoEnd::TooMuch) => {
+            let limit = limit.as_secs();
+            warn!(account, event = "notify", "{what} did not end within {limit} seconds and was killed{said}");
+        }
+    }
+}
+
+fn account_in<'a>(environment: &'a [(&'static str, OsString)]) -> &'a str {
+    value(environment, ACCOUNT)
+}
+
+fn value<'a>(environment: &'a [(&'static str, OsString)], name: &str) -> &'a str {
+    environment.iter().find(|(one, _)| *one == name).and_then(|(_, value)| value.to_str()).unwrap_or_default()
+}
+
+/// Which command for which event of which account, as the beginning of a sentence.
+struct What(String);
+
+impl What {
+    fn of(command: &[OsString], environment: &[(&'static str, OsString)]) -> Self {
+        let program = command.first().map(|program| printable(&program.to_string_lossy())).unwrap_or_default();
+        let (account, event) = (account_in(environment), value(environment, EVENT));
+        Self(format!("{account}: the command `{program}` for the event {event}"))
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The ends of what a command wrote to standard output and to standard error.
+struct Said(String, String);
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.as_str(), self.1.as_str()) {
+            ("", "") => Ok(()),
+            (words, "") | ("", words) => write!(f, ", saying: {words}"),
+            (output, errors) => write!(f, ", saying: {errors} and: {output}"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "command_runner_tests.rs"]
+mod tests;

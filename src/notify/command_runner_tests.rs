@@ -1,0 +1,164 @@
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use tempfile::TempDir;
+use tracing::subscriber::DefaultGuard;
+
+use super::*;
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// A shell's command; `$0` is the directory.
+fn shell(dir: &TempDir, script: &str) -> Vec<OsString> {
+    vec!["sh".into(), "-c".into(), script.into(), dir.path().into()]
+}
+
+fn of(event: &str) -> Vec<(&'static str, OsString)> {
+    vec![(EVENT, event.into()), (ACCOUNT, "work".into())]
+}
+
+fn read(dir: &TempDir, name: &str) -> String {
+    std::fs::read_to_string(dir.path().join(name)).unwrap()
+}
+
+/// What this thread logs.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn begin() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_command_is_told_what_happened_and_reads_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _guard) = Log::begin();
+    let command_runner = CommandRunner::new();
+    let text = "quotes ' \" $(touch x) `touch x` \u{fc}";
+    let mut environment = of("trouble");
+    environment.push(("MAILFERRY_TEXT", text.into()));
+    let script = "cat; env | grep ^MAILFERRY | sort > $0/out; echo fine; pwd > /dev/null";
+    command_runner.tell(&shell(&dir, script), environment);
+    assert!(command_runner.finish(SOON).await);
+    let expected = format!("MAILFERRY_ACCOUNT=work\nMAILFERRY_EVENT=trouble\nMAILFERRY_TEXT={text}\n");
+    assert_eq!(read(&dir, "out"), expected);
+    let log = log.text();
+    assert!(log.contains("DEBUG") && log.contains("work: the command `sh` for the event trouble ended well"), "{log}");
+    assert!(log.contains("saying: fine") && !log.contains("WARN"), "{log}");
+}
+
+#[tokio::test]
+async fn a_command_that_fails_is_a_warning_with_its_last_words_escaped() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _guard) = Log::begin();
+    let command_runner = CommandRunner::new();
+    let script = "head -c 300000 /dev/zero | tr '\\0' x; echo; printf 'no \\033[2J way' >&2; exit 3";
+    command_runner.tell(&shell(&dir, script), of("recovered"));
+    command_runner.tell(&["/nonexistent/command\x1b".into()], of("new-mail"));
+    command_runner.tell(&shell(&dir, "kill -9 $$"), of("quarantine"));
+    command_runner.tell(&[], of("certificate"));
+    assert!(command_runner.finish(SOON).await);
+    let log = log.text();
+    assert!(
+        log.contains("WARN") && log.contains("recovered ended with exit status: 3, saying: no \\u{1b}[2J way"),
+        "{log}"
+    );
+    assert!(log.len() < 2048 + 2000 && log.contains(&"x".repeat(2000)), "{} bytes of log", log.len());
+    assert!(log.contains("`/nonexistent/command\\u{1b}` for the event new-mail was not found"), "{log}");
+    assert!(log.contains("quarantine ended with signal: 9"), "{log}");
+}
+
+#[tokio::test]
+async fn a_command_that_does_not_end_is_killed_with_what_it_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _guard) = Log::begin();
+    let command_runner = CommandRunner::with_limit(Duration::from_secs(1));
+    command_runner.tell(&shell(&dir, "sleep 1000 & echo $! > $0/pid; echo waiting; wait"), of("trouble"));
+    assert!(command_runner.finish(SOON).await);
+    assert!(log.text().contains("did not end within 1 seconds and was killed, saying: waiting"), "{}", log.text());
+    let sleeper = format!("/proc/{}/stat", read(&dir, "pid").trim());
+    // A dead process may wait for whoever inherited it to notice.
+    let begun = Instant::now();
+    let is_dead = || std::fs::read_to_string(&sleeper).map_or(true, |stat| stat.contains(") Z "));
+    while !is_dead() {
+        assert!(begun.elapsed() < SOON, "it still sleeps");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_goes_on_in_the_background_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _guard) = Log::begin();
+    let command_runner = CommandRunner::with_limit(SOON * 2);
+    command_runner.tell(&shell(&dir, "sleep 1000 & echo $! > $0/pid"), of("trouble"));
+    assert!(command_runner.finish(SOON).await);
+    assert!(log.text().contains("ended well"), "{}", log.text());
+    let sleeper = read(&dir, "pid").trim().parse().ok().and_then(rustix::process::Pid::from_raw).unwrap();
+    rustix::process::kill_process(sleeper, rustix::process::Signal::KILL).unwrap();
+}
+
+fn lines(path: &Path) -> Vec<String> {
+    std::fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn four_run_at_the_same_time_in_order_and_too_many_are_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _guard) = Log::begin();
+    let command_runner = CommandRunner::new();
+    let begun = dir.path().join("begun");
+    // Each waits until it may go on.
+    let script = "echo $MAILFERRY_EVENT >> $0/begun; while [ ! -e $0/go ]; do sleep 0.02; done";
+    for _ in 0..4 {
+        command_runner.tell(&shell(&dir, script), of("first"));
+    }
+    let clone = command_runner.clone();
+    for n in 0..260 {
+        clone.tell(&shell(&dir, "echo $MAILFERRY_EVENT >> $0/later"), of(&format!("later-{n}")));
+    }
+    let since = Instant::now();
+    while lines(&begun).len() < 4 {
+        assert!(since.elapsed() < SOON);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!command_runner.finish(Duration::from_millis(200)).await, "they wait");
+    assert!(!dir.path().join("later").exists(), "a fifth one runs");
+    std::fs::write(dir.path().join("go"), "").unwrap();
+    assert!(command_runner.finish(SOON).await);
+    let later = lines(&dir.path().join("later"));
+    assert_eq!(later.len(), 256);
+    assert!(later.iter().any(|event| event == "later-255") && later.iter().all(|event| event != "later-256"));
+    let log = log.text();
+    assert_eq!(log.matches("was not run: 256 others are waiting").count(), 4, "{log}");
+    // There is room again.
+    command_runner.tell(&shell(&dir, "echo again >> $0/later"), of("again"));
+    assert!(command_runner.finish(SOON).await);
+    assert_eq!(lines(&dir.path().join("later")).last().map(String::as_str), Some("again"));
+}

@@ -1,0 +1,378 @@
+//! Whether there is something to tell. PURE: what was told before, the settings and how a poll ended go in, news comes
+//! out.
+//!
+//! A change is told, not a state. What will probably pass by itself is told only when it has not passed for a while, and
+//! what a person has to mend soon. All times are counted from the boot of the machine, as in [`crate::schedule`].
+
+use std::collections::btree_map::Entry;
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher as _};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::notification::Notification;
+use crate::client::Redactor;
+use crate::config::NotifySettings;
+use crate::poll::{PollReport, Quarantined};
+use crate::schedule::{Cause, Reason};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A network that is down must have been so for this long: computers sleep, wake and travel.
+const NETWORK_PATIENCE: Duration = Duration::from_secs(30 * 60);
+
+/// That nothing has succeeded for a long time is told only after failures over this long: after a long sleep of the
+/// machine the first polls may come before its network.
+const SILENCE_PATIENCE: Duration = MINUTE.saturating_mul(10);
+
+/// A trouble that stays is told again after this long.
+const REMINDER: Duration = DAY;
+
+/// A certificate is told of again when so few days are left.
+const LAST_DAYS: [u32; 2] = [3, 1];
+
+/// So many messages in quarantine are remembered as told; beyond that, further ones are not told.
+const MOST_QUARANTINED: usize = 256;
+
+/// What was told of an account already, and since when it has been in trouble.
+#[derive(Debug, Clone, Default)]
+pub struct NotifyState {
+    /// The last poll that ended well, or else the first one we saw, since boot.
+    well: Option<Duration>,
+    /// How many polls in a row have not ended well.
+    failures: u32,
+    /// When the first of these ended, since boot.
+    failing_since: Duration,
+    /// The troubles that were told since the last poll that ended well, and when, since boot.
+    troubles: BTreeMap<Cause, Duration>,
+    /// When it was told that nothing succeeds, since boot.
+    silence: Option<Duration>,
+    /// The least number of days at which the server's certificate was told of.
+    certificate: Option<u32>,
+    /// When that was, since boot.
+    certificate_told: Option<Duration>,
+    /// Marks of the messages in quarantine that were told of and are still there.
+    quarantined: BTreeSet<u64>,
+    /// Marks of what was complained of in the last poll.
+    complaints: BTreeSet<u64>,
+}
+
+/// The moment of the boot, on the axis on which this module counts: what happened before the boot has its place, too.
+const BOOT: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// What was told, as it is kept. Times are seconds before the moment at which it was written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SavedNotifyState {
+    /// The last poll that ended well, or else the first one.
+    well: Option<u64>,
+    /// How many polls in a row have not ended well.
+    failures: u32,
+    /// The end of the first of these.
+    failing_since: Option<u64>,
+    /// When it was told that nothing succeeds.
+    silence: Option<u64>,
+    /// The least number of days at which the server's certificate was told of.
+    certificate: Option<u32>,
+    /// When that was.
+    certificate_told: Option<u64>,
+    /// Marks of the messages in quarantine that were told of, in hexadecimal digits.
+    quarantined: Vec<String>,
+    /// Marks of what was complained of in the last poll.
+    complaints: Vec<String>,
+    /// The troubles that were told, and when.
+    troubles: BTreeMap<String, u64>,
+}
+
+impl SavedNotifyState {
+    /// What matters of it: not when it was.
+    #[must_use]
+    pub fn matter(&self) -> Self {
+        let troubles = self.troubles.keys().map(|name| (name.clone(), 0)).collect();
+        let silence = self.silence.map(|_| 0);
+        let (well, failing_since, certificate_told) = (None, None, None);
+        Self { well, failing_since, certificate_told, silence, troubles, ..self.clone() }
+    }
+}
+
+/// A complaint without what changes from poll to poll although it is about the same: the number of a message, or how many
+/// there are.
+fn timeless(words: &str) -> String {
+    match words.split_once('(') {
+        Some((message, unique_id)) if message.starts_with("message ") => unique_id.to_owned(),
+        _ => words.chars().filter(|c| !c.is_ascii_digit()).collect(),
+    }
+}
+
+fn digits(marks: &BTreeSet<u64>) -> Vec<String> {
+    marks.iter().map(|mark| format!("{mark:016x}")).collect()
+}
+
+fn marks(digits: &[String]) -> BTreeSet<u64> {
+    digits.iter().filter_map(|mark| u64::from_str_radix(mark, 16).ok()).take(MOST_QUARANTINED).collect()
+}
+
+/// What stands for something that was told of, a message's unique-id for one. Two in one place would mean that one is not
+/// told.
+fn mark(what: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// How a poll ended, as far as a person cares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// It came to its end.
+    Well,
+    /// Nothing follows from it: it was stopped, or a refused login is to be seen once more before it is believed.
+    Open,
+    /// It did not come to its end.
+    Badly {
+        /// Why not.
+        cause: Cause,
+        /// How many times in a row.
+        times: u32,
+        /// The error, escaped, without secrets.
+        text: String,
+    },
+}
+
+/// What is known after a poll.
+#[derive(Debug)]
+pub struct PollFacts<'a> {
+    /// How it ended.
+    pub ended: Ended,
+    /// How many messages came.
+    pub new: u64,
+    /// How many days the server's certificate is still good, if that is known.
+    pub certificate_days: Option<i64>,
+    /// The messages that made trouble and are still there.
+    pub quarantine: &'a [Quarantined],
+    /// Hides the password in the server's names for messages.
+    pub redactor: &'a Redactor,
+    /// The time, on any axis that goes on.
+    pub now: Duration,
+}
+
+impl<'a> PollFacts<'a> {
+    /// The facts in the report of a poll. `reason` is what [`crate::schedule::next`] made of it, `now` the time since boot,
+    /// `wall` the same in seconds since 1970.
+    #[must_use]
+    pub fn of(report: &'a PollReport, reason: &Reason, now: Duration, wall: i64) -> Self {
+        let ended = match (reason, &report.end) {
+            (Reason::Trouble { cause, times }, Err(e)) => {
+                Ended::Badly { cause: *cause, times: *times, text: e.to_string() }
+            }
+            (_, Ok(())) => Ended::Well,
+            (_, Err(_)) => Ended::Open,
+        };
+        let days = |expires: i64| expires.saturating_sub(wall).div_euclid(24 * 60 * 60);
+        Self {
+            ended,
+            new: report.retrieved,
+            certificate_days: report.certificate_expires.map(days),
+            quarantine: &report.quarantine,
+            redactor: &report.redactor,
+            now: BOOT.saturating_add(now),
+        }
+    }
+}
+
+/// Takes in how a poll ended, and says what there is to tell.
+#[must_use]
+pub fn after_poll(told: &mut NotifyState, settings: &NotifySettings, facts: &PollFacts<'_>) -> Vec<Notification> {
+    let mut notifications = Vec::new();
+    if facts.new > 0 {
+        notifications.push(Notification::NewMail { count: facts.new });
+    }
+    match &facts.ended {
+        Ended::Well => notifications.extend(told.note_well(facts.now)),
+        Ended::Open => {}
+        Ended::Badly { cause, times, text } => {
+            told.note_failure(facts.now);
+            let trouble = told.is_trouble_news(*cause, *times, facts.now);
+            let silence = told.is_silence_news(settings, facts.now);
+            if trouble {
+                notifications.push(Notification::Trouble { cause: *cause, text: text.clone() });
+            } else if let Some(since) = silence {
+                notifications.push(Notification::NoSuccess { since, text: text.clone() });
+            }
+        }
+    }
+    notifications.extend(told.certificate_notification(settings, facts));
+    notifications.extend(told.quarantine_notification(facts));
+    notifications
+}
+
+impl NotifyState {
+    /// As it is kept, at a time since boot.
+    #[must_use]
+    pub fn save(&self, now: Duration) -> SavedNotifyState {
+        let ago = |time: Duration| BOOT.saturating_add(now).saturating_sub(time).as_secs();
+        SavedNotifyState {
+            well: self.well.map(ago),
+            failures: self.failures,
+            failing_since: (self.failures > 0).then(|| ago(self.failing_since)),
+            silence: self.silence.map(ago),
+            certificate: self.certificate,
+            certificate_told: self.certificate_told.map(ago),
+            quarantined: digits(&self.quarantined),
+            complaints: digits(&self.complaints),
+            troubles: self.troubles.iter().map(|(cause, time)| (cause.name().to_owned(), ago(*time))).collect(),
+        }
+    }
+
+    /// What was kept so many seconds ago, at a time since boot.
+    #[must_use]
+    pub fn restore(saved: &SavedNotifyState, passed: u64, now: Duration) -> Self {
+        let now = BOOT.saturating_add(now);
+        let moment = |ago: u64| now.saturating_sub(Duration::from_secs(ago.saturating_add(passed)));
+        let troubles = saved.troubles.iter().filter_map(|(name, ago)| Some((Cause::named(name)?, moment(*ago))));
+        Self {
+            well: saved.well.map(moment),
+            failures: saved.failures,
+            failing_since: saved.failing_since.map(moment).unwrap_or_default(),
+            troubles: troubles.collect(),
+            silence: saved.silence.map(moment),
+            certificate: saved.certificate,
+            certificate_told: saved.certificate_told.map(moment),
+            quarantined: marks(&saved.quarantined),
+            complaints: marks(&saved.complaints),
+        }
+    }
+
+    /// Those of a poll's complaints that were not made after the poll before, which are then taken as told.
+    #[must_use]
+    pub fn fresh(&mut self, complaints: Vec<String>) -> Vec<String> {
+        let marked: Vec<(u64, String)> = complaints.into_iter().map(|words| (mark(&timeless(&words)), words)).collect();
+        let before = std::mem::take(&mut self.complaints);
+        // Beyond the bound nothing is remembered, and so nothing told, or it would be told each time.
+        self.complaints = marked.iter().map(|(mark, _)| *mark).take(MOST_QUARANTINED).collect();
+        let is_fresh = |(mark, _): &(u64, String)| self.complaints.contains(mark) && !before.contains(mark);
+        marked.into_iter().filter(is_fresh).map(|(_, words)| words).collect()
+    }
+
+    /// Takes a trouble as told; false if it was told before, and is not over since.
+    pub fn note_trouble(&mut self, cause: Cause, now: Duration) -> bool {
+        let Entry::Vacant(place) = self.troubles.entry(kind(cause)) else { return false };
+        place.insert(BOOT.saturating_add(now));
+        true
+    }
+
+    fn note_well(&mut self, now: Duration) -> Option<Notification> {
+        let recovered = !self.troubles.is_empty() || self.silence.is_some();
+        self.well = Some(now);
+        self.failures = 0;
+        self.troubles.clear();
+        self.silence = None;
+        recovered.then_some(Notification::Recovered)
+    }
+
+    fn note_failure(&mut self, now: Duration) {
+        self.well.get_or_insert(now);
+        if self.failures == 0 {
+            self.failing_since = now;
+        }
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// Whether a trouble is to be told now, which is then taken as told.
+    fn is_trouble_news(&mut self, cause: Cause, times: u32, now: Duration) -> bool {
+        let kind = kind(cause);
+        let is_new = match self.troubles.get(&kind) {
+            Some(at) => now.saturating_sub(*at) >= REMINDER,
+            None => self.lasts(cause, times, now),
+        };
+        if is_new {
+            self.troubles.insert(kind, now);
+        }
+        is_new
+    }
+
+    /// Whether a trouble has lasted so long that it will hardly pass by itself.
+    fn lasts(&self, cause: Cause, times: u32, now: Duration) -> bool {
+        match cause {
+            // The schedule has doubted a refusal already, and the others are as certain.
+            Cause::LoginRefused | Cause::AccessRefused | Cause::Configuration | Cause::InternalError => true,
+            // A foreign network, a server at work, a store that waits for its passphrase, a disk that is being mounted.
+            Cause::Tls | Cause::Protocol | Cause::Credential | Cause::Storage => times >= 2,
+            // These change from one to the other while the reason stays, so that all failures count.
+            Cause::NetworkDown | Cause::ConnectionLost => {
+                self.failures.max(times) >= 5 && now.saturating_sub(self.failing_since) >= NETWORK_PATIENCE
+            }
+            Cause::TooSlow | Cause::ServerBusy | Cause::RateLimited | Cause::LockedByAnother => {
+                self.failures.max(times) >= 6
+            }
+        }
+    }
+
+    /// For how long nothing has succeeded, if that is to be told now; it is then taken as told.
+    fn is_silence_news(&mut self, settings: &NotifySettings, now: Duration) -> Option<Duration> {
+        let period = settings.no_success_for?;
+        let since = now.saturating_sub(self.well?);
+        let told_lately = self.silence.is_some_and(|at| now.saturating_sub(at) < period);
+        let fails_for_long = self.failures >= 2 && now.saturating_sub(self.failing_since) >= SILENCE_PATIENCE;
+        if since < period || told_lately || !fails_for_long {
+            return None;
+        }
+        self.silence = Some(now);
+        Some(since)
+    }
+
+    fn certificate_notification(&mut self, settings: &NotifySettings, facts: &PollFacts<'_>) -> Option<Notification> {
+        let days = facts.certificate_days?;
+        let first = settings.certificate_days;
+        let steps = [first].into_iter().chain(LAST_DAYS.into_iter().filter(|step| *step < first));
+        let reached = steps.filter(|step| *step > 0 && days <= i64::from(*step)).min();
+        let Some(reached) = reached else {
+            // It was renewed.
+            self.certificate = None;
+            return None;
+        };
+        if self.certificate.is_some_and(|told| told <= reached) {
+            return None;
+        }
+        self.certificate = Some(reached);
+        // Of several servers under one name only one may have a new certificate: that would be told at every poll.
+        if self.certificate_told.is_some_and(|at| facts.now.saturating_sub(at) < DAY) {
+            return None;
+        }
+        self.certificate_told = Some(facts.now);
+        Some(Notification::CertificateExpires { days })
+    }
+
+    fn quarantine_notification(&mut self, facts: &PollFacts<'_>) -> Option<Notification> {
+        let quarantined = || facts.quarantine.iter().filter(|one| !one.left_alone.is_zero());
+        if facts.ended == Ended::Well {
+            let here: BTreeSet<u64> = facts.quarantine.iter().map(|one| mark(&one.unique_id)).collect();
+            self.quarantined.retain(|mark| here.contains(mark));
+        }
+        let mut fresh: Vec<&Quarantined> =
+            quarantined().filter(|one| !self.quarantined.contains(&mark(&one.unique_id))).collect();
+        fresh.truncate(MOST_QUARANTINED.saturating_sub(self.quarantined.len()));
+        self.quarantined.extend(fresh.iter().map(|one| mark(&one.unique_id)));
+        let first = fresh.first()?;
+        Some(Notification::Quarantine {
+            unique_id: facts.redactor.hide(&first.unique_id.to_string()),
+            kind: first.kind,
+            count: u64::try_from(fresh.len()).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+/// Causes that change from one to the other while the reason stays are one trouble.
+fn kind(cause: Cause) -> Cause {
+    match cause {
+        Cause::ConnectionLost => Cause::NetworkDown,
+        Cause::RateLimited => Cause::ServerBusy,
+        other => other,
+    }
+}
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

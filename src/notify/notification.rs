@@ -1,0 +1,237 @@
+//! News in words and in the environment of a command. PURE.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use crate::account::Account;
+use crate::config::NotifySettings;
+use crate::schedule::{Cause, Span};
+use crate::state::entries::QuarantineReason;
+
+/// The name of the account in a command's environment.
+pub const ACCOUNT: &str = "MAILFERRY_ACCOUNT";
+
+/// The event in a command's environment.
+pub const EVENT: &str = "MAILFERRY_EVENT";
+
+/// The longest text, in characters: an environment has its limits.
+const LONGEST: usize = 4000;
+
+/// Something a person should know of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notification {
+    /// Polls do not come to their end, and that will hardly pass by itself.
+    Trouble {
+        /// Why not.
+        cause: Cause,
+        /// The error.
+        text: String,
+    },
+    /// A poll came to its end again.
+    Recovered,
+    /// No poll has come to its end for a long time.
+    NoSuccess {
+        /// How long.
+        since: Duration,
+        /// The error of the last one.
+        text: String,
+    },
+    /// The server's certificate is about to expire.
+    CertificateExpires {
+        /// In how many days; 0 within a day.
+        days: i64,
+    },
+    /// Messages were set aside that were not told of before.
+    Quarantine {
+        /// The unique-id of the first one, escaped, without secrets.
+        unique_id: String,
+        /// What trouble it made.
+        kind: QuarantineReason,
+        /// How many there are.
+        count: u64,
+    },
+    /// New mail came.
+    NewMail {
+        /// How many messages.
+        count: u64,
+    },
+}
+
+impl Notification {
+    /// The word for it in `MAILFERRY_EVENT`.
+    #[must_use]
+    pub fn event(&self) -> &'static str {
+        match self {
+            Self::Trouble { .. } => "trouble",
+            Self::Recovered => "recovered",
+            Self::NoSuccess { .. } => "no-success",
+            Self::CertificateExpires { .. } => "certificate",
+            Self::Quarantine { .. } => "quarantine",
+            Self::NewMail { .. } => "new-mail",
+        }
+    }
+
+    /// The words of the command that is to tell it: the account's own for new mail, else that of `[notify]`.
+    #[must_use]
+    pub fn command<'a>(&self, account: &'a Account, settings: &'a NotifySettings) -> Option<&'a [OsString]> {
+        match self {
+            Self::NewMail { .. } => account.on_new_mail.as_deref(),
+            _ => settings.command.as_deref(),
+        }
+    }
+
+    /// The whole matter in one line, for a person to read.
+    #[must_use]
+    pub fn text(&self, account: &Account) -> String {
+        let (name, host) = (&account.name, &account.endpoint.host);
+        let text = match self {
+            Self::Trouble { text, .. } => format!("{name}: {text}"),
+            Self::Recovered => format!("{name}: it works again"),
+            Self::NoSuccess { since, text } => {
+                format!("{name}: no poll has come to its end for {}. The last one: {text}", Span(*since))
+            }
+            Self::CertificateExpires { days } => {
+                let when = match days {
+                    ..=0 => "within a day".to_owned(),
+                    1 => "in 1 day".to_owned(),
+                    days => format!("in {days} days"),
+                };
+                format!(
+                    "{name}: the certificate of {host} expires {when}; if it is not renewed, no mail can be fetched then"
+                )
+            }
+            Self::Quarantine { unique_id, kind, count } => {
+                let what = match kind {
+                    QuarantineReason::Refused => "the server does not hand it over",
+                    QuarantineReason::BrokeSession => "sessions end at it",
+                };
+                let others = match count.saturating_sub(1) {
+                    0 => String::new(),
+                    1 => ", and another one".to_owned(),
+                    others => format!(", and {others} others"),
+                };
+                format!(
+                    "{name}: the message with the unique-id {unique_id} is set aside, because {what}{others}; it stays on \
+                     the server and is tried again from time to time"
+                )
+            }
+            Self::NewMail { count: 1 } => format!("{name}: 1 new message"),
+            Self::NewMail { count } => format!("{name}: {count} new messages"),
+        };
+        one_line(&text)
+    }
+
+    /// What the command is told in its environment.
+    #[must_use]
+    pub fn environment(&self, account: &Account) -> Vec<(&'static str, OsString)> {
+        let count = match self {
+            Self::NewMail { count } | Self::Quarantine { count, .. } => Some(count.to_string()),
+            Self::CertificateExpires { days } => Some(days.max(&0).to_string()),
+            Self::Trouble { .. } | Self::Recovered | Self::NoSuccess { .. } => None,
+        };
+        let mut environment = vec![
+            (EVENT, self.event().into()),
+            (ACCOUNT, account.name.as_str().into()),
+            ("MAILFERRY_HOST", account.endpoint.host.clone().into()),
+            ("MAILFERRY_TEXT", self.text(account).into()),
+            ("MAILFERRY_MAILDIR", account.maildir.clone().into_os_string()),
+        ];
+        environment.extend(count.map(|count| ("MAILFERRY_COUNT", count.into())));
+        environment
+    }
+}
+
+/// The text as one line of bounded length. A server's words are escaped already; the system's and the user's own may
+/// hold anything.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars().take(LONGEST) {
+        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    if text.chars().nth(LONGEST).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::state::store::tests::account;
+
+    fn of(notifications: &Notification) -> (String, Vec<(&'static str, OsString)>) {
+        let account = account("work", Path::new("/mail/work"));
+        (notifications.text(&account), notifications.environment(&account))
+    }
+
+    #[test]
+    fn a_command_is_told_what_happened_where() {
+        let (text, environment) = of(&Notification::NewMail { count: 3 });
+        assert_eq!(text, "work: 3 new messages");
+        let expected = [
+            ("MAILFERRY_EVENT", "new-mail"),
+            ("MAILFERRY_ACCOUNT", "work"),
+            ("MAILFERRY_HOST", "pop.example.org"),
+            ("MAILFERRY_TEXT", "work: 3 new messages"),
+            ("MAILFERRY_MAILDIR", "/mail/work"),
+            ("MAILFERRY_COUNT", "3"),
+        ];
+        assert_eq!(environment, expected.map(|(name, value)| (name, OsString::from(value))));
+        assert!(of(&Notification::Recovered).1.iter().all(|(name, _)| *name != "MAILFERRY_COUNT"));
+    }
+
+    #[test]
+    fn each_is_told_in_words() {
+        let text = "the login was refused; look at the password".to_owned();
+        let quarantine = |kind, count| Notification::Quarantine { unique_id: "u7".to_owned(), kind, count };
+        for (notifications, event, expected) in [
+            (
+                Notification::Trouble { cause: Cause::LoginRefused, text: text.clone() },
+                "trouble",
+                "work: the login was refused",
+            ),
+            (Notification::Recovered, "recovered", "works again"),
+            (
+                Notification::NoSuccess { since: Duration::from_secs(90_000), text },
+                "no-success",
+                "end for 25 h. The last one: the",
+            ),
+            (Notification::CertificateExpires { days: 14 }, "certificate", "of pop.example.org expires in 14 days;"),
+            (Notification::CertificateExpires { days: 1 }, "certificate", "expires in 1 day;"),
+            (Notification::CertificateExpires { days: 0 }, "certificate", "expires within a day;"),
+            (
+                quarantine(QuarantineReason::BrokeSession, 1),
+                "quarantine",
+                "unique-id u7 is set aside, because sessions end at it;",
+            ),
+            (quarantine(QuarantineReason::Refused, 2), "quarantine", "does not hand it over, and another one;"),
+            (quarantine(QuarantineReason::Refused, 9), "quarantine", "and 8 others;"),
+            (Notification::NewMail { count: 1 }, "new-mail", "work: 1 new message"),
+        ] {
+            assert_eq!(notifications.event(), event);
+            let (text, _) = of(&notifications);
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_one_line_of_bounded_length_without_controls() {
+        let text = "a\n\x1b[2J\0b".to_owned() + &"é".repeat(10_000);
+        let (text, _) = of(&Notification::Trouble { cause: Cause::Storage, text });
+        assert!(text.starts_with("work: a\\n\\u{1b}[2J\\u{0}b") && text.ends_with('…'), "{text}");
+        assert!(!text.contains(char::is_control) && text.chars().count() < 4100);
+    }
+
+    #[test]
+    fn new_mail_has_a_command_of_its_own() {
+        let mut account = account("work", Path::new("/mail/work"));
+        account.on_new_mail = Some(vec!["notmuch".into()]);
+        let settings = NotifySettings { command: Some(vec!["tell".into()]), ..NotifySettings::default() };
+        assert_eq!(Notification::NewMail { count: 1 }.command(&account, &settings), Some(&["notmuch".into()][..]));
+        assert_eq!(Notification::Recovered.command(&account, &settings), Some(&["tell".into()][..]));
+        account.on_new_mail = None;
+        assert_eq!(Notification::NewMail { count: 1 }.command(&account, &settings), None);
+    }
+}

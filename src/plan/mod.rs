@@ -1,0 +1,388 @@
+//! What to do in a session. PURE: the listing, what is remembered, the policy and the time go in, a [`Plan`] comes out.
+//!
+//! It takes steps, because some messages can only be told apart by their header: [`PlanInput::look_at`] names those whose
+//! header the session should ask for (TOP n 0), [`PlanInput::look_for_renumbering`] more of them if everything seems to have
+//! another name now, and [`PlanInput::plan`] decides with what came back.
+//!
+//! Two questions are kept apart. Whether a message has to be fetched may be answered by a hint: its unique-id and size.
+//! Whether one may be deleted is answered by evidence alone: [`evidence`] says by which.
+
+mod evidence;
+pub mod maildrop;
+mod matching;
+mod renumbering;
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::num::NonZeroU32;
+use std::sync::OnceLock;
+
+pub use evidence::{Arrival, Remembered, Removable};
+
+use crate::account::RemovalPolicy;
+use crate::message::Digest;
+use crate::plan::maildrop::{Listed, Maildrop};
+use crate::pop3::{MessageNumber, UniqueId};
+use crate::state::entries::{Entry, EntryId, ListedAs, QuarantineReason, UidState};
+use evidence::{Proof, is_due, proof};
+use matching::Matching;
+pub use matching::Seen;
+use renumbering::Renumbered;
+
+/// How long an absent message is remembered, in seconds (90 days): an empty or short listing proves nothing.
+const REMEMBER_ABSENT: u64 = 90 * 86_400;
+
+/// What the account wants.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// What happens to delivered messages on the server.
+    pub removal: RemovalPolicy,
+    /// Messages reported larger than this many octets stay.
+    pub max_message_size: Option<u64>,
+    /// No more than this many are retrieved.
+    pub max_messages: Option<NonZeroU32>,
+    /// Whether the server has TOP, so that a header can be compared before something is deleted.
+    pub has_top: bool,
+    /// The account points at another server than when the state was last written: unique-ids may name other messages.
+    pub moved: bool,
+    /// In this poll messages were recognised under other unique-ids already, so the rest may be such, too.
+    pub renumbered: bool,
+    /// Which messages this session is about.
+    pub pass: Pass,
+}
+
+impl Policy {
+    fn is_too_large(&self, listed: &Listed) -> bool {
+        self.max_message_size.zip(listed.reported_size).is_some_and(|(most, size)| size > most)
+    }
+}
+
+/// Which messages a session is about. Those at which earlier sessions ended have sessions of their own, behind
+/// everything else, so that they cannot starve the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// All others.
+    Normal,
+    /// Those.
+    Isolated,
+}
+
+/// What to do in this session.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// To be retrieved, in this order: what is new, then what only its bytes tell from what is remembered.
+    pub retrieve: Vec<Listed>,
+    /// So many of those, the first ones, never made trouble.
+    pub untried: usize,
+    /// To be deleted: delivered earlier, found again, verified.
+    pub delete: Vec<Removable>,
+    /// Whether some of those to be retrieved are so that they may be deleted.
+    pub retrieves_to_delete: bool,
+    /// Larger than the account allows: these stay.
+    pub too_large: Vec<Listed>,
+    /// UIDL had no unique-id for these: they stay until it has.
+    pub unnamed: Vec<Listed>,
+    /// There was something to do with these, but they made trouble too often: they are set aside for a while.
+    pub quarantined: Vec<Listed>,
+    /// There is something to do with these, in a session of their own.
+    pub to_isolate: Vec<Listed>,
+    /// There is something to do with so many that this poll has tried already, or whose unique-id and size another one has.
+    pub left_alone: usize,
+    /// New, but more than one session may retrieve.
+    pub postponed: usize,
+    /// Known already.
+    pub known: usize,
+    /// The entries of those.
+    pub known_entries: HashSet<EntryId>,
+    /// Of those, the ones that the policy wants deleted and that could not be verified.
+    pub unverified: usize,
+    /// Remembered, and missing in a complete listing for the first time.
+    pub absent: Vec<EntryId>,
+    /// Known, and reported with another size than before.
+    pub resized: Vec<(EntryId, u64)>,
+    /// Remembered as absent or removed, and listed again.
+    pub present: Vec<EntryId>,
+    /// Recognised by their header under another unique-id: the server has renumbered its messages.
+    pub renamed: Vec<(EntryId, UniqueId)>,
+    /// So many of those to be retrieved were perhaps retrieved before: the server seems to have renumbered its messages,
+    /// and shows no header to recognise them by.
+    pub unrecognisable: usize,
+    /// Whether the server shows headers.
+    pub has_top: bool,
+    /// Absent for so long that they need not be remembered any more.
+    pub forget: Vec<EntryId>,
+}
+
+/// What a plan is made from. The listing and what is remembered are matched once, as long as no header was looked at.
+#[derive(Debug)]
+pub struct PlanInput<'a> {
+    maildrop: &'a Maildrop,
+    state: &'a UidState,
+    /// The messages that made trouble in this poll, and are left alone for the rest of it.
+    tried: &'a HashSet<ListedAs>,
+    /// What was retrieved in this poll to be compared: once is enough, whatever became of it.
+    compared: &'a HashSet<EntryId>,
+    /// The time of this poll, in certain seconds.
+    now: u64,
+    /// What matches what as far as it can be told without a header.
+    unseen: OnceLock<Matching<'a>>,
+}
+
+/// What earlier sessions of this poll have done.
+#[derive(Debug, Clone, Copy)]
+pub struct Done<'a> {
+    /// Messages that made trouble, and are left alone for the rest of the poll.
+    pub tried: &'a HashSet<ListedAs>,
+    /// Entries whose messages were retrieved again and compared.
+    pub compared: &'a HashSet<EntryId>,
+}
+
+impl<'a> PlanInput<'a> {
+    /// Of a listing, on what is remembered, at a time in certain seconds; `done` is what this poll has done.
+    #[must_use]
+    pub fn new(maildrop: &'a Maildrop, state: &'a UidState, done: Done<'a>, now: u64) -> Self {
+        Self { maildrop, state, tried: done.tried, compared: done.compared, now, unseen: OnceLock::new() }
+    }
+
+    fn without_headers(&self) -> &Matching<'a> {
+        self.unseen.get_or_init(|| Matching::of(self.maildrop, self.state, None))
+    }
+
+    /// The same with what was seen of the headers.
+    fn with_headers(&self, seen: &Seen) -> Cow<'_, Matching<'a>> {
+        if seen.is_empty() && self.without_headers().to_look_at.is_empty() {
+            return Cow::Borrowed(self.without_headers());
+        }
+        Cow::Owned(Matching::of(self.maildrop, self.state, Some(seen)))
+    }
+
+    fn turn(&self, listed: &Listed, policy: &Policy) -> Turn {
+        turn(listed, self.state, policy.pass, self.tried, self.now)
+    }
+
+    /// The messages whose header decides something: what they are, or whether they may be deleted.
+    #[must_use]
+    pub fn look_at(&self, policy: &Policy) -> Vec<MessageNumber> {
+        if !policy.has_top {
+            return Vec::new();
+        }
+        let ask = |listed: &&Listed| self.turn(listed, policy) == Turn::Now;
+        let matching = self.without_headers();
+        let tells = |(listed, entry): &(&Listed, &Entry)| {
+            let is_due = self.is_due(entry, policy);
+            // On another server the unique-id may be something else's; what is due is retrieved there anyway.
+            let decides = match policy.moved {
+                true => !is_due && entry.fingerprint.header.is_some_and(Digest::is_strong),
+                false => is_due && proof(listed, entry, policy) == Proof::Header,
+            };
+            decides && ask(listed)
+        };
+        let unsure = matching.to_look_at.iter().filter(|listed| ask(listed)).map(|listed| listed.number);
+        let mut numbers: Vec<MessageNumber> = unsure.collect();
+        numbers.extend(matching.known.iter().filter(|pair| tells(pair)).map(|(listed, _)| listed.number));
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+
+    /// The messages whose headers tell whether the server has renumbered everything: a sample, or all if one of those
+    /// seen so far is an old acquaintance. None where there is no such suspicion. To be asked for twice.
+    #[must_use]
+    pub fn look_for_renumbering(&self, policy: &Policy, seen: &Seen) -> Vec<MessageNumber> {
+        let matching = self.with_headers(seen);
+        let renumbered = Renumbered::of(self.maildrop, self.state, policy, &matching, |one| self.turn(one, policy));
+        renumbered.filter(|_| policy.has_top).map_or_else(Vec::new, |renumbered| renumbered.look(seen))
+    }
+
+    /// Decides. `seen` has the header digests of the messages that were looked at, as far as the server gave them.
+    #[must_use]
+    pub fn plan(&self, policy: &Policy, seen: &Seen) -> Plan {
+        let turn = |listed: &Listed| self.turn(listed, policy);
+        let mut matching = self.with_headers(seen).into_owned();
+        let mut plan = Plan { has_top: policy.has_top, ..Plan::default() };
+        if let Some(renumbered) = Renumbered::of(self.maildrop, self.state, policy, &matching, turn) {
+            let recognised = renumbered.recognise(seen);
+            plan.unrecognisable = renumbered.unrecognisable(policy, seen, recognised.len());
+            let renamed = recognised.iter().map(|(listed, entry)| Some((entry.id, listed.unique_id.clone()?)));
+            plan.renamed = renamed.flatten().collect();
+            matching.adopt(recognised);
+        }
+        let listed: Vec<EntryId> = matching.known.iter().map(|(_, entry)| entry.id).collect();
+        let is_due = |pair: &(&Listed, &Entry)| self.is_due(pair.1, policy);
+        let due_before = matching.known.iter().filter(|pair| is_due(pair)).count();
+        matching.compare_instead(|listed, entry| self.must_be_compared(listed, entry, policy, seen));
+        plan.retrieves_to_delete = matching.known.iter().filter(|pair| is_due(pair)).count() < due_before;
+        plan.known = matching.known.len();
+        plan.known_entries = matching.known.iter().map(|(_, entry)| entry.id).collect();
+        for (listed, entry) in &matching.known {
+            plan.take_known(listed, entry);
+            if is_due(&(listed, entry)) && plan.takes_turn(listed, turn(listed)) {
+                match Removable::after_look(listed, entry, policy, seen, self.now) {
+                    Some(removable) => plan.delete.push(removable),
+                    None => plan.unverified += 1,
+                }
+            }
+        }
+        plan_retrieval(&mut plan, self.maildrop, &matching, policy, turn);
+        plan.order_and_limit(self.state, policy.max_messages);
+        if self.maildrop.complete {
+            plan_forgetting(&mut plan, self.state, listed, self.now);
+        }
+        plan
+    }
+}
+
+impl PlanInput<'_> {
+    /// Whether only the bytes tell whether a message that seems to be known is, or may be deleted.
+    fn must_be_compared(&self, listed: &Listed, entry: &Entry, policy: &Policy, seen: &Seen) -> bool {
+        let is_shown = is_shown(listed, entry, seen);
+        let is_other = !is_shown && seen.get(&listed.number).is_some_and(|header| header.is_strong());
+        let same_name = listed.unique_id == entry.unique_id;
+        let never_seen = entry.fingerprint.header.is_none();
+        if !never_seen && same_name && (is_other || (policy.moved && !is_shown) || (entry.doubt && self.broke(listed)))
+        {
+            return true;
+        }
+        self.is_due(entry, policy)
+            && match proof(listed, entry, policy) {
+                Proof::Header => !is_shown,
+                Proof::Bytes => !policy.is_too_large(listed),
+                Proof::None => false,
+            }
+    }
+
+    /// Whether the policy wants a remembered message deleted, and this poll has not come to a conclusion about it.
+    fn is_due(&self, entry: &Entry, policy: &Policy) -> bool {
+        is_due(entry, policy.removal, self.now) && !self.compared.contains(&entry.id)
+    }
+
+    /// Whether a session ended at this message.
+    fn broke(&self, listed: &Listed) -> bool {
+        let quarantine = listed.unique_id.as_ref().and_then(|id| self.state.quarantine(id, listed.reported_size));
+        quarantine.is_some_and(|quarantine| quarantine.kind == QuarantineReason::BrokeSession)
+    }
+}
+
+/// Whether the header of a listed message was seen in this session, and is the remembered one, and says enough.
+fn is_shown(listed: &Listed, entry: &Entry, seen: &Seen) -> bool {
+    seen.get(&listed.number).is_some_and(|header| header.is_strong() && entry.fingerprint.header == Some(*header))
+}
+
+/// Whether something may be done with a message in this session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// It may.
+    Now,
+    /// In another session of this poll.
+    OtherSession,
+    /// Not in this poll.
+    Quarantined,
+    /// It was tried in this poll already.
+    Tried,
+}
+
+fn turn(listed: &Listed, state: &UidState, pass: Pass, tried: &HashSet<ListedAs>, now: u64) -> Turn {
+    let quarantine = listed.unique_id.as_ref().and_then(|unique_id| state.quarantine(unique_id, listed.reported_size));
+    let suspect = match quarantine {
+        Some(_) if ListedAs::of(listed).is_some_and(|one| tried.contains(&one)) => return Turn::Tried,
+        Some(quarantine) if quarantine.until > now => return Turn::Quarantined,
+        Some(quarantine) => quarantine.kind == QuarantineReason::BrokeSession,
+        None => false,
+    };
+    if suspect == (pass == Pass::Isolated) { Turn::Now } else { Turn::OtherSession }
+}
+
+impl Plan {
+    /// Puts what was refused before behind everything else, and leaves what is more than a session may retrieve: else
+    /// thousands of messages that cannot be had would be tried again before one that can.
+    fn order_and_limit(&mut self, state: &UidState, most: Option<NonZeroU32>) {
+        let tries = |listed: &Listed| tries(state, listed);
+        self.retrieve.sort_by_key(tries);
+        self.untried = self.retrieve.partition_point(|listed| tries(listed) == 0);
+        let most = most.map_or(usize::MAX, |most| usize::try_from(most.get()).unwrap_or(usize::MAX));
+        self.postponed = self.retrieve.len().saturating_sub(most);
+        self.retrieve.truncate(most);
+    }
+
+    /// Whether anything that was delivered earlier may be deleted in this session.
+    #[must_use]
+    pub fn deletes_earlier(&self) -> bool {
+        self.retrieves_to_delete || !self.delete.is_empty()
+    }
+
+    /// What is to be written down about a message that is known.
+    fn take_known(&mut self, listed: &Listed, entry: &Entry) {
+        if let Some(size) = listed.reported_size
+            && entry.fingerprint.reported_size != Some(size)
+        {
+            self.resized.push((entry.id, size));
+        }
+        // A new name says as much.
+        if entry.was_gone() && listed.unique_id == entry.unique_id {
+            self.present.push(entry.id);
+        }
+    }
+
+    /// Whether something may be done with this message now; if not, it is noted why.
+    fn takes_turn(&mut self, listed: &Listed, turn: Turn) -> bool {
+        match turn {
+            Turn::Now => return true,
+            Turn::OtherSession => self.to_isolate.push(listed.clone()),
+            Turn::Quarantined => self.quarantined.push(listed.clone()),
+            Turn::Tried => self.left_alone += 1,
+        }
+        false
+    }
+}
+
+/// How often a message made trouble in a row.
+fn tries(state: &UidState, listed: &Listed) -> u32 {
+    let quarantine = listed.unique_id.as_ref().and_then(|unique_id| state.quarantine(unique_id, listed.reported_size));
+    quarantine.map_or(0, |quarantine| quarantine.count)
+}
+
+fn plan_retrieval(
+    plan: &mut Plan,
+    maildrop: &Maildrop,
+    matching: &Matching<'_>,
+    policy: &Policy,
+    turn: impl Fn(&Listed) -> Turn,
+) {
+    let new = matching.new.iter().map(|listed| (false, *listed));
+    let mut wanted: Vec<(bool, &Listed)> =
+        new.chain(matching.to_compare.iter().map(|listed| (true, *listed))).collect();
+    // What may be known comes behind what is new, which must not have to wait for it.
+    wanted.sort_by_key(|(is_compared, listed)| (*is_compared, listed.number));
+    for (_, listed) in wanted {
+        if maildrop.has_unique_ids && listed.unique_id.is_none() {
+            plan.unnamed.push(listed.clone());
+        } else if policy.is_too_large(listed) {
+            plan.too_large.push(listed.clone());
+        } else if plan.takes_turn(listed, turn(listed)) {
+            plan.retrieve.push(listed.clone());
+        }
+    }
+}
+
+/// `listed` are the entries whose messages are listed, or may be.
+fn plan_forgetting(plan: &mut Plan, state: &UidState, mut listed: Vec<EntryId>, now: u64) {
+    listed.sort_unstable();
+    let mut listed = listed.into_iter().peekable();
+    for entry in state.entries() {
+        // Both are in the order of their ids.
+        while listed.next_if(|id| *id < entry.id).is_some() {}
+        if listed.peek() == Some(&entry.id) {
+            continue;
+        }
+        match entry.absent_since {
+            // Without a unique-id there is nothing to remember a removed message by: the listing agrees, that is all.
+            _ if entry.unique_id.is_none() => plan.forget.push(entry.id),
+            None => plan.absent.push(entry.id),
+            Some(since) if now.saturating_sub(since) >= REMEMBER_ABSENT => plan.forget.push(entry.id),
+            Some(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,270 @@
+use super::*;
+
+const MOVED: Policy = Policy { moved: true, ..KEEP };
+
+fn range(from: u64, to: u64) -> std::ops::RangeInclusive<u64> {
+    from..=to
+}
+
+/// Remembered messages: number n has the unique-id "old n", the header "n" and the size n.
+fn remembered(numbers: impl IntoIterator<Item = u64>) -> Vec<Entry> {
+    // Each came by a poll of its own.
+    numbers.into_iter().map(|n| entry(n, &format!("old{n}"), &n.to_string(), n, 99 - n.min(99))).collect()
+}
+
+/// The same messages in a listing, with this in front of their numbers as unique-ids, and what TOP shows of them.
+fn listing(prefix: &str, numbers: impl IntoIterator<Item = u64>) -> (Maildrop, Vec<String>) {
+    let numbers: Vec<u64> = numbers.into_iter().collect();
+    let names: Vec<String> = numbers.iter().map(|n| format!("{prefix}{n}")).collect();
+    let messages: Vec<(&str, u64)> = names.iter().map(String::as_str).zip(numbers.iter().copied()).collect();
+    (maildrop(&messages), numbers.iter().map(u64::to_string).collect())
+}
+
+fn decided((maildrop, headers): &(Maildrop, Vec<String>), state: &UidState, policy: &Policy) -> Plan {
+    decide(maildrop, state, policy, &headers.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Which entries were recognised, and under which unique-ids.
+fn renamed(plan: &Plan) -> Vec<(EntryId, String)> {
+    plan.renamed.iter().map(|(id, unique_id)| (*id, unique_id.to_string())).collect()
+}
+
+/// How many headers are asked for, of a server that shows those of this listing.
+fn asked((maildrop, headers): &(Maildrop, Vec<String>), state: &UidState, policy: &Policy) -> usize {
+    let tried = HashSet::new();
+    let mut seen = HashMap::new();
+    for _ in 0..2 {
+        for number in PlanInput::new(maildrop, state, Done { tried: &tried, compared: &HashSet::new() }, NOW)
+            .look_for_renumbering(policy, &seen)
+        {
+            seen.insert(number, digest(&headers[usize::try_from(number.get()).unwrap() - 1]));
+        }
+    }
+    seen.len()
+}
+
+#[test]
+fn renumbered_messages_are_recognised_and_only_new_ones_are_retrieved() {
+    // Remembered, listed under other unique-ids, and how many of those are recognised.
+    for (known, listed, found) in [
+        (range(1, 5), range(1, 5), 5),
+        (range(1, 5), range(1, 9), 5),
+        (range(1, 400), range(1, 400), 400),
+        (range(1, 400), range(300, 700), 101),
+        (range(1, 5), range(1, 300), 5),
+        (range(1, 6), range(4, 9), 3),
+    ] {
+        let (state, listing) = (state(remembered(known.clone())), listing("new", listed.clone()));
+        let plan = decided(&listing, &state, &KEEP);
+        let case = format!("{known:?} {listed:?}");
+        assert_eq!((plan.renamed.len(), plan.known), (found, found), "{case}");
+        assert_eq!(plan.retrieve.len(), listing.0.messages.len() - found, "{case}");
+        assert_eq!(plan.absent.len(), known.count() - found, "{case}: who was renamed is not absent");
+        for (id, unique_id) in renamed(&plan) {
+            assert_eq!(unique_id, format!("new{id}"), "{case}");
+        }
+    }
+}
+
+#[test]
+fn everyday_changes_ask_for_no_header() {
+    let known = || state(remembered(range(1, 20)));
+    for (why, state, listing) in [
+        ("nothing remembered", state(vec![]), listing("new", range(1, 20))),
+        ("nothing new", known(), listing("old", range(1, 20))),
+        ("everything gone", known(), listing("old", [])),
+        ("four new", known(), listing("new", range(1, 4))),
+        ("four gone", state(remembered(range(1, 4))), listing("new", range(1, 20))),
+    ] {
+        assert_eq!(asked(&listing, &state, &KEEP), 0, "{why}");
+        assert_eq!(renamed(&decided(&listing, &state, &KEEP)), [], "{why}");
+    }
+    let (mut half, _) = listing("old", range(1, 10));
+    let notifications = listing("new", range(11, 19)).0.messages;
+    half.messages.extend(
+        notifications
+            .into_iter()
+            .map(|listed| Listed { number: MessageNumber::new(listed.number.get() + 10).unwrap(), ..listed }),
+    );
+    assert_eq!(asked(&(half, vec![]), &known(), &KEEP), 0, "more than half of the listing is known");
+}
+
+#[test]
+fn what_may_be_incomplete_or_was_deleted_by_us_is_no_renumbering() {
+    let (mut incomplete, headers) = listing("new", range(1, 9));
+    incomplete.complete = false;
+    assert_eq!(asked(&(incomplete, headers), &state(remembered(range(1, 9))), &KEEP), 0);
+    let mut removed = remembered(range(1, 9));
+    removed.iter_mut().for_each(|entry| (entry.removed, entry.absent_since) = (true, Some(NOW)));
+    let plan = decided(&listing("new", range(1, 9)), &state(removed), &KEEP);
+    assert_eq!((plan.renamed.len(), plan.retrieve.len()), (0, 9));
+}
+
+#[test]
+fn too_large_ones_that_never_came_are_not_looked_at_again_and_again() {
+    let policy = Policy { max_message_size: Some(50), ..KEEP };
+    assert_eq!(asked(&listing("new", range(100, 110)), &state(remembered(range(1, 9))), &policy), 0);
+}
+
+#[test]
+fn where_everything_is_really_new_only_a_few_headers_are_asked_for() {
+    // A maildrop in portions: what was retrieved is gone, and as many others are there.
+    let state = state(remembered(range(1, 1000)));
+    let portion = listing("new", range(1001, 2000));
+    assert_eq!(asked(&portion, &state, &KEEP), 20);
+    assert_eq!(
+        (decided(&portion, &state, &KEEP).renamed.len(), decided(&portion, &state, &KEEP).unrecognisable),
+        (0, 0)
+    );
+    assert_eq!(asked(&listing("new", range(1, 1000)), &state, &KEEP), 1000, "a real one is looked at as a whole");
+}
+
+#[test]
+fn a_migration_may_begin_with_an_empty_maildrop() {
+    let mut absent = remembered(range(1, 30));
+    absent.iter_mut().for_each(|entry| entry.absent_since = Some(NOW - 10 * DAY));
+    let plan = decided(&listing("new", range(1, 31)), &state(absent), &KEEP);
+    assert_eq!((plan.renamed.len(), retrieved(&plan), plan.present.len()), (30, vec![31], 0));
+}
+
+#[test]
+fn unique_ids_that_are_only_counted_up_may_shift() {
+    // The first message is gone, and every other one has the unique-id of its neighbour now.
+    let mut known = remembered(range(1, 9));
+    known.iter_mut().for_each(|entry| entry.unique_id = UniqueId::new(entry.id.to_string().as_bytes()).ok());
+    let names: Vec<String> = range(1, 8).map(|n| n.to_string()).collect();
+    let shifted = maildrop(&names.iter().map(String::as_str).zip(2..).collect::<Vec<_>>());
+    let headers: Vec<String> = range(2, 9).map(|n| n.to_string()).collect();
+    let plan = decided(&(shifted, headers), &state(known), &KEEP);
+    assert_eq!((retrieved(&plan), plan.renamed.len(), plan.absent), (vec![], 8, vec![1]));
+}
+
+#[test]
+fn the_same_header_several_times_is_counted() {
+    let known = |sizes: &[u64]| {
+        let mut known = remembered(range(1, 6));
+        known.extend((7..).zip(sizes).map(|(id, size)| entry(id, &format!("old{id}"), "twin", *size, 1)));
+        state(known)
+    };
+    let listed = |sizes: &[u64]| {
+        let names: Vec<String> = (1..=6 + sizes.len()).map(|n| format!("new{n}")).collect();
+        let sizes = range(1, 6).chain(sizes.iter().copied());
+        let mut headers: Vec<String> = range(1, 6).map(|n| n.to_string()).collect();
+        headers.resize(names.len(), "twin".to_owned());
+        (maildrop(&names.iter().map(String::as_str).zip(sizes).collect::<Vec<_>>()), headers)
+    };
+    // Sizes remembered, sizes listed, and what is retrieved.
+    for (remembered, now, new) in [
+        (vec![50, 60], vec![50, 60], vec![]),
+        (vec![50, 60], vec![60, 50], vec![]),
+        (vec![50, 60], vec![51, 61], vec![7, 8]),
+        (vec![50, 60], vec![50, 60, 60], vec![9]),
+        (vec![50, 60], vec![60, 70, 50], vec![8]),
+        (vec![50, 60], vec![51, 61, 71], vec![7, 8, 9]),
+        (vec![50, 60], vec![61], vec![7]),
+    ] {
+        let plan = decided(&listed(&now), &known(&remembered), &KEEP);
+        assert_eq!(retrieved(&plan), new, "{remembered:?} {now:?}");
+    }
+}
+
+#[test]
+fn one_header_that_everything_has_proves_nothing() {
+    let alike = |n: u64| entry(n, &format!("old{n}"), "scan", n, 1);
+    let (maildrop, _) = listing("new", range(1, 9));
+    let plan = decide(&maildrop, &state(range(1, 9).map(alike).collect()), &KEEP, &["scan"; 9]);
+    assert_eq!((plan.retrieve.len(), plan.renamed.len()), (9, 0));
+}
+
+#[test]
+fn what_was_recognised_is_retrieved_before_it_is_deleted() {
+    let state = state(remembered(range(1, 6)));
+    for (policy, due) in [(DELETE, vec![1, 2, 3, 4, 5, 6]), (aged(96), vec![1, 2, 3])] {
+        let plan = decided(&listing("new", range(1, 6)), &state, &policy);
+        assert_eq!((retrieved(&plan), deleted(&plan), plan.renamed.len()), (due, vec![], 6));
+    }
+}
+
+#[test]
+fn another_server_makes_a_single_message_suspicious() {
+    let one = || state(remembered(range(1, 1)));
+    let plan = decided(&listing("new", range(1, 3)), &one(), &MOVED);
+    assert_eq!((renamed(&plan), retrieved(&plan)), (vec![(1, "new1".to_owned())], vec![2, 3]));
+    assert_eq!(retrieved(&decided(&listing("new", range(1, 3)), &one(), &KEEP)), [1, 2, 3]);
+    // The same unique-id and the same size, and yet another message.
+    let plan = decide(&listing("old", range(1, 1)).0, &one(), &MOVED, &["other"]);
+    assert_eq!(retrieved(&plan), [1]);
+}
+
+#[test]
+fn later_sessions_of_the_poll_go_on_recognising() {
+    let mut rest = remembered(range(1, 1));
+    rest.iter_mut().for_each(|entry| entry.absent_since = Some(NOW));
+    let policy = Policy { renumbered: true, ..KEEP };
+    assert!(retrieved(&decided(&listing("new", range(1, 1)), &state(rest), &policy)).is_empty());
+}
+
+#[test]
+fn without_headers_a_renumbering_is_a_question() {
+    let moved = Policy { moved: true, has_top: false, ..KEEP };
+    let same_day = |mut entries: Vec<Entry>| {
+        entries.iter_mut().for_each(|entry| entry.delivered_certain = NOW);
+        entries
+    };
+    let keep = NO_TOP;
+    for (why, known, listed, policy, question) in [
+        ("everything has another name", remembered(range(1, 30)), range(1, 30), keep, 30),
+        ("other sizes, but messages used to stay", remembered(range(1, 30)), range(101, 130), keep, 30),
+        ("by one poll, but the sizes agree", same_day(remembered(range(1, 30))), range(1, 30), keep, 30),
+        ("a server that takes away what was retrieved", same_day(remembered(range(1, 30))), range(31, 60), keep, 0),
+        ("somebody emptied it long ago", remembered(range(1, 90)), range(101, 120), keep, 0),
+        ("too few to ask about", remembered(range(1, 30)), range(1, 9), keep, 0),
+        ("another server", remembered(range(1, 9)), range(101, 130), moved, 30),
+        ("another server, nothing known", vec![], range(101, 130), moved, 0),
+    ] {
+        let (listing, state) = (listing("new", listed), state(known));
+        let plan = decided(&listing, &state, &policy);
+        assert_eq!(plan.unrecognisable, question, "{why}");
+        assert_eq!((plan.renamed.len(), plan.retrieve.len()), (0, listing.0.messages.len()), "{why}");
+    }
+}
+
+#[test]
+fn what_was_fetched_by_another_program_cannot_be_recognised() {
+    let mut imported = remembered(range(1, 30));
+    imported.iter_mut().for_each(|entry| (entry.origin, entry.fingerprint.header) = (Origin::Imported, None));
+    let (listing, state) = (listing("new", range(1, 30)), state(imported));
+    assert_eq!(asked(&listing, &state, &KEEP), 0);
+    assert_eq!(decided(&listing, &state, &KEEP).unrecognisable, 30);
+}
+
+#[test]
+fn headers_that_the_server_refuses_are_asked_about_if_they_are_many() {
+    let state = state(remembered(range(1, 40)));
+    for (shown, question) in [(35, 0), (25, 15)] {
+        let (maildrop, mut headers) = listing("new", range(1, 40));
+        headers.truncate(shown);
+        let plan = decided(&(maildrop, headers), &state, &KEEP);
+        assert_eq!((plan.renamed.len(), plan.unrecognisable), (shown, question));
+    }
+}
+
+#[test]
+fn headers_that_say_little_are_recognised_by_nothing() {
+    let alarm = |n: u64| {
+        let mut header = crate::message::HeaderDigester::default();
+        header.update(format!("From: ups\nSubject: alarm {n}\n\n").as_bytes());
+        header.finish()
+    };
+    let known = |n: u64| {
+        let mut entry = entry(n, &format!("old{n}"), "", n, 1);
+        entry.fingerprint.header = Some(alarm(n));
+        entry
+    };
+    let (maildrop, _) = listing("new", range(1, 9));
+    let seen = maildrop.messages.iter().zip(1..).map(|(listed, n)| (listed.number, alarm(n))).collect();
+    let state = state(range(1, 9).map(known).collect());
+    let done = Done { tried: &HashSet::new(), compared: &HashSet::new() };
+    let plan = PlanInput::new(&maildrop, &state, done, NOW).plan(&KEEP, &seen);
+    assert_eq!((plan.retrieve.len(), plan.renamed.len()), (9, 0));
+}

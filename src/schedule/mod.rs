@@ -1,0 +1,218 @@
+//! When an account is polled next. PURE: what the account wants, how the last poll ended, what happened before, a seed
+//! and the time go in; the next time and the reason for it come out.
+//!
+//! [`first`] places the first poll after a start, [`next`] every other one. [`queue`] decides which of the accounts that
+//! are due may begin.
+//!
+//! All times are counted from the boot of the machine on a clock that goes on while it is suspended
+//! (`CLOCK_BOOTTIME`). So a laptop that wakes finds its accounts due, and nothing here cares what the wall clock does.
+//!
+//! # The regular poll
+//!
+//! An account has a moment of its own in each interval, which its seed gives it, and a poll is placed at that moment, a
+//! few percent sooner or later. So ten thousand accounts that were all polled just after a start are spread evenly over
+//! their interval two or three polls later, polls that come late do not move the following ones, and the mean is the
+//! interval exactly. An account comes to its moment by polls that are sooner, never much later than its interval.
+//!
+//! # The least time between two polls
+//!
+//! The server's LOGIN-DELAY, what is known of the provider, and what the server has refused before, whichever is the
+//! longest. It counts from the end of a poll, since nobody knows here when the last of its sessions began. It lengthens
+//! an interval that is too short, and every wait after a trouble that the server noticed.
+//!
+//! # Troubles
+//!
+//! Each [`Cause`] has a count, a growth and a limit of its own. A login, or a message that was delivered, ends all
+//! counts: they count failures in a row. Another cause ends them, too, except that a refused login is only forgotten
+//! when the server lets us in: a network that comes and goes must not make a wrong password be tried more often. What a
+//! person does ([`History::begin_anew`]) ends everything.
+
+pub mod queue;
+
+mod cause;
+mod history;
+mod jitter;
+mod min_interval;
+mod reason;
+
+use std::fmt;
+use std::ops::Range;
+use std::time::Duration;
+
+pub use cause::Cause;
+pub use history::{Experience, History};
+pub use jitter::{installation, seed};
+pub use reason::{In, MinIntervalFrom, Reason, Span};
+
+use crate::provider::Provider;
+use jitter::{chance, past_own_moment, up_to};
+use min_interval::MinInterval;
+
+/// After a start every account is polled within this time.
+const FIRST: Duration = Duration::from_secs(30);
+
+/// So much of it for each account: a few need not wait for each other.
+const FIRST_EACH: Duration = Duration::from_millis(50);
+
+/// A poll that should be at once is no more than this away.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+/// What an account wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PollTiming {
+    /// The time between two polls.
+    pub interval: Duration,
+    /// What is known of the server's provider.
+    pub provider: Option<&'static Provider>,
+}
+
+impl PollTiming {
+    /// The wishes of an account at a host.
+    #[must_use]
+    pub fn new(interval: Duration, host: &str) -> Self {
+        Self { interval, provider: Provider::of(host) }
+    }
+}
+
+/// How a poll ended, as far as it matters for the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// The server let us in, whatever came after.
+    pub logged_in: bool,
+    /// How many messages came.
+    pub new: u64,
+    /// The LOGIN-DELAY that the server announces (RFC 2449, section 6.5).
+    pub login_delay: Option<Duration>,
+    /// Its end.
+    pub end: End,
+}
+
+/// The end of a poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Everything that was listed has been dealt with.
+    Dealt {
+        /// There is, or may be, more than was listed.
+        more: bool,
+    },
+    /// The server refused the login, and not as something that will pass.
+    Refused {
+        /// It says itself that it is the credentials, by the code AUTH (RFC 3206, section 5).
+        explicit: bool,
+    },
+    /// Something else kept it from its end.
+    Trouble(Cause),
+    /// It was asked to stop.
+    Stopped,
+}
+
+/// When an account is polled next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Next {
+    /// The time, since boot.
+    pub at: Duration,
+    /// The reason.
+    pub reason: Reason,
+}
+
+impl Next {
+    /// The time to go and the reason, in words: "in 5 min, as configured".
+    #[must_use]
+    pub fn told(&self, now: Duration) -> NextInWords {
+        NextInWords { to_go: In(self.at.saturating_sub(now)), reason: self.reason }
+    }
+
+    /// After `wait` and up to `jitter` more.
+    fn after(now: Duration, wait: Duration, jitter: Duration, seed: u64, reason: Reason) -> Self {
+        let wait = wait.saturating_add(up_to(&mut chance(seed, now), jitter));
+        Self { at: now.saturating_add(wait), reason }
+    }
+}
+
+/// The time to go and the reason, in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NextInWords {
+    to_go: In,
+    reason: Reason,
+}
+
+impl fmt::Display for NextInWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.to_go, self.reason)
+    }
+}
+
+/// Places the first poll of an account after a start with so many accounts.
+#[must_use]
+pub fn first(timing: &PollTiming, accounts: usize, seed: u64, now: Duration) -> Next {
+    let accounts = u32::try_from(accounts).unwrap_or(u32::MAX);
+    let window = FIRST_EACH.saturating_mul(accounts).min(FIRST).min(timing.interval);
+    Next::after(now, Duration::ZERO, window, seed, Reason::Start)
+}
+
+/// Places the poll after one that ran from `polled.start` to `polled.end`, and takes in how that one ended. The seed is
+/// the account's own ([`seed`]).
+#[must_use]
+pub fn next(timing: &PollTiming, history: &mut History, outcome: &Outcome, seed: u64, polled: Range<Duration>) -> Next {
+    let now = polled.end;
+    let worked = history.last_login_worked || outcome.logged_in;
+    history.learn(outcome, &polled);
+    let min_interval = MinInterval::of(timing, history, now);
+    let cause = match outcome.end {
+        End::Dealt { more } => {
+            history.in_a_row.clear();
+            if !more || outcome.new == 0 {
+                return regular(timing, min_interval, seed, &polled);
+            }
+            let pause = min_interval.between_portions(timing, history, now);
+            return Next::after(now, pause, AT_ONCE, seed, Reason::Backlog);
+        }
+        End::Stopped => {
+            let pause = if outcome.logged_in { min_interval.time } else { Duration::ZERO };
+            return Next::after(now, pause, AT_ONCE, seed, Reason::Stopped);
+        }
+        // It counts as a busy server, once.
+        End::Refused { explicit: false } if worked => {
+            history.in_a_row.clear();
+            let wait = Cause::ServerBusy.wait(1, timing.interval).max(min_interval.time);
+            return Next::after(now, wait, wait / 10, seed, Reason::Doubt);
+        }
+        End::Refused { .. } => Cause::LoginRefused,
+        End::Trouble(cause) => cause,
+    };
+    let times = history.count(cause, outcome);
+    let noticed = outcome.logged_in || cause.reached_server();
+    let wait = cause.wait(times, timing.interval).max(if noticed { min_interval.time } else { Duration::ZERO });
+    Next::after(now, wait, wait / 10, seed, Reason::Trouble { cause, times })
+}
+
+/// Places a poll near the account's own moment, an interval after the last one or less.
+fn regular(timing: &PollTiming, min_interval: MinInterval, seed: u64, polled: &Range<Duration>) -> Next {
+    // Without some room above the least time there would be none to move in.
+    let roomy = min_interval.time.saturating_add(min_interval.time / 8);
+    let (period, reason) = if timing.interval >= roomy {
+        (timing.interval, Reason::AsConfigured)
+    } else {
+        (roomy, Reason::MinInterval { min_interval: min_interval.time, by: min_interval.by })
+    };
+    let jitter = period / 32;
+    let due = polled.start.saturating_add(period);
+    // The own moment before `due + jitter`: a poll that was early by its jitter is on time all the same.
+    let past = past_own_moment(seed, period, due.saturating_add(jitter));
+    let most = (period / 2).min(period.saturating_sub(min_interval.time));
+    let sooner = if past <= most + jitter { past } else { part(past, most, period) };
+    let mut next = Next::after(due.saturating_sub(sooner), Duration::ZERO, period / 16, seed, reason);
+    // A poll may have taken longer than the interval.
+    next.at = next.at.max(polled.end.saturating_add(min_interval.time.max(period / 16)));
+    next
+}
+
+/// `past * most / period`: who is too far from the own moment to be there next time goes a part of the way, each
+/// another one, so that they do not gather on it.
+fn part(past: Duration, most: Duration, period: Duration) -> Duration {
+    let nanos = past.as_nanos().saturating_mul(most.as_nanos()) / period.as_nanos().max(1);
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).min(most)
+}
+
+#[cfg(test)]
+mod tests;

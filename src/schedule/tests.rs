@@ -1,0 +1,517 @@
+use super::*;
+
+use proptest::prelude::*;
+
+use crate::account::AccountName;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const INTERVAL: Duration = Duration::from_secs(300);
+
+/// An account at a server of which nothing is known.
+fn account() -> PollTiming {
+    PollTiming::new(INTERVAL, "pop.example.org")
+}
+
+fn dealt(new: u64, more: bool) -> Outcome {
+    Outcome { logged_in: true, new, login_delay: None, end: End::Dealt { more } }
+}
+
+/// A poll that ended before the login.
+fn trouble(cause: Cause) -> Outcome {
+    Outcome { logged_in: false, new: 0, login_delay: None, end: End::Trouble(cause) }
+}
+
+fn refused(explicit: bool) -> Outcome {
+    Outcome { end: End::Refused { explicit }, ..trouble(Cause::LoginRefused) }
+}
+
+/// An account in time: each poll begins when it is due and takes a second.
+struct Story {
+    timing: PollTiming,
+    history: History,
+    now: Duration,
+}
+
+impl Story {
+    fn of(timing: PollTiming) -> Self {
+        Self { timing, history: History::default(), now: 1000 * HOUR }
+    }
+
+    /// What comes after a poll that begins now, and how long after its end; the time goes on to it.
+    fn after(&mut self, outcome: Outcome) -> (Duration, Reason) {
+        let end = self.now + SECOND;
+        let next = next(&self.timing, &mut self.history, &outcome, 7, self.now..end);
+        self.now = next.at;
+        (next.at - end, next.reason)
+    }
+
+    /// The waits after polls that all end like this one.
+    fn waits(&mut self, outcome: Outcome, times: usize) -> Vec<Duration> {
+        (0..times).map(|_| self.after(outcome).0).collect()
+    }
+}
+
+/// Whether a wait is the expected one, with no more jitter on top than is allowed.
+fn is_about(wait: Duration, expected: Duration) -> bool {
+    wait >= expected && wait <= expected + expected / 10
+}
+
+fn minutes(of: &[u64]) -> Vec<Duration> {
+    of.iter().map(|minutes| Duration::from_secs(60 * minutes)).collect()
+}
+
+#[test]
+fn each_cause_is_waited_out_in_its_own_way() {
+    let half = Duration::from_secs(30);
+    let network = [vec![half], minutes(&[1, 2, 5, 5, 5, 5])].concat();
+    let by_hand = minutes(&[5, 10, 20, 30, 60, 60, 60]);
+    for (cause, expected) in [
+        (Cause::NetworkDown, network.clone()),
+        (Cause::ConnectionLost, network),
+        (Cause::ServerBusy, minutes(&[5, 10, 20, 30, 30, 30, 30])),
+        (Cause::RateLimited, minutes(&[5, 10, 20, 30, 30, 30, 30])),
+        (Cause::LoginRefused, minutes(&[60, 120, 240, 480, 960, 1440, 1440])),
+        (Cause::AccessRefused, minutes(&[60, 120, 240, 480, 960, 1440, 1440])),
+        (Cause::Tls, minutes(&[10, 20, 40, 80, 120, 120, 120])),
+        (Cause::Protocol, minutes(&[15, 30, 60, 120, 240, 360, 360])),
+        (Cause::Storage, minutes(&[1, 2, 5, 10, 15, 15, 15])),
+        (Cause::LockedByAnother, minutes(&[1, 2, 5, 5, 5, 5, 5])),
+        (Cause::Credential, by_hand.clone()),
+        (Cause::Configuration, by_hand.clone()),
+        (Cause::InternalError, by_hand),
+    ] {
+        let mut story = Story::of(account());
+        for (times, expected) in (1..).zip(expected) {
+            let (wait, reason) = story.after(trouble(cause));
+            assert!(is_about(wait, expected), "{cause:?}, {times}: {wait:?}");
+            assert_eq!(reason, Reason::Trouble { cause, times });
+        }
+    }
+}
+
+#[test]
+fn a_long_interval_lengthens_what_a_person_has_to_mend_and_a_short_one_shortens_the_network() {
+    let waits = |interval, cause| {
+        let waits = Story::of(PollTiming::new(interval, "pop.example.org")).waits(trouble(cause), 7);
+        (waits[0], waits[6])
+    };
+    let about = |(first, last): (Duration, Duration), a, b| {
+        assert!(is_about(first, a) && is_about(last, b), "{first:?} {last:?}, not {a:?} {b:?}");
+    };
+    about(waits(12 * HOUR, Cause::Protocol), 12 * HOUR, 12 * HOUR);
+    about(waits(HOUR, Cause::Tls), HOUR, 2 * HOUR);
+    about(waits(12 * HOUR, Cause::ServerBusy), 5 * MINUTE, 30 * MINUTE);
+    about(waits(12 * HOUR, Cause::NetworkDown), SECOND * 30, 15 * MINUTE);
+    about(waits(12 * HOUR, Cause::Storage), MINUTE, 15 * MINUTE);
+    about(waits(SECOND * 10, Cause::NetworkDown), SECOND * 10, SECOND * 10);
+    about(waits(SECOND * 10, Cause::ServerBusy), 5 * MINUTE, 30 * MINUTE);
+}
+
+#[test]
+fn the_table_of_causes_is_complete_and_only_grows() {
+    for cause in Cause::ALL {
+        let waits: Vec<Duration> = (1..20).map(|times| cause.wait(times, INTERVAL)).collect();
+        assert!(waits.is_sorted() && waits[0] > Duration::ZERO && waits[18] <= 24 * HOUR, "{cause:?}");
+        assert_eq!(cause.wait(0, INTERVAL), waits[0]);
+        assert_eq!(cause.wait(u32::MAX, INTERVAL), waits[18]);
+    }
+}
+
+#[test]
+fn a_success_or_another_cause_begins_anew() {
+    for between in [dealt(0, false), dealt(3, true), trouble(Cause::Storage)] {
+        let mut story = Story::of(account());
+        story.waits(trouble(Cause::ServerBusy), 3);
+        story.after(between);
+        assert_eq!(story.after(trouble(Cause::ServerBusy)).1, Reason::Trouble { cause: Cause::ServerBusy, times: 1 });
+    }
+}
+
+#[test]
+fn a_refused_login_is_remembered_until_the_server_lets_us_in() {
+    let mut story = Story::of(account());
+    story.waits(refused(true), 2);
+    story.after(trouble(Cause::NetworkDown));
+    story.after(trouble(Cause::ServerBusy));
+    let (wait, reason) = story.after(refused(true));
+    assert!(is_about(wait, 4 * HOUR), "{wait:?}");
+    assert_eq!(reason, Reason::Trouble { cause: Cause::LoginRefused, times: 3 });
+    // Let in, whatever came after.
+    story.after(Outcome { logged_in: true, ..trouble(Cause::ConnectionLost) });
+    assert_eq!(story.after(refused(true)).1, Reason::Trouble { cause: Cause::LoginRefused, times: 1 });
+}
+
+#[test]
+fn a_poll_that_brought_mail_before_it_failed_was_no_failure_in_a_row() {
+    let mut story = Story::of(account());
+    let progress = Outcome { logged_in: true, new: 200, ..trouble(Cause::ConnectionLost) };
+    for wait in story.waits(progress, 5) {
+        assert!(is_about(wait, SECOND * 30), "{wait:?}");
+    }
+    let stuck = Outcome { new: 0, ..progress };
+    assert!(is_about(story.waits(stuck, 4)[2], 5 * MINUTE), "without mail it is");
+}
+
+#[test]
+fn an_unclear_refusal_is_believed_the_second_time_where_the_login_worked_before() {
+    let mut story = Story::of(account());
+    story.after(dealt(0, false));
+    story.after(trouble(Cause::NetworkDown));
+    let (wait, reason) = story.after(refused(false));
+    assert!(is_about(wait, 5 * MINUTE), "{wait:?}");
+    assert_eq!(reason, Reason::Doubt);
+    // A busy server in between says nothing about the password.
+    story.after(trouble(Cause::ServerBusy));
+    let (wait, reason) = story.after(refused(false));
+    assert!(is_about(wait, HOUR), "{wait:?}");
+    assert_eq!(reason, Reason::Trouble { cause: Cause::LoginRefused, times: 1 });
+}
+
+#[test]
+fn a_clear_refusal_is_believed_at_once_and_an_unclear_one_where_no_login_ever_worked() {
+    let believed = Reason::Trouble { cause: Cause::LoginRefused, times: 1 };
+    let mut worked = Story::of(account());
+    worked.after(dealt(0, false));
+    assert_eq!(worked.after(refused(true)).1, believed);
+    assert_eq!(Story::of(account()).after(refused(false)).1, believed);
+    // The first session of the same poll was let in.
+    let second_session = Outcome { logged_in: true, new: 5, ..refused(false) };
+    assert_eq!(Story::of(account()).after(second_session).1, Reason::Doubt);
+}
+
+#[test]
+fn what_a_person_does_ends_every_back_off() {
+    let mut story = Story::of(account());
+    story.waits(refused(true), 4);
+    story.history.begin_anew();
+    assert_eq!(story.after(refused(true)).1, Reason::Trouble { cause: Cause::LoginRefused, times: 1 });
+}
+
+#[test]
+fn a_login_delay_lengthens_the_interval_and_is_remembered() {
+    let mut story = Story::of(account());
+    let delay = Duration::from_secs(900);
+    let (wait, reason) = story.after(Outcome { login_delay: Some(delay), ..dealt(2, false) });
+    assert!((delay..=delay + delay / 4).contains(&wait), "{wait:?}");
+    assert_eq!(reason, Reason::MinInterval { min_interval: delay, by: MinIntervalFrom::LoginDelay });
+    // The server hears of these, but not of that.
+    assert!(story.after(trouble(Cause::ConnectionLost)).0 >= delay);
+    assert!(story.after(trouble(Cause::ServerBusy)).0 >= delay);
+    assert!(story.after(refused(false)).0 >= delay);
+    assert!(is_about(story.after(trouble(Cause::NetworkDown)).0, SECOND * 30));
+    assert!(is_about(story.after(trouble(Cause::Storage)).0, MINUTE));
+    // It logged in before the disk was full.
+    let after_login = Outcome { logged_in: true, login_delay: Some(delay), ..trouble(Cause::Storage) };
+    assert!(story.after(after_login).0 >= delay);
+    // It is not announced any more.
+    assert_eq!(story.after(dealt(0, false)).1, Reason::AsConfigured);
+}
+
+#[test]
+fn an_absurd_login_delay_is_not_believed() {
+    let mut story = Story::of(account());
+    let absurd = Outcome { login_delay: Some(Duration::from_secs(u64::MAX)), ..dealt(0, false) };
+    let (wait, reason) = story.after(absurd);
+    assert!(wait <= HOUR * 5 / 4, "{wait:?}");
+    assert_eq!(reason, Reason::MinInterval { min_interval: HOUR, by: MinIntervalFrom::LoginDelay });
+}
+
+#[test]
+fn what_is_known_of_a_provider_goes_beyond_what_its_server_says() {
+    // Nothing announced, and cut without a word.
+    let mut ovh = Story::of(PollTiming::new(SECOND * 30, "ssl0.ovh.net"));
+    for outcome in [dealt(0, false), trouble(Cause::ConnectionLost), dealt(7, true)] {
+        let (wait, _) = ovh.after(outcome);
+        assert!((MINUTE..=MINUTE * 5 / 4).contains(&wait), "{outcome:?}: {wait:?}");
+    }
+    assert!(is_about(ovh.after(trouble(Cause::NetworkDown)).0, SECOND * 30), "nobody was there");
+
+    let mut gmail = Story::of(PollTiming::new(MINUTE, "pop.gmail.com"));
+    let announced = |outcome| Outcome { login_delay: Some(INTERVAL), ..outcome };
+    let (wait, reason) = gmail.after(announced(dealt(0, false)));
+    assert!((INTERVAL..=INTERVAL * 5 / 4).contains(&wait), "{wait:?}");
+    assert!(matches!(reason, Reason::MinInterval { by: MinIntervalFrom::Provider(_), .. }), "{reason:?}");
+    // Its LOGIN-DELAY does not stand in the way of a backlog.
+    for wait in gmail.waits(announced(dealt(250, true)), 3) {
+        assert!(wait <= AT_ONCE, "{wait:?}");
+    }
+}
+
+#[test]
+fn a_backlog_is_drained_as_long_as_each_poll_brings_something() {
+    let mut story = Story::of(account());
+    let (wait, reason) = story.after(dealt(1000, true));
+    assert!(wait <= AT_ONCE && reason == Reason::Backlog, "{wait:?} {reason:?}");
+    let (wait, reason) = story.after(dealt(0, true));
+    assert!(wait > INTERVAL / 3 && reason == Reason::AsConfigured, "{wait:?} {reason:?}");
+    // A server with a LOGIN-DELAY bears no more than that.
+    let delay = Duration::from_secs(120);
+    let (wait, reason) = story.after(Outcome { login_delay: Some(delay), ..dealt(1000, true) });
+    assert!((delay..=delay + AT_ONCE).contains(&wait) && reason == Reason::Backlog, "{wait:?} {reason:?}");
+}
+
+#[test]
+fn a_stopped_poll_goes_on_soon_and_changes_nothing() {
+    let mut story = Story::of(account());
+    story.waits(refused(true), 3);
+    let before = story.history.clone();
+    let (wait, reason) = story.after(Outcome { end: End::Stopped, ..trouble(Cause::ConnectionLost) });
+    assert!(wait <= AT_ONCE && reason == Reason::Stopped, "{wait:?} {reason:?}");
+    assert_eq!(story.history, before);
+    story.after(dealt(0, false));
+    let delayed = Outcome { login_delay: Some(MINUTE), end: End::Stopped, ..dealt(4, false) };
+    assert!(story.after(delayed).0 >= MINUTE, "the server counts it as a login");
+}
+
+/// A server that wants 12 minutes between two logins and says so only when it refuses one.
+#[test]
+fn a_pace_that_a_server_enforces_is_learnt_from_its_refusals() {
+    let mut story = Story::of(account());
+    let (mut last_login, mut refusals, mut logins) = (None, 0_u32, 0_u32);
+    let end = story.now + 48 * HOUR;
+    while story.now < end {
+        let too_soon = last_login.is_some_and(|last| story.now - last < 12 * MINUTE);
+        if too_soon {
+            refusals += 1;
+            story.after(trouble(Cause::RateLimited));
+        } else {
+            logins += 1;
+            last_login = Some(story.now);
+            story.after(dealt(0, false));
+        }
+    }
+    // It is learnt anew each day.
+    assert!(refusals <= 9, "{refusals} refusals");
+    assert!(logins >= 48 * 60 / 30, "{logins} logins in 48 hours");
+}
+
+#[test]
+fn the_first_polls_come_soon_and_are_spread() {
+    let now = 5 * HOUR;
+    let one = first(&account(), 1, 3, now);
+    assert!(one.at >= now && one.at <= now + FIRST_EACH && one.reason == Reason::Start);
+    let short = PollTiming::new(SECOND * 10, "h");
+    assert!((0..1000).all(|seed| first(&short, 10_000, seed, now).at <= now + SECOND * 10));
+    let firsts: Vec<Duration> =
+        seeds(10_000).iter().map(|&seed| first(&account(), 10_000, seed, now).at - now).collect();
+    assert!(firsts.iter().all(|&at| at <= FIRST));
+    assert_even(&firsts, SECOND, 30);
+}
+
+fn seeds(count: u32) -> Vec<u64> {
+    (0..count).map(|n| seed(99, &AccountName::new(&format!("account-{n}")).unwrap())).collect()
+}
+
+/// Times from nothing on fill so many boxes of this width evenly: no box is off by more than five standard deviations,
+/// which chance does once in 60,000 runs.
+fn assert_even(times: &[Duration], width: Duration, boxes: usize) {
+    let mut count = vec![0_f64; boxes];
+    for time in times {
+        let at = usize::try_from(time.as_nanos() / width.as_nanos()).unwrap();
+        count[at.min(boxes - 1)] += 1.0;
+    }
+    let mean = times.len() as f64 / boxes as f64;
+    let off = |n: &f64| (n - mean).abs() > 5.0 * mean.sqrt();
+    assert!(!count.iter().any(off), "mean {mean}: {count:?}");
+}
+
+/// Ten thousand accounts that were all polled just after a start.
+#[test]
+fn ten_thousand_accounts_are_spread_over_their_interval_after_a_few_polls() {
+    let (timing, begin) = (account(), 5 * HOUR);
+    let polls = |seed: u64, until: Duration| {
+        let mut at = first(&timing, 10_000, seed, begin).at;
+        let mut polls = Vec::new();
+        while at < until {
+            polls.push(at);
+            at = next(&timing, &mut History::default(), &dealt(0, false), seed, at..at + SECOND).at;
+        }
+        polls
+    };
+    let all: Vec<Duration> = seeds(10_000).iter().flat_map(|&seed| polls(seed, begin + 8 * INTERVAL)).collect();
+    // From the fourth interval on each minute, and each 5 s, has its share.
+    for k in 4..8_u32 {
+        let (from, to) = (begin + INTERVAL * k, begin + INTERVAL * (k + 1));
+        let inside: Vec<Duration> = all.iter().filter(|&&at| at >= from && at < to).map(|&at| at - from).collect();
+        assert!((9_900..10_100).contains(&inside.len()), "{} polls in an interval", inside.len());
+        assert_even(&inside, SECOND * 5, 60);
+    }
+    // On the way there they gather nowhere but at the start.
+    let mut each_second = vec![0_u32; 8 * 300];
+    all.iter().for_each(|&at| each_second[usize::try_from((at - begin).as_secs()).unwrap()] += 1);
+    assert!(each_second[31..].iter().all(|&polls| polls < 120), "33 would be even: {each_second:?}");
+    // And nobody was left out for longer than an interval and its jitter.
+    let early: Vec<Duration> = all.iter().filter(|&&at| at < begin + INTERVAL + INTERVAL / 2).copied().collect();
+    assert!(early.len() >= 20_000, "{}", early.len());
+}
+
+#[test]
+fn the_mean_is_the_interval_and_no_two_gaps_are_alike() {
+    for interval in [SECOND * 10, INTERVAL, 6 * HOUR] {
+        let timing = PollTiming::new(interval, "h");
+        let mut history = History::default();
+        let (mut at, mut gaps) = (HOUR, Vec::new());
+        for round in 0..1010_u32 {
+            // Each begins a little late and takes a while.
+            let start = at + interval / 100;
+            let after = next(&timing, &mut history, &dealt(0, false), 11, start..start + interval / 20).at;
+            if round >= 10 {
+                gaps.push(after - at);
+            }
+            at = after;
+        }
+        let mean = gaps.iter().sum::<Duration>() / 1000;
+        assert!(mean.abs_diff(interval) < interval / 1000, "{mean:?} for {interval:?}");
+        assert!(gaps.iter().all(|gap| gap.abs_diff(interval) <= interval / 8));
+        gaps.sort_unstable();
+        gaps.dedup();
+        assert!(gaps.len() > 990);
+    }
+}
+
+#[test]
+fn a_poll_that_takes_longer_than_the_interval_leaves_a_pause() {
+    let mut history = History::default();
+    let after = next(&account(), &mut history, &dealt(5, false), 1, HOUR..2 * HOUR).at - 2 * HOUR;
+    assert!(after >= INTERVAL / 16 && after <= INTERVAL, "{after:?}");
+}
+
+#[test]
+fn accounts_and_installations_do_not_march_in_step() {
+    let name = |name: &str| AccountName::new(name).unwrap();
+    let seeds =
+        [seed(1, &name("a")), seed(1, &name("b")), seed(2, &name("a")), seed(1, &name("ab")), seed(1, &name("ba"))];
+    let mut sorted = seeds.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!(sorted.len(), seeds.len());
+    assert_eq!(seed(1, &name("a")), seeds[0]);
+    let at = |seed: u64| next(&account(), &mut History::default(), &dealt(0, false), seed, HOUR..HOUR + SECOND).at;
+    assert_eq!(at(seeds[0]), at(seeds[0]));
+    assert!(at(seeds[0]) != at(seeds[1]) && at(seeds[0]) != at(seeds[2]));
+    // The installation decides as well as the account: its accounts fall on other places.
+    let moments: Vec<Duration> =
+        (0..3000).map(|n| past_own_moment(seed(n, &name("a")), INTERVAL, 7 * INTERVAL)).collect();
+    assert_even(&moments, SECOND * 10, 30);
+}
+
+#[test]
+fn a_time_is_told_with_its_reason() {
+    let now = 9 * HOUR;
+    let told = |after: Duration, reason| Next { at: now + after, reason }.told(now).to_string();
+    let trouble = |cause, times| Reason::Trouble { cause, times };
+    let gmail = MinIntervalFrom::Provider(Provider::of("pop.gmail.com").unwrap());
+    for (after, reason, expected) in [
+        (SECOND * 12, Reason::Start, "in 12 s, for the first time"),
+        (SECOND * 297, Reason::AsConfigured, "in 5 min, as configured"),
+        (Duration::ZERO, Reason::Backlog, "at once: there is more on the server"),
+        (
+            SECOND * 660,
+            Reason::MinInterval { min_interval: MINUTE * 10, by: MinIntervalFrom::LoginDelay },
+            "in 11 min: the server asks for at least 10 min between two logins",
+        ),
+        (
+            SECOND * 310,
+            Reason::MinInterval { min_interval: MINUTE * 5, by: gmail },
+            "in 5 min: Gmail asks for at least 5 min between two logins",
+        ),
+        (
+            HOUR,
+            trouble(Cause::LoginRefused, 1),
+            "in 60 min: the server refused the login; after a changed credential, a reload or `mailferry poll` at once",
+        ),
+        (
+            MINUTE * 20,
+            trouble(Cause::ServerBusy, 3),
+            "in 20 min: the server is busy, or another session holds the maildrop, 3 times in a row",
+        ),
+        (SECOND * 30, trouble(Cause::NetworkDown, 1), "in 30 s: the server could not be reached"),
+    ] {
+        assert_eq!(told(after, reason), expected);
+    }
+    assert_eq!(
+        Next { at: HOUR, reason: Reason::AsConfigured }.told(now).to_string(),
+        "at once, as configured",
+        "overdue"
+    );
+}
+
+fn outcomes() -> impl Strategy<Value = Outcome> {
+    let end = prop_oneof![
+        any::<bool>().prop_map(|more| End::Dealt { more }),
+        any::<bool>().prop_map(|explicit| End::Refused { explicit }),
+        proptest::sample::select(&Cause::ALL[..]).prop_map(End::Trouble),
+        Just(End::Stopped),
+    ];
+    let delay = proptest::option::of(prop_oneof![0..2000_u64, any::<u64>()]);
+    (any::<bool>(), 0..3_u64, delay, end).prop_map(|(logged_in, new, delay, end)| {
+        let logged_in = logged_in || matches!(end, End::Dealt { .. });
+        let new = if logged_in { new } else { 0 };
+        Outcome { logged_in, new, login_delay: delay.map(Duration::from_secs), end }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_poll_is_sooner_than_the_server_bears_or_later_than_there_is_a_reason_for(
+        outcomes in proptest::collection::vec((outcomes(), 0..4000_u64), 1..40),
+        interval in prop_oneof![10..4000_u64, 10..31_536_000_u64],
+        host in proptest::sample::select(vec!["pop.gmail.com", "ssl0.ovh.net", "pop.example.org"]),
+        seed in any::<u64>(),
+    ) {
+        let timing = PollTiming::new(Duration::from_secs(interval), host);
+        let (mut history, mut now) = (History::default(), HOUR);
+        for (outcome, seconds) in outcomes {
+            let polled = now..now + Duration::from_secs(seconds);
+            let again = next(&timing, &mut history.clone(), &outcome, seed, polled.clone());
+            let next = next(&timing, &mut history, &outcome, seed, polled.clone());
+            prop_assert_eq!(again, next, "the same goes in, the same comes out");
+            prop_assert!(next.at >= polled.end);
+            let wait = next.at - polled.end;
+
+            let min_interval = MinInterval::of(&timing, &history, polled.end).time;
+            let noticed = match outcome.end {
+                End::Trouble(cause) => outcome.logged_in || cause.reached_server(),
+                End::Refused { .. } => true,
+                End::Dealt { .. } | End::Stopped => outcome.logged_in,
+            };
+            let untrue = timing.provider.is_some_and(|provider| provider.login_delay_is_untrue);
+            if noticed && !(next.reason == Reason::Backlog && untrue) {
+                prop_assert!(wait >= min_interval, "{wait:?} is less than {min_interval:?}: {next:?}");
+            }
+            prop_assert!(min_interval <= HOUR);
+
+            let longest = match outcome.end {
+                End::Trouble(cause) => cause.wait(u32::MAX, timing.interval),
+                End::Refused { .. } => Cause::LoginRefused.wait(u32::MAX, timing.interval),
+                End::Dealt { .. } => timing.interval.max(min_interval + min_interval / 8),
+                End::Stopped => Duration::ZERO,
+            };
+            let most = longest.max(min_interval);
+            prop_assert!(wait <= most + most / 8 + AT_ONCE, "{wait:?} is more than {most:?}: {next:?}");
+            prop_assert!(history.in_a_row.len() <= 2, "{history:?}");
+            now = next.at;
+        }
+    }
+
+    #[test]
+    fn an_account_finds_its_own_moment_from_anywhere(interval in 10..100_000_u64, start in 0..10_000_000_u64, seed in any::<u64>()) {
+        let timing = PollTiming::new(Duration::from_secs(interval), "h");
+        let period = timing.interval;
+        let mut at = Duration::from_secs(start);
+        for round in 0..12 {
+            let next = next(&timing, &mut History::default(), &dealt(0, false), seed, at..at).at;
+            let gap = next - at;
+            prop_assert!(gap >= period * 7 / 16 && gap <= period * 17 / 16, "{gap:?} of {period:?}");
+            if round >= 3 {
+                let past = past_own_moment(seed, period, next);
+                prop_assert!(past.min(period - past) <= period / 32 + Duration::from_nanos(2), "{past:?} of {period:?}");
+            }
+            at = next;
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Entries by id. PURE.
+//!
+//! Ids are given in growing order and are never used again, and few entries go before the file is rewritten. So they
+//! stand in a row, and an id nearly tells its place: reading a file of 100,000 messages moves each once.
+
+use super::entries::{Entry, EntryId};
+
+/// The entries of a state, oldest first.
+#[derive(Debug, Clone, Default)]
+pub(super) struct EntryTable {
+    /// By growing id. None where the entry is not remembered any more.
+    places: Vec<(EntryId, Option<Entry>)>,
+    /// How many are remembered.
+    count: usize,
+}
+
+impl EntryTable {
+    /// Makes room for so many more.
+    pub(super) fn reserve(&mut self, additional: usize) {
+        self.places.reserve(additional);
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// All of them, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.places.iter().filter_map(|(_, entry)| entry.as_ref())
+    }
+
+    /// All of them, to change them. Their ids stay.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.places.iter_mut().filter_map(|(_, entry)| entry.as_mut())
+    }
+
+    /// One of them.
+    pub(super) fn get(&self, id: EntryId) -> Option<&Entry> {
+        self.places.get(self.place(id).ok()?)?.1.as_ref()
+    }
+
+    /// One of them, to change it. Its id stays.
+    pub(super) fn get_mut(&mut self, id: EntryId) -> Option<&mut Entry> {
+        let place = self.place(id).ok()?;
+        self.places.get_mut(place)?.1.as_mut()
+    }
+
+    /// Takes one in. None if its id is taken.
+    pub(super) fn insert(&mut self, entry: Entry) -> Option<()> {
+        let id = entry.id;
+        match self.place(id) {
+            Err(place) => self.places.insert(place, (id, Some(entry))),
+            Ok(place) => {
+                let (_, free) = self.places.get_mut(place).filter(|(_, taken)| taken.is_none())?;
+                *free = Some(entry);
+            }
+        }
+        self.count += 1;
+        Some(())
+    }
+
+    /// Takes one out.
+    pub(super) fn remove(&mut self, id: EntryId) -> Option<Entry> {
+        let place = self.place(id).ok()?;
+        let entry = self.places.get_mut(place)?.1.take()?;
+        self.count -= 1;
+        Some(entry)
+    }
+
+    /// Where this id stands, or where it would.
+    fn place(&self, id: EntryId) -> Result<usize, usize> {
+        let end = self.places.len();
+        let (Some((first, _)), Some((last, _))) = (self.places.first(), self.places.last()) else { return Err(0) };
+        if id > *last {
+            return Err(end);
+        }
+        let Some(distance) = id.checked_sub(*first) else { return Err(0) };
+        // Ids grow by one at least, so it can stand no later than that.
+        let latest = usize::try_from(distance).unwrap_or(end).min(end);
+        match self.places.get(latest) {
+            Some((at, _)) if *at == id => Ok(latest),
+            _ => self.places.get(..latest).unwrap_or_default().binary_search_by_key(&id, |(at, _)| *at),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::entries::{Fingerprint, Origin};
+
+    fn entry(id: EntryId) -> Entry {
+        Entry {
+            id,
+            unique_id: None,
+            origin: Origin::Delivered,
+            fingerprint: Fingerprint { reported_size: None, header: None, whole: None },
+            delivered_at: 0,
+            delivered_certain: 0,
+            intent: None,
+            removed: false,
+            doubt: false,
+            absent_since: None,
+        }
+    }
+
+    fn table(ids: &[EntryId]) -> EntryTable {
+        let mut table = EntryTable::default();
+        ids.iter().for_each(|id| table.insert(entry(*id)).unwrap());
+        table
+    }
+
+    fn ids(table: &EntryTable) -> Vec<EntryId> {
+        table.iter().map(|entry| entry.id).collect()
+    }
+
+    #[test]
+    fn each_id_is_found_and_no_other() {
+        for present in [&[][..], &[1], &[7], &[1, 2, 3, 4], &[3, 4, 9, 10, 11, 90], &[0, u64::MAX], &[9, 3, 5, 4, 1]] {
+            let table = table(present);
+            for id in (0..100).chain([u64::MAX - 1, u64::MAX]) {
+                assert_eq!(table.get(id).map(|entry| entry.id), present.contains(&id).then_some(id), "{present:?}");
+            }
+            let mut sorted = present.to_vec();
+            sorted.sort_unstable();
+            assert_eq!((ids(&table), table.len()), (sorted, present.len()));
+        }
+    }
+
+    #[test]
+    fn what_went_is_gone_and_its_place_can_be_taken() {
+        let mut table = table(&[1, 2, 3, 5]);
+        assert!(table.insert(entry(2)).is_none(), "it is there");
+        assert_eq!(table.remove(2).unwrap().id, 2);
+        assert!(
+            table.remove(2).is_none()
+                && table.remove(4).is_none()
+                && table.get(2).is_none()
+                && table.get_mut(2).is_none()
+        );
+        assert_eq!((ids(&table), table.len()), (vec![1, 3, 5], 3));
+        table.insert(entry(2)).unwrap();
+        table.insert(entry(4)).unwrap();
+        assert_eq!((ids(&table), table.len()), (vec![1, 2, 3, 4, 5], 5));
+    }
+}
