@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::system_limit::NO_THREAD;
 
@@ -21,30 +21,43 @@ use crate::system_limit::NO_THREAD;
 const START: Duration = Duration::from_secs(3);
 
 /// Why work that blocks came to nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotDone {
     /// The system has no thread to give.
     NoThread,
-    /// It panicked; that has been printed.
-    Panicked,
+    /// It panicked with these words, which have been printed.
+    Panicked(String),
+    /// It was cancelled before it began.
+    Cancelled,
 }
 
 impl fmt::Display for NotDone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoThread => write!(f, "the system gives no further thread; {NO_THREAD}"),
-            Self::Panicked => f.write_str("a fault of mailferry's own; see the lines above"),
+            Self::Panicked(_) | Self::Cancelled => f.write_str("a fault of mailferry's own; see the lines above"),
         }
     }
 }
 
 impl std::error::Error for NotDone {}
 
+impl From<JoinError> for NotDone {
+    fn from(e: JoinError) -> Self {
+        let Ok(panic) = e.try_into_panic() else { return Self::Cancelled };
+        let words = match panic.downcast::<String>() {
+            Ok(words) => *words,
+            Err(panic) => panic.downcast_ref::<&str>().copied().unwrap_or_default().to_owned(),
+        };
+        Self::Panicked(words)
+    }
+}
+
 impl From<NotDone> for io::Error {
     fn from(e: NotDone) -> Self {
         match e {
             NotDone::NoThread => rustix::io::Errno::AGAIN.into(),
-            NotDone::Panicked => Self::other(e),
+            NotDone::Panicked(_) | NotDone::Cancelled => Self::other(e),
         }
     }
 }
@@ -59,7 +72,7 @@ impl<T> Future for Blocking<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            Some(handle) => Pin::new(handle).poll(cx).map(|done| done.ok().flatten().ok_or(NotDone::Panicked)),
+            Some(handle) => Pin::new(handle).poll(cx).map(|done| done?.ok_or(NotDone::Cancelled)),
             None => Poll::Ready(Err(NotDone::NoThread)),
         }
     }
@@ -171,7 +184,7 @@ mod tests {
     async fn what_blocks_is_done_and_a_panic_is_its_end() {
         assert_eq!(blocking(|| 6 * 7).await, Ok(42));
         let faulty = blocking(|| if QUIET.get() { 1 } else { std::panic::resume_unwind(Box::new("odd")) });
-        assert_eq!(faulty.await, Err(NotDone::Panicked));
+        assert_eq!(faulty.await, Err(NotDone::Panicked("odd".to_owned())));
     }
 
     #[test]

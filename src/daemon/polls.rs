@@ -16,6 +16,7 @@ use crate::control::status::Came;
 use crate::poll::{PollContext, PollError, PollOptions, PollReport, poll};
 use crate::schedule::queue::Queue;
 use crate::state::hints::keep_standing;
+use crate::threads::NotDone;
 use crate::watch::{Watch, blocking, watched};
 
 /// So many accounts that hang give their places to others. Each may hold some of the runtime's 512 threads for what blocks,
@@ -164,11 +165,8 @@ impl Polls {
             (_, Some(due)) => return After::Rests(account, due),
             (Ok((_, Done::Polled { report, password })), _) => (*report, password),
             // A panic, which has been printed: that account's trouble, and nobody else's.
-            (Ok((_, Done::AccountState)) | Err(_), _) => {
-                let mut report = PollReport::new(account.clone());
-                report.end = Err(PollError::InternalError);
-                (report, String::new())
-            }
+            (Err(e), _) => (failed(&account, NotDone::from(e)), String::new()),
+            (Ok((_, Done::AccountState)), _) => (failed(&account, NotDone::Cancelled), String::new()),
         };
         if let (Err(PollError::Stopped), Some(octets), false) =
             (&report.end, conduct.too_slow, self.stop.is_cancelled())
@@ -235,6 +233,13 @@ impl Polls {
     pub(super) fn stop(&self) {
         self.stop.cancel();
     }
+}
+
+/// The report of a poll whose task came to nothing.
+fn failed(account: &AccountName, why: NotDone) -> PollReport {
+    let mut report = PollReport::new(account.clone());
+    report.end = Err(why.doing("poll").into());
+    report
 }
 
 /// What the file of an account's password looks like; nothing, if it has none.

@@ -9,7 +9,6 @@ use std::path::PathBuf;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::Shelf;
 use super::error::PollError;
 use crate::delivery::publish::{Delivered, Published, publish};
 use crate::disk::DirSync;
@@ -19,8 +18,8 @@ use crate::maildir::staging::{Received, Staged, Written, stage};
 use crate::plan::Arrival;
 use crate::state::entries::MaildirNumber;
 use crate::state::error::StateError;
+use crate::state::handle::{Finished, StateHandle, StateWork};
 use crate::state::store::Store;
-use crate::threads::{Blocking, NotDone};
 use crate::watch::{blocking, note_delivered};
 
 /// No more bytes than this are written and not yet durable: what a slow disk would have to swallow at the end.
@@ -63,7 +62,7 @@ pub(super) struct Committer {
     /// Their octets.
     octets: u64,
     /// The batch that is being committed, with the state.
-    commit: Option<Blocking<(Store, Outcome)>>,
+    commit: Option<StateWork<Outcome>>,
     /// The file system cannot sync a directory.
     synced: DirSync,
     /// The first thing that went wrong. Nothing more is taken then, which the retriever notices by its closed channel.
@@ -85,14 +84,14 @@ impl Committer {
     /// Commits until no more comes. What was received before an error is still made safe if it can be.
     pub(super) async fn run(
         mut self,
-        store: &mut Shelf,
+        state: &mut StateHandle,
         mut received_messages: mpsc::Receiver<ReceivedMessage>,
     ) -> Result<DirSync, PollError> {
         let mut arrived = Vec::new();
         let mut open = true;
         loop {
             if self.commit.is_none() && !self.written.is_empty() {
-                self.begin_commit(store)?;
+                self.begin_commit(state)?;
             }
             if !open && self.commit.is_none() {
                 return self.error.map_or(Ok(self.synced), Err);
@@ -100,7 +99,7 @@ impl Committer {
             let free_space = self.to.most_files.saturating_sub(self.written.len());
             let takes = open && free_space > 0 && self.octets < MOST_UNSYNCED;
             tokio::select! {
-                done = finished(&mut self.commit) => self.on_batch_end(done?, store),
+                done = finished(&mut self.commit) => self.on_batch_end(state.end(done)?),
                 count = received_messages.recv_many(&mut arrived, free_space), if takes => {
                     open = count > 0;
                     self.write(std::mem::take(&mut arrived)).await?;
@@ -131,7 +130,7 @@ impl Committer {
             };
             received_messages.into_iter().map(each).collect()
         };
-        for result in blocking(write).await? {
+        for result in blocking(write).await.map_err(|e| e.doing("write messages"))? {
             match result {
                 Ok(written) => {
                     self.octets += written.size();
@@ -146,19 +145,14 @@ impl Committer {
         Ok(())
     }
 
-    fn begin_commit(&mut self, store: &mut Shelf) -> Result<(), PollError> {
-        let mut store = store.take().ok_or(PollError::InternalError)?;
+    fn begin_commit(&mut self, state: &mut StateHandle) -> Result<(), PollError> {
         let (batch, to) = (std::mem::take(&mut self.written), self.to.clone());
         self.octets = 0;
-        self.commit = Some(blocking(move || {
-            let outcome = commit(&mut store, &to, batch);
-            (store, outcome)
-        }));
+        self.commit = Some(state.begin("commit a batch of messages", move |store| commit(store, &to, batch))?);
         Ok(())
     }
 
-    fn on_batch_end(&mut self, (state, outcome): (Store, Outcome), store: &mut Shelf) {
-        *store = Some(state);
+    fn on_batch_end(&mut self, outcome: Outcome) {
         self.commit = None;
         for safe in outcome.safe {
             note_delivered(safe.size());
@@ -177,7 +171,7 @@ impl Committer {
 }
 
 /// The end of the batch that is being committed; never, if none is.
-async fn finished(commit: &mut Option<Blocking<(Store, Outcome)>>) -> Result<(Store, Outcome), NotDone> {
+async fn finished(commit: &mut Option<StateWork<Outcome>>) -> Finished<Outcome> {
     match commit {
         Some(commit) => commit.await,
         None => std::future::pending().await,

@@ -12,10 +12,14 @@ use crate::client::ClientError;
 use crate::client::login::LoginError;
 use crate::credential::CredentialError;
 use crate::exit::ExitStatus;
+use crate::internal_error::{InternalCause, InternalError, WorkError};
 use crate::state::error::StateError;
 use crate::system_limit;
 use crate::threads::NotDone;
 use crate::user;
+
+/// What to do about a fault of mailferry itself.
+const REPORT: &str = "Nothing is lost; please report it with the lines above";
 
 /// Why a poll did not come to its end. Every message ends with the next step.
 #[derive(Debug)]
@@ -61,7 +65,7 @@ pub enum PollError {
     /// The system has no thread for it.
     NoThread,
     /// A fault of mailferry itself.
-    InternalError,
+    InternalError(InternalError),
 }
 
 /// A message that does not fit on the disk.
@@ -87,8 +91,13 @@ impl PollError {
             Self::Maildir { source, .. } if system_limit::advice(source).is_some() => ExitStatus::Temporary,
             Self::Maildir { .. } | Self::InsufficientSpace { .. } | Self::Renumbered { .. } => ExitStatus::Local,
             // Whoever stops a poll knows why; a command that was stopped by a signal has its own status.
-            Self::TooSlow { .. } | Self::Stopped | Self::NoThread | Self::InternalError => ExitStatus::Temporary,
+            Self::TooSlow { .. } | Self::Stopped | Self::NoThread | Self::InternalError(_) => ExitStatus::Temporary,
         }
+    }
+
+    /// What cannot be was.
+    pub(super) fn contradiction(doing: &'static str, what: &'static str) -> Self {
+        Self::InternalError(InternalError { doing, cause: InternalCause::Contradiction(what) })
     }
 
     /// Whether a server that cannot bear commands ahead of their answers might end a session so.
@@ -162,14 +171,19 @@ impl fmt::Display for PollError {
             ),
             Self::Stopped => f.write_str("stopped before the end. Nothing is lost: the next run goes on from here"),
             Self::NoThread => write!(f, "{}. Nothing is lost: the next run goes on from here", NotDone::NoThread),
-            Self::InternalError => f.write_str(
-                "mailferry failed by a fault of its own. Nothing is lost; please report it with the lines above",
-            ),
+            Self::InternalError(e) => write!(f, "mailferry failed by a fault of its own ({e}). {REPORT}"),
         }
     }
 }
 
-impl std::error::Error for PollError {}
+impl std::error::Error for PollError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::InternalError(e) => Some(e),
+            _ => None,
+        }
+    }
+}
 
 impl From<ClientError> for PollError {
     fn from(e: ClientError) -> Self {
@@ -183,11 +197,11 @@ impl From<LoginError> for PollError {
     }
 }
 
-impl From<NotDone> for PollError {
-    fn from(e: NotDone) -> Self {
+impl From<WorkError> for PollError {
+    fn from(e: WorkError) -> Self {
         match e {
-            NotDone::NoThread => Self::NoThread,
-            NotDone::Panicked => Self::InternalError,
+            WorkError::NoThread => Self::NoThread,
+            WorkError::Internal(e) => Self::InternalError(e),
         }
     }
 }

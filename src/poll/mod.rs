@@ -46,6 +46,7 @@ use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::{EntryId, ListedAs, QuarantineReason};
 use crate::state::error::StateError;
+use crate::state::handle::StateHandle;
 use crate::state::hints::HintsFile;
 use crate::state::store::{ConfiguredAccounts, OpenOptions, Store};
 use crate::watch;
@@ -156,46 +157,43 @@ struct Poll {
     too_long: Vec<(MessageNumber, Option<u64>)>,
 }
 
-/// The state, in a place from which work that blocks can take it for a while.
-type Shelf = Option<Store>;
-
 impl Poll {
     async fn run(&mut self, report: &mut PollReport) -> Result<(), PollError> {
-        let (mut store, mut profile) = self.open_state(report).await?;
+        let (mut state, mut profile) = self.open_state(report).await?;
         let password = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Err(PollError::Stopped),
             password = self.account.credential.obtain(&self.context.credentials) => password?,
         };
         report.redactor = Redactor::new(&self.account.username, &password);
-        let end = self.sessions(&mut store, &mut profile, &password, report).await;
-        if store.is_none() {
-            // It went with work that no thread could be had for.
-            return end.and(Err(PollError::InternalError));
-        }
-        report.quarantine = store.as_ref().map(Quarantined::of).unwrap_or_default();
+        let end = self.sessions(&mut state, &mut profile, &password, report).await;
+        report.quarantine = match state.read() {
+            Ok(store) => Quarantined::of(store),
+            // It went with work that panicked, or that no thread could be had for.
+            Err(gone) => return end.and(Err(gone.into())),
+        };
         if !self.options.dry_run {
             let (disk, wall) = (Arc::clone(&self.context.disk), self.context.clock.read().wall);
             if report.retrieved > 0 {
                 profile.delivered(report.retrieved, report.octets, &self.context.clock.today(), wall);
             }
             let success = end.is_ok().then_some(wall);
-            report.past = blocking(&mut store, move |_| profile.write(&disk, success)).await?;
+            report.past = state.with("write the hints", move |_| profile.write(&disk, success)).await?;
         }
         if self.options.dry_run {
             return end;
         }
         // What a session that failed has written becomes durable, too, and what it delivered leaves tmp/.
-        let settled = blocking(&mut store, Store::settle).await?;
+        let settled = state.with("sync the state", Store::settle).await?;
         end?;
         settled?;
-        Ok(blocking(&mut store, Store::compact).await??)
+        Ok(state.with("make the state small", Store::compact).await??)
     }
 
     /// Sessions, as long as each brings something and there may be more.
     async fn sessions(
         &mut self,
-        store: &mut Shelf,
+        state: &mut StateHandle,
         profile: &mut ServerProfile,
         password: &Secret,
         report: &mut PollReport,
@@ -203,10 +201,10 @@ impl Poll {
         loop {
             report.sessions += 1;
             let before = report.retrieved;
-            let first_entry = store.as_ref().ok_or(PollError::InternalError)?.state().next_id();
+            let first_entry = state.read()?.state().next_id();
             let short = report.short;
             report.unproven = false;
-            let next = match self.session(store, profile, password, report).await {
+            let next = match self.session(state, profile, password, report).await {
                 Ok(ended) => {
                     let has_new = report.retrieved > before;
                     if report.probe_for_more {
@@ -222,9 +220,10 @@ impl Poll {
                     // A message that ended early may have shifted the answers behind it, until something shows the
                     // contrary: none of what was delivered is sure to be what it was taken for.
                     if report.unproven && (broken.is_about_framing() || report.short > short) {
-                        blocking(store, move |store| record_unproven(store, first_entry)).await??;
+                        let unproven = move |store: &mut Store| record_unproven(store, first_entry);
+                        state.with("write down what is not proven", unproven).await??;
                     }
-                    self.after_broken(broken, store, report).await?
+                    self.after_broken(broken, state, report).await?
                 }
             };
             self.tried.extend(report.failed.take_listed_as());
@@ -303,7 +302,7 @@ impl Poll {
     async fn after_broken(
         &mut self,
         broken: Broken,
-        store: &mut Shelf,
+        state: &mut StateHandle,
         report: &mut PollReport,
     ) -> Result<Next, PollError> {
         let is_framing = broken.is_about_framing();
@@ -321,7 +320,8 @@ impl Poll {
         // A connection that ends is mostly the network's fault: then the next poll begins behind the message.
         let goes_on = is_framing
             || matches!(error, PollError::Client(ClientError::TooLong(_))) && self.is_first_such(&to_isolate);
-        blocking(store, move |store| store.record_quarantine(messages, QuarantineReason::BrokeSession)).await??;
+        let quarantine = |store: &mut Store| store.record_quarantine(messages, QuarantineReason::BrokeSession);
+        state.with("write down where a session broke", quarantine).await??;
         self.broken += 1;
         if !goes_on || self.broken > MOST_BROKEN {
             return Err(error);
@@ -358,7 +358,7 @@ impl Poll {
     }
 
     /// Opens the state and finishes what was begun, before the server is asked.
-    async fn open_state(&self, report: &mut PollReport) -> Result<(Shelf, ServerProfile), PollError> {
+    async fn open_state(&self, report: &mut PollReport) -> Result<(StateHandle, ServerProfile), PollError> {
         let open_options = OpenOptions {
             now: self.context.clock.read(),
             since_1970: self.context.clock.since_1970(),
@@ -370,7 +370,7 @@ impl Poll {
         let (disk, dir, account) =
             (Arc::clone(&self.context.disk), self.context.state_dir.clone(), self.account.clone());
         let options = self.options;
-        let (store, profile, recovered) = watch::blocking(move || {
+        let opened = watch::blocking(move || {
             let hints = |store: &Store| {
                 let file = HintsFile::read(&**store.disk(), &dir, &account.name);
                 ServerProfile::new(file, &account.endpoint, store.now())
@@ -394,8 +394,8 @@ impl Poll {
             }
             let profile = hints(&store);
             Ok::<_, StateError>((store, profile, recovered))
-        })
-        .await??;
+        });
+        let (store, profile, recovered) = opened.await.map_err(|e| e.doing("open the state"))??;
         if !recovered.is_nothing() {
             let Recovered { finished, found, again, remains, .. } = recovered;
             warn!(
@@ -404,7 +404,7 @@ impl Poll {
             );
         }
         report.recovered = recovered;
-        Ok((Some(store), profile))
+        Ok((StateHandle::new(store), profile))
     }
 }
 
@@ -448,19 +448,4 @@ enum Next {
     Session(Pass),
     /// Another session, because everything was new and some servers list only so many at a time.
     ProbeForMore,
-}
-
-/// Runs something that blocks, with the state.
-async fn blocking<R: Send + 'static>(
-    shelf: &mut Shelf,
-    work: impl FnOnce(&mut Store) -> R + Send + 'static,
-) -> Result<R, PollError> {
-    let mut store = shelf.take().ok_or(PollError::InternalError)?;
-    let done = watch::blocking(move || {
-        let result = work(&mut store);
-        (store, result)
-    });
-    let (store, result) = done.await?;
-    *shelf = Some(store);
-    Ok(result)
 }

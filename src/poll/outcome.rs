@@ -51,7 +51,7 @@ fn end(error: &PollError) -> End {
         // The user has to decide, and every look costs the server a listing.
         PollError::Renumbered { .. } => Cause::Protocol,
         PollError::TooSlow { .. } => Cause::TooSlow,
-        PollError::InternalError => Cause::InternalError,
+        PollError::InternalError(_) => Cause::InternalError,
     })
 }
 

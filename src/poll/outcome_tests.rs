@@ -109,7 +109,7 @@ fn every_error_has_its_cause() {
         (StateError::Locked { account: account.clone(), holder: String::new() }.into(), Cause::LockedByAnother),
         (CredentialError::NoCredential { name: "work".to_owned() }.into(), Cause::Credential),
         (PollError::Renumbered { account, messages: 12 }, Cause::Protocol),
-        (PollError::InternalError, Cause::InternalError),
+        (PollError::contradiction("end", "it was odd"), Cause::InternalError),
     ] {
         let text = format!("{error:?}");
         assert_eq!(after(error), End::Trouble(expected), "{text}");

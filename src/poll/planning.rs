@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tracing::{debug, warn};
 
+use super::Poll;
 use super::error::PollError;
 use super::report::PollReport;
 use super::session::sync_directories;
-use super::{Poll, Shelf, blocking};
 use crate::account::{Account, RemovalPolicy};
 use crate::client::Client;
 use crate::client::listing::look;
@@ -17,6 +17,7 @@ use crate::plan::maildrop::Maildrop;
 use crate::plan::{Done, Pass, Plan, PlanInput, Policy, Seen};
 use crate::pop3::{Capabilities, MessageNumber};
 use crate::state::entries::{EntryId, ListedAs, UidState};
+use crate::state::handle::StateHandle;
 use crate::state::store::Store;
 
 /// To look at so many headers takes a while, so the user is told why.
@@ -68,10 +69,10 @@ impl Poll {
         client: &mut Client,
         capabilities: Option<&Capabilities>,
         maildrop: &Arc<Maildrop>,
-        shelf: &mut Shelf,
+        state: &mut StateHandle,
         report: &mut PollReport,
     ) -> Result<Plan, PollError> {
-        let store = shelf.as_ref().ok_or(PollError::InternalError)?;
+        let store = state.read()?;
         let policy = Policy {
             removal: if report.unsyncable { RemovalPolicy::Keep } else { self.account.removal },
             max_message_size: self.account.max_message_size,
@@ -87,15 +88,15 @@ impl Poll {
         let mut given = Given { maildrop, policy, tried, compared, seen: Seen::new(), looks: 0 };
         let plan = loop {
             let step;
-            (given, step) = blocking(shelf, move |store| {
+            let plan = move |store: &mut Store| {
                 let step = given.step(store);
                 (given, step)
-            })
-            .await?;
+            };
+            (given, step) = state.with("plan a session", plan).await?;
             match step {
                 Step::Look(numbers) => self.look(client, &numbers, &mut given).await?,
                 // Where a power cut may take away what was delivered, nothing is deleted, or retrieved only to be.
-                Step::Decided(plan) if plan.deletes_earlier() && !can_sync(shelf).await? => {
+                Step::Decided(plan) if plan.deletes_earlier() && !can_sync(state).await? => {
                     report.unsyncable = true;
                     given.policy.removal = RemovalPolicy::Keep;
                 }
@@ -144,8 +145,9 @@ impl Poll {
     }
 }
 
-async fn can_sync(shelf: &mut Shelf) -> Result<bool, PollError> {
-    Ok(blocking(shelf, |store| sync_directories(store)).await?? == DirSync::Synced)
+async fn can_sync(state: &mut StateHandle) -> Result<bool, PollError> {
+    let synced = state.with("sync the directories", |store| sync_directories(store)).await??;
+    Ok(synced == DirSync::Synced)
 }
 
 /// Whether the account points at another server than when the state was last written.

@@ -320,8 +320,9 @@ impl<'a> Retriever<'a> {
         received_messages: &mpsc::Sender<ReceivedMessage>,
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
-        let Some(staging) = self.staging.take() else { return Err(PollError::InternalError) };
-        let Some(listed) = self.completed(staging.size()) else { return Err(PollError::InternalError) };
+        let no_such = || PollError::contradiction("end a message", "none was coming in");
+        let staging = self.staging.take().ok_or_else(no_such)?;
+        let listed = self.completed(staging.size()).ok_or_else(no_such)?;
         self.done.refused.came();
         if !self.retrieval.careful && !is_short(&listed, staging.octets()) {
             return self.hand_over(listed, staging, received_messages, held).await;
@@ -373,7 +374,8 @@ impl<'a> Retriever<'a> {
 
     async fn flush(&mut self) -> Result<(), PollError> {
         let Some(mut staging) = self.staging.take() else { return Ok(()) };
-        let flushed = watch::blocking(move || staging.flush().map(|()| staging)).await?;
+        let flushed = watch::blocking(move || staging.flush().map(|()| staging)).await;
+        let flushed = flushed.map_err(|e| e.doing("write a message"))?;
         let path = self.retrieval.destination.maildir.tmp().path().to_owned();
         let wrote = flushed.map_err(|source| PollError::Maildir { doing: "write a message to", path, source })?;
         self.staging = Some(wrote);
@@ -402,7 +404,8 @@ impl<'a> Retriever<'a> {
         }
         self.done.far_shorter.extend(ended_early);
         let bytes = u32::try_from(received.held() + OVERHEAD).unwrap_or(HELD).min(HELD);
-        let permit = Arc::clone(held).acquire_many_owned(bytes).await.map_err(|_| PollError::InternalError)?;
+        let closed = |_| PollError::contradiction("hand over a message", "the memory that is shared was closed");
+        let permit = Arc::clone(held).acquire_many_owned(bytes).await.map_err(closed)?;
         // A committer that is gone has said why itself.
         received_messages.send(ReceivedMessage { received, permit }).await.map_err(|_| PollError::Stopped)
     }

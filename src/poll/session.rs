@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use super::Poll;
 use super::another::{Another, SoFar, another};
 use super::committer::{Committer, Destination};
 use super::deletions::Deletions;
@@ -16,7 +17,6 @@ use super::planning::is_moved;
 use super::report::{PollReport, Tally, WouldDo};
 use super::retriever::{DRAIN, FEW, Retrieval, Retrieved, Retriever};
 use super::server_profile::ServerProfile;
-use super::{Poll, Shelf, blocking};
 use crate::account::{MaildirMode, RemovalPolicy};
 use crate::client::listing::{OpenError, Opened, open};
 use crate::client::login::{CachedCapabilities, log_in};
@@ -31,6 +31,7 @@ use crate::pop3::{Capabilities, LoginDelay, UniqueId};
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::{Entry, EntryId, ListedAs, QuarantineReason, UidState};
+use crate::state::handle::StateHandle;
 use crate::state::store::Store;
 use crate::summary::Message;
 
@@ -87,13 +88,13 @@ impl Poll {
     /// Logs in, does what the plan says and ends the session.
     pub(super) async fn session(
         &self,
-        store: &mut Shelf,
+        state: &mut StateHandle,
         profile: &mut ServerProfile,
         password: &Secret,
         report: &mut PollReport,
     ) -> Result<Ended, Broken> {
         let here = |entry: &Entry| entry.unique_id.is_some() && entry.absent_since.is_none();
-        let knows_unique_ids = store.as_ref().is_some_and(|store| store.state().entries().any(here));
+        let knows_unique_ids = state.read().is_ok_and(|store| store.state().entries().any(here));
         let opened = tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(PollError::Stopped),
@@ -110,7 +111,7 @@ impl Poll {
         let Opened { mut client, maildrop, .. } = opened;
         let ahead = client.window() > 1;
         let maildrop = Arc::new(maildrop);
-        let planned = self.plan(&mut client, capabilities.as_ref(), &maildrop, store, report).await;
+        let planned = self.plan(&mut client, capabilities.as_ref(), &maildrop, state, report).await;
         let done = match planned {
             Ok(plan) => {
                 let sizes = std::mem::replace(&mut report.sizes, maildrop.sizes());
@@ -124,7 +125,7 @@ impl Poll {
                 if self.options.dry_run {
                     return Ok(self.dry_run(client, plan, report).await);
                 }
-                self.carry_out(store, &mut client, &maildrop, plan, report).await
+                self.carry_out(state, &mut client, &maildrop, plan, report).await
             }
             Err(e @ PollError::Renumbered { .. }) => {
                 quit_in_order(client).await;
@@ -133,7 +134,7 @@ impl Poll {
             Err(e) => Err(e),
         };
         match done {
-            Ok((work, ended)) => match self.end_session(store, client, work, report).await {
+            Ok((work, ended)) => match self.end_session(state, client, work, report).await {
                 Ok(retrieved) => {
                     profile.ended_in_order(ahead, retrieved);
                     Ok(ended)
@@ -232,13 +233,13 @@ impl Poll {
     /// Writes down what the listing says, retrieves, delivers and deletes.
     async fn carry_out(
         &self,
-        store: &mut Shelf,
+        state: &mut StateHandle,
         client: &mut Client,
         maildrop: &Arc<Maildrop>,
         mut plan: Plan,
         report: &mut PollReport,
     ) -> Result<(Work, Ended), PollError> {
-        self.note_listing(store, maildrop, &mut plan).await?;
+        self.note_listing(state, maildrop, &mut plan).await?;
         report.unsyncable |= report.recovered.unsyncable;
         let all_new = plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty();
         let mut ended = Ended {
@@ -254,10 +255,10 @@ impl Poll {
         }
         let mut retrieved = Retrieved::default();
         if !plan.retrieve.is_empty() {
-            let retrieval = self.retrieval(store, maildrop, &mut plan, &mut deletions).await?;
+            let retrieval = self.retrieval(state, maildrop, &mut plan, &mut deletions).await?;
             report.unsyncable |= deletions.cancelled;
             let synced;
-            (retrieved, synced) = self.retrieve(store, client, &mut deletions, retrieval, report).await?;
+            (retrieved, synced) = self.retrieve(state, client, &mut deletions, retrieval, report).await?;
             report.unsyncable |= synced == DirSync::Unsupported;
         }
         if report.unsyncable {
@@ -272,7 +273,8 @@ impl Poll {
         let listed: HashSet<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();
         let all_came =
             retrieved.left == 0 && retrieved.refused.failures.is_empty() && retrieved.insufficient_space.is_none();
-        plan.forget.retain(|id| !listed.contains(id) && (all_came || has_unique_id(store, *id)));
+        let known = state.read()?.state();
+        plan.forget.retain(|id| !listed.contains(id) && (all_came || has_unique_id(known, *id)));
         Ok((Work { retrieved, marked: deletions.marked, forget: plan.forget }, ended))
     }
 
@@ -290,7 +292,7 @@ impl Poll {
 
     async fn note_listing(
         &self,
-        store: &mut Shelf,
+        state: &mut StateHandle,
         maildrop: &Arc<Maildrop>,
         plan: &mut Plan,
     ) -> Result<(), PollError> {
@@ -298,7 +300,7 @@ impl Poll {
         let (resized, renamed) = (std::mem::take(&mut plan.resized), std::mem::take(&mut plan.renamed));
         let account = self.account.clone();
         let maildrop = Arc::clone(maildrop);
-        blocking(store, move |store| {
+        let note = move |store: &mut Store| {
             if is_moved(store, &account) {
                 store.record_host(&account)?;
             }
@@ -308,14 +310,14 @@ impl Poll {
             store.record_absent(absent)?;
             store.record_resized(resized)?;
             Ok(())
-        })
-        .await?
+        };
+        state.with("write down what is listed", note).await?
     }
 
     /// Makes sure that there is a Maildir and a state for what is to be retrieved.
     async fn retrieval(
         &self,
-        store: &mut Shelf,
+        state: &mut StateHandle,
         maildrop: &Maildrop,
         plan: &mut Plan,
         deletions: &mut Deletions,
@@ -324,21 +326,22 @@ impl Poll {
         let (most_files, accept) = (self.context.most_files, self.options.accept_maildir);
         let (messages, known) = (std::mem::take(&mut plan.retrieve), std::mem::take(&mut plan.known_entries));
         let has_unique_ids = maildrop.has_unique_ids;
-        let prepared = blocking(store, move |store| {
+        let prepare = move |store: &mut Store| {
             let (destination, free_spaces) = prepare(store, &configured, mode, most_files, accept)?;
             // What is recognised when it is here is deleted without having been planned.
             let synced = if store.state().is_empty() { store.sync_directory()? } else { sync_directories(store)? };
             let remembered = remembered(store.state(), &messages, &known, has_unique_ids);
             Ok::<_, PollError>((destination, free_spaces, synced, messages, remembered))
-        });
-        let (destination, free_spaces, synced, messages, remembered) = prepared.await??;
+        };
+        let prepared = state.with("prepare the Maildir", prepare).await??;
+        let (destination, free_spaces, synced, messages, remembered) = prepared;
         let (mut messages, last): (Vec<Listed>, Vec<Listed>) =
             messages.into_iter().partition(|listed| !self.looks_too_long(listed));
         messages.extend(last);
         if synced == DirSync::Unsupported {
             deletions.cancel();
         }
-        let store = store.as_ref().ok_or(PollError::InternalError)?;
+        let store = state.read()?;
         Ok(Retrieval {
             messages: messages.into(),
             destination,
@@ -363,7 +366,7 @@ impl Poll {
     /// The retriever and the committer, side by side. Tells whether the file system can make a delivery durable.
     async fn retrieve(
         &self,
-        store: &mut Shelf,
+        state: &mut StateHandle,
         client: &mut Client,
         deletions: &mut Deletions,
         retrieval: Retrieval,
@@ -375,7 +378,7 @@ impl Poll {
         let (announce, mut safe) = mpsc::unbounded_channel();
         let (retrieved, committed) = tokio::join!(
             retriever.retrieve(to_committer, &mut safe),
-            Committer::new(destination, announce).run(store, received_messages)
+            Committer::new(destination, announce).run(state, received_messages)
         );
         while let Ok(one) = safe.try_recv() {
             retriever.note_safe(&one);
@@ -387,7 +390,8 @@ impl Poll {
         // One that ended early is retrieved once more, alone, whatever the policy. Where many are, the sizes are wrong.
         let early = std::mem::take(&mut retriever.done.far_shorter);
         if retriever.done.short <= FEW && !early.is_empty() && committed.is_ok() {
-            blocking(store, move |store| store.record_quarantine(early, QuarantineReason::BrokeSession)).await??;
+            let quarantine = |store: &mut Store| store.record_quarantine(early, QuarantineReason::BrokeSession);
+            state.with("write down what ended early", quarantine).await??;
         }
         // If both failed, the retriever did so because the committer was gone.
         let synced = committed?;
@@ -413,7 +417,7 @@ impl Poll {
     /// Tells whether anything was retrieved.
     async fn end_session(
         &self,
-        store: &mut Shelf,
+        state: &mut StateHandle,
         client: Client,
         work: Work,
         report: &mut PollReport,
@@ -422,19 +426,22 @@ impl Poll {
         let refused = u64::try_from(retrieved.refused.failures.len()).unwrap_or(u64::MAX);
         let known = u64::try_from(retrieved.known.len()).unwrap_or(u64::MAX);
         if retrieved.asked != retrieved.safe + known + refused {
-            return Err(PollError::InternalError);
+            return Err(PollError::contradiction(
+                "end the session",
+                "not everything that was asked for is accounted for",
+            ));
         }
         tell_of_short_ones(&retrieved);
         let verified: Vec<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();
         let promised = marked.clone();
         let absent: Vec<EntryId> = retrieved.absent.clone();
-        blocking(store, move |store| {
+        let before_quit = move |store: &mut Store| {
             store.record_verified(verified)?;
             store.record_absent(absent)?;
             // Should the answer to QUIT be lost, another message may have taken the place of one of these.
             if promised.is_empty() { Ok(()) } else { store.record_doubt(promised) }
-        })
-        .await??;
+        };
+        state.with("write down what is to be removed", before_quit).await??;
         let acknowledged = self.quit(client).await?;
         report.unacknowledged |= !acknowledged && !marked.is_empty();
         if !acknowledged && !marked.is_empty() {
@@ -443,22 +450,22 @@ impl Poll {
         let removed = if acknowledged { marked } else { Vec::new() };
         let count = u64::try_from(removed.len()).unwrap_or(u64::MAX);
         removed.iter().for_each(|entry| _ = report.undeletable.remove(entry));
-        let entry = |id: EntryId| store.as_ref().and_then(|store| store.state().entry(id));
+        let known = state.read()?.state();
         let is_new = |(id, size): &(EntryId, u64)| {
-            entry(*id).is_some_and(|entry| entry.fingerprint.reported_size != Some(*size))
+            known.entry(*id).is_some_and(|entry| entry.fingerprint.reported_size != Some(*size))
         };
         let sizes = retrieved.known.iter().filter_map(|(id, size)| Some((*id, (*size)?))).filter(is_new).collect();
         let troubled = retrieved.refused.failures.listed_as().to_vec();
         let hopeless = retrieved.larger_than_the_disk.iter().filter_map(ListedAs::of).collect();
-        blocking(store, move |store| {
+        let after_quit = move |store: &mut Store| {
             store.record_resized(sizes)?;
             store.record_removed(removed)?;
             store.record_forgotten(forget)?;
             store.record_set_aside(hopeless)?;
             store.record_quarantine(troubled, QuarantineReason::Refused)?;
             store.settle()
-        })
-        .await??;
+        };
+        state.with("write down what was removed", after_quit).await??;
         report.removed += count;
         report.on_server = report.on_server.map(|listed| listed.saturating_sub(count));
         report.failed.absorb(retrieved.refused.failures);
@@ -481,9 +488,8 @@ fn remembered(state: &UidState, messages: &[Listed], known: &HashSet<EntryId>, h
 }
 
 /// Whether an entry is one that a unique-id tells from others.
-fn has_unique_id(store: &Shelf, id: EntryId) -> bool {
-    let entry = store.as_ref().and_then(|store| store.state().entry(id));
-    entry.is_some_and(|entry| entry.unique_id.is_some())
+fn has_unique_id(known: &UidState, id: EntryId) -> bool {
+    known.entry(id).is_some_and(|entry| entry.unique_id.is_some())
 }
 
 /// Tells of messages that came out far shorter than they were listed: of the first one, and how many there are.
