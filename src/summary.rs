@@ -80,6 +80,7 @@ impl PollReport {
                 Count(u64::from(self.sessions), "session"),
                 self.duration.as_secs()
             ),
+            (LeftFor::NoProgress, _) => format!("{left}, because the last session brought nothing new"),
             (LeftFor::Refusals, _) => {
                 format!(
                     "{left}, because the server refused one message after the other; those not tried yet come first"
@@ -267,6 +268,7 @@ mod tests {
             (1, LeftFor::LoginDelay, "1 message is left for the next poll, because the server wants 300 s between"),
             (7, LeftFor::LongPoll, "7 messages are left for the next poll, because this one took"),
             (7, LeftFor::Refusals, "7 messages are left for the next poll, because the server refused"),
+            (2, LeftFor::NoProgress, "2 messages are left for the next poll, because the last session brought nothing"),
         ] {
             left.left = Some(Left { messages, why });
             assert!(left.complaints()[0].starts_with(words), "{:?}", left.complaints());

@@ -85,9 +85,14 @@ impl<'a> Matching<'a> {
         seen: Option<&Seen>,
     ) {
         let mut by_size: BTreeMap<Option<u64>, Cell<'a>> = BTreeMap::new();
+        let mut count = 0_usize;
         for listed in listed {
+            count += 1;
             by_size.entry(listed.reported_size).or_default().listed.push(listed);
         }
+        let remembered = ids.iter().filter_map(|id| state.entry(*id)).filter(|entry| !entry.was_gone()).count();
+        // One more under this name than before may be any of them: the one that was there may have another size by now.
+        let is_new_among_them = count > remembered;
         // What another program fetched is known by its unique-id alone.
         let mut by_name: Vec<&Entry> = Vec::new();
         // Listed the last time, and no message of this size is listed now.
@@ -111,19 +116,19 @@ impl<'a> Matching<'a> {
                     }
                 }
             } else {
-                left.append(&mut self.tell_cell(cell, seen));
+                left.append(&mut self.tell_cell(cell, seen, is_new_among_them));
             }
         }
         // A size that is not told contradicts none.
         sizeless.present.append(&mut left);
         sizeless.present.append(&mut by_name);
-        self.tell_cell(sizeless, seen);
+        self.tell_cell(sizeless, seen, is_new_among_them);
     }
 
     /// Messages that share unique-id and size, and what is remembered so. Gives back what was listed the last time and is
     /// none of them.
-    fn tell_cell(&mut self, mut cell: Cell<'a>, seen: Option<&Seen>) -> Vec<&'a Entry> {
-        let fits = cell.listed.len() <= cell.present.len();
+    fn tell_cell(&mut self, mut cell: Cell<'a>, seen: Option<&Seen>, is_new_among_them: bool) -> Vec<&'a Entry> {
+        let fits = !is_new_among_them && cell.listed.len() <= cell.present.len();
         let Some(seen) = seen else {
             if fits {
                 let paired = cell.present.drain(..cell.listed.len());

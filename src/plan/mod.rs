@@ -122,6 +122,8 @@ pub struct PlanInput<'a> {
     tried: &'a HashSet<ListedAs>,
     /// What was retrieved in this poll to be compared: once is enough, whatever became of it.
     compared: &'a HashSet<EntryId>,
+    /// How that was listed.
+    compared_as: &'a HashSet<(MessageNumber, Option<ListedAs>)>,
     /// The time of this poll, in certain seconds.
     now: u64,
     /// What matches what as far as it can be told without a header.
@@ -135,13 +137,16 @@ pub struct Done<'a> {
     pub tried: &'a HashSet<ListedAs>,
     /// Entries whose messages were retrieved again and compared.
     pub compared: &'a HashSet<EntryId>,
+    /// How those messages were listed: a hint only, as numbers may shift from session to session.
+    pub compared_as: &'a HashSet<(MessageNumber, Option<ListedAs>)>,
 }
 
 impl<'a> PlanInput<'a> {
     /// Of a listing, on what is remembered, at a time in certain seconds; `done` is what this poll has done.
     #[must_use]
     pub fn new(maildrop: &'a Maildrop, state: &'a UidState, done: Done<'a>, now: u64) -> Self {
-        Self { maildrop, state, tried: done.tried, compared: done.compared, now, unseen: OnceLock::new() }
+        let Done { tried, compared, compared_as } = done;
+        Self { maildrop, state, tried, compared, compared_as, now, unseen: OnceLock::new() }
     }
 
     fn without_headers(&self) -> &Matching<'a> {
@@ -223,8 +228,10 @@ impl<'a> PlanInput<'a> {
                 }
             }
         }
-        plan_retrieval(&mut plan, self.maildrop, &matching, policy, turn);
-        plan.order_and_limit(self.state, policy.max_messages);
+        let had_its_turn = |listed: &Listed| self.compared_as.contains(&(listed.number, ListedAs::of(listed)));
+        plan_retrieval(&mut plan, self.maildrop, &matching, policy, turn, had_its_turn);
+        // Where every session has other names, only one that retrieves everything comes to an end.
+        plan.order_and_limit(self.state, policy.max_messages.filter(|_| plan.unrecognisable == 0));
         if self.maildrop.complete {
             plan_forgetting(&mut plan, self.state, listed, self.now);
         }
@@ -347,13 +354,15 @@ fn plan_retrieval(
     matching: &Matching<'_>,
     policy: &Policy,
     turn: impl Fn(&Listed) -> Turn,
+    had_its_turn: impl Fn(&Listed) -> bool,
 ) {
-    let new = matching.new.iter().map(|listed| (false, *listed));
-    let mut wanted: Vec<(bool, &Listed)> =
-        new.chain(matching.to_compare.iter().map(|listed| (true, *listed))).collect();
-    // What may be known comes behind what is new, which must not have to wait for it.
-    wanted.sort_by_key(|(is_compared, listed)| (*is_compared, listed.number));
-    for (_, listed) in wanted {
+    let new = matching.new.iter().map(|listed| (false, false, *listed));
+    let compared = matching.to_compare.iter().map(|listed| (true, had_its_turn(listed), *listed));
+    let mut wanted: Vec<(bool, bool, &Listed)> = new.chain(compared).collect();
+    // What may be known comes behind what is new, which must not have to wait for it; and what was compared in this poll
+    // behind what was not, or a session that may retrieve only a few would be about the same few again and again.
+    wanted.sort_by_key(|(is_compared, had_its_turn, listed)| (*is_compared, *had_its_turn, listed.number));
+    for (_, _, listed) in wanted {
         if maildrop.has_unique_ids && listed.unique_id.is_none() {
             plan.unnamed.push(listed.clone());
         } else if policy.is_too_large(listed) {

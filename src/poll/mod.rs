@@ -117,6 +117,7 @@ pub async fn poll(
         to_isolate: VecDeque::new(),
         tried: HashSet::new(),
         compared: HashSet::new(),
+        compared_as: HashSet::new(),
         went_back: false,
         broken: 0,
         left: 0,
@@ -143,6 +144,8 @@ struct Poll {
     tried: HashSet<ListedAs>,
     /// What was retrieved in this poll to be compared.
     compared: HashSet<EntryId>,
+    /// How those messages were listed.
+    compared_as: HashSet<(MessageNumber, Option<ListedAs>)>,
     /// The suspects had their sessions, and the others one more.
     went_back: bool,
     /// How many sessions broke at a message.
@@ -212,8 +215,11 @@ impl Poll {
                     }
                     let more = has_new && ended.all_new > 0 && profile.may_list_more(ended.all_new);
                     // What was compared before says nothing new, however often it is compared again.
-                    let progress = has_new || ended.compared.iter().any(|id| !self.compared.contains(id));
-                    self.compared.extend(&ended.compared);
+                    let progress = has_new || ended.compared.iter().any(|(id, _)| !self.compared.contains(id));
+                    for (id, listed) in &ended.compared {
+                        self.compared.insert(*id);
+                        self.compared_as.insert((listed.number, ListedAs::of(listed)));
+                    }
                     self.after(ended, progress, more, report)
                 }
                 Err(broken) => {
@@ -293,7 +299,11 @@ impl Poll {
                 Next::Session(Pass::Normal)
             }
             Pass::Normal if more => Next::ProbeForMore,
-            _ => Next::Done,
+            _ => {
+                let messages = ended.left;
+                report.left = (messages > 0).then_some(Left { messages, why: LeftFor::NoProgress });
+                Next::Done
+            }
         }
     }
 

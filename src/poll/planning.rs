@@ -31,6 +31,8 @@ struct Given {
     tried: HashSet<ListedAs>,
     /// Entries that were compared in this poll.
     compared: HashSet<EntryId>,
+    /// How those messages were listed.
+    compared_as: HashSet<(MessageNumber, Option<ListedAs>)>,
     /// The headers that were seen in this session.
     seen: Seen,
     /// How often headers were asked for.
@@ -48,7 +50,8 @@ enum Step {
 impl Given {
     /// Takes as long as the listing and the state are large. Blocks.
     fn step(&self, store: &Store) -> Step {
-        let done = Done { tried: &self.tried, compared: &self.compared };
+        let (tried, compared, compared_as) = (&self.tried, &self.compared, &self.compared_as);
+        let done = Done { tried, compared, compared_as };
         let input = PlanInput::new(&self.maildrop, store.state(), done, store.now());
         // What the plan needs, then a sample of what may have been renumbered, then the rest of that.
         let mut numbers = if self.looks == 0 { input.look_at(&self.policy) } else { Vec::new() };
@@ -84,8 +87,8 @@ impl Poll {
             pass: self.pass,
         };
         let tried = self.not_in_this_session(store.state(), store.now());
-        let (maildrop, compared) = (Arc::clone(maildrop), self.compared.clone());
-        let mut given = Given { maildrop, policy, tried, compared, seen: Seen::new(), looks: 0 };
+        let (maildrop, compared, compared_as) = (Arc::clone(maildrop), self.compared.clone(), self.compared_as.clone());
+        let mut given = Given { maildrop, policy, tried, compared, compared_as, seen: Seen::new(), looks: 0 };
         let plan = loop {
             let step;
             let plan = move |store: &mut Store| {

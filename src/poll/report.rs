@@ -240,6 +240,8 @@ pub enum LeftFor {
     LongPoll,
     /// The server refused hundreds in a row.
     Refusals,
+    /// The last session brought nothing new.
+    NoProgress,
 }
 
 /// The plan of a dry run.

@@ -79,8 +79,8 @@ pub(super) struct Retrieved {
     pub(super) asked: u64,
     /// Those that the server refused, and how.
     pub(super) refused: Refusals,
-    /// Those that turned out to be known already, with the size that the server reports now.
-    pub(super) known: Vec<(EntryId, Option<u64>)>,
+    /// Those that turned out to be known already, as the server lists them now.
+    pub(super) known: Vec<(EntryId, Listed)>,
     /// Those that became safe: how many, and their octets.
     pub(super) safe: u64,
     /// Octets of those.
@@ -417,7 +417,7 @@ impl<'a> Retriever<'a> {
             self.others.extend(listed.unique_id.clone());
             return false;
         };
-        self.done.known.push((entry.id, listed.reported_size));
+        self.done.known.push((entry.id, listed.clone()));
         let removable =
             Removable::after_comparison(listed, digests, &entry, self.retrieval.removal, self.retrieval.now);
         removable.into_iter().for_each(|removable| self.deletions.add(removable));

@@ -61,8 +61,8 @@ pub(super) struct Ended {
     pub(super) to_isolate: Vec<ListedAs>,
     /// Everything that was listed was new: so many messages, 0 if some were known.
     pub(super) all_new: usize,
-    /// Entries whose messages were retrieved again and compared.
-    pub(super) compared: Vec<EntryId>,
+    /// Entries whose messages were retrieved again and compared, with how these were listed.
+    pub(super) compared: Vec<(EntryId, Listed)>,
     /// The server refused so many messages in a row that no further one was asked for.
     pub(super) gave_up: bool,
 }
@@ -268,11 +268,11 @@ impl Poll {
         report.undeletable.extend(&deletions.refused);
         ended.left += retrieved.left;
         ended.gave_up = retrieved.refused.are_too_many();
-        ended.compared = retrieved.known.iter().map(|(id, _)| *id).collect();
+        ended.compared.clone_from(&retrieved.known);
         // What was recognised when it was here was listed, though the plan could not know.
         let listed: HashSet<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();
         let all_came =
-            retrieved.left == 0 && retrieved.refused.failures.is_empty() && retrieved.insufficient_space.is_none();
+            ended.left == 0 && retrieved.refused.failures.is_empty() && retrieved.insufficient_space.is_none();
         let known = state.read()?.state();
         plan.forget.retain(|id| !listed.contains(id) && (all_came || has_unique_id(known, *id)));
         Ok((Work { retrieved, marked: deletions.marked, forget: plan.forget }, ended))
@@ -454,7 +454,12 @@ impl Poll {
         let is_new = |(id, size): &(EntryId, u64)| {
             known.entry(*id).is_some_and(|entry| entry.fingerprint.reported_size != Some(*size))
         };
-        let sizes = retrieved.known.iter().filter_map(|(id, size)| Some((*id, (*size)?))).filter(is_new).collect();
+        let sizes = retrieved
+            .known
+            .iter()
+            .filter_map(|(id, listed)| Some((*id, listed.reported_size?)))
+            .filter(is_new)
+            .collect();
         let troubled = retrieved.refused.failures.listed_as().to_vec();
         let hopeless = retrieved.larger_than_the_disk.iter().filter_map(ListedAs::of).collect();
         let after_quit = move |store: &mut Store| {

@@ -34,8 +34,13 @@ fn asked((maildrop, headers): &(Maildrop, Vec<String>), state: &UidState, policy
     let tried = HashSet::new();
     let mut seen = HashMap::new();
     for _ in 0..2 {
-        for number in PlanInput::new(maildrop, state, Done { tried: &tried, compared: &HashSet::new() }, NOW)
-            .look_for_renumbering(policy, &seen)
+        for number in PlanInput::new(
+            maildrop,
+            state,
+            Done { tried: &tried, compared: &HashSet::new(), compared_as: &HashSet::new() },
+            NOW,
+        )
+        .look_for_renumbering(policy, &seen)
         {
             seen.insert(number, digest(&headers[usize::try_from(number.get()).unwrap() - 1]));
         }
@@ -264,7 +269,7 @@ fn headers_that_say_little_are_recognised_by_nothing() {
     let (maildrop, _) = listing("new", range(1, 9));
     let seen = maildrop.messages.iter().zip(1..).map(|(listed, n)| (listed.number, alarm(n))).collect();
     let state = state(range(1, 9).map(known).collect());
-    let done = Done { tried: &HashSet::new(), compared: &HashSet::new() };
+    let done = Done { tried: &HashSet::new(), compared: &HashSet::new(), compared_as: &HashSet::new() };
     let plan = PlanInput::new(&maildrop, &state, done, NOW).plan(&KEEP, &seen);
     assert_eq!((plan.retrieve.len(), plan.renamed.len()), (9, 0));
 }
