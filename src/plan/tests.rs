@@ -375,6 +375,7 @@ fn what_another_program_fetched_is_known_by_its_unique_id() {
 }
 
 mod renumbering;
+mod shared_names;
 
 #[test]
 fn what_was_gone_and_is_back_is_not_deleted_unseen() {
