@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::listing_digest::ListingDigest;
 use super::{Client, ClientError, ResponsePart};
 use crate::account::{Account, Endpoint};
 use crate::net::{Connection, Dial, NetError};
@@ -23,6 +24,8 @@ const SUSPICIOUS_SILENCE: Duration = Duration::from_secs(3);
 /// wrong.
 #[derive(Debug, Clone, Default)]
 pub struct CachedCapabilities {
+    /// The listing behind which nothing was left to do, if it is to be recognised.
+    pub listing: Option<ListingDigest>,
     /// What CAPA announced before the login: then it is not asked for. None if it is to be asked.
     pub before_login: Option<Capabilities>,
     /// What it announced after the login.

@@ -8,6 +8,7 @@ pub mod budget;
 mod dialogue;
 pub mod error;
 pub mod listing;
+pub mod listing_digest;
 pub mod login;
 pub mod places;
 mod reach;

@@ -13,7 +13,7 @@ use crate::maildir::staging::Digests;
 use crate::message::Digest;
 use crate::plan::maildrop::Listed;
 use crate::pop3::{MessageNumber, UniqueId};
-use crate::state::entries::{Entry, EntryId, Origin};
+use crate::state::entries::{Entry, EntryId, Origin, UidState};
 
 /// A message that came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +61,15 @@ pub(super) fn is_due(entry: &Entry, removal: RemovalPolicy, now: u64) -> bool {
             RemovalPolicy::AfterDelivery => true,
             RemovalPolicy::AfterAge(age) => now.saturating_sub(entry.delivered_certain) >= age.as_secs(),
         }
+}
+
+/// In how many seconds the policy will want the next remembered message deleted, if nothing changes. None: never.
+#[must_use]
+pub fn next_due(state: &UidState, removal: RemovalPolicy, now: u64) -> Option<u64> {
+    let RemovalPolicy::AfterAge(age) = removal else { return None };
+    let is_here = |entry: &&Entry| entry.origin == Origin::Delivered && !entry.was_gone();
+    let due = |entry: &Entry| entry.delivered_certain.saturating_add(age.as_secs()).saturating_sub(now);
+    state.entries().filter(is_here).map(due).min()
 }
 
 /// A message that may be deleted: it was delivered, durably, and it is the one that has this number in this session. Made

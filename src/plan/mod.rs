@@ -17,7 +17,7 @@ use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
-pub use evidence::{Arrival, Remembered, Removable};
+pub use evidence::{Arrival, Remembered, Removable, next_due};
 
 use crate::account::RemovalPolicy;
 use crate::message::Digest;
@@ -124,6 +124,8 @@ pub struct PlanInput<'a> {
     compared: &'a HashSet<EntryId>,
     /// How that was listed.
     compared_as: &'a HashSet<(MessageNumber, Option<ListedAs>)>,
+    /// Numbers and sizes of what was retrieved under other unique-ids.
+    retrieved_as: &'a HashSet<(MessageNumber, Option<u64>)>,
     /// The time of this poll, in certain seconds.
     now: u64,
     /// What matches what as far as it can be told without a header.
@@ -139,14 +141,17 @@ pub struct Done<'a> {
     pub compared: &'a HashSet<EntryId>,
     /// How those messages were listed: a hint only, as numbers may shift from session to session.
     pub compared_as: &'a HashSet<(MessageNumber, Option<ListedAs>)>,
+    /// Numbers and sizes of what was retrieved, where the server has other unique-ids in each session: nothing else shows
+    /// that it need not be retrieved once more.
+    pub retrieved_as: &'a HashSet<(MessageNumber, Option<u64>)>,
 }
 
 impl<'a> PlanInput<'a> {
     /// Of a listing, on what is remembered, at a time in certain seconds; `done` is what this poll has done.
     #[must_use]
     pub fn new(maildrop: &'a Maildrop, state: &'a UidState, done: Done<'a>, now: u64) -> Self {
-        let Done { tried, compared, compared_as } = done;
-        Self { maildrop, state, tried, compared, compared_as, now, unseen: OnceLock::new() }
+        let Done { tried, compared, compared_as, retrieved_as } = done;
+        Self { maildrop, state, tried, compared, compared_as, retrieved_as, now, unseen: OnceLock::new() }
     }
 
     fn without_headers(&self) -> &Matching<'a> {
@@ -204,6 +209,7 @@ impl<'a> PlanInput<'a> {
     pub fn plan(&self, policy: &Policy, seen: &Seen) -> Plan {
         let turn = |listed: &Listed| self.turn(listed, policy);
         let mut matching = self.with_headers(seen).into_owned();
+        matching.new.retain(|listed| !self.retrieved_as.contains(&(listed.number, listed.reported_size)));
         let mut plan = Plan { has_top: policy.has_top, ..Plan::default() };
         if let Some(renumbered) = Renumbered::of(self.maildrop, self.state, policy, &matching, turn) {
             let recognised = renumbered.recognise(seen);
@@ -309,6 +315,37 @@ impl Plan {
         let most = most.map_or(usize::MAX, |most| usize::try_from(most.get()).unwrap_or(usize::MAX));
         self.postponed = self.retrieve.len().saturating_sub(most);
         self.retrieve.truncate(most);
+    }
+
+    /// Whether there is nothing to do, to write down or to tell.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        let Self {
+            retrieve,
+            untried: _,
+            delete,
+            retrieves_to_delete,
+            too_large,
+            unnamed,
+            quarantined,
+            to_isolate,
+            left_alone,
+            postponed,
+            known: _,
+            known_entries: _,
+            unverified,
+            absent,
+            resized,
+            present,
+            renamed,
+            unrecognisable,
+            has_top: _,
+            forget,
+        } = self;
+        let listed = [retrieve, too_large, unnamed, quarantined, to_isolate].into_iter().all(Vec::is_empty);
+        let remembered = [absent, present, forget].into_iter().all(Vec::is_empty);
+        let changed = !delete.is_empty() || !resized.is_empty() || !renamed.is_empty() || *retrieves_to_delete;
+        listed && remembered && !changed && left_alone + postponed + unverified + unrecognisable == 0
     }
 
     /// Whether anything that was delivered earlier may be deleted in this session.

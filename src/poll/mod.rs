@@ -12,6 +12,7 @@ mod committer;
 mod deletions;
 mod outcome;
 mod planning;
+mod recognition;
 mod refusals;
 mod retriever;
 mod server_profile;
@@ -31,6 +32,7 @@ use report::{Left, LeftFor};
 pub use report::{PollReport, Quarantined};
 
 use crate::account::{Account, RemovalPolicy};
+use crate::client::listing::Opened;
 use crate::client::{ClientError, Redactor, places};
 use crate::clock::Clock;
 use crate::credential::CredentialEnvironment;
@@ -48,11 +50,12 @@ use crate::state::entries::{EntryId, ListedAs, QuarantineReason};
 use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
 use crate::state::hints::HintsFile;
-use crate::state::store::{ConfiguredAccounts, OpenOptions, Store};
+use crate::state::store::{ConfiguredAccounts, LockedState, OpenOptions, Store};
 use crate::watch;
 use another::{Another, SoFar, another};
+use recognition::{Beginning, First};
 use server_profile::ServerProfile;
-use session::{Broken, Ended};
+use session::{Broken, Clean, Ended};
 
 /// What all polls of this process share.
 #[derive(Debug, Clone)]
@@ -78,7 +81,7 @@ pub struct PollContext {
 }
 
 /// How the user wants this poll to be.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PollOptions {
     /// Tell what would be done and do nothing.
     pub dry_run: bool,
@@ -124,6 +127,8 @@ pub async fn poll(
         begun,
         waited: Duration::ZERO,
         too_long: Vec::new(),
+        clean: None,
+        retrieved: Vec::new(),
     };
     report.end = poll.run(&mut report).await;
     report.duration = begun.elapsed();
@@ -158,18 +163,27 @@ struct Poll {
     waited: Duration,
     /// Messages that went on beyond what they may have: their numbers and sizes as listed.
     too_long: Vec<(MessageNumber, Option<u64>)>,
+    /// The last session found nothing to do.
+    clean: Option<Clean>,
+    /// What sessions of this poll asked for, as they listed it, if they left something over.
+    retrieved: Vec<Listed>,
 }
 
 impl Poll {
     async fn run(&mut self, report: &mut PollReport) -> Result<(), PollError> {
-        let (mut state, mut profile) = self.open_state(report).await?;
-        let password = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => return Err(PollError::Stopped),
-            password = self.account.credential.obtain(&self.context.credentials) => password?,
+        let (locked, first) = match self.options.dry_run {
+            true => (None, None),
+            false => match self.begin(report).await? {
+                Beginning::Nothing => return Ok(()),
+                Beginning::Full(locked, first) => (Some(locked), first),
+            },
         };
-        report.redactor = Redactor::new(&self.account.username, &password);
-        let end = self.sessions(&mut state, &mut profile, &password, report).await;
+        let (mut state, hints) = self.open_state(locked, report).await?;
+        let (opened, mut profile, password) = match first {
+            Some(First { opened, profile, password }) => (Some(opened), profile, password),
+            None => (None, hints, self.password(report).await?),
+        };
+        let end = self.sessions(opened, &mut state, &mut profile, &password, report).await;
         report.quarantine = match state.read() {
             Ok(store) => Quarantined::of(store),
             // It went with work that panicked, or that no thread could be had for.
@@ -181,7 +195,8 @@ impl Poll {
                 profile.delivered(report.retrieved, report.octets, &self.context.clock.today(), wall);
             }
             let success = end.is_ok().then_some(wall);
-            report.past = state.with("write the hints", move |_| profile.write(&disk, success)).await?;
+            let write = move |_: &mut Store| (profile.write(&disk, success), profile);
+            (report.past, profile) = state.with("write the hints", write).await?;
         }
         if self.options.dry_run {
             return end;
@@ -190,12 +205,17 @@ impl Poll {
         let settled = state.with("sync the state", Store::settle).await?;
         end?;
         settled?;
-        Ok(state.with("make the state small", Store::compact).await??)
+        state.with("make the state small", Store::compact).await??;
+        match self.clean.take() {
+            Some(clean) => self.keep_clean(clean, profile, &mut state).await,
+            None => Ok(()),
+        }
     }
 
-    /// Sessions, as long as each brings something and there may be more.
+    /// Sessions, as long as each brings something and there may be more. The first one may have been begun.
     async fn sessions(
         &mut self,
+        mut begun: Option<Opened>,
         state: &mut StateHandle,
         profile: &mut ServerProfile,
         password: &Secret,
@@ -207,8 +227,11 @@ impl Poll {
             let first_entry = state.read()?.state().next_id();
             let short = report.short;
             report.unproven = false;
-            let next = match self.session(state, profile, password, report).await {
+            self.clean = None;
+            let next = match self.session(begun.take(), state, profile, password, report).await {
                 Ok(ended) => {
+                    self.clean.clone_from(&ended.clean);
+                    self.retrieved.extend_from_slice(&ended.retrieved);
                     let has_new = report.retrieved > before;
                     if report.probe_for_more {
                         profile.looked_for_more(has_new);
@@ -367,16 +390,24 @@ impl Poll {
         self.too_long.contains(&(listed.number, listed.reported_size))
     }
 
-    /// Opens the state and finishes what was begun, before the server is asked.
-    async fn open_state(&self, report: &mut PollReport) -> Result<(StateHandle, ServerProfile), PollError> {
-        let open_options = OpenOptions {
+    fn open_options(&self) -> OpenOptions {
+        OpenOptions {
             now: self.context.clock.read(),
             since_1970: self.context.clock.since_1970(),
             instance: fastrand::u64(..),
             holder: self.context.holder.clone(),
             new_state: self.options.new_state,
             configured_accounts: Arc::clone(&self.context.configured_accounts),
-        };
+        }
+    }
+
+    /// Reads the state that is locked, or looks at it without a lock, and finishes what was begun.
+    async fn open_state(
+        &self,
+        locked: Option<Box<LockedState>>,
+        report: &mut PollReport,
+    ) -> Result<(StateHandle, ServerProfile), PollError> {
+        let open_options = self.open_options();
         let (disk, dir, account) =
             (Arc::clone(&self.context.disk), self.context.state_dir.clone(), self.account.clone());
         let options = self.options;
@@ -385,15 +416,15 @@ impl Poll {
                 let file = HintsFile::read(&**store.disk(), &dir, &account.name);
                 ServerProfile::new(file, &account.endpoint, store.now())
             };
-            if options.dry_run {
+            let Some(locked) = locked else {
                 let store = Store::look(disk, &dir, &account, &open_options)?;
                 if !options.accept_maildir {
                     known_maildir(&store, &account.maildir)?;
                 }
                 let profile = hints(&store);
                 return Ok((store, profile, Recovered::default()));
-            }
-            let mut store = Store::open(disk, &dir, &account, &open_options)?;
+            };
+            let mut store = locked.read(&account, &open_options)?;
             let other = if options.accept_maildir { OtherMaildir::Accept } else { OtherMaildir::Refuse };
             let recovered = recover(&mut store, &account.maildir, other)?;
             if options.new_state || options.accept_maildir {

@@ -19,6 +19,7 @@ use super::retriever::{DRAIN, FEW, Retrieval, Retrieved, Retriever};
 use super::server_profile::ServerProfile;
 use crate::account::{MaildirMode, RemovalPolicy};
 use crate::client::listing::{OpenError, Opened, open};
+use crate::client::listing_digest::ListingDigest;
 use crate::client::login::{CachedCapabilities, log_in};
 use crate::client::{Client, ClientError};
 use crate::delivery::recovery::known_maildir;
@@ -26,7 +27,7 @@ use crate::disk::DirSync;
 use crate::disk::free_space::{FreeSpaces, InsufficientSpace, free_spaces};
 use crate::maildir::Maildir;
 use crate::plan::maildrop::{Listed, Maildrop};
-use crate::plan::{Pass, Plan, Remembered};
+use crate::plan::{Pass, Plan, Remembered, next_due};
 use crate::pop3::{Capabilities, LoginDelay, UniqueId};
 use crate::provider::Provider;
 use crate::secret::Secret;
@@ -65,6 +66,19 @@ pub(super) struct Ended {
     pub(super) compared: Vec<(EntryId, Listed)>,
     /// The server refused so many messages in a row that no further one was asked for.
     pub(super) gave_up: bool,
+    /// Nothing was to be done.
+    pub(super) clean: Option<Clean>,
+    /// What was asked for, if something was left over for another session.
+    pub(super) retrieved: Vec<Listed>,
+}
+
+/// A listing behind which nothing was left to do.
+#[derive(Debug, Clone)]
+pub(super) struct Clean {
+    /// What it is recognised by.
+    pub(super) listing: ListingDigest,
+    /// In how many seconds something is to be done though nothing changes; None: never.
+    pub(super) due: Option<u64>,
 }
 
 /// A session that did not.
@@ -85,9 +99,10 @@ impl Broken {
 }
 
 impl Poll {
-    /// Logs in, does what the plan says and ends the session.
+    /// Logs in, unless the session was begun, does what the plan says and ends the session.
     pub(super) async fn session(
         &self,
+        begun: Option<Opened>,
         state: &mut StateHandle,
         profile: &mut ServerProfile,
         password: &Secret,
@@ -98,20 +113,18 @@ impl Poll {
         let opened = tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(PollError::Stopped),
-            opened = self.open_maildrop(profile, password, knows_unique_ids) => opened,
+            opened = self.open_maildrop(begun, profile, password, knows_unique_ids) => opened,
         };
         let not_opened = |error| Broken { error, to_isolate: Vec::new(), opened: false };
         let opened = opened.map_err(not_opened)?;
         profile.opened(&opened, &report.redactor);
         let capabilities = opened.capabilities().cloned();
-        report.logged_in = true;
-        report.certificate_expires = opened.client.certificate_expires();
-        let login_delay = capabilities.as_ref().and_then(Capabilities::login_delay);
-        report.login_delay = login_delay.map(|delay| Duration::from_secs(delay.seconds));
-        let Opened { mut client, maildrop, .. } = opened;
+        self.note_login(&opened, report);
+        let Opened { mut client, maildrop, digest, .. } = opened;
         let ahead = client.window() > 1;
         let maildrop = Arc::new(maildrop);
         let planned = self.plan(&mut client, capabilities.as_ref(), &maildrop, state, report).await;
+        let mut clean = None;
         let done = match planned {
             Ok(plan) => {
                 let sizes = std::mem::replace(&mut report.sizes, maildrop.sizes());
@@ -122,6 +135,7 @@ impl Poll {
                     return Ok(Ended::default());
                 }
                 self.tell(&maildrop, &plan, report);
+                clean = self.clean(digest, &maildrop, &plan, state, report);
                 if self.options.dry_run {
                     return Ok(self.dry_run(client, plan, report).await);
                 }
@@ -137,7 +151,7 @@ impl Poll {
             Ok((work, ended)) => match self.end_session(state, client, work, report).await {
                 Ok(retrieved) => {
                     profile.ended_in_order(ahead, retrieved);
-                    Ok(ended)
+                    Ok(Ended { clean, ..ended })
                 }
                 Err(error) => Err(Broken { error, to_isolate: Vec::new(), opened: true }),
             },
@@ -153,11 +167,15 @@ impl Poll {
 
     async fn open_maildrop(
         &self,
+        begun: Option<Opened>,
         profile: &mut ServerProfile,
         password: &Secret,
         knows_unique_ids: bool,
     ) -> Result<Opened, PollError> {
-        let mut opened = self.list(profile, password).await?;
+        let mut opened = match begun {
+            Some(opened) => opened,
+            None => self.list(profile, password).await?,
+        };
         if knows_unique_ids && !opened.maildrop.has_unique_ids {
             quit_in_order(opened.client).await;
             return Err(ClientError::UniqueIdsRefused.into());
@@ -173,9 +191,38 @@ impl Poll {
         Ok(opened)
     }
 
+    /// What a login tells of the server.
+    pub(super) fn note_login(&self, opened: &Opened, report: &mut PollReport) {
+        report.logged_in = true;
+        report.certificate_expires = opened.client.certificate_expires();
+        let login_delay = opened.capabilities().and_then(Capabilities::login_delay);
+        report.login_delay = login_delay.map(|delay| Duration::from_secs(delay.seconds));
+    }
+
+    /// Whether nothing is to be done behind this listing, now or as long as nothing changes.
+    fn clean(
+        &self,
+        listing: Option<ListingDigest>,
+        maildrop: &Maildrop,
+        plan: &Plan,
+        state: &StateHandle,
+        report: &PollReport,
+    ) -> Option<Clean> {
+        let store = state.read().ok()?;
+        let nothing = plan.is_nothing()
+            && maildrop.complete
+            && maildrop.has_unique_ids
+            && self.pass == Pass::Normal
+            && !report.unsyncable
+            && store.state().intents().next().is_none()
+            && store.state().quarantines().next().is_none();
+        let listing = listing.filter(|_| nothing)?;
+        Some(Clean { listing, due: next_due(store.state(), self.account.removal, store.now()) })
+    }
+
     /// Logs in and lists. A server that announces PIPELINING and breaks when commands come ahead is given another chance
     /// at once, one command at a time.
-    async fn list(&self, profile: &mut ServerProfile, password: &Secret) -> Result<Opened, PollError> {
+    pub(super) async fn list(&self, profile: &mut ServerProfile, password: &Secret) -> Result<Opened, PollError> {
         let cached = profile.cached();
         let log_in = |cached| log_in(&*self.context.dialer, &self.account, password, cached);
         let logged_in = log_in(&cached).await.inspect_err(|e| profile.login_failed(e))?;
@@ -248,6 +295,8 @@ impl Poll {
             all_new: if all_new { maildrop.messages.len() } else { 0 },
             compared: Vec::new(),
             gave_up: false,
+            clean: None,
+            retrieved: if plan.postponed > 0 { plan.retrieve.clone() } else { Vec::new() },
         };
         let mut deletions = Deletions::new(std::mem::take(&mut plan.delete));
         if report.unsyncable {
@@ -401,7 +450,7 @@ impl Poll {
 
     /// Waits for the answer to QUIT, but not for long once the end was asked for: it has been sent, and what the server
     /// makes of it is seen next time.
-    async fn quit(&self, client: Client) -> Result<bool, PollError> {
+    pub(super) async fn quit(&self, client: Client) -> Result<bool, PollError> {
         let bound = async {
             self.stop.cancelled().await;
             tokio::time::sleep(DRAIN).await;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::clean_listing::CleanListing;
 use super::error::StateError;
 use super::orphans::lock_file;
 use super::ownership;
@@ -42,6 +43,8 @@ pub struct Hints {
     pub past: Past,
     /// Where the account stood after the last poll that changed that.
     pub standing: Option<Saved>,
+    /// The listing behind which nothing was left to do.
+    pub clean: Option<CleanListing>,
 }
 
 /// How much mail came, and when. For people: nothing is decided by it.

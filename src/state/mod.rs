@@ -23,4 +23,6 @@ pub mod ownership;
 
 pub mod hints;
 
+pub mod clean_listing;
+
 pub mod error;

@@ -19,7 +19,7 @@ use super::record::Record;
 use crate::account::Account;
 use crate::clock::trusted_time::{ClockMark, ClockReading};
 use crate::delivery::publish::Delivered;
-use crate::disk::{Dir, DirSync, Disk, HeldLock, Lock, make_dirs, sync_dirs_above};
+use crate::disk::{Dir, DirSync, Disk, FileStatus, HeldLock, Lock, make_dirs, sync_dirs_above};
 use crate::maildir::names::TmpName;
 use crate::maildir::staging::Staged;
 use crate::maildir::{Maildir, MaildirId, os};
@@ -98,6 +98,40 @@ struct Locked {
     file: Option<LockedFile>,
 }
 
+/// The state of one account, locked and not read.
+pub struct LockedState {
+    disk: Arc<dyn Disk>,
+    /// The state directory, as it was given.
+    dir: PathBuf,
+    /// The file.
+    path: PathBuf,
+    locked: Locked,
+}
+
+impl std::fmt::Debug for LockedState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("LockedState").field(&self.path).finish()
+    }
+}
+
+impl LockedState {
+    /// What is known of the file without reading it. None if there is none.
+    #[must_use]
+    pub fn status(&self) -> Option<FileStatus> {
+        self.locked.file.as_ref()?;
+        self.disk.status(&self.path).ok()
+    }
+
+    /// Reads what is remembered. Blocks.
+    ///
+    /// # Errors
+    /// [`StateError`]: the state cannot be used as it is.
+    pub fn read(self, account: &Account, open_options: &OpenOptions) -> Result<Store, StateError> {
+        let Self { disk, dir, locked, .. } = self;
+        Store::load(disk, &dir, account, open_options, Some(locked))
+    }
+}
+
 /// A message of which the journal says, durably, that it is ours. Made only by [`Store::record_intents`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct Recorded<T> {
@@ -140,6 +174,19 @@ impl Store {
         account: &Account,
         open_options: &OpenOptions,
     ) -> Result<Self, StateError> {
+        Self::lock(disk, dir, account, open_options)?.read(account, open_options)
+    }
+
+    /// Takes the account's lock and reads nothing yet. Blocks.
+    ///
+    /// # Errors
+    /// [`StateError`]: somebody else polls the account, or the state cannot be used as it is.
+    pub fn lock(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        account: &Account,
+        open_options: &OpenOptions,
+    ) -> Result<LockedState, StateError> {
         ownership::check(&*disk, dir, account.name.as_str())?;
         make_dirs(&*disk, dir).map_err(|e| StateError::io("make the state directory", dir, e))?;
         ownership::check_open_to_all(&*disk, dir)?;
@@ -162,7 +209,7 @@ impl Store {
         // What is rewritten goes where the lock is, whatever takes the directory's place meanwhile.
         let opened = disk.resolve(dir).and_then(|dir| disk.open_dir(&dir));
         let opened = opened.map_err(|e| StateError::io("open", dir, e))?;
-        Self::load(disk, dir, account, open_options, Some(Locked { lock, dir: opened, file }))
+        Ok(LockedState { disk, dir: dir.to_owned(), path: uids, locked: Locked { lock, dir: opened, file } })
     }
 
     /// Reads what is remembered without taking the lock or writing anything. Blocks.

@@ -37,7 +37,12 @@ fn asked((maildrop, headers): &(Maildrop, Vec<String>), state: &UidState, policy
         for number in PlanInput::new(
             maildrop,
             state,
-            Done { tried: &tried, compared: &HashSet::new(), compared_as: &HashSet::new() },
+            Done {
+                tried: &tried,
+                compared: &HashSet::new(),
+                compared_as: &HashSet::new(),
+                retrieved_as: &HashSet::new(),
+            },
             NOW,
         )
         .look_for_renumbering(policy, &seen)
@@ -269,7 +274,12 @@ fn headers_that_say_little_are_recognised_by_nothing() {
     let (maildrop, _) = listing("new", range(1, 9));
     let seen = maildrop.messages.iter().zip(1..).map(|(listed, n)| (listed.number, alarm(n))).collect();
     let state = state(range(1, 9).map(known).collect());
-    let done = Done { tried: &HashSet::new(), compared: &HashSet::new(), compared_as: &HashSet::new() };
+    let done = Done {
+        tried: &HashSet::new(),
+        compared: &HashSet::new(),
+        compared_as: &HashSet::new(),
+        retrieved_as: &HashSet::new(),
+    };
     let plan = PlanInput::new(&maildrop, &state, done, NOW).plan(&KEEP, &seen);
     assert_eq!((plan.retrieve.len(), plan.renamed.len()), (9, 0));
 }
