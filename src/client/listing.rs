@@ -158,6 +158,18 @@ impl Answers {
         client.try_converse(commands, |asked, part| self.on_event(asked, part)).await
     }
 
+    /// A line of LIST's answer.
+    fn take_size(&mut self, line: &[u8]) -> Result<(), ClientError> {
+        match ScanListing::parse(line) {
+            Ok(listing) => {
+                self.take(budget::SIZE)?;
+                self.builder.size(listing);
+            }
+            Err(_) => self.builder.unreadable_line(),
+        }
+        Ok(())
+    }
+
     /// A line of UIDL's answer.
     fn take_unique_id(&mut self, line: &[u8]) -> Result<(), ClientError> {
         match UniqueIdListing::parse(line) {
@@ -248,13 +260,7 @@ impl Answers {
                 }
             }
             (CommandKind::Uidl(None), ResponsePart::End) => self.digester.end(),
-            (CommandKind::List(_), ResponsePart::Line(line)) => match ScanListing::parse(line) {
-                Ok(listing) => {
-                    self.take(budget::SIZE)?;
-                    self.builder.size(listing);
-                }
-                Err(_) => self.builder.unreadable_line(),
-            },
+            (CommandKind::List(_), ResponsePart::Line(line)) => self.take_size(line)?,
             (asked, ResponsePart::LongLine(head)) => {
                 if asked != CommandKind::Capa {
                     self.digester.odd();

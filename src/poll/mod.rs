@@ -179,7 +179,7 @@ impl Poll {
             },
         };
         let (mut state, hints) = self.open_state(locked, report).await?;
-        let (opened, mut profile, password) = match first {
+        let (opened, mut profile, password) = match first.map(|first| *first) {
             Some(First { opened, profile, password }) => (Some(opened), profile, password),
             None => (None, hints, self.password(report).await?),
         };

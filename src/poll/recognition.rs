@@ -25,7 +25,7 @@ pub(super) enum Beginning {
     /// It is over: everything is as it was.
     Nothing,
     /// It looks at everything, with a state that is locked.
-    Full(Box<LockedState>, Option<First>),
+    Full(Box<LockedState>, Option<Box<First>>),
 }
 
 /// A session that was begun to recognise a listing, and found another one.
@@ -75,7 +75,7 @@ impl Poll {
         };
         if !opened.is_recognised {
             report.sessions -= 1;
-            return Ok(Beginning::Full(locked, Some(First { opened, profile, password })));
+            return Ok(Beginning::Full(locked, Some(Box::new(First { opened, profile, password }))));
         }
         profile.opened(&opened, &report.redactor);
         self.note_login(&opened, report);
