@@ -8,9 +8,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Policy, Seen, is_shown};
 use crate::account::RemovalPolicy;
+use crate::delivery::Described;
 use crate::delivery::publish::Delivered;
-use crate::maildir::staging::Digests;
-use crate::message::Digest;
+use crate::message::{Digest, Digests};
 use crate::plan::maildrop::Listed;
 use crate::pop3::{MessageNumber, UniqueId};
 use crate::state::entries::{Entry, EntryId, Origin};
@@ -24,6 +24,20 @@ pub struct Arrival {
     pub is_short: bool,
     /// What came has not the size that was listed: later, only its bytes can show that it is all there.
     pub is_unsure: bool,
+}
+
+impl Described for Arrival {
+    fn unique_id(&self) -> Option<&UniqueId> {
+        self.listed.unique_id.as_ref()
+    }
+
+    fn reported_size(&self) -> Option<u64> {
+        self.listed.reported_size
+    }
+
+    fn is_unsure(&self) -> bool {
+        self.is_unsure
+    }
 }
 
 /// What would show that a message may be deleted.

@@ -151,7 +151,7 @@ fn what_is_not_known_to_be_delivered_is_not_deleted() {
     let maildir = crate::state::entries::KnownMaildir {
         configured: "/m".into(),
         resolved: "/m".into(),
-        id: crate::maildir::MaildirId { tmp_inode: 1, new_inode: 2, marker: None },
+        id: crate::ids::MaildirId { tmp_inode: 1, new_inode: 2, marker: None },
     };
     let mut begun = entry(1, "a", "A", 1, 20);
     begun.intent = Some(crate::state::entries::Intent { file_name: "f".to_owned(), maildir: 1 });
@@ -457,7 +457,7 @@ fn weak() -> Digest {
 
 #[test]
 fn what_was_retrieved_again_is_deleted_if_its_bytes_are_the_same() {
-    use crate::maildir::staging::Digests;
+    use crate::message::Digests;
     let listed = maildrop(&[("a", 1)]).messages.remove(0);
     let may_go = |entry: &Entry, header: Digest, whole: &str, removal| {
         let digests = Digests { header, whole: digest(whole) };
@@ -485,7 +485,7 @@ fn what_was_retrieved_again_is_deleted_if_its_bytes_are_the_same() {
 
 #[test]
 fn each_remembered_message_is_found_once() {
-    use crate::maildir::staging::Digests;
+    use crate::message::Digests;
     let listed = maildrop(&[("a", 1)]).messages.remove(0);
     let digests = |text: &str| Digests { header: digest("H"), whole: digest(text) };
     let mut remembered = Remembered::new([entry(1, "a", "A", 1, 0), entry(2, "a", "B", 1, 0)].into_iter());

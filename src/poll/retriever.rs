@@ -11,7 +11,6 @@ use tracing::debug;
 
 use super::PollContext;
 use super::ceiling::Ceiling;
-use super::committer::{Destination, ReceivedMessage, Safe};
 use super::deletions::Deletions;
 use super::error::PollError;
 use super::refusals::Refusals;
@@ -19,6 +18,9 @@ use super::window::Window;
 use crate::account::{MaildirMode, RemovalPolicy};
 use crate::client::error::TooLong;
 use crate::client::{Client, ClientError};
+use crate::delivery::committer::ReceivedMessage;
+use crate::delivery::destination::Destination;
+use crate::delivery::publish::Delivered;
 use crate::maildir::staging::{Received, Staging};
 use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Remembered, Removable};
@@ -164,8 +166,8 @@ impl<'a> Retriever<'a> {
     /// once this is over: not before it has shown that every answer belongs to its command.
     pub(super) async fn retrieve(
         &mut self,
-        received_messages: mpsc::Sender<ReceivedMessage>,
-        safe: &mut mpsc::UnboundedReceiver<Safe>,
+        received_messages: mpsc::Sender<ReceivedMessage<Arrival>>,
+        safe: &mut mpsc::UnboundedReceiver<Delivered<Arrival>>,
     ) -> Result<(), PollError> {
         let held = Arc::new(Semaphore::new(usize::try_from(HELD).unwrap_or(1)));
         loop {
@@ -189,7 +191,7 @@ impl<'a> Retriever<'a> {
     }
 
     /// A message is safe: it counts, and it may be deleted if the policy says so.
-    pub(super) fn note_safe(&mut self, safe: &Safe) {
+    pub(super) fn note_safe(&mut self, safe: &Delivered<Arrival>) {
         self.done.safe += 1;
         self.done.octets += safe.size();
         if let Some(removable) = Removable::after_delivery(self.retrieval.removal, safe) {
@@ -270,7 +272,7 @@ impl<'a> Retriever<'a> {
     async fn on_event(
         &mut self,
         event: Event,
-        received_messages: &mpsc::Sender<ReceivedMessage>,
+        received_messages: &mpsc::Sender<ReceivedMessage<Arrival>>,
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
         if let Event::Response { to: CommandKind::Stat, response } = &event {
@@ -317,7 +319,7 @@ impl<'a> Retriever<'a> {
 
     async fn end_of_message(
         &mut self,
-        received_messages: &mpsc::Sender<ReceivedMessage>,
+        received_messages: &mpsc::Sender<ReceivedMessage<Arrival>>,
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
         let no_such = || PollError::contradiction("end a message", "none was coming in");
@@ -386,7 +388,7 @@ impl<'a> Retriever<'a> {
         &mut self,
         listed: Listed,
         staging: Staging,
-        received_messages: &mpsc::Sender<ReceivedMessage>,
+        received_messages: &mpsc::Sender<ReceivedMessage<Arrival>>,
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
         let octets = staging.octets();
