@@ -8,7 +8,7 @@ use crate::maildir::staging::Staging;
 use crate::plan::Arrival;
 use crate::plan::Removable;
 use crate::plan::maildrop::Listed;
-use crate::pop3::{MessageNumber, UniqueId};
+use crate::pop3::{MessageNumber, SessionSerial, UniqueId};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -38,8 +38,10 @@ impl Delivery {
         let mut staging = Staging::new(Arc::new(RealDisk), self.to.maildir.tmp(), name);
         staging.take(b"Subject: x\r\n\r\n");
         let number = MessageNumber::new(1).unwrap();
-        let listed = Listed { number, unique_id: Some(unique_id), reported_size: Some(14) };
-        staging.finish(Arrival { listed, is_short, is_unsure: is_short }).write(&mut FreeSpace::unknown()).unwrap()
+        let reported_size = Some(if is_short { 1 << 20 } else { 14 });
+        let listed = Listed { number, unique_id: Some(unique_id), reported_size };
+        let arrival = Arrival::of(SessionSerial::next(), listed, staging.octets());
+        staging.finish(arrival).write(&mut FreeSpace::unknown()).unwrap()
     }
 
     fn commit(&mut self, batch: Vec<Written<Arrival>>) -> Outcome<Arrival> {

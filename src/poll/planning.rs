@@ -85,7 +85,8 @@ impl Poll {
         };
         let tried = self.not_in_this_session(store.state(), store.now());
         let (maildrop, compared) = (Arc::clone(maildrop), self.compared.clone());
-        let mut given = Given { maildrop, policy, tried, compared, seen: Seen::new(), looks: 0 };
+        let seen = Seen::in_session(client.serial());
+        let mut given = Given { maildrop, policy, tried, compared, seen, looks: 0 };
         let plan = loop {
             let step;
             let plan = move |store: &mut Store| {

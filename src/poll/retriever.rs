@@ -326,7 +326,7 @@ impl<'a> Retriever<'a> {
         let staging = self.staging.take().ok_or_else(no_such)?;
         let listed = self.completed(staging.size()).ok_or_else(no_such)?;
         self.done.refused.came();
-        if !self.retrieval.careful && !is_short(&listed, staging.octets()) {
+        if !self.retrieval.careful && !Arrival::would_be_short(&listed, staging.octets()) {
             return self.hand_over(listed, staging, received_messages, held).await;
         }
         self.held = Some((listed, staging));
@@ -392,15 +392,13 @@ impl<'a> Retriever<'a> {
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
         let octets = staging.octets();
-        let is_short = is_short(&listed, octets);
-        let ended_early = is_short && is_far_shorter(&listed, octets);
+        let ended_early = Arrival::would_be_short(&listed, octets) && is_far_shorter(&listed, octets);
         if ended_early {
             self.done.short += 1;
             self.done.first_short.get_or_insert_with(|| (listed.clone(), octets));
         }
         let ended_early = ListedAs::of(&listed).filter(|_| ended_early && self.done.short <= FEW);
-        let is_unsure = is_short || is_longer(&listed, octets);
-        let received = staging.finish(Arrival { listed, is_short, is_unsure });
+        let received = staging.finish(Arrival::of(self.client.serial(), listed, octets));
         if self.is_remembered(&received) {
             return Ok(());
         }
@@ -414,14 +412,13 @@ impl<'a> Retriever<'a> {
 
     /// Whether it is one that we have after all: then this copy goes, and it has been verified.
     fn is_remembered(&mut self, received: &Received<Arrival>) -> bool {
-        let (listed, digests) = (&received.payload().listed, received.digests());
+        let (listed, digests) = (received.payload().listed(), received.digests());
         let Some(entry) = self.retrieval.remembered.take(listed, digests) else {
             self.others.extend(listed.unique_id.clone());
             return false;
         };
         self.done.known.push((entry.id, listed.reported_size));
-        let removable =
-            Removable::after_comparison(listed, digests, &entry, self.retrieval.removal, self.retrieval.now);
+        let removable = Removable::after_comparison(received, &entry, self.retrieval.removal, self.retrieval.now);
         removable.into_iter().for_each(|removable| self.deletions.add(removable));
         true
     }
@@ -439,19 +436,6 @@ impl<'a> Retriever<'a> {
 
 /// Where no more than so many messages of a session end early, each is retrieved once more.
 pub(super) const FEW: u64 = 8;
-
-/// Some servers count the line that ends a message, or a line end that is not there: so many octets.
-const SIZE_TOLERANCE: u64 = 8;
-
-/// Whether less came than was listed.
-fn is_short(listed: &Listed, octets: u64) -> bool {
-    listed.reported_size.is_some_and(|size| octets.saturating_add(SIZE_TOLERANCE) < size)
-}
-
-/// Whether more came than was listed.
-fn is_longer(listed: &Listed, octets: u64) -> bool {
-    listed.reported_size.is_some_and(|size| size.saturating_add(SIZE_TOLERANCE) < octets)
-}
 
 /// Whether so much less came that somebody should know: some servers round their sizes up, none doubles them.
 fn is_far_shorter(listed: &Listed, octets: u64) -> bool {
