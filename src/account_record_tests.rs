@@ -1,8 +1,8 @@
 use super::*;
 use crate::config::NotifySettings;
+use crate::delivery::bench::account as account_of;
 use crate::poll::PollError;
 use crate::pop3::{CommandKind, Refusal, Response, ResponseCode, Status};
-use crate::state::store::tests::account as account_of;
 
 const HOUR: u64 = 3600;
 

@@ -44,6 +44,7 @@ pub mod control;
 pub mod credential;
 pub mod delivery;
 pub mod exit;
+pub mod ids;
 pub mod internal_error;
 pub mod secret;
 mod subprocess;

@@ -1,6 +1,5 @@
 //! What is in the maildrop: CAPA once more, STAT, UIDL and LIST, in one flight where the server takes it.
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -12,7 +11,8 @@ use super::error::TooLong;
 use super::listing_digest::{KeptLines, ListingDigest, ListingDigester};
 use super::login::{CachedCapabilities, LoggedIn};
 use super::{Client, ClientError, ResponsePart};
-use crate::message::{Digest, HeaderDigester};
+use crate::message::HeaderDigester;
+use crate::plan::Seen;
 use crate::plan::maildrop::{Maildrop, MaildropBuilder};
 use crate::pop3::{
     Capabilities, Command, CommandKind, DropListing, LoginMethod, MessageNumber, Response, ScanListing, Status,
@@ -324,7 +324,8 @@ impl Answers {
             }
             _ => {}
         }
-        let (after_login, maildrop, share) = (self.capabilities, self.builder.finish(), self.share);
+        let maildrop = self.builder.finish(Some(client.serial()));
+        let (after_login, share) = (self.capabilities, self.share);
         Ok(Opened { client, before_login, after_login, login, failed_logins, maildrop, digest, is_recognised, share })
     }
 }
@@ -333,11 +334,8 @@ impl Answers {
 ///
 /// # Errors
 /// [`ClientError`].
-pub async fn look(
-    client: &mut Client,
-    numbers: &[MessageNumber],
-) -> Result<HashMap<MessageNumber, Digest>, ClientError> {
-    let mut digests = HashMap::with_capacity(numbers.len());
+pub async fn look(client: &mut Client, numbers: &[MessageNumber]) -> Result<Seen, ClientError> {
+    let mut seen = Seen::in_session(client.serial());
     let mut digester = HeaderDigester::default();
     let (mut octets, mut refused) = (0_u64, 0);
     let begun = Instant::now();
@@ -356,7 +354,7 @@ pub async fn look(
             }
             (CommandKind::Top(number), ResponsePart::End) => {
                 (octets, refused) = (0, 0);
-                digests.insert(number, std::mem::take(&mut digester).finish());
+                seen.add(number, std::mem::take(&mut digester).finish());
             }
             _ => {}
         }
@@ -364,7 +362,7 @@ pub async fn look(
         Ok(if enough { ControlFlow::Break(()) } else { up_to(MOST_HEADERS_REFUSED, refused) })
     };
     client.try_converse(commands, on_event).await?;
-    Ok(digests)
+    Ok(seen)
 }
 
 /// Enough, once so many were refused in a row.

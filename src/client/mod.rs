@@ -32,8 +32,8 @@ pub use redaction::Redactor;
 use crate::net::{Connection, Stream};
 use crate::plan::Removable;
 use crate::pop3::{
-    Command, CommandKind, Event, FramingError, Greeting, MessageNumber, Response, SendError, Session, SessionState,
-    Status,
+    Command, CommandKind, Event, FramingError, Greeting, MessageNumber, Response, SendError, Session, SessionSerial,
+    SessionState, Status,
 };
 use crate::watch;
 use dialogue::Dialogue;
@@ -89,6 +89,8 @@ pub struct Client {
     dialogue: Dialogue,
     /// The connection as it was made, without its stream.
     info: ConnectionInfo,
+    /// Which session of this process it is.
+    serial: SessionSerial,
 }
 
 /// Where a session is among the messages, so that the one at which it breaks can be named.
@@ -178,7 +180,14 @@ impl Client {
             redactor: Redactor::default(),
             dialogue: Dialogue::default(),
             info: ConnectionInfo { peer, protected, loopback, certificate_expires, classical },
+            serial: SessionSerial::next(),
         }
+    }
+
+    /// Which session of this process it is.
+    #[must_use]
+    pub fn serial(&self) -> SessionSerial {
+        self.serial
     }
 
     /// How far the session has come.
@@ -257,11 +266,15 @@ impl Client {
         self.send(command)
     }
 
-    /// Queues the DELE of a message that is safe to delete.
+    /// Queues the DELE of a message that is safe to delete. One that was shown to be so in another session is refused: there
+    /// its number may be another message's.
     ///
     /// # Errors
     /// [`ClientError::Send`].
     pub fn delete(&mut self, removable: &Removable) -> Result<(), ClientError> {
+        if removable.session() != self.serial {
+            return Err(SendError::OtherSession { number: removable.number() }.into());
+        }
         self.send(Command::Dele(removable.number()))
     }
 

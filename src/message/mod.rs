@@ -50,6 +50,15 @@ impl Digest {
     }
 }
 
+/// What identifies a message that came in whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digests {
+    /// That of its header.
+    pub header: Digest,
+    /// That of all its bytes, as they are stored.
+    pub whole: Digest,
+}
+
 /// What a hexadecimal digit is worth, and whether it is none. Without branches, so that sixteen are read at a time.
 fn hex_digit(c: u8) -> (u8, bool) {
     let (digit, letter) = (c.wrapping_sub(b'0'), c.wrapping_sub(b'a'));

@@ -159,7 +159,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::state::store::tests::account;
+    use crate::delivery::bench::account;
 
     fn of(notifications: &Notification) -> (String, Vec<(&'static str, OsString)>) {
         let account = account("work", Path::new("/mail/work"));

@@ -8,11 +8,58 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::message::Digest;
 use crate::plan::maildrop::{Listed, Maildrop};
-use crate::pop3::MessageNumber;
+use crate::pop3::{MessageNumber, SessionSerial};
 use crate::state::entries::{Entry, EntryId, Fingerprint, UidState};
 
-/// Header digests of this session, by number.
-pub type Seen = HashMap<MessageNumber, Digest>;
+/// The headers that were seen in a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    session: SessionSerial,
+    /// Their digests, by number.
+    headers: HashMap<MessageNumber, Digest>,
+}
+
+impl Seen {
+    /// None yet, in this session.
+    #[must_use]
+    pub fn in_session(session: SessionSerial) -> Self {
+        Self { session, headers: HashMap::new() }
+    }
+
+    /// This message of the session has this header.
+    pub fn add(&mut self, number: MessageNumber, header: Digest) {
+        self.headers.insert(number, header);
+    }
+
+    /// Takes more of them, unless they were seen in another session: there the numbers are other messages'.
+    pub fn extend(&mut self, more: Self) {
+        if more.session == self.session {
+            self.headers.extend(more.headers);
+        }
+    }
+
+    /// Whether they were seen in this session.
+    pub(super) fn is_of(&self, session: SessionSerial) -> bool {
+        self.session == session
+    }
+
+    /// The header of a message.
+    pub(super) fn get(&self, number: &MessageNumber) -> Option<&Digest> {
+        self.headers.get(number)
+    }
+
+    /// How many were seen.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.headers.len()
+    }
+
+    /// Whether none was seen.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.headers.is_empty()
+    }
+}
 
 /// Which listed message is which remembered one.
 #[derive(Debug, Clone, Default)]

@@ -228,7 +228,7 @@ impl<'a> PlanInput<'a> {
         for (listed, entry) in &matching.known {
             plan.take_known(listed, entry);
             if is_due(&(listed, entry)) && plan.takes_turn(listed, turn(listed)) {
-                match Removable::after_look(listed, entry, policy, seen, self.now) {
+                match Removable::after_look(self.maildrop, listed, entry, policy, seen, self.now) {
                     Some(removable) => plan.delete.push(removable),
                     None => plan.unverified += 1,
                 }
@@ -431,4 +431,4 @@ fn plan_forgetting(plan: &mut Plan, state: &UidState, mut listed: Vec<EntryId>, 
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

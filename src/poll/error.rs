@@ -11,6 +11,7 @@ use crate::account::AccountName;
 use crate::client::ClientError;
 use crate::client::login::LoginError;
 use crate::credential::CredentialError;
+use crate::delivery::DeliveryError;
 use crate::exit::ExitStatus;
 use crate::internal_error::{InternalCause, InternalError, WorkError};
 use crate::state::error::StateError;
@@ -194,6 +195,16 @@ impl From<ClientError> for PollError {
 impl From<LoginError> for PollError {
     fn from(e: LoginError) -> Self {
         Self::Client(e.error)
+    }
+}
+
+impl From<DeliveryError> for PollError {
+    fn from(e: DeliveryError) -> Self {
+        match e {
+            DeliveryError::State(e) => Self::State(e),
+            DeliveryError::Maildir { doing, path, source } => Self::Maildir { doing, path, source },
+            DeliveryError::Work(e) => e.into(),
+        }
     }
 }
 

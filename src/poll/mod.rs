@@ -8,7 +8,6 @@ pub mod report;
 
 mod another;
 mod ceiling;
-mod committer;
 mod deletions;
 mod outcome;
 mod planning;
@@ -36,9 +35,10 @@ use crate::client::listing::Opened;
 use crate::client::{ClientError, Redactor, places};
 use crate::clock::Clock;
 use crate::credential::CredentialEnvironment;
+use crate::delivery::delivered_by;
+use crate::delivery::destination::keep_decision;
 use crate::delivery::recovery::{OtherMaildir, Recovered, known_maildir, recover};
 use crate::disk::Disk;
-use crate::maildir::Maildir;
 use crate::maildir::names::NameSource;
 use crate::net::Dial;
 use crate::plan::Pass;
@@ -87,8 +87,8 @@ pub struct PollOptions {
     pub dry_run: bool,
     /// Begin a state anew where one seems to be lost.
     pub new_state: bool,
-    /// Take the Maildir that is there, though it is not the one that was delivered to.
-    pub accept_maildir: bool,
+    /// Whether the Maildir that is there is taken, though it is not the one that was delivered to.
+    pub other_maildir: OtherMaildir,
     /// Fetch what the server seems to have renumbered and cannot be recognised, although it may be there already.
     pub fetch_again: bool,
 }
@@ -398,6 +398,7 @@ impl Poll {
             holder: self.context.holder.clone(),
             new_state: self.options.new_state,
             configured_accounts: Arc::clone(&self.context.configured_accounts),
+            delivered_by,
         }
     }
 
@@ -413,22 +414,21 @@ impl Poll {
         let options = self.options;
         let opened = watch::blocking(move || {
             let hints = |store: &Store| {
-                let file = HintsFile::read(&**store.disk(), &dir, &account.name);
+                let file = HintsFile::read(&*disk, &dir, &account.name);
                 ServerProfile::new(file, &account.endpoint, store.now())
             };
             let Some(locked) = locked else {
-                let store = Store::look(disk, &dir, &account, &open_options)?;
-                if !options.accept_maildir {
-                    known_maildir(&store, &account.maildir)?;
+                let store = Store::look(Arc::clone(&disk), &dir, &account, &open_options)?;
+                if options.other_maildir == OtherMaildir::Refuse {
+                    known_maildir(&*disk, &store, &account.maildir)?;
                 }
                 let profile = hints(&store);
                 return Ok((store, profile, Recovered::default()));
             };
             let mut store = locked.read(&account, &open_options)?;
-            let other = if options.accept_maildir { OtherMaildir::Accept } else { OtherMaildir::Refuse };
-            let recovered = recover(&mut store, &account.maildir, other)?;
-            if options.new_state || options.accept_maildir {
-                settle(&mut store, &account, options.accept_maildir)?;
+            let recovered = recover(&*disk, &mut store, &account.maildir, options.other_maildir)?;
+            if options.new_state || options.other_maildir == OtherMaildir::Accept {
+                keep_decision(&*disk, &mut store, &account, options.other_maildir)?;
             }
             if matches!(account.removal, RemovalPolicy::AfterAge(_)) && !store.state().is_empty() {
                 store.write_pending()?;
@@ -457,27 +457,6 @@ fn record_unproven(store: &mut Store, first: EntryId) -> Result<(), StateError> 
         return Ok(());
     }
     store.record_absent(ids)?;
-    store.settle()
-}
-
-/// What the user decided holds from now on, whether or not anything is fetched: the state that is begun, and the Maildir
-/// that is there. One that is accepted and not there is made: else the next poll would ask again. Blocks.
-fn settle(store: &mut Store, account: &Account, accept: bool) -> Result<(), StateError> {
-    let disk = Arc::clone(store.disk());
-    let maildir = match Maildir::open(&*disk, &account.maildir) {
-        Err(_) if accept && !store.state().is_empty() => {
-            let make = |e| StateError::io("make the Maildir", &account.maildir, e);
-            Some(Maildir::create(&*disk, &account.maildir, account.maildir_mode).map_err(make)?)
-        }
-        opened => opened.ok(),
-    };
-    if let Some(maildir) = maildir {
-        let look = |e| StateError::io("look at the Maildir", maildir.path(), e);
-        let id = maildir.lasting_id(&*disk).map_err(look)?;
-        store.bind_maildir(&account.maildir, &maildir, id)?;
-    }
-    store.ensure_file()?;
-    store.write_pending()?;
     store.settle()
 }
 

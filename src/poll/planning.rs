@@ -8,11 +8,11 @@ use tracing::{debug, warn};
 use super::Poll;
 use super::error::PollError;
 use super::report::PollReport;
-use super::session::sync_directories;
 use crate::account::{Account, RemovalPolicy};
 use crate::client::Client;
 use crate::client::listing::look;
-use crate::disk::DirSync;
+use crate::delivery::destination::sync_directories;
+use crate::disk::{DirSync, Disk};
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::plan::{Done, Pass, Plan, PlanInput, Policy, Seen};
 use crate::pop3::{Capabilities, MessageNumber, UniqueId};
@@ -95,8 +95,8 @@ impl Poll {
         let tried = self.not_in_this_session(store.state(), store.now());
         let (maildrop, compared, compared_as) = (Arc::clone(maildrop), self.compared.clone(), self.compared_as.clone());
         let retrieved_as = self.retrieved_under_other_names(&maildrop, report);
-        let mut given =
-            Given { maildrop, policy, tried, compared, compared_as, retrieved_as, seen: Seen::new(), looks: 0 };
+        let seen = Seen::in_session(client.serial());
+        let mut given = Given { maildrop, policy, tried, compared, compared_as, retrieved_as, seen, looks: 0 };
         let plan = loop {
             let step;
             let plan = move |store: &mut Store| {
@@ -107,7 +107,7 @@ impl Poll {
             match step {
                 Step::Look(numbers) => self.look(client, &numbers, &mut given).await?,
                 // Where a power cut may take away what was delivered, nothing is deleted, or retrieved only to be.
-                Step::Decided(plan) if plan.deletes_earlier() && !can_sync(state).await? => {
+                Step::Decided(plan) if plan.deletes_earlier() && !can_sync(&self.context.disk, state).await? => {
                     report.unsyncable = true;
                     given.policy.removal = RemovalPolicy::Keep;
                 }
@@ -174,8 +174,9 @@ impl Poll {
     }
 }
 
-async fn can_sync(state: &mut StateHandle) -> Result<bool, PollError> {
-    let synced = state.with("sync the directories", |store| sync_directories(store)).await??;
+async fn can_sync(disk: &Arc<dyn Disk>, state: &mut StateHandle) -> Result<bool, PollError> {
+    let disk = Arc::clone(disk);
+    let synced = state.with("sync the directories", move |store| sync_directories(&*disk, store)).await??;
     Ok(synced == DirSync::Synced)
 }
 

@@ -138,9 +138,8 @@ impl Poll {
         mut profile: ServerProfile,
         state: &mut StateHandle,
     ) -> Result<(), PollError> {
-        let (account, clock) = (self.account.clone(), self.context.clock.read());
+        let (account, clock, disk) = (self.account.clone(), self.context.clock.read(), Arc::clone(&self.context.disk));
         let keep = move |store: &mut Store| {
-            let disk = Arc::clone(store.disk());
             let (Some(maildir), Ok(state)) = (maildir_mark(&*disk, &account.maildir), disk.status(store.path())) else {
                 return;
             };

@@ -10,22 +10,21 @@ use tracing::{debug, info, warn};
 
 use super::Poll;
 use super::another::{Another, SoFar, another};
-use super::committer::{Committer, Destination};
 use super::deletions::Deletions;
 use super::error::{DoesNotFit, PollError};
 use super::planning::is_moved;
 use super::report::{PollReport, Tally, WouldDo};
 use super::retriever::{DRAIN, FEW, Retrieval, Retrieved, Retriever};
 use super::server_profile::ServerProfile;
-use crate::account::{MaildirMode, RemovalPolicy};
+use crate::account::RemovalPolicy;
 use crate::client::listing::{OpenError, Opened, open};
 use crate::client::listing_digest::ListingDigest;
 use crate::client::login::{CachedCapabilities, log_in};
 use crate::client::{Client, ClientError};
-use crate::delivery::recovery::known_maildir;
+use crate::delivery::committer::Committer;
+use crate::delivery::destination::{Destination, sync_directories};
 use crate::disk::DirSync;
-use crate::disk::free_space::{FreeSpaces, InsufficientSpace, free_spaces};
-use crate::maildir::Maildir;
+use crate::disk::free_space::{InsufficientSpace, free_spaces};
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::plan::{Pass, Plan, Remembered, next_due};
 use crate::pop3::{Capabilities, LoginDelay, UniqueId};
@@ -372,13 +371,16 @@ impl Poll {
         deletions: &mut Deletions,
     ) -> Result<Retrieval, PollError> {
         let (configured, mode) = (self.account.maildir.clone(), self.account.maildir_mode);
-        let (most_files, accept) = (self.context.most_files, self.options.accept_maildir);
+        let (most_files, other) = (self.context.most_files, self.options.other_maildir);
+        let disk = Arc::clone(&self.context.disk);
         let (messages, known) = (std::mem::take(&mut plan.retrieve), std::mem::take(&mut plan.known_entries));
         let has_unique_ids = maildrop.has_unique_ids;
         let prepare = move |store: &mut Store| {
-            let (destination, free_spaces) = prepare(store, &configured, mode, most_files, accept)?;
+            let destination = Destination::prepare(&*disk, store, &configured, mode, other, most_files)?;
+            let free_spaces = free_spaces(&*disk, destination.maildir.tmp())?;
             // What is recognised when it is here is deleted without having been planned.
-            let synced = if store.state().is_empty() { store.sync_directory()? } else { sync_directories(store)? };
+            let is_empty = store.state().is_empty();
+            let synced = if is_empty { store.sync_directory()? } else { sync_directories(&*disk, store)? };
             let remembered = remembered(store.state(), &messages, &known, has_unique_ids);
             Ok::<_, PollError>((destination, free_spaces, synced, messages, remembered))
         };
@@ -421,13 +423,13 @@ impl Poll {
         retrieval: Retrieval,
         report: &mut PollReport,
     ) -> Result<(Retrieved, DirSync), PollError> {
-        let destination = retrieval.destination.clone();
+        let (disk, destination) = (Arc::clone(&self.context.disk), retrieval.destination.clone());
         let mut retriever = Retriever::new(&self.context, client, deletions, retrieval, &self.stop);
         let (to_committer, received_messages) = mpsc::channel(IN_FLIGHT);
         let (announce, mut safe) = mpsc::unbounded_channel();
         let (retrieved, committed) = tokio::join!(
             retriever.retrieve(to_committer, &mut safe),
-            Committer::new(destination, announce).run(state, received_messages)
+            Committer::new(disk, destination, announce).run(state, received_messages)
         );
         while let Ok(one) = safe.try_recv() {
             retriever.note_safe(&one);
@@ -603,47 +605,3 @@ async fn quit_in_order(client: Client) {
         debug!("QUIT: {e}");
     }
 }
-
-/// What was delivered in earlier sessions is about to be deleted on the server: one more sync of its names and of the
-/// state's, which costs nothing where they are durable, and tells where that cannot be. Blocks.
-pub(super) fn sync_directories(store: &Store) -> Result<DirSync, PollError> {
-    let mut synced = store.sync_directory()?;
-    for (_, known) in store.state().maildirs() {
-        let new = known.resolved.join("new");
-        match store.disk().sync_dir(&new) {
-            Ok(DirSync::Synced) => {}
-            Ok(DirSync::Unsupported) => synced = DirSync::Unsupported,
-            // One that is not delivered to any more may be gone; the one that is was looked at when the poll began.
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => return Err(PollError::Maildir { doing: "sync", path: new, source }),
-        }
-    }
-    Ok(synced)
-}
-
-/// The Maildir and the room in it. It is made if the state has never delivered there, or if the user said that one in its
-/// place is right; else it may have gone since the poll began, and would be made below the place of a disk. Blocks.
-fn prepare(
-    store: &mut Store,
-    configured: &std::path::Path,
-    mode: MaildirMode,
-    most_files: usize,
-    accept: bool,
-) -> Result<(Destination, FreeSpaces), PollError> {
-    let disk = Arc::clone(store.disk());
-    let failed = |doing| move |source| PollError::Maildir { doing, path: configured.to_owned(), source };
-    let known = if accept { None } else { known_maildir(store, configured)? };
-    let maildir = match known {
-        Some(maildir) => maildir,
-        None => Maildir::create(&*disk, configured, mode).map_err(failed("make the Maildir"))?,
-    };
-    let id = maildir.lasting_id(&*disk).map_err(failed("look at the Maildir"))?;
-    let number = store.bind_maildir(configured, &maildir, id)?;
-    store.ensure_file()?;
-    let free_spaces = free_spaces(&*disk, maildir.tmp())?;
-    Ok((Destination { maildir, configured: configured.to_owned(), number, most_files }, free_spaces))
-}
-
-#[cfg(test)]
-#[path = "session_tests.rs"]
-mod tests;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::command::{CommandError, CommandKind};
+use super::listing::MessageNumber;
 use super::printable::excerpt;
 use super::session::SessionState;
 
@@ -127,6 +128,11 @@ pub enum SendError {
     NoHandshakeDue,
     /// The command cannot be written as one line.
     Command(CommandError),
+    /// The message to be deleted has its number in another session.
+    OtherSession {
+        /// Its number there.
+        number: MessageNumber,
+    },
 }
 
 impl From<CommandError> for SendError {
@@ -145,6 +151,11 @@ impl fmt::Display for SendError {
                 "a command cannot be sent before the one ahead of it is answered; \
                  this is a fault of mailferry, please report it",
             ),
+            Self::OtherSession { number } => write!(
+                f,
+                "message {number} of another session cannot be deleted in this one; \
+                 this is a fault of mailferry, please report it"
+            ),
             Self::NoChallenge => f.write_str(
                 "an answer to a challenge cannot be sent because the server gave none; \
                  this is a fault of mailferry, please report it",
@@ -162,7 +173,7 @@ impl std::error::Error for SendError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Command(error) => Some(error),
-            Self::OutOfTurn { .. } | Self::MustWait | Self::NoChallenge | Self::NoHandshakeDue => None,
+            _ => None,
         }
     }
 }

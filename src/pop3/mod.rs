@@ -32,6 +32,7 @@ pub mod response;
 pub mod session;
 
 mod printable;
+mod serial;
 
 pub use auth::{LoginMethod, Mechanism, NoLoginMethod, Offer, apop_digest, plain_response, ways_to_log_in};
 pub use capability::{Capabilities, Expire, LoginDelay};
@@ -42,4 +43,5 @@ pub use listing::{DropListing, InvalidUniqueId, ListingError, MessageNumber, Sca
 pub(crate) use printable::printable;
 pub use refusal::{Refusal, goodbye, has_access_code, is_too_soon, is_unknown_method, judge_access, judge_refusal};
 pub use response::{Greeting, Response, ResponseCode, Status};
+pub use serial::SessionSerial;
 pub use session::{Event, Session, SessionState, Step};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::Record;
 use crate::clock::trusted_time::{ClockMark, ClockReading};
-use crate::maildir::MaildirId;
+use crate::ids::MaildirId;
 use crate::message::Digest;
 use crate::plan::maildrop::Listed;
 use crate::pop3::UniqueId;
@@ -129,6 +129,12 @@ impl ListedAs {
     pub fn of(listed: &Listed) -> Option<Self> {
         let unique_id = listed.unique_id.clone()?;
         Some(Self { unique_id, reported_size: listed.reported_size })
+    }
+
+    /// How the message of an entry was listed; None without a unique-id.
+    #[must_use]
+    pub fn of_entry(entry: &Entry) -> Option<Self> {
+        Some(Self { unique_id: entry.unique_id.clone()?, reported_size: entry.fingerprint.reported_size })
     }
 
     /// Whether it speaks of what is listed so. An unknown size fits any.

@@ -109,8 +109,8 @@ impl<R> Future for StateWork<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::bench::Bench;
     use crate::internal_error::{InternalCause, InternalError};
-    use crate::state::store::tests::Bench;
 
     fn handle() -> StateHandle {
         StateHandle::new(Bench::new().open().unwrap())

@@ -15,7 +15,7 @@ use super::entries::{
     QuarantineReason,
 };
 use crate::clock::trusted_time::{ClockMark, ClockReading};
-use crate::maildir::MaildirId;
+use crate::ids::MaildirId;
 use crate::message::Digest;
 use crate::pop3::{UniqueId, decimal};
 

@@ -1,6 +1,7 @@
 //! An account's state while it is polled: what is remembered and the journal, changed together and only here.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,16 +19,15 @@ use super::ownership;
 use super::record::Record;
 use crate::account::Account;
 use crate::clock::trusted_time::{ClockMark, ClockReading};
-use crate::delivery::publish::Delivered;
 use crate::disk::{Dir, DirSync, Disk, FileStatus, HeldLock, Lock, make_dirs, sync_dirs_above};
-use crate::maildir::names::TmpName;
-use crate::maildir::staging::Staged;
-use crate::maildir::{Maildir, MaildirId, os};
-use crate::plan::maildrop::Listed;
+use crate::message::Digests;
 use crate::pop3::UniqueId;
 
 /// No `.uids` file is larger, in bytes: ten million messages.
 const MAX_FILE: u64 = 2 << 30;
+
+/// Tells the instance ids of the states that have delivered into the Maildir at a path. Blocks.
+pub type DeliveredBy = fn(&dyn Disk, &Path) -> Result<Vec<u64>, StateError>;
 
 /// How a state is to be opened.
 #[derive(Debug, Clone)]
@@ -44,6 +44,9 @@ pub struct OpenOptions {
     pub new_state: bool,
     /// The other accounts.
     pub configured_accounts: Arc<ConfiguredAccounts>,
+    /// Tells which states have delivered into the Maildir at a path: asked where there is no state, and none of those is
+    /// the account's.
+    pub delivered_by: DeliveredBy,
 }
 
 /// The state of one account, locked.
@@ -72,9 +75,9 @@ pub struct Store {
 #[derive(Debug, Default)]
 struct Finished {
     /// The record may be lost in a power cut.
-    recorded: Vec<(Dir, TmpName)>,
+    recorded: Vec<(Dir, OsString)>,
     /// It is durable: the names can go.
-    durable: Vec<(Dir, TmpName)>,
+    durable: Vec<(Dir, OsString)>,
 }
 
 /// The lock of an account, held.
@@ -132,35 +135,38 @@ impl LockedState {
     }
 }
 
-/// A message of which the journal says, durably, that it is ours. Made only by [`Store::record_intents`].
-#[derive(Debug, PartialEq, Eq)]
-pub struct Recorded<T> {
-    pub(crate) entry: EntryId,
-    pub(crate) tmp_name: TmpName,
-    pub(crate) published_name: String,
-    /// How many bytes it has.
-    pub(crate) size: u64,
-    pub(crate) payload: T,
+/// A message that is about to be ours: its file is durable in `tmp/`.
+#[derive(Debug)]
+pub struct NewDelivery {
+    /// The server's name for it.
+    pub unique_id: Option<UniqueId>,
+    /// Its size in octets, as the server reports it.
+    pub reported_size: Option<u64>,
+    /// What identifies it.
+    pub digests: Digests,
+    /// What came may not be all of it.
+    pub is_unsure: bool,
+    /// The name that its file will have in `new/`.
+    pub file_name: String,
 }
 
-impl<T> Recorded<T> {
-    /// Its entry.
-    #[must_use]
-    pub fn entry(&self) -> EntryId {
-        self.entry
-    }
+/// Why intents are not on record.
+#[derive(Debug)]
+pub struct NotRecorded<M> {
+    /// Why.
+    pub error: StateError,
+    /// The messages, if the records may be on disk all the same. None: nothing speaks of them.
+    pub batch: Option<Vec<M>>,
+}
 
-    /// Its name in `tmp/`.
-    #[must_use]
-    pub fn tmp_name(&self) -> &TmpName {
-        &self.tmp_name
-    }
+/// What shows that the delivery of an entry is finished: its file has its name in `new/`, durably where the file system
+/// can do that, or was seen to have had one. For the proofs of `delivery`, and nothing else.
+pub trait IsPublished {
+    /// The entry.
+    fn entry(&self) -> EntryId;
 
-    /// Its name in `new/`.
-    #[must_use]
-    pub fn published_name(&self) -> &str {
-        &self.published_name
-    }
+    /// Its name in `tmp/`, and that directory: it goes once this is on record for good.
+    fn in_tmp(&self) -> (&Dir, &OsStr);
 }
 
 impl Store {
@@ -245,7 +251,7 @@ impl Store {
             }
             None => {
                 if !open_options.new_state {
-                    refuse_lost_state(&*disk, dir, account, &open_options.configured_accounts)?;
+                    refuse_lost_state(&*disk, dir, account, open_options)?;
                 }
                 let identity = Identity {
                     instance: open_options.instance,
@@ -325,25 +331,11 @@ impl Store {
         if self.journal.is_durable() { Ok(()) } else { self.rewrite() }
     }
 
-    /// Remembers a Maildir that is going to be delivered to; written with the next intents. It is durable itself when
-    /// this returns. Blocks.
+    /// Remembers a Maildir that is going to be delivered to, and that is durable itself; written with the next intents.
     ///
     /// # Errors
-    /// Those of the disk, and of a state that does not fit itself.
-    pub fn bind_maildir(
-        &mut self,
-        configured: &Path,
-        maildir: &Maildir,
-        id: MaildirId,
-    ) -> Result<MaildirNumber, StateError> {
-        let (configured, resolved) = (configured.to_owned(), maildir.path().to_owned());
-        let known = KnownMaildir { configured, resolved, id };
-        if let Some((number, same)) = self.state.maildir_configured_as(&known.configured)
-            && *same == known
-        {
-            return Ok(number);
-        }
-        maildir.sync(&*self.disk).map_err(|e| StateError::io("sync", maildir.path(), e))?;
+    /// Those of a state that does not fit itself.
+    pub fn record_maildir(&mut self, known: KnownMaildir) -> Result<MaildirNumber, StateError> {
         let number = self.state.next_maildir();
         self.pend(Record::Maildir(number, known))?;
         Ok(number)
@@ -358,69 +350,56 @@ impl Store {
         self.append(vec![record], Durability::Later)
     }
 
-    /// Step 2 of the path of a message: the intents, durable. `told` says of what a message carries how the server
-    /// listed it, and whether what came may not be all of it. Blocks.
+    /// Step 2 of the path of a message: the intents, durable. `told` says what is to be remembered of each; each comes back
+    /// with its entry. Blocks.
     ///
     /// # Errors
-    /// Those of the disk: nothing is recorded, or it is unknown whether it is. In the second case the files stay in
-    /// `tmp/`, and the next poll's recovery decides. [`StateError::Moved`].
-    pub fn record_intents<T>(
+    /// [`NotRecorded`]: nothing is recorded, or it is unknown whether it is.
+    pub fn record_intents<M>(
         &mut self,
-        batch: Vec<Staged<T>>,
         maildir: MaildirNumber,
-        told: impl Fn(&T) -> (&Listed, bool),
-    ) -> Result<Vec<Recorded<T>>, StateError> {
-        let entry = |(staged, id): (&Staged<T>, EntryId)| {
-            let ((listed, doubt), digests) = (told(staged.payload()), staged.digests());
-            Record::Entry(Entry {
-                id,
-                unique_id: listed.unique_id.clone(),
-                origin: Origin::Delivered,
-                fingerprint: Fingerprint {
-                    reported_size: listed.reported_size,
-                    header: Some(digests.header),
-                    whole: Some(digests.whole),
-                },
-                delivered_at: self.mark.reading.wall,
-                delivered_certain: self.mark.certain,
-                intent: Some(Intent { file_name: staged.published_name(), maildir }),
-                removed: false,
-                doubt,
-                absent_since: None,
-            })
-        };
-        let first = self.state.next_id();
-        let mut records: Vec<Record> = batch.iter().zip(first..).map(entry).collect();
-        let over = batch.iter().filter_map(|staged| ListedAs::of(told(staged.payload()).0));
-        records.extend(self.troubles_over(over));
+        batch: Vec<M>,
+        told: impl Fn(&M) -> NewDelivery,
+    ) -> Result<Vec<(EntryId, M)>, NotRecorded<M>> {
+        let batch: Vec<(EntryId, M)> = (self.state.next_id()..).zip(batch).collect();
+        let entries: Vec<Entry> = batch.iter().map(|(id, one)| self.begun(*id, told(one), maildir)).collect();
+        let over = self.troubles_over(entries.iter().filter_map(ListedAs::of_entry));
+        let mut records: Vec<Record> = entries.into_iter().map(Record::Entry).collect();
+        records.extend(over);
         let appended = self.append(records, Durability::Now);
-        if appended.is_err() && !self.journal.is_broken() {
-            // Nothing speaks of the files, and they go with the batch.
-            return Err(appended.err().unwrap_or(StateError::Moved { path: self.path().to_owned() }));
-        }
-        let recorded = batch.into_iter().zip(first..).map(|(staged, entry)| {
-            let (published_name, size, tmp_name) = (staged.published_name(), staged.size(), staged.tmp_name().clone());
-            Recorded { entry, tmp_name, published_name, size, payload: staged.keep() }
-        });
-        let recorded = recorded.collect();
-        appended.map(|()| recorded)
+        let Err(error) = appended else { return Ok(batch) };
+        // Where the journal is whole, nothing speaks of the files.
+        let may_be_there = self.journal.is_broken();
+        Err(NotRecorded { error, batch: may_be_there.then(|| batch.into_iter().map(|(_, one)| one).collect()) })
     }
 
-    /// Step 4 of the path of a message: its file is in `new/`, durably. Its name in `tmp/`, which is `tmp`, goes once this is
-    /// durable as well: [`Store::remove_finished`].
+    /// The entry of a delivery that is begun.
+    fn begun(&self, id: EntryId, delivery: NewDelivery, maildir: MaildirNumber) -> Entry {
+        let NewDelivery { unique_id, reported_size, digests, is_unsure, file_name } = delivery;
+        let (header, whole) = (Some(digests.header), Some(digests.whole));
+        Entry {
+            id,
+            unique_id,
+            origin: Origin::Delivered,
+            fingerprint: Fingerprint { reported_size, header, whole },
+            delivered_at: self.mark.reading.wall,
+            delivered_certain: self.mark.certain,
+            intent: Some(Intent { file_name, maildir }),
+            removed: false,
+            doubt: is_unsure,
+            absent_since: None,
+        }
+    }
+
+    /// Step 4 of the path of a message: its file is in `new/`, durably. Its name in `tmp/` goes once this is durable as well:
+    /// [`Store::remove_finished`].
     ///
     /// # Errors
     /// Those of the disk. Nothing is lost by that: recovery finds it out again.
-    pub fn record_published<T>(&mut self, tmp: &Dir, delivered: &[Delivered<T>]) -> Result<(), StateError> {
-        self.record_finished(delivered.iter().map(Delivered::entry).collect())?;
-        self.finished.recorded.extend(delivered.iter().map(|one| (tmp.clone(), one.tmp_name().clone())));
-        Ok(())
-    }
-
-    /// The deliveries of these entries are finished, as recovery has seen; these are their names in `tmp/`.
-    pub(crate) fn record_recovered(&mut self, ids: Vec<EntryId>, names: Vec<(Dir, TmpName)>) -> Result<(), StateError> {
-        self.record_finished(ids)?;
-        self.finished.recorded.extend(names);
+    pub fn record_published<P: IsPublished>(&mut self, published: &[P]) -> Result<(), StateError> {
+        self.record_finished(published.iter().map(P::entry).collect())?;
+        let in_tmp = published.iter().map(P::in_tmp).map(|(tmp, name)| (tmp.clone(), name.to_owned()));
+        self.finished.recorded.extend(in_tmp);
         Ok(())
     }
 
@@ -438,9 +417,9 @@ impl Store {
     /// Those of the disk: what is left is removed at a later poll.
     pub fn remove_finished(&mut self) -> Result<(), StateError> {
         for (tmp, name) in std::mem::take(&mut self.finished.durable) {
-            match self.disk.remove_in(&tmp, os(name.as_str())) {
+            match self.disk.remove_in(&tmp, &name) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                    return Err(StateError::io("remove", &tmp.path().join(name.as_str()), e));
+                    return Err(StateError::io("remove", &tmp.path().join(&name), e));
                 }
                 _ => {}
             }
@@ -515,8 +494,7 @@ impl Store {
 
     /// How an entry's message was listed.
     fn listed_as(&self, id: EntryId) -> Option<ListedAs> {
-        let entry = self.state.entry(id)?;
-        Some(ListedAs { unique_id: entry.unique_id.clone()?, reported_size: entry.fingerprint.reported_size })
+        self.state.entry(id).and_then(ListedAs::of_entry)
     }
 
     /// These are listed again.
@@ -702,12 +680,6 @@ impl Store {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.journal.path()
-    }
-
-    /// The disk it lives on.
-    #[must_use]
-    pub fn disk(&self) -> &Arc<dyn Disk> {
-        &self.disk
     }
 }
 

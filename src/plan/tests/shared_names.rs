@@ -16,7 +16,7 @@ fn each_has_its_turn_where_a_session_may_retrieve_only_a_few() {
             compared_as: &compared_as,
             retrieved_as: &HashSet::new(),
         };
-        let plan = PlanInput::new(&listing, &known, done, NOW).plan(&policy, &HashMap::new());
+        let plan = PlanInput::new(&listing, &known, done, NOW).plan(&policy, &Seen::in_session(session()));
         turns.extend(retrieved(&plan));
         compared_as.extend(plan.retrieve.iter().map(|listed| (listed.number, ListedAs::of(listed))));
     }

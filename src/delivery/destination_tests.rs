@@ -1,6 +1,6 @@
 use super::*;
+use crate::delivery::bench::Bench;
 use crate::disk::limited::LimitedDisk;
-use crate::state::store::tests::Bench;
 use std::fs;
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ fn nothing_is_durable_where_the_directory_of_the_state_or_of_the_mail_cannot_be_
         (Some(new), DirSync::Unsupported),
         (Some(bench.account.maildir.clone()), DirSync::Synced),
     ] {
-        let disk = LimitedDisk { unsyncable: unsyncable.clone(), ..LimitedDisk::default() };
-        let store = Store::open(Arc::new(disk), &bench.state_dir(), &bench.account, &bench.open_options).unwrap();
-        assert_eq!(sync_directories(&store).unwrap(), synced, "{unsyncable:?}");
+        let disk = Arc::new(LimitedDisk { unsyncable: unsyncable.clone(), ..LimitedDisk::default() });
+        let store = Store::open(disk.clone(), &bench.state_dir(), &bench.account, &bench.open_options).unwrap();
+        assert_eq!(sync_directories(&*disk, &store).unwrap(), synced, "{unsyncable:?}");
     }
 }

@@ -5,18 +5,17 @@
 //! hundreds on a fast one, and nobody waits for a batch to fill.
 
 use std::io;
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::error::PollError;
-use crate::delivery::publish::{Delivered, Published, publish};
-use crate::disk::DirSync;
+use super::destination::Destination;
+use super::publish::{Delivered, Published, publish};
+use super::record::record;
+use super::{DeliveryError, Described};
 use crate::disk::free_space::FreeSpace;
-use crate::maildir::Maildir;
+use crate::disk::{DirSync, Disk};
 use crate::maildir::staging::{Received, Staged, Written, stage};
-use crate::plan::Arrival;
-use crate::state::entries::MaildirNumber;
 use crate::state::error::StateError;
 use crate::state::handle::{Finished, StateHandle, StateWork};
 use crate::state::store::Store;
@@ -29,64 +28,49 @@ const MOST_UNSYNCED: u64 = 64 << 20;
 const GIVEN_BACK: usize = 128 << 10;
 
 /// A complete message on its way from the retriever to the committer.
-pub(super) struct ReceivedMessage {
+pub(crate) struct ReceivedMessage<T> {
     /// The message.
-    pub(super) received: Received<Arrival>,
+    pub(crate) received: Received<T>,
     /// Its share of the memory that may be held; given back when it is written.
-    pub(super) permit: OwnedSemaphorePermit,
-}
-
-/// A message of this session that is safe.
-pub(super) type Safe = Delivered<Arrival>;
-
-/// Where the committer delivers to.
-#[derive(Debug, Clone)]
-pub(super) struct Destination {
-    /// The Maildir.
-    pub(super) maildir: Maildir,
-    /// Its path as the configuration has it.
-    pub(super) configured: PathBuf,
-    /// Its number in the state.
-    pub(super) number: MaildirNumber,
-    /// How many files may be open at the same time.
-    pub(super) most_files: usize,
+    pub(crate) permit: OwnedSemaphorePermit,
 }
 
 /// A committer at work.
-pub(super) struct Committer {
+pub(crate) struct Committer<T> {
+    disk: Arc<dyn Disk>,
     to: Destination,
     /// Tells the retriever what is safe. It may be gone; a message is safe all the same.
-    announce: mpsc::UnboundedSender<Safe>,
+    announce: mpsc::UnboundedSender<Delivered<T>>,
     /// Written, and waiting for the batch before to be committed.
-    written: Vec<Written<Arrival>>,
+    written: Vec<Written<T>>,
     /// Their octets.
     octets: u64,
     /// The batch that is being committed, with the state.
-    commit: Option<StateWork<Outcome>>,
+    commit: Option<StateWork<Outcome<T>>>,
     /// The file system cannot sync a directory.
     synced: DirSync,
     /// The first thing that went wrong. Nothing more is taken then, which the retriever notices by its closed channel.
-    error: Option<PollError>,
+    error: Option<DeliveryError>,
 }
 
 /// What came of a batch.
-struct Outcome {
-    safe: Vec<Safe>,
-    result: Result<DirSync, PollError>,
+struct Outcome<T> {
+    safe: Vec<Delivered<T>>,
+    result: Result<DirSync, DeliveryError>,
 }
 
-impl Committer {
-    pub(super) fn new(to: Destination, announce: mpsc::UnboundedSender<Safe>) -> Self {
+impl<T: Described> Committer<T> {
+    pub(crate) fn new(disk: Arc<dyn Disk>, to: Destination, announce: mpsc::UnboundedSender<Delivered<T>>) -> Self {
         let (written, synced) = (Vec::new(), DirSync::Synced);
-        Self { to, announce, written, octets: 0, commit: None, synced, error: None }
+        Self { disk, to, announce, written, octets: 0, commit: None, synced, error: None }
     }
 
     /// Commits until no more comes. What was received before an error is still made safe if it can be.
-    pub(super) async fn run(
+    pub(crate) async fn run(
         mut self,
         state: &mut StateHandle,
-        mut received_messages: mpsc::Receiver<ReceivedMessage>,
-    ) -> Result<DirSync, PollError> {
+        mut received_messages: mpsc::Receiver<ReceivedMessage<T>>,
+    ) -> Result<DirSync, DeliveryError> {
         let mut arrived = Vec::new();
         let mut open = true;
         loop {
@@ -113,7 +97,7 @@ impl Committer {
     }
 
     /// Writes what arrived into `tmp/`.
-    async fn write(&mut self, received_messages: Vec<ReceivedMessage>) -> Result<(), PollError> {
+    async fn write(&mut self, received_messages: Vec<ReceivedMessage<T>>) -> Result<(), DeliveryError> {
         let write = move || -> Vec<_> {
             let mut free_space = FreeSpace::unknown();
             let mut share: Option<OwnedSemaphorePermit> = None;
@@ -138,21 +122,21 @@ impl Committer {
                 }
                 Err(source) => {
                     let path = self.to.maildir.tmp().path().to_owned();
-                    self.error.get_or_insert(PollError::Maildir { doing: "write a message to", path, source });
+                    self.error.get_or_insert(DeliveryError::Maildir { doing: "write a message to", path, source });
                 }
             }
         }
         Ok(())
     }
 
-    fn begin_commit(&mut self, state: &mut StateHandle) -> Result<(), PollError> {
-        let (batch, to) = (std::mem::take(&mut self.written), self.to.clone());
+    fn begin_commit(&mut self, state: &mut StateHandle) -> Result<(), DeliveryError> {
+        let (batch, disk, to) = (std::mem::take(&mut self.written), Arc::clone(&self.disk), self.to.clone());
         self.octets = 0;
-        self.commit = Some(state.begin("commit a batch of messages", move |store| commit(store, &to, batch))?);
+        self.commit = Some(state.begin("commit a batch of messages", move |store| commit(&*disk, store, &to, batch))?);
         Ok(())
     }
 
-    fn on_batch_end(&mut self, outcome: Outcome) {
+    fn on_batch_end(&mut self, outcome: Outcome<T>) {
         self.commit = None;
         for safe in outcome.safe {
             note_delivered(safe.size());
@@ -171,7 +155,7 @@ impl Committer {
 }
 
 /// The end of the batch that is being committed; never, if none is.
-async fn finished(commit: &mut Option<StateWork<Outcome>>) -> Finished<Outcome> {
+async fn finished<T>(commit: &mut Option<StateWork<Outcome<T>>>) -> Finished<Outcome<T>> {
     match commit {
         Some(commit) => commit.await,
         None => std::future::pending().await,
@@ -179,15 +163,14 @@ async fn finished(commit: &mut Option<StateWork<Outcome>>) -> Finished<Outcome> 
 }
 
 /// One batch, from step 1 on. Blocks.
-fn commit(store: &mut Store, to: &Destination, batch: Vec<Written<Arrival>>) -> Outcome {
-    let disk = std::sync::Arc::clone(store.disk());
+fn commit<T: Described>(disk: &dyn Disk, store: &mut Store, to: &Destination, batch: Vec<Written<T>>) -> Outcome<T> {
     let mut outcome = Outcome { safe: Vec::new(), result: Ok(DirSync::Synced) };
     // Step 1: the files and tmp/ are durable.
     let mut staged = Vec::with_capacity(batch.len());
-    for one in stage(&*disk, to.maildir.tmp(), batch) {
+    for one in stage(disk, to.maildir.tmp(), batch) {
         match one {
             Ok(one) => staged.push(one),
-            Err(source) => outcome.fails(PollError::Maildir {
+            Err(source) => outcome.fails(DeliveryError::Maildir {
                 doing: "sync a message in",
                 path: to.maildir.tmp().path().to_owned(),
                 source,
@@ -195,44 +178,44 @@ fn commit(store: &mut Store, to: &Destination, batch: Vec<Written<Arrival>>) -> 
         }
     }
     if !staged.is_empty()
-        && let Err(e) = record_and_publish(store, to, staged, &mut outcome)
+        && let Err(e) = record_and_publish(disk, store, to, staged, &mut outcome)
     {
         outcome.fails(e);
     }
     outcome
 }
 
-impl Outcome {
+impl<T> Outcome<T> {
     /// The first error counts.
-    fn fails(&mut self, error: PollError) {
+    fn fails(&mut self, error: DeliveryError) {
         if self.result.is_ok() {
             self.result = Err(error);
         }
     }
 }
 
-fn record_and_publish(
+fn record_and_publish<T: Described>(
+    disk: &dyn Disk,
     store: &mut Store,
     to: &Destination,
-    staged: Vec<Staged<Arrival>>,
-    outcome: &mut Outcome,
-) -> Result<(), PollError> {
+    staged: Vec<Staged<T>>,
+    outcome: &mut Outcome<T>,
+) -> Result<(), DeliveryError> {
     // Step 2: the intents are durable.
-    let recorded = store.record_intents(staged, to.number, |arrival| (&arrival.listed, arrival.is_unsure))?;
+    let recorded = record(store, to.number, staged)?;
     // Step 3: the names in new/ are durable, if the state and the Maildir are still those that the intents speak of.
     store.check_place()?;
-    let disk = std::sync::Arc::clone(store.disk());
     let new = to.maildir.new_dir().path();
-    let failed = |source| PollError::Maildir { doing: "deliver into", path: new.to_owned(), source };
-    if !to.maildir.is_in_place(&*disk).map_err(failed)? {
+    let failed = |source| DeliveryError::Maildir { doing: "deliver into", path: new.to_owned(), source };
+    if !to.maildir.is_in_place(disk).map_err(failed)? {
         return Err(StateError::maildir_replaced(store, &to.configured).into());
     }
-    let Published { delivered, vanished, synced } = publish(&*disk, &to.maildir, recorded).map_err(failed)?;
+    let Published { delivered, vanished, synced } = publish(disk, &to.maildir, recorded).map_err(failed)?;
     if let Ok(so_far) = &mut outcome.result {
         *so_far = synced;
     }
     // Step 4: said so, without a sync of its own.
-    store.record_published(to.maildir.tmp(), &delivered)?;
+    store.record_published(&delivered)?;
     outcome.safe = delivered;
     if !vanished.is_empty() {
         // Whatever took the files, they were not delivered, and nobody may ever think so.

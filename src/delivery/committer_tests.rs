@@ -1,15 +1,16 @@
 use super::*;
 use crate::account::RemovalPolicy;
+use crate::delivery::bench::Bench;
+use crate::delivery::destination::make_known;
 use crate::disk::RealDisk;
 use crate::maildir::names::NameSource;
 use crate::maildir::staging::Staging;
+use crate::plan::Arrival;
 use crate::plan::Removable;
 use crate::plan::maildrop::Listed;
-use crate::pop3::{MessageNumber, UniqueId};
-use crate::state::store::tests::Bench;
+use crate::pop3::{MessageNumber, SessionSerial, UniqueId};
 use std::fs;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// An account with a state and a Maildir, and messages on their way there.
@@ -25,7 +26,8 @@ impl Delivery {
         let bench = Bench::new();
         let mut store = bench.open().unwrap();
         let (maildir, configured) = (bench.maildir(), bench.account.maildir.clone());
-        let number = store.bind_maildir(&configured, &maildir, maildir.id(&RealDisk).unwrap()).unwrap();
+        let id = maildir.id(&RealDisk).unwrap();
+        let number = make_known(&RealDisk, &mut store, &configured, &maildir, id).unwrap();
         let to = Destination { maildir, configured, number, most_files: 8 };
         Self { bench, store, to, names: NameSource::new(1, b"h") }
     }
@@ -36,12 +38,14 @@ impl Delivery {
         let mut staging = Staging::new(Arc::new(RealDisk), self.to.maildir.tmp(), name);
         staging.take(b"Subject: x\r\n\r\n");
         let number = MessageNumber::new(1).unwrap();
-        let listed = Listed { number, unique_id: Some(unique_id), reported_size: Some(14) };
-        staging.finish(Arrival { listed, is_short, is_unsure: is_short }).write(&mut FreeSpace::unknown()).unwrap()
+        let reported_size = Some(if is_short { 1 << 20 } else { 14 });
+        let listed = Listed { number, unique_id: Some(unique_id), reported_size };
+        let arrival = Arrival::of(SessionSerial::next(), listed, staging.octets());
+        staging.finish(arrival).write(&mut FreeSpace::unknown()).unwrap()
     }
 
-    fn commit(&mut self, batch: Vec<Written<Arrival>>) -> Outcome {
-        commit(&mut self.store, &self.to, batch)
+    fn commit(&mut self, batch: Vec<Written<Arrival>>) -> Outcome<Arrival> {
+        commit(&RealDisk, &mut self.store, &self.to, batch)
     }
 
     /// How many files are in `tmp/` and in `new/`.
@@ -78,7 +82,11 @@ fn what_has_vanished_from_tmp_is_forgotten_at_once() {
     fs::remove_file(delivery.to.maildir.tmp().path().join(&delivery.bench.files("tmp")[0])).unwrap();
     let outcome = delivery.commit(vec![first, delivery.written("b", false)]);
     assert_eq!(outcome.safe.len(), 1);
-    assert!(outcome.result.unwrap_err().to_string().contains("vanished"));
+    let error = outcome.result.unwrap_err();
+    assert!(
+        matches!(&error, DeliveryError::Maildir { source, .. } if source.to_string().contains("vanished")),
+        "{error:?}"
+    );
     assert_eq!(delivery.remembered(), (1, 0));
 }
 
