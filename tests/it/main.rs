@@ -45,6 +45,7 @@ mod plans;
 mod quarantine;
 mod quirks;
 mod real_server;
+mod recognition;
 mod refusals;
 mod renumbering;
 mod round_trips;
