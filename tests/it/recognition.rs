@@ -91,7 +91,8 @@ fn a_state_that_is_another_one_is_read() {
     let mut edited = bytes.clone();
     *edited.last_mut().unwrap() ^= 1;
     fs::write(&state, &edited).unwrap();
-    env.fetch().expect(73);
+    env.fetch().expect(0).says("3 on the server");
+    assert!(!was_recognised(&maildrop));
     fs::remove_file(&state).unwrap();
     env.fetch().expect(73);
 }
