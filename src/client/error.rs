@@ -9,9 +9,8 @@ use bytesize::ByteSize;
 use super::budget;
 use crate::exit::ExitStatus;
 use crate::net::{NetError, NetErrorClass};
-use crate::pop3::{
-    CommandKind, FramingError, MessageNumber, NoLoginMethod, Refusal, Response, SendError, goodbye, judge_access,
-};
+use crate::pop3::{CommandKind, FramingError, MessageNumber, Refusal, Response, SendError, goodbye, judge_access};
+use crate::sasl::NoLoginMethod;
 
 /// Why a session is over. Every message ends with the next step.
 #[derive(Debug)]

@@ -7,10 +7,8 @@ use tokio::time::timeout;
 use super::{Client, ClientError, ResponsePart};
 use crate::account::{Account, Endpoint};
 use crate::net::{Connection, Dial, NetError};
-use crate::pop3::{
-    Capabilities, Command, CommandKind, Event, Greeting, LoginMethod, Mechanism, Response, Status, apop_digest,
-    plain_response,
-};
+use crate::pop3::{Capabilities, Command, CommandKind, Event, Greeting, Mechanism, Response, Status};
+use crate::sasl::{LoginMethod, apop_digest, plain_response};
 use crate::secret::Secret;
 use attempt::Attempt;
 

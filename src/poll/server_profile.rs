@@ -9,8 +9,9 @@ use crate::client::listing::Opened;
 use crate::client::login::{CachedCapabilities, LoginError};
 use crate::client::{ClientError, Redactor};
 use crate::disk::Disk;
-use crate::pop3::{Capabilities, LoginMethod};
+use crate::pop3::Capabilities;
 use crate::provider::Provider;
+use crate::sasl::LoginMethod;
 use crate::state::hints::{HintsFile, Listing, Past, ServerHints};
 
 /// Servers that list a maildrop in portions list some hundred messages at a time; where nobody knows yet, it is only worth

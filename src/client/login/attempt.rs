@@ -7,10 +7,8 @@ use crate::account::Account;
 use crate::client::reach::{of_tls, reach};
 use crate::client::{Client, ClientError};
 use crate::net::Dial;
-use crate::pop3::{
-    Capabilities, FramingError, LoginMethod, Offer, Refusal, ResponseCode, is_unknown_method, judge_refusal,
-    ways_to_log_in,
-};
+use crate::pop3::{Capabilities, FramingError, Refusal, ResponseCode, is_unknown_method, judge_refusal};
+use crate::sasl::{LoginMethod, Offer, ways_to_log_in};
 use crate::secret::Secret;
 
 /// A login under way, over one session or two.

@@ -1,35 +1,9 @@
-//! Which way to log in, and the proofs that are sent (RFC 1939, section 7; RFC 4616; RFC 5034).
+//! Which way to log in: what the user chose, what the server offers and where the connection leads.
 
 use std::fmt;
 
-use md5::{Digest, Md5};
-
-use super::capability::Capabilities;
 use crate::account::AuthChoice;
-use crate::secret::Secret;
-
-/// A SASL mechanism that AUTH can be given (RFC 4422).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Mechanism {
-    /// User name and password in one message (RFC 4616).
-    Plain,
-}
-
-impl Mechanism {
-    /// The registered name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "PLAIN",
-        }
-    }
-}
-
-impl fmt::Display for Mechanism {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+use crate::pop3::{Capabilities, Mechanism};
 
 /// A way to log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,37 +101,9 @@ impl fmt::Display for NoLoginMethod {
 
 impl std::error::Error for NoLoginMethod {}
 
-/// The response of the mechanism PLAIN: no authorization identity, the user name, the password, parted by NULs
-/// (RFC 4616, section 2). It is not encoded yet.
-///
-/// A user name or password with a NUL in it would be read as something else; [`Session`](super::Session) refuses to
-/// send such a response with [`CommandError::NulInCredentials`](super::CommandError::NulInCredentials).
-#[must_use]
-pub fn plain_response(username: &str, password: &Secret) -> Secret {
-    // Exactly this capacity: growing would leave copies of the password behind in freed memory.
-    let mut response = Vec::with_capacity(username.len() + password.expose().len() + 2);
-    response.push(0);
-    response.extend_from_slice(username.as_bytes());
-    response.push(0);
-    response.extend_from_slice(password.expose());
-    Secret::new(response)
-}
-
-/// The digest that APOP sends: MD5 over the timestamp, brackets included, and the secret, in small hexadecimal digits
-/// (RFC 1939, section 7).
-#[must_use]
-pub fn apop_digest(timestamp: &str, secret: &Secret) -> String {
-    let digest = Md5::new().chain_update(timestamp).chain_update(secret.expose()).finalize();
-    digest.iter().map(|octet| format!("{octet:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn secret(text: &str) -> Secret {
-        Secret::new(text.as_bytes().to_vec())
-    }
 
     fn capabilities(lines: &[&str]) -> Capabilities {
         let mut capabilities = Capabilities::new();
@@ -165,23 +111,6 @@ mod tests {
             capabilities.add_line(line.as_bytes());
         }
         capabilities
-    }
-
-    #[test]
-    fn makes_the_digest_of_rfc_1939() {
-        let digest = apop_digest("<1896.697170952@dbc.mtview.ca.us>", &secret("tanstaaf"));
-        assert_eq!(digest, "c4c9334bac560ecc979e58001b3e22fb");
-    }
-
-    #[test]
-    fn makes_the_digest_that_curl_expects() {
-        assert_eq!(apop_digest("<1972.987654321@curl>", &secret("secret")), "7501b4cdc224d469940e65e7b5e4d6eb");
-    }
-
-    #[test]
-    fn makes_the_response_of_plain() {
-        let response = plain_response("tim", &secret("tanstaaftanstaaf"));
-        assert_eq!(response.expose(), b"\0tim\0tanstaaftanstaaf");
     }
 
     /// What `auto` takes, for each thing a server may offer.
