@@ -26,6 +26,8 @@ pub struct Account {
     pub credential: CredentialSource,
     /// How to log in.
     pub auth: AuthChoice,
+    /// The secret is an OAuth 2.0 access token (RFC 6750).
+    pub uses_token: bool,
     /// The Maildir, absolute.
     pub maildir: PathBuf,
     /// The permissions of what is made in it.
@@ -249,10 +251,24 @@ pub enum AuthChoice {
     Auto,
     /// AUTH PLAIN (RFC 4616, RFC 5034).
     Plain,
+    /// AUTH LOGIN.
+    Login,
     /// USER and PASS (RFC 1939, section 7).
     User,
     /// APOP (RFC 1939, section 7).
     Apop,
+    /// AUTH CRAM-MD5 (RFC 2195).
+    CramMd5,
+    /// AUTH SCRAM-SHA-1, with -PLUS where the server offers it inside TLS (RFC 5802).
+    ScramSha1,
+    /// AUTH SCRAM-SHA-256, with -PLUS where the server offers it inside TLS (RFC 7677).
+    ScramSha256,
+    /// AUTH XOAUTH2, by an access token.
+    XOAuth2,
+    /// AUTH OAUTHBEARER, by an access token (RFC 7628).
+    OAuthBearer,
+    /// AUTH EXTERNAL: the certificate of this side says who we are (RFC 4422, appendix A).
+    External,
 }
 
 #[cfg(test)]

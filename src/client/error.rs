@@ -9,8 +9,10 @@ use bytesize::ByteSize;
 use super::budget;
 use crate::exit::ExitStatus;
 use crate::net::{NetError, NetErrorClass};
-use crate::pop3::{CommandKind, FramingError, MessageNumber, Refusal, Response, SendError, goodbye, judge_access};
-use crate::sasl::NoLoginMethod;
+use crate::pop3::{
+    CommandKind, FramingError, Mechanism, MessageNumber, Refusal, Response, SendError, goodbye, judge_access,
+};
+use crate::sasl::{NoLoginMethod, SaslError};
 
 /// Why a session is over. Every message ends with the next step.
 #[derive(Debug)]
@@ -70,6 +72,13 @@ pub enum ClientError {
         refusal: Refusal,
         /// Whether the password holds blanks, which most of those that are shown in groups do not.
         blanks: bool,
+    },
+    /// The mechanism of the login was not spoken as it has to be.
+    Sasl {
+        /// The mechanism.
+        mechanism: Mechanism,
+        /// What went wrong.
+        error: SaslError,
     },
     /// The server ended the session before the maildrop was listed, and said why.
     Goodbye {
@@ -214,6 +223,9 @@ impl ClientError {
                 Some(_) => ExitStatus::Temporary,
                 None => ExitStatus::Protocol,
             },
+            Self::Sasl { error, .. } if error.is_impostor() => ExitStatus::Tls,
+            Self::Sasl { error: SaslError::Unsendable { .. }, .. } => ExitStatus::Auth,
+            Self::Sasl { .. } => ExitStatus::Protocol,
             // Mostly a goodbye ahead of its time: "-ERR idle for too long".
             Self::Framing(FramingError::Unsolicited { .. }) => ExitStatus::Temporary,
             Self::ListedTooMuch { .. } if self.is_too_much_alone() => ExitStatus::Protocol,
@@ -368,6 +380,7 @@ impl fmt::Display for ClientError {
                 peer.ip()
             ),
             Self::NoLogin(e) => e.fmt(f),
+            Self::Sasl { mechanism, error } => write!(f, "the login by {mechanism} failed because {error}"),
             Self::NoUniqueIds => f.write_str(
                 "the server has no UIDL, so mail that stays there cannot be told from new mail. Set leave_on_server = \
                  false to fetch and delete",

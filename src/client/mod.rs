@@ -34,6 +34,7 @@ use crate::pop3::{
     Command, CommandKind, Event, FramingError, Greeting, MessageNumber, Response, SendError, Session, SessionState,
     Status,
 };
+use crate::sasl::ChannelBinding;
 use crate::watch;
 use dialogue::Dialogue;
 use stall_detector::{StallDetector, TooSlow, Window};
@@ -132,7 +133,7 @@ fn message_of(asked: CommandKind) -> Option<MessageNumber> {
 }
 
 /// What is known of a connection beside its bytes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct ConnectionInfo {
     peer: std::net::SocketAddr,
     protected: bool,
@@ -141,6 +142,8 @@ struct ConnectionInfo {
     certificate_expires: Option<i64>,
     /// TLS came about only without the large key share.
     classical: bool,
+    /// What a login can be bound to.
+    binding: Option<ChannelBinding>,
 }
 
 /// A part of an answer, for [`Client::converse`].
@@ -162,7 +165,7 @@ impl Client {
     /// A client for a connection that has just been made.
     #[must_use]
     pub fn new(connection: Connection, timeouts: Timeouts) -> Self {
-        let Connection { stream, peer, protected, loopback, certificate_expires, classical } = connection;
+        let Connection { stream, peer, protected, loopback, certificate_expires, classical, binding } = connection;
         Self {
             stream,
             session: if protected { Session::under_tls() } else { Session::new() },
@@ -176,7 +179,7 @@ impl Client {
             in_flight: InFlight::default(),
             redactor: Redactor::default(),
             dialogue: Dialogue::default(),
-            info: ConnectionInfo { peer, protected, loopback, certificate_expires, classical },
+            info: ConnectionInfo { peer, protected, loopback, certificate_expires, classical, binding },
         }
     }
 

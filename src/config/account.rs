@@ -51,13 +51,15 @@ impl Builder<'_> {
         let username = self.required("username", setting!(self, username), USERNAME_HELP);
         let credential = self.credential();
         let maildir = self.maildir();
+        let auth = *setting!(self, auth).value().unwrap_or(&AuthChoice::Auto);
         Some(Account {
             name: self.name.value.clone(),
             enabled: *setting!(self, enabled).value().unwrap_or(&true),
             endpoint: endpoint?,
             username: username?,
             credential: credential?,
-            auth: *setting!(self, auth).value().unwrap_or(&AuthChoice::Auto),
+            auth,
+            uses_token: matches!(auth, AuthChoice::XOAuth2 | AuthChoice::OAuthBearer),
             maildir: maildir?,
             maildir_mode: setting!(self, maildir_mode).value().copied().unwrap_or_default(),
             removal: *setting!(self, leave_on_server).value().unwrap_or(&RemovalPolicy::Keep),

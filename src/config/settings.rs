@@ -52,12 +52,19 @@ const AGE_LEAST: Bound = (Duration::from_secs(60 * 60), "1h");
 const AGE_MOST: Bound = (Duration::from_secs(36_500 * DAY), "36500d");
 
 /// The values of `auth`.
-const AUTH: [(&str, AuthChoice); 4] =
-    [("auto", AuthChoice::Auto), ("plain", AuthChoice::Plain), ("user", AuthChoice::User), ("apop", AuthChoice::Apop)];
-
-/// Ways to log in that exist elsewhere and not here yet.
-const AUTH_TO_COME: [&str; 7] =
-    ["login", "cram-md5", "scram-sha-1", "scram-sha-256", "xoauth2", "oauthbearer", "external"];
+const AUTH: [(&str, AuthChoice); 11] = [
+    ("auto", AuthChoice::Auto),
+    ("plain", AuthChoice::Plain),
+    ("login", AuthChoice::Login),
+    ("user", AuthChoice::User),
+    ("apop", AuthChoice::Apop),
+    ("cram-md5", AuthChoice::CramMd5),
+    ("scram-sha-1", AuthChoice::ScramSha1),
+    ("scram-sha-256", AuthChoice::ScramSha256),
+    ("xoauth2", AuthChoice::XOAuth2),
+    ("oauthbearer", AuthChoice::OAuthBearer),
+    ("external", AuthChoice::External),
+];
 
 /// The values of `tls`.
 const TLS: [(&str, TlsMode); 3] =
@@ -82,12 +89,12 @@ impl Settings {
                 let number = integer(value, 1..=65535, "the port's number, such as 995")?;
                 Ok(u16::try_from(number).unwrap_or(u16::MAX))
             }),
-            tls: read(table, "tls", problems, |value| choice(value, &TLS, &[])),
+            tls: read(table, "tls", problems, |value| choice(value, &TLS)),
             username: read(table, "username", problems, |value| {
                 plain_text(value, "the name to log in with, such as \"me@example.org\"").map(str::to_owned)
             }),
             credential: credential(table, home, problems),
-            auth: read(table, "auth", problems, |value| choice(value, &AUTH, &AUTH_TO_COME)),
+            auth: read(table, "auth", problems, |value| choice(value, &AUTH)),
             maildir: read(table, "maildir", problems, |value| {
                 let text = plain_text(value, "a path such as \"~/Mail/{account}\"")?;
                 path::only_account_in_braces(text)?;
@@ -105,7 +112,7 @@ impl Settings {
             on_new_mail: read(table, "on_new_mail", problems, |value| command(value, home, "[\"notmuch\", \"new\"]")),
             enabled: read(table, "enabled", problems, boolean),
             tls_ca_file: read(table, "tls_ca_file", problems, |value| path::path(value, home)),
-            tls_key_exchange: read(table, "tls_key_exchange", problems, |value| choice(value, &KEY_EXCHANGE, &[])),
+            tls_key_exchange: read(table, "tls_key_exchange", problems, |value| choice(value, &KEY_EXCHANGE)),
             allow_cleartext_password: read(table, "allow_cleartext_password", problems, boolean),
             misspelt: keys::report_unknown(table, level, problems),
         }
@@ -227,7 +234,7 @@ fn removal(value: &DeValue<'_>) -> Result<RemovalPolicy, Complaint> {
 }
 
 /// One of several words.
-fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)], to_come: &[&str]) -> Result<T, Complaint> {
+fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)]) -> Result<T, Complaint> {
     let names: Vec<String> = known.iter().map(|(name, _)| format!("\"{name}\"")).collect();
     let names = names.join(", ");
     let text = string(value, &format!("one of {names}"))?;
@@ -235,12 +242,6 @@ fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)], to_come: &[&str]) -
         return Ok(*choice);
     }
     let shown: String = printable(text).chars().take(40).collect();
-    if to_come.contains(&text) {
-        return Err(Complaint::new(
-            format!("is \"{shown}\", which this build of mailferry does not have yet"),
-            format!("it has {names}"),
-        ));
-    }
     let help = match keys::nearest(text, known.iter().map(|(name, _)| *name)) {
         Some(nearest) => format!("did you mean \"{nearest}\"?"),
         None => format!("write one of {names}"),

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use crate::account::{Endpoint, KeyExchange, TlsMode};
+use crate::sasl::ChannelBinding;
 
 pub use error::{CaFileProblem, CertificateProblem, HandshakeProblem, NetError, NetErrorClass};
 
@@ -42,6 +43,8 @@ pub struct Connection {
     pub certificate_expires: Option<i64>,
     /// Whether TLS came about only without the large key share of [`KeyExchange::Auto`].
     pub classical: bool,
+    /// What a login can be bound to, so that nobody in between can pass it on (RFC 5056). None without TLS.
+    pub binding: Option<ChannelBinding>,
 }
 
 /// So many addresses of a host that take connections and do not work are tried.
@@ -159,6 +162,7 @@ impl Dialer {
                 loopback: is_loopback(peer.ip()),
                 certificate_expires: None,
                 classical: false,
+                binding: None,
             };
             let Some(prepared) = prepared.filter(|_| endpoint.tls == TlsMode::Implicit) else { return Ok(connection) };
             match self.begin_tls(endpoint, prepared, connection).await {
@@ -204,6 +208,7 @@ impl Dialer {
             loopback: is_loopback(peer.ip()),
             certificate_expires: None,
             classical: true,
+            binding: None,
         };
         match self.tls.handshake(&smaller, prepared, connection, TlsMode::Implicit).await {
             Err(again) if again.is_unanswered_hello() => Err(error),

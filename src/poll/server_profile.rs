@@ -72,7 +72,11 @@ impl ServerProfile {
         login.failed.iter().for_each(|method| self.server.note_failed_login(method.name(), self.now));
         if matches!(
             login.error,
-            ClientError::Login { .. } | ClientError::NoLogin(_) | ClientError::Closed | ClientError::Framing(_)
+            ClientError::Login { .. }
+                | ClientError::Sasl { .. }
+                | ClientError::NoLogin(_)
+                | ClientError::Closed
+                | ClientError::Framing(_)
         ) {
             self.server.before_login = None;
         }

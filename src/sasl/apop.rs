@@ -9,7 +9,7 @@ use crate::secret::Secret;
 #[must_use]
 pub fn apop_digest(timestamp: &str, secret: &Secret) -> String {
     let digest = Md5::new().chain_update(timestamp).chain_update(secret.expose()).finalize();
-    digest.iter().map(|octet| format!("{octet:02x}")).collect()
+    super::hex(&digest)
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ mod limits;
 mod listings;
 mod logins;
 mod lost_state;
+mod mechanisms;
 mod memory;
 mod modes;
 mod one_at_a_time;

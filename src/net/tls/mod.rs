@@ -1,5 +1,6 @@
 //! TLS: this folder is the only place that names rustls, webpki and x509-cert.
 
+mod binding;
 mod client_certificate;
 mod expiry;
 mod key_length;
@@ -111,11 +112,20 @@ impl Tls {
         let error = match timeout(self.limit, noting_the_question(handshake)).await {
             Ok((Ok(stream), asked)) => {
                 let certificate_expires = expiry::of_peer(stream.get_ref().1);
+                let binding = binding::of_connection(stream.get_ref().1);
                 let stream: Stream = match asked {
                     true => Box::new(Asking::new(stream, &endpoint.host, endpoint.port)),
                     false => Box::new(stream),
                 };
-                return Ok(Connection { stream, peer, protected: true, loopback, certificate_expires, classical });
+                return Ok(Connection {
+                    stream,
+                    peer,
+                    protected: true,
+                    loopback,
+                    certificate_expires,
+                    classical,
+                    binding,
+                });
             }
             Ok((Err(error), asked)) => problem::explain(endpoint, began, error, &heard, asked),
             Err(_elapsed) => NetError::TlsTimeout {
