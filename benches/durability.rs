@@ -165,6 +165,8 @@ fn open_store(home: &Path, disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Outcome<S
             tls_ca_file: None,
             key_exchange: Default::default(),
             allow_cleartext_password: false,
+            route: Default::default(),
+            tls_options: Default::default(),
         },
         username: "bench".to_owned(),
         credential: CredentialSource::File(PathBuf::new()),

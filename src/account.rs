@@ -11,6 +11,12 @@ use std::time::Duration;
 
 use crate::credential::CredentialSource;
 
+mod route;
+mod tls_options;
+
+pub use route::{IpVersion, Proxy, ProxyCredentials, ProxyKind, Route};
+pub use tls_options::{ClientCertificate, PublicKeyPin, TlsOptions, TlsTrust};
+
 /// One maildrop to empty into one Maildir.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -128,12 +134,16 @@ pub struct Endpoint {
     pub port: u16,
     /// When TLS begins.
     pub tls: TlsMode,
-    /// PEM file of the certificate authorities to trust in place of the platform's.
+    /// PEM file of the certificate authorities to trust; [`TlsTrust`] says whether in place of the platform's.
     pub tls_ca_file: Option<PathBuf>,
     /// How the two sides of TLS agree on a secret.
     pub key_exchange: KeyExchange,
     /// The user's word that a password may cross a network in clear. Loopback needs no such word.
     pub allow_cleartext_password: bool,
+    /// How it is reached.
+    pub route: Route,
+    /// What TLS does beside what is usual.
+    pub tls_options: TlsOptions,
 }
 
 /// When TLS begins (RFC 8314 and RFC 2595).

@@ -14,6 +14,7 @@ fn pair(room: usize) -> (Client, DuplexStream) {
         protected: false,
         loopback: true,
         certificate_expires: None,
+        client_certificate_expires: None,
         classical: false,
         binding: None,
     };

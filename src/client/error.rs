@@ -57,8 +57,8 @@ pub enum ClientError {
     },
     /// The connection is neither protected nor on this machine, and the user has not allowed a password there.
     Cleartext {
-        /// Where it leads.
-        peer: std::net::SocketAddr,
+        /// Where it leads: an address, or behind a proxy a name.
+        peer: String,
     },
     /// The chosen way to log in is not there.
     NoLogin(NoLoginMethod),
@@ -377,7 +377,7 @@ impl fmt::Display for ClientError {
                 f,
                 "the server's address {} is not on this machine, and tls = \"none\" would send the password in clear. \
                  Use TLS, or write allow_cleartext_password = true if that is really meant",
-                peer.ip()
+                peer
             ),
             Self::NoLogin(e) => e.fmt(f),
             Self::Sasl { mechanism, error } => write!(f, "the login by {mechanism} failed because {error}"),

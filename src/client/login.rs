@@ -140,6 +140,7 @@ impl Client {
             protected: false,
             loopback,
             certificate_expires: None,
+            client_certificate_expires: None,
             classical: false,
         };
         let handshake = timeout(timeouts.silence, dialer.start_tls(endpoint, plain)).await;
@@ -158,7 +159,14 @@ impl Client {
 
     fn refuse_cleartext(&self, account: &Account) -> Result<(), ClientError> {
         let allowed = self.info.protected || self.info.loopback || account.endpoint.allow_cleartext_password;
-        if allowed { Ok(()) } else { Err(ClientError::Cleartext { peer: self.info.peer }) }
+        if allowed {
+            return Ok(());
+        }
+        let peer = match account.endpoint.route.proxy {
+            Some(_) => account.endpoint.host.clone(),
+            None => self.info.peer.ip().to_string(),
+        };
+        Err(ClientError::Cleartext { peer })
     }
 
     /// CAPA (RFC 2449, section 5); None if the server refuses it.
@@ -289,13 +297,21 @@ impl Speaking {
     /// The answer to a challenge; None if there is none.
     async fn answer(&mut self, challenge: Vec<u8>) -> Result<Option<Secret>, ClientError> {
         let Some(mut exchange) = self.exchange.take().filter(|_| self.broken.is_none()) else { return Ok(None) };
-        // Hashing a password takes long.
+        if !exchange.takes_long() {
+            let answer = exchange.answer(&challenge);
+            self.exchange = Some(exchange);
+            return self.judge_answer(answer);
+        }
         let answered = threads::blocking(move || {
             let answer = exchange.answer(&challenge);
             (exchange, answer)
         });
         let (exchange, answer) = answered.await.map_err(|e| NetError::System { source: e.into() })?;
         self.exchange = Some(exchange);
+        self.judge_answer(answer)
+    }
+
+    fn judge_answer(&mut self, answer: Result<Secret, SaslError>) -> Result<Option<Secret>, ClientError> {
         match answer {
             Ok(answer) => Ok(Some(answer)),
             Err(error) if error.is_impostor() => Err(self.failed(error)),

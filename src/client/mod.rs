@@ -140,6 +140,8 @@ struct ConnectionInfo {
     loopback: bool,
     /// When the server's certificate expires, in seconds since 1970.
     certificate_expires: Option<i64>,
+    /// The same of the certificate of this side.
+    client_certificate_expires: Option<i64>,
     /// TLS came about only without the large key share.
     classical: bool,
     /// What a login can be bound to.
@@ -165,7 +167,8 @@ impl Client {
     /// A client for a connection that has just been made.
     #[must_use]
     pub fn new(connection: Connection, timeouts: Timeouts) -> Self {
-        let Connection { stream, peer, protected, loopback, certificate_expires, classical, binding } = connection;
+        let Connection { stream, peer, protected, loopback, certificate_expires, classical, binding, .. } = connection;
+        let client_certificate_expires = connection.client_certificate_expires;
         Self {
             stream,
             session: if protected { Session::under_tls() } else { Session::new() },
@@ -179,7 +182,15 @@ impl Client {
             in_flight: InFlight::default(),
             redactor: Redactor::default(),
             dialogue: Dialogue::default(),
-            info: ConnectionInfo { peer, protected, loopback, certificate_expires, classical, binding },
+            info: ConnectionInfo {
+                peer,
+                protected,
+                loopback,
+                certificate_expires,
+                client_certificate_expires,
+                classical,
+                binding,
+            },
         }
     }
 
@@ -193,6 +204,12 @@ impl Client {
     #[must_use]
     pub fn certificate_expires(&self) -> Option<i64> {
         self.info.certificate_expires
+    }
+
+    /// When the certificate of this side expires, in seconds since 1970, if there is one.
+    #[must_use]
+    pub fn client_certificate_expires(&self) -> Option<i64> {
+        self.info.client_certificate_expires
     }
 
     /// Whether it was found out that TLS comes about only without the large key share of

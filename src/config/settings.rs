@@ -1,6 +1,7 @@
 //! What one table says about an account: each value checked by itself, nothing decided yet.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,10 +11,14 @@ use toml::de::{DeTable, DeValue};
 use super::duration::{Bound, duration, size};
 use super::host::host;
 use super::keys::{self, Level, PASSWORD};
+use super::network;
 use super::path;
 use super::problem::{Problem, Span};
+use super::tls;
 use super::value::{Complaint, Setting, boolean, integer, plain_text, read, string, wrong_type};
-use crate::account::{AuthChoice, KeyExchange, MaildirMode, RemovalPolicy, TlsMode};
+use crate::account::{
+    AuthChoice, IpVersion, KeyExchange, MaildirMode, Proxy, PublicKeyPin, RemovalPolicy, TlsMode, TlsTrust,
+};
 use crate::credential::{CredentialSource, is_credential_name, printable};
 use crate::secret::Secret;
 
@@ -39,6 +44,15 @@ pub(super) struct Settings {
     pub(super) tls_ca_file: Setting<PathBuf>,
     pub(super) tls_key_exchange: Setting<KeyExchange>,
     pub(super) allow_cleartext_password: Setting<bool>,
+    pub(super) ip: Setting<IpVersion>,
+    pub(super) source_address: Setting<IpAddr>,
+    /// None by the user's word: not that of `[defaults]`.
+    pub(super) proxy: Setting<Option<Proxy>>,
+    pub(super) tls_server_name: Setting<String>,
+    pub(super) tls_trust: Setting<TlsTrust>,
+    pub(super) tls_pin: Setting<Vec<PublicKeyPin>>,
+    pub(super) tls_client_cert: Setting<PathBuf>,
+    pub(super) tls_client_key: Setting<PathBuf>,
     /// The known keys that were probably meant by unknown ones: to call them missing, too, would be noise.
     pub(super) misspelt: Vec<&'static str>,
 }
@@ -114,6 +128,14 @@ impl Settings {
             tls_ca_file: read(table, "tls_ca_file", problems, |value| path::path(value, home)),
             tls_key_exchange: read(table, "tls_key_exchange", problems, |value| choice(value, &KEY_EXCHANGE)),
             allow_cleartext_password: read(table, "allow_cleartext_password", problems, boolean),
+            ip: read(table, "ip", problems, |value| choice(value, &network::IP)),
+            source_address: read(table, "source_address", problems, network::source_address),
+            proxy: read(table, keys::PROXY, problems, network::proxy),
+            tls_server_name: read(table, "tls_server_name", problems, host),
+            tls_trust: read(table, "tls_trust", problems, |value| choice(value, &tls::TRUST)),
+            tls_pin: read(table, "tls_pin", problems, tls::pins),
+            tls_client_cert: read(table, "tls_client_cert", problems, |value| path::path(value, home)),
+            tls_client_key: read(table, "tls_client_key", problems, |value| path::path(value, home)),
             misspelt: keys::report_unknown(table, level, problems),
         }
     }
@@ -249,7 +271,8 @@ fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)]) -> Result<T, Compla
     Err(Complaint::new(format!("cannot be \"{shown}\""), help))
 }
 
-/// The place of the password in a table, if it has one: its file needs protection.
+/// The place of a password in a table, if it has one: its file needs protection.
 pub(super) fn password_in(table: &DeTable<'_>) -> Option<Span> {
-    table.get_key_value(PASSWORD).map(|(key, value)| key.span().start..value.span().end)
+    let of_proxy = || table.get_key_value(keys::PROXY).filter(|_| network::holds_password(table));
+    table.get_key_value(PASSWORD).or_else(of_proxy).map(|(key, value)| key.span().start..value.span().end)
 }

@@ -105,6 +105,7 @@ impl Poll {
         let capabilities = opened.capabilities().cloned();
         report.logged_in = true;
         report.certificate_expires = opened.client.certificate_expires();
+        report.client_certificate_expires = opened.client.client_certificate_expires();
         let login_delay = capabilities.as_ref().and_then(Capabilities::login_delay);
         report.login_delay = login_delay.map(|delay| Duration::from_secs(delay.seconds));
         let Opened { mut client, maildrop, .. } = opened;

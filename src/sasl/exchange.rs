@@ -98,7 +98,13 @@ impl Exchange {
         first
     }
 
-    /// Answers a challenge. With SCRAM it may take long: not for a thread of the runtime.
+    /// Whether the next answer takes long: a password is hashed thousands of times. Not for a thread of the runtime.
+    #[must_use]
+    pub fn takes_long(&self) -> bool {
+        self.first.is_none() && matches!(&self.rest, Rest::Scram(scram) if !scram.is_password_used())
+    }
+
+    /// Answers a challenge; [`takes_long`](Self::takes_long) says when that computes.
     ///
     /// # Errors
     /// [`SaslError`]: cancel the exchange.
@@ -199,8 +205,10 @@ mod tests {
         let mut scram = exchange(Mechanism::ScramSha256, "pw");
         assert_eq!(said(scram.initial_response()).as_deref(), Some("n,,n=jo,r=abc"));
         assert_eq!((scram.is_offered(), scram.accept()), (false, Err(SaslError::NoProof)));
+        assert!(scram.takes_long() && !exchange(Mechanism::XOAuth2, "pw").takes_long());
         scram.answer(b"r=abcdef,s=c2FsdA==,i=4096").unwrap();
         assert_eq!((scram.is_offered(), scram.accept()), (true, Err(SaslError::NoProof)));
+        assert!(!scram.takes_long());
         assert_eq!(scram.answer(b"v=AAAA"), Err(SaslError::WrongProof));
         assert_eq!(scram.accept(), Err(SaslError::NoProof));
     }

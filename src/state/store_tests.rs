@@ -80,6 +80,8 @@ pub(crate) fn account(name: &str, maildir: &Path) -> Account {
             tls_ca_file: None,
             key_exchange: Default::default(),
             allow_cleartext_password: false,
+            route: Default::default(),
+            tls_options: Default::default(),
         },
         username: "jo".to_owned(),
         credential: CredentialSource::Inline(Secret::new(b"x".to_vec())),

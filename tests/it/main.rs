@@ -43,6 +43,7 @@ mod modes;
 mod one_at_a_time;
 mod order;
 mod plans;
+mod proxies;
 mod quarantine;
 mod quirks;
 mod real_server;

@@ -56,6 +56,8 @@ impl Bench {
                 tls_ca_file: None,
                 key_exchange: Default::default(),
                 allow_cleartext_password: false,
+                route: Default::default(),
+                tls_options: Default::default(),
             },
             username: USER.to_owned(),
             credential: CredentialSource::Inline(Secret::new(PASSWORD.as_bytes().to_vec())),

@@ -83,6 +83,8 @@ fn file_to_read() -> (TempDir, Account, OpenOptions) {
             tls_ca_file: None,
             key_exchange: Default::default(),
             allow_cleartext_password: false,
+            route: Default::default(),
+            tls_options: Default::default(),
         },
         username: "jo".to_owned(),
         credential: CredentialSource::File(PathBuf::new()),

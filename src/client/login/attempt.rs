@@ -149,7 +149,10 @@ impl<'a> Attempt<'a> {
         let Account { auth, uses_token, .. } = login.account;
         let ways = ways_to_log_in(*auth, *uses_token, &offer).map_err(ClientError::NoLogin)?;
         let before = |way: &LoginMethod| self.cached.failed_logins.iter().position(|failed| failed == way);
-        let is_left = |way: &LoginMethod| !self.failed.contains(way) && !(self.only_showing && way.hides_password());
+        let is_left = |way: &LoginMethod| {
+            let passed_over = self.only_showing && way.hides_password();
+            !self.failed.contains(way) && !passed_over
+        };
         // What never failed comes first, then what did so longest ago.
         Ok(ways.into_iter().filter(is_left).min_by_key(before))
     }

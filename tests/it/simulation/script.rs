@@ -66,6 +66,8 @@ pub(crate) fn account(name: &str, maildir: &str, removal: RemovalPolicy) -> Acco
             tls_ca_file: None,
             key_exchange: Default::default(),
             allow_cleartext_password: false,
+            route: Default::default(),
+            tls_options: Default::default(),
         },
         username: "jo".to_owned(),
         credential: CredentialSource::Inline(Secret::new(b"secret".to_vec())),

@@ -213,6 +213,7 @@ impl Dial for SimDialer {
             protected: false,
             loopback: true,
             certificate_expires: None,
+            client_certificate_expires: None,
             classical: false,
             binding: None,
         };
