@@ -11,6 +11,12 @@ use std::time::Duration;
 
 use crate::credential::CredentialSource;
 
+mod route;
+mod tls_options;
+
+pub use route::{IpVersion, Proxy, ProxyCredentials, ProxyKind, Route};
+pub use tls_options::{ClientCertificate, PublicKeyPin, TlsOptions, TlsTrust};
+
 /// One maildrop to empty into one Maildir.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -26,6 +32,8 @@ pub struct Account {
     pub credential: CredentialSource,
     /// How to log in.
     pub auth: AuthChoice,
+    /// The secret is an OAuth 2.0 access token (RFC 6750).
+    pub uses_token: bool,
     /// The Maildir, absolute.
     pub maildir: PathBuf,
     /// The permissions of what is made in it.
@@ -126,12 +134,16 @@ pub struct Endpoint {
     pub port: u16,
     /// When TLS begins.
     pub tls: TlsMode,
-    /// PEM file of the certificate authorities to trust in place of the platform's.
+    /// PEM file of the certificate authorities to trust; [`TlsTrust`] says whether in place of the platform's.
     pub tls_ca_file: Option<PathBuf>,
     /// How the two sides of TLS agree on a secret.
     pub key_exchange: KeyExchange,
     /// The user's word that a password may cross a network in clear. Loopback needs no such word.
     pub allow_cleartext_password: bool,
+    /// How it is reached.
+    pub route: Route,
+    /// What TLS does beside what is usual.
+    pub tls_options: TlsOptions,
 }
 
 /// When TLS begins (RFC 8314 and RFC 2595).
@@ -249,10 +261,24 @@ pub enum AuthChoice {
     Auto,
     /// AUTH PLAIN (RFC 4616, RFC 5034).
     Plain,
+    /// AUTH LOGIN.
+    Login,
     /// USER and PASS (RFC 1939, section 7).
     User,
     /// APOP (RFC 1939, section 7).
     Apop,
+    /// AUTH CRAM-MD5 (RFC 2195).
+    CramMd5,
+    /// AUTH SCRAM-SHA-1, with -PLUS where the server offers it inside TLS (RFC 5802).
+    ScramSha1,
+    /// AUTH SCRAM-SHA-256, with -PLUS where the server offers it inside TLS (RFC 7677).
+    ScramSha256,
+    /// AUTH XOAUTH2, by an access token.
+    XOAuth2,
+    /// AUTH OAUTHBEARER, by an access token (RFC 7628).
+    OAuthBearer,
+    /// AUTH EXTERNAL: the certificate of this side says who we are (RFC 4422, appendix A).
+    External,
 }
 
 #[cfg(test)]

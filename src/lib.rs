@@ -3,8 +3,8 @@
 //! A tour, in reading order. [`account`] is what a user wants, [`poll`] the story of one visit to one account: read it
 //! first. It stands on four rooms that know nothing of each other:
 //!
-//! - [`pop3`] holds the rules of the protocol, without a socket; [`net`] makes connections; [`client`] drives the one
-//!   over the other.
+//! - [`pop3`] holds the rules of the protocol and [`sasl`] those of logging in, without a socket; [`net`] makes
+//!   connections; [`client`] drives the ones over the other.
 //! - [`maildrop`], [`fingerprint`] and [`plan`] decide, without doing anything: what is new, what may be deleted.
 //!   [`schedule`] and [`provider`] do the same for when an account is polled next.
 //! - [`disk`] is every file operation there is; [`maildir`] delivers with it, [`state`] remembers with it.
@@ -19,6 +19,7 @@ pub mod account;
 pub mod poll;
 
 pub mod pop3;
+pub mod sasl;
 
 pub mod client;
 pub mod net;

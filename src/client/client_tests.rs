@@ -14,7 +14,9 @@ fn pair(room: usize) -> (Client, DuplexStream) {
         protected: false,
         loopback: true,
         certificate_expires: None,
+        client_certificate_expires: None,
         classical: false,
+        binding: None,
     };
     (Client::new(connection, Timeouts::new(60 * SECOND)), theirs)
 }

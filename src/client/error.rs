@@ -10,8 +10,9 @@ use super::budget;
 use crate::exit::ExitStatus;
 use crate::net::{NetError, NetErrorClass};
 use crate::pop3::{
-    CommandKind, FramingError, MessageNumber, NoLoginMethod, Refusal, Response, SendError, goodbye, judge_access,
+    CommandKind, FramingError, Mechanism, MessageNumber, Refusal, Response, SendError, goodbye, judge_access,
 };
+use crate::sasl::{NoLoginMethod, SaslError};
 
 /// Why a session is over. Every message ends with the next step.
 #[derive(Debug)]
@@ -56,8 +57,8 @@ pub enum ClientError {
     },
     /// The connection is neither protected nor on this machine, and the user has not allowed a password there.
     Cleartext {
-        /// Where it leads.
-        peer: std::net::SocketAddr,
+        /// Where it leads: an address, or behind a proxy a name.
+        peer: String,
     },
     /// The chosen way to log in is not there.
     NoLogin(NoLoginMethod),
@@ -71,6 +72,13 @@ pub enum ClientError {
         refusal: Refusal,
         /// Whether the password holds blanks, which most of those that are shown in groups do not.
         blanks: bool,
+    },
+    /// The mechanism of the login was not spoken as it has to be.
+    Sasl {
+        /// The mechanism.
+        mechanism: Mechanism,
+        /// What went wrong.
+        error: SaslError,
     },
     /// The server ended the session before the maildrop was listed, and said why.
     Goodbye {
@@ -215,6 +223,9 @@ impl ClientError {
                 Some(_) => ExitStatus::Temporary,
                 None => ExitStatus::Protocol,
             },
+            Self::Sasl { error, .. } if error.is_impostor() => ExitStatus::Tls,
+            Self::Sasl { error: SaslError::Unsendable { .. }, .. } => ExitStatus::Auth,
+            Self::Sasl { .. } => ExitStatus::Protocol,
             // Mostly a goodbye ahead of its time: "-ERR idle for too long".
             Self::Framing(FramingError::Unsolicited { .. }) => ExitStatus::Temporary,
             Self::ListedTooMuch { .. } if self.is_too_much_alone() => ExitStatus::Protocol,
@@ -366,9 +377,10 @@ impl fmt::Display for ClientError {
                 f,
                 "the server's address {} is not on this machine, and tls = \"none\" would send the password in clear. \
                  Use TLS, or write allow_cleartext_password = true if that is really meant",
-                peer.ip()
+                peer
             ),
             Self::NoLogin(e) => e.fmt(f),
+            Self::Sasl { mechanism, error } => write!(f, "the login by {mechanism} failed because {error}"),
             Self::NoUniqueIds => f.write_str(
                 "the server has no UIDL, so mail that stays there cannot be told from new mail. Set leave_on_server = \
                  false to fetch and delete",

@@ -15,9 +15,10 @@ use crate::message::HeaderDigester;
 use crate::plan::Seen;
 use crate::plan::maildrop::{Maildrop, MaildropBuilder};
 use crate::pop3::{
-    Capabilities, Command, CommandKind, DropListing, LoginMethod, MessageNumber, Response, ScanListing, Status,
-    UniqueIdListing, has_access_code, judge_access, limits,
+    Capabilities, Command, CommandKind, DropListing, MessageNumber, Response, ScanListing, Status, UniqueIdListing,
+    has_access_code, judge_access, limits,
 };
+use crate::sasl::LoginMethod;
 
 /// So many messages that UIDL left out are asked for one by one in a session.
 const MOST_LEFT_OUT: usize = 1000;

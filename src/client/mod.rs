@@ -35,6 +35,7 @@ use crate::pop3::{
     Command, CommandKind, Event, FramingError, Greeting, MessageNumber, Response, SendError, Session, SessionSerial,
     SessionState, Status,
 };
+use crate::sasl::ChannelBinding;
 use crate::watch;
 use dialogue::Dialogue;
 use stall_detector::{StallDetector, TooSlow, Window};
@@ -135,15 +136,19 @@ fn message_of(asked: CommandKind) -> Option<MessageNumber> {
 }
 
 /// What is known of a connection beside its bytes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct ConnectionInfo {
     peer: std::net::SocketAddr,
     protected: bool,
     loopback: bool,
     /// When the server's certificate expires, in seconds since 1970.
     certificate_expires: Option<i64>,
+    /// The same of the certificate of this side.
+    client_certificate_expires: Option<i64>,
     /// TLS came about only without the large key share.
     classical: bool,
+    /// What a login can be bound to.
+    binding: Option<ChannelBinding>,
 }
 
 /// A part of an answer, for [`Client::converse`].
@@ -165,7 +170,8 @@ impl Client {
     /// A client for a connection that has just been made.
     #[must_use]
     pub fn new(connection: Connection, timeouts: Timeouts) -> Self {
-        let Connection { stream, peer, protected, loopback, certificate_expires, classical } = connection;
+        let Connection { stream, peer, protected, loopback, certificate_expires, classical, binding, .. } = connection;
+        let client_certificate_expires = connection.client_certificate_expires;
         Self {
             stream,
             session: if protected { Session::under_tls() } else { Session::new() },
@@ -179,7 +185,15 @@ impl Client {
             in_flight: InFlight::default(),
             redactor: Redactor::default(),
             dialogue: Dialogue::default(),
-            info: ConnectionInfo { peer, protected, loopback, certificate_expires, classical },
+            info: ConnectionInfo {
+                peer,
+                protected,
+                loopback,
+                certificate_expires,
+                client_certificate_expires,
+                classical,
+                binding,
+            },
             serial: SessionSerial::next(),
         }
     }
@@ -200,6 +214,12 @@ impl Client {
     #[must_use]
     pub fn certificate_expires(&self) -> Option<i64> {
         self.info.certificate_expires
+    }
+
+    /// When the certificate of this side expires, in seconds since 1970, if there is one.
+    #[must_use]
+    pub fn client_certificate_expires(&self) -> Option<i64> {
+        self.info.client_certificate_expires
     }
 
     /// Whether it was found out that TLS comes about only without the large key share of

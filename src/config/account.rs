@@ -1,5 +1,6 @@
 //! From what the tables say to an [`Account`]: defaults filled in, keys judged together.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,8 +10,12 @@ use super::path;
 use super::problem::{Problem, Span};
 use super::settings::Settings;
 use super::value::{At, Setting};
-use crate::account::{Account, AccountName, AuthChoice, Endpoint, RemovalPolicy, TlsMode};
+use crate::account::{
+    Account, AccountName, AuthChoice, ClientCertificate, Endpoint, IpVersion, RemovalPolicy, Route, TlsMode,
+    TlsOptions, TlsTrust,
+};
 use crate::credential::CredentialSource;
+use crate::secret::Secret;
 
 /// POP3 over TLS from the first byte (RFC 8314, section 3.1).
 const IMPLICIT_TLS_PORT: u16 = 995;
@@ -51,13 +56,15 @@ impl Builder<'_> {
         let username = self.required("username", setting!(self, username), USERNAME_HELP);
         let credential = self.credential();
         let maildir = self.maildir();
+        let auth = *setting!(self, auth).value().unwrap_or(&AuthChoice::Auto);
         Some(Account {
             name: self.name.value.clone(),
             enabled: *setting!(self, enabled).value().unwrap_or(&true),
             endpoint: endpoint?,
             username: username?,
             credential: credential?,
-            auth: *setting!(self, auth).value().unwrap_or(&AuthChoice::Auto),
+            auth,
+            uses_token: matches!(auth, AuthChoice::XOAuth2 | AuthChoice::OAuthBearer),
             maildir: maildir?,
             maildir_mode: setting!(self, maildir_mode).value().copied().unwrap_or_default(),
             removal: *setting!(self, leave_on_server).value().unwrap_or(&RemovalPolicy::Keep),
@@ -85,12 +92,23 @@ impl Builder<'_> {
             return None;
         }
         if tls == Some(TlsMode::None) {
-            let ca_file = self.own.tls_ca_file.given().map(|at| ("tls_ca_file", &at.span));
-            let key_exchange = self.own.tls_key_exchange.given().map(|at| ("tls_key_exchange", &at.span));
-            for (key, span) in [ca_file, key_exchange].into_iter().flatten() {
+            let Settings { tls_ca_file, tls_key_exchange, tls_server_name, tls_trust, .. } = self.own;
+            let Settings { tls_pin, tls_client_cert, tls_client_key, .. } = self.own;
+            let given = [
+                ("tls_ca_file", tls_ca_file.given().map(|at| &at.span)),
+                ("tls_key_exchange", tls_key_exchange.given().map(|at| &at.span)),
+                ("tls_server_name", tls_server_name.given().map(|at| &at.span)),
+                ("tls_trust", tls_trust.given().map(|at| &at.span)),
+                ("tls_pin", tls_pin.given().map(|at| &at.span)),
+                ("tls_client_cert", tls_client_cert.given().map(|at| &at.span)),
+                ("tls_client_key", tls_client_key.given().map(|at| &at.span)),
+            ];
+            for (key, span) in given.into_iter().filter_map(|(key, span)| Some((key, span?))) {
                 self.warnings.push((span.clone(), format!("`{key}` has no effect with tls = \"none\"")));
             }
         }
+        let tls_options = self.tls_options()?;
+        self.check_route();
         Some(Endpoint {
             host: host?,
             port: port?,
@@ -98,7 +116,58 @@ impl Builder<'_> {
             tls_ca_file: setting!(self, tls_ca_file).value().cloned(),
             key_exchange: setting!(self, tls_key_exchange).value().copied().unwrap_or_default(),
             allow_cleartext_password: allow,
+            route: Route {
+                ip: setting!(self, ip).value().copied().unwrap_or_default(),
+                source_address: setting!(self, source_address).value().copied(),
+                proxy: setting!(self, proxy).value().cloned().flatten(),
+            },
+            tls_options,
         })
+    }
+
+    /// What belongs together, and is only half there.
+    fn tls_options(&mut self) -> Option<TlsOptions> {
+        let trust = setting!(self, tls_trust);
+        let pin = setting!(self, tls_pin);
+        let name = &self.name.value;
+        if let (Some(At { value: TlsTrust::Pin, span }), Setting::Absent) = (trust.given(), pin) {
+            let message = format!("account `{name}` trusts a pinned key alone, and none is given");
+            self.problems.push(Problem::new(message).at(span).help("add tls_pin"));
+            return None;
+        }
+        let (certificate, key) = (setting!(self, tls_client_cert), setting!(self, tls_client_key));
+        let client_certificate = certificate.value().map(|certificate| ClientCertificate {
+            certificate: certificate.clone(),
+            // Many keep both in one file.
+            key: key.value().unwrap_or(certificate).clone(),
+        });
+        if let (Setting::Absent, Some(At { span, .. })) = (certificate, key.given()) {
+            self.warnings.push((span.clone(), "`tls_client_key` has no effect without `tls_client_cert`".to_owned()));
+        }
+        if let (Some(At { value: AuthChoice::External, span }), None) =
+            (setting!(self, auth).given(), &client_certificate)
+        {
+            let message = format!("account `{name}` logs in by a certificate, and has none");
+            self.problems.push(Problem::new(message).at(span).help("add tls_client_cert"));
+            return None;
+        }
+        Some(TlsOptions {
+            server_name: setting!(self, tls_server_name).value().cloned(),
+            trust: trust.value().copied().unwrap_or_default(),
+            pins: pin.value().cloned().unwrap_or_default(),
+            client_certificate,
+        })
+    }
+
+    /// An address of one version of IP does not lead to one of the other.
+    fn check_route(&mut self) {
+        let (ip, source) = (setting!(self, ip), setting!(self, source_address));
+        if let (Some(ip), Some(At { value: address, span })) = (ip.value(), source.given())
+            && matches!((ip, address), (IpVersion::V4, IpAddr::V6(_)) | (IpVersion::V6, IpAddr::V4(_)))
+        {
+            let message = format!("account `{}` has a `source_address` of another version than `ip`", self.name.value);
+            self.problems.push(Problem::new(message).at(span).help("remove one of them"));
+        }
     }
 
     /// The port follows from TLS and the other way round, except that port 110 says nothing about TLS.
@@ -142,6 +211,11 @@ impl Builder<'_> {
 
     fn credential(&mut self) -> Option<CredentialSource> {
         let setting = setting!(self, credential);
+        let by_certificate = setting!(self, auth).value() == Some(&AuthChoice::External);
+        if by_certificate && matches!(setting, Setting::Absent) {
+            // The certificate shows who we are.
+            return Some(CredentialSource::Inline(Secret::new(Vec::new())));
+        }
         if matches!(setting, Setting::Absent) && !self.is_misspelt(|key| key.starts_with(keys::PASSWORD)) {
             let message = format!("account `{}` has no password", self.name.value);
             self.problems.push(Problem::new(message).at(&self.name.span).help(

@@ -8,6 +8,9 @@ use crate::credential::printable;
 /// The key whose value is never shown.
 pub(super) const PASSWORD: &str = "password";
 
+/// The key whose value may hold a password.
+pub(super) const PROXY: &str = "proxy";
+
 /// What may stand at the top of the file.
 pub(super) const TOP: [&str; 5] = ["state_dir", "daemon", "notify", "defaults", "accounts"];
 
@@ -18,7 +21,7 @@ pub(super) const DAEMON: [&str; 2] = ["concurrency", "per_host"];
 pub(super) const NOTIFY: [&str; 3] = ["command", "no_success_for", "certificate_days"];
 
 /// What may stand in `[accounts.NAME]` and in `[defaults]`.
-pub(super) const ACCOUNT: [&str; 21] = [
+pub(super) const ACCOUNT: [&str; 29] = [
     "host",
     "port",
     "tls",
@@ -40,6 +43,14 @@ pub(super) const ACCOUNT: [&str; 21] = [
     "tls_ca_file",
     "tls_key_exchange",
     "allow_cleartext_password",
+    "ip",
+    "source_address",
+    PROXY,
+    "tls_server_name",
+    "tls_trust",
+    "tls_pin",
+    "tls_client_cert",
+    "tls_client_key",
 ];
 
 /// What other programs call our keys, where no letter is alike.
@@ -81,7 +92,7 @@ pub(super) enum Level<'a> {
 
 /// Whether the value of this key may be shown.
 pub(super) fn is_shown(key: &str) -> bool {
-    key != PASSWORD && [&TOP[..], &DAEMON, &NOTIFY, &ACCOUNT].iter().any(|keys| keys.contains(&key))
+    key != PASSWORD && key != PROXY && [&TOP[..], &DAEMON, &NOTIFY, &ACCOUNT].iter().any(|keys| keys.contains(&key))
 }
 
 /// Whether an unknown key is so near to a known one, and so far from any password, that its value may be shown.
@@ -90,7 +101,7 @@ pub(super) fn looks_harmless(key: &str) -> bool {
     let suspicious = ["pass", "pw", "word", "secret", "token", "key", "code"].iter().any(|part| lower.contains(part));
     let levels = [Level::Account(""), Level::Daemon, Level::Notify, Level::Top];
     let meant = levels.into_iter().find_map(|level| probably(key, level));
-    !suspicious && meant.is_some_and(|meant| !meant.starts_with(PASSWORD))
+    !suspicious && meant.is_some_and(|meant| !meant.starts_with(PASSWORD) && meant != PROXY)
 }
 
 /// Reports the keys of a table that are not known there, and returns the known ones that were probably meant.

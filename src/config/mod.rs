@@ -16,6 +16,7 @@ mod duration;
 mod find;
 mod host;
 mod keys;
+mod network;
 mod notify;
 mod parse;
 mod path;
@@ -25,6 +26,7 @@ mod redaction;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod value;
 
 pub use find::{Environment, control_dirs, find, state_dir, state_dir_without};

@@ -1,6 +1,7 @@
 //! What one table says about an account: each value checked by itself, nothing decided yet.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,10 +11,14 @@ use toml::de::{DeTable, DeValue};
 use super::duration::{Bound, duration, size};
 use super::host::host;
 use super::keys::{self, Level, PASSWORD};
+use super::network;
 use super::path;
 use super::problem::{Problem, Span};
+use super::tls;
 use super::value::{Complaint, Setting, boolean, integer, plain_text, read, string, wrong_type};
-use crate::account::{AuthChoice, KeyExchange, MaildirMode, RemovalPolicy, TlsMode};
+use crate::account::{
+    AuthChoice, IpVersion, KeyExchange, MaildirMode, Proxy, PublicKeyPin, RemovalPolicy, TlsMode, TlsTrust,
+};
 use crate::credential::{CredentialSource, is_credential_name, printable};
 use crate::secret::Secret;
 
@@ -39,6 +44,15 @@ pub(super) struct Settings {
     pub(super) tls_ca_file: Setting<PathBuf>,
     pub(super) tls_key_exchange: Setting<KeyExchange>,
     pub(super) allow_cleartext_password: Setting<bool>,
+    pub(super) ip: Setting<IpVersion>,
+    pub(super) source_address: Setting<IpAddr>,
+    /// None by the user's word: not that of `[defaults]`.
+    pub(super) proxy: Setting<Option<Proxy>>,
+    pub(super) tls_server_name: Setting<String>,
+    pub(super) tls_trust: Setting<TlsTrust>,
+    pub(super) tls_pin: Setting<Vec<PublicKeyPin>>,
+    pub(super) tls_client_cert: Setting<PathBuf>,
+    pub(super) tls_client_key: Setting<PathBuf>,
     /// The known keys that were probably meant by unknown ones: to call them missing, too, would be noise.
     pub(super) misspelt: Vec<&'static str>,
 }
@@ -52,12 +66,19 @@ const AGE_LEAST: Bound = (Duration::from_secs(60 * 60), "1h");
 const AGE_MOST: Bound = (Duration::from_secs(36_500 * DAY), "36500d");
 
 /// The values of `auth`.
-const AUTH: [(&str, AuthChoice); 4] =
-    [("auto", AuthChoice::Auto), ("plain", AuthChoice::Plain), ("user", AuthChoice::User), ("apop", AuthChoice::Apop)];
-
-/// Ways to log in that exist elsewhere and not here yet.
-const AUTH_TO_COME: [&str; 7] =
-    ["login", "cram-md5", "scram-sha-1", "scram-sha-256", "xoauth2", "oauthbearer", "external"];
+const AUTH: [(&str, AuthChoice); 11] = [
+    ("auto", AuthChoice::Auto),
+    ("plain", AuthChoice::Plain),
+    ("login", AuthChoice::Login),
+    ("user", AuthChoice::User),
+    ("apop", AuthChoice::Apop),
+    ("cram-md5", AuthChoice::CramMd5),
+    ("scram-sha-1", AuthChoice::ScramSha1),
+    ("scram-sha-256", AuthChoice::ScramSha256),
+    ("xoauth2", AuthChoice::XOAuth2),
+    ("oauthbearer", AuthChoice::OAuthBearer),
+    ("external", AuthChoice::External),
+];
 
 /// The values of `tls`.
 const TLS: [(&str, TlsMode); 3] =
@@ -82,12 +103,12 @@ impl Settings {
                 let number = integer(value, 1..=65535, "the port's number, such as 995")?;
                 Ok(u16::try_from(number).unwrap_or(u16::MAX))
             }),
-            tls: read(table, "tls", problems, |value| choice(value, &TLS, &[])),
+            tls: read(table, "tls", problems, |value| choice(value, &TLS)),
             username: read(table, "username", problems, |value| {
                 plain_text(value, "the name to log in with, such as \"me@example.org\"").map(str::to_owned)
             }),
             credential: credential(table, home, problems),
-            auth: read(table, "auth", problems, |value| choice(value, &AUTH, &AUTH_TO_COME)),
+            auth: read(table, "auth", problems, |value| choice(value, &AUTH)),
             maildir: read(table, "maildir", problems, |value| {
                 let text = plain_text(value, "a path such as \"~/Mail/{account}\"")?;
                 path::only_account_in_braces(text)?;
@@ -105,8 +126,16 @@ impl Settings {
             on_new_mail: read(table, "on_new_mail", problems, |value| command(value, home, "[\"notmuch\", \"new\"]")),
             enabled: read(table, "enabled", problems, boolean),
             tls_ca_file: read(table, "tls_ca_file", problems, |value| path::path(value, home)),
-            tls_key_exchange: read(table, "tls_key_exchange", problems, |value| choice(value, &KEY_EXCHANGE, &[])),
+            tls_key_exchange: read(table, "tls_key_exchange", problems, |value| choice(value, &KEY_EXCHANGE)),
             allow_cleartext_password: read(table, "allow_cleartext_password", problems, boolean),
+            ip: read(table, "ip", problems, |value| choice(value, &network::IP)),
+            source_address: read(table, "source_address", problems, network::source_address),
+            proxy: read(table, keys::PROXY, problems, network::proxy),
+            tls_server_name: read(table, "tls_server_name", problems, host),
+            tls_trust: read(table, "tls_trust", problems, |value| choice(value, &tls::TRUST)),
+            tls_pin: read(table, "tls_pin", problems, tls::pins),
+            tls_client_cert: read(table, "tls_client_cert", problems, |value| path::path(value, home)),
+            tls_client_key: read(table, "tls_client_key", problems, |value| path::path(value, home)),
             misspelt: keys::report_unknown(table, level, problems),
         }
     }
@@ -227,7 +256,7 @@ fn removal(value: &DeValue<'_>) -> Result<RemovalPolicy, Complaint> {
 }
 
 /// One of several words.
-fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)], to_come: &[&str]) -> Result<T, Complaint> {
+fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)]) -> Result<T, Complaint> {
     let names: Vec<String> = known.iter().map(|(name, _)| format!("\"{name}\"")).collect();
     let names = names.join(", ");
     let text = string(value, &format!("one of {names}"))?;
@@ -235,12 +264,6 @@ fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)], to_come: &[&str]) -
         return Ok(*choice);
     }
     let shown: String = printable(text).chars().take(40).collect();
-    if to_come.contains(&text) {
-        return Err(Complaint::new(
-            format!("is \"{shown}\", which this build of mailferry does not have yet"),
-            format!("it has {names}"),
-        ));
-    }
     let help = match keys::nearest(text, known.iter().map(|(name, _)| *name)) {
         Some(nearest) => format!("did you mean \"{nearest}\"?"),
         None => format!("write one of {names}"),
@@ -248,7 +271,8 @@ fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)], to_come: &[&str]) -
     Err(Complaint::new(format!("cannot be \"{shown}\""), help))
 }
 
-/// The place of the password in a table, if it has one: its file needs protection.
+/// The place of a password in a table, if it has one: its file needs protection.
 pub(super) fn password_in(table: &DeTable<'_>) -> Option<Span> {
-    table.get_key_value(PASSWORD).map(|(key, value)| key.span().start..value.span().end)
+    let of_proxy = || table.get_key_value(keys::PROXY).filter(|_| network::holds_password(table));
+    table.get_key_value(PASSWORD).or_else(of_proxy).map(|(key, value)| key.span().start..value.span().end)
 }

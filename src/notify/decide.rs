@@ -148,8 +148,10 @@ pub struct PollFacts<'a> {
     pub ended: Ended,
     /// How many messages came.
     pub new: u64,
-    /// How many days the server's certificate is still good, if that is known.
+    /// How many days the server's certificate is still good, if that is known, or that of this side.
     pub certificate_days: Option<i64>,
+    /// Whether that is the certificate of this side, because it expires first.
+    pub certificate_is_ours: bool,
     /// The messages that made trouble and are still there.
     pub quarantine: &'a [Quarantined],
     /// Hides the password in the server's names for messages.
@@ -170,11 +172,15 @@ impl<'a> PollFacts<'a> {
             (_, Ok(())) => Ended::Well,
             (_, Err(_)) => Ended::Open,
         };
+        // Whichever expires first ends the fetching.
+        let (theirs, ours) = (report.certificate_expires, report.client_certificate_expires);
+        let ours_first = ours.is_some_and(|ours| theirs.is_none_or(|theirs| ours < theirs));
         let days = |expires: i64| expires.saturating_sub(wall).div_euclid(24 * 60 * 60);
         Self {
             ended,
             new: report.retrieved,
-            certificate_days: report.certificate_expires.map(days),
+            certificate_days: if ours_first { ours } else { theirs }.map(days),
+            certificate_is_ours: ours_first,
             quarantine: &report.quarantine,
             redactor: &report.redactor,
             now: BOOT.saturating_add(now),
@@ -342,7 +348,7 @@ impl NotifyState {
             return None;
         }
         self.certificate_told = Some(facts.now);
-        Some(Notification::CertificateExpires { days })
+        Some(Notification::CertificateExpires { days, ours: facts.certificate_is_ours })
     }
 
     fn quarantine_notification(&mut self, facts: &PollFacts<'_>) -> Option<Notification> {

@@ -33,8 +33,15 @@ impl Account {
     fn poll(&mut self, after: Duration, ended: Ended) -> Vec<Notification> {
         self.now += after;
         let (certificate_days, now) = (self.certificate_days, self.now);
-        let facts =
-            PollFacts { ended, new: 0, certificate_days, quarantine: &self.quarantine, redactor: &self.redactor, now };
+        let facts = PollFacts {
+            ended,
+            new: 0,
+            certificate_days,
+            certificate_is_ours: false,
+            quarantine: &self.quarantine,
+            redactor: &self.redactor,
+            now,
+        };
         after_poll(&mut self.told, &self.settings, &facts)
     }
 
@@ -172,7 +179,8 @@ fn a_certificate_that_expires_is_told_of_once_and_in_its_last_days() {
                 account.certificate_days = Some(*days);
                 let notifications = [account.well(12 * HOUR), account.well(12 * HOUR)].concat();
                 assert!(
-                    notifications.is_empty() || notifications == [Notification::CertificateExpires { days: *days }],
+                    notifications.is_empty()
+                        || notifications == [Notification::CertificateExpires { days: *days, ours: false }],
                     "{notifications:?}"
                 );
                 !notifications.is_empty()
@@ -263,6 +271,12 @@ fn a_report_is_understood() {
         (facts.ended, facts.new, facts.certificate_days)
     };
     assert_eq!(of(&report, Reason::Backlog), (Ended::Well, 7, Some(2)));
+    report.client_certificate_expires = Some(1_000_000 + 86_400 * 2 - 1);
+    let facts = PollFacts::of(&report, &Reason::AsConfigured, Duration::ZERO, 1_000_000);
+    assert_eq!((facts.certificate_days, facts.certificate_is_ours), (Some(1), true), "the one that expires first");
+    report.client_certificate_expires = Some(1_000_000 + 86_400 * 4);
+    let facts = PollFacts::of(&report, &Reason::AsConfigured, Duration::ZERO, 1_000_000);
+    assert_eq!((facts.certificate_days, facts.certificate_is_ours), (Some(2), false));
     report.certificate_expires = Some(999_999);
     assert_eq!(of(&report, Reason::AsConfigured), (Ended::Well, 7, Some(-1)));
     report.end = Err(PollError::Client(ClientError::Closed));
@@ -279,7 +293,15 @@ fn new_mail_is_told_however_the_poll_ended() {
     let mut account = Account::new();
     for (ended, others) in [(Ended::Well, 0), (Ended::Open, 0), (badly(Cause::InternalError, 1), 1)] {
         let (redactor, now) = (&account.redactor, account.now);
-        let facts = PollFacts { ended, new: 3, certificate_days: None, quarantine: &[], redactor, now };
+        let facts = PollFacts {
+            ended,
+            new: 3,
+            certificate_days: None,
+            certificate_is_ours: false,
+            quarantine: &[],
+            redactor,
+            now,
+        };
         let notifications = after_poll(&mut account.told, &account.settings, &facts);
         assert_eq!(notifications.first(), Some(&Notification::NewMail { count: 3 }));
         assert_eq!(notifications.len(), 1 + others);

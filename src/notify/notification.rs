@@ -36,10 +36,12 @@ pub enum Notification {
         /// The error of the last one.
         text: String,
     },
-    /// The server's certificate is about to expire.
+    /// A certificate is about to expire.
     CertificateExpires {
         /// In how many days; 0 within a day.
         days: i64,
+        /// Whether it is that of this side, and not the server's.
+        ours: bool,
     },
     /// Messages were set aside that were not told of before.
     Quarantine {
@@ -90,14 +92,15 @@ impl Notification {
             Self::NoSuccess { since, text } => {
                 format!("{name}: no poll has come to its end for {}. The last one: {text}", Span(*since))
             }
-            Self::CertificateExpires { days } => {
+            Self::CertificateExpires { days, ours } => {
                 let when = match days {
                     ..=0 => "within a day".to_owned(),
                     1 => "in 1 day".to_owned(),
                     days => format!("in {days} days"),
                 };
+                let whose = if *ours { "that is shown to" } else { "of" };
                 format!(
-                    "{name}: the certificate of {host} expires {when}; if it is not renewed, no mail can be fetched then"
+                    "{name}: the certificate {whose} {host} expires {when}; if it is not renewed, no mail can be fetched then"
                 )
             }
             Self::Quarantine { unique_id, kind, count } => {
@@ -126,7 +129,7 @@ impl Notification {
     pub fn environment(&self, account: &Account) -> Vec<(&'static str, OsString)> {
         let count = match self {
             Self::NewMail { count } | Self::Quarantine { count, .. } => Some(count.to_string()),
-            Self::CertificateExpires { days } => Some(days.max(&0).to_string()),
+            Self::CertificateExpires { days, .. } => Some(days.max(&0).to_string()),
             Self::Trouble { .. } | Self::Recovered | Self::NoSuccess { .. } => None,
         };
         let mut environment = vec![
@@ -198,9 +201,18 @@ mod tests {
                 "no-success",
                 "end for 25 h. The last one: the",
             ),
-            (Notification::CertificateExpires { days: 14 }, "certificate", "of pop.example.org expires in 14 days;"),
-            (Notification::CertificateExpires { days: 1 }, "certificate", "expires in 1 day;"),
-            (Notification::CertificateExpires { days: 0 }, "certificate", "expires within a day;"),
+            (
+                Notification::CertificateExpires { days: 14, ours: false },
+                "certificate",
+                "of pop.example.org expires in 14 days;",
+            ),
+            (
+                Notification::CertificateExpires { days: 3, ours: true },
+                "certificate",
+                "that is shown to pop.example.org expires in 3 days;",
+            ),
+            (Notification::CertificateExpires { days: 1, ours: false }, "certificate", "expires in 1 day;"),
+            (Notification::CertificateExpires { days: 0, ours: false }, "certificate", "expires within a day;"),
             (
                 quarantine(QuarantineReason::BrokeSession, 1),
                 "quarantine",

@@ -70,6 +70,8 @@ fn cause_at_the_server(error: &ClientError) -> Cause {
         | ClientError::NoStls { .. }
         | ClientError::Framing(FramingError::BytesBeforeTls | FramingError::LooksLikeTls) => Cause::Tls,
         ClientError::Cleartext { .. } => Cause::Configuration,
+        ClientError::Sasl { error, .. } if error.is_impostor() => Cause::Tls,
+        ClientError::Sasl { .. } => Cause::Protocol,
         ClientError::Login { refusal: Refusal::Permanent, .. } => Cause::AccessRefused,
         ClientError::Login { response, .. } => busy(response),
         // Some servers let everybody in, and say only then that it will not be now, or not at all.

@@ -5,7 +5,8 @@ use super::*;
 use crate::account::AccountName;
 use crate::credential::CredentialError;
 use crate::exit::ExitStatus;
-use crate::pop3::{CommandKind, NoLoginMethod, Status, judge_refusal};
+use crate::pop3::{CommandKind, Status, judge_refusal};
+use crate::sasl::NoLoginMethod;
 
 fn report(end: Result<(), PollError>) -> PollReport {
     let mut report = PollReport::new(AccountName::new("work").unwrap());

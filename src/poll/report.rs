@@ -63,6 +63,8 @@ pub struct PollReport {
     pub login_delay: Option<Duration>,
     /// When the server's certificate expires, in seconds since 1970. None without TLS, or if nobody was let in.
     pub certificate_expires: Option<i64>,
+    /// The same of the certificate of this side, if one was shown.
+    pub client_certificate_expires: Option<i64>,
     /// There is, or may be, more on the server than was listed: a session to look for it could not be held.
     pub more: bool,
     /// The current session is only held to see whether there is more.
@@ -283,6 +285,7 @@ impl PollReport {
             logged_in: false,
             login_delay: None,
             certificate_expires: None,
+            client_certificate_expires: None,
             more: false,
             probe_for_more: false,
             sizes: Sizes::default(),

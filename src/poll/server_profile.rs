@@ -10,8 +10,9 @@ use crate::client::listing_digest::ListingDigest;
 use crate::client::login::{CachedCapabilities, LoginError};
 use crate::client::{ClientError, Redactor};
 use crate::disk::Disk;
-use crate::pop3::{Capabilities, LoginMethod};
+use crate::pop3::Capabilities;
 use crate::provider::Provider;
+use crate::sasl::LoginMethod;
 use crate::state::clean_listing::CleanListing;
 use crate::state::hints::{HintsFile, Listing, Past, ServerHints};
 
@@ -91,7 +92,11 @@ impl ServerProfile {
         login.failed.iter().for_each(|method| self.server.note_failed_login(method.name(), self.now));
         if matches!(
             login.error,
-            ClientError::Login { .. } | ClientError::NoLogin(_) | ClientError::Closed | ClientError::Framing(_)
+            ClientError::Login { .. }
+                | ClientError::Sasl { .. }
+                | ClientError::NoLogin(_)
+                | ClientError::Closed
+                | ClientError::Framing(_)
         ) {
             self.server.before_login = None;
         }

@@ -194,6 +194,7 @@ impl Poll {
     pub(super) fn note_login(&self, opened: &Opened, report: &mut PollReport) {
         report.logged_in = true;
         report.certificate_expires = opened.client.certificate_expires();
+        report.client_certificate_expires = opened.client.client_certificate_expires();
         let login_delay = opened.capabilities().and_then(Capabilities::login_delay);
         report.login_delay = login_delay.map(|delay| Duration::from_secs(delay.seconds));
     }

@@ -1,7 +1,7 @@
 //! What a server announces by CAPA (RFC 2449).
 
-use super::auth::Mechanism;
 use super::limits;
+use super::mechanism::Mechanism;
 use super::printable::printable;
 
 /// The capabilities of a server at one moment. They may differ before and after TLS and before and after the login,

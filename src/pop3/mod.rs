@@ -11,7 +11,7 @@
 //! - [`multi_line`]: where a long answer ends and which dots are not part of it (RFC 1939, section 3).
 //! - [`listing`]: the lines of STAT, LIST and UIDL.
 //! - [`capability`]: what CAPA announces (RFC 2449).
-//! - [`auth`]: which way to log in, and the proofs that are sent.
+//! - [`mechanism`]: the mechanisms that AUTH can be given; [`crate::sasl`] has what they say.
 //! - [`refusal`]: what a server means when it refuses a login.
 //! - [`session`]: the queue of outstanding commands that ties an answer to its question.
 //! - [`error`] and [`limits`]: what ends a session, and how much a server may say.
@@ -20,12 +20,12 @@
 //! [`FramingError`] that ends the session, because from then on no byte can be trusted to belong to a command. What a
 //! line means is decided afterwards, and a mistake there ([`ListingError`], [`InvalidUniqueId`]) concerns one message.
 
-pub mod auth;
 pub mod capability;
 pub mod command;
 pub mod error;
 pub mod limits;
 pub mod listing;
+pub mod mechanism;
 pub mod multi_line;
 pub mod refusal;
 pub mod response;
@@ -34,12 +34,12 @@ pub mod session;
 mod printable;
 mod serial;
 
-pub use auth::{LoginMethod, Mechanism, NoLoginMethod, Offer, apop_digest, plain_response, ways_to_log_in};
 pub use capability::{Capabilities, Expire, LoginDelay};
 pub use command::{Command, CommandError, CommandKind};
 pub use error::{FramingError, SendError};
 pub(crate) use listing::decimal;
 pub use listing::{DropListing, InvalidUniqueId, ListingError, MessageNumber, ScanListing, UniqueId, UniqueIdListing};
+pub use mechanism::Mechanism;
 pub(crate) use printable::printable;
 pub use refusal::{Refusal, goodbye, has_access_code, is_too_soon, is_unknown_method, judge_access, judge_refusal};
 pub use response::{Greeting, Response, ResponseCode, Status};

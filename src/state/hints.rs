@@ -314,6 +314,8 @@ mod tests {
             tls_ca_file,
             key_exchange,
             allow_cleartext_password,
+            route: Default::default(),
+            tls_options: Default::default(),
         }
     }
 

@@ -6,7 +6,8 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD as BASE64, BASE64_URL_SAFE};
 
-use crate::pop3::{FramingError, Response, ResponseCode, UniqueId, plain_response, printable};
+use crate::pop3::{FramingError, Response, ResponseCode, UniqueId, printable};
+use crate::sasl::plain_response;
 use crate::secret::Secret;
 use percent::PercentDecoded;
 

@@ -3,7 +3,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{account, config};
-use crate::account::{AuthChoice, Endpoint, KeyExchange, MaildirMode, RemovalPolicy, TlsMode};
+use crate::account::{
+    AuthChoice, ClientCertificate, Endpoint, IpVersion, KeyExchange, MaildirMode, PublicKeyPin, RemovalPolicy, TlsMode,
+    TlsTrust,
+};
 use crate::config::NotifySettings;
 use crate::credential::CredentialSource;
 
@@ -20,6 +23,8 @@ fn the_smallest_account_gets_the_defaults() {
         tls_ca_file: None,
         key_exchange: KeyExchange::Auto,
         allow_cleartext_password: false,
+        route: Default::default(),
+        tls_options: Default::default(),
     };
     assert_eq!(account.endpoint, endpoint);
     assert_eq!(account.username, "jo");
@@ -60,6 +65,8 @@ fn every_key_reaches_the_account() {
         tls_ca_file: Some(PathBuf::from("/etc/ca.pem")),
         key_exchange: KeyExchange::Classical,
         allow_cleartext_password: true,
+        route: Default::default(),
+        tls_options: Default::default(),
     };
     assert_eq!(account.endpoint, endpoint);
     assert!(matches!(&account.credential, CredentialSource::Inline(secret) if secret.expose() == b"hunter2"));
@@ -79,6 +86,47 @@ fn every_key_reaches_the_account() {
     };
     assert_eq!(config.notify, notify);
     assert!(!account.enabled);
+}
+
+#[test]
+fn the_keys_of_the_way_and_of_tls_reach_the_account() {
+    let hex = "ab".repeat(32);
+    let account_with = |keys: &str| config(&account("a", keys)).accounts[0].clone();
+    let endpoint = account_with(&format!(
+        "ip = \"4\"\nsource_address = \"192.0.2.7\"\nproxy = \"socks5://p.example.org:1080\"\n\
+         tls_server_name = \"other.example.org\"\ntls_trust = \"pin\"\ntls_pin = \"{hex}\"\n\
+         tls_client_cert = \"/c.pem\"\ntls_client_key = \"~/k.pem\"\nauth = \"external\""
+    ));
+    assert_eq!(endpoint.auth, AuthChoice::External);
+    let route = &endpoint.endpoint.route;
+    assert_eq!((route.ip, route.source_address), (IpVersion::V4, Some("192.0.2.7".parse().unwrap())));
+    assert_eq!(route.proxy.as_ref().map(ToString::to_string).as_deref(), Some("socks5://p.example.org:1080"));
+    let options = &endpoint.endpoint.tls_options;
+    assert_eq!(options.server_name.as_deref(), Some("other.example.org"));
+    assert_eq!((options.trust, options.pins.as_slice()), (TlsTrust::Pin, &[PublicKeyPin([0xab; 32])][..]));
+    let ours = ClientCertificate { certificate: "/c.pem".into(), key: "/home/jo/k.pem".into() };
+    assert_eq!(options.client_certificate, Some(ours));
+    // One file may hold both.
+    let ours = account_with("tls_client_cert = \"/c.pem\"").endpoint.tls_options.client_certificate.unwrap();
+    assert_eq!(ours.key, ours.certificate);
+}
+
+#[test]
+fn an_account_can_go_without_the_proxy_of_the_defaults_and_without_a_password_where_a_certificate_shows_who_it_is() {
+    let config = config(
+        "[defaults]\nproxy = \"http://p.example.org:3128\"\nhost = \"pop.example.org\"\nmaildir = \"/m/{account}\"\n\
+         username = \"jo\"\ntls_client_cert = \"/c.pem\"\nauth = \"external\"\n\
+         [accounts.a]\n[accounts.b]\nproxy = \"none\"\n",
+    );
+    let proxies: Vec<bool> = config.accounts.iter().map(|account| account.endpoint.route.proxy.is_some()).collect();
+    assert_eq!(proxies, [true, false]);
+}
+
+#[test]
+fn the_mechanisms_for_tokens_make_the_password_a_token() {
+    for (auth, token) in [("xoauth2", true), ("oauthbearer", true), ("auto", false), ("plain", false)] {
+        assert_eq!(config(&account("a", &format!("auth = \"{auth}\""))).accounts[0].uses_token, token, "{auth}");
+    }
 }
 
 #[test]

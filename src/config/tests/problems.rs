@@ -14,8 +14,14 @@ fn each_wrong_value_is_shown_with_its_line_and_the_next_step() {
         ("tls = \"ssl3\"", "`tls` cannot be \"ssl3\"", "write one of \"implicit\", \"starttls\", \"none\""),
         ("tls = true", "`tls` is true or false, but a string", "one of \"implicit\""),
         ("tls = \"none\"", "would send its password in clear to pop.example.org", "allow_cleartext_password = true"),
-        ("auth = \"cram-md5\"", "does not have yet", "it has \"auto\", \"plain\", \"user\", \"apop\""),
-        ("auth = \"oauthbearer\"", "does not have yet", "it has \"auto\""),
+        ("ip = \"ipv4\"", "cannot be \"ipv4\"", "write one of \"any\", \"4\", \"6\""),
+        ("source_address = \"localhost\"", "is not an address", "192.0.2.7"),
+        ("proxy = \"localhost:1080\"", "does not say what the proxy speaks", "socks5://HOST:PORT"),
+        ("tls_pin = \"ff\"", "is not a SHA-256 digest", "64 hexadecimal digits"),
+        ("tls_trust = \"pin\"", "trusts a pinned key alone, and none is given", "add tls_pin"),
+        ("auth = \"external\"", "logs in by a certificate, and has none", "add tls_client_cert"),
+        ("auth = \"kerberos\"", "cannot be \"kerberos\"", "write one of \"auto\", \"plain\", \"login\", \"user\""),
+        ("auth = \"scram-sha1\"", "cannot be \"scram-sha1\"", "did you mean \"scram-sha-1\"?"),
         ("auth = \"plian\"", "`auth` cannot be \"plian\"", "did you mean \"plain\"?"),
         ("leave_on_server = \"0d\"", "no time at all", "write leave_on_server = false"),
         ("leave_on_server = \"59m\"", "too short", "at least \"1h\""),
@@ -248,4 +254,18 @@ fn colours_are_used_only_when_asked_for() {
     assert!(!error.render(false).contains(['\x1b', '\u{9b}']), "{:?}", error.render(false));
     assert!(error.render(true).contains("\x1b["));
     assert!(!error.render(true).contains("\x1b[31m`"), "{:?}", error.render(true));
+}
+
+#[test]
+fn a_source_address_of_another_version_than_ip_is_refused() {
+    for (ip, address, good) in
+        [("4", "192.0.2.7", true), ("6", "192.0.2.7", false), ("4", "::1", false), ("any", "::1", true)]
+    {
+        let text = account("a", &format!("ip = \"{ip}\"\nsource_address = \"{address}\""));
+        if good {
+            super::config(&text);
+        } else {
+            assert!(errors(&text).0.contains("of another version than `ip`"), "{text}");
+        }
+    }
 }

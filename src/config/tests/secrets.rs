@@ -173,3 +173,33 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn no_report_shows_the_password_of_a_proxy() {
+    for text in [
+        "[accounts.a]\nproxy = \"socks5://jo:hunter2@h\"\n",
+        "[accounts.a]\nproxxy = \"socks5://jo:hunter2@h:1\"\n",
+        "[defaults]\nproxy = [\"http://jo:hunter2@h:1\"]\n",
+        "proxy = \"http://jo:hunter2@h:1\"\n",
+        "[accounts.a]\nproxy = \"http://jo:hunter2@h:1\n",
+        "[accounts.a]\nproxy = http://jo:hunter2@h:1\n",
+    ] {
+        let (_dir, path) = file(text);
+        let error = load(&path, &env()).unwrap_err();
+        assert!(!error.render(true).contains("hunter2") && !format!("{error:?}").contains("hunter2"), "{text}");
+    }
+}
+
+/// A proxy with a password makes the file one with a password.
+#[test]
+fn a_proxy_with_a_password_must_not_be_readable_by_others() {
+    use std::os::unix::fs::PermissionsExt as _;
+    for (proxy, good) in [("http://jo:hunter2@h:1", false), ("http://h:1", true)] {
+        let (_dir, path) = file(&account("a", &format!("proxy = \"{proxy}\"")));
+        assert!(load(&path, &env()).is_ok(), "{proxy}");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let loaded = load(&path, &env()).map(|_| ()).map_err(|error| error.to_string());
+        assert_eq!(loaded.is_ok(), good, "{proxy}: {loaded:?}");
+        assert!(!format!("{loaded:?}").contains("hunter2"));
+    }
+}

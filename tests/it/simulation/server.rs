@@ -213,7 +213,9 @@ impl Dial for SimDialer {
             protected: false,
             loopback: true,
             certificate_expires: None,
+            client_certificate_expires: None,
             classical: false,
+            binding: None,
         };
         Box::pin(async move { Ok(connection) })
     }
