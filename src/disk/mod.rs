@@ -13,6 +13,7 @@ pub mod free_space;
 pub(crate) mod limited;
 mod paths;
 mod real;
+mod replacing;
 mod sync_pool;
 
 use std::ffi::{OsStr, OsString};
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 pub use dir::{Dir, FileId, FileStatus};
 pub use paths::{make_dirs, sync_dirs_above};
 pub use real::RealDisk;
+pub use replacing::{Place, replace_whole};
 
 /// The operations that delivery and state are built of. All of them block.
 pub trait Disk: Send + Sync + fmt::Debug {

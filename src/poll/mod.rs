@@ -9,6 +9,7 @@ pub mod report;
 mod another;
 mod ceiling;
 mod deletions;
+mod ending;
 mod outcome;
 mod planning;
 mod recognition;

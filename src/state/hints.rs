@@ -15,7 +15,7 @@ use super::orphans::lock_file;
 use super::ownership;
 use crate::account::{AccountName, Endpoint, TlsMode};
 use crate::account_record::Saved;
-use crate::disk::{Disk, Lock};
+use crate::disk::{Disk, Lock, Place, replace_whole};
 
 /// A larger file is not ours, in bytes.
 const MOST: u64 = 256 << 10;
@@ -260,15 +260,7 @@ impl HintsFile {
             return Ok(());
         }
         let text = toml::to_string(&self.hints).map_err(io::Error::other)?;
-        let mut name = self.path.clone().into_os_string();
-        name.push(".new");
-        let new = PathBuf::from(name);
-        match disk.remove(&new) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
-        let written = disk.create(&new).and_then(|mut file| file.write_all(text.as_bytes()));
-        written.and_then(|()| disk.replace(&new, &self.path)).inspect_err(|_| _ = disk.remove(&new))?;
+        replace_whole(disk, Place::At(&self.path), |file| file.write_all(text.as_bytes()))?;
         self.written.clone_from(&self.hints);
         Ok(())
     }

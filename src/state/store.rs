@@ -1,5 +1,8 @@
 //! An account's state while it is polled: what is remembered and the journal, changed together and only here.
 
+mod loading;
+mod quarantining;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -7,24 +10,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::entries::{
-    Entry, EntryId, Fingerprint, Identity, Inconsistent, Intent, KnownMaildir, ListedAs, MaildirNumber, Origin,
-    Quarantine, QuarantineReason, UidState,
-};
+use super::entries::{Entry, EntryId, Fingerprint, Intent, KnownMaildir, ListedAs, MaildirNumber, Origin, UidState};
 use super::error::StateError;
-use super::journal::{self, BadJournal, Contents, Durability, Journal, LockedFile};
+use super::journal::{Durability, Journal};
 pub use super::orphans::ConfiguredAccounts;
-use super::orphans::{lock_file, refuse_lost_state, uids_file};
-use super::ownership;
 use super::record::Record;
 use crate::account::Account;
 use crate::clock::trusted_time::{ClockMark, ClockReading};
-use crate::disk::{Dir, DirSync, Disk, FileStatus, HeldLock, Lock, make_dirs, sync_dirs_above};
+use crate::disk::{Dir, DirSync, Disk, HeldLock, sync_dirs_above};
 use crate::message::Digests;
 use crate::pop3::UniqueId;
 
-/// No `.uids` file is larger, in bytes: ten million messages.
-const MAX_FILE: u64 = 2 << 30;
+pub use loading::LockedState;
+pub(super) use loading::read;
 
 /// Tells the instance ids of the states that have delivered into the Maildir at a path. Blocks.
 pub type DeliveredBy = fn(&dyn Disk, &Path) -> Result<Vec<u64>, StateError>;
@@ -92,49 +90,6 @@ impl std::fmt::Debug for AccountLock {
     }
 }
 
-/// A state that nobody else can write to.
-struct Locked {
-    lock: AccountLock,
-    /// The state directory.
-    dir: Dir,
-    /// None if there is no file yet.
-    file: Option<LockedFile>,
-}
-
-/// The state of one account, locked and not read.
-pub struct LockedState {
-    disk: Arc<dyn Disk>,
-    /// The state directory, as it was given.
-    dir: PathBuf,
-    /// The file.
-    path: PathBuf,
-    locked: Locked,
-}
-
-impl std::fmt::Debug for LockedState {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("LockedState").field(&self.path).finish()
-    }
-}
-
-impl LockedState {
-    /// What is known of the file without reading it. None if there is none.
-    #[must_use]
-    pub fn status(&self) -> Option<FileStatus> {
-        self.locked.file.as_ref()?;
-        self.disk.status(&self.path).ok()
-    }
-
-    /// Reads what is remembered. Blocks.
-    ///
-    /// # Errors
-    /// [`StateError`]: the state cannot be used as it is.
-    pub fn read(self, account: &Account, open_options: &OpenOptions) -> Result<Store, StateError> {
-        let Self { disk, dir, locked, .. } = self;
-        Store::load(disk, &dir, account, open_options, Some(locked))
-    }
-}
-
 /// A message that is about to be ours: its file is durable in `tmp/`.
 #[derive(Debug)]
 pub struct NewDelivery {
@@ -170,108 +125,6 @@ pub trait IsPublished {
 }
 
 impl Store {
-    /// Takes the account's lock and reads what is remembered. Blocks.
-    ///
-    /// # Errors
-    /// [`StateError`]: somebody else polls the account, or the state cannot be used as it is.
-    pub fn open(
-        disk: Arc<dyn Disk>,
-        dir: &Path,
-        account: &Account,
-        open_options: &OpenOptions,
-    ) -> Result<Self, StateError> {
-        Self::lock(disk, dir, account, open_options)?.read(account, open_options)
-    }
-
-    /// Takes the account's lock and reads nothing yet. Blocks.
-    ///
-    /// # Errors
-    /// [`StateError`]: somebody else polls the account, or the state cannot be used as it is.
-    pub fn lock(
-        disk: Arc<dyn Disk>,
-        dir: &Path,
-        account: &Account,
-        open_options: &OpenOptions,
-    ) -> Result<LockedState, StateError> {
-        ownership::check(&*disk, dir, account.name.as_str())?;
-        make_dirs(&*disk, dir).map_err(|e| StateError::io("make the state directory", dir, e))?;
-        ownership::check_open_to_all(&*disk, dir)?;
-        let path = lock_file(dir, account.name.as_str());
-        let held = |holder| StateError::Locked { account: account.name.clone(), holder };
-        let lock = match disk.lock(&path, &open_options.holder) {
-            Ok(Lock::Acquired(lock)) => AccountLock { path, lock },
-            Ok(Lock::Held(holder)) => return Err(held(holder)),
-            Err(e) => return Err(StateError::io("lock", &path, e)),
-        };
-        refuse_twins(&*disk, dir, account, &open_options.configured_accounts, &lock)?;
-        // The file has a lock of its own: it may have come here under another name while it is written to.
-        let uids = uids_file(dir, account.name.as_str());
-        let file = match LockedFile::open(&*disk, &uids) {
-            Ok(Some(file)) => Some(file),
-            Ok(None) => return Err(held("another mailferry, under another name of its state".to_owned())),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-            Err(e) => return Err(StateError::io("open", &uids, e)),
-        };
-        // What is rewritten goes where the lock is, whatever takes the directory's place meanwhile.
-        let opened = disk.resolve(dir).and_then(|dir| disk.open_dir(&dir));
-        let opened = opened.map_err(|e| StateError::io("open", dir, e))?;
-        Ok(LockedState { disk, dir: dir.to_owned(), path: uids, locked: Locked { lock, dir: opened, file } })
-    }
-
-    /// Reads what is remembered without taking the lock or writing anything. Blocks.
-    ///
-    /// # Errors
-    /// [`StateError`].
-    pub fn look(
-        disk: Arc<dyn Disk>,
-        dir: &Path,
-        account: &Account,
-        open_options: &OpenOptions,
-    ) -> Result<Self, StateError> {
-        Self::load(disk, dir, account, open_options, None)
-    }
-
-    fn load(
-        disk: Arc<dyn Disk>,
-        dir: &Path,
-        account: &Account,
-        open_options: &OpenOptions,
-        locked: Option<Locked>,
-    ) -> Result<Self, StateError> {
-        let (lock, opened, file) = match locked {
-            Some(Locked { lock, dir, file }) => (Some(lock), Some(dir), file),
-            None => (None, None, None),
-        };
-        let path = uids_file(dir, account.name.as_str());
-        let loaded = read(&*disk, &path)?;
-        let (state, journal, settled) = match loaded {
-            Some(Loaded { state, contents, settled }) => {
-                check_user(&state, account, &path)?;
-                (state, Journal::open(Arc::clone(&disk), path, opened, &contents, file), settled)
-            }
-            None => {
-                if !open_options.new_state {
-                    refuse_lost_state(&*disk, dir, account, open_options)?;
-                }
-                let identity = Identity {
-                    instance: open_options.instance,
-                    host: account.endpoint.host.clone(),
-                    user: account.username.clone(),
-                    created: open_options.now.wall,
-                };
-                (UidState::new(identity), Journal::absent(Arc::clone(&disk), path, opened), 0)
-            }
-        };
-        let mark = state.mark(open_options.now);
-        let (pending, written, finished) = (Vec::new(), false, Finished::default());
-        let opened = i64::try_from(open_options.since_1970.as_nanos()).unwrap_or(i64::MAX);
-        let mut store = Self { disk, journal, state, mark, pending, written, settled, finished, opened, lock };
-        if store.state.clock().is_none_or(|written| written.is_stale(&mark)) {
-            store.pend(Record::Clock(mark))?;
-        }
-        Ok(store)
-    }
-
     /// What is remembered.
     #[must_use]
     pub fn state(&self) -> &UidState {
@@ -537,58 +390,6 @@ impl Store {
         self.append_ids(ids, Record::Forgotten)
     }
 
-    /// These messages made trouble. How long each is set aside grows with how often it did.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn record_quarantine(&mut self, messages: Vec<ListedAs>, kind: QuarantineReason) -> Result<(), StateError> {
-        if messages.is_empty() {
-            return Ok(());
-        }
-        let now = self.mark.certain;
-        let record = |listed_as: ListedAs| {
-            let before = self.state.quarantine(&listed_as.unique_id, listed_as.reported_size);
-            let count = before.map_or(0, |quarantine| quarantine.count).saturating_add(1);
-            let until = now.saturating_add(set_aside_for(count));
-            Record::Quarantine { listed_as, quarantine: Quarantine { kind, count, until } }
-        };
-        let records = messages.into_iter().map(record).collect();
-        self.append(records, Durability::Later)
-    }
-
-    /// There is no point in trying these messages again soon: they are set aside at once.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn record_set_aside(&mut self, messages: Vec<ListedAs>) -> Result<(), StateError> {
-        if messages.is_empty() {
-            return Ok(());
-        }
-        let now = self.mark.certain;
-        let record = |listed_as: ListedAs| {
-            let before = self.state.quarantine(&listed_as.unique_id, listed_as.reported_size);
-            let count = before.map_or(0, |quarantine| quarantine.count).saturating_add(1).max(FIRST_QUARANTINE);
-            let until = now.saturating_add(set_aside_for(count));
-            Record::Quarantine { listed_as, quarantine: Quarantine { kind: QuarantineReason::Refused, count, until } }
-        };
-        let records = messages.into_iter().map(record).collect();
-        self.append(records, Durability::Later)
-    }
-
-    /// These messages make no trouble any more: they are not on the server.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn record_quarantine_over(&mut self, gone: Vec<ListedAs>) -> Result<(), StateError> {
-        let records: Vec<Record> = gone.into_iter().map(Record::TroubleOver).collect();
-        if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
-    }
-
-    fn troubles_over(&self, messages: impl Iterator<Item = ListedAs>) -> Vec<Record> {
-        let made_trouble = |one: &ListedAs| self.state.quarantine(&one.unique_id, one.reported_size).is_some();
-        messages.filter(made_trouble).map(Record::TroubleOver).collect()
-    }
-
     /// Writes what is true already and has not been written: a clock mark on which ages depend, a Maildir that was taken.
     ///
     /// # Errors
@@ -681,105 +482,6 @@ impl Store {
     pub fn path(&self) -> &Path {
         self.journal.path()
     }
-}
-
-/// After so many times in a row a message is set aside.
-const FIRST_QUARANTINE: u32 = 3;
-
-/// How long a message is set aside after making trouble so often, in seconds: not at all twice, since most trouble
-/// passes; then from an hour on, doubling, up to a week.
-fn set_aside_for(count: u32) -> u64 {
-    const HOUR: u64 = 3600;
-    const WEEK: u64 = 7 * 24 * HOUR;
-    match count.checked_sub(FIRST_QUARANTINE) {
-        None => 0,
-        Some(doublings) => HOUR.saturating_mul(1 << doublings.min(10)).min(WEEK),
-    }
-}
-
-/// What was read from a file.
-pub(super) struct Loaded {
-    pub(super) state: UidState,
-    contents: Contents,
-    /// How many deliveries stand there as begun and as finished.
-    settled: usize,
-}
-
-/// The octets of the usual line about a message.
-const LINE: usize = 128;
-
-/// Reads a file, if there is one.
-pub(super) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Loaded>, StateError> {
-    let bytes = match disk.read(path, MAX_FILE) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(StateError::io("read", path, e)),
-    };
-    let (mut state, mut settled): (Option<UidState>, usize) = (None, 0);
-    let contents = journal::parse(&bytes, |record| match (&mut state, record) {
-        (None, Record::Header(identity)) => {
-            state.insert(UidState::new(identity)).reserve(bytes.len() / LINE);
-            Ok(())
-        }
-        (None, _) => Err(Unreadable::Journal(BadJournal::NotOurs)),
-        (Some(state), record) => {
-            if let Record::Published(ids) = &record {
-                settled = settled.saturating_add(ids.len());
-            }
-            state.apply(record).map_err(Unreadable::Inconsistent)
-        }
-    });
-    let unreadable = |e| match e {
-        Unreadable::Journal(bad) => StateError::journal(path, bad),
-        Unreadable::Inconsistent(e) => StateError::inconsistent(path, e),
-    };
-    let contents = contents.map_err(unreadable)?;
-    let state = state.ok_or_else(|| StateError::journal(path, BadJournal::NotOurs))?;
-    Ok(Some(Loaded { state, contents, settled }))
-}
-
-/// Why a file cannot be read.
-enum Unreadable {
-    Journal(BadJournal),
-    Inconsistent(Inconsistent),
-}
-
-impl From<BadJournal> for Unreadable {
-    fn from(bad: BadJournal) -> Self {
-        Self::Journal(bad)
-    }
-}
-
-/// On a file system that does not tell capitals from small letters, two accounts can have the same files.
-fn refuse_twins(
-    disk: &dyn Disk,
-    dir: &Path,
-    account: &Account,
-    configured_accounts: &ConfiguredAccounts,
-    lock: &AccountLock,
-) -> Result<(), StateError> {
-    for other in configured_accounts.twins(&account.name) {
-        if disk.status(&lock_file(dir, other.as_str())).is_ok_and(|status| status.id == lock.lock.file()) {
-            return Err(StateError::SameFiles {
-                account: account.name.clone(),
-                other: other.clone(),
-                dir: dir.to_owned(),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn check_user(state: &UidState, account: &Account, path: &Path) -> Result<(), StateError> {
-    if state.identity().user == account.username {
-        return Ok(());
-    }
-    Err(StateError::OtherUser {
-        account: account.name.clone(),
-        path: path.to_owned(),
-        remembered: state.identity().user.clone(),
-        configured: account.username.clone(),
-    })
 }
 
 #[cfg(test)]

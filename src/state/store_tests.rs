@@ -2,6 +2,7 @@ use super::*;
 use crate::account::AccountName;
 use crate::delivery::bench::{Bench, account};
 use crate::disk::RealDisk;
+use crate::state::entries::QuarantineReason;
 use std::fs;
 
 fn known(store: &Store) -> Vec<String> {
