@@ -5,6 +5,7 @@ mod expiry;
 mod key_length;
 mod listened;
 mod problem;
+mod sessions;
 mod trust;
 
 use std::collections::HashMap;
