@@ -9,7 +9,7 @@ use super::path;
 use super::problem::{Problem, Span};
 use super::settings::Settings;
 use super::value::{At, Setting};
-use crate::account::{Account, AccountName, AuthChoice, Endpoint, RemovalPolicy, TlsMode};
+use crate::account::{Account, AccountName, AuthChoice, Endpoint, Interval, RemovalPolicy, TlsMode};
 use crate::credential::CredentialSource;
 
 /// POP3 over TLS from the first byte (RFC 8314, section 3.1).
@@ -18,7 +18,7 @@ const IMPLICIT_TLS_PORT: u16 = 995;
 /// POP3 that begins in clear (RFC 1939, section 3).
 const CLEARTEXT_PORT: u16 = 110;
 
-const DEFAULT_INTERVAL: Duration = Duration::from_secs(5 * 60);
+const DEFAULT_INTERVAL: Interval = Interval::fixed(Duration::from_secs(5 * 60));
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One account's own table over the defaults, and what was found.
