@@ -194,7 +194,7 @@ fn open_store(home: &Path, disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Outcome<S
         maildir: home.join("Maildir"),
         maildir_mode: MaildirMode::PRIVATE,
         removal: RemovalPolicy::Keep,
-        interval: Duration::ZERO,
+        interval: mailferry::account::Interval::fixed(Duration::ZERO),
         timeout: Duration::ZERO,
         max_message_size: None,
         max_messages_per_session: None,

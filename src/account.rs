@@ -41,7 +41,7 @@ pub struct Account {
     /// What happens to a message on the server once it is delivered.
     pub removal: RemovalPolicy,
     /// The time between two polls of the daemon.
-    pub interval: Duration,
+    pub interval: Interval,
     /// How long the server may stay silent before the connection is given up.
     pub timeout: Duration,
     /// Messages reported larger than this many octets stay on the server.
@@ -50,6 +50,29 @@ pub struct Account {
     pub max_messages_per_session: Option<NonZeroU32>,
     /// The words of a command that the daemon runs after a poll that brought new mail. Never empty.
     pub on_new_mail: Option<Vec<OsString>>,
+}
+
+/// The time between two polls: always the same, or adapted to when mail comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interval {
+    /// The shortest.
+    pub shortest: Duration,
+    /// The longest; the same as the shortest where it is fixed.
+    pub longest: Duration,
+}
+
+impl Interval {
+    /// Always this long.
+    #[must_use]
+    pub const fn fixed(time: Duration) -> Self {
+        Self { shortest: time, longest: time }
+    }
+
+    /// Whether it is always the same.
+    #[must_use]
+    pub fn is_fixed(&self) -> bool {
+        self.shortest >= self.longest
+    }
 }
 
 /// An account's name: made of `[A-Za-z0-9._@-]`, not beginning with a dot, at most 100 characters,

@@ -20,7 +20,8 @@ use crate::credential::CredentialSource;
 use crate::notify::decide::SavedNotifyState;
 use crate::notify::{Notification, NotifyState, PollFacts, after_poll};
 use crate::poll::PollReport;
-use crate::schedule::{Cause, Experience, History, Next, PollTiming, Reason, next};
+use crate::schedule::arrivals::SavedArrivals;
+use crate::schedule::{Arrivals, Cause, Experience, History, Next, PollTiming, Reason, TimeOfWeek, next};
 
 /// The longest text of a trouble that is kept, in characters.
 const LONGEST_TEXT: usize = 1000;
@@ -83,8 +84,8 @@ impl Trouble {
 }
 
 impl Standing {
-    /// Takes in how a poll ended that ran from `polled.start` to `polled.end`; `wall` is the same end since 1970. Says when
-    /// the next one is.
+    /// Takes in how a poll ended that ran from `polled.start` to `polled.end`; `wall` is the same end since 1970, and
+    /// `local` that in the user's week. Says when the next one is.
     pub fn on_poll_end(
         &mut self,
         account: &Account,
@@ -92,9 +93,10 @@ impl Standing {
         report: &PollReport,
         polled: std::ops::Range<Duration>,
         wall: i64,
+        local: TimeOfWeek,
     ) -> Next {
         let timing = PollTiming::new(account.interval, &account.endpoint.host);
-        let next = next(&timing, &mut self.history, &report.outcome(), seed, polled);
+        let next = next(&timing, &mut self.history, &report.outcome(), seed, polled, local);
         let is_trouble = matches!(next.reason, Reason::Trouble { .. } | Reason::Doubt);
         self.trouble = report.end.as_ref().err().filter(|_| is_trouble).map(|error| {
             let mut trouble = Trouble { reason: next.reason, due: next.at, since: wall, text: error.to_string() };
@@ -143,6 +145,7 @@ impl Standing {
                 since: trouble.since,
                 text: trouble.text.chars().take(LONGEST_TEXT).collect(),
             }),
+            arrivals: history.arrivals.as_ref().map(|arrivals| arrivals.save(now)),
             told: self.told.save(now),
         }
     }
@@ -162,6 +165,8 @@ impl Standing {
             experience: learnt.and_then(|(pace, learnt)| {
                 Some(Experience { pace: Duration::from_secs(pace), learnt: moment(learnt)? })
             }),
+            arrivals: saved.arrivals.as_ref().map(|arrivals| Box::new(Arrivals::restore(arrivals, moment))),
+            awaited_until: None,
         };
         let trouble = saved.trouble.as_ref().and_then(|trouble| {
             let reason = if trouble.doubt {
@@ -204,6 +209,8 @@ pub struct Saved {
     in_a_row: BTreeMap<String, u32>,
     /// What keeps it from its work.
     trouble: Option<SavedTrouble>,
+    /// When mail comes.
+    arrivals: Option<SavedArrivals>,
     /// What was told.
     told: SavedNotifyState,
 }
@@ -255,7 +262,8 @@ impl Saved {
         let (last_login, pace_learnt, told) = (None, None, self.told.matter());
         // What the files look like matters only to a back-off.
         let files = self.trouble.as_ref().map(|_| self.files.clone()).unwrap_or_default();
-        Self { wall, boot, since_boot, last_login, pace_learnt, told, files, ..self.clone() }
+        let arrivals = self.arrivals.as_ref().map(SavedArrivals::matter);
+        Self { wall, boot, since_boot, last_login, pace_learnt, arrivals, told, files, ..self.clone() }
     }
 
     /// Whether it says the same, apart from when.

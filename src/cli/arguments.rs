@@ -2,8 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::config;
+use crate::control::LONGEST_OFTEN;
 
 /// Where `--help` shows the options that every command has.
 const FOR_ALL: &str = "For all commands";
@@ -66,9 +70,18 @@ pub(super) enum Command {
 /// Wakes the daemon.
 #[derive(Debug, Args)]
 pub(super) struct Poll {
+    /// Go on polling often for so long, such as 10m, because mail is awaited: at most 1h
+    #[arg(long = "for", value_name = "TIME", value_parser = often)]
+    pub(super) often_for: Option<Duration>,
+
     /// The accounts to poll; all if none is named
     #[arg(value_name = "ACCOUNT")]
     pub(super) accounts: Vec<String>,
+}
+
+/// For how long to poll often.
+fn often(text: &str) -> Result<Duration, String> {
+    config::duration_in_words(text, (Duration::from_secs(60), "1m"), (LONGEST_OFTEN, "1h"), "10m")
 }
 
 /// Asks the daemon.

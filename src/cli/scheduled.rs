@@ -107,7 +107,8 @@ impl Recalled {
             return Vec::new();
         }
         let seed = seed(installation(&context.state_dir), &account.name);
-        let next = self.standing.on_poll_end(account, seed, report, begun..now, clock.wall);
+        let local = context.clock.time_of_week();
+        let next = self.standing.on_poll_end(account, seed, report, begun..now, clock.wall, local);
         let mut notifications = self.standing.notifications(&settings.notify, report, &next.reason, now, clock.wall);
         notifications.extend(self.not_told_yet(report, &next.reason, now));
         let notifications = notifications

@@ -59,6 +59,10 @@ impl fmt::Display for Account<'_> {
         writeln!(f, "  last new mail {}", ago(account.last_new_mail))?;
         let next = if account.next_poll_why.is_empty() { "now" } else { &account.next_poll_why };
         writeln!(f, "  next poll     {next}")?;
+        if let Some(until) = account.often_until {
+            let left = Span(until.saturating_sub(now));
+            writeln!(f, "  often         until {}, for another {left}", LocalTime(until))?;
+        }
         if let Some(so_far) = account.this_poll {
             writeln!(f, "  this poll     {}", Mail(so_far))?;
         }
@@ -92,7 +96,7 @@ fn words(state: State) -> &'static str {
 }
 
 /// A time in seconds since 1970, by the calendar and the clock of whoever reads it.
-struct LocalTime(i64);
+pub(super) struct LocalTime(pub(super) i64);
 
 impl fmt::Display for LocalTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -173,6 +177,7 @@ mod tests {
             state: State::Idle,
             last_poll: Some(940),
             last_success: Some(940),
+            often_until: None,
             last_new_mail: None,
             next_poll: Some(1240),
             next_poll_why: "in 4 min, as configured".into(),
@@ -203,6 +208,15 @@ mod tests {
         let account = AccountStatus { state: State::Polling, this_poll, next_poll_why: String::new(), ..account() };
         let text = Account(&account, 1000).to_string();
         assert!(text.contains("  next poll     now\n  this poll     3 messages (1.0 KiB)\n  today"), "{text}");
+    }
+
+    #[test]
+    fn until_when_it_is_polled_often_is_told() {
+        let text = Account(&AccountStatus { often_until: Some(1480), ..account() }, 1000).to_string();
+        assert!(
+            text.contains("  often         until 19") && text.contains(":40, for another 8 min\n  today"),
+            "{text}"
+        );
     }
 
     #[test]

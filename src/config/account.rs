@@ -11,7 +11,7 @@ use super::problem::{Problem, Span};
 use super::settings::Settings;
 use super::value::{At, Setting};
 use crate::account::{
-    Account, AccountName, AuthChoice, ClientCertificate, Endpoint, IpVersion, RemovalPolicy, Route, TlsMode,
+    Account, AccountName, AuthChoice, ClientCertificate, Endpoint, Interval, IpVersion, RemovalPolicy, Route, TlsMode,
     TlsOptions, TlsTrust,
 };
 use crate::credential::CredentialSource;
@@ -23,7 +23,7 @@ const IMPLICIT_TLS_PORT: u16 = 995;
 /// POP3 that begins in clear (RFC 1939, section 3).
 const CLEARTEXT_PORT: u16 = 110;
 
-const DEFAULT_INTERVAL: Duration = Duration::from_secs(5 * 60);
+const DEFAULT_INTERVAL: Interval = Interval::fixed(Duration::from_secs(5 * 60));
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One account's own table over the defaults, and what was found.

@@ -29,6 +29,7 @@ mod tests;
 mod tls;
 mod value;
 
+pub(crate) use duration::in_words as duration_in_words;
 pub use find::{Environment, control_dirs, find, state_dir, state_dir_without};
 pub use problem::ConfigError;
 

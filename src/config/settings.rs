@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::duration::{Bound, duration, size};
+use super::duration::{Bound, duration, parse, size, within};
 use super::host::host;
 use super::keys::{self, Level, PASSWORD};
 use super::network;
@@ -17,7 +17,7 @@ use super::problem::{Problem, Span};
 use super::tls;
 use super::value::{Complaint, Setting, boolean, integer, plain_text, read, string, wrong_type};
 use crate::account::{
-    AuthChoice, IpVersion, KeyExchange, MaildirMode, Proxy, PublicKeyPin, RemovalPolicy, TlsMode, TlsTrust,
+    AuthChoice, Interval, IpVersion, KeyExchange, MaildirMode, Proxy, PublicKeyPin, RemovalPolicy, TlsMode, TlsTrust,
 };
 use crate::credential::{CredentialSource, is_credential_name, printable};
 use crate::secret::Secret;
@@ -35,7 +35,7 @@ pub(super) struct Settings {
     pub(super) maildir: Setting<String>,
     pub(super) maildir_mode: Setting<MaildirMode>,
     pub(super) leave_on_server: Setting<RemovalPolicy>,
-    pub(super) interval: Setting<Duration>,
+    pub(super) interval: Setting<Interval>,
     pub(super) timeout: Setting<Duration>,
     pub(super) max_message_size: Setting<u64>,
     pub(super) max_messages_per_session: Setting<NonZeroU32>,
@@ -116,7 +116,7 @@ impl Settings {
             }),
             maildir_mode: read(table, "maildir_mode", problems, maildir_mode),
             leave_on_server: read(table, "leave_on_server", problems, removal),
-            interval: read(table, "interval", problems, |value| duration(value, INTERVAL_LEAST, INTERVAL_MOST, "5m")),
+            interval: read(table, "interval", problems, interval),
             timeout: read(table, "timeout", problems, |value| duration(value, TIMEOUT_LEAST, TIMEOUT_MOST, "60s")),
             max_message_size: read(table, "max_message_size", problems, size),
             max_messages_per_session: read(table, "max_messages_per_session", problems, |value| {
@@ -230,6 +230,38 @@ fn maildir_mode(value: &DeValue<'_>) -> Result<MaildirMode, Complaint> {
     })
 }
 
+/// One duration, or two with dots between them.
+fn interval(value: &DeValue<'_>) -> Result<Interval, Complaint> {
+    let example = "5m";
+    let DeValue::String(text) = value else {
+        return duration(value, INTERVAL_LEAST, INTERVAL_MOST, example).map(Interval::fixed);
+    };
+    let Some((first, second)) = text.split_once("..") else {
+        return duration(value, INTERVAL_LEAST, INTERVAL_MOST, example).map(Interval::fixed);
+    };
+    if first.trim().is_empty() || second.trim().is_empty() || second.contains("..") {
+        let help = "write the shortest and the longest time, such as \"1m..15m\"";
+        return Err(Complaint::new("is not two durations with two dots between them", help));
+    }
+    let bound = |text: &str, which: &str| {
+        let bound = parse(text, example).and_then(|bound| within(bound, INTERVAL_LEAST, INTERVAL_MOST));
+        bound.map_err(|wrong| Complaint { message: format!("has a {which} bound that {}", wrong.message), ..wrong })
+    };
+    let (shortest, longest) = (bound(first, "first")?, bound(second, "second")?);
+    let (first, second) = (printable(first.trim()), printable(second.trim()));
+    match shortest.cmp(&longest) {
+        std::cmp::Ordering::Less => Ok(Interval { shortest, longest }),
+        std::cmp::Ordering::Equal => Err(Complaint::new(
+            "has two bounds that are the same, which leaves nothing to adapt",
+            format!("write \"{first}\" for a fixed interval, or bounds that differ, such as \"1m..15m\""),
+        )),
+        std::cmp::Ordering::Greater => Err(Complaint::new(
+            "has its longer bound first",
+            format!("write the shorter time first: \"{second}..{first}\""),
+        )),
+    }
+}
+
 fn removal(value: &DeValue<'_>) -> Result<RemovalPolicy, Complaint> {
     let example = "true, false, or an age such as \"14d\"";
     match value {
@@ -241,7 +273,7 @@ fn removal(value: &DeValue<'_>) -> Result<RemovalPolicy, Complaint> {
         DeValue::Integer(number) => {
             Err(Complaint::new("has no unit", format!("write \"{number}d\" for days, or true, or false")))
         }
-        DeValue::String(text) if super::duration::parse(text, "14d").is_ok_and(|age| age.is_zero()) => {
+        DeValue::String(text) if parse(text, "14d").is_ok_and(|age| age.is_zero()) => {
             Err(Complaint::new("is no time at all", "to delete at once after delivery, write leave_on_server = false"))
         }
         DeValue::String(text) => {

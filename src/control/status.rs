@@ -59,6 +59,9 @@ pub struct AccountStatus {
     pub next_poll: Option<i64>,
     /// Why then, in words.
     pub next_poll_why: String,
+    /// It is polled often until then, because somebody waits for mail. None: it is not.
+    #[serde(default)]
+    pub often_until: Option<i64>,
     /// What the poll that runs has delivered so far. None: none runs.
     #[serde(default)]
     pub this_poll: Option<Came>,

@@ -12,7 +12,7 @@ use crate::control::status::{self, AccountStatus, Came, Quarantine, State};
 use crate::notify::Notification;
 use crate::poll::{PollReport, Quarantined};
 use crate::schedule::queue::Doing;
-use crate::schedule::{Cause, Next, PollTiming, Reason, first, seed};
+use crate::schedule::{Cause, Next, PollTiming, Reason, TimeOfWeek, first, seed};
 use crate::state::hints::Past;
 
 /// So many messages in quarantine are kept and shown of one account.
@@ -70,7 +70,9 @@ impl AccountState {
     pub(super) fn recall(&mut self, past: Past, saved: Option<(Saved, bool)>, now: Duration, clock: ClockReading) {
         (self.last_success, self.past) = (past.last_success, past);
         let Some((saved, is_mended)) = saved else { return };
+        let awaited_until = self.standing.history.awaited_until;
         self.standing = Standing::restore(&saved, now, clock);
+        self.standing.history.awaited_until = awaited_until;
         self.written = saved.digest();
         if is_mended {
             self.standing.history.begin_anew();
@@ -108,9 +110,10 @@ impl AccountState {
         matches!(reason, Some(Reason::Trouble { cause: Cause::LoginRefused | Cause::Credential, .. }))
     }
 
-    /// Takes in how a poll ended that ran from `polled.start` to `polled.end`; `wall` is the same end since 1970.
-    pub(super) fn on_poll_end(&mut self, report: &PollReport, polled: Range<Duration>, wall: i64) {
-        self.next = self.standing.on_poll_end(&self.account, self.seed, report, polled, wall);
+    /// Takes in how a poll ended that ran from `polled.start` to `polled.end`; `wall` is the same end since 1970, and `local` that in the
+    /// user's week.
+    pub(super) fn on_poll_end(&mut self, report: &PollReport, polled: Range<Duration>, wall: i64, local: TimeOfWeek) {
+        self.next = self.standing.on_poll_end(&self.account, self.seed, report, polled, wall, local);
         self.last_poll = Some(wall);
         if report.end.is_ok() {
             self.last_success = Some(wall);
@@ -183,6 +186,7 @@ impl AccountState {
             next_poll_why: due
                 .map(|due| Next { at: due, reason: self.reason(due) }.told(now).to_string())
                 .unwrap_or_default(),
+            often_until: self.awaited_until(now).map(|until| wall.saturating_add(seconds(until.saturating_sub(now)))),
             this_poll,
             today: Came { messages, octets },
             total: Came { messages: self.past.messages, octets: self.past.octets },
@@ -197,6 +201,11 @@ impl AccountState {
     /// Why it is polled at a time that may be another than was planned.
     fn reason(&self, due: Duration) -> Reason {
         if due < self.next.at { Reason::Asked } else { self.next.reason }
+    }
+
+    /// Until when somebody waits for mail, since boot.
+    fn awaited_until(&self, now: Duration) -> Option<Duration> {
+        self.standing.history.awaited_until.filter(|until| *until > now)
     }
 
     /// Its name.

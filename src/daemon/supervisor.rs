@@ -18,7 +18,7 @@ use crate::account_record::{Files, Trouble};
 use crate::clock::alarm::{Alarm, since_boot};
 use crate::config::{Config, ConfigError, NotifySettings};
 use crate::control::status::{Status, VERSION};
-use crate::control::{Control, Pending, Request, Response};
+use crate::control::{Control, LONGEST_OFTEN, Pending, Request, Response};
 use crate::credential::CredentialSource;
 use crate::exit::ExitStatus;
 use crate::notify::CommandRunner;
@@ -290,7 +290,7 @@ impl Supervisor {
             return self.queue.finished(name, now);
         };
         let before = kept.trouble().map(Trouble::cause);
-        kept.on_poll_end(report, polled.begun..now, clock.wall);
+        kept.on_poll_end(report, polled.begun..now, clock.wall, self.context.clock.time_of_week());
         log(kept, report, before, now);
         log_complaints(kept, report);
         for notifications in kept.notifications(&self.notify, report, now, clock.wall) {
@@ -331,18 +331,31 @@ impl Supervisor {
         woken
     }
 
+    /// Somebody waits for mail of these for a time; until when, in seconds since 1970.
+    fn poll_often(&mut self, names: &[AccountName], time: Duration) -> i64 {
+        let (time, now) = (time.min(LONGEST_OFTEN), since_boot());
+        for name in names {
+            if let Some(kept) = self.accounts.get_mut(name) {
+                kept.standing.history.awaited_until = Some(now + time);
+            }
+        }
+        let seconds = i64::try_from(time.as_secs()).unwrap_or(0);
+        self.context.clock.read().wall.saturating_add(seconds)
+    }
+
     fn answer(&mut self, request: Request) -> Response {
         match request {
             Request::Status => Response::Status(Box::new(self.status())),
-            Request::Poll { accounts } => {
+            Request::Poll { accounts, often_for } => {
                 let all = || self.accounts.keys().map(ToString::to_string).collect();
                 let named: Vec<String> = if accounts.is_empty() { all() } else { accounts };
                 let known = |name: &String| AccountName::new(name).ok().filter(|n| self.accounts.contains_key(n));
                 let unknown = named.iter().filter(|name| known(name).is_none()).cloned().collect();
                 let wanted: Vec<AccountName> = named.iter().filter_map(known).collect();
+                let often_until = often_for.map(|seconds| self.poll_often(&wanted, Duration::from_secs(seconds)));
                 let woken = self.poll_now(&wanted);
                 info!(event = "poll-now", "asked to poll {} now", Count::of(woken.len(), "account"));
-                Response::Poll { woken: woken.iter().map(ToString::to_string).collect(), unknown }
+                Response::Poll { woken: woken.iter().map(ToString::to_string).collect(), unknown, often_until }
             }
         }
     }

@@ -125,7 +125,7 @@ pub(crate) fn account(name: &str, maildir: &Path) -> Account {
         maildir: maildir.to_owned(),
         maildir_mode: MaildirMode::PRIVATE,
         removal: RemovalPolicy::Keep,
-        interval: Duration::from_secs(300),
+        interval: crate::account::Interval::fixed(Duration::from_secs(300)),
         timeout: Duration::from_secs(60),
         max_message_size: None,
         max_messages_per_session: None,

@@ -78,7 +78,12 @@ impl Poll {
         let is_new = |(id, size): &(EntryId, u64)| {
             known.entry(*id).is_some_and(|entry| entry.fingerprint.reported_size != Some(*size))
         };
-        let sizes = retrieved.known.iter().filter_map(|(id, listed)| Some((*id, listed.reported_size?))).filter(is_new).collect();
+        let sizes = retrieved
+            .known
+            .iter()
+            .filter_map(|(id, listed)| Some((*id, listed.reported_size?)))
+            .filter(is_new)
+            .collect();
         let troubled = retrieved.refused.failures.listed_as().to_vec();
         let hopeless = retrieved.larger_than_the_disk.iter().filter_map(ListedAs::of).collect();
         let after_quit = move |store: &mut Store| {

@@ -212,6 +212,7 @@ fn full_status() -> Status {
         trouble: Some(Trouble { cause: Cause::ConnectionLost, times: 1, since: 2, text: "t".to_owned() }),
         hung_since: None,
         this_poll: Some(came),
+        often_until: None,
     };
     Status {
         version: VERSION,

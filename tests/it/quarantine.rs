@@ -66,7 +66,7 @@ impl Bench {
             maildir: home.path().join("Maildir"),
             maildir_mode: MaildirMode::PRIVATE,
             removal: RemovalPolicy::Keep,
-            interval: Duration::from_secs(300),
+            interval: mailferry::account::Interval::fixed(Duration::from_secs(300)),
             timeout: Duration::from_secs(20),
             max_message_size: None,
             max_messages_per_session: None,

@@ -94,7 +94,7 @@ fn file_to_read() -> (TempDir, Account, OpenOptions) {
         maildir_mode: MaildirMode::default(),
         on_new_mail: None,
         removal: RemovalPolicy::Keep,
-        interval: Duration::ZERO,
+        interval: mailferry::account::Interval::fixed(Duration::ZERO),
         timeout: Duration::ZERO,
         max_message_size: None,
         max_messages_per_session: None,

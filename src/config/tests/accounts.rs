@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{account, config};
 use crate::account::{
-    AuthChoice, ClientCertificate, Endpoint, IpVersion, KeyExchange, MaildirMode, PublicKeyPin, RemovalPolicy, TlsMode,
-    TlsTrust,
+    AuthChoice, ClientCertificate, Endpoint, Interval, IpVersion, KeyExchange, MaildirMode, PublicKeyPin,
+    RemovalPolicy, TlsMode, TlsTrust,
 };
 use crate::config::NotifySettings;
 use crate::credential::CredentialSource;
@@ -30,7 +30,7 @@ fn the_smallest_account_gets_the_defaults() {
     assert_eq!(account.username, "jo");
     assert_eq!(account.auth, AuthChoice::Auto);
     assert_eq!(account.removal, RemovalPolicy::Keep);
-    assert_eq!(account.interval, Duration::from_secs(300));
+    assert_eq!(account.interval, Interval::fixed(Duration::from_secs(300)));
     assert_eq!(account.timeout, Duration::from_secs(60));
     assert_eq!(account.max_message_size, None);
     assert_eq!(account.max_messages_per_session, None);
@@ -73,7 +73,7 @@ fn every_key_reaches_the_account() {
     assert_eq!(account.auth, AuthChoice::Apop);
     assert_eq!(account.maildir, PathBuf::from("/home/jo/Mail/work/in"));
     assert_eq!(account.removal, RemovalPolicy::AfterAge(Duration::from_secs(14 * 86_400)));
-    assert_eq!(account.interval, Duration::from_secs(600));
+    assert_eq!(account.interval, Interval::fixed(Duration::from_secs(600)));
     assert_eq!(account.timeout, Duration::from_secs(90));
     assert_eq!(account.max_message_size, Some(50 * 1024 * 1024));
     assert_eq!(account.max_messages_per_session, NonZeroU32::new(250));
@@ -136,6 +136,17 @@ fn a_period_without_success_can_be_switched_off() {
 }
 
 #[test]
+fn an_interval_may_have_two_bounds() {
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    for text in ["1m..15m", "60s .. 15m", "1m..0.25h"] {
+        let config = config(&account("a", &format!("interval = \"{text}\"")));
+        let interval = config.accounts[0].interval;
+        assert_eq!((interval.shortest, interval.longest), (minutes(1), minutes(15)), "{text}");
+        assert!(!interval.is_fixed());
+    }
+}
+
+#[test]
 fn defaults_fill_in_and_the_account_has_the_last_word() {
     let config = config(
         "[defaults]\nhost = \"pop.example.org\"\nmaildir = \"~/Mail/{account}\"\ninterval = \"1h\"\n\
@@ -145,7 +156,7 @@ fn defaults_fill_in_and_the_account_has_the_last_word() {
          password_file = \"/run/pw\"\nmaildir = \"/b\"\n",
     );
     let [a, b] = &config.accounts[..] else { panic!() };
-    assert_eq!((a.interval, b.interval), (Duration::from_secs(3600), Duration::from_secs(7200)));
+    assert_eq!((a.interval.longest, b.interval.shortest), (Duration::from_secs(3600), Duration::from_secs(7200)));
     assert_eq!((a.removal, b.removal), (RemovalPolicy::AfterDelivery, RemovalPolicy::Keep));
     assert_eq!((a.enabled, b.enabled), (false, true));
     assert_eq!((&a.maildir, &b.maildir), (&PathBuf::from("/home/jo/Mail/a"), &PathBuf::from("/b")));

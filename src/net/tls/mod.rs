@@ -8,6 +8,7 @@ mod key_length;
 mod listened;
 mod pins;
 mod problem;
+mod sessions;
 mod trust;
 
 use std::collections::HashMap;

@@ -25,6 +25,7 @@ use super::identity::Identity;
 use super::key_length;
 use super::pins::PinVerifier;
 use super::problem::{SelfSigned, ShortKey, is_authority_as_server};
+use super::sessions::Sessions;
 use crate::account::{ClientCertificate, Endpoint, KeyExchange, PublicKeyPin, TlsOptions, TlsTrust};
 use crate::net::{CaFileProblem, NetError};
 use crate::system_limit;
@@ -34,9 +35,6 @@ const PLATFORM_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A larger file is something else than certificates.
 const LARGEST_CA_FILE: u64 = 16 << 20;
-
-/// TLS sessions remembered for each set of trusted certificates; rustls keeps up to 8 of them for one server.
-const SESSIONS: usize = 2048;
 
 /// One set of trusted certificates, and the sessions that were begun under it.
 #[derive(Debug)]
@@ -230,7 +228,7 @@ fn client_config(
         .dangerous()
         .with_custom_certificate_verifier(Arc::clone(verifier))
         .with_client_cert_resolver(Arc::new(OurCertificate(ours)));
-    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    config.resumption = Resumption::store(Arc::new(Sessions::default()));
     config.enable_early_data = false;
     Ok(config)
 }

@@ -76,7 +76,7 @@ pub(crate) fn account(name: &str, maildir: &str, removal: RemovalPolicy) -> Acco
         maildir: PathBuf::from(maildir),
         maildir_mode: MaildirMode::PRIVATE,
         removal,
-        interval: Duration::from_secs(300),
+        interval: mailferry::account::Interval::fixed(Duration::from_secs(300)),
         timeout: Duration::from_secs(60),
         max_message_size: None,
         max_messages_per_session: None,
