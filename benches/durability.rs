@@ -169,6 +169,7 @@ fn open_store(home: &Path, disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Outcome<S
         username: "bench".to_owned(),
         credential: CredentialSource::File(PathBuf::new()),
         auth: AuthChoice::Auto,
+        uses_token: false,
         maildir: home.join("Maildir"),
         maildir_mode: MaildirMode::PRIVATE,
         removal: RemovalPolicy::Keep,

@@ -26,6 +26,8 @@ pub struct Account {
     pub credential: CredentialSource,
     /// How to log in.
     pub auth: AuthChoice,
+    /// The secret is an OAuth 2.0 access token (RFC 6750).
+    pub uses_token: bool,
     /// The Maildir, absolute.
     pub maildir: PathBuf,
     /// The permissions of what is made in it.

@@ -61,6 +61,8 @@ pub(super) enum Command {
     Poll(Poll),
     /// Tell what the running daemon did and will do
     Status(Status),
+    /// Sign in to an account by OAuth 2.0
+    Login(Login),
 }
 
 /// Wakes the daemon.
@@ -69,6 +71,22 @@ pub(super) struct Poll {
     /// The accounts to poll; all if none is named
     #[arg(value_name = "ACCOUNT")]
     pub(super) accounts: Vec<String>,
+}
+
+/// Signs in.
+#[derive(Debug, Args)]
+pub(super) struct Login {
+    /// The account to sign in to
+    #[arg(value_name = "ACCOUNT")]
+    pub(super) account: String,
+
+    /// Open no browser here, and take the address that one elsewhere was sent to; goes without saying over ssh
+    #[arg(long, conflicts_with = "device")]
+    pub(super) paste: bool,
+
+    /// Sign in on another device, by a code, where the provider has that
+    #[arg(long)]
+    pub(super) device: bool,
 }
 
 /// Asks the daemon.

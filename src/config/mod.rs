@@ -17,6 +17,7 @@ mod find;
 mod host;
 mod keys;
 mod notify;
+mod oauth;
 mod parse;
 mod path;
 mod problem;

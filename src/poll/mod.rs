@@ -9,6 +9,7 @@ pub mod report;
 mod another;
 mod ceiling;
 mod committer;
+mod credential;
 mod deletions;
 mod outcome;
 mod planning;
@@ -162,13 +163,7 @@ type Shelf = Option<Store>;
 impl Poll {
     async fn run(&mut self, report: &mut PollReport) -> Result<(), PollError> {
         let (mut store, mut profile) = self.open_state(report).await?;
-        let password = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => return Err(PollError::Stopped),
-            password = self.account.credential.obtain(&self.context.credentials) => password?,
-        };
-        report.redactor = Redactor::new(&self.account.username, &password);
-        let end = self.sessions(&mut store, &mut profile, &password, report).await;
+        let end = self.sessions_with_credential(&mut store, &mut profile, report).await;
         if store.is_none() {
             // It went with work that no thread could be had for.
             return end.and(Err(PollError::InternalError));
@@ -190,6 +185,28 @@ impl Poll {
         end?;
         settled?;
         Ok(blocking(&mut store, Store::compact).await??)
+    }
+
+    /// Sessions with the account's credential. An access token may end while a poll goes on, and a server may take it back
+    /// before its time: then another one is had, and the poll goes on with that.
+    async fn sessions_with_credential(
+        &mut self,
+        store: &mut Shelf,
+        profile: &mut ServerProfile,
+        report: &mut PollReport,
+    ) -> Result<(), PollError> {
+        let mut obtained = credential::obtain(&self.context, &self.account, None, &self.stop).await?;
+        loop {
+            let secret = obtained.credential.secret().clone();
+            report.token.clone_from(&obtained.token);
+            report.redactor = Redactor::new(&self.account.username, &secret);
+            let end = self.sessions(store, profile, &secret, report).await;
+            match &end {
+                Err(e) if obtained.may_have_ended(e) => info!("{e}. Another access token is had, and tried"),
+                _ => return end,
+            }
+            obtained = credential::obtain(&self.context, &self.account, Some(secret), &self.stop).await?;
+        }
     }
 
     /// Sessions, as long as each brings something and there may be more.

@@ -8,6 +8,7 @@ use crate::account::AccountName;
 use crate::client::Redactor;
 use crate::delivery::recovery::Recovered;
 use crate::exit::ExitStatus;
+use crate::oauth::tokens::TokenTimes;
 use crate::plan::maildrop::{Listed, Sizes};
 use crate::pop3::UniqueId;
 use crate::state::entries::{EntryId, ListedAs, Quarantine, QuarantineReason};
@@ -63,6 +64,8 @@ pub struct PollReport {
     pub login_delay: Option<Duration>,
     /// When the server's certificate expires, in seconds since 1970. None without TLS, or if nobody was let in.
     pub certificate_expires: Option<i64>,
+    /// The times of the tokens that it logged in with, if they come from a sign-in.
+    pub token: Option<TokenTimes>,
     /// There is, or may be, more on the server than was listed: a session to look for it could not be held.
     pub more: bool,
     /// The current session is only held to see whether there is more.
@@ -281,6 +284,7 @@ impl PollReport {
             logged_in: false,
             login_delay: None,
             certificate_expires: None,
+            token: None,
             more: false,
             probe_for_more: false,
             sizes: Sizes::default(),

@@ -84,6 +84,7 @@ pub(crate) fn account(name: &str, maildir: &Path) -> Account {
         username: "jo".to_owned(),
         credential: CredentialSource::Inline(Secret::new(b"x".to_vec())),
         auth: AuthChoice::Auto,
+        uses_token: false,
         maildir: maildir.to_owned(),
         maildir_mode: MaildirMode::PRIVATE,
         removal: RemovalPolicy::Keep,

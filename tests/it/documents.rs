@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use mailferry::control::status::{AccountStatus, Came, Quarantine, State, Status, Trouble, VERSION};
+use mailferry::control::status::{AccountStatus, Came, Quarantine, State, Status, Token, Trouble, VERSION};
 use mailferry::exit::ExitStatus;
 use mailferry::schedule::Cause;
 use mailferry::state::entries::QuarantineReason;
@@ -212,6 +212,7 @@ fn full_status() -> Status {
         trouble: Some(Trouble { cause: Cause::ConnectionLost, times: 1, since: 2, text: "t".to_owned() }),
         hung_since: None,
         this_poll: Some(came),
+        token: Some(Token { signed_in: 1, renewed: 2, access_ends: None, sign_in_ends: None, end_is_fixed: false }),
     };
     Status {
         version: VERSION,

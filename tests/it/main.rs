@@ -39,6 +39,7 @@ mod logins;
 mod lost_state;
 mod memory;
 mod modes;
+mod oauth;
 mod one_at_a_time;
 mod order;
 mod plans;

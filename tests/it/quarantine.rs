@@ -60,6 +60,7 @@ impl Bench {
             username: USER.to_owned(),
             credential: CredentialSource::Inline(Secret::new(PASSWORD.as_bytes().to_vec())),
             auth: AuthChoice::Auto,
+            uses_token: false,
             maildir: home.path().join("Maildir"),
             maildir_mode: MaildirMode::PRIVATE,
             removal: RemovalPolicy::Keep,

@@ -87,6 +87,7 @@ fn file_to_read() -> (TempDir, Account, OpenOptions) {
         username: "jo".to_owned(),
         credential: CredentialSource::File(PathBuf::new()),
         auth: AuthChoice::Auto,
+        uses_token: false,
         maildir: PathBuf::from("/home/jo/Mail"),
         maildir_mode: MaildirMode::default(),
         on_new_mail: None,

@@ -70,6 +70,7 @@ pub(crate) fn account(name: &str, maildir: &str, removal: RemovalPolicy) -> Acco
         username: "jo".to_owned(),
         credential: CredentialSource::Inline(Secret::new(b"secret".to_vec())),
         auth: AuthChoice::User,
+        uses_token: false,
         maildir: PathBuf::from(maildir),
         maildir_mode: MaildirMode::PRIVATE,
         removal,
