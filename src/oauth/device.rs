@@ -11,6 +11,7 @@ use super::error::OAuthError;
 use super::http::{Http, HttpError, Repeat};
 use super::server_url::ServerUrl;
 use super::token_request::{Granted, TokenClientSettings, error, granted};
+use crate::secret::Secret;
 
 /// A device code is waited for no longer than this, whatever the server says.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
@@ -43,7 +44,8 @@ pub async fn begin(
         request = request.add_extra_param("resource", resource);
     }
     let asked: Result<_, RequestTokenError<HttpError, BasicErrorResponse>> = request.request_async(&send).await;
-    Ok(DeviceSignIn { details: asked.map_err(error)?, client: client.clone() })
+    let details = asked.map_err(|e| error(e, &client.secrets([])))?;
+    Ok(DeviceSignIn { details, client: client.clone() })
 }
 
 impl DeviceSignIn {
@@ -76,7 +78,8 @@ impl DeviceSignIn {
         let waiting = client.exchange_device_access_token(&self.details).request_async(&send, sleep, Some(self.time()));
         let response =
             timeout(self.time() + Duration::from_secs(30), waiting).await.map_err(|_| OAuthError::TooLate)?;
-        granted(&response.map_err(error)?)
+        let code = Secret::new(self.details.device_code().secret().as_bytes().to_vec());
+        granted(&response.map_err(|e| error(e, &self.client.secrets([&code])))?)
     }
 }
 

@@ -220,3 +220,85 @@ fn for_the_wire(url: &ServerUrl, request: &HttpRequest) -> Result<hyper::Request
     let wire = wire.header(HOST, host).header(USER_AGENT, concat!("mailferry/", env!("CARGO_PKG_VERSION")));
     wire.body(Full::new(Bytes::from(request.body().clone()))).map_err(invalid)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::net::{Dialer, NetLimits};
+
+    /// A server that answers each connection with the next of these; what it was asked.
+    async fn ask(answers: Vec<Vec<u8>>, repeat: Repeat) -> (Result<HttpResponse, HttpError>, Vec<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://127.0.0.1:{}/token?x=1", listener.local_addr().unwrap().port());
+        let server = tokio::spawn(async move {
+            let mut asked = Vec::new();
+            for answer in answers {
+                let (mut connection, _) = listener.accept().await.unwrap();
+                let mut request = vec![0; 4096];
+                let length = connection.read(&mut request).await.unwrap();
+                asked.push(String::from_utf8_lossy(&request[..length]).into_owned());
+                // Who has heard enough may be gone.
+                let _ = connection.write_all(&answer).await;
+            }
+            asked
+        });
+        let http = Http::new(Arc::new(Dialer::new(NetLimits::default())), None);
+        let request = oauth2::http::Request::post(url).body(b"secret=1".to_vec()).unwrap();
+        let answer = http.send(request, repeat).await;
+        (answer, timeout(TIME_LIMIT, server).await.unwrap().unwrap())
+    }
+
+    fn response(status: &str, body: &str) -> Vec<u8> {
+        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    }
+
+    #[tokio::test]
+    async fn a_request_is_sent_as_servers_expect_it_and_a_redirection_is_not_followed() {
+        let (answer, asked) =
+            ask(vec![response("302 Found\r\nLocation: http://127.0.0.1:1/", "x")], Repeat::Never).await;
+        assert_eq!(answer.unwrap().status().as_u16(), 302);
+        assert!(
+            asked[0].starts_with("POST /token?x=1 HTTP/1.1\r\n") && asked[0].ends_with("\r\n\r\nsecret=1"),
+            "{asked:?}"
+        );
+        assert!(asked[0].to_ascii_lowercase().contains("\r\nhost: 127.0.0.1:"), "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_an_answer_is_an_error() {
+        for (answer, why) in [
+            (Vec::new(), "cannot be read"),
+            (b"+OK ready\r\n".to_vec(), "cannot be read"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut".to_vec(), "cannot be read"),
+            (response("200 OK", &"x".repeat(MOST + 1)), "more than 256 KiB"),
+            (response("503 X", ""), "HTTP status 503"),
+        ] {
+            let (answer, _) = ask(vec![answer], Repeat::Never).await;
+            let told = answer.unwrap_err().to_string();
+            assert!(told.contains(why), "{told}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_can_be_used_once_is_sent_again_only_if_it_was_not_accepted() {
+        let good = || response("200 OK", "{}");
+        let (answer, asked) = ask(vec![response("503 X", ""), good()], Repeat::WhileNotAccepted).await;
+        assert!(answer.is_ok() && asked.len() == 2);
+        // It may have been accepted, and the answer was lost.
+        let (answer, asked) = ask(vec![Vec::new()], Repeat::WhileNotAccepted).await;
+        assert!(answer.unwrap_err().is_temporary() && asked.len() == 1);
+        let (answer, asked) = ask(vec![Vec::new(), good()], Repeat::WhileTemporary).await;
+        assert!(answer.is_ok() && asked.len() == 2);
+    }
+
+    #[tokio::test]
+    async fn a_secret_goes_nowhere_without_encryption() {
+        let http = Http::new(Arc::new(Dialer::new(NetLimits::default())), None);
+        let request = oauth2::http::Request::post("http://login.example.org/token").body(Vec::new()).unwrap();
+        let error = http.send(request, Repeat::WhileTemporary).await.unwrap_err();
+        assert!(matches!(error.problem, HttpProblem::Address) && !error.is_temporary());
+    }
+}

@@ -109,6 +109,7 @@ impl TokenClientSettings {
         verifier: PkceCodeVerifier,
         redirect: &RedirectUrl,
     ) -> Result<Granted, OAuthError> {
+        let secrets = self.secrets([code]);
         let code = AuthorizationCode::new(String::from_utf8_lossy(code.expose()).into_owned());
         // A code is good for one use.
         let send = http.sender(Repeat::WhileNotAccepted);
@@ -118,8 +119,13 @@ impl TokenClientSettings {
         if let Some(resource) = &self.resource {
             request = request.add_extra_param("resource", resource);
         }
-        let response = request.request_async(&send).await.map_err(error)?;
+        let response = request.request_async(&send).await.map_err(|e| error(e, &secrets))?;
         granted(&response)
+    }
+
+    /// What a server must not be quoted with.
+    pub(super) fn secrets<const N: usize>(&self, sent: [&Secret; N]) -> Vec<Secret> {
+        sent.into_iter().chain(&self.client_secret).cloned().collect()
     }
 
     /// Exchanges a refresh token for a new access token.
@@ -127,6 +133,7 @@ impl TokenClientSettings {
     /// # Errors
     /// [`OAuthError`]; `invalid_grant` is one of [`OAuthError::Refused`].
     pub async fn refresh(&self, http: &Http, refresh: &Secret) -> Result<Granted, OAuthError> {
+        let secrets = self.secrets([refresh]);
         let refresh = RefreshToken::new(String::from_utf8_lossy(refresh.expose()).into_owned());
         let send = http.sender(Repeat::WhileTemporary);
         let client = self.client();
@@ -134,7 +141,7 @@ impl TokenClientSettings {
         if let Some(resource) = &self.resource {
             request = request.add_extra_param("resource", resource);
         }
-        let response = request.request_async(&send).await.map_err(error)?;
+        let response = request.request_async(&send).await.map_err(|e| error(e, &secrets))?;
         granted(&response)
     }
 }
@@ -173,8 +180,15 @@ pub(super) fn granted(response: &Response) -> Result<Granted, OAuthError> {
     })
 }
 
-/// The crate's error as ours. What could not be parsed is not shown: it may hold tokens.
-pub(super) fn error<T>(error: RequestTokenError<HttpError, StandardErrorResponse<T>>) -> OAuthError
+/// A server's words without what was sent to it: some repeat what they refuse.
+fn without(words: &str, secrets: &[Secret]) -> String {
+    let texts =
+        secrets.iter().filter_map(|secret| str::from_utf8(secret.expose()).ok()).filter(|text| !text.is_empty());
+    texts.fold(words.to_owned(), |words, text| words.replace(text, "[secret]"))
+}
+
+/// The crate's error as ours, without the secrets that were sent. What could not be parsed is not shown: it may hold tokens.
+pub(super) fn error<T>(error: RequestTokenError<HttpError, StandardErrorResponse<T>>, secrets: &[Secret]) -> OAuthError
 where
     T: oauth2::ErrorResponseType + fmt::Display + 'static,
     StandardErrorResponse<T>: ErrorResponse,
@@ -182,7 +196,8 @@ where
     match error {
         RequestTokenError::Request(e) => OAuthError::Http(e),
         RequestTokenError::ServerResponse(response) => {
-            OAuthError::refused(&response.error().to_string(), response.error_description().map(String::as_str))
+            let description = response.error_description().map(|words| without(words, secrets));
+            OAuthError::refused(&without(&response.error().to_string(), secrets), description.as_deref())
         }
         RequestTokenError::Parse(e, _) => {
             let inner = e.inner();

@@ -113,7 +113,7 @@ fn the_manual_page_of_the_configuration_has_every_key_and_its_default() {
         }
         let Some((key, value)) = line.split_once(" = ") else { continue };
         let Some(name) = [key.strip_prefix('#'), Some(key)].into_iter().flatten().next() else { continue };
-        if !name.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
+        if !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
             continue;
         }
         keys.insert(name.to_owned());

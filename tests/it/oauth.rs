@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::certificates::{Authority, Kind};
 use crate::leaks::check_output;
 use crate::program::{Account, Outcome, TestEnv};
 use authorization_server::{AuthorizationServer, CLIENT, TOKEN_MARK, browse, sent_to};
@@ -296,6 +297,32 @@ fn a_client_registers_itself_where_it_may() {
     stage.env.fetch().expect(0);
     let inside = stage.server.inside();
     assert!(inside.token_requests.iter().all(|asked| asked["client_id"] == "registered-7"));
+}
+
+#[test]
+fn secrets_go_only_to_servers_that_are_trusted() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new(dir.path());
+    let table = |server: &AuthorizationServer, kind, ca: &str| {
+        let port = server.over_tls(authority.server_config(kind)).port();
+        let token = format!("https://localhost:{port}/token");
+        (server.settings(ca).replace(&server.url("/token"), &token), token)
+    };
+    let trusting = format!(", tls_ca_file = {:?}", authority.ca_file);
+    let stage = Stage::with(|server| table(server, Kind::Good, &trusting).0);
+    stage.sign_in(&["login", "a"]).expect(0);
+    stage.expire();
+    stage.env.fetch().expect(0);
+    assert_eq!(stage.asked_for("refresh_token"), 1);
+    for (kind, ca) in [(Kind::Good, ""), (Kind::Expired, &*trusting), (Kind::OtherName, &*trusting)] {
+        let (settings, token) = table(&stage.server, kind, ca);
+        let account = Account::at(stage.mailbox.address).without("password").text("username", "jo@example.org");
+        stage.env.configure(&[account.set("oauth2", settings)]);
+        stage.expire();
+        stage.change(|kept| kept["token_endpoint"] = token.into());
+        stage.env.fetch().expect(69).says("no token could be had");
+    }
+    assert_eq!(stage.asked_for("refresh_token"), 1, "nothing was said to them");
 }
 
 #[test]

@@ -12,7 +12,7 @@ const PAGE: &str = include_str!("../../../docs/configuration.md");
 fn key_of(line: &str) -> Option<(&str, bool)> {
     let (text, in_force) = line.strip_prefix('#').map_or((line, true), |text| (text, false));
     let (key, _) = text.split_once(" = ")?;
-    key.chars().all(|c| c.is_ascii_lowercase() || c == '_').then_some((key, in_force))
+    key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_').then_some((key, in_force))
 }
 
 /// All that has a default, as text.

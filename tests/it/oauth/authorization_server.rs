@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -99,9 +100,30 @@ impl AuthorizationServer {
         )
     }
 
+    /// The same server, by TLS at another port.
+    pub(crate) fn over_tls(&self, config: Arc<ServerConfig>) -> SocketAddr {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = self.clone();
+        std::thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                let (server, config) = (serving.clone(), Arc::clone(&config));
+                std::thread::spawn(move || {
+                    drop(connection.set_read_timeout(Some(Duration::from_secs(20))));
+                    server.answer_on(StreamOwned::new(ServerConnection::new(config).unwrap(), connection))
+                });
+            }
+        });
+        address
+    }
+
     fn serve(&self, connection: TcpStream) -> Option<()> {
         connection.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
-        let mut reader = BufReader::new(connection.try_clone().ok()?);
+        self.answer_on(connection)
+    }
+
+    fn answer_on(&self, connection: impl Read + Write) -> Option<()> {
+        let mut reader = BufReader::new(connection);
         let mut first = String::new();
         reader.read_line(&mut first).ok()?;
         let mut length = 0;
@@ -124,8 +146,8 @@ impl AuthorizationServer {
             "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{headers}\r\n{body}",
             body.len()
         );
-        let mut connection = connection;
-        connection.write_all(text.as_bytes()).ok()
+        reader.get_mut().write_all(text.as_bytes()).ok()?;
+        reader.get_mut().flush().ok()
     }
 
     fn answer(&self, url: &Url, body: &[u8]) -> (u16, String, String) {
@@ -186,7 +208,7 @@ impl AuthorizationServer {
         match self.inside().grant(&asked) {
             Ok(tokens) => (200, String::new(), tokens.to_string()),
             Err(error) => {
-                let text = json!({"error": error, "error_description": "by the test"});
+                let text = json!({"error": error, "error_description": format!("by the test {}", asked.get("refresh_token").cloned().unwrap_or_default())});
                 (400, String::new(), text.to_string())
             }
         }

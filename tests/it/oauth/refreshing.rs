@@ -109,7 +109,7 @@ fn what_was_revoked_is_not_asked_for_again() {
     stage.expire();
     let outcome = fetch(&stage, &["fetch"]).expect(77);
     outcome
-        .says("the sign-in of this account has ended: the server answered invalid_grant (by the test)")
+        .says("the sign-in of this account has ended: the server answered invalid_grant (by the test [secret])")
         .says("login a");
     assert_eq!(stage.asked_for("refresh_token"), 1);
     fetch(&stage, &["fetch"]).expect(77).says("invalid_grant");
