@@ -164,11 +164,12 @@ impl LoginCommand<'_> {
         if self.quiet || !provider.accepts.any_password() {
             return;
         }
-        let place = provider.enable.map(|place| format!(" ({place})")).unwrap_or_default();
+        let place = provider.enable.map(|place| format!(" In its settings: {place}.")).unwrap_or_default();
         say(format_args!(
-            "{} takes a password for programs as well, which needs no client and is made in two minutes{place}. To go on with \
-             OAuth 2.0, read on; docs/providers.md compares the two.\n",
-            provider.name
+            "{} takes {} as well, which needs no client of your own and two minutes: docs/providers.md says how. To go on with \
+             OAuth 2.0, read on.{place}\n",
+            provider.name,
+            if provider.accepts.app_password { "an app password" } else { "a password" }
         ));
     }
 
