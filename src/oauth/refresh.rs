@@ -205,3 +205,81 @@ impl TokenOf {
         format!("the server answered {code}{said}{probably}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::clock::RealClock;
+    use crate::disk::RealDisk;
+    use crate::net::{Dialer, NetLimits};
+    use crate::oauth::tokens::tests::tokens;
+
+    const ANSWER: &str =
+        r#"{"access_token": "access-2", "token_type": "bearer", "expires_in": 3600, "refresh_token": "refresh-2"}"#;
+
+    /// A token endpoint that takes its time; where it is, and how often it was asked.
+    async fn endpoint() -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://127.0.0.1:{}/token", listener.local_addr().unwrap().port());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while let Ok((mut connection, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
+                let _ = connection.read(&mut [0; 4096]).await;
+                // Long enough for all others to come.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{ANSWER}", ANSWER.len());
+                let _ = connection.write_all(answer.as_bytes()).await;
+            }
+        });
+        (url, asked)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_many_that_want_a_new_token_one_asks() {
+        let dir = tempfile::tempdir().unwrap();
+        let account = AccountName::new("work").unwrap();
+        let (token_endpoint, asked) = endpoint().await;
+        let ended = Tokens { token_endpoint, access_expires: Some(1), ..tokens() };
+        store::write(&RealDisk, dir.path(), &account, &ended).unwrap();
+        let context = TokenContext {
+            dialer: Arc::new(Dialer::new(NetLimits::default())),
+            disk: Arc::new(RealDisk),
+            clock: Arc::new(RealClock::new()),
+            state_dir: dir.path().to_owned(),
+            credentials: CredentialEnvironment::default(),
+            holder: "a test".to_owned(),
+        };
+        let settings = OAuthSettings {
+            preset: None,
+            issuer: None,
+            authorization_endpoint: None,
+            token_endpoint: None,
+            device_authorization_endpoint: None,
+            registration_endpoint: None,
+            client_id: None,
+            client_secret: None,
+            scope: None,
+            redirect: "http://127.0.0.1".to_owned(),
+            resource: None,
+            tls_ca_file: None,
+        };
+        let of = TokenOf { account: account.clone(), username: ended.username.clone(), settings: Arc::new(settings) };
+        let all: Vec<_> = (0..6)
+            .map(|_| tokio::spawn(access_token(context.clone(), of.clone(), Some(ended.access.clone()))))
+            .collect();
+        for one in all {
+            assert_eq!(one.await.unwrap().unwrap().access.expose(), b"access-2");
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 1, "of two with one refresh token the second looks like a theft");
+        let kept = store::read(&RealDisk, dir.path(), &account).unwrap().unwrap();
+        assert_eq!(kept.refresh.unwrap().expose(), b"refresh-2");
+    }
+}
