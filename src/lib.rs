@@ -7,6 +7,7 @@
 //!   connections; [`client`] drives the ones over the other.
 //! - [`maildrop`], [`fingerprint`] and [`plan`] decide, without doing anything: what is new, what may be deleted.
 //!   [`schedule`] and [`provider`] do the same for when an account is polled next.
+//! - [`oauth`] gets access tokens where a mailbox takes no password.
 //! - [`disk`] is every file operation there is; [`maildir`] delivers with it, [`state`] remembers with it.
 //! - [`cli`] is what a user types and sees, [`config`] and [`credential`] where accounts and secrets come from, [`exit`]
 //!   how a command ends.
@@ -23,6 +24,7 @@ pub mod sasl;
 
 pub mod client;
 pub mod net;
+pub mod oauth;
 
 pub mod message;
 pub mod plan;

@@ -65,6 +65,8 @@ pub(super) enum Command {
     Poll(Poll),
     /// Tell what the running daemon did and will do
     Status(Status),
+    /// Sign in to an account by OAuth 2.0
+    Login(Login),
 }
 
 /// Wakes the daemon.
@@ -82,6 +84,22 @@ pub(super) struct Poll {
 /// For how long to poll often.
 fn often(text: &str) -> Result<Duration, String> {
     config::duration_in_words(text, (Duration::from_secs(60), "1m"), (LONGEST_OFTEN, "1h"), "10m")
+}
+
+/// Signs in.
+#[derive(Debug, Args)]
+pub(super) struct Login {
+    /// The account to sign in to
+    #[arg(value_name = "ACCOUNT")]
+    pub(super) account: String,
+
+    /// Open no browser here, and take the address that one elsewhere was sent to; goes without saying over ssh
+    #[arg(long, conflicts_with = "device")]
+    pub(super) paste: bool,
+
+    /// Sign in on another device, by a code, where the provider has that
+    #[arg(long)]
+    pub(super) device: bool,
 }
 
 /// Asks the daemon.

@@ -7,6 +7,7 @@ mod fetch;
 mod limits;
 mod log_lines;
 mod logging;
+mod login;
 mod orphans;
 mod output;
 mod poll;
@@ -60,7 +61,7 @@ fn run_command(arguments: &Arguments) -> u8 {
         stderr_line(format_args!("mailferry: {too_little}"));
         return ExitStatus::Temporary.code();
     }
-    let polls = matches!(arguments.command, Command::Fetch(_) | Command::Daemon);
+    let polls = matches!(arguments.command, Command::Fetch(_) | Command::Daemon | Command::Login(_));
     // One that waits for signals, and one for what blocks; a daemon has them twice, for polls and for who decides, and
     // one that sees to its end.
     let beside = if matches!(arguments.command, Command::Daemon) { 6 } else { 2 };
@@ -72,6 +73,7 @@ fn run_command(arguments: &Arguments) -> u8 {
         Command::Fetch(fetch) => runtime.block_on(fetch::run(arguments, fetch)),
         Command::Daemon => runtime.block_on(daemon::run(arguments)).code(),
         Command::Poll(poll) => runtime.block_on(poll::run(arguments, poll)).code(),
+        Command::Login(login) => runtime.block_on(login::run(arguments, login)).code(),
         Command::Status(status) => runtime.block_on(status::run(arguments, status)).code(),
     };
     // A look-up of a name that hangs must not keep the process.

@@ -12,8 +12,10 @@ use tracing::debug;
 use crate::account::Account;
 use crate::account_record::{Files, Saved, Standing};
 use crate::config::NotifySettings;
+use crate::credential::CredentialSource;
 use crate::exit::ExitStatus;
 use crate::notify::Notification;
+use crate::oauth::store;
 use crate::poll::{PollContext, PollError, PollReport};
 use crate::schedule::{Next, Reason, installation, seed};
 use crate::state::error::StateError;
@@ -57,7 +59,11 @@ pub(super) async fn recall(
         let saved = usable.then(read).flatten();
         // A credential of systemd is made anew for each run of a service, and says nothing.
         let directory = None;
-        let files = Files { config, password: Files::password_of(&source, directory) };
+        let password = match &source {
+            CredentialSource::OAuth(_) => store::sign_in_stamp(&*context.disk, &context.state_dir, &name),
+            source => Files::password_of(source, directory),
+        };
+        let files = Files { config, password };
         Recalled::new(&context, saved.as_ref(), files)
     });
     tokio::select! {

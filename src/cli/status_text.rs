@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytesize::ByteSize;
 
-use crate::control::status::{AccountStatus, Came, Quarantine, State, Status};
+use crate::control::status::{AccountStatus, Came, Quarantine, State, Status, Token};
 use crate::state::entries::QuarantineReason;
 use crate::summary::{Count, plural};
 
@@ -74,6 +74,9 @@ impl fmt::Display for Account<'_> {
                 write!(f, ", {} of them larger than max_message_size", account.too_large)?;
             }
         }
+        if let Some(token) = &account.token {
+            write!(f, "\n  token         {}", SignedIn(token, now))?;
+        }
         for message in account.quarantine.iter().take(SHOWN) {
             write!(f, "\n  quarantine    {}", Message(message, now))?;
         }
@@ -111,6 +114,28 @@ impl fmt::Display for Mail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Came { messages, octets } = self.0;
         write!(f, "{} ({})", Count(messages, "message"), ByteSize::b(octets).display().iec())
+    }
+}
+
+/// A sign-in, at a time.
+struct SignedIn<'a>(&'a Token, i64);
+
+impl fmt::Display for SignedIn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(token, now) = *self;
+        write!(f, "renewed {}", Ago(Some(now.saturating_sub(token.renewed))))?;
+        match token.access_ends.map(|end| end.saturating_sub(now)) {
+            Some(..=0) => f.write_str(", due for renewal")?,
+            Some(left) => write!(f, ", good for {}", Span(left))?,
+            None => {}
+        }
+        let unless =
+            if token.end_is_fixed { "unless somebody signs in again" } else { "if it is not renewed until then" };
+        match token.sign_in_ends.map(|end| end.saturating_sub(now)) {
+            Some(..=0) => f.write_str("; the sign-in has probably ended"),
+            Some(left) => write!(f, "; the sign-in ends in {} {unless}", Span(left)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -187,6 +212,7 @@ mod tests {
             too_large: 0,
             hung_since: None,
             this_poll: None,
+            token: None,
             quarantine: Vec::new(),
             trouble: None,
         }
@@ -217,6 +243,26 @@ mod tests {
             text.contains("  often         until 19") && text.contains(":40, for another 8 min\n  today"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_age_and_the_end_of_a_sign_in_are_told() {
+        let token =
+            Token { signed_in: 0, renewed: 940, access_ends: Some(4540), sign_in_ends: None, end_is_fixed: false };
+        let told = |token: &Token, now| SignedIn(token, now).to_string();
+        assert_eq!(told(&token, 1000), "renewed 1 min ago, good for 59 min");
+        let token = Token { sign_in_ends: Some(1000 + 89 * 86_400), ..token };
+        assert_eq!(
+            told(&token, 1000),
+            "renewed 1 min ago, good for 59 min; the sign-in ends in 89 days if it is not renewed until then"
+        );
+        let fixed = Token { end_is_fixed: true, ..token };
+        assert!(
+            told(&fixed, 5000).contains("due for renewal; the sign-in ends in 88 days unless somebody signs in again")
+        );
+        assert!(told(&fixed, 90 * 86_400).ends_with("the sign-in has probably ended"));
+        let account = AccountStatus { token: Some(token), ..account() };
+        assert!(Account(&account, 1000).to_string().contains("\n  token         renewed 1 min ago"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use toml::de::{DeTable, DeValue};
 
+use super::oauth::{CLIENT_SECRET, is_secret};
 use super::problem::Problem;
 use crate::credential::printable;
 
@@ -21,7 +22,7 @@ pub(super) const DAEMON: [&str; 2] = ["concurrency", "per_host"];
 pub(super) const NOTIFY: [&str; 3] = ["command", "no_success_for", "certificate_days"];
 
 /// What may stand in `[accounts.NAME]` and in `[defaults]`.
-pub(super) const ACCOUNT: [&str; 29] = [
+pub(super) const ACCOUNT: [&str; 32] = [
     "host",
     "port",
     "tls",
@@ -51,6 +52,29 @@ pub(super) const ACCOUNT: [&str; 29] = [
     "tls_pin",
     "tls_client_cert",
     "tls_client_key",
+    "provider",
+    "oauth2",
+    "token_command",
+];
+
+/// What may stand in `[accounts.NAME.oauth2]`.
+pub(super) const OAUTH2: [&str; 16] = [
+    "provider",
+    "client_id",
+    CLIENT_SECRET,
+    "client_secret_command",
+    "client_secret_file",
+    "client_secret_credential",
+    "scope",
+    "tenant",
+    "issuer",
+    "authorization_endpoint",
+    "token_endpoint",
+    "device_authorization_endpoint",
+    "registration_endpoint",
+    "redirect",
+    "resource",
+    "tls_ca_file",
 ];
 
 /// What other programs call our keys, where no letter is alike.
@@ -88,11 +112,15 @@ pub(super) enum Level<'a> {
     Defaults,
     /// `[accounts.NAME]`.
     Account(&'a str),
+    /// `[accounts.NAME.oauth2]`; none is that of `[defaults]`.
+    OAuth(Option<&'a str>),
 }
 
 /// Whether the value of this key may be shown.
 pub(super) fn is_shown(key: &str) -> bool {
-    key != PASSWORD && key != PROXY && [&TOP[..], &DAEMON, &NOTIFY, &ACCOUNT].iter().any(|keys| keys.contains(&key))
+    key != PROXY
+        && !is_secret(key)
+        && [&TOP[..], &DAEMON, &NOTIFY, &ACCOUNT, &OAUTH2].iter().any(|keys| keys.contains(&key))
 }
 
 /// Whether an unknown key is so near to a known one, and so far from any password, that its value may be shown.
@@ -139,6 +167,7 @@ fn advice(name: &str, value: &DeValue<'_>, level: Level<'_>) -> String {
         (&ACCOUNT[..], "[accounts.NAME] or [defaults]"),
         (&DAEMON[..], "[daemon]"),
         (&NOTIFY[..], "[notify]"),
+        (&OAUTH2[..], "the table `oauth2` of an account"),
         (&TOP[..], "the top of the file, before the first [table]"),
     ];
     if let Some((_, home)) = elsewhere.iter().find(|(keys, _)| keys.contains(&name)) {
@@ -151,13 +180,23 @@ fn advice(name: &str, value: &DeValue<'_>, level: Level<'_>) -> String {
     format!("the keys here are {}", known.join(", "))
 }
 
-impl Level<'_> {
+impl<'a> Level<'a> {
+    /// The name of the account.
+    pub(super) fn name(self) -> Option<&'a str> {
+        match self {
+            Self::Account(name) => Some(name),
+            Self::OAuth(name) => name,
+            Self::Top | Self::Daemon | Self::Notify | Self::Defaults => None,
+        }
+    }
+
     fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Top => &TOP,
             Self::Daemon => &DAEMON,
             Self::Notify => &NOTIFY,
             Self::Defaults | Self::Account(_) => &ACCOUNT,
+            Self::OAuth(_) => &OAUTH2,
         }
     }
 
@@ -168,6 +207,8 @@ impl Level<'_> {
             Self::Notify => "in [notify]".to_owned(),
             Self::Defaults => "in [defaults]".to_owned(),
             Self::Account(name) => format!("in [accounts.{name}]"),
+            Self::OAuth(Some(name)) => format!("in `oauth2` of [accounts.{name}]"),
+            Self::OAuth(None) => "in `oauth2` of [defaults]".to_owned(),
         }
     }
 }

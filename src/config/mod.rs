@@ -18,6 +18,7 @@ mod host;
 mod keys;
 mod network;
 mod notify;
+mod oauth;
 mod parse;
 mod path;
 mod problem;

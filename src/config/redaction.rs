@@ -147,7 +147,7 @@ impl Masked {
 /// Finds the values that are not shown: passwords, and what stands under a key that may be meant as one.
 fn collect(table: &DeTable<'_>, all: bool, secrets: &mut Vec<Span>) {
     for (key, value) in table {
-        let is_password = all || key.get_ref() == keys::PASSWORD;
+        let is_password = all || super::oauth::is_secret(key.get_ref());
         let hidden = is_password || !(keys::is_shown(key.get_ref()) || keys::looks_harmless(key.get_ref()));
         match value.get_ref() {
             DeValue::Table(inner) => {

@@ -12,6 +12,7 @@ use super::duration::{Bound, duration, parse, size, within};
 use super::host::host;
 use super::keys::{self, Level, PASSWORD};
 use super::network;
+use super::oauth::{self, OAuthTable};
 use super::path;
 use super::problem::{Problem, Span};
 use super::tls;
@@ -20,6 +21,7 @@ use crate::account::{
     AuthChoice, Interval, IpVersion, KeyExchange, MaildirMode, Proxy, PublicKeyPin, RemovalPolicy, TlsMode, TlsTrust,
 };
 use crate::credential::{CredentialSource, is_credential_name, printable};
+use crate::provider::Provider;
 use crate::secret::Secret;
 
 /// The keys of `[accounts.NAME]` or `[defaults]`, one field a key, but for the four ways to give a password.
@@ -53,6 +55,9 @@ pub(super) struct Settings {
     pub(super) tls_pin: Setting<Vec<PublicKeyPin>>,
     pub(super) tls_client_cert: Setting<PathBuf>,
     pub(super) tls_client_key: Setting<PathBuf>,
+    /// What is filled in from the table of providers.
+    pub(super) provider: Setting<&'static Provider>,
+    pub(super) oauth2: Setting<OAuthTable>,
     /// The known keys that were probably meant by unknown ones: to call them missing, too, would be noise.
     pub(super) misspelt: Vec<&'static str>,
 }
@@ -96,6 +101,8 @@ impl Settings {
         home: Option<&Path>,
         problems: &mut Vec<Problem>,
     ) -> Self {
+        let oauth2 = oauth::table(table, level, home, problems);
+        let credential = credential(table, home, problems);
         let nonzero = |value: &DeValue<'_>| integer(value, 1..=u64::from(u32::MAX), "a number such as 500");
         Self {
             host: read(table, "host", problems, host),
@@ -107,7 +114,7 @@ impl Settings {
             username: read(table, "username", problems, |value| {
                 plain_text(value, "the name to log in with, such as \"me@example.org\"").map(str::to_owned)
             }),
-            credential: credential(table, home, problems),
+            credential,
             auth: read(table, "auth", problems, |value| choice(value, &AUTH)),
             maildir: read(table, "maildir", problems, |value| {
                 let text = plain_text(value, "a path such as \"~/Mail/{account}\"")?;
@@ -136,6 +143,8 @@ impl Settings {
             tls_pin: read(table, "tls_pin", problems, tls::pins),
             tls_client_cert: read(table, "tls_client_cert", problems, |value| path::path(value, home)),
             tls_client_key: read(table, "tls_client_key", problems, |value| path::path(value, home)),
+            provider: read(table, "provider", problems, provider),
+            oauth2,
             misspelt: keys::report_unknown(table, level, problems),
         }
     }
@@ -156,7 +165,29 @@ fn credential(table: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Probl
             read(table, "password_file", problems, |value| path::path(value, home).map(CredentialSource::File)),
         ),
         ("password_credential", read(table, "password_credential", problems, systemd_credential)),
+        (
+            "token_command",
+            read(table, "token_command", problems, |value| {
+                command(value, home, "[\"pizauth\", \"show\", \"work\"]").map(CredentialSource::TokenCommand)
+            }),
+        ),
     ];
+    let way = only_one(table, ways, "the password or token", problems);
+    if let (Some((name, _)), false) = (table.get_key_value("oauth2"), matches!(way, Setting::Absent)) {
+        let message = "`oauth2` and another key both say how to log in";
+        problems.push(Problem::new(message).at(&name.span()).help("keep `oauth2` alone, or the other key alone"));
+        return Setting::Bad;
+    }
+    way
+}
+
+/// The one of several keys that is there.
+pub(super) fn only_one<T>(
+    table: &DeTable<'_>,
+    ways: impl IntoIterator<Item = (&'static str, Setting<T>)>,
+    what: &str,
+    problems: &mut Vec<Problem>,
+) -> Setting<T> {
     let mut present = ways.into_iter().filter(|(_, way)| !matches!(way, Setting::Absent));
     let Some((first_key, first)) = present.next() else {
         return Setting::Absent;
@@ -164,7 +195,7 @@ fn credential(table: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Probl
     let mut several = false;
     for (key, _) in present {
         several = true;
-        let message = format!("`{first_key}` and `{key}` both say where the password comes from");
+        let message = format!("`{first_key}` and `{key}` both say where {what} comes from");
         let mut problem = Problem::new(message).help("keep one of them");
         if let (Some((first_name, _)), Some((name, _))) = (table.get_key_value(first_key), table.get_key_value(key)) {
             problem = problem.at(&name.span()).also(&first_name.span(), "the other one");
@@ -172,6 +203,18 @@ fn credential(table: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Probl
         problems.push(problem);
     }
     if several { Setting::Bad } else { first }
+}
+
+fn provider(value: &DeValue<'_>) -> Result<&'static Provider, Complaint> {
+    let text = plain_text(value, "the provider's name, such as \"gmail\"")?;
+    Provider::named(text).ok_or_else(|| {
+        let by_domain = || Provider::of_address(&format!("@{text}")).map(|provider| provider.id);
+        let help = match keys::nearest(text, Provider::names()).or_else(by_domain) {
+            Some(nearest) => format!("did you mean \"{nearest}\"?"),
+            None => "docs/providers.md lists those that are known; for any other give `host`".to_owned(),
+        };
+        Complaint::new(format!("cannot be \"{}\"", printable(text)), help)
+    })
 }
 
 fn password(value: &DeValue<'_>) -> Result<CredentialSource, Complaint> {
@@ -203,7 +246,7 @@ pub(super) fn command(value: &DeValue<'_>, home: Option<&Path>, example: &str) -
     Ok(argv)
 }
 
-fn systemd_credential(value: &DeValue<'_>) -> Result<CredentialSource, Complaint> {
+pub(super) fn systemd_credential(value: &DeValue<'_>) -> Result<CredentialSource, Complaint> {
     let name = plain_text(value, "the credential's name, as in LoadCredential=NAME:/path")?;
     if is_credential_name(name) {
         Ok(CredentialSource::Credential(name.to_owned()))
@@ -306,5 +349,7 @@ fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)]) -> Result<T, Compla
 /// The place of a password in a table, if it has one: its file needs protection.
 pub(super) fn password_in(table: &DeTable<'_>) -> Option<Span> {
     let of_proxy = || table.get_key_value(keys::PROXY).filter(|_| network::holds_password(table));
-    table.get_key_value(PASSWORD).or_else(of_proxy).map(|(key, value)| key.span().start..value.span().end)
+    let password =
+        table.get_key_value(PASSWORD).or_else(of_proxy).map(|(key, value)| key.span().start..value.span().end);
+    password.or_else(|| oauth::secret_in(table))
 }

@@ -8,6 +8,7 @@ mod accounts;
 mod files;
 mod finding;
 mod problems;
+mod providers;
 mod secrets;
 
 /// A home that need not exist.

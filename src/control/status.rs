@@ -80,6 +80,24 @@ pub struct AccountStatus {
     /// Since when it has been waiting for a disk that hangs. None: it does not.
     #[serde(default)]
     pub hung_since: Option<i64>,
+    /// The token that it logged in with last. None: it logs in with a password.
+    #[serde(default)]
+    pub token: Option<Token>,
+}
+
+/// An OAuth 2.0 sign-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// When the user signed in.
+    pub signed_in: i64,
+    /// When the access token came.
+    pub renewed: i64,
+    /// When it ends, as far as the server told.
+    pub access_ends: Option<i64>,
+    /// When the sign-in ends, as far as that is known.
+    pub sign_in_ends: Option<i64>,
+    /// Only a new sign-in puts that off; else every renewal does.
+    pub end_is_fixed: bool,
 }
 
 /// What an account is doing.

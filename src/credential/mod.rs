@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
 
+use crate::oauth::OAuthSettings;
 use crate::secret::Secret;
 use crate::system_limit;
 use crate::watch;
@@ -37,6 +39,29 @@ pub enum CredentialSource {
     File(PathBuf),
     /// A systemd credential of this name, below `$CREDENTIALS_DIRECTORY`.
     Credential(String),
+    /// The standard output of a command that prints an OAuth 2.0 access token, run without a shell.
+    TokenCommand(Vec<OsString>),
+    /// An OAuth 2.0 sign-in: see [`crate::oauth::refresh`].
+    OAuth(Arc<OAuthSettings>),
+}
+
+/// What an account logs in with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// A password.
+    Password(Secret),
+    /// An OAuth 2.0 access token (RFC 6750).
+    Token(Secret),
+}
+
+impl Credential {
+    /// What goes over the wire.
+    #[must_use]
+    pub fn secret(&self) -> &Secret {
+        match self {
+            Self::Password(secret) | Self::Token(secret) => secret,
+        }
+    }
 }
 
 /// What a source of secrets needs to know about the process's environment.
@@ -61,8 +86,14 @@ impl CredentialSource {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
-            Self::Inline(_) | Self::Command(_) | Self::Credential(_) => None,
+            Self::Inline(_) | Self::Command(_) | Self::Credential(_) | Self::TokenCommand(_) | Self::OAuth(_) => None,
         }
+    }
+
+    /// Whether it gives access tokens, not passwords.
+    #[must_use]
+    pub fn is_token(&self) -> bool {
+        matches!(self, Self::TokenCommand(_) | Self::OAuth(_))
     }
 
     /// Gets the secret: reads the file or runs the command now. One newline (LF or CRLF) at its end is not part of it, nor
@@ -75,7 +106,9 @@ impl CredentialSource {
             Self::Inline(secret) => Ok(secret.clone()),
             Self::File(path) => from_file(path.clone()).await,
             Self::Credential(name) => from_systemd(name, env).await,
-            Self::Command(argv) => from_command(argv, COMMAND_TIME_LIMIT).await,
+            Self::Command(argv) => from_command("password_command", argv, COMMAND_TIME_LIMIT).await,
+            Self::TokenCommand(argv) => from_command("token_command", argv, COMMAND_TIME_LIMIT).await,
+            Self::OAuth(_) => Err(CredentialError::SignIn),
         }
     }
 }
@@ -114,12 +147,14 @@ async fn from_systemd(name: &str, env: &CredentialEnvironment) -> Result<Secret,
     }
 }
 
-async fn from_command(argv: &[OsString], limit: Duration) -> Result<Secret, CredentialError> {
+async fn from_command(key: &'static str, argv: &[OsString], limit: Duration) -> Result<Secret, CredentialError> {
     let program = || argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-    let output = command::output_of(argv, MAX_SECRET, limit)
-        .await
-        .map_err(|fault| CredentialError::Command { program: program(), fault })?;
-    secret_in(&output).map_err(|fault| CredentialError::Contents { origin: Origin::Command(program()), fault })
+    let output = command::output_of(argv, MAX_SECRET, limit).await.map_err(|fault| CredentialError::Command {
+        key,
+        program: program(),
+        fault,
+    })?;
+    secret_in(&output).map_err(|fault| CredentialError::Contents { origin: Origin::Command(key, program()), fault })
 }
 
 /// Reads off the runtime's threads, because a file on a network may make us wait.
@@ -190,11 +225,15 @@ pub enum CredentialError {
     },
     /// The command gave nothing.
     Command {
+        /// The key that it stands under.
+        key: &'static str,
         /// Its first word.
         program: String,
         /// What happened.
         fault: CommandFault,
     },
+    /// It comes from a sign-in, and a secret of another kind was wanted.
+    SignIn,
     /// There is something, but it cannot be a password.
     Contents {
         /// Where it came from.
@@ -211,8 +250,8 @@ pub enum Origin {
     File(PathBuf),
     /// The systemd credential of this name.
     Credential(String),
-    /// The command with this first word.
-    Command(String),
+    /// The command under this key, with this first word.
+    Command(&'static str, String),
 }
 
 /// What is wrong with something that should have been a password.
@@ -274,24 +313,34 @@ impl fmt::Display for CredentialError {
                      unit and restart it"
                 )
             }
-            Self::Command { program, fault } => write!(f, "password_command `{}` {fault}", printable(program)),
+            Self::Command { key, program, fault } => write!(f, "{key} `{}` {fault}", printable(program)),
+            Self::SignIn => {
+                f.write_str("a sign-in by `oauth2` gives tokens and no other secret; give that by its own key")
+            }
             Self::Contents { origin, fault } => fmt_contents(f, origin, *fault),
         }
     }
 }
 
+/// What a command under this key prints.
+fn what(key: &str) -> &'static str {
+    if key == "token_command" { "token" } else { "password" }
+}
+
 fn fmt_contents(f: &mut fmt::Formatter<'_>, origin: &Origin, fault: ContentsFault) -> fmt::Result {
     match (origin, fault) {
-        (Origin::Command(program), ContentsFault::Empty) => write!(
+        (Origin::Command(key, program), ContentsFault::Empty) => write!(
             f,
-            "password_command `{}` printed nothing; run it by hand and see that it prints the password",
-            printable(program)
+            "{key} `{}` printed nothing; run it by hand and see that it prints the {}",
+            printable(program),
+            what(key)
         ),
-        (Origin::Command(program), ContentsFault::SeveralLines) => write!(
+        (Origin::Command(key, program), ContentsFault::SeveralLines) => write!(
             f,
-            "password_command `{}` printed more than one line, and a password is one line; let it print the first only, \
+            "{key} `{}` printed more than one line, and a {} is one line; let it print the first only, \
              for example by [\"sh\", \"-c\", \"pass show mail/qq | head -n 1\"]",
-            printable(program)
+            printable(program),
+            what(key)
         ),
         (origin, ContentsFault::Utf16) => {
             write!(f, "{origin} is text in UTF-16; write the password as UTF-8 or ASCII, without a byte order mark")
@@ -311,7 +360,7 @@ impl fmt::Display for Origin {
         match self {
             Self::File(path) => write!(f, "the password file {}", printable(&path.to_string_lossy())),
             Self::Credential(name) => write!(f, "the systemd credential `{}`", printable(name)),
-            Self::Command(program) => write!(f, "the output of `{}`", printable(program)),
+            Self::Command(_, program) => write!(f, "the output of `{}`", printable(program)),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::clock::trusted_time::ClockReading;
 use crate::config::NotifySettings;
 use crate::control::status::{self, AccountStatus, Came, Quarantine, State};
 use crate::notify::Notification;
+use crate::oauth::tokens::TokenTimes;
 use crate::poll::{PollReport, Quarantined};
 use crate::schedule::queue::Doing;
 use crate::schedule::{Cause, Next, PollTiming, Reason, TimeOfWeek, first, seed};
@@ -41,6 +42,8 @@ pub(super) struct AccountState {
     too_large: u64,
     /// Messages that made trouble, and until when each is left alone, in seconds since 1970.
     quarantine: Vec<Quarantine>,
+    /// The times of the tokens that the last poll logged in with.
+    token: Option<TokenTimes>,
     /// The digest of the standing that is kept on the disk.
     written: u64,
 }
@@ -60,6 +63,7 @@ impl AccountState {
             on_server: None,
             too_large: 0,
             quarantine: Vec::new(),
+            token: None,
             written: 0,
             account,
         }
@@ -126,6 +130,7 @@ impl AccountState {
             self.on_server = report.on_server;
             self.too_large = u64::try_from(report.too_large.len()).unwrap_or(u64::MAX);
         }
+        self.token = report.token.or(self.token);
         if report.logged_in {
             self.quarantine = quarantined(&report.quarantine, &report.redactor, wall);
         }
@@ -194,6 +199,7 @@ impl AccountState {
             too_large: self.too_large,
             quarantine: self.quarantine.clone(),
             trouble: self.standing.trouble.as_ref().map(shown),
+            token: self.token.filter(|_| self.account.uses_token).map(token),
             hung_since: hung.map(|since| wall.saturating_sub(seconds(now.saturating_sub(since)))),
         }
     }
@@ -216,6 +222,16 @@ impl AccountState {
     /// What keeps it from its work.
     pub(super) fn trouble(&self) -> Option<&Trouble> {
         self.standing.trouble.as_ref()
+    }
+}
+
+fn token(times: TokenTimes) -> status::Token {
+    status::Token {
+        signed_in: times.signed_in,
+        renewed: times.renewed,
+        access_ends: times.access_expires,
+        sign_in_ends: times.refresh_expires,
+        end_is_fixed: times.refresh_end_is_fixed,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::account::{Account, AccountName};
 use crate::account_record::{Files, Saved, stamp};
 use crate::config::{Config, ConfigError};
 use crate::credential::CredentialSource;
+use crate::oauth::store;
 use crate::poll::PollContext;
 use crate::state::hints::{HintsFile, Past};
 use crate::threads::{self, NotDone};
@@ -142,6 +143,9 @@ fn recall(context: &PollContext, account: &AccountName, source: &CredentialSourc
     // The directory of credentials is in memory, and not on a disk that may hang.
     let is_credential = hints.standing.is_some() && matches!(source, CredentialSource::Credential(_));
     let directory = context.credentials.credentials_directory.as_deref();
-    let credential = is_credential.then(|| Files::password_of(source, directory));
+    let mut credential = is_credential.then(|| Files::password_of(source, directory));
+    if hints.standing.is_some() && matches!(source, CredentialSource::OAuth(_)) {
+        credential = Some(store::sign_in_stamp(&*context.disk, &context.state_dir, account));
+    }
     Recalled { account: account.clone(), past: hints.past, saved: hints.standing, credential }
 }

@@ -13,6 +13,8 @@ use super::conduct::{Conduct, Seen, Verdict, WINDOW};
 use crate::account::{Account, AccountName};
 use crate::account_record::{Files, Saved};
 use crate::control::status::Came;
+use crate::credential::CredentialSource;
+use crate::oauth::store;
 use crate::poll::{PollContext, PollError, PollOptions, PollReport, poll};
 use crate::schedule::queue::Queue;
 use crate::state::hints::keep_standing;
@@ -246,6 +248,10 @@ fn failed(account: &AccountName, why: NotDone) -> PollReport {
 async fn password_of(account: &Account, context: &PollContext) -> String {
     let source = account.credential.clone();
     let directory = context.credentials.credentials_directory.clone();
+    if let CredentialSource::OAuth(_) = source {
+        let (disk, dir, name) = (Arc::clone(&context.disk), context.state_dir.clone(), account.name.clone());
+        return blocking(move || store::sign_in_stamp(&*disk, &dir, &name)).await.unwrap_or_default();
+    }
     if !Files::has_password(&source) {
         return String::new();
     }

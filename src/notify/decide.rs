@@ -54,6 +54,8 @@ pub struct NotifyState {
     certificate: Option<u32>,
     /// When that was, since boot.
     certificate_told: Option<Duration>,
+    /// The end of the sign-in that was told to be near, in seconds since 1970.
+    sign_in_end: Option<i64>,
     /// Marks of the messages in quarantine that were told of and are still there.
     quarantined: BTreeSet<u64>,
     /// Marks of what was complained of in the last poll.
@@ -79,6 +81,8 @@ pub struct SavedNotifyState {
     certificate: Option<u32>,
     /// When that was.
     certificate_told: Option<u64>,
+    /// The end of the sign-in that was told to be near, in seconds since 1970.
+    sign_in_end: Option<i64>,
     /// Marks of the messages in quarantine that were told of, in hexadecimal digits.
     quarantined: Vec<String>,
     /// Marks of what was complained of in the last poll.
@@ -152,6 +156,8 @@ pub struct PollFacts<'a> {
     pub certificate_days: Option<i64>,
     /// Whether that is the certificate of this side, because it expires first.
     pub certificate_is_ours: bool,
+    /// The end of a sign-in that is near, in seconds since 1970, and how many whole days are left.
+    pub sign_in_ends: Option<(i64, i64)>,
     /// The messages that made trouble and are still there.
     pub quarantine: &'a [Quarantined],
     /// Hides the password in the server's names for messages.
@@ -181,6 +187,7 @@ impl<'a> PollFacts<'a> {
             new: report.retrieved,
             certificate_days: if ours_first { ours } else { theirs }.map(days),
             certificate_is_ours: ours_first,
+            sign_in_ends: report.token.and_then(|times| Some((times.refresh_expires?, times.last_days(wall)?))),
             quarantine: &report.quarantine,
             redactor: &report.redactor,
             now: BOOT.saturating_add(now),
@@ -210,6 +217,7 @@ pub fn after_poll(told: &mut NotifyState, settings: &NotifySettings, facts: &Pol
         }
     }
     notifications.extend(told.certificate_notification(settings, facts));
+    notifications.extend(told.sign_in_notification(facts));
     notifications.extend(told.quarantine_notification(facts));
     notifications
 }
@@ -226,6 +234,7 @@ impl NotifyState {
             silence: self.silence.map(ago),
             certificate: self.certificate,
             certificate_told: self.certificate_told.map(ago),
+            sign_in_end: self.sign_in_end,
             quarantined: digits(&self.quarantined),
             complaints: digits(&self.complaints),
             troubles: self.troubles.iter().map(|(cause, time)| (cause.name().to_owned(), ago(*time))).collect(),
@@ -246,6 +255,7 @@ impl NotifyState {
             silence: saved.silence.map(moment),
             certificate: saved.certificate,
             certificate_told: saved.certificate_told.map(moment),
+            sign_in_end: saved.sign_in_end,
             quarantined: marks(&saved.quarantined),
             complaints: marks(&saved.complaints),
         }
@@ -349,6 +359,16 @@ impl NotifyState {
         }
         self.certificate_told = Some(facts.now);
         Some(Notification::CertificateExpires { days, ours: facts.certificate_is_ours })
+    }
+
+    /// Told once for each end; those that are a minute apart are the same, counted anew by the server.
+    fn sign_in_notification(&mut self, facts: &PollFacts<'_>) -> Option<Notification> {
+        let (end, days) = facts.sign_in_ends?;
+        if self.sign_in_end.is_some_and(|told| told.abs_diff(end) < 60 * 60) {
+            return None;
+        }
+        self.sign_in_end = Some(end);
+        Some(Notification::SignInEnds { days })
     }
 
     fn quarantine_notification(&mut self, facts: &PollFacts<'_>) -> Option<Notification> {

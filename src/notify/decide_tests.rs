@@ -15,6 +15,7 @@ struct Account {
     redactor: Redactor,
     quarantine: Vec<Quarantined>,
     certificate_days: Option<i64>,
+    sign_in_ends: Option<(i64, i64)>,
 }
 
 impl Account {
@@ -26,6 +27,7 @@ impl Account {
             redactor: Redactor::default(),
             quarantine: Vec::new(),
             certificate_days: None,
+            sign_in_ends: None,
         }
     }
 
@@ -38,6 +40,7 @@ impl Account {
             new: 0,
             certificate_days,
             certificate_is_ours: false,
+            sign_in_ends: self.sign_in_ends,
             quarantine: &self.quarantine,
             redactor: &self.redactor,
             now,
@@ -209,6 +212,22 @@ fn servers_with_different_certificates_under_one_name_are_not_told_at_every_poll
     assert_eq!(count, 1);
 }
 
+#[test]
+fn the_end_of_a_sign_in_is_told_once() {
+    let mut account = Account::new();
+    account.sign_in_ends = Some((1_000_000, 2));
+    assert_eq!(account.well(HOUR), [Notification::SignInEnds { days: 2 }]);
+    // The server counts the seconds anew at each renewal.
+    account.sign_in_ends = Some((1_000_007, 1));
+    assert!(account.well(HOUR).is_empty());
+    account.told = NotifyState::restore(&account.told.save(account.now), 0, account.now);
+    assert!(account.well(HOUR).is_empty());
+    account.sign_in_ends = None;
+    assert!(account.well(HOUR).is_empty());
+    account.sign_in_ends = Some((2_000_000, 1));
+    assert_eq!(account.well(HOUR), [Notification::SignInEnds { days: 1 }], "another sign-in");
+}
+
 fn quarantined(unique_id: &str, left_alone: Duration) -> Quarantined {
     let unique_id = UniqueId::new(unique_id.as_bytes()).unwrap();
     Quarantined { unique_id, kind: QuarantineReason::BrokeSession, times: 3, left_alone }
@@ -298,6 +317,7 @@ fn new_mail_is_told_however_the_poll_ended() {
             new: 3,
             certificate_days: None,
             certificate_is_ours: false,
+            sign_in_ends: None,
             quarantine: &[],
             redactor,
             now,

@@ -7,6 +7,7 @@ use crate::account::Account;
 use crate::config::NotifySettings;
 use crate::schedule::{Cause, Span};
 use crate::state::entries::QuarantineReason;
+use crate::user;
 
 /// The name of the account in a command's environment.
 pub const ACCOUNT: &str = "MAILFERRY_ACCOUNT";
@@ -43,6 +44,11 @@ pub enum Notification {
         /// Whether it is that of this side, and not the server's.
         ours: bool,
     },
+    /// The sign-in at the provider is about to end, and only a person can sign in again.
+    SignInEnds {
+        /// In how many days; 0 within a day.
+        days: i64,
+    },
     /// Messages were set aside that were not told of before.
     Quarantine {
         /// The unique-id of the first one, escaped, without secrets.
@@ -68,6 +74,7 @@ impl Notification {
             Self::Recovered => "recovered",
             Self::NoSuccess { .. } => "no-success",
             Self::CertificateExpires { .. } => "certificate",
+            Self::SignInEnds { .. } => "sign-in",
             Self::Quarantine { .. } => "quarantine",
             Self::NewMail { .. } => "new-mail",
         }
@@ -93,15 +100,16 @@ impl Notification {
                 format!("{name}: no poll has come to its end for {}. The last one: {text}", Span(*since))
             }
             Self::CertificateExpires { days, ours } => {
-                let when = match days {
-                    ..=0 => "within a day".to_owned(),
-                    1 => "in 1 day".to_owned(),
-                    days => format!("in {days} days"),
-                };
+                let when = in_days(*days);
                 let whose = if *ours { "that is shown to" } else { "of" };
                 format!(
                     "{name}: the certificate {whose} {host} expires {when}; if it is not renewed, no mail can be fetched then"
                 )
+            }
+            Self::SignInEnds { days } => {
+                let when = in_days(*days);
+                let login = user::this_program(&format!("login {name}"));
+                format!("{name}: the sign-in at the provider ends {when}; sign in again by: {login}")
             }
             Self::Quarantine { unique_id, kind, count } => {
                 let what = match kind {
@@ -129,7 +137,7 @@ impl Notification {
     pub fn environment(&self, account: &Account) -> Vec<(&'static str, OsString)> {
         let count = match self {
             Self::NewMail { count } | Self::Quarantine { count, .. } => Some(count.to_string()),
-            Self::CertificateExpires { days, .. } => Some(days.max(&0).to_string()),
+            Self::CertificateExpires { days, .. } | Self::SignInEnds { days } => Some(days.max(&0).to_string()),
             Self::Trouble { .. } | Self::Recovered | Self::NoSuccess { .. } => None,
         };
         let mut environment = vec![
@@ -141,6 +149,14 @@ impl Notification {
         ];
         environment.extend(count.map(|count| ("MAILFERRY_COUNT", count.into())));
         environment
+    }
+}
+
+fn in_days(days: i64) -> String {
+    match days {
+        ..=0 => "within a day".to_owned(),
+        1 => "in 1 day".to_owned(),
+        days => format!("in {days} days"),
     }
 }
 
@@ -213,6 +229,7 @@ mod tests {
             ),
             (Notification::CertificateExpires { days: 1, ours: false }, "certificate", "expires in 1 day;"),
             (Notification::CertificateExpires { days: 0, ours: false }, "certificate", "expires within a day;"),
+            (Notification::SignInEnds { days: 2 }, "sign-in", "ends in 2 days; sign in again by: mailferry"),
             (
                 quarantine(QuarantineReason::BrokeSession, 1),
                 "quarantine",

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -14,6 +14,7 @@ use crate::credential::CredentialError;
 use crate::delivery::DeliveryError;
 use crate::exit::ExitStatus;
 use crate::internal_error::{InternalCause, InternalError, WorkError};
+use crate::oauth::OAuthError;
 use crate::state::error::StateError;
 use crate::system_limit;
 use crate::threads::NotDone;
@@ -31,6 +32,8 @@ pub enum PollError {
     State(StateError),
     /// The password.
     Credential(CredentialError),
+    /// The access token.
+    OAuth(OAuthError),
     /// The Maildir cannot be made or written to.
     Maildir {
         /// What was being done.
@@ -87,6 +90,7 @@ impl PollError {
         match self {
             Self::Client(e) => e.exit_status(),
             Self::State(e) => e.exit_status(),
+            Self::OAuth(e) => e.exit_status(),
             Self::Credential(e) if e.is_temporary() => ExitStatus::Temporary,
             Self::Credential(_) => ExitStatus::Config,
             Self::Maildir { source, .. } if system_limit::advice(source).is_some() => ExitStatus::Temporary,
@@ -120,23 +124,8 @@ impl fmt::Display for PollError {
             Self::Client(e) => e.fmt(f),
             Self::State(e) => e.fmt(f),
             Self::Credential(e) => e.fmt(f),
-            Self::Maildir { doing, path, source } => {
-                write!(f, "cannot {doing} {}: {source}", path.display())?;
-                if let Some(advice) = system_limit::advice(source) {
-                    return write!(f, "; {advice}. Nothing is lost: what was not delivered is still on the server");
-                }
-                match source.kind() {
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => f.write_str(
-                        ". Make room there and run again; nothing is lost. If there is room, look for inodes: df -i",
-                    ),
-                    io::ErrorKind::PermissionDenied => f.write_str(". Give the user that runs mailferry access to it"),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => f.write_str(
-                        ". Is the disk mounted, and is the path of `maildir` right? Nothing is lost: what was not \
-                         delivered is still on the server",
-                    ),
-                    _ => f.write_str(". Nothing is lost: what was not delivered is still on the server"),
-                }
-            }
+            Self::OAuth(e) => e.fmt(f),
+            Self::Maildir { doing, path, source } => fmt_maildir(f, doing, path, source),
             Self::InsufficientSpace { path, message: Some(DoesNotFit { what, free_space, never }) } => {
                 let free_space = ByteSize::b(*free_space).display().iec();
                 let place = path.display();
@@ -174,6 +163,25 @@ impl fmt::Display for PollError {
             Self::NoThread => write!(f, "{}. Nothing is lost: the next run goes on from here", NotDone::NoThread),
             Self::InternalError(e) => write!(f, "mailferry failed by a fault of its own ({e}). {REPORT}"),
         }
+    }
+}
+
+/// A Maildir that cannot be used.
+fn fmt_maildir(f: &mut fmt::Formatter<'_>, doing: &str, path: &Path, source: &io::Error) -> fmt::Result {
+    write!(f, "cannot {doing} {}: {source}", path.display())?;
+    if let Some(advice) = system_limit::advice(source) {
+        return write!(f, "; {advice}. Nothing is lost: what was not delivered is still on the server");
+    }
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            f.write_str(". Make room there and run again; nothing is lost. If there is room, look for inodes: df -i")
+        }
+        io::ErrorKind::PermissionDenied => f.write_str(". Give the user that runs mailferry access to it"),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => f.write_str(
+            ". Is the disk mounted, and is the path of `maildir` right? Nothing is lost: what was not \
+             delivered is still on the server",
+        ),
+        _ => f.write_str(". Nothing is lost: what was not delivered is still on the server"),
     }
 }
 
@@ -220,6 +228,12 @@ impl From<WorkError> for PollError {
 impl From<StateError> for PollError {
     fn from(e: StateError) -> Self {
         Self::State(e)
+    }
+}
+
+impl From<OAuthError> for PollError {
+    fn from(e: OAuthError) -> Self {
+        Self::OAuth(e)
     }
 }
 

@@ -8,6 +8,7 @@ pub mod report;
 
 mod another;
 mod ceiling;
+mod credential;
 mod deletions;
 mod ending;
 mod outcome;
@@ -54,6 +55,7 @@ use crate::state::hints::HintsFile;
 use crate::state::store::{ConfiguredAccounts, LockedState, OpenOptions, Store};
 use crate::watch;
 use another::{Another, SoFar, another};
+use credential::Obtained;
 use recognition::{Beginning, First};
 use server_profile::ServerProfile;
 use session::{Broken, Clean, Ended};
@@ -130,6 +132,7 @@ pub async fn poll(
         too_long: Vec::new(),
         clean: None,
         retrieved: Vec::new(),
+        refused_token: None,
     };
     report.end = poll.run(&mut report).await;
     report.duration = begun.elapsed();
@@ -168,6 +171,8 @@ struct Poll {
     clean: Option<Clean>,
     /// What sessions of this poll asked for, as they listed it, if they left something over.
     retrieved: Vec<Listed>,
+    /// An access token that the server did not take.
+    refused_token: Option<Secret>,
 }
 
 impl Poll {
@@ -180,11 +185,11 @@ impl Poll {
             },
         };
         let (mut state, hints) = self.open_state(locked, report).await?;
-        let (opened, mut profile, password) = match first.map(|first| *first) {
-            Some(First { opened, profile, password }) => (Some(opened), profile, password),
-            None => (None, hints, self.password(report).await?),
+        let (begun, mut profile) = match first.map(|first| *first) {
+            Some(First { opened, profile, obtained }) => (Some((opened, obtained)), profile),
+            None => (None, hints),
         };
-        let end = self.sessions(opened, &mut state, &mut profile, &password, report).await;
+        let end = self.sessions_with_credential(begun, &mut state, &mut profile, report).await;
         report.quarantine = match state.read() {
             Ok(store) => Quarantined::of(store),
             // It went with work that panicked, or that no thread could be had for.
@@ -210,6 +215,33 @@ impl Poll {
         match self.clean.take() {
             Some(clean) => self.keep_clean(clean, profile, &mut state).await,
             None => Ok(()),
+        }
+    }
+
+    /// Sessions with the account's credential. An access token may end while a poll goes on, and a server may take it back
+    /// before its time: then another one is had, and the poll goes on with that. The first session may have been begun.
+    async fn sessions_with_credential(
+        &mut self,
+        begun: Option<(Opened, Obtained)>,
+        state: &mut StateHandle,
+        profile: &mut ServerProfile,
+        report: &mut PollReport,
+    ) -> Result<(), PollError> {
+        let (mut opened, obtained) = begun.unzip();
+        let mut obtained = match obtained {
+            Some(obtained) => obtained,
+            None => credential::obtain(&self.context, &self.account, self.refused_token.take(), &self.stop).await?,
+        };
+        loop {
+            let secret = obtained.credential.secret().clone();
+            report.token.clone_from(&obtained.token);
+            report.redactor = Redactor::new(&self.account.username, &secret);
+            let end = self.sessions(opened.take(), state, profile, &secret, report).await;
+            match &end {
+                Err(e) if obtained.may_have_ended(e) => info!("{e}. Another access token is had, and tried"),
+                _ => return end,
+            }
+            obtained = credential::obtain(&self.context, &self.account, Some(secret), &self.stop).await?;
         }
     }
 

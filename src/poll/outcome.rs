@@ -4,6 +4,8 @@ use super::error::PollError;
 use super::report::PollReport;
 use crate::client::ClientError;
 use crate::net::{NetError, NetErrorClass};
+use crate::oauth::OAuthError;
+use crate::oauth::http::{HttpError, HttpProblem};
 use crate::pop3::{FramingError, Refusal, Response, ResponseCode, is_too_soon, judge_access};
 use crate::schedule::{Cause, End, Outcome};
 use crate::state::error::StateError;
@@ -48,11 +50,23 @@ fn end(error: &PollError) -> End {
             Cause::Storage
         }
         PollError::Credential(_) => Cause::Credential,
+        PollError::OAuth(e) => cause_of_no_token(e),
         // The user has to decide, and every look costs the server a listing.
         PollError::Renumbered { .. } => Cause::Protocol,
         PollError::TooSlow { .. } => Cause::TooSlow,
         PollError::InternalError(_) => Cause::InternalError,
     })
+}
+
+fn cause_of_no_token(error: &OAuthError) -> Cause {
+    match error {
+        OAuthError::Http(HttpError { problem: HttpProblem::Net(e), .. }) => cause_in_the_network(e),
+        OAuthError::Http(HttpError { problem: HttpProblem::Status(_), .. }) => Cause::ServerBusy,
+        OAuthError::Http(e) if e.is_temporary() => Cause::ConnectionLost,
+        OAuthError::Busy { .. } => Cause::LockedByAnother,
+        OAuthError::File { .. } | OAuthError::State(_) | OAuthError::NotDone(_) => Cause::Storage,
+        _ => Cause::Credential,
+    }
 }
 
 fn cause_at_the_server(error: &ClientError) -> Cause {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::credential::{self, Obtained};
 use super::error::PollError;
 use super::report::PollReport;
 use super::server_profile::ServerProfile;
@@ -12,7 +13,6 @@ use crate::client::listing::Opened;
 use crate::client::listing_digest::ListingDigest;
 use crate::disk::Disk;
 use crate::maildir::Maildir;
-use crate::secret::Secret;
 use crate::state::clean_listing::{Circumstances, CleanListing};
 use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
@@ -34,8 +34,8 @@ pub(super) struct First {
     pub(super) opened: Opened,
     /// What was known of the server, and learned.
     pub(super) profile: ServerProfile,
-    /// The password that let us in.
-    pub(super) password: Secret,
+    /// What let us in.
+    pub(super) obtained: Obtained,
 }
 
 /// What the last full look left.
@@ -51,7 +51,10 @@ impl Poll {
     pub(super) async fn begin(&mut self, report: &mut PollReport) -> Result<Beginning, PollError> {
         let (locked, left) = self.lock().await?;
         let Some(LeftClean { clean, age, hints }) = left else { return Ok(Beginning::Full(locked, None)) };
-        let password = self.password(report).await?;
+        let obtained = credential::obtain(&self.context, &self.account, None, &self.stop).await?;
+        let secret = obtained.credential.secret().clone();
+        report.token.clone_from(&obtained.token);
+        report.redactor = Redactor::new(&self.account.username, &secret);
         let now = clean.certain.saturating_add(age);
         let mut profile = ServerProfile::new(hints, &self.account.endpoint, now);
         profile.expect(ListingDigest {
@@ -63,11 +66,16 @@ impl Poll {
         let opened = tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(PollError::Stopped),
-            opened = self.list(&mut profile, &password) => opened,
+            opened = self.list(&mut profile, &secret) => opened,
         };
         profile.expect_nothing();
         let opened = match opened {
             Ok(opened) => opened,
+            Err(error) if obtained.may_have_ended(&error) => {
+                self.refused_token = Some(secret);
+                report.sessions -= 1;
+                return Ok(Beginning::Full(locked, None));
+            }
             Err(error) => {
                 self.write_hints(profile, false).await?;
                 return Err(error);
@@ -75,7 +83,7 @@ impl Poll {
         };
         if !opened.is_recognised {
             report.sessions -= 1;
-            return Ok(Beginning::Full(locked, Some(Box::new(First { opened, profile, password }))));
+            return Ok(Beginning::Full(locked, Some(Box::new(First { opened, profile, obtained }))));
         }
         profile.opened(&opened, &report.redactor);
         self.note_login(&opened, report);
@@ -87,17 +95,6 @@ impl Poll {
         // Only now may others have the state.
         drop(locked);
         ended.map(|_| Beginning::Nothing)
-    }
-
-    /// The password, and what hides it.
-    pub(super) async fn password(&self, report: &mut PollReport) -> Result<Secret, PollError> {
-        let password = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => return Err(PollError::Stopped),
-            password = self.account.credential.obtain(&self.context.credentials) => password?,
-        };
-        report.redactor = Redactor::new(&self.account.username, &password);
-        Ok(password)
     }
 
     /// Takes the lock. What the last full look left is only used in a poll without wishes of the user's.

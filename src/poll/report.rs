@@ -8,6 +8,7 @@ use crate::account::AccountName;
 use crate::client::Redactor;
 use crate::delivery::recovery::Recovered;
 use crate::exit::ExitStatus;
+use crate::oauth::tokens::TokenTimes;
 use crate::plan::maildrop::{Listed, Sizes};
 use crate::pop3::UniqueId;
 use crate::state::entries::{EntryId, ListedAs, Quarantine, QuarantineReason};
@@ -65,6 +66,8 @@ pub struct PollReport {
     pub certificate_expires: Option<i64>,
     /// The same of the certificate of this side, if one was shown.
     pub client_certificate_expires: Option<i64>,
+    /// The times of the tokens that it logged in with, if they come from a sign-in.
+    pub token: Option<TokenTimes>,
     /// There is, or may be, more on the server than was listed: a session to look for it could not be held.
     pub more: bool,
     /// The current session is only held to see whether there is more.
@@ -286,6 +289,7 @@ impl PollReport {
             login_delay: None,
             certificate_expires: None,
             client_certificate_expires: None,
+            token: None,
             more: false,
             probe_for_more: false,
             sizes: Sizes::default(),

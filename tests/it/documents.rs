@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use mailferry::control::status::{AccountStatus, Came, Quarantine, State, Status, Trouble, VERSION};
+use mailferry::control::status::{AccountStatus, Came, Quarantine, State, Status, Token, Trouble, VERSION};
 use mailferry::exit::ExitStatus;
 use mailferry::schedule::Cause;
 use mailferry::state::entries::QuarantineReason;
@@ -113,7 +113,7 @@ fn the_manual_page_of_the_configuration_has_every_key_and_its_default() {
         }
         let Some((key, value)) = line.split_once(" = ") else { continue };
         let Some(name) = [key.strip_prefix('#'), Some(key)].into_iter().flatten().next() else { continue };
-        if !name.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
+        if !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
             continue;
         }
         keys.insert(name.to_owned());
@@ -213,6 +213,7 @@ fn full_status() -> Status {
         hung_since: None,
         this_poll: Some(came),
         often_until: None,
+        token: Some(Token { signed_in: 1, renewed: 2, access_ends: None, sign_in_ends: None, end_is_fixed: false }),
     };
     Status {
         version: VERSION,

@@ -40,6 +40,7 @@ mod lost_state;
 mod mechanisms;
 mod memory;
 mod modes;
+mod oauth;
 mod one_at_a_time;
 mod order;
 mod plans;

@@ -163,7 +163,7 @@ impl TestEnv {
     }
 
     /// The command that starts the program.
-    fn command(&self, wrapper: &[&str], args: &[&str]) -> Command {
+    pub(crate) fn command(&self, wrapper: &[&str], args: &[&str]) -> Command {
         let program = env!("CARGO_BIN_EXE_mailferry");
         let mut words = wrapper.iter().copied().chain([program]);
         let mut command = Command::new(words.next().unwrap());
