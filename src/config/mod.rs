@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,10 +26,14 @@ mod redaction;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod unknown;
 mod value;
 
 pub use find::{Environment, control_dirs, find, state_dir, state_dir_without};
 pub use problem::ConfigError;
+
+/// A range of bytes of the file.
+type Span = Range<usize>;
 
 /// A configuration without a known fault.
 #[derive(Debug, Clone)]

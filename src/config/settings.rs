@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
+use super::Span;
 use super::duration::{Bound, duration, size};
 use super::host::host;
 use super::keys::{self, Level, PASSWORD};
 use super::path;
-use super::problem::{Problem, Span};
+use super::problem::Problem;
+use super::unknown::report_unknown;
 use super::value::{Complaint, Setting, boolean, integer, plain_text, read, string, wrong_type};
 use crate::account::{AuthChoice, KeyExchange, MaildirMode, RemovalPolicy, TlsMode};
-use crate::credential::{CredentialSource, is_credential_name, printable};
+use crate::credential::printable;
+use crate::credential::{CredentialSource, is_credential_name};
 use crate::secret::Secret;
 
 /// The keys of `[accounts.NAME]` or `[defaults]`, one field a key, but for the four ways to give a password.
@@ -107,7 +110,7 @@ impl Settings {
             tls_ca_file: read(table, "tls_ca_file", problems, |value| path::path(value, home)),
             tls_key_exchange: read(table, "tls_key_exchange", problems, |value| choice(value, &KEY_EXCHANGE, &[])),
             allow_cleartext_password: read(table, "allow_cleartext_password", problems, boolean),
-            misspelt: keys::report_unknown(table, level, problems),
+            misspelt: report_unknown(table, level, problems),
         }
     }
 }

@@ -11,11 +11,11 @@ use tracing::{Instrument as _, debug, info, warn};
 
 use super::conduct::{Conduct, Seen, Verdict, WINDOW};
 use crate::account::{Account, AccountName};
-use crate::account_record::{Files, Saved};
 use crate::control::status::Came;
 use crate::poll::{PollContext, PollError, PollOptions, PollReport, poll};
 use crate::schedule::queue::Queue;
 use crate::state::hints::keep_standing;
+use crate::state::saved::{Files, Saved};
 use crate::watch::{Watch, blocking, watched};
 
 /// So many accounts that hang give their places to others. Each may hold some of the runtime's 512 threads for what blocks,

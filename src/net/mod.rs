@@ -152,14 +152,7 @@ impl Dialer {
                 Ok(reached) => reached,
                 Err(e) => return Err(first.unwrap_or(e)),
             };
-            let connection = Connection {
-                stream: Box::new(tcp),
-                peer,
-                protected: false,
-                loopback: is_loopback(peer.ip()),
-                certificate_expires: None,
-                classical: false,
-            };
+            let connection = Connection::in_clear(tcp, peer);
             let Some(prepared) = prepared.filter(|_| endpoint.tls == TlsMode::Implicit) else { return Ok(connection) };
             match self.begin_tls(endpoint, prepared, connection).await {
                 Err(e) if e.is_of_one_address() && avoid.len() < MOST_ADDRESSES => {
@@ -197,14 +190,7 @@ impl Dialer {
         let smaller = Endpoint { key_exchange: KeyExchange::Classical, ..endpoint.clone() };
         let Ok(Ok(tcp)) = timeout(self.limits.connect, dial::open(peer)).await else { return Err(error) };
         let prepared = self.tls.prepare(&smaller).await?;
-        let connection = Connection {
-            stream: Box::new(tcp),
-            peer,
-            protected: false,
-            loopback: is_loopback(peer.ip()),
-            certificate_expires: None,
-            classical: true,
-        };
+        let connection = Connection { classical: true, ..Connection::in_clear(tcp, peer) };
         match self.tls.handshake(&smaller, prepared, connection, TlsMode::Implicit).await {
             Err(again) if again.is_unanswered_hello() => Err(error),
             done => done,
@@ -241,6 +227,21 @@ impl Dialer {
 /// Whether an address is this machine itself; `::ffff:127.0.0.1` is, too.
 fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
+}
+
+impl Connection {
+    /// A connection that nothing protects, to `peer`.
+    #[must_use]
+    pub fn in_clear(stream: impl Transport + 'static, peer: SocketAddr) -> Self {
+        Self {
+            stream: Box::new(stream),
+            peer,
+            protected: false,
+            loopback: is_loopback(peer.ip()),
+            certificate_expires: None,
+            classical: false,
+        }
+    }
 }
 
 impl fmt::Debug for Connection {

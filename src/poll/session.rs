@@ -20,7 +20,7 @@ use super::{Poll, Shelf, blocking};
 use crate::account::{MaildirMode, RemovalPolicy};
 use crate::client::listing::{OpenError, Opened, open};
 use crate::client::login::{CachedCapabilities, log_in};
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, Message};
 use crate::delivery::recovery::known_maildir;
 use crate::disk::DirSync;
 use crate::disk::free_space::{FreeSpaces, InsufficientSpace, free_spaces};
@@ -32,7 +32,6 @@ use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::{Entry, EntryId, ListedAs, QuarantineReason, UidState};
 use crate::state::store::Store;
-use crate::summary::Message;
 
 /// How many complete messages may wait for the committer; their bytes have a limit of their own.
 const IN_FLIGHT: usize = 1024;

@@ -27,7 +27,7 @@
 //! when the server lets us in: a network that comes and goes must not make a wrong password be tried more often. What a
 //! person does ([`History::begin_anew`]) ends everything.
 
-pub mod queue;
+pub(crate) mod queue;
 
 mod cause;
 mod history;

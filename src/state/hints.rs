@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::error::StateError;
 use super::orphans::lock_file;
 use super::ownership;
+use super::saved::Saved;
 use crate::account::{AccountName, Endpoint, TlsMode};
-use crate::account_record::Saved;
 use crate::disk::{Disk, Lock};
 
 /// A larger file is not ours, in bytes.

@@ -10,7 +10,10 @@ use crate::pop3::{FramingError, Response, ResponseCode, UniqueId, plain_response
 use crate::secret::Secret;
 use percent::PercentDecoded;
 
+mod message;
 mod percent;
+
+pub(crate) use message::Message;
 
 /// What stands in the place of a secret.
 const MASK: &str = "[secret]";
