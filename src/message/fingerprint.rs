@@ -34,7 +34,7 @@ impl Digest {
     /// Whether it covers something that hardly two messages share: a Message-ID, a Date or a Received field. A machine that
     /// sends "From: ups, Subject: alarm" and no more makes the same weak digest for every alarm.
     #[must_use]
-    pub fn is_strong(self) -> bool {
+    pub(crate) fn is_strong(self) -> bool {
         let [.., last] = self.0;
         last & 1 == 1
     }

@@ -146,7 +146,7 @@ impl Session {
 
     /// The same on a connection that began with TLS (RFC 8314, section 3.1): STLS is out of turn.
     #[must_use]
-    pub fn under_tls() -> Self {
+    pub(crate) fn under_tls() -> Self {
         Self { under_tls: true, ..Self::new() }
     }
 

@@ -19,7 +19,7 @@ const RULES: purity::Rules<'static> = purity::Rules {
     pure: &["pop3", "sasl", "message", "plan", "schedule", "text"],
     // Plain values, and what reads and writes none but them.
     plain: &["account", "provider", "secret", "clock::trusted_time", "state::entries", "state::entry", "state::record"],
-    crates: &["std", "base64", "crc32fast", "fastrand", "md5", "memchr", "serde", "sha2"],
+    crates: &["std", "base64", "crc32fast", "fastrand", "hmac", "md5", "memchr", "pbkdf2", "serde", "sha2"],
     forbidden: &[
         "std::net",
         "std::fs",
