@@ -245,6 +245,8 @@ impl DiskFile for FileWithoutSyncs {
         Ok(())
     }
 
+    fn begin_sync(&mut self) {}
+
     fn truncate(&mut self, length: u64) -> io::Result<()> {
         self.0.truncate(length)
     }
@@ -276,6 +278,10 @@ macro_rules! as_on_the_real_disk {
 }
 
 impl Disk for WithoutSyncs {
+    fn sync_files(&self, files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>> {
+        files.into_iter().map(|mut file| file.sync()).collect()
+    }
+
     fn sync_dir(&self, _: &Path) -> io::Result<DirSync> {
         Ok(DirSync::Synced)
     }

@@ -5,15 +5,16 @@
 //!
 //! - [`pop3`] holds the rules of the protocol and [`sasl`] those of logging in, without a socket; [`net`] makes
 //!   connections; [`client`] drives the ones over the other.
-//! - [`maildrop`], [`fingerprint`] and [`plan`] decide, without doing anything: what is new, what may be deleted.
+//! - [`message`] and [`plan`] decide, without doing anything: what is new, what may be deleted.
 //!   [`schedule`] and [`provider`] do the same for when an account is polled next.
 //! - [`oauth`] gets access tokens where a mailbox takes no password.
-//! - [`disk`] is every file operation there is; [`maildir`] delivers with it, [`state`] remembers with it.
+//! - [`disk`] is every file operation there is; [`maildir`] writes messages with it, [`state`] remembers with it, and
+//!   [`delivery`] makes one safe by both.
 //! - [`cli`] is what a user types and sees, [`config`] and [`credential`] where accounts and secrets come from, [`exit`]
 //!   how a command ends.
 //! - [`threads`] takes threads from a system that may have none left.
 //!
-//! On top of a poll, [`telling`] decides what a person should know of it, and runs the user's commands that say so.
+//! On top of a poll, [`notify`] decides what a person should know of it, and runs the user's commands that say so.
 //! [`daemon`] polls for years and sees by [`watch`] how its polls get on; [`summary`] has the words for what a poll did.
 
 pub mod account;
@@ -28,7 +29,7 @@ pub mod oauth;
 
 pub mod message;
 pub mod plan;
-pub mod provider;
+pub(crate) mod provider;
 pub mod schedule;
 
 pub mod clock;
@@ -36,9 +37,9 @@ pub mod disk;
 pub mod maildir;
 pub mod state;
 
-pub mod notify;
+pub(crate) mod notify;
 
-pub mod daemon;
+pub(crate) mod daemon;
 
 pub mod account_record;
 pub mod cli;
@@ -51,8 +52,8 @@ pub mod ids;
 pub mod internal_error;
 pub mod secret;
 mod subprocess;
-pub mod summary;
+pub(crate) mod summary;
 mod system_limit;
-pub mod threads;
+pub(crate) mod threads;
 pub mod user;
-pub mod watch;
+pub(crate) mod watch;

@@ -65,7 +65,7 @@ impl From<NotDone> for io::Error {
 /// Work on a thread for what blocks. It goes on whether or not this is waited for.
 #[derive(Debug)]
 #[must_use = "nobody hears how it ended"]
-pub struct Blocking<T>(Option<JoinHandle<Option<T>>>);
+pub(crate) struct Blocking<T>(Option<JoinHandle<Option<T>>>);
 
 impl<T> Future for Blocking<T> {
     type Output = Result<T, NotDone>;
@@ -80,7 +80,7 @@ impl<T> Future for Blocking<T> {
 
 /// Begins work that blocks, on a thread of its own or, where the system has no more, behind the work of another one. Where
 /// there is none at all, the work is dropped with all that it holds.
-pub fn blocking<T, F>(work: F) -> Blocking<T>
+pub(crate) fn blocking<T, F>(work: F) -> Blocking<T>
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,

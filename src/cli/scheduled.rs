@@ -6,11 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::system::uname;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::account::Account;
-use crate::account_record::{Files, Saved, Standing};
+use crate::account_record::Standing;
 use crate::config::NotifySettings;
 use crate::credential::CredentialSource;
 use crate::exit::ExitStatus;
@@ -21,6 +22,7 @@ use crate::schedule::{Next, Reason, installation, seed};
 use crate::state::error::StateError;
 use crate::state::hints::{HintsFile, keep_standing};
 use crate::state::ownership;
+use crate::state::saved::{Files, Saved};
 use crate::threads;
 
 /// So many complaints of one poll are told.
@@ -112,7 +114,7 @@ impl Recalled {
             // Nothing follows from it.
             return Vec::new();
         }
-        let seed = seed(installation(&context.state_dir), &account.name);
+        let seed = seed(installation(&context.state_dir, uname().nodename().to_bytes()), &account.name);
         let local = context.clock.time_of_week();
         let next = self.standing.on_poll_end(account, seed, report, begun..now, clock.wall, local);
         let mut notifications = self.standing.notifications(&settings.notify, report, &next.reason, now, clock.wall);

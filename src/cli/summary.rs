@@ -4,12 +4,13 @@ use std::fmt;
 
 use super::output::{report as say, stderr_line};
 use crate::client::ClientError;
+use crate::client::Message;
 use crate::exit::ExitStatus;
 use crate::poll::report::WouldDo;
 use crate::poll::{PollError, PollReport};
 use crate::pop3::Refusal;
 use crate::state::error::StateError;
-use crate::summary::{Count, Message, Size};
+use crate::summary::{Count, Size};
 
 /// Prints what a poll did: the good news on standard output, the bad on standard error.
 pub(super) fn print(report: &PollReport, quiet: bool) {

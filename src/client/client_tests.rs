@@ -8,16 +8,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn pair(room: usize) -> (Client, DuplexStream) {
     let (ours, theirs) = duplex(room);
     let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 110));
-    let connection = Connection {
-        stream: Box::new(ours),
-        peer,
-        protected: false,
-        loopback: true,
-        certificate_expires: None,
-        client_certificate_expires: None,
-        classical: false,
-        binding: None,
-    };
+    let connection = Connection::in_clear(ours, peer);
     (Client::new(connection, Timeouts::new(60 * SECOND)), theirs)
 }
 

@@ -4,13 +4,13 @@
 //! [`listing`] asks for what is in the maildrop. Retrieving is [`crate::poll`]'s: it uses [`Client::ask`] and
 //! [`Client::event`] itself.
 
-pub mod budget;
+pub(crate) mod budget;
 mod dialogue;
 pub mod error;
 pub mod listing;
 pub mod listing_digest;
 pub mod login;
-pub mod places;
+pub(crate) mod places;
 mod reach;
 mod redaction;
 mod stall_detector;
@@ -27,6 +27,7 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::{Instant, timeout};
 
 pub use error::ClientError;
+pub(crate) use redaction::Message;
 pub use redaction::Redactor;
 
 use crate::net::{Connection, Stream};

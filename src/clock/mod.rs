@@ -1,6 +1,6 @@
 //! The clocks of this machine.
 
-pub mod alarm;
+pub(crate) mod alarm;
 pub mod trusted_time;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

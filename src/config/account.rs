@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Span;
 use super::host::is_loopback;
 use super::keys;
 use super::path;
-use super::problem::{Problem, Span};
+use super::problem::Problem;
 use super::settings::Settings;
 use super::value::{At, Setting};
 use crate::account::{

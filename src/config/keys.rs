@@ -1,10 +1,8 @@
 //! The keys there are, and the nearest one to a key that is none.
 
-use toml::de::{DeTable, DeValue};
+use strsim::osa_distance;
 
 use super::oauth::{CLIENT_SECRET, is_secret};
-use super::problem::Problem;
-use crate::credential::printable;
 
 /// The key whose value is never shown.
 pub(super) const PASSWORD: &str = "password";
@@ -132,52 +130,11 @@ pub(super) fn looks_harmless(key: &str) -> bool {
     !suspicious && meant.is_some_and(|meant| !meant.starts_with(PASSWORD) && meant != PROXY)
 }
 
-/// Reports the keys of a table that are not known there, and returns the known ones that were probably meant.
-pub(super) fn report_unknown(table: &DeTable<'_>, level: Level<'_>, problems: &mut Vec<Problem>) -> Vec<&'static str> {
-    let mut meant = Vec::new();
-    for (key, value) in table {
-        let name: &str = key.get_ref();
-        if level.keys().contains(&name) {
-            continue;
-        }
-        let help = match probably(name, level) {
-            Some(known) => {
-                meant.push(known);
-                format!("did you mean `{known}`?")
-            }
-            None => advice(name, value.get_ref(), level),
-        };
-        let message = format!("unknown key `{}` {}", printable(name), level.place());
-        problems.push(Problem::new(message).at(&key.span()).help(help));
-    }
-    meant
-}
-
 /// The known key that an unknown one is another word for, or a misspelling of.
-fn probably(name: &str, level: Level<'_>) -> Option<&'static str> {
+pub(super) fn probably(name: &str, level: Level<'_>) -> Option<&'static str> {
     let keys = level.keys();
     let synonym = ALSO_CALLED.iter().find(|(other, meant)| *other == name && keys.contains(meant));
     synonym.map(|(_, meant)| *meant).or_else(|| nearest(name, keys.iter().copied()))
-}
-
-/// What to do about an unknown key that is like none: move it where it belongs, or see what there is.
-fn advice(name: &str, value: &DeValue<'_>, level: Level<'_>) -> String {
-    let keys = level.keys();
-    let elsewhere = [
-        (&ACCOUNT[..], "[accounts.NAME] or [defaults]"),
-        (&DAEMON[..], "[daemon]"),
-        (&NOTIFY[..], "[notify]"),
-        (&OAUTH2[..], "the table `oauth2` of an account"),
-        (&TOP[..], "the top of the file, before the first [table]"),
-    ];
-    if let Some((_, home)) = elsewhere.iter().find(|(keys, _)| keys.contains(&name)) {
-        return format!("its place is {home}");
-    }
-    if level == Level::Top && value.is_table() {
-        return format!("if it is an account, write [accounts.{}]", printable(name));
-    }
-    let known: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
-    format!("the keys here are {}", known.join(", "))
 }
 
 impl<'a> Level<'a> {
@@ -190,7 +147,7 @@ impl<'a> Level<'a> {
         }
     }
 
-    fn keys(self) -> &'static [&'static str] {
+    pub(super) fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Top => &TOP,
             Self::Daemon => &DAEMON,
@@ -200,7 +157,7 @@ impl<'a> Level<'a> {
         }
     }
 
-    fn place(self) -> String {
+    pub(super) fn place(self) -> String {
         match self {
             Self::Top => "at the top of the file".to_owned(),
             Self::Daemon => "in [daemon]".to_owned(),
@@ -226,29 +183,10 @@ pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
 /// How many letters must be put in, taken out, replaced or swapped with their neighbour to make one word of the
 /// other; upper and lower case and `-` and `_` count as alike.
 fn distance(left: &str, right: &str) -> usize {
-    let letters = |word: &str| -> Vec<char> {
+    let plain = |word: &str| -> String {
         word.chars().map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).take(LONGEST).collect()
     };
-    let (left, right) = (letters(left), letters(right));
-    let mut before: Vec<usize> = Vec::new();
-    let mut previous: Vec<usize> = (0..=right.len()).collect();
-    let mut letter_before = None;
-    for (i, &a) in left.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, &b) in right.iter().enumerate() {
-            let cost = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX / 2);
-            let mut least = cost(&previous, j) + usize::from(a != b);
-            least = least.min(cost(&previous, j + 1) + 1).min(cost(&row, j) + 1);
-            let swapped = j.checked_sub(1).filter(|&k| letter_before == Some(b) && right.get(k) == Some(&a));
-            if let Some(k) = swapped {
-                least = least.min(cost(&before, k) + 1);
-            }
-            row.push(least);
-        }
-        before = std::mem::replace(&mut previous, row);
-        letter_before = Some(a);
-    }
-    previous.last().copied().unwrap_or(0)
+    osa_distance(&plain(left), &plain(right))
 }
 
 /// Longer words are compared by their beginnings: the work grows with the product of the lengths.

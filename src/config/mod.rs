@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,11 +29,15 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod unknown;
 mod value;
 
 pub(crate) use duration::in_words as duration_in_words;
 pub use find::{Environment, control_dirs, find, state_dir, state_dir_without};
 pub use problem::ConfigError;
+
+/// A range of bytes of the file.
+type Span = Range<usize>;
 
 /// A configuration without a known fault.
 #[derive(Debug, Clone)]

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 use url::Url;
 
+use super::Span;
 use super::keys::{self, Level, PASSWORD};
 use super::path;
-use super::problem::{Problem, Span};
+use super::problem::Problem;
 use super::settings::{command, systemd_credential};
+use super::unknown::report_unknown;
 use super::value::{At, Complaint, Setting, plain_text, read, wrong_type};
 use crate::credential::{CredentialSource, printable};
 use crate::oauth::OAuthSettings;
@@ -57,7 +59,7 @@ pub(super) fn table(
         return Setting::Bad;
     };
     let before = problems.len();
-    keys::report_unknown(table, Level::OAuth(level.name()), problems);
+    report_unknown(table, Level::OAuth(level.name()), problems);
     let has_unknown = problems.len() > before;
     let text = |value: &DeValue<'_>, example| plain_text(value, example).map(str::to_owned);
     let endpoint = "https://login.example.org/token";

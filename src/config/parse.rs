@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::Span;
 use super::account::Builder;
-use super::keys::{self, Level};
+use super::keys::Level;
 use super::notify::notify;
 use super::path;
-use super::problem::{Problem, Span};
+use super::problem::Problem;
 use super::redaction::Masked;
 use super::settings::{Settings, password_in};
+use super::unknown::report_unknown;
 use super::value::{At, integer, read};
 use super::{DaemonSettings, NotifySettings};
 use crate::account::{Account, AccountName};
@@ -62,7 +64,7 @@ pub(super) fn parse(text: &str, home: Option<&Path>) -> Parsed {
     }
     let table = table.get_ref();
     let mut problems = Vec::new();
-    keys::report_unknown(table, Level::Top, &mut problems);
+    report_unknown(table, Level::Top, &mut problems);
     let state_dir = read(table, "state_dir", &mut problems, |value| path::path(value, home));
     let daemon = daemon(table, &mut problems);
     let notify = notify(inner_table(table, "notify", &mut problems), home, &mut problems);
@@ -109,7 +111,7 @@ fn broken(text: &str, error: &toml::de::Error) -> Parsed {
 fn daemon(top: &DeTable<'_>, problems: &mut Vec<Problem>) -> DaemonSettings {
     let empty = DeTable::new();
     let table = inner_table(top, "daemon", problems).unwrap_or(&empty);
-    keys::report_unknown(table, Level::Daemon, problems);
+    report_unknown(table, Level::Daemon, problems);
     let mut polls = |key: &str, default: NonZeroUsize| {
         let number = read(table, key, problems, |value| integer(value, 1..=MOST_POLLS, &format!("{default}")));
         number.value().and_then(|number| usize::try_from(*number).ok()).and_then(NonZeroUsize::new).unwrap_or(default)

@@ -1,16 +1,13 @@
 //! A problem of the configuration, and how all of them are shown.
 
 use std::fmt;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
+use super::Span;
 use super::redaction::Masked;
 use crate::credential::printable;
-
-/// A range of bytes of the file.
-pub(super) type Span = Range<usize>;
 
 /// Everything that is wrong with a configuration.
 #[derive(Debug)]

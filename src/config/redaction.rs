@@ -4,8 +4,7 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::keys;
-use super::problem::Span;
+use super::{Span, keys};
 
 /// What stands in the place of a value that is not shown.
 const MASK: &str = "\"[secret]\"";

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
+use super::Span;
 use super::duration::{Bound, duration, parse, size, within};
 use super::host::host;
 use super::keys::{self, Level, PASSWORD};
 use super::network;
 use super::oauth::{self, OAuthTable};
 use super::path;
-use super::problem::{Problem, Span};
+use super::problem::Problem;
 use super::tls;
+use super::unknown::report_unknown;
 use super::value::{Complaint, Setting, boolean, integer, plain_text, read, string, wrong_type};
 use crate::account::{
     AuthChoice, Interval, IpVersion, KeyExchange, MaildirMode, Proxy, PublicKeyPin, RemovalPolicy, TlsMode, TlsTrust,
@@ -145,7 +147,7 @@ impl Settings {
             tls_client_key: read(table, "tls_client_key", problems, |value| path::path(value, home)),
             provider: read(table, "provider", problems, provider),
             oauth2,
-            misspelt: keys::report_unknown(table, level, problems),
+            misspelt: report_unknown(table, level, problems),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::account::{Account, AccountName};
-use crate::account_record::{Files, Saved, Standing, Trouble};
+use crate::account_record::{Standing, Trouble};
 use crate::client::Redactor;
 use crate::clock::trusted_time::ClockReading;
 use crate::config::NotifySettings;
@@ -15,6 +15,7 @@ use crate::poll::{PollReport, Quarantined};
 use crate::schedule::queue::Doing;
 use crate::schedule::{Cause, Next, PollTiming, Reason, TimeOfWeek, first, seed};
 use crate::state::hints::Past;
+use crate::state::saved::{Files, Saved};
 
 /// So many messages in quarantine are kept and shown of one account.
 const MOST_QUARANTINED: usize = 100;

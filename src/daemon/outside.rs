@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::supervisor::Load;
 use crate::account::{Account, AccountName};
-use crate::account_record::{Files, Saved, stamp};
+use crate::account_record::stamp;
 use crate::config::{Config, ConfigError};
 use crate::credential::CredentialSource;
 use crate::oauth::store;
 use crate::poll::PollContext;
 use crate::state::hints::{HintsFile, Past};
+use crate::state::saved::{Files, Saved};
 use crate::threads::{self, NotDone};
 
 /// So many directories with password files are looked into at the same time: some may hang for ever.
@@ -29,6 +29,9 @@ const GO: usize = 256;
 
 /// Where the system had no thread for a look, it is asked again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// Reads the configuration again.
+pub(super) type Load = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
 
 /// What was found.
 pub(super) enum Found {

@@ -11,13 +11,13 @@ use tracing::{Instrument as _, debug, info, warn};
 
 use super::conduct::{Conduct, Seen, Verdict, WINDOW};
 use crate::account::{Account, AccountName};
-use crate::account_record::{Files, Saved};
 use crate::control::status::Came;
 use crate::credential::CredentialSource;
 use crate::oauth::store;
 use crate::poll::{PollContext, PollError, PollOptions, PollReport, poll};
 use crate::schedule::queue::Queue;
 use crate::state::hints::keep_standing;
+use crate::state::saved::{Files, Saved};
 use crate::threads::NotDone;
 use crate::watch::{Watch, blocking, watched};
 

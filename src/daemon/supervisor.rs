@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::system::uname;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, info, warn};
 
 use super::accounts::AccountState;
-use super::outside::{Found, Outside, Recalled};
+use super::outside::{Found, Load, Outside, Recalled};
 use super::polls::{After, Ended, Polled, Polls};
 use super::{SignalRequest, systemd};
 use crate::account::{Account, AccountName};
-use crate::account_record::{Files, Trouble};
+use crate::account_record::Trouble;
 use crate::clock::alarm::{Alarm, since_boot};
 use crate::config::{Config, ConfigError, NotifySettings};
 use crate::control::status::{Status, VERSION};
@@ -25,6 +26,7 @@ use crate::notify::CommandRunner;
 use crate::poll::{PollContext, PollError, PollReport};
 use crate::schedule::queue::{Doing, Limits, Queue};
 use crate::schedule::{Cause, Reason, installation};
+use crate::state::saved::Files;
 use crate::state::store::ConfiguredAccounts;
 use crate::summary::Count;
 
@@ -51,9 +53,6 @@ const MOST_COMPLAINTS: usize = 20;
 
 /// So many accounts that are not configured any more are remembered: they may come back.
 const MOST_GONE: usize = 10_000;
-
-/// Reads the configuration again.
-pub(super) type Load = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
 
 /// Everything there is to know between two events.
 pub(super) struct Supervisor {
@@ -161,7 +160,7 @@ pub(super) struct Parts {
 impl Supervisor {
     pub(super) fn new(parts: Parts) -> Self {
         let Parts { config, config_stamp, context, load, alarm, control, signals, polls } = parts;
-        let installation = installation(&context.state_dir);
+        let installation = installation(&context.state_dir, uname().nodename().to_bytes());
         let command_runner = {
             // To start a command may take long, too.
             let _there = polls.enter();

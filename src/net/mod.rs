@@ -161,16 +161,8 @@ impl Dialer {
                 Ok(reached) => reached,
                 Err(e) => return Err(first.unwrap_or(e)),
             };
-            let connection = Connection {
-                stream,
-                peer,
-                protected: false,
-                loopback: stays_here(endpoint, peer),
-                certificate_expires: None,
-                client_certificate_expires: None,
-                classical: false,
-                binding: None,
-            };
+            let loopback = stays_here(endpoint, peer);
+            let connection = Connection { loopback, ..Connection::in_clear(stream, peer) };
             let Some(prepared) = prepared.filter(|_| endpoint.tls == TlsMode::Implicit) else { return Ok(connection) };
             match self.begin_tls(endpoint, prepared, connection).await {
                 Err(e) if e.is_of_one_address() && avoid.len() < MOST_ADDRESSES => {
@@ -210,16 +202,8 @@ impl Dialer {
             return Err(error);
         };
         let prepared = self.tls.prepare(&smaller).await?;
-        let connection = Connection {
-            stream,
-            peer,
-            protected: false,
-            loopback: stays_here(endpoint, peer),
-            certificate_expires: None,
-            client_certificate_expires: None,
-            classical: true,
-            binding: None,
-        };
+        let loopback = stays_here(endpoint, peer);
+        let connection = Connection { classical: true, loopback, ..Connection::in_clear(stream, peer) };
         match self.tls.handshake(&smaller, prepared, connection, TlsMode::Implicit).await {
             Err(again) if again.is_unanswered_hello() => Err(error),
             done => done,
@@ -267,6 +251,23 @@ fn stays_here(endpoint: &Endpoint, peer: SocketAddr) -> bool {
 /// Whether an address is this machine itself; `::ffff:127.0.0.1` is, too.
 fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
+}
+
+impl Connection {
+    /// A connection that nothing protects, to `peer`.
+    #[must_use]
+    pub fn in_clear(stream: impl Transport + 'static, peer: SocketAddr) -> Self {
+        Self {
+            stream: Box::new(stream),
+            peer,
+            protected: false,
+            loopback: is_loopback(peer.ip()),
+            certificate_expires: None,
+            client_certificate_expires: None,
+            classical: false,
+            binding: None,
+        }
+    }
 }
 
 impl fmt::Debug for Connection {

@@ -10,13 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher as _};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::notification::Notification;
 use crate::client::Redactor;
 use crate::config::NotifySettings;
 use crate::poll::{PollReport, Quarantined};
 use crate::schedule::{Cause, Reason};
+use crate::state::saved::SavedNotifyState;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -65,43 +64,6 @@ pub struct NotifyState {
 /// The moment of the boot, on the axis on which this module counts: what happened before the boot has its place, too.
 const BOOT: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// What was told, as it is kept. Times are seconds before the moment at which it was written.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(default)]
-pub struct SavedNotifyState {
-    /// The last poll that ended well, or else the first one.
-    well: Option<u64>,
-    /// How many polls in a row have not ended well.
-    failures: u32,
-    /// The end of the first of these.
-    failing_since: Option<u64>,
-    /// When it was told that nothing succeeds.
-    silence: Option<u64>,
-    /// The least number of days at which the server's certificate was told of.
-    certificate: Option<u32>,
-    /// When that was.
-    certificate_told: Option<u64>,
-    /// The end of the sign-in that was told to be near, in seconds since 1970.
-    sign_in_end: Option<i64>,
-    /// Marks of the messages in quarantine that were told of, in hexadecimal digits.
-    quarantined: Vec<String>,
-    /// Marks of what was complained of in the last poll.
-    complaints: Vec<String>,
-    /// The troubles that were told, and when.
-    troubles: BTreeMap<String, u64>,
-}
-
-impl SavedNotifyState {
-    /// What matters of it: not when it was.
-    #[must_use]
-    pub fn matter(&self) -> Self {
-        let troubles = self.troubles.keys().map(|name| (name.clone(), 0)).collect();
-        let silence = self.silence.map(|_| 0);
-        let (well, failing_since, certificate_told) = (None, None, None);
-        Self { well, failing_since, certificate_told, silence, troubles, ..self.clone() }
-    }
-}
-
 /// A complaint without what changes from poll to poll although it is about the same: the number of a message, or how many
 /// there are.
 fn timeless(words: &str) -> String {
@@ -129,7 +91,7 @@ fn mark(what: &impl Hash) -> u64 {
 
 /// How a poll ended, as far as a person cares.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// It came to its end.
     Well,
     /// Nothing follows from it: it was stopped, or a refused login is to be seen once more before it is believed.
@@ -147,7 +109,7 @@ pub enum Ended {
 
 /// What is known after a poll.
 #[derive(Debug)]
-pub struct PollFacts<'a> {
+pub(crate) struct PollFacts<'a> {
     /// How it ended.
     pub ended: Ended,
     /// How many messages came.
@@ -170,7 +132,7 @@ impl<'a> PollFacts<'a> {
     /// The facts in the report of a poll. `reason` is what [`crate::schedule::next`] made of it, `now` the time since boot,
     /// `wall` the same in seconds since 1970.
     #[must_use]
-    pub fn of(report: &'a PollReport, reason: &Reason, now: Duration, wall: i64) -> Self {
+    pub(crate) fn of(report: &'a PollReport, reason: &Reason, now: Duration, wall: i64) -> Self {
         let ended = match (reason, &report.end) {
             (Reason::Trouble { cause, times }, Err(e)) => {
                 Ended::Badly { cause: *cause, times: *times, text: e.to_string() }
@@ -197,7 +159,11 @@ impl<'a> PollFacts<'a> {
 
 /// Takes in how a poll ended, and says what there is to tell.
 #[must_use]
-pub fn after_poll(told: &mut NotifyState, settings: &NotifySettings, facts: &PollFacts<'_>) -> Vec<Notification> {
+pub(crate) fn after_poll(
+    told: &mut NotifyState,
+    settings: &NotifySettings,
+    facts: &PollFacts<'_>,
+) -> Vec<Notification> {
     let mut notifications = Vec::new();
     if facts.new > 0 {
         notifications.push(Notification::NewMail { count: facts.new });

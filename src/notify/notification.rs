@@ -10,10 +10,10 @@ use crate::state::entries::QuarantineReason;
 use crate::user;
 
 /// The name of the account in a command's environment.
-pub const ACCOUNT: &str = "MAILFERRY_ACCOUNT";
+pub(crate) const ACCOUNT: &str = "MAILFERRY_ACCOUNT";
 
 /// The event in a command's environment.
-pub const EVENT: &str = "MAILFERRY_EVENT";
+pub(crate) const EVENT: &str = "MAILFERRY_EVENT";
 
 /// The longest text, in characters: an environment has its limits.
 const LONGEST: usize = 4000;

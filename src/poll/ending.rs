@@ -7,10 +7,10 @@ use super::error::{DoesNotFit, PollError};
 use super::report::PollReport;
 use super::retriever::{DRAIN, Retrieved};
 use crate::client::Client;
+use crate::client::Message;
 use crate::state::entries::{EntryId, ListedAs, QuarantineReason};
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
-use crate::summary::Message;
 
 /// What a session did that is only true once it has ended in order.
 pub(super) struct Work {

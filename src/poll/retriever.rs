@@ -17,7 +17,7 @@ use super::refusals::Refusals;
 use super::window::Window;
 use crate::account::{MaildirMode, RemovalPolicy};
 use crate::client::error::TooLong;
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, Message};
 use crate::delivery::committer::ReceivedMessage;
 use crate::delivery::destination::Destination;
 use crate::delivery::publish::Delivered;
@@ -26,7 +26,6 @@ use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Remembered, Removable};
 use crate::pop3::{Command, CommandKind, DropListing, Event, FramingError, Response, Status, UniqueId};
 use crate::state::entries::{EntryId, ListedAs};
-use crate::summary::Message;
 use crate::watch;
 
 /// Complete messages that wait for the disk hold at most so many bytes of memory.

@@ -5,7 +5,7 @@ use std::fmt;
 use super::command::{CommandError, CommandKind};
 use super::listing::MessageNumber;
 use super::printable::excerpt;
-use super::session::SessionState;
+use super::state::SessionState;
 
 /// The server broke the rules on where an answer begins or ends. The session is over: no later byte can be trusted to
 /// belong to the command it seems to answer.

@@ -13,7 +13,7 @@
 //! - [`capability`]: what CAPA announces (RFC 2449).
 //! - [`mechanism`]: the mechanisms that AUTH can be given; [`crate::sasl`] has what they say.
 //! - [`refusal`]: what a server means when it refuses a login.
-//! - [`session`]: the queue of outstanding commands that ties an answer to its question.
+//! - [`session`]: the queue of outstanding commands that ties an answer to its question; [`state`]: how far it has come.
 //! - [`error`] and [`limits`]: what ends a session, and how much a server may say.
 //!
 //! Framing stands before parsing. Where a line or a message ends is decided first, and a mistake there is a
@@ -30,11 +30,12 @@ pub mod multi_line;
 pub mod refusal;
 pub mod response;
 pub mod session;
+pub mod state;
 
 mod printable;
 mod serial;
 
-pub use capability::{Capabilities, Expire, LoginDelay};
+pub use capability::{Capabilities, LoginDelay};
 pub use command::{Command, CommandError, CommandKind};
 pub use error::{FramingError, SendError};
 pub(crate) use listing::decimal;
@@ -44,4 +45,5 @@ pub(crate) use printable::printable;
 pub use refusal::{Refusal, goodbye, has_access_code, is_too_soon, is_unknown_method, judge_access, judge_refusal};
 pub use response::{Greeting, Response, ResponseCode, Status};
 pub use serial::SessionSerial;
-pub use session::{Event, Session, SessionState, Step};
+pub use session::{Event, Session, Step};
+pub use state::SessionState;

@@ -12,8 +12,6 @@ use std::time::Duration;
 
 use crate::account::TlsMode;
 
-pub use table::InvalidRow;
-
 /// A provider of mailboxes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provider {

@@ -32,7 +32,7 @@ const FIELDS: [&str; 17] = [
 
 /// What is wrong with a line of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidRow {
+pub(crate) struct InvalidRow {
     /// Its number, from 1.
     pub line: usize,
     /// The field that is wrong; none if there are too many or too few.

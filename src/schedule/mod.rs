@@ -28,7 +28,7 @@
 //! person does ([`History::begin_anew`]) ends everything.
 
 pub mod arrivals;
-pub mod queue;
+pub(crate) mod queue;
 
 mod cause;
 mod history;

@@ -13,8 +13,8 @@ use super::clean_listing::CleanListing;
 use super::error::StateError;
 use super::orphans::lock_file;
 use super::ownership;
+use super::saved::Saved;
 use crate::account::{AccountName, Endpoint, TlsMode};
-use crate::account_record::Saved;
 use crate::disk::{Disk, Lock, Place, replace_whole};
 
 /// A larger file is not ours, in bytes.

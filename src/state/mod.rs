@@ -24,5 +24,6 @@ pub mod ownership;
 pub mod hints;
 
 pub mod clean_listing;
+pub mod saved;
 
 pub mod error;

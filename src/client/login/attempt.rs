@@ -66,7 +66,7 @@ impl<'a> Attempt<'a> {
     /// One session, from the connection to the login.
     async fn session(&mut self, dialer: &dyn Dial) -> Result<LoggedIn, ClientError> {
         let Self { account, password, cached, .. } = *self;
-        let (mut client, greeting) = reach(dialer, account, password, cached).await?;
+        let (mut client, greeting) = reach(dialer, account, password, cached.classical).await?;
         client.refuse_cleartext(account)?;
         client.careful = cached.one_at_a_time;
         let login = Login { account, password, timestamp: greeting.timestamp.as_deref() };

@@ -11,7 +11,10 @@ use crate::sasl::plain_response;
 use crate::secret::Secret;
 use percent::PercentDecoded;
 
+mod message;
 mod percent;
+
+pub(crate) use message::Message;
 
 /// What stands in the place of a secret.
 const MASK: &str = "[secret]";

@@ -1,8 +1,7 @@
 //! Whom to trust: the platform's authorities, those of one file, or both; or pinned keys.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,6 +26,7 @@ use super::pins::PinVerifier;
 use super::problem::{SelfSigned, ShortKey, is_authority_as_server};
 use super::sessions::Sessions;
 use crate::account::{ClientCertificate, Endpoint, KeyExchange, PublicKeyPin, TlsOptions, TlsTrust};
+use crate::disk::Stamp;
 use crate::net::{CaFileProblem, NetError};
 use crate::system_limit;
 
@@ -91,10 +91,6 @@ impl TrustKey {
     }
 }
 
-/// What changes when a file is replaced or written: device, inode, length, modification and change time.
-#[derive(Debug, PartialEq, Eq)]
-struct Stamp(u64, u64, u64, (i64, i64), (i64, i64));
-
 impl Trust {
     /// Reads the certificates that this takes.
     pub(super) fn load(key: &TrustKey, provider: &Arc<CryptoProvider>) -> Result<Self, NetError> {
@@ -136,8 +132,7 @@ impl Trust {
 
     /// Whether reading again would find the same, as far as can be told without reading.
     pub(super) fn is_current(&self) -> bool {
-        let unchanged =
-            |(path, stamp): &(PathBuf, Stamp)| std::fs::metadata(path).is_ok_and(|now| Stamp::of(&now) == *stamp);
+        let unchanged = |(path, stamp): &(PathBuf, Stamp)| Stamp::at(path).is_ok_and(|now| now == *stamp);
         let platform = |then: &Vec<_>| self.loaded.elapsed() < PLATFORM_LIFETIME && *then == platform_files();
         self.files.named.iter().all(unchanged) && self.files.platform.as_ref().is_none_or(platform)
     }
@@ -165,14 +160,8 @@ impl Trust {
 /// The files and directories where the platform keeps its certificates, with what they look like now.
 fn platform_files() -> Vec<(PathBuf, Stamp)> {
     let found = openssl_probe::probe();
-    let stamp = |path: PathBuf| Some((Stamp::of(&std::fs::metadata(&path).ok()?), path));
+    let stamp = |path: PathBuf| Some((Stamp::at(&path).ok()?, path));
     found.cert_file.into_iter().chain(found.cert_dir).filter_map(stamp).map(|(stamp, path)| (path, stamp)).collect()
-}
-
-impl Stamp {
-    fn of(file: &Metadata) -> Self {
-        Self(file.dev(), file.ino(), file.len(), (file.mtime(), file.mtime_nsec()), (file.ctime(), file.ctime_nsec()))
-    }
 }
 
 /// The cryptography with the key exchanges of an account.
@@ -245,7 +234,7 @@ fn read_ca_file(path: &Path) -> Result<(Vec<u8>, Stamp), CaFileProblem> {
     file.take(LARGEST_CA_FILE + 1).read_to_end(&mut pem).map_err(CaFileProblem::Read)?;
     match u64::try_from(pem.len()) {
         Ok(length) if length <= LARGEST_CA_FILE => Ok((pem, stamp)),
-        _ => Err(CaFileProblem::TooLarge(stamp.2)),
+        _ => Err(CaFileProblem::TooLarge(stamp.length())),
     }
 }
 

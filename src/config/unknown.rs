@@ -1,0 +1,48 @@
+//! What is said about keys that are not known.
+
+use toml::de::{DeTable, DeValue};
+
+use super::keys::{ACCOUNT, DAEMON, Level, NOTIFY, OAUTH2, TOP, probably};
+use super::problem::Problem;
+use crate::credential::printable;
+
+/// Reports the keys of a table that are not known there, and returns the known ones that were probably meant.
+pub(super) fn report_unknown(table: &DeTable<'_>, level: Level<'_>, problems: &mut Vec<Problem>) -> Vec<&'static str> {
+    let mut meant = Vec::new();
+    for (key, value) in table {
+        let name: &str = key.get_ref();
+        if level.keys().contains(&name) {
+            continue;
+        }
+        let help = match probably(name, level) {
+            Some(known) => {
+                meant.push(known);
+                format!("did you mean `{known}`?")
+            }
+            None => advice(name, value.get_ref(), level),
+        };
+        let message = format!("unknown key `{}` {}", printable(name), level.place());
+        problems.push(Problem::new(message).at(&key.span()).help(help));
+    }
+    meant
+}
+
+/// What to do about an unknown key that is like none: move it where it belongs, or see what there is.
+fn advice(name: &str, value: &DeValue<'_>, level: Level<'_>) -> String {
+    let keys = level.keys();
+    let elsewhere = [
+        (&ACCOUNT[..], "[accounts.NAME] or [defaults]"),
+        (&DAEMON[..], "[daemon]"),
+        (&NOTIFY[..], "[notify]"),
+        (&OAUTH2[..], "the table `oauth2` of an account"),
+        (&TOP[..], "the top of the file, before the first [table]"),
+    ];
+    if let Some((_, home)) = elsewhere.iter().find(|(keys, _)| keys.contains(&name)) {
+        return format!("its place is {home}");
+    }
+    if level == Level::Top && value.is_table() {
+        return format!("if it is an account, write [accounts.{}]", printable(name));
+    }
+    let known: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+    format!("the keys here are {}", known.join(", "))
+}
