@@ -8,6 +8,7 @@
 //! - [`maildrop`], [`fingerprint`] and [`plan`] decide, without doing anything: what is new, what may be deleted.
 //!   [`schedule`] and [`provider`] do the same for when an account is polled next.
 //! - [`disk`] is every file operation there is; [`maildir`] delivers with it, [`state`] remembers with it.
+//! - [`import`] moves in from other programs.
 //! - [`cli`] is what a user types and sees, [`config`] and [`credential`] where accounts and secrets come from, [`exit`]
 //!   how a command ends.
 //! - [`threads`] takes threads from a system that may have none left.
@@ -44,6 +45,7 @@ pub mod control;
 pub mod credential;
 pub mod delivery;
 pub mod exit;
+pub mod import;
 pub mod secret;
 mod subprocess;
 pub mod summary;

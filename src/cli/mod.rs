@@ -1,9 +1,11 @@
 //! What a user types and what is printed; nothing is decided here.
 
 mod arguments;
+mod confirm;
 mod core_dumps;
 mod daemon;
 mod fetch;
+mod import;
 mod limits;
 mod log_lines;
 mod logging;
@@ -16,6 +18,7 @@ mod signals;
 mod status;
 mod status_text;
 mod summary;
+mod uids;
 mod unread;
 
 use std::ffi::OsString;
@@ -72,6 +75,8 @@ fn run_command(arguments: &Arguments) -> u8 {
         Command::Fetch(fetch) => runtime.block_on(fetch::run(arguments, fetch)),
         Command::Daemon => runtime.block_on(daemon::run(arguments)).code(),
         Command::Poll(poll) => runtime.block_on(poll::run(arguments, poll)).code(),
+        Command::Import(import) => runtime.block_on(import::run(arguments, import)).code(),
+        Command::Uids(uids) => runtime.block_on(uids::run(arguments, uids)).code(),
         Command::Status(status) => runtime.block_on(status::run(arguments, status)).code(),
     };
     // A look-up of a name that hangs must not keep the process.

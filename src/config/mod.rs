@@ -26,6 +26,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod value;
+pub(crate) mod write;
 
 pub use find::{Environment, control_dirs, find, state_dir, state_dir_without};
 pub use problem::ConfigError;

@@ -3,6 +3,7 @@
 //! Lock and read the state; finish what a crash interrupted; ask for the password; then sessions, as long as each brings
 //! something and there may be more. A session: log in, list, plan, retrieve and deliver, delete, QUIT.
 
+pub mod adoption;
 pub mod error;
 pub mod report;
 
@@ -48,6 +49,7 @@ use crate::state::entries::{EntryId, ListedAs, QuarantineReason};
 use crate::state::error::StateError;
 use crate::state::hints::HintsFile;
 use crate::state::store::{ConfiguredAccounts, OpenOptions, Store};
+use crate::user::this_program;
 use crate::watch;
 use another::{Another, SoFar, another};
 use server_profile::ServerProfile;
@@ -384,6 +386,7 @@ impl Poll {
                 return Ok((store, profile, Recovered::default()));
             }
             let mut store = Store::open(disk, &dir, &account, &open_options)?;
+            tell_needless(&store, &account, options);
             let other = if options.accept_maildir { OtherMaildir::Accept } else { OtherMaildir::Refuse };
             let recovered = recover(&mut store, &account.maildir, other)?;
             if options.new_state || options.accept_maildir {
@@ -405,6 +408,25 @@ impl Poll {
         }
         report.recovered = recovered;
         Ok((Some(store), profile))
+    }
+}
+
+/// Says so where an option has nothing to do, and how what the user may have meant is done. Blocks.
+fn tell_needless(store: &Store, account: &Account, options: PollOptions) {
+    let forget = || this_program(&format!("uids forget {} --all", account.name));
+    if options.new_state && store.exists() {
+        warn!(
+            "--new-state has nothing to do: there is a record of what was fetched. To fetch everything again: {}",
+            forget()
+        );
+    }
+    let is_known = || known_maildir(store, &account.maildir).is_ok() && store.maildirs_with_intents().is_empty();
+    if options.accept_maildir && is_known() {
+        warn!(
+            "--accept-maildir has nothing to do: the Maildir is the one that was delivered to, or none was yet. To fetch \
+               everything into it again: {}",
+            forget()
+        );
     }
 }
 

@@ -225,6 +225,11 @@ impl Store {
         &self.state
     }
 
+    /// The clocks at this poll.
+    pub(super) fn mark(&self) -> &ClockMark {
+        &self.mark
+    }
+
     /// The time of this poll, in certain seconds.
     #[must_use]
     pub fn now(&self) -> u64 {
@@ -623,7 +628,7 @@ impl Store {
         self.append(vec![record(ids)], Durability::Later)
     }
 
-    fn append(&mut self, records: Vec<Record>, durability: Durability) -> Result<(), StateError> {
+    pub(super) fn append(&mut self, records: Vec<Record>, durability: Durability) -> Result<(), StateError> {
         if self.journal.needs_rewrite() {
             self.rewrite()?;
         }
@@ -649,6 +654,12 @@ impl Store {
         self.state.apply(record.clone()).map_err(|e| StateError::inconsistent(path, e))?;
         self.pending.push(record);
         Ok(())
+    }
+
+    /// Whether there is a file of it.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.journal.exists()
     }
 
     /// Where its file is.
