@@ -10,6 +10,7 @@
 //! - [`oauth`] gets access tokens where a mailbox takes no password.
 //! - [`disk`] is every file operation there is; [`maildir`] writes messages with it, [`state`] remembers with it, and
 //!   [`delivery`] makes one safe by both.
+//! - [`import`] moves in from other programs.
 //! - [`cli`] is what a user types and sees, [`config`] and [`credential`] where accounts and secrets come from, [`exit`]
 //!   how a command ends.
 //! - [`threads`] takes threads from a system that may have none left.
@@ -49,6 +50,7 @@ pub mod credential;
 pub mod delivery;
 pub mod exit;
 pub mod ids;
+pub mod import;
 pub mod internal_error;
 pub mod secret;
 mod subprocess;

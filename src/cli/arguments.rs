@@ -67,6 +67,119 @@ pub(super) enum Command {
     Status(Status),
     /// Sign in to an account by OAuth 2.0
     Login(Login),
+    /// Take over another program: its accounts, and what it has fetched
+    Import(Import),
+    /// Look at what is remembered of an account, and repair it
+    #[command(subcommand)]
+    Uids(Uids),
+}
+
+/// Moves in.
+#[derive(Debug, Args)]
+pub(super) struct Import {
+    /// The program
+    #[arg(value_enum)]
+    pub(super) program: ProgramName,
+
+    /// Its configuration, if it is not where the program looks for it; for Thunderbird a profile
+    #[arg(value_name = "PATH")]
+    pub(super) path: Option<PathBuf>,
+
+    /// Its record of what was fetched, if it is not where the configuration says
+    #[arg(long, value_name = "PATH")]
+    pub(super) fetched: Option<PathBuf>,
+
+    /// Tell what would be written, and write nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    /// What the other program fetched may be deleted on the server, as `leave_on_server` says
+    #[arg(long)]
+    pub(super) trust_deliveries: bool,
+
+    /// Where nothing says what was fetched, what is on the server now counts as fetched
+    #[arg(long)]
+    pub(super) mark_existing: bool,
+}
+
+/// The programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ProgramName {
+    /// ~/.fetchmailrc and ~/.fetchids
+    Fetchmail,
+    /// The rc files of ~/.config/getmail or ~/.getmail, and oldmail-*
+    Getmail,
+    /// ~/.mpoprc or ~/.config/mpop/config, and ~/.mpop_uidls
+    Mpop,
+    /// ~/.fdm.conf, and the caches that it names
+    Fdm,
+    /// The default profile, and popstate.dat
+    Thunderbird,
+}
+
+/// What is done with what is remembered.
+#[derive(Debug, Subcommand)]
+pub(super) enum Uids {
+    /// Show it
+    List(List),
+    /// Count messages as fetched that are on the server: they are not fetched, and never deleted
+    Adopt(Adopt),
+    /// Fetch messages again that are on the server
+    Forget(Forget),
+}
+
+/// Shows it.
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// The account
+    pub(super) account: String,
+
+    /// As a JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Counts messages as fetched.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("which").required(true).args(["all", "before", "from_maildir"])))]
+pub(super) struct Adopt {
+    /// The account
+    pub(super) account: String,
+
+    /// All that are on the server now
+    #[arg(long)]
+    pub(super) all: bool,
+
+    /// Those that came before this day
+    #[arg(long, value_name = "DATE")]
+    pub(super) before: Option<String>,
+
+    /// Those that a Maildir holds; the account's own if none is named
+    #[arg(long, value_name = "MAILDIR", num_args = 0..=1)]
+    pub(super) from_maildir: Option<Option<PathBuf>>,
+
+    /// Do not ask
+    #[arg(long)]
+    pub(super) yes: bool,
+}
+
+/// Fetches again.
+#[derive(Debug, Args)]
+pub(super) struct Forget {
+    /// The account
+    pub(super) account: String,
+
+    /// The unique-ids, as `uids list` shows them
+    #[arg(value_name = "UNIQUE-ID", required_unless_present = "all")]
+    pub(super) unique_ids: Vec<String>,
+
+    /// All of them
+    #[arg(long, conflicts_with = "unique_ids")]
+    pub(super) all: bool,
+
+    /// Do not ask
+    #[arg(long)]
+    pub(super) yes: bool,
 }
 
 /// Wakes the daemon.

@@ -1,9 +1,11 @@
 //! What a user types and what is printed; nothing is decided here.
 
 mod arguments;
+mod confirm;
 mod core_dumps;
 mod daemon;
 mod fetch;
+mod import;
 mod limits;
 mod log_lines;
 mod logging;
@@ -17,6 +19,7 @@ mod signals;
 mod status;
 mod status_text;
 mod summary;
+mod uids;
 mod unread;
 
 use std::ffi::OsString;
@@ -74,6 +77,8 @@ fn run_command(arguments: &Arguments) -> u8 {
         Command::Daemon => runtime.block_on(daemon::run(arguments)).code(),
         Command::Poll(poll) => runtime.block_on(poll::run(arguments, poll)).code(),
         Command::Login(login) => runtime.block_on(login::run(arguments, login)).code(),
+        Command::Import(import) => runtime.block_on(import::run(arguments, import)).code(),
+        Command::Uids(uids) => runtime.block_on(uids::run(arguments, uids)).code(),
         Command::Status(status) => runtime.block_on(status::run(arguments, status)).code(),
     };
     // A look-up of a name that hangs must not keep the process.

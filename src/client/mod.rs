@@ -5,6 +5,7 @@
 //! [`Client::event`] itself.
 
 pub(crate) mod budget;
+pub mod dates;
 mod dialogue;
 pub mod error;
 pub mod listing;

@@ -31,6 +31,7 @@ mod tests;
 mod tls;
 mod unknown;
 mod value;
+pub(crate) mod write;
 
 pub(crate) use duration::in_words as duration_in_words;
 pub use find::{Environment, control_dirs, find, state_dir, state_dir_without};

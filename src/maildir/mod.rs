@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows of servers or sessions.
 
+pub mod contents;
 pub mod names;
 
 mod marker;

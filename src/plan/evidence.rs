@@ -94,7 +94,7 @@ pub(super) fn proof(listed: &Listed, entry: &Entry, policy: &Policy) -> Proof {
 
 /// Whether the policy wants a remembered message deleted now.
 pub(super) fn is_due(entry: &Entry, removal: RemovalPolicy, now: u64) -> bool {
-    entry.origin == Origin::Delivered
+    matches!(entry.origin, Origin::Delivered | Origin::Trusted)
         && entry.intent.is_none()
         && match removal {
             RemovalPolicy::Keep => false,

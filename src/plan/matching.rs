@@ -44,7 +44,7 @@ impl Seen {
     }
 
     /// The header of a message.
-    pub(super) fn get(&self, number: &MessageNumber) -> Option<&Digest> {
+    pub(crate) fn get(&self, number: &MessageNumber) -> Option<&Digest> {
         self.headers.get(number)
     }
 
@@ -99,8 +99,22 @@ impl<'a> Matching<'a> {
                 _ => matching.tell_apart(group.iter().map(|(.., listed)| *listed), ids, state, seen),
             }
         }
+        matching.know_by_spelling(maildrop, state);
         matching.known.sort_by_key(|(listed, _)| listed.number);
         matching
+    }
+
+    /// What getmail fetched is known though it spells unique-ids in its own way, unless something is listed as it spells.
+    fn know_by_spelling(&mut self, maildrop: &'a Maildrop, state: &'a UidState) {
+        let spelt = |listed: &&'a Listed| Some((*listed, state.spelt_by_getmail(listed.unique_id.as_ref()?)?));
+        let pairs: Vec<(&Listed, &Entry)> = self.new.iter().filter_map(spelt).collect();
+        if pairs.is_empty() {
+            return;
+        }
+        let mut taken: HashSet<_> = maildrop.messages.iter().filter_map(|listed| listed.unique_id.as_ref()).collect();
+        let free = pairs.into_iter().filter(|(_, entry)| entry.unique_id.as_ref().is_some_and(|id| taken.insert(id)));
+        let pairs = free.collect();
+        self.adopt(pairs);
     }
 
     /// Takes these for known after all.

@@ -23,7 +23,7 @@ use crate::account::RemovalPolicy;
 use crate::message::Digest;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, UniqueId};
-use crate::state::entries::{Entry, EntryId, ListedAs, QuarantineReason, UidState};
+use crate::state::entries::{Entry, EntryId, ListedAs, Origin, QuarantineReason, UidState};
 use evidence::{Proof, is_due, proof};
 use matching::Matching;
 pub use matching::Seen;
@@ -31,6 +31,9 @@ use renumbering::Renumbered;
 
 /// How long an absent message is remembered, in seconds (90 days): an empty or short listing proves nothing.
 const REMEMBER_ABSENT: u64 = 90 * 86_400;
+
+/// So many headers of messages that another program fetched are looked at in a session, in bulk: the rest has time.
+const MOST_FIRST_LOOKS: usize = 500;
 
 /// What the account wants.
 #[derive(Debug, Clone, Copy)]
@@ -104,6 +107,10 @@ pub struct Plan {
     pub present: Vec<EntryId>,
     /// Recognised by their header under another unique-id: the server has renumbered its messages.
     pub renamed: Vec<(EntryId, UniqueId)>,
+    /// Known from another program, which spelt their unique-ids in another way.
+    pub respelt: Vec<(EntryId, UniqueId)>,
+    /// Known by their unique-ids alone until now, with what their headers say.
+    pub fingerprinted: Vec<(EntryId, Digest)>,
     /// So many of those to be retrieved were perhaps retrieved before: the server seems to have renumbered its messages,
     /// and shows no header to recognise them by.
     pub unrecognisable: usize,
@@ -204,6 +211,24 @@ impl<'a> PlanInput<'a> {
         renumbered.filter(|_| policy.has_top).map_or_else(Vec::new, |renumbered| renumbered.look(seen))
     }
 
+    /// The messages that are known from another program by their unique-ids alone, and whose headers are to be remembered:
+    /// first one, to see whether the server shows it, then more; none if it does not.
+    #[must_use]
+    pub fn look_for_first_time(&self, policy: &Policy, seen: &Seen, probed: bool) -> Vec<MessageNumber> {
+        if !policy.has_top || policy.pass != Pass::Normal {
+            return Vec::new();
+        }
+        let matching = self.with_headers(seen);
+        let is_unseen = |(listed, entry): &&(&Listed, &Entry)| {
+            entry.fingerprint.is_unknown()
+                && entry.unique_id.is_some()
+                && seen.get(&listed.number).is_none()
+                && self.turn(listed, policy) == Turn::Now
+        };
+        let most = if probed { MOST_FIRST_LOOKS } else { 1 };
+        matching.known.iter().filter(is_unseen).take(most).map(|(listed, _)| listed.number).collect()
+    }
+
     /// Decides. `seen` has the header digests of the messages that were looked at, as far as the server gave them.
     #[must_use]
     pub fn plan(&self, policy: &Policy, seen: &Seen) -> Plan {
@@ -226,10 +251,12 @@ impl<'a> PlanInput<'a> {
         plan.known = matching.known.len();
         plan.known_entries = matching.known.iter().map(|(_, entry)| entry.id).collect();
         for (listed, entry) in &matching.known {
-            plan.take_known(listed, entry);
+            plan.take_known(listed, entry, seen);
             if is_due(&(listed, entry)) && plan.takes_turn(listed, turn(listed)) {
                 match Removable::after_look(self.maildrop, listed, entry, policy, seen, self.now) {
                     Some(removable) => plan.delete.push(removable),
+                    // Its header is known from this session on.
+                    None if entry.fingerprint.is_unknown() && policy.has_top => {}
                     None => plan.unverified += 1,
                 }
             }
@@ -251,7 +278,8 @@ impl PlanInput<'_> {
         let is_shown = is_shown(listed, entry, seen);
         let is_other = !is_shown && seen.get(&listed.number).is_some_and(|header| header.is_strong());
         let same_name = listed.unique_id == entry.unique_id;
-        let never_seen = entry.fingerprint.header.is_none();
+        let says_little = !entry.fingerprint.header.is_some_and(Digest::is_strong);
+        let never_seen = entry.fingerprint.header.is_none() || (says_little && entry.origin != Origin::Delivered);
         if !never_seen && same_name && (is_other || (policy.moved && !is_shown) || (entry.doubt && self.broke(listed)))
         {
             return true;
@@ -341,10 +369,13 @@ impl Plan {
             unrecognisable,
             has_top: _,
             forget,
+            respelt,
+            fingerprinted,
         } = self;
         let listed = [retrieve, too_large, unnamed, quarantined, to_isolate].into_iter().all(Vec::is_empty);
         let remembered = [absent, present, forget].into_iter().all(Vec::is_empty);
         let changed = !delete.is_empty() || !resized.is_empty() || !renamed.is_empty() || *retrieves_to_delete;
+        let changed = changed || !respelt.is_empty() || !fingerprinted.is_empty();
         listed && remembered && !changed && left_alone + postponed + unverified + unrecognisable == 0
     }
 
@@ -355,11 +386,17 @@ impl Plan {
     }
 
     /// What is to be written down about a message that is known.
-    fn take_known(&mut self, listed: &Listed, entry: &Entry) {
+    fn take_known(&mut self, listed: &Listed, entry: &Entry, seen: &Seen) {
         if let Some(size) = listed.reported_size
             && entry.fingerprint.reported_size != Some(size)
         {
             self.resized.push((entry.id, size));
+        }
+        if entry.fingerprint.is_unknown() {
+            self.fingerprinted.extend(seen.get(&listed.number).map(|header| (entry.id, *header)));
+            self.respelt.extend(
+                listed.unique_id.clone().filter(|id| entry.unique_id.as_ref() != Some(id)).map(|id| (entry.id, id)),
+            );
         }
         // A new name says as much.
         if entry.was_gone() && listed.unique_id == entry.unique_id {

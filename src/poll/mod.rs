@@ -3,6 +3,7 @@
 //! Lock and read the state; finish what a crash interrupted; ask for the password; then sessions, as long as each brings
 //! something and there may be more. A session: log in, list, plan, retrieve and deliver, delete, QUIT.
 
+pub mod adoption;
 pub mod error;
 pub mod report;
 
@@ -53,6 +54,7 @@ use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
 use crate::state::hints::HintsFile;
 use crate::state::store::{ConfiguredAccounts, LockedState, OpenOptions, Store};
+use crate::user::this_program;
 use crate::watch;
 use another::{Another, SoFar, another};
 use credential::Obtained;
@@ -459,6 +461,7 @@ impl Poll {
                 return Ok((store, profile, Recovered::default()));
             };
             let mut store = locked.read(&account, &open_options)?;
+            tell_needless(&*disk, &store, &account, options);
             let recovered = recover(&*disk, &mut store, &account.maildir, options.other_maildir)?;
             if options.new_state || options.other_maildir == OtherMaildir::Accept {
                 keep_decision(&*disk, &mut store, &account, options.other_maildir)?;
@@ -479,6 +482,25 @@ impl Poll {
         }
         report.recovered = recovered;
         Ok((StateHandle::new(store), profile))
+    }
+}
+
+/// Says so where an option has nothing to do, and how what the user may have meant is done. Blocks.
+fn tell_needless(disk: &dyn Disk, store: &Store, account: &Account, options: PollOptions) {
+    let forget = || this_program(&format!("uids forget {} --all", account.name));
+    if options.new_state && store.exists() {
+        warn!(
+            "--new-state has nothing to do: there is a record of what was fetched. To fetch everything again: {}",
+            forget()
+        );
+    }
+    let is_known = || known_maildir(disk, store, &account.maildir).is_ok() && store.maildirs_with_intents().is_empty();
+    if options.other_maildir == OtherMaildir::Accept && is_known() {
+        warn!(
+            "--accept-maildir has nothing to do: the Maildir is the one that was delivered to, or none was yet. To fetch \
+               everything into it again: {}",
+            forget()
+        );
     }
 }
 

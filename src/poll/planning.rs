@@ -39,6 +39,8 @@ struct Given {
     seen: Seen,
     /// How often headers were asked for.
     looks: u32,
+    /// How often headers were asked for that were never seen before.
+    first_looks: u32,
 }
 
 /// What comes next.
@@ -51,7 +53,7 @@ enum Step {
 
 impl Given {
     /// Takes as long as the listing and the state are large. Blocks.
-    fn step(&self, store: &Store) -> Step {
+    fn step(&mut self, store: &Store) -> Step {
         let done = Done {
             tried: &self.tried,
             compared: &self.compared,
@@ -63,6 +65,11 @@ impl Given {
         let mut numbers = if self.looks == 0 { input.look_at(&self.policy) } else { Vec::new() };
         if numbers.is_empty() && self.looks < 3 {
             numbers = input.look_for_renumbering(&self.policy, &self.seen);
+        }
+        if numbers.is_empty() && self.first_looks < 2 {
+            let probed = self.first_looks > 0;
+            numbers = input.look_for_first_time(&self.policy, &self.seen, probed);
+            self.first_looks += 1;
         }
         match numbers.is_empty() {
             true => Step::Decided(Box::new(input.plan(&self.policy, &self.seen))),
@@ -96,7 +103,8 @@ impl Poll {
         let (maildrop, compared, compared_as) = (Arc::clone(maildrop), self.compared.clone(), self.compared_as.clone());
         let retrieved_as = self.retrieved_under_other_names(&maildrop, report);
         let seen = Seen::in_session(client.serial());
-        let mut given = Given { maildrop, policy, tried, compared, compared_as, retrieved_as, seen, looks: 0 };
+        let mut given =
+            Given { maildrop, policy, tried, compared, compared_as, retrieved_as, seen, looks: 0, first_looks: 0 };
         let plan = loop {
             let step;
             let plan = move |store: &mut Store| {
@@ -116,6 +124,12 @@ impl Poll {
         };
         if plan.unrecognisable > 0 && !self.options.fetch_again {
             return Err(PollError::Renumbered { account: self.account.name.clone(), messages: plan.unrecognisable });
+        }
+        if plan.unrecognisable == 0 && self.options.fetch_again && report.sessions == 1 {
+            warn!(
+                "--fetch-again has nothing to do: the server has not renumbered its messages. To fetch everything again: {}",
+                crate::user::this_program(&format!("uids forget {} --all", self.account.name))
+            );
         }
         debug!(
             retrieve = plan.retrieve.len(),

@@ -347,6 +347,7 @@ impl Poll {
     ) -> Result<(), PollError> {
         let (absent, present) = (std::mem::take(&mut plan.absent), std::mem::take(&mut plan.present));
         let (resized, renamed) = (std::mem::take(&mut plan.resized), std::mem::take(&mut plan.renamed));
+        let (respelt, fingerprinted) = (std::mem::take(&mut plan.respelt), std::mem::take(&mut plan.fingerprinted));
         let account = self.account.clone();
         let maildrop = Arc::clone(maildrop);
         let note = move |store: &mut Store| {
@@ -355,6 +356,8 @@ impl Poll {
             }
             store.record_quarantine_over(over_with(&maildrop, store.state()))?;
             store.record_renamed(renamed)?;
+            store.record_renamed(respelt)?;
+            store.record_fingerprinted(fingerprinted)?;
             store.record_present(present)?;
             store.record_absent(absent)?;
             store.record_resized(resized)?;

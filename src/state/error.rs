@@ -245,9 +245,11 @@ impl StateError {
                 f,
                 "this account has no state in {}, but mailferry has delivered into {} before: fetching now could bring \
                  every message again. If the state is somewhere else, put {account}.uids back or give --state-dir; if \
-                 it is lost, or this is another account's Maildir: {}",
+                 it is lost, let what the Maildir holds count as fetched: {}; to fetch everything again, or if this is \
+                 another account's Maildir: {}",
                 dir.display(),
                 maildir.display(),
+                user::this_program(&format!("uids adopt {account} --from-maildir")),
                 fetch_with("--new-state", account)
             ),
             Self::RenamedAndPolled { other, holder, .. } => {

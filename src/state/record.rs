@@ -75,6 +75,13 @@ pub enum Record {
         /// Its new unique-id.
         unique_id: UniqueId,
     },
+    /// `G`: the header of this message was seen for the first time.
+    Fingerprinted {
+        /// Which entry.
+        id: EntryId,
+        /// The digest of its header.
+        header: Digest,
+    },
     /// `q`: the message that is listed so made trouble.
     Quarantine {
         /// Which message.
@@ -140,6 +147,9 @@ impl Record {
             Self::Renamed { id, unique_id } => {
                 out.letter('U').number(*id).text(unique_id.as_bytes());
             }
+            Self::Fingerprinted { id, header } => {
+                out.letter('G').number(*id).number(*header);
+            }
             Self::Quarantine { listed_as, quarantine } => {
                 let kind = match quarantine.kind {
                     QuarantineReason::Refused => 'r',
@@ -178,6 +188,7 @@ impl Record {
             b'V' => fields.ids().map(Self::Verified),
             b'F' => fields.ids().map(Self::Forgotten),
             b'S' => fields.number().zip(fields.number()).map(|(id, reported_size)| Self::Resized { id, reported_size }),
+            b'G' => fields.fingerprinted(),
             b'q' => fields.quarantine(),
             b'v' => fields.listed_as().map(Self::TroubleOver),
             b'U' => fields.number().zip(fields.unique_id()).map(|(id, unique_id)| Self::Renamed { id, unique_id }),
@@ -272,6 +283,7 @@ impl Fields<'_> {
             Origin::Delivered => 'd',
             Origin::Imported => 'i',
             Origin::Adopted => 'a',
+            Origin::Trusted => 't',
         };
         let removed = match (entry.removed, entry.doubt) {
             (true, _) => "removed",
@@ -390,6 +402,10 @@ impl<'a> Parse<'a> {
         Some(Record::Maildir(number, KnownMaildir { configured, resolved, id }))
     }
 
+    fn fingerprinted(&mut self) -> Option<Record> {
+        Some(Record::Fingerprinted { id: self.number()?, header: Digest::parse(self.field()?)? })
+    }
+
     fn quarantine(&mut self) -> Option<Record> {
         let kind = match self.field()? {
             b"r" => QuarantineReason::Refused,
@@ -406,6 +422,7 @@ impl<'a> Parse<'a> {
             b"d" => Origin::Delivered,
             b"i" => Origin::Imported,
             b"a" => Origin::Adopted,
+            b"t" => Origin::Trusted,
             _ => return None,
         };
         let reported_size = self.optional(number)?;

@@ -64,6 +64,7 @@ fn samples() -> Vec<Record> {
         Record::Forgotten(vec![u64::MAX - 1, u64::MAX]),
         Record::Resized { id: 4, reported_size: 1 << 40 },
         Record::Renamed { id: 4, unique_id: UniqueId::new(b"new id").unwrap() },
+        Record::Fingerprinted { id: 4, header: entry(1).fingerprint.header.unwrap() },
         Record::Quarantine {
             listed_as: bad_one(Some(7)),
             quarantine: Quarantine { kind: QuarantineReason::BrokeSession, count: 3, until: 4 },

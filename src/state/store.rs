@@ -50,7 +50,7 @@ pub struct OpenOptions {
 /// The state of one account, locked.
 #[derive(Debug)]
 pub struct Store {
-    disk: Arc<dyn Disk>,
+    pub(super) disk: Arc<dyn Disk>,
     journal: Journal,
     state: UidState,
     /// The time of this poll.
@@ -129,6 +129,11 @@ impl Store {
     #[must_use]
     pub fn state(&self) -> &UidState {
         &self.state
+    }
+
+    /// The clocks at this poll.
+    pub(super) fn mark(&self) -> &ClockMark {
+        &self.mark
     }
 
     /// The time of this poll, in certain seconds.
@@ -449,7 +454,7 @@ impl Store {
         self.append(vec![record(ids)], Durability::Later)
     }
 
-    fn append(&mut self, records: Vec<Record>, durability: Durability) -> Result<(), StateError> {
+    pub(super) fn append(&mut self, records: Vec<Record>, durability: Durability) -> Result<(), StateError> {
         if self.journal.needs_rewrite() {
             self.rewrite()?;
         }
@@ -475,6 +480,12 @@ impl Store {
         self.state.apply(record.clone()).map_err(|e| StateError::inconsistent(path, e))?;
         self.pending.push(record);
         Ok(())
+    }
+
+    /// Whether there is a file of it.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.journal.exists()
     }
 
     /// Where its file is.

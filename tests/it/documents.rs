@@ -44,7 +44,7 @@ fn read(path: &str) -> String {
 
 /// What the program prints as help about a command, or about itself.
 fn help(env: &TestEnv, command: Option<&str>) -> String {
-    let words: Vec<&str> = command.into_iter().chain(["--help"]).collect();
+    let words: Vec<&str> = command.into_iter().flat_map(|words| words.split(' ')).chain(["--help"]).collect();
     env.run(&words).expect(0).stdout
 }
 
@@ -91,10 +91,17 @@ fn the_manual_page_has_every_command_and_option() {
     for command in &commands {
         words.insert(command.clone());
         if command != "help" {
-            words.extend(options(&help(&env, Some(command))));
+            let its_help = help(&env, Some(command));
+            words.extend(options(&its_help));
+            // Those that it has of its own.
+            let below = if its_help.contains("Commands:\n") { self::commands(&its_help) } else { Vec::new() };
+            for one in below.iter().filter(|one| *one != "help") {
+                words.insert(one.clone());
+                words.extend(options(&help(&env, Some(&format!("{command} {one}")))));
+            }
         }
     }
-    for known in ["-q", "--log-format", "journald", "--accept-maildir", "--watch"] {
+    for known in ["-q", "--log-format", "journald", "--accept-maildir", "--watch", "--from-maildir", "thunderbird"] {
         assert!(words.contains(known), "{known} is not found in the help: {words:?}");
     }
     let missing: Vec<&String> = words.iter().filter(|word| !is_in_page(&page, word)).collect();

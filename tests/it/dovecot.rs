@@ -246,6 +246,11 @@ impl User<'_> {
         }
     }
 
+    /// Where it is in clear, the login name and the password, for other programs.
+    pub(crate) fn login(&self) -> (SocketAddr, &str, String) {
+        (self.dovecot.clear, &self.name, password())
+    }
+
     /// The account in clear.
     pub(crate) fn in_clear(&self) -> Account {
         Account::at(self.dovecot.clear).text("username", &self.name).text("password", &password())
