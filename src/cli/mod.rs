@@ -1,6 +1,9 @@
 //! What a user types and what is printed; nothing is decided here.
 
 mod arguments;
+mod check;
+mod completions;
+mod console;
 mod core_dumps;
 mod daemon;
 mod fetch;
@@ -37,6 +40,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     core_dumps::forbid();
     signals::begin_anew();
     std::panic::set_hook(Box::new(show_panic));
+    if completions::answer() {
+        return ExitStatus::Ok.code();
+    }
     let words: Vec<OsString> = arguments.into_iter().collect();
     let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
@@ -60,7 +66,8 @@ fn run_command(arguments: &Arguments) -> u8 {
         stderr_line(format_args!("mailferry: {too_little}"));
         return ExitStatus::Temporary.code();
     }
-    let polls = matches!(arguments.command, Command::Fetch(_) | Command::Daemon);
+    let polls =
+        matches!(arguments.command, Command::Fetch(_) | Command::Daemon | Command::Check(_) | Command::Console(_));
     // One that waits for signals, and one for what blocks; a daemon has them twice, for polls and for who decides, and
     // one that sees to its end.
     let beside = if matches!(arguments.command, Command::Daemon) { 6 } else { 2 };
@@ -72,6 +79,10 @@ fn run_command(arguments: &Arguments) -> u8 {
         Command::Fetch(fetch) => runtime.block_on(fetch::run(arguments, fetch)),
         Command::Daemon => runtime.block_on(daemon::run(arguments)).code(),
         Command::Poll(poll) => runtime.block_on(poll::run(arguments, poll)).code(),
+        Command::Check(check) => runtime.block_on(check::run(arguments, check)).code(),
+        Command::Console(console) => runtime.block_on(console::run(arguments, console)).code(),
+        Command::Completions(options) => completions::run(options).code(),
+        Command::Man(options) => completions::man(options).code(),
         Command::Status(status) => runtime.block_on(status::run(arguments, status)).code(),
     };
     // A look-up of a name that hangs must not keep the process.

@@ -15,6 +15,7 @@ fn pair(room: usize) -> (Client, DuplexStream) {
         loopback: true,
         certificate_expires: None,
         classical: false,
+        tls: None,
     };
     (Client::new(connection, Timeouts::new(60 * SECOND)), theirs)
 }

@@ -119,8 +119,15 @@ impl Client {
         self.session.receive(left).map_err(|e| self.masked(e))?;
         let Self { stream, mut session, info, timeouts, redactor, .. } = self;
         let (peer, loopback) = (info.peer, info.loopback);
-        let plain =
-            Connection { stream, peer, protected: false, loopback, certificate_expires: None, classical: false };
+        let plain = Connection {
+            stream,
+            peer,
+            protected: false,
+            loopback,
+            certificate_expires: None,
+            classical: false,
+            tls: None,
+        };
         let handshake = timeout(timeouts.silence, dialer.start_tls(endpoint, plain)).await;
         // Nobody knows any more whether it had begun to answer.
         let silent = |_| NetError::TlsTimeout {

@@ -84,14 +84,60 @@ pub(super) fn is_shown(key: &str) -> bool {
     key != PASSWORD && [&TOP[..], &DAEMON, &NOTIFY, &ACCOUNT].iter().any(|keys| keys.contains(&key))
 }
 
-/// Whether an unknown key is so near to a known one, and so far from any password, that its value may be shown.
-pub(super) fn looks_harmless(key: &str) -> bool {
-    let lower = key.to_ascii_lowercase();
-    let suspicious = ["pass", "pw", "word", "secret", "token", "key", "code"].iter().any(|part| lower.contains(part));
-    let levels = [Level::Account(""), Level::Daemon, Level::Notify, Level::Top];
-    let meant = levels.into_iter().find_map(|level| probably(key, level));
-    !suspicious && meant.is_some_and(|meant| !meant.starts_with(PASSWORD))
+/// Whether this is a key, or the name of a table.
+pub(super) fn is_known(key: &str) -> bool {
+    key == PASSWORD || is_shown(key)
 }
+
+/// Parts of words for what opens a maildrop, in the languages in which people write configurations.
+const SECRETS: [&str; 22] = [
+    "pass",
+    "pw",
+    "word",
+    "secret",
+    "token",
+    "key",
+    "code",
+    "pin",
+    "cred",
+    "kennw",
+    "geheim",
+    "clave",
+    "contras",
+    "senha",
+    "parol",
+    "haslo",
+    "salasana",
+    "lösen",
+    "密",
+    "口令",
+    "授权",
+    "парол",
+];
+
+/// Whether an unknown key may be meant as one for a secret: then its value is not shown.
+pub(super) fn looks_secret(key: &str) -> bool {
+    let lower = key.to_lowercase();
+    SECRETS.iter().any(|part| lower.contains(part))
+        || nearest(key, [PASSWORD, "passwd", "pwd"].into_iter()).is_some()
+        || probably(key, Level::Account("")).is_some_and(|meant| meant.starts_with(PASSWORD))
+}
+
+/// What other programs have keys for and mailferry does without.
+const NOT_NEEDED: [(&str, &str); 12] = [
+    ("sslcertck", "certificates are always verified, so take it away"),
+    ("sslproto", "the best version of TLS is taken, so take it away"),
+    ("sslfingerprint", "certificates are verified by their authority; `tls_ca_file` names another one"),
+    ("proto", "mailferry speaks POP3 and nothing else, so take it away"),
+    ("protocol", "mailferry speaks POP3 and nothing else, so take it away"),
+    ("type", "mailferry speaks POP3 and nothing else, so take it away"),
+    ("uidl", "messages are always told apart by their unique-ids, so take it away"),
+    ("fetchall", "every new message is fetched, read or not, so take it away"),
+    ("nofetchall", "every new message is fetched, read or not, so take it away"),
+    ("mda", "mail goes into a Maildir: write `maildir`"),
+    ("smtphost", "mail goes into a Maildir: write `maildir`"),
+    ("poll", "every account is polled; `enabled = false` leaves one out"),
+];
 
 /// Reports the keys of a table that are not known there, and returns the known ones that were probably meant.
 pub(super) fn report_unknown(table: &DeTable<'_>, level: Level<'_>, problems: &mut Vec<Problem>) -> Vec<&'static str> {
@@ -124,6 +170,9 @@ fn probably(name: &str, level: Level<'_>) -> Option<&'static str> {
 /// What to do about an unknown key that is like none: move it where it belongs, or see what there is.
 fn advice(name: &str, value: &DeValue<'_>, level: Level<'_>) -> String {
     let keys = level.keys();
+    if let Some((_, advice)) = NOT_NEEDED.iter().find(|(other, _)| *other == name) {
+        return (*advice).to_owned();
+    }
     let elsewhere = [
         (&ACCOUNT[..], "[accounts.NAME] or [defaults]"),
         (&DAEMON[..], "[daemon]"),

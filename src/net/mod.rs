@@ -42,6 +42,27 @@ pub struct Connection {
     pub certificate_expires: Option<i64>,
     /// Whether TLS came about only without the large key share of [`KeyExchange::Auto`].
     pub classical: bool,
+    /// What the two sides agreed on, for people to read. None without TLS.
+    pub tls: Option<Box<TlsFacts>>,
+}
+
+/// What the two sides of a TLS connection agreed on, and what the certificate says. For people: nothing is decided by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// The version, such as `TLS 1.3`.
+    pub version: String,
+    /// How the secret was agreed on, such as `X25519MLKEM768`.
+    pub key_exchange: Option<String>,
+    /// Who has signed the server's certificate (RFC 5280, section 4.1.2.4), control characters escaped.
+    pub issuer: Option<String>,
+    /// The first moment of its validity, in seconds since 1970.
+    pub not_before: Option<i64>,
+    /// The last moment of its validity, in seconds since 1970.
+    pub not_after: Option<i64>,
+    /// The session was begun earlier: the certificate is the one that was shown then.
+    pub resumed: bool,
+    /// How long the handshake took.
+    pub took: Duration,
 }
 
 /// So many addresses of a host that take connections and do not work are tried.
@@ -159,6 +180,7 @@ impl Dialer {
                 loopback: is_loopback(peer.ip()),
                 certificate_expires: None,
                 classical: false,
+                tls: None,
             };
             let Some(prepared) = prepared.filter(|_| endpoint.tls == TlsMode::Implicit) else { return Ok(connection) };
             match self.begin_tls(endpoint, prepared, connection).await {
@@ -204,6 +226,7 @@ impl Dialer {
             loopback: is_loopback(peer.ip()),
             certificate_expires: None,
             classical: true,
+            tls: None,
         };
         match self.tls.handshake(&smaller, prepared, connection, TlsMode::Implicit).await {
             Err(again) if again.is_unanswered_hello() => Err(error),

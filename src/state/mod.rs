@@ -21,4 +21,6 @@ pub mod ownership;
 
 pub mod hints;
 
+pub mod hold;
+
 pub mod error;

@@ -2,6 +2,7 @@
 
 mod client_certificate;
 mod expiry;
+mod facts;
 mod key_length;
 mod listened;
 mod problem;
@@ -13,7 +14,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 use rustls::client::ClientConnection;
@@ -107,15 +108,17 @@ impl Tls {
         let Connection { stream, peer, loopback, classical, .. } = connection;
         let connector = TlsConnector::from(prepared.config);
         let heard = Beginning::default();
+        let begun = Instant::now();
         let handshake = connector.connect(prepared.name, Listened::new(stream, heard.clone()));
         let error = match timeout(self.limit, noting_the_question(handshake)).await {
             Ok((Ok(stream), asked)) => {
                 let certificate_expires = expiry::of_peer(stream.get_ref().1);
+                let tls = Some(Box::new(facts::of(stream.get_ref().1, begun.elapsed())));
                 let stream: Stream = match asked {
                     true => Box::new(Asking::new(stream, &endpoint.host, endpoint.port)),
                     false => Box::new(stream),
                 };
-                return Ok(Connection { stream, peer, protected: true, loopback, certificate_expires, classical });
+                return Ok(Connection { stream, peer, protected: true, loopback, certificate_expires, classical, tls });
             }
             Ok((Err(error), asked)) => problem::explain(endpoint, began, error, &heard, asked),
             Err(_elapsed) => NetError::TlsTimeout {

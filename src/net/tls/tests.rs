@@ -28,6 +28,7 @@ async fn call(host: &str, address: SocketAddr, ca_file: Option<&Path>) -> Result
         loopback: true,
         certificate_expires: None,
         classical: false,
+        tls: None,
     };
     dialer().start_tls(&endpoint(host, address, ca_file), connection).await
 }

@@ -214,6 +214,7 @@ impl Dial for SimDialer {
             loopback: true,
             certificate_expires: None,
             classical: false,
+            tls: None,
         };
         Box::pin(async move { Ok(connection) })
     }
