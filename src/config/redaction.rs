@@ -5,8 +5,8 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::keys;
 use super::problem::Span;
+use super::{keys, syntax};
 
 /// What stands in the place of a value that is not shown.
 const MASK: &str = "\"[secret]\"";
@@ -60,7 +60,7 @@ impl Masked {
                 Some(_) => 0,
                 None => {
                     let (shown, goes_on) = shown_prefix(body, secret_goes_on);
-                    secret_goes_on = goes_on;
+                    secret_goes_on = goes_on || syntax::begins_secret(body);
                     shown
                 }
             };
@@ -249,8 +249,7 @@ fn shown_prefix(line: &str, secret_goes_on: bool) -> (usize, bool) {
     }
     let plausible = name.len() >= SHORTEST_KEY && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
     if key.split('.').any(keys::looks_secret) {
-        let open = value.is_empty() || value.matches(['"', '\'', '“', '”']).count() % 2 == 1 || value.starts_with('[');
-        return (before_value, open);
+        return (before_value, secret_goes_on);
     }
     match plausible && !secret_goes_on {
         true => (before_value + first_value(value), false),

@@ -17,6 +17,12 @@ mod line;
 /// A value over several lines has no more of them, or it is looked at line by line.
 const LONGEST_VALUE: usize = 200;
 
+/// After so many mistakes the rest is not looked at: it is hardly a configuration.
+const MOST_TOLD: usize = 1000;
+
+/// So much is parsed at most to find where values over several lines end, in bytes.
+const MOST_JOINED: usize = 4 << 20;
+
 /// What is still wrong after all lines were looked at is named, up to so many.
 const MOST_LEFT: usize = 20;
 
@@ -45,8 +51,11 @@ pub(super) struct Repaired {
 pub(super) fn repair(text: &str) -> Repaired {
     let mut work = Work::new(text);
     let mut at = 0;
-    while at < work.lines.len() {
+    while at < work.lines.len() && work.problems.len() < MOST_TOLD {
         at += work.statement(at);
+    }
+    if at < work.lines.len() {
+        work.stop(at);
     }
     work.rest();
     work.finish(text)
@@ -96,6 +105,8 @@ struct Work<'a> {
     skipping: bool,
     /// A secret was begun and not ended: what follows may be the rest of it, and nothing is said of that.
     in_secret: bool,
+    /// How many bytes may still be parsed to find where values over several lines end.
+    left_to_join: usize,
 }
 
 impl<'a> Work<'a> {
@@ -118,6 +129,7 @@ impl<'a> Work<'a> {
             headers: HashMap::new(),
             skipping: false,
             in_secret: false,
+            left_to_join: MOST_JOINED,
         }
     }
 
@@ -157,7 +169,7 @@ impl<'a> Work<'a> {
             self.good(at, line);
             return 1;
         }
-        self.in_secret = is_secret(key) && goes_on(content.get(key.len()..).unwrap_or_default());
+        self.in_secret = begins_secret(content);
         if opens(content)
             && let Some(length) = self.several(at)
         {
@@ -202,6 +214,10 @@ impl<'a> Work<'a> {
             }
             joined.push('\n');
             joined.push_str(line);
+            self.left_to_join = self.left_to_join.saturating_sub(joined.len());
+            if self.left_to_join == 0 {
+                return None;
+            }
             if parses(&joined) {
                 self.good(at, first);
                 return Some(length);
@@ -222,6 +238,15 @@ impl<'a> Work<'a> {
         );
         self.lost_header = true;
         Some(rest)
+    }
+
+    /// There are too many mistakes: nothing is said of what follows.
+    fn stop(&mut self, at: usize) {
+        let message = "there are too many mistakes, and what begins here was not looked at";
+        let help = "mend those before first; a configuration in TOML looks like config/mailferry.toml";
+        self.tell(at, 0..self.line(at).len(), |place| Problem::new(message).at(place).help(help));
+        (at..self.lines.len()).for_each(|line| self.replace(line, String::new()));
+        self.lost_header = true;
     }
 
     fn give_up(&mut self, at: usize, length: usize, message: &str, help: &str) {
@@ -344,15 +369,13 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Whether what stands under this key is not to be shown.
-fn is_secret(key: &str) -> bool {
-    key == keys::PASSWORD || (!keys::is_known(key) && key.split('.').any(keys::looks_secret))
-}
-
-/// Whether a value, with the sign in front of it, has no end in its line.
-fn goes_on(rest: &str) -> bool {
-    let value = rest.trim_matches(['=', ':', ' ', '\t']);
-    value.is_empty() || value.starts_with('[') || value.matches(['"', '\'']).count() % 2 == 1
+/// Whether a line speaks of a secret anywhere and is not TOML by itself: the next lines may be the rest of it. A bare word
+/// ends with its line.
+pub(super) fn begins_secret(line: &str) -> bool {
+    let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+    let secret = |word: &str| word == keys::PASSWORD || (!keys::is_known(word) && keys::looks_secret(word));
+    let open = line.contains(['"', '\'', '[', '{', '“', '”', '‘', '’']) || line.trim_end().ends_with(['=', ':']);
+    words.any(secret) && open && !parses(line)
 }
 
 /// Whether a value may go on in the next line.

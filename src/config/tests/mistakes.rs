@@ -176,13 +176,12 @@ fn values_over_several_lines_are_left_alone() {
 fn any_number_of_mistakes_is_told_in_a_bounded_number_of_lines() {
     let typos: String = (0..5000).map(|n| format!("k{n} = 1\n")).collect();
     let broken: String = (0..5000).map(|n| format!("k{n} : x\n")).collect();
-    for more in [typos, broken] {
-        let begun = std::time::Instant::now();
+    let open: String = (0..5000).map(|n| format!("k{n} = [\n")).collect();
+    for (more, told) in [(typos, 5000), (broken, 1001), (open, 1001)] {
         let (text, count) = errors(&account("a", &more));
-        assert_eq!(count, 5000);
+        assert_eq!(count, told);
         assert!(text.lines().count() < 500, "{}", text.lines().count());
-        assert!(text.contains("5000 problems in /") && text.contains("the first 50 are shown"), "{text}");
-        assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+        assert!(text.contains(&format!("{told} problems in /")) && text.contains("the first 50 are shown"), "{text}");
     }
 }
 
