@@ -14,6 +14,7 @@
 //! - [`cli`] is what a user types and sees, [`config`] and [`credential`] where accounts and secrets come from, [`exit`]
 //!   how a command ends.
 //! - [`threads`] takes threads from a system that may have none left.
+//! - [`check`] looks at all that a poll needs and changes nothing.
 //!
 //! On top of a poll, [`notify`] decides what a person should know of it, and runs the user's commands that say so.
 //! [`daemon`] polls for years and sees by [`watch`] how its polls get on; [`summary`] has the words for what a poll did.
@@ -43,6 +44,7 @@ pub(crate) mod notify;
 pub(crate) mod daemon;
 
 pub mod account_record;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
+
+use super::completions::accounts;
 
 use crate::config;
 use crate::control::LONGEST_OFTEN;
@@ -72,6 +75,14 @@ pub(super) enum Command {
     /// Look at what is remembered of an account, and repair it
     #[command(subcommand)]
     Uids(Uids),
+    /// Look at everything that a poll needs, and change nothing
+    Check(Check),
+    /// A logged-in POP3 prompt: type STAT, LIST, TOP 3 10
+    Console(Console),
+    /// Print a script that completes words in a shell
+    Completions(Completions),
+    /// Print the manual page: mailferry man | man -l -
+    Man(Man),
 }
 
 /// Moves in.
@@ -182,6 +193,92 @@ pub(super) struct Forget {
     pub(super) yes: bool,
 }
 
+/// A prompt.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Commands may come from a pipe, one a line; then there is no prompt, and the exit status tells whether one was refused (1) or \
+not understood (64). What is deleted is deleted by your word alone; what mailferry remembers of the account stays as it is. \
+While the prompt is open the account is not polled.")]
+pub(super) struct Console {
+    /// The account
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
+    pub(super) account: String,
+
+    /// Do not ask before DELE
+    #[arg(long)]
+    pub(super) yes: bool,
+}
+
+/// Prints a script.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+bash: mailferry completions bash > ~/.local/share/bash-completion/completions/mailferry
+zsh:  mailferry completions zsh > _mailferry, in a directory of $fpath
+fish: mailferry completions fish > ~/.config/fish/completions/mailferry.fish")]
+pub(super) struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL", value_enum)]
+    pub(super) shell: Shell,
+}
+
+/// A shell for which there is a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Shell {
+    /// bash(1)
+    Bash,
+    /// zsh(1)
+    Zsh,
+    /// fish(1)
+    Fish,
+}
+
+impl Shell {
+    /// Its name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Zsh => "zsh",
+            Self::Fish => "fish",
+        }
+    }
+}
+
+/// Prints a page.
+#[derive(Debug, Args)]
+pub(super) struct Man {
+    /// 1 for the program, 5 for the configuration
+    #[arg(value_name = "SECTION", default_value_t = 1, value_parser = section)]
+    pub(super) section: u8,
+}
+
+fn section(word: &str) -> Result<u8, String> {
+    match word {
+        "1" => Ok(1),
+        "5" => Ok(5),
+        _ => Err("the sections are 1, the program, and 5, the configuration".to_owned()),
+    }
+}
+
+/// Looks, and changes nothing.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+With -v every step is shown, with -vv the dialogue with the servers, too. Each server gets one session that ends in order; \
+no message is retrieved, marked or deleted, and nothing is written. Exit status: that of `fetch`; with several accounts the \
+worst one counts, and warnings alone are 0.")]
+pub(super) struct Check {
+    /// The accounts to look at; all that are enabled if none is named
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
+    pub(super) accounts: Vec<String>,
+
+    /// Look at the configuration alone: no secret is asked for and no server
+    #[arg(long)]
+    pub(super) offline: bool,
+
+    /// Print it for scripts, as docs/operations.md describes it
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 /// Wakes the daemon.
 #[derive(Debug, Args)]
 pub(super) struct Poll {
@@ -190,7 +287,7 @@ pub(super) struct Poll {
     pub(super) often_for: Option<Duration>,
 
     /// The accounts to poll; all if none is named
-    #[arg(value_name = "ACCOUNT")]
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) accounts: Vec<String>,
 }
 
@@ -248,7 +345,7 @@ connection; 73 the Maildir or the state cannot be used; 75 try later; 76 the ser
 78 configuration; 130 and 143 interrupted. With several accounts the worst one counts.")]
 pub(super) struct Fetch {
     /// The accounts to poll; all that are enabled if none is named
-    #[arg(value_name = "ACCOUNT")]
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) accounts: Vec<String>,
 
     /// Leave out accounts whose back-off is not over, and tell a trouble once: for cron and timers

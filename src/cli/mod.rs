@@ -1,7 +1,10 @@
 //! What a user types and what is printed; nothing is decided here.
 
 mod arguments;
+mod check;
+mod completions;
 mod confirm;
+mod console;
 mod core_dumps;
 mod daemon;
 mod fetch;
@@ -41,6 +44,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     core_dumps::forbid();
     signals::begin_anew();
     std::panic::set_hook(Box::new(show_panic));
+    if completions::answer() {
+        return ExitStatus::Ok.code();
+    }
     let words: Vec<OsString> = arguments.into_iter().collect();
     let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
@@ -64,7 +70,10 @@ fn run_command(arguments: &Arguments) -> u8 {
         stderr_line(format_args!("mailferry: {too_little}"));
         return ExitStatus::Temporary.code();
     }
-    let polls = matches!(arguments.command, Command::Fetch(_) | Command::Daemon | Command::Login(_));
+    let polls = matches!(
+        arguments.command,
+        Command::Fetch(_) | Command::Daemon | Command::Login(_) | Command::Check(_) | Command::Console(_)
+    );
     // One that waits for signals, and one for what blocks; a daemon has them twice, for polls and for who decides, and
     // one that sees to its end.
     let beside = if matches!(arguments.command, Command::Daemon) { 6 } else { 2 };
@@ -79,6 +88,10 @@ fn run_command(arguments: &Arguments) -> u8 {
         Command::Login(login) => runtime.block_on(login::run(arguments, login)).code(),
         Command::Import(import) => runtime.block_on(import::run(arguments, import)).code(),
         Command::Uids(uids) => runtime.block_on(uids::run(arguments, uids)).code(),
+        Command::Check(check) => runtime.block_on(check::run(arguments, check)).code(),
+        Command::Console(console) => runtime.block_on(console::run(arguments, console)).code(),
+        Command::Completions(options) => completions::run(options).code(),
+        Command::Man(options) => completions::man(options).code(),
         Command::Status(status) => runtime.block_on(status::run(arguments, status)).code(),
     };
     // A look-up of a name that hangs must not keep the process.

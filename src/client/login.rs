@@ -145,6 +145,7 @@ impl Client {
             certificate_expires: None,
             client_certificate_expires: None,
             classical: false,
+            tls: None,
         };
         let handshake = timeout(timeouts.silence, dialer.start_tls(endpoint, plain)).await;
         // Nobody knows any more whether it had begun to answer.

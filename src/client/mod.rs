@@ -1,4 +1,5 @@
-//! Drives a [`Session`] over a connection. The only place that sends DELE.
+//! Drives a [`Session`] over a connection. The only place that sends DELE: for a poll, [`Client::delete`], which takes a
+//! proof; for a person at a prompt, `delete_by_hand`.
 //!
 //! [`Client`] is the connection with its rules; [`login`] brings it from the greeting into the TRANSACTION state,
 //! [`listing`] asks for what is in the maildrop. Retrieving is [`crate::poll`]'s: it uses [`Client::ask`] and
@@ -47,6 +48,17 @@ const BUFFER: usize = 64 * 1024;
 
 /// How many commands are sent ahead of their answers where the server announces PIPELINING.
 pub const WINDOW: usize = 256;
+
+/// A message that a person at a prompt has named and confirmed. Only `cli::console` makes one.
+#[derive(Debug)]
+pub(crate) struct ByHand(MessageNumber);
+
+impl ByHand {
+    /// The person has said yes.
+    pub(crate) fn confirmed(number: MessageNumber) -> Self {
+        Self(number)
+    }
+}
 
 /// How patient a client is.
 #[derive(Debug, Clone, Copy)]
@@ -298,6 +310,19 @@ impl Client {
             return Err(SendError::OtherSession { number: removable.number() }.into());
         }
         self.send(Command::Dele(removable.number()))
+    }
+
+    /// Sends the DELE of a message that the user wants to be deleted, at a prompt: no poll comes this way.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub(crate) async fn delete_by_hand(&mut self, message: &ByHand) -> Result<Response, ClientError> {
+        self.send(Command::Dele(message.0))?;
+        loop {
+            if let Event::Response { response, .. } = self.event().await? {
+                return Ok(response);
+            }
+        }
     }
 
     fn send(&mut self, command: Command) -> Result<(), ClientError> {

@@ -121,13 +121,45 @@ pub(super) fn is_shown(key: &str) -> bool {
         && [&TOP[..], &DAEMON, &NOTIFY, &ACCOUNT, &OAUTH2].iter().any(|keys| keys.contains(&key))
 }
 
-/// Whether an unknown key is so near to a known one, and so far from any password, that its value may be shown.
-pub(super) fn looks_harmless(key: &str) -> bool {
-    let lower = key.to_ascii_lowercase();
-    let suspicious = ["pass", "pw", "word", "secret", "token", "key", "code"].iter().any(|part| lower.contains(part));
-    let levels = [Level::Account(""), Level::Daemon, Level::Notify, Level::Top];
-    let meant = levels.into_iter().find_map(|level| probably(key, level));
-    !suspicious && meant.is_some_and(|meant| !meant.starts_with(PASSWORD) && meant != PROXY)
+/// Whether this is a key, or the name of a table.
+pub(super) fn is_known(key: &str) -> bool {
+    key == PROXY || is_secret(key) || is_shown(key)
+}
+
+/// Parts of words for what opens a maildrop, in the languages in which people write configurations.
+const SECRETS: [&str; 23] = [
+    "pass",
+    // Its URL may hold one.
+    "proxy",
+    "pw",
+    "word",
+    "secret",
+    "token",
+    "key",
+    "code",
+    "pin",
+    "cred",
+    "kennw",
+    "geheim",
+    "clave",
+    "contras",
+    "senha",
+    "parol",
+    "haslo",
+    "salasana",
+    "lösen",
+    "密",
+    "口令",
+    "授权",
+    "парол",
+];
+
+/// Whether an unknown key may be meant as one for a secret: then its value is not shown.
+pub(super) fn looks_secret(key: &str) -> bool {
+    let lower = key.to_lowercase();
+    SECRETS.iter().any(|part| lower.contains(part))
+        || nearest(key, [PASSWORD, "passwd", "pwd"].into_iter()).is_some()
+        || probably(key, Level::Account("")).is_some_and(|meant| meant.starts_with(PASSWORD))
 }
 
 /// The known key that an unknown one is another word for, or a misspelling of.

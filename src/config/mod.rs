@@ -26,6 +26,7 @@ mod problem;
 mod read;
 mod redaction;
 mod settings;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod tls;

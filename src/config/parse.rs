@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Span;
 use super::account::Builder;
-use super::keys::Level;
+use super::keys::{self, Level};
 use super::notify::notify;
 use super::path;
 use super::problem::Problem;
@@ -16,7 +16,7 @@ use super::redaction::Masked;
 use super::settings::{Settings, password_in};
 use super::unknown::report_unknown;
 use super::value::{At, integer, read};
-use super::{DaemonSettings, NotifySettings};
+use super::{DaemonSettings, NotifySettings, syntax};
 use crate::account::{Account, AccountName};
 
 /// All that the text says. Only complete if there are no problems.
@@ -58,11 +58,13 @@ const MOST_POLLS: u64 = 4096;
 /// Reads the text of a configuration.
 pub(super) fn parse(text: &str, home: Option<&Path>) -> Parsed {
     let (table, errors) = DeTable::parse_recoverable(text);
-    // The parser may notice an unclosed quote only after it has stumbled over what follows.
-    if let Some(first) = errors.iter().min_by_key(|error| error.span().map(|span| span.start)) {
-        return broken(text, first);
+    if errors.is_empty() {
+        return of_table(text, table.get_ref(), home);
     }
-    let table = table.get_ref();
+    broken(text, home)
+}
+
+fn of_table(text: &str, table: &DeTable<'_>, home: Option<&Path>) -> Parsed {
     let mut problems = Vec::new();
     report_unknown(table, Level::Top, &mut problems);
     let state_dir = read(table, "state_dir", &mut problems, |value| path::path(value, home));
@@ -83,28 +85,26 @@ pub(super) fn parse(text: &str, home: Option<&Path>) -> Parsed {
     }
 }
 
-/// A file that is not TOML: that is the one problem, because nothing else can be trusted to be meant so.
-fn broken(text: &str, error: &toml::de::Error) -> Parsed {
-    let span = error.span().unwrap_or(0..0);
-    let line = text.get(..span.start).and_then(|before| text.get(before.rfind('\n').map_or(0, |end| end + 1)..));
-    let line = line.and_then(|rest| rest.lines().next()).unwrap_or_default();
-    let help = if line.starts_with('[') && line.contains('@') && !line.contains('"') {
-        "a name with an @ or a blank in it stands in quotes, as in [accounts.\"me@example.org\"]"
-    } else {
-        "correct this line first; strings stand in quotes, and a key stands once in a table"
-    };
-    let message = format!("this is not TOML: {}", crate::credential::printable(error.message()));
-    let problem = Problem::new(message).at(&span).help(help);
+/// A file that is not TOML: what is wrong with its lines, and with the rest as it was probably meant.
+fn broken(text: &str, home: Option<&Path>) -> Parsed {
+    let repaired = syntax::repair(text);
+    let (table, _) = DeTable::parse_recoverable(&repaired.text);
+    let parsed = of_table(&repaired.text, table.get_ref(), home);
+    let mut problems = parsed.problems;
+    drop(table);
+    problems = repaired.with(problems);
+    if problems.is_empty() {
+        let help = "strings stand in quotes, and a key stands once in a table";
+        problems.push(Problem::new("this is not TOML").help(help));
+    }
+    // A password is most probably in there, but nobody is told about permissions before the file can be read.
     Parsed {
         source: Masked::of_broken(text),
-        problems: vec![problem],
+        problems,
         warnings: Vec::new(),
-        // A password is most probably in there, but nobody is told about permissions before the file can be read.
         password: None,
-        daemon: DaemonSettings { concurrency: DEFAULT_CONCURRENCY, per_host: DEFAULT_PER_HOST },
-        notify: NotifySettings::default(),
-        state_dir: None,
         accounts: Vec::new(),
+        ..parsed
     }
 }
 
@@ -177,6 +177,12 @@ impl Reader<'_> {
             self.problems.push(Problem::new(message).at(&key.span()).help(help));
             return None;
         };
+        let undotted = self.dotted(key, table, defaults);
+        let table = match &undotted {
+            None => table,
+            Some(own) if own.is_empty() => return None,
+            Some(own) => own,
+        };
         let name = AccountName::new(key.get_ref());
         let shown = name.as_ref().map_or("NAME", AccountName::as_str);
         let own = self.settings(table, Level::Account(shown));
@@ -190,6 +196,48 @@ impl Reader<'_> {
         };
         let (home, problems, warnings) = (self.home, &mut self.problems, &mut self.warnings);
         Builder { name: &name, own: &own, defaults, home, problems, warnings }.build()
+    }
+
+    /// `[accounts.qq.com]` is a table `com` in the account `qq`, and was hardly meant so: what it holds is judged as an
+    /// account. The rest of the outer one is the answer, if there was anything to be taken out.
+    fn dotted<'i>(
+        &mut self,
+        outer: &Spanned<std::borrow::Cow<'_, str>>,
+        table: &DeTable<'i>,
+        defaults: &Settings,
+    ) -> Option<DeTable<'i>> {
+        let is_account = |key: &str, value: &DeValue<'_>| {
+            let inner = value.as_table().filter(|_| !keys::is_known(key));
+            inner.is_some_and(|inner| {
+                inner.iter().any(|(key, value)| keys::is_known(key.get_ref()) || value.get_ref().is_table())
+            })
+        };
+        let (parts, rest): (Vec<_>, Vec<_>) =
+            table.iter().partition(|(key, value)| is_account(key.get_ref(), value.get_ref()));
+        if parts.is_empty() {
+            return None;
+        }
+        for (key, value) in parts {
+            let (mut name, mut at, mut value) = (format!("{}.{}", outer.get_ref(), key.get_ref()), key, value);
+            while let Some((key, inner)) = value
+                .get_ref()
+                .as_table()
+                .filter(|table| table.len() == 1)
+                .and_then(|table| table.iter().next().filter(|(_, inner)| inner.get_ref().is_table()))
+            {
+                name = format!("{name}.{}", key.get_ref());
+                (at, value) = (key, inner);
+            }
+            let shown = crate::credential::printable(&name);
+            let message = "an account's name with a dot in it stands in quotes; without them it is a table in a table";
+            let help = format!("write [accounts.\"{shown}\"]");
+            self.problems.push(Problem::new(message).at(&(outer.span().start..at.span().end)).help(help));
+            if AccountName::new(&name).is_ok() {
+                // What is wrong with it is told; it is not used, because the file is refused.
+                self.account(&Spanned::new(at.span(), name.into()), value, defaults);
+            }
+        }
+        Some(rest.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
     fn settings(&mut self, table: &DeTable<'_>, level: Level<'_>) -> Settings {

@@ -51,6 +51,27 @@ pub struct Connection {
     pub classical: bool,
     /// What a login can be bound to, so that nobody in between can pass it on (RFC 5056). None without TLS.
     pub binding: Option<ChannelBinding>,
+    /// What the two sides agreed on, for people to read. None without TLS.
+    pub tls: Option<Box<TlsFacts>>,
+}
+
+/// What the two sides of a TLS connection agreed on, and what the certificate says. For people: nothing is decided by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// The version, such as `TLS 1.3`.
+    pub version: String,
+    /// How the secret was agreed on, such as `X25519MLKEM768`.
+    pub key_exchange: Option<String>,
+    /// Who has signed the server's certificate (RFC 5280, section 4.1.2.4), control characters escaped.
+    pub issuer: Option<String>,
+    /// The first moment of its validity, in seconds since 1970.
+    pub not_before: Option<i64>,
+    /// The last moment of its validity, in seconds since 1970.
+    pub not_after: Option<i64>,
+    /// The session was begun earlier: the certificate is the one that was shown then.
+    pub resumed: bool,
+    /// How long the handshake took.
+    pub took: Duration,
 }
 
 /// So many addresses of a host that take connections and do not work are tried.
@@ -266,6 +287,7 @@ impl Connection {
             client_certificate_expires: None,
             classical: false,
             binding: None,
+            tls: None,
         }
     }
 }

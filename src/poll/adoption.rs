@@ -8,6 +8,8 @@ use tracing::debug;
 
 use super::PollContext;
 use super::error::PollError;
+use tokio_util::sync::CancellationToken;
+
 use crate::account::Account;
 use crate::client::Client;
 use crate::client::dates::dates;
@@ -35,9 +37,10 @@ impl Visit {
     /// # Errors
     /// [`PollError`].
     pub async fn begin(context: &Arc<PollContext>, account: &Account) -> Result<Self, PollError> {
-        let password = account.credential.obtain(&context.credentials).await?;
+        let obtained = super::credential::obtain(context, account, None, &CancellationToken::new()).await?;
+        let password = obtained.credential.secret();
         let nothing = CachedCapabilities::default();
-        let logged_in = log_in(&*context.dialer, account, &password, &nothing).await?;
+        let logged_in = log_in(&*context.dialer, account, password, &nothing).await?;
         let opened = open(logged_in, &nothing).await.map_err(|e| e.error)?;
         Ok(Self { client: opened.client, maildrop: opened.maildrop })
     }

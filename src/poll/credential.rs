@@ -22,8 +22,8 @@ const SOON: Duration = Duration::from_secs(60);
 const TO_THE_END: Duration = Duration::from_secs(15);
 
 /// A credential, and where it comes from.
-pub(super) struct Obtained {
-    pub(super) credential: Credential,
+pub(crate) struct Obtained {
+    pub(crate) credential: Credential,
     /// Of a token that comes from a sign-in: its times.
     pub(super) token: Option<TokenTimes>,
     /// It has just come from the authorization server.
@@ -32,7 +32,7 @@ pub(super) struct Obtained {
 }
 
 /// Gets what the account logs in with. `refused` is an access token that the server did not take.
-pub(super) async fn obtain(
+pub(crate) async fn obtain(
     context: &PollContext,
     account: &Account,
     refused: Option<Secret>,

@@ -9,7 +9,7 @@ pub mod report;
 
 mod another;
 mod ceiling;
-mod credential;
+pub(crate) mod credential;
 mod deletions;
 mod ending;
 mod outcome;

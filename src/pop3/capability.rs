@@ -16,6 +16,15 @@ pub struct Capabilities {
     lines: Vec<String>,
 }
 
+/// How long mail is kept on the server (RFC 2449, section 6.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expire {
+    /// At least this many days. With 0 the server may remove what was retrieved as soon as the session ends.
+    Days(u32),
+    /// It is never removed by the server's own will.
+    Never,
+}
+
 /// The least time between two logins (RFC 2449, section 6.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoginDelay {
@@ -93,6 +102,16 @@ impl Capabilities {
         let arguments = self.arguments("LOGIN-DELAY")?;
         let seconds = saturating_number(arguments.split_ascii_whitespace().next()?)?;
         Some(LoginDelay { seconds, per_user: has_word(arguments, "USER") })
+    }
+
+    /// EXPIRE (RFC 2449, section 6.7). `None` when it is missing or names neither days nor NEVER.
+    #[must_use]
+    pub fn expire(&self) -> Option<Expire> {
+        let term = self.arguments("EXPIRE")?.split_ascii_whitespace().next()?;
+        if term.eq_ignore_ascii_case("NEVER") {
+            return Some(Expire::Never);
+        }
+        saturating_number(term).map(|days| Expire::Days(u32::try_from(days).unwrap_or(u32::MAX)))
     }
 
     /// Whether AUTH takes this mechanism (RFC 2449, section 6.3; RFC 5034, section 3).

@@ -35,7 +35,7 @@ pub mod state;
 mod printable;
 mod serial;
 
-pub use capability::{Capabilities, LoginDelay};
+pub use capability::{Capabilities, Expire, LoginDelay};
 pub use command::{Command, CommandError, CommandKind};
 pub use error::{FramingError, SendError};
 pub(crate) use listing::decimal;

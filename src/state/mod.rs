@@ -27,6 +27,7 @@ pub mod adopt;
 pub mod hints;
 
 pub mod clean_listing;
+pub mod hold;
 pub mod saved;
 
 pub mod error;

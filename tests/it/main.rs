@@ -21,8 +21,11 @@ mod scripted;
 
 mod servers;
 
+mod checks;
 mod chunks;
+mod completions;
 mod configuration;
+mod console;
 mod containers;
 mod credentials;
 mod cuts;

@@ -220,25 +220,26 @@ fn a_configuration_without_accounts_says_what_to_add() {
 }
 
 #[test]
-fn a_syntax_error_is_reported_alone_and_where_it_begins() {
-    for (text, line) in [
-        ("[accounts.a]\nhost = \"x\nusername = \"jo\"\nport = 0\n", 2),
-        ("[accounts.a]\nhost = \"x\"\nhost = \"y\"\n", 3),
-        ("[accounts.a\nhost = \"x\"\n", 1),
-        ("[accounts.a]\nhost \"x\"\n", 2),
-        ("x =", 1),
-        ("[accounts.a]\nhost = \"\"\"x\n", 3),
+fn a_syntax_error_is_reported_where_it_begins() {
+    for (text, place, message) in [
+        ("[accounts.a]\nhost = \"x\nusername = \"jo\"\nport = 0\n", ":2:8", "no quote at its end"),
+        ("[accounts.a]\nhost = \"x\"\nhost = \"y\"\n", ":3:1", "`host` stands twice"),
+        ("[accounts.a\nhost = \"x\"\n", ":1:1", "is not closed"),
+        ("[accounts.a]\nhost \"x\"\n", ":2:1", "= is missing"),
+        ("x =", ":1:1", "the value of `x` is missing"),
+        ("[accounts.a]\nhost = \"\"\"x\n", ":2:1", "has no end"),
+        ("[accounts.a]\nhost = 'a'\nhost.x = 1\n", ":3:1", "this is not TOML"),
     ] {
-        let (text, count) = errors(text);
-        assert_eq!(count, 1, "{text}");
-        assert!(text.contains("this is not TOML") && text.contains(&format!("config.toml:{line}:")), "{text}");
+        let (text, _) = errors(text);
+        let place = format!("config.toml{place}");
+        assert!(text.contains(message) && text.contains(&place), "{message} {place}\n{text}");
     }
 }
 
 #[test]
 fn a_name_with_an_at_sign_is_to_stand_in_quotes() {
     let (text, _) = errors("[accounts.me@example.org]\nhost = \"x\"\n");
-    assert!(text.contains("this is not TOML") && text.contains("[accounts.\"me@example.org\"]"), "{text}");
+    assert!(text.contains("stands in quotes") && text.contains("write [accounts.\"me@example.org\"]"), "{text}");
 }
 
 /// A list of keys without a reader would be accepted and do nothing.

@@ -92,7 +92,8 @@ fn of_a_line_that_is_not_toml_no_more_than_its_first_value_is_shown() {
     for (line, shown) in [
         ("username = \"me\" pasword = \"x\"", "username = \"me\" \"[secret]\""),
         ("port = 995x # old", "port = 995x \"[secret]\""),
-        ("tls = 'none", "tls = \"[secret]\""),
+        ("tls = 'none", "tls = 'none"),
+        ("tls = 'none x = y", "tls = \"[secret]\""),
     ] {
         let (_dir, path) = file(&format!("[accounts.a]\n{line}\n"));
         let text = load(&path, &env()).unwrap_err().to_string();
@@ -108,7 +109,11 @@ fn the_value_of_a_misspelt_key_is_shown_only_if_it_cannot_be_a_password() {
         ("interval_code = \"x\"", false),
         ("passwort = \"x\"", false),
         ("pin = 1234", false),
-        ("zzz = true", false),
+        ("psswrd = \"x\"", false),
+        ("API_KEY = \"x\"", false),
+        ("\"授权码\" = 1", false),
+        ("zzz = true", true),
+        ("sslcertck = false", true),
         ("PW = \"x\"", false),
     ] {
         let (_dir, path) = file(&account("a", line));

@@ -3,6 +3,7 @@
 mod binding;
 mod client_certificate;
 mod expiry;
+mod facts;
 mod identity;
 mod key_length;
 mod listened;
@@ -16,7 +17,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 use rustls::client::ClientConnection;
@@ -112,11 +113,13 @@ impl Tls {
         let client_certificate_expires = prepared.client_certificate_expires;
         let connector = TlsConnector::from(prepared.config);
         let heard = Beginning::default();
+        let begun = Instant::now();
         let handshake = connector.connect(prepared.name, Listened::new(stream, heard.clone()));
         let error = match timeout(self.limit, noting_the_question(handshake)).await {
             Ok((Ok(stream), asked)) => {
                 let certificate_expires = expiry::of_peer(stream.get_ref().1);
                 let binding = binding::of_connection(stream.get_ref().1);
+                let tls = Some(Box::new(facts::of(stream.get_ref().1, begun.elapsed())));
                 let stream: Stream = match asked {
                     true => Box::new(Asking::new(stream, endpoint)),
                     false => Box::new(stream),
@@ -130,6 +133,7 @@ impl Tls {
                     client_certificate_expires,
                     classical,
                     binding,
+                    tls,
                 });
             }
             Ok((Err(error), asked)) => problem::explain(endpoint, began, error, &heard, asked),

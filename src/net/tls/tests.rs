@@ -31,6 +31,7 @@ async fn call(host: &str, address: SocketAddr, ca_file: Option<&Path>) -> Result
         client_certificate_expires: None,
         classical: false,
         binding: None,
+        tls: None,
     };
     dialer().start_tls(&endpoint(host, address, ca_file), connection).await
 }
