@@ -33,10 +33,14 @@ pub mod disk;
 pub mod maildir;
 pub mod state;
 
+mod http;
+pub mod metrics;
 pub mod notify;
+
 
 pub mod daemon;
 
+pub mod account_history;
 pub mod account_record;
 pub mod cli;
 pub mod config;

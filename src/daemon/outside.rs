@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::supervisor::Load;
 use crate::account::{Account, AccountName};
+use crate::account_history::History;
 use crate::account_record::{Files, Saved, stamp};
 use crate::config::{Config, ConfigError};
 use crate::credential::CredentialSource;
@@ -46,6 +47,8 @@ pub(super) struct Recalled {
     pub(super) past: Past,
     /// Where it stood.
     pub(super) saved: Option<Saved>,
+    /// What its polls brought.
+    pub(super) history: History,
     /// What its credential of systemd looks like, if it has one.
     pub(super) credential: Option<String>,
 }
@@ -143,5 +146,5 @@ fn recall(context: &PollContext, account: &AccountName, source: &CredentialSourc
     let is_credential = hints.standing.is_some() && matches!(source, CredentialSource::Credential(_));
     let directory = context.credentials.credentials_directory.as_deref();
     let credential = is_credential.then(|| Files::password_of(source, directory));
-    Recalled { account: account.clone(), past: hints.past, saved: hints.standing, credential }
+    Recalled { account: account.clone(), past: hints.past, saved: hints.standing, history: hints.history, credential }
 }

@@ -13,6 +13,7 @@ use super::error::StateError;
 use super::orphans::lock_file;
 use super::ownership;
 use crate::account::{AccountName, Endpoint, TlsMode};
+use crate::account_history::History;
 use crate::account_record::Saved;
 use crate::disk::{Disk, Lock};
 
@@ -42,6 +43,8 @@ pub struct Hints {
     pub past: Past,
     /// Where the account stood after the last poll that changed that.
     pub standing: Option<Saved>,
+    /// What the polls of the last weeks brought.
+    pub history: History,
 }
 
 /// How much mail came, and when. For people: nothing is decided by it.
@@ -283,6 +286,7 @@ pub fn keep_standing(
     account: &AccountName,
     holder: &str,
     standing: &Saved,
+    history: Option<&History>,
 ) -> Result<(), StateError> {
     ownership::check_place(disk, dir, account.as_str())?;
     let path = lock_file(dir, account.as_str());
@@ -291,6 +295,9 @@ pub fn keep_standing(
     let mut file = HintsFile::read(disk, dir, account);
     if !file.hints.standing.as_ref().is_some_and(|known| known.says_the_same(standing)) {
         file.hints.standing = Some(standing.clone());
+    }
+    if let Some(history) = history {
+        file.hints.history.clone_from(history);
     }
     file.write(disk).map_err(|e| StateError::io("write", &file.path, e))
 }
