@@ -39,10 +39,13 @@ pub mod disk;
 pub mod maildir;
 pub mod state;
 
+mod http;
+pub mod metrics;
 pub(crate) mod notify;
 
 pub(crate) mod daemon;
 
+pub mod account_history;
 pub mod account_record;
 pub mod check;
 pub mod cli;

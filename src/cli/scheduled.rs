@@ -133,7 +133,7 @@ impl Recalled {
         let saved = self.standing.save(&self.files, now, clock);
         if self.kept != Some(saved.digest()) {
             let (context, name) = (Arc::clone(context), account.name.clone());
-            let keep = move || keep_standing(&*context.disk, &context.state_dir, &name, &context.holder, &saved);
+            let keep = move || keep_standing(&*context.disk, &context.state_dir, &name, &context.holder, &saved, None);
             if let Ok(Err(e)) = threads::blocking(keep).await {
                 debug!("{}: cannot keep where it stands: {e}. The next run begins without it", account.name);
                 return all_of(report);

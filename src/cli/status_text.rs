@@ -191,7 +191,7 @@ impl fmt::Display for Span {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::status::{Trouble, VERSION};
+    use crate::control::status::{PollCounts, Trouble, VERSION};
     use crate::schedule::Cause;
 
     fn account() -> AccountStatus {
@@ -215,6 +215,11 @@ mod tests {
             token: None,
             quarantine: Vec::new(),
             trouble: None,
+            polls: PollCounts::default(),
+            last_poll_milliseconds: None,
+            certificate_expires: None,
+            hours: Vec::new(),
+            recent: Vec::new(),
         }
     }
 

@@ -14,7 +14,7 @@ pub(super) const PROXY: &str = "proxy";
 pub(super) const TOP: [&str; 5] = ["state_dir", "daemon", "notify", "defaults", "accounts"];
 
 /// What may stand in `[daemon]`.
-pub(super) const DAEMON: [&str; 2] = ["concurrency", "per_host"];
+pub(super) const DAEMON: [&str; 4] = ["concurrency", "per_host", "http", "http_allow_remote"];
 
 /// What may stand in `[notify]`.
 pub(super) const NOTIFY: [&str; 3] = ["command", "no_success_for", "certificate_days"];

@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ mod account;
 mod duration;
 mod find;
 mod host;
+mod http;
 mod keys;
 mod network;
 mod notify;
@@ -59,12 +61,32 @@ pub struct Config {
 }
 
 /// The `[daemon]` table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DaemonSettings {
     /// How many accounts are polled at the same time.
     pub concurrency: NonZeroUsize,
     /// How many of those at one server.
     pub per_host: NonZeroUsize,
+    /// Where the status page is served. None: nowhere.
+    pub http: Option<HttpAddress>,
+}
+
+/// Where the status page is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HttpAddress {
+    /// At an address and a port.
+    Tcp(SocketAddr),
+    /// At a Unix socket of this path.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for HttpAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "http://{address}/"),
+            Self::Unix(path) => write!(f, "the socket {}", path.display()),
+        }
+    }
 }
 
 /// The `[notify]` table.

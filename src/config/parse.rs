@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Span;
 use super::account::Builder;
+use super::http;
 use super::keys::{self, Level};
 use super::notify::notify;
 use super::path;
@@ -68,7 +69,7 @@ fn of_table(text: &str, table: &DeTable<'_>, home: Option<&Path>) -> Parsed {
     let mut problems = Vec::new();
     report_unknown(table, Level::Top, &mut problems);
     let state_dir = read(table, "state_dir", &mut problems, |value| path::path(value, home));
-    let daemon = daemon(table, &mut problems);
+    let daemon = daemon(table, home, &mut problems);
     let notify = notify(inner_table(table, "notify", &mut problems), home, &mut problems);
     let mut reader = Reader { home, problems, warnings: Vec::new(), password: None };
     let accounts = reader.accounts(table);
@@ -108,7 +109,7 @@ fn broken(text: &str, home: Option<&Path>) -> Parsed {
     }
 }
 
-fn daemon(top: &DeTable<'_>, problems: &mut Vec<Problem>) -> DaemonSettings {
+fn daemon(top: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Problem>) -> DaemonSettings {
     let empty = DeTable::new();
     let table = inner_table(top, "daemon", problems).unwrap_or(&empty);
     report_unknown(table, Level::Daemon, problems);
@@ -116,10 +117,8 @@ fn daemon(top: &DeTable<'_>, problems: &mut Vec<Problem>) -> DaemonSettings {
         let number = read(table, key, problems, |value| integer(value, 1..=MOST_POLLS, &format!("{default}")));
         number.value().and_then(|number| usize::try_from(*number).ok()).and_then(NonZeroUsize::new).unwrap_or(default)
     };
-    DaemonSettings {
-        concurrency: polls("concurrency", DEFAULT_CONCURRENCY),
-        per_host: polls("per_host", DEFAULT_PER_HOST),
-    }
+    let (concurrency, per_host) = (polls("concurrency", DEFAULT_CONCURRENCY), polls("per_host", DEFAULT_PER_HOST));
+    DaemonSettings { concurrency, per_host, http: http::address(table, home, problems) }
 }
 
 /// A table in a table, if it is there and is one.

@@ -123,6 +123,8 @@ impl std::error::Error for ControlError {}
 #[derive(Debug)]
 pub(super) struct Control {
     questions: mpsc::Receiver<Pending>,
+    /// For others who ask on behalf of somebody.
+    sender: mpsc::Sender<Pending>,
     /// Where it is.
     pub(super) path: PathBuf,
     /// Asks for a look whether it is still there.
@@ -146,8 +148,8 @@ impl Control {
                 Ok(listener) => {
                     let (sender, questions) = mpsc::channel(MOST);
                     let look = Arc::new(Notify::new());
-                    tokio::spawn(accept(listener, dir.clone(), Arc::clone(&look), sender));
-                    return Ok(Self { questions, path: dir.join(NAME), look });
+                    tokio::spawn(accept(listener, dir.clone(), Arc::clone(&look), sender.clone()));
+                    return Ok(Self { questions, sender, path: dir.join(NAME), look });
                 }
                 Err(e) => tried.push((dir.clone(), e)),
             }
@@ -158,6 +160,11 @@ impl Control {
     /// Makes the socket anew now if somebody removed it. That is looked at every [`LOOK`] as well.
     pub(super) fn restore(&self) {
         self.look.notify_one();
+    }
+
+    /// A way to ask for those who do not come through the socket.
+    pub(super) fn sender(&self) -> mpsc::Sender<Pending> {
+        self.sender.clone()
     }
 
     /// The next question.

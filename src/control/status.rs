@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::account_history::{Hour, PastPoll};
 use crate::schedule::Cause;
 use crate::state::entries::QuarantineReason;
 
@@ -77,6 +78,21 @@ pub struct AccountStatus {
     pub quarantine: Vec<Quarantine>,
     /// What keeps it from its work. None: nothing.
     pub trouble: Option<Trouble>,
+    /// The polls since the daemon began.
+    #[serde(default)]
+    pub polls: PollCounts,
+    /// How long the last poll took, in milliseconds. None: none yet.
+    #[serde(default)]
+    pub last_poll_milliseconds: Option<u64>,
+    /// When the server's certificate expires. None: not known.
+    #[serde(default)]
+    pub certificate_expires: Option<i64>,
+    /// The hours of the last seven days in which something came or failed, the oldest first.
+    #[serde(default)]
+    pub hours: Vec<Hour>,
+    /// The last polls that brought mail or failed, the oldest first.
+    #[serde(default)]
+    pub recent: Vec<PastPoll>,
     /// Since when it has been waiting for a disk that hangs. None: it does not.
     #[serde(default)]
     pub hung_since: Option<i64>,
@@ -116,6 +132,15 @@ pub enum State {
     Hung,
     /// The last poll did not come to its end.
     Trouble,
+}
+
+/// How many polls there were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollCounts {
+    /// Those that came to their end.
+    pub succeeded: u64,
+    /// Those that did not.
+    pub failed: u64,
 }
 
 /// Messages and their size.

@@ -4,11 +4,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::account::{Account, AccountName};
+use crate::account_history::{History, PastPoll};
 use crate::account_record::{Standing, Trouble};
 use crate::client::Redactor;
 use crate::clock::trusted_time::ClockReading;
 use crate::config::NotifySettings;
-use crate::control::status::{self, AccountStatus, Came, Quarantine, State};
+use crate::control::status::{self, AccountStatus, Came, PollCounts, Quarantine, State};
 use crate::notify::Notification;
 use crate::oauth::tokens::TokenTimes;
 use crate::poll::{PollReport, Quarantined};
@@ -16,6 +17,12 @@ use crate::schedule::queue::Doing;
 use crate::schedule::{Cause, Next, PollTiming, Reason, TimeOfWeek, first, seed};
 use crate::state::hints::Past;
 use crate::state::saved::{Files, Saved};
+
+/// So long is it at most until news of a history is kept on the disk, in seconds.
+const HISTORY_EVERY: i64 = 600;
+
+/// The days of a history that are shown.
+const DAYS_SHOWN: u8 = 7;
 
 /// So many messages in quarantine are kept and shown of one account.
 const MOST_QUARANTINED: usize = 100;
@@ -47,6 +54,16 @@ pub(super) struct AccountState {
     token: Option<TokenTimes>,
     /// The digest of the standing that is kept on the disk.
     written: u64,
+    /// What its polls brought.
+    history: History,
+    /// When the history was written last, in seconds since 1970; None if there is something new in it that was not.
+    history_unwritten_since: Option<i64>,
+    /// How many polls came to their end since the daemon began, and how many failed.
+    polls: PollCounts,
+    /// How long the last poll took, in milliseconds.
+    last_poll_milliseconds: u64,
+    /// When the server's certificate expires, in seconds since 1970, as the last poll that got so far saw it.
+    certificate_expires: Option<i64>,
 }
 
 impl AccountState {
@@ -66,14 +83,26 @@ impl AccountState {
             quarantine: Vec::new(),
             token: None,
             written: 0,
+            history: History::default(),
+            history_unwritten_since: None,
+            polls: PollCounts::default(),
+            last_poll_milliseconds: 0,
+            certificate_expires: None,
             account,
         }
     }
 
     /// What an earlier daemon or `fetch` left of it. A back-off goes on where it was, unless `is_mended`: somebody may have
     /// put right what it is about.
-    pub(super) fn recall(&mut self, past: Past, saved: Option<(Saved, bool)>, now: Duration, clock: ClockReading) {
-        (self.last_success, self.past) = (past.last_success, past);
+    pub(super) fn recall(
+        &mut self,
+        past: Past,
+        history: History,
+        saved: Option<(Saved, bool)>,
+        now: Duration,
+        clock: ClockReading,
+    ) {
+        (self.last_success, self.past, self.history) = (past.last_success, past, history);
         let Some((saved, is_mended)) = saved else { return };
         let awaited_until = self.standing.history.awaited_until;
         self.standing = Standing::restore(&saved, now, clock);
@@ -120,6 +149,7 @@ impl AccountState {
     pub(super) fn on_poll_end(&mut self, report: &PollReport, polled: Range<Duration>, wall: i64, local: TimeOfWeek) {
         self.next = self.standing.on_poll_end(&self.account, self.seed, report, polled, wall, local);
         self.last_poll = Some(wall);
+        self.take_in_history(report, wall);
         if report.end.is_ok() {
             self.last_success = Some(wall);
         }
@@ -148,11 +178,40 @@ impl AccountState {
         self.standing.notifications(settings, report, &self.next.reason, now, wall)
     }
 
-    /// Where it stands, if that is not what is kept on the disk; then it is taken as kept.
-    pub(super) fn unwritten(&mut self, files: &Files, now: Duration, clock: ClockReading) -> Option<Saved> {
+    /// Counts a poll that ended at `wall`, in seconds since 1970.
+    fn take_in_history(&mut self, report: &PollReport, wall: i64) {
+        let cause = report.end.is_err().then(|| self.standing.trouble.as_ref().map(Trouble::cause)).flatten();
+        let (messages, octets) = (report.retrieved, report.octets);
+        self.last_poll_milliseconds = u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX);
+        let poll = PastPoll { ended: wall, milliseconds: self.last_poll_milliseconds, messages, octets, cause };
+        if self.history.add(poll) {
+            self.history_unwritten_since.get_or_insert(wall);
+        }
+        match cause {
+            Some(_) => self.polls.failed += 1,
+            None => self.polls.succeeded += u64::from(report.end.is_ok()),
+        }
+        if report.logged_in {
+            self.certificate_expires = report.certificate_expires;
+        }
+    }
+
+    /// Where it stands, if that is not what is kept on the disk, and its history; then they are taken as kept.
+    pub(super) fn unwritten(
+        &mut self,
+        files: &Files,
+        now: Duration,
+        clock: ClockReading,
+    ) -> Option<(Saved, Option<History>)> {
         let saved = self.standing.save(files, now, clock);
         let digest = saved.digest();
-        (std::mem::replace(&mut self.written, digest) != digest).then_some(saved)
+        let is_new = std::mem::replace(&mut self.written, digest) != digest;
+        let unwritten_for = self.history_unwritten_since.map(|since| clock.wall.saturating_sub(since));
+        if !is_new && unwritten_for.is_none_or(|seconds| (0..HISTORY_EVERY).contains(&seconds)) {
+            return None;
+        }
+        let history = self.history_unwritten_since.take().map(|_| self.history.clone());
+        Some((saved, history))
     }
 
     /// What there is to show at a time, given as that since boot and that since 1970.
@@ -201,6 +260,11 @@ impl AccountState {
             quarantine: self.quarantine.clone(),
             trouble: self.standing.trouble.as_ref().map(shown),
             token: self.token.filter(|_| self.account.uses_token).map(token),
+            polls: self.polls,
+            last_poll_milliseconds: self.last_poll.map(|_| self.last_poll_milliseconds),
+            certificate_expires: self.certificate_expires,
+            hours: self.history.hours(DAYS_SHOWN, wall).copied().collect(),
+            recent: self.history.polls().copied().collect(),
             hung_since: hung.map(|since| wall.saturating_sub(seconds(now.saturating_sub(since)))),
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::account::{Account, AccountName};
+use crate::account_history::History;
 use crate::account_record::stamp;
 use crate::config::{Config, ConfigError};
 use crate::credential::CredentialSource;
@@ -50,6 +51,8 @@ pub(super) struct Recalled {
     pub(super) past: Past,
     /// Where it stood.
     pub(super) saved: Option<Saved>,
+    /// What its polls brought.
+    pub(super) history: History,
     /// What its credential of systemd looks like, if it has one.
     pub(super) credential: Option<String>,
 }
@@ -150,5 +153,5 @@ fn recall(context: &PollContext, account: &AccountName, source: &CredentialSourc
     if hints.standing.is_some() && matches!(source, CredentialSource::OAuth(_)) {
         credential = Some(store::sign_in_stamp(&*context.disk, &context.state_dir, account));
     }
-    Recalled { account: account.clone(), past: hints.past, saved: hints.standing, credential }
+    Recalled { account: account.clone(), past: hints.past, saved: hints.standing, history: hints.history, credential }
 }

@@ -11,6 +11,7 @@ use tracing::{Instrument as _, debug, info, warn};
 
 use super::conduct::{Conduct, Seen, Verdict, WINDOW};
 use crate::account::{Account, AccountName};
+use crate::account_history::History;
 use crate::control::status::Came;
 use crate::credential::CredentialSource;
 use crate::oauth::store;
@@ -122,13 +123,22 @@ impl Polls {
         );
     }
 
-    /// Keeps where an account stands after a poll, which is over only then.
-    pub(super) fn keep(&mut self, context: &Arc<PollContext>, polled: Polled, due: Duration, saved: Saved) {
+    /// Keeps where an account stands after a poll, which is over only then, and its history, if that is given.
+    pub(super) fn keep(
+        &mut self,
+        context: &Arc<PollContext>,
+        polled: Polled,
+        due: Duration,
+        (saved, history): (Saved, Option<History>),
+    ) {
         let Polled { account, watch, conduct, .. } = polled;
         let (context, name) = (Arc::clone(context), account.clone());
         let work = async move {
             let account = name.clone();
-            let keep = move || keep_standing(&*context.disk, &context.state_dir, &name, &context.holder, &saved);
+            let keep = move || {
+                let (disk, dir, holder) = (&*context.disk, &context.state_dir, &context.holder);
+                keep_standing(disk, dir, &name, holder, &saved, history.as_ref())
+            };
             if let Ok(Err(e)) = blocking(keep).await {
                 debug!("{account}: cannot keep where it stands: {e}. Over a restart that is forgotten");
             }

@@ -22,6 +22,8 @@ use crate::control::status::{Status, VERSION};
 use crate::control::{Control, LONGEST_OFTEN, Pending, Request, Response};
 use crate::credential::CredentialSource;
 use crate::exit::ExitStatus;
+use crate::http;
+use crate::metrics::PollMetrics;
 use crate::notify::CommandRunner;
 use crate::poll::{PollContext, PollError, PollReport};
 use crate::schedule::queue::{Doing, Limits, Queue};
@@ -85,6 +87,10 @@ pub(super) struct Supervisor {
     notify: NotifySettings,
     /// Runs the commands that tell it.
     command_runner: CommandRunner,
+    /// What all polls add up to.
+    metrics: PollMetrics,
+    /// Serves the status page.
+    http: http::Listener,
 }
 
 /// The reloads that were asked for.
@@ -166,6 +172,9 @@ impl Supervisor {
             let _there = polls.enter();
             CommandRunner::new()
         };
+        let metrics = PollMetrics::default();
+        let mut page = http::Listener::new(control.sender(), metrics.clone(), polls.clone());
+        page.listen(config.daemon.http.clone());
         let mut supervisor = Self {
             started: context.clock.read().wall,
             context,
@@ -190,6 +199,8 @@ impl Supervisor {
             refused: HashMap::new(),
             notify: config.notify,
             command_runner,
+            metrics,
+            http: page,
         };
         supervisor.take_in(config.accounts);
         supervisor
@@ -290,6 +301,7 @@ impl Supervisor {
         };
         let before = kept.trouble().map(Trouble::cause);
         kept.on_poll_end(report, polled.begun..now, clock.wall, self.context.clock.time_of_week());
+        self.metrics.on_poll_end(report, kept.trouble().map(Trouble::cause));
         log(kept, report, before, now);
         log_complaints(kept, report);
         for notifications in kept.notifications(&self.notify, report, now, clock.wall) {
@@ -304,7 +316,7 @@ impl Supervisor {
         let files = Files { config: self.config_stamp.clone(), password: polled.password.clone() };
         match kept.unwritten(&files, now, clock) {
             // One that was stopped says nothing new, and whoever polls the account meanwhile keeps it itself.
-            Some(saved) if is_worth_keeping(&report.end) => self.polls.keep(&self.context, polled, due, saved),
+            Some(unwritten) if is_worth_keeping(&report.end) => self.polls.keep(&self.context, polled, due, unwritten),
             _ => self.queue.finished(name, due),
         }
     }
@@ -403,6 +415,7 @@ impl Supervisor {
         let refused = self.refused.keys().filter_map(|name| self.accounts.get(name)).map(|kept| &kept.account);
         self.outside.look_at_passwords(refused);
         systemd::status(&self.line());
+        self.http.try_again();
     }
 
     /// Something was found outside.
@@ -426,7 +439,7 @@ impl Supervisor {
     }
 
     /// What is kept of an account: from now on it is polled.
-    fn recalled(&mut self, Recalled { account: name, past, saved, credential }: Recalled) {
+    fn recalled(&mut self, Recalled { account: name, past, saved, history, credential }: Recalled) {
         let Some(asked) = self.unrecalled.remove(&name) else { return };
         let Some(kept) = self.accounts.get_mut(&name) else { return };
         let now = since_boot();
@@ -436,7 +449,7 @@ impl Supervisor {
             let is_mended = files.config != self.config_stamp || credential.is_some_and(|now| now != files.password);
             (saved, is_mended || asked)
         });
-        kept.recall(past, saved, now, self.context.clock.read());
+        kept.recall(past, history, saved, now, self.context.clock.read());
         if kept.wants_password() && kept.account.credential.file().is_some() {
             // A changed one is noticed, and tried.
             self.refused.insert(name.clone(), password);
@@ -461,6 +474,7 @@ impl Supervisor {
                 self.config_stamp = stamp;
                 let (concurrency, per_host) = (config.daemon.concurrency, config.daemon.per_host);
                 self.queue.set_limits(Limits { concurrency, per_host });
+                self.http.listen(config.daemon.http);
                 let names = config.accounts.iter().map(|account| account.name.clone());
                 let configured_accounts = Arc::new(ConfiguredAccounts::new(names));
                 self.context = Arc::new(PollContext { configured_accounts, ..(*self.context).clone() });

@@ -15,6 +15,7 @@ use super::orphans::lock_file;
 use super::ownership;
 use super::saved::Saved;
 use crate::account::{AccountName, Endpoint, TlsMode};
+use crate::account_history::History;
 use crate::disk::{Disk, Lock, Place, replace_whole};
 
 /// A larger file is not ours, in bytes.
@@ -45,6 +46,8 @@ pub struct Hints {
     pub standing: Option<Saved>,
     /// The listing behind which nothing was left to do.
     pub clean: Option<CleanListing>,
+    /// What the polls of the last weeks brought.
+    pub history: History,
 }
 
 /// How much mail came, and when. For people: nothing is decided by it.
@@ -278,6 +281,7 @@ pub fn keep_standing(
     account: &AccountName,
     holder: &str,
     standing: &Saved,
+    history: Option<&History>,
 ) -> Result<(), StateError> {
     ownership::check_place(disk, dir, account.as_str())?;
     let path = lock_file(dir, account.as_str());
@@ -286,6 +290,9 @@ pub fn keep_standing(
     let mut file = HintsFile::read(disk, dir, account);
     if !file.hints.standing.as_ref().is_some_and(|known| known.says_the_same(standing)) {
         file.hints.standing = Some(standing.clone());
+    }
+    if let Some(history) = history {
+        file.hints.history.clone_from(history);
     }
     file.write(disk).map_err(|e| StateError::io("write", &file.path, e))
 }

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use mailferry::control::status::{AccountStatus, Came, Quarantine, State, Status, Token, Trouble, VERSION};
+use mailferry::account_history::{Hour, PastPoll};
+use mailferry::control::status::{AccountStatus, Came, PollCounts, Quarantine, State, Status, Token, Trouble, VERSION};
 use mailferry::exit::ExitStatus;
 use mailferry::schedule::Cause;
 use mailferry::state::entries::QuarantineReason;
@@ -220,6 +221,11 @@ fn full_status() -> Status {
         hung_since: None,
         this_poll: Some(came),
         often_until: None,
+        polls: PollCounts { succeeded: 1, failed: 2 },
+        last_poll_milliseconds: Some(3),
+        certificate_expires: Some(4),
+        hours: vec![Hour { begun: 1, messages: 2, octets: 3, failed: 4 }],
+        recent: vec![PastPoll { ended: 1, milliseconds: 2, messages: 3, octets: 4, cause: Some(Cause::Tls) }],
         token: Some(Token { signed_in: 1, renewed: 2, access_ends: None, sign_in_ends: None, end_is_fixed: false }),
     };
     Status {
