@@ -85,7 +85,8 @@ impl History {
         while self.hours.back().is_some_and(|last| last.begun > begun) {
             self.hours.pop_back();
         }
-        let same = self.hours.pop_back_if(|last| last.begun == begun);
+        let is_same = self.hours.back().is_some_and(|last| last.begun == begun);
+        let same = if is_same { self.hours.pop_back() } else { None };
         let mut hour = same.unwrap_or(Hour { begun, ..Hour::default() });
         hour.messages = hour.messages.saturating_add(poll.messages);
         hour.octets = hour.octets.saturating_add(poll.octets);

@@ -30,7 +30,7 @@ pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut 
     match watch::blocking(move || look_now(&context, &account)).await {
         Ok(found) => steps.extend(found),
         Err(e) => {
-            steps.push(Step::fail("maildir", ExitStatus::Temporary, &PollError::from(e.doing("look at the Maildir"))))
+            steps.push(Step::fail("maildir", ExitStatus::Temporary, &PollError::from(e.doing("look at the Maildir"))));
         }
     }
 }

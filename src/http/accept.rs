@@ -70,8 +70,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, hosts: Hosts, snapsh
         .header_read_timeout(HEADER)
         .max_buf_size(LARGEST_HEADER)
         .serve_connection(TokioIo::new(stream), service);
-    match timeout(CONNECTION, connection).await {
-        Ok(Err(e)) => debug!("the status page: {e}"),
-        Ok(Ok(())) | Err(_) => {}
+    if let Ok(Err(e)) = timeout(CONNECTION, connection).await {
+        debug!("the status page: {e}");
     }
 }

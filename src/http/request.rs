@@ -36,7 +36,7 @@ pub(super) type Answer = Response<Full<Bytes>>;
 
 /// Answers a request. Nothing that it says changes anything.
 pub(super) async fn answer<B>(request: Request<B>, hosts: Hosts, snapshots: &Snapshots) -> Answer {
-    let answer = respond(&request, hosts, snapshots).await.unwrap_or_else(|refused| refused.answer());
+    let answer = respond(&request, hosts, snapshots).await.unwrap_or_else(Refused::answer);
     if request.method() == Method::HEAD { without_body(answer) } else { answer }
 }
 

@@ -80,7 +80,7 @@ async fn talk(
     let talk = Talk {
         interactive: input.is_terminal(),
         yes: options.yes,
-        redactor: Redactor::new(&account.username, &password),
+        redactor: Redactor::new(&account.username, password),
         marked: Vec::new(),
         failed: ExitStatus::Ok,
         takes_away,
