@@ -159,7 +159,7 @@ pub(super) fn looks_secret(key: &str) -> bool {
     let lower = key.to_lowercase();
     SECRETS.iter().any(|part| lower.contains(part))
         || nearest(key, [PASSWORD, "passwd", "pwd"].into_iter()).is_some()
-        || probably(key, Level::Account("")).is_some_and(|meant| meant.starts_with(PASSWORD))
+        || probably(key, Level::Account("")).is_some_and(|meant| meant.starts_with(PASSWORD) || meant == PROXY)
 }
 
 /// The known key that an unknown one is another word for, or a misspelling of.

@@ -277,6 +277,11 @@ fn first_value(text: &str) -> usize {
         }
         _ => text.find(|c: char| !plain(c)).or(Some(text.len())),
     };
+    // A quote that a stray one has opened goes on over the next key and its value.
+    let inside = length.and_then(|length| text.get(..length)).unwrap_or_default();
+    if text.starts_with(['"', '\'']) && (inside.contains('=') || mentions_secret(inside)) {
+        return 0;
+    }
     let Some(length) = length else {
         // A quote without an end: it goes on to the end of the line, unless another key stands there.
         let alone = !text.contains(['=', '#']) && !mentions_secret(text);

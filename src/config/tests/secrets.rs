@@ -180,6 +180,15 @@ proptest::proptest! {
 }
 
 #[test]
+fn a_stray_quote_does_not_show_what_stands_behind_the_next_key() {
+    for line in ["host' = \"x\"password = \"hunter2'''", "host\" = 'x'password = 'hunter2\"", "host ' pass hunter2'"] {
+        let (_dir, path) = file(&format!("state_dir = \"/s\"\n[accounts.a]\n{line}\n"));
+        let error = load(&path, &env()).unwrap_err();
+        assert!(!error.render(true).contains("hunter2") && !error.to_string().contains("hunter2"), "{line}\n{error}");
+    }
+}
+
+#[test]
 fn no_report_shows_the_password_of_a_proxy() {
     for text in [
         "[accounts.a]\nproxy = \"socks5://jo:hunter2@h\"\n",
