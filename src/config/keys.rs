@@ -2,8 +2,6 @@
 
 use strsim::osa_distance;
 
-use super::oauth::{CLIENT_SECRET, is_secret};
-
 /// The key whose value is never shown.
 pub(super) const PASSWORD: &str = "password";
 
@@ -112,6 +110,14 @@ pub(super) enum Level<'a> {
     Account(&'a str),
     /// `[accounts.NAME.oauth2]`; none is that of `[defaults]`.
     OAuth(Option<&'a str>),
+}
+
+/// The key whose value is a secret of an OAuth 2.0 client.
+pub(super) const CLIENT_SECRET: &str = "client_secret";
+
+/// Whether the value of this key is a secret.
+pub(super) fn is_secret(key: &str) -> bool {
+    matches!(key, PASSWORD | CLIENT_SECRET)
 }
 
 /// Whether the value of this key may be shown.

@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 use url::Url;
 
 use super::Span;
-use super::keys::{self, Level, PASSWORD};
+use super::keys::{self, CLIENT_SECRET, Level};
 use super::path;
 use super::problem::Problem;
 use super::settings::{command, systemd_credential};
@@ -17,9 +17,6 @@ use crate::oauth::OAuthSettings;
 use crate::oauth::preset::{Device, Preset};
 use crate::oauth::server_url::{InvalidServerUrl, ServerUrl};
 use crate::secret::Secret;
-
-/// The key whose value is never shown.
-pub(super) const CLIENT_SECRET: &str = "client_secret";
 
 /// Where the browser is sent in the end, unless somebody knows better: any port of this machine (RFC 8252, section 7.3).
 const REDIRECT: &str = "http://127.0.0.1";
@@ -263,9 +260,4 @@ impl OAuthTable {
             || texts.into_iter().any(bad)
             || urls.into_iter().any(bad)
     }
-}
-
-/// Whether this is a key under which a secret stands.
-pub(super) fn is_secret(key: &str) -> bool {
-    matches!(key, PASSWORD | CLIENT_SECRET)
 }

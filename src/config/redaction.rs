@@ -175,7 +175,7 @@ fn tame(text: &str) -> String {
 fn collect(table: &DeTable<'_>, all: bool, secrets: &mut Vec<Span>) {
     for (key, value) in table {
         let key: &str = key.get_ref();
-        let is_password = all || super::oauth::is_secret(key);
+        let is_password = all || keys::is_secret(key);
         let hidden = is_password || (!keys::is_shown(key) && keys::looks_secret(key));
         match value.get_ref() {
             DeValue::Table(inner) => {

@@ -375,7 +375,7 @@ impl<'a> Work<'a> {
 pub(super) fn begins_secret(line: &str) -> bool {
     let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_'));
     let secret = |word: &str| {
-        let is_one = super::oauth::is_secret(word) || word == keys::PROXY;
+        let is_one = keys::is_secret(word) || word == keys::PROXY;
         is_one || (!keys::is_known(word) && keys::looks_secret(word))
     };
     let open = line.contains(['"', '\'', '[', '{', '“', '”', '‘', '’']) || line.trim_end().ends_with(['=', ':']);

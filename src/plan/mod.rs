@@ -131,8 +131,6 @@ pub struct PlanInput<'a> {
     compared: &'a HashSet<EntryId>,
     /// How that was listed.
     compared_as: &'a HashSet<(MessageNumber, Option<ListedAs>)>,
-    /// Numbers and sizes of what was retrieved under other unique-ids.
-    retrieved_as: &'a HashSet<(MessageNumber, Option<u64>)>,
     /// The time of this poll, in certain seconds.
     now: u64,
     /// What matches what as far as it can be told without a header.
@@ -148,17 +146,14 @@ pub struct Done<'a> {
     pub compared: &'a HashSet<EntryId>,
     /// How those messages were listed: a hint only, as numbers may shift from session to session.
     pub compared_as: &'a HashSet<(MessageNumber, Option<ListedAs>)>,
-    /// Numbers and sizes of what was retrieved, where the server has other unique-ids in each session: nothing else shows
-    /// that it need not be retrieved once more.
-    pub retrieved_as: &'a HashSet<(MessageNumber, Option<u64>)>,
 }
 
 impl<'a> PlanInput<'a> {
     /// Of a listing, on what is remembered, at a time in certain seconds; `done` is what this poll has done.
     #[must_use]
     pub fn new(maildrop: &'a Maildrop, state: &'a UidState, done: Done<'a>, now: u64) -> Self {
-        let Done { tried, compared, compared_as, retrieved_as } = done;
-        Self { maildrop, state, tried, compared, compared_as, retrieved_as, now, unseen: OnceLock::new() }
+        let Done { tried, compared, compared_as } = done;
+        Self { maildrop, state, tried, compared, compared_as, now, unseen: OnceLock::new() }
     }
 
     fn without_headers(&self) -> &Matching<'a> {
@@ -234,7 +229,6 @@ impl<'a> PlanInput<'a> {
     pub fn plan(&self, policy: &Policy, seen: &Seen) -> Plan {
         let turn = |listed: &Listed| self.turn(listed, policy);
         let mut matching = self.with_headers(seen).into_owned();
-        matching.new.retain(|listed| !self.retrieved_as.contains(&(listed.number, listed.reported_size)));
         let mut plan = Plan { has_top: policy.has_top, ..Plan::default() };
         if let Some(renumbered) = Renumbered::of(self.maildrop, self.state, policy, &matching, turn) {
             let recognised = renumbered.recognise(seen);

@@ -96,13 +96,8 @@ fn look_at(
     tried: &HashSet<ListedAs>,
     now: u64,
 ) -> Vec<MessageNumber> {
-    PlanInput::new(
-        maildrop,
-        state,
-        Done { tried, compared: &HashSet::new(), compared_as: &HashSet::new(), retrieved_as: &HashSet::new() },
-        now,
-    )
-    .look_at(policy)
+    PlanInput::new(maildrop, state, Done { tried, compared: &HashSet::new(), compared_as: &HashSet::new() }, now)
+        .look_at(policy)
 }
 
 /// Runs both steps; `headers` is what TOP would show, by number.
@@ -116,7 +111,7 @@ fn decide(maildrop: &Maildrop, state: &UidState, policy: &Policy, headers: &[&st
     };
     let compared = HashSet::new();
     let compared_as = HashSet::new();
-    let done = Done { tried: &tried, compared: &compared, compared_as: &compared_as, retrieved_as: &HashSet::new() };
+    let done = Done { tried: &tried, compared: &compared, compared_as: &compared_as };
     let input = PlanInput::new(maildrop, state, done, NOW);
     let mut seen = show(input.look_at(policy));
     for _ in 0..2 {
@@ -367,8 +362,7 @@ fn what_made_trouble_in_this_poll_is_not_tried_twice() {
     let unique_id = UniqueId::new(b"b").unwrap();
     let tried = HashSet::from([ListedAs { unique_id, reported_size: Some(1) }]);
     let listing = maildrop(&[("a", 1), ("b", 1)]);
-    let done =
-        Done { tried: &tried, compared: &HashSet::new(), compared_as: &HashSet::new(), retrieved_as: &HashSet::new() };
+    let done = Done { tried: &tried, compared: &HashSet::new(), compared_as: &HashSet::new() };
     let plan = PlanInput::new(&listing, &state, done, NOW).plan(&KEEP, &Seen::in_session(session()));
     assert_eq!((retrieved(&plan), plan.quarantined.len()), (vec![], 0));
 }
@@ -422,12 +416,7 @@ fn a_header_that_says_little_does_not_prove_that_what_is_back_is_the_same() {
         old.fingerprint.whole = old.fingerprint.whole.filter(|_| has_bytes);
         (old.removed, old.absent_since) = (gone, gone.then_some(NOW - DAY));
         let (listing, state) = (maildrop(&[("a", 1)]), state(vec![old]));
-        let done = Done {
-            tried: &HashSet::new(),
-            compared: &HashSet::new(),
-            compared_as: &HashSet::new(),
-            retrieved_as: &HashSet::new(),
-        };
+        let done = Done { tried: &HashSet::new(), compared: &HashSet::new(), compared_as: &HashSet::new() };
         let plan = PlanInput::new(&listing, &state, done, NOW).plan(&DELETE, &seen);
         assert_eq!((retrieved(&plan), deleted(&plan), plan.unverified), (expected, vec![], unverified));
     }
@@ -466,12 +455,7 @@ fn what_is_new_does_not_wait_for_what_is_only_compared() {
     let plan = decide(&listing, &known, &policy, &[]);
     assert_eq!((retrieved(&plan), plan.postponed), (vec![3, 1], 1));
     // What was compared in this poll and not deleted is left alone for the rest of it.
-    let done = Done {
-        tried: &HashSet::new(),
-        compared: &HashSet::from([1]),
-        compared_as: &HashSet::new(),
-        retrieved_as: &HashSet::new(),
-    };
+    let done = Done { tried: &HashSet::new(), compared: &HashSet::from([1]), compared_as: &HashSet::new() };
     let plan = PlanInput::new(&listing, &known, done, NOW).plan(&policy, &Seen::in_session(session()));
     assert_eq!((retrieved(&plan), plan.unverified), (vec![3, 2], 0));
 }
@@ -535,12 +519,7 @@ fn each_remembered_message_is_found_once() {
 fn on_another_host_a_header_that_was_seen_permits_nothing() {
     let (listing, state) = (maildrop(&[("a", 1)]), state(vec![entry(1, "a", "A", 1, 20)]));
     let seen = saw(digest("A"));
-    let done = Done {
-        tried: &HashSet::new(),
-        compared: &HashSet::new(),
-        compared_as: &HashSet::new(),
-        retrieved_as: &HashSet::new(),
-    };
+    let done = Done { tried: &HashSet::new(), compared: &HashSet::new(), compared_as: &HashSet::new() };
     for (moved, expected) in [(false, (vec![], vec![(1, 1)])), (true, (vec![1], vec![]))] {
         let plan = PlanInput::new(&listing, &state, done, NOW).plan(&Policy { moved, ..DELETE }, &seen);
         assert_eq!((retrieved(&plan), deleted(&plan)), expected);
@@ -557,12 +536,7 @@ pub(crate) fn removable_in(session: SessionSerial) -> Removable {
 /// What is to be done with a message that was delivered earlier, is due, and has the header that is remembered.
 fn plan_in(session: Option<SessionSerial>, seen: &Seen) -> Plan {
     let (listing, state) = (Maildrop { session, ..maildrop(&[("a", 1)]) }, state(vec![entry(1, "a", "A", 1, 20)]));
-    let done = Done {
-        tried: &HashSet::new(),
-        compared: &HashSet::new(),
-        compared_as: &HashSet::new(),
-        retrieved_as: &HashSet::new(),
-    };
+    let done = Done { tried: &HashSet::new(), compared: &HashSet::new(), compared_as: &HashSet::new() };
     PlanInput::new(&listing, &state, done, NOW).plan(&DELETE, seen)
 }
 

@@ -133,7 +133,6 @@ pub async fn poll(
         waited: Duration::ZERO,
         too_long: Vec::new(),
         clean: None,
-        retrieved: Vec::new(),
         refused_token: None,
     };
     report.end = poll.run(&mut report).await;
@@ -171,8 +170,6 @@ struct Poll {
     too_long: Vec<(MessageNumber, Option<u64>)>,
     /// The last session found nothing to do.
     clean: Option<Clean>,
-    /// What sessions of this poll asked for, as they listed it, if they left something over.
-    retrieved: Vec<Listed>,
     /// An access token that the server did not take.
     refused_token: Option<Secret>,
 }
@@ -266,7 +263,6 @@ impl Poll {
             let next = match self.session(begun.take(), state, profile, password, report).await {
                 Ok(ended) => {
                     self.clean.clone_from(&ended.clean);
-                    self.retrieved.extend_from_slice(&ended.retrieved);
                     let has_new = report.retrieved > before;
                     if report.probe_for_more {
                         profile.looked_for_more(has_new);

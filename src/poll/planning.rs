@@ -13,9 +13,9 @@ use crate::client::Client;
 use crate::client::listing::look;
 use crate::delivery::destination::sync_directories;
 use crate::disk::{DirSync, Disk};
-use crate::plan::maildrop::{Listed, Maildrop};
+use crate::plan::maildrop::Maildrop;
 use crate::plan::{Done, Pass, Plan, PlanInput, Policy, Seen};
-use crate::pop3::{Capabilities, MessageNumber, UniqueId};
+use crate::pop3::{Capabilities, MessageNumber};
 use crate::state::entries::{EntryId, ListedAs, UidState};
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
@@ -33,8 +33,6 @@ struct Given {
     compared: HashSet<EntryId>,
     /// How those messages were listed.
     compared_as: HashSet<(MessageNumber, Option<ListedAs>)>,
-    /// Numbers and sizes of what was retrieved in this poll under other unique-ids.
-    retrieved_as: HashSet<(MessageNumber, Option<u64>)>,
     /// The headers that were seen in this session.
     seen: Seen,
     /// How often headers were asked for.
@@ -54,12 +52,7 @@ enum Step {
 impl Given {
     /// Takes as long as the listing and the state are large. Blocks.
     fn step(&mut self, store: &Store) -> Step {
-        let done = Done {
-            tried: &self.tried,
-            compared: &self.compared,
-            compared_as: &self.compared_as,
-            retrieved_as: &self.retrieved_as,
-        };
+        let done = Done { tried: &self.tried, compared: &self.compared, compared_as: &self.compared_as };
         let input = PlanInput::new(&self.maildrop, store.state(), done, store.now());
         // What the plan needs, then a sample of what may have been renumbered, then the rest of that.
         let mut numbers = if self.looks == 0 { input.look_at(&self.policy) } else { Vec::new() };
@@ -101,10 +94,8 @@ impl Poll {
         };
         let tried = self.not_in_this_session(store.state(), store.now());
         let (maildrop, compared, compared_as) = (Arc::clone(maildrop), self.compared.clone(), self.compared_as.clone());
-        let retrieved_as = self.retrieved_under_other_names(&maildrop, report);
         let seen = Seen::in_session(client.serial());
-        let mut given =
-            Given { maildrop, policy, tried, compared, compared_as, retrieved_as, seen, looks: 0, first_looks: 0 };
+        let mut given = Given { maildrop, policy, tried, compared, compared_as, seen, looks: 0, first_looks: 0 };
         let plan = loop {
             let step;
             let plan = move |store: &mut Store| {
@@ -139,24 +130,6 @@ impl Poll {
             given.maildrop.messages.len()
         );
         Ok(*plan)
-    }
-
-    /// Numbers and sizes of what earlier sessions of this poll retrieved, if the server has other unique-ids in each
-    /// session: the sizes are the same, and none of the unique-ids is there any more.
-    fn retrieved_under_other_names(
-        &self,
-        maildrop: &Maildrop,
-        report: &PollReport,
-    ) -> HashSet<(MessageNumber, Option<u64>)> {
-        if self.retrieved.is_empty() || maildrop.sizes() != report.sizes {
-            return HashSet::new();
-        }
-        let names: HashSet<&UniqueId> = self.retrieved.iter().filter_map(|listed| listed.unique_id.as_ref()).collect();
-        let is_there = |listed: &Listed| listed.unique_id.as_ref().is_some_and(|name| names.contains(name));
-        if names.is_empty() || maildrop.messages.iter().any(is_there) {
-            return HashSet::new();
-        }
-        self.retrieved.iter().map(|listed| (listed.number, listed.reported_size)).collect()
     }
 
     /// Looks at the headers of some messages.

@@ -67,8 +67,6 @@ pub(super) struct Ended {
     pub(super) gave_up: bool,
     /// Nothing was to be done.
     pub(super) clean: Option<Clean>,
-    /// What was asked for, if something was left over for another session.
-    pub(super) retrieved: Vec<Listed>,
 }
 
 /// A listing behind which nothing was left to do.
@@ -296,7 +294,6 @@ impl Poll {
             compared: Vec::new(),
             gave_up: false,
             clean: None,
-            retrieved: if plan.postponed > 0 { plan.retrieve.clone() } else { Vec::new() },
         };
         let mut deletions = Deletions::new(std::mem::take(&mut plan.delete));
         if report.unsyncable {

@@ -2,6 +2,7 @@
 
 pub(crate) mod hung;
 mod kept;
+mod page;
 mod places;
 
 use std::os::unix::net::UnixDatagram;
