@@ -356,7 +356,8 @@ impl<'a> Parse<'a> {
             let mut ends = run.splitn(2, |c| *c == b'-');
             let first: EntryId = number(ends.next()?)?;
             let last = ends.next().map_or(Some(first), number)?;
-            if last < first || last - first > LONGEST_RUN {
+            let room = MOST_IDS.saturating_sub(u64::try_from(ids.len()).unwrap_or(u64::MAX));
+            if last < first || last - first >= room {
                 return None;
             }
             ids.extend(first..=last);
@@ -454,8 +455,9 @@ impl<'a> Parse<'a> {
     }
 }
 
-/// More ids than this in one run are damage, not data: nobody has that many messages.
-const LONGEST_RUN: u64 = 100_000_000;
+/// More ids than this in one record are damage, not data: a file that can be read has no room for so many entries. A few
+/// octets say a long run, and each of its ids takes memory.
+const MOST_IDS: u64 = 1 << 24;
 
 /// What stands in a file as decimal digits.
 trait Number: Sized {

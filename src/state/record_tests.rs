@@ -80,6 +80,16 @@ fn samples() -> Vec<Record> {
 }
 
 #[test]
+fn a_few_octets_do_not_fill_the_memory() {
+    let most = format!("P 1-{MOST_IDS}");
+    assert!(matches!(Record::parse(most.as_bytes()), Ok(Record::Published(ids)) if ids.len() == 1 << 24));
+    for line in [format!("P 0-{MOST_IDS}"), format!("P 1-{MOST_IDS},7"), "P 1-9999999,1-9999999".to_owned()] {
+        assert_eq!(Record::parse(line.as_bytes()), Err(BadRecord::Malformed), "{line}");
+    }
+    assert_eq!(Record::parse(b"P 0-18446744073709551615"), Err(BadRecord::Malformed));
+}
+
+#[test]
 fn what_is_written_is_read() {
     for record in samples() {
         let text = line(&record);
