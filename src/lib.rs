@@ -48,6 +48,7 @@ pub mod secret;
 mod subprocess;
 pub mod summary;
 mod system_limit;
+mod text;
 pub mod threads;
 pub mod user;
 pub mod watch;

@@ -2,12 +2,11 @@
 
 use std::fmt::{self, Write as _};
 
-use bytesize::ByteSize;
-
 use crate::client::Redactor;
 use crate::plan::maildrop::Listed;
 use crate::poll::PollReport;
 use crate::poll::report::{Left, LeftFor};
+use crate::text::{Count, Size, plural};
 
 impl PollReport {
     /// What came, how much, how long it took and what is left.
@@ -170,38 +169,6 @@ impl fmt::Display for Message<'_> {
             write!(more, "{comma}{}", Size(size))?;
         }
         if more.is_empty() { Ok(()) } else { write!(f, " ({more})") }
-    }
-}
-
-pub(crate) struct Size(pub(crate) u64);
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", ByteSize::b(self.0).display().iec())
-    }
-}
-
-/// A number of things.
-pub(crate) struct Count(pub(crate) u64, pub(crate) &'static str);
-
-impl Count {
-    /// So many of what is held in memory.
-    pub(crate) fn of(things: usize, one: &'static str) -> Self {
-        Self(u64::try_from(things).unwrap_or(u64::MAX), one)
-    }
-}
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.0, plural(self.0, self.1))
-    }
-}
-
-pub(crate) fn plural(count: u64, one: &str) -> String {
-    match (count, one.strip_suffix('y')) {
-        (1, _) => one.to_owned(),
-        (_, Some(stem)) => format!("{stem}ies"),
-        (_, None) => format!("{one}s"),
     }
 }
 

@@ -2,11 +2,9 @@
 
 use std::fmt;
 
-use bytesize::ByteSize;
-
 use crate::control::status::{AccountStatus, Came, Quarantine, State, Status};
 use crate::state::entries::QuarantineReason;
-use crate::summary::{Count, plural};
+use crate::text::{Count, Size, Span, plural};
 
 /// So many messages in quarantine are shown of an account; all are in `--json`.
 const SHOWN: usize = 5;
@@ -22,7 +20,7 @@ impl fmt::Display for Overview<'_> {
             "mailferry {}, process {}, up for {}: {}, {} being polled",
             status.program,
             status.pid,
-            Span(status.now.saturating_sub(status.started)),
+            Span::between(status.started, status.now),
             Count::of(status.accounts.len(), "account"),
             status.polling
         )?;
@@ -42,14 +40,14 @@ struct Account<'a>(&'a AccountStatus, i64);
 impl fmt::Display for Account<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(account, now) = *self;
-        let ago = |time: Option<i64>| Ago(time.map(|time| now.saturating_sub(time)));
+        let ago = |time| Ago(time, now);
         write!(f, "{}: {}", account.account, words(account.state))?;
         if let Some(since) = account.hung_since {
             write!(f, " since {}", LocalTime(since))?;
         }
         writeln!(f, " ({})", account.host)?;
         if let Some(trouble) = &account.trouble {
-            let since = Span(now.saturating_sub(trouble.since));
+            let since = Span::between(trouble.since, now);
             writeln!(f, "  trouble       {}", trouble.text)?;
             let polls = plural(u64::from(trouble.times), "poll");
             writeln!(f, "                {} for {since}, {} {polls} in a row", trouble.cause.name(), trouble.times)?;
@@ -106,7 +104,7 @@ struct Mail(Came);
 impl fmt::Display for Mail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Came { messages, octets } = self.0;
-        write!(f, "{} ({})", Count(messages, "message"), ByteSize::b(octets).display().iec())
+        write!(f, "{} ({})", Count(messages, "message"), Size(octets))
     }
 }
 
@@ -122,39 +120,23 @@ impl fmt::Display for Message<'_> {
         };
         let times = plural(u64::from(message.times), "time");
         write!(f, "{}: {what} {} {times}; ", message.unique_id, message.times)?;
-        match message.until.saturating_sub(now) {
-            ..=0 => f.write_str("tried again at the next poll"),
-            left => write!(f, "tried again in {}", Span(left)),
+        match message.until > now {
+            false => f.write_str("tried again at the next poll"),
+            true => write!(f, "tried again in {}", Span::between(now, message.until)),
         }
     }
 }
 
-/// How long ago, in seconds.
-struct Ago(Option<i64>);
+/// How long ago something was, at a time.
+struct Ago(Option<i64>, i64);
 
 impl fmt::Display for Ago {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
+        let Self(time, now) = *self;
+        match time {
             None => f.write_str("-"),
-            Some(..=1) => f.write_str("just now"),
-            Some(seconds) => write!(f, "{} ago", Span(seconds)),
-        }
-    }
-}
-
-/// A time span of so many seconds, in one or two units.
-struct Span(i64);
-
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.max(0);
-        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-        match (days, hours, minutes) {
-            (0, 0, 0) => write!(f, "{seconds} s"),
-            (0, 0, minutes) => write!(f, "{minutes} min"),
-            (0, hours, minutes) => write!(f, "{hours} h {} min", minutes % 60),
-            (1, hours, _) => write!(f, "1 day {} h", hours % 24),
-            (days, _, _) => write!(f, "{days} days"),
+            Some(time) if now.saturating_sub(time) <= 1 => f.write_str("just now"),
+            Some(time) => write!(f, "{} ago", Span::between(time, now)),
         }
     }
 }
@@ -191,7 +173,7 @@ mod tests {
     fn an_account_is_told_in_plain_words() {
         assert_eq!(
             Account(&account(), 1000).to_string(),
-            "work: all is well (pop.example.org)\n  last poll     1 min ago\n  last success  1 min ago\n  last new mail \
+            "work: all is well (pop.example.org)\n  last poll     60 s ago\n  last success  60 s ago\n  last new mail \
              -\n  next poll     in 4 min, as configured\n  today         1 message (2.0 KiB)\n  in all        20 messages \
              (4.0 MiB)\n  on the server 7 messages"
         );
@@ -253,7 +235,7 @@ mod tests {
             accounts: Vec::new(),
         };
         let text = Overview(&status).to_string();
-        assert!(text.starts_with("mailferry 1, process 7, up for 1 day 1 h: 0 accounts, 1 being polled, 2 queued"));
+        assert!(text.starts_with("mailferry 1, process 7, up for 25 h: 0 accounts, 1 being polled, 2 queued"));
         assert!(text.contains("line 5 is wrong"));
     }
 }

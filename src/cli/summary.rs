@@ -9,7 +9,8 @@ use crate::poll::report::WouldDo;
 use crate::poll::{PollError, PollReport};
 use crate::pop3::Refusal;
 use crate::state::error::StateError;
-use crate::summary::{Count, Message, Size};
+use crate::summary::Message;
+use crate::text::{Count, Size};
 
 /// Prints what a poll did: the good news on standard output, the bad on standard error.
 pub(super) fn print(report: &PollReport, quiet: bool) {

@@ -3,7 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::problem::Problem;
-use crate::credential::printable;
+use crate::text;
 
 /// The key whose value is never shown.
 pub(super) const PASSWORD: &str = "password";
@@ -108,7 +108,7 @@ pub(super) fn report_unknown(table: &DeTable<'_>, level: Level<'_>, problems: &m
             }
             None => advice(name, value.get_ref(), level),
         };
-        let message = format!("unknown key `{}` {}", printable(name), level.place());
+        let message = format!("unknown key `{}` {}", text::value(name), level.place());
         problems.push(Problem::new(message).at(&key.span()).help(help));
     }
     meant
@@ -134,7 +134,7 @@ fn advice(name: &str, value: &DeValue<'_>, level: Level<'_>) -> String {
         return format!("its place is {home}");
     }
     if level == Level::Top && value.is_table() {
-        return format!("if it is an account, write [accounts.{}]", printable(name));
+        return format!("if it is an account, write [accounts.{}]", text::value(name));
     }
     let known: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
     format!("the keys here are {}", known.join(", "))

@@ -16,6 +16,7 @@ use super::settings::{Settings, password_in};
 use super::value::{At, integer, read};
 use super::{DaemonSettings, NotifySettings};
 use crate::account::{Account, AccountName};
+use crate::text;
 
 /// All that the text says. Only complete if there are no problems.
 pub(super) struct Parsed {
@@ -91,7 +92,7 @@ fn broken(text: &str, error: &toml::de::Error) -> Parsed {
     } else {
         "correct this line first; strings stand in quotes, and a key stands once in a table"
     };
-    let message = format!("this is not TOML: {}", crate::credential::printable(error.message()));
+    let message = format!("this is not TOML: {}", text::value(error.message()));
     let problem = Problem::new(message).at(&span).help(help);
     Parsed {
         source: Masked::of_broken(text),
@@ -170,7 +171,7 @@ impl Reader<'_> {
         defaults: &Settings,
     ) -> Option<Account> {
         let Some(table) = value.get_ref().as_table() else {
-            let message = format!("`{}` is not the table of an account", crate::credential::printable(key.get_ref()));
+            let message = format!("`{}` is not the table of an account", text::value(key.get_ref()));
             let help = "write [accounts.NAME] on a line of its own, and the account's keys below it";
             self.problems.push(Problem::new(message).at(&key.span()).help(help));
             return None;

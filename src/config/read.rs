@@ -5,6 +5,7 @@ use std::path::Path;
 use super::problem::{ConfigError, Problem, warning};
 use super::{Config, Environment, parse};
 use crate::credential::private_file::{self, Exposure, Identity, PrivateFile, ReadFault};
+use crate::text;
 
 /// The largest configuration, in bytes: a hundred thousand accounts.
 const MAX_FILE: usize = 16 * 1024 * 1024;
@@ -55,7 +56,7 @@ pub(super) fn judge(
     } else if file.mode & 0o020 != 0 {
         warnings.push(format!(
             "{}: its group may write this file (mode {mode}), and it says which commands run; run `{}`",
-            crate::credential::printable(&path.to_string_lossy()),
+            text::path(path),
             private_file::chmod(path, "g-w")
         ));
     }

@@ -14,8 +14,9 @@ use super::path;
 use super::problem::{Problem, Span};
 use super::value::{Complaint, Setting, boolean, integer, plain_text, read, string, wrong_type};
 use crate::account::{AuthChoice, KeyExchange, MaildirMode, RemovalPolicy, TlsMode};
-use crate::credential::{CredentialSource, is_credential_name, printable};
+use crate::credential::{CredentialSource, is_credential_name};
 use crate::secret::Secret;
+use crate::text;
 
 /// The keys of `[accounts.NAME]` or `[defaults]`, one field a key, but for the four ways to give a password.
 #[derive(Debug, Default)]
@@ -234,7 +235,7 @@ fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)], to_come: &[&str]) -
     if let Some((_, choice)) = known.iter().find(|(name, _)| *name == text) {
         return Ok(*choice);
     }
-    let shown: String = printable(text).chars().take(40).collect();
+    let shown: String = text::value(text).chars().take(40).collect();
     if to_come.contains(&text) {
         return Err(Complaint::new(
             format!("is \"{shown}\", which this build of mailferry does not have yet"),

@@ -22,6 +22,7 @@ use tracing::{debug, info, warn};
 
 use self::status::Status;
 use crate::system_limit;
+use crate::text;
 
 /// The name of the socket in its directory.
 pub const NAME: &str = "control.sock";
@@ -323,7 +324,7 @@ impl fmt::Display for AskError {
                  comes back within {} seconds; if the daemon was started with other options or another environment, give \
                  the same here",
                 state_dir.display(),
-                holder.escape_debug(),
+                text::value(holder),
                 list(looked),
                 LOOK.as_secs()
             ),

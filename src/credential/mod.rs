@@ -10,6 +10,7 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::secret::Secret;
 use crate::system_limit;
+use crate::text;
 use crate::watch;
 use private_file::Identity;
 
@@ -243,22 +244,22 @@ impl fmt::Display for CredentialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { path, fault } => {
-                write!(f, "cannot read the password from {}: {fault}", printable(&path.to_string_lossy()))
+                write!(f, "cannot read the password from {}: {fault}", text::path(path))
             }
             Self::Exposed { path, mode, to, remedy } => write!(
                 f,
                 "will not use the password in {}: its mode {:04o} lets {to}; {remedy}; or use password_credential or \
                  password_command",
-                printable(&path.to_string_lossy()),
+                text::path(path),
                 mode & 0o7777,
             ),
             Self::CredentialName { name } => write!(
                 f,
                 "`{}` cannot be the name of a systemd credential; give a plain file name without a slash",
-                printable(name)
+                text::value(name)
             ),
             Self::NoCredentialsDirectory { name } => {
-                let name = printable(name);
+                let name = text::value(name);
                 write!(
                     f,
                     "there is no systemd credential `{name}`, because $CREDENTIALS_DIRECTORY is not set; run as a \
@@ -267,14 +268,14 @@ impl fmt::Display for CredentialError {
                 )
             }
             Self::NoCredential { name } => {
-                let name = printable(name);
+                let name = text::value(name);
                 write!(
                     f,
                     "systemd gave this service no credential `{name}`; add LoadCredential={name}:/path/to/file to its \
                      unit and restart it"
                 )
             }
-            Self::Command { program, fault } => write!(f, "password_command `{}` {fault}", printable(program)),
+            Self::Command { program, fault } => write!(f, "password_command `{}` {fault}", text::value(program)),
             Self::Contents { origin, fault } => fmt_contents(f, origin, *fault),
         }
     }
@@ -285,13 +286,13 @@ fn fmt_contents(f: &mut fmt::Formatter<'_>, origin: &Origin, fault: ContentsFaul
         (Origin::Command(program), ContentsFault::Empty) => write!(
             f,
             "password_command `{}` printed nothing; run it by hand and see that it prints the password",
-            printable(program)
+            text::value(program)
         ),
         (Origin::Command(program), ContentsFault::SeveralLines) => write!(
             f,
             "password_command `{}` printed more than one line, and a password is one line; let it print the first only, \
              for example by [\"sh\", \"-c\", \"pass show mail/qq | head -n 1\"]",
-            printable(program)
+            text::value(program)
         ),
         (origin, ContentsFault::Utf16) => {
             write!(f, "{origin} is text in UTF-16; write the password as UTF-8 or ASCII, without a byte order mark")
@@ -309,23 +310,11 @@ fn fmt_contents(f: &mut fmt::Formatter<'_>, origin: &Origin, fault: ContentsFaul
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => write!(f, "the password file {}", printable(&path.to_string_lossy())),
-            Self::Credential(name) => write!(f, "the systemd credential `{}`", printable(name)),
-            Self::Command(program) => write!(f, "the output of `{}`", printable(program)),
+            Self::File(path) => write!(f, "the password file {}", text::path(path)),
+            Self::Credential(name) => write!(f, "the systemd credential `{}`", text::value(name)),
+            Self::Command(program) => write!(f, "the output of `{}`", text::value(program)),
         }
     }
 }
 
 impl std::error::Error for CredentialError {}
-
-/// Text from elsewhere, made fit for a terminal: whatever could move a cursor or hide text is escaped.
-pub(crate) fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '"' | '\'' | '\\' => shown.push(c),
-            _ => shown.extend(c.escape_debug()),
-        }
-    }
-    shown
-}

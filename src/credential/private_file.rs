@@ -10,6 +10,7 @@ use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 use secrecy::zeroize::Zeroizing;
 
 use crate::system_limit;
+use crate::text;
 
 /// What was in the file, and its permissions at that moment.
 pub(crate) struct PrivateFile {
@@ -141,7 +142,7 @@ impl Identity {
 
 /// The command that gives a file this mode, ready to be pasted into a shell.
 pub(crate) fn chmod(path: &Path, mode: &str) -> String {
-    let path = super::printable(&path.to_string_lossy());
+    let path = text::path(path);
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '@' | '+' | ',' | ':');
     if path.chars().all(plain) && !path.starts_with('-') {
         format!("chmod {mode} {path}")

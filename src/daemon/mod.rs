@@ -31,7 +31,7 @@ use crate::exit::ExitStatus;
 use crate::poll::PollContext;
 use crate::state::error::StateError;
 use crate::state::ownership;
-use crate::{system_limit, threads};
+use crate::{system_limit, text, threads};
 use supervisor::{Parts, Supervisor};
 
 /// What a daemon is made of.
@@ -109,7 +109,7 @@ impl std::fmt::Display for StartError {
                 f,
                 "another daemon works with the state in {}: {}. End it first, or ask it with `mailferry status`",
                 dir.display(),
-                holder.escape_debug()
+                text::value(holder)
             ),
             Self::State { dir, source } => {
                 let advice =

@@ -26,7 +26,7 @@ use crate::poll::{PollContext, PollError, PollReport};
 use crate::schedule::queue::{Doing, Limits, Queue};
 use crate::schedule::{Cause, Reason, installation};
 use crate::state::store::ConfiguredAccounts;
-use crate::summary::Count;
+use crate::text::Count;
 
 /// How often what only changes outside is looked at: the file of a refused password, the line for `systemctl status`.
 const LOOK_AROUND: Duration = Duration::from_secs(30);

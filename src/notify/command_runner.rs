@@ -13,9 +13,9 @@ use tracing::{debug, warn};
 use super::notification::{ACCOUNT, EVENT, Notification};
 use crate::account::Account;
 use crate::config::NotifySettings;
-use crate::credential::printable;
 use crate::subprocess::{NoEnd, Running, Tail};
 use crate::system_limit;
+use crate::text;
 
 /// How many commands run at the same time.
 const AT_ONCE: usize = 4;
@@ -150,7 +150,7 @@ struct What(String);
 
 impl What {
     fn of(command: &[OsString], environment: &[(&'static str, OsString)]) -> Self {
-        let program = command.first().map(|program| printable(&program.to_string_lossy())).unwrap_or_default();
+        let program = command.first().map(|program| text::value(&program.to_string_lossy())).unwrap_or_default();
         let (account, event) = (account_in(environment), value(environment, EVENT));
         Self(format!("{account}: the command `{program}` for the event {event}"))
     }

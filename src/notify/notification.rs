@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::account::Account;
 use crate::config::NotifySettings;
-use crate::schedule::{Cause, Span};
+use crate::schedule::Cause;
 use crate::state::entries::QuarantineReason;
+use crate::text::{self, Span};
 
 /// The name of the account in a command's environment.
 pub const ACCOUNT: &str = "MAILFERRY_ACCOUNT";
@@ -118,7 +119,8 @@ impl Notification {
             Self::NewMail { count: 1 } => format!("{name}: 1 new message"),
             Self::NewMail { count } => format!("{name}: {count} new messages"),
         };
-        one_line(&text)
+        // The errors in it are fit to be shown; a path and the system's words may hold anything.
+        text::cut_words(&text, LONGEST)
     }
 
     /// What the command is told in its environment.
@@ -139,19 +141,6 @@ impl Notification {
         environment.extend(count.map(|count| ("MAILFERRY_COUNT", count.into())));
         environment
     }
-}
-
-/// The text as one line of bounded length. A server's words are escaped already; the system's and the user's own may
-/// hold anything.
-fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars().take(LONGEST) {
-        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
-    }
-    if text.chars().nth(LONGEST).is_some() {
-        line.push('…');
-    }
-    line
 }
 
 #[cfg(test)]

@@ -42,9 +42,10 @@ use std::time::Duration;
 pub use cause::Cause;
 pub use history::{Experience, History};
 pub use jitter::{installation, seed};
-pub use reason::{In, MinIntervalFrom, Reason, Span};
+pub use reason::{MinIntervalFrom, Reason};
 
 use crate::provider::Provider;
+use crate::text::In;
 use jitter::{chance, past_own_moment, up_to};
 use min_interval::MinInterval;
 

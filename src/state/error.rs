@@ -8,10 +8,10 @@ use super::entries::Inconsistent;
 use super::journal::BadJournal;
 use super::store::Store;
 use crate::account::AccountName;
-use crate::credential::printable;
 use crate::credential::private_file::chmod;
 use crate::exit::ExitStatus;
 use crate::system_limit;
+use crate::text;
 use crate::user;
 
 /// Why a state cannot be used. Every message ends with the next step.
@@ -184,7 +184,7 @@ impl fmt::Display for StateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Locked { holder, .. } => {
-                let holder = if holder.is_empty() { "another mailferry" } else { &printable(holder) };
+                let holder = if holder.is_empty() { "another mailferry" } else { &text::value(holder) };
                 write!(f, "this account is being polled by {holder}: try later, or wait with --wait")
             }
             Self::Io { doing, path, source } => {
@@ -237,7 +237,7 @@ impl StateError {
                 f,
                 "this account has no state, but {other}, which is not configured any more, was the same user at the same \
                  server. If the account was renamed: mv {dir}/{other}.uids {dir}/{account}.uids. If not: {command}",
-                other = printable(other),
+                other = text::value(other),
                 dir = dir.display(),
                 command = fetch_with("--new-state", account)
             ),
@@ -251,12 +251,12 @@ impl StateError {
                 fetch_with("--new-state", account)
             ),
             Self::RenamedAndPolled { other, holder, .. } => {
-                let holder = if holder.is_empty() { "another mailferry" } else { &printable(holder) };
+                let holder = if holder.is_empty() { "another mailferry" } else { &text::value(holder) };
                 write!(
                     f,
                     "this account has no state, but {other}, which is not configured any more, was the same user at \
                      the same server, and is being polled by {holder}. Wait until that has ended, then try again",
-                    other = printable(other)
+                    other = text::value(other)
                 )
             }
             Self::OtherOwner { path, owner } => write!(
@@ -315,7 +315,7 @@ fn fetch_with(decision: &str, account: impl fmt::Display) -> String {
 /// The account whose state file this is.
 pub(crate) fn account_of(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    printable(name.strip_suffix(".uids").unwrap_or(&name))
+    text::value(name.strip_suffix(".uids").unwrap_or(&name))
 }
 
 fn open_to_all(f: &mut fmt::Formatter<'_>, dir: &Path, mode: u32) -> fmt::Result {
