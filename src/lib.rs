@@ -38,6 +38,7 @@ pub mod notify;
 pub mod daemon;
 
 pub mod account_record;
+pub mod advice;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
+use crate::advice;
 use crate::client::Redactor;
 use crate::plan::maildrop::Listed;
 use crate::poll::PollReport;
@@ -23,11 +24,8 @@ impl PollReport {
         complaints.extend(self.left());
         complaints.extend(self.unnamed());
         if self.unsyncable {
-            complaints.push(
-                "the Maildir's file system cannot make a delivery durable, so nothing is deleted on the server. Use a \
-                 local disk for the Maildir, or leave_on_server = true"
-                    .to_owned(),
-            );
+            let fact = "the Maildir's file system cannot make a delivery durable, so nothing is deleted on the server";
+            complaints.push(advice::with_step(fact, Some(advice::next_step::UNSYNCABLE)));
         }
         if !self.undeletable.is_empty() {
             let count = Count::of(self.undeletable.len(), "message");

@@ -21,7 +21,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tracing::{debug, info, warn};
 
 use self::status::Status;
-use crate::system_limit;
+use crate::advice::next_step::system;
 use crate::text;
 
 /// The name of the socket in its directory.
@@ -93,19 +93,16 @@ impl ControlError {
     }
 
     fn lacking(&self) -> Option<&'static str> {
-        self.tried.iter().find_map(|(_, why)| system_limit::advice(why))
+        self.tried.iter().find_map(|(_, why)| system::step(why))
     }
 }
 
 impl fmt::Display for ControlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("cannot make a control socket:")?;
-        for (path, why) in &self.tried {
-            write!(f, " {}: {why};", path.display())?;
-        }
-        let advice =
-            self.lacking().unwrap_or("make one of these directories writable for this user, or give --state-dir");
-        write!(f, " {advice}")
+        let tried: Vec<String> = self.tried.iter().map(|(path, why)| format!("{}: {why}", path.display())).collect();
+        let step =
+            self.lacking().unwrap_or("Make one of these directories writable for this user, or give --state-dir");
+        write!(f, "cannot make a control socket: {}. {step}", tried.join("; "))
     }
 }
 

@@ -9,7 +9,6 @@ use std::time::Duration;
 use secrecy::zeroize::Zeroizing;
 
 use crate::secret::Secret;
-use crate::system_limit;
 use crate::text;
 use crate::watch;
 use private_file::Identity;
@@ -17,7 +16,7 @@ use private_file::Identity;
 mod command;
 pub(crate) mod private_file;
 pub use command::CommandFault;
-pub use private_file::{Exposure, ReadFault};
+pub use private_file::{ExposedFile, Exposure, ReadFault};
 #[cfg(test)]
 mod tests;
 
@@ -70,7 +69,7 @@ impl CredentialSource {
     /// is the byte order mark that some editors and shells put in front of UTF-8.
     ///
     /// # Errors
-    /// [`CredentialError`] says what was asked for, what went wrong and what to do about it. It never holds the secret.
+    /// [`CredentialError`] says what was asked for and what went wrong. It never holds the secret.
     pub async fn obtain(&self, env: &CredentialEnvironment) -> Result<Secret, CredentialError> {
         match self {
             Self::Inline(secret) => Ok(secret.clone()),
@@ -89,9 +88,8 @@ pub(crate) fn is_credential_name(name: &str) -> bool {
 async fn from_file(path: PathBuf) -> Result<Secret, CredentialError> {
     let file = read_elsewhere(&path).await.map_err(|fault| CredentialError::File { path: path.clone(), fault })?;
     let reader = Identity::of_process();
-    if let Some(to) = file.exposure(&reader) {
-        let remedy = file.remedy(&path, &reader);
-        return Err(CredentialError::Exposed { path, mode: file.mode, to, remedy });
+    if let Some(exposed) = file.exposed(&path, &reader) {
+        return Err(CredentialError::Exposed(exposed));
     }
     secret_in(&file.contents).map_err(|fault| CredentialError::Contents { origin: Origin::File(path), fault })
 }
@@ -164,16 +162,7 @@ pub enum CredentialError {
         fault: ReadFault,
     },
     /// Others than its owner may read the file.
-    Exposed {
-        /// Which file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-        /// Who may.
-        to: Exposure,
-        /// What can be done about it.
-        remedy: String,
-    },
+    Exposed(ExposedFile),
     /// The name cannot be a systemd credential's.
     CredentialName {
         /// As it stands in the configuration.
@@ -227,83 +216,55 @@ pub enum ContentsFault {
     Utf16,
 }
 
-impl CredentialError {
-    /// Whether it may well work the next time without anybody doing anything.
-    #[must_use]
-    pub fn is_temporary(&self) -> bool {
-        match self {
-            Self::Command { fault: CommandFault::TimedOut { .. }, .. } => true,
-            Self::Command { fault: CommandFault::NotStarted(e) | CommandFault::Lost(e), .. }
-            | Self::File { fault: ReadFault::Io(e), .. } => system_limit::advice(e).is_some(),
-            _ => false,
-        }
-    }
-}
-
 impl fmt::Display for CredentialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File { path, fault } => {
-                write!(f, "cannot read the password from {}: {fault}", text::path(path))
+            Self::File { path, fault } => write!(f, "cannot read the password from {}: {fault}", text::path(path)),
+            Self::Exposed(ExposedFile { path, mode, to, .. }) => {
+                write!(f, "will not use the password in {}: its mode {:04o} lets {to}", text::path(path), mode & 0o7777)
             }
-            Self::Exposed { path, mode, to, remedy } => write!(
+            Self::CredentialName { name } => {
+                write!(f, "`{}` cannot be the name of a systemd credential", text::value(name))
+            }
+            Self::NoCredentialsDirectory { name } => write!(
                 f,
-                "will not use the password in {}: its mode {:04o} lets {to}; {remedy}; or use password_credential or \
-                 password_command",
-                text::path(path),
-                mode & 0o7777,
-            ),
-            Self::CredentialName { name } => write!(
-                f,
-                "`{}` cannot be the name of a systemd credential; give a plain file name without a slash",
+                "there is no systemd credential `{}`, because $CREDENTIALS_DIRECTORY is not set",
                 text::value(name)
             ),
-            Self::NoCredentialsDirectory { name } => {
-                let name = text::value(name);
-                write!(
-                    f,
-                    "there is no systemd credential `{name}`, because $CREDENTIALS_DIRECTORY is not set; run as a \
-                     systemd service whose unit says LoadCredential={name}:/path/to/file, or use password_command or \
-                     password_file"
-                )
-            }
             Self::NoCredential { name } => {
-                let name = text::value(name);
-                write!(
-                    f,
-                    "systemd gave this service no credential `{name}`; add LoadCredential={name}:/path/to/file to its \
-                     unit and restart it"
-                )
+                write!(f, "systemd gave this service no credential `{}`", text::value(name))
             }
-            Self::Command { program, fault } => write!(f, "password_command `{}` {fault}", text::value(program)),
-            Self::Contents { origin, fault } => fmt_contents(f, origin, *fault),
+            Self::Command { program, fault } => write!(f, "the password command `{}` {fault}", text::value(program)),
+            Self::Contents { origin: Origin::Command(program), fault } => {
+                write!(f, "the password command `{}` printed {}", text::value(program), Printed(*fault))
+            }
+            Self::Contents { origin: origin @ (Origin::File(_) | Origin::Credential(_)), fault } => {
+                write!(f, "{origin} {fault}")
+            }
         }
     }
 }
 
-fn fmt_contents(f: &mut fmt::Formatter<'_>, origin: &Origin, fault: ContentsFault) -> fmt::Result {
-    match (origin, fault) {
-        (Origin::Command(program), ContentsFault::Empty) => write!(
-            f,
-            "password_command `{}` printed nothing; run it by hand and see that it prints the password",
-            text::value(program)
-        ),
-        (Origin::Command(program), ContentsFault::SeveralLines) => write!(
-            f,
-            "password_command `{}` printed more than one line, and a password is one line; let it print the first only, \
-             for example by [\"sh\", \"-c\", \"pass show mail/qq | head -n 1\"]",
-            text::value(program)
-        ),
-        (origin, ContentsFault::Utf16) => {
-            write!(f, "{origin} is text in UTF-16; write the password as UTF-8 or ASCII, without a byte order mark")
-        }
-        (Origin::File(_) | Origin::Credential(_), ContentsFault::Empty) => {
-            write!(f, "{origin} is empty; write the password into it")
-        }
-        (Origin::File(_) | Origin::Credential(_), ContentsFault::SeveralLines) => write!(
-            f,
-            "{origin} holds more than one line or a NUL byte, and a password is one line; leave the password alone in it"
-        ),
+impl fmt::Display for ContentsFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "is empty",
+            Self::SeveralLines => "holds more than one line or a NUL byte, and a password is one line",
+            Self::Utf16 => "is text in UTF-16",
+        })
+    }
+}
+
+/// What a command printed in place of a password.
+struct Printed(ContentsFault);
+
+impl fmt::Display for Printed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            ContentsFault::Empty => "nothing",
+            ContentsFault::SeveralLines => "more than one line, and a password is one line",
+            ContentsFault::Utf16 => "text in UTF-16",
+        })
     }
 }
 
@@ -312,7 +273,7 @@ impl fmt::Display for Origin {
         match self {
             Self::File(path) => write!(f, "the password file {}", text::path(path)),
             Self::Credential(name) => write!(f, "the systemd credential `{}`", text::value(name)),
-            Self::Command(program) => write!(f, "the output of `{}`", text::value(program)),
+            Self::Command(program) => write!(f, "the output of the command `{}`", text::value(program)),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::disk::{Dir, DirSync, Disk};
 use crate::maildir::names::{TmpName, instance_of, without_flags};
 use crate::maildir::{Maildir, os};
 use crate::state::entries::{Entry, Intent, KnownMaildir, MaildirNumber};
-use crate::state::error::{StateError, account_of};
+use crate::state::error::StateError;
 use crate::state::store::Store;
 
 /// What recovery did.
@@ -74,7 +74,7 @@ pub fn recover(store: &mut Store, configured: &Path, other: OtherMaildir) -> Res
             Err(_) if is_former && other == OtherMaildir::Accept => {}
             Err(StateError::MaildirMissing { .. } | StateError::MaildirReplaced { .. })
                 if other == OtherMaildir::Accept => {}
-            Err(e) if is_former => return Err(former(store, &maildir, &e)),
+            Err(e) if is_former => return Err(former(&maildir, &e)),
             Err(e) => return Err(e),
         }
     }
@@ -82,14 +82,14 @@ pub fn recover(store: &mut Store, configured: &Path, other: OtherMaildir) -> Res
 }
 
 /// What keeps a Maildir from being reached that the account does not deliver to any more.
-fn former(store: &Store, known: &KnownMaildir, error: &StateError) -> StateError {
+fn former(known: &KnownMaildir, error: &StateError) -> StateError {
     let why = match error {
         StateError::MaildirMissing { .. } => "it is not there".to_owned(),
         StateError::MaildirReplaced { .. } => "another one is in its place".to_owned(),
         StateError::Io { source, .. } => source.to_string(),
         other => other.to_string(),
     };
-    StateError::FormerMaildir { account: account_of(store.path()), path: known.configured.clone(), why }
+    StateError::FormerMaildir { path: known.configured.clone(), why }
 }
 
 /// The Maildir that the account delivers to, if the state knows it: looked at again, since a disk may go at any time. Blocks.
@@ -103,21 +103,17 @@ pub fn known_maildir(store: &Store, configured: &Path) -> Result<Option<Maildir>
 
 /// The Maildir, if it is the one that was delivered to.
 fn verify(store: &Store, known: &KnownMaildir) -> Result<Maildir, StateError> {
-    let (disk, account) = (&**store.disk(), || account_of(store.path()));
+    let disk = &**store.disk();
     let missing = |e: io::Error| match e.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            StateError::MaildirMissing { account: account(), path: known.configured.clone() }
+            StateError::MaildirMissing { path: known.configured.clone() }
         }
         _ => StateError::io("look at the Maildir", &known.configured, e),
     };
     let maildir = Maildir::open(disk, &known.resolved).map_err(missing)?;
     let same = known.id.is(&maildir.id(disk).map_err(missing)?);
     let points_there = disk.resolve(&known.configured).map_err(missing)? == known.resolved;
-    if same && points_there {
-        Ok(maildir)
-    } else {
-        Err(StateError::MaildirReplaced { account: account(), path: known.configured.clone() })
-    }
+    if same && points_there { Ok(maildir) } else { Err(StateError::maildir_replaced(&known.configured)) }
 }
 
 fn finish(

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::account::{Endpoint, KeyExchange, TlsMode};
 
-pub use error::{CaFileProblem, CertificateProblem, HandshakeProblem, NetError, NetErrorClass};
+pub use error::{CaFileProblem, CertificateProblem, HandshakeProblem, NetError};
 
 /// What a session is read from and written to.
 pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}

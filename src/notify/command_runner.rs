@@ -12,9 +12,9 @@ use tracing::{debug, warn};
 
 use super::notification::{ACCOUNT, EVENT, Notification};
 use crate::account::Account;
+use crate::advice::next_step::system;
 use crate::config::NotifySettings;
 use crate::subprocess::{NoEnd, Running, Tail};
-use crate::system_limit;
 use crate::text;
 
 /// How many commands run at the same time.
@@ -113,8 +113,8 @@ async fn run(command: &[OsString], environment: Vec<(&'static str, OsString)>, l
             return;
         }
         Err(e) => {
-            let advice = system_limit::advice(&e).unwrap_or("check that it can be executed");
-            warn!(account, event = "notify", "{what} could not be started: {e}; {advice}");
+            let step = system::step(&e).unwrap_or("Check that it can be executed");
+            warn!(account, event = "notify", "{what} could not be started: {e}. {step}");
             return;
         }
     };

@@ -10,7 +10,6 @@ mod another;
 mod ceiling;
 mod committer;
 mod deletions;
-mod outcome;
 mod planning;
 mod refusals;
 mod retriever;

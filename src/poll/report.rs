@@ -7,7 +7,6 @@ use super::error::PollError;
 use crate::account::AccountName;
 use crate::client::Redactor;
 use crate::delivery::recovery::Recovered;
-use crate::exit::ExitStatus;
 use crate::plan::maildrop::{Listed, Sizes};
 use crate::pop3::UniqueId;
 use crate::state::entries::{EntryId, ListedAs, Quarantine, QuarantineReason};
@@ -294,22 +293,13 @@ impl PollReport {
     }
 
     /// Whether everything that was listed has been dealt with.
-    fn is_complete(&self) -> bool {
+    #[must_use]
+    pub(crate) fn is_complete(&self) -> bool {
         self.failed.is_empty()
             && self.left.is_none()
             && self.left_alone == 0
             && self.unnamed.is_empty()
             && self.undeletable.is_empty()
             && !self.unacknowledged
-    }
-
-    /// The exit status that tells a script about it.
-    #[must_use]
-    pub fn exit_status(&self) -> ExitStatus {
-        match &self.end {
-            Err(e) => e.exit_status(),
-            Ok(()) if self.is_complete() => ExitStatus::Ok,
-            Ok(()) => ExitStatus::Partial,
-        }
     }
 }

@@ -279,17 +279,16 @@ impl fmt::Display for CommandError {
         match self {
             Self::Forbidden { argument, octet } => {
                 let what = if *octet == 0 { "a NUL" } else { "a line end" };
-                write!(f, "{argument} cannot be sent to the server because it holds {what}; correct it")
+                write!(f, "{argument} cannot be sent to the server because it holds {what}")
             }
             Self::TooLong { argument, octets } => write!(
                 f,
                 "{argument} is too long to be sent to the server: the line would have {octets} octets, and POP3 allows \
-                 {}; try auth = \"plain\", which has no such limit",
+                 {}",
                 limits::COMMAND_LINE
             ),
             Self::NulInCredentials => f.write_str(
-                "the user name and the password cannot be sent by AUTH PLAIN because one of them holds a NUL; \
-                 correct it",
+                "the user name and the password cannot be sent by AUTH PLAIN because one of them holds a NUL",
             ),
         }
     }

@@ -76,8 +76,8 @@ impl fmt::Display for Reason {
             Self::Doubt => f.write_str(
                 ": the server refused the login, which worked before; it is asked once more before that is believed",
             ),
-            Self::Trouble { cause, times: 0 | 1 } => write!(f, ": {cause}{}", cause.way_out()),
-            Self::Trouble { cause, times } => write!(f, ": {cause}, {times} times in a row{}", cause.way_out()),
+            Self::Trouble { cause, times: 0 | 1 } => write!(f, ": {cause}"),
+            Self::Trouble { cause, times } => write!(f, ": {cause}, {times} times in a row"),
         }
     }
 }

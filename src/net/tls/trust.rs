@@ -214,7 +214,7 @@ fn platform_verifier(provider: &Arc<CryptoProvider>) -> Result<TrustVerifier, Ne
     let inner = Verifier::new(Arc::clone(provider)).map_err(|error| {
         // What it could not open, it passes over. Was it that nothing can be opened?
         if let Err(source) = File::open("/")
-            && system_limit::advice(&source).is_some()
+            && system_limit::of(&source).is_some()
         {
             return NetError::System { source };
         }

@@ -1,0 +1,87 @@
+//! What a user can do about an error, in words: one or more sentences, without the last full stop.
+
+pub(crate) mod credential;
+mod disk;
+mod login;
+mod network;
+mod protocol;
+mod session;
+pub(crate) mod state;
+pub(crate) mod system;
+mod tls;
+
+use std::borrow::Cow;
+use std::fmt::Display;
+
+use super::command_line::this_program;
+use crate::account::AccountName;
+use crate::poll::PollError;
+use crate::schedule::{Cause, Reason};
+
+/// What to do; None where nothing is to be done.
+pub(super) type Step = Option<Cow<'static, str>>;
+
+const TRY_LATER: &str = "Try again later";
+
+const REPORT_IT: &str = "This is a fault of mailferry: please report it with the lines above";
+
+/// The command that goes on with what a person has decided.
+fn fetch_with(decision: &str, account: impl Display) -> String {
+    this_program(&format!("fetch {decision} {account}"))
+}
+
+/// What to do about the end of a poll.
+pub(super) fn of(error: &PollError, account: &AccountName) -> Step {
+    match error {
+        PollError::Client(e) => session::step(e),
+        PollError::State(e) => state::step(e, account),
+        PollError::Credential(e) => credential::step(e),
+        PollError::Maildir { source, .. } => disk::maildir(source),
+        PollError::InsufficientSpace { message, .. } => Some(disk::space(message.as_ref()).into()),
+        PollError::Renumbered { account, .. } => {
+            Some(format!("If that is all right: {}", fetch_with("--fetch-again", account)).into())
+        }
+        PollError::TooSlow { .. } => {
+            Some("If the server is always that slow, raise `concurrency` or `per_host`".into())
+        }
+        PollError::Stopped => None,
+        PollError::NoThread => Some(system::THREADS.into()),
+        PollError::InternalError => Some("Please report it with the lines above".into()),
+    }
+}
+
+/// What a user can do instead of waiting for the next poll, behind its reason.
+pub(super) fn instead_of_waiting(reason: &Reason) -> &'static str {
+    let cause = match reason {
+        Reason::Trouble { cause, .. } => cause,
+        Reason::Start
+        | Reason::AsConfigured
+        | Reason::MinInterval { .. }
+        | Reason::Backlog
+        | Reason::Stopped
+        | Reason::Asked
+        | Reason::Doubt => return "",
+    };
+    match cause {
+        Cause::LoginRefused => "; after a changed credential, a reload or `mailferry poll` at once",
+        Cause::AccessRefused
+        | Cause::Tls
+        | Cause::Protocol
+        | Cause::Credential
+        | Cause::Configuration
+        | Cause::InternalError => "; after a reload or `mailferry poll` at once",
+        Cause::NetworkDown
+        | Cause::ConnectionLost
+        | Cause::TooSlow
+        | Cause::ServerBusy
+        | Cause::RateLimited
+        | Cause::Storage
+        | Cause::LockedByAnother => "",
+    }
+}
+
+/// What to do where nothing is deleted on the server, because a delivery cannot be made durable.
+pub(crate) const UNSYNCABLE: &str = "Use a local disk for the Maildir, or leave_on_server = true";
+
+#[cfg(test)]
+mod tests;
