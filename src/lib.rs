@@ -11,6 +11,7 @@
 //! - [`cli`] is what a user types and sees, [`config`] and [`credential`] where accounts and secrets come from, [`exit`]
 //!   how a command ends.
 //! - [`threads`] takes threads from a system that may have none left.
+//! - [`advice`] is what an error means and what to do about it; errors themselves state facts.
 //!
 //! On top of a poll, [`telling`] decides what a person should know of it, and runs the user's commands that say so.
 //! [`daemon`] polls for years and sees by [`watch`] how its polls get on; [`summary`] has the words for what a poll did.
