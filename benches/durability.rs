@@ -20,15 +20,17 @@ use std::time::{Duration, Instant};
 use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use mailferry::clock::{Clock, RealClock};
 use mailferry::credential::CredentialSource;
+use mailferry::delivery::destination::make_known;
 use mailferry::delivery::publish::publish;
+use mailferry::delivery::record::record;
+use mailferry::delivery::{Described, delivered_by};
 use mailferry::disk::free_space::FreeSpace;
 use mailferry::disk::{Dir, DirSync, Disk, DiskFile, FileId, FileStatus, Lock, RealDisk, Space};
 use mailferry::exit::ExitStatus;
 use mailferry::maildir::Maildir;
 use mailferry::maildir::names::NameSource;
 use mailferry::maildir::staging::{Staging, stage};
-use mailferry::plan::maildrop::Listed;
-use mailferry::pop3::{MessageNumber, UniqueId};
+use mailferry::pop3::UniqueId;
 use mailferry::state::store::{OpenOptions, Store};
 
 /// The sizes of the messages, in bytes as they are stored.
@@ -123,7 +125,8 @@ fn deliver(home: &Path, disk: Arc<dyn Disk>, size: usize, batch: usize, batches:
     let maildir = Maildir::create(&*disk, &home.join("Maildir"), MaildirMode::PRIVATE)?;
     let clock = RealClock::new();
     let mut store = open_store(home, &disk, &clock)?;
-    let number = store.bind_maildir(maildir.path(), &maildir, maildir.id(&*disk)?)?;
+    let id = maildir.id(&*disk)?;
+    let number = make_known(&*disk, &mut store, maildir.path(), &maildir, id)?;
     store.ensure_file()?;
     let names = NameSource::new(std::process::id(), b"host");
     let message = message(size);
@@ -138,19 +141,35 @@ fn deliver(home: &Path, disk: Arc<dyn Disk>, size: usize, batch: usize, batches:
             let name = names.next(clock.since_1970(), 1, unique_id.as_ref());
             let mut staging = Staging::new(Arc::clone(&disk), maildir.tmp(), name);
             staging.take(&message);
-            let number = MessageNumber::new(1).ok_or("a number")?;
-            received.push(staging.finish(Listed { number, unique_id, reported_size: None }));
+            received.push(staging.finish(Named(unique_id)));
         }
         let mut free_space = FreeSpace::unknown();
         let written = received.into_iter().map(|one| one.write(&mut free_space)).collect::<Result<Vec<_>, _>>()?;
         let staged: Vec<_> = stage(&*disk, maildir.tmp(), written).into_iter().collect::<Result<_, _>>()?;
-        let recorded = store.record_intents(staged, number, |listed| (listed, false))?;
+        let recorded = record(&mut store, number, staged)?;
         let published = publish(&*disk, &maildir, recorded)?;
-        store.record_published(maildir.tmp(), &published.delivered)?;
+        store.record_published(&published.delivered)?;
         store.remove_finished()?;
     }
     store.settle()?;
     Ok(begun.elapsed() / u32::try_from(batch * batches)?)
+}
+
+/// What a message carries.
+struct Named(Option<UniqueId>);
+
+impl Described for Named {
+    fn unique_id(&self) -> Option<&UniqueId> {
+        self.0.as_ref()
+    }
+
+    fn reported_size(&self) -> Option<u64> {
+        None
+    }
+
+    fn is_unsure(&self) -> bool {
+        false
+    }
 }
 
 /// An empty state.
@@ -165,14 +184,17 @@ fn open_store(home: &Path, disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Outcome<S
             tls_ca_file: None,
             key_exchange: Default::default(),
             allow_cleartext_password: false,
+            route: Default::default(),
+            tls_options: Default::default(),
         },
         username: "bench".to_owned(),
         credential: CredentialSource::File(PathBuf::new()),
         auth: AuthChoice::Auto,
+        uses_token: false,
         maildir: home.join("Maildir"),
         maildir_mode: MaildirMode::PRIVATE,
         removal: RemovalPolicy::Keep,
-        interval: Duration::ZERO,
+        interval: mailferry::account::Interval::fixed(Duration::ZERO),
         timeout: Duration::ZERO,
         max_message_size: None,
         max_messages_per_session: None,
@@ -185,6 +207,7 @@ fn open_store(home: &Path, disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Outcome<S
         holder: "the bench".to_owned(),
         new_state: true,
         configured_accounts: Arc::default(),
+        delivered_by,
     };
     Ok(Store::open(Arc::clone(disk), &home.join("state"), &account, &open_options)?)
 }
@@ -222,6 +245,8 @@ impl DiskFile for FileWithoutSyncs {
         Ok(())
     }
 
+    fn begin_sync(&mut self) {}
+
     fn truncate(&mut self, length: u64) -> io::Result<()> {
         self.0.truncate(length)
     }
@@ -253,6 +278,10 @@ macro_rules! as_on_the_real_disk {
 }
 
 impl Disk for WithoutSyncs {
+    fn sync_files(&self, files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>> {
+        files.into_iter().map(|mut file| file.sync()).collect()
+    }
+
     fn sync_dir(&self, _: &Path) -> io::Result<DirSync> {
         Ok(DirSync::Synced)
     }

@@ -11,6 +11,12 @@ use std::time::Duration;
 
 use crate::credential::CredentialSource;
 
+mod route;
+mod tls_options;
+
+pub use route::{IpVersion, Proxy, ProxyCredentials, ProxyKind, Route};
+pub use tls_options::{ClientCertificate, PublicKeyPin, TlsOptions, TlsTrust};
+
 /// One maildrop to empty into one Maildir.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -26,6 +32,8 @@ pub struct Account {
     pub credential: CredentialSource,
     /// How to log in.
     pub auth: AuthChoice,
+    /// The secret is an OAuth 2.0 access token (RFC 6750).
+    pub uses_token: bool,
     /// The Maildir, absolute.
     pub maildir: PathBuf,
     /// The permissions of what is made in it.
@@ -33,7 +41,7 @@ pub struct Account {
     /// What happens to a message on the server once it is delivered.
     pub removal: RemovalPolicy,
     /// The time between two polls of the daemon.
-    pub interval: Duration,
+    pub interval: Interval,
     /// How long the server may stay silent before the connection is given up.
     pub timeout: Duration,
     /// Messages reported larger than this many octets stay on the server.
@@ -42,6 +50,29 @@ pub struct Account {
     pub max_messages_per_session: Option<NonZeroU32>,
     /// The words of a command that the daemon runs after a poll that brought new mail. Never empty.
     pub on_new_mail: Option<Vec<OsString>>,
+}
+
+/// The time between two polls: always the same, or adapted to when mail comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interval {
+    /// The shortest.
+    pub shortest: Duration,
+    /// The longest; the same as the shortest where it is fixed.
+    pub longest: Duration,
+}
+
+impl Interval {
+    /// Always this long.
+    #[must_use]
+    pub const fn fixed(time: Duration) -> Self {
+        Self { shortest: time, longest: time }
+    }
+
+    /// Whether it is always the same.
+    #[must_use]
+    pub fn is_fixed(&self) -> bool {
+        self.shortest >= self.longest
+    }
 }
 
 /// An account's name: made of `[A-Za-z0-9._@-]`, not beginning with a dot, at most 100 characters,
@@ -126,12 +157,16 @@ pub struct Endpoint {
     pub port: u16,
     /// When TLS begins.
     pub tls: TlsMode,
-    /// PEM file of the certificate authorities to trust in place of the platform's.
+    /// PEM file of the certificate authorities to trust; [`TlsTrust`] says whether in place of the platform's.
     pub tls_ca_file: Option<PathBuf>,
     /// How the two sides of TLS agree on a secret.
     pub key_exchange: KeyExchange,
     /// The user's word that a password may cross a network in clear. Loopback needs no such word.
     pub allow_cleartext_password: bool,
+    /// How it is reached.
+    pub route: Route,
+    /// What TLS does beside what is usual.
+    pub tls_options: TlsOptions,
 }
 
 /// When TLS begins (RFC 8314 and RFC 2595).
@@ -249,10 +284,24 @@ pub enum AuthChoice {
     Auto,
     /// AUTH PLAIN (RFC 4616, RFC 5034).
     Plain,
+    /// AUTH LOGIN.
+    Login,
     /// USER and PASS (RFC 1939, section 7).
     User,
     /// APOP (RFC 1939, section 7).
     Apop,
+    /// AUTH CRAM-MD5 (RFC 2195).
+    CramMd5,
+    /// AUTH SCRAM-SHA-1, with -PLUS where the server offers it inside TLS (RFC 5802).
+    ScramSha1,
+    /// AUTH SCRAM-SHA-256, with -PLUS where the server offers it inside TLS (RFC 7677).
+    ScramSha256,
+    /// AUTH XOAUTH2, by an access token.
+    XOAuth2,
+    /// AUTH OAUTHBEARER, by an access token (RFC 7628).
+    OAuthBearer,
+    /// AUTH EXTERNAL: the certificate of this side says who we are (RFC 4422, appendix A).
+    External,
 }
 
 #[cfg(test)]

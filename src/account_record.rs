@@ -5,22 +5,17 @@
 //! What was kept may be lost: then an account is polled sooner, and something is told twice. A back-off is kept as long as
 //! nothing says that a person has mended something: the files of the configuration and of the password are as they were.
 
-use std::collections::BTreeMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
 
 use crate::account::Account;
 use crate::clock::trusted_time::ClockReading;
 use crate::credential::CredentialSource;
-use crate::notify::decide::SavedNotifyState;
+use crate::disk::Stamp;
 use crate::notify::{Notification, NotifyState, PollFacts, after_poll};
 use crate::poll::PollReport;
-use crate::schedule::{Cause, Experience, History, Next, PollTiming, Reason, next};
+use crate::schedule::{Arrivals, Cause, Experience, History, Next, PollTiming, Reason, TimeOfWeek, next};
+use crate::state::saved::{Files, Saved, SavedTrouble};
 
 /// The longest text of a trouble that is kept, in characters.
 const LONGEST_TEXT: usize = 1000;
@@ -83,8 +78,8 @@ impl Trouble {
 }
 
 impl Standing {
-    /// Takes in how a poll ended that ran from `polled.start` to `polled.end`; `wall` is the same end since 1970. Says when
-    /// the next one is.
+    /// Takes in how a poll ended that ran from `polled.start` to `polled.end`; `wall` is the same end since 1970, and
+    /// `local` that in the user's week. Says when the next one is.
     pub fn on_poll_end(
         &mut self,
         account: &Account,
@@ -92,9 +87,10 @@ impl Standing {
         report: &PollReport,
         polled: std::ops::Range<Duration>,
         wall: i64,
+        local: TimeOfWeek,
     ) -> Next {
         let timing = PollTiming::new(account.interval, &account.endpoint.host);
-        let next = next(&timing, &mut self.history, &report.outcome(), seed, polled);
+        let next = next(&timing, &mut self.history, &report.outcome(), seed, polled, local);
         let is_trouble = matches!(next.reason, Reason::Trouble { .. } | Reason::Doubt);
         self.trouble = report.trouble().filter(|_| is_trouble).map(|text| {
             let mut trouble = Trouble { reason: next.reason, due: next.at, since: wall, text };
@@ -143,6 +139,7 @@ impl Standing {
                 since: trouble.since,
                 text: trouble.text.chars().take(LONGEST_TEXT).collect(),
             }),
+            arrivals: history.arrivals.as_ref().map(|arrivals| arrivals.save(now)),
             told: self.told.save(now),
         }
     }
@@ -162,6 +159,8 @@ impl Standing {
             experience: learnt.and_then(|(pace, learnt)| {
                 Some(Experience { pace: Duration::from_secs(pace), learnt: moment(learnt)? })
             }),
+            arrivals: saved.arrivals.as_ref().map(|arrivals| Box::new(Arrivals::restore(arrivals, moment))),
+            awaited_until: None,
         };
         let trouble = saved.trouble.as_ref().and_then(|trouble| {
             let reason = if trouble.doubt {
@@ -176,104 +175,6 @@ impl Standing {
         });
         Self { history, told: NotifyState::restore(&saved.told, passed.unwrap_or(0), now), trouble }
     }
-}
-
-/// A standing as it is kept in `ACCOUNT.hints`. Times are seconds, counted from the moment at which it was written.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Saved {
-    /// When it was written, in seconds since 1970.
-    wall: i64,
-    /// In which boot of the machine.
-    boot: u32,
-    /// When, since that.
-    since_boot: u64,
-    /// The last time that the server judged our login, it let us in.
-    last_login_worked: bool,
-    /// The LOGIN-DELAY that the server announced.
-    login_delay: Option<u64>,
-    /// How long ago the last poll that was let in had ended.
-    last_login: Option<u64>,
-    /// The time between two polls that refusals have taught.
-    pace: Option<u64>,
-    /// How long ago.
-    pace_learnt: Option<u64>,
-    /// What the files looked like from which the account is made.
-    files: Files,
-    /// How many times in a row each cause has ended a poll, by its name.
-    in_a_row: BTreeMap<String, u32>,
-    /// What keeps it from its work.
-    trouble: Option<SavedTrouble>,
-    /// What was told.
-    told: SavedNotifyState,
-}
-
-/// What keeps an account from its work, as it is kept.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(default)]
-struct SavedTrouble {
-    /// What kind it is of.
-    cause: String,
-    /// It is a refused login that is not believed yet.
-    doubt: bool,
-    /// How many polls in a row.
-    times: u32,
-    /// In so many seconds the next poll is due.
-    due_in: u64,
-    /// Since when, in seconds since 1970.
-    since: i64,
-    /// What happened.
-    text: String,
-}
-
-impl Saved {
-    /// How long ago it was written, in seconds: within a boot by the clock that nobody sets, else by the wall clock. None
-    /// if that went back.
-    fn passed(&self, now: ClockReading) -> Option<u64> {
-        if now.boot == self.boot && now.since_boot >= self.since_boot {
-            return Some(now.since_boot - self.since_boot);
-        }
-        u64::try_from(now.wall.checked_sub(self.wall)?).ok()
-    }
-
-    /// What the files looked like from which the account was made.
-    #[must_use]
-    pub fn files(&self) -> &Files {
-        &self.files
-    }
-
-    /// What it says, apart from when, as a number: what is known to be kept need not be written again.
-    #[must_use]
-    pub fn digest(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.matter().hash(&mut hasher);
-        hasher.finish()
-    }
-
-    fn matter(&self) -> Self {
-        let (wall, boot, since_boot) = (0, 0, 0);
-        let (last_login, pace_learnt, told) = (None, None, self.told.matter());
-        // What the files look like matters only to a back-off.
-        let files = self.trouble.as_ref().map(|_| self.files.clone()).unwrap_or_default();
-        Self { wall, boot, since_boot, last_login, pace_learnt, told, files, ..self.clone() }
-    }
-
-    /// Whether it says the same, apart from when.
-    #[must_use]
-    pub fn says_the_same(&self, other: &Self) -> bool {
-        self.matter() == other.matter()
-    }
-}
-
-/// What the files look like that a person changes to mend something: inode, length, time of the last change, and who may
-/// read them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Files {
-    /// That of the configuration.
-    pub config: String,
-    /// That of the password, if it has one.
-    pub password: String,
 }
 
 impl Files {
@@ -298,19 +199,7 @@ impl Files {
 /// What a file looks like; nothing if it is not there. Blocks, and hangs where its disk does.
 #[must_use]
 pub fn stamp(path: &Path) -> String {
-    match std::fs::metadata(path) {
-        Ok(file) => format!(
-            "{} {} {}.{:09} {:o} {}:{}",
-            file.ino(),
-            file.len(),
-            file.mtime(),
-            file.mtime_nsec(),
-            file.mode(),
-            file.uid(),
-            file.gid()
-        ),
-        Err(_) => String::new(),
-    }
+    Stamp::at(path).map(|stamp| stamp.to_string()).unwrap_or_default()
 }
 
 #[cfg(test)]

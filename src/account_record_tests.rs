@@ -1,8 +1,9 @@
 use super::*;
+use crate::account::Interval;
 use crate::config::NotifySettings;
+use crate::delivery::bench::account as account_of;
 use crate::poll::PollError;
 use crate::pop3::{CommandKind, Refusal, Response, ResponseCode, Status};
-use crate::state::store::tests::account as account_of;
 
 const HOUR: u64 = 3600;
 
@@ -42,7 +43,7 @@ fn standing_of(saved: &Saved, now: (Duration, ClockReading)) -> Saved {
 fn after(reports: Vec<PollReport>, standing: Standing, now: (Duration, ClockReading)) -> (Standing, Vec<Notification>) {
     let (mut standing, mut told) = (standing, Vec::new());
     for report in reports {
-        let next = standing.on_poll_end(&account(), 1, &report, now.0..now.0, now.1.wall);
+        let next = standing.on_poll_end(&account(), 1, &report, now.0..now.0, now.1.wall, TimeOfWeek::new(0));
         told.extend(standing.notifications(&NotifySettings::default(), &report, &next.reason, now.0, now.1.wall));
     }
     (standing, told)
@@ -133,6 +134,40 @@ fn what_was_learned_of_a_server_is_kept_while_it_counts() {
     assert!(restored.history.last_login_worked);
     let stale = clock(1, 100_000, 200_000);
     assert_eq!(kept(&standing, stale).pace, None);
+}
+
+#[test]
+fn what_was_learned_of_when_mail_comes_is_kept_and_is_no_reason_to_write_at_each_poll() {
+    let interval = Interval { shortest: Duration::from_secs(60), longest: Duration::from_secs(900) };
+    let account = Account { interval, ..account() };
+    let mut standing = Standing::default();
+    let mut poll = |second: u64, new: u64| {
+        let now = clock(1, 1000 + second, 50_000);
+        let report = PollReport { retrieved: new, ..report(Ok(())) };
+        let local = TimeOfWeek::new(u32::try_from(second).unwrap());
+        standing.on_poll_end(&account, 1, &report, now.0..now.0, 50_000, local);
+        (kept(&standing, now), now)
+    };
+    poll(0, 0);
+    let (before, _) = poll(300, 0);
+    let (idle, _) = poll(600, 0);
+    assert!(idle.says_the_same(&before));
+    let (mail, now) = poll(900, 2);
+    assert!(!mail.says_the_same(&idle));
+    assert_eq!(standing_of(&mail, now), mail);
+    let size = toml::to_string(&mail).unwrap().len();
+    assert!(size < 6000, "{size}");
+    let mut day_after = mail.clone();
+    for quarter in 2..=100 {
+        day_after = poll(900 * quarter, 0).0;
+    }
+    assert!(!day_after.says_the_same(&mail), "a day has passed");
+    // What makes no sense does no harm.
+    let damaged: Saved =
+        toml::from_str("[arrivals]\ncame = [4294967295]\nwatched = [1, 4294967295]\ndays = 9").unwrap();
+    let restored = Standing::restore(&damaged, now.0, now.1).save(damaged.files(), now.0, now.1);
+    assert!(restored.digest() != 0);
+    assert!(toml::from_str::<Saved>("[arrivals]\ncame = [-1]").is_err(), "then the file counts as empty");
 }
 
 #[test]

@@ -36,7 +36,7 @@ impl ExitStatus {
 
     /// The worse of two: the one to report when several accounts ended differently.
     #[must_use]
-    pub fn worst(self, other: Self) -> Self {
+    pub(crate) fn worst(self, other: Self) -> Self {
         if self.badness() >= other.badness() { self } else { other }
     }
 

@@ -3,30 +3,36 @@
 //! A tour, in reading order. [`account`] is what a user wants, [`poll`] the story of one visit to one account: read it
 //! first. It stands on four rooms that know nothing of each other:
 //!
-//! - [`pop3`] holds the rules of the protocol, without a socket; [`net`] makes connections; [`client`] drives the one
-//!   over the other.
-//! - [`maildrop`], [`fingerprint`] and [`plan`] decide, without doing anything: what is new, what may be deleted.
+//! - [`pop3`] holds the rules of the protocol and [`sasl`] those of logging in, without a socket; [`net`] makes
+//!   connections; [`client`] drives the ones over the other.
+//! - [`message`] and [`plan`] decide, without doing anything: what is new, what may be deleted.
 //!   [`schedule`] and [`provider`] do the same for when an account is polled next.
-//! - [`disk`] is every file operation there is; [`maildir`] delivers with it, [`state`] remembers with it.
+//! - [`oauth`] gets access tokens where a mailbox takes no password.
+//! - [`disk`] is every file operation there is; [`maildir`] writes messages with it, [`state`] remembers with it, and
+//!   [`delivery`] makes one safe by both.
+//! - [`import`] moves in from other programs.
 //! - [`cli`] is what a user types and sees, [`config`] and [`credential`] where accounts and secrets come from, [`exit`]
 //!   how a command ends.
 //! - [`threads`] takes threads from a system that may have none left.
 //! - [`advice`] is what an error means and what to do about it; errors themselves state facts.
+//! - [`check`] looks at all that a poll needs and changes nothing.
 //!
-//! On top of a poll, [`telling`] decides what a person should know of it, and runs the user's commands that say so.
+//! On top of a poll, [`notify`] decides what a person should know of it, and runs the user's commands that say so.
 //! [`daemon`] polls for years and sees by [`watch`] how its polls get on; [`summary`] has the words for what a poll did.
 
 pub mod account;
 pub mod poll;
 
 pub mod pop3;
+pub mod sasl;
 
 pub mod client;
 pub mod net;
+pub mod oauth;
 
 pub mod message;
 pub mod plan;
-pub mod provider;
+pub(crate) mod provider;
 pub mod schedule;
 
 pub mod clock;
@@ -34,23 +40,30 @@ pub mod disk;
 pub mod maildir;
 pub mod state;
 
-pub mod notify;
+mod http;
+pub mod metrics;
+pub(crate) mod notify;
 
-pub mod daemon;
+pub(crate) mod daemon;
 
+pub mod account_history;
 pub mod account_record;
 pub mod advice;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod control;
 pub mod credential;
 pub mod delivery;
 pub mod exit;
+pub mod ids;
+pub mod import;
+pub mod internal_error;
 pub mod secret;
 mod subprocess;
-pub mod summary;
+pub(crate) mod summary;
 mod system_limit;
 mod text;
-pub mod threads;
+pub(crate) mod threads;
 pub mod user;
-pub mod watch;
+pub(crate) mod watch;

@@ -15,7 +15,7 @@ impl Secret {
 
     /// The bytes themselves: for the wire and for nothing else.
     #[must_use]
-    pub fn expose(&self) -> &[u8] {
+    pub(crate) fn expose(&self) -> &[u8] {
         self.0.expose_secret()
     }
 }

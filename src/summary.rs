@@ -1,9 +1,9 @@
 //! What a poll did, in the words that `fetch` prints and the daemon logs.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use crate::advice;
-use crate::client::Redactor;
+use crate::client::Message;
 use crate::plan::maildrop::Listed;
 use crate::poll::PollReport;
 use crate::poll::report::{Left, LeftFor};
@@ -77,6 +77,7 @@ impl PollReport {
                 Count(u64::from(self.sessions), "session"),
                 self.duration.as_secs()
             ),
+            (LeftFor::NoProgress, _) => format!("{left}, because the last session brought nothing new"),
             (LeftFor::Refusals, _) => {
                 format!(
                     "{left}, because the server refused one message after the other; those not tried yet come first"
@@ -146,30 +147,6 @@ impl fmt::Display for Line<'_> {
 /// So many of many messages are named.
 const NAMED: usize = 3;
 
-/// The most characters of a unique-id that are shown: RFC 1939 allows 70 octets, and servers send a thousand.
-const UNIQUE_ID: usize = 140;
-
-/// A message as a person would name it.
-pub(crate) struct Message<'a>(pub(crate) &'a Listed, pub(crate) &'a Redactor);
-
-impl fmt::Display for Message<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "message {}", self.0.number)?;
-        let mut more = String::new();
-        if let Some(unique_id) = &self.0.unique_id {
-            let shown = self.1.hide(&unique_id.to_string());
-            let cut = shown.char_indices().nth(UNIQUE_ID).map(|(at, _)| at);
-            let (shown, dots) = cut.map_or((shown.as_str(), ""), |at| (shown.get(..at).unwrap_or_default(), "…"));
-            write!(more, "unique-id {shown}{dots}")?;
-        }
-        if let Some(size) = self.0.reported_size {
-            let comma = if more.is_empty() { "" } else { ", " };
-            write!(more, "{comma}{}", Size(size))?;
-        }
-        if more.is_empty() { Ok(()) } else { write!(f, " ({more})") }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,6 +209,7 @@ mod tests {
             (1, LeftFor::LoginDelay, "1 message is left for the next poll, because the server wants 300 s between"),
             (7, LeftFor::LongPoll, "7 messages are left for the next poll, because this one took"),
             (7, LeftFor::Refusals, "7 messages are left for the next poll, because the server refused"),
+            (2, LeftFor::NoProgress, "2 messages are left for the next poll, because the last session brought nothing"),
         ] {
             left.left = Some(Left { messages, why });
             assert!(left.complaints()[0].starts_with(words), "{:?}", left.complaints());
@@ -241,12 +219,5 @@ mod tests {
         unnamed.unnamed = crate::poll::report::Tally::of(&[listed(5, ""), listed(6, "")]);
         assert!(unnamed.complaints()[0].starts_with("2 messages have no unique-id, message 5 (100 B) among them"));
         assert_eq!(unnamed.exit_status(), crate::exit::ExitStatus::Partial);
-    }
-
-    #[test]
-    fn a_long_unique_id_is_cut_off_where_it_is_shown() {
-        let shown = |length: usize| Message(&listed(1, &"x".repeat(length)), &Redactor::default()).to_string();
-        assert!(shown(UNIQUE_ID).contains(&format!("{},", "x".repeat(UNIQUE_ID))));
-        assert!(shown(1024).contains(&format!("{}…,", "x".repeat(UNIQUE_ID))));
     }
 }

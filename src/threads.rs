@@ -13,36 +13,49 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 /// How long making the runtime may take. It takes a millisecond, or for ever, if a thread is refused half way.
 const START: Duration = Duration::from_secs(3);
 
 /// Why work that blocks came to nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotDone {
     /// The system has no thread to give.
     NoThread,
-    /// It panicked; that has been printed.
-    Panicked,
+    /// It panicked with these words, which have been printed.
+    Panicked(String),
+    /// It was cancelled before it began.
+    Cancelled,
 }
 
 impl fmt::Display for NotDone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoThread => f.write_str("the system gives no further thread"),
-            Self::Panicked => f.write_str("a fault of mailferry's own; see the lines above"),
+            Self::Panicked(_) | Self::Cancelled => f.write_str("a fault of mailferry's own; see the lines above"),
         }
     }
 }
 
 impl std::error::Error for NotDone {}
 
+impl From<JoinError> for NotDone {
+    fn from(e: JoinError) -> Self {
+        let Ok(panic) = e.try_into_panic() else { return Self::Cancelled };
+        let words = match panic.downcast::<String>() {
+            Ok(words) => *words,
+            Err(panic) => panic.downcast_ref::<&str>().copied().unwrap_or_default().to_owned(),
+        };
+        Self::Panicked(words)
+    }
+}
+
 impl From<NotDone> for io::Error {
     fn from(e: NotDone) -> Self {
         match e {
             NotDone::NoThread => rustix::io::Errno::AGAIN.into(),
-            NotDone::Panicked => Self::other(e),
+            NotDone::Panicked(_) | NotDone::Cancelled => Self::other(e),
         }
     }
 }
@@ -50,14 +63,14 @@ impl From<NotDone> for io::Error {
 /// Work on a thread for what blocks. It goes on whether or not this is waited for.
 #[derive(Debug)]
 #[must_use = "nobody hears how it ended"]
-pub struct Blocking<T>(Option<JoinHandle<Option<T>>>);
+pub(crate) struct Blocking<T>(Option<JoinHandle<Option<T>>>);
 
 impl<T> Future for Blocking<T> {
     type Output = Result<T, NotDone>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            Some(handle) => Pin::new(handle).poll(cx).map(|done| done.ok().flatten().ok_or(NotDone::Panicked)),
+            Some(handle) => Pin::new(handle).poll(cx).map(|done| done?.ok_or(NotDone::Cancelled)),
             None => Poll::Ready(Err(NotDone::NoThread)),
         }
     }
@@ -65,7 +78,7 @@ impl<T> Future for Blocking<T> {
 
 /// Begins work that blocks, on a thread of its own or, where the system has no more, behind the work of another one. Where
 /// there is none at all, the work is dropped with all that it holds.
-pub fn blocking<T, F>(work: F) -> Blocking<T>
+pub(crate) fn blocking<T, F>(work: F) -> Blocking<T>
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
@@ -169,7 +182,7 @@ mod tests {
     async fn what_blocks_is_done_and_a_panic_is_its_end() {
         assert_eq!(blocking(|| 6 * 7).await, Ok(42));
         let faulty = blocking(|| if QUIET.get() { 1 } else { std::panic::resume_unwind(Box::new("odd")) });
-        assert_eq!(faulty.await, Err(NotDone::Panicked));
+        assert_eq!(faulty.await, Err(NotDone::Panicked("odd".to_owned())));
     }
 
     #[test]

@@ -16,7 +16,7 @@ tokio::task_local! {
 
 /// A poll, as seen from outside.
 #[derive(Debug, Default)]
-pub struct Watch {
+pub(crate) struct Watch {
     /// How many octets of messages came.
     useful: AtomicU64,
     /// How many messages were delivered.
@@ -43,29 +43,29 @@ struct Outstanding {
 impl Watch {
     /// How many octets of messages came so far.
     #[must_use]
-    pub fn useful(&self) -> u64 {
+    pub(crate) fn useful(&self) -> u64 {
         self.useful.load(Ordering::Relaxed)
     }
 
     /// How many messages were delivered so far, and their octets.
     #[must_use]
-    pub fn delivered(&self) -> (u64, u64) {
+    pub(crate) fn delivered(&self) -> (u64, u64) {
         (self.delivered.load(Ordering::Relaxed), self.delivered_octets.load(Ordering::Relaxed))
     }
 
     /// Since when the poll has been waiting for the oldest piece of work that blocks; None if it waits for none.
     #[must_use]
-    pub fn waiting_for_disk(&self) -> Option<Instant> {
+    pub(crate) fn waiting_for_disk(&self) -> Option<Instant> {
         self.lock().begun.first_key_value().map(|(_, begun)| *begun)
     }
 
     /// Asks the poll to let others have their turn: it begins nothing new, finishes what is under way and ends in order.
-    pub fn ask_to_give_way(&self) {
+    pub(crate) fn ask_to_give_way(&self) {
         self.give_way.store(true, Ordering::Relaxed);
     }
 
     /// Waits until no work is left on other threads. Work may outlive the poll that wanted it.
-    pub async fn idle(&self) {
+    pub(crate) async fn idle(&self) {
         loop {
             let ended = self.idle.notified();
             if self.waiting_for_disk().is_none() {
@@ -81,18 +81,18 @@ impl Watch {
 }
 
 /// Runs a poll under watch.
-pub async fn watched<T>(watch: Arc<Watch>, poll: impl Future<Output = T>) -> T {
+pub(crate) async fn watched<T>(watch: Arc<Watch>, poll: impl Future<Output = T>) -> T {
     WATCH.scope(watch, poll).await
 }
 
 /// Some octets of a message came.
-pub fn note_useful(octets: usize) {
+pub(crate) fn note_useful(octets: usize) {
     let octets = u64::try_from(octets).unwrap_or(u64::MAX);
     let _ = WATCH.try_with(|watch| watch.useful.fetch_add(octets, Ordering::Relaxed));
 }
 
 /// A message of so many octets was delivered.
-pub fn note_delivered(octets: u64) {
+pub(crate) fn note_delivered(octets: u64) {
     let _ = WATCH.try_with(|watch| {
         watch.delivered.fetch_add(1, Ordering::Relaxed);
         watch.delivered_octets.fetch_add(octets, Ordering::Relaxed);
@@ -101,12 +101,12 @@ pub fn note_delivered(octets: u64) {
 
 /// Whether somebody else should have its turn soon.
 #[must_use]
-pub fn is_to_give_way() -> bool {
+pub(crate) fn is_to_give_way() -> bool {
     WATCH.try_with(|watch| watch.give_way.load(Ordering::Relaxed)).unwrap_or(false)
 }
 
 /// Begins work that blocks as [`threads::blocking`] does; who watches the poll sees how long it takes.
-pub fn blocking<R, F>(work: F) -> threads::Blocking<R>
+pub(crate) fn blocking<R, F>(work: F) -> threads::Blocking<R>
 where
     R: Send + 'static,
     F: FnOnce() -> R + Send + 'static,

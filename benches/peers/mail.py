@@ -94,6 +94,17 @@ def mixed(seed):
     )
 
 
+def some_mixed(seed):
+    """200 messages of the same kinds, 3.6 MB."""
+    maker = Maker(seed)
+    return maker.shuffled(
+        maker.messages(140, 2_000, 8_000)
+        + maker.messages(50, 10_000, 40_000)
+        + maker.messages(9, 50_000, 200_000)
+        + maker.messages(1, 600_000, 600_000)
+    )
+
+
 def small(count):
     return lambda seed: Maker(seed).messages(count, 2_000, 8_000)
 

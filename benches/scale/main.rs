@@ -1,7 +1,7 @@
 //! How cost grows: the built program with ten, a hundred and a thousand times as much, against a scripted server.
 //!
 //! ```sh
-//! cargo bench --bench scale -- DIR [maildrop|large|crowd|accounts [COUNT...]]
+//! cargo bench --bench scale -- DIR [maildrop|large|crowd|accounts|accounts-tls [COUNT...]]
 //! ```
 //!
 //! Everything is made below DIR, which needs 6 GiB of room, and removed at the end. It prints tables for
@@ -30,10 +30,16 @@ fn main() -> ExitCode {
     // `cargo bench` adds an option of its own.
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let (Some(dir), case) = (arguments.next(), arguments.next()) else {
-        eprintln!("usage: cargo bench --bench scale -- DIR [maildrop|large|crowd|accounts [COUNT...]]");
+        eprintln!("usage: cargo bench --bench scale -- DIR [maildrop|large|crowd|accounts|accounts-tls [COUNT...]]");
         return ExitCode::from(64);
     };
-    let cases: [Case; 4] = [("maildrop", maildrop), ("large", large), ("crowd", crowd), ("accounts", accounts)];
+    let cases: [Case; 5] = [
+        ("maildrop", maildrop),
+        ("large", large),
+        ("crowd", crowd),
+        ("accounts", accounts),
+        ("accounts-tls", accounts_over_tls),
+    ];
     for (name, measure) in cases.iter().filter(|(name, _)| case.as_deref().is_none_or(|case| case == *name)) {
         let dir = PathBuf::from(&dir).join(format!("mailferry-scale-{}-{name}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
@@ -48,9 +54,10 @@ fn home(dir: &Path, server: &Server, accounts: usize, daemon: &str, more: &str) 
     fs::create_dir_all(dir).unwrap();
     let shown = dir.display();
     let mut config = format!(
-        "state_dir = \"{shown}/state\"\n[daemon]\n{daemon}\n[defaults]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n\
-         allow_cleartext_password = true\n{more}\n",
-        server.port
+        "state_dir = \"{shown}/state\"\n[daemon]\n{daemon}\n[defaults]\nhost = \"127.0.0.1\"\nport = {}\n{}\n{more}\n",
+        server.port,
+        // The key may stand there once.
+        if more.contains("tls = ") { "" } else { "tls = \"none\"\nallow_cleartext_password = true" },
     );
     for n in 0..accounts {
         write!(config, "[accounts.a{n}]\nusername = \"u{n}\"\npassword = \"p\"\nmaildir = \"{shown}/mail/{n}\"\n")
@@ -168,6 +175,54 @@ fn accounts(dir: &Path) {
         );
         daemon.end();
     }
+}
+
+/// The same over TLS: what a poll costs, and how many handshakes resume a session.
+fn accounts_over_tls(dir: &Path) {
+    println!("\n## Accounts of one daemon over TLS, all at one server, each polled every 30 s\n");
+    println!(
+        "| accounts | at once | memory | memory per account | polls/s | CPU per poll | resumed, of the first polls | later |\n\
+         |---:|---:|---:|---:|---:|---:|---:|---:|"
+    );
+    let asked: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    for accounts in if asked.is_empty() { vec![1_000] } else { asked } {
+        for at_once in [4, 32] {
+            let dir = dir.join(format!("{accounts}-{at_once}"));
+            fs::create_dir_all(&dir).unwrap();
+            over_tls(&dir, accounts, at_once);
+        }
+    }
+}
+
+fn over_tls(dir: &Path, accounts: usize, at_once: usize) {
+    let wanted = u64::try_from(accounts).unwrap();
+    let server = Server::start_with(Maildrop { messages: 1, octets: 500 }, Some(server::tls(dir)));
+    let ca_file = dir.join("ca.pem");
+    let more = format!("interval = \"{}s\"\ntls = \"implicit\"\ntls_ca_file = {ca_file:?}", INTERVAL.as_secs());
+    let config = home(dir, &server, accounts, &format!("concurrency = {at_once}\nper_host = {at_once}"), &more);
+    let (daemon, _) = Running::start_daemon(&config);
+    server.wait_for(wanted, Duration::from_secs(600));
+    let share = |[resumed, full]: [u64; 2]| resumed * 100 / (resumed + full).max(1);
+    let first = server.handshakes();
+    // The first polls deliver; from here on all are idle.
+    thread::sleep(INTERVAL);
+    let (cpu, begun, before, handshakes) = (daemon.cpu(), Instant::now(), server.logins(), server.handshakes());
+    daemon.signal(rustix::process::Signal::USR1);
+    server.wait_for(before + wanted, Duration::from_secs(300));
+    let took = begun.elapsed().as_secs_f64();
+    let polls = f64::from(u32::try_from(server.logins() - before).unwrap());
+    let cpu = (daemon.cpu() - cpu) / polls * 1e6;
+    let [resumed, full] = server.handshakes();
+    let later = [resumed - handshakes[0], full - handshakes[1]];
+    let memory = daemon.resident();
+    let each = memory * 1024.0 / f64::from(u32::try_from(accounts).unwrap());
+    println!(
+        "| {accounts} | {at_once} | {memory:.1} MiB | {each:.1} KiB | {:.0} | {cpu:.0} µs | {} % | {} % |",
+        polls / took,
+        share(first),
+        share(later)
+    );
+    daemon.end();
 }
 
 /// The fewest, the median and the most in a second.

@@ -1,10 +1,17 @@
 //! A POP3 server that makes its answers up as it goes, so that it has little to do itself.
 
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 
 /// What every user finds.
 #[derive(Clone, Copy)]
@@ -20,22 +27,36 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     /// When somebody logged in.
     logins: Arc<Mutex<Vec<Instant>>>,
+    /// The handshakes that resumed a session, and those that did not.
+    handshakes: Arc<[AtomicU64; 2]>,
 }
 
 impl Server {
     pub(crate) fn start(maildrop: Maildrop) -> Self {
+        Self::start_with(maildrop, None)
+    }
+
+    /// One that speaks TLS from the first octet.
+    pub(crate) fn start_with(maildrop: Maildrop, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let logins = Arc::<Mutex<Vec<Instant>>>::default();
         let noted = Arc::clone(&logins);
+        let handshakes = Arc::<[AtomicU64; 2]>::default();
+        let counted = Arc::clone(&handshakes);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let noted = Arc::clone(&noted);
+                let (noted, counted, tls) = (Arc::clone(&noted), Arc::clone(&counted), tls.clone());
                 // A client that hangs up is no concern of the others.
-                thread::spawn(move || drop(serve(&stream, maildrop, &noted)));
+                thread::spawn(move || drop(welcome(stream, tls, maildrop, &noted, &counted)));
             }
         });
-        Self { port, logins }
+        Self { port, logins, handshakes }
+    }
+
+    /// How many handshakes resumed a session, and how many did not.
+    pub(crate) fn handshakes(&self) -> [u64; 2] {
+        [0, 1].map(|kind| self.handshakes.get(kind).map_or(0, |count| count.load(Ordering::Relaxed)))
     }
 
     /// How many logins there were.
@@ -59,20 +80,65 @@ impl Server {
     }
 }
 
-fn serve(stream: &TcpStream, maildrop: Maildrop, logins: &Mutex<Vec<Instant>>) -> io::Result<()> {
+/// A certificate for 127.0.0.1 of an authority whose own is written to `ca.pem` in a directory.
+pub(crate) fn tls(dir: &Path) -> Arc<ServerConfig> {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let key = KeyPair::generate().unwrap();
+    std::fs::write(dir.join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+    let authority = Issuer::new(params, key);
+    let key = KeyPair::generate().unwrap();
+    let certificate =
+        CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    let chain = vec![CertificateDer::from_pem_slice(certificate.pem().as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
+    let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
+    // Tickets that the client keeps, as large servers give them; the memory of rustls holds 256 sessions.
+    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().unwrap();
+    Arc::new(config)
+}
+
+fn welcome(
+    mut stream: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
+    maildrop: Maildrop,
+    logins: &Mutex<Vec<Instant>>,
+    handshakes: &[AtomicU64; 2],
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream);
-    let mut writer = BufWriter::with_capacity(128 << 10, stream);
-    writer.write_all(b"+OK ready\r\n")?;
+    let Some(tls) = tls else { return serve(stream, maildrop, logins) };
+    let mut connection = ServerConnection::new(tls).map_err(io::Error::other)?;
+    connection.complete_io(&mut stream)?;
+    let kind = usize::from(connection.handshake_kind() != Some(HandshakeKind::Resumed));
+    if let Some(count) = handshakes.get(kind) {
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+    serve(StreamOwned::new(connection, stream), maildrop, logins)
+}
+
+/// A stream that collects what is written to it.
+struct Collecting<S: Write>(BufWriter<S>);
+
+impl<S: Read + Write> Read for Collecting<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.get_mut().read(buffer)
+    }
+}
+
+fn serve<S: Read + Write>(stream: S, maildrop: Maildrop, logins: &Mutex<Vec<Instant>>) -> io::Result<()> {
+    let mut reader = BufReader::new(Collecting(BufWriter::with_capacity(128 << 10, stream)));
+    reader.get_mut().0.write_all(b"+OK ready\r\n")?;
     let mut line = String::new();
     loop {
         if reader.buffer().is_empty() {
-            writer.flush()?;
+            reader.get_mut().0.flush()?;
         }
         line.clear();
         if reader.read_line(&mut line)? == 0 {
             return Ok(());
         }
+        let mut writer = &mut reader.get_mut().0;
         let mut words = line.split_whitespace();
         let (command, number) = (words.next().unwrap_or_default(), words.next().and_then(|word| word.parse().ok()));
         match (command, number) {

@@ -5,7 +5,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mailferry::pop3::{Command, Event, FramingError, Mechanism, MessageNumber, Session, Status, plain_response};
+use mailferry::pop3::{Command, Event, FramingError, Mechanism, MessageNumber, Session, Status};
+use mailferry::sasl::plain_response;
 use mailferry::secret::Secret;
 
 /// What the client sends at once after the greeting, and again after the login.

@@ -2,9 +2,12 @@
 
 use crate::client::ClientError;
 use crate::credential::{CommandFault, CredentialError, ReadFault};
-use crate::net::{CaFileProblem, NetError};
+use crate::net::{CaFileProblem, ClientCertificateProblem, NetError, ProxyProblem};
+use crate::oauth::OAuthError;
+use crate::oauth::http::{HttpError, HttpProblem};
 use crate::poll::PollError;
 use crate::pop3::{FramingError, Refusal, Response, ResponseCode, is_too_soon, judge_access};
+use crate::sasl::SaslError;
 use crate::state::error::StateError;
 use crate::system_limit;
 
@@ -58,6 +61,10 @@ pub enum Class {
     Credential,
     /// The same, but it may well work the next time without anybody doing anything.
     CredentialLater,
+    /// Nobody has signed in, or what was granted has ended or was refused.
+    SignInRefused,
+    /// The authorization server does not do what one does.
+    SignInUnintelligible,
     /// The end was asked for. Whoever did knows why.
     Stopped,
     /// A fault of mailferry itself.
@@ -83,13 +90,14 @@ impl Class {
             PollError::Client(e) => of_session(e),
             PollError::State(e) => Self::of_state(e),
             PollError::Credential(e) => of_credential(e),
+            PollError::OAuth(e) => of_sign_in(e),
             PollError::Maildir { source, .. } if system_limit::of(source).is_some() => Self::StorageLater,
             PollError::Maildir { .. } | PollError::InsufficientSpace { .. } => Self::Storage,
             PollError::Renumbered { .. } => Self::Undecided,
             PollError::TooSlow { .. } => Self::TooSlow,
             PollError::Stopped => Self::Stopped,
             PollError::NoThread => Self::StorageLater,
-            PollError::InternalError => Self::InternalError,
+            PollError::InternalError(_) => Self::InternalError,
         }
     }
 
@@ -116,7 +124,7 @@ impl Class {
     }
 }
 
-fn of_session(error: &ClientError) -> Class {
+pub(super) fn of_session(error: &ClientError) -> Class {
     match error {
         ClientError::Net(e) => of_network(e),
         ClientError::Lost { .. } | ClientError::Closed | ClientError::Silence { .. } => Class::ConnectionLost,
@@ -124,7 +132,17 @@ fn of_session(error: &ClientError) -> Class {
         ClientError::Framing(e) => of_framing(e),
         ClientError::SpeaksTls { .. } | ClientError::NoStls { .. } => Class::Tls,
         ClientError::Cleartext { .. } => Class::Configuration,
-        ClientError::NoLogin(_) => Class::NoLoginMethod,
+        ClientError::NoLogin(_) | ClientError::Sasl { error: SaslError::Unsendable { .. }, .. } => Class::NoLoginMethod,
+        ClientError::Sasl { error: SaslError::WrongProof | SaslError::NoProof, .. } => Class::Tls,
+        ClientError::Sasl {
+            error:
+                SaslError::NotBase64
+                | SaslError::OneTooMany
+                | SaslError::Malformed { .. }
+                | SaslError::Iterations { .. }
+                | SaslError::Refused { .. },
+            ..
+        } => Class::Protocol,
         ClientError::Login { refusal, response, .. } => match refusal {
             Refusal::Credentials => Class::LoginRefused { explicit: response.code == Some(ResponseCode::Auth) },
             Refusal::Permanent => Class::AccessRefused { stage: Stage::Login },
@@ -168,13 +186,15 @@ fn of_framing(error: &FramingError) -> Class {
     }
 }
 
-fn of_network(error: &NetError) -> Class {
+pub(super) fn of_network(error: &NetError) -> Class {
     match error {
         NetError::Resolve { .. }
         | NetError::NoAddress { .. }
         | NetError::Connect { .. }
         | NetError::ConnectTimeout { .. }
+        | NetError::SourceAddress { .. }
         | NetError::System { .. } => Class::Unreachable,
+        NetError::Proxy { problem, .. } => of_proxy(problem),
         // Somebody was there.
         NetError::TlsTimeout { .. } | NetError::ClosedDuringHandshake { .. } => Class::ConnectionLost,
         NetError::NotTls { .. }
@@ -182,7 +202,46 @@ fn of_network(error: &NetError) -> Class {
         | NetError::Handshake { .. }
         | NetError::NoTrustStore { .. } => Class::Tls,
         NetError::CaFile { why, .. } => of_ca_file(why),
-        NetError::InvalidName { .. } => Class::Configuration,
+        NetError::ClientCertificate { why: ClientCertificateProblem::Read(e), .. } if system_limit::of(e).is_some() => {
+            Class::Unreachable
+        }
+        NetError::ClientCertificate { .. } | NetError::InvalidName { .. } | NetError::NoAddressOnRoute { .. } => {
+            Class::Configuration
+        }
+    }
+}
+
+fn of_proxy(problem: &ProxyProblem) -> Class {
+    match problem {
+        ProxyProblem::NotAProxy | ProxyProblem::CredentialsRefused => Class::Configuration,
+        ProxyProblem::Unreachable(_) | ProxyProblem::Refused(_) | ProxyProblem::Lost(_) | ProxyProblem::TimedOut(_) => {
+            Class::Unreachable
+        }
+    }
+}
+
+/// The class of an error of the sign-in that an access token comes from.
+fn of_sign_in(error: &OAuthError) -> Class {
+    match error {
+        OAuthError::Http(HttpError { problem: HttpProblem::Net(e), .. }) => of_network(e),
+        OAuthError::Http(HttpError { problem: HttpProblem::Status(_), .. }) => {
+            Class::Busy { stage: Stage::Session, rate_limited: false }
+        }
+        OAuthError::Http(e) if e.is_temporary() => Class::ConnectionLost,
+        OAuthError::Http(_) | OAuthError::Unintelligible { .. } => Class::SignInUnintelligible,
+        OAuthError::Busy { .. } => Class::Locked,
+        OAuthError::NotDone(_) => Class::StorageLater,
+        OAuthError::Secret(e) => of_credential(e),
+        OAuthError::NoClient { .. } | OAuthError::NoSuchWay { .. } => Class::Credential,
+        OAuthError::State(e) => Class::of_state(e),
+        OAuthError::File { .. } => Class::Storage,
+        OAuthError::NotSignedIn { .. }
+        | OAuthError::SignInAgain { .. }
+        | OAuthError::Refused { .. }
+        | OAuthError::Scope { .. }
+        | OAuthError::NoRefreshToken
+        | OAuthError::Callback { .. }
+        | OAuthError::TooLate => Class::SignInRefused,
     }
 }
 
@@ -198,7 +257,7 @@ fn of_ca_file(problem: &CaFileProblem) -> Class {
     }
 }
 
-fn of_credential(error: &CredentialError) -> Class {
+pub(super) fn of_credential(error: &CredentialError) -> Class {
     match error {
         CredentialError::Command { fault, .. } => of_command(fault),
         CredentialError::File { fault, .. } => match fault {
@@ -209,6 +268,7 @@ fn of_credential(error: &CredentialError) -> Class {
         | CredentialError::CredentialName { .. }
         | CredentialError::NoCredentialsDirectory { .. }
         | CredentialError::NoCredential { .. }
+        | CredentialError::SignIn
         | CredentialError::Contents { .. } => Class::Credential,
     }
 }
@@ -238,7 +298,8 @@ pub(super) fn came_after_the_login(error: &PollError) -> bool {
         | PollError::TooSlow { .. }
         | PollError::Stopped
         | PollError::NoThread
-        | PollError::InternalError => false,
+        | PollError::OAuth(_)
+        | PollError::InternalError(_) => false,
     }
 }
 
@@ -261,6 +322,7 @@ fn session_came_after_the_login(error: &ClientError) -> bool {
         | ClientError::NoStls { .. }
         | ClientError::Cleartext { .. }
         | ClientError::NoLogin(_)
+        | ClientError::Sasl { .. }
         | ClientError::Login { .. }
         | ClientError::Send(_) => false,
     }

@@ -5,7 +5,8 @@ use super::*;
 use crate::account::AccountName;
 use crate::exit::ExitStatus;
 use crate::poll::PollReport;
-use crate::pop3::{CommandKind, NoLoginMethod, Status, judge_refusal};
+use crate::pop3::{CommandKind, Status, judge_refusal};
+use crate::sasl::NoLoginMethod;
 use crate::schedule::{Cause, End, Outcome};
 
 fn report(end: Result<(), PollError>) -> PollReport {
@@ -120,7 +121,7 @@ fn what_is_wrong_on_this_machine_has_its_cause() {
         (StateError::Locked { account: account.clone(), holder: String::new() }.into(), Cause::LockedByAnother),
         (CredentialError::NoCredential { name: "work".to_owned() }.into(), Cause::Credential),
         (PollError::Renumbered { account, messages: 12 }, Cause::Protocol),
-        (PollError::InternalError, Cause::InternalError),
+        (PollError::contradiction("end", "it was odd"), Cause::InternalError),
     ] {
         let text = format!("{error:?}");
         assert_eq!(after(error), End::Trouble(expected), "{text}");
@@ -148,7 +149,9 @@ fn what_the_system_lacks_passes_and_what_is_wrong_stays() {
     let maildir = |source| PollError::Maildir { doing: "sync", path: "/".into(), source };
     let state = |source| PollError::from(StateError::io("sync", "/".as_ref(), source));
     let file = |e| PollError::from(CredentialError::File { path: "/".into(), fault: ReadFault::Io(e) });
-    let command = |fault| PollError::from(CredentialError::Command { program: "pass".to_owned(), fault });
+    let command = |fault| {
+        PollError::from(CredentialError::Command { key: "password_command", program: "pass".to_owned(), fault })
+    };
     let ca_file = |e| {
         let why = CaFileProblem::Read(e);
         PollError::from(ClientError::from(NetError::CaFile { path: "/".into(), why }))

@@ -1,7 +1,12 @@
 //! The exit status of each class.
 
-use super::classification::Class;
+use super::classification::{self, Class};
+use crate::client::ClientError;
+use crate::credential::CredentialError;
 use crate::exit::ExitStatus;
+use crate::net::NetError;
+use crate::poll::PollError;
+use crate::state::error::StateError;
 
 impl Class {
     /// The exit status that tells a script about it.
@@ -19,10 +24,12 @@ impl Class {
             // A command that was stopped by a signal has a status of its own.
             | Self::Stopped
             | Self::InternalError => ExitStatus::Temporary,
-            Self::LoginRefused { .. } | Self::AccessRefused { .. } | Self::NoLoginMethod => ExitStatus::Auth,
+            Self::LoginRefused { .. } | Self::AccessRefused { .. } | Self::NoLoginMethod | Self::SignInRefused => {
+                ExitStatus::Auth
+            },
             Self::Tls => ExitStatus::Tls,
             Self::Configuration | Self::Credential => ExitStatus::Config,
-            Self::Protocol => ExitStatus::Protocol,
+            Self::Protocol | Self::SignInUnintelligible => ExitStatus::Protocol,
             Self::MessageTooLong => ExitStatus::Partial,
             Self::Storage | Self::Undecided => ExitStatus::Local,
         }
@@ -32,5 +39,45 @@ impl Class {
     #[must_use]
     pub fn needs_a_person(self) -> bool {
         matches!(self.exit_status(), ExitStatus::Local | ExitStatus::Auth | ExitStatus::Config | ExitStatus::Tls)
+    }
+}
+
+impl PollError {
+    /// The exit status that tells a script about it.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        Class::of(self).exit_status()
+    }
+}
+
+impl ClientError {
+    /// The exit status that tells a script about it.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        classification::of_session(self).exit_status()
+    }
+}
+
+impl NetError {
+    /// The exit status that tells a script about it.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        classification::of_network(self).exit_status()
+    }
+}
+
+impl StateError {
+    /// The exit status that tells a script about it.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        Class::of_state(self).exit_status()
+    }
+}
+
+impl CredentialError {
+    /// Whether it may well work the next time without anybody doing anything.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        classification::of_credential(self).exit_status() == ExitStatus::Temporary
     }
 }

@@ -57,8 +57,9 @@ pub(super) fn code_of(class: Class) -> u8 {
         Class::Busy { stage: Stage::Greeting, .. } | Class::AccessRefused { stage: Stage::Greeting } => ERROR,
         Class::LoginRefused { .. }
         | Class::AccessRefused { stage: Stage::Login | Stage::Session }
-        | Class::NoLoginMethod => AUTHENTICATION,
-        Class::Protocol => PROTOCOL,
+        | Class::NoLoginMethod
+        | Class::SignInRefused => AUTHENTICATION,
+        Class::Protocol | Class::SignInUnintelligible => PROTOCOL,
         Class::Configuration | Class::Credential => SYNTAX,
         Class::Storage | Class::Undecided => FILES,
         Class::Unreachable

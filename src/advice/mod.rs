@@ -16,10 +16,14 @@ mod outcome;
 use std::time::Duration;
 
 use crate::account::AccountName;
+use crate::client::ClientError;
 use crate::exit::ExitStatus;
+use crate::net::NetError;
+use crate::oauth::OAuthError;
 use crate::poll::PollError;
 use crate::poll::report::PollReport;
 use crate::schedule::{End, Next};
+use crate::state::error::StateError;
 
 pub use classification::Class;
 
@@ -62,6 +66,36 @@ pub fn of(error: &PollError, account: &AccountName) -> Advice {
 #[must_use]
 pub fn told(error: &PollError, account: &AccountName) -> String {
     with_step(error, of(error, account).next_step.as_deref())
+}
+
+/// The same of a session.
+#[must_use]
+pub fn told_of_session(error: &ClientError) -> String {
+    with_step(error, next_step::of_session(error).as_deref())
+}
+
+/// The same of a connection.
+#[must_use]
+pub fn told_of_connection(error: &NetError) -> String {
+    with_step(error, next_step::of_network(error).as_deref())
+}
+
+/// The same of the sign-in of this account.
+#[must_use]
+pub fn told_of_sign_in(error: &OAuthError, account: &AccountName) -> String {
+    with_step(error, next_step::sign_in(error, account).as_deref())
+}
+
+/// The same of a state.
+#[must_use]
+pub fn told_of_state(error: &StateError, account: &AccountName) -> String {
+    with_step(error, next_step::state::step(error, account).as_deref())
+}
+
+/// The same of a state that belongs to no account yet.
+#[must_use]
+pub(crate) fn told_of_directory(error: &StateError) -> String {
+    with_step(error, next_step::state::of_directory(error).as_deref())
 }
 
 /// A fact and the next step, for people.

@@ -22,7 +22,9 @@ impl Class {
             Self::NoLoginMethod | Self::Protocol | Self::MessageTooLong | Self::Undecided => Cause::Protocol,
             Self::Storage | Self::StorageLater => Cause::Storage,
             Self::Locked => Cause::LockedByAnother,
-            Self::Credential | Self::CredentialLater => Cause::Credential,
+            Self::Credential | Self::CredentialLater | Self::SignInRefused | Self::SignInUnintelligible => {
+                Cause::Credential
+            }
             Self::InternalError => Cause::InternalError,
         })
     }

@@ -2,8 +2,15 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
+
+use super::completions::accounts;
+
+use crate::config;
+use crate::control::LONGEST_OFTEN;
 
 /// Where `--help` shows the options that every command has.
 const FOR_ALL: &str = "For all commands";
@@ -61,14 +68,248 @@ pub(super) enum Command {
     Poll(Poll),
     /// Tell what the running daemon did and will do
     Status(Status),
+    /// Sign in to an account by OAuth 2.0
+    Login(Login),
+    /// Take over another program: its accounts, and what it has fetched
+    Import(Import),
+    /// Look at what is remembered of an account, and repair it
+    #[command(subcommand)]
+    Uids(Uids),
+    /// Look at everything that a poll needs, and change nothing
+    Check(Check),
+    /// A logged-in POP3 prompt: type STAT, LIST, TOP 3 10
+    Console(Console),
+    /// Print a script that completes words in a shell
+    Completions(Completions),
+    /// Print the manual page: mailferry man | man -l -
+    Man(Man),
+}
+
+/// Moves in.
+#[derive(Debug, Args)]
+pub(super) struct Import {
+    /// The program
+    #[arg(value_enum)]
+    pub(super) program: ProgramName,
+
+    /// Its configuration, if it is not where the program looks for it; for Thunderbird a profile
+    #[arg(value_name = "PATH")]
+    pub(super) path: Option<PathBuf>,
+
+    /// Its record of what was fetched, if it is not where the configuration says
+    #[arg(long, value_name = "PATH")]
+    pub(super) fetched: Option<PathBuf>,
+
+    /// Tell what would be written, and write nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    /// What the other program fetched may be deleted on the server, as `leave_on_server` says
+    #[arg(long)]
+    pub(super) trust_deliveries: bool,
+
+    /// Where nothing says what was fetched, what is on the server now counts as fetched
+    #[arg(long)]
+    pub(super) mark_existing: bool,
+}
+
+/// The programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ProgramName {
+    /// ~/.fetchmailrc and ~/.fetchids
+    Fetchmail,
+    /// The rc files of ~/.config/getmail or ~/.getmail, and oldmail-*
+    Getmail,
+    /// ~/.mpoprc or ~/.config/mpop/config, and ~/.mpop_uidls
+    Mpop,
+    /// ~/.fdm.conf, and the caches that it names
+    Fdm,
+    /// The default profile, and popstate.dat
+    Thunderbird,
+}
+
+/// What is done with what is remembered.
+#[derive(Debug, Subcommand)]
+pub(super) enum Uids {
+    /// Show it
+    List(List),
+    /// Count messages as fetched that are on the server: they are not fetched, and never deleted
+    Adopt(Adopt),
+    /// Fetch messages again that are on the server
+    Forget(Forget),
+}
+
+/// Shows it.
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// The account
+    pub(super) account: String,
+
+    /// As a JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Counts messages as fetched.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("which").required(true).args(["all", "before", "from_maildir"])))]
+pub(super) struct Adopt {
+    /// The account
+    pub(super) account: String,
+
+    /// All that are on the server now
+    #[arg(long)]
+    pub(super) all: bool,
+
+    /// Those that came before this day
+    #[arg(long, value_name = "DATE")]
+    pub(super) before: Option<String>,
+
+    /// Those that a Maildir holds; the account's own if none is named
+    #[arg(long, value_name = "MAILDIR", num_args = 0..=1)]
+    pub(super) from_maildir: Option<Option<PathBuf>>,
+
+    /// Do not ask
+    #[arg(long)]
+    pub(super) yes: bool,
+}
+
+/// Fetches again.
+#[derive(Debug, Args)]
+pub(super) struct Forget {
+    /// The account
+    pub(super) account: String,
+
+    /// The unique-ids, as `uids list` shows them
+    #[arg(value_name = "UNIQUE-ID", required_unless_present = "all")]
+    pub(super) unique_ids: Vec<String>,
+
+    /// All of them
+    #[arg(long, conflicts_with = "unique_ids")]
+    pub(super) all: bool,
+
+    /// Do not ask
+    #[arg(long)]
+    pub(super) yes: bool,
+}
+
+/// A prompt.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Commands may come from a pipe, one a line; then there is no prompt, and the exit status tells whether one was refused (1) or \
+not understood (64). What is deleted is deleted by your word alone; what mailferry remembers of the account stays as it is. \
+While the prompt is open the account is not polled.")]
+pub(super) struct Console {
+    /// The account
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
+    pub(super) account: String,
+
+    /// Do not ask before DELE
+    #[arg(long)]
+    pub(super) yes: bool,
+}
+
+/// Prints a script.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+bash: mailferry completions bash > ~/.local/share/bash-completion/completions/mailferry
+zsh:  mailferry completions zsh > _mailferry, in a directory of $fpath
+fish: mailferry completions fish > ~/.config/fish/completions/mailferry.fish")]
+pub(super) struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL", value_enum)]
+    pub(super) shell: Shell,
+}
+
+/// A shell for which there is a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Shell {
+    /// bash(1)
+    Bash,
+    /// zsh(1)
+    Zsh,
+    /// fish(1)
+    Fish,
+}
+
+impl Shell {
+    /// Its name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Zsh => "zsh",
+            Self::Fish => "fish",
+        }
+    }
+}
+
+/// Prints a page.
+#[derive(Debug, Args)]
+pub(super) struct Man {
+    /// 1 for the program, 5 for the configuration
+    #[arg(value_name = "SECTION", default_value_t = 1, value_parser = section)]
+    pub(super) section: u8,
+}
+
+fn section(word: &str) -> Result<u8, String> {
+    match word {
+        "1" => Ok(1),
+        "5" => Ok(5),
+        _ => Err("the sections are 1, the program, and 5, the configuration".to_owned()),
+    }
+}
+
+/// Looks, and changes nothing.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+With -v every step is shown, with -vv the dialogue with the servers, too. Each server gets one session that ends in order; \
+no message is retrieved, marked or deleted, and nothing is written. Exit status: that of `fetch`; with several accounts the \
+worst one counts, and warnings alone are 0.")]
+pub(super) struct Check {
+    /// The accounts to look at; all that are enabled if none is named
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
+    pub(super) accounts: Vec<String>,
+
+    /// Look at the configuration alone: no secret is asked for and no server
+    #[arg(long)]
+    pub(super) offline: bool,
+
+    /// Print it for scripts, as docs/operations.md describes it
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Wakes the daemon.
 #[derive(Debug, Args)]
 pub(super) struct Poll {
+    /// Go on polling often for so long, such as 10m, because mail is awaited: at most 1h
+    #[arg(long = "for", value_name = "TIME", value_parser = often)]
+    pub(super) often_for: Option<Duration>,
+
     /// The accounts to poll; all if none is named
-    #[arg(value_name = "ACCOUNT")]
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) accounts: Vec<String>,
+}
+
+/// For how long to poll often.
+fn often(text: &str) -> Result<Duration, String> {
+    config::duration_in_words(text, (Duration::from_secs(60), "1m"), (LONGEST_OFTEN, "1h"), "10m")
+}
+
+/// Signs in.
+#[derive(Debug, Args)]
+pub(super) struct Login {
+    /// The account to sign in to
+    #[arg(value_name = "ACCOUNT")]
+    pub(super) account: String,
+
+    /// Open no browser here, and take the address that one elsewhere was sent to; goes without saying over ssh
+    #[arg(long, conflicts_with = "device")]
+    pub(super) paste: bool,
+
+    /// Sign in on another device, by a code, where the provider has that
+    #[arg(long)]
+    pub(super) device: bool,
 }
 
 /// Asks the daemon.
@@ -104,7 +345,7 @@ connection; 73 the Maildir or the state cannot be used; 75 try later; 76 the ser
 78 configuration; 130 and 143 interrupted. With several accounts the worst one counts.")]
 pub(super) struct Fetch {
     /// The accounts to poll; all that are enabled if none is named
-    #[arg(value_name = "ACCOUNT")]
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) accounts: Vec<String>,
 
     /// Leave out accounts whose back-off is not over, and tell a trouble once: for cron and timers

@@ -19,6 +19,7 @@ use crate::account::Account;
 use crate::account_record::stamp;
 use crate::advice::fetchmail;
 use crate::config::{Config, Environment};
+use crate::delivery::recovery::OtherMaildir;
 use crate::exit::ExitStatus;
 use crate::poll::{PollContext, PollError, PollOptions, PollReport, poll};
 use crate::schedule::{Cause, End};
@@ -103,7 +104,7 @@ fn begin_polls(
     let options = PollOptions {
         dry_run: fetch.dry_run,
         new_state: fetch.new_state,
-        accept_maildir: fetch.accept_maildir,
+        other_maildir: if fetch.accept_maildir { OtherMaildir::Accept } else { OtherMaildir::Refuse },
         fetch_again: fetch.fetch_again,
     };
     let (wait, scheduled) = (fetch.wait, fetch.scheduled);

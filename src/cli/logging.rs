@@ -13,7 +13,9 @@ use super::output::Log;
 /// Begins logging. A second call in the same process changes nothing.
 pub(super) fn begin(arguments: &Arguments) {
     let daemon = matches!(arguments.command, Command::Daemon);
-    let level = match (arguments.quiet, arguments.verbose) {
+    // The first -v of `check` asks for its steps.
+    let verbose = arguments.verbose.saturating_sub(u8::from(matches!(arguments.command, Command::Check(_))));
+    let level = match (arguments.quiet, verbose) {
         // What `fetch` prints as an error, a daemon has only its log for.
         (true, _) if daemon => "warn",
         (true, _) => "error",
@@ -25,7 +27,7 @@ pub(super) fn begin(arguments: &Arguments) {
     };
     // What libraries log is for who looks for a fault. The verifier logs every certificate that it refuses; our errors
     // say the same in better words.
-    let others = if arguments.verbose > 0 { "warn" } else { "off" };
+    let others = if verbose > 0 { "warn" } else { "off" };
     let filter = EnvFilter::new(format!("{others},mailferry={level},rustls_platform_verifier=off"));
     let journal = match arguments.log_format {
         LogFormat::Journald => true,

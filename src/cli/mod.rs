@@ -1,12 +1,18 @@
 //! What a user types and what is printed; nothing is decided here.
 
 mod arguments;
+mod check;
+mod completions;
+mod confirm;
+mod console;
 mod core_dumps;
 mod daemon;
 mod fetch;
+mod import;
 mod limits;
 mod log_lines;
 mod logging;
+mod login;
 mod orphans;
 mod output;
 mod poll;
@@ -16,6 +22,7 @@ mod signals;
 mod status;
 mod status_text;
 mod summary;
+mod uids;
 mod unread;
 
 use std::ffi::OsString;
@@ -37,6 +44,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     core_dumps::forbid();
     signals::begin_anew();
     std::panic::set_hook(Box::new(show_panic));
+    if completions::answer() {
+        return ExitStatus::Ok.code();
+    }
     let words: Vec<OsString> = arguments.into_iter().collect();
     let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
@@ -60,7 +70,10 @@ fn run_command(arguments: &Arguments) -> u8 {
         stderr_line(format_args!("mailferry: {too_little}"));
         return ExitStatus::Temporary.code();
     }
-    let polls = matches!(arguments.command, Command::Fetch(_) | Command::Daemon);
+    let polls = matches!(
+        arguments.command,
+        Command::Fetch(_) | Command::Daemon | Command::Login(_) | Command::Check(_) | Command::Console(_)
+    );
     // One that waits for signals, and one for what blocks; a daemon has them twice, for polls and for who decides, and
     // one that sees to its end.
     let beside = if matches!(arguments.command, Command::Daemon) { 6 } else { 2 };
@@ -72,6 +85,13 @@ fn run_command(arguments: &Arguments) -> u8 {
         Command::Fetch(fetch) => runtime.block_on(fetch::run(arguments, fetch)),
         Command::Daemon => runtime.block_on(daemon::run(arguments)).code(),
         Command::Poll(poll) => runtime.block_on(poll::run(arguments, poll)).code(),
+        Command::Login(login) => runtime.block_on(login::run(arguments, login)).code(),
+        Command::Import(import) => runtime.block_on(import::run(arguments, import)).code(),
+        Command::Uids(uids) => runtime.block_on(uids::run(arguments, uids)).code(),
+        Command::Check(check) => runtime.block_on(check::run(arguments, check)).code(),
+        Command::Console(console) => runtime.block_on(console::run(arguments, console)).code(),
+        Command::Completions(options) => completions::run(options).code(),
+        Command::Man(options) => completions::man(options).code(),
         Command::Status(status) => runtime.block_on(status::run(arguments, status)).code(),
     };
     // A look-up of a name that hangs must not keep the process.

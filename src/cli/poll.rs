@@ -3,15 +3,24 @@
 use super::arguments::{Arguments, Poll};
 use super::output::{say, stderr_line};
 use super::prepare;
+use super::status_text::LocalTime;
 use crate::control::{Request, Response};
 use crate::exit::ExitStatus;
 
 /// Runs the command.
 pub(super) async fn run(arguments: &Arguments, poll: &Poll) -> ExitStatus {
-    match prepare::ask_daemon(arguments, &Request::Poll { accounts: poll.accounts.clone() }).await {
-        Ok(Response::Poll { woken, unknown }) => {
+    let often_for = poll.often_for.map(|time| time.as_secs());
+    let request = Request::Poll { accounts: poll.accounts.clone(), often_for };
+    match prepare::ask_daemon(arguments, &request).await {
+        Ok(Response::Poll { woken, unknown, often_until }) => {
+            let often = often_until.map(|until| format!(", and often until {}", LocalTime(until))).unwrap_or_default();
             if !arguments.quiet {
-                woken.iter().for_each(|account| say(format_args!("{account}: polled now")));
+                woken.iter().for_each(|account| say(format_args!("{account}: polled now{often}")));
+            }
+            if often_for.is_some() && often_until.is_none() {
+                stderr_line(
+                    "mailferry: the daemon is of an older version and polls once. Restart it, so that it knows --for",
+                );
             }
             for account in &unknown {
                 stderr_line(format_args!(

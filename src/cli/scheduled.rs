@@ -6,19 +6,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::system::uname;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::account::Account;
-use crate::account_record::{Files, Saved, Standing};
+use crate::account_record::Standing;
 use crate::advice::{self, Class};
 use crate::config::NotifySettings;
+use crate::credential::CredentialSource;
 use crate::notify::Notification;
+use crate::oauth::store;
 use crate::poll::{PollContext, PollError, PollReport};
 use crate::schedule::{Next, Reason, installation, seed};
 use crate::state::error::StateError;
 use crate::state::hints::{HintsFile, keep_standing};
 use crate::state::ownership;
+use crate::state::saved::{Files, Saved};
 use crate::threads;
 
 /// So many complaints of one poll are told.
@@ -57,7 +61,11 @@ pub(super) async fn recall(
         let saved = usable.then(read).flatten();
         // A credential of systemd is made anew for each run of a service, and says nothing.
         let directory = None;
-        let files = Files { config, password: Files::password_of(&source, directory) };
+        let password = match &source {
+            CredentialSource::OAuth(_) => store::sign_in_stamp(&*context.disk, &context.state_dir, &name),
+            source => Files::password_of(source, directory),
+        };
+        let files = Files { config, password };
         Recalled::new(&context, saved.as_ref(), files)
     });
     tokio::select! {
@@ -106,8 +114,9 @@ impl Recalled {
             // Nothing follows from it.
             return Vec::new();
         }
-        let seed = seed(installation(&context.state_dir), &account.name);
-        let next = self.standing.on_poll_end(account, seed, report, begun..now, clock.wall);
+        let seed = seed(installation(&context.state_dir, uname().nodename().to_bytes()), &account.name);
+        let local = context.clock.time_of_week();
+        let next = self.standing.on_poll_end(account, seed, report, begun..now, clock.wall, local);
         let mut notifications = self.standing.notifications(&settings.notify, report, &next.reason, now, clock.wall);
         notifications.extend(self.not_told_yet(report, &next.reason, now));
         let notifications = notifications
@@ -124,7 +133,7 @@ impl Recalled {
         let saved = self.standing.save(&self.files, now, clock);
         if self.kept != Some(saved.digest()) {
             let (context, name) = (Arc::clone(context), account.name.clone());
-            let keep = move || keep_standing(&*context.disk, &context.state_dir, &name, &context.holder, &saved);
+            let keep = move || keep_standing(&*context.disk, &context.state_dir, &name, &context.holder, &saved, None);
             if let Ok(Err(e)) = threads::blocking(keep).await {
                 debug!("{}: cannot keep where it stands: {e}. The next run begins without it", account.name);
                 return all_of(report);

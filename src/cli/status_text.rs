@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::control::status::{AccountStatus, Came, Quarantine, State, Status};
+use crate::control::status::{AccountStatus, Came, Quarantine, State, Status, Token};
 use crate::state::entries::QuarantineReason;
 use crate::text::{Count, Size, Span, plural};
 
@@ -57,6 +57,10 @@ impl fmt::Display for Account<'_> {
         writeln!(f, "  last new mail {}", ago(account.last_new_mail))?;
         let next = if account.next_poll_why.is_empty() { "now" } else { &account.next_poll_why };
         writeln!(f, "  next poll     {next}")?;
+        if let Some(until) = account.often_until {
+            let left = Span::between(now, until);
+            writeln!(f, "  often         until {}, for another {left}", LocalTime(until))?;
+        }
         if let Some(so_far) = account.this_poll {
             writeln!(f, "  this poll     {}", Mail(so_far))?;
         }
@@ -67,6 +71,9 @@ impl fmt::Display for Account<'_> {
             if account.too_large > 0 {
                 write!(f, ", {} of them larger than max_message_size", account.too_large)?;
             }
+        }
+        if let Some(token) = &account.token {
+            write!(f, "\n  token         {}", SignedIn(token, now))?;
         }
         for message in account.quarantine.iter().take(SHOWN) {
             write!(f, "\n  quarantine    {}", Message(message, now))?;
@@ -90,7 +97,7 @@ fn words(state: State) -> &'static str {
 }
 
 /// A time in seconds since 1970, by the calendar and the clock of whoever reads it.
-struct LocalTime(i64);
+pub(super) struct LocalTime(pub(super) i64);
 
 impl fmt::Display for LocalTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,6 +112,28 @@ impl fmt::Display for Mail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Came { messages, octets } = self.0;
         write!(f, "{} ({})", Count(messages, "message"), Size(octets))
+    }
+}
+
+/// A sign-in, at a time.
+struct SignedIn<'a>(&'a Token, i64);
+
+impl fmt::Display for SignedIn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(token, now) = *self;
+        write!(f, "renewed {}", Ago(Some(token.renewed), now))?;
+        match token.access_ends.map(|end| end.saturating_sub(now)) {
+            Some(..=0) => f.write_str(", due for renewal")?,
+            Some(left) => write!(f, ", good for {}", Span::between(0, left))?,
+            None => {}
+        }
+        let unless =
+            if token.end_is_fixed { "unless somebody signs in again" } else { "if it is not renewed until then" };
+        match token.sign_in_ends.map(|end| end.saturating_sub(now)) {
+            Some(..=0) => f.write_str("; the sign-in has probably ended"),
+            Some(left) => write!(f, "; the sign-in ends in {} {unless}", Span::between(0, left)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -144,7 +173,7 @@ impl fmt::Display for Ago {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::status::{Trouble, VERSION};
+    use crate::control::status::{PollCounts, Trouble, VERSION};
     use crate::schedule::Cause;
 
     fn account() -> AccountStatus {
@@ -155,6 +184,7 @@ mod tests {
             state: State::Idle,
             last_poll: Some(940),
             last_success: Some(940),
+            often_until: None,
             last_new_mail: None,
             next_poll: Some(1240),
             next_poll_why: "in 4 min, as configured".into(),
@@ -164,8 +194,14 @@ mod tests {
             too_large: 0,
             hung_since: None,
             this_poll: None,
+            token: None,
             quarantine: Vec::new(),
             trouble: None,
+            polls: PollCounts::default(),
+            last_poll_milliseconds: None,
+            certificate_expires: None,
+            hours: Vec::new(),
+            recent: Vec::new(),
         }
     }
 
@@ -185,6 +221,35 @@ mod tests {
         let account = AccountStatus { state: State::Polling, this_poll, next_poll_why: String::new(), ..account() };
         let text = Account(&account, 1000).to_string();
         assert!(text.contains("  next poll     now\n  this poll     3 messages (1.0 KiB)\n  today"), "{text}");
+    }
+
+    #[test]
+    fn until_when_it_is_polled_often_is_told() {
+        let text = Account(&AccountStatus { often_until: Some(1480), ..account() }, 1000).to_string();
+        assert!(
+            text.contains("  often         until 19") && text.contains(":40, for another 8 min\n  today"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_age_and_the_end_of_a_sign_in_are_told() {
+        let token =
+            Token { signed_in: 0, renewed: 940, access_ends: Some(4540), sign_in_ends: None, end_is_fixed: false };
+        let told = |token: &Token, now| SignedIn(token, now).to_string();
+        assert_eq!(told(&token, 1000), "renewed 1 min ago, good for 59 min");
+        let token = Token { sign_in_ends: Some(1000 + 89 * 86_400), ..token };
+        assert_eq!(
+            told(&token, 1000),
+            "renewed 1 min ago, good for 59 min; the sign-in ends in 89 days if it is not renewed until then"
+        );
+        let fixed = Token { end_is_fixed: true, ..token };
+        assert!(
+            told(&fixed, 5000).contains("due for renewal; the sign-in ends in 88 days unless somebody signs in again")
+        );
+        assert!(told(&fixed, 90 * 86_400).ends_with("the sign-in has probably ended"));
+        let account = AccountStatus { token: Some(token), ..account() };
+        assert!(Account(&account, 1000).to_string().contains("\n  token         renewed 1 min ago"));
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::output::{report as say, stderr_line};
+use crate::client::Message;
 use crate::poll::PollReport;
 use crate::poll::report::WouldDo;
-use crate::summary::Message;
 use crate::text::{Count, Size};
 
 /// Prints what a poll did: the good news on standard output, the bad on standard error.

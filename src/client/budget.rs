@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What the listings of all sessions of this process may hold together, in bytes.
-pub const LISTINGS: usize = 80 << 20;
+pub(crate) const LISTINGS: usize = 80 << 20;
 
 /// What a line of UIDL costs beside its octets, in bytes: the message in the listing and in the plan.
 pub(super) const UNIQUE_ID: usize = 128;
@@ -23,7 +23,7 @@ static PROCESS: Budget = Budget::new(LISTINGS);
 
 /// A number of bytes that several share.
 #[derive(Debug)]
-pub struct Budget {
+pub(crate) struct Budget {
     /// What nobody has taken, in bytes.
     left: AtomicUsize,
 }
@@ -31,7 +31,7 @@ pub struct Budget {
 impl Budget {
     /// Of so many bytes.
     #[must_use]
-    pub const fn new(bytes: usize) -> Self {
+    pub(crate) const fn new(bytes: usize) -> Self {
         Self { left: AtomicUsize::new(bytes) }
     }
 

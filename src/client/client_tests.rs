@@ -8,14 +8,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn pair(room: usize) -> (Client, DuplexStream) {
     let (ours, theirs) = duplex(room);
     let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 110));
-    let connection = Connection {
-        stream: Box::new(ours),
-        peer,
-        protected: false,
-        loopback: true,
-        certificate_expires: None,
-        classical: false,
-    };
+    let connection = Connection::in_clear(ours, peer);
     (Client::new(connection, Timeouts::new(60 * SECOND)), theirs)
 }
 
@@ -250,4 +243,23 @@ async fn headers_that_drip_are_given_up() {
     assert!(matches!(error, ClientError::TooSlow { .. }), "{error}");
     assert!((600..1300).contains(&before.elapsed().as_secs()), "{:?}", before.elapsed());
     dripping.abort();
+}
+
+#[tokio::test]
+async fn what_may_be_deleted_in_another_session_is_refused_and_nothing_is_sent() {
+    let (mut client, mut server) = logged_in(64).await;
+    let other = crate::plan::tests::removable_in(SessionSerial::next());
+    let error = client.delete(&other).unwrap_err();
+    assert!(matches!(error, ClientError::Send(SendError::OtherSession { number: n }) if n == number(1)), "{error}");
+    assert_eq!(client.outstanding(), 0);
+    client.delete(&crate::plan::tests::removable_in(client.serial())).unwrap();
+    let answer = async {
+        let mut sent = [0; 8];
+        server.read_exact(&mut sent).await.unwrap();
+        server.write_all(b"+OK\r\n").await.unwrap();
+        sent
+    };
+    let (event, sent) = tokio::join!(client.event(), answer);
+    assert!(matches!(event.unwrap(), Event::Response { to: CommandKind::Dele(_), .. }));
+    assert_eq!(&sent, b"DELE 1\r\n", "and nothing before it");
 }

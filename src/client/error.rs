@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::budget;
 use crate::net::NetError;
-use crate::pop3::{CommandKind, FramingError, MessageNumber, NoLoginMethod, Refusal, Response, SendError, goodbye};
+use crate::pop3::{CommandKind, FramingError, Mechanism, MessageNumber, Refusal, Response, SendError, goodbye};
+use crate::sasl::{NoLoginMethod, SaslError};
 use crate::text::Size;
 
 /// Why a session is over.
@@ -52,8 +53,8 @@ pub enum ClientError {
     },
     /// The connection is neither protected nor on this machine, and the user has not allowed a password there.
     Cleartext {
-        /// Where it leads.
-        peer: std::net::SocketAddr,
+        /// Where it leads: an address, or behind a proxy a name.
+        peer: String,
     },
     /// The chosen way to log in is not there.
     NoLogin(NoLoginMethod),
@@ -67,6 +68,13 @@ pub enum ClientError {
         refusal: Refusal,
         /// Whether the password holds blanks, which most of those that are shown in groups do not.
         blanks: bool,
+    },
+    /// The mechanism of the login was not spoken as it has to be.
+    Sasl {
+        /// The mechanism.
+        mechanism: Mechanism,
+        /// What went wrong.
+        error: SaslError,
     },
     /// The server ended the session before the maildrop was listed, and said why.
     Goodbye {
@@ -263,9 +271,10 @@ impl fmt::Display for ClientError {
                 f,
                 "the server's address {} is not on this machine, and without TLS the password would be sent there in \
                  clear. It was not sent",
-                peer.ip()
+                peer
             ),
             Self::NoLogin(e) => e.fmt(f),
+            Self::Sasl { mechanism, error } => write!(f, "the login by {mechanism} failed because {error}"),
             Self::NoUniqueIds => {
                 f.write_str("the server has no UIDL, so mail that stays there cannot be told from new mail")
             }

@@ -1,6 +1,5 @@
 //! What is in the maildrop: CAPA once more, STAT, UIDL and LIST, in one flight where the server takes it.
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -9,14 +8,17 @@ use tracing::warn;
 
 use super::budget::{self, Share};
 use super::error::TooLong;
+use super::listing_digest::{KeptLines, ListingDigest, ListingDigester};
 use super::login::{CachedCapabilities, LoggedIn};
 use super::{Client, ClientError, ResponsePart};
-use crate::message::{Digest, HeaderDigester};
+use crate::message::HeaderDigester;
+use crate::plan::Seen;
 use crate::plan::maildrop::{Maildrop, MaildropBuilder};
 use crate::pop3::{
-    Capabilities, Command, CommandKind, DropListing, LoginMethod, MessageNumber, Response, ScanListing, Status,
-    UniqueIdListing, has_access_code, judge_access, limits,
+    Capabilities, Command, CommandKind, DropListing, MessageNumber, Response, ScanListing, Status, UniqueIdListing,
+    has_access_code, judge_access, limits,
 };
+use crate::sasl::LoginMethod;
 
 /// So many messages that UIDL left out are asked for one by one in a session.
 const MOST_LEFT_OUT: usize = 1000;
@@ -46,8 +48,12 @@ pub struct Opened {
     pub login: LoginMethod,
     /// The ways to log in that were tried before it, and that the server does not know.
     pub failed_logins: Vec<LoginMethod>,
-    /// The listing.
+    /// The listing; empty, if it was recognised.
     pub maildrop: Maildrop,
+    /// What it is recognised by. None: it cannot be.
+    pub digest: Option<ListingDigest>,
+    /// It is the one that was to be recognised, so there is nothing to do.
+    pub is_recognised: bool,
     /// The memory that it may take, as long as this lives.
     pub share: Share,
 }
@@ -80,11 +86,11 @@ pub struct OpenError {
 pub async fn open(logged_in: LoggedIn, cached: &CachedCapabilities) -> Result<Opened, OpenError> {
     let LoggedIn { mut client, capabilities, method, failed } = logged_in;
     client.pipelining |= cached.after_login.as_ref().is_some_and(Capabilities::pipelining);
-    let mut answers = Answers::default();
+    let mut answers = Answers { expected: cached.listing.clone(), kept: KeptLines::new(), ..Answers::default() };
     let asked = answers.ask(&mut client).await;
     let mut ahead = client.was_ahead();
     let mut listed = asked.map_err(|error| answers.why_it_ended(error));
-    if listed.is_ok() && !client.careful {
+    if listed.is_ok() && !client.careful && !answers.is_recognised() {
         listed = answers.ask_for_what_was_left_out(&mut client).await;
         // A server that answers a question about one message by more than a line is not asked that in a careful session.
         ahead |= listed.is_err();
@@ -108,6 +114,11 @@ struct Answers {
     no_list: Option<Response>,
     /// The first refusal that says that the maildrop cannot be had, now or at all.
     no_access: Option<(CommandKind, Response)>,
+    /// The listing that is to be recognised, if one is.
+    expected: Option<ListingDigest>,
+    digester: ListingDigester,
+    /// The lines of UIDL, as long as it may be the expected one.
+    kept: KeptLines,
     /// Lines that were too long: how many, and the beginning of the first one with its command.
     too_long: usize,
     first_too_long: Option<(CommandKind, Vec<u8>)>,
@@ -115,13 +126,61 @@ struct Answers {
 
 impl Answers {
     async fn ask(&mut self, client: &mut Client) -> Result<(), ClientError> {
-        let mut commands = vec![Command::Capa, Command::Stat, Command::Uidl(None), Command::List(None)];
+        let mut commands = vec![Command::Capa, Command::Stat, Command::Uidl(None)];
+        if self.expected.is_none() {
+            commands.push(Command::List(None));
+        }
         if client.window() == 1 {
             // The answer to CAPA may allow to send the rest in one flight.
             client.try_converse(commands.drain(..1), |asked, part| self.on_event(asked, part)).await?;
             client.pipelining = self.capabilities.as_ref().is_some_and(Capabilities::pipelining);
         }
+        client.try_converse(commands, |asked, part| self.on_event(asked, part)).await?;
+        if self.expected.is_some() && !self.is_recognised() {
+            self.ask_for_another_listing(client).await
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether it is the expected listing.
+    fn is_recognised(&self) -> bool {
+        self.expected.is_some() && self.expected == self.digester.finish()
+    }
+
+    /// It is another listing than the expected one: what was not kept of it is asked for, and the sizes.
+    async fn ask_for_another_listing(&mut self, client: &mut Client) -> Result<(), ClientError> {
+        self.expected = None;
+        let mut commands = vec![Command::List(None)];
+        match self.kept.take() {
+            Some(lines) => lines.iter().try_for_each(|line| self.take_unique_id(line))?,
+            None => commands.insert(0, Command::Uidl(None)),
+        }
         client.try_converse(commands, |asked, part| self.on_event(asked, part)).await
+    }
+
+    /// A line of LIST's answer.
+    fn take_size(&mut self, line: &[u8]) -> Result<(), ClientError> {
+        match ScanListing::parse(line) {
+            Ok(listing) => {
+                self.take(budget::SIZE)?;
+                self.builder.size(listing);
+            }
+            Err(_) => self.builder.unreadable_line(),
+        }
+        Ok(())
+    }
+
+    /// A line of UIDL's answer.
+    fn take_unique_id(&mut self, line: &[u8]) -> Result<(), ClientError> {
+        match UniqueIdListing::parse(line) {
+            Ok(listing) => {
+                self.take(budget::UNIQUE_ID + line.len())?;
+                self.builder.unique_id(listing);
+            }
+            Err(_) => self.builder.unreadable_line(),
+        }
+        Ok(())
     }
 
     /// UIDL with a number, for each message that UIDL without one left out.
@@ -179,33 +238,33 @@ impl Answers {
                     Ok(listing) => {
                         self.count = Some(listing.count);
                         self.builder.stat(listing.count);
+                        self.digester.stat(listing);
                     }
                     Err(_) => self.builder.unreadable_line(),
                 }
             }
             (CommandKind::Uidl(_), ResponsePart::Response(r)) => match r.status {
-                Status::Ok => self.builder.unique_ids_follow(),
+                Status::Ok => {
+                    self.builder.unique_ids_follow();
+                    self.digester.begin();
+                }
                 Status::Err => self.no_uidl = Some(r.clone()),
             },
             (CommandKind::List(_), ResponsePart::Response(r)) if r.status == Status::Err => {
                 self.no_list = Some(r.clone());
             }
-            (CommandKind::Uidl(_), ResponsePart::Line(line)) => match UniqueIdListing::parse(line) {
-                Ok(listing) => {
-                    self.take(budget::UNIQUE_ID + line.len())?;
-                    self.builder.unique_id(listing);
+            (CommandKind::Uidl(_), ResponsePart::Line(line)) => {
+                self.digester.line(line);
+                match self.expected {
+                    Some(_) => self.kept.push(line),
+                    None => self.take_unique_id(line)?,
                 }
-                Err(_) => self.builder.unreadable_line(),
-            },
-            (CommandKind::List(_), ResponsePart::Line(line)) => match ScanListing::parse(line) {
-                Ok(listing) => {
-                    self.take(budget::SIZE)?;
-                    self.builder.size(listing);
-                }
-                Err(_) => self.builder.unreadable_line(),
-            },
+            }
+            (CommandKind::Uidl(None), ResponsePart::End) => self.digester.end(),
+            (CommandKind::List(_), ResponsePart::Line(line)) => self.take_size(line)?,
             (asked, ResponsePart::LongLine(head)) => {
                 if asked != CommandKind::Capa {
+                    self.digester.odd();
                     self.builder.unreadable_line();
                 }
                 self.too_long += 1;
@@ -244,6 +303,7 @@ impl Answers {
         login: LoginMethod,
         failed_logins: Vec<LoginMethod>,
     ) -> Result<Opened, ClientError> {
+        let (digest, is_recognised) = (self.digester.finish(), self.is_recognised());
         let capabilities = self.capabilities.as_ref().or(before_login.as_ref());
         client.pipelining = capabilities.is_some_and(Capabilities::pipelining);
         let announced = capabilities.is_some_and(Capabilities::uidl);
@@ -265,8 +325,9 @@ impl Answers {
             }
             _ => {}
         }
-        let (after_login, maildrop, share) = (self.capabilities, self.builder.finish(), self.share);
-        Ok(Opened { client, before_login, after_login, login, failed_logins, maildrop, share })
+        let maildrop = self.builder.finish(Some(client.serial()));
+        let (after_login, share) = (self.capabilities, self.share);
+        Ok(Opened { client, before_login, after_login, login, failed_logins, maildrop, digest, is_recognised, share })
     }
 }
 
@@ -274,11 +335,8 @@ impl Answers {
 ///
 /// # Errors
 /// [`ClientError`].
-pub async fn look(
-    client: &mut Client,
-    numbers: &[MessageNumber],
-) -> Result<HashMap<MessageNumber, Digest>, ClientError> {
-    let mut digests = HashMap::with_capacity(numbers.len());
+pub async fn look(client: &mut Client, numbers: &[MessageNumber]) -> Result<Seen, ClientError> {
+    let mut seen = Seen::in_session(client.serial());
     let mut digester = HeaderDigester::default();
     let (mut octets, mut refused) = (0_u64, 0);
     let begun = Instant::now();
@@ -297,7 +355,7 @@ pub async fn look(
             }
             (CommandKind::Top(number), ResponsePart::End) => {
                 (octets, refused) = (0, 0);
-                digests.insert(number, std::mem::take(&mut digester).finish());
+                seen.add(number, std::mem::take(&mut digester).finish());
             }
             _ => {}
         }
@@ -305,7 +363,7 @@ pub async fn look(
         Ok(if enough { ControlFlow::Break(()) } else { up_to(MOST_HEADERS_REFUSED, refused) })
     };
     client.try_converse(commands, on_event).await?;
-    Ok(digests)
+    Ok(seen)
 }
 
 /// Enough, once so many were refused in a row.

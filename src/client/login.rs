@@ -1,17 +1,20 @@
 //! From the connection into the TRANSACTION state: greeting, STLS, CAPA, UTF8, login.
 
+use std::io;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use tokio::time::timeout;
 
-use super::{Client, ClientError, ResponsePart};
+use super::listing_digest::ListingDigest;
+use super::{Client, ClientError, ConnectionInfo, ResponsePart};
 use crate::account::{Account, Endpoint};
 use crate::net::{Connection, Dial, NetError};
-use crate::pop3::{
-    Capabilities, Command, CommandKind, Event, Greeting, LoginMethod, Mechanism, Response, Status, apop_digest,
-    plain_response,
-};
+use crate::pop3::{Capabilities, Command, CommandKind, Event, Greeting, Mechanism, Response, Status};
+use crate::sasl::{Credentials, Exchange, Link, LoginMethod, SaslError, apop_digest};
 use crate::secret::Secret;
+use crate::threads;
 use attempt::Attempt;
 
 mod attempt;
@@ -23,6 +26,8 @@ const SUSPICIOUS_SILENCE: Duration = Duration::from_secs(3);
 /// wrong.
 #[derive(Debug, Clone, Default)]
 pub struct CachedCapabilities {
+    /// The listing behind which nothing was left to do, if it is to be recognised.
+    pub listing: Option<ListingDigest>,
     /// What CAPA announced before the login: then it is not asked for. None if it is to be asked.
     pub before_login: Option<Capabilities>,
     /// What it announced after the login.
@@ -79,14 +84,26 @@ struct Login<'a> {
     timestamp: Option<&'a str>,
 }
 
-/// A way to log in was refused.
-struct Refused {
-    /// The command.
-    asked: CommandKind,
-    /// The server's words.
-    response: Response,
-    /// Whether the credential was sent: a challenge that did not come was not answered.
-    offered: bool,
+/// A way to log in came to nothing, and the session goes on.
+enum Failure {
+    /// It was refused.
+    Refused {
+        /// The command.
+        asked: CommandKind,
+        /// The server's words.
+        response: Response,
+        /// Whether the credential was sent: a challenge that did not come was not answered.
+        offered: bool,
+        /// Whether the mechanism itself said that the credential is wrong.
+        certain: bool,
+    },
+    /// The mechanism could not be spoken to its end.
+    Broken {
+        /// The mechanism.
+        mechanism: Mechanism,
+        /// Why not.
+        error: SaslError,
+    },
 }
 
 impl Client {
@@ -119,8 +136,17 @@ impl Client {
         self.session.receive(left).map_err(|e| self.masked(e))?;
         let Self { stream, mut session, info, timeouts, redactor, .. } = self;
         let (peer, loopback) = (info.peer, info.loopback);
-        let plain =
-            Connection { stream, peer, protected: false, loopback, certificate_expires: None, classical: false };
+        let plain = Connection {
+            binding: None,
+            stream,
+            peer,
+            protected: false,
+            loopback,
+            certificate_expires: None,
+            client_certificate_expires: None,
+            classical: false,
+            tls: None,
+        };
         let handshake = timeout(timeouts.silence, dialer.start_tls(endpoint, plain)).await;
         // Nobody knows any more whether it had begun to answer.
         let silent = |_| NetError::TlsTimeout {
@@ -137,7 +163,14 @@ impl Client {
 
     fn refuse_cleartext(&self, account: &Account) -> Result<(), ClientError> {
         let allowed = self.info.protected || self.info.loopback || account.endpoint.allow_cleartext_password;
-        if allowed { Ok(()) } else { Err(ClientError::Cleartext { peer: self.info.peer }) }
+        if allowed {
+            return Ok(());
+        }
+        let peer = match account.endpoint.route.proxy {
+            Some(_) => account.endpoint.host.clone(),
+            None => self.info.peer.ip().to_string(),
+        };
+        Err(ClientError::Cleartext { peer })
     }
 
     /// CAPA (RFC 2449, section 5); None if the server refuses it.
@@ -158,47 +191,71 @@ impl Client {
         Ok(capabilities)
     }
 
-    /// Tries a way to log in; what the server says if it refuses.
+    /// Who can listen to this connection.
+    fn link(&self) -> Link {
+        match &self.info {
+            ConnectionInfo { protected: true, .. } => Link::Protected,
+            ConnectionInfo { loopback: true, .. } => Link::Loopback,
+            _ => Link::Cleartext,
+        }
+    }
+
+    /// Tries a way to log in; why it came to nothing, if it did.
     async fn authenticate(
         &mut self,
         login: &Login<'_>,
         method: LoginMethod,
         capabilities: Option<&Capabilities>,
-    ) -> Result<Option<Refused>, ClientError> {
+    ) -> Result<Option<Failure>, ClientError> {
         self.pipelining = capabilities.is_some_and(Capabilities::pipelining);
         let (username, password) = (login.account.username.clone(), login.password);
         let utf8 = capabilities.is_some_and(Capabilities::utf8).then_some(Command::Utf8);
-        let commands = match method {
-            LoginMethod::Plain => {
-                let initial_response = Some(plain_response(&username, password));
-                vec![Command::Auth { mechanism: Mechanism::Plain, initial_response }]
+        let mut speaking = None;
+        let commands = match method.mechanism() {
+            Some(mechanism) => {
+                let mut exchange = match self.exchange_of(login, mechanism)? {
+                    Ok(exchange) => exchange,
+                    Err(error) => return Ok(Some(Failure::Broken { mechanism, error })),
+                };
+                let initial_response = if method.waits() { None } else { exchange.initial_response() };
+                speaking = Some(Speaking { mechanism, exchange: Some(exchange), broken: None });
+                vec![Command::Auth { mechanism, initial_response }]
             }
-            LoginMethod::PlainWhenAsked => {
-                vec![Command::Auth { mechanism: Mechanism::Plain, initial_response: None }]
-            }
-            LoginMethod::User => vec![Command::User(username), Command::Pass(password.clone())],
-            LoginMethod::Apop => {
+            None if method == LoginMethod::Apop => {
                 let digest = apop_digest(login.timestamp.unwrap_or_default(), password);
                 vec![Command::Apop { username, digest }]
             }
+            None => vec![Command::User(username), Command::Pass(password.clone())],
         };
-        let waits = method == LoginMethod::PlainWhenAsked;
-        self.attempt(utf8.into_iter().chain(commands), login, !waits).await
+        self.attempt(utf8.into_iter().chain(commands), speaking).await
     }
 
-    /// Sends the login, with UTF8 in front of its first command where it is known. `offered` says whether the commands
-    /// hold the credential; else it waits for the challenge.
+    /// Begins an exchange of a mechanism.
+    fn exchange_of(&self, login: &Login<'_>, mechanism: Mechanism) -> Result<Result<Exchange, SaslError>, ClientError> {
+        let Account { username, endpoint, .. } = login.account;
+        let nonce = nonce().map_err(|source| NetError::System { source })?;
+        let credentials = Credentials {
+            username,
+            secret: login.password,
+            host: &endpoint.host,
+            port: endpoint.port,
+            binding: self.info.binding.as_ref(),
+            nonce: &nonce,
+        };
+        Ok(Exchange::new(mechanism, &credentials))
+    }
+
+    /// Sends the login, with UTF8 in front of its first command where it is known, and speaks the mechanism.
     async fn attempt(
         &mut self,
         commands: impl Iterator<Item = Command>,
-        login: &Login<'_>,
-        mut offered: bool,
-    ) -> Result<Option<Refused>, ClientError> {
+        mut speaking: Option<Speaking>,
+    ) -> Result<Option<Failure>, ClientError> {
         let mut commands = commands.peekable();
-        let mut refused = None;
+        let mut failure = None;
         while commands.peek().is_some() || self.outstanding() > 0 {
             while self.outstanding() < self.window()
-                && refused.is_none()
+                && failure.is_none()
                 && let Some(command) = commands.next()
             {
                 self.ask(command)?;
@@ -206,20 +263,108 @@ impl Client {
             if self.outstanding() == 0 {
                 break;
             }
-            match self.event().await? {
+            match (self.event().await?, &mut speaking) {
                 // UTF8 is a wish: a server that thinks better of it goes on as before.
-                Event::Response { to: CommandKind::Utf8, .. } => {}
-                Event::Response { to, response } if response.status != Status::Ok => {
-                    refused.get_or_insert(Refused { asked: to, response, offered });
+                (Event::Response { to: CommandKind::Utf8, .. }, _) => {}
+                (Event::Response { to: CommandKind::Auth(_), response }, Some(speaking)) => {
+                    failure = speaking.judge(response)?;
                 }
-                Event::Challenge(_) => {
-                    offered = true;
-                    self.session.answer_challenge(&plain_response(&login.account.username, login.password))?;
+                (Event::Response { to, response }, _) if response.status != Status::Ok => {
+                    failure.get_or_insert(Failure::Refused { asked: to, response, offered: true, certain: false });
                 }
-                Event::BadChallenge => self.session.cancel_challenge()?,
+                (Event::Challenge(challenge), Some(speaking)) => match speaking.answer(challenge).await? {
+                    Some(answer) => self.session.answer_challenge(&answer)?,
+                    None => self.session.cancel_challenge()?,
+                },
+                (Event::BadChallenge, Some(speaking)) => {
+                    speaking.broken.get_or_insert(SaslError::NotBase64);
+                    self.session.cancel_challenge()?;
+                }
+                (Event::Challenge(_) | Event::BadChallenge, None) => self.session.cancel_challenge()?,
                 _ => {}
             }
         }
-        Ok(refused)
+        Ok(failure)
     }
+}
+
+/// A mechanism that is being spoken.
+struct Speaking {
+    mechanism: Mechanism,
+    /// None while it computes.
+    exchange: Option<Exchange>,
+    /// Why it was given up.
+    broken: Option<SaslError>,
+}
+
+impl Speaking {
+    /// The answer to a challenge; None if there is none.
+    async fn answer(&mut self, challenge: Vec<u8>) -> Result<Option<Secret>, ClientError> {
+        let Some(mut exchange) = self.exchange.take().filter(|_| self.broken.is_none()) else { return Ok(None) };
+        if !exchange.takes_long() {
+            let answer = exchange.answer(&challenge);
+            self.exchange = Some(exchange);
+            return self.judge_answer(answer);
+        }
+        let answered = threads::blocking(move || {
+            let answer = exchange.answer(&challenge);
+            (exchange, answer)
+        });
+        let (exchange, answer) = answered.await.map_err(|e| NetError::System { source: e.into() })?;
+        self.exchange = Some(exchange);
+        self.judge_answer(answer)
+    }
+
+    fn judge_answer(&mut self, answer: Result<Secret, SaslError>) -> Result<Option<Secret>, ClientError> {
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if error.is_impostor() => Err(self.failed(error)),
+            Err(error) => {
+                // A server that has named its error still has its last word: what it says to a person.
+                let goes_on = matches!(error, SaslError::Refused { .. });
+                self.broken = Some(error);
+                Ok(goes_on.then(|| Secret::new(Vec::new())))
+            }
+        }
+    }
+
+    /// What the server's last word means.
+    fn judge(&mut self, response: Response) -> Result<Option<Failure>, ClientError> {
+        let (mechanism, broken) = (self.mechanism, self.broken.take());
+        match (response.status, broken) {
+            (Status::Ok, None) => {
+                let accepted = self.exchange.as_ref().map_or(Ok(()), Exchange::accept);
+                accepted.map(|()| None).map_err(|error| self.failed(error))
+            }
+            // It lets us in although the exchange was given up.
+            (Status::Ok, Some(error)) => Err(self.failed(error)),
+            (Status::Err, broken @ (None | Some(SaslError::Refused { .. }))) => {
+                let offered = self.exchange.as_ref().is_some_and(Exchange::is_offered);
+                let asked = CommandKind::Auth(mechanism);
+                Ok(Some(Failure::Refused { asked, response, offered, certain: broken.is_some() }))
+            }
+            (Status::Err, Some(error)) => Ok(Some(Failure::Broken { mechanism, error })),
+        }
+    }
+
+    fn failed(&self, error: SaslError) -> ClientError {
+        ClientError::Sasl { mechanism: self.mechanism, error }
+    }
+}
+
+/// So many random octets are never made up twice.
+const NONCE: usize = 18;
+
+/// A text that is used once (RFC 5802, section 5.1).
+fn nonce() -> io::Result<String> {
+    let mut octets = [0; NONCE];
+    let mut filled = 0;
+    while let Some(rest) = octets.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty()) {
+            Ok(count) => filled += count,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(BASE64_STANDARD.encode(octets))
 }

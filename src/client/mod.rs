@@ -1,15 +1,18 @@
-//! Drives a [`Session`] over a connection. The only place that sends DELE.
+//! Drives a [`Session`] over a connection. The only place that sends DELE: for a poll, [`Client::delete`], which takes a
+//! proof; for a person at a prompt, `delete_by_hand`.
 //!
 //! [`Client`] is the connection with its rules; [`login`] brings it from the greeting into the TRANSACTION state,
 //! [`listing`] asks for what is in the maildrop. Retrieving is [`crate::poll`]'s: it uses [`Client::ask`] and
 //! [`Client::event`] itself.
 
-pub mod budget;
+pub(crate) mod budget;
+pub mod dates;
 mod dialogue;
 pub mod error;
 pub mod listing;
+pub mod listing_digest;
 pub mod login;
-pub mod places;
+pub(crate) mod places;
 mod reach;
 mod redaction;
 mod stall_detector;
@@ -26,14 +29,16 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::{Instant, timeout};
 
 pub use error::ClientError;
+pub(crate) use redaction::Message;
 pub use redaction::Redactor;
 
 use crate::net::{Connection, Stream};
 use crate::plan::Removable;
 use crate::pop3::{
-    Command, CommandKind, Event, FramingError, Greeting, MessageNumber, Response, SendError, Session, SessionState,
-    Status,
+    Command, CommandKind, Event, FramingError, Greeting, MessageNumber, Response, SendError, Session, SessionSerial,
+    SessionState, Status,
 };
+use crate::sasl::ChannelBinding;
 use crate::watch;
 use dialogue::Dialogue;
 use stall_detector::{StallDetector, TooSlow, Window};
@@ -43,6 +48,17 @@ const BUFFER: usize = 64 * 1024;
 
 /// How many commands are sent ahead of their answers where the server announces PIPELINING.
 pub const WINDOW: usize = 256;
+
+/// A message that a person at a prompt has named and confirmed. Only `cli::console` makes one.
+#[derive(Debug)]
+pub(crate) struct ByHand(MessageNumber);
+
+impl ByHand {
+    /// The person has said yes.
+    pub(crate) fn confirmed(number: MessageNumber) -> Self {
+        Self(number)
+    }
+}
 
 /// How patient a client is.
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +104,8 @@ pub struct Client {
     dialogue: Dialogue,
     /// The connection as it was made, without its stream.
     info: ConnectionInfo,
+    /// Which session of this process it is.
+    serial: SessionSerial,
 }
 
 /// Where a session is among the messages, so that the one at which it breaks can be named.
@@ -132,15 +150,19 @@ fn message_of(asked: CommandKind) -> Option<MessageNumber> {
 }
 
 /// What is known of a connection beside its bytes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct ConnectionInfo {
     peer: std::net::SocketAddr,
     protected: bool,
     loopback: bool,
     /// When the server's certificate expires, in seconds since 1970.
     certificate_expires: Option<i64>,
+    /// The same of the certificate of this side.
+    client_certificate_expires: Option<i64>,
     /// TLS came about only without the large key share.
     classical: bool,
+    /// What a login can be bound to.
+    binding: Option<ChannelBinding>,
 }
 
 /// A part of an answer, for [`Client::converse`].
@@ -162,7 +184,8 @@ impl Client {
     /// A client for a connection that has just been made.
     #[must_use]
     pub fn new(connection: Connection, timeouts: Timeouts) -> Self {
-        let Connection { stream, peer, protected, loopback, certificate_expires, classical } = connection;
+        let Connection { stream, peer, protected, loopback, certificate_expires, classical, binding, .. } = connection;
+        let client_certificate_expires = connection.client_certificate_expires;
         Self {
             stream,
             session: if protected { Session::under_tls() } else { Session::new() },
@@ -176,8 +199,23 @@ impl Client {
             in_flight: InFlight::default(),
             redactor: Redactor::default(),
             dialogue: Dialogue::default(),
-            info: ConnectionInfo { peer, protected, loopback, certificate_expires, classical },
+            info: ConnectionInfo {
+                peer,
+                protected,
+                loopback,
+                certificate_expires,
+                client_certificate_expires,
+                classical,
+                binding,
+            },
+            serial: SessionSerial::next(),
         }
+    }
+
+    /// Which session of this process it is.
+    #[must_use]
+    pub fn serial(&self) -> SessionSerial {
+        self.serial
     }
 
     /// How far the session has come.
@@ -190,6 +228,12 @@ impl Client {
     #[must_use]
     pub fn certificate_expires(&self) -> Option<i64> {
         self.info.certificate_expires
+    }
+
+    /// When the certificate of this side expires, in seconds since 1970, if there is one.
+    #[must_use]
+    pub fn client_certificate_expires(&self) -> Option<i64> {
+        self.info.client_certificate_expires
     }
 
     /// Whether it was found out that TLS comes about only without the large key share of
@@ -256,12 +300,29 @@ impl Client {
         self.send(command)
     }
 
-    /// Queues the DELE of a message that is safe to delete.
+    /// Queues the DELE of a message that is safe to delete. One that was shown to be so in another session is refused: there
+    /// its number may be another message's.
     ///
     /// # Errors
     /// [`ClientError::Send`].
     pub fn delete(&mut self, removable: &Removable) -> Result<(), ClientError> {
+        if removable.session() != self.serial {
+            return Err(SendError::OtherSession { number: removable.number() }.into());
+        }
         self.send(Command::Dele(removable.number()))
+    }
+
+    /// Sends the DELE of a message that the user wants to be deleted, at a prompt: no poll comes this way.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub(crate) async fn delete_by_hand(&mut self, message: &ByHand) -> Result<Response, ClientError> {
+        self.send(Command::Dele(message.0))?;
+        loop {
+            if let Event::Response { response, .. } = self.event().await? {
+                return Ok(response);
+            }
+        }
     }
 
     fn send(&mut self, command: Command) -> Result<(), ClientError> {

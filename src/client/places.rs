@@ -7,11 +7,11 @@ static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 /// A poll that waits for a place, as long as this lives.
 #[derive(Debug)]
-pub struct Waits(());
+pub(crate) struct Waits(());
 
 /// From here on one more poll waits for a place.
 #[must_use]
-pub fn wait() -> Waits {
+pub(crate) fn wait() -> Waits {
     WAITING.fetch_add(1, Ordering::Relaxed);
     Waits(())
 }
@@ -24,6 +24,6 @@ impl Drop for Waits {
 
 /// Whether any does.
 #[must_use]
-pub fn others_wait() -> bool {
+pub(crate) fn others_wait() -> bool {
     WAITING.load(Ordering::Relaxed) > 0
 }

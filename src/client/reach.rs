@@ -3,26 +3,26 @@
 
 use tracing::debug;
 
-use super::login::CachedCapabilities;
 use super::{Client, ClientError, Redactor, Timeouts};
 use crate::account::{Account, Endpoint, KeyExchange, TlsMode};
 use crate::net::{Dial, MOST_ADDRESSES, NetError};
 use crate::pop3::Greeting;
 use crate::secret::Secret;
 
-/// Connects, hears the greeting and begins TLS by STLS where that is configured.
+/// Connects, hears the greeting and begins TLS by STLS where that is configured. `known_classical`: TLS came about only
+/// without the large key share, in an earlier session.
 pub(super) async fn reach(
     dialer: &dyn Dial,
     account: &Account,
     password: &Secret,
-    cached: &CachedCapabilities,
+    known_classical: bool,
 ) -> Result<(Client, Greeting), ClientError> {
     let mut endpoint = account.endpoint.clone();
     let mut avoid = Vec::new();
     let mut first: Option<ClientError> = None;
     // Found out by STLS in this session; by implicit TLS the dialer does.
     let mut classical = false;
-    if cached.classical && endpoint.key_exchange == KeyExchange::Auto {
+    if known_classical && endpoint.key_exchange == KeyExchange::Auto {
         endpoint.key_exchange = KeyExchange::Classical;
     }
     loop {

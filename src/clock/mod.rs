@@ -1,11 +1,13 @@
 //! The clocks of this machine.
 
-pub mod alarm;
+pub(crate) mod alarm;
 pub mod trusted_time;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use trusted_time::ClockReading;
+
+use crate::schedule::TimeOfWeek;
 
 /// Where time comes from, so that tests can bring their own.
 pub trait Clock: Send + Sync + std::fmt::Debug {
@@ -17,10 +19,23 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 
     /// Today in the user's calendar, as `2026-11-25`: for people.
     fn today(&self) -> String {
-        let since = i64::try_from(self.since_1970().as_secs()).unwrap_or(i64::MAX);
-        let now = jiff::Timestamp::from_second(since).unwrap_or(jiff::Timestamp::MAX);
-        now.to_zoned_datetime(jiff::tz::TimeZone::system()).date().to_string()
+        local(self.since_1970()).date().to_string()
     }
+
+    /// The time of the user's week.
+    fn time_of_week(&self) -> TimeOfWeek {
+        let now = local(self.since_1970());
+        let part = |of: i8, seconds: u32| u32::try_from(of).unwrap_or(0) * seconds;
+        let (day, time) = (now.weekday().to_monday_zero_offset(), now.time());
+        TimeOfWeek::new(part(day, 86_400) + part(time.hour(), 3600) + part(time.minute(), 60) + part(time.second(), 1))
+    }
+}
+
+/// The user's date and time, so long after 1970 began.
+fn local(since: Duration) -> jiff::ZonedDateTime {
+    let since = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+    let now = jiff::Timestamp::from_second(since).unwrap_or(jiff::Timestamp::MAX);
+    now.to_zoned_datetime(jiff::tz::TimeZone::system())
 }
 
 /// The real ones.

@@ -41,7 +41,7 @@ impl ClockMark {
 
     /// The mark for a later reading.
     #[must_use]
-    pub fn advance(&self, now: ClockReading) -> Self {
+    pub(crate) fn advance(&self, now: ClockReading) -> Self {
         let passed = if now.boot == self.reading.boot && now.since_boot >= self.reading.since_boot {
             let by_boot = now.since_boot - self.reading.since_boot;
             // A time namespace (time_namespaces(7)) may move the boot clock. Whichever clock says less is believed, unless
@@ -57,7 +57,7 @@ impl ClockMark {
 
     /// Whether `next`, made by [`ClockMark::advance`], should be written although nothing else is.
     #[must_use]
-    pub fn is_stale(&self, next: &Self) -> bool {
+    pub(crate) fn is_stale(&self, next: &Self) -> bool {
         next.reading.boot != self.reading.boot || next.certain.saturating_sub(self.certain) >= MARK_INTERVAL
     }
 }

@@ -1,16 +1,25 @@
 //! From what the tables say to an [`Account`]: defaults filled in, keys judged together.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::Span;
 use super::host::is_loopback;
 use super::keys;
 use super::path;
-use super::problem::{Problem, Span};
+use super::problem::Problem;
 use super::settings::Settings;
 use super::value::{At, Setting};
-use crate::account::{Account, AccountName, AuthChoice, Endpoint, RemovalPolicy, TlsMode};
-use crate::credential::CredentialSource;
+use crate::account::{
+    Account, AccountName, AuthChoice, ClientCertificate, Endpoint, Interval, IpVersion, RemovalPolicy, Route, TlsMode,
+    TlsOptions, TlsTrust,
+};
+use crate::credential::{CredentialSource, printable};
+use crate::oauth::preset::Preset;
+use crate::provider::{Login, Provider};
+use crate::secret::Secret;
 
 /// POP3 over TLS from the first byte (RFC 8314, section 3.1).
 const IMPLICIT_TLS_PORT: u16 = 995;
@@ -18,7 +27,7 @@ const IMPLICIT_TLS_PORT: u16 = 995;
 /// POP3 that begins in clear (RFC 1939, section 3).
 const CLEARTEXT_PORT: u16 = 110;
 
-const DEFAULT_INTERVAL: Duration = Duration::from_secs(5 * 60);
+const DEFAULT_INTERVAL: Interval = Interval::fixed(Duration::from_secs(5 * 60));
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One account's own table over the defaults, and what was found.
@@ -47,21 +56,28 @@ macro_rules! setting {
 impl Builder<'_> {
     /// The account, unless something is wrong with it; what is has been reported then.
     pub(super) fn build(mut self) -> Option<Account> {
+        let provider = self.provider();
         let endpoint = self.endpoint();
         let username = self.required("username", setting!(self, username), USERNAME_HELP);
         let credential = self.credential();
         let maildir = self.maildir();
+        let auth = *setting!(self, auth).value().unwrap_or(&AuthChoice::Auto);
+        let uses_token = credential.as_ref().is_some_and(CredentialSource::is_token)
+            || matches!(auth, AuthChoice::XOAuth2 | AuthChoice::OAuthBearer);
+        self.judge_login(provider, uses_token);
+        let usual = provider.and_then(|provider| provider.interval).map_or(DEFAULT_INTERVAL, Interval::fixed);
         Some(Account {
             name: self.name.value.clone(),
             enabled: *setting!(self, enabled).value().unwrap_or(&true),
             endpoint: endpoint?,
             username: username?,
             credential: credential?,
-            auth: *setting!(self, auth).value().unwrap_or(&AuthChoice::Auto),
+            auth,
+            uses_token,
             maildir: maildir?,
             maildir_mode: setting!(self, maildir_mode).value().copied().unwrap_or_default(),
             removal: *setting!(self, leave_on_server).value().unwrap_or(&RemovalPolicy::Keep),
-            interval: *setting!(self, interval).value().unwrap_or(&DEFAULT_INTERVAL),
+            interval: *setting!(self, interval).value().unwrap_or(&usual),
             timeout: *setting!(self, timeout).value().unwrap_or(&DEFAULT_TIMEOUT),
             max_message_size: setting!(self, max_message_size).value().copied(),
             max_messages_per_session: setting!(self, max_messages_per_session).value().copied(),
@@ -70,7 +86,7 @@ impl Builder<'_> {
     }
 
     fn endpoint(&mut self) -> Option<Endpoint> {
-        let host = self.required("host", setting!(self, host), HOST_HELP);
+        let host = self.host();
         let (port, tls) = self.port_and_tls();
         let allow = *setting!(self, allow_cleartext_password).value().unwrap_or(&false);
         if let (Some(host), Some(At { value: TlsMode::None, span })) = (&host, setting!(self, tls).given())
@@ -85,12 +101,23 @@ impl Builder<'_> {
             return None;
         }
         if tls == Some(TlsMode::None) {
-            let ca_file = self.own.tls_ca_file.given().map(|at| ("tls_ca_file", &at.span));
-            let key_exchange = self.own.tls_key_exchange.given().map(|at| ("tls_key_exchange", &at.span));
-            for (key, span) in [ca_file, key_exchange].into_iter().flatten() {
+            let Settings { tls_ca_file, tls_key_exchange, tls_server_name, tls_trust, .. } = self.own;
+            let Settings { tls_pin, tls_client_cert, tls_client_key, .. } = self.own;
+            let given = [
+                ("tls_ca_file", tls_ca_file.given().map(|at| &at.span)),
+                ("tls_key_exchange", tls_key_exchange.given().map(|at| &at.span)),
+                ("tls_server_name", tls_server_name.given().map(|at| &at.span)),
+                ("tls_trust", tls_trust.given().map(|at| &at.span)),
+                ("tls_pin", tls_pin.given().map(|at| &at.span)),
+                ("tls_client_cert", tls_client_cert.given().map(|at| &at.span)),
+                ("tls_client_key", tls_client_key.given().map(|at| &at.span)),
+            ];
+            for (key, span) in given.into_iter().filter_map(|(key, span)| Some((key, span?))) {
                 self.warnings.push((span.clone(), format!("`{key}` has no effect with tls = \"none\"")));
             }
         }
+        let tls_options = self.tls_options()?;
+        self.check_route();
         Some(Endpoint {
             host: host?,
             port: port?,
@@ -98,14 +125,68 @@ impl Builder<'_> {
             tls_ca_file: setting!(self, tls_ca_file).value().cloned(),
             key_exchange: setting!(self, tls_key_exchange).value().copied().unwrap_or_default(),
             allow_cleartext_password: allow,
+            route: Route {
+                ip: setting!(self, ip).value().copied().unwrap_or_default(),
+                source_address: setting!(self, source_address).value().copied(),
+                proxy: setting!(self, proxy).value().cloned().flatten(),
+            },
+            tls_options,
         })
+    }
+
+    /// What belongs together, and is only half there.
+    fn tls_options(&mut self) -> Option<TlsOptions> {
+        let trust = setting!(self, tls_trust);
+        let pin = setting!(self, tls_pin);
+        let name = &self.name.value;
+        if let (Some(At { value: TlsTrust::Pin, span }), Setting::Absent) = (trust.given(), pin) {
+            let message = format!("account `{name}` trusts a pinned key alone, and none is given");
+            self.problems.push(Problem::new(message).at(span).help("add tls_pin"));
+            return None;
+        }
+        let (certificate, key) = (setting!(self, tls_client_cert), setting!(self, tls_client_key));
+        let client_certificate = certificate.value().map(|certificate| ClientCertificate {
+            certificate: certificate.clone(),
+            // Many keep both in one file.
+            key: key.value().unwrap_or(certificate).clone(),
+        });
+        if let (Setting::Absent, Some(At { span, .. })) = (certificate, key.given()) {
+            self.warnings.push((span.clone(), "`tls_client_key` has no effect without `tls_client_cert`".to_owned()));
+        }
+        if let (Some(At { value: AuthChoice::External, span }), None) =
+            (setting!(self, auth).given(), &client_certificate)
+        {
+            let message = format!("account `{name}` logs in by a certificate, and has none");
+            self.problems.push(Problem::new(message).at(span).help("add tls_client_cert"));
+            return None;
+        }
+        Some(TlsOptions {
+            server_name: setting!(self, tls_server_name).value().cloned(),
+            trust: trust.value().copied().unwrap_or_default(),
+            pins: pin.value().cloned().unwrap_or_default(),
+            client_certificate,
+        })
+    }
+
+    /// An address of one version of IP does not lead to one of the other.
+    fn check_route(&mut self) {
+        let (ip, source) = (setting!(self, ip), setting!(self, source_address));
+        if let (Some(ip), Some(At { value: address, span })) = (ip.value(), source.given())
+            && matches!((ip, address), (IpVersion::V4, IpAddr::V6(_)) | (IpVersion::V6, IpAddr::V4(_)))
+        {
+            let message = format!("account `{}` has a `source_address` of another version than `ip`", self.name.value);
+            self.problems.push(Problem::new(message).at(span).help("remove one of them"));
+        }
     }
 
     /// The port follows from TLS and the other way round, except that port 110 says nothing about TLS.
     fn port_and_tls(&mut self) -> (Option<u16>, Option<TlsMode>) {
         match (setting!(self, port), setting!(self, tls)) {
             (Setting::Bad, _) | (_, Setting::Bad) => (None, None),
-            (Setting::Absent, Setting::Absent) => (Some(IMPLICIT_TLS_PORT), Some(TlsMode::Implicit)),
+            (Setting::Absent, Setting::Absent) => match self.by_name().filter(|provider| provider.host.is_some()) {
+                Some(provider) => (Some(provider.port), Some(provider.tls)),
+                None => (Some(IMPLICIT_TLS_PORT), Some(TlsMode::Implicit)),
+            },
             (Setting::Absent, Setting::Given(At { value: TlsMode::Implicit, .. })) => {
                 (Some(IMPLICIT_TLS_PORT), Some(TlsMode::Implicit))
             }
@@ -140,15 +221,114 @@ impl Builder<'_> {
         self.warnings.push((port.span.clone(), text));
     }
 
+    /// What an account's own table says of its credential, or else `[defaults]`.
     fn credential(&mut self) -> Option<CredentialSource> {
-        let setting = setting!(self, credential);
-        if matches!(setting, Setting::Absent) && !self.is_misspelt(|key| key.starts_with(keys::PASSWORD)) {
-            let message = format!("account `{}` has no password", self.name.value);
-            self.problems.push(Problem::new(message).at(&self.name.span).help(
-                "add one of `password_command`, `password_file`, `password_credential` (systemd) and `password`",
-            ));
+        let by_certificate = setting!(self, auth).value() == Some(&AuthChoice::External);
+        let says = |settings: &Settings| {
+            !matches!((&settings.credential, &settings.oauth2), (Setting::Absent, Setting::Absent))
+        };
+        let settings = if says(self.own) { self.own } else { self.defaults };
+        if let Setting::Given(At { value: table, span }) = &settings.oauth2 {
+            let preset = self.known().and_then(|provider| provider.oauth).and_then(Preset::named);
+            let settings = table.resolve(preset, span, self.name.value.as_str(), self.problems)?;
+            return Some(CredentialSource::OAuth(Arc::new(settings)));
         }
-        setting.value().cloned()
+        if by_certificate && !says(settings) {
+            // The certificate shows who we are.
+            return Some(CredentialSource::Inline(Secret::new(Vec::new())));
+        }
+        if !says(settings) && !self.is_misspelt(|key| key.starts_with(keys::PASSWORD) || TOKEN_KEYS.contains(&key)) {
+            let message = format!("account `{}` has no password", self.name.value);
+            let provider = self.known();
+            let mut help =
+                "add one of `password_command`, `password_file`, `password_credential` (systemd), `password`, \
+                            `token_command` and `oauth2`"
+                    .to_owned();
+            if let Some(provider) = provider.filter(|provider| !provider.accepts.any_password() && !provider.no_pop3) {
+                help = format!("{} takes no password: add oauth2 = {{ client_id = \"...\" }}", provider.name);
+            }
+            self.problems.push(Problem::new(message).at(&self.name.span).help(help));
+        }
+        settings.credential.value().cloned()
+    }
+
+    /// The provider that the configuration names.
+    fn by_name(&self) -> Option<&'static Provider> {
+        setting!(self, provider).value().copied()
+    }
+
+    /// The provider that the configuration names, or else the one whose server it names.
+    fn known(&self) -> Option<&'static Provider> {
+        self.by_name().or_else(|| setting!(self, host).value().and_then(|host| Provider::of(host)))
+    }
+
+    /// The provider, if there is one that has POP3: one that has none is said to have none.
+    fn provider(&mut self) -> Option<&'static Provider> {
+        let provider = self.known()?;
+        if provider.no_pop3
+            && let Some(At { span, .. }) = setting!(self, host).given()
+        {
+            // Somebody may know better: what is given explicitly is tried.
+            let text =
+                format!("{} has no POP3, as far as is known: {}", provider.name, provider.note.unwrap_or_default());
+            self.warnings.push((span.clone(), text));
+        }
+        Some(provider).filter(|provider| !provider.no_pop3)
+    }
+
+    /// The server: as given, or that of the provider.
+    fn host(&mut self) -> Option<String> {
+        let given = setting!(self, host);
+        if !matches!(given, Setting::Absent) {
+            return given.value().cloned();
+        }
+        match setting!(self, provider) {
+            Setting::Bad => None,
+            Setting::Given(At { value: provider, span }) => {
+                if provider.host.is_none() {
+                    let message = format!("{} has no POP3", provider.name);
+                    let why = provider.note.unwrap_or("its mail cannot be fetched by POP3");
+                    self.problems.push(Problem::new(message).at(span).help(why));
+                }
+                provider.host.map(str::to_owned)
+            }
+            Setting::Absent => {
+                let username = setting!(self, username).value().map(String::as_str).unwrap_or_default();
+                let help = match Provider::of_address(username) {
+                    Some(provider) if provider.no_pop3 => {
+                        format!("{} has no POP3: {}", provider.name, provider.note.unwrap_or_default())
+                    }
+                    Some(provider) => format!("add provider = \"{}\"", provider.id),
+                    None => HOST_HELP.to_owned(),
+                };
+                self.required("host", given, &help)
+            }
+        }
+    }
+
+    /// Says what cannot work as it stands, as far as is known of the provider.
+    fn judge_login(&mut self, provider: Option<&'static Provider>, uses_token: bool) {
+        if let (true, Some(At { value: AuthChoice::Plain | AuthChoice::User | AuthChoice::Apop, span })) =
+            (uses_token, setting!(self, auth).given())
+        {
+            let message = format!("account `{}` has a token, and `auth` sends a password", self.name.value);
+            self.problems.push(Problem::new(message).at(span).help("leave `auth` out; the right way is chosen then"));
+        }
+        let Some(provider) = provider else { return };
+        let name = &self.name.value;
+        if !uses_token && !provider.accepts.any_password() && provider.accepts.oauth {
+            let text = format!(
+                "account `{name}`: {} takes no password any more; use oauth2 = {{ client_id = \"...\" }} and \
+                 `mailferry login {name}`",
+                provider.name
+            );
+            self.warnings.push((self.name.span.clone(), text));
+        }
+        let Some(At { value: username, span }) = setting!(self, username).given() else { return };
+        if let (Login::LocalPart, Some((local, _))) = (provider.login, username.split_once('@')) {
+            let text = format!("{} wants what stands before the @: username = \"{}\"", provider.name, printable(local));
+            self.warnings.push((span.clone(), text));
+        }
     }
 
     fn maildir(&mut self) -> Option<PathBuf> {
@@ -170,6 +350,9 @@ impl Builder<'_> {
         setting.value().cloned()
     }
 }
+
+/// The keys of an access token.
+const TOKEN_KEYS: [&str; 2] = ["oauth2", "token_command"];
 
 const HOST_HELP: &str = "add the POP3 server's name, such as host = \"pop.example.org\"";
 const USERNAME_HELP: &str = "add the name to log in with, such as username = \"me@example.org\"";

@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use super::value::{Complaint, integer, string, wrong_type};
 
 /// A duration with the words for it.
-pub(super) type Bound = (Duration, &'static str);
+pub(crate) type Bound = (Duration, &'static str);
 
 /// A duration of at least and at most so much; `example` is one that would do.
 pub(super) fn duration(value: &DeValue<'_>, least: Bound, most: Bound, example: &str) -> Result<Duration, Complaint> {
@@ -17,7 +17,11 @@ pub(super) fn duration(value: &DeValue<'_>, least: Bound, most: Bound, example: 
         let help = format!("write a number with its unit in quotes, such as \"{number}s\" for seconds");
         return Err(Complaint::new("has no unit", help));
     }
-    let duration = parse(string(value, &format!("a duration such as \"{example}\""))?, example)?;
+    within(parse(string(value, &format!("a duration such as \"{example}\""))?, example)?, least, most)
+}
+
+/// The duration, if it is at least and at most so much.
+pub(super) fn within(duration: Duration, least: Bound, most: Bound) -> Result<Duration, Complaint> {
     if duration < least.0 {
         return Err(Complaint::new("is too short", format!("write at least \"{}\"", least.1)));
     }
@@ -25,6 +29,15 @@ pub(super) fn duration(value: &DeValue<'_>, least: Bound, most: Bound, example: 
         return Err(Complaint::new("is too long", format!("write at most \"{}\"", most.1)));
     }
     Ok(duration)
+}
+
+/// A duration on the command line.
+///
+/// # Errors
+/// What is wrong and what to write instead, in words.
+pub(crate) fn in_words(text: &str, least: Bound, most: Bound, example: &str) -> Result<Duration, String> {
+    let duration = parse(text, example).and_then(|duration| within(duration, least, most));
+    duration.map_err(|wrong| format!("it {}; {}", wrong.message, wrong.help))
 }
 
 /// Weeks, days, hours, minutes, seconds and parts of them. A day has 24 hours.

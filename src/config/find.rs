@@ -89,11 +89,20 @@ pub fn find(explicit: Option<&Path>, env: &Environment) -> Result<PathBuf, Confi
     let target = looked.first().map(String::as_str).unwrap_or_default();
     Err(Problem::new(format!("there is no configuration: looked for {}", looked.join(" and ")))
         .help(format!(
-            "copy config/mailferry.toml to {target} and write your account into it, or name a file with --config or \
-             $MAILFERRY_CONFIG"
+            "write these lines with your own words into {target}, run `chmod 600` on it, and then `mailferry check`; or name \
+             a file with --config or $MAILFERRY_CONFIG\n{EXAMPLE}"
         ))
         .into())
 }
+
+/// The smallest configuration that does without a password in it.
+const EXAMPLE: &str = r#"
+[accounts.work]
+host = "pop.example.org"
+username = "me@example.org"
+password_command = ["pass", "show", "mail/work"]
+maildir = "~/Mail/work"
+leave_on_server = true"#;
 
 /// Whether something is there. What cannot be looked at counts: the error in reading it is what the user must see,
 /// not some other file.

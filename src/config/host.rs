@@ -12,7 +12,11 @@ const MAX_LENGTH: usize = 253;
 
 /// A host name or an address; brackets around an IPv6 address are taken off.
 pub(super) fn host(value: &DeValue<'_>) -> Result<String, Complaint> {
-    let text = plain_text(value, "the server's name, such as \"pop.example.org\"")?;
+    host_name(plain_text(value, "the server's name, such as \"pop.example.org\"")?)
+}
+
+/// The same of a text.
+pub(super) fn host_name(text: &str) -> Result<String, Complaint> {
     if let Some(inside) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'))
         && inside.parse::<Ipv6Addr>().is_ok()
     {
@@ -39,7 +43,7 @@ pub(super) fn host(value: &DeValue<'_>) -> Result<String, Complaint> {
         return Err(Complaint::new("holds letters that are not ASCII", "write the name in its xn-- form"));
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if !text.chars().all(allowed) || text.starts_with(['.', '-']) || text.contains("..") {
+    if text.is_empty() || !text.chars().all(allowed) || text.starts_with(['.', '-']) || text.contains("..") {
         return Err(Complaint::new("is not a host name", "write the server's name, such as \"pop.example.org\""));
     }
     if text.len() > MAX_LENGTH {

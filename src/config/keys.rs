@@ -1,24 +1,24 @@
 //! The keys there are, and the nearest one to a key that is none.
 
-use toml::de::{DeTable, DeValue};
-
-use super::problem::Problem;
-use crate::text;
+use strsim::osa_distance;
 
 /// The key whose value is never shown.
 pub(super) const PASSWORD: &str = "password";
+
+/// The key whose value may hold a password.
+pub(super) const PROXY: &str = "proxy";
 
 /// What may stand at the top of the file.
 pub(super) const TOP: [&str; 5] = ["state_dir", "daemon", "notify", "defaults", "accounts"];
 
 /// What may stand in `[daemon]`.
-pub(super) const DAEMON: [&str; 2] = ["concurrency", "per_host"];
+pub(super) const DAEMON: [&str; 4] = ["concurrency", "per_host", "http", "http_allow_remote"];
 
 /// What may stand in `[notify]`.
 pub(super) const NOTIFY: [&str; 3] = ["command", "no_success_for", "certificate_days"];
 
 /// What may stand in `[accounts.NAME]` and in `[defaults]`.
-pub(super) const ACCOUNT: [&str; 21] = [
+pub(super) const ACCOUNT: [&str; 32] = [
     "host",
     "port",
     "tls",
@@ -40,6 +40,37 @@ pub(super) const ACCOUNT: [&str; 21] = [
     "tls_ca_file",
     "tls_key_exchange",
     "allow_cleartext_password",
+    "ip",
+    "source_address",
+    PROXY,
+    "tls_server_name",
+    "tls_trust",
+    "tls_pin",
+    "tls_client_cert",
+    "tls_client_key",
+    "provider",
+    "oauth2",
+    "token_command",
+];
+
+/// What may stand in `[accounts.NAME.oauth2]`.
+pub(super) const OAUTH2: [&str; 16] = [
+    "provider",
+    "client_id",
+    CLIENT_SECRET,
+    "client_secret_command",
+    "client_secret_file",
+    "client_secret_credential",
+    "scope",
+    "tenant",
+    "issuer",
+    "authorization_endpoint",
+    "token_endpoint",
+    "device_authorization_endpoint",
+    "registration_endpoint",
+    "redirect",
+    "resource",
+    "tls_ca_file",
 ];
 
 /// What other programs call our keys, where no letter is alike.
@@ -77,86 +108,102 @@ pub(super) enum Level<'a> {
     Defaults,
     /// `[accounts.NAME]`.
     Account(&'a str),
+    /// `[accounts.NAME.oauth2]`; none is that of `[defaults]`.
+    OAuth(Option<&'a str>),
+}
+
+/// The key whose value is a secret of an OAuth 2.0 client.
+pub(super) const CLIENT_SECRET: &str = "client_secret";
+
+/// Whether the value of this key is a secret.
+pub(super) fn is_secret(key: &str) -> bool {
+    matches!(key, PASSWORD | CLIENT_SECRET)
 }
 
 /// Whether the value of this key may be shown.
 pub(super) fn is_shown(key: &str) -> bool {
-    key != PASSWORD && [&TOP[..], &DAEMON, &NOTIFY, &ACCOUNT].iter().any(|keys| keys.contains(&key))
+    key != PROXY
+        && !is_secret(key)
+        && [&TOP[..], &DAEMON, &NOTIFY, &ACCOUNT, &OAUTH2].iter().any(|keys| keys.contains(&key))
 }
 
-/// Whether an unknown key is so near to a known one, and so far from any password, that its value may be shown.
-pub(super) fn looks_harmless(key: &str) -> bool {
-    let lower = key.to_ascii_lowercase();
-    let suspicious = ["pass", "pw", "word", "secret", "token", "key", "code"].iter().any(|part| lower.contains(part));
-    let levels = [Level::Account(""), Level::Daemon, Level::Notify, Level::Top];
-    let meant = levels.into_iter().find_map(|level| probably(key, level));
-    !suspicious && meant.is_some_and(|meant| !meant.starts_with(PASSWORD))
+/// Whether this is a key, or the name of a table.
+pub(super) fn is_known(key: &str) -> bool {
+    key == PROXY || is_secret(key) || is_shown(key)
 }
 
-/// Reports the keys of a table that are not known there, and returns the known ones that were probably meant.
-pub(super) fn report_unknown(table: &DeTable<'_>, level: Level<'_>, problems: &mut Vec<Problem>) -> Vec<&'static str> {
-    let mut meant = Vec::new();
-    for (key, value) in table {
-        let name: &str = key.get_ref();
-        if level.keys().contains(&name) {
-            continue;
-        }
-        let help = match probably(name, level) {
-            Some(known) => {
-                meant.push(known);
-                format!("did you mean `{known}`?")
-            }
-            None => advice(name, value.get_ref(), level),
-        };
-        let message = format!("unknown key `{}` {}", text::value(name), level.place());
-        problems.push(Problem::new(message).at(&key.span()).help(help));
-    }
-    meant
+/// Parts of words for what opens a maildrop, in the languages in which people write configurations.
+const SECRETS: [&str; 23] = [
+    "pass",
+    // Its URL may hold one.
+    "proxy",
+    "pw",
+    "word",
+    "secret",
+    "token",
+    "key",
+    "code",
+    "pin",
+    "cred",
+    "kennw",
+    "geheim",
+    "clave",
+    "contras",
+    "senha",
+    "parol",
+    "haslo",
+    "salasana",
+    "lösen",
+    "密",
+    "口令",
+    "授权",
+    "парол",
+];
+
+/// Whether an unknown key may be meant as one for a secret: then its value is not shown.
+pub(super) fn looks_secret(key: &str) -> bool {
+    let lower = key.to_lowercase();
+    SECRETS.iter().any(|part| lower.contains(part))
+        || nearest(key, [PASSWORD, "passwd", "pwd"].into_iter()).is_some()
+        || probably(key, Level::Account("")).is_some_and(|meant| meant.starts_with(PASSWORD) || meant == PROXY)
 }
 
 /// The known key that an unknown one is another word for, or a misspelling of.
-fn probably(name: &str, level: Level<'_>) -> Option<&'static str> {
+pub(super) fn probably(name: &str, level: Level<'_>) -> Option<&'static str> {
     let keys = level.keys();
     let synonym = ALSO_CALLED.iter().find(|(other, meant)| *other == name && keys.contains(meant));
     synonym.map(|(_, meant)| *meant).or_else(|| nearest(name, keys.iter().copied()))
 }
 
-/// What to do about an unknown key that is like none: move it where it belongs, or see what there is.
-fn advice(name: &str, value: &DeValue<'_>, level: Level<'_>) -> String {
-    let keys = level.keys();
-    let elsewhere = [
-        (&ACCOUNT[..], "[accounts.NAME] or [defaults]"),
-        (&DAEMON[..], "[daemon]"),
-        (&NOTIFY[..], "[notify]"),
-        (&TOP[..], "the top of the file, before the first [table]"),
-    ];
-    if let Some((_, home)) = elsewhere.iter().find(|(keys, _)| keys.contains(&name)) {
-        return format!("its place is {home}");
+impl<'a> Level<'a> {
+    /// The name of the account.
+    pub(super) fn name(self) -> Option<&'a str> {
+        match self {
+            Self::Account(name) => Some(name),
+            Self::OAuth(name) => name,
+            Self::Top | Self::Daemon | Self::Notify | Self::Defaults => None,
+        }
     }
-    if level == Level::Top && value.is_table() {
-        return format!("if it is an account, write [accounts.{}]", text::value(name));
-    }
-    let known: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
-    format!("the keys here are {}", known.join(", "))
-}
 
-impl Level<'_> {
-    fn keys(self) -> &'static [&'static str] {
+    pub(super) fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Top => &TOP,
             Self::Daemon => &DAEMON,
             Self::Notify => &NOTIFY,
             Self::Defaults | Self::Account(_) => &ACCOUNT,
+            Self::OAuth(_) => &OAUTH2,
         }
     }
 
-    fn place(self) -> String {
+    pub(super) fn place(self) -> String {
         match self {
             Self::Top => "at the top of the file".to_owned(),
             Self::Daemon => "in [daemon]".to_owned(),
             Self::Notify => "in [notify]".to_owned(),
             Self::Defaults => "in [defaults]".to_owned(),
             Self::Account(name) => format!("in [accounts.{name}]"),
+            Self::OAuth(Some(name)) => format!("in `oauth2` of [accounts.{name}]"),
+            Self::OAuth(None) => "in `oauth2` of [defaults]".to_owned(),
         }
     }
 }
@@ -174,29 +221,10 @@ pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
 /// How many letters must be put in, taken out, replaced or swapped with their neighbour to make one word of the
 /// other; upper and lower case and `-` and `_` count as alike.
 fn distance(left: &str, right: &str) -> usize {
-    let letters = |word: &str| -> Vec<char> {
+    let plain = |word: &str| -> String {
         word.chars().map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).take(LONGEST).collect()
     };
-    let (left, right) = (letters(left), letters(right));
-    let mut before: Vec<usize> = Vec::new();
-    let mut previous: Vec<usize> = (0..=right.len()).collect();
-    let mut letter_before = None;
-    for (i, &a) in left.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, &b) in right.iter().enumerate() {
-            let cost = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX / 2);
-            let mut least = cost(&previous, j) + usize::from(a != b);
-            least = least.min(cost(&previous, j + 1) + 1).min(cost(&row, j) + 1);
-            let swapped = j.checked_sub(1).filter(|&k| letter_before == Some(b) && right.get(k) == Some(&a));
-            if let Some(k) = swapped {
-                least = least.min(cost(&before, k) + 1);
-            }
-            row.push(least);
-        }
-        before = std::mem::replace(&mut previous, row);
-        letter_before = Some(a);
-    }
-    previous.last().copied().unwrap_or(0)
+    osa_distance(&plain(left), &plain(right))
 }
 
 /// Longer words are compared by their beginnings: the work grows with the product of the lengths.

@@ -4,7 +4,9 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,20 +17,31 @@ mod account;
 mod duration;
 mod find;
 mod host;
+mod http;
 mod keys;
+mod network;
 mod notify;
+mod oauth;
 mod parse;
 mod path;
 mod problem;
 mod read;
 mod redaction;
 mod settings;
+mod syntax;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod unknown;
 mod value;
+pub(crate) mod write;
 
+pub(crate) use duration::in_words as duration_in_words;
 pub use find::{Environment, control_dirs, find, state_dir, state_dir_without};
 pub use problem::ConfigError;
+
+/// A range of bytes of the file.
+type Span = Range<usize>;
 
 /// A configuration without a known fault.
 #[derive(Debug, Clone)]
@@ -48,12 +61,32 @@ pub struct Config {
 }
 
 /// The `[daemon]` table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DaemonSettings {
     /// How many accounts are polled at the same time.
     pub concurrency: NonZeroUsize,
     /// How many of those at one server.
     pub per_host: NonZeroUsize,
+    /// Where the status page is served. None: nowhere.
+    pub http: Option<HttpAddress>,
+}
+
+/// Where the status page is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HttpAddress {
+    /// At an address and a port.
+    Tcp(SocketAddr),
+    /// At a Unix socket of this path.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for HttpAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "http://{address}/"),
+            Self::Unix(path) => write!(f, "the socket {}", path.display()),
+        }
+    }
 }
 
 /// The `[notify]` table.

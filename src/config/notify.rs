@@ -7,9 +7,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::NotifySettings;
 use super::duration::{Bound, duration};
-use super::keys::{self, Level};
+use super::keys::Level;
 use super::problem::Problem;
 use super::settings::command;
+use super::unknown::report_unknown;
 use super::value::{Complaint, integer, read};
 
 const LEAST: Bound = (Duration::from_secs(10 * 60), "10m");
@@ -22,7 +23,7 @@ const MOST_DAYS: u64 = 365;
 pub(super) fn notify(table: Option<&DeTable<'_>>, home: Option<&Path>, problems: &mut Vec<Problem>) -> NotifySettings {
     let defaults = NotifySettings::default();
     let Some(table) = table else { return defaults };
-    keys::report_unknown(table, Level::Notify, problems);
+    report_unknown(table, Level::Notify, problems);
     let command = read(table, "command", problems, |value| command(value, home, "[\"~/bin/mail-trouble\"]"));
     let no_success_for = read(table, "no_success_for", problems, period);
     let days = read(table, "certificate_days", problems, |value| {

@@ -6,15 +6,18 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::Span;
 use super::account::Builder;
+use super::http;
 use super::keys::{self, Level};
 use super::notify::notify;
 use super::path;
-use super::problem::{Problem, Span};
+use super::problem::Problem;
 use super::redaction::Masked;
 use super::settings::{Settings, password_in};
+use super::unknown::report_unknown;
 use super::value::{At, integer, read};
-use super::{DaemonSettings, NotifySettings};
+use super::{DaemonSettings, NotifySettings, syntax};
 use crate::account::{Account, AccountName};
 use crate::text;
 
@@ -57,15 +60,17 @@ const MOST_POLLS: u64 = 4096;
 /// Reads the text of a configuration.
 pub(super) fn parse(text: &str, home: Option<&Path>) -> Parsed {
     let (table, errors) = DeTable::parse_recoverable(text);
-    // The parser may notice an unclosed quote only after it has stumbled over what follows.
-    if let Some(first) = errors.iter().min_by_key(|error| error.span().map(|span| span.start)) {
-        return broken(text, first);
+    if errors.is_empty() {
+        return of_table(text, table.get_ref(), home);
     }
-    let table = table.get_ref();
+    broken(text, home)
+}
+
+fn of_table(text: &str, table: &DeTable<'_>, home: Option<&Path>) -> Parsed {
     let mut problems = Vec::new();
-    keys::report_unknown(table, Level::Top, &mut problems);
+    report_unknown(table, Level::Top, &mut problems);
     let state_dir = read(table, "state_dir", &mut problems, |value| path::path(value, home));
-    let daemon = daemon(table, &mut problems);
+    let daemon = daemon(table, home, &mut problems);
     let notify = notify(inner_table(table, "notify", &mut problems), home, &mut problems);
     let mut reader = Reader { home, problems, warnings: Vec::new(), password: None };
     let accounts = reader.accounts(table);
@@ -82,43 +87,39 @@ pub(super) fn parse(text: &str, home: Option<&Path>) -> Parsed {
     }
 }
 
-/// A file that is not TOML: that is the one problem, because nothing else can be trusted to be meant so.
-fn broken(text: &str, error: &toml::de::Error) -> Parsed {
-    let span = error.span().unwrap_or(0..0);
-    let line = text.get(..span.start).and_then(|before| text.get(before.rfind('\n').map_or(0, |end| end + 1)..));
-    let line = line.and_then(|rest| rest.lines().next()).unwrap_or_default();
-    let help = if line.starts_with('[') && line.contains('@') && !line.contains('"') {
-        "a name with an @ or a blank in it stands in quotes, as in [accounts.\"me@example.org\"]"
-    } else {
-        "correct this line first; strings stand in quotes, and a key stands once in a table"
-    };
-    let message = format!("this is not TOML: {}", text::value(error.message()));
-    let problem = Problem::new(message).at(&span).help(help);
+/// A file that is not TOML: what is wrong with its lines, and with the rest as it was probably meant.
+fn broken(text: &str, home: Option<&Path>) -> Parsed {
+    let repaired = syntax::repair(text);
+    let (table, _) = DeTable::parse_recoverable(&repaired.text);
+    let parsed = of_table(&repaired.text, table.get_ref(), home);
+    let mut problems = parsed.problems;
+    drop(table);
+    problems = repaired.with(problems);
+    if problems.is_empty() {
+        let help = "strings stand in quotes, and a key stands once in a table";
+        problems.push(Problem::new("this is not TOML").help(help));
+    }
+    // A password is most probably in there, but nobody is told about permissions before the file can be read.
     Parsed {
         source: Masked::of_broken(text),
-        problems: vec![problem],
+        problems,
         warnings: Vec::new(),
-        // A password is most probably in there, but nobody is told about permissions before the file can be read.
         password: None,
-        daemon: DaemonSettings { concurrency: DEFAULT_CONCURRENCY, per_host: DEFAULT_PER_HOST },
-        notify: NotifySettings::default(),
-        state_dir: None,
         accounts: Vec::new(),
+        ..parsed
     }
 }
 
-fn daemon(top: &DeTable<'_>, problems: &mut Vec<Problem>) -> DaemonSettings {
+fn daemon(top: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Problem>) -> DaemonSettings {
     let empty = DeTable::new();
     let table = inner_table(top, "daemon", problems).unwrap_or(&empty);
-    keys::report_unknown(table, Level::Daemon, problems);
+    report_unknown(table, Level::Daemon, problems);
     let mut polls = |key: &str, default: NonZeroUsize| {
         let number = read(table, key, problems, |value| integer(value, 1..=MOST_POLLS, &format!("{default}")));
         number.value().and_then(|number| usize::try_from(*number).ok()).and_then(NonZeroUsize::new).unwrap_or(default)
     };
-    DaemonSettings {
-        concurrency: polls("concurrency", DEFAULT_CONCURRENCY),
-        per_host: polls("per_host", DEFAULT_PER_HOST),
-    }
+    let (concurrency, per_host) = (polls("concurrency", DEFAULT_CONCURRENCY), polls("per_host", DEFAULT_PER_HOST));
+    DaemonSettings { concurrency, per_host, http: http::address(table, home, problems) }
 }
 
 /// A table in a table, if it is there and is one.
@@ -176,6 +177,12 @@ impl Reader<'_> {
             self.problems.push(Problem::new(message).at(&key.span()).help(help));
             return None;
         };
+        let undotted = self.dotted(key, table, defaults);
+        let table = match &undotted {
+            None => table,
+            Some(own) if own.is_empty() => return None,
+            Some(own) => own,
+        };
         let name = AccountName::new(key.get_ref());
         let shown = name.as_ref().map_or("NAME", AccountName::as_str);
         let own = self.settings(table, Level::Account(shown));
@@ -189,6 +196,48 @@ impl Reader<'_> {
         };
         let (home, problems, warnings) = (self.home, &mut self.problems, &mut self.warnings);
         Builder { name: &name, own: &own, defaults, home, problems, warnings }.build()
+    }
+
+    /// `[accounts.qq.com]` is a table `com` in the account `qq`, and was hardly meant so: what it holds is judged as an
+    /// account. The rest of the outer one is the answer, if there was anything to be taken out.
+    fn dotted<'i>(
+        &mut self,
+        outer: &Spanned<std::borrow::Cow<'_, str>>,
+        table: &DeTable<'i>,
+        defaults: &Settings,
+    ) -> Option<DeTable<'i>> {
+        let is_account = |key: &str, value: &DeValue<'_>| {
+            let inner = value.as_table().filter(|_| !keys::is_known(key));
+            inner.is_some_and(|inner| {
+                inner.iter().any(|(key, value)| keys::is_known(key.get_ref()) || value.get_ref().is_table())
+            })
+        };
+        let (parts, rest): (Vec<_>, Vec<_>) =
+            table.iter().partition(|(key, value)| is_account(key.get_ref(), value.get_ref()));
+        if parts.is_empty() {
+            return None;
+        }
+        for (key, value) in parts {
+            let (mut name, mut at, mut value) = (format!("{}.{}", outer.get_ref(), key.get_ref()), key, value);
+            while let Some((key, inner)) = value
+                .get_ref()
+                .as_table()
+                .filter(|table| table.len() == 1)
+                .and_then(|table| table.iter().next().filter(|(_, inner)| inner.get_ref().is_table()))
+            {
+                name = format!("{name}.{}", key.get_ref());
+                (at, value) = (key, inner);
+            }
+            let shown = crate::credential::printable(&name);
+            let message = "an account's name with a dot in it stands in quotes; without them it is a table in a table";
+            let help = format!("write [accounts.\"{shown}\"]");
+            self.problems.push(Problem::new(message).at(&(outer.span().start..at.span().end)).help(help));
+            if AccountName::new(&name).is_ok() {
+                // What is wrong with it is told; it is not used, because the file is refused.
+                self.account(&Spanned::new(at.span(), name.into()), value, defaults);
+            }
+        }
+        Some(rest.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
     fn settings(&mut self, table: &DeTable<'_>, level: Level<'_>) -> Settings {

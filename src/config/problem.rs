@@ -1,16 +1,14 @@
 //! A problem of the configuration, and how all of them are shown.
 
 use std::fmt;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
+use super::Span;
+use super::keys;
 use super::redaction::Masked;
 use crate::text;
-
-/// A range of bytes of the file.
-pub(super) type Span = Range<usize>;
 
 /// Everything that is wrong with a configuration.
 #[derive(Debug)]
@@ -22,6 +20,9 @@ pub struct ConfigError {
     /// In the order of the file. Never empty.
     problems: Vec<Problem>,
 }
+
+/// More problems than this are counted and not shown: nobody reads them in one go.
+const MOST_SHOWN: usize = 50;
 
 /// One thing that is wrong, and what to do about it.
 #[derive(Debug, Clone)]
@@ -71,6 +72,41 @@ impl Problem {
     }
 }
 
+/// What a problem says that is about a key which is not there.
+const MISSING: &str = " has no ";
+
+impl Problem {
+    /// The place it points at.
+    pub(super) fn place(&self) -> Option<&Span> {
+        self.place.as_ref()
+    }
+
+    /// Whether it says that something is not there.
+    pub(super) fn is_about_missing(&self) -> bool {
+        self.message.contains(MISSING) || self.message.starts_with("there is no account")
+    }
+
+    /// Whether it says that this key, or a password, is not there.
+    pub(super) fn misses(&self, key: &str) -> bool {
+        let password = keys::looks_secret(key) || key.starts_with(keys::PASSWORD);
+        self.message.ends_with(&format!("{MISSING}`{key}`")) || (password && self.message.ends_with(" has no password"))
+    }
+
+    /// The same with other places.
+    pub(super) fn moved(self, to: impl Fn(&Span) -> Span) -> Self {
+        let (place, other) = (self.place.as_ref().map(&to), self.other.map(|(place, label)| (to(&place), label)));
+        Self { place, other, ..self }
+    }
+
+    /// The same without words that begin so and end with a hyphen behind a number.
+    pub(super) fn without(self, mark: &str) -> Self {
+        let Some((before, rest)) = self.message.split_once(mark) else { return self };
+        let rest = rest.split_once('-').map_or("", |(_, name)| name);
+        let message = format!("{before}{rest}");
+        Self { message, ..self }
+    }
+}
+
 impl From<Problem> for ConfigError {
     fn from(problem: Problem) -> Self {
         Self { path: None, source: None, problems: vec![problem] }
@@ -82,6 +118,12 @@ impl ConfigError {
     pub(super) fn new(path: PathBuf, source: Option<Masked>, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.place.as_ref().map(|place| place.start));
         Self { path: Some(path), source, problems }
+    }
+
+    /// The file, if there is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// How many problems there are.
@@ -96,13 +138,16 @@ impl ConfigError {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let path = self.path.as_ref().map(|path| text::path(path));
         let mut text = String::new();
-        for problem in &self.problems {
+        for problem in self.problems.iter().take(MOST_SHOWN) {
             let group = self.group(problem, path.as_deref());
             text.push_str(&renderer.render(&[group]));
             text.push_str("\n\n");
         }
         if let (Some(path), 2..) = (path, self.problems.len()) {
-            let summary = format!("{} problems in {path}", self.problems.len());
+            let mut summary = format!("{} problems in {path}", self.problems.len());
+            if self.problems.len() > MOST_SHOWN {
+                summary.push_str(&format!("; the first {MOST_SHOWN} are shown"));
+            }
             text.push_str(&renderer.render(&[Group::with_title(Level::ERROR.primary_title(summary))]));
             text.push('\n');
         } else {

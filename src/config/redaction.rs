@@ -1,11 +1,11 @@
 //! The text of the file without its secrets, so that a line can be shown in an error.
 //!
-//! What may be shown is listed, not what may not: a password under a misspelt key is a password, too.
+//! Hidden is what stands under a key that may be meant for a secret, misspelt or not, and, in a line that is not TOML,
+//! whatever does not clearly belong to another key: a password may stand there, too.
 
 use toml::de::{DeTable, DeValue};
 
-use super::keys;
-use super::problem::Span;
+use super::{Span, keys, syntax};
 
 /// What stands in the place of a value that is not shown.
 const MASK: &str = "\"[secret]\"";
@@ -52,9 +52,17 @@ impl Masked {
         let mut secrets = Vec::new();
         let mut offset = 0;
         let mut open = None;
+        let mut secret_goes_on = false;
         for line in text.split_inclusive('\n') {
             let body = line.trim_end_matches(['\n', '\r']);
-            let shown = if open.is_some() { 0 } else { shown_prefix(body) };
+            let shown = match open {
+                Some(_) => 0,
+                None => {
+                    let (shown, goes_on) = shown_prefix(body, secret_goes_on);
+                    secret_goes_on = goes_on || syntax::begins_secret(body);
+                    shown
+                }
+            };
             if shown < body.len() {
                 secrets.push((offset + shown..offset + body.len(), MASK));
             }
@@ -88,6 +96,7 @@ impl Masked {
             masked.cuts.push(Cut { from, to, next: masked.text.len() });
         }
         masked.text.push_str(text.get(at..).unwrap_or_default());
+        masked.text = tame(&masked.text);
         masked.newlines = masked.text.match_indices('\n').map(|(offset, _)| offset).collect();
         masked
     }
@@ -144,11 +153,30 @@ impl Masked {
     }
 }
 
+/// A text whose control characters, and those that turn the direction of reading, are replaced by harmless ones of the same
+/// length in bytes.
+fn tame(text: &str) -> String {
+    let mut chars = text.chars().peekable();
+    let mut tamed = String::with_capacity(text.len());
+    while let Some(c) = chars.next() {
+        let ends_line = c == '\n' || (c == '\r' && chars.peek() == Some(&'\n'));
+        let changes_others = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        tamed.push(match c.len_utf8() {
+            1 if c.is_control() && c != '\t' && !ends_line => '?',
+            2 if c.is_control() => '¿',
+            3 if changes_others => '\u{fffd}',
+            _ => c,
+        });
+    }
+    tamed
+}
+
 /// Finds the values that are not shown: passwords, and what stands under a key that may be meant as one.
 fn collect(table: &DeTable<'_>, all: bool, secrets: &mut Vec<Span>) {
     for (key, value) in table {
-        let is_password = all || key.get_ref() == keys::PASSWORD;
-        let hidden = is_password || !(keys::is_shown(key.get_ref()) || keys::looks_harmless(key.get_ref()));
+        let key: &str = key.get_ref();
+        let is_password = all || keys::is_secret(key);
+        let hidden = is_password || (!keys::is_shown(key) && keys::looks_secret(key));
         match value.get_ref() {
             DeValue::Table(inner) => {
                 // The span of a table with dotted keys is not where its values are.
@@ -192,44 +220,96 @@ fn comments(text: &str, table: &DeTable<'_>, hidden: &mut Vec<(Span, &str)>) {
     }
 }
 
-/// How much of a line may be shown when nothing is known but the line.
-fn shown_prefix(line: &str) -> usize {
+/// How much of a line may be shown when nothing is known but the line, and whether a secret may go on behind it.
+fn shown_prefix(line: &str, secret_goes_on: bool) -> (usize, bool) {
     let content = line.trim_start();
     let indent = line.len() - content.len();
     if let Some(header) = content.strip_prefix('[') {
-        return header_prefix(header).map_or(indent, |length| indent + 1 + length);
+        return match header_prefix(header) {
+            Some(length) => (indent + 1 + length, false),
+            None => (indent, secret_goes_on),
+        };
     }
-    let key_end = content.find(['=', '"', '\'', ' ', '\t', '{', '#']).unwrap_or(content.len());
+    if [";", "//", "- "].iter().any(|mark| content.starts_with(mark)) {
+        let shown = !secret_goes_on && !mentions_secret(content) && !content.contains(['"', '\'']);
+        return (if shown { line.len() } else { indent }, secret_goes_on);
+    }
+    let key_end = content.find(['=', ':', '"', '\'', ' ', '\t', '{', '#']).unwrap_or(content.len());
     let (key, rest) = content.split_at_checked(key_end).unwrap_or((content, ""));
     let name = key.rsplit('.').next().unwrap_or(key);
     let after_key = rest.trim_start();
-    let value = after_key.strip_prefix('=').unwrap_or(after_key).trim_start();
+    let value = after_key.trim_start_matches(['=', ':', '>']).trim_start();
+    let has_sign = after_key.starts_with(['=', ':']);
     let before_value = line.len() - value.len();
     if keys::is_shown(name) {
-        return before_value + first_value(value);
+        return (before_value + first_value(value), false);
     }
-    if after_key.starts_with('=') { before_value } else { indent }
+    if !has_sign {
+        return (indent, secret_goes_on);
+    }
+    let plausible = name.len() >= SHORTEST_KEY && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+    if key.split('.').any(keys::looks_secret) {
+        return (before_value, secret_goes_on);
+    }
+    match plausible && !secret_goes_on {
+        true => (before_value + first_value(value), false),
+        false => (before_value, secret_goes_on),
+    }
+}
+
+/// A shorter word in front of a sign may be a part of something else.
+const SHORTEST_KEY: usize = 3;
+
+/// Whether anything in this may be the name of a secret.
+fn mentions_secret(text: &str) -> bool {
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(keys::looks_secret)
 }
 
 /// How much of this may be shown as the value of a harmless key: one plain word or one string, and the blanks behind it.
 /// What follows may be anything.
 fn first_value(text: &str) -> usize {
+    let plain = |c: char| c.is_alphanumeric() || "._-:/~+@".contains(c);
     let length = match text.chars().next() {
         Some(quote @ ('"' | '\'')) => text.char_indices().skip(1).find(|(_, c)| *c == quote).map(|(at, _)| at + 1),
-        _ => text.find(|c: char| !(c.is_alphanumeric() || "._-:/~+".contains(c))).or(Some(text.len())),
+        Some('“' | '„' | '”' | '«' | '‘' | '’') => {
+            let mut behind = text.char_indices().skip(1).skip_while(|(_, c)| !"“”»«‘’\"\'".contains(*c));
+            behind.next().map(|(at, c)| at + c.len_utf8())
+        }
+        _ => text.find(|c: char| !plain(c)).or(Some(text.len())),
     };
-    let rest = length.and_then(|length| text.get(length..)).unwrap_or(text);
-    if rest.len() < text.len() { text.len() - rest.trim_start().len() } else { 0 }
+    // A quote that a stray one has opened goes on over the next key and its value.
+    let inside = length.and_then(|length| text.get(..length)).unwrap_or_default();
+    if text.starts_with(['"', '\'']) && (inside.contains('=') || mentions_secret(inside)) {
+        return 0;
+    }
+    let Some(length) = length else {
+        // A quote without an end: it goes on to the end of the line, unless another key stands there.
+        let alone = !text.contains(['=', '#']) && !mentions_secret(text);
+        return if alone { text.len() } else { 0 };
+    };
+    let (value, rest) = text.split_at_checked(length).unwrap_or((text, ""));
+    let behind = rest.trim();
+    let unit = value.chars().all(|c| c.is_ascii_digit()) && behind.len() < 8 && behind.chars().all(char::is_alphabetic);
+    match behind.is_empty() || unit || behind.chars().all(|c| ";,".contains(c)) {
+        true => text.len(),
+        false if value.is_empty() => 0,
+        false => text.len() - rest.trim_start().len(),
+    }
 }
 
 /// How much of a table's header may be shown, after its first bracket.
 fn header_prefix(header: &str) -> Option<usize> {
     let name = header.trim_start_matches('[').trim_start();
     let first = name.split(['.', ']', ' ']).next().unwrap_or_default();
-    if !keys::TOP.contains(&first) {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._- ".contains(c);
+    let Some(close) = header.find(']') else {
+        let shown = keys::TOP.contains(&first) && !header.contains(['=', '#', ',']) && !mentions_secret(header);
+        return shown.then_some(header.len());
+    };
+    if !keys::TOP.contains(&first) && !header.get(..close).is_some_and(|name| name.trim_matches('[').chars().all(plain))
+    {
         return None;
     }
-    let close = header.find(']').unwrap_or(header.len());
     let rest = header.get(close..).unwrap_or_default();
     Some(header.len() - rest.trim_start_matches(']').len())
 }

@@ -1,20 +1,29 @@
 //! What one table says about an account: each value checked by itself, nothing decided yet.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::duration::{Bound, duration, size};
+use super::Span;
+use super::duration::{Bound, duration, parse, size, within};
 use super::host::host;
 use super::keys::{self, Level, PASSWORD};
+use super::network;
+use super::oauth::{self, OAuthTable};
 use super::path;
-use super::problem::{Problem, Span};
+use super::problem::Problem;
+use super::tls;
+use super::unknown::report_unknown;
 use super::value::{Complaint, Setting, boolean, integer, plain_text, read, string, wrong_type};
-use crate::account::{AuthChoice, KeyExchange, MaildirMode, RemovalPolicy, TlsMode};
+use crate::account::{
+    AuthChoice, Interval, IpVersion, KeyExchange, MaildirMode, Proxy, PublicKeyPin, RemovalPolicy, TlsMode, TlsTrust,
+};
 use crate::credential::{CredentialSource, is_credential_name};
+use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::text;
 
@@ -31,7 +40,7 @@ pub(super) struct Settings {
     pub(super) maildir: Setting<String>,
     pub(super) maildir_mode: Setting<MaildirMode>,
     pub(super) leave_on_server: Setting<RemovalPolicy>,
-    pub(super) interval: Setting<Duration>,
+    pub(super) interval: Setting<Interval>,
     pub(super) timeout: Setting<Duration>,
     pub(super) max_message_size: Setting<u64>,
     pub(super) max_messages_per_session: Setting<NonZeroU32>,
@@ -40,6 +49,18 @@ pub(super) struct Settings {
     pub(super) tls_ca_file: Setting<PathBuf>,
     pub(super) tls_key_exchange: Setting<KeyExchange>,
     pub(super) allow_cleartext_password: Setting<bool>,
+    pub(super) ip: Setting<IpVersion>,
+    pub(super) source_address: Setting<IpAddr>,
+    /// None by the user's word: not that of `[defaults]`.
+    pub(super) proxy: Setting<Option<Proxy>>,
+    pub(super) tls_server_name: Setting<String>,
+    pub(super) tls_trust: Setting<TlsTrust>,
+    pub(super) tls_pin: Setting<Vec<PublicKeyPin>>,
+    pub(super) tls_client_cert: Setting<PathBuf>,
+    pub(super) tls_client_key: Setting<PathBuf>,
+    /// What is filled in from the table of providers.
+    pub(super) provider: Setting<&'static Provider>,
+    pub(super) oauth2: Setting<OAuthTable>,
     /// The known keys that were probably meant by unknown ones: to call them missing, too, would be noise.
     pub(super) misspelt: Vec<&'static str>,
 }
@@ -53,12 +74,19 @@ const AGE_LEAST: Bound = (Duration::from_secs(60 * 60), "1h");
 const AGE_MOST: Bound = (Duration::from_secs(36_500 * DAY), "36500d");
 
 /// The values of `auth`.
-const AUTH: [(&str, AuthChoice); 4] =
-    [("auto", AuthChoice::Auto), ("plain", AuthChoice::Plain), ("user", AuthChoice::User), ("apop", AuthChoice::Apop)];
-
-/// Ways to log in that exist elsewhere and not here yet.
-const AUTH_TO_COME: [&str; 7] =
-    ["login", "cram-md5", "scram-sha-1", "scram-sha-256", "xoauth2", "oauthbearer", "external"];
+const AUTH: [(&str, AuthChoice); 11] = [
+    ("auto", AuthChoice::Auto),
+    ("plain", AuthChoice::Plain),
+    ("login", AuthChoice::Login),
+    ("user", AuthChoice::User),
+    ("apop", AuthChoice::Apop),
+    ("cram-md5", AuthChoice::CramMd5),
+    ("scram-sha-1", AuthChoice::ScramSha1),
+    ("scram-sha-256", AuthChoice::ScramSha256),
+    ("xoauth2", AuthChoice::XOAuth2),
+    ("oauthbearer", AuthChoice::OAuthBearer),
+    ("external", AuthChoice::External),
+];
 
 /// The values of `tls`.
 const TLS: [(&str, TlsMode); 3] =
@@ -76,6 +104,8 @@ impl Settings {
         home: Option<&Path>,
         problems: &mut Vec<Problem>,
     ) -> Self {
+        let oauth2 = oauth::table(table, level, home, problems);
+        let credential = credential(table, home, problems);
         let nonzero = |value: &DeValue<'_>| integer(value, 1..=u64::from(u32::MAX), "a number such as 500");
         Self {
             host: read(table, "host", problems, host),
@@ -83,12 +113,12 @@ impl Settings {
                 let number = integer(value, 1..=65535, "the port's number, such as 995")?;
                 Ok(u16::try_from(number).unwrap_or(u16::MAX))
             }),
-            tls: read(table, "tls", problems, |value| choice(value, &TLS, &[])),
+            tls: read(table, "tls", problems, |value| choice(value, &TLS)),
             username: read(table, "username", problems, |value| {
                 plain_text(value, "the name to log in with, such as \"me@example.org\"").map(str::to_owned)
             }),
-            credential: credential(table, home, problems),
-            auth: read(table, "auth", problems, |value| choice(value, &AUTH, &AUTH_TO_COME)),
+            credential,
+            auth: read(table, "auth", problems, |value| choice(value, &AUTH)),
             maildir: read(table, "maildir", problems, |value| {
                 let text = plain_text(value, "a path such as \"~/Mail/{account}\"")?;
                 path::only_account_in_braces(text)?;
@@ -96,7 +126,7 @@ impl Settings {
             }),
             maildir_mode: read(table, "maildir_mode", problems, maildir_mode),
             leave_on_server: read(table, "leave_on_server", problems, removal),
-            interval: read(table, "interval", problems, |value| duration(value, INTERVAL_LEAST, INTERVAL_MOST, "5m")),
+            interval: read(table, "interval", problems, interval),
             timeout: read(table, "timeout", problems, |value| duration(value, TIMEOUT_LEAST, TIMEOUT_MOST, "60s")),
             max_message_size: read(table, "max_message_size", problems, size),
             max_messages_per_session: read(table, "max_messages_per_session", problems, |value| {
@@ -106,9 +136,19 @@ impl Settings {
             on_new_mail: read(table, "on_new_mail", problems, |value| command(value, home, "[\"notmuch\", \"new\"]")),
             enabled: read(table, "enabled", problems, boolean),
             tls_ca_file: read(table, "tls_ca_file", problems, |value| path::path(value, home)),
-            tls_key_exchange: read(table, "tls_key_exchange", problems, |value| choice(value, &KEY_EXCHANGE, &[])),
+            tls_key_exchange: read(table, "tls_key_exchange", problems, |value| choice(value, &KEY_EXCHANGE)),
             allow_cleartext_password: read(table, "allow_cleartext_password", problems, boolean),
-            misspelt: keys::report_unknown(table, level, problems),
+            ip: read(table, "ip", problems, |value| choice(value, &network::IP)),
+            source_address: read(table, "source_address", problems, network::source_address),
+            proxy: read(table, keys::PROXY, problems, network::proxy),
+            tls_server_name: read(table, "tls_server_name", problems, host),
+            tls_trust: read(table, "tls_trust", problems, |value| choice(value, &tls::TRUST)),
+            tls_pin: read(table, "tls_pin", problems, tls::pins),
+            tls_client_cert: read(table, "tls_client_cert", problems, |value| path::path(value, home)),
+            tls_client_key: read(table, "tls_client_key", problems, |value| path::path(value, home)),
+            provider: read(table, "provider", problems, provider),
+            oauth2,
+            misspelt: report_unknown(table, level, problems),
         }
     }
 }
@@ -128,7 +168,29 @@ fn credential(table: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Probl
             read(table, "password_file", problems, |value| path::path(value, home).map(CredentialSource::File)),
         ),
         ("password_credential", read(table, "password_credential", problems, systemd_credential)),
+        (
+            "token_command",
+            read(table, "token_command", problems, |value| {
+                command(value, home, "[\"pizauth\", \"show\", \"work\"]").map(CredentialSource::TokenCommand)
+            }),
+        ),
     ];
+    let way = only_one(table, ways, "the password or token", problems);
+    if let (Some((name, _)), false) = (table.get_key_value("oauth2"), matches!(way, Setting::Absent)) {
+        let message = "`oauth2` and another key both say how to log in";
+        problems.push(Problem::new(message).at(&name.span()).help("keep `oauth2` alone, or the other key alone"));
+        return Setting::Bad;
+    }
+    way
+}
+
+/// The one of several keys that is there.
+pub(super) fn only_one<T>(
+    table: &DeTable<'_>,
+    ways: impl IntoIterator<Item = (&'static str, Setting<T>)>,
+    what: &str,
+    problems: &mut Vec<Problem>,
+) -> Setting<T> {
     let mut present = ways.into_iter().filter(|(_, way)| !matches!(way, Setting::Absent));
     let Some((first_key, first)) = present.next() else {
         return Setting::Absent;
@@ -136,7 +198,7 @@ fn credential(table: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Probl
     let mut several = false;
     for (key, _) in present {
         several = true;
-        let message = format!("`{first_key}` and `{key}` both say where the password comes from");
+        let message = format!("`{first_key}` and `{key}` both say where {what} comes from");
         let mut problem = Problem::new(message).help("keep one of them");
         if let (Some((first_name, _)), Some((name, _))) = (table.get_key_value(first_key), table.get_key_value(key)) {
             problem = problem.at(&name.span()).also(&first_name.span(), "the other one");
@@ -144,6 +206,18 @@ fn credential(table: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Probl
         problems.push(problem);
     }
     if several { Setting::Bad } else { first }
+}
+
+fn provider(value: &DeValue<'_>) -> Result<&'static Provider, Complaint> {
+    let text = plain_text(value, "the provider's name, such as \"gmail\"")?;
+    Provider::named(text).ok_or_else(|| {
+        let by_domain = || Provider::of_address(&format!("@{text}")).map(|provider| provider.id);
+        let help = match keys::nearest(text, Provider::names()).or_else(by_domain) {
+            Some(nearest) => format!("did you mean \"{nearest}\"?"),
+            None => "docs/providers.md lists those that are known; for any other give `host`".to_owned(),
+        };
+        Complaint::new(format!("cannot be \"{}\"", text::value(text)), help)
+    })
 }
 
 fn password(value: &DeValue<'_>) -> Result<CredentialSource, Complaint> {
@@ -175,7 +249,7 @@ pub(super) fn command(value: &DeValue<'_>, home: Option<&Path>, example: &str) -
     Ok(argv)
 }
 
-fn systemd_credential(value: &DeValue<'_>) -> Result<CredentialSource, Complaint> {
+pub(super) fn systemd_credential(value: &DeValue<'_>) -> Result<CredentialSource, Complaint> {
     let name = plain_text(value, "the credential's name, as in LoadCredential=NAME:/path")?;
     if is_credential_name(name) {
         Ok(CredentialSource::Credential(name.to_owned()))
@@ -202,6 +276,38 @@ fn maildir_mode(value: &DeValue<'_>) -> Result<MaildirMode, Complaint> {
     })
 }
 
+/// One duration, or two with dots between them.
+fn interval(value: &DeValue<'_>) -> Result<Interval, Complaint> {
+    let example = "5m";
+    let DeValue::String(text) = value else {
+        return duration(value, INTERVAL_LEAST, INTERVAL_MOST, example).map(Interval::fixed);
+    };
+    let Some((first, second)) = text.split_once("..") else {
+        return duration(value, INTERVAL_LEAST, INTERVAL_MOST, example).map(Interval::fixed);
+    };
+    if first.trim().is_empty() || second.trim().is_empty() || second.contains("..") {
+        let help = "write the shortest and the longest time, such as \"1m..15m\"";
+        return Err(Complaint::new("is not two durations with two dots between them", help));
+    }
+    let bound = |text: &str, which: &str| {
+        let bound = parse(text, example).and_then(|bound| within(bound, INTERVAL_LEAST, INTERVAL_MOST));
+        bound.map_err(|wrong| Complaint { message: format!("has a {which} bound that {}", wrong.message), ..wrong })
+    };
+    let (shortest, longest) = (bound(first, "first")?, bound(second, "second")?);
+    let (first, second) = (text::value(first.trim()), text::value(second.trim()));
+    match shortest.cmp(&longest) {
+        std::cmp::Ordering::Less => Ok(Interval { shortest, longest }),
+        std::cmp::Ordering::Equal => Err(Complaint::new(
+            "has two bounds that are the same, which leaves nothing to adapt",
+            format!("write \"{first}\" for a fixed interval, or bounds that differ, such as \"1m..15m\""),
+        )),
+        std::cmp::Ordering::Greater => Err(Complaint::new(
+            "has its longer bound first",
+            format!("write the shorter time first: \"{second}..{first}\""),
+        )),
+    }
+}
+
 fn removal(value: &DeValue<'_>) -> Result<RemovalPolicy, Complaint> {
     let example = "true, false, or an age such as \"14d\"";
     match value {
@@ -213,7 +319,7 @@ fn removal(value: &DeValue<'_>) -> Result<RemovalPolicy, Complaint> {
         DeValue::Integer(number) => {
             Err(Complaint::new("has no unit", format!("write \"{number}d\" for days, or true, or false")))
         }
-        DeValue::String(text) if super::duration::parse(text, "14d").is_ok_and(|age| age.is_zero()) => {
+        DeValue::String(text) if parse(text, "14d").is_ok_and(|age| age.is_zero()) => {
             Err(Complaint::new("is no time at all", "to delete at once after delivery, write leave_on_server = false"))
         }
         DeValue::String(text) => {
@@ -228,7 +334,7 @@ fn removal(value: &DeValue<'_>) -> Result<RemovalPolicy, Complaint> {
 }
 
 /// One of several words.
-fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)], to_come: &[&str]) -> Result<T, Complaint> {
+fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)]) -> Result<T, Complaint> {
     let names: Vec<String> = known.iter().map(|(name, _)| format!("\"{name}\"")).collect();
     let names = names.join(", ");
     let text = string(value, &format!("one of {names}"))?;
@@ -236,12 +342,6 @@ fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)], to_come: &[&str]) -
         return Ok(*choice);
     }
     let shown: String = text::value(text).chars().take(40).collect();
-    if to_come.contains(&text) {
-        return Err(Complaint::new(
-            format!("is \"{shown}\", which this build of mailferry does not have yet"),
-            format!("it has {names}"),
-        ));
-    }
     let help = match keys::nearest(text, known.iter().map(|(name, _)| *name)) {
         Some(nearest) => format!("did you mean \"{nearest}\"?"),
         None => format!("write one of {names}"),
@@ -249,7 +349,10 @@ fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)], to_come: &[&str]) -
     Err(Complaint::new(format!("cannot be \"{shown}\""), help))
 }
 
-/// The place of the password in a table, if it has one: its file needs protection.
+/// The place of a password in a table, if it has one: its file needs protection.
 pub(super) fn password_in(table: &DeTable<'_>) -> Option<Span> {
-    table.get_key_value(PASSWORD).map(|(key, value)| key.span().start..value.span().end)
+    let of_proxy = || table.get_key_value(keys::PROXY).filter(|_| network::holds_password(table));
+    let password =
+        table.get_key_value(PASSWORD).or_else(of_proxy).map(|(key, value)| key.span().start..value.span().end);
+    password.or_else(|| oauth::secret_in(table))
 }

@@ -7,7 +7,9 @@ use super::{Config, Environment, load};
 mod accounts;
 mod files;
 mod finding;
+mod mistakes;
 mod problems;
+mod providers;
 mod secrets;
 
 /// A home that need not exist.

@@ -4,7 +4,8 @@ use std::ops::RangeInclusive;
 
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{Problem, Span};
+use super::Span;
+use super::problem::Problem;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]

@@ -33,6 +33,9 @@ const LONGEST_QUESTION: u64 = 256 << 10;
 /// How long a question may take to come, and an answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The longest time for which accounts are polled often, because somebody waits for mail.
+pub const LONGEST_OFTEN: Duration = Duration::from_secs(3600);
+
 /// How many are heard at the same time.
 const MOST: usize = 16;
 
@@ -49,6 +52,9 @@ pub enum Request {
     Poll {
         /// Their names.
         accounts: Vec<String>,
+        /// Poll them often for so many seconds. A daemon or client that does not know it leaves it out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        often_for: Option<u64>,
     },
 }
 
@@ -64,6 +70,9 @@ pub enum Response {
         woken: Vec<String>,
         /// Those that are not configured.
         unknown: Vec<String>,
+        /// They are polled often until then, in seconds since 1970.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        often_until: Option<i64>,
     },
     /// The question made no sense to this version.
     NotUnderstood {
@@ -112,6 +121,8 @@ impl std::error::Error for ControlError {}
 #[derive(Debug)]
 pub(super) struct Control {
     questions: mpsc::Receiver<Pending>,
+    /// For others who ask on behalf of somebody.
+    sender: mpsc::Sender<Pending>,
     /// Where it is.
     pub(super) path: PathBuf,
     /// Asks for a look whether it is still there.
@@ -135,8 +146,8 @@ impl Control {
                 Ok(listener) => {
                     let (sender, questions) = mpsc::channel(MOST);
                     let look = Arc::new(Notify::new());
-                    tokio::spawn(accept(listener, dir.clone(), Arc::clone(&look), sender));
-                    return Ok(Self { questions, path: dir.join(NAME), look });
+                    tokio::spawn(accept(listener, dir.clone(), Arc::clone(&look), sender.clone()));
+                    return Ok(Self { questions, sender, path: dir.join(NAME), look });
                 }
                 Err(e) => tried.push((dir.clone(), e)),
             }
@@ -147,6 +158,11 @@ impl Control {
     /// Makes the socket anew now if somebody removed it. That is looked at every [`LOOK`] as well.
     pub(super) fn restore(&self) {
         self.look.notify_one();
+    }
+
+    /// A way to ask for those who do not come through the socket.
+    pub(super) fn sender(&self) -> mpsc::Sender<Pending> {
+        self.sender.clone()
     }
 
     /// The next question.
@@ -371,4 +387,27 @@ async fn converse(mut stream: UnixStream, request: &Request) -> io::Result<Respo
         return Err(io::Error::other("it closed the connection; are you its user, or root?"));
     }
     Ok(serde_json::from_slice(&answer)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_of_an_older_or_a_newer_client_is_understood() {
+        let poll = |often_for| Request::Poll { accounts: vec!["a".to_owned()], often_for };
+        let old = r#"{"ask":"poll","accounts":["a"]}"#;
+        assert_eq!(serde_json::from_str::<Request>(old).unwrap(), poll(None));
+        assert_eq!(serde_json::to_string(&poll(None)).unwrap(), old, "an older daemon gets what it knows");
+        let newer = r#"{"ask":"poll","accounts":["a"],"often_for":600,"quietly":true}"#;
+        assert_eq!(serde_json::from_str::<Request>(newer).unwrap(), poll(Some(600)));
+    }
+
+    #[test]
+    fn an_answer_of_an_older_daemon_is_understood() {
+        let old = r#"{"answer":"poll","woken":["a"],"unknown":[]}"#;
+        let answer = Response::Poll { woken: vec!["a".to_owned()], unknown: vec![], often_until: None };
+        assert_eq!(serde_json::from_str::<Response>(old).unwrap(), answer);
+        assert_eq!(serde_json::to_string(&answer).unwrap(), old);
+    }
 }

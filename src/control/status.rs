@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::account_history::{Hour, PastPoll};
 use crate::schedule::Cause;
 use crate::state::entries::QuarantineReason;
 
@@ -59,6 +60,9 @@ pub struct AccountStatus {
     pub next_poll: Option<i64>,
     /// Why then, in words.
     pub next_poll_why: String,
+    /// It is polled often until then, because somebody waits for mail. None: it is not.
+    #[serde(default)]
+    pub often_until: Option<i64>,
     /// What the poll that runs has delivered so far. None: none runs.
     #[serde(default)]
     pub this_poll: Option<Came>,
@@ -74,9 +78,42 @@ pub struct AccountStatus {
     pub quarantine: Vec<Quarantine>,
     /// What keeps it from its work. None: nothing.
     pub trouble: Option<Trouble>,
+    /// The polls since the daemon began.
+    #[serde(default)]
+    pub polls: PollCounts,
+    /// How long the last poll took, in milliseconds. None: none yet.
+    #[serde(default)]
+    pub last_poll_milliseconds: Option<u64>,
+    /// When the server's certificate expires. None: not known.
+    #[serde(default)]
+    pub certificate_expires: Option<i64>,
+    /// The hours of the last seven days in which something came or failed, the oldest first.
+    #[serde(default)]
+    pub hours: Vec<Hour>,
+    /// The last polls that brought mail or failed, the oldest first.
+    #[serde(default)]
+    pub recent: Vec<PastPoll>,
     /// Since when it has been waiting for a disk that hangs. None: it does not.
     #[serde(default)]
     pub hung_since: Option<i64>,
+    /// The token that it logged in with last. None: it logs in with a password.
+    #[serde(default)]
+    pub token: Option<Token>,
+}
+
+/// An OAuth 2.0 sign-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// When the user signed in.
+    pub signed_in: i64,
+    /// When the access token came.
+    pub renewed: i64,
+    /// When it ends, as far as the server told.
+    pub access_ends: Option<i64>,
+    /// When the sign-in ends, as far as that is known.
+    pub sign_in_ends: Option<i64>,
+    /// Only a new sign-in puts that off; else every renewal does.
+    pub end_is_fixed: bool,
 }
 
 /// What an account is doing.
@@ -95,6 +132,15 @@ pub enum State {
     Hung,
     /// The last poll did not come to its end.
     Trouble,
+}
+
+/// How many polls there were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollCounts {
+    /// Those that came to their end.
+    pub succeeded: u64,
+    /// Those that did not.
+    pub failed: u64,
 }
 
 /// Messages and their size.

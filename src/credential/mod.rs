@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
 
+use crate::oauth::OAuthSettings;
 use crate::secret::Secret;
 use crate::text;
 use crate::watch;
@@ -37,6 +39,29 @@ pub enum CredentialSource {
     File(PathBuf),
     /// A systemd credential of this name, below `$CREDENTIALS_DIRECTORY`.
     Credential(String),
+    /// The standard output of a command that prints an OAuth 2.0 access token, run without a shell.
+    TokenCommand(Vec<OsString>),
+    /// An OAuth 2.0 sign-in: see [`crate::oauth::refresh`].
+    OAuth(Arc<OAuthSettings>),
+}
+
+/// What an account logs in with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// A password.
+    Password(Secret),
+    /// An OAuth 2.0 access token (RFC 6750).
+    Token(Secret),
+}
+
+impl Credential {
+    /// What goes over the wire.
+    #[must_use]
+    pub fn secret(&self) -> &Secret {
+        match self {
+            Self::Password(secret) | Self::Token(secret) => secret,
+        }
+    }
 }
 
 /// What a source of secrets needs to know about the process's environment.
@@ -61,8 +86,14 @@ impl CredentialSource {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
-            Self::Inline(_) | Self::Command(_) | Self::Credential(_) => None,
+            Self::Inline(_) | Self::Command(_) | Self::Credential(_) | Self::TokenCommand(_) | Self::OAuth(_) => None,
         }
+    }
+
+    /// Whether it gives access tokens, not passwords.
+    #[must_use]
+    pub fn is_token(&self) -> bool {
+        matches!(self, Self::TokenCommand(_) | Self::OAuth(_))
     }
 
     /// Gets the secret: reads the file or runs the command now. One newline (LF or CRLF) at its end is not part of it, nor
@@ -75,7 +106,9 @@ impl CredentialSource {
             Self::Inline(secret) => Ok(secret.clone()),
             Self::File(path) => from_file(path.clone()).await,
             Self::Credential(name) => from_systemd(name, env).await,
-            Self::Command(argv) => from_command(argv, COMMAND_TIME_LIMIT).await,
+            Self::Command(argv) => from_command("password_command", argv, COMMAND_TIME_LIMIT).await,
+            Self::TokenCommand(argv) => from_command("token_command", argv, COMMAND_TIME_LIMIT).await,
+            Self::OAuth(_) => Err(CredentialError::SignIn),
         }
     }
 }
@@ -113,12 +146,14 @@ async fn from_systemd(name: &str, env: &CredentialEnvironment) -> Result<Secret,
     }
 }
 
-async fn from_command(argv: &[OsString], limit: Duration) -> Result<Secret, CredentialError> {
+async fn from_command(key: &'static str, argv: &[OsString], limit: Duration) -> Result<Secret, CredentialError> {
     let program = || argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-    let output = command::output_of(argv, MAX_SECRET, limit)
-        .await
-        .map_err(|fault| CredentialError::Command { program: program(), fault })?;
-    secret_in(&output).map_err(|fault| CredentialError::Contents { origin: Origin::Command(program()), fault })
+    let output = command::output_of(argv, MAX_SECRET, limit).await.map_err(|fault| CredentialError::Command {
+        key,
+        program: program(),
+        fault,
+    })?;
+    secret_in(&output).map_err(|fault| CredentialError::Contents { origin: Origin::Command(key, program()), fault })
 }
 
 /// Reads off the runtime's threads, because a file on a network may make us wait.
@@ -180,11 +215,15 @@ pub enum CredentialError {
     },
     /// The command gave nothing.
     Command {
+        /// The key that it stands under.
+        key: &'static str,
         /// Its first word.
         program: String,
         /// What happened.
         fault: CommandFault,
     },
+    /// It comes from a sign-in, and a secret of another kind was wanted.
+    SignIn,
     /// There is something, but it cannot be a password.
     Contents {
         /// Where it came from.
@@ -201,8 +240,8 @@ pub enum Origin {
     File(PathBuf),
     /// The systemd credential of this name.
     Credential(String),
-    /// The command with this first word.
-    Command(String),
+    /// The command under this key, with this first word.
+    Command(&'static str, String),
 }
 
 /// What is wrong with something that should have been a password.
@@ -215,6 +254,8 @@ pub enum ContentsFault {
     /// It begins with the byte order mark of UTF-16.
     Utf16,
 }
+
+pub(crate) use crate::text::value as printable;
 
 impl fmt::Display for CredentialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -234,9 +275,13 @@ impl fmt::Display for CredentialError {
             Self::NoCredential { name } => {
                 write!(f, "systemd gave this service no credential `{}`", text::value(name))
             }
-            Self::Command { program, fault } => write!(f, "the password command `{}` {fault}", text::value(program)),
-            Self::Contents { origin: Origin::Command(program), fault } => {
-                write!(f, "the password command `{}` printed {}", text::value(program), Printed(*fault))
+            Self::Command { key, program, fault } => {
+                write!(f, "the {} command `{}` {fault}", secret_of(key), text::value(program))
+            }
+            Self::SignIn => f.write_str("a sign-in gives tokens and no other secret"),
+            Self::Contents { origin: Origin::Command(key, program), fault } => {
+                let secret = secret_of(key);
+                write!(f, "the {secret} command `{}` printed {}", text::value(program), Printed(*fault, secret))
             }
             Self::Contents { origin: origin @ (Origin::File(_) | Origin::Credential(_)), fault } => {
                 write!(f, "{origin} {fault}")
@@ -255,16 +300,21 @@ impl fmt::Display for ContentsFault {
     }
 }
 
-/// What a command printed in place of a password.
-struct Printed(ContentsFault);
+/// What a command under this key prints.
+pub(crate) fn secret_of(key: &str) -> &'static str {
+    if key == "token_command" { "token" } else { "password" }
+}
+
+/// What a command printed in place of a secret of this kind.
+struct Printed(ContentsFault, &'static str);
 
 impl fmt::Display for Printed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            ContentsFault::Empty => "nothing",
-            ContentsFault::SeveralLines => "more than one line, and a password is one line",
-            ContentsFault::Utf16 => "text in UTF-16",
-        })
+        match self.0 {
+            ContentsFault::Empty => f.write_str("nothing"),
+            ContentsFault::SeveralLines => write!(f, "more than one line, and a {} is one line", self.1),
+            ContentsFault::Utf16 => f.write_str("text in UTF-16"),
+        }
     }
 }
 
@@ -273,7 +323,7 @@ impl fmt::Display for Origin {
         match self {
             Self::File(path) => write!(f, "the password file {}", text::path(path)),
             Self::Credential(name) => write!(f, "the systemd credential `{}`", text::value(name)),
-            Self::Command(program) => write!(f, "the output of the command `{}`", text::value(program)),
+            Self::Command(_, program) => write!(f, "the output of `{}`", text::value(program)),
         }
     }
 }

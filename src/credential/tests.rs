@@ -114,14 +114,14 @@ async fn the_output_of_a_command_is_the_password() {
         "echo noise >&2; echo hunter2",
         "printf '\\357\\273\\277hunter2\\r\\n'",
     ] {
-        let secret = from_command(&sh(script), LIMIT).await.unwrap();
+        let secret = from_command("password_command", &sh(script), LIMIT).await.unwrap();
         assert_eq!(secret.expose(), b"hunter2", "{script}");
     }
 }
 
 #[tokio::test]
 async fn no_shell_reads_the_arguments() {
-    let secret = from_command(&argv(&["printf", "%s", "$HOME;*"]), LIMIT).await.unwrap();
+    let secret = from_command("password_command", &argv(&["printf", "%s", "$HOME;*"]), LIMIT).await.unwrap();
     assert_eq!(secret.expose(), b"$HOME;*");
 }
 
@@ -140,7 +140,7 @@ async fn each_way_to_fail_has_its_own_words() {
         (sh("printf '\\033[2J\\a' >&2; exit 1"), "saying: \\u{1b}[2J\\u{7}"),
     ];
     for (command, expected) in cases {
-        let error = from_command(&command, LIMIT).await.unwrap_err();
+        let error = from_command("password_command", &command, LIMIT).await.unwrap_err();
         let text = error.to_string();
         assert!(text.contains(expected), "{text}");
         assert!(!text.contains("hunter2") && !format!("{error:?}").contains("hunter2"), "{text}");
@@ -150,21 +150,24 @@ async fn each_way_to_fail_has_its_own_words() {
 #[tokio::test]
 async fn a_command_that_does_not_end_is_given_up_and_may_work_later() {
     let began = Instant::now();
-    let error = from_command(&argv(&["sleep", "1000"]), Duration::from_millis(50)).await.unwrap_err();
+    let error =
+        from_command("password_command", &argv(&["sleep", "1000"]), Duration::from_millis(50)).await.unwrap_err();
     assert!(error.to_string().contains("did not end within"), "{error}");
     assert!(began.elapsed() < LIMIT);
 }
 
 #[tokio::test]
 async fn an_agent_left_behind_with_standard_error_open_does_not_hold_us_up() {
-    let secret = from_command(&sh("sleep 20 >/dev/null & echo hunter2"), Duration::from_secs(10)).await.unwrap();
+    let secret = from_command("password_command", &sh("sleep 20 >/dev/null & echo hunter2"), Duration::from_secs(10))
+        .await
+        .unwrap();
     assert_eq!(secret.expose(), b"hunter2");
 }
 
 #[tokio::test]
 async fn much_noise_on_standard_error_does_not_get_a_command_stuck_and_its_end_is_shown() {
     let script = "head -c 200000 /dev/zero | tr '\\0' x >&2; echo the reason >&2; exit 1";
-    let error = from_command(&sh(script), LIMIT).await.unwrap_err().to_string();
+    let error = from_command("password_command", &sh(script), LIMIT).await.unwrap_err().to_string();
     assert!(error.ends_with("xthe reason"), "{error}");
     assert!(error.len() < 3000, "{}", error.len());
 }

@@ -4,17 +4,26 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::account::{Account, AccountName};
-use crate::account_record::{Files, Saved, Standing, Trouble};
+use crate::account_history::{History, PastPoll};
+use crate::account_record::{Standing, Trouble};
 use crate::advice;
 use crate::client::Redactor;
 use crate::clock::trusted_time::ClockReading;
 use crate::config::NotifySettings;
-use crate::control::status::{self, AccountStatus, Came, Quarantine, State};
+use crate::control::status::{self, AccountStatus, Came, PollCounts, Quarantine, State};
 use crate::notify::Notification;
+use crate::oauth::tokens::TokenTimes;
 use crate::poll::{PollReport, Quarantined};
 use crate::schedule::queue::Doing;
-use crate::schedule::{Cause, Next, PollTiming, Reason, first, seed};
+use crate::schedule::{Cause, Next, PollTiming, Reason, TimeOfWeek, first, seed};
 use crate::state::hints::Past;
+use crate::state::saved::{Files, Saved};
+
+/// So long is it at most until news of a history is kept on the disk, in seconds.
+const HISTORY_EVERY: i64 = 600;
+
+/// The days of a history that are shown.
+const DAYS_SHOWN: u8 = 7;
 
 /// So many messages in quarantine are kept and shown of one account.
 const MOST_QUARANTINED: usize = 100;
@@ -42,8 +51,20 @@ pub(super) struct AccountState {
     too_large: u64,
     /// Messages that made trouble, and until when each is left alone, in seconds since 1970.
     quarantine: Vec<Quarantine>,
+    /// The times of the tokens that the last poll logged in with.
+    token: Option<TokenTimes>,
     /// The digest of the standing that is kept on the disk.
     written: u64,
+    /// What its polls brought.
+    history: History,
+    /// When the history was written last, in seconds since 1970; None if there is something new in it that was not.
+    history_unwritten_since: Option<i64>,
+    /// How many polls came to their end since the daemon began, and how many failed.
+    polls: PollCounts,
+    /// How long the last poll took, in milliseconds.
+    last_poll_milliseconds: u64,
+    /// When the server's certificate expires, in seconds since 1970, as the last poll that got so far saw it.
+    certificate_expires: Option<i64>,
 }
 
 impl AccountState {
@@ -61,17 +82,32 @@ impl AccountState {
             on_server: None,
             too_large: 0,
             quarantine: Vec::new(),
+            token: None,
             written: 0,
+            history: History::default(),
+            history_unwritten_since: None,
+            polls: PollCounts::default(),
+            last_poll_milliseconds: 0,
+            certificate_expires: None,
             account,
         }
     }
 
     /// What an earlier daemon or `fetch` left of it. A back-off goes on where it was, unless `is_mended`: somebody may have
     /// put right what it is about.
-    pub(super) fn recall(&mut self, past: Past, saved: Option<(Saved, bool)>, now: Duration, clock: ClockReading) {
-        (self.last_success, self.past) = (past.last_success, past);
+    pub(super) fn recall(
+        &mut self,
+        past: Past,
+        history: History,
+        saved: Option<(Saved, bool)>,
+        now: Duration,
+        clock: ClockReading,
+    ) {
+        (self.last_success, self.past, self.history) = (past.last_success, past, history);
         let Some((saved, is_mended)) = saved else { return };
+        let awaited_until = self.standing.history.awaited_until;
         self.standing = Standing::restore(&saved, now, clock);
+        self.standing.history.awaited_until = awaited_until;
         self.written = saved.digest();
         if is_mended {
             self.standing.history.begin_anew();
@@ -109,10 +145,12 @@ impl AccountState {
         matches!(reason, Some(Reason::Trouble { cause: Cause::LoginRefused | Cause::Credential, .. }))
     }
 
-    /// Takes in how a poll ended that ran from `polled.start` to `polled.end`; `wall` is the same end since 1970.
-    pub(super) fn on_poll_end(&mut self, report: &PollReport, polled: Range<Duration>, wall: i64) {
-        self.next = self.standing.on_poll_end(&self.account, self.seed, report, polled, wall);
+    /// Takes in how a poll ended that ran from `polled.start` to `polled.end`; `wall` is the same end since 1970, and `local` that in the
+    /// user's week.
+    pub(super) fn on_poll_end(&mut self, report: &PollReport, polled: Range<Duration>, wall: i64, local: TimeOfWeek) {
+        self.next = self.standing.on_poll_end(&self.account, self.seed, report, polled, wall, local);
         self.last_poll = Some(wall);
+        self.take_in_history(report, wall);
         if report.end.is_ok() {
             self.last_success = Some(wall);
         }
@@ -124,6 +162,7 @@ impl AccountState {
             self.on_server = report.on_server;
             self.too_large = u64::try_from(report.too_large.len()).unwrap_or(u64::MAX);
         }
+        self.token = report.token.or(self.token);
         if report.logged_in {
             self.quarantine = quarantined(&report.quarantine, &report.redactor, wall);
         }
@@ -140,11 +179,40 @@ impl AccountState {
         self.standing.notifications(settings, report, &self.next.reason, now, wall)
     }
 
-    /// Where it stands, if that is not what is kept on the disk; then it is taken as kept.
-    pub(super) fn unwritten(&mut self, files: &Files, now: Duration, clock: ClockReading) -> Option<Saved> {
+    /// Counts a poll that ended at `wall`, in seconds since 1970.
+    fn take_in_history(&mut self, report: &PollReport, wall: i64) {
+        let cause = report.end.is_err().then(|| self.standing.trouble.as_ref().map(Trouble::cause)).flatten();
+        let (messages, octets) = (report.retrieved, report.octets);
+        self.last_poll_milliseconds = u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX);
+        let poll = PastPoll { ended: wall, milliseconds: self.last_poll_milliseconds, messages, octets, cause };
+        if self.history.add(poll) {
+            self.history_unwritten_since.get_or_insert(wall);
+        }
+        match cause {
+            Some(_) => self.polls.failed += 1,
+            None => self.polls.succeeded += u64::from(report.end.is_ok()),
+        }
+        if report.logged_in {
+            self.certificate_expires = report.certificate_expires;
+        }
+    }
+
+    /// Where it stands, if that is not what is kept on the disk, and its history; then they are taken as kept.
+    pub(super) fn unwritten(
+        &mut self,
+        files: &Files,
+        now: Duration,
+        clock: ClockReading,
+    ) -> Option<(Saved, Option<History>)> {
         let saved = self.standing.save(files, now, clock);
         let digest = saved.digest();
-        (std::mem::replace(&mut self.written, digest) != digest).then_some(saved)
+        let is_new = std::mem::replace(&mut self.written, digest) != digest;
+        let unwritten_for = self.history_unwritten_since.map(|since| clock.wall.saturating_sub(since));
+        if !is_new && unwritten_for.is_none_or(|seconds| (0..HISTORY_EVERY).contains(&seconds)) {
+            return None;
+        }
+        let history = self.history_unwritten_since.take().map(|_| self.history.clone());
+        Some((saved, history))
     }
 
     /// What there is to show at a time, given as that since boot and that since 1970.
@@ -184,6 +252,7 @@ impl AccountState {
             next_poll_why: due
                 .map(|due| advice::polled_next(&Next { at: due, reason: self.reason(due) }, now))
                 .unwrap_or_default(),
+            often_until: self.awaited_until(now).map(|until| wall.saturating_add(seconds(until.saturating_sub(now)))),
             this_poll,
             today: Came { messages, octets },
             total: Came { messages: self.past.messages, octets: self.past.octets },
@@ -191,6 +260,12 @@ impl AccountState {
             too_large: self.too_large,
             quarantine: self.quarantine.clone(),
             trouble: self.standing.trouble.as_ref().map(shown),
+            token: self.token.filter(|_| self.account.uses_token).map(token),
+            polls: self.polls,
+            last_poll_milliseconds: self.last_poll.map(|_| self.last_poll_milliseconds),
+            certificate_expires: self.certificate_expires,
+            hours: self.history.hours(DAYS_SHOWN, wall).copied().collect(),
+            recent: self.history.polls().copied().collect(),
             hung_since: hung.map(|since| wall.saturating_sub(seconds(now.saturating_sub(since)))),
         }
     }
@@ -198,6 +273,11 @@ impl AccountState {
     /// Why it is polled at a time that may be another than was planned.
     fn reason(&self, due: Duration) -> Reason {
         if due < self.next.at { Reason::Asked } else { self.next.reason }
+    }
+
+    /// Until when somebody waits for mail, since boot.
+    fn awaited_until(&self, now: Duration) -> Option<Duration> {
+        self.standing.history.awaited_until.filter(|until| *until > now)
     }
 
     /// Its name.
@@ -208,6 +288,16 @@ impl AccountState {
     /// What keeps it from its work.
     pub(super) fn trouble(&self) -> Option<&Trouble> {
         self.standing.trouble.as_ref()
+    }
+}
+
+fn token(times: TokenTimes) -> status::Token {
+    status::Token {
+        signed_in: times.signed_in,
+        renewed: times.renewed,
+        access_ends: times.access_expires,
+        sign_in_ends: times.refresh_expires,
+        end_is_fixed: times.refresh_end_is_fixed,
     }
 }
 

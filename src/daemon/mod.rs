@@ -37,7 +37,7 @@ use crate::{advice, system_limit, text, threads};
 use supervisor::{Parts, Supervisor};
 
 /// What a daemon is made of.
-pub struct Start {
+pub(crate) struct Start {
     /// The configuration that is in force.
     pub config: Config,
     /// What its file looked like before it was read.
@@ -54,7 +54,7 @@ pub struct Start {
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignalRequest {
+pub(crate) enum SignalRequest {
     /// SIGTERM or SIGINT: the end, in order; the status to end with.
     Stop(ExitStatus),
     /// SIGHUP: the configuration anew.
@@ -65,7 +65,7 @@ pub enum SignalRequest {
 
 /// Why a daemon cannot begin. The text ends with the next step.
 #[derive(Debug)]
-pub enum StartError {
+pub(crate) enum StartError {
     /// Another daemon works with the same state.
     AnotherDaemon {
         /// What it left for others to read.
@@ -93,7 +93,7 @@ pub enum StartError {
 impl StartError {
     /// The exit status that tells a script about it.
     #[must_use]
-    pub fn exit_status(&self) -> ExitStatus {
+    pub(crate) fn exit_status(&self) -> ExitStatus {
         match self {
             Self::AnotherDaemon { .. } | Self::Alarm(_) | Self::Thread(_) => ExitStatus::Temporary,
             Self::State { source, .. } if system_limit::of(source).is_some() => ExitStatus::Temporary,
@@ -138,7 +138,7 @@ const GIVING_BACK: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// [`StartError`]: it has not begun.
-pub async fn run(start: Start) -> Result<ExitStatus, StartError> {
+pub(crate) async fn run(start: Start) -> Result<ExitStatus, StartError> {
     let (ended, mut ends) = mpsc::unbounded_channel();
     let polls = Handle::current();
     let Start { signals, .. } = start;
@@ -222,7 +222,7 @@ fn take_daemon_lock(context: &PollContext) -> Result<Box<dyn Send + Sync>, Start
 
 /// What the daemon that works with this state left for others to read. None if there is none, or one of another user.
 #[must_use]
-pub fn holder(state_dir: &Path) -> Option<String> {
+pub(crate) fn holder(state_dir: &Path) -> Option<String> {
     let mut lock = File::open(state_dir.join(LOCK)).ok()?;
     // A shared lock, for a moment: it is refused only where the daemon's is held.
     if !matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)) {

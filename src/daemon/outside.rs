@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::supervisor::Load;
 use crate::account::{Account, AccountName};
-use crate::account_record::{Files, Saved, stamp};
+use crate::account_history::History;
+use crate::account_record::stamp;
 use crate::config::{Config, ConfigError};
 use crate::credential::CredentialSource;
+use crate::oauth::store;
 use crate::poll::PollContext;
 use crate::state::hints::{HintsFile, Past};
+use crate::state::saved::{Files, Saved};
 use crate::threads::{self, NotDone};
 
 /// So many directories with password files are looked into at the same time: some may hang for ever.
@@ -28,6 +30,9 @@ const GO: usize = 256;
 
 /// Where the system had no thread for a look, it is asked again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// Reads the configuration again.
+pub(super) type Load = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
 
 /// What was found.
 pub(super) enum Found {
@@ -46,6 +51,8 @@ pub(super) struct Recalled {
     pub(super) past: Past,
     /// Where it stood.
     pub(super) saved: Option<Saved>,
+    /// What its polls brought.
+    pub(super) history: History,
     /// What its credential of systemd looks like, if it has one.
     pub(super) credential: Option<String>,
 }
@@ -142,6 +149,9 @@ fn recall(context: &PollContext, account: &AccountName, source: &CredentialSourc
     // The directory of credentials is in memory, and not on a disk that may hang.
     let is_credential = hints.standing.is_some() && matches!(source, CredentialSource::Credential(_));
     let directory = context.credentials.credentials_directory.as_deref();
-    let credential = is_credential.then(|| Files::password_of(source, directory));
-    Recalled { account: account.clone(), past: hints.past, saved: hints.standing, credential }
+    let mut credential = is_credential.then(|| Files::password_of(source, directory));
+    if hints.standing.is_some() && matches!(source, CredentialSource::OAuth(_)) {
+        credential = Some(store::sign_in_stamp(&*context.disk, &context.state_dir, account));
+    }
+    Recalled { account: account.clone(), past: hints.past, saved: hints.standing, history: hints.history, credential }
 }

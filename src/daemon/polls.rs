@@ -11,11 +11,15 @@ use tracing::{Instrument as _, debug, info, warn};
 
 use super::conduct::{Conduct, Seen, Verdict, WINDOW};
 use crate::account::{Account, AccountName};
-use crate::account_record::{Files, Saved};
+use crate::account_history::History;
 use crate::control::status::Came;
+use crate::credential::CredentialSource;
+use crate::oauth::store;
 use crate::poll::{PollContext, PollError, PollOptions, PollReport, poll};
 use crate::schedule::queue::Queue;
 use crate::state::hints::keep_standing;
+use crate::state::saved::{Files, Saved};
+use crate::threads::NotDone;
 use crate::watch::{Watch, blocking, watched};
 
 /// So many accounts that hang give their places to others. Each may hold some of the runtime's 512 threads for what blocks,
@@ -119,13 +123,22 @@ impl Polls {
         );
     }
 
-    /// Keeps where an account stands after a poll, which is over only then.
-    pub(super) fn keep(&mut self, context: &Arc<PollContext>, polled: Polled, due: Duration, saved: Saved) {
+    /// Keeps where an account stands after a poll, which is over only then, and its history, if that is given.
+    pub(super) fn keep(
+        &mut self,
+        context: &Arc<PollContext>,
+        polled: Polled,
+        due: Duration,
+        (saved, history): (Saved, Option<History>),
+    ) {
         let Polled { account, watch, conduct, .. } = polled;
         let (context, name) = (Arc::clone(context), account.clone());
         let work = async move {
             let account = name.clone();
-            let keep = move || keep_standing(&*context.disk, &context.state_dir, &name, &context.holder, &saved);
+            let keep = move || {
+                let (disk, dir, holder) = (&*context.disk, &context.state_dir, &context.holder);
+                keep_standing(disk, dir, &name, holder, &saved, history.as_ref())
+            };
             if let Ok(Err(e)) = blocking(keep).await {
                 debug!("{account}: cannot keep where it stands: {e}. Over a restart that is forgotten");
             }
@@ -164,11 +177,8 @@ impl Polls {
             (_, Some(due)) => return After::Rests(account, due),
             (Ok((_, Done::Polled { report, password })), _) => (*report, password),
             // A panic, which has been printed: that account's trouble, and nobody else's.
-            (Ok((_, Done::AccountState)) | Err(_), _) => {
-                let mut report = PollReport::new(account.clone());
-                report.end = Err(PollError::InternalError);
-                (report, String::new())
-            }
+            (Err(e), _) => (failed(&account, NotDone::from(e)), String::new()),
+            (Ok((_, Done::AccountState)), _) => (failed(&account, NotDone::Cancelled), String::new()),
         };
         if let (Err(PollError::Stopped), Some(octets), false) =
             (&report.end, conduct.too_slow, self.stop.is_cancelled())
@@ -237,10 +247,21 @@ impl Polls {
     }
 }
 
+/// The report of a poll whose task came to nothing.
+fn failed(account: &AccountName, why: NotDone) -> PollReport {
+    let mut report = PollReport::new(account.clone());
+    report.end = Err(why.doing("poll").into());
+    report
+}
+
 /// What the file of an account's password looks like; nothing, if it has none.
 async fn password_of(account: &Account, context: &PollContext) -> String {
     let source = account.credential.clone();
     let directory = context.credentials.credentials_directory.clone();
+    if let CredentialSource::OAuth(_) = source {
+        let (disk, dir, name) = (Arc::clone(&context.disk), context.state_dir.clone(), account.name.clone());
+        return blocking(move || store::sign_in_stamp(&*disk, &dir, &name)).await.unwrap_or_default();
+    }
     if !Files::has_password(&source) {
         return String::new();
     }

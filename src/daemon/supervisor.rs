@@ -4,28 +4,32 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::system::uname;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, info, warn};
 
 use super::accounts::AccountState;
-use super::outside::{Found, Outside, Recalled};
+use super::outside::{Found, Load, Outside, Recalled};
 use super::polls::{After, Ended, Polled, Polls};
 use super::{SignalRequest, systemd};
 use crate::account::{Account, AccountName};
-use crate::account_record::{Files, Trouble};
+use crate::account_record::Trouble;
 use crate::advice;
 use crate::clock::alarm::{Alarm, since_boot};
 use crate::config::{Config, ConfigError, NotifySettings};
 use crate::control::status::{Status, VERSION};
-use crate::control::{Control, Pending, Request, Response};
+use crate::control::{Control, LONGEST_OFTEN, Pending, Request, Response};
 use crate::credential::CredentialSource;
 use crate::exit::ExitStatus;
+use crate::http;
+use crate::metrics::PollMetrics;
 use crate::notify::CommandRunner;
 use crate::poll::{PollContext, PollError, PollReport};
 use crate::schedule::queue::{Doing, Limits, Queue};
 use crate::schedule::{Cause, Reason, installation};
+use crate::state::saved::Files;
 use crate::state::store::ConfiguredAccounts;
 use crate::text::Count;
 
@@ -52,9 +56,6 @@ const MOST_COMPLAINTS: usize = 20;
 
 /// So many accounts that are not configured any more are remembered: they may come back.
 const MOST_GONE: usize = 10_000;
-
-/// Reads the configuration again.
-pub(super) type Load = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
 
 /// Everything there is to know between two events.
 pub(super) struct Supervisor {
@@ -87,6 +88,10 @@ pub(super) struct Supervisor {
     notify: NotifySettings,
     /// Runs the commands that tell it.
     command_runner: CommandRunner,
+    /// What all polls add up to.
+    metrics: PollMetrics,
+    /// Serves the status page.
+    http: http::Listener,
 }
 
 /// The reloads that were asked for.
@@ -162,12 +167,15 @@ pub(super) struct Parts {
 impl Supervisor {
     pub(super) fn new(parts: Parts) -> Self {
         let Parts { config, config_stamp, context, load, alarm, control, signals, polls } = parts;
-        let installation = installation(&context.state_dir);
+        let installation = installation(&context.state_dir, uname().nodename().to_bytes());
         let command_runner = {
             // To start a command may take long, too.
             let _there = polls.enter();
             CommandRunner::new()
         };
+        let metrics = PollMetrics::default();
+        let mut page = http::Listener::new(control.sender(), metrics.clone(), polls.clone());
+        page.listen(config.daemon.http.clone());
         let mut supervisor = Self {
             started: context.clock.read().wall,
             context,
@@ -192,6 +200,8 @@ impl Supervisor {
             refused: HashMap::new(),
             notify: config.notify,
             command_runner,
+            metrics,
+            http: page,
         };
         supervisor.take_in(config.accounts);
         supervisor
@@ -291,7 +301,8 @@ impl Supervisor {
             return self.queue.finished(name, now);
         };
         let before = kept.trouble().map(Trouble::cause);
-        kept.on_poll_end(report, polled.begun..now, clock.wall);
+        kept.on_poll_end(report, polled.begun..now, clock.wall, self.context.clock.time_of_week());
+        self.metrics.on_poll_end(report, kept.trouble().map(Trouble::cause));
         log(kept, report, before, now);
         log_complaints(kept, report);
         for notifications in kept.notifications(&self.notify, report, now, clock.wall) {
@@ -306,7 +317,7 @@ impl Supervisor {
         let files = Files { config: self.config_stamp.clone(), password: polled.password.clone() };
         match kept.unwritten(&files, now, clock) {
             // One that was stopped says nothing new, and whoever polls the account meanwhile keeps it itself.
-            Some(saved) if is_worth_keeping(&report.end) => self.polls.keep(&self.context, polled, due, saved),
+            Some(unwritten) if is_worth_keeping(&report.end) => self.polls.keep(&self.context, polled, due, unwritten),
             _ => self.queue.finished(name, due),
         }
     }
@@ -332,18 +343,31 @@ impl Supervisor {
         woken
     }
 
+    /// Somebody waits for mail of these for a time; until when, in seconds since 1970.
+    fn poll_often(&mut self, names: &[AccountName], time: Duration) -> i64 {
+        let (time, now) = (time.min(LONGEST_OFTEN), since_boot());
+        for name in names {
+            if let Some(kept) = self.accounts.get_mut(name) {
+                kept.standing.history.awaited_until = Some(now + time);
+            }
+        }
+        let seconds = i64::try_from(time.as_secs()).unwrap_or(0);
+        self.context.clock.read().wall.saturating_add(seconds)
+    }
+
     fn answer(&mut self, request: Request) -> Response {
         match request {
             Request::Status => Response::Status(Box::new(self.status())),
-            Request::Poll { accounts } => {
+            Request::Poll { accounts, often_for } => {
                 let all = || self.accounts.keys().map(ToString::to_string).collect();
                 let named: Vec<String> = if accounts.is_empty() { all() } else { accounts };
                 let known = |name: &String| AccountName::new(name).ok().filter(|n| self.accounts.contains_key(n));
                 let unknown = named.iter().filter(|name| known(name).is_none()).cloned().collect();
                 let wanted: Vec<AccountName> = named.iter().filter_map(known).collect();
+                let often_until = often_for.map(|seconds| self.poll_often(&wanted, Duration::from_secs(seconds)));
                 let woken = self.poll_now(&wanted);
                 info!(event = "poll-now", "asked to poll {} now", Count::of(woken.len(), "account"));
-                Response::Poll { woken: woken.iter().map(ToString::to_string).collect(), unknown }
+                Response::Poll { woken: woken.iter().map(ToString::to_string).collect(), unknown, often_until }
             }
         }
     }
@@ -392,6 +416,7 @@ impl Supervisor {
         let refused = self.refused.keys().filter_map(|name| self.accounts.get(name)).map(|kept| &kept.account);
         self.outside.look_at_passwords(refused);
         systemd::status(&self.line());
+        self.http.try_again();
     }
 
     /// Something was found outside.
@@ -415,7 +440,7 @@ impl Supervisor {
     }
 
     /// What is kept of an account: from now on it is polled.
-    fn recalled(&mut self, Recalled { account: name, past, saved, credential }: Recalled) {
+    fn recalled(&mut self, Recalled { account: name, past, saved, history, credential }: Recalled) {
         let Some(asked) = self.unrecalled.remove(&name) else { return };
         let Some(kept) = self.accounts.get_mut(&name) else { return };
         let now = since_boot();
@@ -425,7 +450,7 @@ impl Supervisor {
             let is_mended = files.config != self.config_stamp || credential.is_some_and(|now| now != files.password);
             (saved, is_mended || asked)
         });
-        kept.recall(past, saved, now, self.context.clock.read());
+        kept.recall(past, history, saved, now, self.context.clock.read());
         if kept.wants_password() && kept.account.credential.file().is_some() {
             // A changed one is noticed, and tried.
             self.refused.insert(name.clone(), password);
@@ -450,6 +475,7 @@ impl Supervisor {
                 self.config_stamp = stamp;
                 let (concurrency, per_host) = (config.daemon.concurrency, config.daemon.per_host);
                 self.queue.set_limits(Limits { concurrency, per_host });
+                self.http.listen(config.daemon.http);
                 let names = config.accounts.iter().map(|account| account.name.clone());
                 let configured_accounts = Arc::new(ConfiguredAccounts::new(names));
                 self.context = Arc::new(PollContext { configured_accounts, ..(*self.context).clone() });

@@ -4,22 +4,24 @@
 //! whether it was delivered, wherever a mail reader has moved it: a file in `tmp/` with a second name was, one without
 //! was not.
 
+use std::ffi::OsStr;
 use std::io;
 
-use crate::disk::{DirSync, Disk, has_no_links};
+use super::Entered;
+use super::record::Recorded;
+use crate::disk::{Dir, DirSync, Disk, has_no_links};
 use crate::maildir::names::TmpName;
 use crate::maildir::{Maildir, os};
 use crate::state::entries::EntryId;
-use crate::state::store::Recorded;
+use crate::state::store::IsPublished;
 
 /// A message that is in the Maildir: its bytes, its name in `new/` and our record of it would survive a power cut, if the
 /// file system can do that at all. Made only by [`publish`].
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Delivered<T> {
-    entry: EntryId,
-    tmp_name: TmpName,
-    size: u64,
-    payload: T,
+    message: Entered<T>,
+    /// The Maildir's `tmp/`, where its first name is.
+    tmp: Dir,
     /// False where the file system cannot sync a directory: then it is in `new/`, and a power cut may take it away.
     durable: bool,
 }
@@ -28,31 +30,35 @@ impl<T> Delivered<T> {
     /// Which one.
     #[must_use]
     pub fn entry(&self) -> EntryId {
-        self.entry
-    }
-
-    /// Its name in `tmp/`, which goes once the delivery is recorded for good.
-    #[must_use]
-    pub fn tmp_name(&self) -> &TmpName {
-        &self.tmp_name
+        self.message.entry
     }
 
     /// How many bytes it has.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.size
+        self.message.size
     }
 
     /// What it carries.
     #[must_use]
     pub fn payload(&self) -> &T {
-        &self.payload
+        &self.message.payload
     }
 
     /// Whether it would survive a power cut, so that it may be deleted on the server.
     #[must_use]
     pub fn is_durable(&self) -> bool {
         self.durable
+    }
+}
+
+impl<T> IsPublished for Delivered<T> {
+    fn entry(&self) -> EntryId {
+        self.message.entry
+    }
+
+    fn in_tmp(&self) -> (&Dir, &OsStr) {
+        (&self.tmp, os(self.message.tmp_name.as_str()))
     }
 }
 
@@ -85,8 +91,8 @@ pub fn publish<T>(disk: &dyn Disk, maildir: &Maildir, batch: Vec<Recorded<T>>) -
     let synced = disk.sync_open_dir(maildir.new_dir())?;
     let durable = synced == DirSync::Synced;
     let delivered = named.into_iter().map(|recorded| {
-        let Recorded { entry, tmp_name, size, payload, .. } = recorded;
-        Delivered { entry, tmp_name, size, payload, durable }
+        let (message, tmp) = (recorded.into_entered(), maildir.tmp().clone());
+        Delivered { message, tmp, durable }
     });
     Ok(Published { delivered: delivered.collect(), vanished, synced })
 }

@@ -15,9 +15,9 @@ use crate::delivery::publish::give_name;
 use crate::disk::{Dir, DirSync, Disk};
 use crate::maildir::names::{TmpName, instance_of, without_flags};
 use crate::maildir::{Maildir, os};
-use crate::state::entries::{Entry, Intent, KnownMaildir, MaildirNumber};
+use crate::state::entries::{Entry, EntryId, Intent, KnownMaildir, MaildirNumber};
 use crate::state::error::StateError;
-use crate::state::store::Store;
+use crate::state::store::{IsPublished, Store};
 
 /// What recovery did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,9 +43,10 @@ impl Recovered {
 }
 
 /// Whether a Maildir that is not the one we knew may be taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OtherMaildir {
     /// Stop: a disk may not be mounted.
+    #[default]
     Refuse,
     /// The user said that it is right.
     Accept,
@@ -57,8 +58,12 @@ pub enum OtherMaildir {
 ///
 /// # Errors
 /// [`StateError`]: nothing was concluded, and nothing may be fetched.
-pub fn recover(store: &mut Store, configured: &Path, other: OtherMaildir) -> Result<Recovered, StateError> {
-    let disk = std::sync::Arc::clone(store.disk());
+pub fn recover(
+    disk: &dyn Disk,
+    store: &mut Store,
+    configured: &Path,
+    other: OtherMaildir,
+) -> Result<Recovered, StateError> {
     let mut known = store.maildirs_with_intents();
     if let Some((number, maildir)) = store.state().maildir_configured_as(configured) {
         known.insert(number, maildir.clone());
@@ -66,7 +71,7 @@ pub fn recover(store: &mut Store, configured: &Path, other: OtherMaildir) -> Res
     let mut maildirs = BTreeMap::new();
     for (number, maildir) in known {
         let is_former = maildir.configured != configured;
-        match verify(store, &maildir) {
+        match verify(disk, &maildir) {
             Ok(good) => {
                 maildirs.insert(number, good);
             }
@@ -78,7 +83,7 @@ pub fn recover(store: &mut Store, configured: &Path, other: OtherMaildir) -> Res
             Err(e) => return Err(e),
         }
     }
-    finish(store, &*disk, &maildirs)
+    finish(disk, store, &maildirs)
 }
 
 /// What keeps a Maildir from being reached that the account does not deliver to any more.
@@ -96,14 +101,13 @@ fn former(known: &KnownMaildir, error: &StateError) -> StateError {
 ///
 /// # Errors
 /// [`StateError`]: it has gone, or another one is in its place.
-pub fn known_maildir(store: &Store, configured: &Path) -> Result<Option<Maildir>, StateError> {
+pub fn known_maildir(disk: &dyn Disk, store: &Store, configured: &Path) -> Result<Option<Maildir>, StateError> {
     let known = store.state().maildir_configured_as(configured);
-    known.map(|(_, known)| verify(store, known)).transpose()
+    known.map(|(_, known)| verify(disk, known)).transpose()
 }
 
 /// The Maildir, if it is the one that was delivered to.
-fn verify(store: &Store, known: &KnownMaildir) -> Result<Maildir, StateError> {
-    let disk = &**store.disk();
+fn verify(disk: &dyn Disk, known: &KnownMaildir) -> Result<Maildir, StateError> {
     let missing = |e: io::Error| match e.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
             StateError::MaildirMissing { path: known.configured.clone() }
@@ -117,8 +121,8 @@ fn verify(store: &Store, known: &KnownMaildir) -> Result<Maildir, StateError> {
 }
 
 fn finish(
-    store: &mut Store,
     disk: &dyn Disk,
+    store: &mut Store,
     maildirs: &BTreeMap<MaildirNumber, Maildir>,
 ) -> Result<Recovered, StateError> {
     let mut recovered = Recovered::default();
@@ -134,13 +138,13 @@ fn finish(
     // Two numbers may lead to the same directory, so remains are told by the intents of all.
     let expected: HashSet<OsString> =
         store.state().intents().map(|(_, intent)| TmpName::of_published(&intent.file_name).as_str().into()).collect();
-    let (mut finished, mut lost, mut done) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut finished, mut lost) = (Vec::new(), Vec::new());
     for (number, maildir) in maildirs {
         let intents: Vec<(&Entry, &Intent)> = store.state().intents().filter(|(_, i)| i.maildir == *number).collect();
         if intents.is_empty() {
             continue;
         }
-        let seen = Delivered::seen(disk, maildir)?;
+        let seen = Seen::in_maildir(disk, maildir)?;
         for (entry, intent) in &intents {
             match seen.settle(disk, &intent.file_name)? {
                 Settled::Finished => recovered.finished += 1,
@@ -150,8 +154,8 @@ fn finish(
                     continue;
                 }
             }
-            finished.push(entry.id);
-            done.push((maildir.tmp().clone(), TmpName::of_published(&intent.file_name)));
+            let tmp_name = TmpName::of_published(&intent.file_name);
+            finished.push(Finished { entry: entry.id, tmp: maildir.tmp().clone(), tmp_name });
         }
         for dir in [maildir.new_dir(), maildir.cur()] {
             let synced = disk.sync_open_dir(dir).map_err(|e| StateError::io("sync", dir.path(), e))?;
@@ -162,7 +166,7 @@ fn finish(
     lost.extend(store.state().intents().filter(|(_, i)| !maildirs.contains_key(&i.maildir)).map(|(e, _)| e.id));
     recovered.again = lost.len();
     store.record_forgotten(lost)?;
-    store.record_recovered(finished, done)?;
+    store.record_published(&finished)?;
     store.settle()?;
     for (number, maildir) in maildirs {
         let names = ours.remove(number).unwrap_or_default();
@@ -179,8 +183,25 @@ fn our_names(disk: &dyn Disk, tmp: &Dir, instance: u64) -> Result<Vec<OsString>,
     Ok(names)
 }
 
+/// A delivery that was seen to be finished, or was finished here.
+struct Finished {
+    entry: EntryId,
+    tmp: Dir,
+    tmp_name: TmpName,
+}
+
+impl IsPublished for Finished {
+    fn entry(&self) -> EntryId {
+        self.entry
+    }
+
+    fn in_tmp(&self) -> (&Dir, &OsStr) {
+        (&self.tmp, os(self.tmp_name.as_str()))
+    }
+}
+
 /// What can be seen of the deliveries to one Maildir.
-struct Delivered<'a> {
+struct Seen<'a> {
     maildir: &'a Maildir,
     /// The names in `new/` and `cur/`, without the flags of mail readers.
     names: HashSet<Vec<u8>>,
@@ -195,8 +216,8 @@ enum Settled {
     Unknown,
 }
 
-impl<'a> Delivered<'a> {
-    fn seen(disk: &dyn Disk, maildir: &'a Maildir) -> Result<Self, StateError> {
+impl<'a> Seen<'a> {
+    fn in_maildir(disk: &dyn Disk, maildir: &'a Maildir) -> Result<Self, StateError> {
         let mut names = HashSet::new();
         for dir in [maildir.new_dir(), maildir.cur()] {
             let listed = disk.list_in(dir).map_err(|e| StateError::io("read", dir.path(), e))?;

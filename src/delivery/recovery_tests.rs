@@ -1,11 +1,11 @@
 use super::*;
+use crate::delivery::bench::Bench;
 use crate::delivery::publish::publish;
 use crate::disk::RealDisk;
-use crate::state::store::tests::Bench;
 use std::fs;
 
 fn recovered(bench: &Bench) -> Recovered {
-    recover(&mut bench.open().unwrap(), &bench.account.maildir, OtherMaildir::Refuse).unwrap()
+    recover(&RealDisk, &mut bench.open().unwrap(), &bench.account.maildir, OtherMaildir::Refuse).unwrap()
 }
 
 /// One message recorded, its process gone.
@@ -66,7 +66,7 @@ fn a_file_that_is_nowhere_proves_nothing_and_is_fetched_again() {
     let bench = interrupted();
     fs::remove_file(in_tmp(&bench)).unwrap();
     let mut store = bench.open().unwrap();
-    let done = recover(&mut store, &bench.account.maildir, OtherMaildir::Refuse).unwrap();
+    let done = recover(&RealDisk, &mut store, &bench.account.maildir, OtherMaildir::Refuse).unwrap();
     assert_eq!(done, Recovered { again: 1, ..Recovered::default() });
     assert!(store.state().is_empty());
 }
@@ -122,10 +122,10 @@ fn a_maildir_that_is_missing_moved_or_replaced_stops_everything() {
         change(&bench);
         let before = fs::read(bench.state_dir().join("jo.uids")).unwrap();
         let mut store = bench.open().unwrap();
-        let error = recover(&mut store, &maildir(&bench), OtherMaildir::Refuse).unwrap_err();
+        let error = recover(&RealDisk, &mut store, &maildir(&bench), OtherMaildir::Refuse).unwrap_err();
         assert!(matches!(error, StateError::MaildirMissing { .. } | StateError::MaildirReplaced { .. }), "{error:?}");
         assert_eq!(fs::read(bench.state_dir().join("jo.uids")).unwrap(), before);
-        let done = recover(&mut store, &maildir(&bench), OtherMaildir::Accept).unwrap();
+        let done = recover(&RealDisk, &mut store, &maildir(&bench), OtherMaildir::Accept).unwrap();
         assert_eq!(done.again, 1, "what was on the way to the old one is fetched again");
     }
 }
@@ -135,7 +135,7 @@ fn a_delivery_to_a_maildir_that_is_not_configured_any_more_is_finished_there() {
     let bench = interrupted();
     let mut store = bench.open().unwrap();
     let other = bench.account.maildir.with_extension("other");
-    let done = recover(&mut store, &other, OtherMaildir::Refuse).unwrap();
+    let done = recover(&RealDisk, &mut store, &other, OtherMaildir::Refuse).unwrap();
     assert_eq!(done.finished, 1);
     assert_eq!(bench.files("new").len(), 1);
     assert!(!other.exists());
@@ -149,7 +149,7 @@ fn a_finished_delivery_needs_no_recovery() {
     let maildir = bench.maildir();
     let published = publish(&RealDisk, &maildir, recorded).unwrap();
     assert!(published.vanished.is_empty());
-    store.record_published(maildir.tmp(), &published.delivered).unwrap();
+    store.record_published(&published.delivered).unwrap();
     assert_eq!((bench.files("tmp").len(), bench.files("new").len()), (1, 1), "both names, until this is durable");
     store.settle().unwrap();
     assert_eq!((bench.files("tmp").len(), bench.files("new").len()), (0, 1));
@@ -164,7 +164,7 @@ fn what_was_killed_before_its_second_name_went_leaves_one() {
     let recorded = bench.record(&mut store, &["a"]);
     let maildir = bench.maildir();
     let published = publish(&RealDisk, &maildir, recorded).unwrap();
-    store.record_published(maildir.tmp(), &published.delivered).unwrap();
+    store.record_published(&published.delivered).unwrap();
     drop(store);
     let mut bench = bench;
     bench.open_options.since_1970 += std::time::Duration::from_secs(60);
@@ -202,9 +202,9 @@ fn a_former_maildir_that_cannot_be_reached_is_named() {
     let (former, other) = (bench.account.maildir.clone(), bench.account.maildir.with_extension("other"));
     fs::rename(&former, former.with_extension("away")).unwrap();
     let mut store = bench.open().unwrap();
-    let error = recover(&mut store, &other, OtherMaildir::Refuse).unwrap_err();
+    let error = recover(&RealDisk, &mut store, &other, OtherMaildir::Refuse).unwrap_err();
     assert!(matches!(&error, StateError::FormerMaildir { path, .. } if *path == former), "{error}");
-    assert_eq!(recover(&mut store, &other, OtherMaildir::Accept).unwrap().again, 1);
+    assert_eq!(recover(&RealDisk, &mut store, &other, OtherMaildir::Accept).unwrap().again, 1);
 }
 
 #[test]

@@ -45,16 +45,16 @@ impl std::error::Error for InsufficientSpace {}
 #[derive(Debug, Clone, Copy)]
 pub struct FreeSpaces {
     /// As it is now.
-    pub now: u64,
+    pub(crate) now: u64,
     /// If nothing else were on the file system.
-    pub empty: u64,
+    pub(crate) empty: u64,
 }
 
 /// How much may be written in a directory. Blocks.
 ///
 /// # Errors
 /// [`InsufficientSpace::Unknown`].
-pub fn free_spaces(disk: &dyn Disk, dir: &Dir) -> Result<FreeSpaces, InsufficientSpace> {
+pub(crate) fn free_spaces(disk: &dyn Disk, dir: &Dir) -> Result<FreeSpaces, InsufficientSpace> {
     let space = disk.space(dir).map_err(|source| InsufficientSpace::Unknown { path: dir.path().to_owned(), source })?;
     Ok(FreeSpaces { now: beyond_reserve(space), empty: beyond_reserve(Space { available: space.total, ..space }) })
 }

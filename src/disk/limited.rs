@@ -43,6 +43,10 @@ impl Disk for LimitedDisk {
         Ok(self.keeps_inode_numbers)
     }
 
+    fn sync_files(&self, files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>> {
+        RealDisk.sync_files(files)
+    }
+
     fn sync_dir(&self, path: &Path) -> io::Result<DirSync> {
         if self.unsyncable.as_deref() == Some(path) { Ok(DirSync::Unsupported) } else { RealDisk.sync_dir(path) }
     }

@@ -13,6 +13,8 @@ pub mod free_space;
 pub(crate) mod limited;
 mod paths;
 mod real;
+mod replacing;
+mod stamp;
 mod sync_pool;
 
 use std::ffi::{OsStr, OsString};
@@ -23,6 +25,8 @@ use std::path::{Path, PathBuf};
 pub use dir::{Dir, FileId, FileStatus};
 pub use paths::{make_dirs, sync_dirs_above};
 pub use real::RealDisk;
+pub use replacing::{Place, replace_whole};
+pub use stamp::Stamp;
 
 /// The operations that delivery and state are built of. All of them block.
 pub trait Disk: Send + Sync + fmt::Debug {
@@ -193,11 +197,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Those of `stat(2)`.
     fn mode_open_to_all(&self, path: &Path) -> io::Result<Option<u32>>;
 
-    /// Makes the bytes of several files durable; answers in the same order. One by one, unless an implementation
-    /// knows better.
-    fn sync_files(&self, files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>> {
-        files.into_iter().map(|mut file| file.sync()).collect()
-    }
+    /// Makes the bytes of several files durable, one by one or side by side; answers in the same order.
+    fn sync_files(&self, files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>>;
 }
 
 /// A file being written.
@@ -225,7 +226,7 @@ pub trait DiskFile: Send + Sync {
     fn device(&self) -> Option<u64>;
 
     /// Asks for what was written to be written back soon, without waiting: a later [`DiskFile::sync`] has less to do.
-    fn begin_sync(&mut self) {}
+    fn begin_sync(&mut self);
 
     /// Cuts the file off at `length` bytes and goes on writing there.
     ///

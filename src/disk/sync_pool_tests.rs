@@ -10,6 +10,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Odd<F>(F);
 
 impl<F: FnMut() -> io::Result<()> + Send + Sync> DiskFile for Odd<F> {
+    fn begin_sync(&mut self) {}
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(bytes.len())
     }

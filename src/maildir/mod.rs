@@ -1,7 +1,8 @@
-//! Delivery into a Maildir: [`names`], then [`staging`] into `tmp/`, then [`publishing`] into `new/`.
+//! A Maildir: its [`names`], and [`staging`] into its `tmp/`. What goes on to `new/` is `delivery`'s.
 //!
 //! Nothing here knows of servers or sessions.
 
+pub mod contents;
 pub mod names;
 
 mod marker;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use crate::account::MaildirMode;
 use crate::disk::{Dir, Disk, make_dirs, sync_dirs_above, unless_it_has_none};
+use crate::ids::MaildirId;
 
 /// The three directories (maildir(5)).
 const PARTS: [&str; 3] = ["tmp", "new", "cur"];
@@ -30,17 +32,6 @@ pub struct Maildir {
     tmp: Dir,
     new: Dir,
     cur: Dir,
-}
-
-/// What tells a Maildir from another one under the same path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MaildirId {
-    /// The inode number of `tmp/`.
-    pub tmp_inode: u64,
-    /// The inode number of `new/`.
-    pub new_inode: u64,
-    /// The number in our marker file, where inode numbers do not last.
-    pub marker: Option<u64>,
 }
 
 impl Maildir {
@@ -158,19 +149,6 @@ impl Maildir {
         found.sort_unstable();
         found.dedup();
         Ok(found)
-    }
-}
-
-impl MaildirId {
-    /// Whether a Maildir that is there now is the one that had this id. Where there is a marker, it alone tells: inode
-    /// numbers may be others, or those of something else.
-    #[must_use]
-    pub fn is(&self, now: &Self) -> bool {
-        let same_inodes = (self.tmp_inode, self.new_inode) == (now.tmp_inode, now.new_inode);
-        match (self.marker, now.marker) {
-            (Some(then), Some(now)) => then == now,
-            _ => same_inodes,
-        }
     }
 }
 

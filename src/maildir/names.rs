@@ -41,7 +41,7 @@ impl NameSource {
     /// The next name, for a message of the state `instance`. `now` is the time since 1970.
     pub fn next(&self, now: Duration, instance: u64, unique_id: Option<&UniqueId>) -> TmpName {
         let count = self.counter.fetch_add(1, Ordering::Relaxed);
-        let hash = unique_id.map_or(0, |id| crc32fast::hash(id.as_bytes()));
+        let hash = unique_id.map_or(0, hash_of);
         let (pid, host) = (self.pid, &self.host);
         let (seconds, micros) = (now.as_secs(), now.subsec_micros());
         TmpName(format!("{seconds}.M{micros}P{pid}Q{count}{MARK}{instance:016x}-{hash:08x}.{host}"))
@@ -78,6 +78,21 @@ pub fn instance_of(name: &[u8]) -> Option<u64> {
         return None;
     }
     u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// The hash of the unique-id in a name of ours; None if there is none, or the message had no unique-id.
+#[must_use]
+pub fn unique_id_hash_of(name: &[u8]) -> Option<u32> {
+    instance_of(name)?;
+    let at = memchr::memmem::find(name, MARK.as_bytes())? + MARK.len() + 17;
+    let digits = std::str::from_utf8(name.get(at..at.checked_add(8)?)?).ok()?;
+    u32::from_str_radix(digits, 16).ok().filter(|hash| *hash != 0)
+}
+
+/// The same of a unique-id.
+#[must_use]
+pub fn hash_of(unique_id: &UniqueId) -> u32 {
+    crc32fast::hash(unique_id.as_bytes())
 }
 
 /// A name found in `new/` or `cur/` without the flags that a mail reader may have added behind a colon.
@@ -131,6 +146,10 @@ mod tests {
     fn our_names_are_recognised_with_their_instance() {
         let published = name(b"h").published(3);
         assert_eq!(instance_of(published.as_bytes()), Some(0xabcd));
+        let id = UniqueId::new(b"uid/with : odd,S=1 things").unwrap();
+        assert_eq!(unique_id_hash_of(published.as_bytes()), Some(hash_of(&id)));
+        assert_eq!(unique_id_hash_of(b"1_mf-000000000000abcd-00000000.h"), None);
+        assert_eq!(unique_id_hash_of(b"1_mf-000000000000abcd-12"), None);
         assert_eq!(instance_of(format!("{published}:2,RS").as_bytes()), Some(0xabcd));
         for other in ["", "1.M2P3.host,S=4", "1_mf-", "1_mf-000000000000abcd", "1_mf-000000000000zzzz-1.h"] {
             assert_eq!(instance_of(other.as_bytes()), None, "{other}");

@@ -11,7 +11,7 @@ use super::os;
 use crate::account::MaildirMode;
 use crate::disk::free_space::{FreeSpace, InsufficientSpace};
 use crate::disk::{Dir, Disk, DiskFile, unless_it_has_none};
-use crate::message::{Digest, HeaderDigester, MessageDigester};
+use crate::message::{Digests, HeaderDigester, MessageDigester};
 
 /// Bytes are handed to the disk in pieces of this size. A message that is smaller is written at once, by the committer.
 const PIECE: usize = 128 * 1024;
@@ -63,15 +63,6 @@ impl Drop for TmpFile {
             let _ = self.disk.remove_in(&self.dir, os(self.name.as_str()));
         }
     }
-}
-
-/// What identifies a message that came in whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Digests {
-    /// That of its header.
-    pub header: Digest,
-    /// That of all its bytes, as they are stored.
-    pub whole: Digest,
 }
 
 /// A message that is being received.

@@ -3,54 +3,111 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::account::Endpoint;
+use crate::account::{Endpoint, Route};
 use crate::threads::{NotDone, blocking};
 
-use super::NetError;
+use super::proxy::tunnel;
+use super::{NetError, ProxyProblem, Stream};
 
 /// How long one address is waited for before the next one is tried beside it (RFC 8305, section 5).
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// Resolves the endpoint's host and connects to one of its addresses within `limit`, but to none of those to avoid.
+/// Resolves the endpoint's host, or its proxy's, and connects to one of its addresses within `limit`, but to none of those to
+/// avoid. Through a proxy, the address is the proxy's.
 pub(super) async fn connect(
     endpoint: &Endpoint,
     avoid: &[SocketAddr],
     limit: Duration,
+) -> Result<(SocketAddr, Stream), NetError> {
+    let deadline = Instant::now() + limit;
+    let Some(proxy) = &endpoint.route.proxy else {
+        let target = Target { host: &endpoint.host, port: endpoint.port, route: &endpoint.route };
+        let (peer, tcp) = reach(&target, avoid, limit).await?;
+        return Ok((peer, Box::new(tcp)));
+    };
+    let target = Target { host: &proxy.host, port: proxy.port, route: &endpoint.route };
+    let failed = |problem| NetError::Proxy { proxy: proxy.to_string(), problem };
+    let reached = reach(&target, avoid, limit).await;
+    let (peer, tcp) = reached.map_err(|error| failed(ProxyProblem::Unreachable(Box::new(error))))?;
+    let tunnel = timeout_at(deadline, tunnel(tcp, proxy, endpoint)).await;
+    let stream = tunnel.unwrap_or(Err(ProxyProblem::TimedOut(limit))).map_err(failed)?;
+    Ok((peer, stream))
+}
+
+/// What TCP connects to: the server or the proxy.
+struct Target<'a> {
+    host: &'a str,
+    port: u16,
+    route: &'a Route,
+}
+
+/// Connects to one of the target's addresses.
+async fn reach(
+    target: &Target<'_>,
+    avoid: &[SocketAddr],
+    limit: Duration,
 ) -> Result<(SocketAddr, TcpStream), NetError> {
     let deadline = Instant::now() + limit;
-    let resolved = timeout_at(deadline, resolve(endpoint)).await;
+    let (host, port) = (target.host.to_owned(), target.port);
+    let resolved = timeout_at(deadline, resolve(target)).await;
     let mut addresses = match resolved {
         Ok(addresses) => addresses?,
         Err(_elapsed) => {
-            return Err(timed_out(endpoint, limit, Vec::new(), Vec::new()));
+            return Err(timed_out(target, limit, Vec::new(), Vec::new()));
         }
     };
+    let found = addresses.len();
+    addresses.retain(|address| target.route.leads_to(address.ip()));
+    if addresses.is_empty() && found > 0 {
+        return Err(NetError::NoAddressOnRoute { host });
+    }
     addresses.retain(|address| !avoid.contains(address));
     if addresses.is_empty() {
-        return Err(NetError::NoAddress { host: endpoint.host.clone() });
+        return Err(NetError::NoAddress { host });
     }
-    tracing::debug!("connecting to {} port {}: {addresses:?}", endpoint.host, endpoint.port);
-    match race(&addresses, deadline, open).await {
+    let source = target.route.source_address;
+    if let Some(address) = source {
+        bound(address).map_err(|source| NetError::SourceAddress { address, source })?;
+    }
+    tracing::debug!("connecting to {host} port {port}: {addresses:?}");
+    match race(&addresses, deadline, move |address| open(source, address)).await {
         Ok(won) => Ok(won),
-        Err(Lost { attempts, unanswered }) if unanswered.is_empty() => {
-            Err(NetError::Connect { host: endpoint.host.clone(), port: endpoint.port, attempts })
-        }
-        Err(Lost { attempts, unanswered }) => Err(timed_out(endpoint, limit, attempts, unanswered)),
+        Err(Lost { attempts, unanswered }) if unanswered.is_empty() => Err(NetError::Connect { host, port, attempts }),
+        Err(Lost { attempts, unanswered }) => Err(timed_out(target, limit, attempts, unanswered)),
+    }
+}
+
+/// Opens another connection to where one led already.
+pub(super) async fn again(endpoint: &Endpoint, peer: SocketAddr) -> Option<Stream> {
+    let tcp = open(endpoint.route.source_address, peer).await.ok()?;
+    match &endpoint.route.proxy {
+        Some(proxy) => tunnel(tcp, proxy, endpoint).await.ok(),
+        None => Some(Box::new(tcp)),
     }
 }
 
 /// Opens one TCP connection. Its small writes leave at once, because every command waits for an answer.
-pub(super) async fn open(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
+async fn open(source: Option<IpAddr>, address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = match source {
+        Some(source) => bound(source)?.connect(address).await?,
+        None => TcpStream::connect(address).await?,
+    };
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// A socket that comes from this address of ours.
+fn bound(source: IpAddr) -> io::Result<TcpSocket> {
+    let socket = if source.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.bind(SocketAddr::new(source, 0))?;
+    Ok(socket)
 }
 
 /// The host as the resolver and the certificate know it: an IPv6 address without its brackets.
@@ -58,19 +115,19 @@ pub(super) fn bare_host(host: &str) -> &str {
     host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
 }
 
-/// The endpoint's addresses in the order in which they are to be tried. The system's resolver is asked, because it
+/// The target's addresses in the order in which they are to be tried. The system's resolver is asked, because it
 /// knows what an administrator has set: the hosts file, nsswitch, search domains.
-async fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, NetError> {
-    let host = &endpoint.host;
-    let (name, port) = (bare_host(host).to_owned(), endpoint.port);
+async fn resolve(target: &Target<'_>) -> Result<Vec<SocketAddr>, NetError> {
+    let host = target.host.to_owned();
+    let (name, port) = (bare_host(&host).to_owned(), target.port);
     if let Ok(address) = name.parse() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
     match blocking(move || (name.as_str(), port).to_socket_addrs()).await {
         Ok(Ok(found)) => Ok(interleave(found)),
-        Ok(Err(source)) => Err(NetError::Resolve { host: host.clone(), source }),
+        Ok(Err(source)) => Err(NetError::Resolve { host, source }),
         Err(NotDone::NoThread) => Err(NetError::System { source: NotDone::NoThread.into() }),
-        Err(e) => Err(NetError::Resolve { host: host.clone(), source: e.into() }),
+        Err(e) => Err(NetError::Resolve { host, source: e.into() }),
     }
 }
 
@@ -147,12 +204,12 @@ where
 
 /// The error for a connection that took longer than `limit`.
 fn timed_out(
-    endpoint: &Endpoint,
+    target: &Target<'_>,
     limit: Duration,
     attempts: Vec<(SocketAddr, io::Error)>,
     unanswered: Vec<SocketAddr>,
 ) -> NetError {
-    NetError::ConnectTimeout { host: endpoint.host.clone(), port: endpoint.port, limit, attempts, unanswered }
+    NetError::ConnectTimeout { host: target.host.to_owned(), port: target.port, limit, attempts, unanswered }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 mod text;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +25,25 @@ pub enum NetError {
     NoAddress {
         /// As configured.
         host: String,
+    },
+    /// The host has addresses, but none of the version of IP that `ip` or `source_address` asks for.
+    NoAddressOnRoute {
+        /// As configured.
+        host: String,
+    },
+    /// No connection can come from the address that `source_address` names.
+    SourceAddress {
+        /// As configured.
+        address: IpAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The proxy made no connection to the server.
+    Proxy {
+        /// The proxy, without its credentials.
+        proxy: String,
+        /// Why not.
+        problem: ProxyProblem,
     },
     /// Every address failed.
     Connect {
@@ -104,6 +123,13 @@ pub enum NetError {
         /// Why not.
         why: CaFileProblem,
     },
+    /// The certificate of this side, or its key, cannot be used.
+    ClientCertificate {
+        /// The file, as configured.
+        path: PathBuf,
+        /// Why not.
+        why: ClientCertificateProblem,
+    },
     /// This machine has no certificates of authorities.
     NoTrustStore {
         /// What was said when they were looked for.
@@ -144,6 +170,11 @@ pub enum CertificateProblem {
     UnknownIssuer,
     /// It is signed by itself alone.
     SelfSigned,
+    /// Its key is none of those that are pinned.
+    WrongKey {
+        /// The pin that it has.
+        pin: String,
+    },
     /// Its authority took it back.
     Revoked,
     /// Anything else, in words that follow "the certificate of HOST".
@@ -162,6 +193,8 @@ pub enum HandshakeProblem {
     NameRefused,
     /// The server wants a certificate from its clients.
     ClientCertificateWanted,
+    /// The server refused the certificate that it was shown.
+    ClientCertificateRefused,
     /// The first message of TLS was answered by this alert, in words of the TLS library: the server, or something in
     /// between, could make nothing of it.
     NotUnderstood(String),
@@ -190,6 +223,49 @@ pub enum CaFileProblem {
         /// What is wrong with it.
         why: String,
     },
+}
+
+/// Why a proxy made no connection.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ProxyProblem {
+    /// It could not be reached itself.
+    Unreachable(Box<NetError>),
+    /// It speaks something else.
+    NotAProxy,
+    /// It wants a name and a password, or others.
+    CredentialsRefused,
+    /// It refused or failed, in these words.
+    Refused(String),
+    /// The connection to it broke.
+    Lost(io::Error),
+    /// It took longer than this.
+    TimedOut(Duration),
+}
+
+/// Why a file of this side's certificate or key cannot be used.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ClientCertificateProblem {
+    /// It cannot be read.
+    Read(io::Error),
+    /// It is something else than a regular file.
+    NotAFile,
+    /// It is larger than any certificate or key.
+    TooLarge,
+    /// It holds no certificate in PEM form.
+    NoCertificate,
+    /// It holds no private key in PEM form that is not encrypted.
+    NoKey,
+    /// It is a key, and every user of this machine can read it.
+    Exposed {
+        /// Its permissions.
+        mode: u32,
+    },
+    /// The key does not belong to the certificate.
+    Mismatch,
+    /// The TLS library makes nothing of it, in these words.
+    Unusable(String),
 }
 
 impl NetError {

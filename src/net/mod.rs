@@ -1,10 +1,11 @@
 //! Connections: from a host name to a stream of bytes that is protected as the account says.
 //!
-//! `dial` finds and reaches the server, `tls` protects the connection and is the only place that names rustls. No user
+//! `dial` finds and reaches the server, `proxy` does so by a proxy, `tls` protects the connection and is the only place that names rustls. No user
 //! name and no password passes here.
 
 mod dial;
 mod error;
+mod proxy;
 mod tls;
 
 use std::fmt;
@@ -16,8 +17,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use crate::account::{Endpoint, KeyExchange, TlsMode};
+use crate::sasl::ChannelBinding;
 
-pub use error::{CaFileProblem, CertificateProblem, HandshakeProblem, NetError};
+pub use error::{
+    CaFileProblem, CertificateProblem, ClientCertificateProblem, HandshakeProblem, NetError, ProxyProblem,
+};
 
 /// What a session is read from and written to.
 pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -40,8 +44,33 @@ pub struct Connection {
     /// When the server's certificate expires, in seconds since 1970. None without TLS, and for a certificate whose dates
     /// cannot be read.
     pub certificate_expires: Option<i64>,
+    /// The same of the certificate of this side, if there is one.
+    pub client_certificate_expires: Option<i64>,
     /// Whether TLS came about only without the large key share of [`KeyExchange::Auto`].
     pub classical: bool,
+    /// What a login can be bound to, so that nobody in between can pass it on (RFC 5056). None without TLS.
+    pub binding: Option<ChannelBinding>,
+    /// What the two sides agreed on, for people to read. None without TLS.
+    pub tls: Option<Box<TlsFacts>>,
+}
+
+/// What the two sides of a TLS connection agreed on, and what the certificate says. For people: nothing is decided by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// The version, such as `TLS 1.3`.
+    pub version: String,
+    /// How the secret was agreed on, such as `X25519MLKEM768`.
+    pub key_exchange: Option<String>,
+    /// Who has signed the server's certificate (RFC 5280, section 4.1.2.4), control characters escaped.
+    pub issuer: Option<String>,
+    /// The first moment of its validity, in seconds since 1970.
+    pub not_before: Option<i64>,
+    /// The last moment of its validity, in seconds since 1970.
+    pub not_after: Option<i64>,
+    /// The session was begun earlier: the certificate is the one that was shown then.
+    pub resumed: bool,
+    /// How long the handshake took.
+    pub took: Duration,
 }
 
 /// So many addresses of a host that take connections and do not work are tried.
@@ -148,18 +177,12 @@ impl Dialer {
                 self.prepare(endpoint),
                 dial::connect(endpoint, &avoid, self.limits.connect)
             );
-            let (prepared, (peer, tcp)) = match reached {
+            let (prepared, (peer, stream)) = match reached {
                 Ok(reached) => reached,
                 Err(e) => return Err(first.unwrap_or(e)),
             };
-            let connection = Connection {
-                stream: Box::new(tcp),
-                peer,
-                protected: false,
-                loopback: is_loopback(peer.ip()),
-                certificate_expires: None,
-                classical: false,
-            };
+            let loopback = stays_here(endpoint, peer);
+            let connection = Connection { loopback, ..Connection::in_clear(stream, peer) };
             let Some(prepared) = prepared.filter(|_| endpoint.tls == TlsMode::Implicit) else { return Ok(connection) };
             match self.begin_tls(endpoint, prepared, connection).await {
                 Err(e) if e.is_of_one_address() && avoid.len() < MOST_ADDRESSES => {
@@ -195,16 +218,12 @@ impl Dialer {
         };
         tracing::debug!("{error}: trying once more without the post-quantum key share");
         let smaller = Endpoint { key_exchange: KeyExchange::Classical, ..endpoint.clone() };
-        let Ok(Ok(tcp)) = timeout(self.limits.connect, dial::open(peer)).await else { return Err(error) };
-        let prepared = self.tls.prepare(&smaller).await?;
-        let connection = Connection {
-            stream: Box::new(tcp),
-            peer,
-            protected: false,
-            loopback: is_loopback(peer.ip()),
-            certificate_expires: None,
-            classical: true,
+        let Ok(Some(stream)) = timeout(self.limits.connect, dial::again(endpoint, peer)).await else {
+            return Err(error);
         };
+        let prepared = self.tls.prepare(&smaller).await?;
+        let loopback = stays_here(endpoint, peer);
+        let connection = Connection { classical: true, loopback, ..Connection::in_clear(stream, peer) };
         match self.tls.handshake(&smaller, prepared, connection, TlsMode::Implicit).await {
             Err(again) if again.is_unanswered_hello() => Err(error),
             done => done,
@@ -231,16 +250,45 @@ impl Dialer {
     pub async fn speaks_tls(&self, peer: SocketAddr, endpoint: &Endpoint) -> bool {
         const LIMIT: Duration = Duration::from_secs(3);
         let ask = async {
-            let mut tcp = dial::open(peer).await.ok()?;
-            self.tls.answers_hello(endpoint, peer, &mut tcp).await
+            let mut stream = dial::again(endpoint, peer).await?;
+            self.tls.answers_hello(endpoint, peer, &mut stream).await
         };
         matches!(timeout(LIMIT, ask).await, Ok(Some(true)))
     }
 }
 
+/// Whether what is sent stays on this machine. Through a proxy that is here, only what is for this machine does: a server's name
+/// says so, never the proxy's address.
+fn stays_here(endpoint: &Endpoint, peer: SocketAddr) -> bool {
+    let host = dial::bare_host(&endpoint.host);
+    let named = match host.parse() {
+        Ok(address) => is_loopback(address),
+        Err(_) => host.strip_suffix('.').unwrap_or(host).eq_ignore_ascii_case("localhost"),
+    };
+    is_loopback(peer.ip()) && (endpoint.route.proxy.is_none() || named)
+}
+
 /// Whether an address is this machine itself; `::ffff:127.0.0.1` is, too.
 fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
+}
+
+impl Connection {
+    /// A connection that nothing protects, to `peer`.
+    #[must_use]
+    pub fn in_clear(stream: impl Transport + 'static, peer: SocketAddr) -> Self {
+        Self {
+            stream: Box::new(stream),
+            peer,
+            protected: false,
+            loopback: is_loopback(peer.ip()),
+            certificate_expires: None,
+            client_certificate_expires: None,
+            classical: false,
+            binding: None,
+            tls: None,
+        }
+    }
 }
 
 impl fmt::Debug for Connection {

@@ -24,6 +24,8 @@ async fn a_plain_connection_is_what_the_account_asked_for() {
         tls_ca_file: Some("/nonexistent/ca.pem".into()),
         key_exchange: Default::default(),
         allow_cleartext_password: true,
+        route: Default::default(),
+        tls_options: Default::default(),
     };
     let mut connection = Dialer::new(NetLimits::default()).connect(&endpoint, &[]).await.unwrap();
     assert_eq!(connection.peer, address);
@@ -56,6 +58,8 @@ fn connections_can_be_made_in_tasks() {
         tls_ca_file: None,
         key_exchange: Default::default(),
         allow_cleartext_password: false,
+        route: Default::default(),
+        tls_options: Default::default(),
     };
     is_send(&dialer.connect(&endpoint, &[]));
     is_send(&dialer.speaks_tls(([127, 0, 0, 1], 1).into(), &endpoint));

@@ -28,7 +28,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs commands one behind the other. Clones share the queue.
 #[derive(Debug, Clone)]
-pub struct CommandRunner {
+pub(crate) struct CommandRunner {
     /// To the task that starts them in order.
     queue: mpsc::UnboundedSender<RunningCommand>,
     /// A place for each command that waits or runs: this is what bounds the queue.
@@ -47,7 +47,7 @@ struct RunningCommand {
 impl CommandRunner {
     /// A teller whose commands run in the current tokio runtime, which must be there.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_limit(LIMIT)
     }
 
@@ -58,7 +58,7 @@ impl CommandRunner {
     }
 
     /// Tells a piece of news by the command that the configuration has for it, if there is one. Returns at once.
-    pub fn tell_news(&self, notifications: &Notification, account: &Account, settings: &NotifySettings) {
+    pub(crate) fn tell_news(&self, notifications: &Notification, account: &Account, settings: &NotifySettings) {
         if let Some(command) = notifications.command(account, settings) {
             self.tell(command, notifications.environment(account));
         }
@@ -66,7 +66,7 @@ impl CommandRunner {
 
     /// Runs a command without a shell, with this in its environment. Returns at once; if too many are waiting, the command
     /// is dropped with a warning.
-    pub fn tell(&self, command: &[OsString], environment: Vec<(&'static str, OsString)>) {
+    pub(crate) fn tell(&self, command: &[OsString], environment: Vec<(&'static str, OsString)>) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             let (what, account) = (What::of(command, &environment), account_in(&environment));
             warn!(account, event = "notify", "{what} was not run: {WAITING} others are waiting for their turn");
@@ -77,7 +77,7 @@ impl CommandRunner {
     }
 
     /// Waits until no command runs or waits, at most this long. Whether that came.
-    pub async fn finish(&self, within: Duration) -> bool {
+    pub(crate) async fn finish(&self, within: Duration) -> bool {
         let all = u32::try_from(AT_ONCE + WAITING).unwrap_or(u32::MAX);
         timeout(within, self.places.acquire_many(all)).await.is_ok_and(|all| all.is_ok())
     }

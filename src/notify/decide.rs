@@ -10,14 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher as _};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::notification::Notification;
 use crate::advice;
 use crate::client::Redactor;
 use crate::config::NotifySettings;
 use crate::poll::{PollReport, Quarantined};
 use crate::schedule::{Cause, Reason};
+use crate::state::saved::SavedNotifyState;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -55,6 +54,8 @@ pub struct NotifyState {
     certificate: Option<u32>,
     /// When that was, since boot.
     certificate_told: Option<Duration>,
+    /// The end of the sign-in that was told to be near, in seconds since 1970.
+    sign_in_end: Option<i64>,
     /// Marks of the messages in quarantine that were told of and are still there.
     quarantined: BTreeSet<u64>,
     /// Marks of what was complained of in the last poll.
@@ -63,41 +64,6 @@ pub struct NotifyState {
 
 /// The moment of the boot, on the axis on which this module counts: what happened before the boot has its place, too.
 const BOOT: Duration = Duration::from_secs(100 * 365 * 86_400);
-
-/// What was told, as it is kept. Times are seconds before the moment at which it was written.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(default)]
-pub struct SavedNotifyState {
-    /// The last poll that ended well, or else the first one.
-    well: Option<u64>,
-    /// How many polls in a row have not ended well.
-    failures: u32,
-    /// The end of the first of these.
-    failing_since: Option<u64>,
-    /// When it was told that nothing succeeds.
-    silence: Option<u64>,
-    /// The least number of days at which the server's certificate was told of.
-    certificate: Option<u32>,
-    /// When that was.
-    certificate_told: Option<u64>,
-    /// Marks of the messages in quarantine that were told of, in hexadecimal digits.
-    quarantined: Vec<String>,
-    /// Marks of what was complained of in the last poll.
-    complaints: Vec<String>,
-    /// The troubles that were told, and when.
-    troubles: BTreeMap<String, u64>,
-}
-
-impl SavedNotifyState {
-    /// What matters of it: not when it was.
-    #[must_use]
-    pub fn matter(&self) -> Self {
-        let troubles = self.troubles.keys().map(|name| (name.clone(), 0)).collect();
-        let silence = self.silence.map(|_| 0);
-        let (well, failing_since, certificate_told) = (None, None, None);
-        Self { well, failing_since, certificate_told, silence, troubles, ..self.clone() }
-    }
-}
 
 /// A complaint without what changes from poll to poll although it is about the same: the number of a message, or how many
 /// there are.
@@ -126,7 +92,7 @@ fn mark(what: &impl Hash) -> u64 {
 
 /// How a poll ended, as far as a person cares.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// It came to its end.
     Well,
     /// Nothing follows from it: it was stopped, or a refused login is to be seen once more before it is believed.
@@ -144,13 +110,17 @@ pub enum Ended {
 
 /// What is known after a poll.
 #[derive(Debug)]
-pub struct PollFacts<'a> {
+pub(crate) struct PollFacts<'a> {
     /// How it ended.
     pub ended: Ended,
     /// How many messages came.
     pub new: u64,
-    /// How many days the server's certificate is still good, if that is known.
+    /// How many days the server's certificate is still good, if that is known, or that of this side.
     pub certificate_days: Option<i64>,
+    /// Whether that is the certificate of this side, because it expires first.
+    pub certificate_is_ours: bool,
+    /// The end of a sign-in that is near, in seconds since 1970, and how many whole days are left.
+    pub sign_in_ends: Option<(i64, i64)>,
     /// The messages that made trouble and are still there.
     pub quarantine: &'a [Quarantined],
     /// Hides the password in the server's names for messages.
@@ -163,7 +133,7 @@ impl<'a> PollFacts<'a> {
     /// The facts in the report of a poll. `reason` is what [`crate::schedule::next`] made of it, `now` the time since boot,
     /// `wall` the same in seconds since 1970.
     #[must_use]
-    pub fn of(report: &'a PollReport, reason: &Reason, now: Duration, wall: i64) -> Self {
+    pub(crate) fn of(report: &'a PollReport, reason: &Reason, now: Duration, wall: i64) -> Self {
         let ended = match (reason, &report.end) {
             (Reason::Trouble { cause, times }, Err(e)) => {
                 Ended::Badly { cause: *cause, times: *times, text: advice::told(e, &report.account) }
@@ -171,11 +141,16 @@ impl<'a> PollFacts<'a> {
             (_, Ok(())) => Ended::Well,
             (_, Err(_)) => Ended::Open,
         };
+        // Whichever expires first ends the fetching.
+        let (theirs, ours) = (report.certificate_expires, report.client_certificate_expires);
+        let ours_first = ours.is_some_and(|ours| theirs.is_none_or(|theirs| ours < theirs));
         let days = |expires: i64| expires.saturating_sub(wall).div_euclid(24 * 60 * 60);
         Self {
             ended,
             new: report.retrieved,
-            certificate_days: report.certificate_expires.map(days),
+            certificate_days: if ours_first { ours } else { theirs }.map(days),
+            certificate_is_ours: ours_first,
+            sign_in_ends: report.token.and_then(|times| Some((times.refresh_expires?, times.last_days(wall)?))),
             quarantine: &report.quarantine,
             redactor: &report.redactor,
             now: BOOT.saturating_add(now),
@@ -185,7 +160,11 @@ impl<'a> PollFacts<'a> {
 
 /// Takes in how a poll ended, and says what there is to tell.
 #[must_use]
-pub fn after_poll(told: &mut NotifyState, settings: &NotifySettings, facts: &PollFacts<'_>) -> Vec<Notification> {
+pub(crate) fn after_poll(
+    told: &mut NotifyState,
+    settings: &NotifySettings,
+    facts: &PollFacts<'_>,
+) -> Vec<Notification> {
     let mut notifications = Vec::new();
     if facts.new > 0 {
         notifications.push(Notification::NewMail { count: facts.new });
@@ -205,6 +184,7 @@ pub fn after_poll(told: &mut NotifyState, settings: &NotifySettings, facts: &Pol
         }
     }
     notifications.extend(told.certificate_notification(settings, facts));
+    notifications.extend(told.sign_in_notification(facts));
     notifications.extend(told.quarantine_notification(facts));
     notifications
 }
@@ -221,6 +201,7 @@ impl NotifyState {
             silence: self.silence.map(ago),
             certificate: self.certificate,
             certificate_told: self.certificate_told.map(ago),
+            sign_in_end: self.sign_in_end,
             quarantined: digits(&self.quarantined),
             complaints: digits(&self.complaints),
             troubles: self.troubles.iter().map(|(cause, time)| (cause.name().to_owned(), ago(*time))).collect(),
@@ -241,6 +222,7 @@ impl NotifyState {
             silence: saved.silence.map(moment),
             certificate: saved.certificate,
             certificate_told: saved.certificate_told.map(moment),
+            sign_in_end: saved.sign_in_end,
             quarantined: marks(&saved.quarantined),
             complaints: marks(&saved.complaints),
         }
@@ -343,7 +325,17 @@ impl NotifyState {
             return None;
         }
         self.certificate_told = Some(facts.now);
-        Some(Notification::CertificateExpires { days })
+        Some(Notification::CertificateExpires { days, ours: facts.certificate_is_ours })
+    }
+
+    /// Told once for each end; those that are a minute apart are the same, counted anew by the server.
+    fn sign_in_notification(&mut self, facts: &PollFacts<'_>) -> Option<Notification> {
+        let (end, days) = facts.sign_in_ends?;
+        if self.sign_in_end.is_some_and(|told| told.abs_diff(end) < 60 * 60) {
+            return None;
+        }
+        self.sign_in_end = Some(end);
+        Some(Notification::SignInEnds { days })
     }
 
     fn quarantine_notification(&mut self, facts: &PollFacts<'_>) -> Option<Notification> {

@@ -15,6 +15,7 @@ struct Account {
     redactor: Redactor,
     quarantine: Vec<Quarantined>,
     certificate_days: Option<i64>,
+    sign_in_ends: Option<(i64, i64)>,
 }
 
 impl Account {
@@ -26,6 +27,7 @@ impl Account {
             redactor: Redactor::default(),
             quarantine: Vec::new(),
             certificate_days: None,
+            sign_in_ends: None,
         }
     }
 
@@ -33,8 +35,16 @@ impl Account {
     fn poll(&mut self, after: Duration, ended: Ended) -> Vec<Notification> {
         self.now += after;
         let (certificate_days, now) = (self.certificate_days, self.now);
-        let facts =
-            PollFacts { ended, new: 0, certificate_days, quarantine: &self.quarantine, redactor: &self.redactor, now };
+        let facts = PollFacts {
+            ended,
+            new: 0,
+            certificate_days,
+            certificate_is_ours: false,
+            sign_in_ends: self.sign_in_ends,
+            quarantine: &self.quarantine,
+            redactor: &self.redactor,
+            now,
+        };
         after_poll(&mut self.told, &self.settings, &facts)
     }
 
@@ -172,7 +182,8 @@ fn a_certificate_that_expires_is_told_of_once_and_in_its_last_days() {
                 account.certificate_days = Some(*days);
                 let notifications = [account.well(12 * HOUR), account.well(12 * HOUR)].concat();
                 assert!(
-                    notifications.is_empty() || notifications == [Notification::CertificateExpires { days: *days }],
+                    notifications.is_empty()
+                        || notifications == [Notification::CertificateExpires { days: *days, ours: false }],
                     "{notifications:?}"
                 );
                 !notifications.is_empty()
@@ -199,6 +210,22 @@ fn servers_with_different_certificates_under_one_name_are_not_told_at_every_poll
         count += account.well(5 * MINUTE).len();
     }
     assert_eq!(count, 1);
+}
+
+#[test]
+fn the_end_of_a_sign_in_is_told_once() {
+    let mut account = Account::new();
+    account.sign_in_ends = Some((1_000_000, 2));
+    assert_eq!(account.well(HOUR), [Notification::SignInEnds { days: 2 }]);
+    // The server counts the seconds anew at each renewal.
+    account.sign_in_ends = Some((1_000_007, 1));
+    assert!(account.well(HOUR).is_empty());
+    account.told = NotifyState::restore(&account.told.save(account.now), 0, account.now);
+    assert!(account.well(HOUR).is_empty());
+    account.sign_in_ends = None;
+    assert!(account.well(HOUR).is_empty());
+    account.sign_in_ends = Some((2_000_000, 1));
+    assert_eq!(account.well(HOUR), [Notification::SignInEnds { days: 1 }], "another sign-in");
 }
 
 fn quarantined(unique_id: &str, left_alone: Duration) -> Quarantined {
@@ -263,6 +290,12 @@ fn a_report_is_understood() {
         (facts.ended, facts.new, facts.certificate_days)
     };
     assert_eq!(of(&report, Reason::Backlog), (Ended::Well, 7, Some(2)));
+    report.client_certificate_expires = Some(1_000_000 + 86_400 * 2 - 1);
+    let facts = PollFacts::of(&report, &Reason::AsConfigured, Duration::ZERO, 1_000_000);
+    assert_eq!((facts.certificate_days, facts.certificate_is_ours), (Some(1), true), "the one that expires first");
+    report.client_certificate_expires = Some(1_000_000 + 86_400 * 4);
+    let facts = PollFacts::of(&report, &Reason::AsConfigured, Duration::ZERO, 1_000_000);
+    assert_eq!((facts.certificate_days, facts.certificate_is_ours), (Some(2), false));
     report.certificate_expires = Some(999_999);
     assert_eq!(of(&report, Reason::AsConfigured), (Ended::Well, 7, Some(-1)));
     report.end = Err(PollError::Client(ClientError::Closed));
@@ -280,7 +313,16 @@ fn new_mail_is_told_however_the_poll_ended() {
     let mut account = Account::new();
     for (ended, others) in [(Ended::Well, 0), (Ended::Open, 0), (badly(Cause::InternalError, 1), 1)] {
         let (redactor, now) = (&account.redactor, account.now);
-        let facts = PollFacts { ended, new: 3, certificate_days: None, quarantine: &[], redactor, now };
+        let facts = PollFacts {
+            ended,
+            new: 3,
+            certificate_days: None,
+            certificate_is_ours: false,
+            sign_in_ends: None,
+            quarantine: &[],
+            redactor,
+            now,
+        };
         let notifications = after_poll(&mut account.told, &account.settings, &facts);
         assert_eq!(notifications.first(), Some(&Notification::NewMail { count: 3 }));
         assert_eq!(notifications.len(), 1 + others);

@@ -10,10 +10,10 @@ use crate::state::entries::QuarantineReason;
 use crate::text::{self, Span};
 
 /// The name of the account in a command's environment.
-pub const ACCOUNT: &str = "MAILFERRY_ACCOUNT";
+pub(crate) const ACCOUNT: &str = "MAILFERRY_ACCOUNT";
 
 /// The event in a command's environment.
-pub const EVENT: &str = "MAILFERRY_EVENT";
+pub(crate) const EVENT: &str = "MAILFERRY_EVENT";
 
 /// The longest text, in characters: an environment has its limits.
 const LONGEST: usize = 4000;
@@ -37,8 +37,15 @@ pub enum Notification {
         /// The error of the last one.
         text: String,
     },
-    /// The server's certificate is about to expire.
+    /// A certificate is about to expire.
     CertificateExpires {
+        /// In how many days; 0 within a day.
+        days: i64,
+        /// Whether it is that of this side, and not the server's.
+        ours: bool,
+    },
+    /// The sign-in at the provider is about to end, and only a person can sign in again.
+    SignInEnds {
         /// In how many days; 0 within a day.
         days: i64,
     },
@@ -67,6 +74,7 @@ impl Notification {
             Self::Recovered => "recovered",
             Self::NoSuccess { .. } => "no-success",
             Self::CertificateExpires { .. } => "certificate",
+            Self::SignInEnds { .. } => "sign-in",
             Self::Quarantine { .. } => "quarantine",
             Self::NewMail { .. } => "new-mail",
         }
@@ -91,15 +99,17 @@ impl Notification {
             Self::NoSuccess { since, text } => {
                 format!("{name}: no poll has come to its end for {}. The last one: {text}", Span(*since))
             }
-            Self::CertificateExpires { days } => {
-                let when = match days {
-                    ..=0 => "within a day".to_owned(),
-                    1 => "in 1 day".to_owned(),
-                    days => format!("in {days} days"),
-                };
+            Self::CertificateExpires { days, ours } => {
+                let when = in_days(*days);
+                let whose = if *ours { "that is shown to" } else { "of" };
                 format!(
-                    "{name}: the certificate of {host} expires {when}; if it is not renewed, no mail can be fetched then"
+                    "{name}: the certificate {whose} {host} expires {when}; if it is not renewed, no mail can be fetched then"
                 )
+            }
+            Self::SignInEnds { days } => {
+                let when = in_days(*days);
+                let login = crate::advice::command_line::this_program(&format!("login {name}"));
+                format!("{name}: the sign-in at the provider ends {when}; sign in again by: {login}")
             }
             Self::Quarantine { unique_id, kind, count } => {
                 let what = match kind {
@@ -128,7 +138,7 @@ impl Notification {
     pub fn environment(&self, account: &Account) -> Vec<(&'static str, OsString)> {
         let count = match self {
             Self::NewMail { count } | Self::Quarantine { count, .. } => Some(count.to_string()),
-            Self::CertificateExpires { days } => Some(days.max(&0).to_string()),
+            Self::CertificateExpires { days, .. } | Self::SignInEnds { days } => Some(days.max(&0).to_string()),
             Self::Trouble { .. } | Self::Recovered | Self::NoSuccess { .. } => None,
         };
         let mut environment = vec![
@@ -143,12 +153,20 @@ impl Notification {
     }
 }
 
+fn in_days(days: i64) -> String {
+    match days {
+        ..=0 => "within a day".to_owned(),
+        1 => "in 1 day".to_owned(),
+        days => format!("in {days} days"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::state::store::tests::account;
+    use crate::delivery::bench::account;
 
     fn of(notifications: &Notification) -> (String, Vec<(&'static str, OsString)>) {
         let account = account("work", Path::new("/mail/work"));
@@ -187,9 +205,19 @@ mod tests {
                 "no-success",
                 "end for 25 h. The last one: the",
             ),
-            (Notification::CertificateExpires { days: 14 }, "certificate", "of pop.example.org expires in 14 days;"),
-            (Notification::CertificateExpires { days: 1 }, "certificate", "expires in 1 day;"),
-            (Notification::CertificateExpires { days: 0 }, "certificate", "expires within a day;"),
+            (
+                Notification::CertificateExpires { days: 14, ours: false },
+                "certificate",
+                "of pop.example.org expires in 14 days;",
+            ),
+            (
+                Notification::CertificateExpires { days: 3, ours: true },
+                "certificate",
+                "that is shown to pop.example.org expires in 3 days;",
+            ),
+            (Notification::CertificateExpires { days: 1, ours: false }, "certificate", "expires in 1 day;"),
+            (Notification::CertificateExpires { days: 0, ours: false }, "certificate", "expires within a day;"),
+            (Notification::SignInEnds { days: 2 }, "sign-in", "ends in 2 days; sign in again by: mailferry"),
             (
                 quarantine(QuarantineReason::BrokeSession, 1),
                 "quarantine",

@@ -8,22 +8,62 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Policy, Seen, is_shown};
 use crate::account::RemovalPolicy;
+use crate::delivery::Described;
 use crate::delivery::publish::Delivered;
-use crate::maildir::staging::Digests;
-use crate::message::Digest;
-use crate::plan::maildrop::Listed;
-use crate::pop3::{MessageNumber, UniqueId};
-use crate::state::entries::{Entry, EntryId, Origin};
+use crate::maildir::staging::Received;
+use crate::message::{Digest, Digests};
+use crate::plan::maildrop::{Listed, Maildrop};
+use crate::pop3::{MessageNumber, SessionSerial, UniqueId};
+use crate::state::entries::{Entry, EntryId, Origin, UidState};
+
+/// Some servers count the line that ends a message, or a line end that is not there: so many octets.
+const SIZE_TOLERANCE: u64 = 8;
 
 /// A message that came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
-    /// How the server listed it in this session.
-    pub listed: Listed,
+    session: SessionSerial,
+    listed: Listed,
     /// It was shorter than it was listed: something may be missing, so it is not deleted in this session.
-    pub is_short: bool,
+    is_short: bool,
     /// What came has not the size that was listed: later, only its bytes can show that it is all there.
-    pub is_unsure: bool,
+    is_unsure: bool,
+}
+
+impl Arrival {
+    /// One that came in this session, where it was listed so, with so many octets as a server has to count them.
+    #[must_use]
+    pub fn of(session: SessionSerial, listed: Listed, octets: u64) -> Self {
+        let is_longer = listed.reported_size.is_some_and(|size| size.saturating_add(SIZE_TOLERANCE) < octets);
+        let is_short = Self::would_be_short(&listed, octets);
+        Self { session, listed, is_short, is_unsure: is_short || is_longer }
+    }
+
+    /// Whether a message that is listed so would be too short with so many octets.
+    #[must_use]
+    pub fn would_be_short(listed: &Listed, octets: u64) -> bool {
+        listed.reported_size.is_some_and(|size| octets.saturating_add(SIZE_TOLERANCE) < size)
+    }
+
+    /// How the server listed it in this session.
+    #[must_use]
+    pub fn listed(&self) -> &Listed {
+        &self.listed
+    }
+}
+
+impl Described for Arrival {
+    fn unique_id(&self) -> Option<&UniqueId> {
+        self.listed.unique_id.as_ref()
+    }
+
+    fn reported_size(&self) -> Option<u64> {
+        self.listed.reported_size
+    }
+
+    fn is_unsure(&self) -> bool {
+        self.is_unsure
+    }
 }
 
 /// What would show that a message may be deleted.
@@ -54,7 +94,7 @@ pub(super) fn proof(listed: &Listed, entry: &Entry, policy: &Policy) -> Proof {
 
 /// Whether the policy wants a remembered message deleted now.
 pub(super) fn is_due(entry: &Entry, removal: RemovalPolicy, now: u64) -> bool {
-    entry.origin == Origin::Delivered
+    matches!(entry.origin, Origin::Delivered | Origin::Trusted)
         && entry.intent.is_none()
         && match removal {
             RemovalPolicy::Keep => false,
@@ -63,44 +103,81 @@ pub(super) fn is_due(entry: &Entry, removal: RemovalPolicy, now: u64) -> bool {
         }
 }
 
-/// A message that may be deleted: it was delivered, durably, and it is the one that has this number in this session. Made
-/// only from what shows it.
+/// In how many seconds the policy will want the next remembered message deleted, if nothing changes. None: never.
+#[must_use]
+pub fn next_due(state: &UidState, removal: RemovalPolicy, now: u64) -> Option<u64> {
+    let RemovalPolicy::AfterAge(age) = removal else { return None };
+    let is_here = |entry: &&Entry| entry.origin == Origin::Delivered && !entry.was_gone();
+    let due = |entry: &Entry| entry.delivered_certain.saturating_add(age.as_secs()).saturating_sub(now);
+    state.entries().filter(is_here).map(due).min()
+}
+
+/// A message that may be deleted in a session: it was delivered, durably, and it is the one that has this number in that
+/// session. Made only from what shows it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Removable {
+    session: SessionSerial,
     number: MessageNumber,
     entry: EntryId,
 }
 
 impl Removable {
-    /// A message of this session that has just been delivered, if the policy wants it gone at once and a power cut could
-    /// not take it away.
-    #[must_use]
-    pub fn after_delivery(removal: RemovalPolicy, delivered: &Delivered<Arrival>) -> Option<Self> {
+    /// A message that has just been delivered in its session, if the policy wants it gone at once and a power cut could not
+    /// take it away.
+    pub(crate) fn after_delivery(removal: RemovalPolicy, delivered: &Delivered<Arrival>) -> Option<Self> {
         let arrival = delivered.payload();
         let at_once = removal == RemovalPolicy::AfterDelivery && delivered.is_durable() && !arrival.is_short;
-        at_once.then(|| Self { number: arrival.listed.number, entry: delivered.entry() })
+        at_once.then(|| Self::of(arrival, delivered.entry()))
     }
 
-    /// A message that was delivered earlier and is due, if its header was seen in this session and shows that it is the same.
-    pub(super) fn after_look(listed: &Listed, entry: &Entry, policy: &Policy, seen: &Seen, now: u64) -> Option<Self> {
+    /// A message that was delivered earlier and is due, if its header was seen in the session of the listing and shows that
+    /// it is the same.
+    pub(super) fn after_look(
+        maildrop: &Maildrop,
+        listed: &Listed,
+        entry: &Entry,
+        policy: &Policy,
+        seen: &Seen,
+        now: u64,
+    ) -> Option<Self> {
+        let session = maildrop.session.filter(|session| seen.is_of(*session))?;
         let is_shown = proof(listed, entry, policy) == Proof::Header && is_shown(listed, entry, seen);
-        (is_shown && is_due(entry, policy.removal, now)).then_some(Self { number: listed.number, entry: entry.id })
+        let number = listed.number;
+        (is_shown && is_due(entry, policy.removal, now)).then_some(Self { session, number, entry: entry.id })
     }
 
     /// A message that was retrieved again, if it is the remembered one and due.
-    #[must_use]
-    pub fn after_comparison(
-        listed: &Listed,
+    pub(crate) fn after_comparison(
+        received: &Received<Arrival>,
+        entry: &Entry,
+        removal: RemovalPolicy,
+        now: u64,
+    ) -> Option<Self> {
+        Self::compared(received.payload(), received.digests(), entry, removal, now)
+    }
+
+    pub(super) fn compared(
+        arrival: &Arrival,
         digests: Digests,
         entry: &Entry,
         removal: RemovalPolicy,
         now: u64,
     ) -> Option<Self> {
-        let is_shown = is_same(listed, digests, entry) && is_due(entry, removal, now);
-        is_shown.then_some(Self { number: listed.number, entry: entry.id })
+        let is_shown = is_same(&arrival.listed, digests, entry) && is_due(entry, removal, now);
+        is_shown.then(|| Self::of(arrival, entry.id))
     }
 
-    /// Its number in this session.
+    fn of(arrival: &Arrival, entry: EntryId) -> Self {
+        Self { session: arrival.session, number: arrival.listed.number, entry }
+    }
+
+    /// The session that this holds in.
+    #[must_use]
+    pub fn session(&self) -> SessionSerial {
+        self.session
+    }
+
+    /// Its number in that session.
     #[must_use]
     pub fn number(&self) -> MessageNumber {
         self.number

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use crate::pop3::{MessageNumber, ScanListing, UniqueId, UniqueIdListing};
+use crate::pop3::{MessageNumber, ScanListing, SessionSerial, UniqueId, UniqueIdListing};
 
 /// One message of the listing. The number is valid in this session only, and only together with the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Maildrop {
     pub complete: bool,
     /// The number of messages that STAT told, if it did.
     pub count: Option<u32>,
+    /// The session whose numbers the messages have. None: nothing may be deleted by them.
+    pub session: Option<SessionSerial>,
 }
 
 impl Maildrop {
@@ -132,7 +134,7 @@ impl MaildropBuilder {
 
     /// The listing.
     #[must_use]
-    pub fn finish(mut self) -> Maildrop {
+    pub fn finish(mut self, session: Option<SessionSerial>) -> Maildrop {
         self.sort();
         let Self { count, mut named, mut sizes, has_unique_ids, mut odd } = self;
         odd |= name_each_once(&mut named);
@@ -145,7 +147,7 @@ impl MaildropBuilder {
         let messages = merge(named, sizes);
         let counts_agree = count.and_then(|count| usize::try_from(count).ok()) == Some(messages.len());
         let all_named = !has_unique_ids || messages.iter().all(|listed| listed.unique_id.is_some());
-        Maildrop { messages, has_unique_ids, complete: counts_agree && all_named && !odd, count }
+        Maildrop { messages, has_unique_ids, complete: counts_agree && all_named && !odd, count, session }
     }
 }
 
@@ -213,7 +215,7 @@ mod tests {
         for (n, size) in sizes {
             builder.size(ScanListing { number: number(*n), reported_size: *size });
         }
-        builder.finish()
+        builder.finish(None)
     }
 
     #[test]

@@ -8,11 +8,58 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::message::Digest;
 use crate::plan::maildrop::{Listed, Maildrop};
-use crate::pop3::MessageNumber;
+use crate::pop3::{MessageNumber, SessionSerial};
 use crate::state::entries::{Entry, EntryId, Fingerprint, UidState};
 
-/// Header digests of this session, by number.
-pub type Seen = HashMap<MessageNumber, Digest>;
+/// The headers that were seen in a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    session: SessionSerial,
+    /// Their digests, by number.
+    headers: HashMap<MessageNumber, Digest>,
+}
+
+impl Seen {
+    /// None yet, in this session.
+    #[must_use]
+    pub fn in_session(session: SessionSerial) -> Self {
+        Self { session, headers: HashMap::new() }
+    }
+
+    /// This message of the session has this header.
+    pub fn add(&mut self, number: MessageNumber, header: Digest) {
+        self.headers.insert(number, header);
+    }
+
+    /// Takes more of them, unless they were seen in another session: there the numbers are other messages'.
+    pub fn extend(&mut self, more: Self) {
+        if more.session == self.session {
+            self.headers.extend(more.headers);
+        }
+    }
+
+    /// Whether they were seen in this session.
+    pub(super) fn is_of(&self, session: SessionSerial) -> bool {
+        self.session == session
+    }
+
+    /// The header of a message.
+    pub(crate) fn get(&self, number: &MessageNumber) -> Option<&Digest> {
+        self.headers.get(number)
+    }
+
+    /// How many were seen.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.headers.len()
+    }
+
+    /// Whether none was seen.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.headers.is_empty()
+    }
+}
 
 /// Which listed message is which remembered one.
 #[derive(Debug, Clone, Default)]
@@ -52,8 +99,22 @@ impl<'a> Matching<'a> {
                 _ => matching.tell_apart(group.iter().map(|(.., listed)| *listed), ids, state, seen),
             }
         }
+        matching.know_by_spelling(maildrop, state);
         matching.known.sort_by_key(|(listed, _)| listed.number);
         matching
+    }
+
+    /// What getmail fetched is known though it spells unique-ids in its own way, unless something is listed as it spells.
+    fn know_by_spelling(&mut self, maildrop: &'a Maildrop, state: &'a UidState) {
+        let spelt = |listed: &&'a Listed| Some((*listed, state.spelt_by_getmail(listed.unique_id.as_ref()?)?));
+        let pairs: Vec<(&Listed, &Entry)> = self.new.iter().filter_map(spelt).collect();
+        if pairs.is_empty() {
+            return;
+        }
+        let mut taken: HashSet<_> = maildrop.messages.iter().filter_map(|listed| listed.unique_id.as_ref()).collect();
+        let free = pairs.into_iter().filter(|(_, entry)| entry.unique_id.as_ref().is_some_and(|id| taken.insert(id)));
+        let pairs = free.collect();
+        self.adopt(pairs);
     }
 
     /// Takes these for known after all.
@@ -85,9 +146,14 @@ impl<'a> Matching<'a> {
         seen: Option<&Seen>,
     ) {
         let mut by_size: BTreeMap<Option<u64>, Cell<'a>> = BTreeMap::new();
+        let mut count = 0_usize;
         for listed in listed {
+            count += 1;
             by_size.entry(listed.reported_size).or_default().listed.push(listed);
         }
+        let remembered = ids.iter().filter_map(|id| state.entry(*id)).filter(|entry| !entry.was_gone()).count();
+        // One more under this name than before may be any of them: the one that was there may have another size by now.
+        let is_new_among_them = count > remembered;
         // What another program fetched is known by its unique-id alone.
         let mut by_name: Vec<&Entry> = Vec::new();
         // Listed the last time, and no message of this size is listed now.
@@ -111,19 +177,19 @@ impl<'a> Matching<'a> {
                     }
                 }
             } else {
-                left.append(&mut self.tell_cell(cell, seen));
+                left.append(&mut self.tell_cell(cell, seen, is_new_among_them));
             }
         }
         // A size that is not told contradicts none.
         sizeless.present.append(&mut left);
         sizeless.present.append(&mut by_name);
-        self.tell_cell(sizeless, seen);
+        self.tell_cell(sizeless, seen, is_new_among_them);
     }
 
     /// Messages that share unique-id and size, and what is remembered so. Gives back what was listed the last time and is
     /// none of them.
-    fn tell_cell(&mut self, mut cell: Cell<'a>, seen: Option<&Seen>) -> Vec<&'a Entry> {
-        let fits = cell.listed.len() <= cell.present.len();
+    fn tell_cell(&mut self, mut cell: Cell<'a>, seen: Option<&Seen>, is_new_among_them: bool) -> Vec<&'a Entry> {
+        let fits = !is_new_among_them && cell.listed.len() <= cell.present.len();
         let Some(seen) = seen else {
             if fits {
                 let paired = cell.present.drain(..cell.listed.len());

@@ -17,13 +17,13 @@ use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
-pub use evidence::{Arrival, Remembered, Removable};
+pub use evidence::{Arrival, Remembered, Removable, next_due};
 
 use crate::account::RemovalPolicy;
 use crate::message::Digest;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, UniqueId};
-use crate::state::entries::{Entry, EntryId, ListedAs, QuarantineReason, UidState};
+use crate::state::entries::{Entry, EntryId, ListedAs, Origin, QuarantineReason, UidState};
 use evidence::{Proof, is_due, proof};
 use matching::Matching;
 pub use matching::Seen;
@@ -31,6 +31,9 @@ use renumbering::Renumbered;
 
 /// How long an absent message is remembered, in seconds (90 days): an empty or short listing proves nothing.
 const REMEMBER_ABSENT: u64 = 90 * 86_400;
+
+/// So many headers of messages that another program fetched are looked at in a session, in bulk: the rest has time.
+const MOST_FIRST_LOOKS: usize = 500;
 
 /// What the account wants.
 #[derive(Debug, Clone, Copy)]
@@ -104,6 +107,10 @@ pub struct Plan {
     pub present: Vec<EntryId>,
     /// Recognised by their header under another unique-id: the server has renumbered its messages.
     pub renamed: Vec<(EntryId, UniqueId)>,
+    /// Known from another program, which spelt their unique-ids in another way.
+    pub respelt: Vec<(EntryId, UniqueId)>,
+    /// Known by their unique-ids alone until now, with what their headers say.
+    pub fingerprinted: Vec<(EntryId, Digest)>,
     /// So many of those to be retrieved were perhaps retrieved before: the server seems to have renumbered its messages,
     /// and shows no header to recognise them by.
     pub unrecognisable: usize,
@@ -122,6 +129,8 @@ pub struct PlanInput<'a> {
     tried: &'a HashSet<ListedAs>,
     /// What was retrieved in this poll to be compared: once is enough, whatever became of it.
     compared: &'a HashSet<EntryId>,
+    /// How that was listed.
+    compared_as: &'a HashSet<(MessageNumber, Option<ListedAs>)>,
     /// The time of this poll, in certain seconds.
     now: u64,
     /// What matches what as far as it can be told without a header.
@@ -135,13 +144,16 @@ pub struct Done<'a> {
     pub tried: &'a HashSet<ListedAs>,
     /// Entries whose messages were retrieved again and compared.
     pub compared: &'a HashSet<EntryId>,
+    /// How those messages were listed: a hint only, as numbers may shift from session to session.
+    pub compared_as: &'a HashSet<(MessageNumber, Option<ListedAs>)>,
 }
 
 impl<'a> PlanInput<'a> {
     /// Of a listing, on what is remembered, at a time in certain seconds; `done` is what this poll has done.
     #[must_use]
     pub fn new(maildrop: &'a Maildrop, state: &'a UidState, done: Done<'a>, now: u64) -> Self {
-        Self { maildrop, state, tried: done.tried, compared: done.compared, now, unseen: OnceLock::new() }
+        let Done { tried, compared, compared_as } = done;
+        Self { maildrop, state, tried, compared, compared_as, now, unseen: OnceLock::new() }
     }
 
     fn without_headers(&self) -> &Matching<'a> {
@@ -194,6 +206,24 @@ impl<'a> PlanInput<'a> {
         renumbered.filter(|_| policy.has_top).map_or_else(Vec::new, |renumbered| renumbered.look(seen))
     }
 
+    /// The messages that are known from another program by their unique-ids alone, and whose headers are to be remembered:
+    /// first one, to see whether the server shows it, then more; none if it does not.
+    #[must_use]
+    pub fn look_for_first_time(&self, policy: &Policy, seen: &Seen, probed: bool) -> Vec<MessageNumber> {
+        if !policy.has_top || policy.pass != Pass::Normal {
+            return Vec::new();
+        }
+        let matching = self.with_headers(seen);
+        let is_unseen = |(listed, entry): &&(&Listed, &Entry)| {
+            entry.fingerprint.is_unknown()
+                && entry.unique_id.is_some()
+                && seen.get(&listed.number).is_none()
+                && self.turn(listed, policy) == Turn::Now
+        };
+        let most = if probed { MOST_FIRST_LOOKS } else { 1 };
+        matching.known.iter().filter(is_unseen).take(most).map(|(listed, _)| listed.number).collect()
+    }
+
     /// Decides. `seen` has the header digests of the messages that were looked at, as far as the server gave them.
     #[must_use]
     pub fn plan(&self, policy: &Policy, seen: &Seen) -> Plan {
@@ -215,16 +245,20 @@ impl<'a> PlanInput<'a> {
         plan.known = matching.known.len();
         plan.known_entries = matching.known.iter().map(|(_, entry)| entry.id).collect();
         for (listed, entry) in &matching.known {
-            plan.take_known(listed, entry);
+            plan.take_known(listed, entry, seen);
             if is_due(&(listed, entry)) && plan.takes_turn(listed, turn(listed)) {
-                match Removable::after_look(listed, entry, policy, seen, self.now) {
+                match Removable::after_look(self.maildrop, listed, entry, policy, seen, self.now) {
                     Some(removable) => plan.delete.push(removable),
+                    // Its header is known from this session on.
+                    None if entry.fingerprint.is_unknown() && policy.has_top => {}
                     None => plan.unverified += 1,
                 }
             }
         }
-        plan_retrieval(&mut plan, self.maildrop, &matching, policy, turn);
-        plan.order_and_limit(self.state, policy.max_messages);
+        let had_its_turn = |listed: &Listed| self.compared_as.contains(&(listed.number, ListedAs::of(listed)));
+        plan_retrieval(&mut plan, self.maildrop, &matching, policy, turn, had_its_turn);
+        // Where every session has other names, only one that retrieves everything comes to an end.
+        plan.order_and_limit(self.state, policy.max_messages.filter(|_| plan.unrecognisable == 0));
         if self.maildrop.complete {
             plan_forgetting(&mut plan, self.state, listed, self.now);
         }
@@ -238,7 +272,8 @@ impl PlanInput<'_> {
         let is_shown = is_shown(listed, entry, seen);
         let is_other = !is_shown && seen.get(&listed.number).is_some_and(|header| header.is_strong());
         let same_name = listed.unique_id == entry.unique_id;
-        let never_seen = entry.fingerprint.header.is_none();
+        let says_little = !entry.fingerprint.header.is_some_and(Digest::is_strong);
+        let never_seen = entry.fingerprint.header.is_none() || (says_little && entry.origin != Origin::Delivered);
         if !never_seen && same_name && (is_other || (policy.moved && !is_shown) || (entry.doubt && self.broke(listed)))
         {
             return true;
@@ -304,6 +339,40 @@ impl Plan {
         self.retrieve.truncate(most);
     }
 
+    /// Whether there is nothing to do, to write down or to tell.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        let Self {
+            retrieve,
+            untried: _,
+            delete,
+            retrieves_to_delete,
+            too_large,
+            unnamed,
+            quarantined,
+            to_isolate,
+            left_alone,
+            postponed,
+            known: _,
+            known_entries: _,
+            unverified,
+            absent,
+            resized,
+            present,
+            renamed,
+            unrecognisable,
+            has_top: _,
+            forget,
+            respelt,
+            fingerprinted,
+        } = self;
+        let listed = [retrieve, too_large, unnamed, quarantined, to_isolate].into_iter().all(Vec::is_empty);
+        let remembered = [absent, present, forget].into_iter().all(Vec::is_empty);
+        let changed = !delete.is_empty() || !resized.is_empty() || !renamed.is_empty() || *retrieves_to_delete;
+        let changed = changed || !respelt.is_empty() || !fingerprinted.is_empty();
+        listed && remembered && !changed && left_alone + postponed + unverified + unrecognisable == 0
+    }
+
     /// Whether anything that was delivered earlier may be deleted in this session.
     #[must_use]
     pub fn deletes_earlier(&self) -> bool {
@@ -311,11 +380,17 @@ impl Plan {
     }
 
     /// What is to be written down about a message that is known.
-    fn take_known(&mut self, listed: &Listed, entry: &Entry) {
+    fn take_known(&mut self, listed: &Listed, entry: &Entry, seen: &Seen) {
         if let Some(size) = listed.reported_size
             && entry.fingerprint.reported_size != Some(size)
         {
             self.resized.push((entry.id, size));
+        }
+        if entry.fingerprint.is_unknown() {
+            self.fingerprinted.extend(seen.get(&listed.number).map(|header| (entry.id, *header)));
+            self.respelt.extend(
+                listed.unique_id.clone().filter(|id| entry.unique_id.as_ref() != Some(id)).map(|id| (entry.id, id)),
+            );
         }
         // A new name says as much.
         if entry.was_gone() && listed.unique_id == entry.unique_id {
@@ -347,13 +422,15 @@ fn plan_retrieval(
     matching: &Matching<'_>,
     policy: &Policy,
     turn: impl Fn(&Listed) -> Turn,
+    had_its_turn: impl Fn(&Listed) -> bool,
 ) {
-    let new = matching.new.iter().map(|listed| (false, *listed));
-    let mut wanted: Vec<(bool, &Listed)> =
-        new.chain(matching.to_compare.iter().map(|listed| (true, *listed))).collect();
-    // What may be known comes behind what is new, which must not have to wait for it.
-    wanted.sort_by_key(|(is_compared, listed)| (*is_compared, listed.number));
-    for (_, listed) in wanted {
+    let new = matching.new.iter().map(|listed| (false, false, *listed));
+    let compared = matching.to_compare.iter().map(|listed| (true, had_its_turn(listed), *listed));
+    let mut wanted: Vec<(bool, bool, &Listed)> = new.chain(compared).collect();
+    // What may be known comes behind what is new, which must not have to wait for it; and what was compared in this poll
+    // behind what was not, or a session that may retrieve only a few would be about the same few again and again.
+    wanted.sort_by_key(|(is_compared, had_its_turn, listed)| (*is_compared, *had_its_turn, listed.number));
+    for (_, _, listed) in wanted {
         if maildrop.has_unique_ids && listed.unique_id.is_none() {
             plan.unnamed.push(listed.clone());
         } else if policy.is_too_large(listed) {
@@ -385,4 +462,4 @@ fn plan_forgetting(plan: &mut Plan, state: &UidState, mut listed: Vec<EntryId>, 
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

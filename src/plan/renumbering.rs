@@ -74,7 +74,7 @@ impl<'a> Renumbered<'a> {
     /// What to look at next.
     pub(super) fn look(&self, seen: &Seen) -> Vec<MessageNumber> {
         let (shown, unseen): (Vec<&Listed>, Vec<&Listed>) =
-            self.unknown.iter().partition(|listed| seen.contains_key(&listed.number));
+            self.unknown.iter().partition(|listed| seen.get(&listed.number).is_some());
         let headers: HashSet<Digest> = self.lost.iter().filter_map(|entry| strong_header(entry)).collect();
         if shown.iter().any(|listed| seen.get(&listed.number).is_some_and(|digest| headers.contains(digest))) {
             return unseen.iter().map(|listed| listed.number).collect();
@@ -119,7 +119,7 @@ impl<'a> Renumbered<'a> {
         let doubtful = match comparable {
             // The sample held no acquaintance: what was not looked at is new.
             true if recognised == 0 => 0,
-            true => self.unknown.iter().filter(|listed| !seen.contains_key(&listed.number)).count(),
+            true => self.unknown.iter().filter(|listed| seen.get(&listed.number).is_none()).count(),
             false => self.unknown.len(),
         };
         let serious = recognised > 0 || self.is_likely();

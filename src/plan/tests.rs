@@ -1,9 +1,9 @@
 use super::*;
 use crate::clock::trusted_time::{ClockMark, ClockReading};
+use crate::pop3::SessionSerial;
 use crate::state::entries::Origin;
 use crate::state::entries::{Fingerprint, Identity, Quarantine};
 use crate::state::record::Record;
-use std::collections::HashMap;
 use std::time::Duration;
 
 const DAY: u64 = 86_400;
@@ -57,7 +57,20 @@ fn maildrop(messages: &[(&str, u64)]) -> Maildrop {
             reported_size: Some(*size),
         })
         .collect();
-    Maildrop { messages, has_unique_ids: true, complete: true, count: None }
+    Maildrop { messages, has_unique_ids: true, complete: true, count: None, session: Some(session()) }
+}
+
+/// The session that all listings here are of.
+fn session() -> SessionSerial {
+    static SESSION: OnceLock<SessionSerial> = OnceLock::new();
+    *SESSION.get_or_init(SessionSerial::next)
+}
+
+/// What was seen of the first message.
+fn saw(header: Digest) -> Seen {
+    let mut seen = Seen::in_session(session());
+    seen.add(MessageNumber::new(1).unwrap(), header);
+    seen
 }
 
 const KEEP: Policy = Policy {
@@ -83,18 +96,23 @@ fn look_at(
     tried: &HashSet<ListedAs>,
     now: u64,
 ) -> Vec<MessageNumber> {
-    PlanInput::new(maildrop, state, Done { tried, compared: &HashSet::new() }, now).look_at(policy)
+    PlanInput::new(maildrop, state, Done { tried, compared: &HashSet::new(), compared_as: &HashSet::new() }, now)
+        .look_at(policy)
 }
 
 /// Runs both steps; `headers` is what TOP would show, by number.
 fn decide(maildrop: &Maildrop, state: &UidState, policy: &Policy, headers: &[&str]) -> Plan {
     let tried = HashSet::new();
-    let show = |numbers: Vec<MessageNumber>| -> HashMap<MessageNumber, Digest> {
+    let show = |numbers: Vec<MessageNumber>| {
         let header = |number: MessageNumber| headers.get(usize::try_from(number.get()).unwrap() - 1);
-        numbers.into_iter().filter_map(|number| Some((number, digest(header(number)?)))).collect()
+        let mut seen = Seen::in_session(session());
+        numbers.iter().for_each(|number| header(*number).into_iter().for_each(|text| seen.add(*number, digest(text))));
+        seen
     };
     let compared = HashSet::new();
-    let input = PlanInput::new(maildrop, state, Done { tried: &tried, compared: &compared }, NOW);
+    let compared_as = HashSet::new();
+    let done = Done { tried: &tried, compared: &compared, compared_as: &compared_as };
+    let input = PlanInput::new(maildrop, state, done, NOW);
     let mut seen = show(input.look_at(policy));
     for _ in 0..2 {
         seen.extend(show(input.look_for_renumbering(policy, &seen)));
@@ -151,7 +169,7 @@ fn what_is_not_known_to_be_delivered_is_not_deleted() {
     let maildir = crate::state::entries::KnownMaildir {
         configured: "/m".into(),
         resolved: "/m".into(),
-        id: crate::maildir::MaildirId { tmp_inode: 1, new_inode: 2, marker: None },
+        id: crate::ids::MaildirId { tmp_inode: 1, new_inode: 2, marker: None },
     };
     let mut begun = entry(1, "a", "A", 1, 20);
     begun.intent = Some(crate::state::entries::Intent { file_name: "f".to_owned(), maildir: 1 });
@@ -344,8 +362,8 @@ fn what_made_trouble_in_this_poll_is_not_tried_twice() {
     let unique_id = UniqueId::new(b"b").unwrap();
     let tried = HashSet::from([ListedAs { unique_id, reported_size: Some(1) }]);
     let listing = maildrop(&[("a", 1), ("b", 1)]);
-    let done = Done { tried: &tried, compared: &HashSet::new() };
-    let plan = PlanInput::new(&listing, &state, done, NOW).plan(&KEEP, &HashMap::new());
+    let done = Done { tried: &tried, compared: &HashSet::new(), compared_as: &HashSet::new() };
+    let plan = PlanInput::new(&listing, &state, done, NOW).plan(&KEEP, &Seen::in_session(session()));
     assert_eq!((retrieved(&plan), plan.quarantined.len()), (vec![], 0));
 }
 
@@ -372,6 +390,7 @@ fn what_another_program_fetched_is_known_by_its_unique_id() {
 }
 
 mod renumbering;
+mod shared_names;
 
 #[test]
 fn what_was_gone_and_is_back_is_not_deleted_unseen() {
@@ -388,7 +407,7 @@ fn a_header_that_says_little_does_not_prove_that_what_is_back_is_the_same() {
         digester.update(b"From: ups\nSubject: alarm\n\n");
         digester.finish()
     };
-    let seen = HashMap::from([(MessageNumber::new(1).unwrap(), weak)]);
+    let seen = saw(weak);
     for (gone, has_bytes, expected, unverified) in
         [(true, true, vec![1], 0), (false, true, vec![1], 0), (true, false, vec![1], 0), (false, false, vec![], 1)]
     {
@@ -397,7 +416,7 @@ fn a_header_that_says_little_does_not_prove_that_what_is_back_is_the_same() {
         old.fingerprint.whole = old.fingerprint.whole.filter(|_| has_bytes);
         (old.removed, old.absent_since) = (gone, gone.then_some(NOW - DAY));
         let (listing, state) = (maildrop(&[("a", 1)]), state(vec![old]));
-        let done = Done { tried: &HashSet::new(), compared: &HashSet::new() };
+        let done = Done { tried: &HashSet::new(), compared: &HashSet::new(), compared_as: &HashSet::new() };
         let plan = PlanInput::new(&listing, &state, done, NOW).plan(&DELETE, &seen);
         assert_eq!((retrieved(&plan), deleted(&plan), plan.unverified), (expected, vec![], unverified));
     }
@@ -436,8 +455,8 @@ fn what_is_new_does_not_wait_for_what_is_only_compared() {
     let plan = decide(&listing, &known, &policy, &[]);
     assert_eq!((retrieved(&plan), plan.postponed), (vec![3, 1], 1));
     // What was compared in this poll and not deleted is left alone for the rest of it.
-    let done = Done { tried: &HashSet::new(), compared: &HashSet::from([1]) };
-    let plan = PlanInput::new(&listing, &known, done, NOW).plan(&policy, &HashMap::new());
+    let done = Done { tried: &HashSet::new(), compared: &HashSet::from([1]), compared_as: &HashSet::new() };
+    let plan = PlanInput::new(&listing, &known, done, NOW).plan(&policy, &Seen::in_session(session()));
     assert_eq!((retrieved(&plan), plan.unverified), (vec![3, 2], 0));
 }
 
@@ -457,11 +476,11 @@ fn weak() -> Digest {
 
 #[test]
 fn what_was_retrieved_again_is_deleted_if_its_bytes_are_the_same() {
-    use crate::maildir::staging::Digests;
+    use crate::message::Digests;
     let listed = maildrop(&[("a", 1)]).messages.remove(0);
     let may_go = |entry: &Entry, header: Digest, whole: &str, removal| {
         let digests = Digests { header, whole: digest(whole) };
-        Removable::after_comparison(&listed, digests, entry, removal, NOW).is_some()
+        Removable::compared(&Arrival::of(session(), listed.clone(), 1), digests, entry, removal, NOW).is_some()
     };
     let delete = RemovalPolicy::AfterDelivery;
     let same = entry(1, "a", "A", 1, 20);
@@ -485,7 +504,7 @@ fn what_was_retrieved_again_is_deleted_if_its_bytes_are_the_same() {
 
 #[test]
 fn each_remembered_message_is_found_once() {
-    use crate::maildir::staging::Digests;
+    use crate::message::Digests;
     let listed = maildrop(&[("a", 1)]).messages.remove(0);
     let digests = |text: &str| Digests { header: digest("H"), whole: digest(text) };
     let mut remembered = Remembered::new([entry(1, "a", "A", 1, 0), entry(2, "a", "B", 1, 0)].into_iter());
@@ -499,10 +518,49 @@ fn each_remembered_message_is_found_once() {
 #[test]
 fn on_another_host_a_header_that_was_seen_permits_nothing() {
     let (listing, state) = (maildrop(&[("a", 1)]), state(vec![entry(1, "a", "A", 1, 20)]));
-    let seen = HashMap::from([(MessageNumber::new(1).unwrap(), digest("A"))]);
-    let done = Done { tried: &HashSet::new(), compared: &HashSet::new() };
+    let seen = saw(digest("A"));
+    let done = Done { tried: &HashSet::new(), compared: &HashSet::new(), compared_as: &HashSet::new() };
     for (moved, expected) in [(false, (vec![], vec![(1, 1)])), (true, (vec![1], vec![]))] {
         let plan = PlanInput::new(&listing, &state, done, NOW).plan(&Policy { moved, ..DELETE }, &seen);
         assert_eq!((retrieved(&plan), deleted(&plan)), expected);
     }
+}
+
+/// The first message of a session, which is to be deleted there.
+pub(crate) fn removable_in(session: SessionSerial) -> Removable {
+    let mut seen = Seen::in_session(session);
+    seen.add(MessageNumber::new(1).unwrap(), digest("A"));
+    plan_in(Some(session), &seen).delete.remove(0)
+}
+
+/// What is to be done with a message that was delivered earlier, is due, and has the header that is remembered.
+fn plan_in(session: Option<SessionSerial>, seen: &Seen) -> Plan {
+    let (listing, state) = (Maildrop { session, ..maildrop(&[("a", 1)]) }, state(vec![entry(1, "a", "A", 1, 20)]));
+    let done = Done { tried: &HashSet::new(), compared: &HashSet::new(), compared_as: &HashSet::new() };
+    PlanInput::new(&listing, &state, done, NOW).plan(&DELETE, seen)
+}
+
+#[test]
+fn a_header_that_was_seen_in_another_session_permits_nothing() {
+    let seen = saw(digest("A"));
+    assert_eq!(deleted(&plan_in(Some(session()), &seen)), [(1, 1)]);
+    for listed_in in [Some(SessionSerial::next()), None] {
+        let plan = plan_in(listed_in, &seen);
+        assert_eq!((deleted(&plan), plan.unverified), (vec![], 1));
+    }
+    let mut mixed = Seen::in_session(SessionSerial::next());
+    mixed.extend(seen);
+    assert!(mixed.is_empty());
+}
+
+#[test]
+fn what_may_be_deleted_may_be_so_in_its_session() {
+    let (here, there) = (SessionSerial::next(), SessionSerial::next());
+    assert_ne!(here, there);
+    assert_eq!((removable_in(here).session(), removable_in(there).session()), (here, there));
+    let listed = maildrop(&[("a", 1)]).messages.remove(0);
+    let digests = crate::message::Digests { header: digest("A"), whole: digest("A") };
+    let (arrival, same) = (Arrival::of(here, listed, 1), entry(1, "a", "A", 1, 20));
+    let removable = Removable::compared(&arrival, digests, &same, RemovalPolicy::AfterDelivery, NOW);
+    assert_eq!(removable.unwrap().session(), here);
 }

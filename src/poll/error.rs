@@ -9,6 +9,9 @@ use crate::account::AccountName;
 use crate::client::ClientError;
 use crate::client::login::LoginError;
 use crate::credential::CredentialError;
+use crate::delivery::DeliveryError;
+use crate::internal_error::{InternalCause, InternalError, WorkError};
+use crate::oauth::OAuthError;
 use crate::state::error::StateError;
 use crate::text::Size;
 use crate::threads::NotDone;
@@ -22,6 +25,8 @@ pub enum PollError {
     State(StateError),
     /// The password.
     Credential(CredentialError),
+    /// The access token.
+    OAuth(OAuthError),
     /// The Maildir cannot be made or written to.
     Maildir {
         /// What was being done.
@@ -57,7 +62,7 @@ pub enum PollError {
     /// The system has no thread for it.
     NoThread,
     /// A fault of mailferry itself.
-    InternalError,
+    InternalError(InternalError),
 }
 
 /// A message that does not fit on the disk.
@@ -72,6 +77,11 @@ pub struct DoesNotFit {
 }
 
 impl PollError {
+    /// What cannot be was.
+    pub(crate) fn contradiction(doing: &'static str, what: &'static str) -> Self {
+        Self::InternalError(InternalError { doing, cause: InternalCause::Contradiction(what) })
+    }
+
     /// Whether a server that cannot bear commands ahead of their answers might end a session so.
     #[must_use]
     pub fn may_be_because_of_pipelining(&self) -> bool {
@@ -91,6 +101,7 @@ impl fmt::Display for PollError {
             Self::Client(e) => e.fmt(f),
             Self::State(e) => e.fmt(f),
             Self::Credential(e) => e.fmt(f),
+            Self::OAuth(e) => e.fmt(f),
             Self::Maildir { doing, path, source } => write!(f, "cannot {doing} {}: {source}", path.display()),
             Self::InsufficientSpace { path, message: Some(DoesNotFit { what, free_space, never }) } => {
                 let hopeless = match never {
@@ -121,12 +132,19 @@ impl fmt::Display for PollError {
             ),
             Self::Stopped => f.write_str("stopped before the end. Nothing is lost: the next run goes on from here"),
             Self::NoThread => write!(f, "{}. Nothing is lost: the next run goes on from here", NotDone::NoThread),
-            Self::InternalError => f.write_str("mailferry failed by a fault of its own. Nothing is lost"),
+            Self::InternalError(e) => write!(f, "mailferry failed by a fault of its own ({e}). Nothing is lost"),
         }
     }
 }
 
-impl std::error::Error for PollError {}
+impl std::error::Error for PollError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::InternalError(e) => Some(e),
+            _ => None,
+        }
+    }
+}
 
 impl From<ClientError> for PollError {
     fn from(e: ClientError) -> Self {
@@ -140,11 +158,21 @@ impl From<LoginError> for PollError {
     }
 }
 
-impl From<NotDone> for PollError {
-    fn from(e: NotDone) -> Self {
+impl From<DeliveryError> for PollError {
+    fn from(e: DeliveryError) -> Self {
         match e {
-            NotDone::NoThread => Self::NoThread,
-            NotDone::Panicked => Self::InternalError,
+            DeliveryError::State(e) => Self::State(e),
+            DeliveryError::Maildir { doing, path, source } => Self::Maildir { doing, path, source },
+            DeliveryError::Work(e) => e.into(),
+        }
+    }
+}
+
+impl From<WorkError> for PollError {
+    fn from(e: WorkError) -> Self {
+        match e {
+            WorkError::NoThread => Self::NoThread,
+            WorkError::Internal(e) => Self::InternalError(e),
         }
     }
 }
@@ -152,6 +180,12 @@ impl From<NotDone> for PollError {
 impl From<StateError> for PollError {
     fn from(e: StateError) -> Self {
         Self::State(e)
+    }
+}
+
+impl From<OAuthError> for PollError {
+    fn from(e: OAuthError) -> Self {
+        Self::OAuth(e)
     }
 }
 

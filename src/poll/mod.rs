@@ -3,14 +3,17 @@
 //! Lock and read the state; finish what a crash interrupted; ask for the password; then sessions, as long as each brings
 //! something and there may be more. A session: log in, list, plan, retrieve and deliver, delete, QUIT.
 
+pub mod adoption;
 pub mod error;
 pub mod report;
 
 mod another;
 mod ceiling;
-mod committer;
+pub(crate) mod credential;
 mod deletions;
+mod ending;
 mod planning;
+mod recognition;
 mod refusals;
 mod retriever;
 mod server_profile;
@@ -30,12 +33,15 @@ use report::{Left, LeftFor};
 pub use report::{PollReport, Quarantined};
 
 use crate::account::{Account, RemovalPolicy};
+use crate::advice::command_line::this_program;
+use crate::client::listing::Opened;
 use crate::client::{ClientError, Redactor, places};
 use crate::clock::Clock;
 use crate::credential::CredentialEnvironment;
+use crate::delivery::delivered_by;
+use crate::delivery::destination::keep_decision;
 use crate::delivery::recovery::{OtherMaildir, Recovered, known_maildir, recover};
 use crate::disk::Disk;
-use crate::maildir::Maildir;
 use crate::maildir::names::NameSource;
 use crate::net::Dial;
 use crate::plan::Pass;
@@ -45,12 +51,15 @@ use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::{EntryId, ListedAs, QuarantineReason};
 use crate::state::error::StateError;
+use crate::state::handle::StateHandle;
 use crate::state::hints::HintsFile;
-use crate::state::store::{ConfiguredAccounts, OpenOptions, Store};
+use crate::state::store::{ConfiguredAccounts, LockedState, OpenOptions, Store};
 use crate::watch;
 use another::{Another, SoFar, another};
+use credential::Obtained;
+use recognition::{Beginning, First};
 use server_profile::ServerProfile;
-use session::{Broken, Ended};
+use session::{Broken, Clean, Ended};
 
 /// What all polls of this process share.
 #[derive(Debug, Clone)]
@@ -76,14 +85,14 @@ pub struct PollContext {
 }
 
 /// How the user wants this poll to be.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PollOptions {
     /// Tell what would be done and do nothing.
     pub dry_run: bool,
     /// Begin a state anew where one seems to be lost.
     pub new_state: bool,
-    /// Take the Maildir that is there, though it is not the one that was delivered to.
-    pub accept_maildir: bool,
+    /// Whether the Maildir that is there is taken, though it is not the one that was delivered to.
+    pub other_maildir: OtherMaildir,
     /// Fetch what the server seems to have renumbered and cannot be recognised, although it may be there already.
     pub fetch_again: bool,
 }
@@ -115,12 +124,15 @@ pub async fn poll(
         to_isolate: VecDeque::new(),
         tried: HashSet::new(),
         compared: HashSet::new(),
+        compared_as: HashSet::new(),
         went_back: false,
         broken: 0,
         left: 0,
         begun,
         waited: Duration::ZERO,
         too_long: Vec::new(),
+        clean: None,
+        refused_token: None,
     };
     report.end = poll.run(&mut report).await;
     report.duration = begun.elapsed();
@@ -141,6 +153,8 @@ struct Poll {
     tried: HashSet<ListedAs>,
     /// What was retrieved in this poll to be compared.
     compared: HashSet<EntryId>,
+    /// How those messages were listed.
+    compared_as: HashSet<(MessageNumber, Option<ListedAs>)>,
     /// The suspects had their sessions, and the others one more.
     went_back: bool,
     /// How many sessions broke at a message.
@@ -153,48 +167,87 @@ struct Poll {
     waited: Duration,
     /// Messages that went on beyond what they may have: their numbers and sizes as listed.
     too_long: Vec<(MessageNumber, Option<u64>)>,
+    /// The last session found nothing to do.
+    clean: Option<Clean>,
+    /// An access token that the server did not take.
+    refused_token: Option<Secret>,
 }
-
-/// The state, in a place from which work that blocks can take it for a while.
-type Shelf = Option<Store>;
 
 impl Poll {
     async fn run(&mut self, report: &mut PollReport) -> Result<(), PollError> {
-        let (mut store, mut profile) = self.open_state(report).await?;
-        let password = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => return Err(PollError::Stopped),
-            password = self.account.credential.obtain(&self.context.credentials) => password?,
+        let (locked, first) = match self.options.dry_run {
+            true => (None, None),
+            false => match self.begin(report).await? {
+                Beginning::Nothing => return Ok(()),
+                Beginning::Full(locked, first) => (Some(locked), first),
+            },
         };
-        report.redactor = Redactor::new(&self.account.username, &password);
-        let end = self.sessions(&mut store, &mut profile, &password, report).await;
-        if store.is_none() {
-            // It went with work that no thread could be had for.
-            return end.and(Err(PollError::InternalError));
-        }
-        report.quarantine = store.as_ref().map(Quarantined::of).unwrap_or_default();
+        let (mut state, hints) = self.open_state(locked, report).await?;
+        let (begun, mut profile) = match first.map(|first| *first) {
+            Some(First { opened, profile, obtained }) => (Some((opened, obtained)), profile),
+            None => (None, hints),
+        };
+        let end = self.sessions_with_credential(begun, &mut state, &mut profile, report).await;
+        report.quarantine = match state.read() {
+            Ok(store) => Quarantined::of(store),
+            // It went with work that panicked, or that no thread could be had for.
+            Err(gone) => return end.and(Err(gone.into())),
+        };
         if !self.options.dry_run {
             let (disk, wall) = (Arc::clone(&self.context.disk), self.context.clock.read().wall);
             if report.retrieved > 0 {
                 profile.delivered(report.retrieved, report.octets, &self.context.clock.today(), wall);
             }
             let success = end.is_ok().then_some(wall);
-            report.past = blocking(&mut store, move |_| profile.write(&disk, success)).await?;
+            let write = move |_: &mut Store| (profile.write(&disk, success), profile);
+            (report.past, profile) = state.with("write the hints", write).await?;
         }
         if self.options.dry_run {
             return end;
         }
         // What a session that failed has written becomes durable, too, and what it delivered leaves tmp/.
-        let settled = blocking(&mut store, Store::settle).await?;
+        let settled = state.with("sync the state", Store::settle).await?;
         end?;
         settled?;
-        Ok(blocking(&mut store, Store::compact).await??)
+        state.with("make the state small", Store::compact).await??;
+        match self.clean.take() {
+            Some(clean) => self.keep_clean(clean, profile, &mut state).await,
+            None => Ok(()),
+        }
     }
 
-    /// Sessions, as long as each brings something and there may be more.
+    /// Sessions with the account's credential. An access token may end while a poll goes on, and a server may take it back
+    /// before its time: then another one is had, and the poll goes on with that. The first session may have been begun.
+    async fn sessions_with_credential(
+        &mut self,
+        begun: Option<(Opened, Obtained)>,
+        state: &mut StateHandle,
+        profile: &mut ServerProfile,
+        report: &mut PollReport,
+    ) -> Result<(), PollError> {
+        let (mut opened, obtained) = begun.unzip();
+        let mut obtained = match obtained {
+            Some(obtained) => obtained,
+            None => credential::obtain(&self.context, &self.account, self.refused_token.take(), &self.stop).await?,
+        };
+        loop {
+            let secret = obtained.credential.secret().clone();
+            report.token.clone_from(&obtained.token);
+            report.redactor = Redactor::new(&self.account.username, &secret);
+            let end = self.sessions(opened.take(), state, profile, &secret, report).await;
+            match &end {
+                Err(e) if obtained.may_have_ended(e) => info!("{e}. Another access token is had, and tried"),
+                _ => return end,
+            }
+            obtained = credential::obtain(&self.context, &self.account, Some(secret), &self.stop).await?;
+        }
+    }
+
+    /// Sessions, as long as each brings something and there may be more. The first one may have been begun.
     async fn sessions(
         &mut self,
-        store: &mut Shelf,
+        mut begun: Option<Opened>,
+        state: &mut StateHandle,
         profile: &mut ServerProfile,
         password: &Secret,
         report: &mut PollReport,
@@ -202,28 +255,34 @@ impl Poll {
         loop {
             report.sessions += 1;
             let before = report.retrieved;
-            let first_entry = store.as_ref().ok_or(PollError::InternalError)?.state().next_id();
+            let first_entry = state.read()?.state().next_id();
             let short = report.short;
             report.unproven = false;
-            let next = match self.session(store, profile, password, report).await {
+            self.clean = None;
+            let next = match self.session(begun.take(), state, profile, password, report).await {
                 Ok(ended) => {
+                    self.clean.clone_from(&ended.clean);
                     let has_new = report.retrieved > before;
                     if report.probe_for_more {
                         profile.looked_for_more(has_new);
                     }
                     let more = has_new && ended.all_new > 0 && profile.may_list_more(ended.all_new);
                     // What was compared before says nothing new, however often it is compared again.
-                    let progress = has_new || ended.compared.iter().any(|id| !self.compared.contains(id));
-                    self.compared.extend(&ended.compared);
+                    let progress = has_new || ended.compared.iter().any(|(id, _)| !self.compared.contains(id));
+                    for (id, listed) in &ended.compared {
+                        self.compared.insert(*id);
+                        self.compared_as.insert((listed.number, ListedAs::of(listed)));
+                    }
                     self.after(ended, progress, more, report)
                 }
                 Err(broken) => {
                     // A message that ended early may have shifted the answers behind it, until something shows the
                     // contrary: none of what was delivered is sure to be what it was taken for.
                     if report.unproven && (broken.is_about_framing() || report.short > short) {
-                        blocking(store, move |store| record_unproven(store, first_entry)).await??;
+                        let unproven = move |store: &mut Store| record_unproven(store, first_entry);
+                        state.with("write down what is not proven", unproven).await??;
                     }
-                    self.after_broken(broken, store, report).await?
+                    self.after_broken(broken, state, report).await?
                 }
             };
             self.tried.extend(report.failed.take_listed_as());
@@ -293,7 +352,11 @@ impl Poll {
                 Next::Session(Pass::Normal)
             }
             Pass::Normal if more => Next::ProbeForMore,
-            _ => Next::Done,
+            _ => {
+                let messages = ended.left;
+                report.left = (messages > 0).then_some(Left { messages, why: LeftFor::NoProgress });
+                Next::Done
+            }
         }
     }
 
@@ -302,7 +365,7 @@ impl Poll {
     async fn after_broken(
         &mut self,
         broken: Broken,
-        store: &mut Shelf,
+        state: &mut StateHandle,
         report: &mut PollReport,
     ) -> Result<Next, PollError> {
         let is_framing = broken.is_about_framing();
@@ -320,7 +383,8 @@ impl Poll {
         // A connection that ends is mostly the network's fault: then the next poll begins behind the message.
         let goes_on = is_framing
             || matches!(error, PollError::Client(ClientError::TooLong(_))) && self.is_first_such(&to_isolate);
-        blocking(store, move |store| store.record_quarantine(messages, QuarantineReason::BrokeSession)).await??;
+        let quarantine = |store: &mut Store| store.record_quarantine(messages, QuarantineReason::BrokeSession);
+        state.with("write down where a session broke", quarantine).await??;
         self.broken += 1;
         if !goes_on || self.broken > MOST_BROKEN {
             return Err(error);
@@ -356,45 +420,54 @@ impl Poll {
         self.too_long.contains(&(listed.number, listed.reported_size))
     }
 
-    /// Opens the state and finishes what was begun, before the server is asked.
-    async fn open_state(&self, report: &mut PollReport) -> Result<(Shelf, ServerProfile), PollError> {
-        let open_options = OpenOptions {
+    fn open_options(&self) -> OpenOptions {
+        OpenOptions {
             now: self.context.clock.read(),
             since_1970: self.context.clock.since_1970(),
             instance: fastrand::u64(..),
             holder: self.context.holder.clone(),
             new_state: self.options.new_state,
             configured_accounts: Arc::clone(&self.context.configured_accounts),
-        };
+            delivered_by,
+        }
+    }
+
+    /// Reads the state that is locked, or looks at it without a lock, and finishes what was begun.
+    async fn open_state(
+        &self,
+        locked: Option<Box<LockedState>>,
+        report: &mut PollReport,
+    ) -> Result<(StateHandle, ServerProfile), PollError> {
+        let open_options = self.open_options();
         let (disk, dir, account) =
             (Arc::clone(&self.context.disk), self.context.state_dir.clone(), self.account.clone());
         let options = self.options;
-        let (store, profile, recovered) = watch::blocking(move || {
+        let opened = watch::blocking(move || {
             let hints = |store: &Store| {
-                let file = HintsFile::read(&**store.disk(), &dir, &account.name);
+                let file = HintsFile::read(&*disk, &dir, &account.name);
                 ServerProfile::new(file, &account.endpoint, store.now())
             };
-            if options.dry_run {
-                let store = Store::look(disk, &dir, &account, &open_options)?;
-                if !options.accept_maildir {
-                    known_maildir(&store, &account.maildir)?;
+            let Some(locked) = locked else {
+                let store = Store::look(Arc::clone(&disk), &dir, &account, &open_options)?;
+                if options.other_maildir == OtherMaildir::Refuse {
+                    known_maildir(&*disk, &store, &account.maildir)?;
                 }
                 let profile = hints(&store);
                 return Ok((store, profile, Recovered::default()));
-            }
-            let mut store = Store::open(disk, &dir, &account, &open_options)?;
-            let other = if options.accept_maildir { OtherMaildir::Accept } else { OtherMaildir::Refuse };
-            let recovered = recover(&mut store, &account.maildir, other)?;
-            if options.new_state || options.accept_maildir {
-                settle(&mut store, &account, options.accept_maildir)?;
+            };
+            let mut store = locked.read(&account, &open_options)?;
+            tell_needless(&*disk, &store, &account, options);
+            let recovered = recover(&*disk, &mut store, &account.maildir, options.other_maildir)?;
+            if options.new_state || options.other_maildir == OtherMaildir::Accept {
+                keep_decision(&*disk, &mut store, &account, options.other_maildir)?;
             }
             if matches!(account.removal, RemovalPolicy::AfterAge(_)) && !store.state().is_empty() {
                 store.write_pending()?;
             }
             let profile = hints(&store);
             Ok::<_, StateError>((store, profile, recovered))
-        })
-        .await??;
+        });
+        let (store, profile, recovered) = opened.await.map_err(|e| e.doing("open the state"))??;
         if !recovered.is_nothing() {
             let Recovered { finished, found, again, remains, .. } = recovered;
             warn!(
@@ -403,7 +476,26 @@ impl Poll {
             );
         }
         report.recovered = recovered;
-        Ok((Some(store), profile))
+        Ok((StateHandle::new(store), profile))
+    }
+}
+
+/// Says so where an option has nothing to do, and how what the user may have meant is done. Blocks.
+fn tell_needless(disk: &dyn Disk, store: &Store, account: &Account, options: PollOptions) {
+    let forget = || this_program(&format!("uids forget {} --all", account.name));
+    if options.new_state && store.exists() {
+        warn!(
+            "--new-state has nothing to do: there is a record of what was fetched. To fetch everything again: {}",
+            forget()
+        );
+    }
+    let is_known = || known_maildir(disk, store, &account.maildir).is_ok() && store.maildirs_with_intents().is_empty();
+    if options.other_maildir == OtherMaildir::Accept && is_known() {
+        warn!(
+            "--accept-maildir has nothing to do: the Maildir is the one that was delivered to, or none was yet. To fetch \
+               everything into it again: {}",
+            forget()
+        );
     }
 }
 
@@ -418,27 +510,6 @@ fn record_unproven(store: &mut Store, first: EntryId) -> Result<(), StateError> 
     store.settle()
 }
 
-/// What the user decided holds from now on, whether or not anything is fetched: the state that is begun, and the Maildir
-/// that is there. One that is accepted and not there is made: else the next poll would ask again. Blocks.
-fn settle(store: &mut Store, account: &Account, accept: bool) -> Result<(), StateError> {
-    let disk = Arc::clone(store.disk());
-    let maildir = match Maildir::open(&*disk, &account.maildir) {
-        Err(_) if accept && !store.state().is_empty() => {
-            let make = |e| StateError::io("make the Maildir", &account.maildir, e);
-            Some(Maildir::create(&*disk, &account.maildir, account.maildir_mode).map_err(make)?)
-        }
-        opened => opened.ok(),
-    };
-    if let Some(maildir) = maildir {
-        let look = |e| StateError::io("look at the Maildir", maildir.path(), e);
-        let id = maildir.lasting_id(&*disk).map_err(look)?;
-        store.bind_maildir(&account.maildir, &maildir, id)?;
-    }
-    store.ensure_file()?;
-    store.write_pending()?;
-    store.settle()
-}
-
 /// What comes after a session.
 enum Next {
     /// The poll is over.
@@ -447,19 +518,4 @@ enum Next {
     Session(Pass),
     /// Another session, because everything was new and some servers list only so many at a time.
     ProbeForMore,
-}
-
-/// Runs something that blocks, with the state.
-async fn blocking<R: Send + 'static>(
-    shelf: &mut Shelf,
-    work: impl FnOnce(&mut Store) -> R + Send + 'static,
-) -> Result<R, PollError> {
-    let mut store = shelf.take().ok_or(PollError::InternalError)?;
-    let done = watch::blocking(move || {
-        let result = work(&mut store);
-        (store, result)
-    });
-    let (store, result) = done.await?;
-    *shelf = Some(store);
-    Ok(result)
 }

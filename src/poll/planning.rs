@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use tracing::{debug, warn};
 
+use super::Poll;
 use super::error::PollError;
 use super::report::PollReport;
-use super::session::sync_directories;
-use super::{Poll, Shelf, blocking};
 use crate::account::{Account, RemovalPolicy};
 use crate::client::Client;
 use crate::client::listing::look;
-use crate::disk::DirSync;
+use crate::delivery::destination::sync_directories;
+use crate::disk::{DirSync, Disk};
 use crate::plan::maildrop::Maildrop;
 use crate::plan::{Done, Pass, Plan, PlanInput, Policy, Seen};
 use crate::pop3::{Capabilities, MessageNumber};
 use crate::state::entries::{EntryId, ListedAs, UidState};
+use crate::state::handle::StateHandle;
 use crate::state::store::Store;
 
 /// To look at so many headers takes a while, so the user is told why.
@@ -30,10 +31,14 @@ struct Given {
     tried: HashSet<ListedAs>,
     /// Entries that were compared in this poll.
     compared: HashSet<EntryId>,
+    /// How those messages were listed.
+    compared_as: HashSet<(MessageNumber, Option<ListedAs>)>,
     /// The headers that were seen in this session.
     seen: Seen,
     /// How often headers were asked for.
     looks: u32,
+    /// How often headers were asked for that were never seen before.
+    first_looks: u32,
 }
 
 /// What comes next.
@@ -46,13 +51,18 @@ enum Step {
 
 impl Given {
     /// Takes as long as the listing and the state are large. Blocks.
-    fn step(&self, store: &Store) -> Step {
-        let done = Done { tried: &self.tried, compared: &self.compared };
+    fn step(&mut self, store: &Store) -> Step {
+        let done = Done { tried: &self.tried, compared: &self.compared, compared_as: &self.compared_as };
         let input = PlanInput::new(&self.maildrop, store.state(), done, store.now());
         // What the plan needs, then a sample of what may have been renumbered, then the rest of that.
         let mut numbers = if self.looks == 0 { input.look_at(&self.policy) } else { Vec::new() };
         if numbers.is_empty() && self.looks < 3 {
             numbers = input.look_for_renumbering(&self.policy, &self.seen);
+        }
+        if numbers.is_empty() && self.first_looks < 2 {
+            let probed = self.first_looks > 0;
+            numbers = input.look_for_first_time(&self.policy, &self.seen, probed);
+            self.first_looks += 1;
         }
         match numbers.is_empty() {
             true => Step::Decided(Box::new(input.plan(&self.policy, &self.seen))),
@@ -68,10 +78,10 @@ impl Poll {
         client: &mut Client,
         capabilities: Option<&Capabilities>,
         maildrop: &Arc<Maildrop>,
-        shelf: &mut Shelf,
+        state: &mut StateHandle,
         report: &mut PollReport,
     ) -> Result<Plan, PollError> {
-        let store = shelf.as_ref().ok_or(PollError::InternalError)?;
+        let store = state.read()?;
         let policy = Policy {
             removal: if report.unsyncable { RemovalPolicy::Keep } else { self.account.removal },
             max_message_size: self.account.max_message_size,
@@ -83,19 +93,20 @@ impl Poll {
             pass: self.pass,
         };
         let tried = self.not_in_this_session(store.state(), store.now());
-        let (maildrop, compared) = (Arc::clone(maildrop), self.compared.clone());
-        let mut given = Given { maildrop, policy, tried, compared, seen: Seen::new(), looks: 0 };
+        let (maildrop, compared, compared_as) = (Arc::clone(maildrop), self.compared.clone(), self.compared_as.clone());
+        let seen = Seen::in_session(client.serial());
+        let mut given = Given { maildrop, policy, tried, compared, compared_as, seen, looks: 0, first_looks: 0 };
         let plan = loop {
             let step;
-            (given, step) = blocking(shelf, move |store| {
+            let plan = move |store: &mut Store| {
                 let step = given.step(store);
                 (given, step)
-            })
-            .await?;
+            };
+            (given, step) = state.with("plan a session", plan).await?;
             match step {
                 Step::Look(numbers) => self.look(client, &numbers, &mut given).await?,
                 // Where a power cut may take away what was delivered, nothing is deleted, or retrieved only to be.
-                Step::Decided(plan) if plan.deletes_earlier() && !can_sync(shelf).await? => {
+                Step::Decided(plan) if plan.deletes_earlier() && !can_sync(&self.context.disk, state).await? => {
                     report.unsyncable = true;
                     given.policy.removal = RemovalPolicy::Keep;
                 }
@@ -104,6 +115,12 @@ impl Poll {
         };
         if plan.unrecognisable > 0 && !self.options.fetch_again {
             return Err(PollError::Renumbered { account: self.account.name.clone(), messages: plan.unrecognisable });
+        }
+        if plan.unrecognisable == 0 && self.options.fetch_again && report.sessions == 1 {
+            warn!(
+                "--fetch-again has nothing to do: the server has not renumbered its messages. To fetch everything again: {}",
+                crate::advice::command_line::this_program(&format!("uids forget {} --all", self.account.name))
+            );
         }
         debug!(
             retrieve = plan.retrieve.len(),
@@ -144,8 +161,10 @@ impl Poll {
     }
 }
 
-async fn can_sync(shelf: &mut Shelf) -> Result<bool, PollError> {
-    Ok(blocking(shelf, |store| sync_directories(store)).await?? == DirSync::Synced)
+async fn can_sync(disk: &Arc<dyn Disk>, state: &mut StateHandle) -> Result<bool, PollError> {
+    let disk = Arc::clone(disk);
+    let synced = state.with("sync the directories", move |store| sync_directories(&*disk, store)).await??;
+    Ok(synced == DirSync::Synced)
 }
 
 /// Whether the account points at another server than when the state was last written.

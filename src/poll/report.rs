@@ -7,6 +7,7 @@ use super::error::PollError;
 use crate::account::AccountName;
 use crate::client::Redactor;
 use crate::delivery::recovery::Recovered;
+use crate::oauth::tokens::TokenTimes;
 use crate::plan::maildrop::{Listed, Sizes};
 use crate::pop3::UniqueId;
 use crate::state::entries::{EntryId, ListedAs, Quarantine, QuarantineReason};
@@ -63,6 +64,10 @@ pub struct PollReport {
     pub login_delay: Option<Duration>,
     /// When the server's certificate expires, in seconds since 1970. None without TLS, or if nobody was let in.
     pub certificate_expires: Option<i64>,
+    /// The same of the certificate of this side, if one was shown.
+    pub client_certificate_expires: Option<i64>,
+    /// The times of the tokens that it logged in with, if they come from a sign-in.
+    pub token: Option<TokenTimes>,
     /// There is, or may be, more on the server than was listed: a session to look for it could not be held.
     pub more: bool,
     /// The current session is only held to see whether there is more.
@@ -238,6 +243,8 @@ pub enum LeftFor {
     LongPoll,
     /// The server refused hundreds in a row.
     Refusals,
+    /// The last session brought nothing new.
+    NoProgress,
 }
 
 /// The plan of a dry run.
@@ -279,6 +286,8 @@ impl PollReport {
             logged_in: false,
             login_delay: None,
             certificate_expires: None,
+            client_certificate_expires: None,
+            token: None,
             more: false,
             probe_for_more: false,
             sizes: Sizes::default(),

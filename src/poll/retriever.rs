@@ -11,20 +11,21 @@ use tracing::debug;
 
 use super::PollContext;
 use super::ceiling::Ceiling;
-use super::committer::{Destination, ReceivedMessage, Safe};
 use super::deletions::Deletions;
 use super::error::PollError;
 use super::refusals::Refusals;
 use super::window::Window;
 use crate::account::{MaildirMode, RemovalPolicy};
 use crate::client::error::TooLong;
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, Message};
+use crate::delivery::committer::ReceivedMessage;
+use crate::delivery::destination::Destination;
+use crate::delivery::publish::Delivered;
 use crate::maildir::staging::{Received, Staging};
 use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Remembered, Removable};
 use crate::pop3::{Command, CommandKind, DropListing, Event, FramingError, Response, Status, UniqueId};
 use crate::state::entries::{EntryId, ListedAs};
-use crate::summary::Message;
 use crate::watch;
 
 /// Complete messages that wait for the disk hold at most so many bytes of memory.
@@ -79,8 +80,8 @@ pub(super) struct Retrieved {
     pub(super) asked: u64,
     /// Those that the server refused, and how.
     pub(super) refused: Refusals,
-    /// Those that turned out to be known already, with the size that the server reports now.
-    pub(super) known: Vec<(EntryId, Option<u64>)>,
+    /// Those that turned out to be known already, as the server lists them now.
+    pub(super) known: Vec<(EntryId, Listed)>,
     /// Those that became safe: how many, and their octets.
     pub(super) safe: u64,
     /// Octets of those.
@@ -164,8 +165,8 @@ impl<'a> Retriever<'a> {
     /// once this is over: not before it has shown that every answer belongs to its command.
     pub(super) async fn retrieve(
         &mut self,
-        received_messages: mpsc::Sender<ReceivedMessage>,
-        safe: &mut mpsc::UnboundedReceiver<Safe>,
+        received_messages: mpsc::Sender<ReceivedMessage<Arrival>>,
+        safe: &mut mpsc::UnboundedReceiver<Delivered<Arrival>>,
     ) -> Result<(), PollError> {
         let held = Arc::new(Semaphore::new(usize::try_from(HELD).unwrap_or(1)));
         loop {
@@ -189,7 +190,7 @@ impl<'a> Retriever<'a> {
     }
 
     /// A message is safe: it counts, and it may be deleted if the policy says so.
-    pub(super) fn note_safe(&mut self, safe: &Safe) {
+    pub(super) fn note_safe(&mut self, safe: &Delivered<Arrival>) {
         self.done.safe += 1;
         self.done.octets += safe.size();
         if let Some(removable) = Removable::after_delivery(self.retrieval.removal, safe) {
@@ -270,7 +271,7 @@ impl<'a> Retriever<'a> {
     async fn on_event(
         &mut self,
         event: Event,
-        received_messages: &mpsc::Sender<ReceivedMessage>,
+        received_messages: &mpsc::Sender<ReceivedMessage<Arrival>>,
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
         if let Event::Response { to: CommandKind::Stat, response } = &event {
@@ -317,13 +318,14 @@ impl<'a> Retriever<'a> {
 
     async fn end_of_message(
         &mut self,
-        received_messages: &mpsc::Sender<ReceivedMessage>,
+        received_messages: &mpsc::Sender<ReceivedMessage<Arrival>>,
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
-        let Some(staging) = self.staging.take() else { return Err(PollError::InternalError) };
-        let Some(listed) = self.completed(staging.size()) else { return Err(PollError::InternalError) };
+        let no_such = || PollError::contradiction("end a message", "none was coming in");
+        let staging = self.staging.take().ok_or_else(no_such)?;
+        let listed = self.completed(staging.size()).ok_or_else(no_such)?;
         self.done.refused.came();
-        if !self.retrieval.careful && !is_short(&listed, staging.octets()) {
+        if !self.retrieval.careful && !Arrival::would_be_short(&listed, staging.octets()) {
             return self.hand_over(listed, staging, received_messages, held).await;
         }
         self.held = Some((listed, staging));
@@ -373,7 +375,8 @@ impl<'a> Retriever<'a> {
 
     async fn flush(&mut self) -> Result<(), PollError> {
         let Some(mut staging) = self.staging.take() else { return Ok(()) };
-        let flushed = watch::blocking(move || staging.flush().map(|()| staging)).await?;
+        let flushed = watch::blocking(move || staging.flush().map(|()| staging)).await;
+        let flushed = flushed.map_err(|e| e.doing("write a message"))?;
         let path = self.retrieval.destination.maildir.tmp().path().to_owned();
         let wrote = flushed.map_err(|source| PollError::Maildir { doing: "write a message to", path, source })?;
         self.staging = Some(wrote);
@@ -384,39 +387,37 @@ impl<'a> Retriever<'a> {
         &mut self,
         listed: Listed,
         staging: Staging,
-        received_messages: &mpsc::Sender<ReceivedMessage>,
+        received_messages: &mpsc::Sender<ReceivedMessage<Arrival>>,
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
         let octets = staging.octets();
-        let is_short = is_short(&listed, octets);
-        let ended_early = is_short && is_far_shorter(&listed, octets);
+        let ended_early = Arrival::would_be_short(&listed, octets) && is_far_shorter(&listed, octets);
         if ended_early {
             self.done.short += 1;
             self.done.first_short.get_or_insert_with(|| (listed.clone(), octets));
         }
         let ended_early = ListedAs::of(&listed).filter(|_| ended_early && self.done.short <= FEW);
-        let is_unsure = is_short || is_longer(&listed, octets);
-        let received = staging.finish(Arrival { listed, is_short, is_unsure });
+        let received = staging.finish(Arrival::of(self.client.serial(), listed, octets));
         if self.is_remembered(&received) {
             return Ok(());
         }
         self.done.far_shorter.extend(ended_early);
         let bytes = u32::try_from(received.held() + OVERHEAD).unwrap_or(HELD).min(HELD);
-        let permit = Arc::clone(held).acquire_many_owned(bytes).await.map_err(|_| PollError::InternalError)?;
+        let closed = |_| PollError::contradiction("hand over a message", "the memory that is shared was closed");
+        let permit = Arc::clone(held).acquire_many_owned(bytes).await.map_err(closed)?;
         // A committer that is gone has said why itself.
         received_messages.send(ReceivedMessage { received, permit }).await.map_err(|_| PollError::Stopped)
     }
 
     /// Whether it is one that we have after all: then this copy goes, and it has been verified.
     fn is_remembered(&mut self, received: &Received<Arrival>) -> bool {
-        let (listed, digests) = (&received.payload().listed, received.digests());
+        let (listed, digests) = (received.payload().listed(), received.digests());
         let Some(entry) = self.retrieval.remembered.take(listed, digests) else {
             self.others.extend(listed.unique_id.clone());
             return false;
         };
-        self.done.known.push((entry.id, listed.reported_size));
-        let removable =
-            Removable::after_comparison(listed, digests, &entry, self.retrieval.removal, self.retrieval.now);
+        self.done.known.push((entry.id, listed.clone()));
+        let removable = Removable::after_comparison(received, &entry, self.retrieval.removal, self.retrieval.now);
         removable.into_iter().for_each(|removable| self.deletions.add(removable));
         true
     }
@@ -434,19 +435,6 @@ impl<'a> Retriever<'a> {
 
 /// Where no more than so many messages of a session end early, each is retrieved once more.
 pub(super) const FEW: u64 = 8;
-
-/// Some servers count the line that ends a message, or a line end that is not there: so many octets.
-const SIZE_TOLERANCE: u64 = 8;
-
-/// Whether less came than was listed.
-fn is_short(listed: &Listed, octets: u64) -> bool {
-    listed.reported_size.is_some_and(|size| octets.saturating_add(SIZE_TOLERANCE) < size)
-}
-
-/// Whether more came than was listed.
-fn is_longer(listed: &Listed, octets: u64) -> bool {
-    listed.reported_size.is_some_and(|size| size.saturating_add(SIZE_TOLERANCE) < octets)
-}
 
 /// Whether so much less came that somebody should know: some servers round their sizes up, none doubles them.
 fn is_far_shorter(listed: &Listed, octets: u64) -> bool {

@@ -6,11 +6,14 @@ use tracing::debug;
 
 use crate::account::Endpoint;
 use crate::client::listing::Opened;
+use crate::client::listing_digest::ListingDigest;
 use crate::client::login::{CachedCapabilities, LoginError};
 use crate::client::{ClientError, Redactor};
 use crate::disk::Disk;
-use crate::pop3::{Capabilities, LoginMethod};
+use crate::pop3::Capabilities;
 use crate::provider::Provider;
+use crate::sasl::LoginMethod;
+use crate::state::clean_listing::CleanListing;
 use crate::state::hints::{HintsFile, Listing, Past, ServerHints};
 
 /// Servers that list a maildrop in portions list some hundred messages at a time; where nobody knows yet, it is only worth
@@ -26,6 +29,8 @@ pub(super) struct ServerProfile {
     in_portions: bool,
     /// The time of this poll, in certain seconds.
     now: u64,
+    /// The listing that is to be recognised.
+    expected: Option<ListingDigest>,
 }
 
 impl ServerProfile {
@@ -34,7 +39,7 @@ impl ServerProfile {
         let known = file.hints.server.clone().filter(|server| server.is_about(endpoint));
         let server = known.unwrap_or_else(|| ServerHints::new(endpoint));
         let in_portions = Provider::of(&endpoint.host).is_some_and(|provider| provider.lists_in_portions);
-        Self { file, server, in_portions, now }
+        Self { file, server, in_portions, now, expected: None }
     }
 
     /// Counts what came; `day` is today in the user's calendar.
@@ -55,9 +60,25 @@ impl ServerProfile {
         self.file.hints.past.clone()
     }
 
+    /// This listing is to be recognised.
+    pub(super) fn expect(&mut self, listing: ListingDigest) {
+        self.expected = Some(listing);
+    }
+
+    /// Sessions list everything from now on.
+    pub(super) fn expect_nothing(&mut self) {
+        self.expected = None;
+    }
+
+    /// Keeps that nothing was left to do behind a listing.
+    pub(super) fn keep(&mut self, clean: CleanListing) {
+        self.file.hints.clean = Some(clean);
+    }
+
     /// What a session may expect.
     pub(super) fn cached(&self) -> CachedCapabilities {
         CachedCapabilities {
+            listing: self.expected.clone(),
             before_login: self.server.before_login.as_deref().map(capabilities),
             after_login: self.server.after_login.as_deref().map(capabilities),
             failed_logins: self.server.failed_logins(self.now).filter_map(LoginMethod::named).collect(),
@@ -71,7 +92,11 @@ impl ServerProfile {
         login.failed.iter().for_each(|method| self.server.note_failed_login(method.name(), self.now));
         if matches!(
             login.error,
-            ClientError::Login { .. } | ClientError::NoLogin(_) | ClientError::Closed | ClientError::Framing(_)
+            ClientError::Login { .. }
+                | ClientError::Sasl { .. }
+                | ClientError::NoLogin(_)
+                | ClientError::Closed
+                | ClientError::Framing(_)
         ) {
             self.server.before_login = None;
         }

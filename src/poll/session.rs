@@ -8,31 +8,32 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use super::Poll;
 use super::another::{Another, SoFar, another};
-use super::committer::{Committer, Destination};
 use super::deletions::Deletions;
-use super::error::{DoesNotFit, PollError};
+use super::ending::Work;
+use super::error::PollError;
 use super::planning::is_moved;
 use super::report::{PollReport, Tally, WouldDo};
 use super::retriever::{DRAIN, FEW, Retrieval, Retrieved, Retriever};
 use super::server_profile::ServerProfile;
-use super::{Poll, Shelf, blocking};
-use crate::account::{MaildirMode, RemovalPolicy};
+use crate::account::RemovalPolicy;
 use crate::client::listing::{OpenError, Opened, open};
+use crate::client::listing_digest::ListingDigest;
 use crate::client::login::{CachedCapabilities, log_in};
 use crate::client::{Client, ClientError};
-use crate::delivery::recovery::known_maildir;
+use crate::delivery::committer::Committer;
+use crate::delivery::destination::{Destination, sync_directories};
 use crate::disk::DirSync;
-use crate::disk::free_space::{FreeSpaces, InsufficientSpace, free_spaces};
-use crate::maildir::Maildir;
+use crate::disk::free_space::{InsufficientSpace, free_spaces};
 use crate::plan::maildrop::{Listed, Maildrop};
-use crate::plan::{Pass, Plan, Remembered};
+use crate::plan::{Pass, Plan, Remembered, next_due};
 use crate::pop3::{Capabilities, LoginDelay, UniqueId};
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::{Entry, EntryId, ListedAs, QuarantineReason, UidState};
+use crate::state::handle::StateHandle;
 use crate::state::store::Store;
-use crate::summary::Message;
 
 /// How many complete messages may wait for the committer; their bytes have a limit of their own.
 const IN_FLIGHT: usize = 1024;
@@ -60,10 +61,21 @@ pub(super) struct Ended {
     pub(super) to_isolate: Vec<ListedAs>,
     /// Everything that was listed was new: so many messages, 0 if some were known.
     pub(super) all_new: usize,
-    /// Entries whose messages were retrieved again and compared.
-    pub(super) compared: Vec<EntryId>,
+    /// Entries whose messages were retrieved again and compared, with how these were listed.
+    pub(super) compared: Vec<(EntryId, Listed)>,
     /// The server refused so many messages in a row that no further one was asked for.
     pub(super) gave_up: bool,
+    /// Nothing was to be done.
+    pub(super) clean: Option<Clean>,
+}
+
+/// A listing behind which nothing was left to do.
+#[derive(Debug, Clone)]
+pub(super) struct Clean {
+    /// What it is recognised by.
+    pub(super) listing: ListingDigest,
+    /// In how many seconds something is to be done though nothing changes; None: never.
+    pub(super) due: Option<u64>,
 }
 
 /// A session that did not.
@@ -84,33 +96,32 @@ impl Broken {
 }
 
 impl Poll {
-    /// Logs in, does what the plan says and ends the session.
+    /// Logs in, unless the session was begun, does what the plan says and ends the session.
     pub(super) async fn session(
         &self,
-        store: &mut Shelf,
+        begun: Option<Opened>,
+        state: &mut StateHandle,
         profile: &mut ServerProfile,
         password: &Secret,
         report: &mut PollReport,
     ) -> Result<Ended, Broken> {
         let here = |entry: &Entry| entry.unique_id.is_some() && entry.absent_since.is_none();
-        let knows_unique_ids = store.as_ref().is_some_and(|store| store.state().entries().any(here));
+        let knows_unique_ids = state.read().is_ok_and(|store| store.state().entries().any(here));
         let opened = tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(PollError::Stopped),
-            opened = self.open_maildrop(profile, password, knows_unique_ids) => opened,
+            opened = self.open_maildrop(begun, profile, password, knows_unique_ids) => opened,
         };
         let not_opened = |error| Broken { error, to_isolate: Vec::new(), opened: false };
         let opened = opened.map_err(not_opened)?;
         profile.opened(&opened, &report.redactor);
         let capabilities = opened.capabilities().cloned();
-        report.logged_in = true;
-        report.certificate_expires = opened.client.certificate_expires();
-        let login_delay = capabilities.as_ref().and_then(Capabilities::login_delay);
-        report.login_delay = login_delay.map(|delay| Duration::from_secs(delay.seconds));
-        let Opened { mut client, maildrop, .. } = opened;
+        self.note_login(&opened, report);
+        let Opened { mut client, maildrop, digest, .. } = opened;
         let ahead = client.window() > 1;
         let maildrop = Arc::new(maildrop);
-        let planned = self.plan(&mut client, capabilities.as_ref(), &maildrop, store, report).await;
+        let planned = self.plan(&mut client, capabilities.as_ref(), &maildrop, state, report).await;
+        let mut clean = None;
         let done = match planned {
             Ok(plan) => {
                 let sizes = std::mem::replace(&mut report.sizes, maildrop.sizes());
@@ -121,10 +132,11 @@ impl Poll {
                     return Ok(Ended::default());
                 }
                 self.tell(&maildrop, &plan, report);
+                clean = self.clean(digest, &maildrop, &plan, state, report);
                 if self.options.dry_run {
                     return Ok(self.dry_run(client, plan, report).await);
                 }
-                self.carry_out(store, &mut client, &maildrop, plan, report).await
+                self.carry_out(state, &mut client, &maildrop, plan, report).await
             }
             Err(e @ PollError::Renumbered { .. }) => {
                 quit_in_order(client).await;
@@ -133,10 +145,10 @@ impl Poll {
             Err(e) => Err(e),
         };
         match done {
-            Ok((work, ended)) => match self.end_session(store, client, work, report).await {
+            Ok((work, ended)) => match self.end_session(state, client, work, report).await {
                 Ok(retrieved) => {
                     profile.ended_in_order(ahead, retrieved);
-                    Ok(ended)
+                    Ok(Ended { clean, ..ended })
                 }
                 Err(error) => Err(Broken { error, to_isolate: Vec::new(), opened: true }),
             },
@@ -152,11 +164,15 @@ impl Poll {
 
     async fn open_maildrop(
         &self,
+        begun: Option<Opened>,
         profile: &mut ServerProfile,
         password: &Secret,
         knows_unique_ids: bool,
     ) -> Result<Opened, PollError> {
-        let mut opened = self.list(profile, password).await?;
+        let mut opened = match begun {
+            Some(opened) => opened,
+            None => self.list(profile, password).await?,
+        };
         if knows_unique_ids && !opened.maildrop.has_unique_ids {
             quit_in_order(opened.client).await;
             return Err(ClientError::UniqueIdsRefused.into());
@@ -172,9 +188,39 @@ impl Poll {
         Ok(opened)
     }
 
+    /// What a login tells of the server.
+    pub(super) fn note_login(&self, opened: &Opened, report: &mut PollReport) {
+        report.logged_in = true;
+        report.certificate_expires = opened.client.certificate_expires();
+        report.client_certificate_expires = opened.client.client_certificate_expires();
+        let login_delay = opened.capabilities().and_then(Capabilities::login_delay);
+        report.login_delay = login_delay.map(|delay| Duration::from_secs(delay.seconds));
+    }
+
+    /// Whether nothing is to be done behind this listing, now or as long as nothing changes.
+    fn clean(
+        &self,
+        listing: Option<ListingDigest>,
+        maildrop: &Maildrop,
+        plan: &Plan,
+        state: &StateHandle,
+        report: &PollReport,
+    ) -> Option<Clean> {
+        let store = state.read().ok()?;
+        let nothing = plan.is_nothing()
+            && maildrop.complete
+            && maildrop.has_unique_ids
+            && self.pass == Pass::Normal
+            && !report.unsyncable
+            && store.state().intents().next().is_none()
+            && store.state().quarantines().next().is_none();
+        let listing = listing.filter(|_| nothing)?;
+        Some(Clean { listing, due: next_due(store.state(), self.account.removal, store.now()) })
+    }
+
     /// Logs in and lists. A server that announces PIPELINING and breaks when commands come ahead is given another chance
     /// at once, one command at a time.
-    async fn list(&self, profile: &mut ServerProfile, password: &Secret) -> Result<Opened, PollError> {
+    pub(super) async fn list(&self, profile: &mut ServerProfile, password: &Secret) -> Result<Opened, PollError> {
         let cached = profile.cached();
         let log_in = |cached| log_in(&*self.context.dialer, &self.account, password, cached);
         let logged_in = log_in(&cached).await.inspect_err(|e| profile.login_failed(e))?;
@@ -232,13 +278,13 @@ impl Poll {
     /// Writes down what the listing says, retrieves, delivers and deletes.
     async fn carry_out(
         &self,
-        store: &mut Shelf,
+        state: &mut StateHandle,
         client: &mut Client,
         maildrop: &Arc<Maildrop>,
         mut plan: Plan,
         report: &mut PollReport,
     ) -> Result<(Work, Ended), PollError> {
-        self.note_listing(store, maildrop, &mut plan).await?;
+        self.note_listing(state, maildrop, &mut plan).await?;
         report.unsyncable |= report.recovered.unsyncable;
         let all_new = plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty();
         let mut ended = Ended {
@@ -247,6 +293,7 @@ impl Poll {
             all_new: if all_new { maildrop.messages.len() } else { 0 },
             compared: Vec::new(),
             gave_up: false,
+            clean: None,
         };
         let mut deletions = Deletions::new(std::mem::take(&mut plan.delete));
         if report.unsyncable {
@@ -254,10 +301,10 @@ impl Poll {
         }
         let mut retrieved = Retrieved::default();
         if !plan.retrieve.is_empty() {
-            let retrieval = self.retrieval(store, maildrop, &mut plan, &mut deletions).await?;
+            let retrieval = self.retrieval(state, maildrop, &mut plan, &mut deletions).await?;
             report.unsyncable |= deletions.cancelled;
             let synced;
-            (retrieved, synced) = self.retrieve(store, client, &mut deletions, retrieval, report).await?;
+            (retrieved, synced) = self.retrieve(state, client, &mut deletions, retrieval, report).await?;
             report.unsyncable |= synced == DirSync::Unsupported;
         }
         if report.unsyncable {
@@ -267,12 +314,13 @@ impl Poll {
         report.undeletable.extend(&deletions.refused);
         ended.left += retrieved.left;
         ended.gave_up = retrieved.refused.are_too_many();
-        ended.compared = retrieved.known.iter().map(|(id, _)| *id).collect();
+        ended.compared.clone_from(&retrieved.known);
         // What was recognised when it was here was listed, though the plan could not know.
         let listed: HashSet<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();
         let all_came =
-            retrieved.left == 0 && retrieved.refused.failures.is_empty() && retrieved.insufficient_space.is_none();
-        plan.forget.retain(|id| !listed.contains(id) && (all_came || has_unique_id(store, *id)));
+            ended.left == 0 && retrieved.refused.failures.is_empty() && retrieved.insufficient_space.is_none();
+        let known = state.read()?.state();
+        plan.forget.retain(|id| !listed.contains(id) && (all_came || has_unique_id(known, *id)));
         Ok((Work { retrieved, marked: deletions.marked, forget: plan.forget }, ended))
     }
 
@@ -290,55 +338,62 @@ impl Poll {
 
     async fn note_listing(
         &self,
-        store: &mut Shelf,
+        state: &mut StateHandle,
         maildrop: &Arc<Maildrop>,
         plan: &mut Plan,
     ) -> Result<(), PollError> {
         let (absent, present) = (std::mem::take(&mut plan.absent), std::mem::take(&mut plan.present));
         let (resized, renamed) = (std::mem::take(&mut plan.resized), std::mem::take(&mut plan.renamed));
+        let (respelt, fingerprinted) = (std::mem::take(&mut plan.respelt), std::mem::take(&mut plan.fingerprinted));
         let account = self.account.clone();
         let maildrop = Arc::clone(maildrop);
-        blocking(store, move |store| {
+        let note = move |store: &mut Store| {
             if is_moved(store, &account) {
                 store.record_host(&account)?;
             }
             store.record_quarantine_over(over_with(&maildrop, store.state()))?;
             store.record_renamed(renamed)?;
+            store.record_renamed(respelt)?;
+            store.record_fingerprinted(fingerprinted)?;
             store.record_present(present)?;
             store.record_absent(absent)?;
             store.record_resized(resized)?;
             Ok(())
-        })
-        .await?
+        };
+        state.with("write down what is listed", note).await?
     }
 
     /// Makes sure that there is a Maildir and a state for what is to be retrieved.
     async fn retrieval(
         &self,
-        store: &mut Shelf,
+        state: &mut StateHandle,
         maildrop: &Maildrop,
         plan: &mut Plan,
         deletions: &mut Deletions,
     ) -> Result<Retrieval, PollError> {
         let (configured, mode) = (self.account.maildir.clone(), self.account.maildir_mode);
-        let (most_files, accept) = (self.context.most_files, self.options.accept_maildir);
+        let (most_files, other) = (self.context.most_files, self.options.other_maildir);
+        let disk = Arc::clone(&self.context.disk);
         let (messages, known) = (std::mem::take(&mut plan.retrieve), std::mem::take(&mut plan.known_entries));
         let has_unique_ids = maildrop.has_unique_ids;
-        let prepared = blocking(store, move |store| {
-            let (destination, free_spaces) = prepare(store, &configured, mode, most_files, accept)?;
+        let prepare = move |store: &mut Store| {
+            let destination = Destination::prepare(&*disk, store, &configured, mode, other, most_files)?;
+            let free_spaces = free_spaces(&*disk, destination.maildir.tmp())?;
             // What is recognised when it is here is deleted without having been planned.
-            let synced = if store.state().is_empty() { store.sync_directory()? } else { sync_directories(store)? };
+            let is_empty = store.state().is_empty();
+            let synced = if is_empty { store.sync_directory()? } else { sync_directories(&*disk, store)? };
             let remembered = remembered(store.state(), &messages, &known, has_unique_ids);
             Ok::<_, PollError>((destination, free_spaces, synced, messages, remembered))
-        });
-        let (destination, free_spaces, synced, messages, remembered) = prepared.await??;
+        };
+        let prepared = state.with("prepare the Maildir", prepare).await??;
+        let (destination, free_spaces, synced, messages, remembered) = prepared;
         let (mut messages, last): (Vec<Listed>, Vec<Listed>) =
             messages.into_iter().partition(|listed| !self.looks_too_long(listed));
         messages.extend(last);
         if synced == DirSync::Unsupported {
             deletions.cancel();
         }
-        let store = store.as_ref().ok_or(PollError::InternalError)?;
+        let store = state.read()?;
         Ok(Retrieval {
             messages: messages.into(),
             destination,
@@ -363,19 +418,19 @@ impl Poll {
     /// The retriever and the committer, side by side. Tells whether the file system can make a delivery durable.
     async fn retrieve(
         &self,
-        store: &mut Shelf,
+        state: &mut StateHandle,
         client: &mut Client,
         deletions: &mut Deletions,
         retrieval: Retrieval,
         report: &mut PollReport,
     ) -> Result<(Retrieved, DirSync), PollError> {
-        let destination = retrieval.destination.clone();
+        let (disk, destination) = (Arc::clone(&self.context.disk), retrieval.destination.clone());
         let mut retriever = Retriever::new(&self.context, client, deletions, retrieval, &self.stop);
         let (to_committer, received_messages) = mpsc::channel(IN_FLIGHT);
         let (announce, mut safe) = mpsc::unbounded_channel();
         let (retrieved, committed) = tokio::join!(
             retriever.retrieve(to_committer, &mut safe),
-            Committer::new(destination, announce).run(store, received_messages)
+            Committer::new(disk, destination, announce).run(state, received_messages)
         );
         while let Ok(one) = safe.try_recv() {
             retriever.note_safe(&one);
@@ -387,87 +442,13 @@ impl Poll {
         // One that ended early is retrieved once more, alone, whatever the policy. Where many are, the sizes are wrong.
         let early = std::mem::take(&mut retriever.done.far_shorter);
         if retriever.done.short <= FEW && !early.is_empty() && committed.is_ok() {
-            blocking(store, move |store| store.record_quarantine(early, QuarantineReason::BrokeSession)).await??;
+            let quarantine = |store: &mut Store| store.record_quarantine(early, QuarantineReason::BrokeSession);
+            state.with("write down what ended early", quarantine).await??;
         }
         // If both failed, the retriever did so because the committer was gone.
         let synced = committed?;
         retrieved?;
         Ok((retriever.done, synced))
-    }
-
-    /// Waits for the answer to QUIT, but not for long once the end was asked for: it has been sent, and what the server
-    /// makes of it is seen next time.
-    async fn quit(&self, client: Client) -> Result<bool, PollError> {
-        let bound = async {
-            self.stop.cancelled().await;
-            tokio::time::sleep(DRAIN).await;
-        };
-        tokio::select! {
-            answered = client.quit() => Ok(answered?),
-            () = bound => Err(PollError::Stopped),
-        }
-    }
-
-    /// QUIT is a promise: the server may take away whatever was retrieved. So it is only sent when that is safe.
-    ///
-    /// Tells whether anything was retrieved.
-    async fn end_session(
-        &self,
-        store: &mut Shelf,
-        client: Client,
-        work: Work,
-        report: &mut PollReport,
-    ) -> Result<bool, PollError> {
-        let Work { retrieved, marked, forget } = work;
-        let refused = u64::try_from(retrieved.refused.failures.len()).unwrap_or(u64::MAX);
-        let known = u64::try_from(retrieved.known.len()).unwrap_or(u64::MAX);
-        if retrieved.asked != retrieved.safe + known + refused {
-            return Err(PollError::InternalError);
-        }
-        tell_of_short_ones(&retrieved);
-        let verified: Vec<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();
-        let promised = marked.clone();
-        let absent: Vec<EntryId> = retrieved.absent.clone();
-        blocking(store, move |store| {
-            store.record_verified(verified)?;
-            store.record_absent(absent)?;
-            // Should the answer to QUIT be lost, another message may have taken the place of one of these.
-            if promised.is_empty() { Ok(()) } else { store.record_doubt(promised) }
-        })
-        .await??;
-        let acknowledged = self.quit(client).await?;
-        report.unacknowledged |= !acknowledged && !marked.is_empty();
-        if !acknowledged && !marked.is_empty() {
-            warn!("the server did not acknowledge the QUIT: what was deleted is deleted again next time");
-        }
-        let removed = if acknowledged { marked } else { Vec::new() };
-        let count = u64::try_from(removed.len()).unwrap_or(u64::MAX);
-        removed.iter().for_each(|entry| _ = report.undeletable.remove(entry));
-        let entry = |id: EntryId| store.as_ref().and_then(|store| store.state().entry(id));
-        let is_new = |(id, size): &(EntryId, u64)| {
-            entry(*id).is_some_and(|entry| entry.fingerprint.reported_size != Some(*size))
-        };
-        let sizes = retrieved.known.iter().filter_map(|(id, size)| Some((*id, (*size)?))).filter(is_new).collect();
-        let troubled = retrieved.refused.failures.listed_as().to_vec();
-        let hopeless = retrieved.larger_than_the_disk.iter().filter_map(ListedAs::of).collect();
-        blocking(store, move |store| {
-            store.record_resized(sizes)?;
-            store.record_removed(removed)?;
-            store.record_forgotten(forget)?;
-            store.record_set_aside(hopeless)?;
-            store.record_quarantine(troubled, QuarantineReason::Refused)?;
-            store.settle()
-        })
-        .await??;
-        report.removed += count;
-        report.on_server = report.on_server.map(|listed| listed.saturating_sub(count));
-        report.failed.absorb(retrieved.refused.failures);
-        if let Some((listed, free_space)) = retrieved.insufficient_space {
-            let never = retrieved.larger_than_the_disk.contains(&listed);
-            let message = DoesNotFit { what: Message(&listed, &report.redactor).to_string(), free_space, never };
-            return Err(PollError::InsufficientSpace { path: self.account.maildir.clone(), message: Some(message) });
-        }
-        if retrieved.stopped { Err(PollError::Stopped) } else { Ok(retrieved.safe > 0) }
     }
 }
 
@@ -481,24 +462,8 @@ fn remembered(state: &UidState, messages: &[Listed], known: &HashSet<EntryId>, h
 }
 
 /// Whether an entry is one that a unique-id tells from others.
-fn has_unique_id(store: &Shelf, id: EntryId) -> bool {
-    let entry = store.as_ref().and_then(|store| store.state().entry(id));
-    entry.is_some_and(|entry| entry.unique_id.is_some())
-}
-
-/// Tells of messages that came out far shorter than they were listed: of the first one, and how many there are.
-fn tell_of_short_ones(retrieved: &Retrieved) {
-    let Some((listed, octets)) = &retrieved.first_short else { return };
-    let others = match retrieved.short.saturating_sub(1) {
-        0 => String::new(),
-        more => format!(", and {more} more were like that"),
-    };
-    warn!(
-        "message {} was listed with {} octets, and {octets} came: it is kept as it came, and not deleted in this session\
-         {others}",
-        listed.number,
-        listed.reported_size.unwrap_or(0)
-    );
+fn has_unique_id(known: &UidState, id: EntryId) -> bool {
+    known.entry(id).is_some_and(|entry| entry.unique_id.is_some())
 }
 
 /// The messages that made trouble and are not on the server any more, if the listing can tell.
@@ -528,62 +493,9 @@ fn to_isolate(error: &PollError, client: &Client, maildrop: &Maildrop) -> Vec<Li
     maildrop.messages.iter().filter(|listed| numbers.contains(&listed.number)).cloned().collect()
 }
 
-/// What a session did that is only true once it has ended in order.
-struct Work {
-    retrieved: Retrieved,
-    /// Marked as deleted.
-    marked: Vec<EntryId>,
-    /// Need not be remembered any more.
-    forget: Vec<EntryId>,
-}
-
 /// Ends a session in which nothing was retrieved or deleted. That it may fail is no trouble.
 async fn quit_in_order(client: Client) {
     if let Err(e) = client.quit().await {
         debug!("QUIT: {e}");
     }
 }
-
-/// What was delivered in earlier sessions is about to be deleted on the server: one more sync of its names and of the
-/// state's, which costs nothing where they are durable, and tells where that cannot be. Blocks.
-pub(super) fn sync_directories(store: &Store) -> Result<DirSync, PollError> {
-    let mut synced = store.sync_directory()?;
-    for (_, known) in store.state().maildirs() {
-        let new = known.resolved.join("new");
-        match store.disk().sync_dir(&new) {
-            Ok(DirSync::Synced) => {}
-            Ok(DirSync::Unsupported) => synced = DirSync::Unsupported,
-            // One that is not delivered to any more may be gone; the one that is was looked at when the poll began.
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => return Err(PollError::Maildir { doing: "sync", path: new, source }),
-        }
-    }
-    Ok(synced)
-}
-
-/// The Maildir and the room in it. It is made if the state has never delivered there, or if the user said that one in its
-/// place is right; else it may have gone since the poll began, and would be made below the place of a disk. Blocks.
-fn prepare(
-    store: &mut Store,
-    configured: &std::path::Path,
-    mode: MaildirMode,
-    most_files: usize,
-    accept: bool,
-) -> Result<(Destination, FreeSpaces), PollError> {
-    let disk = Arc::clone(store.disk());
-    let failed = |doing| move |source| PollError::Maildir { doing, path: configured.to_owned(), source };
-    let known = if accept { None } else { known_maildir(store, configured)? };
-    let maildir = match known {
-        Some(maildir) => maildir,
-        None => Maildir::create(&*disk, configured, mode).map_err(failed("make the Maildir"))?,
-    };
-    let id = maildir.lasting_id(&*disk).map_err(failed("look at the Maildir"))?;
-    let number = store.bind_maildir(configured, &maildir, id)?;
-    store.ensure_file()?;
-    let free_spaces = free_spaces(&*disk, maildir.tmp())?;
-    Ok((Destination { maildir, configured: configured.to_owned(), number, most_files }, free_spaces))
-}
-
-#[cfg(test)]
-#[path = "session_tests.rs"]
-mod tests;

@@ -1,7 +1,7 @@
 //! What a server announces by CAPA (RFC 2449).
 
-use super::auth::Mechanism;
 use super::limits;
+use super::mechanism::Mechanism;
 use crate::text;
 
 /// The capabilities of a server at one moment. They may differ before and after TLS and before and after the login,
@@ -84,40 +84,16 @@ impl Capabilities {
         self.has("UIDL")
     }
 
-    /// STLS (RFC 2595, section 4).
-    #[must_use]
-    pub fn stls(&self) -> bool {
-        self.has("STLS")
-    }
-
     /// Several commands may be sent before the first is answered (RFC 2449, section 6.6).
     #[must_use]
     pub fn pipelining(&self) -> bool {
         self.has("PIPELINING")
     }
 
-    /// Brackets behind the status are always a response code (RFC 2449, section 6.4).
-    #[must_use]
-    pub fn resp_codes(&self) -> bool {
-        self.has("RESP-CODES")
-    }
-
-    /// A refused login without the code AUTH is not the credentials' fault (RFC 3206, section 6).
-    #[must_use]
-    pub fn auth_resp_code(&self) -> bool {
-        self.has("AUTH-RESP-CODE")
-    }
-
     /// The command UTF8 is there (RFC 6856, section 2.1), with or without the argument USER.
     #[must_use]
     pub fn utf8(&self) -> bool {
         self.has("UTF8")
-    }
-
-    /// User names and passwords may hold UTF-8 (RFC 6856, section 2.2).
-    #[must_use]
-    pub fn utf8_user(&self) -> bool {
-        self.arguments("UTF8").is_some_and(|arguments| has_word(arguments, "USER"))
     }
 
     /// LOGIN-DELAY (RFC 2449, section 6.5). `None` when it is missing or names no number.
@@ -147,12 +123,6 @@ impl Capabilities {
     /// All SASL mechanisms, as the server writes them.
     pub fn sasl_names(&self) -> impl Iterator<Item = &str> {
         self.entries().filter(|(tag, _)| tag.eq_ignore_ascii_case("SASL")).flat_map(|(_, a)| a.split_ascii_whitespace())
-    }
-
-    /// What the server's software calls itself (RFC 2449, section 6.9). `None` when it does not say.
-    #[must_use]
-    pub fn implementation(&self) -> Option<&str> {
-        self.arguments("IMPLEMENTATION").filter(|name| !name.is_empty())
     }
 
     fn arguments(&self, tag: &str) -> Option<&str> {
@@ -206,13 +176,10 @@ mod tests {
             "IMPLEMENTATION Shlemazle-Plotz-v302",
         ]);
         assert!(capabilities.top() && capabilities.user() && capabilities.uidl());
-        assert!(capabilities.resp_codes() && capabilities.pipelining());
-        assert!(!capabilities.stls() && !capabilities.utf8() && !capabilities.auth_resp_code());
+        assert!(capabilities.pipelining() && !capabilities.utf8());
         assert_eq!(capabilities.sasl_names().collect::<Vec<_>>(), ["CRAM-MD5", "KERBEROS_V4"]);
         assert!(!capabilities.sasl(Mechanism::Plain));
         assert_eq!(capabilities.login_delay(), Some(LoginDelay { seconds: 900, per_user: false }));
-        assert_eq!(capabilities.expire(), Some(Expire::Days(60)));
-        assert_eq!(capabilities.implementation(), Some("Shlemazle-Plotz-v302"));
     }
 
     #[test]
@@ -229,24 +196,20 @@ mod tests {
         ]);
         assert!(capabilities.has("X-GOOGLE-RICO") && capabilities.has("x-google-rico"));
         assert!(!capabilities.has("X-GOOGLE"));
-        assert_eq!(capabilities.expire(), Some(Expire::Days(0)));
         assert!(capabilities.sasl(Mechanism::Plain));
     }
 
     #[test]
     fn does_not_care_for_case() {
-        let capabilities = capabilities(&["top", "Stls", "sasl plain", "expire never", "utf8 user"]);
-        assert!(capabilities.top() && capabilities.stls() && capabilities.sasl(Mechanism::Plain));
-        assert!(capabilities.utf8() && capabilities.utf8_user());
-        assert_eq!(capabilities.expire(), Some(Expire::Never));
+        let capabilities = capabilities(&["top", "Stls", "sasl plain", "utf8 user"]);
+        assert!(capabilities.top() && capabilities.has("STLS") && capabilities.sasl(Mechanism::Plain));
+        assert!(capabilities.utf8());
     }
 
     #[test]
     fn does_not_take_an_argument_for_a_capability() {
-        let capabilities = capabilities(&["EXPIRE 31 USER", "SASL LOGIN X-PLAIN", "UTF8", "IMPLEMENTATION"]);
-        assert!(!capabilities.user() && !capabilities.sasl(Mechanism::Plain) && !capabilities.utf8_user());
-        assert_eq!(capabilities.expire(), Some(Expire::Days(31)));
-        assert_eq!(capabilities.implementation(), None);
+        let capabilities = capabilities(&["EXPIRE 31 USER", "SASL LOGIN X-PLAIN"]);
+        assert!(!capabilities.user() && !capabilities.sasl(Mechanism::Plain));
     }
 
     #[test]
@@ -263,12 +226,6 @@ mod tests {
         assert_eq!(delay("LOGIN-DELAY soon"), None);
         assert_eq!(delay("LOGIN-DELAY -5"), None);
         assert_eq!(delay("LOGIN-DELAY 99999999999999999999").map(|delay| delay.seconds), Some(u64::MAX));
-    }
-
-    #[test]
-    fn takes_an_absurd_expiry_for_the_longest() {
-        assert_eq!(capabilities(&["EXPIRE 99999999999"]).expire(), Some(Expire::Days(u32::MAX)));
-        assert_eq!(capabilities(&["EXPIRE x"]).expire(), None);
     }
 
     #[test]

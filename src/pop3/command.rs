@@ -5,9 +5,9 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::auth::Mechanism;
 use super::limits;
 use super::listing::MessageNumber;
+use super::mechanism::Mechanism;
 use crate::secret::Secret;
 use crate::text;
 
@@ -30,7 +30,7 @@ pub enum Command {
     Apop {
         /// The name of the maildrop.
         username: String,
-        /// What [`apop_digest`](super::apop_digest) made.
+        /// What [`apop_digest`](crate::sasl::apop_digest) made.
         digest: String,
     },
     /// Log in by SASL (RFC 5034).
@@ -153,7 +153,7 @@ pub(super) fn check_response(mechanism: Mechanism, response: &Secret) -> Result<
         Mechanism::Plain if response.expose().iter().filter(|&&octet| octet == 0).count() != 2 => {
             Err(CommandError::NulInCredentials)
         }
-        Mechanism::Plain => Ok(()),
+        _ => Ok(()),
     }
 }
 

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use super::command::{CommandError, CommandKind};
+use super::listing::MessageNumber;
 use super::printable::excerpt;
-use super::session::SessionState;
+use super::state::SessionState;
 
 /// The server broke the rules on where an answer begins or ends. The session is over: no later byte can be trusted to
 /// belong to the command it seems to answer.
@@ -118,6 +119,11 @@ pub enum SendError {
     NoHandshakeDue,
     /// The command cannot be written as one line.
     Command(CommandError),
+    /// The message to be deleted has its number in another session.
+    OtherSession {
+        /// Its number there.
+        number: MessageNumber,
+    },
 }
 
 impl From<CommandError> for SendError {
@@ -133,6 +139,9 @@ impl fmt::Display for SendError {
                 write!(f, "{command} cannot be sent {state}")
             }
             Self::MustWait => f.write_str("a command cannot be sent before the one ahead of it is answered"),
+            Self::OtherSession { number } => {
+                write!(f, "message {number} of another session cannot be deleted in this one")
+            }
             Self::NoChallenge => f.write_str("an answer to a challenge cannot be sent because the server gave none"),
             Self::NoHandshakeDue => f.write_str("TLS cannot begin because the server did not just agree to STLS"),
             Self::Command(error) => error.fmt(f),
@@ -144,7 +153,7 @@ impl std::error::Error for SendError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Command(error) => Some(error),
-            Self::OutOfTurn { .. } | Self::MustWait | Self::NoChallenge | Self::NoHandshakeDue => None,
+            _ => None,
         }
     }
 }

@@ -11,34 +11,38 @@
 //! - [`multi_line`]: where a long answer ends and which dots are not part of it (RFC 1939, section 3).
 //! - [`listing`]: the lines of STAT, LIST and UIDL.
 //! - [`capability`]: what CAPA announces (RFC 2449).
-//! - [`auth`]: which way to log in, and the proofs that are sent.
+//! - [`mechanism`]: the mechanisms that AUTH can be given; [`crate::sasl`] has what they say.
 //! - [`refusal`]: what a server means when it refuses a login.
-//! - [`session`]: the queue of outstanding commands that ties an answer to its question.
+//! - [`session`]: the queue of outstanding commands that ties an answer to its question; [`state`]: how far it has come.
 //! - [`error`] and [`limits`]: what ends a session, and how much a server may say.
 //!
 //! Framing stands before parsing. Where a line or a message ends is decided first, and a mistake there is a
 //! [`FramingError`] that ends the session, because from then on no byte can be trusted to belong to a command. What a
 //! line means is decided afterwards, and a mistake there ([`ListingError`], [`InvalidUniqueId`]) concerns one message.
 
-pub mod auth;
 pub mod capability;
 pub mod command;
 pub mod error;
 pub mod limits;
 pub mod listing;
+pub mod mechanism;
 pub mod multi_line;
 pub mod refusal;
 pub mod response;
 pub mod session;
+pub mod state;
 
 mod printable;
+mod serial;
 
-pub use auth::{LoginMethod, Mechanism, NoLoginMethod, Offer, apop_digest, plain_response, ways_to_log_in};
 pub use capability::{Capabilities, Expire, LoginDelay};
 pub use command::{Command, CommandError, CommandKind};
 pub use error::{FramingError, SendError};
 pub(crate) use listing::decimal;
 pub use listing::{DropListing, InvalidUniqueId, ListingError, MessageNumber, ScanListing, UniqueId, UniqueIdListing};
+pub use mechanism::Mechanism;
 pub use refusal::{Refusal, goodbye, has_access_code, is_too_soon, is_unknown_method, judge_access, judge_refusal};
 pub use response::{Greeting, Response, ResponseCode, Status};
-pub use session::{Event, Session, SessionState, Step};
+pub use serial::SessionSerial;
+pub use session::{Event, Session, Step};
+pub use state::SessionState;

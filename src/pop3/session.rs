@@ -4,7 +4,6 @@
 //! [`Session::receive`] everything that is unread, again and again until that says [`Event::NeedInput`].
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::ops::Range;
 
 use base64::Engine as _;
@@ -18,6 +17,7 @@ use super::listing::UniqueIdListing;
 use super::multi_line::{Line, LineEnd, ListingDecoder, MultiLineDecoder, Piece};
 use super::printable::excerpt;
 use super::response::{Greeting, Response, Status};
+use super::state::SessionState;
 use crate::secret::Secret;
 
 mod output;
@@ -56,34 +56,6 @@ pub struct Session {
     utf8_sent: bool,
     /// What is to be written to the socket.
     output: Output,
-}
-
-/// How far a session has come (RFC 1939, section 3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SessionState {
-    /// The server has not spoken yet.
-    Greeting,
-    /// Before the login: AUTHORIZATION.
-    Authorization,
-    /// After the login: TRANSACTION.
-    Transaction,
-    /// QUIT was sent after the login, and the server removes what is marked: UPDATE.
-    Update,
-    /// QUIT was answered, the server refused the connection, or a framing error ended the session.
-    Closed,
-}
-
-impl fmt::Display for SessionState {
-    /// Completes "the command cannot be sent".
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Greeting => "before the greeting",
-            Self::Authorization => "before the login",
-            Self::Transaction => "after the login",
-            Self::Update => "after QUIT",
-            Self::Closed => "after the end of the session",
-        })
-    }
 }
 
 /// What [`Session::receive`] made of the beginning of its input.
@@ -174,7 +146,7 @@ impl Session {
 
     /// The same on a connection that began with TLS (RFC 8314, section 3.1): STLS is out of turn.
     #[must_use]
-    pub fn under_tls() -> Self {
+    pub(crate) fn under_tls() -> Self {
         Self { under_tls: true, ..Self::new() }
     }
 

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
+use super::arrivals::{Arrivals, TimeOfWeek};
 use super::cause::Cause;
 use super::{End, Outcome};
+use crate::account::Interval;
 
 /// A LOGIN-DELAY beyond this is not believed: it would be mail that does not come because of a typing error.
 const LONGEST_LOGIN_DELAY: Duration = Duration::from_secs(3600);
@@ -15,6 +17,9 @@ const EXPERIENCE: Duration = Duration::from_secs(86_400);
 
 /// The longest time between two polls that is learnt from refusals.
 const LONGEST_PACE: Duration = Duration::from_secs(1800);
+
+/// Where polls are further apart than this, and more than twice their longest interval, it is not known when mail came.
+const KNOWN_GAP: Duration = Duration::from_secs(3600);
 
 /// What happened in the polls before. Plain values, so that they can be kept; the times since boot are to be left out
 /// after another boot.
@@ -30,6 +35,10 @@ pub struct History {
     pub last_login: Option<Duration>,
     /// What the server has refused.
     pub experience: Option<Experience>,
+    /// When mail comes; where the interval is fixed, nobody asks.
+    pub arrivals: Option<Box<Arrivals>>,
+    /// Somebody waits for mail until then, since boot.
+    pub awaited_until: Option<Duration>,
 }
 
 /// A login was refused because the last one was too short a while ago.
@@ -80,6 +89,30 @@ impl History {
             End::Refused { .. } => self.last_login_worked = false,
             _ => self.last_login_worked |= outcome.logged_in,
         }
+    }
+
+    /// Takes in what a poll tells about when mail comes: it began at `began`, since boot, and `local`.
+    pub(super) fn learn_arrivals(&mut self, interval: Interval, outcome: &Outcome, began: Duration, local: TimeOfWeek) {
+        if interval.is_fixed() {
+            self.arrivals = None;
+            return;
+        }
+        let arrivals = self.arrivals.get_or_insert_default();
+        match outcome.end {
+            End::Dealt { more: false } => {
+                let longest = interval.longest.max(KNOWN_GAP).saturating_mul(2);
+                arrivals.learn(outcome.new, began, local, longest);
+            }
+            // What is left comes with the next poll, and came sooner.
+            End::Dealt { more: true } => arrivals.lose_count(),
+            _ if outcome.new > 0 => arrivals.lose_count(),
+            _ => {}
+        }
+    }
+
+    /// Whether somebody waits for mail.
+    pub(super) fn is_awaited(&self, now: Duration) -> bool {
+        self.awaited_until.is_some_and(|until| now < until)
     }
 
     /// The least time between two polls that refusals have taught, as long as it counts.

@@ -15,12 +15,11 @@ pub fn seed(installation: u64, account: &AccountName) -> u64 {
     account.as_str().bytes().fold(Rng::with_seed(installation).u64(..), mix)
 }
 
-/// A seed for all accounts of a state directory: the same after a restart, and another one on another machine or for
-/// another user.
+/// A seed for all accounts of a state directory on a host of this name: the same after a restart, and another one on
+/// another machine or for another user.
 #[must_use]
-pub fn installation(state_dir: &std::path::Path) -> u64 {
-    let host = rustix::system::uname();
-    u64::from(crc32fast::hash(&[state_dir.as_os_str().as_encoded_bytes(), host.nodename().to_bytes()].concat()))
+pub fn installation(state_dir: &std::path::Path, host: &[u8]) -> u64 {
+    u64::from(crc32fast::hash(&[state_dir.as_os_str().as_encoded_bytes(), host].concat()))
 }
 
 /// Chance at one moment.

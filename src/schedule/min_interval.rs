@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::PollTiming;
 use super::history::History;
-use super::reason::MinIntervalFrom;
+use super::reason::{MinIntervalFrom, Reason};
 
 /// The least time between two polls, and who says so.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +23,11 @@ impl MinInterval {
         let learnt = history.pace(now).map(|time| Self { time, by: MinIntervalFrom::Experience });
         let nothing = Self { time: Duration::ZERO, by: MinIntervalFrom::LoginDelay };
         [known, announced, learnt].into_iter().flatten().fold(nothing, |a, b| if b.time > a.time { b } else { a })
+    }
+
+    /// As the reason for a time.
+    pub(super) fn reason(self) -> Reason {
+        Reason::MinInterval { min_interval: self.time, by: self.by }
     }
 
     /// What is waited before the rest of a backlog is fetched.

@@ -27,7 +27,8 @@
 //! when the server lets us in: a network that comes and goes must not make a wrong password be tried more often. What a
 //! person does ([`History::begin_anew`]) ends everything.
 
-pub mod queue;
+pub mod arrivals;
+pub(crate) mod queue;
 
 mod cause;
 mod history;
@@ -39,11 +40,13 @@ use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
+pub use arrivals::{Arrivals, Expectation, TimeOfWeek};
 pub use cause::Cause;
 pub use history::{Experience, History};
 pub use jitter::{installation, seed};
 pub use reason::{MinIntervalFrom, Reason};
 
+use crate::account::Interval;
 use crate::provider::Provider;
 use crate::text::In;
 use jitter::{chance, past_own_moment, up_to};
@@ -58,11 +61,14 @@ const FIRST_EACH: Duration = Duration::from_millis(50);
 /// A poll that should be at once is no more than this away.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
+/// How far apart polls are while somebody waits for mail.
+const OFTEN: Duration = Duration::from_secs(15);
+
 /// What an account wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PollTiming {
     /// The time between two polls.
-    pub interval: Duration,
+    pub interval: Interval,
     /// What is known of the server's provider.
     pub provider: Option<&'static Provider>,
 }
@@ -70,7 +76,7 @@ pub struct PollTiming {
 impl PollTiming {
     /// The wishes of an account at a host.
     #[must_use]
-    pub fn new(interval: Duration, host: &str) -> Self {
+    pub fn new(interval: Interval, host: &str) -> Self {
         Self { interval, provider: Provider::of(host) }
     }
 }
@@ -147,23 +153,35 @@ impl fmt::Display for NextInWords {
 #[must_use]
 pub fn first(timing: &PollTiming, accounts: usize, seed: u64, now: Duration) -> Next {
     let accounts = u32::try_from(accounts).unwrap_or(u32::MAX);
-    let window = FIRST_EACH.saturating_mul(accounts).min(FIRST).min(timing.interval);
+    let window = FIRST_EACH.saturating_mul(accounts).min(FIRST).min(timing.interval.shortest);
     Next::after(now, Duration::ZERO, window, seed, Reason::Start)
 }
 
-/// Places the poll after one that ran from `polled.start` to `polled.end`, and takes in how that one ended. The seed is
-/// the account's own ([`seed`]).
+/// Places the poll after one that ran from `polled.start` to `polled.end`, which was at `local`, and takes in how that one
+/// ended. The seed is the account's own ([`seed`]).
 #[must_use]
-pub fn next(timing: &PollTiming, history: &mut History, outcome: &Outcome, seed: u64, polled: Range<Duration>) -> Next {
+pub fn next(
+    timing: &PollTiming,
+    history: &mut History,
+    outcome: &Outcome,
+    seed: u64,
+    polled: Range<Duration>,
+    local: TimeOfWeek,
+) -> Next {
     let now = polled.end;
     let worked = history.last_login_worked || outcome.logged_in;
+    let begun = local.before(polled.end.saturating_sub(polled.start));
     history.learn(outcome, &polled);
+    history.learn_arrivals(timing.interval, outcome, polled.start, begun);
     let min_interval = MinInterval::of(timing, history, now);
     let cause = match outcome.end {
         End::Dealt { more } => {
             history.in_a_row.clear();
             if !more || outcome.new == 0 {
-                return regular(timing, min_interval, seed, &polled);
+                if history.is_awaited(now) {
+                    return often(timing, min_interval, seed, now);
+                }
+                return regular(timing, history, min_interval, seed, &polled, begun);
             }
             let pause = min_interval.between_portions(timing, history, now);
             return Next::after(now, pause, AT_ONCE, seed, Reason::Backlog);
@@ -175,7 +193,7 @@ pub fn next(timing: &PollTiming, history: &mut History, outcome: &Outcome, seed:
         // It counts as a busy server, once.
         End::Refused { explicit: false } if worked => {
             history.in_a_row.clear();
-            let wait = Cause::ServerBusy.wait(1, timing.interval).max(min_interval.time);
+            let wait = Cause::ServerBusy.wait(1, timing.interval.longest).max(min_interval.time);
             return Next::after(now, wait, wait / 10, seed, Reason::Doubt);
         }
         End::Refused { .. } => Cause::LoginRefused,
@@ -183,19 +201,66 @@ pub fn next(timing: &PollTiming, history: &mut History, outcome: &Outcome, seed:
     };
     let times = history.count(cause, outcome);
     let noticed = outcome.logged_in || cause.reached_server();
-    let wait = cause.wait(times, timing.interval).max(if noticed { min_interval.time } else { Duration::ZERO });
+    let wait = cause.wait(times, timing.interval.longest).max(if noticed { min_interval.time } else { Duration::ZERO });
     Next::after(now, wait, wait / 10, seed, Reason::Trouble { cause, times })
 }
 
-/// Places a poll near the account's own moment, an interval after the last one or less.
-fn regular(timing: &PollTiming, min_interval: MinInterval, seed: u64, polled: &Range<Duration>) -> Next {
+/// Places a poll while somebody waits for mail.
+fn often(timing: &PollTiming, min_interval: MinInterval, seed: u64, now: Duration) -> Next {
+    let wait = OFTEN.min(timing.interval.shortest);
+    let reason = if wait >= min_interval.time { Reason::Often } else { min_interval.reason() };
+    Next::after(now, wait.max(min_interval.time), AT_ONCE, seed, reason)
+}
+
+/// Places a poll that nothing hastens or delays; the last one began at `begun`.
+fn regular(
+    timing: &PollTiming,
+    history: &History,
+    min_interval: MinInterval,
+    seed: u64,
+    polled: &Range<Duration>,
+    begun: TimeOfWeek,
+) -> Next {
     // Without some room above the least time there would be none to move in.
     let roomy = min_interval.time.saturating_add(min_interval.time / 8);
-    let (period, reason) = if timing.interval >= roomy {
-        (timing.interval, Reason::AsConfigured)
-    } else {
-        (roomy, Reason::MinInterval { min_interval: min_interval.time, by: min_interval.by })
-    };
+    let Interval { shortest, longest } = timing.interval;
+    if longest < roomy {
+        return periodic(roomy, min_interval.reason(), min_interval, seed, polled);
+    }
+    match &history.arrivals {
+        Some(arrivals) if !timing.interval.is_fixed() => {
+            let bounds = Interval { shortest: shortest.max(roomy), longest };
+            let (wait, why) = arrivals.wait(polled.start, begun, bounds);
+            let reason = if wait <= roomy { min_interval.reason() } else { Reason::Adapted(why) };
+            adapted(wait, reason, (bounds, min_interval.time), seed, polled)
+        }
+        _ => periodic(longest, Reason::AsConfigured, min_interval, seed, polled),
+    }
+}
+
+/// Places a poll so long after the last one, a few percent sooner or later, between the bounds, and not before the least
+/// time. What moves it is the
+/// account's own moment: accounts of which nothing is known yet would else come in a bunch after a start.
+fn adapted(
+    wait: Duration,
+    reason: Reason,
+    (bounds, least): (Interval, Duration),
+    seed: u64,
+    polled: &Range<Duration>,
+) -> Next {
+    let due = polled.start.saturating_add(wait);
+    let period = arrivals::middle(bounds);
+    let sooner = part(past_own_moment(seed, period, due), wait / 8, period);
+    let mut next = Next::after(due.saturating_sub(sooner), Duration::ZERO, wait / 16, seed, reason);
+    next.at =
+        next.at.max(polled.start.saturating_add(bounds.shortest)).min(polled.start.saturating_add(bounds.longest));
+    // A poll may have taken longer than that, and the server's least time counts from its end.
+    next.at = next.at.max(polled.end.saturating_add(least.max(wait / 16)));
+    next
+}
+
+/// Places a poll near the account's own moment, a period after the last one or less.
+fn periodic(period: Duration, reason: Reason, min_interval: MinInterval, seed: u64, polled: &Range<Duration>) -> Next {
     let jitter = period / 32;
     let due = polled.start.saturating_add(period);
     // The own moment before `due + jitter`: a poll that was early by its jitter is on time all the same.

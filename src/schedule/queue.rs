@@ -30,17 +30,17 @@ const SUSPENDED: Duration = Duration::from_secs(10);
 const SPREAD: Duration = Duration::from_secs(10);
 
 /// So many more polls than may run can stand aside: where only few may run, a few slow servers must not stop everybody.
-pub const FEW: usize = 8;
+pub(crate) const FEW: usize = 8;
 
 /// How many polls there are at the most, those that stand aside included.
 #[must_use]
-pub fn most_polls(concurrency: NonZeroUsize) -> usize {
+pub(crate) fn most_polls(concurrency: NonZeroUsize) -> usize {
     concurrency.get().saturating_mul(2).saturating_add(FEW)
 }
 
 /// How many polls may run at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// In all.
     pub concurrency: NonZeroUsize,
     /// At one server.
@@ -53,7 +53,7 @@ type Turn = (Duration, u64);
 
 /// All accounts of a daemon.
 #[derive(Debug)]
-pub struct Queue {
+pub(crate) struct Queue {
     limits: Limits,
     /// For the spread after the machine was suspended.
     seed: u64,
@@ -131,7 +131,7 @@ impl Host {
 
 /// What an account is doing, for people to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Doing {
+pub(crate) enum Doing {
     /// It is due at this time, since boot.
     Waiting(Duration),
     /// It has been due since this time, and waits for a place.
@@ -143,7 +143,7 @@ pub enum Doing {
 impl Queue {
     /// An empty queue. The seed is the installation's.
     #[must_use]
-    pub fn new(limits: Limits, seed: u64) -> Self {
+    pub(crate) fn new(limits: Limits, seed: u64) -> Self {
         Self {
             limits,
             seed,
@@ -160,7 +160,7 @@ impl Queue {
 
     /// Takes an account in, or gives a known one another server and another time. One that is being polled keeps its
     /// place until that has ended, and is polled again no later than at that time.
-    pub fn insert(&mut self, account: AccountName, host: &str, due: Duration) {
+    pub(crate) fn insert(&mut self, account: AccountName, host: &str, due: Duration) {
         let host: Arc<str> = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase().into();
         if let Some(Place { host: known, stage: Stage::Running { again, removed, .. } }) =
             self.accounts.get_mut(&account)
@@ -173,7 +173,7 @@ impl Queue {
     }
 
     /// Forgets an account. If it is being polled, its place is taken until that has ended.
-    pub fn remove(&mut self, account: &AccountName) {
+    pub(crate) fn remove(&mut self, account: &AccountName) {
         let Some(place) = self.accounts.get_mut(account) else { return };
         if let Stage::Running { again, removed, .. } = &mut place.stage {
             (*again, *removed) = (None, true);
@@ -184,7 +184,7 @@ impl Queue {
 
     /// Somebody wants an account to be polled. One that waits is due now; one that is being polled is polled again
     /// when it has ended, because what is wanted may have come after its listing. False if the account is not known.
-    pub fn poll_now(&mut self, account: &AccountName, now: Duration) -> bool {
+    pub(crate) fn poll_now(&mut self, account: &AccountName, now: Duration) -> bool {
         match self.accounts.get_mut(account) {
             None | Some(Place { stage: Stage::Running { removed: true, .. }, .. }) => return false,
             Some(Place { stage: Stage::Running { again, .. }, .. }) => *again = Some(again.unwrap_or(now).min(now)),
@@ -200,7 +200,7 @@ impl Queue {
 
     /// The next account to be polled, if one is due and there is a place for it. It runs until [`Self::finished`].
     /// To be called until it gives none.
-    pub fn take_startable(&mut self, now: Duration) -> Option<AccountName> {
+    pub(crate) fn take_startable(&mut self, now: Duration) -> Option<AccountName> {
         self.ready_those_due(now);
         if self.is_full() {
             return None;
@@ -218,7 +218,7 @@ impl Queue {
     }
 
     /// The poll of an account has ended, and the next one is due then.
-    pub fn finished(&mut self, account: &AccountName, due: Duration) {
+    pub(crate) fn finished(&mut self, account: &AccountName, due: Duration) {
         let is_running = |place: &&Place| matches!(place.stage, Stage::Running { .. });
         if self.accounts.get(account).filter(is_running).is_none() {
             return;
@@ -241,7 +241,7 @@ impl Queue {
 
     /// Whether an account that is due waits for a place that this one, which is being polled, has.
     #[must_use]
-    pub fn is_in_the_way(&self, account: &AccountName) -> bool {
+    pub(crate) fn is_in_the_way(&self, account: &AccountName) -> bool {
         let is_waited_for = |at| self.hosts.get(at).is_some_and(|host: &Host| !host.ready.is_empty());
         match self.holds(account) {
             // Whoever waits at a server without a place waits for one of those there, else for any.
@@ -255,7 +255,7 @@ impl Queue {
 
     /// An account that is being polled gives its place among all to whoever waits. Only so many may stand aside at the
     /// same time: as many as may run, and [`FEW`] more. False if it cannot.
-    pub fn stand_aside(&mut self, account: &AccountName) -> bool {
+    pub(crate) fn stand_aside(&mut self, account: &AccountName) -> bool {
         if self.aside >= self.limits.concurrency.get().saturating_add(FEW) {
             return false;
         }
@@ -269,7 +269,7 @@ impl Queue {
     }
 
     /// An account that is being polled gives all its places away: it does nothing, and cannot be ended.
-    pub fn give_up_places(&mut self, account: &AccountName) {
+    pub(crate) fn give_up_places(&mut self, account: &AccountName) {
         let Some(holds) = self.holds_mut(account) else { return };
         match std::mem::replace(holds, Holds::Nothing) {
             Holds::Both(at) => {
@@ -312,14 +312,14 @@ impl Queue {
     /// When [`Self::take_startable`] may next have an account to give, if nothing else happens before: a time that may
     /// have passed. None if only the end of a poll can change anything.
     #[must_use]
-    pub fn next_wake(&self) -> Option<Duration> {
+    pub(crate) fn next_wake(&self) -> Option<Duration> {
         let startable = self.startable.first_key_value().filter(|_| !self.is_full());
         let due = [startable.map(|(turn, _)| turn.0), self.waiting.first_key_value().map(|(turn, _)| turn.0)];
         due.into_iter().flatten().min()
     }
 
     /// Other limits. What runs goes on. Costs a step for each server at which something is ready or runs.
-    pub fn set_limits(&mut self, limits: Limits) {
+    pub(crate) fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
         let offers = self.hosts.iter().filter_map(|(name, host)| Some((host.offer(limits)?, Arc::clone(name))));
         self.startable = offers.collect();
@@ -327,7 +327,7 @@ impl Queue {
 
     /// What an account is doing; None if it is not known.
     #[must_use]
-    pub fn doing(&self, account: &AccountName) -> Option<Doing> {
+    pub(crate) fn doing(&self, account: &AccountName) -> Option<Doing> {
         match &self.accounts.get(account)?.stage {
             Stage::Waiting { turn, .. } => Some(Doing::Waiting(turn.0)),
             Stage::Ready { turn } => Some(Doing::Ready(turn.0)),
@@ -337,7 +337,7 @@ impl Queue {
 
     /// How many polls run, with a place or without.
     #[must_use]
-    pub fn running(&self) -> usize {
+    pub(crate) fn running(&self) -> usize {
         self.running + self.aside + self.without
     }
 

@@ -190,7 +190,7 @@ fn a_slow_server_does_not_delay_the_accounts_of_the_others() {
     let host = |n: u32| if n < 10_000 { format!("host-{}", n % 100) } else { "slow".to_owned() };
     let names: Vec<AccountName> = (0..10_200).map(|n| name(&format!("account-{n}"))).collect();
     let number: HashMap<&AccountName, u32> = names.iter().zip(0..).collect();
-    let timing = PollTiming::new(Duration::from_secs(300), "pop.example.org");
+    let timing = PollTiming::new(crate::account::Interval::fixed(Duration::from_secs(300)), "pop.example.org");
     let outcome = Outcome { logged_in: true, new: 0, login_delay: None, end: End::Dealt { more: false } };
 
     let mut queue = Queue::new(limits(32, 4), 5);
@@ -208,7 +208,14 @@ fn a_slow_server_does_not_delay_the_accounts_of_the_others() {
             let Reverse((end, n, began)) = ends.pop().unwrap();
             let account = &names[n as usize];
             slow -= u32::from(n >= 10_000);
-            let next = next(&timing, &mut History::default(), &outcome, seed(1, account), began..end);
+            let next = next(
+                &timing,
+                &mut History::default(),
+                &outcome,
+                seed(1, account),
+                began..end,
+                crate::schedule::TimeOfWeek::new(0),
+            );
             queue.finished(account, next.at);
         }
         queue.ready_those_due(now);

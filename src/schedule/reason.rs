@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::arrivals::Expectation;
 use super::cause::Cause;
 use crate::provider::Provider;
 use crate::text::Span;
@@ -14,6 +15,10 @@ pub enum Reason {
     Start,
     /// Its interval has passed.
     AsConfigured,
+    /// When mail comes for it says so, within the bounds of its interval.
+    Adapted(Expectation),
+    /// Somebody waits for mail.
+    Often,
     /// Its interval is too short for the server.
     MinInterval {
         /// The least time between two polls.
@@ -56,6 +61,14 @@ impl fmt::Display for Reason {
         match self {
             Self::Start => f.write_str(", for the first time"),
             Self::AsConfigured => f.write_str(", as configured"),
+            Self::Adapted(expectation) => f.write_str(match expectation {
+                Expectation::Learning => ", as configured, while it is learnt when mail comes",
+                Expectation::JustCame => ", since mail has just come and often brings more",
+                Expectation::Often => ", since mail often comes about now",
+                Expectation::Seldom => ", since mail seldom comes about now",
+                Expectation::Ordinary => ", since about as much mail as usual comes now",
+            }),
+            Self::Often => f.write_str(", since somebody waits for mail"),
             Self::MinInterval { min_interval, by } => {
                 let min_interval = Span(*min_interval);
                 match by {

@@ -9,9 +9,19 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const INTERVAL: Duration = Duration::from_secs(300);
 
+/// The next poll, where the time of the week is of no interest.
+fn next(timing: &PollTiming, history: &mut History, outcome: &Outcome, seed: u64, polled: Range<Duration>) -> Next {
+    super::next(timing, history, outcome, seed, polled, TimeOfWeek::new(0))
+}
+
+/// An account with a fixed interval.
+fn fixed(interval: Duration, host: &str) -> PollTiming {
+    PollTiming::new(Interval::fixed(interval), host)
+}
+
 /// An account at a server of which nothing is known.
 fn account() -> PollTiming {
-    PollTiming::new(INTERVAL, "pop.example.org")
+    fixed(INTERVAL, "pop.example.org")
 }
 
 fn dealt(new: u64, more: bool) -> Outcome {
@@ -94,7 +104,7 @@ fn each_cause_is_waited_out_in_its_own_way() {
 #[test]
 fn a_long_interval_lengthens_what_a_person_has_to_mend_and_a_short_one_shortens_the_network() {
     let waits = |interval, cause| {
-        let waits = Story::of(PollTiming::new(interval, "pop.example.org")).waits(trouble(cause), 7);
+        let waits = Story::of(fixed(interval, "pop.example.org")).waits(trouble(cause), 7);
         (waits[0], waits[6])
     };
     let about = |(first, last): (Duration, Duration), a, b| {
@@ -221,14 +231,14 @@ fn an_absurd_login_delay_is_not_believed() {
 #[test]
 fn what_is_known_of_a_provider_goes_beyond_what_its_server_says() {
     // Nothing announced, and cut without a word.
-    let mut ovh = Story::of(PollTiming::new(SECOND * 30, "ssl0.ovh.net"));
+    let mut ovh = Story::of(fixed(SECOND * 30, "ssl0.ovh.net"));
     for outcome in [dealt(0, false), trouble(Cause::ConnectionLost), dealt(7, true)] {
         let (wait, _) = ovh.after(outcome);
         assert!((MINUTE..=MINUTE * 5 / 4).contains(&wait), "{outcome:?}: {wait:?}");
     }
     assert!(is_about(ovh.after(trouble(Cause::NetworkDown)).0, SECOND * 30), "nobody was there");
 
-    let mut gmail = Story::of(PollTiming::new(MINUTE, "pop.gmail.com"));
+    let mut gmail = Story::of(fixed(MINUTE, "pop.gmail.com"));
     let announced = |outcome| Outcome { login_delay: Some(INTERVAL), ..outcome };
     let (wait, reason) = gmail.after(announced(dealt(0, false)));
     assert!((INTERVAL..=INTERVAL * 5 / 4).contains(&wait), "{wait:?}");
@@ -292,7 +302,7 @@ fn the_first_polls_come_soon_and_are_spread() {
     let now = 5 * HOUR;
     let one = first(&account(), 1, 3, now);
     assert!(one.at >= now && one.at <= now + FIRST_EACH && one.reason == Reason::Start);
-    let short = PollTiming::new(SECOND * 10, "h");
+    let short = fixed(SECOND * 10, "h");
     assert!((0..1000).all(|seed| first(&short, 10_000, seed, now).at <= now + SECOND * 10));
     let firsts: Vec<Duration> =
         seeds(10_000).iter().map(|&seed| first(&account(), 10_000, seed, now).at - now).collect();
@@ -350,7 +360,7 @@ fn ten_thousand_accounts_are_spread_over_their_interval_after_a_few_polls() {
 #[test]
 fn the_mean_is_the_interval_and_no_two_gaps_are_alike() {
     for interval in [SECOND * 10, INTERVAL, 6 * HOUR] {
-        let timing = PollTiming::new(interval, "h");
+        let timing = fixed(interval, "h");
         let mut history = History::default();
         let (mut at, mut gaps) = (HOUR, Vec::new());
         for round in 0..1010_u32 {
@@ -398,6 +408,66 @@ fn accounts_and_installations_do_not_march_in_step() {
 }
 
 #[test]
+fn while_somebody_waits_for_mail_polls_come_often_within_what_the_server_bears() {
+    let mut story = Story::of(account());
+    let until = story.now + 10 * MINUTE;
+    story.history.awaited_until = Some(until);
+    let (mut polls, delay) = (0, Duration::from_secs(60));
+    while story.now < until {
+        let (wait, reason) = story.after(dealt(0, false));
+        assert!((OFTEN..=OFTEN + AT_ONCE).contains(&wait) || story.now > until, "{wait:?}");
+        assert!(reason == Reason::Often || story.now > until);
+        polls += 1;
+    }
+    assert!((34..=40).contains(&polls), "{polls}");
+    assert!(matches!(story.after(dealt(0, false)).1, Reason::AsConfigured));
+    // A server that wants a minute gets it, a trouble is waited out, and a shorter interval stays.
+    story.history.awaited_until = Some(story.now + HOUR);
+    let (wait, reason) = story.after(Outcome { login_delay: Some(delay), ..dealt(0, false) });
+    assert!((delay..=delay + AT_ONCE).contains(&wait), "{wait:?}");
+    assert_eq!(reason, Reason::MinInterval { min_interval: delay, by: MinIntervalFrom::LoginDelay });
+    assert!(is_about(story.after(trouble(Cause::ServerBusy)).0, 5 * MINUTE));
+    let mut quick = Story::of(fixed(SECOND * 10, "h"));
+    quick.history.awaited_until = Some(quick.now + HOUR);
+    assert!(quick.after(dealt(0, false)).0 <= SECOND * 12);
+}
+
+#[test]
+fn an_interval_with_bounds_yields_to_the_server() {
+    let timing = |host| PollTiming::new(Interval { shortest: SECOND * 10, longest: MINUTE }, host);
+    let mut gmail = Story::of(timing("pop.gmail.com"));
+    for _ in 0..5 {
+        let (wait, reason) = gmail.after(dealt(1, false));
+        assert!((INTERVAL..=INTERVAL * 5 / 4).contains(&wait), "{wait:?}");
+        assert!(matches!(reason, Reason::MinInterval { .. }));
+    }
+    // One between the bounds is the shortest.
+    let mut delayed = Story::of(timing("h"));
+    let delay = Duration::from_secs(40);
+    for _ in 0..50 {
+        let (wait, _) = delayed.after(Outcome { login_delay: Some(delay), ..dealt(3, false) });
+        assert!((delay..=MINUTE).contains(&wait), "{wait:?}");
+    }
+}
+
+/// Ten thousand accounts of which nothing is known, all polled just after a start.
+#[test]
+fn accounts_whose_interval_has_bounds_are_spread_as_well() {
+    let timing = PollTiming::new(Interval { shortest: MINUTE, longest: 15 * MINUTE }, "h");
+    let begin = 5 * HOUR;
+    let mut each_minute = vec![0_u32; 80];
+    for seed in seeds(2000) {
+        let (mut history, mut at) = (History::default(), first(&timing, 2000, seed, begin).at);
+        while at < begin + 80 * MINUTE {
+            each_minute[usize::try_from((at - begin).as_secs() / 60).unwrap()] += 1;
+            at = next(&timing, &mut history, &dealt(0, false), seed, at..at + SECOND).at;
+        }
+    }
+    let (fewest, most) = (each_minute[60..].iter().min().unwrap(), each_minute[60..].iter().max().unwrap());
+    assert!(*most < 2 * fewest, "{each_minute:?}");
+}
+
+#[test]
 fn a_time_is_told_with_its_reason() {
     let now = 9 * HOUR;
     let told = |after: Duration, reason| Next { at: now + after, reason }.told(now).to_string();
@@ -406,6 +476,13 @@ fn a_time_is_told_with_its_reason() {
     for (after, reason, expected) in [
         (SECOND * 12, Reason::Start, "in 12 s, for the first time"),
         (SECOND * 297, Reason::AsConfigured, "in 5 min, as configured"),
+        (SECOND * 170, Reason::Adapted(Expectation::Often), "in 3 min, since mail often comes about now"),
+        (
+            SECOND * 60,
+            Reason::Adapted(Expectation::JustCame),
+            "in 60 s, since mail has just come and often brings more",
+        ),
+        (SECOND * 15, Reason::Often, "in 15 s, since somebody waits for mail"),
         (Duration::ZERO, Reason::Backlog, "at once: there is more on the server"),
         (
             SECOND * 660,
@@ -456,10 +533,13 @@ proptest! {
     fn no_poll_is_sooner_than_the_server_bears_or_later_than_there_is_a_reason_for(
         outcomes in proptest::collection::vec((outcomes(), 0..4000_u64), 1..40),
         interval in prop_oneof![10..4000_u64, 10..31_536_000_u64],
+        (is_fixed, other) in (any::<bool>(), 10..4000_u64),
         host in proptest::sample::select(vec!["pop.gmail.com", "ssl0.ovh.net", "pop.example.org"]),
         seed in any::<u64>(),
     ) {
-        let timing = PollTiming::new(Duration::from_secs(interval), host);
+        let (shortest, longest) = (Duration::from_secs(interval.min(other)), Duration::from_secs(interval.max(other)));
+        let interval = if is_fixed { Interval::fixed(longest) } else { Interval { shortest, longest } };
+        let timing = PollTiming::new(interval, host);
         let (mut history, mut now) = (History::default(), HOUR);
         for (outcome, seconds) in outcomes {
             let polled = now..now + Duration::from_secs(seconds);
@@ -481,23 +561,28 @@ proptest! {
             }
             prop_assert!(min_interval <= HOUR);
 
+            if matches!(next.reason, Reason::Adapted(_)) {
+                prop_assert!(next.at - polled.start >= timing.interval.shortest, "{next:?}");
+            }
             let longest = match outcome.end {
-                End::Trouble(cause) => cause.wait(u32::MAX, timing.interval),
-                End::Refused { .. } => Cause::LoginRefused.wait(u32::MAX, timing.interval),
-                End::Dealt { .. } => timing.interval.max(min_interval + min_interval / 8),
+                End::Trouble(cause) => cause.wait(u32::MAX, timing.interval.longest),
+                End::Refused { .. } => Cause::LoginRefused.wait(u32::MAX, timing.interval.longest),
+                End::Dealt { .. } => timing.interval.longest.max(min_interval + min_interval / 8),
                 End::Stopped => Duration::ZERO,
             };
             let most = longest.max(min_interval);
             prop_assert!(wait <= most + most / 8 + AT_ONCE, "{wait:?} is more than {most:?}: {next:?}");
             prop_assert!(history.in_a_row.len() <= 2, "{history:?}");
+            // Somebody waits for mail now and then.
+            history.awaited_until = (seconds % 7 == 0).then_some(next.at + Duration::from_secs(seconds));
             now = next.at;
         }
     }
 
     #[test]
     fn an_account_finds_its_own_moment_from_anywhere(interval in 10..100_000_u64, start in 0..10_000_000_u64, seed in any::<u64>()) {
-        let timing = PollTiming::new(Duration::from_secs(interval), "h");
-        let period = timing.interval;
+        let timing = fixed(Duration::from_secs(interval), "h");
+        let period = timing.interval.longest;
         let mut at = Duration::from_secs(start);
         for round in 0..12 {
             let next = next(&timing, &mut History::default(), &dealt(0, false), seed, at..at).at;

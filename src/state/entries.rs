@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::Record;
 use crate::clock::trusted_time::{ClockMark, ClockReading};
-use crate::maildir::MaildirId;
+use crate::ids::MaildirId;
 use crate::message::Digest;
 use crate::plan::maildrop::Listed;
 use crate::pop3::UniqueId;
@@ -52,6 +52,8 @@ pub enum Origin {
     Imported,
     /// The user said that it is not to be fetched.
     Adopted,
+    /// Another program's state says that it fetched it, and the user vouches for its deliveries.
+    Trusted,
 }
 
 /// What tells this message from others with the same unique-id.
@@ -63,6 +65,14 @@ pub struct Fingerprint {
     pub header: Option<Digest>,
     /// The digest of all its bytes, as they are stored. None if we never had them, or an early version had.
     pub whole: Option<Digest>,
+}
+
+impl Fingerprint {
+    /// Whether nothing of the message itself was ever seen.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.header.is_none() && self.whole.is_none()
+    }
 }
 
 /// A delivery that was begun: the file is durable in `tmp/`, and may or may not be in `new/` yet.
@@ -129,6 +139,12 @@ impl ListedAs {
     pub fn of(listed: &Listed) -> Option<Self> {
         let unique_id = listed.unique_id.clone()?;
         Some(Self { unique_id, reported_size: listed.reported_size })
+    }
+
+    /// How the message of an entry was listed; None without a unique-id.
+    #[must_use]
+    pub fn of_entry(entry: &Entry) -> Option<Self> {
+        Some(Self { unique_id: entry.unique_id.clone()?, reported_size: entry.fingerprint.reported_size })
     }
 
     /// Whether it speaks of what is listed so. An unknown size fits any.
@@ -274,6 +290,19 @@ impl UidState {
         self.by_unique_id.get(unique_id).map(Ids::as_slice).unwrap_or_default()
     }
 
+    /// The entry of what getmail fetched under this unique-id: it writes each slash as a hyphen. None once its own name is
+    /// known, or anything of the message itself.
+    #[must_use]
+    pub fn spelt_by_getmail(&self, unique_id: &UniqueId) -> Option<&Entry> {
+        if !unique_id.as_bytes().contains(&b'/') {
+            return None;
+        }
+        let spelt: Vec<u8> = unique_id.as_bytes().iter().map(|c| if *c == b'/' { b'-' } else { *c }).collect();
+        let [id] = self.ids_of(&UniqueId::new(&spelt).ok()?) else { return None };
+        let is_foreign = |entry: &&Entry| matches!(entry.origin, Origin::Imported | Origin::Trusted);
+        self.entries.get(*id).filter(is_foreign).filter(|entry| entry.fingerprint.is_unknown())
+    }
+
     /// The entries that have no unique-id, oldest first.
     pub fn without_unique_id(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|entry| entry.unique_id.is_none())
@@ -383,6 +412,9 @@ impl UidState {
                 self.each(&[id], |entry| entry.fingerprint.reported_size = Some(reported_size))?;
             }
             Record::Renamed { id, unique_id } => self.rename(id, unique_id)?,
+            Record::Fingerprinted { id, header } => {
+                self.each(&[id], |entry| entry.fingerprint.header = Some(header))?;
+            }
             Record::Quarantine { listed_as, quarantine } => {
                 let quarantines = self.quarantines.entry(listed_as.unique_id.clone()).or_default();
                 quarantines.retain(|(other, _)| !other.fits(listed_as.reported_size));
@@ -418,7 +450,8 @@ impl UidState {
         self.unlist(&entry);
         entry.unique_id = Some(unique_id);
         entry.set_present();
-        entry.doubt = true;
+        // Without a fingerprint it is no other message, but the name as another program spelt it.
+        entry.doubt |= !entry.fingerprint.is_unknown();
         self.insert(entry)
     }
 

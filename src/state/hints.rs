@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::clean_listing::CleanListing;
 use super::error::StateError;
 use super::orphans::lock_file;
 use super::ownership;
+use super::saved::Saved;
 use crate::account::{AccountName, Endpoint, TlsMode};
-use crate::account_record::Saved;
-use crate::disk::{Disk, Lock};
+use crate::account_history::History;
+use crate::disk::{Disk, Lock, Place, replace_whole};
 
 /// A larger file is not ours, in bytes.
 const MOST: u64 = 256 << 10;
@@ -42,6 +44,10 @@ pub struct Hints {
     pub past: Past,
     /// Where the account stood after the last poll that changed that.
     pub standing: Option<Saved>,
+    /// The listing behind which nothing was left to do.
+    pub clean: Option<CleanListing>,
+    /// What the polls of the last weeks brought.
+    pub history: History,
 }
 
 /// How much mail came, and when. For people: nothing is decided by it.
@@ -257,15 +263,7 @@ impl HintsFile {
             return Ok(());
         }
         let text = toml::to_string(&self.hints).map_err(io::Error::other)?;
-        let mut name = self.path.clone().into_os_string();
-        name.push(".new");
-        let new = PathBuf::from(name);
-        match disk.remove(&new) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
-        let written = disk.create(&new).and_then(|mut file| file.write_all(text.as_bytes()));
-        written.and_then(|()| disk.replace(&new, &self.path)).inspect_err(|_| _ = disk.remove(&new))?;
+        replace_whole(disk, Place::At(&self.path), |file| file.write_all(text.as_bytes()))?;
         self.written.clone_from(&self.hints);
         Ok(())
     }
@@ -283,6 +281,7 @@ pub fn keep_standing(
     account: &AccountName,
     holder: &str,
     standing: &Saved,
+    history: Option<&History>,
 ) -> Result<(), StateError> {
     ownership::check_place(disk, dir, account.as_str())?;
     let path = lock_file(dir, account.as_str());
@@ -291,6 +290,9 @@ pub fn keep_standing(
     let mut file = HintsFile::read(disk, dir, account);
     if !file.hints.standing.as_ref().is_some_and(|known| known.says_the_same(standing)) {
         file.hints.standing = Some(standing.clone());
+    }
+    if let Some(history) = history {
+        file.hints.history.clone_from(history);
     }
     file.write(disk).map_err(|e| StateError::io("write", &file.path, e))
 }
@@ -311,6 +313,8 @@ mod tests {
             tls_ca_file,
             key_exchange,
             allow_cleartext_password,
+            route: Default::default(),
+            tls_options: Default::default(),
         }
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::entries::Identity;
 use super::record::{BadRecord, Record};
-use crate::disk::{Dir, Disk, DiskFile, FileId};
+use crate::disk::{Dir, Disk, DiskFile, FileId, Place, replace_whole};
 
 /// The first line of every file that is written, with the version of the format.
 const MAGIC: &[u8] = b"mailferry-uids 2\n";
@@ -386,22 +386,7 @@ impl Journal {
         };
         let mut bytes = MAGIC.to_vec();
         encode(records, 0, &mut bytes);
-        let mut new = name.to_owned();
-        new.push(".new");
-        match self.disk.remove_in(&dir, &new) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
-        let mut file = self.disk.create_in(&dir, &new)?;
-        let id = match fill(&mut *file, &bytes) {
-            Ok(id) => id,
-            Err(e) => {
-                // Best effort: the name is taken over by the next attempt anyway.
-                let _ = self.disk.remove_in(&dir, &new);
-                return Err(e);
-            }
-        };
-        self.disk.replace_in(&dir, &new, name)?;
+        let (file, id) = replace_whole(&*self.disk, Place::In(&dir, name), |file| fill(file, &bytes))?;
         self.file = Some(Open { file, id, trimmed: true });
         self.length = offset(bytes.len());
         self.records = records.len();

@@ -7,10 +7,9 @@ use std::sync::OnceLock;
 
 use super::error::StateError;
 use super::journal;
-use super::store::read;
+use super::store::{OpenOptions, read};
 use crate::account::{Account, AccountName};
 use crate::disk::{Disk, Lock};
-use crate::maildir::Maildir;
 
 /// The accounts that share a state directory.
 #[derive(Debug, Default)]
@@ -50,9 +49,9 @@ pub(super) fn refuse_lost_state(
     disk: &dyn Disk,
     dir: &Path,
     account: &Account,
-    configured_accounts: &ConfiguredAccounts,
+    open_options: &OpenOptions,
 ) -> Result<(), StateError> {
-    for name in configured_accounts.orphans(disk, dir)? {
+    for name in open_options.configured_accounts.orphans(disk, dir)? {
         // A file that cannot be read is no account's state.
         let Ok(Some(loaded)) = read(disk, &uids_file(dir, name)) else { continue };
         let identity = loaded.state.identity();
@@ -65,12 +64,7 @@ pub(super) fn refuse_lost_state(
             });
         }
     }
-    let maildir = match Maildir::open(disk, &account.maildir) {
-        Ok(maildir) => maildir,
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
-        Err(e) => return Err(StateError::io("look at the Maildir", &account.maildir, e)),
-    };
-    let mut delivered = maildir.instances(disk).map_err(|e| StateError::io("read", maildir.path(), e))?;
+    let mut delivered = (open_options.delivered_by)(disk, &account.maildir)?;
     if delivered.is_empty() {
         return Ok(());
     }

@@ -15,7 +15,7 @@ use super::entries::{
     QuarantineReason,
 };
 use crate::clock::trusted_time::{ClockMark, ClockReading};
-use crate::maildir::MaildirId;
+use crate::ids::MaildirId;
 use crate::message::Digest;
 use crate::pop3::{UniqueId, decimal};
 
@@ -74,6 +74,13 @@ pub enum Record {
         id: EntryId,
         /// Its new unique-id.
         unique_id: UniqueId,
+    },
+    /// `G`: the header of this message was seen for the first time.
+    Fingerprinted {
+        /// Which entry.
+        id: EntryId,
+        /// The digest of its header.
+        header: Digest,
     },
     /// `q`: the message that is listed so made trouble.
     Quarantine {
@@ -140,6 +147,9 @@ impl Record {
             Self::Renamed { id, unique_id } => {
                 out.letter('U').number(*id).text(unique_id.as_bytes());
             }
+            Self::Fingerprinted { id, header } => {
+                out.letter('G').number(*id).number(*header);
+            }
             Self::Quarantine { listed_as, quarantine } => {
                 let kind = match quarantine.kind {
                     QuarantineReason::Refused => 'r',
@@ -178,6 +188,7 @@ impl Record {
             b'V' => fields.ids().map(Self::Verified),
             b'F' => fields.ids().map(Self::Forgotten),
             b'S' => fields.number().zip(fields.number()).map(|(id, reported_size)| Self::Resized { id, reported_size }),
+            b'G' => fields.fingerprinted(),
             b'q' => fields.quarantine(),
             b'v' => fields.listed_as().map(Self::TroubleOver),
             b'U' => fields.number().zip(fields.unique_id()).map(|(id, unique_id)| Self::Renamed { id, unique_id }),
@@ -272,6 +283,7 @@ impl Fields<'_> {
             Origin::Delivered => 'd',
             Origin::Imported => 'i',
             Origin::Adopted => 'a',
+            Origin::Trusted => 't',
         };
         let removed = match (entry.removed, entry.doubt) {
             (true, _) => "removed",
@@ -344,7 +356,8 @@ impl<'a> Parse<'a> {
             let mut ends = run.splitn(2, |c| *c == b'-');
             let first: EntryId = number(ends.next()?)?;
             let last = ends.next().map_or(Some(first), number)?;
-            if last < first || last - first > LONGEST_RUN {
+            let room = MOST_IDS.saturating_sub(u64::try_from(ids.len()).unwrap_or(u64::MAX));
+            if last < first || last - first >= room {
                 return None;
             }
             ids.extend(first..=last);
@@ -390,6 +403,10 @@ impl<'a> Parse<'a> {
         Some(Record::Maildir(number, KnownMaildir { configured, resolved, id }))
     }
 
+    fn fingerprinted(&mut self) -> Option<Record> {
+        Some(Record::Fingerprinted { id: self.number()?, header: Digest::parse(self.field()?)? })
+    }
+
     fn quarantine(&mut self) -> Option<Record> {
         let kind = match self.field()? {
             b"r" => QuarantineReason::Refused,
@@ -406,6 +423,7 @@ impl<'a> Parse<'a> {
             b"d" => Origin::Delivered,
             b"i" => Origin::Imported,
             b"a" => Origin::Adopted,
+            b"t" => Origin::Trusted,
             _ => return None,
         };
         let reported_size = self.optional(number)?;
@@ -437,8 +455,9 @@ impl<'a> Parse<'a> {
     }
 }
 
-/// More ids than this in one run are damage, not data: nobody has that many messages.
-const LONGEST_RUN: u64 = 100_000_000;
+/// More ids than this in one record are damage, not data: a file that can be read has no room for so many entries. A few
+/// octets say a long run, and each of its ids takes memory.
+const MOST_IDS: u64 = 1 << 24;
 
 /// What stands in a file as decimal digits.
 trait Number: Sized {
@@ -490,121 +509,5 @@ fn unescape(field: &[u8]) -> Option<Cow<'_, [u8]>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line(record: &Record) -> String {
-        let mut bytes = Vec::new();
-        record.write(&mut bytes);
-        String::from_utf8(bytes).unwrap()
-    }
-
-    fn entry(id: EntryId) -> Entry {
-        Entry {
-            id,
-            unique_id: Some(UniqueId::new(b"a b\xff%-").unwrap()),
-            origin: Origin::Delivered,
-            fingerprint: Fingerprint {
-                reported_size: Some(5_000_000_000),
-                header: Digest::parse(&[b'7'; 32]),
-                whole: None,
-            },
-            delivered_at: -5,
-            delivered_certain: 9,
-            intent: Some(Intent { file_name: "1.M2P3.host,S=4".to_owned(), maildir: 1 }),
-            removed: false,
-            doubt: false,
-            absent_since: None,
-        }
-    }
-
-    fn samples() -> Vec<Record> {
-        let identity =
-            Identity { instance: 0xfeed, host: "pop.example.org".to_owned(), user: "jo e%".to_owned(), created: 17 };
-        let maildir = KnownMaildir {
-            configured: PathBuf::from("/home/jo/Mail dir"),
-            resolved: PathBuf::from(OsStr::from_bytes(b"/mnt/\xfe").to_owned()),
-            id: MaildirId { tmp_inode: 1, new_inode: u64::MAX, marker: None },
-        };
-        let mut marked = maildir.clone();
-        marked.id.marker = Some(0xbeef);
-        let reading = ClockReading { wall: -1, boot: 7, since_boot: 8 };
-        let mut bare = entry(2);
-        (bare.unique_id, bare.intent, bare.removed, bare.absent_since) = (None, None, true, Some(3));
-        bare.doubt = true;
-        let mut doubtful = entry(4);
-        (doubtful.doubt, doubtful.intent) = (true, None);
-        let bad_one = |reported_size| ListedAs { unique_id: UniqueId::new(b"bad one").unwrap(), reported_size };
-        bare.origin = Origin::Adopted;
-        let mut dash = entry(3);
-        dash.unique_id = UniqueId::new(b"-").ok();
-        vec![
-            Record::Header(identity),
-            Record::Host { host: "h".to_owned(), user: "-".to_owned() },
-            Record::Clock(ClockMark { reading, certain: 6 }),
-            Record::Maildir(1, maildir),
-            Record::Maildir(2, marked),
-            Record::Entry(entry(1)),
-            Record::Entry(bare),
-            Record::Entry(dash),
-            Record::Entry(doubtful),
-            Record::Doubted(vec![1, 2]),
-            Record::Verified(vec![7]),
-            Record::Published(vec![1, 2, 3, 7, 9, 10]),
-            Record::Removed { ids: vec![4], certain: 5 },
-            Record::Absent { ids: vec![4, 5], certain: 5 },
-            Record::Present(vec![1]),
-            Record::Forgotten(vec![u64::MAX - 1, u64::MAX]),
-            Record::Resized { id: 4, reported_size: 1 << 40 },
-            Record::Renamed { id: 4, unique_id: UniqueId::new(b"new id").unwrap() },
-            Record::Quarantine {
-                listed_as: bad_one(Some(7)),
-                quarantine: Quarantine { kind: QuarantineReason::BrokeSession, count: 3, until: 4 },
-            },
-            Record::Quarantine {
-                listed_as: bad_one(None),
-                quarantine: Quarantine { kind: QuarantineReason::Refused, count: 1, until: 0 },
-            },
-            Record::TroubleOver(bad_one(None)),
-            Record::TroubleOver(bad_one(Some(7))),
-            Record::Unknown(b"z whatever %  it says".to_vec()),
-        ]
-    }
-
-    #[test]
-    fn what_is_written_is_read() {
-        for record in samples() {
-            let text = line(&record);
-            assert_eq!(Record::parse(text.as_bytes()), Ok(record), "{text}");
-            assert!(text.bytes().all(|b| (b' '..0x7f).contains(&b)), "{text}");
-        }
-    }
-
-    #[test]
-    fn runs_of_ids_are_short() {
-        assert_eq!(line(&Record::Published(vec![1, 2, 3, 7, 9, 10])), "P 1-3,7,9-10");
-    }
-
-    #[test]
-    fn a_missing_a_foreign_and_a_surplus_field_are_malformed() {
-        for record in samples() {
-            let text = line(&record);
-            if matches!(record, Record::Unknown(_)) {
-                continue;
-            }
-            let surplus = format!("{text} 1 2 3");
-            assert!(Record::parse(surplus.as_bytes()).is_err(), "{surplus}");
-            let letter_alone = text.split(' ').next().unwrap();
-            assert_eq!(Record::parse(letter_alone.as_bytes()), Err(BadRecord::Malformed));
-        }
-        for bad in ["", "P", "P x", "P 5-1", "P 1-", "P +1", "P 1-99999999999999", "U 1 %G0", "U 1 %", "E 1 z", "? 1"] {
-            assert_eq!(Record::parse(bad.as_bytes()), Err(BadRecord::Malformed), "{bad}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_capital_is_newer_and_a_small_letter_is_kept() {
-        assert_eq!(Record::parse(b"Z 1"), Err(BadRecord::Newer('Z')));
-        assert_eq!(Record::parse(b"z 1"), Ok(Record::Unknown(b"z 1".to_vec())));
-    }
-}
+#[path = "record_tests.rs"]
+mod tests;

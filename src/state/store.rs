@@ -1,33 +1,31 @@
 //! An account's state while it is polled: what is remembered and the journal, changed together and only here.
 
+mod loading;
+mod quarantining;
+
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::entries::{
-    Entry, EntryId, Fingerprint, Identity, Inconsistent, Intent, KnownMaildir, ListedAs, MaildirNumber, Origin,
-    Quarantine, QuarantineReason, UidState,
-};
+use super::entries::{Entry, EntryId, Fingerprint, Intent, KnownMaildir, ListedAs, MaildirNumber, Origin, UidState};
 use super::error::StateError;
-use super::journal::{self, BadJournal, Contents, Durability, Journal, LockedFile};
+use super::journal::{Durability, Journal};
 pub use super::orphans::ConfiguredAccounts;
-use super::orphans::{lock_file, refuse_lost_state, uids_file};
-use super::ownership;
 use super::record::Record;
 use crate::account::Account;
 use crate::clock::trusted_time::{ClockMark, ClockReading};
-use crate::delivery::publish::Delivered;
-use crate::disk::{Dir, DirSync, Disk, HeldLock, Lock, make_dirs, sync_dirs_above};
-use crate::maildir::names::TmpName;
-use crate::maildir::staging::Staged;
-use crate::maildir::{Maildir, MaildirId, os};
-use crate::plan::maildrop::Listed;
+use crate::disk::{Dir, DirSync, Disk, HeldLock, sync_dirs_above};
+use crate::message::Digests;
 use crate::pop3::UniqueId;
 
-/// No `.uids` file is larger, in bytes: ten million messages.
-const MAX_FILE: u64 = 2 << 30;
+pub use loading::LockedState;
+pub(super) use loading::read;
+
+/// Tells the instance ids of the states that have delivered into the Maildir at a path. Blocks.
+pub type DeliveredBy = fn(&dyn Disk, &Path) -> Result<Vec<u64>, StateError>;
 
 /// How a state is to be opened.
 #[derive(Debug, Clone)]
@@ -44,12 +42,15 @@ pub struct OpenOptions {
     pub new_state: bool,
     /// The other accounts.
     pub configured_accounts: Arc<ConfiguredAccounts>,
+    /// Tells which states have delivered into the Maildir at a path: asked where there is no state, and none of those is
+    /// the account's.
+    pub delivered_by: DeliveredBy,
 }
 
 /// The state of one account, locked.
 #[derive(Debug)]
 pub struct Store {
-    disk: Arc<dyn Disk>,
+    pub(super) disk: Arc<dyn Disk>,
     journal: Journal,
     state: UidState,
     /// The time of this poll.
@@ -72,9 +73,9 @@ pub struct Store {
 #[derive(Debug, Default)]
 struct Finished {
     /// The record may be lost in a power cut.
-    recorded: Vec<(Dir, TmpName)>,
+    recorded: Vec<(Dir, OsString)>,
     /// It is durable: the names can go.
-    durable: Vec<(Dir, TmpName)>,
+    durable: Vec<(Dir, OsString)>,
 }
 
 /// The lock of an account, held.
@@ -89,140 +90,50 @@ impl std::fmt::Debug for AccountLock {
     }
 }
 
-/// A state that nobody else can write to.
-struct Locked {
-    lock: AccountLock,
-    /// The state directory.
-    dir: Dir,
-    /// None if there is no file yet.
-    file: Option<LockedFile>,
+/// A message that is about to be ours: its file is durable in `tmp/`.
+#[derive(Debug)]
+pub struct NewDelivery {
+    /// The server's name for it.
+    pub unique_id: Option<UniqueId>,
+    /// Its size in octets, as the server reports it.
+    pub reported_size: Option<u64>,
+    /// What identifies it.
+    pub digests: Digests,
+    /// What came may not be all of it.
+    pub is_unsure: bool,
+    /// The name that its file will have in `new/`.
+    pub file_name: String,
 }
 
-/// A message of which the journal says, durably, that it is ours. Made only by [`Store::record_intents`].
-#[derive(Debug, PartialEq, Eq)]
-pub struct Recorded<T> {
-    pub(crate) entry: EntryId,
-    pub(crate) tmp_name: TmpName,
-    pub(crate) published_name: String,
-    /// How many bytes it has.
-    pub(crate) size: u64,
-    pub(crate) payload: T,
+/// Why intents are not on record.
+#[derive(Debug)]
+pub struct NotRecorded<M> {
+    /// Why.
+    pub error: StateError,
+    /// The messages, if the records may be on disk all the same. None: nothing speaks of them.
+    pub batch: Option<Vec<M>>,
 }
 
-impl<T> Recorded<T> {
-    /// Its entry.
-    #[must_use]
-    pub fn entry(&self) -> EntryId {
-        self.entry
-    }
+/// What shows that the delivery of an entry is finished: its file has its name in `new/`, durably where the file system
+/// can do that, or was seen to have had one. For the proofs of `delivery`, and nothing else.
+pub trait IsPublished {
+    /// The entry.
+    fn entry(&self) -> EntryId;
 
-    /// Its name in `tmp/`.
-    #[must_use]
-    pub fn tmp_name(&self) -> &TmpName {
-        &self.tmp_name
-    }
-
-    /// Its name in `new/`.
-    #[must_use]
-    pub fn published_name(&self) -> &str {
-        &self.published_name
-    }
+    /// Its name in `tmp/`, and that directory: it goes once this is on record for good.
+    fn in_tmp(&self) -> (&Dir, &OsStr);
 }
 
 impl Store {
-    /// Takes the account's lock and reads what is remembered. Blocks.
-    ///
-    /// # Errors
-    /// [`StateError`]: somebody else polls the account, or the state cannot be used as it is.
-    pub fn open(
-        disk: Arc<dyn Disk>,
-        dir: &Path,
-        account: &Account,
-        open_options: &OpenOptions,
-    ) -> Result<Self, StateError> {
-        ownership::check(&*disk, dir, account.name.as_str())?;
-        make_dirs(&*disk, dir).map_err(|e| StateError::io("make the state directory", dir, e))?;
-        ownership::check_open_to_all(&*disk, dir)?;
-        let path = lock_file(dir, account.name.as_str());
-        let held = |holder| StateError::Locked { account: account.name.clone(), holder };
-        let lock = match disk.lock(&path, &open_options.holder) {
-            Ok(Lock::Acquired(lock)) => AccountLock { path, lock },
-            Ok(Lock::Held(holder)) => return Err(held(holder)),
-            Err(e) => return Err(StateError::io("lock", &path, e)),
-        };
-        refuse_twins(&*disk, dir, account, &open_options.configured_accounts, &lock)?;
-        // The file has a lock of its own: it may have come here under another name while it is written to.
-        let uids = uids_file(dir, account.name.as_str());
-        let file = match LockedFile::open(&*disk, &uids) {
-            Ok(Some(file)) => Some(file),
-            Ok(None) => return Err(held("another mailferry, under another name of its state".to_owned())),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-            Err(e) => return Err(StateError::io("open", &uids, e)),
-        };
-        // What is rewritten goes where the lock is, whatever takes the directory's place meanwhile.
-        let opened = disk.resolve(dir).and_then(|dir| disk.open_dir(&dir));
-        let opened = opened.map_err(|e| StateError::io("open", dir, e))?;
-        Self::load(disk, dir, account, open_options, Some(Locked { lock, dir: opened, file }))
-    }
-
-    /// Reads what is remembered without taking the lock or writing anything. Blocks.
-    ///
-    /// # Errors
-    /// [`StateError`].
-    pub fn look(
-        disk: Arc<dyn Disk>,
-        dir: &Path,
-        account: &Account,
-        open_options: &OpenOptions,
-    ) -> Result<Self, StateError> {
-        Self::load(disk, dir, account, open_options, None)
-    }
-
-    fn load(
-        disk: Arc<dyn Disk>,
-        dir: &Path,
-        account: &Account,
-        open_options: &OpenOptions,
-        locked: Option<Locked>,
-    ) -> Result<Self, StateError> {
-        let (lock, opened, file) = match locked {
-            Some(Locked { lock, dir, file }) => (Some(lock), Some(dir), file),
-            None => (None, None, None),
-        };
-        let path = uids_file(dir, account.name.as_str());
-        let loaded = read(&*disk, &path)?;
-        let (state, journal, settled) = match loaded {
-            Some(Loaded { state, contents, settled }) => {
-                check_user(&state, account, &path)?;
-                (state, Journal::open(Arc::clone(&disk), path, opened, &contents, file), settled)
-            }
-            None => {
-                if !open_options.new_state {
-                    refuse_lost_state(&*disk, dir, account, &open_options.configured_accounts)?;
-                }
-                let identity = Identity {
-                    instance: open_options.instance,
-                    host: account.endpoint.host.clone(),
-                    user: account.username.clone(),
-                    created: open_options.now.wall,
-                };
-                (UidState::new(identity), Journal::absent(Arc::clone(&disk), path, opened), 0)
-            }
-        };
-        let mark = state.mark(open_options.now);
-        let (pending, written, finished) = (Vec::new(), false, Finished::default());
-        let opened = i64::try_from(open_options.since_1970.as_nanos()).unwrap_or(i64::MAX);
-        let mut store = Self { disk, journal, state, mark, pending, written, settled, finished, opened, lock };
-        if store.state.clock().is_none_or(|written| written.is_stale(&mark)) {
-            store.pend(Record::Clock(mark))?;
-        }
-        Ok(store)
-    }
-
     /// What is remembered.
     #[must_use]
     pub fn state(&self) -> &UidState {
         &self.state
+    }
+
+    /// The clocks at this poll.
+    pub(super) fn mark(&self) -> &ClockMark {
+        &self.mark
     }
 
     /// The time of this poll, in certain seconds.
@@ -278,25 +189,11 @@ impl Store {
         if self.journal.is_durable() { Ok(()) } else { self.rewrite() }
     }
 
-    /// Remembers a Maildir that is going to be delivered to; written with the next intents. It is durable itself when
-    /// this returns. Blocks.
+    /// Remembers a Maildir that is going to be delivered to, and that is durable itself; written with the next intents.
     ///
     /// # Errors
-    /// Those of the disk, and of a state that does not fit itself.
-    pub fn bind_maildir(
-        &mut self,
-        configured: &Path,
-        maildir: &Maildir,
-        id: MaildirId,
-    ) -> Result<MaildirNumber, StateError> {
-        let (configured, resolved) = (configured.to_owned(), maildir.path().to_owned());
-        let known = KnownMaildir { configured, resolved, id };
-        if let Some((number, same)) = self.state.maildir_configured_as(&known.configured)
-            && *same == known
-        {
-            return Ok(number);
-        }
-        maildir.sync(&*self.disk).map_err(|e| StateError::io("sync", maildir.path(), e))?;
+    /// Those of a state that does not fit itself.
+    pub fn record_maildir(&mut self, known: KnownMaildir) -> Result<MaildirNumber, StateError> {
         let number = self.state.next_maildir();
         self.pend(Record::Maildir(number, known))?;
         Ok(number)
@@ -311,69 +208,56 @@ impl Store {
         self.append(vec![record], Durability::Later)
     }
 
-    /// Step 2 of the path of a message: the intents, durable. `told` says of what a message carries how the server
-    /// listed it, and whether what came may not be all of it. Blocks.
+    /// Step 2 of the path of a message: the intents, durable. `told` says what is to be remembered of each; each comes back
+    /// with its entry. Blocks.
     ///
     /// # Errors
-    /// Those of the disk: nothing is recorded, or it is unknown whether it is. In the second case the files stay in
-    /// `tmp/`, and the next poll's recovery decides. [`StateError::Moved`].
-    pub fn record_intents<T>(
+    /// [`NotRecorded`]: nothing is recorded, or it is unknown whether it is.
+    pub fn record_intents<M>(
         &mut self,
-        batch: Vec<Staged<T>>,
         maildir: MaildirNumber,
-        told: impl Fn(&T) -> (&Listed, bool),
-    ) -> Result<Vec<Recorded<T>>, StateError> {
-        let entry = |(staged, id): (&Staged<T>, EntryId)| {
-            let ((listed, doubt), digests) = (told(staged.payload()), staged.digests());
-            Record::Entry(Entry {
-                id,
-                unique_id: listed.unique_id.clone(),
-                origin: Origin::Delivered,
-                fingerprint: Fingerprint {
-                    reported_size: listed.reported_size,
-                    header: Some(digests.header),
-                    whole: Some(digests.whole),
-                },
-                delivered_at: self.mark.reading.wall,
-                delivered_certain: self.mark.certain,
-                intent: Some(Intent { file_name: staged.published_name(), maildir }),
-                removed: false,
-                doubt,
-                absent_since: None,
-            })
-        };
-        let first = self.state.next_id();
-        let mut records: Vec<Record> = batch.iter().zip(first..).map(entry).collect();
-        let over = batch.iter().filter_map(|staged| ListedAs::of(told(staged.payload()).0));
-        records.extend(self.troubles_over(over));
+        batch: Vec<M>,
+        told: impl Fn(&M) -> NewDelivery,
+    ) -> Result<Vec<(EntryId, M)>, NotRecorded<M>> {
+        let batch: Vec<(EntryId, M)> = (self.state.next_id()..).zip(batch).collect();
+        let entries: Vec<Entry> = batch.iter().map(|(id, one)| self.begun(*id, told(one), maildir)).collect();
+        let over = self.troubles_over(entries.iter().filter_map(ListedAs::of_entry));
+        let mut records: Vec<Record> = entries.into_iter().map(Record::Entry).collect();
+        records.extend(over);
         let appended = self.append(records, Durability::Now);
-        if appended.is_err() && !self.journal.is_broken() {
-            // Nothing speaks of the files, and they go with the batch.
-            return Err(appended.err().unwrap_or(StateError::Moved { path: self.path().to_owned() }));
-        }
-        let recorded = batch.into_iter().zip(first..).map(|(staged, entry)| {
-            let (published_name, size, tmp_name) = (staged.published_name(), staged.size(), staged.tmp_name().clone());
-            Recorded { entry, tmp_name, published_name, size, payload: staged.keep() }
-        });
-        let recorded = recorded.collect();
-        appended.map(|()| recorded)
+        let Err(error) = appended else { return Ok(batch) };
+        // Where the journal is whole, nothing speaks of the files.
+        let may_be_there = self.journal.is_broken();
+        Err(NotRecorded { error, batch: may_be_there.then(|| batch.into_iter().map(|(_, one)| one).collect()) })
     }
 
-    /// Step 4 of the path of a message: its file is in `new/`, durably. Its name in `tmp/`, which is `tmp`, goes once this is
-    /// durable as well: [`Store::remove_finished`].
+    /// The entry of a delivery that is begun.
+    fn begun(&self, id: EntryId, delivery: NewDelivery, maildir: MaildirNumber) -> Entry {
+        let NewDelivery { unique_id, reported_size, digests, is_unsure, file_name } = delivery;
+        let (header, whole) = (Some(digests.header), Some(digests.whole));
+        Entry {
+            id,
+            unique_id,
+            origin: Origin::Delivered,
+            fingerprint: Fingerprint { reported_size, header, whole },
+            delivered_at: self.mark.reading.wall,
+            delivered_certain: self.mark.certain,
+            intent: Some(Intent { file_name, maildir }),
+            removed: false,
+            doubt: is_unsure,
+            absent_since: None,
+        }
+    }
+
+    /// Step 4 of the path of a message: its file is in `new/`, durably. Its name in `tmp/` goes once this is durable as well:
+    /// [`Store::remove_finished`].
     ///
     /// # Errors
     /// Those of the disk. Nothing is lost by that: recovery finds it out again.
-    pub fn record_published<T>(&mut self, tmp: &Dir, delivered: &[Delivered<T>]) -> Result<(), StateError> {
-        self.record_finished(delivered.iter().map(Delivered::entry).collect())?;
-        self.finished.recorded.extend(delivered.iter().map(|one| (tmp.clone(), one.tmp_name().clone())));
-        Ok(())
-    }
-
-    /// The deliveries of these entries are finished, as recovery has seen; these are their names in `tmp/`.
-    pub(crate) fn record_recovered(&mut self, ids: Vec<EntryId>, names: Vec<(Dir, TmpName)>) -> Result<(), StateError> {
-        self.record_finished(ids)?;
-        self.finished.recorded.extend(names);
+    pub fn record_published<P: IsPublished>(&mut self, published: &[P]) -> Result<(), StateError> {
+        self.record_finished(published.iter().map(P::entry).collect())?;
+        let in_tmp = published.iter().map(P::in_tmp).map(|(tmp, name)| (tmp.clone(), name.to_owned()));
+        self.finished.recorded.extend(in_tmp);
         Ok(())
     }
 
@@ -391,9 +275,9 @@ impl Store {
     /// Those of the disk: what is left is removed at a later poll.
     pub fn remove_finished(&mut self) -> Result<(), StateError> {
         for (tmp, name) in std::mem::take(&mut self.finished.durable) {
-            match self.disk.remove_in(&tmp, os(name.as_str())) {
+            match self.disk.remove_in(&tmp, &name) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                    return Err(StateError::io("remove", &tmp.path().join(name.as_str()), e));
+                    return Err(StateError::io("remove", &tmp.path().join(&name), e));
                 }
                 _ => {}
             }
@@ -468,8 +352,7 @@ impl Store {
 
     /// How an entry's message was listed.
     fn listed_as(&self, id: EntryId) -> Option<ListedAs> {
-        let entry = self.state.entry(id)?;
-        Some(ListedAs { unique_id: entry.unique_id.clone()?, reported_size: entry.fingerprint.reported_size })
+        self.state.entry(id).and_then(ListedAs::of_entry)
     }
 
     /// These are listed again.
@@ -510,58 +393,6 @@ impl Store {
     /// Those of the disk.
     pub fn record_forgotten(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
         self.append_ids(ids, Record::Forgotten)
-    }
-
-    /// These messages made trouble. How long each is set aside grows with how often it did.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn record_quarantine(&mut self, messages: Vec<ListedAs>, kind: QuarantineReason) -> Result<(), StateError> {
-        if messages.is_empty() {
-            return Ok(());
-        }
-        let now = self.mark.certain;
-        let record = |listed_as: ListedAs| {
-            let before = self.state.quarantine(&listed_as.unique_id, listed_as.reported_size);
-            let count = before.map_or(0, |quarantine| quarantine.count).saturating_add(1);
-            let until = now.saturating_add(set_aside_for(count));
-            Record::Quarantine { listed_as, quarantine: Quarantine { kind, count, until } }
-        };
-        let records = messages.into_iter().map(record).collect();
-        self.append(records, Durability::Later)
-    }
-
-    /// There is no point in trying these messages again soon: they are set aside at once.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn record_set_aside(&mut self, messages: Vec<ListedAs>) -> Result<(), StateError> {
-        if messages.is_empty() {
-            return Ok(());
-        }
-        let now = self.mark.certain;
-        let record = |listed_as: ListedAs| {
-            let before = self.state.quarantine(&listed_as.unique_id, listed_as.reported_size);
-            let count = before.map_or(0, |quarantine| quarantine.count).saturating_add(1).max(FIRST_QUARANTINE);
-            let until = now.saturating_add(set_aside_for(count));
-            Record::Quarantine { listed_as, quarantine: Quarantine { kind: QuarantineReason::Refused, count, until } }
-        };
-        let records = messages.into_iter().map(record).collect();
-        self.append(records, Durability::Later)
-    }
-
-    /// These messages make no trouble any more: they are not on the server.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn record_quarantine_over(&mut self, gone: Vec<ListedAs>) -> Result<(), StateError> {
-        let records: Vec<Record> = gone.into_iter().map(Record::TroubleOver).collect();
-        if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
-    }
-
-    fn troubles_over(&self, messages: impl Iterator<Item = ListedAs>) -> Vec<Record> {
-        let made_trouble = |one: &ListedAs| self.state.quarantine(&one.unique_id, one.reported_size).is_some();
-        messages.filter(made_trouble).map(Record::TroubleOver).collect()
     }
 
     /// Writes what is true already and has not been written: a clock mark on which ages depend, a Maildir that was taken.
@@ -623,7 +454,7 @@ impl Store {
         self.append(vec![record(ids)], Durability::Later)
     }
 
-    fn append(&mut self, records: Vec<Record>, durability: Durability) -> Result<(), StateError> {
+    pub(super) fn append(&mut self, records: Vec<Record>, durability: Durability) -> Result<(), StateError> {
         if self.journal.needs_rewrite() {
             self.rewrite()?;
         }
@@ -651,116 +482,17 @@ impl Store {
         Ok(())
     }
 
+    /// Whether there is a file of it.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.journal.exists()
+    }
+
     /// Where its file is.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.journal.path()
     }
-
-    /// The disk it lives on.
-    #[must_use]
-    pub fn disk(&self) -> &Arc<dyn Disk> {
-        &self.disk
-    }
-}
-
-/// After so many times in a row a message is set aside.
-const FIRST_QUARANTINE: u32 = 3;
-
-/// How long a message is set aside after making trouble so often, in seconds: not at all twice, since most trouble
-/// passes; then from an hour on, doubling, up to a week.
-fn set_aside_for(count: u32) -> u64 {
-    const HOUR: u64 = 3600;
-    const WEEK: u64 = 7 * 24 * HOUR;
-    match count.checked_sub(FIRST_QUARANTINE) {
-        None => 0,
-        Some(doublings) => HOUR.saturating_mul(1 << doublings.min(10)).min(WEEK),
-    }
-}
-
-/// What was read from a file.
-pub(super) struct Loaded {
-    pub(super) state: UidState,
-    contents: Contents,
-    /// How many deliveries stand there as begun and as finished.
-    settled: usize,
-}
-
-/// The octets of the usual line about a message.
-const LINE: usize = 128;
-
-/// Reads a file, if there is one.
-pub(super) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Loaded>, StateError> {
-    let bytes = match disk.read(path, MAX_FILE) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(StateError::io("read", path, e)),
-    };
-    let (mut state, mut settled): (Option<UidState>, usize) = (None, 0);
-    let contents = journal::parse(&bytes, |record| match (&mut state, record) {
-        (None, Record::Header(identity)) => {
-            state.insert(UidState::new(identity)).reserve(bytes.len() / LINE);
-            Ok(())
-        }
-        (None, _) => Err(Unreadable::Journal(BadJournal::NotOurs)),
-        (Some(state), record) => {
-            if let Record::Published(ids) = &record {
-                settled = settled.saturating_add(ids.len());
-            }
-            state.apply(record).map_err(Unreadable::Inconsistent)
-        }
-    });
-    let unreadable = |e| match e {
-        Unreadable::Journal(bad) => StateError::journal(path, bad),
-        Unreadable::Inconsistent(e) => StateError::inconsistent(path, e),
-    };
-    let contents = contents.map_err(unreadable)?;
-    let state = state.ok_or_else(|| StateError::journal(path, BadJournal::NotOurs))?;
-    Ok(Some(Loaded { state, contents, settled }))
-}
-
-/// Why a file cannot be read.
-enum Unreadable {
-    Journal(BadJournal),
-    Inconsistent(Inconsistent),
-}
-
-impl From<BadJournal> for Unreadable {
-    fn from(bad: BadJournal) -> Self {
-        Self::Journal(bad)
-    }
-}
-
-/// On a file system that does not tell capitals from small letters, two accounts can have the same files.
-fn refuse_twins(
-    disk: &dyn Disk,
-    dir: &Path,
-    account: &Account,
-    configured_accounts: &ConfiguredAccounts,
-    lock: &AccountLock,
-) -> Result<(), StateError> {
-    for other in configured_accounts.twins(&account.name) {
-        if disk.status(&lock_file(dir, other.as_str())).is_ok_and(|status| status.id == lock.lock.file()) {
-            return Err(StateError::SameFiles {
-                account: account.name.clone(),
-                other: other.clone(),
-                dir: dir.to_owned(),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn check_user(state: &UidState, account: &Account, path: &Path) -> Result<(), StateError> {
-    if state.identity().user == account.username {
-        return Ok(());
-    }
-    Err(StateError::OtherUser {
-        account: account.name.clone(),
-        path: path.to_owned(),
-        remembered: state.identity().user.clone(),
-        configured: account.username.clone(),
-    })
 }
 
 #[cfg(test)]

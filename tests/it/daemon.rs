@@ -2,6 +2,7 @@
 
 pub(crate) mod hung;
 mod kept;
+mod page;
 mod places;
 
 use std::os::unix::net::UnixDatagram;
@@ -92,6 +93,52 @@ fn it_polls_by_itself_and_when_asked() {
     assert!(account["next_poll_why"].as_str().unwrap().contains("as configured"), "{account}");
     daemon.end().says("2 new messages").says("1 new message");
     assert_same_mail(&env.mail(), &small_ones_stored(3));
+}
+
+#[test]
+fn while_mail_is_awaited_it_polls_often_and_says_until_when() {
+    let (awaited, other) = (Maildrop::new(small_ones(1)), Maildrop::new(small_ones(1)));
+    let accounts = [awaited.server.address, other.server.address];
+    let env = TestEnv::new(&[Account::at(accounts[0]).named("awaited"), Account::at(accounts[1]).named("other")]);
+    let daemon = Daemon::start(&env);
+    wait_for("the first polls", || {
+        daemon.account("awaited")["last_poll"].is_i64() && daemon.account("other")["last_poll"].is_i64()
+    });
+    assert!(daemon.account("awaited")["often_until"].is_null());
+    env.run(&["poll", "--for", "10m", "awaited"]).expect(0).says("awaited: polled now, and often until 2");
+    wait_for("the plan", || daemon.account("awaited")["next_poll_why"].to_string().contains("somebody waits for mail"));
+    let (now, account) = (daemon.status()["now"].as_i64().unwrap(), daemon.account("awaited"));
+    let left = account["often_until"].as_i64().unwrap() - now;
+    assert!((540..=601).contains(&left), "{account}");
+    assert!(account["next_poll"].as_i64().unwrap() - now <= 18, "{account}");
+    assert!(daemon.account("other")["often_until"].is_null());
+    env.run(&["status"]).expect(0).says("  often         until 2").says(", for another ");
+    // The mail comes, and nobody asks again.
+    awaited.change(|contents| contents.messages.push(Message::new("code", &small(2))));
+    wait_for("the code", || daemon.account("awaited")["total"]["messages"] == 2);
+    for (time, why) in [("2h", "at most \"1h\""), ("59s", "at least \"1m\""), ("ten", "not a duration")] {
+        env.run(&["poll", "--for", time]).expect(64).says(why);
+    }
+    daemon.end();
+}
+
+#[test]
+fn an_interval_with_bounds_is_learnt_over_a_restart() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).text("interval", "1m..15m")]);
+    let hints = || std::fs::read_to_string(env.path("state/a.hints")).unwrap_or_default();
+    for round in 1..=2 {
+        let daemon = Daemon::start(&env);
+        wait_for("the plan", || daemon.account("a")["next_poll_why"].to_string().contains("learnt when mail comes"));
+        let (now, account) = (daemon.status()["now"].as_i64().unwrap(), daemon.account("a"));
+        let wait = account["next_poll"].as_i64().unwrap() - now;
+        assert!((50..=900).contains(&wait), "{account}");
+        maildrop.change(|contents| contents.messages.push(Message::new(&format!("more{round}"), &small(1 + round))));
+        daemon.poll("a");
+        wait_for("the mail", || daemon.account("a")["total"]["messages"] == 1 + round);
+        daemon.end();
+        assert!(hints().contains(&format!("counted = {round}")), "{}", hints());
+    }
 }
 
 #[test]

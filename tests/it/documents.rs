@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use mailferry::control::status::{AccountStatus, Came, Quarantine, State, Status, Trouble, VERSION};
+use mailferry::account_history::{Hour, PastPoll};
+use mailferry::control::status::{AccountStatus, Came, PollCounts, Quarantine, State, Status, Token, Trouble, VERSION};
 use mailferry::exit::ExitStatus;
 use mailferry::schedule::Cause;
 use mailferry::state::entries::QuarantineReason;
@@ -44,7 +45,7 @@ fn read(path: &str) -> String {
 
 /// What the program prints as help about a command, or about itself.
 fn help(env: &TestEnv, command: Option<&str>) -> String {
-    let words: Vec<&str> = command.into_iter().chain(["--help"]).collect();
+    let words: Vec<&str> = command.into_iter().flat_map(|words| words.split(' ')).chain(["--help"]).collect();
     env.run(&words).expect(0).stdout
 }
 
@@ -91,10 +92,17 @@ fn the_manual_page_has_every_command_and_option() {
     for command in &commands {
         words.insert(command.clone());
         if command != "help" {
-            words.extend(options(&help(&env, Some(command))));
+            let its_help = help(&env, Some(command));
+            words.extend(options(&its_help));
+            // Those that it has of its own.
+            let below = if its_help.contains("Commands:\n") { self::commands(&its_help) } else { Vec::new() };
+            for one in below.iter().filter(|one| *one != "help") {
+                words.insert(one.clone());
+                words.extend(options(&help(&env, Some(&format!("{command} {one}")))));
+            }
         }
     }
-    for known in ["-q", "--log-format", "journald", "--accept-maildir", "--watch"] {
+    for known in ["-q", "--log-format", "journald", "--accept-maildir", "--watch", "--from-maildir", "thunderbird"] {
         assert!(words.contains(known), "{known} is not found in the help: {words:?}");
     }
     let missing: Vec<&String> = words.iter().filter(|word| !is_in_page(&page, word)).collect();
@@ -113,7 +121,7 @@ fn the_manual_page_of_the_configuration_has_every_key_and_its_default() {
         }
         let Some((key, value)) = line.split_once(" = ") else { continue };
         let Some(name) = [key.strip_prefix('#'), Some(key)].into_iter().flatten().next() else { continue };
-        if !name.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
+        if !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
             continue;
         }
         keys.insert(name.to_owned());
@@ -212,6 +220,13 @@ fn full_status() -> Status {
         trouble: Some(Trouble { cause: Cause::ConnectionLost, times: 1, since: 2, text: "t".to_owned() }),
         hung_since: None,
         this_poll: Some(came),
+        often_until: None,
+        polls: PollCounts { succeeded: 1, failed: 2 },
+        last_poll_milliseconds: Some(3),
+        certificate_expires: Some(4),
+        hours: vec![Hour { begun: 1, messages: 2, octets: 3, failed: 4 }],
+        recent: vec![PastPoll { ended: 1, milliseconds: 2, messages: 3, octets: 4, cause: Some(Cause::Tls) }],
+        token: Some(Token { signed_in: 1, renewed: 2, access_ends: None, sign_in_ends: None, end_is_fixed: false }),
     };
     Status {
         version: VERSION,

@@ -4,6 +4,7 @@
 //! listens on 127.0.0.1 only, and ends with the process that runs the tests, however that ends.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -85,6 +86,12 @@ fn start_once() -> Result<Dovecot, String> {
     fs::write(dir.join("key.pem"), leaf.key).unwrap();
     let (clear, tls) = (free_port(), free_port());
     fs::write(dir.join("dovecot.conf"), configuration(&dir, clear.port(), tls.port())).unwrap();
+    let introspection = format!(
+        "introspection_url = http://{}/\nintrospection_mode = auth\nusername_attribute = username\n\
+         active_attribute = active\nactive_value = true\n",
+        introspection()
+    );
+    fs::write(dir.join("oauth2.conf"), introspection).unwrap();
     let log = fs::File::create(dir.join("output")).unwrap();
     let script = r#""$1" -F -c "$2/dovecot.conf" </dev/null & d=$!; cat >/dev/null; kill $d; wait $d; rm -rf "$2""#;
     let keeper = Command::new("sh")
@@ -135,15 +142,55 @@ fn configuration(dir: &Path, clear: u16, tls: u16) -> String {
         "{users}protocols = pop3\nlisten = 127.0.0.1\nlogin_greeting = Dovecot of the tests\n\
          base_dir = {dir}/run\nstate_dir = {dir}/state\nlog_path = {dir}/log\n\
          ssl = yes\nssl_cert = <{dir}/cert.pem\nssl_key = <{dir}/key.pem\ndisable_plaintext_auth = no\n\
-         auth_mechanisms = plain login\nauth_failure_delay = 0\nmail_max_userip_connections = 100\n\
+         auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256 external xoauth2 oauthbearer\n\
+         ssl_ca = <{dir}/ca.pem\nssl_verify_client_cert = yes\nssl_require_crl = no\n\
+         auth_ssl_username_from_cert = yes\nauth_failure_delay = 0\nmail_max_userip_connections = 100\n\
          first_valid_uid = 1\nmail_location = maildir:~/Maildir\nmail_fsync = never\n\
-         passdb {{\n driver = static\n args = password={}\n}}\n\
+         passdb {{\n driver = oauth2\n mechanisms = xoauth2 oauthbearer\n args = {dir}/oauth2.conf\n}}\n\
+         passdb {{\n driver = static\n mechanisms = external\n args = nopassword=y\n}}\n\
+         passdb {{\n driver = static\n mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256\n\
+         args = password={}\n}}\n\
          userdb {{\n driver = static\n args = home={dir}/mail/%u\n}}\n\
          service pop3-login {{\n chroot =\n process_limit = 200\n\
          inet_listener pop3 {{\n port = {clear}\n }}\n inet_listener pop3s {{\n port = {tls}\n ssl = yes\n }}\n}}\n\
          service pop3 {{\n process_limit = 200\n}}\nservice anvil {{\n chroot =\n}}\nservice stats {{\n chroot =\n}}\n",
         password(),
     )
+}
+
+/// The access token of a user.
+pub(crate) fn token_of(user: &str) -> String {
+    format!("{TOKEN}{user}")
+}
+
+const TOKEN: &str = "ya29.token-of-";
+
+/// Says of each access token whose it is (RFC 7662), as long as the process of the tests lives. Where it listens.
+fn introspection() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = Vec::new();
+            let mut piece = [0; 1024];
+            drop(stream.set_read_timeout(Some(Duration::from_secs(10))));
+            while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+                match stream.read(&mut piece) {
+                    Ok(count @ 1..) => request.extend_from_slice(&piece[..count]),
+                    _ => break,
+                }
+            }
+            let request = String::from_utf8_lossy(&request).into_owned();
+            let user = request.split_once(TOKEN).and_then(|(_, rest)| rest.split_whitespace().next());
+            let answer = match user {
+                Some(user) => format!("{{\"active\":true,\"username\":\"{user}\"}}"),
+                None => "{\"active\":false}".to_owned(),
+            };
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n";
+            drop(write!(stream, "{head}Content-Length: {}\r\n\r\n{answer}", answer.len()));
+        }
+    });
+    address
 }
 
 /// The password of every user: Dovecot's static table cannot hold a space.
@@ -199,6 +246,11 @@ impl User<'_> {
         }
     }
 
+    /// Where it is in clear, the login name and the password, for other programs.
+    pub(crate) fn login(&self) -> (SocketAddr, &str, String) {
+        (self.dovecot.clear, &self.name, password())
+    }
+
     /// The account in clear.
     pub(crate) fn in_clear(&self) -> Account {
         Account::at(self.dovecot.clear).text("username", &self.name).text("password", &password())
@@ -212,6 +264,16 @@ impl User<'_> {
     /// The account with TLS from the first byte.
     pub(crate) fn inside_tls(&self) -> Account {
         self.in_clear().tls("implicit", &self.dovecot.authority.ca_file).set("port", self.dovecot.tls.port())
+    }
+
+    /// The account inside TLS that shows a certificate; its files go with the server.
+    pub(crate) fn by_certificate(&self, of: &str) -> Account {
+        let leaf = self.dovecot.authority.client(of);
+        let file = self.dovecot.dir.join(format!("client-{}.pem", self.name));
+        fs::write(&file, leaf.certificate + &leaf.key).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let account = self.inside_tls().without("password").text("auth", "external");
+        account.text("tls_client_cert", file.to_str().unwrap())
     }
 
     /// A plain session, logged in.

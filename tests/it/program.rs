@@ -162,8 +162,15 @@ impl TestEnv {
         Running::start(self.command(&[], args).envs(environment.iter().copied()))
     }
 
+    /// Starts the program with this text on its standard input.
+    pub(crate) fn spawn_with_input(&self, input: &str, args: &[&str]) -> Running {
+        let file = self.path("input");
+        fs::write(&file, input).unwrap();
+        Running::start_with(&mut self.command(&[], args), Stdio::from(fs::File::open(file).unwrap()))
+    }
+
     /// The command that starts the program.
-    fn command(&self, wrapper: &[&str], args: &[&str]) -> Command {
+    pub(crate) fn command(&self, wrapper: &[&str], args: &[&str]) -> Command {
         let program = env!("CARGO_BIN_EXE_mailferry");
         let mut words = wrapper.iter().copied().chain([program]);
         let mut command = Command::new(words.next().unwrap());
@@ -254,7 +261,12 @@ pub(crate) struct Outcome {
 impl Running {
     /// Starts a command with its output collected.
     fn start(command: &mut Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// The same with something on its standard input.
+    fn start_with(command: &mut Command, input: Stdio) -> Self {
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let started = Instant::now();
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let stdout = collect(child.stdout.take().unwrap());

@@ -1,7 +1,7 @@
 //! Bytes are sacred: what a real Dovecot serves is what is stored, over every kind of connection.
 
 use crate::delivered::assert_same_mail;
-use crate::dovecot::{User, shared};
+use crate::dovecot::{User, shared, token_of};
 use crate::mail::{corpus, odd_ones, thousand_mixed};
 use crate::program::{Account, TestEnv};
 
@@ -87,10 +87,31 @@ fn a_thousand_messages_arrive() {
 #[test]
 fn every_login_that_dovecot_offers_works() {
     let Some(dovecot) = shared() else { return };
-    for auth in ["plain", "user"] {
+    for auth in ["plain", "user", "login", "cram-md5", "scram-sha-1", "scram-sha-256"] {
         let user = dovecot.user(&format!("auth-{auth}"), &thousand_mixed()[..3]);
         everything_arrives_once(&user, user.inside_tls().text("auth", auth));
+        let wrong = user.in_clear().text("auth", auth).text("password", "not-this-one");
+        TestEnv::new(&[wrong]).fetch().expect(77);
     }
+}
+
+#[test]
+fn an_access_token_logs_in_at_dovecot() {
+    let Some(dovecot) = shared() else { return };
+    for auth in ["xoauth2", "oauthbearer"] {
+        let name = format!("auth-{auth}");
+        let user = dovecot.user(&name, &thousand_mixed()[..3]);
+        let account = user.inside_tls().text("auth", auth);
+        everything_arrives_once(&user, account.clone().text("password", &token_of(&name)));
+        TestEnv::new(&[account.text("password", "ya29.of-nobody")]).fetch().expect(77);
+    }
+}
+
+#[test]
+fn a_certificate_logs_in_at_dovecot() {
+    let Some(dovecot) = shared() else { return };
+    let user = dovecot.user("auth-external", &thousand_mixed()[..3]);
+    everything_arrives_once(&user, user.by_certificate("auth-external"));
 }
 
 #[test]

@@ -4,9 +4,9 @@ mod cron;
 
 use std::time::Duration;
 
-use mailferry::account::AccountName;
+use mailferry::account::{AccountName, Interval};
 use mailferry::poll::PollReport;
-use mailferry::schedule::{Cause, End, History, Next, PollTiming, Reason, next, seed};
+use mailferry::schedule::{Cause, End, History, Next, PollTiming, Reason, TimeOfWeek, next, seed};
 use mailferry::secret::Secret;
 
 use crate::mail::small_ones;
@@ -15,10 +15,11 @@ use crate::scripted::maildrop::Maildrop;
 
 /// When the next poll is, after one that has just ended and took a second.
 fn after(history: &mut History, report: &PollReport) -> (Duration, Reason) {
-    let timing = PollTiming::new(Duration::from_secs(300), "pop.example.org");
+    let timing = PollTiming::new(Interval::fixed(Duration::from_secs(300)), "pop.example.org");
     let end = Duration::from_secs(1_000_000);
     let seed = seed(1, &AccountName::new("a").unwrap());
-    let Next { at, reason } = next(&timing, history, &report.outcome(), seed, end - Duration::from_secs(1)..end);
+    let polled = end - Duration::from_secs(1)..end;
+    let Next { at, reason } = next(&timing, history, &report.outcome(), seed, polled, TimeOfWeek::new(0));
     (at - end, reason)
 }
 

@@ -47,8 +47,8 @@ impl Units {
         fs::create_dir(units.path("user")).unwrap();
         for name in SYSTEM.iter().chain(&USER) {
             let text = fs::read_to_string(shipped().join(name)).unwrap();
-            let started = format!("ExecStart={} ", env!("CARGO_BIN_EXE_mailferry"));
-            let copy = text.replace("ExecStart=mailferry ", &started);
+            let started = format!("={} ", env!("CARGO_BIN_EXE_mailferry"));
+            let copy = text.replace("=mailferry ", &started);
             assert_eq!(text != copy, name.ends_with(".service"), "{name} starts mailferry by its name");
             fs::write(units.path(name), copy).unwrap();
         }
@@ -63,7 +63,9 @@ impl Units {
     fn add(&self, drop_in: &str, unit: &str) -> PathBuf {
         let dir = self.path(&format!("{unit}.d"));
         fs::create_dir(&dir).unwrap();
-        fs::copy(shipped().join("drop-in").join(drop_in), dir.join(drop_in)).unwrap();
+        let text = fs::read_to_string(shipped().join("drop-in").join(drop_in)).unwrap();
+        let started = format!("={} ", env!("CARGO_BIN_EXE_mailferry"));
+        fs::write(dir.join(drop_in), text.replace("=mailferry ", &started)).unwrap();
         dir
     }
 
@@ -185,6 +187,7 @@ fn a_wrong_configuration_does_not_start_again_and_an_end_in_order_is_no_failure(
         assert_eq!(has("RestartPreventExitStatus=64 78"), has("Restart=on-failure"), "{name}");
         assert_eq!(has("Type=notify"), has("Restart=on-failure"), "{name}");
         assert_eq!(has("WatchdogSec=2min"), has("Restart=on-failure"), "{name}");
+        assert_eq!(has("ExecReload=mailferry check --offline --quiet"), has("Restart=on-failure"), "{name}");
     }
 }
 

@@ -10,7 +10,7 @@ use mailferry::maildir::names::NameSource;
 use mailferry::maildir::staging::Staging;
 use mailferry::pop3::multi_line::{LineEnd, MultiLineDecoder, Piece};
 use mailferry::pop3::{Command, Event, Session};
-use mailferry::message::{Digest, HeaderDigester};
+use mailferry::message::{Digest, HeaderDigester, MessageDigester};
 
 use crate::samples::{self, listen};
 
@@ -73,4 +73,14 @@ fn digest_header(header: Vec<u8>) -> (Vec<u8>, Digest) {
     (header, digester.finish())
 }
 
-library_benchmark_group!(name = retrieving, benchmarks = [retr, decode, stage, digest_header]);
+#[library_benchmark]
+#[bench::message_of_64_kib(samples::message())]
+fn digest_message(message: Vec<u8>) -> (Vec<u8>, Digest) {
+    let mut digester = MessageDigester::default();
+    for chunk in black_box(&message).chunks(CHUNK) {
+        digester.update(chunk);
+    }
+    (message, digester.finish())
+}
+
+library_benchmark_group!(name = retrieving, benchmarks = [retr, decode, stage, digest_header, digest_message]);

@@ -5,7 +5,7 @@ use std::io;
 
 use super::{Step, system};
 use crate::advice::command_line::chmod;
-use crate::credential::{CommandFault, ContentsFault, CredentialError, ExposedFile, Origin, ReadFault};
+use crate::credential::{CommandFault, ContentsFault, CredentialError, ExposedFile, Origin, ReadFault, secret_of};
 use crate::text;
 
 pub(super) fn step(error: &CredentialError) -> Step {
@@ -24,7 +24,8 @@ pub(super) fn step(error: &CredentialError) -> Step {
         CredentialError::NoCredential { name } => {
             format!("Add LoadCredential={}:/path/to/file to its unit and restart it", text::value(name)).into()
         }
-        CredentialError::Command { fault, .. } => command(fault).into(),
+        CredentialError::Command { key, fault, .. } => command(fault, secret_of(key)),
+        CredentialError::SignIn => "Give that by its own key, not by `oauth2`".into(),
         CredentialError::Contents { origin, fault } => contents(origin, *fault),
     })
 }
@@ -63,7 +64,7 @@ pub(crate) fn closing(file: &ExposedFile) -> Cow<'static, str> {
     .into()
 }
 
-fn command(fault: &CommandFault) -> &'static str {
+fn command(fault: &CommandFault, secret: &str) -> Cow<'static, str> {
     match fault {
         CommandFault::NotFound => "Install it, or give its full path (a service's PATH is shorter than a terminal's)",
         CommandFault::NotStarted(e) => system::step(e).unwrap_or("Check that it can be executed"),
@@ -72,18 +73,21 @@ fn command(fault: &CommandFault) -> &'static str {
         CommandFault::TimedOut { .. } => {
             "Does it wait for a passphrase or a prompt that nobody sees? Unlock the password store first"
         }
-        CommandFault::TooMuch { .. } => "Let it print the password alone",
+        CommandFault::TooMuch { .. } => return format!("Let it print the {secret} alone").into(),
     }
+    .into()
 }
 
 fn contents(origin: &Origin, fault: ContentsFault) -> Cow<'static, str> {
     match (origin, fault) {
-        (Origin::Command(_), ContentsFault::Empty) => "Run it by hand and see that it prints the password",
-        (Origin::Command(_), ContentsFault::SeveralLines) => {
+        (Origin::Command(key, _), ContentsFault::Empty) => {
+            return format!("Run it by hand and see that it prints the {}", secret_of(key)).into();
+        }
+        (Origin::Command(..), ContentsFault::SeveralLines) => {
             "Let it print the first only, for example by [\"sh\", \"-c\", \"pass show mail/qq | head -n 1\"]"
         }
-        (Origin::Command(_), ContentsFault::Utf16) => {
-            "Let it print the password as UTF-8 or ASCII, without a byte order mark"
+        (Origin::Command(key, _), ContentsFault::Utf16) => {
+            return format!("Let it print the {} as UTF-8 or ASCII, without a byte order mark", secret_of(key)).into();
         }
         (Origin::File(_) | Origin::Credential(_), ContentsFault::Empty) => "Write the password into it",
         (Origin::File(_) | Origin::Credential(_), ContentsFault::SeveralLines) => "Leave the password alone in it",

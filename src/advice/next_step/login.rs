@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::TRY_LATER;
-use crate::pop3::{CommandKind, NoLoginMethod, Refusal, Response, judge_access};
+use crate::pop3::{CommandKind, Refusal, Response, judge_access};
+use crate::sasl::NoLoginMethod;
 
 /// What a person has to do where the server says that it will not pass.
 const WILL_NOT_PASS: &str =

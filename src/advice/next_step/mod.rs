@@ -15,6 +15,10 @@ use std::fmt::Display;
 
 use super::command_line::this_program;
 use crate::account::AccountName;
+use crate::client::ClientError;
+use crate::net::NetError;
+use crate::oauth::OAuthError;
+use crate::oauth::http::{HttpError, HttpProblem};
 use crate::poll::PollError;
 use crate::schedule::{Cause, Reason};
 
@@ -36,6 +40,7 @@ pub(super) fn of(error: &PollError, account: &AccountName) -> Step {
         PollError::Client(e) => session::step(e),
         PollError::State(e) => state::step(e, account),
         PollError::Credential(e) => credential::step(e),
+        PollError::OAuth(e) => sign_in(e, account),
         PollError::Maildir { source, .. } => disk::maildir(source),
         PollError::InsufficientSpace { message, .. } => Some(disk::space(message.as_ref()).into()),
         PollError::Renumbered { account, .. } => {
@@ -46,8 +51,41 @@ pub(super) fn of(error: &PollError, account: &AccountName) -> Step {
         }
         PollError::Stopped => None,
         PollError::NoThread => Some(system::THREADS.into()),
-        PollError::InternalError => Some("Please report it with the lines above".into()),
+        PollError::InternalError(_) => Some("Please report it with the lines above".into()),
     }
+}
+
+/// What signs in has its next step in its own words, but for what it only hands on.
+pub(super) fn sign_in(error: &OAuthError, account: &AccountName) -> Step {
+    match error {
+        OAuthError::Http(HttpError { problem: HttpProblem::Net(e), .. }) => network::step(e),
+        OAuthError::Secret(e) => credential::step(e),
+        OAuthError::State(e) => state::step(e, account),
+        OAuthError::Http(_)
+        | OAuthError::NotSignedIn { .. }
+        | OAuthError::SignInAgain { .. }
+        | OAuthError::Refused { .. }
+        | OAuthError::Unintelligible { .. }
+        | OAuthError::Scope { .. }
+        | OAuthError::NoRefreshToken
+        | OAuthError::NoClient { .. }
+        | OAuthError::NoSuchWay { .. }
+        | OAuthError::Callback { .. }
+        | OAuthError::TooLate
+        | OAuthError::File { .. }
+        | OAuthError::Busy { .. }
+        | OAuthError::NotDone(_) => None,
+    }
+}
+
+/// About a session.
+pub(super) fn of_session(error: &ClientError) -> Step {
+    session::step(error)
+}
+
+/// About a connection.
+pub(super) fn of_network(error: &NetError) -> Step {
+    network::step(error)
 }
 
 /// What a user can do instead of waiting for the next poll, behind its reason.
@@ -56,6 +94,8 @@ pub(super) fn instead_of_waiting(reason: &Reason) -> &'static str {
         Reason::Trouble { cause, .. } => cause,
         Reason::Start
         | Reason::AsConfigured
+        | Reason::Adapted(_)
+        | Reason::Often
         | Reason::MinInterval { .. }
         | Reason::Backlog
         | Reason::Stopped

@@ -2,11 +2,16 @@
 
 use super::{Step, TRY_LATER, system, tls};
 use crate::account::TlsMode;
-use crate::net::NetError;
+use crate::net::{NetError, ProxyProblem};
 
 pub(super) fn step(error: &NetError) -> Step {
     let step = match error {
         NetError::Resolve { .. } => "Check its spelling and this machine's network",
+        // The way to the server says what it is that the account asks for.
+        NetError::NoAddressOnRoute { .. } => "Change `ip` or `source_address`, or remove it",
+        NetError::SourceAddress { .. } => "Set `source_address` to an address of this machine, or remove it",
+        NetError::Proxy { problem, .. } => return proxy(problem),
+        NetError::ClientCertificate { why, .. } => return tls::client_certificate(why),
         NetError::NoAddress { .. } => "Check its spelling in the configuration",
         // Where this system lacks something, no address could be tried.
         NetError::Connect { attempts, .. } => attempts
@@ -43,4 +48,13 @@ pub(super) fn step(error: &NetError) -> Step {
         }
     };
     Some(step.into())
+}
+
+fn proxy(problem: &ProxyProblem) -> Step {
+    match problem {
+        ProxyProblem::Unreachable(e) => step(e),
+        ProxyProblem::NotAProxy => Some("Check the scheme, the host and the port in `proxy`".into()),
+        ProxyProblem::CredentialsRefused => Some("Check the name and password in `proxy`".into()),
+        ProxyProblem::Refused(_) | ProxyProblem::Lost(_) | ProxyProblem::TimedOut(_) => Some(TRY_LATER.into()),
+    }
 }

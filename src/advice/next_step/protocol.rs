@@ -20,9 +20,11 @@ pub(super) fn framing(error: &FramingError) -> &'static str {
 
 pub(super) fn sending(error: &SendError) -> &'static str {
     match error {
-        SendError::OutOfTurn { .. } | SendError::MustWait | SendError::NoChallenge | SendError::NoHandshakeDue => {
-            REPORT_IT
-        }
+        SendError::OutOfTurn { .. }
+        | SendError::MustWait
+        | SendError::OtherSession { .. }
+        | SendError::NoChallenge
+        | SendError::NoHandshakeDue => REPORT_IT,
         SendError::Command(e) => match e {
             CommandError::Forbidden { .. } | CommandError::NulInCredentials => "Correct it",
             CommandError::TooLong { .. } => "Try auth = \"plain\", which has no such limit",

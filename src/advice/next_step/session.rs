@@ -20,6 +20,7 @@ pub(super) fn step(error: &ClientError) -> Step {
         ClientError::Cleartext { .. } => {
             "Set tls = \"implicit\" or \"starttls\", or write allow_cleartext_password = true if that is really meant"
         }
+        ClientError::Sasl { .. } => return None,
         ClientError::NoLogin(e) => login::no_method(*e),
         ClientError::Login { asked, refusal, blanks, .. } => return Some(login::refused(*asked, *refusal, *blanks)),
         ClientError::Refused { response, .. } => match judge_access(response) {

@@ -2,11 +2,11 @@
 
 use super::{Step, disk, fetch_with};
 use crate::account::AccountName;
-use crate::advice::command_line::{chmod, this_command_as};
+use crate::advice::command_line::{chmod, this_command_as, this_program};
 use crate::state::error::StateError;
 use crate::text;
 
-pub(super) fn step(error: &StateError, account: &AccountName) -> Step {
+pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
     let new_state = || fetch_with("--new-state", account);
     let accept_maildir = || fetch_with("--accept-maildir", account);
     let step = match error {
@@ -31,8 +31,9 @@ pub(super) fn step(error: &StateError, account: &AccountName) -> Step {
             other = text::value(other)
         ),
         StateError::Lost { .. } => format!(
-            "If the state is somewhere else, put {account}.uids back or give --state-dir; if it is lost, or this is \
-             another account's Maildir: {}",
+            "If the state is somewhere else, put {account}.uids back or give --state-dir; if it is lost, let what the \
+             Maildir holds count as fetched: {}; to fetch everything again, or if this is another account's Maildir: {}",
+            this_program(&format!("uids adopt {account} --from-maildir")),
             new_state()
         ),
         StateError::RenamedAndPolled { .. } => "Wait until that has ended, then try again".to_owned(),

@@ -12,7 +12,8 @@ use crate::client::error::{TooLong, TooLongFor};
 use crate::credential::{CommandFault, ContentsFault, CredentialError, ExposedFile, Exposure, Origin, ReadFault};
 use crate::net::{CaFileProblem, CertificateProblem, HandshakeProblem, NetError};
 use crate::poll::error::DoesNotFit;
-use crate::pop3::{CommandError, CommandKind, FramingError, NoLoginMethod, Refusal, Response, SendError, Status};
+use crate::pop3::{CommandError, CommandKind, FramingError, Refusal, Response, SendError, Status};
+use crate::sasl::NoLoginMethod;
 use crate::state::error::StateError;
 
 fn account() -> AccountName {
@@ -126,7 +127,7 @@ fn a_session_is_told_with_the_key_that_helps() {
         (ClientError::SpeaksTls { port: 995 }.into(), &["begins with TLS", "Set tls = \"implicit\""]),
         (ClientError::NoStls { response: response("no") }.into(), &["refused STLS, saying \"no\"", "port 995"]),
         (
-            ClientError::Cleartext { peer: ([192, 0, 2, 1], 110).into() }.into(),
+            ClientError::Cleartext { peer: "192.0.2.1".to_owned() }.into(),
             &["192.0.2.1", "in clear", "allow_cleartext_password = true"],
         ),
         (ClientError::NoUniqueIds.into(), &["no UIDL", "Set leave_on_server = false"]),
@@ -230,7 +231,7 @@ fn a_disk_is_told_with_what_to_do_there() {
         ),
         (PollError::NoThread, &["no further thread", "TasksMax="]),
         (PollError::Stopped, &["the next run goes on from here"]),
-        (PollError::InternalError, &["Please report it with the lines above"]),
+        (PollError::contradiction("end", "it was odd"), &["Please report it with the lines above"]),
     ]);
 }
 
@@ -245,7 +246,8 @@ fn a_password_is_told_with_where_to_put_it() {
         read_only: false,
     };
     let file = |fault| CredentialError::File { path: "/pw".into(), fault }.into();
-    let command = |fault| CredentialError::Command { program: "pass".to_owned(), fault }.into();
+    let command =
+        |fault| CredentialError::Command { key: "password_command", program: "pass".to_owned(), fault }.into();
     let contents = |origin, fault| CredentialError::Contents { origin, fault }.into();
     let name = || "work".to_owned();
     check(vec![
@@ -270,7 +272,7 @@ fn a_password_is_told_with_where_to_put_it() {
             &["within 60 seconds", "Unlock the password store first"],
         ),
         (
-            contents(Origin::Command("pass".to_owned()), ContentsFault::SeveralLines),
+            contents(Origin::Command("password_command", "pass".to_owned()), ContentsFault::SeveralLines),
             &["`pass` printed more than one line", "head -n 1"],
         ),
         (contents(Origin::File("/pw".into()), ContentsFault::Empty), &["the password file /pw is empty. Write the"]),

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
+use super::Step;
 use super::system;
-use crate::net::{CaFileProblem, CertificateProblem, HandshakeProblem};
+use crate::net::{CaFileProblem, CertificateProblem, ClientCertificateProblem, HandshakeProblem};
 
 pub(super) fn certificate(host: &str, problem: &CertificateProblem) -> Cow<'static, str> {
     let step = match problem {
@@ -22,6 +23,9 @@ pub(super) fn certificate(host: &str, problem: &CertificateProblem) -> Cow<'stat
         CertificateProblem::SelfSigned => {
             "If the server is yours, copy its certificate from there and name the file by tls_ca_file"
         }
+        CertificateProblem::WrongKey { .. } => {
+            "If its operator has made a new key, put this one into tls_pin; otherwise ask who is in between"
+        }
         CertificateProblem::Revoked => "Ask the server's operator",
         CertificateProblem::Other(_) => "Ask the server's operator for a right one",
     };
@@ -34,6 +38,7 @@ pub(super) fn handshake(problem: &HandshakeProblem) -> &'static str {
         HandshakeProblem::NothingInCommon => "Ask the server's operator to update its TLS settings",
         HandshakeProblem::NameRefused => "Set host to the name its operator gives",
         HandshakeProblem::ClientCertificateWanted => "Ask its operator for a host or port where a password is enough",
+        HandshakeProblem::ClientCertificateRefused => "Check tls_client_cert, and ask its operator which one it wants",
         HandshakeProblem::Other(_) | HandshakeProblem::NotUnderstood(_) => {
             "Try again later, then tell the server's operator"
         }
@@ -53,4 +58,21 @@ pub(super) fn ca_file(problem: &CaFileProblem) -> &'static str {
         }
         CaFileProblem::Damaged { .. } => "Copy it again",
     }
+}
+
+/// About the files that `tls_client_cert` and `tls_client_key` name.
+pub(super) fn client_certificate(problem: &ClientCertificateProblem) -> Step {
+    let step = match problem {
+        ClientCertificateProblem::Read(source) => {
+            system::step(source).unwrap_or("Check the path in tls_client_cert or tls_client_key and its permissions")
+        }
+        ClientCertificateProblem::NotAFile
+        | ClientCertificateProblem::TooLarge
+        | ClientCertificateProblem::Unusable(_) => "Name files in PEM form by tls_client_cert and tls_client_key",
+        ClientCertificateProblem::NoCertificate => "Name a file that has a certificate by tls_client_cert",
+        ClientCertificateProblem::NoKey => "Name a file that has the key, without a passphrase, by tls_client_key",
+        ClientCertificateProblem::Exposed { .. } => "Let nobody but its owner read it (mode 0600)",
+        ClientCertificateProblem::Mismatch => "Name the key of this very certificate by tls_client_key",
+    };
+    Some(step.into())
 }

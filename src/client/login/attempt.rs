@@ -2,15 +2,13 @@
 
 use tracing::info;
 
-use super::{CachedCapabilities, LoggedIn, Login, LoginError, Refused};
-use crate::account::Account;
+use super::{CachedCapabilities, Failure, LoggedIn, Login, LoginError};
+use crate::account::{Account, AuthChoice};
 use crate::client::reach::{of_tls, reach};
 use crate::client::{Client, ClientError};
 use crate::net::Dial;
-use crate::pop3::{
-    Capabilities, FramingError, LoginMethod, Offer, Refusal, ResponseCode, is_unknown_method, judge_refusal,
-    ways_to_log_in,
-};
+use crate::pop3::{Capabilities, FramingError, Refusal, ResponseCode, is_unknown_method, judge_refusal};
+use crate::sasl::{Link, LoginMethod, Offer, ways_to_log_in};
 use crate::secret::Secret;
 
 /// A login under way, over one session or two.
@@ -22,11 +20,21 @@ pub(super) struct Attempt<'a> {
     failed: Vec<LoginMethod>,
     /// The server hung up when a way was tried, and there is another one.
     another_way: bool,
+    /// The server refused a way that hides the password, and may only seem to have such ways.
+    only_showing: bool,
+}
+
+/// What comes of a way that came to nothing.
+struct Judged {
+    /// What to tell if no other way is left.
+    error: ClientError,
+    /// Whether another way may be tried: this one was not known, or came to no end.
+    another: bool,
 }
 
 impl<'a> Attempt<'a> {
     pub(super) fn new(account: &'a Account, password: &'a Secret, cached: &'a CachedCapabilities) -> Self {
-        Self { account, password, cached, failed: Vec::new(), another_way: false }
+        Self { account, password, cached, failed: Vec::new(), another_way: false, only_showing: false }
     }
 
     /// Logs in, in one session, or in another one if the server hangs up at a way.
@@ -58,7 +66,7 @@ impl<'a> Attempt<'a> {
     /// One session, from the connection to the login.
     async fn session(&mut self, dialer: &dyn Dial) -> Result<LoggedIn, ClientError> {
         let Self { account, password, cached, .. } = *self;
-        let (mut client, greeting) = reach(dialer, account, password, cached).await?;
+        let (mut client, greeting) = reach(dialer, account, password, cached.classical).await?;
         client.refuse_cleartext(account)?;
         client.careful = cached.one_at_a_time;
         let login = Login { account, password, timestamp: greeting.timestamp.as_deref() };
@@ -79,45 +87,74 @@ impl<'a> Attempt<'a> {
             Some(remembered) => Some(remembered.clone()),
             None => client.capabilities().await?,
         };
-        let mut method = self.next(login, announced.as_ref())?.ok_or(ClientError::Closed)?;
+        let mut method = self.next(client, login, announced.as_ref())?.ok_or(ClientError::Closed)?;
         loop {
             let tried = client.authenticate(login, method, announced.as_ref()).await;
-            let Refused { asked, response, offered } = match tried {
+            let failure = match tried {
                 Ok(None) => return Ok((method, announced)),
-                Ok(Some(refused)) => refused,
-                Err(error) => return Err(self.broke(error, method, login, announced.as_ref())),
+                Ok(Some(failure)) => failure,
+                Err(error) => return Err(self.broke(error, method, client, login, announced.as_ref())),
             };
-            let refusal = judge_refusal(&response);
-            let unknown = is_unknown_method(&response) || (!offered && refusal == Refusal::Credentials);
-            // A server that does not know a way may say anything. So unless it means the credentials for certain, another
-            // way comes first next time.
-            if unknown || (refusal == Refusal::Credentials && response.code != Some(ResponseCode::Auth)) {
-                self.failed.push(method);
-            }
-            let refused = ClientError::Login { asked, response, refusal, blanks: holds_blanks(login.password) };
-            if !unknown {
-                return Err(refused);
+            let Judged { error, another } = self.judge(failure, method, client.link(), login);
+            if !another {
+                return Err(error);
             }
             if std::mem::take(&mut from_memory) {
                 // What was announced once may have changed. Many servers hang up after a refusal.
                 match client.capabilities().await {
                     Ok(now) => announced = now,
-                    Err(_) => return Err(self.hung_up(refused, login, announced.as_ref())),
+                    Err(_) => return Err(self.hung_up(error, client, login, announced.as_ref())),
                 }
             }
-            let Some(next) = self.next(login, announced.as_ref())? else { return Err(refused) };
-            info!("the server does not know the login {}, so {} is tried", method.name(), next.name());
+            let Some(next) = self.next(client, login, announced.as_ref())? else { return Err(error) };
+            info!("the login {} came to nothing ({error}), so {} is tried", method.name(), next.name());
             method = next;
         }
     }
 
+    /// What a failure means for this way and the others.
+    fn judge(&mut self, failure: Failure, method: LoginMethod, link: Link, login: &Login<'_>) -> Judged {
+        let (asked, response, offered, certain) = match failure {
+            Failure::Refused { asked, response, offered, certain } => (asked, response, offered, certain),
+            Failure::Broken { mechanism, error } => {
+                self.failed.push(method);
+                return Judged { error: ClientError::Sasl { mechanism, error }, another: true };
+            }
+        };
+        let refusal = if certain { Refusal::Credentials } else { judge_refusal(&response) };
+        let unknown = !certain && (is_unknown_method(&response) || (!offered && refusal == Refusal::Credentials));
+        // Such a refusal costs nothing to doubt where nobody listens: it may be the way, and the password is told once more.
+        let auto = login.account.auth == AuthChoice::Auto;
+        let doubtful = refusal == Refusal::Credentials && auto && method.hides_password() && link != Link::Cleartext;
+        self.only_showing |= doubtful && !unknown;
+        // A server that does not know a way may say anything. So unless it means the credentials for certain, another
+        // way comes first next time.
+        let coded = response.code == Some(ResponseCode::Auth);
+        if unknown || doubtful || (refusal == Refusal::Credentials && !coded && !certain) {
+            self.failed.push(method);
+        }
+        let error = ClientError::Login { asked, response, refusal, blanks: holds_blanks(login.password) };
+        Judged { error, another: unknown || doubtful }
+    }
+
     /// The way to try next; None if there is none left.
-    fn next(&self, login: &Login<'_>, announced: Option<&Capabilities>) -> Result<Option<LoginMethod>, ClientError> {
-        let offer = Offer { capabilities: announced, timestamp: login.timestamp };
-        let ways = ways_to_log_in(login.account.auth, &offer).map_err(ClientError::NoLogin)?;
+    fn next(
+        &self,
+        client: &Client,
+        login: &Login<'_>,
+        announced: Option<&Capabilities>,
+    ) -> Result<Option<LoginMethod>, ClientError> {
+        let bindable = client.info.binding.is_some();
+        let offer = Offer { capabilities: announced, timestamp: login.timestamp, link: client.link(), bindable };
+        let Account { auth, uses_token, .. } = login.account;
+        let ways = ways_to_log_in(*auth, *uses_token, &offer).map_err(ClientError::NoLogin)?;
         let before = |way: &LoginMethod| self.cached.failed_logins.iter().position(|failed| failed == way);
+        let is_left = |way: &LoginMethod| {
+            let passed_over = self.only_showing && way.hides_password();
+            !self.failed.contains(way) && !passed_over
+        };
         // What never failed comes first, then what did so longest ago.
-        Ok(ways.into_iter().filter(|way| !self.failed.contains(way)).min_by_key(before))
+        Ok(ways.into_iter().filter(is_left).min_by_key(before))
     }
 
     /// The session broke when a way was tried: that may have been what it did not bear.
@@ -125,6 +162,7 @@ impl<'a> Attempt<'a> {
         &mut self,
         error: ClientError,
         method: LoginMethod,
+        client: &Client,
         login: &Login<'_>,
         announced: Option<&Capabilities>,
     ) -> ClientError {
@@ -139,14 +177,20 @@ impl<'a> Attempt<'a> {
             if self.failed.is_empty() {
                 self.failed.push(method);
             }
-            return self.hung_up(error, login, announced);
+            return self.hung_up(error, client, login, announced);
         }
         error
     }
 
     /// The server hung up; another session is worth it if there is another way to log in.
-    fn hung_up(&mut self, error: ClientError, login: &Login<'_>, announced: Option<&Capabilities>) -> ClientError {
-        self.another_way = self.next(login, announced).is_ok_and(|next| next.is_some());
+    fn hung_up(
+        &mut self,
+        error: ClientError,
+        client: &Client,
+        login: &Login<'_>,
+        announced: Option<&Capabilities>,
+    ) -> ClientError {
+        self.another_way = self.next(client, login, announced).is_ok_and(|next| next.is_some());
         error
     }
 }

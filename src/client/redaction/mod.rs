@@ -6,12 +6,16 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD as BASE64, BASE64_URL_SAFE};
 
-use crate::pop3::{FramingError, Response, ResponseCode, UniqueId, plain_response};
+use crate::pop3::{FramingError, Response, ResponseCode, UniqueId};
+use crate::sasl::plain_response;
 use crate::secret::Secret;
 use crate::text::{words, words_in};
 use percent::PercentDecoded;
 
+mod message;
 mod percent;
+
+pub(crate) use message::Message;
 
 /// What stands in the place of a secret.
 const MASK: &str = "[secret]";

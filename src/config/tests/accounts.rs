@@ -3,7 +3,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{account, config};
-use crate::account::{AuthChoice, Endpoint, KeyExchange, MaildirMode, RemovalPolicy, TlsMode};
+use crate::account::{
+    AuthChoice, ClientCertificate, Endpoint, Interval, IpVersion, KeyExchange, MaildirMode, PublicKeyPin,
+    RemovalPolicy, TlsMode, TlsTrust,
+};
 use crate::config::NotifySettings;
 use crate::credential::CredentialSource;
 
@@ -20,12 +23,14 @@ fn the_smallest_account_gets_the_defaults() {
         tls_ca_file: None,
         key_exchange: KeyExchange::Auto,
         allow_cleartext_password: false,
+        route: Default::default(),
+        tls_options: Default::default(),
     };
     assert_eq!(account.endpoint, endpoint);
     assert_eq!(account.username, "jo");
     assert_eq!(account.auth, AuthChoice::Auto);
     assert_eq!(account.removal, RemovalPolicy::Keep);
-    assert_eq!(account.interval, Duration::from_secs(300));
+    assert_eq!(account.interval, Interval::fixed(Duration::from_secs(300)));
     assert_eq!(account.timeout, Duration::from_secs(60));
     assert_eq!(account.max_message_size, None);
     assert_eq!(account.max_messages_per_session, None);
@@ -60,13 +65,15 @@ fn every_key_reaches_the_account() {
         tls_ca_file: Some(PathBuf::from("/etc/ca.pem")),
         key_exchange: KeyExchange::Classical,
         allow_cleartext_password: true,
+        route: Default::default(),
+        tls_options: Default::default(),
     };
     assert_eq!(account.endpoint, endpoint);
     assert!(matches!(&account.credential, CredentialSource::Inline(secret) if secret.expose() == b"hunter2"));
     assert_eq!(account.auth, AuthChoice::Apop);
     assert_eq!(account.maildir, PathBuf::from("/home/jo/Mail/work/in"));
     assert_eq!(account.removal, RemovalPolicy::AfterAge(Duration::from_secs(14 * 86_400)));
-    assert_eq!(account.interval, Duration::from_secs(600));
+    assert_eq!(account.interval, Interval::fixed(Duration::from_secs(600)));
     assert_eq!(account.timeout, Duration::from_secs(90));
     assert_eq!(account.max_message_size, Some(50 * 1024 * 1024));
     assert_eq!(account.max_messages_per_session, NonZeroU32::new(250));
@@ -82,9 +89,61 @@ fn every_key_reaches_the_account() {
 }
 
 #[test]
+fn the_keys_of_the_way_and_of_tls_reach_the_account() {
+    let hex = "ab".repeat(32);
+    let account_with = |keys: &str| config(&account("a", keys)).accounts[0].clone();
+    let endpoint = account_with(&format!(
+        "ip = \"4\"\nsource_address = \"192.0.2.7\"\nproxy = \"socks5://p.example.org:1080\"\n\
+         tls_server_name = \"other.example.org\"\ntls_trust = \"pin\"\ntls_pin = \"{hex}\"\n\
+         tls_client_cert = \"/c.pem\"\ntls_client_key = \"~/k.pem\"\nauth = \"external\""
+    ));
+    assert_eq!(endpoint.auth, AuthChoice::External);
+    let route = &endpoint.endpoint.route;
+    assert_eq!((route.ip, route.source_address), (IpVersion::V4, Some("192.0.2.7".parse().unwrap())));
+    assert_eq!(route.proxy.as_ref().map(ToString::to_string).as_deref(), Some("socks5://p.example.org:1080"));
+    let options = &endpoint.endpoint.tls_options;
+    assert_eq!(options.server_name.as_deref(), Some("other.example.org"));
+    assert_eq!((options.trust, options.pins.as_slice()), (TlsTrust::Pin, &[PublicKeyPin([0xab; 32])][..]));
+    let ours = ClientCertificate { certificate: "/c.pem".into(), key: "/home/jo/k.pem".into() };
+    assert_eq!(options.client_certificate, Some(ours));
+    // One file may hold both.
+    let ours = account_with("tls_client_cert = \"/c.pem\"").endpoint.tls_options.client_certificate.unwrap();
+    assert_eq!(ours.key, ours.certificate);
+}
+
+#[test]
+fn an_account_can_go_without_the_proxy_of_the_defaults_and_without_a_password_where_a_certificate_shows_who_it_is() {
+    let config = config(
+        "[defaults]\nproxy = \"http://p.example.org:3128\"\nhost = \"pop.example.org\"\nmaildir = \"/m/{account}\"\n\
+         username = \"jo\"\ntls_client_cert = \"/c.pem\"\nauth = \"external\"\n\
+         [accounts.a]\n[accounts.b]\nproxy = \"none\"\n",
+    );
+    let proxies: Vec<bool> = config.accounts.iter().map(|account| account.endpoint.route.proxy.is_some()).collect();
+    assert_eq!(proxies, [true, false]);
+}
+
+#[test]
+fn the_mechanisms_for_tokens_make_the_password_a_token() {
+    for (auth, token) in [("xoauth2", true), ("oauthbearer", true), ("auto", false), ("plain", false)] {
+        assert_eq!(config(&account("a", &format!("auth = \"{auth}\""))).accounts[0].uses_token, token, "{auth}");
+    }
+}
+
+#[test]
 fn a_period_without_success_can_be_switched_off() {
     let config = config(&format!("notify.no_success_for = false\n{}", account("a", "")));
     assert_eq!(config.notify, NotifySettings { no_success_for: None, ..NotifySettings::default() });
+}
+
+#[test]
+fn an_interval_may_have_two_bounds() {
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    for text in ["1m..15m", "60s .. 15m", "1m..0.25h"] {
+        let config = config(&account("a", &format!("interval = \"{text}\"")));
+        let interval = config.accounts[0].interval;
+        assert_eq!((interval.shortest, interval.longest), (minutes(1), minutes(15)), "{text}");
+        assert!(!interval.is_fixed());
+    }
 }
 
 #[test]
@@ -97,7 +156,7 @@ fn defaults_fill_in_and_the_account_has_the_last_word() {
          password_file = \"/run/pw\"\nmaildir = \"/b\"\n",
     );
     let [a, b] = &config.accounts[..] else { panic!() };
-    assert_eq!((a.interval, b.interval), (Duration::from_secs(3600), Duration::from_secs(7200)));
+    assert_eq!((a.interval.longest, b.interval.shortest), (Duration::from_secs(3600), Duration::from_secs(7200)));
     assert_eq!((a.removal, b.removal), (RemovalPolicy::AfterDelivery, RemovalPolicy::Keep));
     assert_eq!((a.enabled, b.enabled), (false, true));
     assert_eq!((&a.maildir, &b.maildir), (&PathBuf::from("/home/jo/Mail/a"), &PathBuf::from("/b")));

@@ -2,7 +2,7 @@
 
 use super::{account, config};
 use crate::account::Account;
-use crate::config::keys::{ACCOUNT, DAEMON, NOTIFY, TOP};
+use crate::config::keys::{ACCOUNT, DAEMON, NOTIFY, OAUTH2, TOP};
 
 const SMALLEST: &str = include_str!("../../../config/mailferry.toml");
 const REFERENCE: &str = include_str!("../../../config/mailferry.reference.toml");
@@ -12,7 +12,7 @@ const PAGE: &str = include_str!("../../../docs/configuration.md");
 fn key_of(line: &str) -> Option<(&str, bool)> {
     let (text, in_force) = line.strip_prefix('#').map_or((line, true), |text| (text, false));
     let (key, _) = text.split_once(" = ")?;
-    key.chars().all(|c| c.is_ascii_lowercase() || c == '_').then_some((key, in_force))
+    key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_').then_some((key, in_force))
 }
 
 /// All that has a default, as text.
@@ -86,7 +86,7 @@ fn each_key_that_the_reference_comments_out_works() {
     let mut tried = 0;
     for (number, line) in REFERENCE.lines().enumerate() {
         let Some((key, false)) = key_of(line) else { continue };
-        let is_password = key.starts_with("password");
+        let is_password = key.starts_with("password") || matches!(key, "oauth2" | "token_command");
         let edited: Vec<&str> = REFERENCE
             .lines()
             .enumerate()
@@ -101,7 +101,10 @@ fn each_key_that_the_reference_comments_out_works() {
 
 #[test]
 fn the_page_speaks_of_every_key() {
-    for key in TOP.iter().chain(&DAEMON).chain(&NOTIFY).chain(&ACCOUNT) {
+    for key in OAUTH2.iter().filter(|key| **key != "provider") {
+        assert!(REFERENCE.contains(&format!("#     {key} = ")) || REFERENCE.contains(&format!(", {key}")), "{key}");
+    }
+    for key in TOP.iter().chain(&DAEMON).chain(&NOTIFY).chain(&ACCOUNT).chain(&OAUTH2) {
         assert!(PAGE.contains(&format!("`{key}`")) || PAGE.contains(&format!("`[{key}")), "{key}");
     }
 }

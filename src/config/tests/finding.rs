@@ -23,7 +23,7 @@ fn the_configuration_is_looked_for_in_order() {
     let of_user = home.join("mailferry/config.toml");
     let of_machine = etc.join("mailferry/config.toml");
     assert!(text.contains(&format!("looked for {} and {}", of_user.display(), of_machine.display())), "{text}");
-    assert!(text.contains(&format!("copy config/mailferry.toml to {}", of_user.display())), "{text}");
+    assert!(text.contains(&format!("into {}, run `chmod 600` on it", of_user.display())), "{text}");
 
     for path in [&of_machine, &of_user] {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

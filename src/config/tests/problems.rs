@@ -14,8 +14,14 @@ fn each_wrong_value_is_shown_with_its_line_and_the_next_step() {
         ("tls = \"ssl3\"", "`tls` cannot be \"ssl3\"", "write one of \"implicit\", \"starttls\", \"none\""),
         ("tls = true", "`tls` is true or false, but a string", "one of \"implicit\""),
         ("tls = \"none\"", "would send its password in clear to pop.example.org", "allow_cleartext_password = true"),
-        ("auth = \"cram-md5\"", "does not have yet", "it has \"auto\", \"plain\", \"user\", \"apop\""),
-        ("auth = \"oauthbearer\"", "does not have yet", "it has \"auto\""),
+        ("ip = \"ipv4\"", "cannot be \"ipv4\"", "write one of \"any\", \"4\", \"6\""),
+        ("source_address = \"localhost\"", "is not an address", "192.0.2.7"),
+        ("proxy = \"localhost:1080\"", "does not say what the proxy speaks", "socks5://HOST:PORT"),
+        ("tls_pin = \"ff\"", "is not a SHA-256 digest", "64 hexadecimal digits"),
+        ("tls_trust = \"pin\"", "trusts a pinned key alone, and none is given", "add tls_pin"),
+        ("auth = \"external\"", "logs in by a certificate, and has none", "add tls_client_cert"),
+        ("auth = \"kerberos\"", "cannot be \"kerberos\"", "write one of \"auto\", \"plain\", \"login\", \"user\""),
+        ("auth = \"scram-sha1\"", "cannot be \"scram-sha1\"", "did you mean \"scram-sha-1\"?"),
         ("auth = \"plian\"", "`auth` cannot be \"plian\"", "did you mean \"plain\"?"),
         ("leave_on_server = \"0d\"", "no time at all", "write leave_on_server = false"),
         ("leave_on_server = \"59m\"", "too short", "at least \"1h\""),
@@ -29,6 +35,17 @@ fn each_wrong_value_is_shown_with_its_line_and_the_next_step() {
         ("interval = \"366d\"", "`interval` is too long", "at most \"365d\""),
         ("interval = 300", "`interval` has no unit", "\"300s\""),
         ("interval = \"often\"", "not a duration", "such as \"5m\""),
+        (
+            "interval = \"15m..1m\"",
+            "`interval` has its longer bound first",
+            "write the shorter time first: \"1m..15m\"",
+        ),
+        ("interval = \"5m..300s\"", "`interval` has two bounds that are the same", "write \"5m\" for a fixed interval"),
+        ("interval = \"9s..5m\"", "`interval` has a first bound that is too short", "at least \"10s\""),
+        ("interval = \"5m..366d\"", "`interval` has a second bound that is too long", "at most \"365d\""),
+        ("interval = \"5m..\"", "`interval` is not two durations with two dots", "such as \"1m..15m\""),
+        ("interval = \"1m..2m..3m\"", "`interval` is not two durations with two dots", "such as \"1m..15m\""),
+        ("interval = \"1m..late\"", "has a second bound that is not a duration", "such as \"5m\""),
         ("interval = true", "`interval` is true or false", "such as \"5m\""),
         ("timeout = \"4s\"", "`timeout` is too short", "at least \"5s\""),
         ("timeout = \"61m\"", "`timeout` is too long", "at most \"1h\""),
@@ -125,7 +142,10 @@ fn what_is_wrong_outside_of_accounts_is_shown_with_its_line() {
         ("stat_dir = \"/x\"", "unknown key `stat_dir` at the top of the file", "did you mean `state_dir`?"),
         ("state_dir = \"x\"", "`state_dir` is not an absolute path", "begins with /"),
         ("interval = \"5m\"", "unknown key `interval` at the top", "its place is [accounts.NAME] or [defaults]"),
-        ("daemon.http = \"127.0.0.1:9110\"", "unknown key `http` in [daemon]", "are `concurrency`, `per_host`"),
+        ("daemon.frob = 1", "unknown key `frob` in [daemon]", "are `concurrency`, `per_host`"),
+        ("daemon.http = \"0.0.0.0:9110\"", "`http` can be reached from other machines", "http_allow_remote = true"),
+        ("daemon.http = \"http://localhost:9110/\"", "`http` is a URL", "127.0.0.1:9110"),
+        ("daemon.http = \"9110\"", "`http` is no address with a port", "/run/mailferry/http.sock"),
         ("daemon.concurrency = 0", "`concurrency` is 0", "write 32"),
         ("daemon.per_host = 1.5", "`per_host` is a number with a fraction", "write 4"),
         ("notify.comand = [\"x\"]", "unknown key `comand` in [notify]", "did you mean `command`?"),
@@ -203,25 +223,26 @@ fn a_configuration_without_accounts_says_what_to_add() {
 }
 
 #[test]
-fn a_syntax_error_is_reported_alone_and_where_it_begins() {
-    for (text, line) in [
-        ("[accounts.a]\nhost = \"x\nusername = \"jo\"\nport = 0\n", 2),
-        ("[accounts.a]\nhost = \"x\"\nhost = \"y\"\n", 3),
-        ("[accounts.a\nhost = \"x\"\n", 1),
-        ("[accounts.a]\nhost \"x\"\n", 2),
-        ("x =", 1),
-        ("[accounts.a]\nhost = \"\"\"x\n", 3),
+fn a_syntax_error_is_reported_where_it_begins() {
+    for (text, place, message) in [
+        ("[accounts.a]\nhost = \"x\nusername = \"jo\"\nport = 0\n", ":2:8", "no quote at its end"),
+        ("[accounts.a]\nhost = \"x\"\nhost = \"y\"\n", ":3:1", "`host` stands twice"),
+        ("[accounts.a\nhost = \"x\"\n", ":1:1", "is not closed"),
+        ("[accounts.a]\nhost \"x\"\n", ":2:1", "= is missing"),
+        ("x =", ":1:1", "the value of `x` is missing"),
+        ("[accounts.a]\nhost = \"\"\"x\n", ":2:1", "has no end"),
+        ("[accounts.a]\nhost = 'a'\nhost.x = 1\n", ":3:1", "this is not TOML"),
     ] {
-        let (text, count) = errors(text);
-        assert_eq!(count, 1, "{text}");
-        assert!(text.contains("this is not TOML") && text.contains(&format!("config.toml:{line}:")), "{text}");
+        let (text, _) = errors(text);
+        let place = format!("config.toml{place}");
+        assert!(text.contains(message) && text.contains(&place), "{message} {place}\n{text}");
     }
 }
 
 #[test]
 fn a_name_with_an_at_sign_is_to_stand_in_quotes() {
     let (text, _) = errors("[accounts.me@example.org]\nhost = \"x\"\n");
-    assert!(text.contains("this is not TOML") && text.contains("[accounts.\"me@example.org\"]"), "{text}");
+    assert!(text.contains("stands in quotes") && text.contains("write [accounts.\"me@example.org\"]"), "{text}");
 }
 
 /// A list of keys without a reader would be accepted and do nothing.
@@ -248,4 +269,18 @@ fn colours_are_used_only_when_asked_for() {
     assert!(!error.render(false).contains(['\x1b', '\u{9b}']), "{:?}", error.render(false));
     assert!(error.render(true).contains("\x1b["));
     assert!(!error.render(true).contains("\x1b[31m`"), "{:?}", error.render(true));
+}
+
+#[test]
+fn a_source_address_of_another_version_than_ip_is_refused() {
+    for (ip, address, good) in
+        [("4", "192.0.2.7", true), ("6", "192.0.2.7", false), ("4", "::1", false), ("any", "::1", true)]
+    {
+        let text = account("a", &format!("ip = \"{ip}\"\nsource_address = \"{address}\""));
+        if good {
+            super::config(&text);
+        } else {
+            assert!(errors(&text).0.contains("of another version than `ip`"), "{text}");
+        }
+    }
 }

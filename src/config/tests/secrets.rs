@@ -92,7 +92,8 @@ fn of_a_line_that_is_not_toml_no_more_than_its_first_value_is_shown() {
     for (line, shown) in [
         ("username = \"me\" pasword = \"x\"", "username = \"me\" \"[secret]\""),
         ("port = 995x # old", "port = 995x \"[secret]\""),
-        ("tls = 'none", "tls = \"[secret]\""),
+        ("tls = 'none", "tls = 'none"),
+        ("tls = 'none x = y", "tls = \"[secret]\""),
     ] {
         let (_dir, path) = file(&format!("[accounts.a]\n{line}\n"));
         let text = load(&path, &env()).unwrap_err().to_string();
@@ -108,7 +109,11 @@ fn the_value_of_a_misspelt_key_is_shown_only_if_it_cannot_be_a_password() {
         ("interval_code = \"x\"", false),
         ("passwort = \"x\"", false),
         ("pin = 1234", false),
-        ("zzz = true", false),
+        ("psswrd = \"x\"", false),
+        ("API_KEY = \"x\"", false),
+        ("\"授权码\" = 1", false),
+        ("zzz = true", true),
+        ("sslcertck = false", true),
         ("PW = \"x\"", false),
     ] {
         let (_dir, path) = file(&account("a", line));
@@ -171,5 +176,44 @@ proptest::proptest! {
                 proptest::prop_assert!(!shown.contains("hunter2"), "{}\n---\n{}", text, shown);
             }
         }
+    }
+}
+
+#[test]
+fn a_stray_quote_does_not_show_what_stands_behind_the_next_key() {
+    for line in ["host' = \"x\"password = \"hunter2'''", "host\" = 'x'password = 'hunter2\"", "host ' pass hunter2'"] {
+        let (_dir, path) = file(&format!("state_dir = \"/s\"\n[accounts.a]\n{line}\n"));
+        let error = load(&path, &env()).unwrap_err();
+        assert!(!error.render(true).contains("hunter2") && !error.to_string().contains("hunter2"), "{line}\n{error}");
+    }
+}
+
+#[test]
+fn no_report_shows_the_password_of_a_proxy() {
+    for text in [
+        "[accounts.a]\nproxy = \"socks5://jo:hunter2@h\"\n",
+        "[accounts.a]\nproxxy = \"socks5://jo:hunter2@h:1\"\n",
+        "[defaults]\nproxy = [\"http://jo:hunter2@h:1\"]\n",
+        "proxy = \"http://jo:hunter2@h:1\"\n",
+        "[accounts.a]\nproxy = \"http://jo:hunter2@h:1\n",
+        "[accounts.a]\nproxy = http://jo:hunter2@h:1\n",
+    ] {
+        let (_dir, path) = file(text);
+        let error = load(&path, &env()).unwrap_err();
+        assert!(!error.render(true).contains("hunter2") && !format!("{error:?}").contains("hunter2"), "{text}");
+    }
+}
+
+/// A proxy with a password makes the file one with a password.
+#[test]
+fn a_proxy_with_a_password_must_not_be_readable_by_others() {
+    use std::os::unix::fs::PermissionsExt as _;
+    for (proxy, good) in [("http://jo:hunter2@h:1", false), ("http://h:1", true)] {
+        let (_dir, path) = file(&account("a", &format!("proxy = \"{proxy}\"")));
+        assert!(load(&path, &env()).is_ok(), "{proxy}");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let loaded = load(&path, &env()).map(|_| ()).map_err(|error| error.to_string());
+        assert_eq!(loaded.is_ok(), good, "{proxy}: {loaded:?}");
+        assert!(!format!("{loaded:?}").contains("hunter2"));
     }
 }

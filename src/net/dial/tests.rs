@@ -3,7 +3,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::account::TlsMode;
+use crate::account::{IpVersion, TlsMode};
 
 fn v4(last: u8) -> SocketAddr {
     ([192, 0, 2, last], 995).into()
@@ -29,6 +29,8 @@ fn endpoint(host: &str, port: u16) -> Endpoint {
         tls_ca_file: None,
         key_exchange: Default::default(),
         allow_cleartext_password: false,
+        route: Default::default(),
+        tls_options: Default::default(),
     }
 }
 
@@ -121,7 +123,7 @@ async fn a_refused_address_does_not_keep_the_next_from_working() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let works = listener.local_addr().unwrap();
     let refuses = SocketAddr::from((Ipv4Addr::LOCALHOST, closed_port()));
-    let (winner, stream) = race(&[refuses, works], in_seconds(30), open).await.unwrap();
+    let (winner, stream) = race(&[refuses, works], in_seconds(30), |address| open(None, address)).await.unwrap();
     assert_eq!(winner, works);
     assert_eq!(stream.peer_addr().unwrap(), works);
     assert!(stream.nodelay().unwrap());
@@ -130,7 +132,7 @@ async fn a_refused_address_does_not_keep_the_next_from_working() {
 #[tokio::test]
 async fn a_refused_port_is_named() {
     let port = closed_port();
-    let error = connect(&endpoint("127.0.0.1", port), &[], Duration::from_secs(30)).await.unwrap_err();
+    let error = connect(&endpoint("127.0.0.1", port), &[], Duration::from_secs(30)).await.map(|_| ()).unwrap_err();
     let NetError::Connect { attempts, .. } = &error else { panic!("{error:?}") };
     assert_eq!(attempts.len(), 1);
     let expected = format!("cannot connect to 127.0.0.1 port {port}: 127.0.0.1: connection refused");
@@ -140,16 +142,51 @@ async fn a_refused_port_is_named() {
 #[tokio::test]
 async fn an_address_needs_no_resolver_with_or_without_brackets() {
     for host in ["2001:db8::1", "[2001:db8::1]"] {
-        assert_eq!(resolve(&endpoint(host, 995)).await.unwrap(), [v6(1)]);
+        assert_eq!(resolve(&target(host)).await.unwrap(), [v6(1)]);
     }
-    assert_eq!(resolve(&endpoint("192.0.2.1", 995)).await.unwrap(), [v4(1)]);
+    assert_eq!(resolve(&target("192.0.2.1")).await.unwrap(), [v4(1)]);
+}
+
+fn target(host: &str) -> Target<'_> {
+    static ROUTE: Route = Route { ip: IpVersion::Any, source_address: None, proxy: None };
+    Target { host, port: 995, route: &ROUTE }
+}
+
+#[tokio::test]
+async fn a_route_leaves_out_the_addresses_that_it_does_not_lead_to() {
+    let with = |ip, source_address: Option<&str>| Endpoint {
+        route: Route { ip, source_address: source_address.map(|text| text.parse().unwrap()), proxy: None },
+        ..endpoint("127.0.0.1", closed_port())
+    };
+    let limit = Duration::from_secs(30);
+    for endpoint in [with(IpVersion::V6, None), with(IpVersion::Any, Some("::1"))] {
+        let error = connect(&endpoint, &[], limit).await.map(|_| ()).unwrap_err();
+        assert!(matches!(error, NetError::NoAddressOnRoute { .. }), "{error:?}");
+    }
+    let error = connect(&with(IpVersion::V4, None), &[], limit).await.map(|_| ()).unwrap_err();
+    assert!(matches!(error, NetError::Connect { .. }), "{error:?}");
+    // An address for documentation, which is nobody's (RFC 5737).
+    let error = connect(&with(IpVersion::Any, Some("192.0.2.77")), &[], limit).await.map(|_| ()).unwrap_err();
+    assert!(matches!(error, NetError::SourceAddress { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn connections_come_from_the_address_that_was_named() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let source_address = Some("127.0.0.77".parse().unwrap());
+    let endpoint = Endpoint {
+        route: Route { source_address, ..Route::default() },
+        ..endpoint("127.0.0.1", listener.local_addr().unwrap().port())
+    };
+    let _connected = connect(&endpoint, &[], Duration::from_secs(30)).await.unwrap();
+    assert_eq!(Some(listener.accept().unwrap().1.ip()), source_address);
 }
 
 #[tokio::test]
 async fn a_name_that_cannot_exist_is_not_found() {
     // A label of 64 octets (RFC 1035, section 2.3.4): every resolver refuses it without asking anyone.
     let host = format!("{}.invalid", "x".repeat(64));
-    let error = connect(&endpoint(&host, 995), &[], Duration::from_secs(30)).await.unwrap_err();
+    let error = connect(&endpoint(&host, 995), &[], Duration::from_secs(30)).await.map(|_| ()).unwrap_err();
     assert!(matches!(&error, NetError::Resolve { .. }), "{error:?}");
     assert!(!error.to_string().contains('\n'));
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
 
-use super::{CaFileProblem, CertificateProblem, HandshakeProblem, NetError};
+use super::{CaFileProblem, CertificateProblem, ClientCertificateProblem, HandshakeProblem, NetError, ProxyProblem};
 use crate::account::TlsMode;
 use crate::text;
 
@@ -24,6 +24,7 @@ impl Display for NetError {
                 let why = why.strip_prefix("failed to lookup address information: ").unwrap_or(&why);
                 write!(f, "cannot find the address of {host}: {why}")
             }
+            Self::NoAddressOnRoute { .. } | Self::SourceAddress { .. } | Self::Proxy { .. } => self.fmt_route(f),
             Self::NoAddress { host } => write!(f, "{host} has no address"),
             Self::Connect { host, port, attempts } => {
                 write!(f, "cannot connect to {host} port {port}: ")?;
@@ -44,6 +45,10 @@ impl Display for NetError {
             Self::CaFile { path, why } => {
                 write!(f, "cannot use the file {} of trusted authorities: {why}", text::path(path))
             }
+            Self::ClientCertificate { path, why } => {
+                write!(f, "cannot use the file {} to log in by a certificate: ", text::path(path))?;
+                write_client_certificate(f, why)
+            }
             Self::NoTrustStore { why } => {
                 write!(f, "this machine has no certificates of authorities to trust ({})", words(why))
             }
@@ -54,6 +59,20 @@ impl Display for NetError {
 }
 
 impl NetError {
+    /// The words for a way to the server that the account asks for and that does not lead there.
+    fn fmt_route(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAddressOnRoute { host } => {
+                write!(f, "{host} has addresses, but none of the version of IP that `ip` or `source_address` asks for")
+            }
+            Self::SourceAddress { address, source } => {
+                write!(f, "no connection can come from the address {address}: {}", plain(source))
+            }
+            Self::Proxy { proxy, problem } => write_proxy(f, proxy, problem),
+            _ => Ok(()),
+        }
+    }
+
     /// The words for a TLS handshake that never got anywhere.
     fn fmt_not_begun(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
@@ -93,6 +112,36 @@ impl Display for CaFileProblem {
     }
 }
 
+/// The words for a proxy that made no connection.
+fn write_proxy(f: &mut Formatter<'_>, proxy: &str, problem: &ProxyProblem) -> fmt::Result {
+    match problem {
+        ProxyProblem::Unreachable(error) => write!(f, "the proxy {proxy} cannot be reached: {error}"),
+        ProxyProblem::NotAProxy => write!(f, "the proxy {proxy} does not speak what its address says"),
+        ProxyProblem::CredentialsRefused => write!(f, "the proxy {proxy} refused the name and password for it"),
+        ProxyProblem::Refused(why) => write!(f, "the proxy {proxy} made no connection to the server: {}", words(why)),
+        ProxyProblem::Lost(error) => write!(f, "the connection to the proxy {proxy} broke: {}", plain(error)),
+        ProxyProblem::TimedOut(limit) => {
+            write!(f, "the proxy {proxy} made no connection within {} s", limit.as_secs_f32())
+        }
+    }
+}
+
+/// The words for a certificate of this side that cannot be used.
+fn write_client_certificate(f: &mut Formatter<'_>, why: &ClientCertificateProblem) -> fmt::Result {
+    match why {
+        ClientCertificateProblem::Read(source) => f.write_str(&plain(source)),
+        ClientCertificateProblem::NotAFile => f.write_str("it is not a regular file"),
+        ClientCertificateProblem::TooLarge => f.write_str("it is too large for a certificate or a key"),
+        ClientCertificateProblem::NoCertificate => f.write_str("it holds no certificate in PEM form"),
+        ClientCertificateProblem::NoKey => f.write_str("it holds no private key in PEM form that is not encrypted"),
+        ClientCertificateProblem::Exposed { mode } => {
+            write!(f, "every user of this machine can get at the key (its mode is {mode:04o})")
+        }
+        ClientCertificateProblem::Mismatch => f.write_str("the key does not belong to the certificate"),
+        ClientCertificateProblem::Unusable(why) => f.write_str(&words(why)),
+    }
+}
+
 /// The words for a certificate that is not trusted.
 fn write_certificate(f: &mut Formatter<'_>, host: &str, problem: &CertificateProblem) -> fmt::Result {
     match problem {
@@ -117,6 +166,9 @@ fn write_certificate(f: &mut Formatter<'_>, host: &str, problem: &CertificatePro
         CertificateProblem::SelfSigned => {
             write!(f, "the certificate of {host} is signed by itself, so nobody vouches for it")?;
         }
+        CertificateProblem::WrongKey { pin } => {
+            write!(f, "the public key of {host} is none of those that tls_pin names: it is {}", words(pin))?;
+        }
         CertificateProblem::Revoked => write!(f, "the certificate of {host} was revoked by its authority")?,
         CertificateProblem::Other(why) => write!(f, "the certificate of {host} {}", words(why))?,
     }
@@ -137,6 +189,9 @@ fn write_handshake(f: &mut Formatter<'_>, host: &str, port: u16, problem: &Hands
         }
         HandshakeProblem::ClientCertificateWanted => {
             write!(f, "the server at {host} port {port} wants a client certificate, and mailferry has none to show")?;
+        }
+        HandshakeProblem::ClientCertificateRefused => {
+            write!(f, "the server at {host} port {port} refused the client certificate that it was shown")?;
         }
         HandshakeProblem::Other(why) | HandshakeProblem::NotUnderstood(why) => {
             write!(f, "the TLS handshake with {host} port {port} failed: {}", words(why))?;

@@ -1,4 +1,4 @@
-//! Servers that want a certificate from us, which there is none of. In TLS 1.2 the handshake fails then; in TLS 1.3 it
+//! Servers that want a certificate from us: there is none, or not the one that they want. In TLS 1.2 the handshake fails then; in TLS 1.3 it
 //! is over when the server hears that, so its refusal is the answer to the first read.
 
 use std::io;
@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task_local;
 
 use super::inner_error;
+use crate::account::Endpoint;
 use crate::net::{HandshakeProblem, NetError};
 
 task_local! {
@@ -22,19 +23,19 @@ task_local! {
     static ASKED: Arc<AtomicBool>;
 }
 
-/// Answers that there is no certificate, and notes that one was asked for.
+/// Answers with the certificate, or that there is none, and notes that one was asked for.
 #[derive(Debug)]
-pub(super) struct NoCertificate;
+pub(super) struct OurCertificate(pub(super) Option<Arc<CertifiedKey>>);
 
-impl ResolvesClientCert for NoCertificate {
+impl ResolvesClientCert for OurCertificate {
     fn resolve(&self, _root_hint_subjects: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         // A handshake whose answer is not used has nobody who wants to know.
         let _ = ASKED.try_with(|asked| asked.store(true, Ordering::Relaxed));
-        None
+        self.0.clone()
     }
 
     fn has_certs(&self) -> bool {
-        false
+        self.0.is_some()
     }
 }
 
@@ -64,18 +65,25 @@ pub(super) fn is_refusal(error: &Error) -> bool {
     )
 }
 
+/// What a refusal is about.
+pub(super) fn problem(shown: bool) -> HandshakeProblem {
+    if shown { HandshakeProblem::ClientCertificateRefused } else { HandshakeProblem::ClientCertificateWanted }
+}
+
 /// A connection whose server asked for a certificate: if the first thing that it says is a refusal, or the end, that is
 /// told as what it is.
 pub(super) struct Asking<S> {
     inner: S,
     /// What to tell, until something came.
     refusal: Option<(String, u16)>,
+    /// Whether there was a certificate to show.
+    shown: bool,
 }
 
 impl<S> Asking<S> {
-    /// `host` and `port` as configured.
-    pub(super) fn new(inner: S, host: &str, port: u16) -> Self {
-        Self { inner, refusal: Some((host.to_owned(), port)) }
+    pub(super) fn new(inner: S, endpoint: &Endpoint) -> Self {
+        let shown = endpoint.tls_options.client_certificate.is_some();
+        Self { inner, refusal: Some((endpoint.host.clone(), endpoint.port)), shown }
     }
 }
 
@@ -87,15 +95,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Asking<S> {
             Poll::Ready(read) => read,
         };
         let refused = match &read {
-            Ok(()) => room.filled().len() == before,
+            // Who was shown one, and ends without a word, need not mean it.
+            Ok(()) => !self.shown && room.filled().len() == before,
             Err(e) => match inner_error(e) {
                 Some(refusal) => is_refusal(refusal),
-                None => true,
+                None => !self.shown,
             },
         };
         Poll::Ready(match self.refusal.take() {
             Some((host, port)) if refused => {
-                let problem = HandshakeProblem::ClientCertificateWanted;
+                let problem = problem(self.shown);
                 Err(io::Error::other(NetError::Handshake { host, port, problem }))
             }
             _ => read,

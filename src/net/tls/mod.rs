@@ -1,26 +1,29 @@
 //! TLS: this folder is the only place that names rustls, webpki and x509-cert.
 
+mod binding;
 mod client_certificate;
 mod expiry;
+mod facts;
+mod identity;
 mod key_length;
 mod listened;
+mod pins;
 mod problem;
+mod sessions;
 mod trust;
 
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 use rustls::client::ClientConnection;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -31,16 +34,16 @@ use super::dial::bare_host;
 use super::{CaFileProblem, CertificateProblem, Connection, NetError, Stream};
 use client_certificate::{Asking, noting_the_question};
 use listened::{Beginning, Listened};
-use trust::Trust;
+use trust::{Trust, TrustKey};
 
 /// What all TLS connections of the process share.
 #[derive(Debug)]
 pub(super) struct Tls {
     /// The cryptography. It is passed everywhere by hand: the process has no default one.
     provider: Arc<CryptoProvider>,
-    /// What was made of each file of authorities; of the platform's under `None`. A slot is locked while its
+    /// What was made of each way to trust and to be trusted. A slot is locked while its
     /// certificates are read, so that many accounts read them once and a slow disk holds up only those who need it.
-    slots: Mutex<HashMap<Option<PathBuf>, Arc<Slot>>>,
+    slots: Mutex<HashMap<TrustKey, Arc<Slot>>>,
     /// How long reading certificates may take, and how long a handshake.
     limit: Duration,
     /// Whether the platform's certificates are to be read again, however they look.
@@ -62,6 +65,8 @@ pub(super) struct Prepared {
     name: ServerName<'static>,
     /// Whom to trust, and the sessions that can be resumed.
     config: Arc<ClientConfig>,
+    /// When the certificate of this side expires.
+    client_certificate_expires: Option<i64>,
 }
 
 impl Tls {
@@ -79,16 +84,16 @@ impl Tls {
 
     /// Checks the endpoint's name and reads the certificates that it trusts, if they changed since the last time.
     pub(super) async fn prepare(&self, endpoint: &Endpoint) -> Result<Prepared, NetError> {
-        let name = server_name(&endpoint.host)?;
+        let name = server_name(endpoint.tls_options.server_name.as_deref().unwrap_or(&endpoint.host))?;
         let limit = self.limit;
-        let config = self.config(endpoint.tls_ca_file.clone(), endpoint.key_exchange);
-        let config = timeout(limit, config).await.unwrap_or_else(|_elapsed| {
+        let config = self.config(TrustKey::of(endpoint), endpoint.key_exchange);
+        let (config, client_certificate_expires) = timeout(limit, config).await.unwrap_or_else(|_elapsed| {
             Err(match &endpoint.tls_ca_file {
                 Some(path) => NetError::CaFile { path: path.clone(), why: CaFileProblem::TooSlow(limit) },
                 None => NetError::NoTrustStore { why: "reading them took too long".to_owned() },
             })
         })?;
-        Ok(Prepared { name, config })
+        Ok(Prepared { name, config, client_certificate_expires })
     }
 
     /// The platform's certificates are read again for the next connection.
@@ -105,17 +110,31 @@ impl Tls {
         began: TlsMode,
     ) -> Result<Connection, NetError> {
         let Connection { stream, peer, loopback, classical, .. } = connection;
+        let client_certificate_expires = prepared.client_certificate_expires;
         let connector = TlsConnector::from(prepared.config);
         let heard = Beginning::default();
+        let begun = Instant::now();
         let handshake = connector.connect(prepared.name, Listened::new(stream, heard.clone()));
         let error = match timeout(self.limit, noting_the_question(handshake)).await {
             Ok((Ok(stream), asked)) => {
                 let certificate_expires = expiry::of_peer(stream.get_ref().1);
+                let binding = binding::of_connection(stream.get_ref().1);
+                let tls = Some(Box::new(facts::of(stream.get_ref().1, begun.elapsed())));
                 let stream: Stream = match asked {
-                    true => Box::new(Asking::new(stream, &endpoint.host, endpoint.port)),
+                    true => Box::new(Asking::new(stream, endpoint)),
                     false => Box::new(stream),
                 };
-                return Ok(Connection { stream, peer, protected: true, loopback, certificate_expires, classical });
+                return Ok(Connection {
+                    stream,
+                    peer,
+                    protected: true,
+                    loopback,
+                    certificate_expires,
+                    client_certificate_expires,
+                    classical,
+                    binding,
+                    tls,
+                });
             }
             Ok((Err(error), asked)) => problem::explain(endpoint, began, error, &heard, asked),
             Err(_elapsed) => NetError::TlsTimeout {
@@ -134,7 +153,7 @@ impl Tls {
     fn after(&self, error: &NetError, endpoint: &Endpoint) {
         use CertificateProblem::{Other, SelfSigned, UnknownIssuer};
         let not_trusted = matches!(error, NetError::Certificate { problem: UnknownIssuer | SelfSigned | Other(_), .. });
-        if not_trusted && endpoint.tls_ca_file.is_none() {
+        if not_trusted && TrustKey::of(endpoint).uses_platform() {
             self.refused.store(true, Ordering::Relaxed);
         }
     }
@@ -145,40 +164,46 @@ impl Tls {
         &self,
         endpoint: &Endpoint,
         peer: SocketAddr,
-        tcp: &mut TcpStream,
+        stream: &mut Stream,
     ) -> Option<bool> {
-        let name = server_name(&endpoint.host).unwrap_or_else(|_| ServerName::from(peer.ip()));
+        let called = endpoint.tls_options.server_name.as_deref().unwrap_or(&endpoint.host);
+        let name = server_name(called).unwrap_or_else(|_| ServerName::from(peer.ip()));
         let config = trust::trusting_nobody(&self.provider).ok()?;
         let mut client = ClientConnection::new(Arc::new(config), name).ok()?;
         let mut hello = Vec::new();
         client.write_tls(&mut hello).ok()?;
-        tcp.write_all(&hello).await.ok()?;
+        stream.write_all(&hello).await.ok()?;
+        stream.flush().await.ok()?;
         let mut header = [0; 5];
-        tcp.read_exact(&mut header).await.ok()?;
+        stream.read_exact(&mut header).await.ok()?;
         Some(heads_a_tls_record(header))
     }
 
     /// The configuration for one set of trusted certificates.
-    async fn config(&self, ca_file: Option<PathBuf>, key_exchange: KeyExchange) -> Result<Arc<ClientConfig>, NetError> {
+    async fn config(
+        &self,
+        key: TrustKey,
+        key_exchange: KeyExchange,
+    ) -> Result<(Arc<ClientConfig>, Option<i64>), NetError> {
         let slot = {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(slots.entry(ca_file.clone()).or_default())
+            Arc::clone(slots.entry(key.clone()).or_default())
         };
         let mut slot = slot.lock_owned().await;
         let provider = Arc::clone(&self.provider);
         // Only the platform's may look the same and be others: links lead to files that are replaced.
-        let (stale, refused) = match ca_file {
-            Some(_) => (false, false),
-            None => (self.stale.swap(false, Ordering::Relaxed), self.refused.load(Ordering::Relaxed)),
+        let (stale, refused) = match key.uses_platform() {
+            false => (false, false),
+            true => (self.stale.swap(false, Ordering::Relaxed), self.refused.load(Ordering::Relaxed)),
         };
         // The task keeps the lock: when the caller gives up waiting, a second reader does not begin beside it.
         let refreshed = blocking(move || {
             let doubted = |trust: &Trust| stale || (refused && trust.age() >= READ_AGAIN);
             let (trust, read) = match slot.take() {
-                Some(trust) if !doubted(&trust) && trust.is_current(ca_file.as_deref()) => (trust, false),
-                _ => (Trust::load(ca_file, &provider)?, true),
+                Some(trust) if !doubted(&trust) && trust.is_current() => (trust, false),
+                _ => (Trust::load(&key, &provider)?, true),
             };
-            let config = trust.config(key_exchange);
+            let config = (trust.config(key_exchange), trust.client_certificate_expires());
             *slot = Some(trust);
             Ok((config, read))
         });

@@ -8,6 +8,7 @@ use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherError, PeerIncompatible};
 
 use super::listened::Beginning;
+use super::pins::WrongKey;
 use super::{client_certificate, inner_error};
 use crate::account::{Endpoint, TlsMode};
 use crate::net::{CertificateProblem, HandshakeProblem, NetError};
@@ -24,19 +25,21 @@ pub(super) fn explain(
     let host = endpoint.host.clone();
     let port = endpoint.port;
     let failed = |problem| NetError::Handshake { host: endpoint.host.clone(), port, problem };
+    let shown = endpoint.tls_options.client_certificate.is_some();
     match inner_error(&error) {
         None if heard.warns_of_name() => failed(HandshakeProblem::NameRefused),
-        None if asked => failed(HandshakeProblem::ClientCertificateWanted),
+        None if asked && !shown => failed(HandshakeProblem::ClientCertificateWanted),
         None => NetError::ClosedDuringHandshake { host, port, source: error, heard: heard.is_heard() },
-        Some(refusal) if asked && client_certificate::is_refusal(refusal) => {
-            failed(HandshakeProblem::ClientCertificateWanted)
-        }
+        Some(refusal) if asked && client_certificate::is_refusal(refusal) => failed(client_certificate::problem(shown)),
         Some(Error::AlertReceived(alert)) if heard.is_alert() && means_garbled(*alert) => {
             failed(HandshakeProblem::NotUnderstood(format!("received fatal alert: {alert:?}")))
         }
         // A record of an unknown type: the first byte is a letter or a sign.
         Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => NetError::NotTls { host, port, tls: began },
-        Some(Error::InvalidCertificate(refusal)) => NetError::Certificate { host, problem: certificate(refusal) },
+        Some(Error::InvalidCertificate(refusal)) => {
+            let host = endpoint.tls_options.server_name.clone().unwrap_or(host);
+            NetError::Certificate { host, problem: certificate(refusal) }
+        }
         Some(other) => NetError::Handshake { host, port, problem: handshake(other) },
     }
 }
@@ -110,6 +113,9 @@ fn certificate(refusal: &CertificateError) -> CertificateProblem {
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             other("is signed in a way that is no longer safe, or too new")
         }
+        CertificateError::Other(OtherError(words)) if words.is::<WrongKey>() => CertificateProblem::WrongKey {
+            pin: words.downcast_ref().map_or_else(String::new, |WrongKey(pin)| pin.clone()),
+        },
         CertificateError::Other(OtherError(words)) if words.is::<SelfSigned>() => CertificateProblem::SelfSigned,
         CertificateError::Other(OtherError(words))
             if matches!(words.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity)) =>

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod handshakes;
+mod options;
 mod platform;
 mod server;
 mod trusted_file;
@@ -11,7 +12,7 @@ use std::path::Path;
 
 use tokio::io::AsyncReadExt;
 
-use crate::net::{Connection, Dialer, NetError, NetLimits, dial};
+use crate::net::{Connection, Dialer, NetError, NetLimits};
 use server::endpoint;
 
 fn dialer() -> Dialer {
@@ -20,14 +21,17 @@ fn dialer() -> Dialer {
 
 /// TLS with a server that is reached by its address and called by `host`.
 async fn call(host: &str, address: SocketAddr, ca_file: Option<&Path>) -> Result<Connection, NetError> {
-    let stream = Box::new(dial::open(address).await.unwrap());
+    let stream = Box::new(tokio::net::TcpStream::connect(address).await.unwrap());
     let connection = Connection {
         stream,
         peer: address,
         protected: false,
         loopback: true,
         certificate_expires: None,
+        client_certificate_expires: None,
         classical: false,
+        binding: None,
+        tls: None,
     };
     dialer().start_tls(&endpoint(host, address, ca_file), connection).await
 }

@@ -1,8 +1,7 @@
-//! Whom to trust: the platform's authorities, or those of one file alone.
+//! Whom to trust: the platform's authorities, those of one file, or both; or pinned keys.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,15 +13,20 @@ use rustls::crypto::aws_lc_rs::kx_group::{SECP256R1, SECP256R1MLKEM768, SECP384R
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
 };
 use rustls_platform_verifier::Verifier;
 
-use super::client_certificate::NoCertificate;
+use super::client_certificate::OurCertificate;
+use super::identity::Identity;
 use super::key_length;
+use super::pins::PinVerifier;
 use super::problem::{SelfSigned, ShortKey, is_authority_as_server};
-use crate::account::KeyExchange;
+use super::sessions::Sessions;
+use crate::account::{ClientCertificate, Endpoint, KeyExchange, PublicKeyPin, TlsOptions, TlsTrust};
+use crate::disk::Stamp;
 use crate::net::{CaFileProblem, NetError};
 use crate::system_limit;
 
@@ -32,18 +36,17 @@ const PLATFORM_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// A larger file is something else than certificates.
 const LARGEST_CA_FILE: u64 = 16 << 20;
 
-/// TLS sessions remembered for each set of trusted certificates; rustls keeps up to 8 of them for one server.
-const SESSIONS: usize = 2048;
-
 /// One set of trusted certificates, and the sessions that were begun under it.
 #[derive(Debug)]
 pub(super) struct Trust {
     /// What rustls works with, for each way to exchange keys.
     configs: Configs,
-    /// What the files looked like when they were read: the one of `tls_ca_file`, or those of the platform.
+    /// What the files looked like when they were read.
     files: Files,
     /// When they were read.
     loaded: Instant,
+    /// When the certificate of this side expires.
+    client_certificate_expires: Option<i64>,
 }
 
 /// What rustls works with. All three trust the same; each has sessions of its own.
@@ -54,46 +57,89 @@ struct Configs {
     post_quantum: Arc<ClientConfig>,
 }
 
-/// What the files of trusted certificates looked like.
-#[derive(Debug, PartialEq, Eq)]
-enum Files {
-    /// The one that `tls_ca_file` names.
-    Named(Stamp),
-    /// Those of the platform, as far as they are there.
-    Platform(Vec<(PathBuf, Stamp)>),
+/// What the files that were read looked like.
+#[derive(Debug, PartialEq, Eq, Default)]
+struct Files {
+    /// Those that are named: `tls_ca_file`, `tls_client_cert` and `tls_client_key`.
+    named: Vec<(PathBuf, Stamp)>,
+    /// Those of the platform, as far as they are there, if they were asked.
+    platform: Option<Vec<(PathBuf, Stamp)>>,
 }
 
-/// What changes when a file is replaced or written: device, inode, length, modification and change time.
-#[derive(Debug, PartialEq, Eq)]
-struct Stamp(u64, u64, u64, (i64, i64), (i64, i64));
+/// Whom an endpoint trusts and what it shows. Endpoints that are alike in it share what was read, and their sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct TrustKey {
+    ca_file: Option<PathBuf>,
+    trust: TlsTrust,
+    pins: Vec<PublicKeyPin>,
+    client_certificate: Option<ClientCertificate>,
+}
+
+impl TrustKey {
+    pub(super) fn of(endpoint: &Endpoint) -> Self {
+        let TlsOptions { trust, pins, client_certificate, .. } = endpoint.tls_options.clone();
+        Self { ca_file: endpoint.tls_ca_file.clone(), trust, pins, client_certificate }
+    }
+
+    /// Whether the platform's authorities are trusted.
+    pub(super) fn uses_platform(&self) -> bool {
+        match self.trust {
+            TlsTrust::Authorities => self.ca_file.is_none(),
+            TlsTrust::PlatformAndFile => true,
+            TlsTrust::Pin => false,
+        }
+    }
+}
 
 impl Trust {
-    /// Reads the certificates: those of `ca_file` alone, or the platform's.
-    pub(super) fn load(ca_file: Option<PathBuf>, provider: &Arc<CryptoProvider>) -> Result<Self, NetError> {
+    /// Reads the certificates that this takes.
+    pub(super) fn load(key: &TrustKey, provider: &Arc<CryptoProvider>) -> Result<Self, NetError> {
         let loaded = Instant::now();
-        let (verifier, files) = match ca_file {
-            Some(path) => {
-                let problem = |why| NetError::CaFile { path: path.clone(), why };
-                let (pem, stamp) = read_ca_file(&path).map_err(problem)?;
-                (verifier_of(&pem, provider).map_err(problem)?, Files::Named(stamp))
-            }
+        let mut files = Files::default();
+        let mut listed = Vec::new();
+        if let Some(path) = key.ca_file.as_ref().filter(|_| key.trust != TlsTrust::Pin) {
+            let problem = |why| NetError::CaFile { path: path.clone(), why };
+            let (pem, stamp) = read_ca_file(path).map_err(problem)?;
+            listed = certificates_in(&pem).map_err(problem)?;
+            files.named.push((path.clone(), stamp));
+        }
+        if key.uses_platform() {
             // The stamps first: what changes meanwhile is read again.
-            None => {
-                let files = Files::Platform(platform_files());
-                (platform_verifier(provider)?, files)
+            files.platform = Some(platform_files());
+        }
+        let authorities: Option<Arc<dyn ServerCertVerifier>> = match key.trust {
+            TlsTrust::Pin => None,
+            _ if key.uses_platform() => Some(Arc::new(platform_verifier(listed, provider)?)),
+            _ => {
+                let problem = |why| NetError::CaFile { path: key.ca_file.clone().unwrap_or_default(), why };
+                Some(Arc::new(verifier_of(listed, provider).map_err(problem)?))
             }
         };
-        let configs = Configs::new(provider, verifier).map_err(|e| NetError::NoTrustStore { why: e.to_string() })?;
-        Ok(Self { configs, files, loaded })
+        let verifier = match authorities {
+            Some(authorities) if key.pins.is_empty() => authorities,
+            inner => Arc::new(PinVerifier { inner, pins: key.pins.clone(), provider: Arc::clone(provider) }),
+        };
+        let identity = key.client_certificate.as_ref().map(|files| Identity::load(files, provider)).transpose()?;
+        if let (Some(named), Some(Identity { files: [certificate, key], .. })) = (&key.client_certificate, &identity) {
+            files.named.push((named.certificate.clone(), Stamp::of(certificate)));
+            files.named.push((named.key.clone(), Stamp::of(key)));
+        }
+        let configs = Configs::new(provider, &verifier, identity.as_ref());
+        let configs = configs.map_err(|e| NetError::NoTrustStore { why: e.to_string() })?;
+        let client_certificate_expires = identity.and_then(|identity| identity.expires);
+        Ok(Self { configs, files, loaded, client_certificate_expires })
     }
 
     /// Whether reading again would find the same, as far as can be told without reading.
-    pub(super) fn is_current(&self, ca_file: Option<&Path>) -> bool {
-        match (ca_file, &self.files) {
-            (Some(path), Files::Named(stamp)) => std::fs::metadata(path).is_ok_and(|now| Stamp::of(&now) == *stamp),
-            (None, Files::Platform(then)) => self.loaded.elapsed() < PLATFORM_LIFETIME && *then == platform_files(),
-            _ => false,
-        }
+    pub(super) fn is_current(&self) -> bool {
+        let unchanged = |(path, stamp): &(PathBuf, Stamp)| Stamp::at(path).is_ok_and(|now| now == *stamp);
+        let platform = |then: &Vec<_>| self.loaded.elapsed() < PLATFORM_LIFETIME && *then == platform_files();
+        self.files.named.iter().all(unchanged) && self.files.platform.as_ref().is_none_or(platform)
+    }
+
+    /// When the certificate of this side expires, in seconds since 1970, if there is one and that can be read.
+    pub(super) fn client_certificate_expires(&self) -> Option<i64> {
+        self.client_certificate_expires
     }
 
     /// How long ago they were read.
@@ -114,14 +160,8 @@ impl Trust {
 /// The files and directories where the platform keeps its certificates, with what they look like now.
 fn platform_files() -> Vec<(PathBuf, Stamp)> {
     let found = openssl_probe::probe();
-    let stamp = |path: PathBuf| Some((Stamp::of(&std::fs::metadata(&path).ok()?), path));
+    let stamp = |path: PathBuf| Some((Stamp::at(&path).ok()?, path));
     found.cert_file.into_iter().chain(found.cert_dir).filter_map(stamp).map(|(stamp, path)| (path, stamp)).collect()
-}
-
-impl Stamp {
-    fn of(file: &Metadata) -> Self {
-        Self(file.dev(), file.ino(), file.len(), (file.mtime(), file.mtime_nsec()), (file.ctime(), file.ctime_nsec()))
-    }
 }
 
 /// The cryptography with the key exchanges of an account.
@@ -147,10 +187,14 @@ pub(super) fn trusting_nobody(provider: &Arc<CryptoProvider>) -> Result<ClientCo
 }
 
 impl Configs {
-    fn new(provider: &Arc<CryptoProvider>, verifier: TrustVerifier) -> Result<Self, Error> {
-        let verifier: Arc<dyn ServerCertVerifier> = Arc::new(verifier);
+    fn new(
+        provider: &Arc<CryptoProvider>,
+        verifier: &Arc<dyn ServerCertVerifier>,
+        identity: Option<&Identity>,
+    ) -> Result<Self, Error> {
+        let ours = identity.map(|identity| Arc::clone(&identity.key));
         let config = |key_exchange| {
-            let config = client_config(with_key_exchange(provider, key_exchange), &verifier)?;
+            let config = client_config(with_key_exchange(provider, key_exchange), verifier, ours.clone())?;
             Ok::<_, Error>(Arc::new(config))
         };
         Ok(Self {
@@ -163,13 +207,17 @@ impl Configs {
 
 /// The configuration of a real connection. TLS 1.2 is the oldest version that rustls knows (RFC 8996); early data stays
 /// off, because it can be replayed.
-fn client_config(provider: Arc<CryptoProvider>, verifier: &Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, Error> {
+fn client_config(
+    provider: Arc<CryptoProvider>,
+    verifier: &Arc<dyn ServerCertVerifier>,
+    ours: Option<Arc<CertifiedKey>>,
+) -> Result<ClientConfig, Error> {
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::clone(verifier))
-        .with_client_cert_resolver(Arc::new(NoCertificate));
-    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        .with_client_cert_resolver(Arc::new(OurCertificate(ours)));
+    config.resumption = Resumption::store(Arc::new(Sessions::default()));
     config.enable_early_data = false;
     Ok(config)
 }
@@ -186,12 +234,12 @@ fn read_ca_file(path: &Path) -> Result<(Vec<u8>, Stamp), CaFileProblem> {
     file.take(LARGEST_CA_FILE + 1).read_to_end(&mut pem).map_err(CaFileProblem::Read)?;
     match u64::try_from(pem.len()) {
         Ok(length) if length <= LARGEST_CA_FILE => Ok((pem, stamp)),
-        _ => Err(CaFileProblem::TooLarge(stamp.2)),
+        _ => Err(CaFileProblem::TooLarge(stamp.length())),
     }
 }
 
-/// Trusts the authorities in a PEM file and nobody else.
-fn verifier_of(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<TrustVerifier, CaFileProblem> {
+/// The certificates in a PEM file: at least one, and all of them good.
+fn certificates_in(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CaFileProblem> {
     let mut roots = RootCertStore::empty();
     let mut listed = Vec::new();
     for (number, certificate) in (1..).zip(CertificateDer::pem_slice_iter(pem)) {
@@ -200,18 +248,28 @@ fn verifier_of(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<TrustVerifi
         roots.add(certificate.clone()).map_err(|e| damaged(e.to_string()))?;
         listed.push(certificate);
     }
-    if listed.is_empty() {
-        return Err(CaFileProblem::NoCertificate);
-    }
+    if listed.is_empty() { Err(CaFileProblem::NoCertificate) } else { Ok(listed) }
+}
+
+/// Trusts these authorities and nobody else.
+fn verifier_of(
+    listed: Vec<CertificateDer<'static>>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<TrustVerifier, CaFileProblem> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(listed.iter().cloned());
     let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
         .build()
         .map_err(|_| CaFileProblem::NoCertificate)?;
     Ok(TrustVerifier { inner, listed })
 }
 
-/// Trusts whom the platform trusts.
-fn platform_verifier(provider: &Arc<CryptoProvider>) -> Result<TrustVerifier, NetError> {
-    let inner = Verifier::new(Arc::clone(provider)).map_err(|error| {
+/// Trusts whom the platform trusts, and these.
+fn platform_verifier(
+    listed: Vec<CertificateDer<'static>>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<TrustVerifier, NetError> {
+    let inner = Verifier::new_with_extra_roots(listed.iter().cloned(), Arc::clone(provider)).map_err(|error| {
         // What it could not open, it passes over. Was it that nothing can be opened?
         if let Err(source) = File::open("/")
             && system_limit::of(&source).is_some()
@@ -225,7 +283,7 @@ fn platform_verifier(provider: &Arc<CryptoProvider>) -> Result<TrustVerifier, Ne
             },
         }
     })?;
-    Ok(TrustVerifier { inner: Arc::new(inner), listed: Vec::new() })
+    Ok(TrustVerifier { inner: Arc::new(inner), listed })
 }
 
 /// Asks another verifier, and looks again at what it refuses.

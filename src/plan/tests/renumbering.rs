@@ -32,12 +32,17 @@ fn renamed(plan: &Plan) -> Vec<(EntryId, String)> {
 /// How many headers are asked for, of a server that shows those of this listing.
 fn asked((maildrop, headers): &(Maildrop, Vec<String>), state: &UidState, policy: &Policy) -> usize {
     let tried = HashSet::new();
-    let mut seen = HashMap::new();
+    let mut seen = Seen::in_session(session());
     for _ in 0..2 {
-        for number in PlanInput::new(maildrop, state, Done { tried: &tried, compared: &HashSet::new() }, NOW)
-            .look_for_renumbering(policy, &seen)
+        for number in PlanInput::new(
+            maildrop,
+            state,
+            Done { tried: &tried, compared: &HashSet::new(), compared_as: &HashSet::new() },
+            NOW,
+        )
+        .look_for_renumbering(policy, &seen)
         {
-            seen.insert(number, digest(&headers[usize::try_from(number.get()).unwrap() - 1]));
+            seen.add(number, digest(&headers[usize::try_from(number.get()).unwrap() - 1]));
         }
     }
     seen.len()
@@ -262,9 +267,10 @@ fn headers_that_say_little_are_recognised_by_nothing() {
         entry
     };
     let (maildrop, _) = listing("new", range(1, 9));
-    let seen = maildrop.messages.iter().zip(1..).map(|(listed, n)| (listed.number, alarm(n))).collect();
+    let mut seen = Seen::in_session(session());
+    maildrop.messages.iter().zip(1..).for_each(|(listed, n)| seen.add(listed.number, alarm(n)));
     let state = state(range(1, 9).map(known).collect());
-    let done = Done { tried: &HashSet::new(), compared: &HashSet::new() };
+    let done = Done { tried: &HashSet::new(), compared: &HashSet::new(), compared_as: &HashSet::new() };
     let plan = PlanInput::new(&maildrop, &state, done, NOW).plan(&KEEP, &seen);
     assert_eq!((plan.retrieve.len(), plan.renamed.len()), (9, 0));
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::pop3::auth::plain_response;
+use crate::sasl::plain_response;
 
 fn number(number: u32) -> MessageNumber {
     MessageNumber::new(number).unwrap()

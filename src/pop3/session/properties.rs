@@ -4,9 +4,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::pop3::auth::{Mechanism, plain_response};
+use crate::pop3::Mechanism;
 use crate::pop3::command::Command;
 use crate::pop3::listing::MessageNumber;
+use crate::sasl::plain_response;
 
 /// Octets in which line ends and dots are frequent.
 fn octets(length: usize) -> impl Strategy<Value = Vec<u8>> {

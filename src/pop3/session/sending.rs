@@ -42,7 +42,7 @@ impl Session {
     ///
     /// # Errors
     /// [`SendError::NoChallenge`] when there is none.
-    pub fn cancel_challenge(&mut self) -> Result<(), SendError> {
+    pub(crate) fn cancel_challenge(&mut self) -> Result<(), SendError> {
         if !matches!(self.reading, Reading::ChallengeAnswer) {
             return Err(SendError::NoChallenge);
         }

@@ -1,8 +1,9 @@
 use super::*;
-use crate::pop3::auth::{Mechanism, plain_response};
+use crate::pop3::Mechanism;
 use crate::pop3::command::{Command, CommandError};
 use crate::pop3::error::SendError;
 use crate::pop3::listing::MessageNumber;
+use crate::sasl::plain_response;
 
 fn number(number: u32) -> MessageNumber {
     MessageNumber::new(number).unwrap()

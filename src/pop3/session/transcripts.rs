@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
-use crate::pop3::auth::Mechanism;
+use crate::pop3::Mechanism;
 use crate::pop3::command::Command;
 use crate::pop3::listing::MessageNumber;
 

@@ -2,6 +2,7 @@
 //!
 //! DELE counts only from QUIT on; the maildrop outlives its sessions, as a real one does.
 
+mod sasl;
 mod session;
 
 use std::collections::HashMap;
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustls::ServerConfig;
 
 use super::{Faults, Server, Wire};
+pub(crate) use sasl::ScramFault;
 use session::Conversation;
 pub(crate) use session::stuffed;
 
@@ -105,6 +107,8 @@ pub(crate) struct Behaviour {
     pub(crate) tls: Option<Arc<ServerConfig>>,
     /// TLS begins with the first byte; else STLS is offered.
     pub(crate) implicit_tls: bool,
+    /// What is wrong with the server where SCRAM is concerned.
+    pub(crate) scram_fault: ScramFault,
     /// Sent right behind `+OK` to STLS, in clear.
     pub(crate) injected: Vec<u8>,
 }
@@ -129,6 +133,7 @@ impl Default for Behaviour {
             chunk: None,
             tls: None,
             implicit_tls: false,
+            scram_fault: ScramFault::None,
             injected: Vec::new(),
         }
     }

@@ -244,6 +244,18 @@ impl Wire {
         Some(())
     }
 
+    /// The port that the client came to.
+    pub(crate) fn port(&self) -> u16 {
+        self.tcp.local_addr().map(|address| address.port()).unwrap_or_default()
+    }
+
+    /// By what this end recognises a TLS 1.3 connection (RFC 9266).
+    pub(crate) fn exporter(&self) -> Option<Vec<u8>> {
+        let Layer::Tls(stream) = &self.layer else { return None };
+        let exported = stream.conn.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""));
+        exported.ok().map(|octets| octets.to_vec())
+    }
+
     /// Says that nothing more will come; what the client still says is written down by `finish`.
     pub(crate) fn close(&mut self) {
         if let Layer::Tls(stream) = &mut self.layer {

@@ -209,6 +209,10 @@ impl fmt::Debug for SimDisk {
 }
 
 impl Disk for SimDisk {
+    fn sync_files(&self, files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>> {
+        files.into_iter().map(|mut file| file.sync()).collect()
+    }
+
     fn make_dir(&self, path: &Path) -> io::Result<()> {
         self.operate(Operation::MakeDir, path, |storage| storage.make_dir(path).map(|_| ()))
     }
@@ -393,6 +397,8 @@ impl DiskFile for SimFile {
     fn device(&self) -> Option<u64> {
         None
     }
+
+    fn begin_sync(&mut self) {}
 
     fn set_mode(&mut self, _mode: u32) -> io::Result<()> {
         Ok(())

@@ -207,14 +207,7 @@ impl Dial for SimDialer {
         };
         self.sessions.lock().unwrap().push(tokio::spawn(session.run()));
         let peer = SocketAddr::from(([127, 0, 0, 1], 110));
-        let connection = Connection {
-            stream: Box::new(ours),
-            peer,
-            protected: false,
-            loopback: true,
-            certificate_expires: None,
-            classical: false,
-        };
+        let connection = Connection::in_clear(ours, peer);
         Box::pin(async move { Ok(connection) })
     }
 

@@ -239,6 +239,7 @@ impl<'a> World<'a> {
             holder: String::new(),
             new_state: false,
             configured_accounts,
+            delivered_by: mailferry::delivery::delivered_by,
         }
     }
 

@@ -102,7 +102,7 @@ check_daemon_keeps_running_when_a_reload_is_wrong() {
     local pid
     pid=$(property mailferry.service MainPID)
     echo 'intervall = "5m"' >>/etc/mailferry/config.toml
-    systemctl reload mailferry
+    fails systemctl reload mailferry
     wait_until 5 journal_has 'did you mean' -u mailferry
     wait_until 5 is mailferry.service ActiveState active
     is mailferry.service MainPID "$pid"

@@ -73,6 +73,21 @@ impl Identity {
         Self { certificate: certificate.der().clone(), pem: certificate.pem(), key }
     }
 
+    /// The SubjectPublicKeyInfo.
+    pub(super) fn public_key(&self) -> Vec<u8> {
+        use rcgen::PublicKeyData as _;
+        self.key.subject_public_key_info()
+    }
+
+    pub(super) fn key_pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
+    /// The chain and the key.
+    pub(super) fn parts(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        (vec![self.certificate.clone()], PrivateKeyDer::try_from(self.key.serialize_der()).unwrap())
+    }
+
     pub(super) fn server(&self, versions: &[&'static SupportedProtocolVersion]) -> ServerConfig {
         let key = PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
         ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
@@ -143,5 +158,7 @@ pub(super) fn endpoint(host: &str, address: SocketAddr, ca_file: Option<&Path>) 
         tls_ca_file: ca_file.map(Path::to_owned),
         key_exchange: Default::default(),
         allow_cleartext_password: false,
+        route: Default::default(),
+        tls_options: Default::default(),
     }
 }

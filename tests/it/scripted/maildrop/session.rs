@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-
 use super::super::Wire;
+use super::sasl::{End, Exchange};
 use super::{Behaviour, Body, Contents, LINE, LINES_HEADER, Message, PASSWORD, USER, lock};
 
 /// What a session knows.
@@ -160,21 +158,25 @@ impl<'a> Conversation<'a> {
         Some(())
     }
 
-    /// AUTH PLAIN, with and without an initial response (RFC 5034).
+    /// AUTH, with and without an initial response (RFC 5034). PLAIN is known whether it is offered or not.
     fn auth(&mut self, rest: &str) -> Option<()> {
-        let (mechanism, initial) = rest.split_once(' ').unwrap_or((rest, ""));
-        if !mechanism.eq_ignore_ascii_case("PLAIN") {
+        let (mechanism, initial) = rest.split_once(' ').map_or((rest, None), |(name, initial)| (name, Some(initial)));
+        let mechanism = mechanism.to_ascii_uppercase();
+        let lines = self.behaviour.capabilities.iter().flatten();
+        let offered: Vec<String> = lines
+            .filter_map(|line| line.strip_prefix("SASL "))
+            .flat_map(|names| names.split(' ').map(str::to_owned))
+            .collect();
+        if mechanism != "PLAIN" && !offered.contains(&mechanism) {
             return self.say("-ERR unknown mechanism");
         }
-        let response = if initial.is_empty() {
-            self.wire.send(b"+ \r\n")?;
-            self.wire.line()?
-        } else {
-            initial.to_owned()
-        };
-        let wanted = format!("\0{USER}\0{PASSWORD}");
-        let right = BASE64_STANDARD.decode(response).is_ok_and(|given| given == wanted.as_bytes());
-        self.login(right)
+        let port = self.wire.port();
+        let exchange = Exchange { wire: self.wire, port, offered: &offered, fault: self.behaviour.scram_fault };
+        match exchange.play(&mechanism, initial)? {
+            End::Judged(right) => self.login(right),
+            End::Cancelled => self.say("-ERR cancelled as you wish"),
+            End::Unknown => self.say("-ERR unknown mechanism"),
+        }
     }
 
     /// The end of a login: the listing is made now.

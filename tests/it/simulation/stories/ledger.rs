@@ -186,6 +186,8 @@ impl Ledger {
             let garbled = |other: &&Line| shares(other) && self.messages[&other.id].garbled;
             let garbled = !unnamed && shown.lines.iter().any(|other| garbled(&other));
             let message = self.message(&line.id);
+            // Under another unique-id it is only recognised if its size is the same, too.
+            message.recognisable &= line.octets.is_some();
             message.doubts.extend(garbled.then_some(Doubt::Garbled));
             if let Some((when, name)) = &message.listed {
                 let doubt = if now - when >= REMEMBERED {

@@ -74,8 +74,11 @@ impl Player<'_> {
     }
 
     fn note_poll(&mut self, account: usize, polled: &Polled, crashed: bool) -> Result<(), Failure> {
-        if matches!(polled.report.end, Err(PollError::InternalError)) {
-            return Err(Failure { kind: Kind::Panic, text: "the poll ended with a fault of its own".to_owned() });
+        if let Err(PollError::InternalError(fault)) = &polled.report.end {
+            return Err(Failure {
+                kind: Kind::Panic,
+                text: format!("the poll ended with a fault of its own: {fault}"),
+            });
         }
         let (now, manner) = (self.now(), self.story.accounts[account].manner);
         let seen = self.outside[account].sessions;

@@ -1,0 +1,111 @@
+//! The file of a state: any bytes are read or refused. What is read makes a state, and the records that make the same
+//! state once more are read as that.
+//!
+//! Bytes that are no file at all are taken as the lines of records, and get the commit records that a file needs: no
+//! mutation finds a checksum.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mailferry::state::entries::{Inconsistent, UidState};
+use mailferry::state::journal::{self, BadJournal};
+use mailferry::state::record::Record;
+
+const MAGIC: &[u8] = b"mailferry-uids 2\n";
+
+#[derive(Debug)]
+enum Refused {
+    Journal,
+    Record,
+}
+
+impl From<BadJournal> for Refused {
+    fn from(_: BadJournal) -> Self {
+        Self::Journal
+    }
+}
+
+impl From<Inconsistent> for Refused {
+    fn from(_: Inconsistent) -> Self {
+        Self::Record
+    }
+}
+
+fuzz_target!(|input: &[u8]| {
+    let _ = (journal::identity(input), read(input));
+    let mut file = MAGIC.to_vec();
+    // An empty line ends a batch.
+    let mut lines: Vec<&[u8]> = Vec::new();
+    for line in input.split(|&octet| octet == b'\n') {
+        match line {
+            [] => commit(&mut file, &std::mem::take(&mut lines)),
+            line if line.starts_with(b"= ") => {}
+            line => lines.push(line),
+        }
+    }
+    commit(&mut file, &lines);
+    let Ok(Some(state)) = read(&file) else { return };
+    check(&state);
+    // Cut off anywhere, it is read as far as it goes, or was never begun: a torn write is no damage.
+    let cut = file.len() - input.len() % file.len();
+    let torn = read(file.get(..cut).unwrap_or_default());
+    assert!(matches!(torn, Ok(_) | Err(Refused::Journal)) && (cut < MAGIC.len() || torn.is_ok()), "{torn:?}");
+});
+
+fn commit(file: &mut Vec<u8>, lines: &[&[u8]]) {
+    let start = file.len();
+    for line in lines {
+        file.extend_from_slice(line);
+        file.push(b'\n');
+    }
+    let covered = format!("= {} 0", lines.len());
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&file[start..]);
+    hasher.update(covered.as_bytes());
+    file.extend_from_slice(format!("{covered} {:08x}\n", hasher.finalize()).as_bytes());
+}
+
+/// The state that a file makes, as the program reads it; none if it has no record.
+fn read(bytes: &[u8]) -> Result<Option<UidState>, Refused> {
+    let mut state: Option<UidState> = None;
+    journal::parse(bytes, |record| match (&mut state, record) {
+        (None, Record::Header(identity)) => {
+            state = Some(UidState::new(identity));
+            Ok(())
+        }
+        (None, _) => Err(Refused::Journal),
+        (Some(state), record) => Ok::<(), Refused>(state.apply(record)?),
+    })?;
+    Ok(state)
+}
+
+fn check(state: &UidState) {
+    let mut file = MAGIC.to_vec();
+    let lines: Vec<Vec<u8>> = state.records().map(|record| line(&record)).collect();
+    commit(&mut file, &lines.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let again = match read(&file) {
+        Ok(Some(again)) => again,
+        other => panic!("a state that was written is not read: {other:?}"),
+    };
+    // Quarantines stand in no order.
+    let sorted = |state: &UidState| {
+        let mut lines: Vec<Vec<u8>> = state.records().map(|record| line(&record)).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(&again), sorted(state));
+    assert_eq!(again.len(), state.len());
+    for entry in state.entries() {
+        assert_eq!(again.entry(entry.id), Some(entry));
+        assert!(entry.id < state.next_id() || entry.id == u64::MAX);
+        if let Some(unique_id) = &entry.unique_id {
+            assert!(state.ids_of(unique_id).contains(&entry.id));
+        }
+    }
+}
+
+fn line(record: &Record) -> Vec<u8> {
+    let mut line = Vec::new();
+    record.write(&mut line);
+    line
+}

@@ -1,0 +1,159 @@
+//! What the polls of the last weeks brought, hour by hour, and how the last ones ended: for plots, and for people. PURE.
+//!
+//! Nothing is decided by it, so it may be lost. It is kept in `ACCOUNT.hints`, and is bounded: an hour in which nothing came
+//! and nothing failed takes no room at all.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::schedule::Cause;
+
+/// The hours that are kept: four weeks.
+const HOURS: i64 = 28 * 24;
+
+/// The polls that are kept one by one: the last ones that brought mail or failed.
+const POLLS: usize = 24;
+
+/// Seconds in an hour.
+const HOUR: i64 = 3600;
+
+/// What polls brought, hour by hour, and how the last ones ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct History {
+    /// The hours in which something came or failed, the oldest first.
+    hours: VecDeque<Hour>,
+    /// The last polls that brought mail or failed, the oldest first.
+    polls: VecDeque<PastPoll>,
+}
+
+/// An hour of UTC.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hour {
+    /// When it began, in seconds since 1970.
+    pub begun: i64,
+    /// How many messages were delivered.
+    pub messages: u64,
+    /// Their octets, as they are stored.
+    pub octets: u64,
+    /// How many polls failed.
+    pub failed: u32,
+}
+
+/// A poll that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastPoll {
+    /// When it ended, in seconds since 1970.
+    pub ended: i64,
+    /// How long it took, in milliseconds.
+    pub milliseconds: u64,
+    /// How many messages it delivered.
+    pub messages: u64,
+    /// Their octets, as they are stored.
+    pub octets: u64,
+    /// Why it failed; None if it came to its end.
+    pub cause: Option<Cause>,
+}
+
+impl History {
+    /// Takes in a poll that is over. Says whether there is something new to keep: an idle one is nothing.
+    pub fn add(&mut self, poll: PastPoll) -> bool {
+        if poll.messages == 0 && poll.cause.is_none() {
+            return false;
+        }
+        self.add_to_hour(&poll);
+        self.polls.push_back(poll);
+        self.shorten(poll.ended);
+        true
+    }
+
+    /// The hours of the last `days` in which something came or failed, the oldest first.
+    pub fn hours(&self, days: u8, now: i64) -> impl Iterator<Item = &Hour> {
+        let first = beginning(now).saturating_sub(i64::from(days) * 24 * HOUR);
+        self.hours.iter().filter(move |hour| hour.begun > first && hour.begun <= now)
+    }
+
+    /// The last polls that brought mail or failed, the oldest first.
+    pub fn polls(&self) -> impl Iterator<Item = &PastPoll> {
+        self.polls.iter()
+    }
+
+    fn add_to_hour(&mut self, poll: &PastPoll) {
+        let begun = beginning(poll.ended);
+        // A clock that went back would leave hours in disorder.
+        while self.hours.back().is_some_and(|last| last.begun > begun) {
+            self.hours.pop_back();
+        }
+        let is_same = self.hours.back().is_some_and(|last| last.begun == begun);
+        let same = if is_same { self.hours.pop_back() } else { None };
+        let mut hour = same.unwrap_or(Hour { begun, ..Hour::default() });
+        hour.messages = hour.messages.saturating_add(poll.messages);
+        hour.octets = hour.octets.saturating_add(poll.octets);
+        hour.failed = hour.failed.saturating_add(u32::from(poll.cause.is_some()));
+        self.hours.push_back(hour);
+    }
+
+    fn shorten(&mut self, now: i64) {
+        let oldest = beginning(now).saturating_sub(HOURS * HOUR);
+        while self.hours.front().is_some_and(|hour| hour.begun <= oldest)
+            || i64::try_from(self.hours.len()).is_ok_and(|hours| hours > HOURS)
+        {
+            self.hours.pop_front();
+        }
+        while self.polls.len() > POLLS {
+            self.polls.pop_front();
+        }
+    }
+}
+
+/// When the hour of a time began.
+fn beginning(wall: i64) -> i64 {
+    wall.saturating_sub(wall.rem_euclid(HOUR))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn poll(messages: u64, cause: Option<Cause>, ended: i64) -> PastPoll {
+        PastPoll { ended, milliseconds: 7, messages, octets: messages * 100, cause }
+    }
+
+    fn shown(history: &History, now: i64) -> Vec<(i64, u64, u32)> {
+        history.hours(7, now).map(|hour| (hour.begun / HOUR, hour.messages, hour.failed)).collect()
+    }
+
+    #[test]
+    fn an_hour_counts_what_came_and_what_failed_and_an_idle_poll_is_nothing() {
+        let mut history = History::default();
+        assert!(history.add(poll(2, None, 10 * HOUR + 5)));
+        assert!(!history.add(poll(0, None, 10 * HOUR + 6)));
+        assert!(history.add(poll(1, None, 10 * HOUR + 3599)));
+        assert!(history.add(poll(0, Some(Cause::Tls), 12 * HOUR)));
+        assert_eq!(shown(&history, 12 * HOUR), [(10, 3, 0), (12, 0, 1)]);
+        let polls: Vec<_> = history.polls().map(|poll| (poll.messages, poll.milliseconds, poll.cause)).collect();
+        assert_eq!(polls, [(2, 7, None), (1, 7, None), (0, 7, Some(Cause::Tls))]);
+    }
+
+    #[test]
+    fn it_is_bounded_in_hours_and_in_polls() {
+        let mut history = History::default();
+        for hour in 0..3000 {
+            history.add(poll(1, None, hour * HOUR));
+        }
+        assert_eq!(history.hours.len(), usize::try_from(HOURS).unwrap());
+        assert_eq!(history.polls.len(), POLLS);
+        assert_eq!(shown(&history, 2999 * HOUR).len(), 7 * 24);
+        assert!(serde_json::to_vec(&history).unwrap().len() < 64 << 10);
+    }
+
+    #[test]
+    fn a_clock_that_went_back_leaves_no_disorder() {
+        let mut history = History::default();
+        for hour in [5, 6, 7, 3, 4] {
+            history.add(poll(1, None, hour * HOUR));
+        }
+        assert_eq!(shown(&history, 7 * HOUR), [(3, 1, 0), (4, 1, 0)]);
+    }
+}

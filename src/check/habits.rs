@@ -1,0 +1,187 @@
+//! What is legal in a configuration and foolish all the same.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::account::{Account, RemovalPolicy};
+use crate::config::Config;
+use crate::credential::{CredentialSource, printable};
+use crate::provider::Provider;
+
+/// The units of the machine hide homes from what they run (`ProtectHome=yes`).
+const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
+
+/// Programs that hand mail to a local server. The one of Postfix gives itself a group for that, which the units forbid.
+const SENDERS: [&str; 5] = ["sendmail", "mail", "mailx", "s-nail", "postdrop"];
+
+/// All of it, as sentences. Only files are looked at, and no command is run.
+#[must_use]
+pub fn warnings(config: &Config, etc: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    passwords(config, &mut found);
+    for account in &config.accounts {
+        interval(account, &mut found);
+    }
+    same_maildrop(config, &mut found);
+    shared_maildirs(config, &mut found);
+    let of_the_machine = config.path.starts_with(etc);
+    if let Some(command) = &config.notify.command {
+        check_command("`command` of [notify]", command, of_the_machine, &mut found);
+    }
+    for account in &config.accounts {
+        if let Some(command) = &account.on_new_mail {
+            check_command(&format!("`on_new_mail` of {}", account.name), command, of_the_machine, &mut found);
+        }
+        if let CredentialSource::Command(command) = &account.credential {
+            check_command(&format!("`password_command` of {}", account.name), command, of_the_machine, &mut found);
+        }
+        if of_the_machine && let Some(home) = HOMES.iter().find(|home| account.maildir.starts_with(home)) {
+            found.push(format!(
+                "{}: the Maildir is below {home}, which mailferry.service cannot reach; use mailferry@USER.service, or \
+                 systemd/drop-in/maildirs-elsewhere.conf and a Maildir outside of {home}",
+                account.name
+            ));
+        }
+    }
+    found
+}
+
+fn passwords(config: &Config, found: &mut Vec<String>) {
+    let inside: Vec<&str> = config
+        .accounts
+        .iter()
+        .filter(|account| matches!(account.credential, CredentialSource::Inline(_)))
+        .map(|account| account.name.as_str())
+        .collect();
+    if !inside.is_empty() {
+        found.push(format!(
+            "{}: the password stands in the configuration, and goes into every copy and backup of it; \
+             `password_command` (a password manager), `password_file` or `password_credential` (systemd) keep it out",
+            listed(&inside)
+        ));
+    }
+}
+
+fn interval(account: &Account, found: &mut Vec<String>) {
+    if let Some(provider) = Provider::of(&account.endpoint.host)
+        && account.interval.shortest < provider.min_interval
+    {
+        found.push(format!(
+            "{}: interval = \"{}s\" is less than {} allows; the daemon polls every {} s, cron may be locked out",
+            account.name,
+            account.interval.shortest.as_secs(),
+            provider.name,
+            provider.min_interval.as_secs()
+        ));
+    }
+}
+
+/// The same user at the same server: each account fetches every message, and what one deletes the other does not see.
+fn same_maildrop(config: &Config, found: &mut Vec<String>) {
+    let key = |account: &Account| {
+        let host = account.endpoint.host.trim_end_matches('.').to_ascii_lowercase();
+        (host, account.username.clone())
+    };
+    for accounts in grouped(&config.accounts, key) {
+        let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
+        let Some(first) = accounts.first() else { continue };
+        let mut text = format!(
+            "{} are the same maildrop ({} at {}), so every message is fetched {} times",
+            listed(&names),
+            printable(&first.username),
+            printable(&first.endpoint.host),
+            accounts.len()
+        );
+        let keeps = accounts.iter().any(|account| account.removal == RemovalPolicy::Keep);
+        if let Some(deletes) = accounts.iter().find(|account| account.removal != RemovalPolicy::Keep).filter(|_| keeps)
+        {
+            text.push_str(&format!(", and {} deletes what another one is to leave there", deletes.name));
+        }
+        text.push_str("; take all but one away");
+        found.push(text);
+    }
+}
+
+/// Accounts may share a Maildir. With different policies nobody sees which message is still on the server.
+fn shared_maildirs(config: &Config, found: &mut Vec<String>) {
+    for accounts in grouped(&config.accounts, |account| account.maildir.clone()) {
+        let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
+        let Some(first) = accounts.first() else { continue };
+        if accounts.iter().any(|account| account.removal != first.removal || account.maildir_mode != first.maildir_mode)
+        {
+            found.push(format!(
+                "{} share the Maildir {} and differ in `leave_on_server` or `maildir_mode`: nobody can tell from a message \
+                 whether it is still on its server; give each one a Maildir, or all the same policy",
+                listed(&names),
+                printable(&first.maildir.to_string_lossy())
+            ));
+        }
+    }
+}
+
+/// The accounts that have something in common with another one, in the order of the file.
+fn grouped<K: std::hash::Hash + Eq>(accounts: &[Account], key: impl Fn(&Account) -> K) -> Vec<Vec<&Account>> {
+    let mut places: HashMap<K, usize> = HashMap::new();
+    let mut groups: Vec<Vec<&Account>> = Vec::new();
+    for account in accounts.iter().filter(|account| account.enabled) {
+        let place = *places.entry(key(account)).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some(group) => group.push(account),
+            None => groups.push(vec![account]),
+        }
+    }
+    groups.retain(|group| group.len() > 1);
+    groups
+}
+
+/// Whether a command is there, and whether it can work under a unit of the machine.
+fn check_command(what: &str, command: &[OsString], of_the_machine: bool, found: &mut Vec<String>) {
+    let Some(program) = command.first() else { return };
+    let shown = printable(&program.to_string_lossy());
+    let Some(path) = find_program(program) else {
+        found.push(format!("{what} is `{shown}`, and there is no such program; install it, or write its whole path"));
+        return;
+    };
+    if !of_the_machine {
+        return;
+    }
+    if let Some(home) = HOMES.iter().find(|home| path.starts_with(home)) {
+        found.push(format!(
+            "{what} is `{shown}`, which mailferry.service cannot reach below {home}; put it into /usr/local"
+        ));
+    }
+    let words = || command.iter().map(|word| word.to_string_lossy());
+    let sends = words().any(|word| {
+        word.split(|c: char| c.is_whitespace() || "|;&()/".contains(c)).any(|part| SENDERS.contains(&part))
+    });
+    let gives_itself_rights = path.metadata().is_ok_and(|file| file.permissions().mode() & 0o6000 != 0);
+    if sends || gives_itself_rights {
+        found.push(format!(
+            "{what} is `{shown}`: under mailferry.service no program gets the rights of another user or group, which \
+             sendmail of Postfix needs; use a program that speaks SMTP, such as msmtp or curl"
+        ));
+    }
+}
+
+/// The program that a first word means, as it would be started.
+fn find_program(word: &OsString) -> Option<PathBuf> {
+    let runs =
+        |path: &PathBuf| path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
+    if word.to_string_lossy().contains('/') {
+        return Some(PathBuf::from(word)).filter(runs);
+    }
+    let dirs = std::env::var_os("PATH")?;
+    std::env::split_paths(&dirs).map(|dir| dir.join(word)).find(runs)
+}
+
+/// The names in a sentence, at most some of them.
+fn listed(names: &[&str]) -> String {
+    const SHOWN: usize = 8;
+    let shown: Vec<&str> = names.iter().copied().take(SHOWN).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}

@@ -1,0 +1,194 @@
+//! This machine: the Maildir, the state, the clock. Looked at, never written to.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statfs, statvfs};
+
+use super::{CheckContext, Step, day};
+use crate::account::Account;
+use crate::advice;
+use crate::delivery::recovery::known_maildir;
+use crate::disk::free_space::free_spaces;
+use crate::exit::ExitStatus;
+use crate::maildir::Maildir;
+use crate::poll::PollError;
+use crate::state::ownership;
+use crate::state::store::{OpenOptions, Store};
+use crate::text::{Count, Size};
+use crate::watch;
+
+/// The clock of a machine that has one does not show an earlier day than this: 2025-01-01, in seconds since 1970.
+const EARLIEST: i64 = 1_735_689_600;
+
+/// The clock may be behind what the state was written at by so much, in seconds.
+const BEHIND: i64 = 24 * 60 * 60;
+
+/// Looks at what lies on this machine. What hangs, hangs in a thread of its own.
+pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut Vec<Step>) {
+    let (context, account) = (context.clone(), account.clone());
+    match watch::blocking(move || look_now(&context, &account)).await {
+        Ok(found) => steps.extend(found),
+        Err(e) => {
+            steps.push(Step::fail("maildir", ExitStatus::Temporary, &PollError::from(e.doing("look at the Maildir"))));
+        }
+    }
+}
+
+fn look_now(context: &CheckContext, account: &Account) -> Vec<Step> {
+    let mut steps = vec![maildir(context, account)];
+    let options = OpenOptions {
+        now: context.clock.read(),
+        since_1970: context.clock.since_1970(),
+        instance: 0,
+        holder: String::new(),
+        new_state: false,
+        configured_accounts: Arc::clone(&context.configured_accounts),
+        delivered_by: crate::delivery::delivered_by,
+    };
+    let (disk, dir, name) = (&*context.disk, &context.state_dir, account.name.as_str());
+    let owned = if dir.exists() { ownership::check_place(disk, dir, name) } else { ownership::check(disk, dir, name) };
+    let store = owned.and_then(|()| Store::look(Arc::clone(&context.disk), &context.state_dir, account, &options));
+    let mut written = None;
+    steps.push(match &store {
+        Err(e) => Step::fail("state", e.exit_status(), &advice::told_of_state(e, &account.name)),
+        Ok(store) => {
+            written = store.state().clock().map(|mark| mark.reading.wall);
+            match known_maildir(disk, store, &account.maildir) {
+                Err(e) => Step::fail("state", e.exit_status(), &advice::told_of_state(&e, &account.name)),
+                Ok(_) => state(context, store),
+            }
+        }
+    });
+    steps.push(clock(options.now.wall, written));
+    steps
+}
+
+/// The Maildir, or the place where it will be.
+fn maildir(context: &CheckContext, account: &Account) -> Step {
+    let path = &account.maildir;
+    let failed = |doing, path: &Path, source: io::Error| {
+        let e = PollError::Maildir { doing, path: path.to_owned(), source };
+        Step::fail("maildir", e.exit_status(), &advice::told(&e, &account.name))
+    };
+    let maildir = match Maildir::open(&*context.disk, path) {
+        Ok(maildir) => maildir,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return to_be_made(path, &failed),
+        Err(e) => return failed("open", path, e),
+    };
+    for part in [maildir.tmp(), maildir.new_dir(), maildir.cur()] {
+        if let Err(e) = may_write(part.path()) {
+            return failed("write to", part.path(), e);
+        }
+    }
+    let mut text = format!("{} is there and can be written to", path.display());
+    match free_spaces(&*context.disk, maildir.tmp()) {
+        Ok(space) if space.now == 0 => {
+            let e = PollError::InsufficientSpace { path: path.clone(), message: None };
+            return Step::fail("maildir", e.exit_status(), &advice::told(&e, &account.name));
+        }
+        Ok(space) => text.push_str(&format!(", {} are free", Size(space.now))),
+        Err(e) => text.push_str(&format!("; {e}")),
+    }
+    match doubtful_file_system(maildir.path()) {
+        None => Step::ok("maildir", text),
+        Some(doubt) => Step::warn("maildir", format!("{text}; {doubt}")),
+    }
+}
+
+/// There is no Maildir yet: whether it can be made.
+fn to_be_made(path: &Path, failed: &dyn Fn(&'static str, &Path, io::Error) -> Step) -> Step {
+    if let Ok(mut entries) = std::fs::read_dir(path)
+        && entries.next().is_some()
+    {
+        let text = format!(
+            "{} is there, is no Maildir (it lacks tmp, new or cur) and is not empty; mailferry would make them in it. Is the \
+             path of `maildir` right?",
+            path.display()
+        );
+        return Step::warn("maildir", text);
+    }
+    let Some(above) = path.ancestors().find(|above| above.exists()) else {
+        return failed("make", path, io::ErrorKind::NotFound.into());
+    };
+    if let Err(e) = may_write(above) {
+        return failed("make a Maildir in", above, e);
+    }
+    let text = format!("{} is not there yet; the first fetch makes it", path.display());
+    match doubtful_file_system(above) {
+        None => Step::ok("maildir", text),
+        Some(doubt) => Step::warn("maildir", format!("{text}; {doubt}")),
+    }
+}
+
+/// Whether this user may make files in a directory.
+fn may_write(dir: &Path) -> io::Result<()> {
+    if statvfs(dir)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+    }
+    Ok(accessat(CWD, dir, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
+}
+
+/// What is to be known of a file system that is not an ordinary one (the numbers are those of statfs(2)).
+fn doubtful_file_system(path: &Path) -> Option<&'static str> {
+    let Ok(found) = statfs(path) else { return None };
+    // The type has another width on some architectures.
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a magic number"
+    )]
+    match found.f_type as u32 {
+        0x0102_1994 | 0x8584_58f6 => Some("it is in memory (tmpfs): the mail is gone after a restart of the machine"),
+        0x4d44 | 0x2011_bab0 => Some("it is on a FAT file system, which has no permissions: others may read the mail"),
+        0x6573_5546 => {
+            Some("it is on a FUSE file system: some of them do not make data durable when they are asked to")
+        }
+        0xff53_4d42 | 0xfe53_4d42 | 0x517b => {
+            Some("it is on a share of Windows (SMB): names with a colon, which mail readers make, may be refused there")
+        }
+        0x794c_7630 => Some("it is on an overlay, as in a container: the mail is gone with the container"),
+        _ => None,
+    }
+}
+
+fn state(context: &CheckContext, store: &Store) -> Step {
+    let known = store.state().entries().count();
+    let text = if store.path().exists() {
+        format!("{} is ours; {} remembered", store.path().display(), Count::of(known, "message"))
+    } else {
+        format!("nothing is remembered yet; {} will be made by the first fetch", store.path().display())
+    };
+    let dir = context.state_dir.ancestors().find(|dir| dir.exists());
+    match dir.map(|dir| (dir, may_write(dir))) {
+        Some((dir, Err(e))) => {
+            let e = PollError::Maildir { doing: "write to the state in", path: dir.to_owned(), source: e };
+            Step::fail("state", ExitStatus::Local, &e)
+        }
+        _ => Step::ok("state", text),
+    }
+}
+
+/// Ages ("14d") and certificates are judged by the clock.
+fn clock(wall: i64, written: Option<i64>) -> Step {
+    let today = day(wall);
+    if wall < EARLIEST {
+        let text = format!(
+            "it is not {today}: the clock is wrong, and so no certificate is valid; run timedatectl set-ntp true"
+        );
+        return Step { status: ExitStatus::Local, ..Step::new("clock", super::Mark::Fail, text) };
+    }
+    match written.filter(|written| wall.saturating_add(BEHIND) < *written) {
+        Some(written) => {
+            let text = format!(
+                "it is {today}, and the last poll was on {}: one of the two clocks was wrong, so no message counts as old \
+                 until that is over",
+                day(written)
+            );
+            Step::warn("clock", text)
+        }
+        None => Step::ok("clock", format!("it is {today}")),
+    }
+}

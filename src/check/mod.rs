@@ -1,0 +1,154 @@
+//! `mailferry check`: looks at everything that a poll needs, step by step, and changes nothing.
+//!
+//! What can be known without a server is looked at first ([`local`], [`habits`]); then one session is held
+//! ([`session`]) over the same path as a poll's, watched from outside ([`observed`]). No message is retrieved, nothing is
+//! marked, and nothing is written.
+
+pub mod habits;
+mod local;
+mod observed;
+mod session;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::account::Account;
+use crate::clock::Clock;
+use crate::credential::CredentialEnvironment;
+use crate::disk::Disk;
+use crate::exit::ExitStatus;
+use crate::net::Dialer;
+use crate::state::store::ConfiguredAccounts;
+
+/// What all checks of this process share.
+#[derive(Debug, Clone)]
+pub struct CheckContext {
+    /// Makes connections.
+    pub dialer: Arc<Dialer>,
+    /// Where states and Maildirs are. It is only read.
+    pub disk: Arc<dyn Disk>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where credentials of systemd are.
+    pub credentials: CredentialEnvironment,
+    /// Where the states are.
+    pub state_dir: PathBuf,
+    /// The accounts that share the state directory.
+    pub configured_accounts: Arc<ConfiguredAccounts>,
+}
+
+/// How a step came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mark {
+    /// As it should be.
+    Ok,
+    /// It works, and somebody should look at it.
+    Warn,
+    /// A poll would fail here.
+    Fail,
+    /// It could not be looked at, because an earlier step failed or there is nothing to look at.
+    Skip,
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "FAIL",
+            Self::Skip => "-",
+        })
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Its name: a word that scripts may rely on.
+    pub step: &'static str,
+    /// How it came out.
+    pub mark: Mark,
+    /// What was found, as a sentence. What fails comes with the next step.
+    pub text: String,
+    /// The exit status that this step alone would mean.
+    #[serde(skip)]
+    pub status: ExitStatus,
+}
+
+impl Step {
+    fn new(step: &'static str, mark: Mark, text: impl Into<String>) -> Self {
+        Self { step, mark, text: text.into(), status: ExitStatus::Ok }
+    }
+
+    fn ok(step: &'static str, text: impl Into<String>) -> Self {
+        Self::new(step, Mark::Ok, text)
+    }
+
+    fn warn(step: &'static str, text: impl Into<String>) -> Self {
+        Self::new(step, Mark::Warn, text)
+    }
+
+    fn fail(step: &'static str, status: ExitStatus, error: &dyn fmt::Display) -> Self {
+        Self { status, ..Self::new(step, Mark::Fail, error.to_string()) }
+    }
+}
+
+/// What was found about an account.
+#[derive(Debug, Serialize)]
+pub struct AccountCheck {
+    /// Its name.
+    pub account: String,
+    /// Where its server is: host and port.
+    pub server: String,
+    /// What was looked at, in order.
+    pub steps: Vec<Step>,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// A few words about the server, for the one line of an account that is well.
+    #[serde(skip)]
+    pub in_short: Vec<String>,
+}
+
+impl AccountCheck {
+    /// The worst of its steps.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        self.steps.iter().map(|step| step.status).fold(ExitStatus::Ok, ExitStatus::worst)
+    }
+}
+
+/// Looks at all that a poll of this account needs.
+pub async fn check(context: &CheckContext, account: &Account) -> AccountCheck {
+    let begun = Instant::now();
+    let mut steps = Vec::new();
+    let mut in_short = Vec::new();
+    session::look(context, account, &mut steps, &mut in_short).await;
+    local::look(context, account, &mut steps).await;
+    AccountCheck {
+        account: account.name.to_string(),
+        server: format!("{}:{}", account.endpoint.host, account.endpoint.port),
+        steps,
+        seconds: (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
+        in_short,
+    }
+}
+
+/// A time as a person reads it.
+fn time(duration: Duration) -> String {
+    match duration.as_millis() {
+        0 => "less than 1 ms".to_owned(),
+        ms @ 1..=999 => format!("{ms} ms"),
+        _ => format!("{:.1} s", duration.as_secs_f64()),
+    }
+}
+
+/// The day of a moment, in UTC.
+fn day(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds)
+        .map_or_else(|_| "a day out of reckoning".to_owned(), |t| t.strftime("%Y-%m-%d").to_string())
+}

@@ -1,0 +1,384 @@
+//! One session with the server: from the secret to QUIT. No message is retrieved and none is marked.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::observed::{Observed, Seen};
+use super::{CheckContext, Mark, Step, day, time};
+use crate::account::{Account, RemovalPolicy, TlsMode};
+use crate::advice;
+use crate::client::listing::{self, Opened};
+use crate::client::login::{CachedCapabilities, LoggedIn, log_in};
+use crate::client::{Client, ClientError, Redactor, ResponsePart, Timeouts};
+use crate::credential::CredentialSource;
+use crate::exit::ExitStatus;
+use crate::net::{Dial, NetError};
+use crate::oauth::refresh::{TokenContext, TokenOf, access_token};
+use crate::poll::PollError;
+use crate::pop3::{Capabilities, Command, Event, Status};
+use crate::secret::Secret;
+use crate::text::{Count, Size, words_in};
+use crate::threads::blocking;
+
+/// A certificate that expires within so many days is worth a word.
+const EXPIRES_SOON: i64 = 14;
+
+/// So many addresses of a server are named.
+const ADDRESSES: usize = 6;
+
+/// More than this is no header: the server sends whole messages for TOP, in octets.
+const LARGE_HEADER: u64 = 256 << 10;
+
+/// After so much the answer to TOP is not heard any further, in octets.
+const MOST_OF_TOP: u64 = 32 << 20;
+
+/// Looks at everything for which the server is asked.
+pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut Vec<Step>, in_short: &mut Vec<String>) {
+    let password = match secret(context, account).await {
+        Ok(password) => {
+            steps.push(Step::ok("secret", "the password can be had"));
+            Some(password)
+        }
+        Err(e) => {
+            steps.push(Step::fail("secret", e.exit_status(), &advice::told(&e, &account.name)));
+            None
+        }
+    };
+    let name = name(account).await;
+    let resolved = name.mark != Mark::Fail;
+    steps.push(name);
+    if !resolved {
+        return;
+    }
+    let dialer = Observed::new(Arc::clone(&context.dialer));
+    match password {
+        Some(password) => Looking { account, password, dialer, steps, in_short }.session().await,
+        None => without_password(account, &dialer, steps).await,
+    }
+}
+
+/// What the account logs in with. An access token that has ended is renewed.
+async fn secret(context: &CheckContext, account: &Account) -> Result<Secret, PollError> {
+    let CredentialSource::OAuth(settings) = &account.credential else {
+        return Ok(account.credential.obtain(&context.credentials).await?);
+    };
+    let token_context = TokenContext {
+        dialer: Arc::clone(&context.dialer) as Arc<dyn Dial>,
+        disk: Arc::clone(&context.disk),
+        clock: Arc::clone(&context.clock),
+        state_dir: context.state_dir.clone(),
+        credentials: context.credentials.clone(),
+        holder: "mailferry check".to_owned(),
+    };
+    let (name, username) = (account.name.clone(), account.username.clone());
+    let of = TokenOf { account: name, username, settings: Arc::clone(settings) };
+    Ok(access_token(token_context, of, None).await?.access)
+}
+
+/// Which addresses the server has.
+async fn name(account: &Account) -> Step {
+    let (host, port) = (account.endpoint.host.clone(), account.endpoint.port);
+    if host.parse::<std::net::IpAddr>().is_ok() {
+        return Step::ok("name", format!("{host} is an address"));
+    }
+    let asked = (host.clone(), port);
+    let begun = Instant::now();
+    let look_up = blocking(move || asked.to_socket_addrs().map(Iterator::collect::<Vec<SocketAddr>>));
+    let found = match look_up.await {
+        Ok(Ok(found)) => found,
+        Ok(Err(source)) => return failed("name", &NetError::Resolve { host, source }),
+        Err(e) => return failed("name", &NetError::Resolve { host, source: e.into() }),
+    };
+    let took = time(begun.elapsed());
+    let mut addresses: Vec<String> = found.iter().map(|address| address.ip().to_string()).collect();
+    addresses.dedup();
+    let more = addresses.len().saturating_sub(ADDRESSES);
+    addresses.truncate(ADDRESSES);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Step::ok("name", format!("{host} is {}{more}, found in {took}", addresses.join(", ")))
+}
+
+fn failed(step: &'static str, error: &NetError) -> Step {
+    Step::fail(step, error.exit_status(), &advice::told_of_connection(error))
+}
+
+/// Connects and goes again: without a password there is nothing more to see.
+async fn without_password(account: &Account, dialer: &Observed, steps: &mut Vec<Step>) {
+    let connection = match dialer.connect(&account.endpoint, &[]).await {
+        Ok(connection) => connection,
+        Err(e) => return steps.push(failed(step_of(&e, &dialer.seen()), &e)),
+    };
+    let mut client = Client::new(connection, Timeouts::new(account.timeout));
+    let greeted = client.event().await;
+    tell_connection(account, &dialer.seen(), &Redactor::default(), steps, &mut Vec::new());
+    match greeted {
+        Ok(Event::Greeting(_)) => _ = client.quit().await,
+        Ok(_) => {}
+        Err(e) => steps.push(Step::fail("greeting", e.exit_status(), &advice::told_of_session(&e))),
+    }
+    steps.push(Step::new("login", Mark::Skip, "not tried, because there is no password"));
+}
+
+/// The step at which a connection failed.
+fn step_of(error: &NetError, seen: &Seen) -> &'static str {
+    match error {
+        NetError::Resolve { .. } | NetError::NoAddress { .. } => "name",
+        NetError::Connect { .. } | NetError::ConnectTimeout { .. } | NetError::System { .. } if seen.peer.is_none() => {
+            "connection"
+        }
+        _ => "tls",
+    }
+}
+
+/// What was seen of the connection.
+fn tell_connection(
+    account: &Account,
+    seen: &Seen,
+    redactor: &Redactor,
+    steps: &mut Vec<Step>,
+    in_short: &mut Vec<String>,
+) {
+    let Some(peer) = seen.peer else { return };
+    steps.push(Step::ok(
+        "connection",
+        format!("{} answers at port {} after {}", peer.ip(), peer.port(), time(seen.reached_in)),
+    ));
+    match (&seen.tls, account.endpoint.tls) {
+        (Some(_), _) => steps.push(tls(account, seen, in_short)),
+        (None, TlsMode::None) => {
+            let what = "the connection is not encrypted, because of tls = \"none\"";
+            let loopback = peer.ip().to_canonical().is_loopback();
+            let step = if loopback {
+                Step::ok("tls", format!("{what}; it does not leave this machine"))
+            } else {
+                Step::warn("tls", format!("{what}: everybody on the way can read the password"))
+            };
+            in_short.push("no encryption".to_owned());
+            steps.push(step);
+        }
+        (None, _) => {}
+    }
+    if let Some(line) = seen.greeting() {
+        let words = redactor.hide(&words_in(line));
+        steps.push(Step::ok("greeting", format!("the server says \"{words}\"")));
+    }
+}
+
+/// What TLS came to.
+fn tls(account: &Account, seen: &Seen, in_short: &mut Vec<String>) -> Step {
+    let Some(facts) = &seen.tls else { return Step::new("tls", Mark::Skip, "no TLS") };
+    let exchange = facts.key_exchange.as_deref().map(|name| format!(" with {name}")).unwrap_or_default();
+    in_short.push(format!("{}{exchange}", facts.version));
+    let how = if account.endpoint.tls == TlsMode::StartTls { "by STLS, " } else { "" };
+    let mut text = format!("{}{exchange}, {how}in {}", facts.version, time(facts.took));
+    if seen.classical {
+        text.push_str(", without the post-quantum key share, which gets lost on the way");
+    }
+    if let Some(issuer) = &facts.issuer {
+        text.push_str(&format!("; the certificate for {} is by {issuer}", account.endpoint.host));
+    }
+    let Some(end) = facts.not_after else { return Step::ok("tls", text) };
+    text.push_str(&format!(", valid until {}", day(end)));
+    let left = end.saturating_sub(jiff::Timestamp::now().as_second()) / 86_400;
+    if left < EXPIRES_SOON {
+        text.push_str(&format!(": {left} days are left, and it has not been renewed; tell the server's operator"));
+        return Step::warn("tls", text);
+    }
+    Step::ok("tls", text)
+}
+
+/// A session under way.
+struct Looking<'a> {
+    account: &'a Account,
+    password: Secret,
+    dialer: Observed,
+    steps: &'a mut Vec<Step>,
+    in_short: &'a mut Vec<String>,
+}
+
+impl Looking<'_> {
+    async fn session(&mut self) {
+        let before = (self.steps.len(), self.in_short.len());
+        let cached = CachedCapabilities::default();
+        let Some(logged_in) = self.log_in(&cached).await else { return };
+        match listing::open(logged_in, &cached).await {
+            Ok(opened) => self.listed(opened, None).await,
+            Err(e) if e.ahead && e.error.may_be_because_of_pipelining() => self.once_more(e.error, before).await,
+            Err(e) => {
+                self.steps.push(Step::fail("messages", e.error.exit_status(), &advice::told_of_session(&e.error)))
+            }
+        }
+    }
+
+    /// It broke while several commands were under way: whether that was the reason shows without them.
+    async fn once_more(&mut self, first: ClientError, before: (usize, usize)) {
+        self.steps.truncate(before.0);
+        self.in_short.truncate(before.1);
+        let careful = CachedCapabilities { one_at_a_time: true, ..CachedCapabilities::default() };
+        let Some(logged_in) = self.log_in(&careful).await else { return };
+        match listing::open(logged_in, &careful).await {
+            Ok(opened) => self.listed(opened, Some(&first)).await,
+            Err(e) => {
+                self.steps.push(Step::fail("messages", e.error.exit_status(), &advice::told_of_session(&e.error)))
+            }
+        }
+    }
+
+    /// Connects and logs in, as a poll does.
+    async fn log_in(&mut self, cached: &CachedCapabilities) -> Option<LoggedIn> {
+        let tried = log_in(&self.dialer, self.account, &self.password, cached).await;
+        let seen = self.dialer.seen();
+        let redactor = Redactor::new(&self.account.username, &self.password);
+        let reached = !matches!(&tried, Err(e) if matches!(e.error, ClientError::Net(_)));
+        if reached || seen.peer.is_some() {
+            tell_connection(self.account, &seen, &redactor, self.steps, self.in_short);
+        }
+        match tried {
+            Ok(logged_in) => {
+                self.steps.push(capabilities("capabilities", "before the login", logged_in.capabilities.as_ref()));
+                let step = self.logged_in(&logged_in);
+                self.steps.push(step);
+                Some(logged_in)
+            }
+            Err(failure) => {
+                let error = failure.error;
+                let step = match &error {
+                    ClientError::Net(e) => step_of(e, &seen),
+                    ClientError::SpeaksTls { .. } | ClientError::NoStls { .. } => "tls",
+                    _ if seen.greeting().is_none() => "greeting",
+                    ClientError::Unwilling { .. } => "greeting",
+                    _ => "login",
+                };
+                let mut failed = Step::fail(step, error.exit_status(), &advice::told_of_session(&error));
+                if let ClientError::Login { .. } = &error {
+                    let user = words_in(self.account.username.as_bytes());
+                    failed.text = format!("{user} at {}: {}", self.account.endpoint.host, failed.text);
+                }
+                self.steps.push(failed);
+                None
+            }
+        }
+    }
+
+    fn logged_in(&mut self, logged_in: &LoggedIn) -> Step {
+        let method = logged_in.method.name();
+        let mut text = format!("{} is let in by {method}", words_in(self.account.username.as_bytes()));
+        self.in_short.push(format!("login by {method}"));
+        if let Some((first, rest)) = logged_in.failed.split_first() {
+            let others: Vec<&str> = std::iter::once(first).chain(rest).map(|failed| failed.name()).collect();
+            text.push_str(&format!("; the server announces and does not know {}", others.join(", ")));
+        }
+        Step::ok("login", text)
+    }
+
+    /// The maildrop is listed.
+    async fn listed(&mut self, opened: Opened, broke: Option<&ClientError>) {
+        self.steps.push(capabilities("capabilities-after-login", "after the login", opened.after_login.as_ref()));
+        let pipelining = opened.capabilities().is_some_and(Capabilities::pipelining);
+        let maildrop = &opened.maildrop;
+        let octets = maildrop.messages.iter().filter_map(|listed| listed.reported_size).fold(0, u64::saturating_add);
+        let count = Count::of(maildrop.messages.len(), "message");
+        self.in_short.push(format!("{count} ({})", Size(octets)));
+        let mut text = format!("{count}, {} in all", Size(octets));
+        if maildrop.complete {
+            self.steps.push(Step::ok("messages", text));
+        } else {
+            text.push_str("; STAT, UIDL and LIST do not agree, so nothing is taken for gone");
+            self.steps.push(Step::warn("messages", text));
+        }
+        self.steps.push(self.unique_ids(&opened));
+        let first = maildrop.messages.first().map(|listed| listed.number);
+        let mut client = opened.client;
+        let top = match first {
+            None => Step::new("top", Mark::Skip, "not tried, because there is no message"),
+            Some(number) => match top(&mut client, number).await {
+                Ok(step) => step,
+                // The session is over, and there is nobody left to say QUIT to.
+                Err(e) => return self.steps.push(Step::fail("top", e.exit_status(), &advice::told_of_session(&e))),
+            },
+        };
+        self.steps.push(top);
+        self.steps.push(match (broke, pipelining) {
+            (Some(e), _) => Step::warn(
+                "pipelining",
+                format!("announced, but the session broke ({e}); it works with one command at a time, and mailferry does that"),
+            ),
+            (None, true) => Step::ok("pipelining", "announced, and it works"),
+            (None, false) => Step::ok("pipelining", "not announced, so each command waits for its answer"),
+        });
+        self.steps.push(match client.quit().await {
+            Ok(true) => Step::ok("quit", "the session ended in order"),
+            Ok(false) => Step::warn("quit", "the server refused QUIT: it may not delete what it is asked to"),
+            Err(e) => Step::warn("quit", format!("the session did not end in order: {e}")),
+        });
+    }
+
+    fn unique_ids(&self, opened: &Opened) -> Step {
+        let maildrop = &opened.maildrop;
+        let without = maildrop.messages.iter().filter(|listed| listed.unique_id.is_none()).count();
+        if !maildrop.has_unique_ids && self.account.removal != RemovalPolicy::AfterDelivery {
+            return Step::fail("uidl", ExitStatus::Protocol, &ClientError::NoUniqueIds);
+        }
+        if !maildrop.has_unique_ids {
+            return Step::warn("uidl", "the server has no UIDL, so all that is there is fetched and then deleted");
+        }
+        if without > 0 {
+            let which = Count::of(without, "message");
+            return Step::warn("uidl", format!("{which} without a unique-id: not fetched until the server names them"));
+        }
+        let known: std::collections::HashSet<_> =
+            maildrop.messages.iter().filter_map(|listed| listed.unique_id.as_ref()).collect();
+        if known.len() < maildrop.messages.len() {
+            let repeated = maildrop.messages.len() - known.len();
+            let which = Count::of(repeated, "message");
+            return Step::warn(
+                "uidl",
+                format!("{which} with the unique-id of another one; they are told apart by their contents"),
+            );
+        }
+        Step::ok("uidl", if known.is_empty() { "known" } else { "every message has a unique-id of its own" })
+    }
+}
+
+/// The header of a message: where it decides something, polls look at it.
+async fn top(client: &mut Client, number: crate::pop3::MessageNumber) -> Result<Step, ClientError> {
+    let (mut octets, mut refused) = (0_u64, None);
+    let begun = Instant::now();
+    let on_event = |_, part: ResponsePart<'_>| {
+        match part {
+            ResponsePart::Response(response) if response.status == Status::Err => refused = Some(response.text.clone()),
+            ResponsePart::Data(bytes) => {
+                octets = octets.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+                if octets > MOST_OF_TOP {
+                    let too_long = crate::client::error::TooLong::header(number, octets, MOST_OF_TOP);
+                    return Err(ClientError::TooLong(too_long));
+                }
+            }
+            _ => {}
+        }
+        Ok(std::ops::ControlFlow::Continue(()))
+    };
+    client.try_converse([Command::Top { number, lines: 0 }], on_event).await?;
+    let took = time(begun.elapsed());
+    Ok(match refused {
+        Some(words) => Step::warn(
+            "top",
+            format!("the server does not show headers, saying \"{words}\": a message in doubt is retrieved once more"),
+        ),
+        None if octets > LARGE_HEADER => {
+            Step::warn("top", format!("the answer has {}: the server seems to send whole messages", Size(octets)))
+        }
+        None => Step::ok("top", format!("the header of message {number} ({}) came in {took}", Size(octets))),
+    })
+}
+
+fn capabilities(step: &'static str, when: &str, announced: Option<&Capabilities>) -> Step {
+    match announced {
+        Some(announced) => {
+            let lines: Vec<&str> = announced.lines().collect();
+            Step::ok(step, format!("{when}: {}", lines.join(", ")))
+        }
+        None => Step::ok(step, format!("{when}: the server does not know CAPA, so only what every server has is used")),
+    }
+}

@@ -1,0 +1,212 @@
+//! `mailferry check`: looks at everything that a poll needs, and says what to do about what is wrong.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::arguments::{Arguments, Check};
+use super::output::{say, stderr_line};
+use super::{prepare, signals};
+use crate::account::Account;
+use crate::check::{AccountCheck, CheckContext, Mark, Step, check, habits};
+use crate::clock::RealClock;
+use crate::config::{self, Config, ConfigError, Environment};
+use crate::credential::{CredentialEnvironment, printable};
+use crate::disk::RealDisk;
+use crate::exit::ExitStatus;
+use crate::net::{Dialer, NetLimits};
+use crate::state::store::ConfiguredAccounts;
+
+/// The document of `--json`. Fields are added, never changed.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// The configuration; none if it was not found.
+    configuration: Option<String>,
+    /// The status that the command ends with.
+    status: u8,
+    /// What is wrong with the configuration: whole sentences with lines, for people.
+    error: Option<String>,
+    /// What is allowed in it and looks like a mistake.
+    warnings: Vec<String>,
+    /// In the order of the configuration.
+    accounts: Vec<AccountCheck>,
+}
+
+/// Runs the command.
+pub(super) async fn run(arguments: &Arguments, options: &Check) -> ExitStatus {
+    let environment = Environment::from_process();
+    let loaded = prepare::configuration(arguments, &environment).and_then(|config| {
+        let state_dir = config::state_dir(arguments.state_dir.as_deref(), &config, &environment)?;
+        Ok((config, state_dir))
+    });
+    let (config, state_dir) = match loaded {
+        Ok(loaded) => loaded,
+        Err(e) => return wrong(&e, options.json),
+    };
+    let selected: Vec<Account> = match config.select(&options.accounts) {
+        Ok(accounts) => accounts.into_iter().cloned().collect(),
+        Err(e) => {
+            stderr_line(format_args!("mailferry: {e}"));
+            return ExitStatus::Usage;
+        }
+    };
+    let mut report = Report {
+        configuration: Some(printable(&config.path.to_string_lossy())),
+        status: 0,
+        error: None,
+        warnings: config.warnings.iter().cloned().chain(habits::warnings(&config, &environment.etc)).collect(),
+        accounts: Vec::new(),
+    };
+    if !options.json && !arguments.quiet {
+        tell_configuration(&config, &report.warnings, options.offline || arguments.verbose > 0);
+    }
+    if options.offline {
+        if options.json {
+            print_json(&report);
+        }
+        return ExitStatus::Ok;
+    }
+    let context = CheckContext {
+        dialer: Arc::new(Dialer::new(NetLimits::default())),
+        disk: Arc::new(RealDisk),
+        clock: Arc::new(RealClock::new()),
+        credentials: CredentialEnvironment::from_process(),
+        state_dir,
+        configured_accounts: Arc::new(ConfiguredAccounts::new(
+            config.accounts.iter().map(|account| account.name.clone()),
+        )),
+    };
+    signals::survive_limit_on_files();
+    report.accounts = check_all(context, &config, selected, arguments, options).await;
+    let status = report.accounts.iter().map(AccountCheck::exit_status).fold(ExitStatus::Ok, ExitStatus::worst);
+    report.status = status.code();
+    if options.json {
+        print_json(&report);
+    } else if !arguments.quiet && report.accounts.len() > 1 {
+        say(total(&report.accounts));
+    }
+    status
+}
+
+/// Looks at several accounts side by side, and tells of each one as soon as those in front of it were told.
+async fn check_all(
+    context: CheckContext,
+    config: &Config,
+    selected: Vec<Account>,
+    arguments: &Arguments,
+    options: &Check,
+) -> Vec<AccountCheck> {
+    let width = selected.iter().map(|account| account.name.as_str().len()).max().unwrap_or(0).min(NAME);
+    let all = Arc::new(Semaphore::new(config.daemon.concurrency.get()));
+    let mut hosts: HashMap<String, Arc<Semaphore>> = HashMap::new();
+    let mut checks = JoinSet::new();
+    for (place, account) in selected.iter().cloned().enumerate() {
+        let host = account.endpoint.host.to_ascii_lowercase();
+        let at_host = hosts.entry(host).or_insert_with(|| Arc::new(Semaphore::new(config.daemon.per_host.get())));
+        let (all, at_host, context) = (Arc::clone(&all), Arc::clone(at_host), context.clone());
+        checks.spawn(async move {
+            let _at_host = at_host.acquire().await;
+            let _of_all = all.acquire().await;
+            (place, check(&context, &account).await)
+        });
+    }
+    let mut waiting: HashMap<usize, AccountCheck> = HashMap::new();
+    let mut told = Vec::new();
+    while let Some(ended) = checks.join_next().await {
+        // A panic in one account's check has been printed; it is told as that below.
+        let Ok((place, found)) = ended else { continue };
+        waiting.insert(place, found);
+        while let Some(found) = waiting.remove(&told.len()) {
+            tell(&found, width, arguments, options);
+            told.push(found);
+        }
+    }
+    for (place, account) in selected.iter().enumerate().skip(told.len()) {
+        let found = waiting.remove(&place).unwrap_or_else(|| failed(account));
+        tell(&found, width, arguments, options);
+        told.push(found);
+    }
+    told
+}
+
+fn failed(account: &Account) -> AccountCheck {
+    let text = "mailferry failed by a fault of its own; please report it with the lines above".to_owned();
+    let step = Step { step: "check", mark: Mark::Fail, text, status: ExitStatus::Temporary };
+    let server = format!("{}:{}", account.endpoint.host, account.endpoint.port);
+    AccountCheck { account: account.name.to_string(), server, steps: vec![step], seconds: 0.0, in_short: Vec::new() }
+}
+
+/// A configuration that cannot be used.
+fn wrong(error: &ConfigError, json: bool) -> ExitStatus {
+    if json {
+        let report = Report {
+            configuration: error.path().map(|path| printable(&path.to_string_lossy())),
+            status: ExitStatus::Config.code(),
+            error: Some(error.to_string()),
+            warnings: Vec::new(),
+            accounts: Vec::new(),
+        };
+        print_json(&report);
+    } else {
+        stderr_line(error.render(super::colour()));
+    }
+    ExitStatus::Config
+}
+
+fn print_json(report: &Report) {
+    match serde_json::to_string_pretty(report) {
+        Ok(text) => say(text),
+        Err(e) => stderr_line(format_args!("mailferry: cannot write this as JSON: {e}. Please report it")),
+    }
+}
+
+/// The file, and what is foolish in it.
+fn tell_configuration(config: &Config, warnings: &[String], always: bool) {
+    if always {
+        let enabled = config.accounts.iter().filter(|account| account.enabled).count();
+        let path = printable(&config.path.to_string_lossy());
+        let accounts = crate::text::Count::of(config.accounts.len(), "account");
+        say(format_args!("{path} is good: {accounts}, {enabled} of them enabled"));
+    }
+    warnings.iter().for_each(|warning| say(format_args!("{:4}  {warning}", Mark::Warn)));
+}
+
+/// Longer names are not aligned.
+const NAME: usize = 30;
+
+/// Longer names of steps there are none.
+const STEP: usize = 24;
+
+/// One line if all is well; else what is not, or everything with `-v`.
+fn tell(found: &AccountCheck, width: usize, arguments: &Arguments, options: &Check) {
+    let status = found.exit_status();
+    if options.json || (arguments.quiet && status == ExitStatus::Ok) {
+        return;
+    }
+    let name = &found.account;
+    let verdict = if status == ExitStatus::Ok { "ok" } else { "FAIL" };
+    let mut line = format!("{name:width$}  {verdict:4}  {}", printable(&found.server));
+    for words in &found.in_short {
+        line.push_str(", ");
+        line.push_str(words);
+    }
+    line.push_str(&format!(", {:.1} s", found.seconds));
+    say(line);
+    for step in &found.steps {
+        let to_be_seen = matches!(step.mark, Mark::Warn | Mark::Fail) || arguments.verbose > 0;
+        if to_be_seen && !(arguments.quiet && step.mark != Mark::Fail) {
+            say(format_args!("  {:4}  {:STEP$}  {}", step.mark, step.step, step.text));
+        }
+    }
+}
+
+fn total(accounts: &[AccountCheck]) -> String {
+    let failed = accounts.iter().filter(|account| account.exit_status() != ExitStatus::Ok).count();
+    match failed {
+        0 => format!("{} accounts, all well", accounts.len()),
+        _ => format!("{} accounts, {failed} of them not well", accounts.len()),
+    }
+}

@@ -1,0 +1,32 @@
+//! A question before something is changed that is not easily changed back.
+
+use std::io::{self, IsTerminal as _};
+
+use super::output::stderr_line;
+use crate::exit::ExitStatus;
+use crate::threads;
+
+/// Asks on the terminal, unless the answer is known to be yes. Without a terminal nobody could answer.
+///
+/// # Errors
+/// [`ExitStatus::Usage`], told.
+pub(super) async fn confirm(question: &str, yes: bool) -> Result<bool, ExitStatus> {
+    if yes {
+        return Ok(true);
+    }
+    if !io::stdin().is_terminal() {
+        stderr_line(format_args!("mailferry: nothing was done: nobody is there to answer. With --yes it is done"));
+        return Err(ExitStatus::Usage);
+    }
+    stderr_line(format_args!("{question} [y/N]"));
+    let answer = threads::blocking(|| {
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).map(|_| answer).unwrap_or_default()
+    });
+    let answer = answer.await.unwrap_or_default();
+    let is_yes = matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes");
+    if !is_yes {
+        stderr_line("mailferry: nothing was done");
+    }
+    Ok(is_yes)
+}

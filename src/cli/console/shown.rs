@@ -1,0 +1,122 @@
+//! The answers, as a person reads them: control characters escaped, the password hidden.
+
+use crate::cli::output::say;
+use crate::client::{Redactor, ResponsePart};
+use crate::pop3::{Command, Response, Status};
+use crate::text::{Count, Size, words_in};
+
+/// A line of a message that has no end is shown in pieces of so many bytes.
+const PIECE: usize = 16 * 1024;
+
+/// What an answer looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// The numbers of STAT.
+    Stat,
+    /// A number and a size on each line.
+    List,
+    /// A number and something on each line.
+    Numbered,
+    /// As it is.
+    Plain,
+}
+
+/// An answer that comes in.
+pub(super) struct Shown<'a> {
+    form: Form,
+    redactor: &'a Redactor,
+    /// A line of a message that is not complete.
+    line: Vec<u8>,
+    refused: bool,
+}
+
+impl<'a> Shown<'a> {
+    pub(super) fn new(command: &Command, redactor: &'a Redactor) -> Self {
+        let form = match command {
+            Command::Stat => Form::Stat,
+            Command::List(_) => Form::List,
+            Command::Uidl(_) => Form::Numbered,
+            _ => Form::Plain,
+        };
+        Self { form, redactor, line: Vec::new(), refused: false }
+    }
+
+    /// Whether the server said no.
+    pub(super) fn was_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Shows what came.
+    pub(super) fn part(&mut self, part: &ResponsePart<'_>) {
+        match part {
+            ResponsePart::Response(response) => {
+                self.refused = response.status == Status::Err;
+                self.status(response);
+            }
+            ResponsePart::Line(line) => self.listed(line),
+            ResponsePart::LongLine(line) => say(format_args!("{}... (too long)", self.tame(line))),
+            ResponsePart::Data(data) => self.data(data),
+            ResponsePart::End => {
+                if !self.line.is_empty() {
+                    self.end_line();
+                }
+            }
+        }
+    }
+
+    /// The first line of an answer.
+    fn status(&self, response: &Response) {
+        let mut numbers = response.text.split_whitespace().map(str::parse::<u64>);
+        if response.status == Status::Ok
+            && self.form == Form::Stat
+            && let (Some(Ok(count)), Some(Ok(octets))) = (numbers.next(), numbers.next())
+        {
+            return say(format_args!("+OK {}, {} ({octets} octets)", Count(count, "message"), Size(octets)));
+        }
+        status(response, self.redactor);
+    }
+
+    /// A line of a list.
+    fn listed(&self, line: &[u8]) {
+        let text = self.tame(line);
+        let (number, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+        match (self.form, number.parse::<u64>(), rest.trim().parse::<u64>()) {
+            (Form::List, Ok(number), Ok(octets)) => {
+                say(format_args!("{number:>6}  {:>10}  {octets} octets", Size(octets).to_string()));
+            }
+            (Form::List | Form::Numbered, Ok(number), _) => say(format_args!("{number:>6}  {}", rest.trim())),
+            _ => say(text),
+        }
+    }
+
+    /// A piece of a message.
+    fn data(&mut self, mut data: &[u8]) {
+        while let Some(end) = data.iter().position(|byte| *byte == b'\n') {
+            self.line.extend(data.get(..end).unwrap_or_default());
+            self.end_line();
+            data = data.get(end + 1..).unwrap_or_default();
+        }
+        self.line.extend(data);
+        if self.line.len() >= PIECE {
+            self.end_line();
+        }
+    }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        say(self.tame(line.strip_suffix(b"\r").unwrap_or(&line)));
+    }
+
+    /// Fit for a terminal, and without the password.
+    fn tame(&self, bytes: &[u8]) -> String {
+        self.redactor.hide(&words_in(bytes)).to_string()
+    }
+}
+
+/// Shows a line of status; its text is escaped already.
+pub(super) fn status(response: &Response, redactor: &Redactor) {
+    let sign = if response.status == Status::Ok { "+OK" } else { "-ERR" };
+    let code = response.code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
+    let text = redactor.hide(&response.text);
+    say(format_args!("{sign}{code}{}{text}", if text.is_empty() { "" } else { " " }));
+}

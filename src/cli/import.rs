@@ -1,0 +1,147 @@
+//! `mailferry import`: takes over another program's accounts, and what it has fetched.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::arguments::{Arguments, Import, ProgramName};
+use super::output::{say, stderr_line};
+use super::{prepare, uids};
+use crate::advice;
+use crate::config::{Config, ConfigError, Environment, state_dir};
+use crate::credential::printable;
+use crate::exit::ExitStatus;
+use crate::import::report::Report;
+use crate::import::take_over::{Plan, Surroundings, TakeOverError, carry_out, plan};
+use crate::import::{Places, Program, read};
+use crate::poll::PollContext;
+use crate::state::store::OpenOptions;
+use crate::user;
+
+/// Runs the command.
+pub(super) async fn run(arguments: &Arguments, import: &Import) -> ExitStatus {
+    let environment = Environment::from_process();
+    let Some(path) = configuration(arguments, &environment) else {
+        stderr_line("mailferry: there is no place for the configuration: give --config FILE");
+        return ExitStatus::Config;
+    };
+    let mut found = match read(program(import.program), &places(import, &environment)) {
+        Ok(found) => found,
+        Err(e) => {
+            stderr_line(format_args!("mailferry: {e}"));
+            return ExitStatus::Config;
+        }
+    };
+    let planned = match plan(&mut found, &path, &environment) {
+        Ok(planned) => planned,
+        Err(e) => return failed(e),
+    };
+    let context = match planned.config.as_ref().map(|config| context(arguments, &environment, config)).transpose() {
+        Ok(context) => context,
+        Err(e) => return failed(TakeOverError::Config(e)),
+    };
+    if let Some(context) = context.as_ref().filter(|_| !import.dry_run)
+        && let Err(e) = write(&planned, context, import)
+    {
+        return failed(e);
+    }
+    let nothing_new = planned.accounts.is_empty();
+    if !arguments.quiet {
+        let report = Report { found: &found, plan: &planned, dry_run: import.dry_run, trust: import.trust_deliveries };
+        say(report);
+    }
+    match (context, import.mark_existing && !import.dry_run && !nothing_new) {
+        (Some(context), true) => mark_existing(&planned, context, arguments.quiet).await,
+        _ => ExitStatus::Ok,
+    }
+}
+
+/// Where the accounts go: the user's own configuration, if none is named, even if it is not there yet.
+fn configuration(arguments: &Arguments, environment: &Environment) -> Option<PathBuf> {
+    let given = arguments.config.clone().or_else(|| environment.mailferry_config.clone().map(PathBuf::from));
+    let own = || environment.config_home.as_ref().map(|dir| dir.join("mailferry/config.toml"));
+    std::path::absolute(given.or_else(own)?).ok()
+}
+
+fn program(name: ProgramName) -> Program {
+    match name {
+        ProgramName::Fetchmail => Program::Fetchmail,
+        ProgramName::Getmail => Program::Getmail,
+        ProgramName::Mpop => Program::Mpop,
+        ProgramName::Fdm => Program::Fdm,
+        ProgramName::Thunderbird => Program::Thunderbird,
+    }
+}
+
+fn places(import: &Import, environment: &Environment) -> Places {
+    let absolute = |path: &PathBuf| std::path::absolute(path).ok();
+    Places {
+        path: import.path.as_ref().and_then(absolute),
+        fetched: import.fetched.as_ref().and_then(absolute),
+        home: environment.home.clone(),
+        config_home: environment.config_home.clone(),
+        fetchmail_home: std::env::var_os("FETCHMAILHOME").filter(|value| !value.is_empty()).map(PathBuf::from),
+        user: user::known_name(user::effective()),
+    }
+}
+
+fn context(arguments: &Arguments, environment: &Environment, config: &Config) -> Result<PollContext, ConfigError> {
+    state_dir(arguments.state_dir.as_deref(), config, environment)?;
+    prepare::context(arguments, environment, config, "import")
+}
+
+fn write(planned: &Plan, context: &PollContext, import: &Import) -> Result<(), TakeOverError> {
+    let open_options = || OpenOptions {
+        now: context.clock.read(),
+        since_1970: context.clock.since_1970(),
+        instance: fastrand::u64(..),
+        holder: context.holder.clone(),
+        new_state: true,
+        configured_accounts: Arc::clone(&context.configured_accounts),
+        delivered_by: crate::delivery::delivered_by,
+    };
+    let surroundings = Surroundings {
+        disk: Arc::clone(&context.disk),
+        state_dir: &context.state_dir,
+        open_options: Box::new(open_options),
+        trust: import.trust_deliveries,
+    };
+    carry_out(planned, &surroundings).map(drop)
+}
+
+/// What is on the server now counts as fetched where nothing says what was.
+async fn mark_existing(planned: &Plan, context: PollContext, quiet: bool) -> ExitStatus {
+    let context = Arc::new(context);
+    let mut worst = ExitStatus::Ok;
+    let accounts = planned.config.iter().flat_map(|config| &config.accounts);
+    for account in accounts {
+        let is_lost = planned.accounts.iter().any(|one| one.name == account.name && !one.draft.record.found);
+        if is_lost {
+            worst = worst.worst(uids::adopt_all(&context, account, quiet).await);
+        }
+    }
+    worst
+}
+
+fn failed(error: TakeOverError) -> ExitStatus {
+    match error {
+        TakeOverError::Config(e) => {
+            stderr_line(e.render(super::colour()));
+            stderr_line("mailferry: nothing was written");
+            ExitStatus::Config
+        }
+        TakeOverError::CannotAdd(why) => {
+            stderr_line(format_args!("mailferry: {why}. Nothing was written"));
+            ExitStatus::Config
+        }
+        TakeOverError::State(e) => {
+            let told = advice::told_of_directory(&e);
+            stderr_line(format_args!("mailferry: nothing was written: {told}"));
+            e.exit_status()
+        }
+        TakeOverError::Io { doing, path, source } => {
+            let path = printable(&path.to_string_lossy());
+            stderr_line(format_args!("mailferry: nothing was written: cannot {doing} {path}: {source}"));
+            ExitStatus::Local
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! `mailferry login`: signs in to an account by OAuth 2.0, and sees that the mailbox can be opened with what that brought.
+
+use std::io::{self, BufRead as _, IsTerminal as _};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::arguments::{Arguments, Login};
+use super::output::{say, stderr_line};
+use super::prepare;
+use crate::account::Account;
+use crate::advice;
+use crate::client::ClientError;
+use crate::client::login::{CachedCapabilities, log_in};
+use crate::config::{Config, Environment};
+use crate::control::{Request, Response};
+use crate::credential::CredentialSource;
+use crate::exit::ExitStatus;
+use crate::oauth::error::OAuthError;
+use crate::oauth::http::Http;
+use crate::oauth::sign_in::{BrowserSignIn, SignIn, other_mailbox};
+use crate::oauth::token_request::Granted;
+use crate::oauth::tokens::Tokens;
+use crate::oauth::{OAuthSettings, store};
+use crate::poll::PollContext;
+use crate::pop3::{Command, Status};
+use crate::provider::Provider;
+use crate::threads;
+
+mod browser;
+
+/// Runs the command.
+pub(super) async fn run(arguments: &Arguments, login: &Login) -> ExitStatus {
+    let environment = Environment::from_process();
+    let prepared = prepare::configuration(arguments, &environment).and_then(|config| {
+        let context = prepare::context(arguments, &environment, &config, "login")?;
+        Ok((config, context))
+    });
+    let (config, context) = match prepared {
+        Ok(prepared) => prepared,
+        Err(e) => {
+            stderr_line(e.render(super::colour()));
+            return ExitStatus::Config;
+        }
+    };
+    prepare::print_warnings(&config, arguments.quiet);
+    let (account, settings) = match account(&config, &login.account) {
+        Ok(found) => found,
+        Err((words, status)) => {
+            stderr_line(format_args!("mailferry: {words}"));
+            return status;
+        }
+    };
+    let command = LoginCommand { account, settings, context: Arc::new(context), login, quiet: arguments.quiet };
+    match command.run().await {
+        Ok(()) => {
+            command.wake_daemon(arguments).await;
+            ExitStatus::Ok
+        }
+        Err(failure) => {
+            stderr_line(format_args!("mailferry: {}: {}", account.name, failure.told(account)));
+            failure.exit_status()
+        }
+    }
+}
+
+/// The account that is meant, and how it gets its tokens.
+fn account<'a>(config: &'a Config, name: &str) -> Result<(&'a Account, &'a OAuthSettings), (String, ExitStatus)> {
+    let found = config.select(&[name.to_owned()]).map_err(|e| (e.to_string(), ExitStatus::Usage))?;
+    let Some(account) = found.first().copied() else { return Err((String::new(), ExitStatus::Usage)) };
+    match &account.credential {
+        CredentialSource::OAuth(settings) => Ok((account, settings)),
+        CredentialSource::TokenCommand(_) => {
+            let words = format!("{name}: its tokens come from `token_command`, so the sign-in is that program's");
+            Err((words, ExitStatus::Config))
+        }
+        _ => {
+            let words = format!(
+                "{name}: it logs in with a password, and there is nothing to sign in to; for OAuth 2.0 replace the password by \
+                 oauth2 = {{ ... }}, as docs/authentication.md says"
+            );
+            Err((words, ExitStatus::Config))
+        }
+    }
+}
+
+/// The command under way.
+struct LoginCommand<'a> {
+    account: &'a Account,
+    settings: &'a OAuthSettings,
+    context: Arc<PollContext>,
+    login: &'a Login,
+    quiet: bool,
+}
+
+/// Why it did not come to its end.
+enum Failure {
+    /// The sign-in.
+    SignIn(OAuthError),
+    /// The mailbox, although the sign-in was good.
+    Mailbox {
+        error: ClientError,
+        /// Another mailbox than was meant said yes.
+        other: Option<String>,
+    },
+}
+
+impl Failure {
+    fn exit_status(&self) -> ExitStatus {
+        match self {
+            Self::SignIn(e) => e.exit_status(),
+            Self::Mailbox { error, .. } => error.exit_status(),
+        }
+    }
+}
+
+impl Failure {
+    /// What happened, and the next step.
+    fn told(&self, account: &Account) -> String {
+        match self {
+            Self::SignIn(e) => advice::told_of_sign_in(e, &account.name),
+            Self::Mailbox { error, other } => {
+                let error_told = advice::told_of_session(error);
+                let happened = "the sign-in is good and was kept, but the mailbox was not opened with it";
+                match other {
+                    Some(other) => {
+                        format!(
+                            "{happened}: {error_told}. It was {other} that signed in: sign in again, as the account's \
+                             `username`"
+                        )
+                    }
+                    None if error.exit_status() == ExitStatus::Auth => {
+                        format!(
+                            "{happened}: {error_told}. See that POP3 is switched on for this mailbox: docs/providers.md \
+                             says where"
+                        )
+                    }
+                    None => format!("{happened}: {error_told}"),
+                }
+            }
+        }
+    }
+}
+
+impl From<OAuthError> for Failure {
+    fn from(e: OAuthError) -> Self {
+        Self::SignIn(e)
+    }
+}
+
+impl LoginCommand<'_> {
+    async fn run(&self) -> Result<(), Failure> {
+        self.tell_of_app_passwords();
+        // Before anybody takes the trouble: can what comes be kept at all?
+        let lock = self.lock();
+        threads::blocking(lock).await.map_err(OAuthError::from)??;
+        let http = Http::new(Arc::clone(&self.context.dialer), self.settings.tls_ca_file.clone());
+        let sign_in = SignIn::prepare(http, self.settings, &self.context.credentials).await?;
+        let granted =
+            if self.login.device { self.by_device(&sign_in).await? } else { self.by_browser(&sign_in).await? };
+        let other = other_mailbox(&granted, &self.account.username);
+        let tokens = sign_in.tokens(granted, &self.account.username, self.context.clock.read().wall)?;
+        self.keep(tokens.clone()).await?;
+        self.open_mailbox(&tokens).await.map_err(|error| Failure::Mailbox { error, other: other.clone() })?;
+        if let Some(other) = other {
+            stderr_line(format_args!("mailferry: note: it was {other} that signed in, and the mailbox took it"));
+        }
+        Ok(())
+    }
+
+    fn tell_of_app_passwords(&self) {
+        let Some(provider) = Provider::of(&self.account.endpoint.host) else { return };
+        if self.quiet || !provider.accepts.any_password() {
+            return;
+        }
+        let place = provider.enable.map(|place| format!(" In its settings: {place}.")).unwrap_or_default();
+        say(format_args!(
+            "{} takes {} as well, which needs no client of your own and two minutes: docs/providers.md says how. To go on with \
+             OAuth 2.0, read on.{place}\n",
+            provider.name,
+            if provider.accepts.app_password { "an app password" } else { "a password" }
+        ));
+    }
+
+    /// Takes the right to write the tokens, and gives it back with the value.
+    fn lock(&self) -> impl FnOnce() -> Result<store::TokenLock, OAuthError> + Send + 'static {
+        let (context, account) = (Arc::clone(&self.context), self.account.name.clone());
+        move || store::lock(&*context.disk, &context.state_dir, &account, &context.holder)
+    }
+
+    /// Makes the tokens durable, before anything is done with them.
+    async fn keep(&self, tokens: Tokens) -> Result<(), OAuthError> {
+        let lock = self.lock();
+        let (context, account) = (Arc::clone(&self.context), self.account.name.clone());
+        let kept = threads::blocking(move || {
+            let _lock = lock()?;
+            store::write(&*context.disk, &context.state_dir, &account, &tokens)
+        });
+        kept.await?
+    }
+
+    async fn by_device(&self, sign_in: &SignIn) -> Result<Granted, OAuthError> {
+        let device = sign_in.device().await?;
+        say(format_args!(
+            "Open this address on any device, sign in as {}, and type in the code:\n\n    {}\n\n    {}\n\nThe code is good for \
+             {} minutes. Give it to nobody: who types it in opens this mailbox to whoever began.\n",
+            self.account.username,
+            crate::credential::printable(&device.address()),
+            crate::credential::printable(device.code()),
+            device.time().as_secs() / 60
+        ));
+        device.finish(sign_in.http()).await
+    }
+
+    async fn by_browser(&self, sign_in: &SignIn) -> Result<Granted, OAuthError> {
+        let waiting = sign_in.browser(&self.account.username).await?;
+        let remote = browser::is_remote();
+        let opened = !self.login.paste && !remote && waiting.port().is_some() && browser::open(waiting.url.as_str());
+        let by_hand = self.login.paste || remote || waiting.port().is_none();
+        say(format_args!("{}", self.instructions(&waiting, opened, by_hand)));
+        let (sender, pasted) = mpsc::channel(1);
+        let _reader = threads::blocking(move || read_lines(&sender));
+        let complain = |e: &OAuthError| stderr_line(format_args!("mailferry: {e}"));
+        waiting.finish(pasted, complain).await
+    }
+
+    fn instructions(&self, waiting: &BrowserSignIn<'_>, opened: bool, by_hand: bool) -> String {
+        let begin = if opened { "A browser was opened at this address" } else { "Open this address in a browser" };
+        let mut words = format!("{begin}, and sign in as {}:\n\n    {}\n", self.account.username, waiting.url);
+        if by_hand {
+            words.push_str(&format!(
+                "\nIn the end the browser is sent to an address that begins with {}, and shows perhaps that there is nothing. \
+                 Copy that address from the address bar, paste it here and press Enter.\n",
+                waiting.redirect()
+            ));
+        }
+        if let (true, Some(port)) = (by_hand && !self.login.paste, waiting.port()) {
+            words.push_str(&format!(
+                "\nWith a browser on the machine that you came from by ssh, this there saves the pasting:\n\n    ssh -L \
+                 {port}:127.0.0.1:{port} THIS-MACHINE\n"
+            ));
+        }
+        if io::stdin().is_terminal() && !by_hand {
+            words.push_str(
+                "\nIf it does not come back by itself, paste the address that the browser was sent to here.\n",
+            );
+        }
+        words
+    }
+
+    /// Logs in to the mailbox and asks what is in it: only this shows that POP3 is switched on, and that it is this one.
+    async fn open_mailbox(&self, tokens: &Tokens) -> Result<(), ClientError> {
+        let cached = CachedCapabilities::default();
+        let logged_in = log_in(&*self.context.dialer, self.account, &tokens.access, &cached).await;
+        let mut client = logged_in.map_err(|e| e.error)?.client;
+        let response = client.exchange(Command::Stat).await?;
+        if response.status != Status::Ok {
+            let asked = crate::pop3::CommandKind::Stat;
+            return Err(ClientError::Refused { asked, response });
+        }
+        let messages = response.text.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
+        // Nothing was retrieved, so it promises nothing.
+        client.quit().await?;
+        if !self.quiet {
+            let found = messages.map_or_else(|| "is open".to_owned(), |count| format!("holds {count} messages"));
+            say(format_args!("{}: signed in; the mailbox of {} {found}.", self.account.name, self.account.username));
+        }
+        Ok(())
+    }
+
+    /// A daemon that waits for this sign-in polls now.
+    async fn wake_daemon(&self, arguments: &Arguments) {
+        let request = Request::Poll { accounts: vec![self.account.name.to_string()], often_for: None };
+        if let Ok(Response::Poll { woken, .. }) = prepare::ask_daemon(arguments, &request).await
+            && !woken.is_empty()
+            && !self.quiet
+        {
+            say(format_args!("{}: the daemon polls it now.", self.account.name));
+        }
+    }
+}
+
+/// Passes on the lines of standard input until it ends or nobody wants them.
+fn read_lines(sender: &mpsc::Sender<String>) {
+    /// The longest line, in octets: an address with a code in it.
+    const LONGEST: u64 = 64 * 1024;
+    let mut input = io::stdin().lock();
+    loop {
+        let mut line = String::new();
+        let read = io::Read::take(&mut input, LONGEST).read_line(&mut line);
+        if !read.is_ok_and(|length| length > 0) {
+            return;
+        }
+        if !line.trim().is_empty() && sender.blocking_send(line).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! `mailferry uids`: what is remembered of an account, and repairs of it.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::arguments::{Adopt, Arguments, Forget, List, Uids};
+use super::confirm::confirm;
+use super::output::{report, say, stderr_line};
+use super::prepare;
+use crate::account::Account;
+use crate::config::Environment;
+use crate::credential::printable;
+use crate::exit::ExitStatus;
+use crate::maildir::contents::contents;
+use crate::poll::adoption::Visit;
+use crate::poll::{PollContext, PollError};
+use crate::pop3::UniqueId;
+use crate::state::entries::{Entry, EntryId, Origin, UidState};
+use crate::state::error::StateError;
+use crate::state::store::{OpenOptions, Store};
+use crate::text::Count;
+use crate::threads;
+
+/// Runs the command.
+pub(super) async fn run(arguments: &Arguments, uids: &Uids) -> ExitStatus {
+    let environment = Environment::from_process();
+    let name = match uids {
+        Uids::List(List { account, .. })
+        | Uids::Adopt(Adopt { account, .. })
+        | Uids::Forget(Forget { account, .. }) => account,
+    };
+    let prepared = prepare::configuration(arguments, &environment).and_then(|config| {
+        prepare::context(arguments, &environment, &config, "uids").map(|context| (config, Arc::new(context)))
+    });
+    let (config, context) = match prepared {
+        Ok(prepared) => prepared,
+        Err(e) => {
+            stderr_line(e.render(super::colour()));
+            return ExitStatus::Config;
+        }
+    };
+    let account = match config.select(std::slice::from_ref(name)) {
+        Ok(accounts) => accounts.first().copied().cloned(),
+        Err(e) => {
+            stderr_line(format_args!("mailferry: {e}"));
+            return ExitStatus::Usage;
+        }
+    };
+    let Some(account) = account else { return ExitStatus::Usage };
+    let done = match uids {
+        Uids::List(options) => list(&context, &account, options.json).await,
+        Uids::Adopt(options) => adopt(&context, &account, options, arguments.quiet).await,
+        Uids::Forget(options) => forget(&context, &account, options, arguments.quiet).await,
+    };
+    told(&account, done)
+}
+
+/// Counts what is on the server now as fetched, without asking.
+pub(super) async fn adopt_all(context: &Arc<PollContext>, account: &Account, quiet: bool) -> ExitStatus {
+    let options = Adopt { account: account.name.to_string(), all: true, before: None, from_maildir: None, yes: true };
+    told(account, adopt(context, account, &options, quiet).await)
+}
+
+/// How a command ends early.
+enum Failed {
+    /// It has been told.
+    Told(ExitStatus),
+    /// Why.
+    Poll(PollError),
+    /// The Maildir.
+    Maildir(PathBuf, std::io::Error),
+    /// What was asked for cannot be done.
+    Usage(String),
+}
+
+impl<E> From<E> for Failed
+where
+    PollError: From<E>,
+{
+    fn from(e: E) -> Self {
+        Self::Poll(e.into())
+    }
+}
+
+fn told(account: &Account, done: Result<(), Failed>) -> ExitStatus {
+    let name = &account.name;
+    match done {
+        Ok(()) => ExitStatus::Ok,
+        Err(Failed::Told(status)) => status,
+        Err(Failed::Poll(e)) => {
+            stderr_line(format_args!("{name}: {}", crate::advice::told(&e, name)));
+            e.exit_status()
+        }
+        Err(Failed::Maildir(path, e)) => {
+            stderr_line(format_args!("{name}: cannot read {}: {e}", printable(&path.to_string_lossy())));
+            ExitStatus::Local
+        }
+        Err(Failed::Usage(words)) => {
+            stderr_line(format_args!("mailferry: {words}"));
+            ExitStatus::Usage
+        }
+    }
+}
+
+fn open_options(context: &PollContext) -> OpenOptions {
+    OpenOptions {
+        now: context.clock.read(),
+        since_1970: context.clock.since_1970(),
+        instance: fastrand::u64(..),
+        holder: context.holder.clone(),
+        // Whoever repairs a state knows that it is lost.
+        new_state: true,
+        configured_accounts: Arc::clone(&context.configured_accounts),
+        delivered_by: crate::delivery::delivered_by,
+    }
+}
+
+/// Opens the state, locked or just to look.
+async fn store(context: &Arc<PollContext>, account: &Account, locked: bool) -> Result<Store, Failed> {
+    let (context, account) = (Arc::clone(context), account.clone());
+    let open = if locked { Store::open } else { Store::look };
+    let opened = threads::blocking(move || {
+        open(Arc::clone(&context.disk), &context.state_dir, &account, &open_options(&context))
+    });
+    Ok(opened.await.map_err(|e| e.doing("open the state"))??)
+}
+
+async fn list(context: &Arc<PollContext>, account: &Account, as_json: bool) -> Result<(), Failed> {
+    let store = store(context, account, false).await?;
+    if as_json {
+        store.state().entries().for_each(|entry| report(json_line(entry)));
+        return Ok(());
+    }
+    if !store.exists() {
+        say(format_args!("{}: nothing is remembered; {} is not there", account.name, store.path().display()));
+        return Ok(());
+    }
+    report(summary(account, store.state()));
+    for entry in store.state().entries() {
+        report(line(entry));
+    }
+    Ok(())
+}
+
+fn summary(account: &Account, state: &UidState) -> String {
+    let count = |origin| state.entries().filter(|entry| entry.origin == origin).count();
+    let gone = state.entries().filter(|entry| entry.was_gone()).count();
+    let identity = state.identity();
+    format!(
+        "{}: {} known of {} at {}: {} delivered, {} imported, {} imported and trusted, {} adopted; {gone} not on the server",
+        account.name,
+        Count::of(state.len(), "message"),
+        printable(&identity.user),
+        printable(&identity.host),
+        count(Origin::Delivered),
+        count(Origin::Imported),
+        count(Origin::Trusted),
+        count(Origin::Adopted)
+    )
+}
+
+fn origin(entry: &Entry) -> &'static str {
+    match entry.origin {
+        Origin::Delivered => "delivered",
+        Origin::Imported => "imported",
+        Origin::Adopted => "adopted",
+        Origin::Trusted => "trusted",
+    }
+}
+
+fn place(entry: &Entry) -> &'static str {
+    match (entry.intent.is_some(), entry.removed, entry.absent_since.is_some()) {
+        (true, ..) => "under-way",
+        (_, true, _) => "deleted",
+        (_, _, true) => "absent",
+        _ => "on-server",
+    }
+}
+
+fn moment(entry: &Entry) -> String {
+    jiff::Timestamp::from_second(entry.delivered_at).map(|time| time.to_string()).unwrap_or_default()
+}
+
+fn line(entry: &Entry) -> String {
+    let size = entry.fingerprint.reported_size.map_or_else(|| "-".to_owned(), |size| size.to_string());
+    let unique_id = entry.unique_id.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+    format!("  {}  {:<9}  {:<9}  {size:>10}  {unique_id}", moment(entry), origin(entry), place(entry))
+}
+
+fn json_line(entry: &Entry) -> String {
+    json!({
+        "unique_id": entry.unique_id.as_ref().map(ToString::to_string),
+        "origin": origin(entry),
+        "place": place(entry),
+        "since": entry.delivered_at,
+        "reported_size": entry.fingerprint.reported_size,
+        "header_known": entry.fingerprint.header.is_some(),
+        "bytes_known": entry.fingerprint.whole.is_some(),
+        "doubt": entry.doubt,
+    })
+    .to_string()
+}
+
+async fn adopt(context: &Arc<PollContext>, account: &Account, options: &Adopt, quiet: bool) -> Result<(), Failed> {
+    let time = options.before.as_deref().map(start_of).transpose()?;
+    let stored = match &options.from_maildir {
+        None => None,
+        Some(path) => {
+            let path = path.clone().unwrap_or_else(|| account.maildir.clone());
+            Some(read_maildir(path).await?)
+        }
+    };
+    let store = store(context, account, true).await?;
+    let mut visit = Visit::begin(context, account).await?;
+    let on_server = visit.maildrop.messages.len();
+    let (known, undated) = match (time, stored) {
+        (Some(time), _) => visit.before(store.state(), time).await?,
+        (None, Some(stored)) => (visit.in_maildir(store.state(), stored).await?, 0),
+        (None, None) => (visit.all(store.state()), 0),
+    };
+    visit.end().await;
+    let name = &account.name;
+    if undated > 0 {
+        stderr_line(format_args!("{name}: {} without a date stay as they are", Count::of(undated, "message")));
+    }
+    let adopted = Count::of(known.len(), "message");
+    if known.is_empty() {
+        say_unless(quiet, format!("{name}: {on_server} on the server, and none of them is to be adopted"));
+        return Ok(());
+    }
+    let what = format!(
+        "{name}: of {on_server} on the server, {adopted} will count as fetched: not fetched, and never deleted by mailferry."
+    );
+    say_unless(quiet, what);
+    if !confirm("Do it?", options.yes).await.map_err(Failed::Told)? {
+        return Ok(());
+    }
+    let (count, copy) = change(store, move |store| store.record_known(known)).await?;
+    say_unless(
+        quiet,
+        format!("{name}: adopted {}{}", Count::of(count, "message"), go_back(copy.as_deref(), account, context)),
+    );
+    Ok(())
+}
+
+/// Reads what a Maildir holds.
+async fn read_maildir(path: PathBuf) -> Result<Vec<crate::maildir::contents::Stored>, Failed> {
+    let place = path.clone();
+    threads::blocking(move || contents(&place))
+        .await
+        .map_err(|e| e.doing("look into the Maildir"))?
+        .map_err(|e| Failed::Maildir(path, e))
+}
+
+/// The beginning of a day, or a moment, in seconds since 1970.
+fn start_of(text: &str) -> Result<i64, Failed> {
+    let moment = text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
+    let day = || {
+        let day: jiff::civil::Date = text.parse().ok()?;
+        Some(jiff::tz::TimeZone::system().to_timestamp(day.at(0, 0, 0, 0)).ok()?.as_second())
+    };
+    let words = || Failed::Usage(format!("`{}` is no day; write it as 2026-11-26", printable(text)));
+    moment.or_else(day).ok_or_else(words)
+}
+
+async fn forget(context: &Arc<PollContext>, account: &Account, options: &Forget, quiet: bool) -> Result<(), Failed> {
+    let store = store(context, account, true).await?;
+    let name = &account.name;
+    let (ids, missing) = match options.all {
+        true => (store.state().entries().map(|entry| entry.id).collect(), Vec::new()),
+        false => chosen(store.state(), &options.unique_ids),
+    };
+    for unique_id in &missing {
+        stderr_line(format_args!("{name}: nothing is known of {}", printable(unique_id)));
+    }
+    // What is on its way is finished by the next poll, and can be forgotten then.
+    let is_settled = |id: &EntryId| store.state().entry(*id).is_some_and(|entry| entry.intent.is_none());
+    let (ids, under_way): (Vec<EntryId>, Vec<EntryId>) = ids.into_iter().partition(is_settled);
+    if !under_way.is_empty() {
+        stderr_line(format_args!(
+            "{name}: {} under way stay: poll once, then try again",
+            Count::of(under_way.len(), "message")
+        ));
+    }
+    let partial =
+        || if missing.is_empty() && under_way.is_empty() { Ok(()) } else { Err(Failed::Told(ExitStatus::Partial)) };
+    if ids.is_empty() {
+        say_unless(quiet, format!("{name}: nothing is to be forgotten"));
+        return partial();
+    }
+    let count = Count::of(ids.len(), "message").to_string();
+    say_unless(
+        quiet,
+        format!("{name}: {count} will not be known any more: what of them is on the server is fetched again."),
+    );
+    if !confirm("Do it?", options.yes).await.map_err(Failed::Told)? {
+        return Ok(());
+    }
+    let ((), copy) = change(store, move |store| store.record_forgotten(ids)).await?;
+    say_unless(quiet, format!("{name}: forgot {count}{}", go_back(copy.as_deref(), account, context)));
+    partial()
+}
+
+/// The entries with these unique-ids, as they are shown; and those of which there is none.
+fn chosen(state: &UidState, wanted: &[String]) -> (Vec<EntryId>, Vec<String>) {
+    let mut missing: HashSet<&String> = wanted.iter().collect();
+    let mut ids = Vec::new();
+    for entry in state.entries() {
+        let Some(unique_id) = &entry.unique_id else { continue };
+        let is_it = |word: &&String| {
+            UniqueId::new(word.as_bytes()).as_ref() == Ok(unique_id) || **word == unique_id.to_string()
+        };
+        let found: Vec<&String> = wanted.iter().filter(is_it).collect();
+        if !found.is_empty() {
+            ids.push(entry.id);
+        }
+        for word in found {
+            missing.remove(word);
+        }
+    }
+    (ids, wanted.iter().filter(|word| missing.contains(word)).cloned().collect())
+}
+
+/// Copies the state, then changes it, durably.
+async fn change<T: Send + 'static>(
+    mut store: Store,
+    change: impl FnOnce(&mut Store) -> Result<T, StateError> + Send + 'static,
+) -> Result<(T, Option<PathBuf>), Failed> {
+    let changed = threads::blocking(move || {
+        let copy = store.back_up()?;
+        let done = change(&mut store)?;
+        store.settle()?;
+        Ok::<_, StateError>((done, copy))
+    });
+    Ok(changed.await.map_err(|e| e.doing("change the state"))??)
+}
+
+/// How a change is taken back.
+fn go_back(copy: Option<&Path>, account: &Account, context: &PollContext) -> String {
+    let state = context.state_dir.join(format!("{}.uids", account.name));
+    match copy {
+        Some(copy) => format!(". To go back: mv {} {}", copy.display(), state.display()),
+        None => format!(". There was no state before; to go back: rm {}", state.display()),
+    }
+}
+
+fn say_unless(quiet: bool, words: String) {
+    if !quiet {
+        say(words);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_begins_at_midnight_and_a_moment_is_one() {
+        assert!(matches!(start_of("1970-01-02T00:00:00Z"), Ok(86_400)));
+        assert!(start_of("2026-11-26").is_ok());
+        for word in ["yesterday", "26.11.2026", ""] {
+            assert!(matches!(start_of(word), Err(Failed::Usage(_))), "{word}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! When messages came, by their headers: for a person who adopts what is older than a day.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use super::{Client, ClientError, ResponsePart};
+use crate::pop3::{Command, CommandKind, MessageNumber};
+
+/// So many octets of a header are looked through.
+const HEADER: usize = 64 << 10;
+
+/// When these messages came, in seconds since 1970, by TOP n 0: what the last hop wrote (Received, RFC 5322, section 3.6.7),
+/// else their Date. Those that the server does not show or that have neither are missing.
+///
+/// # Errors
+/// [`ClientError`].
+pub async fn dates(client: &mut Client, numbers: &[MessageNumber]) -> Result<HashMap<MessageNumber, i64>, ClientError> {
+    let mut dates = HashMap::with_capacity(numbers.len());
+    let mut header: Vec<u8> = Vec::new();
+    let commands: Vec<Command> = numbers.iter().map(|&number| Command::Top { number, lines: 0 }).collect();
+    let on_event = |asked, part: ResponsePart<'_>| {
+        match (asked, part) {
+            (CommandKind::Top(_), ResponsePart::Data(bytes)) => {
+                let room = HEADER.saturating_sub(header.len());
+                header.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+            }
+            (CommandKind::Top(number), ResponsePart::End) => {
+                if let Some(date) = date_of(&std::mem::take(&mut header)) {
+                    dates.insert(number, date);
+                }
+            }
+            _ => {}
+        }
+        Ok(ControlFlow::Continue(()))
+    };
+    client.try_converse(commands, on_event).await?;
+    Ok(dates)
+}
+
+/// When a message came, by its header.
+fn date_of(header: &[u8]) -> Option<i64> {
+    let mut fields: Vec<Vec<u8>> = Vec::new();
+    for line in header.split(|c| *c == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            break;
+        }
+        match fields.last_mut() {
+            Some(field) if line.starts_with(b" ") || line.starts_with(b"\t") => field.extend_from_slice(line),
+            _ => fields.push(line.to_vec()),
+        }
+    }
+    let value = |name: &str| {
+        fields.iter().find_map(|field| {
+            let colon = memchr::memchr(b':', field)?;
+            let (found, value) = field.split_at(colon);
+            found
+                .trim_ascii()
+                .eq_ignore_ascii_case(name.as_bytes())
+                .then(|| value.get(1..).unwrap_or_default().to_vec())
+        })
+    };
+    let received = value("received").and_then(|value| {
+        let semicolon = memchr::memrchr(b';', &value)?;
+        seconds(value.get(semicolon + 1..)?)
+    });
+    received.or_else(|| seconds(&value("date")?))
+}
+
+fn seconds(date: &[u8]) -> Option<i64> {
+    let parser = jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true);
+    parser.parse_timestamp(date.trim_ascii()).ok().map(jiff::Timestamp::as_second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date_of;
+
+    #[test]
+    fn the_last_hop_counts_then_the_date() {
+        let day = 86_400;
+        for (header, expected) in [
+            ("Date: Fri, 02 Jan 1970 00:00:00 +0000\n\nDate: Sat, 03 Jan 1970 00:00:00 +0000\n", Some(day)),
+            (
+                "Received: from a\r\n by b;\r\n\tSat, 03 Jan 1970 00:00:00 +0000 (UTC)\r\nReceived: x; Fri, 02 Jan 1970 \
+                 00:00:00 +0000\r\nDate: Fri, 02 Jan 1970 00:00:00 +0000\r\n\r\n",
+                Some(2 * day),
+            ),
+            ("Received: nonsense\nDATE : 2 Jan 1970 00:00 +0000\n", Some(day)),
+            ("Subject: x\nDate: tomorrow\n", None),
+            ("", None),
+        ] {
+            assert_eq!(date_of(header.as_bytes()), expected, "{header}");
+        }
+    }
+}

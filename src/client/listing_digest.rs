@@ -1,0 +1,156 @@
+//! A digest of what a server lists, made while it streams in: the same listing as last time is recognised without keeping
+//! any of it.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::pop3::DropListing;
+
+/// As much of UIDL's answer as is kept in case the listing is another one, in bytes. A larger one is asked for again.
+const KEPT: usize = 64 << 10;
+
+/// A listing, as far as it takes to recognise it: the answers to STAT and UIDL. The total of STAT changes with the size of
+/// any one message, the rest with any unique-id, number or order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListingDigest {
+    /// How many messages STAT told.
+    pub messages: u32,
+    /// Their size in octets, as STAT told.
+    pub octets: u64,
+    /// The digest of the lines of UIDL, in hexadecimal digits.
+    pub unique_ids: String,
+}
+
+/// Makes a digest of the answers.
+#[derive(Debug, Default)]
+pub(super) struct ListingDigester {
+    drop: Option<DropListing>,
+    lines: Sha256,
+    /// UIDL was answered by +OK and to its end, and every line could be read.
+    is_whole: bool,
+    /// Some line was not one of a listing.
+    is_odd: bool,
+}
+
+impl ListingDigester {
+    /// The answer to STAT.
+    pub(super) fn stat(&mut self, listing: DropListing) {
+        self.drop = Some(listing);
+    }
+
+    /// UIDL begins to answer.
+    pub(super) fn begin(&mut self) {
+        self.lines = Sha256::new();
+        self.is_whole = false;
+    }
+
+    /// A line of UIDL's answer, as it came.
+    pub(super) fn line(&mut self, line: &[u8]) {
+        self.lines.update(line);
+        self.lines.update(b"\n");
+    }
+
+    /// The answer to UIDL is complete.
+    pub(super) fn end(&mut self) {
+        self.is_whole = true;
+    }
+
+    /// Something was not as it should be, so nothing is recognised by this listing.
+    pub(super) fn odd(&mut self) {
+        self.is_odd = true;
+    }
+
+    /// The digest, if there is a whole listing.
+    pub(super) fn finish(&self) -> Option<ListingDigest> {
+        let drop = self.drop.filter(|_| self.is_whole && !self.is_odd)?;
+        let unique_ids = self.lines.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Some(ListingDigest { messages: drop.count, octets: drop.reported_size, unique_ids })
+    }
+}
+
+/// Lines of UIDL's answer, kept as long as they are few.
+#[derive(Debug, Default)]
+pub(super) struct KeptLines {
+    /// The lines, each with a line feed behind it. None: there were too many.
+    lines: Option<Vec<u8>>,
+}
+
+impl KeptLines {
+    /// No lines yet.
+    pub(super) fn new() -> Self {
+        Self { lines: Some(Vec::new()) }
+    }
+
+    /// One more.
+    pub(super) fn push(&mut self, line: &[u8]) {
+        let Some(lines) = &mut self.lines else { return };
+        if lines.len() + line.len() >= KEPT {
+            self.lines = None;
+            return;
+        }
+        lines.extend_from_slice(line);
+        lines.push(b'\n');
+    }
+
+    /// All of them; None if there were too many to be kept.
+    pub(super) fn take(&mut self) -> Option<Vec<Vec<u8>>> {
+        let lines = self.lines.take()?;
+        let line = |line: &[u8]| line.strip_suffix(b"\n").unwrap_or(line).to_vec();
+        Some(lines.split_inclusive(|byte| *byte == b'\n').map(line).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(stat: (u32, u64), lines: &[&str]) -> Option<ListingDigest> {
+        let mut digester = ListingDigester::default();
+        digester.stat(DropListing { count: stat.0, reported_size: stat.1 });
+        digester.begin();
+        lines.iter().for_each(|line| digester.line(line.as_bytes()));
+        digester.end();
+        digester.finish()
+    }
+
+    #[test]
+    fn any_difference_in_a_listing_makes_another_digest() {
+        let same = digest((2, 30), &["1 a", "2 b"]);
+        assert_eq!(same, digest((2, 30), &["1 a", "2 b"]));
+        for other in [
+            digest((3, 30), &["1 a", "2 b"]),
+            digest((2, 31), &["1 a", "2 b"]),
+            digest((2, 30), &["1 a", "2 c"]),
+            digest((2, 30), &["2 b", "1 a"]),
+            digest((2, 30), &["1 b", "2 a"]),
+            digest((2, 30), &["1 a2 b"]),
+            digest((2, 30), &["1 a"]),
+        ] {
+            assert_ne!(same, other);
+        }
+    }
+
+    #[test]
+    fn half_a_listing_has_no_digest() {
+        let mut digester = ListingDigester::default();
+        digester.begin();
+        digester.line(b"1 a");
+        assert_eq!(digester.finish(), None, "no end");
+        digester.end();
+        assert_eq!(digester.finish(), None, "no STAT");
+        digester.stat(DropListing { count: 1, reported_size: 1 });
+        assert!(digester.finish().is_some());
+        digester.odd();
+        assert_eq!(digester.finish(), None, "a line was odd");
+    }
+
+    #[test]
+    fn lines_are_kept_while_they_are_few() {
+        let mut kept = KeptLines::new();
+        kept.push(b"1 a");
+        kept.push(b"2 b");
+        assert_eq!(kept.take(), Some(vec![b"1 a".to_vec(), b"2 b".to_vec()]));
+        let mut kept = KeptLines::new();
+        (0..KEPT).for_each(|_| kept.push(b"1 abcdef"));
+        assert_eq!(kept.take(), None);
+    }
+}

@@ -1,0 +1,46 @@
+//! Where the status page is served: `http` in `[daemon]`.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::HttpAddress;
+use super::path;
+use super::problem::Problem;
+use super::value::{Complaint, boolean, plain_text, read};
+
+/// What such an address looks like.
+const EXAMPLE: &str =
+    "an address and a port such as \"127.0.0.1:9110\", or the path of a socket such as \"/run/mailferry/http.sock\"";
+
+/// The address, if the table has one that may be used.
+pub(super) fn address(table: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Problem>) -> Option<HttpAddress> {
+    let remote = read(table, "http_allow_remote", problems, boolean);
+    let may_be_remote = remote.value().copied().unwrap_or(false);
+    let http = read(table, "http", problems, |value| one(value, home, may_be_remote));
+    http.value().cloned()
+}
+
+fn one(value: &DeValue<'_>, home: Option<&Path>, may_be_remote: bool) -> Result<HttpAddress, Complaint> {
+    let text = plain_text(value, EXAMPLE)?;
+    if text.starts_with(['/', '~']) {
+        return path::absolute(text, home).map(HttpAddress::Unix);
+    }
+    if text.contains("://") {
+        return Err(Complaint::new("is a URL", format!("write {EXAMPLE}")));
+    }
+    let local = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let address: SocketAddr = local
+        .as_deref()
+        .unwrap_or(text)
+        .parse()
+        .map_err(|_| Complaint::new("is no address with a port, and no path", format!("write {EXAMPLE}")))?;
+    if !address.ip().is_loopback() && !may_be_remote {
+        return Err(Complaint::new(
+            "can be reached from other machines, and everybody there could read it",
+            "write 127.0.0.1 and let a web server with a login stand before it, or add `http_allow_remote = true`",
+        ));
+    }
+    Ok(HttpAddress::Tcp(address))
+}

@@ -1,0 +1,403 @@
+//! A file that is not TOML: every line that is wrong is named, and what was meant is put in its place, so that the rest of
+//! the file is judged in the same go. Nothing of the repaired text is ever used to fetch mail.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use toml::de::{DeTable, DeValue};
+
+use super::Span;
+use super::keys;
+use super::problem::Problem;
+use crate::account::AccountName;
+use crate::credential::printable;
+use line::{Diagnosis, diagnose, parses};
+
+mod line;
+
+/// A value over several lines has no more of them, or it is looked at line by line.
+const LONGEST_VALUE: usize = 200;
+
+/// After so many mistakes the rest is not looked at: it is hardly a configuration.
+const MOST_TOLD: usize = 1000;
+
+/// So much is parsed at most to find where values over several lines end, in bytes.
+const MOST_JOINED: usize = 4 << 20;
+
+/// What is still wrong after all lines were looked at is named, up to so many.
+const MOST_LEFT: usize = 20;
+
+/// What stands in front of the name of an account whose table stands twice; no user would write it.
+const TWICE: &str = "mailferry--twice-";
+
+/// A text that is TOML, and what was wrong with the one that it was made of.
+pub(super) struct Repaired {
+    /// As many lines as the original.
+    pub(super) text: String,
+    /// What was wrong with the original, with its places there.
+    problems: Vec<Problem>,
+    /// The lines of which something was said, by number from 0.
+    told: Vec<bool>,
+    /// Keys whose values could not be made out: they are not missing.
+    lost: Vec<String>,
+    /// A table's header could not be made out: accounts may be missing.
+    lost_header: bool,
+    /// Where the lines begin, in the original and in the repaired text.
+    starts: (Vec<usize>, Vec<usize>),
+    /// Where the lines of the original end.
+    ends: Vec<usize>,
+}
+
+/// Names what is wrong with a text that is not TOML, and makes TOML of it.
+pub(super) fn repair(text: &str) -> Repaired {
+    let mut work = Work::new(text);
+    let mut at = 0;
+    while at < work.lines.len() && work.problems.len() < MOST_TOLD {
+        at += work.statement(at);
+    }
+    if at < work.lines.len() {
+        work.stop(at);
+    }
+    work.rest();
+    work.finish(text)
+}
+
+impl Repaired {
+    /// The problems of the original: those of its lines, and of what was found in the repaired text those that are not
+    /// about a line of which something was said already.
+    pub(super) fn with(self, found: Vec<Problem>) -> Vec<Problem> {
+        let Self { mut problems, told, lost, lost_header, starts, ends, .. } = self;
+        let line_of = |offset: usize| starts.1.partition_point(|start| *start <= offset).saturating_sub(1);
+        let original = |offset: usize| {
+            let line = line_of(offset);
+            let into = offset.saturating_sub(starts.1.get(line).copied().unwrap_or(0));
+            let start = starts.0.get(line).copied().unwrap_or(0);
+            (start + into).min(ends.get(line).copied().unwrap_or(start))
+        };
+        for problem in found {
+            let missing = problem.is_about_missing();
+            if missing && (lost_header || lost.iter().any(|key| problem.misses(key))) {
+                continue;
+            }
+            let said = problem.place().is_some_and(|place| told.get(line_of(place.start)) == Some(&true));
+            if !said || missing {
+                problems.push(problem.moved(|place| original(place.start)..original(place.end)).without(TWICE));
+            }
+        }
+        problems
+    }
+}
+
+/// A file under repair.
+struct Work<'a> {
+    /// Each line without its end, and where it begins.
+    lines: Vec<(usize, Cow<'a, str>)>,
+    /// As they were.
+    original: Vec<(usize, &'a str)>,
+    problems: Vec<Problem>,
+    told: Vec<bool>,
+    lost: Vec<String>,
+    lost_header: bool,
+    /// The table that the lines belong to, and where its keys stand.
+    table: Vec<String>,
+    keys: HashMap<Vec<String>, Span>,
+    headers: HashMap<Vec<String>, Span>,
+    /// Lines are left out until the next header: nobody knows where they belong.
+    skipping: bool,
+    /// A secret was begun and not ended: what follows may be the rest of it, and nothing is said of that.
+    in_secret: bool,
+    /// How many bytes may still be parsed to find where values over several lines end.
+    left_to_join: usize,
+}
+
+impl<'a> Work<'a> {
+    fn new(text: &'a str) -> Self {
+        let mut original = Vec::new();
+        let mut at = 0;
+        for line in text.split_inclusive('\n') {
+            original.push((at, line.trim_end_matches(['\n', '\r'])));
+            at += line.len();
+        }
+        Self {
+            lines: original.iter().map(|(at, line)| (*at, Cow::Borrowed(*line))).collect(),
+            told: vec![false; original.len()],
+            original,
+            problems: Vec::new(),
+            lost: Vec::new(),
+            lost_header: false,
+            table: Vec::new(),
+            keys: HashMap::new(),
+            headers: HashMap::new(),
+            skipping: false,
+            in_secret: false,
+            left_to_join: MOST_JOINED,
+        }
+    }
+
+    fn line(&self, at: usize) -> &'a str {
+        self.original.get(at).map_or("", |(_, line)| line)
+    }
+
+    fn replace(&mut self, at: usize, by: String) {
+        if let Some(line) = self.lines.get_mut(at) {
+            line.1 = Cow::Owned(by);
+        }
+    }
+
+    /// Says something of a part of a line.
+    fn tell(&mut self, at: usize, part: Span, problem: impl FnOnce(&Span) -> Problem) {
+        let start = self.original.get(at).map_or(0, |(start, _)| *start);
+        self.problems.push(problem(&(start + part.start..start + part.end)));
+        if let Some(told) = self.told.get_mut(at) {
+            *told = true;
+        }
+    }
+
+    /// Looks at what begins in a line; so many lines are dealt with.
+    fn statement(&mut self, at: usize) -> usize {
+        let line = self.line(at);
+        let content = line.trim_start();
+        if content.is_empty() || content.starts_with('#') {
+            return 1;
+        }
+        let key = content.split(['=', ':', ' ', '\t']).next().unwrap_or_default();
+        self.in_secret &= !(content.starts_with('[') || keys::is_known(key));
+        if self.in_secret {
+            self.replace(at, String::new());
+            return 1;
+        }
+        if parses(line) {
+            self.good(at, line);
+            return 1;
+        }
+        self.in_secret = begins_secret(content);
+        if opens(content)
+            && let Some(length) = self.several(at)
+        {
+            return length;
+        }
+        if self.skipping && !content.starts_with('[') {
+            self.replace(at, String::new());
+            return 1;
+        }
+        let Diagnosis { part, message, help, repaired, key } = diagnose(line);
+        self.tell(at, part, |place| Problem::new(message).at(place).help(help));
+        match repaired {
+            Some(repaired) => {
+                self.replace(at, repaired.clone());
+                self.good(at, &repaired);
+            }
+            None => {
+                self.lost.extend(key);
+                self.replace(at, String::new());
+                if content.starts_with('[') {
+                    (self.lost_header, self.skipping) = (true, true);
+                }
+            }
+        }
+        1
+    }
+
+    /// A value over several lines: one that is good, or a text whose end is there or not.
+    fn several(&mut self, at: usize) -> Option<usize> {
+        let first = self.line(at);
+        let delimiter = ["\"\"\"", "'''"].into_iter().find(|delimiter| first.matches(delimiter).count() % 2 == 1);
+        let mut joined = first.to_owned();
+        for length in 2..=LONGEST_VALUE.min(self.original.len() - at) {
+            let line = self.line(at + length - 1);
+            if delimiter.is_none()
+                && line.trim_start().starts_with('[')
+                && parses(line)
+                && line.contains(']')
+                && !line.contains(',')
+            {
+                return None;
+            }
+            joined.push('\n');
+            joined.push_str(line);
+            self.left_to_join = self.left_to_join.saturating_sub(joined.len());
+            if self.left_to_join == 0 {
+                return None;
+            }
+            if parses(&joined) {
+                self.good(at, first);
+                return Some(length);
+            }
+            if delimiter.is_some_and(|delimiter| line.contains(delimiter)) {
+                let wrong = "the text over several lines that begins here holds something that TOML does not allow";
+                self.give_up(at, length, wrong, "write it on one line, in single quotes if there is a \\ in it");
+                return Some(length);
+            }
+        }
+        delimiter?;
+        let rest = self.original.len() - at;
+        self.give_up(
+            at,
+            rest,
+            "the text over several lines that begins here has no end",
+            "close it with the same three quotes",
+        );
+        self.lost_header = true;
+        Some(rest)
+    }
+
+    /// There are too many mistakes: nothing is said of what follows.
+    fn stop(&mut self, at: usize) {
+        let message = "there are too many mistakes, and what begins here was not looked at";
+        let help = "mend those before first; a configuration in TOML looks like config/mailferry.toml";
+        self.tell(at, 0..self.line(at).len(), |place| Problem::new(message).at(place).help(help));
+        (at..self.lines.len()).for_each(|line| self.replace(line, String::new()));
+        self.lost_header = true;
+    }
+
+    fn give_up(&mut self, at: usize, length: usize, message: &str, help: &str) {
+        let line = self.line(at);
+        self.lost.extend(line.split('=').next().map(|key| key.trim().to_owned()));
+        self.tell(at, 0..line.len(), |place| Problem::new(message).at(place).help(help));
+        (at..at + length).for_each(|line| self.replace(line, String::new()));
+    }
+
+    /// A line that is TOML by itself: whether its table or key was there before.
+    fn good(&mut self, at: usize, line: &str) {
+        if line.trim().is_empty() {
+            return;
+        }
+        let (start, original) = self.original.get(at).copied().unwrap_or((0, ""));
+        let Ok(table) = DeTable::parse(line).or_else(|_| DeTable::parse(line.split('=').next().unwrap_or_default()))
+        else {
+            return;
+        };
+        let path = path(table.get_ref());
+        let indent = original.len() - original.trim_start().len();
+        let whole = indent..original.trim_end().len();
+        let place = start + whole.start..start + whole.end;
+        if line.trim_start().starts_with("[[") {
+            self.skipping = false;
+            self.table = path;
+            // Each of them begins anew.
+            let table = self.table.clone();
+            self.keys.retain(|key, _| !key.starts_with(&table));
+        } else if line.trim_start().starts_with('[') {
+            self.skipping = false;
+            self.header(at, path, &whole, place);
+        } else if self.skipping {
+            self.replace(at, String::new());
+        } else {
+            let key: Vec<String> = self.table.iter().cloned().chain(path.iter().cloned()).collect();
+            match self.keys.get(&key).cloned() {
+                None => _ = self.keys.insert(key, place),
+                Some(first) => {
+                    let shown = printable(path.last().map_or("", String::as_str));
+                    let message = format!("`{shown}` stands twice in the same table");
+                    let help = "take one of the two away, or give the second account a table of its own";
+                    self.tell(at, whole, |place| {
+                        Problem::new(message).at(place).also(&first, "the first one").help(help)
+                    });
+                    self.replace(at, String::new());
+                }
+            }
+        }
+    }
+
+    fn header(&mut self, at: usize, path: Vec<String>, whole: &Span, place: Span) {
+        let Some(first) = self.headers.get(&path).cloned() else {
+            self.headers.insert(path.clone(), place);
+            self.table = path;
+            return;
+        };
+        let shown = path.iter().map(|part| printable(part)).collect::<Vec<_>>().join(".");
+        let message = format!("the table [{shown}] stands twice");
+        let help = match path.as_slice() {
+            [accounts, _] if accounts == "accounts" => {
+                "give the second account another name, or put its keys under the first one"
+            }
+            _ => "put the keys of the second one under the first one",
+        };
+        self.tell(at, whole.clone(), |place| Problem::new(message).at(place).also(&first, "the first one").help(help));
+        match path.as_slice() {
+            [accounts, name] if accounts == "accounts" && AccountName::new(name).is_ok() => {
+                let another = format!("{TWICE}{at}-{name}");
+                self.replace(at, format!("[accounts.\"{another}\"]"));
+                self.table = vec![accounts.clone(), another];
+            }
+            _ => {
+                self.replace(at, String::new());
+                self.skipping = true;
+            }
+        }
+    }
+
+    /// What is still no TOML when every line by itself is.
+    fn rest(&mut self) {
+        for _ in 0..MOST_LEFT {
+            let text = self.text();
+            let (_, errors) = DeTable::parse_recoverable(&text);
+            let Some(error) = errors.iter().min_by_key(|error| error.span().map(|span| span.start)) else { return };
+            let offset = error.span().map_or(0, |span| span.start);
+            let at = text.get(..offset).map_or(0, |before| before.matches('\n').count());
+            let message = format!("this is not TOML: {}", printable(error.message()));
+            if self.told.get(at) == Some(&false) {
+                let length = self.line(at).len();
+                let help = "strings stand in quotes, and a key stands once in a table";
+                self.tell(at, 0..length, |place| Problem::new(message).at(place).help(help));
+            }
+            if self.lines.get(at).is_none_or(|(_, line)| line.is_empty()) {
+                break;
+            }
+            self.lost_header |= self.line(at).trim_start().starts_with('[');
+            self.lost.extend(self.line(at).split('=').next().map(|key| key.trim().to_owned()));
+            self.replace(at, String::new());
+        }
+        if DeTable::parse(&self.text()).is_err() {
+            self.lines.iter_mut().for_each(|line| line.1 = Cow::Borrowed(""));
+            self.lost_header = true;
+        }
+    }
+
+    fn text(&self) -> String {
+        self.lines.iter().flat_map(|(_, line)| [line.as_ref(), "\n"]).collect()
+    }
+
+    fn finish(self, text: &str) -> Repaired {
+        let repaired = self.text();
+        let starts = |text: &str| -> Vec<usize> {
+            std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
+        };
+        let ends = self.original.iter().map(|(start, line)| start + line.len()).collect();
+        let starts = (starts(text), starts(&repaired));
+        let Self { problems, told, lost, lost_header, .. } = self;
+        Repaired { text: repaired, problems, told, lost, lost_header, starts, ends }
+    }
+}
+
+/// Whether a line speaks of a secret anywhere and is not TOML by itself: the next lines may be the rest of it. A bare word
+/// ends with its line.
+pub(super) fn begins_secret(line: &str) -> bool {
+    let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+    let secret = |word: &str| {
+        let is_one = keys::is_secret(word) || word == keys::PROXY;
+        is_one || (!keys::is_known(word) && keys::looks_secret(word))
+    };
+    let open = line.contains(['"', '\'', '[', '{', '“', '”', '‘', '’']) || line.trim_end().ends_with(['=', ':']);
+    words.any(secret) && open && !parses(line)
+}
+
+/// Whether a value may go on in the next line.
+fn opens(content: &str) -> bool {
+    let value = content.split_once('=').map_or("", |(_, value)| value);
+    content.contains("\"\"\"") || content.contains("'''") || value.trim_start().starts_with(['[', '{'])
+}
+
+/// The keys that lead to the one value or table of a line.
+fn path(table: &DeTable<'_>) -> Vec<String> {
+    let mut path = Vec::new();
+    let mut inner = Some(table);
+    while let Some((key, value)) = inner.and_then(|table| table.iter().next()) {
+        path.push(key.get_ref().to_string());
+        inner = match value.get_ref() {
+            DeValue::Table(table) if table.len() < 2 => Some(table),
+            _ => None,
+        };
+    }
+    path
+}

@@ -1,0 +1,306 @@
+//! One line that is not TOML: which mistake it is, and what was meant. The words never hold anything of a value, because it
+//! may be a password.
+
+use toml::de::DeTable;
+
+use crate::account::AccountName;
+use crate::config::keys;
+use crate::credential::printable;
+
+/// What is wrong with a line.
+pub(super) struct Diagnosis {
+    /// The part to point at.
+    pub(super) part: std::ops::Range<usize>,
+    /// What is wrong.
+    pub(super) message: String,
+    /// The next step.
+    pub(super) help: String,
+    /// The line as it was probably meant; it is TOML by itself.
+    pub(super) repaired: Option<String>,
+    /// The key whose value is lost if it was not repaired.
+    pub(super) key: Option<String>,
+}
+
+/// Whether a text is TOML by itself.
+pub(super) fn parses(text: &str) -> bool {
+    DeTable::parse(text).is_ok()
+}
+
+/// Typographic quotes, and the straight one that each stands for.
+const QUOTES: [(char, char); 9] =
+    [('“', '"'), ('”', '"'), ('„', '"'), ('‟', '"'), ('«', '"'), ('»', '"'), ('＂', '"'), ('‘', '\''), ('’', '\'')];
+
+/// Characters that look like a blank and are none.
+const NO_BLANKS: [char; 6] = ['\u{a0}', '\u{2003}', '\u{200b}', '\u{202f}', '\u{3000}', '\u{feff}'];
+
+/// Finds the mistake.
+pub(super) fn diagnose(line: &str) -> Diagnosis {
+    let body = line.trim_end();
+    let content = body.trim_start();
+    let look = Look { content, indent: body.len() - content.len() };
+    look.characters()
+        .or_else(|| look.comment())
+        .or_else(|| look.header())
+        .or_else(|| look.end_of_line())
+        .or_else(|| look.yaml())
+        .or_else(|| look.separator())
+        .unwrap_or_else(|| look.key_and_value())
+}
+
+/// A line that is looked at.
+struct Look<'a> {
+    /// Without the blanks around it.
+    content: &'a str,
+    indent: usize,
+}
+
+impl Look<'_> {
+    /// The whole of it is wrong.
+    fn all(&self, message: impl Into<String>, help: impl Into<String>, meant: Option<String>) -> Diagnosis {
+        let part = self.indent..self.indent + self.content.len();
+        let key = self.content.split(['=', ':', ' ', '\t']).next().map(|key| key.trim_matches('"').to_owned());
+        Diagnosis {
+            part,
+            message: message.into(),
+            help: help.into(),
+            repaired: meant.filter(|meant| parses(meant)),
+            key,
+        }
+    }
+
+    /// The same of a part of it.
+    fn at(&self, start: usize, length: usize, diagnosis: Diagnosis) -> Diagnosis {
+        Diagnosis { part: self.indent + start..self.indent + start + length, ..diagnosis }
+    }
+
+    /// Quotes that are none, and blanks that are none.
+    fn characters(&self) -> Option<Diagnosis> {
+        let straight = |c: char| QUOTES.iter().find(|(curly, _)| *curly == c).map(|(_, straight)| *straight);
+        let replaced: String = self.content.chars().map(|c| straight(c).unwrap_or(c)).collect();
+        if let Some((at, c)) = self.content.char_indices().find(|(_, c)| straight(*c).is_some())
+            && !self.content.starts_with(['#', ';'])
+        {
+            let message = format!("typographic quotes ({c}) are no quotes in TOML");
+            let help = "write the straight ones, \" or ', as a text editor does and a word processor does not";
+            return Some(self.at(at, c.len_utf8(), self.all(message, help, Some(replaced))));
+        }
+        let (at, c) = self.content.char_indices().find(|(_, c)| NO_BLANKS.contains(c))?;
+        let replaced: String = self.content.chars().map(|c| if NO_BLANKS.contains(&c) { ' ' } else { c }).collect();
+        let message = format!("there is an invisible character (U+{:04X}) that is no blank", u32::from(c));
+        parses(&replaced).then(|| {
+            let help = "type the line anew; it was probably copied from a web page or a document";
+            self.at(at, c.len_utf8(), self.all(message, help, Some(replaced)))
+        })
+    }
+
+    /// What other languages begin a comment with.
+    fn comment(&self) -> Option<Diagnosis> {
+        let mark = [";", "//", "--", "/*", "%", "!", "REM "].into_iter().find(|mark| self.content.starts_with(mark))?;
+        let (message, help) = if self.content.chars().all(|c| c == '-') {
+            ("`---` is of YAML, and this file is TOML".to_owned(), "take the line away")
+        } else {
+            (format!("a comment begins with #, not with {}", mark.trim()), "write # in front of it")
+        };
+        let key = None;
+        Some(Diagnosis { key, ..self.at(0, mark.trim_end().len(), self.all(message, help, Some(String::new()))) })
+    }
+
+    /// The header of a table.
+    fn header(&self) -> Option<Diagnosis> {
+        let inner = self.content.strip_prefix('[')?;
+        let close = inner.find(']');
+        let (name, rest) = match close {
+            Some(close) => (inner.get(..close)?, inner.get(close + 1..)?.trim()),
+            None => (inner.split(['#', '=']).next().unwrap_or_default().trim_end(), ""),
+        };
+        let account = name.trim().strip_prefix("accounts.").map(|name| name.trim().trim_matches(['"', '\'']));
+        let header = account.map(|account| format!("[accounts.\"{account}\"]"));
+        if close.is_none() {
+            let meant = Some(format!("[{name}]")).filter(|meant| parses(meant)).or(header);
+            return Some(self.all(
+                "the bracket of this table's header is not closed",
+                "write ] behind the name",
+                meant,
+            ));
+        }
+        if !rest.is_empty() && !rest.starts_with('#') && parses(&format!("[{name}]")) {
+            let help = "write the table's header on a line of its own, and its keys on the lines below it";
+            let said = self.all("something stands behind the header of a table", help, Some(format!("[{name}]")));
+            return Some(said);
+        }
+        let Some(account) = account else {
+            let help = "the tables are [daemon], [notify], [defaults] and [accounts.NAME]";
+            return Some(self.all("this is not the header of a table", help, None));
+        };
+        if let Err(invalid) = AccountName::new(account) {
+            let help = "choose another name; it also names the account's files and stands on the command line";
+            return Some(self.all(invalid.to_string(), help, None));
+        }
+        let message = "an account's name with something else in it than letters, digits, - and _ stands in quotes";
+        Some(self.all(message, format!("write [accounts.\"{}\"]", printable(account)), header))
+    }
+
+    /// What other languages end a line with.
+    fn end_of_line(&self) -> Option<Diagnosis> {
+        let end = self.content.chars().last().filter(|end| matches!(end, ';' | ','))?;
+        let shorter = self.content.trim_end_matches([';', ',']);
+        parses(shorter).then(|| {
+            let said = self.all(format!("a line does not end with {end}"), "take it away", Some(shorter.to_owned()));
+            self.at(self.content.len() - 1, 1, said)
+        })
+    }
+
+    /// `key: value`, `table:` and `- item`.
+    fn yaml(&self) -> Option<Diagnosis> {
+        if self.content.starts_with("- ") || self.content == "-" {
+            let help = "write a table [accounts.NAME] for each account, and values in brackets: [\"a\", \"b\"]";
+            let said = self.all("a list with dashes is of YAML, and this file is TOML", help, None);
+            return Some(Diagnosis { key: None, ..said });
+        }
+        let (key, value) = self.content.split_once(':')?;
+        let bare = key.trim().trim_matches('"');
+        if !is_key(bare) || !(value.is_empty() || value.starts_with([' ', '\t'])) {
+            return None;
+        }
+        let value = value.trim();
+        if value.is_empty() || value.starts_with('#') {
+            let help = match bare {
+                "accounts" => {
+                    "write [accounts.NAME] for each account, and its keys below it, without indentation".to_owned()
+                }
+                _ => format!("write [{bare}] if it is a table, or [accounts.{bare}] if it is an account"),
+            };
+            let said = self.all("a name with a colon is a table of YAML, and this file is TOML", help, None);
+            return Some(Diagnosis { key: None, ..said });
+        }
+        let help = format!("write {bare} = and the value behind it, a text in quotes");
+        let said = self.all("a key and its value are parted by =, not by a colon", help, meant(bare, value));
+        Some(self.at(key.len(), 1, said))
+    }
+
+    /// What other languages part a key and its value with.
+    fn separator(&self) -> Option<Diagnosis> {
+        let at = self.content.find('=')?;
+        let (key, rest) = self.content.split_at_checked(at)?;
+        let (sign, key, value) = match (key.strip_suffix(':'), rest.strip_prefix("=="), rest.strip_prefix("=>")) {
+            (Some(key), _, _) => (":=", key, rest.strip_prefix('=')?),
+            (None, Some(value), _) => ("==", key, value),
+            (None, None, Some(value)) => ("=>", key, value),
+            (None, None, None) => return None,
+        };
+        let bare = key.trim();
+        let help = "write = between them";
+        is_key(bare).then(|| {
+            self.all(format!("a key and its value are parted by =, not by {sign}"), help, meant(bare, value.trim()))
+        })
+    }
+
+    fn key_and_value(&self) -> Diagnosis {
+        let Some((key, value)) = self.content.split_once('=') else { return self.without_sign() };
+        let (bare, value) = (key.trim(), value.trim());
+        let plain = bare.trim_matches(['"', '\'']);
+        if !bare.split('.').all(is_key) && !parses(&format!("{bare} = 1")) {
+            let joined = plain.split_whitespace().collect::<Vec<_>>().join("_");
+            let repaired = Some(format!("{joined} = {value}")).filter(|_| is_key(&joined));
+            let help = "a key is one word of letters, digits, _ and -, in front of =";
+            let said = self.all("this is not a key", help, repaired);
+            return Diagnosis { key: Some(joined), ..self.at(0, key.trim_end().len(), said) };
+        }
+        let start = self.content.len() - value.len();
+        if value.is_empty() || value.starts_with('#') {
+            return self.all(
+                format!("the value of `{}` is missing", printable(plain)),
+                "write it behind =, or take the line away",
+                None,
+            );
+        }
+        let (message, help) = what_of_value(value);
+        let said = self.all(message, help, meant(bare, value));
+        let key = Some(plain.to_owned());
+        Diagnosis { key, ..self.at(start, value.len(), said) }
+    }
+
+    /// No `=` in the line.
+    fn without_sign(&self) -> Diagnosis {
+        let word = self.content.split([' ', '\t']).next().unwrap_or_default();
+        let value = self.content.get(word.len()..).unwrap_or_default().trim();
+        if !keys::is_known(word) {
+            let help = "write a line such as host = \"pop.example.org\", a header such as [accounts.work], or # before a comment";
+            return self.all("this line is neither a key with its value nor the header of a table", help, None);
+        }
+        if value.is_empty() {
+            return self.all(
+                format!("the value of `{word}` is missing"),
+                format!("write {word} = and the value"),
+                None,
+            );
+        }
+        let help = format!("write {word} = and the value behind it, a text in quotes");
+        self.all("= is missing between the key and its value", help, meant(word, value))
+    }
+}
+
+/// Which mistake a value is.
+fn what_of_value(value: &str) -> (&'static str, &'static str) {
+    let first = value.chars().next().unwrap_or_default();
+    let inside = value.get(first.len_utf8()..).unwrap_or_default();
+    match first {
+        '"' | '\'' if !inside.contains(first) => {
+            ("this text has no quote at its end", "write the same quote behind it")
+        }
+        '"' if value.contains('\\') && parses(&format!("x = {}", value.replace('"', "'"))) => (
+            "in double quotes, \\ begins an escape such as \\n or \\\", and this is none",
+            "write the text in single quotes, where \\ is a character like others",
+        ),
+        '"' | '\'' => {
+            ("something stands behind the value", "one value in quotes, and nothing behind it but a # comment")
+        }
+        '[' => (
+            "this list is not one of TOML",
+            "write its texts in quotes, with commas between them: [\"pass\", \"show\"]",
+        ),
+        '{' => ("this table in a line is not one of TOML", "write its keys on lines of their own, below a header"),
+        _ if truth(value).is_some() => {
+            ("true and false are written so, in small letters", "write true or false, without quotes")
+        }
+        _ => ("a text stands in quotes", "write \" before and behind it; only numbers, true and false stand without"),
+    }
+}
+
+/// The word for true or false that this was meant to be.
+fn truth(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "yes" | "on" | "true" => Some(true),
+        "no" | "off" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// The line that was meant by a key and a value.
+fn meant(key: &str, value: &str) -> Option<String> {
+    let line = |value: &str| Some(format!("{key} = {value}")).filter(|line| parses(line));
+    let trimmed = value.trim_end_matches([',', ';']).trim_end();
+    if let Some(good) = line(trimmed) {
+        return Some(good);
+    }
+    if let Some(truth) = truth(trimmed) {
+        return line(&truth.to_string());
+    }
+    match trimmed.chars().next()? {
+        quote @ ('"' | '\'') => {
+            let inside = trimmed.get(1..)?;
+            match inside.find(quote) {
+                None => line(&format!("{trimmed}{quote}")),
+                Some(_) if quote == '"' && trimmed.contains('\\') => line(&trimmed.replace('"', "'")),
+                Some(end) => line(trimmed.get(..end + 2)?),
+            }
+        }
+        '[' | '{' => None,
+        _ => line(&format!("'{}'", trimmed.split(" #").next()?.trim_end())),
+    }
+}
+
+/// Whether a word can be a key as it stands.
+fn is_key(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+}

@@ -1,0 +1,203 @@
+//! Files that are not TOML, as people write them: every mistake is told, where it is, in the words of who made it.
+
+use super::{account, env, errors, file};
+use crate::config::load;
+
+/// What is told, in order: the line and the message.
+fn told(text: &str) -> Vec<(usize, String)> {
+    let (_dir, path) = file(text);
+    let shown = load(&path, &env()).err().unwrap_or_else(|| panic!("accepted:\n{text}")).to_string();
+    let mut found = Vec::new();
+    for part in shown.split("error: ").skip(1) {
+        let message = part.lines().next().unwrap().to_owned();
+        let line = part.lines().find_map(|line| line.split_once("config.toml:")?.1.split(':').next()?.parse().ok());
+        if let Some(line) = line {
+            assert!(part.contains("help: "), "{part}");
+            found.push((line, message));
+        }
+    }
+    found
+}
+
+const TWENTY: &str = "\
+; my accounts
+// and more
+accounts:
+[daemon]
+concurency = 4
+interval = \"5m\"
+[accounts.home]
+host = “localhost”
+username = jo
+password_command: pass show mail
+maildir = \"/m\";
+port = yes
+tls = 'none
+leave_on_server = No
+hots = \"x\"
+host = \"again\"
+[accounts.me@example.org]
+host \"pop.example.org\"
+username = \"me
+password_command = [\"pw\"]
+maildir = \"\\Mail\"
+sslcertck = true
+[accounts.home]
+host == \"x\"
+[accounts.qq.com]
+username = \"a\"
+[accounts.b
+timeout =
+- name: x
+";
+
+#[test]
+fn twenty_mistakes_are_twenty_findings_and_more_in_the_order_of_the_file() {
+    let expected = [
+        (1, "a comment begins with #"),
+        (2, "a comment begins with #"),
+        (3, "a name with a colon is a table of YAML"),
+        (5, "unknown key `concurency`"),
+        (6, "unknown key `interval` in [daemon]"),
+        (8, "typographic quotes"),
+        (9, "a text stands in quotes"),
+        (10, "parted by =, not by a colon"),
+        (11, "a line does not end with ;"),
+        (12, "true and false"),
+        (13, "no quote at its end"),
+        (14, "true and false"),
+        (15, "unknown key `hots`"),
+        (16, "`host` stands twice"),
+        (17, "an account's name with something else"),
+        (18, "= is missing"),
+        (19, "no quote at its end"),
+        (21, "\\ begins an escape"),
+        (22, "unknown key `sslcertck`"),
+        (23, "the table [accounts.home] stands twice"),
+        (24, "parted by =, not by =="),
+        (25, "an account's name with a dot"),
+        (27, "the bracket of this table's header is not closed"),
+        (28, "the value of `timeout` is missing"),
+        (29, "a list with dashes"),
+    ];
+    let told = told(TWENTY);
+    for (line, message) in expected {
+        assert!(told.iter().any(|(at, said)| *at == line && said.contains(message)), "{line}: {message}\n{told:#?}");
+    }
+    assert!(told.is_sorted_by_key(|(line, _)| *line), "{told:#?}");
+    // Nothing is told of a line beside its mistake, but what an account lacks.
+    let others =
+        told.iter().filter(|(at, said)| !expected.iter().any(|(line, known)| line == at && said.contains(known)));
+    for (line, said) in others {
+        assert!(said.contains(" has no ") && [7, 17, 23, 25, 27].contains(line), "{line}: {said}");
+    }
+    let (text, _) = errors(TWENTY);
+    for shown in
+        ["host = “localhost”", "; my accounts", "accounts:", "sslcertck = true", "tls = 'none", "username = jo"]
+    {
+        assert!(text.contains(shown), "{shown} is not shown:\n{text}");
+    }
+}
+
+#[test]
+fn one_mistake_is_one_finding() {
+    let good = account("a", "interval = \"5m\"");
+    for (from, to, said) in [
+        ("interval = \"5m\"", "interval = 5m", "a text stands in quotes"),
+        ("interval = \"5m\"", "interval: 5m", "not by a colon"),
+        ("interval = \"5m\"", "interval \"5m\"", "= is missing"),
+        ("interval = \"5m\"", "interval = \"5m\",", "does not end with ,"),
+        ("interval = \"5m\"", "interval := \"5m\"", "not by :="),
+        ("interval = \"5m\"", "interval = ", "is missing"),
+        ("interval = \"5m\"", "interval", "the value of `interval` is missing"),
+        ("interval = \"5m\"", "interval =\u{a0}\"5m\"", "invisible character (U+00A0)"),
+        ("interval = \"5m\"", "max_message_size = 50 MiB", "a text stands in quotes"),
+        ("interval = \"5m\"", "max message size = \"50 MiB\"", "this is not a key"),
+        ("interval = \"5m\"", "enabled = TRUE", "true and false"),
+        ("interval = \"5m\"", "---", "`---` is of YAML"),
+        ("host = \"pop.example.org\"", "host = pop.example.org", "a text stands in quotes"),
+        ("host = \"pop.example.org\"", "host: pop.example.org", "not by a colon"),
+        ("host = \"pop.example.org\"", "\"host\": \"pop.example.org\",", "not by a colon"),
+        ("host = \"pop.example.org\"", "host = {pop}", "this table in a line"),
+        ("password_command = [\"pw\"]", "password_command = [pass, show]", "this list is not one"),
+        ("password_command = [\"pw\"]", "password: x", "not by a colon"),
+        ("password_command = [\"pw\"]", "password = x y", "a text stands in quotes"),
+        ("[accounts.a]", "[accounts.jo@a.org]", "stands in quotes"),
+        ("[accounts.a]", "[accounts.a b]", "letters, digits and . _ @ -"),
+        ("[accounts.a]", "[accounts.工作]", "letters, digits and . _ @ -"),
+        ("[accounts.a]", "[accounts.a.b]", "a dot in it"),
+        ("[accounts.a]", "[accounts.mail.a.b]", "a dot in it"),
+        ("[accounts.a]", "[accounts.a", "is not closed"),
+        ("[accounts.a]", "[accounts.a] enabled = true", "behind the header"),
+        ("[accounts.a]", "[notify]\n[notify]\n[accounts.a]", "the table [notify] stands twice"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        let text = good.replace(from, to);
+        let told = told(&text);
+        assert!(told.len() == 1 && told[0].1.contains(said), "{said}\n{text}\n{told:#?}");
+    }
+}
+
+#[test]
+fn a_dotted_name_is_told_with_the_way_to_write_it() {
+    let (text, count) = errors(&account("mail.qq.com", ""));
+    assert_eq!(count, 1, "{text}");
+    assert!(text.contains("write [accounts.\"mail.qq.com\"]"), "{text}");
+    // What is wrong inside is told as well, and the account around it is no other one.
+    let (text, count) = errors(&(account("qq", "") + &account("qq.com", "prot = 1")));
+    assert_eq!(count, 2, "{text}");
+    assert!(text.contains("unknown key `prot` in [accounts.qq.com]"), "{text}");
+}
+
+#[test]
+fn a_table_that_stands_twice_is_shown_at_both_places_and_judged_twice() {
+    let (text, count) = errors(&(account("a", "") + &account("a", "intervall = \"5m\"")));
+    assert_eq!(count, 2, "{text}");
+    assert!(text.contains("the table [accounts.a] stands twice") && text.contains("the first one"), "{text}");
+    assert!(text.contains("config.toml:7:1") && text.contains("1 | [accounts.a]"), "{text}");
+    assert!(text.contains("did you mean `interval`?") && !text.contains("twice-"), "{text}");
+}
+
+#[test]
+fn values_over_several_lines_are_left_alone() {
+    let list = "password_command = [\n  \"pass\", # the manager\n  \"show\",\n]";
+    let text = account("a", "interval = 5m").replace("password_command = [\"pw\"]", list);
+    let found = told(&text);
+    assert!(found.len() == 1 && found[0].0 == 9, "{found:#?}");
+    let text = account("a", "interval = 5m").replace("password_command = [\"pw\"]", "password = \"\"\"\nx = y\n\"\"\"");
+    let found = told(&text);
+    assert!(found.len() == 2 && found[0].1.contains("control character"), "{found:#?}");
+    let open = account("a", "").replace("host = \"pop.example.org\"", "host = \"\"\"x");
+    let found = told(&open);
+    assert!(found.len() == 1 && found[0].1.contains("has no end"), "{found:#?}");
+}
+
+#[test]
+fn any_number_of_mistakes_is_told_in_a_bounded_number_of_lines() {
+    let typos: String = (0..5000).map(|n| format!("k{n} = 1\n")).collect();
+    let broken: String = (0..5000).map(|n| format!("k{n} : x\n")).collect();
+    let open: String = (0..5000).map(|n| format!("k{n} = [\n")).collect();
+    for (more, told) in [(typos, 5000), (broken, 1001), (open, 1001)] {
+        let (text, count) = errors(&account("a", &more));
+        assert_eq!(count, told);
+        assert!(text.lines().count() < 500, "{}", text.lines().count());
+        assert!(text.contains(&format!("{told} problems in /")) && text.contains("the first 50 are shown"), "{text}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_the_lines_are_every_place_is_one_of_the_file(
+        lines in proptest::collection::vec("[\\[\\]a-c.=:\"'{},;#\\\\ é“-]{0,12}", 0..12),
+    ) {
+        let text = lines.join("\n");
+        let (_dir, path) = file(&text);
+        if let Err(error) = load(&path, &env()) {
+            let shown = error.to_string();
+            for place in shown.split("config.toml:").skip(1) {
+                let line: usize = place.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap_or(1);
+                proptest::prop_assert!(line <= lines.len().max(1), "{}\n{}", text, shown);
+            }
+        }
+    }
+}

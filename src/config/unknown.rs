@@ -1,0 +1,67 @@
+//! What is said about keys that are not known.
+
+use toml::de::{DeTable, DeValue};
+
+use super::keys::{ACCOUNT, DAEMON, Level, NOTIFY, OAUTH2, TOP, probably};
+use super::problem::Problem;
+use crate::credential::printable;
+
+/// What other programs have keys for and mailferry does without.
+const NOT_NEEDED: [(&str, &str); 12] = [
+    ("sslcertck", "certificates are always verified, so take it away"),
+    ("sslproto", "the best version of TLS is taken, so take it away"),
+    ("sslfingerprint", "certificates are verified by their authority; `tls_ca_file` names another one"),
+    ("proto", "mailferry speaks POP3 and nothing else, so take it away"),
+    ("protocol", "mailferry speaks POP3 and nothing else, so take it away"),
+    ("type", "mailferry speaks POP3 and nothing else, so take it away"),
+    ("uidl", "messages are always told apart by their unique-ids, so take it away"),
+    ("fetchall", "every new message is fetched, read or not, so take it away"),
+    ("nofetchall", "every new message is fetched, read or not, so take it away"),
+    ("mda", "mail goes into a Maildir: write `maildir`"),
+    ("smtphost", "mail goes into a Maildir: write `maildir`"),
+    ("poll", "every account is polled; `enabled = false` leaves one out"),
+];
+
+/// Reports the keys of a table that are not known there, and returns the known ones that were probably meant.
+pub(super) fn report_unknown(table: &DeTable<'_>, level: Level<'_>, problems: &mut Vec<Problem>) -> Vec<&'static str> {
+    let mut meant = Vec::new();
+    for (key, value) in table {
+        let name: &str = key.get_ref();
+        if level.keys().contains(&name) {
+            continue;
+        }
+        let help = match probably(name, level) {
+            Some(known) => {
+                meant.push(known);
+                format!("did you mean `{known}`?")
+            }
+            None => advice(name, value.get_ref(), level),
+        };
+        let message = format!("unknown key `{}` {}", printable(name), level.place());
+        problems.push(Problem::new(message).at(&key.span()).help(help));
+    }
+    meant
+}
+
+/// What to do about an unknown key that is like none: move it where it belongs, or see what there is.
+fn advice(name: &str, value: &DeValue<'_>, level: Level<'_>) -> String {
+    let keys = level.keys();
+    if let Some((_, advice)) = NOT_NEEDED.iter().find(|(other, _)| *other == name) {
+        return (*advice).to_owned();
+    }
+    let elsewhere = [
+        (&ACCOUNT[..], "[accounts.NAME] or [defaults]"),
+        (&DAEMON[..], "[daemon]"),
+        (&NOTIFY[..], "[notify]"),
+        (&OAUTH2[..], "the table `oauth2` of an account"),
+        (&TOP[..], "the top of the file, before the first [table]"),
+    ];
+    if let Some((_, home)) = elsewhere.iter().find(|(keys, _)| keys.contains(&name)) {
+        return format!("its place is {home}");
+    }
+    if level == Level::Top && value.is_table() {
+        return format!("if it is an account, write [accounts.{}]", printable(name));
+    }
+    let known: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+    format!("the keys here are {}", known.join(", "))
+}

@@ -1,0 +1,135 @@
+use super::*;
+use crate::account::RemovalPolicy;
+use crate::delivery::bench::Bench;
+use crate::delivery::destination::make_known;
+use crate::disk::RealDisk;
+use crate::maildir::names::NameSource;
+use crate::maildir::staging::Staging;
+use crate::plan::Arrival;
+use crate::plan::Removable;
+use crate::plan::maildrop::Listed;
+use crate::pop3::{MessageNumber, SessionSerial, UniqueId};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// An account with a state and a Maildir, and messages on their way there.
+struct Delivery {
+    bench: Bench,
+    store: Store,
+    to: Destination,
+    names: NameSource,
+}
+
+impl Delivery {
+    fn new() -> Self {
+        let bench = Bench::new();
+        let mut store = bench.open().unwrap();
+        let (maildir, configured) = (bench.maildir(), bench.account.maildir.clone());
+        let id = maildir.id(&RealDisk).unwrap();
+        let number = make_known(&RealDisk, &mut store, &configured, &maildir, id).unwrap();
+        let to = Destination { maildir, configured, number, most_files: 8 };
+        Self { bench, store, to, names: NameSource::new(1, b"h") }
+    }
+
+    fn written(&self, unique_id: &str, is_short: bool) -> Written<Arrival> {
+        let unique_id = UniqueId::new(unique_id.as_bytes()).unwrap();
+        let name = self.names.next(Duration::ZERO, 0xfeed, Some(&unique_id));
+        let mut staging = Staging::new(Arc::new(RealDisk), self.to.maildir.tmp(), name);
+        staging.take(b"Subject: x\r\n\r\n");
+        let number = MessageNumber::new(1).unwrap();
+        let reported_size = Some(if is_short { 1 << 20 } else { 14 });
+        let listed = Listed { number, unique_id: Some(unique_id), reported_size };
+        let arrival = Arrival::of(SessionSerial::next(), listed, staging.octets());
+        staging.finish(arrival).write(&mut FreeSpace::unknown()).unwrap()
+    }
+
+    fn commit(&mut self, batch: Vec<Written<Arrival>>) -> Outcome<Arrival> {
+        commit(&RealDisk, &mut self.store, &self.to, batch)
+    }
+
+    /// How many files are in `tmp/` and in `new/`.
+    fn files(&self) -> (usize, usize) {
+        (self.bench.files("tmp").len(), self.bench.files("new").len())
+    }
+
+    /// How many messages are remembered and how many of them are intents, by what is in the file.
+    fn remembered(self) -> (usize, usize) {
+        drop(self.store);
+        let store = self.bench.open().unwrap();
+        (store.state().len(), store.state().intents().count())
+    }
+}
+
+#[test]
+fn a_file_keeps_both_names_until_its_delivery_is_on_record() {
+    let mut delivery = Delivery::new();
+    for (name, files) in [("a", (1, 1)), ("b", (1, 2)), ("c", (1, 3))] {
+        let outcome = delivery.commit(vec![delivery.written(name, false)]);
+        assert_eq!((outcome.safe.len(), outcome.result.unwrap()), (1, DirSync::Synced));
+        // The record of one batch becomes durable with the next one's.
+        assert_eq!(delivery.files(), files, "{name}");
+    }
+    delivery.store.settle().unwrap();
+    assert_eq!(delivery.files(), (0, 3));
+    assert_eq!(delivery.remembered(), (3, 0));
+}
+
+#[test]
+fn what_has_vanished_from_tmp_is_forgotten_at_once() {
+    let mut delivery = Delivery::new();
+    let first = delivery.written("a", false);
+    fs::remove_file(delivery.to.maildir.tmp().path().join(&delivery.bench.files("tmp")[0])).unwrap();
+    let outcome = delivery.commit(vec![first, delivery.written("b", false)]);
+    assert_eq!(outcome.safe.len(), 1);
+    let error = outcome.result.unwrap_err();
+    assert!(
+        matches!(&error, DeliveryError::Maildir { source, .. } if source.to_string().contains("vanished")),
+        "{error:?}"
+    );
+    assert_eq!(delivery.remembered(), (1, 0));
+}
+
+/// Whether nothing was delivered, whatever is in the way.
+fn nothing_is_delivered(in_the_way: impl Fn(&Delivery), new_dir: impl Fn(&Path) -> PathBuf) {
+    let mut delivery = Delivery::new();
+    let batch = vec![delivery.written("a", false)];
+    delivery.store.ensure_file().unwrap();
+    in_the_way(&delivery);
+    let outcome = delivery.commit(batch);
+    assert_eq!((outcome.safe.len(), outcome.result.is_err()), (0, true));
+    assert_eq!(fs::read_dir(new_dir(&delivery.bench.account.maildir)).unwrap().count(), 0);
+}
+
+#[test]
+fn nothing_is_delivered_to_a_maildir_that_was_replaced() {
+    let replace = |delivery: &Delivery| {
+        let new = delivery.to.maildir.new_dir().path();
+        fs::rename(new, new.with_extension("away")).unwrap();
+        fs::create_dir(new).unwrap();
+    };
+    nothing_is_delivered(replace, |maildir| maildir.join("new"));
+    nothing_is_delivered(replace, |maildir| maildir.join("new.away"));
+}
+
+#[test]
+fn nothing_is_delivered_on_the_strength_of_a_state_that_was_moved() {
+    for file in ["jo.uids", "jo.lock"] {
+        let take_away = |delivery: &Delivery| {
+            let path = delivery.bench.state_dir().join(file);
+            fs::rename(&path, path.with_extension("away")).unwrap();
+        };
+        nothing_is_delivered(take_away, |maildir| maildir.join("new"));
+    }
+}
+
+#[test]
+fn a_short_message_is_not_deleted_in_the_session_that_delivered_it() {
+    for is_short in [false, true] {
+        let mut delivery = Delivery::new();
+        let outcome = delivery.commit(vec![delivery.written("a", is_short)]);
+        let removable = |removal| Removable::after_delivery(removal, &outcome.safe[0]);
+        assert_eq!(removable(RemovalPolicy::AfterDelivery).is_some(), !is_short);
+        assert!(removable(RemovalPolicy::Keep).is_none());
+    }
+}

@@ -1,0 +1,72 @@
+//! Step 2 of the path of a message: the intents, on record.
+
+use super::{Described, Entered};
+use crate::maildir::names::TmpName;
+use crate::maildir::staging::Staged;
+use crate::state::entries::{EntryId, MaildirNumber};
+use crate::state::error::StateError;
+use crate::state::store::{NewDelivery, NotRecorded, Store};
+
+/// A message of which the journal says, durably, that it is ours. Made only by [`record`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct Recorded<T>(Entered<T>);
+
+impl<T> Recorded<T> {
+    /// Its entry.
+    #[must_use]
+    pub fn entry(&self) -> EntryId {
+        self.0.entry
+    }
+
+    /// Its name in `tmp/`.
+    #[must_use]
+    pub fn tmp_name(&self) -> &TmpName {
+        &self.0.tmp_name
+    }
+
+    /// Its name in `new/`.
+    #[must_use]
+    pub fn published_name(&self) -> &str {
+        &self.0.published_name
+    }
+
+    /// What is on record, for the next proof.
+    pub(super) fn into_entered(self) -> Entered<T> {
+        self.0
+    }
+}
+
+/// Records the intents, durably. Blocks.
+///
+/// # Errors
+/// Those of the disk: nothing is recorded, or it is unknown whether it is. In the second case the files stay in `tmp/`, and
+/// the next poll's recovery decides. [`StateError::Moved`].
+pub fn record<T: Described>(
+    store: &mut Store,
+    maildir: MaildirNumber,
+    batch: Vec<Staged<T>>,
+) -> Result<Vec<Recorded<T>>, StateError> {
+    let told = |staged: &Staged<T>| {
+        let payload = staged.payload();
+        NewDelivery {
+            unique_id: payload.unique_id().cloned(),
+            reported_size: payload.reported_size(),
+            digests: staged.digests(),
+            is_unsure: payload.is_unsure(),
+            file_name: staged.published_name(),
+        }
+    };
+    match store.record_intents(maildir, batch, told) {
+        Ok(recorded) => Ok(recorded.into_iter().map(|(entry, staged)| Recorded(entered(entry, staged))).collect()),
+        Err(NotRecorded { error, batch }) => {
+            // Else nothing speaks of the files, and they go with the batch.
+            batch.into_iter().flatten().for_each(|staged| drop(staged.keep()));
+            Err(error)
+        }
+    }
+}
+
+fn entered<T>(entry: EntryId, staged: Staged<T>) -> Entered<T> {
+    let (published_name, size, tmp_name) = (staged.published_name(), staged.size(), staged.tmp_name().clone());
+    Entered { entry, tmp_name, published_name, size, payload: staged.keep() }
+}

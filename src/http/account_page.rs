@@ -1,0 +1,119 @@
+//! The page of one account: how it is, and what its polls brought in the last week.
+
+use std::fmt;
+
+use super::html::{Count, Moment, Size, Text};
+use super::overview::{class, is_in_trouble, mail, trouble, word};
+use super::plot::{ByDay, Plot};
+use crate::account_history::PastPoll;
+use crate::control::status::{AccountStatus, Quarantine};
+use crate::state::entries::QuarantineReason;
+
+/// The middle of the page.
+pub(super) struct AccountPage<'a> {
+    pub(super) account: &'a AccountStatus,
+    /// The time, in seconds since 1970.
+    pub(super) now: i64,
+}
+
+impl fmt::Display for AccountPage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { account, now } = *self;
+        write!(f, "<h1>{}</h1>", Text(&account.account))?;
+        write!(f, "<p><span class=\"state {}\">{}</span></p>", class(account.state), word(account.state))?;
+        if is_in_trouble(account) {
+            trouble(f, account, now)?;
+        }
+        figures(f, account, now)?;
+        let plot = Plot { hours: &account.hours, now, bars: 168, hours_per_bar: 1, size: (4, 60), id: "plot" };
+        write!(
+            f,
+            "<h2>New mail in the last 7 days, hour by hour</h2><div class=\"box big\">{plot}\
+             <p class=\"scale\" aria-hidden=\"true\"><span>7 days ago</span><span>now</span></p>{}</div>",
+            ByDay(&account.hours)
+        )?;
+        polls(f, &account.recent, now)?;
+        quarantine(f, &account.quarantine, now)
+    }
+}
+
+fn figures(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: i64) -> fmt::Result {
+    f.write_str("<dl>")?;
+    let moment = |time: Option<i64>, otherwise: &str| {
+        time.map_or_else(|| otherwise.to_owned(), |time| Moment { time, now }.to_string())
+    };
+    let reason = Text(account.next_poll_why.split_once(", ").map_or("", |(_, reason)| reason)).to_string();
+    let next = match (account.next_poll, reason.is_empty()) {
+        (None, _) => "now".to_owned(),
+        (time, true) => moment(time, "now"),
+        (time, false) => format!("{}, {reason}", moment(time, "now")),
+    };
+    let took = account.last_poll_milliseconds.map_or_else(String::new, |taken| format!(", took {taken} ms"));
+    for (term, value) in [
+        ("Last poll", moment(account.last_poll, "never") + &took),
+        ("Last success", moment(account.last_success, "never")),
+        ("Next poll", next),
+        ("New today", mail(account.today.messages, account.today.octets)),
+        ("New since the beginning", mail(account.total.messages, account.total.octets)),
+        ("Last new mail", moment(account.last_new_mail, "never")),
+        ("On the server", account.on_server.map_or_else(|| "?".to_owned(), |n| n.to_string())),
+        ("Too large, left there", account.too_large.to_string()),
+        ("Polls since the start", format!("{} succeeded, {} failed", account.polls.succeeded, account.polls.failed)),
+        ("Certificate expires", moment(account.certificate_expires, "not known")),
+        ("Server", Text(&account.host).to_string()),
+        ("Maildir", Text(&account.maildir).to_string()),
+    ] {
+        write!(f, "<div><dt>{term}</dt><dd>{value}</dd></div>")?;
+    }
+    f.write_str("</dl>")
+}
+
+fn polls(f: &mut fmt::Formatter<'_>, polls: &[PastPoll], now: i64) -> fmt::Result {
+    f.write_str("<h2>The last polls that brought mail or failed</h2>")?;
+    if polls.is_empty() {
+        return f.write_str("<p>None.</p>");
+    }
+    f.write_str(
+        "<div class=\"box\"><table class=\"accounts\"><thead><tr><th scope=\"col\">Ended</th><th scope=\"col\">How</th>\
+         <th scope=\"col\" class=\"n\">Messages</th><th scope=\"col\" class=\"n\">Size</th>\
+         <th scope=\"col\" class=\"n\">Took</th></tr></thead><tbody>",
+    )?;
+    for poll in polls.iter().rev() {
+        write!(
+            f,
+            "<tr><td>{}</td><td>{}</td><td class=\"n\" data-label=\"messages\">{}</td>\
+             <td class=\"n\" data-label=\"size\">{}</td><td class=\"n\" data-label=\"took\">{} ms</td></tr>",
+            Moment { time: poll.ended, now },
+            poll.cause.map_or("delivered", |cause| cause.name()),
+            poll.messages,
+            Size(poll.octets),
+            poll.milliseconds
+        )?;
+    }
+    f.write_str("</tbody></table></div>")
+}
+
+fn quarantine(f: &mut fmt::Formatter<'_>, quarantine: &[Quarantine], now: i64) -> fmt::Result {
+    if quarantine.is_empty() {
+        return Ok(());
+    }
+    write!(f, "<h2>In quarantine: {}</h2><div class=\"box\">", Count(quarantine.len(), "message"))?;
+    f.write_str(
+        "<table class=\"accounts\"><thead><tr><th scope=\"col\">Unique-id</th><th scope=\"col\">Why</th>\
+         <th scope=\"col\">Tried again</th></tr></thead><tbody>",
+    )?;
+    for message in quarantine {
+        let why = match message.kind {
+            QuarantineReason::Refused => "the server refused it",
+            QuarantineReason::BrokeSession => "a session broke at it",
+        };
+        let times = Count(usize::try_from(message.times).unwrap_or(usize::MAX), "time");
+        write!(f, "<tr><td>{}</td><td>{why} {times}</td><td>", Text(&message.unique_id))?;
+        if message.until > now {
+            write!(f, "{}</td></tr>", Moment { time: message.until, now })?;
+        } else {
+            f.write_str("at the next poll</td></tr>")?;
+        }
+    }
+    f.write_str("</tbody></table></div>")
+}

@@ -1,0 +1,117 @@
+//! Text and times in HTML.
+
+use std::fmt;
+
+/// A text with everything escaped that HTML gives a meaning; control characters become visible.
+pub(super) struct Text<'a>(pub(super) &'a str);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            match c {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                c if c.is_control() && c != '\n' => write!(f, "{}", c.escape_default())?,
+                c => write!(f, "{c}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A name as a part of the path of a URL (RFC 3986, section 2.3).
+pub(super) struct PathSegment<'a>(pub(super) &'a str);
+
+impl fmt::Display for PathSegment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                    write!(f, "{}", char::from(byte))?;
+                }
+                byte => write!(f, "%{byte:02X}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A span of seconds, rounded to its largest unit.
+pub(super) struct Span(pub(super) i64);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.max(0) {
+            seconds @ 0..60 => write!(f, "{seconds} s"),
+            seconds @ 60..3600 => write!(f, "{} min", seconds / 60),
+            seconds @ 3600..172_800 => write!(f, "{} h", seconds / 3600),
+            seconds => write!(f, "{} days", seconds / 86_400),
+        }
+    }
+}
+
+/// A moment, in seconds since 1970, as seen at another: "5 min ago", "in 3 s"; the exact time is in the markup.
+pub(super) struct Moment {
+    pub(super) time: i64,
+    pub(super) now: i64,
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exact = jiff::Timestamp::from_second(self.time).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        write!(f, "<time datetime=\"{exact}\" title=\"{exact}\">")?;
+        match self.now.saturating_sub(self.time) {
+            0 => f.write_str("now")?,
+            ago @ 1.. => write!(f, "{} ago", Span(ago))?,
+            ahead => write!(f, "in {}", Span(ahead.saturating_neg()))?,
+        }
+        f.write_str("</time>")
+    }
+}
+
+/// A number of octets.
+pub(super) struct Size(pub(super) u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        bytesize::ByteSize::b(self.0).display().iec().fmt(f)
+    }
+}
+
+/// A number and a word: "1 account", "2 accounts".
+pub(super) struct Count(pub(super) usize, pub(super) &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(count, word) = *self;
+        write!(f, "{count} {word}{}", if count == 1 { "" } else { "s" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_text_is_markup() {
+        let text = Text("<b a='x' c=\"y\">&\u{1b}[1m</b>").to_string();
+        assert_eq!(text, "&lt;b a=&#39;x&#39; c=&quot;y&quot;&gt;&amp;\\u{1b}[1m&lt;/b&gt;");
+    }
+
+    #[test]
+    fn a_name_is_one_segment_of_a_path() {
+        assert_eq!(PathSegment("me@example.org/?#%").to_string(), "me%40example.org%2F%3F%23%25");
+    }
+
+    #[test]
+    fn moments_are_seen_from_now() {
+        let seen = |time| Moment { time, now: 100_000 }.to_string();
+        assert!(seen(99_700).contains(">5 min ago<"), "{}", seen(99_700));
+        assert!(seen(100_003).contains(">in 3 s<"), "{}", seen(100_003));
+        assert!(seen(100_000).contains(">now<"));
+        assert!(seen(i64::MIN).contains("ago"), "nothing overflows");
+    }
+}

@@ -1,0 +1,100 @@
+//! `/metrics`: what is true of this moment, beside the sums of all polls, in OpenMetrics or the plain text form.
+
+use std::fmt;
+
+use prometheus_client::encoding::{EncodeLabel as _, EncodeLabelSet, LabelSetEncoder, prometheus_text, text};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::overview::{Sums, class};
+use crate::control::status::{AccountStatus, State, Status};
+use crate::metrics::{Label, PollMetrics};
+
+/// With more accounts than this there are no figures of single accounts: monitoring would choke on them.
+const MOST_ACCOUNTS: usize = 1000;
+
+/// All states of an account.
+const STATES: [State; 6] = [State::New, State::Idle, State::Polling, State::Queued, State::Hung, State::Trouble];
+
+/// The account that a figure is about, and another label of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct OfAccount(String, Option<Label>);
+
+impl EncodeLabelSet for OfAccount {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), fmt::Error> {
+        ("account", self.0.as_str()).encode(encoder.encode_label())?;
+        match &self.1 {
+            Some(label) => label.encode(encoder),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The text, as OpenMetrics or in the plain form.
+///
+/// # Errors
+/// A text cannot take it; never, in memory.
+pub(super) fn text(status: &Status, polls: &PollMetrics, open_metrics: bool) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("mailferry");
+    let version = Info::new(vec![("version", status.program.clone())]);
+    registry.register("build", "The program", version);
+    let started: Gauge = Gauge::default();
+    started.set(status.started);
+    registry.register_with_unit("start_time", "When the daemon began", Unit::Seconds, started);
+    sums(&mut registry, status);
+    polls.register(&mut registry);
+    if status.accounts.len() <= MOST_ACCOUNTS {
+        accounts(&mut registry, &status.accounts);
+    }
+    let mut page = String::new();
+    if open_metrics {
+        text::encode(&mut page, &registry)?;
+    } else {
+        prometheus_text::encode(&mut page, &registry)?;
+    }
+    Ok(page)
+}
+
+fn sums(registry: &mut Registry, status: &Status) {
+    let family: Family<Label, Gauge> = Family::default();
+    for state in STATES {
+        let count = status.accounts.iter().filter(|account| account.state == state).count();
+        family.get_or_create(&Label("state", class(state))).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    registry.register("accounts", "Accounts by what they are doing", family);
+    let gauge = |registry: &mut Registry, name: &str, help: &str, value: usize| {
+        let gauge: Gauge = Gauge::default();
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        registry.register(name, help, gauge);
+    };
+    gauge(registry, "accounts_in_trouble", "Accounts that a person should look at", Sums::of(status).in_trouble);
+    let quarantined = status.accounts.iter().map(|account| account.quarantine.len()).sum();
+    gauge(registry, "quarantined_messages", "Messages that are left alone for a while", quarantined);
+    let wrong = usize::from(status.config_problem.is_some());
+    gauge(registry, "configuration_refused", "1 if the changed configuration is wrong and not in force", wrong);
+}
+
+fn accounts(registry: &mut Registry, accounts: &[AccountStatus]) {
+    let states: Family<OfAccount, Gauge> = Family::default();
+    for account in accounts {
+        for state in STATES {
+            let of = OfAccount(account.account.clone(), Some(Label("state", class(state))));
+            states.get_or_create(&of).set(i64::from(account.state == state));
+        }
+    }
+    registry.register("account_state", "1 for what the account is doing", states);
+    let mut times = |name: &str, help: &str, time: fn(&AccountStatus) -> Option<i64>| {
+        let family: Family<OfAccount, Gauge> = Family::default();
+        for account in accounts {
+            if let Some(time) = time(account) {
+                family.get_or_create(&OfAccount(account.account.clone(), None)).set(time);
+            }
+        }
+        registry.register_with_unit(name, help, Unit::Seconds, family);
+    };
+    times("account_last_success_timestamp", "The last poll that came to its end", |one| one.last_success);
+    times("account_next_poll_timestamp", "The next poll", |one| one.next_poll);
+    times("certificate_expiry_timestamp", "When the server's certificate expires", |one| one.certificate_expires);
+}

@@ -1,0 +1,19 @@
+//! The status page: read-only, over HTTP, for people (`/`), monitors (`/metrics`, `/healthz`) and scripts
+//! (`/api/v1/status`).
+//!
+//! Whoever asks gets what the supervisor says of itself, at most once a second, so a client costs the polls nothing:
+//! connections, their time and the size of a request are bounded. Nothing here changes anything, and nothing of a
+//! message's content or of a secret passes.
+
+mod accept;
+mod account_page;
+mod html;
+mod listener;
+mod metrics_page;
+mod overview;
+mod plot;
+mod request;
+mod snapshot;
+mod theme;
+
+pub(crate) use listener::Listener;

@@ -1,0 +1,230 @@
+//! The first page: how all accounts are, those in trouble first.
+
+use std::fmt;
+
+use super::html::{Count, Moment, PathSegment, Size, Span, Text};
+use super::plot::{ByDay, Plot};
+use crate::control::status::{AccountStatus, State, Status};
+
+/// So many accounts stand on one page.
+const ON_A_PAGE: usize = 200;
+
+/// So many troubles stand above them.
+const TROUBLES: usize = 50;
+
+/// Which accounts are to be seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Selection {
+    /// A part of their names.
+    pub(super) name: String,
+    /// Which page of them, from 0 on.
+    pub(super) page: usize,
+}
+
+/// How many accounts are how.
+pub(super) struct Sums {
+    /// All of them.
+    pub(super) accounts: usize,
+    /// Those in trouble, and those that wait for a disk that hangs.
+    pub(super) in_trouble: usize,
+    /// Those that are being polled.
+    pub(super) polling: usize,
+    /// Those that wait for their turn.
+    pub(super) queued: usize,
+}
+
+impl Sums {
+    pub(super) fn of(status: &Status) -> Self {
+        let in_trouble = status.accounts.iter().filter(|account| is_in_trouble(account)).count();
+        Self { accounts: status.accounts.len(), in_trouble, polling: status.polling, queued: status.queued }
+    }
+}
+
+impl fmt::Display for Sums {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { accounts, in_trouble, polling, queued } = *self;
+        write!(f, "{}: {} well, ", Count(accounts, "account"), accounts - in_trouble)?;
+        write!(f, "{in_trouble} in trouble, {polling} being polled")?;
+        if queued > 0 { write!(f, ", {queued} queued") } else { Ok(()) }
+    }
+}
+
+/// Whether a person should look at it.
+pub(super) fn is_in_trouble(account: &AccountStatus) -> bool {
+    account.trouble.is_some() || account.hung_since.is_some()
+}
+
+/// The middle of the page.
+pub(super) struct Overview<'a> {
+    pub(super) status: &'a Status,
+    pub(super) selection: &'a Selection,
+}
+
+impl fmt::Display for Overview<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, selection } = self;
+        if let Some(problem) = &status.config_problem {
+            write!(
+                f,
+                "<section class=\"trouble\"><h3>The changed configuration is wrong and not in force</h3><pre>{}</pre></section>",
+                Text(problem)
+            )?;
+        }
+        troubles(f, status)?;
+        let wanted = selection.name.to_lowercase();
+        let matching: Vec<&AccountStatus> =
+            status.accounts.iter().filter(|account| account.account.to_lowercase().contains(&wanted)).collect();
+        let pages = matching.len().div_ceil(ON_A_PAGE).max(1);
+        let page = selection.page.min(pages - 1);
+        f.write_str("<section aria-labelledby=\"accounts\"><h2 id=\"accounts\">Accounts</h2>")?;
+        if status.accounts.len() > 20 || !wanted.is_empty() {
+            navigation(f, selection, page, pages)?;
+        }
+        if matching.is_empty() {
+            f.write_str("<p>No account has a name like that.</p>")?;
+        } else {
+            table(f, matching.iter().skip(page * ON_A_PAGE).take(ON_A_PAGE).copied(), status.now)?;
+        }
+        write!(
+            f,
+            "</section><footer>mailferry {}, running for {}; configuration {}</footer>",
+            Text(&status.program),
+            Span(status.now.saturating_sub(status.started)),
+            Text(&status.config)
+        )
+    }
+}
+
+fn troubles(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
+    let mut troubled: Vec<&AccountStatus> = status.accounts.iter().filter(|account| is_in_trouble(account)).collect();
+    if troubled.is_empty() {
+        return f.write_str("<p class=\"fine\">All accounts are well.</p>");
+    }
+    troubled.sort_by_key(|account| account.trouble.as_ref().map_or(account.hung_since, |trouble| Some(trouble.since)));
+    f.write_str("<section aria-labelledby=\"troubles\"><h2 id=\"troubles\">In trouble</h2>")?;
+    for account in troubled.iter().take(TROUBLES) {
+        trouble(f, account, status.now)?;
+    }
+    match troubled.len().saturating_sub(TROUBLES) {
+        0 => f.write_str("</section>"),
+        more => write!(f, "<p>and {} more</p></section>", Count(more, "account")),
+    }
+}
+
+/// What keeps an account from its work, and what to do about it.
+pub(super) fn trouble(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: i64) -> fmt::Result {
+    let name = &account.account;
+    write!(f, "<article class=\"trouble\"><h3><a href=\"/account/{}\">{}</a>", PathSegment(name), Text(name))?;
+    match (&account.trouble, account.hung_since) {
+        (_, Some(since)) => write!(
+            f,
+            "<span class=\"cause\">hung</span></h3><p>Its poll waits for a disk that does not answer.</p>\
+             <p class=\"when\">since {}</p>",
+            Moment { time: since, now }
+        )?,
+        (Some(trouble), None) => {
+            write!(f, "<span class=\"cause\">{}</span></h3><p>{}</p>", trouble.cause.name(), Text(&trouble.text))?;
+            write!(f, "<p class=\"when\">since {}, ", Moment { time: trouble.since, now })?;
+            write!(f, "{} in a row", Count(usize::try_from(trouble.times).unwrap_or(usize::MAX), "poll"))?;
+            match account.next_poll {
+                Some(time) => write!(f, "; next try {}</p>", Moment { time, now })?,
+                None => f.write_str("; being tried now</p>")?,
+            }
+        }
+        (None, None) => f.write_str("</h3>")?,
+    }
+    f.write_str("</article>")
+}
+
+fn navigation(f: &mut fmt::Formatter<'_>, selection: &Selection, page: usize, pages: usize) -> fmt::Result {
+    write!(
+        f,
+        "<nav aria-label=\"accounts\"><form method=\"get\" action=\"/\"><label for=\"name\">Name </label>\
+         <input id=\"name\" name=\"name\" type=\"search\" value=\"{}\"></form>",
+        Text(&selection.name)
+    )?;
+    let link = |f: &mut fmt::Formatter<'_>, to: usize, words: &str| {
+        write!(f, "<a id=\"{words}\" href=\"/?name={}&amp;page={}\">{words}</a>", PathSegment(&selection.name), to + 1)
+    };
+    if page > 0 {
+        link(f, page - 1, "previous")?;
+    }
+    if pages > 1 {
+        write!(f, "<span>page {} of {pages}</span>", page + 1)?;
+    }
+    if page + 1 < pages {
+        link(f, page + 1, "next")?;
+    }
+    f.write_str("</nav>")
+}
+
+fn table<'a>(f: &mut fmt::Formatter<'_>, accounts: impl Iterator<Item = &'a AccountStatus>, now: i64) -> fmt::Result {
+    f.write_str(
+        "<div class=\"box\"><table class=\"accounts\"><thead><tr><th scope=\"col\">Account</th><th scope=\"col\">State</th>\
+         <th scope=\"col\">Last poll</th><th scope=\"col\">Next poll</th><th scope=\"col\" class=\"n\">New today</th>\
+         <th scope=\"col\">New mail, 7 days</th><th scope=\"col\" class=\"n\">On the server</th></tr></thead><tbody>",
+    )?;
+    for (at, account) in accounts.enumerate() {
+        row(f, account, at, now)?;
+    }
+    f.write_str("</tbody></table></div>")
+}
+
+fn row(f: &mut fmt::Formatter<'_>, account: &AccountStatus, at: usize, now: i64) -> fmt::Result {
+    let name = &account.account;
+    let moment = |time: Option<i64>, otherwise: &str| {
+        time.map_or_else(|| otherwise.to_owned(), |time| Moment { time, now }.to_string())
+    };
+    write!(
+        f,
+        "<tr><th scope=\"row\"><a id=\"a{at}\" href=\"/account/{}\">{}</a></th>\
+         <td><span class=\"state {}\">{}</span></td>\
+         <td class=\"small\" data-label=\"last poll\">{}</td><td class=\"small\" data-label=\"next poll\">{}</td>\
+         <td class=\"n\" data-label=\"new today\">{}</td><td class=\"plotted\">",
+        PathSegment(name),
+        Text(name),
+        class(account.state),
+        word(account.state),
+        moment(account.last_poll, "never"),
+        moment(account.next_poll, "now"),
+        account.today.messages,
+    )?;
+    let id = format!("p{at}");
+    let plot = Plot { hours: &account.hours, now, bars: 56, hours_per_bar: 3, size: (3, 24), id: &id };
+    write!(f, "{plot}{}</td><td class=\"n\" data-label=\"on the server\">", ByDay(&account.hours))?;
+    match account.on_server {
+        Some(messages) => write!(f, "{messages}")?,
+        None => f.write_str("?")?,
+    }
+    f.write_str("</td></tr>")
+}
+
+/// The class of a state in the style.
+pub(super) fn class(state: State) -> &'static str {
+    match state {
+        State::New => "new",
+        State::Idle => "idle",
+        State::Polling => "polling",
+        State::Queued => "queued",
+        State::Hung => "hung",
+        State::Trouble => "trouble",
+    }
+}
+
+/// A state in words.
+pub(super) fn word(state: State) -> &'static str {
+    match state {
+        State::New => "not polled yet",
+        State::Idle => "well",
+        State::Polling => "being polled",
+        State::Queued => "queued",
+        State::Hung => "hung",
+        State::Trouble => "in trouble",
+    }
+}
+
+/// So many messages and their size, in words.
+pub(super) fn mail(messages: u64, octets: u64) -> String {
+    let messages = usize::try_from(messages).unwrap_or(usize::MAX);
+    if messages == 0 { "none".to_owned() } else { format!("{}, {}", Count(messages, "message"), Size(octets)) }
+}

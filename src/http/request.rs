@@ -1,0 +1,267 @@
+//! What is asked for, and the answer.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, HeaderValue,
+};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+
+use super::account_page::AccountPage;
+use super::overview::{Overview, Selection, Sums};
+use super::snapshot::Snapshots;
+use super::{metrics_page, theme};
+use crate::control::status::{AccountStatus, Status};
+
+/// The longest name that is looked for, in characters.
+const LONGEST_NAME: usize = 200;
+
+/// Who may be meant by the `Host` of a request: a page of somebody else's must not read this one through a name that it
+/// lets point here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hosts {
+    /// Names and addresses of this machine alone.
+    Loopback,
+    /// Any address, but no name other than of this machine.
+    Addresses,
+    /// Whatever it says: the socket is reached by its path.
+    Any,
+}
+
+/// An answer in memory.
+pub(super) type Answer = Response<Full<Bytes>>;
+
+/// Answers a request. Nothing that it says changes anything.
+pub(super) async fn answer<B>(request: Request<B>, hosts: Hosts, snapshots: &Snapshots) -> Answer {
+    let answer = respond(&request, hosts, snapshots).await.unwrap_or_else(Refused::answer);
+    if request.method() == Method::HEAD { without_body(answer) } else { answer }
+}
+
+/// Why there is no page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    /// Only GET and HEAD.
+    Method,
+    /// The host is not this one.
+    Host,
+    /// There is no such page.
+    NotFound,
+    /// The supervisor does not answer.
+    NoAnswer,
+    /// The page could not be made.
+    Failed,
+}
+
+impl Refused {
+    fn answer(self) -> Answer {
+        let (status, words) = match self {
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "this is read-only: GET and HEAD"),
+            Self::Host => (StatusCode::MISDIRECTED_REQUEST, "this is not the host that the request speaks of"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "there is no such page"),
+            Self::NoAnswer => (StatusCode::SERVICE_UNAVAILABLE, "the daemon does not answer"),
+            Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be made"),
+        };
+        let mut answer = plain(format!("{words}\n"));
+        *answer.status_mut() = status;
+        if self == Self::Method {
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        answer
+    }
+}
+
+impl From<fmt::Error> for Refused {
+    fn from(_: fmt::Error) -> Self {
+        Self::Failed
+    }
+}
+
+async fn respond<B>(request: &Request<B>, hosts: Hosts, snapshots: &Snapshots) -> Result<Answer, Refused> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(Refused::Method);
+    }
+    if !is_meant(request, hosts) {
+        return Err(Refused::Host);
+    }
+    let path = request.uri().path();
+    if !matches!(path, "/" | "/metrics" | "/healthz" | "/api/v1/status") && !path.starts_with("/account/") {
+        return Err(Refused::NotFound);
+    }
+    let status = snapshots.latest().await.ok_or(Refused::NoAnswer)?;
+    match path {
+        "/" => overview(&status, request.uri().query().unwrap_or_default()),
+        "/healthz" => Ok(plain("ok\n".to_owned())),
+        "/api/v1/status" => {
+            let text = serde_json::to_string(&*status).map_err(|_| Refused::Failed)?;
+            Ok(with_type(text, "application/json"))
+        }
+        "/metrics" => {
+            let open = accepts_open_metrics(request.headers());
+            let kind = if open {
+                "application/openmetrics-text; version=1.0.0; charset=utf-8"
+            } else {
+                "text/plain; version=0.0.4; charset=utf-8"
+            };
+            Ok(with_type(metrics_page::text(&status, snapshots.polls(), open)?, kind))
+        }
+        _ => account(&status, path.strip_prefix("/account/").unwrap_or_default()),
+    }
+}
+
+fn overview(status: &Status, query: &str) -> Result<Answer, Refused> {
+    let selection = selection(query);
+    let sums = Sums::of(status);
+    let title = match sums.in_trouble {
+        0 => "mailferry".to_owned(),
+        troubled => format!("({troubled}) mailferry"),
+    };
+    let page = theme::page(&title, &sums.to_string(), Overview { status, selection: &selection })?;
+    Ok(html(page))
+}
+
+fn account(status: &Status, segment: &str) -> Result<Answer, Refused> {
+    let name = percent_decoded(segment);
+    let is_it = |account: &&AccountStatus| account.account == name;
+    let account = status.accounts.iter().find(is_it).ok_or(Refused::NotFound)?;
+    let title = format!("{name} - mailferry");
+    let page = theme::page(&title, &Sums::of(status).to_string(), AccountPage { account, now: status.now })?;
+    Ok(html(page))
+}
+
+/// What `?name=...&page=...` asks for.
+fn selection(query: &str) -> Selection {
+    let mut selection = Selection::default();
+    for pair in query.split('&') {
+        match pair.split_once('=') {
+            Some(("name", name)) => {
+                let name = percent_decoded(&name.replace('+', " "));
+                selection.name = name.trim().chars().take(LONGEST_NAME).collect();
+            }
+            Some(("page", page)) => selection.page = page.parse::<usize>().unwrap_or(1).saturating_sub(1),
+            _ => {}
+        }
+    }
+    selection
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let digits = tail.first_chunk::<2>().and_then(|digits| str::from_utf8(digits).ok());
+        match digits.filter(|_| first == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Whether a request is for this machine (DNS rebinding).
+fn is_meant<B>(request: &Request<B>, hosts: Hosts) -> bool {
+    let named = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let Some(host) = named.or_else(|| request.uri().authority().map(hyper::http::uri::Authority::as_str)) else {
+        return hosts == Hosts::Any;
+    };
+    let name = without_port(host);
+    let address: Option<IpAddr> = name.trim_matches(['[', ']']).parse().ok();
+    match (hosts, address) {
+        (Hosts::Any, _) | (Hosts::Addresses, Some(_)) => true,
+        (Hosts::Loopback, Some(address)) => address.is_loopback(),
+        (Hosts::Loopback, None) => name.eq_ignore_ascii_case("localhost"),
+        (Hosts::Addresses, None) => {
+            let this = rustix::system::uname();
+            name.eq_ignore_ascii_case("localhost")
+                || this.nodename().to_str().is_ok_and(|this| name.eq_ignore_ascii_case(this))
+        }
+    }
+}
+
+/// A host without the port behind it.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port))
+            if port.bytes().all(|digit| digit.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']')) =>
+        {
+            name
+        }
+        _ => host,
+    }
+}
+
+fn accepts_open_metrics(headers: &HeaderMap) -> bool {
+    let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|text| text.contains("application/openmetrics-text"));
+    headers.get_all(ACCEPT).iter().any(accepts)
+}
+
+fn html(page: String) -> Answer {
+    let mut answer = with_type(page, "text/html; charset=utf-8");
+    if let Ok(policy) = HeaderValue::from_str(&theme::policy()) {
+        answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    answer
+}
+
+fn plain(text: String) -> Answer {
+    with_type(text, "text/plain; charset=utf-8")
+}
+
+fn with_type(text: String, kind: &'static str) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(text)));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("x-frame-options", "DENY"),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    answer
+}
+
+fn without_body(mut answer: Answer) -> Answer {
+    *answer.body_mut() = Full::default();
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meant(host: &str, hosts: Hosts) -> bool {
+        is_meant(&Request::builder().header(HOST, host).body(()).unwrap(), hosts)
+    }
+
+    #[test]
+    fn only_names_of_this_machine_are_meant() {
+        for host in ["localhost", "localhost:9110", "LOCALHOST", "127.0.0.1:9110", "127.1.2.3", "[::1]:9110", "[::1]"] {
+            assert!(meant(host, Hosts::Loopback), "{host}");
+        }
+        for host in ["evil.example", "evil.example:9110", "localhost.evil.example", "192.0.2.1", "[2001:db8::1]:80", ""]
+        {
+            assert!(!meant(host, Hosts::Loopback), "{host}");
+        }
+        assert!(meant("192.0.2.1:9110", Hosts::Addresses) && !meant("evil.example", Hosts::Addresses));
+        assert!(meant("evil.example", Hosts::Any));
+        assert!(!is_meant(&Request::builder().uri("/").body(()).unwrap(), Hosts::Loopback), "no host at all");
+    }
+
+    #[test]
+    fn a_selection_is_read_and_bounded() {
+        assert_eq!(selection("name=a%40b+c&page=3"), Selection { name: "a@b c".into(), page: 2 });
+        assert_eq!(selection("page=x&name=%zz%4"), Selection { name: "%zz%4".into(), page: 0 });
+        assert_eq!(selection(&format!("name={}", "n".repeat(9000))).name.len(), LONGEST_NAME);
+    }
+}

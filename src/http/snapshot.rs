@@ -1,0 +1,55 @@
+//! What the supervisor says of itself, asked at most once a second, however many clients ask.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::{Instant, timeout};
+
+use crate::control::status::Status;
+use crate::control::{Pending, Request, Response};
+use crate::metrics::PollMetrics;
+
+/// How old an answer may be.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How long the supervisor may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Asks for the status and keeps the last answer.
+#[derive(Debug)]
+pub(super) struct Snapshots {
+    supervisor: mpsc::Sender<Pending>,
+    last: Mutex<Option<(Instant, Arc<Status>)>>,
+    polls: PollMetrics,
+}
+
+impl Snapshots {
+    pub(super) fn new(supervisor: mpsc::Sender<Pending>, polls: PollMetrics) -> Self {
+        Self { supervisor, last: Mutex::new(None), polls }
+    }
+
+    /// The sums of all polls.
+    pub(super) fn polls(&self) -> &PollMetrics {
+        &self.polls
+    }
+
+    /// The status as it was a moment ago. None: the supervisor does not answer.
+    pub(super) async fn latest(&self) -> Option<Arc<Status>> {
+        let mut last = self.last.lock().await;
+        if let Some((when, status)) = &*last
+            && when.elapsed() < FRESH
+        {
+            return Some(Arc::clone(status));
+        }
+        let (answer, answered) = oneshot::channel();
+        let ask = async {
+            self.supervisor.send(Pending { request: Request::Status, answer }).await.ok()?;
+            answered.await.ok()
+        };
+        let Ok(Some(Response::Status(status))) = timeout(PATIENCE, ask).await else { return None };
+        let status: Arc<Status> = Arc::from(status);
+        *last = Some((Instant::now(), Arc::clone(&status)));
+        Some(status)
+    }
+}

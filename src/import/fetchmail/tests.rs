@@ -1,0 +1,161 @@
+use super::super::draft::{Draft, Password, Removal};
+use super::*;
+use crate::account::TlsMode;
+
+fn read_text(text: &str) -> Found {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rc");
+    std::fs::write(&path, text).unwrap();
+    let places = Places {
+        path: Some(path),
+        user: Some("jo".to_owned()),
+        home: Some(dir.path().to_owned()),
+        ..Places::default()
+    };
+    read(&places).unwrap()
+}
+
+fn only(text: &str) -> Draft {
+    let mut found = read_text(text);
+    assert_eq!(found.drafts.len(), 1, "{found:?}");
+    found.drafts.remove(0)
+}
+
+fn clear(draft: &Draft) -> String {
+    match &draft.password {
+        Password::InClear(secret) => String::from_utf8_lossy(secret.expose()).into_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn defaults_fill_what_an_entry_leaves_open_and_users_do_not_share() {
+    let text = "set daemon 600\ndefaults proto pop3 timeout 60 user ignored keep\n\
+        skip oldbox via pop.alt.example service 995 uidl\n  user \"jo.doe@alt.example\" there with password \"p'w\" is jo here \
+        options ssl keep\npoll pop.site.example:\n  username 4711, password \\x41bc, is jo here, nokeep ssl limit 900000\n\
+        user bob there pass \"with blank\" to jo here fetchlimit 50 interval 3\n";
+    let found = read_text(text);
+    let [old, first, second] = &found.drafts[..] else { panic!("{found:?}") };
+    assert_eq!(
+        (old.host.as_str(), old.username.as_str(), old.enabled, old.port),
+        ("pop.alt.example", "jo.doe@alt.example", false, 995)
+    );
+    assert_eq!((old.names[0].as_str(), clear(old).as_str(), old.tls), ("oldbox", "p'w", TlsMode::Implicit));
+    assert_eq!(
+        (first.username.as_str(), clear(first).as_str(), first.removal.clone()),
+        ("4711", "Abc", Removal::AtOnce)
+    );
+    assert_eq!((first.max_message_size, first.timeout, first.interval), (Some(900_000), Some(60), Some(1800)));
+    assert_eq!(
+        (second.username.as_str(), clear(second).as_str(), second.removal.clone()),
+        ("bob", "with blank", Removal::Keep)
+    );
+    assert_eq!((second.max_messages, second.max_message_size, second.tls), (Some(50), None, TlsMode::StartTls));
+    assert_eq!(second.names[0], "bob@pop.site.example");
+}
+
+#[test]
+fn a_user_may_be_said_in_several_ways() {
+    for (text, remote) in [
+        ("poll h user jo.doe there is jo here", "jo.doe"),
+        ("poll h user jo here is jo.doe there", "jo.doe"),
+        ("poll h is jo.doe there password x", "jo.doe"),
+        ("poll h user keep there keep", "keep"),
+        ("poll h username 12345", "12345"),
+        ("poll h password x", "jo"),
+        ("server h proto POP3 user 'a b' pass keep nokeep", "a b"),
+    ] {
+        assert_eq!(only(text).username, remote, "{text}");
+    }
+    assert_eq!(clear(&only("server h user a pass keep nokeep")), "keep");
+}
+
+#[test]
+fn several_people_and_other_protocols_are_left_with_the_reason() {
+    for text in [
+        "poll h proto imap user a password b",
+        "poll h user a password b is x y here",
+        "poll h user a password b to * here",
+        "poll h user a password b is x=y here",
+        "poll h localdomains a.example b.example user a is a b c here",
+    ] {
+        let found = read_text(text);
+        assert_eq!((found.drafts.len(), found.left.len()), (0, 1), "{text}");
+    }
+}
+
+#[test]
+fn encryption_is_never_less_than_it_was() {
+    for (text, tls, port, in_clear) in [
+        ("poll h user a ssl", TlsMode::Implicit, 995, false),
+        ("poll h user a", TlsMode::StartTls, 110, false),
+        ("poll h user a no ssl sslproto 'TLS1.2+'", TlsMode::StartTls, 110, false),
+        ("poll h user a sslproto ''", TlsMode::None, 110, true),
+        ("poll localhost user a sslproto ''", TlsMode::None, 110, false),
+        ("poll 127.0.0.1 port 1110 user a", TlsMode::None, 1110, false),
+        ("poll h service pop3s user a ssl", TlsMode::Implicit, 995, false),
+    ] {
+        let draft = only(text);
+        assert_eq!((draft.tls, draft.port, draft.in_clear), (tls, port, in_clear), "{text}");
+    }
+}
+
+#[test]
+fn every_option_becomes_something_or_is_named() {
+    let judged =
+        ["password", "passwordeval", "ssl", "sslmode", "sslproto", "sslcertck", "sslcertfile", "keep", "proto"];
+    for name in grammar::names() {
+        for text in
+            [format!("poll h {name} 7 user a"), format!("poll h user a {name} 7"), format!("poll h user a {name}")]
+        {
+            let words = words::words(text.as_bytes());
+            let Ok(_) = grammar::parse(&words) else { continue };
+            let found = read_text(&text);
+            let Some(draft) = found.drafts.first() else { continue };
+            let is_named = draft.notes.iter().any(|note| note.what.starts_with(name))
+                || draft.needless.iter().any(|word| word.contains(name))
+                || draft.became.iter().any(|(theirs, _)| theirs.contains(name));
+            assert!(is_named || judged.contains(&name), "{text}: {draft:?}");
+        }
+    }
+    assert!(grammar::names().len() > 60, "{:?}", grammar::names());
+}
+
+#[test]
+fn what_is_wrong_is_told_by_its_line_and_not_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rc");
+    for (text, line) in [
+        ("poll h\nuser a password one two-secret\n", 2),
+        ("poll", 1),
+        ("nonsense", 1),
+        ("poll h user a\n\ndefaults keep", 3),
+        ("set nothing-secret", 1),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let e = read(&Places { path: Some(path.clone()), ..Places::default() }).unwrap_err().to_string();
+        assert!(e.contains(&format!("line {line}:")) && !e.contains("secret"), "{text}: {e}");
+    }
+}
+
+#[test]
+fn the_record_is_told_apart_by_user_and_host() {
+    let ids = b"jo.doe@alt.example@pop.alt.example AAF31x9\nbob@pop.site.example <20240101.7@site.example>\n\
+        \nnonsense\n a b@pop.site.example  Z1 \nBOB@POP.SITE.example two\nbob@other three\n";
+    let of =
+        |user, host| fetched(ids, user, host).fetched.iter().map(|one| one.unique_id.to_string()).collect::<Vec<_>>();
+    assert_eq!(of("jo.doe@alt.example", "pop.alt.example"), ["AAF31x9"]);
+    assert_eq!(of("bob", "pop.site.example"), ["<20240101.7@site.example>", "two"]);
+    assert_eq!(of("a b", "pop.site.example"), ["Z1"]);
+    assert!(!fetched(ids, "nobody", "pop.site.example").found);
+}
+
+#[test]
+fn a_password_may_stand_in_netrc() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(".netrc"), "machine pop.h login a password from-netrc\n").unwrap();
+    std::fs::write(dir.path().join(".fetchmailrc"), "poll work via pop.h user a\n").unwrap();
+    let found = read(&Places { home: Some(dir.path().to_owned()), ..Places::default() }).unwrap();
+    assert_eq!(clear(&found.drafts[0]), "from-netrc");
+    assert!(!format!("{found:?}").contains("from-netrc"));
+}

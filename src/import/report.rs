@@ -1,0 +1,139 @@
+//! What became what, what has no counterpart, and what to do next, in words. No password is in it.
+
+use std::fmt;
+use std::path::Path;
+
+use super::Found;
+use super::draft::{Draft, Note, Password};
+use super::take_over::{Plan, Planned};
+use crate::credential::printable;
+
+/// An import, done or planned.
+pub struct Report<'a> {
+    /// What was found, without what is in the plan.
+    pub found: &'a Found,
+    /// What was or would be written.
+    pub plan: &'a Plan,
+    /// Nothing was written.
+    pub dry_run: bool,
+    /// What was fetched may be deleted.
+    pub trust: bool,
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { found, plan, .. } = self;
+        for planned in &plan.accounts {
+            self.account(f, planned)?;
+        }
+        list(f, "Here already:", &plan.here_already)?;
+        list(f, "Not taken over:", &found.left)?;
+        list(f, "Besides:", &found.general)?;
+        if !found.needless.is_empty() {
+            writeln!(f, "Not needed here: {}\n", shown(&found.needless.join(", ")))?;
+        }
+        self.next_steps(f)
+    }
+}
+
+impl Report<'_> {
+    fn account(&self, f: &mut fmt::Formatter<'_>, planned: &Planned) -> fmt::Result {
+        let Planned { name, draft, password_file, .. } = planned;
+        writeln!(f, "{name}: {}", shown(&draft.origin))?;
+        for (theirs, ours) in &draft.became {
+            writeln!(f, "  {} -> {}", shown(theirs), shown(ours))?;
+        }
+        match (&draft.password, password_file) {
+            (Password::Command(_), _) => writeln!(f, "  its password -> password_command")?,
+            (Password::InClear(_), Some(file)) => {
+                writeln!(f, "  its password, which stands in clear in the old file -> {} (mode 0600)", path(file))?;
+            }
+            (Password::Missing(why), Some(file)) => {
+                writeln!(f, "  ! no password: {}. Write it into {} (mode 0600)", shown(why), path(file))?;
+            }
+            (_, None) => {}
+        }
+        self.fetched(f, name.as_str(), draft)?;
+        for Note { what, advice } in &draft.notes {
+            writeln!(f, "  ! {}: {}", shown(what), shown(advice))?;
+        }
+        if !draft.needless.is_empty() {
+            writeln!(f, "  not needed here: {}", shown(&draft.needless.join(", ")))?;
+        }
+        writeln!(f)
+    }
+
+    fn fetched(&self, f: &mut fmt::Formatter<'_>, name: &str, draft: &Draft) -> fmt::Result {
+        let record = &draft.record;
+        match (record.found, record.fetched.len()) {
+            (true, messages) => {
+                let fate = match self.trust {
+                    true => "and deleted on the server as leave_on_server says, once their headers were seen twice",
+                    false => "and mailferry never deletes them on the server",
+                };
+                writeln!(f, "  {messages} messages fetched before -> not fetched again, {fate}")?;
+            }
+            (false, _) => writeln!(
+                f,
+                "  ! nothing says what was fetched: the first poll fetches all that is on the server. To count that as \
+                 fetched: {}",
+                crate::advice::command_line::this_program(&format!("uids adopt {name} --all"))
+            )?,
+        }
+        if record.left_out > 0 {
+            writeln!(
+                f,
+                "  {} entries of the record say that nothing was fetched, or are no unique-ids",
+                record.left_out
+            )?;
+        }
+        Ok(())
+    }
+
+    fn next_steps(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { found, plan, dry_run, .. } = self;
+        let config = path(&plan.path);
+        if plan.accounts.is_empty() {
+            return write!(f, "There is nothing to add to {config}. Nothing was written.");
+        }
+        let accounts = plan.accounts.len();
+        let noun = if accounts == 1 { "account" } else { "accounts" };
+        match (dry_run, plan.exists) {
+            (true, true) => write!(f, "Would add {accounts} {noun} to {config}. Nothing was written.")?,
+            (true, false) => write!(f, "Would make {config} with {accounts} {noun}. Nothing was written.")?,
+            (false, true) => write!(f, "Added {accounts} {noun} to {config}.")?,
+            (false, false) => write!(f, "Made {config} with {accounts} {noun}.")?,
+        }
+        write!(f, "\n\nNext:")?;
+        write!(f, "\n  {} is to fetch no more:", found.program.name())?;
+        for step in &found.switch_off {
+            write!(f, "\n    {}", shown(step))?;
+        }
+        write!(f, "\n  look what would be fetched: {}", crate::advice::command_line::this_program("fetch --dry-run"))?;
+        write!(
+            f,
+            "\n  then fetch: {}, and later: {}",
+            crate::advice::command_line::this_program("fetch"),
+            crate::advice::command_line::this_program("daemon")
+        )
+    }
+}
+
+fn list(f: &mut fmt::Formatter<'_>, heading: &str, notes: &[Note]) -> fmt::Result {
+    if notes.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "{heading}")?;
+    for Note { what, advice } in notes {
+        writeln!(f, "  ! {}: {}", shown(what), shown(advice))?;
+    }
+    writeln!(f)
+}
+
+fn shown(text: &str) -> String {
+    printable(text)
+}
+
+fn path(path: &Path) -> String {
+    printable(&path.to_string_lossy())
+}

@@ -1,0 +1,60 @@
+//! Faults of mailferry itself, with what was being done and what went wrong.
+
+use std::fmt;
+
+use crate::threads::NotDone;
+
+/// A fault of mailferry itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InternalError {
+    /// What was being done.
+    pub doing: &'static str,
+    /// What went wrong with it.
+    pub cause: InternalCause,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InternalCause {
+    /// It panicked, with these words.
+    Panicked(String),
+    /// It was cancelled, never started, or nobody waited for its end.
+    Cancelled,
+    /// What cannot be was.
+    Contradiction(&'static str),
+}
+
+impl fmt::Display for InternalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {}: ", self.doing)?;
+        match &self.cause {
+            InternalCause::Panicked(words) => write!(f, "it panicked: {}", words.escape_debug()),
+            InternalCause::Cancelled => f.write_str("it was cancelled"),
+            InternalCause::Contradiction(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for InternalError {}
+
+/// Why work on another thread came to nothing, with what it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkError {
+    /// The system has no thread for it.
+    NoThread,
+    /// A fault of mailferry itself.
+    Internal(InternalError),
+}
+
+impl NotDone {
+    /// The same with what was being done.
+    #[must_use]
+    pub fn doing(self, doing: &'static str) -> WorkError {
+        let cause = match self {
+            Self::NoThread => return WorkError::NoThread,
+            Self::Panicked(words) => InternalCause::Panicked(words),
+            Self::Cancelled => InternalCause::Cancelled,
+        };
+        WorkError::Internal(InternalError { doing, cause })
+    }
+}

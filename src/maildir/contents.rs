@@ -1,0 +1,107 @@
+//! What is in a Maildir, whoever delivered it: to tell which messages of a server are there already.
+//!
+//! Files are only read, and none is held in memory.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+
+use super::names;
+use crate::message::{Digest, HeaderDigester, MessageDigester};
+
+/// So much is read at a time.
+const PIECE: usize = 128 << 10;
+
+/// A message in a Maildir.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The hash of its unique-id, if the name is one of ours and has one.
+    pub unique_id_hash: Option<u32>,
+    /// The digest of its header.
+    pub header: Digest,
+    /// The digest of all its bytes.
+    pub whole: Digest,
+    /// Its size in octets as a server would report it: each line end as CRLF.
+    pub size_on_wire: u64,
+}
+
+/// All messages of a Maildir. Blocks.
+///
+/// # Errors
+/// Those of the system. A file that goes or is given flags meanwhile is left out.
+pub fn contents(path: &Path) -> io::Result<Vec<Stored>> {
+    let mut all = Vec::new();
+    for part in ["new", "cur"] {
+        let dir = path.join(part);
+        for entry in std::fs::read_dir(&dir)? {
+            let name = entry?.file_name();
+            match stored(&dir.join(&name), name.as_bytes()) {
+                Ok(stored) => all.extend(stored),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// None if it is no regular file.
+fn stored(path: &Path, name: &[u8]) -> io::Result<Option<Stored>> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(rustix::io::Errno::LOOP) => return Ok(None),
+        Err(e) => return Err(e.into()),
+    };
+    if !file.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let (mut header, mut whole, mut size_on_wire) = (HeaderDigester::default(), MessageDigester::default(), 0_u64);
+    let mut piece = vec![0; PIECE];
+    let mut file = file;
+    loop {
+        let length = match file.read(&mut piece) {
+            Ok(0) => break,
+            Ok(length) => length,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e),
+        };
+        let bytes = piece.get(..length).unwrap_or_default();
+        header.update(bytes);
+        whole.update(bytes);
+        let octets = length.saturating_add(memchr::memchr_iter(b'\n', bytes).count());
+        size_on_wire = size_on_wire.saturating_add(u64::try_from(octets).unwrap_or(u64::MAX));
+    }
+    let unique_id_hash = names::unique_id_hash_of(name);
+    Ok(Some(Stored { unique_id_hash, header: header.finish(), whole: whole.finish(), size_on_wire }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_in_both_directories_are_found_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        for part in ["new", "cur"] {
+            std::fs::create_dir(dir.path().join(part)).unwrap();
+        }
+        let ours = "1.M2P3Q4_mf-00000000000000ab-0000cafe.h,S=17:2,S";
+        std::fs::write(dir.path().join("cur").join(ours), "Message-ID: <a>\n\nx\n").unwrap();
+        std::fs::write(dir.path().join("new/1.foreign"), "Date: x\n\n").unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("new/link")).unwrap();
+        std::fs::create_dir(dir.path().join("new/dir")).unwrap();
+        let mut found = contents(dir.path()).unwrap();
+        found.sort_by_key(|stored| stored.size_on_wire);
+        let [foreign, known] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((foreign.unique_id_hash, foreign.size_on_wire), (None, 11));
+        assert_eq!((known.unique_id_hash, known.size_on_wire), (Some(0xcafe), 22));
+        let mut header = HeaderDigester::default();
+        header.update(b"Message-ID: <a>\r\n\r\n");
+        assert_eq!(known.header, header.finish());
+        assert!(contents(&dir.path().join("none")).is_err());
+    }
+}

@@ -1,0 +1,300 @@
+//! What identifies a message beside its unique-id: a digest of its header, taken while the message streams by.
+//!
+//! Unique-ids repeat, are used again and change as a whole when a server is migrated. The header does not, so
+//! nothing is called "the same message" or deleted in a later session without comparing it.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+use super::header::{Fields, HeaderReader};
+
+/// The first 127 bits of a SHA-256; of a header's digest, the last bit tells how much it says.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; 16]);
+
+impl Digest {
+    /// Reads the 32 hexadecimal digits that `Display` writes.
+    #[must_use]
+    pub fn parse(hex: &[u8]) -> Option<Self> {
+        let mut bytes = [0; 16];
+        let (pairs, rest) = hex.as_chunks::<2>();
+        if pairs.len() != bytes.len() || !rest.is_empty() {
+            return None;
+        }
+        let mut odd = false;
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            let ((high, odd_high), (low, odd_low)) = (hex_digit(*high), hex_digit(*low));
+            odd |= odd_high | odd_low;
+            *byte = high << 4 | low;
+        }
+        (!odd).then_some(Self(bytes))
+    }
+
+    /// Whether it covers something that hardly two messages share: a Message-ID, a Date or a Received field. A machine that
+    /// sends "From: ups, Subject: alarm" and no more makes the same weak digest for every alarm.
+    #[must_use]
+    pub(crate) fn is_strong(self) -> bool {
+        let [.., last] = self.0;
+        last & 1 == 1
+    }
+
+    fn with_strength(mut self, strong: bool) -> Self {
+        let [.., last] = &mut self.0;
+        *last = *last & !1 | u8::from(strong);
+        self
+    }
+
+    fn of(hasher: Sha256) -> Self {
+        let full: [u8; 32] = hasher.finalize().into();
+        let (first, _) = full.split_at(16);
+        Self(first.try_into().unwrap_or([0; 16]))
+    }
+}
+
+/// What a hexadecimal digit is worth, and whether it is none. Without branches, so that sixteen are read at a time.
+fn hex_digit(c: u8) -> (u8, bool) {
+    let (digit, letter) = (c.wrapping_sub(b'0'), c.wrapping_sub(b'a'));
+    if digit < 10 { (digit, false) } else { (letter.wrapping_add(10), letter > 5) }
+}
+
+/// What identifies a message that came in whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digests {
+    /// That of its header.
+    pub header: Digest,
+    /// That of all its bytes, as they are stored.
+    pub whole: Digest,
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Digests a whole message: what tells messages apart on a server that has neither UIDL nor TOP.
+#[derive(Debug, Clone, Default)]
+pub struct MessageDigester(Sha256);
+
+impl MessageDigester {
+    /// Takes the next bytes of the message.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of everything taken.
+    #[must_use]
+    pub fn finish(self) -> Digest {
+        Digest::of(self.0)
+    }
+}
+
+/// The fields that the header digest covers, in the order in which it covers them (RFC 5322, section 3.6): those that
+/// tell messages apart and that no server touches. Of several, the first counts: for Received that is the last hop.
+const FIELDS: [&[u8]; 5] = [b"message-id", b"date", b"from", b"subject", b"received"];
+
+/// Digests a header that comes in pieces of any size, in constant memory, whatever the length of its lines.
+///
+/// Line ends (CRLF or LF), folding and runs of blanks do not count. If none of the fields is there, the digest is that
+/// of the whole header without the fields that servers rewrite (Status and X-).
+#[derive(Debug, Clone, Default)]
+pub struct HeaderDigester {
+    reader: HeaderReader,
+    hashers: Hashers,
+}
+
+/// What the fields of a header are hashed into.
+#[derive(Debug, Clone)]
+struct Hashers {
+    /// The field whose text comes.
+    field: Field,
+    /// One hasher for each of [`FIELDS`], made at its first occurrence.
+    fields: [Option<Sha256>; 5],
+    /// Everything, for a header that has none of the fields.
+    whole: Sha256,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field {
+    /// One of [`FIELDS`], for the first time.
+    Covered(usize),
+    /// Rewritten by servers, or a repetition.
+    Ignored,
+    /// Any other.
+    Other,
+}
+
+impl Default for Hashers {
+    fn default() -> Self {
+        Self { field: Field::Other, fields: [None, None, None, None, None], whole: Sha256::new() }
+    }
+}
+
+impl HeaderDigester {
+    /// Takes the next bytes of the message; those behind the header cost nothing.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.reader.read(bytes, &mut self.hashers);
+    }
+
+    /// The digest of the header.
+    #[must_use]
+    pub fn finish(mut self) -> Digest {
+        self.reader.finish(&mut self.hashers);
+        self.hashers.digest()
+    }
+}
+
+impl Fields for Hashers {
+    fn field(&mut self, name: &[u8]) {
+        self.field = self.classify(name.trim_ascii_end());
+        match self.field {
+            Field::Covered(i) => {
+                if let Some(slot) = self.fields.get_mut(i) {
+                    *slot = Some(Sha256::new());
+                }
+            }
+            Field::Other => self.begin_other(name),
+            Field::Ignored => {}
+        }
+    }
+
+    // It is text of the header all the same.
+    fn odd_line(&mut self, beginning: &[u8]) {
+        self.field = Field::Other;
+        self.begin_other(beginning);
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        let hasher = match self.field {
+            Field::Covered(i) => self.fields.get_mut(i).and_then(Option::as_mut),
+            Field::Other => Some(&mut self.whole),
+            Field::Ignored => None,
+        };
+        if let Some(hasher) = hasher {
+            hasher.update(text);
+        }
+    }
+}
+
+impl Hashers {
+    fn begin_other(&mut self, name: &[u8]) {
+        self.whole.update(b"\n");
+        self.whole.update(name);
+    }
+
+    fn classify(&self, name: &[u8]) -> Field {
+        if let Some(i) = FIELDS.iter().position(|field| *field == name) {
+            let seen = self.fields.get(i).is_some_and(Option::is_some);
+            return if seen { Field::Ignored } else { Field::Covered(i) };
+        }
+        if name == b"status" || name.starts_with(b"x-") { Field::Ignored } else { Field::Other }
+    }
+
+    fn digest(self) -> Digest {
+        if self.fields.iter().all(Option::is_none) {
+            return Digest::of(self.whole).with_strength(false);
+        }
+        let [message_id, date, _, _, received] = &self.fields;
+        let strong = message_id.is_some() || date.is_some() || received.is_some();
+        let mut all = Sha256::new();
+        for field in self.fields {
+            match field {
+                None => all.update([0]),
+                Some(hasher) => {
+                    all.update([1]);
+                    all.update(hasher.finalize());
+                }
+            }
+        }
+        Digest::of(all).with_strength(strong)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(message: &[u8]) -> Digest {
+        let mut digester = HeaderDigester::default();
+        digester.update(message);
+        digester.finish()
+    }
+
+    const PLAIN: &[u8] =
+        b"Received: by b; 2\r\nReceived: by a; 1\r\nFrom: a@example.org\r\nSubject: one two\r\n\r\nbody\r\n";
+
+    #[test]
+    fn line_ends_folding_and_blanks_do_not_count() {
+        let folded = b"Received: by b;\n\t2\nReceived: by a; 1\nfrom:a@example.org\nSubject :one \n two \n\nother";
+        assert_eq!(digest(PLAIN), digest(folded));
+        assert_ne!(digest(b"Subject: one two\n\n"), digest(b"Subject: onetwo\n\n"));
+    }
+
+    #[test]
+    fn the_body_and_fields_that_servers_rewrite_do_not_count() {
+        let rewritten = [b"Status: RO\r\nX-UID: 5\r\n", PLAIN].concat();
+        assert_eq!(digest(PLAIN), digest(&rewritten));
+    }
+
+    #[test]
+    fn each_covered_field_counts() {
+        for field in ["Message-ID", "Date", "From", "Subject", "Received"] {
+            let a = format!("To: x\n{field}: 1\n\nbody");
+            let b = format!("To: x\n{field}: 2\n\nbody");
+            assert_ne!(digest(a.as_bytes()), digest(b.as_bytes()), "{field}");
+        }
+        assert_ne!(digest(b"Date: 1\n\n"), digest(b"Subject: 1\n\n"));
+    }
+
+    #[test]
+    fn the_topmost_received_counts() {
+        assert_ne!(digest(b"Received: 1\nReceived: 0\n\n"), digest(b"Received: 2\nReceived: 0\n\n"));
+        assert_eq!(digest(b"Received: 1\nReceived: 0\n\n"), digest(b"Received: 1\n\n"));
+    }
+
+    #[test]
+    fn without_the_fields_the_whole_header_counts() {
+        assert_ne!(digest(b"To: a\n\n"), digest(b"To: b\n\n"));
+        assert_eq!(digest(b"To: a\n\nq"), digest(b"To: a\nX-A-Very-Long-Name: 1\n\nr"));
+        assert_eq!(digest(b"To: a\nX-Z: 1\nStatus: O\n\nq"), digest(b"To: a\n\nr"));
+        assert_ne!(digest(b"no colon here\n\n"), digest(b"another line\n\n"));
+        assert_ne!(digest(b"cut off in a name"), digest(b"cut off in another"));
+    }
+
+    #[test]
+    fn a_digest_knows_whether_it_tells_messages_apart() {
+        for strong in ["Message-ID: 1", "Date: 2", "Received: 3"] {
+            assert!(digest(format!("From: ups\n{strong}\n\n").as_bytes()).is_strong(), "{strong}");
+        }
+        for weak in [&b"From: ups\nSubject: alarm\n\n"[..], b"To: x\n\n", b"no header"] {
+            assert!(!digest(weak).is_strong());
+        }
+        let again = Digest::parse(digest(PLAIN).to_string().as_bytes());
+        assert!(again.is_some_and(Digest::is_strong));
+    }
+
+    #[test]
+    fn chunks_do_not_matter() {
+        let whole = digest(PLAIN);
+        for size in 1..PLAIN.len() {
+            let mut digester = HeaderDigester::default();
+            PLAIN.chunks(size).for_each(|chunk| digester.update(chunk));
+            assert_eq!(digester.finish(), whole);
+        }
+    }
+
+    #[test]
+    fn a_digest_survives_being_written_down() {
+        let one = digest(PLAIN);
+        assert_eq!(Digest::parse(one.to_string().as_bytes()), Some(one));
+        assert_eq!(Digest::parse(b"123"), None);
+        assert_eq!(Digest::parse(&[b'g'; 32]), None);
+    }
+}

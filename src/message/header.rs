@@ -1,0 +1,218 @@
+//! Reads a header that comes in pieces of any size, in constant memory, whatever the length of its lines (RFC 5322,
+//! section 2.2).
+//!
+//! Line ends (CRLF or LF), folding and runs of blanks do not count: the text of a field comes out unfolded.
+
+/// No name of interest is longer; a longer one is cut off here.
+const NAME_MAX: usize = 16;
+
+/// So much text is collected before it is passed on.
+const PENDING_MAX: usize = 512;
+
+/// Who wants to know what a header says.
+pub(super) trait Fields {
+    /// A field begins; its name is in lower case and may have blanks at its end.
+    fn field(&mut self, name: &[u8]);
+
+    /// A line that is no field, since it has no colon.
+    fn odd_line(&mut self, beginning: &[u8]);
+
+    /// More of the text of the field that began last.
+    fn text(&mut self, text: &[u8]);
+}
+
+/// How far a header has been read.
+#[derive(Debug, Clone)]
+pub(super) struct HeaderReader {
+    /// Where in a line the next byte stands.
+    place: Place,
+    /// The beginning of the current line, lower case, as long as it may still be a name.
+    name: Vec<u8>,
+    /// Text of the current field that was not passed on yet: that is done in larger pieces.
+    pending: Vec<u8>,
+    /// The current field has text.
+    begun: bool,
+    /// Blanks were seen and will count as one if they stand between two texts.
+    blank: bool,
+    /// A CR was seen and counts only if no LF follows.
+    cr: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    LineStart,
+    Name,
+    Value,
+    /// Behind the empty line: nothing counts any more.
+    Body,
+}
+
+impl Default for HeaderReader {
+    fn default() -> Self {
+        Self {
+            place: Place::LineStart,
+            name: Vec::with_capacity(NAME_MAX),
+            pending: Vec::with_capacity(PENDING_MAX),
+            begun: false,
+            blank: false,
+            cr: false,
+        }
+    }
+}
+
+impl HeaderReader {
+    /// Takes the next bytes of the message; those behind the header cost nothing.
+    pub(super) fn read(&mut self, bytes: &[u8], fields: &mut impl Fields) {
+        for &byte in bytes {
+            if self.place == Place::Body {
+                return;
+            }
+            self.take(byte, fields);
+        }
+    }
+
+    /// There is no more.
+    pub(super) fn finish(&mut self, fields: &mut impl Fields) {
+        if self.place == Place::Name {
+            self.end_of_line(fields);
+        }
+        self.pass_on(fields);
+    }
+
+    fn take(&mut self, byte: u8, fields: &mut impl Fields) {
+        if byte == b'\n' {
+            self.cr = false;
+            return self.end_of_line(fields);
+        }
+        if std::mem::take(&mut self.cr) {
+            self.octet(b'\r', fields);
+        }
+        if byte == b'\r' { self.cr = true } else { self.octet(byte, fields) }
+    }
+
+    fn end_of_line(&mut self, fields: &mut impl Fields) {
+        match self.place {
+            Place::LineStart => self.place = Place::Body,
+            Place::Name => {
+                self.begin(fields);
+                fields.odd_line(&self.name);
+                self.place = Place::LineStart;
+            }
+            Place::Value | Place::Body => self.place = Place::LineStart,
+        }
+        self.blank = true;
+    }
+
+    fn octet(&mut self, byte: u8, fields: &mut impl Fields) {
+        let is_blank = matches!(byte, b' ' | b'\t');
+        match self.place {
+            Place::LineStart if is_blank => self.place = Place::Value,
+            Place::LineStart => {
+                self.name.clear();
+                self.name.push(byte.to_ascii_lowercase());
+                self.place = Place::Name;
+            }
+            Place::Name if byte == b':' => self.begin_field(fields),
+            Place::Name if self.name.len() < NAME_MAX => self.name.push(byte.to_ascii_lowercase()),
+            Place::Name => {
+                self.begin_field(fields);
+                self.value(byte, is_blank, fields);
+            }
+            Place::Value => self.value(byte, is_blank, fields),
+            Place::Body => {}
+        }
+    }
+
+    fn begin_field(&mut self, fields: &mut impl Fields) {
+        self.begin(fields);
+        fields.field(&self.name);
+        self.place = Place::Value;
+    }
+
+    fn begin(&mut self, fields: &mut impl Fields) {
+        self.pass_on(fields);
+        self.begun = false;
+        self.blank = false;
+    }
+
+    fn value(&mut self, byte: u8, is_blank: bool, fields: &mut impl Fields) {
+        if is_blank {
+            self.blank = true;
+            return;
+        }
+        if std::mem::take(&mut self.blank) && self.begun {
+            self.pending.push(b' ');
+        }
+        self.begun = true;
+        self.pending.push(byte);
+        if self.pending.len() >= PENDING_MAX {
+            self.pass_on(fields);
+        }
+    }
+
+    fn pass_on(&mut self, fields: &mut impl Fields) {
+        fields.text(&self.pending);
+        self.pending.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names, odd lines and texts.
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct Seen(Vec<(String, String)>);
+
+    impl Seen {
+        fn begin(&mut self, name: &[u8]) {
+            self.0.push((String::from_utf8_lossy(name).into_owned(), String::new()));
+        }
+    }
+
+    impl Fields for Seen {
+        fn field(&mut self, name: &[u8]) {
+            self.begin(name);
+        }
+
+        fn odd_line(&mut self, beginning: &[u8]) {
+            self.begin(&[b"?", beginning].concat());
+        }
+
+        fn text(&mut self, text: &[u8]) {
+            if let Some((_, all)) = self.0.last_mut() {
+                all.push_str(&String::from_utf8_lossy(text));
+            }
+        }
+    }
+
+    fn read(message: &[u8], piece: usize) -> Seen {
+        let (mut reader, mut seen) = (HeaderReader::default(), Seen::default());
+        message.chunks(piece).for_each(|bytes| reader.read(bytes, &mut seen));
+        reader.finish(&mut seen);
+        seen
+    }
+
+    #[test]
+    fn fields_come_out_unfolded_in_pieces_of_any_size() {
+        let message =
+            b"From: a@example.org\r\nSubject :one \r\n two\t\t three \r\nno colon\nTo: x\ry\n\nBody: not read\n";
+        let whole = read(message, message.len());
+        let expected = [("from", "a@example.org"), ("subject ", "one two three"), ("?no colon", ""), ("to", "x\ry")];
+        assert_eq!(whole.0, expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
+        for piece in 1..message.len() {
+            assert_eq!(read(message, piece), whole, "{piece}");
+        }
+    }
+
+    #[test]
+    fn a_name_or_a_value_of_any_length_is_read_in_constant_memory() {
+        let long = "x".repeat(100_000);
+        let seen = read(format!("{long}: 1\nTo: {long}\n\n").as_bytes(), 7);
+        assert_eq!(seen.0[0].0, "x".repeat(NAME_MAX));
+        assert_eq!(seen.0[1], ("to".to_owned(), long.clone()));
+        let mut reader = HeaderReader::default();
+        reader.read(format!("To: {long}").as_bytes(), &mut Seen::default());
+        assert!(reader.pending.capacity() <= 2 * PENDING_MAX && reader.name.capacity() <= 2 * NAME_MAX);
+    }
+}

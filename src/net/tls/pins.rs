@@ -1,0 +1,94 @@
+//! Pinned keys: beside what the authorities say, or in its place.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
+use sha2::{Digest as _, Sha256};
+
+use crate::account::PublicKeyPin;
+
+/// Takes only a server that has one of these keys.
+#[derive(Debug)]
+pub(super) struct PinVerifier {
+    /// Decides as well; None if the pin alone does.
+    pub(super) inner: Option<Arc<dyn ServerCertVerifier>>,
+    pub(super) pins: Vec<PublicKeyPin>,
+    pub(super) provider: Arc<CryptoProvider>,
+}
+
+/// Marks the refusal of a certificate whose key is none of those that are pinned: this is its pin.
+#[derive(Debug)]
+pub(super) struct WrongKey(pub(super) String);
+
+impl fmt::Display for WrongKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the key {} is not pinned", self.0)
+    }
+}
+
+impl std::error::Error for WrongKey {}
+
+impl PinVerifier {
+    fn check(&self, certificate: &CertificateDer<'_>) -> Result<ServerCertVerified, Error> {
+        let parsed = webpki::EndEntityCert::try_from(certificate)
+            .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
+        let digest: [u8; 32] = Sha256::digest(parsed.subject_public_key_info()).into();
+        if self.pins.contains(&PublicKeyPin(digest)) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let pin = WrongKey(format!("sha256//{}", BASE64_STANDARD.encode(digest)));
+        Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(pin)))))
+    }
+}
+
+impl ServerCertVerifier for PinVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if let Some(inner) = &self.inner {
+            inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
+        }
+        self.check(end_entity)
+    }
+
+    // That the server has the key to its certificate is verified in any case.
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match &self.inner {
+            Some(inner) => inner.verify_tls12_signature(message, cert, dss),
+            None => verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms),
+        }
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match &self.inner {
+            Some(inner) => inner.verify_tls13_signature(message, cert, dss),
+            None => verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms),
+        }
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

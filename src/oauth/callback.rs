@@ -1,0 +1,141 @@
+//! The answer that comes back through the browser (RFC 6749, section 4.1.2). PURE.
+
+use url::Url;
+
+use super::error::{OAuthError, shown};
+use super::metadata::is_same_issuer;
+use crate::secret::Secret;
+
+/// What was asked, to be compared with what comes back.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    /// Where the browser is sent.
+    pub redirect: Url,
+    /// What only this sign-in knows (RFC 6749, section 10.12).
+    pub state: Secret,
+    /// Who is to answer (RFC 9207), if that is known.
+    pub issuer: Option<String>,
+    /// It says who it is.
+    pub sends_iss: bool,
+}
+
+impl Expected {
+    /// Whether this address leads to where the browser is sent, and holds an answer of any kind.
+    #[must_use]
+    pub fn is_answer(&self, url: &Url) -> bool {
+        let has = |name: &str| url.query_pairs().any(|(key, _)| key == name);
+        url.path() == self.redirect.path() && (has("code") || has("error"))
+    }
+
+    /// The code in the address to which the browser was sent.
+    ///
+    /// # Errors
+    /// It is an error of the server's, or not the answer to what was asked.
+    pub fn code(&self, url: &Url) -> Result<Secret, OAuthError> {
+        let callback = |why: String| OAuthError::Callback { why };
+        let one = |name: &str| {
+            let mut values = url.query_pairs().filter(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+            match (values.next(), values.next()) {
+                (_, Some(_)) => Err(callback(format!("the address holds `{name}` twice"))),
+                (value, None) => Ok(value),
+            }
+        };
+        let (state, issuer) = (one("state")?, one("iss")?);
+        // What did not begin here is not looked at any further.
+        if state.is_none_or(|state| !is_same(state.as_bytes(), self.state.expose())) {
+            return Err(callback("the address belongs to another sign-in (`state` differs)".to_owned()));
+        }
+        match (&issuer, &self.issuer) {
+            (Some(said), Some(expected)) if !is_same_issuer(said, expected) => {
+                return Err(callback(format!(
+                    "it was {} that answered, and not {expected} (`iss` differs)",
+                    shown(said)
+                )));
+            }
+            (None, Some(expected)) if self.sends_iss => {
+                return Err(callback(format!("the answer does not say that it is from {expected} (`iss` is missing)")));
+            }
+            _ => {}
+        }
+        if let Some(error) = one("error")? {
+            return Err(OAuthError::refused(&error, one("error_description")?.as_deref()));
+        }
+        match one("code")? {
+            Some(code) if !code.is_empty() => Ok(Secret::new(code.into_bytes())),
+            _ => Err(callback("the address holds no code".to_owned())),
+        }
+    }
+
+    /// The code in what somebody pasted: the whole address.
+    ///
+    /// # Errors
+    /// As [`Self::code`], and it is no address.
+    pub fn pasted(&self, text: &str) -> Result<Secret, OAuthError> {
+        let why = "that is not the address to which the browser was sent; copy all of it from the address bar";
+        let no_address = || OAuthError::Callback { why: why.to_owned() };
+        let url = Url::parse(text.trim()).map_err(|_| no_address())?;
+        if !self.is_answer(&url) {
+            return Err(no_address());
+        }
+        self.code(&url)
+    }
+}
+
+/// Compares all octets, however early they differ.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expected() -> Expected {
+        Expected {
+            redirect: Url::parse("http://127.0.0.1:7777/").unwrap(),
+            state: Secret::new(b"s7".to_vec()),
+            issuer: Some("https://login.example.org".into()),
+            sends_iss: true,
+        }
+    }
+
+    fn code(query: &str) -> Result<String, String> {
+        let code = expected().pasted(&format!("http://127.0.0.1:7777/?{query}")).map_err(|e| e.to_string())?;
+        Ok(String::from_utf8(code.expose().to_vec()).unwrap())
+    }
+
+    #[test]
+    fn the_code_is_taken_from_the_answer_to_what_was_asked() {
+        assert_eq!(code("code=a%2Fb&state=s7&iss=https%3A%2F%2Flogin.example.org&more=1").as_deref(), Ok("a/b"));
+        for (query, why) in [
+            ("code=a&iss=https://login.example.org", "belongs to another sign-in"),
+            ("code=a&state=s8&iss=https://login.example.org", "belongs to another sign-in"),
+            ("code=a&state=s77&iss=https://login.example.org", "belongs to another sign-in"),
+            ("code=a&state=s7&state=s7&iss=https://login.example.org", "`state` twice"),
+            ("code=a&state=s7&iss=https://evil.example.org", "`iss` differs"),
+            ("code=a&state=s7", "`iss` is missing"),
+            ("code=&state=s7&iss=https://login.example.org", "no code"),
+            ("code=a&code=b&state=s7&iss=https://login.example.org", "`code` twice"),
+            (
+                "error=access_denied&state=s7&iss=https://login.example.org&error_description=no%1b",
+                "access_denied (no\\u{1b})",
+            ),
+            // An error that did not begin here is not believed either.
+            ("error=access_denied&state=x", "belongs to another sign-in"),
+            ("state=s7", "not the address"),
+        ] {
+            let told = code(query).unwrap_err();
+            assert!(told.contains(why), "{query}: {told}");
+        }
+    }
+
+    #[test]
+    fn what_is_pasted_must_be_that_address() {
+        for text in ["", "code", "http://127.0.0.1:7777/elsewhere?code=a&state=s7", "x y", "mailto:jo@e.org?code=a"] {
+            let told = expected().pasted(text).unwrap_err().to_string();
+            assert!(told.contains("copy all of it"), "{text}: {told}");
+        }
+        let quiet = Expected { sends_iss: false, ..expected() };
+        assert!(quiet.pasted(" http://127.0.0.1:7777/?code=a&state=s7\n").is_ok());
+    }
+}

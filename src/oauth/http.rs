@@ -1,0 +1,305 @@
+//! A request to an authorization server and its answer: HTTP/1.1 over a connection of [`crate::net`], bounded in time and
+//! size. Redirections are not followed: a token endpoint has no use for them, and a secret must not go elsewhere.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::header::{HOST, HeaderValue, USER_AGENT};
+use hyper_util::rt::TokioIo;
+use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
+use tokio::time::timeout;
+
+use super::server_url::ServerUrl;
+use crate::exit::ExitStatus;
+use crate::net::{Dial, NetError};
+
+/// How long a request may take, from connecting to the last octet of the answer.
+pub const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// The longest answer, in octets. Tokens are a few thousand.
+const MOST: usize = 256 * 1024;
+
+/// So many times a request is tried that fails for a reason which may pass.
+const TRIES: u32 = 3;
+
+/// What is waited before the second try; then twice as long each time.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Asks authorization servers.
+#[derive(Debug, Clone)]
+pub struct Http {
+    dialer: Arc<dyn Dial>,
+    /// PEM file of the authorities to trust in place of the system's.
+    ca_file: Option<PathBuf>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub struct HttpError {
+    /// The server.
+    pub host: String,
+    /// What happened.
+    pub problem: HttpProblem,
+}
+
+/// What happened to a request.
+#[derive(Debug)]
+pub enum HttpProblem {
+    /// It was for an address that secrets must not go to.
+    Address,
+    /// There is no connection.
+    Net(NetError),
+    /// It took too long.
+    TimedOut(Duration),
+    /// The connection broke, or what came is not HTTP.
+    Broken(String),
+    /// The answer is too long.
+    TooLarge(usize),
+    /// The server cannot answer now, and said so by this status.
+    Status(u16),
+}
+
+impl HttpError {
+    /// Whether the same request may well be answered a little later.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match &self.problem {
+            HttpProblem::Net(e) => e.exit_status() == ExitStatus::Temporary,
+            HttpProblem::TimedOut(_) | HttpProblem::Broken(_) | HttpProblem::Status(_) => true,
+            HttpProblem::Address | HttpProblem::TooLarge(_) => false,
+        }
+    }
+
+    /// Whether the server cannot have acted on it: what can be used once only may be sent again.
+    fn was_not_accepted(&self) -> bool {
+        matches!(self.problem, HttpProblem::Net(_) | HttpProblem::Status(_))
+    }
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = &self.host;
+        match &self.problem {
+            HttpProblem::Address => write!(f, "{host} is not asked without encryption"),
+            HttpProblem::Net(e) => e.fmt(f),
+            HttpProblem::TimedOut(limit) => write!(f, "{host} did not answer within {} s", limit.as_secs()),
+            HttpProblem::Broken(why) => write!(f, "the answer of {host} cannot be read: {why}"),
+            HttpProblem::TooLarge(most) => write!(f, "{host} answered with more than {} KiB", most / 1024),
+            HttpProblem::Status(code) => write!(f, "{host} cannot answer now (HTTP status {code})"),
+        }
+    }
+}
+
+impl std::error::Error for HttpError {}
+
+/// How often a request may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// Until it is answered, within the bounds.
+    WhileTemporary,
+    /// Only while the server cannot have acted on it.
+    WhileNotAccepted,
+    /// Once.
+    Never,
+}
+
+/// Sends the requests of the crate that makes them.
+#[derive(Debug)]
+pub(super) struct Sender {
+    http: Http,
+    repeat: Repeat,
+}
+
+impl<'c> AsyncHttpClient<'c> for Sender {
+    type Error = HttpError;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(self.http.send(request, self.repeat))
+    }
+}
+
+impl Http {
+    /// Asks over these connections.
+    #[must_use]
+    pub fn new(dialer: Arc<dyn Dial>, ca_file: Option<PathBuf>) -> Self {
+        Self { dialer, ca_file }
+    }
+
+    /// For the crate that makes the requests.
+    pub(super) fn sender(&self, repeat: Repeat) -> Sender {
+        Sender { http: self.clone(), repeat }
+    }
+
+    /// Sends a request, again after a pause if what went wrong may pass.
+    ///
+    /// # Errors
+    /// [`HttpError`] of the last try.
+    pub async fn send(&self, request: HttpRequest, repeat: Repeat) -> Result<HttpResponse, HttpError> {
+        let mut pause = PAUSE;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let error = match self.once(&request).await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            let again = match repeat {
+                Repeat::WhileTemporary => error.is_temporary(),
+                Repeat::WhileNotAccepted => error.is_temporary() && error.was_not_accepted(),
+                Repeat::Never => false,
+            };
+            if !again || tries >= TRIES {
+                return Err(error);
+            }
+            tracing::debug!("{error}; asking again in {} s", pause.as_secs());
+            tokio::time::sleep(pause.mul_f64(1.0 + fastrand::f64() / 4.0)).await;
+            pause *= 2;
+        }
+    }
+
+    async fn once(&self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
+        let fail = |host: &str, problem| HttpError { host: host.to_owned(), problem };
+        let uri = request.uri().to_string();
+        let url = ServerUrl::new(&uri).map_err(|_| fail("the server", HttpProblem::Address))?;
+        let host = url.host();
+        let answer = timeout(TIME_LIMIT, self.exchange(&url, request)).await;
+        match answer.unwrap_or(Err(HttpProblem::TimedOut(TIME_LIMIT))) {
+            Ok(response) => match response.status().as_u16() {
+                code @ (408 | 429 | 500..) => Err(fail(&host, HttpProblem::Status(code))),
+                _ => Ok(response),
+            },
+            Err(problem) => Err(fail(&host, problem)),
+        }
+    }
+
+    async fn exchange(&self, url: &ServerUrl, request: &HttpRequest) -> Result<HttpResponse, HttpProblem> {
+        let endpoint = url.endpoint(self.ca_file.as_deref());
+        let connection = self.dialer.connect(&endpoint, &[]).await.map_err(HttpProblem::Net)?;
+        if !connection.protected && !connection.loopback {
+            return Err(HttpProblem::Address);
+        }
+        let broken = |e: hyper::Error| HttpProblem::Broken(e.to_string());
+        let (mut sender, link) = http1::handshake(TokioIo::new(connection.stream)).await.map_err(broken)?;
+        let request = for_the_wire(url, request)?;
+        let mut exchange = pin!(async {
+            let (parts, body) = sender.send_request(request).await.map_err(broken)?.into_parts();
+            let body =
+                Limited::new(body, MOST).collect().await.map_err(|e| match e.downcast::<LengthLimitError>() {
+                    Ok(_) => HttpProblem::TooLarge(MOST),
+                    Err(e) => HttpProblem::Broken(e.to_string()),
+                })?;
+            Ok(HttpResponse::from_parts(parts, body.to_bytes().to_vec()))
+        });
+        // The link carries what the exchange says and hears; when it ends first, all that came is there already.
+        tokio::select! {
+            biased;
+            done = &mut exchange => done,
+            _ended = link => exchange.await,
+        }
+    }
+}
+
+/// The request as a server expects it: its path alone in the first line, and the server's name in a field.
+fn for_the_wire(url: &ServerUrl, request: &HttpRequest) -> Result<hyper::Request<Full<Bytes>>, HttpProblem> {
+    let invalid = |_| HttpProblem::Broken("its address cannot stand in a request".to_owned());
+    let url = url.url();
+    let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+    let host = url.host_str().unwrap_or_default();
+    let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    let mut wire = hyper::Request::builder().method(request.method()).uri(path);
+    for (name, value) in request.headers() {
+        wire = wire.header(name, value);
+    }
+    let host = HeaderValue::from_str(&host).map_err(|_| HttpProblem::Address)?;
+    let wire = wire.header(HOST, host).header(USER_AGENT, concat!("mailferry/", env!("CARGO_PKG_VERSION")));
+    wire.body(Full::new(Bytes::from(request.body().clone()))).map_err(invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::net::{Dialer, NetLimits};
+
+    /// A server that answers each connection with the next of these; what it was asked.
+    async fn ask(answers: Vec<Vec<u8>>, repeat: Repeat) -> (Result<HttpResponse, HttpError>, Vec<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://127.0.0.1:{}/token?x=1", listener.local_addr().unwrap().port());
+        let server = tokio::spawn(async move {
+            let mut asked = Vec::new();
+            for answer in answers {
+                let (mut connection, _) = listener.accept().await.unwrap();
+                let mut request = vec![0; 4096];
+                let length = connection.read(&mut request).await.unwrap();
+                asked.push(String::from_utf8_lossy(&request[..length]).into_owned());
+                // Who has heard enough may be gone.
+                let _ = connection.write_all(&answer).await;
+            }
+            asked
+        });
+        let http = Http::new(Arc::new(Dialer::new(NetLimits::default())), None);
+        let request = oauth2::http::Request::post(url).body(b"secret=1".to_vec()).unwrap();
+        let answer = http.send(request, repeat).await;
+        (answer, timeout(TIME_LIMIT, server).await.unwrap().unwrap())
+    }
+
+    fn response(status: &str, body: &str) -> Vec<u8> {
+        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    }
+
+    #[tokio::test]
+    async fn a_request_is_sent_as_servers_expect_it_and_a_redirection_is_not_followed() {
+        let (answer, asked) =
+            ask(vec![response("302 Found\r\nLocation: http://127.0.0.1:1/", "x")], Repeat::Never).await;
+        assert_eq!(answer.unwrap().status().as_u16(), 302);
+        assert!(
+            asked[0].starts_with("POST /token?x=1 HTTP/1.1\r\n") && asked[0].ends_with("\r\n\r\nsecret=1"),
+            "{asked:?}"
+        );
+        assert!(asked[0].to_ascii_lowercase().contains("\r\nhost: 127.0.0.1:"), "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_an_answer_is_an_error() {
+        for (answer, why) in [
+            (Vec::new(), "cannot be read"),
+            (b"+OK ready\r\n".to_vec(), "cannot be read"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut".to_vec(), "cannot be read"),
+            (response("200 OK", &"x".repeat(MOST + 1)), "more than 256 KiB"),
+            (response("503 X", ""), "HTTP status 503"),
+        ] {
+            let (answer, _) = ask(vec![answer], Repeat::Never).await;
+            let told = answer.unwrap_err().to_string();
+            assert!(told.contains(why), "{told}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_can_be_used_once_is_sent_again_only_if_it_was_not_accepted() {
+        let good = || response("200 OK", "{}");
+        let (answer, asked) = ask(vec![response("503 X", ""), good()], Repeat::WhileNotAccepted).await;
+        assert!(answer.is_ok() && asked.len() == 2);
+        // It may have been accepted, and the answer was lost.
+        let (answer, asked) = ask(vec![Vec::new()], Repeat::WhileNotAccepted).await;
+        assert!(answer.unwrap_err().is_temporary() && asked.len() == 1);
+        let (answer, asked) = ask(vec![Vec::new(), good()], Repeat::WhileTemporary).await;
+        assert!(answer.is_ok() && asked.len() == 2);
+    }
+
+    #[tokio::test]
+    async fn a_secret_goes_nowhere_without_encryption() {
+        let http = Http::new(Arc::new(Dialer::new(NetLimits::default())), None);
+        let request = oauth2::http::Request::post("http://login.example.org/token").body(Vec::new()).unwrap();
+        let error = http.send(request, Repeat::WhileTemporary).await.unwrap_err();
+        assert!(matches!(error.problem, HttpProblem::Address) && !error.is_temporary());
+    }
+}

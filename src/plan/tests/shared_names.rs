@@ -1,0 +1,34 @@
+//! Messages that share a unique-id.
+
+use super::*;
+
+#[test]
+fn each_has_its_turn_where_a_session_may_retrieve_only_a_few() {
+    let known = state(vec![entry(1, "a", "A", 1, 0)]);
+    let listing = maildrop(&[("a", 1), ("a", 1), ("a", 1)]);
+    let policy = Policy { max_messages: NonZeroU32::new(1), removal: RemovalPolicy::Keep, ..NO_TOP };
+    let mut compared_as = HashSet::new();
+    let mut turns = Vec::new();
+    for _ in 0..3 {
+        let done = Done { tried: &HashSet::new(), compared: &HashSet::from([1]), compared_as: &compared_as };
+        let plan = PlanInput::new(&listing, &known, done, NOW).plan(&policy, &Seen::in_session(session()));
+        turns.extend(retrieved(&plan));
+        compared_as.extend(plan.retrieve.iter().map(|listed| (listed.number, ListedAs::of(listed))));
+    }
+    assert_eq!(turns, [1, 2, 3]);
+}
+
+#[test]
+fn one_more_under_a_name_may_be_any_of_them_whatever_its_size() {
+    let known = state(vec![entry(1, "a", "A", 1, 0)]);
+    // The remembered one has grown, and another one came that has the size which it had.
+    let listing = maildrop(&[("a", 2), ("a", 1)]);
+    assert_eq!(retrieved(&decide(&listing, &known, &KEEP, &["A", "B"])), [1, 2]);
+    assert_eq!(retrieved(&decide(&listing, &known, &Policy { has_top: false, ..KEEP }, &[])), [1, 2]);
+    // If its header shows that it is still the one that was there, only the other one is new.
+    assert_eq!(retrieved(&decide(&listing, &known, &KEEP, &["B", "A"])), [1]);
+    // Once both are remembered nothing is asked any more.
+    let both = state(vec![entry(1, "a", "B", 1, 0), entry(2, "a", "A", 2, 0)]);
+    assert_eq!(look_at(&listing, &both, &KEEP, &HashSet::new(), NOW), []);
+    assert_eq!(retrieved(&decide(&listing, &both, &KEEP, &[])), [0_u32; 0]);
+}

@@ -1,0 +1,159 @@
+//! Which messages on a server are to be known without having been fetched: what is asked of the server, and what tells that
+//! a Maildir has a message already. Nothing is retrieved.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tracing::debug;
+
+use super::PollContext;
+use super::error::PollError;
+use tokio_util::sync::CancellationToken;
+
+use crate::account::Account;
+use crate::client::Client;
+use crate::client::dates::dates;
+use crate::client::listing::{look, open};
+use crate::client::login::{CachedCapabilities, log_in};
+use crate::maildir::contents::Stored;
+use crate::maildir::names::hash_of;
+use crate::message::Digest;
+use crate::plan::maildrop::{Listed, Maildrop};
+use crate::pop3::MessageNumber;
+use crate::state::adopt::Known;
+use crate::state::entries::{Fingerprint, Origin, UidState};
+
+/// A session that only lists.
+#[derive(Debug)]
+pub struct Visit {
+    client: Client,
+    /// What is on the server.
+    pub maildrop: Maildrop,
+}
+
+impl Visit {
+    /// Logs in and lists.
+    ///
+    /// # Errors
+    /// [`PollError`].
+    pub async fn begin(context: &Arc<PollContext>, account: &Account) -> Result<Self, PollError> {
+        let obtained = super::credential::obtain(context, account, None, &CancellationToken::new()).await?;
+        let password = obtained.credential.secret();
+        let nothing = CachedCapabilities::default();
+        let logged_in = log_in(&*context.dialer, account, password, &nothing).await?;
+        let opened = open(logged_in, &nothing).await.map_err(|e| e.error)?;
+        Ok(Self { client: opened.client, maildrop: opened.maildrop })
+    }
+
+    /// What a state does not know yet, and has a unique-id.
+    fn unknown<'a>(&'a self, state: &'a UidState) -> impl Iterator<Item = &'a Listed> {
+        let is_unknown = |listed: &&Listed| {
+            listed
+                .unique_id
+                .as_ref()
+                .is_some_and(|id| state.ids_of(id).is_empty() && state.spelt_by_getmail(id).is_none())
+        };
+        self.maildrop.messages.iter().filter(is_unknown)
+    }
+
+    /// All that the state does not know.
+    #[must_use]
+    pub fn all(&self, state: &UidState) -> Vec<Known> {
+        self.unknown(state).filter_map(|listed| adopted(listed, None, None)).collect()
+    }
+
+    /// Of these, what came before a time, in seconds since 1970; and how many do not say when they came.
+    ///
+    /// # Errors
+    /// Those of the session.
+    pub async fn before(&mut self, state: &UidState, time: i64) -> Result<(Vec<Known>, usize), PollError> {
+        let unknown: Vec<Listed> = self.unknown(state).cloned().collect();
+        let numbers: Vec<MessageNumber> = unknown.iter().map(|listed| listed.number).collect();
+        let dates = dates(&mut self.client, &numbers).await?;
+        let is_before = |listed: &&Listed| dates.get(&listed.number).is_some_and(|date| *date < time);
+        let known = unknown.iter().filter(is_before).filter_map(|listed| adopted(listed, None, None)).collect();
+        Ok((known, unknown.len().saturating_sub(dates.len())))
+    }
+
+    /// Of these, what a Maildir has: by the hash of the unique-id in our own names, if the size is the same as well, else by
+    /// a header that says enough, which is asked for.
+    ///
+    /// # Errors
+    /// Those of the session.
+    pub async fn in_maildir(&mut self, state: &UidState, stored: Vec<Stored>) -> Result<Vec<Known>, PollError> {
+        let mut files = Files::new(stored);
+        let (mut known, mut rest) = (Vec::new(), Vec::new());
+        for listed in self.unknown(state) {
+            match files.take_by_name(listed) {
+                Some(stored) => known.extend(adopted(listed, Some(stored.header), Some(stored.whole))),
+                None => rest.push(listed.clone()),
+            }
+        }
+        if files.left() > 0 && !rest.is_empty() {
+            let numbers: Vec<MessageNumber> = rest.iter().map(|listed| listed.number).collect();
+            let headers = look(&mut self.client, &numbers).await?;
+            for listed in &rest {
+                let header = headers.get(&listed.number).filter(|header| header.is_strong());
+                if let Some(stored) = header.and_then(|header| files.take_by_header(*header)) {
+                    known.extend(adopted(listed, Some(stored.header), Some(stored.whole)));
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    /// Ends the session.
+    pub async fn end(self) {
+        if let Err(e) = self.client.quit().await {
+            debug!("QUIT: {e}");
+        }
+    }
+}
+
+fn adopted(listed: &Listed, header: Option<Digest>, whole: Option<Digest>) -> Option<Known> {
+    let fingerprint = Fingerprint { reported_size: listed.reported_size, header, whole };
+    Some(Known { unique_id: listed.unique_id.clone()?, origin: Origin::Adopted, fingerprint, fetched_at: None })
+}
+
+/// The files of a Maildir; each is one message at most.
+struct Files {
+    all: Vec<Option<Stored>>,
+    by_name: HashMap<(u32, u64), Vec<usize>>,
+    by_header: HashMap<Digest, Vec<usize>>,
+}
+
+impl Files {
+    fn new(stored: Vec<Stored>) -> Self {
+        let (mut by_name, mut by_header): (HashMap<_, Vec<usize>>, HashMap<_, Vec<usize>>) = Default::default();
+        for (at, one) in stored.iter().enumerate() {
+            if let Some(hash) = one.unique_id_hash {
+                by_name.entry((hash, one.size_on_wire)).or_default().push(at);
+            }
+            by_header.entry(one.header).or_default().push(at);
+        }
+        Self { all: stored.into_iter().map(Some).collect(), by_name, by_header }
+    }
+
+    fn left(&self) -> usize {
+        self.all.iter().flatten().count()
+    }
+
+    /// A hash alone may be another message's by chance, so the size has to be the same as well.
+    fn take_by_name(&mut self, listed: &Listed) -> Option<Stored> {
+        let key = (hash_of(listed.unique_id.as_ref()?), listed.reported_size.filter(|size| *size > 0)?);
+        Self::take(&mut self.all, self.by_name.get_mut(&key)?)
+    }
+
+    fn take_by_header(&mut self, header: Digest) -> Option<Stored> {
+        Self::take(&mut self.all, self.by_header.get_mut(&header)?)
+    }
+
+    fn take(all: &mut [Option<Stored>], places: &mut Vec<usize>) -> Option<Stored> {
+        while let Some(at) = places.pop() {
+            if let Some(stored) = all.get_mut(at).and_then(Option::take) {
+                return Some(stored);
+            }
+        }
+        None
+    }
+}

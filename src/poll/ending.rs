@@ -1,0 +1,123 @@
+//! The end of a session: what it did is written down around QUIT, which makes the server remove what was marked.
+
+use tracing::warn;
+
+use super::Poll;
+use super::error::{DoesNotFit, PollError};
+use super::report::PollReport;
+use super::retriever::{DRAIN, Retrieved};
+use crate::client::Client;
+use crate::client::Message;
+use crate::state::entries::{EntryId, ListedAs, QuarantineReason};
+use crate::state::handle::StateHandle;
+use crate::state::store::Store;
+
+/// What a session did that is only true once it has ended in order.
+pub(super) struct Work {
+    /// What came.
+    pub(super) retrieved: Retrieved,
+    /// Marked as deleted.
+    pub(super) marked: Vec<EntryId>,
+    /// Need not be remembered any more.
+    pub(super) forget: Vec<EntryId>,
+}
+
+impl Poll {
+    /// Waits for the answer to QUIT, but not for long once the end was asked for: it has been sent, and what the server
+    /// makes of it is seen next time.
+    pub(super) async fn quit(&self, client: Client) -> Result<bool, PollError> {
+        let bound = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        tokio::select! {
+            answered = client.quit() => Ok(answered?),
+            () = bound => Err(PollError::Stopped),
+        }
+    }
+
+    /// QUIT is a promise: the server may take away whatever was retrieved. So it is only sent when that is safe.
+    ///
+    /// Tells whether anything was retrieved.
+    pub(super) async fn end_session(
+        &self,
+        state: &mut StateHandle,
+        client: Client,
+        work: Work,
+        report: &mut PollReport,
+    ) -> Result<bool, PollError> {
+        let Work { retrieved, marked, forget } = work;
+        let refused = u64::try_from(retrieved.refused.failures.len()).unwrap_or(u64::MAX);
+        let known = u64::try_from(retrieved.known.len()).unwrap_or(u64::MAX);
+        if retrieved.asked != retrieved.safe + known + refused {
+            return Err(PollError::contradiction(
+                "end the session",
+                "not everything that was asked for is accounted for",
+            ));
+        }
+        tell_of_short_ones(&retrieved);
+        let verified: Vec<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();
+        let promised = marked.clone();
+        let absent: Vec<EntryId> = retrieved.absent.clone();
+        let before_quit = move |store: &mut Store| {
+            store.record_verified(verified)?;
+            store.record_absent(absent)?;
+            // Should the answer to QUIT be lost, another message may have taken the place of one of these.
+            if promised.is_empty() { Ok(()) } else { store.record_doubt(promised) }
+        };
+        state.with("write down what is to be removed", before_quit).await??;
+        let acknowledged = self.quit(client).await?;
+        report.unacknowledged |= !acknowledged && !marked.is_empty();
+        if !acknowledged && !marked.is_empty() {
+            warn!("the server did not acknowledge the QUIT: what was deleted is deleted again next time");
+        }
+        let removed = if acknowledged { marked } else { Vec::new() };
+        let count = u64::try_from(removed.len()).unwrap_or(u64::MAX);
+        removed.iter().for_each(|entry| _ = report.undeletable.remove(entry));
+        let known = state.read()?.state();
+        let is_new = |(id, size): &(EntryId, u64)| {
+            known.entry(*id).is_some_and(|entry| entry.fingerprint.reported_size != Some(*size))
+        };
+        let sizes = retrieved
+            .known
+            .iter()
+            .filter_map(|(id, listed)| Some((*id, listed.reported_size?)))
+            .filter(is_new)
+            .collect();
+        let troubled = retrieved.refused.failures.listed_as().to_vec();
+        let hopeless = retrieved.larger_than_the_disk.iter().filter_map(ListedAs::of).collect();
+        let after_quit = move |store: &mut Store| {
+            store.record_resized(sizes)?;
+            store.record_removed(removed)?;
+            store.record_forgotten(forget)?;
+            store.record_set_aside(hopeless)?;
+            store.record_quarantine(troubled, QuarantineReason::Refused)?;
+            store.settle()
+        };
+        state.with("write down what was removed", after_quit).await??;
+        report.removed += count;
+        report.on_server = report.on_server.map(|listed| listed.saturating_sub(count));
+        report.failed.absorb(retrieved.refused.failures);
+        if let Some((listed, free_space)) = retrieved.insufficient_space {
+            let never = retrieved.larger_than_the_disk.contains(&listed);
+            let message = DoesNotFit { what: Message(&listed, &report.redactor).to_string(), free_space, never };
+            return Err(PollError::InsufficientSpace { path: self.account.maildir.clone(), message: Some(message) });
+        }
+        if retrieved.stopped { Err(PollError::Stopped) } else { Ok(retrieved.safe > 0) }
+    }
+}
+
+/// Tells of messages that came out far shorter than they were listed: of the first one, and how many there are.
+fn tell_of_short_ones(retrieved: &Retrieved) {
+    let Some((listed, octets)) = &retrieved.first_short else { return };
+    let others = match retrieved.short.saturating_sub(1) {
+        0 => String::new(),
+        more => format!(", and {more} more were like that"),
+    };
+    warn!(
+        "message {} was listed with {} octets, and {octets} came: it is kept as it came, and not deleted in this session\
+         {others}",
+        listed.number,
+        listed.reported_size.unwrap_or(0)
+    );
+}

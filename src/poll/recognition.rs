@@ -1,0 +1,157 @@
+//! Most polls find what the last one left: the same listing, over a state in which nothing waits. Then nothing is read,
+//! matched or planned, and memory does not depend on how much is listed.
+
+use std::sync::Arc;
+
+use super::credential::{self, Obtained};
+use super::error::PollError;
+use super::report::PollReport;
+use super::server_profile::ServerProfile;
+use super::session::Clean;
+use super::{Poll, PollOptions, Redactor};
+use crate::client::listing::Opened;
+use crate::client::listing_digest::ListingDigest;
+use crate::disk::Disk;
+use crate::maildir::Maildir;
+use crate::state::clean_listing::{Circumstances, CleanListing};
+use crate::state::error::StateError;
+use crate::state::handle::StateHandle;
+use crate::state::hints::HintsFile;
+use crate::state::store::{LockedState, Store};
+use crate::watch;
+
+/// How a poll goes on.
+pub(super) enum Beginning {
+    /// It is over: everything is as it was.
+    Nothing,
+    /// It looks at everything, with a state that is locked.
+    Full(Box<LockedState>, Option<Box<First>>),
+}
+
+/// A session that was begun to recognise a listing, and found another one.
+pub(super) struct First {
+    /// The session, with the whole listing.
+    pub(super) opened: Opened,
+    /// What was known of the server, and learned.
+    pub(super) profile: ServerProfile,
+    /// What let us in.
+    pub(super) obtained: Obtained,
+}
+
+/// What the last full look left.
+struct LeftClean {
+    clean: CleanListing,
+    /// How many seconds ago that was.
+    age: u64,
+    hints: HintsFile,
+}
+
+impl Poll {
+    /// Takes the lock, and looks whether the server lists what it listed when nothing was left to do.
+    pub(super) async fn begin(&mut self, report: &mut PollReport) -> Result<Beginning, PollError> {
+        let (locked, left) = self.lock().await?;
+        let Some(LeftClean { clean, age, hints }) = left else { return Ok(Beginning::Full(locked, None)) };
+        let obtained = credential::obtain(&self.context, &self.account, None, &self.stop).await?;
+        let secret = obtained.credential.secret().clone();
+        report.token.clone_from(&obtained.token);
+        report.redactor = Redactor::new(&self.account.username, &secret);
+        let now = clean.certain.saturating_add(age);
+        let mut profile = ServerProfile::new(hints, &self.account.endpoint, now);
+        profile.expect(ListingDigest {
+            messages: clean.messages,
+            octets: clean.octets.parse().unwrap_or(0),
+            unique_ids: clean.unique_ids,
+        });
+        report.sessions += 1;
+        let opened = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(PollError::Stopped),
+            opened = self.list(&mut profile, &secret) => opened,
+        };
+        profile.expect_nothing();
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(error) if obtained.may_have_ended(&error) => {
+                self.refused_token = Some(secret);
+                report.sessions -= 1;
+                return Ok(Beginning::Full(locked, None));
+            }
+            Err(error) => {
+                self.write_hints(profile, false).await?;
+                return Err(error);
+            }
+        };
+        if !opened.is_recognised {
+            report.sessions -= 1;
+            return Ok(Beginning::Full(locked, Some(Box::new(First { opened, profile, obtained }))));
+        }
+        profile.opened(&opened, &report.redactor);
+        self.note_login(&opened, report);
+        report.on_server = Some(u64::from(clean.messages));
+        let ahead = opened.client.window() > 1;
+        let ended = self.quit(opened.client).await;
+        profile.ended_in_order(ahead, false);
+        report.past = self.write_hints(profile, ended.is_ok()).await?;
+        // Only now may others have the state.
+        drop(locked);
+        ended.map(|_| Beginning::Nothing)
+    }
+
+    /// Takes the lock. What the last full look left is only used in a poll without wishes of the user's.
+    async fn lock(&self) -> Result<(Box<LockedState>, Option<LeftClean>), PollError> {
+        let (open_options, account) = (self.open_options(), self.account.clone());
+        let (disk, dir) = (Arc::clone(&self.context.disk), self.context.state_dir.clone());
+        let (plain, clock) = (self.options == PollOptions::default(), self.context.clock.read());
+        let locked = watch::blocking(move || {
+            let locked = Box::new(Store::lock(Arc::clone(&disk), &dir, &account, &open_options)?);
+            let left = || {
+                let hints = HintsFile::read(&*disk, &dir, &account.name);
+                let clean = hints.hints.clean.clone()?;
+                let maildir = maildir_mark(&*disk, &account.maildir)?;
+                let state = locked.status()?;
+                let now = Circumstances { account: &account, state: &state, maildir: &maildir, clock };
+                Some(LeftClean { age: clean.age(now)?, clean, hints })
+            };
+            let left = if plain { left() } else { None };
+            Ok::<_, StateError>((locked, left))
+        });
+        Ok(locked.await.map_err(|e| e.doing("lock the state"))??)
+    }
+
+    async fn write_hints(
+        &self,
+        mut profile: ServerProfile,
+        success: bool,
+    ) -> Result<crate::state::hints::Past, PollError> {
+        let (disk, wall) = (Arc::clone(&self.context.disk), self.context.clock.read().wall);
+        let written = watch::blocking(move || profile.write(&disk, success.then_some(wall))).await;
+        Ok(written.map_err(|e| e.doing("write the hints"))?)
+    }
+
+    /// Keeps that nothing was left to do behind a listing.
+    pub(super) async fn keep_clean(
+        &self,
+        clean: Clean,
+        mut profile: ServerProfile,
+        state: &mut StateHandle,
+    ) -> Result<(), PollError> {
+        let (account, clock, disk) = (self.account.clone(), self.context.clock.read(), Arc::clone(&self.context.disk));
+        let keep = move |store: &mut Store| {
+            let (Some(maildir), Ok(state)) = (maildir_mark(&*disk, &account.maildir), disk.status(store.path())) else {
+                return;
+            };
+            let now = Circumstances { account: &account, state: &state, maildir: &maildir, clock };
+            let ListingDigest { messages, octets, unique_ids } = clean.listing;
+            profile.keep(CleanListing::new((messages, octets, unique_ids), now, store.now(), clean.due));
+            profile.write(&disk, None);
+        };
+        Ok(state.with("write the hints", keep).await?)
+    }
+}
+
+/// What tells the Maildir that an account delivers to from another one. None: it is not there, or not to be told.
+fn maildir_mark(disk: &dyn Disk, path: &std::path::Path) -> Option<String> {
+    let maildir = Maildir::open(disk, path).ok()?;
+    let id = maildir.id(disk).ok()?;
+    Some(format!("{:x}.{:x}.{:x?} {}", id.tmp_inode, id.new_inode, id.marker, maildir.path().display()))
+}

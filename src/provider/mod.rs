@@ -1,0 +1,201 @@
+//! What is known of mail providers and cannot be asked of their servers: where they are, how one logs in there, and what
+//! rules they have. PURE.
+//!
+//! It is data: a provider is a line of `providers.tsv`, with a source and the day on which it was checked. A rule that a
+//! server announces or enforces in words needs no line: LOGIN-DELAY is obeyed everywhere, and [`crate::schedule`] learns
+//! from a refusal that came too soon.
+
+mod table;
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use crate::account::TlsMode;
+
+/// A provider of mailboxes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provider {
+    /// The word for it in the configuration.
+    pub id: &'static str,
+    /// What people call it.
+    pub name: &'static str,
+    /// Its POP3 server. None if it has none, or only facts about its servers are known.
+    pub host: Option<&'static str>,
+    /// The port there.
+    pub port: u16,
+    /// When TLS begins there.
+    pub tls: TlsMode,
+    /// What one logs in as.
+    pub login: Login,
+    /// What it takes as a proof.
+    pub accepts: Accepts,
+    /// The preset for signing in by OAuth 2.0, if there is one: see [`crate::oauth::preset`].
+    pub oauth: Option<&'static str>,
+    /// Its servers have one of these names, or a name below one.
+    servers: Vec<&'static str>,
+    /// The domains of its addresses; one that ends in `.*` stands for every top-level domain.
+    domains: Vec<&'static str>,
+    /// The least time between two polls; zero if none is known.
+    pub min_interval: Duration,
+    /// The time between two polls that it recommends.
+    pub interval: Option<Duration>,
+    /// The LOGIN-DELAY (RFC 2449, section 6.5) that its servers announce is not what they enforce, and `min_interval` stands
+    /// in its place. More sessions for a backlog need not wait even for that.
+    pub login_delay_is_untrue: bool,
+    /// A session lists only some of the messages; the next one lists more.
+    pub lists_in_portions: bool,
+    /// Its servers close the connection when AUTH comes with an initial response.
+    pub two_step_auth: bool,
+    /// It has no POP3.
+    pub no_pop3: bool,
+    /// Where POP3 is switched on, and a password for programs made: the words of its menus.
+    pub enable: Option<&'static str>,
+    /// What else is good to know.
+    pub note: Option<&'static str>,
+    /// The day on which this was checked, as in RFC 3339.
+    pub checked: &'static str,
+    /// Where it comes from.
+    pub source: &'static str,
+}
+
+/// What one logs in as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Login {
+    /// The whole address.
+    Address,
+    /// What stands before the @.
+    LocalPart,
+}
+
+/// What a provider takes as a proof.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Accepts {
+    /// The password of the mailbox.
+    pub password: bool,
+    /// A password that was made for one program.
+    pub app_password: bool,
+    /// The same, by the name that Chinese providers have for it (授权码).
+    pub authorization_code: bool,
+    /// An OAuth 2.0 access token.
+    pub oauth: bool,
+}
+
+impl Accepts {
+    /// Whether there is any other way than OAuth 2.0.
+    #[must_use]
+    pub fn any_password(self) -> bool {
+        self.password || self.app_password || self.authorization_code
+    }
+}
+
+/// All of them.
+static PROVIDERS: LazyLock<Vec<Provider>> = LazyLock::new(|| table::parse(include_str!("providers.tsv")).0);
+
+impl Provider {
+    /// All that are known, in the order of the table.
+    #[must_use]
+    pub fn all() -> &'static [Self] {
+        &PROVIDERS
+    }
+
+    /// The provider that a server belongs to, if anything is known of it.
+    #[must_use]
+    pub fn of(host: &str) -> Option<&'static Self> {
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let is_below =
+            |domain: &&str| host.strip_suffix(*domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        let is_its = |provider: &&Self| provider.host == Some(host.as_str());
+        let is_near = |provider: &&Self| provider.servers.iter().any(is_below);
+        PROVIDERS.iter().find(is_its).or_else(|| PROVIDERS.iter().find(is_near))
+    }
+
+    /// The provider of this name in the configuration.
+    #[must_use]
+    pub fn named(id: &str) -> Option<&'static Self> {
+        PROVIDERS.iter().find(|provider| provider.id == id && (provider.host.is_some() || provider.no_pop3))
+    }
+
+    /// The provider of a mail address, by its domain.
+    #[must_use]
+    pub fn of_address(address: &str) -> Option<&'static Self> {
+        let (_, domain) = address.rsplit_once('@')?;
+        let domain = domain.to_ascii_lowercase();
+        let is_same = |known: &&str| **known == domain;
+        let is_like = |known: &&str| {
+            let stem = known.strip_suffix(".*");
+            stem.and_then(|stem| domain.strip_prefix(stem)).is_some_and(|rest| rest.starts_with('.'))
+        };
+        let by = |matches: &dyn Fn(&&str) -> bool| PROVIDERS.iter().find(|one| one.domains.iter().any(matches));
+        by(&is_same).or_else(|| by(&is_like))
+    }
+
+    /// The names that may stand in the configuration.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        PROVIDERS.iter().filter(|one| one.host.is_some() || one.no_pop3).map(|provider| provider.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_belongs_to_the_domain_it_is_below() {
+        let name = |host| Provider::of(host).map(|provider| provider.name);
+        assert_eq!(name("pop.gmail.com"), Some("Gmail"));
+        assert_eq!(name("POP.GoogleMail.com."), Some("Gmail"));
+        assert_eq!(name("ssl0.ovh.net"), Some("OVH"));
+        assert_eq!(name("ovh.net"), Some("OVH"));
+        assert_eq!(name("secure-pop.luxsci.com"), Some("LuxSci"));
+        assert_eq!(name("pop3.web.de"), Some("WEB.DE"));
+        for host in ["", ".", "notgmail.com", "pop.gmail.com.example.org", "gmail.example.org", "127.0.0.1", "::1"] {
+            assert_eq!(name(host), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn servers_are_written_as_they_are_looked_up() {
+        for provider in Provider::all() {
+            for server in &provider.servers {
+                assert_eq!(Provider::of(server).map(|found| found.name), Some(provider.name), "{server}");
+            }
+            if let Some(host) = provider.host {
+                assert_eq!(Provider::of(host).and_then(|found| found.host), Some(host));
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_belongs_to_the_provider_of_its_domain() {
+        let id = |address| Provider::of_address(address).map(|provider| provider.id);
+        assert_eq!(id("jo@gmail.com"), Some("gmail"));
+        assert_eq!(id("jo@YMail.com"), Some("yahoo"));
+        assert_eq!(id("jo@yahoo.de"), Some("yahoo"));
+        assert_eq!(id("jo@yahoo.co.uk"), Some("yahoo"));
+        assert_eq!(id("jo@yahoo.co.jp"), Some("yahoojp"));
+        assert_eq!(id("jo@me.com"), Some("icloud"));
+        for address in ["jo", "", "jo@", "jo@yahoo", "jo@yahooo.com", "jo@example.org"] {
+            assert_eq!(id(address), None, "{address}");
+        }
+    }
+
+    #[test]
+    fn the_page_speaks_of_every_provider() {
+        let page = include_str!("../../docs/providers.md");
+        for name in Provider::names() {
+            assert!(page.contains(&format!("| `{name}` |")), "docs/providers.md does not speak of {name}");
+        }
+    }
+
+    #[test]
+    fn what_the_schedule_relies_on_is_there() {
+        let gmail = Provider::named("gmail").unwrap();
+        assert!(gmail.login_delay_is_untrue && gmail.lists_in_portions && gmail.min_interval.as_secs() == 300);
+        assert_eq!(Provider::of("ssl0.ovh.net").unwrap().min_interval.as_secs(), 60);
+        let web_de = Provider::named("webde").unwrap();
+        assert_eq!((web_de.min_interval.as_secs(), web_de.interval.unwrap().as_secs()), (0, 900));
+        assert!(Provider::named("luxsci").is_none(), "nobody knows its server");
+        assert!(Provider::names().any(|name| name == "icloud") && Provider::named("icloud").unwrap().no_pop3);
+        assert!(!Provider::named("outlook").unwrap().accepts.any_password());
+    }
+}

@@ -1,0 +1,327 @@
+//! Which way to log in: what the user chose, what the server offers and where the connection leads.
+
+use std::fmt;
+
+use crate::account::AuthChoice;
+use crate::pop3::{Capabilities, Mechanism};
+
+/// A way to log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginMethod {
+    /// USER and PASS (RFC 1939, section 7).
+    User,
+    /// APOP (RFC 1939, section 7).
+    Apop,
+    /// AUTH, with an initial response where the mechanism has one and it is known to work (RFC 5034).
+    Sasl(Mechanism),
+    /// AUTH PLAIN, answered when the server asks: some servers know it in this form only.
+    PlainWhenAsked,
+}
+
+impl LoginMethod {
+    /// All of them, with their names for what is remembered of a server.
+    const ALL: [(Self, &'static str); 13] = [
+        (Self::User, "user"),
+        (Self::Apop, "apop"),
+        (Self::Sasl(Mechanism::Plain), "plain"),
+        (Self::PlainWhenAsked, "plain-when-asked"),
+        (Self::Sasl(Mechanism::Login), "login"),
+        (Self::Sasl(Mechanism::CramMd5), "cram-md5"),
+        (Self::Sasl(Mechanism::ScramSha1), "scram-sha-1"),
+        (Self::Sasl(Mechanism::ScramSha1Plus), "scram-sha-1-plus"),
+        (Self::Sasl(Mechanism::ScramSha256), "scram-sha-256"),
+        (Self::Sasl(Mechanism::ScramSha256Plus), "scram-sha-256-plus"),
+        (Self::Sasl(Mechanism::External), "external"),
+        (Self::Sasl(Mechanism::XOAuth2), "xoauth2"),
+        (Self::Sasl(Mechanism::OAuthBearer), "oauthbearer"),
+    ];
+
+    /// Its name, for what is remembered of a server.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL.into_iter().find(|(method, _)| *method == self).map_or("unknown", |(_, name)| name)
+    }
+
+    /// The one with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(method, _)| method)
+    }
+
+    /// The mechanism of AUTH; None for USER and APOP.
+    #[must_use]
+    pub fn mechanism(self) -> Option<Mechanism> {
+        match self {
+            Self::User | Self::Apop => None,
+            Self::Sasl(mechanism) => Some(mechanism),
+            Self::PlainWhenAsked => Some(Mechanism::Plain),
+        }
+    }
+
+    /// Whether AUTH waits to be asked, although the mechanism begins on this side. Microsoft takes XOAUTH2 in this form
+    /// only, and everybody who takes it at once takes it so, too.
+    #[must_use]
+    pub fn waits(self) -> bool {
+        matches!(self, Self::PlainWhenAsked | Self::Sasl(Mechanism::XOAuth2))
+    }
+
+    /// Whether the password itself is not sent. Many servers offer such a way for users whose password they keep in a form
+    /// that is no use for it.
+    #[must_use]
+    pub fn hides_password(self) -> bool {
+        use Mechanism::{CramMd5, ScramSha1, ScramSha1Plus, ScramSha256, ScramSha256Plus};
+        let challenge = [CramMd5, ScramSha1, ScramSha1Plus, ScramSha256, ScramSha256Plus];
+        self == Self::Apop || self.mechanism().is_some_and(|mechanism| challenge.contains(&mechanism))
+    }
+}
+
+/// Who can listen to the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// Nobody: TLS is up, and the server's certificate was verified.
+    Protected,
+    /// Nobody outside this machine.
+    Loopback,
+    /// Anybody on the way.
+    Cleartext,
+}
+
+/// What the server offers on this connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer<'a> {
+    /// What CAPA announced; `None` when the server does not know CAPA.
+    pub capabilities: Option<&'a Capabilities>,
+    /// The timestamp of the greeting, which APOP needs.
+    pub timestamp: Option<&'a str>,
+    /// Who can listen.
+    pub link: Link,
+    /// Whether there is a TLS connection to bind the login to.
+    pub bindable: bool,
+}
+
+/// The ways to log in, in the order in which they are to be tried: the next one when the server turns out not to know
+/// the one before.
+///
+/// Where nobody can listen, `auto` sends the password as it is, by what costs the fewest round trips. Elsewhere the
+/// strongest announced way that hides it comes first; where it could be listened to, nothing weaker follows, because whoever
+/// can make the server seem not to know a way would get the password for it. A timestamp in the greeting is no promise of
+/// APOP: many servers have it from their software and no password in clear to check a digest by, so APOP is taken by name
+/// only. A token is sent by the mechanisms for tokens alone. A choice by the user is followed even when the server does not
+/// announce it, because many servers take more than they announce.
+///
+/// # Errors
+/// [`NoLoginMethod`] when the choice cannot work with this server.
+pub fn ways_to_log_in(
+    choice: AuthChoice,
+    uses_token: bool,
+    offer: &Offer<'_>,
+) -> Result<Vec<LoginMethod>, NoLoginMethod> {
+    let sasl = |mechanism| Ok(vec![LoginMethod::Sasl(mechanism)]);
+    match choice {
+        AuthChoice::Auto if uses_token => Ok(offer.for_token()),
+        AuthChoice::Auto => Ok(offer.for_password()),
+        AuthChoice::Plain => Ok(vec![LoginMethod::Sasl(Mechanism::Plain), LoginMethod::PlainWhenAsked]),
+        AuthChoice::Login => sasl(Mechanism::Login),
+        AuthChoice::User => Ok(vec![LoginMethod::User]),
+        AuthChoice::Apop if offer.timestamp.is_some() => Ok(vec![LoginMethod::Apop]),
+        AuthChoice::Apop => Err(NoLoginMethod::ApopWithoutTimestamp),
+        AuthChoice::CramMd5 => sasl(Mechanism::CramMd5),
+        AuthChoice::ScramSha1 => sasl(offer.scram_sha_1()),
+        AuthChoice::ScramSha256 => sasl(offer.scram_sha_256()),
+        AuthChoice::XOAuth2 => sasl(Mechanism::XOAuth2),
+        AuthChoice::OAuthBearer => sasl(Mechanism::OAuthBearer),
+        AuthChoice::External => sasl(Mechanism::External),
+    }
+}
+
+impl Offer<'_> {
+    fn announces(&self, mechanism: Mechanism) -> bool {
+        self.capabilities.is_some_and(|capabilities| capabilities.sasl(mechanism))
+    }
+
+    /// SCRAM as this server has it: bound to TLS where that is offered, and then in no other form (RFC 5802, section 6).
+    fn scram(&self, bare: Mechanism, plus: Mechanism) -> Mechanism {
+        if self.bindable && self.announces(plus) { plus } else { bare }
+    }
+
+    fn scram_sha_1(&self) -> Mechanism {
+        self.scram(Mechanism::ScramSha1, Mechanism::ScramSha1Plus)
+    }
+
+    fn scram_sha_256(&self) -> Mechanism {
+        self.scram(Mechanism::ScramSha256, Mechanism::ScramSha256Plus)
+    }
+
+    fn for_token(&self) -> Vec<LoginMethod> {
+        let announced = [Mechanism::OAuthBearer, Mechanism::XOAuth2].into_iter().filter(|name| self.announces(*name));
+        let ways: Vec<LoginMethod> = announced.map(LoginMethod::Sasl).collect();
+        if ways.is_empty() { vec![LoginMethod::Sasl(Mechanism::XOAuth2)] } else { ways }
+    }
+
+    fn for_password(&self) -> Vec<LoginMethod> {
+        let scram = [self.scram_sha_256(), self.scram_sha_1()].into_iter().filter(|name| self.announces(*name));
+        let cram = Some(Mechanism::CramMd5).filter(|name| self.announces(*name));
+        let mut hiding: Vec<LoginMethod> = scram.map(LoginMethod::Sasl).collect();
+        // Who listens to CRAM-MD5 can try passwords thousands of times as fast.
+        if hiding.is_empty() || self.link != Link::Cleartext {
+            hiding.extend(cram.map(LoginMethod::Sasl));
+        }
+        let (announced, unannounced) = self.showing_password();
+        match self.link {
+            Link::Cleartext if !hiding.is_empty() => hiding,
+            Link::Cleartext | Link::Loopback => [hiding, announced, unannounced].concat(),
+            Link::Protected => [announced, hiding, unannounced].concat(),
+        }
+    }
+
+    /// The ways that send the password as it is: those that are announced, and those that may be there all the same, because
+    /// before RFC 2449 there was no way to say so.
+    fn showing_password(&self) -> (Vec<LoginMethod>, Vec<LoginMethod>) {
+        use LoginMethod::{PlainWhenAsked, Sasl, User};
+        let login = self.announces(Mechanism::Login).then_some(Sasl(Mechanism::Login));
+        let user = self.capabilities.is_some_and(Capabilities::user);
+        let mut announced = match (self.announces(Mechanism::Plain), user) {
+            (true, true) => vec![Sasl(Mechanism::Plain), User, PlainWhenAsked],
+            (true, false) => vec![Sasl(Mechanism::Plain), PlainWhenAsked],
+            (false, true) => vec![User],
+            (false, false) => vec![],
+        };
+        announced.extend(login);
+        (announced, if user { vec![] } else { vec![User] })
+    }
+}
+
+/// Why there is no way to log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoLoginMethod {
+    /// APOP was chosen, and the greeting has no timestamp to make its digest over.
+    ApopWithoutTimestamp,
+}
+
+impl fmt::Display for NoLoginMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ApopWithoutTimestamp => f.write_str(
+                "cannot log in by APOP because the server's greeting has no timestamp, so the server does not offer \
+                 APOP",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for NoLoginMethod {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn capabilities(lines: &[&str]) -> Capabilities {
+        let mut capabilities = Capabilities::new();
+        for line in lines {
+            capabilities.add_line(line.as_bytes());
+        }
+        capabilities
+    }
+
+    /// The names of the ways, in their order.
+    fn ways(choice: AuthChoice, token: bool, lines: Option<&[&str]>, link: Link) -> String {
+        let announced = lines.map(capabilities);
+        let bindable = link == Link::Protected;
+        let offer = Offer { capabilities: announced.as_ref(), timestamp: Some("<1.2@h>"), link, bindable };
+        let ways = ways_to_log_in(choice, token, &offer).unwrap();
+        ways.into_iter().map(LoginMethod::name).collect::<Vec<_>>().join(" ")
+    }
+
+    /// What `auto` takes where nobody can listen, for each thing a server may offer.
+    #[test]
+    fn inside_tls_the_fewest_round_trips_come_first() {
+        for (lines, expected) in [
+            (Some(&["USER", "SASL PLAIN LOGIN"][..]), "plain user plain-when-asked login"),
+            (Some(&["SASL PLAIN"]), "plain plain-when-asked user"),
+            (Some(&["USER"]), "user"),
+            (Some(&["TOP", "SASL XOAUTH2"]), "user"),
+            (None, "user"),
+            (Some(&["SASL LOGIN"]), "login user"),
+            (Some(&["SASL CRAM-MD5 SCRAM-SHA-1"]), "scram-sha-1 cram-md5 user"),
+            (Some(&["SASL PLAIN SCRAM-SHA-256-PLUS"]), "plain plain-when-asked scram-sha-256-plus user"),
+        ] {
+            assert_eq!(ways(AuthChoice::Auto, false, lines, Link::Protected), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn where_it_could_be_listened_to_the_strongest_way_is_followed_by_no_weaker_one() {
+        for (lines, loopback, cleartext) in [
+            (
+                &["USER", "SASL PLAIN CRAM-MD5 SCRAM-SHA-1 SCRAM-SHA-256"][..],
+                "scram-sha-256 scram-sha-1 cram-md5 plain user plain-when-asked",
+                "scram-sha-256 scram-sha-1",
+            ),
+            (&["USER", "SASL CRAM-MD5"], "cram-md5 user", "cram-md5"),
+            (&["USER", "SASL PLAIN"], "plain user plain-when-asked", "plain user plain-when-asked"),
+            (&["SASL SCRAM-SHA-256-PLUS"], "user", "user"),
+        ] {
+            assert_eq!(ways(AuthChoice::Auto, false, Some(lines), Link::Loopback), loopback, "{lines:?}");
+            assert_eq!(ways(AuthChoice::Auto, false, Some(lines), Link::Cleartext), cleartext, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_sent_by_the_mechanisms_for_tokens_alone() {
+        for (lines, expected) in [
+            (Some(&["USER", "SASL PLAIN XOAUTH2 OAUTHBEARER"][..]), "oauthbearer xoauth2"),
+            (Some(&["SASL OAUTHBEARER"]), "oauthbearer"),
+            (Some(&["USER", "SASL PLAIN"]), "xoauth2"),
+            (None, "xoauth2"),
+        ] {
+            for link in [Link::Protected, Link::Loopback, Link::Cleartext] {
+                assert_eq!(ways(AuthChoice::Auto, true, lines, link), expected, "{lines:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn follows_the_user_even_when_nothing_is_announced() {
+        for (choice, expected) in [
+            (AuthChoice::Plain, "plain plain-when-asked"),
+            (AuthChoice::Login, "login"),
+            (AuthChoice::User, "user"),
+            (AuthChoice::Apop, "apop"),
+            (AuthChoice::CramMd5, "cram-md5"),
+            (AuthChoice::ScramSha1, "scram-sha-1"),
+            (AuthChoice::ScramSha256, "scram-sha-256"),
+            (AuthChoice::XOAuth2, "xoauth2"),
+            (AuthChoice::OAuthBearer, "oauthbearer"),
+            (AuthChoice::External, "external"),
+        ] {
+            assert_eq!(ways(choice, false, Some(&[]), Link::Protected), expected);
+        }
+    }
+
+    #[test]
+    fn scram_is_bound_to_tls_where_the_server_offers_it_and_then_only_so() {
+        let lines = Some(&["SASL SCRAM-SHA-1 SCRAM-SHA-1-PLUS SCRAM-SHA-256 SCRAM-SHA-256-PLUS"][..]);
+        for (choice, bound, bare) in [
+            (AuthChoice::ScramSha1, "scram-sha-1-plus", "scram-sha-1"),
+            (AuthChoice::ScramSha256, "scram-sha-256-plus", "scram-sha-256"),
+        ] {
+            assert_eq!(ways(choice, false, lines, Link::Protected), bound);
+            assert_eq!(ways(choice, false, lines, Link::Loopback), bare, "there is nothing to bind to");
+        }
+    }
+
+    #[test]
+    fn refuses_apop_without_a_timestamp() {
+        let offer = Offer { capabilities: None, timestamp: None, link: Link::Protected, bindable: false };
+        let error = ways_to_log_in(AuthChoice::Apop, false, &offer).unwrap_err();
+        assert!(error.to_string().contains("no timestamp"), "{error}");
+    }
+
+    #[test]
+    fn a_way_is_found_by_its_name() {
+        for (method, name) in LoginMethod::ALL {
+            assert_eq!((LoginMethod::named(name), method.name()), (Some(method), name));
+        }
+        assert_eq!(LoginMethod::named("kerberos"), None);
+    }
+}

@@ -1,0 +1,196 @@
+//! SCRAM (RFC 5802) with SHA-1 and SHA-256 (RFC 7677), with and without a binding to the TLS connection.
+//!
+//! The password is not sent, and the server has to prove that it knows it.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
+use hmac::{Hmac, Mac};
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+use stringprep::saslprep;
+
+use super::{ChannelBinding, SaslError};
+use crate::secret::Secret;
+
+mod message;
+use message::{ServerFinal, ServerFirst};
+
+/// Fewer iterations make the password easy to guess for who listens, or plays the server (RFC 5802, section 5.1; RFC 7677,
+/// section 4).
+pub const ITERATIONS_LEAST: u32 = 4096;
+
+/// More iterations keep this machine busy for seconds, which is what a hostile server may want.
+pub const ITERATIONS_MOST: u32 = 2_000_000;
+
+/// The digest that a mechanism is named after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hash {
+    Sha1,
+    Sha256,
+}
+
+/// What the first message says of channel binding (RFC 5802, section 6).
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Binding<'a> {
+    /// `n`: this side has nothing to bind to.
+    None,
+    /// `y`: this side could, and the server does not offer it. One that does offer it knows by this that somebody in between
+    /// took the offer away.
+    NotOffered,
+    /// `p`: to this.
+    To(&'a ChannelBinding),
+}
+
+/// This side of an exchange.
+#[derive(Debug)]
+pub(super) struct Scram {
+    hash: Hash,
+    password: Secret,
+    /// The GS2 header, and behind it the data of the channel binding.
+    bound: Vec<u8>,
+    /// The first message without its GS2 header.
+    first_bare: String,
+    /// What was made up for this exchange.
+    nonce: String,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The server's first message is awaited.
+    ServerFirst,
+    /// Its proof is awaited: this one.
+    ServerFinal(Vec<u8>),
+    /// It has proved that it knows the password.
+    Proved,
+    /// Something was wrong.
+    Over,
+}
+
+impl Scram {
+    /// Begins an exchange, and says the first message. The nonce is printable, without a comma, and never used before.
+    pub(super) fn begin(
+        hash: Hash,
+        username: &str,
+        password: &Secret,
+        nonce: &str,
+        binding: Binding<'_>,
+    ) -> Result<(Self, Secret), SaslError> {
+        let username =
+            prepared(username.as_bytes(), "the user name has characters that SCRAM does not take (RFC 4013)")?;
+        let password = prepared(password.expose(), "the password has characters that SCRAM does not take (RFC 4013)")?;
+        let (flag, data) = match binding {
+            Binding::None => ("n".to_owned(), &[][..]),
+            Binding::NotOffered => ("y".to_owned(), &[][..]),
+            Binding::To(channel) => (format!("p={}", channel.kind.name()), channel.data.as_slice()),
+        };
+        let header = format!("{flag},,");
+        let first_bare = format!("n={},r={nonce}", saslname(&username));
+        let first = Secret::new(format!("{header}{first_bare}").into_bytes());
+        let bound = [header.as_bytes(), data].concat();
+        let password = Secret::new(password.into_bytes());
+        let scram = Self { hash, password, bound, first_bare, nonce: nonce.to_owned(), state: State::ServerFirst };
+        Ok((scram, first))
+    }
+
+    /// Answers a message of the server's. Hashing the password takes long: not for a thread of the runtime.
+    pub(super) fn answer(&mut self, message: &[u8]) -> Result<Secret, SaslError> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::ServerFirst => self.answer_first(message),
+            State::ServerFinal(expected) => match ServerFinal::parse(message)? {
+                ServerFinal::Error(error) => Err(SaslError::Refused { error }),
+                ServerFinal::Proof(proof) if proof == expected => {
+                    self.state = State::Proved;
+                    Ok(Secret::new(Vec::new()))
+                }
+                ServerFinal::Proof(_) => Err(SaslError::WrongProof),
+            },
+            State::Proved | State::Over => Err(SaslError::OneTooMany),
+        }
+    }
+
+    /// Whether the server has proved that it knows the password.
+    pub(super) fn is_proved(&self) -> bool {
+        matches!(self.state, State::Proved)
+    }
+
+    /// Whether anything was sent that was made of the password.
+    pub(super) fn is_password_used(&self) -> bool {
+        !matches!(self.state, State::ServerFirst)
+    }
+
+    fn answer_first(&mut self, message: &[u8]) -> Result<Secret, SaslError> {
+        let server = ServerFirst::parse(message, &self.nonce)?;
+        if !(ITERATIONS_LEAST..=ITERATIONS_MOST).contains(&server.iterations) {
+            return Err(SaslError::Iterations { wanted: server.iterations });
+        }
+        let without_proof = format!("c={},r={}", BASE64.encode(&self.bound), server.nonce);
+        let signed = format!("{},{},{without_proof}", self.first_bare, server.text);
+        let keys = Keys::derive(self.hash, &self.password, &server.salt, server.iterations);
+        let (proof, expected) = keys.sign(self.hash, signed.as_bytes());
+        self.state = State::ServerFinal(expected);
+        Ok(Secret::new(format!("{without_proof},p={}", BASE64.encode(proof)).into_bytes()))
+    }
+}
+
+/// What is made of a password (RFC 5802, section 3).
+struct Keys {
+    client: Secret,
+    server: Secret,
+}
+
+impl Keys {
+    fn derive(hash: Hash, password: &Secret, salt: &[u8], iterations: u32) -> Self {
+        let salted = Secret::new(match hash {
+            Hash::Sha1 => pbkdf2::pbkdf2_hmac_array::<Sha1, 20>(password.expose(), salt, iterations).to_vec(),
+            Hash::Sha256 => pbkdf2::pbkdf2_hmac_array::<Sha256, 32>(password.expose(), salt, iterations).to_vec(),
+        });
+        let key = |name: &[u8]| Secret::new(hash.keyed(salted.expose(), name));
+        Self { client: key(b"Client Key"), server: key(b"Server Key") }
+    }
+
+    /// The proof of this side, and the one that the server has to give.
+    fn sign(&self, hash: Hash, signed: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        let signature = hash.keyed(&hash.of(self.client.expose()), signed);
+        let proof = self.client.expose().iter().zip(signature).map(|(key, signature)| key ^ signature).collect();
+        (proof, hash.keyed(self.server.expose(), signed))
+    }
+}
+
+impl Hash {
+    fn of(self, octets: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Sha1 => Sha1::digest(octets).to_vec(),
+            Self::Sha256 => Sha256::digest(octets).to_vec(),
+        }
+    }
+
+    /// HMAC. A key of any length will do, so an error cannot come; nothing would match what stands for it.
+    fn keyed(self, key: &[u8], octets: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Sha1 => Hmac::<Sha1>::new_from_slice(key)
+                .map(|mac| mac.chain_update(octets).finalize().into_bytes().to_vec())
+                .unwrap_or_default(),
+            Self::Sha256 => Hmac::<Sha256>::new_from_slice(key)
+                .map(|mac| mac.chain_update(octets).finalize().into_bytes().to_vec())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// The text as both sides hash it (RFC 4013).
+fn prepared(octets: &[u8], why: &'static str) -> Result<String, SaslError> {
+    let text = str::from_utf8(octets).map_err(|_| SaslError::Unsendable { why })?;
+    match saslprep(text) {
+        Ok(prepared) if !prepared.is_empty() => Ok(prepared.into_owned()),
+        _ => Err(SaslError::Unsendable { why }),
+    }
+}
+
+/// A name in which comma and equals sign are written otherwise (RFC 5801, section 4).
+pub(super) fn saslname(name: &str) -> String {
+    name.replace('=', "=3D").replace(',', "=2C")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,326 @@
+//! When mail comes for an account, learnt from its polls, and how far apart these should be. PURE.
+//!
+//! Who polls at a rate `p(t)` mail that comes at a rate `r(t)` lets each message wait `1 / 2p(t)` on the average. With as
+//! many polls as ever, that wait is the shortest where `p` is proportional to the square root of `r`. So two things are
+//! estimated: how much mail comes in each hour of the week, and how much more, or less, than that comes so long after the
+//! last mail. Their product is the expected rate; the next poll comes when the integral of the poll rate has reached 1, so
+//! that one before the beginning of a busy hour does not miss it.
+//!
+//! Little is known of an hour of which twelve weeks are remembered. So its estimate is a mean (of a gamma distribution) with
+//! what the same hour of other days and the other hours of its day make likely, and mail that comes at any time gives
+//! polls that are evenly spaced.
+
+use std::time::Duration;
+
+use crate::account::Interval;
+
+mod saved;
+
+pub use saved::SavedArrivals;
+
+/// The hours of a week.
+const HOURS: usize = 168;
+
+/// The seconds of an hour.
+const HOUR: u32 = 3600;
+
+/// The seconds of a week.
+const WEEK: u32 = 168 * HOUR;
+
+/// What was seen of an hour of the week fades with what is seen of it later: as if so many seconds were remembered, twelve
+/// weeks.
+const REMEMBERED: u64 = 12 * 3600;
+
+/// A message, in the unit that fractions of it are counted in.
+const MESSAGE: u64 = 1_000_000;
+
+/// The mail of one poll counts as no more messages: a hundred at once are one event.
+const MOST_AT_ONCE: u64 = 4;
+
+/// Where the times since the last mail end that are told apart, in seconds. Beyond the last there is one more.
+const LAGS: [u32; 4] = [4 * 60, 12 * 60, 40 * 60, 120 * 60];
+
+/// So many expected messages are remembered of each time since the last mail.
+const REMEMBERED_OF_LAG: u64 = 100 * MESSAGE;
+
+/// The longest that is remembered of a mail, in seconds.
+const LONGEST_LAG: u32 = 4 * WEEK;
+
+/// With so much mail an hour polls are, on the average, as far apart as the geometric mean of the bounds.
+const ORDINARY: f64 = 1.0;
+
+/// The weight of [`ORDINARY`] in the estimate of all hours together, in hours.
+const WEIGHT_OF_ORDINARY: f64 = 6.0;
+
+/// The weight of what is likely for an hour of the day or a day of the week, in messages.
+const WEIGHT_OF_ALL: f64 = 1.5;
+
+/// The weight of what is likely for an hour of the week, in messages.
+const WEIGHT_OF_BOTH: f64 = 3.0;
+
+/// The weight of no influence of the last mail, in messages.
+const WEIGHT_OF_NONE: f64 = 4.0;
+
+/// A moment of the week, in local time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeOfWeek(u32);
+
+impl TimeOfWeek {
+    /// So many seconds after Monday began.
+    #[must_use]
+    pub fn new(seconds: u32) -> Self {
+        Self(seconds % WEEK)
+    }
+
+    /// So long before.
+    pub(super) fn before(self, time: Duration) -> Self {
+        let seconds = u32::try_from(time.as_secs() % u64::from(WEEK)).unwrap_or(0);
+        Self::new(self.0 + (WEEK - seconds))
+    }
+}
+
+/// What was seen of an hour of the week.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Seen {
+    /// Mail that came, in millionths of a message.
+    came: u64,
+    /// How long it was watched, in seconds; of a time since the last mail, the mail that the hours let expect.
+    watched: u64,
+}
+
+impl Seen {
+    /// Adds, and lets what was there fade in proportion.
+    fn add(&mut self, came: u64, watched: u64, remembered: u64) {
+        let fade = |value: u64| value.saturating_sub(value.saturating_mul(watched.min(remembered)) / remembered);
+        self.came = fade(self.came).saturating_add(came);
+        self.watched = fade(self.watched).saturating_add(watched).min(remembered);
+    }
+}
+
+/// Why polls come as often as they do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expectation {
+    /// It is not known yet when mail comes.
+    Learning,
+    /// Mail has just come, and more often follows.
+    JustCame,
+    /// Mail often comes at this time.
+    Often,
+    /// Mail seldom comes at this time.
+    Seldom,
+    /// As much as ever.
+    Ordinary,
+}
+
+/// What is known of an account's mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrivals {
+    /// Of each hour of the week, beginning with Monday.
+    hours: [Seen; HOURS],
+    /// Of those together.
+    sums: Sums,
+    /// Of each time since the last mail.
+    lags: [Seen; LAGS.len() + 1],
+    /// When the last poll began that dealt with everything, since boot.
+    last_poll: Option<Duration>,
+    /// When the last poll began that brought mail, since boot.
+    last_mail: Option<Duration>,
+    /// How many messages were counted.
+    counted: u64,
+    /// How long it was watched, in seconds.
+    watched: u64,
+}
+
+impl Default for Arrivals {
+    fn default() -> Self {
+        let (hours, sums, lags) = ([Seen::default(); HOURS], Sums::default(), <[Seen; LAGS.len() + 1]>::default());
+        Self { hours, sums, lags, last_poll: None, last_mail: None, counted: 0, watched: 0 }
+    }
+}
+
+/// A part of a time in which the expected rate does not change.
+struct Part {
+    hour: usize,
+    lag: usize,
+    seconds: u32,
+}
+
+/// The parts of a time, from a moment of the week and so long after the last mail.
+fn parts(from: TimeOfWeek, since_mail: u32, seconds: u32) -> impl Iterator<Item = Part> {
+    let (mut at, mut lag, mut left) = (from.0, since_mail.min(LONGEST_LAG), seconds);
+    std::iter::from_fn(move || {
+        let index = LAGS.iter().position(|&end| lag < end).unwrap_or(LAGS.len());
+        let of_lag = LAGS.get(index).map_or(u32::MAX, |end| end - lag);
+        let seconds = left.min(HOUR - at % HOUR).min(of_lag);
+        let hour = usize::try_from(at / HOUR).unwrap_or(0);
+        (at, lag, left) = ((at + seconds) % WEEK, lag.saturating_add(seconds), left - seconds);
+        (seconds > 0).then_some(Part { hour, lag: index, seconds })
+    })
+}
+
+/// What was seen of hours together. They fade each for itself, so their sums are kept and not computed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Sums {
+    all: Seen,
+    /// The same hour of all days.
+    hours: [Seen; 24],
+    /// All hours of the same day.
+    days: [Seen; 7],
+}
+
+impl Sums {
+    /// An hour of the week was `before` and is `after`.
+    fn change(&mut self, hour: usize, before: Seen, after: Seen) {
+        let sums = [Some(&mut self.all), self.hours.get_mut(hour % 24), self.days.get_mut(hour / 24)];
+        for sum in sums.into_iter().flatten() {
+            sum.came = (sum.came + after.came).saturating_sub(before.came);
+            sum.watched = (sum.watched + after.watched).saturating_sub(before.watched);
+        }
+    }
+}
+
+/// Messages an hour, and how they are spread.
+struct Rates<'a> {
+    arrivals: &'a Arrivals,
+    overall: f64,
+}
+
+fn messages(of: u64) -> f64 {
+    // Sums of counts that fade stay far below what a double holds exactly.
+    f64::from(u32::try_from(of / 1000).unwrap_or(u32::MAX)) / 1000.0
+}
+
+fn hours(of: u64) -> f64 {
+    f64::from(u32::try_from(of).unwrap_or(u32::MAX)) / f64::from(HOUR)
+}
+
+/// An estimate of messages an hour: the mean with what is likely, which weighs as much as so many messages.
+fn estimate(seen: Seen, likely: f64, weight: f64) -> f64 {
+    (messages(seen.came) + weight) / (hours(seen.watched) + weight / likely)
+}
+
+impl<'a> Rates<'a> {
+    fn of(arrivals: &'a Arrivals) -> Self {
+        let all = arrivals.sums.all;
+        let overall = (messages(all.came) + ORDINARY * WEIGHT_OF_ORDINARY) / (hours(all.watched) + WEIGHT_OF_ORDINARY);
+        Self { arrivals, overall }
+    }
+
+    /// How much more comes in an hour of the week than on the average.
+    fn of_hour(&self, hour: usize) -> f64 {
+        let Arrivals { hours, sums, .. } = self.arrivals;
+        let group = |seen: Option<&Seen>| estimate(seen.copied().unwrap_or_default(), self.overall, WEIGHT_OF_ALL);
+        let likely = group(sums.hours.get(hour % 24)) * group(sums.days.get(hour / 24)) / self.overall;
+        estimate(hours.get(hour).copied().unwrap_or_default(), likely, WEIGHT_OF_BOTH) / self.overall
+    }
+
+    /// How much more than that comes so long after the last mail.
+    fn of_lag(&self, lag: usize) -> f64 {
+        let seen = self.arrivals.lags.get(lag).copied().unwrap_or_default();
+        (messages(seen.came) + WEIGHT_OF_NONE) / (messages(seen.watched) + WEIGHT_OF_NONE)
+    }
+}
+
+impl Arrivals {
+    /// Takes in a poll that dealt with everything: so many messages were new since the one before. `at` is when it began,
+    /// since boot, and `local` the same. A time longer than `longest` teaches nothing: who knows when in it mail came.
+    pub(super) fn learn(&mut self, new: u64, at: Duration, local: TimeOfWeek, longest: Duration) {
+        let gap = self.last_poll.map(|last| at.saturating_sub(last)).filter(|gap| *gap <= longest);
+        if let Some(gap) = gap.and_then(|gap| u32::try_from(gap.as_secs()).ok()) {
+            let since_mail = self.since_mail(at.saturating_sub(Duration::from_secs(gap.into())));
+            self.count(new.min(MOST_AT_ONCE) * MESSAGE, gap, local, since_mail);
+            self.counted = self.counted.saturating_add(new.min(MOST_AT_ONCE));
+            self.watched = self.watched.saturating_add(gap.into());
+        }
+        self.last_poll = Some(at);
+        if new > 0 {
+            self.last_mail = Some(at);
+        }
+    }
+
+    /// A poll did not come to its end, or left something on the server: what the next one brings says nothing about when
+    /// it came.
+    pub(super) fn lose_count(&mut self) {
+        self.last_poll = None;
+    }
+
+    fn since_mail(&self, at: Duration) -> u32 {
+        let since = self.last_mail.map(|last| at.saturating_sub(last).as_secs());
+        since.and_then(|since| u32::try_from(since).ok()).unwrap_or(LONGEST_LAG)
+    }
+
+    /// Spreads what came over the time in which it came.
+    fn count(&mut self, came: u64, gap: u32, local: TimeOfWeek, since_mail: u32) {
+        let rates = Rates::of(self);
+        let expect = |part: &Part| rates.of_hour(part.hour) * rates.overall * f64::from(part.seconds) / 3600.0;
+        let parts: Vec<(Part, f64, f64)> = parts(local.before(Duration::from_secs(gap.into())), since_mail, gap)
+            .map(|part| {
+                let expected = expect(&part);
+                let share = expected * rates.of_lag(part.lag);
+                (part, expected, share)
+            })
+            .collect();
+        let all: f64 = parts.iter().map(|(.., share)| share).sum();
+        for (part, expected, share) in parts {
+            let came = fraction(came, share / all);
+            if let Some(hour) = self.hours.get_mut(part.hour) {
+                let before = *hour;
+                hour.add(came, part.seconds.into(), REMEMBERED);
+                self.sums.change(part.hour, before, *hour);
+            }
+            if let Some(lag) = self.lags.get_mut(part.lag) {
+                lag.add(came, fraction(MESSAGE, expected), REMEMBERED_OF_LAG);
+            }
+        }
+    }
+
+    /// How long to wait from a moment on, which is `local`, within these bounds; and why.
+    pub(super) fn wait(&self, now: Duration, local: TimeOfWeek, bounds: Interval) -> (Duration, Expectation) {
+        let Interval { shortest, longest } = bounds;
+        let rates = Rates::of(self);
+        let (least, most) = (shortest.as_secs_f64().max(1.0), longest.as_secs_f64().max(1.0));
+        let ordinary = middle(bounds).as_secs_f64() * (ORDINARY / rates.overall).powf(0.25);
+        let whole = u32::try_from(longest.as_secs()).unwrap_or(u32::MAX);
+        let (mut polls, mut waited, mut last) = (0.0, 0.0, None);
+        for part in parts(local, self.since_mail(now), whole) {
+            let (of_hour, of_lag) = (rates.of_hour(part.hour), rates.of_lag(part.lag));
+            let interval = (ordinary / (of_hour * of_lag).sqrt()).clamp(least, most.max(least));
+            let seconds = f64::from(part.seconds);
+            last = Some((of_hour, of_lag, part.lag));
+            if polls + seconds / interval >= 1.0 {
+                waited += (1.0 - polls) * interval;
+                break;
+            }
+            polls += seconds / interval;
+            waited += seconds;
+        }
+        let wait = Duration::try_from_secs_f64(waited).unwrap_or(longest).clamp(shortest, longest.max(shortest));
+        (wait, self.expectation(last))
+    }
+
+    fn expectation(&self, at: Option<(f64, f64, usize)>) -> Expectation {
+        match at {
+            _ if self.watched < u64::from(WEEK) / 2 => Expectation::Learning,
+            Some((of_hour, of_lag, lag)) if lag < 3 && of_lag >= 1.5 && of_lag > of_hour => Expectation::JustCame,
+            Some((of_hour, ..)) if of_hour >= 1.5 => Expectation::Often,
+            Some((of_hour, of_lag, _)) if of_hour * of_lag <= 0.5 => Expectation::Seldom,
+            _ => Expectation::Ordinary,
+        }
+    }
+}
+
+/// The geometric mean of the bounds.
+pub(super) fn middle(bounds: Interval) -> Duration {
+    let middle = (bounds.shortest.as_secs_f64() * bounds.longest.as_secs_f64()).sqrt();
+    Duration::try_from_secs_f64(middle).unwrap_or(bounds.longest)
+}
+
+/// A fraction of a whole, in the same unit.
+fn fraction(whole: u64, part: f64) -> u64 {
+    // By way of a duration, whose conversion rounds and says when it cannot.
+    let parts = Duration::try_from_secs_f64(part.max(0.0)).map_or(0, |part| part.as_nanos());
+    u64::try_from(parts.saturating_mul(u128::from(whole)) / 1_000_000_000).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

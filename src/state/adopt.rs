@@ -1,0 +1,132 @@
+//! Messages that are known without having been delivered by us: what another program fetched, and what a person says is
+//! not to be fetched, or is to be fetched again. And the copy of a state that is made before a person changes it.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::entries::{Entry, EntryId, Fingerprint, Origin};
+use super::error::StateError;
+use super::journal::Durability;
+use super::record::Record;
+use super::store::Store;
+use crate::disk::{DirSync, Disk};
+use crate::message::Digest;
+use crate::pop3::UniqueId;
+
+/// A message that is to be known from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// The server's name for it.
+    pub unique_id: UniqueId,
+    /// How we came to know it. Not [`Origin::Delivered`].
+    pub origin: Origin,
+    /// What tells it from others, as far as that is known.
+    pub fingerprint: Fingerprint,
+    /// Seconds since 1970 when it was fetched, for people. None: now.
+    pub fetched_at: Option<i64>,
+}
+
+impl Known {
+    /// One of which nothing but the unique-id is known.
+    #[must_use]
+    pub fn by_name(unique_id: UniqueId, origin: Origin, fetched_at: Option<i64>) -> Self {
+        Self {
+            unique_id,
+            origin,
+            fingerprint: Fingerprint { reported_size: None, header: None, whole: None },
+            fetched_at,
+        }
+    }
+}
+
+impl Store {
+    /// These are known from now on; what is known already stays as it is. Durable when this returns. Blocks.
+    ///
+    /// Returns how many were not known.
+    ///
+    /// # Errors
+    /// Those of the disk; [`StateError::Moved`].
+    pub fn record_known(&mut self, messages: Vec<Known>) -> Result<usize, StateError> {
+        let mut taken = HashSet::new();
+        let (wall, certain) = (self.mark().reading.wall, self.mark().certain);
+        let mut records = Vec::new();
+        for (known, id) in messages
+            .into_iter()
+            .filter(|known| self.state().ids_of(&known.unique_id).is_empty() && taken.insert(known.unique_id.clone()))
+            .zip(self.state().next_id()..)
+        {
+            records.push(Record::Entry(Entry {
+                id,
+                unique_id: Some(known.unique_id),
+                origin: known.origin,
+                fingerprint: known.fingerprint,
+                delivered_at: known.fetched_at.unwrap_or(wall),
+                // Nothing shows how long ago that was, so an age begins here.
+                delivered_certain: certain,
+                intent: None,
+                removed: false,
+                doubt: false,
+                absent_since: None,
+            }));
+        }
+        let count = records.len();
+        self.ensure_file()?;
+        if count > 0 {
+            self.append(records, Durability::Now)?;
+        }
+        Ok(count)
+    }
+
+    /// The headers of these were seen for the first time.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_fingerprinted(&mut self, headers: Vec<(EntryId, Digest)>) -> Result<(), StateError> {
+        if headers.is_empty() {
+            return Ok(());
+        }
+        let record = |(id, header)| Record::Fingerprinted { id, header };
+        self.append(headers.into_iter().map(record).collect(), Durability::Later)
+    }
+
+    /// Copies the state as it is into a file beside it, durably, before a person changes it. None if there is none yet.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn back_up(&self) -> Result<Option<PathBuf>, StateError> {
+        /// No state is larger.
+        const MOST: u64 = 2 << 30;
+        let bytes = match self.disk.read(self.path(), MOST) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(StateError::io("read", self.path(), e)),
+        };
+        let copy = self.free_name();
+        write_whole(&*self.disk, &copy, &bytes).map_err(|e| StateError::io("write", &copy, e))?;
+        Ok(Some(copy))
+    }
+
+    /// A name for a copy that nothing has yet.
+    fn free_name(&self) -> PathBuf {
+        let name = self.path().file_name().unwrap_or_default().to_string_lossy();
+        let wall = self.mark().reading.wall;
+        let names = (0_u32..)
+            .map(|n| if n == 0 { format!("{name}.before-{wall}") } else { format!("{name}.before-{wall}-{n}") });
+        let mut paths = names.map(|name| self.path().with_file_name(name));
+        let is_free = |path: &PathBuf| matches!(self.disk.status(path), Err(e) if e.kind() == io::ErrorKind::NotFound);
+        paths.by_ref().take(1000).find(is_free).unwrap_or_else(|| self.path().with_extension("uids.before"))
+    }
+}
+
+fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<DirSync> {
+    let mut file = disk.create(path)?;
+    file.write_all(bytes)?;
+    file.sync()?;
+    disk.sync_dir(path.parent().unwrap_or(Path::new("/")))
+}
+
+#[cfg(test)]
+#[path = "adopt_tests.rs"]
+mod tests;

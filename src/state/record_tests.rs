@@ -1,0 +1,127 @@
+use super::*;
+
+fn line(record: &Record) -> String {
+    let mut bytes = Vec::new();
+    record.write(&mut bytes);
+    String::from_utf8(bytes).unwrap()
+}
+
+fn entry(id: EntryId) -> Entry {
+    Entry {
+        id,
+        unique_id: Some(UniqueId::new(b"a b\xff%-").unwrap()),
+        origin: Origin::Delivered,
+        fingerprint: Fingerprint {
+            reported_size: Some(5_000_000_000),
+            header: Digest::parse(&[b'7'; 32]),
+            whole: None,
+        },
+        delivered_at: -5,
+        delivered_certain: 9,
+        intent: Some(Intent { file_name: "1.M2P3.host,S=4".to_owned(), maildir: 1 }),
+        removed: false,
+        doubt: false,
+        absent_since: None,
+    }
+}
+
+fn samples() -> Vec<Record> {
+    let identity =
+        Identity { instance: 0xfeed, host: "pop.example.org".to_owned(), user: "jo e%".to_owned(), created: 17 };
+    let maildir = KnownMaildir {
+        configured: PathBuf::from("/home/jo/Mail dir"),
+        resolved: PathBuf::from(OsStr::from_bytes(b"/mnt/\xfe").to_owned()),
+        id: MaildirId { tmp_inode: 1, new_inode: u64::MAX, marker: None },
+    };
+    let mut marked = maildir.clone();
+    marked.id.marker = Some(0xbeef);
+    let reading = ClockReading { wall: -1, boot: 7, since_boot: 8 };
+    let mut bare = entry(2);
+    (bare.unique_id, bare.intent, bare.removed, bare.absent_since) = (None, None, true, Some(3));
+    bare.doubt = true;
+    let mut doubtful = entry(4);
+    (doubtful.doubt, doubtful.intent) = (true, None);
+    let bad_one = |reported_size| ListedAs { unique_id: UniqueId::new(b"bad one").unwrap(), reported_size };
+    bare.origin = Origin::Adopted;
+    let mut dash = entry(3);
+    dash.unique_id = UniqueId::new(b"-").ok();
+    vec![
+        Record::Header(identity),
+        Record::Host { host: "h".to_owned(), user: "-".to_owned() },
+        Record::Clock(ClockMark { reading, certain: 6 }),
+        Record::Maildir(1, maildir),
+        Record::Maildir(2, marked),
+        Record::Entry(entry(1)),
+        Record::Entry(bare),
+        Record::Entry(dash),
+        Record::Entry(doubtful),
+        Record::Doubted(vec![1, 2]),
+        Record::Verified(vec![7]),
+        Record::Published(vec![1, 2, 3, 7, 9, 10]),
+        Record::Removed { ids: vec![4], certain: 5 },
+        Record::Absent { ids: vec![4, 5], certain: 5 },
+        Record::Present(vec![1]),
+        Record::Forgotten(vec![u64::MAX - 1, u64::MAX]),
+        Record::Resized { id: 4, reported_size: 1 << 40 },
+        Record::Renamed { id: 4, unique_id: UniqueId::new(b"new id").unwrap() },
+        Record::Fingerprinted { id: 4, header: entry(1).fingerprint.header.unwrap() },
+        Record::Quarantine {
+            listed_as: bad_one(Some(7)),
+            quarantine: Quarantine { kind: QuarantineReason::BrokeSession, count: 3, until: 4 },
+        },
+        Record::Quarantine {
+            listed_as: bad_one(None),
+            quarantine: Quarantine { kind: QuarantineReason::Refused, count: 1, until: 0 },
+        },
+        Record::TroubleOver(bad_one(None)),
+        Record::TroubleOver(bad_one(Some(7))),
+        Record::Unknown(b"z whatever %  it says".to_vec()),
+    ]
+}
+
+#[test]
+fn a_few_octets_do_not_fill_the_memory() {
+    let most = format!("P 1-{MOST_IDS}");
+    assert!(matches!(Record::parse(most.as_bytes()), Ok(Record::Published(ids)) if ids.len() == 1 << 24));
+    for line in [format!("P 0-{MOST_IDS}"), format!("P 1-{MOST_IDS},7"), "P 1-9999999,1-9999999".to_owned()] {
+        assert_eq!(Record::parse(line.as_bytes()), Err(BadRecord::Malformed), "{line}");
+    }
+    assert_eq!(Record::parse(b"P 0-18446744073709551615"), Err(BadRecord::Malformed));
+}
+
+#[test]
+fn what_is_written_is_read() {
+    for record in samples() {
+        let text = line(&record);
+        assert_eq!(Record::parse(text.as_bytes()), Ok(record), "{text}");
+        assert!(text.bytes().all(|b| (b' '..0x7f).contains(&b)), "{text}");
+    }
+}
+
+#[test]
+fn runs_of_ids_are_short() {
+    assert_eq!(line(&Record::Published(vec![1, 2, 3, 7, 9, 10])), "P 1-3,7,9-10");
+}
+
+#[test]
+fn a_missing_a_foreign_and_a_surplus_field_are_malformed() {
+    for record in samples() {
+        let text = line(&record);
+        if matches!(record, Record::Unknown(_)) {
+            continue;
+        }
+        let surplus = format!("{text} 1 2 3");
+        assert!(Record::parse(surplus.as_bytes()).is_err(), "{surplus}");
+        let letter_alone = text.split(' ').next().unwrap();
+        assert_eq!(Record::parse(letter_alone.as_bytes()), Err(BadRecord::Malformed));
+    }
+    for bad in ["", "P", "P x", "P 5-1", "P 1-", "P +1", "P 1-99999999999999", "U 1 %G0", "U 1 %", "E 1 z", "? 1"] {
+        assert_eq!(Record::parse(bad.as_bytes()), Err(BadRecord::Malformed), "{bad}");
+    }
+}
+
+#[test]
+fn an_unknown_capital_is_newer_and_a_small_letter_is_kept() {
+    assert_eq!(Record::parse(b"Z 1"), Err(BadRecord::Newer('Z')));
+    assert_eq!(Record::parse(b"z 1"), Ok(Record::Unknown(b"z 1".to_vec())));
+}

@@ -1,0 +1,250 @@
+//! How a state is opened: its lock, its file, and what must not be taken for it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{AccountLock, Finished, OpenOptions, Store};
+use crate::account::Account;
+use crate::disk::{Dir, Disk, FileStatus, Lock, make_dirs};
+use crate::state::entries::{Identity, Inconsistent, UidState};
+use crate::state::error::StateError;
+use crate::state::journal::{self, BadJournal, Contents, Journal, LockedFile};
+use crate::state::orphans::{ConfiguredAccounts, lock_file, refuse_lost_state, uids_file};
+use crate::state::ownership;
+use crate::state::record::Record;
+
+/// No `.uids` file is larger, in bytes: ten million messages.
+const MAX_FILE: u64 = 2 << 30;
+
+/// A state that nobody else can write to.
+struct Locked {
+    lock: AccountLock,
+    /// The state directory.
+    dir: Dir,
+    /// None if there is no file yet.
+    file: Option<LockedFile>,
+}
+
+/// The state of one account, locked and not read.
+pub struct LockedState {
+    disk: Arc<dyn Disk>,
+    /// The state directory, as it was given.
+    dir: PathBuf,
+    /// The file.
+    path: PathBuf,
+    locked: Locked,
+}
+
+impl std::fmt::Debug for LockedState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("LockedState").field(&self.path).finish()
+    }
+}
+
+impl LockedState {
+    /// What is known of the file without reading it. None if there is none.
+    #[must_use]
+    pub fn status(&self) -> Option<FileStatus> {
+        self.locked.file.as_ref()?;
+        self.disk.status(&self.path).ok()
+    }
+
+    /// Reads what is remembered. Blocks.
+    ///
+    /// # Errors
+    /// [`StateError`]: the state cannot be used as it is.
+    pub fn read(self, account: &Account, open_options: &OpenOptions) -> Result<Store, StateError> {
+        let Self { disk, dir, locked, .. } = self;
+        Store::load(disk, &dir, account, open_options, Some(locked))
+    }
+}
+
+impl Store {
+    /// Takes the account's lock and reads what is remembered. Blocks.
+    ///
+    /// # Errors
+    /// [`StateError`]: somebody else polls the account, or the state cannot be used as it is.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        account: &Account,
+        open_options: &OpenOptions,
+    ) -> Result<Self, StateError> {
+        Self::lock(disk, dir, account, open_options)?.read(account, open_options)
+    }
+
+    /// Takes the account's lock and reads nothing yet. Blocks.
+    ///
+    /// # Errors
+    /// [`StateError`]: somebody else polls the account, or the state cannot be used as it is.
+    pub fn lock(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        account: &Account,
+        open_options: &OpenOptions,
+    ) -> Result<LockedState, StateError> {
+        ownership::check(&*disk, dir, account.name.as_str())?;
+        make_dirs(&*disk, dir).map_err(|e| StateError::io("make the state directory", dir, e))?;
+        ownership::check_open_to_all(&*disk, dir)?;
+        let path = lock_file(dir, account.name.as_str());
+        let held = |holder| StateError::Locked { account: account.name.clone(), holder };
+        let lock = match disk.lock(&path, &open_options.holder) {
+            Ok(Lock::Acquired(lock)) => AccountLock { path, lock },
+            Ok(Lock::Held(holder)) => return Err(held(holder)),
+            Err(e) => return Err(StateError::io("lock", &path, e)),
+        };
+        refuse_twins(&*disk, dir, account, &open_options.configured_accounts, &lock)?;
+        // The file has a lock of its own: it may have come here under another name while it is written to.
+        let uids = uids_file(dir, account.name.as_str());
+        let file = match LockedFile::open(&*disk, &uids) {
+            Ok(Some(file)) => Some(file),
+            Ok(None) => return Err(held("another mailferry, under another name of its state".to_owned())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+            Err(e) => return Err(StateError::io("open", &uids, e)),
+        };
+        // What is rewritten goes where the lock is, whatever takes the directory's place meanwhile.
+        let opened = disk.resolve(dir).and_then(|dir| disk.open_dir(&dir));
+        let opened = opened.map_err(|e| StateError::io("open", dir, e))?;
+        Ok(LockedState { disk, dir: dir.to_owned(), path: uids, locked: Locked { lock, dir: opened, file } })
+    }
+
+    /// Reads what is remembered without taking the lock or writing anything. Blocks.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn look(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        account: &Account,
+        open_options: &OpenOptions,
+    ) -> Result<Self, StateError> {
+        Self::load(disk, dir, account, open_options, None)
+    }
+
+    fn load(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        account: &Account,
+        open_options: &OpenOptions,
+        locked: Option<Locked>,
+    ) -> Result<Self, StateError> {
+        let (lock, opened, file) = match locked {
+            Some(Locked { lock, dir, file }) => (Some(lock), Some(dir), file),
+            None => (None, None, None),
+        };
+        let path = uids_file(dir, account.name.as_str());
+        let loaded = read(&*disk, &path)?;
+        let (state, journal, settled) = match loaded {
+            Some(Loaded { state, contents, settled }) => {
+                check_user(&state, account, &path)?;
+                (state, Journal::open(Arc::clone(&disk), path, opened, &contents, file), settled)
+            }
+            None => {
+                if !open_options.new_state {
+                    refuse_lost_state(&*disk, dir, account, open_options)?;
+                }
+                let identity = Identity {
+                    instance: open_options.instance,
+                    host: account.endpoint.host.clone(),
+                    user: account.username.clone(),
+                    created: open_options.now.wall,
+                };
+                (UidState::new(identity), Journal::absent(Arc::clone(&disk), path, opened), 0)
+            }
+        };
+        let mark = state.mark(open_options.now);
+        let (pending, written, finished) = (Vec::new(), false, Finished::default());
+        let opened = i64::try_from(open_options.since_1970.as_nanos()).unwrap_or(i64::MAX);
+        let mut store = Self { disk, journal, state, mark, pending, written, settled, finished, opened, lock };
+        if store.state.clock().is_none_or(|written| written.is_stale(&mark)) {
+            store.pend(Record::Clock(mark))?;
+        }
+        Ok(store)
+    }
+}
+
+/// What was read from a file.
+pub(in crate::state) struct Loaded {
+    pub(in crate::state) state: UidState,
+    contents: Contents,
+    /// How many deliveries stand there as begun and as finished.
+    settled: usize,
+}
+
+/// The octets of the usual line about a message.
+const LINE: usize = 128;
+
+/// Reads a file, if there is one.
+pub(in crate::state) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Loaded>, StateError> {
+    let bytes = match disk.read(path, MAX_FILE) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(StateError::io("read", path, e)),
+    };
+    let (mut state, mut settled): (Option<UidState>, usize) = (None, 0);
+    let contents = journal::parse(&bytes, |record| match (&mut state, record) {
+        (None, Record::Header(identity)) => {
+            state.insert(UidState::new(identity)).reserve(bytes.len() / LINE);
+            Ok(())
+        }
+        (None, _) => Err(Unreadable::Journal(BadJournal::NotOurs)),
+        (Some(state), record) => {
+            if let Record::Published(ids) = &record {
+                settled = settled.saturating_add(ids.len());
+            }
+            state.apply(record).map_err(Unreadable::Inconsistent)
+        }
+    });
+    let unreadable = |e| match e {
+        Unreadable::Journal(bad) => StateError::journal(path, bad),
+        Unreadable::Inconsistent(e) => StateError::inconsistent(path, e),
+    };
+    let contents = contents.map_err(unreadable)?;
+    let state = state.ok_or_else(|| StateError::journal(path, BadJournal::NotOurs))?;
+    Ok(Some(Loaded { state, contents, settled }))
+}
+
+/// Why a file cannot be read.
+enum Unreadable {
+    Journal(BadJournal),
+    Inconsistent(Inconsistent),
+}
+
+impl From<BadJournal> for Unreadable {
+    fn from(bad: BadJournal) -> Self {
+        Self::Journal(bad)
+    }
+}
+
+/// On a file system that does not tell capitals from small letters, two accounts can have the same files.
+fn refuse_twins(
+    disk: &dyn Disk,
+    dir: &Path,
+    account: &Account,
+    configured_accounts: &ConfiguredAccounts,
+    lock: &AccountLock,
+) -> Result<(), StateError> {
+    for other in configured_accounts.twins(&account.name) {
+        if disk.status(&lock_file(dir, other.as_str())).is_ok_and(|status| status.id == lock.lock.file()) {
+            return Err(StateError::SameFiles {
+                account: account.name.clone(),
+                other: other.clone(),
+                dir: dir.to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn check_user(state: &UidState, account: &Account, path: &Path) -> Result<(), StateError> {
+    if state.identity().user == account.username {
+        return Ok(());
+    }
+    Err(StateError::OtherUser {
+        account: account.name.clone(),
+        path: path.to_owned(),
+        remembered: state.identity().user.clone(),
+        configured: account.username.clone(),
+    })
+}

@@ -1,0 +1,75 @@
+//! How long a message that made trouble is set aside.
+
+use super::Store;
+use crate::state::entries::{ListedAs, Quarantine, QuarantineReason};
+use crate::state::error::StateError;
+use crate::state::journal::Durability;
+use crate::state::record::Record;
+
+/// After so many times in a row a message is set aside.
+const FIRST_QUARANTINE: u32 = 3;
+
+/// How long a message is set aside after making trouble so often, in seconds: not at all twice, since most trouble
+/// passes; then from an hour on, doubling, up to a week.
+fn set_aside_for(count: u32) -> u64 {
+    const HOUR: u64 = 3600;
+    const WEEK: u64 = 7 * 24 * HOUR;
+    match count.checked_sub(FIRST_QUARANTINE) {
+        None => 0,
+        Some(doublings) => HOUR.saturating_mul(1 << doublings.min(10)).min(WEEK),
+    }
+}
+
+impl Store {
+    /// These messages made trouble. How long each is set aside grows with how often it did.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_quarantine(&mut self, messages: Vec<ListedAs>, kind: QuarantineReason) -> Result<(), StateError> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let now = self.mark.certain;
+        let record = |listed_as: ListedAs| {
+            let before = self.state.quarantine(&listed_as.unique_id, listed_as.reported_size);
+            let count = before.map_or(0, |quarantine| quarantine.count).saturating_add(1);
+            let until = now.saturating_add(set_aside_for(count));
+            Record::Quarantine { listed_as, quarantine: Quarantine { kind, count, until } }
+        };
+        let records = messages.into_iter().map(record).collect();
+        self.append(records, Durability::Later)
+    }
+
+    /// There is no point in trying these messages again soon: they are set aside at once.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_set_aside(&mut self, messages: Vec<ListedAs>) -> Result<(), StateError> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let now = self.mark.certain;
+        let record = |listed_as: ListedAs| {
+            let before = self.state.quarantine(&listed_as.unique_id, listed_as.reported_size);
+            let count = before.map_or(0, |quarantine| quarantine.count).saturating_add(1).max(FIRST_QUARANTINE);
+            let until = now.saturating_add(set_aside_for(count));
+            Record::Quarantine { listed_as, quarantine: Quarantine { kind: QuarantineReason::Refused, count, until } }
+        };
+        let records = messages.into_iter().map(record).collect();
+        self.append(records, Durability::Later)
+    }
+
+    /// These messages make no trouble any more: they are not on the server.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_quarantine_over(&mut self, gone: Vec<ListedAs>) -> Result<(), StateError> {
+        let records: Vec<Record> = gone.into_iter().map(Record::TroubleOver).collect();
+        if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
+    }
+
+    pub(super) fn troubles_over(&self, messages: impl Iterator<Item = ListedAs>) -> Vec<Record> {
+        let made_trouble = |one: &ListedAs| self.state.quarantine(&one.unique_id, one.reported_size).is_some();
+        messages.filter(made_trouble).map(Record::TroubleOver).collect()
+    }
+}

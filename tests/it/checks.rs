@@ -1,0 +1,263 @@
+//! `mailferry check`: everything that a poll needs is looked at, what is wrong is told with the next step, and nothing is
+//! changed, here or there.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::Value;
+
+use crate::certificates::{Authority, Kind};
+use crate::mail::small_ones;
+use crate::program::{Account, Outcome, TestEnv};
+use crate::scripted::maildrop::{Maildrop, Message, USER};
+
+/// The steps of the first account in the document: name, mark, text.
+fn steps(outcome: &Outcome) -> Vec<(String, String, String)> {
+    let report: Value = serde_json::from_str(&outcome.stdout).unwrap_or_else(|e| panic!("{e}: {outcome:#?}"));
+    let steps = report["accounts"][0]["steps"].as_array().unwrap().clone();
+    let word = |step: &Value, key: &str| step[key].as_str().unwrap().to_owned();
+    steps.iter().map(|step| (word(step, "step"), word(step, "mark"), word(step, "text"))).collect()
+}
+
+/// The text of a step that must have this mark.
+#[track_caller]
+fn step(outcome: &Outcome, name: &str, mark: &str) -> String {
+    let steps = steps(outcome);
+    let found = steps.iter().find(|(step, found, _)| step == name && found == mark);
+    found.unwrap_or_else(|| panic!("no step {name} with {mark}: {steps:#?}")).2.clone()
+}
+
+#[test]
+fn an_account_that_is_well_is_one_line_and_every_step_with_v() {
+    let maildrop = Maildrop::new(small_ones(3));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let outcome = env.run(&["check", "a"]).expect(0).says("3 messages");
+    let lines: Vec<&str> = outcome.stdout.lines().collect();
+    assert!(lines.last().unwrap().starts_with("a  ok"), "{outcome:#?}");
+    assert!(
+        lines[..lines.len() - 1].iter().all(|line| line.starts_with("warn  a: the password stands")),
+        "{outcome:#?}"
+    );
+    let all = env.run(&["check", "-v"]).expect(0);
+    for step in ["secret", "name", "connection", "tls", "greeting", "capabilities", "login", "messages", "uidl", "top"]
+    {
+        assert!(all.stdout.contains(&format!("  ok    {step} ")), "{step}: {all:#?}");
+    }
+    for step in ["pipelining", "quit", "maildir", "state", "clock"] {
+        assert!(all.stdout.contains(&format!("  ok    {step} ")), "{step}: {all:#?}");
+    }
+}
+
+#[test]
+fn a_check_retrieves_nothing_deletes_nothing_writes_nothing_and_quits() {
+    let maildrop = Maildrop::with(small_ones(3), |behaviour| behaviour.expire_0 = true);
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
+    let before = env.everything();
+    env.run(&["check"]).expect(0);
+    assert_eq!(env.everything(), before, "nothing is written before the first fetch");
+    env.fetch().expect(0);
+    maildrop.server.wait_until_idle();
+    let (retrieved, deleted) = (maildrop.count("RETR"), maildrop.count("DELE"));
+    let before = env.everything();
+    env.run(&["check", "-vv"]).expect(0);
+    assert_eq!(env.everything(), before, "nor after it");
+    assert_eq!((maildrop.count("RETR"), maildrop.count("DELE")), (retrieved, deleted));
+    maildrop.server.wait_until_idle();
+    let sessions = maildrop.server.sessions();
+    assert!(sessions.iter().all(|session| session.quit), "every session ends in order: {sessions:?}");
+}
+
+#[test]
+fn tls_is_told_with_its_version_key_exchange_and_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new(dir.path());
+    for mode in ["implicit", "starttls"] {
+        let maildrop = Maildrop::with(small_ones(1), |behaviour| {
+            behaviour.tls = Some(authority.server_config(Kind::Good));
+            behaviour.implicit_tls = mode == "implicit";
+        });
+        let env = TestEnv::new(&[Account::at(maildrop.server.address).tls(mode, &authority.ca_file)]);
+        let outcome = env.run(&["check", "--json"]).expect(0);
+        let text = step(&outcome, "tls", "ok");
+        for words in ["TLS 1.3 with X25519MLKEM768", "certificate for localhost is by ", "valid until "] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        assert!(step(&outcome, "greeting", "ok").contains("+OK ready"));
+        assert!(step(&outcome, "capabilities-after-login", "ok").contains("UIDL"));
+    }
+}
+
+#[test]
+fn what_fails_is_told_at_its_step_with_the_status_of_a_fetch() {
+    // A refused login.
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).text("password", "wrong")]);
+    let outcome = env.run(&["check", "--json"]).expect(77);
+    assert!(step(&outcome, "login", "fail").contains("refused"), "{outcome:#?}");
+    step(&outcome, "maildir", "ok");
+    // No server at the port.
+    let gone = { std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap() };
+    env.configure(&[Account::at(gone)]);
+    step(&env.run(&["check", "--json"]).expect(75), "connection", "fail");
+    // No name. (RFC 6761 reserves the domain; a machine without a resolver fails likewise.)
+    env.configure(&[Account::at(gone).text("host", "pop.mailferry.invalid").text("tls", "implicit")]);
+    let outcome = env.run(&["check", "--json"]).expect(75);
+    step(&outcome, "name", "fail");
+    // No password: the server is looked at all the same, and nothing is sent but QUIT.
+    env.configure(&[Account::at(maildrop.server.address).without("password").text("password_file", "/nowhere")]);
+    let before = maildrop.server.sessions().len();
+    let outcome = env.run(&["check", "--json"]).expect(78);
+    assert!(step(&outcome, "secret", "fail").contains("/nowhere"));
+    step(&outcome, "greeting", "ok");
+    step(&outcome, "login", "skip");
+    maildrop.server.wait_until_idle();
+    assert_eq!(maildrop.server.sessions()[before].lines.join(" "), "QUIT");
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for_is_told_before_a_password_is_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let (authority, trusted) = (Authority::new(dir.path()), Authority::new(other.path()));
+    let maildrop = Maildrop::with(small_ones(1), |behaviour| {
+        behaviour.tls = Some(authority.server_config(Kind::Good));
+        behaviour.implicit_tls = true;
+    });
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).tls("implicit", &trusted.ca_file)]);
+    let outcome = env.run(&["check", "--json"]).expect(69);
+    step(&outcome, "tls", "fail");
+    assert!(!outcome.output().contains(USER), "{outcome:#?}");
+    assert_eq!(maildrop.count("USER") + maildrop.count("AUTH"), 0);
+}
+
+#[test]
+fn a_server_that_breaks_at_commands_ahead_is_found_to_work_with_one_at_a_time() {
+    let maildrop = Maildrop::with(small_ones(2), |behaviour| behaviour.most_ahead = Some(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let outcome = env.run(&["check", "--json"]).expect(0);
+    assert!(step(&outcome, "pipelining", "warn").contains("one command at a time"));
+    let names: Vec<String> = steps(&outcome).into_iter().map(|(name, ..)| name).collect();
+    assert_eq!(names.iter().filter(|name| *name == "login").count(), 1, "{names:?}");
+}
+
+#[test]
+fn what_a_server_lacks_is_told() {
+    let messages = vec![Message::new("u1", b"Subject: x\r\n\r\nx\r\n"), Message::new("u1", b"Subject: y\r\n\r\ny\r\n")];
+    let maildrop = Maildrop::with(messages, |behaviour| behaviour.top = false);
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let outcome = env.run(&["check", "--json"]).expect(0);
+    assert!(step(&outcome, "uidl", "warn").contains("with the unique-id of another one"));
+    assert!(step(&outcome, "top", "warn").contains("does not show headers"));
+    let maildrop = Maildrop::with(small_ones(1), |behaviour| {
+        behaviour.uidl = false;
+        behaviour.greeting = "+OK \u{1b}[31mred\u{7}".to_owned();
+    });
+    env.configure(&[Account::at(maildrop.server.address)]);
+    let outcome = env.run(&["check", "--json"]).expect(76);
+    assert!(step(&outcome, "uidl", "fail").contains("leave_on_server"));
+    assert!(step(&outcome, "greeting", "ok").contains("\\u{1b}[31mred"));
+}
+
+#[test]
+fn this_machine_is_looked_at_too() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    // A directory that is no Maildir and holds something.
+    fs::create_dir_all(env.maildir("a")).unwrap();
+    fs::write(env.maildir("a").join("mbox"), "x").unwrap();
+    let outcome = env.run(&["check", "--json"]).expect(0);
+    assert!(step(&outcome, "maildir", "warn").contains("is no Maildir"));
+    // A state that is damaged, and one that everybody may write to.
+    fs::remove_dir_all(env.maildir("a")).unwrap();
+    env.fetch().expect(0);
+    let uids = env.path("state/a.uids");
+    let good = fs::read(&uids).unwrap();
+    fs::write(&uids, "no state of ours\n").unwrap();
+    step(&env.run(&["check", "--json"]).expect(73), "state", "fail");
+    fs::write(&uids, good).unwrap();
+    fs::set_permissions(env.path("state"), fs::Permissions::from_mode(0o777)).unwrap();
+    step(&env.run(&["check", "--json"]).expect(73), "state", "fail");
+    fs::set_permissions(env.path("state"), fs::Permissions::from_mode(0o700)).unwrap();
+    env.run(&["check"]).expect(0);
+    // The Maildir is gone after mail was delivered there.
+    fs::rename(env.maildir("a"), env.path("elsewhere")).unwrap();
+    step(&env.run(&["check", "--json"]).expect(73), "state", "fail");
+}
+
+#[test]
+fn several_accounts_are_looked_at_side_by_side_and_told_in_order() {
+    let slow = Maildrop::new(small_ones(1));
+    let fast = Maildrop::new(small_ones(2));
+    let accounts: Vec<Account> = (0..6)
+        .map(|n| {
+            let maildrop = if n == 0 { &slow } else { &fast };
+            Account::at(maildrop.server.address).named(&format!("acc{n}")).text("username", USER)
+        })
+        .chain([Account::at(fast.server.address).named("wrong").text("password", "no")])
+        .collect();
+    let env = TestEnv::new(&accounts);
+    let outcome = env.run(&["check"]).expect(77).says("7 accounts, 1 of them not well");
+    let names: Vec<&str> =
+        outcome.stdout.lines().filter(|line| line.contains("  ok  ") || line.contains("  FAIL")).collect();
+    let expected = ["acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "wrong"];
+    let heads: Vec<&str> =
+        names.iter().filter(|line| !line.starts_with(' ')).filter_map(|line| line.get(..5)).collect();
+    assert_eq!(heads.iter().map(|head| head.trim_end()).collect::<Vec<_>>(), expected, "{outcome:#?}");
+    assert_eq!(env.run(&["check", "-q", "acc1"]).expect(0).output(), "");
+    env.run(&["check", "nobody"]).expect(64).says("nobody");
+}
+
+#[test]
+fn offline_looks_at_the_configuration_alone() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    env.run(&["check", "--offline"]).expect(0).says("is good: 1 account");
+    assert!(maildrop.server.sessions().is_empty());
+    env.write_config("[accounts.a]\nhots = \"x\"\n", 0o600);
+    env.run(&["check", "--offline"]).expect(78).says("did you mean `host`?");
+    let outcome = env.run(&["check", "--offline", "--json"]).expect(78);
+    let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(report["status"], 78);
+    assert!(report["error"].as_str().unwrap().contains("did you mean `host`?"), "{outcome:#?}");
+    env.write_config("", 0o666);
+    env.run(&["check", "--offline"]).expect(78).says("every user may write");
+}
+
+#[test]
+fn what_is_legal_and_foolish_is_told_and_ends_with_0() {
+    let env = TestEnv::new(&[]);
+    let account =
+        |name: &str, more: &str| format!("[accounts.{name}]\nhost = \"pop.gmail.com\"\nusername = \"jo\"\n{more}\n");
+    let text = "[notify]\ncommand = [\"no-such-program-of-mailferry\"]\n".to_owned()
+        + &account("a", "password = \"x\"\ninterval = \"1m\"\nmaildir = \"/nowhere/a\"")
+        + &account("b", "password_command = [\"true\"]\nmaildir = \"/nowhere/a\"\nleave_on_server = false");
+    env.write_config(&text, 0o600);
+    let outcome = env.run(&["check", "--offline"]).expect(0);
+    for words in [
+        "a: the password stands in the configuration",
+        "a: interval = \"60s\" is less than Gmail allows",
+        "a, b are the same maildrop (jo at pop.gmail.com), so every message is fetched 2 times, and b deletes",
+        "a, b share the Maildir /nowhere/a and differ",
+        "`command` of [notify] is `no-such-program-of-mailferry`, and there is no such program",
+    ] {
+        assert!(outcome.stdout.contains(words), "{words}: {outcome:#?}");
+    }
+    // What is disabled does no harm.
+    env.write_config(&text.replace("[accounts.b]", "[accounts.b]\nenabled = false"), 0o600);
+    let outcome = env.run(&["check", "--offline"]).expect(0);
+    assert!(!outcome.stdout.contains("same maildrop") && !outcome.stdout.contains("share"), "{outcome:#?}");
+}
+
+#[test]
+fn a_real_server_is_looked_at() {
+    let Some(dovecot) = crate::dovecot::shared() else { return };
+    let user = dovecot.user("checked", &[b"Subject: one\n\nx\n".to_vec()]);
+    for account in [user.in_clear(), user.by_stls(), user.inside_tls()] {
+        let env = TestEnv::new(&[account]);
+        let outcome = env.run(&["check", "--json"]).expect(0);
+        assert!(step(&outcome, "messages", "ok").starts_with("1 message, "));
+        step(&outcome, "top", "ok");
+        step(&outcome, "quit", "ok");
+    }
+    assert_eq!(user.left(), 1);
+}

@@ -1,0 +1,160 @@
+//! The status page: what it shows, what it refuses, and that nobody who asks keeps the polls waiting.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Daemon, wait_for};
+use crate::leaks::assert_no_secret;
+use crate::mail::small_ones;
+use crate::program::{Account, TestEnv};
+use crate::scripted::maildrop::Maildrop;
+
+/// A daemon with a page, at a good account and one with a wrong password.
+fn home(maildrop: &Maildrop) -> (TestEnv, PathBuf) {
+    let address = maildrop.server.address;
+    let wrong = Account::at(address).named("wrong").text("password", "not <this> one").set("interval", "\"1h\"");
+    let env = TestEnv::in_memory(&[Account::at(address), wrong]);
+    let socket = env.path("http.sock");
+    env.configure_more(&format!("\n[daemon]\nhttp = {:?}\n", socket.display().to_string()));
+    (env, socket)
+}
+
+/// Sends a request as it is and returns the whole answer.
+fn ask(socket: &PathBuf, request: &str) -> String {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert_no_secret(&answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn get(socket: &PathBuf, path: &str) -> String {
+    ask(socket, &format!("GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"))
+}
+
+#[test]
+fn it_shows_all_accounts_those_in_trouble_first_and_nothing_can_be_changed_by_it() {
+    let maildrop = Maildrop::new(small_ones(3));
+    let (env, socket) = home(&maildrop);
+    let daemon = Daemon::start(&env);
+    wait_for("the refusal", || daemon.account("wrong")["state"] == "trouble");
+    wait_for("the mail", || daemon.account("a")["total"]["messages"] == 3);
+    wait_for("the page", || get(&socket, "/").contains("3 messages in 7 days"));
+    let page = get(&socket, "/");
+    for part in [
+        "HTTP/1.1 200",
+        "content-security-policy: default-src 'none'",
+        "x-content-type-options: nosniff",
+        "2 accounts: 1 well, 1 in trouble",
+        "<a href=\"/account/wrong\">wrong</a><span class=\"cause\">login-refused</span>",
+        "next try",
+    ] {
+        assert!(page.contains(part), "{part:?} is not in {page}");
+    }
+    assert!(page.find("id=\"troubles\"").unwrap() < page.find("id=\"accounts\"").unwrap());
+    assert!(!page.contains("http://") && !page.contains("https://"), "nothing from elsewhere is loaded");
+    let account = get(&socket, "/account/a");
+    assert!(account.contains("3 messages") && account.contains("1 succeeded, 0 failed"), "{account}");
+    assert!(get(&socket, "/?name=wro").contains("/account/wrong") && !get(&socket, "/?name=wro").contains("id=\"a1\""));
+    for (request, status) in [
+        ("GET /account/nobody HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", "404"),
+        ("GET /../../etc/passwd HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", "404"),
+        ("POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", "405"),
+        ("GET /%ff%00<script> HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", "4"),
+        ("rubbish\r\n\r\n", "400"),
+    ] {
+        assert!(ask(&socket, request).starts_with(&format!("HTTP/1.1 {status}")), "{request}");
+    }
+    let head = ask(&socket, "HEAD / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"), "{head}");
+    assert!(get(&socket, "/healthz").ends_with("ok\n"));
+    let status = get(&socket, "/api/v1/status");
+    let json: serde_json::Value = serde_json::from_str(status.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!(json["accounts"][0]["hours"][0]["messages"], 3);
+    daemon.end();
+    assert!(!socket.exists(), "the socket goes with the daemon");
+}
+
+#[test]
+fn metrics_come_in_both_forms() {
+    let maildrop = Maildrop::new(small_ones(2));
+    let (env, socket) = home(&maildrop);
+    let daemon = Daemon::start(&env);
+    wait_for("the polls", || {
+        let metrics = get(&socket, "/metrics");
+        metrics.contains("mailferry_polls_total{result=\"login-refused\"} 1")
+            && metrics.contains("mailferry_messages_total{outcome=\"delivered\"} 2")
+            && metrics.contains("mailferry_accounts{state=\"trouble\"} 1")
+            && metrics.contains("mailferry_polls_total{result=\"succeeded\"} 1")
+    });
+    let plain = get(&socket, "/metrics");
+    for part in [
+        "content-type: text/plain; version=0.0.4",
+        "# TYPE mailferry_poll_duration_seconds histogram",
+        "mailferry_polls_total{result=\"succeeded\"} 1",
+        "mailferry_accounts{state=\"trouble\"} 1",
+        "mailferry_account_state{account=\"wrong\",state=\"trouble\"} 1",
+    ] {
+        assert!(plain.contains(part), "{part:?} is not in {plain}");
+    }
+    let open = ask(
+        &socket,
+        "GET /metrics HTTP/1.1\r\nHost: h\r\nAccept: application/openmetrics-text;version=1.0.0\r\nConnection: close\r\n\r\n",
+    );
+    assert!(open.contains("application/openmetrics-text") && open.trim_end().ends_with("# EOF"), "{open}");
+    daemon.end();
+}
+
+#[test]
+fn clients_that_never_end_keep_neither_polls_nor_others_from_anything() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let (env, socket) = home(&maildrop);
+    let daemon = Daemon::start(&env);
+    wait_for("the page", || socket.exists() && get(&socket, "/healthz").contains("200"));
+    // As many as there are places; each sends the beginning of a request and no more.
+    let idle: Vec<UnixStream> = (0..64)
+        .map(|_| {
+            let mut stream = UnixStream::connect(&socket).unwrap();
+            stream.write_all(b"GET / HT").unwrap();
+            stream
+        })
+        .collect();
+    daemon.poll("a");
+    // A header has 5 s; then there are places again.
+    assert!(get(&socket, "/healthz").ends_with("ok\n"));
+    drop(idle);
+    let large = format!("GET / HTTP/1.1\r\nHost: h\r\nX: {}\r\n\r\n", "x".repeat(100_000));
+    let mut stream = UnixStream::connect(&socket).unwrap();
+    let _ = stream.write_all(large.as_bytes());
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    assert!(!answer.contains("200"), "{answer}");
+    daemon.end();
+}
+
+#[test]
+fn what_polls_brought_outlives_a_restart_and_a_reload_moves_the_page() {
+    let maildrop = Maildrop::new(small_ones(3));
+    let (env, socket) = home(&maildrop);
+    let daemon = Daemon::start(&env);
+    // The end of a back-off is written down, and with it what came.
+    wait_for("the mail", || daemon.account("a")["total"]["messages"] == 3);
+    wait_for("the hints", || {
+        std::fs::read_to_string(env.path("state/a.hints")).is_ok_and(|text| text.contains("hours"))
+    });
+    let elsewhere = env.path("other.sock");
+    let text = std::fs::read_to_string(env.path("config.toml")).unwrap();
+    env.write_config(&text.replace("http.sock", "other.sock"), 0o600);
+    daemon.running.signal(rustix::process::Signal::HUP);
+    wait_for("the move", || elsewhere.exists() && !socket.exists());
+    assert!(get(&elsewhere, "/healthz").contains("200"));
+    daemon.end();
+    let daemon = Daemon::start(&env);
+    wait_for("the page", || elsewhere.exists());
+    assert!(get(&elsewhere, "/").contains("3 messages in 7 days"));
+    daemon.end();
+}

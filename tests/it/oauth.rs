@@ -1,0 +1,379 @@
+//! OAuth 2.0: the sign-in without a human, and what becomes of its tokens.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::certificates::{Authority, Kind};
+use crate::leaks::check_output;
+use crate::program::{Account, Outcome, TestEnv};
+use authorization_server::{AuthorizationServer, CLIENT, TOKEN_MARK, browse, sent_to};
+use mailbox::{MAIL, Mailbox};
+
+mod authorization_server;
+mod mailbox;
+mod refreshing;
+
+/// An authorization server, a mailbox that believes it, and an account there.
+struct Stage {
+    server: AuthorizationServer,
+    mailbox: Mailbox,
+    env: TestEnv,
+}
+
+impl Stage {
+    /// Everything is spelled out in the configuration.
+    fn new() -> Self {
+        Self::with(|server| server.settings(""))
+    }
+
+    /// With this table `oauth2`.
+    fn with(settings: impl FnOnce(&AuthorizationServer) -> String) -> Self {
+        let server = AuthorizationServer::start();
+        let mailbox = Mailbox::start(&server);
+        let account = Account::at(mailbox.address).without("password").text("username", "jo@example.org");
+        let env = TestEnv::in_memory(&[account.set("oauth2", settings(&server))]);
+        Self { server, mailbox, env }
+    }
+
+    /// The same with a sign-in that has been made.
+    fn signed_in() -> Self {
+        let stage = Self::new();
+        stage.sign_in(&["login", "a"]).expect(0);
+        stage
+    }
+
+    /// Signs in by a browser that says yes.
+    fn sign_in(&self, args: &[&str]) -> Outcome {
+        let mut login = self.begin(args, &[]);
+        browse(&login.url());
+        login.end()
+    }
+
+    /// Begins to sign in.
+    fn begin(&self, args: &[&str], environment: &[(&str, &str)]) -> Login {
+        Login::begin(&self.env, args, environment)
+    }
+
+    /// What is kept.
+    fn kept(&self) -> Option<Value> {
+        let text = fs::read(self.env.path("state/a.token")).ok()?;
+        Some(serde_json::from_slice(&text).unwrap())
+    }
+
+    /// Changes what is kept.
+    fn change(&self, change: impl FnOnce(&mut Value)) {
+        let mut kept = self.kept().unwrap();
+        change(&mut kept);
+        fs::write(self.env.path("state/a.token"), kept.to_string()).unwrap();
+    }
+
+    /// The access token has ended.
+    fn expire(&self) {
+        self.change(|kept| kept["access_expires"] = 1.into());
+    }
+
+    /// How many requests of this kind came to the token endpoint.
+    fn asked_for(&self, grant: &str) -> usize {
+        self.server.inside().token_requests.iter().filter(|asked| asked["grant_type"] == grant).count()
+    }
+}
+
+/// `mailferry login` while it runs.
+struct Login {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    stdout: String,
+    stderr: Option<JoinHandle<String>>,
+    started: Instant,
+}
+
+impl Login {
+    fn begin(env: &TestEnv, args: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = env.command(&[], args);
+        command.envs(environment.iter().copied());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (sender, lines) = channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let mut pipe = child.stderr.take().unwrap();
+        let stderr = std::thread::spawn(move || {
+            let mut text = String::new();
+            pipe.read_to_string(&mut text).unwrap();
+            text
+        });
+        let (stdin, stderr) = (child.stdin.take(), Some(stderr));
+        Self { child, stdin, lines, stdout: String::new(), stderr, started: Instant::now() }
+    }
+
+    /// Reads on until a line is the one that is wanted.
+    fn wait_for(&mut self, wanted: impl Fn(&str) -> bool) -> String {
+        loop {
+            let line = self.lines.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|e| {
+                panic!(
+                    "{e}: {}{}",
+                    self.stdout,
+                    self.stderr.take().map(|text| text.join().unwrap()).unwrap_or_default()
+                )
+            });
+            self.stdout.push_str(&format!("{line}\n"));
+            if wanted(&line) {
+                return line;
+            }
+        }
+    }
+
+    /// The address that is to be opened.
+    fn url(&mut self) -> String {
+        self.wait_for(|line| line.trim().starts_with("http")).trim().to_owned()
+    }
+
+    fn paste(&mut self, text: &str) {
+        writeln!(self.stdin.as_mut().unwrap(), "{text}").unwrap();
+    }
+
+    /// Nothing more is pasted; waits for the end.
+    fn end(mut self) -> Outcome {
+        self.stdin = None;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status.code().unwrap();
+            }
+            assert!(Instant::now() < deadline, "it does not end: {}", self.stdout);
+            std::thread::sleep(Duration::from_millis(5)); // the pace of looking
+        };
+        let rest: String = self.lines.iter().map(|line| format!("{line}\n")).collect();
+        let (stdout, stderr) = (self.stdout.clone() + &rest, self.stderr.take().unwrap().join().unwrap());
+        check_output(stdout.as_bytes());
+        check_output(stderr.as_bytes());
+        assert!(!format!("{stdout}{stderr}").contains(TOKEN_MARK), "a token or a code is printed: {stdout}{stderr}");
+        Outcome { status, stdout, stderr, elapsed: self.started.elapsed(), peak_kib: 0 }
+    }
+}
+
+impl Drop for Login {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[test]
+fn a_browser_signs_in_and_the_mailbox_is_opened_before_it_is_said_to_be_done() {
+    let stage = Stage::new();
+    let outcome = stage.sign_in(&["login", "a"]).expect(0);
+    let outcome = outcome.says("a: signed in; the mailbox of jo@example.org holds 1 messages.");
+    assert_eq!(stage.mailbox.logins(), [true], "{outcome:?}");
+    {
+        let inside = stage.server.inside();
+        let asked = inside.authorizations.first().unwrap();
+        assert_eq!((asked["client_id"].as_str(), asked["login_hint"].as_str()), (CLIENT, "jo@example.org"));
+        assert!(asked["redirect_uri"].starts_with("http://127.0.0.1:") && asked["state"].len() >= 16);
+    }
+    let file = stage.env.path("state/a.token");
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o7777, 0o600);
+    // From now on it is fetched with what was kept, and nobody is asked again.
+    stage.env.fetch().expect(0);
+    assert_eq!(stage.env.mail(), [MAIL.replace("\r\n", "\n").into_bytes()]);
+    assert_eq!(stage.server.inside().token_requests.len(), 1);
+}
+
+#[test]
+fn a_browser_is_opened_where_the_user_has_one() {
+    let stage = Stage::new();
+    let (browser, opened) = (stage.env.path("browser"), stage.env.path("opened"));
+    fs::write(&browser, format!("#!/bin/sh\nprintf %s \"$1\" > {0}.new && mv {0}.new {0}\n", opened.display()))
+        .unwrap();
+    fs::set_permissions(&browser, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut login = stage.begin(&["login", "a"], &[("BROWSER", browser.to_str().unwrap())]);
+    let url = login.url();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !opened.exists() {
+        assert!(Instant::now() < deadline, "no browser is opened");
+        std::thread::sleep(Duration::from_millis(5)); // the pace of looking
+    }
+    assert_eq!(fs::read_to_string(&opened).unwrap(), url);
+    browse(&url);
+    login.end().expect(0).says("A browser was opened");
+}
+
+#[test]
+fn where_no_browser_is_the_address_is_pasted() {
+    let stage = Stage::new();
+    let mut login = stage.begin(&["login", "--paste", "a"], &[]);
+    let address = sent_to(&login.url());
+    login.paste("what is this?");
+    login.paste(&address);
+    login
+        .end()
+        .expect(0)
+        .says("Copy that address")
+        .says("copy all of it from the address bar")
+        .says("holds 1 messages");
+    // Over ssh that is the way, and a tunnel is another.
+    let mut login =
+        stage.begin(&["login", "a"], &[("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22"), ("BROWSER", "false")]);
+    let address = sent_to(&login.url());
+    login.paste(&address);
+    login.end().expect(0).says("ssh -L").says("Open this address in a browser");
+}
+
+#[test]
+fn an_address_where_nothing_can_listen_is_pasted() {
+    for redirect in ["https://127.0.0.1", "mailferry.oauth:/redirect"] {
+        let stage = Stage::with(|server| server.settings(&format!(", redirect = \"{redirect}\"")));
+        let mut login = stage.begin(&["login", "a"], &[]);
+        let address = sent_to(&login.url());
+        assert!(address.starts_with(redirect), "{address}");
+        login.paste(&address);
+        login.end().expect(0);
+    }
+}
+
+#[test]
+fn nobody_to_paste_is_not_waited_for() {
+    let stage = Stage::with(|server| server.settings(", redirect = \"https://127.0.0.1\""));
+    stage.begin(&["login", "a"], &[]).end().expect(77).says("no address was pasted");
+    assert_eq!(stage.kept(), None);
+}
+
+#[test]
+fn a_code_is_typed_in_on_another_device() {
+    let stage = Stage::new();
+    stage.server.inside().pending = 2;
+    let outcome = stage.begin(&["login", "--device", "a"], &[]).end().expect(0);
+    outcome.says("https://e.org/device").says("WDJB-MJHT").says("Give it to nobody").says("holds 1 messages");
+    assert_eq!(stage.asked_for("urn:ietf:params:oauth:grant-type:device_code"), 3);
+}
+
+#[test]
+fn where_there_are_no_device_codes_the_reason_is_said() {
+    let stage = Stage::with(|_| "{ provider = \"google\", client_id = \"x\" }".to_owned());
+    let outcome = stage.begin(&["login", "--device", "a"], &[]).end().expect(78);
+    outcome.says("no sign-in by device code at Google").says("mail is not among them").says("--paste");
+}
+
+#[test]
+fn an_answer_that_is_not_to_this_question_is_not_taken() {
+    let told =
+        |server: &AuthorizationServer| format!("{{ issuer = \"{}\", client_id = \"{CLIENT}\" }}", server.url(""));
+    let refused = |prepare: &dyn Fn(&AuthorizationServer), why: &str| {
+        let stage = Stage::with(told);
+        stage.server.inside().iss = Some(stage.server.url(""));
+        prepare(&stage.server);
+        stage.sign_in(&["login", "a"]).expect(77).says(why);
+        assert_eq!(stage.kept(), None, "{why}");
+        assert_eq!(stage.asked_for("authorization_code"), 0, "{why}");
+    };
+    refused(&|server| server.inside().state = Some("another".to_owned()), "`state` differs");
+    refused(&|server| server.inside().iss = Some("https://evil.example.org".to_owned()), "`iss` differs");
+    refused(&|server| server.inside().iss = None, "`iss` is missing");
+    refused(&|server| server.inside().denies = true, "access_denied");
+    let stage = Stage::with(told);
+    stage.server.inside().iss = Some(stage.server.url(""));
+    stage.sign_in(&["login", "a"]).expect(0);
+}
+
+#[test]
+fn a_client_registers_itself_where_it_may() {
+    let stage = Stage::with(|server| format!("{{ issuer = \"{}\", scope = \"mail\" }}", server.url("")));
+    stage.server.inside().iss = Some(stage.server.url(""));
+    stage.sign_in(&["login", "a"]).expect(0);
+    let registered = stage.server.inside().registered.clone();
+    assert_eq!(registered.len(), 1);
+    assert_eq!(registered[0]["redirect_uris"], serde_json::json!(["http://127.0.0.1"]));
+    assert_eq!(stage.kept().unwrap()["client_id"], "registered-7");
+    // What was registered is used from then on.
+    stage.expire();
+    stage.env.fetch().expect(0);
+    let inside = stage.server.inside();
+    assert!(inside.token_requests.iter().all(|asked| asked["client_id"] == "registered-7"));
+}
+
+#[test]
+fn secrets_go_only_to_servers_that_are_trusted() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new(dir.path());
+    let table = |server: &AuthorizationServer, kind, ca: &str| {
+        let port = server.over_tls(authority.server_config(kind)).port();
+        let token = format!("https://localhost:{port}/token");
+        (server.settings(ca).replace(&server.url("/token"), &token), token)
+    };
+    let trusting = format!(", tls_ca_file = {:?}", authority.ca_file);
+    let stage = Stage::with(|server| table(server, Kind::Good, &trusting).0);
+    stage.sign_in(&["login", "a"]).expect(0);
+    stage.expire();
+    stage.env.fetch().expect(0);
+    assert_eq!(stage.asked_for("refresh_token"), 1);
+    for (kind, ca) in [(Kind::Good, ""), (Kind::Expired, &*trusting), (Kind::OtherName, &*trusting)] {
+        let (settings, token) = table(&stage.server, kind, ca);
+        let account = Account::at(stage.mailbox.address).without("password").text("username", "jo@example.org");
+        stage.env.configure(&[account.set("oauth2", settings)]);
+        stage.expire();
+        stage.change(|kept| kept["token_endpoint"] = token.into());
+        stage.env.fetch().expect(69).says("no token could be had");
+    }
+    assert_eq!(stage.asked_for("refresh_token"), 1, "nothing was said to them");
+}
+
+#[test]
+fn less_than_was_asked_for_is_not_kept() {
+    let stage = Stage::new();
+    stage.server.inside().granted = Some("contacts".to_owned());
+    stage.sign_in(&["login", "a"]).expect(77).says("mail is missing");
+    assert_eq!(stage.kept(), None);
+    stage.server.inside().granted = Some("contacts MAIL".to_owned());
+    stage.server.inside().no_refresh = true;
+    stage.sign_in(&["login", "a"]).expect(77).says("no refresh token").says("offline_access");
+    assert_eq!(stage.kept(), None);
+    stage.server.inside().no_refresh = false;
+    stage.sign_in(&["login", "a"]).expect(0);
+}
+
+#[test]
+fn another_mailbox_that_says_yes_is_noticed() {
+    let stage = Stage::new();
+    stage.server.inside().mailbox = Some("other@example.org".to_owned());
+    stage.sign_in(&["login", "a"]).expect(0).says("it was other@example.org that signed in");
+    stage.server.inside().useless = true;
+    let outcome = stage.sign_in(&["login", "a"]).expect(77);
+    outcome
+        .says("the sign-in is good and was kept, but")
+        .says("It was other@example.org that signed in: sign in again");
+    stage.server.inside().mailbox = Some("Jo@Example.org".to_owned());
+    stage.sign_in(&["login", "a"]).expect(77).says("See that POP3 is switched on for this mailbox");
+}
+
+#[test]
+fn what_cannot_be_signed_in_to_is_said() {
+    let stage = Stage::new();
+    stage.env.run(&["login", "b"]).expect(64).says("there is no account `b`");
+    stage.env.configure(&[Account::at(stage.mailbox.address)]);
+    stage.env.run(&["login", "a"]).expect(78).says("there is nothing to sign in to");
+    stage.env.configure(&[Account::at(stage.mailbox.address).without("password").set("token_command", "[\"x\"]")]);
+    stage.env.run(&["login", "a"]).expect(78).says("token_command");
+}
+
+#[test]
+fn a_command_of_the_users_prints_the_token() {
+    let stage = Stage::new();
+    stage.server.inside().access.insert("from-elsewhere".to_owned());
+    let account = Account::at(stage.mailbox.address).without("password");
+    let command = |words: &str| account.clone().set("token_command", words);
+    stage.env.configure(&[command("[\"echo\", \"from-elsewhere\"]")]);
+    stage.env.fetch().expect(0);
+    assert_eq!(stage.env.mail().len(), 1);
+    stage.env.configure(&[command("[\"echo\", \"wrong\"]")]);
+    stage.env.fetch().expect(77);
+    stage.env.configure(&[command("[\"true\"]")]);
+    stage.env.fetch().expect(78).says("token_command `true` printed nothing").says("prints the token");
+}

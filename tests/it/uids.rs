@@ -1,0 +1,221 @@
+//! What is remembered can be looked at and repaired, each time with a way back; and what another program fetched is deleted
+//! on the user's word alone.
+
+use std::fs;
+use std::time::Duration;
+
+use mailferry::maildir::names::NameSource;
+use mailferry::pop3::UniqueId;
+
+use crate::delivered::{assert_same_mail, make_maildir};
+use crate::mail::{small, small_ones, small_ones_stored};
+use crate::program::{Account, Outcome, TestEnv};
+use crate::raw::stored;
+use crate::scripted::maildrop::{Maildrop, Message, PASSWORD, USER};
+
+fn env_at(maildrop: &Maildrop) -> TestEnv {
+    TestEnv::new(&[Account::at(maildrop.server.address)])
+}
+
+/// The command behind "To go back:", run.
+fn go_back(outcome: &Outcome) {
+    let command = outcome.stdout.split("To go back: ").nth(1).unwrap_or_else(|| panic!("{outcome:?}")).trim();
+    assert!(std::process::Command::new("sh").args(["-c", command]).status().unwrap().success(), "{command}");
+}
+
+#[test]
+fn what_is_on_the_server_is_adopted_and_forgotten_again() {
+    let maildrop = Maildrop::new(small_ones(3));
+    let env = env_at(&maildrop);
+    env.run(&["uids", "list", "a"]).expect(0).says("nothing is remembered");
+    env.run(&["uids", "adopt", "a", "--all"]).expect(64).says("3 messages will count as fetched").says("--yes");
+    env.run(&["uids", "adopt", "a", "--all", "--yes"]).expect(0).says("adopted 3 messages");
+    env.fetch().expect(0).says("nothing new");
+    env.run(&["uids", "list", "a"]).expect(0).says("3 adopted").says("u2");
+    let forgot =
+        env.run(&["uids", "forget", "a", "u2", "nobody", "--yes"]).expect(1).says("nothing is known of nobody");
+    let forgot = forgot.says("forgot 1 message");
+    env.fetch().expect(0).says("1 new message");
+    go_back(&forgot);
+    env.run(&["uids", "list", "a", "--json"]).expect(0).says("\"unique_id\":\"u2\"").says("\"origin\":\"adopted\"");
+    env.run(&["uids", "forget", "a", "--all", "--yes"]).expect(0).says("forgot 3 messages");
+    env.fetch().expect(0).says("3 new messages");
+    assert_eq!(maildrop.left().len(), 3, "nothing that was adopted is deleted");
+    env.run(&["uids", "adopt", "nobody", "--all"]).expect(64).says("there is no account");
+    env.run(&["uids", "forget", "a"]).expect(64);
+    env.run(&["uids", "adopt", "a", "--all", "--before", "2026-01-01"]).expect(64);
+}
+
+#[test]
+fn what_was_adopted_is_never_deleted() {
+    let maildrop = Maildrop::new(small_ones(2));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
+    env.run(&["uids", "adopt", "a", "--all", "--yes"]).expect(0);
+    maildrop.change(|contents| contents.messages.push(Message::new("new", &small(9))));
+    (0..3).for_each(|_| drop(env.fetch().expect(0)));
+    assert_eq!(maildrop.left(), ["u1", "u2"]);
+    assert_same_mail(&env.mail(), &[stored(&small(9))]);
+}
+
+#[test]
+fn a_maildir_of_ten_thousand_is_adopted_without_a_download() {
+    const MANY: usize = 10_000;
+    let maildrop = Maildrop::new(small_ones(MANY + 2));
+    let env = env_at(&maildrop);
+    let maildir = env.maildir("a");
+    make_maildir(&maildir);
+    let names = NameSource::new(1, b"h");
+    for n in 1..=MANY {
+        let content = stored(&small(n));
+        // Most were delivered by a mailferry whose state is lost, the rest by another program.
+        let name = match n % 10 {
+            0 => format!("cur/{n}.foreign:2,S"),
+            _ => {
+                let unique_id = UniqueId::new(format!("u{n}").as_bytes()).unwrap();
+                let name = names.next(Duration::from_secs(1), 0xfeed, Some(&unique_id));
+                format!("new/{}", name.published(content.len() as u64))
+            }
+        };
+        fs::write(maildir.join(name), content).unwrap();
+    }
+    env.fetch().expect(73).says("uids adopt a --from-maildir").says("--new-state");
+    env.run(&["uids", "adopt", "a", "--from-maildir", "--yes"]).expect(0).says("adopted 10000 messages");
+    assert_eq!((maildrop.count("RETR"), maildrop.count("TOP")), (0, MANY / 10 + 2));
+    env.fetch().expect(0).says("2 new messages");
+    assert_eq!(maildrop.count("RETR"), 2);
+    env.fetch().expect(0).says("nothing new");
+}
+
+#[test]
+fn a_hash_by_chance_is_no_message() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = env_at(&maildrop);
+    let maildir = env.maildir("a");
+    make_maildir(&maildir);
+    let unique_id = UniqueId::new(b"u1").unwrap();
+    let other = stored(&small(2));
+    let name = NameSource::new(1, b"h").next(Duration::from_secs(1), 0xfeed, Some(&unique_id));
+    fs::write(maildir.join("new").join(name.published(other.len() as u64)), &other).unwrap();
+    env.run(&["uids", "adopt", "a", "--from-maildir", "--yes"]).expect(0).says("none of them is to be adopted");
+    env.run(&["fetch", "--new-state"]).expect(0).says("1 new message");
+}
+
+#[test]
+fn what_is_older_than_a_day_is_adopted() {
+    let dated = |uid: &str, day: &str| {
+        Message::new(uid, format!("Message-ID: <{uid}>\r\nDate: {day} 2026 12:00:00 +0000\r\n\r\nx\r\n").as_bytes())
+    };
+    let undated = Message::new("none", b"Message-ID: <none>\r\n\r\nx\r\n");
+    let maildrop = Maildrop::new(vec![dated("old", "10 Jan"), dated("new", "20 Jan"), undated]);
+    let env = env_at(&maildrop);
+    env.run(&["uids", "adopt", "a", "--before", "tomorrow", "--yes"]).expect(64).says("is no day");
+    let outcome = env.run(&["uids", "adopt", "a", "--before", "2026-01-15", "--yes"]).expect(0);
+    outcome.says("adopted 1 message").says("1 message without a date");
+    env.fetch().expect(0).says("2 new messages");
+    assert_eq!((maildrop.retrieved("old"), maildrop.retrieved("new")), (0, 1));
+}
+
+#[test]
+fn an_account_that_is_being_polled_is_left_alone() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = env_at(&maildrop);
+    env.fetch().expect(0);
+    let lock = fs::OpenOptions::new().write(true).open(env.path("state/a.lock")).unwrap();
+    lock.try_lock().unwrap();
+    let before = env.everything();
+    env.run(&["uids", "forget", "a", "--all", "--yes"]).expect(75);
+    env.run(&["uids", "adopt", "a", "--all", "--yes"]).expect(75);
+    assert_eq!(env.everything(), before);
+    env.run(&["uids", "list", "a"]).expect(0).says("1 delivered");
+}
+
+#[test]
+fn options_that_have_nothing_to_do_say_so_and_what_does_it() {
+    let maildrop = Maildrop::new(small_ones(2));
+    let env = env_at(&maildrop);
+    env.run(&["fetch", "--new-state"]).expect(0).says("2 new messages");
+    for option in ["--new-state", "--accept-maildir", "--fetch-again"] {
+        let outcome = env.run(&["fetch", option]).expect(0).says(&format!("{option} has nothing to do"));
+        outcome.says("uids forget a --all");
+    }
+    let fresh = env.run(&["uids", "forget", "a", "--all", "--yes"]).expect(0);
+    assert!(!fresh.output().contains("nothing to do"));
+    env.fetch().expect(0).says("2 new messages");
+}
+
+/// An environment in which mpop's record says that these unique-ids were fetched, imported with these options.
+fn imported(maildrop: &Maildrop, unique_ids: &[&str], options: &[&str]) -> TestEnv {
+    let env = TestEnv::new(&[]);
+    let port = maildrop.server.address.port();
+    let rc = format!(
+        "account a\nhost 127.0.0.1\nport {port}\nuser {USER}\npassword {PASSWORD}\nuidls_file ~/uidls\nkeep off\n\
+         delivery maildir {}\n",
+        env.maildir("a").display()
+    );
+    fs::write(env.path(".mpoprc"), rc).unwrap();
+    let lines: String = unique_ids.iter().map(|id| format!("{id}\n")).collect();
+    fs::write(env.path("uidls"), format!(" {} 127.0.0.1 {USER}\n{lines}", unique_ids.len())).unwrap();
+    let words: Vec<&str> = ["import", "mpop"].iter().chain(options).copied().collect();
+    env.run(&words).expect(0).says("Added 1 account");
+    env
+}
+
+#[test]
+fn what_another_program_fetched_goes_from_the_server_on_the_users_word_alone() {
+    for trust in [false, true] {
+        let maildrop = Maildrop::new(small_ones(4));
+        let options: &[&str] = if trust { &["--trust-deliveries"] } else { &[] };
+        let env = imported(&maildrop, &["u1", "u2"], options);
+        env.fetch().expect(0).says("2 new messages");
+        // Their headers have been seen once, which shows nothing yet.
+        assert_eq!(maildrop.left(), ["u1", "u2"], "{trust}");
+        env.fetch().expect(0).says("nothing new");
+        let expected: &[&str] = if trust { &[] } else { &["u1", "u2"] };
+        assert_eq!(maildrop.left(), expected, "{trust}");
+        let all = small_ones_stored(4);
+        let mail = env.mail();
+        assert_eq!(mail.len(), 2);
+        assert!(mail.iter().all(|message| all.contains(message)));
+    }
+}
+
+#[test]
+fn another_message_under_an_imported_name_is_fetched_and_nothing_is_lost() {
+    for trust in [false, true] {
+        let maildrop = Maildrop::new(small_ones(1));
+        let env = imported(&maildrop, &["u1"], if trust { &["--trust-deliveries"] } else { &[] });
+        env.fetch().expect(0).says("nothing new");
+        // The server gives the name to another message once the first one has gone.
+        maildrop.change(|contents| contents.messages = Vec::new());
+        env.fetch().expect(0);
+        maildrop.change(|contents| contents.messages = vec![Message::new("u1", &small(7))]);
+        (0..3).for_each(|_| drop(env.fetch().expect(0)));
+        assert!(env.mail().contains(&stored(&small(7))), "{trust}");
+    }
+}
+
+#[test]
+fn a_server_that_shows_no_header_is_asked_once_a_poll() {
+    let maildrop = Maildrop::with(small_ones(50), |behaviour| behaviour.top = false);
+    maildrop.change(|contents| contents.behaviour.capabilities = None);
+    let known: Vec<String> = (1..=50).map(|n| format!("u{n}")).collect();
+    let env = imported(&maildrop, &known.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
+    env.fetch().expect(0).says("nothing new");
+    assert!(maildrop.count("TOP") <= 1, "{}", maildrop.count("TOP"));
+    assert_eq!(maildrop.count("RETR"), 0);
+}
+
+#[test]
+fn where_nothing_says_what_was_fetched_what_is_there_counts_as_fetched() {
+    let maildrop = Maildrop::new(small_ones(3));
+    let env = TestEnv::new(&[]);
+    let port = maildrop.server.address.port();
+    let rc = format!("account a\nhost 127.0.0.1\nport {port}\nuser {USER}\npassword {PASSWORD}\nkeep on\n");
+    fs::write(env.path(".mpoprc"), rc).unwrap();
+    env.run(&["import", "mpop", "--mark-existing"])
+        .expect(0)
+        .says("nothing says what was fetched")
+        .says("adopted 3 messages");
+    env.fetch().expect(0).says("nothing new");
+    assert_eq!(maildrop.count("RETR"), 0);
+}

@@ -1,0 +1,122 @@
+//! The walls between the rooms of `src/`, and what `docs/architecture.md` says of them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+mod circles;
+mod modules;
+mod names;
+mod planted;
+mod purity;
+mod source;
+
+use modules::Tree;
+use source::Source;
+
+/// What is pure, what that may name besides, and what is known to be wrong with it.
+const RULES: purity::Rules<'static> = purity::Rules {
+    pure: &["pop3", "sasl", "message", "plan", "schedule", "text"],
+    // Plain values, and what reads and writes none but them.
+    plain: &["account", "provider", "secret", "clock::trusted_time", "state::entries", "state::entry", "state::record"],
+    crates: &[
+        "std",
+        "base64",
+        "crc32fast",
+        "fastrand",
+        "hmac",
+        "md5",
+        "memchr",
+        "pbkdf2",
+        "serde",
+        "sha1",
+        "sha2",
+        "stringprep",
+    ],
+    forbidden: &[
+        "std::net",
+        "std::fs",
+        "std::io",
+        "std::os",
+        "std::env",
+        "std::process",
+        "std::thread",
+        "std::time::Instant",
+        "std::time::SystemTime",
+        "std::time::UNIX_EPOCH",
+        "std::print",
+        "std::println",
+        "std::eprint",
+        "std::eprintln",
+        "std::dbg",
+        // A seed that nobody gave.
+        "fastrand::Rng::new",
+        "fastrand::seed",
+    ],
+    // Proofs of a delivery, which carry the files that they are about.
+    exceptions: &["plan -> delivery", "plan -> delivery::publish", "plan -> maildir::staging"],
+};
+
+/// Modules that name each other where the first should not: none may be added.
+const KNOWN_CIRCLES: [&str; 12] = [
+    "cli::completions -> cli::arguments",
+    "config::oauth -> config::settings",
+    "config::redaction -> config::syntax",
+    "credential -> oauth",
+    "net::proxy -> net::dial",
+    "sasl::error -> sasl::scram",
+    "state -> plan",
+    "state::entry_table -> state::entries",
+    "state::error -> state::store",
+    "state::orphans -> state::store",
+    "state::record -> state::entries",
+    "subprocess -> credential",
+];
+
+fn tree() -> Tree {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    Tree::read(&|file| fs::read_to_string(src.join(file)).ok()).unwrap()
+}
+
+/// Every identifier in the Rust files below a directory.
+pub(crate) fn words_below(directory: &Path) -> BTreeSet<String> {
+    let mut words = BTreeSet::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            words.append(&mut words_below(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let source = Source::read(&fs::read_to_string(&path).unwrap()).unwrap();
+            words.extend(source.all_words());
+        }
+    }
+    words
+}
+
+#[test]
+fn pure_rooms_name_nothing_that_acts() {
+    let complaints = purity::complaints(&tree(), &RULES);
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn no_modules_name_each_other_in_a_circle() {
+    let complaints = circles::complaints(&tree(), &KNOWN_CIRCLES);
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+/// Every name in `docs/architecture.md` and in the tour of `src/lib.rs` leads to something.
+#[test]
+fn the_pages_about_the_code_name_what_is_there() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for page in ["docs/architecture.md", "src/lib.rs"] {
+        let text = fs::read_to_string(project.join(page)).unwrap();
+        let told = if page.ends_with(".rs") {
+            text.lines().filter_map(|line| line.strip_prefix("//!")).collect::<Vec<_>>().join("\n")
+        } else {
+            text
+        };
+        let complaints = names::complaints(&tree(), &told, &|file| project.join(file).exists());
+        assert!(complaints.is_empty(), "{page}:\n{}", complaints.join("\n"));
+    }
+}

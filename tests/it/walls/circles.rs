@@ -1,0 +1,68 @@
+//! Circles: modules that name each other, directly or through others.
+//!
+//! The children of each module are looked at, each with everything below it: those of the crate are the rooms, those of a
+//! room its files. A child may name its parent, and a parent its children.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::modules::{Reference, Target, Tree};
+
+/// From one module to a neighbour, with the first place that names it.
+type Edges = BTreeMap<(String, String), String>;
+
+/// What is wrong with the circles of `tree`, where `exceptions` (`a -> b`) are known.
+pub(super) fn complaints(tree: &Tree, exceptions: &[&str]) -> Vec<String> {
+    let all = edges(tree);
+    let text = |(from, to): &(String, String)| format!("{from} -> {to}");
+    let mut sound = all.clone();
+    sound.retain(|edge, _| !exceptions.contains(&text(edge).as_str()));
+
+    let mut complaints = Vec::new();
+    for (edge, place) in &sound {
+        if reaches(&sound, &edge.1, &edge.0) {
+            complaints.push(format!("a circle: {} ({place})", text(edge)));
+        }
+    }
+    for exception in exceptions {
+        match all.keys().find(|edge| text(edge) == *exception) {
+            None => complaints.push(format!("{exception} is not there any more: strike it from the known circles")),
+            Some((from, to)) if !reaches(&sound, to, from) => {
+                complaints.push(format!("{exception} closes no circle any more: strike it from the known circles"));
+            }
+            Some(_) => {}
+        }
+    }
+    complaints
+}
+
+/// Every edge between two children of one parent.
+fn edges(tree: &Tree) -> Edges {
+    let mut edges = Edges::new();
+    for reference in tree.references() {
+        if let Some((from, to)) = neighbours(&reference) {
+            edges.entry((from, to)).or_insert_with(|| reference.place());
+        }
+    }
+    edges
+}
+
+/// The two children of the deepest module that both ends are in, unless an end is that module.
+fn neighbours(reference: &Reference<'_>) -> Option<(String, String)> {
+    let Target::Ours { module: to, .. } = &reference.target else { return None };
+    let from = &reference.from.path;
+    let common = from.iter().zip(to).take_while(|(from, to)| from == to).count();
+    (common < from.len() && common < to.len()).then(|| (from[..=common].join("::"), to[..=common].join("::")))
+}
+
+fn reaches(edges: &Edges, from: &str, to: &str) -> bool {
+    let mut seen = BTreeSet::from([from]);
+    let mut waiting = vec![from];
+    while let Some(here) = waiting.pop() {
+        if here == to {
+            return true;
+        }
+        let next = edges.keys().filter(|(start, _)| start == here).map(|(_, end)| end.as_str());
+        waiting.extend(next.filter(|end| seen.insert(end)));
+    }
+    false
+}

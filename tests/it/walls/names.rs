@@ -1,0 +1,122 @@
+//! Names in prose: modules, files, types and functions that a page names must be there.
+
+use std::collections::BTreeSet;
+
+use super::modules::{Module, Tree};
+
+/// Extensions of files that a page may name.
+const FILE: [&str; 1] = [".rs"];
+
+/// What `page` names that is not there. `exists` knows the files outside `src/`, as seen from the project.
+pub(super) fn complaints(tree: &Tree, page: &str, exists: &dyn Fn(&str) -> bool) -> Vec<String> {
+    let mut wrong = BTreeSet::new();
+    // The room that a paragraph of the code map is about.
+    let mut room: Option<&str> = None;
+    let mut in_block = false;
+    for (number, line) in (1..).zip(page.lines()) {
+        let mut complain = |what: &str, name: &str| {
+            wrong.insert(format!("line {number}: there is no {what} `{name}`"));
+        };
+        if line.starts_with("```") {
+            in_block = !in_block;
+        } else if in_block {
+            // A drawing: only what can be nothing but a path is looked at.
+            line.split(|c: char| !(c.is_alphanumeric() || "_:".contains(c)))
+                .filter(|word| is_path(word) && !has_path(tree, word))
+                .for_each(|path| complain("name", path));
+        } else {
+            if line.is_empty() {
+                room = None;
+            }
+            if line.starts_with("**`") {
+                let heading = line.split("**").nth(1).unwrap_or_default();
+                let rooms = spans(heading);
+                rooms.iter().filter(|name| !is_module(tree, name)).for_each(|name| complain("module", name));
+                room = rooms.first().copied().filter(|name| is_module(tree, name));
+            }
+            for span in spans(line) {
+                if let Some(what) = missing(tree, span, room, exists) {
+                    complain(what, span);
+                }
+            }
+        }
+    }
+    wrong.into_iter().collect()
+}
+
+/// What stands between backquotes in a line.
+fn spans(line: &str) -> Vec<&str> {
+    line.split('`').skip(1).step_by(2).collect()
+}
+
+/// What kind of thing a span names that is not there.
+fn missing(tree: &Tree, span: &str, room: Option<&str>, exists: &dyn Fn(&str) -> bool) -> Option<&'static str> {
+    if FILE.iter().any(|extension| span.ends_with(extension)) {
+        let here = room.is_some() && !span.contains('/');
+        let found = tree.modules().any(|module| {
+            let in_room = !here || module.path.first().map(String::as_str) == room;
+            in_room && module.file.ends_with(span)
+        });
+        return (!found && !exists(span)).then_some("file");
+    }
+    let name = span.split(['<', '(']).next().unwrap_or_default();
+    if is_path(name) {
+        return (!has_path(tree, name)).then_some("name");
+    }
+    let is_word = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let is_type = is_word
+        && name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.contains(|c: char| c.is_ascii_lowercase());
+    let is_snake = is_word && name.contains('_') && name.starts_with(|c: char| c.is_ascii_lowercase());
+    let known = if is_type {
+        tree.modules().any(|module| declares(module, name) || module.source.words.iter().any(|word| word == name))
+    } else if is_snake {
+        tree.modules().any(|module| module.source.words.iter().any(|word| word == name))
+    } else {
+        true
+    };
+    (!known).then_some("name")
+}
+
+fn is_path(name: &str) -> bool {
+    let segments = name.split("::");
+    name.contains("::")
+        && segments.into_iter().all(|it| !it.is_empty() && it.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+}
+
+fn declares(module: &Module, name: &str) -> bool {
+    module.source.declared.iter().any(|it| it == name)
+}
+
+/// Whether a module has this path, or this end of a path.
+fn is_module(tree: &Tree, name: &str) -> bool {
+    !modules(tree, &name.split("::").collect::<Vec<_>>()).is_empty()
+}
+
+/// The modules whose paths end so.
+fn modules<'a>(tree: &'a Tree, end: &[&str]) -> Vec<&'a Module> {
+    let segments = |module: &Module| module.path.iter().map(String::as_str).collect::<Vec<_>>().ends_with(end);
+    tree.modules().filter(|module| segments(module)).collect()
+}
+
+/// Whether `a::b::C::d` leads somewhere: through modules, then a type, then what is declared beside it.
+fn has_path(tree: &Tree, path: &str) -> bool {
+    let segments: Vec<&str> = path.split("::").collect();
+    let is_lower = |it: &&&str| it.starts_with(|c: char| c.is_ascii_lowercase());
+    let lower = segments.iter().take_while(is_lower).count();
+    for length in (0..=lower).rev() {
+        let (leading, items) = segments.split_at(length);
+        let found = if leading.is_empty() { tree.modules().collect() } else { modules(tree, leading) };
+        let in_room = |module: &Module| -> bool {
+            // Types are exported from where they are made to the top of their room.
+            let below = tree.modules().filter(|it| it.path.starts_with(&module.path) || leading.is_empty());
+            let below: Vec<&Module> = below.collect();
+            items.iter().all(|item| below.iter().any(|it| declares(it, item)))
+        };
+        let foreign = leading.is_empty() && lower > 0;
+        if !foreign && found.iter().any(|module| in_room(module)) {
+            return true;
+        }
+    }
+    false
+}

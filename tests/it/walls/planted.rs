@@ -1,0 +1,229 @@
+//! The checkers themselves: each finds what is planted in small made-up sources, and nothing else.
+
+use super::modules::{Target, Tree};
+use super::{circles, names, purity};
+
+/// A tree of files, each with its text.
+fn tree(files: &[(&str, &str)]) -> Tree {
+    let read = |file: &std::path::Path| {
+        let found = files.iter().find(|(name, _)| std::path::Path::new(name) == file);
+        found.map(|(_, text)| (*text).to_owned())
+    };
+    Tree::read(&read).unwrap()
+}
+
+/// What is said of a pure room `pop3` with this source, beside an impure `net` and a plain `secret`.
+fn of_pure(source: &str) -> Vec<String> {
+    of_pure_except(source, &[])
+}
+
+fn of_pure_except(source: &str, exceptions: &[&str]) -> Vec<String> {
+    let tree = tree(&[
+        ("lib.rs", "pub mod pop3; mod net; mod secret; pub use net::Connection;"),
+        ("pop3.rs", source),
+        ("net.rs", "pub struct Connection; pub mod tls { pub struct Trust; }"),
+        ("secret.rs", "pub use crate::net::Connection as Disguised; pub struct Secret;"),
+    ]);
+    let forbidden = super::RULES.forbidden;
+    let rules =
+        purity::Rules { pure: &["pop3"], plain: &["secret"], crates: &["std", "memchr"], forbidden, exceptions };
+    purity::complaints(&tree, &rules)
+}
+
+#[test]
+fn every_way_to_name_what_acts_is_found() {
+    for source in [
+        "use std::net::TcpStream;",
+        "use std::fs;",
+        "use std::{fmt, fs::File};",
+        "use std::time::*;",
+        "use std::time::Instant;",
+        "use std::time::{Duration, SystemTime as Time};",
+        "use std::time; fn now() -> time::Instant { todo!() }",
+        "fn now() { let _ = std::time::Instant::now(); }",
+        "fn now() { log(format!(\"{:?}\", std::time::SystemTime::now())); }",
+        "fn read() { std::fs::read(\"x\"); }",
+        "fn read() { ::std::fs::read(\"x\"); }",
+        "fn read() -> ::std::fs::File { todo!() }",
+        "fn read() { match x { _ => ::std::fs::read(y) } }",
+        "fn read() { let stdin = std::io::stdin(); }",
+        "fn look() { std::env::var(\"HOME\"); }",
+        "fn sleep() { std::thread::sleep(x); }",
+        "fn tell() { println!(\"x\"); }",
+        "fn tell() { eprintln!(\"x\"); }",
+        "use tokio::io::AsyncRead;",
+        "use tracing::debug;",
+        "fn tell() { tracing::debug!(\"x\"); }",
+        "#[tracing::instrument] fn tell() {}",
+        "use crate::net::Connection;",
+        "use crate::{net::Connection, secret::Secret};",
+        "use crate::net;",
+        "use super::net::Connection;",
+        "use crate::net::tls::Trust as Secret;",
+        "fn open(to: &crate::net::Connection) {}",
+        "fn open<T: Into<crate::net::Connection>>(to: T) {}",
+        "macro_rules! open { () => { $crate::net::Connection } }",
+        "mod inner { use super::super::net::Connection; }",
+        // By another name, through the crate's root or a room that may be named.
+        "use crate::Connection;",
+        "use crate::secret::Disguised;",
+        "use crate::secret; fn open(to: secret::Disguised) {}",
+    ] {
+        assert_eq!(of_pure(source).len(), 1, "{source}: {:?}", of_pure(source));
+    }
+}
+
+#[test]
+fn what_is_only_told_or_only_for_tests_is_passed_over() {
+    for source in [
+        "//! Nothing of `std::net::TcpStream`.\n/// See [`crate::net`].\n// std::fs::read\nfn quiet() {}",
+        "fn quiet() -> &'static str { \"std::fs::read and crate::net\" }",
+        "fn quiet() -> &'static str { r#\"use std::fs;\"# }",
+        "use std::time::Duration; use std::fmt::{self, Write as _}; fn quiet() -> fmt::Result { Ok(()) }",
+        "use crate::secret::Secret; use memchr::memmem; fn quiet(x: Secret) { memmem::find(a, b); }",
+        "#[cfg(test)] mod tests { use std::fs; use crate::net::Connection; }",
+        "#[cfg(test)]\nuse std::fs;\nfn quiet() {}",
+        "#[cfg(test)] fn helper() -> std::fs::File { todo!() } fn quiet() {}",
+        "struct Quiet { #[cfg(test)] file: std::fs::File, length: u64 }",
+        "enum Quiet { Net } fn quiet() -> Quiet { Quiet::Net }",
+        "fn quiet() -> u32 { <u32 as Ord>::max(u32::MAX, str::len(\"x\")) }",
+        "trait Net { fn fs(); } fn quiet<N: Net>() { N::fs() }",
+    ] {
+        assert!(of_pure(source).is_empty(), "{source}: {:?}", of_pure(source));
+    }
+    // What follows a test's item counts again.
+    assert_eq!(of_pure("#[cfg(test)] mod tests { fn a() {} } use std::fs;").len(), 1);
+    assert_eq!(of_pure("struct A { #[cfg(test)] b: u8, c: std::fs::File }").len(), 1);
+    assert_eq!(of_pure("#[cfg(test)] fn a<A, B>() {} use std::fs;").len(), 1);
+    assert_eq!(of_pure("#[cfg(not(test))] use std::fs;").len(), 1);
+}
+
+#[test]
+fn an_exception_must_be_needed() {
+    assert!(of_pure_except("use crate::net::Connection;", &["pop3 -> net"]).is_empty());
+    assert_eq!(of_pure_except("use crate::net::tls::Trust;", &["pop3 -> net"]).len(), 2, "another, and one too many");
+    let complaints = of_pure_except("fn quiet() {}", &["pop3 -> net"]);
+    assert_eq!(complaints, ["pop3 -> net is not there any more: strike it from the known exceptions"]);
+}
+
+/// Two rooms; the second has two files, and one of them a file below it.
+fn rooms(sources: [&str; 5]) -> Tree {
+    let [a, b, first, second, below] = sources;
+    tree(&[
+        ("lib.rs", "mod a; mod b;"),
+        ("a.rs", a),
+        ("b/mod.rs", &format!("mod first; mod second; {b}")),
+        ("b/first.rs", first),
+        ("b/second.rs", &format!("mod below; {second}")),
+        ("b/second/below.rs", below),
+    ])
+}
+
+#[test]
+fn circles_between_rooms_and_between_files_are_found() {
+    for (sources, edges) in [
+        (["use crate::b::X;", "", "use crate::a::Y;", "", ""], ["a -> b", "b -> a"]),
+        (["use super::b::first::X;", "use crate::a;", "", "", ""], ["a -> b", "b -> a"]),
+        (
+            ["", "", "use super::second::X;", "fn x() { crate::b::first::y(); }", ""],
+            ["b::first -> b::second", "b::second -> b::first"],
+        ),
+        // Through what the parent exports.
+        (
+            ["", "pub use first::X;", "use super::second::Y;", "use super::X;", ""],
+            ["b::first -> b::second", "b::second -> b::first"],
+        ),
+        // Through a file below one of them.
+        (
+            ["", "", "use super::second::Y;", "", "use crate::b::first::X;"],
+            ["b::first -> b::second", "b::second -> b::first"],
+        ),
+    ] {
+        let complaints = circles::complaints(&rooms(sources), &[]);
+        assert_eq!(complaints.len(), 2, "{sources:?}: {complaints:?}");
+        for (complaint, edge) in complaints.iter().zip(edges) {
+            assert!(complaint.starts_with(&format!("a circle: {edge} (")), "{sources:?}: {complaint}");
+        }
+    }
+}
+
+#[test]
+fn what_leads_one_way_is_no_circle() {
+    for sources in [
+        ["use crate::b::X;", "", "", "", ""],
+        // Parent and child.
+        ["", "use first::X; struct Y;", "use super::Y;", "", ""],
+        ["", "", "", "use below::X; struct Y;", "use super::Y;"],
+        // One of the files of a room leads out, another is led to.
+        ["use crate::b::first::X;", "", "", "use super::first::Z;", ""],
+        ["#[cfg(test)] mod tests { use crate::b::X; }", "use crate::a::Y;", "", "", ""],
+    ] {
+        assert_eq!(circles::complaints(&rooms(sources), &[]), [""; 0], "{sources:?}");
+    }
+}
+
+#[test]
+fn a_known_circle_must_be_one() {
+    let circle = ["use crate::b::X;", "", "use crate::a::Y;", "", ""];
+    assert!(circles::complaints(&rooms(circle), &["a -> b"]).is_empty());
+    let struck = |edge| format!("{edge}: strike it from the known circles");
+    let both = circles::complaints(&rooms(circle), &["a -> b", "b -> a"]);
+    assert_eq!(both, [struck("a -> b closes no circle any more"), struck("b -> a closes no circle any more")]);
+    let gone = circles::complaints(&rooms(circle), &["a -> b", "b::first -> b::second"]);
+    assert_eq!(gone, [struck("b::first -> b::second is not there any more")]);
+}
+
+#[test]
+fn paths_lead_through_files_of_any_kind() {
+    let tree = tree(&[
+        ("lib.rs", "pub mod a; pub use a::deep::Thing;"),
+        ("a/mod.rs", "#[path = \"odd.rs\"] pub mod deep; use crate::Thing as Other;"),
+        ("a/odd.rs", "pub struct Thing;"),
+    ]);
+    let target = |module: &[&str], item: &str| Target::Ours {
+        module: module.iter().map(|it| (*it).to_owned()).collect(),
+        item: vec![item.to_owned()],
+    };
+    let found: Vec<Target> = tree.references().map(|reference| reference.target).collect();
+    assert_eq!(found, [target(&["a", "deep"], "Thing"), target(&["a", "deep"], "Thing")]);
+}
+
+/// What is said of a page about a crate with a room `poll` (`mod.rs`, `window.rs`) and a file `exit.rs`.
+fn of_page(page: &str) -> Vec<String> {
+    let tree = tree(&[
+        ("lib.rs", "mod poll; mod exit;"),
+        ("poll/mod.rs", "mod window; pub struct Poll; impl Poll { pub fn run() {} } enum Step { Look(u8), Decided }"),
+        ("poll/window.rs", "pub const AHEAD: u8 = 4; fn take_marks(per_host: u8) {}"),
+        ("exit.rs", "pub enum ExitStatus { Ok }"),
+    ]);
+    names::complaints(&tree, page, &|file| file == "tests/it/main.rs")
+}
+
+#[test]
+fn a_page_that_names_what_is_there_is_left_in_peace() {
+    let page = "`poll::Poll::run`, `poll::window`, `window::AHEAD`, `Poll::run`, `Step::Look`, `ExitStatus`, `take_marks`,\n\
+                `per_host`, `poll/window.rs`, `exit.rs`, `tests/it/main.rs`, `RETR`, `+OK`, `tmp/`, `Poll<T>`, `TOP n 0`\n\n\
+                **`poll`**: `mod.rs`, `window.rs` how far.\n\n```\n  poll::window --> Poll\n```\n";
+    assert_eq!(of_page(page), [""; 0]);
+}
+
+#[test]
+fn a_page_that_names_what_is_not_there_is_found_out() {
+    for page in [
+        "`poll::marking`",
+        "`poll::Poll::walk`",
+        "`window::BEHIND`",
+        "`Poll::walk`",
+        "`Ferry`",
+        "`same_bytes`",
+        "`poll/marking.rs`",
+        "`marking.rs`",
+        "`tests/it/gone.rs`",
+        "`Ferry<T>`",
+        "**`telling`**: words",
+        "**`exit`**: `window.rs` is elsewhere",
+        "```\n  poll::marking --> Poll\n```",
+    ] {
+        assert_eq!(of_page(page).len(), 1, "{page}: {:?}", of_page(page));
+    }
+}
