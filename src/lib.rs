@@ -51,6 +51,7 @@ pub mod account_record;
 pub mod advice;
 pub mod check;
 pub mod cli;
+mod command_line;
 pub mod config;
 pub mod control;
 pub mod credential;

@@ -7,7 +7,6 @@
 //! it compiles.
 
 pub mod classification;
-pub(crate) mod command_line;
 mod exit;
 pub mod fetchmail;
 pub(crate) mod next_step;

@@ -206,7 +206,7 @@ impl Looking<'_> {
             Ok(opened) => self.listed(opened, None).await,
             Err(e) if e.ahead && e.error.may_be_because_of_pipelining() => self.once_more(e.error, before).await,
             Err(e) => {
-                self.steps.push(Step::fail("messages", e.error.exit_status(), &advice::told_of_session(&e.error)))
+                self.steps.push(Step::fail("messages", e.error.exit_status(), &advice::told_of_session(&e.error)));
             }
         }
     }
@@ -220,7 +220,7 @@ impl Looking<'_> {
         match listing::open(logged_in, &careful).await {
             Ok(opened) => self.listed(opened, Some(&first)).await,
             Err(e) => {
-                self.steps.push(Step::fail("messages", e.error.exit_status(), &advice::told_of_session(&e.error)))
+                self.steps.push(Step::fail("messages", e.error.exit_status(), &advice::told_of_session(&e.error)));
             }
         }
     }

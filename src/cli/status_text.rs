@@ -237,19 +237,19 @@ mod tests {
         let token =
             Token { signed_in: 0, renewed: 940, access_ends: Some(4540), sign_in_ends: None, end_is_fixed: false };
         let told = |token: &Token, now| SignedIn(token, now).to_string();
-        assert_eq!(told(&token, 1000), "renewed 1 min ago, good for 59 min");
+        assert_eq!(told(&token, 1000), "renewed 60 s ago, good for 59 min");
         let token = Token { sign_in_ends: Some(1000 + 89 * 86_400), ..token };
         assert_eq!(
             told(&token, 1000),
-            "renewed 1 min ago, good for 59 min; the sign-in ends in 89 days if it is not renewed until then"
+            "renewed 60 s ago, good for 59 min; the sign-in ends in 89 days if it is not renewed until then"
         );
         let fixed = Token { end_is_fixed: true, ..token };
         assert!(
-            told(&fixed, 5000).contains("due for renewal; the sign-in ends in 88 days unless somebody signs in again")
+            told(&fixed, 5000).contains("due for renewal; the sign-in ends in 89 days unless somebody signs in again")
         );
         assert!(told(&fixed, 90 * 86_400).ends_with("the sign-in has probably ended"));
         let account = AccountStatus { token: Some(token), ..account() };
-        assert!(Account(&account, 1000).to_string().contains("\n  token         renewed 1 min ago"));
+        assert!(Account(&account, 1000).to_string().contains("\n  token         renewed 60 s ago"));
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::problem::{ConfigError, Problem, warning};
 use super::{Config, Environment, parse};
-use crate::advice::command_line::chmod;
 use crate::advice::next_step::credential;
+use crate::command_line::chmod;
 use crate::credential::private_file::{self, Exposure, Identity, PrivateFile, ReadFault};
 use crate::text;
 

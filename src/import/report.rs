@@ -77,7 +77,7 @@ impl Report<'_> {
                 f,
                 "  ! nothing says what was fetched: the first poll fetches all that is on the server. To count that as \
                  fetched: {}",
-                crate::advice::command_line::this_program(&format!("uids adopt {name} --all"))
+                crate::command_line::this_program(&format!("uids adopt {name} --all"))
             )?,
         }
         if record.left_out > 0 {
@@ -109,12 +109,12 @@ impl Report<'_> {
         for step in &found.switch_off {
             write!(f, "\n    {}", shown(step))?;
         }
-        write!(f, "\n  look what would be fetched: {}", crate::advice::command_line::this_program("fetch --dry-run"))?;
+        write!(f, "\n  look what would be fetched: {}", crate::command_line::this_program("fetch --dry-run"))?;
         write!(
             f,
             "\n  then fetch: {}, and later: {}",
-            crate::advice::command_line::this_program("fetch"),
-            crate::advice::command_line::this_program("daemon")
+            crate::command_line::this_program("fetch"),
+            crate::command_line::this_program("daemon")
         )
     }
 }

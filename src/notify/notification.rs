@@ -108,7 +108,7 @@ impl Notification {
             }
             Self::SignInEnds { days } => {
                 let when = in_days(*days);
-                let login = crate::advice::command_line::this_program(&format!("login {name}"));
+                let login = crate::command_line::this_program(&format!("login {name}"));
                 format!("{name}: the sign-in at the provider ends {when}; sign in again by: {login}")
             }
             Self::Quarantine { unique_id, kind, count } => {

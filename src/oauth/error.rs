@@ -134,7 +134,7 @@ pub(super) fn shown(words: &str) -> String {
 }
 
 fn sign_in(account: &AccountName) -> String {
-    crate::advice::command_line::this_program(&format!("login {account}"))
+    crate::command_line::this_program(&format!("login {account}"))
 }
 
 impl fmt::Display for OAuthError {

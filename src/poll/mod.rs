@@ -33,10 +33,10 @@ use report::{Left, LeftFor};
 pub use report::{PollReport, Quarantined};
 
 use crate::account::{Account, RemovalPolicy};
-use crate::advice::command_line::this_program;
 use crate::client::listing::Opened;
 use crate::client::{ClientError, Redactor, places};
 use crate::clock::Clock;
+use crate::command_line::this_program;
 use crate::credential::CredentialEnvironment;
 use crate::delivery::delivered_by;
 use crate::delivery::destination::keep_decision;

@@ -119,7 +119,7 @@ impl Poll {
         if plan.unrecognisable == 0 && self.options.fetch_again && report.sessions == 1 {
             warn!(
                 "--fetch-again has nothing to do: the server has not renumbered its messages. To fetch everything again: {}",
-                crate::advice::command_line::this_program(&format!("uids forget {} --all", self.account.name))
+                crate::command_line::this_program(&format!("uids forget {} --all", self.account.name))
             );
         }
         debug!(

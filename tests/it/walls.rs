@@ -22,6 +22,7 @@ const RULES: purity::Rules<'static> = purity::Rules {
     crates: &[
         "std",
         "base64",
+        "bytesize",
         "crc32fast",
         "fastrand",
         "hmac",

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io;
 
 use super::{Step, system};
-use crate::advice::command_line::chmod;
+use crate::command_line::chmod;
 use crate::credential::{CommandFault, ContentsFault, CredentialError, ExposedFile, Origin, ReadFault, secret_of};
 use crate::text;
 

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{Step, system};
-use crate::advice::command_line::{chmod, this_command_as};
+use crate::command_line::{chmod, this_command_as};
 use crate::maildir::Foreign;
 use crate::poll::error::DoesNotFit;
 use crate::user;

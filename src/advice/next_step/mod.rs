@@ -13,9 +13,9 @@ mod tls;
 use std::borrow::Cow;
 use std::fmt::Display;
 
-use super::command_line::this_program;
 use crate::account::AccountName;
 use crate::client::ClientError;
+use crate::command_line::this_program;
 use crate::net::NetError;
 use crate::oauth::OAuthError;
 use crate::oauth::http::{HttpError, HttpProblem};

@@ -2,7 +2,7 @@
 
 use super::{Step, disk, fetch_with};
 use crate::account::AccountName;
-use crate::advice::command_line::{chmod, this_command_as, this_program};
+use crate::command_line::{chmod, this_command_as, this_program};
 use crate::state::error::StateError;
 use crate::text;
 
