@@ -27,11 +27,13 @@ const BEHIND: i64 = 24 * 60 * 60;
 
 /// Looks at what lies on this machine. What hangs, hangs in a thread of its own.
 pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut Vec<Step>) {
+    let name = account.name.clone();
     let (context, account) = (context.clone(), account.clone());
     match watch::blocking(move || look_now(&context, &account)).await {
         Ok(found) => steps.extend(found),
         Err(e) => {
-            steps.push(Step::fail("maildir", ExitStatus::Temporary, &PollError::from(e.doing("look at the Maildir"))));
+            let e = PollError::from(e.doing("look at the Maildir"));
+            steps.push(Step::fail("maildir", ExitStatus::Temporary, &advice::told(&e, &name)));
         }
     }
 }
@@ -57,7 +59,7 @@ fn look_now(context: &CheckContext, account: &Account) -> Vec<Step> {
             written = store.state().clock().map(|mark| mark.reading.wall);
             match known_maildir(disk, store, &account.maildir) {
                 Err(e) => Step::fail("state", e.exit_status(), &advice::told_of_state(&e, &account.name)),
-                Ok(_) => state(context, store),
+                Ok(_) => state(context, account, store),
             }
         }
     });
@@ -154,7 +156,7 @@ fn doubtful_file_system(path: &Path) -> Option<&'static str> {
     }
 }
 
-fn state(context: &CheckContext, store: &Store) -> Step {
+fn state(context: &CheckContext, account: &Account, store: &Store) -> Step {
     let known = store.state().entries().count();
     let text = if store.path().exists() {
         format!("{} is ours; {} remembered", store.path().display(), Count::of(known, "message"))
@@ -165,7 +167,7 @@ fn state(context: &CheckContext, store: &Store) -> Step {
     match dir.map(|dir| (dir, may_write(dir))) {
         Some((dir, Err(e))) => {
             let e = PollError::Maildir { doing: "write to the state in", path: dir.to_owned(), source: e };
-            Step::fail("state", ExitStatus::Local, &e)
+            Step::fail("state", ExitStatus::Local, &advice::told(&e, &account.name))
         }
         _ => Step::ok("state", text),
     }

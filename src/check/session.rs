@@ -12,7 +12,6 @@ use crate::client::listing::{self, Opened};
 use crate::client::login::{CachedCapabilities, LoggedIn, log_in};
 use crate::client::{Client, ClientError, Redactor, ResponsePart, Timeouts};
 use crate::credential::CredentialSource;
-use crate::exit::ExitStatus;
 use crate::net::{Dial, NetError};
 use crate::oauth::refresh::{TokenContext, TokenOf, access_token};
 use crate::poll::PollError;
@@ -318,7 +317,8 @@ impl Looking<'_> {
         let maildrop = &opened.maildrop;
         let without = maildrop.messages.iter().filter(|listed| listed.unique_id.is_none()).count();
         if !maildrop.has_unique_ids && self.account.removal != RemovalPolicy::AfterDelivery {
-            return Step::fail("uidl", ExitStatus::Protocol, &ClientError::NoUniqueIds);
+            let error = ClientError::NoUniqueIds;
+            return Step::fail("uidl", error.exit_status(), &advice::told_of_session(&error));
         }
         if !maildrop.has_unique_ids {
             return Step::warn("uidl", "the server has no UIDL, so all that is there is fetched and then deleted");

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::output::{report as say, stderr_line};
+use crate::advice::next_step;
 use crate::client::Message;
 use crate::poll::PollReport;
 use crate::poll::report::WouldDo;
@@ -15,6 +16,7 @@ pub(super) fn print(report: &PollReport, quiet: bool) {
         Some(would) if !quiet => say(DryRun { report, would }),
         _ => print_line(report, quiet),
     }
+    print_needless(report, quiet);
     for words in report.complaints() {
         stderr_line(format_args!("{account}: {words}"));
     }
@@ -26,7 +28,15 @@ pub(super) fn print(report: &PollReport, quiet: bool) {
 /// Prints what a poll did, and of what is wrong only what is news.
 pub(super) fn print_news(report: &PollReport, notifications: &[String], quiet: bool) {
     print_line(report, quiet);
+    print_needless(report, quiet);
     notifications.iter().for_each(stderr_line);
+}
+
+/// Says which options had nothing to do.
+fn print_needless(report: &PollReport, quiet: bool) {
+    for decision in report.needless.iter().filter(|_| !quiet) {
+        stderr_line(format_args!("{}: {}", report.account, next_step::needless(*decision, &report.account)));
+    }
 }
 
 fn print_line(report: &PollReport, quiet: bool) {

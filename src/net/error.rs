@@ -26,12 +26,12 @@ pub enum NetError {
         /// As configured.
         host: String,
     },
-    /// The host has addresses, but none of the version of IP that `ip` or `source_address` asks for.
+    /// The host has addresses, but none of the version of IP that was asked for.
     NoAddressOnRoute {
         /// As configured.
         host: String,
     },
-    /// No connection can come from the address that `source_address` names.
+    /// No connection can come from the source address that was asked for.
     SourceAddress {
         /// As configured.
         address: IpAddr,

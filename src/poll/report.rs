@@ -54,6 +54,8 @@ pub struct PollReport {
     pub unsyncable: bool,
     /// The server did not acknowledge a QUIT that was to remove something.
     pub unacknowledged: bool,
+    /// Decisions of the user that the poll did not need.
+    pub needless: Vec<Decision>,
     /// What a dry run would do.
     pub would: Option<WouldDo>,
     /// How many sessions there were.
@@ -247,6 +249,17 @@ pub enum LeftFor {
     NoProgress,
 }
 
+/// What a user decides where a poll does not go on by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// A state is begun anew.
+    NewState,
+    /// The Maildir that is there is taken for the account's.
+    AcceptMaildir,
+    /// What cannot be recognised is fetched once more.
+    FetchAgain,
+}
+
 /// The plan of a dry run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WouldDo {
@@ -281,6 +294,7 @@ impl PollReport {
             undeletable: BTreeSet::new(),
             unsyncable: false,
             unacknowledged: false,
+            needless: Vec::new(),
             would: None,
             sessions: 0,
             logged_in: false,

@@ -20,6 +20,7 @@ use crate::net::NetError;
 use crate::oauth::OAuthError;
 use crate::oauth::http::{HttpError, HttpProblem};
 use crate::poll::PollError;
+use crate::poll::report::Decision;
 use crate::schedule::{Cause, Reason};
 
 /// What to do; None where nothing is to be done.
@@ -30,8 +31,30 @@ const TRY_LATER: &str = "Try again later";
 const REPORT_IT: &str = "This is a fault of mailferry: please report it with the lines above";
 
 /// The command that goes on with what a person has decided.
-fn fetch_with(decision: &str, account: impl Display) -> String {
-    this_program(&format!("fetch {decision} {account}"))
+fn fetch_with(decision: Decision, account: impl Display) -> String {
+    this_program(&format!("fetch {} {account}", option(decision)))
+}
+
+/// The option of `fetch` by which a person decides so.
+fn option(decision: Decision) -> &'static str {
+    match decision {
+        Decision::NewState => "--new-state",
+        Decision::AcceptMaildir => "--accept-maildir",
+        Decision::FetchAgain => "--fetch-again",
+    }
+}
+
+/// What is said of a decision that a poll did not need, and how what the user may have meant is done.
+pub(crate) fn needless(decision: Decision, account: &AccountName) -> String {
+    let (why, meant) = match decision {
+        Decision::NewState => ("there is a record of what was fetched", "fetch everything again"),
+        Decision::AcceptMaildir => {
+            ("the Maildir is the one that was delivered to, or none was yet", "fetch everything into it again")
+        }
+        Decision::FetchAgain => ("the server has not renumbered its messages", "fetch everything again"),
+    };
+    let forget = this_program(&format!("uids forget {account} --all"));
+    format!("{} has nothing to do: {why}. To {meant}: {forget}", option(decision))
 }
 
 /// What to do about the end of a poll.
@@ -44,7 +67,7 @@ pub(super) fn of(error: &PollError, account: &AccountName) -> Step {
         PollError::Maildir { source, .. } => disk::maildir(source),
         PollError::InsufficientSpace { message, .. } => Some(disk::space(message.as_ref()).into()),
         PollError::Renumbered { account, .. } => {
-            Some(format!("If that is all right: {}", fetch_with("--fetch-again", account)).into())
+            Some(format!("If that is all right: {}", fetch_with(Decision::FetchAgain, account)).into())
         }
         PollError::TooSlow { .. } => {
             Some("If the server is always that slow, raise `concurrency` or `per_host`".into())

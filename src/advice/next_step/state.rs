@@ -3,12 +3,13 @@
 use super::{Step, disk, fetch_with};
 use crate::account::AccountName;
 use crate::command_line::{chmod, this_command_as, this_program};
+use crate::poll::report::Decision;
 use crate::state::error::StateError;
 use crate::text;
 
 pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
-    let new_state = || fetch_with("--new-state", account);
-    let accept_maildir = || fetch_with("--accept-maildir", account);
+    let new_state = || fetch_with(Decision::NewState, account);
+    let accept_maildir = || fetch_with(Decision::AcceptMaildir, account);
     let step = match error {
         StateError::Locked { .. } => "Try later, or wait with --wait".to_owned(),
         StateError::Io { source, .. } => return disk::state(source),

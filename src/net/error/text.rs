@@ -63,7 +63,7 @@ impl NetError {
     fn fmt_route(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoAddressOnRoute { host } => {
-                write!(f, "{host} has addresses, but none of the version of IP that `ip` or `source_address` asks for")
+                write!(f, "{host} has addresses, but none of the version of IP that the account asks for")
             }
             Self::SourceAddress { address, source } => {
                 write!(f, "no connection can come from the address {address}: {}", plain(source))
@@ -167,7 +167,7 @@ fn write_certificate(f: &mut Formatter<'_>, host: &str, problem: &CertificatePro
             write!(f, "the certificate of {host} is signed by itself, so nobody vouches for it")?;
         }
         CertificateProblem::WrongKey { pin } => {
-            write!(f, "the public key of {host} is none of those that tls_pin names: it is {}", words(pin))?;
+            write!(f, "the public key of {host} is not one that is pinned: it is {}", words(pin))?;
         }
         CertificateProblem::Revoked => write!(f, "the certificate of {host} was revoked by its authority")?,
         CertificateProblem::Other(why) => write!(f, "the certificate of {host} {}", words(why))?,
