@@ -61,6 +61,7 @@ pub mod secret;
 mod subprocess;
 pub(crate) mod summary;
 mod system_limit;
+mod text;
 pub(crate) mod threads;
 pub mod user;
 pub(crate) mod watch;

@@ -12,6 +12,7 @@ use secrecy::zeroize::Zeroizing;
 use crate::oauth::OAuthSettings;
 use crate::secret::Secret;
 use crate::system_limit;
+pub(crate) use crate::text::printable;
 use crate::watch;
 use private_file::Identity;
 
@@ -366,15 +367,3 @@ impl fmt::Display for Origin {
 }
 
 impl std::error::Error for CredentialError {}
-
-/// Text from elsewhere, made fit for a terminal: whatever could move a cursor or hide text is escaped.
-pub(crate) fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '"' | '\'' | '\\' => shown.push(c),
-            _ => shown.extend(c.escape_debug()),
-        }
-    }
-    shown
-}

@@ -7,7 +7,7 @@ use rustix::io::{ioctl_fionread, read};
 use secrecy::zeroize::Zeroize;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::credential::printable;
+use crate::text::printable;
 
 /// How much of what a command wrote is kept: its end, where the reason usually stands.
 const KEPT: usize = 2 * 1024;
