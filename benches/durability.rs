@@ -203,7 +203,7 @@ fn open_store(home: &Path, disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Outcome<S
     let open_options = OpenOptions {
         now: clock.read(),
         since_1970: clock.since_1970(),
-        instance: 1,
+        instance: mailferry::ids::InstanceId::new(1),
         holder: "the bench".to_owned(),
         new_state: true,
         configured_accounts: Arc::default(),

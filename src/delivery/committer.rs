@@ -17,7 +17,6 @@ use super::{DeliveryError, Described};
 use crate::disk::free_space::FreeSpace;
 use crate::disk::{DirSync, Disk};
 use crate::maildir::staging::{Received, Staged, Written, stage};
-use crate::state::error::StateError;
 use crate::state::handle::{Finished, StateHandle, StateWork};
 use crate::state::store::Store;
 use crate::watch::blocking;
@@ -206,7 +205,7 @@ fn record_and_publish<T: Described>(
     let new = to.maildir.new_dir().path();
     let failed = |source| DeliveryError::Maildir { doing: "deliver into", path: new.to_owned(), source };
     if !to.maildir.is_in_place(disk).map_err(failed)? {
-        return Err(StateError::maildir_replaced(store, &to.configured).into());
+        return Err(store.maildir_replaced(&to.configured).into());
     }
     let Published { delivered, vanished, synced } = publish(disk, &to.maildir, recorded).map_err(failed)?;
     if let Ok(so_far) = &mut outcome.result {

@@ -10,9 +10,9 @@ use std::io;
 use super::Entered;
 use super::record::Recorded;
 use crate::disk::{Dir, DirSync, Disk, has_no_links};
+use crate::ids::EntryId;
 use crate::maildir::names::TmpName;
 use crate::maildir::{Maildir, os};
-use crate::state::entries::EntryId;
 use crate::state::store::IsPublished;
 
 /// A message that is in the Maildir: its bytes, its name in `new/` and our record of it would survive a power cut, if the

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::events::{Events, PollEvent};
+use super::emitter::Emitter;
+use super::events::PollEvent;
 use crate::account::Endpoint;
 use crate::net::{Connection, Dial, Dialling, NetError};
 
@@ -10,7 +11,7 @@ use crate::net::{Connection, Dial, Dialling, NetError};
 #[derive(Debug)]
 pub(super) struct Dialing<'p> {
     pub(super) dialer: &'p dyn Dial,
-    pub(super) events: &'p Events,
+    pub(super) events: &'p Emitter,
 }
 
 impl Dialing<'_> {

@@ -6,7 +6,8 @@ use super::events::PollEvent;
 use super::retriever::{DRAIN, Retrieved};
 use crate::client::Client;
 use crate::client::Message;
-use crate::state::entries::{EntryId, ListedAs, QuarantineReason};
+use crate::ids::EntryId;
+use crate::state::entries::{ListedAs, QuarantineReason};
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
 

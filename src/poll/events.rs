@@ -5,28 +5,21 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::error;
-
 use super::error::PollError;
-use super::report::{Left, PollReport, Quarantined, Reporter, WouldDo};
-use crate::account::AccountName;
+use super::report::{Left, Quarantined, WouldDo};
 use crate::client::{ClientError, Redactor};
 use crate::delivery::recovery::Recovered;
+use crate::ids::EntryId;
 use crate::net::TlsFacts;
 use crate::oauth::tokens::TokenTimes;
 use crate::plan::Plan;
 use crate::plan::maildrop::Listed;
 use crate::pop3::MessageNumber;
 use crate::sasl::LoginMethod;
-use crate::state::entries::EntryId;
 use crate::state::hints::Past;
-
-mod log;
 
 /// Something that has happened in a poll.
 #[derive(Debug)]
@@ -213,55 +206,3 @@ pub trait Observer: Send + Sync + fmt::Debug {
 
 /// Those that are told what happens in a poll.
 pub type Observers = Vec<Arc<dyn Observer>>;
-
-/// Tells what happens in one poll, and makes its report of it.
-#[derive(Debug)]
-pub(super) struct Events {
-    reporter: Mutex<Reporter>,
-    observers: Vec<Guarded>,
-}
-
-impl Events {
-    /// Of an account's poll.
-    pub(super) fn new(account: AccountName, observers: Observers) -> Self {
-        let guarded = |observer| Guarded { observer, has_panicked: AtomicBool::new(false) };
-        Self { reporter: Mutex::new(Reporter::new(account)), observers: observers.into_iter().map(guarded).collect() }
-    }
-
-    /// This has happened.
-    pub(super) fn tell(&self, event: &PollEvent<'_>) {
-        log::on_event(event);
-        self.reporter.lock().unwrap_or_else(PoisonError::into_inner).on_event(event);
-        self.observers.iter().for_each(|observer| observer.on_event(event));
-    }
-
-    /// The poll is over.
-    pub(super) fn end(self, duration: Duration, end: Result<(), PollError>) -> PollReport {
-        self.tell(&PollEvent::Ended { duration, error: end.as_ref().err() });
-        self.reporter.into_inner().unwrap_or_else(PoisonError::into_inner).finish(end)
-    }
-}
-
-/// An observer whose panic harms nobody.
-#[derive(Debug)]
-struct Guarded {
-    observer: Arc<dyn Observer>,
-    has_panicked: AtomicBool,
-}
-
-impl Guarded {
-    fn on_event(&self, event: &PollEvent<'_>) {
-        if self.has_panicked.load(Ordering::Relaxed) {
-            return;
-        }
-        // What it left half-done is its own: nobody asks it again.
-        if catch_unwind(AssertUnwindSafe(|| self.observer.on_event(event))).is_err() {
-            self.has_panicked.store(true, Ordering::Relaxed);
-            error!("what observes this poll has failed, and is told no more. The poll goes on");
-        }
-    }
-}
-
-#[cfg(test)]
-#[path = "events_tests.rs"]
-mod tests;

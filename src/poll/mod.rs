@@ -14,6 +14,7 @@ mod ceiling;
 pub(crate) mod credential;
 mod deletions;
 mod dialing;
+mod emitter;
 mod ending;
 mod outcome;
 mod planning;
@@ -33,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 pub use error::PollError;
-use events::{AfterFailure, Events, Observers, PollEvent};
+use events::{AfterFailure, Observers, PollEvent};
 use report::{Left, LeftFor};
 pub use report::{PollReport, Quarantined};
 
@@ -46,6 +47,7 @@ use crate::delivery::delivered_by;
 use crate::delivery::destination::keep_decision;
 use crate::delivery::recovery::{OtherMaildir, Recovered, known_maildir, recover};
 use crate::disk::Disk;
+use crate::ids::{EntryId, InstanceId};
 use crate::maildir::names::NameSource;
 use crate::net::Dial;
 use crate::plan::Pass;
@@ -53,7 +55,7 @@ use crate::plan::maildrop::{Listed, Sizes};
 use crate::pop3::MessageNumber;
 use crate::provider::Provider;
 use crate::secret::Secret;
-use crate::state::entries::{EntryId, ListedAs, QuarantineReason};
+use crate::state::entries::{ListedAs, QuarantineReason};
 use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
 use crate::state::hints::HintsFile;
@@ -62,6 +64,7 @@ use crate::user::this_program;
 use crate::watch;
 use another::{Another, SoFar, another};
 use credential::Obtained;
+use emitter::Emitter;
 use recognition::{Beginning, First};
 use server_profile::ServerProfile;
 use session::{Broken, Clean, Ended};
@@ -121,7 +124,7 @@ pub async fn poll(
 ) -> PollReport {
     let begun = Instant::now();
     let mut poll = Poll {
-        events: Events::new(account.name.clone(), observers),
+        events: Emitter::new(account.name.clone(), observers),
         context,
         account,
         options,
@@ -158,7 +161,7 @@ struct Poll {
     options: PollOptions,
     stop: CancellationToken,
     /// Tells what happens. Nothing is decided by what was told.
-    events: Events,
+    events: Emitter,
     /// Which messages the current session is about.
     pass: Pass,
     /// Messages at which earlier sessions ended and that wait for sessions of their own, the next one first.
@@ -483,7 +486,7 @@ impl Poll {
         OpenOptions {
             now: self.context.clock.read(),
             since_1970: self.context.clock.since_1970(),
-            instance: fastrand::u64(..),
+            instance: InstanceId::random(),
             holder: self.context.holder.clone(),
             new_state: self.options.new_state,
             configured_accounts: Arc::clone(&self.context.configured_accounts),

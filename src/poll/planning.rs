@@ -13,10 +13,11 @@ use crate::client::Client;
 use crate::client::listing::look;
 use crate::delivery::destination::sync_directories;
 use crate::disk::{DirSync, Disk};
+use crate::ids::EntryId;
 use crate::plan::maildrop::Maildrop;
 use crate::plan::{Done, Pass, Plan, PlanInput, Policy, Seen};
 use crate::pop3::{Capabilities, MessageNumber};
-use crate::state::entries::{EntryId, ListedAs, UidState};
+use crate::state::entries::{ListedAs, UidState};
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
 

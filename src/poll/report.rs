@@ -9,16 +9,15 @@ use crate::account::AccountName;
 use crate::client::Redactor;
 use crate::delivery::recovery::Recovered;
 use crate::exit::ExitStatus;
+use crate::ids::EntryId;
 use crate::oauth::tokens::TokenTimes;
 use crate::plan::maildrop::Listed;
 use crate::pop3::UniqueId;
-use crate::state::entries::{EntryId, ListedAs, Quarantine, QuarantineReason};
+use crate::state::entries::{ListedAs, Quarantine, QuarantineReason};
 use crate::state::hints::Past;
 use crate::state::store::Store;
-pub(super) use reporter::Reporter;
 pub use tally::{Failures, Tally};
 
-mod reporter;
 mod tally;
 
 /// What a poll did, whether or not it came to its end.

@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::PollContext;
 use super::ceiling::Ceiling;
 use super::deletions::Deletions;
+use super::emitter::Emitter;
 use super::error::PollError;
-use super::events::{Events, PollEvent};
+use super::events::PollEvent;
 use super::refusals::Refusals;
 use super::window::Window;
 use crate::account::{MaildirMode, RemovalPolicy};
@@ -21,11 +22,12 @@ use crate::client::{Client, ClientError, Message};
 use crate::delivery::committer::ReceivedMessage;
 use crate::delivery::destination::Destination;
 use crate::delivery::publish::Delivered;
+use crate::ids::{EntryId, InstanceId};
 use crate::maildir::staging::{Received, Staging};
 use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Remembered, Removable};
 use crate::pop3::{Command, CommandKind, DropListing, Event, FramingError, Response, Status, UniqueId};
-use crate::state::entries::{EntryId, ListedAs};
+use crate::state::entries::ListedAs;
 use crate::watch;
 
 /// Complete messages that wait for the disk hold at most so many bytes of memory.
@@ -55,7 +57,7 @@ pub(super) struct Retrieval {
     /// The permissions that their files get.
     pub(super) maildir_mode: MaildirMode,
     /// The instance id for their names.
-    pub(super) instance: u64,
+    pub(super) instance: InstanceId,
     /// What happens to them on the server afterwards.
     pub(super) removal: RemovalPolicy,
     /// Remembered messages that one of these may turn out to be.
@@ -116,7 +118,7 @@ pub(super) struct Retriever<'a> {
     pub(super) client: &'a mut Client,
     pub(super) retrieval: Retrieval,
     pub(super) stop: &'a CancellationToken,
-    events: &'a Events,
+    events: &'a Emitter,
     pub(super) done: Retrieved,
     pub(super) deletions: &'a mut Deletions,
     /// Asked for and not complete, the oldest first.
@@ -151,7 +153,7 @@ impl<'a> Retriever<'a> {
         deletions: &'a mut Deletions,
         retrieval: Retrieval,
         stop: &'a CancellationToken,
-        events: &'a Events,
+        events: &'a Emitter,
     ) -> Self {
         Self {
             context,

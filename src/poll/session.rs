@@ -28,12 +28,13 @@ use crate::delivery::destination::{Destination, sync_directories};
 use crate::delivery::publish::Delivered;
 use crate::disk::DirSync;
 use crate::disk::free_space::{InsufficientSpace, free_spaces};
+use crate::ids::EntryId;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::plan::{Arrival, Pass, Plan, Remembered, next_due};
 use crate::pop3::{Capabilities, LoginDelay, UniqueId};
 use crate::provider::Provider;
 use crate::secret::Secret;
-use crate::state::entries::{Entry, EntryId, ListedAs, QuarantineReason, UidState};
+use crate::state::entries::{Entry, ListedAs, QuarantineReason, UidState};
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
 

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use super::entries::Inconsistent;
 use super::journal::BadJournal;
-use super::store::Store;
 use crate::account::AccountName;
 use crate::credential::printable;
 use crate::credential::private_file::chmod;
@@ -141,12 +140,6 @@ impl StateError {
     #[must_use]
     pub fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { doing, path: path.to_owned(), source }
-    }
-
-    /// A Maildir, as the configuration names it, in whose place another one is.
-    #[must_use]
-    pub fn maildir_replaced(store: &Store, configured: &Path) -> Self {
-        Self::MaildirReplaced { account: account_of(store.path()), path: configured.to_owned() }
     }
 
     /// A file that does not fit itself.

@@ -82,7 +82,7 @@ fn a_poll_tells_what_it_does_in_the_order_in_which_it_happens() {
             "credential",
             "session",
             "connected",
-            "logged in by AUTH PLAIN",
+            "logged in by plain",
             "listed 2",
             "to retrieve 2 of 2",
             "begun 1",
@@ -101,7 +101,7 @@ fn a_poll_tells_what_it_does_in_the_order_in_which_it_happens() {
     diary.take();
     bench.observed(observers());
     let nothing_new =
-        ["credential", "session", "connected", "logged in by AUTH PLAIN", "nothing new in 0", "session ended", "ended"];
+        ["credential", "session", "connected", "logged in by plain", "nothing new in 0", "session ended", "ended"];
     assert_eq!(diary.take(), nothing_new);
 }
 

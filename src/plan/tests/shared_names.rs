@@ -10,7 +10,8 @@ fn each_has_its_turn_where_a_session_may_retrieve_only_a_few() {
     let mut compared_as = HashSet::new();
     let mut turns = Vec::new();
     for _ in 0..3 {
-        let done = Done { tried: &HashSet::new(), compared: &HashSet::from([1]), compared_as: &compared_as };
+        let done =
+            Done { tried: &HashSet::new(), compared: &HashSet::from([EntryId::new(1)]), compared_as: &compared_as };
         let plan = PlanInput::new(&listing, &known, done, NOW).plan(&policy, &Seen::in_session(session()));
         turns.extend(retrieved(&plan));
         compared_as.extend(plan.retrieve.iter().map(|listed| (listed.number, ListedAs::of(listed))));

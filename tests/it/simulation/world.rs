@@ -235,7 +235,7 @@ impl<'a> World<'a> {
         OpenOptions {
             now,
             since_1970: self.clock.since_1970(),
-            instance: 0,
+            instance: mailferry::ids::InstanceId::new(0),
             holder: String::new(),
             new_state: false,
             configured_accounts,

@@ -2,9 +2,10 @@
 
 use tracing::{debug, info, warn};
 
-use super::{AfterFailure, PollEvent};
 use crate::delivery::recovery::Recovered;
 use crate::plan::maildrop::Listed;
+use crate::poll::error::PollError;
+use crate::poll::events::{AfterFailure, PollEvent};
 
 /// To look at so many headers takes a while, so the user is told why.
 const MANY_HEADERS: usize = 20_000;
@@ -62,7 +63,7 @@ fn ended_early(first: &Listed, octets: u64, messages: u64) {
     );
 }
 
-fn session_failed(error: &super::PollError, next: AfterFailure) {
+fn session_failed(error: &PollError, next: AfterFailure) {
     match next {
         // Whoever gets the report tells it.
         AfterFailure::PollEnds => {}

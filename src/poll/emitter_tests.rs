@@ -1,6 +1,9 @@
 use super::*;
 use crate::client::ClientError;
-use crate::pop3::UniqueId;
+use crate::ids::EntryId;
+use crate::plan::Plan;
+use crate::poll::events::AfterFailure;
+use crate::pop3::{Listed, MessageNumber, UniqueId};
 
 /// Counts what it is told.
 #[derive(Debug, Default)]
@@ -28,16 +31,16 @@ fn listed(n: u32) -> Listed {
     Listed { number: MessageNumber::new(n).unwrap(), unique_id, reported_size: Some(10) }
 }
 
-fn events(observers: Observers) -> Events {
-    Events::new(AccountName::new("work").unwrap(), observers)
+fn events(observers: Observers) -> Emitter {
+    Emitter::new(AccountName::new("work").unwrap(), observers)
 }
 
-fn deliver(events: &Events, n: u32) {
-    let (entry, file_name) = (u64::from(n), "1.M1P1Q1.h,S=9");
+fn deliver(events: &Emitter, n: u32) {
+    let (entry, file_name) = (EntryId::new(u64::from(n)), "1.M1P1Q1.h,S=9");
     events.tell(&PollEvent::MessageDelivered { listed: &listed(n), entry, file_name, octets: 9 });
 }
 
-fn refuse(events: &Events, n: u32) {
+fn refuse(events: &Emitter, n: u32) {
     events.tell(&PollEvent::MessageRefused { listed: &listed(n), why: format_args!("no") });
 }
 
@@ -78,9 +81,9 @@ fn what_is_refused_counts_once_its_session_ended_in_order() {
 fn what_the_server_would_not_mark_is_forgotten_once_it_has_removed_it() {
     let events = events(Vec::new());
     events.tell(&PollEvent::Planned { on_server: 5, plan: &Plan::default() });
-    events.tell(&PollEvent::DeletionRefused(&[1, 2]));
-    events.tell(&PollEvent::Deleted(&[2, 3]));
+    events.tell(&PollEvent::DeletionRefused(&[EntryId::new(1), EntryId::new(2)]));
+    events.tell(&PollEvent::Deleted(&[EntryId::new(2), EntryId::new(3)]));
     let report = events.end(Duration::ZERO, Ok(()));
     assert_eq!((report.removed, report.on_server), (2, Some(3)));
-    assert_eq!(report.undeletable.into_iter().collect::<Vec<_>>(), [1]);
+    assert_eq!(report.undeletable.into_iter().collect::<Vec<_>>(), [EntryId::new(1)]);
 }

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{Failures, PollReport, Tally};
 use crate::account::AccountName;
 use crate::plan::Plan;
-use crate::poll::PollError;
+use crate::poll::error::PollError;
 use crate::poll::events::PollEvent;
+use crate::poll::report::{Failures, PollReport, Tally};
 
 /// The report of a poll under way.
 #[derive(Debug)]
-pub(in crate::poll) struct Reporter {
+pub(super) struct Reporter {
     report: PollReport,
     /// What the server refused in this session. It is asked for again in the next one, unless this one ends in order.
     refused: Failures,
@@ -18,12 +18,12 @@ pub(in crate::poll) struct Reporter {
 
 impl Reporter {
     /// Of a poll that begins.
-    pub(in crate::poll) fn new(account: AccountName) -> Self {
+    pub(super) fn new(account: AccountName) -> Self {
         Self { report: PollReport::new(account), refused: Failures::default() }
     }
 
     /// Takes in what has happened.
-    pub(in crate::poll) fn on_event(&mut self, event: &PollEvent<'_>) {
+    pub(super) fn on_event(&mut self, event: &PollEvent<'_>) {
         let report = &mut self.report;
         match event {
             PollEvent::Recovered(recovered) => report.recovered = **recovered,
@@ -78,7 +78,7 @@ impl Reporter {
     }
 
     /// The report of a poll that is over.
-    pub(in crate::poll) fn finish(self, end: Result<(), PollError>) -> PollReport {
+    pub(super) fn finish(self, end: Result<(), PollError>) -> PollReport {
         PollReport { end, ..self.report }
     }
 }
