@@ -16,8 +16,11 @@ mod deletions;
 mod dialing;
 mod emitter;
 mod ending;
+mod next;
+mod opening;
 mod outcome;
 mod planning;
+mod preparing;
 mod recognition;
 mod refusals;
 mod retriever;
@@ -31,43 +34,36 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 pub use error::PollError;
 use events::{AfterFailure, Observers, PollEvent};
-use report::{Left, LeftFor};
 pub use report::{PollReport, Quarantined};
 
-use crate::account::{Account, RemovalPolicy};
+use crate::account::Account;
+use crate::client::Redactor;
 use crate::client::listing::Opened;
-use crate::client::{ClientError, Redactor, places};
 use crate::clock::Clock;
 use crate::credential::CredentialEnvironment;
-use crate::delivery::delivered_by;
-use crate::delivery::destination::keep_decision;
-use crate::delivery::recovery::{OtherMaildir, Recovered, known_maildir, recover};
+use crate::delivery::recovery::OtherMaildir;
 use crate::disk::Disk;
-use crate::ids::{EntryId, InstanceId};
+use crate::ids::EntryId;
 use crate::maildir::names::NameSource;
 use crate::net::Dial;
 use crate::plan::Pass;
-use crate::plan::maildrop::{Listed, Sizes};
+use crate::plan::maildrop::Sizes;
 use crate::pop3::MessageNumber;
-use crate::provider::Provider;
 use crate::secret::Secret;
-use crate::state::entries::{ListedAs, QuarantineReason};
-use crate::state::error::StateError;
+use crate::state::entries::ListedAs;
 use crate::state::handle::StateHandle;
-use crate::state::hints::HintsFile;
-use crate::state::store::{ConfiguredAccounts, LockedState, OpenOptions, Store};
-use crate::user::this_program;
+use crate::state::store::{ConfiguredAccounts, Store};
 use crate::watch;
-use another::{Another, SoFar, another};
+use another::SoFar;
 use credential::Obtained;
 use emitter::Emitter;
+use next::{Next, record_unproven};
 use recognition::{Beginning, First};
 use server_profile::ServerProfile;
-use session::{Broken, Clean, Ended};
+use session::Clean;
 
 /// What all polls of this process share.
 #[derive(Debug, Clone)]
@@ -104,12 +100,6 @@ pub struct PollOptions {
     /// Fetch what the server seems to have renumbered and cannot be recognised, although it may be there already.
     pub fetch_again: bool,
 }
-
-/// No poll goes on after more sessions than this that broke at a message.
-const MOST_BROKEN: u32 = 20;
-
-/// Nor after more than this that were ended because a message went on beyond what it may have.
-const MOST_TOO_LONG: usize = 5;
 
 /// Polls an account once. Never panics because of what a server or a disk does; what went wrong is in the report.
 ///
@@ -364,215 +354,4 @@ impl Poll {
         self.redactor = Arc::new(Redactor::new(&self.account.username, obtained.credential.secret()));
         self.events.tell(&PollEvent::CredentialObtained { redactor: &self.redactor, token: obtained.token });
     }
-
-    /// So many messages are another poll's.
-    fn leave(&self, messages: usize, why: LeftFor) {
-        if messages > 0 {
-            self.events.tell(&PollEvent::LeftOver(Left { messages, why }));
-        }
-    }
-
-    /// Waits until another session may begin. Some if that is the next poll's.
-    async fn wait_for_another(&mut self) -> Result<Option<LeftFor>, PollError> {
-        let trusted = !Provider::of(&self.account.endpoint.host).is_some_and(|known| known.login_delay_is_untrue);
-        let so_far = SoFar {
-            time: self.begun.elapsed(),
-            login_delay: self.so_far.login_delay.filter(|_| trusted),
-            others_wait: places::others_wait() || watch::is_to_give_way(),
-            ..self.so_far
-        };
-        let delay = match another(&so_far) {
-            Another::NextPoll(why) => return Ok(Some(why)),
-            Another::After(delay) => delay,
-        };
-        self.so_far.waited += delay;
-        if !delay.is_zero() {
-            self.events.tell(&PollEvent::Waits(delay));
-        }
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => Err(PollError::Stopped),
-            () = tokio::time::sleep(delay) => Ok(None),
-        }
-    }
-
-    /// What comes after a session that ended in order; `more` says that the server may not have listed everything.
-    fn after(&mut self, ended: Ended, progress: bool, more: bool) -> Next {
-        let has_others = !ended.to_isolate.is_empty();
-        match self.pass {
-            Pass::Normal => self.to_isolate = ended.to_isolate.into(),
-            Pass::Isolated => self.tried.extend(self.to_isolate.pop_front()),
-        }
-        self.left = ended.left + self.to_isolate.len();
-        if ended.gave_up {
-            self.leave(self.left, LeftFor::Refusals);
-            return Next::Done;
-        }
-        match self.pass {
-            Pass::Normal if ended.left > 0 && progress => Next::Session(Pass::Normal),
-            _ if !self.to_isolate.is_empty() => Next::Session(Pass::Isolated),
-            // What shared its unique-id with a suspect, or was one of them, may have its turn now.
-            Pass::Isolated if !self.went_back && (ended.left > 0 || has_others) => {
-                self.went_back = true;
-                Next::Session(Pass::Normal)
-            }
-            Pass::Normal if more => Next::ProbeForMore,
-            _ => {
-                self.leave(ended.left, LeftFor::NoProgress);
-                Next::Done
-            }
-        }
-    }
-
-    /// What comes after a session that did not. The messages at which it broke get sessions of their own, so that
-    /// everything else flows; what broke twice in this poll is left for another one.
-    async fn after_broken(&mut self, broken: Broken, state: &mut StateHandle) -> Result<Next, PollError> {
-        let is_framing = broken.is_about_framing();
-        let Broken { error, to_isolate, opened } = broken;
-        if self.probes_for_more && !opened && error.is_about_the_server() {
-            // The session was held only to see whether there is more: that it failed is no news.
-            self.events.tell(&PollEvent::SessionFailed { error: &error, next: AfterFailure::NothingLost });
-            self.events.tell(&PollEvent::MayBeMore);
-            return Ok(Next::Done);
-        }
-        let messages: Vec<ListedAs> = to_isolate.iter().filter_map(ListedAs::of).collect();
-        if messages.is_empty() || self.options.dry_run {
-            return Err(error);
-        }
-        // A connection that ends is mostly the network's fault: then the next poll begins behind the message.
-        let goes_on = is_framing
-            || matches!(error, PollError::Client(ClientError::TooLong(_))) && self.is_first_such(&to_isolate);
-        let quarantine = |store: &mut Store| store.record_quarantine(messages, QuarantineReason::BrokeSession);
-        state.with("write down where a session broke", quarantine).await??;
-        self.broken += 1;
-        if !goes_on || self.broken > MOST_BROKEN {
-            return Err(error);
-        }
-        let too_long = match &error {
-            PollError::Client(ClientError::TooLong(too_long)) => Some(too_long.reason()),
-            _ => None,
-        };
-        self.events.tell(&PollEvent::SessionFailed { error: &error, next: AfterFailure::GoesOn });
-        // What is too long is not tried again in this poll.
-        if self.pass == Pass::Isolated || too_long.is_some() {
-            let why = too_long.unwrap_or_else(|| error.to_string());
-            for listed in &to_isolate {
-                self.events.tell(&PollEvent::MessageFailed { listed, why: format_args!("{why}") });
-                self.tried.extend(ListedAs::of(listed));
-            }
-        }
-        // Sound ones first, always: the suspects must not starve them.
-        Ok(Next::Session(Pass::Normal))
-    }
-
-    /// Whether these went on beyond what they may have for the first time. A server that gives such a message another
-    /// unique-id in each session is met at the second one: then this poll ends, and the next one waits.
-    fn is_first_such(&mut self, to_isolate: &[Listed]) -> bool {
-        let mut first = self.too_long.len() < MOST_TOO_LONG;
-        for listed in to_isolate {
-            let looks = (listed.number, listed.reported_size);
-            first &= !self.too_long.contains(&looks);
-            self.too_long.push(looks);
-        }
-        first
-    }
-
-    /// Whether this looks like one that went on beyond what it may have, whatever its unique-id is now.
-    fn looks_too_long(&self, listed: &Listed) -> bool {
-        self.too_long.contains(&(listed.number, listed.reported_size))
-    }
-
-    fn open_options(&self) -> OpenOptions {
-        OpenOptions {
-            now: self.context.clock.read(),
-            since_1970: self.context.clock.since_1970(),
-            instance: InstanceId::random(),
-            holder: self.context.holder.clone(),
-            new_state: self.options.new_state,
-            configured_accounts: Arc::clone(&self.context.configured_accounts),
-            delivered_by,
-        }
-    }
-
-    /// Reads the state that is locked, or looks at it without a lock, and finishes what was begun.
-    async fn open_state(
-        &mut self,
-        locked: Option<Box<LockedState>>,
-    ) -> Result<(StateHandle, ServerProfile), PollError> {
-        let open_options = self.open_options();
-        let (disk, dir, account) =
-            (Arc::clone(&self.context.disk), self.context.state_dir.clone(), self.account.clone());
-        let options = self.options;
-        let opened = watch::blocking(move || {
-            let hints = |store: &Store| {
-                let file = HintsFile::read(&*disk, &dir, &account.name);
-                ServerProfile::new(file, &account.endpoint, store.now())
-            };
-            let Some(locked) = locked else {
-                let store = Store::look(Arc::clone(&disk), &dir, &account, &open_options)?;
-                if options.other_maildir == OtherMaildir::Refuse {
-                    known_maildir(&*disk, &store, &account.maildir)?;
-                }
-                let profile = hints(&store);
-                return Ok((store, profile, Recovered::default()));
-            };
-            let mut store = locked.read(&account, &open_options)?;
-            tell_needless(&*disk, &store, &account, options);
-            let recovered = recover(&*disk, &mut store, &account.maildir, options.other_maildir)?;
-            if options.new_state || options.other_maildir == OtherMaildir::Accept {
-                keep_decision(&*disk, &mut store, &account, options.other_maildir)?;
-            }
-            if matches!(account.removal, RemovalPolicy::AfterAge(_)) && !store.state().is_empty() {
-                store.write_pending()?;
-            }
-            let profile = hints(&store);
-            Ok::<_, StateError>((store, profile, recovered))
-        });
-        let (store, profile, recovered) = opened.await.map_err(|e| e.doing("open the state"))??;
-        self.events.tell(&PollEvent::Recovered(&recovered));
-        if recovered.unsyncable {
-            self.note_cannot_sync();
-        }
-        Ok((StateHandle::new(store), profile))
-    }
-}
-
-/// Says so where an option has nothing to do, and how what the user may have meant is done. Blocks.
-fn tell_needless(disk: &dyn Disk, store: &Store, account: &Account, options: PollOptions) {
-    let forget = || this_program(&format!("uids forget {} --all", account.name));
-    if options.new_state && store.exists() {
-        warn!(
-            "--new-state has nothing to do: there is a record of what was fetched. To fetch everything again: {}",
-            forget()
-        );
-    }
-    let is_known = || known_maildir(disk, store, &account.maildir).is_ok() && store.maildirs_with_intents().is_empty();
-    if options.other_maildir == OtherMaildir::Accept && is_known() {
-        warn!(
-            "--accept-maildir has nothing to do: the Maildir is the one that was delivered to, or none was yet. To fetch \
-               everything into it again: {}",
-            forget()
-        );
-    }
-}
-
-/// Nothing tells which messages are in the files of this entry and of those behind it, so all are as good as not there: what
-/// is listed next time is retrieved, and its bytes tell.
-fn record_unproven(store: &mut Store, first: EntryId) -> Result<(), StateError> {
-    let ids: Vec<EntryId> = store.state().entries().map(|entry| entry.id).filter(|id| *id >= first).collect();
-    if ids.is_empty() {
-        return Ok(());
-    }
-    store.record_absent(ids)?;
-    store.settle()
-}
-
-/// What comes after a session.
-enum Next {
-    /// The poll is over.
-    Done,
-    /// Another session, for these messages.
-    Session(Pass),
-    /// Another session, because everything was new and some servers list only so many at a time.
-    ProbeForMore,
 }
