@@ -35,6 +35,7 @@ mod dependencies;
 mod disk_full;
 mod documents;
 mod early_ends;
+mod events;
 mod evidence;
 mod hostile;
 mod import;
