@@ -24,7 +24,7 @@ impl Refusals {
     /// A message was refused. True if from now on the newest should be asked for first.
     pub(super) fn refused(&mut self, listed: Listed, response: &Response) -> bool {
         self.in_a_row = self.in_a_row.saturating_add(1);
-        self.failures.add(listed, || format!("the server refuses it, saying \"{}\"", response.text));
+        self.failures.add(listed, || format!("the server refuses it, saying \"{}\"", response.words()));
         self.in_a_row == NEWEST_FIRST
     }
 
@@ -50,7 +50,8 @@ mod tests {
             unique_id: UniqueId::new(format!("u{n}").as_bytes()).ok(),
             reported_size: None,
         };
-        let response = Response { status: Status::Err, code: None, text: "z".repeat(500), unique_id: None };
+        let response =
+            Response { status: Status::Err, code: None, text: "z".repeat(500), decoded: None, unique_id: None };
         refusals.refused(listed, &response)
     }
 
