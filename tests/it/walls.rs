@@ -23,6 +23,7 @@ const RULES: purity::Rules<'static> = purity::Rules {
         "std",
         "base64",
         "crc32fast",
+        "encoding_rs",
         "fastrand",
         "hmac",
         "md5",

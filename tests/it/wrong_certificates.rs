@@ -63,7 +63,7 @@ fn a_certificate_for_another_name_is_refused() {
     refused(&authority, Kind::AddressOnly, |account| account, "localhost is for 127.0.0.1");
     let by_address = |account: Account| account.text("host", "127.0.0.1");
     refused(&authority, Kind::Named(&["localhost"]), by_address, "127.0.0.1 is for localhost");
-    refused(&authority, Kind::Named(&["127.0.0.1"]), by_address, "the certificate of");
+    refused(&authority, Kind::Named(&["127.0.0.1"]), by_address, "is for the name 127.0.0.1 (not for the address)");
     // Without any name.
     refused(&authority, Kind::Named(&[]), |account| account, "names no host");
 }
