@@ -331,7 +331,7 @@ impl<'a> Retriever<'a> {
         let Some(listed) = self.completed(0) else { return };
         self.events.tell(&PollEvent::MessageRefused {
             listed: &listed,
-            why: format_args!("the server refuses it, saying \"{}\"", response.text),
+            why: format_args!("the server refuses it, saying \"{}\"", response.words()),
         });
         if self.done.refused.refused(&listed) {
             self.newest_first();

@@ -32,6 +32,7 @@ pub mod response;
 pub mod session;
 pub mod state;
 
+mod gb18030;
 mod printable;
 mod serial;
 

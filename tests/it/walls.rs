@@ -33,6 +33,7 @@ const RULES: purity::Rules<'static> = purity::Rules {
         "base64",
         "bytesize",
         "crc32fast",
+        "encoding_rs",
         "fastrand",
         "hmac",
         "md5",
