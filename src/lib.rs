@@ -7,7 +7,7 @@
 //!   connections; [`client`] drives the ones over the other.
 //! - [`message`] and [`plan`] decide, without doing anything: what is new, what may be deleted.
 //!   [`schedule`] and [`provider`] do the same for when an account is polled next.
-//! - [`oauth`] gets access tokens where a mailbox takes no password.
+//! - [`oauth`] gets access tokens where a mailbox takes no password; it asks over [`https`].
 //! - [`disk`] is every file operation there is; [`maildir`] writes messages with it, [`state`] remembers with it, and
 //!   [`delivery`] makes one safe by both.
 //! - [`import`] moves in from other programs.
@@ -26,6 +26,7 @@ pub mod pop3;
 pub mod sasl;
 
 pub mod client;
+pub mod https;
 pub mod net;
 pub mod oauth;
 

@@ -3,9 +3,9 @@
 use super::error::PollError;
 use super::report::PollReport;
 use crate::client::ClientError;
+use crate::https::{HttpError, HttpProblem};
 use crate::net::{NetError, NetErrorClass};
 use crate::oauth::OAuthError;
-use crate::oauth::http::{HttpError, HttpProblem};
 use crate::pop3::{FramingError, Refusal, Response, ResponseCode, is_too_soon, judge_access};
 use crate::schedule::{Cause, End, Outcome};
 use crate::state::error::StateError;
