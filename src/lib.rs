@@ -58,6 +58,7 @@ pub mod exit;
 pub mod ids;
 pub mod import;
 pub mod internal_error;
+pub mod new_account;
 pub mod secret;
 mod subprocess;
 pub(crate) mod summary;
