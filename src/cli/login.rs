@@ -63,6 +63,24 @@ pub(super) async fn run(arguments: &Arguments, login: &Login) -> ExitStatus {
     }
 }
 
+/// Signs in to an account that is not in the configuration yet.
+///
+/// # Errors
+/// The status, told.
+pub(super) async fn sign_in(
+    account: &Account,
+    settings: &OAuthSettings,
+    context: Arc<PollContext>,
+    quiet: bool,
+) -> Result<(), ExitStatus> {
+    let login = Login { account: account.name.to_string(), paste: false, device: false };
+    let command = LoginCommand { account, settings, context, login: &login, quiet };
+    command.run().await.map_err(|failure| {
+        stderr_line(format_args!("mailferry: {}: {failure}", account.name));
+        failure.exit_status()
+    })
+}
+
 /// The account that is meant, and how it gets its tokens.
 fn account<'a>(config: &'a Config, name: &str) -> Result<(&'a Account, &'a OAuthSettings), (String, ExitStatus)> {
     let found = config.select(&[name.to_owned()]).map_err(|e| (e.to_string(), ExitStatus::Usage))?;

@@ -24,7 +24,7 @@ pub(crate) struct Authority {
 /// What is right or wrong with a server's certificate.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// For `localhost` and 127.0.0.1, and valid.
+    /// For `localhost`, 127.0.0.1 and what is below `ferry.test`, and valid.
     Good,
     /// As `Good`, but its time is over.
     Expired,
@@ -59,9 +59,21 @@ impl Authority {
     /// A server's certificate of this kind.
     pub(crate) fn leaf(&self, kind: Kind) -> Leaf {
         let names = match kind {
-            Kind::Good | Kind::Expired | Kind::Expiring => vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+            Kind::Good | Kind::Expired | Kind::Expiring => {
+                ["localhost", "127.0.0.1", "*.ferry.test"].map(str::to_owned).to_vec()
+            }
             Kind::OtherName => vec!["pop.example.org".to_owned()],
         };
+        self.sign(kind, names)
+    }
+
+    /// A good certificate for these names.
+    pub(crate) fn server_config_for(&self, names: &[&str]) -> Arc<ServerConfig> {
+        let leaf = self.sign(Kind::Good, names.iter().map(|name| (*name).to_owned()).collect());
+        server_config(&leaf, rustls::ALL_VERSIONS, None)
+    }
+
+    fn sign(&self, kind: Kind, names: Vec<String>) -> Leaf {
         let mut params = CertificateParams::new(names).unwrap();
         if kind == Kind::Expired {
             params.not_before = date_time_ymd(2019, 1, 1);
@@ -97,20 +109,27 @@ impl Authority {
         versions: &[&'static SupportedProtocolVersion],
         wants_certificate: bool,
     ) -> Arc<ServerConfig> {
-        let leaf = self.leaf(kind);
-        let certificate = CertificateDer::from_pem_slice(leaf.certificate.as_bytes()).unwrap();
-        let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder =
-            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions).unwrap();
-        let builder = if wants_certificate {
-            let mut ours = RootCertStore::empty();
-            ours.add(CertificateDer::from_pem_file(&self.ca_file).unwrap()).unwrap();
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(ours), provider).build().unwrap();
-            builder.with_client_cert_verifier(verifier)
-        } else {
-            builder.with_no_client_auth()
-        };
-        Arc::new(builder.with_single_cert(vec![certificate], key).unwrap())
+        server_config(&self.leaf(kind), versions, wants_certificate.then_some(self.ca_file.as_path()))
     }
+}
+
+/// What a server needs to show this certificate; `clients` is the authority of its clients' certificates, if it wants any.
+fn server_config(
+    leaf: &Leaf,
+    versions: &[&'static SupportedProtocolVersion],
+    clients: Option<&Path>,
+) -> Arc<ServerConfig> {
+    let certificate = CertificateDer::from_pem_slice(leaf.certificate.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions).unwrap();
+    let builder = if let Some(file) = clients {
+        let mut ours = RootCertStore::empty();
+        ours.add(CertificateDer::from_pem_file(file).unwrap()).unwrap();
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(ours), provider).build().unwrap();
+        builder.with_client_cert_verifier(verifier)
+    } else {
+        builder.with_no_client_auth()
+    };
+    Arc::new(builder.with_single_cert(vec![certificate], key).unwrap())
 }

@@ -16,6 +16,7 @@ mod dovecot;
 mod leaks;
 mod mail;
 mod program;
+mod pty;
 mod raw;
 mod scripted;
 
@@ -59,6 +60,7 @@ mod renumbering;
 mod round_trips;
 mod schedule;
 mod secrecy;
+mod setup;
 mod signals;
 mod simulation;
 mod soak;
