@@ -13,7 +13,7 @@ pub mod listing;
 pub mod listing_digest;
 pub mod login;
 pub(crate) mod places;
-mod reach;
+pub mod reach;
 mod redaction;
 mod stall_detector;
 
