@@ -322,6 +322,14 @@ pub(super) struct Status {
     /// Show it again and again, until Ctrl-C
     #[arg(long)]
     pub(super) watch: bool,
+
+    /// For monitors: end with 1 if an account is in trouble, with 78 if the changed configuration was refused
+    #[arg(long, conflicts_with = "watch")]
+    pub(super) check: bool,
+
+    /// The accounts to tell everything about; all in short if none is named
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
+    pub(super) accounts: Vec<String>,
 }
 
 /// How log lines are written.
@@ -355,6 +363,10 @@ pub(super) struct Fetch {
     /// Tell what would be fetched and deleted, and do neither
     #[arg(long)]
     pub(super) dry_run: bool,
+
+    /// Print a report of each account as a JSON object a line, as docs/operations.md describes it
+    #[arg(long)]
+    pub(super) json: bool,
 
     /// Wait for an account that another mailferry is polling
     #[arg(long)]

@@ -9,6 +9,7 @@ mod core_dumps;
 mod daemon;
 mod fetch;
 mod import;
+mod keys;
 mod limits;
 mod log_lines;
 mod logging;
@@ -17,11 +18,14 @@ mod orphans;
 mod output;
 mod poll;
 mod prepare;
+mod progress;
+mod reporter;
 mod scheduled;
 mod signals;
 mod status;
 mod status_text;
 mod summary;
+mod terminal;
 mod uids;
 mod unread;
 
@@ -109,6 +113,7 @@ fn no_thread(error: &std::io::Error) -> ExitStatus {
 /// Prints what the standard library would, and waits for no reader.
 fn show_panic(panic: &PanicHookInfo<'_>) {
     if !threads::is_expected(panic) {
+        terminal::give_back();
         let thread = std::thread::current();
         stderr_line(format_args!("thread '{}' {panic}", thread.name().unwrap_or("unnamed")));
     }

@@ -14,6 +14,7 @@ use crate::oauth::tokens::TokenTimes;
 use crate::pop3::Refusal;
 use crate::secret::Secret;
 use crate::threads::NotDone;
+use crate::watch::{self, Phase};
 
 /// An access token that was refused so soon after it was had is not worth another one.
 const SOON: Duration = Duration::from_secs(60);
@@ -39,6 +40,7 @@ pub(crate) async fn obtain(
     stop: &CancellationToken,
 ) -> Result<Obtained, PollError> {
     let since = Instant::now();
+    watch::note_phase(Phase::Credential);
     let CredentialSource::OAuth(settings) = &account.credential else {
         let secret = tokio::select! {
             biased;

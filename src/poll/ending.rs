@@ -11,6 +11,7 @@ use crate::client::Message;
 use crate::state::entries::{EntryId, ListedAs, QuarantineReason};
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
+use crate::watch::{self, Phase};
 
 /// What a session did that is only true once it has ended in order.
 pub(super) struct Work {
@@ -26,6 +27,7 @@ impl Poll {
     /// Waits for the answer to QUIT, but not for long once the end was asked for: it has been sent, and what the server
     /// makes of it is seen next time.
     pub(super) async fn quit(&self, client: Client) -> Result<bool, PollError> {
+        watch::note_phase(Phase::Ending);
         let bound = async {
             self.stop.cancelled().await;
             tokio::time::sleep(DRAIN).await;

@@ -34,6 +34,7 @@ use crate::secret::Secret;
 use crate::state::entries::{Entry, EntryId, ListedAs, QuarantineReason, UidState};
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
+use crate::watch::{self, Phase};
 
 /// How many complete messages may wait for the committer; their bytes have a limit of their own.
 const IN_FLIGHT: usize = 1024;
@@ -222,8 +223,10 @@ impl Poll {
     /// at once, one command at a time.
     pub(super) async fn list(&self, profile: &mut ServerProfile, password: &Secret) -> Result<Opened, PollError> {
         let cached = profile.cached();
+        watch::note_phase(Phase::Connecting);
         let log_in = |cached| log_in(&*self.context.dialer, &self.account, password, cached);
         let logged_in = log_in(&cached).await.inspect_err(|e| profile.login_failed(e))?;
+        watch::note_phase(Phase::Listing);
         let OpenError { error, ahead } = match open(logged_in, &cached).await {
             Ok(opened) => return Ok(opened),
             Err(error) => error,
@@ -393,6 +396,10 @@ impl Poll {
         if synced == DirSync::Unsupported {
             deletions.cancel();
         }
+        let mut sizes = messages.iter().map(|listed| listed.reported_size);
+        let octets = sizes.try_fold(0_u64, |all, size| size.map(|size| all.saturating_add(size)));
+        watch::note_planned(u64::try_from(messages.len()).unwrap_or(u64::MAX), octets);
+        watch::note_phase(Phase::Retrieving);
         let store = state.read()?;
         Ok(Retrieval {
             messages: messages.into(),

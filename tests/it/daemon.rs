@@ -2,6 +2,7 @@
 
 pub(crate) mod hung;
 mod kept;
+mod overview;
 mod page;
 mod places;
 

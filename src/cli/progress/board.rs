@@ -1,0 +1,174 @@
+//! All accounts of a run: which of them have a line, and the line below them with the sums.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::account::{Progress, cut, rate_in_words};
+use super::may_ask;
+use crate::cli::terminal::Size;
+use crate::summary::{Count, Size as Octets};
+use crate::watch::{Snapshot, Watch};
+
+/// So many accounts have a line at most; more of them cannot be read.
+const MOST_LINES: usize = 10;
+
+/// A poll that is over before this has no line: it would only flicker by.
+const WORTH_A_LINE: Duration = Duration::from_secs(1);
+
+/// The accounts.
+#[derive(Debug)]
+pub(super) struct Board {
+    /// How many there are.
+    accounts: usize,
+    /// Those that are being polled, in the order in which they began.
+    running: Vec<Running>,
+    /// How many are done.
+    done: usize,
+    /// How many of those failed.
+    failed: usize,
+    /// What came by those that are done.
+    came: Snapshot,
+    /// The time of the last look, since the beginning.
+    now: Duration,
+}
+
+/// A poll.
+#[derive(Debug)]
+struct Running {
+    account: String,
+    watch: Arc<Watch>,
+    /// When it began, since the beginning of all.
+    begun: Duration,
+    progress: Progress,
+}
+
+impl Board {
+    pub(super) fn new(accounts: usize) -> Self {
+        Self { accounts, running: Vec::new(), done: 0, failed: 0, came: Snapshot::default(), now: Duration::ZERO }
+    }
+
+    pub(super) fn began(&mut self, account: &str, watch: Arc<Watch>) {
+        let (begun, progress) = (self.now, Progress::new(self.now));
+        self.running.retain(|running| running.account != account);
+        self.running.push(Running { account: account.to_owned(), watch, begun, progress });
+    }
+
+    pub(super) fn ended(&mut self, account: &str, failed: bool) {
+        self.done += 1;
+        self.failed += usize::from(failed);
+        if let Some(at) = self.running.iter().position(|running| running.account == account) {
+            let seen = self.running.remove(at).watch.snapshot();
+            self.came.delivered = self.came.delivered.saturating_add(seen.delivered);
+            self.came.octets = self.came.octets.saturating_add(seen.octets);
+        }
+    }
+
+    /// Looks at all polls and makes the lines.
+    pub(super) fn look(&mut self, now: Duration, size: Size) -> Vec<String> {
+        self.now = now;
+        for running in &mut self.running {
+            running.progress.take(running.watch.snapshot(), now);
+        }
+        if self.running.iter().any(|running| may_ask(running.progress.seen().phase)) {
+            return Vec::new();
+        }
+        // A line that reaches the last column is not the same for all terminals.
+        let columns = size.columns.saturating_sub(1);
+        let slow: Vec<&Running> =
+            self.running.iter().filter(|running| now.saturating_sub(running.begun) >= WORTH_A_LINE).collect();
+        let most = MOST_LINES.min(size.rows / 2).max(1);
+        // One line is never about the accounts that have none.
+        let shown = slow.get(..most.min(slow.len())).unwrap_or_default();
+        let width = shown.iter().map(|running| running.account.chars().count()).max().unwrap_or(0).min(columns / 3);
+        let line = |running: &&Running| {
+            let name = cut(&running.account, width);
+            running.progress.line(&format!("{name:width$}"), columns)
+        };
+        let mut lines: Vec<String> = shown.iter().map(line).collect();
+        if self.accounts > 1 && (now >= WORTH_A_LINE || !lines.is_empty()) {
+            lines.push(cut(&self.sums(), columns));
+        }
+        lines
+    }
+
+    fn sums(&self) -> String {
+        let failed = if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() };
+        let seen = self.running.iter().map(|running| *running.progress.seen());
+        let (messages, octets) = seen.fold((self.came.delivered, self.came.octets), |(messages, octets), seen| {
+            (messages.saturating_add(seen.delivered), octets.saturating_add(seen.octets))
+        });
+        let rates: Vec<f64> = self.running.iter().filter_map(|running| running.progress.rate()).collect();
+        let rate = if rates.is_empty() { String::new() } else { format!(", {}", rate_in_words(rates.iter().sum())) };
+        format!(
+            "{} of {} done{failed}, {} being polled; {} ({}){rate}",
+            self.done,
+            Count::of(self.accounts, "account"),
+            self.running.len(),
+            Count(messages, "message"),
+            Octets(octets)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::{self, Phase, watched};
+
+    const TERMINAL: Size = Size { columns: 80, rows: 24 };
+
+    async fn board(accounts: usize) -> Board {
+        let mut board = Board::new(accounts);
+        for number in 0..accounts.min(32) {
+            let watch = Arc::new(Watch::default());
+            watched(Arc::clone(&watch), async {
+                watch::note_phase(Phase::Retrieving);
+                watch::note_planned(100, Some(1 << 20));
+                (0..50).for_each(|_| watch::note_delivered(1000));
+                watch::note_useful(1 << 19);
+            })
+            .await;
+            board.began(&format!("acc{number:02}"), watch);
+        }
+        board
+    }
+
+    #[tokio::test]
+    async fn few_lines_stand_for_many_accounts_and_fit_any_terminal() {
+        let mut board = board(50).await;
+        assert_eq!(board.look(Duration::from_millis(500), TERMINAL), [""; 0], "what is soon over has no line");
+        (0..5).for_each(|number| board.ended(&format!("acc{number:02}"), number == 0));
+        let lines = board.look(Duration::from_secs(5), TERMINAL);
+        assert_eq!(lines.len(), 11);
+        assert!(lines[0].starts_with("acc05    50/100 messages"), "{lines:?}");
+        assert!(
+            lines[10].starts_with("5 of 50 accounts done, 1 failed, 27 being polled; 1600 messages (16.0 MiB)"),
+            "{lines:?}"
+        );
+        for columns in [20, 60, 80, 200] {
+            for rows in [1, 5, 24, 100] {
+                let lines = board.look(Duration::from_secs(6), Size { columns, rows });
+                assert!(lines.len() <= rows.max(2), "{rows}: {lines:?}");
+                assert!(lines.iter().all(|line| line.chars().count() < columns), "{columns}: {lines:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn one_account_has_one_line() {
+        let mut board = board(1).await;
+        let lines = board.look(Duration::from_secs(3), TERMINAL);
+        assert!(lines.len() == 1 && lines[0].starts_with("acc00    50/100 messages"), "{lines:?}");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_drawn_while_somebody_may_be_asked_for_a_password() {
+        let mut board = board(3).await;
+        let watch = Arc::new(Watch::default());
+        watched(Arc::clone(&watch), async { watch::note_phase(Phase::Credential) }).await;
+        board.began("asks", watch);
+        assert_eq!(board.look(Duration::from_secs(5), TERMINAL), [""; 0]);
+        board.ended("asks", false);
+        assert_eq!(board.look(Duration::from_secs(6), TERMINAL).len(), 4);
+    }
+}
