@@ -286,6 +286,10 @@ pub(super) struct Poll {
     #[arg(long = "for", value_name = "TIME", value_parser = often)]
     pub(super) often_for: Option<Duration>,
 
+    /// Poll nothing; have the daemon run the command of [notify], and tell what became of it
+    #[arg(long, conflicts_with_all = ["often_for", "accounts"])]
+    pub(super) test_notify: bool,
+
     /// The accounts to poll; all if none is named
     #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) accounts: Vec<String>,

@@ -66,6 +66,22 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
     let wanted = !arguments.quiet && arguments.verbose == 0;
     let (display, shown) = Display::begin(wanted, accounts.len());
     let mut polls = begin_polls(context, &config, accounts, fetch, &stop, &display);
+    let reports = print_each(&mut polls, &reporter).await;
+    drop(shown);
+    progress::above(|| {});
+    reporter.print_end(&reports, if fetch.scheduled { Told::News } else { Told::All });
+    if let Some(status) = signals.status() {
+        return status.code();
+    }
+    if fetch.fetchmail_exit_codes {
+        return summary::fetchmail_code(reports.iter().map(Option::as_ref));
+    }
+    let status = |report: &Option<PollReport>| report.as_ref().map_or(ExitStatus::Temporary, PollReport::exit_status);
+    reports.iter().map(status).fold(ExitStatus::Ok, ExitStatus::worst).code()
+}
+
+/// Tells the end of each poll as it comes.
+async fn print_each(polls: &mut JoinSet<Ended>, reporter: &Reporter) -> Vec<Option<PollReport>> {
     let mut reports = Vec::new();
     while let Some(ended) = polls.join_next().await {
         match ended {
@@ -82,17 +98,7 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
             Err(_) => reports.push(None),
         }
     }
-    drop(shown);
-    progress::above(|| {});
-    reporter.print_end(&reports, if fetch.scheduled { Told::News } else { Told::All });
-    if let Some(status) = signals.status() {
-        return status.code();
-    }
-    if fetch.fetchmail_exit_codes {
-        return summary::fetchmail_code(reports.iter().map(Option::as_ref));
-    }
-    let status = |report: &Option<PollReport>| report.as_ref().map_or(ExitStatus::Temporary, PollReport::exit_status);
-    reports.iter().map(status).fold(ExitStatus::Ok, ExitStatus::worst).code()
+    reports
 }
 
 /// Fetchmail has one number for everything that is wrong with how it was called.

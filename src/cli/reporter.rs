@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal as _};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::arguments::{Arguments, Fetch};
@@ -13,6 +14,9 @@ use super::terminal;
 use crate::exit::ExitStatus;
 use crate::poll::PollReport;
 use crate::summary::{Count, Size};
+
+/// How far what does not fit in a line is indented below it, in columns.
+const HANGING: usize = 4;
 
 /// So many accounts are named in the last line.
 const NAMED: usize = 10;
@@ -58,7 +62,7 @@ impl Reporter {
             _ => self.print_line(report),
         }
         for words in report.complaints() {
-            stderr_line(format_args!("{}: {words}", report.account));
+            complain(&Row::plain(format!("{}: {words}", report.account), HANGING), false);
         }
         if !self.at_terminal {
             self.print_failure(report);
@@ -87,27 +91,40 @@ impl Reporter {
         if !self.quiet {
             let sums = Sums::of(reports, self.dry_run, self.begun.elapsed());
             let mark = if sums.is_well() { Mark::Head } else { Mark::Trouble };
-            let layout = Layout { width: None, colour: self.colour };
+            let layout = Layout { width: width_of(&io::stdout()), colour: self.colour };
             Row::marked(sums.to_string(), mark).lines(layout).iter().for_each(say);
         }
     }
 
     fn print_line(&self, report: &PollReport) {
         if !self.quiet && (report.end.is_ok() || report.retrieved > 0 || report.removed > 0) {
-            say(format_args!("{}: {}", report.account, report.line()));
+            let row = Row::plain(format!("{}: {}", report.account, report.line()), HANGING);
+            let width = width_of(&io::stdout());
+            row.lines(Layout { width, colour: false }).iter().for_each(say);
         }
     }
 
     fn print_failure(&self, report: &PollReport) {
         let Err(e) = &report.end else { return };
         let account = &report.account;
-        if self.colour && io::stderr().is_terminal() {
-            let row = Row { marked: "error:".len(), ..Row::marked(format!("error: {account}: {e}"), Mark::Trouble) };
-            row.lines(Layout { width: None, colour: true }).iter().for_each(stderr_line);
+        let text = format!("{account}: {e}");
+        if self.at_terminal {
+            let row = Row::marked(format!("error: {text}"), Mark::Trouble);
+            complain(&Row { marked: "error:".len(), hanging: HANGING, ..row }, self.colour);
         } else {
-            stderr_line(format_args!("{account}: {e}"));
+            complain(&Row::plain(text, HANGING), false);
         }
     }
+}
+
+/// Prints something on standard error, wrapped if that is a terminal.
+fn complain(row: &Row, colour: bool) {
+    row.lines(Layout { width: width_of(&io::stderr()), colour }).iter().for_each(stderr_line);
+}
+
+/// How wide the terminal behind a stream is, in columns, if there is one.
+fn width_of(stream: &impl AsFd) -> Option<usize> {
+    terminal::size(stream).map(|size| size.columns)
 }
 
 /// What was told of failures: with `--scheduled` only what is news.

@@ -140,7 +140,7 @@ impl fmt::Display for Message<'_> {
 }
 
 /// How long ago, in seconds.
-pub(super) struct Ago(pub(super) Option<i64>);
+struct Ago(Option<i64>);
 
 impl fmt::Display for Ago {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

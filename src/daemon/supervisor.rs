@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::system::uname;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, info, warn};
 
@@ -25,9 +25,11 @@ use crate::exit::ExitStatus;
 use crate::http;
 use crate::metrics::PollMetrics;
 use crate::notify::CommandRunner;
+use crate::notify::grouping::{self, Grouping, News};
 use crate::poll::{PollContext, PollError, PollReport};
+use crate::schedule::login_pace::LoginPace;
 use crate::schedule::queue::{Doing, Limits, Queue};
-use crate::schedule::{Cause, Reason, installation};
+use crate::schedule::{Cause, End, Reason, installation};
 use crate::state::saved::Files;
 use crate::state::store::ConfiguredAccounts;
 use crate::summary::Count;
@@ -85,8 +87,12 @@ pub(super) struct Supervisor {
     refused: HashMap<AccountName, String>,
     /// What is told to people, and how.
     notify: NotifySettings,
+    /// What waits to be told with more of its kind.
+    grouping: Grouping,
     /// Runs the commands that tell it.
     command_runner: CommandRunner,
+    /// Slows down logins where some were refused.
+    login_pace: LoginPace,
     /// What all polls add up to.
     metrics: PollMetrics,
     /// Serves the status page.
@@ -198,7 +204,9 @@ impl Supervisor {
             signals,
             refused: HashMap::new(),
             notify: config.notify,
+            grouping: Grouping::default(),
             command_runner,
+            login_pace: LoginPace::default(),
             metrics,
             http: page,
         };
@@ -218,6 +226,7 @@ impl Supervisor {
         let mut rhythms = Rhythms::begin();
         loop {
             self.begin_polls();
+            self.tell_groups();
             match self.next_event(&mut rhythms).await {
                 Event::Due => {}
                 Event::Alive => {
@@ -230,8 +239,12 @@ impl Supervisor {
                 Event::Ended(ended) => self.after(*ended),
                 Event::Found(found) => self.take_note(found),
                 Event::Pending(Pending { request, answer }) => {
-                    // Who asked may have gone.
-                    let _ = answer.send(self.answer(request));
+                    if request == Request::TestNotify {
+                        self.test_notify(answer);
+                    } else {
+                        // Who asked may have gone.
+                        let _ = answer.send(self.answer(request));
+                    }
                 }
                 Event::Signal(SignalRequest::PollNow) => {
                     info!(event = "poll-now", "a signal asks for all accounts");
@@ -256,7 +269,7 @@ impl Supervisor {
     }
 
     async fn next_event(&mut self, rhythms: &mut Rhythms) -> Event {
-        let wake = self.queue.next_wake();
+        let wake = self.queue.next_wake().into_iter().chain(self.grouping.due()).min();
         let has_polls = self.polls.count() > 0;
         tokio::select! {
             biased;
@@ -276,9 +289,16 @@ impl Supervisor {
     fn begin_polls(&mut self) {
         let now = since_boot();
         while let Some(name) = self.queue.take_startable(now) {
-            match self.accounts.get(&name) {
-                Some(kept) => self.polls.begin(&self.context, &kept.account, now),
-                None => self.queue.finished(&name, now),
+            let Some(kept) = self.accounts.get(&name) else {
+                self.queue.finished(&name, now);
+                continue;
+            };
+            match self.login_pace.wait(&kept.account.endpoint.host, kept.is_proven(), now) {
+                Some(until) => {
+                    debug!(account = %name, event = "slowed", "{name}: waits, because its server refused several logins");
+                    self.queue.finished(&name, until);
+                }
+                None => self.polls.begin(&self.context, &kept.account, now),
             }
         }
     }
@@ -304,8 +324,15 @@ impl Supervisor {
         self.metrics.on_poll_end(report, kept.trouble().map(Trouble::cause));
         log(kept, report, before, now);
         log_complaints(kept, report);
-        for notifications in kept.notifications(&self.notify, report, now, clock.wall) {
-            self.command_runner.tell_news(&notifications, &kept.account, &self.notify);
+        let host = kept.account.endpoint.host.as_str();
+        match report.outcome().end {
+            End::Refused { .. } | End::Trouble(Cause::AccessRefused) => self.login_pace.refused(host, now),
+            _ if report.logged_in => self.login_pace.let_in(host, now),
+            _ => {}
+        }
+        for notification in kept.notifications(&self.notify, report, now, clock.wall) {
+            let news = self.grouping.take(notification, &kept.account, now);
+            news.into_iter().for_each(|news| tell(&self.command_runner, &self.notify, news));
         }
         if kept.wants_password() {
             self.refused.insert(name.clone(), polled.password.clone());
@@ -319,6 +346,41 @@ impl Supervisor {
             Some(unwritten) if is_worth_keeping(&report.end) => self.polls.keep(&self.context, polled, due, unwritten),
             _ => self.queue.finished(name, due),
         }
+    }
+
+    /// Tells what has waited long enough for more of its kind, or waits for nobody.
+    fn tell_groups(&mut self) {
+        if self.grouping.due().is_none() {
+            return;
+        }
+        let now = since_boot();
+        let is_soon = |name: &AccountName| match self.queue.doing(name) {
+            Some(Doing::Running | Doing::Ready(_)) => true,
+            Some(Doing::Waiting(due)) => due < now + grouping::PATIENCE,
+            None => false,
+        };
+        let accounts = &self.accounts;
+        let may_join = |host: &str, is_in: &dyn Fn(&Account) -> bool| {
+            let at_host = accounts.values().filter(|kept| kept.account.endpoint.host.eq_ignore_ascii_case(host));
+            let mut others = at_host.filter(|kept| !is_in(&kept.account));
+            others.any(|kept| is_soon(kept.name()))
+        };
+        for news in self.grouping.ready(now, may_join) {
+            tell(&self.command_runner, &self.notify, news);
+        }
+    }
+
+    /// Runs the command of `[notify]` for somebody who wants to see whether it works. Nobody waits for it here.
+    fn test_notify(&self, answer: oneshot::Sender<Response>) {
+        let configured = self.notify.command.is_some();
+        let (outcome, ended) = oneshot::channel();
+        self.command_runner.test(&self.notify, outcome);
+        self.polls.runtime().spawn(async move {
+            let ended = ended.await.unwrap_or_else(|_| Err("the command could not be followed to its end".to_owned()));
+            let (well, text) = (ended.is_ok(), ended.unwrap_or_else(|words| words));
+            // Who asked may have gone.
+            let _ = answer.send(Response::Notified { well, configured, text });
+        });
     }
 
     /// Polls these as soon as there are places; the names of those that are known.
@@ -335,6 +397,7 @@ impl Supervisor {
             } else if let Some(kept) = self.accounts.get_mut(name)
                 && self.queue.poll_now(name, now)
             {
+                self.login_pace.forget(&kept.account.endpoint.host);
                 kept.standing.history.begin_anew();
                 woken.push(name.clone());
             }
@@ -357,6 +420,8 @@ impl Supervisor {
     fn answer(&mut self, request: Request) -> Response {
         match request {
             Request::Status => Response::Status(Box::new(self.status())),
+            // Its answer comes later.
+            Request::TestNotify => Response::NotUnderstood { why: "it is answered elsewhere".to_owned() },
             Request::Poll { accounts, often_for } => {
                 let all = || self.accounts.keys().map(ToString::to_string).collect();
                 let named: Vec<String> = if accounts.is_empty() { all() } else { accounts };
@@ -559,6 +624,9 @@ impl Supervisor {
         if timeout(ENDING, self.end_polls()).await.is_err() || self.polls.count() > 0 {
             warn!(event = "stopping", "{} did not end in time; nothing is lost", Count::of(self.polls.count(), "poll"));
         }
+        for news in self.grouping.all() {
+            tell(&self.command_runner, &self.notify, news);
+        }
         if !self.command_runner.finish(TELLING).await {
             warn!(event = "stopping", "commands of [notify] or on_new_mail were ended before their time");
         }
@@ -577,6 +645,18 @@ impl Supervisor {
                         return;
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Has a piece of news told by the command that the configuration has for it, if there is one.
+fn tell(command_runner: &CommandRunner, settings: &NotifySettings, news: News) {
+    match news {
+        News::One(account, notification) => command_runner.tell_news(&notification, &account, settings),
+        News::Many(environment) => {
+            if let Some(command) = &settings.command {
+                command_runner.tell(command, environment);
             }
         }
     }

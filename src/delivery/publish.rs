@@ -33,6 +33,12 @@ impl<T> Delivered<T> {
         self.message.entry
     }
 
+    /// The name of its file in `new/`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.message.published_name
+    }
+
     /// How many bytes it has.
     #[must_use]
     pub fn size(&self) -> u64 {

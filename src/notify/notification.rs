@@ -15,6 +15,15 @@ pub(crate) const ACCOUNT: &str = "MAILFERRY_ACCOUNT";
 /// The event in a command's environment.
 pub(crate) const EVENT: &str = "MAILFERRY_EVENT";
 
+/// The server in a command's environment.
+pub(super) const HOST: &str = "MAILFERRY_HOST";
+
+/// The whole matter in a command's environment.
+pub(super) const TEXT: &str = "MAILFERRY_TEXT";
+
+/// A number in a command's environment.
+pub(super) const COUNT: &str = "MAILFERRY_COUNT";
+
 /// The longest text, in characters: an environment has its limits.
 const LONGEST: usize = 4000;
 
@@ -143,13 +152,24 @@ impl Notification {
         let mut environment = vec![
             (EVENT, self.event().into()),
             (ACCOUNT, account.name.as_str().into()),
-            ("MAILFERRY_HOST", account.endpoint.host.clone().into()),
-            ("MAILFERRY_TEXT", self.text(account).into()),
+            (HOST, account.endpoint.host.clone().into()),
+            (TEXT, self.text(account).into()),
             ("MAILFERRY_MAILDIR", account.maildir.clone().into_os_string()),
         ];
-        environment.extend(count.map(|count| ("MAILFERRY_COUNT", count.into())));
+        environment.extend(count.map(|count| (COUNT, count.into())));
         environment
     }
+}
+
+/// What a command is told to see whether it works.
+#[must_use]
+pub(crate) fn test_environment() -> Vec<(&'static str, OsString)> {
+    vec![
+        (EVENT, "test".into()),
+        (ACCOUNT, "none".into()),
+        (HOST, "pop.example.org".into()),
+        (TEXT, "This is a test of the notifications of mailferry: nothing is wrong".into()),
+    ]
 }
 
 fn in_days(days: i64) -> String {
@@ -162,7 +182,7 @@ fn in_days(days: i64) -> String {
 
 /// The text as one line of bounded length. A server's words are escaped already; the system's and the user's own may
 /// hold anything.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars().take(LONGEST) {
         if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }

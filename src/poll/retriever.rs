@@ -193,6 +193,9 @@ impl<'a> Retriever<'a> {
     pub(super) fn note_safe(&mut self, safe: &Delivered<Arrival>) {
         self.done.safe += 1;
         self.done.octets += safe.size();
+        let number = safe.payload().listed().number;
+        let new = self.retrieval.destination.maildir.new_dir().path().display();
+        debug!("message {number} is delivered as {new}/{}, {} octets", safe.name(), safe.size());
         if let Some(removable) = Removable::after_delivery(self.retrieval.removal, safe) {
             self.deletions.add(removable);
         }

@@ -5,6 +5,7 @@ mod kept;
 mod overview;
 mod page;
 mod places;
+mod told;
 
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};

@@ -71,5 +71,6 @@ mod tls_out_there;
 mod uids;
 mod units;
 mod used_again;
+mod verbose;
 mod walls;
 mod without_uidl;

@@ -74,12 +74,13 @@ impl Progress {
 
     /// A line of at most so many columns, beginning with a name of a certain width. What matters least goes first where
     /// there is no room.
-    pub(super) fn line(&self, name: &str, columns: usize) -> String {
+    /// `most` is the largest number of planned messages in all lines.
+    pub(super) fn line(&self, name: &str, columns: usize, most: u64) -> String {
         let Snapshot { phase, planned, delivered, octets, planned_octets, .. } = self.seen;
         if phase != Phase::Retrieving {
             return cut(&format!("{name}  {}", words(phase)), columns);
         }
-        let count = format!("{}/{planned} messages", delivered.min(planned));
+        let count = format!("{}/{planned}", delivered.min(planned));
         let size = match planned_octets {
             Some(planned) => format!("{} of {}", Size(octets.min(planned)), Size(planned)),
             None => Size(octets).to_string(),
@@ -87,23 +88,28 @@ impl Progress {
         let left = self.left().map(|left| format!("{} left", rounded(left))).unwrap_or_default();
         let rate = self.rate().map(rate_in_words).unwrap_or_default();
         // Columns, so that nothing moves when a number grows.
-        let parts = [
-            format!("{count:>width$}", width = 10 + 2 * digits(planned)),
+        let width = 1 + 2 * digits(most.max(planned));
+        let wide = [
+            format!("{:>width$}", format!("{count} messages"), width = width + 9),
             format!("{size:>22}"),
             format!("{rate:>12}"),
             format!("{left:>11}"),
         ];
-        // In the order in which they go: the rate, the size, then the time.
-        for without in [&[][..], &[2], &[2, 1], &[2, 1, 3]] {
-            let kept = parts.iter().enumerate().filter(|(number, _)| !without.contains(number));
-            let line = kept.fold(name.to_owned(), |line, (_, part)| line + "  " + part);
-            let room = columns.saturating_sub(line.chars().count() + 4);
-            if line.chars().count() <= columns {
-                let bar = (without.is_empty() && room >= SHORTEST_BAR).then(|| self.bar(room.min(BAR)));
-                return line + &bar.unwrap_or_default();
-            }
+        let narrow = [format!("{count:>width$}"), size, rate, left];
+        let line = |parts: &[String], kept: &[usize]| {
+            let kept = kept.iter().filter_map(|part| parts.get(*part));
+            kept.fold(name.to_owned(), |line, part| line + "  " + part)
+        };
+        let whole = line(&wide, &[0, 1, 2, 3]);
+        let room = columns.saturating_sub(whole.chars().count() + 4);
+        if room >= SHORTEST_BAR {
+            return whole + &self.bar(room.min(BAR));
         }
-        cut(&format!("{name}  {count}"), columns)
+        let lines = [whole, line(&narrow, &[0, 1, 2, 3]), line(&narrow, &[0, 1, 3]), line(&narrow, &[0, 3])];
+        lines
+            .into_iter()
+            .find(|line| line.chars().count() <= columns)
+            .unwrap_or_else(|| cut(&line(&narrow, &[0]), columns))
     }
 
     /// How much of it is done, by octets where they are known.
@@ -186,15 +192,16 @@ mod tests {
 
     #[test]
     fn a_line_tells_messages_octets_rate_and_time_left_as_far_as_there_is_room() {
-        let line = |columns| half().line("acc00", columns);
+        let line = |columns| half().line("acc00", columns, 1500);
         let wide = line(199);
         assert_eq!(
             wide,
             "acc00   750/1500 messages   10.0 MiB of 20.0 MiB   1.0 MiB/s    10 s left  [###############---------------]"
         );
         assert_eq!(line(79), "acc00   750/1500 messages   10.0 MiB of 20.0 MiB   1.0 MiB/s    10 s left");
-        assert_eq!(line(64), "acc00   750/1500 messages   10.0 MiB of 20.0 MiB    10 s left");
-        assert_eq!(line(59), "acc00   750/1500 messages    10 s left");
+        assert_eq!(line(64), "acc00   750/1500  10.0 MiB of 20.0 MiB  1.0 MiB/s  10 s left");
+        assert_eq!(line(59), "acc00   750/1500  10.0 MiB of 20.0 MiB  10 s left");
+        assert_eq!(line(40), "acc00   750/1500  10 s left");
         for columns in 8..220 {
             assert!(line(columns).chars().count() <= columns, "{columns}: {}", line(columns));
         }
@@ -204,8 +211,8 @@ mod tests {
     fn before_there_is_mail_it_says_what_is_being_done() {
         let mut progress = Progress::new(Duration::ZERO);
         progress.take(Snapshot { phase: Phase::Connecting, ..Snapshot::default() }, Duration::from_secs(3));
-        assert_eq!(progress.line("acc00", 79), "acc00  connecting and logging in");
-        assert_eq!(progress.line("acc00", 10), "acc00  co\u{2026}");
+        assert_eq!(progress.line("acc00", 79, 0), "acc00  connecting and logging in");
+        assert_eq!(progress.line("acc00", 10, 0), "acc00  co\u{2026}");
         assert_eq!(progress.rate(), None);
     }
 
@@ -226,7 +233,7 @@ mod tests {
             let seen = Snapshot { phase: Phase::Retrieving, planned: 1, planned_octets, delivered: 7, octets };
             progress.take(seen, Duration::from_secs(1));
             progress.take(seen, Duration::from_secs(9));
-            assert!(progress.line("a", 150).starts_with("a   1/1 messages"), "{}", progress.line("a", 150));
+            assert!(progress.line("a", 150, 1).starts_with("a  1/1 messages"), "{}", progress.line("a", 150, 1));
         }
         let steps = [(7, "7 s"), (16, "20 s"), (61, "2 min"), (3500, "59 min"), (3601, "1 h 1 min")];
         for (seconds, words) in steps {

@@ -80,18 +80,20 @@ impl Board {
         // One line is never about the accounts that have none.
         let shown = slow.get(..most.min(slow.len())).unwrap_or_default();
         let width = shown.iter().map(|running| running.account.chars().count()).max().unwrap_or(0).min(columns / 3);
+        let most = shown.iter().map(|running| running.progress.seen().planned).max().unwrap_or(0);
         let line = |running: &&Running| {
             let name = cut(&running.account, width);
-            running.progress.line(&format!("{name:width$}"), columns)
+            running.progress.line(&format!("{name:width$}"), columns, most)
         };
         let mut lines: Vec<String> = shown.iter().map(line).collect();
         if self.accounts > 1 && (now >= WORTH_A_LINE || !lines.is_empty()) {
-            lines.push(cut(&self.sums(), columns));
+            lines.push(self.sums(columns));
         }
         lines
     }
 
-    fn sums(&self) -> String {
+    /// The line below the accounts; with fewer words where there is less room.
+    fn sums(&self, columns: usize) -> String {
         let failed = if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() };
         let seen = self.running.iter().map(|running| *running.progress.seen());
         let (messages, octets) = seen.fold((self.came.delivered, self.came.octets), |(messages, octets), seen| {
@@ -99,14 +101,15 @@ impl Board {
         });
         let rates: Vec<f64> = self.running.iter().filter_map(|running| running.progress.rate()).collect();
         let rate = if rates.is_empty() { String::new() } else { format!(", {}", rate_in_words(rates.iter().sum())) };
-        format!(
-            "{} of {} done{failed}, {} being polled; {} ({}){rate}",
-            self.done,
-            Count::of(self.accounts, "account"),
-            self.running.len(),
-            Count(messages, "message"),
-            Octets(octets)
-        )
+        let done = format!("{} of {} done{failed}", self.done, Count::of(self.accounts, "account"));
+        let polled = format!(", {} being polled", self.running.len());
+        let size = Octets(octets);
+        let lines = [
+            format!("{done}{polled}; {} ({size}){rate}", Count(messages, "message")),
+            format!("{done}{polled}; {size}{rate}"),
+            format!("{done}; {size}{rate}"),
+        ];
+        lines.into_iter().find(|line| line.chars().count() <= columns).unwrap_or_else(|| cut(&done, columns))
     }
 }
 
@@ -140,7 +143,7 @@ mod tests {
         (0..5).for_each(|number| board.ended(&format!("acc{number:02}"), number == 0));
         let lines = board.look(Duration::from_secs(5), TERMINAL);
         assert_eq!(lines.len(), 11);
-        assert!(lines[0].starts_with("acc05    50/100 messages"), "{lines:?}");
+        assert!(lines[0].starts_with("acc05   50/100 messages"), "{lines:?}");
         assert!(
             lines[10].starts_with("5 of 50 accounts done, 1 failed, 27 being polled; 1600 messages (16.0 MiB)"),
             "{lines:?}"
@@ -158,7 +161,7 @@ mod tests {
     async fn one_account_has_one_line() {
         let mut board = board(1).await;
         let lines = board.look(Duration::from_secs(3), TERMINAL);
-        assert!(lines.len() == 1 && lines[0].starts_with("acc00    50/100 messages"), "{lines:?}");
+        assert!(lines.len() == 1 && lines[0].starts_with("acc00   50/100 messages"), "{lines:?}");
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! All accounts at a glance: the sums, those in trouble with what to do about it, then a line for each of the others.
 
 use crate::cli::status::layout::{Mark, Row};
-use crate::cli::status_text::{Account, Ago, LocalTime, Mail, Span, words};
+use crate::cli::status_text::{Account, LocalTime, Mail, Span, words};
 use crate::control::status::{AccountStatus, State, Status};
 use crate::summary::{Count, plural};
 
@@ -125,7 +125,13 @@ fn trouble_line(account: &AccountStatus, width: usize, now: i64) -> Row {
         }
         (_, since) => format!("{} since {}", words(State::Hung), LocalTime(since.unwrap_or(now))),
     };
-    Row { text: format!("{name:width$}  {about}"), mark: Mark::Trouble, marked: name.len(), hanging: width + 2 }
+    Row {
+        text: format!("{name:width$}  {about}"),
+        mark: Mark::Trouble,
+        marked: name.len(),
+        hanging: width + 2,
+        shorter: Vec::new(),
+    }
 }
 
 /// A line for each account that is well, with columns.
@@ -138,27 +144,35 @@ fn table(well: &[&AccountStatus], now: i64) -> Vec<Row> {
             State::Polling => "polling",
             _ => "new",
         };
-        let last = Ago(account.last_poll.map(|time| to_the_minute(now.saturating_sub(time)))).to_string();
-        let next = account.next_poll.map_or_else(|| "now".to_owned(), |time| soon(time.saturating_sub(now)));
-        let today = Mail(account.today);
+        let last = account.last_poll.map_or_else(|| "-".to_owned(), |time| ago(now.saturating_sub(time)));
+        let next = account.next_poll.map_or_else(|| "now".to_owned(), |time| in_one_unit(time.saturating_sub(now)));
+        let (name, today) = (&account.account, Mail(account.today));
         let aside = match account.quarantine.len() {
             0 => String::new(),
             aside => format!(", {aside} set aside"),
         };
-        let name = &account.account;
-        let text = format!("{name:width$}  {state:7}  last {last:13}  next {next:10}  today {today}{aside}");
-        Row { text, mark: Mark::Plain, marked: 0, hanging: width + 2 }
+        let begin = format!("{name:width$}  {state:7}  last {last:11}");
+        let text = format!("{begin}  next {next:7}  today {today}{aside}");
+        let shorter = vec![format!("{begin}  {today}{aside}"), begin, format!("{name:width$}  {state}")];
+        Row { shorter, ..Row::plain(text, width + 2) }
     };
     well.iter().map(line).collect()
 }
 
-/// A time in seconds that does not change each second: where many of them stand below each other, nothing could be read.
-fn to_the_minute(seconds: i64) -> i64 {
-    seconds / 60 * 60
+/// How long ago, to the minute: where many times stand below each other that change each second, nothing can be read.
+fn ago(seconds: i64) -> String {
+    if seconds < 60 { "just now".to_owned() } else { format!("{} ago", in_one_unit(seconds)) }
 }
 
-fn soon(seconds: i64) -> String {
-    if seconds < 60 { "< 1 min".to_owned() } else { Span(seconds).to_string() }
+/// A time in seconds in one unit, never as seconds.
+fn in_one_unit(seconds: i64) -> String {
+    match (seconds / 60, seconds / 3600, seconds / 86_400) {
+        (..=0, _, _) => "< 1 min".to_owned(),
+        (minutes, 0, _) => format!("{minutes} min"),
+        (_, hours, 0) => format!("{hours} h"),
+        (_, _, 1) => "1 day".to_owned(),
+        (_, _, days) => format!("{days} days"),
+    }
 }
 
 fn widest(accounts: &[&AccountStatus]) -> usize {
@@ -256,8 +270,8 @@ mod tests {
                 "    the server refused the login. Check username and password"
             ]
         );
-        assert_eq!(lines[9], "person00  well     last 1 min ago      next 4 min       today 1 message (2.0 KiB)");
-        assert_eq!(lines[13], "person05  polling  last 1 min ago      next now         today 20 messages (5.0 MiB)");
+        assert_eq!(lines[9], "person00  well     last 1 min ago    next 4 min    today 1 message (2.0 KiB)");
+        assert_eq!(lines[13], "person05  polling  last 1 min ago    next now      today 20 messages (5.0 MiB)");
         assert_eq!(lines.len(), 9 + 27, "{text}");
     }
 
@@ -278,6 +292,8 @@ mod tests {
             for detail in [Detail::AsFits, Detail::Full] {
                 let text = shown(&status, detail, Some(width));
                 assert!(text.lines().all(|line| line.chars().count() <= width), "{width}: {text}");
+                let has_line = |n: usize| text.lines().any(|line| line.starts_with(&format!("person{n:02}  well")));
+                assert!(detail == Detail::Full || (1..30).filter(|n| n % 3 > 0).all(has_line), "{width}: {text}");
             }
         }
     }
