@@ -195,7 +195,7 @@ impl<'a> Retriever<'a> {
         self.done.octets += safe.size();
         let number = safe.payload().listed().number;
         let new = self.retrieval.destination.maildir.new_dir().path().display();
-        debug!("message {number} is delivered as {new}/{}, {} octets", safe.name(), safe.size());
+        debug!("message {number} ({} octets) is delivered as {new}/{}", safe.size(), safe.name());
         if let Some(removable) = Removable::after_delivery(self.retrieval.removal, safe) {
             self.deletions.add(removable);
         }

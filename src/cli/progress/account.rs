@@ -82,20 +82,22 @@ impl Progress {
         }
         let count = format!("{}/{planned}", delivered.min(planned));
         let size = match planned_octets {
-            Some(planned) => format!("{} of {}", Size(octets.min(planned)), Size(planned)),
-            None => Size(octets).to_string(),
+            Some(planned) => (Size(octets.min(planned)).to_string(), Size(planned).to_string()),
+            None => (Size(octets).to_string(), String::new()),
         };
+        let size =
+            |between: &str| if size.1.is_empty() { size.0.clone() } else { format!("{}{between}{}", size.0, size.1) };
         let left = self.left().map(|left| format!("{} left", rounded(left))).unwrap_or_default();
         let rate = self.rate().map(rate_in_words).unwrap_or_default();
         // Columns, so that nothing moves when a number grows.
         let width = 1 + 2 * digits(most.max(planned));
         let wide = [
             format!("{:>width$}", format!("{count} messages"), width = width + 9),
-            format!("{size:>22}"),
+            format!("{:>22}", size(" of ")),
             format!("{rate:>12}"),
             format!("{left:>11}"),
         ];
-        let narrow = [format!("{count:>width$}"), size, rate, left];
+        let narrow = [format!("{count:>width$}"), size("/"), rate, left];
         let line = |parts: &[String], kept: &[usize]| {
             let kept = kept.iter().filter_map(|part| parts.get(*part));
             kept.fold(name.to_owned(), |line, part| line + "  " + part)
@@ -196,11 +198,11 @@ mod tests {
         let wide = line(199);
         assert_eq!(
             wide,
-            "acc00   750/1500 messages   10.0 MiB of 20.0 MiB   1.0 MiB/s    10 s left  [###############---------------]"
+            "acc00   750/1500 messages    10.0 MiB of 20.0 MiB     1.0 MiB/s    10 s left  [###############---------------]"
         );
-        assert_eq!(line(79), "acc00   750/1500 messages   10.0 MiB of 20.0 MiB   1.0 MiB/s    10 s left");
-        assert_eq!(line(64), "acc00   750/1500  10.0 MiB of 20.0 MiB  1.0 MiB/s  10 s left");
-        assert_eq!(line(59), "acc00   750/1500  10.0 MiB of 20.0 MiB  10 s left");
+        assert_eq!(line(79), "acc00   750/1500 messages    10.0 MiB of 20.0 MiB     1.0 MiB/s    10 s left");
+        assert_eq!(line(59), "acc00   750/1500  10.0 MiB/20.0 MiB  1.0 MiB/s  10 s left");
+        assert_eq!(line(50), "acc00   750/1500  10.0 MiB/20.0 MiB  10 s left");
         assert_eq!(line(40), "acc00   750/1500  10 s left");
         for columns in 8..220 {
             assert!(line(columns).chars().count() <= columns, "{columns}: {}", line(columns));

@@ -144,10 +144,7 @@ mod tests {
         let lines = board.look(Duration::from_secs(5), TERMINAL);
         assert_eq!(lines.len(), 11);
         assert!(lines[0].starts_with("acc05   50/100 messages"), "{lines:?}");
-        assert!(
-            lines[10].starts_with("5 of 50 accounts done, 1 failed, 27 being polled; 1600 messages (16.0 MiB)"),
-            "{lines:?}"
-        );
+        assert!(lines[10].starts_with("5 of 50 accounts done, 1 failed, 27 being polled; 16.0 MiB, "), "{lines:?}");
         for columns in [20, 60, 80, 200] {
             for rows in [1, 5, 24, 100] {
                 let lines = board.look(Duration::from_secs(6), Size { columns, rows });
