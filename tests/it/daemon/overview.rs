@@ -80,7 +80,7 @@ fn who_watches_sees_what_changes_and_has_the_terminal_back_afterwards() {
     terminal.wait_for(TAKES);
     terminal.wait_for("60 accounts: 59 well, 1 IN TROUBLE");
     terminal.wait_for("acc00");
-    terminal.wait_for("\u{1b}[24;1Hlines 1-");
+    terminal.wait_for("\u{1b}[24;1Hq: quit   arrows");
     assert!(!terminal.echoes());
     // What stays as it is is not drawn again: at the next answer the head is not.
     terminal.wait_for("\u{1b}[?2026h");
@@ -96,7 +96,7 @@ fn who_watches_sees_what_changes_and_has_the_terminal_back_afterwards() {
     terminal.resize(60, 40);
     terminal.wait_for("\u{1b}[2J");
     terminal.wait_for("60 accounts:");
-    terminal.wait_for("\u{1b}[40;1Hlines 1-");
+    terminal.wait_for("\u{1b}[40;1Hq: quit   arrows");
     // The daemon goes and comes.
     daemon.end();
     terminal.wait_for("no daemon is running");
