@@ -11,9 +11,10 @@ use super::output::{report as say, stderr_line};
 use super::status::layout::{Layout, Mark, Row};
 use super::summary::{DryRun, as_json};
 use super::terminal;
+use crate::advice::next_step;
 use crate::exit::ExitStatus;
 use crate::poll::PollReport;
-use crate::summary::{Count, Size};
+use crate::text::{Count, Size};
 
 /// How far what does not fit in a line is indented below it, in columns.
 const HANGING: usize = 4;
@@ -61,6 +62,7 @@ impl Reporter {
             Some(would) if !self.quiet => say(DryRun { report, would, brief: self.brief }),
             _ => self.print_line(report),
         }
+        self.print_needless(report);
         for words in report.complaints() {
             complain(&Row::plain(format!("{}: {words}", report.account), HANGING), false);
         }
@@ -75,6 +77,7 @@ impl Reporter {
             return say(as_json(report));
         }
         self.print_line(report);
+        self.print_needless(report);
         notifications.iter().for_each(stderr_line);
     }
 
@@ -104,10 +107,17 @@ impl Reporter {
         }
     }
 
+    /// Says which options had nothing to do.
+    fn print_needless(&self, report: &PollReport) {
+        for decision in report.needless.iter().filter(|_| !self.quiet) {
+            let words = next_step::needless(*decision, &report.account);
+            complain(&Row::plain(format!("{}: {words}", report.account), HANGING), false);
+        }
+    }
+
     fn print_failure(&self, report: &PollReport) {
-        let Err(e) = &report.end else { return };
-        let account = &report.account;
-        let text = format!("{account}: {e}");
+        let Some(trouble) = report.trouble() else { return };
+        let text = format!("{}: {trouble}", report.account);
         if self.at_terminal {
             let row = Row::marked(format!("error: {text}"), Mark::Trouble);
             complain(&Row { marked: "error:".len(), hanging: HANGING, ..row }, self.colour);

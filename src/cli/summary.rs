@@ -1,17 +1,13 @@
-//! What is said of an account's poll for scripts and in a dry run, and what fetchmail would end with.
+//! What is said of an account's poll for scripts and in a dry run.
 
 use std::fmt;
 
 use serde_json::json;
 
-use crate::client::ClientError;
 use crate::client::Message;
-use crate::exit::ExitStatus;
+use crate::poll::PollReport;
 use crate::poll::report::WouldDo;
-use crate::poll::{PollError, PollReport};
-use crate::pop3::Refusal;
-use crate::state::error::StateError;
-use crate::summary::{Count, Size};
+use crate::text::{Count, Size};
 
 /// A poll's report for scripts.
 pub(super) fn as_json(report: &PollReport) -> serde_json::Value {
@@ -36,7 +32,7 @@ pub(super) fn as_json(report: &PollReport) -> serde_json::Value {
         "milliseconds": u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
         "would": would,
         "complaints": report.complaints(),
-        "error": report.end.as_ref().err().map(ToString::to_string),
+        "error": report.trouble(),
     })
 }
 
@@ -71,56 +67,6 @@ impl fmt::Display for DryRun<'_> {
     }
 }
 
-/// The number that fetchmail would end with: 0 if any account brought mail, or has mail when nothing is to be fetched,
-/// else that of the last one.
-pub(super) fn fetchmail_code<'a>(reports: impl Iterator<Item = Option<&'a PollReport>>) -> u8 {
-    const SUCCESS: u8 = 0;
-    const NO_MAIL: u8 = 1;
-    const UNDEFINED: u8 = 23;
-    let mut last = NO_MAIL;
-    for report in reports {
-        let Some(report) = report else {
-            last = UNDEFINED;
-            continue;
-        };
-        let waiting = report.would.as_ref().is_some_and(|would| !would.retrieve.is_empty());
-        if report.retrieved > 0 || waiting {
-            return SUCCESS;
-        }
-        last = match &report.end {
-            Ok(()) if report.failed.is_empty() => NO_MAIL,
-            Ok(()) => ERROR,
-            Err(e) => fetchmail_error(e),
-        };
-    }
-    last
-}
-
-/// Fetchmail's "server-reported error".
-const ERROR: u8 = 7;
-
-fn fetchmail_error(error: &PollError) -> u8 {
-    const SOCKET: u8 = 2;
-    const AUTHENTICATION: u8 = 3;
-    const PROTOCOL: u8 = 4;
-    const SYNTAX: u8 = 5;
-    const FILES: u8 = 6;
-    const ANOTHER_RUNS: u8 = 8;
-    const LOCK_BUSY: u8 = 9;
-    match error {
-        PollError::State(StateError::Locked { .. }) => ANOTHER_RUNS,
-        PollError::Client(ClientError::Login { refusal: Refusal::Temporary, .. }) => LOCK_BUSY,
-        PollError::Client(ClientError::Unwilling { .. }) => ERROR,
-        other => match other.exit_status() {
-            ExitStatus::Auth => AUTHENTICATION,
-            ExitStatus::Protocol => PROTOCOL,
-            ExitStatus::Config | ExitStatus::Usage => SYNTAX,
-            ExitStatus::Local => FILES,
-            _ => SOCKET,
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,18 +95,6 @@ mod tests {
         let brief = DryRun { report: &dry, would: &would, brief: true }.to_string();
         assert!(brief == text.lines().next().unwrap() && text.lines().count() == 3, "{brief}");
         dry.would = Some(would);
-        assert_eq!(fetchmail_code([Some(&dry)].into_iter()), 0, "mail is waiting");
-    }
-
-    #[test]
-    fn fetchmail_codes_are_fetchmails() {
-        let (mut new, none, mut failed) = (report(), report(), report());
-        new.retrieved = 1;
-        failed.end = Err(PollError::InsufficientSpace { path: "/".into(), message: None });
-        let code = |reports: &[&PollReport]| fetchmail_code(reports.iter().map(|r| Some(*r)));
-        assert_eq!(code(&[&none]), 1);
-        assert_eq!(code(&[&failed]), 6);
-        assert_eq!(code(&[&failed, &none]), 1, "the last one counts");
-        assert_eq!(code(&[&new, &failed]), 0, "unless any brought mail");
+        assert_eq!(crate::advice::fetchmail::code([Some(&dry)].into_iter()), 0, "mail is waiting");
     }
 }

@@ -123,7 +123,7 @@ fn a_maildir_that_is_missing_moved_or_replaced_stops_everything() {
         let before = fs::read(bench.state_dir().join("jo.uids")).unwrap();
         let mut store = bench.open().unwrap();
         let error = recover(&RealDisk, &mut store, &maildir(&bench), OtherMaildir::Refuse).unwrap_err();
-        assert_eq!(error.exit_status(), crate::exit::ExitStatus::Local, "{error}");
+        assert!(matches!(error, StateError::MaildirMissing { .. } | StateError::MaildirReplaced { .. }), "{error:?}");
         assert_eq!(fs::read(bench.state_dir().join("jo.uids")).unwrap(), before);
         let done = recover(&RealDisk, &mut store, &maildir(&bench), OtherMaildir::Accept).unwrap();
         assert_eq!(done.again, 1, "what was on the way to the old one is fetched again");
@@ -197,14 +197,13 @@ fn another_process_may_have_given_a_file_its_name() {
 }
 
 #[test]
-fn a_former_maildir_that_cannot_be_reached_is_named_with_the_way_on() {
+fn a_former_maildir_that_cannot_be_reached_is_named() {
     let bench = interrupted();
     let (former, other) = (bench.account.maildir.clone(), bench.account.maildir.with_extension("other"));
     fs::rename(&former, former.with_extension("away")).unwrap();
     let mut store = bench.open().unwrap();
     let error = recover(&RealDisk, &mut store, &other, OtherMaildir::Refuse).unwrap_err();
     assert!(matches!(&error, StateError::FormerMaildir { path, .. } if *path == former), "{error}");
-    assert!(error.to_string().contains("--accept-maildir jo"), "{error}");
     assert_eq!(recover(&RealDisk, &mut store, &other, OtherMaildir::Accept).unwrap().again, 1);
 }
 

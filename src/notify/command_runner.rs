@@ -13,10 +13,10 @@ use tracing::{debug, warn};
 
 use super::notification::{ACCOUNT, EVENT, Notification, test_environment};
 use crate::account::Account;
+use crate::advice::next_step::system;
 use crate::config::NotifySettings;
-use crate::credential::printable;
 use crate::subprocess::{NoEnd, Running, Tail};
-use crate::system_limit;
+use crate::text;
 
 /// How many commands run at the same time.
 const AT_ONCE: usize = 4;
@@ -146,8 +146,8 @@ async fn run_to_its_end(
             return Err(format!("{what} was not found; install it, or give its full path"));
         }
         Err(e) => {
-            let advice = system_limit::advice(&e).unwrap_or("check that it can be executed");
-            return Err(format!("{what} could not be started: {e}; {advice}"));
+            let step = system::step(&e).unwrap_or("Check that it can be executed");
+            return Err(format!("{what} could not be started: {e}. {step}"));
         }
     };
     let (mut output, mut errors) = (Tail::default(), Tail::default());
@@ -179,7 +179,7 @@ struct What(String);
 
 impl What {
     fn of(command: &[OsString], environment: &[(&'static str, OsString)]) -> Self {
-        let program = command.first().map(|program| printable(&program.to_string_lossy())).unwrap_or_default();
+        let program = command.first().map(|program| text::value(&program.to_string_lossy())).unwrap_or_default();
         let (account, event) = (account_in(environment), value(environment, EVENT));
         let account: String = account.chars().take(LONGEST_NAMES).collect();
         Self(format!("{account}: the command `{program}` for the event {event}"))

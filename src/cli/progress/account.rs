@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cli::status_text::Span;
-use crate::summary::Size;
+use crate::text::{Size, Span};
 use crate::watch::{Phase, Snapshot};
 
 /// A rate is that of about the last so many seconds.
@@ -144,7 +143,7 @@ fn rounded(left: Duration) -> Span {
         15..60 => 5,
         _ => 60,
     };
-    Span(i64::try_from(seconds.div_ceil(step) * step).unwrap_or(i64::MAX))
+    Span(Duration::from_secs(seconds.div_ceil(step).saturating_mul(step)))
 }
 
 pub(super) fn rate_in_words(rate: f64) -> String {
@@ -237,7 +236,7 @@ mod tests {
             progress.take(seen, Duration::from_secs(9));
             assert!(progress.line("a", 150, 1).starts_with("a  1/1 messages"), "{}", progress.line("a", 150, 1));
         }
-        let steps = [(7, "7 s"), (16, "20 s"), (61, "2 min"), (3500, "59 min"), (3601, "1 h 1 min")];
+        let steps = [(7, "7 s"), (16, "20 s"), (61, "2 min"), (3500, "59 min"), (3601, "61 min")];
         for (seconds, words) in steps {
             assert_eq!(rounded(Duration::from_secs(seconds)).to_string(), words);
         }

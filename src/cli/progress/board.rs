@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::account::{Progress, cut, rate_in_words};
 use super::may_ask;
 use crate::cli::terminal::Size;
-use crate::summary::{Count, Size as Octets};
+use crate::text::{Count, Size as Octets};
 use crate::watch::{Snapshot, Watch};
 
 /// So many accounts have a line at most; more of them cannot be read.

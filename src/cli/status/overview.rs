@@ -1,9 +1,9 @@
 //! All accounts at a glance: the sums, those in trouble with what to do about it, then a line for each of the others.
 
 use crate::cli::status::layout::{Mark, Row};
-use crate::cli::status_text::{Account, LocalTime, Mail, Span, words};
+use crate::cli::status_text::{Account, LocalTime, Mail, words};
 use crate::control::status::{AccountStatus, State, Status};
-use crate::summary::{Count, plural};
+use crate::text::{Count, Span, plural};
 
 /// So many accounts are told in full; of more there is a line each.
 const IN_FULL: usize = 3;
@@ -38,7 +38,7 @@ pub(in crate::cli) fn head(status: &Status) -> Vec<Row> {
         sums += &format!(", {} queued", status.queued);
     }
     let mark = if troubled > 0 { Mark::Trouble } else { Mark::Head };
-    let up = Span(status.now.saturating_sub(status.started));
+    let up = Span::between(status.started, status.now);
     let program = format!("mailferry {}, process {}, up for {up}", status.program, status.pid);
     let mut rows = vec![Row::marked(sums, mark), Row::plain(program, 2)];
     if let Some(problem) = &status.config_problem {
@@ -115,7 +115,7 @@ fn trouble_line(account: &AccountStatus, width: usize, now: i64) -> Row {
     let AccountStatus { account: name, host, .. } = account;
     let about = match (&account.trouble, account.hung_since) {
         (Some(trouble), None) => {
-            let since = Span(now.saturating_sub(trouble.since));
+            let since = Span::between(trouble.since, now);
             let times = if trouble.times > 1 {
                 format!(", {} {}", trouble.times, plural(trouble.times.into(), "poll"))
             } else {
@@ -185,7 +185,7 @@ fn next_try(account: &AccountStatus, now: i64) -> String {
         (State::Polling, _) | (_, None) => "tried now".to_owned(),
         (State::Queued, _) => "queued for its next try".to_owned(),
         (_, Some(time)) if time <= now => "next try now".to_owned(),
-        (_, Some(time)) => format!("next try in {}", Span(time.saturating_sub(now))),
+        (_, Some(time)) => format!("next try in {}", Span::between(now, time)),
     }
 }
 
@@ -241,7 +241,7 @@ mod tests {
             first,
             [
                 "33 accounts: 30 well, 2 IN TROUBLE, 1 not polled yet; 1 being polled, 2 queued",
-                "mailferry 1, process 7, up for 1 day 1 h",
+                "mailferry 1, process 7, up for 25 h",
                 "The configuration was changed and is wrong, so the one before it is in force:",
                 "line 5 is wrong",
                 "here"
@@ -265,8 +265,8 @@ mod tests {
         assert_eq!(
             lines[5..8],
             [
-                "person07  login-refused at pop.example.org for 16 min, 2 polls; next try in 1 h 0 min",
-                "person19  login-refused at pop.example.org for 16 min, 2 polls; next try in 1 h 0 min",
+                "person07  login-refused at pop.example.org for 17 min, 2 polls; next try in 60 min",
+                "person19  login-refused at pop.example.org for 17 min, 2 polls; next try in 60 min",
                 "    the server refused the login. Check username and password"
             ]
         );
