@@ -332,7 +332,7 @@ async fn change<T: Send + 'static>(
     let changed = threads::blocking(move || {
         let copy = store.back_up()?;
         let done = change(&mut store)?;
-        store.settle()?;
+        store.finish()?;
         Ok::<_, StateError>((done, copy))
     });
     Ok(changed.await.map_err(|e| e.doing("change the state"))??)

@@ -131,10 +131,7 @@ fn finish(
     for (number, maildir) in maildirs {
         ours.insert(*number, our_names(disk, maildir.tmp(), instance)?);
     }
-    if store.state().intents().next().is_some() || ours.values().any(|names| !names.is_empty()) {
-        // The file may be one whose last sync failed: then what was read is not what is on disk. Only a new file is.
-        store.rewrite()?;
-    }
+    store.ensure_proven()?;
     // Two numbers may lead to the same directory, so remains are told by the intents of all.
     let expected: HashSet<OsString> =
         store.state().intents().map(|(_, intent)| TmpName::of_published(&intent.file_name).as_str().into()).collect();

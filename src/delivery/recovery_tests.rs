@@ -219,18 +219,24 @@ fn a_file_that_has_its_name_already_is_delivered() {
 }
 
 #[test]
-fn the_state_is_written_anew_before_remains_go() {
+fn a_state_that_may_not_be_on_disk_is_written_anew_before_anything_is_concluded() {
     use std::os::unix::fs::MetadataExt;
     let mut bench = interrupted();
     recovered(&bench);
     bench.open_options.since_1970 += std::time::Duration::from_secs(60);
     let file = |bench: &Bench| fs::metadata(bench.state_dir().join("jo.uids")).unwrap().ino();
     let before = file(&bench);
-    assert!(recovered(&bench).is_nothing());
-    assert_eq!(file(&bench), before, "there was no reason");
     fs::write(bench.account.maildir.join("tmp/1.M1P1Q1_mf-000000000000feed-00000000.h"), "x").unwrap();
-    assert_eq!(recovered(&bench).remains, 1);
-    assert_ne!(file(&bench), before);
+    let mut store = bench.open().unwrap();
+    let recovered_in =
+        |store: &mut Store| recover(&RealDisk, store, &bench.account.maildir, OtherMaildir::Refuse).unwrap();
+    assert_eq!(recovered_in(&mut store).remains, 1);
+    let anew = file(&bench);
+    assert_ne!(anew, before, "nobody said that the last sync had succeeded");
+    store.finish().unwrap();
+    drop(store);
+    assert!(recovered_in(&mut bench.open().unwrap()).is_nothing());
+    assert_eq!(file(&bench), anew, "there was no reason");
 }
 
 #[test]

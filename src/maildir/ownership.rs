@@ -94,7 +94,7 @@ mod tests {
     use crate::disk::FileId;
 
     fn status(owner: u32, mode: u32) -> FileStatus {
-        FileStatus { id: FileId { device: 1, inode: 1 }, links: 1, owner, mode, changed: 0 }
+        FileStatus { id: FileId { device: 1, inode: 1 }, links: 1, owner, mode, changed: 0, size: 0 }
     }
 
     #[test]

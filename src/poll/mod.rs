@@ -205,10 +205,9 @@ impl Poll {
             return end;
         }
         // What a session that failed has written becomes durable, too, and what it delivered leaves tmp/.
-        let settled = state.with("sync the state", Store::settle).await?;
+        let finished = state.with("sync the state", Store::finish).await?;
         end?;
-        settled?;
-        state.with("make the state small", Store::compact).await??;
+        finished?;
         match self.clean.take() {
             Some(clean) => self.keep_clean(clean, profile, &mut state).await,
             None => Ok(()),
