@@ -25,7 +25,6 @@ use crate::exit::ExitStatus;
 use crate::poll::{PollContext, PollError, PollOptions, PollReport, poll};
 use crate::schedule::{Cause, End};
 use crate::state::error::StateError;
-use crate::watch::{Watch, watched};
 
 /// How often an account that somebody else polls is looked at with `--wait`.
 const WAIT: Duration = Duration::from_millis(250);
@@ -243,9 +242,8 @@ async fn poll_in_turn(
     let _at_host = places.host.acquire().await;
     let _of_all = places.all.acquire().await;
     drop(waits);
-    let watch = Arc::new(Watch::default());
-    places.display.began(account.name.as_str(), &watch);
-    watched(watch, poll(Arc::clone(context), account.clone(), options, stop.clone())).await
+    let observers = places.display.observers(account);
+    poll(Arc::clone(context), account.clone(), options, stop.clone(), observers).await
 }
 
 /// Polls again and again as long as somebody else holds the account. Others use the places meanwhile.
@@ -257,13 +255,12 @@ async fn poll_patiently(
     stop: &CancellationToken,
 ) -> PollReport {
     loop {
-        let mut report = poll_in_turn(context, account, options, places, stop).await;
+        let report = poll_in_turn(context, account, options, places, stop).await;
         if !matches!(&report.end, Err(PollError::State(StateError::Locked { .. }))) {
             return report;
         }
         if stop.is_cancelled() {
-            report.end = Err(PollError::Stopped);
-            return report;
+            return report.because_of(PollError::Stopped);
         }
         tokio::select! {
             () = tokio::time::sleep(WAIT) => {}

@@ -14,7 +14,10 @@ use self::board::Board;
 use self::region::Region;
 use super::terminal::{self, Size};
 use super::unread::{self, Which};
-use crate::watch::{Phase, Watch};
+use crate::account::Account;
+use crate::credential::CredentialSource;
+use crate::poll::events::{Observer, Observers};
+use crate::poll::progress::Progress;
 
 /// How often it is drawn.
 const PACE: Duration = Duration::from_millis(250);
@@ -62,11 +65,12 @@ impl Display {
         (Self { board: Some(board) }, Some(stop.drop_guard()))
     }
 
-    /// A poll begins, that is seen by this.
-    pub(super) fn began(&self, account: &str, watch: &Arc<Watch>) {
-        if let Some(board) = &self.board {
-            lock(board).began(account, Arc::clone(watch));
-        }
+    /// A poll begins; what is to be told of it so that it is shown.
+    pub(super) fn observers(&self, account: &Account) -> Observers {
+        let Some(board) = &self.board else { return Observers::new() };
+        let progress = Arc::new(Progress::default());
+        lock(board).began(account.name.as_str(), Arc::clone(&progress), may_ask(&account.credential));
+        vec![progress as Arc<dyn Observer>]
     }
 
     /// A poll has ended.
@@ -100,7 +104,7 @@ async fn keep_drawing(board: Arc<Mutex<Board>>, stop: CancellationToken) {
     above(|| {});
 }
 
-/// Whether a program of the user's may be asking for something at this terminal: then nothing is drawn.
-fn may_ask(phase: Phase) -> bool {
-    phase == Phase::Credential
+/// Whether a program of the user's may ask for something at this terminal: then nothing is drawn.
+const fn may_ask(credential: &CredentialSource) -> bool {
+    matches!(credential, CredentialSource::Command(_) | CredentialSource::TokenCommand(_))
 }

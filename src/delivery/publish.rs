@@ -10,9 +10,9 @@ use std::io;
 use super::Entered;
 use super::record::Recorded;
 use crate::disk::{Dir, DirSync, Disk, has_no_links};
+use crate::ids::EntryId;
 use crate::maildir::names::TmpName;
 use crate::maildir::{Maildir, os};
-use crate::state::entries::EntryId;
 use crate::state::store::IsPublished;
 
 /// A message that is in the Maildir: its bytes, its name in `new/` and our record of it would survive a power cut, if the
@@ -35,7 +35,7 @@ impl<T> Delivered<T> {
 
     /// The name of its file in `new/`.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub fn file_name(&self) -> &str {
         &self.message.published_name
     }
 

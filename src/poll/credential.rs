@@ -14,7 +14,6 @@ use crate::oauth::tokens::TokenTimes;
 use crate::pop3::Refusal;
 use crate::secret::Secret;
 use crate::threads::NotDone;
-use crate::watch::{self, Phase};
 
 /// An access token that was refused so soon after it was had is not worth another one.
 const SOON: Duration = Duration::from_secs(60);
@@ -40,7 +39,6 @@ pub(crate) async fn obtain(
     stop: &CancellationToken,
 ) -> Result<Obtained, PollError> {
     let since = Instant::now();
-    watch::note_phase(Phase::Credential);
     let CredentialSource::OAuth(settings) = &account.credential else {
         let secret = tokio::select! {
             biased;
@@ -58,8 +56,7 @@ pub(crate) async fn obtain(
         credentials: context.credentials.clone(),
         holder: context.holder.clone(),
     };
-    let (name, username) = (account.name.clone(), account.username.clone());
-    let of = TokenOf { account: name, username, settings: Arc::clone(settings) };
+    let of = TokenOf::account(account, settings);
     // A task of its own: it goes on when nobody waits for it any more.
     let mut refresh = tokio::spawn(access_token(token_context, of, refused));
     let tokens = tokio::select! {

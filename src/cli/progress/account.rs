@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::poll::progress::{Phase, Snapshot};
 use crate::text::{Size, Span};
-use crate::watch::{Phase, Snapshot};
 
 /// A rate is that of about the last so many seconds.
 const WINDOW: f64 = 5.0;
@@ -126,10 +126,10 @@ impl Progress {
 
 fn words(phase: Phase) -> &'static str {
     match phase {
-        Phase::Begun => "begins",
-        Phase::Credential => "getting the password",
-        Phase::Connecting => "connecting and logging in",
-        Phase::Listing => "listing",
+        Phase::Begun => "getting the password",
+        Phase::Connecting => "connecting",
+        Phase::LoggingIn => "logging in and listing",
+        Phase::Comparing => "finding out what is new",
         Phase::Retrieving => "retrieving",
         Phase::Ending => "ending",
     }
@@ -212,7 +212,7 @@ mod tests {
     fn before_there_is_mail_it_says_what_is_being_done() {
         let mut progress = Progress::new(Duration::ZERO);
         progress.take(Snapshot { phase: Phase::Connecting, ..Snapshot::default() }, Duration::from_secs(3));
-        assert_eq!(progress.line("acc00", 79, 0), "acc00  connecting and logging in");
+        assert_eq!(progress.line("acc00", 79, 0), "acc00  connecting");
         assert_eq!(progress.line("acc00", 10, 0), "acc00  co\u{2026}");
         assert_eq!(progress.rate(), None);
     }

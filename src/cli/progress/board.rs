@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::account::{Progress, cut, rate_in_words};
-use super::may_ask;
 use crate::cli::terminal::Size;
+use crate::poll::progress::{Phase, Progress as Numbers, Snapshot};
 use crate::text::{Count, Size as Octets};
-use crate::watch::{Snapshot, Watch};
 
 /// So many accounts have a line at most; more of them cannot be read.
 const MOST_LINES: usize = 10;
@@ -36,10 +35,20 @@ pub(super) struct Board {
 #[derive(Debug)]
 struct Running {
     account: String,
-    watch: Arc<Watch>,
+    /// How far it is.
+    numbers: Arc<Numbers>,
+    /// A program that has its password may ask for something at this terminal.
+    may_ask: bool,
     /// When it began, since the beginning of all.
     begun: Duration,
     progress: Progress,
+}
+
+impl Running {
+    /// Whether somebody may be asked for a password at this terminal.
+    fn is_asking(&self) -> bool {
+        self.may_ask && self.progress.seen().phase == Phase::Begun
+    }
 }
 
 impl Board {
@@ -47,17 +56,17 @@ impl Board {
         Self { accounts, running: Vec::new(), done: 0, failed: 0, came: Snapshot::default(), now: Duration::ZERO }
     }
 
-    pub(super) fn began(&mut self, account: &str, watch: Arc<Watch>) {
+    pub(super) fn began(&mut self, account: &str, numbers: Arc<Numbers>, may_ask: bool) {
         let (begun, progress) = (self.now, Progress::new(self.now));
         self.running.retain(|running| running.account != account);
-        self.running.push(Running { account: account.to_owned(), watch, begun, progress });
+        self.running.push(Running { account: account.to_owned(), numbers, may_ask, begun, progress });
     }
 
     pub(super) fn ended(&mut self, account: &str, failed: bool) {
         self.done += 1;
         self.failed += usize::from(failed);
         if let Some(at) = self.running.iter().position(|running| running.account == account) {
-            let seen = self.running.remove(at).watch.snapshot();
+            let seen = self.running.remove(at).numbers.snapshot();
             self.came.delivered = self.came.delivered.saturating_add(seen.delivered);
             self.came.octets = self.came.octets.saturating_add(seen.octets);
         }
@@ -67,9 +76,9 @@ impl Board {
     pub(super) fn look(&mut self, now: Duration, size: Size) -> Vec<String> {
         self.now = now;
         for running in &mut self.running {
-            running.progress.take(running.watch.snapshot(), now);
+            running.progress.take(running.numbers.snapshot(), now);
         }
-        if self.running.iter().any(|running| may_ask(running.progress.seen().phase)) {
+        if self.running.iter().any(Running::is_asking) {
             return Vec::new();
         }
         // A line that reaches the last column is not the same for all terminals.
@@ -116,29 +125,42 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::watch::{self, Phase, watched};
+    use crate::client::Redactor;
+    use crate::ids::EntryId;
+    use crate::plan::Plan;
+    use crate::plan::maildrop::Listed;
+    use crate::poll::events::{Observer as _, PollEvent};
+    use crate::pop3::MessageNumber;
+    use crate::secret::Secret;
 
     const TERMINAL: Size = Size { columns: 80, rows: 24 };
 
-    async fn board(accounts: usize) -> Board {
-        let mut board = Board::new(accounts);
-        for number in 0..accounts.min(32) {
-            let watch = Arc::new(Watch::default());
-            watched(Arc::clone(&watch), async {
-                watch::note_phase(Phase::Retrieving);
-                watch::note_planned(100, Some(1 << 20));
-                (0..50).for_each(|_| watch::note_delivered(1000));
-                watch::note_useful(1 << 19);
-            })
-            .await;
-            board.began(&format!("acc{number:02}"), watch);
+    fn listed(number: u32) -> Listed {
+        Listed { number: MessageNumber::new(number).unwrap(), unique_id: None, reported_size: Some(10_486) }
+    }
+
+    /// Half of a hundred messages, that are a mebibyte, have come.
+    fn half() -> Arc<Numbers> {
+        let numbers = Numbers::default();
+        let plan = Plan { retrieve: (1..=100).map(listed).collect(), ..Plan::default() };
+        numbers.on_event(&PollEvent::Planned { on_server: 100, plan: &plan });
+        for number in 1..=50 {
+            let (listed, entry) = (&listed(number), EntryId::new(u64::from(number)));
+            numbers.on_event(&PollEvent::MessageOctets { number: listed.number, octets: 10_486 });
+            numbers.on_event(&PollEvent::MessageDelivered { listed, entry, file_name: "1", octets: 10_000 });
         }
+        Arc::new(numbers)
+    }
+
+    fn board(accounts: usize) -> Board {
+        let mut board = Board::new(accounts);
+        (0..accounts.min(32)).for_each(|number| board.began(&format!("acc{number:02}"), half(), true));
         board
     }
 
-    #[tokio::test]
-    async fn few_lines_stand_for_many_accounts_and_fit_any_terminal() {
-        let mut board = board(50).await;
+    #[test]
+    fn few_lines_stand_for_many_accounts_and_fit_any_terminal() {
+        let mut board = board(50);
         assert_eq!(board.look(Duration::from_millis(500), TERMINAL), [""; 0], "what is soon over has no line");
         (0..5).for_each(|number| board.ended(&format!("acc{number:02}"), number == 0));
         let lines = board.look(Duration::from_secs(5), TERMINAL);
@@ -154,21 +176,26 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn one_account_has_one_line() {
-        let mut board = board(1).await;
+    #[test]
+    fn one_account_has_one_line() {
+        let mut board = board(1);
         let lines = board.look(Duration::from_secs(3), TERMINAL);
         assert!(lines.len() == 1 && lines[0].starts_with("acc00   50/100 messages"), "{lines:?}");
     }
 
-    #[tokio::test]
-    async fn nothing_is_drawn_while_somebody_may_be_asked_for_a_password() {
-        let mut board = board(3).await;
-        let watch = Arc::new(Watch::default());
-        watched(Arc::clone(&watch), async { watch::note_phase(Phase::Credential) }).await;
-        board.began("asks", watch);
+    #[test]
+    fn nothing_is_drawn_while_somebody_may_be_asked_for_a_password() {
+        let mut board = board(3);
+        let numbers = Arc::new(Numbers::default());
+        board.began("asks", Arc::clone(&numbers), true);
         assert_eq!(board.look(Duration::from_secs(5), TERMINAL), [""; 0]);
+        let redactor = Arc::new(Redactor::new("a", &Secret::new(b"secret".to_vec())));
+        numbers.on_event(&PollEvent::CredentialObtained { redactor: &redactor, token: None });
+        assert_eq!(board.look(Duration::from_secs(6), TERMINAL).len(), 5, "it was had");
         board.ended("asks", false);
+        board.began("reads a file", Arc::default(), false);
+        assert_eq!(board.look(Duration::from_secs(7), TERMINAL).len(), 4);
+        board.ended("reads a file", false);
         assert_eq!(board.look(Duration::from_secs(6), TERMINAL).len(), 4);
     }
 }
