@@ -425,6 +425,10 @@ pub(super) struct Poll {
     #[arg(long = "for", value_name = "TIME", value_parser = often)]
     pub(super) often_for: Option<Duration>,
 
+    /// Poll nothing; have the daemon run the command of [notify], and tell what became of it
+    #[arg(long, conflicts_with_all = ["often_for", "accounts"])]
+    pub(super) test_notify: bool,
+
     /// The accounts to poll; all if none is named
     #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) accounts: Vec<String>,
@@ -461,6 +465,14 @@ pub(super) struct Status {
     /// Show it again and again, until Ctrl-C
     #[arg(long)]
     pub(super) watch: bool,
+
+    /// For monitors: end with 1 if an account is in trouble, with 78 if the changed configuration was refused
+    #[arg(long, conflicts_with = "watch")]
+    pub(super) check: bool,
+
+    /// The accounts to tell everything about; all in short if none is named
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
+    pub(super) accounts: Vec<String>,
 }
 
 /// How log lines are written.
@@ -494,6 +506,10 @@ pub(super) struct Fetch {
     /// Tell what would be fetched and deleted, and do neither
     #[arg(long)]
     pub(super) dry_run: bool,
+
+    /// Print a report of each account as a JSON object a line, as docs/operations.md describes it
+    #[arg(long)]
+    pub(super) json: bool,
 
     /// Wait for an account that another mailferry is polling
     #[arg(long)]

@@ -10,6 +10,7 @@ mod core_dumps;
 mod daemon;
 mod fetch;
 mod import;
+mod keys;
 mod limits;
 mod log_lines;
 mod logging;
@@ -18,12 +19,15 @@ mod orphans;
 mod output;
 mod poll;
 mod prepare;
+mod progress;
+mod reporter;
 mod scheduled;
 mod setup;
 mod signals;
 mod status;
 mod status_text;
 mod summary;
+mod terminal;
 mod uids;
 mod unread;
 
@@ -117,6 +121,7 @@ fn no_thread(error: &std::io::Error) -> ExitStatus {
 /// Prints what the standard library would, and waits for no reader.
 fn show_panic(panic: &PanicHookInfo<'_>) {
     if !threads::is_expected(panic) {
+        terminal::give_back();
         let thread = std::thread::current();
         stderr_line(format_args!("thread '{}' {panic}", thread.name().unwrap_or("unnamed")));
     }

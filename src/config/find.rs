@@ -184,6 +184,20 @@ pub fn control_dirs(state_dir: &Path, given: bool, env: &Environment) -> Vec<Pat
     dirs
 }
 
+/// Where a daemon of the user with this number is looked for: in a shell without `$XDG_RUNTIME_DIR` (cron, `su`, ssh without
+/// PAM), where the login manager would have put that, too.
+#[must_use]
+pub fn control_dirs_to_ask(state_dir: &Path, given: bool, user: u32, env: &Environment) -> Vec<PathBuf> {
+    let mut dirs = control_dirs(state_dir, given, env);
+    if env.runtime_home.is_none() {
+        let runtime_home = Some(env.run.join(format!("user/{user}")));
+        let of_the_user = Environment { runtime_home, ..env.clone() };
+        let more = control_dirs(state_dir, given, &of_the_user).into_iter().filter(|dir| !dirs.contains(dir));
+        dirs.extend(more.collect::<Vec<_>>());
+    }
+    dirs
+}
+
 /// The first entry of a list separated by colons.
 fn first_of_list(list: &std::ffi::OsStr) -> Option<PathBuf> {
     std::env::split_paths(list).find(|path| !path.as_os_str().is_empty())

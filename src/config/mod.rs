@@ -37,7 +37,7 @@ mod value;
 pub(crate) mod write;
 
 pub(crate) use duration::in_words as duration_in_words;
-pub use find::{Environment, control_dirs, find, state_dir, state_dir_without};
+pub use find::{Environment, control_dirs, control_dirs_to_ask, find, state_dir, state_dir_without};
 pub use problem::ConfigError;
 
 /// A range of bytes of the file.

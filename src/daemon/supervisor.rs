@@ -8,7 +8,7 @@ use rustix::system::uname;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::accounts::AccountState;
 use super::log::{log, log_complaints};
@@ -19,19 +19,23 @@ use crate::account::AccountName;
 use crate::account_record::Trouble;
 use crate::clock::alarm::{Alarm, since_boot};
 use crate::config::{Config, NotifySettings};
-use crate::control::{Control, Pending};
+use crate::control::{Control, Pending, Request};
 use crate::exit::ExitStatus;
 use crate::http;
 use crate::metrics::PollMetrics;
 use crate::notify::CommandRunner;
+use crate::notify::grouping::Grouping;
 use crate::poll::{PollContext, PollError};
-use crate::schedule::installation;
+use crate::schedule::login_pace::LoginPace;
 use crate::schedule::queue::{Limits, Queue};
+use crate::schedule::{Cause, End, installation};
 use crate::state::saved::Files;
 use crate::text::Count;
+use news::tell;
 use reload::Reload;
 
 mod answers;
+mod news;
 mod reload;
 
 /// How often what only changes outside is looked at: the file of a refused password, the line for `systemctl status`.
@@ -75,8 +79,12 @@ pub(super) struct Supervisor {
     refused: HashMap<AccountName, String>,
     /// What is told to people, and how.
     notify: NotifySettings,
+    /// What waits to be told with more of its kind.
+    grouping: Grouping,
     /// Runs the commands that tell it.
     command_runner: CommandRunner,
+    /// Slows down logins where some were refused.
+    login_pace: LoginPace,
     /// What all polls add up to.
     metrics: PollMetrics,
     /// Serves the status page.
@@ -164,7 +172,9 @@ impl Supervisor {
             signals,
             refused: HashMap::new(),
             notify: config.notify,
+            grouping: Grouping::default(),
             command_runner,
+            login_pace: LoginPace::default(),
             metrics,
             http: page,
         };
@@ -184,6 +194,7 @@ impl Supervisor {
         let mut rhythms = Rhythms::begin();
         loop {
             self.begin_polls();
+            self.tell_groups();
             match self.next_event(&mut rhythms).await {
                 Event::Due => {}
                 Event::Alive => {
@@ -196,8 +207,12 @@ impl Supervisor {
                 Event::Ended(ended) => self.after(*ended),
                 Event::Found(found) => self.take_note(found),
                 Event::Pending(Pending { request, answer }) => {
-                    // Who asked may have gone.
-                    let _ = answer.send(self.answer(request));
+                    if request == Request::TestNotify {
+                        self.test_notify(answer);
+                    } else {
+                        // Who asked may have gone.
+                        let _ = answer.send(self.answer(request));
+                    }
                 }
                 Event::Signal(SignalRequest::PollNow) => {
                     info!(event = "poll-now", "a signal asks for all accounts");
@@ -222,7 +237,7 @@ impl Supervisor {
     }
 
     async fn next_event(&mut self, rhythms: &mut Rhythms) -> Event {
-        let wake = self.queue.next_wake();
+        let wake = self.queue.next_wake().into_iter().chain(self.grouping.due()).min();
         let has_polls = self.polls.count() > 0;
         tokio::select! {
             biased;
@@ -242,9 +257,16 @@ impl Supervisor {
     fn begin_polls(&mut self) {
         let now = since_boot();
         while let Some(name) = self.queue.take_startable(now) {
-            match self.accounts.get(&name) {
-                Some(kept) => self.polls.begin(&self.context, &kept.account, now),
-                None => self.queue.finished(&name, now),
+            let Some(kept) = self.accounts.get(&name) else {
+                self.queue.finished(&name, now);
+                continue;
+            };
+            match self.login_pace.wait(&kept.account.endpoint.host, kept.is_proven(), now) {
+                Some(until) => {
+                    debug!(account = %name, event = "slowed", "{name}: waits, because its server refused several logins");
+                    self.queue.finished(&name, until);
+                }
+                None => self.polls.begin(&self.context, &kept.account, now),
             }
         }
     }
@@ -270,8 +292,15 @@ impl Supervisor {
         self.metrics.on_poll_end(report, kept.trouble().map(Trouble::cause));
         log(kept, report, before, now);
         log_complaints(kept, report);
-        for notifications in kept.notifications(&self.notify, report, now, clock.wall) {
-            self.command_runner.tell_news(&notifications, &kept.account, &self.notify);
+        let host = kept.account.endpoint.host.as_str();
+        match report.outcome().end {
+            End::Refused { .. } | End::Trouble(Cause::AccessRefused) => self.login_pace.refused(host, now),
+            _ if report.logged_in => self.login_pace.let_in(host, now),
+            _ => {}
+        }
+        for notification in kept.notifications(&self.notify, report, now, clock.wall) {
+            let news = self.grouping.take(notification, &kept.account, now);
+            news.into_iter().for_each(|news| tell(&self.command_runner, &self.notify, news));
         }
         if kept.wants_password() {
             self.refused.insert(name.clone(), polled.password.clone());
@@ -344,6 +373,9 @@ impl Supervisor {
         self.polls.stop();
         if timeout(ENDING, self.end_polls()).await.is_err() || self.polls.count() > 0 {
             warn!(event = "stopping", "{} did not end in time; nothing is lost", Count::of(self.polls.count(), "poll"));
+        }
+        for news in self.grouping.all() {
+            tell(&self.command_runner, &self.notify, news);
         }
         if !self.command_runner.finish(TELLING).await {
             warn!(event = "stopping", "commands of [notify] or on_new_mail were ended before their time");

@@ -4,9 +4,9 @@
 use std::fs::File;
 
 use crate::mail::small_ones;
-use crate::program::{Account, Outcome, Running, TestEnv};
-use crate::pty::{Terminal, wait_for};
+use crate::program::{Account, Outcome, TestEnv};
 use crate::scripted::maildrop::{Maildrop, Message, PASSWORD};
+use crate::terminal::{Terminal, wait_for};
 
 /// A session whose commands come from a pipe.
 fn piped(env: &TestEnv, commands: &str, options: &[&str]) -> Outcome {
@@ -87,7 +87,7 @@ fn while_the_account_is_polled_it_is_busy_and_the_other_way_round() {
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
     env.fetch().expect(0);
     let before = env.everything();
-    let (mut terminal, mut running) = open(&env, 80);
+    let (mut terminal, mut running) = Terminal::start(&env, 80, &[], &["console", "a"]);
     terminal.wait_for("a> ");
     env.fetch().expect(75).says("mailferry console");
     terminal.type_in("QUIT\r");
@@ -117,17 +117,12 @@ fn a_real_server_is_talked_to() {
     assert_eq!(user.left(), 1);
 }
 
-/// Starts the console in a terminal of so many columns.
-fn open(env: &TestEnv, columns: u16) -> (Terminal, Running) {
-    Terminal::start(env, columns, &[], &["console", "a"])
-}
-
 #[test]
 fn at_a_terminal_there_is_a_prompt_a_question_before_dele_and_a_history() {
     for columns in [60, 80, 200] {
         let maildrop = Maildrop::new(small_ones(2));
         let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
-        let (mut terminal, mut running) = open(&env, columns);
+        let (mut terminal, mut running) = Terminal::start(&env, columns, &[], &["console", "a"]);
         terminal.wait_for("HELP lists the commands");
         terminal.wait_for("a> ");
         terminal.type_in("stat\r");
@@ -164,7 +159,7 @@ fn at_a_terminal_there_is_a_prompt_a_question_before_dele_and_a_history() {
 fn the_end_of_the_input_deletes_nothing() {
     let maildrop = Maildrop::new(small_ones(1));
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
-    let (mut terminal, mut running) = open(&env, 80);
+    let (mut terminal, mut running) = Terminal::start(&env, 80, &[], &["console", "a"]);
     terminal.wait_for("a> ");
     terminal.type_in("dele 1\r");
     terminal.wait_for("at QUIT?");

@@ -2,8 +2,10 @@
 
 pub(crate) mod hung;
 mod kept;
+mod overview;
 mod page;
 mod places;
+mod told;
 
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};

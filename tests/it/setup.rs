@@ -16,9 +16,9 @@ use crate::certificates::Authority;
 use crate::delivered::assert_same_mail;
 use crate::mail::{small, small_ones};
 use crate::program::{Outcome, TestEnv};
-use crate::pty::{Terminal, wait_for};
 use crate::raw::stored;
 use crate::scripted::maildrop::{Maildrop, PASSWORD, USER};
+use crate::terminal::{Terminal, wait_for};
 use surroundings::{Dns, Proxy, SRV, TXT, autoconfig, document, srv, txt, web_server};
 
 mod surroundings;

@@ -12,6 +12,9 @@ use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 use crate::program::{Running, TestEnv};
 
+/// How many rows it has at first.
+const ROWS: u16 = 24;
+
 /// A terminal whose other end is ours.
 pub(crate) struct Terminal {
     ours: File,
@@ -19,7 +22,7 @@ pub(crate) struct Terminal {
     /// What was looked at already.
     seen: usize,
     /// Opened, so that it lives as long as this.
-    _theirs: OwnedFd,
+    theirs: OwnedFd,
 }
 
 impl Terminal {
@@ -46,7 +49,7 @@ impl Terminal {
         let name = rustix::pty::ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let theirs = rustix::fs::open(name.as_str(), flags, rustix::fs::Mode::empty()).unwrap();
-        tcsetwinsize(&ours, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        tcsetwinsize(&ours, size(columns, ROWS)).unwrap();
         let settings: Vec<String> = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let script = format!("TERM=xterm exec setsid --ctty env \"$@\" <{name} >{name} 2>&1");
         let wrapper = ["bash", "-c", &script, "bash"].into_iter().chain(settings.iter().map(String::as_str));
@@ -60,12 +63,17 @@ impl Terminal {
                 kept.lock().unwrap().extend(&buffer[..count]);
             }
         });
-        (Self { ours, shown, seen: 0, _theirs: theirs }, running)
+        (Self { ours, shown, seen: 0, theirs }, running)
     }
 
-    /// Whether what is typed is shown.
+    /// Makes it larger or smaller, and tells the program.
+    pub(crate) fn resize(&self, columns: u16, rows: u16) {
+        tcsetwinsize(&self.ours, size(columns, rows)).unwrap();
+    }
+
+    /// Whether what is typed is shown, as it is where no program has taken the terminal.
     pub(crate) fn echoes(&self) -> bool {
-        tcgetattr(&self.ours).unwrap().local_modes.contains(LocalModes::ECHO)
+        tcgetattr(&self.theirs).unwrap().local_modes.contains(LocalModes::ECHO | LocalModes::ICANON)
     }
 
     /// Types this.
@@ -76,6 +84,11 @@ impl Terminal {
     /// All that was shown.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned()
+    }
+
+    /// What was written since what was waited for last.
+    pub(crate) fn rest(&self) -> String {
+        self.text().get(self.seen..).unwrap_or_default().to_owned()
     }
 
     /// Waits until this is shown behind what was waited for before.
@@ -92,6 +105,10 @@ impl Terminal {
             std::thread::sleep(Duration::from_millis(10)); // the pace of looking, nothing depends on it
         }
     }
+}
+
+fn size(columns: u16, rows: u16) -> Winsize {
+    Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
 }
 
 /// Waits until something is so.
