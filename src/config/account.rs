@@ -10,6 +10,7 @@ use super::host::is_loopback;
 use super::keys;
 use super::path;
 use super::problem::Problem;
+use super::rules;
 use super::settings::Settings;
 use super::value::{At, Setting};
 use crate::account::{
@@ -19,6 +20,7 @@ use crate::account::{
 use crate::credential::{CredentialSource, printable};
 use crate::oauth::preset::Preset;
 use crate::provider::{Login, Provider};
+use crate::routing::Routing;
 use crate::secret::Secret;
 
 /// POP3 over TLS from the first byte (RFC 8314, section 3.1).
@@ -65,6 +67,7 @@ impl Builder<'_> {
         let uses_token = credential.as_ref().is_some_and(CredentialSource::is_token)
             || matches!(auth, AuthChoice::XOAuth2 | AuthChoice::OAuthBearer);
         self.judge_login(provider, uses_token);
+        let routing = maildir.as_deref().map_or(Routing::Unconditional, |maildir| self.routing(maildir));
         let usual = provider.and_then(|provider| provider.interval).map_or(DEFAULT_INTERVAL, Interval::fixed);
         Some(Account {
             name: self.name.value.clone(),
@@ -75,6 +78,7 @@ impl Builder<'_> {
             auth,
             uses_token,
             maildir: maildir?,
+            routing,
             maildir_mode: setting!(self, maildir_mode).value().copied().unwrap_or_default(),
             removal: *setting!(self, leave_on_server).value().unwrap_or(&RemovalPolicy::Keep),
             interval: *setting!(self, interval).value().unwrap_or(&usual),
@@ -336,6 +340,16 @@ impl Builder<'_> {
         let text = self.required("maildir", setting, MAILDIR_HELP)?;
         // Its shape has been checked where it was read; a name cannot change that.
         path::absolute(&text.replace("{account}", self.name.value.as_str()), self.home).ok()
+    }
+
+    /// Where messages go by their headers.
+    fn routing(&self, maildir: &Path) -> Routing {
+        match setting!(self, rules).value() {
+            Some(tables) if !tables.is_empty() => {
+                Routing::Rules(rules::resolve(tables, self.name.value.as_str(), maildir, self.home))
+            }
+            _ => Routing::Unconditional,
+        }
     }
 
     fn is_misspelt(&self, key: impl Fn(&str) -> bool) -> bool {

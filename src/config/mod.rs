@@ -27,6 +27,7 @@ mod path;
 mod problem;
 mod read;
 mod redaction;
+mod rules;
 mod settings;
 mod syntax;
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::network;
 use super::oauth::{self, OAuthTable};
 use super::path;
 use super::problem::Problem;
+use super::rules::{self, RuleTable};
 use super::tls;
 use super::unknown::report_unknown;
 use super::value::{Complaint, Setting, boolean, integer, plain_text, read, string, wrong_type};
@@ -60,6 +61,7 @@ pub(super) struct Settings {
     /// What is filled in from the table of providers.
     pub(super) provider: Setting<&'static Provider>,
     pub(super) oauth2: Setting<OAuthTable>,
+    pub(super) rules: Setting<Vec<RuleTable>>,
     /// The known keys that were probably meant by unknown ones: to call them missing, too, would be noise.
     pub(super) misspelt: Vec<&'static str>,
 }
@@ -104,6 +106,7 @@ impl Settings {
         problems: &mut Vec<Problem>,
     ) -> Self {
         let oauth2 = oauth::table(table, level, home, problems);
+        let rules = rules::rules(table, level, home, problems);
         let credential = credential(table, home, problems);
         let nonzero = |value: &DeValue<'_>| integer(value, 1..=u64::from(u32::MAX), "a number such as 500");
         Self {
@@ -147,6 +150,7 @@ impl Settings {
             tls_client_key: read(table, "tls_client_key", problems, |value| path::path(value, home)),
             provider: read(table, "provider", problems, provider),
             oauth2,
+            rules,
             misspelt: report_unknown(table, level, problems),
         }
     }

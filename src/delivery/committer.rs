@@ -4,18 +4,20 @@
 //! recorded and published. So a batch is whatever came while the one before it was committed: one message on a slow line,
 //! hundreds on a fast one, and nobody waits for a batch to fill.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::destination::Destination;
+use super::destination::{Destination, DestinationIndex, Destinations, OWN};
 use super::publish::{Delivered, Published, publish};
-use super::record::record;
+use super::record::{Recorded, record};
 use super::{DeliveryError, Described};
 use crate::disk::free_space::FreeSpace;
 use crate::disk::{DirSync, Disk};
 use crate::maildir::staging::{Received, Staged, Written, stage};
+use crate::state::entries::{EntryId, ListedAs};
 use crate::state::error::StateError;
 use crate::state::handle::{Finished, StateHandle, StateWork};
 use crate::state::store::Store;
@@ -31,6 +33,8 @@ const GIVEN_BACK: usize = 128 << 10;
 pub(crate) struct ReceivedMessage<T> {
     /// The message.
     pub(crate) received: Received<T>,
+    /// Where it goes.
+    pub(crate) to: DestinationIndex,
     /// Its share of the memory that may be held; given back when it is written.
     pub(crate) permit: OwnedSemaphorePermit,
 }
@@ -38,11 +42,11 @@ pub(crate) struct ReceivedMessage<T> {
 /// A committer at work.
 pub(crate) struct Committer<T> {
     disk: Arc<dyn Disk>,
-    to: Destination,
+    to: Arc<Destinations>,
     /// Tells the retriever what is safe. It may be gone; a message is safe all the same.
     announce: mpsc::UnboundedSender<Delivered<T>>,
-    /// Written, and waiting for the batch before to be committed.
-    written: Vec<Written<T>>,
+    /// Written, and waiting for the batch before to be committed; each with the place that it goes to.
+    written: Vec<(DestinationIndex, Written<T>)>,
     /// Their octets.
     octets: u64,
     /// The batch that is being committed, with the state.
@@ -51,23 +55,52 @@ pub(crate) struct Committer<T> {
     synced: DirSync,
     /// The first thing that went wrong. Nothing more is taken then, which the retriever notices by its closed channel.
     error: Option<DeliveryError>,
+    /// What went wrong with one Maildir beside the account's own: the others get their mail all the same.
+    failing: Option<(DestinationIndex, DeliveryError)>,
+    /// What was to go there, and did not.
+    undelivered: Vec<ListedAs>,
+}
+
+/// What came of all that was received.
+pub(crate) struct Committed {
+    /// Whether the file systems can make a name durable; or what went wrong.
+    pub(crate) result: Result<DirSync, DeliveryError>,
+    /// The messages that did not get into the one Maildir that could not take them.
+    pub(crate) undelivered: Vec<ListedAs>,
 }
 
 /// What came of a batch.
 struct Outcome<T> {
     safe: Vec<Delivered<T>>,
     result: Result<DirSync, DeliveryError>,
+    /// What went wrong with Maildirs beside the account's own.
+    failed: Vec<(DestinationIndex, DeliveryError)>,
+    /// What was to go there, and is not on record.
+    undelivered: Vec<ListedAs>,
 }
 
 impl<T: Described> Committer<T> {
-    pub(crate) fn new(disk: Arc<dyn Disk>, to: Destination, announce: mpsc::UnboundedSender<Delivered<T>>) -> Self {
-        let (written, synced) = (Vec::new(), DirSync::Synced);
-        Self { disk, to, announce, written, octets: 0, commit: None, synced, error: None }
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        to: Arc<Destinations>,
+        announce: mpsc::UnboundedSender<Delivered<T>>,
+    ) -> Self {
+        let (written, synced, undelivered) = (Vec::new(), DirSync::Synced, Vec::new());
+        Self { disk, to, announce, written, octets: 0, commit: None, synced, error: None, failing: None, undelivered }
     }
 
     /// Commits until no more comes. What was received before an error is still made safe if it can be.
     pub(crate) async fn run(
         mut self,
+        state: &mut StateHandle,
+        received_messages: mpsc::Receiver<ReceivedMessage<T>>,
+    ) -> Committed {
+        let result = self.commit_all(state, received_messages).await;
+        Committed { result, undelivered: self.undelivered }
+    }
+
+    async fn commit_all(
+        &mut self,
         state: &mut StateHandle,
         mut received_messages: mpsc::Receiver<ReceivedMessage<T>>,
     ) -> Result<DirSync, DeliveryError> {
@@ -78,7 +111,8 @@ impl<T: Described> Committer<T> {
                 self.begin_commit(state)?;
             }
             if !open && self.commit.is_none() {
-                return self.error.map_or(Ok(self.synced), Err);
+                let failing = self.failing.take().map(|(_, error)| error);
+                return self.error.take().or(failing).map_or(Ok(self.synced), Err);
             }
             let free_space = self.to.most_files.saturating_sub(self.written.len());
             let takes = open && free_space > 0 && self.octets < MOST_UNSYNCED;
@@ -98,11 +132,16 @@ impl<T: Described> Committer<T> {
 
     /// Writes what arrived into `tmp/`.
     async fn write(&mut self, received_messages: Vec<ReceivedMessage<T>>) -> Result<(), DeliveryError> {
+        let (good, lost): (Vec<_>, Vec<_>) =
+            received_messages.into_iter().partition(|message| !self.is_failing(message.to));
+        self.undelivered.extend(lost.iter().filter_map(|message| listed_as(message.received.payload())));
+        drop(lost);
         let write = move || -> Vec<_> {
-            let mut free_space = FreeSpace::unknown();
+            let mut free_spaces: BTreeMap<DestinationIndex, FreeSpace> = BTreeMap::new();
             let mut share: Option<OwnedSemaphorePermit> = None;
-            let each = |ReceivedMessage { received, permit }| {
-                let written = received.write(&mut free_space);
+            let each = |ReceivedMessage { received, to, permit }| {
+                let listed_as = listed_as(received.payload());
+                let written = received.write(free_spaces.entry(to).or_insert_with(FreeSpace::unknown));
                 // The bytes are the kernel's now. Given back one by one, the shares would wake the retriever for every
                 // message; all at the end, it would stand still meanwhile.
                 match &mut share {
@@ -110,27 +149,43 @@ impl<T: Described> Committer<T> {
                     None => share = Some(permit),
                 }
                 share.take_if(|share| share.num_permits() >= GIVEN_BACK);
-                written
+                (to, listed_as, written)
             };
-            received_messages.into_iter().map(each).collect()
+            good.into_iter().map(each).collect()
         };
-        for result in blocking(write).await.map_err(|e| e.doing("write messages"))? {
+        for (to, listed_as, result) in blocking(write).await.map_err(|e| e.doing("write messages"))? {
             match result {
                 Ok(written) => {
                     self.octets += written.size();
-                    self.written.push(written);
+                    self.written.push((to, written));
                 }
                 Err(source) => {
-                    let path = self.to.maildir.tmp().path().to_owned();
-                    self.error.get_or_insert(DeliveryError::Maildir { doing: "write a message to", path, source });
+                    let path = self.to.at(to).maildir.tmp().path().to_owned();
+                    self.fails(to, DeliveryError::Maildir { doing: "write a message to", path, source });
+                    self.undelivered.extend(listed_as.filter(|_| self.is_failing(to)));
                 }
             }
         }
         Ok(())
     }
 
+    fn is_failing(&self, to: DestinationIndex) -> bool {
+        self.failing.as_ref().is_some_and(|(failing, _)| *failing == to)
+    }
+
+    /// Something went wrong with a Maildir. With the account's own, or with a second one, it is over: then it may well be
+    /// the disk that all have in common.
+    fn fails(&mut self, to: DestinationIndex, error: DeliveryError) {
+        match &self.failing {
+            _ if to == OWN => _ = self.error.get_or_insert(error),
+            None => self.failing = Some((to, error)),
+            Some((same, _)) if *same == to => {}
+            Some(_) => _ = self.error.get_or_insert(error),
+        }
+    }
+
     fn begin_commit(&mut self, state: &mut StateHandle) -> Result<(), DeliveryError> {
-        let (batch, disk, to) = (std::mem::take(&mut self.written), Arc::clone(&self.disk), self.to.clone());
+        let (batch, disk, to) = (std::mem::take(&mut self.written), Arc::clone(&self.disk), Arc::clone(&self.to));
         self.octets = 0;
         self.commit = Some(state.begin("commit a batch of messages", move |store| commit(&*disk, store, &to, batch))?);
         Ok(())
@@ -147,11 +202,25 @@ impl<T: Described> Committer<T> {
             Ok(DirSync::Unsupported) => self.synced = DirSync::Unsupported,
             Err(e) => {
                 self.error.get_or_insert(e);
-                // The state may not take any more; what is in tmp/ goes, and is retrieved again.
-                self.written.clear();
             }
         }
+        self.undelivered.extend(outcome.undelivered);
+        outcome.failed.into_iter().for_each(|(to, error)| self.fails(to, error));
+        if self.error.is_some() {
+            // The state may not take any more; what is in tmp/ goes, and is retrieved again.
+            self.written.clear();
+        } else if let Some((failing, _)) = &self.failing {
+            let (lost, good): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut self.written).into_iter().partition(|(to, _)| to == failing);
+            self.written = good;
+            self.undelivered.extend(lost.iter().filter_map(|(_, written)| listed_as(written.payload())));
+        }
     }
+}
+
+/// How the server lists what a message carries; None without a unique-id.
+fn listed_as(payload: &impl Described) -> Option<ListedAs> {
+    Some(ListedAs { unique_id: payload.unique_id()?.clone(), reported_size: payload.reported_size() })
 }
 
 /// The end of the batch that is being committed; never, if none is.
@@ -163,33 +232,43 @@ async fn finished<T>(commit: &mut Option<StateWork<Outcome<T>>>) -> Finished<Out
 }
 
 /// One batch, from step 1 on. Blocks.
-fn commit<T: Described>(disk: &dyn Disk, store: &mut Store, to: &Destination, batch: Vec<Written<T>>) -> Outcome<T> {
-    let mut outcome = Outcome { safe: Vec::new(), result: Ok(DirSync::Synced) };
+fn commit<T: Described>(
+    disk: &dyn Disk,
+    store: &mut Store,
+    to: &Destinations,
+    batch: Vec<(DestinationIndex, Written<T>)>,
+) -> Outcome<T> {
+    let mut outcome =
+        Outcome { safe: Vec::new(), result: Ok(DirSync::Synced), failed: Vec::new(), undelivered: Vec::new() };
     // Step 1: the files and tmp/ are durable.
+    let (places, batch): (Vec<DestinationIndex>, Vec<Written<T>>) = batch.into_iter().unzip();
+    let told: Vec<Option<ListedAs>> = batch.iter().map(|written| listed_as(written.payload())).collect();
     let mut staged = Vec::with_capacity(batch.len());
-    for one in stage(disk, to.maildir.tmp(), batch) {
+    for ((one, place), listed_as) in stage(disk, batch).into_iter().zip(places).zip(told) {
         match one {
-            Ok(one) => staged.push(one),
-            Err(source) => outcome.fails(DeliveryError::Maildir {
-                doing: "sync a message in",
-                path: to.maildir.tmp().path().to_owned(),
-                source,
-            }),
+            Ok(one) => staged.push((place, one)),
+            Err(source) => {
+                let path = to.at(place).maildir.tmp().path().to_owned();
+                outcome.fails(place, DeliveryError::Maildir { doing: "sync a message in", path, source });
+                outcome.undelivered.extend(listed_as.filter(|_| place != OWN));
+            }
         }
     }
     if !staged.is_empty()
         && let Err(e) = record_and_publish(disk, store, to, staged, &mut outcome)
     {
-        outcome.fails(e);
+        outcome.fails(OWN, e);
     }
     outcome
 }
 
 impl<T> Outcome<T> {
     /// The first error counts.
-    fn fails(&mut self, error: DeliveryError) {
-        if self.result.is_ok() {
-            self.result = Err(error);
+    fn fails(&mut self, place: DestinationIndex, error: DeliveryError) {
+        match place {
+            OWN if self.result.is_ok() => self.result = Err(error),
+            OWN => {}
+            place => self.failed.push((place, error)),
         }
     }
 }
@@ -197,34 +276,68 @@ impl<T> Outcome<T> {
 fn record_and_publish<T: Described>(
     disk: &dyn Disk,
     store: &mut Store,
-    to: &Destination,
-    staged: Vec<Staged<T>>,
+    to: &Destinations,
+    staged: Vec<(DestinationIndex, Staged<T>)>,
     outcome: &mut Outcome<T>,
 ) -> Result<(), DeliveryError> {
     // Step 2: the intents are durable.
-    let recorded = record(store, to.number, staged)?;
+    let places: Vec<DestinationIndex> = staged.iter().map(|(place, _)| *place).collect();
+    let numbered = staged.into_iter().map(|(place, staged)| (to.at(place).number, staged)).collect();
+    let mut by_place: BTreeMap<DestinationIndex, Vec<Recorded<T>>> = BTreeMap::new();
+    for (place, recorded) in places.into_iter().zip(record(store, numbered)?) {
+        by_place.entry(place).or_default().push(recorded);
+    }
     // Step 3: the names in new/ are durable, if the state and the Maildir are still those that the intents speak of.
     store.check_place()?;
+    let (mut delivered, mut vanished) = (Vec::new(), Vec::new());
+    let mut vanished_from = None;
+    for (place, recorded) in by_place {
+        match publish_into(disk, store, to.at(place), recorded) {
+            Ok(published) => {
+                if let (Ok(so_far), DirSync::Unsupported) = (&mut outcome.result, published.synced) {
+                    *so_far = published.synced;
+                }
+                delivered.extend(published.delivered);
+                if !published.vanished.is_empty() {
+                    vanished_from.get_or_insert(to.at(place));
+                }
+                vanished.extend(published.vanished);
+            }
+            Err(e) => outcome.fails(place, e),
+        }
+    }
+    // Step 4: said so, without a sync of its own.
+    store.record_published(&delivered)?;
+    outcome.safe = delivered;
+    if let Some(destination) = vanished_from {
+        return forget(store, destination, vanished);
+    }
+    // What the batch before recorded without a sync is durable now.
+    Ok(store.remove_finished()?)
+}
+
+/// Step 3 for one Maildir.
+fn publish_into<T>(
+    disk: &dyn Disk,
+    store: &Store,
+    to: &Destination,
+    recorded: Vec<Recorded<T>>,
+) -> Result<Published<T>, DeliveryError> {
     let new = to.maildir.new_dir().path();
     let failed = |source| DeliveryError::Maildir { doing: "deliver into", path: new.to_owned(), source };
     if !to.maildir.is_in_place(disk).map_err(failed)? {
         return Err(StateError::maildir_replaced(store, &to.configured).into());
     }
-    let Published { delivered, vanished, synced } = publish(disk, &to.maildir, recorded).map_err(failed)?;
-    if let Ok(so_far) = &mut outcome.result {
-        *so_far = synced;
-    }
-    // Step 4: said so, without a sync of its own.
-    store.record_published(&delivered)?;
-    outcome.safe = delivered;
-    if !vanished.is_empty() {
-        // Whatever took the files, they were not delivered, and nobody may ever think so.
-        store.record_forgotten(vanished)?;
-        store.settle()?;
-        return Err(failed(io::Error::other("a file of this poll has vanished from tmp/")));
-    }
-    // What the batch before recorded without a sync is durable now.
-    Ok(store.remove_finished()?)
+    publish(disk, &to.maildir, recorded).map_err(failed)
+}
+
+/// Whatever took the files, they were not delivered, and nobody may ever think so.
+fn forget(store: &mut Store, destination: &Destination, vanished: Vec<EntryId>) -> Result<(), DeliveryError> {
+    store.record_forgotten(vanished)?;
+    store.settle()?;
+    let source = io::Error::other("a file of this poll has vanished from tmp/");
+    let path = destination.maildir.new_dir().path().to_owned();
+    Err(DeliveryError::Maildir { doing: "deliver into", path, source })
 }
 
 #[cfg(test)]

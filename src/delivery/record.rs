@@ -30,25 +30,31 @@ impl<T> Recorded<T> {
         &self.0.published_name
     }
 
+    /// The number of the Maildir in the state.
+    #[must_use]
+    pub fn maildir(&self) -> MaildirNumber {
+        self.0.maildir
+    }
+
     /// What is on record, for the next proof.
     pub(super) fn into_entered(self) -> Entered<T> {
         self.0
     }
 }
 
-/// Records the intents, durably. Blocks.
+/// Records the intents, durably: each message with the number of the Maildir that it goes into. Blocks.
 ///
 /// # Errors
 /// Those of the disk: nothing is recorded, or it is unknown whether it is. In the second case the files stay in `tmp/`, and
 /// the next poll's recovery decides. [`StateError::Moved`].
 pub fn record<T: Described>(
     store: &mut Store,
-    maildir: MaildirNumber,
-    batch: Vec<Staged<T>>,
+    batch: Vec<(MaildirNumber, Staged<T>)>,
 ) -> Result<Vec<Recorded<T>>, StateError> {
-    let told = |staged: &Staged<T>| {
+    let told = |(maildir, staged): &(MaildirNumber, Staged<T>)| {
         let payload = staged.payload();
         NewDelivery {
+            maildir: *maildir,
             unique_id: payload.unique_id().cloned(),
             reported_size: payload.reported_size(),
             digests: staged.digests(),
@@ -56,17 +62,20 @@ pub fn record<T: Described>(
             file_name: staged.published_name(),
         }
     };
-    match store.record_intents(maildir, batch, told) {
-        Ok(recorded) => Ok(recorded.into_iter().map(|(entry, staged)| Recorded(entered(entry, staged))).collect()),
+    match store.record_intents(batch, told) {
+        Ok(recorded) => Ok(recorded
+            .into_iter()
+            .map(|(entry, (maildir, staged))| Recorded(entered(entry, maildir, staged)))
+            .collect()),
         Err(NotRecorded { error, batch }) => {
             // Else nothing speaks of the files, and they go with the batch.
-            batch.into_iter().flatten().for_each(|staged| drop(staged.keep()));
+            batch.into_iter().flatten().for_each(|(_, staged)| drop(staged.keep()));
             Err(error)
         }
     }
 }
 
-fn entered<T>(entry: EntryId, staged: Staged<T>) -> Entered<T> {
+fn entered<T>(entry: EntryId, maildir: MaildirNumber, staged: Staged<T>) -> Entered<T> {
     let (published_name, size, tmp_name) = (staged.published_name(), staged.size(), staged.tmp_name().clone());
-    Entered { entry, tmp_name, published_name, size, payload: staged.keep() }
+    Entered { entry, maildir, tmp_name, published_name, size, payload: staged.keep() }
 }

@@ -54,23 +54,22 @@ pub enum OtherMaildir {
 
 /// Checks the Maildirs that this state has delivered to, and finishes what was begun. Blocks.
 ///
-/// `configured` is the account's Maildir.
+/// `configured` are the account's Maildirs.
 ///
 /// # Errors
 /// [`StateError`]: nothing was concluded, and nothing may be fetched.
 pub fn recover(
     disk: &dyn Disk,
     store: &mut Store,
-    configured: &Path,
+    configured: &[&Path],
     other: OtherMaildir,
 ) -> Result<Recovered, StateError> {
     let mut known = store.maildirs_with_intents();
-    if let Some((number, maildir)) = store.state().maildir_configured_as(configured) {
-        known.insert(number, maildir.clone());
-    }
+    let others = configured.iter().filter_map(|path| store.state().maildir_configured_as(path));
+    known.extend(others.map(|(number, maildir)| (number, maildir.clone())));
     let mut maildirs = BTreeMap::new();
     for (number, maildir) in known {
-        let is_former = maildir.configured != configured;
+        let is_former = !configured.contains(&maildir.configured.as_path());
         match verify(disk, store, &maildir) {
             Ok(good) => {
                 maildirs.insert(number, good);
@@ -97,7 +96,7 @@ fn former(store: &Store, known: &KnownMaildir, error: &StateError) -> StateError
     StateError::FormerMaildir { account: account_of(store.path()), path: known.configured.clone(), why }
 }
 
-/// The Maildir that the account delivers to, if the state knows it: looked at again, since a disk may go at any time. Blocks.
+/// A Maildir that the account delivers to, if the state knows it: looked at again, since a disk may go at any time. Blocks.
 ///
 /// # Errors
 /// [`StateError`]: it has gone, or another one is in its place.

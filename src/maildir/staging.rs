@@ -10,7 +10,7 @@ use super::names::TmpName;
 use super::os;
 use crate::account::MaildirMode;
 use crate::disk::free_space::{FreeSpace, InsufficientSpace};
-use crate::disk::{Dir, Disk, DiskFile, unless_it_has_none};
+use crate::disk::{Dir, Disk, DiskFile, FileId, unless_it_has_none};
 use crate::message::{Digests, HeaderDigester, MessageDigester};
 
 /// Bytes are handed to the disk in pieces of this size. A message that is smaller is written at once, by the committer.
@@ -106,6 +106,19 @@ impl Staging {
     pub fn with_mode(mut self, mode: MaildirMode) -> Self {
         self.tmp.mode = mode;
         self
+    }
+
+    /// Has it written into another `tmp/`, as long as nothing of it is in a file.
+    pub fn direct_to(&mut self, tmp: &Dir) {
+        if self.tmp.file.is_none() {
+            self.tmp.dir = tmp.clone();
+        }
+    }
+
+    /// What was taken so far, as it is stored; only as long as nothing of it is in a file.
+    #[must_use]
+    pub fn beginning(&self) -> &[u8] {
+        if self.tmp.file.is_none() { &self.buffer } else { &[] }
     }
 
     /// Takes the next bytes as the server sent them, unstuffed. CRLF becomes LF, nothing else changes.
@@ -245,6 +258,12 @@ impl<T> Written<T> {
     pub fn size(&self) -> u64 {
         self.0.size
     }
+
+    /// What it carries.
+    #[must_use]
+    pub fn payload(&self) -> &T {
+        &self.0.payload
+    }
 }
 
 /// A message whose file in `tmp/` is durable, and so is the name. Made only by [`stage`].
@@ -288,11 +307,11 @@ impl<T> Staged<T> {
     }
 }
 
-/// Step 1 of the path of a message: syncs the files, then `tmp/`. Blocks.
+/// Step 1 of the path of a message: syncs the files, then each `tmp/` that they are in. Blocks.
 ///
 /// A message whose file could not be synced is dropped with its file, and told as an error: what such a file holds is
-/// unknown. If `tmp/` cannot be synced, all are.
-pub fn stage<T>(disk: &dyn Disk, tmp: &Dir, mut batch: Vec<Written<T>>) -> Vec<io::Result<Staged<T>>> {
+/// unknown. If a `tmp/` cannot be synced, all that are in it are.
+pub fn stage<T>(disk: &dyn Disk, mut batch: Vec<Written<T>>) -> Vec<io::Result<Staged<T>>> {
     let files: Vec<_> = batch.iter_mut().filter_map(|written| written.0.tmp.file.take()).collect();
     let mut synced = disk.sync_files(files).into_iter();
     let staged: Vec<io::Result<Staged<T>>> = batch
@@ -302,13 +321,22 @@ pub fn stage<T>(disk: &dyn Disk, tmp: &Dir, mut batch: Vec<Written<T>>) -> Vec<i
             Ok(Staged(message))
         })
         .collect();
-    if staged.iter().any(Result::is_ok)
-        && let Err(e) = disk.sync_open_dir(tmp)
-    {
-        let again = || io::Error::new(e.kind(), e.to_string());
-        return staged.into_iter().map(|one| one.and_then(|_| Err(again()))).collect();
+    let mut dirs: Vec<&Dir> = Vec::new();
+    for Staged(message) in staged.iter().flatten() {
+        if dirs.iter().all(|dir| dir.id() != message.tmp.dir.id()) {
+            dirs.push(&message.tmp.dir);
+        }
     }
-    staged
+    let failed = |dir: &Dir| Some((dir.id(), disk.sync_open_dir(dir).err()?));
+    let failed: Vec<(FileId, io::Error)> = dirs.into_iter().filter_map(failed).collect();
+    if failed.is_empty() {
+        return staged;
+    }
+    let check = |one: Staged<T>| match failed.iter().find(|(dir, _)| *dir == one.0.tmp.dir.id()) {
+        Some((_, e)) => Err(io::Error::new(e.kind(), e.to_string())),
+        None => Ok(one),
+    };
+    staged.into_iter().map(|one| one.and_then(check)).collect()
 }
 
 #[cfg(test)]
@@ -324,9 +352,9 @@ mod tests {
         Staging::new(Arc::new(RealDisk), &RealDisk.open_dir(dir).unwrap(), name)
     }
 
-    fn staged(dir: &Path, staging: Staging) -> Staged<&'static str> {
+    fn staged(staging: Staging) -> Staged<&'static str> {
         let written = staging.finish("carried").write(&mut FreeSpace::unknown()).unwrap();
-        stage(&RealDisk, &RealDisk.open_dir(dir).unwrap(), vec![written]).remove(0).unwrap()
+        stage(&RealDisk, vec![written]).remove(0).unwrap()
     }
 
     fn stored(dir: &Path, chunks: &[&[u8]]) -> Vec<u8> {
@@ -337,7 +365,7 @@ mod tests {
         let sent = chunks.concat();
         let bare = sent.iter().enumerate().filter(|(at, byte)| **byte == b'\n' && (*at == 0 || sent[at - 1] != b'\r'));
         assert_eq!(staging.octets(), length(&sent) + length(&vec![0; bare.count()]));
-        let staged = staged(dir, staging);
+        let staged = staged(staging);
         let path = dir.join(staged.tmp_name().as_str());
         assert_eq!(staged.published_name(), format!("{},S={}", staged.tmp_name().as_str(), staged.size()));
         let bytes = fs::read(&path).unwrap();
@@ -371,7 +399,7 @@ mod tests {
         drop(one);
         let mut two = staging(dir.path());
         two.take(b"whole");
-        drop(staged(dir.path(), two));
+        drop(staged(two));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 

@@ -12,6 +12,7 @@ mod ceiling;
 pub(crate) mod credential;
 mod deletions;
 mod ending;
+mod incoming;
 mod outcome;
 mod planning;
 mod recognition;
@@ -22,7 +23,7 @@ mod session;
 mod window;
 
 use std::collections::{HashSet, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,7 @@ pub use error::PollError;
 use report::{Left, LeftFor};
 pub use report::{PollReport, Quarantined};
 
-use crate::account::{Account, RemovalPolicy};
+use crate::account::{Account, MaildirOf, RemovalPolicy};
 use crate::client::listing::Opened;
 use crate::client::{ClientError, Redactor, places};
 use crate::clock::Clock;
@@ -269,7 +270,9 @@ impl Poll {
                     }
                     let more = has_new && ended.all_new > 0 && profile.may_list_more(ended.all_new);
                     // What was compared before says nothing new, however often it is compared again.
-                    let progress = has_new || ended.compared.iter().any(|(id, _)| !self.compared.contains(id));
+                    let progress = has_new
+                        || ended.newly_skipped
+                        || ended.compared.iter().any(|(id, _)| !self.compared.contains(id));
                     for (id, listed) in &ended.compared {
                         self.compared.insert(*id);
                         self.compared_as.insert((listed.number, ListedAs::of(listed)));
@@ -451,14 +454,17 @@ impl Poll {
             let Some(locked) = locked else {
                 let store = Store::look(Arc::clone(&disk), &dir, &account, &open_options)?;
                 if options.other_maildir == OtherMaildir::Refuse {
-                    known_maildir(&*disk, &store, &account.maildir)?;
+                    for MaildirOf { path, .. } in account.maildirs() {
+                        known_maildir(&*disk, &store, path)?;
+                    }
                 }
                 let profile = hints(&store);
                 return Ok((store, profile, Recovered::default()));
             };
             let mut store = locked.read(&account, &open_options)?;
             tell_needless(&*disk, &store, &account, options);
-            let recovered = recover(&*disk, &mut store, &account.maildir, options.other_maildir)?;
+            let maildirs: Vec<&Path> = account.maildirs().into_iter().map(|maildir| maildir.path).collect();
+            let recovered = recover(&*disk, &mut store, &maildirs, options.other_maildir)?;
             if options.new_state || options.other_maildir == OtherMaildir::Accept {
                 keep_decision(&*disk, &mut store, &account, options.other_maildir)?;
             }
@@ -490,7 +496,8 @@ fn tell_needless(disk: &dyn Disk, store: &Store, account: &Account, options: Pol
             forget()
         );
     }
-    let is_known = || known_maildir(disk, store, &account.maildir).is_ok() && store.maildirs_with_intents().is_empty();
+    let is_good = |maildir: &MaildirOf<'_>| known_maildir(disk, store, maildir.path).is_ok();
+    let is_known = || account.maildirs().iter().all(is_good) && store.maildirs_with_intents().is_empty();
     if options.other_maildir == OtherMaildir::Accept && is_known() {
         warn!(
             "--accept-maildir has nothing to do: the Maildir is the one that was delivered to, or none was yet. To fetch \

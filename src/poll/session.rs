@@ -22,10 +22,10 @@ use crate::client::listing::{OpenError, Opened, open};
 use crate::client::listing_digest::ListingDigest;
 use crate::client::login::{CachedCapabilities, log_in};
 use crate::client::{Client, ClientError};
-use crate::delivery::committer::Committer;
-use crate::delivery::destination::{Destination, sync_directories};
-use crate::disk::DirSync;
-use crate::disk::free_space::{InsufficientSpace, free_spaces};
+use crate::delivery::committer::{Committed, Committer};
+use crate::delivery::destination::{Destinations, sync_directories};
+use crate::disk::free_space::{FreeSpaces, InsufficientSpace, free_spaces};
+use crate::disk::{DirSync, Disk};
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::plan::{Pass, Plan, Remembered, next_due};
 use crate::pop3::{Capabilities, LoginDelay, UniqueId};
@@ -61,6 +61,8 @@ pub(super) struct Ended {
     pub(super) to_isolate: Vec<ListedAs>,
     /// Everything that was listed was new: so many messages, 0 if some were known.
     pub(super) all_new: usize,
+    /// It was found out that a rule leaves messages on the server.
+    pub(super) newly_skipped: bool,
     /// Entries whose messages were retrieved again and compared, with how these were listed.
     pub(super) compared: Vec<(EntryId, Listed)>,
     /// The server refused so many messages in a row that no further one was asked for.
@@ -255,6 +257,7 @@ impl Poll {
         report.too_large = Tally::of(&plan.too_large);
         report.quarantined = Tally::of(&plan.quarantined);
         report.left_alone = u64::try_from(plan.left_alone).unwrap_or(u64::MAX);
+        report.skipped = Tally::of(&plan.skipped);
         report.unnamed = Tally::of(&plan.unnamed);
         report.renumbered += u64::try_from(plan.renamed.len()).unwrap_or(u64::MAX);
         report.unverified = report.unverified.max(u64::try_from(plan.unverified).unwrap_or(u64::MAX));
@@ -284,13 +287,16 @@ impl Poll {
         mut plan: Plan,
         report: &mut PollReport,
     ) -> Result<(Work, Ended), PollError> {
+        let newly_skipped = !plan.newly_skipped.is_empty();
         self.note_listing(state, maildrop, &mut plan).await?;
         report.unsyncable |= report.recovered.unsyncable;
-        let all_new = plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty();
+        let all_new =
+            plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty() && plan.skipped.is_empty();
         let mut ended = Ended {
             left: plan.postponed,
             to_isolate: plan.to_isolate.iter().filter_map(ListedAs::of).collect(),
             all_new: if all_new { maildrop.messages.len() } else { 0 },
+            newly_skipped,
             compared: Vec::new(),
             gave_up: false,
             clean: None,
@@ -345,6 +351,7 @@ impl Poll {
         let (absent, present) = (std::mem::take(&mut plan.absent), std::mem::take(&mut plan.present));
         let (resized, renamed) = (std::mem::take(&mut plan.resized), std::mem::take(&mut plan.renamed));
         let (respelt, fingerprinted) = (std::mem::take(&mut plan.respelt), std::mem::take(&mut plan.fingerprinted));
+        let skipped = std::mem::take(&mut plan.newly_skipped);
         let account = self.account.clone();
         let maildrop = Arc::clone(maildrop);
         let note = move |store: &mut Store| {
@@ -352,6 +359,8 @@ impl Poll {
                 store.record_host(&account)?;
             }
             store.record_quarantine_over(over_with(&maildrop, store.state()))?;
+            let no_longer_skipped = gone_of_skipped(&maildrop, store.state());
+            store.record_skipped(skipped, account.routing.digest(), no_longer_skipped)?;
             store.record_renamed(renamed)?;
             store.record_renamed(respelt)?;
             store.record_fingerprinted(fingerprinted)?;
@@ -371,22 +380,22 @@ impl Poll {
         plan: &mut Plan,
         deletions: &mut Deletions,
     ) -> Result<Retrieval, PollError> {
-        let (configured, mode) = (self.account.maildir.clone(), self.account.maildir_mode);
+        let account = self.account.clone();
         let (most_files, other) = (self.context.most_files, self.options.other_maildir);
         let disk = Arc::clone(&self.context.disk);
         let (messages, known) = (std::mem::take(&mut plan.retrieve), std::mem::take(&mut plan.known_entries));
         let has_unique_ids = maildrop.has_unique_ids;
         let prepare = move |store: &mut Store| {
-            let destination = Destination::prepare(&*disk, store, &configured, mode, other, most_files)?;
-            let free_spaces = free_spaces(&*disk, destination.maildir.tmp())?;
+            let destinations = Destinations::prepare(&*disk, store, &account, other, most_files)?;
+            let free_spaces = most_free_space(&*disk, &destinations)?;
             // What is recognised when it is here is deleted without having been planned.
             let is_empty = store.state().is_empty();
             let synced = if is_empty { store.sync_directory()? } else { sync_directories(&*disk, store)? };
             let remembered = remembered(store.state(), &messages, &known, has_unique_ids);
-            Ok::<_, PollError>((destination, free_spaces, synced, messages, remembered))
+            Ok::<_, PollError>((destinations, free_spaces, synced, messages, remembered))
         };
         let prepared = state.with("prepare the Maildir", prepare).await??;
-        let (destination, free_spaces, synced, messages, remembered) = prepared;
+        let (destinations, free_spaces, synced, messages, remembered) = prepared;
         let (mut messages, last): (Vec<Listed>, Vec<Listed>) =
             messages.into_iter().partition(|listed| !self.looks_too_long(listed));
         messages.extend(last);
@@ -396,14 +405,16 @@ impl Poll {
         let store = state.read()?;
         Ok(Retrieval {
             messages: messages.into(),
-            destination,
-            maildir_mode: mode,
+            destinations: Arc::new(destinations),
+            routing: Arc::new(self.account.routing.clone()),
+            maildir_mode: self.account.maildir_mode,
             instance: store.state().identity().instance,
             removal: self.account.removal,
             remembered,
             is_whole: maildrop.complete
                 && plan.postponed == 0
                 && plan.to_isolate.is_empty()
+                && plan.skipped.is_empty()
                 && plan.quarantined.is_empty(),
             count: maildrop.count,
             now: store.now(),
@@ -424,13 +435,13 @@ impl Poll {
         retrieval: Retrieval,
         report: &mut PollReport,
     ) -> Result<(Retrieved, DirSync), PollError> {
-        let (disk, destination) = (Arc::clone(&self.context.disk), retrieval.destination.clone());
+        let (disk, destinations) = (Arc::clone(&self.context.disk), Arc::clone(&retrieval.destinations));
         let mut retriever = Retriever::new(&self.context, client, deletions, retrieval, &self.stop);
         let (to_committer, received_messages) = mpsc::channel(IN_FLIGHT);
         let (announce, mut safe) = mpsc::unbounded_channel();
         let (retrieved, committed) = tokio::join!(
             retriever.retrieve(to_committer, &mut safe),
-            Committer::new(disk, destination, announce).run(state, received_messages)
+            Committer::new(disk, destinations, announce).run(state, received_messages)
         );
         while let Ok(one) = safe.try_recv() {
             retriever.note_safe(&one);
@@ -439,6 +450,14 @@ impl Poll {
         report.octets += retriever.done.octets;
         report.short = report.short.saturating_add(retriever.done.short);
         report.unproven = !retriever.in_step;
+        report.not_skipped = report.not_skipped.saturating_add(retriever.done.not_skipped);
+        report.long_headers = report.long_headers.saturating_add(retriever.done.long_headers);
+        let Committed { result: committed, undelivered } = committed;
+        if !undelivered.is_empty() {
+            // They harm nobody else: others come first next time.
+            let quarantine = |store: &mut Store| store.record_quarantine(undelivered, QuarantineReason::Refused);
+            state.with("write down what was not delivered", quarantine).await??;
+        }
         // One that ended early is retrieved once more, alone, whatever the policy. Where many are, the sizes are wrong.
         let early = std::mem::take(&mut retriever.done.far_shorter);
         if retriever.done.short <= FEW && !early.is_empty() && committed.is_ok() {
@@ -450,6 +469,17 @@ impl Poll {
         retrieved?;
         Ok((retriever.done, synced))
     }
+}
+
+/// The room where there is most of it: which message goes where is only known once it comes, and what is written is
+/// measured against its own file system.
+fn most_free_space(disk: &dyn Disk, destinations: &Destinations) -> Result<FreeSpaces, InsufficientSpace> {
+    let mut most = FreeSpaces { now: 0, empty: 0 };
+    for destination in destinations.all() {
+        let here = free_spaces(disk, destination.maildir.tmp())?;
+        most = FreeSpaces { now: most.now.max(here.now), empty: most.empty.max(here.empty) };
+    }
+    Ok(most)
 }
 
 /// What the messages that are to be retrieved may turn out to be: what is remembered under their unique-ids and was not
@@ -480,6 +510,15 @@ fn over_with(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
         None => names.contains(&one.unique_id),
     };
     state.quarantines().map(|(one, _)| one).filter(|one| !is_there(one)).cloned().collect()
+}
+
+/// Messages that a rule left on the server and that are not there any more, if the listing can tell.
+fn gone_of_skipped(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
+    if !maildrop.complete || state.skipped().next().is_none() {
+        return Vec::new();
+    }
+    let listed: HashSet<ListedAs> = maildrop.messages.iter().filter_map(ListedAs::of).collect();
+    state.skipped().filter(|one| !listed.contains(one)).cloned().collect()
 }
 
 /// The messages at which a session may have ended with this error.

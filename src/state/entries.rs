@@ -191,6 +191,8 @@ pub struct UidState {
     next_id: EntryId,
     /// Messages that made trouble, by unique-id, each with the size that it was listed with: nearly always one.
     quarantines: HashMap<UniqueId, Vec<(ListedAs, Quarantine)>>,
+    /// Messages that a rule leaves on the server, each with what tells the rules from others.
+    skipped: HashMap<ListedAs, u32>,
     /// Records of a newer version that may be ignored; kept through every rewrite.
     preserved: Vec<Vec<u8>>,
 }
@@ -234,6 +236,7 @@ impl UidState {
             by_unique_id: HashMap::new(),
             next_id: 1,
             quarantines: HashMap::new(),
+            skipped: HashMap::new(),
             preserved: Vec::new(),
         }
     }
@@ -325,6 +328,17 @@ impl UidState {
         self.quarantines.values().flatten().map(|(listed_as, quarantine)| (listed_as, quarantine))
     }
 
+    /// Whether these rules leave the message on the server that is listed so, as far as was ever decided.
+    #[must_use]
+    pub fn is_skipped(&self, listed_as: &ListedAs, rules: u32) -> bool {
+        self.skipped.get(listed_as) == Some(&rules)
+    }
+
+    /// All messages that a rule leaves on the server, or once did.
+    pub fn skipped(&self) -> impl Iterator<Item = &ListedAs> {
+        self.skipped.keys()
+    }
+
     /// The id of the next entry.
     #[must_use]
     pub fn next_id(&self) -> EntryId {
@@ -364,8 +378,12 @@ impl UidState {
             listed_as: listed_as.clone(),
             quarantine: *quarantine,
         });
+        let skipped = self.skipped.iter().map(|(listed_as, rules)| {
+            let (listed_as, rules) = (listed_as.clone(), *rules);
+            Record::Skipped { listed_as, rules }
+        });
         let preserved = self.preserved.iter().map(|line| Record::Unknown(line.clone()));
-        header.chain(clock).chain(maildirs).chain(entries).chain(quarantines).chain(preserved)
+        header.chain(clock).chain(maildirs).chain(entries).chain(quarantines).chain(skipped).chain(preserved)
     }
 
     /// Makes room for so many more messages.
@@ -421,6 +439,12 @@ impl UidState {
                 quarantines.push((listed_as, quarantine));
             }
             Record::TroubleOver(listed_as) => self.end_trouble(&listed_as),
+            Record::Skipped { listed_as, rules } => {
+                self.skipped.insert(listed_as, rules);
+            }
+            Record::NotSkipped(listed_as) => {
+                self.skipped.remove(&listed_as);
+            }
             Record::Unknown(line) => self.preserved.push(line),
         }
         Ok(())

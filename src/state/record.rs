@@ -91,6 +91,15 @@ pub enum Record {
     },
     /// `v`: the message that is listed so makes no trouble any more.
     TroubleOver(ListedAs),
+    /// `s`: the message that is listed so is left on the server by a rule.
+    Skipped {
+        /// Which message.
+        listed_as: ListedAs,
+        /// What tells the rules from others.
+        rules: u32,
+    },
+    /// `n`: the message that is listed so is not left there any more.
+    NotSkipped(ListedAs),
     /// A small letter that this version does not know: kept as it is.
     Unknown(Vec<u8>),
 }
@@ -160,6 +169,12 @@ impl Record {
             Self::TroubleOver(listed_as) => {
                 out.letter('v').listed_as(listed_as);
             }
+            Self::Skipped { listed_as, rules } => {
+                out.letter('s').number(*rules).listed_as(listed_as);
+            }
+            Self::NotSkipped(listed_as) => {
+                out.letter('n').listed_as(listed_as);
+            }
             Self::Unknown(kept) => out.line.extend_from_slice(kept),
         }
     }
@@ -170,7 +185,7 @@ impl Record {
     /// [`BadRecord`].
     pub fn parse(line: &[u8]) -> Result<Self, BadRecord> {
         let (letter, rest) = line.split_first().ok_or(BadRecord::Malformed)?;
-        if letter.is_ascii_lowercase() && !matches!(letter, b'q' | b'v') {
+        if letter.is_ascii_lowercase() && !matches!(letter, b'q' | b'v' | b's' | b'n') {
             return Ok(Self::Unknown(line.to_vec()));
         }
         let mut fields = Parse { rest: rest.strip_prefix(b" ") };
@@ -191,6 +206,10 @@ impl Record {
             b'G' => fields.fingerprinted(),
             b'q' => fields.quarantine(),
             b'v' => fields.listed_as().map(Self::TroubleOver),
+            b's' => {
+                fields.number().zip(fields.listed_as()).map(|(rules, listed_as)| Self::Skipped { listed_as, rules })
+            }
+            b'n' => fields.listed_as().map(Self::NotSkipped),
             b'U' => fields.number().zip(fields.unique_id()).map(|(id, unique_id)| Self::Renamed { id, unique_id }),
             letter if letter.is_ascii_uppercase() => return Err(BadRecord::Newer(char::from(*letter))),
             _ => None,

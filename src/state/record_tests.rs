@@ -75,6 +75,11 @@ fn samples() -> Vec<Record> {
         },
         Record::TroubleOver(bad_one(None)),
         Record::TroubleOver(bad_one(Some(7))),
+        Record::Skipped {
+            listed_as: ListedAs { unique_id: UniqueId::new(b"an id").unwrap(), reported_size: Some(7) },
+            rules: u32::MAX,
+        },
+        Record::NotSkipped(ListedAs { unique_id: UniqueId::new(b"-").unwrap(), reported_size: None }),
         Record::Unknown(b"z whatever %  it says".to_vec()),
     ]
 }

@@ -93,6 +93,8 @@ impl std::fmt::Debug for AccountLock {
 /// A message that is about to be ours: its file is durable in `tmp/`.
 #[derive(Debug)]
 pub struct NewDelivery {
+    /// The Maildir that it goes into.
+    pub maildir: MaildirNumber,
     /// The server's name for it.
     pub unique_id: Option<UniqueId>,
     /// Its size in octets, as the server reports it.
@@ -215,12 +217,11 @@ impl Store {
     /// [`NotRecorded`]: nothing is recorded, or it is unknown whether it is.
     pub fn record_intents<M>(
         &mut self,
-        maildir: MaildirNumber,
         batch: Vec<M>,
         told: impl Fn(&M) -> NewDelivery,
     ) -> Result<Vec<(EntryId, M)>, NotRecorded<M>> {
         let batch: Vec<(EntryId, M)> = (self.state.next_id()..).zip(batch).collect();
-        let entries: Vec<Entry> = batch.iter().map(|(id, one)| self.begun(*id, told(one), maildir)).collect();
+        let entries: Vec<Entry> = batch.iter().map(|(id, one)| self.begun(*id, told(one))).collect();
         let over = self.troubles_over(entries.iter().filter_map(ListedAs::of_entry));
         let mut records: Vec<Record> = entries.into_iter().map(Record::Entry).collect();
         records.extend(over);
@@ -232,8 +233,8 @@ impl Store {
     }
 
     /// The entry of a delivery that is begun.
-    fn begun(&self, id: EntryId, delivery: NewDelivery, maildir: MaildirNumber) -> Entry {
-        let NewDelivery { unique_id, reported_size, digests, is_unsure, file_name } = delivery;
+    fn begun(&self, id: EntryId, delivery: NewDelivery) -> Entry {
+        let NewDelivery { maildir, unique_id, reported_size, digests, is_unsure, file_name } = delivery;
         let (header, whole) = (Some(digests.header), Some(digests.whole));
         Entry {
             id,

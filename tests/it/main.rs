@@ -57,6 +57,7 @@ mod recognition;
 mod refusals;
 mod renumbering;
 mod round_trips;
+mod routing;
 mod schedule;
 mod secrecy;
 mod signals;

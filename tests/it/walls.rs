@@ -16,7 +16,7 @@ use source::Source;
 
 /// What is pure, what that may name besides, and what is known to be wrong with it.
 const RULES: purity::Rules<'static> = purity::Rules {
-    pure: &["pop3", "sasl", "message", "plan", "schedule", "text"],
+    pure: &["pop3", "sasl", "message", "plan", "routing", "schedule", "text"],
     // Plain values, and what reads and writes none but them.
     plain: &["account", "provider", "secret", "clock::trusted_time", "state::entries", "state::entry", "state::record"],
     crates: &[
@@ -25,6 +25,7 @@ const RULES: purity::Rules<'static> = purity::Rules {
         "crc32fast",
         "fastrand",
         "hmac",
+        "mail_parser",
         "md5",
         "memchr",
         "pbkdf2",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use mailferry::credential::CredentialSource;
+use mailferry::routing::{Condition, HeaderEnd, OtherMaildir, Pattern, Route, Routing, Rule, Rules, Target};
 use mailferry::secret::Secret;
 
 use super::server::{Manner, UniqueIds};
@@ -81,6 +82,7 @@ pub(crate) fn account(name: &str, maildir: &str, removal: RemovalPolicy) -> Acco
         max_message_size: None,
         max_messages_per_session: None,
         on_new_mail: None,
+        routing: Default::default(),
     }
 }
 
@@ -186,7 +188,57 @@ pub(crate) fn large() -> Script {
     Script { name: "large", accounts, acts }
 }
 
+/// The Maildir that a rule leads to, and a folder of the account's own.
+pub(crate) const OTHER: &str = "/mail/other";
+
+/// Rules that lead to another Maildir and to a folder, and one that leaves messages on the server.
+pub(crate) fn routed() -> Script {
+    use Act::{Days, Mail, Poll, Read, Vanish};
+    let rule = |subject: &str, target| {
+        let pattern = Pattern::matches(subject).unwrap();
+        Rule { condition: Condition::new("Subject", vec![pattern]), target }
+    };
+    let maildir = |path: &str, is_folder| Target::Maildir(OtherMaildir { path: path.into(), is_folder });
+    let rules = Rules::new(vec![
+        rule("o*", maildir(OTHER, false)),
+        rule("f*", maildir("/mail/deep/own/.Lists", true)),
+        rule("s*", Target::Skip),
+    ]);
+    let routed = |name, removal| Account { routing: Routing::Rules(rules.clone()), ..account(name, OWN, removal) };
+    let accounts = vec![
+        (routed("gone", RemovalPolicy::AfterDelivery), ABLE),
+        (routed("keep", RemovalPolicy::Keep), Manner { pipelining: false, ..ABLE }),
+    ];
+    let acts = vec![
+        Mail("gone", "o1", 300),
+        Mail("gone", "p1", 90),
+        Mail("gone", "s1", 90),
+        Mail("gone", "f1", 90),
+        Mail("keep", "s2", 90),
+        Mail("keep", "o2", 90),
+        Poll("gone"),
+        Poll("keep"),
+        Read(OTHER),
+        Days(1),
+        Mail("gone", "o3", 90),
+        Vanish("gone", "s1"),
+        Poll("gone"),
+    ];
+    Script { name: "routed", accounts, acts }
+}
+
 impl Script {
+    /// Where a message of an account goes. None: it stays on the server.
+    pub(crate) fn goes_to(&self, account: &str, message: &[u8]) -> Option<&Path> {
+        let account = self.account(account);
+        let end = HeaderEnd::default().find(message).unwrap();
+        match account.routing.route(&message[..end]) {
+            Route::Own => Some(&account.maildir),
+            Route::Other(path) => Some(path),
+            Route::Skip => None,
+        }
+    }
+
     /// Whether the account's server has UIDL.
     pub(crate) fn has_unique_ids(&self, name: &str) -> bool {
         self.accounts.iter().any(|(account, manner)| account.name.as_str() == name && manner.uidl)
@@ -224,6 +276,6 @@ impl Script {
 
     /// The Maildirs.
     pub(crate) fn maildirs(&self) -> impl Iterator<Item = &Path> {
-        self.accounts.iter().map(|(account, _)| account.maildir.as_path())
+        self.accounts.iter().flat_map(|(account, _)| account.maildirs()).map(|maildir| maildir.path)
     }
 }
