@@ -145,7 +145,7 @@ fn deliver(home: &Path, disk: Arc<dyn Disk>, size: usize, batch: usize, batches:
         }
         let mut free_space = FreeSpace::unknown();
         let written = received.into_iter().map(|one| one.write(&mut free_space)).collect::<Result<Vec<_>, _>>()?;
-        let staged = stage(&*disk, written).into_iter().map(|one| one.map(|staged| (number, staged)));
+        let staged = stage(&*disk, written).into_iter().map(|one| one.map(|staged| (number.into(), staged)));
         let recorded = record(&mut store, staged.collect::<Result<_, _>>()?)?;
         let published = publish(&*disk, &maildir, recorded)?;
         store.record_published(&published.delivered)?;

@@ -56,7 +56,7 @@ impl PollReport {
         if self.long_headers > 0 {
             let count = Count(self.long_headers, "message");
             sentences.push(format!(
-                "the header of {count} is longer than {}, so no rule was asked: delivered into the account's own Maildir",
+                "the header of {count} is longer than {}, so it was not looked into: delivered into the account's own Maildir",
                 Size(HEADER)
             ));
         }

@@ -19,6 +19,7 @@ mod find;
 mod host;
 mod http;
 mod keys;
+mod multidrop;
 mod network;
 mod notify;
 mod oauth;

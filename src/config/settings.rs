@@ -12,6 +12,7 @@ use super::Span;
 use super::duration::{Bound, duration, parse, size, within};
 use super::host::host;
 use super::keys::{self, Level, PASSWORD};
+use super::multidrop::{self, MultidropTable};
 use super::network;
 use super::oauth::{self, OAuthTable};
 use super::path;
@@ -62,6 +63,7 @@ pub(super) struct Settings {
     pub(super) provider: Setting<&'static Provider>,
     pub(super) oauth2: Setting<OAuthTable>,
     pub(super) rules: Setting<Vec<RuleTable>>,
+    pub(super) multidrop: Setting<MultidropTable>,
     /// The known keys that were probably meant by unknown ones: to call them missing, too, would be noise.
     pub(super) misspelt: Vec<&'static str>,
 }
@@ -107,6 +109,7 @@ impl Settings {
     ) -> Self {
         let oauth2 = oauth::table(table, level, home, problems);
         let rules = rules::rules(table, level, home, problems);
+        let multidrop = multidrop::multidrop(table, level, home, problems);
         let credential = credential(table, home, problems);
         let nonzero = |value: &DeValue<'_>| integer(value, 1..=u64::from(u32::MAX), "a number such as 500");
         Self {
@@ -151,6 +154,7 @@ impl Settings {
             provider: read(table, "provider", problems, provider),
             oauth2,
             rules,
+            multidrop,
             misspelt: report_unknown(table, level, problems),
         }
     }

@@ -2,7 +2,7 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{ACCOUNT, DAEMON, Level, NOTIFY, OAUTH2, RULE, TOP, probably};
+use super::keys::{ACCOUNT, DAEMON, Level, MULTIDROP, NOTIFY, OAUTH2, RULE, TOP, probably};
 use super::problem::Problem;
 use crate::credential::printable;
 
@@ -58,6 +58,7 @@ fn advice(name: &str, value: &DeValue<'_>, level: Level<'_>) -> String {
         (&NOTIFY[..], "[notify]"),
         (&OAUTH2[..], "the table `oauth2` of an account"),
         (&RULE[..], "a rule: [[accounts.NAME.rules]]"),
+        (&MULTIDROP[..], "[accounts.NAME.multidrop]"),
         (&TOP[..], "the top of the file, before the first [table]"),
     ];
     if let Some((_, home)) = elsewhere.iter().find(|(keys, _)| keys.contains(&name)) {

@@ -94,7 +94,7 @@ impl Bench {
             staging.take(b"Subject: x\r\n\r\n");
             batch.push(staging.finish(Named(unique_id)).write(&mut FreeSpace::unknown()).unwrap());
         }
-        let staged = stage(&RealDisk, batch).into_iter().map(|staged| (number, staged.unwrap())).collect();
+        let staged = stage(&RealDisk, batch).into_iter().map(|staged| (number.into(), staged.unwrap())).collect();
         record(store, staged).unwrap()
     }
 

@@ -4,20 +4,20 @@
 //! recorded and published. So a batch is whatever came while the one before it was committed: one message on a slow line,
 //! hundreds on a fast one, and nobody waits for a batch to fill.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::destination::{Destination, DestinationIndex, Destinations, OWN};
-use super::publish::{Delivered, Published, publish};
+use super::destination::{Destination, DestinationIndex, Destinations, OWN, Places};
+use super::publish::{Delivered, publish_into};
 use super::record::{Recorded, record};
 use super::{DeliveryError, Described};
 use crate::disk::free_space::FreeSpace;
 use crate::disk::{DirSync, Disk};
-use crate::maildir::staging::{Received, Staged, Written, stage};
-use crate::state::entries::{EntryId, ListedAs};
+use crate::maildir::staging::{NotWritten, Received, Staged, Written, stage};
+use crate::state::entries::{EntryId, ListedAs, MaildirNumber};
 use crate::state::error::StateError;
 use crate::state::handle::{Finished, StateHandle, StateWork};
 use crate::state::store::Store;
@@ -34,7 +34,7 @@ pub(crate) struct ReceivedMessage<T> {
     /// The message.
     pub(crate) received: Received<T>,
     /// Where it goes.
-    pub(crate) to: DestinationIndex,
+    pub(crate) to: Places,
     /// Its share of the memory that may be held; given back when it is written.
     pub(crate) permit: OwnedSemaphorePermit,
 }
@@ -45,8 +45,8 @@ pub(crate) struct Committer<T> {
     to: Arc<Destinations>,
     /// Tells the retriever what is safe. It may be gone; a message is safe all the same.
     announce: mpsc::UnboundedSender<Delivered<T>>,
-    /// Written, and waiting for the batch before to be committed; each with the place that it goes to.
-    written: Vec<(DestinationIndex, Written<T>)>,
+    /// Written, and waiting for the batch before to be committed; each with the places that it goes to.
+    written: Vec<(Places, Written<T>)>,
     /// Their octets.
     octets: u64,
     /// The batch that is being committed, with the state.
@@ -133,7 +133,7 @@ impl<T: Described> Committer<T> {
     /// Writes what arrived into `tmp/`.
     async fn write(&mut self, received_messages: Vec<ReceivedMessage<T>>) -> Result<(), DeliveryError> {
         let (good, lost): (Vec<_>, Vec<_>) =
-            received_messages.into_iter().partition(|message| !self.is_failing(message.to));
+            received_messages.into_iter().partition(|message| !self.is_failing(&message.to));
         self.undelivered.extend(lost.iter().filter_map(|message| listed_as(message.received.payload())));
         drop(lost);
         let write = move || -> Vec<_> {
@@ -141,7 +141,7 @@ impl<T: Described> Committer<T> {
             let mut share: Option<OwnedSemaphorePermit> = None;
             let each = |ReceivedMessage { received, to, permit }| {
                 let listed_as = listed_as(received.payload());
-                let written = received.write(free_spaces.entry(to).or_insert_with(FreeSpace::unknown));
+                let written = received.write(free_spaces.entry(to.first).or_insert_with(FreeSpace::unknown));
                 // The bytes are the kernel's now. Given back one by one, the shares would wake the retriever for every
                 // message; all at the end, it would stand still meanwhile.
                 match &mut share {
@@ -159,18 +159,19 @@ impl<T: Described> Committer<T> {
                     self.octets += written.size();
                     self.written.push((to, written));
                 }
-                Err(source) => {
-                    let path = self.to.at(to).maildir.tmp().path().to_owned();
-                    self.fails(to, DeliveryError::Maildir { doing: "write a message to", path, source });
-                    self.undelivered.extend(listed_as.filter(|_| self.is_failing(to)));
+                Err(NotWritten { dir, source }) => {
+                    let place = self.to.place_of_tmp(&dir);
+                    self.fails(place, DeliveryError::Maildir { doing: "write a message to", path: dir, source });
+                    self.undelivered.extend(listed_as.filter(|_| self.is_failing(&to)));
                 }
             }
         }
         Ok(())
     }
 
-    fn is_failing(&self, to: DestinationIndex) -> bool {
-        self.failing.as_ref().is_some_and(|(failing, _)| *failing == to)
+    /// Whether a message for these places is for the one that is failing.
+    fn is_failing(&self, to: &Places) -> bool {
+        self.failing.as_ref().is_some_and(|(failing, _)| to.iter().any(|place| place == *failing))
     }
 
     /// Something went wrong with a Maildir. With the account's own, or with a second one, it is over: then it may well be
@@ -210,8 +211,9 @@ impl<T: Described> Committer<T> {
             // The state may not take any more; what is in tmp/ goes, and is retrieved again.
             self.written.clear();
         } else if let Some((failing, _)) = &self.failing {
-            let (lost, good): (Vec<_>, Vec<_>) =
-                std::mem::take(&mut self.written).into_iter().partition(|(to, _)| to == failing);
+            let (lost, good): (Vec<_>, Vec<_>) = std::mem::take(&mut self.written)
+                .into_iter()
+                .partition(|(to, _)| to.iter().any(|place| place == *failing));
             self.written = good;
             self.undelivered.extend(lost.iter().filter_map(|(_, written)| listed_as(written.payload())));
         }
@@ -236,20 +238,20 @@ fn commit<T: Described>(
     disk: &dyn Disk,
     store: &mut Store,
     to: &Destinations,
-    batch: Vec<(DestinationIndex, Written<T>)>,
+    batch: Vec<(Places, Written<T>)>,
 ) -> Outcome<T> {
     let mut outcome =
         Outcome { safe: Vec::new(), result: Ok(DirSync::Synced), failed: Vec::new(), undelivered: Vec::new() };
     // Step 1: the files and tmp/ are durable.
-    let (places, batch): (Vec<DestinationIndex>, Vec<Written<T>>) = batch.into_iter().unzip();
+    let (places, batch): (Vec<Places>, Vec<Written<T>>) = batch.into_iter().unzip();
     let told: Vec<Option<ListedAs>> = batch.iter().map(|written| listed_as(written.payload())).collect();
     let mut staged = Vec::with_capacity(batch.len());
-    for ((one, place), listed_as) in stage(disk, batch).into_iter().zip(places).zip(told) {
+    for ((one, places), listed_as) in stage(disk, batch).into_iter().zip(places).zip(told) {
         match one {
-            Ok(one) => staged.push((place, one)),
-            Err(source) => {
-                let path = to.at(place).maildir.tmp().path().to_owned();
-                outcome.fails(place, DeliveryError::Maildir { doing: "sync a message in", path, source });
+            Ok(one) => staged.push((places, one)),
+            Err(NotWritten { dir, source }) => {
+                let place = to.place_of_tmp(&dir);
+                outcome.fails(place, DeliveryError::Maildir { doing: "sync a message in", path: dir, source });
                 outcome.undelivered.extend(listed_as.filter(|_| place != OWN));
             }
         }
@@ -277,66 +279,60 @@ fn record_and_publish<T: Described>(
     disk: &dyn Disk,
     store: &mut Store,
     to: &Destinations,
-    staged: Vec<(DestinationIndex, Staged<T>)>,
+    staged: Vec<(Places, Staged<T>)>,
     outcome: &mut Outcome<T>,
 ) -> Result<(), DeliveryError> {
     // Step 2: the intents are durable.
-    let places: Vec<DestinationIndex> = staged.iter().map(|(place, _)| *place).collect();
-    let numbered = staged.into_iter().map(|(place, staged)| (to.at(place).number, staged)).collect();
-    let mut by_place: BTreeMap<DestinationIndex, Vec<Recorded<T>>> = BTreeMap::new();
-    for (place, recorded) in places.into_iter().zip(record(store, numbered)?) {
-        by_place.entry(place).or_default().push(recorded);
-    }
-    // Step 3: the names in new/ are durable, if the state and the Maildir are still those that the intents speak of.
+    let numbered = staged.into_iter().map(|(places, staged)| (to.numbers(&places), staged)).collect();
+    let recorded = record(store, numbered)?;
+    // Step 3: the names in new/ are durable, if the state and the Maildirs are still those that the intents speak of.
     store.check_place()?;
-    let (mut delivered, mut vanished) = (Vec::new(), Vec::new());
-    let mut vanished_from = None;
-    for (place, recorded) in by_place {
-        match publish_into(disk, store, to.at(place), recorded) {
-            Ok(published) => {
-                if let (Ok(so_far), DirSync::Unsupported) = (&mut outcome.result, published.synced) {
-                    *so_far = published.synced;
-                }
-                delivered.extend(published.delivered);
-                if !published.vanished.is_empty() {
-                    vanished_from.get_or_insert(to.at(place));
-                }
-                vanished.extend(published.vanished);
-            }
-            Err(e) => outcome.fails(place, e),
+    let used: BTreeSet<MaildirNumber> = recorded.iter().flat_map(Recorded::maildirs).collect();
+    let mut broken = Vec::new();
+    for number in used {
+        let place = to.place_numbered(number);
+        if let Err(e) = check_in_place(disk, store, to.at(place)) {
+            outcome.fails(place, e);
+            broken.push(number);
         }
     }
+    let maildir = |number| &to.at(to.place_numbered(number)).maildir;
+    let published = publish_into(disk, &maildir, &broken, recorded);
+    for (number, source) in published.failed {
+        let path = maildir(number).new_dir().path().to_owned();
+        outcome.fails(to.place_numbered(number), DeliveryError::Maildir { doing: "deliver into", path, source });
+    }
+    if let (Ok(so_far), DirSync::Unsupported) = (&mut outcome.result, published.synced) {
+        *so_far = published.synced;
+    }
     // Step 4: said so, without a sync of its own.
-    store.record_published(&delivered)?;
-    outcome.safe = delivered;
-    if let Some(destination) = vanished_from {
-        return forget(store, destination, vanished);
+    store.record_published(&published.delivered)?;
+    outcome.safe = published.delivered;
+    if !published.vanished.is_empty() {
+        return forget(store, to, published.vanished);
     }
     // What the batch before recorded without a sync is durable now.
     Ok(store.remove_finished()?)
 }
 
-/// Step 3 for one Maildir.
-fn publish_into<T>(
-    disk: &dyn Disk,
-    store: &Store,
-    to: &Destination,
-    recorded: Vec<Recorded<T>>,
-) -> Result<Published<T>, DeliveryError> {
-    let new = to.maildir.new_dir().path();
-    let failed = |source| DeliveryError::Maildir { doing: "deliver into", path: new.to_owned(), source };
-    if !to.maildir.is_in_place(disk).map_err(failed)? {
-        return Err(StateError::maildir_replaced(store, &to.configured).into());
+/// Whether a Maildir is still the one that was opened.
+fn check_in_place(disk: &dyn Disk, store: &Store, to: &Destination) -> Result<(), DeliveryError> {
+    let path = to.maildir.new_dir().path();
+    let failed = |source| DeliveryError::Maildir { doing: "deliver into", path: path.to_owned(), source };
+    match to.maildir.is_in_place(disk).map_err(failed)? {
+        true => Ok(()),
+        false => Err(StateError::maildir_replaced(store, &to.configured).into()),
     }
-    publish(disk, &to.maildir, recorded).map_err(failed)
 }
 
 /// Whatever took the files, they were not delivered, and nobody may ever think so.
-fn forget(store: &mut Store, destination: &Destination, vanished: Vec<EntryId>) -> Result<(), DeliveryError> {
+fn forget(store: &mut Store, to: &Destinations, vanished: Vec<EntryId>) -> Result<(), DeliveryError> {
+    let first = vanished.first().and_then(|id| store.state().entry(*id)?.intent.as_ref());
+    let place = first.map_or(OWN, |intent| to.place_numbered(intent.maildir));
+    let path = to.at(place).maildir.new_dir().path().to_owned();
     store.record_forgotten(vanished)?;
     store.settle()?;
     let source = io::Error::other("a file of this poll has vanished from tmp/");
-    let path = destination.maildir.new_dir().path().to_owned();
     Err(DeliveryError::Maildir { doing: "deliver into", path, source })
 }
 

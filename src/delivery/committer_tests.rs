@@ -45,7 +45,7 @@ impl Delivery {
     }
 
     fn commit(&mut self, batch: Vec<Written<Arrival>>) -> Outcome<Arrival> {
-        commit(&RealDisk, &mut self.store, &self.to, batch.into_iter().map(|one| (OWN, one)).collect())
+        commit(&RealDisk, &mut self.store, &self.to, batch.into_iter().map(|one| (Places::one(OWN), one)).collect())
     }
 
     /// How many files are in `tmp/` and in `new/`.

@@ -10,7 +10,7 @@ use crate::account::{Account, MaildirMode, MaildirOf};
 use crate::disk::{DirSync, Disk};
 use crate::ids::MaildirId;
 use crate::maildir::Maildir;
-use crate::state::entries::{KnownMaildir, MaildirNumber};
+use crate::state::entries::{KnownMaildir, MaildirNumber, MaildirNumbers};
 use crate::state::error::StateError;
 use crate::state::store::Store;
 
@@ -19,6 +19,27 @@ pub(crate) type DestinationIndex = usize;
 
 /// The place of the account's own.
 pub(crate) const OWN: DestinationIndex = 0;
+
+/// The places that one message goes to: nearly always one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// The first.
+    pub(crate) first: DestinationIndex,
+    /// Others: it gets into all of them, or none.
+    pub(crate) also: Vec<DestinationIndex>,
+}
+
+impl Places {
+    /// One.
+    pub(crate) fn one(first: DestinationIndex) -> Self {
+        Self { first, also: Vec::new() }
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = DestinationIndex> {
+        std::iter::once(self.first).chain(self.also.iter().copied())
+    }
+}
 
 /// The Maildirs that the messages of a session are delivered to. They are open.
 #[derive(Debug)]
@@ -71,6 +92,22 @@ impl Destinations {
     /// The one at a place.
     pub(crate) fn at(&self, place: DestinationIndex) -> &Destination {
         place.checked_sub(1).and_then(|place| self.others.get(place)).unwrap_or(&self.own)
+    }
+
+    /// The numbers in the state of those at these places.
+    pub(crate) fn numbers(&self, places: &Places) -> MaildirNumbers {
+        let number = |place: &DestinationIndex| self.at(*place).number;
+        MaildirNumbers { first: number(&places.first), also: places.also.iter().map(number).collect() }
+    }
+
+    /// The place of the one that has this number in the state.
+    pub(crate) fn place_numbered(&self, number: MaildirNumber) -> DestinationIndex {
+        self.all().position(|known| known.number == number).unwrap_or(OWN)
+    }
+
+    /// The place of the one whose `tmp/` this is.
+    pub(crate) fn place_of_tmp(&self, tmp: &Path) -> DestinationIndex {
+        self.all().position(|known| known.maildir.tmp().path() == tmp).unwrap_or(OWN)
     }
 
     /// The place of the one that the configuration names by this path.

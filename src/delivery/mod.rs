@@ -20,7 +20,7 @@ pub use lost_state::delivered_by;
 
 use crate::maildir::names::TmpName;
 use crate::pop3::UniqueId;
-use crate::state::entries::{EntryId, MaildirNumber};
+use crate::state::entries::{EntryId, MaildirNumbers};
 
 /// What a message carries says how the server listed it.
 pub trait Described: Send + 'static {
@@ -38,8 +38,8 @@ pub trait Described: Send + 'static {
 #[derive(Debug, PartialEq, Eq)]
 struct Entered<T> {
     entry: EntryId,
-    /// The number of its Maildir in the state.
-    maildir: MaildirNumber,
+    /// The numbers of its Maildirs in the state.
+    maildirs: MaildirNumbers,
     /// Its name in `tmp/`.
     tmp_name: TmpName,
     /// Its name in `new/`.

@@ -3,7 +3,7 @@
 use super::{Described, Entered};
 use crate::maildir::names::TmpName;
 use crate::maildir::staging::Staged;
-use crate::state::entries::{EntryId, MaildirNumber};
+use crate::state::entries::{EntryId, MaildirNumber, MaildirNumbers};
 use crate::state::error::StateError;
 use crate::state::store::{NewDelivery, NotRecorded, Store};
 
@@ -30,10 +30,9 @@ impl<T> Recorded<T> {
         &self.0.published_name
     }
 
-    /// The number of the Maildir in the state.
-    #[must_use]
-    pub fn maildir(&self) -> MaildirNumber {
-        self.0.maildir
+    /// The numbers of its Maildirs in the state.
+    pub fn maildirs(&self) -> impl Iterator<Item = MaildirNumber> {
+        self.0.maildirs.iter()
     }
 
     /// What is on record, for the next proof.
@@ -42,19 +41,20 @@ impl<T> Recorded<T> {
     }
 }
 
-/// Records the intents, durably: each message with the number of the Maildir that it goes into. Blocks.
+/// Records the intents, durably: each message with the numbers of the Maildirs that it goes into. Blocks.
 ///
 /// # Errors
 /// Those of the disk: nothing is recorded, or it is unknown whether it is. In the second case the files stay in `tmp/`, and
 /// the next poll's recovery decides. [`StateError::Moved`].
 pub fn record<T: Described>(
     store: &mut Store,
-    batch: Vec<(MaildirNumber, Staged<T>)>,
+    batch: Vec<(MaildirNumbers, Staged<T>)>,
 ) -> Result<Vec<Recorded<T>>, StateError> {
-    let told = |(maildir, staged): &(MaildirNumber, Staged<T>)| {
+    let told = |(maildirs, staged): &(MaildirNumbers, Staged<T>)| {
         let payload = staged.payload();
         NewDelivery {
-            maildir: *maildir,
+            maildir: maildirs.first,
+            also: maildirs.also.clone(),
             unique_id: payload.unique_id().cloned(),
             reported_size: payload.reported_size(),
             digests: staged.digests(),
@@ -65,7 +65,7 @@ pub fn record<T: Described>(
     match store.record_intents(batch, told) {
         Ok(recorded) => Ok(recorded
             .into_iter()
-            .map(|(entry, (maildir, staged))| Recorded(entered(entry, maildir, staged)))
+            .map(|(entry, (maildirs, staged))| Recorded(entered(entry, maildirs, staged)))
             .collect()),
         Err(NotRecorded { error, batch }) => {
             // Else nothing speaks of the files, and they go with the batch.
@@ -75,7 +75,7 @@ pub fn record<T: Described>(
     }
 }
 
-fn entered<T>(entry: EntryId, maildir: MaildirNumber, staged: Staged<T>) -> Entered<T> {
+fn entered<T>(entry: EntryId, maildirs: MaildirNumbers, staged: Staged<T>) -> Entered<T> {
     let (published_name, size, tmp_name) = (staged.published_name(), staged.size(), staged.tmp_name().clone());
-    Entered { entry, maildir, tmp_name, published_name, size, payload: staged.keep() }
+    Entered { entry, maildirs, tmp_name, published_name, size, payload: staged.keep() }
 }

@@ -248,9 +248,8 @@ impl<'a> PlanInput<'a> {
         let Some(skipping) = &self.skipping else { return Vec::new() };
         let matching = self.with_headers(seen);
         let is_fetched = |listed: &&&Listed| {
-            !policy.is_too_large(listed)
-                && !(self.maildrop.has_unique_ids && listed.unique_id.is_none())
-                && self.turn(listed, policy) == Turn::Now
+            let is_unnamed = self.maildrop.has_unique_ids && listed.unique_id.is_none();
+            !policy.is_too_large(listed) && !is_unnamed && self.turn(listed, policy) == Turn::Now
         };
         let is_open = |listed: &&&Listed| skipping.judge(listed, self.state, policy.has_top) == Verdict::Unknown;
         let open = matching.new.iter().filter(is_fetched).filter(is_open);

@@ -1,7 +1,10 @@
 //! A message that is coming in: its bytes on their way into staging, and where it goes, which its header decides as soon as
 //! that is complete. Until then nothing of it is written.
 
-use crate::delivery::destination::{DestinationIndex, Destinations, OWN};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::delivery::destination::{DestinationIndex, Destinations, OWN, Places};
 use crate::maildir::staging::Staging;
 use crate::routing::{HEADER_MOST, HeaderEnd, Route, Routing};
 
@@ -10,7 +13,7 @@ pub(super) struct Incoming {
     /// Its bytes.
     pub(super) staging: Staging,
     /// Where it goes.
-    pub(super) to: DestinationIndex,
+    pub(super) to: Places,
     /// A rule would have left it on the server.
     pub(super) would_be_skipped: bool,
     /// Its header is too long to route it by.
@@ -23,7 +26,7 @@ impl Incoming {
     /// One that begins. It goes into the account's own Maildir unless its header says otherwise.
     pub(super) fn new(staging: Staging, routing: &Routing) -> Self {
         let end = routing.looks_at_headers().then(HeaderEnd::default);
-        Self { staging, to: OWN, would_be_skipped: false, has_long_header: false, end }
+        Self { staging, to: Places::one(OWN), would_be_skipped: false, has_long_header: false, end }
     }
 
     /// Takes the next bytes.
@@ -53,9 +56,21 @@ impl Incoming {
             (route, _) => route,
         };
         self.end = None;
-        if let Route::Other(path) = route {
-            self.to = destinations.place_of(path);
-            self.staging.direct_to(destinations.at(self.to).maildir.tmp());
-        }
+        self.to = places(&route, destinations);
+        let also = self.to.also.iter().map(|place| destinations.at(*place).maildir.tmp());
+        self.staging.direct_to(destinations.at(self.to.first).maildir.tmp(), also);
     }
+}
+
+/// The places that a route leads to, each once.
+fn places(route: &Route<'_>, destinations: &Destinations) -> Places {
+    let several = match route {
+        Route::Own | Route::Skip => return Places::one(OWN),
+        Route::Other(path) => return Places::one(destinations.place_of(path)),
+        Route::Several(several) => several,
+    };
+    let place = |maildir: &Option<&Path>| maildir.map_or(OWN, |path| destinations.place_of(path));
+    let mut all: BTreeSet<DestinationIndex> = several.iter().map(place).collect();
+    let first = all.pop_first().unwrap_or(OWN);
+    Places { first, also: all.into_iter().collect() }
 }

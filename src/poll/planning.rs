@@ -41,12 +41,25 @@ struct Given {
     looks: u32,
     /// How often headers were asked for that were never seen before.
     first_looks: u32,
-    /// What tells the account's rules from others, if one of them leaves messages on the server.
-    skipping_rules: Option<u32>,
+    /// What is known of messages that a rule may leave on the server.
+    judging: Judging,
+}
+
+/// What is known of messages that a rule may leave on the server.
+#[derive(Default)]
+struct Judging {
+    /// What tells the account's rules from others, if one of them leaves messages there.
+    rules: Option<u32>,
     /// Whether a rule leaves them there, of the messages whose headers were asked for.
     judged: HashMap<MessageNumber, bool>,
     /// They were asked for.
-    has_judged: bool,
+    is_done: bool,
+}
+
+impl Judging {
+    fn by(routing: &Routing) -> Self {
+        Self { rules: routing.skips().then(|| routing.digest()), ..Self::default() }
+    }
 }
 
 /// What comes next.
@@ -63,7 +76,7 @@ impl Given {
     /// Takes as long as the listing and the state are large. Blocks.
     fn step(&mut self, store: &Store) -> Step {
         let done = Done { tried: &self.tried, compared: &self.compared, compared_as: &self.compared_as };
-        let skipping = self.skipping_rules.map(|rules| Skipping { rules, judged: &self.judged });
+        let skipping = self.judging.rules.map(|rules| Skipping { rules, judged: &self.judging.judged });
         let input = PlanInput::new(&self.maildrop, store.state(), done, store.now()).with_skipping(skipping);
         // What the plan needs, then a sample of what may have been renumbered, then the rest of that.
         let mut numbers = if self.looks == 0 { input.look_at(&self.policy) } else { Vec::new() };
@@ -75,9 +88,9 @@ impl Given {
             numbers = input.look_for_first_time(&self.policy, &self.seen, probed);
             self.first_looks += 1;
         }
-        if numbers.is_empty() && !self.has_judged {
+        if numbers.is_empty() && !self.judging.is_done {
             let open = input.look_to_skip(&self.policy, &self.seen);
-            self.has_judged = true;
+            self.judging.is_done = true;
             if !open.is_empty() {
                 return Step::Judge(open);
             }
@@ -113,20 +126,9 @@ impl Poll {
         let tried = self.not_in_this_session(store.state(), store.now());
         let (maildrop, compared, compared_as) = (Arc::clone(maildrop), self.compared.clone(), self.compared_as.clone());
         let seen = Seen::in_session(client.serial());
-        let skipping_rules = self.account.routing.skips().then(|| self.account.routing.digest());
-        let mut given = Given {
-            maildrop,
-            policy,
-            tried,
-            compared,
-            compared_as,
-            seen,
-            looks: 0,
-            first_looks: 0,
-            skipping_rules,
-            judged: HashMap::new(),
-            has_judged: false,
-        };
+        let judging = Judging::by(&self.account.routing);
+        let mut given =
+            Given { maildrop, policy, tried, compared, compared_as, seen, looks: 0, first_looks: 0, judging };
         let plan = loop {
             let step;
             let plan = move |store: &mut Store| {
@@ -194,7 +196,7 @@ impl Poll {
             () = self.stop.cancelled() => return Err(PollError::Stopped),
             asked = headers(client, numbers, HEADER_MOST, each) => asked?,
         }
-        given.judged = judged;
+        given.judging.judged = judged;
         // A server that shows none of them has no TOP, whatever it says.
         given.policy.has_top &= shown;
         Ok(())

@@ -22,7 +22,7 @@ use crate::client::{Client, ClientError, Message};
 use crate::delivery::committer::ReceivedMessage;
 use crate::delivery::destination::{Destinations, OWN};
 use crate::delivery::publish::Delivered;
-use crate::maildir::staging::{Received, Staging};
+use crate::maildir::staging::{NotWritten, Received, Staging};
 use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Remembered, Removable};
 use crate::pop3::{Command, CommandKind, DropListing, Event, FramingError, Response, Status, UniqueId};
@@ -385,10 +385,9 @@ impl<'a> Retriever<'a> {
 
     async fn flush(&mut self) -> Result<(), PollError> {
         let Some(mut incoming) = self.incoming.take() else { return Ok(()) };
-        let path = self.retrieval.destinations.at(incoming.to).maildir.tmp().path().to_owned();
         let flushed = watch::blocking(move || incoming.staging.flush().map(|()| incoming)).await;
-        let flushed = flushed.map_err(|e| e.doing("write a message"))?;
-        let wrote = flushed.map_err(|source| PollError::Maildir { doing: "write a message to", path, source })?;
+        let failed = |NotWritten { dir, source }| PollError::Maildir { doing: "write a message to", path: dir, source };
+        let wrote = flushed.map_err(|e| e.doing("write a message"))?.map_err(failed)?;
         self.incoming = Some(wrote);
         Ok(())
     }

@@ -28,6 +28,15 @@ impl HeaderEnd {
 /// The fields that are wanted, decoded: each name in lower case with its text, in the order of the header. Runs of blanks in
 /// a text are one blank, and there are none at its ends.
 pub(super) fn fields(header: &[u8], is_wanted: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+    read(header, is_wanted, decoded)
+}
+
+/// The same as they stand there, without any decoding.
+pub(super) fn raw_fields(header: &[u8], is_wanted: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+    read(header, is_wanted, |folded| String::from_utf8_lossy(&folded).into_owned())
+}
+
+fn read(header: &[u8], is_wanted: impl Fn(&str) -> bool, text_of: impl Fn(Vec<u8>) -> String) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut lines = header.split_inclusive(|c| *c == b'\n').peekable();
     while let Some(line) = lines.next() {
@@ -41,7 +50,7 @@ pub(super) fn fields(header: &[u8], is_wanted: impl Fn(&str) -> bool) -> Vec<(St
                 folded.extend_from_slice(more);
             }
         }
-        found.extend(name.map(|name| (name, on_one_line(&decoded(folded)))));
+        found.extend(name.map(|name| (name, on_one_line(&text_of(folded)))));
     }
     found
 }

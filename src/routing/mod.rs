@@ -5,12 +5,15 @@
 //! that no rule names.
 
 mod header;
+mod multidrop;
 mod pattern;
+mod received;
 mod rules;
 
 use std::path::{Path, PathBuf};
 
 pub use header::HeaderEnd;
+pub use multidrop::{Address, Multidrop, Occurrence, Told};
 pub use pattern::{InvalidPattern, Pattern};
 pub use rules::{Condition, Rule, Rules, Target};
 
@@ -25,6 +28,8 @@ pub enum Routing {
     Unconditional,
     /// By the first rule that names a message.
     Rules(Rules),
+    /// By the recipient that the hoster wrote into the header.
+    Multidrop(Multidrop),
 }
 
 /// A Maildir beside the account's own.
@@ -37,12 +42,14 @@ pub struct OtherMaildir {
 }
 
 /// Where one message goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route<'a> {
     /// Into the account's own Maildir.
     Own,
     /// Into this Maildir.
     Other(&'a Path),
+    /// Into all of these, or into none; None is the account's own.
+    Several(Vec<Option<&'a Path>>),
     /// Nowhere: it stays on the server.
     Skip,
 }
@@ -58,7 +65,7 @@ impl Routing {
     #[must_use]
     pub fn skips(&self) -> bool {
         match self {
-            Self::Unconditional => false,
+            Self::Unconditional | Self::Multidrop(_) => false,
             Self::Rules(rules) => rules.skip(),
         }
     }
@@ -69,6 +76,7 @@ impl Routing {
         let mut all: Vec<&OtherMaildir> = match self {
             Self::Unconditional => Vec::new(),
             Self::Rules(rules) => rules.maildirs().collect(),
+            Self::Multidrop(multidrop) => multidrop.recipients.values().collect(),
         };
         let mut seen = std::collections::HashSet::new();
         all.retain(|maildir| seen.insert(&maildir.path));
@@ -81,6 +89,7 @@ impl Routing {
         match self {
             Self::Unconditional => Route::Own,
             Self::Rules(rules) => rules.route(header, true),
+            Self::Multidrop(multidrop) => multidrop.route(header),
         }
     }
 
@@ -90,6 +99,7 @@ impl Routing {
         match self {
             Self::Unconditional => Route::Own,
             Self::Rules(rules) => rules.route(header, false),
+            Self::Multidrop(multidrop) => multidrop.route(header),
         }
     }
 

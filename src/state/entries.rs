@@ -19,6 +19,28 @@ pub type EntryId = u64;
 /// Names a Maildir within the state.
 pub type MaildirNumber = u32;
 
+/// The Maildirs that one message goes into, by their numbers: nearly always one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MaildirNumbers {
+    /// The first.
+    pub first: MaildirNumber,
+    /// Others.
+    pub also: Vec<MaildirNumber>,
+}
+
+impl From<MaildirNumber> for MaildirNumbers {
+    fn from(first: MaildirNumber) -> Self {
+        Self { first, also: Vec::new() }
+    }
+}
+
+impl MaildirNumbers {
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = MaildirNumber> {
+        std::iter::once(self.first).chain(self.also.iter().copied())
+    }
+}
+
 /// Who a state belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -82,6 +104,15 @@ pub struct Intent {
     pub file_name: String,
     /// The Maildir.
     pub maildir: MaildirNumber,
+    /// Others that it is delivered to as well, as a file of its own in each: it is delivered once it is in all of them.
+    pub also: Vec<MaildirNumber>,
+}
+
+impl Intent {
+    /// All the Maildirs.
+    pub fn maildirs(&self) -> impl Iterator<Item = MaildirNumber> {
+        std::iter::once(self.maildir).chain(self.also.iter().copied())
+    }
 }
 
 /// One message that we know.
@@ -373,7 +404,7 @@ impl UidState {
         let header = std::iter::once(Record::Header(self.identity.clone()));
         let clock = self.clock.map(Record::Clock);
         let maildirs = self.maildirs.iter().map(|(number, maildir)| Record::Maildir(*number, maildir.clone()));
-        let entries = self.entries.iter().map(|entry| Record::Entry(entry.clone()));
+        let entries = self.entries.iter().flat_map(|entry| entry_records(entry.clone()));
         let quarantines = self.quarantines().map(|(listed_as, quarantine)| Record::Quarantine {
             listed_as: listed_as.clone(),
             quarantine: *quarantine,
@@ -410,6 +441,7 @@ impl UidState {
                 self.maildirs.insert(number, maildir);
             }
             Record::Entry(entry) => self.insert(entry)?,
+            Record::AlsoInto { id, maildirs } => self.deliver_also_into(id, maildirs)?,
             Record::Published(ids) => self.each(&ids, |entry| entry.intent = None)?,
             Record::Removed { ids, certain } => self.each(&ids, |entry| {
                 (entry.removed, entry.doubt) = (true, true);
@@ -452,7 +484,7 @@ impl UidState {
 
     fn insert(&mut self, entry: Entry) -> Result<(), Inconsistent> {
         if entry.intent.as_ref().is_some_and(|intent| !self.maildirs.contains_key(&intent.maildir)) {
-            return Err(Inconsistent("a delivery to an unknown Maildir"));
+            return Err(UNKNOWN_MAILDIR);
         }
         let (id, unique_id) = (entry.id, entry.unique_id.clone());
         self.entries.insert(entry).ok_or(Inconsistent("the same entry twice"))?;
@@ -460,6 +492,15 @@ impl UidState {
             self.by_unique_id.entry(unique_id).and_modify(|ids| ids.push(id)).or_insert(Ids::One(id));
         }
         self.next_id = self.next_id.max(id.saturating_add(1));
+        Ok(())
+    }
+
+    fn deliver_also_into(&mut self, id: EntryId, maildirs: Vec<MaildirNumber>) -> Result<(), Inconsistent> {
+        if maildirs.iter().any(|number| !self.maildirs.contains_key(number)) {
+            return Err(UNKNOWN_MAILDIR);
+        }
+        let intent = self.entries.get_mut(id).and_then(|entry| entry.intent.as_mut());
+        intent.ok_or(Inconsistent("other Maildirs for what is not on its way"))?.also = maildirs;
         Ok(())
     }
 
@@ -509,4 +550,12 @@ impl UidState {
     }
 }
 
+/// The records that make an entry.
+pub(super) fn entry_records(entry: Entry) -> impl Iterator<Item = Record> {
+    let also = entry.intent.as_ref().filter(|intent| !intent.also.is_empty());
+    let also = also.map(|intent| Record::AlsoInto { id: entry.id, maildirs: intent.also.clone() });
+    std::iter::once(Record::Entry(entry)).chain(also)
+}
+
+const UNKNOWN_MAILDIR: Inconsistent = Inconsistent("a delivery to an unknown Maildir");
 const UNKNOWN_ENTRY: Inconsistent = Inconsistent("an entry that does not exist");

@@ -37,6 +37,13 @@ pub enum Record {
     Maildir(MaildirNumber, KnownMaildir),
     /// `E`: a message, with or without an intent.
     Entry(Entry),
+    /// `L`: the delivery of this entry goes into other Maildirs as well.
+    AlsoInto {
+        /// Which entry.
+        id: EntryId,
+        /// Their numbers.
+        maildirs: Vec<MaildirNumber>,
+    },
     /// `P`: the deliveries of these entries are finished.
     Published(Vec<EntryId>),
     /// `R`: these were deleted and the QUIT was acknowledged.
@@ -139,6 +146,7 @@ impl Record {
                 }
             }
             Self::Entry(entry) => out.entry(entry),
+            Self::AlsoInto { id, maildirs } => out.also_into(*id, maildirs),
             Self::Published(ids) => out.only_ids('P', ids),
             Self::Removed { ids, certain } => {
                 out.letter('R').number(*certain).ids(ids);
@@ -160,21 +168,14 @@ impl Record {
                 out.letter('G').number(*id).number(*header);
             }
             Self::Quarantine { listed_as, quarantine } => {
-                let kind = match quarantine.kind {
-                    QuarantineReason::Refused => 'r',
-                    QuarantineReason::BrokeSession => 'b',
-                };
+                let kind = letter_of(quarantine.kind);
                 out.letter('q').number(kind).number(quarantine.count).number(quarantine.until).listed_as(listed_as);
             }
-            Self::TroubleOver(listed_as) => {
-                out.letter('v').listed_as(listed_as);
-            }
+            Self::TroubleOver(listed_as) => out.only_listed_as('v', listed_as),
             Self::Skipped { listed_as, rules } => {
                 out.letter('s').number(*rules).listed_as(listed_as);
             }
-            Self::NotSkipped(listed_as) => {
-                out.letter('n').listed_as(listed_as);
-            }
+            Self::NotSkipped(listed_as) => out.only_listed_as('n', listed_as),
             Self::Unknown(kept) => out.line.extend_from_slice(kept),
         }
     }
@@ -195,6 +196,7 @@ impl Record {
             b'C' => fields.clock(),
             b'M' => fields.maildir(),
             b'E' => fields.entry().map(Self::Entry),
+            b'L' => fields.also_into(),
             b'P' => fields.ids().map(Self::Published),
             b'R' => fields.number().zip(fields.ids()).map(|(certain, ids)| Self::Removed { ids, certain }),
             b'A' => fields.number().zip(fields.ids()).map(|(certain, ids)| Self::Absent { ids, certain }),
@@ -215,6 +217,13 @@ impl Record {
             _ => None,
         };
         record.filter(|_| fields.rest.is_none()).ok_or(BadRecord::Malformed)
+    }
+}
+
+fn letter_of(kind: QuarantineReason) -> char {
+    match kind {
+        QuarantineReason::Refused => 'r',
+        QuarantineReason::BrokeSession => 'b',
     }
 }
 
@@ -281,6 +290,16 @@ impl Fields<'_> {
         if let Some(size) = listed_as.reported_size {
             self.number(size);
         }
+    }
+
+    /// A record that is about a message so listed and says no more.
+    fn only_listed_as(&mut self, letter: char, listed_as: &ListedAs) {
+        self.letter(letter).listed_as(listed_as);
+    }
+
+    fn also_into(&mut self, id: EntryId, maildirs: &[MaildirNumber]) {
+        let numbers: Vec<EntryId> = maildirs.iter().map(|number| EntryId::from(*number)).collect();
+        self.letter('L').number(id).ids(&numbers);
     }
 
     /// Runs of ids as `3-7`, joined by commas.
@@ -422,6 +441,12 @@ impl<'a> Parse<'a> {
         Some(Record::Maildir(number, KnownMaildir { configured, resolved, id }))
     }
 
+    fn also_into(&mut self) -> Option<Record> {
+        let id = self.number()?;
+        let maildirs = self.ids()?.into_iter().map(MaildirNumber::try_from).collect::<Result<Vec<_>, _>>().ok()?;
+        Some(Record::AlsoInto { id, maildirs })
+    }
+
     fn fingerprinted(&mut self) -> Option<Record> {
         Some(Record::Fingerprinted { id: self.number()?, header: Digest::parse(self.field()?)? })
     }
@@ -457,7 +482,9 @@ impl<'a> Parse<'a> {
         let absent_since: Option<u64> = self.optional(number)?;
         let doubt = doubt || absent_since.is_some();
         let unique_id = self.optional(|field| UniqueId::new(&unescape(field)?).ok())?;
-        let intent = self.if_there(|fields| Some(Intent { maildir: fields.number()?, file_name: fields.string()? }))?;
+        let intent = self.if_there(|fields| {
+            Some(Intent { maildir: fields.number()?, also: Vec::new(), file_name: fields.string()? })
+        })?;
         let fingerprint = Fingerprint { reported_size, header, whole };
         Some(Entry {
             id,

@@ -18,7 +18,7 @@ fn entry(id: EntryId) -> Entry {
         },
         delivered_at: -5,
         delivered_certain: 9,
-        intent: Some(Intent { file_name: "1.M2P3.host,S=4".to_owned(), maildir: 1 }),
+        intent: Some(Intent { file_name: "1.M2P3.host,S=4".to_owned(), maildir: 1, also: Vec::new() }),
         removed: false,
         doubt: false,
         absent_since: None,
@@ -75,6 +75,7 @@ fn samples() -> Vec<Record> {
         },
         Record::TroubleOver(bad_one(None)),
         Record::TroubleOver(bad_one(Some(7))),
+        Record::AlsoInto { id: 7, maildirs: vec![2, 3, 9] },
         Record::Skipped {
             listed_as: ListedAs { unique_id: UniqueId::new(b"an id").unwrap(), reported_size: Some(7) },
             rules: u32::MAX,

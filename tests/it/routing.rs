@@ -10,6 +10,8 @@ use crate::program::{Account, TestEnv};
 use crate::raw::stored;
 use crate::scripted::maildrop::{Maildrop, Message};
 
+mod recipients;
+
 /// A message with this header and a body that tells it from others.
 fn message(uid: &str, header: &str) -> Message {
     Message::new(uid, format!("Message-ID: <{uid}@example.org>\r\n{header}\r\n\r\nThis is {uid}.\r\n").as_bytes())

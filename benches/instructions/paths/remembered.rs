@@ -145,6 +145,7 @@ fn file_to_append_to() -> (TempDir, Journal, Vec<Record>) {
     let intent = |number| Intent {
         file_name: format!("1764000000.M{number:06}P4242Q{number}_mf-0000000000000007-5f3a9c41.host,S=4000"),
         maildir: 1,
+        also: Vec::new(),
     };
     let records = (1..=INTENTS).map(|number| Record::Entry(entry(number, Some(intent(number))))).collect();
     let (dir, journal) = file(0);
