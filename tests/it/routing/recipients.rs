@@ -9,7 +9,8 @@ use super::{mail_in, message};
 use crate::delivered::files;
 use crate::disk_full::SmallDisk;
 use crate::program::{Account, TestEnv};
-use crate::scripted::maildrop::{Maildrop, Message};
+use crate::raw::stored;
+use crate::scripted::maildrop::{Body, Maildrop, Message};
 
 /// A Received field by a host.
 fn received(by: &str) -> String {
@@ -101,8 +102,17 @@ fn with_one_copy_all_recipients_get_theirs_or_none_does() {
     env.fetch().expect(0).says("3 new messages");
     assert_eq!(boxes(&env), [names(&["both", "half"]), names(&["both", "one"]), names(&["half"])]);
     assert!(maildrop.left().is_empty());
-    let all_of = |name: &str| fs::read(&files(&env.path("Mail").join(name).join("new"))[0]).unwrap();
-    assert_eq!(all_of("unclear").len(), fs::metadata(&files(&env.path("Mail/unclear/new"))[0]).unwrap().len() as usize);
+    for (uid, addresses, owners) in [
+        ("both", &["ann@site.example", "bob@site.example", "ann@site.example"][..], ["ann", "bob"]),
+        ("half", &["ann@site.example", "nobody@site.example"], ["ann", "unclear"]),
+    ] {
+        let Body::Bytes(sent) = sent_to(uid, addresses).body else { panic!("its bytes are there") };
+        for owner in owners {
+            let all = files(&env.path("Mail").join(owner).join("new"));
+            let copies = all.iter().filter(|path| fs::read(path).unwrap() == stored(&sent));
+            assert_eq!(copies.count(), 1, "{owner} has {uid} byte for byte");
+        }
+    }
     for name in ["ann", "bob", "unclear"] {
         assert!(files(&env.path("Mail").join(name).join("tmp")).is_empty(), "{name}");
     }
