@@ -47,7 +47,7 @@ pub(crate) struct Committer<T> {
     announce: mpsc::UnboundedSender<Delivered<T>>,
     /// Written, and waiting for the batch before to be committed; each with the places that it goes to.
     written: Vec<(Places, Written<T>)>,
-    /// Their octets.
+    /// Their octets, in all places.
     octets: u64,
     /// The batch that is being committed, with the state.
     commit: Option<StateWork<Outcome<T>>>,
@@ -114,7 +114,7 @@ impl<T: Described> Committer<T> {
                 let failing = self.failing.take().map(|(_, error)| error);
                 return self.error.take().or(failing).map_or(Ok(self.synced), Err);
             }
-            let free_space = self.to.most_files.saturating_sub(self.written.len());
+            let free_space = self.to.most_messages.saturating_sub(self.written.len());
             let takes = open && free_space > 0 && self.octets < MOST_UNSYNCED;
             tokio::select! {
                 done = finished(&mut self.commit) => self.on_batch_end(state.end(done)?),
@@ -156,7 +156,7 @@ impl<T: Described> Committer<T> {
         for (to, listed_as, result) in blocking(write).await.map_err(|e| e.doing("write messages"))? {
             match result {
                 Ok(written) => {
-                    self.octets += written.size();
+                    self.octets += written.size().saturating_mul(to.count());
                     self.written.push((to, written));
                 }
                 Err(NotWritten { dir, source }) => {

@@ -35,6 +35,11 @@ impl Places {
         Self { first, also: Vec::new() }
     }
 
+    /// How many they are.
+    pub(crate) fn count(&self) -> u64 {
+        u64::try_from(self.also.len()).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = DestinationIndex> {
         std::iter::once(self.first).chain(self.also.iter().copied())
@@ -50,8 +55,8 @@ pub(crate) struct Destinations {
     others: Vec<Destination>,
     /// Which one a path in the configuration leads to: two paths may lead to the same.
     by_path: HashMap<PathBuf, DestinationIndex>,
-    /// How many files may be open at the same time.
-    pub(crate) most_files: usize,
+    /// How many messages may have their files open at the same time.
+    pub(crate) most_messages: usize,
 }
 
 impl Destinations {
@@ -76,12 +81,16 @@ impl Destinations {
                 this.others.push(destination);
             }
         }
+        if account.routing.may_copy() {
+            // Each message may have a file in every one of them.
+            this.most_messages = (most_files / this.all().count()).max(1);
+        }
         Ok(this)
     }
 
     /// One alone.
-    pub(crate) fn only(own: Destination, most_files: usize) -> Self {
-        Self { own, others: Vec::new(), by_path: HashMap::new(), most_files }
+    pub(crate) fn only(own: Destination, most_messages: usize) -> Self {
+        Self { own, others: Vec::new(), by_path: HashMap::new(), most_messages }
     }
 
     /// All of them, the account's own first.

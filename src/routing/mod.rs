@@ -70,6 +70,12 @@ impl Routing {
         }
     }
 
+    /// Whether one message may go into several Maildirs.
+    #[must_use]
+    pub fn may_copy(&self) -> bool {
+        matches!(self, Self::Multidrop(Multidrop { occurrence: Occurrence::All, .. }))
+    }
+
     /// The Maildirs beside the account's own, each once.
     #[must_use]
     pub fn other_maildirs(&self) -> Vec<&OtherMaildir> {

@@ -149,6 +149,25 @@ fn a_recipient_whose_maildir_is_full_costs_the_others_nothing() {
 }
 
 #[test]
+fn copies_for_many_recipients_need_no_more_files_than_may_be_open() {
+    let addresses: Vec<String> = (0..20).map(|n| format!("r{n}@site.example")).collect();
+    let to: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    let maildrop = Maildrop::new((0..40).map(|n| sent_to(&format!("m{n:02}"), &to)).collect());
+    let recipients: Vec<String> = (0..20).map(|n| format!("\"r{n}@site.example\" = \"~/Mail/r{n}\"")).collect();
+    let table = format!(
+        "{{ header = \"X-Envelope-To\", one_copy = true, default = \"~/Mail/unclear\", recipients = {{ {} }} }}",
+        recipients.join(", ")
+    );
+    let env = TestEnv::in_memory(&[Account::at(maildrop.server.address).set("multidrop", table).deleting()]);
+    env.configure_more("[daemon]\nconcurrency = 1");
+    env.spawn_under(&["bash", "-c", "ulimit -n 256; exec \"$@\"", "bash"], &["fetch"]).wait().expect(0);
+    for n in 0..20 {
+        assert_eq!(mail_in(&env, &format!("r{n}")).len(), 40, "r{n}");
+    }
+    assert!(maildrop.left().is_empty());
+}
+
+#[test]
 fn a_multidrop_that_is_not_strict_is_refused_with_its_line() {
     let maildrop = Maildrop::new(Vec::new());
     let good = "header = \"Delivered-To\", default = \"~/Mail/x\", recipients = { \"a@b.example\" = \"~/Mail/a\" }";
