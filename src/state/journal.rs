@@ -195,8 +195,6 @@ pub struct Journal {
     length: u64,
     /// Up to where the file is known to be durable.
     synced: u64,
-    /// Up to where it holds what stood there when it was opened, or what this value has synced.
-    kept: u64,
     /// How many records stand in the file.
     records: usize,
     /// It was written by an earlier version: nothing is added to it.
@@ -251,14 +249,14 @@ impl Journal {
     ) -> Self {
         let &Contents { count: records, valid: length, synced, outdated } = contents;
         let file = file.map(|LockedFile(open)| open);
-        Self { disk, path, dir, file, length, synced, kept: length, records, outdated, unsynced: false, broken: false }
+        Self { disk, path, dir, file, length, synced, records, outdated, unsynced: false, broken: false }
     }
 
     /// A file that does not exist yet; [`Journal::rewrite`] makes it in `dir`.
     #[must_use]
     pub fn absent(disk: Arc<dyn Disk>, path: PathBuf, dir: Option<Dir>) -> Self {
         let (file, outdated, unsynced, broken) = (None, false, false, false);
-        Self { disk, path, dir, file, length: 0, synced: 0, kept: 0, records: 0, outdated, unsynced, broken }
+        Self { disk, path, dir, file, length: 0, synced: 0, records: 0, outdated, unsynced, broken }
     }
 
     /// Where it is.
@@ -347,16 +345,10 @@ impl Journal {
     /// Makes everything durable that this value appended.
     ///
     /// # Errors
-    /// Those of the disk; every later call fails too. What was to become durable is cut off, if that can be done: whoever
-    /// opens the file next could read it, and would build on what may not be on disk.
+    /// Those of the disk; every later call fails too.
     pub fn sync(&mut self) -> io::Result<()> {
         if self.unsynced {
-            let synced = self.sync_file(self.length);
-            if synced.is_err() {
-                let kept = self.kept;
-                let _ = self.writable().and_then(|file| file.truncate(kept));
-            }
-            synced?;
+            self.sync_file(self.length)?;
             self.unsynced = false;
         }
         Ok(())
@@ -370,7 +362,7 @@ impl Journal {
         // The records may be on disk or not, and a later success would prove nothing.
         self.broken = synced.is_err();
         synced?;
-        (self.synced, self.kept) = (length, length);
+        self.synced = length;
         Ok(())
     }
 
@@ -402,7 +394,7 @@ impl Journal {
         self.broken = true;
         self.disk.sync_open_dir(&dir)?;
         self.broken = false;
-        (self.synced, self.kept) = (self.length, self.length);
+        self.synced = self.length;
         Ok(())
     }
 }

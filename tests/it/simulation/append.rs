@@ -69,36 +69,6 @@ fn where_what_failed_cannot_be_cut_off_nothing_follows() {
 }
 
 #[test]
-fn what_could_not_be_synced_is_nothing_that_the_next_process_builds_on() {
-    let (script, runtime) = (ordinary(), runtime());
-    let change = |store: &mut Store, host: &str| {
-        let mut account = script.account("keep").clone();
-        account.endpoint.host = host.to_owned();
-        store.record_host(&account).unwrap();
-        store.settle()
-    };
-    let mut world = World::new(&script, &runtime);
-    open(&mut world, None).rewrite().unwrap();
-    change(&mut open(&mut world, None), "first.example.org").unwrap();
-    let before = world.snapshot();
-    assert!(change(&mut open(&mut world, None), "second.example.org").is_ok());
-    let log = look(&world.machine).process.log.clone();
-    let at = log.iter().rposition(|(operation, _)| *operation == Operation::Sync).unwrap();
-
-    let mut world = World::resume(&script, &runtime, &before);
-    let fault = Fault { at, kind: FaultKind::FailFromHere(Errno::Nospc), seed: 0 };
-    assert!(change(&mut open(&mut world, Some(fault)), "second.example.org").is_err());
-    let mut store = open(&mut world, None);
-    assert_eq!(store.state().identity().host, "first.example.org");
-    for host in ["third.example.org", "fourth.example.org"] {
-        change(&mut store, host).unwrap();
-    }
-    drop(store);
-    world.cut_power(Survival::Nothing, 0);
-    assert_eq!(open(&mut world, None).state().identity().host, "fourth.example.org");
-}
-
-#[test]
 fn to_a_file_whose_name_could_not_be_synced_nothing_is_written() {
     let (script, runtime) = (ordinary(), runtime());
     let rewritten = |fault: Option<Fault>| {
