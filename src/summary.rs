@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use bytesize::ByteSize;
-
+use crate::advice;
 use crate::client::Message;
 use crate::plan::maildrop::Listed;
 use crate::poll::PollReport;
 use crate::poll::report::{Left, LeftFor};
 use crate::routing;
+use crate::text::{Count, Size, plural};
 
 impl PollReport {
     /// What came, how much, how long it took and what is left.
@@ -25,11 +25,8 @@ impl PollReport {
         complaints.extend(self.left());
         complaints.extend(self.unnamed());
         if self.unsyncable {
-            complaints.push(
-                "the Maildir's file system cannot make a delivery durable, so nothing is deleted on the server. Use a \
-                 local disk for the Maildir, or leave_on_server = true"
-                    .to_owned(),
-            );
+            let fact = "the Maildir's file system cannot make a delivery durable, so nothing is deleted on the server";
+            complaints.push(advice::with_step(fact, Some(advice::next_step::UNSYNCABLE)));
         }
         if !self.undeletable.is_empty() {
             let count = Count::of(self.undeletable.len(), "message");
@@ -48,10 +45,11 @@ impl PollReport {
         let mut sentences = Vec::new();
         if self.not_skipped > 0 {
             let count = Count(self.not_skipped, "message");
-            sentences.push(format!(
+            let fact = format!(
                 "{count} came that a rule with `skip` names: the server did not show the header beforehand (TOP), so such \
-                 rules do not count there. Let the rule lead to a Maildir instead"
-            ));
+                 rules do not count there"
+            );
+            sentences.push(advice::with_step(fact, Some(advice::next_step::NOT_SKIPPED)));
         }
         if self.long_headers > 0 {
             let count = Count(self.long_headers, "message");
@@ -177,38 +175,6 @@ const HEADER: u64 = routing::HEADER_MOST as u64;
 
 /// So many of many messages are named.
 const NAMED: usize = 3;
-
-pub(crate) struct Size(pub(crate) u64);
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", ByteSize::b(self.0).display().iec())
-    }
-}
-
-/// A number of things.
-pub(crate) struct Count(pub(crate) u64, pub(crate) &'static str);
-
-impl Count {
-    /// So many of what is held in memory.
-    pub(crate) fn of(things: usize, one: &'static str) -> Self {
-        Self(u64::try_from(things).unwrap_or(u64::MAX), one)
-    }
-}
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.0, plural(self.0, self.1))
-    }
-}
-
-pub(crate) fn plural(count: u64, one: &str) -> String {
-    match (count, one.strip_suffix('y')) {
-        (1, _) => one.to_owned(),
-        (_, Some(stem)) => format!("{stem}ies"),
-        (_, None) => format!("{one}s"),
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -5,10 +5,10 @@ use std::path::Path;
 use super::Step;
 use crate::client::headers::{Shown, headers};
 use crate::client::{Client, ClientError};
-use crate::credential::printable;
 use crate::plan::maildrop::Listed;
 use crate::pop3::MessageNumber;
 use crate::routing::{HEADER_MOST, HeaderEnd, Multidrop, Route, Told};
+use crate::text::{cut_words, path};
 
 /// The name of these steps: they are always shown.
 pub(crate) const STEP: &str = "multidrop";
@@ -35,7 +35,7 @@ pub(super) async fn look(
         steps.push(match shown {
             Shown::Header(header) => of_header(number, header, multidrop, default),
             Shown::TooLong => {
-                let text = format!("message {number}: its header is too long to look into: {}", default.display());
+                let text = format!("message {number}: its header is too long to look into: {}", path(default));
                 Step::warn(STEP, text)
             }
             Shown::Refused => Step::warn(STEP, format!("message {number}: the server does not show its header")),
@@ -49,22 +49,19 @@ fn of_header(number: MessageNumber, shown: &[u8], multidrop: &Multidrop, default
     let end = HeaderEnd::default().find(shown).unwrap_or(shown.len());
     let told = multidrop.told(shown.get(..end).unwrap_or_default());
     let why = match &told {
-        Told::Recipients(texts) => {
-            let texts: String = printable(&texts.join(", ")).chars().take(TEXT).collect();
-            format!("{} says {texts}", multidrop.header)
-        }
+        Told::Recipients(texts) => format!("{} says {}", multidrop.header, cut_words(&texts.join(", "), TEXT)),
         Told::Nothing => format!("the hoster wrote no {}", multidrop.header),
         Told::NoReceived => "there is no Received field, so nothing shows what the hoster wrote".to_owned(),
         Told::NotTrusted => "no Received field is by a host of `trusted_received_by`".to_owned(),
     };
     let maildirs: Vec<&Path> = match multidrop.route_of(&told) {
-        Route::Other(path) => vec![path],
-        Route::Several(all) => all.into_iter().map(|path| path.unwrap_or(default)).collect(),
+        Route::Other(one) => vec![one],
+        Route::Several(all) => all.into_iter().map(|one| one.unwrap_or(default)).collect(),
         Route::Own | Route::Skip => Vec::new(),
     };
     if maildirs.is_empty() {
-        return Step::warn(STEP, format!("message {number}: {why}; nobody in particular: {}", default.display()));
+        return Step::warn(STEP, format!("message {number}: {why}; nobody in particular: {}", path(default)));
     }
-    let maildirs: Vec<String> = maildirs.iter().map(|path| path.display().to_string()).collect();
+    let maildirs: Vec<String> = maildirs.into_iter().map(path).collect();
     Step::ok(STEP, format!("message {number}: {why}: {}", maildirs.join(" and ")))
 }

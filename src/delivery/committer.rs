@@ -291,7 +291,7 @@ fn record_and_publish<T: Described>(
     let mut broken = Vec::new();
     for number in used {
         let place = to.place_numbered(number);
-        if let Err(e) = check_in_place(disk, store, to.at(place)) {
+        if let Err(e) = check_in_place(disk, to.at(place)) {
             outcome.fails(place, e);
             broken.push(number);
         }
@@ -316,12 +316,12 @@ fn record_and_publish<T: Described>(
 }
 
 /// Whether a Maildir is still the one that was opened.
-fn check_in_place(disk: &dyn Disk, store: &Store, to: &Destination) -> Result<(), DeliveryError> {
+fn check_in_place(disk: &dyn Disk, to: &Destination) -> Result<(), DeliveryError> {
     let path = to.maildir.new_dir().path();
     let failed = |source| DeliveryError::Maildir { doing: "deliver into", path: path.to_owned(), source };
     match to.maildir.is_in_place(disk).map_err(failed)? {
         true => Ok(()),
-        false => Err(StateError::maildir_replaced(store, &to.configured).into()),
+        false => Err(StateError::maildir_replaced(&to.configured).into()),
     }
 }
 
