@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::Receiver;
 
 use super::destination::{Destination, DestinationIndex, Destinations, OWN, Places};
 use super::publish::{Delivered, publish_into};
@@ -21,7 +22,7 @@ use crate::state::entries::{EntryId, ListedAs, MaildirNumber};
 use crate::state::error::StateError;
 use crate::state::handle::{Finished, StateHandle, StateWork};
 use crate::state::store::Store;
-use crate::watch::{blocking, note_delivered};
+use crate::watch::blocking;
 
 /// No more bytes than this are written and not yet durable: what a slow disk would have to swallow at the end.
 const MOST_UNSYNCED: u64 = 64 << 20;
@@ -40,11 +41,11 @@ pub(crate) struct ReceivedMessage<T> {
 }
 
 /// A committer at work.
-pub(crate) struct Committer<T> {
+pub(crate) struct Committer<T, A> {
     disk: Arc<dyn Disk>,
     to: Arc<Destinations>,
-    /// Tells the retriever what is safe. It may be gone; a message is safe all the same.
-    announce: mpsc::UnboundedSender<Delivered<T>>,
+    /// Is given what is safe, at once.
+    announce: A,
     /// Written, and waiting for the batch before to be committed; each with the places that it goes to.
     written: Vec<(Places, Written<T>)>,
     /// Their octets, in all places.
@@ -79,12 +80,8 @@ struct Outcome<T> {
     undelivered: Vec<ListedAs>,
 }
 
-impl<T: Described> Committer<T> {
-    pub(crate) fn new(
-        disk: Arc<dyn Disk>,
-        to: Arc<Destinations>,
-        announce: mpsc::UnboundedSender<Delivered<T>>,
-    ) -> Self {
+impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
+    pub(crate) fn new(disk: Arc<dyn Disk>, to: Arc<Destinations>, announce: A) -> Self {
         let (written, synced, undelivered) = (Vec::new(), DirSync::Synced, Vec::new());
         Self { disk, to, announce, written, octets: 0, commit: None, synced, error: None, failing: None, undelivered }
     }
@@ -93,7 +90,7 @@ impl<T: Described> Committer<T> {
     pub(crate) async fn run(
         mut self,
         state: &mut StateHandle,
-        received_messages: mpsc::Receiver<ReceivedMessage<T>>,
+        received_messages: Receiver<ReceivedMessage<T>>,
     ) -> Committed {
         let result = self.commit_all(state, received_messages).await;
         Committed { result, undelivered: self.undelivered }
@@ -102,7 +99,7 @@ impl<T: Described> Committer<T> {
     async fn commit_all(
         &mut self,
         state: &mut StateHandle,
-        mut received_messages: mpsc::Receiver<ReceivedMessage<T>>,
+        mut received_messages: Receiver<ReceivedMessage<T>>,
     ) -> Result<DirSync, DeliveryError> {
         let mut arrived = Vec::new();
         let mut open = true;
@@ -194,10 +191,7 @@ impl<T: Described> Committer<T> {
 
     fn on_batch_end(&mut self, outcome: Outcome<T>) {
         self.commit = None;
-        for safe in outcome.safe {
-            note_delivered(safe.size());
-            let _ = self.announce.send(safe);
-        }
+        outcome.safe.into_iter().for_each(&mut self.announce);
         match outcome.result {
             Ok(DirSync::Synced) => {}
             Ok(DirSync::Unsupported) => self.synced = DirSync::Unsupported,

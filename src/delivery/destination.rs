@@ -9,8 +9,9 @@ use super::recovery::{OtherMaildir, known_maildir};
 use crate::account::{Account, MaildirMode, MaildirOf};
 use crate::disk::{DirSync, Disk};
 use crate::ids::MaildirId;
+use crate::ids::MaildirNumber;
 use crate::maildir::Maildir;
-use crate::state::entries::{KnownMaildir, MaildirNumber, MaildirNumbers};
+use crate::state::entries::{KnownMaildir, MaildirNumbers};
 use crate::state::error::StateError;
 use crate::state::store::Store;
 

@@ -10,12 +10,11 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::entries::{
-    Entry, EntryId, Fingerprint, Identity, Intent, KnownMaildir, ListedAs, MaildirNumber, Origin, Quarantine,
-    QuarantineReason,
+use super::entry::{
+    Entry, Fingerprint, Identity, Intent, KnownMaildir, ListedAs, Origin, Quarantine, QuarantineReason,
 };
 use crate::clock::trusted_time::{ClockMark, ClockReading};
-use crate::ids::MaildirId;
+use crate::ids::{EntryId, InstanceId, MaildirId, MaildirNumber};
 use crate::message::Digest;
 use crate::pop3::{UniqueId, decimal};
 
@@ -126,7 +125,7 @@ impl Record {
         let mut out = Fields { line };
         match self {
             Self::Header(identity) => {
-                out.letter('H').hex(identity.instance).number(identity.created);
+                out.letter('H').number(identity.instance).number(identity.created);
                 out.text(identity.host.as_bytes()).text(identity.user.as_bytes());
             }
             Self::Host { host, user } => {
@@ -298,14 +297,14 @@ impl Fields<'_> {
     }
 
     fn also_into(&mut self, id: EntryId, maildirs: &[MaildirNumber]) {
-        let numbers: Vec<EntryId> = maildirs.iter().map(|number| EntryId::from(*number)).collect();
+        let numbers: Vec<EntryId> = maildirs.iter().map(|number| EntryId::new(u64::from(number.get()))).collect();
         self.letter('L').number(id).ids(&numbers);
     }
 
     /// Runs of ids as `3-7`, joined by commas.
     fn ids(&mut self, ids: &[EntryId]) -> &mut Self {
         let mut text = String::new();
-        for run in ids.chunk_by(|a, b| a.checked_add(1) == Some(*b)) {
+        for run in ids.chunk_by(|a, b| a < b && a.next() == *b) {
             let comma = if text.is_empty() { "" } else { "," };
             let _ = match run {
                 [] => Ok(()),
@@ -392,13 +391,13 @@ impl<'a> Parse<'a> {
         let mut ids = Vec::new();
         for run in self.field()?.split(|c| *c == b',') {
             let mut ends = run.splitn(2, |c| *c == b'-');
-            let first: EntryId = number(ends.next()?)?;
+            let first: u64 = number(ends.next()?)?;
             let last = ends.next().map_or(Some(first), number)?;
             let room = MOST_IDS.saturating_sub(u64::try_from(ids.len()).unwrap_or(u64::MAX));
             if last < first || last - first >= room {
                 return None;
             }
-            ids.extend(first..=last);
+            ids.extend((first..=last).map(EntryId::new));
         }
         Some(ids)
     }
@@ -418,7 +417,7 @@ impl<'a> Parse<'a> {
     }
 
     fn header(&mut self) -> Option<Record> {
-        let instance = self.hex()?;
+        let instance = InstanceId::parse(self.field()?)?;
         let created = self.number()?;
         Some(Record::Header(Identity { instance, created, host: self.string()?, user: self.string()? }))
     }
@@ -443,7 +442,8 @@ impl<'a> Parse<'a> {
 
     fn also_into(&mut self) -> Option<Record> {
         let id = self.number()?;
-        let maildirs = self.ids()?.into_iter().map(MaildirNumber::try_from).collect::<Result<Vec<_>, _>>().ok()?;
+        let number = |number: EntryId| u32::try_from(number.get()).ok().map(MaildirNumber::new);
+        let maildirs = self.ids()?.into_iter().map(number).collect::<Option<Vec<_>>>()?;
         Some(Record::AlsoInto { id, maildirs })
     }
 
@@ -520,6 +520,18 @@ impl Number for u64 {
 impl Number for u32 {
     fn from_parts(amount: u64, negative: bool) -> Option<Self> {
         if negative { None } else { amount.try_into().ok() }
+    }
+}
+
+impl Number for EntryId {
+    fn from_parts(amount: u64, negative: bool) -> Option<Self> {
+        u64::from_parts(amount, negative).map(Self::new)
+    }
+}
+
+impl Number for MaildirNumber {
+    fn from_parts(amount: u64, negative: bool) -> Option<Self> {
+        u32::from_parts(amount, negative).map(Self::new)
     }
 }
 

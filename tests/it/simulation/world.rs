@@ -163,7 +163,7 @@ impl<'a> World<'a> {
         };
         let before = counts(self);
         let report = self.runtime.block_on(async {
-            let report = poll(Arc::new(context), account, options, CancellationToken::new()).await;
+            let report = poll(Arc::new(context), account, options, CancellationToken::new(), Vec::new()).await;
             let sessions = std::mem::take(&mut *dialer.sessions.lock().unwrap());
             for session in sessions {
                 session.await.unwrap();
@@ -236,7 +236,7 @@ impl<'a> World<'a> {
         OpenOptions {
             now,
             since_1970: self.clock.since_1970(),
-            instance: 0,
+            instance: mailferry::ids::InstanceId::new(0),
             holder: String::new(),
             new_state: false,
             configured_accounts,
