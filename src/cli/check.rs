@@ -136,7 +136,14 @@ fn failed(account: &Account) -> AccountCheck {
     let text = "mailferry failed by a fault of its own; please report it with the lines above".to_owned();
     let step = Step { step: "check", mark: Mark::Fail, text, status: ExitStatus::Temporary };
     let server = format!("{}:{}", account.endpoint.host, account.endpoint.port);
-    AccountCheck { account: account.name.to_string(), server, steps: vec![step], seconds: 0.0, in_short: Vec::new() }
+    AccountCheck {
+        account: account.name.to_string(),
+        server,
+        steps: vec![step],
+        seconds: 0.0,
+        messages: None,
+        in_short: Vec::new(),
+    }
 }
 
 /// A configuration that cannot be used.

@@ -19,6 +19,7 @@ mod output;
 mod poll;
 mod prepare;
 mod scheduled;
+mod setup;
 mod signals;
 mod status;
 mod status_text;
@@ -73,7 +74,12 @@ fn run_command(arguments: &Arguments) -> u8 {
     }
     let polls = matches!(
         arguments.command,
-        Command::Fetch(_) | Command::Daemon | Command::Login(_) | Command::Check(_) | Command::Console(_)
+        Command::Fetch(_)
+            | Command::Daemon
+            | Command::Login(_)
+            | Command::Check(_)
+            | Command::Console(_)
+            | Command::Setup(_)
     );
     // One that waits for signals, and one for what blocks; a daemon has them twice, for polls and for who decides, and
     // one that sees to its end.
@@ -87,6 +93,7 @@ fn run_command(arguments: &Arguments) -> u8 {
         Command::Daemon => runtime.block_on(daemon::run(arguments)).code(),
         Command::Poll(poll) => runtime.block_on(poll::run(arguments, poll)).code(),
         Command::Login(login) => runtime.block_on(login::run(arguments, login)).code(),
+        Command::Setup(setup) => runtime.block_on(setup::run(arguments, setup)).code(),
         Command::Import(import) => runtime.block_on(import::run(arguments, import)).code(),
         Command::Uids(uids) => runtime.block_on(uids::run(arguments, uids)).code(),
         Command::Check(check) => runtime.block_on(check::run(arguments, check)).code(),

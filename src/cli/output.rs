@@ -16,6 +16,12 @@ pub(super) fn say(words: impl Display) {
     let _ = writeln!(io::stdout().lock(), "{words}");
 }
 
+/// Begins a line on standard output that the user goes on with.
+pub(super) fn prompt(words: impl Display) {
+    let mut output = io::stdout().lock();
+    let _ = write!(output, "{words} ").and_then(|()| output.flush());
+}
+
 /// Prints a line on standard error, if that can be.
 pub(super) fn stderr_line(words: impl Display) {
     unread::write(Which::Error, format!("{words}\n").as_bytes());

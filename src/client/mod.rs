@@ -14,7 +14,7 @@ pub mod listing;
 pub mod listing_digest;
 pub mod login;
 pub(crate) mod places;
-mod reach;
+pub mod reach;
 mod redaction;
 mod stall_detector;
 

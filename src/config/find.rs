@@ -89,8 +89,9 @@ pub fn find(explicit: Option<&Path>, env: &Environment) -> Result<PathBuf, Confi
     let target = looked.first().map(String::as_str).unwrap_or_default();
     Err(Problem::new(format!("there is no configuration: looked for {}", looked.join(" and ")))
         .help(format!(
-            "write these lines with your own words into {target}, run `chmod 600` on it, and then `mailferry check`; or name \
-             a file with --config or $MAILFERRY_CONFIG\n{EXAMPLE}"
+            "run `mailferry setup`, which asks for your address and writes it. Or write these six lines with your own words \
+             into {target}, run `chmod 600` on it, and then `mailferry check`; or name a file with --config or \
+             $MAILFERRY_CONFIG\n{EXAMPLE}"
         ))
         .into())
 }

@@ -16,6 +16,7 @@ mod dovecot;
 mod leaks;
 mod mail;
 mod program;
+mod pty;
 mod raw;
 mod scripted;
 
@@ -63,6 +64,7 @@ mod routing;
 mod schedule;
 mod secrecy;
 mod secrets_of_logins;
+mod setup;
 mod signals;
 mod simulation;
 mod soak;
