@@ -5,11 +5,12 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::credential::CredentialSource;
+use crate::routing::Routing;
 
 mod route;
 mod tls_options;
@@ -36,6 +37,8 @@ pub struct Account {
     pub uses_token: bool,
     /// The Maildir, absolute.
     pub maildir: PathBuf,
+    /// Which messages go elsewhere.
+    pub routing: Routing,
     /// The permissions of what is made in it.
     pub maildir_mode: MaildirMode,
     /// What happens to a message on the server once it is delivered.
@@ -50,6 +53,26 @@ pub struct Account {
     pub max_messages_per_session: Option<NonZeroU32>,
     /// The words of a command that the daemon runs after a poll that brought new mail. Never empty.
     pub on_new_mail: Option<Vec<OsString>>,
+}
+
+impl Account {
+    /// All the Maildirs that it delivers to, its own first, each once.
+    #[must_use]
+    pub fn maildirs(&self) -> Vec<MaildirOf<'_>> {
+        let own = MaildirOf { path: &self.maildir, is_folder: false };
+        let others = self.routing.other_maildirs().into_iter().filter(|other| other.path != self.maildir);
+        let others = others.map(|other| MaildirOf { path: &other.path, is_folder: other.is_folder });
+        std::iter::once(own).chain(others).collect()
+    }
+}
+
+/// A Maildir that an account delivers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaildirOf<'a> {
+    /// Its path, as configured.
+    pub path: &'a Path,
+    /// It is a folder of a Maildir++.
+    pub is_folder: bool,
 }
 
 /// The time between two polls: always the same, or adapted to when mail comes.

@@ -5,7 +5,8 @@
 //!
 //! - [`pop3`] holds the rules of the protocol and [`sasl`] those of logging in, without a socket; [`net`] makes
 //!   connections; [`client`] drives the ones over the other.
-//! - [`message`] and [`plan`] decide, without doing anything: what is new, what may be deleted.
+//! - [`message`], [`plan`] and [`routing`] decide, without doing anything: what is new, what may be deleted, where a
+//!   message goes.
 //!   [`schedule`] and [`provider`] do the same for when an account is polled next.
 //! - [`oauth`] gets access tokens where a mailbox takes no password; it asks over [`https`].
 //! - [`disk`] is every file operation there is; [`maildir`] writes messages with it, [`state`] remembers with it, and
@@ -35,6 +36,7 @@ pub mod oauth;
 pub mod message;
 pub mod plan;
 pub(crate) mod provider;
+pub mod routing;
 pub mod schedule;
 
 pub mod clock;

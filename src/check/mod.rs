@@ -1,11 +1,13 @@
 //! `mailferry check`: looks at everything that a poll needs, step by step, and changes nothing.
 //!
 //! What can be known without a server is looked at first ([`local`], [`habits`]); then one session is held
-//! ([`session`]) over the same path as a poll's, watched from outside ([`observed`]). No message is retrieved, nothing is
+//! ([`session`]) over the same path as a poll's, watched from outside ([`observed`]). Of a maildrop that holds the mail of
+//! several people it is shown who would get what ([`multidrop`]). No message is retrieved, nothing is
 //! marked, and nothing is written.
 
 pub mod habits;
 mod local;
+pub(crate) mod multidrop;
 mod observed;
 mod session;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::observed::{Observed, Seen};
-use super::{CheckContext, Mark, Step, day, time};
+use super::{CheckContext, Mark, Step, day, multidrop, time};
 use crate::account::{Account, RemovalPolicy, TlsMode};
 use crate::advice;
 use crate::client::listing::{self, Opened};
@@ -16,6 +16,7 @@ use crate::net::{Dial, NetError};
 use crate::oauth::refresh::{TokenContext, TokenOf, access_token};
 use crate::poll::PollError;
 use crate::pop3::{Capabilities, Command, Event, Status};
+use crate::routing::Routing;
 use crate::secret::Secret;
 use crate::text::{Count, Size, words_in};
 use crate::threads::blocking;
@@ -318,6 +319,14 @@ impl Looking<'_> {
             },
         };
         self.steps.push(top);
+        if let Routing::Multidrop(multidrop) = &self.account.routing {
+            match multidrop::look(&mut client, &maildrop.messages, multidrop, &self.account.maildir).await {
+                Ok(steps) => self.steps.extend(steps),
+                Err(e) => {
+                    return self.steps.push(Step::fail(multidrop::STEP, e.exit_status(), &advice::told_of_session(&e)));
+                }
+            }
+        }
         self.steps.push(match (broke, pipelining) {
             (Some(e), _) => Step::warn(
                 "pipelining",

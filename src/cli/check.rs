@@ -11,7 +11,7 @@ use super::arguments::{Arguments, Check};
 use super::output::{say, stderr_line};
 use super::{prepare, signals};
 use crate::account::Account;
-use crate::check::{AccountCheck, CheckContext, Mark, Step, check, habits};
+use crate::check::{AccountCheck, CheckContext, Mark, Step, check, habits, multidrop};
 use crate::clock::RealClock;
 use crate::config::{self, Config, ConfigError, Environment};
 use crate::credential::{CredentialEnvironment, printable};
@@ -203,7 +203,8 @@ fn tell(found: &AccountCheck, width: usize, arguments: &Arguments, options: &Che
     line.push_str(&format!(", {:.1} s", found.seconds));
     say(line);
     for step in &found.steps {
-        let to_be_seen = matches!(step.mark, Mark::Warn | Mark::Fail) || arguments.verbose > 0;
+        let to_be_seen =
+            matches!(step.mark, Mark::Warn | Mark::Fail) || step.step == multidrop::STEP || arguments.verbose > 0;
         if to_be_seen && !(arguments.quiet && step.mark != Mark::Fail) {
             say(format_args!("  {:4}  {:STEP$}  {}", step.mark, step.step, step.text));
         }

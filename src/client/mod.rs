@@ -9,6 +9,7 @@ pub(crate) mod budget;
 pub mod dates;
 mod dialogue;
 pub mod error;
+pub(crate) mod headers;
 pub mod listing;
 pub mod listing_digest;
 pub mod login;

@@ -18,7 +18,7 @@ pub(super) const DAEMON: [&str; 4] = ["concurrency", "per_host", "http", "http_a
 pub(super) const NOTIFY: [&str; 3] = ["command", "no_success_for", "certificate_days"];
 
 /// What may stand in `[accounts.NAME]` and in `[defaults]`.
-pub(super) const ACCOUNT: [&str; 32] = [
+pub(super) const ACCOUNT: [&str; 34] = [
     "host",
     "port",
     "tls",
@@ -51,7 +51,16 @@ pub(super) const ACCOUNT: [&str; 32] = [
     "provider",
     "oauth2",
     "token_command",
+    "rules",
+    "multidrop",
 ];
+
+/// What may stand in `[[accounts.NAME.rules]]`.
+pub(super) const RULE: [&str; 7] = ["header", "equals", "contains", "matches", "maildir", "folder", "skip"];
+
+/// What may stand in `[accounts.NAME.multidrop]`.
+pub(super) const MULTIDROP: [&str; 7] =
+    ["header", "occurrence", "one_copy", "strip_prefix", "trusted_received_by", "recipients", "default"];
 
 /// What may stand in `[accounts.NAME.oauth2]`.
 pub(super) const OAUTH2: [&str; 16] = [
@@ -110,6 +119,10 @@ pub(super) enum Level<'a> {
     Account(&'a str),
     /// `[accounts.NAME.oauth2]`; none is that of `[defaults]`.
     OAuth(Option<&'a str>),
+    /// `[[accounts.NAME.rules]]`; none are those of `[defaults]`.
+    Rule(Option<&'a str>),
+    /// `[accounts.NAME.multidrop]`; none is that of `[defaults]`.
+    Multidrop(Option<&'a str>),
 }
 
 /// The key whose value is a secret of an OAuth 2.0 client.
@@ -124,7 +137,7 @@ pub(super) fn is_secret(key: &str) -> bool {
 pub(super) fn is_shown(key: &str) -> bool {
     key != PROXY
         && !is_secret(key)
-        && [&TOP[..], &DAEMON, &NOTIFY, &ACCOUNT, &OAUTH2].iter().any(|keys| keys.contains(&key))
+        && [&TOP[..], &DAEMON, &NOTIFY, &ACCOUNT, &OAUTH2, &RULE, &MULTIDROP].iter().any(|keys| keys.contains(&key))
 }
 
 /// Whether this is a key, or the name of a table.
@@ -180,7 +193,7 @@ impl<'a> Level<'a> {
     pub(super) fn name(self) -> Option<&'a str> {
         match self {
             Self::Account(name) => Some(name),
-            Self::OAuth(name) => name,
+            Self::OAuth(name) | Self::Rule(name) | Self::Multidrop(name) => name,
             Self::Top | Self::Daemon | Self::Notify | Self::Defaults => None,
         }
     }
@@ -192,6 +205,8 @@ impl<'a> Level<'a> {
             Self::Notify => &NOTIFY,
             Self::Defaults | Self::Account(_) => &ACCOUNT,
             Self::OAuth(_) => &OAUTH2,
+            Self::Rule(_) => &RULE,
+            Self::Multidrop(_) => &MULTIDROP,
         }
     }
 
@@ -204,6 +219,10 @@ impl<'a> Level<'a> {
             Self::Account(name) => format!("in [accounts.{name}]"),
             Self::OAuth(Some(name)) => format!("in `oauth2` of [accounts.{name}]"),
             Self::OAuth(None) => "in `oauth2` of [defaults]".to_owned(),
+            Self::Rule(Some(name)) => format!("in a rule of [accounts.{name}]"),
+            Self::Multidrop(Some(name)) => format!("in [accounts.{name}.multidrop]"),
+            Self::Multidrop(None) => "in `multidrop` of [defaults]".to_owned(),
+            Self::Rule(None) => "in a rule of [defaults]".to_owned(),
         }
     }
 }

@@ -19,6 +19,7 @@ mod find;
 mod host;
 mod http;
 mod keys;
+mod multidrop;
 mod network;
 mod notify;
 mod oauth;
@@ -27,6 +28,7 @@ mod path;
 mod problem;
 mod read;
 mod redaction;
+mod rules;
 mod settings;
 mod syntax;
 #[cfg(test)]

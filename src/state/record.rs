@@ -36,6 +36,13 @@ pub enum Record {
     Maildir(MaildirNumber, KnownMaildir),
     /// `E`: a message, with or without an intent.
     Entry(Entry),
+    /// `L`: the delivery of this entry goes into other Maildirs as well.
+    AlsoInto {
+        /// Which entry.
+        id: EntryId,
+        /// Their numbers.
+        maildirs: Vec<MaildirNumber>,
+    },
     /// `P`: the deliveries of these entries are finished.
     Published(Vec<EntryId>),
     /// `R`: these were deleted and the QUIT was acknowledged.
@@ -90,6 +97,15 @@ pub enum Record {
     },
     /// `v`: the message that is listed so makes no trouble any more.
     TroubleOver(ListedAs),
+    /// `s`: the message that is listed so is left on the server by a rule.
+    Skipped {
+        /// Which message.
+        listed_as: ListedAs,
+        /// What tells the rules from others.
+        rules: u32,
+    },
+    /// `n`: the message that is listed so is not left there any more.
+    NotSkipped(ListedAs),
     /// A small letter that this version does not know: kept as it is.
     Unknown(Vec<u8>),
 }
@@ -129,6 +145,7 @@ impl Record {
                 }
             }
             Self::Entry(entry) => out.entry(entry),
+            Self::AlsoInto { id, maildirs } => out.also_into(*id, maildirs),
             Self::Published(ids) => out.only_ids('P', ids),
             Self::Removed { ids, certain } => {
                 out.letter('R').number(*certain).ids(ids);
@@ -150,15 +167,14 @@ impl Record {
                 out.letter('G').number(*id).number(*header);
             }
             Self::Quarantine { listed_as, quarantine } => {
-                let kind = match quarantine.kind {
-                    QuarantineReason::Refused => 'r',
-                    QuarantineReason::BrokeSession => 'b',
-                };
+                let kind = letter_of(quarantine.kind);
                 out.letter('q').number(kind).number(quarantine.count).number(quarantine.until).listed_as(listed_as);
             }
-            Self::TroubleOver(listed_as) => {
-                out.letter('v').listed_as(listed_as);
+            Self::TroubleOver(listed_as) => out.only_listed_as('v', listed_as),
+            Self::Skipped { listed_as, rules } => {
+                out.letter('s').number(*rules).listed_as(listed_as);
             }
+            Self::NotSkipped(listed_as) => out.only_listed_as('n', listed_as),
             Self::Unknown(kept) => out.line.extend_from_slice(kept),
         }
     }
@@ -169,7 +185,7 @@ impl Record {
     /// [`BadRecord`].
     pub fn parse(line: &[u8]) -> Result<Self, BadRecord> {
         let (letter, rest) = line.split_first().ok_or(BadRecord::Malformed)?;
-        if letter.is_ascii_lowercase() && !matches!(letter, b'q' | b'v') {
+        if letter.is_ascii_lowercase() && !matches!(letter, b'q' | b'v' | b's' | b'n') {
             return Ok(Self::Unknown(line.to_vec()));
         }
         let mut fields = Parse { rest: rest.strip_prefix(b" ") };
@@ -179,6 +195,7 @@ impl Record {
             b'C' => fields.clock(),
             b'M' => fields.maildir(),
             b'E' => fields.entry().map(Self::Entry),
+            b'L' => fields.also_into(),
             b'P' => fields.ids().map(Self::Published),
             b'R' => fields.number().zip(fields.ids()).map(|(certain, ids)| Self::Removed { ids, certain }),
             b'A' => fields.number().zip(fields.ids()).map(|(certain, ids)| Self::Absent { ids, certain }),
@@ -190,11 +207,22 @@ impl Record {
             b'G' => fields.fingerprinted(),
             b'q' => fields.quarantine(),
             b'v' => fields.listed_as().map(Self::TroubleOver),
+            b's' => {
+                fields.number().zip(fields.listed_as()).map(|(rules, listed_as)| Self::Skipped { listed_as, rules })
+            }
+            b'n' => fields.listed_as().map(Self::NotSkipped),
             b'U' => fields.number().zip(fields.unique_id()).map(|(id, unique_id)| Self::Renamed { id, unique_id }),
             letter if letter.is_ascii_uppercase() => return Err(BadRecord::Newer(char::from(*letter))),
             _ => None,
         };
         record.filter(|_| fields.rest.is_none()).ok_or(BadRecord::Malformed)
+    }
+}
+
+fn letter_of(kind: QuarantineReason) -> char {
+    match kind {
+        QuarantineReason::Refused => 'r',
+        QuarantineReason::BrokeSession => 'b',
     }
 }
 
@@ -261,6 +289,16 @@ impl Fields<'_> {
         if let Some(size) = listed_as.reported_size {
             self.number(size);
         }
+    }
+
+    /// A record that is about a message so listed and says no more.
+    fn only_listed_as(&mut self, letter: char, listed_as: &ListedAs) {
+        self.letter(letter).listed_as(listed_as);
+    }
+
+    fn also_into(&mut self, id: EntryId, maildirs: &[MaildirNumber]) {
+        let numbers: Vec<EntryId> = maildirs.iter().map(|number| EntryId::new(u64::from(number.get()))).collect();
+        self.letter('L').number(id).ids(&numbers);
     }
 
     /// Runs of ids as `3-7`, joined by commas.
@@ -402,6 +440,13 @@ impl<'a> Parse<'a> {
         Some(Record::Maildir(number, KnownMaildir { configured, resolved, id }))
     }
 
+    fn also_into(&mut self) -> Option<Record> {
+        let id = self.number()?;
+        let number = |number: EntryId| u32::try_from(number.get()).ok().map(MaildirNumber::new);
+        let maildirs = self.ids()?.into_iter().map(number).collect::<Option<Vec<_>>>()?;
+        Some(Record::AlsoInto { id, maildirs })
+    }
+
     fn fingerprinted(&mut self) -> Option<Record> {
         Some(Record::Fingerprinted { id: self.number()?, header: Digest::parse(self.field()?)? })
     }
@@ -437,7 +482,9 @@ impl<'a> Parse<'a> {
         let absent_since: Option<u64> = self.optional(number)?;
         let doubt = doubt || absent_since.is_some();
         let unique_id = self.optional(|field| UniqueId::new(&unescape(field)?).ok())?;
-        let intent = self.if_there(|fields| Some(Intent { maildir: fields.number()?, file_name: fields.string()? }))?;
+        let intent = self.if_there(|fields| {
+            Some(Intent { maildir: fields.number()?, also: Vec::new(), file_name: fields.string()? })
+        })?;
         let fingerprint = Fingerprint { reported_size, header, whole };
         Some(Entry {
             id,

@@ -60,6 +60,7 @@ mod recognition;
 mod refusals;
 mod renumbering;
 mod round_trips;
+mod routing;
 mod schedule;
 mod secrecy;
 mod secrets_of_logins;
