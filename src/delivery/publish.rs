@@ -40,6 +40,12 @@ impl<T> Delivered<T> {
         &self.message.published_name
     }
 
+    /// The `tmp/` of each Maildir that it is in.
+    #[must_use]
+    pub fn tmp_dirs(&self) -> &[Dir] {
+        &self.tmps
+    }
+
     /// How many bytes it has.
     #[must_use]
     pub fn size(&self) -> u64 {

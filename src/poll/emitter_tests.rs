@@ -37,7 +37,7 @@ fn events(observers: Observers) -> Emitter {
 
 fn deliver(events: &Emitter, n: u32) {
     let (entry, file_name) = (EntryId::new(u64::from(n)), "1.M1P1Q1.h,S=9");
-    events.tell(&PollEvent::MessageDelivered { listed: &listed(n), entry, file_name, octets: 9 });
+    events.tell(&PollEvent::MessageDelivered { listed: &listed(n), entry, file_name, tmp_dirs: &[], octets: 9 });
 }
 
 fn refuse(events: &Emitter, n: u32) {

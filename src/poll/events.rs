@@ -12,6 +12,7 @@ use super::error::PollError;
 use super::report::{Decision, Left, Quarantined, WouldDo};
 use crate::client::{ClientError, Redactor};
 use crate::delivery::recovery::Recovered;
+use crate::disk::Dir;
 use crate::ids::EntryId;
 use crate::net::TlsFacts;
 use crate::oauth::tokens::TokenTimes;
@@ -118,6 +119,8 @@ pub enum PollEvent<'a> {
         entry: EntryId,
         /// The name of its file in `new/`.
         file_name: &'a str,
+        /// The `tmp/` of each Maildir that it is in.
+        tmp_dirs: &'a [Dir],
         /// Its size in octets, as it is stored.
         octets: u64,
     },

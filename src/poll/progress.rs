@@ -147,7 +147,7 @@ mod tests {
     fn deliver(progress: &Progress, listed: &Listed) {
         progress.on_event(&PollEvent::MessageOctets { number: listed.number, octets: 100 });
         let entry = EntryId::new(1);
-        progress.on_event(&PollEvent::MessageDelivered { listed, entry, file_name: "1", octets: 90 });
+        progress.on_event(&PollEvent::MessageDelivered { listed, entry, file_name: "1", tmp_dirs: &[], octets: 90 });
     }
 
     #[test]

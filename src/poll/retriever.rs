@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
 
 use super::PollContext;
 use super::ceiling::Ceiling;
@@ -219,9 +218,6 @@ impl<'a> Retriever<'a> {
     pub(super) fn note_safe(&mut self, safe: &Delivered<Arrival>) {
         self.done.safe += 1;
         self.done.octets += safe.size();
-        let number = safe.payload().listed().number;
-        let new = self.retrieval.destination.maildir.new_dir().path().display();
-        debug!("message {number} ({} octets) is delivered as {new}/{}", safe.size(), safe.file_name());
         if let Some(removable) = Removable::after_delivery(self.retrieval.removal, safe) {
             self.deletions.add(removable);
         }

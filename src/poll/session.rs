@@ -382,8 +382,9 @@ impl Poll {
         let (to_committer, received_messages) = mpsc::channel(IN_FLIGHT);
         let (to_retriever, mut safe) = mpsc::unbounded_channel();
         let announce = |one: Delivered<Arrival>| {
-            let (listed, file_name) = (one.payload().listed(), one.file_name());
-            events.tell(&PollEvent::MessageDelivered { listed, entry: one.entry(), file_name, octets: one.size() });
+            let (listed, entry, octets) = (one.payload().listed(), one.entry(), one.size());
+            let (file_name, tmp_dirs) = (one.file_name(), one.tmp_dirs());
+            events.tell(&PollEvent::MessageDelivered { listed, entry, file_name, tmp_dirs, octets });
             // The retriever may be gone; a message is safe all the same.
             let _ = to_retriever.send(one);
         };

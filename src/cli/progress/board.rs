@@ -147,7 +147,13 @@ mod tests {
         for number in 1..=50 {
             let (listed, entry) = (&listed(number), EntryId::new(u64::from(number)));
             numbers.on_event(&PollEvent::MessageOctets { number: listed.number, octets: 10_486 });
-            numbers.on_event(&PollEvent::MessageDelivered { listed, entry, file_name: "1", octets: 10_000 });
+            numbers.on_event(&PollEvent::MessageDelivered {
+                listed,
+                entry,
+                file_name: "1",
+                tmp_dirs: &[],
+                octets: 10_000,
+            });
         }
         Arc::new(numbers)
     }

@@ -30,6 +30,12 @@ pub(super) fn on_event(event: &PollEvent<'_>) {
             let (retrieve, delete, known) = (plan.retrieve.len(), plan.delete.len(), plan.known);
             debug!(retrieve, delete, known, "of {on_server} messages on the server");
         }
+        PollEvent::MessageDelivered { listed, file_name, tmp_dirs, octets, .. } => {
+            for maildir in tmp_dirs.iter().filter_map(|tmp| tmp.path().parent()) {
+                let (number, new) = (listed.number, maildir.join("new"));
+                debug!("message {number} ({octets} octets) is delivered as {}/{file_name}", new.display());
+            }
+        }
         PollEvent::EndedEarly { first, octets, messages } => ended_early(first, *octets, *messages),
         PollEvent::Stopping { under_way } => debug!("stopping: {under_way} messages are under way"),
         PollEvent::QuitNotAcknowledged => {
