@@ -97,6 +97,8 @@ fn a_poll_tells_what_it_does_in_the_order_in_which_it_happens() {
     assert_eq!((report.retrieved, report.removed, report.failed.len()), (1, 1, 1));
     assert_eq!(progress.delivered(), (1, report.octets));
     maildrop.change(|contents| contents.messages.clear());
+    // The first look that lacks the refused message forgets it, the second one finds nothing to do.
+    bench.observed(observers());
     bench.observed(observers());
     diary.take();
     bench.observed(observers());

@@ -353,7 +353,7 @@ fn tokens_come_by_the_way_of_the_account() {
     stage.env.fetch().expect(0);
     assert_eq!(stage.asked_for("refresh_token"), 1);
     stage.expire();
-    stage.env.run(&["check", "-v", "a"]).expect(0).says("looks pop.example.org up");
+    stage.env.run(&["check", "-v", "a"]).expect(0).says("pop.example.org is looked up by the proxy");
     assert_eq!(stage.asked_for("refresh_token"), 2);
     let asked: Vec<_> = asked.lock().unwrap().drain(..).map(|(from, target)| (from.to_string(), target)).collect();
     let one = |target: &String| ("127.0.0.5".to_owned(), target.clone());

@@ -102,9 +102,9 @@ fn a_key_that_is_not_the_pinned_one_is_refused() {
     let authority = Authority::new(dir.path());
     let pin = "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     let pinned = |account: Account| account.text("tls_pin", pin);
-    refused(&authority, Kind::Good, pinned, "the public key of localhost is none of those that tls_pin names");
+    refused(&authority, Kind::Good, pinned, "the public key of localhost is not one that is pinned");
     let alone = |account: Account| pinned(account).without("tls_ca_file").text("tls_trust", "pin");
-    refused(&authority, Kind::SelfSigned, alone, "is none of those that tls_pin names");
+    refused(&authority, Kind::SelfSigned, alone, "is not one that is pinned");
     // A right pin makes no wrong certificate good.
     refused(&authority, Kind::OtherName, pinned, "localhost is for pop.example.org");
 }
