@@ -5,15 +5,17 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::credential::CredentialSource;
 
+mod forward;
 mod route;
 mod tls_options;
 
+pub use forward::{Forward, ForwardTo, ImapDestination, LmtpDestination, LmtpServer, SpoolBounds};
 pub use route::{IpVersion, Proxy, ProxyCredentials, ProxyKind, Route};
 pub use tls_options::{ClientCertificate, PublicKeyPin, TlsOptions, TlsTrust};
 
@@ -34,8 +36,10 @@ pub struct Account {
     pub auth: AuthChoice,
     /// The secret is an OAuth 2.0 access token (RFC 6750).
     pub uses_token: bool,
-    /// The Maildir, absolute.
+    /// The Maildir, absolute; where mail is forwarded, the spool once [`Account::with_spool`] has put it there.
     pub maildir: PathBuf,
+    /// Where mail goes on to from the spool. None: it stays in the Maildir.
+    pub forward: Option<Arc<Forward>>,
     /// The permissions of what is made in it.
     pub maildir_mode: MaildirMode,
     /// What happens to a message on the server once it is delivered.
@@ -50,6 +54,18 @@ pub struct Account {
     pub max_messages_per_session: Option<NonZeroU32>,
     /// The words of a command that the daemon runs after a poll that brought new mail. Never empty.
     pub on_new_mail: Option<Vec<OsString>>,
+}
+
+impl Account {
+    /// The same account, whose mail goes into its spool in the state directory if it is to be forwarded.
+    #[must_use]
+    pub fn with_spool(self, state_dir: &Path) -> Self {
+        if self.forward.is_none() {
+            return self;
+        }
+        let maildir = state_dir.join(format!("{}.spool", self.name));
+        Self { maildir, maildir_mode: MaildirMode::PRIVATE, ..self }
+    }
 }
 
 /// The time between two polls: always the same, or adapted to when mail comes.

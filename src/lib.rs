@@ -10,6 +10,7 @@
 //! - [`oauth`] gets access tokens where a mailbox takes no password.
 //! - [`disk`] is every file operation there is; [`maildir`] writes messages with it, [`state`] remembers with it, and
 //!   [`delivery`] makes one safe by both.
+//! - [`forward`] takes mail on from a spool to where it goes in the end.
 //! - [`import`] moves in from other programs.
 //! - [`cli`] is what a user types and sees, [`config`] and [`credential`] where accounts and secrets come from, [`exit`]
 //!   how a command ends.
@@ -54,6 +55,7 @@ pub mod control;
 pub mod credential;
 pub mod delivery;
 pub mod exit;
+pub mod forward;
 pub mod ids;
 pub mod import;
 pub mod internal_error;

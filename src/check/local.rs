@@ -54,7 +54,7 @@ fn look_now(context: &CheckContext, account: &Account) -> Vec<Step> {
         Err(e) => Step::fail("state", e.exit_status(), e),
         Ok(store) => {
             written = store.state().clock().map(|mark| mark.reading.wall);
-            match known_maildir(disk, store, &account.maildir) {
+            match known_maildir(disk, store, &account.clone().with_spool(&context.state_dir).maildir) {
                 Err(e) => Step::fail("state", e.exit_status(), &e),
                 Ok(_) => state(context, store),
             }
@@ -66,6 +66,7 @@ fn look_now(context: &CheckContext, account: &Account) -> Vec<Step> {
 
 /// The Maildir, or the place where it will be.
 fn maildir(context: &CheckContext, account: &Account) -> Step {
+    let account = account.clone().with_spool(&context.state_dir);
     let path = &account.maildir;
     let failed = |doing, path: &Path, source: io::Error| {
         let e = PollError::Maildir { doing, path: path.to_owned(), source };

@@ -8,6 +8,7 @@ mod console;
 mod core_dumps;
 mod daemon;
 mod fetch;
+mod forward;
 mod import;
 mod limits;
 mod log_lines;
@@ -72,7 +73,12 @@ fn run_command(arguments: &Arguments) -> u8 {
     }
     let polls = matches!(
         arguments.command,
-        Command::Fetch(_) | Command::Daemon | Command::Login(_) | Command::Check(_) | Command::Console(_)
+        Command::Fetch(_)
+            | Command::Forward(_)
+            | Command::Daemon
+            | Command::Login(_)
+            | Command::Check(_)
+            | Command::Console(_)
     );
     // One that waits for signals, and one for what blocks; a daemon has them twice, for polls and for who decides, and
     // one that sees to its end.
@@ -84,6 +90,7 @@ fn run_command(arguments: &Arguments) -> u8 {
     let code = match &arguments.command {
         Command::Fetch(fetch) => runtime.block_on(fetch::run(arguments, fetch)),
         Command::Daemon => runtime.block_on(daemon::run(arguments)).code(),
+        Command::Forward(forward) => runtime.block_on(forward::run(arguments, forward)),
         Command::Poll(poll) => runtime.block_on(poll::run(arguments, poll)).code(),
         Command::Login(login) => runtime.block_on(login::run(arguments, login)).code(),
         Command::Import(import) => runtime.block_on(import::run(arguments, import)).code(),

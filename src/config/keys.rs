@@ -18,7 +18,7 @@ pub(super) const DAEMON: [&str; 4] = ["concurrency", "per_host", "http", "http_a
 pub(super) const NOTIFY: [&str; 3] = ["command", "no_success_for", "certificate_days"];
 
 /// What may stand in `[accounts.NAME]` and in `[defaults]`.
-pub(super) const ACCOUNT: [&str; 32] = [
+pub(super) const ACCOUNT: [&str; 33] = [
     "host",
     "port",
     "tls",
@@ -30,6 +30,7 @@ pub(super) const ACCOUNT: [&str; 32] = [
     "auth",
     "maildir",
     "maildir_mode",
+    FORWARD,
     "leave_on_server",
     "interval",
     "timeout",
@@ -52,6 +53,44 @@ pub(super) const ACCOUNT: [&str; 32] = [
     "oauth2",
     "token_command",
 ];
+
+/// The table that says where mail goes on to.
+pub(super) const FORWARD: &str = "forward";
+
+/// What may stand in `[accounts.NAME.forward]`.
+pub(super) const FORWARD_TABLE: [&str; 5] = ["imap", "lmtp", "command", "spool_size", "spool_messages"];
+
+/// What may stand in `imap` of `[accounts.NAME.forward]`.
+pub(super) const IMAP: [&str; 25] = [
+    "host",
+    "port",
+    "tls",
+    "username",
+    PASSWORD,
+    "password_command",
+    "password_file",
+    "password_credential",
+    "token_command",
+    "oauth2",
+    "auth",
+    "mailbox",
+    "flags",
+    "connections",
+    "tls_ca_file",
+    "tls_key_exchange",
+    "allow_cleartext_password",
+    "ip",
+    "source_address",
+    PROXY,
+    "tls_server_name",
+    "tls_trust",
+    "tls_pin",
+    "tls_client_cert",
+    "tls_client_key",
+];
+
+/// What may stand in `lmtp` of `[accounts.NAME.forward]`.
+pub(super) const LMTP: [&str; 5] = ["socket", "host", "port", "recipient", "id_header"];
 
 /// What may stand in `[accounts.NAME.oauth2]`.
 pub(super) const OAUTH2: [&str; 16] = [
@@ -110,6 +149,12 @@ pub(super) enum Level<'a> {
     Account(&'a str),
     /// `[accounts.NAME.oauth2]`; none is that of `[defaults]`.
     OAuth(Option<&'a str>),
+    /// `[accounts.NAME.forward]`; none is that of `[defaults]`.
+    Forward(Option<&'a str>),
+    /// `imap` in there.
+    Imap(Option<&'a str>),
+    /// `lmtp` in there.
+    Lmtp(Option<&'a str>),
 }
 
 /// The key whose value is a secret of an OAuth 2.0 client.
@@ -124,7 +169,9 @@ pub(super) fn is_secret(key: &str) -> bool {
 pub(super) fn is_shown(key: &str) -> bool {
     key != PROXY
         && !is_secret(key)
-        && [&TOP[..], &DAEMON, &NOTIFY, &ACCOUNT, &OAUTH2].iter().any(|keys| keys.contains(&key))
+        && [&TOP[..], &DAEMON, &NOTIFY, &ACCOUNT, &OAUTH2, &FORWARD_TABLE, &IMAP, &LMTP]
+            .iter()
+            .any(|keys| keys.contains(&key))
 }
 
 /// Whether this is a key, or the name of a table.
@@ -180,7 +227,7 @@ impl<'a> Level<'a> {
     pub(super) fn name(self) -> Option<&'a str> {
         match self {
             Self::Account(name) => Some(name),
-            Self::OAuth(name) => name,
+            Self::OAuth(name) | Self::Forward(name) | Self::Imap(name) | Self::Lmtp(name) => name,
             Self::Top | Self::Daemon | Self::Notify | Self::Defaults => None,
         }
     }
@@ -192,6 +239,9 @@ impl<'a> Level<'a> {
             Self::Notify => &NOTIFY,
             Self::Defaults | Self::Account(_) => &ACCOUNT,
             Self::OAuth(_) => &OAUTH2,
+            Self::Forward(_) => &FORWARD_TABLE,
+            Self::Imap(_) => &IMAP,
+            Self::Lmtp(_) => &LMTP,
         }
     }
 
@@ -204,7 +254,18 @@ impl<'a> Level<'a> {
             Self::Account(name) => format!("in [accounts.{name}]"),
             Self::OAuth(Some(name)) => format!("in `oauth2` of [accounts.{name}]"),
             Self::OAuth(None) => "in `oauth2` of [defaults]".to_owned(),
+            Self::Forward(name) => format!("in {}", forward_of(name)),
+            Self::Imap(name) => format!("in `imap` of {}", forward_of(name)),
+            Self::Lmtp(name) => format!("in `lmtp` of {}", forward_of(name)),
         }
+    }
+}
+
+/// The header of the table `forward`.
+fn forward_of(name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("[accounts.{name}.forward]"),
+        None => "[defaults.forward]".to_owned(),
     }
 }
 

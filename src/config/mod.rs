@@ -16,6 +16,7 @@ use crate::credential::printable;
 mod account;
 mod duration;
 mod find;
+mod forward;
 mod host;
 mod http;
 mod keys;

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod conduct;
+mod forwarders;
 mod outside;
 mod polls;
 mod supervisor;

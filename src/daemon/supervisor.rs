@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, info, warn};
 
 use super::accounts::AccountState;
+use super::forwarders::{Aftermath, Forwarders};
 use super::outside::{Found, Load, Outside, Recalled};
 use super::polls::{After, Ended, Polled, Polls};
 use super::{SignalRequest, systemd};
@@ -18,10 +19,11 @@ use crate::account::{Account, AccountName};
 use crate::account_record::Trouble;
 use crate::clock::alarm::{Alarm, since_boot};
 use crate::config::{Config, ConfigError, NotifySettings};
-use crate::control::status::{Status, VERSION};
+use crate::control::status::{AccountStatus, Status, VERSION};
 use crate::control::{Control, LONGEST_OFTEN, Pending, Request, Response};
 use crate::credential::CredentialSource;
 use crate::exit::ExitStatus;
+use crate::forward::ForwardReport;
 use crate::http;
 use crate::metrics::PollMetrics;
 use crate::notify::CommandRunner;
@@ -74,6 +76,7 @@ pub(super) struct Supervisor {
     gone: BTreeMap<AccountName, AccountState>,
     queue: Queue,
     polls: Polls,
+    forwarders: Forwarders,
     outside: Outside,
     reload: Reload,
     alarm: Alarm,
@@ -120,6 +123,7 @@ impl Reload {
 /// What happened.
 enum Event {
     Due,
+    Forwarded(Option<Box<(AccountName, ForwardReport)>>),
     Ended(Box<Ended>),
     Pending(Pending),
     Signal(SignalRequest),
@@ -190,6 +194,7 @@ impl Supervisor {
                 Limits { concurrency: config.daemon.concurrency, per_host: config.daemon.per_host },
                 installation,
             ),
+            forwarders: Forwarders::new(polls.clone()),
             polls: Polls::new(polls),
             outside: Outside::new(),
             reload: Reload::default(),
@@ -228,6 +233,9 @@ impl Supervisor {
                 Event::LookAtPolls => self.polls.look(&mut self.queue, since_boot()),
                 Event::LookAround => self.look_around(),
                 Event::Ended(ended) => self.after(*ended),
+                Event::Forwarded(ended) => {
+                    self.on_forwarded(ended.map(|ended| *ended));
+                }
                 Event::Found(found) => self.take_note(found),
                 Event::Pending(Pending { request, answer }) => {
                     // Who asked may have gone.
@@ -256,13 +264,14 @@ impl Supervisor {
     }
 
     async fn next_event(&mut self, rhythms: &mut Rhythms) -> Event {
-        let wake = self.queue.next_wake();
+        let wake = [self.queue.next_wake(), self.forwarders.next_wake()].into_iter().flatten().min();
         let has_polls = self.polls.count() > 0;
         tokio::select! {
             biased;
             Some(request) = self.signals.recv() => Event::Signal(request),
             () = tick(&mut rhythms.alive) => Event::Alive,
             ended = self.polls.next() => Event::Ended(Box::new(ended)),
+            ended = self.forwarders.next() => Event::Forwarded(ended.map(Box::new)),
             asked = self.control.next() => Event::Pending(asked),
             found = self.outside.next() => Event::Found(found),
             () = self.reload.is_due() => Event::Reload,
@@ -281,6 +290,8 @@ impl Supervisor {
                 None => self.queue.finished(&name, now),
             }
         }
+        let accounts = &self.accounts;
+        self.forwarders.begin_due(&self.context, |name| accounts.get(name).map(|kept| &kept.account), now);
     }
 
     /// A task for an account has ended.
@@ -304,6 +315,7 @@ impl Supervisor {
         self.metrics.on_poll_end(report, kept.trouble().map(Trouble::cause));
         log(kept, report, before, now);
         log_complaints(kept, report);
+        self.forwarders.on_poll_end(name, report.retrieved, report.spool_is_full, now);
         for notifications in kept.notifications(&self.notify, report, now, clock.wall) {
             self.command_runner.tell_news(&notifications, &kept.account, &self.notify);
         }
@@ -321,6 +333,22 @@ impl Supervisor {
         }
     }
 
+    /// A pass of a forwarder has ended.
+    fn on_forwarded(&mut self, ended: Option<(AccountName, ForwardReport)>) {
+        let wall = self.context.clock.read().wall;
+        let Aftermath { account, has_room, news } = self.forwarders.after(ended, since_boot(), wall);
+        let Some(name) = account else { return };
+        if let Some(kept) = self.accounts.get(&name) {
+            for one in news {
+                self.command_runner.tell_news(&one, &kept.account, &self.notify);
+            }
+        }
+        if has_room {
+            info!(event = "poll-now", "{name}: there is room in the spool again");
+            self.poll_now(&[name]);
+        }
+    }
+
     /// Polls these as soon as there are places; the names of those that are known.
     fn poll_now(&mut self, names: &[AccountName]) -> Vec<AccountName> {
         if !names.is_empty() {
@@ -335,6 +363,7 @@ impl Supervisor {
             } else if let Some(kept) = self.accounts.get_mut(name)
                 && self.queue.poll_now(name, now)
             {
+                self.forwarders.try_now(name, now);
                 kept.standing.history.begin_anew();
                 woken.push(name.clone());
             }
@@ -391,7 +420,9 @@ impl Supervisor {
                 .values()
                 .map(|kept| {
                     let (name, polls) = (kept.name(), &self.polls);
-                    kept.status(doing(name), polls.hung_since(name), polls.delivered(name), now, wall, &today)
+                    let status =
+                        kept.status(doing(name), polls.hung_since(name), polls.delivered(name), now, wall, &today);
+                    AccountStatus { forward: self.forwarders.status(name, now, wall), ..status }
                 })
                 .collect(),
         }
@@ -495,7 +526,7 @@ impl Supervisor {
         let configured: BTreeMap<AccountName, Account> = configured
             .into_iter()
             .filter(|account| account.enabled)
-            .map(|account| (account.name.clone(), account))
+            .map(|account| (account.name.clone(), account.with_spool(&self.context.state_dir)))
             .collect();
         self.let_go(|name| !configured.contains_key(name));
         let (now, count) = (since_boot(), configured.len());
@@ -520,6 +551,7 @@ impl Supervisor {
                 }
             }
         }
+        self.forwarders.take_in(self.accounts.values().map(|kept| &kept.account), now);
         if !unknown.is_empty() {
             self.outside.recall(&self.context, unknown);
         }
@@ -556,9 +588,12 @@ impl Supervisor {
         info!(event = "stopping", "{under_way}");
         systemd::stopping(&under_way);
         self.polls.stop();
+        self.forwarders.stop();
         if timeout(ENDING, self.end_polls()).await.is_err() || self.polls.count() > 0 {
             warn!(event = "stopping", "{} did not end in time; nothing is lost", Count::of(self.polls.count(), "poll"));
         }
+        // What an APPEND under way leaves, the next pass finds out.
+        let _ = timeout(TELLING, self.forwarders.finish()).await;
         if !self.command_runner.finish(TELLING).await {
             warn!(event = "stopping", "commands of [notify] or on_new_mail were ended before their time");
         }

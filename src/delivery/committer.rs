@@ -210,7 +210,10 @@ fn record_and_publish<T: Described>(
     if !to.maildir.is_in_place(disk).map_err(failed)? {
         return Err(StateError::maildir_replaced(store, &to.configured).into());
     }
-    let Published { delivered, vanished, synced } = publish(disk, &to.maildir, recorded).map_err(failed)?;
+    let Published { mut delivered, vanished, synced } = publish(disk, &to.maildir, recorded).map_err(failed)?;
+    if to.is_spool {
+        delivered = delivered.into_iter().map(Delivered::in_spool).collect();
+    }
     if let Ok(so_far) = &mut outcome.result {
         *so_far = synced;
     }

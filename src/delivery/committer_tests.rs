@@ -28,7 +28,7 @@ impl Delivery {
         let (maildir, configured) = (bench.maildir(), bench.account.maildir.clone());
         let id = maildir.id(&RealDisk).unwrap();
         let number = make_known(&RealDisk, &mut store, &configured, &maildir, id).unwrap();
-        let to = Destination { maildir, configured, number, most_files: 8 };
+        let to = Destination { maildir, configured, number, most_files: 8, is_spool: false };
         Self { bench, store, to, names: NameSource::new(1, b"h") }
     }
 

@@ -24,6 +24,8 @@ pub(crate) struct Destination {
     pub(crate) number: MaildirNumber,
     /// How many files may be open at the same time.
     pub(crate) most_files: usize,
+    /// It is the account's spool: what is delivered there has to be forwarded.
+    pub(crate) is_spool: bool,
 }
 
 impl Destination {
@@ -50,7 +52,8 @@ impl Destination {
         let id = maildir.lasting_id(disk).map_err(failed("look at the Maildir"))?;
         let number = make_known(disk, store, configured, &maildir, id)?;
         store.ensure_file()?;
-        Ok(Self { maildir, configured: configured.to_owned(), number, most_files })
+        let is_spool = configured == store.spool();
+        Ok(Self { maildir, configured: configured.to_owned(), number, most_files, is_spool })
     }
 }
 

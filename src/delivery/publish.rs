@@ -24,6 +24,8 @@ pub struct Delivered<T> {
     tmp: Dir,
     /// False where the file system cannot sync a directory: then it is in `new/`, and a power cut may take it away.
     durable: bool,
+    /// It is in a spool, and has to be forwarded before it counts as delivered.
+    spooled: bool,
 }
 
 impl<T> Delivered<T> {
@@ -43,6 +45,17 @@ impl<T> Delivered<T> {
     #[must_use]
     pub fn payload(&self) -> &T {
         &self.message.payload
+    }
+
+    /// Whether it waits in a spool: then it may be deleted on the server only once it is forwarded.
+    #[must_use]
+    pub fn is_spooled(&self) -> bool {
+        self.spooled
+    }
+
+    /// The same in a spool.
+    pub(super) fn in_spool(self) -> Self {
+        Self { spooled: true, ..self }
     }
 
     /// Whether it would survive a power cut, so that it may be deleted on the server.
@@ -92,7 +105,7 @@ pub fn publish<T>(disk: &dyn Disk, maildir: &Maildir, batch: Vec<Recorded<T>>) -
     let durable = synced == DirSync::Synced;
     let delivered = named.into_iter().map(|recorded| {
         let (message, tmp) = (recorded.into_entered(), maildir.tmp().clone());
-        Delivered { message, tmp, durable }
+        Delivered { message, tmp, durable, spooled: false }
     });
     Ok(Published { delivered: delivered.collect(), vanished, synced })
 }

@@ -126,7 +126,8 @@ impl Removable {
     /// take it away.
     pub(crate) fn after_delivery(removal: RemovalPolicy, delivered: &Delivered<Arrival>) -> Option<Self> {
         let arrival = delivered.payload();
-        let at_once = removal == RemovalPolicy::AfterDelivery && delivered.is_durable() && !arrival.is_short;
+        let is_at_rest = delivered.is_durable() && !delivered.is_spooled();
+        let at_once = removal == RemovalPolicy::AfterDelivery && is_at_rest && !arrival.is_short;
         at_once.then(|| Self::of(arrival, delivered.entry()))
     }
 

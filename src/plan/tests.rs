@@ -172,7 +172,7 @@ fn what_is_not_known_to_be_delivered_is_not_deleted() {
         id: crate::ids::MaildirId { tmp_inode: 1, new_inode: 2, marker: None },
     };
     let mut begun = entry(1, "a", "A", 1, 20);
-    begun.intent = Some(crate::state::entries::Intent { file_name: "f".to_owned(), maildir: 1 });
+    begun.intent = Some(crate::state::entries::Intent { file_name: "f".to_owned(), maildir: 1, spooled: false });
     let mut state = state(Vec::new());
     state.apply(Record::Maildir(1, maildir)).unwrap();
     state.apply(Record::Entry(begun)).unwrap();

@@ -19,6 +19,7 @@ mod refusals;
 mod retriever;
 mod server_profile;
 mod session;
+mod spool;
 mod window;
 
 use std::collections::{HashSet, VecDeque};
@@ -38,7 +39,6 @@ use crate::client::listing::Opened;
 use crate::client::{ClientError, Redactor, places};
 use crate::clock::Clock;
 use crate::credential::CredentialEnvironment;
-use crate::delivery::delivered_by;
 use crate::delivery::destination::keep_decision;
 use crate::delivery::recovery::{OtherMaildir, Recovered, known_maildir, recover};
 use crate::disk::Disk;
@@ -61,6 +61,8 @@ use credential::Obtained;
 use recognition::{Beginning, First};
 use server_profile::ServerProfile;
 use session::{Broken, Clean, Ended};
+use spool::settle_spool;
+pub use spool::{forward_spool, settle_account};
 
 /// What all polls of this process share.
 #[derive(Debug, Clone)]
@@ -115,6 +117,7 @@ pub async fn poll(
     stop: CancellationToken,
 ) -> PollReport {
     let begun = Instant::now();
+    let account = account.with_spool(&context.state_dir);
     let mut report = PollReport::new(account.name.clone());
     let mut poll = Poll {
         context,
@@ -340,6 +343,10 @@ impl Poll {
             Pass::Isolated => self.tried.extend(self.to_isolate.pop_front()),
         }
         self.left = ended.left + self.to_isolate.len();
+        if report.spool_is_full {
+            report.left = (self.left > 0).then_some(Left { messages: self.left, why: LeftFor::FullSpool });
+            return Next::Done;
+        }
         if ended.gave_up {
             report.left = (self.left > 0).then_some(Left { messages: self.left, why: LeftFor::Refusals });
             return Next::Done;
@@ -422,15 +429,7 @@ impl Poll {
     }
 
     fn open_options(&self) -> OpenOptions {
-        OpenOptions {
-            now: self.context.clock.read(),
-            since_1970: self.context.clock.since_1970(),
-            instance: fastrand::u64(..),
-            holder: self.context.holder.clone(),
-            new_state: self.options.new_state,
-            configured_accounts: Arc::clone(&self.context.configured_accounts),
-            delivered_by,
-        }
+        OpenOptions { new_state: self.options.new_state, ..self.context.open_options() }
     }
 
     /// Reads the state that is locked, or looks at it without a lock, and finishes what was begun.
@@ -459,6 +458,7 @@ impl Poll {
             let mut store = locked.read(&account, &open_options)?;
             tell_needless(&*disk, &store, &account, options);
             let recovered = recover(&*disk, &mut store, &account.maildir, options.other_maildir)?;
+            settle_spool(&*disk, &mut store, &account)?;
             if options.new_state || options.other_maildir == OtherMaildir::Accept {
                 keep_decision(&*disk, &mut store, &account, options.other_maildir)?;
             }

@@ -8,6 +8,7 @@ use crate::account::AccountName;
 use crate::client::Redactor;
 use crate::delivery::recovery::Recovered;
 use crate::exit::ExitStatus;
+use crate::forward::ForwardReport;
 use crate::oauth::tokens::TokenTimes;
 use crate::plan::maildrop::{Listed, Sizes};
 use crate::pop3::UniqueId;
@@ -72,6 +73,10 @@ pub struct PollReport {
     pub more: bool,
     /// The current session is only held to see whether there is more.
     pub probe_for_more: bool,
+    /// Messages were left on the server because the spool holds as much as it may.
+    pub spool_is_full: bool,
+    /// What came of forwarding what this poll brought, where it was waited for.
+    pub forwarded: Option<Box<ForwardReport>>,
     /// The sizes of the messages in the last listing.
     pub sizes: Sizes,
     /// The messages that made trouble and are still there.
@@ -247,6 +252,8 @@ pub enum LeftFor {
     Refusals,
     /// The last session brought nothing new.
     NoProgress,
+    /// The spool holds as much as it may, until some of it is forwarded.
+    FullSpool,
 }
 
 /// The plan of a dry run.
@@ -292,6 +299,8 @@ impl PollReport {
             token: None,
             more: false,
             probe_for_more: false,
+            spool_is_full: false,
+            forwarded: None,
             sizes: Sizes::default(),
             quarantine: Vec::new(),
             past: Past::default(),
@@ -315,10 +324,11 @@ impl PollReport {
     /// The exit status that tells a script about it.
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
-        match &self.end {
+        let fetched = match &self.end {
             Err(e) => e.exit_status(),
             Ok(()) if self.is_complete() => ExitStatus::Ok,
             Ok(()) => ExitStatus::Partial,
-        }
+        };
+        self.forwarded.as_ref().map_or(fetched, |forwarded| fetched.worst(forwarded.exit_status()))
     }
 }

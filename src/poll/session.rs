@@ -123,7 +123,8 @@ impl Poll {
         let planned = self.plan(&mut client, capabilities.as_ref(), &maildrop, state, report).await;
         let mut clean = None;
         let done = match planned {
-            Ok(plan) => {
+            Ok(mut plan) => {
+                self.keep_within_spool(&mut plan, report).await;
                 let sizes = std::mem::replace(&mut report.sizes, maildrop.sizes());
                 if report.probe_for_more && !plan.has_top && sizes == report.sizes {
                     // The same again under other names: some servers make them anew at each session, and without TOP
@@ -213,6 +214,7 @@ impl Poll {
             && self.pass == Pass::Normal
             && !report.unsyncable
             && store.state().intents().next().is_none()
+            && store.state().spooled().next().is_none()
             && store.state().quarantines().next().is_none();
         let listing = listing.filter(|_| nothing)?;
         Some(Clean { listing, due: next_due(store.state(), self.account.removal, store.now()) })

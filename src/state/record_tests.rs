@@ -18,7 +18,7 @@ fn entry(id: EntryId) -> Entry {
         },
         delivered_at: -5,
         delivered_certain: 9,
-        intent: Some(Intent { file_name: "1.M2P3.host,S=4".to_owned(), maildir: 1 }),
+        intent: Some(Intent { file_name: "1.M2P3.host,S=4".to_owned(), maildir: 1, spooled: false }),
         removed: false,
         doubt: false,
         absent_since: None,

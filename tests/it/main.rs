@@ -35,6 +35,7 @@ mod disk_full;
 mod documents;
 mod early_ends;
 mod evidence;
+mod forward;
 mod hostile;
 mod import;
 mod kills;

@@ -4,6 +4,8 @@
 //! Both write down every byte that they receive. Nothing a client does makes them panic.
 
 pub(crate) mod dialogue;
+pub(crate) mod imap;
+pub(crate) mod lmtp;
 pub(crate) mod maildrop;
 pub(crate) mod middle_box;
 mod wire;
