@@ -237,7 +237,7 @@ impl<'a> PlanInput<'a> {
             plan.renamed = renamed.flatten().collect();
             matching.adopt(recognised);
         }
-        let listed: Vec<EntryId> = matching.known.iter().map(|(_, entry)| entry.id).collect();
+        let mut listed: Vec<EntryId> = matching.known.iter().map(|(_, entry)| entry.id).collect();
         let is_due = |pair: &(&Listed, &Entry)| self.is_due(pair.1, policy);
         let due_before = matching.known.iter().filter(|pair| is_due(pair)).count();
         matching.compare_instead(|listed, entry| self.must_be_compared(listed, entry, policy, seen));
@@ -260,6 +260,7 @@ impl<'a> PlanInput<'a> {
         // Where every session has other names, only one that retrieves everything comes to an end.
         plan.order_and_limit(self.state, policy.max_messages.filter(|_| plan.unrecognisable == 0));
         if self.maildrop.complete {
+            listed.extend(self.compared_under(&matching.to_compare));
             plan_forgetting(&mut plan, self.state, listed, self.now);
         }
         plan
@@ -289,6 +290,15 @@ impl PlanInput<'_> {
     /// Whether the policy wants a remembered message deleted, and this poll has not come to a conclusion about it.
     fn is_due(&self, entry: &Entry, policy: &Policy) -> bool {
         is_due(entry, policy.removal, self.now) && !self.compared.contains(&entry.id)
+    }
+
+    /// What earlier sessions of this poll found to be there, by its bytes, under the unique-ids of these messages. It is not
+    /// missing only because this session may be about others under that name: with a limit, the sessions would undo what
+    /// the ones before them found, without end.
+    fn compared_under(&self, to_compare: &[&Listed]) -> impl Iterator<Item = EntryId> {
+        let names: HashSet<&UniqueId> = to_compare.iter().filter_map(|listed| listed.unique_id.as_ref()).collect();
+        let known = self.compared.iter().filter_map(|id| self.state.entry(*id));
+        known.filter(move |entry| entry.unique_id.as_ref().is_some_and(|id| names.contains(id))).map(|entry| entry.id)
     }
 
     /// Whether a session ended at this message.

@@ -32,3 +32,22 @@ fn one_more_under_a_name_may_be_any_of_them_whatever_its_size() {
     assert_eq!(look_at(&listing, &both, &KEEP, &HashSet::new(), NOW), []);
     assert_eq!(retrieved(&decide(&listing, &both, &KEEP, &[])), [0_u32; 0]);
 }
+
+#[test]
+fn what_was_compared_in_this_poll_is_not_missing_while_others_under_its_name_wait() {
+    // Three of them, of which a session may retrieve two.
+    let known = state(vec![entry(1, "a", "A", 1, 0), entry(2, "a", "B", 1, 0), {
+        let mut absent = entry(3, "a", "C", 2, 0);
+        absent.absent_since = Some(NOW);
+        absent
+    }]);
+    let listing = maildrop(&[("a", 1), ("a", 1), ("a", 2)]);
+    let policy = Policy { max_messages: NonZeroU32::new(2), removal: RemovalPolicy::Keep, ..NO_TOP };
+    let absent = |compared: &HashSet<EntryId>, listing: &Maildrop| {
+        let done = Done { tried: &HashSet::new(), compared, compared_as: &HashSet::new() };
+        PlanInput::new(listing, &known, done, NOW).plan(&policy, &Seen::in_session(session())).absent
+    };
+    assert_eq!(absent(&HashSet::new(), &listing), [1, 2], "none of them was seen in this poll");
+    assert_eq!(absent(&HashSet::from([1, 2]), &listing), [0_u64; 0]);
+    assert_eq!(absent(&HashSet::from([1, 2]), &maildrop(&[("b", 1)])), [1, 2], "the name is not listed any more");
+}

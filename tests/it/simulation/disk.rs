@@ -55,6 +55,23 @@ impl Process {
         let writes = self.log.iter().filter(|(operation, _)| operation.is_write());
         writes.map(|(operation, what)| format!("{operation:?} {what}")).collect()
     }
+
+    /// The same without those that are about hints: a listing behind which nothing is left to do is remembered, once.
+    pub(crate) fn writes_beside_hints(&self) -> Vec<String> {
+        let mut writes = self.writes();
+        writes.retain(|write| !write.contains(".hints"));
+        writes
+    }
+
+    /// Whether this operation only served to see whether a listing can be recognised, or to remember one: it looked at a
+    /// place right behind the reading of the hints, or where nothing but looks followed.
+    pub(crate) fn was_for_a_hint(&self, at: usize) -> bool {
+        let looks = |(operation, _): &(Operation, String)| operation.looks_at_a_place();
+        let (before, rest) = self.log.split_at(at);
+        let begun = before.iter().rfind(|one| !looks(one));
+        rest.first().is_some_and(looks)
+            && (rest.iter().all(looks) || begun.is_some_and(|(_, what)| what.contains(".hints")))
+    }
 }
 
 /// What is to happen with an operation.

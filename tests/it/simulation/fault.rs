@@ -133,6 +133,11 @@ impl Operation {
         let looks = matches!(self, DirInode | OpenDir | Resolve | List | Read | Space | Status | Lock);
         !looks && self != Self::Append
     }
+
+    /// Whether it only sees what is in a place.
+    pub(crate) fn looks_at_a_place(self) -> bool {
+        matches!(self, Self::DirInode | Self::OpenDir | Self::Resolve | Self::Status)
+    }
 }
 
 impl FaultKind {

@@ -17,7 +17,7 @@ fn what_is_gone_from_the_server_is_remembered_for_90_days() {
         let polled = world.poll("keep", None);
         check_good("a later poll", &polled).unwrap();
         let known = world.state(script.account("keep")).unwrap().state().len();
-        remembered.push((known, !polled.process.writes().is_empty()));
+        remembered.push((known, !polled.process.writes_beside_hints().is_empty()));
     }
     // Written is only that it is gone, and, ninety days later, that it is forgotten.
     assert_eq!(remembered, [(1, true), (1, false), (1, false), (0, true), (0, false)]);
@@ -28,7 +28,7 @@ fn polls(world: &mut World<'_>, name: &str) -> (usize, usize, bool) {
     let polled = world.poll(name, None);
     check_good("a poll", &polled).unwrap();
     let account = world.script.account(name);
-    (polled.retrieved, world.state(account).unwrap().state().len(), !polled.process.writes().is_empty())
+    (polled.retrieved, world.state(account).unwrap().state().len(), !polled.process.writes_beside_hints().is_empty())
 }
 
 #[test]

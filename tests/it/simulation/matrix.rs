@@ -128,7 +128,7 @@ fn check_error(polled: &Polled, fault: Fault, met: &str) -> Verdict {
     // What another account remembers is only looked at to learn whether this one was renamed.
     let another = met.starts_with("Read") && !met.contains(polled.report.account.as_str());
     // What may be lost: that it could not be read or written is no trouble, unless the disk stays as it is.
-    let hint = met.contains(".hints") && status == ExitStatus::Ok;
+    let hint = (met.contains(".hints") || polled.process.was_for_a_hint(fault.at)) && status == ExitStatus::Ok;
     if status == expected || another || hint {
         Ok(())
     } else {

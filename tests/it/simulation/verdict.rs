@@ -124,8 +124,17 @@ fn settle(world: &mut World<'_>) -> Verdict {
 
 /// A poll that finds nothing new must leave everything as it is.
 fn check_idle(what: &str, polled: &Polled, syncable: bool) -> Verdict {
+    check_idle_but_for(polled.process.writes(), what, polled, syncable)
+}
+
+/// The first one remembers the listing as well.
+fn check_first_idle(what: &str, polled: &Polled, syncable: bool) -> Verdict {
+    check_idle_but_for(polled.process.writes_beside_hints(), what, polled, syncable)
+}
+
+fn check_idle_but_for(mut writes: Vec<String>, what: &str, polled: &Polled, syncable: bool) -> Verdict {
     check_good(what, polled)?;
-    let (mut retrieved, deleted, mut writes) = (polled.retrieved, polled.deleted, polled.process.writes());
+    let (mut retrieved, deleted) = (polled.retrieved, polled.deleted);
     if !syncable {
         // What ought to be deleted and must not is looked at each time, to see whether it still must not.
         // So is a new state file made each time, as long as nothing in it says that the last one is durable.
@@ -185,7 +194,8 @@ impl Rehearsal {
             if script.is_settled_by_the_next_listing(account) {
                 check_good(&format!("act {act}, in between"), &copy.poll(account, None)).unwrap();
             }
-            check_idle(&format!("act {act}, twice"), &copy.poll(account, None), syncable).unwrap();
+            check_first_idle(&format!("act {act}, twice"), &copy.poll(account, None), syncable).unwrap();
+            check_idle(&format!("act {act}, three times"), &copy.poll(account, None), syncable).unwrap();
             let log = polled.process.log;
             stages.push(Stage { act, account, before, log, sent: polled.sent });
         }
@@ -231,7 +241,7 @@ impl Rehearsal {
         let syncable = look(&world.machine).storage.can_sync_all();
         settle(world)?;
         self.judge("at the end", world)?;
-        check_idle("one more poll", &world.poll(stage.account, None), syncable)?;
+        check_first_idle("one more poll", &world.poll(stage.account, None), syncable)?;
         if syncable { self.cut_at_the_end(world, stage) } else { Ok(()) }
     }
 
