@@ -65,7 +65,7 @@ pub enum LmtpServer {
     /// At a Unix socket.
     Socket(PathBuf),
     /// At a port.
-    Tcp(Endpoint),
+    Tcp(Box<Endpoint>),
 }
 
 /// How much may wait in a spool before fetching pauses.
@@ -94,7 +94,10 @@ impl fmt::Display for ForwardTo {
             }
             Self::Lmtp(to) => match &to.server {
                 LmtpServer::Socket(path) => write!(f, "{} at lmtp:{}", to.recipient, path.display()),
-                LmtpServer::Tcp(Endpoint { host, port, .. }) => write!(f, "{} at lmtp://{host}:{port}", to.recipient),
+                LmtpServer::Tcp(endpoint) => {
+                    let Endpoint { host, port, .. } = &**endpoint;
+                    write!(f, "{} at lmtp://{host}:{port}", to.recipient)
+                }
             },
             Self::Command(words) => {
                 let program = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();

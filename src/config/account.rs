@@ -387,7 +387,7 @@ impl Builder<'_> {
         }
         let to = match &table.to {
             ToTable::Imap(imap) => ForwardTo::Imap(Box::new(self.imap(imap, span)?)),
-            ToTable::Lmtp(lmtp) => ForwardTo::Lmtp(Box::new(lmtp.clone())),
+            ToTable::Lmtp(lmtp) => ForwardTo::Lmtp(lmtp.clone()),
             ToTable::Command(words) => ForwardTo::Command(words.clone()),
         };
         let forward = Forward { to, spool: table.spool };

@@ -30,7 +30,7 @@ pub(super) struct ForwardTable {
 pub(super) enum ToTable {
     /// Judged together with what it says of the server.
     Imap(Box<ImapTable>),
-    Lmtp(LmtpDestination),
+    Lmtp(Box<LmtpDestination>),
     Command(Vec<OsString>),
 }
 
@@ -123,7 +123,7 @@ fn one_destination(
         return self::imap(imap, account, home, problems).map(|imap| ToTable::Imap(Box::new(imap)));
     }
     if let Some(lmtp) = inner(table, "lmtp", "lmtp = { socket = \"...\", recipient = \"...\" }", problems)? {
-        return self::lmtp(lmtp, account, home, problems).map(ToTable::Lmtp);
+        return self::lmtp(lmtp, account, home, problems).map(|lmtp| ToTable::Lmtp(Box::new(lmtp)));
     }
     let words = read(table, "command", problems, |value| command(value, home, "[\"~/bin/deliver\", \"me\"]"));
     words.value().cloned().map(ToTable::Command)
@@ -208,7 +208,7 @@ fn lmtp(
     let id_header = read(table, "id_header", problems, boolean);
     let server = match (socket.value(), server.value()) {
         (Some(path), None) => Some(LmtpServer::Socket(path.clone())),
-        (None, Some(host)) => Some(LmtpServer::Tcp(endpoint(host, port.value().copied()))),
+        (None, Some(host)) => Some(LmtpServer::Tcp(Box::new(endpoint(host, port.value().copied())))),
         _ => None,
     };
     if let (Some(LmtpServer::Tcp(endpoint)), Some(At { span, .. })) =

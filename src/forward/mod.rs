@@ -7,6 +7,7 @@
 
 mod command;
 mod error;
+mod forwarder;
 mod imap;
 mod journal;
 mod letter;
@@ -18,7 +19,8 @@ mod spool;
 mod wire;
 
 pub use error::{ForwardError, Pause};
+pub use forwarder::{ForwardOptions, forward};
 pub use imap::sign_in_name;
-pub use pass::{ForwardContext, ForwardOptions, forward};
+pub use pass::ForwardContext;
 pub use report::{ForwardReport, SetAside, Waiting};
 pub use spool::{SpoolUse, spool_use};

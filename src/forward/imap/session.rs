@@ -51,6 +51,9 @@ pub(super) enum Appended {
     No(Condition),
 }
 
+/// Where the octets of a literal go.
+type Sink<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
+
 /// A session that is logged in.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -411,7 +414,7 @@ impl Session {
         let tag = self.command(DOING, &format!("UID FETCH {uid} (UID {part})")).await?;
         let mut seen = false;
         for _ in 0..MOST_LINES {
-            let sink: Option<&mut (dyn FnMut(&[u8]) + Send)> = if seen { None } else { Some(&mut sink) };
+            let sink: Option<Sink<'_>> = if seen { None } else { Some(&mut sink) };
             match self.next_line(DOING, sink).await? {
                 (Line::Tagged(answered, done), _) if answered == tag => {
                     return if done.kind == Kind::Ok { Ok(seen) } else { Err(refusal(DOING, &done)) };
@@ -501,11 +504,7 @@ impl Session {
         Err(ForwardError::Wire { doing, error: WireError::LongLine })
     }
 
-    async fn next_line(
-        &mut self,
-        doing: &'static str,
-        sink: Option<&mut (dyn FnMut(&[u8]) + Send)>,
-    ) -> Result<(Line, bool), ForwardError> {
+    async fn next_line(&mut self, doing: &'static str, sink: Option<Sink<'_>>) -> Result<(Line, bool), ForwardError> {
         self.next_line_within(doing, Duration::ZERO, sink).await
     }
 
@@ -515,7 +514,7 @@ impl Session {
         &mut self,
         doing: &'static str,
         patience: Duration,
-        mut sink: Option<&mut (dyn FnMut(&[u8]) + Send)>,
+        mut sink: Option<Sink<'_>>,
     ) -> Result<(Line, bool), ForwardError> {
         let lost = |error| ForwardError::Wire { doing, error };
         let read = match patience {
