@@ -92,8 +92,8 @@ impl Standing {
         let timing = PollTiming::new(account.interval, &account.endpoint.host);
         let next = next(&timing, &mut self.history, &report.outcome(), seed, polled, local);
         let is_trouble = matches!(next.reason, Reason::Trouble { .. } | Reason::Doubt);
-        self.trouble = report.end.as_ref().err().filter(|_| is_trouble).map(|error| {
-            let mut trouble = Trouble { reason: next.reason, due: next.at, since: wall, text: error.to_string() };
+        self.trouble = report.trouble().filter(|_| is_trouble).map(|text| {
+            let mut trouble = Trouble { reason: next.reason, due: next.at, since: wall, text };
             if let Some(known) = self.trouble.as_ref().filter(|known| known.cause() == trouble.cause()) {
                 trouble.since = known.since;
             }

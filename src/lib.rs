@@ -15,6 +15,7 @@
 //! - [`cli`] is what a user types and sees, [`config`] and [`credential`] where accounts and secrets come from, [`exit`]
 //!   how a command ends.
 //! - [`threads`] takes threads from a system that may have none left.
+//! - [`advice`] is what an error means and what to do about it; errors themselves state facts.
 //! - [`check`] looks at all that a poll needs and changes nothing.
 //!
 //! On top of a poll, [`notify`] decides what a person should know of it, and runs the user's commands that say so.
@@ -48,8 +49,10 @@ pub(crate) mod daemon;
 
 pub mod account_history;
 pub mod account_record;
+pub mod advice;
 pub mod check;
 pub mod cli;
+mod command_line;
 pub mod config;
 pub mod control;
 pub mod credential;
@@ -63,6 +66,7 @@ pub mod secret;
 mod subprocess;
 pub(crate) mod summary;
 mod system_limit;
+mod text;
 pub(crate) mod threads;
 pub mod user;
 pub(crate) mod watch;

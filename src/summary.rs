@@ -2,14 +2,13 @@
 
 use std::fmt;
 
-use bytesize::ByteSize;
-
+use crate::advice;
 use crate::client::Message;
 use crate::forward::{ForwardError, ForwardReport};
 use crate::plan::maildrop::Listed;
 use crate::poll::PollReport;
 use crate::poll::report::{Left, LeftFor};
-use crate::user::this_program;
+use crate::text::{Count, Size, plural};
 
 impl PollReport {
     /// What came, how much, how long it took and what is left.
@@ -27,11 +26,8 @@ impl PollReport {
         complaints.extend(self.unnamed());
         complaints.extend(self.forwarded.iter().flat_map(|forwarded| forwarded.complaints()));
         if self.unsyncable {
-            complaints.push(
-                "the Maildir's file system cannot make a delivery durable, so nothing is deleted on the server. Use a \
-                 local disk for the Maildir, or leave_on_server = true"
-                    .to_owned(),
-            );
+            let fact = "the Maildir's file system cannot make a delivery durable, so nothing is deleted on the server";
+            complaints.push(advice::with_step(fact, Some(advice::next_step::UNSYNCABLE)));
         }
         if !self.undeletable.is_empty() {
             let count = Count::of(self.undeletable.len(), "message");
@@ -184,21 +180,21 @@ impl ForwardReport {
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
         let mut complaints = Vec::new();
-        if let Err(e) = &self.end {
+        if let (Err(e), Some(trouble)) = (&self.end, self.trouble()) {
             let wait = match e {
                 ForwardError::Busy => String::new(),
-                _ => format!("; {} wait in the spool", Count(self.waiting.messages, "message")),
+                _ => format!(". {} wait in the spool", Count(self.waiting.messages, "message")),
             };
-            complaints.push(format!("forwarding to {}: {e}{wait}", self.to));
+            complaints.push(format!("forwarding to {}: {trouble}{wait}", self.to));
         }
         if let Some(first) = self.waiting.first_set_aside.first() {
             complaints.push(format!(
                 "{} set aside, because the destination refused {}: {}. What is set aside stays in the spool and on the \
-                 server. Once the cause is mended: {}",
+                 server. {}",
                 Count(self.waiting.set_aside, "message"),
                 if self.waiting.set_aside == 1 { "it" } else { "them" },
                 first.reason,
-                this_program(&format!("forward --again {}", self.account))
+                advice::after_setting_aside(&self.account)
             ));
         }
         complaints
@@ -207,38 +203,6 @@ impl ForwardReport {
 
 /// So many of many messages are named.
 const NAMED: usize = 3;
-
-pub(crate) struct Size(pub(crate) u64);
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", ByteSize::b(self.0).display().iec())
-    }
-}
-
-/// A number of things.
-pub(crate) struct Count(pub(crate) u64, pub(crate) &'static str);
-
-impl Count {
-    /// So many of what is held in memory.
-    pub(crate) fn of(things: usize, one: &'static str) -> Self {
-        Self(u64::try_from(things).unwrap_or(u64::MAX), one)
-    }
-}
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.0, plural(self.0, self.1))
-    }
-}
-
-pub(crate) fn plural(count: u64, one: &str) -> String {
-    match (count, one.strip_suffix('y')) {
-        (1, _) => one.to_owned(),
-        (_, Some(stem)) => format!("{stem}ies"),
-        (_, None) => format!("{one}s"),
-    }
-}
 
 #[cfg(test)]
 mod tests {

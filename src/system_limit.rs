@@ -5,25 +5,30 @@ use std::io;
 
 use rustix::io::Errno;
 
-/// What to do about such an error; none for any other one.
-pub(crate) fn advice(error: &io::Error) -> Option<&'static str> {
+/// What the system lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SystemLimit {
+    /// This process has as many files open as it may.
+    OpenFiles,
+    /// The machine has as many files open as it can.
+    OpenFilesOfMachine,
+    /// No process and no thread can be had.
+    Threads,
+    /// No memory.
+    Memory,
+}
+
+/// What the system lacks if an error says that; none for any other error.
+pub(crate) fn of(error: &io::Error) -> Option<SystemLimit> {
     match Errno::from_io_error(error)? {
-        Errno::MFILE => {
-            Some("allow more open files (ulimit -n, LimitNOFILE=), or poll fewer accounts at the same time")
-        }
-        Errno::NFILE => Some("the whole machine has too many files open; try again later"),
+        Errno::MFILE => Some(SystemLimit::OpenFiles),
+        Errno::NFILE => Some(SystemLimit::OpenFilesOfMachine),
         // Of connections and files that would block nobody hears: only a process or a thread is refused so.
-        Errno::AGAIN => Some(NO_THREAD),
-        Errno::NOMEM | Errno::NOBUFS => {
-            Some("there is too little memory (ulimit -v, MemoryMax=); allow more, or try again later")
-        }
+        Errno::AGAIN => Some(SystemLimit::Threads),
+        Errno::NOMEM | Errno::NOBUFS => Some(SystemLimit::Memory),
         _ => None,
     }
 }
-
-/// What to do where no process and no thread can be had.
-pub(crate) const NO_THREAD: &str =
-    "allow more processes and threads (ulimit -u, TasksMax=, pids.max), or try again later";
 
 #[cfg(test)]
 mod tests {
@@ -31,17 +36,17 @@ mod tests {
 
     #[test]
     fn only_what_the_system_lacks_is_a_limit() {
-        for (errno, words) in [
-            (Errno::MFILE, "ulimit -n"),
-            (Errno::NFILE, "whole machine"),
-            (Errno::AGAIN, "ulimit -u"),
-            (Errno::NOMEM, "memory"),
+        for (errno, expected) in [
+            (Errno::MFILE, SystemLimit::OpenFiles),
+            (Errno::NFILE, SystemLimit::OpenFilesOfMachine),
+            (Errno::AGAIN, SystemLimit::Threads),
+            (Errno::NOMEM, SystemLimit::Memory),
         ] {
-            assert!(advice(&errno.into()).unwrap().contains(words), "{errno}");
+            assert_eq!(of(&errno.into()), Some(expected), "{errno}");
         }
         for errno in [Errno::NOSPC, Errno::DQUOT, Errno::ACCESS, Errno::NOENT, Errno::CONNREFUSED] {
-            assert_eq!(advice(&errno.into()), None, "{errno}");
+            assert_eq!(of(&errno.into()), None, "{errno}");
         }
-        assert_eq!(advice(&io::ErrorKind::WouldBlock.into()), None, "no error of the system");
+        assert_eq!(of(&io::ErrorKind::WouldBlock.into()), None, "no error of the system");
     }
 }

@@ -15,8 +15,6 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::system_limit::NO_THREAD;
-
 /// How long making the runtime may take. It takes a millisecond, or for ever, if a thread is refused half way.
 const START: Duration = Duration::from_secs(3);
 
@@ -34,7 +32,7 @@ pub enum NotDone {
 impl fmt::Display for NotDone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoThread => write!(f, "the system gives no further thread; {NO_THREAD}"),
+            Self::NoThread => f.write_str("the system gives no further thread"),
             Self::Panicked(_) | Self::Cancelled => f.write_str("a fault of mailferry's own; see the lines above"),
         }
     }

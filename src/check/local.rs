@@ -8,6 +8,7 @@ use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statfs, stat
 
 use super::{CheckContext, Step, day};
 use crate::account::Account;
+use crate::advice;
 use crate::delivery::recovery::known_maildir;
 use crate::disk::free_space::free_spaces;
 use crate::exit::ExitStatus;
@@ -15,7 +16,7 @@ use crate::maildir::Maildir;
 use crate::poll::PollError;
 use crate::state::ownership;
 use crate::state::store::{OpenOptions, Store};
-use crate::summary::{Count, Size};
+use crate::text::{Count, Size};
 use crate::watch;
 
 /// The clock of a machine that has one does not show an earlier day than this: 2025-01-01, in seconds since 1970.
@@ -26,11 +27,13 @@ const BEHIND: i64 = 24 * 60 * 60;
 
 /// Looks at what lies on this machine. What hangs, hangs in a thread of its own.
 pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut Vec<Step>) {
+    let name = account.name.clone();
     let (context, account) = (context.clone(), account.clone());
     match watch::blocking(move || look_now(&context, &account)).await {
         Ok(found) => steps.extend(found),
         Err(e) => {
-            steps.push(Step::fail("maildir", ExitStatus::Temporary, &PollError::from(e.doing("look at the Maildir"))));
+            let e = PollError::from(e.doing("look at the Maildir"));
+            steps.push(Step::fail("maildir", ExitStatus::Temporary, &advice::told(&e, &name)));
         }
     }
 }
@@ -51,12 +54,12 @@ fn look_now(context: &CheckContext, account: &Account) -> Vec<Step> {
     let store = owned.and_then(|()| Store::look(Arc::clone(&context.disk), &context.state_dir, account, &options));
     let mut written = None;
     steps.push(match &store {
-        Err(e) => Step::fail("state", e.exit_status(), e),
+        Err(e) => Step::fail("state", e.exit_status(), &advice::told_of_state(e, &account.name)),
         Ok(store) => {
             written = store.state().clock().map(|mark| mark.reading.wall);
             match known_maildir(disk, store, &account.clone().with_spool(&context.state_dir).maildir) {
-                Err(e) => Step::fail("state", e.exit_status(), &e),
-                Ok(_) => state(context, store),
+                Err(e) => Step::fail("state", e.exit_status(), &advice::told_of_state(&e, &account.name)),
+                Ok(_) => state(context, account, store),
             }
         }
     });
@@ -70,7 +73,7 @@ fn maildir(context: &CheckContext, account: &Account) -> Step {
     let path = &account.maildir;
     let failed = |doing, path: &Path, source: io::Error| {
         let e = PollError::Maildir { doing, path: path.to_owned(), source };
-        Step::fail("maildir", e.exit_status(), &e)
+        Step::fail("maildir", e.exit_status(), &advice::told(&e, &account.name))
     };
     let maildir = match Maildir::open(&*context.disk, path) {
         Ok(maildir) => maildir,
@@ -86,7 +89,7 @@ fn maildir(context: &CheckContext, account: &Account) -> Step {
     match free_spaces(&*context.disk, maildir.tmp()) {
         Ok(space) if space.now == 0 => {
             let e = PollError::InsufficientSpace { path: path.clone(), message: None };
-            return Step::fail("maildir", e.exit_status(), &e);
+            return Step::fail("maildir", e.exit_status(), &advice::told(&e, &account.name));
         }
         Ok(space) => text.push_str(&format!(", {} are free", Size(space.now))),
         Err(e) => text.push_str(&format!("; {e}")),
@@ -154,7 +157,7 @@ fn doubtful_file_system(path: &Path) -> Option<&'static str> {
     }
 }
 
-fn state(context: &CheckContext, store: &Store) -> Step {
+fn state(context: &CheckContext, account: &Account, store: &Store) -> Step {
     let known = store.state().entries().count();
     let text = if store.path().exists() {
         format!("{} is ours; {} remembered", store.path().display(), Count::of(known, "message"))
@@ -165,7 +168,7 @@ fn state(context: &CheckContext, store: &Store) -> Step {
     match dir.map(|dir| (dir, may_write(dir))) {
         Some((dir, Err(e))) => {
             let e = PollError::Maildir { doing: "write to the state in", path: dir.to_owned(), source: e };
-            Step::fail("state", ExitStatus::Local, &e)
+            Step::fail("state", ExitStatus::Local, &advice::told(&e, &account.name))
         }
         _ => Step::ok("state", text),
     }

@@ -7,17 +7,17 @@ use std::time::Instant;
 use super::observed::{Observed, Seen};
 use super::{CheckContext, Mark, Step, day, time};
 use crate::account::{Account, RemovalPolicy, TlsMode};
+use crate::advice;
 use crate::client::listing::{self, Opened};
 use crate::client::login::{CachedCapabilities, LoggedIn, log_in};
 use crate::client::{Client, ClientError, Redactor, ResponsePart, Timeouts};
 use crate::credential::CredentialSource;
-use crate::exit::ExitStatus;
-use crate::net::{Dial, NetError, NetErrorClass};
+use crate::net::{Dial, NetError};
 use crate::oauth::refresh::{TokenContext, TokenOf, access_token};
 use crate::poll::PollError;
-use crate::pop3::{Capabilities, Command, Event, Status, printable};
+use crate::pop3::{Capabilities, Command, Event, Status};
 use crate::secret::Secret;
-use crate::summary::{Count, Size};
+use crate::text::{Count, Size, words_in};
 use crate::threads::blocking;
 
 /// A certificate that expires within so many days is worth a word.
@@ -40,7 +40,7 @@ pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut 
             Some(password)
         }
         Err(e) => {
-            steps.push(Step::fail("secret", e.exit_status(), &e));
+            steps.push(Step::fail("secret", e.exit_status(), &advice::told(&e, &account.name)));
             None
         }
     };
@@ -99,12 +99,7 @@ async fn name(account: &Account) -> Step {
 }
 
 fn failed(step: &'static str, error: &NetError) -> Step {
-    let status = match error.class() {
-        NetErrorClass::Temporary => ExitStatus::Temporary,
-        NetErrorClass::Tls => ExitStatus::Tls,
-        NetErrorClass::Config => ExitStatus::Config,
-    };
-    Step::fail(step, status, error)
+    Step::fail(step, error.exit_status(), &advice::told_of_connection(error))
 }
 
 /// Connects and goes again: without a password there is nothing more to see.
@@ -119,7 +114,7 @@ async fn without_password(account: &Account, dialer: &Observed, steps: &mut Vec<
     match greeted {
         Ok(Event::Greeting(_)) => _ = client.quit().await,
         Ok(_) => {}
-        Err(e) => steps.push(Step::fail("greeting", e.exit_status(), &e)),
+        Err(e) => steps.push(Step::fail("greeting", e.exit_status(), &advice::told_of_session(&e))),
     }
     steps.push(Step::new("login", Mark::Skip, "not tried, because there is no password"));
 }
@@ -164,7 +159,7 @@ fn tell_connection(
         (None, _) => {}
     }
     if let Some(line) = seen.greeting() {
-        let words = redactor.hide(&printable(line));
+        let words = redactor.hide(&words_in(line));
         steps.push(Step::ok("greeting", format!("the server says \"{words}\"")));
     }
 }
@@ -209,7 +204,9 @@ impl Looking<'_> {
         match listing::open(logged_in, &cached).await {
             Ok(opened) => self.listed(opened, None).await,
             Err(e) if e.ahead && e.error.may_be_because_of_pipelining() => self.once_more(e.error, before).await,
-            Err(e) => self.steps.push(Step::fail("messages", e.error.exit_status(), &e.error)),
+            Err(e) => {
+                self.steps.push(Step::fail("messages", e.error.exit_status(), &advice::told_of_session(&e.error)));
+            }
         }
     }
 
@@ -221,7 +218,9 @@ impl Looking<'_> {
         let Some(logged_in) = self.log_in(&careful).await else { return };
         match listing::open(logged_in, &careful).await {
             Ok(opened) => self.listed(opened, Some(&first)).await,
-            Err(e) => self.steps.push(Step::fail("messages", e.error.exit_status(), &e.error)),
+            Err(e) => {
+                self.steps.push(Step::fail("messages", e.error.exit_status(), &advice::told_of_session(&e.error)));
+            }
         }
     }
 
@@ -250,9 +249,9 @@ impl Looking<'_> {
                     ClientError::Unwilling { .. } => "greeting",
                     _ => "login",
                 };
-                let mut failed = Step::fail(step, error.exit_status(), &error);
+                let mut failed = Step::fail(step, error.exit_status(), &advice::told_of_session(&error));
                 if let ClientError::Login { .. } = &error {
-                    let user = printable(self.account.username.as_bytes());
+                    let user = words_in(self.account.username.as_bytes());
                     failed.text = format!("{user} at {}: {}", self.account.endpoint.host, failed.text);
                 }
                 self.steps.push(failed);
@@ -263,7 +262,7 @@ impl Looking<'_> {
 
     fn logged_in(&mut self, logged_in: &LoggedIn) -> Step {
         let method = logged_in.method.name();
-        let mut text = format!("{} is let in by {method}", printable(self.account.username.as_bytes()));
+        let mut text = format!("{} is let in by {method}", words_in(self.account.username.as_bytes()));
         self.in_short.push(format!("login by {method}"));
         if let Some((first, rest)) = logged_in.failed.split_first() {
             let others: Vec<&str> = std::iter::once(first).chain(rest).map(|failed| failed.name()).collect();
@@ -295,7 +294,7 @@ impl Looking<'_> {
             Some(number) => match top(&mut client, number).await {
                 Ok(step) => step,
                 // The session is over, and there is nobody left to say QUIT to.
-                Err(e) => return self.steps.push(Step::fail("top", e.exit_status(), &e)),
+                Err(e) => return self.steps.push(Step::fail("top", e.exit_status(), &advice::told_of_session(&e))),
             },
         };
         self.steps.push(top);
@@ -318,7 +317,8 @@ impl Looking<'_> {
         let maildrop = &opened.maildrop;
         let without = maildrop.messages.iter().filter(|listed| listed.unique_id.is_none()).count();
         if !maildrop.has_unique_ids && self.account.removal != RemovalPolicy::AfterDelivery {
-            return Step::fail("uidl", ExitStatus::Protocol, &ClientError::NoUniqueIds);
+            let error = ClientError::NoUniqueIds;
+            return Step::fail("uidl", error.exit_status(), &advice::told_of_session(&error));
         }
         if !maildrop.has_unique_ids {
             return Step::warn("uidl", "the server has no UIDL, so all that is there is fetched and then deleted");

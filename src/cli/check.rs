@@ -168,7 +168,7 @@ fn tell_configuration(config: &Config, warnings: &[String], always: bool) {
     if always {
         let enabled = config.accounts.iter().filter(|account| account.enabled).count();
         let path = printable(&config.path.to_string_lossy());
-        let accounts = crate::summary::Count::of(config.accounts.len(), "account");
+        let accounts = crate::text::Count::of(config.accounts.len(), "account");
         say(format_args!("{path} is good: {accounts}, {enabled} of them enabled"));
     }
     warnings.iter().for_each(|warning| say(format_args!("{:4}  {warning}", Mark::Warn)));

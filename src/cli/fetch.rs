@@ -17,6 +17,7 @@ use super::signals::{Listener, survive_limit_on_files};
 use super::summary;
 use crate::account::Account;
 use crate::account_record::stamp;
+use crate::advice::fetchmail;
 use crate::config::{Config, Environment};
 use crate::delivery::recovery::OtherMaildir;
 use crate::exit::ExitStatus;
@@ -83,7 +84,7 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
         return status.code();
     }
     if fetch.fetchmail_exit_codes {
-        return summary::fetchmail_code(reports.iter().map(Option::as_ref));
+        return fetchmail::code(reports.iter().map(Option::as_ref));
     }
     let status = |report: &Option<PollReport>| report.as_ref().map_or(ExitStatus::Temporary, PollReport::exit_status);
     reports.iter().map(status).fold(ExitStatus::Ok, ExitStatus::worst).code()
@@ -91,8 +92,7 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
 
 /// Fetchmail has one number for everything that is wrong with how it was called.
 pub(super) fn failed_before_polling(status: ExitStatus, fetchmail_codes: bool) -> u8 {
-    const FETCHMAIL_SYNTAX: u8 = 5;
-    if fetchmail_codes { FETCHMAIL_SYNTAX } else { status.code() }
+    if fetchmail_codes { fetchmail::SYNTAX } else { status.code() }
 }
 
 /// Begins a poll of each account, so many at a time and so many at one server as the configuration says.

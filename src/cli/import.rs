@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::arguments::{Arguments, Import, ProgramName};
 use super::output::{say, stderr_line};
 use super::{prepare, uids};
+use crate::advice;
 use crate::config::{Config, ConfigError, Environment, state_dir};
 use crate::credential::printable;
 use crate::exit::ExitStatus;
@@ -133,7 +134,8 @@ fn failed(error: TakeOverError) -> ExitStatus {
             ExitStatus::Config
         }
         TakeOverError::State(e) => {
-            stderr_line(format_args!("mailferry: nothing was written: {e}"));
+            let told = advice::told_of_directory(&e);
+            stderr_line(format_args!("mailferry: nothing was written: {told}"));
             e.exit_status()
         }
         TakeOverError::Io { doing, path, source } => {

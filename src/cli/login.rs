@@ -9,6 +9,8 @@ use super::arguments::{Arguments, Login};
 use super::output::{say, stderr_line};
 use super::prepare;
 use crate::account::{Account, ForwardTo};
+use crate::advice;
+use crate::command_line::this_program;
 use crate::client::ClientError;
 use crate::client::login::{CachedCapabilities, log_in};
 use crate::config::{Config, Environment};
@@ -26,7 +28,6 @@ use crate::poll::PollContext;
 use crate::pop3::{Command, Status};
 use crate::provider::Provider;
 use crate::threads;
-use crate::user::this_program;
 
 mod browser;
 
@@ -67,7 +68,7 @@ pub(super) async fn run(arguments: &Arguments, login: &Login) -> ExitStatus {
             ExitStatus::Ok
         }
         Err(failure) => {
-            stderr_line(format_args!("mailferry: {}: {failure}", account.name));
+            stderr_line(format_args!("mailferry: {}: {}", account.name, failure.told(&account)));
             failure.exit_status()
         }
     }
@@ -137,20 +138,28 @@ impl Failure {
     }
 }
 
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Failure {
+    /// What happened, and the next step.
+    fn told(&self, account: &Account) -> String {
         match self {
-            Self::SignIn(e) => e.fmt(f),
+            Self::SignIn(e) => advice::told_of_sign_in(e, &account.name),
             Self::Mailbox { error, other } => {
-                write!(f, "the sign-in is good and was kept, but the mailbox was not opened with it: {error}")?;
+                let error_told = advice::told_of_session(error);
+                let happened = "the sign-in is good and was kept, but the mailbox was not opened with it";
                 match other {
                     Some(other) => {
-                        write!(f, ". It was {other} that signed in: sign in again, as the account's `username`")
+                        format!(
+                            "{happened}: {error_told}. It was {other} that signed in: sign in again, as the account's \
+                             `username`"
+                        )
                     }
                     None if error.exit_status() == ExitStatus::Auth => {
-                        f.write_str(". See that POP3 is switched on for this mailbox: docs/providers.md says where")
+                        format!(
+                            "{happened}: {error_told}. See that POP3 is switched on for this mailbox: docs/providers.md \
+                             says where"
+                        )
                     }
-                    None => Ok(()),
+                    None => format!("{happened}: {error_told}"),
                 }
             }
         }

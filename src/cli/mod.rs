@@ -34,7 +34,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 
 use crate::exit::ExitStatus;
-use crate::{system_limit, threads};
+use crate::{advice, threads};
 use arguments::{Arguments, Command};
 use output::stderr_line;
 
@@ -108,8 +108,8 @@ fn run_command(arguments: &Arguments) -> u8 {
 
 /// The system has too few threads, or files, to begin with.
 fn no_thread(error: &std::io::Error) -> ExitStatus {
-    let advice = system_limit::advice(error).unwrap_or("try again later");
-    stderr_line(format_args!("mailferry: cannot start its threads: {error}; {advice}"));
+    let step = advice::next_step::system::step(error).unwrap_or("Try again later");
+    stderr_line(format_args!("mailferry: cannot start its threads: {error}. {step}"));
     ExitStatus::Temporary
 }
 

@@ -25,7 +25,7 @@ pub(super) async fn run(arguments: &Arguments, poll: &Poll) -> ExitStatus {
             for account in &unknown {
                 stderr_line(format_args!(
                     "mailferry: the daemon has no account `{}`; if it is new or was disabled, reload the daemon first (SIGHUP)",
-                    account.escape_debug()
+                    crate::text::value(account)
                 ));
             }
             if unknown.is_empty() { ExitStatus::Ok } else { ExitStatus::Usage }

@@ -12,9 +12,9 @@ use tracing::debug;
 
 use crate::account::Account;
 use crate::account_record::Standing;
+use crate::advice::{self, Class};
 use crate::config::NotifySettings;
 use crate::credential::CredentialSource;
-use crate::exit::ExitStatus;
 use crate::notify::Notification;
 use crate::oauth::store;
 use crate::poll::{PollContext, PollError, PollReport};
@@ -95,7 +95,7 @@ impl Recalled {
         let now = Duration::from_secs(context.clock.read().since_boot);
         let Some(trouble) = self.standing.trouble.as_ref().filter(|trouble| trouble.due > now) else { return false };
         let next = Next { at: trouble.due, reason: trouble.reason };
-        debug!("{}: left out; polled next {}", account.name, next.told(now));
+        debug!("{}: left out; polled next {}", account.name, advice::polled_next(&next, now));
         true
     }
 
@@ -144,10 +144,11 @@ impl Recalled {
 
     /// What a person has to mend is news at once: whoever reads cron's mail is not told otherwise why nothing comes.
     fn not_told_yet(&mut self, report: &PollReport, why: &Reason, now: Duration) -> Option<Notification> {
-        let error = report.end.as_ref().err().filter(|error| needs_a_person(error))?;
+        let error = report.end.as_ref().err().filter(|error| Class::of(error).needs_a_person())?;
         // A refused login that is doubted is to be seen once more.
         let &Reason::Trouble { cause, .. } = why else { return None };
-        self.standing.told.note_trouble(cause, now).then(|| Notification::Trouble { cause, text: error.to_string() })
+        let text = || advice::told(error, &report.account);
+        self.standing.told.note_trouble(cause, now).then(|| Notification::Trouble { cause, text: text() })
     }
 
     /// Whether anything is kept that a success would end.
@@ -156,14 +157,8 @@ impl Recalled {
     }
 }
 
-/// Whether it stays until somebody mends it, as far as can be known.
-fn needs_a_person(error: &PollError) -> bool {
-    matches!(error.exit_status(), ExitStatus::Local | ExitStatus::Auth | ExitStatus::Config | ExitStatus::Tls)
-}
-
 /// All that is wrong, told before or not.
 fn all_of(report: &PollReport) -> Vec<String> {
-    let end = report.end.as_ref().err().map(ToString::to_string);
-    let words = report.complaints().into_iter().take(MOST_COMPLAINTS).chain(end);
+    let words = report.complaints().into_iter().take(MOST_COMPLAINTS).chain(report.trouble());
     words.map(|words| format!("{}: {words}", report.account)).collect()
 }

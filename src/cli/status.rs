@@ -62,7 +62,7 @@ async fn show(arguments: &Arguments, options: &Status, clear: bool) -> ExitStatu
 /// The daemon is of another version.
 pub(super) fn not_understood(answer: &Response) -> String {
     let why = match answer {
-        Response::NotUnderstood { why } => why.escape_debug().to_string(),
+        Response::NotUnderstood { why } => crate::text::value(why),
         _ => "it gave another answer".to_owned(),
     };
     format!("mailferry: the daemon did not understand the question ({why}). Restart it, so that it is of this version")

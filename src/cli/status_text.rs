@@ -2,12 +2,10 @@
 
 use std::fmt;
 
-use bytesize::ByteSize;
-
+use crate::command_line::this_program;
 use crate::control::status::{AccountStatus, Came, Forwarding, Quarantine, State, Status, Token};
 use crate::state::entries::QuarantineReason;
-use crate::summary::{Count, plural};
-use crate::user::this_program;
+use crate::text::{Count, Size, Span, plural};
 
 /// So many messages in quarantine are shown of an account; all are in `--json`.
 const SHOWN: usize = 5;
@@ -23,7 +21,7 @@ impl fmt::Display for Overview<'_> {
             "mailferry {}, process {}, up for {}: {}, {} being polled",
             status.program,
             status.pid,
-            Span(status.now.saturating_sub(status.started)),
+            Span::between(status.started, status.now),
             Count::of(status.accounts.len(), "account"),
             status.polling
         )?;
@@ -43,14 +41,14 @@ struct Account<'a>(&'a AccountStatus, i64);
 impl fmt::Display for Account<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(account, now) = *self;
-        let ago = |time: Option<i64>| Ago(time.map(|time| now.saturating_sub(time)));
+        let ago = |time| Ago(time, now);
         write!(f, "{}: {}", account.account, words(account.state))?;
         if let Some(since) = account.hung_since {
             write!(f, " since {}", LocalTime(since))?;
         }
         writeln!(f, " ({})", account.host)?;
         if let Some(trouble) = &account.trouble {
-            let since = Span(now.saturating_sub(trouble.since));
+            let since = Span::between(trouble.since, now);
             writeln!(f, "  trouble       {}", trouble.text)?;
             let polls = plural(u64::from(trouble.times), "poll");
             writeln!(f, "                {} for {since}, {} {polls} in a row", trouble.cause.name(), trouble.times)?;
@@ -61,7 +59,7 @@ impl fmt::Display for Account<'_> {
         let next = if account.next_poll_why.is_empty() { "now" } else { &account.next_poll_why };
         writeln!(f, "  next poll     {next}")?;
         if let Some(until) = account.often_until {
-            let left = Span(until.saturating_sub(now));
+            let left = Span::between(now, until);
             writeln!(f, "  often         until {}, for another {left}", LocalTime(until))?;
         }
         if let Some(so_far) = account.this_poll {
@@ -85,10 +83,7 @@ impl fmt::Display for Account<'_> {
             }
             if forward.set_aside > 0 {
                 let again = this_program(&format!("forward --again {}", account.account));
-                write!(
-                    f,
-                    "\n                it stays in the spool and on the server; once the cause is mended: {again}"
-                )?;
+                write!(f, "\n                it stays in the spool and on the server. Once the cause is mended: {again}")?;
             }
         }
         for message in account.quarantine.iter().take(SHOWN) {
@@ -127,7 +122,7 @@ struct Mail(Came);
 impl fmt::Display for Mail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Came { messages, octets } = self.0;
-        write!(f, "{} ({})", Count(messages, "message"), ByteSize::b(octets).display().iec())
+        write!(f, "{} ({})", Count(messages, "message"), Size(octets))
     }
 }
 
@@ -137,17 +132,17 @@ struct SignedIn<'a>(&'a Token, i64);
 impl fmt::Display for SignedIn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(token, now) = *self;
-        write!(f, "renewed {}", Ago(Some(now.saturating_sub(token.renewed))))?;
+        write!(f, "renewed {}", Ago(Some(token.renewed), now))?;
         match token.access_ends.map(|end| end.saturating_sub(now)) {
             Some(..=0) => f.write_str(", due for renewal")?,
-            Some(left) => write!(f, ", good for {}", Span(left))?,
+            Some(left) => write!(f, ", good for {}", Span::between(0, left))?,
             None => {}
         }
         let unless =
             if token.end_is_fixed { "unless somebody signs in again" } else { "if it is not renewed until then" };
         match token.sign_in_ends.map(|end| end.saturating_sub(now)) {
             Some(..=0) => f.write_str("; the sign-in has probably ended"),
-            Some(left) => write!(f, "; the sign-in ends in {} {unless}", Span(left)),
+            Some(left) => write!(f, "; the sign-in ends in {} {unless}", Span::between(0, left)),
             None => Ok(()),
         }
     }
@@ -161,18 +156,18 @@ impl fmt::Display for ForwardedTo<'_> {
         let Self(forward, now) = *self;
         write!(f, "to {}: {} since the daemon began", forward.to, Count(forward.forwarded, "message"))?;
         if let Some(last) = forward.last_forwarded {
-            write!(f, ", the last one {}", Ago(Some(now.saturating_sub(last))))?;
+            write!(f, ", the last one {}", Ago(Some(last), now))?;
         }
         if forward.messages > 0 {
             let (messages, octets) = (forward.messages, forward.octets);
             write!(f, "\n  in the spool  {}", Mail(Came { messages, octets }))?;
             if let Some(oldest) = forward.oldest {
-                write!(f, ", the oldest for {}", Span(now.saturating_sub(oldest)))?;
+                write!(f, ", the oldest for {}", Span::between(oldest, now))?;
             }
         }
         match forward.next_try {
             _ if forward.running => f.write_str("; being tried now")?,
-            Some(next) if forward.messages > 0 => write!(f, "; tried again in {}", Span(next.saturating_sub(now)))?,
+            Some(next) if forward.messages > 0 => write!(f, "; tried again in {}", Span::between(now, next))?,
             _ => {}
         }
         if let Some(why) = &forward.why {
@@ -194,39 +189,23 @@ impl fmt::Display for Message<'_> {
         };
         let times = plural(u64::from(message.times), "time");
         write!(f, "{}: {what} {} {times}; ", message.unique_id, message.times)?;
-        match message.until.saturating_sub(now) {
-            ..=0 => f.write_str("tried again at the next poll"),
-            left => write!(f, "tried again in {}", Span(left)),
+        match message.until > now {
+            false => f.write_str("tried again at the next poll"),
+            true => write!(f, "tried again in {}", Span::between(now, message.until)),
         }
     }
 }
 
-/// How long ago, in seconds.
-struct Ago(Option<i64>);
+/// How long ago something was, at a time.
+struct Ago(Option<i64>, i64);
 
 impl fmt::Display for Ago {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
+        let Self(time, now) = *self;
+        match time {
             None => f.write_str("-"),
-            Some(..=1) => f.write_str("just now"),
-            Some(seconds) => write!(f, "{} ago", Span(seconds)),
-        }
-    }
-}
-
-/// A time span of so many seconds, in one or two units.
-struct Span(i64);
-
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.max(0);
-        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-        match (days, hours, minutes) {
-            (0, 0, 0) => write!(f, "{seconds} s"),
-            (0, 0, minutes) => write!(f, "{minutes} min"),
-            (0, hours, minutes) => write!(f, "{hours} h {} min", minutes % 60),
-            (1, hours, _) => write!(f, "1 day {} h", hours % 24),
-            (days, _, _) => write!(f, "{days} days"),
+            Some(time) if now.saturating_sub(time) <= 1 => f.write_str("just now"),
+            Some(time) => write!(f, "{} ago", Span::between(time, now)),
         }
     }
 }
@@ -271,7 +250,7 @@ mod tests {
     fn an_account_is_told_in_plain_words() {
         assert_eq!(
             Account(&account(), 1000).to_string(),
-            "work: all is well (pop.example.org)\n  last poll     1 min ago\n  last success  1 min ago\n  last new mail \
+            "work: all is well (pop.example.org)\n  last poll     60 s ago\n  last success  60 s ago\n  last new mail \
              -\n  next poll     in 4 min, as configured\n  today         1 message (2.0 KiB)\n  in all        20 messages \
              (4.0 MiB)\n  on the server 7 messages"
         );
@@ -299,19 +278,19 @@ mod tests {
         let token =
             Token { signed_in: 0, renewed: 940, access_ends: Some(4540), sign_in_ends: None, end_is_fixed: false };
         let told = |token: &Token, now| SignedIn(token, now).to_string();
-        assert_eq!(told(&token, 1000), "renewed 1 min ago, good for 59 min");
+        assert_eq!(told(&token, 1000), "renewed 60 s ago, good for 59 min");
         let token = Token { sign_in_ends: Some(1000 + 89 * 86_400), ..token };
         assert_eq!(
             told(&token, 1000),
-            "renewed 1 min ago, good for 59 min; the sign-in ends in 89 days if it is not renewed until then"
+            "renewed 60 s ago, good for 59 min; the sign-in ends in 89 days if it is not renewed until then"
         );
         let fixed = Token { end_is_fixed: true, ..token };
         assert!(
-            told(&fixed, 5000).contains("due for renewal; the sign-in ends in 88 days unless somebody signs in again")
+            told(&fixed, 5000).contains("due for renewal; the sign-in ends in 89 days unless somebody signs in again")
         );
         assert!(told(&fixed, 90 * 86_400).ends_with("the sign-in has probably ended"));
         let account = AccountStatus { token: Some(token), ..account() };
-        assert!(Account(&account, 1000).to_string().contains("\n  token         renewed 1 min ago"));
+        assert!(Account(&account, 1000).to_string().contains("\n  token         renewed 60 s ago"));
     }
 
     #[test]
@@ -393,7 +372,7 @@ mod tests {
             accounts: Vec::new(),
         };
         let text = Overview(&status).to_string();
-        assert!(text.starts_with("mailferry 1, process 7, up for 1 day 1 h: 0 accounts, 1 being polled, 2 queued"));
+        assert!(text.starts_with("mailferry 1, process 7, up for 25 h: 0 accounts, 1 being polled, 2 queued"));
         assert!(text.contains("line 5 is wrong"));
     }
 }

@@ -1,16 +1,13 @@
-//! What `fetch` prints of each account, and what fetchmail would end with.
+//! What `fetch` prints of each account.
 
 use std::fmt;
 
 use super::output::{report as say, stderr_line};
-use crate::client::ClientError;
+use crate::advice::next_step;
 use crate::client::Message;
-use crate::exit::ExitStatus;
+use crate::poll::PollReport;
 use crate::poll::report::WouldDo;
-use crate::poll::{PollError, PollReport};
-use crate::pop3::Refusal;
-use crate::state::error::StateError;
-use crate::summary::{Count, Size};
+use crate::text::{Count, Size};
 
 /// Prints what a poll did: the good news on standard output, the bad on standard error.
 pub(super) fn print(report: &PollReport, quiet: bool) {
@@ -19,18 +16,27 @@ pub(super) fn print(report: &PollReport, quiet: bool) {
         Some(would) if !quiet => say(DryRun { report, would }),
         _ => print_line(report, quiet),
     }
+    print_needless(report, quiet);
     for words in report.complaints() {
         stderr_line(format_args!("{account}: {words}"));
     }
-    if let Err(e) = &report.end {
-        stderr_line(format_args!("{account}: {e}"));
+    if let Some(trouble) = report.trouble() {
+        stderr_line(format_args!("{account}: {trouble}"));
     }
 }
 
 /// Prints what a poll did, and of what is wrong only what is news.
 pub(super) fn print_news(report: &PollReport, notifications: &[String], quiet: bool) {
     print_line(report, quiet);
+    print_needless(report, quiet);
     notifications.iter().for_each(stderr_line);
+}
+
+/// Says which options had nothing to do.
+fn print_needless(report: &PollReport, quiet: bool) {
+    for decision in report.needless.iter().filter(|_| !quiet) {
+        stderr_line(format_args!("{}: {}", report.account, next_step::needless(*decision, &report.account)));
+    }
 }
 
 fn print_line(report: &PollReport, quiet: bool) {
@@ -63,56 +69,6 @@ impl fmt::Display for DryRun<'_> {
     }
 }
 
-/// The number that fetchmail would end with: 0 if any account brought mail, or has mail when nothing is to be fetched,
-/// else that of the last one.
-pub(super) fn fetchmail_code<'a>(reports: impl Iterator<Item = Option<&'a PollReport>>) -> u8 {
-    const SUCCESS: u8 = 0;
-    const NO_MAIL: u8 = 1;
-    const UNDEFINED: u8 = 23;
-    let mut last = NO_MAIL;
-    for report in reports {
-        let Some(report) = report else {
-            last = UNDEFINED;
-            continue;
-        };
-        let waiting = report.would.as_ref().is_some_and(|would| !would.retrieve.is_empty());
-        if report.retrieved > 0 || waiting {
-            return SUCCESS;
-        }
-        last = match &report.end {
-            Ok(()) if report.failed.is_empty() => NO_MAIL,
-            Ok(()) => ERROR,
-            Err(e) => fetchmail_error(e),
-        };
-    }
-    last
-}
-
-/// Fetchmail's "server-reported error".
-const ERROR: u8 = 7;
-
-fn fetchmail_error(error: &PollError) -> u8 {
-    const SOCKET: u8 = 2;
-    const AUTHENTICATION: u8 = 3;
-    const PROTOCOL: u8 = 4;
-    const SYNTAX: u8 = 5;
-    const FILES: u8 = 6;
-    const ANOTHER_RUNS: u8 = 8;
-    const LOCK_BUSY: u8 = 9;
-    match error {
-        PollError::State(StateError::Locked { .. }) => ANOTHER_RUNS,
-        PollError::Client(ClientError::Login { refusal: Refusal::Temporary, .. }) => LOCK_BUSY,
-        PollError::Client(ClientError::Unwilling { .. }) => ERROR,
-        other => match other.exit_status() {
-            ExitStatus::Auth => AUTHENTICATION,
-            ExitStatus::Protocol => PROTOCOL,
-            ExitStatus::Config | ExitStatus::Usage => SYNTAX,
-            ExitStatus::Local => FILES,
-            _ => SOCKET,
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,18 +95,6 @@ mod tests {
         let text = DryRun { report: &dry, would: &would }.to_string();
         assert!(text.starts_with("work: would fetch 2 messages (16.0 EiB); would delete 0"), "{text}");
         dry.would = Some(would);
-        assert_eq!(fetchmail_code([Some(&dry)].into_iter()), 0, "mail is waiting");
-    }
-
-    #[test]
-    fn fetchmail_codes_are_fetchmails() {
-        let (mut new, none, mut failed) = (report(), report(), report());
-        new.retrieved = 1;
-        failed.end = Err(PollError::InsufficientSpace { path: "/".into(), message: None });
-        let code = |reports: &[&PollReport]| fetchmail_code(reports.iter().map(|r| Some(*r)));
-        assert_eq!(code(&[&none]), 1);
-        assert_eq!(code(&[&failed]), 6);
-        assert_eq!(code(&[&failed, &none]), 1, "the last one counts");
-        assert_eq!(code(&[&new, &failed]), 0, "unless any brought mail");
+        assert_eq!(crate::advice::fetchmail::code([Some(&dry)].into_iter()), 0, "mail is waiting");
     }
 }

@@ -21,7 +21,7 @@ use crate::pop3::UniqueId;
 use crate::state::entries::{Entry, EntryId, Origin, UidState};
 use crate::state::error::StateError;
 use crate::state::store::{OpenOptions, Store};
-use crate::summary::Count;
+use crate::text::Count;
 use crate::threads;
 
 /// Runs the command.
@@ -91,7 +91,7 @@ fn told(account: &Account, done: Result<(), Failed>) -> ExitStatus {
         Ok(()) => ExitStatus::Ok,
         Err(Failed::Told(status)) => status,
         Err(Failed::Poll(e)) => {
-            stderr_line(format_args!("{name}: {e}"));
+            stderr_line(format_args!("{name}: {}", crate::advice::told(&e, name)));
             e.exit_status()
         }
         Err(Failed::Maildir(path, e)) => {
@@ -335,7 +335,7 @@ async fn change<T: Send + 'static>(
     let changed = threads::blocking(move || {
         let copy = store.back_up()?;
         let done = change(&mut store)?;
-        store.settle()?;
+        store.finish()?;
         Ok::<_, StateError>((done, copy))
     });
     Ok(changed.await.map_err(|e| e.doing("change the state"))??)

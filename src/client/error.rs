@@ -4,17 +4,13 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use bytesize::ByteSize;
-
 use super::budget;
-use crate::exit::ExitStatus;
-use crate::net::{NetError, NetErrorClass};
-use crate::pop3::{
-    CommandKind, FramingError, Mechanism, MessageNumber, Refusal, Response, SendError, goodbye, judge_access,
-};
+use crate::net::NetError;
+use crate::pop3::{CommandKind, FramingError, Mechanism, MessageNumber, Refusal, Response, SendError, goodbye};
 use crate::sasl::{NoLoginMethod, SaslError};
+use crate::text::Size;
 
-/// Why a session is over. Every message ends with the next step.
+/// Why a session is over.
 #[derive(Debug)]
 pub enum ClientError {
     /// No connection, or no trusted one.
@@ -147,10 +143,9 @@ impl TooLong {
     /// What came, and why no more was taken.
     #[must_use]
     pub fn reason(&self) -> String {
-        let size = |octets: u64| ByteSize::b(octets).display().iec().to_string();
-        let (came, most) = (size(self.came), size(self.most));
+        let (came, most) = (Size(self.came), Size(self.most));
         match self.because {
-            TooLongFor::Account => format!("{came} had come, and max_message_size is {most}"),
+            TooLongFor::Account => format!("{came} had come, and the account takes no message of more than {most}"),
             TooLongFor::Listing => format!("{came} had come, far more than it was listed as"),
             TooLongFor::FreeSpace => {
                 format!("{came} had come, and a single message gets no more than {most} of the free room")
@@ -197,50 +192,6 @@ impl ClientError {
             _ => self,
         }
     }
-
-    /// The exit status that tells a script about it.
-    #[must_use]
-    pub fn exit_status(&self) -> ExitStatus {
-        match self {
-            Self::Net(e) => match e.class() {
-                NetErrorClass::Temporary => ExitStatus::Temporary,
-                NetErrorClass::Tls => ExitStatus::Tls,
-                NetErrorClass::Config => ExitStatus::Config,
-            },
-            Self::SpeaksTls { .. }
-            | Self::NoStls { .. }
-            | Self::Framing(FramingError::BytesBeforeTls | FramingError::LooksLikeTls) => ExitStatus::Tls,
-            Self::Cleartext { .. } => ExitStatus::Config,
-            Self::NoLogin(_) | Self::Login { refusal: Refusal::Credentials | Refusal::Permanent, .. } => {
-                ExitStatus::Auth
-            }
-            Self::Unwilling { response } | Self::Goodbye { response, .. } => match judge_access(response) {
-                Some(Refusal::Permanent) => ExitStatus::Auth,
-                _ => ExitStatus::Temporary,
-            },
-            Self::Refused { response, .. } => match judge_access(response) {
-                Some(Refusal::Permanent) => ExitStatus::Auth,
-                Some(_) => ExitStatus::Temporary,
-                None => ExitStatus::Protocol,
-            },
-            Self::Sasl { error, .. } if error.is_impostor() => ExitStatus::Tls,
-            Self::Sasl { error: SaslError::Unsendable { .. }, .. } => ExitStatus::Auth,
-            Self::Sasl { .. } => ExitStatus::Protocol,
-            // Mostly a goodbye ahead of its time: "-ERR idle for too long".
-            Self::Framing(FramingError::Unsolicited { .. }) => ExitStatus::Temporary,
-            Self::ListedTooMuch { .. } if self.is_too_much_alone() => ExitStatus::Protocol,
-            Self::Framing(_) | Self::NoUniqueIds | Self::Send(_) => ExitStatus::Protocol,
-            // Whatever else there was has been fetched.
-            Self::TooLong(_) => ExitStatus::Partial,
-            Self::Lost { .. }
-            | Self::UniqueIdsRefused
-            | Self::Closed
-            | Self::Silence { .. }
-            | Self::TooSlow { .. }
-            | Self::ListedTooMuch { .. }
-            | Self::Login { refusal: Refusal::Temporary, .. } => ExitStatus::Temporary,
-        }
-    }
 }
 
 /// A server's words in quotes, with its response code; they are escaped already.
@@ -252,91 +203,45 @@ fn words(response: &Response) -> String {
     format!("saying \"{code}{}\"", response.text)
 }
 
-fn fmt_login(
-    f: &mut fmt::Formatter<'_>,
-    asked: CommandKind,
-    response: &Response,
-    refusal: Refusal,
-    blanks: bool,
-) -> fmt::Result {
-    let words = words(response);
-    match refusal {
-        Refusal::Credentials => {
-            write!(
-                f,
-                "the server refused the login, {words}. Check username and password; some providers want an app \
-                 password or authorization code, or POP3 to be switched on in their web settings"
-            )?;
-            if asked == CommandKind::Apop {
-                f.write_str(
-                    ". It may be APOP that is refused: a server needs the password in clear for it, and few keep it so; \
-                     with auth = \"auto\" or auth = \"user\" it is not used",
-                )?;
-            }
-            if blanks {
-                f.write_str(
-                    "; the password holds blanks: app passwords are often shown in groups, to be typed without",
-                )?;
-            }
-            Ok(())
-        }
-        Refusal::Permanent => write!(
-            f,
-            "the server refuses this account, {words}. It will not pass by itself: switch POP3 on in the account's web \
-             settings, or ask the server's operator"
-        ),
-        Refusal::Temporary => write!(f, "the server cannot let us in now, {words}. Try again later"),
-    }
-}
-
-fn fmt_listed_too_much(f: &mut fmt::Formatter<'_>, alone: bool) -> fmt::Result {
-    if !alone {
-        return f.write_str(
-            "the listings of other accounts take so much memory now that there was not enough for this one. Nothing was \
-             changed; try again later",
-        );
-    }
-    write!(
-        f,
-        "the server lists more than there is memory for ({} for the listings of all accounts). Nothing was changed; delete \
-         mail there, or move it out of the mailbox that POP3 shows",
-        ByteSize::b(u64::try_from(budget::LISTINGS).unwrap_or(u64::MAX)).display().iec()
-    )
-}
-
-/// A refusal that is not about the login; `what` is what was refused.
-fn fmt_access(f: &mut fmt::Formatter<'_>, what: &str, response: &Response) -> fmt::Result {
-    write!(f, "{what}, {}. ", words(response))?;
-    f.write_str(match judge_access(response) {
-        Some(Refusal::Permanent) => {
-            "It will not pass by itself: switch POP3 on in the account's web settings, or ask the server's operator"
-        }
-        _ => "Try again later",
-    })
-}
-
 impl ClientError {
     /// What the server said no to.
     fn fmt_refusal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unwilling { response } => fmt_access(f, "the server refused the connection", response),
+            Self::Unwilling { response } => write!(f, "the server refused the connection, {}", words(response)),
             Self::Goodbye { response, logged_in: false } => {
-                fmt_access(f, "the server ended the session before the login", response)
+                write!(f, "the server ended the session before the login, {}", words(response))
             }
             Self::Goodbye { response, logged_in: true } => {
-                fmt_access(f, "the server let us in and then ended the session", response)
+                write!(f, "the server let us in and then ended the session, {}", words(response))
             }
-            Self::Login { asked, response, refusal, blanks } => fmt_login(f, *asked, response, *refusal, *blanks),
-            Self::Refused { asked, response } if judge_access(response).is_some() => {
-                fmt_access(f, &format!("the server let us in and then refused {asked}"), response)
+            Self::Login { response, refusal: Refusal::Credentials, .. } => {
+                write!(f, "the server refused the login, {}", words(response))
             }
-            Self::Refused { asked, response } => write!(
-                f,
-                "the server refused {asked}, {}. Nothing was changed; run with -v and ask its operator",
-                words(response)
-            ),
+            Self::Login { response, refusal: Refusal::Permanent, .. } => {
+                write!(f, "the server refuses this account, {}", words(response))
+            }
+            Self::Login { response, refusal: Refusal::Temporary, .. } => {
+                write!(f, "the server cannot let us in now, {}", words(response))
+            }
+            Self::Refused { asked, response } => {
+                write!(f, "the server let us in and then refused {asked}, {}. Nothing was changed", words(response))
+            }
             _ => Ok(()),
         }
+    }
+}
+
+fn fmt_listed_too_much(f: &mut fmt::Formatter<'_>, alone: bool) -> fmt::Result {
+    match alone {
+        true => write!(
+            f,
+            "the server lists more than there is memory for ({} for the listings of all accounts). Nothing was changed",
+            Size(u64::try_from(budget::LISTINGS).unwrap_or(u64::MAX))
+        ),
+        false => f.write_str(
+            "the listings of other accounts take so much memory now that there was not enough for this one. Nothing was \
+             changed",
+        ),
     }
 }
 
@@ -344,50 +249,38 @@ impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Net(e) => e.fmt(f),
-            Self::Lost { source } => write!(f, "the connection broke: {source}. Try again later"),
-            Self::Closed => {
-                f.write_str("the server closed the connection in the middle of the session. Try again later")
+            Self::Lost { source } => write!(f, "the connection broke: {source}"),
+            Self::Closed => f.write_str("the server closed the connection in the middle of the session"),
+            Self::Silence { after } => write!(f, "the server said nothing for {} s", after.as_secs()),
+            Self::TooSlow { octets, window } => {
+                write!(f, "the server sent only {octets} octets in {} s, and was given up", window.as_secs())
             }
-            Self::Silence { after } => write!(
-                f,
-                "the server said nothing for {} s. Try again later, or allow it more time with `timeout`",
-                after.as_secs()
-            ),
-            Self::TooSlow { octets, window } => write!(
-                f,
-                "the server sent only {octets} octets in {} s, and was given up. Try again later",
-                window.as_secs()
-            ),
             Self::Framing(e) => e.fmt(f),
             Self::Unwilling { .. } | Self::Goodbye { .. } | Self::Login { .. } | Self::Refused { .. } => {
                 self.fmt_refusal(f)
             }
-            Self::SpeaksTls { port } => write!(
-                f,
-                "port {port} begins with TLS, and a plaintext greeting was expected. Set tls = \"implicit\", or give \
-                 the plaintext port, usually 110"
-            ),
+            Self::SpeaksTls { port } => {
+                write!(f, "port {port} begins with TLS, and a plaintext greeting was expected")
+            }
             Self::NoStls { response } => write!(
                 f,
-                "the server refused STLS, {}, so there is no encryption on this port. No password was sent. Use tls = \
-                 \"implicit\" with port 995 if the server has it",
+                "the server refused STLS, {}, so there is no encryption on this port. No password was sent",
                 words(response)
             ),
             Self::Cleartext { peer } => write!(
                 f,
-                "the server's address {} is not on this machine, and tls = \"none\" would send the password in clear. \
-                 Use TLS, or write allow_cleartext_password = true if that is really meant",
+                "the server's address {} is not on this machine, and without TLS the password would be sent there in \
+                 clear. It was not sent",
                 peer
             ),
             Self::NoLogin(e) => e.fmt(f),
             Self::Sasl { mechanism, error } => write!(f, "the login by {mechanism} failed because {error}"),
-            Self::NoUniqueIds => f.write_str(
-                "the server has no UIDL, so mail that stays there cannot be told from new mail. Set leave_on_server = \
-                 false to fetch and delete",
-            ),
+            Self::NoUniqueIds => {
+                f.write_str("the server has no UIDL, so mail that stays there cannot be told from new mail")
+            }
             Self::UniqueIdsRefused => f.write_str(
                 "the server refuses UIDL, which it answered before, so new mail cannot be told from what was fetched. \
-                 Nothing was changed; try again later",
+                 Nothing was changed",
             ),
             Self::ListedTooMuch { .. } => fmt_listed_too_much(f, self.is_too_much_alone()),
             Self::TooLong(e) => e.fmt(f),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Config;
 use super::problem::{ConfigError, Problem};
-use crate::credential::printable;
+use crate::text;
 
 /// What is read from the process's environment, as a plain value.
 #[derive(Debug, Clone)]
@@ -85,7 +85,7 @@ pub fn find(explicit: Option<&Path>, env: &Environment) -> Result<PathBuf, Confi
     if let Some(path) = candidates.iter().find(|path| is_there(path)) {
         return Ok(path.clone());
     }
-    let looked: Vec<String> = candidates.iter().map(|path| printable(&path.to_string_lossy())).collect();
+    let looked: Vec<String> = candidates.iter().map(|path| text::path(path)).collect();
     let target = looked.first().map(String::as_str).unwrap_or_default();
     Err(Problem::new(format!("there is no configuration: looked for {}", looked.join(" and ")))
         .help(format!(
@@ -152,7 +152,7 @@ fn state_dir_of(
         if path.is_absolute() {
             return Ok(path);
         }
-        let shown = printable(&path.to_string_lossy());
+        let shown = text::path(&path);
         return Err(Problem::new(format!("$STATE_DIRECTORY is `{shown}`, which is not an absolute path"))
             .help("unset it, or give --state-dir")
             .into());

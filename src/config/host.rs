@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use toml::de::DeValue;
 
 use super::value::{Complaint, plain_text};
-use crate::credential::printable;
+use crate::text;
 
 /// The longest name that DNS has (RFC 1035, section 2.3.4).
 const MAX_LENGTH: usize = 253;
@@ -31,7 +31,10 @@ pub(super) fn host_name(text: &str) -> Result<String, Complaint> {
     if let Some((name, port)) = text.rsplit_once(':')
         && port.parse::<u16>().is_ok()
     {
-        return Err(Complaint::new("holds a port", format!("write host = \"{}\" and port = {port}", printable(name))));
+        return Err(Complaint::new(
+            "holds a port",
+            format!("write host = \"{}\" and port = {port}", text::value(name)),
+        ));
     }
     if text.contains('@') {
         return Err(Complaint::new("is a mail address", "write the name of the POP3 server of that address"));

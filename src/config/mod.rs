@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::account::{Account, AccountName};
-use crate::credential::printable;
+use crate::text;
 
 mod account;
 mod duration;
@@ -161,8 +161,8 @@ pub struct UnknownAccount {
 
 impl fmt::Display for UnknownAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = printable(&self.path.to_string_lossy());
-        write!(f, "there is no account `{}` in {path}; ", printable(&self.name))?;
+        let path = text::path(&self.path);
+        write!(f, "there is no account `{}` in {path}; ", text::value(&self.name))?;
         if let Some(nearest) = &self.nearest {
             return write!(f, "did you mean `{nearest}`?");
         }

@@ -20,6 +20,7 @@ use super::unknown::report_unknown;
 use super::value::{At, Setting, integer, read};
 use super::{DaemonSettings, NotifySettings, syntax};
 use crate::account::{Account, AccountName};
+use crate::text;
 
 /// All that the text says. Only complete if there are no problems.
 pub(super) struct Parsed {
@@ -181,7 +182,7 @@ impl Reader<'_> {
         defaults: &Tables,
     ) -> Option<Account> {
         let Some(table) = value.get_ref().as_table() else {
-            let message = format!("`{}` is not the table of an account", crate::credential::printable(key.get_ref()));
+            let message = format!("`{}` is not the table of an account", text::value(key.get_ref()));
             let help = "write [accounts.NAME] on a line of its own, and the account's keys below it";
             self.problems.push(Problem::new(message).at(&key.span()).help(help));
             return None;

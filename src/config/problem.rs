@@ -8,7 +8,7 @@ use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Render
 use super::Span;
 use super::keys;
 use super::redaction::Masked;
-use crate::credential::printable;
+use crate::text;
 
 /// Everything that is wrong with a configuration.
 #[derive(Debug)]
@@ -136,7 +136,7 @@ impl ConfigError {
     #[must_use]
     pub fn render(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-        let path = self.path.as_ref().map(|path| printable(&path.to_string_lossy()));
+        let path = self.path.as_ref().map(|path| text::path(path));
         let mut text = String::new();
         for problem in self.problems.iter().take(MOST_SHOWN) {
             let group = self.group(problem, path.as_deref());
@@ -199,7 +199,7 @@ fn snippet<'a>(
 /// A warning with its file and line.
 pub(super) fn warning(path: &Path, source: &Masked, place: &Span, text: &str) -> String {
     let line = source.line_number(source.place_of(place).start);
-    format!("{}:{line}: {text}", printable(&path.to_string_lossy()))
+    format!("{}:{line}: {text}", text::path(path))
 }
 
 impl fmt::Display for ConfigError {

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use super::problem::{ConfigError, Problem, warning};
 use super::{Config, Environment, parse};
+use crate::advice::next_step::credential;
+use crate::command_line::chmod;
 use crate::credential::private_file::{self, Exposure, Identity, PrivateFile, ReadFault};
+use crate::text;
 
 /// The largest configuration, in bytes: a hundred thousand accounts.
 const MAX_FILE: usize = 16 * 1024 * 1024;
@@ -34,9 +37,13 @@ pub(super) fn load(path: &Path, env: &Environment) -> Result<Config, ConfigError
 }
 
 fn unreadable(fault: &ReadFault) -> Problem {
-    let text = fault.to_string();
-    let (message, help) = text.split_once("; ").unwrap_or((text.as_str(), "look at the file"));
-    Problem::new(format!("cannot read the configuration: {message}")).help(help)
+    Problem::new(format!("cannot read the configuration: {fault}")).help(as_help(credential::reading(fault)))
+}
+
+/// A next step as the help to a problem, which begins in small letters.
+fn as_help(step: &str) -> String {
+    let mut letters = step.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 /// Whoever can write the file decides which commands run as us; whoever can read it has the passwords in it.
@@ -50,19 +57,19 @@ pub(super) fn judge(
     let mode = format!("{:04o}", file.mode);
     if file.mode & 0o002 != 0 {
         let message = format!("every user may write this file (mode {mode}), and it says which commands run");
-        let help = format!("run `{}`", private_file::chmod(path, "600"));
+        let help = format!("run `{}`", chmod(path, "600"));
         parsed.problems.push(Problem::new(message).help(help));
     } else if file.mode & 0o020 != 0 {
         warnings.push(format!(
             "{}: its group may write this file (mode {mode}), and it says which commands run; run `{}`",
-            crate::credential::printable(&path.to_string_lossy()),
-            private_file::chmod(path, "g-w")
+            text::path(path),
+            chmod(path, "g-w")
         ));
     }
-    let (Some(password), Some(exposure)) = (&parsed.password, file.exposure(reader)) else {
+    let (Some(password), Some(exposed)) = (&parsed.password, file.exposed(path, reader)) else {
         return;
     };
-    let who = match exposure {
+    let who = match exposed.to {
         Exposure::Others => "other users",
         Exposure::StrangeGroup => "a group that mailferry does not belong to",
     };
@@ -70,6 +77,6 @@ pub(super) fn judge(
     parsed.problems.push(
         Problem::new(message)
             .at(password)
-            .help(format!("{}; or use password_command or password_file", file.remedy(path, reader))),
+            .help(format!("{}; or use password_command or password_file", as_help(&credential::closing(&exposed)))),
     );
 }

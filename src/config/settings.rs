@@ -22,9 +22,10 @@ use super::value::{Complaint, Setting, boolean, integer, plain_text, read, strin
 use crate::account::{
     AuthChoice, Interval, IpVersion, KeyExchange, MaildirMode, Proxy, PublicKeyPin, RemovalPolicy, TlsMode, TlsTrust,
 };
-use crate::credential::{CredentialSource, is_credential_name, printable};
+use crate::credential::{CredentialSource, is_credential_name};
 use crate::provider::Provider;
 use crate::secret::Secret;
+use crate::text;
 
 /// The keys of `[accounts.NAME]` or `[defaults]`, one field a key, but for the four ways to give a password.
 #[derive(Debug, Default)]
@@ -215,7 +216,7 @@ fn provider(value: &DeValue<'_>) -> Result<&'static Provider, Complaint> {
             Some(nearest) => format!("did you mean \"{nearest}\"?"),
             None => "docs/providers.md lists those that are known; for any other give `host`".to_owned(),
         };
-        Complaint::new(format!("cannot be \"{}\"", printable(text)), help)
+        Complaint::new(format!("cannot be \"{}\"", text::value(text)), help)
     })
 }
 
@@ -293,7 +294,7 @@ fn interval(value: &DeValue<'_>) -> Result<Interval, Complaint> {
         bound.map_err(|wrong| Complaint { message: format!("has a {which} bound that {}", wrong.message), ..wrong })
     };
     let (shortest, longest) = (bound(first, "first")?, bound(second, "second")?);
-    let (first, second) = (printable(first.trim()), printable(second.trim()));
+    let (first, second) = (text::value(first.trim()), text::value(second.trim()));
     match shortest.cmp(&longest) {
         std::cmp::Ordering::Less => Ok(Interval { shortest, longest }),
         std::cmp::Ordering::Equal => Err(Complaint::new(
@@ -340,7 +341,7 @@ fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)]) -> Result<T, Compla
     if let Some((_, choice)) = known.iter().find(|(name, _)| *name == text) {
         return Ok(*choice);
     }
-    let shown: String = printable(text).chars().take(40).collect();
+    let shown: String = text::value(text).chars().take(40).collect();
     let help = match keys::nearest(text, known.iter().map(|(name, _)| *name)) {
         Some(nearest) => format!("did you mean \"{nearest}\"?"),
         None => format!("write one of {names}"),

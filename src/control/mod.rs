@@ -21,7 +21,8 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tracing::{debug, info, warn};
 
 use self::status::Status;
-use crate::system_limit;
+use crate::advice::next_step::system;
+use crate::text;
 
 /// The name of the socket in its directory.
 pub const NAME: &str = "control.sock";
@@ -101,19 +102,16 @@ impl ControlError {
     }
 
     fn lacking(&self) -> Option<&'static str> {
-        self.tried.iter().find_map(|(_, why)| system_limit::advice(why))
+        self.tried.iter().find_map(|(_, why)| system::step(why))
     }
 }
 
 impl fmt::Display for ControlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("cannot make a control socket:")?;
-        for (path, why) in &self.tried {
-            write!(f, " {}: {why};", path.display())?;
-        }
-        let advice =
-            self.lacking().unwrap_or("make one of these directories writable for this user, or give --state-dir");
-        write!(f, " {advice}")
+        let tried: Vec<String> = self.tried.iter().map(|(path, why)| format!("{}: {why}", path.display())).collect();
+        let step =
+            self.lacking().unwrap_or("Make one of these directories writable for this user, or give --state-dir");
+        write!(f, "cannot make a control socket: {}. {step}", tried.join("; "))
     }
 }
 
@@ -339,7 +337,7 @@ impl fmt::Display for AskError {
                  comes back within {} seconds; if the daemon was started with other options or another environment, give \
                  the same here",
                 state_dir.display(),
-                holder.escape_debug(),
+                text::value(holder),
                 list(looked),
                 LOOK.as_secs()
             ),

@@ -9,7 +9,6 @@ use std::time::Duration;
 use secrecy::zeroize::Zeroizing;
 
 use crate::subprocess::{Full, NoEnd, Running, Sink, Tail};
-use crate::system_limit;
 
 /// Runs a command without a shell and returns what it wrote to standard output until it ended, at most `max_output`
 /// bytes. A command that has not ended after `limit` is ended, with all that it started.
@@ -104,30 +103,15 @@ pub enum CommandFault {
 impl fmt::Display for CommandFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotFound => f.write_str(
-                "was not found; install it, or give its full path (a service's PATH is shorter than a terminal's)",
-            ),
-            Self::NotStarted(e) => {
-                let advice = system_limit::advice(e).unwrap_or("check that it can be executed");
-                write!(f, "could not be started: {e}; {advice}")
+            Self::NotFound => f.write_str("was not found"),
+            Self::NotStarted(e) => write!(f, "could not be started: {e}"),
+            Self::Lost(e) => write!(f, "could not be followed to its end: {e}"),
+            Self::Failed { code, stderr } => write!(f, "ended with status {code}{}", Said(stderr)),
+            Self::Killed { signal, stderr } => write!(f, "was killed by signal {signal}{}", Said(stderr)),
+            Self::TimedOut { limit, stderr } => {
+                write!(f, "did not end within {} seconds{}", limit.as_secs(), Said(stderr))
             }
-            Self::Lost(e) => write!(f, "could not be followed to its end: {e}; try again"),
-            Self::Failed { code, stderr } => {
-                write!(f, "ended with status {code}{}; run it by hand to see why", Said(stderr))
-            }
-            Self::Killed { signal, stderr } => {
-                write!(f, "was killed by signal {signal}{}; run it by hand to see why", Said(stderr))
-            }
-            Self::TimedOut { limit, stderr } => write!(
-                f,
-                "did not end within {} seconds{}; does it wait for a passphrase or a prompt that nobody sees? Unlock the \
-                 password store first",
-                limit.as_secs(),
-                Said(stderr)
-            ),
-            Self::TooMuch { max } => {
-                write!(f, "printed more than {} KiB, which is no password; let it print the password alone", max / 1024)
-            }
+            Self::TooMuch { max } => write!(f, "printed more than {} KiB, which is no password", max / 1024),
         }
     }
 }

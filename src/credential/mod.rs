@@ -11,14 +11,14 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::oauth::OAuthSettings;
 use crate::secret::Secret;
-use crate::system_limit;
+use crate::text;
 use crate::watch;
 use private_file::Identity;
 
 mod command;
 pub(crate) mod private_file;
 pub use command::CommandFault;
-pub use private_file::{Exposure, ReadFault};
+pub use private_file::{ExposedFile, Exposure, ReadFault};
 #[cfg(test)]
 mod tests;
 
@@ -100,7 +100,7 @@ impl CredentialSource {
     /// is the byte order mark that some editors and shells put in front of UTF-8.
     ///
     /// # Errors
-    /// [`CredentialError`] says what was asked for, what went wrong and what to do about it. It never holds the secret.
+    /// [`CredentialError`] says what was asked for and what went wrong. It never holds the secret.
     pub async fn obtain(&self, env: &CredentialEnvironment) -> Result<Secret, CredentialError> {
         match self {
             Self::Inline(secret) => Ok(secret.clone()),
@@ -121,9 +121,8 @@ pub(crate) fn is_credential_name(name: &str) -> bool {
 async fn from_file(path: PathBuf) -> Result<Secret, CredentialError> {
     let file = read_elsewhere(&path).await.map_err(|fault| CredentialError::File { path: path.clone(), fault })?;
     let reader = Identity::of_process();
-    if let Some(to) = file.exposure(&reader) {
-        let remedy = file.remedy(&path, &reader);
-        return Err(CredentialError::Exposed { path, mode: file.mode, to, remedy });
+    if let Some(exposed) = file.exposed(&path, &reader) {
+        return Err(CredentialError::Exposed(exposed));
     }
     secret_in(&file.contents).map_err(|fault| CredentialError::Contents { origin: Origin::File(path), fault })
 }
@@ -198,16 +197,7 @@ pub enum CredentialError {
         fault: ReadFault,
     },
     /// Others than its owner may read the file.
-    Exposed {
-        /// Which file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-        /// Who may.
-        to: Exposure,
-        /// What can be done about it.
-        remedy: String,
-    },
+    Exposed(ExposedFile),
     /// The name cannot be a systemd credential's.
     CredentialName {
         /// As it stands in the configuration.
@@ -265,116 +255,77 @@ pub enum ContentsFault {
     Utf16,
 }
 
-impl CredentialError {
-    /// Whether it may well work the next time without anybody doing anything.
-    #[must_use]
-    pub fn is_temporary(&self) -> bool {
-        match self {
-            Self::Command { fault: CommandFault::TimedOut { .. }, .. } => true,
-            Self::Command { fault: CommandFault::NotStarted(e) | CommandFault::Lost(e), .. }
-            | Self::File { fault: ReadFault::Io(e), .. } => system_limit::advice(e).is_some(),
-            _ => false,
-        }
-    }
-}
+pub(crate) use crate::text::value as printable;
 
 impl fmt::Display for CredentialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File { path, fault } => {
-                write!(f, "cannot read the password from {}: {fault}", printable(&path.to_string_lossy()))
+            Self::File { path, fault } => write!(f, "cannot read the password from {}: {fault}", text::path(path)),
+            Self::Exposed(ExposedFile { path, mode, to, .. }) => {
+                write!(f, "will not use the password in {}: its mode {:04o} lets {to}", text::path(path), mode & 0o7777)
             }
-            Self::Exposed { path, mode, to, remedy } => write!(
-                f,
-                "will not use the password in {}: its mode {:04o} lets {to}; {remedy}; or use password_credential or \
-                 password_command",
-                printable(&path.to_string_lossy()),
-                mode & 0o7777,
-            ),
-            Self::CredentialName { name } => write!(
-                f,
-                "`{}` cannot be the name of a systemd credential; give a plain file name without a slash",
-                printable(name)
-            ),
-            Self::NoCredentialsDirectory { name } => {
-                let name = printable(name);
-                write!(
-                    f,
-                    "there is no systemd credential `{name}`, because $CREDENTIALS_DIRECTORY is not set; run as a \
-                     systemd service whose unit says LoadCredential={name}:/path/to/file, or use password_command or \
-                     password_file"
-                )
+            Self::CredentialName { name } => {
+                write!(f, "`{}` cannot be the name of a systemd credential", text::value(name))
             }
+            Self::NoCredentialsDirectory { name } => write!(
+                f,
+                "there is no systemd credential `{}`, because $CREDENTIALS_DIRECTORY is not set",
+                text::value(name)
+            ),
             Self::NoCredential { name } => {
-                let name = printable(name);
-                write!(
-                    f,
-                    "systemd gave this service no credential `{name}`; add LoadCredential={name}:/path/to/file to its \
-                     unit and restart it"
-                )
+                write!(f, "systemd gave this service no credential `{}`", text::value(name))
             }
-            Self::Command { key, program, fault } => write!(f, "{key} `{}` {fault}", printable(program)),
-            Self::SignIn => {
-                f.write_str("a sign-in by `oauth2` gives tokens and no other secret; give that by its own key")
+            Self::Command { key, program, fault } => {
+                write!(f, "the {} command `{}` {fault}", secret_of(key), text::value(program))
             }
-            Self::Contents { origin, fault } => fmt_contents(f, origin, *fault),
+            Self::SignIn => f.write_str("a sign-in gives tokens and no other secret"),
+            Self::Contents { origin: Origin::Command(key, program), fault } => {
+                let secret = secret_of(key);
+                write!(f, "the {secret} command `{}` printed {}", text::value(program), Printed(*fault, secret))
+            }
+            Self::Contents { origin: origin @ (Origin::File(_) | Origin::Credential(_)), fault } => {
+                write!(f, "{origin} {fault}")
+            }
         }
     }
 }
 
+impl fmt::Display for ContentsFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "is empty",
+            Self::SeveralLines => "holds more than one line or a NUL byte, and a password is one line",
+            Self::Utf16 => "is text in UTF-16",
+        })
+    }
+}
+
 /// What a command under this key prints.
-fn what(key: &str) -> &'static str {
+pub(crate) fn secret_of(key: &str) -> &'static str {
     if key == "token_command" { "token" } else { "password" }
 }
 
-fn fmt_contents(f: &mut fmt::Formatter<'_>, origin: &Origin, fault: ContentsFault) -> fmt::Result {
-    match (origin, fault) {
-        (Origin::Command(key, program), ContentsFault::Empty) => write!(
-            f,
-            "{key} `{}` printed nothing; run it by hand and see that it prints the {}",
-            printable(program),
-            what(key)
-        ),
-        (Origin::Command(key, program), ContentsFault::SeveralLines) => write!(
-            f,
-            "{key} `{}` printed more than one line, and a {} is one line; let it print the first only, \
-             for example by [\"sh\", \"-c\", \"pass show mail/qq | head -n 1\"]",
-            printable(program),
-            what(key)
-        ),
-        (origin, ContentsFault::Utf16) => {
-            write!(f, "{origin} is text in UTF-16; write the password as UTF-8 or ASCII, without a byte order mark")
+/// What a command printed in place of a secret of this kind.
+struct Printed(ContentsFault, &'static str);
+
+impl fmt::Display for Printed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            ContentsFault::Empty => f.write_str("nothing"),
+            ContentsFault::SeveralLines => write!(f, "more than one line, and a {} is one line", self.1),
+            ContentsFault::Utf16 => f.write_str("text in UTF-16"),
         }
-        (Origin::File(_) | Origin::Credential(_), ContentsFault::Empty) => {
-            write!(f, "{origin} is empty; write the password into it")
-        }
-        (Origin::File(_) | Origin::Credential(_), ContentsFault::SeveralLines) => write!(
-            f,
-            "{origin} holds more than one line or a NUL byte, and a password is one line; leave the password alone in it"
-        ),
     }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => write!(f, "the password file {}", printable(&path.to_string_lossy())),
-            Self::Credential(name) => write!(f, "the systemd credential `{}`", printable(name)),
-            Self::Command(_, program) => write!(f, "the output of `{}`", printable(program)),
+            Self::File(path) => write!(f, "the password file {}", text::path(path)),
+            Self::Credential(name) => write!(f, "the systemd credential `{}`", text::value(name)),
+            Self::Command(_, program) => write!(f, "the output of `{}`", text::value(program)),
         }
     }
 }
 
 impl std::error::Error for CredentialError {}
-
-/// Text from elsewhere, made fit for a terminal: whatever could move a cursor or hide text is escaped.
-pub(crate) fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '"' | '\'' | '\\' => shown.push(c),
-            _ => shown.extend(c.escape_debug()),
-        }
-    }
-    shown
-}

@@ -4,12 +4,10 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 use secrecy::zeroize::Zeroizing;
-
-use crate::system_limit;
 
 /// What was in the file, and its permissions at that moment.
 pub(crate) struct PrivateFile {
@@ -32,6 +30,23 @@ pub enum Exposure {
     Others,
     /// A group that this process is not a member of.
     StrangeGroup,
+}
+
+/// A file with a secret that others than its owner can read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExposedFile {
+    /// Which file.
+    pub path: PathBuf,
+    /// Its permission bits.
+    pub mode: u32,
+    /// Who can read it.
+    pub to: Exposure,
+    /// Its owner's number.
+    pub owner: u32,
+    /// The number of the user that this process acts as.
+    pub reader: u32,
+    /// Its file system is mounted read-only: nobody here can change the mode.
+    pub read_only: bool,
 }
 
 /// As whom a file is judged.
@@ -94,27 +109,11 @@ impl PrivateFile {
         }
     }
 
-    /// What can be done about its being read by others, as the end of a sentence.
-    pub(crate) fn remedy(&self, path: &Path, reader: &Identity) -> String {
-        if self.read_only {
-            return "it is on a read-only file system, so mount it with mode 0400 for the user that mailferry runs as, or \
-                    0440 for its group (`mode` and `uid` of a Docker secret, `defaultMode` and `fsGroup` of a Kubernetes \
-                    one, the file's own mode on the host where it is mounted from there)"
-                .to_owned();
-        }
-        let own = chmod(path, "600");
-        if reader.user == self.owner {
-            return format!("run `{own}`");
-        }
-        let group = chmod(path, "640");
-        if reader.user == 0 {
-            return format!("run `{own}`, or let mailferry run as a user whose group it is and run `{group}`");
-        }
-        format!(
-            "let its owner, user {}, give it a group that mailferry runs as and run `{group}`, or, where a container mounts \
-             it, mount it with mode 0400 for the user that mailferry runs as",
-            self.owner
-        )
+    /// The same, with all that matters for how it can be closed.
+    pub(crate) fn exposed(&self, path: &Path, reader: &Identity) -> Option<ExposedFile> {
+        let to = self.exposure(reader)?;
+        let Self { mode, owner, read_only, .. } = *self;
+        Some(ExposedFile { path: path.to_owned(), mode, to, owner, reader: reader.user, read_only })
     }
 }
 
@@ -139,17 +138,6 @@ impl Identity {
     }
 }
 
-/// The command that gives a file this mode, ready to be pasted into a shell.
-pub(crate) fn chmod(path: &Path, mode: &str) -> String {
-    let path = super::printable(&path.to_string_lossy());
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '@' | '+' | ',' | ':');
-    if path.chars().all(plain) && !path.starts_with('-') {
-        format!("chmod {mode} {path}")
-    } else {
-        format!("chmod {mode} -- '{}'", path.replace('\'', r"'\''"))
-    }
-}
-
 fn kind(file_type: std::fs::FileType) -> &'static str {
     if file_type.is_dir() {
         "a directory"
@@ -165,18 +153,12 @@ fn kind(file_type: std::fs::FileType) -> &'static str {
 impl fmt::Display for ReadFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(e) if e.kind() == io::ErrorKind::NotFound => {
-                f.write_str("there is no such file; create it, or correct the path")
-            }
-            Self::Io(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-                f.write_str("permission denied; let the user that mailferry runs as read it")
-            }
-            Self::Io(e) => {
-                write!(f, "{e}; {}", system_limit::advice(e).unwrap_or("look at the file and its file system"))
-            }
-            Self::NotRegular(kind) => write!(f, "it is {kind}; give the path of a regular file"),
+            Self::Io(e) if e.kind() == io::ErrorKind::NotFound => f.write_str("there is no such file"),
+            Self::Io(e) if e.kind() == io::ErrorKind::PermissionDenied => f.write_str("permission denied"),
+            Self::Io(e) => e.fmt(f),
+            Self::NotRegular(kind) => write!(f, "it is {kind}"),
             Self::TooLarge(limit) => {
-                write!(f, "it is longer than {} KiB, which this kind of file never is; correct the path", limit / 1024)
+                write!(f, "it is longer than {} KiB, which this kind of file never is", limit / 1024)
             }
         }
     }
@@ -184,11 +166,9 @@ impl fmt::Display for ReadFault {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use secrecy::zeroize::Zeroizing;
 
-    use super::{Exposure, Identity, PrivateFile, ReadFault, chmod, read};
+    use super::{Exposure, Identity, PrivateFile, ReadFault, read};
 
     #[test]
     fn only_the_owner_and_our_own_groups_may_read() {
@@ -217,24 +197,6 @@ mod tests {
     }
 
     #[test]
-    fn the_advice_can_be_followed() {
-        let path = Path::new("/run/secrets/pw");
-        let advice = |user, read_only| {
-            PrivateFile { read_only, ..file(0o444, 5) }.remedy(path, &Identity { user, groups: Vec::new() })
-        };
-        assert_eq!(advice(1000, false), "run `chmod 600 /run/secrets/pw`");
-        assert!(advice(0, false).starts_with("run `chmod 600 /run/secrets/pw`, or let mailferry run as a user"));
-        assert!(advice(7, false).starts_with("let its owner, user 1000, give it a group"));
-        for user in [0, 7, 1000] {
-            let advice = advice(user, true);
-            assert!(
-                !advice.contains("chmod") && advice.contains("mode 0400") && advice.contains("defaultMode"),
-                "{advice}"
-            );
-        }
-    }
-
-    #[test]
     fn a_file_at_the_limit_is_read_and_one_byte_more_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
@@ -251,11 +213,5 @@ mod tests {
         assert!(made.success());
         assert!(matches!(read(&path, 99), Err(ReadFault::NotRegular("a pipe"))));
         assert!(matches!(read(dir.path(), 99), Err(ReadFault::NotRegular("a directory"))));
-    }
-
-    #[test]
-    fn an_odd_path_is_quoted_for_the_shell() {
-        assert_eq!(chmod(Path::new("/etc/mailferry/config.toml"), "600"), "chmod 600 /etc/mailferry/config.toml");
-        assert_eq!(chmod(Path::new("/a b/it's"), "600"), r"chmod 600 -- '/a b/it'\''s'");
     }
 }

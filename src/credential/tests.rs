@@ -69,7 +69,7 @@ async fn a_file_that_cannot_hold_a_password_is_refused_in_words() {
         (b"a\rb", 0o600, "more than one line"),
         (b"a\0b", 0o600, "NUL"),
         (&too_long, 0o600, "longer than 64 KiB"),
-        (b"hunter2", 0o644, "mode 0644 lets other users read it; run `chmod 600 /"),
+        (b"hunter2", 0o644, "mode 0644 lets other users read it"),
     ];
     for (contents, mode, expected) in cases {
         write(&path, contents, mode);
@@ -88,11 +88,11 @@ async fn a_systemd_credential_is_read_from_its_directory() {
     let work = || CredentialSource::Credential("work".to_owned());
     assert_eq!(obtain(work(), Some(dir.path())).await.unwrap(), "hunter2");
     let error = obtain(work(), None).await.unwrap_err();
-    assert!(error.contains("LoadCredential=work:"), "{error}");
+    assert!(error.contains("no systemd credential `work`, because $CREDENTIALS_DIRECTORY is not set"), "{error}");
     let error = obtain(CredentialSource::Credential("wrok".to_owned()), Some(dir.path())).await.unwrap_err();
-    assert!(error.contains("no credential `wrok`; add LoadCredential=wrok:"), "{error}");
+    assert!(error.contains("gave this service no credential `wrok`"), "{error}");
     let error = obtain(CredentialSource::Credential("../work".to_owned()), Some(dir.path())).await.unwrap_err();
-    assert!(error.contains("without a slash"), "{error}");
+    assert!(error.contains("cannot be the name of a systemd credential"), "{error}");
 }
 
 #[test]
@@ -129,21 +129,20 @@ async fn no_shell_reads_the_arguments() {
 async fn each_way_to_fail_has_its_own_words() {
     let too_much = format!("head -c {} /dev/zero", MAX_SECRET + 1);
     let cases: [(Vec<OsString>, &str); 9] = [
-        (argv(&["/nonexistent/pass"]), "`/nonexistent/pass` was not found; install it"),
+        (argv(&["/nonexistent/pass"]), "`/nonexistent/pass` was not found"),
         (argv(&["/"]), "could not be started"),
         (argv(&[]), "was not found"),
-        (sh("echo no such entry >&2; exit 3"), "ended with status 3, saying: no such entry; run it by hand"),
-        (sh("kill -9 $$"), "was killed by signal 9; run it"),
+        (sh("echo no such entry >&2; exit 3"), "ended with status 3, saying: no such entry"),
+        (sh("kill -9 $$"), "was killed by signal 9"),
         (sh(":"), "printed nothing"),
         (sh("echo hunter2; echo user: jo"), "printed more than one line"),
         (sh(&too_much), "printed more than 64 KiB"),
-        (sh("printf '\\033[2J\\a' >&2; exit 1"), "saying: \\u{1b}[2J\\u{7};"),
+        (sh("printf '\\033[2J\\a' >&2; exit 1"), "saying: \\u{1b}[2J\\u{7}"),
     ];
     for (command, expected) in cases {
         let error = from_command("password_command", &command, LIMIT).await.unwrap_err();
         let text = error.to_string();
         assert!(text.contains(expected), "{text}");
-        assert!(!error.is_temporary(), "{text}");
         assert!(!text.contains("hunter2") && !format!("{error:?}").contains("hunter2"), "{text}");
     }
 }
@@ -153,7 +152,6 @@ async fn a_command_that_does_not_end_is_given_up_and_may_work_later() {
     let began = Instant::now();
     let error =
         from_command("password_command", &argv(&["sleep", "1000"]), Duration::from_millis(50)).await.unwrap_err();
-    assert!(error.is_temporary());
     assert!(error.to_string().contains("did not end within"), "{error}");
     assert!(began.elapsed() < LIMIT);
 }
@@ -170,6 +168,6 @@ async fn an_agent_left_behind_with_standard_error_open_does_not_hold_us_up() {
 async fn much_noise_on_standard_error_does_not_get_a_command_stuck_and_its_end_is_shown() {
     let script = "head -c 200000 /dev/zero | tr '\\0' x >&2; echo the reason >&2; exit 1";
     let error = from_command("password_command", &sh(script), LIMIT).await.unwrap_err().to_string();
-    assert!(error.contains("xthe reason;"), "{error}");
+    assert!(error.ends_with("xthe reason"), "{error}");
     assert!(error.len() < 3000, "{}", error.len());
 }

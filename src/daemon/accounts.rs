@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::account::{Account, AccountName};
 use crate::account_history::{History, PastPoll};
 use crate::account_record::{Standing, Trouble};
+use crate::advice;
 use crate::client::Redactor;
 use crate::clock::trusted_time::ClockReading;
 use crate::config::NotifySettings;
@@ -249,7 +250,7 @@ impl AccountState {
             last_new_mail: self.past.last_new_mail,
             next_poll: due.map(|due| wall.saturating_add(seconds(due.saturating_sub(now)))),
             next_poll_why: due
-                .map(|due| Next { at: due, reason: self.reason(due) }.told(now).to_string())
+                .map(|due| advice::polled_next(&Next { at: due, reason: self.reason(due) }, now))
                 .unwrap_or_default(),
             often_until: self.awaited_until(now).map(|until| wall.saturating_add(seconds(until.saturating_sub(now)))),
             this_poll,

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, warn};
 
 use crate::account::{Account, AccountName};
+use crate::advice::{self, Class};
 use crate::control::status;
 use crate::forward::{ForwardError, ForwardOptions, ForwardReport, Pause, Waiting, forward};
 use crate::notify::Notification;
@@ -225,7 +226,7 @@ impl Forwarder {
         }
         self.waiting.clone_from(&report.waiting);
         let pause = match &report.end {
-            Err(e) => Some((e.pause(), e.to_string())),
+            Err(e) => Some((Class::of_forwarding(e).pause(), advice::told_of_forwarding(e, &report.account))),
             Ok(()) if report.waiting.messages > 0 => {
                 Some((Pause::Soon, "the destination asks for another try".to_owned()))
             }
@@ -261,7 +262,9 @@ fn log(account: &AccountName, report: &ForwardReport, again: bool) {
         Err(e) if again => info!(event = "forward-failed", "{account}: {e}"),
         Err(e) => warn!(
             event = "forward-failed",
-            "{account}: {e}. {} messages wait in the spool, and are tried again by themselves", report.waiting.messages
+            "{account}: {}. {} messages wait in the spool, and are tried again by themselves",
+            advice::told_of_forwarding(e, account),
+            report.waiting.messages
         ),
     }
 }

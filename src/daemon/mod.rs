@@ -25,6 +25,8 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
 use tracing::error;
 
+use crate::advice::Class;
+use crate::advice::next_step::{state::of_directory, system};
 use crate::config::{Config, ConfigError};
 use crate::control::{Control, ControlError};
 use crate::disk::{Disk as _, Lock, RealDisk, make_dirs};
@@ -32,7 +34,7 @@ use crate::exit::ExitStatus;
 use crate::poll::PollContext;
 use crate::state::error::StateError;
 use crate::state::ownership;
-use crate::{system_limit, threads};
+use crate::{advice, system_limit, text, threads};
 use supervisor::{Parts, Supervisor};
 
 /// What a daemon is made of.
@@ -95,9 +97,9 @@ impl StartError {
     pub(crate) fn exit_status(&self) -> ExitStatus {
         match self {
             Self::AnotherDaemon { .. } | Self::Alarm(_) | Self::Thread(_) => ExitStatus::Temporary,
-            Self::State { source, .. } if system_limit::advice(source).is_some() => ExitStatus::Temporary,
+            Self::State { source, .. } if system_limit::of(source).is_some() => ExitStatus::Temporary,
             Self::Control(e) if e.is_temporary() => ExitStatus::Temporary,
-            Self::Owner(e) => e.exit_status(),
+            Self::Owner(e) => Class::of_state(e).exit_status(),
             Self::State { .. } | Self::Control(_) => ExitStatus::Local,
         }
     }
@@ -110,20 +112,19 @@ impl std::fmt::Display for StartError {
                 f,
                 "another daemon works with the state in {}: {}. End it first, or ask it with `mailferry status`",
                 dir.display(),
-                holder.escape_debug()
+                text::value(holder)
             ),
             Self::State { dir, source } => {
-                let advice =
-                    system_limit::advice(source).unwrap_or("make it writable for this user, or give --state-dir");
-                write!(f, "cannot use the state directory {}: {source}; {advice}", dir.display())
+                let step = system::step(source).unwrap_or("Make it writable for this user, or give --state-dir");
+                write!(f, "cannot use the state directory {}: {source}. {step}", dir.display())
             }
-            Self::Owner(e) => e.fmt(f),
+            Self::Owner(e) => f.write_str(&advice::with_step(e, of_directory(e).as_deref())),
             Self::Control(e) => e.fmt(f),
             Self::Alarm(e) => {
-                write!(f, "cannot make a timer: {e}; {}", system_limit::advice(e).unwrap_or("try again later"))
+                write!(f, "cannot make a timer: {e}. {}", system::step(e).unwrap_or("Try again later"))
             }
             Self::Thread(e) => {
-                write!(f, "cannot start a thread: {e}; {}", system_limit::advice(e).unwrap_or("try again later"))
+                write!(f, "cannot start a thread: {e}. {}", system::step(e).unwrap_or("Try again later"))
             }
         }
     }

@@ -17,6 +17,7 @@ use super::polls::{After, Ended, Polled, Polls};
 use super::{SignalRequest, systemd};
 use crate::account::{Account, AccountName};
 use crate::account_record::Trouble;
+use crate::advice;
 use crate::clock::alarm::{Alarm, since_boot};
 use crate::config::{Config, ConfigError, NotifySettings};
 use crate::control::status::{AccountStatus, Status, VERSION};
@@ -32,7 +33,7 @@ use crate::schedule::queue::{Doing, Limits, Queue};
 use crate::schedule::{Cause, Reason, installation};
 use crate::state::saved::Files;
 use crate::state::store::ConfiguredAccounts;
-use crate::summary::Count;
+use crate::text::Count;
 
 /// How often what only changes outside is looked at: the file of a refused password, the line for `systemctl status`.
 const LOOK_AROUND: Duration = Duration::from_secs(30);
@@ -626,19 +627,20 @@ fn is_worth_keeping(end: &Result<(), PollError>) -> bool {
 /// One line for a poll that did something or changed something; none for an idle one.
 fn log(kept: &AccountState, report: &PollReport, before: Option<Cause>, now: Duration) {
     let (name, host) = (kept.name(), kept.account.endpoint.host.as_str());
-    let next = kept.next.told(now);
+    let next = advice::polled_next(&kept.next, now);
+    let words = report.trouble().unwrap_or_default();
     match (&report.end, kept.trouble()) {
         (Err(PollError::Stopped), _) => debug!(account = %name, host, event = "stopped", "{name}: stopped"),
-        (Err(e), _) if matches!(kept.next.reason, Reason::Trouble { cause: Cause::LockedByAnother, .. }) => {
-            debug!(account = %name, host, event = "locked", "{name}: {e}; polled next {next}");
+        (Err(_), _) if matches!(kept.next.reason, Reason::Trouble { cause: Cause::LockedByAnother, .. }) => {
+            debug!(account = %name, host, event = "locked", "{name}: {words}; polled next {next}");
         }
-        (Err(e), Some(trouble)) if before == Some(trouble.cause()) && !trouble.times().is_power_of_two() => {
-            debug!(account = %name, host, event = "trouble", cause = trouble.cause().name(), "{name}: still: {e}");
+        (Err(_), Some(trouble)) if before == Some(trouble.cause()) && !trouble.times().is_power_of_two() => {
+            debug!(account = %name, host, event = "trouble", cause = trouble.cause().name(), "{name}: still: {words}");
         }
         // The first time, the second, the fourth and so on: nobody reads the same line a hundred times.
-        (Err(e), trouble) => {
+        (Err(_), trouble) => {
             let cause = trouble.map_or("", |trouble| trouble.cause().name());
-            warn!(account = %name, host, event = "trouble", cause, "{name}: {e}. Polled next {next}");
+            warn!(account = %name, host, event = "trouble", cause, "{name}: {words}. Polled next {next}");
         }
         (Ok(()), _) => {
             if before.is_some() {

@@ -208,7 +208,7 @@ fn record_and_publish<T: Described>(
     let new = to.maildir.new_dir().path();
     let failed = |source| DeliveryError::Maildir { doing: "deliver into", path: new.to_owned(), source };
     if !to.maildir.is_in_place(disk).map_err(failed)? {
-        return Err(StateError::maildir_replaced(store, &to.configured).into());
+        return Err(StateError::maildir_replaced(&to.configured).into());
     }
     let Published { mut delivered, vanished, synced } = publish(disk, &to.maildir, recorded).map_err(failed)?;
     if to.is_spool {

@@ -16,7 +16,7 @@ use crate::disk::{Dir, DirSync, Disk};
 use crate::maildir::names::{TmpName, instance_of, without_flags};
 use crate::maildir::{Maildir, os};
 use crate::state::entries::{Entry, EntryId, Intent, KnownMaildir, MaildirNumber};
-use crate::state::error::{StateError, account_of};
+use crate::state::error::StateError;
 use crate::state::store::{IsPublished, Store};
 
 /// What recovery did.
@@ -71,7 +71,7 @@ pub fn recover(
     let mut maildirs = BTreeMap::new();
     for (number, maildir) in known {
         let is_former = maildir.configured != configured;
-        match verify(disk, store, &maildir) {
+        match verify(disk, &maildir) {
             Ok(good) => {
                 maildirs.insert(number, good);
             }
@@ -79,7 +79,7 @@ pub fn recover(
             Err(_) if is_former && other == OtherMaildir::Accept => {}
             Err(StateError::MaildirMissing { .. } | StateError::MaildirReplaced { .. })
                 if other == OtherMaildir::Accept => {}
-            Err(e) if is_former => return Err(former(store, &maildir, &e)),
+            Err(e) if is_former => return Err(former(&maildir, &e)),
             Err(e) => return Err(e),
         }
     }
@@ -87,14 +87,14 @@ pub fn recover(
 }
 
 /// What keeps a Maildir from being reached that the account does not deliver to any more.
-fn former(store: &Store, known: &KnownMaildir, error: &StateError) -> StateError {
+fn former(known: &KnownMaildir, error: &StateError) -> StateError {
     let why = match error {
         StateError::MaildirMissing { .. } => "it is not there".to_owned(),
         StateError::MaildirReplaced { .. } => "another one is in its place".to_owned(),
         StateError::Io { source, .. } => source.to_string(),
         other => other.to_string(),
     };
-    StateError::FormerMaildir { account: account_of(store.path()), path: known.configured.clone(), why }
+    StateError::FormerMaildir { path: known.configured.clone(), why }
 }
 
 /// The Maildir that the account delivers to, if the state knows it: looked at again, since a disk may go at any time. Blocks.
@@ -103,26 +103,21 @@ fn former(store: &Store, known: &KnownMaildir, error: &StateError) -> StateError
 /// [`StateError`]: it has gone, or another one is in its place.
 pub fn known_maildir(disk: &dyn Disk, store: &Store, configured: &Path) -> Result<Option<Maildir>, StateError> {
     let known = store.state().maildir_configured_as(configured);
-    known.map(|(_, known)| verify(disk, store, known)).transpose()
+    known.map(|(_, known)| verify(disk, known)).transpose()
 }
 
 /// The Maildir, if it is the one that was delivered to.
-fn verify(disk: &dyn Disk, store: &Store, known: &KnownMaildir) -> Result<Maildir, StateError> {
-    let account = || account_of(store.path());
+fn verify(disk: &dyn Disk, known: &KnownMaildir) -> Result<Maildir, StateError> {
     let missing = |e: io::Error| match e.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            StateError::MaildirMissing { account: account(), path: known.configured.clone() }
+            StateError::MaildirMissing { path: known.configured.clone() }
         }
         _ => StateError::io("look at the Maildir", &known.configured, e),
     };
     let maildir = Maildir::open(disk, &known.resolved).map_err(missing)?;
     let same = known.id.is(&maildir.id(disk).map_err(missing)?);
     let points_there = disk.resolve(&known.configured).map_err(missing)? == known.resolved;
-    if same && points_there {
-        Ok(maildir)
-    } else {
-        Err(StateError::MaildirReplaced { account: account(), path: known.configured.clone() })
-    }
+    if same && points_there { Ok(maildir) } else { Err(StateError::maildir_replaced(&known.configured)) }
 }
 
 fn finish(
@@ -136,10 +131,7 @@ fn finish(
     for (number, maildir) in maildirs {
         ours.insert(*number, our_names(disk, maildir.tmp(), instance)?);
     }
-    if store.state().intents().next().is_some() || ours.values().any(|names| !names.is_empty()) {
-        // The file may be one whose last sync failed: then what was read is not what is on disk. Only a new file is.
-        store.rewrite()?;
-    }
+    store.ensure_proven()?;
     // Two numbers may lead to the same directory, so remains are told by the intents of all.
     let expected: HashSet<OsString> =
         store.state().intents().map(|(_, intent)| TmpName::of_published(&intent.file_name).as_str().into()).collect();

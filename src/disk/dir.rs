@@ -27,8 +27,11 @@ pub struct FileStatus {
     pub owner: u32,
     /// Its type and permission bits, as in `st_mode`.
     pub mode: u32,
-    /// When it was changed last, names included, in nanoseconds since 1970 by the file system's clock.
+    /// When it was changed last, names included, in nanoseconds since 1970 by the file system's clock, which may move in
+    /// steps of milliseconds.
     pub changed: i64,
+    /// Its size in bytes.
+    pub size: u64,
 }
 
 /// A directory that was opened: operations in it go there, whatever becomes of its path. Cheap to clone.

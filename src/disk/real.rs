@@ -85,6 +85,7 @@ fn file_status(stat: &rustix::fs::Stat) -> FileStatus {
         owner: stat.st_uid,
         mode: stat.st_mode,
         changed: stat.st_ctime.saturating_mul(1_000_000_000).saturating_add_unsigned(stat.st_ctime_nsec),
+        size: u64::try_from(stat.st_size).unwrap_or_default(),
     }
 }
 

@@ -3,13 +3,11 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::wire::WireError;
 use crate::credential::CredentialError;
-use crate::exit::ExitStatus;
 use crate::internal_error::WorkError;
-use crate::net::{NetError, NetErrorClass};
+use crate::net::NetError;
 use crate::oauth::OAuthError;
 use crate::state::error::StateError;
 
@@ -81,66 +79,6 @@ pub enum ForwardError {
     Work(WorkError),
 }
 
-/// How long a destination is left alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pause {
-    /// It may work soon.
-    Soon,
-    /// It is full, and says so for hours.
-    Full,
-    /// Somebody has to do something.
-    Person,
-}
-
-impl Pause {
-    /// How long, after so many failures in a row, one or more.
-    #[must_use]
-    pub fn time(self, failures: u32) -> Duration {
-        let (first, longest) = match self {
-            Self::Soon => (30, 30 * 60),
-            Self::Full => (60 * 60, 60 * 60),
-            Self::Person => (10 * 60, 6 * 60 * 60),
-        };
-        let doubled = 1_u64.checked_shl(failures.saturating_sub(1).min(20)).unwrap_or(u64::MAX);
-        Duration::from_secs(doubled.saturating_mul(first).min(longest))
-    }
-}
-
-impl ForwardError {
-    /// How long the destination is left alone after this.
-    #[must_use]
-    pub fn pause(&self) -> Pause {
-        match self {
-            Self::Full { .. } => Pause::Full,
-            Self::Net(e) if e.class() != NetErrorClass::Temporary => Pause::Person,
-            Self::Credential(e) if !e.is_temporary() => Pause::Person,
-            Self::Login { .. } | Self::Cleartext | Self::OAuth(_) | Self::Protocol { .. } => Pause::Person,
-            Self::Refused { lasting: true, .. } => Pause::Person,
-            _ => Pause::Soon,
-        }
-    }
-
-    /// How a command ends that ends by this.
-    #[must_use]
-    pub fn exit_status(&self) -> ExitStatus {
-        match self {
-            Self::State(e) => e.exit_status(),
-            Self::Spool { .. } => ExitStatus::Local,
-            Self::Net(e) => match e.class() {
-                NetErrorClass::Temporary => ExitStatus::Temporary,
-                NetErrorClass::Tls => ExitStatus::Tls,
-                NetErrorClass::Config => ExitStatus::Config,
-            },
-            Self::Credential(e) if e.is_temporary() => ExitStatus::Temporary,
-            Self::Credential(_) | Self::OAuth(_) | Self::Login { .. } => ExitStatus::Auth,
-            Self::Protocol { .. } => ExitStatus::Protocol,
-            Self::Cleartext => ExitStatus::Config,
-            Self::Refused { lasting: true, .. } => ExitStatus::Config,
-            _ => ExitStatus::Temporary,
-        }
-    }
-}
-
 impl fmt::Display for ForwardError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -152,19 +90,16 @@ impl fmt::Display for ForwardError {
             Self::Credential(e) => e.fmt(f),
             Self::OAuth(e) => e.fmt(f),
             Self::Login { response } => {
-                write!(f, "the destination refused the login, saying \"{response}\". Check username and password")
+                write!(f, "the destination refused the login, saying \"{response}\"")
             }
             Self::Full { response } => {
-                write!(f, "the destination takes no more for now, saying \"{response}\". It is tried again by itself")
+                write!(f, "the destination takes no more for now, saying \"{response}\"")
             }
-            Self::Refused { doing, response, lasting } => {
-                write!(f, "cannot {doing}: the destination said \"{response}\"")?;
-                f.write_str(if *lasting { ". Check [accounts.NAME.forward]" } else { "" })
+            Self::Refused { doing, response, .. } => {
+                write!(f, "cannot {doing}: the destination said \"{response}\"")
             }
             Self::Protocol { doing, what } => write!(f, "cannot {doing}: the server answered \"{what}\""),
-            Self::Cleartext => f.write_str(
-                "the destination's password would be sent in clear: write tls = \"implicit\" or tls = \"starttls\"",
-            ),
+            Self::Cleartext => f.write_str("the destination's password would be sent in clear"),
             Self::Command { program, what } => write!(f, "the command {program} {what}"),
             Self::Stopped => f.write_str("forwarding was interrupted"),
             Self::Work(WorkError::NoThread) => f.write_str("the system gives no further thread"),
@@ -202,18 +137,5 @@ impl From<OAuthError> for ForwardError {
 impl From<WorkError> for ForwardError {
     fn from(e: WorkError) -> Self {
         Self::Work(e)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Pause;
-
-    #[test]
-    fn pauses_grow_and_end() {
-        let minutes = |pause: Pause, failures| pause.time(failures).as_secs();
-        assert_eq!([1, 2, 3, 7, 40].map(|n| minutes(Pause::Soon, n)), [30, 60, 120, 1800, 1800]);
-        assert_eq!([1, 2, 40].map(|n| minutes(Pause::Person, n)), [600, 1200, 21600]);
-        assert_eq!([1, 9].map(|n| minutes(Pause::Full, n)), [3600, 3600]);
     }
 }

@@ -13,14 +13,16 @@ mod journal;
 mod letter;
 mod lmtp;
 mod pass;
+mod pause;
 mod report;
 pub mod settlement;
 mod spool;
 mod wire;
 
-pub use error::{ForwardError, Pause};
+pub use error::ForwardError;
 pub use forwarder::{ForwardOptions, forward};
 pub use imap::sign_in_name;
 pub use pass::ForwardContext;
+pub use pause::Pause;
 pub use report::{ForwardReport, SetAside, Waiting};
 pub use spool::{SpoolUse, spool_use};

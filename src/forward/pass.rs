@@ -188,9 +188,8 @@ impl Pass {
         warn!(
             event = "set-aside",
             "{}: a message is set aside, because the destination will not take it: {reason}. It stays in the spool and on \
-             the server; once the cause is mended: {}",
-            self.name,
-            crate::user::this_program(&format!("forward --again {}", self.name))
+             the server",
+            self.name
         );
         self.counts().newly_set_aside += 1;
         let since = self.context.clock.read().wall;

@@ -6,7 +6,6 @@ use super::error::ForwardError;
 use super::journal::Ledger;
 use super::spool::{self, Spooled};
 use crate::account::AccountName;
-use crate::exit::ExitStatus;
 
 /// So many of the messages that are set aside are named.
 const NAMED: usize = 20;
@@ -84,18 +83,6 @@ impl ForwardReport {
     pub(super) fn new(account: AccountName, to: String) -> Self {
         let (waiting, duration, end) = (Waiting::default(), Duration::ZERO, Ok(()));
         Self { account, to, forwarded: 0, octets: 0, waiting, newly_set_aside: 0, duration, end }
-    }
-
-    /// How a command ends that did this.
-    #[must_use]
-    pub fn exit_status(&self) -> ExitStatus {
-        match &self.end {
-            // Whoever does it sees to the rest, too.
-            Err(ForwardError::Busy) => ExitStatus::Ok,
-            Err(e) => e.exit_status(),
-            Ok(()) if self.waiting.messages + self.waiting.set_aside > 0 => ExitStatus::Partial,
-            Ok(()) => ExitStatus::Ok,
-        }
     }
 
     /// Whether there is anything to tell.

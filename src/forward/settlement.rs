@@ -3,13 +3,12 @@
 use std::collections::HashSet;
 use std::io;
 
-use super::journal::{Ledger, journal_file, look};
+use super::journal::{Ledger, look};
 use super::spool::{self, Spooled};
-use crate::account::AccountName;
 use crate::disk::{DirSync, Disk};
 use crate::maildir::Maildir;
 use crate::state::entries::EntryId;
-use crate::state::error::{StateError, account_of};
+use crate::state::error::StateError;
 use crate::state::store::Store;
 
 /// What a settlement did.
@@ -36,9 +35,9 @@ pub fn settle(disk: &dyn Disk, store: &mut Store) -> Result<Settled, StateError>
         if spooled.is_empty() {
             return Ok(Settled::default());
         }
-        return Err(StateError::MaildirMissing { account: account_of(store.path()), path });
+        return Err(StateError::MaildirMissing { path });
     };
-    let ledger = ledger_of(disk, store)?;
+    let ledger = look(disk, &store.path().with_extension("forward"))?.unwrap_or_default();
     let messages = spool::messages(disk, &maildir)?;
     if spooled.is_empty() && messages.is_empty() {
         return Ok(Settled::default());
@@ -53,13 +52,6 @@ pub fn settle(disk: &dyn Disk, store: &mut Store) -> Result<Settled, StateError>
     store.settle()?;
     settled.removed = remove(disk, store, &maildir, &messages, &ledger)?;
     Ok(settled)
-}
-
-fn ledger_of(disk: &dyn Disk, store: &Store) -> Result<Ledger, StateError> {
-    let dir = store.path().parent().unwrap_or(std::path::Path::new("/"));
-    let account = AccountName::new(&account_of(store.path()));
-    let Ok(account) = account else { return Ok(Ledger::default()) };
-    Ok(look(disk, &journal_file(dir, &account))?.unwrap_or_default())
 }
 
 /// Removes the files of what was forwarded, and makes that durable.

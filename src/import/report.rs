@@ -7,7 +7,6 @@ use super::Found;
 use super::draft::{Draft, Note, Password};
 use super::take_over::{Plan, Planned};
 use crate::credential::printable;
-use crate::user;
 
 /// An import, done or planned.
 pub struct Report<'a> {
@@ -78,7 +77,7 @@ impl Report<'_> {
                 f,
                 "  ! nothing says what was fetched: the first poll fetches all that is on the server. To count that as \
                  fetched: {}",
-                user::this_program(&format!("uids adopt {name} --all"))
+                crate::command_line::this_program(&format!("uids adopt {name} --all"))
             )?,
         }
         if record.left_out > 0 {
@@ -110,8 +109,13 @@ impl Report<'_> {
         for step in &found.switch_off {
             write!(f, "\n    {}", shown(step))?;
         }
-        write!(f, "\n  look what would be fetched: {}", user::this_program("fetch --dry-run"))?;
-        write!(f, "\n  then fetch: {}, and later: {}", user::this_program("fetch"), user::this_program("daemon"))
+        write!(f, "\n  look what would be fetched: {}", crate::command_line::this_program("fetch --dry-run"))?;
+        write!(
+            f,
+            "\n  then fetch: {}, and later: {}",
+            crate::command_line::this_program("fetch"),
+            crate::command_line::this_program("daemon")
+        )
     }
 }
 

@@ -10,6 +10,8 @@ mod ownership;
 
 pub mod staging;
 
+pub(crate) use ownership::Foreign;
+
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;

@@ -9,36 +9,31 @@ use super::Maildir;
 use crate::disk::{Disk, FileStatus};
 use crate::user;
 
-/// Something on the way to a Maildir belongs to another user, or every user may change it.
+/// Something on the way to a Maildir belongs to another user, or every user may change it. It is the inner error of an
+/// [`io::Error`].
 #[derive(Debug)]
-struct Foreign {
+pub(crate) struct Foreign {
     /// What.
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Whose it is; None if it is root's, and open to all.
-    owner: Option<u32>,
+    pub(crate) owner: Option<u32>,
 }
 
 impl fmt::Display for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
-        let Some(owner) = self.owner else {
-            return write!(
+        match self.owner {
+            None => write!(
                 f,
-                "every user may rename what is in {path}, and root delivers only where nobody else could put a link. \
-                 Take that away: chmod o-w {path}"
-            );
-        };
-        write!(
-            f,
-            "{path} belongs to {}, and root delivers only into what belongs to root: whoever owns the place could lead the \
-             mail elsewhere. Let mailferry run as that user: ",
-            user::name(owner)
-        )?;
-        // A unit is named after a user's name.
-        if let Some(name) = user::known_name(owner) {
-            write!(f, "systemctl enable --now mailferry@{name}, or ")?;
+                "every user may rename what is in {path}, and root delivers only where nobody else could put a link"
+            ),
+            Some(owner) => write!(
+                f,
+                "{path} belongs to {}, and root delivers only into what belongs to root: whoever owns the place could \
+                 lead the mail elsewhere",
+                user::name(owner)
+            ),
         }
-        f.write_str(&user::this_command_as(owner))
     }
 }
 
@@ -99,7 +94,7 @@ mod tests {
     use crate::disk::FileId;
 
     fn status(owner: u32, mode: u32) -> FileStatus {
-        FileStatus { id: FileId { device: 1, inode: 1 }, links: 1, owner, mode, changed: 0 }
+        FileStatus { id: FileId { device: 1, inode: 1 }, links: 1, owner, mode, changed: 0, size: 0 }
     }
 
     #[test]
@@ -117,9 +112,8 @@ mod tests {
     }
 
     #[test]
-    fn the_owner_and_the_way_on_are_named() {
+    fn the_owner_is_named() {
         let words = judge(Path::new("/home/jo/Maildir"), status(4_294_967_290, 0o040_700)).unwrap_err().to_string();
         assert!(words.contains("/home/jo/Maildir belongs to #4294967290"), "{words}");
-        assert!(words.contains("setpriv --reuid=4294967290") && !words.contains("mailferry@"), "{words}");
     }
 }

@@ -1,4 +1,4 @@
-//! Why a connection could not be had, and what the user can do about it. Every text is one line.
+//! Why a connection could not be had. Every text is one line.
 
 mod text;
 
@@ -10,7 +10,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::account::TlsMode;
-use crate::system_limit;
 
 /// Why a connection could not be had.
 #[derive(Debug)]
@@ -27,12 +26,12 @@ pub enum NetError {
         /// As configured.
         host: String,
     },
-    /// The host has addresses, but none of the version of IP that `ip` or `source_address` asks for.
+    /// The host has addresses, but none of the version of IP that was asked for.
     NoAddressOnRoute {
         /// As configured.
         host: String,
     },
-    /// No connection can come from the address that `source_address` names.
+    /// No connection can come from the source address that was asked for.
     SourceAddress {
         /// As configured.
         address: IpAddr,
@@ -117,7 +116,7 @@ pub enum NetError {
         /// Whether the server had said anything.
         heard: bool,
     },
-    /// The file that `tls_ca_file` names cannot be used.
+    /// The file of trusted authorities cannot be used.
     CaFile {
         /// As configured.
         path: PathBuf,
@@ -203,7 +202,7 @@ pub enum HandshakeProblem {
     Other(String),
 }
 
-/// Why the file that `tls_ca_file` names cannot be used.
+/// Why a file of trusted authorities cannot be used.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CaFileProblem {
@@ -267,49 +266,6 @@ pub enum ClientCertificateProblem {
     Mismatch,
     /// The TLS library makes nothing of it, in these words.
     Unusable(String),
-}
-
-/// Who can do something about an error, and so how the command ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NetErrorClass {
-    /// Time, perhaps: try later.
-    Temporary,
-    /// No trusted, encrypted connection could be had.
-    Tls,
-    /// The configuration is wrong.
-    Config,
-}
-
-impl NetError {
-    /// Who can do something about it.
-    #[must_use]
-    pub fn class(&self) -> NetErrorClass {
-        match self {
-            Self::CaFile { why: CaFileProblem::Read(e), .. }
-            | Self::ClientCertificate { why: ClientCertificateProblem::Read(e), .. }
-                if system_limit::advice(e).is_some() =>
-            {
-                NetErrorClass::Temporary
-            }
-            Self::Proxy { problem: ProxyProblem::NotAProxy | ProxyProblem::CredentialsRefused, .. } => {
-                NetErrorClass::Config
-            }
-            Self::Proxy { .. } | Self::SourceAddress { .. } | Self::System { .. } => NetErrorClass::Temporary,
-            Self::Resolve { .. }
-            | Self::NoAddress { .. }
-            | Self::Connect { .. }
-            | Self::ConnectTimeout { .. }
-            | Self::TlsTimeout { .. }
-            | Self::ClosedDuringHandshake { .. } => NetErrorClass::Temporary,
-            Self::NotTls { .. } | Self::Certificate { .. } | Self::Handshake { .. } | Self::NoTrustStore { .. } => {
-                NetErrorClass::Tls
-            }
-            Self::CaFile { .. }
-            | Self::ClientCertificate { .. }
-            | Self::InvalidName { .. }
-            | Self::NoAddressOnRoute { .. } => NetErrorClass::Config,
-        }
-    }
 }
 
 impl NetError {

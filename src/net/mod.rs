@@ -20,8 +20,7 @@ use crate::account::{Endpoint, KeyExchange, TlsMode};
 use crate::sasl::ChannelBinding;
 
 pub use error::{
-    CaFileProblem, CertificateProblem, ClientCertificateProblem, HandshakeProblem, NetError, NetErrorClass,
-    ProxyProblem,
+    CaFileProblem, CertificateProblem, ClientCertificateProblem, HandshakeProblem, NetError, ProxyProblem,
 };
 
 /// What a session is read from and written to.

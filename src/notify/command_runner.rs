@@ -12,10 +12,10 @@ use tracing::{debug, warn};
 
 use super::notification::{ACCOUNT, EVENT, Notification};
 use crate::account::Account;
+use crate::advice::next_step::system;
 use crate::config::NotifySettings;
-use crate::credential::printable;
 use crate::subprocess::{NoEnd, Running, Tail};
-use crate::system_limit;
+use crate::text;
 
 /// How many commands run at the same time.
 const AT_ONCE: usize = 4;
@@ -113,8 +113,8 @@ async fn run(command: &[OsString], environment: Vec<(&'static str, OsString)>, l
             return;
         }
         Err(e) => {
-            let advice = system_limit::advice(&e).unwrap_or("check that it can be executed");
-            warn!(account, event = "notify", "{what} could not be started: {e}; {advice}");
+            let step = system::step(&e).unwrap_or("Check that it can be executed");
+            warn!(account, event = "notify", "{what} could not be started: {e}. {step}");
             return;
         }
     };
@@ -150,7 +150,7 @@ struct What(String);
 
 impl What {
     fn of(command: &[OsString], environment: &[(&'static str, OsString)]) -> Self {
-        let program = command.first().map(|program| printable(&program.to_string_lossy())).unwrap_or_default();
+        let program = command.first().map(|program| text::value(&program.to_string_lossy())).unwrap_or_default();
         let (account, event) = (account_in(environment), value(environment, EVENT));
         Self(format!("{account}: the command `{program}` for the event {event}"))
     }

@@ -11,6 +11,7 @@ use std::hash::{Hash, Hasher as _};
 use std::time::Duration;
 
 use super::notification::Notification;
+use crate::advice;
 use crate::client::Redactor;
 use crate::config::NotifySettings;
 use crate::poll::{PollReport, Quarantined};
@@ -135,7 +136,7 @@ impl<'a> PollFacts<'a> {
     pub(crate) fn of(report: &'a PollReport, reason: &Reason, now: Duration, wall: i64) -> Self {
         let ended = match (reason, &report.end) {
             (Reason::Trouble { cause, times }, Err(e)) => {
-                Ended::Badly { cause: *cause, times: *times, text: e.to_string() }
+                Ended::Badly { cause: *cause, times: *times, text: advice::told(e, &report.account) }
             }
             (_, Ok(())) => Ended::Well,
             (_, Err(_)) => Ended::Open,

@@ -299,7 +299,8 @@ fn a_report_is_understood() {
     report.certificate_expires = Some(999_999);
     assert_eq!(of(&report, Reason::AsConfigured), (Ended::Well, 7, Some(-1)));
     report.end = Err(PollError::Client(ClientError::Closed));
-    let text = report.end.as_ref().unwrap_err().to_string();
+    let text = report.trouble().unwrap();
+    assert!(text.ends_with(". Try again later"), "{text}");
     let badly = Ended::Badly { cause: Cause::ConnectionLost, times: 2, text };
     assert_eq!(of(&report, Reason::Trouble { cause: Cause::ConnectionLost, times: 2 }).0, badly);
     assert_eq!(of(&report, Reason::Doubt).0, Ended::Open);

@@ -4,10 +4,11 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::account::Account;
+use crate::advice;
 use crate::config::NotifySettings;
-use crate::schedule::{Cause, Span};
+use crate::schedule::Cause;
 use crate::state::entries::QuarantineReason;
-use crate::user;
+use crate::text::{self, Span};
 
 /// The name of the account in a command's environment.
 pub(crate) const ACCOUNT: &str = "MAILFERRY_ACCOUNT";
@@ -127,7 +128,7 @@ impl Notification {
             }
             Self::SignInEnds { days } => {
                 let when = in_days(*days);
-                let login = user::this_program(&format!("login {name}"));
+                let login = crate::command_line::this_program(&format!("login {name}"));
                 format!("{name}: the sign-in at the provider ends {when}; sign in again by: {login}")
             }
             Self::Quarantine { unique_id, kind, count } => {
@@ -150,16 +151,17 @@ impl Notification {
             }
             Self::ForwardingRecovered => format!("{name}: mail is forwarded again"),
             Self::SetAside { text, count } => {
-                let again = user::this_program(&format!("forward --again {name}"));
                 format!(
                     "{name}: {count} set aside, because the destination will not take it: {text}. It stays in the spool and on \
-                     the server; once the cause is mended: {again}"
+                     the server. {}",
+                    advice::after_setting_aside(&account.name)
                 )
             }
             Self::NewMail { count: 1 } => format!("{name}: 1 new message"),
             Self::NewMail { count } => format!("{name}: {count} new messages"),
         };
-        one_line(&text)
+        // The errors in it are fit to be shown; a path and the system's words may hold anything.
+        text::cut_words(&text, LONGEST)
     }
 
     /// What the command is told in its environment.
@@ -191,19 +193,6 @@ fn in_days(days: i64) -> String {
         1 => "in 1 day".to_owned(),
         days => format!("in {days} days"),
     }
-}
-
-/// The text as one line of bounded length. A server's words are escaped already; the system's and the user's own may
-/// hold anything.
-fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars().take(LONGEST) {
-        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
-    }
-    if text.chars().nth(LONGEST).is_some() {
-        line.push('…');
-    }
-    line
 }
 
 #[cfg(test)]

@@ -8,10 +8,8 @@ use super::http::{HttpError, HttpProblem};
 use crate::account::AccountName;
 use crate::credential::{CredentialError, printable};
 use crate::exit::ExitStatus;
-use crate::net::NetErrorClass;
 use crate::state::error::StateError;
 use crate::threads::NotDone;
-use crate::user;
 
 /// Why there is no token. Every message ends with the next step.
 #[derive(Debug)]
@@ -95,11 +93,7 @@ impl OAuthError {
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         match self {
-            Self::Http(HttpError { problem: HttpProblem::Net(e), .. }) => match e.class() {
-                NetErrorClass::Temporary => ExitStatus::Temporary,
-                NetErrorClass::Tls => ExitStatus::Tls,
-                NetErrorClass::Config => ExitStatus::Config,
-            },
+            Self::Http(HttpError { problem: HttpProblem::Net(e), .. }) => e.exit_status(),
             Self::Http(e) if e.is_temporary() => ExitStatus::Temporary,
             Self::Busy { .. } | Self::NotDone(_) => ExitStatus::Temporary,
             Self::Secret(e) if e.is_temporary() => ExitStatus::Temporary,
@@ -140,7 +134,7 @@ pub(super) fn shown(words: &str) -> String {
 }
 
 fn sign_in(account: &AccountName) -> String {
-    user::this_program(&format!("login {account}"))
+    crate::command_line::this_program(&format!("login {account}"))
 }
 
 impl fmt::Display for OAuthError {

@@ -16,7 +16,8 @@ use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
 use tokio::time::timeout;
 
 use super::server_url::ServerUrl;
-use crate::net::{Dial, NetError, NetErrorClass};
+use crate::exit::ExitStatus;
+use crate::net::{Dial, NetError};
 
 /// How long a request may take, from connecting to the last octet of the answer.
 pub const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -69,7 +70,7 @@ impl HttpError {
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match &self.problem {
-            HttpProblem::Net(e) => matches!(e.class(), NetErrorClass::Temporary),
+            HttpProblem::Net(e) => e.exit_status() == ExitStatus::Temporary,
             HttpProblem::TimedOut(_) | HttpProblem::Broken(_) | HttpProblem::Status(_) => true,
             HttpProblem::Address | HttpProblem::TooLarge(_) => false,
         }

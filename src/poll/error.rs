@@ -2,28 +2,21 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
-
-use bytesize::ByteSize;
 
 use crate::account::AccountName;
 use crate::client::ClientError;
 use crate::client::login::LoginError;
 use crate::credential::CredentialError;
 use crate::delivery::DeliveryError;
-use crate::exit::ExitStatus;
 use crate::internal_error::{InternalCause, InternalError, WorkError};
 use crate::oauth::OAuthError;
 use crate::state::error::StateError;
-use crate::system_limit;
+use crate::text::Size;
 use crate::threads::NotDone;
-use crate::user;
 
-/// What to do about a fault of mailferry itself.
-const REPORT: &str = "Nothing is lost; please report it with the lines above";
-
-/// Why a poll did not come to its end. Every message ends with the next step.
+/// Why a poll did not come to its end.
 #[derive(Debug)]
 pub enum PollError {
     /// The session with the server.
@@ -84,24 +77,8 @@ pub struct DoesNotFit {
 }
 
 impl PollError {
-    /// The exit status that tells a script about it.
-    #[must_use]
-    pub fn exit_status(&self) -> ExitStatus {
-        match self {
-            Self::Client(e) => e.exit_status(),
-            Self::State(e) => e.exit_status(),
-            Self::OAuth(e) => e.exit_status(),
-            Self::Credential(e) if e.is_temporary() => ExitStatus::Temporary,
-            Self::Credential(_) => ExitStatus::Config,
-            Self::Maildir { source, .. } if system_limit::advice(source).is_some() => ExitStatus::Temporary,
-            Self::Maildir { .. } | Self::InsufficientSpace { .. } | Self::Renumbered { .. } => ExitStatus::Local,
-            // Whoever stops a poll knows why; a command that was stopped by a signal has its own status.
-            Self::TooSlow { .. } | Self::Stopped | Self::NoThread | Self::InternalError(_) => ExitStatus::Temporary,
-        }
-    }
-
     /// What cannot be was.
-    pub(super) fn contradiction(doing: &'static str, what: &'static str) -> Self {
+    pub(crate) fn contradiction(doing: &'static str, what: &'static str) -> Self {
         Self::InternalError(InternalError { doing, cause: InternalCause::Contradiction(what) })
     }
 
@@ -125,63 +102,38 @@ impl fmt::Display for PollError {
             Self::State(e) => e.fmt(f),
             Self::Credential(e) => e.fmt(f),
             Self::OAuth(e) => e.fmt(f),
-            Self::Maildir { doing, path, source } => fmt_maildir(f, doing, path, source),
+            Self::Maildir { doing, path, source } => write!(f, "cannot {doing} {}: {source}", path.display()),
             Self::InsufficientSpace { path, message: Some(DoesNotFit { what, free_space, never }) } => {
-                let free_space = ByteSize::b(*free_space).display().iec();
-                let place = path.display();
+                let hopeless = match never {
+                    true => "Not even an empty file system would be large enough, so it is left alone for a while. ",
+                    false => "",
+                };
                 write!(
                     f,
-                    "{what} does not fit into {place}, where {free_space} are free beyond the reserve that is kept. "
-                )?;
-                f.write_str(if *never {
-                    "Not even an empty file system would be large enough, so it is left alone for a while. Everything \
-                     else was fetched; to leave such messages for good, set max_message_size"
-                } else {
-                    "Make room there and run again; everything else was fetched, and nothing is lost"
-                })
+                    "{what} does not fit into {}, where {} are free beyond the reserve that is kept. {hopeless}Everything \
+                     else was fetched",
+                    path.display(),
+                    Size(*free_space)
+                )
             }
-            Self::InsufficientSpace { path, message: None } => write!(
-                f,
-                "too little free space in {} for the next message and the reserve. Make room there and run again; nothing is lost",
-                path.display()
-            ),
-            Self::Renumbered { account, messages } => write!(
+            Self::InsufficientSpace { path, message: None } => {
+                write!(f, "too little free space in {} for the next message and the reserve", path.display())
+            }
+            Self::Renumbered { messages, .. } => write!(
                 f,
                 "the server seems to have given every message another unique-id, and it does not show headers (TOP) by \
-                 which to recognise them: {messages} messages could be fetched a second time. Nothing was fetched. If \
-                 that is all right: {}",
-                user::this_program(&format!("fetch --fetch-again {account}"))
+                 which to recognise them: {messages} messages could be fetched a second time. Nothing was fetched"
             ),
             Self::TooSlow { octets, window } => write!(
                 f,
                 "only {octets} octets of mail came in {} s while other accounts waited for their turn, so the poll was \
-                 ended. Nothing is lost: the next one goes on from here. If the server is always that slow, raise \
-                 `concurrency` or `per_host`",
+                 ended. Nothing is lost: the next one goes on from here",
                 window.as_secs()
             ),
             Self::Stopped => f.write_str("stopped before the end. Nothing is lost: the next run goes on from here"),
             Self::NoThread => write!(f, "{}. Nothing is lost: the next run goes on from here", NotDone::NoThread),
-            Self::InternalError(e) => write!(f, "mailferry failed by a fault of its own ({e}). {REPORT}"),
+            Self::InternalError(e) => write!(f, "mailferry failed by a fault of its own ({e}). Nothing is lost"),
         }
-    }
-}
-
-/// A Maildir that cannot be used.
-fn fmt_maildir(f: &mut fmt::Formatter<'_>, doing: &str, path: &Path, source: &io::Error) -> fmt::Result {
-    write!(f, "cannot {doing} {}: {source}", path.display())?;
-    if let Some(advice) = system_limit::advice(source) {
-        return write!(f, "; {advice}. Nothing is lost: what was not delivered is still on the server");
-    }
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            f.write_str(". Make room there and run again; nothing is lost. If there is room, look for inodes: df -i")
-        }
-        io::ErrorKind::PermissionDenied => f.write_str(". Give the user that runs mailferry access to it"),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => f.write_str(
-            ". Is the disk mounted, and is the path of `maildir` right? Nothing is lost: what was not \
-             delivered is still on the server",
-        ),
-        _ => f.write_str(". Nothing is lost: what was not delivered is still on the server"),
     }
 }
 

@@ -12,7 +12,6 @@ mod ceiling;
 pub(crate) mod credential;
 mod deletions;
 mod ending;
-mod outcome;
 mod planning;
 mod recognition;
 mod refusals;
@@ -31,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use error::PollError;
-use report::{Left, LeftFor};
+use report::{Decision, Left, LeftFor};
 pub use report::{PollReport, Quarantined};
 
 use crate::account::{Account, RemovalPolicy};
@@ -54,7 +53,6 @@ use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
 use crate::state::hints::HintsFile;
 use crate::state::store::{ConfiguredAccounts, LockedState, OpenOptions, Store};
-use crate::user::this_program;
 use crate::watch;
 use another::{Another, SoFar, another};
 use credential::Obtained;
@@ -210,10 +208,9 @@ impl Poll {
             return end;
         }
         // What a session that failed has written becomes durable, too, and what it delivered leaves tmp/.
-        let settled = state.with("sync the state", Store::settle).await?;
+        let finished = state.with("sync the state", Store::finish).await?;
         end?;
-        settled?;
-        state.with("make the state small", Store::compact).await??;
+        finished?;
         match self.clean.take() {
             Some(clean) => self.keep_clean(clean, profile, &mut state).await,
             None => Ok(()),
@@ -453,10 +450,10 @@ impl Poll {
                     known_maildir(&*disk, &store, &account.maildir)?;
                 }
                 let profile = hints(&store);
-                return Ok((store, profile, Recovered::default()));
+                return Ok((store, profile, Recovered::default(), Vec::new()));
             };
             let mut store = locked.read(&account, &open_options)?;
-            tell_needless(&*disk, &store, &account, options);
+            let needless = needless(&*disk, &store, &account, options);
             let recovered = recover(&*disk, &mut store, &account.maildir, options.other_maildir)?;
             settle_spool(&*disk, &mut store, &account)?;
             if options.new_state || options.other_maildir == OtherMaildir::Accept {
@@ -466,9 +463,9 @@ impl Poll {
                 store.write_pending()?;
             }
             let profile = hints(&store);
-            Ok::<_, StateError>((store, profile, recovered))
+            Ok::<_, StateError>((store, profile, recovered, needless))
         });
-        let (store, profile, recovered) = opened.await.map_err(|e| e.doing("open the state"))??;
+        let (store, profile, recovered, needless) = opened.await.map_err(|e| e.doing("open the state"))??;
         if !recovered.is_nothing() {
             let Recovered { finished, found, again, remains, .. } = recovered;
             warn!(
@@ -477,27 +474,22 @@ impl Poll {
             );
         }
         report.recovered = recovered;
+        report.needless = needless;
         Ok((StateHandle::new(store), profile))
     }
 }
 
-/// Says so where an option has nothing to do, and how what the user may have meant is done. Blocks.
-fn tell_needless(disk: &dyn Disk, store: &Store, account: &Account, options: PollOptions) {
-    let forget = || this_program(&format!("uids forget {} --all", account.name));
+/// What the user has decided although nothing asks for it. Blocks.
+fn needless(disk: &dyn Disk, store: &Store, account: &Account, options: PollOptions) -> Vec<Decision> {
+    let mut needless = Vec::new();
     if options.new_state && store.exists() {
-        warn!(
-            "--new-state has nothing to do: there is a record of what was fetched. To fetch everything again: {}",
-            forget()
-        );
+        needless.push(Decision::NewState);
     }
     let is_known = || known_maildir(disk, store, &account.maildir).is_ok() && store.maildirs_with_intents().is_empty();
     if options.other_maildir == OtherMaildir::Accept && is_known() {
-        warn!(
-            "--accept-maildir has nothing to do: the Maildir is the one that was delivered to, or none was yet. To fetch \
-               everything into it again: {}",
-            forget()
-        );
+        needless.push(Decision::AcceptMaildir);
     }
+    needless
 }
 
 /// Nothing tells which messages are in the files of this entry and of those behind it, so all are as good as not there: what

@@ -7,7 +7,7 @@ use tracing::{debug, warn};
 
 use super::Poll;
 use super::error::PollError;
-use super::report::PollReport;
+use super::report::{Decision, PollReport};
 use crate::account::{Account, RemovalPolicy};
 use crate::client::Client;
 use crate::client::listing::look;
@@ -117,10 +117,7 @@ impl Poll {
             return Err(PollError::Renumbered { account: self.account.name.clone(), messages: plan.unrecognisable });
         }
         if plan.unrecognisable == 0 && self.options.fetch_again && report.sessions == 1 {
-            warn!(
-                "--fetch-again has nothing to do: the server has not renumbered its messages. To fetch everything again: {}",
-                crate::user::this_program(&format!("uids forget {} --all", self.account.name))
-            );
+            report.needless.push(Decision::FetchAgain);
         }
         debug!(
             retrieve = plan.retrieve.len(),

@@ -7,7 +7,6 @@ use super::error::PollError;
 use crate::account::AccountName;
 use crate::client::Redactor;
 use crate::delivery::recovery::Recovered;
-use crate::exit::ExitStatus;
 use crate::forward::ForwardReport;
 use crate::oauth::tokens::TokenTimes;
 use crate::plan::maildrop::{Listed, Sizes};
@@ -15,6 +14,7 @@ use crate::pop3::UniqueId;
 use crate::state::entries::{EntryId, ListedAs, Quarantine, QuarantineReason};
 use crate::state::hints::Past;
 use crate::state::store::Store;
+use crate::text;
 
 /// What a poll did, whether or not it came to its end.
 #[derive(Debug)]
@@ -55,6 +55,8 @@ pub struct PollReport {
     pub unsyncable: bool,
     /// The server did not acknowledge a QUIT that was to remove something.
     pub unacknowledged: bool,
+    /// Decisions of the user that the poll did not need.
+    pub needless: Vec<Decision>,
     /// What a dry run would do.
     pub would: Option<WouldDo>,
     /// How many sessions there were.
@@ -129,33 +131,42 @@ const NAMED: usize = 100;
 /// The most characters of a reason that are kept.
 const REASON: usize = 160;
 
-/// Messages that could not be had: how many, and why the first few could not. A server may refuse a million.
-#[derive(Debug, Default)]
-pub struct Failures {
+/// A number of messages, of which the first few can be named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally<T = Listed> {
     /// How many.
     count: usize,
-    /// The first few, and why.
-    first: Vec<(Listed, String)>,
-    /// What they are known by; the octets of unique-ids are shared with the listing.
-    listed_as: Vec<ListedAs>,
+    /// The first few.
+    first: Vec<T>,
 }
 
-impl Failures {
-    /// One more. The reason is only made if it is kept.
-    pub fn add(&mut self, listed: Listed, why: impl FnOnce() -> String) {
+impl Tally {
+    /// Of these.
+    #[must_use]
+    pub fn of(messages: &[Listed]) -> Self {
+        Self { count: messages.len(), first: messages.iter().take(NAMED).cloned().collect() }
+    }
+}
+
+impl<T> Default for Tally<T> {
+    fn default() -> Self {
+        Self { count: 0, first: Vec::new() }
+    }
+}
+
+impl<T> Tally<T> {
+    /// One more, which is only made if it is kept.
+    fn add(&mut self, one: impl FnOnce() -> T) {
         self.count = self.count.saturating_add(1);
-        self.listed_as.extend(ListedAs::of(&listed));
         if self.first.len() < NAMED {
-            self.first.push((listed, shortened(&why())));
+            self.first.push(one());
         }
     }
 
     /// Those of another one as well.
-    pub fn absorb(&mut self, other: Self) {
-        let Self { count, first, listed_as } = other;
-        self.count = self.count.saturating_add(count);
-        self.listed_as.extend(listed_as);
-        self.first.extend(first);
+    fn absorb(&mut self, other: Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.first.extend(other.first);
         self.first.truncate(NAMED);
     }
 
@@ -171,10 +182,42 @@ impl Failures {
         self.count == 0
     }
 
-    /// The first few, and why.
+    /// The first few.
     #[must_use]
-    pub fn first(&self) -> &[(Listed, String)] {
+    pub fn first(&self) -> &[T] {
         &self.first
+    }
+}
+
+/// Messages that could not be had: how many, and why the first few could not. A server may refuse a million.
+#[derive(Debug, Default)]
+pub struct Failures {
+    /// How many, and the first few with the reason.
+    tally: Tally<(Listed, String)>,
+    /// What they are known by; the octets of unique-ids are shared with the listing.
+    listed_as: Vec<ListedAs>,
+}
+
+impl std::ops::Deref for Failures {
+    type Target = Tally<(Listed, String)>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.tally
+    }
+}
+
+impl Failures {
+    /// One more. The reason is only made if it is kept.
+    pub fn add(&mut self, listed: Listed, why: impl FnOnce() -> String) {
+        self.listed_as.extend(ListedAs::of(&listed));
+        self.tally.add(|| (listed, text::cut_words(&why(), REASON)));
+    }
+
+    /// Those of another one as well.
+    pub fn absorb(&mut self, other: Self) {
+        let Self { tally, listed_as } = other;
+        self.tally.absorb(tally);
+        self.listed_as.extend(listed_as);
     }
 
     /// What those are known by that were added since this was called last.
@@ -186,49 +229,6 @@ impl Failures {
     #[must_use]
     pub fn listed_as(&self) -> &[ListedAs] {
         &self.listed_as
-    }
-}
-
-fn shortened(words: &str) -> String {
-    let mut short: String = words.chars().take(REASON).collect();
-    if short.len() < words.len() {
-        short.push('…');
-    }
-    short
-}
-
-/// A number of messages, of which the first few can be named.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// How many.
-    count: usize,
-    /// The first few.
-    first: Vec<Listed>,
-}
-
-impl Tally {
-    /// Of these.
-    #[must_use]
-    pub fn of(messages: &[Listed]) -> Self {
-        Self { count: messages.len(), first: messages.iter().take(NAMED).cloned().collect() }
-    }
-
-    /// How many.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.count
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// The first few.
-    #[must_use]
-    pub fn first(&self) -> &[Listed] {
-        &self.first
     }
 }
 
@@ -254,6 +254,17 @@ pub enum LeftFor {
     NoProgress,
     /// The spool holds as much as it may, until some of it is forwarded.
     FullSpool,
+}
+
+/// What a user decides where a poll does not go on by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// A state is begun anew.
+    NewState,
+    /// The Maildir that is there is taken for the account's.
+    AcceptMaildir,
+    /// What cannot be recognised is fetched once more.
+    FetchAgain,
 }
 
 /// The plan of a dry run.
@@ -290,6 +301,7 @@ impl PollReport {
             undeletable: BTreeSet::new(),
             unsyncable: false,
             unacknowledged: false,
+            needless: Vec::new(),
             would: None,
             sessions: 0,
             logged_in: false,
@@ -312,23 +324,13 @@ impl PollReport {
     }
 
     /// Whether everything that was listed has been dealt with.
-    fn is_complete(&self) -> bool {
+    #[must_use]
+    pub(crate) fn is_complete(&self) -> bool {
         self.failed.is_empty()
             && self.left.is_none()
             && self.left_alone == 0
             && self.unnamed.is_empty()
             && self.undeletable.is_empty()
             && !self.unacknowledged
-    }
-
-    /// The exit status that tells a script about it.
-    #[must_use]
-    pub fn exit_status(&self) -> ExitStatus {
-        let fetched = match &self.end {
-            Err(e) => e.exit_status(),
-            Ok(()) if self.is_complete() => ExitStatus::Ok,
-            Ok(()) => ExitStatus::Partial,
-        };
-        self.forwarded.as_ref().map_or(fetched, |forwarded| fetched.worst(forwarded.exit_status()))
     }
 }

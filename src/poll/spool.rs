@@ -125,8 +125,9 @@ pub async fn settle_account(context: &PollContext, account: &Account) -> Result<
         if !store.exists() {
             return Ok(());
         }
+        store.ensure_proven()?;
         settle_spool(&*disk, &mut store, &account)?;
-        store.compact()
+        store.finish()
     };
     Ok(watch::blocking(settle).await.map_err(|e| e.doing("take over what was forwarded"))??)
 }

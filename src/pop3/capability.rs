@@ -2,7 +2,7 @@
 
 use super::limits;
 use super::mechanism::Mechanism;
-use super::printable::printable;
+use crate::text;
 
 /// The capabilities of a server at one moment. They may differ before and after TLS and before and after the login,
 /// so ask again at each of these steps.
@@ -48,7 +48,7 @@ impl Capabilities {
         if line.is_empty() || self.lines.len() >= limits::CAPABILITY_LINES || line.len() > limits::CAPABILITIES_KEPT {
             return;
         }
-        let line = printable(line);
+        let line = text::words_in(line);
         let kept: usize = self.lines.iter().map(String::len).sum();
         if kept + line.len() <= limits::CAPABILITIES_KEPT {
             self.lines.push(line);

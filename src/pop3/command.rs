@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use super::limits;
 use super::listing::MessageNumber;
 use super::mechanism::Mechanism;
-use super::printable::printable;
 use crate::secret::Secret;
+use crate::text;
 
 /// A command with its arguments. They are checked when the command is sent.
 ///
@@ -171,9 +171,9 @@ fn encode_initial_response(response: &Secret) -> Secret {
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::User(username) => write!(f, "USER {}", printable(username.as_bytes())),
+            Self::User(username) => write!(f, "USER {}", text::words(username)),
             Self::Pass(_) => f.write_str("PASS [secret]"),
-            Self::Apop { username, .. } => write!(f, "APOP {} [secret]", printable(username.as_bytes())),
+            Self::Apop { username, .. } => write!(f, "APOP {} [secret]", text::words(username)),
             Self::Auth { mechanism, initial_response: Some(_) } => write!(f, "AUTH {mechanism} [secret]"),
             Self::Auth { mechanism, initial_response: None } => write!(f, "AUTH {mechanism}"),
             Self::Top { number, lines } => write!(f, "TOP {number} {lines}"),
@@ -279,17 +279,16 @@ impl fmt::Display for CommandError {
         match self {
             Self::Forbidden { argument, octet } => {
                 let what = if *octet == 0 { "a NUL" } else { "a line end" };
-                write!(f, "{argument} cannot be sent to the server because it holds {what}; correct it")
+                write!(f, "{argument} cannot be sent to the server because it holds {what}")
             }
             Self::TooLong { argument, octets } => write!(
                 f,
                 "{argument} is too long to be sent to the server: the line would have {octets} octets, and POP3 allows \
-                 {}; try auth = \"plain\", which has no such limit",
+                 {}",
                 limits::COMMAND_LINE
             ),
             Self::NulInCredentials => f.write_str(
-                "the user name and the password cannot be sent by AUTH PLAIN because one of them holds a NUL; \
-                 correct it",
+                "the user name and the password cannot be sent by AUTH PLAIN because one of them holds a NUL",
             ),
         }
     }

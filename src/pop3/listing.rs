@@ -225,7 +225,7 @@ impl fmt::Display for ListingError {
         if let Self::UniqueId { problem, .. } = self {
             write!(f, " ({problem})")?;
         }
-        f.write_str("; tell the server's operator")
+        Ok(())
     }
 }
 

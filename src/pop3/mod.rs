@@ -41,7 +41,6 @@ pub use error::{FramingError, SendError};
 pub(crate) use listing::decimal;
 pub use listing::{DropListing, InvalidUniqueId, ListingError, MessageNumber, ScanListing, UniqueId, UniqueIdListing};
 pub use mechanism::Mechanism;
-pub(crate) use printable::printable;
 pub use refusal::{Refusal, goodbye, has_access_code, is_too_soon, is_unknown_method, judge_access, judge_refusal};
 pub use response::{Greeting, Response, ResponseCode, Status};
 pub use serial::SessionSerial;

@@ -151,20 +151,6 @@ impl Cause {
                 | Self::Protocol
         )
     }
-
-    /// What a user can do instead of waiting.
-    pub(super) const fn way_out(self) -> &'static str {
-        match self {
-            Self::LoginRefused => "; after a changed credential, a reload or `mailferry poll` at once",
-            Self::AccessRefused
-            | Self::Tls
-            | Self::Protocol
-            | Self::Credential
-            | Self::Configuration
-            | Self::InternalError => "; after a reload or `mailferry poll` at once",
-            _ => "",
-        }
-    }
 }
 
 /// What happened, as a clause: "the connection broke".

@@ -44,10 +44,11 @@ pub use arrivals::{Arrivals, Expectation, TimeOfWeek};
 pub use cause::Cause;
 pub use history::{Experience, History};
 pub use jitter::{installation, seed};
-pub use reason::{In, MinIntervalFrom, Reason, Span};
+pub use reason::{MinIntervalFrom, Reason};
 
 use crate::account::Interval;
 use crate::provider::Provider;
+use crate::text::In;
 use jitter::{chance, past_own_moment, up_to};
 use min_interval::MinInterval;
 

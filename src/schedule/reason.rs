@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::arrivals::Expectation;
 use super::cause::Cause;
 use crate::provider::Provider;
+use crate::text::Span;
 
 /// Why an account is polled when it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,63 +89,8 @@ impl fmt::Display for Reason {
             Self::Doubt => f.write_str(
                 ": the server refused the login, which worked before; it is asked once more before that is believed",
             ),
-            Self::Trouble { cause, times: 0 | 1 } => write!(f, ": {cause}{}", cause.way_out()),
-            Self::Trouble { cause, times } => write!(f, ": {cause}, {times} times in a row{}", cause.way_out()),
+            Self::Trouble { cause, times: 0 | 1 } => write!(f, ": {cause}"),
+            Self::Trouble { cause, times } => write!(f, ": {cause}, {times} times in a row"),
         }
-    }
-}
-
-/// A time to go, in words: "at once", "in 30 s", "in 2 h 30 min".
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct In(pub Duration);
-
-impl fmt::Display for In {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 < Duration::from_millis(500) { f.write_str("at once") } else { write!(f, "in {}", Span(self.0)) }
-    }
-}
-
-/// A span of time as a person would say it: two numbers at most, and nobody counts the seconds of an hour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span(pub Duration);
-
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.as_millis().saturating_add(500) / 1000;
-        let minutes = (seconds + 30) / 60;
-        let hours = (minutes + 30) / 60;
-        match (seconds, minutes, hours) {
-            (0..100, _, _) => write!(f, "{seconds} s"),
-            (_, 0..100, _) => write!(f, "{minutes} min"),
-            (_, _, 0..48) if minutes.is_multiple_of(60) => write!(f, "{hours} h"),
-            (_, _, 0..48) => write!(f, "{} h {} min", minutes / 60, minutes % 60),
-            _ => write!(f, "{} days", (hours + 12) / 24),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_to_go_is_told_as_people_say_it() {
-        for (seconds, expected) in [
-            (0, "at once"),
-            (1, "in 1 s"),
-            (90, "in 90 s"),
-            (100, "in 2 min"),
-            (288, "in 5 min"),
-            (3600, "in 60 min"),
-            (5970, "in 1 h 40 min"),
-            (7200, "in 2 h"),
-            (9060, "in 2 h 31 min"),
-            (86_400, "in 24 h"),
-            (200_000, "in 2 days"),
-            (u64::MAX, "in 213503982334601 days"),
-        ] {
-            assert_eq!(In(Duration::from_secs(seconds)).to_string(), expected, "{seconds}");
-        }
-        assert_eq!(In(Duration::from_millis(400)).to_string(), "at once");
     }
 }

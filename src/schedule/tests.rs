@@ -494,11 +494,7 @@ fn a_time_is_told_with_its_reason() {
             Reason::MinInterval { min_interval: MINUTE * 5, by: gmail },
             "in 5 min: Gmail asks for at least 5 min between two logins",
         ),
-        (
-            HOUR,
-            trouble(Cause::LoginRefused, 1),
-            "in 60 min: the server refused the login; after a changed credential, a reload or `mailferry poll` at once",
-        ),
+        (HOUR, trouble(Cause::LoginRefused, 1), "in 60 min: the server refused the login"),
         (
             MINUTE * 20,
             trouble(Cause::ServerBusy, 3),

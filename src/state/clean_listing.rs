@@ -23,7 +23,7 @@ pub struct CleanListing {
     pub octets: String,
     /// The digest of UIDL's answer, in hexadecimal digits.
     pub unique_ids: String,
-    /// Which file the state was, and when it had been changed last.
+    /// Which file the state was, when it had been changed last, and its size.
     pub state: String,
     /// Which directories the Maildir was.
     pub maildir: String,
@@ -84,9 +84,10 @@ impl CleanListing {
     }
 }
 
+/// The size as well: whatever is added within one step of the file system's clock changes it.
 fn file(status: &FileStatus) -> String {
-    let FileStatus { id, changed, .. } = status;
-    format!("{:x}.{:x}.{changed:x}", id.device, id.inode)
+    let FileStatus { id, changed, size, .. } = status;
+    format!("{:x}.{:x}.{changed:x}.{size:x}", id.device, id.inode)
 }
 
 /// What of an account decides what is to be done.

@@ -6,15 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::entries::Inconsistent;
 use super::journal::BadJournal;
-use super::store::Store;
 use crate::account::AccountName;
-use crate::credential::printable;
-use crate::credential::private_file::chmod;
-use crate::exit::ExitStatus;
-use crate::system_limit;
+use crate::text;
 use crate::user;
 
-/// Why a state cannot be used. Every message ends with the next step.
+/// Why a state cannot be used.
 #[derive(Debug)]
 pub enum StateError {
     /// Another process polls this account.
@@ -113,8 +109,6 @@ pub enum StateError {
     },
     /// A Maildir that the account does not deliver to any more, and to which something is on its way, cannot be reached.
     FormerMaildir {
-        /// The account.
-        account: String,
         /// Its path.
         path: PathBuf,
         /// Why not.
@@ -122,15 +116,11 @@ pub enum StateError {
     },
     /// A Maildir that was delivered to is not there.
     MaildirMissing {
-        /// The account.
-        account: String,
         /// Its path.
         path: PathBuf,
     },
     /// There is another Maildir where one was delivered to.
     MaildirReplaced {
-        /// The account.
-        account: String,
         /// Its path.
         path: PathBuf,
     },
@@ -145,8 +135,8 @@ impl StateError {
 
     /// A Maildir, as the configuration names it, in whose place another one is.
     #[must_use]
-    pub fn maildir_replaced(store: &Store, configured: &Path) -> Self {
-        Self::MaildirReplaced { account: account_of(store.path()), path: configured.to_owned() }
+    pub fn maildir_replaced(configured: &Path) -> Self {
+        Self::MaildirReplaced { path: configured.to_owned() }
     }
 
     /// A file that does not fit itself.
@@ -167,49 +157,45 @@ impl StateError {
             }
         }
     }
-
-    /// The exit status that tells a script about it.
-    #[must_use]
-    pub fn exit_status(&self) -> ExitStatus {
-        match self {
-            Self::Locked { .. } | Self::RenamedAndPolled { .. } => ExitStatus::Temporary,
-            Self::Io { source, .. } if system_limit::advice(source).is_some() => ExitStatus::Temporary,
-            Self::OtherUser { .. } | Self::SameFiles { .. } => ExitStatus::Config,
-            _ => ExitStatus::Local,
-        }
-    }
 }
 
 impl fmt::Display for StateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Locked { holder, .. } => {
-                let holder = if holder.is_empty() { "another mailferry" } else { &printable(holder) };
-                write!(f, "this account is being polled by {holder}: try later, or wait with --wait")
-            }
-            Self::Io { doing, path, source } => {
-                write!(f, "cannot {doing} {}: {source}{}", path.display(), next_step(source))
-            }
-            Self::OpenToAll { dir, mode } => open_to_all(f, dir, *mode),
-            Self::Damaged { path, what } => write!(
+            Self::Locked { holder, .. } => write!(f, "this account is being polled by {}", Holder(holder)),
+            Self::Io { doing, path, source } => write!(f, "cannot {doing} {}: {source}", path.display()),
+            Self::OpenToAll { dir, mode } => write!(
                 f,
-                "the state file {} is damaged: {what}. It was left as it is. Restore it from a backup, or move it away \
-                 and run `{}`, which retrieves everything on the server again",
-                path.display(),
-                fetch_with("--new-state", account_of(path))
+                "every user of this machine may write to the state directory {} (mode {mode:o}), and so make mail be lost \
+                 or fetched again",
+                dir.display()
             ),
-            Self::Newer { path } => {
-                write!(f, "the state file {} was written by a newer mailferry: run that one", path.display())
+            Self::Damaged { path, what } => {
+                write!(f, "the state file {} is damaged: {what}. It was left as it is", path.display())
             }
+            Self::Newer { path } => write!(f, "the state file {} was written by a newer mailferry", path.display()),
             Self::Moved { path } => write!(
                 f,
                 "{} was moved, replaced or removed while the account was being polled, so this poll has ended. Nothing is \
                  lost: the next one goes on with what is there then",
                 path.display()
             ),
-            Self::MaildirMissing { .. } | Self::MaildirReplaced { .. } | Self::FormerMaildir { .. } => {
-                self.fmt_maildir(f)
-            }
+            Self::FormerMaildir { path, why } => write!(
+                f,
+                "something was on its way to {}, where this account delivered before, and that Maildir cannot be \
+                 reached: {why}. Nothing was fetched",
+                path.display()
+            ),
+            Self::MaildirMissing { path } => write!(
+                f,
+                "the Maildir {} was delivered to before and is not there now. Nothing was fetched",
+                path.display()
+            ),
+            Self::MaildirReplaced { path } => write!(
+                f,
+                "{} is not the Maildir that was delivered to before, though it has the same path. Nothing was fetched",
+                path.display()
+            ),
             Self::OtherUser { .. }
             | Self::Renamed { .. }
             | Self::RenamedAndPolled { .. }
@@ -224,126 +210,58 @@ impl StateError {
     /// What is wrong with whose a state is.
     fn fmt_owner(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OtherUser { account, path, remembered, configured } => write!(
+            Self::OtherUser { account, remembered, configured, .. } => write!(
                 f,
-                "the state of {account} was made for the user {}, but the configuration says {}. If this is another \
-                 maildrop, give it another account name; if the user was renamed, move {} away and run `{}`",
-                remembered.escape_debug(),
-                configured.escape_debug(),
-                path.display(),
-                fetch_with("--new-state", account)
+                "the state of {account} was made for the user {}, but the configuration says {}",
+                text::value(remembered),
+                text::value(configured)
             ),
-            Self::Renamed { account, other, dir } => write!(
+            Self::Renamed { other, .. } => write!(
                 f,
-                "this account has no state, but {other}, which is not configured any more, was the same user at the same \
-                 server. If the account was renamed: mv {dir}/{other}.uids {dir}/{account}.uids. If not: {command}",
-                other = printable(other),
-                dir = dir.display(),
-                command = fetch_with("--new-state", account)
+                "this account has no state, but {}, which is not configured any more, was the same user at the same server",
+                text::value(other)
             ),
-            Self::Lost { account, maildir, dir } => write!(
+            Self::Lost { maildir, dir, .. } => write!(
                 f,
                 "this account has no state in {}, but mailferry has delivered into {} before: fetching now could bring \
-                 every message again. If the state is somewhere else, put {account}.uids back or give --state-dir; if \
-                 it is lost, let what the Maildir holds count as fetched: {}; to fetch everything again, or if this is \
-                 another account's Maildir: {}",
+                 every message again",
                 dir.display(),
-                maildir.display(),
-                user::this_program(&format!("uids adopt {account} --from-maildir")),
-                fetch_with("--new-state", account)
+                maildir.display()
             ),
-            Self::RenamedAndPolled { other, holder, .. } => {
-                let holder = if holder.is_empty() { "another mailferry" } else { &printable(holder) };
-                write!(
-                    f,
-                    "this account has no state, but {other}, which is not configured any more, was the same user at \
-                     the same server, and is being polled by {holder}. Wait until that has ended, then try again",
-                    other = printable(other)
-                )
-            }
+            Self::RenamedAndPolled { other, holder, .. } => write!(
+                f,
+                "this account has no state, but {}, which is not configured any more, was the same user at the same \
+                 server, and is being polled by {}",
+                text::value(other),
+                Holder(holder)
+            ),
             Self::OtherOwner { path, owner } => write!(
                 f,
                 "{} belongs to {}, who alone may poll with this state: mail that another user fetches would be missing \
-                 there. Nothing was done. As that user: {}",
+                 there. Nothing was done",
                 path.display(),
-                user::name(*owner),
-                user::this_command_as(*owner)
+                user::name(*owner)
             ),
             Self::SameFiles { account, other, dir } => write!(
                 f,
-                "{account} and {other} have the same state files, because {} does not tell capitals from small letters. \
-                 Give one of them another name",
+                "{account} and {other} have the same state files, because {} does not tell capitals from small letters",
                 dir.display()
             ),
             _ => Ok(()),
         }
     }
+}
 
-    /// What is wrong with a Maildir that the state knows.
-    fn fmt_maildir(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::FormerMaildir { account, path, why } => write!(
-                f,
-                "something was on its way to {}, where this account delivered before, and that Maildir cannot be \
-                 reached: {why}. Nothing was fetched. Make it reachable once, or let what was on its way be fetched \
-                 again: {}",
-                path.display(),
-                fetch_with("--accept-maildir", account)
-            ),
-            Self::MaildirMissing { account, path } => write!(
-                f,
-                "the Maildir {} was delivered to before and is not there now: is it mounted? was it moved? Nothing was \
-                 fetched. If it is gone for good: {}",
-                path.display(),
-                fetch_with("--accept-maildir", account)
-            ),
-            Self::MaildirReplaced { account, path } => write!(
-                f,
-                "{} is not the Maildir that was delivered to before, though it has the same path: is the right disk \
-                 mounted? Nothing was fetched. If it was moved or restored on purpose: {}",
-                path.display(),
-                fetch_with("--accept-maildir", account)
-            ),
-            _ => Ok(()),
+/// What the holder of a lock left there for others to read.
+struct Holder<'a>(&'a str);
+
+impl fmt::Display for Holder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            "" => f.write_str("another mailferry"),
+            holder => f.write_str(&text::value(holder)),
         }
     }
-}
-
-/// The command that goes on with what a person has decided.
-fn fetch_with(decision: &str, account: impl fmt::Display) -> String {
-    user::this_program(&format!("fetch {decision} {account}"))
-}
-
-/// The account whose state file this is.
-pub(crate) fn account_of(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    printable(name.strip_suffix(".uids").unwrap_or(&name))
-}
-
-fn open_to_all(f: &mut fmt::Formatter<'_>, dir: &Path, mode: u32) -> fmt::Result {
-    write!(
-        f,
-        "every user of this machine may write to the state directory {} (mode {mode:o}), and so make mail be lost or \
-         fetched again. Take that away: {}",
-        dir.display(),
-        chmod(dir, "o-w")
-    )
-}
-
-/// What to do about a failed system call.
-fn next_step(error: &io::Error) -> String {
-    if let Some(advice) = system_limit::advice(error) {
-        return format!("; {advice}. Nothing is lost");
-    }
-    let step = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            ". Make room there and run again; nothing is lost. If there is room, look for inodes: df -i"
-        }
-        io::ErrorKind::PermissionDenied => ". Give the user that runs mailferry access to it",
-        io::ErrorKind::ReadOnlyFilesystem => ". It is mounted read-only: look at the system log for disk errors",
-        _ => "",
-    };
-    step.to_owned()
 }
 
 impl std::error::Error for StateError {

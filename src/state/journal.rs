@@ -5,6 +5,10 @@
 //! record is *tail* if nothing says that it was ever durable (a kill or a power cut in the middle of an append), and is
 //! cut off before the next append. It is *damage* if a later valid commit record says that it was: then the file is left
 //! as it is and somebody has to look.
+//!
+//! Whoever is done with a file that is durable to its end appends a batch without records, which says so and need not be
+//! durable itself. Where it is missing, the last sync may have failed, and then neither what is read nor a later sync
+//! proves that the last batches are on disk: such a file is written anew before anything is added to it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,7 +32,7 @@ const MAGIC_STEM: &[u8] = b"mailferry-uids ";
 pub struct Contents {
     /// How many records the valid batches have.
     count: usize,
-    /// Where the last valid batch ends.
+    /// Where the last valid batch that has records ends.
     valid: u64,
     /// Up to where the file is known to be durable.
     synced: u64,
@@ -80,8 +84,10 @@ pub fn parse<E: From<BadJournal>>(bytes: &[u8], mut take: impl FnMut(Record) -> 
                 BadRecord::Malformed => BadJournal::Damaged { line: batch.line + i },
             })?)?;
         }
-        contents.count += batch.lines.len();
-        contents.valid = offset(at);
+        if !batch.lines.is_empty() {
+            contents.count += batch.lines.len();
+            contents.valid = offset(at);
+        }
         contents.synced = contents.synced.max(synced);
         batch = Batch { start: at, line: batch.line + batch.lines.len() + 1, lines: Vec::new() };
     }
@@ -149,7 +155,7 @@ fn judge_tail(bytes: &[u8], start: usize, line: usize) -> Result<(), BadJournal>
         };
         let Some(count) = std::str::from_utf8(count).ok().and_then(|text| text.parse::<usize>().ok()) else { continue };
         let Some(own) = i.checked_sub(count).and_then(|first| lines.get(first..i)) else { continue };
-        let Some((first, _)) = own.first() else { continue };
+        let Some((first, _)) = own.first().or(lines.get(i)) else { continue };
         let batch = Batch { start: *first, line: 0, lines: own.iter().map(|(_, text)| *text).collect() };
         if batch.check(bytes, commit).is_some_and(|synced| synced > offset(start)) {
             return Err(BadJournal::Damaged { line });
@@ -191,7 +197,7 @@ pub struct Journal {
     dir: Option<Dir>,
     /// The file. None if there is none yet, and where it is only looked at.
     file: Option<Open>,
-    /// Where the last valid batch ends: the place of the next one.
+    /// Where the last valid batch that has records ends, in octets: the place of the next one.
     length: u64,
     /// Up to where the file is known to be durable.
     synced: u64,
@@ -199,6 +205,8 @@ pub struct Journal {
     records: usize,
     /// It was written by an earlier version: nothing is added to it.
     outdated: bool,
+    /// Its last batches were read, and nothing says that they are on disk: nothing is added to it.
+    unproven: bool,
     /// This value has appended something that was not synced.
     unsynced: bool,
     /// A write or sync failed in a way that leaves the file's fate unknown: nothing more is written to it.
@@ -249,14 +257,16 @@ impl Journal {
     ) -> Self {
         let &Contents { count: records, valid: length, synced, outdated } = contents;
         let file = file.map(|LockedFile(open)| open);
-        Self { disk, path, dir, file, length, synced, records, outdated, unsynced: false, broken: false }
+        let unproven = length > synced;
+        Self { disk, path, dir, file, length, synced, records, outdated, unproven, unsynced: false, broken: false }
     }
 
     /// A file that does not exist yet; [`Journal::rewrite`] makes it in `dir`.
     #[must_use]
     pub fn absent(disk: Arc<dyn Disk>, path: PathBuf, dir: Option<Dir>) -> Self {
-        let (file, outdated, unsynced, broken) = (None, false, false, false);
-        Self { disk, path, dir, file, length: 0, synced: 0, records: 0, outdated, unsynced, broken }
+        let (length, synced, records) = (0, 0, 0);
+        let (file, outdated, unproven, unsynced, broken) = (None, false, false, false, false);
+        Self { disk, path, dir, file, length, synced, records, outdated, unproven, unsynced, broken }
     }
 
     /// Where it is.
@@ -271,10 +281,17 @@ impl Journal {
         self.length > 0
     }
 
-    /// Whether it must be written anew before anything is added: there is none, or it is of an earlier version.
+    /// Whether it must be written anew before anything is added: there is none, it is of an earlier version, or
+    /// [unproven](Journal::is_unproven).
     #[must_use]
     pub fn needs_rewrite(&self) -> bool {
-        !self.exists() || self.outdated
+        !self.exists() || self.outdated || self.unproven
+    }
+
+    /// Whether what was read may be less on disk: the last sync may have failed.
+    #[must_use]
+    pub fn is_unproven(&self) -> bool {
+        self.unproven
     }
 
     /// Whether its path still leads to the file that is open, or to none if there is none.
@@ -354,6 +371,24 @@ impl Journal {
         Ok(())
     }
 
+    /// Says at the file's end that all of it is durable, if it is. This need not be durable itself.
+    ///
+    /// # Errors
+    /// Those of the disk: it is not said, and nothing else is lost.
+    pub fn mark_durable(&mut self) -> io::Result<()> {
+        if self.unsynced || self.broken || self.unproven || self.synced != self.length {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        encode(&[], self.synced, &mut bytes);
+        let written = self.writable()?.write_all(&bytes);
+        // Whatever of it was written makes room for the next batch.
+        if let Some(open) = &mut self.file {
+            open.trimmed = false;
+        }
+        written
+    }
+
     fn sync_file(&mut self, length: u64) -> io::Result<()> {
         if self.broken {
             return Err(io::Error::other("an earlier write to this file failed"));
@@ -390,7 +425,7 @@ impl Journal {
         self.file = Some(Open { file, id, trimmed: true });
         self.length = offset(bytes.len());
         self.records = records.len();
-        (self.synced, self.outdated, self.unsynced) = (0, false, false);
+        (self.synced, self.outdated, self.unproven, self.unsynced) = (0, false, false, false);
         self.broken = true;
         self.disk.sync_open_dir(&dir)?;
         self.broken = false;

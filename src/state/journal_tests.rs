@@ -166,3 +166,52 @@ fn a_commit_record_without_its_line_end_is_none() {
     let cut = parse(&bytes[..bytes.len() - 1]).unwrap().0;
     assert!(cut.valid < whole.valid && cut.count < whole.count);
 }
+
+#[test]
+fn what_is_not_known_to_be_on_disk_is_written_anew_before_anything_is_added() {
+    let (_dir, path, bytes) = written();
+    let (contents, records) = parse(&bytes).unwrap();
+    let mut journal = open(&path, &contents);
+    assert!(journal.is_unproven() && journal.needs_rewrite(), "the last batch was not synced");
+    journal.mark_durable().unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), bytes, "nobody knows that it is");
+    journal.rewrite(&records).unwrap();
+    assert!(!journal.is_unproven());
+    journal.append(&[Record::Published(vec![4])], Durability::Later).unwrap();
+    journal.mark_durable().unwrap();
+    drop(journal);
+    assert!(open(&path, &parse(&std::fs::read(&path).unwrap()).unwrap().0).is_unproven(), "it was not synced");
+}
+
+#[test]
+fn a_file_that_says_that_all_of_it_is_durable_is_added_to() {
+    let (_dir, path, bytes) = written();
+    let (contents, records) = parse(&bytes).unwrap();
+    let mut journal = open(&path, &contents);
+    journal.rewrite(&records).unwrap();
+    let unmarked = std::fs::read(&path).unwrap();
+    journal.mark_durable().unwrap();
+    drop(journal);
+    let marked = std::fs::read(&path).unwrap();
+    assert!(marked.len() > unmarked.len());
+    let (contents, read) = parse(&marked).unwrap();
+    assert_eq!((read, contents.valid, contents.synced), (records, offset(unmarked.len()), offset(unmarked.len())));
+    let mut journal = open(&path, &contents);
+    assert!(!journal.needs_rewrite());
+    journal.append(&[Record::Published(vec![4])], Durability::Now).unwrap();
+    let added = std::fs::read(&path).unwrap();
+    assert!(added.starts_with(&unmarked) && !added.starts_with(&marked), "the mark makes room");
+    assert_eq!(published(&parse(&added).unwrap().1), [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_mark_shows_damage_below_it() {
+    let (_dir, path, bytes) = written();
+    let (contents, records) = parse(&bytes).unwrap();
+    let mut journal = open(&path, &contents);
+    journal.rewrite(&records).unwrap();
+    journal.mark_durable().unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[MAGIC.len() + 5] ^= 1;
+    assert_eq!(parse(&bytes), Err(BadJournal::Damaged { line: 2 }));
+}

@@ -425,11 +425,31 @@ impl Store {
         if due { self.append(Vec::new(), Durability::Later) } else { Ok(()) }
     }
 
-    /// Makes the file small again if most of its records are history. Blocks.
+    /// Ends the work with the state: everything is durable, the file is small and says that it is whole. Blocks.
+    ///
+    /// # Errors
+    /// Those of [`Store::settle`].
+    pub fn finish(&mut self) -> Result<(), StateError> {
+        self.settle()?;
+        self.compact()?;
+        if !self.written {
+            return Ok(());
+        }
+        self.check_place()?;
+        self.journal.mark_durable().map_err(|e| StateError::io("write", self.journal.path(), e))
+    }
+
+    /// Writes the file anew if it is not known to be on disk as it was read: nothing may be concluded from it before.
+    /// Blocks.
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn compact(&mut self) -> Result<(), StateError> {
+    pub fn ensure_proven(&mut self) -> Result<(), StateError> {
+        if self.journal.is_unproven() { self.rewrite() } else { Ok(()) }
+    }
+
+    /// Makes the file small again if most of its records are history.
+    fn compact(&mut self) -> Result<(), StateError> {
         let live = self.state.len();
         let mostly_history = self.journal.records() > live.saturating_mul(2).saturating_add(1000);
         // An entry is twice as long as it need be as long as its finished delivery stands in it.

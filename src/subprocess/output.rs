@@ -7,7 +7,7 @@ use rustix::io::{ioctl_fionread, read};
 use secrecy::zeroize::Zeroize;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::credential::printable;
+use crate::text;
 
 /// How much of what a command wrote is kept: its end, where the reason usually stands.
 const KEPT: usize = 2 * 1024;
@@ -69,6 +69,6 @@ impl Sink for Tail {
 impl Tail {
     /// What is kept, without blanks around it, escaped.
     pub(crate) fn text(&mut self) -> String {
-        printable(String::from_utf8_lossy(self.0.make_contiguous()).trim())
+        text::value(String::from_utf8_lossy(self.0.make_contiguous()).trim())
     }
 }

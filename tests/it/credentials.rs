@@ -61,7 +61,7 @@ fn blanks_in_a_refused_password_are_pointed_out() {
 #[test]
 fn a_file_that_others_may_read_is_refused_with_advice_that_can_be_followed() {
     for mode in [0o444, 0o604, 0o602] {
-        fetch_with_file(b"x\n", mode).expect(78).says("lets other users read it; run `chmod 600 ");
+        fetch_with_file(b"x\n", mode).expect(78).says("lets other users read it. Run `chmod 600 ");
     }
     if !rustix::process::geteuid().is_root() {
         return skip("a file system can be mounted by root only");

@@ -51,7 +51,7 @@ fn a_maildir_that_goes_during_a_session_is_not_made_anew() {
         maildrop.server.wait_until_stalled(1);
         fs::rename(env.maildir("a"), env.path("elsewhere")).unwrap();
         maildrop.server.release();
-        running.wait().expect(73).says("is it mounted?");
+        running.wait().expect(73).says("Is it mounted?");
         assert!(!env.maildir("a").exists());
         assert_eq!((maildrop.count("RETR"), maildrop.count("DELE")), before);
         fs::rename(env.path("elsewhere"), env.maildir("a")).unwrap();

@@ -21,6 +21,7 @@ mod scripted;
 
 mod servers;
 
+mod advice_is_in_one_room;
 mod checks;
 mod chunks;
 mod completions;

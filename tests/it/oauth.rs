@@ -375,5 +375,5 @@ fn a_command_of_the_users_prints_the_token() {
     stage.env.configure(&[command("[\"echo\", \"wrong\"]")]);
     stage.env.fetch().expect(77);
     stage.env.configure(&[command("[\"true\"]")]);
-    stage.env.fetch().expect(78).says("token_command `true` printed nothing").says("prints the token");
+    stage.env.fetch().expect(78).says("the token command `true` printed nothing").says("prints the token");
 }

@@ -16,9 +16,9 @@ use crate::client::{ByHand, Client, ClientError, Redactor, ResponsePart};
 use crate::config::{Config, Environment};
 use crate::exit::ExitStatus;
 use crate::poll::{PollContext, PollError, credential};
-use crate::pop3::{Capabilities, Command, Expire, MessageNumber, Status, printable};
+use crate::pop3::{Capabilities, Command, Expire, MessageNumber, Status};
 use crate::state::hold::hold;
-use crate::summary::Count;
+use crate::text::{Count, words_in};
 use crate::threads::{NotDone, blocking};
 use input::{Input, Line};
 use request::{Request, help};
@@ -51,7 +51,7 @@ pub(super) async fn run(arguments: &Arguments, options: &Console) -> ExitStatus 
     match talk(&context, &account, arguments, options).await {
         Ok(status) => status,
         Err(e) => {
-            stderr_line(format_args!("{}: {e}", account.name));
+            stderr_line(format_args!("{}: {}", account.name, crate::advice::told(&e, &account.name)));
             e.exit_status()
         }
     }
@@ -86,7 +86,7 @@ async fn talk(
         takes_away,
     };
     if talk.interactive && !arguments.quiet {
-        let user = printable(account.username.as_bytes());
+        let user = words_in(account.username.as_bytes());
         say(format_args!("{user} is logged in at {} ({}).", account.endpoint.host, logged_in.method.name()));
         say("HELP lists the commands. Nothing is deleted before you say DELE and then QUIT.");
     }

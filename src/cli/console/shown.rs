@@ -2,8 +2,8 @@
 
 use crate::cli::output::say;
 use crate::client::{Redactor, ResponsePart};
-use crate::pop3::{Command, Response, Status, printable};
-use crate::summary::{Count, Size};
+use crate::pop3::{Command, Response, Status};
+use crate::text::{Count, Size, words_in};
 
 /// A line of a message that has no end is shown in pieces of so many bytes.
 const PIECE: usize = 16 * 1024;
@@ -109,7 +109,7 @@ impl<'a> Shown<'a> {
 
     /// Fit for a terminal, and without the password.
     fn tame(&self, bytes: &[u8]) -> String {
-        self.redactor.hide(&printable(bytes)).to_string()
+        self.redactor.hide(&words_in(bytes)).to_string()
     }
 }
 

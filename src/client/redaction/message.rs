@@ -2,10 +2,9 @@
 
 use std::fmt::{self, Write as _};
 
-use bytesize::ByteSize;
-
 use super::Redactor;
 use crate::plan::maildrop::Listed;
+use crate::text::Size;
 
 /// The most characters of a unique-id that are shown: RFC 1939 allows 70 octets, and servers send a thousand.
 const UNIQUE_ID: usize = 140;
@@ -25,7 +24,7 @@ impl fmt::Display for Message<'_> {
         }
         if let Some(size) = self.0.reported_size {
             let comma = if more.is_empty() { "" } else { ", " };
-            write!(more, "{comma}{}", ByteSize::b(size).display().iec())?;
+            write!(more, "{comma}{}", Size(size))?;
         }
         if more.is_empty() { Ok(()) } else { write!(f, " ({more})") }
     }

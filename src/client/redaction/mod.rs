@@ -6,9 +6,10 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD as BASE64, BASE64_URL_SAFE};
 
-use crate::pop3::{FramingError, Response, ResponseCode, UniqueId, printable};
+use crate::pop3::{FramingError, Response, ResponseCode, UniqueId};
 use crate::sasl::plain_response;
 use crate::secret::Secret;
+use crate::text::{words, words_in};
 use percent::PercentDecoded;
 
 mod message;
@@ -49,10 +50,10 @@ impl Redactor {
         }
         let plain = plain_response(username, password);
         let in_unique_id = UniqueId::new(octets).map(|id| id.to_string()).unwrap_or_default();
-        let mut forms = vec![printable(octets), octets.escape_ascii().to_string(), in_unique_id];
+        let mut forms = vec![words_in(octets), octets.escape_ascii().to_string(), in_unique_id];
         if let Ok(text) = str::from_utf8(octets) {
             // A form sent by a browser has a plus in the place of a blank.
-            forms.extend([printable(text.replace(' ', "+").as_bytes()), printable(as_html(text).as_bytes())]);
+            forms.extend([words(&text.replace(' ', "+")), words(&as_html(text))]);
         }
         for encoded in [octets, plain.expose()].map(|secret| [BASE64.encode(secret), BASE64_URL_SAFE.encode(secret)]) {
             forms.extend(encoded.iter().map(|text| text.trim_end_matches('=').to_owned()));

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::pop3::printable;
+use crate::text::words;
 
 /// A text in which percent-encoded octets (RFC 3986, section 2.1) are decoded, wherever there are any.
 pub(super) struct PercentDecoded {
@@ -44,11 +44,8 @@ impl PercentDecoded {
         let mut at = 0;
         for chunk in octets.utf8_chunks() {
             for c in chunk.valid().chars() {
-                let shown = if c.is_control() || !c.is_ascii() {
-                    printable(c.encode_utf8(&mut [0; 4]).as_bytes())
-                } else {
-                    c.to_string()
-                };
+                let shown =
+                    if c.is_control() || !c.is_ascii() { words(c.encode_utf8(&mut [0; 4])) } else { c.to_string() };
                 sources.extend(std::iter::repeat_n(places.get(at).copied().unwrap_or(0), shown.len()));
                 text.push_str(&shown.to_ascii_lowercase());
                 at += c.len_utf8();

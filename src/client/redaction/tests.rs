@@ -16,7 +16,7 @@ fn hides_a_password_that_is_shown_escaped() {
     {
         let octets = password.as_bytes();
         let unique_id = UniqueId::new(octets).unwrap().to_string();
-        for shown in [printable(octets), octets.escape_ascii().to_string(), unique_id] {
+        for shown in [words_in(octets), octets.escape_ascii().to_string(), unique_id] {
             let hidden = redactor(password).hide(&format!("it said {}", shown.trim()));
             assert_eq!(hidden, "it said [secret]", "{password:?}");
         }
@@ -50,7 +50,7 @@ fn hides_a_password_however_it_is_encoded() {
                 if form.is_empty() {
                     continue;
                 }
-                let hidden = redactor.hide(&printable(format!("it said <{form}> twice").as_bytes()));
+                let hidden = redactor.hide(&words(&format!("it said <{form}> twice")));
                 assert!(hidden.starts_with("it said <[secret]"), "{password:?}: {form} shown as {hidden}");
                 assert!(
                     hidden.trim_end_matches("> twice").trim_end_matches('=').ends_with("[secret]"),

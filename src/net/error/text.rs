@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{CaFileProblem, CertificateProblem, ClientCertificateProblem, HandshakeProblem, NetError, ProxyProblem};
 use crate::account::TlsMode;
-use crate::system_limit;
+use crate::text;
 
 /// More names or addresses than this help nobody.
 const LISTED: usize = 8;
@@ -22,60 +22,38 @@ impl Display for NetError {
             Self::Resolve { host, source } => {
                 let why = plain(source);
                 let why = why.strip_prefix("failed to lookup address information: ").unwrap_or(&why);
-                write!(f, "cannot find the address of {host}: {why}; check its spelling and this machine's network")
+                write!(f, "cannot find the address of {host}: {why}")
             }
             Self::NoAddressOnRoute { .. } | Self::SourceAddress { .. } | Self::Proxy { .. } => self.fmt_route(f),
-            Self::NoAddress { host } => write!(f, "{host} has no address; check its spelling in the configuration"),
+            Self::NoAddress { host } => write!(f, "{host} has no address"),
             Self::Connect { host, port, attempts } => {
                 write!(f, "cannot connect to {host} port {port}: ")?;
-                write_attempts(f, attempts, &[])?;
-                // Where this system lacks something, no address could be tried.
-                let lacks = attempts.iter().find_map(|(_, why)| system_limit::advice(why));
-                let network = "check host and port, this machine's network, and whether the server is up";
-                write!(f, "; {}", lacks.unwrap_or(network))
+                write_attempts(f, attempts, &[])
             }
             Self::ConnectTimeout { host, limit, attempts, unanswered, .. }
                 if attempts.is_empty() && unanswered.is_empty() =>
             {
-                let limit = limit.as_secs_f32();
-                write!(f, "cannot find the address of {host} within {limit} s; check this machine's name servers")
+                write!(f, "cannot find the address of {host} within {} s", limit.as_secs_f32())
             }
             Self::ConnectTimeout { host, port, limit, attempts, unanswered } => {
                 write!(f, "cannot connect to {host} port {port} within {} s: ", limit.as_secs_f32())?;
-                write_attempts(f, attempts, unanswered)?;
-                f.write_str("; check host and port, and whether a firewall drops the connection")
+                write_attempts(f, attempts, unanswered)
             }
             Self::TlsTimeout { .. } | Self::NotTls { .. } | Self::ClosedDuringHandshake { .. } => self.fmt_not_begun(f),
             Self::Certificate { host, problem } => write_certificate(f, host, problem),
             Self::Handshake { host, port, problem } => write_handshake(f, host, *port, problem),
             Self::CaFile { path, why } => {
-                let path = path.to_string_lossy();
-                write!(f, "cannot use the file {} named by tls_ca_file: {why}", path.escape_debug())
+                write!(f, "cannot use the file {} of trusted authorities: {why}", text::path(path))
             }
             Self::ClientCertificate { path, why } => {
-                write!(
-                    f,
-                    "cannot use the file {} to log in by a certificate: ",
-                    path.to_string_lossy().escape_debug()
-                )?;
+                write!(f, "cannot use the file {} to log in by a certificate: ", text::path(path))?;
                 write_client_certificate(f, why)
             }
-            Self::NoTrustStore { why } => write!(
-                f,
-                "this machine has no certificates of authorities to trust ({}); install the package ca-certificates, \
-                 or set tls_ca_file",
-                escaped(why)
-            ),
-            Self::System { source } => {
-                let advice = system_limit::advice(source).unwrap_or("try again later");
-                write!(f, "cannot begin to connect: {}; {advice}", plain(source))
+            Self::NoTrustStore { why } => {
+                write!(f, "this machine has no certificates of authorities to trust ({})", words(why))
             }
-            Self::InvalidName { host } => write!(
-                f,
-                "no certificate can be for the host {}; write it in ASCII letters, digits, dots and hyphens (an \
-                 international name in its xn-- form), or as an address",
-                host.escape_debug()
-            ),
+            Self::System { source } => write!(f, "cannot begin to connect: {}", plain(source)),
+            Self::InvalidName { host } => write!(f, "no certificate can be for the host {}", text::value(host)),
         }
     }
 }
@@ -85,7 +63,7 @@ impl NetError {
     fn fmt_route(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoAddressOnRoute { host } => {
-                write!(f, "{host} has addresses, but none of the version of IP that `ip` or `source_address` asks for")
+                write!(f, "{host} has addresses, but none of the version of IP that the account asks for")
             }
             Self::SourceAddress { address, source } => {
                 write!(f, "no connection can come from the address {address}: {}", plain(source))
@@ -98,29 +76,21 @@ impl NetError {
     /// The words for a TLS handshake that never got anywhere.
     fn fmt_not_begun(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TlsTimeout { host, port, tls, limit, .. } => {
-                write!(f, "{host} port {port} did not finish the TLS handshake within {} s; ", limit.as_secs_f32())?;
-                match tls {
-                    TlsMode::StartTls => f.write_str("try again later, or use the port for implicit TLS, usually 995"),
-                    _ => f.write_str("check that the port begins with TLS (usually 995), or set tls = \"starttls\""),
-                }
+            Self::TlsTimeout { host, port, limit, .. } => {
+                write!(f, "{host} port {port} did not finish the TLS handshake within {} s", limit.as_secs_f32())
             }
-            Self::NotTls { host, port, tls: TlsMode::StartTls } => write!(
-                f,
-                "{host} port {port} agreed to STLS and then went on in plain text; no password was sent; use the port \
-                 for implicit TLS, usually 995, or tell the server's operator"
-            ),
-            Self::NotTls { host, port, .. } => write!(
-                f,
-                "port {port} of {host} does not begin with TLS; no password was sent; set tls = \"starttls\", or use \
-                 the port for implicit TLS, usually 995"
-            ),
+            Self::NotTls { host, port, tls: TlsMode::StartTls } => {
+                write!(f, "{host} port {port} agreed to STLS and then went on in plain text; no password was sent")
+            }
+            Self::NotTls { host, port, .. } => {
+                write!(f, "port {port} of {host} does not begin with TLS; no password was sent")
+            }
             Self::ClosedDuringHandshake { host, port, source, .. } => {
                 write!(f, "{host} port {port} closed the connection during the TLS handshake")?;
-                if source.kind() != io::ErrorKind::UnexpectedEof {
-                    write!(f, " ({})", plain(source))?;
+                match source.kind() {
+                    io::ErrorKind::UnexpectedEof => Ok(()),
+                    _ => write!(f, " ({})", plain(source)),
                 }
-                f.write_str("; try again later; if it stays so, check that the port is the one for TLS")
             }
             _ => Ok(()),
         }
@@ -130,20 +100,13 @@ impl NetError {
 impl Display for CaFileProblem {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Read(source) => {
-                let advice = system_limit::advice(source).unwrap_or("check its path and permissions");
-                write!(f, "{}; {advice}", plain(source))
-            }
-            Self::NotAFile => f.write_str("it is not a regular file; name a file of PEM certificates"),
-            Self::TooLarge(octets) => write!(f, "it has {octets} octets; name a file of PEM certificates"),
-            Self::TooSlow(limit) => {
-                write!(f, "reading it took longer than {} s; check the disk it is on", limit.as_secs_f32())
-            }
-            Self::NoCertificate => {
-                f.write_str("it holds no certificate; it should have lines that say BEGIN CERTIFICATE")
-            }
+            Self::Read(source) => f.write_str(&plain(source)),
+            Self::NotAFile => f.write_str("it is not a regular file"),
+            Self::TooLarge(octets) => write!(f, "it has {octets} octets"),
+            Self::TooSlow(limit) => write!(f, "reading it took longer than {} s", limit.as_secs_f32()),
+            Self::NoCertificate => f.write_str("it holds no certificate in PEM form"),
             Self::Damaged { number, why } => {
-                write!(f, "its certificate number {number} is damaged ({}); copy it again", escaped(why))
+                write!(f, "its certificate number {number} is damaged ({})", words(why))
             }
         }
     }
@@ -155,7 +118,7 @@ fn write_proxy(f: &mut Formatter<'_>, proxy: &str, problem: &ProxyProblem) -> fm
         ProxyProblem::Unreachable(error) => write!(f, "the proxy {proxy} cannot be reached: {error}"),
         ProxyProblem::NotAProxy => write!(f, "the proxy {proxy} does not speak what its address says"),
         ProxyProblem::CredentialsRefused => write!(f, "the proxy {proxy} refused the name and password for it"),
-        ProxyProblem::Refused(why) => write!(f, "the proxy {proxy} made no connection to the server: {}", escaped(why)),
+        ProxyProblem::Refused(why) => write!(f, "the proxy {proxy} made no connection to the server: {}", words(why)),
         ProxyProblem::Lost(error) => write!(f, "the connection to the proxy {proxy} broke: {}", plain(error)),
         ProxyProblem::TimedOut(limit) => {
             write!(f, "the proxy {proxy} made no connection within {} s", limit.as_secs_f32())
@@ -175,7 +138,7 @@ fn write_client_certificate(f: &mut Formatter<'_>, why: &ClientCertificateProble
             write!(f, "every user of this machine can get at the key (its mode is {mode:04o})")
         }
         ClientCertificateProblem::Mismatch => f.write_str("the key does not belong to the certificate"),
-        ClientCertificateProblem::Unusable(words) => f.write_str(&escaped(words)),
+        ClientCertificateProblem::Unusable(why) => f.write_str(&words(why)),
     }
 }
 
@@ -184,91 +147,57 @@ fn write_certificate(f: &mut Formatter<'_>, host: &str, problem: &CertificatePro
     match problem {
         CertificateProblem::Expired { not_after } => {
             write!(f, "the certificate of {host} expired")?;
-            if let Some(time) = not_after {
-                write!(f, " on {}", utc(*time))?;
-            }
-            f.write_str("; no password was sent; ask the server's operator to renew it, and check this machine's clock")
+            not_after.map_or(Ok(()), |time| write!(f, " on {}", utc(time)))?;
         }
         CertificateProblem::NotYetValid { not_before } => {
             write!(f, "the certificate of {host} is not valid yet")?;
-            if let Some(time) = not_before {
-                write!(f, ", only from {}", utc(*time))?;
-            }
-            f.write_str("; no password was sent; check this machine's clock, then ask the server's operator")
+            not_before.map_or(Ok(()), |time| write!(f, ", only from {}", utc(time)))?;
         }
-        CertificateProblem::WrongName { presented } if presented.is_empty() => write!(
-            f,
-            "the certificate of the server at {host} names no host (in subjectAltName); no password was sent; ask the \
-             server's operator for one that names {host}"
-        ),
+        CertificateProblem::WrongName { presented } if presented.is_empty() => {
+            write!(f, "the certificate of the server at {host} names no host (in subjectAltName)")?;
+        }
         CertificateProblem::WrongName { presented } => {
-            write!(f, "the certificate of the server at {host} is for {}", list(presented.iter().map(|n| escaped(n))))?;
-            f.write_str("; no password was sent; set host to a name it is for, if you trust that name, or ask the ")?;
-            f.write_str("server's operator")
+            let names = list(presented.iter().map(|name| words(name)));
+            write!(f, "the certificate of the server at {host} is for {names}")?;
         }
-        CertificateProblem::UnknownIssuer => write!(
-            f,
-            "no authority trusted here has signed the certificate of {host}; no password was sent; if its authority is \
-             a private one, name the authority's PEM file by tls_ca_file, otherwise ask the server's operator whether \
-             it sends its intermediate certificates"
-        ),
-        CertificateProblem::SelfSigned => write!(
-            f,
-            "the certificate of {host} is signed by itself, so nobody vouches for it; no password was sent; if the \
-             server is yours, copy its certificate from there and name the file by tls_ca_file"
-        ),
-        CertificateProblem::WrongKey { pin } => write!(
-            f,
-            "the public key of {host} is none of those that tls_pin names: it is {}; no password was sent",
-            escaped(pin)
-        ),
-        CertificateProblem::Revoked => write!(
-            f,
-            "the certificate of {host} was revoked by its authority; no password was sent; ask the server's operator"
-        ),
-        CertificateProblem::Other(why) => write!(
-            f,
-            "the certificate of {host} {}; no password was sent; ask the server's operator for a right one",
-            escaped(why)
-        ),
+        CertificateProblem::UnknownIssuer => {
+            write!(f, "no authority trusted here has signed the certificate of {host}")?;
+        }
+        CertificateProblem::SelfSigned => {
+            write!(f, "the certificate of {host} is signed by itself, so nobody vouches for it")?;
+        }
+        CertificateProblem::WrongKey { pin } => {
+            write!(f, "the public key of {host} is not one that is pinned: it is {}", words(pin))?;
+        }
+        CertificateProblem::Revoked => write!(f, "the certificate of {host} was revoked by its authority")?,
+        CertificateProblem::Other(why) => write!(f, "the certificate of {host} {}", words(why))?,
     }
+    f.write_str("; no password was sent")
 }
 
 /// The words for two sides that could not agree.
 fn write_handshake(f: &mut Formatter<'_>, host: &str, port: u16, problem: &HandshakeProblem) -> fmt::Result {
     match problem {
-        HandshakeProblem::OldVersions => write!(
-            f,
-            "{host} port {port} offers only TLS versions before 1.2; no password was sent; ask the server's operator \
-             to switch TLS 1.2 or 1.3 on"
-        ),
+        HandshakeProblem::OldVersions => write!(f, "{host} port {port} offers only TLS versions before 1.2")?,
         HandshakeProblem::NothingInCommon => write!(
             f,
             "{host} port {port} offers no cipher or key exchange that is safe today: DHE, static RSA and CBC are not \
-             (mailferry has ECDHE or X25519MLKEM768 with AES-GCM or ChaCha20-Poly1305); no password was sent; ask the \
-             server's operator to update its TLS settings"
-        ),
-        HandshakeProblem::NameRefused => write!(
-            f,
-            "the server at {host} port {port} says that it is not called {host}; no password was sent; set host to the \
-             name its operator gives"
-        ),
-        HandshakeProblem::ClientCertificateWanted => write!(
-            f,
-            "the server at {host} port {port} wants a client certificate, and mailferry has none to show; ask its \
-             operator for a host or port where a password is enough"
-        ),
-        HandshakeProblem::ClientCertificateRefused => write!(
-            f,
-            "the server at {host} port {port} refused the client certificate that it was shown; no password was sent"
-        ),
-        HandshakeProblem::Other(why) | HandshakeProblem::NotUnderstood(why) => write!(
-            f,
-            "the TLS handshake with {host} port {port} failed: {}; no password was sent; try again later, then tell \
-             the server's operator",
-            escaped(why)
-        ),
+             (mailferry has ECDHE or X25519MLKEM768 with AES-GCM or ChaCha20-Poly1305)"
+        )?,
+        HandshakeProblem::NameRefused => {
+            write!(f, "the server at {host} port {port} says that it is not called {host}")?;
+        }
+        HandshakeProblem::ClientCertificateWanted => {
+            write!(f, "the server at {host} port {port} wants a client certificate, and mailferry has none to show")?;
+        }
+        HandshakeProblem::ClientCertificateRefused => {
+            write!(f, "the server at {host} port {port} refused the client certificate that it was shown")?;
+        }
+        HandshakeProblem::Other(why) | HandshakeProblem::NotUnderstood(why) => {
+            write!(f, "the TLS handshake with {host} port {port} failed: {}", words(why))?;
+        }
     }
+    f.write_str("; no password was sent")
 }
 
 /// What happened at each address: `192.0.2.1: connection refused; [2001:db8::1]: no answer`.
@@ -327,16 +256,9 @@ fn list(words: impl Iterator<Item = String>) -> String {
     text
 }
 
-/// Text that a server may have chosen, as it may stand on a terminal: nothing in it moves the cursor or hides.
-fn escaped(text: &str) -> String {
-    let mut safe = String::new();
-    for c in text.chars().take(LONGEST) {
-        match c {
-            ' '..='~' => safe.push(c),
-            _ => safe.extend(c.escape_default()),
-        }
-    }
-    safe
+/// Text that a server may have chosen, bounded.
+fn words(text: &str) -> String {
+    text::cut_words(text, LONGEST)
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::account::{Route, TlsMode};
-use crate::net::{Dialer, NetError, NetErrorClass, NetLimits};
+use crate::exit::ExitStatus;
+use crate::net::{Dialer, NetError, NetLimits};
 use crate::secret::Secret;
 
 /// A proxy that hears so many octets, checks them, and says something, again and again.
@@ -91,18 +92,18 @@ async fn what_a_proxy_refuses_is_named() {
     let no = |text: &str| vec![(connect_to(""), text.as_bytes().to_vec())];
     let hello = |answer: &[u8]| vec![(b"\x05\x01\x00".to_vec(), answer.to_vec())];
     for (kind, steps, class, expected) in [
-        (ProxyKind::HttpConnect, no("HTTP/1.1 407 No\r\n\r\n"), NetErrorClass::Config, "refused the name"),
-        (ProxyKind::HttpConnect, no("HTTP/1.1 503 No\r\n\r\n"), NetErrorClass::Temporary, "HTTP status 503"),
-        (ProxyKind::HttpConnect, no("+OK ready\r\n"), NetErrorClass::Config, "does not speak"),
-        (ProxyKind::Socks5, hello(b"\x05\xff"), NetErrorClass::Config, "refused the name"),
-        (ProxyKind::Socks5, hello(b"+O"), NetErrorClass::Config, "does not speak"),
+        (ProxyKind::HttpConnect, no("HTTP/1.1 407 No\r\n\r\n"), ExitStatus::Config, "refused the name"),
+        (ProxyKind::HttpConnect, no("HTTP/1.1 503 No\r\n\r\n"), ExitStatus::Temporary, "HTTP status 503"),
+        (ProxyKind::HttpConnect, no("+OK ready\r\n"), ExitStatus::Config, "does not speak"),
+        (ProxyKind::Socks5, hello(b"\x05\xff"), ExitStatus::Config, "refused the name"),
+        (ProxyKind::Socks5, hello(b"+O"), ExitStatus::Config, "does not speak"),
         (
             ProxyKind::Socks5,
             vec![
                 (b"\x05\x01\x00".to_vec(), b"\x05\x00".to_vec()),
                 (socks_to(), b"\x05\x05\x00\x01\x00\x00\x00\x00\x00\x00".to_vec()),
             ],
-            NetErrorClass::Temporary,
+            ExitStatus::Temporary,
             "Connection refused",
         ),
     ] {
@@ -110,7 +111,7 @@ async fn what_a_proxy_refuses_is_named() {
         let dialer = Dialer::new(NetLimits { connect: Duration::from_secs(20), ..NetLimits::default() });
         let error = dialer.connect(&endpoint(kind, address, false), &[]).await.unwrap_err();
         assert!(matches!(error, NetError::Proxy { .. }), "{error:?}");
-        assert_eq!(error.class(), class, "{error}");
+        assert_eq!(error.exit_status(), class, "{error}");
         let text = error.to_string();
         assert!(text.contains(expected) && text.contains(&address.to_string()), "{text}");
     }

@@ -272,7 +272,7 @@ fn platform_verifier(
     let inner = Verifier::new_with_extra_roots(listed.iter().cloned(), Arc::clone(provider)).map_err(|error| {
         // What it could not open, it passes over. Was it that nothing can be opened?
         if let Err(source) = File::open("/")
-            && system_limit::advice(&source).is_some()
+            && system_limit::of(&source).is_some()
         {
             return NetError::System { source };
         }

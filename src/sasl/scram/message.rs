@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
 
-use crate::pop3::printable;
 use crate::sasl::SaslError;
+use crate::text::words_in;
 
 /// The first message: nonce, salt and number of iterations.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl ServerFinal {
             [b'v', b'=', proof @ ..] => {
                 BASE64.decode(proof).map(Self::Proof).map_err(|_| malformed("has a proof that is not base64"))
             }
-            [b'e', b'=', error @ ..] => Ok(Self::Error(printable(error).chars().take(80).collect())),
+            [b'e', b'=', error @ ..] => Ok(Self::Error(words_in(error).chars().take(80).collect())),
             _ => Err(malformed("has neither a proof nor an error")),
         }
     }

@@ -31,7 +31,9 @@ fn open(world: &mut World<'_>, fault: Option<Fault>) -> Store {
 fn three_changes(fault: Option<Fault>) -> (Vec<bool>, Vec<(Operation, String)>, String) {
     let (script, runtime) = (ordinary(), runtime());
     let mut world = World::new(&script, &runtime);
-    open(&mut world, None).rewrite().unwrap();
+    let mut store = open(&mut world, None);
+    store.rewrite().and_then(|()| store.finish()).unwrap();
+    drop(store);
     let mut store = open(&mut world, fault);
     let mut done = Vec::new();
     for host in ["first.example.org", "second.example.org", "third.example.org"] {

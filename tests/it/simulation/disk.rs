@@ -211,7 +211,9 @@ fn status_of(storage: &Storage, ino: Ino) -> FileStatus {
     let links = u64::try_from(storage.names_of(ino)).unwrap();
     let mode = if storage.is_dir(ino) { 0o040_700 } else { 0o100_600 };
     // Whoever runs the test owns everything.
-    FileStatus { id: id(ino), links, owner: mailferry::user::effective(), mode, changed: 0 }
+    let (changed, size) = storage.file(ino).map_or((0, 0), |file| (file.changes, file.written.len()));
+    let size = u64::try_from(size).unwrap();
+    FileStatus { id: id(ino), links, owner: mailferry::user::effective(), mode, changed, size }
 }
 
 /// What a dead process would see if it could see anything.

@@ -56,6 +56,8 @@ pub(super) struct File {
     pub(super) durable: Vec<u8>,
     /// What was done to it since it was durable, the oldest first.
     pub(super) edits: Vec<Edit>,
+    /// How often it or its names were changed: its ctime.
+    pub(super) changes: i64,
 }
 
 /// A change of a file's bytes.
@@ -273,6 +275,12 @@ impl Storage {
     }
 
     fn change(&mut self, change: Change) {
+        let named = [change.from.as_ref().and_then(|from| self.at(from)), change.to.as_ref().map(|(_, ino)| *ino)];
+        for ino in named.into_iter().flatten() {
+            if let Some(Node::File(file)) = self.nodes.get_mut(&ino) {
+                file.changes += 1;
+            }
+        }
         self.apply(&change, |dir| &mut dir.written);
         self.pending.push(change);
     }
@@ -289,6 +297,7 @@ impl Storage {
     pub(crate) fn write(&mut self, ino: Ino, bytes: &[u8]) {
         let file = self.file_mut(ino);
         file.written.extend_from_slice(bytes);
+        file.changes += 1;
         file.edits.push(Edit::Append(bytes.to_vec()));
     }
 
@@ -296,6 +305,7 @@ impl Storage {
         let file = self.file_mut(ino);
         if file.written.len() != length {
             file.written.resize(length, 0);
+            file.changes += 1;
             file.edits.push(Edit::Truncate(length));
         }
     }

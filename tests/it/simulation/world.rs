@@ -288,7 +288,7 @@ impl<'a> World<'a> {
         let mut store = Store::open(disk, Path::new(STATE), account, &self.open_options()).unwrap();
         let sizes = store.state().entries().filter_map(|entry| Some((entry.id, entry.fingerprint.reported_size?)));
         let size = sizes.last().unwrap();
-        store.record_resized(vec![size; 1100]).unwrap();
+        store.record_resized(vec![size; 1100]).and_then(|()| store.finish()).unwrap();
         drop(store);
         look(&self.machine).storage.sync_all();
     }

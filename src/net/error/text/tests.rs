@@ -28,8 +28,7 @@ fn lists_what_happened_at_each_address() {
     };
     assert_eq!(
         error.to_string(),
-        "cannot connect to pop.example.org port 995: 192.0.2.1: connection refused; [2001:db8::1]: no route to host; \
-         check host and port, this machine's network, and whether the server is up"
+        "cannot connect to pop.example.org port 995: 192.0.2.1: connection refused; [2001:db8::1]: no route to host"
     );
 }
 
@@ -44,8 +43,7 @@ fn tells_silent_addresses_from_refused_ones() {
     };
     assert_eq!(
         error.to_string(),
-        "cannot connect to pop.example.org port 995 within 30 s: 192.0.2.1: connection refused; 192.0.2.2: no answer; \
-         check host and port, and whether a firewall drops the connection"
+        "cannot connect to pop.example.org port 995 within 30 s: 192.0.2.1: connection refused; 192.0.2.2: no answer"
     );
 }
 
@@ -58,37 +56,29 @@ fn a_slow_resolver_is_not_blamed_on_the_server() {
         attempts: Vec::new(),
         unanswered: Vec::new(),
     };
-    assert_eq!(
-        error.to_string(),
-        "cannot find the address of pop.example.org within 1.5 s; check this machine's name servers"
-    );
+    assert_eq!(error.to_string(), "cannot find the address of pop.example.org within 1.5 s");
 }
 
 #[test]
 fn a_hundred_addresses_do_not_fill_the_screen() {
     let attempts = (0..100).map(|last| (([192, 0, 2, last], 995).into(), refused())).collect();
     let words = NetError::Connect { host: "pop.example.org".to_owned(), port: 995, attempts }.to_string();
-    assert!(words.contains("192.0.2.7: connection refused; and 92 more addresses;"), "{words}");
+    assert!(words.ends_with("192.0.2.7: connection refused; and 92 more addresses"), "{words}");
 }
 
 #[test]
 fn keeps_the_resolvers_reason_and_drops_its_preamble() {
     let source = io::Error::other("failed to lookup address information: Name or service not known");
     let error = NetError::Resolve { host: "pop.example.org".to_owned(), source };
-    assert_eq!(
-        error.to_string(),
-        "cannot find the address of pop.example.org: Name or service not known; check its spelling and this machine's \
-         network"
-    );
+    assert_eq!(error.to_string(), "cannot find the address of pop.example.org: Name or service not known");
 }
 
 #[test]
-fn an_expired_certificate_has_its_date_and_the_next_step() {
+fn an_expired_certificate_has_its_date() {
     let not_after = Some(Timestamp::from_second(1_612_310_400).unwrap());
     assert_eq!(
         certificate(CertificateProblem::Expired { not_after }),
-        "the certificate of pop.example.org expired on 2021-02-03 00:00:00 UTC; no password was sent; ask the server's \
-         operator to renew it, and check this machine's clock"
+        "the certificate of pop.example.org expired on 2021-02-03 00:00:00 UTC; no password was sent"
     );
 }
 
@@ -117,7 +107,7 @@ fn a_servers_words_cannot_move_the_cursor() {
 #[test]
 fn an_international_host_stays_readable() {
     let words = NetError::InvalidName { host: "pöp.example.org".to_owned() }.to_string();
-    assert!(words.contains("the host pöp.example.org;"), "{words}");
+    assert!(words.ends_with("the host pöp.example.org"), "{words}");
 }
 
 #[test]

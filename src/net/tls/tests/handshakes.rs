@@ -13,7 +13,7 @@ use super::server::{ALL, Authority, endpoint, for_loopback, for_name, serve, ser
 use super::{call, dialer, greeting};
 use crate::account::{Endpoint, KeyExchange, TlsMode};
 use crate::net::tls::heads_a_tls_record;
-use crate::net::{Connection, Dialer, HandshakeProblem, NetError, NetErrorClass, NetLimits};
+use crate::net::{Connection, Dialer, HandshakeProblem, NetError, NetLimits};
 
 const TLS12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
 
@@ -96,9 +96,8 @@ async fn says_when_a_port_does_not_begin_with_tls() {
     for plain in [&b"+OK POP3 ready\r\n"[..], b"-ERR too many connections\r\n", b"220 smtp.example.org\r\n"] {
         let error = error_after(plain).await;
         assert!(matches!(error, NetError::NotTls { tls: TlsMode::Implicit, .. }), "{error:?}");
-        assert_eq!(error.class(), NetErrorClass::Tls);
         let words = error.to_string();
-        assert!(words.contains("does not begin with TLS") && words.contains("tls = \"starttls\""), "{words}");
+        assert!(words.contains("does not begin with TLS; no password was sent"), "{words}");
     }
 }
 
@@ -108,7 +107,7 @@ async fn says_when_plain_text_follows_stls() {
     let address = serve_bytes(b"+OK still in clear\r\n").await;
     let error = call("pop.example.org", address, Some(&authority.ca_file())).await.unwrap_err();
     assert!(matches!(error, NetError::NotTls { tls: TlsMode::StartTls, .. }), "{error:?}");
-    assert!(!error.to_string().contains("set tls ="), "{error}");
+    assert!(error.to_string().contains("agreed to STLS"), "{error}");
 }
 
 #[tokio::test]
@@ -120,7 +119,6 @@ async fn says_when_the_server_knows_only_old_versions() {
     for bytes in [ALERT, HELLO] {
         let error = error_after(bytes).await;
         assert!(matches!(error, NetError::Handshake { problem: HandshakeProblem::OldVersions, .. }), "{error:?}");
-        assert_eq!(error.class(), NetErrorClass::Tls);
     }
 }
 
@@ -150,7 +148,6 @@ async fn says_when_the_server_hangs_up() {
     let endpoint = endpoint("127.0.0.1", address, Some(&authority.ca_file()));
     let error = dialer().connect(&endpoint, &[]).await.unwrap_err();
     assert!(matches!(error, NetError::ClosedDuringHandshake { .. }), "{error:?}");
-    assert_eq!(error.class(), NetErrorClass::Temporary);
 }
 
 /// A listener that never accepts: the system completes the TCP handshake, and then nothing comes.
@@ -170,7 +167,6 @@ async fn gives_a_silent_server_up() {
     let dialer = Dialer::new(NetLimits { tls_handshake: limit, ..NetLimits::default() });
     let error = dialer.connect(&endpoint, &[]).await.unwrap_err();
     assert!(matches!(error, NetError::TlsTimeout { tls: TlsMode::Implicit, .. }), "{error:?}");
-    assert_eq!(error.class(), NetErrorClass::Temporary);
 
     endpoint.tls = TlsMode::StartTls;
     let connection = dialer.connect(&endpoint, &[]).await.unwrap();
@@ -262,7 +258,6 @@ async fn refuses_a_host_that_no_certificate_can_name() {
         let error =
             dialer().connect(&endpoint(host, address, Some(&Authority::new().ca_file())), &[]).await.unwrap_err();
         assert!(matches!(error, NetError::InvalidName { .. }), "{error:?}");
-        assert_eq!(error.class(), NetErrorClass::Config);
     }
 }
 

@@ -12,7 +12,8 @@ use sha2::{Digest as _, Sha256};
 use super::server::{ALL, Authority, Identity, endpoint, for_loopback, for_name, serve};
 use super::{dialer, greeting};
 use crate::account::{ClientCertificate, Endpoint, PublicKeyPin, TlsOptions, TlsTrust};
-use crate::net::{CertificateProblem, ClientCertificateProblem, NetError, NetErrorClass};
+use crate::exit::ExitStatus;
+use crate::net::{CertificateProblem, ClientCertificateProblem, NetError};
 
 /// The pin of a server's key, by the digest of what `openssl pkey -pubout -outform DER` writes.
 fn pin(server: &Identity) -> PublicKeyPin {
@@ -45,7 +46,7 @@ async fn a_pin_is_asked_for_beside_the_authorities() {
         matches!(&error, NetError::Certificate { problem: CertificateProblem::WrongKey { pin }, .. } if *pin == has),
         "{error}"
     );
-    assert_eq!(error.class(), NetErrorClass::Tls);
+    assert_eq!(error.exit_status(), ExitStatus::Tls);
     // The right key does not make up for an authority that nobody knows.
     let other = Authority::named("another").ca_file();
     let error = reached(&with(vec![pin(&server)], Some(&other))).await.unwrap_err();

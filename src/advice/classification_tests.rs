@@ -3,10 +3,11 @@ use std::time::Duration;
 
 use super::*;
 use crate::account::AccountName;
-use crate::credential::CredentialError;
 use crate::exit::ExitStatus;
+use crate::poll::PollReport;
 use crate::pop3::{CommandKind, Status, judge_refusal};
 use crate::sasl::NoLoginMethod;
+use crate::schedule::{Cause, End, Outcome};
 
 fn report(end: Result<(), PollError>) -> PollReport {
     let mut report = PollReport::new(AccountName::new("work").unwrap());
@@ -55,7 +56,7 @@ fn a_refused_login_is_explicit_only_by_its_code() {
 }
 
 #[test]
-fn every_error_has_its_cause() {
+fn what_goes_wrong_at_the_server_has_its_cause() {
     let host = || "h".to_owned();
     let too_soon = response(None, "login allowed only every 15 minutes");
     let refused = |response| ClientError::Refused { asked: CommandKind::Stat, response };
@@ -87,26 +88,36 @@ fn every_error_has_its_cause() {
         (goodbye(Some(ResponseCode::SysTemp), ""), Cause::ServerBusy),
         (goodbye(None, "shutting down"), Cause::ServerBusy),
     ] {
-        let text = format!("{error:?}");
-        // What `fetch` ends with and what the daemon waits for are about the same thing.
-        let status = match expected {
-            Cause::NetworkDown | Cause::ConnectionLost | Cause::ServerBusy | Cause::RateLimited => {
-                &[ExitStatus::Temporary][..]
-            }
-            Cause::AccessRefused => &[ExitStatus::Auth],
-            Cause::Tls => &[ExitStatus::Tls],
-            Cause::Configuration => &[ExitStatus::Config],
-            _ => &[ExitStatus::Protocol, ExitStatus::Auth],
-        };
-        assert!(status.contains(&error.exit_status()), "{text}: {:?}", error.exit_status());
+        let error = PollError::from(error);
+        let (text, exit_status) = (format!("{error:?}"), Class::of(&error).exit_status());
+        assert!(statuses_of(expected).contains(&exit_status), "{text}: {exit_status:?}");
         assert_eq!(after(error), End::Trouble(expected), "{text}");
     }
+}
+
+/// What `fetch` ends with and what the daemon waits for are about the same thing.
+fn statuses_of(cause: Cause) -> &'static [ExitStatus] {
+    match cause {
+        Cause::NetworkDown | Cause::ConnectionLost | Cause::ServerBusy | Cause::RateLimited => &[ExitStatus::Temporary],
+        Cause::AccessRefused => &[ExitStatus::Auth],
+        Cause::Tls => &[ExitStatus::Tls],
+        Cause::Configuration => &[ExitStatus::Config],
+        _ => &[ExitStatus::Protocol, ExitStatus::Auth],
+    }
+}
+
+#[test]
+fn what_is_wrong_on_this_machine_has_its_cause() {
     let account = AccountName::new("work").unwrap();
     let source = io::ErrorKind::StorageFull.into();
     for (error, expected) in [
         (PollError::InsufficientSpace { path: "/".into(), message: None }, Cause::Storage),
         (PollError::Maildir { doing: "sync", path: "/".into(), source }, Cause::Storage),
-        (StateError::MaildirMissing { account: "a".into(), path: "/".into() }.into(), Cause::Storage),
+        (StateError::MaildirMissing { path: "/".into() }.into(), Cause::Storage),
+        (
+            StateError::SameFiles { account: account.clone(), other: account.clone(), dir: "/".into() }.into(),
+            Cause::Configuration,
+        ),
         (StateError::Locked { account: account.clone(), holder: String::new() }.into(), Cause::LockedByAnother),
         (CredentialError::NoCredential { name: "work".to_owned() }.into(), Cause::Credential),
         (PollError::Renumbered { account, messages: 12 }, Cause::Protocol),
@@ -129,4 +140,40 @@ fn an_error_may_tell_that_the_server_had_let_us_in() {
     let mut later = report(Err(ClientError::Closed.into()));
     later.logged_in = true;
     assert!(later.outcome().logged_in);
+}
+
+#[test]
+fn what_the_system_lacks_passes_and_what_is_wrong_stays() {
+    let lacking = || io::Error::from(rustix::io::Errno::MFILE);
+    let denied = || io::Error::from(rustix::io::Errno::ACCESS);
+    let maildir = |source| PollError::Maildir { doing: "sync", path: "/".into(), source };
+    let state = |source| PollError::from(StateError::io("sync", "/".as_ref(), source));
+    let file = |e| PollError::from(CredentialError::File { path: "/".into(), fault: ReadFault::Io(e) });
+    let command = |fault| {
+        PollError::from(CredentialError::Command { key: "password_command", program: "pass".to_owned(), fault })
+    };
+    let ca_file = |e| {
+        let why = CaFileProblem::Read(e);
+        PollError::from(ClientError::from(NetError::CaFile { path: "/".into(), why }))
+    };
+    let timed_out = CommandFault::TimedOut { limit: Duration::from_secs(60), stderr: String::new() };
+    for (error, expected) in [
+        (maildir(lacking()), Class::StorageLater),
+        (maildir(denied()), Class::Storage),
+        (state(lacking()), Class::StorageLater),
+        (state(denied()), Class::Storage),
+        (file(lacking()), Class::CredentialLater),
+        (file(denied()), Class::Credential),
+        (command(CommandFault::Lost(lacking())), Class::CredentialLater),
+        (command(CommandFault::NotStarted(denied())), Class::Credential),
+        (command(CommandFault::Failed { code: 1, stderr: String::new() }), Class::Credential),
+        (command(timed_out), Class::CredentialLater),
+        (ca_file(lacking()), Class::Unreachable),
+        (ca_file(denied()), Class::Configuration),
+        (PollError::NoThread, Class::StorageLater),
+    ] {
+        assert_eq!(Class::of(&error), expected, "{error:?}");
+        let status = expected.exit_status();
+        assert_eq!(status == ExitStatus::Temporary, !expected.needs_a_person(), "{error:?}: {status:?}");
+    }
 }

@@ -1,0 +1,333 @@
+//! Which class an error is of.
+
+use crate::client::ClientError;
+use crate::credential::{CommandFault, CredentialError, ReadFault};
+use crate::net::{CaFileProblem, ClientCertificateProblem, NetError, ProxyProblem};
+use crate::oauth::OAuthError;
+use crate::oauth::http::{HttpError, HttpProblem};
+use crate::poll::PollError;
+use crate::pop3::{FramingError, Refusal, Response, ResponseCode, is_too_soon, judge_access};
+use crate::sasl::SaslError;
+use crate::state::error::StateError;
+use crate::system_limit;
+
+/// What kind of error it is: who or what can end it, and how soon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// No name, no address, no connection: nothing was heard from the server.
+    Unreachable,
+    /// The server was there, and the connection broke or fell silent.
+    ConnectionLost,
+    /// Next to nothing came.
+    TooSlow,
+    /// The listings of all accounts have no memory left for this one.
+    ListingsTooLarge,
+    /// The server is busy, or another session holds the maildrop: it will pass.
+    Busy {
+        /// When the server said so.
+        stage: Stage,
+        /// The last login was too short a while ago for it.
+        rate_limited: bool,
+    },
+    /// The server refused the user name and the password.
+    LoginRefused {
+        /// It says itself that it is the credentials, by the code AUTH (RFC 3206, section 5).
+        explicit: bool,
+    },
+    /// The server will not serve this account until a person acts (RFC 3206, section 4).
+    AccessRefused {
+        /// When the server said so.
+        stage: Stage,
+    },
+    /// The server does not have the chosen way to log in.
+    NoLoginMethod,
+    /// No trusted, encrypted connection.
+    Tls,
+    /// The configuration cannot work.
+    Configuration,
+    /// The server does not do what a POP3 server does, or what this account needs.
+    Protocol,
+    /// A message goes on beyond what it may have; whatever else there was has been fetched.
+    MessageTooLong,
+    /// The Maildir or the state cannot be used.
+    Storage,
+    /// The same, but the system may have what it lacks soon, or somebody else will be done.
+    StorageLater,
+    /// The user has to decide about the mail, and every look costs the server a listing.
+    Undecided,
+    /// Another process polls the account.
+    Locked,
+    /// There is no password to log in with.
+    Credential,
+    /// The same, but it may well work the next time without anybody doing anything.
+    CredentialLater,
+    /// Nobody has signed in, or what was granted has ended or was refused.
+    SignInRefused,
+    /// The authorization server does not do what one does.
+    SignInUnintelligible,
+    /// The end was asked for. Whoever did knows why.
+    Stopped,
+    /// A fault of mailferry itself.
+    InternalError,
+}
+
+/// Where in a session the server said something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// In its greeting.
+    Greeting,
+    /// In answer to the login.
+    Login,
+    /// At any other time.
+    Session,
+}
+
+impl Class {
+    /// The class of an error that ended a poll.
+    #[must_use]
+    pub fn of(error: &PollError) -> Self {
+        match error {
+            PollError::Client(e) => of_session(e),
+            PollError::State(e) => Self::of_state(e),
+            PollError::Credential(e) => of_credential(e),
+            PollError::OAuth(e) => of_sign_in(e),
+            PollError::Maildir { source, .. } if system_limit::of(source).is_some() => Self::StorageLater,
+            PollError::Maildir { .. } | PollError::InsufficientSpace { .. } => Self::Storage,
+            PollError::Renumbered { .. } => Self::Undecided,
+            PollError::TooSlow { .. } => Self::TooSlow,
+            PollError::Stopped => Self::Stopped,
+            PollError::NoThread => Self::StorageLater,
+            PollError::InternalError(_) => Self::InternalError,
+        }
+    }
+
+    /// The class of an error of the state.
+    #[must_use]
+    pub fn of_state(error: &StateError) -> Self {
+        match error {
+            StateError::Locked { .. } => Self::Locked,
+            StateError::RenamedAndPolled { .. } => Self::StorageLater,
+            StateError::Io { source, .. } if system_limit::of(source).is_some() => Self::StorageLater,
+            StateError::OtherUser { .. } | StateError::SameFiles { .. } => Self::Configuration,
+            StateError::Io { .. }
+            | StateError::OpenToAll { .. }
+            | StateError::Damaged { .. }
+            | StateError::Newer { .. }
+            | StateError::Renamed { .. }
+            | StateError::Lost { .. }
+            | StateError::OtherOwner { .. }
+            | StateError::Moved { .. }
+            | StateError::FormerMaildir { .. }
+            | StateError::MaildirMissing { .. }
+            | StateError::MaildirReplaced { .. } => Self::Storage,
+        }
+    }
+}
+
+pub(super) fn of_session(error: &ClientError) -> Class {
+    match error {
+        ClientError::Net(e) => of_network(e),
+        ClientError::Lost { .. } | ClientError::Closed | ClientError::Silence { .. } => Class::ConnectionLost,
+        ClientError::TooSlow { .. } => Class::TooSlow,
+        ClientError::Framing(e) => of_framing(e),
+        ClientError::SpeaksTls { .. } | ClientError::NoStls { .. } => Class::Tls,
+        ClientError::Cleartext { .. } => Class::Configuration,
+        ClientError::NoLogin(_) | ClientError::Sasl { error: SaslError::Unsendable { .. }, .. } => Class::NoLoginMethod,
+        ClientError::Sasl { error: SaslError::WrongProof | SaslError::NoProof, .. } => Class::Tls,
+        ClientError::Sasl {
+            error:
+                SaslError::NotBase64
+                | SaslError::OneTooMany
+                | SaslError::Malformed { .. }
+                | SaslError::Iterations { .. }
+                | SaslError::Refused { .. },
+            ..
+        } => Class::Protocol,
+        ClientError::Login { refusal, response, .. } => match refusal {
+            Refusal::Credentials => Class::LoginRefused { explicit: response.code == Some(ResponseCode::Auth) },
+            Refusal::Permanent => Class::AccessRefused { stage: Stage::Login },
+            Refusal::Temporary => busy(response, Stage::Login),
+        },
+        ClientError::Unwilling { response } => of_access(response, Stage::Greeting),
+        ClientError::Goodbye { response, .. } => of_access(response, Stage::Session),
+        // Some servers let everybody in, and say only then that it will not be now, or not at all.
+        ClientError::Refused { response, .. } => match judge_access(response) {
+            Some(_) => of_access(response, Stage::Session),
+            None => Class::Protocol,
+        },
+        ClientError::UniqueIdsRefused => Class::Busy { stage: Stage::Session, rate_limited: false },
+        ClientError::ListedTooMuch { .. } if !error.is_too_much_alone() => Class::ListingsTooLarge,
+        ClientError::NoUniqueIds | ClientError::ListedTooMuch { .. } | ClientError::Send(_) => Class::Protocol,
+        ClientError::TooLong(_) => Class::MessageTooLong,
+    }
+}
+
+fn of_access(response: &Response, stage: Stage) -> Class {
+    match judge_access(response) {
+        Some(Refusal::Permanent) => Class::AccessRefused { stage },
+        Some(Refusal::Credentials | Refusal::Temporary) | None => busy(response, stage),
+    }
+}
+
+fn busy(response: &Response, stage: Stage) -> Class {
+    Class::Busy { stage, rate_limited: is_too_soon(response) }
+}
+
+fn of_framing(error: &FramingError) -> Class {
+    match error {
+        FramingError::BytesBeforeTls | FramingError::LooksLikeTls => Class::Tls,
+        // Mostly a goodbye ahead of its time: "-ERR idle for too long".
+        FramingError::Unsolicited { .. } => Class::ConnectionLost,
+        FramingError::NotPop3 { .. }
+        | FramingError::LineTooLong { .. }
+        | FramingError::TooManyLines { .. }
+        | FramingError::TooManyOctets { .. }
+        | FramingError::OutOfStep { .. } => Class::Protocol,
+    }
+}
+
+pub(super) fn of_network(error: &NetError) -> Class {
+    match error {
+        NetError::Resolve { .. }
+        | NetError::NoAddress { .. }
+        | NetError::Connect { .. }
+        | NetError::ConnectTimeout { .. }
+        | NetError::SourceAddress { .. }
+        | NetError::System { .. } => Class::Unreachable,
+        NetError::Proxy { problem, .. } => of_proxy(problem),
+        // Somebody was there.
+        NetError::TlsTimeout { .. } | NetError::ClosedDuringHandshake { .. } => Class::ConnectionLost,
+        NetError::NotTls { .. }
+        | NetError::Certificate { .. }
+        | NetError::Handshake { .. }
+        | NetError::NoTrustStore { .. } => Class::Tls,
+        NetError::CaFile { why, .. } => of_ca_file(why),
+        NetError::ClientCertificate { why: ClientCertificateProblem::Read(e), .. } if system_limit::of(e).is_some() => {
+            Class::Unreachable
+        }
+        NetError::ClientCertificate { .. } | NetError::InvalidName { .. } | NetError::NoAddressOnRoute { .. } => {
+            Class::Configuration
+        }
+    }
+}
+
+fn of_proxy(problem: &ProxyProblem) -> Class {
+    match problem {
+        ProxyProblem::NotAProxy | ProxyProblem::CredentialsRefused => Class::Configuration,
+        ProxyProblem::Unreachable(_) | ProxyProblem::Refused(_) | ProxyProblem::Lost(_) | ProxyProblem::TimedOut(_) => {
+            Class::Unreachable
+        }
+    }
+}
+
+/// The class of an error of the sign-in that an access token comes from.
+pub(super) fn of_sign_in(error: &OAuthError) -> Class {
+    match error {
+        OAuthError::Http(HttpError { problem: HttpProblem::Net(e), .. }) => of_network(e),
+        OAuthError::Http(HttpError { problem: HttpProblem::Status(_), .. }) => {
+            Class::Busy { stage: Stage::Session, rate_limited: false }
+        }
+        OAuthError::Http(e) if e.is_temporary() => Class::ConnectionLost,
+        OAuthError::Http(_) | OAuthError::Unintelligible { .. } => Class::SignInUnintelligible,
+        OAuthError::Busy { .. } => Class::Locked,
+        OAuthError::NotDone(_) => Class::StorageLater,
+        OAuthError::Secret(e) => of_credential(e),
+        OAuthError::NoClient { .. } | OAuthError::NoSuchWay { .. } => Class::Credential,
+        OAuthError::State(e) => Class::of_state(e),
+        OAuthError::File { .. } => Class::Storage,
+        OAuthError::NotSignedIn { .. }
+        | OAuthError::SignInAgain { .. }
+        | OAuthError::Refused { .. }
+        | OAuthError::Scope { .. }
+        | OAuthError::NoRefreshToken
+        | OAuthError::Callback { .. }
+        | OAuthError::TooLate => Class::SignInRefused,
+    }
+}
+
+fn of_ca_file(problem: &CaFileProblem) -> Class {
+    match problem {
+        CaFileProblem::Read(e) if system_limit::of(e).is_some() => Class::Unreachable,
+        CaFileProblem::Read(_)
+        | CaFileProblem::NotAFile
+        | CaFileProblem::TooLarge(_)
+        | CaFileProblem::TooSlow(_)
+        | CaFileProblem::NoCertificate
+        | CaFileProblem::Damaged { .. } => Class::Configuration,
+    }
+}
+
+pub(super) fn of_credential(error: &CredentialError) -> Class {
+    match error {
+        CredentialError::Command { fault, .. } => of_command(fault),
+        CredentialError::File { fault, .. } => match fault {
+            ReadFault::Io(e) if system_limit::of(e).is_some() => Class::CredentialLater,
+            ReadFault::Io(_) | ReadFault::NotRegular(_) | ReadFault::TooLarge(_) => Class::Credential,
+        },
+        CredentialError::Exposed(_)
+        | CredentialError::CredentialName { .. }
+        | CredentialError::NoCredentialsDirectory { .. }
+        | CredentialError::NoCredential { .. }
+        | CredentialError::SignIn
+        | CredentialError::Contents { .. } => Class::Credential,
+    }
+}
+
+fn of_command(fault: &CommandFault) -> Class {
+    match fault {
+        CommandFault::TimedOut { .. } => Class::CredentialLater,
+        CommandFault::NotStarted(e) | CommandFault::Lost(e) if system_limit::of(e).is_some() => Class::CredentialLater,
+        CommandFault::NotFound
+        | CommandFault::NotStarted(_)
+        | CommandFault::Lost(_)
+        | CommandFault::Failed { .. }
+        | CommandFault::Killed { .. }
+        | CommandFault::TooMuch { .. } => Class::Credential,
+    }
+}
+
+/// Whether the server had let us in before it came to this.
+pub(super) fn came_after_the_login(error: &PollError) -> bool {
+    match error {
+        PollError::Client(e) => session_came_after_the_login(e),
+        PollError::State(_)
+        | PollError::Credential(_)
+        | PollError::Maildir { .. }
+        | PollError::InsufficientSpace { .. }
+        | PollError::Renumbered { .. }
+        | PollError::TooSlow { .. }
+        | PollError::Stopped
+        | PollError::NoThread
+        | PollError::OAuth(_)
+        | PollError::InternalError(_) => false,
+    }
+}
+
+fn session_came_after_the_login(error: &ClientError) -> bool {
+    match error {
+        ClientError::Goodbye { logged_in, .. } => *logged_in,
+        ClientError::Refused { .. }
+        | ClientError::NoUniqueIds
+        | ClientError::UniqueIdsRefused
+        | ClientError::ListedTooMuch { .. }
+        | ClientError::TooLong(_) => true,
+        ClientError::Net(_)
+        | ClientError::Lost { .. }
+        | ClientError::Closed
+        | ClientError::Silence { .. }
+        | ClientError::TooSlow { .. }
+        | ClientError::Framing(_)
+        | ClientError::Unwilling { .. }
+        | ClientError::SpeaksTls { .. }
+        | ClientError::NoStls { .. }
+        | ClientError::Cleartext { .. }
+        | ClientError::NoLogin(_)
+        | ClientError::Sasl { .. }
+        | ClientError::Login { .. }
+        | ClientError::Send(_) => false,
+    }
+}
+
+#[cfg(test)]
+#[path = "classification_tests.rs"]
+mod tests;

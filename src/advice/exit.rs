@@ -1,0 +1,83 @@
+//! The exit status of each class.
+
+use super::classification::{self, Class};
+use crate::client::ClientError;
+use crate::credential::CredentialError;
+use crate::exit::ExitStatus;
+use crate::net::NetError;
+use crate::poll::PollError;
+use crate::state::error::StateError;
+
+impl Class {
+    /// The exit status that tells a script about it.
+    #[must_use]
+    pub fn exit_status(self) -> ExitStatus {
+        match self {
+            Self::Unreachable
+            | Self::ConnectionLost
+            | Self::TooSlow
+            | Self::ListingsTooLarge
+            | Self::Busy { .. }
+            | Self::StorageLater
+            | Self::Locked
+            | Self::CredentialLater
+            // A command that was stopped by a signal has a status of its own.
+            | Self::Stopped
+            | Self::InternalError => ExitStatus::Temporary,
+            Self::LoginRefused { .. } | Self::AccessRefused { .. } | Self::NoLoginMethod | Self::SignInRefused => {
+                ExitStatus::Auth
+            },
+            Self::Tls => ExitStatus::Tls,
+            Self::Configuration | Self::Credential => ExitStatus::Config,
+            Self::Protocol | Self::SignInUnintelligible => ExitStatus::Protocol,
+            Self::MessageTooLong => ExitStatus::Partial,
+            Self::Storage | Self::Undecided => ExitStatus::Local,
+        }
+    }
+
+    /// Whether it stays until somebody mends it, as far as can be known.
+    #[must_use]
+    pub fn needs_a_person(self) -> bool {
+        matches!(self.exit_status(), ExitStatus::Local | ExitStatus::Auth | ExitStatus::Config | ExitStatus::Tls)
+    }
+}
+
+impl PollError {
+    /// The exit status that tells a script about it.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        Class::of(self).exit_status()
+    }
+}
+
+impl ClientError {
+    /// The exit status that tells a script about it.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        classification::of_session(self).exit_status()
+    }
+}
+
+impl NetError {
+    /// The exit status that tells a script about it.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        classification::of_network(self).exit_status()
+    }
+}
+
+impl StateError {
+    /// The exit status that tells a script about it.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        Class::of_state(self).exit_status()
+    }
+}
+
+impl CredentialError {
+    /// Whether it may well work the next time without anybody doing anything.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        classification::of_credential(self).exit_status() == ExitStatus::Temporary
+    }
+}

@@ -1,0 +1,133 @@
+//! What an error means and what to do about it.
+//!
+//! Errors state facts: what was being done to what, and what happened. This is the only room below the commands that
+//! knows what follows: which class an error is of ([`classification`]), and by that the exit status ([`exit`]),
+//! fetchmail's number ([`fetchmail`]) and what the schedule waits out ([`outcome`]); and which key, option or command
+//! helps ([`next_step`]). Every match over our own errors is exhaustive, so that a new one has to be judged here before
+//! it compiles.
+
+pub mod classification;
+mod exit;
+pub mod fetchmail;
+mod forwarding;
+pub(crate) mod next_step;
+mod outcome;
+
+use std::time::Duration;
+
+use crate::account::AccountName;
+use crate::client::ClientError;
+use crate::exit::ExitStatus;
+use crate::net::NetError;
+use crate::oauth::OAuthError;
+use crate::poll::PollError;
+use crate::poll::report::PollReport;
+use crate::schedule::{End, Next};
+use crate::state::error::StateError;
+
+pub use classification::Class;
+pub use forwarding::{after_setting_aside, told_of_forwarding};
+
+/// What follows from an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advice {
+    /// What kind of error it is.
+    pub class: Class,
+    /// What its user can do about it, as sentences without the last full stop. None where nothing is to be done.
+    pub next_step: Option<String>,
+}
+
+impl Advice {
+    /// The exit status that tells a script about it.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        self.class.exit_status()
+    }
+
+    /// What it means for the time of the next poll.
+    #[must_use]
+    pub fn end(&self) -> End {
+        self.class.end()
+    }
+
+    /// The number that fetchmail would end with.
+    #[must_use]
+    pub fn fetchmail_code(&self) -> u8 {
+        fetchmail::code_of(self.class)
+    }
+}
+
+/// What follows from the end of a poll of this account.
+#[must_use]
+pub fn of(error: &PollError, account: &AccountName) -> Advice {
+    Advice { class: Class::of(error), next_step: next_step::of(error, account).map(Into::into) }
+}
+
+/// The error and the next step, for people.
+#[must_use]
+pub fn told(error: &PollError, account: &AccountName) -> String {
+    with_step(error, of(error, account).next_step.as_deref())
+}
+
+/// The same of a session.
+#[must_use]
+pub fn told_of_session(error: &ClientError) -> String {
+    with_step(error, next_step::of_session(error).as_deref())
+}
+
+/// The same of a connection.
+#[must_use]
+pub fn told_of_connection(error: &NetError) -> String {
+    with_step(error, next_step::of_network(error).as_deref())
+}
+
+/// The same of the sign-in of this account.
+#[must_use]
+pub fn told_of_sign_in(error: &OAuthError, account: &AccountName) -> String {
+    with_step(error, next_step::sign_in(error, account).as_deref())
+}
+
+/// The same of a state.
+#[must_use]
+pub fn told_of_state(error: &StateError, account: &AccountName) -> String {
+    with_step(error, next_step::state::step(error, account).as_deref())
+}
+
+/// The same of a state that belongs to no account yet.
+#[must_use]
+pub(crate) fn told_of_directory(error: &StateError) -> String {
+    with_step(error, next_step::state::of_directory(error).as_deref())
+}
+
+/// A fact and the next step, for people.
+pub(crate) fn with_step(fact: impl std::fmt::Display, step: Option<&str>) -> String {
+    match step {
+        Some(step) => format!("{fact}. {step}"),
+        None => fact.to_string(),
+    }
+}
+
+impl PollReport {
+    /// The error that the poll ended with, and the next step, for people. None if it came to its end.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.end.as_ref().err().map(|error| told(error, &self.account))
+    }
+
+    /// The exit status that tells a script about it.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        let fetched = match &self.end {
+            Err(e) => Class::of(e).exit_status(),
+            Ok(()) if self.is_complete() => ExitStatus::Ok,
+            Ok(()) => ExitStatus::Partial,
+        };
+        self.forwarded.as_ref().map_or(fetched, |forwarded| fetched.worst(forwarded.exit_status()))
+    }
+}
+
+/// When an account is polled next, why, and what can be done instead of waiting: "in 5 min, as configured".
+#[must_use]
+pub fn polled_next(next: &Next, now: Duration) -> String {
+    format!("{}{}", next.told(now), next_step::instead_of_waiting(&next.reason))
+}

@@ -1,0 +1,65 @@
+//! Files and the room for them.
+
+use std::io;
+
+use super::{Step, system};
+use crate::command_line::{chmod, this_command_as};
+use crate::maildir::Foreign;
+use crate::poll::error::DoesNotFit;
+use crate::user;
+
+/// What is said to calm.
+const NOTHING_LOST: &str = "Nothing is lost: what was not delivered is still on the server";
+
+/// What to do about a failed system call on a Maildir.
+pub(super) fn maildir(error: &io::Error) -> Step {
+    if let Some(foreign) = error.get_ref().and_then(|inner| inner.downcast_ref::<Foreign>()) {
+        return Some(whose(foreign).into());
+    }
+    if let Some(step) = system::step(error) {
+        return Some(format!("{step}. {NOTHING_LOST}").into());
+    }
+    Some(match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            format!("Is the disk mounted, and is the path of `maildir` right? {NOTHING_LOST}").into()
+        }
+        _ => common(error).unwrap_or(NOTHING_LOST).into(),
+    })
+}
+
+/// What to do about a failed system call on a state.
+pub(super) fn state(error: &io::Error) -> Step {
+    match system::step(error) {
+        Some(step) => Some(format!("{step}. Nothing is lost").into()),
+        None => common(error).map(Into::into),
+    }
+}
+
+fn common(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some("Make room there and run again; nothing is lost. If there is room, look for inodes: df -i")
+        }
+        io::ErrorKind::PermissionDenied => Some("Give the user that runs mailferry access to it"),
+        io::ErrorKind::ReadOnlyFilesystem => {
+            Some("It is mounted read-only: look at the system log for disk errors. Nothing is lost")
+        }
+        _ => None,
+    }
+}
+
+/// What to do where root would deliver into what belongs to somebody else.
+fn whose(Foreign { path, owner }: &Foreign) -> String {
+    let Some(owner) = *owner else { return format!("Take that away: {}", chmod(path, "o-w")) };
+    // A unit is named after a user's name.
+    let unit = user::known_name(owner).map(|name| format!("systemctl enable --now mailferry@{name}, or "));
+    format!("Let mailferry run as that user: {}{}", unit.unwrap_or_default(), this_command_as(owner))
+}
+
+/// What to do where a message, or any message, does not fit.
+pub(super) fn space(message: Option<&DoesNotFit>) -> &'static str {
+    match message {
+        Some(DoesNotFit { never: true, .. }) => "To leave such messages for good, set max_message_size",
+        Some(DoesNotFit { never: false, .. }) | None => "Make room there and run again; nothing is lost",
+    }
+}

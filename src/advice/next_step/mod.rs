@@ -1,0 +1,151 @@
+//! What a user can do about an error, in words: one or more sentences, without the last full stop.
+
+pub(crate) mod credential;
+mod disk;
+pub(super) mod forwarding;
+mod login;
+mod network;
+mod protocol;
+mod session;
+pub(crate) mod state;
+pub(crate) mod system;
+mod tls;
+
+use std::borrow::Cow;
+use std::fmt::Display;
+
+use crate::account::AccountName;
+use crate::client::ClientError;
+use crate::command_line::this_program;
+use crate::net::NetError;
+use crate::oauth::OAuthError;
+use crate::oauth::http::{HttpError, HttpProblem};
+use crate::poll::PollError;
+use crate::poll::report::Decision;
+use crate::schedule::{Cause, Reason};
+
+/// What to do; None where nothing is to be done.
+pub(super) type Step = Option<Cow<'static, str>>;
+
+const TRY_LATER: &str = "Try again later";
+
+const REPORT_IT: &str = "This is a fault of mailferry: please report it with the lines above";
+
+/// The command that goes on with what a person has decided.
+fn fetch_with(decision: Decision, account: impl Display) -> String {
+    this_program(&format!("fetch {} {account}", option(decision)))
+}
+
+/// The option of `fetch` by which a person decides so.
+fn option(decision: Decision) -> &'static str {
+    match decision {
+        Decision::NewState => "--new-state",
+        Decision::AcceptMaildir => "--accept-maildir",
+        Decision::FetchAgain => "--fetch-again",
+    }
+}
+
+/// What is said of a decision that a poll did not need, and how what the user may have meant is done.
+pub(crate) fn needless(decision: Decision, account: &AccountName) -> String {
+    let (why, meant) = match decision {
+        Decision::NewState => ("there is a record of what was fetched", "fetch everything again"),
+        Decision::AcceptMaildir => {
+            ("the Maildir is the one that was delivered to, or none was yet", "fetch everything into it again")
+        }
+        Decision::FetchAgain => ("the server has not renumbered its messages", "fetch everything again"),
+    };
+    let forget = this_program(&format!("uids forget {account} --all"));
+    format!("{} has nothing to do: {why}. To {meant}: {forget}", option(decision))
+}
+
+/// What to do about the end of a poll.
+pub(super) fn of(error: &PollError, account: &AccountName) -> Step {
+    match error {
+        PollError::Client(e) => session::step(e),
+        PollError::State(e) => state::step(e, account),
+        PollError::Credential(e) => credential::step(e),
+        PollError::OAuth(e) => sign_in(e, account),
+        PollError::Maildir { source, .. } => disk::maildir(source),
+        PollError::InsufficientSpace { message, .. } => Some(disk::space(message.as_ref()).into()),
+        PollError::Renumbered { account, .. } => {
+            Some(format!("If that is all right: {}", fetch_with(Decision::FetchAgain, account)).into())
+        }
+        PollError::TooSlow { .. } => {
+            Some("If the server is always that slow, raise `concurrency` or `per_host`".into())
+        }
+        PollError::Stopped => None,
+        PollError::NoThread => Some(system::THREADS.into()),
+        PollError::InternalError(_) => Some("Please report it with the lines above".into()),
+    }
+}
+
+/// What signs in has its next step in its own words, but for what it only hands on.
+pub(super) fn sign_in(error: &OAuthError, account: &AccountName) -> Step {
+    match error {
+        OAuthError::Http(HttpError { problem: HttpProblem::Net(e), .. }) => network::step(e),
+        OAuthError::Secret(e) => credential::step(e),
+        OAuthError::State(e) => state::step(e, account),
+        OAuthError::Http(_)
+        | OAuthError::NotSignedIn { .. }
+        | OAuthError::SignInAgain { .. }
+        | OAuthError::Refused { .. }
+        | OAuthError::Unintelligible { .. }
+        | OAuthError::Scope { .. }
+        | OAuthError::NoRefreshToken
+        | OAuthError::NoClient { .. }
+        | OAuthError::NoSuchWay { .. }
+        | OAuthError::Callback { .. }
+        | OAuthError::TooLate
+        | OAuthError::File { .. }
+        | OAuthError::Busy { .. }
+        | OAuthError::NotDone(_) => None,
+    }
+}
+
+/// About a session.
+pub(super) fn of_session(error: &ClientError) -> Step {
+    session::step(error)
+}
+
+/// About a connection.
+pub(super) fn of_network(error: &NetError) -> Step {
+    network::step(error)
+}
+
+/// What a user can do instead of waiting for the next poll, behind its reason.
+pub(super) fn instead_of_waiting(reason: &Reason) -> &'static str {
+    let cause = match reason {
+        Reason::Trouble { cause, .. } => cause,
+        Reason::Start
+        | Reason::AsConfigured
+        | Reason::Adapted(_)
+        | Reason::Often
+        | Reason::MinInterval { .. }
+        | Reason::Backlog
+        | Reason::Stopped
+        | Reason::Asked
+        | Reason::Doubt => return "",
+    };
+    match cause {
+        Cause::LoginRefused => "; after a changed credential, a reload or `mailferry poll` at once",
+        Cause::AccessRefused
+        | Cause::Tls
+        | Cause::Protocol
+        | Cause::Credential
+        | Cause::Configuration
+        | Cause::InternalError => "; after a reload or `mailferry poll` at once",
+        Cause::NetworkDown
+        | Cause::ConnectionLost
+        | Cause::TooSlow
+        | Cause::ServerBusy
+        | Cause::RateLimited
+        | Cause::Storage
+        | Cause::LockedByAnother => "",
+    }
+}
+
+/// What to do where nothing is deleted on the server, because a delivery cannot be made durable.
+pub(crate) const UNSYNCABLE: &str = "Use a local disk for the Maildir, or leave_on_server = true";
+
+#[cfg(test)]
+mod tests;

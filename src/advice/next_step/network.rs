@@ -1,0 +1,60 @@
+//! Names, addresses and connections.
+
+use super::{Step, TRY_LATER, system, tls};
+use crate::account::TlsMode;
+use crate::net::{NetError, ProxyProblem};
+
+pub(super) fn step(error: &NetError) -> Step {
+    let step = match error {
+        NetError::Resolve { .. } => "Check its spelling and this machine's network",
+        // The way to the server says what it is that the account asks for.
+        NetError::NoAddressOnRoute { .. } => "Change `ip` or `source_address`, or remove it",
+        NetError::SourceAddress { .. } => "Set `source_address` to an address of this machine, or remove it",
+        NetError::Proxy { problem, .. } => return proxy(problem),
+        NetError::ClientCertificate { why, .. } => return tls::client_certificate(why),
+        NetError::NoAddress { .. } => "Check its spelling in the configuration",
+        // Where this system lacks something, no address could be tried.
+        NetError::Connect { attempts, .. } => attempts
+            .iter()
+            .find_map(|(_, why)| system::step(why))
+            .unwrap_or("Check host and port, this machine's network, and whether the server is up"),
+        NetError::ConnectTimeout { attempts, unanswered, .. } if attempts.is_empty() && unanswered.is_empty() => {
+            "Check this machine's name servers"
+        }
+        NetError::ConnectTimeout { .. } => "Check host and port, and whether a firewall drops the connection",
+        NetError::TlsTimeout { tls, .. } => match tls {
+            TlsMode::StartTls => "Try again later, or use the port for implicit TLS, usually 995",
+            TlsMode::Implicit | TlsMode::None => {
+                "Check that the port begins with TLS (usually 995), or set tls = \"starttls\""
+            }
+        },
+        NetError::NotTls { tls, .. } => match tls {
+            TlsMode::StartTls => "Use the port for implicit TLS, usually 995, or tell the server's operator",
+            TlsMode::Implicit | TlsMode::None => {
+                "Set tls = \"starttls\", or use the port for implicit TLS, usually 995"
+            }
+        },
+        NetError::ClosedDuringHandshake { .. } => {
+            "Try again later; if it stays so, check that the port is the one for TLS"
+        }
+        NetError::Certificate { host, problem } => return Some(tls::certificate(host, problem)),
+        NetError::Handshake { problem, .. } => tls::handshake(problem),
+        NetError::CaFile { why, .. } => tls::ca_file(why),
+        NetError::NoTrustStore { .. } => "Install the package ca-certificates, or set tls_ca_file",
+        NetError::System { source } => system::step(source).unwrap_or(TRY_LATER),
+        NetError::InvalidName { .. } => {
+            "Write it in ASCII letters, digits, dots and hyphens (an international name in its xn-- form), or as an \
+             address"
+        }
+    };
+    Some(step.into())
+}
+
+fn proxy(problem: &ProxyProblem) -> Step {
+    match problem {
+        ProxyProblem::Unreachable(e) => step(e),
+        ProxyProblem::NotAProxy => Some("Check the scheme, the host and the port in `proxy`".into()),
+        ProxyProblem::CredentialsRefused => Some("Check the name and password in `proxy`".into()),
+        ProxyProblem::Refused(_) | ProxyProblem::Lost(_) | ProxyProblem::TimedOut(_) => Some(TRY_LATER.into()),
+    }
+}

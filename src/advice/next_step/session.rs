@@ -1,0 +1,47 @@
+//! Sessions with a server.
+
+use super::{Step, TRY_LATER, login, network, protocol};
+use crate::client::ClientError;
+use crate::client::error::{TooLong, TooLongFor};
+use crate::pop3::judge_access;
+
+pub(super) fn step(error: &ClientError) -> Step {
+    let step = match error {
+        ClientError::Net(e) => return network::step(e),
+        ClientError::Lost { .. }
+        | ClientError::Closed
+        | ClientError::TooSlow { .. }
+        | ClientError::UniqueIdsRefused => TRY_LATER,
+        ClientError::Silence { .. } => "Try again later, or allow it more time with `timeout`",
+        ClientError::Framing(e) => protocol::framing(e),
+        ClientError::Unwilling { response } | ClientError::Goodbye { response, .. } => login::access(response),
+        ClientError::SpeaksTls { .. } => "Set tls = \"implicit\", or give the plaintext port, usually 110",
+        ClientError::NoStls { .. } => "Use tls = \"implicit\" with port 995 if the server has it",
+        ClientError::Cleartext { .. } => {
+            "Set tls = \"implicit\" or \"starttls\", or write allow_cleartext_password = true if that is really meant"
+        }
+        ClientError::Sasl { .. } => return None,
+        ClientError::NoLogin(e) => login::no_method(*e),
+        ClientError::Login { asked, refusal, blanks, .. } => return Some(login::refused(*asked, *refusal, *blanks)),
+        ClientError::Refused { response, .. } => match judge_access(response) {
+            Some(_) => login::access(response),
+            None => "Run with -v and ask its operator",
+        },
+        ClientError::NoUniqueIds => "Set leave_on_server = false to fetch and delete",
+        ClientError::ListedTooMuch { .. } if error.is_too_much_alone() => {
+            "Delete mail there, or move it out of the mailbox that POP3 shows"
+        }
+        ClientError::ListedTooMuch { .. } => TRY_LATER,
+        ClientError::TooLong(e) => return too_long(e),
+        ClientError::Send(e) => protocol::sending(e),
+    };
+    Some(step.into())
+}
+
+fn too_long(error: &TooLong) -> Step {
+    match error.because {
+        TooLongFor::Account => Some("To fetch it, raise max_message_size".into()),
+        TooLongFor::FreeSpace => Some("To fetch it, make room for the Maildir".into()),
+        TooLongFor::Listing | TooLongFor::Header => None,
+    }
+}

@@ -1,0 +1,75 @@
+//! States, and the Maildirs that they know.
+
+use super::{Step, disk, fetch_with};
+use crate::account::AccountName;
+use crate::command_line::{chmod, this_command_as, this_program};
+use crate::poll::report::Decision;
+use crate::state::error::StateError;
+use crate::text;
+
+pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
+    let new_state = || fetch_with(Decision::NewState, account);
+    let accept_maildir = || fetch_with(Decision::AcceptMaildir, account);
+    let step = match error {
+        StateError::Locked { .. } => "Try later, or wait with --wait".to_owned(),
+        StateError::Io { source, .. } => return disk::state(source),
+        StateError::OpenToAll { dir, .. } => format!("Take that away: {}", chmod(dir, "o-w")),
+        StateError::Damaged { .. } => format!(
+            "Restore it from a backup, or move it away and run `{}`, which retrieves everything on the server again",
+            new_state()
+        ),
+        StateError::Newer { .. } => "Run that one".to_owned(),
+        StateError::Moved { .. } => return None,
+        StateError::OtherUser { path, .. } => format!(
+            "If this is another maildrop, give it another account name; if the user was renamed, move {} away and run `{}`",
+            text::path(path),
+            new_state()
+        ),
+        StateError::Renamed { other, dir, .. } => format!(
+            "If the account was renamed: mv {dir}/{other}.uids {dir}/{account}.uids. If not: {}",
+            new_state(),
+            dir = text::path(dir),
+            other = text::value(other)
+        ),
+        StateError::Lost { .. } => format!(
+            "If the state is somewhere else, put {account}.uids back or give --state-dir; if it is lost, let what the \
+             Maildir holds count as fetched: {}; to fetch everything again, or if this is another account's Maildir: {}",
+            this_program(&format!("uids adopt {account} --from-maildir")),
+            new_state()
+        ),
+        StateError::RenamedAndPolled { .. } => "Wait until that has ended, then try again".to_owned(),
+        StateError::OtherOwner { owner, .. } => format!("As that user: {}", this_command_as(*owner)),
+        StateError::SameFiles { .. } => "Give one of them another name".to_owned(),
+        StateError::FormerMaildir { .. } => {
+            format!("Make it reachable once, or let what was on its way be fetched again: {}", accept_maildir())
+        }
+        StateError::MaildirMissing { .. } => {
+            format!("Is it mounted? Was it moved? If it is gone for good: {}", accept_maildir())
+        }
+        StateError::MaildirReplaced { .. } => {
+            format!("Is the right disk mounted? If it was moved or restored on purpose: {}", accept_maildir())
+        }
+    };
+    Some(step.into())
+}
+
+/// About a state directory that a daemon cannot begin with: no account is concerned yet.
+pub(crate) fn of_directory(error: &StateError) -> Step {
+    match error {
+        StateError::OtherOwner { owner, .. } => Some(format!("As that user: {}", this_command_as(*owner)).into()),
+        StateError::Io { source, .. } => disk::state(source),
+        StateError::OpenToAll { dir, .. } => Some(format!("Take that away: {}", chmod(dir, "o-w")).into()),
+        StateError::Locked { .. }
+        | StateError::Damaged { .. }
+        | StateError::Newer { .. }
+        | StateError::Moved { .. }
+        | StateError::OtherUser { .. }
+        | StateError::Renamed { .. }
+        | StateError::Lost { .. }
+        | StateError::RenamedAndPolled { .. }
+        | StateError::SameFiles { .. }
+        | StateError::FormerMaildir { .. }
+        | StateError::MaildirMissing { .. }
+        | StateError::MaildirReplaced { .. } => None,
+    }
+}

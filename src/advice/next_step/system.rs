@@ -1,0 +1,21 @@
+//! What the system lacks.
+
+use std::io;
+
+use crate::system_limit::{self, SystemLimit};
+
+/// What to do where no process and no thread can be had.
+pub(super) const THREADS: &str =
+    "Allow more processes and threads (ulimit -u, TasksMax=, pids.max), or try again later";
+
+/// What to do about an error that says that the system lacks something; None for any other one.
+pub(crate) fn step(error: &io::Error) -> Option<&'static str> {
+    system_limit::of(error).map(|limit| match limit {
+        SystemLimit::OpenFiles => {
+            "Allow more open files (ulimit -n, LimitNOFILE=), or poll fewer accounts at the same time"
+        }
+        SystemLimit::OpenFilesOfMachine => "The whole machine has too many files open: try again later",
+        SystemLimit::Threads => THREADS,
+        SystemLimit::Memory => "There is too little memory (ulimit -v, MemoryMax=): allow more, or try again later",
+    })
+}

@@ -1,0 +1,292 @@
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use super::*;
+use crate::account::TlsMode;
+use crate::advice::told;
+use crate::client::ClientError;
+use crate::client::error::{TooLong, TooLongFor};
+use crate::credential::{CommandFault, ContentsFault, CredentialError, ExposedFile, Exposure, Origin, ReadFault};
+use crate::net::{CaFileProblem, CertificateProblem, HandshakeProblem, NetError};
+use crate::poll::error::DoesNotFit;
+use crate::pop3::{CommandError, CommandKind, FramingError, Refusal, Response, SendError, Status};
+use crate::sasl::NoLoginMethod;
+use crate::state::error::StateError;
+
+fn account() -> AccountName {
+    AccountName::new("work").unwrap()
+}
+
+fn host() -> String {
+    "pop.example.org".to_owned()
+}
+
+/// What a user reads.
+fn words(error: impl Into<PollError>) -> String {
+    told(&error.into(), &account())
+}
+
+fn response(text: &str) -> Response {
+    Response { status: Status::Err, code: None, text: text.to_owned(), unique_id: None }
+}
+
+#[track_caller]
+fn check(cases: Vec<(PollError, &[&str])>) {
+    for (error, expected) in cases {
+        let text = words(error);
+        for part in expected {
+            assert!(text.contains(part), "{part:?} is not in {text:?}");
+        }
+        assert!(!text.contains("..") && !text.ends_with('.') && !text.contains('\n'), "{text:?}");
+    }
+}
+
+#[test]
+fn the_network_is_told_with_what_to_look_at() {
+    let closed = NetError::ClosedDuringHandshake {
+        host: host(),
+        port: 995,
+        source: io::ErrorKind::UnexpectedEof.into(),
+        heard: false,
+    };
+    let connect = |errno: Errno| NetError::Connect {
+        host: host(),
+        port: 995,
+        attempts: vec![(([192, 0, 2, 1], 995).into(), errno.into())],
+    };
+    let timeout =
+        |tls| NetError::TlsTimeout { host: host(), port: 995, tls, limit: Duration::from_secs(30), heard: true };
+    let not_tls = |tls| NetError::NotTls { host: host(), port: 110, tls };
+    let slow = NetError::ConnectTimeout {
+        host: host(),
+        port: 995,
+        limit: Duration::from_secs(30),
+        attempts: Vec::new(),
+        unanswered: Vec::new(),
+    };
+    let ca_file = |why| NetError::CaFile { path: PathBuf::from("/ca.pem"), why };
+    let net = |e: NetError| PollError::from(ClientError::from(e));
+    check(vec![
+        (net(NetError::NoAddress { host: host() }), &["has no address. Check its spelling in the configuration"]),
+        (net(connect(Errno::CONNREFUSED)), &["connection refused. Check host and port, this machine's network"]),
+        (net(connect(Errno::MFILE)), &["Allow more open files (ulimit -n, LimitNOFILE=)"]),
+        (net(slow), &["within 30 s. Check this machine's name servers"]),
+        (net(timeout(TlsMode::Implicit)), &["did not finish the TLS handshake", "set tls = \"starttls\""]),
+        (net(timeout(TlsMode::StartTls)), &["use the port for implicit TLS, usually 995"]),
+        (net(not_tls(TlsMode::Implicit)), &["does not begin with TLS; no password was sent. Set tls = \"starttls\""]),
+        (net(not_tls(TlsMode::StartTls)), &["no password was sent. Use the port for implicit TLS"]),
+        (net(closed), &["handshake. Try again later"]),
+        (net(ca_file(CaFileProblem::NoCertificate)), &["/ca.pem", "BEGIN CERTIFICATE", "tls_ca_file"]),
+        (
+            net(ca_file(CaFileProblem::NotAFile)),
+            &["not a regular file. Name a file of PEM certificates by tls_ca_file"],
+        ),
+        (net(ca_file(CaFileProblem::Read(Errno::MFILE.into()))), &["ulimit -n"]),
+        (
+            net(NetError::NoTrustStore { why: "none".to_owned() }),
+            &["(none). Install the package ca-certificates, or set tls_ca_file"],
+        ),
+        (net(NetError::InvalidName { host: "pöp".to_owned() }), &["host pöp. Write it in ASCII", "xn--"]),
+    ]);
+}
+
+#[test]
+fn an_untrusted_server_is_told_with_who_can_mend_it() {
+    let certificate = |problem| ClientError::from(NetError::Certificate { host: host(), problem }).into();
+    let handshake = |problem| ClientError::from(NetError::Handshake { host: host(), port: 995, problem }).into();
+    check(vec![
+        (
+            certificate(CertificateProblem::Expired { not_after: None }),
+            &["expired; no password was sent. Ask the server's operator to renew it, and check this machine's clock"],
+        ),
+        (certificate(CertificateProblem::SelfSigned), &["signed by itself", "name the file by tls_ca_file"]),
+        (certificate(CertificateProblem::UnknownIssuer), &["no password was sent", "tls_ca_file"]),
+        (
+            certificate(CertificateProblem::WrongName { presented: vec!["a.example".to_owned()] }),
+            &["is for a.example; no password was sent. Set host to a name it is for"],
+        ),
+        (
+            certificate(CertificateProblem::WrongName { presented: Vec::new() }),
+            &["names no host", "for one that names pop.example.org"],
+        ),
+        (handshake(HandshakeProblem::OldVersions), &["versions before 1.2", "switch TLS 1.2 or 1.3 on"]),
+        (handshake(HandshakeProblem::NameRefused), &["Set host to the name its operator gives"]),
+    ]);
+}
+
+#[test]
+fn a_session_is_told_with_the_key_that_helps() {
+    let too_long = TooLong { what: "message 1".to_owned(), came: 3 << 20, most: 1 << 20, because: TooLongFor::Account };
+    let refused = |text| ClientError::Refused { asked: CommandKind::Stat, response: response(text) };
+    let command = CommandError::TooLong { argument: "the password", octets: 300 };
+    check(vec![
+        (ClientError::Silence { after: Duration::from_secs(60) }.into(), &["for 60 s. Try again later", "`timeout`"]),
+        (ClientError::SpeaksTls { port: 995 }.into(), &["begins with TLS", "Set tls = \"implicit\""]),
+        (ClientError::NoStls { response: response("no") }.into(), &["refused STLS, saying \"no\"", "port 995"]),
+        (
+            ClientError::Cleartext { peer: "192.0.2.1".to_owned() }.into(),
+            &["192.0.2.1", "in clear", "allow_cleartext_password = true"],
+        ),
+        (ClientError::NoUniqueIds.into(), &["no UIDL", "Set leave_on_server = false"]),
+        (ClientError::NoLogin(NoLoginMethod::ApopWithoutTimestamp).into(), &["no timestamp", "Set auth = \"auto\""]),
+        (refused("what?").into(), &["refused STAT, saying \"what?\"", "Run with -v and ask its operator"]),
+        (refused("try again later").into(), &["let us in and then refused STAT", "Try again later"]),
+        (ClientError::TooLong(too_long).into(), &["3.0 MiB had come", "1.0 MiB", "raise max_message_size"]),
+        (ClientError::from(FramingError::LooksLikeTls).into(), &["speaks TLS", "Set tls = \"implicit\""]),
+        (
+            ClientError::from(FramingError::NotPop3 { excerpt: "220 smtp".to_owned() }).into(),
+            &["\"220 smtp\" where +OK or -ERR is due. Check the host and the port"],
+        ),
+        (ClientError::from(SendError::MustWait).into(), &["please report it"]),
+        (ClientError::from(SendError::Command(command)).into(), &["300 octets", "Try auth = \"plain\""]),
+    ]);
+}
+
+#[test]
+fn a_refused_login_is_told_with_what_to_check() {
+    let login = |asked, refusal, blanks| {
+        let response = response("no");
+        words(ClientError::Login { asked, response, refusal, blanks })
+    };
+    let plain = login(CommandKind::Pass, Refusal::Credentials, false);
+    assert!(plain.starts_with("the server refused the login, saying \"no\". Check username and password"), "{plain}");
+    assert!(!plain.contains("APOP") && !plain.contains("blanks"), "{plain}");
+    let apop = login(CommandKind::Apop, Refusal::Credentials, true);
+    assert!(apop.contains("auth = \"user\"") && apop.contains("the password holds blanks"), "{apop}");
+    let permanent = login(CommandKind::Pass, Refusal::Permanent, false);
+    assert!(permanent.contains("It will not pass by itself: switch POP3 on"), "{permanent}");
+    assert!(login(CommandKind::Pass, Refusal::Temporary, false).ends_with("Try again later"));
+}
+
+#[test]
+fn a_state_is_told_with_the_command_that_goes_on() {
+    let path = || PathBuf::from("/s/work.uids");
+    let dir = || PathBuf::from("/s");
+    let io = |errno: Errno| StateError::io("sync", "/s/work.uids".as_ref(), errno.into()).into();
+    check(vec![
+        (
+            StateError::Locked { account: account(), holder: String::new() }.into(),
+            &["being polled by another mailferry. Try later, or wait with --wait"],
+        ),
+        (
+            StateError::Damaged { path: path(), what: "line 3".to_owned() }.into(),
+            &["/s/work.uids is damaged: line 3. It was left as it is", "`mailferry fetch --new-state work`"],
+        ),
+        (StateError::OpenToAll { dir: dir(), mode: 0o777 }.into(), &["(mode 777)", "chmod o-w /s"]),
+        (
+            StateError::Renamed { account: account(), other: "old".to_owned(), dir: dir() }.into(),
+            &["mv /s/old.uids /s/work.uids", "If not: mailferry fetch --new-state work"],
+        ),
+        (
+            StateError::Lost { account: account(), maildir: "/m".into(), dir: dir() }.into(),
+            &["has delivered into /m before", "--state-dir", "mailferry fetch --new-state work"],
+        ),
+        (StateError::MaildirMissing { path: "/m".into() }.into(), &["is not there now", "fetch --accept-maildir work"]),
+        (StateError::MaildirReplaced { path: "/m".into() }.into(), &["right disk", "fetch --accept-maildir work"]),
+        (
+            StateError::FormerMaildir { path: "/m".into(), why: "it is not there".to_owned() }.into(),
+            &["be reached: it is not there. Nothing was fetched", "fetch --accept-maildir work"],
+        ),
+        (io(Errno::NOSPC), &["cannot sync /s/work.uids", "Make room there and run again; nothing is lost", "df -i"]),
+        (io(Errno::MFILE), &["ulimit -n", "Nothing is lost"]),
+        (io(Errno::ROFS), &["mounted read-only"]),
+        (io(Errno::ACCESS), &["Give the user that runs mailferry access to it"]),
+    ]);
+}
+
+#[test]
+fn words_from_a_file_are_escaped() {
+    let evil = || "\u{1b}[31mEVIL\u{7}\nfake".to_owned();
+    let locked = StateError::Locked { account: account(), holder: evil() };
+    let renamed = StateError::Renamed { account: account(), other: evil(), dir: "/s".into() };
+    for text in [words(locked), words(renamed)] {
+        assert!(text.contains("\\u{1b}[31m") && !text.chars().any(char::is_control), "{text:?}");
+    }
+}
+
+#[test]
+fn a_disk_is_told_with_what_to_do_there() {
+    let maildir = |errno: Errno| PollError::Maildir { doing: "sync", path: "/m".into(), source: errno.into() };
+    let space = |never| PollError::InsufficientSpace {
+        path: "/m".into(),
+        message: Some(DoesNotFit { what: "message 1".to_owned(), free_space: 1 << 20, never }),
+    };
+    check(vec![
+        (maildir(Errno::NOSPC), &["cannot sync /m", "Make room there and run again; nothing is lost"]),
+        (maildir(Errno::NOENT), &["Is the disk mounted, and is the path of `maildir` right?", "Nothing is lost"]),
+        (maildir(Errno::IO), &["Nothing is lost: what was not delivered is still on the server"]),
+        (maildir(Errno::NOMEM), &["ulimit -v", "Nothing is lost"]),
+        (space(true), &["1.0 MiB are free", "Not even an empty file system", "set max_message_size"]),
+        (space(false), &["Everything else was fetched. Make room there and run again; nothing is lost"]),
+        (
+            PollError::Renumbered { account: account(), messages: 12 },
+            &["12 messages could be fetched a second time", "If that is all right: mailferry fetch --fetch-again work"],
+        ),
+        (
+            PollError::TooSlow { octets: 3, window: Duration::from_secs(60) },
+            &["only 3 octets", "raise `concurrency` or `per_host`"],
+        ),
+        (PollError::NoThread, &["no further thread", "TasksMax="]),
+        (PollError::Stopped, &["the next run goes on from here"]),
+        (PollError::contradiction("end", "it was odd"), &["Please report it with the lines above"]),
+    ]);
+}
+
+#[test]
+fn a_password_is_told_with_where_to_put_it() {
+    let exposed = ExposedFile {
+        path: "/pw".into(),
+        mode: 0o100_644,
+        to: Exposure::Others,
+        owner: 1000,
+        reader: 1000,
+        read_only: false,
+    };
+    let file = |fault| CredentialError::File { path: "/pw".into(), fault }.into();
+    let command =
+        |fault| CredentialError::Command { key: "password_command", program: "pass".to_owned(), fault }.into();
+    let contents = |origin, fault| CredentialError::Contents { origin, fault }.into();
+    let name = || "work".to_owned();
+    check(vec![
+        (
+            CredentialError::Exposed(exposed).into(),
+            &["its mode 0644 lets other users read it. Run `chmod 600 /pw`; or use password_credential"],
+        ),
+        (file(ReadFault::Io(Errno::NOENT.into())), &["/pw: there is no such file. Create it, or correct the path"]),
+        (
+            file(ReadFault::Io(Errno::ACCESS.into())),
+            &["permission denied. Let the user that mailferry runs as read it"],
+        ),
+        (file(ReadFault::NotRegular("a pipe")), &["it is a pipe. Give the path of a regular file"]),
+        (command(CommandFault::NotFound), &["the password command `pass` was not found. Install it"]),
+        (command(CommandFault::NotStarted(Errno::AGAIN.into())), &["could not be started", "ulimit -u"]),
+        (
+            command(CommandFault::Failed { code: 3, stderr: "no such entry".to_owned() }),
+            &["ended with status 3, saying: no such entry. Run it by hand"],
+        ),
+        (
+            command(CommandFault::TimedOut { limit: Duration::from_secs(60), stderr: String::new() }),
+            &["within 60 seconds", "Unlock the password store first"],
+        ),
+        (
+            contents(Origin::Command("password_command", "pass".to_owned()), ContentsFault::SeveralLines),
+            &["`pass` printed more than one line", "head -n 1"],
+        ),
+        (contents(Origin::File("/pw".into()), ContentsFault::Empty), &["the password file /pw is empty. Write the"]),
+        (CredentialError::NoCredentialsDirectory { name: name() }.into(), &["LoadCredential=work:", "password_file"]),
+        (CredentialError::NoCredential { name: name() }.into(), &["no credential `work`. Add LoadCredential=work:"]),
+        (CredentialError::CredentialName { name: "a/b".to_owned() }.into(), &["`a/b`", "without a slash"]),
+    ]);
+}
+
+#[test]
+fn what_a_person_has_to_mend_need_not_be_waited_for() {
+    let way_out = |cause| instead_of_waiting(&Reason::Trouble { cause, times: 1 });
+    assert_eq!(way_out(Cause::LoginRefused), "; after a changed credential, a reload or `mailferry poll` at once");
+    assert_eq!(way_out(Cause::Tls), "; after a reload or `mailferry poll` at once");
+    assert_eq!(way_out(Cause::NetworkDown), "");
+    assert_eq!(instead_of_waiting(&Reason::Doubt), "");
+}

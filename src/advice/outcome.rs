@@ -1,0 +1,45 @@
+//! What each class means for the time of the next poll.
+
+use super::classification::{Class, came_after_the_login};
+use crate::poll::PollReport;
+use crate::schedule::{Cause, End, Outcome};
+
+impl Class {
+    /// What it means for the time of the next poll.
+    #[must_use]
+    pub fn end(self) -> End {
+        End::Trouble(match self {
+            Self::LoginRefused { explicit } => return End::Refused { explicit },
+            Self::Stopped => return End::Stopped,
+            Self::Unreachable => Cause::NetworkDown,
+            Self::ConnectionLost | Self::ListingsTooLarge => Cause::ConnectionLost,
+            Self::TooSlow => Cause::TooSlow,
+            Self::Busy { rate_limited: true, .. } => Cause::RateLimited,
+            Self::Busy { rate_limited: false, .. } => Cause::ServerBusy,
+            Self::AccessRefused { .. } => Cause::AccessRefused,
+            Self::Tls => Cause::Tls,
+            Self::Configuration => Cause::Configuration,
+            Self::NoLoginMethod | Self::Protocol | Self::MessageTooLong | Self::Undecided => Cause::Protocol,
+            Self::Storage | Self::StorageLater => Cause::Storage,
+            Self::Locked => Cause::LockedByAnother,
+            Self::Credential | Self::CredentialLater | Self::SignInRefused | Self::SignInUnintelligible => {
+                Cause::Credential
+            }
+            Self::InternalError => Cause::InternalError,
+        })
+    }
+}
+
+impl PollReport {
+    /// What the schedule wants to know of it.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        let end = match &self.end {
+            // Messages that could not be had this time are asked for again at the regular time.
+            Ok(()) => End::Dealt { more: self.more },
+            Err(e) => Class::of(e).end(),
+        };
+        let let_in = self.end.as_ref().is_err_and(came_after_the_login);
+        Outcome { logged_in: self.logged_in || let_in, new: self.retrieved, login_delay: self.login_delay, end }
+    }
+}

@@ -1,0 +1,95 @@
+//! Command lines that a user can paste into a shell.
+
+use std::path::Path;
+
+use crate::{text, user};
+
+/// This command, as another user has to type it.
+pub(crate) fn this_command_as(user: u32) -> String {
+    let command = line(["mailferry".to_owned()].into_iter().chain(words()));
+    let Some(user::User { name, home }) = user::known(user) else {
+        // sudo and runuser refuse a user without a name.
+        return format!("setpriv --reuid={user} --regid={user} --clear-groups {command}");
+    };
+    match user::is_root() {
+        // Root has it everywhere, also where there is no sudo. It leaves HOME as it was.
+        true => format!("runuser -u {name} -- env {} {command}", quoted(&format!("HOME={home}"))),
+        false => format!("sudo -H -u {name} {command}"),
+    }
+}
+
+/// Another command of this program, with the configuration and the state directory that this one was given.
+pub(crate) fn this_program(command: &str) -> String {
+    let places = line(["mailferry".to_owned()].into_iter().chain(places(words())));
+    format!("{places} {command}")
+}
+
+/// The command that gives a file this mode.
+pub(crate) fn chmod(path: &Path, mode: &str) -> String {
+    let path = text::path(path);
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '@' | '+' | ',' | ':');
+    if path.chars().all(plain) && !path.starts_with('-') {
+        format!("chmod {mode} {path}")
+    } else {
+        format!("chmod {mode} -- '{}'", path.replace('\'', r"'\''"))
+    }
+}
+
+fn words() -> impl Iterator<Item = String> {
+    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned())
+}
+
+/// The options of a command line that say where things are, with their values.
+fn places(mut words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut places = Vec::new();
+    while let Some(word) = words.next() {
+        match word.split_once('=').map_or(word.as_str(), |(option, _)| option) {
+            "--config" | "--state-dir" if word.contains('=') => places.push(word),
+            "--config" | "--state-dir" => places.extend([word].into_iter().chain(words.next())),
+            _ => {}
+        }
+    }
+    places
+}
+
+fn line(words: impl Iterator<Item = String>) -> String {
+    words.map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.escape_debug().to_string().replace('\'', "'\\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_things_are_is_taken_from_a_command_line() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>().into_iter();
+        let given = "-v --config /a/c.toml fetch --state-dir=/s --new-state --config";
+        assert_eq!(line(places(words(given)).into_iter()), "--config /a/c.toml --state-dir=/s --config");
+        assert_eq!(line(["--config".to_owned(), "/a b".to_owned()].into_iter()), "--config '/a b'");
+        assert_eq!(this_program("fetch"), "mailferry fetch", "the tests were given no places");
+    }
+
+    #[test]
+    fn a_user_without_a_name_is_addressed_by_number() {
+        let command = this_command_as(4_294_967_290);
+        assert!(
+            command.starts_with("setpriv --reuid=4294967290 --regid=4294967290 --clear-groups mailferry"),
+            "{command}"
+        );
+    }
+
+    #[test]
+    fn an_odd_path_is_quoted_for_the_shell() {
+        assert_eq!(chmod(Path::new("/etc/mailferry/config.toml"), "600"), "chmod 600 /etc/mailferry/config.toml");
+        assert_eq!(chmod(Path::new("/a b/it's"), "600"), r"chmod 600 -- '/a b/it'\''s'");
+    }
+}
