@@ -83,7 +83,10 @@ impl fmt::Display for Account<'_> {
             }
             if forward.set_aside > 0 {
                 let again = this_program(&format!("forward --again {}", account.account));
-                write!(f, "\n                it stays in the spool and on the server. Once the cause is mended: {again}")?;
+                write!(
+                    f,
+                    "\n                it stays in the spool and on the server. Once the cause is mended: {again}"
+                )?;
             }
         }
         for message in account.quarantine.iter().take(SHOWN) {

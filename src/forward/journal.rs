@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::account::AccountName;
 use crate::disk::{Disk, make_dirs, sync_dirs_above};
+use crate::message::Digest;
 use crate::state::entries::Identity;
 use crate::state::error::StateError;
 use crate::state::journal::{BadJournal, Contents, Durability, Journal, LockedFile, parse};
@@ -24,11 +25,20 @@ pub(super) struct Progress {
     /// An APPEND was about to be sent, and its answer is not known.
     pub(super) intent: Option<AppendIntent>,
     /// It arrived.
-    pub(super) arrived: Option<Option<MailboxUid>>,
+    pub(super) arrived: Option<Arrival>,
     /// It was refused for good: when, in seconds since 1970, and why.
     pub(super) set_aside: Option<(i64, String)>,
     /// It was refused so often.
     pub(super) refusals: u32,
+}
+
+/// What is known of a message that arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Arrival {
+    /// The digest of its header.
+    pub(super) header: Option<Digest>,
+    /// Where it is in the mailbox.
+    pub(super) uid: Option<MailboxUid>,
 }
 
 /// What is known of the messages of a spool, by the names of their files. Made by applying records.
@@ -65,7 +75,17 @@ impl Ledger {
 
     /// Whether a message of ours is known to be this one of the mailbox.
     pub(super) fn knows(&self, uid: MailboxUid) -> bool {
-        self.messages.values().any(|progress| progress.arrived == Some(Some(uid)))
+        self.arrivals().any(|arrival| arrival.uid == Some(uid))
+    }
+
+    /// How many messages with this header arrived before the UIDs of the mailbox became others.
+    pub(super) fn arrived_before(&self, validity: u32, header: Digest) -> usize {
+        let is_older = |arrival: &&Arrival| arrival.uid.is_none_or(|uid| uid.validity != validity);
+        self.arrivals().filter(is_older).filter(|arrival| arrival.header == Some(header)).count()
+    }
+
+    fn arrivals(&self) -> impl Iterator<Item = &Arrival> {
+        self.messages.values().filter_map(|progress| progress.arrived.as_ref())
     }
 
     fn apply(&mut self, record: ForwardRecord) {
@@ -74,8 +94,8 @@ impl Ledger {
                 let progress = self.messages.entry(intent.name.clone()).or_default();
                 progress.intent = Some(intent);
             }
-            ForwardRecord::Arrived { name, uid } => {
-                let arrived = Progress { arrived: Some(uid), ..Progress::default() };
+            ForwardRecord::Arrived { name, header, uid } => {
+                let arrived = Progress { arrived: Some(Arrival { header, uid }), ..Progress::default() };
                 self.messages.insert(name, arrived);
             }
             ForwardRecord::SetAside { name, since, reason } => {
@@ -100,7 +120,8 @@ impl Ledger {
             let intent = progress.intent.clone().map(ForwardRecord::Intent);
             let aside = progress.set_aside.clone();
             let aside = aside.map(|(since, reason)| ForwardRecord::SetAside { name: name.clone(), since, reason });
-            let arrived = progress.arrived.map(|uid| ForwardRecord::Arrived { name: name.clone(), uid });
+            let arrived = |Arrival { header, uid }| ForwardRecord::Arrived { name: name.clone(), header, uid };
+            let arrived = progress.arrived.map(arrived);
             [refused, intent, aside, arrived].into_iter().flatten()
         })
     }

@@ -19,6 +19,7 @@ use crate::account::{Account, AccountName};
 use crate::clock::Clock;
 use crate::credential::{CredentialEnvironment, printable};
 use crate::disk::Disk;
+use crate::message::Digest;
 use crate::net::Dial;
 use crate::state::record::ForwardRecord;
 use crate::watch::blocking;
@@ -156,6 +157,11 @@ impl Pass {
         self.journal.lock().await.as_ref().is_some_and(|journal| journal.ledger().knows(uid))
     }
 
+    /// How many messages with this header are known to have arrived before the UIDs of the mailbox became others.
+    pub(super) async fn arrived_before(&self, validity: u32, header: Digest) -> usize {
+        self.journal.lock().await.as_ref().map_or(0, |journal| journal.ledger().arrived_before(validity, header))
+    }
+
     /// Writes records, durably.
     pub(super) async fn record(&self, records: Vec<ForwardRecord>) -> Result<(), ForwardError> {
         if records.is_empty() {
@@ -179,7 +185,7 @@ impl Pass {
         counts.forwarded += 1;
         counts.octets += letter.spooled.size();
         counts.refusals_in_a_row = 0;
-        ForwardRecord::Arrived { name: letter.spooled.name.clone(), uid }
+        ForwardRecord::Arrived { name: letter.spooled.name.clone(), header: Some(letter.header), uid }
     }
 
     /// A message was refused for good.

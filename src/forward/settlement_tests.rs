@@ -30,7 +30,7 @@ fn journal(bench: &Bench) -> ForwardJournal {
 }
 
 fn arrived(name: &str) -> ForwardRecord {
-    ForwardRecord::Arrived { name: name.to_owned(), uid: None }
+    ForwardRecord::Arrived { name: name.to_owned(), header: None, uid: None }
 }
 
 #[test]

@@ -18,7 +18,6 @@ use super::pass::{Pass, words};
 use super::spool::Spooled;
 use crate::account::{AccountName, ImapDestination};
 use crate::credential::CredentialSource;
-use crate::message::Digest;
 use crate::oauth::refresh::{TokenContext, TokenOf, access_token};
 use crate::secret::Secret;
 use crate::state::record::{AppendIntent, ForwardRecord, MailboxUid};
@@ -193,6 +192,14 @@ impl<'a> Worker<'a> {
             // Which message it is has to be known, so that it is not taken for another one with the same bytes.
             None => self.find(letter, intent).await?,
         };
+        if let Some(uid) = uid
+            && self.session.has("X-GM-EXT-1")
+            && !self.session.of_size(uid.uid, letter.size).await?.contains(&uid.uid)
+        {
+            // Gmail takes a message for another one that has the same Message-ID, and keeps that one.
+            let why = "the destination has taken it for another message of another size, with the same Message-ID";
+            return self.pass.set_aside(&letter.spooled, why).await;
+        }
         let arrived = self.pass.arrived(letter, uid);
         self.unwritten.push(arrived);
         match uid {
@@ -235,34 +242,54 @@ impl<'a> Worker<'a> {
             // Nobody can look there any more. It is appended where mail goes now.
             return Ok(None);
         }
-        let validity = self.selected.validity;
-        let is_same = intent.uid_validity == validity;
-        // With another UIDVALIDITY the UIDs say nothing, and every message may be the one. Then nothing but all its bytes
-        // shows that it is.
-        let from = if is_same { intent.uid_next } else { 1 };
-        let by_header = is_same && letter.header.is_strong();
-        let mut whole: Option<Digest> = None;
-        for uid in self.session.of_size(from, letter.size).await? {
+        let (validity, header) = (self.selected.validity, letter.header);
+        if intent.uid_validity != validity {
+            return self.find_anywhere(letter).await;
+        }
+        for uid in self.session.of_size(intent.uid_next, letter.size).await? {
             let uid = MailboxUid { validity, uid };
-            if self.pass.knows(uid).await || self.session.header_of(uid.uid).await? != Some(letter.header) {
-                continue;
-            }
-            if by_header {
-                return Ok(Some(uid));
-            }
-            let ours = match whole {
-                Some(whole) => whole,
-                None => letter.digest().await.map_err(|source| {
-                    let path = super::letter::place(&letter.spooled).to_owned();
-                    ForwardError::Spool { path, source }
-                })?,
-            };
-            whole = Some(ours);
-            if self.session.whole_of(uid.uid).await? == Some(ours) {
+            if !self.pass.knows(uid).await
+                && self.session.header_of(uid.uid).await? == Some(header)
+                && (header.is_strong() || self.has_the_bytes_of(uid.uid, letter).await?)
+            {
                 return Ok(Some(uid));
             }
         }
         Ok(None)
+    }
+
+    /// The same where the mailbox has got another UIDVALIDITY: the UIDs say nothing, and every message may be the one. Only a
+    /// strong header and equal bytes show that it is, and only if there are more such messages than are known to have
+    /// arrived before. In doubt it is appended again: a second copy is better than none.
+    async fn find_anywhere(&mut self, letter: &Letter) -> Result<Option<MailboxUid>, ForwardError> {
+        let (validity, header) = (self.selected.validity, letter.header);
+        if !header.is_strong() {
+            return Ok(None);
+        }
+        let mut others = self.pass.arrived_before(validity, header).await;
+        for uid in self.session.of_size(1, letter.size).await? {
+            let uid = MailboxUid { validity, uid };
+            if self.pass.knows(uid).await
+                || self.session.header_of(uid.uid).await? != Some(header)
+                || !self.has_the_bytes_of(uid.uid, letter).await?
+            {
+                continue;
+            }
+            if others == 0 {
+                return Ok(Some(uid));
+            }
+            others -= 1;
+        }
+        Ok(None)
+    }
+
+    /// Whether a message of the mailbox has exactly the bytes of a letter.
+    async fn has_the_bytes_of(&mut self, uid: u32, letter: &Letter) -> Result<bool, ForwardError> {
+        let ours = letter.digest().await.map_err(|source| {
+            let path = super::letter::place(&letter.spooled).to_owned();
+            ForwardError::Spool { path, source }
+        })?;
+        Ok(self.session.whole_of(uid).await? == Some(ours))
     }
 }
 

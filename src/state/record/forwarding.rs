@@ -1,6 +1,7 @@
 //! The records of a forwarder's journal, `ACCOUNT.forward`: text of the same kind as that of a `.uids` file. PURE.
 
 use super::{Fields, Parse};
+use crate::message::Digest;
 
 /// What became of a message of the spool, which is known by its file's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +12,8 @@ pub enum ForwardRecord {
     Arrived {
         /// The file.
         name: String,
+        /// The digest of its header, if it is known.
+        header: Option<Digest>,
         /// Under this UID of the mailbox, if that is known.
         uid: Option<MailboxUid>,
     },
@@ -63,8 +66,8 @@ impl ForwardRecord {
                 let AppendIntent { name, mailbox, uid_validity, uid_next } = intent;
                 out.letter('I').text(name.as_bytes()).text(mailbox.as_bytes()).number(uid_validity).number(uid_next);
             }
-            Self::Arrived { name, uid } => {
-                out.letter('J').text(name.as_bytes());
+            Self::Arrived { name, header, uid } => {
+                out.letter('J').text(name.as_bytes()).optional(*header);
                 if let Some(MailboxUid { validity, uid }) = uid {
                     out.number(validity).number(uid);
                 }
@@ -93,7 +96,7 @@ impl ForwardRecord {
             b'J' => {
                 let uid =
                     |fields: &mut Parse<'_>| Some(MailboxUid { validity: fields.number()?, uid: fields.number()? });
-                Self::Arrived { name, uid: fields.if_there(uid)? }
+                Self::Arrived { name, header: fields.optional(Digest::parse)?, uid: fields.if_there(uid)? }
             }
             b'K' => Self::SetAside { name, since: fields.number()?, reason: fields.string()? },
             b'N' => Self::Refused { name, times: fields.number()? },
@@ -110,12 +113,17 @@ mod tests {
     #[test]
     fn each_record_reads_as_it_was_written() {
         let name = || "1.M2P3Q4_mf-00000000000000aa-00000001.host,S=4".to_owned();
+        let digest = Some(crate::message::MessageDigester::default().finish());
         let intent =
             AppendIntent { name: name(), mailbox: "Ä b at imap://x".to_owned(), uid_validity: 7, uid_next: 9 };
         for record in [
             ForwardRecord::Intent(intent),
-            ForwardRecord::Arrived { name: name(), uid: Some(MailboxUid { validity: 7, uid: u32::MAX }) },
-            ForwardRecord::Arrived { name: name(), uid: None },
+            ForwardRecord::Arrived {
+                name: name(),
+                header: digest,
+                uid: Some(MailboxUid { validity: 7, uid: u32::MAX }),
+            },
+            ForwardRecord::Arrived { name: name(), header: None, uid: None },
             ForwardRecord::SetAside { name: name(), since: -1, reason: "552 too\r\nbig %".to_owned() },
             ForwardRecord::Refused { name: name(), times: 2 },
             ForwardRecord::Released(name()),
@@ -125,7 +133,7 @@ mod tests {
             assert!(!line.contains(&b'\n') && line.is_ascii());
             assert_eq!(Record::parse(&line), Ok(record));
         }
-        for bad in ["I a b 1", "I a b 1 2 3", "J a 1", "K a 1", "N a", "L", "L a b"] {
+        for bad in ["I a b 1", "I a b 1 2 3", "J a", "J a - 1", "J a 1", "K a 1", "N a", "L", "L a b"] {
             assert!(Record::parse(bad.as_bytes()).is_err(), "{bad}");
         }
     }
