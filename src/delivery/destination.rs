@@ -51,8 +51,8 @@ impl Destination {
         };
         let id = maildir.lasting_id(disk).map_err(failed("look at the Maildir"))?;
         let number = make_known(disk, store, configured, &maildir, id)?;
-        store.ensure_file()?;
         let is_spool = configured == store.spool();
+        store.ensure_file()?;
         Ok(Self { maildir, configured: configured.to_owned(), number, most_files, is_spool })
     }
 }

@@ -27,8 +27,8 @@ pub(super) fn settle_spool(disk: &dyn Disk, store: &mut Store, account: &Account
             return Ok(());
         }
         warn!(
-            "{waiting} messages wait in {} and `forward` is not configured any more: they stay there and on the server until \
-             it is",
+            "{waiting} messages wait in {}, and this account forwards nothing any more: they stay there and on the server \
+             until it does",
             store.spool().display()
         );
     }
