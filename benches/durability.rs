@@ -138,7 +138,7 @@ fn deliver(home: &Path, disk: Arc<dyn Disk>, size: usize, batch: usize, batches:
         let mut received = Vec::with_capacity(batch);
         for place in 0..batch {
             let unique_id = UniqueId::new(format!("{turn}.{place}").as_bytes()).ok();
-            let name = names.next(clock.since_1970(), 1, unique_id.as_ref());
+            let name = names.next(clock.since_1970(), mailferry::ids::InstanceId::new(1), unique_id.as_ref());
             let mut staging = Staging::new(Arc::clone(&disk), maildir.tmp(), name);
             staging.take(&message);
             received.push(staging.finish(Named(unique_id)));
@@ -204,7 +204,7 @@ fn open_store(home: &Path, disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Outcome<S
     let open_options = OpenOptions {
         now: clock.read(),
         since_1970: clock.since_1970(),
-        instance: 1,
+        instance: mailferry::ids::InstanceId::new(1),
         holder: "the bench".to_owned(),
         new_state: true,
         configured_accounts: Arc::default(),

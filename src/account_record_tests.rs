@@ -24,7 +24,7 @@ fn report(end: Result<(), PollError>) -> PollReport {
 
 fn refused() -> PollReport {
     let code = Some(ResponseCode::Auth);
-    let response = Response { status: Status::Err, code, text: "no".to_owned(), unique_id: None };
+    let response = Response { status: Status::Err, code, text: "no".to_owned(), decoded: None, unique_id: None };
     let login = crate::client::ClientError::Login {
         asked: CommandKind::Pass,
         refusal: Refusal::Credentials,

@@ -245,13 +245,13 @@ mod tests {
     #[test]
     fn any_number_of_failures_is_one_sentence() {
         let mut one = report();
-        one.failed.add(listed(1, "a"), || "no".to_owned());
+        one.failed.add(&listed(1, "a"), "no");
         assert_eq!(
             one.complaints(),
             ["message 1 (unique-id a, 100 B) could not be fetched: no. It stays on the server and is tried again"]
         );
         let mut many = report();
-        (1..=50_000).for_each(|n| many.failed.add(listed(n, "a"), || "z".repeat(4000)));
+        (1..=50_000).for_each(|n| many.failed.add(&listed(n, "a"), "z".repeat(4000)));
         let complaints = many.complaints();
         let [sentence] = complaints.as_slice() else { panic!("{} sentences", complaints.len()) };
         assert!(sentence.starts_with("50000 messages could not be fetched"), "{sentence}");

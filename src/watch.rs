@@ -1,8 +1,8 @@
-//! What can be seen of a poll while it runs: how long it has been waiting for a disk, and how much of use has come. The
-//! poll says it without knowing who looks; whoever runs it by itself loses nothing.
+//! How long a poll that runs has been waiting for a disk, and whether it is to give way. The poll says the one and heeds the
+//! other without knowing who looks; whoever runs it by itself loses nothing.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -17,12 +17,6 @@ tokio::task_local! {
 /// A poll, as seen from outside.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
-    /// How many octets of messages came.
-    useful: AtomicU64,
-    /// How many messages were delivered.
-    delivered: AtomicU64,
-    /// Their octets, as they are stored.
-    delivered_octets: AtomicU64,
     /// Somebody else should have its turn soon.
     give_way: AtomicBool,
     /// The work that blocks and has not ended.
@@ -41,18 +35,6 @@ struct Outstanding {
 }
 
 impl Watch {
-    /// How many octets of messages came so far.
-    #[must_use]
-    pub(crate) fn useful(&self) -> u64 {
-        self.useful.load(Ordering::Relaxed)
-    }
-
-    /// How many messages were delivered so far, and their octets.
-    #[must_use]
-    pub(crate) fn delivered(&self) -> (u64, u64) {
-        (self.delivered.load(Ordering::Relaxed), self.delivered_octets.load(Ordering::Relaxed))
-    }
-
     /// Since when the poll has been waiting for the oldest piece of work that blocks; None if it waits for none.
     #[must_use]
     pub(crate) fn waiting_for_disk(&self) -> Option<Instant> {
@@ -83,20 +65,6 @@ impl Watch {
 /// Runs a poll under watch.
 pub(crate) async fn watched<T>(watch: Arc<Watch>, poll: impl Future<Output = T>) -> T {
     WATCH.scope(watch, poll).await
-}
-
-/// Some octets of a message came.
-pub(crate) fn note_useful(octets: usize) {
-    let octets = u64::try_from(octets).unwrap_or(u64::MAX);
-    let _ = WATCH.try_with(|watch| watch.useful.fetch_add(octets, Ordering::Relaxed));
-}
-
-/// A message of so many octets was delivered.
-pub(crate) fn note_delivered(octets: u64) {
-    let _ = WATCH.try_with(|watch| {
-        watch.delivered.fetch_add(1, Ordering::Relaxed);
-        watch.delivered_octets.fetch_add(octets, Ordering::Relaxed);
-    });
 }
 
 /// Whether somebody else should have its turn soon.
@@ -172,16 +140,8 @@ mod tests {
         assert!(watched(Arc::clone(&watch), odd).await.is_err());
         assert_eq!(watch.waiting_for_disk(), None);
         assert_eq!(blocking(|| 7).await.unwrap(), 7);
-        note_useful(5);
         assert!(!is_to_give_way());
         watch.ask_to_give_way();
-        watched(Arc::clone(&watch), async {
-            note_useful(7);
-            assert!(is_to_give_way());
-        })
-        .await;
-        assert_eq!((watch.useful(), watch.delivered()), (7, (0, 0)));
-        watched(Arc::clone(&watch), async { note_delivered(12) }).await;
-        assert_eq!(watch.delivered(), (1, 12));
+        watched(Arc::clone(&watch), async { assert!(is_to_give_way()) }).await;
     }
 }

@@ -97,7 +97,7 @@ fn check(state: &UidState) {
     assert_eq!(again.len(), state.len());
     for entry in state.entries() {
         assert_eq!(again.entry(entry.id), Some(entry));
-        assert!(entry.id < state.next_id() || entry.id == u64::MAX);
+        assert!(entry.id < state.next_id() || entry.id.get() == u64::MAX);
         if let Some(unique_id) = &entry.unique_id {
             assert!(state.ids_of(unique_id).contains(&entry.id));
         }

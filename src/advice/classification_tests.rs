@@ -20,7 +20,7 @@ fn after(end: impl Into<PollError>) -> End {
 }
 
 fn response(code: Option<ResponseCode>, text: &str) -> Response {
-    Response { status: Status::Err, code, text: text.to_owned(), unique_id: None }
+    Response { status: Status::Err, code, text: text.to_owned(), decoded: None, unique_id: None }
 }
 
 /// The error of a login that was refused in these words.

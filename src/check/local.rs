@@ -12,6 +12,7 @@ use crate::advice;
 use crate::delivery::recovery::known_maildir;
 use crate::disk::free_space::free_spaces;
 use crate::exit::ExitStatus;
+use crate::ids::InstanceId;
 use crate::maildir::Maildir;
 use crate::poll::PollError;
 use crate::state::ownership;
@@ -43,7 +44,7 @@ fn look_now(context: &CheckContext, account: &Account) -> Vec<Step> {
     let options = OpenOptions {
         now: context.clock.read(),
         since_1970: context.clock.since_1970(),
-        instance: 0,
+        instance: InstanceId::new(0),
         holder: String::new(),
         new_state: false,
         configured_accounts: Arc::clone(&context.configured_accounts),

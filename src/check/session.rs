@@ -70,8 +70,7 @@ async fn secret(context: &CheckContext, account: &Account) -> Result<Secret, Pol
         credentials: context.credentials.clone(),
         holder: "mailferry check".to_owned(),
     };
-    let (name, username) = (account.name.clone(), account.username.clone());
-    let of = TokenOf { account: name, username, settings: Arc::clone(settings) };
+    let of = TokenOf::account(account, settings);
     Ok(access_token(token_context, of, None).await?.access)
 }
 
@@ -80,6 +79,9 @@ async fn name(account: &Account) -> Step {
     let (host, port) = (account.endpoint.host.clone(), account.endpoint.port);
     if host.parse::<std::net::IpAddr>().is_ok() {
         return Step::ok("name", format!("{host} is an address"));
+    }
+    if let Some(proxy) = &account.endpoint.route.proxy {
+        return Step::ok("name", format!("the proxy {proxy} looks {host} up"));
     }
     let asked = (host.clone(), port);
     let begun = Instant::now();
@@ -347,7 +349,9 @@ async fn top(client: &mut Client, number: crate::pop3::MessageNumber) -> Result<
     let begun = Instant::now();
     let on_event = |_, part: ResponsePart<'_>| {
         match part {
-            ResponsePart::Response(response) if response.status == Status::Err => refused = Some(response.text.clone()),
+            ResponsePart::Response(response) if response.status == Status::Err => {
+                refused = Some(response.words().to_owned());
+            }
             ResponsePart::Data(bytes) => {
                 octets = octets.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
                 if octets > MOST_OF_TOP {

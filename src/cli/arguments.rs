@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
 
-use super::completions::accounts;
+use super::account_names::accounts;
 
 use crate::config;
 use crate::control::LONGEST_OFTEN;

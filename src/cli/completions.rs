@@ -1,23 +1,16 @@
 //! `mailferry completions` and `mailferry man`: what shells and readers ask the program itself for.
 
-use std::ffi::OsStr;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 
 use clap::CommandFactory as _;
-use clap_complete::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
 
 use super::arguments::{Arguments, Completions, Man};
 use super::output::stderr_line;
-use crate::config::{self, Environment};
 use crate::exit::ExitStatus;
 
 /// The variable by which the script of a shell asks for candidates.
 const VARIABLE: &str = "MAILFERRY_COMPLETE";
-
-/// So many accounts are offered.
-const MOST: usize = 500;
 
 /// Answers the script of a shell, if it is that which asks: true if there is nothing else to do.
 pub(super) fn answer() -> bool {
@@ -26,24 +19,6 @@ pub(super) fn answer() -> bool {
     }
     let asked = CompleteEnv::with_factory(Arguments::command).var(VARIABLE).bin("mailferry");
     asked.try_complete(std::env::args_os(), std::env::current_dir().ok().as_deref()).unwrap_or(true)
-}
-
-/// The accounts of the configuration, for a word that begins so. A configuration that cannot be read has none: there is
-/// nobody to tell.
-pub(super) fn accounts(begun: &OsStr) -> Vec<CompletionCandidate> {
-    let environment = Environment::from_process();
-    let given = given_config(std::env::args_os().map(PathBuf::from));
-    let path = config::find(given.as_deref(), &environment);
-    let Ok(config) = path.and_then(|path| config::load(&path, &environment)) else { return Vec::new() };
-    let begun = begun.to_string_lossy();
-    let names = config.accounts.iter().map(|account| account.name.as_str()).filter(|name| name.starts_with(&*begun));
-    names.take(MOST).map(CompletionCandidate::new).collect()
-}
-
-/// The file behind `--config` on the line that is being typed.
-fn given_config(words: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
-    let mut words = words.skip_while(|word| word.as_os_str() != "--config");
-    words.nth(1)
 }
 
 /// Prints the script for a shell.

@@ -22,6 +22,7 @@ use crate::config::{Config, Environment};
 use crate::delivery::recovery::OtherMaildir;
 use crate::exit::ExitStatus;
 use crate::forward::ForwardOptions;
+use crate::poll::events::Observers;
 use crate::poll::{PollContext, PollError, PollOptions, PollReport, forward_spool, poll};
 use crate::schedule::{Cause, End};
 use crate::state::error::StateError;
@@ -234,7 +235,7 @@ async fn poll_in_turn(
     let _at_host = places.host.acquire().await;
     let _of_all = places.all.acquire().await;
     drop(waits);
-    poll(Arc::clone(context), account.clone(), options, stop.clone()).await
+    poll(Arc::clone(context), account.clone(), options, stop.clone(), Observers::new()).await
 }
 
 /// Polls again and again as long as somebody else holds the account. Others use the places meanwhile.
@@ -246,13 +247,12 @@ async fn poll_patiently(
     stop: &CancellationToken,
 ) -> PollReport {
     loop {
-        let mut report = poll_in_turn(context, account, options, places, stop).await;
+        let report = poll_in_turn(context, account, options, places, stop).await;
         if !matches!(&report.end, Err(PollError::State(StateError::Locked { .. }))) {
             return report;
         }
         if stop.is_cancelled() {
-            report.end = Err(PollError::Stopped);
-            return report;
+            return report.because_of(PollError::Stopped);
         }
         tokio::select! {
             () = tokio::time::sleep(WAIT) => {}

@@ -10,6 +10,7 @@ use crate::advice;
 use crate::config::{Config, ConfigError, Environment, state_dir};
 use crate::credential::printable;
 use crate::exit::ExitStatus;
+use crate::ids::InstanceId;
 use crate::import::report::Report;
 use crate::import::take_over::{Plan, Surroundings, TakeOverError, carry_out, plan};
 use crate::import::{Places, Program, read};
@@ -93,7 +94,7 @@ fn write(planned: &Plan, context: &PollContext, import: &Import) -> Result<(), T
     let open_options = || OpenOptions {
         now: context.clock.read(),
         since_1970: context.clock.since_1970(),
-        instance: fastrand::u64(..),
+        instance: InstanceId::random(),
         holder: context.holder.clone(),
         new_state: true,
         configured_accounts: Arc::clone(&context.configured_accounts),

@@ -178,7 +178,8 @@ impl LoginCommand<'_> {
         // Before anybody takes the trouble: can what comes be kept at all?
         let lock = self.lock();
         threads::blocking(lock).await.map_err(OAuthError::from)??;
-        let http = Http::new(Arc::clone(&self.context.dialer), self.settings.tls_ca_file.clone());
+        let route = self.account.endpoint.route.clone();
+        let http = Http::new(Arc::clone(&self.context.dialer), self.settings.tls_ca_file.clone(), route);
         let sign_in = SignIn::prepare(http, self.settings, &self.context.credentials).await?;
         let granted =
             if self.login.device { self.by_device(&sign_in).await? } else { self.by_browser(&sign_in).await? };

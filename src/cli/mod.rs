@@ -1,5 +1,6 @@
 //! What a user types and what is printed; nothing is decided here.
 
+mod account_names;
 mod arguments;
 mod check;
 mod completions;

@@ -14,11 +14,12 @@ use crate::account::Account;
 use crate::config::Environment;
 use crate::credential::printable;
 use crate::exit::ExitStatus;
+use crate::ids::{EntryId, InstanceId};
 use crate::maildir::contents::contents;
 use crate::poll::adoption::Visit;
 use crate::poll::{PollContext, PollError};
 use crate::pop3::UniqueId;
-use crate::state::entries::{Entry, EntryId, Origin, UidState};
+use crate::state::entries::{Entry, Origin, UidState};
 use crate::state::error::StateError;
 use crate::state::store::{OpenOptions, Store};
 use crate::text::Count;
@@ -109,7 +110,7 @@ fn open_options(context: &PollContext) -> OpenOptions {
     OpenOptions {
         now: context.clock.read(),
         since_1970: context.clock.since_1970(),
-        instance: fastrand::u64(..),
+        instance: InstanceId::random(),
         holder: context.holder.clone(),
         // Whoever repairs a state knows that it is lost.
         new_state: true,

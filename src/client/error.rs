@@ -200,7 +200,7 @@ fn words(response: &Response) -> String {
     if code.is_empty() && response.text.is_empty() {
         return "without a word".to_owned();
     }
-    format!("saying \"{code}{}\"", response.text)
+    format!("saying \"{code}{}\"", response.words())
 }
 
 impl ClientError {

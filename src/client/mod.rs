@@ -551,7 +551,7 @@ impl std::fmt::Display for Spoken<'_> {
         if let Some(code) = &self.0.code {
             write!(f, " [{code}]")?;
         }
-        if self.0.text.is_empty() { Ok(()) } else { write!(f, " {}", self.0.text) }
+        if self.0.text.is_empty() { Ok(()) } else { write!(f, " {}", self.0.words()) }
     }
 }
 

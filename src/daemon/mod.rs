@@ -8,6 +8,7 @@
 mod accounts;
 mod conduct;
 mod forwarders;
+mod log;
 mod outside;
 mod polls;
 mod supervisor;

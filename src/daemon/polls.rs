@@ -15,6 +15,8 @@ use crate::account_history::History;
 use crate::control::status::Came;
 use crate::credential::CredentialSource;
 use crate::oauth::store;
+use crate::poll::events::{Observer, Observers};
+use crate::poll::progress::Progress;
 use crate::poll::{PollContext, PollError, PollOptions, PollReport, poll};
 use crate::schedule::queue::Queue;
 use crate::state::hints::keep_standing;
@@ -43,6 +45,7 @@ struct Running {
     account: AccountName,
     conduct: Conduct,
     watch: Arc<Watch>,
+    progress: Arc<Progress>,
     stop: CancellationToken,
     /// It is waited for, and then the account is due at this time, since boot.
     due: Option<Duration>,
@@ -110,16 +113,18 @@ impl Polls {
         let (watch, stop) = (Arc::new(Watch::default()), self.stop.child_token());
         let (context, name, theirs) = (Arc::clone(context), account.name.clone(), stop.clone());
         let (seen, account) = (Arc::clone(&watch), account.clone());
+        let progress = Arc::new(Progress::default());
+        let observers: Observers = vec![Arc::clone(&progress) as Arc<dyn Observer>];
         let work = async move {
             let password = password_of(&account, &context).await;
-            let report = Box::new(poll(context, account, PollOptions::default(), theirs).await);
+            let report = Box::new(poll(context, account, PollOptions::default(), theirs, observers).await);
             // Work that it has left behind may hang: as long as it does, the account is not polled again.
             seen.idle().await;
             Done::Polled { report, password }
         };
         self.spawn(
             work.instrument(span),
-            Running { account: name, conduct: Conduct::new(now), watch, stop, due: None },
+            Running { account: name, conduct: Conduct::new(now), watch, progress, stop, due: None },
         );
     }
 
@@ -144,8 +149,8 @@ impl Polls {
             }
             Done::AccountState
         };
-        let stop = CancellationToken::new();
-        self.spawn(work, Running { account, conduct, watch, stop, due: Some(due) });
+        let (progress, stop) = (Arc::default(), CancellationToken::new());
+        self.spawn(work, Running { account, conduct, watch, progress, stop, due: Some(due) });
     }
 
     fn spawn(&mut self, work: impl Future<Output = Done> + Send + 'static, running: Running) {
@@ -183,7 +188,7 @@ impl Polls {
         if let (Err(PollError::Stopped), Some(octets), false) =
             (&report.end, conduct.too_slow, self.stop.is_cancelled())
         {
-            report.end = Err(PollError::TooSlow { octets, window: WINDOW });
+            report = report.because_of(PollError::TooSlow { octets, window: WINDOW });
         }
         After::Polled(Box::new(Polled { account, begun: conduct.begun, report, password, watch, conduct }))
     }
@@ -191,10 +196,10 @@ impl Polls {
     /// Looks at how they get on, and gives places to those that wait.
     pub(super) fn look(&mut self, queue: &mut Queue, now: Duration) {
         let mut hung = self.running.values().filter(|running| running.conduct.hung.is_some()).count();
-        for Running { account, conduct, watch, stop, .. } in self.running.values_mut() {
+        for Running { account, conduct, watch, progress, stop, .. } in self.running.values_mut() {
             let waits_for_disk = watch.waiting_for_disk().map(|since| since.elapsed());
             let in_the_way = queue.is_in_the_way(account);
-            let seen = Seen { now, octets: watch.useful(), waits_for_disk, in_the_way };
+            let seen = Seen { now, octets: progress.received(), waits_for_disk, in_the_way };
             match conduct.judge(seen) {
                 Verdict::GoOn => {}
                 Verdict::StandAside => {
@@ -232,7 +237,7 @@ impl Polls {
 
     /// What the poll of an account has delivered so far. None if none runs.
     pub(super) fn delivered(&self, account: &AccountName) -> Option<Came> {
-        let (messages, octets) = self.running.get(self.tasks_of.get(account)?)?.watch.delivered();
+        let (messages, octets) = self.running.get(self.tasks_of.get(account)?)?.progress.delivered();
         Some(Came { messages, octets })
     }
 
@@ -249,9 +254,7 @@ impl Polls {
 
 /// The report of a poll whose task came to nothing.
 fn failed(account: &AccountName, why: NotDone) -> PollReport {
-    let mut report = PollReport::new(account.clone());
-    report.end = Err(why.doing("poll").into());
-    report
+    PollReport::of_failure(account.clone(), why.doing("poll").into())
 }
 
 /// What the file of an account's password looks like; nothing, if it has none.

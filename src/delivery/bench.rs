@@ -15,6 +15,7 @@ use crate::clock::trusted_time::ClockReading;
 use crate::credential::CredentialSource;
 use crate::disk::RealDisk;
 use crate::disk::free_space::FreeSpace;
+use crate::ids::InstanceId;
 use crate::maildir::Maildir;
 use crate::maildir::names::NameSource;
 use crate::maildir::staging::{Staging, stage};
@@ -60,7 +61,7 @@ impl Bench {
         let open_options = OpenOptions {
             now,
             since_1970,
-            instance: 0xfeed,
+            instance: InstanceId::new(0xfeed),
             holder,
             new_state: false,
             configured_accounts,

@@ -7,7 +7,8 @@
 use std::io;
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::Receiver;
 
 use super::destination::Destination;
 use super::publish::{Delivered, Published, publish};
@@ -19,7 +20,7 @@ use crate::maildir::staging::{Received, Staged, Written, stage};
 use crate::state::error::StateError;
 use crate::state::handle::{Finished, StateHandle, StateWork};
 use crate::state::store::Store;
-use crate::watch::{blocking, note_delivered};
+use crate::watch::blocking;
 
 /// No more bytes than this are written and not yet durable: what a slow disk would have to swallow at the end.
 const MOST_UNSYNCED: u64 = 64 << 20;
@@ -36,11 +37,11 @@ pub(crate) struct ReceivedMessage<T> {
 }
 
 /// A committer at work.
-pub(crate) struct Committer<T> {
+pub(crate) struct Committer<T, A> {
     disk: Arc<dyn Disk>,
     to: Destination,
-    /// Tells the retriever what is safe. It may be gone; a message is safe all the same.
-    announce: mpsc::UnboundedSender<Delivered<T>>,
+    /// Is given what is safe, at once.
+    announce: A,
     /// Written, and waiting for the batch before to be committed.
     written: Vec<Written<T>>,
     /// Their octets.
@@ -59,8 +60,8 @@ struct Outcome<T> {
     result: Result<DirSync, DeliveryError>,
 }
 
-impl<T: Described> Committer<T> {
-    pub(crate) fn new(disk: Arc<dyn Disk>, to: Destination, announce: mpsc::UnboundedSender<Delivered<T>>) -> Self {
+impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
+    pub(crate) fn new(disk: Arc<dyn Disk>, to: Destination, announce: A) -> Self {
         let (written, synced) = (Vec::new(), DirSync::Synced);
         Self { disk, to, announce, written, octets: 0, commit: None, synced, error: None }
     }
@@ -69,7 +70,7 @@ impl<T: Described> Committer<T> {
     pub(crate) async fn run(
         mut self,
         state: &mut StateHandle,
-        mut received_messages: mpsc::Receiver<ReceivedMessage<T>>,
+        mut received_messages: Receiver<ReceivedMessage<T>>,
     ) -> Result<DirSync, DeliveryError> {
         let mut arrived = Vec::new();
         let mut open = true;
@@ -138,10 +139,7 @@ impl<T: Described> Committer<T> {
 
     fn on_batch_end(&mut self, outcome: Outcome<T>) {
         self.commit = None;
-        for safe in outcome.safe {
-            note_delivered(safe.size());
-            let _ = self.announce.send(safe);
-        }
+        outcome.safe.into_iter().for_each(&mut self.announce);
         match outcome.result {
             Ok(DirSync::Synced) => {}
             Ok(DirSync::Unsupported) => self.synced = DirSync::Unsupported,

@@ -3,6 +3,7 @@ use crate::account::RemovalPolicy;
 use crate::delivery::bench::Bench;
 use crate::delivery::destination::make_known;
 use crate::disk::RealDisk;
+use crate::ids::InstanceId;
 use crate::maildir::names::NameSource;
 use crate::maildir::staging::Staging;
 use crate::plan::Arrival;
@@ -34,7 +35,7 @@ impl Delivery {
 
     fn written(&self, unique_id: &str, is_short: bool) -> Written<Arrival> {
         let unique_id = UniqueId::new(unique_id.as_bytes()).unwrap();
-        let name = self.names.next(Duration::ZERO, 0xfeed, Some(&unique_id));
+        let name = self.names.next(Duration::ZERO, InstanceId::new(0xfeed), Some(&unique_id));
         let mut staging = Staging::new(Arc::new(RealDisk), self.to.maildir.tmp(), name);
         staging.take(b"Subject: x\r\n\r\n");
         let number = MessageNumber::new(1).unwrap();

@@ -8,8 +8,9 @@ use super::recovery::{OtherMaildir, known_maildir};
 use crate::account::{Account, MaildirMode};
 use crate::disk::{DirSync, Disk};
 use crate::ids::MaildirId;
+use crate::ids::MaildirNumber;
 use crate::maildir::Maildir;
-use crate::state::entries::{KnownMaildir, MaildirNumber};
+use crate::state::entries::KnownMaildir;
 use crate::state::error::StateError;
 use crate::state::store::Store;
 

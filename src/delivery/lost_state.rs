@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use crate::disk::Disk;
+use crate::ids::InstanceId;
 use crate::maildir::Maildir;
 use crate::state::error::StateError;
 
@@ -11,7 +12,7 @@ use crate::state::error::StateError;
 ///
 /// # Errors
 /// Those of the disk.
-pub fn delivered_by(disk: &dyn Disk, configured: &Path) -> Result<Vec<u64>, StateError> {
+pub fn delivered_by(disk: &dyn Disk, configured: &Path) -> Result<Vec<InstanceId>, StateError> {
     match Maildir::open(disk, configured) {
         Ok(maildir) => maildir.instances(disk).map_err(|e| StateError::io("read", maildir.path(), e)),
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(Vec::new()),

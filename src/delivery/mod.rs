@@ -18,9 +18,9 @@ pub mod recovery;
 pub use error::DeliveryError;
 pub use lost_state::delivered_by;
 
+use crate::ids::EntryId;
 use crate::maildir::names::TmpName;
 use crate::pop3::UniqueId;
-use crate::state::entries::EntryId;
 
 /// What a message carries says how the server listed it.
 pub trait Described: Send + 'static {

@@ -10,9 +10,9 @@ use std::io;
 use super::Entered;
 use super::record::Recorded;
 use crate::disk::{Dir, DirSync, Disk, has_no_links};
+use crate::ids::EntryId;
 use crate::maildir::names::TmpName;
 use crate::maildir::{Maildir, os};
-use crate::state::entries::EntryId;
 use crate::state::store::IsPublished;
 
 /// A message that is in the Maildir: its bytes, its name in `new/` and our record of it would survive a power cut, if the
@@ -33,6 +33,12 @@ impl<T> Delivered<T> {
     #[must_use]
     pub fn entry(&self) -> EntryId {
         self.message.entry
+    }
+
+    /// The name of its file in `new/`.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        &self.message.published_name
     }
 
     /// How many bytes it has.

@@ -1,9 +1,9 @@
 //! Step 2 of the path of a message: the intents, on record.
 
 use super::{Described, Entered};
+use crate::ids::{EntryId, MaildirNumber};
 use crate::maildir::names::TmpName;
 use crate::maildir::staging::Staged;
-use crate::state::entries::{EntryId, MaildirNumber};
 use crate::state::error::StateError;
 use crate::state::store::{NewDelivery, NotRecorded, Store};
 

@@ -13,9 +13,10 @@ use std::path::Path;
 
 use crate::delivery::publish::give_name;
 use crate::disk::{Dir, DirSync, Disk};
+use crate::ids::{EntryId, InstanceId, MaildirNumber};
 use crate::maildir::names::{TmpName, instance_of, without_flags};
 use crate::maildir::{Maildir, os};
-use crate::state::entries::{Entry, EntryId, Intent, KnownMaildir, MaildirNumber};
+use crate::state::entries::{Entry, Intent, KnownMaildir};
 use crate::state::error::StateError;
 use crate::state::store::{IsPublished, Store};
 
@@ -174,7 +175,7 @@ fn finish(
 }
 
 /// The names in a `tmp/` that this state has made.
-fn our_names(disk: &dyn Disk, tmp: &Dir, instance: u64) -> Result<Vec<OsString>, StateError> {
+fn our_names(disk: &dyn Disk, tmp: &Dir, instance: InstanceId) -> Result<Vec<OsString>, StateError> {
     let mut names = disk.list_in(tmp).map_err(|e| StateError::io("read", tmp.path(), e))?;
     names.retain(|name| instance_of(name.as_bytes()) == Some(instance));
     Ok(names)

@@ -179,7 +179,7 @@ fn a_file_that_vanishes_from_tmp_was_not_delivered() {
     let recorded = bench.record(&mut store, &["a", "b"]);
     fs::remove_file(bench.account.maildir.join("tmp").join(recorded[0].tmp_name().as_str())).unwrap();
     let published = publish(&RealDisk, &bench.maildir(), recorded).unwrap();
-    assert_eq!((published.vanished, published.delivered.len()), (vec![1], 1));
+    assert_eq!((published.vanished, published.delivered.len()), (vec![EntryId::FIRST], 1));
 }
 
 #[test]

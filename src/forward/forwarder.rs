@@ -14,6 +14,7 @@ use super::report::{ForwardReport, Waiting};
 use super::spool::{self, Spooled};
 use super::{command, imap, lmtp};
 use crate::account::{Account, AccountName, Forward, ForwardTo};
+use crate::ids::InstanceId;
 use crate::state::entries::Identity;
 use crate::state::record::ForwardRecord;
 use crate::watch::blocking;
@@ -91,7 +92,7 @@ async fn open(
 ) -> Result<Opening, ForwardError> {
     let (context, name) = (Arc::clone(context), account.name.clone());
     let identity = Identity {
-        instance: fastrand::u64(..),
+        instance: InstanceId::random(),
         host: account.endpoint.host.clone(),
         user: account.username.clone(),
         created: context.clock.read().wall,

@@ -24,7 +24,12 @@ fn spooled(unique_ids: &[&str]) -> (Bench, Vec<String>) {
 
 /// The forwarder's journal of the account, open.
 fn journal(bench: &Bench) -> ForwardJournal {
-    let new = Identity { instance: 1, host: "h".to_owned(), user: "jo".to_owned(), created: 0 };
+    let new = Identity {
+        instance: crate::ids::InstanceId::random(),
+        host: "h".to_owned(),
+        user: "jo".to_owned(),
+        created: 0,
+    };
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     ForwardJournal::open(&disk, &bench.state_dir(), &bench.account.name, new).unwrap().unwrap()
 }
@@ -112,7 +117,12 @@ fn an_open_intent_keeps_what_is_known_of_the_others() {
 fn one_forwarder_at_a_time_has_the_journal() {
     let (bench, _) = spooled(&["a"]);
     let first = journal(&bench);
-    let new = Identity { instance: 2, host: "h".to_owned(), user: "jo".to_owned(), created: 0 };
+    let new = Identity {
+        instance: crate::ids::InstanceId::random(),
+        host: "h".to_owned(),
+        user: "jo".to_owned(),
+        created: 0,
+    };
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     assert!(ForwardJournal::open(&disk, &bench.state_dir(), &bench.account.name, new).unwrap().is_none());
     drop(first);

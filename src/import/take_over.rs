@@ -12,6 +12,7 @@ use crate::account::{Account, AccountName};
 use crate::config::write::{self, CannotAdd};
 use crate::config::{Config, ConfigError, Environment};
 use crate::disk::Disk;
+use crate::ids::EntryId;
 use crate::secret::Secret;
 use crate::state::adopt::Known;
 use crate::state::entries::Origin;
@@ -232,7 +233,7 @@ struct Undo {
 struct State {
     store: Store,
     is_new: bool,
-    first: u64,
+    first: EntryId,
 }
 
 impl Undo {

@@ -44,7 +44,7 @@ impl Bench {
             open_options: Box::new(|| OpenOptions {
                 now: ClockReading { wall: 1, boot: 1, since_boot: 1 },
                 since_1970: Duration::from_secs(1),
-                instance: 7,
+                instance: crate::ids::InstanceId::new(7),
                 holder: String::new(),
                 new_state: true,
                 configured_accounts: Arc::new(ConfiguredAccounts::default()),

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use crate::account::MaildirMode;
 use crate::disk::{Dir, Disk, make_dirs, sync_dirs_above, unless_it_has_none};
+use crate::ids::InstanceId;
 use crate::ids::MaildirId;
 
 /// The three directories (maildir(5)).
@@ -141,7 +142,7 @@ impl Maildir {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn instances(&self, disk: &dyn Disk) -> io::Result<Vec<u64>> {
+    pub fn instances(&self, disk: &dyn Disk) -> io::Result<Vec<InstanceId>> {
         let mut found = Vec::new();
         for dir in [&self.new, &self.cur] {
             found.extend(disk.list_in(dir)?.iter().filter_map(|name| names::instance_of(name.as_bytes())));

@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::ids::InstanceId;
 use crate::pop3::UniqueId;
 
 /// Marks a name as made by mailferry.
@@ -39,12 +40,12 @@ impl NameSource {
     }
 
     /// The next name, for a message of the state `instance`. `now` is the time since 1970.
-    pub fn next(&self, now: Duration, instance: u64, unique_id: Option<&UniqueId>) -> TmpName {
+    pub fn next(&self, now: Duration, instance: InstanceId, unique_id: Option<&UniqueId>) -> TmpName {
         let count = self.counter.fetch_add(1, Ordering::Relaxed);
         let hash = unique_id.map_or(0, hash_of);
         let (pid, host) = (self.pid, &self.host);
         let (seconds, micros) = (now.as_secs(), now.subsec_micros());
-        TmpName(format!("{seconds}.M{micros}P{pid}Q{count}{MARK}{instance:016x}-{hash:08x}.{host}"))
+        TmpName(format!("{seconds}.M{micros}P{pid}Q{count}{MARK}{instance}-{hash:08x}.{host}"))
     }
 }
 
@@ -71,13 +72,13 @@ impl TmpName {
 /// The instance id in a name, wherever the file now is and whatever flags a mail reader gave it. None if the name was
 /// not made by mailferry.
 #[must_use]
-pub fn instance_of(name: &[u8]) -> Option<u64> {
+pub fn instance_of(name: &[u8]) -> Option<InstanceId> {
     let at = memchr::memmem::find(name, MARK.as_bytes())? + MARK.len();
     let digits = name.get(at..at.checked_add(16)?)?;
     if name.get(at + 16) != Some(&b'-') {
         return None;
     }
-    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    InstanceId::parse(digits)
 }
 
 /// The hash of the unique-id in a name of ours; None if there is none, or the message had no unique-id.
@@ -119,9 +120,11 @@ fn host_in_a_name(host: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    const OURS: InstanceId = InstanceId::new(0xabcd);
+
     fn name(host: &[u8]) -> TmpName {
         let id = UniqueId::new(b"uid/with : odd,S=1 things").unwrap();
-        NameSource::new(42, host).next(Duration::from_micros(1_500_000), 0xabcd, Some(&id))
+        NameSource::new(42, host).next(Duration::from_micros(1_500_000), OURS, Some(&id))
     }
 
     #[test]
@@ -139,18 +142,18 @@ mod tests {
     #[test]
     fn two_names_differ() {
         let source = NameSource::new(1, b"h");
-        assert_ne!(source.next(Duration::ZERO, 1, None), source.next(Duration::ZERO, 1, None));
+        assert_ne!(source.next(Duration::ZERO, OURS, None), source.next(Duration::ZERO, OURS, None));
     }
 
     #[test]
     fn our_names_are_recognised_with_their_instance() {
         let published = name(b"h").published(3);
-        assert_eq!(instance_of(published.as_bytes()), Some(0xabcd));
+        assert_eq!(instance_of(published.as_bytes()), Some(OURS));
         let id = UniqueId::new(b"uid/with : odd,S=1 things").unwrap();
         assert_eq!(unique_id_hash_of(published.as_bytes()), Some(hash_of(&id)));
         assert_eq!(unique_id_hash_of(b"1_mf-000000000000abcd-00000000.h"), None);
         assert_eq!(unique_id_hash_of(b"1_mf-000000000000abcd-12"), None);
-        assert_eq!(instance_of(format!("{published}:2,RS").as_bytes()), Some(0xabcd));
+        assert_eq!(instance_of(format!("{published}:2,RS").as_bytes()), Some(OURS));
         for other in ["", "1.M2P3.host,S=4", "1_mf-", "1_mf-000000000000abcd", "1_mf-000000000000zzzz-1.h"] {
             assert_eq!(instance_of(other.as_bytes()), None, "{other}");
         }

@@ -320,7 +320,7 @@ mod tests {
     use std::path::Path;
 
     fn staging(dir: &Path) -> Staging {
-        let name = NameSource::new(1, b"h").next(std::time::Duration::ZERO, 1, None);
+        let name = NameSource::new(1, b"h").next(std::time::Duration::ZERO, crate::ids::InstanceId::new(1), None);
         Staging::new(Arc::new(RealDisk), &RealDisk.open_dir(dir).unwrap(), name)
     }
 

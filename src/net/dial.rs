@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::account::{Endpoint, Route};
 use crate::threads::{NotDone, blocking};
 
+use super::host::bare_host;
 use super::proxy::tunnel;
 use super::{NetError, ProxyProblem, Stream};
 
@@ -108,11 +109,6 @@ fn bound(source: IpAddr) -> io::Result<TcpSocket> {
     let socket = if source.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.bind(SocketAddr::new(source, 0))?;
     Ok(socket)
-}
-
-/// The host as the resolver and the certificate know it: an IPv6 address without its brackets.
-pub(super) fn bare_host(host: &str) -> &str {
-    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
 }
 
 /// The target's addresses in the order in which they are to be tried. The system's resolver is asked, because it

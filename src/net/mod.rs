@@ -5,6 +5,7 @@
 
 mod dial;
 mod error;
+mod host;
 mod proxy;
 mod tls;
 
@@ -260,7 +261,7 @@ impl Dialer {
 /// Whether what is sent stays on this machine. Through a proxy that is here, only what is for this machine does: a server's name
 /// says so, never the proxy's address.
 fn stays_here(endpoint: &Endpoint, peer: SocketAddr) -> bool {
-    let host = dial::bare_host(&endpoint.host);
+    let host = host::bare_host(&endpoint.host);
     let named = match host.parse() {
         Ok(address) => is_loopback(address),
         Err(_) => host.strip_suffix('.').unwrap_or(host).eq_ignore_ascii_case("localhost"),

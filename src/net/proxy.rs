@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio_socks::Error as SocksError;
 use tokio_socks::tcp::Socks5Stream;
 
-use super::dial::bare_host;
+use super::host::bare_host;
 use super::{ProxyProblem, Stream};
 use crate::account::{Endpoint, Proxy, ProxyCredentials, ProxyKind};
 

@@ -16,6 +16,7 @@ use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
 use tokio::time::timeout;
 
 use super::server_url::ServerUrl;
+use crate::account::Route;
 use crate::exit::ExitStatus;
 use crate::net::{Dial, NetError};
 
@@ -37,6 +38,8 @@ pub struct Http {
     dialer: Arc<dyn Dial>,
     /// PEM file of the authorities to trust in place of the system's.
     ca_file: Option<PathBuf>,
+    /// How the servers are reached.
+    route: Route,
 }
 
 /// Why there is no answer.
@@ -126,10 +129,10 @@ impl<'c> AsyncHttpClient<'c> for Sender {
 }
 
 impl Http {
-    /// Asks over these connections.
+    /// Asks over these connections, made in this way.
     #[must_use]
-    pub fn new(dialer: Arc<dyn Dial>, ca_file: Option<PathBuf>) -> Self {
-        Self { dialer, ca_file }
+    pub fn new(dialer: Arc<dyn Dial>, ca_file: Option<PathBuf>, route: Route) -> Self {
+        Self { dialer, ca_file, route }
     }
 
     /// For the crate that makes the requests.
@@ -180,7 +183,7 @@ impl Http {
     }
 
     async fn exchange(&self, url: &ServerUrl, request: &HttpRequest) -> Result<HttpResponse, HttpProblem> {
-        let endpoint = url.endpoint(self.ca_file.as_deref());
+        let endpoint = url.endpoint(self.ca_file.as_deref(), &self.route);
         let connection = self.dialer.connect(&endpoint, &[]).await.map_err(HttpProblem::Net)?;
         if !connection.protected && !connection.loopback {
             return Err(HttpProblem::Address);
@@ -246,7 +249,7 @@ mod tests {
             }
             asked
         });
-        let http = Http::new(Arc::new(Dialer::new(NetLimits::default())), None);
+        let http = Http::new(Arc::new(Dialer::new(NetLimits::default())), None, Route::default());
         let request = oauth2::http::Request::post(url).body(b"secret=1".to_vec()).unwrap();
         let answer = http.send(request, repeat).await;
         (answer, timeout(TIME_LIMIT, server).await.unwrap().unwrap())
@@ -297,7 +300,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_secret_goes_nowhere_without_encryption() {
-        let http = Http::new(Arc::new(Dialer::new(NetLimits::default())), None);
+        let http = Http::new(Arc::new(Dialer::new(NetLimits::default())), None, Route::default());
         let request = oauth2::http::Request::post("http://login.example.org/token").body(Vec::new()).unwrap();
         let error = http.send(request, Repeat::WhileTemporary).await.unwrap_err();
         assert!(matches!(error.problem, HttpProblem::Address) && !error.is_temporary());

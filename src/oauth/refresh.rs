@@ -18,7 +18,7 @@ use super::sign_in::refresh_end;
 use super::token_request::TokenClientSettings;
 use super::tokens::{JITTER, Judgement, Tokens};
 use super::{OAuthSettings, store};
-use crate::account::AccountName;
+use crate::account::{Account, AccountName, Route};
 use crate::clock::Clock;
 use crate::credential::{CredentialEnvironment, CredentialError, CredentialSource};
 use crate::disk::Disk;
@@ -52,6 +52,8 @@ pub struct TokenOf {
     pub username: String,
     /// How it gets its tokens.
     pub settings: Arc<OAuthSettings>,
+    /// How its servers are reached.
+    pub route: Route,
 }
 
 /// The tokens of an account, with an access token that is good. `refused` is one that the mail server did not take: then
@@ -122,6 +124,17 @@ fn ends_the_sign_in(code: &str) -> bool {
 }
 
 impl TokenOf {
+    /// That of an account.
+    #[must_use]
+    pub fn account(account: &Account, settings: &Arc<OAuthSettings>) -> Self {
+        Self {
+            account: account.name.clone(),
+            username: account.username.clone(),
+            settings: Arc::clone(settings),
+            route: account.endpoint.route.clone(),
+        }
+    }
+
     /// Whether the access token can be used; or a new one is to be had.
     fn is_good(&self, tokens: &Tokens, now: i64, jitter: i64, refused: Option<&Secret>) -> Result<bool, OAuthError> {
         let again = |why: String| OAuthError::SignInAgain { account: self.account.clone(), why };
@@ -168,7 +181,7 @@ impl TokenOf {
             basic_auth: tokens.basic_auth,
             resource: self.settings.resource.clone(),
         };
-        let http = Http::new(Arc::clone(&context.dialer), self.settings.tls_ca_file.clone());
+        let http = Http::new(Arc::clone(&context.dialer), self.settings.tls_ca_file.clone(), self.route.clone());
         let granted = client.refresh(&http, refresh).await?;
         let now = context.clock.read().wall;
         let lifetime = self.settings.preset.and_then(|preset| preset.refresh_lifetime);
@@ -271,7 +284,12 @@ mod tests {
             resource: None,
             tls_ca_file: None,
         };
-        let of = TokenOf { account: account.clone(), username: ended.username.clone(), settings: Arc::new(settings) };
+        let of = TokenOf {
+            account: account.clone(),
+            username: ended.username.clone(),
+            settings: Arc::new(settings),
+            route: Route::default(),
+        };
         let all: Vec<_> = (0..6)
             .map(|_| tokio::spawn(access_token(context.clone(), of.clone(), Some(ended.access.clone()))))
             .collect();

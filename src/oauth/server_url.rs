@@ -82,9 +82,11 @@ impl ServerUrl {
         }
     }
 
-    /// How it is connected to.
+    /// How it is connected to: the way of the account's own server, but a server on this machine at once. To a proxy
+    /// elsewhere its name would mean that other machine.
     #[must_use]
-    pub fn endpoint(&self, ca_file: Option<&Path>) -> Endpoint {
+    pub fn endpoint(&self, ca_file: Option<&Path>, route: &Route) -> Endpoint {
+        let is_here = self.0.host().is_some_and(|host| is_loopback(&host));
         Endpoint {
             host: self.host(),
             port: self.0.port_or_known_default().unwrap_or(443),
@@ -92,7 +94,7 @@ impl ServerUrl {
             tls_ca_file: ca_file.map(Path::to_owned),
             key_exchange: KeyExchange::Auto,
             allow_cleartext_password: false,
-            route: Route::default(),
+            route: if is_here { Route::default() } else { route.clone() },
             tls_options: TlsOptions::default(),
         }
     }
@@ -147,7 +149,7 @@ mod tests {
 
     #[test]
     fn it_says_how_it_is_connected_to() {
-        let endpoint = |text| ServerUrl::new(text).unwrap().endpoint(None);
+        let endpoint = |text| ServerUrl::new(text).unwrap().endpoint(None, &Route::default());
         let over_tls = endpoint("https://login.example.org/x?y");
         assert_eq!(
             (over_tls.host.as_str(), over_tls.port, over_tls.tls),
@@ -155,5 +157,15 @@ mod tests {
         );
         let here = endpoint("http://[::1]:99/");
         assert_eq!((here.host.as_str(), here.port, here.tls), ("::1", 99, TlsMode::None));
+    }
+
+    #[test]
+    fn it_is_reached_as_the_accounts_server_is_unless_it_is_on_this_machine() {
+        let route = Route { source_address: "192.0.2.7".parse().ok(), ..Route::default() };
+        let by = |text| ServerUrl::new(text).unwrap().endpoint(None, &route).route;
+        assert_eq!(by("https://login.example.org/"), route);
+        for here in ["http://127.0.0.1:99/", "https://localhost/", "https://[::1]/"] {
+            assert_eq!(by(here), Route::default(), "{here}");
+        }
     }
 }

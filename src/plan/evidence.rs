@@ -10,11 +10,12 @@ use super::{Policy, Seen, is_shown};
 use crate::account::RemovalPolicy;
 use crate::delivery::Described;
 use crate::delivery::publish::Delivered;
+use crate::ids::EntryId;
 use crate::maildir::staging::Received;
 use crate::message::{Digest, Digests};
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, SessionSerial, UniqueId};
-use crate::state::entries::{Entry, EntryId, Origin, UidState};
+use crate::state::entries::{Entry, Origin, UidState};
 
 /// Some servers count the line that ends a message, or a line end that is not there: so many octets.
 const SIZE_TOLERANCE: u64 = 8;

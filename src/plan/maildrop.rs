@@ -3,18 +3,8 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use crate::pop3::{MessageNumber, ScanListing, SessionSerial, UniqueId, UniqueIdListing};
-
-/// One message of the listing. The number is valid in this session only, and only together with the rest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// Its number in this session.
-    pub number: MessageNumber,
-    /// The server's name for it; None if UIDL had none for it.
-    pub unique_id: Option<UniqueId>,
-    /// Its size in octets, as the server reports it: a hint, never to be relied on.
-    pub reported_size: Option<u64>,
-}
+pub use crate::pop3::Listed;
+use crate::pop3::{MessageNumber, ScanListing, SessionSerial, UniqueIdListing};
 
 /// The listing of one session (RFC 1939, section 5 and 7).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -199,6 +189,7 @@ fn merge(mut named: Vec<Listed>, sizes: Vec<ScanListing>) -> Vec<Listed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pop3::UniqueId;
 
     fn number(n: u32) -> MessageNumber {
         MessageNumber::new(n).unwrap()

@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::ids::EntryId;
 use crate::message::Digest;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, SessionSerial};
-use crate::state::entries::{Entry, EntryId, Fingerprint, UidState};
+use crate::state::entries::{Entry, Fingerprint, UidState};
 
 /// The headers that were seen in a session.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,10 +20,11 @@ use std::sync::OnceLock;
 pub use evidence::{Arrival, Remembered, Removable, next_due};
 
 use crate::account::RemovalPolicy;
+use crate::ids::EntryId;
 use crate::message::Digest;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, UniqueId};
-use crate::state::entries::{Entry, EntryId, ListedAs, Origin, QuarantineReason, UidState};
+use crate::state::entries::{Entry, ListedAs, Origin, QuarantineReason, UidState};
 use evidence::{Proof, is_due, proof};
 use matching::Matching;
 pub use matching::Seen;

@@ -11,10 +11,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::matching::{Matching, Seen};
 use super::{Policy, Turn};
+use crate::ids::EntryId;
 use crate::message::Digest;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::MessageNumber;
-use crate::state::entries::{Entry, EntryId, UidState};
+use crate::state::entries::{Entry, UidState};
 
 /// Fewer messages than this, vanished or unknown, are everyday life. Where the account points at another server than
 /// before, or messages were recognised in this poll already, one is enough.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::clock::trusted_time::{ClockMark, ClockReading};
+use crate::ids::{InstanceId, MaildirNumber};
 use crate::pop3::SessionSerial;
 use crate::state::entries::Origin;
 use crate::state::entries::{Fingerprint, Identity, Quarantine};
@@ -16,9 +17,9 @@ fn digest(text: &str) -> Digest {
 }
 
 /// A remembered message: unique-id, header, size, age in days.
-fn entry(id: EntryId, unique_id: &str, header: &str, size: u64, age_days: u64) -> Entry {
+fn entry(id: u64, unique_id: &str, header: &str, size: u64, age_days: u64) -> Entry {
     Entry {
-        id,
+        id: EntryId::new(id),
         unique_id: UniqueId::new(unique_id.as_bytes()).ok(),
         origin: Origin::Delivered,
         fingerprint: Fingerprint {
@@ -36,7 +37,7 @@ fn entry(id: EntryId, unique_id: &str, header: &str, size: u64, age_days: u64) -
 }
 
 fn state(entries: Vec<Entry>) -> UidState {
-    let identity = Identity { instance: 1, host: "h".to_owned(), user: "u".to_owned(), created: 0 };
+    let identity = Identity { instance: InstanceId::new(1), host: "h".to_owned(), user: "u".to_owned(), created: 0 };
     let mut state = UidState::new(identity);
     let reading = ClockReading { wall: 0, boot: 0, since_boot: 0 };
     state.apply(Record::Clock(ClockMark { reading, certain: NOW })).unwrap();
@@ -124,8 +125,12 @@ fn retrieved(plan: &Plan) -> Vec<u32> {
     plan.retrieve.iter().map(|listed| listed.number.get()).collect()
 }
 
-fn deleted(plan: &Plan) -> Vec<(u32, EntryId)> {
-    plan.delete.iter().map(|removable| (removable.number().get(), removable.entry())).collect()
+fn ids<const N: usize>(numbers: [u64; N]) -> Vec<EntryId> {
+    numbers.map(EntryId::new).to_vec()
+}
+
+fn deleted(plan: &Plan) -> Vec<(u32, u64)> {
+    plan.delete.iter().map(|removable| (removable.number().get(), removable.entry().get())).collect()
 }
 
 #[test]
@@ -172,9 +177,13 @@ fn what_is_not_known_to_be_delivered_is_not_deleted() {
         id: crate::ids::MaildirId { tmp_inode: 1, new_inode: 2, marker: None },
     };
     let mut begun = entry(1, "a", "A", 1, 20);
-    begun.intent = Some(crate::state::entries::Intent { file_name: "f".to_owned(), maildir: 1, spooled: false });
+    begun.intent = Some(crate::state::entries::Intent {
+        file_name: "f".to_owned(),
+        maildir: MaildirNumber::FIRST,
+        spooled: false,
+    });
     let mut state = state(Vec::new());
-    state.apply(Record::Maildir(1, maildir)).unwrap();
+    state.apply(Record::Maildir(MaildirNumber::FIRST, maildir)).unwrap();
     state.apply(Record::Entry(begun)).unwrap();
     let plan = decide(&maildrop(&[("a", 1)]), &state, &DELETE, &["A"]);
     assert_eq!((retrieved(&plan), deleted(&plan), plan.known), (vec![], vec![], 1));
@@ -224,7 +233,7 @@ fn another_size_under_a_known_unique_id_is_decided_by_the_bytes() {
     let state = state(vec![entry(1, "a", "A", 1, 0)]);
     for headers in [&["A"][..], &["B"], &[]] {
         let plan = decide(&maildrop(&[("a", 2)]), &state, &KEEP, headers);
-        assert_eq!((retrieved(&plan), plan.resized, plan.absent), (vec![1], vec![], vec![1]), "{headers:?}");
+        assert_eq!((retrieved(&plan), plan.resized, plan.absent), (vec![1], vec![], ids([1])), "{headers:?}");
     }
 }
 
@@ -246,7 +255,7 @@ fn a_message_in_doubt_at_which_a_session_ended_is_compared_in_a_session_of_its_o
     let listing = maildrop(&[("a", 1)]);
     let policy = Policy { pass: Pass::Isolated, ..KEEP };
     assert_eq!(retrieved(&decide(&listing, &state, &policy, &["A"])), [0_u32; 0]);
-    state.apply(Record::Doubted(vec![1])).unwrap();
+    state.apply(Record::Doubted(ids([1]))).unwrap();
     assert_eq!(retrieved(&decide(&listing, &state, &policy, &["A"])), [1]);
     assert_eq!(retrieved(&decide(&listing, &state, &KEEP, &["A"])), [0_u32; 0]);
 }
@@ -280,7 +289,7 @@ fn absence_is_written_once_and_forgotten_after_90_days() {
     lately_gone.absent_since = Some(NOW - 89 * DAY);
     let remembered = state(vec![entry(1, "a", "A", 1, 0), long_gone, lately_gone]);
     let plan = decide(&maildrop(&[]), &remembered, &DELETE, &[]);
-    assert_eq!((plan.absent, plan.forget), (vec![1], vec![2]));
+    assert_eq!((plan.absent, plan.forget), (ids([1]), ids([2])));
     let incomplete = Maildrop { complete: false, ..maildrop(&[]) };
     assert_eq!(decide(&incomplete, &remembered, &DELETE, &[]), Plan { has_top: true, ..Plan::default() });
 }
@@ -294,7 +303,7 @@ fn what_comes_back_is_known() {
     let mut removed = entry(1, "a", "A", 1, 20);
     (removed.removed, removed.absent_since) = (true, Some(NOW - DAY));
     let plan = decide(&maildrop(&[("a", 1)]), &state(vec![removed]), &KEEP, &["A"]);
-    assert_eq!((retrieved(&plan), plan.present), (vec![], vec![1]));
+    assert_eq!((retrieved(&plan), plan.present), (vec![], ids([1])));
 }
 
 #[test]
@@ -319,7 +328,7 @@ fn without_uidl_only_the_bytes_tell_what_a_lost_quit_left_behind() {
     let remembered = state(vec![entry(1, "", "A", 1, 0), entry(2, "", "gone", 1, 0)]);
     for policy in [DELETE, NO_TOP] {
         let plan = decide(&listing, &remembered, &policy, &["B", "A"]);
-        assert_eq!((retrieved(&plan), deleted(&plan), plan.forget), (vec![1, 2], vec![], vec![1, 2]));
+        assert_eq!((retrieved(&plan), deleted(&plan), plan.forget), (vec![1, 2], vec![], ids([1, 2])));
     }
 }
 
@@ -455,7 +464,8 @@ fn what_is_new_does_not_wait_for_what_is_only_compared() {
     let plan = decide(&listing, &known, &policy, &[]);
     assert_eq!((retrieved(&plan), plan.postponed), (vec![3, 1], 1));
     // What was compared in this poll and not deleted is left alone for the rest of it.
-    let done = Done { tried: &HashSet::new(), compared: &HashSet::from([1]), compared_as: &HashSet::new() };
+    let done =
+        Done { tried: &HashSet::new(), compared: &HashSet::from([EntryId::new(1)]), compared_as: &HashSet::new() };
     let plan = PlanInput::new(&listing, &known, done, NOW).plan(&policy, &Seen::in_session(session()));
     assert_eq!((retrieved(&plan), plan.unverified), (vec![3, 2], 0));
 }
@@ -509,10 +519,10 @@ fn each_remembered_message_is_found_once() {
     let digests = |text: &str| Digests { header: digest("H"), whole: digest(text) };
     let mut remembered = Remembered::new([entry(1, "a", "A", 1, 0), entry(2, "a", "B", 1, 0)].into_iter());
     assert_eq!(remembered.take(&listed, digests("C")), None);
-    assert_eq!(remembered.take(&listed, digests("A")).unwrap().id, 1);
+    assert_eq!(remembered.take(&listed, digests("A")).unwrap().id, EntryId::new(1));
     assert_eq!(remembered.take(&listed, digests("A")), None);
     let others = HashSet::from([UniqueId::new(b"a").unwrap()]);
-    assert_eq!(remembered.left_of(&others).collect::<Vec<_>>(), [2]);
+    assert_eq!(remembered.left_of(&others).collect::<Vec<_>>(), ids([2]));
 }
 
 #[test]

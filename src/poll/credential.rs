@@ -56,8 +56,7 @@ pub(crate) async fn obtain(
         credentials: context.credentials.clone(),
         holder: context.holder.clone(),
     };
-    let (name, username) = (account.name.clone(), account.username.clone());
-    let of = TokenOf { account: name, username, settings: Arc::clone(settings) };
+    let of = TokenOf::account(account, settings);
     // A task of its own: it goes on when nobody waits for it any more.
     let mut refresh = tokio::spawn(access_token(token_context, of, refused));
     let tokens = tokio::select! {

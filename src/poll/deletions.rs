@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use crate::client::{Client, ClientError};
+use crate::ids::EntryId;
 use crate::plan::Removable;
 use crate::pop3::{CommandKind, Event, Response, Status};
-use crate::state::entries::EntryId;
 
 /// The DELEs of a session.
 #[derive(Debug, Default)]

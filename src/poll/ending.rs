@@ -1,14 +1,13 @@
 //! The end of a session: what it did is written down around QUIT, which makes the server remove what was marked.
 
-use tracing::warn;
-
 use super::Poll;
 use super::error::{DoesNotFit, PollError};
-use super::report::PollReport;
+use super::events::PollEvent;
 use super::retriever::{DRAIN, Retrieved};
 use crate::client::Client;
 use crate::client::Message;
-use crate::state::entries::{EntryId, ListedAs, QuarantineReason};
+use crate::ids::EntryId;
+use crate::state::entries::{ListedAs, QuarantineReason};
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
 
@@ -40,14 +39,13 @@ impl Poll {
     ///
     /// Tells whether anything was retrieved.
     pub(super) async fn end_session(
-        &self,
+        &mut self,
         state: &mut StateHandle,
         client: Client,
         work: Work,
-        report: &mut PollReport,
     ) -> Result<bool, PollError> {
         let Work { retrieved, marked, forget } = work;
-        let refused = u64::try_from(retrieved.refused.failures.len()).unwrap_or(u64::MAX);
+        let refused = retrieved.refused.count();
         let known = u64::try_from(retrieved.known.len()).unwrap_or(u64::MAX);
         if retrieved.asked != retrieved.safe + known + refused {
             return Err(PollError::contradiction(
@@ -55,7 +53,9 @@ impl Poll {
                 "not everything that was asked for is accounted for",
             ));
         }
-        tell_of_short_ones(&retrieved);
+        if let Some((first, octets)) = &retrieved.first_short {
+            self.events.tell(&PollEvent::EndedEarly { first, octets: *octets, messages: retrieved.short });
+        }
         let verified: Vec<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();
         let promised = marked.clone();
         let absent: Vec<EntryId> = retrieved.absent.clone();
@@ -67,13 +67,11 @@ impl Poll {
         };
         state.with("write down what is to be removed", before_quit).await??;
         let acknowledged = self.quit(client).await?;
-        report.unacknowledged |= !acknowledged && !marked.is_empty();
         if !acknowledged && !marked.is_empty() {
-            warn!("the server did not acknowledge the QUIT: what was deleted is deleted again next time");
+            self.events.tell(&PollEvent::QuitNotAcknowledged);
         }
         let removed = if acknowledged { marked } else { Vec::new() };
-        let count = u64::try_from(removed.len()).unwrap_or(u64::MAX);
-        removed.iter().for_each(|entry| _ = report.undeletable.remove(entry));
+        let deleted = removed.clone();
         let known = state.read()?.state();
         let is_new = |(id, size): &(EntryId, u64)| {
             known.entry(*id).is_some_and(|entry| entry.fingerprint.reported_size != Some(*size))
@@ -84,7 +82,8 @@ impl Poll {
             .filter_map(|(id, listed)| Some((*id, listed.reported_size?)))
             .filter(is_new)
             .collect();
-        let troubled = retrieved.refused.failures.listed_as().to_vec();
+        let troubled = retrieved.refused.listed_as().to_vec();
+        self.tried.extend(troubled.iter().cloned());
         let hopeless = retrieved.larger_than_the_disk.iter().filter_map(ListedAs::of).collect();
         let after_quit = move |store: &mut Store| {
             store.record_resized(sizes)?;
@@ -95,29 +94,13 @@ impl Poll {
             store.settle()
         };
         state.with("write down what was removed", after_quit).await??;
-        report.removed += count;
-        report.on_server = report.on_server.map(|listed| listed.saturating_sub(count));
-        report.failed.absorb(retrieved.refused.failures);
+        self.events.tell(&PollEvent::Deleted(&deleted));
+        self.events.tell(&PollEvent::SessionEnded { trouble: None });
         if let Some((listed, free_space)) = retrieved.insufficient_space {
             let never = retrieved.larger_than_the_disk.contains(&listed);
-            let message = DoesNotFit { what: Message(&listed, &report.redactor).to_string(), free_space, never };
+            let message = DoesNotFit { what: Message(&listed, &self.redactor).to_string(), free_space, never };
             return Err(PollError::InsufficientSpace { path: self.account.maildir.clone(), message: Some(message) });
         }
         if retrieved.stopped { Err(PollError::Stopped) } else { Ok(retrieved.safe > 0) }
     }
-}
-
-/// Tells of messages that came out far shorter than they were listed: of the first one, and how many there are.
-fn tell_of_short_ones(retrieved: &Retrieved) {
-    let Some((listed, octets)) = &retrieved.first_short else { return };
-    let others = match retrieved.short.saturating_sub(1) {
-        0 => String::new(),
-        more => format!(", and {more} more were like that"),
-    };
-    warn!(
-        "message {} was listed with {} octets, and {octets} came: it is kept as it came, and not deleted in this session\
-         {others}",
-        listed.number,
-        listed.reported_size.unwrap_or(0)
-    );
 }

@@ -3,25 +3,22 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use tracing::{debug, warn};
-
 use super::Poll;
 use super::error::PollError;
-use super::report::{Decision, PollReport};
+use super::events::PollEvent;
+use super::report::Decision;
 use crate::account::{Account, RemovalPolicy};
 use crate::client::Client;
 use crate::client::listing::look;
 use crate::delivery::destination::sync_directories;
 use crate::disk::{DirSync, Disk};
+use crate::ids::EntryId;
 use crate::plan::maildrop::Maildrop;
 use crate::plan::{Done, Pass, Plan, PlanInput, Policy, Seen};
 use crate::pop3::{Capabilities, MessageNumber};
-use crate::state::entries::{EntryId, ListedAs, UidState};
+use crate::state::entries::{ListedAs, UidState};
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
-
-/// To look at so many headers takes a while, so the user is told why.
-const MANY_HEADERS: usize = 20_000;
 
 /// What a plan is made from, beside the state.
 struct Given {
@@ -74,22 +71,21 @@ impl Given {
 impl Poll {
     /// Decides what to do, after a look at the headers that matter.
     pub(super) async fn plan(
-        &self,
+        &mut self,
         client: &mut Client,
         capabilities: Option<&Capabilities>,
         maildrop: &Arc<Maildrop>,
         state: &mut StateHandle,
-        report: &mut PollReport,
     ) -> Result<Plan, PollError> {
         let store = state.read()?;
         let policy = Policy {
-            removal: if report.unsyncable { RemovalPolicy::Keep } else { self.account.removal },
+            removal: if self.unsyncable { RemovalPolicy::Keep } else { self.account.removal },
             max_message_size: self.account.max_message_size,
             max_messages: self.account.max_messages_per_session,
             // A server without CAPA cannot say that it has TOP; asking costs nothing.
             has_top: capabilities.is_none_or(Capabilities::top),
             moved: is_moved(store, &self.account),
-            renumbered: report.renumbered > 0 || report.probe_for_more,
+            renumbered: self.has_recognised_renumbered || self.probes_for_more,
             pass: self.pass,
         };
         let tried = self.not_in_this_session(store.state(), store.now());
@@ -107,7 +103,7 @@ impl Poll {
                 Step::Look(numbers) => self.look(client, &numbers, &mut given).await?,
                 // Where a power cut may take away what was delivered, nothing is deleted, or retrieved only to be.
                 Step::Decided(plan) if plan.deletes_earlier() && !can_sync(&self.context.disk, state).await? => {
-                    report.unsyncable = true;
+                    self.note_cannot_sync();
                     given.policy.removal = RemovalPolicy::Keep;
                 }
                 Step::Decided(plan) => break plan,
@@ -116,24 +112,15 @@ impl Poll {
         if plan.unrecognisable > 0 && !self.options.fetch_again {
             return Err(PollError::Renumbered { account: self.account.name.clone(), messages: plan.unrecognisable });
         }
-        if plan.unrecognisable == 0 && self.options.fetch_again && report.sessions == 1 {
-            report.needless.push(Decision::FetchAgain);
+        if plan.unrecognisable == 0 && self.options.fetch_again && self.so_far.sessions == 1 {
+            self.events.tell(&PollEvent::Needless(Decision::FetchAgain));
         }
-        debug!(
-            retrieve = plan.retrieve.len(),
-            delete = plan.delete.len(),
-            known = plan.known,
-            "of {} messages on the server",
-            given.maildrop.messages.len()
-        );
         Ok(*plan)
     }
 
     /// Looks at the headers of some messages.
     async fn look(&self, client: &mut Client, numbers: &[MessageNumber], given: &mut Given) -> Result<(), PollError> {
-        if numbers.len() >= MANY_HEADERS {
-            warn!("comparing the headers of {} messages with those fetched before", numbers.len());
-        }
+        self.events.tell(&PollEvent::LooksAtHeaders { messages: numbers.len() });
         let looked = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Err(PollError::Stopped),

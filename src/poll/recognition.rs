@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::credential::{self, Obtained};
 use super::error::PollError;
-use super::report::PollReport;
+use super::events::{AfterFailure, PollEvent};
 use super::server_profile::ServerProfile;
 use super::session::Clean;
-use super::{Poll, PollOptions, Redactor};
+use super::{Poll, PollOptions};
 use crate::client::listing::Opened;
 use crate::client::listing_digest::ListingDigest;
 use crate::disk::Disk;
@@ -48,13 +48,12 @@ struct LeftClean {
 
 impl Poll {
     /// Takes the lock, and looks whether the server lists what it listed when nothing was left to do.
-    pub(super) async fn begin(&mut self, report: &mut PollReport) -> Result<Beginning, PollError> {
+    pub(super) async fn begin(&mut self) -> Result<Beginning, PollError> {
         let (locked, left) = self.lock().await?;
         let Some(LeftClean { clean, age, hints }) = left else { return Ok(Beginning::Full(locked, None)) };
         let obtained = credential::obtain(&self.context, &self.account, None, &self.stop).await?;
         let secret = obtained.credential.secret().clone();
-        report.token.clone_from(&obtained.token);
-        report.redactor = Redactor::new(&self.account.username, &secret);
+        self.note_credential(&obtained);
         let now = clean.certain.saturating_add(age);
         let mut profile = ServerProfile::new(hints, &self.account.endpoint, now);
         profile.expect(ListingDigest {
@@ -62,7 +61,7 @@ impl Poll {
             octets: clean.octets.parse().unwrap_or(0),
             unique_ids: clean.unique_ids,
         });
-        report.sessions += 1;
+        self.begin_session();
         let opened = tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(PollError::Stopped),
@@ -72,26 +71,31 @@ impl Poll {
         let opened = match opened {
             Ok(opened) => opened,
             Err(error) if obtained.may_have_ended(&error) => {
+                self.events.tell(&PollEvent::TokenRefused(&error));
                 self.refused_token = Some(secret);
-                report.sessions -= 1;
                 return Ok(Beginning::Full(locked, None));
             }
             Err(error) => {
+                self.events.tell(&PollEvent::SessionFailed { error: &error, next: AfterFailure::PollEnds });
                 self.write_hints(profile, false).await?;
                 return Err(error);
             }
         };
         if !opened.is_recognised {
-            report.sessions -= 1;
             return Ok(Beginning::Full(locked, Some(Box::new(First { opened, profile, obtained }))));
         }
-        profile.opened(&opened, &report.redactor);
-        self.note_login(&opened, report);
-        report.on_server = Some(u64::from(clean.messages));
+        profile.opened(&opened, &self.redactor);
+        self.note_login(&opened);
+        self.events.tell(&PollEvent::NothingNew { messages: clean.messages });
         let ahead = opened.client.window() > 1;
         let ended = self.quit(opened.client).await;
         profile.ended_in_order(ahead, false);
-        report.past = self.write_hints(profile, ended.is_ok()).await?;
+        self.events.tell(&match &ended {
+            Ok(_) => PollEvent::SessionEnded { trouble: None },
+            Err(error) => PollEvent::SessionFailed { error, next: AfterFailure::PollEnds },
+        });
+        let past = self.write_hints(profile, ended.is_ok()).await?;
+        self.events.tell(&PollEvent::Totals(&past));
         // Only now may others have the state.
         drop(locked);
         ended.map(|_| Beginning::Nothing)

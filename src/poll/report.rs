@@ -1,6 +1,7 @@
-//! What a poll did.
+//! What a poll did: made of what it told while it ran, and of nothing else.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::PollError;
@@ -8,13 +9,16 @@ use crate::account::AccountName;
 use crate::client::Redactor;
 use crate::delivery::recovery::Recovered;
 use crate::forward::ForwardReport;
+use crate::ids::EntryId;
 use crate::oauth::tokens::TokenTimes;
-use crate::plan::maildrop::{Listed, Sizes};
+use crate::plan::maildrop::Listed;
 use crate::pop3::UniqueId;
-use crate::state::entries::{EntryId, ListedAs, Quarantine, QuarantineReason};
+use crate::state::entries::{ListedAs, Quarantine, QuarantineReason};
 use crate::state::hints::Past;
 use crate::state::store::Store;
-use crate::text;
+pub use tally::{Failures, Tally};
+
+mod tally;
 
 /// What a poll did, whether or not it came to its end.
 #[derive(Debug)]
@@ -43,10 +47,6 @@ pub struct PollReport {
     pub unnamed: Tally,
     /// Messages that wait for the next poll, because one that is listed in the same way made trouble in this one.
     pub left_alone: u64,
-    /// Messages that came out far shorter than they were listed.
-    pub short: u64,
-    /// Nothing has shown yet that the messages that were delivered in this session are what they were taken for.
-    pub unproven: bool,
     /// Messages that the server would not show again, so that they were not deleted.
     pub unverified: u64,
     /// The server refused to mark these as deleted, in every session that asked for it.
@@ -73,14 +73,8 @@ pub struct PollReport {
     pub token: Option<TokenTimes>,
     /// There is, or may be, more on the server than was listed: a session to look for it could not be held.
     pub more: bool,
-    /// The current session is only held to see whether there is more.
-    pub probe_for_more: bool,
-    /// Messages were left on the server because the spool holds as much as it may.
-    pub spool_is_full: bool,
     /// What came of forwarding what this poll brought, where it was waited for.
     pub forwarded: Option<Box<ForwardReport>>,
-    /// The sizes of the messages in the last listing.
-    pub sizes: Sizes,
     /// The messages that made trouble and are still there.
     pub quarantine: Vec<Quarantined>,
     /// What came so far, this poll included.
@@ -88,7 +82,7 @@ pub struct PollReport {
     /// What was left over from an earlier run.
     pub recovered: Recovered,
     /// Hides the password where the server's names for messages are shown.
-    pub redactor: Redactor,
+    pub redactor: Arc<Redactor>,
     /// How long it took.
     pub duration: Duration,
     /// How it ended.
@@ -122,113 +116,6 @@ impl Quarantined {
         let mut all: Vec<Self> = store.state().quarantines().map(quarantined).collect();
         all.sort_by(|a, b| (b.left_alone, &a.unique_id).cmp(&(a.left_alone, &b.unique_id)));
         all
-    }
-}
-
-/// So many of many messages are kept, for whoever judges a report; fewer are named.
-const NAMED: usize = 100;
-
-/// The most characters of a reason that are kept.
-const REASON: usize = 160;
-
-/// A number of messages, of which the first few can be named.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tally<T = Listed> {
-    /// How many.
-    count: usize,
-    /// The first few.
-    first: Vec<T>,
-}
-
-impl Tally {
-    /// Of these.
-    #[must_use]
-    pub fn of(messages: &[Listed]) -> Self {
-        Self { count: messages.len(), first: messages.iter().take(NAMED).cloned().collect() }
-    }
-}
-
-impl<T> Default for Tally<T> {
-    fn default() -> Self {
-        Self { count: 0, first: Vec::new() }
-    }
-}
-
-impl<T> Tally<T> {
-    /// One more, which is only made if it is kept.
-    fn add(&mut self, one: impl FnOnce() -> T) {
-        self.count = self.count.saturating_add(1);
-        if self.first.len() < NAMED {
-            self.first.push(one());
-        }
-    }
-
-    /// Those of another one as well.
-    fn absorb(&mut self, other: Self) {
-        self.count = self.count.saturating_add(other.count);
-        self.first.extend(other.first);
-        self.first.truncate(NAMED);
-    }
-
-    /// How many.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.count
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// The first few.
-    #[must_use]
-    pub fn first(&self) -> &[T] {
-        &self.first
-    }
-}
-
-/// Messages that could not be had: how many, and why the first few could not. A server may refuse a million.
-#[derive(Debug, Default)]
-pub struct Failures {
-    /// How many, and the first few with the reason.
-    tally: Tally<(Listed, String)>,
-    /// What they are known by; the octets of unique-ids are shared with the listing.
-    listed_as: Vec<ListedAs>,
-}
-
-impl std::ops::Deref for Failures {
-    type Target = Tally<(Listed, String)>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.tally
-    }
-}
-
-impl Failures {
-    /// One more. The reason is only made if it is kept.
-    pub fn add(&mut self, listed: Listed, why: impl FnOnce() -> String) {
-        self.listed_as.extend(ListedAs::of(&listed));
-        self.tally.add(|| (listed, text::cut_words(&why(), REASON)));
-    }
-
-    /// Those of another one as well.
-    pub fn absorb(&mut self, other: Self) {
-        let Self { tally, listed_as } = other;
-        self.tally.absorb(tally);
-        self.listed_as.extend(listed_as);
-    }
-
-    /// What those are known by that were added since this was called last.
-    pub fn take_listed_as(&mut self) -> Vec<ListedAs> {
-        std::mem::take(&mut self.listed_as)
-    }
-
-    /// What those are known by that were added since that was taken.
-    #[must_use]
-    pub fn listed_as(&self) -> &[ListedAs] {
-        &self.listed_as
     }
 }
 
@@ -295,8 +182,6 @@ impl PollReport {
             too_large: Tally::default(),
             unnamed: Tally::default(),
             left_alone: 0,
-            short: 0,
-            unproven: false,
             unverified: 0,
             undeletable: BTreeSet::new(),
             unsyncable: false,
@@ -310,17 +195,24 @@ impl PollReport {
             client_certificate_expires: None,
             token: None,
             more: false,
-            probe_for_more: false,
-            spool_is_full: false,
             forwarded: None,
-            sizes: Sizes::default(),
             quarantine: Vec::new(),
             past: Past::default(),
             recovered: Recovered::default(),
-            redactor: Redactor::default(),
+            redactor: Arc::default(),
             duration: Duration::ZERO,
             end: Ok(()),
         }
+    }
+
+    /// The report of a poll that ended with this error before it could tell anything.
+    pub(crate) fn of_failure(account: AccountName, error: PollError) -> Self {
+        Self { end: Err(error), ..Self::new(account) }
+    }
+
+    /// The same, but with this error: whoever ended the poll knows better why.
+    pub(crate) fn because_of(self, error: PollError) -> Self {
+        Self { end: Err(error), ..self }
     }
 
     /// Whether everything that was listed has been dealt with.

@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
 
 use super::PollContext;
 use super::ceiling::Ceiling;
 use super::deletions::Deletions;
+use super::emitter::Emitter;
 use super::error::PollError;
+use super::events::PollEvent;
 use super::refusals::Refusals;
 use super::window::Window;
 use crate::account::{MaildirMode, RemovalPolicy};
@@ -21,11 +22,12 @@ use crate::client::{Client, ClientError, Message};
 use crate::delivery::committer::ReceivedMessage;
 use crate::delivery::destination::Destination;
 use crate::delivery::publish::Delivered;
+use crate::ids::{EntryId, InstanceId};
 use crate::maildir::staging::{Received, Staging};
 use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Remembered, Removable};
 use crate::pop3::{Command, CommandKind, DropListing, Event, FramingError, Response, Status, UniqueId};
-use crate::state::entries::{EntryId, ListedAs};
+use crate::state::entries::ListedAs;
 use crate::watch;
 
 /// Complete messages that wait for the disk hold at most so many bytes of memory.
@@ -33,6 +35,12 @@ const HELD: u32 = 1 << 20;
 
 /// What a small message costs in memory beside its bytes.
 const OVERHEAD: usize = 1024;
+
+/// Octets that came are told once there are so many.
+const TOLD: u64 = 64 << 10;
+
+/// Or after so long.
+const TOLD_AFTER: Duration = Duration::from_millis(100);
 
 /// How long the messages under way may take to come in after the end was asked for.
 pub(super) const DRAIN: Duration = Duration::from_secs(10);
@@ -49,7 +57,7 @@ pub(super) struct Retrieval {
     /// The permissions that their files get.
     pub(super) maildir_mode: MaildirMode,
     /// The instance id for their names.
-    pub(super) instance: u64,
+    pub(super) instance: InstanceId,
     /// What happens to them on the server afterwards.
     pub(super) removal: RemovalPolicy,
     /// Remembered messages that one of these may turn out to be.
@@ -110,6 +118,7 @@ pub(super) struct Retriever<'a> {
     pub(super) client: &'a mut Client,
     pub(super) retrieval: Retrieval,
     pub(super) stop: &'a CancellationToken,
+    events: &'a Emitter,
     pub(super) done: Retrieved,
     pub(super) deletions: &'a mut Deletions,
     /// Asked for and not complete, the oldest first.
@@ -120,6 +129,10 @@ pub(super) struct Retriever<'a> {
     staging: Option<Staging>,
     /// How large that may become.
     ceiling: Option<Ceiling>,
+    /// How many octets of it came that were not told yet.
+    untold: u64,
+    /// When octets were told last, since it all began.
+    told: Duration,
     /// The last thing that was asked is whether the answers are in step, and they are.
     pub(super) in_step: bool,
     /// That was asked, and not answered yet.
@@ -140,6 +153,7 @@ impl<'a> Retriever<'a> {
         deletions: &'a mut Deletions,
         retrieval: Retrieval,
         stop: &'a CancellationToken,
+        events: &'a Emitter,
     ) -> Self {
         Self {
             context,
@@ -147,11 +161,14 @@ impl<'a> Retriever<'a> {
             deletions,
             retrieval,
             stop,
+            events,
             done: Retrieved::default(),
             under_way: VecDeque::new(),
             window: Window::new(),
             staging: None,
             ceiling: None,
+            untold: 0,
+            told: Duration::ZERO,
             in_step: false,
             asks: false,
             held: None,
@@ -179,7 +196,7 @@ impl<'a> Retriever<'a> {
             }
             if self.client.outstanding() == 0 {
                 self.done.left = self.retrieval.messages.len();
-                if self.done.left == 0 && self.done.refused.failures.is_empty() && self.retrieval.is_whole {
+                if self.done.left == 0 && self.done.refused.count() == 0 && self.retrieval.is_whole {
                     self.done.absent = self.retrieval.remembered.left_of(&self.others).collect();
                 }
                 return Ok(());
@@ -254,7 +271,7 @@ impl<'a> Retriever<'a> {
                     biased;
                     event = self.client.event() => Ok(Some(event?)),
                     () = self.stop.cancelled() => {
-                        debug!("stopping: {} messages are under way", self.under_way.len());
+                        self.events.tell(&PollEvent::Stopping { under_way: self.under_way.len() });
                         self.done.stopped = true;
                         self.deadline = Some(Instant::now() + DRAIN);
                         Ok(None)
@@ -285,20 +302,13 @@ impl<'a> Retriever<'a> {
         }
         match event {
             Event::Response { to: CommandKind::Retr(_), response } if response.status == Status::Ok => self.begin(),
-            Event::Response { to: CommandKind::Retr(_), response } => {
-                if let Some(listed) = self.completed(0)
-                    && self.done.refused.refused(listed, &response)
-                {
-                    self.newest_first();
-                }
-            }
+            Event::Response { to: CommandKind::Retr(_), response } => self.refused(&response),
             Event::Response { to: CommandKind::Stat | CommandKind::Noop, .. } => {
                 self.in_step = self.client.outstanding() == 0;
                 self.asks = false;
             }
             Event::Data(range) => {
-                watch::note_useful(range.len());
-                self.window.arrived(range.len(), self.begun.elapsed());
+                self.arrived(range.len());
                 if let Some(staging) = &mut self.staging {
                     staging.take(self.client.bytes(range));
                     let size = staging.size();
@@ -316,14 +326,47 @@ impl<'a> Retriever<'a> {
         Ok(())
     }
 
+    /// The server refuses the oldest message under way.
+    fn refused(&mut self, response: &Response) {
+        let Some(listed) = self.completed(0) else { return };
+        self.events.tell(&PollEvent::MessageRefused {
+            listed: &listed,
+            why: format_args!("the server refuses it, saying \"{}\"", response.words()),
+        });
+        if self.done.refused.refused(&listed) {
+            self.newest_first();
+        }
+    }
+
+    /// Octets of a message came.
+    fn arrived(&mut self, octets: usize) {
+        let time = self.begun.elapsed();
+        self.window.arrived(octets, time);
+        self.untold = self.untold.saturating_add(u64::try_from(octets).unwrap_or(u64::MAX));
+        if self.untold >= TOLD || time.saturating_sub(self.told) >= TOLD_AFTER {
+            self.tell_octets();
+            self.told = time;
+        }
+    }
+
+    /// Tells what came of the oldest message under way.
+    fn tell_octets(&mut self) {
+        let octets = std::mem::take(&mut self.untold);
+        if let Some(Listed { number, .. }) = self.under_way.front().filter(|_| octets > 0) {
+            self.events.tell(&PollEvent::MessageOctets { number: *number, octets });
+        }
+    }
+
     async fn end_of_message(
         &mut self,
         received_messages: &mpsc::Sender<ReceivedMessage<Arrival>>,
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
         let no_such = || PollError::contradiction("end a message", "none was coming in");
+        self.tell_octets();
         let staging = self.staging.take().ok_or_else(no_such)?;
         let listed = self.completed(staging.size()).ok_or_else(no_such)?;
+        self.events.tell(&PollEvent::MessageReceived { listed: &listed, octets: staging.octets() });
         self.done.refused.came();
         if !self.retrieval.careful && !Arrival::would_be_short(&listed, staging.octets()) {
             return self.hand_over(listed, staging, received_messages, held).await;
@@ -355,6 +398,9 @@ impl<'a> Retriever<'a> {
     }
 
     fn begin(&mut self) {
+        if let Some(listed) = self.under_way.front() {
+            self.events.tell(&PollEvent::MessageBegun(listed));
+        }
         let unique_id = self.under_way.front().and_then(|listed| listed.unique_id.as_ref());
         let name = self.context.names.next(self.context.clock.since_1970(), self.retrieval.instance, unique_id);
         let tmp = self.retrieval.destination.maildir.tmp();
@@ -416,6 +462,7 @@ impl<'a> Retriever<'a> {
             self.others.extend(listed.unique_id.clone());
             return false;
         };
+        self.events.tell(&PollEvent::MessageRecognised { listed, entry: entry.id });
         self.done.known.push((entry.id, listed.clone()));
         let removable = Removable::after_comparison(received, &entry, self.retrieval.removal, self.retrieval.now);
         removable.into_iter().for_each(|removable| self.deletions.add(removable));

@@ -8,15 +8,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::error::PollError;
-use super::{OpenOptions, Poll, PollContext, PollReport};
+use super::{Poll, PollContext};
 use crate::account::{Account, Forward};
 use crate::delivery::delivered_by;
 use crate::disk::Disk;
 use crate::forward::settlement::{Settled, settle};
 use crate::forward::{ForwardContext, ForwardOptions, SpoolUse, forward, spool_use};
+use crate::ids::InstanceId;
 use crate::plan::Plan;
 use crate::state::error::StateError;
-use crate::state::store::Store;
+use crate::state::store::{OpenOptions, Store};
 use crate::watch;
 
 /// Takes over what was forwarded. Blocks.
@@ -47,7 +48,7 @@ pub(super) fn settle_spool(disk: &dyn Disk, store: &mut Store, account: &Account
 impl Poll {
     /// Leaves on the server what does not fit into the spool beside what waits there. One message always fits into an empty
     /// one.
-    pub(super) async fn keep_within_spool(&self, plan: &mut Plan, report: &mut PollReport) {
+    pub(super) async fn keep_within_spool(&mut self, plan: &mut Plan) {
         let Some(forward) = self.account.forward.clone().filter(|_| !plan.retrieve.is_empty()) else { return };
         let (disk, dir, name) =
             (Arc::clone(&self.context.disk), self.context.state_dir.clone(), self.account.name.clone());
@@ -59,7 +60,7 @@ impl Poll {
         if cut > 0 {
             plan.retrieve.truncate(fit);
             plan.postponed += cut;
-            report.spool_is_full = true;
+            self.spool_is_full = true;
         }
     }
 }
@@ -150,7 +151,7 @@ impl PollContext {
         OpenOptions {
             now: self.clock.read(),
             since_1970: self.clock.since_1970(),
-            instance: fastrand::u64(..),
+            instance: InstanceId::random(),
             holder: self.holder.clone(),
             new_state: false,
             configured_accounts: Arc::clone(&self.configured_accounts),

@@ -114,6 +114,17 @@ impl fmt::Display for InvalidUniqueId {
 
 impl std::error::Error for InvalidUniqueId {}
 
+/// One message of the listing. The number is valid in this session only, and only together with the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its number in this session.
+    pub number: MessageNumber,
+    /// The server's name for it; None if UIDL had none for it.
+    pub unique_id: Option<UniqueId>,
+    /// Its size in octets, as the server reports it: a hint, never to be relied on.
+    pub reported_size: Option<u64>,
+}
+
 /// A line of UIDL's answer: which message has which unique-id (RFC 1939, section 7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UniqueIdListing {

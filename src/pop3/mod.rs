@@ -32,6 +32,7 @@ pub mod response;
 pub mod session;
 pub mod state;
 
+mod gb18030;
 mod printable;
 mod serial;
 
@@ -39,7 +40,9 @@ pub use capability::{Capabilities, Expire, LoginDelay};
 pub use command::{Command, CommandError, CommandKind};
 pub use error::{FramingError, SendError};
 pub(crate) use listing::decimal;
-pub use listing::{DropListing, InvalidUniqueId, ListingError, MessageNumber, ScanListing, UniqueId, UniqueIdListing};
+pub use listing::{
+    DropListing, InvalidUniqueId, Listed, ListingError, MessageNumber, ScanListing, UniqueId, UniqueIdListing,
+};
 pub use mechanism::Mechanism;
 pub use refusal::{Refusal, goodbye, has_access_code, is_too_soon, is_unknown_method, judge_access, judge_refusal};
 pub use response::{Greeting, Response, ResponseCode, Status};

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::error::FramingError;
+use super::gb18030;
 use super::limits;
 use super::listing::UniqueId;
 use super::printable::{excerpt, words};
@@ -18,6 +19,8 @@ pub struct Response {
     /// where an RFC says so (STAT). Octets that are not UTF-8 have become U+FFFD. At most [`limits::WORDS`] characters
     /// and an ellipsis.
     pub text: String,
+    /// The same for people alone, if a server in China said it in its own encoding: [`words`](Self::words).
+    pub decoded: Option<String>,
     /// What UIDL with a number was answered by, if it was a unique-id of that message.
     pub unique_id: Option<UniqueId>,
 }
@@ -47,7 +50,15 @@ impl Response {
             _ => return Err(FramingError::NotPop3 { excerpt: excerpt(line) }),
         };
         let (code, text) = ResponseCode::split_off(rest.trim_ascii());
-        Ok(Self { status, code, text: words(text.trim_ascii()), unique_id: None })
+        let text = text.trim_ascii();
+        let decoded = gb18030::decoded(text).map(|decoded| words(decoded.as_bytes()));
+        Ok(Self { status, code, text: words(text), decoded, unique_id: None })
+    }
+
+    /// What it says, as a person is shown it. Nothing is decided by it.
+    #[must_use]
+    pub fn words(&self) -> &str {
+        self.decoded.as_deref().unwrap_or(&self.text)
     }
 }
 
@@ -251,6 +262,13 @@ mod tests {
     fn escapes_control_bytes_in_the_text() {
         let response = Response::parse(b"-ERR \x1b]0;owned\x07\r \xff").unwrap();
         assert_eq!(response.text, "\\u{1b}]0;owned\\u{7}\\r \u{fffd}");
+    }
+
+    #[test]
+    fn chinese_is_read_by_people_and_decides_nothing() {
+        let response = Response::parse(b"-ERR [AUTH] \xc3\xdc\xc2\xeb\xb4\xed\xce\xf3\x1b").unwrap();
+        assert_eq!((response.words(), response.code.as_ref()), ("密码错误\\u{1b}", Some(&ResponseCode::Auth)));
+        assert!(response.text.starts_with('\u{fffd}'), "{}", response.text);
     }
 
     #[test]

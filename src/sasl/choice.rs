@@ -69,9 +69,14 @@ impl LoginMethod {
     /// that is no use for it.
     #[must_use]
     pub fn hides_password(self) -> bool {
-        use Mechanism::{CramMd5, ScramSha1, ScramSha1Plus, ScramSha256, ScramSha256Plus};
-        let challenge = [CramMd5, ScramSha1, ScramSha1Plus, ScramSha256, ScramSha256Plus];
-        self == Self::Apop || self.mechanism().is_some_and(|mechanism| challenge.contains(&mechanism))
+        self.is_scram() || matches!(self, Self::Apop | Self::Sasl(Mechanism::CramMd5))
+    }
+
+    /// Whether it is SCRAM (RFC 5802), of whatever hash, bound to TLS or not.
+    #[must_use]
+    pub fn is_scram(self) -> bool {
+        use Mechanism::{ScramSha1, ScramSha1Plus, ScramSha256, ScramSha256Plus};
+        matches!(self, Self::Sasl(ScramSha1 | ScramSha1Plus | ScramSha256 | ScramSha256Plus))
     }
 }
 
@@ -97,6 +102,8 @@ pub struct Offer<'a> {
     pub link: Link,
     /// Whether there is a TLS connection to bind the login to.
     pub bindable: bool,
+    /// Ways that this server had earlier and that came to nothing, in this session or before.
+    pub earlier: &'a [LoginMethod],
 }
 
 /// The ways to log in, in the order in which they are to be tried: the next one when the server turns out not to know
@@ -104,7 +111,8 @@ pub struct Offer<'a> {
 ///
 /// Where nobody can listen, `auto` sends the password as it is, by what costs the fewest round trips. Elsewhere the
 /// strongest announced way that hides it comes first; where it could be listened to, nothing weaker follows, because whoever
-/// can make the server seem not to know a way would get the password for it. A timestamp in the greeting is no promise of
+/// can make the server seem not to know a way would get the password for it; nor does it when the server had such a way
+/// earlier. A timestamp in the greeting is no promise of
 /// APOP: many servers have it from their software and no password in clear to check a digest by, so APOP is taken by name
 /// only. A token is sent by the mechanisms for tokens alone. A choice by the user is followed even when the server does not
 /// announce it, because many servers take more than they announce.
@@ -119,7 +127,9 @@ pub fn ways_to_log_in(
     let sasl = |mechanism| Ok(vec![LoginMethod::Sasl(mechanism)]);
     match choice {
         AuthChoice::Auto if uses_token => Ok(offer.for_token()),
-        AuthChoice::Auto => Ok(offer.for_password()),
+        AuthChoice::Auto => {
+            Some(offer.for_password()).filter(|ways| !ways.is_empty()).ok_or(NoLoginMethod::NoneThatHides)
+        }
         AuthChoice::Plain => Ok(vec![LoginMethod::Sasl(Mechanism::Plain), LoginMethod::PlainWhenAsked]),
         AuthChoice::Login => sasl(Mechanism::Login),
         AuthChoice::User => Ok(vec![LoginMethod::User]),
@@ -162,13 +172,14 @@ impl Offer<'_> {
         let scram = [self.scram_sha_256(), self.scram_sha_1()].into_iter().filter(|name| self.announces(*name));
         let cram = Some(Mechanism::CramMd5).filter(|name| self.announces(*name));
         let mut hiding: Vec<LoginMethod> = scram.map(LoginMethod::Sasl).collect();
+        let had = |is: fn(LoginMethod) -> bool| self.link == Link::Cleartext && self.earlier.iter().any(|way| is(*way));
         // Who listens to CRAM-MD5 can try passwords thousands of times as fast.
-        if hiding.is_empty() || self.link != Link::Cleartext {
+        if self.link != Link::Cleartext || (hiding.is_empty() && !had(LoginMethod::is_scram)) {
             hiding.extend(cram.map(LoginMethod::Sasl));
         }
         let (announced, unannounced) = self.showing_password();
         match self.link {
-            Link::Cleartext if !hiding.is_empty() => hiding,
+            Link::Cleartext if !hiding.is_empty() || had(LoginMethod::hides_password) => hiding,
             Link::Cleartext | Link::Loopback => [hiding, announced, unannounced].concat(),
             Link::Protected => [announced, hiding, unannounced].concat(),
         }
@@ -196,6 +207,8 @@ impl Offer<'_> {
 pub enum NoLoginMethod {
     /// APOP was chosen, and the greeting has no timestamp to make its digest over.
     ApopWithoutTimestamp,
+    /// Anybody can listen, the server had a way that hides the password, and now it seems to have none.
+    NoneThatHides,
 }
 
 impl fmt::Display for NoLoginMethod {
@@ -204,6 +217,10 @@ impl fmt::Display for NoLoginMethod {
             Self::ApopWithoutTimestamp => f.write_str(
                 "cannot log in by APOP because the server's greeting has no timestamp, so the server does not offer \
                  APOP",
+            ),
+            Self::NoneThatHides => f.write_str(
+                "cannot log in without showing the password to everybody on the way: the server had a way to log in that \
+                 hides it, and now does not offer it, or somebody in between keeps it away",
             ),
         }
     }
@@ -227,7 +244,8 @@ mod tests {
     fn ways(choice: AuthChoice, token: bool, lines: Option<&[&str]>, link: Link) -> String {
         let announced = lines.map(capabilities);
         let bindable = link == Link::Protected;
-        let offer = Offer { capabilities: announced.as_ref(), timestamp: Some("<1.2@h>"), link, bindable };
+        let offer =
+            Offer { capabilities: announced.as_ref(), timestamp: Some("<1.2@h>"), link, bindable, earlier: &[] };
         let ways = ways_to_log_in(choice, token, &offer).unwrap();
         ways.into_iter().map(LoginMethod::name).collect::<Vec<_>>().join(" ")
     }
@@ -263,6 +281,27 @@ mod tests {
         ] {
             assert_eq!(ways(AuthChoice::Auto, false, Some(lines), Link::Loopback), loopback, "{lines:?}");
             assert_eq!(ways(AuthChoice::Auto, false, Some(lines), Link::Cleartext), cleartext, "{lines:?}");
+        }
+    }
+
+    /// Who can make a server seem not to know a way could also make it seem never to have had one.
+    #[test]
+    fn where_it_could_be_listened_to_no_weaker_way_follows_one_that_the_server_had_earlier() {
+        let (scram, cram) = (LoginMethod::Sasl(Mechanism::ScramSha1), LoginMethod::Sasl(Mechanism::CramMd5));
+        let ways = |line: &str, link, earlier: &[LoginMethod]| {
+            let announced = capabilities(&["USER", line]);
+            let offer = Offer { capabilities: Some(&announced), timestamp: None, link, bindable: false, earlier };
+            let ways = ways_to_log_in(AuthChoice::Auto, false, &offer);
+            ways.map(|ways| ways.into_iter().map(LoginMethod::name).collect::<Vec<_>>().join(" "))
+        };
+        let none = Err(NoLoginMethod::NoneThatHides);
+        assert_eq!(ways("SASL PLAIN", Link::Cleartext, &[scram]), none);
+        assert_eq!(ways("SASL PLAIN", Link::Cleartext, &[cram]), none);
+        assert_eq!(ways("SASL PLAIN CRAM-MD5", Link::Cleartext, &[scram]), none, "CRAM-MD5 is weaker, too");
+        assert_eq!(ways("SASL SCRAM-SHA-256", Link::Cleartext, &[scram]), Ok("scram-sha-256".to_owned()));
+        assert_eq!(ways("SASL CRAM-MD5", Link::Cleartext, &[cram]), Ok("cram-md5".to_owned()));
+        for link in [Link::Protected, Link::Loopback] {
+            assert_eq!(ways("SASL PLAIN", link, &[scram]), Ok("plain user plain-when-asked".to_owned()));
         }
     }
 
@@ -312,7 +351,7 @@ mod tests {
 
     #[test]
     fn refuses_apop_without_a_timestamp() {
-        let offer = Offer { capabilities: None, timestamp: None, link: Link::Protected, bindable: false };
+        let offer = Offer { capabilities: None, timestamp: None, link: Link::Protected, bindable: false, earlier: &[] };
         let error = ways_to_log_in(AuthChoice::Apop, false, &offer).unwrap_err();
         assert!(error.to_string().contains("no timestamp"), "{error}");
     }

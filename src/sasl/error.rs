@@ -53,8 +53,8 @@ impl fmt::Display for SaslError {
             Self::Iterations { wanted } => write!(
                 f,
                 "the server wants the password hashed {wanted} times, and only {} to {} times are safe and bearable",
-                super::scram::ITERATIONS_LEAST,
-                super::scram::ITERATIONS_MOST
+                super::iterations::ITERATIONS_LEAST,
+                super::iterations::ITERATIONS_MOST
             ),
             Self::Refused { error } => write!(f, "the server ended it by the error \"{error}\""),
             Self::WrongProof => f.write_str("the server's proof that it knows the password is wrong"),

@@ -8,6 +8,7 @@ pub mod choice;
 mod cram_md5;
 mod error;
 pub mod exchange;
+mod iterations;
 mod plain;
 pub mod scram;
 

@@ -9,18 +9,12 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use stringprep::saslprep;
 
+use super::iterations::{ITERATIONS_LEAST, ITERATIONS_MOST};
 use super::{ChannelBinding, SaslError};
 use crate::secret::Secret;
 
 mod message;
 use message::{ServerFinal, ServerFirst};
-
-/// Fewer iterations make the password easy to guess for who listens, or plays the server (RFC 5802, section 5.1; RFC 7677,
-/// section 4).
-pub const ITERATIONS_LEAST: u32 = 4096;
-
-/// More iterations keep this machine busy for seconds, which is what a hostile server may want.
-pub const ITERATIONS_MOST: u32 = 2_000_000;
 
 /// The digest that a mechanism is named after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

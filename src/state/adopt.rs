@@ -5,12 +5,13 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::entries::{Entry, EntryId, Fingerprint, Origin};
+use super::entries::{Entry, Fingerprint, Origin};
 use super::error::StateError;
 use super::journal::Durability;
 use super::record::Record;
 use super::store::Store;
 use crate::disk::{DirSync, Disk};
+use crate::ids::EntryId;
 use crate::message::Digest;
 use crate::pop3::UniqueId;
 
@@ -54,7 +55,7 @@ impl Store {
         for (known, id) in messages
             .into_iter()
             .filter(|known| self.state().ids_of(&known.unique_id).is_empty() && taken.insert(known.unique_id.clone()))
-            .zip(self.state().next_id()..)
+            .zip(self.state().next_id().and_those_behind())
         {
             records.push(Record::Entry(Entry {
                 id,

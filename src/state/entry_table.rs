@@ -3,7 +3,8 @@
 //! Ids are given in growing order and are never used again, and few entries go before the file is rewritten. So they
 //! stand in a row, and an id nearly tells its place: reading a file of 100,000 messages moves each once.
 
-use super::entries::{Entry, EntryId};
+use super::entry::Entry;
+use crate::ids::EntryId;
 
 /// The entries of a state, oldest first.
 #[derive(Debug, Clone, Default)]
@@ -75,7 +76,7 @@ impl EntryTable {
         if id > *last {
             return Err(end);
         }
-        let Some(distance) = id.checked_sub(*first) else { return Err(0) };
+        let Some(distance) = id.get().checked_sub(first.get()) else { return Err(0) };
         // Ids grow by one at least, so it can stand no later than that.
         let latest = usize::try_from(distance).unwrap_or(end).min(end);
         match self.places.get(latest) {
@@ -88,11 +89,11 @@ impl EntryTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::entries::{Fingerprint, Origin};
+    use crate::state::entry::{Fingerprint, Origin};
 
-    fn entry(id: EntryId) -> Entry {
+    fn entry(id: u64) -> Entry {
         Entry {
-            id,
+            id: EntryId::new(id),
             unique_id: None,
             origin: Origin::Delivered,
             fingerprint: Fingerprint { reported_size: None, header: None, whole: None },
@@ -105,14 +106,14 @@ mod tests {
         }
     }
 
-    fn table(ids: &[EntryId]) -> EntryTable {
+    fn table(ids: &[u64]) -> EntryTable {
         let mut table = EntryTable::default();
         ids.iter().for_each(|id| table.insert(entry(*id)).unwrap());
         table
     }
 
-    fn ids(table: &EntryTable) -> Vec<EntryId> {
-        table.iter().map(|entry| entry.id).collect()
+    fn ids(table: &EntryTable) -> Vec<u64> {
+        table.iter().map(|entry| entry.id.get()).collect()
     }
 
     #[test]
@@ -120,7 +121,8 @@ mod tests {
         for present in [&[][..], &[1], &[7], &[1, 2, 3, 4], &[3, 4, 9, 10, 11, 90], &[0, u64::MAX], &[9, 3, 5, 4, 1]] {
             let table = table(present);
             for id in (0..100).chain([u64::MAX - 1, u64::MAX]) {
-                assert_eq!(table.get(id).map(|entry| entry.id), present.contains(&id).then_some(id), "{present:?}");
+                let found = table.get(EntryId::new(id)).map(|entry| entry.id.get());
+                assert_eq!(found, present.contains(&id).then_some(id), "{present:?}");
             }
             let mut sorted = present.to_vec();
             sorted.sort_unstable();
@@ -132,13 +134,10 @@ mod tests {
     fn what_went_is_gone_and_its_place_can_be_taken() {
         let mut table = table(&[1, 2, 3, 5]);
         assert!(table.insert(entry(2)).is_none(), "it is there");
-        assert_eq!(table.remove(2).unwrap().id, 2);
-        assert!(
-            table.remove(2).is_none()
-                && table.remove(4).is_none()
-                && table.get(2).is_none()
-                && table.get_mut(2).is_none()
-        );
+        let (two, four) = (EntryId::new(2), EntryId::new(4));
+        assert_eq!(table.remove(two).unwrap().id, two);
+        assert!(table.remove(two).is_none() && table.remove(four).is_none());
+        assert!(table.get(two).is_none() && table.get_mut(two).is_none());
         assert_eq!((ids(&table), table.len()), (vec![1, 3, 5], 3));
         table.insert(entry(2)).unwrap();
         table.insert(entry(4)).unwrap();

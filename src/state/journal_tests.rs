@@ -1,9 +1,15 @@
 use super::*;
 use crate::disk::RealDisk;
+use crate::ids::EntryId;
 use crate::state::entries::Identity;
 
 fn header() -> Record {
-    Record::Header(Identity { instance: 1, host: "h".to_owned(), user: "u".to_owned(), created: 2 })
+    Record::Header(Identity {
+        instance: crate::ids::InstanceId::new(1),
+        host: "h".to_owned(),
+        user: "u".to_owned(),
+        created: 2,
+    })
 }
 
 /// A file of three batches: the header; two records, durable; one more.
@@ -12,9 +18,11 @@ fn written() -> (tempfile::TempDir, PathBuf, Vec<u8>) {
     let path = dir.path().join("a.uids");
     let mut journal = Journal::absent(Arc::new(RealDisk), path.clone(), Some(RealDisk.open_dir(dir.path()).unwrap()));
     journal.rewrite(&[header()]).unwrap();
-    journal.append(&[Record::Published(vec![1]), Record::Published(vec![2])], Durability::Now).unwrap();
+    journal
+        .append(&[Record::Published(vec![EntryId::new(1)]), Record::Published(vec![EntryId::new(2)])], Durability::Now)
+        .unwrap();
     assert!(journal.is_synced());
-    journal.append(&[Record::Published(vec![3])], Durability::Later).unwrap();
+    journal.append(&[Record::Published(vec![EntryId::new(3)])], Durability::Later).unwrap();
     assert!(!journal.is_synced());
     let bytes = std::fs::read(&path).unwrap();
     (dir, path, bytes)
@@ -39,7 +47,7 @@ fn parse(bytes: &[u8]) -> Result<(Contents, Vec<Record>), BadJournal> {
 
 fn published(records: &[Record]) -> Vec<u64> {
     let ids = |record: &Record| match record {
-        Record::Published(ids) => ids.clone(),
+        Record::Published(ids) => ids.iter().map(|id| id.get()).collect(),
         _ => Vec::new(),
     };
     records.iter().flat_map(ids).collect()
@@ -69,7 +77,7 @@ fn a_tail_is_cut_off_before_the_next_append() {
     std::fs::write(&path, [&bytes[..], b"P 9\n= 1 0 0000"].concat()).unwrap();
     let (contents, _) = parse(&std::fs::read(&path).unwrap()).unwrap();
     let mut journal = open(&path, &contents);
-    journal.append(&[Record::Published(vec![4])], Durability::Now).unwrap();
+    journal.append(&[Record::Published(vec![EntryId::new(4)])], Durability::Now).unwrap();
     assert_eq!(published(&parse(&std::fs::read(&path).unwrap()).unwrap().1), [1, 2, 3, 4]);
 }
 
@@ -93,9 +101,9 @@ fn a_hole_of_zeros_before_a_good_batch_is_tail_if_it_was_never_durable() {
     let (contents, _) = parse(&bytes).unwrap();
     let mut journal = open(&path, &contents);
     // Both appends are made durable by one sync, and the power goes before it returns.
-    journal.append(&[Record::Published(vec![4])], Durability::Later).unwrap();
+    journal.append(&[Record::Published(vec![EntryId::new(4)])], Durability::Later).unwrap();
     let middle = std::fs::read(&path).unwrap().len();
-    journal.append(&[Record::Published(vec![5])], Durability::Now).unwrap();
+    journal.append(&[Record::Published(vec![EntryId::new(5)])], Durability::Now).unwrap();
     let mut torn = std::fs::read(&path).unwrap();
     // The end of the last line is on another page and may be there: then the batch behind it can be read.
     for end in [middle - 1, middle] {
@@ -155,7 +163,7 @@ fn a_file_is_locked_under_any_name_and_after_a_rewrite() {
 fn a_file_that_is_only_looked_at_is_not_written_to() {
     let (_dir, path, bytes) = written();
     let mut journal = Journal::open(Arc::new(RealDisk), path.clone(), None, &parse(&bytes).unwrap().0, None);
-    assert!(journal.append(&[Record::Published(vec![4])], Durability::Now).is_err());
+    assert!(journal.append(&[Record::Published(vec![EntryId::new(4)])], Durability::Now).is_err());
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
 }
 
@@ -177,7 +185,7 @@ fn what_is_not_known_to_be_on_disk_is_written_anew_before_anything_is_added() {
     assert_eq!(std::fs::read(&path).unwrap(), bytes, "nobody knows that it is");
     journal.rewrite(&records).unwrap();
     assert!(!journal.is_unproven());
-    journal.append(&[Record::Published(vec![4])], Durability::Later).unwrap();
+    journal.append(&[Record::Published(vec![EntryId::new(4)])], Durability::Later).unwrap();
     journal.mark_durable().unwrap();
     drop(journal);
     assert!(open(&path, &parse(&std::fs::read(&path).unwrap()).unwrap().0).is_unproven(), "it was not synced");
@@ -198,7 +206,7 @@ fn a_file_that_says_that_all_of_it_is_durable_is_added_to() {
     assert_eq!((read, contents.valid, contents.synced), (records, offset(unmarked.len()), offset(unmarked.len())));
     let mut journal = open(&path, &contents);
     assert!(!journal.needs_rewrite());
-    journal.append(&[Record::Published(vec![4])], Durability::Now).unwrap();
+    journal.append(&[Record::Published(vec![EntryId::new(4)])], Durability::Now).unwrap();
     let added = std::fs::read(&path).unwrap();
     assert!(added.starts_with(&unmarked) && !added.starts_with(&marked), "the mark makes room");
     assert_eq!(published(&parse(&added).unwrap().1), [1, 2, 3, 4]);

@@ -7,9 +7,13 @@ use std::sync::OnceLock;
 
 use super::error::StateError;
 use super::journal;
-use super::store::{OpenOptions, read};
+use super::reading::read;
 use crate::account::{Account, AccountName};
 use crate::disk::{Disk, Lock};
+use crate::ids::InstanceId;
+
+/// Tells the instance ids of the states that have delivered into the Maildir at a path. Blocks.
+pub type DeliveredBy = fn(&dyn Disk, &Path) -> Result<Vec<InstanceId>, StateError>;
 
 /// The accounts that share a state directory.
 #[derive(Debug, Default)]
@@ -49,9 +53,10 @@ pub(super) fn refuse_lost_state(
     disk: &dyn Disk,
     dir: &Path,
     account: &Account,
-    open_options: &OpenOptions,
+    configured_accounts: &ConfiguredAccounts,
+    delivered_by: DeliveredBy,
 ) -> Result<(), StateError> {
-    for name in open_options.configured_accounts.orphans(disk, dir)? {
+    for name in configured_accounts.orphans(disk, dir)? {
         // A file that cannot be read is no account's state.
         let Ok(Some(loaded)) = read(disk, &uids_file(dir, name)) else { continue };
         let identity = loaded.state.identity();
@@ -64,7 +69,7 @@ pub(super) fn refuse_lost_state(
             });
         }
     }
-    let mut delivered = (open_options.delivered_by)(disk, &account.maildir)?;
+    let mut delivered = delivered_by(disk, &account.maildir)?;
     if delivered.is_empty() {
         return Ok(());
     }
@@ -86,7 +91,7 @@ pub(super) fn uids_file(dir: &Path, name: &str) -> PathBuf {
 }
 
 /// The instance id of a state, which stands at its beginning. A file that cannot be read is its own account's trouble.
-fn instance_in(disk: &dyn Disk, path: &Path) -> Option<u64> {
+fn instance_in(disk: &dyn Disk, path: &Path) -> Option<InstanceId> {
     const HEAD: u64 = 8 << 10;
     journal::identity(&disk.read(path, HEAD).ok()?).map(|identity| identity.instance)
 }

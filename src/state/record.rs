@@ -12,12 +12,11 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::entries::{
-    Entry, EntryId, Fingerprint, Identity, Intent, KnownMaildir, ListedAs, MaildirNumber, Origin, Quarantine,
-    QuarantineReason,
+use super::entry::{
+    Entry, Fingerprint, Identity, Intent, KnownMaildir, ListedAs, Origin, Quarantine, QuarantineReason,
 };
 use crate::clock::trusted_time::{ClockMark, ClockReading};
-use crate::ids::MaildirId;
+use crate::ids::{EntryId, InstanceId, MaildirId, MaildirNumber};
 use crate::message::Digest;
 use crate::pop3::{UniqueId, decimal};
 
@@ -120,7 +119,7 @@ impl Record {
         let mut out = Fields { line };
         match self {
             Self::Header(identity) => {
-                out.letter('H').hex(identity.instance).number(identity.created);
+                out.letter('H').number(identity.instance).number(identity.created);
                 out.text(identity.host.as_bytes()).text(identity.user.as_bytes());
             }
             Self::Host { host, user } => {
@@ -283,7 +282,7 @@ impl Fields<'_> {
     /// Runs of ids as `3-7`, joined by commas.
     fn ids(&mut self, ids: &[EntryId]) -> &mut Self {
         let mut text = String::new();
-        for run in ids.chunk_by(|a, b| a.checked_add(1) == Some(*b)) {
+        for run in ids.chunk_by(|a, b| a < b && a.next() == *b) {
             let comma = if text.is_empty() { "" } else { "," };
             let _ = match run {
                 [] => Ok(()),
@@ -370,13 +369,13 @@ impl<'a> Parse<'a> {
         let mut ids = Vec::new();
         for run in self.field()?.split(|c| *c == b',') {
             let mut ends = run.splitn(2, |c| *c == b'-');
-            let first: EntryId = number(ends.next()?)?;
+            let first: u64 = number(ends.next()?)?;
             let last = ends.next().map_or(Some(first), number)?;
             let room = MOST_IDS.saturating_sub(u64::try_from(ids.len()).unwrap_or(u64::MAX));
             if last < first || last - first >= room {
                 return None;
             }
-            ids.extend(first..=last);
+            ids.extend((first..=last).map(EntryId::new));
         }
         Some(ids)
     }
@@ -396,7 +395,7 @@ impl<'a> Parse<'a> {
     }
 
     fn header(&mut self) -> Option<Record> {
-        let instance = self.hex()?;
+        let instance = InstanceId::parse(self.field()?)?;
         let created = self.number()?;
         Some(Record::Header(Identity { instance, created, host: self.string()?, user: self.string()? }))
     }
@@ -492,6 +491,18 @@ impl Number for u64 {
 impl Number for u32 {
     fn from_parts(amount: u64, negative: bool) -> Option<Self> {
         if negative { None } else { amount.try_into().ok() }
+    }
+}
+
+impl Number for EntryId {
+    fn from_parts(amount: u64, negative: bool) -> Option<Self> {
+        u64::from_parts(amount, negative).map(Self::new)
+    }
+}
+
+impl Number for MaildirNumber {
+    fn from_parts(amount: u64, negative: bool) -> Option<Self> {
+        u32::from_parts(amount, negative).map(Self::new)
     }
 }
 

@@ -6,9 +6,13 @@ fn line(record: &Record) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-fn entry(id: EntryId) -> Entry {
+fn ids<const N: usize>(numbers: [u64; N]) -> Vec<EntryId> {
+    numbers.map(EntryId::new).to_vec()
+}
+
+fn entry(id: u64) -> Entry {
     Entry {
-        id,
+        id: EntryId::new(id),
         unique_id: Some(UniqueId::new(b"a b\xff%-").unwrap()),
         origin: Origin::Delivered,
         fingerprint: Fingerprint {
@@ -18,7 +22,7 @@ fn entry(id: EntryId) -> Entry {
         },
         delivered_at: -5,
         delivered_certain: 9,
-        intent: Some(Intent { file_name: "1.M2P3.host,S=4".to_owned(), maildir: 1, spooled: false }),
+        intent: Some(Intent { file_name: "1.M2P3.host,S=4".to_owned(), maildir: MaildirNumber::FIRST, spooled: false }),
         removed: false,
         doubt: false,
         absent_since: None,
@@ -26,8 +30,12 @@ fn entry(id: EntryId) -> Entry {
 }
 
 fn samples() -> Vec<Record> {
-    let identity =
-        Identity { instance: 0xfeed, host: "pop.example.org".to_owned(), user: "jo e%".to_owned(), created: 17 };
+    let identity = Identity {
+        instance: InstanceId::new(0xfeed),
+        host: "pop.example.org".to_owned(),
+        user: "jo e%".to_owned(),
+        created: 17,
+    };
     let maildir = KnownMaildir {
         configured: PathBuf::from("/home/jo/Mail dir"),
         resolved: PathBuf::from(OsStr::from_bytes(b"/mnt/\xfe").to_owned()),
@@ -49,22 +57,22 @@ fn samples() -> Vec<Record> {
         Record::Header(identity),
         Record::Host { host: "h".to_owned(), user: "-".to_owned() },
         Record::Clock(ClockMark { reading, certain: 6 }),
-        Record::Maildir(1, maildir),
-        Record::Maildir(2, marked),
+        Record::Maildir(MaildirNumber::FIRST, maildir),
+        Record::Maildir(MaildirNumber::new(2), marked),
         Record::Entry(entry(1)),
         Record::Entry(bare),
         Record::Entry(dash),
         Record::Entry(doubtful),
-        Record::Doubted(vec![1, 2]),
-        Record::Verified(vec![7]),
-        Record::Published(vec![1, 2, 3, 7, 9, 10]),
-        Record::Removed { ids: vec![4], certain: 5 },
-        Record::Absent { ids: vec![4, 5], certain: 5 },
-        Record::Present(vec![1]),
-        Record::Forgotten(vec![u64::MAX - 1, u64::MAX]),
-        Record::Resized { id: 4, reported_size: 1 << 40 },
-        Record::Renamed { id: 4, unique_id: UniqueId::new(b"new id").unwrap() },
-        Record::Fingerprinted { id: 4, header: entry(1).fingerprint.header.unwrap() },
+        Record::Doubted(ids([1, 2])),
+        Record::Verified(ids([7])),
+        Record::Published(ids([1, 2, 3, 7, 9, 10])),
+        Record::Removed { ids: ids([4]), certain: 5 },
+        Record::Absent { ids: ids([4, 5]), certain: 5 },
+        Record::Present(ids([1])),
+        Record::Forgotten(ids([u64::MAX - 1, u64::MAX])),
+        Record::Resized { id: EntryId::new(4), reported_size: 1 << 40 },
+        Record::Renamed { id: EntryId::new(4), unique_id: UniqueId::new(b"new id").unwrap() },
+        Record::Fingerprinted { id: EntryId::new(4), header: entry(1).fingerprint.header.unwrap() },
         Record::Quarantine {
             listed_as: bad_one(Some(7)),
             quarantine: Quarantine { kind: QuarantineReason::BrokeSession, count: 3, until: 4 },
@@ -100,7 +108,7 @@ fn what_is_written_is_read() {
 
 #[test]
 fn runs_of_ids_are_short() {
-    assert_eq!(line(&Record::Published(vec![1, 2, 3, 7, 9, 10])), "P 1-3,7,9-10");
+    assert_eq!(line(&Record::Published(ids([1, 2, 3, 7, 9, 10]))), "P 1-3,7,9-10");
 }
 
 #[test]

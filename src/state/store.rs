@@ -10,22 +10,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::entries::{Entry, EntryId, Fingerprint, Intent, KnownMaildir, ListedAs, MaildirNumber, Origin, UidState};
+use super::entries::{Entry, Fingerprint, Intent, KnownMaildir, ListedAs, Origin, UidState};
 use super::error::StateError;
 use super::journal::{Durability, Journal};
-pub use super::orphans::ConfiguredAccounts;
+pub use super::orphans::{ConfiguredAccounts, DeliveredBy};
 use super::record::Record;
 use crate::account::Account;
 use crate::clock::trusted_time::{ClockMark, ClockReading};
 use crate::disk::{Dir, DirSync, Disk, HeldLock, sync_dirs_above};
+use crate::ids::{EntryId, InstanceId, MaildirNumber};
 use crate::message::Digests;
 use crate::pop3::UniqueId;
 
 pub use loading::LockedState;
-pub(super) use loading::read;
-
-/// Tells the instance ids of the states that have delivered into the Maildir at a path. Blocks.
-pub type DeliveredBy = fn(&dyn Disk, &Path) -> Result<Vec<u64>, StateError>;
 
 /// How a state is to be opened.
 #[derive(Debug, Clone)]
@@ -35,7 +32,7 @@ pub struct OpenOptions {
     /// The time since 1970, by the wall clock: our files in `tmp/` that are younger may be another process's at work.
     pub since_1970: Duration,
     /// The instance id for a state that has to be made.
-    pub instance: u64,
+    pub instance: InstanceId,
     /// Words that tell others who holds the lock.
     pub holder: String,
     /// The user said that a lost state is to be begun anew.
@@ -219,7 +216,7 @@ impl Store {
         batch: Vec<M>,
         told: impl Fn(&M) -> NewDelivery,
     ) -> Result<Vec<(EntryId, M)>, NotRecorded<M>> {
-        let batch: Vec<(EntryId, M)> = (self.state.next_id()..).zip(batch).collect();
+        let batch: Vec<(EntryId, M)> = self.state.next_id().and_those_behind().zip(batch).collect();
         let entries: Vec<Entry> = batch.iter().map(|(id, one)| self.begun(*id, told(one), maildir)).collect();
         let over = self.troubles_over(entries.iter().filter_map(ListedAs::of_entry));
         let mut records: Vec<Record> = entries.into_iter().map(Record::Entry).collect();

@@ -18,8 +18,8 @@ fn what_was_recorded_is_remembered() {
     drop(store);
     let store = bench.open().unwrap();
     assert_eq!(known(&store), ["a", "b"]);
-    assert_eq!(store.state().identity().instance, 0xfeed);
-    assert_eq!(store.state().maildir_configured_as(&bench.account.maildir).unwrap().0, 1);
+    assert_eq!(store.state().identity().instance, InstanceId::new(0xfeed));
+    assert_eq!(store.state().maildir_configured_as(&bench.account.maildir).unwrap().0, MaildirNumber::FIRST);
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn another_maildir_is_remembered_with_the_first_delivery_to_it() {
     bench.account.maildir = bench.account.maildir.with_extension("other");
     bench.record(&mut bench.open().unwrap(), &["b"]);
     let store = bench.open().unwrap();
-    assert_eq!(store.state().maildir_configured_as(&bench.account.maildir).unwrap().0, 2);
+    assert_eq!(store.state().maildir_configured_as(&bench.account.maildir).unwrap().0, MaildirNumber::new(2));
 }
 
 /// The unique-ids of the messages that make trouble, as the file has them.
@@ -134,7 +134,7 @@ fn two_accounts_may_share_a_maildir() {
     bench.account.username = "second".to_owned();
     let both = [AccountName::new("jo").unwrap(), bench.account.name.clone()];
     bench.open_options.configured_accounts = Arc::new(ConfiguredAccounts::new(both));
-    bench.open_options.instance = 0xbeef;
+    bench.open_options.instance = InstanceId::new(0xbeef);
     bench.open().unwrap();
 }
 
@@ -161,8 +161,8 @@ fn history_is_dropped_when_it_outgrows_what_is_remembered() {
     let mut store = bench.open().unwrap();
     bench.record(&mut store, &["a"]);
     for _ in 0..600 {
-        store.record_absent(vec![1]).unwrap();
-        store.record_present(vec![1]).unwrap();
+        store.record_absent(vec![EntryId::FIRST]).unwrap();
+        store.record_present(vec![EntryId::FIRST]).unwrap();
     }
     let before = fs::metadata(bench.state_dir().join("jo.uids")).unwrap().len();
     store.compact().unwrap();
@@ -187,7 +187,7 @@ fn a_state_in_whose_place_another_one_is_is_not_written_to() {
                 fs::copy(&away, &path).unwrap();
             }
             let before = fs::read(bench.state_dir().join("jo.uids")).ok();
-            let error = store.record_absent(vec![1]).unwrap_err();
+            let error = store.record_absent(vec![EntryId::FIRST]).unwrap_err();
             assert!(matches!(&error, StateError::Moved { path: moved } if *moved == path), "{error}");
             assert!(store.rewrite().is_err());
             assert_eq!(fs::read(bench.state_dir().join("jo.uids")).ok(), before, "{file} {copied}");
@@ -198,7 +198,7 @@ fn a_state_in_whose_place_another_one_is_is_not_written_to() {
 /// Whether the only message is in doubt, in memory and by what is in the file.
 fn in_doubt(bench: &Bench, store: &Store) -> (bool, bool) {
     let file = Store::look(Arc::new(RealDisk), &bench.state_dir(), &bench.account, &bench.open_options).unwrap();
-    let doubt = |store: &Store| store.state().entry(1).unwrap().doubt;
+    let doubt = |store: &Store| store.state().entry(EntryId::FIRST).unwrap().doubt;
     (doubt(store), doubt(&file))
 }
 
@@ -210,10 +210,10 @@ fn what_may_be_another_message_is_in_doubt_until_it_was_compared() {
         store.record_host(&account).unwrap();
     };
     let raises: [&dyn Fn(&mut Store); 5] = [
-        &|store| store.record_removed(vec![1]).unwrap(),
-        &|store| store.record_absent(vec![1]).unwrap(),
-        &|store| store.record_doubt(vec![1]).unwrap(),
-        &|store| store.record_renamed(vec![(1, UniqueId::new(b"b").unwrap())]).unwrap(),
+        &|store| store.record_removed(vec![EntryId::FIRST]).unwrap(),
+        &|store| store.record_absent(vec![EntryId::FIRST]).unwrap(),
+        &|store| store.record_doubt(vec![EntryId::FIRST]).unwrap(),
+        &|store| store.record_renamed(vec![(EntryId::FIRST, UniqueId::new(b"b").unwrap())]).unwrap(),
         &elsewhere,
     ];
     for (number, raise) in raises.iter().enumerate() {
@@ -225,9 +225,9 @@ fn what_may_be_another_message_is_in_doubt_until_it_was_compared() {
         assert_eq!(in_doubt(&bench, &store), (true, true), "{number}");
         store.rewrite().unwrap();
         assert_eq!(in_doubt(&bench, &store), (true, true), "{number}, rewritten");
-        store.record_present(vec![1]).unwrap();
+        store.record_present(vec![EntryId::FIRST]).unwrap();
         assert_eq!(in_doubt(&bench, &store), (true, true), "{number}, back");
-        store.record_verified(vec![1]).unwrap();
+        store.record_verified(vec![EntryId::FIRST]).unwrap();
         assert_eq!(in_doubt(&bench, &store), (false, false), "{number}, compared");
     }
 }
@@ -237,7 +237,7 @@ fn the_doubt_before_a_quit_is_durable() {
     let bench = Bench::new();
     let mut store = bench.open().unwrap();
     bench.record(&mut store, &["a"]);
-    store.record_doubt(vec![1]).unwrap();
+    store.record_doubt(vec![EntryId::FIRST]).unwrap();
     assert!(store.journal.is_synced());
 }
 
@@ -249,7 +249,7 @@ fn a_file_of_the_version_before_is_written_anew_before_anything_is_added() {
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replacen("mailferry-uids 2", "mailferry-uids 1", 1)).unwrap();
     let mut store = bench.open().unwrap();
-    store.record_doubt(vec![1]).unwrap();
+    store.record_doubt(vec![EntryId::FIRST]).unwrap();
     assert!(fs::read_to_string(&path).unwrap().starts_with("mailferry-uids 2\n"));
     assert_eq!(in_doubt(&bench, &store), (true, true));
 }

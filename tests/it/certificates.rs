@@ -1,12 +1,13 @@
 //! A certificate authority of the tests' own, and servers' certificates signed by it: good, expired, for another name.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    date_time_ymd,
+    SanType, date_time_ymd,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -30,8 +31,16 @@ pub(crate) enum Kind {
     Expired,
     /// As `Good`, and its time is over in three days.
     Expiring,
+    /// As `Good`, and its time has not come.
+    NotYetValid,
     /// For `pop.example.org` only.
     OtherName,
+    /// For 127.0.0.1 only.
+    AddressOnly,
+    /// For these names only, as they are, whether they can be names or not.
+    Named(&'static [&'static str]),
+    /// As `Good`, and signed by itself.
+    SelfSigned,
 }
 
 /// A certificate and its key, both in PEM.
@@ -40,6 +49,13 @@ pub(crate) struct Leaf {
     pub(crate) certificate: String,
     /// The private key.
     pub(crate) key: String,
+}
+
+impl Leaf {
+    /// The certificate as it goes over the wire.
+    pub(crate) fn der(&self) -> Vec<u8> {
+        CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap().to_vec()
+    }
 }
 
 impl Authority {
@@ -58,20 +74,36 @@ impl Authority {
 
     /// A server's certificate of this kind.
     pub(crate) fn leaf(&self, kind: Kind) -> Leaf {
-        let names = match kind {
-            Kind::Good | Kind::Expired | Kind::Expiring => vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
-            Kind::OtherName => vec!["pop.example.org".to_owned()],
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        let names: &[&str] = match kind {
+            Kind::OtherName => &["pop.example.org"],
+            Kind::Named(names) => names,
+            Kind::AddressOnly => &[],
+            _ => &["localhost"],
         };
-        let mut params = CertificateParams::new(names).unwrap();
-        if kind == Kind::Expired {
-            params.not_before = date_time_ymd(2019, 1, 1);
-            params.not_after = date_time_ymd(2020, 1, 1);
-        }
-        if kind == Kind::Expiring {
-            params.not_after = (std::time::SystemTime::now() + Duration::from_secs(3 * 86_400)).into();
+        let named = names.iter().map(|name| SanType::DnsName((*name).try_into().unwrap()));
+        let here = SanType::IpAddress(Ipv4Addr::LOCALHOST.into());
+        let address = (!matches!(kind, Kind::OtherName | Kind::Named(_))).then_some(here);
+        params.subject_alt_names = named.chain(address).collect();
+        match kind {
+            Kind::Expired => {
+                params.not_before = date_time_ymd(2019, 1, 1);
+                params.not_after = date_time_ymd(2020, 1, 1);
+            }
+            Kind::Expiring => {
+                params.not_after = (std::time::SystemTime::now() + Duration::from_secs(3 * 86_400)).into();
+            }
+            Kind::NotYetValid => {
+                params.not_before = date_time_ymd(2094, 1, 1);
+                params.not_after = date_time_ymd(2095, 1, 1);
+            }
+            _ => {}
         }
         let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let certificate = match kind {
+            Kind::SelfSigned => params.self_signed(&key).unwrap(),
+            _ => params.signed_by(&key, &self.issuer).unwrap(),
+        };
         Leaf { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
@@ -97,7 +129,16 @@ impl Authority {
         versions: &[&'static SupportedProtocolVersion],
         wants_certificate: bool,
     ) -> Arc<ServerConfig> {
-        let leaf = self.leaf(kind);
+        self.server_config_with(&self.leaf(kind), versions, wants_certificate)
+    }
+
+    /// The same with this certificate.
+    pub(crate) fn server_config_with(
+        &self,
+        leaf: &Leaf,
+        versions: &[&'static SupportedProtocolVersion],
+        wants_certificate: bool,
+    ) -> Arc<ServerConfig> {
         let certificate = CertificateDer::from_pem_slice(leaf.certificate.as_bytes()).unwrap();
         let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -1,8 +1,10 @@
 //! Ways to log in: one that the server announces and does not know is no refused password, and there is a way back.
 
 use crate::delivered::assert_same_mail;
+use crate::leaks::secrets;
 use crate::mail::{small_ones, small_ones_stored};
 use crate::program::{Account, TestEnv};
+use crate::proxies::{proxy_to, url};
 use crate::scripted::dialogue::{self, Step};
 use crate::scripted::maildrop::{Behaviour, Maildrop};
 
@@ -135,4 +137,93 @@ fn a_timestamp_is_no_promise_of_apop() {
     let (_maildrop, env) = home(&["USER"], &[("APOP", "+OK in")], |account| account.text("auth", "apop"));
     // The scripted server knows no APOP: it is only let in.
     assert_ne!(env.fetch().status, 77);
+}
+
+/// A server that anybody on the way can listen to: through a proxy, so that it is not on this machine.
+fn overheard(capabilities: &[&str]) -> (Maildrop, TestEnv) {
+    let (maildrop, _) = home(capabilities, &[], |account| account);
+    let address = maildrop.server.address;
+    let (through, _) = proxy_to(move |_| Some((address, true)));
+    let account = Account::at(address).text("host", "pop.example.org").set("allow_cleartext_password", true);
+    let env = TestEnv::in_memory(&[account.text("proxy", &url(through, "pr0xy-s3cret"))]);
+    (maildrop, env)
+}
+
+#[test]
+fn where_anybody_can_listen_the_strongest_way_that_is_offered_is_taken_and_else_the_password() {
+    for (offered, way) in [
+        ("SASL PLAIN CRAM-MD5 SCRAM-SHA-256", "AUTH SCRAM-SHA-256"),
+        ("SASL PLAIN LOGIN CRAM-MD5", "AUTH CRAM-MD5"),
+        ("SASL PLAIN", "AUTH PLAIN"),
+    ] {
+        let (maildrop, env) = overheard(&["USER", offered]);
+        env.fetch().expect(0);
+        maildrop.server.wait_until_idle();
+        let lines = maildrop.server.sessions()[0].lines.clone();
+        assert!(lines.iter().any(|line| line.starts_with(way)), "{offered}: {lines:?}");
+    }
+}
+
+/// Somebody on the way makes the server seem to have lost all ways that hide the password.
+#[test]
+fn where_anybody_can_listen_nothing_weaker_follows_what_the_server_had() {
+    for (had, hidden) in [("SASL PLAIN SCRAM-SHA-256", "SASL PLAIN CRAM-MD5"), ("SASL PLAIN CRAM-MD5", "SASL PLAIN")] {
+        let (maildrop, env) = overheard(&["USER", had]);
+        env.fetch().expect(0);
+        maildrop.change(|contents| {
+            contents.behaviour.capabilities = Some(vec!["USER".to_owned(), hidden.to_owned()]);
+            contents.behaviour.answers = vec![("AUTH".to_owned(), "-ERR unknown mechanism\r\n".to_owned())];
+        });
+        env.fetch().expect(77).says("without showing the password").says("Use TLS");
+        maildrop.change(|contents| contents.behaviour.answers.clear());
+        env.fetch().expect(77).says("without showing the password");
+        maildrop.server.wait_until_idle();
+        let raw = String::from_utf8_lossy(&maildrop.server.raw()).into_owned();
+        assert!(secrets().iter().all(|secret| !raw.contains(secret)), "{raw}");
+        // It comes back.
+        maildrop.change(|contents| {
+            contents.behaviour.capabilities = Some(vec!["USER".to_owned(), had.to_owned()]);
+        });
+        env.fetch().expect(0);
+    }
+    // A session that was only cut off makes nothing of it forgotten.
+    let (maildrop, env) = overheard(&["USER", "SASL SCRAM-SHA-256"]);
+    maildrop.change(|contents| contents.behaviour.hang_up_at = Some("AUTH".to_owned()));
+    env.fetch().expect(75);
+    maildrop.change(|contents| {
+        contents.behaviour.hang_up_at = None;
+        contents.behaviour.capabilities = Some(vec!["USER".to_owned()]);
+    });
+    env.fetch().expect(77).says("without showing the password");
+}
+
+#[test]
+fn chinese_words_are_read_and_the_status_is_what_it_would_be_without_them() {
+    // "wrong user name or password", in GBK; with and without a code that says more.
+    let words = b"\xd3\xc3\xbb\xa7\xc3\xfb\xbb\xf2\xc3\xdc\xc2\xeb\xb4\xed\xce\xf3";
+    for (before, status) in [(&b"-ERR [AUTH] "[..], 77), (b"-ERR [SYS/TEMP] ", 75), (b"-ERR ", 77)] {
+        let steps = vec![
+            Step::say("+OK"),
+            Step::ExpectPrefix("CAPA"),
+            Step::say("-ERR"),
+            Step::ExpectPrefix("USER"),
+            Step::say("+OK"),
+            Step::ExpectPrefix("PASS"),
+            Step::Send([before, words, b"\x1b[31m\r\n"].concat()),
+        ];
+        let server = dialogue::serve(steps);
+        let outcome = TestEnv::in_memory(&[Account::at(server.address)]).fetch().expect(status);
+        outcome.says("用户名或密码错误\\u{1b}");
+    }
+}
+
+#[test]
+fn apop_logs_in_by_its_digest() {
+    let (maildrop, env) = home(&["USER"], &[], |account| account.text("auth", "apop"));
+    env.fetch().expect(0);
+    assert_same_mail(&env.mail(), &small_ones_stored(1));
+    assert_eq!(logins(&maildrop), [["APOP"]]);
+    let (maildrop, env) = home(&["USER"], &[], |account| account.text("auth", "apop").text("password", "wrong"));
+    env.fetch().expect(77);
+    assert_eq!(logins(&maildrop), [["APOP"]]);
 }

@@ -58,8 +58,8 @@ fn each_mechanism_logs_in_by_its_name() {
 }
 
 #[test]
-fn a_token_too_long_for_a_line_waits_for_the_challenge() {
-    for (auth, name) in [("xoauth2", "XOAUTH2"), ("oauthbearer", "OAUTHBEARER")] {
+fn what_is_too_long_for_a_line_waits_for_the_challenge() {
+    for (auth, name) in [("xoauth2", "XOAUTH2"), ("oauthbearer", "OAUTHBEARER"), ("plain", "PLAIN")] {
         let maildrop = offering(name, |_| {});
         let token = "ya29.".to_owned() + &"x".repeat(2000);
         let account = Account::at(maildrop.server.address).text("auth", auth).text("password", &token);
@@ -138,6 +138,29 @@ fn a_challenge_that_is_none_is_cancelled_and_another_mechanism_is_tried() {
     }
 }
 
+/// By name there is no other mechanism to go on with; what the server wanted is said to nobody.
+#[test]
+fn each_mechanism_cancels_what_is_no_challenge_of_its_own() {
+    for (auth, name) in [
+        ("login", "LOGIN"),
+        ("cram-md5", "CRAM-MD5"),
+        ("scram-sha-1", "SCRAM-SHA-1"),
+        ("scram-sha-256", "SCRAM-SHA-256"),
+        ("xoauth2", "XOAUTH2"),
+        ("oauthbearer", "OAUTHBEARER"),
+    ] {
+        let maildrop = offering(name, |behaviour| {
+            let answers = [("AUTH", "+ %%%"), ("*", "-ERR cancelled")];
+            behaviour.answers = answers.map(|(to, answer)| (to.to_owned(), format!("{answer}\r\n"))).to_vec();
+        });
+        TestEnv::in_memory(&[Account::at(maildrop.server.address).text("auth", auth)]).fetch().expect(76);
+        maildrop.server.wait_until_idle();
+        let lines = maildrop.server.sessions()[0].lines.clone();
+        let at = lines.iter().position(|line| line.starts_with("AUTH ")).unwrap();
+        assert_eq!(lines.get(at + 1).map(String::as_str), Some("*"), "{name}: {lines:?}");
+    }
+}
+
 /// An account inside TLS at a maildrop that offers these mechanisms.
 fn inside_tls(sasl: &str, tls: Arc<rustls::ServerConfig>, authority: &Authority) -> (Maildrop, Account) {
     let maildrop = offering(sasl, |behaviour| {
@@ -161,6 +184,17 @@ fn scram_is_bound_to_the_tls_connection_where_the_server_offers_it() {
         // Resumed, it is another connection with another binding.
         env.fetch().expect(0);
         assert_eq!(mechanisms(&maildrop), [plus.as_str(), plus.as_str()]);
+        // Before TLS 1.3 it is bound to the server's certificate.
+        let leaf = authority.leaf(Kind::Good);
+        let tls12 = authority.server_config_with(&leaf, &[&TLS12], false);
+        let (maildrop, account) = inside_tls(&format!("{name} {plus}"), tls12.clone(), &authority);
+        maildrop.change(|contents| contents.behaviour.certificate = Some(leaf.der()));
+        works(&maildrop, account.text("auth", auth), &[plus.as_str()]);
+        // What somebody in between passes on, with a certificate that is trusted as well, is refused, and nothing else tried.
+        let (maildrop, account) = inside_tls(&format!("PLAIN {name} {plus}"), tls12, &authority);
+        maildrop.change(|contents| contents.behaviour.certificate = Some(authority.leaf(Kind::Good).der()));
+        TestEnv::in_memory(&[account.text("auth", auth)]).fetch().expect(77);
+        assert_eq!(mechanisms(&maildrop), [plus.as_str()]);
         // Without the offer it says that it could: a server that would offer it refuses that.
         let (maildrop, account) = inside_tls(name, tls(), &authority);
         works(&maildrop, account.text("auth", auth), &[name]);

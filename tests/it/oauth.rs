@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, ChildStdin, Stdio};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use serde_json::Value;
 use crate::certificates::{Authority, Kind};
 use crate::leaks::check_output;
 use crate::program::{Account, Outcome, TestEnv};
+use crate::proxies::{proxy_to, url};
 use authorization_server::{AuthorizationServer, CLIENT, TOKEN_MARK, browse, sent_to};
 use mailbox::{MAIL, Mailbox};
 
@@ -325,6 +327,49 @@ fn secrets_go_only_to_servers_that_are_trusted() {
     assert_eq!(stage.asked_for("refresh_token"), 1, "nothing was said to them");
 }
 
+/// A provider that only the proxy knows how to reach: its token endpoint and its mailbox.
+#[test]
+fn tokens_come_by_the_way_of_the_account() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new(dir.path());
+    let (server, name) = (AuthorizationServer::start(), "pop.example.org");
+    let mailbox = Mailbox::start(&server);
+    let over_tls = server.over_tls(authority.server_config(Kind::OtherName));
+    let (mail, token) = (format!("{name}:{}", mailbox.address.port()), format!("{name}:{}", over_tls.port()));
+    let (known, address) = ([mail.clone(), token.clone()], mailbox.address);
+    let (through, asked) = proxy_to(move |target| {
+        (target == known[0]).then_some((address, true)).or((target == known[1]).then_some((over_tls, false)))
+    });
+    let oauth2 = server
+        .settings(&format!(", tls_ca_file = {:?}", authority.ca_file))
+        .replace(&server.url("/token"), &format!("https://{token}/token"));
+    let account = Account::at(mailbox.address).without("password").text("username", "jo@example.org");
+    let account = account.text("host", name).set("allow_cleartext_password", true).set("oauth2", oauth2);
+    let account = account.text("source_address", "127.0.0.5").text("ip", "4");
+    let env = TestEnv::in_memory(&[account.text("proxy", &url(through, "pr0xy-s3cret"))]);
+    let stage = Stage { server, mailbox, env };
+    stage.sign_in(&["login", "a"]).expect(0).says("holds 1 messages");
+    stage.expire();
+    stage.env.fetch().expect(0);
+    assert_eq!(stage.asked_for("refresh_token"), 1);
+    stage.expire();
+    stage.env.run(&["check", "-v", "a"]).expect(0).says("looks pop.example.org up");
+    assert_eq!(stage.asked_for("refresh_token"), 2);
+    let asked: Vec<_> = asked.lock().unwrap().drain(..).map(|(from, target)| (from.to_string(), target)).collect();
+    let one = |target: &String| ("127.0.0.5".to_owned(), target.clone());
+    assert!(
+        asked.starts_with(&[one(&token), one(&mail), one(&token), one(&mail), one(&token), one(&mail)]),
+        "{asked:?}"
+    );
+    // A proxy that is not there is named, and nothing goes past it.
+    let nobody = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let config = fs::read_to_string(stage.env.path("config.toml")).unwrap();
+    stage.env.write_config(&config.replace(&through.to_string(), &nobody.to_string()), 0o600);
+    stage.expire();
+    stage.env.fetch().expect(75).says("the proxy http://127.0.0.1:");
+    assert_eq!(stage.asked_for("refresh_token"), 2);
+}
+
 #[test]
 fn less_than_was_asked_for_is_not_kept() {
     let stage = Stage::new();
@@ -351,6 +396,33 @@ fn another_mailbox_that_says_yes_is_noticed() {
         .says("It was other@example.org that signed in: sign in again");
     stage.server.inside().mailbox = Some("Jo@Example.org".to_owned());
     stage.sign_in(&["login", "a"]).expect(77).says("See that POP3 is switched on for this mailbox");
+}
+
+#[test]
+fn a_mailbox_that_lets_in_and_has_pop3_switched_off_is_not_said_to_be_done() {
+    let stage = Stage::new();
+    stage.mailbox.switched_off.store(true, Ordering::Relaxed);
+    let outcome = stage.sign_in(&["login", "a"]).expect(77);
+    let outcome = outcome.says("the sign-in is good and was kept, but").says("not enabled for POP access");
+    assert!(!outcome.says("See that POP3 is switched on").stdout.contains("signed in"));
+    stage.env.fetch().expect(77).says("not enabled for POP access");
+    // Once it is on, what was kept is enough.
+    stage.mailbox.switched_off.store(false, Ordering::Relaxed);
+    stage.env.fetch().expect(0);
+}
+
+#[test]
+fn where_a_password_works_as_well_that_is_said_first() {
+    let stage = Stage::with(|server| server.settings(""));
+    let address = stage.mailbox.address;
+    let account = Account::at(address).without("password").text("username", "jo@gmail.com").without("tls");
+    let account = account.text("host", "pop.gmail.com").without("port");
+    stage.env.configure(&[account.set("oauth2", stage.server.settings(""))]);
+    let mut login = stage.begin(&["login", "--paste", "a"], &[]);
+    let url = login.url();
+    assert!(login.stdout.find("an app password").unwrap() < login.stdout.find(&url).unwrap(), "{}", login.stdout);
+    assert!(login.stdout.contains("two minutes") && login.stdout.contains("Enable POP"), "{}", login.stdout);
+    login.paste(&format!("{url}?error=access_denied"));
 }
 
 #[test]

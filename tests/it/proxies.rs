@@ -1,7 +1,8 @@
 //! Through a proxy: nothing of the greeting is lost, no secret is shown, and whose address counts.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crate::certificates::{Authority, Kind};
@@ -10,28 +11,45 @@ use crate::mail::{small_ones, small_ones_stored};
 use crate::program::{Account, TestEnv};
 use crate::scripted::maildrop::Maildrop;
 
+/// Who came to a proxy, and where to.
+type Asked = Arc<Mutex<Vec<(IpAddr, String)>>>;
+
 /// A proxy that speaks HTTP's CONNECT and leads every name to one server. It sends its answer together with what the server
 /// says first, if that speaks first.
 fn proxy(server: SocketAddr, greets: bool) -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            thread::spawn(move || carry(client, server, greets));
-        }
-    });
-    address
+    proxy_to(move |_| Some((server, greets))).0
 }
 
-fn carry(mut client: TcpStream, server: SocketAddr, greets: bool) -> Option<()> {
+/// The same with a server for each name and port, and what was asked of it.
+pub(crate) fn proxy_to(
+    server: impl Fn(&str) -> Option<(SocketAddr, bool)> + Send + Sync + 'static,
+) -> (SocketAddr, Asked) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let (address, asked) = (listener.local_addr().unwrap(), Asked::default());
+    let (server, note) = (Arc::new(server), Arc::clone(&asked));
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let (server, note) = (Arc::clone(&server), Arc::clone(&note));
+            thread::spawn(move || carry(client, &*server, &note));
+        }
+    });
+    (address, asked)
+}
+
+fn carry(mut client: TcpStream, server: &dyn Fn(&str) -> Option<(SocketAddr, bool)>, asked: &Asked) -> Option<()> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         let mut octet = [0];
         client.read_exact(&mut octet).ok()?;
         request.push(octet[0]);
     }
-    let allowed = String::from_utf8_lossy(&request).contains("Basic am86cHIweHktczNjcmV0");
-    if !allowed {
+    let request = String::from_utf8_lossy(&request).into_owned();
+    let target = request.split(' ').nth(1)?.to_owned();
+    asked.lock().unwrap().push((client.peer_addr().ok()?.ip(), target.clone()));
+    let Some((server, greets)) = server(&target) else {
+        return client.write_all(b"HTTP/1.1 502 Not known\r\n\r\n").ok();
+    };
+    if !request.contains("Basic am86cHIweHktczNjcmV0") {
         return client.write_all(b"HTTP/1.1 407 Who are you\r\n\r\n").ok();
     }
     let mut upstream = TcpStream::connect(server).ok()?;
@@ -52,7 +70,7 @@ fn carry(mut client: TcpStream, server: SocketAddr, greets: bool) -> Option<()> 
 }
 
 /// The value of `proxy` for a proxy there.
-fn url(address: SocketAddr, password: &str) -> String {
+pub(crate) fn url(address: SocketAddr, password: &str) -> String {
     format!("http://jo:{password}@{address}")
 }
 

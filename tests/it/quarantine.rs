@@ -11,6 +11,7 @@ use mailferry::credential::{CredentialEnvironment, CredentialSource};
 use mailferry::disk::RealDisk;
 use mailferry::maildir::names::NameSource;
 use mailferry::net::{Dialer, NetLimits};
+use mailferry::poll::events::Observers;
 use mailferry::poll::{PollContext, PollOptions, PollReport, poll};
 use mailferry::secret::Secret;
 use mailferry::state::store::ConfiguredAccounts;
@@ -78,6 +79,11 @@ impl Bench {
 
     /// One poll.
     pub(crate) fn poll(&self) -> PollReport {
+        self.observed(Vec::new())
+    }
+
+    /// One poll that is observed.
+    pub(crate) fn observed(&self, observers: Observers) -> PollReport {
         let context = PollContext {
             dialer: Arc::new(Dialer::new(NetLimits::default())),
             disk: Arc::new(RealDisk),
@@ -91,7 +97,7 @@ impl Bench {
         };
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let stop = CancellationToken::new();
-        runtime.block_on(poll(Arc::new(context), self.account.clone(), PollOptions::default(), stop))
+        runtime.block_on(poll(Arc::new(context), self.account.clone(), PollOptions::default(), stop, observers))
     }
 
     fn wait(&self, seconds: u64) {

@@ -11,6 +11,7 @@ use crate::delivered::assert_same_mail;
 use crate::leaks::assert_no_secret;
 use crate::mail::{small_ones, small_ones_stored};
 use crate::program::{Account, Outcome, TestEnv};
+use crate::scripted::between::{Between, Manner};
 use crate::scripted::dialogue::{self, Step};
 use crate::scripted::maildrop::{Behaviour, Maildrop};
 
@@ -64,31 +65,6 @@ fn a_trusted_server_gets_the_password_inside_tls_only() {
 }
 
 #[test]
-fn a_bad_certificate_ends_the_session() {
-    let (_dir, authority) = authority();
-    for implicit in [true, false] {
-        for kind in [Kind::Expired, Kind::OtherName] {
-            let maildrop = maildrop(authority.server_config(kind), implicit, |_| {});
-            let account = Account::at(maildrop.server.address).tls(mode(implicit), &authority.ca_file);
-            fails_without_a_leak(&maildrop, account).expect(69);
-        }
-    }
-}
-
-#[test]
-fn an_unknown_authority_ends_the_session() {
-    let ((_dir, ours), (_other_dir, other)) = (authority(), authority());
-    for implicit in [true, false] {
-        let maildrop = maildrop(ours.server_config(Kind::Good), implicit, |_| {});
-        let account = Account::at(maildrop.server.address).tls(mode(implicit), &other.ca_file);
-        fails_without_a_leak(&maildrop, account).expect(69);
-        // The platform's own list does not know it either.
-        let account = Account::at(maildrop.server.address).text("host", "localhost").text("tls", mode(implicit));
-        fails_without_a_leak(&maildrop, account).expect(69);
-    }
-}
-
-#[test]
 fn a_stripped_stls_is_never_made_up_for() {
     let (_dir, authority) = authority();
     for capabilities in [Some(vec!["USER".to_owned(), "SASL PLAIN".to_owned()]), None] {
@@ -124,6 +100,81 @@ fn what_is_injected_behind_stls_ends_the_session() {
         let outcome = fails_without_a_leak(&maildrop, account);
         assert!([69, 76].contains(&outcome.status), "{injected:?}: {outcome:#?}");
     }
+}
+
+/// Whoever has listened to a session, and plays the server's part of it to somebody else.
+#[test]
+fn what_a_server_said_once_lets_nobody_in_who_plays_it_again() {
+    let (_dir, authority) = authority();
+    for implicit in [true, false] {
+        let maildrop = maildrop(authority.server_config(Kind::Good), implicit, |_| {});
+        let listener = Between::before(maildrop.server.address, Manner::Passes);
+        let env = TestEnv::new(&[Account::at(listener.address).tls(mode(implicit), &authority.ca_file)]);
+        env.fetch().expect(0);
+        let pieces = listener.recorded();
+        assert!(pieces.len() > 2 && pieces.concat().len() > 1000, "{pieces:?}");
+        let player = Between::before(maildrop.server.address, Manner::PlaysAgain(pieces));
+        // To who has been there, and to who comes for the first time.
+        let account = Account::at(player.address).tls(mode(implicit), &authority.ca_file).text("timeout", "5s");
+        env.configure(std::slice::from_ref(&account));
+        env.fetch().expect(69);
+        let outcome = TestEnv::new(&[account]).fetch().expect(69);
+        assert!(outcome.elapsed < Duration::from_secs(15), "{outcome:#?}");
+        assert_no_secret(&player.heard());
+        maildrop.server.wait_until_idle();
+        assert_eq!(maildrop.server.sessions().len(), 1, "nobody asked the server");
+    }
+}
+
+/// In the greeting, in the answer to STLS, in the handshake: there it takes half a minute, so all are tried side by side.
+#[test]
+fn whoever_stalls_around_tls_gets_nothing() {
+    let (_dir, authority) = authority();
+    let stalled = |implicit, after| {
+        let maildrop = maildrop(authority.server_config(Kind::Good), implicit, |_| {});
+        let between = Between::before(maildrop.server.address, Manner::StandsStillAfter(after));
+        let account = Account::at(between.address).tls(mode(implicit), &authority.ca_file).text("timeout", "5s");
+        let env = TestEnv::in_memory(&[account]);
+        let outcome = env.fetch();
+        assert!([69, 75].contains(&outcome.status), "{implicit} {after}: {outcome:#?}");
+        assert!(env.mail().is_empty());
+        assert_no_secret(&between.heard());
+        // A handshake that did not end is followed by no word.
+        let lines: Vec<String> = maildrop.server.sessions().into_iter().flat_map(|session| session.lines).collect();
+        let login = |line: &String| ["USER", "PASS", "AUTH", "APOP"].iter().any(|word| line.starts_with(word));
+        assert!(!lines.iter().any(login), "{lines:?}");
+    };
+    std::thread::scope(|scope| {
+        for (implicit, after) in [
+            (true, 1),
+            (true, 60),
+            (true, 500),
+            (false, 0),
+            (false, 3),
+            (false, 12),
+            (false, 20),
+            (false, 30),
+            (false, 600),
+        ] {
+            scope.spawn({
+                let stalled = &stalled;
+                move || stalled(implicit, after)
+            });
+        }
+    });
+}
+
+#[test]
+fn a_server_that_had_stls_and_has_none_gets_no_password() {
+    let (_dir, authority) = authority();
+    let maildrop = maildrop(authority.server_config(Kind::Good), false, |_| {});
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).tls("starttls", &authority.ca_file)]);
+    env.fetch().expect(0);
+    maildrop.change(|contents| contents.behaviour.tls = None);
+    env.fetch().expect(69);
+    env.fetch().expect(69);
+    maildrop.server.wait_until_idle();
+    assert_no_secret(&maildrop.server.raw());
 }
 
 #[test]

@@ -257,14 +257,14 @@ fn where_no_address_works_the_first_one_is_told() {
 }
 
 /// A server of OpenSSL; killed when dropped.
-struct Openssl {
+pub(crate) struct Openssl {
     process: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Openssl {
     /// With these options, in this directory. None where there is no OpenSSL.
-    fn serve(dir: &Path, options: &str) -> Option<Self> {
+    pub(crate) fn serve(dir: &Path, options: &str) -> Option<Self> {
         let mut command = Command::new("openssl");
         command.args(["s_server", "-accept", "127.0.0.1:0", "-cipher"]).args(options.split(' ')).current_dir(dir);
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
@@ -291,7 +291,7 @@ impl Drop for Openssl {
 }
 
 /// Runs `openssl` in a directory; whether it could.
-fn openssl(dir: &Path, words: &str) -> bool {
+pub(crate) fn openssl(dir: &Path, words: &str) -> bool {
     Command::new("openssl").args(words.split(' ')).current_dir(dir).output().is_ok_and(|done| done.status.success())
 }
 

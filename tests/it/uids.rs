@@ -72,7 +72,8 @@ fn a_maildir_of_ten_thousand_is_adopted_without_a_download() {
             0 => format!("cur/{n}.foreign:2,S"),
             _ => {
                 let unique_id = UniqueId::new(format!("u{n}").as_bytes()).unwrap();
-                let name = names.next(Duration::from_secs(1), 0xfeed, Some(&unique_id));
+                let name =
+                    names.next(Duration::from_secs(1), mailferry::ids::InstanceId::new(0xfeed), Some(&unique_id));
                 format!("new/{}", name.published(content.len() as u64))
             }
         };
@@ -94,7 +95,11 @@ fn a_hash_by_chance_is_no_message() {
     make_maildir(&maildir);
     let unique_id = UniqueId::new(b"u1").unwrap();
     let other = stored(&small(2));
-    let name = NameSource::new(1, b"h").next(Duration::from_secs(1), 0xfeed, Some(&unique_id));
+    let name = NameSource::new(1, b"h").next(
+        Duration::from_secs(1),
+        mailferry::ids::InstanceId::new(0xfeed),
+        Some(&unique_id),
+    );
     fs::write(maildir.join("new").join(name.published(other.len() as u64)), &other).unwrap();
     env.run(&["uids", "adopt", "a", "--from-maildir", "--yes"]).expect(0).says("none of them is to be adopted");
     env.run(&["fetch", "--new-state"]).expect(0).says("1 new message");

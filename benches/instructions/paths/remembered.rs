@@ -10,7 +10,7 @@ use gungraun::prelude::*;
 use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use mailferry::credential::CredentialSource;
 use mailferry::disk::{Disk as _, RealDisk};
-use mailferry::maildir::MaildirId;
+use mailferry::ids::{EntryId, InstanceId, MaildirId, MaildirNumber};
 use mailferry::clock::trusted_time::{ClockMark, ClockReading};
 use mailferry::state::entries::{Entry, Identity, Intent, KnownMaildir, Origin, UidState, Fingerprint};
 use mailferry::state::journal::{self, BadJournal, Durability, Journal};
@@ -34,7 +34,7 @@ fn entry(number: u32, intent: Option<Intent>) -> Entry {
     digester.update(&number.to_le_bytes());
     let header = Some(digester.finish());
     Entry {
-        id: u64::from(number),
+        id: EntryId::new(u64::from(number)),
         unique_id: Some(samples::unique_id(number)),
         origin: Origin::Delivered,
         fingerprint: Fingerprint { reported_size: Some(samples::size(number)), header, whole: None },
@@ -49,7 +49,7 @@ fn entry(number: u32, intent: Option<Intent>) -> Entry {
 
 /// A state that remembers so many messages.
 pub fn state(count: u32) -> UidState {
-    let identity = Identity { instance: 7, host: "pop.example.org".to_owned(), user: "jo".to_owned(), created: 1 };
+    let identity = Identity { instance: InstanceId::new(7), host: "pop.example.org".to_owned(), user: "jo".to_owned(), created: 1 };
     let mut state = UidState::new(identity);
     let clock = Record::Clock(ClockMark::first(NOW));
     let maildir = KnownMaildir {
@@ -58,7 +58,7 @@ pub fn state(count: u32) -> UidState {
         id: MaildirId { tmp_inode: 1, new_inode: 2, marker: None },
     };
     let entries = (1..=count).map(|number| Record::Entry(entry(number, None)));
-    for record in [clock, Record::Maildir(1, maildir)].into_iter().chain(entries) {
+    for record in [clock, Record::Maildir(MaildirNumber::FIRST, maildir)].into_iter().chain(entries) {
         state.apply(record).expect("a record that fits");
     }
     state
@@ -103,7 +103,7 @@ fn file_to_read() -> (TempDir, Account, OpenOptions) {
     let open_options = OpenOptions {
         now: NOW,
         since_1970: Duration::ZERO,
-        instance: 7,
+        instance: InstanceId::new(7),
         holder: String::new(),
         new_state: false,
         configured_accounts: Arc::new(ConfiguredAccounts::new([account.name.clone()])),
@@ -144,7 +144,7 @@ fn forget(state: UidState) {
 fn file_to_append_to() -> (TempDir, Journal, Vec<Record>) {
     let intent = |number| Intent {
         file_name: format!("1764000000.M{number:06}P4242Q{number}_mf-0000000000000007-5f3a9c41.host,S=4000"),
-        maildir: 1,
+        maildir: MaildirNumber::FIRST,
     };
     let records = (1..=INTENTS).map(|number| Record::Entry(entry(number, Some(intent(number))))).collect();
     let (dir, journal) = file(0);

@@ -48,5 +48,8 @@ pub(super) fn access(response: &Response) -> &'static str {
 pub(super) fn no_method(error: NoLoginMethod) -> &'static str {
     match error {
         NoLoginMethod::ApopWithoutTimestamp => "Set auth = \"auto\" or remove the key",
+        NoLoginMethod::NoneThatHides => {
+            "Use TLS. Or, if the server was changed and the password may be read, name the way: auth = \"user\" or \"plain\""
+        }
     }
 }

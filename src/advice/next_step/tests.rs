@@ -30,7 +30,7 @@ fn words(error: impl Into<PollError>) -> String {
 }
 
 fn response(text: &str) -> Response {
-    Response { status: Status::Err, code: None, text: text.to_owned(), unique_id: None }
+    Response { status: Status::Err, code: None, text: text.to_owned(), decoded: None, unique_id: None }
 }
 
 #[track_caller]
@@ -132,6 +132,7 @@ fn a_session_is_told_with_the_key_that_helps() {
         ),
         (ClientError::NoUniqueIds.into(), &["no UIDL", "Set leave_on_server = false"]),
         (ClientError::NoLogin(NoLoginMethod::ApopWithoutTimestamp).into(), &["no timestamp", "Set auth = \"auto\""]),
+        (ClientError::NoLogin(NoLoginMethod::NoneThatHides).into(), &["hides it", "Use TLS", "auth = \"user\""]),
         (refused("what?").into(), &["refused STAT, saying \"what?\"", "Run with -v and ask its operator"]),
         (refused("try again later").into(), &["let us in and then refused STAT", "Try again later"]),
         (ClientError::TooLong(too_long).into(), &["3.0 MiB had come", "1.0 MiB", "raise max_message_size"]),

@@ -117,6 +117,7 @@ impl<'a> Shown<'a> {
 pub(super) fn status(response: &Response, redactor: &Redactor) {
     let sign = if response.status == Status::Ok { "+OK" } else { "-ERR" };
     let code = response.code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
-    let text = redactor.hide(&response.text);
+    let response = redactor.response(response.clone());
+    let text = response.words();
     say(format_args!("{sign}{code}{}{text}", if text.is_empty() { "" } else { " " }));
 }

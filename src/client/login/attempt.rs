@@ -22,6 +22,8 @@ pub(super) struct Attempt<'a> {
     another_way: bool,
     /// The server refused a way that hides the password, and may only seem to have such ways.
     only_showing: bool,
+    /// Anybody can listen to the connection.
+    overheard: bool,
 }
 
 /// What comes of a way that came to nothing.
@@ -34,7 +36,15 @@ struct Judged {
 
 impl<'a> Attempt<'a> {
     pub(super) fn new(account: &'a Account, password: &'a Secret, cached: &'a CachedCapabilities) -> Self {
-        Self { account, password, cached, failed: Vec::new(), another_way: false, only_showing: false }
+        Self {
+            account,
+            password,
+            cached,
+            failed: Vec::new(),
+            another_way: false,
+            only_showing: false,
+            overheard: false,
+        }
     }
 
     /// Logs in, in one session, or in another one if the server hangs up at a way.
@@ -52,15 +62,35 @@ impl<'a> Attempt<'a> {
             Err(error) => {
                 if !matches!(error, ClientError::Login { .. }) {
                     // It hangs up at everything: that is hardly about the way to log in.
-                    self.failed.clear();
+                    self.failed.retain(|way| self.overheard && way.hides_password());
                 }
                 Err(self.over(error))
             }
         }
     }
 
-    fn over(self, error: ClientError) -> LoginError {
+    fn over(mut self, error: ClientError) -> LoginError {
+        if self.overheard {
+            // Who keeps such a way away for long enough must not get the password shown in the end.
+            self.failed.extend(self.hiding_earlier());
+        }
         LoginError { error: error.or_goodbye(false), failed: self.failed }
+    }
+
+    /// The ways that hide the password, of those that the server is remembered for.
+    fn hiding_earlier(&self) -> Vec<LoginMethod> {
+        let announced = self.cached.before_login.as_ref().map(|announced| {
+            let offer = Offer {
+                capabilities: Some(announced),
+                timestamp: None,
+                link: Link::Cleartext,
+                bindable: false,
+                earlier: &[],
+            };
+            ways_to_log_in(AuthChoice::Auto, false, &offer).unwrap_or_default()
+        });
+        let remembered = announced.into_iter().flatten().chain(self.cached.failed_logins.iter().copied());
+        remembered.filter(|way| way.hides_password() && !self.failed.contains(way)).collect()
     }
 
     /// One session, from the connection to the login.
@@ -69,6 +99,7 @@ impl<'a> Attempt<'a> {
         let (mut client, greeting) = reach(dialer, account, password, cached.classical).await?;
         client.refuse_cleartext(account)?;
         client.careful = cached.one_at_a_time;
+        self.overheard |= client.link() == Link::Cleartext;
         let login = Login { account, password, timestamp: greeting.timestamp.as_deref() };
         // TLS 1.3 refuses only now what it has against us.
         let (method, capabilities) = self.enter(&mut client, &login).await.map_err(of_tls)?;
@@ -145,7 +176,9 @@ impl<'a> Attempt<'a> {
         announced: Option<&Capabilities>,
     ) -> Result<Option<LoginMethod>, ClientError> {
         let bindable = client.info.binding.is_some();
-        let offer = Offer { capabilities: announced, timestamp: login.timestamp, link: client.link(), bindable };
+        let earlier = [self.failed.as_slice(), &self.cached.failed_logins].concat();
+        let (timestamp, link) = (login.timestamp, client.link());
+        let offer = Offer { capabilities: announced, timestamp, link, bindable, earlier: &earlier };
         let Account { auth, uses_token, .. } = login.account;
         let ways = ways_to_log_in(*auth, *uses_token, &offer).map_err(ClientError::NoLogin)?;
         let before = |way: &LoginMethod| self.cached.failed_logins.iter().position(|failed| failed == way);

@@ -38,6 +38,8 @@ pub struct Redactor {
     /// The part of the password's base64 that does not depend on what stands before and behind it, in lower case: one
     /// for each of the three places in which base64 can have it.
     within_base64: Vec<Secret>,
+    /// The password is not ASCII: read in another encoding than its own it would not be found.
+    beyond_ascii: bool,
 }
 
 impl Redactor {
@@ -63,7 +65,11 @@ impl Redactor {
         // Without blanks at the ends: those of a line are not shown.
         let forms = in_lower_case(forms.iter().map(|form| form.trim()));
         let within_base64 = (0..3).flat_map(|before| within_base64(octets, before)).collect::<Vec<_>>();
-        Self { forms, within_base64: in_lower_case(within_base64.iter().map(String::as_str)) }
+        Self {
+            forms,
+            within_base64: in_lower_case(within_base64.iter().map(String::as_str)),
+            beyond_ascii: !octets.is_ascii(),
+        }
     }
 
     /// A server's words without the secrets. Of an excerpt that was cut off in the middle of a secret, its part is
@@ -95,8 +101,9 @@ impl Redactor {
     }
 
     /// A response as it may be shown.
-    pub(super) fn response(&self, mut response: Response) -> Response {
+    pub(crate) fn response(&self, mut response: Response) -> Response {
         response.text = self.hide(&response.text);
+        response.decoded = response.decoded.filter(|_| !self.beyond_ascii).map(|decoded| self.hide(&decoded));
         response.code.take_if(|code| matches!(code, ResponseCode::Other(word) if self.hide(word) != *word));
         response
     }

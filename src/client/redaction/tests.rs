@@ -92,11 +92,25 @@ fn leaves_other_words_and_short_passwords_alone() {
     assert_eq!(redactor("hun").hide("a hundred"), "a hundred");
 }
 
+/// A refusal with this text, and how it is read.
+fn said(text: &str, decoded: Option<&str>) -> Response {
+    let decoded = decoded.map(str::to_owned);
+    Response { status: crate::pop3::Status::Err, code: None, text: text.to_owned(), decoded, unique_id: None }
+}
+
+#[test]
+fn hides_a_password_in_words_that_were_read_in_another_encoding() {
+    let told =
+        |password| redactor(password).response(said("\u{fffd} hunter2", Some("密码 hunter2"))).words().to_owned();
+    assert_eq!(told("hunter2"), "密码 [secret]");
+    // Its own octets may be among what was read.
+    assert_eq!(told("hünter2"), "\u{fffd} hunter2");
+}
+
 #[test]
 fn leaves_a_code_that_decides_something() {
     let code = |password, code| {
-        let response =
-            Response { status: crate::pop3::Status::Err, code: Some(code), text: String::new(), unique_id: None };
+        let response = Response { code: Some(code), ..said("", None) };
         redactor(password).response(response).code
     };
     assert_eq!(code("auth", ResponseCode::Auth), Some(ResponseCode::Auth));

@@ -79,7 +79,8 @@ async fn secret(pass: &Pass, to: &ImapDestination) -> Result<Secret, ForwardErro
         holder: context.holder.clone(),
     };
     let account = sign_in_name(&pass.name);
-    let of = TokenOf { account, username: to.username.clone(), settings: Arc::clone(settings) };
+    let (username, settings, route) = (to.username.clone(), Arc::clone(settings), to.endpoint.route.clone());
+    let of = TokenOf { account, username, settings, route };
     // A task of its own: it goes on when nobody waits for it any more.
     let tokens = tokio::spawn(access_token(token_context, of, None)).await;
     Ok(tokens.map_err(|e| ForwardError::Work(NotDone::from(e).doing("refresh the access token")))??.access)

@@ -30,7 +30,7 @@ use tokio_rustls::TlsConnector;
 use crate::account::{Endpoint, KeyExchange, TlsMode};
 use crate::threads::{NotDone, blocking};
 
-use super::dial::bare_host;
+use super::host::bare_host;
 use super::{CaFileProblem, CertificateProblem, Connection, NetError, Stream};
 use client_certificate::{Asking, noting_the_question};
 use listened::{Beginning, Listened};

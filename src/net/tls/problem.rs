@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use rustls::pki_types::UnixTime;
@@ -155,8 +156,14 @@ fn timestamp(time: UnixTime) -> Option<Timestamp> {
     i64::try_from(time.as_secs()).ok().and_then(|seconds| Timestamp::from_second(seconds).ok())
 }
 
-/// webpki writes a name as `DnsName("pop.example.org")` and an address as `IpAddress(192.0.2.1)`.
+/// webpki writes a name as `DnsName("pop.example.org")` and an address as `IpAddress(192.0.2.1)`. An address that is written
+/// as a name counts for nothing, and has to be told from the address.
 fn bare_name(presented: &str) -> String {
-    let inner = presented.strip_suffix(')').and_then(|rest| rest.split_once('(')).map(|(_kind, name)| name);
-    inner.map_or(presented, |name| name.trim_matches('"')).to_owned()
+    match presented.strip_suffix(')').and_then(|rest| rest.split_once('(')) {
+        Some(("DnsName", name)) if name.trim_matches('"').parse::<IpAddr>().is_ok() => {
+            format!("the name {} (not for the address)", name.trim_matches('"'))
+        }
+        Some((_kind, name)) => name.trim_matches('"').to_owned(),
+        None => presented.to_owned(),
+    }
 }

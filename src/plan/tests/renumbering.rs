@@ -25,8 +25,8 @@ fn decided((maildrop, headers): &(Maildrop, Vec<String>), state: &UidState, poli
 }
 
 /// Which entries were recognised, and under which unique-ids.
-fn renamed(plan: &Plan) -> Vec<(EntryId, String)> {
-    plan.renamed.iter().map(|(id, unique_id)| (*id, unique_id.to_string())).collect()
+fn renamed(plan: &Plan) -> Vec<(u64, String)> {
+    plan.renamed.iter().map(|(id, unique_id)| (id.get(), unique_id.to_string())).collect()
 }
 
 /// How many headers are asked for, of a server that shows those of this listing.
@@ -141,7 +141,7 @@ fn unique_ids_that_are_only_counted_up_may_shift() {
     let shifted = maildrop(&names.iter().map(String::as_str).zip(2..).collect::<Vec<_>>());
     let headers: Vec<String> = range(2, 9).map(|n| n.to_string()).collect();
     let plan = decided(&(shifted, headers), &state(known), &KEEP);
-    assert_eq!((retrieved(&plan), plan.renamed.len(), plan.absent), (vec![], 8, vec![1]));
+    assert_eq!((retrieved(&plan), plan.renamed.len(), plan.absent), (vec![], 8, ids([1])));
 }
 
 #[test]

@@ -7,15 +7,13 @@ use std::sync::Arc;
 use super::{AccountLock, Finished, OpenOptions, Store};
 use crate::account::Account;
 use crate::disk::{Dir, Disk, FileStatus, Lock, make_dirs};
-use crate::state::entries::{Identity, Inconsistent, UidState};
+use crate::state::entries::{Identity, UidState};
 use crate::state::error::StateError;
-use crate::state::journal::{self, BadJournal, Contents, Journal, LockedFile};
+use crate::state::journal::{Journal, LockedFile};
 use crate::state::orphans::{ConfiguredAccounts, lock_file, refuse_lost_state, uids_file};
 use crate::state::ownership;
+use crate::state::reading::{Loaded, read};
 use crate::state::record::Record;
-
-/// No `.uids` file is larger, in bytes: ten million messages.
-const MAX_FILE: u64 = 2 << 30;
 
 /// A state that nobody else can write to.
 struct Locked {
@@ -142,7 +140,8 @@ impl Store {
             }
             None => {
                 if !open_options.new_state {
-                    refuse_lost_state(&*disk, dir, account, open_options)?;
+                    let OpenOptions { configured_accounts, delivered_by, .. } = open_options;
+                    refuse_lost_state(&*disk, dir, account, configured_accounts, *delivered_by)?;
                 }
                 let identity = Identity {
                     instance: open_options.instance,
@@ -161,59 +160,6 @@ impl Store {
             store.pend(Record::Clock(mark))?;
         }
         Ok(store)
-    }
-}
-
-/// What was read from a file.
-pub(in crate::state) struct Loaded {
-    pub(in crate::state) state: UidState,
-    contents: Contents,
-    /// How many deliveries stand there as begun and as finished.
-    settled: usize,
-}
-
-/// The octets of the usual line about a message.
-const LINE: usize = 128;
-
-/// Reads a file, if there is one.
-pub(in crate::state) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Loaded>, StateError> {
-    let bytes = match disk.read(path, MAX_FILE) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(StateError::io("read", path, e)),
-    };
-    let (mut state, mut settled): (Option<UidState>, usize) = (None, 0);
-    let contents = journal::parse(&bytes, |record| match (&mut state, record) {
-        (None, Record::Header(identity)) => {
-            state.insert(UidState::new(identity)).reserve(bytes.len() / LINE);
-            Ok(())
-        }
-        (None, _) => Err(Unreadable::Journal(BadJournal::NotOurs)),
-        (Some(state), record) => {
-            if let Record::Published(ids) = &record {
-                settled = settled.saturating_add(ids.len());
-            }
-            state.apply(record).map_err(Unreadable::Inconsistent)
-        }
-    });
-    let unreadable = |e| match e {
-        Unreadable::Journal(bad) => StateError::journal(path, bad),
-        Unreadable::Inconsistent(e) => StateError::inconsistent(path, e),
-    };
-    let contents = contents.map_err(unreadable)?;
-    let state = state.ok_or_else(|| StateError::journal(path, BadJournal::NotOurs))?;
-    Ok(Some(Loaded { state, contents, settled }))
-}
-
-/// Why a file cannot be read.
-enum Unreadable {
-    Journal(BadJournal),
-    Inconsistent(Inconsistent),
-}
-
-impl From<BadJournal> for Unreadable {
-    fn from(bad: BadJournal) -> Self {
-        Self::Journal(bad)
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Mailbox {
     server: AuthorizationServer,
     /// It greets nobody.
     pub(crate) silent: Arc<AtomicBool>,
+    /// It lets in, and POP3 is switched off behind the login, as at Gmail.
+    pub(crate) switched_off: Arc<AtomicBool>,
     /// How often somebody logged in, and was let in.
     logins: Arc<Mutex<Vec<bool>>>,
 }
@@ -29,7 +31,13 @@ impl Mailbox {
     pub(crate) fn start(server: &AuthorizationServer) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let mailbox = Self { address, server: server.clone(), silent: Arc::default(), logins: Arc::default() };
+        let mailbox = Self {
+            address,
+            server: server.clone(),
+            silent: Arc::default(),
+            switched_off: Arc::default(),
+            logins: Arc::default(),
+        };
         let serving = mailbox.clone();
         std::thread::spawn(move || {
             for connection in listener.incoming().flatten() {
@@ -77,6 +85,9 @@ impl Mailbox {
                     let good = self.is_good(&response);
                     self.logins.lock().unwrap().push(good);
                     if good { "+OK\r\n".to_owned() } else { "-ERR [AUTH] Invalid credentials.\r\n".to_owned() }
+                }
+                "STAT" | "UIDL" | "LIST" if self.switched_off.load(Ordering::Relaxed) => {
+                    "-ERR [SYS/PERM] Your account is not enabled for POP access.\r\n".to_owned()
                 }
                 "STAT" => format!("+OK 1 {}\r\n", MAIL.len()),
                 "UIDL" => "+OK\r\n1 one\r\n.\r\n".to_owned(),

@@ -184,6 +184,36 @@ fn a_sign_in_wakes_the_daemon_which_tells_of_it() {
     assert!(!outcome.output().contains(TOKEN_MARK), "{outcome:?}");
 }
 
+/// An end that no use puts off: it is told in its last quarter, by a command of the user's and in the status.
+#[test]
+fn the_end_of_a_sign_in_is_told_in_its_last_quarter() {
+    let stage = Stage::signed_in();
+    let day = 24 * 60 * 60;
+    let told = stage.env.path("told");
+    let lines = || std::fs::read_to_string(&told).unwrap_or_default();
+    let command = format!("[\"sh\", \"-c\", 'echo $MAILFERRY_EVENT $MAILFERRY_TEXT >> {}']", told.display());
+    stage.env.configure_more(&format!("\n[notify]\ncommand = {command}\n"));
+    let ends_in = |days: i64| {
+        stage.change(|kept| {
+            let now = kept["renewed"].as_i64().unwrap();
+            (kept["signed_in"], kept["refresh_end_is_fixed"]) = ((now - (100 - days) * day).into(), true.into());
+            kept["refresh_expires"] = (now + days * day + 60 * 60).into();
+        });
+    };
+    ends_in(60);
+    let daemon = stage.env.spawn(&["daemon"]);
+    wait_until("mail has come", || stage.env.mail().len() == 1);
+    let status = || fetch(&stage, &["status"]).stdout;
+    wait_until("the end is told", || status().contains("60 d") && status().contains("unless somebody signs in again"));
+    assert_eq!(lines(), "");
+    ends_in(20);
+    fetch(&stage, &["poll"]).expect(0);
+    wait_until("the notification", || lines().starts_with("sign-in a: the sign-in at the provider ends in 20 days"));
+    daemon.signal(Signal::TERM);
+    daemon.wait().expect(143);
+    assert_eq!(lines().lines().count(), 1, "{}", lines());
+}
+
 #[test]
 fn after_a_sign_in_a_back_off_is_over() {
     let stage = Stage::signed_in();

@@ -105,6 +105,8 @@ pub(crate) struct Behaviour {
     pub(crate) chunk: Option<usize>,
     /// What TLS needs; there is none without it.
     pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// The certificate that TLS shows, where a login is bound to it.
+    pub(crate) certificate: Option<Vec<u8>>,
     /// TLS begins with the first byte; else STLS is offered.
     pub(crate) implicit_tls: bool,
     /// What is wrong with the server where SCRAM is concerned.
@@ -132,6 +134,7 @@ impl Default for Behaviour {
             next_faults: None,
             chunk: None,
             tls: None,
+            certificate: None,
             implicit_tls: false,
             scram_fault: ScramFault::None,
             injected: Vec::new(),

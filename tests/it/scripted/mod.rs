@@ -3,6 +3,7 @@
 //! [`maildrop`] is an honest server with faults to order; [`dialogue`] plays a list of steps and knows no POP3 at all.
 //! Both write down every byte that they receive. Nothing a client does makes them panic.
 
+pub(crate) mod between;
 pub(crate) mod dialogue;
 pub(crate) mod imap;
 pub(crate) mod lmtp;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ProtocolVersion, ServerConfig, ServerConnection, StreamOwned};
+use sha2::{Digest, Sha256};
 
 use super::{Session, Shared};
 
@@ -249,11 +250,15 @@ impl Wire {
         self.tcp.local_addr().map(|address| address.port()).unwrap_or_default()
     }
 
-    /// By what this end recognises a TLS 1.3 connection (RFC 9266).
-    pub(crate) fn exporter(&self) -> Option<Vec<u8>> {
+    /// By what this end recognises a TLS connection, and how that is called: in TLS 1.3 tls-exporter (RFC 9266), before it
+    /// tls-server-end-point (RFC 5929), of a certificate that is signed with SHA-256.
+    pub(crate) fn binding(&self, certificate: Option<&[u8]>) -> Option<(&'static str, Vec<u8>)> {
         let Layer::Tls(stream) = &self.layer else { return None };
+        if stream.conn.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
+            return certificate.map(|octets| ("tls-server-end-point", Sha256::digest(octets).to_vec()));
+        }
         let exported = stream.conn.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""));
-        exported.ok().map(|octets| octets.to_vec())
+        exported.ok().map(|octets| ("tls-exporter", octets.to_vec()))
     }
 
     /// Says that nothing more will come; what the client still says is written down by `finish`.

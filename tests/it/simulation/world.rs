@@ -154,7 +154,7 @@ impl<'a> World<'a> {
         };
         let before = counts(self);
         let report = self.runtime.block_on(async {
-            let report = poll(context, account, options, CancellationToken::new()).await;
+            let report = poll(context, account, options, CancellationToken::new(), Vec::new()).await;
             dialer.end_of_sessions().await;
             report
         });
@@ -198,10 +198,10 @@ impl<'a> World<'a> {
         let (first, forwarded, second) = self.runtime.block_on(async {
             let never = CancellationToken::new();
             let options = PollOptions::default();
-            let first = poll(Arc::clone(&context), account.clone(), options, never.clone()).await;
+            let first = poll(Arc::clone(&context), account.clone(), options, never.clone(), Vec::new()).await;
             let bound = Duration::from_secs(DAY);
             let forwarded = forward_spool(&context, &account, ForwardOptions::default(), bound, &never).await.unwrap();
-            let second = poll(context, account, PollOptions::default(), never).await;
+            let second = poll(context, account, PollOptions::default(), never, Vec::new()).await;
             dialer.end_of_sessions().await;
             (first, forwarded, second)
         });
@@ -268,7 +268,7 @@ impl<'a> World<'a> {
         OpenOptions {
             now,
             since_1970: self.clock.since_1970(),
-            instance: 0,
+            instance: mailferry::ids::InstanceId::new(0),
             holder: String::new(),
             new_state: false,
             configured_accounts,

@@ -55,6 +55,8 @@ pub(super) struct Exchange<'a> {
     pub(super) offered: &'a [String],
     /// What is wrong with the server.
     pub(super) fault: ScramFault,
+    /// Its certificate.
+    pub(super) certificate: Option<&'a [u8]>,
 }
 
 impl Exchange<'_> {
@@ -134,7 +136,7 @@ impl Exchange<'_> {
         let registry = Registry::with_mechanisms(if plus { ALL } else { BARE });
         let stored = Stored::new(mechanism, self.fault);
         let config = SASLConfig::builder().with_registry(registry).with_callback(stored).unwrap();
-        let server = SASLServer::<NoValidation, Bound>::with_cb(config, Bound(self.wire.exporter()));
+        let server = SASLServer::<NoValidation, Bound>::with_cb(config, Bound(self.wire.binding(self.certificate)));
         let mut session = server.start_suggested(Mechname::parse(mechanism.as_bytes()).unwrap()).ok()?;
         let Some(mut response) = self.first(initial)? else { return Some(End::Cancelled) };
         loop {
@@ -202,10 +204,10 @@ impl SessionCallback for Stored {
 }
 
 /// What the server's side of the TLS connection can be recognised by.
-struct Bound(Option<Vec<u8>>);
+struct Bound(Option<(&'static str, Vec<u8>)>);
 
 impl ChannelBindingCallback for Bound {
     fn get_cb_data(&self, name: &str) -> Option<&[u8]> {
-        self.0.as_deref().filter(|_| name == "tls-exporter")
+        self.0.as_ref().filter(|(kind, _)| *kind == name).map(|(_, data)| data.as_slice())
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
+use md5::{Digest, Md5};
+
 use super::super::Wire;
 use super::sasl::{End, Exchange};
 use super::{Behaviour, Body, Contents, LINE, LINES_HEADER, Message, PASSWORD, USER, lock};
@@ -102,6 +104,7 @@ impl<'a> Conversation<'a> {
                 let user = self.user.take();
                 self.login(user.as_deref() == Some(USER) && rest == PASSWORD)
             }
+            "APOP" if !self.logged_in => self.apop(rest),
             "UTF8" if self.announces("UTF8") => self.say("+OK"),
             _ if !self.logged_in => self.say("-ERR not now"),
             "NOOP" => self.say("+OK"),
@@ -171,12 +174,24 @@ impl<'a> Conversation<'a> {
             return self.say("-ERR unknown mechanism");
         }
         let port = self.wire.port();
-        let exchange = Exchange { wire: self.wire, port, offered: &offered, fault: self.behaviour.scram_fault };
+        let (fault, certificate) = (self.behaviour.scram_fault, self.behaviour.certificate.as_deref());
+        let exchange = Exchange { wire: self.wire, port, offered: &offered, fault, certificate };
         match exchange.play(&mechanism, initial)? {
             End::Judged(right) => self.login(right),
             End::Cancelled => self.say("-ERR cancelled as you wish"),
             End::Unknown => self.say("-ERR unknown mechanism"),
         }
+    }
+
+    /// APOP (RFC 1939, section 7), where the greeting has a timestamp.
+    fn apop(&mut self, rest: &str) -> Option<()> {
+        let greeting = &self.behaviour.greeting;
+        let Some(timestamp) = greeting.split_once('<').map(|(_, rest)| format!("<{rest}")) else {
+            return self.say("-ERR unknown command");
+        };
+        let digest = Md5::digest(format!("{timestamp}{PASSWORD}"));
+        let digest: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
+        self.login(rest == format!("{USER} {digest}"))
     }
 
     /// The end of a login: the listing is made now.

@@ -1,0 +1,58 @@
+//! The lines that the daemon writes into the log about a poll that has ended.
+
+use std::time::Duration;
+
+use tracing::{debug, info, warn};
+
+use super::accounts::AccountState;
+use crate::advice;
+use crate::poll::{PollError, PollReport};
+use crate::schedule::{Cause, Reason};
+
+/// So many complaints of one poll are written to the log.
+const MOST_COMPLAINTS: usize = 20;
+
+/// One line for a poll that did something or changed something; none for an idle one.
+pub(super) fn log(kept: &AccountState, report: &PollReport, before: Option<Cause>, now: Duration) {
+    let (name, host) = (kept.name(), kept.account.endpoint.host.as_str());
+    let next = advice::polled_next(&kept.next, now);
+    let words = report.trouble().unwrap_or_default();
+    match (&report.end, kept.trouble()) {
+        (Err(PollError::Stopped), _) => debug!(account = %name, host, event = "stopped", "{name}: stopped"),
+        (Err(_), _) if matches!(kept.next.reason, Reason::Trouble { cause: Cause::LockedByAnother, .. }) => {
+            debug!(account = %name, host, event = "locked", "{name}: {words}; polled next {next}");
+        }
+        (Err(_), Some(trouble)) if before == Some(trouble.cause()) && !trouble.times().is_power_of_two() => {
+            debug!(account = %name, host, event = "trouble", cause = trouble.cause().name(), "{name}: still: {words}");
+        }
+        // The first time, the second, the fourth and so on: nobody reads the same line a hundred times.
+        (Err(_), trouble) => {
+            let cause = trouble.map_or("", |trouble| trouble.cause().name());
+            warn!(account = %name, host, event = "trouble", cause, "{name}: {words}. Polled next {next}");
+        }
+        (Ok(()), _) => {
+            if before.is_some() {
+                info!(account = %name, host, event = "recovered", "{name}: works again");
+            }
+            let did_something = report.retrieved + report.removed + report.renumbered > 0 || !report.failed.is_empty();
+            if did_something {
+                let (new, removed) = (report.retrieved, report.removed);
+                info!(account = %name, host, event = "polled", new, removed, "{name}: {}", report.line());
+            } else {
+                debug!(account = %name, host, event = "idle", "{name}: nothing new; polled next {next}");
+            }
+        }
+    }
+}
+
+/// What is complained of for the first time in a row, and not more than anybody reads.
+pub(super) fn log_complaints(kept: &mut AccountState, report: &PollReport) {
+    let fresh = kept.standing.told.fresh(report.complaints());
+    let (name, host) = (kept.name(), kept.account.endpoint.host.as_str());
+    for words in fresh.iter().take(MOST_COMPLAINTS) {
+        warn!(account = %name, host, event = "message", "{name}: {words}");
+    }
+    if let more @ 1.. = fresh.len().saturating_sub(MOST_COMPLAINTS) {
+        warn!(account = %name, host, event = "message", "{name}: and {more} more of this kind");
+    }
+}

@@ -1,0 +1,108 @@
+//! What the supervisor answers to those who ask.
+
+use std::time::Duration;
+
+use tracing::info;
+
+use super::Supervisor;
+use crate::account::AccountName;
+use crate::clock::alarm::since_boot;
+use crate::control::status::{AccountStatus, Status, VERSION};
+use crate::control::{LONGEST_OFTEN, Request, Response};
+use crate::daemon::accounts::AccountState;
+use crate::schedule::queue::Doing;
+use crate::text::Count;
+
+impl Supervisor {
+    /// Polls these as soon as there are places; the names of those that are known.
+    pub(super) fn poll_now(&mut self, names: &[AccountName]) -> Vec<AccountName> {
+        if !names.is_empty() {
+            self.context.dialer.read_trust_anew();
+        }
+        let now = since_boot();
+        let mut woken = Vec::new();
+        for name in names {
+            if let Some(asked) = self.unrecalled.get_mut(name) {
+                *asked = true;
+                woken.push(name.clone());
+            } else if let Some(kept) = self.accounts.get_mut(name)
+                && self.queue.poll_now(name, now)
+            {
+                self.forwarders.try_now(name, now);
+                kept.standing.history.begin_anew();
+                woken.push(name.clone());
+            }
+        }
+        woken
+    }
+
+    /// Somebody waits for mail of these for a time; until when, in seconds since 1970.
+    pub(super) fn poll_often(&mut self, names: &[AccountName], time: Duration) -> i64 {
+        let (time, now) = (time.min(LONGEST_OFTEN), since_boot());
+        for name in names {
+            if let Some(kept) = self.accounts.get_mut(name) {
+                kept.standing.history.awaited_until = Some(now + time);
+            }
+        }
+        let seconds = i64::try_from(time.as_secs()).unwrap_or(0);
+        self.context.clock.read().wall.saturating_add(seconds)
+    }
+
+    pub(super) fn answer(&mut self, request: Request) -> Response {
+        match request {
+            Request::Status => Response::Status(Box::new(self.status())),
+            Request::Poll { accounts, often_for } => {
+                let all = || self.accounts.keys().map(ToString::to_string).collect();
+                let named: Vec<String> = if accounts.is_empty() { all() } else { accounts };
+                let known = |name: &String| AccountName::new(name).ok().filter(|n| self.accounts.contains_key(n));
+                let unknown = named.iter().filter(|name| known(name).is_none()).cloned().collect();
+                let wanted: Vec<AccountName> = named.iter().filter_map(known).collect();
+                let often_until = often_for.map(|seconds| self.poll_often(&wanted, Duration::from_secs(seconds)));
+                let woken = self.poll_now(&wanted);
+                info!(event = "poll-now", "asked to poll {} now", Count::of(woken.len(), "account"));
+                Response::Poll { woken: woken.iter().map(ToString::to_string).collect(), unknown, often_until }
+            }
+        }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let (now, wall, today) = (since_boot(), self.context.clock.read().wall, self.context.clock.today());
+        let doing = |name: &AccountName| self.queue.doing(name);
+        let ready = |kept: &&AccountState| matches!(doing(kept.name()), Some(Doing::Ready(_)));
+        Status {
+            version: VERSION,
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started: self.started,
+            now: wall,
+            config: self.config.display().to_string(),
+            state_dir: self.context.state_dir.display().to_string(),
+            config_problem: self.config_problem.clone(),
+            polling: self.queue.running(),
+            queued: self.accounts.values().filter(ready).count(),
+            accounts: self
+                .accounts
+                .values()
+                .map(|kept| {
+                    let (name, polls) = (kept.name(), &self.polls);
+                    let status =
+                        kept.status(doing(name), polls.hung_since(name), polls.delivered(name), now, wall, &today);
+                    AccountStatus { forward: self.forwarders.status(name, now, wall), ..status }
+                })
+                .collect(),
+        }
+    }
+
+    /// The line for `systemctl status`.
+    pub(super) fn line(&self) -> String {
+        let troubled = self.accounts.values().filter(|kept| kept.trouble().is_some()).count();
+        let mut line = format!("{}, {} being polled", Count::of(self.accounts.len(), "account"), self.queue.running());
+        if troubled > 0 {
+            line.push_str(&format!(", {troubled} in trouble: see `mailferry status`"));
+        }
+        if self.config_problem.is_some() {
+            line.push_str("; the changed configuration is wrong and not in force");
+        }
+        line
+    }
+}

@@ -1,0 +1,147 @@
+//! A configuration that is read anew: when, and what becomes of the accounts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+use tracing::{error, info, warn};
+
+use super::Supervisor;
+use crate::account::{Account, AccountName};
+use crate::clock::alarm::since_boot;
+use crate::config::{Config, ConfigError};
+use crate::credential::CredentialSource;
+use crate::daemon::accounts::AccountState;
+use crate::daemon::systemd;
+use crate::poll::PollContext;
+use crate::schedule::queue::Limits;
+use crate::state::store::ConfiguredAccounts;
+use crate::text::Count;
+
+/// A reload begins when nobody has asked for one for so long: scripts may ask for many in a row.
+const RELOAD_QUIET: Duration = Duration::from_millis(100);
+
+/// But no later than so long after the first one was asked for.
+const RELOAD_LATEST: Duration = Duration::from_secs(2);
+
+/// So many accounts that are not configured any more are remembered: they may come back.
+const MOST_GONE: usize = 10_000;
+
+/// The reloads that were asked for.
+#[derive(Debug, Default)]
+pub(super) struct Reload {
+    /// When the first one was asked for that is not under way, and when the last one.
+    pub(super) asked: Option<(Instant, Instant)>,
+    /// The configuration is being read.
+    pub(super) under_way: bool,
+}
+
+impl Reload {
+    pub(super) fn ask(&mut self) {
+        let now = Instant::now();
+        self.asked = Some((self.asked.map_or(now, |(first, _)| first), now));
+    }
+
+    /// Waits until it is time to read; never, if nobody asked.
+    pub(super) async fn is_due(&self) {
+        match self.asked.filter(|_| !self.under_way) {
+            Some((first, last)) => sleep_until((first + RELOAD_LATEST).min(last + RELOAD_QUIET)).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Supervisor {
+    /// The configuration was read anew. One with errors is refused as a whole.
+    pub(super) fn reloaded(&mut self, config: Result<Config, ConfigError>, stamp: String) {
+        self.reload.under_way = false;
+        match config {
+            Err(e) => {
+                let text = e.render(false).trim_end().to_owned();
+                error!(event = "reload", "the configuration was not taken over, and the one before it stays:\n{text}");
+                self.config_problem = Some(text);
+            }
+            Ok(config) => {
+                config.warnings.iter().for_each(|warning| warn!(event = "reload", "{warning}"));
+                self.config_problem = None;
+                self.config_stamp = stamp;
+                let (concurrency, per_host) = (config.daemon.concurrency, config.daemon.per_host);
+                self.queue.set_limits(Limits { concurrency, per_host });
+                self.http.listen(config.daemon.http);
+                let names = config.accounts.iter().map(|account| account.name.clone());
+                let configured_accounts = Arc::new(ConfiguredAccounts::new(names));
+                self.context = Arc::new(PollContext { configured_accounts, ..(*self.context).clone() });
+                self.notify = config.notify;
+                self.take_in(config.accounts);
+                info!(
+                    event = "reload",
+                    "the configuration was read anew: {}",
+                    Count::of(self.accounts.len(), "account")
+                );
+            }
+        }
+        systemd::ready(&self.line());
+    }
+
+    /// These accounts are configured from now on. Sessions that run go on.
+    pub(super) fn take_in(&mut self, configured: Vec<Account>) {
+        let configured: BTreeMap<AccountName, Account> = configured
+            .into_iter()
+            .filter(|account| account.enabled)
+            .map(|account| (account.name.clone(), account.with_spool(&self.context.state_dir)))
+            .collect();
+        self.let_go(|name| !configured.contains_key(name));
+        let (now, count) = (since_boot(), configured.len());
+        let mut unknown: Vec<(AccountName, CredentialSource)> = Vec::new();
+        for (name, account) in configured {
+            if let Some(back) = self.gone.remove(&name) {
+                self.take_back(back, account, count, now);
+                continue;
+            }
+            match self.accounts.get_mut(&name) {
+                Some(kept) if kept.account == account && kept.trouble().is_none() => {}
+                Some(kept) => {
+                    kept.reconfigure(account, count, now);
+                    if !self.unrecalled.contains_key(&name) {
+                        self.queue.insert(name, &kept.account.endpoint.host, kept.next.at);
+                    }
+                }
+                None => {
+                    unknown.push((name.clone(), account.credential.clone()));
+                    self.unrecalled.insert(name.clone(), false);
+                    self.accounts.insert(name, AccountState::new(account, self.installation, count, now));
+                }
+            }
+        }
+        self.forwarders.take_in(self.accounts.values().map(|kept| &kept.account), now);
+        if !unknown.is_empty() {
+            self.outside.recall(&self.context, unknown);
+        }
+    }
+
+    /// An account that was taken out of the configuration and put back: what was learned of it and told stays, and so does
+    /// its back-off, unless it came back changed.
+    pub(super) fn take_back(&mut self, mut kept: AccountState, account: Account, count: usize, now: Duration) {
+        if kept.account == account {
+            kept.come_back(count, now);
+        } else {
+            kept.reconfigure(account, count, now);
+        }
+        let name = kept.name().clone();
+        self.queue.insert(name.clone(), &kept.account.endpoint.host, kept.next.at);
+        self.accounts.insert(name, kept);
+    }
+
+    /// These accounts are not configured any more.
+    pub(super) fn let_go(&mut self, is_gone: impl Fn(&AccountName) -> bool) {
+        let gone: Vec<AccountName> = self.accounts.keys().filter(|name| is_gone(name)).cloned().collect();
+        for name in gone {
+            self.queue.remove(&name);
+            let recalled = self.unrecalled.remove(&name).is_none();
+            if let Some(kept) = self.accounts.remove(&name).filter(|_| recalled && self.gone.len() < MOST_GONE) {
+                self.gone.insert(name, kept);
+            }
+        }
+    }
+}

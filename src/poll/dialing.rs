@@ -1,0 +1,49 @@
+//! Connections that are told of.
+
+use std::net::SocketAddr;
+
+use super::emitter::Emitter;
+use super::events::PollEvent;
+use crate::account::Endpoint;
+use crate::net::{Connection, Dial, Dialling, NetError};
+
+/// Makes connections as another dialer does, and tells what comes of it.
+#[derive(Debug)]
+pub(super) struct Dialing<'p> {
+    pub(super) dialer: &'p dyn Dial,
+    pub(super) events: &'p Emitter,
+}
+
+impl Dialing<'_> {
+    fn tell(&self, connection: &Connection) {
+        self.events.tell(&PollEvent::Connected { peer: connection.peer, tls: connection.tls.as_deref() });
+    }
+}
+
+impl Dial for Dialing<'_> {
+    fn connect<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        avoid: &'a [SocketAddr],
+    ) -> Dialling<'a, Result<Connection, NetError>> {
+        Box::pin(async move { self.dialer.connect(endpoint, avoid).await.inspect(|connection| self.tell(connection)) })
+    }
+
+    fn start_tls<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        connection: Connection,
+    ) -> Dialling<'a, Result<Connection, NetError>> {
+        Box::pin(async move {
+            self.dialer.start_tls(endpoint, connection).await.inspect(|connection| self.tell(connection))
+        })
+    }
+
+    fn speaks_tls<'a>(&'a self, peer: SocketAddr, endpoint: &'a Endpoint) -> Dialling<'a, bool> {
+        self.dialer.speaks_tls(peer, endpoint)
+    }
+
+    fn read_trust_anew(&self) {
+        self.dialer.read_trust_anew();
+    }
+}

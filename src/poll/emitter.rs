@@ -1,0 +1,69 @@
+//! Tells what happens in a poll to the report, the log and whoever observes it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::error;
+
+use super::error::PollError;
+use super::events::{Observer, Observers, PollEvent};
+use super::report::PollReport;
+use crate::account::AccountName;
+use reporter::Reporter;
+
+mod log;
+mod reporter;
+
+/// Tells what happens in one poll, and makes its report of it.
+#[derive(Debug)]
+pub(super) struct Emitter {
+    reporter: Mutex<Reporter>,
+    observers: Vec<Guarded>,
+}
+
+impl Emitter {
+    /// Of an account's poll.
+    pub(super) fn new(account: AccountName, observers: Observers) -> Self {
+        let guarded = |observer| Guarded { observer, has_panicked: AtomicBool::new(false) };
+        Self { reporter: Mutex::new(Reporter::new(account)), observers: observers.into_iter().map(guarded).collect() }
+    }
+
+    /// This has happened.
+    pub(super) fn tell(&self, event: &PollEvent<'_>) {
+        log::on_event(event);
+        self.reporter.lock().unwrap_or_else(PoisonError::into_inner).on_event(event);
+        self.observers.iter().for_each(|observer| observer.on_event(event));
+    }
+
+    /// The poll is over.
+    pub(super) fn end(self, duration: Duration, end: Result<(), PollError>) -> PollReport {
+        self.tell(&PollEvent::Ended { duration, error: end.as_ref().err() });
+        self.reporter.into_inner().unwrap_or_else(PoisonError::into_inner).finish(end)
+    }
+}
+
+/// An observer whose panic harms nobody.
+#[derive(Debug)]
+struct Guarded {
+    observer: Arc<dyn Observer>,
+    has_panicked: AtomicBool,
+}
+
+impl Guarded {
+    fn on_event(&self, event: &PollEvent<'_>) {
+        if self.has_panicked.load(Ordering::Relaxed) {
+            return;
+        }
+        // What it left half-done is its own: nobody asks it again.
+        if catch_unwind(AssertUnwindSafe(|| self.observer.on_event(event))).is_err() {
+            self.has_panicked.store(true, Ordering::Relaxed);
+            error!("what observes this poll has failed, and is told no more. The poll goes on");
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "emitter_tests.rs"]
+mod tests;

@@ -1,0 +1,73 @@
+//! The lines that a poll writes into the log while it runs.
+
+use tracing::{debug, info, warn};
+
+use crate::delivery::recovery::Recovered;
+use crate::plan::maildrop::Listed;
+use crate::poll::error::PollError;
+use crate::poll::events::{AfterFailure, PollEvent};
+
+/// To look at so many headers takes a while, so the user is told why.
+const MANY_HEADERS: usize = 20_000;
+
+/// Logs what is worth it.
+pub(super) fn on_event(event: &PollEvent<'_>) {
+    match event {
+        PollEvent::Recovered(recovered) if !recovered.is_nothing() => was_interrupted(recovered),
+        PollEvent::TokenRefused(error) => info!("{error}. Another access token is had, and tried"),
+        PollEvent::OneAtATime(error) => info!(
+            "the session ended at the first commands that were sent ahead, so they are sent one at a time: {error}"
+        ),
+        PollEvent::Listed { is_complete: false, .. } => {
+            warn!(
+                "the server's answers to STAT, UIDL and LIST do not agree: nothing is concluded from what is missing"
+            );
+        }
+        PollEvent::LooksAtHeaders { messages } if *messages >= MANY_HEADERS => {
+            warn!("comparing the headers of {messages} messages with those fetched before");
+        }
+        PollEvent::Planned { on_server, plan } => {
+            let (retrieve, delete, known) = (plan.retrieve.len(), plan.delete.len(), plan.known);
+            debug!(retrieve, delete, known, "of {on_server} messages on the server");
+        }
+        PollEvent::EndedEarly { first, octets, messages } => ended_early(first, *octets, *messages),
+        PollEvent::Stopping { under_way } => debug!("stopping: {under_way} messages are under way"),
+        PollEvent::QuitNotAcknowledged => {
+            warn!("the server did not acknowledge the QUIT: what was deleted is deleted again next time");
+        }
+        PollEvent::SessionEnded { trouble: Some(error) } => debug!("QUIT: {error}"),
+        PollEvent::SessionFailed { error, next } => session_failed(error, *next),
+        _ => {}
+    }
+}
+
+fn was_interrupted(recovered: &Recovered) {
+    let Recovered { finished, found, again, remains, .. } = recovered;
+    warn!(
+        "an earlier run was interrupted: finished {finished} of its deliveries, found {found} finished, {again} to be \
+         fetched again, removed {remains} unfinished files"
+    );
+}
+
+/// Tells of messages that came out far shorter than they were listed: of the first one, and how many there are.
+fn ended_early(first: &Listed, octets: u64, messages: u64) {
+    let others = match messages.saturating_sub(1) {
+        0 => String::new(),
+        more => format!(", and {more} more were like that"),
+    };
+    warn!(
+        "message {} was listed with {} octets, and {octets} came: it is kept as it came, and not deleted in this session\
+         {others}",
+        first.number,
+        first.reported_size.unwrap_or(0)
+    );
+}
+
+fn session_failed(error: &PollError, next: AfterFailure) {
+    match next {
+        // Whoever gets the report tells it.
+        AfterFailure::PollEnds => {}
+        AfterFailure::NothingLost => info!("another session to look for more ended early: {error}"),
+        AfterFailure::GoesOn => warn!("the session broke at a message, and another one goes on behind it: {error}"),
+    }
+}

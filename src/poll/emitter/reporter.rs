@@ -1,0 +1,96 @@
+//! Makes the report of a poll of what the poll tells.
+
+use std::sync::Arc;
+
+use crate::account::AccountName;
+use crate::plan::Plan;
+use crate::poll::error::PollError;
+use crate::poll::events::PollEvent;
+use crate::poll::report::{Failures, PollReport, Tally};
+
+/// The report of a poll under way.
+#[derive(Debug)]
+pub(super) struct Reporter {
+    report: PollReport,
+    /// What the server refused in this session. It is asked for again in the next one, unless this one ends in order.
+    refused: Failures,
+}
+
+impl Reporter {
+    /// Of a poll that begins.
+    pub(super) fn new(account: AccountName) -> Self {
+        Self { report: PollReport::new(account), refused: Failures::default() }
+    }
+
+    /// Takes in what has happened.
+    pub(super) fn on_event(&mut self, event: &PollEvent<'_>) {
+        let report = &mut self.report;
+        match event {
+            PollEvent::Needless(decision) => report.needless.push(*decision),
+            PollEvent::Recovered(recovered) => report.recovered = **recovered,
+            PollEvent::CredentialObtained { redactor, token } => {
+                (report.redactor, report.token) = (Arc::clone(redactor), *token);
+            }
+            PollEvent::SessionBegun => report.sessions += 1,
+            PollEvent::LoggedIn { certificate_expires, client_certificate_expires, login_delay, .. } => {
+                report.logged_in = true;
+                report.certificate_expires = *certificate_expires;
+                report.client_certificate_expires = *client_certificate_expires;
+                report.login_delay = *login_delay;
+            }
+            PollEvent::NothingNew { messages } => report.on_server = Some(u64::from(*messages)),
+            PollEvent::Planned { on_server, plan } => planned(report, *on_server, plan),
+            PollEvent::WouldDo(would) => report.would = Some((*would).clone()),
+            PollEvent::CannotSync => report.unsyncable = true,
+            PollEvent::MessageDelivered { octets, .. } => {
+                report.retrieved += 1;
+                report.octets += octets;
+            }
+            PollEvent::MessageRefused { listed, why } => self.refused.add(listed, *why),
+            PollEvent::MessageFailed { listed, why } => report.failed.add(listed, *why),
+            PollEvent::DeletionRefused(entries) => report.undeletable.extend(*entries),
+            PollEvent::Deleted(entries) => {
+                let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+                report.removed += count;
+                report.on_server = report.on_server.map(|listed| listed.saturating_sub(count));
+                entries.iter().for_each(|entry| _ = report.undeletable.remove(entry));
+            }
+            PollEvent::QuitNotAcknowledged => report.unacknowledged = true,
+            PollEvent::SessionEnded { .. } => report.failed.absorb(std::mem::take(&mut self.refused)),
+            PollEvent::SessionFailed { .. } => self.refused = Failures::default(),
+            PollEvent::MayBeMore => report.more = true,
+            PollEvent::LeftOver(left) => report.left = Some(*left),
+            PollEvent::Quarantine(messages) => report.quarantine = messages.to_vec(),
+            PollEvent::Totals(past) => report.past = (*past).clone(),
+            PollEvent::Ended { duration, .. } => report.duration = *duration,
+            PollEvent::TokenRefused(_)
+            | PollEvent::Connected { .. }
+            | PollEvent::OneAtATime(_)
+            | PollEvent::Listed { .. }
+            | PollEvent::LooksAtHeaders { .. }
+            | PollEvent::MessageBegun(_)
+            | PollEvent::MessageOctets { .. }
+            | PollEvent::MessageReceived { .. }
+            | PollEvent::MessageRecognised { .. }
+            | PollEvent::EndedEarly { .. }
+            | PollEvent::Stopping { .. }
+            | PollEvent::Waits(_) => {}
+        }
+    }
+
+    /// The report of a poll that is over.
+    pub(super) fn finish(self, end: Result<(), PollError>) -> PollReport {
+        PollReport { end, ..self.report }
+    }
+}
+
+fn planned(report: &mut PollReport, on_server: usize, plan: &Plan) {
+    let count = |messages: usize| u64::try_from(messages).unwrap_or(u64::MAX);
+    report.on_server = Some(count(on_server));
+    report.too_large = Tally::of(&plan.too_large);
+    report.quarantined = Tally::of(&plan.quarantined);
+    report.left_alone = count(plan.left_alone);
+    report.unnamed = Tally::of(&plan.unnamed);
+    report.renumbered += count(plan.renamed.len());
+    report.unverified = report.unverified.max(count(plan.unverified));
+}

@@ -1,0 +1,170 @@
+//! What comes after a session: the end of the poll, or another session, and when.
+
+use tokio::time::sleep;
+
+use super::Poll;
+use super::another::{Another, SoFar, another};
+use super::error::PollError;
+use super::events::{AfterFailure, PollEvent};
+use super::report::{Left, LeftFor};
+use super::session::{Broken, Ended};
+use crate::client::{ClientError, places};
+use crate::ids::EntryId;
+use crate::plan::Pass;
+use crate::plan::maildrop::Listed;
+use crate::provider::Provider;
+use crate::state::entries::{ListedAs, QuarantineReason};
+use crate::state::error::StateError;
+use crate::state::handle::StateHandle;
+use crate::state::store::Store;
+use crate::watch;
+
+/// No poll goes on after more sessions than this that broke at a message.
+const MOST_BROKEN: u32 = 20;
+
+/// Nor after more than this that were ended because a message went on beyond what it may have.
+const MOST_TOO_LONG: usize = 5;
+
+/// What comes after a session.
+pub(super) enum Next {
+    /// The poll is over.
+    Done,
+    /// Another session, for these messages.
+    Session(Pass),
+    /// Another session, because everything was new and some servers list only so many at a time.
+    ProbeForMore,
+}
+
+impl Poll {
+    /// Waits until another session may begin. Some if that is the next poll's.
+    pub(super) async fn wait_for_another(&mut self) -> Result<Option<LeftFor>, PollError> {
+        let trusted = !Provider::of(&self.account.endpoint.host).is_some_and(|known| known.login_delay_is_untrue);
+        let so_far = SoFar {
+            time: self.begun.elapsed(),
+            login_delay: self.so_far.login_delay.filter(|_| trusted),
+            others_wait: places::others_wait() || watch::is_to_give_way(),
+            ..self.so_far
+        };
+        let delay = match another(&so_far) {
+            Another::NextPoll(why) => return Ok(Some(why)),
+            Another::After(delay) => delay,
+        };
+        self.so_far.waited += delay;
+        if !delay.is_zero() {
+            self.events.tell(&PollEvent::Waits(delay));
+        }
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(PollError::Stopped),
+            () = sleep(delay) => Ok(None),
+        }
+    }
+
+    /// What comes after a session that ended in order; `more` says that the server may not have listed everything.
+    pub(super) fn after(&mut self, ended: Ended, progress: bool, more: bool) -> Next {
+        let has_others = !ended.to_isolate.is_empty();
+        match self.pass {
+            Pass::Normal => self.to_isolate = ended.to_isolate.into(),
+            Pass::Isolated => self.tried.extend(self.to_isolate.pop_front()),
+        }
+        self.left = ended.left + self.to_isolate.len();
+        if ended.gave_up {
+            self.leave(self.left, LeftFor::Refusals);
+            return Next::Done;
+        }
+        if self.spool_is_full {
+            self.leave(self.left, LeftFor::FullSpool);
+            return Next::Done;
+        }
+        match self.pass {
+            Pass::Normal if ended.left > 0 && progress => Next::Session(Pass::Normal),
+            _ if !self.to_isolate.is_empty() => Next::Session(Pass::Isolated),
+            // What shared its unique-id with a suspect, or was one of them, may have its turn now.
+            Pass::Isolated if !self.went_back && (ended.left > 0 || has_others) => {
+                self.went_back = true;
+                Next::Session(Pass::Normal)
+            }
+            Pass::Normal if more => Next::ProbeForMore,
+            _ => {
+                self.leave(ended.left, LeftFor::NoProgress);
+                Next::Done
+            }
+        }
+    }
+
+    /// What comes after a session that did not. The messages at which it broke get sessions of their own, so that
+    /// everything else flows; what broke twice in this poll is left for another one.
+    pub(super) async fn after_broken(&mut self, broken: Broken, state: &mut StateHandle) -> Result<Next, PollError> {
+        let is_framing = broken.is_about_framing();
+        let Broken { error, to_isolate, opened } = broken;
+        if self.probes_for_more && !opened && error.is_about_the_server() {
+            // The session was held only to see whether there is more: that it failed is no news.
+            self.events.tell(&PollEvent::SessionFailed { error: &error, next: AfterFailure::NothingLost });
+            self.events.tell(&PollEvent::MayBeMore);
+            return Ok(Next::Done);
+        }
+        let messages: Vec<ListedAs> = to_isolate.iter().filter_map(ListedAs::of).collect();
+        if messages.is_empty() || self.options.dry_run {
+            return Err(error);
+        }
+        // A connection that ends is mostly the network's fault: then the next poll begins behind the message.
+        let goes_on = is_framing
+            || matches!(error, PollError::Client(ClientError::TooLong(_))) && self.is_first_such(&to_isolate);
+        let quarantine = |store: &mut Store| store.record_quarantine(messages, QuarantineReason::BrokeSession);
+        state.with("write down where a session broke", quarantine).await??;
+        self.broken += 1;
+        if !goes_on || self.broken > MOST_BROKEN {
+            return Err(error);
+        }
+        let too_long = match &error {
+            PollError::Client(ClientError::TooLong(too_long)) => Some(too_long.reason()),
+            _ => None,
+        };
+        self.events.tell(&PollEvent::SessionFailed { error: &error, next: AfterFailure::GoesOn });
+        // What is too long is not tried again in this poll.
+        if self.pass == Pass::Isolated || too_long.is_some() {
+            let why = too_long.unwrap_or_else(|| error.to_string());
+            for listed in &to_isolate {
+                self.events.tell(&PollEvent::MessageFailed { listed, why: format_args!("{why}") });
+                self.tried.extend(ListedAs::of(listed));
+            }
+        }
+        // Sound ones first, always: the suspects must not starve them.
+        Ok(Next::Session(Pass::Normal))
+    }
+
+    /// Whether these went on beyond what they may have for the first time. A server that gives such a message another
+    /// unique-id in each session is met at the second one: then this poll ends, and the next one waits.
+    pub(super) fn is_first_such(&mut self, to_isolate: &[Listed]) -> bool {
+        let mut first = self.too_long.len() < MOST_TOO_LONG;
+        for listed in to_isolate {
+            let looks = (listed.number, listed.reported_size);
+            first &= !self.too_long.contains(&looks);
+            self.too_long.push(looks);
+        }
+        first
+    }
+
+    /// Whether this looks like one that went on beyond what it may have, whatever its unique-id is now.
+    pub(super) fn looks_too_long(&self, listed: &Listed) -> bool {
+        self.too_long.contains(&(listed.number, listed.reported_size))
+    }
+
+    /// So many messages are another poll's.
+    pub(super) fn leave(&self, messages: usize, why: LeftFor) {
+        if messages > 0 {
+            self.events.tell(&PollEvent::LeftOver(Left { messages, why }));
+        }
+    }
+}
+
+/// Nothing tells which messages are in the files of this entry and of those behind it, so all are as good as not there: what
+/// is listed next time is retrieved, and its bytes tell.
+pub(super) fn record_unproven(store: &mut Store, first: EntryId) -> Result<(), StateError> {
+    let ids: Vec<EntryId> = store.state().entries().map(|entry| entry.id).filter(|id| *id >= first).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    store.record_absent(ids)?;
+    store.settle()
+}

@@ -1,0 +1,82 @@
+//! How a poll begins: the state is read, and what an earlier run left over is finished.
+
+use std::sync::Arc;
+
+use super::error::PollError;
+use super::events::PollEvent;
+use super::report::Decision;
+use super::server_profile::ServerProfile;
+use super::spool::settle_spool;
+use super::{Poll, PollOptions};
+use crate::account::{Account, RemovalPolicy};
+use crate::delivery::destination::keep_decision;
+use crate::delivery::recovery::{OtherMaildir, Recovered, known_maildir, recover};
+use crate::disk::Disk;
+use crate::state::error::StateError;
+use crate::state::handle::StateHandle;
+use crate::state::hints::HintsFile;
+use crate::state::store::{LockedState, OpenOptions, Store};
+use crate::watch;
+
+impl Poll {
+    pub(super) fn open_options(&self) -> OpenOptions {
+        OpenOptions { new_state: self.options.new_state, ..self.context.open_options() }
+    }
+
+    /// Reads the state that is locked, or looks at it without a lock, and finishes what was begun.
+    pub(super) async fn open_state(
+        &mut self,
+        locked: Option<Box<LockedState>>,
+    ) -> Result<(StateHandle, ServerProfile), PollError> {
+        let open_options = self.open_options();
+        let (disk, dir, account) =
+            (Arc::clone(&self.context.disk), self.context.state_dir.clone(), self.account.clone());
+        let options = self.options;
+        let opened = watch::blocking(move || {
+            let hints = |store: &Store| {
+                let file = HintsFile::read(&*disk, &dir, &account.name);
+                ServerProfile::new(file, &account.endpoint, store.now())
+            };
+            let Some(locked) = locked else {
+                let store = Store::look(Arc::clone(&disk), &dir, &account, &open_options)?;
+                if options.other_maildir == OtherMaildir::Refuse {
+                    known_maildir(&*disk, &store, &account.maildir)?;
+                }
+                let profile = hints(&store);
+                return Ok((store, profile, Recovered::default(), Vec::new()));
+            };
+            let mut store = locked.read(&account, &open_options)?;
+            let needless = needless(&*disk, &store, &account, options);
+            let recovered = recover(&*disk, &mut store, &account.maildir, options.other_maildir)?;
+            settle_spool(&*disk, &mut store, &account)?;
+            if options.new_state || options.other_maildir == OtherMaildir::Accept {
+                keep_decision(&*disk, &mut store, &account, options.other_maildir)?;
+            }
+            if matches!(account.removal, RemovalPolicy::AfterAge(_)) && !store.state().is_empty() {
+                store.write_pending()?;
+            }
+            let profile = hints(&store);
+            Ok::<_, StateError>((store, profile, recovered, needless))
+        });
+        let (store, profile, recovered, needless) = opened.await.map_err(|e| e.doing("open the state"))??;
+        needless.into_iter().for_each(|decision| self.events.tell(&PollEvent::Needless(decision)));
+        self.events.tell(&PollEvent::Recovered(&recovered));
+        if recovered.unsyncable {
+            self.note_cannot_sync();
+        }
+        Ok((StateHandle::new(store), profile))
+    }
+}
+
+/// What the user has decided although nothing asks for it. Blocks.
+fn needless(disk: &dyn Disk, store: &Store, account: &Account, options: PollOptions) -> Vec<Decision> {
+    let mut needless = Vec::new();
+    if options.new_state && store.exists() {
+        needless.push(Decision::NewState);
+    }
+    let is_known = || known_maildir(disk, store, &account.maildir).is_ok() && store.maildirs_with_intents().is_empty();
+    if options.other_maildir == OtherMaildir::Accept && is_known() {
+        needless.push(Decision::AcceptMaildir);
+    }
+    needless
+}

@@ -1,0 +1,93 @@
+//! What is made ready before messages are asked for: a Maildir to deliver to, and what they may turn out to be.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::Poll;
+use super::deletions::Deletions;
+use super::error::PollError;
+use super::retriever::Retrieval;
+use crate::delivery::destination::{Destination, sync_directories};
+use crate::disk::DirSync;
+use crate::disk::free_space::{InsufficientSpace, free_spaces};
+use crate::ids::EntryId;
+use crate::plan::maildrop::{Listed, Maildrop};
+use crate::plan::{Pass, Plan, Remembered};
+use crate::pop3::UniqueId;
+use crate::state::entries::UidState;
+use crate::state::handle::StateHandle;
+use crate::state::store::Store;
+
+impl From<InsufficientSpace> for PollError {
+    fn from(e: InsufficientSpace) -> Self {
+        match e {
+            InsufficientSpace::TooLittle { path } => Self::InsufficientSpace { path, message: None },
+            InsufficientSpace::Unknown { path, source } => {
+                Self::Maildir { doing: "find out the room in", path, source }
+            }
+        }
+    }
+}
+
+impl Poll {
+    /// Makes sure that there is a Maildir and a state for what is to be retrieved.
+    pub(super) async fn retrieval(
+        &self,
+        state: &mut StateHandle,
+        maildrop: &Maildrop,
+        plan: &mut Plan,
+        deletions: &mut Deletions,
+    ) -> Result<Retrieval, PollError> {
+        let (configured, mode) = (self.account.maildir.clone(), self.account.maildir_mode);
+        let (most_files, other) = (self.context.most_files, self.options.other_maildir);
+        let disk = Arc::clone(&self.context.disk);
+        let (messages, known) = (std::mem::take(&mut plan.retrieve), std::mem::take(&mut plan.known_entries));
+        let has_unique_ids = maildrop.has_unique_ids;
+        let prepare = move |store: &mut Store| {
+            let destination = Destination::prepare(&*disk, store, &configured, mode, other, most_files)?;
+            let free_spaces = free_spaces(&*disk, destination.maildir.tmp())?;
+            // What is recognised when it is here is deleted without having been planned.
+            let is_empty = store.state().is_empty();
+            let synced = if is_empty { store.sync_directory()? } else { sync_directories(&*disk, store)? };
+            let remembered = remembered(store.state(), &messages, &known, has_unique_ids);
+            Ok::<_, PollError>((destination, free_spaces, synced, messages, remembered))
+        };
+        let prepared = state.with("prepare the Maildir", prepare).await??;
+        let (destination, free_spaces, synced, messages, remembered) = prepared;
+        let (mut messages, last): (Vec<Listed>, Vec<Listed>) =
+            messages.into_iter().partition(|listed| !self.looks_too_long(listed));
+        messages.extend(last);
+        if synced == DirSync::Unsupported {
+            deletions.cancel();
+        }
+        let store = state.read()?;
+        Ok(Retrieval {
+            messages: messages.into(),
+            destination,
+            maildir_mode: mode,
+            instance: store.state().identity().instance,
+            removal: self.account.removal,
+            remembered,
+            is_whole: maildrop.complete
+                && plan.postponed == 0
+                && plan.to_isolate.is_empty()
+                && plan.quarantined.is_empty(),
+            count: maildrop.count,
+            now: store.now(),
+            free_space: free_spaces.now,
+            whole_disk: free_spaces.empty,
+            max_message_size: self.account.max_message_size,
+            untried: plan.untried,
+            careful: self.pass == Pass::Isolated,
+        })
+    }
+}
+
+/// What the messages that are to be retrieved may turn out to be: what is remembered under their unique-ids and was not
+/// found in the listing; where there are none, whatever has none.
+fn remembered(state: &UidState, messages: &[Listed], known: &HashSet<EntryId>, has_unique_ids: bool) -> Remembered {
+    let unique_ids: HashSet<&UniqueId> = messages.iter().filter_map(|one| one.unique_id.as_ref()).collect();
+    let named = unique_ids.into_iter().flat_map(|unique_id| state.with_unique_id(unique_id));
+    let nameless = state.without_unique_id().filter(|_| !has_unique_ids);
+    Remembered::new(named.filter(|entry| !known.contains(&entry.id)).chain(nameless).cloned())
+}

@@ -1,0 +1,166 @@
+//! What is remembered of one message, and the plain values that go with it. PURE.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{EntryId, InstanceId, MaildirId, MaildirNumber};
+use crate::message::Digest;
+use crate::pop3::{Listed, UniqueId};
+
+/// Who a state belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Stands in the name of every file that this state delivers.
+    pub instance: InstanceId,
+    /// The server it was made for.
+    pub host: String,
+    /// The user name at that server.
+    pub user: String,
+    /// Seconds since 1970 when it was made.
+    pub created: i64,
+}
+
+/// A Maildir that this state has delivered to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownMaildir {
+    /// The path as the configuration gave it.
+    pub configured: PathBuf,
+    /// The same without symbolic links.
+    pub resolved: PathBuf,
+    /// What tells it from another one under that path.
+    pub id: MaildirId,
+}
+
+/// How we came to know a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// We delivered it ourselves.
+    Delivered,
+    /// Another program's state says that it fetched it.
+    Imported,
+    /// The user said that it is not to be fetched.
+    Adopted,
+    /// Another program's state says that it fetched it, and the user vouches for its deliveries.
+    Trusted,
+}
+
+/// What tells this message from others with the same unique-id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// The size in octets that the server reported: a hint. None if it reported none.
+    pub reported_size: Option<u64>,
+    /// The digest of its header. None if we never saw it.
+    pub header: Option<Digest>,
+    /// The digest of all its bytes, as they are stored. None if we never had them, or an early version had.
+    pub whole: Option<Digest>,
+}
+
+impl Fingerprint {
+    /// Whether nothing of the message itself was ever seen.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.header.is_none() && self.whole.is_none()
+    }
+}
+
+/// A delivery that was begun: the file is durable in `tmp/`, and may or may not be in `new/` yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// The file's name in `new/`.
+    pub file_name: String,
+    /// The Maildir.
+    pub maildir: MaildirNumber,
+    /// The file is in the account's spool, and waits there until it is forwarded.
+    pub spooled: bool,
+}
+
+/// One message that we know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name within the state.
+    pub id: EntryId,
+    /// The server's name for it; None where the server has no UIDL.
+    pub unique_id: Option<UniqueId>,
+    /// How we came to know it.
+    pub origin: Origin,
+    /// What tells it from others.
+    pub fingerprint: Fingerprint,
+    /// Seconds since 1970 when it was delivered, by a clock that may have been wrong: for people.
+    pub delivered_at: i64,
+    /// The same in certain seconds: for ages.
+    pub delivered_certain: u64,
+    /// Some until the delivery is known to have been finished.
+    pub intent: Option<Intent>,
+    /// We deleted it, and the server acknowledged the QUIT.
+    pub removed: bool,
+    /// What is listed under its unique-id may be another message, whatever its header says: it was missing in a listing,
+    /// was deleted or was to be, came in another size than it was listed with or in a session whose answers were out of step, has the unique-id from a renumbering, or stands on another host. Only its bytes tell.
+    pub doubt: bool,
+    /// Certain seconds at the first complete listing without it, or at the acknowledged QUIT that removed it.
+    pub absent_since: Option<u64>,
+}
+
+impl Entry {
+    /// Whether we deleted the message, or a complete listing lacked it.
+    #[must_use]
+    pub fn was_gone(&self) -> bool {
+        self.removed || self.absent_since.is_some()
+    }
+
+    /// It is listed again.
+    pub(super) fn set_present(&mut self) {
+        self.removed = false;
+        self.absent_since = None;
+    }
+}
+
+/// How a listing names a message: by unique-id and size together, since a server may give a unique-id to another message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListedAs {
+    /// The server's name for it.
+    pub unique_id: UniqueId,
+    /// Its size in octets, as the server reports it. None if it reports none, and where an early version did not write it.
+    pub reported_size: Option<u64>,
+}
+
+impl ListedAs {
+    /// That of a listed message; None where the server has no unique-id for it.
+    #[must_use]
+    pub fn of(listed: &Listed) -> Option<Self> {
+        let unique_id = listed.unique_id.clone()?;
+        Some(Self { unique_id, reported_size: listed.reported_size })
+    }
+
+    /// How the message of an entry was listed; None without a unique-id.
+    #[must_use]
+    pub fn of_entry(entry: &Entry) -> Option<Self> {
+        Some(Self { unique_id: entry.unique_id.clone()?, reported_size: entry.fingerprint.reported_size })
+    }
+
+    /// Whether it speaks of what is listed so. An unknown size fits any.
+    pub(super) fn fits(&self, listed_size: Option<u64>) -> bool {
+        self.reported_size.zip(listed_size).is_none_or(|(ours, listed)| ours == listed)
+    }
+}
+
+/// A message that made trouble: it is set aside for a growing time so that everything else flows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quarantine {
+    /// What kind.
+    pub kind: QuarantineReason,
+    /// How often in a row.
+    pub count: u32,
+    /// Not before this time, in certain seconds.
+    pub until: u64,
+}
+
+/// What kind of trouble a message makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QuarantineReason {
+    /// The server would not hand it over. That harms nobody else.
+    Refused,
+    /// A session ended at it: cut there, or its answer broke the framing. It is only asked for in a session of its own.
+    BrokeSession,
+}

@@ -1,0 +1,145 @@
+//! What a login is made of shows nowhere: not in `/proc`, not in the log at its highest level, not in what is kept.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use rustix::process::Signal;
+
+use crate::certificates::{Authority, Kind};
+use crate::mail::small_ones;
+use crate::program::{Account, TestEnv};
+use crate::scripted::maildrop::{Maildrop, PASSWORD, USER};
+
+/// Anything shorter may be there by chance.
+const SHORTEST: usize = 8;
+
+/// The password and what it becomes in base64, alone and within something else, and in hexadecimal.
+fn forms() -> Vec<String> {
+    let mut forms = vec![PASSWORD.to_owned(), PASSWORD.bytes().map(|octet| format!("{octet:02x}")).collect()];
+    for before in 0..3 {
+        let encoded = BASE64_STANDARD.encode(["x".repeat(before).as_str(), PASSWORD].concat());
+        // The first and the last characters also depend on what stands beside it.
+        let whole = encoded.get(4..encoded.len() - 4).unwrap();
+        forms.push(whole.to_owned());
+    }
+    forms
+}
+
+/// What the client of a session has said to be let in: responses as they went over the wire and decoded, arguments, digests.
+fn said(lines: &[String]) -> Vec<String> {
+    let mut said = Vec::new();
+    let mut responses = false;
+    for line in lines {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "AUTH" => {
+                said.extend(rest.split(' ').nth(1).map(str::to_owned));
+                responses = true;
+            }
+            "PASS" => said.push(rest.to_owned()),
+            "APOP" => said.extend(rest.split(' ').next_back().map(str::to_owned)),
+            "CAPA" | "STAT" | "UIDL" | "LIST" | "UTF8" | "USER" | "QUIT" | "RETR" | "NOOP" => responses = false,
+            _ if responses => said.push(line.clone()),
+            _ => {}
+        }
+    }
+    let decoded: Vec<String> = said
+        .iter()
+        .filter_map(|line| BASE64_STANDARD.decode(line).ok())
+        .flat_map(|octets| {
+            let text = String::from_utf8_lossy(&octets).into_owned();
+            // The parts by which a server judges: the digest behind the name, the proof, the token.
+            let parts = text.split(['\0', '\x01', ' ', ',']).map(str::to_owned).collect::<Vec<_>>();
+            parts.into_iter().map(|part| part.strip_prefix("p=").unwrap_or(&part).to_owned()).collect::<Vec<_>>()
+        })
+        .collect();
+    let all = said.into_iter().chain(decoded);
+    let harmless = |text: &str| {
+        // Who logs in and where, and the beginning of SCRAM, which anybody may know.
+        text.contains(USER)
+            || text.len() < SHORTEST
+            || text.starts_with("host=")
+            || text.starts_with("r=")
+            || text == BASE64_STANDARD.encode(USER)
+    };
+    all.filter(|text| !harmless(text)).collect()
+}
+
+/// Everything about a process that others of its user, and in part all users, can read.
+fn proc(pid: u32) -> String {
+    let mut all = String::new();
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten().map(|entry| entry.path());
+    for dir in tasks.chain([format!("/proc/{pid}").into()]) {
+        for name in ["cmdline", "environ", "comm", "stat", "status", "wchan", "maps", "limits"] {
+            // A process that forbids core dumps keeps some of it from its own user.
+            all += &String::from_utf8_lossy(&fs::read(dir.join(name)).unwrap_or_default());
+        }
+    }
+    assert!(all.contains("mailferry"), "nothing can be read in /proc");
+    all
+}
+
+#[test]
+fn no_part_of_a_login_shows_anywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new(dir.path());
+    for (auth, name, tls) in [
+        ("user", "PLAIN", false),
+        ("apop", "PLAIN", false),
+        ("plain", "PLAIN", false),
+        ("login", "LOGIN", false),
+        ("cram-md5", "CRAM-MD5", false),
+        ("scram-sha-1", "SCRAM-SHA-1", false),
+        ("scram-sha-256", "SCRAM-SHA-256", false),
+        ("scram-sha-256", "SCRAM-SHA-256 SCRAM-SHA-256-PLUS", true),
+        ("xoauth2", "XOAUTH2", false),
+        ("oauthbearer", "OAUTHBEARER", false),
+    ] {
+        let maildrop = Maildrop::with(small_ones(1), |behaviour| {
+            behaviour.greeting = "+OK <16184.1473445882@mail.example.org>".to_owned();
+            behaviour.capabilities = Some(vec!["USER".to_owned(), format!("SASL {name}")]);
+            behaviour.tls = tls.then(|| authority.server_config(Kind::Good));
+            behaviour.implicit_tls = tls;
+        });
+        let account = Account::at(maildrop.server.address).text("auth", auth);
+        let account = if tls { account.tls("implicit", &authority.ca_file) } else { account };
+        // The password comes from a file: then the configuration is among what is searched.
+        let env = TestEnv::in_memory(&[account.without("password").text("password_file", "password")]);
+        let password = env.path("password");
+        fs::write(&password, PASSWORD).unwrap();
+        fs::set_permissions(&password, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let config = fs::read_to_string(env.path("config.toml")).unwrap();
+        env.write_config(&config.replace("\"password\"", &format!("{password:?}")), 0o600);
+
+        let daemon = env.spawn(&["-vv", "daemon"]);
+        let begun = Instant::now();
+        while env.mail().is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "{name}: no mail comes");
+            std::thread::sleep(Duration::from_millis(10)); // the pace of looking
+        }
+        let mut shown = vec![("/proc", proc(daemon.pid()))];
+        shown.push(("status", env.run(&["status", "--json"]).expect(0).output()));
+        daemon.signal(Signal::TERM);
+        shown.push(("the log", daemon.wait().expect(143).output()));
+        shown.push(("the log of a refused login", {
+            fs::write(&password, format!("{PASSWORD}{PASSWORD}")).unwrap();
+            env.run(&["-vv", "fetch"]).expect(77).output()
+        }));
+        shown.push(("check", env.run(&["-vv", "check"]).output()));
+        fs::remove_file(&password).unwrap();
+        let kept = env.everything().into_values().map(|content| String::from_utf8_lossy(&content).into_owned());
+        shown.push(("a file", kept.collect()));
+
+        maildrop.server.wait_until_idle();
+        let sessions = maildrop.server.sessions();
+        let said: Vec<String> = sessions.iter().flat_map(|session| said(&session.lines)).collect();
+        assert!(!said.is_empty(), "{name}: nobody logged in");
+        for secret in forms().iter().chain(&said) {
+            for (place, text) in &shown {
+                assert!(!text.contains(secret.as_str()), "{auth}: {secret:?} shows in {place}: {text}");
+            }
+        }
+    }
+}
