@@ -145,8 +145,8 @@ fn deliver(home: &Path, disk: Arc<dyn Disk>, size: usize, batch: usize, batches:
         }
         let mut free_space = FreeSpace::unknown();
         let written = received.into_iter().map(|one| one.write(&mut free_space)).collect::<Result<Vec<_>, _>>()?;
-        let staged: Vec<_> = stage(&*disk, maildir.tmp(), written).into_iter().collect::<Result<_, _>>()?;
-        let recorded = record(&mut store, number, staged)?;
+        let staged = stage(&*disk, written).into_iter().map(|one| one.map(|staged| (number.into(), staged)));
+        let recorded = record(&mut store, staged.collect::<Result<_, _>>()?)?;
         let published = publish(&*disk, &maildir, recorded)?;
         store.record_published(&published.delivered)?;
         store.remove_finished()?;
@@ -200,6 +200,7 @@ fn open_store(home: &Path, disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Outcome<S
         max_messages_per_session: None,
         on_new_mail: None,
         forward: None,
+        routing: Default::default(),
     };
     let open_options = OpenOptions {
         now: clock.read(),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::credential::CredentialSource;
+use crate::routing::Routing;
 
 mod forward;
 mod route;
@@ -40,6 +41,8 @@ pub struct Account {
     pub maildir: PathBuf,
     /// Where mail goes on to from the spool. None: it stays in the Maildir.
     pub forward: Option<Arc<Forward>>,
+    /// Which messages go elsewhere.
+    pub routing: Routing,
     /// The permissions of what is made in it.
     pub maildir_mode: MaildirMode,
     /// What happens to a message on the server once it is delivered.
@@ -66,6 +69,24 @@ impl Account {
         let maildir = state_dir.join(format!("{}.spool", self.name));
         Self { maildir, maildir_mode: MaildirMode::PRIVATE, ..self }
     }
+
+    /// All the Maildirs that it delivers to, its own first, each once.
+    #[must_use]
+    pub fn maildirs(&self) -> Vec<MaildirOf<'_>> {
+        let own = MaildirOf { path: &self.maildir, is_folder: false };
+        let others = self.routing.other_maildirs().into_iter().filter(|other| other.path != self.maildir);
+        let others = others.map(|other| MaildirOf { path: &other.path, is_folder: other.is_folder });
+        std::iter::once(own).chain(others).collect()
+    }
+}
+
+/// A Maildir that an account delivers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaildirOf<'a> {
+    /// Its path, as configured.
+    pub path: &'a Path,
+    /// It is a folder of a Maildir++.
+    pub is_folder: bool,
 }
 
 /// The time between two polls: always the same, or adapted to when mail comes.

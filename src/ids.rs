@@ -49,6 +49,12 @@ impl MaildirNumber {
         Self(number)
     }
 
+    /// Its number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
     /// The one behind it.
     #[must_use]
     pub const fn next(self) -> Self {

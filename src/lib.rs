@@ -5,13 +5,16 @@
 //!
 //! - [`pop3`] holds the rules of the protocol and [`sasl`] those of logging in, without a socket; [`net`] makes
 //!   connections; [`client`] drives the ones over the other.
-//! - [`message`] and [`plan`] decide, without doing anything: what is new, what may be deleted.
+//! - [`message`], [`plan`] and [`routing`] decide, without doing anything: what is new, what may be deleted, where a
+//!   message goes.
 //!   [`schedule`] and [`provider`] do the same for when an account is polled next.
-//! - [`oauth`] gets access tokens where a mailbox takes no password.
+//! - [`oauth`] gets access tokens where a mailbox takes no password; it asks over [`https`].
 //! - [`disk`] is every file operation there is; [`maildir`] writes messages with it, [`state`] remembers with it, and
 //!   [`delivery`] makes one safe by both.
 //! - [`forward`] takes mail on from a spool to where it goes in the end.
 //! - [`import`] moves in from other programs.
+//! - [`import`] moves in from other programs, [`setup`] makes an account for an address whose server [`discovery`] finds, and
+//!   [`new_account`] writes what they made.
 //! - [`cli`] is what a user types and sees, [`config`] and [`credential`] where accounts and secrets come from, [`exit`]
 //!   how a command ends.
 //! - [`threads`] takes threads from a system that may have none left.
@@ -28,12 +31,14 @@ pub mod pop3;
 pub mod sasl;
 
 pub mod client;
+pub mod https;
 pub mod net;
 pub mod oauth;
 
 pub mod message;
 pub mod plan;
 pub(crate) mod provider;
+pub mod routing;
 pub mod schedule;
 
 pub mod clock;
@@ -57,12 +62,15 @@ pub mod config;
 pub mod control;
 pub mod credential;
 pub mod delivery;
+pub mod discovery;
 pub mod exit;
 pub mod forward;
 pub mod ids;
 pub mod import;
 pub mod internal_error;
+pub mod new_account;
 pub mod secret;
+pub(crate) mod setup;
 mod subprocess;
 pub(crate) mod summary;
 mod system_limit;

@@ -8,6 +8,7 @@ use crate::forward::{ForwardError, ForwardReport};
 use crate::plan::maildrop::Listed;
 use crate::poll::PollReport;
 use crate::poll::report::{Left, LeftFor};
+use crate::routing;
 use crate::text::{Count, Size, plural};
 
 impl PollReport {
@@ -37,7 +38,29 @@ impl PollReport {
             let count = Count(self.unverified, "message");
             complaints.push(format!("{count} could not be compared with what was delivered, and so not deleted"));
         }
+        complaints.extend(self.routed());
         complaints
+    }
+
+    /// What was not routed as the rules say.
+    fn routed(&self) -> Vec<String> {
+        let mut sentences = Vec::new();
+        if self.not_skipped > 0 {
+            let count = Count(self.not_skipped, "message");
+            let fact = format!(
+                "{count} came that a rule with `skip` names: the server did not show the header beforehand (TOP), so such \
+                 rules do not count there"
+            );
+            sentences.push(advice::with_step(fact, Some(advice::next_step::NOT_SKIPPED)));
+        }
+        if self.long_headers > 0 {
+            let count = Count(self.long_headers, "message");
+            sentences.push(format!(
+                "the header of {count} is longer than {}, so it was not looked into: delivered into the account's own Maildir",
+                Size(HEADER)
+            ));
+        }
+        sentences
     }
 
     /// What could not be had, in one sentence however much that is.
@@ -134,6 +157,9 @@ impl fmt::Display for Line<'_> {
         if !report.too_large.is_empty() {
             write!(f, ", {} of them larger than max_message_size", report.too_large.len())?;
         }
+        if !report.skipped.is_empty() {
+            write!(f, ", {} of them left there by a rule", report.skipped.len())?;
+        }
         if !report.unnamed.is_empty() {
             write!(f, ", {} of them without a unique-id yet", report.unnamed.len())?;
         }
@@ -200,6 +226,8 @@ impl ForwardReport {
         complaints
     }
 }
+/// The longest header by which a message is routed, in octets.
+const HEADER: u64 = routing::HEADER_MOST as u64;
 
 /// So many of many messages are named.
 const NAMED: usize = 3;

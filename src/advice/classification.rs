@@ -2,9 +2,9 @@
 
 use crate::client::ClientError;
 use crate::credential::{CommandFault, CredentialError, ReadFault};
+use crate::https::{HttpError, HttpProblem};
 use crate::net::{CaFileProblem, ClientCertificateProblem, NetError, ProxyProblem};
 use crate::oauth::OAuthError;
-use crate::oauth::http::{HttpError, HttpProblem};
 use crate::poll::PollError;
 use crate::pop3::{FramingError, Refusal, Response, ResponseCode, is_too_soon, judge_access};
 use crate::sasl::SaslError;

@@ -37,7 +37,8 @@ pub fn warnings(config: &Config, etc: &Path) -> Vec<String> {
         if let CredentialSource::Command(command) = &account.credential {
             check_command(&format!("`password_command` of {}", account.name), command, of_the_machine, &mut found);
         }
-        if of_the_machine && let Some(home) = HOMES.iter().find(|home| account.maildir.starts_with(home)) {
+        let is_below = |home: &&&str| account.maildirs().iter().any(|maildir| maildir.path.starts_with(home));
+        if of_the_machine && let Some(home) = HOMES.iter().find(is_below) {
             found.push(format!(
                 "{}: the Maildir is below {home}, which mailferry.service cannot reach; use mailferry@USER.service, or \
                  systemd/drop-in/maildirs-elsewhere.conf and a Maildir outside of {home}",

@@ -40,7 +40,9 @@ pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut 
 }
 
 fn look_now(context: &CheckContext, account: &Account) -> Vec<Step> {
-    let mut steps = vec![maildir(context, account)];
+    let account = &account.clone().with_spool(&context.state_dir);
+    let maildirs: Vec<&Path> = account.maildirs().into_iter().map(|maildir| maildir.path).collect();
+    let mut steps: Vec<Step> = maildirs.iter().map(|path| maildir(context, account, path)).collect();
     let options = OpenOptions {
         now: context.clock.read(),
         since_1970: context.clock.since_1970(),
@@ -58,9 +60,9 @@ fn look_now(context: &CheckContext, account: &Account) -> Vec<Step> {
         Err(e) => Step::fail("state", e.exit_status(), &advice::told_of_state(e, &account.name)),
         Ok(store) => {
             written = store.state().clock().map(|mark| mark.reading.wall);
-            match known_maildir(disk, store, &account.clone().with_spool(&context.state_dir).maildir) {
+            match maildirs.iter().try_for_each(|path| known_maildir(disk, store, path).map(drop)) {
                 Err(e) => Step::fail("state", e.exit_status(), &advice::told_of_state(&e, &account.name)),
-                Ok(_) => state(context, account, store),
+                Ok(()) => state(context, account, store),
             }
         }
     });
@@ -68,10 +70,8 @@ fn look_now(context: &CheckContext, account: &Account) -> Vec<Step> {
     steps
 }
 
-/// The Maildir, or the place where it will be.
-fn maildir(context: &CheckContext, account: &Account) -> Step {
-    let account = account.clone().with_spool(&context.state_dir);
-    let path = &account.maildir;
+/// A Maildir, or the place where it will be.
+fn maildir(context: &CheckContext, account: &Account, path: &Path) -> Step {
     let failed = |doing, path: &Path, source: io::Error| {
         let e = PollError::Maildir { doing, path: path.to_owned(), source };
         Step::fail("maildir", e.exit_status(), &advice::told(&e, &account.name))
@@ -89,7 +89,7 @@ fn maildir(context: &CheckContext, account: &Account) -> Step {
     let mut text = format!("{} is there and can be written to", path.display());
     match free_spaces(&*context.disk, maildir.tmp()) {
         Ok(space) if space.now == 0 => {
-            let e = PollError::InsufficientSpace { path: path.clone(), message: None };
+            let e = PollError::InsufficientSpace { path: path.to_owned(), message: None };
             return Step::fail("maildir", e.exit_status(), &advice::told(&e, &account.name));
         }
         Ok(space) => text.push_str(&format!(", {} are free", Size(space.now))),

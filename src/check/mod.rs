@@ -1,11 +1,13 @@
 //! `mailferry check`: looks at everything that a poll needs, step by step, and changes nothing.
 //!
 //! What can be known without a server is looked at first ([`local`], [`habits`]); then one session is held
-//! ([`session`]) over the same path as a poll's, watched from outside ([`observed`]). No message is retrieved, nothing is
+//! ([`session`]) over the same path as a poll's, watched from outside ([`observed`]). Of a maildrop that holds the mail of
+//! several people it is shown who would get what ([`multidrop`]). No message is retrieved, nothing is
 //! marked, and nothing is written.
 
 pub mod habits;
 mod local;
+pub(crate) mod multidrop;
 mod observed;
 mod session;
 
@@ -109,6 +111,9 @@ pub struct AccountCheck {
     pub steps: Vec<Step>,
     /// How long it took, in seconds.
     pub seconds: f64,
+    /// How many messages there are, if it came so far.
+    #[serde(skip)]
+    pub messages: Option<u64>,
     /// A few words about the server, for the one line of an account that is well.
     #[serde(skip)]
     pub in_short: Vec<String>,
@@ -127,15 +132,34 @@ pub async fn check(context: &CheckContext, account: &Account) -> AccountCheck {
     let begun = Instant::now();
     let mut steps = Vec::new();
     let mut in_short = Vec::new();
-    session::look(context, account, &mut steps, &mut in_short).await;
+    let messages = session::look(context, account, &mut steps, &mut in_short).await;
     local::look(context, account, &mut steps).await;
+    found(account, steps, messages, in_short, begun)
+}
+
+fn found(
+    account: &Account,
+    steps: Vec<Step>,
+    messages: Option<u64>,
+    in_short: Vec<String>,
+    begun: Instant,
+) -> AccountCheck {
     AccountCheck {
         account: account.name.to_string(),
         server: format!("{}:{}", account.endpoint.host, account.endpoint.port),
         steps,
         seconds: (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
+        messages,
         in_short,
     }
+}
+
+/// Holds a session with the server, and looks at nothing else.
+pub async fn check_server(context: &CheckContext, account: &Account) -> AccountCheck {
+    let begun = Instant::now();
+    let (mut steps, mut in_short) = (Vec::new(), Vec::new());
+    let messages = session::look(context, account, &mut steps, &mut in_short).await;
+    found(account, steps, messages, in_short, begun)
 }
 
 /// A time as a person reads it.

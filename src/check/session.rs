@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::observed::{Observed, Seen};
-use super::{CheckContext, Mark, Step, day, time};
+use super::{CheckContext, Mark, Step, day, multidrop, time};
 use crate::account::{Account, RemovalPolicy, TlsMode};
 use crate::advice;
 use crate::client::listing::{self, Opened};
@@ -16,6 +16,7 @@ use crate::net::{Dial, NetError};
 use crate::oauth::refresh::{TokenContext, TokenOf, access_token};
 use crate::poll::PollError;
 use crate::pop3::{Capabilities, Command, Event, Status};
+use crate::routing::Routing;
 use crate::secret::Secret;
 use crate::text::{Count, Size, words_in};
 use crate::threads::blocking;
@@ -32,8 +33,13 @@ const LARGE_HEADER: u64 = 256 << 10;
 /// After so much the answer to TOP is not heard any further, in octets.
 const MOST_OF_TOP: u64 = 32 << 20;
 
-/// Looks at everything for which the server is asked.
-pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut Vec<Step>, in_short: &mut Vec<String>) {
+/// Looks at everything for which the server is asked. The answer is how many messages there are, if it comes so far.
+pub(super) async fn look(
+    context: &CheckContext,
+    account: &Account,
+    steps: &mut Vec<Step>,
+    in_short: &mut Vec<String>,
+) -> Option<u64> {
     let password = match secret(context, account).await {
         Ok(password) => {
             steps.push(Step::ok("secret", "the password can be had"));
@@ -48,12 +54,19 @@ pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut 
     let resolved = name.mark != Mark::Fail;
     steps.push(name);
     if !resolved {
-        return;
+        return None;
     }
     let dialer = Observed::new(Arc::clone(&context.dialer));
     match password {
-        Some(password) => Looking { account, password, dialer, steps, in_short }.session().await,
-        None => without_password(account, &dialer, steps).await,
+        Some(password) => {
+            let mut looking = Looking { account, password, dialer, steps, in_short, messages: None };
+            looking.session().await;
+            looking.messages
+        }
+        None => {
+            without_password(account, &dialer, steps).await;
+            None
+        }
     }
 }
 
@@ -77,6 +90,9 @@ async fn secret(context: &CheckContext, account: &Account) -> Result<Secret, Pol
 /// Which addresses the server has.
 async fn name(account: &Account) -> Step {
     let (host, port) = (account.endpoint.host.clone(), account.endpoint.port);
+    if let Some(proxy) = &account.endpoint.route.proxy {
+        return Step::new("name", Mark::Skip, format!("{host} is looked up by the proxy {proxy}"));
+    }
     if host.parse::<std::net::IpAddr>().is_ok() {
         return Step::ok("name", format!("{host} is an address"));
     }
@@ -196,6 +212,8 @@ struct Looking<'a> {
     dialer: Observed,
     steps: &'a mut Vec<Step>,
     in_short: &'a mut Vec<String>,
+    /// How many there are.
+    messages: Option<u64>,
 }
 
 impl Looking<'_> {
@@ -280,6 +298,7 @@ impl Looking<'_> {
         let maildrop = &opened.maildrop;
         let octets = maildrop.messages.iter().filter_map(|listed| listed.reported_size).fold(0, u64::saturating_add);
         let count = Count::of(maildrop.messages.len(), "message");
+        self.messages = u64::try_from(maildrop.messages.len()).ok();
         self.in_short.push(format!("{count} ({})", Size(octets)));
         let mut text = format!("{count}, {} in all", Size(octets));
         if maildrop.complete {
@@ -300,6 +319,14 @@ impl Looking<'_> {
             },
         };
         self.steps.push(top);
+        if let Routing::Multidrop(multidrop) = &self.account.routing {
+            match multidrop::look(&mut client, &maildrop.messages, multidrop, &self.account.maildir).await {
+                Ok(steps) => self.steps.extend(steps),
+                Err(e) => {
+                    return self.steps.push(Step::fail(multidrop::STEP, e.exit_status(), &advice::told_of_session(&e)));
+                }
+            }
+        }
         self.steps.push(match (broke, pipelining) {
             (Some(e), _) => Step::warn(
                 "pipelining",

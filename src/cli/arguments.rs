@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::account_names::accounts;
 
 use crate::config;
 use crate::control::LONGEST_OFTEN;
+use crate::setup::settings::LeaveOnServer;
 
 /// Where `--help` shows the options that every command has.
 const FOR_ALL: &str = "For all commands";
@@ -72,6 +74,8 @@ pub(super) enum Command {
     Status(Status),
     /// Sign in to an account by OAuth 2.0
     Login(Login),
+    /// Find the server of a mail address, try the login and write the account
+    Setup(Box<Setup>),
     /// Take over another program: its accounts, and what it has fetched
     Import(Import),
     /// Look at what is remembered of an account, and repair it
@@ -97,6 +101,141 @@ pub(super) struct Forward {
     /// Try once more what the destination refused for good
     #[arg(long)]
     pub(super) again: bool,
+}
+
+/// Makes an account.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What is not given is asked for on the terminal; without one, what is missing is named and nothing is done. Looked for the \
+server are the table of providers, then what the domain says of itself (PACC, DNS SRV, autoconfig by https), then, if you \
+agree, the ISPDB, then usual names. Nothing is tried without TLS. Exit status: that of `fetch`; nothing is written unless \
+it ends with 0.")]
+pub(super) struct Setup {
+    /// The mail address
+    #[arg(value_name = "ADDRESS")]
+    pub(super) address: Option<String>,
+
+    /// What the account is called [default: made from the address]
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+
+    /// The POP3 server; nothing is looked for
+    #[arg(long, value_name = "HOST")]
+    pub(super) host: Option<String>,
+
+    /// Its port [default: 995, with starttls 110]
+    #[arg(long, value_name = "PORT", requires = "host", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) port: Option<u16>,
+
+    /// When TLS begins there
+    #[arg(long, value_name = "WHEN", requires = "host", value_enum, default_value_t = WhenTls::Implicit)]
+    pub(super) tls: WhenTls,
+
+    /// Take this server if it is found, although it is in none of the address's own domain
+    #[arg(long, value_name = "HOST", conflicts_with = "host")]
+    pub(super) accept_host: Option<String>,
+
+    /// Whether the ISPDB may be asked, which tells it the domain
+    #[arg(long, value_name = "ANSWER", value_enum)]
+    pub(super) ispdb: Option<Answer>,
+
+    /// The name to log in with [default: as the server's description says, else the address]
+    #[arg(long, value_name = "NAME")]
+    pub(super) username: Option<String>,
+
+    /// Read the password from standard input; it is kept in a file beside the configuration
+    #[arg(long, group = "secret")]
+    pub(super) password_stdin: bool,
+
+    /// The password is what this command prints
+    #[arg(long, value_name = "COMMAND", group = "secret")]
+    pub(super) password_command: Option<String>,
+
+    /// The password is in this file
+    #[arg(long, value_name = "FILE", group = "secret")]
+    pub(super) password_file: Option<PathBuf>,
+
+    /// The password is a systemd credential; with --password-stdin it is made into one
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["password_command", "password_file", "sign_in"])]
+    pub(super) password_credential: Option<String>,
+
+    /// Sign in by OAuth 2.0, in a browser
+    #[arg(long, group = "secret")]
+    pub(super) sign_in: bool,
+
+    /// The client that signs in
+    #[arg(long, value_name = "ID")]
+    pub(super) client_id: Option<String>,
+
+    /// The file with the client's secret
+    #[arg(long, value_name = "FILE")]
+    pub(super) client_secret_file: Option<PathBuf>,
+
+    /// The directory of a Microsoft account, such as consumers
+    #[arg(long, value_name = "TENANT")]
+    pub(super) tenant: Option<String>,
+
+    /// Where the mail goes
+    #[arg(long, value_name = "DIR")]
+    pub(super) maildir: Option<String>,
+
+    /// Whether delivered mail stays on the server: yes, no, or for how long, such as 14d
+    #[arg(long, value_name = "ANSWER", value_parser = LeaveOnServer::new)]
+    pub(super) leave_on_server: Option<LeaveOnServer>,
+
+    /// Which mail is fetched
+    #[arg(long, value_name = "WHICH", value_enum)]
+    pub(super) messages: Option<Which>,
+
+    /// Whether the daemon is started as a service of yours; without a terminal it is left alone unless this is given
+    #[arg(long, value_name = "ANSWER", value_enum)]
+    pub(super) user_unit: Option<Answer>,
+
+    /// Ask this DNS server, in place of those of the system
+    #[arg(long, value_name = "ADDRESS", value_parser = resolver)]
+    pub(super) resolver: Option<SocketAddr>,
+
+    /// Reach servers through this proxy; DNS is asked only if --resolver names a server
+    #[arg(long, value_name = "URL")]
+    pub(super) proxy: Option<String>,
+
+    /// The authorities that vouch for the POP3 server, in place of the system's
+    #[arg(long, value_name = "FILE")]
+    pub(super) tls_ca_file: Option<PathBuf>,
+}
+
+/// When TLS begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum WhenTls {
+    /// With the first byte
+    Implicit,
+    /// By STLS, and never without it
+    Starttls,
+}
+
+/// The answer to a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Answer {
+    /// Do it
+    Yes,
+    /// Leave it
+    No,
+}
+
+/// Which mail is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Which {
+    /// All that is on the server
+    All,
+    /// What arrives from now on
+    New,
+}
+
+/// The address of a DNS server, with or without a port.
+fn resolver(text: &str) -> Result<SocketAddr, String> {
+    let with_port = || text.parse::<SocketAddr>().ok();
+    let found = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53)).ok().or_else(with_port);
+    found.ok_or_else(|| "write an address such as 192.0.2.53, or 127.0.0.1:5353".to_owned())
 }
 
 /// Moves in.
@@ -300,6 +439,10 @@ pub(super) struct Poll {
     #[arg(long = "for", value_name = "TIME", value_parser = often)]
     pub(super) often_for: Option<Duration>,
 
+    /// Poll nothing; have the daemon run the command of [notify], and tell what became of it
+    #[arg(long, conflicts_with_all = ["often_for", "accounts"])]
+    pub(super) test_notify: bool,
+
     /// The accounts to poll; all if none is named
     #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) accounts: Vec<String>,
@@ -340,6 +483,14 @@ pub(super) struct Status {
     /// Show it again and again, until Ctrl-C
     #[arg(long)]
     pub(super) watch: bool,
+
+    /// For monitors: end with 1 if an account is in trouble, with 78 if the changed configuration was refused
+    #[arg(long, conflicts_with = "watch")]
+    pub(super) check: bool,
+
+    /// The accounts to tell everything about; all in short if none is named
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
+    pub(super) accounts: Vec<String>,
 }
 
 /// How log lines are written.
@@ -373,6 +524,10 @@ pub(super) struct Fetch {
     /// Tell what would be fetched and deleted, and do neither
     #[arg(long)]
     pub(super) dry_run: bool,
+
+    /// Print a report of each account as a JSON object a line, as docs/operations.md describes it
+    #[arg(long)]
+    pub(super) json: bool,
 
     /// Wait for an account that another mailferry is polling
     #[arg(long)]

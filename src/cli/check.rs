@@ -11,7 +11,7 @@ use super::arguments::{Arguments, Check};
 use super::output::{say, stderr_line};
 use super::{prepare, signals};
 use crate::account::Account;
-use crate::check::{AccountCheck, CheckContext, Mark, Step, check, habits};
+use crate::check::{AccountCheck, CheckContext, Mark, Step, check, habits, multidrop};
 use crate::clock::RealClock;
 use crate::config::{self, Config, ConfigError, Environment};
 use crate::credential::{CredentialEnvironment, printable};
@@ -136,7 +136,14 @@ fn failed(account: &Account) -> AccountCheck {
     let text = "mailferry failed by a fault of its own; please report it with the lines above".to_owned();
     let step = Step { step: "check", mark: Mark::Fail, text, status: ExitStatus::Temporary };
     let server = format!("{}:{}", account.endpoint.host, account.endpoint.port);
-    AccountCheck { account: account.name.to_string(), server, steps: vec![step], seconds: 0.0, in_short: Vec::new() }
+    AccountCheck {
+        account: account.name.to_string(),
+        server,
+        steps: vec![step],
+        seconds: 0.0,
+        messages: None,
+        in_short: Vec::new(),
+    }
 }
 
 /// A configuration that cannot be used.
@@ -196,7 +203,8 @@ fn tell(found: &AccountCheck, width: usize, arguments: &Arguments, options: &Che
     line.push_str(&format!(", {:.1} s", found.seconds));
     say(line);
     for step in &found.steps {
-        let to_be_seen = matches!(step.mark, Mark::Warn | Mark::Fail) || arguments.verbose > 0;
+        let to_be_seen =
+            matches!(step.mark, Mark::Warn | Mark::Fail) || step.step == multidrop::STEP || arguments.verbose > 0;
         if to_be_seen && !(arguments.quiet && step.mark != Mark::Fail) {
             say(format_args!("  {:4}  {:STEP$}  {}", step.mark, step.step, step.text));
         }

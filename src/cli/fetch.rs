@@ -12,9 +12,10 @@ use tracing::Instrument as _;
 use super::arguments::{Arguments, Fetch};
 use super::output::stderr_line;
 use super::prepare;
+use super::progress::{self, Display};
+use super::reporter::{Reporter, Told};
 use super::scheduled::{Settings, recall};
 use super::signals::{Listener, survive_limit_on_files};
-use super::summary;
 use crate::account::Account;
 use crate::account_record::stamp;
 use crate::advice::fetchmail;
@@ -22,7 +23,6 @@ use crate::config::{Config, Environment};
 use crate::delivery::recovery::OtherMaildir;
 use crate::exit::ExitStatus;
 use crate::forward::ForwardOptions;
-use crate::poll::events::Observers;
 use crate::poll::{PollContext, PollError, PollOptions, PollReport, forward_spool, poll};
 use crate::schedule::{Cause, End};
 use crate::state::error::StateError;
@@ -64,23 +64,15 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
     };
     survive_limit_on_files();
     super::orphans::reap();
-    let mut polls = begin_polls(context, &config, accounts, fetch, &stop);
-    let mut reports = Vec::new();
-    while let Some(ended) = polls.join_next().await {
-        match ended {
-            Ok(Ended::LeftOut) => {}
-            Ok(Ended::Polled(report)) => {
-                summary::print(&report, arguments.quiet);
-                reports.push(Some(*report));
-            }
-            Ok(Ended::Scheduled(report, notifications)) => {
-                summary::print_news(&report, &notifications, arguments.quiet);
-                reports.push(Some(*report));
-            }
-            // A panic in one account's work has been printed; it costs the others nothing.
-            Err(_) => reports.push(None),
-        }
-    }
+    let reporter = Reporter::new(arguments, fetch, accounts.len());
+    // With the dialogue the lines come too fast for anything in place.
+    let wanted = !arguments.quiet && arguments.verbose == 0;
+    let (display, shown) = Display::begin(wanted, accounts.len());
+    let mut polls = begin_polls(context, &config, accounts, fetch, &stop, &display);
+    let reports = print_each(&mut polls, &reporter).await;
+    drop(shown);
+    progress::above(|| {});
+    reporter.print_end(&reports, if fetch.scheduled { Told::News } else { Told::All });
     if let Some(status) = signals.status() {
         return status.code();
     }
@@ -89,6 +81,27 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
     }
     let status = |report: &Option<PollReport>| report.as_ref().map_or(ExitStatus::Temporary, PollReport::exit_status);
     reports.iter().map(status).fold(ExitStatus::Ok, ExitStatus::worst).code()
+}
+
+/// Tells the end of each poll as it comes.
+async fn print_each(polls: &mut JoinSet<Ended>, reporter: &Reporter) -> Vec<Option<PollReport>> {
+    let mut reports = Vec::new();
+    while let Some(ended) = polls.join_next().await {
+        match ended {
+            Ok(Ended::LeftOut) => {}
+            Ok(Ended::Polled(report)) => {
+                reporter.print(&report);
+                reports.push(Some(*report));
+            }
+            Ok(Ended::Scheduled(report, notifications)) => {
+                reporter.print_news(&report, &notifications);
+                reports.push(Some(*report));
+            }
+            // A panic in one account's work has been printed; it costs the others nothing.
+            Err(_) => reports.push(None),
+        }
+    }
+    reports
 }
 
 /// Fetchmail has one number for everything that is wrong with how it was called.
@@ -103,6 +116,7 @@ fn begin_polls(
     accounts: Vec<Account>,
     fetch: &Fetch,
     stop: &CancellationToken,
+    display: &Display,
 ) -> JoinSet<Ended> {
     let all = Arc::new(Semaphore::new(config.daemon.concurrency.get()));
     let mut hosts: HashMap<String, Arc<Semaphore>> = HashMap::new();
@@ -122,23 +136,26 @@ fn begin_polls(
         let (all, context, stop) = (Arc::clone(&all), Arc::clone(&context), stop.clone());
         // At the highest level, so that every line of the log names its account.
         let span = tracing::error_span!("poll", account = %account.name);
-        let places = Places { host, all };
+        let places = Places { host, all, display: display.clone() };
         let settings = settings.clone();
         let work = async move {
-            if scheduled {
-                return poll_if_due(&context, &account, &settings, options, &places, &stop).await;
-            }
-            let begun = since_boot(&context);
-            let report = if wait {
-                poll_patiently(&context, &account, options, &places, &stop).await
+            let ended = if scheduled {
+                poll_if_due(&context, &account, &settings, options, &places, &stop).await
             } else {
-                poll_in_turn(&context, &account, options, &places, &stop).await
+                let begun = since_boot(&context);
+                let report = if wait {
+                    poll_patiently(&context, &account, options, &places, &stop).await
+                } else {
+                    poll_in_turn(&context, &account, options, &places, &stop).await
+                };
+                let report = take_on(&context, &account, report, options, &stop).await;
+                if !options.dry_run {
+                    keep_back_off(&context, &account, &settings, &report, begun, &stop).await;
+                }
+                Ended::Polled(Box::new(report))
             };
-            let report = take_on(&context, &account, report, options, &stop).await;
-            if !options.dry_run {
-                keep_back_off(&context, &account, &settings, &report, begun, &stop).await;
-            }
-            Ended::Polled(Box::new(report))
+            places.display.ended(account.name.as_str(), ended.is_failure());
+            ended
         };
         polls.spawn(work.instrument(span));
     }
@@ -153,6 +170,15 @@ enum Ended {
     Scheduled(Box<PollReport>, Vec<String>),
     /// Its back-off is not over.
     LeftOut,
+}
+
+impl Ended {
+    fn is_failure(&self) -> bool {
+        match self {
+            Self::Polled(report) | Self::Scheduled(report, _) => report.end.is_err(),
+            Self::LeftOut => false,
+        }
+    }
 }
 
 /// Polls when there is a place, unless the account is in a back-off.
@@ -220,6 +246,8 @@ struct Places {
     host: Arc<Semaphore>,
     /// Among all polls.
     all: Arc<Semaphore>,
+    /// Where it is seen how it goes.
+    display: Display,
 }
 
 /// Polls when there is a place.
@@ -235,7 +263,8 @@ async fn poll_in_turn(
     let _at_host = places.host.acquire().await;
     let _of_all = places.all.acquire().await;
     drop(waits);
-    poll(Arc::clone(context), account.clone(), options, stop.clone(), Observers::new()).await
+    let observers = places.display.observers(account);
+    poll(Arc::clone(context), account.clone(), options, stop.clone(), observers).await
 }
 
 /// Polls again and again as long as somebody else holds the account. Others use the places meanwhile.

@@ -10,12 +10,11 @@ use crate::advice;
 use crate::config::{Config, ConfigError, Environment, state_dir};
 use crate::credential::printable;
 use crate::exit::ExitStatus;
-use crate::ids::InstanceId;
 use crate::import::report::Report;
-use crate::import::take_over::{Plan, Surroundings, TakeOverError, carry_out, plan};
+use crate::import::take_over::{Plan, TakeOverError, carry_out, plan};
 use crate::import::{Places, Program, read};
+use crate::new_account::writing::{Surroundings, WriteError};
 use crate::poll::PollContext;
-use crate::state::store::OpenOptions;
 use crate::user;
 
 /// Runs the command.
@@ -57,7 +56,7 @@ pub(super) async fn run(arguments: &Arguments, import: &Import) -> ExitStatus {
 }
 
 /// Where the accounts go: the user's own configuration, if none is named, even if it is not there yet.
-fn configuration(arguments: &Arguments, environment: &Environment) -> Option<PathBuf> {
+pub(super) fn configuration(arguments: &Arguments, environment: &Environment) -> Option<PathBuf> {
     let given = arguments.config.clone().or_else(|| environment.mailferry_config.clone().map(PathBuf::from));
     let own = || environment.config_home.as_ref().map(|dir| dir.join("mailferry/config.toml"));
     std::path::absolute(given.or_else(own)?).ok()
@@ -91,22 +90,12 @@ fn context(arguments: &Arguments, environment: &Environment, config: &Config) ->
 }
 
 fn write(planned: &Plan, context: &PollContext, import: &Import) -> Result<(), TakeOverError> {
-    let open_options = || OpenOptions {
-        now: context.clock.read(),
-        since_1970: context.clock.since_1970(),
-        instance: InstanceId::random(),
-        holder: context.holder.clone(),
-        new_state: true,
-        configured_accounts: Arc::clone(&context.configured_accounts),
-        delivered_by: crate::delivery::delivered_by,
-    };
     let surroundings = Surroundings {
         disk: Arc::clone(&context.disk),
         state_dir: &context.state_dir,
-        open_options: Box::new(open_options),
-        trust: import.trust_deliveries,
+        open_options: Box::new(|| uids::open_options(context)),
     };
-    carry_out(planned, &surroundings).map(drop)
+    carry_out(planned, &surroundings, import.trust_deliveries).map(drop)
 }
 
 /// What is on the server now counts as fetched where nothing says what was.
@@ -134,12 +123,19 @@ fn failed(error: TakeOverError) -> ExitStatus {
             stderr_line(format_args!("mailferry: {why}. Nothing was written"));
             ExitStatus::Config
         }
-        TakeOverError::State(e) => {
-            let told = advice::told_of_directory(&e);
+        TakeOverError::Write(e) => not_written(&e),
+    }
+}
+
+/// Tells why nothing was written.
+pub(super) fn not_written(error: &WriteError) -> ExitStatus {
+    match error {
+        WriteError::State(e) => {
+            let told = advice::told_of_directory(e);
             stderr_line(format_args!("mailferry: nothing was written: {told}"));
             e.exit_status()
         }
-        TakeOverError::Io { doing, path, source } => {
+        WriteError::Io { doing, path, source } => {
             let path = printable(&path.to_string_lossy());
             stderr_line(format_args!("mailferry: nothing was written: cannot {doing} {path}: {source}"));
             ExitStatus::Local

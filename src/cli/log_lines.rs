@@ -6,9 +6,20 @@ use tracing::field::{Field, Visit};
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 /// The fields that are for machines: the words of a line say the same.
 const FOR_MACHINES: [&str; 5] = ["host", "event", "cause", "new", "removed"];
+
+/// The time by the clock and the calendar of this machine, with its distance from UTC (RFC 3339).
+pub(super) struct Now;
+
+impl FormatTime for Now {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let now = jiff::Timestamp::now().to_zoned_datetime(jiff::tz::TimeZone::system());
+        write!(writer, "{}", now.strftime("%FT%T%:z"))
+    }
+}
 
 /// Writes the message and the fields that people want.
 pub(super) struct Message;

@@ -41,15 +41,20 @@ pub(super) fn begin(arguments: &Arguments) {
         None if arguments.log_format == LogFormat::Json => Box::new(
             tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(|| Log).log_internal_errors(false),
         ),
-        None => Box::new(
-            tracing_subscriber::fmt::layer()
+        None => {
+            let lines = tracing_subscriber::fmt::layer()
                 .with_writer(|| Log)
                 .log_internal_errors(false)
                 .with_ansi(std::io::stderr().is_terminal() && super::colour())
                 .with_target(false)
-                .without_time()
-                .fmt_fields(super::log_lines::Message),
-        ),
+                .fmt_fields(super::log_lines::Message);
+            // The journal has its own times, and a command is over soon.
+            if daemon && !leads_to_the_journal() {
+                Box::new(lines.with_timer(super::log_lines::Now))
+            } else {
+                Box::new(lines.without_time())
+            }
+        }
     };
     // It fails if there is a log already, and that one serves.
     let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();

@@ -18,8 +18,8 @@ use crate::control::{Request, Response};
 use crate::credential::CredentialSource;
 use crate::exit::ExitStatus;
 use crate::forward::sign_in_name;
+use crate::https::Http;
 use crate::oauth::error::OAuthError;
-use crate::oauth::http::Http;
 use crate::oauth::sign_in::{BrowserSignIn, SignIn, other_mailbox};
 use crate::oauth::token_request::Granted;
 use crate::oauth::tokens::Tokens;
@@ -72,6 +72,24 @@ pub(super) async fn run(arguments: &Arguments, login: &Login) -> ExitStatus {
             failure.exit_status()
         }
     }
+}
+
+/// Signs in to an account that is not in the configuration yet.
+///
+/// # Errors
+/// The status, told.
+pub(super) async fn sign_in(
+    account: &Account,
+    settings: &OAuthSettings,
+    context: Arc<PollContext>,
+    quiet: bool,
+) -> Result<(), ExitStatus> {
+    let login = Login { account: account.name.to_string(), paste: false, device: false, forward: false };
+    let command = LoginCommand { account, settings, context, login: &login, quiet };
+    command.run().await.map_err(|failure| {
+        stderr_line(format_args!("mailferry: {}: {}", account.name, failure.told(account)));
+        failure.exit_status()
+    })
 }
 
 /// The account that is meant, or its destination in the form of one.
@@ -179,7 +197,7 @@ impl LoginCommand<'_> {
         let lock = self.lock();
         threads::blocking(lock).await.map_err(OAuthError::from)??;
         let route = self.account.endpoint.route.clone();
-        let http = Http::new(Arc::clone(&self.context.dialer), self.settings.tls_ca_file.clone(), route);
+        let http = Http::new(Arc::clone(&self.context.dialer), self.settings.tls_ca_file.clone()).by(route);
         let sign_in = SignIn::prepare(http, self.settings, &self.context.credentials).await?;
         let granted =
             if self.login.device { self.by_device(&sign_in).await? } else { self.by_browser(&sign_in).await? };

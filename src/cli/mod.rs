@@ -11,6 +11,7 @@ mod daemon;
 mod fetch;
 mod forward;
 mod import;
+mod keys;
 mod limits;
 mod log_lines;
 mod logging;
@@ -19,11 +20,15 @@ mod orphans;
 mod output;
 mod poll;
 mod prepare;
+mod progress;
+mod reporter;
 mod scheduled;
+mod setup;
 mod signals;
 mod status;
 mod status_text;
 mod summary;
+mod terminal;
 mod uids;
 mod unread;
 
@@ -80,6 +85,7 @@ fn run_command(arguments: &Arguments) -> u8 {
             | Command::Login(_)
             | Command::Check(_)
             | Command::Console(_)
+            | Command::Setup(_)
     );
     // One that waits for signals, and one for what blocks; a daemon has them twice, for polls and for who decides, and
     // one that sees to its end.
@@ -94,6 +100,7 @@ fn run_command(arguments: &Arguments) -> u8 {
         Command::Forward(forward) => runtime.block_on(forward::run(arguments, forward)),
         Command::Poll(poll) => runtime.block_on(poll::run(arguments, poll)).code(),
         Command::Login(login) => runtime.block_on(login::run(arguments, login)).code(),
+        Command::Setup(setup) => runtime.block_on(setup::run(arguments, setup)).code(),
         Command::Import(import) => runtime.block_on(import::run(arguments, import)).code(),
         Command::Uids(uids) => runtime.block_on(uids::run(arguments, uids)).code(),
         Command::Check(check) => runtime.block_on(check::run(arguments, check)).code(),
@@ -117,6 +124,7 @@ fn no_thread(error: &std::io::Error) -> ExitStatus {
 /// Prints what the standard library would, and waits for no reader.
 fn show_panic(panic: &PanicHookInfo<'_>) {
     if !threads::is_expected(panic) {
+        terminal::give_back();
         let thread = std::thread::current();
         stderr_line(format_args!("thread '{}' {panic}", thread.name().unwrap_or("unnamed")));
     }

@@ -9,6 +9,9 @@ use crate::exit::ExitStatus;
 
 /// Runs the command.
 pub(super) async fn run(arguments: &Arguments, poll: &Poll) -> ExitStatus {
+    if poll.test_notify {
+        return test_notify(arguments).await;
+    }
     let often_for = poll.often_for.map(|time| time.as_secs());
     let request = Request::Poll { accounts: poll.accounts.clone(), often_for };
     match prepare::ask_daemon(arguments, &request).await {
@@ -29,6 +32,30 @@ pub(super) async fn run(arguments: &Arguments, poll: &Poll) -> ExitStatus {
                 ));
             }
             if unknown.is_empty() { ExitStatus::Ok } else { ExitStatus::Usage }
+        }
+        Ok(other) => {
+            stderr_line(super::status::not_understood(&other));
+            ExitStatus::Temporary
+        }
+        Err((words, status)) => {
+            stderr_line(words);
+            status
+        }
+    }
+}
+
+/// Has the daemon run the command of `[notify]`, under the rules that it runs under.
+async fn test_notify(arguments: &Arguments) -> ExitStatus {
+    match prepare::ask_daemon(arguments, &Request::TestNotify).await {
+        Ok(Response::Notified { well: true, text, .. }) => {
+            if !arguments.quiet {
+                say(text);
+            }
+            ExitStatus::Ok
+        }
+        Ok(Response::Notified { configured, text, .. }) => {
+            stderr_line(format_args!("mailferry: {text}"));
+            if configured { ExitStatus::Partial } else { ExitStatus::Config }
         }
         Ok(other) => {
             stderr_line(super::status::not_understood(&other));

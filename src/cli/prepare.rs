@@ -70,7 +70,8 @@ pub(super) async fn ask_daemon(arguments: &Arguments, request: &Request) -> Resu
     let wrong = |e: &ConfigError| (e.render(super::colour()), ExitStatus::Config);
     let state_dir = state_dir.map_err(|e| wrong(configured.as_ref().err().unwrap_or(&e)))?;
     let given = arguments.state_dir.is_some() || configured.as_ref().is_ok_and(|config| config.state_dir.is_some());
-    let dirs = config::control_dirs(&state_dir, given, &environment);
+    let user = rustix::process::geteuid().as_raw();
+    let dirs = config::control_dirs_to_ask(&state_dir, given, user, &environment);
     match (ask(&dirs, request).await, configured) {
         (Ok(answer), _) => Ok(answer),
         (Err(AskError::NoDaemon { looked }), configured) => match (daemon::holder(&state_dir), configured) {

@@ -62,6 +62,7 @@ impl Listener {
         threads::start("signals", move || {
             for signal in signals.forever() {
                 if seen.swap(signal, Ordering::SeqCst) != 0 {
+                    super::terminal::give_back();
                     std::process::exit(i32::from(status_of(signal).code()));
                 }
                 stop.cancel();

@@ -1,61 +1,119 @@
 //! `mailferry status`: what the running daemon did and will do.
 
-use std::io::IsTerminal as _;
-use std::time::Duration;
+pub(super) mod layout;
+pub(super) mod overview;
+mod view;
+mod watch;
 
-use super::arguments::{Arguments, Status};
+use std::io::{self, IsTerminal as _};
+
+use self::layout::Layout;
+use self::overview::{Detail, is_in_trouble};
+use super::arguments::{Arguments, Status as Options};
 use super::output::{say, stderr_line};
-use super::prepare;
-use super::status_text::Overview;
+use super::{prepare, terminal};
+use crate::control::status::Status;
 use crate::control::{Request, Response};
 use crate::exit::ExitStatus;
 
-/// How often `--watch` asks.
-const WATCH: Duration = Duration::from_secs(1);
-
-/// Clears the screen and goes to its top (ECMA-48).
-const CLEAR: &str = "\x1b[H\x1b[2J";
-
 /// Runs the command.
-pub(super) async fn run(arguments: &Arguments, status: &Status) -> ExitStatus {
-    let clear = std::io::stdout().is_terminal();
+pub(super) async fn run(arguments: &Arguments, options: &Options) -> ExitStatus {
+    if options.watch
+        && io::stdout().is_terminal()
+        && let Some(ended) = watch::run(arguments, options).await
+    {
+        return ended;
+    }
     loop {
-        let shown = show(arguments, status, clear).await;
-        if !status.watch {
+        let shown = show(arguments, options).await;
+        if !options.watch || shown == ExitStatus::Usage {
             return shown;
         }
-        tokio::time::sleep(WATCH).await;
+        tokio::time::sleep(watch::PACE).await;
     }
 }
 
-async fn show(arguments: &Arguments, options: &Status, clear: bool) -> ExitStatus {
-    let answer = prepare::ask_daemon(arguments, &Request::Status).await;
-    if options.watch && clear {
-        say(CLEAR);
+/// What came of asking.
+enum Answer {
+    /// How the accounts are that were asked for.
+    Status(Box<Status>),
+    /// It has no such account: what to print.
+    Unknown(String),
+    /// There is none: what to print, and how to end.
+    None(String, ExitStatus),
+}
+
+/// Asks the daemon once.
+async fn question(arguments: &Arguments, options: &Options) -> Answer {
+    match prepare::ask_daemon(arguments, &Request::Status).await {
+        Ok(Response::Status(mut status)) => match only_named(&mut status, &options.accounts) {
+            unknown if unknown.is_empty() => Answer::Status(status),
+            unknown => Answer::Unknown(format!(
+                "mailferry: the daemon has no account {}; if it is new or was disabled, reload the daemon first (SIGHUP)",
+                unknown.join(", ")
+            )),
+        },
+        Ok(other) => Answer::None(not_understood(&other), ExitStatus::Temporary),
+        Err((words, status)) => Answer::None(words, status),
     }
-    match answer {
-        Ok(Response::Status(status)) if options.json => match serde_json::to_string_pretty(&status) {
+}
+
+async fn show(arguments: &Arguments, options: &Options) -> ExitStatus {
+    match question(arguments, options).await {
+        Answer::Status(status) => print(&status, options, arguments),
+        Answer::Unknown(words) => {
+            stderr_line(words);
+            ExitStatus::Usage
+        }
+        Answer::None(words, status) => {
+            stderr_line(words);
+            status
+        }
+    }
+}
+
+/// Leaves only the accounts that are named, if any is; gives back the names that the daemon does not know.
+fn only_named(status: &mut Status, names: &[String]) -> Vec<String> {
+    let is_there = |name: &String| status.accounts.iter().any(|account| account.account == *name);
+    let unknown =
+        names.iter().filter(|name| !is_there(name)).map(|name| format!("`{}`", name.escape_debug())).collect();
+    if !names.is_empty() {
+        status.accounts.retain(|account| names.contains(&account.account));
+    }
+    unknown
+}
+
+fn print(status: &Status, options: &Options, arguments: &Arguments) -> ExitStatus {
+    let healthy = if options.check { judge(status) } else { ExitStatus::Ok };
+    if options.json {
+        return match serde_json::to_string_pretty(status) {
             Ok(text) => {
                 say(text);
-                ExitStatus::Ok
+                healthy
             }
             Err(e) => {
                 stderr_line(format_args!("mailferry: cannot write this as JSON: {e}. Please report it"));
                 ExitStatus::Temporary
             }
-        },
-        Ok(Response::Status(status)) => {
-            say(Overview(&status));
-            ExitStatus::Ok
-        }
-        Ok(other) => {
-            stderr_line(not_understood(&other));
-            ExitStatus::Temporary
-        }
-        Err((words, status)) => {
-            stderr_line(words);
-            status
-        }
+        };
+    }
+    if !(arguments.quiet && options.check) {
+        let full = arguments.verbose > 0 || !options.accounts.is_empty();
+        let mut rows = overview::head(status);
+        rows.extend(overview::body(status, if full { Detail::Full } else { Detail::AsFits }));
+        let width = io::stdout().is_terminal().then(|| terminal::size(io::stdout())).flatten().map(|size| size.columns);
+        say(layout::text(&rows, Layout { width, colour: terminal::colour() }));
+    }
+    healthy
+}
+
+/// What a monitor is told.
+fn judge(status: &Status) -> ExitStatus {
+    let in_trouble = status.accounts.iter().any(is_in_trouble);
+    match (&status.config_problem, in_trouble) {
+        (Some(_), _) => ExitStatus::Config,
+        (None, true) => ExitStatus::Partial,
+        (None, false) => ExitStatus::Ok,
     }
 }
 

@@ -1,42 +1,22 @@
-//! A status as a person reads it.
+//! An account's status as a person reads it, and the times and sizes in it.
 
 use std::fmt;
 
 use crate::command_line::this_program;
-use crate::control::status::{AccountStatus, Came, Forwarding, Quarantine, State, Status, Token};
+use crate::control::status::{AccountStatus, Came, Forwarding, Quarantine, State, Token};
 use crate::state::entries::QuarantineReason;
 use crate::text::{Count, Size, Span, plural};
 
 /// So many messages in quarantine are shown of an account; all are in `--json`.
 const SHOWN: usize = 5;
 
-/// The whole of it.
-pub(super) struct Overview<'a>(pub(super) &'a Status);
-
-impl fmt::Display for Overview<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let status = self.0;
-        write!(
-            f,
-            "mailferry {}, process {}, up for {}: {}, {} being polled",
-            status.program,
-            status.pid,
-            Span::between(status.started, status.now),
-            Count::of(status.accounts.len(), "account"),
-            status.polling
-        )?;
-        if status.queued > 0 {
-            write!(f, ", {} queued", status.queued)?;
-        }
-        if let Some(problem) = &status.config_problem {
-            write!(f, "\nThe configuration was changed and is wrong, so the one before it is in force:\n{problem}")?;
-        }
-        status.accounts.iter().try_for_each(|account| write!(f, "\n\n{}", Account(account, status.now)))
-    }
-}
-
 /// An account, at a time.
-struct Account<'a>(&'a AccountStatus, i64);
+pub(super) struct Account<'a>(pub(super) &'a AccountStatus, pub(super) i64);
+
+impl Account<'_> {
+    /// How wide what stands before each of its lines is, in columns.
+    pub(super) const LABEL: usize = 16;
+}
 
 impl fmt::Display for Account<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -99,7 +79,7 @@ impl fmt::Display for Account<'_> {
     }
 }
 
-fn words(state: State) -> &'static str {
+pub(super) fn words(state: State) -> &'static str {
     match state {
         State::New => "not polled yet",
         State::Idle => "all is well",
@@ -120,7 +100,8 @@ impl fmt::Display for LocalTime {
     }
 }
 
-struct Mail(Came);
+/// How much mail.
+pub(super) struct Mail(pub(super) Came);
 
 impl fmt::Display for Mail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -214,12 +195,12 @@ impl fmt::Display for Ago {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::control::status::{PollCounts, SetAside, Trouble, VERSION};
+    use crate::control::status::{PollCounts, SetAside, Trouble};
     use crate::schedule::Cause;
 
-    fn account() -> AccountStatus {
+    pub(in crate::cli) fn account() -> AccountStatus {
         AccountStatus {
             account: "work".into(),
             host: "pop.example.org".into(),
@@ -357,25 +338,5 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part:?} is not in {text}");
         }
-    }
-
-    #[test]
-    fn a_wrong_configuration_is_told() {
-        let status = Status {
-            version: VERSION,
-            program: "1".into(),
-            pid: 7,
-            started: 0,
-            now: 90_000,
-            config: String::new(),
-            state_dir: String::new(),
-            config_problem: Some("line 5 is wrong".into()),
-            polling: 1,
-            queued: 2,
-            accounts: Vec::new(),
-        };
-        let text = Overview(&status).to_string();
-        assert!(text.starts_with("mailferry 1, process 7, up for 25 h: 0 accounts, 1 being polled, 2 queued"));
-        assert!(text.contains("line 5 is wrong"));
     }
 }

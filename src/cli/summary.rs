@@ -1,59 +1,54 @@
-//! What `fetch` prints of each account.
+//! What is said of an account's poll for scripts and in a dry run.
 
 use std::fmt;
 
-use super::output::{report as say, stderr_line};
-use crate::advice::next_step;
+use serde_json::json;
+
 use crate::client::Message;
 use crate::poll::PollReport;
 use crate::poll::report::WouldDo;
 use crate::text::{Count, Size};
 
-/// Prints what a poll did: the good news on standard output, the bad on standard error.
-pub(super) fn print(report: &PollReport, quiet: bool) {
-    let account = &report.account;
-    match &report.would {
-        Some(would) if !quiet => say(DryRun { report, would }),
-        _ => print_line(report, quiet),
-    }
-    print_needless(report, quiet);
-    for words in report.complaints() {
-        stderr_line(format_args!("{account}: {words}"));
-    }
-    if let Some(trouble) = report.trouble() {
-        stderr_line(format_args!("{account}: {trouble}"));
-    }
-}
-
-/// Prints what a poll did, and of what is wrong only what is news.
-pub(super) fn print_news(report: &PollReport, notifications: &[String], quiet: bool) {
-    print_line(report, quiet);
-    print_needless(report, quiet);
-    notifications.iter().for_each(stderr_line);
-}
-
-/// Says which options had nothing to do.
-fn print_needless(report: &PollReport, quiet: bool) {
-    for decision in report.needless.iter().filter(|_| !quiet) {
-        stderr_line(format_args!("{}: {}", report.account, next_step::needless(*decision, &report.account)));
-    }
-}
-
-fn print_line(report: &PollReport, quiet: bool) {
-    if !quiet && (report.end.is_ok() || report.retrieved > 0 || report.removed > 0) {
-        say(format_args!("{}: {}", report.account, report.line()));
-    }
+/// A poll's report for scripts.
+pub(super) fn as_json(report: &PollReport) -> serde_json::Value {
+    let would = report.would.as_ref().map(|would| {
+        json!({
+            "fetch": would.retrieve.len(),
+            "delete": would.delete,
+            "delete_fetched": would.delete_retrieved,
+        })
+    });
+    json!({
+        "account": report.account.as_str(),
+        "status": report.exit_status().code(),
+        "new": report.retrieved,
+        "octets": report.octets,
+        "deleted": report.removed,
+        "on_server": report.on_server,
+        "failed": report.failed.len(),
+        "left": report.left.map_or(0, |left| left.messages),
+        "quarantined": report.quarantined.len(),
+        "too_large": report.too_large.len(),
+        "milliseconds": u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
+        "would": would,
+        "complaints": report.complaints(),
+        "error": report.trouble(),
+    })
 }
 
 /// What a dry run tells: a line, then one for each message.
-struct DryRun<'a> {
-    report: &'a PollReport,
-    would: &'a WouldDo,
+pub(super) struct DryRun<'a> {
+    /// The report.
+    pub(super) report: &'a PollReport,
+    /// What it would have done.
+    pub(super) would: &'a WouldDo,
+    /// Without the messages.
+    pub(super) brief: bool,
 }
 
 impl fmt::Display for DryRun<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { report, would } = self;
+        let Self { report, would, brief } = self;
         // A server may report any size.
         let sizes = would.retrieve.iter().filter_map(|listed| listed.reported_size);
         let octets = sizes.fold(0, u64::saturating_add);
@@ -65,6 +60,9 @@ impl fmt::Display for DryRun<'_> {
             write!(f, "; {} renumbered by the server and recognised", report.renumbered)?;
         }
         write!(f, "; {} on the server", report.on_server.unwrap_or(0))?;
+        if *brief {
+            return Ok(());
+        }
         would.retrieve.iter().try_for_each(|listed| write!(f, "\n  fetch {}", Message(listed, &report.redactor)))
     }
 }
@@ -92,8 +90,10 @@ mod tests {
         };
         let would = WouldDo { retrieve: vec![message(1), message(2)], delete: 0, delete_retrieved: false };
         dry.on_server = Some(2);
-        let text = DryRun { report: &dry, would: &would }.to_string();
+        let text = DryRun { report: &dry, would: &would, brief: false }.to_string();
         assert!(text.starts_with("work: would fetch 2 messages (16.0 EiB); would delete 0"), "{text}");
+        let brief = DryRun { report: &dry, would: &would, brief: true }.to_string();
+        assert!(brief == text.lines().next().unwrap() && text.lines().count() == 3, "{brief}");
         dry.would = Some(would);
         assert_eq!(crate::advice::fetchmail::code([Some(&dry)].into_iter()), 0, "mail is waiting");
     }

@@ -106,7 +106,8 @@ fn told(account: &Account, done: Result<(), Failed>) -> ExitStatus {
     }
 }
 
-fn open_options(context: &PollContext) -> OpenOptions {
+/// How a state is opened by a person's wish.
+pub(super) fn open_options(context: &PollContext) -> OpenOptions {
     OpenOptions {
         now: context.clock.read(),
         since_1970: context.clock.since_1970(),

@@ -40,6 +40,15 @@ impl Dialogue {
         }
     }
 
+    /// An answer, and what it is to.
+    pub(super) fn answer<W: Display, T: Display>(&mut self, words: impl FnOnce() -> W, to: impl FnOnce() -> T) {
+        if enabled!(target: TARGET, Level::DEBUG)
+            && let Some(line) = self.shown(&words().to_string())
+        {
+            debug!(target: TARGET, "S: {line}  ({})", to());
+        }
+    }
+
     /// A line of a listing, of which there may be many.
     pub(super) fn detail<W: Display>(&mut self, who: char, words: impl FnOnce() -> W) {
         if enabled!(target: TARGET, Level::TRACE)

@@ -27,13 +27,13 @@ const MOST_LEFT_OUT: usize = 1000;
 const MOST_REFUSALS: usize = 20;
 
 /// So many headers refused in a row show that the server does not show any more of them.
-const MOST_HEADERS_REFUSED: usize = 300;
+pub(super) const MOST_HEADERS_REFUSED: usize = 300;
 
 /// After so long no further header is asked for; those that were not seen are treated like refused ones.
-const LOOKING: Duration = Duration::from_secs(3600);
+pub(super) const LOOKING: Duration = Duration::from_secs(3600);
 
 /// The most octets that are read of a header. Some servers send the whole message; nothing of it is kept.
-const HEADER: u64 = 32 << 20;
+pub(super) const HEADER: u64 = 32 << 20;
 
 /// A maildrop that was listed.
 #[derive(Debug)]
@@ -367,6 +367,6 @@ pub async fn look(client: &mut Client, numbers: &[MessageNumber]) -> Result<Seen
 }
 
 /// Enough, once so many were refused in a row.
-fn up_to(most: usize, refused: usize) -> ControlFlow<()> {
+pub(super) fn up_to(most: usize, refused: usize) -> ControlFlow<()> {
     if refused < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }

@@ -9,11 +9,12 @@ pub(crate) mod budget;
 pub mod dates;
 mod dialogue;
 pub mod error;
+pub(crate) mod headers;
 pub mod listing;
 pub mod listing_digest;
 pub mod login;
 pub(crate) mod places;
-mod reach;
+pub mod reach;
 mod redaction;
 mod stall_detector;
 
@@ -102,6 +103,8 @@ pub struct Client {
     redactor: Redactor,
     /// What of the dialogue is still logged.
     dialogue: Dialogue,
+    /// When each command that waits for its answer was sent, the oldest first.
+    sent: VecDeque<Instant>,
     /// The connection as it was made, without its stream.
     info: ConnectionInfo,
     /// Which session of this process it is.
@@ -199,6 +202,7 @@ impl Client {
             in_flight: InFlight::default(),
             redactor: Redactor::default(),
             dialogue: Dialogue::default(),
+            sent: VecDeque::new(),
             info: ConnectionInfo {
                 peer,
                 protected,
@@ -335,6 +339,7 @@ impl Client {
         let asked = command.asked();
         self.session.send(command)?;
         self.in_flight.awaited.push_back(asked);
+        self.sent.push_back(Instant::now());
         Ok(())
     }
 
@@ -366,8 +371,9 @@ impl Client {
                 }
                 event => event,
             };
-            self.in_flight.on_event(&event);
             self.note(&event);
+            self.in_flight.on_event(&event);
+            self.sent.drain(..self.sent.len().saturating_sub(self.in_flight.awaited.len()));
             return Ok(event);
         }
     }
@@ -522,18 +528,21 @@ impl Client {
 
     /// Logs what was said and notes that an answer arrived.
     fn note(&mut self, event: &Event) {
-        let Self { dialogue, redactor, buffer, .. } = self;
+        let Self { dialogue, redactor, buffer, sent, .. } = self;
+        let after = || sent.front().map(Instant::elapsed).unwrap_or_default().as_secs_f64();
         let shown = |words: &dyn std::fmt::Display| redactor.hide(&words.to_string());
         let octets = |range: &Range<usize>| buffer.get(range.clone()).unwrap_or_default().escape_ascii();
         match event {
             Event::Greeting(greeting) => dialogue.line('S', || Spoken(&greeting.response)),
-            Event::Response { response, .. } => dialogue.line('S', || shown(&Spoken(response))),
+            Event::Response { to, response } => {
+                dialogue.answer(|| shown(&Spoken(response)), || format!("{to}, {:.3} s", after()));
+            }
             Event::Line(range) => dialogue.detail('S', || shown(&octets(range))),
             Event::LongLine(range) => {
                 dialogue.line('S', || format!("{}… (too long, passed over)", shown(&octets(range))));
             }
             Event::Challenge(_) | Event::BadChallenge => dialogue.line('S', || "+ [challenge]"),
-            Event::End { to } => dialogue.detail('S', || format!(". (end of {to})")),
+            Event::End { to } => dialogue.detail('S', || format!(". (end of {to}, {:.3} s)", after())),
             Event::Data(_) | Event::NeedInput => {}
         }
         if !matches!(event, Event::Data(_) | Event::Line(_) | Event::LongLine(_)) {

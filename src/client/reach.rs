@@ -55,6 +55,18 @@ pub(super) async fn reach(
     }
 }
 
+/// Connects and hears the greeting, over TLS as configured, then says QUIT: whether such a server is there at all. Nothing of
+/// the user's goes there.
+///
+/// # Errors
+/// [`ClientError`].
+pub async fn greet(dialer: &dyn Dial, account: &Account) -> Result<(), ClientError> {
+    let (client, _) = reach(dialer, account, &Secret::new(Vec::new()), false).await?;
+    // It was polite; what comes of it is the server's.
+    let _ = client.quit().await;
+    Ok(())
+}
+
 /// Whether another address of the same host may do better: this one did not greet, or did not come to TLS.
 fn is_of_one_address(error: &ClientError) -> bool {
     match error {

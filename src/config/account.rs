@@ -9,8 +9,10 @@ use super::Span;
 use super::forward::{ForwardTable, ImapTable, ToTable};
 use super::host::is_loopback;
 use super::keys;
+use super::multidrop::MultidropTable;
 use super::path;
 use super::problem::Problem;
+use super::rules::{self, RuleTable};
 use super::settings::Settings;
 use super::value::{At, Setting};
 use crate::account::{
@@ -20,6 +22,7 @@ use crate::account::{
 use crate::credential::{CredentialSource, printable};
 use crate::oauth::preset::Preset;
 use crate::provider::{Login, Provider};
+use crate::routing::Routing;
 use crate::secret::Secret;
 
 /// POP3 over TLS from the first byte (RFC 8314, section 3.1).
@@ -95,6 +98,12 @@ impl Builder<'_> {
         let uses_token = credential.as_ref().is_some_and(CredentialSource::is_token)
             || matches!(auth, AuthChoice::XOAuth2 | AuthChoice::OAuthBearer);
         self.judge_login(provider, uses_token);
+        let routing = maildir.as_deref().map_or(Routing::Unconditional, |maildir| self.routing(maildir));
+        if let (Some(Some(_)), Some(span)) = (&forward, self.where_it_is_routed()) {
+            let message = format!("account `{}` has a `forward`, and its mail goes to several places", self.name.value);
+            let help = "keep one of them: all mail of an account is forwarded, or none";
+            self.problems.push(Problem::new(message).at(&span).help(help));
+        }
         let usual = provider.and_then(|provider| provider.interval).map_or(DEFAULT_INTERVAL, Interval::fixed);
         Some(Account {
             name: self.name.value.clone(),
@@ -106,6 +115,7 @@ impl Builder<'_> {
             uses_token,
             maildir: maildir?,
             forward: forward?,
+            routing,
             maildir_mode: setting!(self, maildir_mode).value().copied().unwrap_or_default(),
             removal: *setting!(self, leave_on_server).value().unwrap_or(&RemovalPolicy::Keep),
             interval: *setting!(self, interval).value().unwrap_or(&usual),
@@ -364,7 +374,22 @@ impl Builder<'_> {
         }
     }
 
+    /// With `multidrop`, it is the one for what is for nobody in particular.
     fn maildir(&mut self) -> Option<PathBuf> {
+        let (name, home) = (self.name.value.as_str(), self.home);
+        let default = match self.multidrop() {
+            Setting::Absent => None,
+            Setting::Bad => return None,
+            Setting::Given(At { value: table, .. }) => Some(table.default(name, home)),
+        };
+        if let (Some(_), Some(At { span, .. })) = (&default, self.own.maildir.given()) {
+            let message = format!("account `{name}` has `maildir` and `multidrop`");
+            let help = "take `maildir` away: what is for none of the recipients goes where `default` says";
+            self.problems.push(Problem::new(message).at(span).help(help));
+        }
+        if let Some(default) = default {
+            return default;
+        }
         let setting = setting!(self, maildir);
         let text = self.required("maildir", setting, MAILDIR_HELP)?;
         // Its shape has been checked where it was read; a name cannot change that.
@@ -431,6 +456,45 @@ impl Builder<'_> {
         let uses_token = credential.is_token() || matches!(auth, AuthChoice::XOAuth2 | AuthChoice::OAuthBearer);
         let (mailbox, flags, connections) = (table.mailbox.clone(), table.flags.clone(), table.connections);
         Some(ImapDestination { endpoint, username, credential, auth, uses_token, mailbox, flags, connections })
+    }
+
+    /// The account's own `multidrop`, or that of `[defaults]` unless the account has rules of its own.
+    fn multidrop(&self) -> &Setting<MultidropTable> {
+        match self.own.rules {
+            Setting::Absent => setting!(self, multidrop),
+            _ => &self.own.multidrop,
+        }
+    }
+
+    /// Where it stands that mail goes to several places.
+    fn where_it_is_routed(&self) -> Option<Span> {
+        let rules = self.rules().given().map(|at| at.span.clone());
+        rules.or_else(|| self.multidrop().given().map(|at| at.span.clone()))
+    }
+
+    /// The same for rules.
+    fn rules(&self) -> &Setting<Vec<RuleTable>> {
+        match self.own.multidrop {
+            Setting::Absent => setting!(self, rules),
+            _ => &self.own.rules,
+        }
+    }
+
+    /// Where messages go by their headers.
+    fn routing(&mut self, maildir: &Path) -> Routing {
+        let (name, home) = (self.name.value.as_str(), self.home);
+        match (self.rules().given(), self.multidrop().given()) {
+            (Some(At { span, .. }), Some(_)) => {
+                let message = format!("account `{name}` has `rules` and `multidrop`, and both say where its mail goes");
+                self.problems.push(Problem::new(message).at(span).help("take one of them away"));
+                Routing::Unconditional
+            }
+            (_, Some(At { value: table, .. })) => Routing::Multidrop(table.resolve(name, home)),
+            (Some(At { value: tables, .. }), None) if !tables.is_empty() => {
+                Routing::Rules(rules::resolve(tables, name, maildir, home))
+            }
+            _ => Routing::Unconditional,
+        }
     }
 
     fn is_misspelt(&self, key: impl Fn(&str) -> bool) -> bool {

@@ -89,8 +89,9 @@ pub fn find(explicit: Option<&Path>, env: &Environment) -> Result<PathBuf, Confi
     let target = looked.first().map(String::as_str).unwrap_or_default();
     Err(Problem::new(format!("there is no configuration: looked for {}", looked.join(" and ")))
         .help(format!(
-            "write these lines with your own words into {target}, run `chmod 600` on it, and then `mailferry check`; or name \
-             a file with --config or $MAILFERRY_CONFIG\n{EXAMPLE}"
+            "run `mailferry setup`, which asks for your address and writes it. Or write these six lines with your own words \
+             into {target}, run `chmod 600` on it, and then `mailferry check`; or name a file with --config or \
+             $MAILFERRY_CONFIG\n{EXAMPLE}"
         ))
         .into())
 }
@@ -180,6 +181,20 @@ pub fn control_dirs(state_dir: &Path, given: bool, env: &Environment) -> Vec<Pat
     let of_the_user = || env.runtime_home.as_ref().filter(|_| usual).map(|dir| dir.join("mailferry"));
     dirs.extend(runtime.or_else(of_the_machine).or_else(of_the_user));
     dirs.push(state_dir.to_owned());
+    dirs
+}
+
+/// Where a daemon of the user with this number is looked for: in a shell without `$XDG_RUNTIME_DIR` (cron, `su`, ssh without
+/// PAM), where the login manager would have put that, too.
+#[must_use]
+pub fn control_dirs_to_ask(state_dir: &Path, given: bool, user: u32, env: &Environment) -> Vec<PathBuf> {
+    let mut dirs = control_dirs(state_dir, given, env);
+    if env.runtime_home.is_none() {
+        let runtime_home = Some(env.run.join(format!("user/{user}")));
+        let of_the_user = Environment { runtime_home, ..env.clone() };
+        let more = control_dirs(state_dir, given, &of_the_user).into_iter().filter(|dir| !dirs.contains(dir));
+        dirs.extend(more.collect::<Vec<_>>());
+    }
     dirs
 }
 

@@ -18,7 +18,7 @@ pub(super) const DAEMON: [&str; 4] = ["concurrency", "per_host", "http", "http_a
 pub(super) const NOTIFY: [&str; 3] = ["command", "no_success_for", "certificate_days"];
 
 /// What may stand in `[accounts.NAME]` and in `[defaults]`.
-pub(super) const ACCOUNT: [&str; 33] = [
+pub(super) const ACCOUNT: [&str; 35] = [
     "host",
     "port",
     "tls",
@@ -52,6 +52,8 @@ pub(super) const ACCOUNT: [&str; 33] = [
     "provider",
     "oauth2",
     "token_command",
+    "rules",
+    "multidrop",
 ];
 
 /// The table that says where mail goes on to.
@@ -91,6 +93,13 @@ pub(super) const IMAP: [&str; 25] = [
 
 /// What may stand in `lmtp` of `[accounts.NAME.forward]`.
 pub(super) const LMTP: [&str; 5] = ["socket", "host", "port", "recipient", "id_header"];
+
+/// What may stand in `[[accounts.NAME.rules]]`.
+pub(super) const RULE: [&str; 7] = ["header", "equals", "contains", "matches", "maildir", "folder", "skip"];
+
+/// What may stand in `[accounts.NAME.multidrop]`.
+pub(super) const MULTIDROP: [&str; 7] =
+    ["header", "occurrence", "one_copy", "strip_prefix", "trusted_received_by", "recipients", "default"];
 
 /// What may stand in `[accounts.NAME.oauth2]`.
 pub(super) const OAUTH2: [&str; 16] = [
@@ -155,6 +164,10 @@ pub(super) enum Level<'a> {
     Imap(Option<&'a str>),
     /// `lmtp` in there.
     Lmtp(Option<&'a str>),
+    /// `[[accounts.NAME.rules]]`; none are those of `[defaults]`.
+    Rule(Option<&'a str>),
+    /// `[accounts.NAME.multidrop]`; none is that of `[defaults]`.
+    Multidrop(Option<&'a str>),
 }
 
 /// The key whose value is a secret of an OAuth 2.0 client.
@@ -169,7 +182,7 @@ pub(super) fn is_secret(key: &str) -> bool {
 pub(super) fn is_shown(key: &str) -> bool {
     key != PROXY
         && !is_secret(key)
-        && [&TOP[..], &DAEMON, &NOTIFY, &ACCOUNT, &OAUTH2, &FORWARD_TABLE, &IMAP, &LMTP]
+        && [&TOP[..], &DAEMON, &NOTIFY, &ACCOUNT, &OAUTH2, &FORWARD_TABLE, &IMAP, &LMTP, &RULE, &MULTIDROP]
             .iter()
             .any(|keys| keys.contains(&key))
 }
@@ -227,7 +240,12 @@ impl<'a> Level<'a> {
     pub(super) fn name(self) -> Option<&'a str> {
         match self {
             Self::Account(name) => Some(name),
-            Self::OAuth(name) | Self::Forward(name) | Self::Imap(name) | Self::Lmtp(name) => name,
+            Self::OAuth(name)
+            | Self::Forward(name)
+            | Self::Imap(name)
+            | Self::Lmtp(name)
+            | Self::Rule(name)
+            | Self::Multidrop(name) => name,
             Self::Top | Self::Daemon | Self::Notify | Self::Defaults => None,
         }
     }
@@ -242,6 +260,8 @@ impl<'a> Level<'a> {
             Self::Forward(_) => &FORWARD_TABLE,
             Self::Imap(_) => &IMAP,
             Self::Lmtp(_) => &LMTP,
+            Self::Rule(_) => &RULE,
+            Self::Multidrop(_) => &MULTIDROP,
         }
     }
 
@@ -257,6 +277,10 @@ impl<'a> Level<'a> {
             Self::Forward(name) => format!("in {}", forward_of(name)),
             Self::Imap(name) => format!("in `imap` of {}", forward_of(name)),
             Self::Lmtp(name) => format!("in `lmtp` of {}", forward_of(name)),
+            Self::Rule(Some(name)) => format!("in a rule of [accounts.{name}]"),
+            Self::Multidrop(Some(name)) => format!("in [accounts.{name}.multidrop]"),
+            Self::Multidrop(None) => "in `multidrop` of [defaults]".to_owned(),
+            Self::Rule(None) => "in a rule of [defaults]".to_owned(),
         }
     }
 }

@@ -20,6 +20,7 @@ mod forward;
 mod host;
 mod http;
 mod keys;
+mod multidrop;
 mod network;
 mod notify;
 mod oauth;
@@ -28,6 +29,7 @@ mod path;
 mod problem;
 mod read;
 mod redaction;
+mod rules;
 mod settings;
 mod syntax;
 #[cfg(test)]
@@ -38,7 +40,7 @@ mod value;
 pub(crate) mod write;
 
 pub(crate) use duration::in_words as duration_in_words;
-pub use find::{Environment, control_dirs, find, state_dir, state_dir_without};
+pub use find::{Environment, control_dirs, control_dirs_to_ask, find, state_dir, state_dir_without};
 pub use problem::ConfigError;
 
 /// A range of bytes of the file.

@@ -13,9 +13,9 @@ use super::settings::{command, systemd_credential};
 use super::unknown::report_unknown;
 use super::value::{At, Complaint, Setting, plain_text, read, wrong_type};
 use crate::credential::{CredentialSource, printable};
+use crate::https::server_url::{InvalidServerUrl, ServerUrl};
 use crate::oauth::OAuthSettings;
 use crate::oauth::preset::{Device, Preset};
-use crate::oauth::server_url::{InvalidServerUrl, ServerUrl};
 use crate::secret::Secret;
 
 /// Where the browser is sent in the end, unless somebody knows better: any port of this machine (RFC 8252, section 7.3).

@@ -12,10 +12,12 @@ use super::Span;
 use super::duration::{Bound, duration, parse, size, within};
 use super::host::host;
 use super::keys::{self, Level, PASSWORD};
+use super::multidrop::{self, MultidropTable};
 use super::network;
 use super::oauth::{self, OAuthTable};
 use super::path;
 use super::problem::Problem;
+use super::rules::{self, RuleTable};
 use super::tls;
 use super::unknown::report_unknown;
 use super::value::{Complaint, Setting, boolean, integer, plain_text, read, string, wrong_type};
@@ -61,6 +63,8 @@ pub(super) struct Settings {
     /// What is filled in from the table of providers.
     pub(super) provider: Setting<&'static Provider>,
     pub(super) oauth2: Setting<OAuthTable>,
+    pub(super) rules: Setting<Vec<RuleTable>>,
+    pub(super) multidrop: Setting<MultidropTable>,
     /// The known keys that were probably meant by unknown ones: to call them missing, too, would be noise.
     pub(super) misspelt: Vec<&'static str>,
 }
@@ -105,6 +109,8 @@ impl Settings {
         problems: &mut Vec<Problem>,
     ) -> Self {
         let oauth2 = oauth::table(table, level, home, problems);
+        let rules = rules::rules(table, level, home, problems);
+        let multidrop = multidrop::multidrop(table, level, home, problems);
         let credential = credential(table, home, problems);
         let nonzero = |value: &DeValue<'_>| integer(value, 1..=u64::from(u32::MAX), "a number such as 500");
         Self {
@@ -148,6 +154,8 @@ impl Settings {
             tls_client_key: read(table, "tls_client_key", problems, |value| path::path(value, home)),
             provider: read(table, "provider", problems, provider),
             oauth2,
+            rules,
+            multidrop,
             misspelt: report_unknown(table, level, problems),
         }
     }

@@ -2,7 +2,7 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{ACCOUNT, DAEMON, FORWARD_TABLE, Level, NOTIFY, OAUTH2, TOP, probably};
+use super::keys::{ACCOUNT, DAEMON, FORWARD_TABLE, Level, MULTIDROP, NOTIFY, OAUTH2, RULE, TOP, probably};
 use super::problem::Problem;
 use crate::credential::printable;
 
@@ -49,11 +49,16 @@ fn advice(name: &str, value: &DeValue<'_>, level: Level<'_>) -> String {
     if let Some((_, advice)) = NOT_NEEDED.iter().find(|(other, _)| *other == name) {
         return (*advice).to_owned();
     }
+    if name == "forward" && matches!(level, Level::Rule(_)) {
+        return "a rule cannot lead to a forward in this version: write `maildir`, `folder` or `skip`".to_owned();
+    }
     let elsewhere = [
         (&ACCOUNT[..], "[accounts.NAME] or [defaults]"),
         (&DAEMON[..], "[daemon]"),
         (&NOTIFY[..], "[notify]"),
         (&OAUTH2[..], "the table `oauth2` of an account"),
+        (&RULE[..], "a rule: [[accounts.NAME.rules]]"),
+        (&MULTIDROP[..], "[accounts.NAME.multidrop]"),
         (&TOP[..], "the top of the file, before the first [table]"),
     ];
     if let Some((_, home)) = elsewhere.iter().find(|(keys, _)| keys.contains(&name)) {

@@ -22,6 +22,7 @@ use tracing::{debug, info, warn};
 
 use self::status::Status;
 use crate::advice::next_step::system;
+use crate::notify::command_runner;
 use crate::text;
 
 /// The name of the socket in its directory.
@@ -56,6 +57,18 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         often_for: Option<u64>,
     },
+    /// Run the command of `[notify]`, and say what became of it.
+    TestNotify,
+}
+
+impl Request {
+    /// How long its answer may take to come.
+    fn patience(&self) -> Duration {
+        match self {
+            Self::Status | Self::Poll { .. } => PATIENCE,
+            Self::TestNotify => command_runner::LIMIT + PATIENCE,
+        }
+    }
 }
 
 /// An answer.
@@ -73,6 +86,15 @@ pub enum Response {
         /// They are polled often until then, in seconds since 1970.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         often_until: Option<i64>,
+    },
+    /// To [`Request::TestNotify`].
+    Notified {
+        /// Whether the command ended well.
+        well: bool,
+        /// Whether there is a command.
+        configured: bool,
+        /// What became of it, in a sentence.
+        text: String,
     },
     /// The question made no sense to this version.
     NotUnderstood {
@@ -265,7 +287,7 @@ async fn accept(mut listener: UnixListener, dir: PathBuf, look: Arc<Notify>, sen
         if ours {
             tokio::spawn(async move {
                 let _place = place;
-                if tokio::time::timeout(2 * PATIENCE, hear(stream, sender)).await.is_err() {
+                if hear(stream, sender).await.is_none() {
                     debug!("the control socket: nobody asked, or took the answer, in time");
                 }
             });
@@ -279,17 +301,18 @@ async fn hear(stream: UnixStream, sender: mpsc::Sender<Pending>) -> Option<()> {
     let mut line = Vec::new();
     let mut read = BufReader::new(read.take(LONGEST_QUESTION));
     tokio::time::timeout(PATIENCE, read.read_until(b'\n', &mut line)).await.ok()?.ok()?;
-    let answer = match serde_json::from_slice(&line) {
+    let answer = match serde_json::from_slice::<Request>(&line) {
         Ok(request) => {
             let (answer, answered) = oneshot::channel();
-            sender.send(Pending { request, answer }).await.ok()?;
-            answered.await.ok()?
+            let patience = request.patience();
+            tokio::time::timeout(PATIENCE, sender.send(Pending { request, answer })).await.ok()?.ok()?;
+            tokio::time::timeout(patience, answered).await.ok()?.ok()?
         }
         Err(e) => Response::NotUnderstood { why: e.to_string() },
     };
     let mut text = serde_json::to_vec(&answer).ok()?;
     text.push(b'\n');
-    write.write_all(&text).await.ok()
+    tokio::time::timeout(PATIENCE, write.write_all(&text)).await.ok()?.ok()
 }
 
 /// Why a daemon did not answer.
@@ -364,7 +387,7 @@ pub async fn ask(dirs: &[PathBuf], request: &Request) -> Result<Response, AskErr
         };
         match UnixStream::connect(address(dir, &opened)).await {
             Ok(stream) => {
-                let answer = tokio::time::timeout(4 * PATIENCE, converse(stream, request)).await;
+                let answer = tokio::time::timeout(3 * PATIENCE + request.patience(), converse(stream, request)).await;
                 let answer = answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
                 return answer.map_err(|e| AskError::NoAnswer { socket, why: e.to_string() });
             }

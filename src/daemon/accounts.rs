@@ -139,6 +139,12 @@ impl AccountState {
         self.keep_waiting();
     }
 
+    /// Whether its last login was good, as far as is known.
+    pub(super) fn is_proven(&self) -> bool {
+        let refused = matches!(self.trouble().map(Trouble::cause), Some(Cause::LoginRefused | Cause::AccessRefused));
+        self.last_success.is_some() && !refused
+    }
+
     /// Whether there is no login because of its password, so that a changed one is worth another try.
     pub(super) fn wants_password(&self) -> bool {
         let reason = self.standing.trouble.as_ref().map(|trouble| trouble.reason);

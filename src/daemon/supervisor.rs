@@ -8,7 +8,7 @@ use rustix::system::uname;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::accounts::AccountState;
 use super::forwarders::{Aftermath, Forwarders};
@@ -20,21 +20,25 @@ use crate::account::AccountName;
 use crate::account_record::Trouble;
 use crate::clock::alarm::{Alarm, since_boot};
 use crate::config::{Config, NotifySettings};
-use crate::control::{Control, Pending};
+use crate::control::{Control, Pending, Request};
 use crate::exit::ExitStatus;
 use crate::forward::ForwardReport;
 use crate::http;
 use crate::metrics::PollMetrics;
 use crate::notify::CommandRunner;
+use crate::notify::grouping::Grouping;
 use crate::poll::report::LeftFor;
 use crate::poll::{PollContext, PollError};
-use crate::schedule::installation;
+use crate::schedule::login_pace::LoginPace;
 use crate::schedule::queue::{Limits, Queue};
+use crate::schedule::{Cause, End, installation};
 use crate::state::saved::Files;
 use crate::text::Count;
+use news::tell;
 use reload::Reload;
 
 mod answers;
+mod news;
 mod reload;
 
 /// How often what only changes outside is looked at: the file of a refused password, the line for `systemctl status`.
@@ -79,8 +83,12 @@ pub(super) struct Supervisor {
     refused: HashMap<AccountName, String>,
     /// What is told to people, and how.
     notify: NotifySettings,
+    /// What waits to be told with more of its kind.
+    grouping: Grouping,
     /// Runs the commands that tell it.
     command_runner: CommandRunner,
+    /// Slows down logins where some were refused.
+    login_pace: LoginPace,
     /// What all polls add up to.
     metrics: PollMetrics,
     /// Serves the status page.
@@ -170,7 +178,9 @@ impl Supervisor {
             signals,
             refused: HashMap::new(),
             notify: config.notify,
+            grouping: Grouping::default(),
             command_runner,
+            login_pace: LoginPace::default(),
             metrics,
             http: page,
         };
@@ -190,6 +200,7 @@ impl Supervisor {
         let mut rhythms = Rhythms::begin();
         loop {
             self.begin_polls();
+            self.tell_groups();
             match self.next_event(&mut rhythms).await {
                 Event::Due => {}
                 Event::Alive => {
@@ -205,8 +216,12 @@ impl Supervisor {
                 }
                 Event::Found(found) => self.take_note(found),
                 Event::Pending(Pending { request, answer }) => {
-                    // Who asked may have gone.
-                    let _ = answer.send(self.answer(request));
+                    if request == Request::TestNotify {
+                        self.test_notify(answer);
+                    } else {
+                        // Who asked may have gone.
+                        let _ = answer.send(self.answer(request));
+                    }
                 }
                 Event::Signal(SignalRequest::PollNow) => {
                     info!(event = "poll-now", "a signal asks for all accounts");
@@ -231,7 +246,8 @@ impl Supervisor {
     }
 
     async fn next_event(&mut self, rhythms: &mut Rhythms) -> Event {
-        let wake = [self.queue.next_wake(), self.forwarders.next_wake()].into_iter().flatten().min();
+        let wake =
+            self.queue.next_wake().into_iter().chain(self.forwarders.next_wake()).chain(self.grouping.due()).min();
         let has_polls = self.polls.count() > 0;
         tokio::select! {
             biased;
@@ -252,9 +268,16 @@ impl Supervisor {
     fn begin_polls(&mut self) {
         let now = since_boot();
         while let Some(name) = self.queue.take_startable(now) {
-            match self.accounts.get(&name) {
-                Some(kept) => self.polls.begin(&self.context, &kept.account, now),
-                None => self.queue.finished(&name, now),
+            let Some(kept) = self.accounts.get(&name) else {
+                self.queue.finished(&name, now);
+                continue;
+            };
+            match self.login_pace.wait(&kept.account.endpoint.host, kept.is_proven(), now) {
+                Some(until) => {
+                    debug!(account = %name, event = "slowed", "{name}: waits, because its server refused several logins");
+                    self.queue.finished(&name, until);
+                }
+                None => self.polls.begin(&self.context, &kept.account, now),
             }
         }
         let accounts = &self.accounts;
@@ -284,8 +307,15 @@ impl Supervisor {
         log_complaints(kept, report);
         let spool_is_full = report.left.is_some_and(|left| left.why == LeftFor::FullSpool);
         self.forwarders.on_poll_end(name, report.retrieved, spool_is_full, now);
-        for notifications in kept.notifications(&self.notify, report, now, clock.wall) {
-            self.command_runner.tell_news(&notifications, &kept.account, &self.notify);
+        let host = kept.account.endpoint.host.as_str();
+        match report.outcome().end {
+            End::Refused { .. } | End::Trouble(Cause::AccessRefused) => self.login_pace.refused(host, now),
+            _ if report.logged_in => self.login_pace.let_in(host, now),
+            _ => {}
+        }
+        for notification in kept.notifications(&self.notify, report, now, clock.wall) {
+            let news = self.grouping.take(notification, &kept.account, now);
+            news.into_iter().for_each(|news| tell(&self.command_runner, &self.notify, news));
         }
         if kept.wants_password() {
             self.refused.insert(name.clone(), polled.password.clone());
@@ -378,6 +408,9 @@ impl Supervisor {
         }
         // What an APPEND under way leaves, the next pass finds out.
         let _ = timeout(TELLING, self.forwarders.finish()).await;
+        for news in self.grouping.all() {
+            tell(&self.command_runner, &self.notify, news);
+        }
         if !self.command_runner.finish(TELLING).await {
             warn!(event = "stopping", "commands of [notify] or on_new_mail were ended before their time");
         }

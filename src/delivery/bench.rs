@@ -95,8 +95,8 @@ impl Bench {
             staging.take(b"Subject: x\r\n\r\n");
             batch.push(staging.finish(Named(unique_id)).write(&mut FreeSpace::unknown()).unwrap());
         }
-        let staged = stage(&RealDisk, maildir.tmp(), batch).into_iter().map(Result::unwrap).collect();
-        record(store, number, staged).unwrap()
+        let staged = stage(&RealDisk, batch).into_iter().map(|staged| (number.into(), staged.unwrap())).collect();
+        record(store, staged).unwrap()
     }
 
     pub(crate) fn files(&self, part: &str) -> Vec<String> {
@@ -132,5 +132,6 @@ pub(crate) fn account(name: &str, maildir: &Path) -> Account {
         max_messages_per_session: None,
         on_new_mail: None,
         forward: None,
+        routing: Default::default(),
     }
 }

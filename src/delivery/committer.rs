@@ -4,19 +4,21 @@
 //! recorded and published. So a batch is whatever came while the one before it was committed: one message on a slow line,
 //! hundreds on a fast one, and nobody waits for a batch to fill.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::Receiver;
 
-use super::destination::Destination;
-use super::publish::{Delivered, Published, publish};
-use super::record::record;
+use super::destination::{Destination, DestinationIndex, Destinations, OWN, Places};
+use super::publish::{Delivered, publish_into};
+use super::record::{Recorded, record};
 use super::{DeliveryError, Described};
 use crate::disk::free_space::FreeSpace;
 use crate::disk::{DirSync, Disk};
-use crate::maildir::staging::{Received, Staged, Written, stage};
+use crate::maildir::staging::{NotWritten, Received, Staged, Written, stage};
+use crate::state::entries::{EntryId, ListedAs, MaildirNumber};
 use crate::state::error::StateError;
 use crate::state::handle::{Finished, StateHandle, StateWork};
 use crate::state::store::Store;
@@ -32,6 +34,8 @@ const GIVEN_BACK: usize = 128 << 10;
 pub(crate) struct ReceivedMessage<T> {
     /// The message.
     pub(crate) received: Received<T>,
+    /// Where it goes.
+    pub(crate) to: Places,
     /// Its share of the memory that may be held; given back when it is written.
     pub(crate) permit: OwnedSemaphorePermit,
 }
@@ -39,12 +43,12 @@ pub(crate) struct ReceivedMessage<T> {
 /// A committer at work.
 pub(crate) struct Committer<T, A> {
     disk: Arc<dyn Disk>,
-    to: Destination,
+    to: Arc<Destinations>,
     /// Is given what is safe, at once.
     announce: A,
-    /// Written, and waiting for the batch before to be committed.
-    written: Vec<Written<T>>,
-    /// Their octets.
+    /// Written, and waiting for the batch before to be committed; each with the places that it goes to.
+    written: Vec<(Places, Written<T>)>,
+    /// Their octets, in all places.
     octets: u64,
     /// The batch that is being committed, with the state.
     commit: Option<StateWork<Outcome<T>>>,
@@ -52,23 +56,48 @@ pub(crate) struct Committer<T, A> {
     synced: DirSync,
     /// The first thing that went wrong. Nothing more is taken then, which the retriever notices by its closed channel.
     error: Option<DeliveryError>,
+    /// What went wrong with one Maildir beside the account's own: the others get their mail all the same.
+    failing: Option<(DestinationIndex, DeliveryError)>,
+    /// What was to go there, and did not.
+    undelivered: Vec<ListedAs>,
+}
+
+/// What came of all that was received.
+pub(crate) struct Committed {
+    /// Whether the file systems can make a name durable; or what went wrong.
+    pub(crate) result: Result<DirSync, DeliveryError>,
+    /// The messages that did not get into the one Maildir that could not take them.
+    pub(crate) undelivered: Vec<ListedAs>,
 }
 
 /// What came of a batch.
 struct Outcome<T> {
     safe: Vec<Delivered<T>>,
     result: Result<DirSync, DeliveryError>,
+    /// What went wrong with Maildirs beside the account's own.
+    failed: Vec<(DestinationIndex, DeliveryError)>,
+    /// What was to go there, and is not on record.
+    undelivered: Vec<ListedAs>,
 }
 
 impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
-    pub(crate) fn new(disk: Arc<dyn Disk>, to: Destination, announce: A) -> Self {
-        let (written, synced) = (Vec::new(), DirSync::Synced);
-        Self { disk, to, announce, written, octets: 0, commit: None, synced, error: None }
+    pub(crate) fn new(disk: Arc<dyn Disk>, to: Arc<Destinations>, announce: A) -> Self {
+        let (written, synced, undelivered) = (Vec::new(), DirSync::Synced, Vec::new());
+        Self { disk, to, announce, written, octets: 0, commit: None, synced, error: None, failing: None, undelivered }
     }
 
     /// Commits until no more comes. What was received before an error is still made safe if it can be.
     pub(crate) async fn run(
         mut self,
+        state: &mut StateHandle,
+        received_messages: Receiver<ReceivedMessage<T>>,
+    ) -> Committed {
+        let result = self.commit_all(state, received_messages).await;
+        Committed { result, undelivered: self.undelivered }
+    }
+
+    async fn commit_all(
+        &mut self,
         state: &mut StateHandle,
         mut received_messages: Receiver<ReceivedMessage<T>>,
     ) -> Result<DirSync, DeliveryError> {
@@ -79,9 +108,10 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
                 self.begin_commit(state)?;
             }
             if !open && self.commit.is_none() {
-                return self.error.map_or(Ok(self.synced), Err);
+                let failing = self.failing.take().map(|(_, error)| error);
+                return self.error.take().or(failing).map_or(Ok(self.synced), Err);
             }
-            let free_space = self.to.most_files.saturating_sub(self.written.len());
+            let free_space = self.to.most_messages.saturating_sub(self.written.len());
             let takes = open && free_space > 0 && self.octets < MOST_UNSYNCED;
             tokio::select! {
                 done = finished(&mut self.commit) => self.on_batch_end(state.end(done)?),
@@ -99,11 +129,16 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
 
     /// Writes what arrived into `tmp/`.
     async fn write(&mut self, received_messages: Vec<ReceivedMessage<T>>) -> Result<(), DeliveryError> {
+        let (good, lost): (Vec<_>, Vec<_>) =
+            received_messages.into_iter().partition(|message| !self.is_failing(&message.to));
+        self.undelivered.extend(lost.iter().filter_map(|message| listed_as(message.received.payload())));
+        drop(lost);
         let write = move || -> Vec<_> {
-            let mut free_space = FreeSpace::unknown();
+            let mut free_spaces: BTreeMap<DestinationIndex, FreeSpace> = BTreeMap::new();
             let mut share: Option<OwnedSemaphorePermit> = None;
-            let each = |ReceivedMessage { received, permit }| {
-                let written = received.write(&mut free_space);
+            let each = |ReceivedMessage { received, to, permit }| {
+                let listed_as = listed_as(received.payload());
+                let written = received.write(free_spaces.entry(to.first).or_insert_with(FreeSpace::unknown));
                 // The bytes are the kernel's now. Given back one by one, the shares would wake the retriever for every
                 // message; all at the end, it would stand still meanwhile.
                 match &mut share {
@@ -111,27 +146,44 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
                     None => share = Some(permit),
                 }
                 share.take_if(|share| share.num_permits() >= GIVEN_BACK);
-                written
+                (to, listed_as, written)
             };
-            received_messages.into_iter().map(each).collect()
+            good.into_iter().map(each).collect()
         };
-        for result in blocking(write).await.map_err(|e| e.doing("write messages"))? {
+        for (to, listed_as, result) in blocking(write).await.map_err(|e| e.doing("write messages"))? {
             match result {
                 Ok(written) => {
-                    self.octets += written.size();
-                    self.written.push(written);
+                    self.octets += written.size().saturating_mul(to.count());
+                    self.written.push((to, written));
                 }
-                Err(source) => {
-                    let path = self.to.maildir.tmp().path().to_owned();
-                    self.error.get_or_insert(DeliveryError::Maildir { doing: "write a message to", path, source });
+                Err(NotWritten { dir, source }) => {
+                    let place = self.to.place_of_tmp(&dir);
+                    self.fails(place, DeliveryError::Maildir { doing: "write a message to", path: dir, source });
+                    self.undelivered.extend(listed_as.filter(|_| self.is_failing(&to)));
                 }
             }
         }
         Ok(())
     }
 
+    /// Whether a message for these places is for the one that is failing.
+    fn is_failing(&self, to: &Places) -> bool {
+        self.failing.as_ref().is_some_and(|(failing, _)| to.iter().any(|place| place == *failing))
+    }
+
+    /// Something went wrong with a Maildir. With the account's own, or with a second one, it is over: then it may well be
+    /// the disk that all have in common.
+    fn fails(&mut self, to: DestinationIndex, error: DeliveryError) {
+        match &self.failing {
+            _ if to == OWN => _ = self.error.get_or_insert(error),
+            None => self.failing = Some((to, error)),
+            Some((same, _)) if *same == to => {}
+            Some(_) => _ = self.error.get_or_insert(error),
+        }
+    }
+
     fn begin_commit(&mut self, state: &mut StateHandle) -> Result<(), DeliveryError> {
-        let (batch, disk, to) = (std::mem::take(&mut self.written), Arc::clone(&self.disk), self.to.clone());
+        let (batch, disk, to) = (std::mem::take(&mut self.written), Arc::clone(&self.disk), Arc::clone(&self.to));
         self.octets = 0;
         self.commit = Some(state.begin("commit a batch of messages", move |store| commit(&*disk, store, &to, batch))?);
         Ok(())
@@ -145,11 +197,26 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
             Ok(DirSync::Unsupported) => self.synced = DirSync::Unsupported,
             Err(e) => {
                 self.error.get_or_insert(e);
-                // The state may not take any more; what is in tmp/ goes, and is retrieved again.
-                self.written.clear();
             }
         }
+        self.undelivered.extend(outcome.undelivered);
+        outcome.failed.into_iter().for_each(|(to, error)| self.fails(to, error));
+        if self.error.is_some() {
+            // The state may not take any more; what is in tmp/ goes, and is retrieved again.
+            self.written.clear();
+        } else if let Some((failing, _)) = &self.failing {
+            let (lost, good): (Vec<_>, Vec<_>) = std::mem::take(&mut self.written)
+                .into_iter()
+                .partition(|(to, _)| to.iter().any(|place| place == *failing));
+            self.written = good;
+            self.undelivered.extend(lost.iter().filter_map(|(_, written)| listed_as(written.payload())));
+        }
     }
+}
+
+/// How the server lists what a message carries; None without a unique-id.
+fn listed_as(payload: &impl Described) -> Option<ListedAs> {
+    Some(ListedAs { unique_id: payload.unique_id()?.clone(), reported_size: payload.reported_size() })
 }
 
 /// The end of the batch that is being committed; never, if none is.
@@ -161,33 +228,43 @@ async fn finished<T>(commit: &mut Option<StateWork<Outcome<T>>>) -> Finished<Out
 }
 
 /// One batch, from step 1 on. Blocks.
-fn commit<T: Described>(disk: &dyn Disk, store: &mut Store, to: &Destination, batch: Vec<Written<T>>) -> Outcome<T> {
-    let mut outcome = Outcome { safe: Vec::new(), result: Ok(DirSync::Synced) };
+fn commit<T: Described>(
+    disk: &dyn Disk,
+    store: &mut Store,
+    to: &Destinations,
+    batch: Vec<(Places, Written<T>)>,
+) -> Outcome<T> {
+    let mut outcome =
+        Outcome { safe: Vec::new(), result: Ok(DirSync::Synced), failed: Vec::new(), undelivered: Vec::new() };
     // Step 1: the files and tmp/ are durable.
+    let (places, batch): (Vec<Places>, Vec<Written<T>>) = batch.into_iter().unzip();
+    let told: Vec<Option<ListedAs>> = batch.iter().map(|written| listed_as(written.payload())).collect();
     let mut staged = Vec::with_capacity(batch.len());
-    for one in stage(disk, to.maildir.tmp(), batch) {
+    for ((one, places), listed_as) in stage(disk, batch).into_iter().zip(places).zip(told) {
         match one {
-            Ok(one) => staged.push(one),
-            Err(source) => outcome.fails(DeliveryError::Maildir {
-                doing: "sync a message in",
-                path: to.maildir.tmp().path().to_owned(),
-                source,
-            }),
+            Ok(one) => staged.push((places, one)),
+            Err(NotWritten { dir, source }) => {
+                let place = to.place_of_tmp(&dir);
+                outcome.fails(place, DeliveryError::Maildir { doing: "sync a message in", path: dir, source });
+                outcome.undelivered.extend(listed_as.filter(|_| place != OWN));
+            }
         }
     }
     if !staged.is_empty()
         && let Err(e) = record_and_publish(disk, store, to, staged, &mut outcome)
     {
-        outcome.fails(e);
+        outcome.fails(OWN, e);
     }
     outcome
 }
 
 impl<T> Outcome<T> {
     /// The first error counts.
-    fn fails(&mut self, error: DeliveryError) {
-        if self.result.is_ok() {
-            self.result = Err(error);
+    fn fails(&mut self, place: DestinationIndex, error: DeliveryError) {
+        match place {
+            OWN if self.result.is_ok() => self.result = Err(error),
+            OWN => {}
+            place => self.failed.push((place, error)),
         }
     }
 }
@@ -195,37 +272,64 @@ impl<T> Outcome<T> {
 fn record_and_publish<T: Described>(
     disk: &dyn Disk,
     store: &mut Store,
-    to: &Destination,
-    staged: Vec<Staged<T>>,
+    to: &Destinations,
+    staged: Vec<(Places, Staged<T>)>,
     outcome: &mut Outcome<T>,
 ) -> Result<(), DeliveryError> {
     // Step 2: the intents are durable.
-    let recorded = record(store, to.number, staged)?;
-    // Step 3: the names in new/ are durable, if the state and the Maildir are still those that the intents speak of.
+    let numbered = staged.into_iter().map(|(places, staged)| (to.numbers(&places), staged)).collect();
+    let recorded = record(store, numbered)?;
+    // Step 3: the names in new/ are durable, if the state and the Maildirs are still those that the intents speak of.
     store.check_place()?;
-    let new = to.maildir.new_dir().path();
-    let failed = |source| DeliveryError::Maildir { doing: "deliver into", path: new.to_owned(), source };
-    if !to.maildir.is_in_place(disk).map_err(failed)? {
-        return Err(StateError::maildir_replaced(&to.configured).into());
+    let used: BTreeSet<MaildirNumber> = recorded.iter().flat_map(Recorded::maildirs).collect();
+    let mut broken = Vec::new();
+    for number in used {
+        let place = to.place_numbered(number);
+        if let Err(e) = check_in_place(disk, to.at(place)) {
+            outcome.fails(place, e);
+            broken.push(number);
+        }
     }
-    let Published { mut delivered, vanished, synced } = publish(disk, &to.maildir, recorded).map_err(failed)?;
-    if to.is_spool {
-        delivered = delivered.into_iter().map(Delivered::in_spool).collect();
+    let maildir = |number| &to.at(to.place_numbered(number)).maildir;
+    let mut published = publish_into(disk, &maildir, &broken, recorded);
+    for (number, source) in published.failed {
+        let path = maildir(number).new_dir().path().to_owned();
+        outcome.fails(to.place_numbered(number), DeliveryError::Maildir { doing: "deliver into", path, source });
     }
-    if let Ok(so_far) = &mut outcome.result {
-        *so_far = synced;
+    if let (Ok(so_far), DirSync::Unsupported) = (&mut outcome.result, published.synced) {
+        *so_far = published.synced;
     }
+    let in_spool = |one: Delivered<T>| if store.is_for_spool(one.entry()) { one.in_spool() } else { one };
+    published.delivered = published.delivered.into_iter().map(in_spool).collect();
     // Step 4: said so, without a sync of its own.
-    store.record_published(&delivered)?;
-    outcome.safe = delivered;
-    if !vanished.is_empty() {
-        // Whatever took the files, they were not delivered, and nobody may ever think so.
-        store.record_forgotten(vanished)?;
-        store.settle()?;
-        return Err(failed(io::Error::other("a file of this poll has vanished from tmp/")));
+    store.record_published(&published.delivered)?;
+    outcome.safe = published.delivered;
+    if !published.vanished.is_empty() {
+        return forget(store, to, published.vanished);
     }
     // What the batch before recorded without a sync is durable now.
     Ok(store.remove_finished()?)
+}
+
+/// Whether a Maildir is still the one that was opened.
+fn check_in_place(disk: &dyn Disk, to: &Destination) -> Result<(), DeliveryError> {
+    let path = to.maildir.new_dir().path();
+    let failed = |source| DeliveryError::Maildir { doing: "deliver into", path: path.to_owned(), source };
+    match to.maildir.is_in_place(disk).map_err(failed)? {
+        true => Ok(()),
+        false => Err(StateError::maildir_replaced(&to.configured).into()),
+    }
+}
+
+/// Whatever took the files, they were not delivered, and nobody may ever think so.
+fn forget(store: &mut Store, to: &Destinations, vanished: Vec<EntryId>) -> Result<(), DeliveryError> {
+    let first = vanished.first().and_then(|id| store.state().entry(*id)?.intent.as_ref());
+    let place = first.map_or(OWN, |intent| to.place_numbered(intent.maildir));
+    let path = to.at(place).maildir.new_dir().path().to_owned();
+    store.record_forgotten(vanished)?;
+    store.settle()?;
+    let source = io::Error::other("a file of this poll has vanished from tmp/");
+    Err(DeliveryError::Maildir { doing: "deliver into", path, source })
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use std::time::Duration;
 struct Delivery {
     bench: Bench,
     store: Store,
-    to: Destination,
+    to: Destinations,
     names: NameSource,
 }
 
@@ -29,14 +29,14 @@ impl Delivery {
         let (maildir, configured) = (bench.maildir(), bench.account.maildir.clone());
         let id = maildir.id(&RealDisk).unwrap();
         let number = make_known(&RealDisk, &mut store, &configured, &maildir, id).unwrap();
-        let to = Destination { maildir, configured, number, most_files: 8, is_spool: false };
+        let to = Destinations::only(Destination { maildir, configured, number }, 8);
         Self { bench, store, to, names: NameSource::new(1, b"h") }
     }
 
     fn written(&self, unique_id: &str, is_short: bool) -> Written<Arrival> {
         let unique_id = UniqueId::new(unique_id.as_bytes()).unwrap();
         let name = self.names.next(Duration::ZERO, InstanceId::new(0xfeed), Some(&unique_id));
-        let mut staging = Staging::new(Arc::new(RealDisk), self.to.maildir.tmp(), name);
+        let mut staging = Staging::new(Arc::new(RealDisk), self.to.at(OWN).maildir.tmp(), name);
         staging.take(b"Subject: x\r\n\r\n");
         let number = MessageNumber::new(1).unwrap();
         let reported_size = Some(if is_short { 1 << 20 } else { 14 });
@@ -46,7 +46,7 @@ impl Delivery {
     }
 
     fn commit(&mut self, batch: Vec<Written<Arrival>>) -> Outcome<Arrival> {
-        commit(&RealDisk, &mut self.store, &self.to, batch)
+        commit(&RealDisk, &mut self.store, &self.to, batch.into_iter().map(|one| (Places::one(OWN), one)).collect())
     }
 
     /// How many files are in `tmp/` and in `new/`.
@@ -80,7 +80,7 @@ fn a_file_keeps_both_names_until_its_delivery_is_on_record() {
 fn what_has_vanished_from_tmp_is_forgotten_at_once() {
     let mut delivery = Delivery::new();
     let first = delivery.written("a", false);
-    fs::remove_file(delivery.to.maildir.tmp().path().join(&delivery.bench.files("tmp")[0])).unwrap();
+    fs::remove_file(delivery.to.at(OWN).maildir.tmp().path().join(&delivery.bench.files("tmp")[0])).unwrap();
     let outcome = delivery.commit(vec![first, delivery.written("b", false)]);
     assert_eq!(outcome.safe.len(), 1);
     let error = outcome.result.unwrap_err();
@@ -105,7 +105,7 @@ fn nothing_is_delivered(in_the_way: impl Fn(&Delivery), new_dir: impl Fn(&Path) 
 #[test]
 fn nothing_is_delivered_to_a_maildir_that_was_replaced() {
     let replace = |delivery: &Delivery| {
-        let new = delivery.to.maildir.new_dir().path();
+        let new = delivery.to.at(OWN).maildir.new_dir().path();
         fs::rename(new, new.with_extension("away")).unwrap();
         fs::create_dir(new).unwrap();
     };

@@ -1,20 +1,132 @@
-//! Where messages go: the Maildir as the state knows it, made and made known where that is right.
+//! Where messages go: the Maildirs as the state knows them, made and made known where that is right.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::DeliveryError;
 use super::recovery::{OtherMaildir, known_maildir};
-use crate::account::{Account, MaildirMode};
+use crate::account::{Account, MaildirMode, MaildirOf};
 use crate::disk::{DirSync, Disk};
 use crate::ids::MaildirId;
 use crate::ids::MaildirNumber;
 use crate::maildir::Maildir;
-use crate::state::entries::KnownMaildir;
+use crate::state::entries::{KnownMaildir, MaildirNumbers};
 use crate::state::error::StateError;
 use crate::state::store::Store;
 
-/// Where messages are delivered to.
+/// The place of a Maildir among those of a session.
+pub(crate) type DestinationIndex = usize;
+
+/// The place of the account's own.
+pub(crate) const OWN: DestinationIndex = 0;
+
+/// The places that one message goes to: nearly always one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// The first.
+    pub(crate) first: DestinationIndex,
+    /// Others: it gets into all of them, or none.
+    pub(crate) also: Vec<DestinationIndex>,
+}
+
+impl Places {
+    /// One.
+    pub(crate) fn one(first: DestinationIndex) -> Self {
+        Self { first, also: Vec::new() }
+    }
+
+    /// How many they are.
+    pub(crate) fn count(&self) -> u64 {
+        u64::try_from(self.also.len()).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = DestinationIndex> {
+        std::iter::once(self.first).chain(self.also.iter().copied())
+    }
+}
+
+/// The Maildirs that the messages of a session are delivered to. They are open.
+#[derive(Debug)]
+pub(crate) struct Destinations {
+    /// The account's own.
+    own: Destination,
+    /// The others, each once, from place 1 on.
+    others: Vec<Destination>,
+    /// Which one a path in the configuration leads to: two paths may lead to the same.
+    by_path: HashMap<PathBuf, DestinationIndex>,
+    /// How many messages may have their files open at the same time.
+    pub(crate) most_messages: usize,
+}
+
+impl Destinations {
+    /// Makes sure that there is a Maildir and a state for what is to be delivered, as [`Destination::prepare`] does. Blocks.
+    pub(crate) fn prepare(
+        disk: &dyn Disk,
+        store: &mut Store,
+        account: &Account,
+        other: OtherMaildir,
+        most_files: usize,
+    ) -> Result<Self, DeliveryError> {
+        let mode = account.maildir_mode;
+        let mut prepare = |maildir| Destination::prepare(disk, store, maildir, mode, other);
+        let own = prepare(MaildirOf { path: &account.maildir, is_folder: false })?;
+        let mut this = Self::only(own, most_files);
+        for maildir in account.maildirs().into_iter().skip(1) {
+            let destination = prepare(maildir)?;
+            let is_same = |known: &Destination| known.maildir.path() == destination.maildir.path();
+            let place = this.all().position(is_same).unwrap_or(this.others.len() + 1);
+            this.by_path.insert(maildir.path.to_owned(), place);
+            if place > this.others.len() {
+                this.others.push(destination);
+            }
+        }
+        if account.routing.may_copy() {
+            // Each message may have a file in every one of them.
+            this.most_messages = (most_files / this.all().count()).max(1);
+        }
+        Ok(this)
+    }
+
+    /// One alone.
+    pub(crate) fn only(own: Destination, most_messages: usize) -> Self {
+        Self { own, others: Vec::new(), by_path: HashMap::new(), most_messages }
+    }
+
+    /// All of them, the account's own first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Destination> {
+        std::iter::once(&self.own).chain(&self.others)
+    }
+
+    /// The one at a place.
+    pub(crate) fn at(&self, place: DestinationIndex) -> &Destination {
+        place.checked_sub(1).and_then(|place| self.others.get(place)).unwrap_or(&self.own)
+    }
+
+    /// The numbers in the state of those at these places.
+    pub(crate) fn numbers(&self, places: &Places) -> MaildirNumbers {
+        let number = |place: &DestinationIndex| self.at(*place).number;
+        MaildirNumbers { first: number(&places.first), also: places.also.iter().map(number).collect() }
+    }
+
+    /// The place of the one that has this number in the state.
+    pub(crate) fn place_numbered(&self, number: MaildirNumber) -> DestinationIndex {
+        self.all().position(|known| known.number == number).unwrap_or(OWN)
+    }
+
+    /// The place of the one whose `tmp/` this is.
+    pub(crate) fn place_of_tmp(&self, tmp: &Path) -> DestinationIndex {
+        self.all().position(|known| known.maildir.tmp().path() == tmp).unwrap_or(OWN)
+    }
+
+    /// The place of the one that the configuration names by this path.
+    pub(crate) fn place_of(&self, configured: &Path) -> DestinationIndex {
+        self.by_path.get(configured).copied().unwrap_or(OWN)
+    }
+}
+
+/// A Maildir that messages are delivered to.
 #[derive(Debug, Clone)]
 pub(crate) struct Destination {
     /// The Maildir.
@@ -23,24 +135,20 @@ pub(crate) struct Destination {
     pub(crate) configured: PathBuf,
     /// Its number in the state.
     pub(crate) number: MaildirNumber,
-    /// How many files may be open at the same time.
-    pub(crate) most_files: usize,
-    /// It is the account's spool: what is delivered there has to be forwarded.
-    pub(crate) is_spool: bool,
 }
 
 impl Destination {
     /// Makes sure that there is a Maildir and a state for what is to be delivered. The Maildir is made if the state has never
     /// delivered there, or if the user said that one in its place is right; else it may have gone since the poll began, and
     /// would be made below the place of a disk. Blocks.
-    pub(crate) fn prepare(
+    fn prepare(
         disk: &dyn Disk,
         store: &mut Store,
-        configured: &Path,
+        maildir: MaildirOf<'_>,
         mode: MaildirMode,
         other: OtherMaildir,
-        most_files: usize,
     ) -> Result<Self, DeliveryError> {
+        let MaildirOf { path: configured, is_folder } = maildir;
         let failed = |doing| move |source| DeliveryError::Maildir { doing, path: configured.to_owned(), source };
         let known = match other {
             OtherMaildir::Accept => None,
@@ -50,11 +158,13 @@ impl Destination {
             Some(maildir) => maildir,
             None => Maildir::create(disk, configured, mode).map_err(failed("make the Maildir"))?,
         };
+        if is_folder {
+            maildir.mark_as_folder(disk, mode).map_err(failed("make the file maildirfolder in"))?;
+        }
         let id = maildir.lasting_id(disk).map_err(failed("look at the Maildir"))?;
         let number = make_known(disk, store, configured, &maildir, id)?;
-        let is_spool = configured == store.spool();
         store.ensure_file()?;
-        Ok(Self { maildir, configured: configured.to_owned(), number, most_files, is_spool })
+        Ok(Self { maildir, configured: configured.to_owned(), number })
     }
 }
 
@@ -91,21 +201,36 @@ pub(crate) fn keep_decision(
     account: &Account,
     other: OtherMaildir,
 ) -> Result<(), StateError> {
-    let maildir = match Maildir::open(disk, &account.maildir) {
-        Err(_) if other == OtherMaildir::Accept && !store.state().is_empty() => {
-            let make = |e| StateError::io("make the Maildir", &account.maildir, e);
-            Some(Maildir::create(disk, &account.maildir, account.maildir_mode).map_err(make)?)
+    for MaildirOf { path, .. } in account.maildirs() {
+        // Another one than the account's own that was never delivered to is made when it is.
+        if path == account.maildir || store.state().maildir_configured_as(path).is_some() {
+            accept(disk, store, path, account.maildir_mode, other)?;
         }
-        opened => opened.ok(),
-    };
-    if let Some(maildir) = maildir {
-        let look = |e| StateError::io("look at the Maildir", maildir.path(), e);
-        let id = maildir.lasting_id(disk).map_err(look)?;
-        make_known(disk, store, &account.maildir, &maildir, id)?;
     }
     store.ensure_file()?;
     store.write_pending()?;
     store.settle()
+}
+
+/// A Maildir is the right one from now on, if it is there; made, if the user said so. Blocks.
+fn accept(
+    disk: &dyn Disk,
+    store: &mut Store,
+    path: &Path,
+    mode: MaildirMode,
+    other: OtherMaildir,
+) -> Result<(), StateError> {
+    let maildir = match Maildir::open(disk, path) {
+        Err(_) if other == OtherMaildir::Accept && !store.state().is_empty() => {
+            Maildir::create(disk, path, mode).map_err(|e| StateError::io("make the Maildir", path, e))?
+        }
+        Err(_) => return Ok(()),
+        Ok(maildir) => maildir,
+    };
+    let look = |e| StateError::io("look at the Maildir", maildir.path(), e);
+    let id = maildir.lasting_id(disk).map_err(look)?;
+    make_known(disk, store, path, &maildir, id)?;
+    Ok(())
 }
 
 /// What was delivered in earlier sessions is about to be deleted on the server: one more sync of its names and of the

@@ -21,6 +21,7 @@ pub use lost_state::delivered_by;
 use crate::ids::EntryId;
 use crate::maildir::names::TmpName;
 use crate::pop3::UniqueId;
+use crate::state::entries::MaildirNumbers;
 
 /// What a message carries says how the server listed it.
 pub trait Described: Send + 'static {
@@ -38,6 +39,8 @@ pub trait Described: Send + 'static {
 #[derive(Debug, PartialEq, Eq)]
 struct Entered<T> {
     entry: EntryId,
+    /// The numbers of its Maildirs in the state.
+    maildirs: MaildirNumbers,
     /// Its name in `tmp/`.
     tmp_name: TmpName,
     /// Its name in `new/`.

@@ -4,13 +4,14 @@
 //! whether it was delivered, wherever a mail reader has moved it: a file in `tmp/` with a second name was, one without
 //! was not.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
 
 use super::Entered;
 use super::record::Recorded;
 use crate::disk::{Dir, DirSync, Disk, has_no_links};
-use crate::ids::EntryId;
+use crate::ids::{EntryId, MaildirNumber};
 use crate::maildir::names::TmpName;
 use crate::maildir::{Maildir, os};
 use crate::state::store::IsPublished;
@@ -20,8 +21,8 @@ use crate::state::store::IsPublished;
 #[derive(Debug)]
 pub struct Delivered<T> {
     message: Entered<T>,
-    /// The Maildir's `tmp/`, where its first name is.
-    tmp: Dir,
+    /// The `tmp/` of each of its Maildirs, where its first name is.
+    tmps: Vec<Dir>,
     /// False where the file system cannot sync a directory: then it is in `new/`, and a power cut may take it away.
     durable: bool,
     /// It is in a spool, and has to be forwarded before it counts as delivered.
@@ -76,8 +77,8 @@ impl<T> IsPublished for Delivered<T> {
         self.message.entry
     }
 
-    fn in_tmp(&self) -> (&Dir, &OsStr) {
-        (&self.tmp, os(self.message.tmp_name.as_str()))
+    fn in_tmp(&self) -> impl Iterator<Item = (&Dir, &OsStr)> {
+        self.tmps.iter().map(|tmp| (tmp, os(self.message.tmp_name.as_str())))
     }
 }
 
@@ -89,31 +90,78 @@ pub struct Published<T> {
     /// Those whose file in `tmp/` was gone: somebody else took it, and nothing tells where to. They were not delivered, and
     /// their intents are to be forgotten.
     pub vanished: Vec<EntryId>,
-    /// Whether the file system can make a name durable.
+    /// Whether the file systems can make a name durable.
     pub synced: DirSync,
+    /// The Maildirs that could not take all that was for them, and why. What was for them is not delivered.
+    pub failed: Vec<(MaildirNumber, io::Error)>,
 }
 
-/// Gives the files their names in `new/` and makes that durable. Blocks.
+/// Gives the files of one Maildir their names in `new/` and makes that durable. Blocks.
 ///
 /// # Errors
 /// Those of the disk. Nothing is `Delivered` then, and everything is taken up by the recovery of the next poll: the
 /// records of the intents are durable.
 pub fn publish<T>(disk: &dyn Disk, maildir: &Maildir, batch: Vec<Recorded<T>>) -> io::Result<Published<T>> {
-    let (mut named, mut vanished) = (Vec::with_capacity(batch.len()), Vec::new());
+    let mut published = publish_into(disk, &|_| maildir, &[], batch);
+    match published.failed.pop() {
+        Some((_, error)) => Err(error),
+        None => Ok(published),
+    }
+}
+
+/// The same for several Maildirs. What is for one of `broken` is left to the recovery of the next poll, as is what is for one
+/// that fails here. Blocks.
+pub(crate) fn publish_into<'a, T>(
+    disk: &dyn Disk,
+    maildir: &dyn Fn(MaildirNumber) -> &'a Maildir,
+    broken: &[MaildirNumber],
+    batch: Vec<Recorded<T>>,
+) -> Published<T> {
+    let (mut named, mut vanished, mut failed) = (Vec::with_capacity(batch.len()), Vec::new(), Vec::new());
     for recorded in batch {
-        match give_name(disk, maildir, recorded.tmp_name(), recorded.published_name()) {
+        if recorded.maildirs().any(|number| broken.contains(&number) || has(&failed, number)) {
+            continue;
+        }
+        match give_names(disk, maildir, &recorded) {
             Ok(()) => named.push(recorded),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => vanished.push(recorded.entry()),
-            Err(e) => return Err(e),
+            Err((_, e)) if e.kind() == io::ErrorKind::NotFound => vanished.push(recorded.entry()),
+            Err(number_and_error) => failed.push(number_and_error),
         }
     }
-    let synced = disk.sync_open_dir(maildir.new_dir())?;
-    let durable = synced == DirSync::Synced;
+    named.retain(|recorded| !recorded.maildirs().any(|number| has(&failed, number)));
+    let used: BTreeSet<MaildirNumber> = named.iter().flat_map(Recorded::maildirs).collect();
+    let mut unsyncable = Vec::new();
+    for number in used {
+        match disk.sync_open_dir(maildir(number).new_dir()) {
+            Ok(DirSync::Synced) => {}
+            Ok(DirSync::Unsupported) => unsyncable.push(number),
+            Err(e) => failed.push((number, e)),
+        }
+    }
+    let synced = if unsyncable.is_empty() { DirSync::Synced } else { DirSync::Unsupported };
+    named.retain(|recorded| !recorded.maildirs().any(|number| has(&failed, number)));
     let delivered = named.into_iter().map(|recorded| {
-        let (message, tmp) = (recorded.into_entered(), maildir.tmp().clone());
-        Delivered { message, tmp, durable, spooled: false }
+        let durable = !recorded.maildirs().any(|number| unsyncable.contains(&number));
+        let tmps = recorded.maildirs().map(|number| maildir(number).tmp().clone()).collect();
+        Delivered { message: recorded.into_entered(), tmps, durable, spooled: false }
     });
-    Ok(Published { delivered: delivered.collect(), vanished, synced })
+    Published { delivered: delivered.collect(), vanished, synced, failed }
+}
+
+fn has(failed: &[(MaildirNumber, io::Error)], number: MaildirNumber) -> bool {
+    failed.iter().any(|(failed, _)| *failed == number)
+}
+
+/// Gives a message its name in each of its Maildirs.
+fn give_names<'a, T>(
+    disk: &dyn Disk,
+    maildir: &dyn Fn(MaildirNumber) -> &'a Maildir,
+    recorded: &Recorded<T>,
+) -> Result<(), (MaildirNumber, io::Error)> {
+    recorded.maildirs().try_for_each(|number| {
+        let given = give_name(disk, maildir(number), recorded.tmp_name(), recorded.published_name());
+        given.map_err(|e| (number, e))
+    })
 }
 
 /// Gives a file in `tmp/` its name in `new/`: a second one, or its only one where the file system has no links.

@@ -4,6 +4,7 @@ use super::{Described, Entered};
 use crate::ids::{EntryId, MaildirNumber};
 use crate::maildir::names::TmpName;
 use crate::maildir::staging::Staged;
+use crate::state::entries::MaildirNumbers;
 use crate::state::error::StateError;
 use crate::state::store::{NewDelivery, NotRecorded, Store};
 
@@ -30,25 +31,31 @@ impl<T> Recorded<T> {
         &self.0.published_name
     }
 
+    /// The numbers of its Maildirs in the state.
+    pub fn maildirs(&self) -> impl Iterator<Item = MaildirNumber> {
+        self.0.maildirs.iter()
+    }
+
     /// What is on record, for the next proof.
     pub(super) fn into_entered(self) -> Entered<T> {
         self.0
     }
 }
 
-/// Records the intents, durably. Blocks.
+/// Records the intents, durably: each message with the numbers of the Maildirs that it goes into. Blocks.
 ///
 /// # Errors
 /// Those of the disk: nothing is recorded, or it is unknown whether it is. In the second case the files stay in `tmp/`, and
 /// the next poll's recovery decides. [`StateError::Moved`].
 pub fn record<T: Described>(
     store: &mut Store,
-    maildir: MaildirNumber,
-    batch: Vec<Staged<T>>,
+    batch: Vec<(MaildirNumbers, Staged<T>)>,
 ) -> Result<Vec<Recorded<T>>, StateError> {
-    let told = |staged: &Staged<T>| {
+    let told = |(maildirs, staged): &(MaildirNumbers, Staged<T>)| {
         let payload = staged.payload();
         NewDelivery {
+            maildir: maildirs.first,
+            also: maildirs.also.clone(),
             unique_id: payload.unique_id().cloned(),
             reported_size: payload.reported_size(),
             digests: staged.digests(),
@@ -56,17 +63,20 @@ pub fn record<T: Described>(
             file_name: staged.published_name(),
         }
     };
-    match store.record_intents(maildir, batch, told) {
-        Ok(recorded) => Ok(recorded.into_iter().map(|(entry, staged)| Recorded(entered(entry, staged))).collect()),
+    match store.record_intents(batch, told) {
+        Ok(recorded) => Ok(recorded
+            .into_iter()
+            .map(|(entry, (maildirs, staged))| Recorded(entered(entry, maildirs, staged)))
+            .collect()),
         Err(NotRecorded { error, batch }) => {
             // Else nothing speaks of the files, and they go with the batch.
-            batch.into_iter().flatten().for_each(|staged| drop(staged.keep()));
+            batch.into_iter().flatten().for_each(|(_, staged)| drop(staged.keep()));
             Err(error)
         }
     }
 }
 
-fn entered<T>(entry: EntryId, staged: Staged<T>) -> Entered<T> {
+fn entered<T>(entry: EntryId, maildirs: MaildirNumbers, staged: Staged<T>) -> Entered<T> {
     let (published_name, size, tmp_name) = (staged.published_name(), staged.size(), staged.tmp_name().clone());
-    Entered { entry, tmp_name, published_name, size, payload: staged.keep() }
+    Entered { entry, maildirs, tmp_name, published_name, size, payload: staged.keep() }
 }

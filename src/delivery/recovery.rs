@@ -55,23 +55,22 @@ pub enum OtherMaildir {
 
 /// Checks the Maildirs that this state has delivered to, and finishes what was begun. Blocks.
 ///
-/// `configured` is the account's Maildir.
+/// `configured` are the account's Maildirs.
 ///
 /// # Errors
 /// [`StateError`]: nothing was concluded, and nothing may be fetched.
 pub fn recover(
     disk: &dyn Disk,
     store: &mut Store,
-    configured: &Path,
+    configured: &[&Path],
     other: OtherMaildir,
 ) -> Result<Recovered, StateError> {
     let mut known = store.maildirs_with_intents();
-    if let Some((number, maildir)) = store.state().maildir_configured_as(configured) {
-        known.insert(number, maildir.clone());
-    }
+    let others = configured.iter().filter_map(|path| store.state().maildir_configured_as(path));
+    known.extend(others.map(|(number, maildir)| (number, maildir.clone())));
     let mut maildirs = BTreeMap::new();
     for (number, maildir) in known {
-        let is_former = maildir.configured != configured;
+        let is_former = !configured.contains(&maildir.configured.as_path());
         match verify(disk, &maildir) {
             Ok(good) => {
                 maildirs.insert(number, good);
@@ -98,7 +97,7 @@ fn former(known: &KnownMaildir, error: &StateError) -> StateError {
     StateError::FormerMaildir { path: known.configured.clone(), why }
 }
 
-/// The Maildir that the account delivers to, if the state knows it: looked at again, since a disk may go at any time. Blocks.
+/// A Maildir that the account delivers to, if the state knows it: looked at again, since a disk may go at any time. Blocks.
 ///
 /// # Errors
 /// [`StateError`]: it has gone, or another one is in its place.
@@ -136,32 +135,37 @@ fn finish(
     // Two numbers may lead to the same directory, so remains are told by the intents of all.
     let expected: HashSet<OsString> =
         store.state().intents().map(|(_, intent)| TmpName::of_published(&intent.file_name).as_str().into()).collect();
-    let (mut finished, mut lost) = (Vec::new(), Vec::new());
+    // With a Maildir that the user told us to take as it is, what was on the way to the old one is fetched again.
+    let is_out = |intent: &Intent| intent.maildirs().any(|number| !maildirs.contains_key(&number));
+    let mut known: BTreeMap<EntryId, Progress> = BTreeMap::new();
     for (number, maildir) in maildirs {
-        let intents: Vec<(&Entry, &Intent)> = store.state().intents().filter(|(_, i)| i.maildir == *number).collect();
+        let is_here = |intent: &Intent| !is_out(intent) && intent.maildirs().any(|one| one == *number);
+        let intents: Vec<(&Entry, &Intent)> = store.state().intents().filter(|(_, i)| is_here(i)).collect();
         if intents.is_empty() {
             continue;
         }
         let seen = Seen::in_maildir(disk, maildir)?;
         for (entry, intent) in &intents {
-            match seen.settle(disk, &intent.file_name)? {
-                Settled::Finished => recovered.finished += 1,
-                Settled::Found => recovered.found += 1,
-                Settled::Unknown => {
-                    lost.push(entry.id);
-                    continue;
-                }
-            }
-            let tmp_name = TmpName::of_published(&intent.file_name);
-            finished.push(Finished { entry: entry.id, tmp: maildir.tmp().clone(), tmp_name });
+            let settled = seen.settle(disk, &intent.file_name)?;
+            let progress = known.entry(entry.id).or_insert_with(|| Progress::new(intent));
+            progress.add(settled, maildir.tmp());
         }
         for dir in [maildir.new_dir(), maildir.cur()] {
             let synced = disk.sync_open_dir(dir).map_err(|e| StateError::io("sync", dir.path(), e))?;
             recovered.unsyncable |= synced == DirSync::Unsupported;
         }
     }
-    // With a Maildir that the user told us to take as it is, what was on the way to the old one is fetched again.
-    lost.extend(store.state().intents().filter(|(_, i)| !maildirs.contains_key(&i.maildir)).map(|(e, _)| e.id));
+    let mut lost: Vec<EntryId> = store.state().intents().filter(|(_, i)| is_out(i)).map(|(e, _)| e.id).collect();
+    let mut finished = Vec::new();
+    for (entry, Progress { tmp_name, tmps, was_finished, is_unknown }) in known {
+        if is_unknown {
+            lost.push(entry);
+            continue;
+        }
+        recovered.finished += usize::from(was_finished);
+        recovered.found += usize::from(!was_finished);
+        finished.push(Finished { entry, tmps, tmp_name });
+    }
     recovered.again = lost.len();
     store.record_forgotten(lost)?;
     store.record_published(&finished)?;
@@ -181,10 +185,38 @@ fn our_names(disk: &dyn Disk, tmp: &Dir, instance: InstanceId) -> Result<Vec<OsS
     Ok(names)
 }
 
+/// What was seen of a delivery in its Maildirs. It is finished once it is in all of them.
+struct Progress {
+    tmp_name: TmpName,
+    /// The `tmp/` of each.
+    tmps: Vec<Dir>,
+    /// It was not in all of them before.
+    was_finished: bool,
+    /// Nothing tells what became of it in one of them.
+    is_unknown: bool,
+}
+
+impl Progress {
+    fn new(intent: &Intent) -> Self {
+        let tmp_name = TmpName::of_published(&intent.file_name);
+        Self { tmp_name, tmps: Vec::new(), was_finished: false, is_unknown: false }
+    }
+
+    fn add(&mut self, settled: Settled, tmp: &Dir) {
+        self.tmps.push(tmp.clone());
+        match settled {
+            Settled::Finished => self.was_finished = true,
+            Settled::Found => {}
+            Settled::Unknown => self.is_unknown = true,
+        }
+    }
+}
+
 /// A delivery that was seen to be finished, or was finished here.
 struct Finished {
     entry: EntryId,
-    tmp: Dir,
+    /// The `tmp/` of each of its Maildirs.
+    tmps: Vec<Dir>,
     tmp_name: TmpName,
 }
 
@@ -193,8 +225,8 @@ impl IsPublished for Finished {
         self.entry
     }
 
-    fn in_tmp(&self) -> (&Dir, &OsStr) {
-        (&self.tmp, os(self.tmp_name.as_str()))
+    fn in_tmp(&self) -> impl Iterator<Item = (&Dir, &OsStr)> {
+        self.tmps.iter().map(|tmp| (tmp, os(self.tmp_name.as_str())))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::disk::RealDisk;
 use std::fs;
 
 fn recovered(bench: &Bench) -> Recovered {
-    recover(&RealDisk, &mut bench.open().unwrap(), &bench.account.maildir, OtherMaildir::Refuse).unwrap()
+    recover(&RealDisk, &mut bench.open().unwrap(), &[&bench.account.maildir], OtherMaildir::Refuse).unwrap()
 }
 
 /// One message recorded, its process gone.
@@ -66,7 +66,7 @@ fn a_file_that_is_nowhere_proves_nothing_and_is_fetched_again() {
     let bench = interrupted();
     fs::remove_file(in_tmp(&bench)).unwrap();
     let mut store = bench.open().unwrap();
-    let done = recover(&RealDisk, &mut store, &bench.account.maildir, OtherMaildir::Refuse).unwrap();
+    let done = recover(&RealDisk, &mut store, &[&bench.account.maildir], OtherMaildir::Refuse).unwrap();
     assert_eq!(done, Recovered { again: 1, ..Recovered::default() });
     assert!(store.state().is_empty());
 }
@@ -122,10 +122,10 @@ fn a_maildir_that_is_missing_moved_or_replaced_stops_everything() {
         change(&bench);
         let before = fs::read(bench.state_dir().join("jo.uids")).unwrap();
         let mut store = bench.open().unwrap();
-        let error = recover(&RealDisk, &mut store, &maildir(&bench), OtherMaildir::Refuse).unwrap_err();
+        let error = recover(&RealDisk, &mut store, &[&maildir(&bench)], OtherMaildir::Refuse).unwrap_err();
         assert!(matches!(error, StateError::MaildirMissing { .. } | StateError::MaildirReplaced { .. }), "{error:?}");
         assert_eq!(fs::read(bench.state_dir().join("jo.uids")).unwrap(), before);
-        let done = recover(&RealDisk, &mut store, &maildir(&bench), OtherMaildir::Accept).unwrap();
+        let done = recover(&RealDisk, &mut store, &[&maildir(&bench)], OtherMaildir::Accept).unwrap();
         assert_eq!(done.again, 1, "what was on the way to the old one is fetched again");
     }
 }
@@ -135,7 +135,7 @@ fn a_delivery_to_a_maildir_that_is_not_configured_any_more_is_finished_there() {
     let bench = interrupted();
     let mut store = bench.open().unwrap();
     let other = bench.account.maildir.with_extension("other");
-    let done = recover(&RealDisk, &mut store, &other, OtherMaildir::Refuse).unwrap();
+    let done = recover(&RealDisk, &mut store, &[&other], OtherMaildir::Refuse).unwrap();
     assert_eq!(done.finished, 1);
     assert_eq!(bench.files("new").len(), 1);
     assert!(!other.exists());
@@ -202,9 +202,9 @@ fn a_former_maildir_that_cannot_be_reached_is_named() {
     let (former, other) = (bench.account.maildir.clone(), bench.account.maildir.with_extension("other"));
     fs::rename(&former, former.with_extension("away")).unwrap();
     let mut store = bench.open().unwrap();
-    let error = recover(&RealDisk, &mut store, &other, OtherMaildir::Refuse).unwrap_err();
+    let error = recover(&RealDisk, &mut store, &[&other], OtherMaildir::Refuse).unwrap_err();
     assert!(matches!(&error, StateError::FormerMaildir { path, .. } if *path == former), "{error}");
-    assert_eq!(recover(&RealDisk, &mut store, &other, OtherMaildir::Accept).unwrap().again, 1);
+    assert_eq!(recover(&RealDisk, &mut store, &[&other], OtherMaildir::Accept).unwrap().again, 1);
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn a_state_that_may_not_be_on_disk_is_written_anew_before_anything_is_concluded(
     fs::write(bench.account.maildir.join("tmp/1.M1P1Q1_mf-000000000000feed-00000000.h"), "x").unwrap();
     let mut store = bench.open().unwrap();
     let recovered_in =
-        |store: &mut Store| recover(&RealDisk, store, &bench.account.maildir, OtherMaildir::Refuse).unwrap();
+        |store: &mut Store| recover(&RealDisk, store, &[&bench.account.maildir], OtherMaildir::Refuse).unwrap();
     assert_eq!(recovered_in(&mut store).remains, 1);
     let anew = file(&bench);
     assert_ne!(anew, before, "nobody said that the last sync had succeeded");

@@ -301,11 +301,3 @@ pub(super) fn is_this_machine(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
-
-/// A text as an account's name: what may not stand in one becomes an underscore.
-#[must_use]
-pub fn as_name(text: &str) -> Option<AccountName> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '@' | '-');
-    let name: String = text.trim_start_matches('.').chars().map(|c| if allowed(c) { c } else { '_' }).collect();
-    AccountName::new(name.get(..AccountName::MAX_LENGTH.min(name.len()))?).ok()
-}

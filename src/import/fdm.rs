@@ -224,7 +224,8 @@ impl File {
                     (true, Some(Token::Text(name))) if self.default_action.is_none() => self.default_action = Some(name.clone()),
                     _ => self.found.general.push(Note::new(
                         what("match"),
-                        "nothing is sorted: an account delivers into one Maildir; a program that sorts is run by on_new_mail",
+                        "not taken over: [[accounts.NAME.rules]] sort by the header into Maildirs (docs/routing.md), and a \
+                         program that sorts is run by on_new_mail",
                     )),
                 }
             }

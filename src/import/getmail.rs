@@ -98,8 +98,8 @@ fn account(path: &Path, sections: &[Section], places: &Places, netrc: &[u8]) -> 
     if kind.starts_with("Multidrop") {
         return Err(Note::new(
             format!("{file}: {kind}"),
-            "a maildrop of several people: mailferry delivers it into one Maildir, and a program behind it has to sort. \
-             Write the account by hand if that is what you want, or keep getmail for it",
+            "a maildrop of several people: write the account by hand, with [accounts.NAME.multidrop]; docs/routing.md says what \
+             is believed of a header",
         ));
     }
     let (Some(host), Some(user)) = (retriever.get("server"), retriever.get("username")) else {
@@ -139,7 +139,7 @@ fn account(path: &Path, sections: &[Section], places: &Places, netrc: &[u8]) -> 
     {
         draft.note(
             format!("[{}]", section.name),
-            "mailferry delivers into one Maildir and filters nothing; a program that sorts is run by on_new_mail",
+            "[[accounts.NAME.rules]] sort by the header into Maildirs (docs/routing.md); a program that filters is run by on_new_mail",
         );
     }
     Ok(draft)

@@ -256,7 +256,7 @@ fn without_counterpart(draft: &mut Draft, name: &str, argument: &str) {
             draft.note("killsize", "what mailferry has not delivered it does not delete");
         }
         "only_new" if argument == "off" => draft.note("only_new off", "what was fetched is not fetched again"),
-        "filter" => draft.note("filter", "nothing is filtered; a program that sorts is run by on_new_mail"),
+        "filter" => draft.note("filter", "nothing is filtered: [[accounts.NAME.rules]] sort by the header (docs/routing.md), and a program is run by on_new_mail"),
         "tls_certcheck" if argument == "off" => draft.note(
             "tls_certcheck off",
             "certificates are always checked; for one that is signed by itself name it as tls_ca_file",

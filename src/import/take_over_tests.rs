@@ -2,8 +2,9 @@ use super::*;
 use crate::clock::trusted_time::ClockReading;
 use crate::disk::RealDisk;
 use crate::import::{Program, draft::Record};
-use crate::state::store::ConfiguredAccounts;
+use crate::state::store::{ConfiguredAccounts, OpenOptions};
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -50,9 +51,8 @@ impl Bench {
                 configured_accounts: Arc::new(ConfiguredAccounts::default()),
                 delivered_by: crate::delivery::delivered_by,
             }),
-            trust: false,
         };
-        carry_out(plan, &surroundings)
+        carry_out(plan, &surroundings, false)
     }
 
     /// All files but locks, sorted.
@@ -103,12 +103,12 @@ fn whatever_fails_leaves_everything_as_it_was() {
     let plan = bench.plan(vec![draft("a", &["1"]), draft("b", &["2"])]).unwrap();
     // The second state cannot be made.
     fs::create_dir_all(bench.path("state/b.uids")).unwrap();
-    assert!(matches!(bench.carry_out(&plan), Err(TakeOverError::State(_))));
+    assert!(matches!(bench.carry_out(&plan), Err(TakeOverError::Write(WriteError::State(_)))));
     assert_eq!(bench.files(), ["b.uids"]);
     // The configuration cannot be written.
     fs::remove_dir(bench.path("state/b.uids")).unwrap();
     fs::create_dir_all(bench.path("conf/config.toml")).unwrap();
-    assert!(matches!(bench.carry_out(&plan), Err(TakeOverError::Io { .. })));
+    assert!(matches!(bench.carry_out(&plan), Err(TakeOverError::Write(WriteError::Io { .. }))));
     assert_eq!(bench.files(), ["config.toml"]);
     fs::remove_dir(bench.path("conf/config.toml")).unwrap();
     assert_eq!(bench.carry_out(&plan).unwrap(), [1, 1]);

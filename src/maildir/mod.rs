@@ -25,6 +25,9 @@ use crate::ids::MaildirId;
 /// The three directories (maildir(5)).
 const PARTS: [&str; 3] = ["tmp", "new", "cur"];
 
+/// The empty file in each folder of a Maildir++.
+const FOLDER_MARK: &str = "maildirfolder";
+
 /// A Maildir that exists. Its directories are open, so that what is delivered goes there whatever becomes of their paths.
 #[derive(Debug, Clone)]
 pub struct Maildir {
@@ -67,6 +70,24 @@ impl Maildir {
             }
         }
         Self::open(disk, path)
+    }
+
+    /// Makes the file that tells a folder of a Maildir++ from other directories, if it is not there. It is safe only after
+    /// [`Maildir::sync`].
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn mark_as_folder(&self, disk: &dyn Disk, mode: MaildirMode) -> io::Result<()> {
+        let path = self.path.join(FOLDER_MARK);
+        match disk.status(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            other => return other.map(|_| ()),
+        }
+        match disk.create(&path) {
+            Ok(mut file) if mode != MaildirMode::PRIVATE => unless_it_has_none(file.set_mode(mode.of_files())),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            created => created.map(|_| ()),
+        }
     }
 
     /// Makes the Maildir itself durable, whoever made it: its three directories and all those above.

@@ -3,14 +3,16 @@
 //! Whoever has a message in hand gives it something to carry (`T`: which message of the session it is), so that no
 //! position in a list decides later what is deleted.
 
+use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::names::TmpName;
 use super::os;
 use crate::account::MaildirMode;
 use crate::disk::free_space::{FreeSpace, InsufficientSpace};
-use crate::disk::{Dir, Disk, DiskFile, unless_it_has_none};
+use crate::disk::{Dir, Disk, DiskFile, FileId, unless_it_has_none};
 use crate::message::{Digests, HeaderDigester, MessageDigester};
 
 /// Bytes are handed to the disk in pieces of this size. A message that is smaller is written at once, by the committer.
@@ -31,7 +33,40 @@ struct TmpFile {
     remove: bool,
 }
 
+/// A message could not be written or made durable.
+#[derive(Debug)]
+pub struct NotWritten {
+    /// The `tmp/` that it was to go into.
+    pub dir: PathBuf,
+    /// Why.
+    pub source: io::Error,
+}
+
+impl fmt::Display for NotWritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.dir.display(), self.source)
+    }
+}
+
+impl std::error::Error for NotWritten {}
+
 impl TmpFile {
+    /// A file of the same name in another `tmp/`.
+    fn beside(&self, dir: &Dir) -> Self {
+        let (disk, name) = (Arc::clone(&self.disk), self.name.clone());
+        Self { disk, dir: dir.clone(), name, mode: self.mode, file: None, remove: false }
+    }
+
+    fn failed(&self, source: io::Error) -> NotWritten {
+        NotWritten { dir: self.dir.path().to_owned(), source }
+    }
+
+    /// Writes, if that leaves the reserve of free space alone.
+    fn write_within(&mut self, free_space: &mut FreeSpace, bytes: &[u8]) -> Result<(), NotWritten> {
+        let written = self.take_room(free_space, bytes.len()).and_then(|()| self.write(bytes));
+        written.map_err(|source| self.failed(source))
+    }
+
     /// Takes the room for so many bytes out of `free_space`.
     fn take_room(&self, free_space: &mut FreeSpace, bytes: usize) -> io::Result<()> {
         free_space.take(&*self.disk, &self.dir, bytes).map_err(|e| match e {
@@ -68,6 +103,8 @@ impl Drop for TmpFile {
 /// A message that is being received.
 pub struct Staging {
     tmp: TmpFile,
+    /// Files with the same bytes in other Maildirs.
+    also: Vec<TmpFile>,
     /// Bytes, as they are to be stored, that are not in the file yet.
     buffer: Vec<u8>,
     /// How many bytes were stored so far.
@@ -90,6 +127,7 @@ impl Staging {
     pub fn new(disk: Arc<dyn Disk>, tmp: &Dir, name: TmpName) -> Self {
         Self {
             tmp: TmpFile { disk, dir: tmp.clone(), name, mode: MaildirMode::PRIVATE, file: None, remove: false },
+            also: Vec::new(),
             buffer: Vec::new(),
             written: 0,
             octets: 0,
@@ -106,6 +144,20 @@ impl Staging {
     pub fn with_mode(mut self, mode: MaildirMode) -> Self {
         self.tmp.mode = mode;
         self
+    }
+
+    /// Has it written into another `tmp/`, and into further ones, as long as nothing of it is in a file.
+    pub fn direct_to<'a>(&mut self, tmp: &Dir, also: impl Iterator<Item = &'a Dir>) {
+        if self.tmp.file.is_none() {
+            self.tmp.dir = tmp.clone();
+            self.also = also.map(|dir| self.tmp.beside(dir)).collect();
+        }
+    }
+
+    /// What was taken so far, as it is stored; only as long as nothing of it is in a file.
+    #[must_use]
+    pub fn beginning(&self) -> &[u8] {
+        if self.tmp.file.is_none() { &self.buffer } else { &[] }
     }
 
     /// Takes the next bytes as the server sent them, unstuffed. CRLF becomes LF, nothing else changes.
@@ -161,9 +213,10 @@ impl Staging {
     ///
     /// # Errors
     /// Those of the disk, or no room; the message is then lost here and has to be retrieved again.
-    pub fn flush(&mut self) -> io::Result<()> {
-        self.tmp.take_room(&mut FreeSpace::unknown(), self.buffer.len())?;
-        self.tmp.write(&self.buffer)?;
+    pub fn flush(&mut self) -> Result<(), NotWritten> {
+        for tmp in std::iter::once(&mut self.tmp).chain(&mut self.also) {
+            tmp.write_within(&mut FreeSpace::unknown(), &self.buffer)?;
+        }
         self.written += length(&self.buffer);
         self.buffer.clear();
         Ok(())
@@ -178,7 +231,7 @@ impl Staging {
         }
         let size = self.written + length(&self.buffer);
         let digests = Digests { header: self.header.finish(), whole: self.whole.finish() };
-        Received { file: Message { tmp: self.tmp, size, digests, payload }, tail: self.buffer }
+        Received { file: Message { tmp: self.tmp, also: self.also, size, digests, payload }, tail: self.buffer }
     }
 }
 
@@ -189,10 +242,22 @@ fn length(bytes: &[u8]) -> u64 {
 /// A message in a file of its own, or on its way there.
 struct Message<T> {
     tmp: TmpFile,
+    /// Files with the same bytes in other Maildirs.
+    also: Vec<TmpFile>,
     /// How many bytes it has, as it is stored.
     size: u64,
     digests: Digests,
     payload: T,
+}
+
+impl<T> Message<T> {
+    fn files(&self) -> impl Iterator<Item = &TmpFile> {
+        std::iter::once(&self.tmp).chain(&self.also)
+    }
+
+    fn files_mut(&mut self) -> impl Iterator<Item = &mut TmpFile> {
+        std::iter::once(&mut self.tmp).chain(&mut self.also)
+    }
 }
 
 /// A complete message, not yet durable, its last piece not yet written.
@@ -225,13 +290,13 @@ impl<T> Received<T> {
     ///
     /// # Errors
     /// Those of the disk, or no room; the message is then lost here and has to be retrieved again.
-    pub fn write(self, free_space: &mut FreeSpace) -> io::Result<Written<T>> {
+    pub fn write(self, free_space: &mut FreeSpace) -> Result<Written<T>, NotWritten> {
         let Self { mut file, tail, .. } = self;
-        file.tmp.take_room(free_space, tail.len())?;
-        file.tmp.write(&tail)?;
-        if let Some(file) = &mut file.tmp.file {
-            file.begin_sync();
+        file.tmp.write_within(free_space, &tail)?;
+        for tmp in &mut file.also {
+            tmp.write_within(&mut FreeSpace::unknown(), &tail)?;
         }
+        file.files_mut().filter_map(|tmp| tmp.file.as_mut()).for_each(|file| file.begin_sync());
         Ok(Written(file))
     }
 }
@@ -244,6 +309,12 @@ impl<T> Written<T> {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.0.size
+    }
+
+    /// What it carries.
+    #[must_use]
+    pub fn payload(&self) -> &T {
+        &self.0.payload
     }
 }
 
@@ -283,32 +354,47 @@ impl<T> Staged<T> {
 
     /// From here on the file in `tmp/` stays, come what may: the journal may speak of it. What it carries goes on.
     pub fn keep(mut self) -> T {
-        self.0.tmp.remove = false;
+        self.0.files_mut().for_each(|tmp| tmp.remove = false);
         self.0.payload
     }
 }
 
-/// Step 1 of the path of a message: syncs the files, then `tmp/`. Blocks.
+/// Step 1 of the path of a message: syncs the files, then each `tmp/` that they are in. Blocks.
 ///
 /// A message whose file could not be synced is dropped with its file, and told as an error: what such a file holds is
-/// unknown. If `tmp/` cannot be synced, all are.
-pub fn stage<T>(disk: &dyn Disk, tmp: &Dir, mut batch: Vec<Written<T>>) -> Vec<io::Result<Staged<T>>> {
-    let files: Vec<_> = batch.iter_mut().filter_map(|written| written.0.tmp.file.take()).collect();
-    let mut synced = disk.sync_files(files).into_iter();
-    let staged: Vec<io::Result<Staged<T>>> = batch
-        .into_iter()
-        .map(|Written(message)| {
-            synced.next().unwrap_or_else(|| Err(io::Error::other("the file was not synced")))?;
-            Ok(Staged(message))
-        })
-        .collect();
-    if staged.iter().any(Result::is_ok)
-        && let Err(e) = disk.sync_open_dir(tmp)
-    {
-        let again = || io::Error::new(e.kind(), e.to_string());
-        return staged.into_iter().map(|one| one.and_then(|_| Err(again()))).collect();
+/// unknown. If a `tmp/` cannot be synced, all that are in it are.
+pub fn stage<T>(disk: &dyn Disk, mut batch: Vec<Written<T>>) -> Vec<Result<Staged<T>, NotWritten>> {
+    let files = batch.iter_mut().flat_map(|written| written.0.files_mut()).filter_map(|tmp| tmp.file.take());
+    let mut synced = disk.sync_files(files.collect()).into_iter();
+    let mut check = |tmp: &TmpFile| {
+        let synced = synced.next().unwrap_or_else(|| Err(io::Error::other("the file was not synced")));
+        synced.map_err(|source| tmp.failed(source))
+    };
+    let staged = batch.into_iter().map(|Written(message)| {
+        // The answers are those of all files, in their order.
+        let checked: Vec<Result<(), NotWritten>> = message.files().map(&mut check).collect();
+        checked.into_iter().collect::<Result<(), NotWritten>>().map(|()| Staged(message))
+    });
+    let staged: Vec<Result<Staged<T>, NotWritten>> = staged.collect();
+    let mut dirs: Vec<&Dir> = Vec::new();
+    for tmp in staged.iter().flatten().flat_map(|staged| staged.0.files()) {
+        if dirs.iter().all(|dir| dir.id() != tmp.dir.id()) {
+            dirs.push(&tmp.dir);
+        }
     }
-    staged
+    let failed = |dir: &Dir| Some((dir.id(), disk.sync_open_dir(dir).err()?));
+    let failed: Vec<(FileId, io::Error)> = dirs.into_iter().filter_map(failed).collect();
+    if failed.is_empty() {
+        return staged;
+    }
+    let check = |one: Staged<T>| {
+        let error = one.0.files().find_map(|tmp| {
+            let (_, e) = failed.iter().find(|(dir, _)| *dir == tmp.dir.id())?;
+            Some(tmp.failed(io::Error::new(e.kind(), e.to_string())))
+        });
+        error.map_or(Ok(one), Err)
+    };
+    staged.into_iter().map(|one| one.and_then(check)).collect()
 }
 
 #[cfg(test)]
@@ -324,9 +410,9 @@ mod tests {
         Staging::new(Arc::new(RealDisk), &RealDisk.open_dir(dir).unwrap(), name)
     }
 
-    fn staged(dir: &Path, staging: Staging) -> Staged<&'static str> {
+    fn staged(staging: Staging) -> Staged<&'static str> {
         let written = staging.finish("carried").write(&mut FreeSpace::unknown()).unwrap();
-        stage(&RealDisk, &RealDisk.open_dir(dir).unwrap(), vec![written]).remove(0).unwrap()
+        stage(&RealDisk, vec![written]).remove(0).unwrap()
     }
 
     fn stored(dir: &Path, chunks: &[&[u8]]) -> Vec<u8> {
@@ -337,7 +423,7 @@ mod tests {
         let sent = chunks.concat();
         let bare = sent.iter().enumerate().filter(|(at, byte)| **byte == b'\n' && (*at == 0 || sent[at - 1] != b'\r'));
         assert_eq!(staging.octets(), length(&sent) + length(&vec![0; bare.count()]));
-        let staged = staged(dir, staging);
+        let staged = staged(staging);
         let path = dir.join(staged.tmp_name().as_str());
         assert_eq!(staged.published_name(), format!("{},S={}", staged.tmp_name().as_str(), staged.size()));
         let bytes = fs::read(&path).unwrap();
@@ -371,7 +457,7 @@ mod tests {
         drop(one);
         let mut two = staging(dir.path());
         two.take(b"whole");
-        drop(staged(dir.path(), two));
+        drop(staged(two));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 

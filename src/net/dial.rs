@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::Instrument as _;
 
 use crate::account::{Endpoint, Route};
 use crate::threads::{NotDone, blocking};
@@ -78,7 +79,7 @@ async fn reach(
         bound(address).map_err(|source| NetError::SourceAddress { address, source })?;
     }
     tracing::debug!("connecting to {host} port {port}: {addresses:?}");
-    match race(&addresses, deadline, move |address| open(source, address)).await {
+    match race(&addresses, deadline, move |address| watched(source, address).in_current_span()).await {
         Ok(won) => Ok(won),
         Err(Lost { attempts, unanswered }) if unanswered.is_empty() => Err(NetError::Connect { host, port, attempts }),
         Err(Lost { attempts, unanswered }) => Err(timed_out(target, limit, attempts, unanswered)),
@@ -92,6 +93,18 @@ pub(super) async fn again(endpoint: &Endpoint, peer: SocketAddr) -> Option<Strea
         Some(proxy) => tunnel(tcp, proxy, endpoint).await.ok(),
         None => Some(Box::new(tcp)),
     }
+}
+
+/// The same, and the log tells how it went.
+async fn watched(source: Option<IpAddr>, address: SocketAddr) -> io::Result<TcpStream> {
+    let begun = Instant::now();
+    let opened = open(source, address).await;
+    let seconds = begun.elapsed().as_secs_f64();
+    match &opened {
+        Ok(_) => tracing::debug!("{address} took the connection after {seconds:.3} s"),
+        Err(e) => tracing::debug!("{address} did not after {seconds:.3} s: {e}"),
+    }
+    opened
 }
 
 /// Opens one TCP connection. Its small writes leave at once, because every command waits for an answer.

@@ -74,6 +74,25 @@ pub struct TlsFacts {
     pub took: Duration,
 }
 
+impl fmt::Display for TlsFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.version)?;
+        if let Some(group) = &self.key_exchange {
+            write!(f, " with {group}")?;
+        }
+        let resumed = if self.resumed { ", resumed from an earlier session" } else { "" };
+        write!(f, " in {:.3} s{resumed}; the certificate", self.took.as_secs_f64())?;
+        if let Some(issuer) = &self.issuer {
+            write!(f, " is by {issuer} and")?;
+        }
+        let day = |seconds: i64| jiff::Timestamp::from_second(seconds).map(|time| time.strftime("%F").to_string());
+        match self.not_after.map(day) {
+            Some(Ok(day)) => write!(f, " ends on {day}"),
+            _ => f.write_str(" has no end that could be read"),
+        }
+    }
+}
+
 /// So many addresses of a host that take connections and do not work are tried.
 pub(crate) const MOST_ADDRESSES: usize = 8;
 

@@ -6,11 +6,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use super::notification::{ACCOUNT, EVENT, Notification};
+use super::notification::{ACCOUNT, EVENT, Notification, test_environment};
 use crate::account::Account;
 use crate::advice::next_step::system;
 use crate::config::NotifySettings;
@@ -23,8 +24,11 @@ const AT_ONCE: usize = 4;
 /// How many more may wait for their turn.
 const WAITING: usize = 256;
 
+/// No more of the names of accounts is logged, in characters: many may share a piece of news.
+const LONGEST_NAMES: usize = 100;
+
 /// How long a command may take.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs commands one behind the other. Clones share the queue.
 #[derive(Debug, Clone)]
@@ -33,6 +37,8 @@ pub(crate) struct CommandRunner {
     queue: mpsc::UnboundedSender<RunningCommand>,
     /// A place for each command that waits or runs: this is what bounds the queue.
     places: Arc<Semaphore>,
+    /// Where commands run.
+    runtime: Handle,
 }
 
 /// A command that waits for its turn.
@@ -54,7 +60,7 @@ impl CommandRunner {
     fn with_limit(limit: Duration) -> Self {
         let (queue, tellings) = mpsc::unbounded_channel();
         tokio::spawn(run_all(tellings, limit));
-        Self { queue, places: Arc::new(Semaphore::new(AT_ONCE + WAITING)) }
+        Self { queue, places: Arc::new(Semaphore::new(AT_ONCE + WAITING)), runtime: Handle::current() }
     }
 
     /// Tells a piece of news by the command that the configuration has for it, if there is one. Returns at once.
@@ -74,6 +80,18 @@ impl CommandRunner {
         };
         // The task at the other end goes on as long as there is a teller.
         let _ = self.queue.send(RunningCommand { command: command.to_vec(), environment, place });
+    }
+
+    /// Runs the command of `[notify]` to see whether it works, and answers how it ended. Returns at once.
+    pub(crate) fn test(&self, settings: &NotifySettings, answer: oneshot::Sender<Result<String, String>>) {
+        let Some(command) = settings.command.clone() else {
+            // Who asked may have gone.
+            let _ = answer.send(Err("there is no `command` in [notify]".to_owned()));
+            return;
+        };
+        self.runtime.spawn(async move {
+            let _ = answer.send(run_to_its_end(&command, test_environment(), LIMIT).await);
+        });
     }
 
     /// Waits until no command runs or waits, at most this long. Whether that came.
@@ -104,35 +122,46 @@ async fn run_all(mut tellings: mpsc::UnboundedReceiver<RunningCommand>, limit: D
 
 /// Runs a command to its end, and says in the log how it ended.
 async fn run(command: &[OsString], environment: Vec<(&'static str, OsString)>, limit: Duration) {
-    let (what, account) = (What::of(command, &environment), account_in(&environment).to_owned());
-    let Some((program, arguments)) = command.split_first() else { return };
+    if command.is_empty() {
+        return;
+    }
+    let account = account_in(&environment).to_owned();
+    match run_to_its_end(command, environment, limit).await {
+        Ok(words) => debug!(account, event = "notify", "{words}"),
+        Err(words) => warn!(account, event = "notify", "{words}"),
+    }
+}
+
+/// Runs a command to its end, and says in a sentence how it ended: well, or how else.
+async fn run_to_its_end(
+    command: &[OsString],
+    environment: Vec<(&'static str, OsString)>,
+    limit: Duration,
+) -> Result<String, String> {
+    let what = What::of(command, &environment);
+    let Some((program, arguments)) = command.split_first() else { return Err(format!("{what} has no words")) };
     let running = match Running::start(program, arguments, environment) {
         Ok(running) => running,
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            warn!(account, event = "notify", "{what} was not found; install it, or give its full path");
-            return;
+            return Err(format!("{what} was not found; install it, or give its full path"));
         }
         Err(e) => {
             let step = system::step(&e).unwrap_or("Check that it can be executed");
-            warn!(account, event = "notify", "{what} could not be started: {e}. {step}");
-            return;
+            return Err(format!("{what} could not be started: {e}. {step}"));
         }
     };
     let (mut output, mut errors) = (Tail::default(), Tail::default());
     let ended = running.follow(limit, &mut output, &mut errors).await;
     let said = Said(output.text(), errors.text());
     match ended {
-        Ok(status) if status.success() => debug!(account, event = "notify", "{what} ended well{said}"),
-        Ok(status) => {
-            warn!(account, event = "notify", "{what} ended with {status}{said}; run it by hand to see why");
-        }
-        Err(NoEnd::Lost(e)) => {
-            warn!(account, event = "notify", "{what} could not be followed to its end: {e}{said}");
-        }
+        Ok(status) if status.success() => Ok(format!("{what} ended well{said}")),
+        Ok(status) => Err(format!(
+            "{what} ended with {status}{said}; if it works by hand, the rules of the daemon's service forbid it something"
+        )),
+        Err(NoEnd::Lost(e)) => Err(format!("{what} could not be followed to its end: {e}{said}")),
         // A tail takes anything.
         Err(NoEnd::TimedOut | NoEnd::TooMuch) => {
-            let limit = limit.as_secs();
-            warn!(account, event = "notify", "{what} did not end within {limit} seconds and was killed{said}");
+            Err(format!("{what} did not end within {} seconds and was killed{said}", limit.as_secs()))
         }
     }
 }
@@ -152,6 +181,7 @@ impl What {
     fn of(command: &[OsString], environment: &[(&'static str, OsString)]) -> Self {
         let program = command.first().map(|program| text::value(&program.to_string_lossy())).unwrap_or_default();
         let (account, event) = (account_in(environment), value(environment, EVENT));
+        let account: String = account.chars().take(LONGEST_NAMES).collect();
         Self(format!("{account}: the command `{program}` for the event {event}"))
     }
 }

@@ -16,6 +16,15 @@ pub(crate) const ACCOUNT: &str = "MAILFERRY_ACCOUNT";
 /// The event in a command's environment.
 pub(crate) const EVENT: &str = "MAILFERRY_EVENT";
 
+/// The server in a command's environment.
+pub(super) const HOST: &str = "MAILFERRY_HOST";
+
+/// The whole matter in a command's environment.
+pub(super) const TEXT: &str = "MAILFERRY_TEXT";
+
+/// A number in a command's environment.
+pub(super) const COUNT: &str = "MAILFERRY_COUNT";
+
 /// The longest text, in characters: an environment has its limits.
 const LONGEST: usize = 4000;
 
@@ -161,7 +170,7 @@ impl Notification {
             Self::NewMail { count } => format!("{name}: {count} new messages"),
         };
         // The errors in it are fit to be shown; a path and the system's words may hold anything.
-        text::cut_words(&text, LONGEST)
+        one_line(&text)
     }
 
     /// What the command is told in its environment.
@@ -178,13 +187,24 @@ impl Notification {
         let mut environment = vec![
             (EVENT, self.event().into()),
             (ACCOUNT, account.name.as_str().into()),
-            ("MAILFERRY_HOST", account.endpoint.host.clone().into()),
-            ("MAILFERRY_TEXT", self.text(account).into()),
+            (HOST, account.endpoint.host.clone().into()),
+            (TEXT, self.text(account).into()),
             ("MAILFERRY_MAILDIR", account.maildir.clone().into_os_string()),
         ];
-        environment.extend(count.map(|count| ("MAILFERRY_COUNT", count.into())));
+        environment.extend(count.map(|count| (COUNT, count.into())));
         environment
     }
+}
+
+/// What a command is told to see whether it works.
+#[must_use]
+pub(crate) fn test_environment() -> Vec<(&'static str, OsString)> {
+    vec![
+        (EVENT, "test".into()),
+        (ACCOUNT, "none".into()),
+        (HOST, "pop.example.org".into()),
+        (TEXT, "This is a test of the notifications of mailferry: nothing is wrong".into()),
+    ]
 }
 
 fn in_days(days: i64) -> String {
@@ -193,6 +213,11 @@ fn in_days(days: i64) -> String {
         1 => "in 1 day".to_owned(),
         days => format!("in {days} days"),
     }
+}
+
+/// The text as one line of bounded length.
+pub(super) fn one_line(text: &str) -> String {
+    text::cut_words(text, LONGEST)
 }
 
 #[cfg(test)]

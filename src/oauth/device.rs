@@ -8,9 +8,10 @@ use oauth2::{AuthUrl, DeviceAuthorizationUrl, RequestTokenError, Scope, Standard
 use tokio::time::timeout;
 
 use super::error::OAuthError;
-use super::http::{Http, HttpError, Repeat};
-use super::server_url::ServerUrl;
+use super::sender::Sender;
 use super::token_request::{Granted, TokenClientSettings, error, granted};
+use crate::https::server_url::ServerUrl;
+use crate::https::{Http, HttpError, Repeat};
 use crate::secret::Secret;
 
 /// A device code is waited for no longer than this, whatever the server says.
@@ -35,7 +36,7 @@ pub async fn begin(
     endpoint: &ServerUrl,
     scope: Option<&str>,
 ) -> Result<DeviceSignIn, OAuthError> {
-    let send = http.sender(Repeat::WhileTemporary);
+    let send = Sender::new(http, Repeat::WhileTemporary);
     let with_endpoint =
         client.client().set_device_authorization_url(DeviceAuthorizationUrl::from_url(endpoint.url().clone()));
     let scopes = scope.unwrap_or_default().split_ascii_whitespace().map(|word| Scope::new(word.to_owned()));
@@ -72,7 +73,7 @@ impl DeviceSignIn {
     /// # Errors
     /// [`OAuthError`].
     pub async fn finish(self, http: &Http) -> Result<Granted, OAuthError> {
-        let send = http.sender(Repeat::Never);
+        let send = Sender::new(http, Repeat::Never);
         let sleep = |interval: Duration| tokio::time::sleep(interval.max(LEAST_INTERVAL));
         let client = self.client.client();
         let waiting = client.exchange_device_access_token(&self.details).request_async(&send, sleep, Some(self.time()));

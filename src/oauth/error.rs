@@ -4,10 +4,10 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::http::{HttpError, HttpProblem};
 use crate::account::AccountName;
 use crate::credential::{CredentialError, printable};
 use crate::exit::ExitStatus;
+use crate::https::{HttpError, HttpProblem};
 use crate::state::error::StateError;
 use crate::threads::NotDone;
 

@@ -4,9 +4,9 @@ use oauth2::HttpRequest;
 use serde::Deserialize;
 
 use super::error::{OAuthError, shown};
-use super::http::{Http, Repeat};
-use super::server_url::ServerUrl;
 use super::token_request::json;
+use crate::https::server_url::ServerUrl;
+use crate::https::{Http, Repeat};
 
 /// What we need of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

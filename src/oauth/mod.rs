@@ -3,18 +3,16 @@
 //! [`sign_in`] gets tokens once, with a person who says yes in a browser; [`refresh`] gets a new access token at each poll
 //! that needs one; [`store`] keeps them, so that a refresh token which the server has replaced is on the disk before
 //! anything is done with what came beside it. [`metadata`] and [`registration`] are for servers that tell about
-//! themselves, [`preset`] is for those that are known. Whatever is asked goes through [`http`], over the connections of
-//! [`crate::net`].
+//! themselves, [`preset`] is for those that are known. Whatever is asked goes through
+//! [`crate::https`], over the connections of [`crate::net`].
 
 pub mod callback;
 pub mod device;
 pub mod error;
-pub mod http;
 pub mod metadata;
 pub mod preset;
 pub mod refresh;
 pub mod registration;
-pub mod server_url;
 pub mod sign_in;
 pub mod store;
 pub mod token_request;
@@ -22,12 +20,13 @@ pub mod tokens;
 
 mod identity;
 mod loopback;
+mod sender;
 
 use std::path::PathBuf;
 
+use crate::https::server_url::ServerUrl;
 pub use error::OAuthError;
 use preset::Preset;
-use server_url::ServerUrl;
 
 use crate::credential::CredentialSource;
 

@@ -12,8 +12,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::error::OAuthError;
-use super::http::Http;
-use super::server_url::ServerUrl;
 use super::sign_in::refresh_end;
 use super::token_request::TokenClientSettings;
 use super::tokens::{JITTER, Judgement, Tokens};
@@ -22,6 +20,8 @@ use crate::account::{Account, AccountName, Route};
 use crate::clock::Clock;
 use crate::credential::{CredentialEnvironment, CredentialError, CredentialSource};
 use crate::disk::Disk;
+use crate::https::Http;
+use crate::https::server_url::ServerUrl;
 use crate::net::Dial;
 use crate::secret::Secret;
 use crate::threads::blocking;
@@ -181,7 +181,7 @@ impl TokenOf {
             basic_auth: tokens.basic_auth,
             resource: self.settings.resource.clone(),
         };
-        let http = Http::new(Arc::clone(&context.dialer), self.settings.tls_ca_file.clone(), self.route.clone());
+        let http = Http::new(Arc::clone(&context.dialer), self.settings.tls_ca_file.clone()).by(self.route.clone());
         let granted = client.refresh(&http, refresh).await?;
         let now = context.clock.read().wall;
         let lifetime = self.settings.preset.and_then(|preset| preset.refresh_lifetime);

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::error::OAuthError;
-use super::http::{Http, Repeat};
-use super::server_url::ServerUrl;
 use super::token_request;
+use crate::https::server_url::ServerUrl;
+use crate::https::{Http, Repeat};
 use crate::secret::Secret;
 
 /// What the server knows us by from now on.

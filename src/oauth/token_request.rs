@@ -14,8 +14,9 @@ use oauth2::{
 use serde::{Deserialize, Serialize};
 
 use super::error::{OAuthError, shown};
-use super::http::{Http, HttpError, Repeat};
-use super::server_url::ServerUrl;
+use super::sender::Sender;
+use crate::https::server_url::ServerUrl;
+use crate::https::{Http, HttpError, Repeat};
 use crate::secret::Secret;
 
 /// What token responses hold besides.
@@ -112,7 +113,7 @@ impl TokenClientSettings {
         let secrets = self.secrets([code]);
         let code = AuthorizationCode::new(String::from_utf8_lossy(code.expose()).into_owned());
         // A code is good for one use.
-        let send = http.sender(Repeat::WhileNotAccepted);
+        let send = Sender::new(http, Repeat::WhileNotAccepted);
         let client = self.client();
         let mut request =
             client.exchange_code(code).set_pkce_verifier(verifier).set_redirect_uri(Cow::Borrowed(redirect));
@@ -135,7 +136,7 @@ impl TokenClientSettings {
     pub async fn refresh(&self, http: &Http, refresh: &Secret) -> Result<Granted, OAuthError> {
         let secrets = self.secrets([refresh]);
         let refresh = RefreshToken::new(String::from_utf8_lossy(refresh.expose()).into_owned());
-        let send = http.sender(Repeat::WhileTemporary);
+        let send = Sender::new(http, Repeat::WhileTemporary);
         let client = self.client();
         let mut request = client.exchange_refresh_token(&refresh);
         if let Some(resource) = &self.resource {

@@ -11,6 +11,7 @@ mod evidence;
 pub mod maildrop;
 mod matching;
 mod renumbering;
+mod skipping;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -29,6 +30,8 @@ use evidence::{Proof, is_due, proof};
 use matching::Matching;
 pub use matching::Seen;
 use renumbering::Renumbered;
+pub use skipping::Skipping;
+use skipping::Verdict;
 
 /// How long an absent message is remembered, in seconds (90 days): an empty or short listing proves nothing.
 const REMEMBER_ABSENT: u64 = 90 * 86_400;
@@ -84,6 +87,12 @@ pub struct Plan {
     pub retrieves_to_delete: bool,
     /// Larger than the account allows: these stay.
     pub too_large: Vec<Listed>,
+    /// A rule leaves these on the server.
+    pub skipped: Vec<Listed>,
+    /// Of those, the ones of which that is to be written down.
+    pub newly_skipped: Vec<ListedAs>,
+    /// It is not known yet whether a rule leaves so many on the server, and they wait for another session.
+    pub unjudged: usize,
     /// UIDL had no unique-id for these: they stay until it has.
     pub unnamed: Vec<Listed>,
     /// There was something to do with these, but they made trouble too often: they are set aside for a while.
@@ -134,6 +143,8 @@ pub struct PlanInput<'a> {
     compared_as: &'a HashSet<(MessageNumber, Option<ListedAs>)>,
     /// The time of this poll, in certain seconds.
     now: u64,
+    /// What the rules of the account leave on the server.
+    skipping: Option<Skipping<'a>>,
     /// What matches what as far as it can be told without a header.
     unseen: OnceLock<Matching<'a>>,
 }
@@ -154,7 +165,14 @@ impl<'a> PlanInput<'a> {
     #[must_use]
     pub fn new(maildrop: &'a Maildrop, state: &'a UidState, done: Done<'a>, now: u64) -> Self {
         let Done { tried, compared, compared_as } = done;
-        Self { maildrop, state, tried, compared, compared_as, now, unseen: OnceLock::new() }
+        Self { maildrop, state, tried, compared, compared_as, now, skipping: None, unseen: OnceLock::new() }
+    }
+
+    /// The same for an account with rules that leave messages on the server.
+    #[must_use]
+    pub fn with_skipping(mut self, skipping: Option<Skipping<'a>>) -> Self {
+        self.skipping = skipping;
+        self
     }
 
     fn without_headers(&self) -> &Matching<'a> {
@@ -225,6 +243,20 @@ impl<'a> PlanInput<'a> {
         matching.known.iter().filter(is_unseen).take(most).map(|(listed, _)| listed.number).collect()
     }
 
+    /// The new messages whose headers tell whether a rule leaves them on the server: no more than a session asks for.
+    #[must_use]
+    pub fn look_to_skip(&self, policy: &Policy, seen: &Seen) -> Vec<MessageNumber> {
+        let Some(skipping) = &self.skipping else { return Vec::new() };
+        let matching = self.with_headers(seen);
+        let is_fetched = |listed: &&&Listed| {
+            let is_unnamed = self.maildrop.has_unique_ids && listed.unique_id.is_none();
+            !policy.is_too_large(listed) && !is_unnamed && self.turn(listed, policy) == Turn::Now
+        };
+        let is_open = |listed: &&&Listed| skipping.judge(listed, self.state, policy.has_top) == Verdict::Unknown;
+        let open = matching.new.iter().filter(is_fetched).filter(is_open);
+        open.take(skipping::MOST_HEADERS).map(|listed| listed.number).collect()
+    }
+
     /// Decides. `seen` has the header digests of the messages that were looked at, as far as the server gave them.
     #[must_use]
     pub fn plan(&self, policy: &Policy, seen: &Seen) -> Plan {
@@ -257,7 +289,11 @@ impl<'a> PlanInput<'a> {
             }
         }
         let had_its_turn = |listed: &Listed| self.compared_as.contains(&(listed.number, ListedAs::of(listed)));
-        plan_retrieval(&mut plan, self.maildrop, &matching, policy, turn, had_its_turn);
+        let verdict = |listed: &Listed| match &self.skipping {
+            Some(skipping) => skipping.judge(listed, self.state, policy.has_top),
+            None => Verdict::Fetch,
+        };
+        plan_retrieval(&mut plan, self.maildrop, &matching, policy, turn, had_its_turn, verdict);
         // Where every session has other names, only one that retrieves everything comes to an end.
         plan.order_and_limit(self.state, policy.max_messages.filter(|_| plan.unrecognisable == 0));
         if self.maildrop.complete {
@@ -346,7 +382,7 @@ impl Plan {
         self.retrieve.sort_by_key(tries);
         self.untried = self.retrieve.partition_point(|listed| tries(listed) == 0);
         let most = most.map_or(usize::MAX, |most| usize::try_from(most.get()).unwrap_or(usize::MAX));
-        self.postponed = self.retrieve.len().saturating_sub(most);
+        self.postponed = self.retrieve.len().saturating_sub(most) + self.unjudged;
         self.retrieve.truncate(most);
     }
 
@@ -359,6 +395,9 @@ impl Plan {
             delete,
             retrieves_to_delete,
             too_large,
+            skipped: _,
+            newly_skipped,
+            unjudged: _,
             unnamed,
             quarantined,
             to_isolate,
@@ -380,7 +419,7 @@ impl Plan {
         let listed = [retrieve, too_large, unnamed, quarantined, to_isolate].into_iter().all(Vec::is_empty);
         let remembered = [absent, present, forget].into_iter().all(Vec::is_empty);
         let changed = !delete.is_empty() || !resized.is_empty() || !renamed.is_empty() || *retrieves_to_delete;
-        let changed = changed || !respelt.is_empty() || !fingerprinted.is_empty();
+        let changed = changed || !respelt.is_empty() || !fingerprinted.is_empty() || !newly_skipped.is_empty();
         listed && remembered && !changed && left_alone + postponed + unverified + unrecognisable == 0
     }
 
@@ -409,6 +448,20 @@ impl Plan {
         }
     }
 
+    /// Whether a new message is left on the server by a rule, or waits until it is known whether it is.
+    fn is_left_by_a_rule(&mut self, listed: &Listed, verdict: Verdict, turn: Turn) -> bool {
+        match verdict {
+            Verdict::Fetch => return false,
+            Verdict::Skip { is_recorded } => {
+                self.skipped.push(listed.clone());
+                self.newly_skipped.extend(ListedAs::of(listed).filter(|_| !is_recorded));
+            }
+            Verdict::Unknown if turn == Turn::Now => self.unjudged += 1,
+            Verdict::Unknown => return false,
+        }
+        true
+    }
+
     /// Whether something may be done with this message now; if not, it is noted why.
     fn takes_turn(&mut self, listed: &Listed, turn: Turn) -> bool {
         match turn {
@@ -434,6 +487,7 @@ fn plan_retrieval(
     policy: &Policy,
     turn: impl Fn(&Listed) -> Turn,
     had_its_turn: impl Fn(&Listed) -> bool,
+    verdict: impl Fn(&Listed) -> Verdict,
 ) {
     let new = matching.new.iter().map(|listed| (false, false, *listed));
     let compared = matching.to_compare.iter().map(|listed| (true, had_its_turn(listed), *listed));
@@ -441,11 +495,13 @@ fn plan_retrieval(
     // What may be known comes behind what is new, which must not have to wait for it; and what was compared in this poll
     // behind what was not, or a session that may retrieve only a few would be about the same few again and again.
     wanted.sort_by_key(|(is_compared, had_its_turn, listed)| (*is_compared, *had_its_turn, listed.number));
-    for (_, _, listed) in wanted {
+    for (is_compared, _, listed) in wanted {
         if maildrop.has_unique_ids && listed.unique_id.is_none() {
             plan.unnamed.push(listed.clone());
         } else if policy.is_too_large(listed) {
             plan.too_large.push(listed.clone());
+        } else if !is_compared && plan.is_left_by_a_rule(listed, verdict(listed), turn(listed)) {
+            // Noted why.
         } else if plan.takes_turn(listed, turn(listed)) {
             plan.retrieve.push(listed.clone());
         }

@@ -181,6 +181,7 @@ fn what_is_not_known_to_be_delivered_is_not_deleted() {
         file_name: "f".to_owned(),
         maildir: MaildirNumber::FIRST,
         spooled: false,
+        also: Vec::new(),
     });
     let mut state = state(Vec::new());
     state.apply(Record::Maildir(MaildirNumber::FIRST, maildir)).unwrap();

@@ -135,6 +135,13 @@ pub enum PollEvent<'a> {
         /// Why.
         why: fmt::Arguments<'a>,
     },
+    /// Messages went where they go without a look at their headers.
+    NotRouted {
+        /// So many came that a rule would have left on the server, which did not show their headers beforehand.
+        not_skipped: u64,
+        /// So many have a header that is too long to be looked into.
+        long_headers: u64,
+    },
     /// Messages came out far shorter than they were listed.
     EndedEarly {
         /// The first of them.

@@ -16,6 +16,7 @@ mod deletions;
 mod dialing;
 mod emitter;
 mod ending;
+mod incoming;
 mod next;
 mod opening;
 mod planning;
@@ -302,7 +303,8 @@ impl Poll {
                     }
                     let more = has_new && ended.all_new > 0 && profile.may_list_more(ended.all_new);
                     // What was compared before says nothing new, however often it is compared again.
-                    let progress = has_new || ended.compared.iter().any(|(id, _)| !self.compared.contains(id));
+                    let compares_anew = ended.compared.iter().any(|(id, _)| !self.compared.contains(id));
+                    let progress = has_new || ended.newly_skipped || compares_anew;
                     for (id, listed) in &ended.compared {
                         self.compared.insert(*id);
                         self.compared_as.insert((listed.number, ListedAs::of(listed)));

@@ -1,5 +1,6 @@
 //! How a poll begins: the state is read, and what an earlier run left over is finished.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::error::PollError;
@@ -8,7 +9,7 @@ use super::report::Decision;
 use super::server_profile::ServerProfile;
 use super::spool::settle_spool;
 use super::{Poll, PollOptions};
-use crate::account::{Account, RemovalPolicy};
+use crate::account::{Account, MaildirOf, RemovalPolicy};
 use crate::delivery::destination::keep_decision;
 use crate::delivery::recovery::{OtherMaildir, Recovered, known_maildir, recover};
 use crate::disk::Disk;
@@ -40,14 +41,17 @@ impl Poll {
             let Some(locked) = locked else {
                 let store = Store::look(Arc::clone(&disk), &dir, &account, &open_options)?;
                 if options.other_maildir == OtherMaildir::Refuse {
-                    known_maildir(&*disk, &store, &account.maildir)?;
+                    for MaildirOf { path, .. } in account.maildirs() {
+                        known_maildir(&*disk, &store, path)?;
+                    }
                 }
                 let profile = hints(&store);
                 return Ok((store, profile, Recovered::default(), Vec::new()));
             };
             let mut store = locked.read(&account, &open_options)?;
             let needless = needless(&*disk, &store, &account, options);
-            let recovered = recover(&*disk, &mut store, &account.maildir, options.other_maildir)?;
+            let maildirs: Vec<&Path> = account.maildirs().into_iter().map(|maildir| maildir.path).collect();
+            let recovered = recover(&*disk, &mut store, &maildirs, options.other_maildir)?;
             settle_spool(&*disk, &mut store, &account)?;
             if options.new_state || options.other_maildir == OtherMaildir::Accept {
                 keep_decision(&*disk, &mut store, &account, options.other_maildir)?;
@@ -74,7 +78,8 @@ fn needless(disk: &dyn Disk, store: &Store, account: &Account, options: PollOpti
     if options.new_state && store.exists() {
         needless.push(Decision::NewState);
     }
-    let is_known = || known_maildir(disk, store, &account.maildir).is_ok() && store.maildirs_with_intents().is_empty();
+    let is_good = |maildir: &MaildirOf<'_>| known_maildir(disk, store, maildir.path).is_ok();
+    let is_known = || account.maildirs().iter().all(is_good) && store.maildirs_with_intents().is_empty();
     if options.other_maildir == OtherMaildir::Accept && is_known() {
         needless.push(Decision::AcceptMaildir);
     }

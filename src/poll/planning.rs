@@ -1,6 +1,6 @@
 //! What a session is to do: a look at the headers that decide something, then the plan.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Poll;
@@ -9,13 +9,15 @@ use super::events::PollEvent;
 use super::report::Decision;
 use crate::account::{Account, RemovalPolicy};
 use crate::client::Client;
+use crate::client::headers::{Shown, headers};
 use crate::client::listing::look;
 use crate::delivery::destination::sync_directories;
 use crate::disk::{DirSync, Disk};
 use crate::ids::EntryId;
 use crate::plan::maildrop::Maildrop;
-use crate::plan::{Done, Pass, Plan, PlanInput, Policy, Seen};
+use crate::plan::{Done, Pass, Plan, PlanInput, Policy, Seen, Skipping};
 use crate::pop3::{Capabilities, MessageNumber};
+use crate::routing::{HEADER_MOST, HeaderEnd, Route, Routing};
 use crate::state::entries::{ListedAs, UidState};
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
@@ -36,12 +38,33 @@ struct Given {
     looks: u32,
     /// How often headers were asked for that were never seen before.
     first_looks: u32,
+    /// What is known of messages that a rule may leave on the server.
+    judging: Judging,
+}
+
+/// What is known of messages that a rule may leave on the server.
+#[derive(Default)]
+struct Judging {
+    /// What tells the account's rules from others, if one of them leaves messages there.
+    rules: Option<u32>,
+    /// Whether a rule leaves them there, of the messages whose headers were asked for.
+    judged: HashMap<MessageNumber, bool>,
+    /// They were asked for.
+    is_done: bool,
+}
+
+impl Judging {
+    fn by(routing: &Routing) -> Self {
+        Self { rules: routing.skips().then(|| routing.digest()), ..Self::default() }
+    }
 }
 
 /// What comes next.
 enum Step {
     /// The headers of these tell more.
     Look(Vec<MessageNumber>),
+    /// The headers of these tell whether a rule leaves them on the server.
+    Judge(Vec<MessageNumber>),
     /// Nothing more is to be learned before anything is retrieved.
     Decided(Box<Plan>),
 }
@@ -50,7 +73,8 @@ impl Given {
     /// Takes as long as the listing and the state are large. Blocks.
     fn step(&mut self, store: &Store) -> Step {
         let done = Done { tried: &self.tried, compared: &self.compared, compared_as: &self.compared_as };
-        let input = PlanInput::new(&self.maildrop, store.state(), done, store.now());
+        let skipping = self.judging.rules.map(|rules| Skipping { rules, judged: &self.judging.judged });
+        let input = PlanInput::new(&self.maildrop, store.state(), done, store.now()).with_skipping(skipping);
         // What the plan needs, then a sample of what may have been renumbered, then the rest of that.
         let mut numbers = if self.looks == 0 { input.look_at(&self.policy) } else { Vec::new() };
         if numbers.is_empty() && self.looks < 3 {
@@ -60,6 +84,13 @@ impl Given {
             let probed = self.first_looks > 0;
             numbers = input.look_for_first_time(&self.policy, &self.seen, probed);
             self.first_looks += 1;
+        }
+        if numbers.is_empty() && !self.judging.is_done {
+            let open = input.look_to_skip(&self.policy, &self.seen);
+            self.judging.is_done = true;
+            if !open.is_empty() {
+                return Step::Judge(open);
+            }
         }
         match numbers.is_empty() {
             true => Step::Decided(Box::new(input.plan(&self.policy, &self.seen))),
@@ -91,7 +122,9 @@ impl Poll {
         let tried = self.not_in_this_session(store.state(), store.now());
         let (maildrop, compared, compared_as) = (Arc::clone(maildrop), self.compared.clone(), self.compared_as.clone());
         let seen = Seen::in_session(client.serial());
-        let mut given = Given { maildrop, policy, tried, compared, compared_as, seen, looks: 0, first_looks: 0 };
+        let judging = Judging::by(&self.account.routing);
+        let mut given =
+            Given { maildrop, policy, tried, compared, compared_as, seen, looks: 0, first_looks: 0, judging };
         let plan = loop {
             let step;
             let plan = move |store: &mut Store| {
@@ -101,6 +134,7 @@ impl Poll {
             (given, step) = state.with("plan a session", plan).await?;
             match step {
                 Step::Look(numbers) => self.look(client, &numbers, &mut given).await?,
+                Step::Judge(numbers) => self.judge(client, &numbers, &mut given).await?,
                 // Where a power cut may take away what was delivered, nothing is deleted, or retrieved only to be.
                 Step::Decided(plan) if plan.deletes_earlier() && !can_sync(&self.context.disk, state).await? => {
                     self.note_cannot_sync();
@@ -133,6 +167,25 @@ impl Poll {
         Ok(())
     }
 
+    /// Finds out which of these a rule leaves on the server, by their headers.
+    async fn judge(&self, client: &mut Client, numbers: &[MessageNumber], given: &mut Given) -> Result<(), PollError> {
+        let (mut judged, mut shown) = (HashMap::with_capacity(numbers.len()), false);
+        let each = |number, what: Shown<'_>| {
+            shown |= what != Shown::Refused;
+            judged
+                .insert(number, matches!(what, Shown::Header(header) if is_left_there(&self.account.routing, header)));
+        };
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(PollError::Stopped),
+            asked = headers(client, numbers, HEADER_MOST, each) => asked?,
+        }
+        given.judging.judged = judged;
+        // A server that shows none of them has no TOP, whatever it says.
+        given.policy.has_top &= shown;
+        Ok(())
+    }
+
     /// Each message at which sessions ended has a session of its own: if that one ends early, too, it is clear at what.
     fn not_in_this_session(&self, state: &UidState, now: u64) -> HashSet<ListedAs> {
         let mut others = self.tried.clone();
@@ -143,6 +196,12 @@ impl Poll {
         }
         others
     }
+}
+
+/// Whether a rule leaves a message on the server whose header TOP has shown.
+fn is_left_there(routing: &Routing, shown: &[u8]) -> bool {
+    let end = HeaderEnd::default().find(shown).unwrap_or(shown.len());
+    shown.get(..end).is_some_and(|header| routing.route(header) == Route::Skip)
 }
 
 async fn can_sync(disk: &Arc<dyn Disk>, state: &mut StateHandle) -> Result<bool, PollError> {

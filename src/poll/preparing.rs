@@ -7,9 +7,9 @@ use super::Poll;
 use super::deletions::Deletions;
 use super::error::PollError;
 use super::retriever::Retrieval;
-use crate::delivery::destination::{Destination, sync_directories};
-use crate::disk::DirSync;
-use crate::disk::free_space::{InsufficientSpace, free_spaces};
+use crate::delivery::destination::{Destinations, sync_directories};
+use crate::disk::free_space::{FreeSpaces, InsufficientSpace, free_spaces};
+use crate::disk::{DirSync, Disk};
 use crate::ids::EntryId;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::plan::{Pass, Plan, Remembered};
@@ -38,22 +38,22 @@ impl Poll {
         plan: &mut Plan,
         deletions: &mut Deletions,
     ) -> Result<Retrieval, PollError> {
-        let (configured, mode) = (self.account.maildir.clone(), self.account.maildir_mode);
+        let account = self.account.clone();
         let (most_files, other) = (self.context.most_files, self.options.other_maildir);
         let disk = Arc::clone(&self.context.disk);
         let (messages, known) = (std::mem::take(&mut plan.retrieve), std::mem::take(&mut plan.known_entries));
         let has_unique_ids = maildrop.has_unique_ids;
         let prepare = move |store: &mut Store| {
-            let destination = Destination::prepare(&*disk, store, &configured, mode, other, most_files)?;
-            let free_spaces = free_spaces(&*disk, destination.maildir.tmp())?;
+            let destinations = Destinations::prepare(&*disk, store, &account, other, most_files)?;
+            let free_spaces = most_free_space(&*disk, &destinations)?;
             // What is recognised when it is here is deleted without having been planned.
             let is_empty = store.state().is_empty();
             let synced = if is_empty { store.sync_directory()? } else { sync_directories(&*disk, store)? };
             let remembered = remembered(store.state(), &messages, &known, has_unique_ids);
-            Ok::<_, PollError>((destination, free_spaces, synced, messages, remembered))
+            Ok::<_, PollError>((destinations, free_spaces, synced, messages, remembered))
         };
         let prepared = state.with("prepare the Maildir", prepare).await??;
-        let (destination, free_spaces, synced, messages, remembered) = prepared;
+        let (destinations, free_spaces, synced, messages, remembered) = prepared;
         let (mut messages, last): (Vec<Listed>, Vec<Listed>) =
             messages.into_iter().partition(|listed| !self.looks_too_long(listed));
         messages.extend(last);
@@ -63,14 +63,16 @@ impl Poll {
         let store = state.read()?;
         Ok(Retrieval {
             messages: messages.into(),
-            destination,
-            maildir_mode: mode,
+            destinations: Arc::new(destinations),
+            routing: Arc::new(self.account.routing.clone()),
+            maildir_mode: self.account.maildir_mode,
             instance: store.state().identity().instance,
             removal: self.account.removal,
             remembered,
             is_whole: maildrop.complete
                 && plan.postponed == 0
                 && plan.to_isolate.is_empty()
+                && plan.skipped.is_empty()
                 && plan.quarantined.is_empty(),
             count: maildrop.count,
             now: store.now(),
@@ -81,6 +83,17 @@ impl Poll {
             careful: self.pass == Pass::Isolated,
         })
     }
+}
+
+/// The room where there is most of it: which message goes where is only known once it comes, and what is written is
+/// measured against its own file system.
+fn most_free_space(disk: &dyn Disk, destinations: &Destinations) -> Result<FreeSpaces, InsufficientSpace> {
+    let mut most = FreeSpaces { now: 0, empty: 0 };
+    for destination in destinations.all() {
+        let here = free_spaces(disk, destination.maildir.tmp())?;
+        most = FreeSpaces { now: most.now.max(here.now), empty: most.empty.max(here.empty) };
+    }
+    Ok(most)
 }
 
 /// What the messages that are to be retrieved may turn out to be: what is remembered under their unique-ids and was not

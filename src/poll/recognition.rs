@@ -9,6 +9,7 @@ use super::events::{AfterFailure, PollEvent};
 use super::server_profile::ServerProfile;
 use super::session::Clean;
 use super::{Poll, PollOptions};
+use crate::account::{Account, MaildirOf};
 use crate::client::listing::Opened;
 use crate::client::listing_digest::ListingDigest;
 use crate::disk::Disk;
@@ -111,7 +112,7 @@ impl Poll {
             let left = || {
                 let hints = HintsFile::read(&*disk, &dir, &account.name);
                 let clean = hints.hints.clean.clone()?;
-                let maildir = maildir_mark(&*disk, &account.maildir)?;
+                let maildir = maildir_marks(&*disk, &account)?;
                 let state = locked.status()?;
                 let now = Circumstances { account: &account, state: &state, maildir: &maildir, clock };
                 Some(LeftClean { age: clean.age(now)?, clean, hints })
@@ -141,7 +142,7 @@ impl Poll {
     ) -> Result<(), PollError> {
         let (account, clock, disk) = (self.account.clone(), self.context.clock.read(), Arc::clone(&self.context.disk));
         let keep = move |store: &mut Store| {
-            let (Some(maildir), Ok(state)) = (maildir_mark(&*disk, &account.maildir), disk.status(store.path())) else {
+            let (Some(maildir), Ok(state)) = (maildir_marks(&*disk, &account), disk.status(store.path())) else {
                 return;
             };
             let now = Circumstances { account: &account, state: &state, maildir: &maildir, clock };
@@ -151,6 +152,16 @@ impl Poll {
         };
         Ok(state.with("write the hints", keep).await?)
     }
+}
+
+/// What tells the Maildirs that an account delivers to from others. None: its own is not there, or not to be told.
+fn maildir_marks(disk: &dyn Disk, account: &Account) -> Option<String> {
+    let mut marks = maildir_mark(disk, &account.maildir)?;
+    for MaildirOf { path, .. } in account.maildirs().into_iter().skip(1) {
+        marks.push('\n');
+        marks.push_str(&maildir_mark(disk, path).unwrap_or_default());
+    }
+    Some(marks)
 }
 
 /// What tells the Maildir that an account delivers to from another one. None: it is not there, or not to be told.

@@ -43,6 +43,12 @@ pub struct PollReport {
     pub quarantined: Tally,
     /// Messages that are larger than the account allows.
     pub too_large: Tally,
+    /// Messages that a rule leaves on the server.
+    pub skipped: Tally,
+    /// Messages that came although a rule would leave them there: the server did not show their headers before.
+    pub not_skipped: u64,
+    /// Messages whose header was too long to route them by.
+    pub long_headers: u64,
     /// Messages without a unique-id in an otherwise good listing.
     pub unnamed: Tally,
     /// Messages that wait for the next poll, because one that is listed in the same way made trouble in this one.
@@ -180,6 +186,9 @@ impl PollReport {
             left: None,
             quarantined: Tally::default(),
             too_large: Tally::default(),
+            skipped: Tally::default(),
+            not_skipped: 0,
+            long_headers: 0,
             unnamed: Tally::default(),
             left_alone: 0,
             unverified: 0,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 use super::PollContext;
 use super::ceiling::Ceiling;
@@ -14,19 +15,21 @@ use super::deletions::Deletions;
 use super::emitter::Emitter;
 use super::error::PollError;
 use super::events::PollEvent;
+use super::incoming::Incoming;
 use super::refusals::Refusals;
 use super::window::Window;
 use crate::account::{MaildirMode, RemovalPolicy};
 use crate::client::error::TooLong;
 use crate::client::{Client, ClientError, Message};
 use crate::delivery::committer::ReceivedMessage;
-use crate::delivery::destination::Destination;
+use crate::delivery::destination::{Destinations, OWN};
 use crate::delivery::publish::Delivered;
 use crate::ids::{EntryId, InstanceId};
-use crate::maildir::staging::{Received, Staging};
+use crate::maildir::staging::{NotWritten, Received, Staging};
 use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Remembered, Removable};
 use crate::pop3::{Command, CommandKind, DropListing, Event, FramingError, Response, Status, UniqueId};
+use crate::routing::Routing;
 use crate::state::entries::ListedAs;
 use crate::watch;
 
@@ -52,8 +55,10 @@ const SESSION: Duration = Duration::from_secs(3600);
 pub(super) struct Retrieval {
     /// The messages, in this order.
     pub(super) messages: VecDeque<Listed>,
-    /// Where they go.
-    pub(super) destination: Destination,
+    /// Where they may go.
+    pub(super) destinations: Arc<Destinations>,
+    /// Which of them goes where.
+    pub(super) routing: Arc<Routing>,
     /// The permissions that their files get.
     pub(super) maildir_mode: MaildirMode,
     /// The instance id for their names.
@@ -110,6 +115,10 @@ pub(super) struct Retrieved {
     pub(super) first_short: Option<(Listed, u64)>,
     /// Remembered messages in whose place others came: they are not on the server.
     pub(super) absent: Vec<EntryId>,
+    /// How many came that a rule would have left on the server.
+    pub(super) not_skipped: u64,
+    /// How many had a header that is too long to route them by.
+    pub(super) long_headers: u64,
 }
 
 /// A retriever under way.
@@ -126,7 +135,7 @@ pub(super) struct Retriever<'a> {
     /// How far ahead that may be.
     window: Window,
     /// The message that is coming in.
-    staging: Option<Staging>,
+    incoming: Option<Incoming>,
     /// How large that may become.
     ceiling: Option<Ceiling>,
     /// How many octets of it came that were not told yet.
@@ -138,7 +147,7 @@ pub(super) struct Retriever<'a> {
     /// That was asked, and not answered yet.
     asks: bool,
     /// A message whose end may have been in the wrong place: taken once the next answer shows that it was not.
-    held: Option<(Listed, Staging)>,
+    held: Option<(Listed, Incoming)>,
     /// The unique-ids of those that are none of the remembered messages.
     others: HashSet<UniqueId>,
     begun: Instant,
@@ -165,7 +174,7 @@ impl<'a> Retriever<'a> {
             done: Retrieved::default(),
             under_way: VecDeque::new(),
             window: Window::new(),
-            staging: None,
+            incoming: None,
             ceiling: None,
             untold: 0,
             told: Duration::ZERO,
@@ -210,6 +219,8 @@ impl<'a> Retriever<'a> {
     pub(super) fn note_safe(&mut self, safe: &Delivered<Arrival>) {
         self.done.safe += 1;
         self.done.octets += safe.size();
+        let number = safe.payload().listed().number;
+        debug!("message {number} ({} octets) is delivered as {}", safe.size(), safe.file_name());
         if let Some(removable) = Removable::after_delivery(self.retrieval.removal, safe) {
             self.deletions.add(removable);
         }
@@ -295,10 +306,10 @@ impl<'a> Retriever<'a> {
             self.hear_whether_in_step(response).map_err(ClientError::from)?;
         }
         if matches!(event, Event::Response { .. })
-            && let Some((listed, staging)) = self.held.take()
+            && let Some((listed, incoming)) = self.held.take()
         {
             // What followed the message is an answer, and not the rest of it.
-            self.hand_over(listed, staging, received_messages, held).await?;
+            self.hand_over(listed, incoming, received_messages, held).await?;
         }
         match event {
             Event::Response { to: CommandKind::Retr(_), response } if response.status == Status::Ok => self.begin(),
@@ -309,13 +320,14 @@ impl<'a> Retriever<'a> {
             }
             Event::Data(range) => {
                 self.arrived(range.len());
-                if let Some(staging) = &mut self.staging {
-                    staging.take(self.client.bytes(range));
-                    let size = staging.size();
+                if let Some(incoming) = &mut self.incoming {
+                    incoming.take(self.client.bytes(range));
+                    incoming.route(&self.retrieval.routing, &self.retrieval.destinations, false);
+                    let size = incoming.staging.size();
                     if let Some(ceiling) = self.ceiling.filter(|ceiling| size > ceiling.most) {
                         return Err(self.too_long(size, ceiling));
                     }
-                    if staging.is_full() {
+                    if incoming.is_full() {
                         self.flush().await?;
                     }
                 }
@@ -364,14 +376,15 @@ impl<'a> Retriever<'a> {
     ) -> Result<(), PollError> {
         let no_such = || PollError::contradiction("end a message", "none was coming in");
         self.tell_octets();
-        let staging = self.staging.take().ok_or_else(no_such)?;
-        let listed = self.completed(staging.size()).ok_or_else(no_such)?;
-        self.events.tell(&PollEvent::MessageReceived { listed: &listed, octets: staging.octets() });
+        let mut incoming = self.incoming.take().ok_or_else(no_such)?;
+        incoming.route(&self.retrieval.routing, &self.retrieval.destinations, true);
+        let listed = self.completed(incoming.staging.size()).ok_or_else(no_such)?;
+        self.events.tell(&PollEvent::MessageReceived { listed: &listed, octets: incoming.staging.octets() });
         self.done.refused.came();
-        if !self.retrieval.careful && !Arrival::would_be_short(&listed, staging.octets()) {
-            return self.hand_over(listed, staging, received_messages, held).await;
+        if !self.retrieval.careful && !Arrival::would_be_short(&listed, incoming.staging.octets()) {
+            return self.hand_over(listed, incoming, received_messages, held).await;
         }
-        self.held = Some((listed, staging));
+        self.held = Some((listed, incoming));
         if self.client.outstanding() == 0 {
             self.ask_whether_in_step()?;
         }
@@ -403,9 +416,9 @@ impl<'a> Retriever<'a> {
         }
         let unique_id = self.under_way.front().and_then(|listed| listed.unique_id.as_ref());
         let name = self.context.names.next(self.context.clock.since_1970(), self.retrieval.instance, unique_id);
-        let tmp = self.retrieval.destination.maildir.tmp();
-        let staging = Staging::new(Arc::clone(&self.context.disk), tmp, name);
-        self.staging = Some(staging.with_mode(self.retrieval.maildir_mode));
+        let tmp = self.retrieval.destinations.at(OWN).maildir.tmp();
+        let staging = Staging::new(Arc::clone(&self.context.disk), tmp, name).with_mode(self.retrieval.maildir_mode);
+        self.incoming = Some(Incoming::new(staging, &self.retrieval.routing));
         let reported_size = self.under_way.front().and_then(|listed| listed.reported_size);
         let free_space = self.retrieval.free_space.saturating_add(reported_size.unwrap_or(0));
         self.ceiling = Some(Ceiling::of(reported_size, self.retrieval.max_message_size, free_space));
@@ -420,22 +433,22 @@ impl<'a> Retriever<'a> {
     }
 
     async fn flush(&mut self) -> Result<(), PollError> {
-        let Some(mut staging) = self.staging.take() else { return Ok(()) };
-        let flushed = watch::blocking(move || staging.flush().map(|()| staging)).await;
-        let flushed = flushed.map_err(|e| e.doing("write a message"))?;
-        let path = self.retrieval.destination.maildir.tmp().path().to_owned();
-        let wrote = flushed.map_err(|source| PollError::Maildir { doing: "write a message to", path, source })?;
-        self.staging = Some(wrote);
+        let Some(mut incoming) = self.incoming.take() else { return Ok(()) };
+        let flushed = watch::blocking(move || incoming.staging.flush().map(|()| incoming)).await;
+        let failed = |NotWritten { dir, source }| PollError::Maildir { doing: "write a message to", path: dir, source };
+        let wrote = flushed.map_err(|e| e.doing("write a message"))?.map_err(failed)?;
+        self.incoming = Some(wrote);
         Ok(())
     }
 
     async fn hand_over(
         &mut self,
         listed: Listed,
-        staging: Staging,
+        incoming: Incoming,
         received_messages: &mpsc::Sender<ReceivedMessage<Arrival>>,
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
+        let Incoming { staging, to, would_be_skipped, has_long_header, .. } = incoming;
         let octets = staging.octets();
         let ended_early = Arrival::would_be_short(&listed, octets) && is_far_shorter(&listed, octets);
         if ended_early {
@@ -448,11 +461,13 @@ impl<'a> Retriever<'a> {
             return Ok(());
         }
         self.done.far_shorter.extend(ended_early);
+        self.done.not_skipped += u64::from(would_be_skipped);
+        self.done.long_headers += u64::from(has_long_header);
         let bytes = u32::try_from(received.held() + OVERHEAD).unwrap_or(HELD).min(HELD);
         let closed = |_| PollError::contradiction("hand over a message", "the memory that is shared was closed");
         let permit = Arc::clone(held).acquire_many_owned(bytes).await.map_err(closed)?;
         // A committer that is gone has said why itself.
-        received_messages.send(ReceivedMessage { received, permit }).await.map_err(|_| PollError::Stopped)
+        received_messages.send(ReceivedMessage { received, to, permit }).await.map_err(|_| PollError::Stopped)
     }
 
     /// Whether it is one that we have after all: then this copy goes, and it has been verified.

@@ -23,7 +23,7 @@ use crate::client::listing::{OpenError, Opened, open};
 use crate::client::listing_digest::ListingDigest;
 use crate::client::login::{CachedCapabilities, log_in};
 use crate::client::{Client, ClientError};
-use crate::delivery::committer::Committer;
+use crate::delivery::committer::{Committed, Committer};
 use crate::delivery::publish::Delivered;
 use crate::disk::DirSync;
 use crate::ids::EntryId;
@@ -51,6 +51,8 @@ pub(super) struct Ended {
     pub(super) to_isolate: Vec<ListedAs>,
     /// Everything that was listed was new: so many messages, 0 if some were known.
     pub(super) all_new: usize,
+    /// It was found out that a rule leaves messages on the server.
+    pub(super) newly_skipped: bool,
     /// Entries whose messages were retrieved again and compared, with how these were listed.
     pub(super) compared: Vec<(EntryId, Listed)>,
     /// The server refused so many messages in a row that no further one was asked for.
@@ -279,12 +281,15 @@ impl Poll {
         maildrop: &Arc<Maildrop>,
         mut plan: Plan,
     ) -> Result<(Work, Ended), PollError> {
+        let newly_skipped = !plan.newly_skipped.is_empty();
         self.note_listing(state, maildrop, &mut plan).await?;
-        let all_new = plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty();
+        let all_new =
+            plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty() && plan.skipped.is_empty();
         let mut ended = Ended {
             left: plan.postponed,
             to_isolate: plan.to_isolate.iter().filter_map(ListedAs::of).collect(),
             all_new: if all_new { maildrop.messages.len() } else { 0 },
+            newly_skipped,
             compared: Vec::new(),
             gave_up: false,
             clean: None,
@@ -344,6 +349,7 @@ impl Poll {
         let (absent, present) = (std::mem::take(&mut plan.absent), std::mem::take(&mut plan.present));
         let (resized, renamed) = (std::mem::take(&mut plan.resized), std::mem::take(&mut plan.renamed));
         let (respelt, fingerprinted) = (std::mem::take(&mut plan.respelt), std::mem::take(&mut plan.fingerprinted));
+        let skipped = std::mem::take(&mut plan.newly_skipped);
         let account = self.account.clone();
         let maildrop = Arc::clone(maildrop);
         let note = move |store: &mut Store| {
@@ -351,6 +357,8 @@ impl Poll {
                 store.record_host(&account)?;
             }
             store.record_quarantine_over(over_with(&maildrop, store.state()))?;
+            let no_longer_skipped = gone_of_skipped(&maildrop, store.state());
+            store.record_skipped(skipped, account.routing.digest(), no_longer_skipped)?;
             store.record_renamed(renamed)?;
             store.record_renamed(respelt)?;
             store.record_fingerprinted(fingerprinted)?;
@@ -370,7 +378,7 @@ impl Poll {
         deletions: &mut Deletions,
         retrieval: Retrieval,
     ) -> Result<(Retrieved, DirSync), PollError> {
-        let (disk, destination) = (Arc::clone(&self.context.disk), retrieval.destination.clone());
+        let (disk, destinations) = (Arc::clone(&self.context.disk), Arc::clone(&retrieval.destinations));
         let events = &self.events;
         let mut retriever = Retriever::new(&self.context, client, deletions, retrieval, &self.stop, events);
         let (to_committer, received_messages) = mpsc::channel(IN_FLIGHT);
@@ -383,7 +391,7 @@ impl Poll {
         };
         let (retrieved, committed) = tokio::join!(
             retriever.retrieve(to_committer, &mut safe),
-            Committer::new(disk, destination, announce).run(state, received_messages)
+            Committer::new(disk, destinations, announce).run(state, received_messages)
         );
         while let Ok(one) = safe.try_recv() {
             retriever.note_safe(&one);
@@ -391,6 +399,16 @@ impl Poll {
         self.so_far.messages += retriever.done.safe;
         self.octets += retriever.done.octets;
         self.in_session = InSession { short: retriever.done.short, unproven: !retriever.in_step };
+        let (not_skipped, long_headers) = (retriever.done.not_skipped, retriever.done.long_headers);
+        if not_skipped + long_headers > 0 {
+            self.events.tell(&PollEvent::NotRouted { not_skipped, long_headers });
+        }
+        let Committed { result: committed, undelivered } = committed;
+        if !undelivered.is_empty() {
+            // They harm nobody else: others come first next time.
+            let quarantine = |store: &mut Store| store.record_quarantine(undelivered, QuarantineReason::Refused);
+            state.with("write down what was not delivered", quarantine).await??;
+        }
         // One that ended early is retrieved once more, alone, whatever the policy. Where many are, the sizes are wrong.
         let early = std::mem::take(&mut retriever.done.far_shorter);
         if retriever.done.short <= FEW && !early.is_empty() && committed.is_ok() {
@@ -423,6 +441,15 @@ fn over_with(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
         None => names.contains(&one.unique_id),
     };
     state.quarantines().map(|(one, _)| one).filter(|one| !is_there(one)).cloned().collect()
+}
+
+/// Messages that a rule left on the server and that are not there any more, if the listing can tell.
+fn gone_of_skipped(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
+    if !maildrop.complete || state.skipped().next().is_none() {
+        return Vec::new();
+    }
+    let listed: HashSet<ListedAs> = maildrop.messages.iter().filter_map(ListedAs::of).collect();
+    state.skipped().filter(|one| !listed.contains(one)).cloned().collect()
 }
 
 /// The messages at which a session may have ended with this error.

@@ -28,6 +28,7 @@
 //! person does ([`History::begin_anew`]) ends everything.
 
 pub mod arrivals;
+pub(crate) mod login_pace;
 pub(crate) mod queue;
 
 mod cause;

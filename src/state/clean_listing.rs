@@ -106,6 +106,7 @@ fn digest(account: &Account) -> u32 {
             &account.maildir,
             removal,
             account.max_message_size,
+            account.routing.digest(),
         )
     );
     crc32fast::hash(text.as_bytes())

@@ -12,6 +12,28 @@ use crate::clock::trusted_time::{ClockMark, ClockReading};
 pub use crate::ids::{EntryId, MaildirNumber};
 use crate::pop3::UniqueId;
 
+/// The Maildirs that one message goes into, by their numbers: nearly always one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MaildirNumbers {
+    /// The first.
+    pub first: MaildirNumber,
+    /// Others.
+    pub also: Vec<MaildirNumber>,
+}
+
+impl From<MaildirNumber> for MaildirNumbers {
+    fn from(first: MaildirNumber) -> Self {
+        Self { first, also: Vec::new() }
+    }
+}
+
+impl MaildirNumbers {
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = MaildirNumber> {
+        std::iter::once(self.first).chain(self.also.iter().copied())
+    }
+}
+
 /// Everything that is remembered of one account.
 #[derive(Debug, Clone)]
 pub struct UidState {
@@ -29,6 +51,8 @@ pub struct UidState {
     next_id: EntryId,
     /// Messages that made trouble, by unique-id, each with the size that it was listed with: nearly always one.
     quarantines: HashMap<UniqueId, Vec<(ListedAs, Quarantine)>>,
+    /// Messages that a rule leaves on the server, each with what tells the rules from others.
+    skipped: HashMap<ListedAs, u32>,
     /// Records of a newer version that may be ignored; kept through every rewrite.
     preserved: Vec<Vec<u8>>,
 }
@@ -72,6 +96,7 @@ impl UidState {
             by_unique_id: HashMap::new(),
             next_id: EntryId::FIRST,
             quarantines: HashMap::new(),
+            skipped: HashMap::new(),
             preserved: Vec::new(),
         }
     }
@@ -172,6 +197,17 @@ impl UidState {
         self.quarantines.values().flatten().map(|(listed_as, quarantine)| (listed_as, quarantine))
     }
 
+    /// Whether these rules leave the message on the server that is listed so, as far as was ever decided.
+    #[must_use]
+    pub fn is_skipped(&self, listed_as: &ListedAs, rules: u32) -> bool {
+        self.skipped.get(listed_as) == Some(&rules)
+    }
+
+    /// All messages that a rule leaves on the server, or once did.
+    pub fn skipped(&self) -> impl Iterator<Item = &ListedAs> {
+        self.skipped.keys()
+    }
+
     /// The id of the next entry.
     #[must_use]
     pub fn next_id(&self) -> EntryId {
@@ -206,15 +242,26 @@ impl UidState {
         let header = std::iter::once(Record::Header(self.identity.clone()));
         let clock = self.clock.map(Record::Clock);
         let maildirs = self.maildirs.iter().map(|(number, maildir)| Record::Maildir(*number, maildir.clone()));
-        let entries = self.entries.iter().map(|entry| Record::Entry(entry.clone()));
+        let entries = self.entries.iter().flat_map(|entry| entry_records(entry.clone()));
         let quarantines = self.quarantines().map(|(listed_as, quarantine)| Record::Quarantine {
             listed_as: listed_as.clone(),
             quarantine: *quarantine,
         });
+        let skipped = self.skipped.iter().map(|(listed_as, rules)| {
+            let (listed_as, rules) = (listed_as.clone(), *rules);
+            Record::Skipped { listed_as, rules }
+        });
         let preserved = self.preserved.iter().map(|line| Record::Unknown(line.clone()));
         let spooled: Vec<EntryId> = self.spooled().map(|(entry, _)| entry.id).collect();
         let spooled = (!spooled.is_empty()).then_some(Record::Spooled(spooled));
-        header.chain(clock).chain(maildirs).chain(entries).chain(spooled).chain(quarantines).chain(preserved)
+        header
+            .chain(clock)
+            .chain(maildirs)
+            .chain(entries)
+            .chain(spooled)
+            .chain(quarantines)
+            .chain(skipped)
+            .chain(preserved)
     }
 
     /// Makes room for so many more messages.
@@ -242,6 +289,7 @@ impl UidState {
                 self.maildirs.insert(number, maildir);
             }
             Record::Entry(entry) => self.insert(entry)?,
+            Record::AlsoInto { id, maildirs } => self.deliver_also_into(id, maildirs)?,
             Record::Published(ids) | Record::Forwarded(ids) => self.each(&ids, |entry| entry.intent = None)?,
             Record::Spooled(ids) => self.each(&ids, |entry| {
                 if let Some(intent) = &mut entry.intent {
@@ -276,6 +324,12 @@ impl UidState {
                 quarantines.push((listed_as, quarantine));
             }
             Record::TroubleOver(listed_as) => self.end_trouble(&listed_as),
+            Record::Skipped { listed_as, rules } => {
+                self.skipped.insert(listed_as, rules);
+            }
+            Record::NotSkipped(listed_as) => {
+                self.skipped.remove(&listed_as);
+            }
             Record::Unknown(line) => self.preserved.push(line),
         }
         Ok(())
@@ -283,7 +337,7 @@ impl UidState {
 
     fn insert(&mut self, entry: Entry) -> Result<(), Inconsistent> {
         if entry.intent.as_ref().is_some_and(|intent| !self.maildirs.contains_key(&intent.maildir)) {
-            return Err(Inconsistent("a delivery to an unknown Maildir"));
+            return Err(UNKNOWN_MAILDIR);
         }
         let (id, unique_id) = (entry.id, entry.unique_id.clone());
         self.entries.insert(entry).ok_or(Inconsistent("the same entry twice"))?;
@@ -291,6 +345,15 @@ impl UidState {
             self.by_unique_id.entry(unique_id).and_modify(|ids| ids.push(id)).or_insert(Ids::One(id));
         }
         self.next_id = self.next_id.max(id.next());
+        Ok(())
+    }
+
+    fn deliver_also_into(&mut self, id: EntryId, maildirs: Vec<MaildirNumber>) -> Result<(), Inconsistent> {
+        if maildirs.iter().any(|number| !self.maildirs.contains_key(number)) {
+            return Err(UNKNOWN_MAILDIR);
+        }
+        let intent = self.entries.get_mut(id).and_then(|entry| entry.intent.as_mut());
+        intent.ok_or(Inconsistent("other Maildirs for what is not on its way"))?.also = maildirs;
         Ok(())
     }
 
@@ -340,4 +403,12 @@ impl UidState {
     }
 }
 
+/// The records that make an entry.
+pub(super) fn entry_records(entry: Entry) -> impl Iterator<Item = Record> {
+    let also = entry.intent.as_ref().filter(|intent| !intent.also.is_empty());
+    let also = also.map(|intent| Record::AlsoInto { id: entry.id, maildirs: intent.also.clone() });
+    std::iter::once(Record::Entry(entry)).chain(also)
+}
+
+const UNKNOWN_MAILDIR: Inconsistent = Inconsistent("a delivery to an unknown Maildir");
 const UNKNOWN_ENTRY: Inconsistent = Inconsistent("an entry that does not exist");

@@ -73,6 +73,15 @@ pub struct Intent {
     pub maildir: MaildirNumber,
     /// The file is in the account's spool, and waits there until it is forwarded.
     pub spooled: bool,
+    /// Others that it is delivered to as well, as a file of its own in each: it is delivered once it is in all of them.
+    pub also: Vec<MaildirNumber>,
+}
+
+impl Intent {
+    /// All the Maildirs.
+    pub fn maildirs(&self) -> impl Iterator<Item = MaildirNumber> {
+        std::iter::once(self.maildir).chain(self.also.iter().copied())
+    }
 }
 
 /// One message that we know.

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use super::error::StateError;
 use super::journal;
 use super::reading::read;
-use crate::account::{Account, AccountName};
+use crate::account::{Account, AccountName, MaildirOf};
 use crate::disk::{Disk, Lock};
 use crate::ids::InstanceId;
 
@@ -69,21 +69,23 @@ pub(super) fn refuse_lost_state(
             });
         }
     }
-    let mut delivered = delivered_by(disk, &account.maildir)?;
-    if delivered.is_empty() {
-        return Ok(());
-    }
-    // Some of those files may be another account's.
-    for name in states_in(disk, dir)? {
-        if let Some(instance) = instance_in(disk, &uids_file(dir, &name)) {
-            delivered.retain(|ours| *ours != instance);
+    for MaildirOf { path, .. } in account.maildirs() {
+        let mut delivered = delivered_by(disk, path)?;
+        if delivered.is_empty() {
+            continue;
+        }
+        // Some of those files may be another account's.
+        for name in states_in(disk, dir)? {
+            if let Some(instance) = instance_in(disk, &uids_file(dir, &name)) {
+                delivered.retain(|ours| *ours != instance);
+            }
+        }
+        if !delivered.is_empty() {
+            let (account, maildir, dir) = (account.name.clone(), path.to_owned(), dir.to_owned());
+            return Err(StateError::Lost { account, maildir, dir });
         }
     }
-    if delivered.is_empty() {
-        return Ok(());
-    }
-    let (account, maildir, dir) = (account.name.clone(), account.maildir.clone(), dir.to_owned());
-    Err(StateError::Lost { account, maildir, dir })
+    Ok(())
 }
 
 pub(super) fn uids_file(dir: &Path, name: &str) -> PathBuf {

@@ -40,6 +40,13 @@ pub enum Record {
     Maildir(MaildirNumber, KnownMaildir),
     /// `E`: a message, with or without an intent.
     Entry(Entry),
+    /// `L`: the delivery of this entry goes into other Maildirs as well.
+    AlsoInto {
+        /// Which entry.
+        id: EntryId,
+        /// Their numbers.
+        maildirs: Vec<MaildirNumber>,
+    },
     /// `P`: the deliveries of these entries are finished.
     Published(Vec<EntryId>),
     /// `W`: these are in the account's spool, durably, and wait there until they are forwarded.
@@ -100,6 +107,15 @@ pub enum Record {
     TroubleOver(ListedAs),
     /// One of a forwarder's journal, which is a file of its own.
     Forwarding(ForwardRecord),
+    /// `s`: the message that is listed so is left on the server by a rule.
+    Skipped {
+        /// Which message.
+        listed_as: ListedAs,
+        /// What tells the rules from others.
+        rules: u32,
+    },
+    /// `n`: the message that is listed so is not left there any more.
+    NotSkipped(ListedAs),
     /// A small letter that this version does not know: kept as it is.
     Unknown(Vec<u8>),
 }
@@ -139,6 +155,7 @@ impl Record {
                 }
             }
             Self::Entry(entry) => out.entry(entry),
+            Self::AlsoInto { id, maildirs } => out.also_into(*id, maildirs),
             Self::Published(ids) => out.only_ids('P', ids),
             Self::Spooled(ids) => out.only_ids('W', ids),
             Self::Forwarded(ids) => out.only_ids('T', ids),
@@ -162,16 +179,15 @@ impl Record {
                 out.letter('G').number(*id).number(*header);
             }
             Self::Quarantine { listed_as, quarantine } => {
-                let kind = match quarantine.kind {
-                    QuarantineReason::Refused => 'r',
-                    QuarantineReason::BrokeSession => 'b',
-                };
+                let kind = letter_of(quarantine.kind);
                 out.letter('q').number(kind).number(quarantine.count).number(quarantine.until).listed_as(listed_as);
             }
-            Self::TroubleOver(listed_as) => {
-                out.letter('v').listed_as(listed_as);
+            Self::TroubleOver(listed_as) => out.only_listed_as('v', listed_as),
+            Self::Skipped { listed_as, rules } => {
+                out.letter('s').number(*rules).listed_as(listed_as);
             }
             Self::Forwarding(record) => record.write(&mut out),
+            Self::NotSkipped(listed_as) => out.only_listed_as('n', listed_as),
             Self::Unknown(kept) => out.line.extend_from_slice(kept),
         }
     }
@@ -182,7 +198,7 @@ impl Record {
     /// [`BadRecord`].
     pub fn parse(line: &[u8]) -> Result<Self, BadRecord> {
         let (letter, rest) = line.split_first().ok_or(BadRecord::Malformed)?;
-        if letter.is_ascii_lowercase() && !matches!(letter, b'q' | b'v') {
+        if letter.is_ascii_lowercase() && !matches!(letter, b'q' | b'v' | b's' | b'n') {
             return Ok(Self::Unknown(line.to_vec()));
         }
         let mut fields = Parse { rest: rest.strip_prefix(b" ") };
@@ -192,7 +208,8 @@ impl Record {
             b'C' => fields.clock(),
             b'M' => fields.maildir(),
             b'E' => fields.entry().map(Self::Entry),
-            b'I' | b'J' | b'K' | b'N' | b'L' => ForwardRecord::parse(*letter, &mut fields).map(Self::Forwarding),
+            b'I' | b'J' | b'K' | b'N' | b'Z' => ForwardRecord::parse(*letter, &mut fields).map(Self::Forwarding),
+            b'L' => fields.also_into(),
             b'P' => fields.ids().map(Self::Published),
             b'W' => fields.ids().map(Self::Spooled),
             b'T' => fields.ids().map(Self::Forwarded),
@@ -206,11 +223,22 @@ impl Record {
             b'G' => fields.fingerprinted(),
             b'q' => fields.quarantine(),
             b'v' => fields.listed_as().map(Self::TroubleOver),
+            b's' => {
+                fields.number().zip(fields.listed_as()).map(|(rules, listed_as)| Self::Skipped { listed_as, rules })
+            }
+            b'n' => fields.listed_as().map(Self::NotSkipped),
             b'U' => fields.number().zip(fields.unique_id()).map(|(id, unique_id)| Self::Renamed { id, unique_id }),
             letter if letter.is_ascii_uppercase() => return Err(BadRecord::Newer(char::from(*letter))),
             _ => None,
         };
         record.filter(|_| fields.rest.is_none()).ok_or(BadRecord::Malformed)
+    }
+}
+
+fn letter_of(kind: QuarantineReason) -> char {
+    match kind {
+        QuarantineReason::Refused => 'r',
+        QuarantineReason::BrokeSession => 'b',
     }
 }
 
@@ -277,6 +305,16 @@ impl Fields<'_> {
         if let Some(size) = listed_as.reported_size {
             self.number(size);
         }
+    }
+
+    /// A record that is about a message so listed and says no more.
+    fn only_listed_as(&mut self, letter: char, listed_as: &ListedAs) {
+        self.letter(letter).listed_as(listed_as);
+    }
+
+    fn also_into(&mut self, id: EntryId, maildirs: &[MaildirNumber]) {
+        let numbers: Vec<EntryId> = maildirs.iter().map(|number| EntryId::new(u64::from(number.get()))).collect();
+        self.letter('L').number(id).ids(&numbers);
     }
 
     /// Runs of ids as `3-7`, joined by commas.
@@ -418,6 +456,13 @@ impl<'a> Parse<'a> {
         Some(Record::Maildir(number, KnownMaildir { configured, resolved, id }))
     }
 
+    fn also_into(&mut self) -> Option<Record> {
+        let id = self.number()?;
+        let number = |number: EntryId| u32::try_from(number.get()).ok().map(MaildirNumber::new);
+        let maildirs = self.ids()?.into_iter().map(number).collect::<Option<Vec<_>>>()?;
+        Some(Record::AlsoInto { id, maildirs })
+    }
+
     fn fingerprinted(&mut self) -> Option<Record> {
         Some(Record::Fingerprinted { id: self.number()?, header: Digest::parse(self.field()?)? })
     }
@@ -454,7 +499,7 @@ impl<'a> Parse<'a> {
         let doubt = doubt || absent_since.is_some();
         let unique_id = self.optional(|field| UniqueId::new(&unescape(field)?).ok())?;
         let intent = self.if_there(|fields| {
-            Some(Intent { maildir: fields.number()?, file_name: fields.string()?, spooled: false })
+            Some(Intent { maildir: fields.number()?, also: Vec::new(), spooled: false, file_name: fields.string()? })
         })?;
         let fingerprint = Fingerprint { reported_size, header, whole };
         Some(Entry {

@@ -22,7 +22,12 @@ fn entry(id: u64) -> Entry {
         },
         delivered_at: -5,
         delivered_certain: 9,
-        intent: Some(Intent { file_name: "1.M2P3.host,S=4".to_owned(), maildir: MaildirNumber::FIRST, spooled: false }),
+        intent: Some(Intent {
+            file_name: "1.M2P3.host,S=4".to_owned(),
+            maildir: MaildirNumber::FIRST,
+            also: Vec::new(),
+            spooled: false,
+        }),
         removed: false,
         doubt: false,
         absent_since: None,
@@ -83,6 +88,9 @@ fn samples() -> Vec<Record> {
         },
         Record::TroubleOver(bad_one(None)),
         Record::TroubleOver(bad_one(Some(7))),
+        Record::AlsoInto { id: EntryId::new(7), maildirs: [2, 3, 9].map(MaildirNumber::new).to_vec() },
+        Record::Skipped { listed_as: bad_one(Some(7)), rules: u32::MAX },
+        Record::NotSkipped(ListedAs { unique_id: UniqueId::new(b"-").unwrap(), reported_size: None }),
         Record::Unknown(b"z whatever %  it says".to_vec()),
     ]
 }

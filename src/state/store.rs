@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::entries::{Entry, Fingerprint, Intent, KnownMaildir, ListedAs, Origin, UidState};
+use super::entries::{Entry, Fingerprint, Intent, KnownMaildir, ListedAs, Origin, UidState, entry_records};
 use super::error::StateError;
 use super::journal::{Durability, Journal};
 pub use super::orphans::{ConfiguredAccounts, DeliveredBy};
@@ -90,6 +90,10 @@ impl std::fmt::Debug for AccountLock {
 /// A message that is about to be ours: its file is durable in `tmp/`.
 #[derive(Debug)]
 pub struct NewDelivery {
+    /// The Maildir that it goes into.
+    pub maildir: MaildirNumber,
+    /// Others that it goes into as well.
+    pub also: Vec<MaildirNumber>,
     /// The server's name for it.
     pub unique_id: Option<UniqueId>,
     /// Its size in octets, as the server reports it.
@@ -117,8 +121,8 @@ pub trait IsPublished {
     /// The entry.
     fn entry(&self) -> EntryId;
 
-    /// Its name in `tmp/`, and that directory: it goes once this is on record for good.
-    fn in_tmp(&self) -> (&Dir, &OsStr);
+    /// Its names in `tmp/`, one in each of its Maildirs, and that directory: they go once this is on record for good.
+    fn in_tmp(&self) -> impl Iterator<Item = (&Dir, &OsStr)>;
 }
 
 impl Store {
@@ -212,14 +216,13 @@ impl Store {
     /// [`NotRecorded`]: nothing is recorded, or it is unknown whether it is.
     pub fn record_intents<M>(
         &mut self,
-        maildir: MaildirNumber,
         batch: Vec<M>,
         told: impl Fn(&M) -> NewDelivery,
     ) -> Result<Vec<(EntryId, M)>, NotRecorded<M>> {
         let batch: Vec<(EntryId, M)> = self.state.next_id().and_those_behind().zip(batch).collect();
-        let entries: Vec<Entry> = batch.iter().map(|(id, one)| self.begun(*id, told(one), maildir)).collect();
+        let entries: Vec<Entry> = batch.iter().map(|(id, one)| self.begun(*id, told(one))).collect();
         let over = self.troubles_over(entries.iter().filter_map(ListedAs::of_entry));
-        let mut records: Vec<Record> = entries.into_iter().map(Record::Entry).collect();
+        let mut records: Vec<Record> = entries.into_iter().flat_map(entry_records).collect();
         records.extend(over);
         let appended = self.append(records, Durability::Now);
         let Err(error) = appended else { return Ok(batch) };
@@ -229,8 +232,8 @@ impl Store {
     }
 
     /// The entry of a delivery that is begun.
-    fn begun(&self, id: EntryId, delivery: NewDelivery, maildir: MaildirNumber) -> Entry {
-        let NewDelivery { unique_id, reported_size, digests, is_unsure, file_name } = delivery;
+    fn begun(&self, id: EntryId, delivery: NewDelivery) -> Entry {
+        let NewDelivery { maildir, also, unique_id, reported_size, digests, is_unsure, file_name } = delivery;
         let (header, whole) = (Some(digests.header), Some(digests.whole));
         Entry {
             id,
@@ -239,7 +242,7 @@ impl Store {
             fingerprint: Fingerprint { reported_size, header, whole },
             delivered_at: self.mark.reading.wall,
             delivered_certain: self.mark.certain,
-            intent: Some(Intent { file_name, maildir, spooled: false }),
+            intent: Some(Intent { file_name, maildir, also, spooled: false }),
             removed: false,
             doubt: is_unsure,
             absent_since: None,
@@ -253,7 +256,7 @@ impl Store {
     /// Those of the disk. Nothing is lost by that: recovery finds it out again.
     pub fn record_published<P: IsPublished>(&mut self, published: &[P]) -> Result<(), StateError> {
         self.record_finished(published.iter().map(P::entry).collect())?;
-        let in_tmp = published.iter().map(P::in_tmp).map(|(tmp, name)| (tmp.clone(), name.to_owned()));
+        let in_tmp = published.iter().flat_map(P::in_tmp).map(|(tmp, name)| (tmp.clone(), name.to_owned()));
         self.finished.recorded.extend(in_tmp);
         Ok(())
     }
@@ -274,9 +277,11 @@ impl Store {
         self.journal.path().with_extension("spool")
     }
 
-    fn is_for_spool(&self, id: EntryId) -> bool {
-        let maildir = self.state.entry(id).and_then(|entry| self.state.maildir(entry.intent.as_ref()?.maildir));
-        maildir.is_some_and(|maildir| maildir.configured == self.spool())
+    /// Whether a message that is being delivered goes into the spool.
+    pub(crate) fn is_for_spool(&self, id: EntryId) -> bool {
+        let Some(intent) = self.state.entry(id).and_then(|entry| entry.intent.as_ref()) else { return false };
+        let mut maildirs = intent.maildirs().filter_map(|number| self.state.maildir(number));
+        maildirs.any(|maildir| maildir.configured == self.spool())
     }
 
     /// These messages of the spool were forwarded.
@@ -476,7 +481,7 @@ impl Store {
     /// The Maildirs by number, as they were when they were last delivered to.
     #[must_use]
     pub fn maildirs_with_intents(&self) -> BTreeMap<MaildirNumber, KnownMaildir> {
-        let numbers = self.state.intents().map(|(_, intent)| intent.maildir);
+        let numbers = self.state.intents().flat_map(|(_, intent)| intent.maildirs());
         numbers.filter_map(|number| Some((number, self.state.maildir(number)?.clone()))).collect()
     }
 

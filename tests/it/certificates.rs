@@ -25,7 +25,7 @@ pub(crate) struct Authority {
 /// What is right or wrong with a server's certificate.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// For `localhost` and 127.0.0.1, and valid.
+    /// For `localhost`, 127.0.0.1 and what is below `ferry.test`, and valid.
     Good,
     /// As `Good`, but its time is over.
     Expired,
@@ -74,13 +74,22 @@ impl Authority {
 
     /// A server's certificate of this kind.
     pub(crate) fn leaf(&self, kind: Kind) -> Leaf {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
         let names: &[&str] = match kind {
             Kind::OtherName => &["pop.example.org"],
             Kind::Named(names) => names,
             Kind::AddressOnly => &[],
-            _ => &["localhost"],
+            _ => &["localhost", "*.ferry.test"],
         };
+        self.sign(kind, names)
+    }
+
+    /// What a server needs to show a good certificate for these names.
+    pub(crate) fn server_config_for(&self, names: &[&str]) -> Arc<ServerConfig> {
+        self.server_config_with(&self.sign(Kind::Good, names), rustls::ALL_VERSIONS, false)
+    }
+
+    fn sign(&self, kind: Kind, names: &[&str]) -> Leaf {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
         let named = names.iter().map(|name| SanType::DnsName((*name).try_into().unwrap()));
         let here = SanType::IpAddress(Ipv4Addr::LOCALHOST.into());
         let address = (!matches!(kind, Kind::OtherName | Kind::Named(_))).then_some(here);

@@ -2,18 +2,11 @@
 //! user's.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-
-use rustix::fs::OFlags;
-use rustix::pty::OpenptFlags;
-use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::mail::small_ones;
-use crate::program::{Account, Outcome, Running, TestEnv};
+use crate::program::{Account, Outcome, TestEnv};
 use crate::scripted::maildrop::{Maildrop, Message, PASSWORD};
+use crate::terminal::{Terminal, wait_for};
 
 /// A session whose commands come from a pipe.
 fn piped(env: &TestEnv, commands: &str, options: &[&str]) -> Outcome {
@@ -94,7 +87,7 @@ fn while_the_account_is_polled_it_is_busy_and_the_other_way_round() {
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
     env.fetch().expect(0);
     let before = env.everything();
-    let (mut terminal, mut running) = open(&env, 80);
+    let (mut terminal, mut running) = Terminal::start(&env, 80, &[], &["console", "a"]);
     terminal.wait_for("a> ");
     env.fetch().expect(75).says("mailferry console");
     terminal.type_in("QUIT\r");
@@ -124,80 +117,12 @@ fn a_real_server_is_talked_to() {
     assert_eq!(user.left(), 1);
 }
 
-/// A terminal whose other end is ours.
-struct Terminal {
-    ours: File,
-    shown: Arc<Mutex<Vec<u8>>>,
-    /// What was looked at already.
-    seen: usize,
-    /// Opened, so that it lives as long as this.
-    _theirs: OwnedFd,
-}
-
-/// Starts the console in a terminal of so many columns.
-fn open(env: &TestEnv, columns: u16) -> (Terminal, Running) {
-    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let ours = rustix::pty::openpt(flags).unwrap();
-    rustix::pty::grantpt(&ours).unwrap();
-    rustix::pty::unlockpt(&ours).unwrap();
-    let name = rustix::pty::ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let theirs = rustix::fs::open(name.as_str(), flags, rustix::fs::Mode::empty()).unwrap();
-    tcsetwinsize(&ours, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
-    let script = format!("TERM=xterm exec setsid --ctty \"$@\" <{name} >{name} 2>&1");
-    let running = env.spawn_under(&["bash", "-c", &script, "bash"], &["console", "a"]);
-    let ours = File::from(ours);
-    let (mut reader, shown) = (ours.try_clone().unwrap(), Arc::new(Mutex::new(Vec::new())));
-    let kept = Arc::clone(&shown);
-    std::thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok(count @ 1..) = reader.read(&mut buffer) {
-            kept.lock().unwrap().extend(&buffer[..count]);
-        }
-    });
-    (Terminal { ours, shown, seen: 0, _theirs: theirs }, running)
-}
-
-impl Terminal {
-    fn type_in(&mut self, text: &str) {
-        self.ours.write_all(text.as_bytes()).unwrap();
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned()
-    }
-
-    /// Waits until this is shown behind what was waited for before.
-    #[track_caller]
-    fn wait_for(&mut self, words: &str) {
-        let begun = Instant::now();
-        loop {
-            let text = self.text();
-            if let Some(at) = text.get(self.seen..).and_then(|rest| rest.find(words)) {
-                self.seen += at + words.len();
-                return;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(40), "{words:?} is not shown: {text:?}");
-            std::thread::sleep(Duration::from_millis(10)); // the pace of looking, nothing depends on it
-        }
-    }
-}
-
-#[track_caller]
-fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !so() {
-        assert!(begun.elapsed() < Duration::from_secs(40), "{what} does not happen");
-        std::thread::sleep(Duration::from_millis(10)); // the pace of looking, nothing depends on it
-    }
-}
-
 #[test]
 fn at_a_terminal_there_is_a_prompt_a_question_before_dele_and_a_history() {
     for columns in [60, 80, 200] {
         let maildrop = Maildrop::new(small_ones(2));
         let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
-        let (mut terminal, mut running) = open(&env, columns);
+        let (mut terminal, mut running) = Terminal::start(&env, columns, &[], &["console", "a"]);
         terminal.wait_for("HELP lists the commands");
         terminal.wait_for("a> ");
         terminal.type_in("stat\r");
@@ -234,7 +159,7 @@ fn at_a_terminal_there_is_a_prompt_a_question_before_dele_and_a_history() {
 fn the_end_of_the_input_deletes_nothing() {
     let maildrop = Maildrop::new(small_ones(1));
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
-    let (mut terminal, mut running) = open(&env, 80);
+    let (mut terminal, mut running) = Terminal::start(&env, 80, &[], &["console", "a"]);
     terminal.wait_for("a> ");
     terminal.type_in("dele 1\r");
     terminal.wait_for("at QUIT?");

@@ -3,8 +3,10 @@
 mod forwarding;
 pub(crate) mod hung;
 mod kept;
+mod overview;
 mod page;
 mod places;
+mod told;
 
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};

@@ -11,11 +11,11 @@ use crate::raw::stored;
 use crate::scripted::maildrop::{Maildrop, Message};
 
 /// A mounted file system, unmounted when dropped.
-struct SmallDisk(PathBuf);
+pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// Mounts one of so many KiB at this place, if this machine lets us.
-    fn mount(at: &Path, kib: u32) -> Option<Self> {
+    pub(crate) fn mount(at: &Path, kib: u32) -> Option<Self> {
         fs::create_dir_all(at).unwrap();
         let options = format!("size={kib}k,mode=700");
         let mounted = rustix::process::geteuid().is_root()

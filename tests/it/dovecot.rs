@@ -275,6 +275,11 @@ impl User<'_> {
         }
     }
 
+    /// Where it is inside TLS, the password, and the file of the authority that vouches for it.
+    pub(crate) fn over_tls(&self) -> (SocketAddr, String, &Path) {
+        (self.dovecot.tls, password(), &self.dovecot.authority.ca_file)
+    }
+
     /// Where it is in clear, the login name and the password, for other programs.
     pub(crate) fn login(&self) -> (SocketAddr, &str, String) {
         (self.dovecot.clear, &self.name, password())

@@ -181,6 +181,14 @@ impl TestEnv {
         command
     }
 
+    /// Starts the program as a newcomer does, by way of another one: nothing says where anything is.
+    pub(crate) fn spawn_plain(&self, wrapper: &[&str], args: &[&str]) -> Running {
+        let mut words = wrapper.iter().copied().chain([env!("CARGO_BIN_EXE_mailferry")]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).args(args).env_clear().env("HOME", self.dir.path()).current_dir(self.dir.path());
+        Running::start(command.env("PATH", std::env::var_os("PATH").unwrap_or_default()))
+    }
+
     /// The Maildir of an account.
     pub(crate) fn maildir(&self, account: &str) -> PathBuf {
         self.path("Mail").join(account)

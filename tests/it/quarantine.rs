@@ -73,6 +73,7 @@ impl Bench {
             max_messages_per_session: None,
             on_new_mail: None,
             forward: None,
+            routing: Default::default(),
         };
         Self { home, clock: Arc::default(), account }
     }

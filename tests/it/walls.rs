@@ -16,7 +16,7 @@ use source::Source;
 
 /// What is pure, what that may name besides, and what is known to be wrong with it.
 const RULES: purity::Rules<'static> = purity::Rules {
-    pure: &["pop3", "sasl", "message", "plan", "schedule", "text"],
+    pure: &["pop3", "sasl", "message", "plan", "routing", "schedule", "text"],
     // Plain values, and what reads and writes none but them.
     plain: &[
         "account",
@@ -36,6 +36,7 @@ const RULES: purity::Rules<'static> = purity::Rules {
         "encoding_rs",
         "fastrand",
         "hmac",
+        "mail_parser",
         "md5",
         "memchr",
         "pbkdf2",

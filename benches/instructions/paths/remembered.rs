@@ -94,6 +94,7 @@ fn file_to_read() -> (TempDir, Account, OpenOptions) {
         maildir_mode: MaildirMode::default(),
         on_new_mail: None,
         forward: None,
+        routing: Default::default(),
         removal: RemovalPolicy::Keep,
         interval: mailferry::account::Interval::fixed(Duration::ZERO),
         timeout: Duration::ZERO,
@@ -145,6 +146,7 @@ fn file_to_append_to() -> (TempDir, Journal, Vec<Record>) {
     let intent = |number| Intent {
         file_name: format!("1764000000.M{number:06}P4242Q{number}_mf-0000000000000007-5f3a9c41.host,S=4000"),
         maildir: MaildirNumber::FIRST,
+        also: Vec::new(),
     };
     let records = (1..=INTENTS).map(|number| Record::Entry(entry(number, Some(intent(number))))).collect();
     let (dir, journal) = file(0);

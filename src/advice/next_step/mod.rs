@@ -17,9 +17,9 @@ use std::fmt::Display;
 use crate::account::AccountName;
 use crate::client::ClientError;
 use crate::command_line::this_program;
+use crate::https::{HttpError, HttpProblem};
 use crate::net::NetError;
 use crate::oauth::OAuthError;
-use crate::oauth::http::{HttpError, HttpProblem};
 use crate::poll::PollError;
 use crate::poll::report::Decision;
 use crate::schedule::{Cause, Reason};
@@ -146,6 +146,9 @@ pub(super) fn instead_of_waiting(reason: &Reason) -> &'static str {
 
 /// What to do where nothing is deleted on the server, because a delivery cannot be made durable.
 pub(crate) const UNSYNCABLE: &str = "Use a local disk for the Maildir, or leave_on_server = true";
+
+/// What to do where a server does not show the headers by which a rule would leave messages there.
+pub(crate) const NOT_SKIPPED: &str = "Let the rule lead to a Maildir instead";
 
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,7 @@ impl Supervisor {
                 && self.queue.poll_now(name, now)
             {
                 self.forwarders.try_now(name, now);
+                self.login_pace.forget(&kept.account.endpoint.host);
                 kept.standing.history.begin_anew();
                 woken.push(name.clone());
             }
@@ -51,6 +52,8 @@ impl Supervisor {
     pub(super) fn answer(&mut self, request: Request) -> Response {
         match request {
             Request::Status => Response::Status(Box::new(self.status())),
+            // Its answer comes later.
+            Request::TestNotify => Response::NotUnderstood { why: "it is answered elsewhere".to_owned() },
             Request::Poll { accounts, often_for } => {
                 let all = || self.accounts.keys().map(ToString::to_string).collect();
                 let named: Vec<String> = if accounts.is_empty() { all() } else { accounts };

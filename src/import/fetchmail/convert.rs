@@ -132,8 +132,8 @@ fn account(
     if merged.is_multidrop || merged.local.len() > 1 {
         return Err(Note::new(
             format!("{origin}: a maildrop of several people (multidrop)"),
-            "mailferry delivers it into one Maildir; a program behind it has to sort. Write the account by hand if that is \
-             what you want, or keep fetchmail for it",
+            "write the account by hand, with [accounts.NAME.multidrop]: docs/routing.md says what is believed of a header. What \
+             fetchmail guesses from To and Cc is not done",
         ));
     }
     if username.is_empty() {
@@ -233,7 +233,7 @@ fn server_options(draft: &mut Draft, server: &Options, daemon: Option<u64>) {
             "uidl" | "bad-header" | "retrieve-error" | "dns" | "checkalias" | "localdomains" | "aka" | "idletimeout"
             | "esmtpname" | "esmtppassword" => draft.needless(*name),
             "envelope" if *setting == Setting::Flag(false) => draft.needless("no envelope"),
-            "envelope" | "qvirtual" => draft.note(*name, "multidrop is not there: all goes into one Maildir"),
+            "envelope" | "qvirtual" => draft.note(*name, "the account goes by hand: [accounts.NAME.multidrop], see docs/routing.md"),
             "plugin" | "plugout" => {
                 draft.note(*name, "a connection by way of a program is not taken over: the account connects directly");
             }

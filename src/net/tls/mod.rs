@@ -119,7 +119,8 @@ impl Tls {
             Ok((Ok(stream), asked)) => {
                 let certificate_expires = expiry::of_peer(stream.get_ref().1);
                 let binding = binding::of_connection(stream.get_ref().1);
-                let tls = Some(Box::new(facts::of(stream.get_ref().1, begun.elapsed())));
+                let tls = Box::new(facts::of(stream.get_ref().1, begun.elapsed()));
+                tracing::debug!("{peer}: {tls}");
                 let stream: Stream = match asked {
                     true => Box::new(Asking::new(stream, endpoint)),
                     false => Box::new(stream),
@@ -133,7 +134,7 @@ impl Tls {
                     client_certificate_expires,
                     classical,
                     binding,
-                    tls,
+                    tls: Some(tls),
                 });
             }
             Ok((Err(error), asked)) => problem::explain(endpoint, began, error, &heard, asked),

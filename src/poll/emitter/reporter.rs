@@ -48,6 +48,10 @@ impl Reporter {
             }
             PollEvent::MessageRefused { listed, why } => self.refused.add(listed, *why),
             PollEvent::MessageFailed { listed, why } => report.failed.add(listed, *why),
+            PollEvent::NotRouted { not_skipped, long_headers } => {
+                report.not_skipped = report.not_skipped.saturating_add(*not_skipped);
+                report.long_headers = report.long_headers.saturating_add(*long_headers);
+            }
             PollEvent::DeletionRefused(entries) => report.undeletable.extend(*entries),
             PollEvent::Deleted(entries) => {
                 let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
@@ -90,6 +94,7 @@ fn planned(report: &mut PollReport, on_server: usize, plan: &Plan) {
     report.too_large = Tally::of(&plan.too_large);
     report.quarantined = Tally::of(&plan.quarantined);
     report.left_alone = count(plan.left_alone);
+    report.skipped = Tally::of(&plan.skipped);
     report.unnamed = Tally::of(&plan.unnamed);
     report.renumbered += count(plan.renamed.len());
     report.unverified = report.unverified.max(count(plan.unverified));

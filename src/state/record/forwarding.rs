@@ -33,7 +33,7 @@ pub enum ForwardRecord {
         /// So often.
         times: u32,
     },
-    /// `L`: nothing is on record of it any more.
+    /// `Z`: nothing is on record of it any more.
     Released(String),
 }
 
@@ -79,7 +79,7 @@ impl ForwardRecord {
                 out.letter('N').text(name.as_bytes()).number(times);
             }
             Self::Released(name) => {
-                out.letter('L').text(name.as_bytes());
+                out.letter('Z').text(name.as_bytes());
             }
         }
     }
@@ -133,7 +133,7 @@ mod tests {
             assert!(!line.contains(&b'\n') && line.is_ascii());
             assert_eq!(Record::parse(&line), Ok(record));
         }
-        for bad in ["I a b 1", "I a b 1 2 3", "J a", "J a - 1", "J a 1", "K a 1", "N a", "L", "L a b"] {
+        for bad in ["I a b 1", "I a b 1 2 3", "J a", "J a - 1", "J a 1", "K a 1", "N a", "Z", "Z a b"] {
             assert!(Record::parse(bad.as_bytes()).is_err(), "{bad}");
         }
     }

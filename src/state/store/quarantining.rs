@@ -1,4 +1,4 @@
-//! How long a message that made trouble is set aside.
+//! Messages that are left on the server: how long one that made trouble is set aside, and what a rule says of others.
 
 use super::Store;
 use crate::state::entries::{ListedAs, Quarantine, QuarantineReason};
@@ -65,6 +65,22 @@ impl Store {
     /// Those of the disk.
     pub fn record_quarantine_over(&mut self, gone: Vec<ListedAs>) -> Result<(), StateError> {
         let records: Vec<Record> = gone.into_iter().map(Record::TroubleOver).collect();
+        if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
+    }
+
+    /// Rules with this digest leave these messages on the server, and not those any more.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_skipped(
+        &mut self,
+        skipped: Vec<ListedAs>,
+        rules: u32,
+        over: Vec<ListedAs>,
+    ) -> Result<(), StateError> {
+        let over = over.into_iter().map(Record::NotSkipped);
+        let skipped = skipped.into_iter().map(|listed_as| Record::Skipped { listed_as, rules });
+        let records: Vec<Record> = over.chain(skipped).collect();
         if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
     }
 

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use super::fault::{Errno, Fault, FaultKind, Operation};
 use super::jobs::{do_all, more_is_wanted, seeds};
 use super::power::Survival;
-use super::script::{brief, large, odd_servers, ordinary};
+use super::script::{brief, large, odd_servers, ordinary, routed, shared};
 use super::verdict::{Rehearsal, Stage, Verdict, check_good, check_no_parts};
 use super::world::{Polled, Reader, World};
 
@@ -178,6 +178,16 @@ fn with_odd_servers_every_operation_goes_wrong_in_every_way() {
 #[test]
 fn a_message_that_is_written_in_pieces_survives_as_well() {
     matrix(&Rehearsal::new(large()));
+}
+
+#[test]
+fn with_rules_every_operation_goes_wrong_in_every_way() {
+    matrix(&Rehearsal::new(routed()));
+}
+
+#[test]
+fn with_several_recipients_every_operation_goes_wrong_in_every_way() {
+    matrix(&Rehearsal::new(shared()));
 }
 
 #[test]

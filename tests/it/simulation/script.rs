@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use mailferry::credential::CredentialSource;
+use mailferry::routing::{
+    Address, Condition, HeaderEnd, Multidrop, Occurrence, OtherMaildir, Pattern, Route, Routing, Rule, Rules, Target,
+};
 use mailferry::secret::Secret;
 
 use super::server::{Manner, UniqueIds};
@@ -82,6 +85,7 @@ pub(crate) fn account(name: &str, maildir: &str, removal: RemovalPolicy) -> Acco
         max_messages_per_session: None,
         on_new_mail: None,
         forward: None,
+        routing: Default::default(),
     }
 }
 
@@ -187,7 +191,91 @@ pub(crate) fn large() -> Script {
     Script { name: "large", accounts, acts }
 }
 
+/// The Maildir that a rule leads to, and a folder of the account's own.
+pub(crate) const OTHER: &str = "/mail/other";
+
+/// Rules that lead to another Maildir and to a folder, and one that leaves messages on the server.
+pub(crate) fn routed() -> Script {
+    use Act::{Days, Mail, Poll, Read, Vanish};
+    let rule = |subject: &str, target| {
+        let pattern = Pattern::matches(subject).unwrap();
+        Rule { condition: Condition::new("Subject", vec![pattern]), target }
+    };
+    let maildir = |path: &str, is_folder| Target::Maildir(OtherMaildir { path: path.into(), is_folder });
+    let rules = Rules::new(vec![
+        rule("o*", maildir(OTHER, false)),
+        rule("f*", maildir("/mail/deep/own/.Lists", true)),
+        rule("s*", Target::Skip),
+    ]);
+    let routed = |name, removal| Account { routing: Routing::Rules(rules.clone()), ..account(name, OWN, removal) };
+    let accounts = vec![
+        (routed("gone", RemovalPolicy::AfterDelivery), ABLE),
+        (routed("keep", RemovalPolicy::Keep), Manner { pipelining: false, ..ABLE }),
+    ];
+    let acts = vec![
+        Mail("gone", "o1", 300),
+        Mail("gone", "p1", 90),
+        Mail("gone", "s1", 90),
+        Mail("gone", "f1", 90),
+        Mail("keep", "s2", 90),
+        Mail("keep", "o2", 90),
+        Poll("gone"),
+        Poll("keep"),
+        Read(OTHER),
+        Days(1),
+        Mail("gone", "o3", 90),
+        Vanish("gone", "s1"),
+        Poll("gone"),
+    ];
+    Script { name: "routed", accounts, acts }
+}
+
+/// The Maildirs of two people, whose mail is in one maildrop.
+pub(crate) const ANN: &str = "/mail/ann";
+pub(crate) const BOB: &str = "/mail/bob";
+
+/// The mail of two people, some of it for both.
+pub(crate) fn shared() -> Script {
+    use Act::{Days, Mail, Poll, Read};
+    let recipient = |address: &str, path: &str| {
+        (Address::new(address).unwrap(), OtherMaildir { path: path.into(), is_folder: false })
+    };
+    let multidrop = Multidrop {
+        header: "x-envelope-to".to_owned(),
+        occurrence: Occurrence::All,
+        strip_prefix: None,
+        trusted_received_by: Vec::new(),
+        recipients: [recipient("ann@example.org", ANN), recipient("bob@example.org", BOB)].into(),
+    };
+    let routing = Routing::Multidrop(multidrop);
+    let accounts = vec![(Account { routing, ..account("office", OWN, RemovalPolicy::AfterDelivery) }, ABLE)];
+    let acts = vec![
+        Mail("office", "ab1", 300),
+        Mail("office", "an1", 90),
+        Mail("office", "u1", 90),
+        Mail("office", "ab2", 90),
+        Poll("office"),
+        Read(ANN),
+        Days(1),
+        Mail("office", "ab3", 150_000),
+        Poll("office"),
+    ];
+    Script { name: "shared", accounts, acts }
+}
+
 impl Script {
+    /// Where a message of an account goes; nowhere, if it stays on the server.
+    pub(crate) fn goes_to(&self, account: &str, message: &[u8]) -> Vec<&Path> {
+        let account = self.account(account);
+        let end = HeaderEnd::default().find(message).unwrap();
+        match account.routing.route(&message[..end]) {
+            Route::Own => vec![&account.maildir],
+            Route::Other(path) => vec![path],
+            Route::Several(all) => all.into_iter().map(|path| path.unwrap_or(&account.maildir)).collect(),
+            Route::Skip => Vec::new(),
+        }
+    }
+
     /// Whether the account's server has UIDL.
     pub(crate) fn has_unique_ids(&self, name: &str) -> bool {
         self.accounts.iter().any(|(account, manner)| account.name.as_str() == name && manner.uidl)
@@ -205,9 +293,14 @@ impl Script {
         &self.accounts.iter().find(|(account, _)| account.name.as_str() == name).unwrap().0
     }
 
-    /// The bytes of the message that has this unique-id.
+    /// The bytes of the message that has this unique-id. Where it begins with `an` it is for ann, with `ab` for bob as well.
     pub(crate) fn message(uid: &str, octets: usize) -> Vec<u8> {
-        let mut text = format!("Message-ID: <{uid}@example.org>\r\nSubject: {uid}\r\n\r\n.dot\r\n");
+        let recipients = match uid.get(..2) {
+            Some("an") => "X-Envelope-To: ann@example.org\r\nReceived: x\r\n",
+            Some("ab") => "X-Envelope-To: ann@example.org\r\nX-Envelope-To: bob@example.org\r\nReceived: x\r\n",
+            _ => "",
+        };
+        let mut text = format!("{recipients}Message-ID: <{uid}@example.org>\r\nSubject: {uid}\r\n\r\n.dot\r\n");
         while text.len() + 2 < octets {
             let room = (octets - 2 - text.len()).min(60);
             text.extend("abcdefghij".chars().cycle().take(room).chain("\r\n".chars()));
@@ -225,6 +318,6 @@ impl Script {
 
     /// The Maildirs.
     pub(crate) fn maildirs(&self) -> impl Iterator<Item = &Path> {
-        self.accounts.iter().map(|(account, _)| account.maildir.as_path())
+        self.accounts.iter().flat_map(|(account, _)| account.maildirs()).map(|maildir| maildir.path)
     }
 }

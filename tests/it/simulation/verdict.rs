@@ -11,7 +11,7 @@ use super::power::Survival;
 use super::script::{Act, Script};
 use super::server::{Post, Removal, open};
 use super::storage::Storage;
-use super::world::{Polled, Snapshot, World};
+use super::world::{Polled, READ, Snapshot, World};
 
 /// What went wrong, in words.
 pub(crate) type Verdict = Result<(), String>;
@@ -36,7 +36,7 @@ fn mail(world: &World<'_>) -> Vec<String> {
     let known: BTreeMap<Vec<u8>, &str> = world.script.mail().map(|(_, uid, bytes)| (stored(&bytes), uid)).collect();
     let machine = look(&world.machine);
     let mut files = machine.storage.visible(Path::new(MAIL));
-    files.retain(|(path, _)| !path.ends_with("/.mailferry-id"));
+    files.retain(|(path, _)| !path.ends_with("/.mailferry-id") && !path.ends_with("/maildirfolder"));
     let name = |(path, bytes): &(String, &[u8])| match known.get(*bytes) {
         Some(uid) => (*uid).to_owned(),
         None => format!("{path} is no message: {:?}", String::from_utf8_lossy(bytes)),
@@ -79,8 +79,27 @@ pub(crate) fn observe(world: &mut World<'_>) -> Result<Observed, String> {
 pub(crate) fn check_no_parts(world: &World<'_>) -> Verdict {
     match mail(world).into_iter().find(|name| name.contains("is no message")) {
         Some(part) => Err(part),
-        None => Ok(()),
+        None => check_places(world),
     }
+}
+
+/// No message is in another Maildir than the one that it goes to.
+fn check_places(world: &World<'_>) -> Verdict {
+    let machine = look(&world.machine);
+    let files = machine.storage.visible(Path::new(MAIL));
+    for (account, uid, bytes) in world.script.mail() {
+        let bytes_stored = stored(&bytes);
+        let right = world.script.goes_to(account, &bytes);
+        let is_right = |path: &Path| {
+            let maildir = path.parent().and_then(Path::parent);
+            path.starts_with(READ) || maildir.is_some_and(|maildir| right.contains(&maildir))
+        };
+        let copies = files.iter().filter(|(_, content)| *content == bytes_stored.as_slice());
+        if let Some((path, _)) = copies.into_iter().find(|(path, _)| !is_right(Path::new(path))) {
+            return Err(format!("{uid} is in {path}, and goes to {right:?}"));
+        }
+    }
+    Ok(())
 }
 
 /// Nobody deleted or took what was not safe, or too early.
@@ -201,10 +220,13 @@ impl Rehearsal {
         }
         settle(&mut world).unwrap();
         let end = observe(&mut world).unwrap();
-        let mut all: Vec<String> = script.mail().map(|(_, uid, _)| uid.to_owned()).collect();
+        let copies = |account, uid: &str, bytes: &[u8]| vec![uid.to_owned(); script.goes_to(account, bytes).len()];
+        let mut all: Vec<String> =
+            script.mail().flat_map(|(account, uid, bytes)| copies(account, uid, &bytes)).collect();
         all.sort();
         assert_eq!((&end.mail, end.loose_ends.len(), end.unfinished.len()), (&all, 0, 0), "a clean run");
         check_promises(&world).unwrap();
+        check_no_parts(&world).unwrap();
         Self { script, stages, end }
     }
 

@@ -252,7 +252,8 @@ impl<'a> World<'a> {
         for (index, name) in storage.list(&new).unwrap_or_default().into_iter().enumerate() {
             let name = name.to_str().unwrap();
             let opened = maildir.join("cur").join(format!("{name}:2,S"));
-            let filed = Path::new(READ).join(name);
+            // The copies for several people have the same name.
+            let filed = Path::new(READ).join(format!("{}-{name}", maildir.display().to_string().replace('/', "_")));
             let to = match reader {
                 Reader::Idle => continue,
                 Reader::Opens => opened,

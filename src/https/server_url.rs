@@ -101,7 +101,7 @@ impl ServerUrl {
 }
 
 /// Whether what is sent there stays on this machine, as far as the name tells.
-pub(super) fn is_loopback(host: &Host<&str>) -> bool {
+pub(crate) fn is_loopback(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => name.eq_ignore_ascii_case("localhost"),
         Host::Ipv4(address) => IpAddr::V4(*address).is_loopback(),

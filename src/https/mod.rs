@@ -1,9 +1,11 @@
-//! A request to an authorization server and its answer: HTTP/1.1 over a connection of [`crate::net`], bounded in time and
-//! size. Redirections are not followed: a token endpoint has no use for them, and a secret must not go elsewhere.
+//! A request to a server and its answer: HTTP/1.1 over a connection of [`crate::net`], bounded in time and size.
+//! Redirections are not followed: a token endpoint has no use for them, and a secret must not go elsewhere.
+
+pub mod server_url;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +14,18 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue, USER_AGENT};
 use hyper_util::rt::TokioIo;
-use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
 use tokio::time::timeout;
 
-use super::server_url::ServerUrl;
+use self::server_url::ServerUrl;
 use crate::account::Route;
 use crate::exit::ExitStatus;
 use crate::net::{Dial, NetError};
+
+/// A request with its body.
+pub type HttpRequest = hyper::Request<Vec<u8>>;
+
+/// An answer with its body.
+pub type HttpResponse = hyper::Response<Vec<u8>>;
 
 /// How long a request may take, from connecting to the last octet of the answer.
 pub const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -32,7 +39,7 @@ const TRIES: u32 = 3;
 /// What is waited before the second try; then twice as long each time.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Asks authorization servers.
+/// Asks servers.
 #[derive(Debug, Clone)]
 pub struct Http {
     dialer: Arc<dyn Dial>,
@@ -112,32 +119,17 @@ pub enum Repeat {
     Never,
 }
 
-/// Sends the requests of the crate that makes them.
-#[derive(Debug)]
-pub(super) struct Sender {
-    http: Http,
-    repeat: Repeat,
-}
-
-impl<'c> AsyncHttpClient<'c> for Sender {
-    type Error = HttpError;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'c>>;
-
-    fn call(&'c self, request: HttpRequest) -> Self::Future {
-        Box::pin(self.http.send(request, self.repeat))
-    }
-}
-
 impl Http {
     /// Asks over these connections, made in this way.
     #[must_use]
-    pub fn new(dialer: Arc<dyn Dial>, ca_file: Option<PathBuf>, route: Route) -> Self {
-        Self { dialer, ca_file, route }
+    pub fn new(dialer: Arc<dyn Dial>, ca_file: Option<PathBuf>) -> Self {
+        Self { dialer, ca_file, route: Route::default() }
     }
 
-    /// For the crate that makes the requests.
-    pub(super) fn sender(&self, repeat: Repeat) -> Sender {
-        Sender { http: self.clone(), repeat }
+    /// The same by this route.
+    #[must_use]
+    pub fn by(self, route: Route) -> Self {
+        Self { route, ..self }
     }
 
     /// Sends a request, again after a pause if what went wrong may pass.
@@ -249,8 +241,8 @@ mod tests {
             }
             asked
         });
-        let http = Http::new(Arc::new(Dialer::new(NetLimits::default())), None, Route::default());
-        let request = oauth2::http::Request::post(url).body(b"secret=1".to_vec()).unwrap();
+        let http = Http::new(Arc::new(Dialer::new(NetLimits::default())), None);
+        let request = hyper::Request::post(url).body(b"secret=1".to_vec()).unwrap();
         let answer = http.send(request, repeat).await;
         (answer, timeout(TIME_LIMIT, server).await.unwrap().unwrap())
     }
@@ -300,8 +292,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_secret_goes_nowhere_without_encryption() {
-        let http = Http::new(Arc::new(Dialer::new(NetLimits::default())), None, Route::default());
-        let request = oauth2::http::Request::post("http://login.example.org/token").body(Vec::new()).unwrap();
+        let http = Http::new(Arc::new(Dialer::new(NetLimits::default())), None);
+        let request = hyper::Request::post("http://login.example.org/token").body(Vec::new()).unwrap();
         let error = http.send(request, Repeat::WhileTemporary).await.unwrap_err();
         assert!(matches!(error.problem, HttpProblem::Address) && !error.is_temporary());
     }

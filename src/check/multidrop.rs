@@ -1,0 +1,67 @@
+//! Where the newest messages of a maildrop would go that holds the mail of several people.
+
+use std::path::Path;
+
+use super::Step;
+use crate::client::headers::{Shown, headers};
+use crate::client::{Client, ClientError};
+use crate::plan::maildrop::Listed;
+use crate::pop3::MessageNumber;
+use crate::routing::{HEADER_MOST, HeaderEnd, Multidrop, Route, Told};
+use crate::text::{cut_words, path};
+
+/// The name of these steps: they are always shown.
+pub(crate) const STEP: &str = "multidrop";
+
+/// So many of the newest messages are looked at.
+const NEWEST: usize = 20;
+
+/// The most characters that are shown of what a field says.
+const TEXT: usize = 100;
+
+/// Asks for the headers of the newest messages, the newest first, and says of each where it would go.
+pub(super) async fn look(
+    client: &mut Client,
+    listed: &[Listed],
+    multidrop: &Multidrop,
+    default: &Path,
+) -> Result<Vec<Step>, ClientError> {
+    let numbers: Vec<MessageNumber> = listed.iter().rev().take(NEWEST).map(|listed| listed.number).collect();
+    if numbers.is_empty() {
+        return Ok(vec![Step::ok(STEP, "there is no message to show where it would go")]);
+    }
+    let mut steps = Vec::new();
+    headers(client, &numbers, HEADER_MOST, |number, shown| {
+        steps.push(match shown {
+            Shown::Header(header) => of_header(number, header, multidrop, default),
+            Shown::TooLong => {
+                let text = format!("message {number}: its header is too long to look into: {}", path(default));
+                Step::warn(STEP, text)
+            }
+            Shown::Refused => Step::warn(STEP, format!("message {number}: the server does not show its header")),
+        });
+    })
+    .await?;
+    Ok(steps)
+}
+
+fn of_header(number: MessageNumber, shown: &[u8], multidrop: &Multidrop, default: &Path) -> Step {
+    let end = HeaderEnd::default().find(shown).unwrap_or(shown.len());
+    let told = multidrop.told(shown.get(..end).unwrap_or_default());
+    let why = match &told {
+        Told::Recipients(texts) => format!("{} says {}", multidrop.header, cut_words(&texts.join(", "), TEXT)),
+        Told::Nothing => format!("the hoster wrote no {}", multidrop.header),
+        Told::NoReceived => "there is no Received field, so nothing shows what the hoster wrote".to_owned(),
+        Told::NotTrusted => "no Received field is by a host of `trusted_received_by`".to_owned(),
+    };
+    let maildirs: Vec<&Path> = match multidrop.route_of(&told) {
+        Route::Other(one) => vec![one],
+        Route::Several(all) => all.into_iter().map(|one| one.unwrap_or(default)).collect(),
+        Route::Own | Route::Skip => Vec::new(),
+    };
+    if maildirs.is_empty() {
+        return Step::warn(STEP, format!("message {number}: {why}; nobody in particular: {}", path(default)));
+    }
+    let maildirs: Vec<String> = maildirs.into_iter().map(path).collect();
+    Step::ok(STEP, format!("message {number}: {why}: {}", maildirs.join(" and ")))
+}

@@ -1,0 +1,267 @@
+//! What `fetch` prints of each account and of all: the good news on standard output, the bad on standard error. At a terminal,
+//! among many accounts, what failed is told at the end, where it is seen.
+
+use std::fmt;
+use std::io::{self, IsTerminal as _};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use super::arguments::{Arguments, Fetch};
+use super::output::{report as say, stderr_line};
+use super::status::layout::{Layout, Mark, Row};
+use super::summary::{DryRun, as_json};
+use super::terminal;
+use crate::advice::next_step;
+use crate::exit::ExitStatus;
+use crate::poll::PollReport;
+use crate::text::{Count, Size};
+
+/// How far what does not fit in a line is indented below it, in columns.
+const HANGING: usize = 4;
+
+/// So many accounts are named in the last line.
+const NAMED: usize = 10;
+
+/// How a run is told.
+pub(super) struct Reporter {
+    /// An object a line, for scripts.
+    json: bool,
+    /// Nothing but what is wrong.
+    quiet: bool,
+    /// Of a dry run without the messages.
+    brief: bool,
+    /// Failures come at the end, and sums behind them.
+    at_terminal: bool,
+    /// Whether errors are seen in colour.
+    colour: bool,
+    /// It is a dry run.
+    dry_run: bool,
+    begun: Instant,
+}
+
+impl Reporter {
+    pub(super) fn new(arguments: &Arguments, fetch: &Fetch, accounts: usize) -> Self {
+        let many = accounts > 1;
+        Self {
+            json: fetch.json,
+            quiet: arguments.quiet,
+            brief: many && arguments.verbose == 0,
+            at_terminal: many && !fetch.json && io::stdout().is_terminal() && io::stderr().is_terminal(),
+            colour: super::colour() && terminal::colour(),
+            dry_run: fetch.dry_run,
+            begun: Instant::now(),
+        }
+    }
+
+    /// An account was polled.
+    pub(super) fn print(&self, report: &PollReport) {
+        if self.json {
+            return say(as_json(report));
+        }
+        match &report.would {
+            Some(would) if !self.quiet => say(DryRun { report, would, brief: self.brief }),
+            _ => self.print_line(report),
+        }
+        self.print_needless(report);
+        for words in report.complaints() {
+            complain(&Row::plain(format!("{}: {words}", report.account), HANGING), false);
+        }
+        if !self.at_terminal {
+            self.print_failure(report);
+        }
+    }
+
+    /// An account was polled, and of what is wrong only this is news.
+    pub(super) fn print_news(&self, report: &PollReport, notifications: &[String]) {
+        if self.json {
+            return say(as_json(report));
+        }
+        self.print_line(report);
+        self.print_needless(report);
+        notifications.iter().for_each(stderr_line);
+    }
+
+    /// All were.
+    pub(super) fn print_end(&self, reports: &[Option<PollReport>], told: Told) {
+        if !self.at_terminal {
+            return;
+        }
+        if told == Told::All {
+            let mut failed: Vec<&PollReport> = reports.iter().flatten().filter(|report| report.end.is_err()).collect();
+            failed.sort_by(|one, other| one.account.cmp(&other.account));
+            failed.into_iter().for_each(|report| self.print_failure(report));
+        }
+        if !self.quiet {
+            let sums = Sums::of(reports, self.dry_run, self.begun.elapsed());
+            let mark = if sums.is_well() { Mark::Head } else { Mark::Trouble };
+            let layout = Layout { width: width_of(&io::stdout()), colour: self.colour };
+            Row::marked(sums.to_string(), mark).lines(layout).iter().for_each(say);
+        }
+    }
+
+    fn print_line(&self, report: &PollReport) {
+        if !self.quiet && (report.end.is_ok() || report.retrieved > 0 || report.removed > 0) {
+            let row = Row::plain(format!("{}: {}", report.account, report.line()), HANGING);
+            let width = width_of(&io::stdout());
+            row.lines(Layout { width, colour: false }).iter().for_each(say);
+        }
+    }
+
+    /// Says which options had nothing to do.
+    fn print_needless(&self, report: &PollReport) {
+        for decision in report.needless.iter().filter(|_| !self.quiet) {
+            let words = next_step::needless(*decision, &report.account);
+            complain(&Row::plain(format!("{}: {words}", report.account), HANGING), false);
+        }
+    }
+
+    fn print_failure(&self, report: &PollReport) {
+        let Some(trouble) = report.trouble() else { return };
+        let text = format!("{}: {trouble}", report.account);
+        if self.at_terminal {
+            let row = Row::marked(format!("error: {text}"), Mark::Trouble);
+            complain(&Row { marked: "error:".len(), hanging: HANGING, ..row }, self.colour);
+        } else {
+            complain(&Row::plain(text, HANGING), false);
+        }
+    }
+}
+
+/// Prints something on standard error, wrapped if that is a terminal.
+fn complain(row: &Row, colour: bool) {
+    row.lines(Layout { width: width_of(&io::stderr()), colour }).iter().for_each(stderr_line);
+}
+
+/// How wide the terminal behind a stream is, in columns, if there is one.
+fn width_of(stream: &impl AsFd) -> Option<usize> {
+    terminal::size(stream).map(|size| size.columns)
+}
+
+/// What was told of failures: with `--scheduled` only what is news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// All that is wrong is to be told.
+    All,
+    /// What is news was told.
+    News,
+}
+
+/// What all polls came to.
+struct Sums {
+    /// How many came to their end with nothing wrong.
+    good: usize,
+    /// Those in which some messages made trouble.
+    in_part: Vec<String>,
+    /// Those that failed.
+    failed: Vec<String>,
+    /// How many messages are new, or would be.
+    messages: u64,
+    /// Their octets.
+    octets: u64,
+    dry_run: bool,
+    took: Duration,
+}
+
+impl Sums {
+    fn of(reports: &[Option<PollReport>], dry_run: bool, took: Duration) -> Self {
+        let (good, in_part, failed, messages, octets) = (0, Vec::new(), Vec::new(), 0, 0);
+        let mut sums = Self { good, in_part, failed, messages, octets, dry_run, took };
+        for report in reports {
+            let Some(report) = report else {
+                sums.failed.push("one by a fault of mailferry".to_owned());
+                continue;
+            };
+            sums.add(report);
+        }
+        sums.in_part.sort_unstable();
+        sums.failed.sort_unstable();
+        sums
+    }
+
+    fn add(&mut self, report: &PollReport) {
+        let name = report.account.as_str().to_owned();
+        match (&report.end, report.exit_status()) {
+            (Err(_), _) => self.failed.push(name),
+            (Ok(()), ExitStatus::Ok) => self.good += 1,
+            (Ok(()), _) => self.in_part.push(name),
+        }
+        let (messages, octets) = match &report.would {
+            Some(would) => {
+                let sizes = would.retrieve.iter().filter_map(|listed| listed.reported_size);
+                (u64::try_from(would.retrieve.len()).unwrap_or(u64::MAX), sizes.fold(0, u64::saturating_add))
+            }
+            None => (report.retrieved, report.octets),
+        };
+        self.messages = self.messages.saturating_add(messages);
+        self.octets = self.octets.saturating_add(octets);
+    }
+
+    fn is_well(&self) -> bool {
+        self.in_part.is_empty() && self.failed.is_empty()
+    }
+}
+
+impl fmt::Display for Sums {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let done = if self.dry_run { "looked at" } else { "fetched" };
+        write!(f, "{} {done}", self.good)?;
+        if !self.in_part.is_empty() {
+            write!(f, ", {} in part ({})", self.in_part.len(), names(&self.in_part))?;
+        }
+        if !self.failed.is_empty() {
+            write!(f, ", {} failed: {}", self.failed.len(), names(&self.failed))?;
+        }
+        let (count, size) = (Count(self.messages, "message"), Size(self.octets));
+        if self.dry_run {
+            return write!(f, "; {count} ({size}) would be fetched");
+        }
+        let new = Count(self.messages, "new message");
+        write!(f, "; {new} ({size}) in {:.1} s", self.took.as_secs_f64())
+    }
+}
+
+fn names(names: &[String]) -> String {
+    let shown = names.get(..NAMED.min(names.len())).unwrap_or_default().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::AccountName;
+    use crate::poll::PollError;
+
+    fn report(name: &str) -> PollReport {
+        PollReport::new(AccountName::new(name).unwrap())
+    }
+
+    #[test]
+    fn the_last_line_names_what_failed() {
+        let mut reports: Vec<Option<PollReport>> = (1..30).map(|n| Some(report(&format!("acc{n:02}")))).collect();
+        let took = Duration::from_millis(12_340);
+        let text = |reports: &[Option<PollReport>]| Sums::of(reports, false, took).to_string();
+        assert_eq!(text(&reports), "29 fetched; 0 new messages (0 B) in 12.3 s");
+        let mut failed = report("acc00");
+        failed.end = Err(PollError::Stopped);
+        (failed.retrieved, failed.octets) = (1, 2048);
+        reports.push(Some(failed));
+        assert_eq!(text(&reports), "29 fetched, 1 failed: acc00; 1 new message (2.0 KiB) in 12.3 s");
+        for n in 30..60 {
+            let mut failed = report(&format!("acc{n}"));
+            failed.end = Err(PollError::Stopped);
+            reports.push(Some(failed));
+        }
+        assert!(text(&reports).contains(", 31 failed: acc00, acc30, acc31"), "{}", text(&reports));
+        assert!(text(&reports).contains("acc38 and 21 more; 1 new"), "{}", text(&reports));
+        assert!(!Sums::of(&reports, false, took).is_well());
+    }
+
+    #[test]
+    fn a_dry_run_says_what_would_be() {
+        let text = Sums::of(&[Some(report("a")), Some(report("b"))], true, Duration::ZERO).to_string();
+        assert_eq!(text, "2 looked at; 0 messages (0 B) would be fetched");
+    }
+}

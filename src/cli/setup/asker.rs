@@ -1,0 +1,155 @@
+//! Questions to whoever sits at the terminal.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
+
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use secrecy::zeroize::Zeroizing;
+
+use super::Ended;
+use crate::cli::output::{prompt, say, stderr_line};
+use crate::exit::ExitStatus;
+use crate::secret::Secret;
+use crate::threads;
+
+/// No answer is longer, in bytes.
+const LONGEST: u64 = 64 * 1024;
+
+/// How often a question is asked whose answers make no sense.
+const MOST_TRIES: u32 = 10;
+
+/// Asks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asker {
+    /// Whether there is somebody.
+    pub(super) is_there: bool,
+}
+
+impl Asker {
+    pub(super) fn new() -> Self {
+        Self { is_there: io::stdin().is_terminal() }
+    }
+
+    /// Nobody is there to answer: the options that would.
+    pub(super) fn missing(options: &[&str]) -> Ended {
+        stderr_line(format_args!(
+            "mailferry: nothing was done: nobody is there to answer, so give {}",
+            options.join(", and ")
+        ));
+        Ended(ExitStatus::Usage)
+    }
+
+    /// Asks until the answer can be read; nothing stands for the default.
+    pub(super) async fn ask<T>(
+        self,
+        question: &str,
+        default: Option<&str>,
+        option: &str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<T, Ended> {
+        if !self.is_there {
+            return Err(Self::missing(&[option]));
+        }
+        for _ in 0..MOST_TRIES {
+            match default {
+                Some(default) => prompt(format_args!("{question} [{default}]:")),
+                None => prompt(format_args!("{question}:")),
+            }
+            let line = line().await?;
+            let answer = match (line.trim(), default) {
+                ("", Some(default)) => default,
+                ("", None) => continue,
+                (answer, _) => answer,
+            };
+            match read(answer) {
+                Ok(answer) => return Ok(answer),
+                Err(why) => say(format_args!("  {why}")),
+            }
+        }
+        stderr_line("mailferry: nothing was written: no answer could be understood");
+        Err(Ended(ExitStatus::Usage))
+    }
+
+    /// Asks for yes or no.
+    pub(super) async fn yes(self, question: &str, default: bool, option: &str) -> Result<bool, Ended> {
+        let read = |answer: &str| match answer.to_ascii_lowercase().as_str() {
+            "y" | "yes" => Ok(true),
+            "n" | "no" => Ok(false),
+            _ => Err("write yes or no".to_owned()),
+        };
+        self.ask(question, Some(if default { "yes" } else { "no" }), option, read).await
+    }
+
+    /// Asks for something that is not shown while it is typed.
+    pub(super) async fn hidden(self, question: &str, option: &str) -> Result<Secret, Ended> {
+        if !self.is_there {
+            return Err(Self::missing(&[option]));
+        }
+        for _ in 0..MOST_TRIES {
+            let secret = {
+                let _hidden = Hidden::begin();
+                prompt(format_args!("{question} (it is not shown):"));
+                secret_line().await
+            };
+            say("");
+            let secret = secret?;
+            if !secret.expose().is_empty() {
+                return Ok(secret);
+            }
+        }
+        Err(Ended(ExitStatus::Usage))
+    }
+}
+
+/// The terminal shows nothing of what is typed, as long as this lives.
+struct Hidden(Option<Termios>);
+
+impl Hidden {
+    fn begin() -> Self {
+        let before = tcgetattr(io::stdin()).ok();
+        if let Some(before) = &before {
+            let mut silent = before.clone();
+            silent.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL);
+            // Flushed: what was typed ahead was shown already, and is not taken for a password.
+            let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &silent);
+        }
+        Self(before)
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
+        }
+    }
+}
+
+/// A line from standard input.
+async fn line() -> Result<String, Ended> {
+    let read = threads::blocking(|| {
+        let mut line = String::new();
+        let read = io::stdin().lock().take(LONGEST).read_line(&mut line);
+        read.ok().filter(|count| *count > 0).map(|_| line)
+    });
+    read.await.ok().flatten().ok_or_else(no_more)
+}
+
+/// A line from standard input, past every buffer, that is wiped.
+pub(super) async fn secret_line() -> Result<Secret, Ended> {
+    let read = threads::blocking(|| {
+        let most = usize::try_from(LONGEST).unwrap_or(0);
+        let mut line = Zeroizing::new(Vec::with_capacity(most));
+        let mut octet = [0];
+        while line.len() < most && rustix::io::read(rustix::stdio::stdin(), &mut octet) == Ok(1) && octet != *b"\n" {
+            line.extend_from_slice(&octet);
+        }
+        let ended = line.is_empty() && octet != *b"\n";
+        (!ended).then(|| Secret::new(line.strip_suffix(b"\r").unwrap_or(&line).to_vec()))
+    });
+    read.await.ok().flatten().ok_or_else(no_more)
+}
+
+fn no_more() -> Ended {
+    stderr_line("\nmailferry: the input has ended before all was answered");
+    Ended(ExitStatus::Usage)
+}

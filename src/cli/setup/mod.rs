@@ -1,0 +1,430 @@
+//! `mailferry setup`: asks what it needs, finds and tries the server, and writes the account, last of all and in one go.
+
+mod asker;
+mod login;
+mod secret;
+mod server;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::arguments::{Answer, Arguments, Setup, Which};
+use super::output::{say, stderr_line};
+use super::signals::{Listener, survive_limit_on_files};
+use super::{import, prepare, uids};
+use crate::account::{AccountName, Route};
+use crate::config::Environment;
+use crate::credential::printable;
+use crate::discovery::MailAddress;
+use crate::exit::ExitStatus;
+use crate::new_account::writing::{self, NewAccount, NewConfig, Surroundings};
+use crate::new_account::{free_name, is_free};
+use crate::poll::PollContext;
+use crate::provider::Provider;
+use crate::setup::settings::{AccountSettings, LEAVE_ON_SERVER, LeaveOnServer, SecretSource};
+use crate::setup::target::{Extended, Target, TargetError};
+use crate::setup::unit::UserUnit;
+use crate::text::Count;
+use crate::threads;
+use asker::Asker;
+
+/// How the command ends early; why has been told.
+#[derive(Debug, Clone, Copy)]
+struct Ended(ExitStatus);
+
+/// The command under way.
+struct Wizard<'a> {
+    arguments: &'a Arguments,
+    options: &'a Setup,
+    environment: Environment,
+    asker: Asker,
+    target: Target,
+    /// The configuration has a Maildir for every account.
+    has_maildir: bool,
+    /// How servers are reached.
+    route: Route,
+}
+
+/// All that is needed to write the account.
+struct Ready {
+    extended: Extended,
+    new_account: NewAccount,
+    context: Arc<PollContext>,
+    /// What has been made outside the configuration and goes again if it is not written.
+    sign_in: Option<login::TokenGuard>,
+    /// What else has to be done by hand.
+    by_hand: Vec<String>,
+}
+
+/// Runs the command.
+pub(super) async fn run(arguments: &Arguments, options: &Setup) -> ExitStatus {
+    let stop = CancellationToken::new();
+    let signals = match Listener::begin(stop.clone()) {
+        Ok(signals) => signals,
+        Err(e) => return super::no_thread(&e),
+    };
+    survive_limit_on_files();
+    let wizard = match Wizard::begin(arguments, options) {
+        Ok(wizard) => wizard,
+        Err(Ended(status)) => return status,
+    };
+    let prepared = tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(Ended(ExitStatus::Interrupted)),
+        prepared = wizard.prepare() => prepared,
+    };
+    let ready = match (prepared, signals.status()) {
+        (_, Some(status)) => {
+            stderr_line("\nmailferry: interrupted: nothing was written");
+            return status;
+        }
+        (Err(Ended(status)), None) => return status,
+        (Ok(ready), None) => ready,
+    };
+    // From here on it goes to its end: a signal finds all of it written or nothing.
+    let can_ask = ready.sign_in.is_none();
+    if let Err(Ended(status)) = wizard.write(ready).await {
+        return status;
+    }
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {}
+        () = wizard.offer_unit(can_ask) => {}
+    }
+    ExitStatus::Ok
+}
+
+impl<'a> Wizard<'a> {
+    fn begin(arguments: &'a Arguments, options: &'a Setup) -> Result<Self, Ended> {
+        let environment = Environment::from_process();
+        let Some(path) = import::configuration(arguments, &environment) else {
+            stderr_line("mailferry: there is no place for the configuration: give --config FILE");
+            return Err(Ended(ExitStatus::Config));
+        };
+        let target = Target::read(&path, &environment).map_err(|e| told(&e))?;
+        let mut wizard = Self {
+            arguments,
+            options,
+            environment,
+            asker: Asker::new(),
+            target,
+            has_maildir: true,
+            route: Route::default(),
+        };
+        wizard.look_at_target()?;
+        wizard.complain_of_missing_options()?;
+        Ok(wizard)
+    }
+
+    /// What is there must be good before anybody is asked anything, and the options that end in it, too.
+    fn look_at_target(&mut self) -> Result<(), Ended> {
+        let name = free_name(&["new".to_owned()], &self.target.names()).ok_or(Ended(ExitStatus::Config))?;
+        let mut settings = self.settings(server::placeholder(), SecretSource::Credential("x".to_owned()));
+        settings.maildir = None;
+        self.has_maildir = self.target.with(&name, &settings.table()).is_ok();
+        settings.maildir = Some("/maildir".to_owned());
+        let extended = self.target.with(&name, &settings.table()).map_err(|e| told(&e))?;
+        self.route = extended.account.endpoint.route;
+        Ok(())
+    }
+
+    /// Without a terminal all that is going to be asked is named at once.
+    fn complain_of_missing_options(&self) -> Result<(), Ended> {
+        if self.asker.is_there {
+            return Ok(());
+        }
+        let options = self.options;
+        let secret = "--password-stdin, --password-command, --password-file, --password-credential or --sign-in";
+        let missing: Vec<&str> = [
+            (options.address.is_none(), "the address"),
+            (!secret::is_given(options), secret),
+            (options.maildir.is_none() && !self.has_maildir, "--maildir"),
+            (options.leave_on_server.is_none(), "--leave-on-server"),
+            (options.messages.is_none(), "--messages"),
+        ]
+        .into_iter()
+        .filter_map(|(is_missing, option)| is_missing.then_some(option))
+        .collect();
+        if missing.is_empty() { Ok(()) } else { Err(Asker::missing(&missing)) }
+    }
+
+    /// The account as far as it is known.
+    fn settings(&self, server: crate::discovery::Candidate, secret: SecretSource) -> AccountSettings {
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        AccountSettings {
+            username: self.options.username.clone().unwrap_or_else(|| server.username.clone()),
+            server,
+            provider: None,
+            secret,
+            maildir: self.options.maildir.clone(),
+            leave_on_server: self.options.leave_on_server.clone().unwrap_or(LeaveOnServer::Stay),
+            proxy: self.options.proxy.clone(),
+            tls_ca_file: self.options.tls_ca_file.as_ref().map(absolute),
+        }
+    }
+
+    /// Asks, finds and tries, and writes nothing.
+    async fn prepare(&self) -> Result<Ready, Ended> {
+        let address = self.address().await?;
+        let provider = Provider::of_address(&address.to_string());
+        if let Some(provider) = provider.filter(|provider| provider.no_pop3) {
+            return Err(no_pop3(provider));
+        }
+        let name = self.name(&address, provider).await?;
+        let server = self.server(&address, provider, &name).await?;
+        let provider = provider.or_else(|| Provider::of(&server.host));
+        self.tell_what_is_taken(provider, &server);
+        let kept = self.kept(&name, provider, &server).await?;
+        let mut settings = AccountSettings { provider, ..self.settings(server, kept.source.clone()) };
+        if settings.maildir.is_none() && !self.has_maildir {
+            // Until it is known; nothing is written there.
+            settings.maildir = Some(format!("~/Mail/{name}"));
+        }
+        let mut tried = self.try_login(&name, &mut settings, &kept).await?;
+        let only_new = match tried.only_new {
+            Some(answered) => answered,
+            None => {
+                self.delivery(&name, &mut settings, &tried).await?;
+                self.only_new(tried.messages).await?
+            }
+        };
+        let extended = self.extended(&name, &settings)?;
+        let context = Arc::new(self.context(&extended)?);
+        let known = if only_new { login::on_server(&tried, &extended, &context).await? } else { Vec::new() };
+        let (secret_files, by_hand) = self.secret_files(&name, &kept, tried.password.take()).await?;
+        let new_account = NewAccount { name, secret_files, known };
+        Ok(Ready { extended, new_account, context, sign_in: tried.sign_in, by_hand })
+    }
+
+    async fn address(&self) -> Result<MailAddress, Ended> {
+        let read = |text: &str| MailAddress::new(text).map_err(|e| e.to_string());
+        match &self.options.address {
+            Some(text) => read(text).map_err(|e| usage(&format!("`{}`: {e}", printable(text)))),
+            None => self.asker.ask("Mail address", None, "the address", read).await,
+        }
+    }
+
+    /// What the account is called: as the user says, else after the provider or the domain.
+    async fn name(&self, address: &MailAddress, provider: Option<&Provider>) -> Result<AccountName, Ended> {
+        let taken = self.target.names();
+        let read = |text: &str| match AccountName::new(text) {
+            Ok(name) if is_free(&name, &taken) => Ok(name),
+            Ok(name) => Err(format!("there is an account `{name}` already")),
+            Err(e) => Err(e.to_string()),
+        };
+        match &self.options.name {
+            None => {
+                let first = address.domain().split('.').next().unwrap_or_default();
+                let short = provider.map_or(first, |provider| provider.id);
+                let names = [short.to_owned(), address.to_string()];
+                free_name(&names, &taken).ok_or_else(|| usage("there is no free name; give --name"))
+            }
+            Some(text) => match read(text) {
+                Ok(name) => Ok(name),
+                Err(why) if self.asker.is_there => {
+                    say(format_args!("{why}."));
+                    self.asker.ask("Name of the account", None, "--name", read).await
+                }
+                Err(why) => Err(usage(&format!("{why}; give another --name"))),
+            },
+        }
+    }
+
+    /// What a provider takes is said before it is asked for.
+    fn tell_what_is_taken(&self, provider: Option<&Provider>, server: &crate::discovery::Candidate) {
+        if self.arguments.quiet {
+            return;
+        }
+        match provider {
+            Some(provider) => say(secret::what_is_taken(provider)),
+            None if server.oauth_only => {
+                say(
+                    "It says that it takes OAuth 2.0 alone: docs/authentication.md has what an account needs for that.",
+                );
+            }
+            None => {}
+        }
+    }
+
+    /// Where mail goes, and what becomes of it on the server.
+    async fn delivery(
+        &self,
+        name: &AccountName,
+        settings: &mut AccountSettings,
+        tried: &login::Tried,
+    ) -> Result<(), Ended> {
+        if self.options.maildir.is_none() && !self.has_maildir {
+            let default = format!("~/Mail/{name}");
+            let read = |text: &str| {
+                let with = AccountSettings { maildir: Some(text.to_owned()), ..settings.clone() };
+                self.target.with(name, &with.table()).map(|_| text.to_owned()).map_err(|e| e.to_string())
+            };
+            settings.maildir = Some(self.asker.ask("Maildir", Some(&default), "--maildir", read).await?);
+        }
+        settings.leave_on_server = match &self.options.leave_on_server {
+            Some(answer) => answer.clone(),
+            None => {
+                say(format_args!("Does mail stay on the server once it is delivered? {LEAVE_ON_SERVER}."));
+                let asker = self.asker;
+                asker.ask("Leave it on the server", Some("yes"), "--leave-on-server", LeaveOnServer::new).await?
+            }
+        };
+        if tried.without_unique_ids && settings.leave_on_server != LeaveOnServer::Delete {
+            stderr_line(
+                "mailferry: nothing was written: this server has no UIDL, so mail that stays there would be fetched again \
+                 and again; with --leave-on-server no it works",
+            );
+            return Err(Ended(ExitStatus::Protocol));
+        }
+        Ok(())
+    }
+
+    /// Whether only what arrives from now on is fetched; `there` is how many messages there are, if that is known.
+    async fn only_new(&self, there: Option<u64>) -> Result<bool, Ended> {
+        match (self.options.messages, there) {
+            (Some(which), _) => Ok(which == Which::New),
+            // Nothing is there to choose from.
+            (None, Some(0)) => Ok(false),
+            (None, there) => {
+                let read = |answer: &str| match answer.to_ascii_lowercase().as_str() {
+                    "all" => Ok(false),
+                    "new" => Ok(true),
+                    _ => Err("write all, or new for what arrives from now on".to_owned()),
+                };
+                let count = there.map_or_else(String::new, |count| {
+                    format!(" of the {}", Count::of(usize::try_from(count).unwrap_or(usize::MAX), "message"))
+                });
+                let question = format!("Fetch all{count}, or only new mail from now on? all or new");
+                self.asker.ask(&question, Some("all"), "--messages", read).await
+            }
+        }
+    }
+
+    fn extended(&self, name: &AccountName, settings: &AccountSettings) -> Result<Extended, Ended> {
+        let extended = self.target.with(name, &settings.table()).map_err(|e| told(&e))?;
+        if let Some(twin) = extended.twin() {
+            let path = printable(&self.target.path.to_string_lossy());
+            stderr_line(format_args!(
+                "mailferry: nothing was written: the account `{twin}` in {path} is this maildrop already"
+            ));
+            return Err(Ended(ExitStatus::Config));
+        }
+        Ok(extended)
+    }
+
+    fn context(&self, extended: &Extended) -> Result<PollContext, Ended> {
+        prepare::context(self.arguments, &self.environment, &extended.config, "setup").map_err(|e| {
+            stderr_line(e.render(super::colour()));
+            Ended(ExitStatus::Config)
+        })
+    }
+
+    /// Writes it all.
+    async fn write(&self, ready: Ready) -> Result<(), Ended> {
+        let Ready { extended, new_account, context, sign_in, by_hand } = ready;
+        let path = self.target.path.clone();
+        let name = new_account.name.clone();
+        let files: Vec<PathBuf> = new_account.secret_files.iter().map(|(path, _)| path.clone()).collect();
+        let written = threads::blocking(move || {
+            let surroundings = Surroundings {
+                disk: Arc::clone(&context.disk),
+                state_dir: &context.state_dir,
+                open_options: Box::new(|| uids::open_options(&context)),
+            };
+            let new = NewConfig { path: &path, text: &extended.text, config: &extended.config };
+            writing::write(&new, &[new_account], &surroundings)
+        });
+        let adopted = match written.await {
+            Ok(Ok(counts)) => counts.into_iter().sum::<usize>(),
+            Ok(Err(e)) => return Err(Ended(import::not_written(&e))),
+            Err(e) => {
+                stderr_line(format_args!("mailferry: nothing was written: {}", std::io::Error::from(e)));
+                return Err(Ended(ExitStatus::Temporary));
+            }
+        };
+        if let Some(guard) = sign_in {
+            guard.keep();
+        }
+        if !self.arguments.quiet {
+            self.tell_end(&name, adopted, &files, &by_hand);
+        }
+        Ok(())
+    }
+
+    fn tell_end(&self, name: &AccountName, adopted: usize, files: &[PathBuf], by_hand: &[String]) {
+        let shown = |path: &Path| printable(&path.to_string_lossy());
+        say(format_args!("\nThe account `{name}` is in {}.", shown(&self.target.path)));
+        files.iter().for_each(|file| say(format_args!("Made {}, which only you can read.", shown(file))));
+        if adopted > 0 {
+            say(format_args!("{} on the server will not be fetched.", Count::of(adopted, "message")));
+        }
+        by_hand.iter().for_each(say);
+        say(format_args!("Fetch now: {} {name}", crate::command_line::this_program("fetch")));
+    }
+
+    /// The daemon as a service of the user's, shown and run only on a yes. A sign-in reads the terminal to its end: after one
+    /// it is only shown.
+    async fn offer_unit(&self, can_ask: bool) {
+        let answer = self.options.user_unit;
+        let home = self.environment.config_home.clone();
+        let own = home.filter(|home| self.target.path == home.join("mailferry/config.toml"));
+        let Some(home) = own.filter(|_| answer != Some(Answer::No) && (answer.is_some() || self.asker.is_there)) else {
+            if answer == Some(Answer::Yes) {
+                stderr_line("mailferry: the user unit is for a configuration in its usual place");
+            }
+            return;
+        };
+        let looked = threads::blocking(move || UserUnit::look(&home)).await;
+        let Some(unit) = looked.ok().flatten() else {
+            if answer == Some(Answer::Yes) {
+                stderr_line("mailferry: there is no service manager of yours to ask; systemd/README.md has other ways");
+            }
+            return;
+        };
+        if !self.arguments.quiet || answer.is_none() {
+            say("\nAll day, as a service of yours:");
+            if let Some(path) = &unit.missing {
+                say(format_args!("    (writes {})", printable(&path.to_string_lossy())));
+            }
+            unit.commands().iter().for_each(|line| say(format_args!("    {line}")));
+        }
+        let agreed = match answer {
+            Some(answer) => answer == Answer::Yes,
+            None if !can_ask => false,
+            None => self.asker.yes("Do it now?", false, "--user-unit").await.unwrap_or(false),
+        };
+        if agreed {
+            let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/usr/local/bin/mailferry"));
+            match threads::blocking(move || unit.enable(&program)).await {
+                Ok(Ok(())) if !self.arguments.quiet => say("Done. `mailferry status` tells how it gets on."),
+                Ok(Err(why)) => stderr_line(format_args!("mailferry: the account is written, but {why}")),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Tells why the configuration cannot be added to.
+fn told(error: &TargetError) -> Ended {
+    match error {
+        TargetError::Config(e) => {
+            stderr_line(e.render(super::colour()));
+            stderr_line("mailferry: nothing was written");
+        }
+        e => stderr_line(format_args!("mailferry: nothing was written: {e}")),
+    }
+    Ended(ExitStatus::Config)
+}
+
+fn usage(words: &str) -> Ended {
+    stderr_line(format_args!("mailferry: nothing was written: {words}"));
+    Ended(ExitStatus::Usage)
+}
+
+fn no_pop3(provider: &Provider) -> Ended {
+    let note = provider.note.map(|note| format!(": {note}")).unwrap_or_default();
+    stderr_line(format_args!("mailferry: nothing was written: {} has no POP3{note}", provider.name));
+    Ended(ExitStatus::Config)
+}

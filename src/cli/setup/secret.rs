@@ -1,0 +1,232 @@
+//! Where the secret comes from and is kept.
+
+use std::path::{Path, PathBuf};
+
+use super::asker::secret_line;
+use super::{Ended, Wizard, usage};
+use crate::account::AccountName;
+use crate::cli::arguments::Setup;
+use crate::cli::output::{say, stderr_line};
+use crate::credential::{CredentialEnvironment, is_credential_name, printable};
+use crate::discovery::Candidate;
+use crate::exit::ExitStatus;
+use crate::oauth::preset::Preset;
+use crate::provider::Provider;
+use crate::secret::Secret;
+use crate::setup::sealed::{CredentialPlaces, encrypt};
+use crate::setup::settings::{SecretSource, SignInClient, command_words};
+use crate::threads;
+
+/// Where the secret is kept, and what of it setup has to do.
+#[derive(Debug)]
+pub(super) struct Kept {
+    /// What the account says.
+    pub(super) source: SecretSource,
+    /// The password is typed or piped in here, and then kept there.
+    pub(super) comes_from_here: bool,
+    /// It was read from standard input.
+    pub(super) piped: Option<Secret>,
+}
+
+impl Kept {
+    fn elsewhere(source: SecretSource) -> Self {
+        Self { source, comes_from_here: false, piped: None }
+    }
+
+    fn here(source: SecretSource) -> Self {
+        Self { comes_from_here: true, ..Self::elsewhere(source) }
+    }
+}
+
+/// Whether the command line says where the secret comes from.
+pub(super) fn is_given(options: &Setup) -> bool {
+    options.password_stdin
+        || options.password_command.is_some()
+        || options.password_file.is_some()
+        || options.password_credential.is_some()
+        || options.sign_in
+}
+
+/// What a provider takes, and where it is switched on.
+pub(super) fn what_is_taken(provider: &Provider) -> String {
+    let accepts = provider.accepts;
+    let mut ways = Vec::new();
+    if accepts.password {
+        ways.push("the password of the mailbox");
+    }
+    if accepts.app_password {
+        ways.push("an app password");
+    }
+    if accepts.authorization_code {
+        ways.push("an authorization code (授权码)");
+    }
+    if accepts.oauth {
+        ways.push("a sign-in by OAuth 2.0");
+    }
+    let mut words = if ways.is_empty() {
+        String::new()
+    } else {
+        let not = if accepts.password { "" } else { ", not the password of the website" };
+        format!("{} takes {}{not}.", provider.name, ways.join(" or "))
+    };
+    if let Some(enable) = provider.enable {
+        words.push_str(&format!(" POP3 is switched on at: {enable}."));
+    }
+    words.trim_start().to_owned()
+}
+
+impl Wizard<'_> {
+    /// Where the secret is kept.
+    pub(super) async fn kept(
+        &self,
+        name: &AccountName,
+        provider: Option<&'static Provider>,
+        server: &Candidate,
+    ) -> Result<Kept, Ended> {
+        let options = self.options;
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let mut kept = if let Some(file) = &options.password_file {
+            Kept::elsewhere(SecretSource::File(absolute(file)))
+        } else if let Some(line) = &options.password_command {
+            Kept::elsewhere(SecretSource::Command(command_words(line)))
+        } else if let Some(credential) = &options.password_credential {
+            credential_of(credential, options.password_stdin)?
+        } else if options.sign_in {
+            self.sign_in_client(provider).await?
+        } else if options.password_stdin {
+            Kept::here(SecretSource::File(self.free_file(name, "password")))
+        } else {
+            self.ask_where(name, provider, server).await?
+        };
+        if options.password_stdin {
+            kept.piped = Some(secret_line().await?);
+        }
+        Ok(kept)
+    }
+
+    async fn ask_where(
+        &self,
+        name: &AccountName,
+        provider: Option<&'static Provider>,
+        server: &Candidate,
+    ) -> Result<Kept, Ended> {
+        let takes_password = provider.map_or(!server.oauth_only, |provider| provider.accepts.any_password());
+        let takes_oauth = provider.is_some_and(|provider| provider.oauth.is_some());
+        if !takes_password && takes_oauth {
+            return self.sign_in_client(provider).await;
+        }
+        say("\nWhere does the password come from?");
+        say("  1  you type it now, and it is kept in a file that only you can read");
+        say("  2  a command prints it: pass, secret-tool, bw ...");
+        say("  3  you type it now, and systemd keeps it, encrypted, for the service alone");
+        if takes_oauth {
+            say("  4  no password: sign in by OAuth 2.0, in a browser");
+        }
+        let read = |answer: &str| match answer {
+            "1" | "2" | "3" => Ok(answer.to_owned()),
+            "4" if takes_oauth => Ok(answer.to_owned()),
+            _ => Err("write one of the numbers".to_owned()),
+        };
+        match self.asker.ask("Number", Some("1"), "--password-stdin", read).await?.as_str() {
+            "2" => {
+                let read = |line: &str| Ok(command_words(line));
+                let words = self.asker.ask("Command", None, "--password-command", read).await?;
+                Ok(Kept::elsewhere(SecretSource::Command(words)))
+            }
+            "3" => Ok(Kept::here(SecretSource::Credential(name.to_string()))),
+            "4" => self.sign_in_client(provider).await,
+            _ => Ok(Kept::here(SecretSource::File(self.free_file(name, "password")))),
+        }
+    }
+
+    /// Who signs in: a client of the user's own, except where one registers itself.
+    async fn sign_in_client(&self, provider: Option<&'static Provider>) -> Result<Kept, Ended> {
+        let preset = provider.and_then(|provider| provider.oauth).and_then(Preset::named);
+        let Some(preset) = preset else {
+            return Err(usage(
+                "nothing is known of a sign-in at this provider; write the account by hand, as docs/authentication.md says",
+            ));
+        };
+        let options = self.options;
+        let mut client = SignInClient {
+            client_id: options.client_id.clone(),
+            client_secret_file: options.client_secret_file.as_ref().and_then(|path| std::path::absolute(path).ok()),
+            tenant: options.tenant.clone(),
+        };
+        if client.client_id.is_none() && preset.registers_at.is_none() {
+            if self.asker.is_there {
+                say(format_args!("{} wants a client of your own: {}.", preset.name, preset.registration));
+            }
+            let read = |text: &str| Ok(text.to_owned());
+            client.client_id = Some(self.asker.ask("Its client id", None, "--client-id", read).await?);
+        }
+        if preset.has_tenants() && client.tenant.is_none() && provider.is_some_and(|one| one.id == "outlook") {
+            client.tenant = Some("consumers".to_owned());
+        }
+        Ok(Kept::elsewhere(SecretSource::SignIn(client)))
+    }
+
+    /// A file beside the configuration that is not there yet.
+    fn free_file(&self, name: &AccountName, what: &str) -> PathBuf {
+        let names = (1_u32..1000).map(|n| if n == 1 { format!("{name}.{what}") } else { format!("{name}-{n}.{what}") });
+        let mut paths = names.map(|file| self.target.path.with_file_name(file));
+        let is_free = |path: &PathBuf| path.symlink_metadata().is_err();
+        paths.find(is_free).unwrap_or_else(|| self.target.path.with_file_name(format!("{name}.new.{what}")))
+    }
+
+    /// The files that keep the secret, and what is left to be said about them.
+    pub(super) async fn secret_files(
+        &self,
+        name: &AccountName,
+        kept: &Kept,
+        password: Option<Secret>,
+    ) -> Result<(Vec<(PathBuf, Secret)>, Vec<String>), Ended> {
+        let Some(password) = password.filter(|_| kept.comes_from_here) else { return Ok((Vec::new(), Vec::new())) };
+        match &kept.source {
+            SecretSource::File(path) => {
+                let mut contents = Vec::with_capacity(password.expose().len() + 1);
+                contents.extend_from_slice(password.expose());
+                contents.push(b'\n');
+                Ok((vec![(path.clone(), Secret::new(contents))], Vec::new()))
+            }
+            SecretSource::Credential(credential) => self.sealed(name, credential, password).await,
+            SecretSource::Command(_) | SecretSource::SignIn(_) => Ok((Vec::new(), Vec::new())),
+        }
+    }
+
+    async fn sealed(
+        &self,
+        name: &AccountName,
+        credential: &str,
+        password: Secret,
+    ) -> Result<(Vec<(PathBuf, Secret)>, Vec<String>), Ended> {
+        let environment = &self.environment;
+        let Some(home) = &environment.config_home else { return Err(usage("there is no home directory")) };
+        let places = CredentialPlaces::of(credential, &self.target.path, &environment.etc, home);
+        let (word, of_user) = (credential.to_owned(), places.of_user);
+        let encrypted = threads::blocking(move || encrypt(&word, &password, of_user)).await;
+        let encrypted = encrypted.unwrap_or_else(|e| Err(std::io::Error::from(e).to_string())).map_err(|why| {
+            stderr_line(format_args!("mailferry: nothing was written: {why}"));
+            Ended(ExitStatus::Local)
+        })?;
+        let user = if of_user { " --user" } else { "" };
+        let by_hand = format!(
+            "The service gets the password once systemd has read this: systemctl{user} daemon-reload; systemctl{user} restart \
+             mailferry. A `mailferry fetch {name}` in a terminal does not have it."
+        );
+        let drop_in = places.drop_in_text(credential).into_bytes();
+        let files = vec![(places.credential, Secret::new(encrypted)), (places.drop_in, Secret::new(drop_in))];
+        Ok((files, vec![by_hand]))
+    }
+}
+
+/// A credential: one that this process was given is there already, another one is made from the password.
+fn credential_of(name: &str, is_piped: bool) -> Result<Kept, Ended> {
+    if !is_credential_name(name) {
+        return Err(usage(&format!("`{}` cannot be the name of a credential", printable(name))));
+    }
+    let source = SecretSource::Credential(name.to_owned());
+    let given = CredentialEnvironment::from_process().credentials_directory;
+    let is_there = given.is_some_and(|dir| dir.join(name).exists());
+    Ok(if is_there && !is_piped { Kept::elsewhere(source) } else { Kept::here(source) })
+}

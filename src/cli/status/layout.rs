@@ -1,0 +1,148 @@
+//! Rows of text for a terminal of some width, or for a file: wrapped with a hanging indent, and in colour where that is
+//! wanted.
+
+use std::fmt::Write as _;
+
+use textwrap::core::display_width;
+use textwrap::{Options, WordSplitter};
+
+/// The narrowest terminal that is written for, in columns.
+const NARROWEST: usize = 20;
+
+/// What a row says, before it is known where it is shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::cli) struct Row {
+    /// Its words.
+    pub(in crate::cli) text: String,
+    /// How its beginning is marked.
+    pub(in crate::cli) mark: Mark,
+    /// How much of its beginning is marked, in bytes.
+    pub(in crate::cli) marked: usize,
+    /// How far the lines below the first are indented, in columns.
+    pub(in crate::cli) hanging: usize,
+    /// The same in ever fewer words, for terminals that do not have it in one line.
+    pub(in crate::cli) shorter: Vec<String>,
+}
+
+/// How something is marked where there are colours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::cli) enum Mark {
+    /// Not at all.
+    #[default]
+    Plain,
+    /// What stands above the others.
+    Head,
+    /// What somebody should look at.
+    Trouble,
+}
+
+impl Mark {
+    /// How it begins (ECMA-48, SGR).
+    fn begin(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Head => "\x1b[1m",
+            Self::Trouble => "\x1b[1;31m",
+        }
+    }
+}
+
+/// Where rows are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) struct Layout {
+    /// How wide a line may be, in columns; None: as wide as its words.
+    pub(in crate::cli) width: Option<usize>,
+    /// Whether marks are seen.
+    pub(in crate::cli) colour: bool,
+}
+
+impl Row {
+    /// Words without a mark.
+    pub(in crate::cli) fn plain(text: impl Into<String>, hanging: usize) -> Self {
+        Self { text: text.into(), hanging, ..Self::default() }
+    }
+
+    /// Words that are marked as a whole.
+    pub(in crate::cli) fn marked(text: impl Into<String>, mark: Mark) -> Self {
+        let text = text.into();
+        Self { marked: text.len(), text, mark, hanging: 2, ..Self::default() }
+    }
+
+    /// The lines that it takes.
+    pub(in crate::cli) fn lines(&self, layout: Layout) -> Vec<String> {
+        let mut left = if layout.colour { self.marked } else { 0 };
+        // What is marked as a whole is so however it is wrapped.
+        let whole = left > 0 && left == self.text.len();
+        let mut lines = self.wrapped(layout.width);
+        for line in &mut lines {
+            let marked = if whole { line.len() } else { left.min(line.len()) };
+            left = left.saturating_sub(marked);
+            if let Some((head, tail)) = line.split_at_checked(marked).filter(|(head, _)| !head.is_empty()) {
+                *line = format!("{}{head}\x1b[0m{tail}", self.mark.begin());
+            }
+        }
+        lines
+    }
+
+    fn wrapped(&self, width: Option<usize>) -> Vec<String> {
+        let Some(width) = width.map(|width| width.max(NARROWEST)) else { return vec![self.text.clone()] };
+        let fits = |text: &&String| display_width(text) <= width;
+        if let Some(text) = [&self.text].into_iter().chain(&self.shorter).find(fits) {
+            return vec![text.clone()];
+        }
+        // Half of a line stays for words.
+        let indent = " ".repeat(self.hanging.min(width / 2));
+        let options = Options::new(width).subsequent_indent(&indent).word_splitter(WordSplitter::NoHyphenation);
+        textwrap::wrap(&self.text, options).into_iter().map(std::borrow::Cow::into_owned).collect()
+    }
+}
+
+/// All rows as one text, without a newline at its end.
+pub(in crate::cli) fn text(rows: &[Row], layout: Layout) -> String {
+    let mut text = String::new();
+    for line in rows.iter().flat_map(|row| row.lines(layout)) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{line}");
+    }
+    text.pop();
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NARROW: Layout = Layout { width: Some(30), colour: false };
+
+    #[test]
+    fn a_row_is_wrapped_below_its_words_and_only_where_there_is_a_width() {
+        let row = Row::plain("work  the server refused the login. Check it", 6);
+        assert_eq!(row.lines(NARROW), ["work  the server refused the", "      login. Check it"]);
+        assert_eq!(row.lines(Layout { width: None, colour: false }), [row.text.as_str()]);
+        let shorter = Row { shorter: vec![row.text.clone(), "work  refused".to_owned()], ..row };
+        assert_eq!(shorter.lines(NARROW), ["work  refused"]);
+        assert_eq!(Row::plain("", 0).lines(NARROW), [""], "an empty line stays one");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        for text in ["x".repeat(100), "login-refused ".repeat(20), "\u{4f60}\u{597d} ".repeat(40), "  a  b".repeat(30)]
+        {
+            for width in [1, 20, 31, 60] {
+                for line in Row::plain(text.as_str(), 40).lines(Layout { width: Some(width), colour: false }) {
+                    assert!(display_width(&line) <= width.max(NARROWEST), "{width}: {line}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_mark_costs_no_room_and_ends_in_its_line() {
+        let mut row = Row::plain("work  the server refused the login", 6);
+        (row.mark, row.marked) = (Mark::Trouble, 4);
+        let colour = Layout { colour: true, ..NARROW };
+        assert_eq!(row.lines(colour), ["\x1b[1;31mwork\x1b[0m  the server refused the", "      login"]);
+        let head = Row::marked("one two three four five six seven", Mark::Head);
+        assert_eq!(head.lines(colour), ["\x1b[1mone two three four five six\x1b[0m", "\x1b[1m  seven\x1b[0m"]);
+    }
+}

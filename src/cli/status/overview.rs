@@ -1,0 +1,300 @@
+//! All accounts at a glance: the sums, those in trouble with what to do about it, then a line for each of the others.
+
+use crate::cli::status::layout::{Mark, Row};
+use crate::cli::status_text::{Account, LocalTime, Mail, words};
+use crate::control::status::{AccountStatus, State, Status};
+use crate::text::{Count, Span, plural};
+
+/// So many accounts are told in full; of more there is a line each.
+const IN_FULL: usize = 3;
+
+/// How far a trouble's words stand below its account, in columns.
+const BELOW: usize = 4;
+
+/// How much of an account's lines is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum Detail {
+    /// Everything, however many accounts there are.
+    Full,
+    /// Everything of a few accounts, a line each of many.
+    AsFits,
+}
+
+/// The first rows: how many accounts are how, and whose they are.
+pub(in crate::cli) fn head(status: &Status) -> Vec<Row> {
+    let troubled = status.accounts.iter().filter(|account| is_in_trouble(account)).count();
+    let new = status.accounts.iter().filter(|account| account.state == State::New).count();
+    let well = status.accounts.len().saturating_sub(troubled + new);
+    let mut sums = format!("{}: {well} well", Count::of(status.accounts.len(), "account"));
+    if troubled > 0 {
+        sums += &format!(", {troubled} IN TROUBLE");
+    }
+    if new > 0 {
+        sums += &format!(", {new} not polled yet");
+    }
+    // Nobody counts those twice: they are among the others.
+    sums += &format!("; {} being polled", status.polling);
+    if status.queued > 0 {
+        sums += &format!(", {} queued", status.queued);
+    }
+    let mark = if troubled > 0 { Mark::Trouble } else { Mark::Head };
+    let up = Span::between(status.started, status.now);
+    let program = format!("mailferry {}, process {}, up for {up}", status.program, status.pid);
+    let mut rows = vec![Row::marked(sums, mark), Row::plain(program, 2)];
+    if let Some(problem) = &status.config_problem {
+        let words = "The configuration was changed and is wrong, so the one before it is in force:";
+        rows.push(Row::marked(words, Mark::Trouble));
+        rows.extend(problem.lines().map(|line| Row::plain(line, 0)));
+    }
+    rows
+}
+
+/// The accounts.
+pub(in crate::cli) fn body(status: &Status, detail: Detail) -> Vec<Row> {
+    let (mut troubled, well): (Vec<&AccountStatus>, Vec<&AccountStatus>) =
+        status.accounts.iter().partition(|account| is_in_trouble(account));
+    // What is alike stands together, and its words once.
+    troubled.sort_by_key(|account| (what(account), &account.host, text(account), &account.account));
+    if detail == Detail::Full || status.accounts.len() <= IN_FULL {
+        return troubled.into_iter().chain(well).flat_map(|account| in_full(account, status.now)).collect();
+    }
+    let mut rows = in_trouble(&troubled, status.now);
+    if !well.is_empty() {
+        rows.push(Row::default());
+    }
+    rows.extend(table(&well, status.now));
+    rows
+}
+
+/// Whether a person should look at it.
+pub(in crate::cli) fn is_in_trouble(account: &AccountStatus) -> bool {
+    account.trouble.is_some() || account.hung_since.is_some()
+}
+
+fn in_full(account: &AccountStatus, now: i64) -> Vec<Row> {
+    let lines = Account(account, now).to_string();
+    let mut rows = vec![Row::default()];
+    rows.extend(lines.lines().map(|line| Row::plain(line, Account::LABEL)));
+    if let Some(first) = rows.get_mut(1) {
+        first.marked = account.account.len();
+        first.mark = if is_in_trouble(account) { Mark::Trouble } else { Mark::Head };
+    }
+    rows
+}
+
+/// What is wrong, in a word.
+fn what(account: &AccountStatus) -> &'static str {
+    match (&account.trouble, account.hung_since) {
+        (Some(trouble), None) => trouble.cause.name(),
+        _ => words(State::Hung),
+    }
+}
+
+/// What happened, and what to do about it.
+fn text(account: &AccountStatus) -> Option<&str> {
+    account.trouble.as_ref().filter(|_| account.hung_since.is_none()).map(|trouble| trouble.text.as_str())
+}
+
+/// Those in trouble: cause, since when and the next try of each, and below those that are alike what to do.
+fn in_trouble(troubled: &[&AccountStatus], now: i64) -> Vec<Row> {
+    let width = widest(troubled);
+    let alike = |one: &&AccountStatus, other: &&AccountStatus| {
+        (what(one), &one.host, text(one)) == (what(other), &other.host, text(other))
+    };
+    let mut rows = Vec::new();
+    for group in troubled.chunk_by(alike) {
+        rows.push(Row::default());
+        rows.extend(group.iter().map(|account| trouble_line(account, width, now)));
+        let words = group.first().and_then(|account| text(account));
+        rows.extend(words.map(|words| Row::plain(format!("{:BELOW$}{words}", ""), BELOW)));
+    }
+    rows
+}
+
+fn trouble_line(account: &AccountStatus, width: usize, now: i64) -> Row {
+    let AccountStatus { account: name, host, .. } = account;
+    let about = match (&account.trouble, account.hung_since) {
+        (Some(trouble), None) => {
+            let since = Span::between(trouble.since, now);
+            let times = if trouble.times > 1 {
+                format!(", {} {}", trouble.times, plural(trouble.times.into(), "poll"))
+            } else {
+                String::new()
+            };
+            format!("{} at {host} for {since}{times}; {}", trouble.cause.name(), next_try(account, now))
+        }
+        (_, since) => format!("{} since {}", words(State::Hung), LocalTime(since.unwrap_or(now))),
+    };
+    Row {
+        text: format!("{name:width$}  {about}"),
+        mark: Mark::Trouble,
+        marked: name.len(),
+        hanging: width + 2,
+        shorter: Vec::new(),
+    }
+}
+
+/// A line for each account that is well, with columns.
+fn table(well: &[&AccountStatus], now: i64) -> Vec<Row> {
+    let width = widest(well);
+    let line = |account: &&AccountStatus| {
+        let state = match account.state {
+            State::Idle => "well",
+            State::Queued => "queued",
+            State::Polling => "polling",
+            _ => "new",
+        };
+        let last = account.last_poll.map_or_else(|| "-".to_owned(), |time| ago(now.saturating_sub(time)));
+        let next = account.next_poll.map_or_else(|| "now".to_owned(), |time| in_one_unit(time.saturating_sub(now)));
+        let (name, today) = (&account.account, Mail(account.today));
+        let aside = match account.quarantine.len() {
+            0 => String::new(),
+            aside => format!(", {aside} set aside"),
+        };
+        let begin = format!("{name:width$}  {state:7}  last {last:11}");
+        let text = format!("{begin}  next {next:7}  today {today}{aside}");
+        let shorter = vec![format!("{begin}  {today}{aside}"), begin, format!("{name:width$}  {state}")];
+        Row { shorter, ..Row::plain(text, width + 2) }
+    };
+    well.iter().map(line).collect()
+}
+
+/// How long ago, to the minute: where many times stand below each other that change each second, nothing can be read.
+fn ago(seconds: i64) -> String {
+    if seconds < 60 { "just now".to_owned() } else { format!("{} ago", in_one_unit(seconds)) }
+}
+
+/// A time in seconds in one unit, never as seconds.
+fn in_one_unit(seconds: i64) -> String {
+    match (seconds / 60, seconds / 3600, seconds / 86_400) {
+        (..=0, _, _) => "< 1 min".to_owned(),
+        (minutes, 0, _) => format!("{minutes} min"),
+        (_, hours, 0) => format!("{hours} h"),
+        (_, _, 1) => "1 day".to_owned(),
+        (_, _, days) => format!("{days} days"),
+    }
+}
+
+fn widest(accounts: &[&AccountStatus]) -> usize {
+    accounts.iter().map(|account| account.account.chars().count()).max().unwrap_or(0)
+}
+
+/// When an account is tried again.
+fn next_try(account: &AccountStatus, now: i64) -> String {
+    match (account.state, account.next_poll) {
+        (State::Polling, _) | (_, None) => "tried now".to_owned(),
+        (State::Queued, _) => "queued for its next try".to_owned(),
+        (_, Some(time)) if time <= now => "next try now".to_owned(),
+        (_, Some(time)) => format!("next try in {}", Span::between(now, time)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::status::layout::{self, Layout};
+    use crate::cli::status_text::tests::account;
+    use crate::control::status::{Came, Trouble, VERSION};
+    use crate::schedule::Cause;
+
+    fn status(accounts: Vec<AccountStatus>) -> Status {
+        Status {
+            version: VERSION,
+            program: "1".into(),
+            pid: 7,
+            started: 0,
+            now: 90_000,
+            config: String::new(),
+            state_dir: String::new(),
+            config_problem: None,
+            polling: 1,
+            queued: 2,
+            accounts,
+        }
+    }
+
+    fn of(number: usize) -> AccountStatus {
+        let next_poll = Some(90_240);
+        AccountStatus { account: format!("person{number:02}"), last_poll: Some(89_940), next_poll, ..account() }
+    }
+
+    fn refused(number: usize) -> AccountStatus {
+        let text = "the server refused the login. Check username and password".to_owned();
+        let trouble = Trouble { cause: Cause::LoginRefused, times: 2, since: 89_000, text };
+        AccountStatus { state: State::Trouble, trouble: Some(trouble), next_poll: Some(93_600), ..of(number) }
+    }
+
+    fn shown(status: &Status, detail: Detail, width: Option<usize>) -> String {
+        let mut rows = head(status);
+        rows.extend(body(status, detail));
+        layout::text(&rows, Layout { width, colour: false })
+    }
+
+    #[test]
+    fn the_first_line_has_the_sums_and_a_wrong_configuration_is_told() {
+        let mut status = status((0..30).map(of).chain([refused(30), refused(31)]).collect());
+        status.accounts.push(AccountStatus { state: State::New, ..of(32) });
+        status.config_problem = Some("line 5 is wrong\nhere".into());
+        let text = shown(&status, Detail::AsFits, None);
+        let first: Vec<&str> = text.lines().take(5).collect();
+        assert_eq!(
+            first,
+            [
+                "33 accounts: 30 well, 2 IN TROUBLE, 1 not polled yet; 1 being polled, 2 queued",
+                "mailferry 1, process 7, up for 25 h",
+                "The configuration was changed and is wrong, so the one before it is in force:",
+                "line 5 is wrong",
+                "here"
+            ]
+        );
+    }
+
+    #[test]
+    fn of_many_accounts_those_in_trouble_stand_first_and_each_of_the_others_has_a_line() {
+        let mut accounts: Vec<AccountStatus> = (0..30).map(of).collect();
+        accounts[7] = refused(7);
+        accounts[19] = refused(19);
+        accounts[3] = AccountStatus { state: State::Hung, hung_since: Some(89_000), ..of(3) };
+        accounts[5].state = State::Polling;
+        accounts[5].next_poll = None;
+        accounts[5].today = Came { messages: 20, octets: 5 << 20 };
+        let text = shown(&status(accounts), Detail::AsFits, None);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[3].starts_with("person03  hung: waiting for the disk since 19"), "{text}");
+        // Those that are alike have the words once.
+        assert_eq!(
+            lines[5..8],
+            [
+                "person07  login-refused at pop.example.org for 17 min, 2 polls; next try in 60 min",
+                "person19  login-refused at pop.example.org for 17 min, 2 polls; next try in 60 min",
+                "    the server refused the login. Check username and password"
+            ]
+        );
+        assert_eq!(lines[9], "person00  well     last 1 min ago    next 4 min    today 1 message (2.0 KiB)");
+        assert_eq!(lines[13], "person05  polling  last 1 min ago    next now      today 20 messages (5.0 MiB)");
+        assert_eq!(lines.len(), 9 + 27, "{text}");
+    }
+
+    #[test]
+    fn few_accounts_and_those_that_are_asked_for_are_told_in_full_and_troubles_first() {
+        let text = shown(&status(vec![of(0), refused(1)]), Detail::AsFits, None);
+        let (trouble, well) = (text.find("person01: in trouble"), text.find("person00: all is well"));
+        assert!(trouble.is_some() && trouble < well, "{text}");
+        let text = shown(&status((0..30).map(of).collect()), Detail::Full, None);
+        assert_eq!(text.matches("  last new mail -").count(), 30);
+    }
+
+    #[test]
+    fn nothing_is_wider_than_the_terminal() {
+        let accounts: Vec<AccountStatus> = (0..30).map(|n| if n % 3 == 0 { refused(n) } else { of(n) }).collect();
+        let status = status(accounts);
+        for width in [40, 60, 80, 200] {
+            for detail in [Detail::AsFits, Detail::Full] {
+                let text = shown(&status, detail, Some(width));
+                assert!(text.lines().all(|line| line.chars().count() <= width), "{width}: {text}");
+                let has_line = |n: usize| text.lines().any(|line| line.starts_with(&format!("person{n:02}  well")));
+                assert!(detail == Detail::Full || (1..30).filter(|n| n % 3 > 0).all(has_line), "{width}: {text}");
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! `mailferry status --watch` on a terminal: the whole of it, kept up to date, with keys to scroll.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::layout::{Layout, Mark, Row};
+use super::overview::{self, Detail};
+use super::view::{Shown, View};
+use super::{Answer, question};
+use crate::cli::arguments::{Arguments, Status as Options};
+use crate::cli::keys::Key;
+use crate::cli::output::stderr_line;
+use crate::cli::signals::Listener;
+use crate::cli::status_text::LocalTime;
+use crate::cli::terminal::{self, FullScreen, Size};
+use crate::control::status::Status;
+use crate::exit::ExitStatus;
+
+/// How often the daemon is asked.
+pub(super) const PACE: Duration = Duration::from_secs(1);
+
+/// What is assumed of a terminal that does not know its size.
+const USUAL: Size = Size { columns: 80, rows: 24 };
+
+/// Shows it until the user has seen enough; None if the terminal cannot be had.
+pub(super) async fn run(arguments: &Arguments, options: &Options) -> Option<ExitStatus> {
+    let stop = CancellationToken::new();
+    let signals = match Listener::begin(stop.clone()) {
+        Ok(signals) => signals,
+        Err(e) => return Some(crate::cli::no_thread(&e)),
+    };
+    let mut screen = FullScreen::take().ok()?;
+    let (answered, mut answers) = mpsc::channel(1);
+    let ended = tokio::select! {
+        ended = show(arguments, options, &mut screen, &mut answers) => ended,
+        () = ask(arguments, options, answered) => Ended::Quit,
+        () = stop.cancelled() => Ended::Quit,
+    };
+    drop(screen);
+    match ended {
+        Ended::Quit => Some(signals.status().unwrap_or(ExitStatus::Ok)),
+        Ended::Interrupted => Some(ExitStatus::Interrupted),
+        Ended::Refused(words) => {
+            stderr_line(words);
+            Some(ExitStatus::Usage)
+        }
+        // Nobody can see why.
+        Ended::NoTerminal(_) => Some(ExitStatus::Temporary),
+    }
+}
+
+/// How it came to its end.
+enum Ended {
+    /// By `q`, or by a signal.
+    Quit,
+    /// By Ctrl-C.
+    Interrupted,
+    /// The daemon does not know an account that was named.
+    Refused(String),
+    /// It went.
+    NoTerminal(#[expect(dead_code, reason = "for who looks for a fault")] io::Error),
+}
+
+/// Asks again and again.
+async fn ask(arguments: &Arguments, options: &Options, answers: mpsc::Sender<Answer>) {
+    while answers.send(question(arguments, options).await).await.is_ok() {
+        tokio::time::sleep(PACE).await;
+    }
+}
+
+async fn show(
+    arguments: &Arguments,
+    options: &Options,
+    screen: &mut FullScreen,
+    answers: &mut mpsc::Receiver<Answer>,
+) -> Ended {
+    let full = arguments.verbose > 0 || !options.accounts.is_empty();
+    let mut picture = Picture { detail: if full { Detail::Full } else { Detail::AsFits }, ..Picture::default() };
+    loop {
+        if let Err(e) = picture.draw() {
+            return Ended::NoTerminal(e);
+        }
+        tokio::select! {
+            key = screen.key() => match key {
+                None | Some(Key::Quit) => return Ended::Quit,
+                Some(Key::Interrupt) => return Ended::Interrupted,
+                Some(Key::Redraw | Key::Resized) => picture.shown.forget(),
+                Some(key) => picture.view.scroll(key),
+            },
+            answer = answers.recv() => match answer {
+                Some(Answer::Status(status)) => (picture.last, picture.problem) = (Some(status), None),
+                Some(Answer::Unknown(words)) => return Ended::Refused(words),
+                Some(Answer::None(words, _)) => picture.problem = Some(words),
+                None => return Ended::Quit,
+            },
+        }
+    }
+}
+
+/// What is known and what is shown of it.
+struct Picture {
+    /// The last answer.
+    last: Option<Box<Status>>,
+    /// Why none came since.
+    problem: Option<String>,
+    /// How much is told.
+    detail: Detail,
+    /// Which part is in sight.
+    view: View,
+    /// What the terminal shows.
+    shown: Shown,
+}
+
+impl Default for Picture {
+    fn default() -> Self {
+        Self { last: None, problem: None, detail: Detail::AsFits, view: View::default(), shown: Shown::default() }
+    }
+}
+
+impl Picture {
+    fn draw(&mut self) -> io::Result<()> {
+        let size = terminal::size(io::stdout()).unwrap_or(USUAL);
+        // A line that ends in the last column is not the same for all terminals.
+        let layout = Layout { width: Some(size.columns.saturating_sub(1)), colour: terminal::colour() };
+        let lines = |rows: Vec<Row>| rows.iter().flat_map(|row| row.lines(layout)).collect::<Vec<String>>();
+        let body = self.last.as_ref().map(|status| overview::body(status, self.detail)).unwrap_or_default();
+        let frame = self.view.frame(&lines(self.head()), &lines(body), size.rows);
+        let foot = frame.last().map(|foot| foot.chars().take(size.columns.saturating_sub(1)).collect());
+        let frame = frame.iter().take(size.rows.saturating_sub(1)).cloned().chain(foot).collect();
+        let changes = self.shown.change_to(frame);
+        if changes.is_empty() { Ok(()) } else { terminal::write(&changes) }
+    }
+
+    fn head(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        if let Some(problem) = &self.problem {
+            rows.push(Row::marked(problem.as_str(), Mark::Trouble));
+            let asked = self.last.as_ref().map(|status| format!("What it said at {}:", LocalTime(status.now)));
+            rows.extend(asked.map(|words| Row::plain(words, 2)));
+        }
+        rows.extend(self.last.as_ref().map(|status| overview::head(status)).unwrap_or_default());
+        if rows.is_empty() {
+            rows.push(Row::plain("asking the daemon", 2));
+        }
+        rows
+    }
+}

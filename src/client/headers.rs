@@ -1,0 +1,63 @@
+//! The headers of some messages as they are, by TOP n 0 (RFC 1939, section 7): where their text decides something.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use super::error::TooLong;
+use super::listing::{HEADER, LOOKING, MOST_HEADERS_REFUSED, up_to};
+use super::{Client, ClientError, ResponsePart};
+use crate::pop3::{Command, CommandKind, MessageNumber, Status};
+
+/// What the server showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown<'a> {
+    /// The header, with the empty line behind it where the server sends that.
+    Header(&'a [u8]),
+    /// It is longer than was asked for.
+    TooLong,
+    /// Nothing: the server refused.
+    Refused,
+}
+
+/// Asks for the headers of these messages and passes each on. Those that the server was not asked for any more, since it
+/// refused hundreds in a row or an hour was over, are left out.
+///
+/// # Errors
+/// [`ClientError`].
+pub(crate) async fn headers(
+    client: &mut Client,
+    numbers: &[MessageNumber],
+    most: usize,
+    mut each: impl FnMut(MessageNumber, Shown<'_>),
+) -> Result<(), ClientError> {
+    let mut header: Vec<u8> = Vec::new();
+    let (mut octets, mut refused) = (0_u64, 0);
+    let begun = Instant::now();
+    let commands: Vec<Command> = numbers.iter().map(|&number| Command::Top { number, lines: 0 }).collect();
+    let on_event = |asked, part: ResponsePart<'_>| {
+        match (asked, part) {
+            (CommandKind::Top(number), ResponsePart::Response(response)) if response.status == Status::Err => {
+                refused += 1;
+                each(number, Shown::Refused);
+            }
+            (CommandKind::Top(number), ResponsePart::Data(bytes)) => {
+                octets = octets.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+                if octets > HEADER {
+                    return Err(ClientError::TooLong(TooLong::header(number, octets, HEADER)));
+                }
+                let room = most.saturating_sub(header.len());
+                header.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+            }
+            (CommandKind::Top(number), ResponsePart::End) => {
+                let is_whole = u64::try_from(header.len()).is_ok_and(|kept| kept == octets);
+                each(number, if is_whole { Shown::Header(&header) } else { Shown::TooLong });
+                (octets, refused) = (0, 0);
+                header.clear();
+            }
+            _ => {}
+        }
+        let enough = begun.elapsed() > LOOKING;
+        Ok(if enough { ControlFlow::Break(()) } else { up_to(MOST_HEADERS_REFUSED, refused) })
+    };
+    client.try_converse(commands, on_event).await
+}

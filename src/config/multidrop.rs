@@ -1,0 +1,220 @@
+//! `[accounts.NAME.multidrop]`: who gets what of a maildrop that holds the mail of several people.
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+use super::Span;
+use super::host::host;
+use super::keys::Level;
+use super::path;
+use super::problem::Problem;
+use super::rules::field_name;
+use super::unknown::report_unknown;
+use super::value::{At, Complaint, Setting, boolean, integer, plain_text, read, string, wrong_type};
+use crate::credential::printable;
+use crate::routing::{Address, Multidrop, Occurrence, OtherMaildir};
+
+/// The table, its paths not yet expanded.
+#[derive(Debug, Clone)]
+pub(super) struct MultidropTable {
+    header: String,
+    occurrence: Occurrence,
+    strip_prefix: Option<String>,
+    trusted_received_by: Vec<String>,
+    recipients: Vec<(Address, String)>,
+    default: String,
+}
+
+/// Fields that a sender writes, in small letters: who a message is really for cannot be known from them.
+const OF_SENDERS: [&str; 13] = [
+    "to",
+    "cc",
+    "bcc",
+    "from",
+    "sender",
+    "reply-to",
+    "subject",
+    "resent-to",
+    "resent-cc",
+    "resent-bcc",
+    "apparently-to",
+    "received",
+    "message-id",
+];
+
+const HEADER: &str = "the field that the hoster adds when it delivers, such as \"Delivered-To\", \"X-Original-To\", \
+                      \"Envelope-To\" or \"X-Envelope-To\"";
+
+/// Reads the table.
+pub(super) fn multidrop(
+    account: &DeTable<'_>,
+    level: Level<'_>,
+    home: Option<&Path>,
+    problems: &mut Vec<Problem>,
+) -> Setting<MultidropTable> {
+    let Some((key, value)) = account.get_key_value("multidrop") else { return Setting::Absent };
+    let Some(table) = value.get_ref().as_table() else {
+        let example = format!("[accounts.{}.multidrop] on a line of its own", level.name().unwrap_or("NAME"));
+        let Complaint { message, help } = wrong_type(value.get_ref(), "a table", &example);
+        problems.push(Problem::new(format!("`multidrop` {message}")).at(&value.span()).help(help));
+        return Setting::Bad;
+    };
+    let before = problems.len();
+    report_unknown(table, Level::Multidrop(level.name()), problems);
+    let read_table = Reader { table, key: key.span(), home, problems }.read();
+    match read_table {
+        Some(value) if problems.len() == before => Setting::Given(At { value, span: key.span() }),
+        _ => Setting::Bad,
+    }
+}
+
+struct Reader<'a, 'i> {
+    table: &'a DeTable<'i>,
+    /// Where `multidrop` stands.
+    key: Span,
+    home: Option<&'a Path>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Reader<'_, '_> {
+    fn read(mut self) -> Option<MultidropTable> {
+        let home = self.home;
+        let header = read(self.table, "header", self.problems, header);
+        self.require("header", HEADER);
+        let occurrence = self.occurrence();
+        let strip_prefix = read(self.table, "strip_prefix", self.problems, |value| {
+            plain_text(value, "what stands in front of the address, such as \"hoster-\"").map(str::to_owned)
+        });
+        let trusted = read(self.table, "trusted_received_by", self.problems, hosts);
+        let recipients = self.recipients();
+        self.require("recipients", "who gets what: recipients = { \"ann@site.example\" = \"/home/ann/Maildir\" }");
+        let default = read(self.table, "default", self.problems, |value| maildir(value, home));
+        self.require(
+            "default",
+            "the Maildir for mail of which the hoster does not tell who it is for, such as default = \
+                                 \"~/Mail/unclear\"",
+        );
+        Some(MultidropTable {
+            header: header.value()?.clone(),
+            occurrence,
+            strip_prefix: strip_prefix.value().cloned(),
+            trusted_received_by: trusted.value().cloned().unwrap_or_default(),
+            recipients,
+            default: default.value()?.clone(),
+        })
+    }
+
+    fn require(&mut self, key: &str, example: &str) {
+        if !self.table.contains_key(key) {
+            let message = format!("`multidrop` has no `{key}`");
+            self.problems.push(Problem::new(message).at(&self.key).help(format!("add {example}")));
+        }
+    }
+
+    fn occurrence(&mut self) -> Occurrence {
+        let one = read(self.table, "occurrence", self.problems, |value| {
+            let number = integer(value, 1..=100, "which of several such fields it is, 1 for the topmost")?;
+            Ok(u32::try_from(number).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN))
+        });
+        let one_copy = read(self.table, "one_copy", self.problems, boolean);
+        match (one.given(), one_copy.value()) {
+            (Some(At { span, .. }), Some(true)) => {
+                let message = "`occurrence` names one field, and with one_copy = true each one counts";
+                self.problems.push(Problem::new(message).at(span).help("take one of them away"));
+                Occurrence::All
+            }
+            (None, Some(true)) => Occurrence::All,
+            (one, _) => Occurrence::One(one.map_or(NonZeroU32::MIN, |one| one.value)),
+        }
+    }
+
+    fn recipients(&mut self) -> Vec<(Address, String)> {
+        let Some(value) = self.table.get("recipients") else { return Vec::new() };
+        let example = "recipients = { \"ann@site.example\" = \"/home/ann/Maildir\" }";
+        let Some(table) = value.get_ref().as_table().filter(|table| !table.is_empty()) else {
+            let Complaint { message, help } = match value.get_ref().as_table() {
+                Some(_) => Complaint::new("is empty", format!("write {example}")),
+                None => wrong_type(value.get_ref(), "a table", example),
+            };
+            self.problems.push(Problem::new(format!("`recipients` {message}")).at(&value.span()).help(help));
+            return Vec::new();
+        };
+        let mut found: Vec<(Address, String)> = Vec::new();
+        for (key, value) in table {
+            let name: &str = key.get_ref();
+            let mut complain = |message: String, span: &Span, help: String| {
+                self.problems.push(Problem::new(message).at(span).help(help));
+            };
+            let shown = printable(name);
+            let Some(address) = Address::new(name).filter(|_| !name.contains(['<', '>', '*', ','])) else {
+                let help = "write one whole address, such as \"ann@site.example\"; there are no wildcards".to_owned();
+                complain(format!("`{shown}` is no address"), &key.span(), help);
+                continue;
+            };
+            match maildir(value.get_ref(), self.home) {
+                Ok(_) if found.iter().any(|(known, _)| *known == address) => {
+                    let help = "capitals in a domain do not count: take one of them away".to_owned();
+                    complain(format!("`{shown}` is there twice"), &key.span(), help);
+                }
+                Ok(path) => found.push((address, path)),
+                Err(Complaint { message, help }) => complain(format!("`{shown}` {message}"), &value.span(), help),
+            }
+        }
+        found
+    }
+}
+
+fn header(value: &DeValue<'_>) -> Result<String, Complaint> {
+    let name = field_name(value)?.to_ascii_lowercase();
+    if OF_SENDERS.contains(&name.as_str()) {
+        return Err(Complaint::new("is a field that whoever sends a message can write", format!("write {HEADER}")));
+    }
+    Ok(name)
+}
+
+/// One host, or several in an array.
+fn hosts(value: &DeValue<'_>) -> Result<Vec<String>, Complaint> {
+    let one = |value: &DeValue<'_>| host(value).map(|host| host.trim_end_matches('.').to_ascii_lowercase());
+    match value.as_array() {
+        None => {
+            string(value, "the host in the `by` of the hoster's own Received, such as \"mx.hoster.example\"")?;
+            Ok(vec![one(value)?])
+        }
+        Some(several) if several.is_empty() => {
+            Err(Complaint::new("is empty", "write at least one host, or leave it out"))
+        }
+        Some(several) => several.iter().map(|value| one(value.get_ref())).collect(),
+    }
+}
+
+/// The path of a Maildir; `{account}` is not yet expanded.
+fn maildir(value: &DeValue<'_>, home: Option<&Path>) -> Result<String, Complaint> {
+    let text = plain_text(value, "the path of a Maildir, such as \"/home/ann/Maildir\"")?;
+    path::only_account_in_braces(text)?;
+    path::absolute(text, home).map(|_| text.to_owned())
+}
+
+impl MultidropTable {
+    /// Where goes what is for nobody in particular.
+    pub(super) fn default(&self, name: &str, home: Option<&Path>) -> Option<PathBuf> {
+        // Its shape has been checked where it was read; a name cannot change that.
+        path::absolute(&self.default.replace("{account}", name), home).ok()
+    }
+
+    /// Who gets what, for an account of this name.
+    pub(super) fn resolve(&self, name: &str, home: Option<&Path>) -> Multidrop {
+        let recipient = |(address, text): &(Address, String)| {
+            let path = path::absolute(&text.replace("{account}", name), home).ok()?;
+            Some((address.clone(), OtherMaildir { path, is_folder: false }))
+        };
+        Multidrop {
+            header: self.header.clone(),
+            occurrence: self.occurrence,
+            strip_prefix: self.strip_prefix.clone(),
+            trusted_received_by: self.trusted_received_by.clone(),
+            recipients: self.recipients.iter().filter_map(recipient).collect(),
+        }
+    }
+}

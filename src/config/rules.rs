@@ -1,0 +1,203 @@
+//! `[[accounts.NAME.rules]]`: each rule checked by itself; where it leads is known once the account's Maildir is.
+
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::Span;
+use super::keys::Level;
+use super::path;
+use super::problem::Problem;
+use super::unknown::report_unknown;
+use super::value::{At, Complaint, Setting, boolean, plain_text, read, wrong_type};
+use crate::routing::{Condition, InvalidPattern, OtherMaildir, Pattern, Rule, Rules, Target};
+
+/// A rule as it stands in the file.
+#[derive(Debug, Clone)]
+pub(super) struct RuleTable {
+    condition: Condition,
+    target: TargetKey,
+}
+
+/// Where a rule leads, as written.
+#[derive(Debug, Clone)]
+enum TargetKey {
+    /// `maildir`; `{account}` is not yet expanded.
+    Maildir(String),
+    /// `folder`.
+    Folder(String),
+    /// `skip`.
+    Skip,
+}
+
+/// The longest name of a field, and of a folder, in octets.
+const NAME: usize = 200;
+
+const HEADER: &str = "the name of a header field, such as \"List-Id\"";
+
+/// Reads the rules of a table.
+pub(super) fn rules(
+    table: &DeTable<'_>,
+    level: Level<'_>,
+    home: Option<&Path>,
+    problems: &mut Vec<Problem>,
+) -> Setting<Vec<RuleTable>> {
+    let Some((key, value)) = table.get_key_value("rules") else { return Setting::Absent };
+    let (place, before) = (level.name(), problems.len());
+    let example =
+        format!("[[accounts.{}.rules]] on a line of its own, and the rule's keys below it", place.unwrap_or("NAME"));
+    let tables = value.get_ref().as_array().filter(|items| items.iter().all(|item| item.get_ref().is_table()));
+    let Some(tables) = tables else {
+        let Complaint { message, help } = wrong_type(value.get_ref(), "an array of tables", &example);
+        problems.push(Problem::new(format!("`rules` {message}")).at(&value.span()).help(help));
+        return Setting::Bad;
+    };
+    let tables = tables.iter().filter_map(|item| item.get_ref().as_table());
+    let rules: Vec<RuleTable> =
+        tables.filter_map(|table| Reader { table, key: key.span(), level, home, problems }.rule()).collect();
+    if problems.len() > before { Setting::Bad } else { Setting::Given(At { value: rules, span: key.span() }) }
+}
+
+/// One rule.
+struct Reader<'a, 'i> {
+    table: &'a DeTable<'i>,
+    /// Where `rules` stands.
+    key: Span,
+    level: Level<'a>,
+    home: Option<&'a Path>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Reader<'_, '_> {
+    fn rule(mut self) -> Option<RuleTable> {
+        report_unknown(self.table, Level::Rule(self.level.name()), self.problems);
+        let header = read(self.table, "header", self.problems, field_name);
+        if matches!(header, Setting::Absent) {
+            self.complain("a rule has no `header`", format!("add {HEADER}"));
+        }
+        let patterns = self.patterns();
+        let target = self.target();
+        let condition = Condition::new(header.value()?, patterns?);
+        Some(RuleTable { condition, target: target? })
+    }
+
+    /// What the field is compared with.
+    fn patterns(&mut self) -> Option<Vec<Pattern>> {
+        let help = "a rule compares the field by one of `equals`, `contains` and `matches`; each takes several texts in an \
+                    array";
+        let ways: [(&str, MakePattern); 3] =
+            [("equals", Pattern::equals), ("contains", Pattern::contains), ("matches", Pattern::matches)];
+        let key = self.only_one(&ways.map(|(key, _)| key), "says what the field is compared with", help)?;
+        let (_, make) = ways.into_iter().find(|(way, _)| *way == key)?;
+        read(self.table, key, self.problems, |value| patterns(value, make)).value().cloned()
+    }
+
+    /// Where the messages go.
+    fn target(&mut self) -> Option<TargetKey> {
+        let help = "a rule leads to a Maildir (`maildir`), to a folder of the account's Maildir (`folder`), or leaves the \
+                    message on the server (`skip = true`)";
+        if self.table.contains_key("forward") {
+            // Said already.
+            return None;
+        }
+        let home = self.home;
+        match self.only_one(&["maildir", "folder", "skip"], "says where the message goes", help)? {
+            "maildir" => {
+                let maildir = read(self.table, "maildir", self.problems, |value| {
+                    let text = plain_text(value, "a path such as \"~/Mail/lists\"")?;
+                    path::only_account_in_braces(text)?;
+                    path::absolute(text, home).map(|_| text.to_owned())
+                });
+                maildir.value().cloned().map(TargetKey::Maildir)
+            }
+            "folder" => read(self.table, "folder", self.problems, folder).value().cloned().map(TargetKey::Folder),
+            _ => {
+                let skip = read(self.table, "skip", self.problems, |value| match boolean(value)? {
+                    true => Ok(()),
+                    false => Err(Complaint::new("is false, which leads nowhere", format!("write skip = true; {help}"))),
+                });
+                skip.value().map(|()| TargetKey::Skip)
+            }
+        }
+    }
+
+    /// The one of several keys that is there.
+    fn only_one(&mut self, keys: &[&'static str], what: &str, help: &str) -> Option<&'static str> {
+        let present: Vec<&'static str> = keys.iter().copied().filter(|key| self.table.contains_key(*key)).collect();
+        match present.as_slice() {
+            [one] => return Some(one),
+            [] => self.complain(&format!("nothing in a rule {what}"), help),
+            [first, second, ..] => {
+                let message = format!("`{first}` and `{second}` stand in the same rule, and only one of them {what}");
+                let at = self.table.get_key_value(*second).map_or_else(|| self.key.clone(), |(key, _)| key.span());
+                self.problems.push(Problem::new(message).at(&at).help(help));
+            }
+        }
+        None
+    }
+
+    /// About the rule as a whole: where its first key stands.
+    fn complain(&mut self, message: &str, help: impl Into<String>) {
+        let first = self.table.iter().map(|(key, _)| key.span()).min_by_key(|span| span.start);
+        self.problems.push(Problem::new(message).at(&first.unwrap_or_else(|| self.key.clone())).help(help));
+    }
+}
+
+type MakePattern = fn(&str) -> Result<Pattern, InvalidPattern>;
+
+/// One text, or several in an array.
+fn patterns(value: &DeValue<'_>, make: MakePattern) -> Result<Vec<Pattern>, Complaint> {
+    let example = "a text in quotes, or several in an array";
+    let one = |value: &DeValue<'_>| {
+        let text = plain_text(value, example)?;
+        make(text).map_err(|invalid| Complaint::new(invalid.to_string(), format!("write {example}")))
+    };
+    match value.as_array() {
+        None => Ok(vec![one(value)?]),
+        Some(several) if several.is_empty() => Err(Complaint::new("is empty", format!("write {example}"))),
+        Some(several) => several.iter().map(|value| one(value.get_ref())).collect(),
+    }
+}
+
+/// The name of a header field (RFC 5322, section 2.2).
+pub(super) fn field_name(value: &DeValue<'_>) -> Result<String, Complaint> {
+    let text = plain_text(value, HEADER)?;
+    let is_name = text.len() <= NAME && text.bytes().all(|c| matches!(c, 33..=126) && c != b':');
+    if is_name {
+        return Ok(text.to_owned());
+    }
+    Err(Complaint::new("is no name of a header field", format!("write {HEADER}, without a colon or blanks")))
+}
+
+/// The name of a folder of a Maildir++: its levels with dots between them.
+fn folder(value: &DeValue<'_>) -> Result<String, Complaint> {
+    let example = "the folder's name with a dot between its levels, such as \"Lists.Work\"";
+    let text = plain_text(value, example)?;
+    let is_name = text.len() <= NAME && !text.contains('/') && text.split('.').all(|level| !level.trim().is_empty());
+    if is_name {
+        return Ok(text.to_owned());
+    }
+    Err(Complaint::new(
+        "is no name of a folder: it has a slash, an empty level or more than 200 octets",
+        format!("write {example}; a Maildir elsewhere is named by `maildir`"),
+    ))
+}
+
+/// The rules of an account with this name and Maildir.
+pub(super) fn resolve(tables: &[RuleTable], name: &str, maildir: &Path, home: Option<&Path>) -> Rules {
+    let rule = |table: &RuleTable| {
+        let target = match &table.target {
+            // Its shape has been checked where it was read; a name cannot change that.
+            TargetKey::Maildir(text) => {
+                let path = path::absolute(&text.replace("{account}", name), home).ok()?;
+                Target::Maildir(OtherMaildir { path, is_folder: false })
+            }
+            TargetKey::Folder(folder) => {
+                Target::Maildir(OtherMaildir { path: maildir.join(format!(".{folder}")), is_folder: true })
+            }
+            TargetKey::Skip => Target::Skip,
+        };
+        Some(Rule { condition: table.condition.clone(), target })
+    };
+    Rules::new(tables.iter().filter_map(rule).collect())
+}

@@ -1,0 +1,61 @@
+//! What the supervisor has told to people by the user's commands.
+
+use tokio::sync::oneshot;
+
+use super::Supervisor;
+use crate::account::{Account, AccountName};
+use crate::clock::alarm::since_boot;
+use crate::config::NotifySettings;
+use crate::control::Response;
+use crate::notify::CommandRunner;
+use crate::notify::grouping::{self, News};
+use crate::schedule::queue::Doing;
+
+impl Supervisor {
+    /// Tells what has waited long enough for more of its kind, or waits for nobody.
+    pub(super) fn tell_groups(&mut self) {
+        if self.grouping.due().is_none() {
+            return;
+        }
+        let now = since_boot();
+        let is_soon = |name: &AccountName| match self.queue.doing(name) {
+            Some(Doing::Running | Doing::Ready(_)) => true,
+            Some(Doing::Waiting(due)) => due < now + grouping::PATIENCE,
+            None => false,
+        };
+        let accounts = &self.accounts;
+        let may_join = |host: &str, is_in: &dyn Fn(&Account) -> bool| {
+            let at_host = accounts.values().filter(|kept| kept.account.endpoint.host.eq_ignore_ascii_case(host));
+            let mut others = at_host.filter(|kept| !is_in(&kept.account));
+            others.any(|kept| is_soon(kept.name()))
+        };
+        for news in self.grouping.ready(now, may_join) {
+            tell(&self.command_runner, &self.notify, news);
+        }
+    }
+
+    /// Runs the command of `[notify]` for somebody who wants to see whether it works. Nobody waits for it here.
+    pub(super) fn test_notify(&self, answer: oneshot::Sender<Response>) {
+        let configured = self.notify.command.is_some();
+        let (outcome, ended) = oneshot::channel();
+        self.command_runner.test(&self.notify, outcome);
+        self.polls.runtime().spawn(async move {
+            let ended = ended.await.unwrap_or_else(|_| Err("the command could not be followed to its end".to_owned()));
+            let (well, text) = (ended.is_ok(), ended.unwrap_or_else(|words| words));
+            // Who asked may have gone.
+            let _ = answer.send(Response::Notified { well, configured, text });
+        });
+    }
+}
+
+/// Has a piece of news told by the command that the configuration has for it, if there is one.
+pub(super) fn tell(command_runner: &CommandRunner, settings: &NotifySettings, news: News) {
+    match news {
+        News::One(account, notification) => command_runner.tell_news(&notification, &account, settings),
+        News::Many(environment) => {
+            if let Some(command) = &settings.command {
+                command_runner.tell(command, environment);
+            }
+        }
+    }
+}

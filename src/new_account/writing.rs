@@ -1,0 +1,172 @@
+//! Writes accounts: passwords, states, and last the configuration, which makes them count. Whatever fails before that leaves
+//! everything as it was.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::account::{Account, AccountName};
+use crate::config::Config;
+use crate::config::write::{create_private, make_private_dir, replace};
+use crate::disk::Disk;
+use crate::ids::EntryId;
+use crate::secret::Secret;
+use crate::state::adopt::Known;
+use crate::state::error::StateError;
+use crate::state::ownership;
+use crate::state::store::{OpenOptions, Store};
+
+/// A configuration with new accounts in it, judged.
+#[derive(Debug)]
+pub struct NewConfig<'a> {
+    /// Where it goes.
+    pub path: &'a Path,
+    /// Its text.
+    pub text: &'a str,
+    /// The same, read.
+    pub config: &'a Config,
+}
+
+/// What a new account brings beside its table.
+#[derive(Debug)]
+pub struct NewAccount {
+    /// Its name.
+    pub name: AccountName,
+    /// Files with secrets that are made, and what goes into each.
+    pub secret_files: Vec<(PathBuf, Secret)>,
+    /// Messages that it is to know from the beginning.
+    pub known: Vec<Known>,
+}
+
+/// How a state is opened that is made here.
+pub struct Surroundings<'a> {
+    /// Where states are written.
+    pub disk: Arc<dyn Disk>,
+    /// The state directory.
+    pub state_dir: &'a Path,
+    /// The clocks, the instance, the holder.
+    pub open_options: Box<dyn Fn() -> OpenOptions + 'a>,
+}
+
+/// Why nothing was written.
+#[derive(Debug)]
+pub enum WriteError {
+    /// A state.
+    State(StateError),
+    /// A file cannot be read or written.
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl From<StateError> for WriteError {
+    fn from(e: StateError) -> Self {
+        Self::State(e)
+    }
+}
+
+/// The error for a file.
+pub fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> WriteError {
+    let path = path.to_owned();
+    move |source| WriteError::Io { doing, path, source }
+}
+
+/// Writes it all, the configuration last. The answer is how many messages each account knows that it did not know. Blocks.
+///
+/// # Errors
+/// [`WriteError`]: then nothing was written, or what was is gone again.
+pub fn write(
+    new: &NewConfig<'_>,
+    accounts: &[NewAccount],
+    surroundings: &Surroundings<'_>,
+) -> Result<Vec<usize>, WriteError> {
+    let mut undo = Undo::default();
+    let done = write_all(new, accounts, surroundings, &mut undo);
+    if done.is_err() {
+        undo.carry_out();
+    }
+    done
+}
+
+/// What was made so far.
+#[derive(Default)]
+struct Undo {
+    files: Vec<PathBuf>,
+    states: Vec<State>,
+}
+
+/// A state that was made or added to, still locked.
+struct State {
+    store: Store,
+    is_new: bool,
+    first: EntryId,
+}
+
+impl Undo {
+    /// Best effort: what led here is told.
+    fn carry_out(self) {
+        for file in self.files {
+            let _ = fs::remove_file(file);
+        }
+        for State { mut store, is_new, first } in self.states {
+            let path = store.path().to_owned();
+            if is_new {
+                let _ = fs::remove_file(path);
+            } else {
+                let ids = store.state().entries().map(|entry| entry.id).filter(|id| *id >= first).collect();
+                let _ = store.record_forgotten(ids).and_then(|()| store.settle());
+            }
+        }
+    }
+}
+
+fn write_all(
+    new: &NewConfig<'_>,
+    accounts: &[NewAccount],
+    surroundings: &Surroundings<'_>,
+    undo: &mut Undo,
+) -> Result<Vec<usize>, WriteError> {
+    let dir = new.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Before anything is made: another user's state would not be ours to write, whatever the account.
+    ownership::check_directory(&*surroundings.disk, surroundings.state_dir)?;
+    make_private_dir(dir).map_err(io_error("make", dir))?;
+    let mut counts = Vec::new();
+    for added in accounts {
+        for (path, secret) in &added.secret_files {
+            let above = path.parent().unwrap_or(Path::new("/"));
+            make_private_dir(above).map_err(io_error("make", above))?;
+            create_private(path, secret.expose()).map_err(io_error("write", path))?;
+            undo.files.push(path.clone());
+        }
+        let account = new.config.accounts.iter().find(|account| account.name == added.name);
+        counts.push(match account {
+            Some(account) if !added.known.is_empty() => {
+                remember(account, &added.known, surroundings, &mut undo.states)?
+            }
+            _ => 0,
+        });
+    }
+    replace(new.path, new.text).map_err(io_error("write", new.path))?;
+    Ok(counts)
+}
+
+fn remember(
+    account: &Account,
+    known: &[Known],
+    surroundings: &Surroundings<'_>,
+    states: &mut Vec<State>,
+) -> Result<usize, WriteError> {
+    let disk = Arc::clone(&surroundings.disk);
+    let store = Store::open(disk, surroundings.state_dir, account, &(surroundings.open_options)())?;
+    let is_new = !store.exists();
+    let first = store.state().next_id();
+    states.push(State { store, is_new, first });
+    let Some(State { store, .. }) = states.last_mut() else { return Ok(0) };
+    Ok(store.record_known(known.to_vec())?)
+}

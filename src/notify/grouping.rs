@@ -1,0 +1,217 @@
+//! News that is about one cause at one server and comes from many accounts within a minute is told once. PURE.
+//!
+//! What only one account can have is never held back, and neither is what nobody else is about to join.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::time::Duration;
+
+use super::notification::{ACCOUNT, COUNT, EVENT, HOST, Notification, TEXT, one_line};
+use crate::account::Account;
+use crate::schedule::Cause;
+
+/// How long news waits for more of its kind.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// So many accounts are named in the words of a group.
+const NAMED: usize = 20;
+
+/// What is told together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    /// The server.
+    host: String,
+    /// The event, as in `MAILFERRY_EVENT`.
+    event: &'static str,
+    /// Of a trouble: what kind.
+    cause: Option<Cause>,
+}
+
+/// News of one kind.
+#[derive(Debug)]
+struct Held {
+    /// When the first of it came, since boot.
+    since: Duration,
+    /// Whose it is.
+    news: Vec<(Account, Notification)>,
+}
+
+/// News that waits for more of its kind.
+#[derive(Debug, Default)]
+pub(crate) struct Grouping {
+    held: BTreeMap<Kind, Held>,
+}
+
+/// What is to be told now.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Of one account.
+    One(Box<Account>, Notification),
+    /// Of several: what the command of `[notify]` is told in its environment.
+    Many(Vec<(&'static str, OsString)>),
+}
+
+impl Grouping {
+    /// Takes in news at a time since boot. It comes back if it is never told together with other news.
+    pub(crate) fn take(&mut self, news: Notification, account: &Account, now: Duration) -> Option<News> {
+        let (event, cause) = match &news {
+            Notification::Trouble { cause, .. } => (news.event(), Some(*cause)),
+            Notification::Recovered | Notification::NoSuccess { .. } | Notification::CertificateExpires { .. } => {
+                (news.event(), None)
+            }
+            Notification::SignInEnds { .. }
+            | Notification::Quarantine { .. }
+            | Notification::NewMail { .. }
+            // The account's server has no part in it.
+            | Notification::Forwarding { .. }
+            | Notification::ForwardingRecovered
+            | Notification::SetAside { .. } => {
+                return Some(News::One(Box::new(account.clone()), news));
+            }
+        };
+        let kind = Kind { host: account.endpoint.host.to_ascii_lowercase(), event, cause };
+        let held = self.held.entry(kind).or_insert_with(|| Held { since: now, news: Vec::new() });
+        held.news.push((account.clone(), news));
+        None
+    }
+
+    /// When something is to be told at the latest, since boot.
+    pub(crate) fn due(&self) -> Option<Duration> {
+        self.held.values().map(|held| held.since.saturating_add(PATIENCE)).min()
+    }
+
+    /// What has waited long enough, or waits for nobody: `may_join` tells of a server whether one of its accounts, but those
+    /// in the group, may have the same to tell soon.
+    pub(crate) fn ready(
+        &mut self,
+        now: Duration,
+        may_join: impl Fn(&str, &dyn Fn(&Account) -> bool) -> bool,
+    ) -> Vec<News> {
+        let is_ready = |kind: &Kind, held: &Held| {
+            let is_in = |account: &Account| held.news.iter().any(|(other, _)| other.name == account.name);
+            now.saturating_sub(held.since) >= PATIENCE || !may_join(&kind.host, &is_in)
+        };
+        let ready: Vec<Kind> =
+            self.held.iter().filter(|(kind, held)| is_ready(kind, held)).map(|(kind, _)| kind.clone()).collect();
+        ready.iter().filter_map(|kind| self.tell(kind)).collect()
+    }
+
+    /// All of it, at the end.
+    pub(crate) fn all(&mut self) -> Vec<News> {
+        let kinds: Vec<Kind> = self.held.keys().cloned().collect();
+        kinds.iter().filter_map(|kind| self.tell(kind)).collect()
+    }
+
+    fn tell(&mut self, kind: &Kind) -> Option<News> {
+        let mut news = self.held.remove(kind)?.news;
+        match news.len() {
+            0 | 1 => news.pop().map(|(account, news)| News::One(Box::new(account), news)),
+            _ => Some(News::Many(environment(kind, &news))),
+        }
+    }
+}
+
+/// What a command is told of several accounts. There is no one Maildir.
+fn environment(kind: &Kind, news: &[(Account, Notification)]) -> Vec<(&'static str, OsString)> {
+    let mut names: Vec<&str> = news.iter().map(|(account, _)| account.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    vec![
+        (EVENT, kind.event.into()),
+        (ACCOUNT, one_line(&names.join(" ")).into()),
+        (HOST, kind.host.clone().into()),
+        (TEXT, one_line(&text(kind, &names, news)).into()),
+        (COUNT, names.len().to_string().into()),
+    ]
+}
+
+fn text(kind: &Kind, names: &[&str], news: &[(Account, Notification)]) -> String {
+    let what = match kind.cause {
+        Some(cause) => cause.name().replace('-', " "),
+        None if kind.event == Notification::Recovered.event() => "they work again".to_owned(),
+        None => kind.event.replace('-', " "),
+    };
+    let shown = names.get(..NAMED.min(names.len())).unwrap_or_default().join(", ");
+    let more = match names.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let first = news.first().filter(|(_, news)| *news != Notification::Recovered);
+    let first = first.map(|(account, news)| format!(". The first: {}", news.text(account))).unwrap_or_default();
+    format!("{} accounts at {}: {what}: {shown}{more}{first}", names.len(), kind.host)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::delivery::bench::account;
+
+    fn refused() -> Notification {
+        Notification::Trouble { cause: Cause::LoginRefused, text: "the server refused the login".to_owned() }
+    }
+
+    fn of(number: usize) -> Account {
+        account(&format!("acc{number:02}"), Path::new("/mail"))
+    }
+
+    fn value(news: &News, name: &str) -> String {
+        let News::Many(environment) = news else { panic!("{news:?}") };
+        let value = environment.iter().find(|(other, _)| *other == name).map(|(_, value)| value.clone());
+        value.unwrap_or_default().into_string().unwrap()
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn what_many_accounts_meet_at_one_server_is_told_once() {
+        let mut grouping = Grouping::default();
+        for number in 0..33 {
+            assert!(grouping.take(refused(), &of(number), SECOND * 10).is_none());
+        }
+        let others = |_: &str, _: &dyn Fn(&Account) -> bool| true;
+        assert_eq!(grouping.due(), Some(SECOND * 70));
+        assert!(grouping.ready(SECOND * 69, others).is_empty(), "more may come");
+        let ready = grouping.ready(SECOND * 70, others);
+        let [news] = &ready[..] else { panic!("{ready:?}") };
+        let text = value(news, TEXT);
+        assert!(text.starts_with("33 accounts at pop.example.org: login refused: acc00, acc01, "), "{text}");
+        assert!(text.contains("acc19 and 13 more. The first: acc00: the server refused the login"), "{text}");
+        assert_eq!((value(news, COUNT).as_str(), value(news, EVENT).as_str()), ("33", "trouble"));
+        assert!(value(news, ACCOUNT).starts_with("acc00 acc01 ") && grouping.due().is_none());
+    }
+
+    #[test]
+    fn other_causes_and_servers_are_told_by_themselves() {
+        let mut grouping = Grouping::default();
+        let mut elsewhere = of(1);
+        elsewhere.endpoint.host = "other.example".to_owned();
+        grouping.take(refused(), &of(0), SECOND);
+        grouping.take(refused(), &elsewhere, SECOND);
+        grouping.take(Notification::Trouble { cause: Cause::Tls, text: String::new() }, &of(2), SECOND);
+        grouping.take(Notification::Recovered, &of(3), SECOND);
+        grouping.take(Notification::Recovered, &of(4), SECOND);
+        let mut all = grouping.all();
+        assert_eq!(all.len(), 4);
+        assert_eq!(all.iter().filter(|news| matches!(news, News::One(..))).count(), 3);
+        all.retain(|news| matches!(news, News::Many(_)));
+        assert_eq!(value(&all[0], TEXT), "2 accounts at pop.example.org: they work again: acc03, acc04");
+    }
+
+    #[test]
+    fn nothing_waits_for_nobody() {
+        let mut grouping = Grouping::default();
+        let mail = Notification::NewMail { count: 1 };
+        assert!(matches!(grouping.take(mail, &of(0), SECOND), Some(News::One(..))), "nobody shares that");
+        grouping.take(refused(), &of(0), SECOND);
+        let all = [of(0), of(1)];
+        let may_join = |host: &str, is_in: &dyn Fn(&Account) -> bool| {
+            assert_eq!(host, "pop.example.org");
+            all.iter().any(|account| !is_in(account))
+        };
+        assert!(grouping.ready(SECOND * 2, may_join).is_empty());
+        grouping.take(refused(), &of(1), SECOND * 2);
+        assert_eq!(grouping.ready(SECOND * 2, may_join).len(), 1);
+    }
+}

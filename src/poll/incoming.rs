@@ -1,0 +1,76 @@
+//! A message that is coming in: its bytes on their way into staging, and where it goes, which its header decides as soon as
+//! that is complete. Until then nothing of it is written.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::delivery::destination::{DestinationIndex, Destinations, OWN, Places};
+use crate::maildir::staging::Staging;
+use crate::routing::{HEADER_MOST, HeaderEnd, Route, Routing};
+
+/// A message that is coming in.
+pub(super) struct Incoming {
+    /// Its bytes.
+    pub(super) staging: Staging,
+    /// Where it goes.
+    pub(super) to: Places,
+    /// A rule would have left it on the server.
+    pub(super) would_be_skipped: bool,
+    /// Its header is too long to route it by.
+    pub(super) has_long_header: bool,
+    /// What looks for the end of its header. None once it is decided where it goes.
+    end: Option<HeaderEnd>,
+}
+
+impl Incoming {
+    /// One that begins. It goes into the account's own Maildir unless its header says otherwise.
+    pub(super) fn new(staging: Staging, routing: &Routing) -> Self {
+        let end = routing.looks_at_headers().then(HeaderEnd::default);
+        Self { staging, to: Places::one(OWN), would_be_skipped: false, has_long_header: false, end }
+    }
+
+    /// Takes the next bytes.
+    pub(super) fn take(&mut self, bytes: &[u8]) {
+        self.staging.take(bytes);
+    }
+
+    /// Whether what was taken is to be written before more is taken.
+    pub(super) fn is_full(&self) -> bool {
+        self.end.is_none() && self.staging.is_full()
+    }
+
+    /// Decides where it goes, if its header is complete: at the latest when the message is (`ended`).
+    pub(super) fn route(&mut self, routing: &Routing, destinations: &Destinations, ended: bool) {
+        let Some(end) = &mut self.end else { return };
+        let beginning = self.staging.beginning();
+        let length = end.find(beginning).or(ended.then_some(beginning.len()));
+        if length.is_none() && beginning.len() <= HEADER_MOST {
+            return;
+        }
+        let header = length.filter(|length| *length <= HEADER_MOST).and_then(|length| beginning.get(..length));
+        self.has_long_header = header.is_none();
+        let route = header.map_or(Route::Own, |header| routing.route(header));
+        self.would_be_skipped = route == Route::Skip;
+        let route = match (route, header) {
+            (Route::Skip, Some(header)) => routing.route_of_fetched(header),
+            (route, _) => route,
+        };
+        self.end = None;
+        self.to = places(&route, destinations);
+        let also = self.to.also.iter().map(|place| destinations.at(*place).maildir.tmp());
+        self.staging.direct_to(destinations.at(self.to.first).maildir.tmp(), also);
+    }
+}
+
+/// The places that a route leads to, each once.
+fn places(route: &Route<'_>, destinations: &Destinations) -> Places {
+    let several = match route {
+        Route::Own | Route::Skip => return Places::one(OWN),
+        Route::Other(path) => return Places::one(destinations.place_of(path)),
+        Route::Several(several) => several,
+    };
+    let place = |maildir: &Option<&Path>| maildir.map_or(OWN, |path| destinations.place_of(path));
+    let mut all: BTreeSet<DestinationIndex> = several.iter().map(place).collect();
+    let first = all.pop_first().unwrap_or(OWN);
+    Places { first, also: all.into_iter().collect() }
+}

@@ -1,0 +1,120 @@
+//! Where the messages of an account go, by their headers. PURE: a header goes in, a [`Route`] comes out.
+//!
+//! A header is what stands in front of the first empty line, as it came. [`HeaderEnd`] finds that line while a message
+//! comes in; no more than [`HEADER_MOST`] octets are waited for, and a message with a longer header goes where those go
+//! that no rule names.
+
+mod header;
+mod multidrop;
+mod pattern;
+mod received;
+mod rules;
+
+use std::path::{Path, PathBuf};
+
+pub use header::HeaderEnd;
+pub use multidrop::{Address, Multidrop, Occurrence, Told};
+pub use pattern::{InvalidPattern, Pattern};
+pub use rules::{Condition, Rule, Rules, Target};
+
+/// The longest header by which a message is routed, in octets.
+pub const HEADER_MOST: usize = 128 << 10;
+
+/// Where the messages of an account go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Routing {
+    /// All into the account's own Maildir.
+    #[default]
+    Unconditional,
+    /// By the first rule that names a message.
+    Rules(Rules),
+    /// By the recipient that the hoster wrote into the header.
+    Multidrop(Multidrop),
+}
+
+/// A Maildir beside the account's own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OtherMaildir {
+    /// Where it is; absolute.
+    pub path: PathBuf,
+    /// It is a folder of a Maildir++, so that it holds a file `maildirfolder`.
+    pub is_folder: bool,
+}
+
+/// Where one message goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route<'a> {
+    /// Into the account's own Maildir.
+    Own,
+    /// Into this Maildir.
+    Other(&'a Path),
+    /// Into all of these, or into none; None is the account's own.
+    Several(Vec<Option<&'a Path>>),
+    /// Nowhere: it stays on the server.
+    Skip,
+}
+
+impl Routing {
+    /// Whether any header decides anything.
+    #[must_use]
+    pub fn looks_at_headers(&self) -> bool {
+        !matches!(self, Self::Unconditional)
+    }
+
+    /// Whether it may leave messages on the server.
+    #[must_use]
+    pub fn skips(&self) -> bool {
+        match self {
+            Self::Unconditional | Self::Multidrop(_) => false,
+            Self::Rules(rules) => rules.skip(),
+        }
+    }
+
+    /// Whether one message may go into several Maildirs.
+    #[must_use]
+    pub fn may_copy(&self) -> bool {
+        matches!(self, Self::Multidrop(Multidrop { occurrence: Occurrence::All, .. }))
+    }
+
+    /// The Maildirs beside the account's own, each once.
+    #[must_use]
+    pub fn other_maildirs(&self) -> Vec<&OtherMaildir> {
+        let mut all: Vec<&OtherMaildir> = match self {
+            Self::Unconditional => Vec::new(),
+            Self::Rules(rules) => rules.maildirs().collect(),
+            Self::Multidrop(multidrop) => multidrop.recipients.values().collect(),
+        };
+        let mut seen = std::collections::HashSet::new();
+        all.retain(|maildir| seen.insert(&maildir.path));
+        all
+    }
+
+    /// Where a message with this header goes.
+    #[must_use]
+    pub fn route(&self, header: &[u8]) -> Route<'_> {
+        match self {
+            Self::Unconditional => Route::Own,
+            Self::Rules(rules) => rules.route(header, true),
+            Self::Multidrop(multidrop) => multidrop.route(header),
+        }
+    }
+
+    /// Where it goes once it has been fetched: nothing is skipped any more.
+    #[must_use]
+    pub fn route_of_fetched(&self, header: &[u8]) -> Route<'_> {
+        match self {
+            Self::Unconditional => Route::Own,
+            Self::Rules(rules) => rules.route(header, false),
+            Self::Multidrop(multidrop) => multidrop.route(header),
+        }
+    }
+
+    /// What tells these rules from others: what was decided by others is decided anew.
+    #[must_use]
+    pub fn digest(&self) -> u32 {
+        crc32fast::hash(format!("{self:?}").as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! Rules: the first one that names a message says where it goes.
+
+use super::header::fields;
+use super::pattern::{Pattern, small};
+use super::{OtherMaildir, Route};
+
+/// Rules, in the order in which they are asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules(Vec<Rule>);
+
+/// A rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Which messages it names.
+    pub condition: Condition,
+    /// Where they go.
+    pub target: Target,
+}
+
+/// Where messages go that a rule names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// Into a Maildir beside the account's own.
+    Maildir(OtherMaildir),
+    /// Nowhere: they stay on the server.
+    Skip,
+}
+
+/// What a header must have. Any of several fields of the name will do, and any of several patterns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// The field's name, in small letters.
+    field: String,
+    /// What its text is compared with.
+    patterns: Vec<Pattern>,
+}
+
+impl Condition {
+    /// A field of this name fits one of these.
+    #[must_use]
+    pub fn new(field: &str, patterns: Vec<Pattern>) -> Self {
+        Self { field: field.to_ascii_lowercase(), patterns }
+    }
+
+    fn fits(&self, fields: &[(String, String)]) -> bool {
+        let mut texts = fields.iter().filter(|(name, _)| *name == self.field).map(|(_, text)| text);
+        texts.any(|text| self.patterns.iter().any(|pattern| pattern.fits(text)))
+    }
+}
+
+impl Rules {
+    /// These, in this order.
+    #[must_use]
+    pub fn new(rules: Vec<Rule>) -> Self {
+        Self(rules)
+    }
+
+    /// Whether one of them leaves messages on the server.
+    pub(super) fn skip(&self) -> bool {
+        self.0.iter().any(|rule| rule.target == Target::Skip)
+    }
+
+    /// The Maildirs that they name.
+    pub(super) fn maildirs(&self) -> impl Iterator<Item = &OtherMaildir> {
+        self.0.iter().filter_map(|rule| match &rule.target {
+            Target::Maildir(maildir) => Some(maildir),
+            Target::Skip => None,
+        })
+    }
+
+    /// Where a message with this header goes. Unless it may be skipped, rules that skip are passed over.
+    pub(super) fn route(&self, header: &[u8], may_skip: bool) -> Route<'_> {
+        let is_wanted = |name: &str| self.0.iter().any(|rule| rule.condition.field == name);
+        let mut fields = fields(header, is_wanted);
+        fields.iter_mut().for_each(|(_, text)| *text = small(text));
+        let counts = |rule: &&Rule| may_skip || rule.target != Target::Skip;
+        match self.0.iter().filter(counts).find(|rule| rule.condition.fits(&fields)) {
+            None => Route::Own,
+            Some(Rule { target: Target::Maildir(maildir), .. }) => Route::Other(&maildir.path),
+            Some(Rule { target: Target::Skip, .. }) => Route::Skip,
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! A password as a systemd credential: encrypted by `systemd-creds`, and handed to the service by a drop-in.
+
+use std::ffi::OsStr;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::secret::Secret;
+
+/// Where a credential and the drop-in that hands it over go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CredentialPlaces {
+    /// The encrypted credential.
+    pub credential: PathBuf,
+    /// The drop-in of the service.
+    pub drop_in: PathBuf,
+    /// They are the user's own, not the machine's.
+    pub of_user: bool,
+}
+
+impl CredentialPlaces {
+    /// Those of the machine, for a configuration of the machine's; else those of the user.
+    #[must_use]
+    pub(crate) fn of(name: &str, config: &Path, etc: &Path, config_home: &Path) -> Self {
+        let of_user = !config.starts_with(etc);
+        let drop_in = |dir: &str| PathBuf::from(dir).join(format!("mailferry.service.d/credential-{name}.conf"));
+        match of_user {
+            true => Self {
+                credential: config_home.join("credstore.encrypted").join(name),
+                drop_in: config_home.join(drop_in("systemd/user")),
+                of_user,
+            },
+            false => Self {
+                credential: etc.join("credstore.encrypted").join(name),
+                drop_in: etc.join(drop_in("systemd/system")),
+                of_user,
+            },
+        }
+    }
+
+    /// The text of the drop-in.
+    #[must_use]
+    pub(crate) fn drop_in_text(&self, name: &str) -> String {
+        let place = self.credential.to_string_lossy().replace('%', "%%");
+        format!("[Service]\nLoadCredentialEncrypted={name}:{place}\n")
+    }
+}
+
+/// Encrypts a password; only this machine, or this user on it, can read what comes of it. Blocks.
+///
+/// # Errors
+/// What failed, in words.
+pub(crate) fn encrypt(name: &str, password: &Secret, of_user: bool) -> Result<Vec<u8>, String> {
+    let failed = |e: io::Error| match e.kind() {
+        io::ErrorKind::NotFound => "systemd-creds is not installed; keep the password another way".to_owned(),
+        _ => format!("systemd-creds cannot be run: {e}"),
+    };
+    let mut command = Command::new(OsStr::new("systemd-creds"));
+    command.args(["encrypt", &format!("--name={name}")]).args(of_user.then_some("--user")).args(["-", "-"]);
+    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = pipes.spawn().map_err(failed)?;
+    // It reads all of it before it writes anything, and a password fits into the pipe.
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(password.expose()).map_err(failed)?;
+    }
+    let output = child.wait_with_output().map_err(failed)?;
+    if !output.status.success() || output.stdout.is_empty() {
+        let said = crate::credential::printable(String::from_utf8_lossy(&output.stderr).trim());
+        return Err(format!("systemd-creds could not encrypt the password: {said}"));
+    }
+    Ok(output.stdout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_is_the_users_unless_the_configuration_is_the_machines() {
+        let (etc, home) = (Path::new("/etc"), Path::new("/home/jo/.config"));
+        let own = CredentialPlaces::of("work", Path::new("/home/jo/.config/mailferry/config.toml"), etc, home);
+        assert_eq!(own.credential, Path::new("/home/jo/.config/credstore.encrypted/work"));
+        assert_eq!(own.drop_in, Path::new("/home/jo/.config/systemd/user/mailferry.service.d/credential-work.conf"));
+        let of_machine = CredentialPlaces::of("work", Path::new("/etc/mailferry/config.toml"), etc, home);
+        assert_eq!(of_machine.drop_in, Path::new("/etc/systemd/system/mailferry.service.d/credential-work.conf"));
+        assert_eq!(
+            of_machine.drop_in_text("work"),
+            "[Service]\nLoadCredentialEncrypted=work:/etc/credstore.encrypted/work\n"
+        );
+    }
+}

@@ -1,0 +1,240 @@
+//! What a new account is made of, and its table. PURE.
+
+use std::path::{Path, PathBuf};
+
+use toml_edit::{Array, InlineTable, Table, value};
+
+use crate::account::TlsMode;
+use crate::config::duration_in_words;
+use crate::discovery::{Candidate, Source};
+use crate::provider::Provider;
+
+/// A new account.
+#[derive(Debug, Clone)]
+pub(crate) struct AccountSettings {
+    /// Its server.
+    pub server: Candidate,
+    /// The provider that it belongs to, if it is in the table.
+    pub provider: Option<&'static Provider>,
+    /// The name to log in with.
+    pub username: String,
+    /// Where its secret comes from.
+    pub secret: SecretSource,
+    /// Its Maildir. None: what `[defaults]` says.
+    pub maildir: Option<String>,
+    /// What happens to delivered messages.
+    pub leave_on_server: LeaveOnServer,
+    /// The proxy, as in the configuration.
+    pub proxy: Option<String>,
+    /// The file of authorities, absolute.
+    pub tls_ca_file: Option<PathBuf>,
+}
+
+/// Where the secret of a new account comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SecretSource {
+    /// A file.
+    File(PathBuf),
+    /// The words of a command.
+    Command(Vec<String>),
+    /// A systemd credential of this name.
+    Credential(String),
+    /// An OAuth 2.0 sign-in.
+    SignIn(SignInClient),
+}
+
+/// Who signs in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct SignInClient {
+    /// The client identifier. None: it is registered, or there is none to be had.
+    pub client_id: Option<String>,
+    /// The file with the client's secret, absolute.
+    pub client_secret_file: Option<PathBuf>,
+    /// The directory of a Microsoft account.
+    pub tenant: Option<String>,
+}
+
+/// What happens to delivered messages on the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LeaveOnServer {
+    /// They stay.
+    Stay,
+    /// They go at once.
+    Delete,
+    /// They go after this time, as the configuration takes it.
+    DeleteAfter(String),
+}
+
+/// Why a text does not say what happens to delivered messages.
+pub(crate) const LEAVE_ON_SERVER: &str = "write yes, no, or after how long they are deleted, such as 14d";
+
+impl LeaveOnServer {
+    /// Reads `yes`, `no` or a time.
+    ///
+    /// # Errors
+    /// [`LEAVE_ON_SERVER`].
+    pub(crate) fn new(text: &str) -> Result<Self, String> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "yes" | "y" | "true" => Ok(Self::Stay),
+            "no" | "n" | "false" => Ok(Self::Delete),
+            time => {
+                let bounds = ((std::time::Duration::from_secs(1), "1s"), (MOST_AGE, "36500d"));
+                let read = duration_in_words(time, bounds.0, bounds.1, "14d");
+                read.map(|_| Self::DeleteAfter(time.to_owned())).map_err(|_| LEAVE_ON_SERVER.to_owned())
+            }
+        }
+    }
+}
+
+/// The longest time that a message is left.
+const MOST_AGE: std::time::Duration = std::time::Duration::from_secs(36_500 * 86_400);
+
+/// The words of a command line: apart at blanks where nothing in it is special to a shell, else a shell's.
+#[must_use]
+pub(crate) fn command_words(line: &str) -> Vec<String> {
+    let is_special = |c: char| "\"'\\$`|&;<>()*?[]#~{}!".contains(c);
+    if line.contains(is_special) {
+        return vec!["sh".to_owned(), "-c".to_owned(), line.trim().to_owned()];
+    }
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+impl AccountSettings {
+    /// Its table.
+    #[must_use]
+    pub(crate) fn table(&self) -> Table {
+        let mut table = Table::new();
+        let text = |path: &Path| value(path.to_string_lossy().as_ref());
+        match self.provider.filter(|_| self.server.source == Source::Table) {
+            Some(provider) => _ = table.insert("provider", value(provider.id)),
+            None => self.server_keys(&mut table),
+        }
+        if let Some(file) = &self.tls_ca_file {
+            table.insert("tls_ca_file", text(file));
+        }
+        if let Some(proxy) = &self.proxy {
+            table.insert("proxy", value(proxy.as_str()));
+        }
+        table.insert("username", value(self.username.as_str()));
+        match &self.secret {
+            SecretSource::File(path) => _ = table.insert("password_file", text(path)),
+            SecretSource::Command(words) => {
+                table.insert("password_command", value(words.iter().collect::<Array>()));
+            }
+            SecretSource::Credential(name) => _ = table.insert("password_credential", value(name.as_str())),
+            SecretSource::SignIn(client) => _ = table.insert("oauth2", value(client.table())),
+        }
+        if let Some(maildir) = &self.maildir {
+            table.insert("maildir", value(maildir.as_str()));
+        }
+        table.insert(
+            "leave_on_server",
+            match &self.leave_on_server {
+                LeaveOnServer::Stay => value(true),
+                LeaveOnServer::Delete => value(false),
+                LeaveOnServer::DeleteAfter(time) => value(time.as_str()),
+            },
+        );
+        table
+    }
+
+    fn server_keys(&self, table: &mut Table) {
+        table.insert("host", value(self.server.host.as_str()));
+        let usual = if self.server.tls == TlsMode::StartTls { 110 } else { 995 };
+        if self.server.port != usual {
+            table.insert("port", value(i64::from(self.server.port)));
+        }
+        if self.server.tls == TlsMode::StartTls {
+            table.insert("tls", value("starttls"));
+        } else if self.server.port == 110 {
+            table.insert("tls", value("implicit"));
+        }
+    }
+}
+
+impl SignInClient {
+    fn table(&self) -> InlineTable {
+        let mut table = InlineTable::new();
+        let secret_file = self.client_secret_file.as_ref().map(|path| path.to_string_lossy().into_owned());
+        for (key, text) in
+            [("client_id", &self.client_id), ("client_secret_file", &secret_file), ("tenant", &self.tenant)]
+        {
+            if let Some(text) = text {
+                table.insert(key, text.as_str().into());
+            }
+        }
+        table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discovery::MailAddress;
+
+    fn settings(server: Candidate) -> AccountSettings {
+        AccountSettings {
+            username: server.username.clone(),
+            server,
+            provider: None,
+            secret: SecretSource::Command(vec!["pass".to_owned(), "x".to_owned()]),
+            maildir: Some("~/Mail/x".to_owned()),
+            leave_on_server: LeaveOnServer::Stay,
+            proxy: None,
+            tls_ca_file: None,
+        }
+    }
+
+    fn candidate(port: u16, tls: TlsMode, source: Source) -> Candidate {
+        let (host, username) = ("pop.example.org".to_owned(), "jo".to_owned());
+        Candidate { host, port, tls, username, oauth_only: false, source }
+    }
+
+    #[test]
+    fn a_table_says_no_more_than_it_has_to() {
+        let text = |port, tls| settings(candidate(port, tls, Source::Srv)).table().to_string();
+        assert_eq!(
+            text(995, TlsMode::Implicit),
+            "host = \"pop.example.org\"\nusername = \"jo\"\npassword_command = [\"pass\", \"x\"]\nmaildir = \"~/Mail/x\"\n\
+             leave_on_server = true\n"
+        );
+        assert!(text(110, TlsMode::StartTls).contains("\ntls = \"starttls\"\n"));
+        assert!(!text(110, TlsMode::StartTls).contains("port"));
+        assert!(text(110, TlsMode::Implicit).contains("\nport = 110\ntls = \"implicit\"\n"));
+        assert!(text(2995, TlsMode::Implicit).contains("\nport = 2995\nusername"));
+    }
+
+    #[test]
+    fn a_provider_of_the_table_is_named() {
+        let provider = Provider::of_address("jo@outlook.com").unwrap();
+        let address = MailAddress::new("jo@outlook.com").unwrap();
+        let server = crate::discovery::search::in_table(provider, &address).unwrap();
+        let secret = SecretSource::SignIn(SignInClient { client_id: Some("c".to_owned()), ..SignInClient::default() });
+        let settings = AccountSettings { provider: Some(provider), secret, ..settings(server) };
+        let text = settings.table().to_string();
+        assert!(text.starts_with("provider = \"outlook\"\nusername = \"jo@outlook.com\"\n"), "{text}");
+        assert!(text.contains("oauth2 = { client_id = \"c\" }\n") && !text.contains("host"), "{text}");
+    }
+
+    #[test]
+    fn what_happens_on_the_server_is_read() {
+        for (text, expected) in [
+            ("yes", LeaveOnServer::Stay),
+            (" TRUE", LeaveOnServer::Stay),
+            ("no", LeaveOnServer::Delete),
+            ("14d", LeaveOnServer::DeleteAfter("14d".to_owned())),
+        ] {
+            assert_eq!(LeaveOnServer::new(text), Ok(expected), "{text}");
+        }
+        for text in ["", "maybe", "0d", "14", "-1d"] {
+            assert!(LeaveOnServer::new(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_command_goes_through_a_shell_only_where_it_has_to() {
+        assert_eq!(command_words(" pass  show mail/qq "), ["pass", "show", "mail/qq"]);
+        assert_eq!(command_words("pass show \"a b\""), ["sh", "-c", "pass show \"a b\""]);
+        assert!(command_words("  ").is_empty());
+    }
+}

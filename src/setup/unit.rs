@@ -1,0 +1,102 @@
+//! The daemon as a service of the user's own.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::config::write::{create_private, make_private_dir};
+
+/// The unit that ships.
+const UNIT: &str = include_str!("../../systemd/user/mailferry.service");
+
+/// What has to be done so that the daemon runs for this user.
+#[derive(Debug)]
+pub(crate) struct UserUnit {
+    /// Where the unit goes. None: systemd knows it already.
+    pub missing: Option<PathBuf>,
+    /// Whether the daemon runs as it already.
+    pub is_active: bool,
+}
+
+impl UserUnit {
+    /// Asks the user's service manager. None if there is none. Blocks.
+    pub(crate) fn look(config_home: &Path) -> Option<Self> {
+        let state = query(&["is-system-running"])?;
+        if !matches!(state.as_str(), "running" | "degraded" | "starting") {
+            return None;
+        }
+        let is_known = query(&["list-unit-files", "--no-legend", "mailferry.service"])?.contains("mailferry.service");
+        Some(Self {
+            missing: (!is_known).then(|| config_home.join("systemd/user/mailferry.service")),
+            is_active: query(&["is-active", "mailferry.service"])? == "active",
+        })
+    }
+
+    /// The commands, as a user would type them.
+    pub(crate) fn commands(&self) -> Vec<&'static str> {
+        match (self.is_active, &self.missing) {
+            (true, _) => vec!["systemctl --user reload mailferry"],
+            (false, None) => vec!["systemctl --user enable --now mailferry"],
+            (false, Some(_)) => vec!["systemctl --user daemon-reload", "systemctl --user enable --now mailferry"],
+        }
+    }
+
+    /// The unit for a program at this place.
+    fn text(program: &Path) -> String {
+        let known = ["/usr/local/bin/mailferry", "/usr/bin/mailferry"].iter().any(|place| program == Path::new(place));
+        if known {
+            return UNIT.to_owned();
+        }
+        let program = program.to_string_lossy().replace('%', "%%");
+        UNIT.replace("ExecStart=mailferry daemon", &format!("ExecStart=\"{program}\" daemon"))
+            .replace("ExecReload=mailferry check", &format!("ExecReload=\"{program}\" check"))
+    }
+
+    /// Writes the unit where it is missing, and runs the commands. Blocks.
+    ///
+    /// # Errors
+    /// What failed, in words.
+    pub(crate) fn enable(&self, program: &Path) -> Result<(), String> {
+        if let Some(path) = &self.missing {
+            let written = || {
+                make_private_dir(path.parent().unwrap_or(Path::new("/")))?;
+                create_private(path, Self::text(program).as_bytes())
+            };
+            match written() {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(format!("cannot write {}: {e}", path.display()));
+                }
+                _ => {}
+            }
+        }
+        for line in self.commands() {
+            let mut words = line.split(' ');
+            let status = Command::new(words.next().unwrap_or_default()).args(words).stdin(Stdio::null()).status();
+            match status {
+                Ok(status) if status.success() => {}
+                Ok(_) => return Err(format!("`{line}` failed; what it says stands above")),
+                Err(e) => return Err(format!("`{line}` cannot be run: {e}")),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What `systemctl --user` prints; None if it cannot be run.
+fn query(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("systemctl").arg("--user").args(arguments).stdin(Stdio::null()).output().ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_finds_a_program_that_is_elsewhere() {
+        assert_eq!(UserUnit::text(Path::new("/usr/bin/mailferry")), UNIT);
+        let text = UserUnit::text(Path::new("/home/jo/50% bin/mailferry"));
+        assert!(text.contains("\nExecStart=\"/home/jo/50%% bin/mailferry\" daemon\n"), "{text}");
+        assert!(text.contains("\nExecReload=\"/home/jo/50%% bin/mailferry\" check "), "{text}");
+    }
+}

@@ -1,0 +1,629 @@
+//! `mailferry setup`: from an address to mail in one go, at a terminal and by options; and what it does not let itself be
+//! led into.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use rustls::ServerConfig;
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+use crate::certificates::Authority;
+use crate::delivered::assert_same_mail;
+use crate::mail::{small, small_ones};
+use crate::program::{Outcome, TestEnv};
+use crate::raw::stored;
+use crate::scripted::maildrop::{Maildrop, PASSWORD, USER};
+use crate::terminal::{Terminal, wait_for};
+use surroundings::{Dns, Proxy, SRV, TXT, autoconfig, document, srv, txt, web_server};
+
+mod surroundings;
+
+/// A server of the scripted kind inside TLS, a home without a configuration, and an authority that both know.
+struct Stage {
+    env: TestEnv,
+    maildrop: Maildrop,
+    authority: Authority,
+    _dir: TempDir,
+}
+
+/// The address whose local part the scripted server knows as a user.
+const ADDRESS: &str = "jo.q-7f3a@ferry.test";
+
+/// The answers that every script has to give.
+const ANSWERS: [&str; 5] = ["--password-stdin", "--leave-on-server", "yes", "--messages", "all"];
+
+impl Stage {
+    fn with(names: &[&str], messages: usize) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Authority::new(dir.path());
+        let config = authority.server_config_for(names);
+        let maildrop = Maildrop::with(small_ones(messages), |behaviour| {
+            behaviour.tls = Some(config);
+            behaviour.implicit_tls = true;
+        });
+        let env = TestEnv::new(&[]);
+        fs::remove_file(env.path("config.toml")).unwrap();
+        Self { env, maildrop, authority, _dir: dir }
+    }
+
+    /// What a script says.
+    fn words<'a>(&'a self, dns: &'a str, proxy: &'a Proxy, more: &[&'a str]) -> Vec<&'a str> {
+        let mut words = vec!["setup", "--resolver", dns, "--proxy", &proxy.url, "--maildir", "~/Mail/{account}"];
+        words.extend(ANSWERS);
+        words.extend(more);
+        words
+    }
+
+    /// Runs a script's `setup` with this password.
+    fn run(&self, password: &str, dns: &Dns, proxy: &Proxy, more: &[&str]) -> Outcome {
+        let dns = dns.address.to_string();
+        let words = self.words(&dns, proxy, more);
+        self.with_input(&format!("{password}\n"), &words)
+    }
+
+    fn with_input(&self, input: &str, words: &[&str]) -> Outcome {
+        let file = self.env.path("input");
+        fs::write(&file, input).unwrap();
+        let wrapper =
+            ["sh", "-c", "SSL_CERT_FILE=$1; export SSL_CERT_FILE; input=$2; shift 2; exec \"$@\" <\"$input\"", "sh"];
+        let (authority, file) = (self.authority.ca_file.to_str().unwrap(), file.to_str().unwrap().to_owned());
+        let wrapper: Vec<&str> = wrapper.into_iter().chain([authority, &file]).collect();
+        let outcome = self.env.spawn_under(&wrapper, words).wait();
+        fs::remove_file(file).unwrap();
+        outcome
+    }
+
+    /// Runs another command, with the authority.
+    fn command(&self, words: &[&str]) -> Outcome {
+        let authority = self.authority.ca_file.to_str().unwrap();
+        self.env.spawn_with(&[("SSL_CERT_FILE", authority)], words).wait()
+    }
+
+    fn configuration(&self) -> String {
+        fs::read_to_string(self.env.path("config.toml")).unwrap()
+    }
+
+    #[track_caller]
+    fn wrote_nothing(&self) {
+        let left: Vec<PathBuf> = self.env.everything().into_keys().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+
+    /// No session came as far as a user's name.
+    #[track_caller]
+    fn nobody_logged_in(&self) {
+        self.maildrop.server.wait_until_idle();
+        for session in self.maildrop.server.sessions() {
+            let login = |line: &String| ["USER", "PASS", "AUTH", "APOP"].iter().any(|word| line.starts_with(word));
+            assert!(!session.lines.iter().any(login), "{:?}", session.lines);
+        }
+    }
+}
+
+fn web(authority: &Authority, name: &str) -> Arc<ServerConfig> {
+    authority.server_config_for(&[name])
+}
+
+#[test]
+fn an_address_leads_to_mail_in_one_go_at_a_terminal() {
+    let Some(dovecot) = crate::dovecot::shared() else { return };
+    let user = dovecot.user("setup-typed@ferry.test", &(0..3).map(small).collect::<Vec<_>>());
+    let (server, password, ca_file) = user.over_tls();
+    let dns = Dns::with(&[("_pop3s._tcp.ferry.test", SRV, srv(0, 995, "pop.ferry.test"))]);
+    let proxy = Proxy::to(&[("pop.ferry.test:995", server)]);
+    let env = TestEnv::new(&[]);
+    fs::remove_file(env.path("config.toml")).unwrap();
+    let trust = [("SSL_CERT_FILE", ca_file.to_str().unwrap())];
+    let resolver = dns.address.to_string();
+    let words = ["setup", "--resolver", &resolver, "--proxy", &proxy.url];
+    let (mut terminal, mut running) = Terminal::start(&env, 100, &trust, &words);
+    terminal.wait_for("Mail address:");
+    terminal.type_in("no address\r");
+    terminal.wait_for("write it as jo@example.org");
+    terminal.type_in("setup-typed@ferry.test\r");
+    terminal.wait_for("Found pop.ferry.test, port 995, TLS, by DNS");
+    terminal.wait_for("Number [1]:");
+    terminal.type_in("\r");
+    terminal.wait_for("Password (it is not shown):");
+    assert!(!terminal.echoes());
+    terminal.type_in("wrong password\r");
+    terminal.wait_for("refused the login");
+    terminal.wait_for("User name [setup-typed@ferry.test]:");
+    assert!(terminal.echoes());
+    terminal.type_in("\r");
+    terminal.wait_for("Password (it is not shown):");
+    terminal.type_in(&format!("{password}\r"));
+    terminal.wait_for("TLS 1.3");
+    terminal.wait_for("is let in by plain");
+    terminal.wait_for("3 messages");
+    terminal.wait_for("Maildir [~/Mail/ferry]:");
+    terminal.type_in("\r");
+    terminal.wait_for("Leave it on the server [yes]:");
+    terminal.type_in("\r");
+    terminal.wait_for("Fetch all of the 3 messages");
+    terminal.type_in("all\r");
+    terminal.wait_for("The account `ferry` is in");
+    wait_for("the end", || !running.is_running());
+    assert_eq!(running.wait().status, 0);
+    assert!(!terminal.text().contains(&password), "{}", terminal.text());
+
+    let written = fs::read_to_string(env.path("config.toml")).unwrap();
+    assert!(!written.contains(&password), "{written}");
+    for (file, mode) in [("config.toml", 0o600), ("ferry.password", 0o600)] {
+        assert_eq!(fs::metadata(env.path(file)).unwrap().permissions().mode() & 0o777, mode, "{file}");
+    }
+    env.spawn_with(&trust, &["fetch"]).wait().expect(0).says("3 new messages");
+    let mut mail: Vec<_> =
+        crate::delivered::files(&env.path("Mail/ferry/new")).iter().map(|path| fs::read(path).unwrap()).collect();
+    mail.sort();
+    let expected: Vec<_> = (0..3).map(|n| stored(&small(n))).collect();
+    assert_same_mail(&mail, &expected);
+}
+
+#[test]
+fn an_address_leads_to_mail_by_options_alone() {
+    let Some(dovecot) = crate::dovecot::shared() else { return };
+    let user = dovecot.user("setup-options@ferry.test", &[small(0)]);
+    let (server, password, ca_file) = user.over_tls();
+    let (clear, ..) = user.login();
+    let env = TestEnv::new(&[]);
+    fs::remove_file(env.path("config.toml")).unwrap();
+    // Both kinds of service; the one inside TLS does not answer.
+    let dns = Dns::with(&[
+        ("_pop3s._tcp.ferry.test", SRV, srv(0, 995, "gone.ferry.test")),
+        ("_pop3._tcp.ferry.test", SRV, srv(0, 110, "pop.ferry.test")),
+    ]);
+    let proxy = Proxy::to(&[("pop.ferry.test:110", clear), ("pop.ferry.test:995", server)]);
+    fs::write(env.path("secret"), format!("{password}\n")).unwrap();
+    fs::set_permissions(env.path("secret"), fs::Permissions::from_mode(0o600)).unwrap();
+    let (secret, resolver) = (env.path("secret"), dns.address.to_string());
+    let words = [
+        "setup",
+        "setup-options@ferry.test",
+        "--name",
+        "mine",
+        "--password-file",
+        secret.to_str().unwrap(),
+        "--maildir",
+        "~/Maildir",
+        "--leave-on-server",
+        "14d",
+        "--messages",
+        "all",
+        "--resolver",
+        &resolver,
+        "--proxy",
+        &proxy.url,
+    ];
+    let trust = [("SSL_CERT_FILE", ca_file.to_str().unwrap())];
+    env.spawn_with(&trust, &words).wait().expect(0).says("pop.ferry.test, port 110, TLS by STLS").says("1 message");
+    let written = fs::read_to_string(env.path("config.toml")).unwrap();
+    let expected = format!(
+        "# The configuration of mailferry. All keys: man mailferry.toml\n\n[accounts.mine]\nhost = \"pop.ferry.test\"\n\
+         tls = \"starttls\"\nproxy = \"{}\"\nusername = \"setup-options@ferry.test\"\npassword_file = \"{}\"\n\
+         maildir = \"~/Maildir\"\nleave_on_server = \"14d\"\n",
+        proxy.url,
+        secret.display()
+    );
+    assert_eq!(written, expected);
+    env.spawn_with(&trust, &["fetch"]).wait().expect(0).says("1 new message");
+    assert_eq!(crate::delivered::files(&env.path("Maildir/new")).len(), 1);
+}
+
+#[test]
+fn a_forged_record_gets_no_password_without_a_word() {
+    let stage = Stage::with(&["pop.evil.test"], 1);
+    let dns = Dns::with(&[("_pop3s._tcp.ferry.test", SRV, srv(0, 995, "pop.evil.test"))]);
+    let proxy = Proxy::to(&[("pop.evil.test:995", stage.maildrop.server.address)]);
+    let outcome = stage.run(PASSWORD, &dns, &proxy, &[ADDRESS, "--username", USER]).expect(64);
+    assert!(outcome.stderr.contains("--accept-host pop.evil.test"), "{outcome:#?}");
+    stage.wrote_nothing();
+    stage.nobody_logged_in();
+    // Another host than the one that was agreed to.
+    stage.run(PASSWORD, &dns, &proxy, &[ADDRESS, "--username", USER, "--accept-host", "evil.test"]).expect(64);
+    stage.nobody_logged_in();
+
+    let resolver = dns.address.to_string();
+    let words = ["setup", ADDRESS, "--resolver", &resolver, "--proxy", &proxy.url, "--ispdb", "no"];
+    let trust = [("SSL_CERT_FILE", stage.authority.ca_file.to_str().unwrap())];
+    let (mut terminal, mut running) = Terminal::start(&stage.env, 80, &trust, &words);
+    terminal.wait_for("Log in at pop.evil.test? [no]:");
+    terminal.type_in("\r");
+    terminal.wait_for("No POP3 server was found");
+    terminal.wait_for("POP3 server (port 995, TLS):");
+    terminal.type_in("\u{4}");
+    wait_for("the end", || !running.is_running());
+    assert_eq!(running.wait().status, 64);
+    stage.nobody_logged_in();
+    stage.wrote_nothing();
+
+    let more = [ADDRESS, "--username", USER, "--accept-host", "POP.evil.test."];
+    stage.run(PASSWORD, &dns, &proxy, &more).expect(0);
+    assert!(stage.configuration().contains("host = \"pop.evil.test\""));
+}
+
+#[test]
+fn the_domains_own_document_is_asked_by_https_and_names_server_and_user() {
+    let stage = Stage::with(&["mx7.ferry.test"], 2);
+    let paths = [
+        ("/mail/config-v1.1.xml", "HTTP/1.1 302 Found\r\nLocation: /moved.xml\r\nContent-Length: 0\r\n\r\n".to_owned()),
+        ("/moved.xml", autoconfig("mx7.%EMAILDOMAIN%", "%EMAILLOCALPART%")),
+    ];
+    let documents = web_server(web(&stage.authority, "autoconfig.ferry.test"), &paths);
+    let proxy =
+        Proxy::to(&[("autoconfig.ferry.test:443", documents), ("mx7.ferry.test:995", stage.maildrop.server.address)]);
+    stage.run(PASSWORD, &Dns::with(&[]), &proxy, &[ADDRESS]).expect(0).says("the domain's autoconfig document");
+    assert!(stage.configuration().contains(&format!("username = \"{USER}\"")), "{}", stage.configuration());
+    let clear = |place: &String| place.ends_with(":80") || place.ends_with(":110");
+    assert!(!proxy.asked().iter().any(clear), "{:?}", proxy.asked());
+    stage.command(&["fetch"]).expect(0).says("2 new messages");
+}
+
+#[test]
+fn a_redirection_to_clear_text_is_not_followed() {
+    let stage = Stage::with(&["mx7.ferry.test"], 1);
+    let away = "HTTP/1.1 301 Moved\r\nLocation: http://autoconfig.ferry.test/mail/config-v1.1.xml\r\nContent-Length: 0\r\n\r\n";
+    let documents =
+        web_server(web(&stage.authority, "autoconfig.ferry.test"), &[("/mail/config-v1.1.xml", away.to_owned())]);
+    let proxy = Proxy::to(&[("autoconfig.ferry.test:443", documents)]);
+    stage.run(PASSWORD, &Dns::with(&[]), &proxy, &[ADDRESS, "--ispdb", "no"]).expect(64).says("give --host");
+    assert!(!proxy.asked().iter().any(|place| place.ends_with(":80")), "{:?}", proxy.asked());
+    stage.wrote_nothing();
+}
+
+#[test]
+fn a_providers_description_counts_if_its_digest_is_in_dns() {
+    let stage = Stage::with(&["inbox.ferry.test"], 1);
+    let body = r#"{"protocols":{"pop3":{"host":"inbox.ferry.test"}},"authentication":{"password":true},"info":{}}"#;
+    let path = "/.well-known/user-agent-configuration.json";
+    let documents = web_server(web(&stage.authority, "ua-auto-config.ferry.test"), &[(path, document(body))]);
+    let proxy = Proxy::to(&[
+        ("ua-auto-config.ferry.test:443", documents),
+        ("inbox.ferry.test:995", stage.maildrop.server.address),
+    ]);
+    let record = |body: &str| format!("v=UAAC1; a=sha256; d={}", BASE64_STANDARD.encode(Sha256::digest(body)));
+    let forged = Dns::with(&[("_ua-auto-config.ferry.test", TXT, txt(&record("another one")))]);
+    let more = [ADDRESS, "--username", USER, "--ispdb", "no"];
+    stage.run(PASSWORD, &forged, &proxy, &more).expect(64);
+    stage.wrote_nothing();
+    let dns = Dns::with(&[("_ua-auto-config.ferry.test", TXT, txt(&record(body)))]);
+    stage.run(PASSWORD, &dns, &proxy, &more).expect(0).says("PACC");
+    assert!(stage.configuration().contains("host = \"inbox.ferry.test\""));
+}
+
+#[test]
+fn a_provider_of_the_table_is_known_and_nobody_is_asked() {
+    let stage = Stage::with(&["pop.qq.com"], 1);
+    let dns = Dns::with(&[]);
+    let proxy = Proxy::to(&[("pop.qq.com:995", stage.maildrop.server.address)]);
+    let outcome = stage.run(PASSWORD, &dns, &proxy, &["jo@qq.com", "--username", USER]).expect(0);
+    // What it takes is said, and where it is switched on.
+    assert!(outcome.stdout.contains("授权码") && outcome.stdout.contains("mail.qq.com"), "{outcome:#?}");
+    assert!(stage.configuration().contains("[accounts.qq]\nprovider = \"qq\"\n"), "{}", stage.configuration());
+    assert!(dns.asked().is_empty() && proxy.asked().iter().all(|place| place == "pop.qq.com:995"));
+    stage.command(&["fetch"]).expect(0).says("1 new message");
+}
+
+#[test]
+fn what_has_no_pop3_is_said_before_anything_is_asked() {
+    let stage = Stage::with(&["x.test"], 0);
+    let (dns, proxy) = (Dns::with(&[]), Proxy::to(&[]));
+    stage.run("", &dns, &proxy, &["jo@icloud.com"]).expect(78).says("iCloud Mail has no POP3");
+    // It takes no password, and the account for its sign-in is not given.
+    stage.run("", &dns, &proxy, &["jo@proton.me"]).expect(78).says("no POP3");
+    let words =
+        ["setup", "jo@outlook.com", "--sign-in", "--maildir", "~/m", "--leave-on-server", "yes", "--messages", "all"];
+    stage.command(&words).expect(64).says("--client-id");
+    assert!(dns.asked().is_empty() && proxy.asked().is_empty());
+    stage.wrote_nothing();
+}
+
+#[test]
+fn the_ispdb_is_asked_only_at_a_word_and_a_guess_is_verified() {
+    let stage = Stage::with(&["mail.ferry.test"], 1);
+    let ispdb = web_server(
+        web(&stage.authority, "autoconfig.thunderbird.net"),
+        &[("/v1.1/ferry.test", autoconfig("pop.hoster.test", "%EMAILLOCALPART%"))],
+    );
+    let hoster = Maildrop::with(small_ones(1), |behaviour| {
+        behaviour.tls = Some(stage.authority.server_config_for(&["pop.hoster.test"]));
+        behaviour.implicit_tls = true;
+    });
+    // It shows a certificate for another name.
+    let impostor = stage.maildrop.server.address;
+    let proxy = Proxy::to(&[
+        ("autoconfig.thunderbird.net:443", ispdb),
+        ("pop.hoster.test:995", hoster.server.address),
+        ("pop.ferry.test:995", impostor),
+        ("mail.ferry.test:995", stage.maildrop.server.address),
+    ]);
+    let dns = Dns::with(&[]);
+    let was_asked = || proxy.asked().iter().any(|place| place.contains("thunderbird"));
+    // Nobody can be asked.
+    stage.run(PASSWORD, &dns, &proxy, &[ADDRESS]).expect(64).says("--ispdb");
+    assert!(!was_asked());
+    let more = [ADDRESS, "--username", USER, "--ispdb"];
+    stage.run(PASSWORD, &dns, &proxy, &[&more[..], &["no"]].concat()).expect(0).says("a guess");
+    assert!(!was_asked());
+    assert!(stage.configuration().contains("host = \"mail.ferry.test\""), "{}", stage.configuration());
+    fs::remove_file(stage.env.path("config.toml")).unwrap();
+
+    stage.run(PASSWORD, &dns, &proxy, &[&more[..], &["yes"]].concat()).expect(64).says("--accept-host pop.hoster.test");
+    let accepted = [&more[..], &["yes", "--accept-host", "pop.hoster.test"]].concat();
+    stage.run(PASSWORD, &dns, &proxy, &accepted).expect(0).says("the ISPDB");
+    assert!(was_asked() && stage.configuration().contains("host = \"pop.hoster.test\""));
+}
+
+#[test]
+fn where_no_server_is_found_the_option_is_named() {
+    let stage = Stage::with(&["x.test"], 0);
+    let (dns, proxy) = (Dns::with(&[]), Proxy::to(&[]));
+    let outcome = stage.run(PASSWORD, &dns, &proxy, &[ADDRESS, "--ispdb", "no"]).expect(64);
+    assert!(outcome.stderr.contains("no POP3 server was found for ferry.test; give --host"), "{outcome:#?}");
+    stage.wrote_nothing();
+    // With a host nothing is looked for.
+    let asked = dns.asked().len();
+    stage.run(PASSWORD, &dns, &proxy, &[ADDRESS, "--host", "pop.ferry.test"]).expect(75);
+    assert_eq!(dns.asked().len(), asked);
+    stage.run(PASSWORD, &dns, &proxy, &[ADDRESS, "--host", "no host"]).expect(78).says("is not a host name");
+    stage.run(PASSWORD, &dns, &proxy, &["jo"]).expect(64).says("no mail address");
+    stage.wrote_nothing();
+}
+
+#[test]
+fn dns_that_does_not_answer_is_another_time() {
+    let stage = Stage::with(&["x.test"], 0);
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let resolver = silent.local_addr().unwrap().to_string();
+    let proxy = Proxy::to(&[]);
+    let words = stage.words(&resolver, &proxy, &[ADDRESS, "--ispdb", "no"]);
+    stage.with_input("x\n", &words).expect(75).says("DNS does not answer");
+    stage.wrote_nothing();
+}
+
+#[test]
+fn a_wrong_password_ends_a_script() {
+    let stage = Stage::with(&["pop.ferry.test"], 1);
+    let proxy = Proxy::to(&[("pop.ferry.test:995", stage.maildrop.server.address)]);
+    let more = [ADDRESS, "--username", USER, "--host", "pop.ferry.test"];
+    stage.run("wrong", &Dns::with(&[]), &proxy, &more).expect(77).says("nothing was written");
+    stage.wrote_nothing();
+    assert_eq!(stage.maildrop.server.sessions().len(), 1, "one refused credential");
+}
+
+#[test]
+fn what_is_in_the_configuration_stays_as_it_is() {
+    let stage = Stage::with(&["pop.ferry.test"], 1);
+    let proxy = Proxy::to(&[("pop.ferry.test:995", stage.maildrop.server.address)]);
+    let before = "# mine, in my order\n[accounts.old] # first\nusername   = 'jo'\nhost= \"pop.example.org\"\n\
+                  password_command = [ \"pass\", 'x' ]\n\n[defaults]\nmaildir = \"~/Mail/{account}\" # for all\n# the end";
+    stage.env.write_config(before, 0o640);
+    let resolver = Dns::with(&[]).address.to_string();
+    let words = |name: &'static str| {
+        let mut words = vec!["setup", ADDRESS, "--host", "pop.ferry.test", "--username", USER, "--proxy", &proxy.url];
+        words.extend(["--resolver", &resolver, "--name", name]);
+        words.extend(ANSWERS);
+        words
+    };
+    // A name that exists, in either case of letters.
+    for name in ["old", "OLD"] {
+        stage.with_input(PASSWORD, &words(name)).expect(64).says("already");
+    }
+    assert_eq!(stage.configuration(), before);
+    stage.with_input(PASSWORD, &words("new")).expect(0);
+    let added = stage.configuration();
+    let added = added.strip_prefix(before).unwrap();
+    assert!(added.starts_with("\n\n[accounts.new]\nhost = \"pop.ferry.test\"\n"), "{added}");
+    // There is a Maildir for all.
+    assert!(!added.contains("maildir"), "{added}");
+    let mode = fs::metadata(stage.env.path("config.toml")).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o640);
+    // The same maildrop once more.
+    stage.with_input(PASSWORD, &words("again")).expect(78).says("`new`");
+
+    stage.env.write_config("[accounts.a]\nhots = \"x\"\n", 0o600);
+    stage.with_input(PASSWORD, &words("new")).expect(78).says("hots");
+    assert_eq!(stage.configuration(), "[accounts.a]\nhots = \"x\"\n");
+}
+
+#[test]
+fn only_what_arrives_from_now_on_is_one_answer_away() {
+    let stage = Stage::with(&["pop.ferry.test"], 3);
+    let proxy = Proxy::to(&[("pop.ferry.test:995", stage.maildrop.server.address)]);
+    let resolver = Dns::with(&[]).address.to_string();
+    let words = [
+        "setup",
+        ADDRESS,
+        "--host",
+        "pop.ferry.test",
+        "--username",
+        USER,
+        "--proxy",
+        &proxy.url,
+        "--resolver",
+        &resolver,
+        "--name",
+        "a",
+        "--maildir",
+        "~/Mail/a",
+        "--leave-on-server",
+        "no",
+        "--messages",
+        "new",
+        "--password-stdin",
+    ];
+    stage.with_input(PASSWORD, &words).expect(0).says("3 messages on the server will not be fetched");
+    stage.command(&["fetch"]).expect(0).says("nothing new");
+    stage.maildrop.change(|contents| {
+        contents.messages.push(crate::scripted::maildrop::Message::new("later", &small(9)));
+    });
+    stage.command(&["fetch"]).expect(0).says("1 new message");
+    assert_eq!(stage.env.mail(), [stored(&small(9))]);
+    assert_eq!(stage.maildrop.left().len(), 3, "what was there before is never deleted");
+}
+
+#[test]
+fn what_is_missing_in_a_script_is_named_in_one_go() {
+    let stage = Stage::with(&["x.test"], 0);
+    let outcome = stage.command(&["setup"]).expect(64);
+    for option in ["the address", "--password-stdin", "--maildir", "--leave-on-server", "--messages"] {
+        assert!(outcome.stderr.contains(option), "{option}: {outcome:#?}");
+    }
+    stage.command(&["setup", "jo@ferry.test", "--leave-on-server", "perhaps"]).expect(64).says("14d");
+    stage.command(&["setup", "jo@ferry.test", "--password", "hush"]).expect(64);
+    stage.command(&["setup", "jo@ferry.test", "--resolver", "somewhere"]).expect(64).says("192.0.2.53");
+    stage.wrote_nothing();
+}
+
+#[test]
+fn an_interrupt_leaves_nothing_half() {
+    let stage = Stage::with(&["pop.ferry.test"], 1);
+    let proxy = Proxy::to(&[("pop.ferry.test:995", stage.maildrop.server.address)]);
+    let trust = [("SSL_CERT_FILE", stage.authority.ca_file.to_str().unwrap())];
+    let words =
+        ["setup", ADDRESS, "--host", "pop.ferry.test", "--username", USER, "--proxy", &proxy.url, "--maildir", "~/m"];
+    for at in ["Number [1]", "Password", "Leave it on the server", "Fetch all"] {
+        let (mut terminal, mut running) = Terminal::start(&stage.env, 80, &trust, &words);
+        for (question, answer) in
+            [("Number [1]", ""), ("Password", PASSWORD), ("Leave it on the server", ""), ("Fetch all", "")]
+        {
+            terminal.wait_for(question);
+            terminal.wait_for(":");
+            if question == at {
+                break;
+            }
+            terminal.type_in(&format!("{answer}\r"));
+        }
+        terminal.type_in("\u{3}");
+        terminal.wait_for("nothing was written");
+        wait_for("the end", || !running.is_running());
+        assert_eq!(running.wait().status, 130, "{at}");
+        assert!(terminal.echoes(), "{at}");
+        assert!(!terminal.text().contains(PASSWORD));
+        stage.wrote_nothing();
+    }
+}
+
+/// A program of this name that writes down how it was called, and does this.
+fn fake(env: &TestEnv, name: &str, script: &str) -> String {
+    let bin = env.path("bin");
+    fs::create_dir_all(&bin).unwrap();
+    let log = env.path("calls");
+    fs::write(bin.join(name), format!("#!/bin/sh\necho {name} \"$@\" >>{}\n{script}\n", log.display())).unwrap();
+    fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    format!("{}:/usr/bin:/bin", bin.display())
+}
+
+#[test]
+fn a_password_can_be_kept_by_systemd() {
+    let stage = Stage::with(&["pop.ferry.test"], 1);
+    let proxy = Proxy::to(&[("pop.ferry.test:995", stage.maildrop.server.address)]);
+    let path = fake(&stage.env, "systemd-creds", "tr a-z n-za-m");
+    let file = stage.env.path("input");
+    fs::write(&file, format!("{PASSWORD}\n")).unwrap();
+    let script = format!("exec \"$@\" <{}", file.display());
+    let mut command = stage.env.command(
+        &["sh", "-c", &script, "sh"],
+        &[
+            "setup",
+            ADDRESS,
+            "--host",
+            "pop.ferry.test",
+            "--username",
+            USER,
+            "--proxy",
+            &proxy.url,
+            "--name",
+            "work",
+            "--maildir",
+            "~/m",
+            "--leave-on-server",
+            "yes",
+            "--messages",
+            "all",
+            "--password-stdin",
+            "--password-credential",
+            "work",
+        ],
+    );
+    let output = command.env("PATH", path).env("SSL_CERT_FILE", &stage.authority.ca_file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("systemctl --user daemon-reload"), "{said}");
+    assert!(stage.configuration().contains("password_credential = \"work\""));
+    let sealed = stage.env.path(".config/credstore.encrypted/work");
+    assert_ne!(fs::read_to_string(&sealed).unwrap(), PASSWORD);
+    let drop_in = fs::read_to_string(stage.env.path(".config/systemd/user/mailferry.service.d/credential-work.conf"));
+    assert_eq!(drop_in.unwrap(), format!("[Service]\nLoadCredentialEncrypted=work:{}\n", sealed.display()));
+    let calls = fs::read_to_string(stage.env.path("calls")).unwrap();
+    assert_eq!(calls, "systemd-creds encrypt --name=work --user - -\n");
+}
+
+#[test]
+fn the_user_unit_is_shown_and_started_only_on_a_yes() {
+    let stage = Stage::with(&["pop.ferry.test"], 1);
+    let proxy = Proxy::to(&[("pop.ferry.test:995", stage.maildrop.server.address)]);
+    let script = "case $2 in is-system-running) echo running ;; is-active) echo inactive; exit 3 ;; esac";
+    let path = fake(&stage.env, "systemctl", script);
+    let (own, trust) = (stage.env.path(".config/mailferry/config.toml"), stage.authority.ca_file.to_str().unwrap());
+    let environment = [("SSL_CERT_FILE", trust), ("PATH", &path)];
+    for (name, answer, is_run) in [("one", "\r", false), ("two", "yes\r", true)] {
+        let words = [
+            "setup",
+            ADDRESS,
+            "--host",
+            "pop.ferry.test",
+            "--username",
+            USER,
+            "--proxy",
+            &proxy.url,
+            "--name",
+            name,
+            "--maildir",
+            "~/m",
+            "--leave-on-server",
+            "yes",
+            "--messages",
+            "all",
+            "--password-command",
+            "cat password",
+        ];
+        fs::write(stage.env.path("password"), PASSWORD).unwrap();
+        drop(fs::remove_file(&own));
+        let (mut terminal, mut running) = Terminal::start_plain(&stage.env, 80, &environment, &words);
+        terminal.wait_for("systemctl --user enable --now mailferry");
+        terminal.wait_for("Do it now? [no]:");
+        terminal.type_in(answer);
+        wait_for("the end", || !running.is_running());
+        assert_eq!(running.wait().status, 0);
+        let calls = fs::read_to_string(stage.env.path("calls")).unwrap();
+        assert_eq!(calls.contains("systemctl --user enable --now mailferry"), is_run, "{calls}");
+        let unit = stage.env.path(".config/systemd/user/mailferry.service");
+        assert_eq!(unit.exists(), is_run);
+        if is_run {
+            let text = fs::read_to_string(unit).unwrap();
+            assert!(text.contains(&format!("ExecStart=\"{}\" daemon", env!("CARGO_BIN_EXE_mailferry"))), "{text}");
+        }
+    }
+}
+
+#[test]
+fn without_a_configuration_every_command_leads_here() {
+    let stage = Stage::with(&["x.test"], 0);
+    for words in [
+        &["fetch"][..],
+        &["check"],
+        &["daemon"],
+        &["uids", "list", "a"],
+        &["console", "a"],
+        &["status"],
+        &["login", "a"],
+    ] {
+        stage.env.spawn_plain(&[], words).wait().expect(78).says("`mailferry setup`").says("[accounts.work]");
+    }
+}
