@@ -26,6 +26,7 @@ fn entry(id: u64) -> Entry {
             file_name: "1.M2P3.host,S=4".to_owned(),
             maildir: MaildirNumber::FIRST,
             also: Vec::new(),
+            spooled: false,
         }),
         removed: false,
         doubt: false,

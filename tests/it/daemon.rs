@@ -1,5 +1,6 @@
 //! The daemon, run as systemd or a user would: polls, reloads, tells what it does, ends in order.
 
+mod forwarding;
 pub(crate) mod hung;
 mod kept;
 mod overview;
