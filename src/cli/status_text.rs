@@ -304,9 +304,9 @@ pub(super) mod tests {
         });
         let text = Account(&account, 1000).to_string();
         for line in [
-            "  forwarding    to INBOX at imap://imap.example.org:993: 7 messages since the daemon began, the last one 1 \
-             min ago",
-            "  in the spool  3 messages (2.0 KiB), the oldest for 16 min; tried again in 1 h 0 min",
+            "  forwarding    to INBOX at imap://imap.example.org:993: 7 messages since the daemon began, the last one 60 \
+             s ago",
+            "  in the spool  3 messages (2.0 KiB), the oldest for 17 min; tried again in 60 min",
             "                the destination takes no more for now",
             "  set aside     1.x: too large",
         ] {
