@@ -1,7 +1,7 @@
 //! How cost grows: the built program with ten, a hundred and a thousand times as much, against a scripted server.
 //!
 //! ```sh
-//! cargo bench --bench scale -- DIR [maildrop|large|crowd|accounts|accounts-tls [COUNT...]]
+//! cargo bench --bench scale -- DIR [maildrop|large|crowd|accounts|accounts-tls|scrape [COUNT...]]
 //! ```
 //!
 //! Everything is made below DIR, which needs 6 GiB of room, and removed at the end. It prints tables for
@@ -10,6 +10,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what goes wrong here ends it, and says so by a panic")]
 
 mod process;
+mod scrape;
 mod server;
 
 use std::fmt::Write as _;
@@ -30,15 +31,18 @@ fn main() -> ExitCode {
     // `cargo bench` adds an option of its own.
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let (Some(dir), case) = (arguments.next(), arguments.next()) else {
-        eprintln!("usage: cargo bench --bench scale -- DIR [maildrop|large|crowd|accounts|accounts-tls [COUNT...]]");
+        eprintln!(
+            "usage: cargo bench --bench scale -- DIR [maildrop|large|crowd|accounts|accounts-tls|scrape [COUNT...]]"
+        );
         return ExitCode::from(64);
     };
-    let cases: [Case; 5] = [
+    let cases: [Case; 6] = [
         ("maildrop", maildrop),
         ("large", large),
         ("crowd", crowd),
         ("accounts", accounts),
         ("accounts-tls", accounts_over_tls),
+        ("scrape", scrape::scrape),
     ];
     for (name, measure) in cases.iter().filter(|(name, _)| case.as_deref().is_none_or(|case| case == *name)) {
         let dir = PathBuf::from(&dir).join(format!("mailferry-scale-{}-{name}", std::process::id()));

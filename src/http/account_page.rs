@@ -3,8 +3,9 @@
 use std::fmt;
 
 use super::html::{Count, Moment, Size, Text};
-use super::overview::{class, is_in_trouble, mail, trouble, word};
+use super::overview::{class, mail, word};
 use super::plot::{ByDay, Plot};
+use super::troubles::{is_in_trouble, trouble};
 use crate::account_history::PastPoll;
 use crate::control::status::{AccountStatus, Quarantine};
 use crate::state::entries::QuarantineReason;
@@ -48,7 +49,7 @@ fn figures(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: i64) -> fmt
         (time, true) => moment(time, "now"),
         (time, false) => format!("{}, {reason}", moment(time, "now")),
     };
-    let took = account.last_poll_milliseconds.map_or_else(String::new, |taken| format!(", took {taken} ms"));
+    let took = account.last_poll_milliseconds.map_or_else(String::new, |taken| format!(", took {taken}\u{a0}ms"));
     for (term, value) in [
         ("Last poll", moment(account.last_poll, "never") + &took),
         ("Last success", moment(account.last_success, "never")),

@@ -15,5 +15,6 @@ mod plot;
 mod request;
 mod snapshot;
 mod theme;
+mod troubles;
 
 pub(crate) use listener::Listener;

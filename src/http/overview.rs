@@ -4,13 +4,11 @@ use std::fmt;
 
 use super::html::{Count, Moment, PathSegment, Size, Span, Text};
 use super::plot::{ByDay, Plot};
+use super::troubles::{Troubles, is_in_trouble};
 use crate::control::status::{AccountStatus, State, Status};
 
 /// So many accounts stand on one page.
 const ON_A_PAGE: usize = 200;
-
-/// So many troubles stand above them.
-const TROUBLES: usize = 50;
 
 /// Which accounts are to be seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,11 +47,6 @@ impl fmt::Display for Sums {
     }
 }
 
-/// Whether a person should look at it.
-pub(super) fn is_in_trouble(account: &AccountStatus) -> bool {
-    account.trouble.is_some() || account.hung_since.is_some()
-}
-
 /// The middle of the page.
 pub(super) struct Overview<'a> {
     pub(super) status: &'a Status,
@@ -70,7 +63,7 @@ impl fmt::Display for Overview<'_> {
                 Text(problem)
             )?;
         }
-        troubles(f, status)?;
+        Troubles(status).fmt(f)?;
         let wanted = selection.name.to_lowercase();
         let matching: Vec<&AccountStatus> =
             status.accounts.iter().filter(|account| account.account.to_lowercase().contains(&wanted)).collect();
@@ -93,47 +86,6 @@ impl fmt::Display for Overview<'_> {
             Text(&status.config)
         )
     }
-}
-
-fn troubles(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
-    let mut troubled: Vec<&AccountStatus> = status.accounts.iter().filter(|account| is_in_trouble(account)).collect();
-    if troubled.is_empty() {
-        return f.write_str("<p class=\"fine\">All accounts are well.</p>");
-    }
-    troubled.sort_by_key(|account| account.trouble.as_ref().map_or(account.hung_since, |trouble| Some(trouble.since)));
-    f.write_str("<section aria-labelledby=\"troubles\"><h2 id=\"troubles\">In trouble</h2>")?;
-    for account in troubled.iter().take(TROUBLES) {
-        trouble(f, account, status.now)?;
-    }
-    match troubled.len().saturating_sub(TROUBLES) {
-        0 => f.write_str("</section>"),
-        more => write!(f, "<p>and {} more</p></section>", Count(more, "account")),
-    }
-}
-
-/// What keeps an account from its work, and what to do about it.
-pub(super) fn trouble(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: i64) -> fmt::Result {
-    let name = &account.account;
-    write!(f, "<article class=\"trouble\"><h3><a href=\"/account/{}\">{}</a>", PathSegment(name), Text(name))?;
-    match (&account.trouble, account.hung_since) {
-        (_, Some(since)) => write!(
-            f,
-            "<span class=\"cause\">hung</span></h3><p>Its poll waits for a disk that does not answer.</p>\
-             <p class=\"when\">since {}</p>",
-            Moment { time: since, now }
-        )?,
-        (Some(trouble), None) => {
-            write!(f, "<span class=\"cause\">{}</span></h3><p>{}</p>", trouble.cause.name(), Text(&trouble.text))?;
-            write!(f, "<p class=\"when\">since {}, ", Moment { time: trouble.since, now })?;
-            write!(f, "{} in a row", Count(usize::try_from(trouble.times).unwrap_or(usize::MAX), "poll"))?;
-            match account.next_poll {
-                Some(time) => write!(f, "; next try {}</p>", Moment { time, now })?,
-                None => f.write_str("; being tried now</p>")?,
-            }
-        }
-        (None, None) => f.write_str("</h3>")?,
-    }
-    f.write_str("</article>")
 }
 
 fn navigation(f: &mut fmt::Formatter<'_>, selection: &Selection, page: usize, pages: usize) -> fmt::Result {

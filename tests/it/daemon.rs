@@ -1,8 +1,11 @@
 //! The daemon, run as systemd or a user would: polls, reloads, tells what it does, ends in order.
 
+mod browser;
+mod devtools;
 mod forwarding;
 pub(crate) mod hung;
 mod kept;
+mod monitoring;
 mod overview;
 mod page;
 mod places;

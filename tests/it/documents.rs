@@ -279,7 +279,7 @@ fn every_field_of_the_status_is_described() {
 /// The pages: those at the top, below docs/ and beside the units.
 fn pages() -> Vec<String> {
     let mut pages = Vec::new();
-    for dir in ["", "docs", "systemd", "benches/peers"] {
+    for dir in ["", "contrib", "docs", "systemd", "benches/peers"] {
         for entry in fs::read_dir(project(dir)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             if name.ends_with(".md") {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::{Daemon, wait_for};
 use crate::leaks::assert_no_secret;
-use crate::mail::small_ones;
+use crate::mail::{small, small_ones};
 use crate::program::{Account, TestEnv};
-use crate::scripted::maildrop::Maildrop;
+use crate::scripted::maildrop::{Maildrop, Message};
 
 /// A daemon with a page, at a good account and one with a wrong password.
 fn home(maildrop: &Maildrop) -> (TestEnv, PathBuf) {
@@ -32,7 +32,7 @@ fn ask(socket: &PathBuf, request: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-fn get(socket: &PathBuf, path: &str) -> String {
+pub(super) fn get(socket: &PathBuf, path: &str) -> String {
     ask(socket, &format!("GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"))
 }
 
@@ -133,6 +133,40 @@ fn clients_that_never_end_keep_neither_polls_nor_others_from_anything() {
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer);
     assert!(!answer.contains("200"), "{answer}");
+    daemon.end();
+}
+
+#[test]
+fn clients_that_read_nothing_keep_no_mail_waiting() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let (env, socket) = home(&maildrop);
+    let daemon = Daemon::start(&env);
+    wait_for("the first mail", || daemon.account("a")["total"]["messages"] == 1);
+    // All places but one: more is asked for than a socket holds, and nothing of it is read.
+    let greedy: Vec<UnixStream> = (0..63)
+        .map(|_| {
+            let mut stream = UnixStream::connect(&socket).unwrap();
+            stream.set_nonblocking(true).unwrap();
+            let request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n".repeat(100);
+            let _ = stream.write(&request).unwrap();
+            stream
+        })
+        .collect();
+    for n in 2..5 {
+        maildrop.change(|contents| contents.messages.push(Message::new(&format!("u{n}"), &small(n))));
+        env.run(&["poll", "a"]).expect(0);
+        wait_for("the new mail", || daemon.account("a")["total"]["messages"] == n);
+        assert!(get(&socket, "/metrics").contains("mailferry_accounts_in_trouble 1"));
+    }
+    let one = greedy.first().unwrap();
+    let mut answered = [0; 1 << 20];
+    let mut held = 0;
+    wait_for("what a socket holds", || {
+        held += (&*one).read(&mut answered).unwrap_or(0);
+        held > 15
+    });
+    assert!(answered.starts_with(b"HTTP/1.1 200"), "they were served all the while");
+    drop(greedy);
     daemon.end();
 }
 

@@ -128,13 +128,14 @@ fn documented_command(server: SocketAddr) -> String {
     script.replace("smtp://localhost:25", &format!("smtp://{server}"))
 }
 
-#[test]
-fn the_documented_command_sends_a_mail_without_privileges() {
+/// Whether there is what runs the documented command.
+fn can_send() -> bool {
     let has = |program: &str| ["/bin", "/usr/bin"].iter().any(|dir| std::path::Path::new(dir).join(program).exists());
-    if !has("curl") || !has("setpriv") {
-        return skip("it takes curl and setpriv");
-    }
-    let (server, heard) = mail_server();
+    has("curl") && has("setpriv")
+}
+
+/// Has a daemon run the documented command, at this server.
+fn send_by_the_documented_command(server: SocketAddr) {
     let env = TestEnv::new(&[Account::at(([127, 0, 0, 1], 9).into())]);
     let script = env.path("mail-trouble");
     std::fs::write(&script, documented_command(server)).unwrap();
@@ -146,6 +147,15 @@ fn the_documented_command_sends_a_mail_without_privileges() {
     env.run(&["poll", "--test-notify"]).expect(0).says("ended well");
     running.signal(rustix::process::Signal::TERM);
     running.wait().expect(143);
+}
+
+#[test]
+fn the_documented_command_sends_a_mail_without_privileges() {
+    if !can_send() {
+        return skip("it takes curl and setpriv");
+    }
+    let (server, heard) = mail_server();
+    send_by_the_documented_command(server);
     let heard = heard.lock().unwrap().clone();
     for line in [
         "MAIL FROM:<mailferry@localhost>",
@@ -155,4 +165,45 @@ fn the_documented_command_sends_a_mail_without_privileges() {
     ] {
         assert!(heard.lines().any(|it| it.starts_with(line)), "{line:?} is not in {heard}");
     }
+}
+
+/// aiosmtpd at a free port: it says the port, and then the sender, the recipients and the header and body of a mail.
+const REAL_MAIL_SERVER: &str = r#"
+import asyncio, email, email.policy, os
+from aiosmtpd.smtp import SMTP
+
+class Keep:
+    async def handle_DATA(self, server, session, envelope):
+        mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        assert not mail.defects and mail["subject"].startswith("mailferry: "), mail.defects
+        print(envelope.mail_from, *envelope.rcpt_tos, mail["from"], mail["to"], mail["subject"], mail.get_content(), flush=True)
+        return "250 taken"
+
+async def serve():
+    server = await asyncio.get_running_loop().create_server(lambda: SMTP(Keep(), hostname="localhost"), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+asyncio.run(serve())
+"#;
+
+#[test]
+fn a_real_mail_server_takes_what_the_documented_command_sends() {
+    // Debian's Python: its package is not seen by others.
+    let python = "/usr/bin/python3";
+    let probe = std::process::Command::new(python).args(["-c", "import aiosmtpd"]).output();
+    if !can_send() || !probe.is_ok_and(|probe| probe.status.success()) {
+        return skip("it takes curl, setpriv and aiosmtpd, of Debian's package python3-aiosmtpd");
+    }
+    let mut command = std::process::Command::new(python);
+    let mut process = command.args(["-c", REAL_MAIL_SERVER]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let port: u16 = lines.next().unwrap().parse().unwrap();
+    send_by_the_documented_command(([127, 0, 0, 1], port).into());
+    let taken = lines.next().unwrap_or_default();
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let wanted =
+        "mailferry@localhost jo@localhost mailferry <mailferry@localhost> jo@localhost mailferry: test This is a test";
+    assert!(taken.starts_with(wanted), "{taken}");
 }
