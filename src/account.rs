@@ -70,7 +70,8 @@ impl Account {
         let before = self.name.spool();
         let spool = state_dir.join(&before);
         let routing = self.routing.with_path(&before, &spool);
-        if self.maildir != before && self.maildir != spool {
+        let is_beside = self.maildir != before && self.maildir != spool;
+        if is_beside && routing.other_maildirs().iter().any(|other| other.path == spool) {
             return Self { routing, ..self };
         }
         // Where others have Maildirs beside it, they get the permissions that were configured; the spool is in a private
