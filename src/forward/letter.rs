@@ -50,12 +50,7 @@ impl Letter {
 
     /// Its octets as they go over the wire, from the first one: each LF is a CRLF.
     pub(super) fn octets(&self) -> Octets {
-        Octets { letter: self.clone(), offset: 0, first: true, as_stored: false }
-    }
-
-    /// Its bytes as they are stored.
-    pub(super) fn bytes(&self) -> Octets {
-        Octets { letter: self.clone(), offset: 0, first: true, as_stored: true }
+        Octets { letter: self.clone(), offset: 0, first: true }
     }
 
     /// The digest of all octets as they go over the wire.
@@ -100,7 +95,6 @@ pub(super) struct Octets {
     letter: Letter,
     offset: u64,
     first: bool,
-    as_stored: bool,
 }
 
 impl Octets {
@@ -126,7 +120,7 @@ impl Octets {
             return Err(io::Error::other("the file has become shorter"));
         }
         self.offset += length(piece.len());
-        Ok(Some(if self.as_stored { piece } else { with_crlf(&piece) }))
+        Ok(Some(with_crlf(&piece)))
     }
 }
 

@@ -15,7 +15,6 @@ use tracing::{debug, info};
 use super::error::ForwardError;
 use super::letter::Letter;
 use super::pass::{Pass, words};
-use super::spool::Spooled;
 use crate::account::{AccountName, ImapDestination};
 use crate::credential::CredentialSource;
 use crate::oauth::refresh::{TokenContext, TokenOf, access_token};
@@ -27,6 +26,9 @@ use session::{Appended, Selected, Session};
 
 /// Another connection is worth its login where so many messages wait for each.
 const FOR_EACH: usize = 8;
+
+/// So many messages are under way on a connection where the server takes them without a word in between.
+const MOST_AHEAD: usize = 32;
 
 /// Takes on what waits, over several connections if there is much.
 pub(super) async fn deliver(pass: &Arc<Pass>, to: &ImapDestination) -> Result<(), ForwardError> {
@@ -100,13 +102,15 @@ struct Worker<'a> {
     selected: Selected,
     /// What is true and not written yet: it goes with the next record.
     unwritten: Vec<ForwardRecord>,
+    /// The next message, which cannot go together with those before it.
+    held: Option<Letter>,
 }
 
 impl<'a> Worker<'a> {
     async fn open(pass: &'a Arc<Pass>, to: &'a ImapDestination, secret: &Secret) -> Result<Self, ForwardError> {
         let mut session = Session::open(&pass.context.dialer, to, secret, pass.patience).await?;
         let selected = session.select(&to.mailbox).await?;
-        Ok(Self { pass, to, session, selected, unwritten: Vec::new() })
+        Ok(Self { pass, to, session, selected, unwritten: Vec::new(), held: None })
     }
 
     /// Deals with the messages whose APPEND was under way when an earlier pass ended; they come first.
@@ -134,13 +138,17 @@ impl<'a> Worker<'a> {
 
     /// Appends until nothing is left.
     async fn run(mut self) -> Result<(), ForwardError> {
-        let mut end = Ok(());
-        while let Some(message) = self.pass.next() {
-            end = self.one(message).await;
-            if end.is_err() {
-                break;
+        let end = loop {
+            match self.next_letters().await {
+                Ok(letters) if letters.is_empty() => break Ok(()),
+                Ok(letters) => {
+                    if let Err(e) = self.deliver_all(letters).await {
+                        break Err(e);
+                    }
+                }
+                Err(e) => break Err(e),
             }
-        }
+        };
         let written = self.write().await;
         if end.is_ok() {
             self.session.log_out().await;
@@ -150,9 +158,62 @@ impl<'a> Worker<'a> {
         end.and(written)
     }
 
-    async fn one(&mut self, message: Spooled) -> Result<(), ForwardError> {
-        let letter = self.pass.measure(message, String::new()).await?;
-        self.deliver(letter).await
+    /// The next messages: several, where the server takes them without a word in between and tells where each has gone. None
+    /// at the end.
+    async fn next_letters(&mut self) -> Result<Vec<Letter>, ForwardError> {
+        let mut letters = Vec::new();
+        while letters.len() < MOST_AHEAD {
+            let letter = match self.held.take() {
+                Some(letter) => letter,
+                None => match self.pass.next() {
+                    Some(message) => self.pass.measure(message, String::new()).await?,
+                    None => break,
+                },
+            };
+            let is_taken = self.session.append_limit().is_none_or(|limit| letter.size <= limit);
+            if self.session.sends_ahead(&letter) && self.session.has("UIDPLUS") && is_taken {
+                letters.push(letter);
+            } else if letters.is_empty() {
+                return Ok(vec![letter]);
+            } else {
+                self.held = Some(letter);
+                break;
+            }
+        }
+        Ok(letters)
+    }
+
+    /// Appends these, one behind the other, and waits for the answers then. Their intents are durable before the first one
+    /// leaves, so each that is not answered is looked for like one that went alone.
+    async fn deliver_all(&mut self, letters: Vec<Letter>) -> Result<(), ForwardError> {
+        if letters.len() < 2 {
+            for letter in letters {
+                self.deliver(letter).await?;
+            }
+            return Ok(());
+        }
+        let intents: Vec<AppendIntent> = letters.iter().map(|letter| self.intent(letter)).collect();
+        self.unwritten.extend(intents.iter().cloned().map(ForwardRecord::Intent));
+        self.write().await?;
+        let (answers, mut end) = self.session.append_all(&self.to.mailbox, &self.to.flags, &letters).await;
+        for ((letter, intent), answer) in letters.iter().zip(&intents).zip(answers) {
+            let dealt_with = match answer {
+                Some(Appended::Yes(uid)) => self.on_arrival(letter, intent, uid).await,
+                Some(Appended::No(condition)) => self.on_refusal(letter, &condition).await,
+                None => Ok(()),
+            };
+            end = end.and(dealt_with);
+        }
+        end
+    }
+
+    fn intent(&self, letter: &Letter) -> AppendIntent {
+        AppendIntent {
+            name: letter.spooled.name.clone(),
+            mailbox: self.mailbox(),
+            uid_validity: self.selected.validity,
+            uid_next: self.selected.next,
+        }
     }
 
     async fn write(&mut self) -> Result<(), ForwardError> {
@@ -168,12 +229,7 @@ impl<'a> Worker<'a> {
         if u32::try_from(letter.size).is_err() {
             return self.pass.set_aside(&letter.spooled, "it is larger than 4 GiB").await;
         }
-        let intent = AppendIntent {
-            name: letter.spooled.name.clone(),
-            mailbox: self.mailbox(),
-            uid_validity: self.selected.validity,
-            uid_next: self.selected.next,
-        };
+        let intent = self.intent(&letter);
         self.unwritten.push(ForwardRecord::Intent(intent.clone()));
         self.write().await?;
         match self.session.append(&self.to.mailbox, &self.to.flags, &letter).await? {
@@ -191,7 +247,11 @@ impl<'a> Worker<'a> {
         let uid = match uid {
             Some(uid) => Some(uid),
             // Which message it is has to be known, so that it is not taken for another one with the same bytes.
-            None => self.find(letter, intent).await?,
+            None => {
+                // Those before it have to be known.
+                self.write().await?;
+                self.find(letter, intent).await?
+            }
         };
         if let Some(uid) = uid
             && self.session.has("X-GM-EXT-1")

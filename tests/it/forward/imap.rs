@@ -173,6 +173,33 @@ fn a_backlog_goes_over_several_connections() {
 }
 
 #[test]
+fn what_gmail_takes_for_another_message_is_set_aside_and_stays_at_the_source() {
+    let one = b"Message-ID: <same@x>\r\nSubject: first\r\n\r\none\r\n";
+    let other = b"Message-ID: <same@x>\r\nSubject: second\r\n\r\nanother one, and longer\r\n";
+    let maildrop =
+        Maildrop::new(vec![Message::new("u1", one), Message::new("u2", other), Message::new("u3", &small(3))]);
+    let server = ImapServer::start();
+    server.with(|mailbox| {
+        (mailbox.merges, mailbox.capabilities) = (true, "IMAP4rev1 SASL-IR AUTH=PLAIN UIDPLUS X-GM-EXT-1");
+    });
+    let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 1")]);
+    let outcome = env.fetch().expect(1);
+    assert!(outcome.stderr.contains("another message of another size, with the same Message-ID"), "{outcome:#?}");
+    for _ in 0..2 {
+        env.fetch().expect(1);
+        let mut expected = vec![on_the_wire(one), on_the_wire(&small(3))];
+        expected.sort();
+        assert_same_mail(&server.mail(), &expected);
+        assert_eq!((maildrop.left(), spool(&env)), (vec!["u2".to_owned()], 1));
+    }
+    // The same message again is no other one.
+    server.with(|mailbox| mailbox.messages.retain(|message| message.uid != 1));
+    env.run(&["forward", "--again", "a"]).expect(0).says("1 forwarded");
+    env.fetch().expect(0);
+    assert!(maildrop.left().is_empty());
+}
+
+#[test]
 fn a_refused_login_is_told_and_costs_nothing() {
     let (maildrop, server) = (Maildrop::new(small_ones(2)), ImapServer::start());
     server.with(|mailbox| mailbox.login_refusal = Some("NO [AUTHENTICATIONFAILED] Invalid credentials"));
