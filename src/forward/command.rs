@@ -45,7 +45,7 @@ pub(super) async fn deliver(pass: &Arc<Pass>, command: &[OsString]) -> Result<()
     const DOING: &str = "give a message to the command";
     let Some((program, arguments)) = command.split_first() else { return Ok(()) };
     while let Some(message) = pass.next() {
-        let letter = pass.measure(message, String::new()).await?;
+        let Some(letter) = pass.measure(message, String::new()).await? else { continue };
         let (status, said) = run(pass, program, arguments, &letter).await?;
         let Some(code) = status.code() else {
             pass.later(DOING, &format!("{} was ended by a signal {said}", name(program)))?;

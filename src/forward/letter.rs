@@ -48,6 +48,11 @@ impl Letter {
         measured.unwrap_or_else(|e| Err(e.into()))
     }
 
+    /// The size of its file, in bytes.
+    pub(super) fn file_size(&self) -> u64 {
+        self.file_size
+    }
+
     /// Its octets as they go over the wire, from the first one: each LF is a CRLF.
     pub(super) fn octets(&self) -> Octets {
         Octets { letter: self.clone(), offset: 0, first: true }

@@ -1,8 +1,8 @@
 //! Into a mailbox at an IMAP server, by APPEND, each message once.
 //!
 //! Before APPEND the intent is durable, with the mailbox's UIDVALIDITY and UIDNEXT. If the answer is lost, the message is
-//! there under a UID from that one on, or nowhere: the next pass looks at those, by size and header digest, and appends it
-//! only if it is not among them. SEARCH is not used: too many servers answer it wrongly.
+//! there under a UID from that one on, or nowhere: the next pass looks at those, by size, header digest and then all bytes,
+//! and appends it only if it is not among them. SEARCH is not used: too many servers answer it wrongly.
 
 mod response;
 mod session;
@@ -16,6 +16,7 @@ use super::error::ForwardError;
 use super::letter::Letter;
 use super::pass::{Pass, words};
 use crate::account::{AccountName, ImapDestination};
+use crate::client::Redactor;
 use crate::credential::CredentialSource;
 use crate::oauth::refresh::{TokenContext, TokenOf, access_token};
 use crate::secret::Secret;
@@ -33,7 +34,18 @@ const MOST_AHEAD: usize = 32;
 /// Takes on what waits, over several connections if there is much.
 pub(super) async fn deliver(pass: &Arc<Pass>, to: &ImapDestination) -> Result<(), ForwardError> {
     let secret = secret(pass, to).await?;
-    let mut first = Worker::open(pass, to, &secret).await?;
+    let redactor = Arc::new(Redactor::new(&to.username, &secret));
+    let appended = deliver_with(pass, to, &secret, &redactor).await;
+    appended.map_err(|e| e.without_secrets(&redactor))
+}
+
+async fn deliver_with(
+    pass: &Arc<Pass>,
+    to: &ImapDestination,
+    secret: &Secret,
+    redactor: &Arc<Redactor>,
+) -> Result<(), ForwardError> {
+    let mut first = Worker::open(pass, to, secret, redactor).await?;
     let mut others = JoinSet::new();
     let wanted = (pass.left() / FOR_EACH).min(to.connections.saturating_sub(1));
     // What was left open is looked for by this connection alone: two might take the same message for theirs. So it is
@@ -42,13 +54,13 @@ pub(super) async fn deliver(pass: &Arc<Pass>, to: &ImapDestination) -> Result<()
     let mut open = first.look_for_open_ones().await;
     if open.is_ok() {
         for _ in 0..wanted {
-            let (pass, to, secret) = (Arc::clone(pass), to.clone(), secret.clone());
+            let (pass, to, secret, redactor) = (Arc::clone(pass), to.clone(), secret.clone(), Arc::clone(redactor));
             others.spawn(async move {
-                match Worker::open(&pass, &to, &secret).await {
+                match Worker::open(&pass, &to, &secret, &redactor).await {
                     Ok(worker) => worker.run().await,
                     // The server may allow fewer connections than we would like.
                     Err(e) => {
-                        debug!("another connection could not be had: {e}");
+                        debug!("another connection could not be had: {}", e.without_secrets(&redactor));
                         Ok(())
                     }
                 }
@@ -100,6 +112,8 @@ struct Worker<'a> {
     to: &'a ImapDestination,
     session: Session,
     selected: Selected,
+    /// Hides the password in the server's words.
+    redactor: Arc<Redactor>,
     /// What is true and not written yet: it goes with the next record.
     unwritten: Vec<ForwardRecord>,
     /// The next message, which cannot go together with those before it.
@@ -107,10 +121,16 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    async fn open(pass: &'a Arc<Pass>, to: &'a ImapDestination, secret: &Secret) -> Result<Self, ForwardError> {
+    async fn open(
+        pass: &'a Arc<Pass>,
+        to: &'a ImapDestination,
+        secret: &Secret,
+        redactor: &Arc<Redactor>,
+    ) -> Result<Self, ForwardError> {
         let mut session = Session::open(&pass.context.dialer, to, secret, pass.patience).await?;
         let selected = session.select(&to.mailbox).await?;
-        Ok(Self { pass, to, session, selected, unwritten: Vec::new(), held: None })
+        let (redactor, unwritten) = (Arc::clone(redactor), Vec::new());
+        Ok(Self { pass, to, session, selected, redactor, unwritten, held: None })
     }
 
     /// Deals with the messages whose APPEND was under way when an earlier pass ended; they come first.
@@ -121,7 +141,7 @@ impl<'a> Worker<'a> {
                 self.pass.put_back(message);
                 return Ok(());
             };
-            let letter = self.pass.measure(message, String::new()).await?;
+            let Some(letter) = self.pass.measure(message, String::new()).await? else { continue };
             match self.find(&letter, &intent).await? {
                 Some(uid) => {
                     info!("{}: a message whose answer was lost has arrived", self.pass.name);
@@ -166,7 +186,10 @@ impl<'a> Worker<'a> {
             let letter = match self.held.take() {
                 Some(letter) => letter,
                 None => match self.pass.next() {
-                    Some(message) => self.pass.measure(message, String::new()).await?,
+                    Some(message) => match self.pass.measure(message, String::new()).await? {
+                        Some(letter) => letter,
+                        None => continue,
+                    },
                     None => break,
                 },
             };
@@ -276,7 +299,7 @@ impl<'a> Worker<'a> {
 
     async fn on_refusal(&mut self, letter: &Letter, condition: &Condition) -> Result<(), ForwardError> {
         const DOING: &str = "append a message";
-        let (message, said) = (&letter.spooled, words(&condition.words()));
+        let (message, said) = (&letter.spooled, self.redactor.hide(&words(&condition.words())));
         match judge(condition) {
             Judgement::Full => {
                 self.pass.record(vec![ForwardRecord::Released(message.name.clone())]).await?;
@@ -309,9 +332,10 @@ impl<'a> Worker<'a> {
         }
         for uid in self.session.of_size(intent.uid_next, letter.size).await? {
             let uid = MailboxUid { validity, uid };
+            // Others may have the same header and size. The bytes are only looked at where the header fits.
             if !self.pass.knows(uid).await
                 && self.session.header_of(uid.uid).await? == Some(header)
-                && (header.is_strong() || self.has_the_bytes_of(uid.uid, letter).await?)
+                && self.has_the_bytes_of(uid.uid, letter).await?
             {
                 return Ok(Some(uid));
             }
