@@ -199,6 +199,7 @@ fn open_store(home: &Path, disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Outcome<S
         max_message_size: None,
         max_messages_per_session: None,
         on_new_mail: None,
+        forward: None,
         routing: Default::default(),
     };
     let open_options = OpenOptions {

@@ -12,9 +12,11 @@ use std::time::Duration;
 use crate::credential::CredentialSource;
 use crate::routing::Routing;
 
+mod forward;
 mod route;
 mod tls_options;
 
+pub use forward::{Forward, ForwardTo, ImapDestination, LmtpDestination, LmtpServer, SpoolBounds};
 pub use route::{IpVersion, Proxy, ProxyCredentials, ProxyKind, Route};
 pub use tls_options::{ClientCertificate, PublicKeyPin, TlsOptions, TlsTrust};
 
@@ -35,8 +37,10 @@ pub struct Account {
     pub auth: AuthChoice,
     /// The secret is an OAuth 2.0 access token (RFC 6750).
     pub uses_token: bool,
-    /// The Maildir, absolute.
+    /// The Maildir, absolute; where mail is forwarded, the spool once [`Account::with_spool`] has put it there.
     pub maildir: PathBuf,
+    /// Where mail goes on to from the spool. None: it stays in the Maildir.
+    pub forward: Option<Arc<Forward>>,
     /// Which messages go elsewhere.
     pub routing: Routing,
     /// The permissions of what is made in it.
@@ -56,6 +60,16 @@ pub struct Account {
 }
 
 impl Account {
+    /// The same account, whose mail goes into its spool in the state directory if it is to be forwarded.
+    #[must_use]
+    pub fn with_spool(self, state_dir: &Path) -> Self {
+        if self.forward.is_none() {
+            return self;
+        }
+        let maildir = state_dir.join(format!("{}.spool", self.name));
+        Self { maildir, maildir_mode: MaildirMode::PRIVATE, ..self }
+    }
+
     /// All the Maildirs that it delivers to, its own first, each once.
     #[must_use]
     pub fn maildirs(&self) -> Vec<MaildirOf<'_>> {

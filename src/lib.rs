@@ -11,6 +11,8 @@
 //! - [`oauth`] gets access tokens where a mailbox takes no password; it asks over [`https`].
 //! - [`disk`] is every file operation there is; [`maildir`] writes messages with it, [`state`] remembers with it, and
 //!   [`delivery`] makes one safe by both.
+//! - [`forward`] takes mail on from a spool to where it goes in the end.
+//! - [`import`] moves in from other programs.
 //! - [`import`] moves in from other programs, [`setup`] makes an account for an address whose server [`discovery`] finds, and
 //!   [`new_account`] writes what they made.
 //! - [`cli`] is what a user types and sees, [`config`] and [`credential`] where accounts and secrets come from, [`exit`]
@@ -62,6 +64,7 @@ pub mod credential;
 pub mod delivery;
 pub mod discovery;
 pub mod exit;
+pub mod forward;
 pub mod ids;
 pub mod import;
 pub mod internal_error;

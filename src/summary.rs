@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::advice;
 use crate::client::Message;
+use crate::forward::{ForwardError, ForwardReport};
 use crate::plan::maildrop::Listed;
 use crate::poll::PollReport;
 use crate::poll::report::{Left, LeftFor};
@@ -24,6 +25,7 @@ impl PollReport {
         complaints.extend(self.failed());
         complaints.extend(self.left());
         complaints.extend(self.unnamed());
+        complaints.extend(self.forwarded.iter().flat_map(|forwarded| forwarded.complaints()));
         if self.unsyncable {
             let fact = "the Maildir's file system cannot make a delivery durable, so nothing is deleted on the server";
             complaints.push(advice::with_step(fact, Some(advice::next_step::UNSYNCABLE)));
@@ -100,6 +102,9 @@ impl PollReport {
                 Count(u64::from(self.sessions), "session"),
                 self.duration.as_secs()
             ),
+            (LeftFor::FullSpool, _) => {
+                format!("{left}, because the spool is full: they are fetched once what is in it has been forwarded")
+            }
             (LeftFor::NoProgress, _) => format!("{left}, because the last session brought nothing new"),
             (LeftFor::Refusals, _) => {
                 format!(
@@ -161,6 +166,9 @@ impl fmt::Display for Line<'_> {
         if !report.quarantined.is_empty() {
             write!(f, ", {} of them in quarantine because sessions broke or failed at them", report.quarantined.len())?;
         }
+        if let Some(forwarded) = &report.forwarded {
+            write!(f, "; {}", Forwarded(forwarded))?;
+        }
         let finished = report.recovered.finished;
         if finished > 0 {
             let finished = Count::of(finished, "delivery");
@@ -170,6 +178,54 @@ impl fmt::Display for Line<'_> {
     }
 }
 
+/// What came of forwarding, in a few words.
+pub(crate) struct Forwarded<'a>(pub(crate) &'a ForwardReport);
+
+impl fmt::Display for Forwarded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = self.0;
+        write!(f, "{} forwarded", report.forwarded)?;
+        match report.waiting.messages {
+            0 => {}
+            1 => f.write_str(", 1 waits in the spool")?,
+            waiting => write!(f, ", {waiting} wait in the spool")?,
+        }
+        match report.waiting.set_aside {
+            0 => Ok(()),
+            aside => write!(
+                f,
+                ", {aside} set aside because the destination refused {}",
+                if aside == 1 { "it" } else { "them" }
+            ),
+        }
+    }
+}
+
+impl ForwardReport {
+    /// What did not go as it should: a sentence each.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        if let (Err(e), Some(trouble)) = (&self.end, self.trouble()) {
+            let wait = match e {
+                ForwardError::Busy => String::new(),
+                _ => format!(". {} wait in the spool", Count(self.waiting.messages, "message")),
+            };
+            complaints.push(format!("forwarding to {}: {trouble}{wait}", self.to));
+        }
+        if let Some(first) = self.waiting.first_set_aside.first() {
+            complaints.push(format!(
+                "{} set aside, because the destination refused {}: {}. What is set aside stays in the spool and on the \
+                 server. {}",
+                Count(self.waiting.set_aside, "message"),
+                if self.waiting.set_aside == 1 { "it" } else { "them" },
+                first.reason,
+                advice::after_setting_aside(&self.account)
+            ));
+        }
+        complaints
+    }
+}
 /// The longest header by which a message is routed, in octets.
 const HEADER: u64 = routing::HEADER_MOST as u64;
 

@@ -221,7 +221,7 @@ fn of_proxy(problem: &ProxyProblem) -> Class {
 }
 
 /// The class of an error of the sign-in that an access token comes from.
-fn of_sign_in(error: &OAuthError) -> Class {
+pub(super) fn of_sign_in(error: &OAuthError) -> Class {
     match error {
         OAuthError::Http(HttpError { problem: HttpProblem::Net(e), .. }) => of_network(e),
         OAuthError::Http(HttpError { problem: HttpProblem::Status(_), .. }) => {

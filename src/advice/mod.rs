@@ -9,6 +9,7 @@
 pub mod classification;
 mod exit;
 pub mod fetchmail;
+mod forwarding;
 pub(crate) mod next_step;
 mod outcome;
 
@@ -25,6 +26,7 @@ use crate::schedule::{End, Next};
 use crate::state::error::StateError;
 
 pub use classification::Class;
+pub use forwarding::{after_setting_aside, told_of_forwarding};
 
 /// What follows from an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,11 +117,12 @@ impl PollReport {
     /// The exit status that tells a script about it.
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
-        match &self.end {
+        let fetched = match &self.end {
             Err(e) => Class::of(e).exit_status(),
             Ok(()) if self.is_complete() => ExitStatus::Ok,
             Ok(()) => ExitStatus::Partial,
-        }
+        };
+        self.forwarded.as_ref().map_or(fetched, |forwarded| fetched.worst(forwarded.exit_status()))
     }
 }
 

@@ -40,6 +40,7 @@ pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut 
 }
 
 fn look_now(context: &CheckContext, account: &Account) -> Vec<Step> {
+    let account = &account.clone().with_spool(&context.state_dir);
     let maildirs: Vec<&Path> = account.maildirs().into_iter().map(|maildir| maildir.path).collect();
     let mut steps: Vec<Step> = maildirs.iter().map(|path| maildir(context, account, path)).collect();
     let options = OpenOptions {

@@ -68,6 +68,8 @@ pub(super) enum Command {
     Daemon,
     /// Wake the running daemon: it polls now
     Poll(Poll),
+    /// Try now what waits in the spool of accounts that forward their mail
+    Forward(Forward),
     /// Tell what the running daemon did and will do
     Status(Status),
     /// Sign in to an account by OAuth 2.0
@@ -87,6 +89,18 @@ pub(super) enum Command {
     Completions(Completions),
     /// Print the manual page: mailferry man | man -l -
     Man(Man),
+}
+
+/// Forwards.
+#[derive(Debug, Args)]
+pub(super) struct Forward {
+    /// The accounts [default: all that forward]
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
+    pub(super) accounts: Vec<String>,
+
+    /// Try once more what the destination refused for good
+    #[arg(long)]
+    pub(super) again: bool,
 }
 
 /// Makes an account.
@@ -453,6 +467,10 @@ pub(super) struct Login {
     /// Sign in on another device, by a code, where the provider has that
     #[arg(long)]
     pub(super) device: bool,
+
+    /// Sign in to the IMAP server that the account's mail is forwarded to
+    #[arg(long)]
+    pub(super) forward: bool,
 }
 
 /// Asks the daemon.

@@ -22,12 +22,16 @@ use crate::advice::fetchmail;
 use crate::config::{Config, Environment};
 use crate::delivery::recovery::OtherMaildir;
 use crate::exit::ExitStatus;
-use crate::poll::{PollContext, PollError, PollOptions, PollReport, poll};
+use crate::forward::ForwardOptions;
+use crate::poll::{PollContext, PollError, PollOptions, PollReport, forward_spool, poll};
 use crate::schedule::{Cause, End};
 use crate::state::error::StateError;
 
 /// How often an account that somebody else polls is looked at with `--wait`.
 const WAIT: Duration = Duration::from_millis(250);
+
+/// So long is waited for what was fetched to be forwarded, before a message that is under way is let go.
+const FORWARDING: Duration = Duration::from_secs(120);
 
 /// Runs the command; the answer is for the shell.
 pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
@@ -144,6 +148,7 @@ fn begin_polls(
                 } else {
                     poll_in_turn(&context, &account, options, &places, &stop).await
                 };
+                let report = take_on(&context, &account, report, options, &stop).await;
                 if !options.dry_run {
                     keep_back_off(&context, &account, &settings, &report, begun, &stop).await;
                 }
@@ -191,6 +196,7 @@ async fn poll_if_due(
     }
     let begun = since_boot(context);
     let report = poll_in_turn(context, account, options, places, stop).await;
+    let report = take_on(context, account, report, options, stop).await;
     let notifications = recalled.on_poll_end(context, account, settings, &report, begun).await;
     Ended::Scheduled(Box::new(report), notifications)
 }
@@ -213,6 +219,21 @@ async fn keep_back_off(
         // All of it is told by the caller.
         recalled.on_poll_end(context, account, settings, report, begun).await;
     }
+}
+
+/// Where mail is forwarded, it is waited for what is in the spool, up to a bound.
+async fn take_on(
+    context: &PollContext,
+    account: &Account,
+    mut report: PollReport,
+    options: PollOptions,
+    stop: &CancellationToken,
+) -> PollReport {
+    if !options.dry_run && !stop.is_cancelled() {
+        let forwarded = forward_spool(context, account, ForwardOptions::default(), FORWARDING, stop).await;
+        report.forwarded = forwarded.map(Box::new);
+    }
+    report
 }
 
 fn since_boot(context: &PollContext) -> Duration {

@@ -8,14 +8,16 @@ use tokio::sync::mpsc;
 use super::arguments::{Arguments, Login};
 use super::output::{say, stderr_line};
 use super::prepare;
-use crate::account::Account;
+use crate::account::{Account, ForwardTo};
 use crate::advice;
 use crate::client::ClientError;
 use crate::client::login::{CachedCapabilities, log_in};
+use crate::command_line::this_program;
 use crate::config::{Config, Environment};
 use crate::control::{Request, Response};
 use crate::credential::CredentialSource;
 use crate::exit::ExitStatus;
+use crate::forward::sign_in_name;
 use crate::https::Http;
 use crate::oauth::error::OAuthError;
 use crate::oauth::sign_in::{BrowserSignIn, SignIn, other_mailbox};
@@ -44,21 +46,29 @@ pub(super) async fn run(arguments: &Arguments, login: &Login) -> ExitStatus {
         }
     };
     prepare::print_warnings(&config, arguments.quiet);
-    let (account, settings) = match account(&config, &login.account) {
+    let account = match account(&config, &login.account, login.forward) {
         Ok(found) => found,
         Err((words, status)) => {
             stderr_line(format_args!("mailferry: {words}"));
             return status;
         }
     };
-    let command = LoginCommand { account, settings, context: Arc::new(context), login, quiet: arguments.quiet };
+    let settings = match sign_in_of(&account, &login.account) {
+        Ok(settings) => settings,
+        Err(words) => {
+            stderr_line(format_args!("mailferry: {words}"));
+            return ExitStatus::Config;
+        }
+    };
+    let command =
+        LoginCommand { account: &account, settings, context: Arc::new(context), login, quiet: arguments.quiet };
     match command.run().await {
         Ok(()) => {
             command.wake_daemon(arguments).await;
             ExitStatus::Ok
         }
         Err(failure) => {
-            stderr_line(format_args!("mailferry: {}: {}", account.name, failure.told(account)));
+            stderr_line(format_args!("mailferry: {}: {}", account.name, failure.told(&account)));
             failure.exit_status()
         }
     }
@@ -74,7 +84,7 @@ pub(super) async fn sign_in(
     context: Arc<PollContext>,
     quiet: bool,
 ) -> Result<(), ExitStatus> {
-    let login = Login { account: account.name.to_string(), paste: false, device: false };
+    let login = Login { account: account.name.to_string(), paste: false, device: false, forward: false };
     let command = LoginCommand { account, settings, context, login: &login, quiet };
     command.run().await.map_err(|failure| {
         stderr_line(format_args!("mailferry: {}: {}", account.name, failure.told(account)));
@@ -82,23 +92,37 @@ pub(super) async fn sign_in(
     })
 }
 
-/// The account that is meant, and how it gets its tokens.
-fn account<'a>(config: &'a Config, name: &str) -> Result<(&'a Account, &'a OAuthSettings), (String, ExitStatus)> {
+/// The account that is meant, or its destination in the form of one.
+fn account(config: &Config, name: &str, forward: bool) -> Result<Account, (String, ExitStatus)> {
     let found = config.select(&[name.to_owned()]).map_err(|e| (e.to_string(), ExitStatus::Usage))?;
     let Some(account) = found.first().copied() else { return Err((String::new(), ExitStatus::Usage)) };
+    if !forward {
+        return Ok(account.clone());
+    }
+    let to = account.forward.as_ref().map(|forward| &forward.to);
+    let Some(ForwardTo::Imap(to)) = to else {
+        return Err((format!("{name}: its mail is not forwarded to an IMAP server"), ExitStatus::Config));
+    };
+    Ok(Account {
+        name: sign_in_name(&account.name),
+        endpoint: to.endpoint.clone(),
+        username: to.username.clone(),
+        credential: to.credential.clone(),
+        ..account.clone()
+    })
+}
+
+/// How it gets its tokens.
+fn sign_in_of<'a>(account: &'a Account, name: &str) -> Result<&'a OAuthSettings, String> {
     match &account.credential {
-        CredentialSource::OAuth(settings) => Ok((account, settings)),
+        CredentialSource::OAuth(settings) => Ok(settings),
         CredentialSource::TokenCommand(_) => {
-            let words = format!("{name}: its tokens come from `token_command`, so the sign-in is that program's");
-            Err((words, ExitStatus::Config))
+            Err(format!("{name}: its tokens come from `token_command`, so the sign-in is that program's"))
         }
-        _ => {
-            let words = format!(
-                "{name}: it logs in with a password, and there is nothing to sign in to; for OAuth 2.0 replace the password by \
-                 oauth2 = {{ ... }}, as docs/authentication.md says"
-            );
-            Err((words, ExitStatus::Config))
-        }
+        _ => Err(format!(
+            "{name}: it logs in with a password, and there is nothing to sign in to; for OAuth 2.0 replace the password by \
+             oauth2 = {{ ... }}, as docs/authentication.md says"
+        )),
     }
 }
 
@@ -269,6 +293,11 @@ impl LoginCommand<'_> {
 
     /// Logs in to the mailbox and asks what is in it: only this shows that POP3 is switched on, and that it is this one.
     async fn open_mailbox(&self, tokens: &Tokens) -> Result<(), ClientError> {
+        if self.login.forward {
+            let forward = this_program(&format!("forward {}", self.login.account));
+            say(format_args!("{}: signed in; to see that the mailbox opens: {forward}", self.login.account));
+            return Ok(());
+        }
         let cached = CachedCapabilities::default();
         let logged_in = log_in(&*self.context.dialer, self.account, &tokens.access, &cached).await;
         let mut client = logged_in.map_err(|e| e.error)?.client;
@@ -289,7 +318,7 @@ impl LoginCommand<'_> {
 
     /// A daemon that waits for this sign-in polls now.
     async fn wake_daemon(&self, arguments: &Arguments) {
-        let request = Request::Poll { accounts: vec![self.account.name.to_string()], often_for: None };
+        let request = Request::Poll { accounts: vec![self.login.account.clone()], often_for: None };
         if let Ok(Response::Poll { woken, .. }) = prepare::ask_daemon(arguments, &request).await
             && !woken.is_empty()
             && !self.quiet

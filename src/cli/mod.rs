@@ -9,6 +9,7 @@ mod console;
 mod core_dumps;
 mod daemon;
 mod fetch;
+mod forward;
 mod import;
 mod keys;
 mod limits;
@@ -79,6 +80,7 @@ fn run_command(arguments: &Arguments) -> u8 {
     let polls = matches!(
         arguments.command,
         Command::Fetch(_)
+            | Command::Forward(_)
             | Command::Daemon
             | Command::Login(_)
             | Command::Check(_)
@@ -95,6 +97,7 @@ fn run_command(arguments: &Arguments) -> u8 {
     let code = match &arguments.command {
         Command::Fetch(fetch) => runtime.block_on(fetch::run(arguments, fetch)),
         Command::Daemon => runtime.block_on(daemon::run(arguments)).code(),
+        Command::Forward(forward) => runtime.block_on(forward::run(arguments, forward)),
         Command::Poll(poll) => runtime.block_on(poll::run(arguments, poll)).code(),
         Command::Login(login) => runtime.block_on(login::run(arguments, login)).code(),
         Command::Setup(setup) => runtime.block_on(setup::run(arguments, setup)).code(),

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::control::status::{AccountStatus, Came, Quarantine, State, Token};
+use crate::command_line::this_program;
+use crate::control::status::{AccountStatus, Came, Forwarding, Quarantine, State, Token};
 use crate::state::entries::QuarantineReason;
 use crate::text::{Count, Size, Span, plural};
 
@@ -54,6 +55,19 @@ impl fmt::Display for Account<'_> {
         }
         if let Some(token) = &account.token {
             write!(f, "\n  token         {}", SignedIn(token, now))?;
+        }
+        if let Some(forward) = &account.forward {
+            write!(f, "\n  forwarding    {}", ForwardedTo(forward, now))?;
+            for aside in forward.first_set_aside.iter().take(SHOWN) {
+                write!(f, "\n  set aside     {}: {}", aside.name, aside.reason)?;
+            }
+            if forward.set_aside > 0 {
+                let again = this_program(&format!("forward --again {}", account.account));
+                write!(
+                    f,
+                    "\n                it stays in the spool and on the server. Once the cause is mended: {again}"
+                )?;
+            }
         }
         for message in account.quarantine.iter().take(SHOWN) {
             write!(f, "\n  quarantine    {}", Message(message, now))?;
@@ -118,6 +132,35 @@ impl fmt::Display for SignedIn<'_> {
     }
 }
 
+/// How mail goes on from the spool, at a time.
+struct ForwardedTo<'a>(&'a Forwarding, i64);
+
+impl fmt::Display for ForwardedTo<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(forward, now) = *self;
+        write!(f, "to {}: {} since the daemon began", forward.to, Count(forward.forwarded, "message"))?;
+        if let Some(last) = forward.last_forwarded {
+            write!(f, ", the last one {}", Ago(Some(last), now))?;
+        }
+        if forward.messages > 0 {
+            let (messages, octets) = (forward.messages, forward.octets);
+            write!(f, "\n  in the spool  {}", Mail(Came { messages, octets }))?;
+            if let Some(oldest) = forward.oldest {
+                write!(f, ", the oldest for {}", Span::between(oldest, now))?;
+            }
+        }
+        match forward.next_try {
+            _ if forward.running => f.write_str("; being tried now")?,
+            Some(next) if forward.messages > 0 => write!(f, "; tried again in {}", Span::between(now, next))?,
+            _ => {}
+        }
+        if let Some(why) = &forward.why {
+            write!(f, "\n                {why}")?;
+        }
+        Ok(())
+    }
+}
+
 /// A message in quarantine, at a time.
 struct Message<'a>(&'a Quarantine, i64);
 
@@ -154,7 +197,7 @@ impl fmt::Display for Ago {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::control::status::{PollCounts, Trouble};
+    use crate::control::status::{PollCounts, SetAside, Trouble};
     use crate::schedule::Cause;
 
     pub(in crate::cli) fn account() -> AccountStatus {
@@ -176,6 +219,7 @@ pub(super) mod tests {
             hung_since: None,
             this_poll: None,
             token: None,
+            forward: None,
             quarantine: Vec::new(),
             trouble: None,
             polls: PollCounts::default(),
@@ -238,6 +282,37 @@ pub(super) mod tests {
         let account = AccountStatus { state: State::Hung, hung_since: Some(940), ..account() };
         let text = Account(&account, 1000).to_string();
         assert!(text.starts_with("work: hung: waiting for the disk since 19") && text.contains(":40 (pop.e"), "{text}");
+    }
+
+    #[test]
+    fn what_waits_to_be_forwarded_is_told_with_its_age_the_reason_and_the_next_try() {
+        let mut account = account();
+        let aside = SetAside { name: "1.x".into(), since: 1, reason: "too large".into() };
+        account.forward = Some(Forwarding {
+            to: "INBOX at imap://imap.example.org:993".into(),
+            running: false,
+            messages: 3,
+            octets: 2048,
+            oldest: Some(0),
+            why: Some("the destination takes no more for now".into()),
+            since: Some(1),
+            next_try: Some(1000 + 3600),
+            forwarded: 7,
+            last_forwarded: Some(940),
+            set_aside: 1,
+            first_set_aside: vec![aside],
+        });
+        let text = Account(&account, 1000).to_string();
+        for line in [
+            "  forwarding    to INBOX at imap://imap.example.org:993: 7 messages since the daemon began, the last one 60 \
+             s ago",
+            "  in the spool  3 messages (2.0 KiB), the oldest for 17 min; tried again in 60 min",
+            "                the destination takes no more for now",
+            "  set aside     1.x: too large",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+        }
+        assert!(text.contains("forward --again"), "{text}");
     }
 
     #[test]

@@ -122,7 +122,7 @@ pub(super) fn open_options(context: &PollContext) -> OpenOptions {
 
 /// Opens the state, locked or just to look.
 async fn store(context: &Arc<PollContext>, account: &Account, locked: bool) -> Result<Store, Failed> {
-    let (context, account) = (Arc::clone(context), account.clone());
+    let (context, account) = (Arc::clone(context), account.clone().with_spool(&context.state_dir));
     let open = if locked { Store::open } else { Store::look };
     let opened = threads::blocking(move || {
         open(Arc::clone(&context.disk), &context.state_dir, &account, &open_options(&context))
@@ -174,6 +174,9 @@ fn origin(entry: &Entry) -> &'static str {
 }
 
 fn place(entry: &Entry) -> &'static str {
+    if entry.intent.as_ref().is_some_and(|intent| intent.spooled) {
+        return "in-spool";
+    }
     match (entry.intent.is_some(), entry.removed, entry.absent_since.is_some()) {
         (true, ..) => "under-way",
         (_, true, _) => "deleted",

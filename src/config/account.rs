@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Span;
+use super::forward::{ForwardTable, ImapTable, ToTable};
 use super::host::is_loopback;
 use super::keys;
 use super::multidrop::MultidropTable;
@@ -15,8 +16,8 @@ use super::rules::{self, RuleTable};
 use super::settings::Settings;
 use super::value::{At, Setting};
 use crate::account::{
-    Account, AccountName, AuthChoice, ClientCertificate, Endpoint, Interval, IpVersion, RemovalPolicy, Route, TlsMode,
-    TlsOptions, TlsTrust,
+    Account, AccountName, AuthChoice, ClientCertificate, Endpoint, Forward, ForwardTo, ImapDestination, Interval,
+    IpVersion, RemovalPolicy, Route, TlsMode, TlsOptions, TlsTrust,
 };
 use crate::credential::{CredentialSource, printable};
 use crate::oauth::preset::Preset;
@@ -33,6 +34,33 @@ const CLEARTEXT_PORT: u16 = 110;
 const DEFAULT_INTERVAL: Interval = Interval::fixed(Duration::from_secs(5 * 60));
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// What a server speaks, as far as its ports go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// It is polled.
+    Pop3,
+    /// Mail is forwarded to it.
+    Imap,
+}
+
+impl Protocol {
+    /// The port with TLS from the first byte (RFC 8314, section 3).
+    fn implicit_tls(self) -> u16 {
+        match self {
+            Self::Pop3 => IMPLICIT_TLS_PORT,
+            Self::Imap => 993,
+        }
+    }
+
+    /// The port that begins in clear.
+    fn cleartext(self) -> u16 {
+        match self {
+            Self::Pop3 => CLEARTEXT_PORT,
+            Self::Imap => 143,
+        }
+    }
+}
+
 /// One account's own table over the defaults, and what was found.
 pub(super) struct Builder<'a> {
     /// The account's name, at its place in the file.
@@ -41,6 +69,8 @@ pub(super) struct Builder<'a> {
     pub(super) own: &'a Settings,
     /// `[defaults]`.
     pub(super) defaults: &'a Settings,
+    /// What the server of `own` speaks.
+    pub(super) protocol: Protocol,
     /// For `~`.
     pub(super) home: Option<&'a Path>,
     /// What is wrong.
@@ -58,17 +88,22 @@ macro_rules! setting {
 
 impl Builder<'_> {
     /// The account, unless something is wrong with it; what is has been reported then.
-    pub(super) fn build(mut self) -> Option<Account> {
+    pub(super) fn build(mut self, forward: &Setting<ForwardTable>) -> Option<Account> {
         let provider = self.provider();
         let endpoint = self.endpoint();
         let username = self.required("username", setting!(self, username), USERNAME_HELP);
         let credential = self.credential();
-        let maildir = self.maildir();
+        let (maildir, forward) = self.destination(forward).unzip();
         let auth = *setting!(self, auth).value().unwrap_or(&AuthChoice::Auto);
         let uses_token = credential.as_ref().is_some_and(CredentialSource::is_token)
             || matches!(auth, AuthChoice::XOAuth2 | AuthChoice::OAuthBearer);
         self.judge_login(provider, uses_token);
         let routing = maildir.as_deref().map_or(Routing::Unconditional, |maildir| self.routing(maildir));
+        if let (Some(Some(_)), Some(span)) = (&forward, self.where_it_is_routed()) {
+            let message = format!("account `{}` has a `forward`, and its mail goes to several places", self.name.value);
+            let help = "keep one of them: all mail of an account is forwarded, or none";
+            self.problems.push(Problem::new(message).at(&span).help(help));
+        }
         let usual = provider.and_then(|provider| provider.interval).map_or(DEFAULT_INTERVAL, Interval::fixed);
         Some(Account {
             name: self.name.value.clone(),
@@ -79,6 +114,7 @@ impl Builder<'_> {
             auth,
             uses_token,
             maildir: maildir?,
+            forward: forward?,
             routing,
             maildir_mode: setting!(self, maildir_mode).value().copied().unwrap_or_default(),
             removal: *setting!(self, leave_on_server).value().unwrap_or(&RemovalPolicy::Keep),
@@ -190,18 +226,19 @@ impl Builder<'_> {
             (Setting::Bad, _) | (_, Setting::Bad) => (None, None),
             (Setting::Absent, Setting::Absent) => match self.by_name().filter(|provider| provider.host.is_some()) {
                 Some(provider) => (Some(provider.port), Some(provider.tls)),
-                None => (Some(IMPLICIT_TLS_PORT), Some(TlsMode::Implicit)),
+                None => (Some(self.protocol.implicit_tls()), Some(TlsMode::Implicit)),
             },
             (Setting::Absent, Setting::Given(At { value: TlsMode::Implicit, .. })) => {
-                (Some(IMPLICIT_TLS_PORT), Some(TlsMode::Implicit))
+                (Some(self.protocol.implicit_tls()), Some(TlsMode::Implicit))
             }
-            (Setting::Absent, Setting::Given(tls)) => (Some(CLEARTEXT_PORT), Some(tls.value)),
-            (Setting::Given(At { value: CLEARTEXT_PORT, span }), Setting::Absent) => {
-                let message =
-                    format!("account `{}` has port 110 and does not say how it is encrypted", self.name.value);
-                self.problems.push(Problem::new(message).at(span).help(
-                    "add tls = \"starttls\"; or leave `port` out for port 995, where encryption goes without saying",
-                ));
+            (Setting::Absent, Setting::Given(tls)) => (Some(self.protocol.cleartext()), Some(tls.value)),
+            (Setting::Given(At { value: port, span }), Setting::Absent) if *port == self.protocol.cleartext() => {
+                let name = &self.name.value;
+                let message = format!("account `{name}` has port {port} and does not say how it is encrypted");
+                self.problems.push(Problem::new(message).at(span).help(format!(
+                    "add tls = \"starttls\"; or leave `port` out for port {}, where encryption goes without saying",
+                    self.protocol.implicit_tls()
+                )));
                 (None, None)
             }
             (Setting::Given(port), Setting::Absent) => (Some(port.value), Some(TlsMode::Implicit)),
@@ -214,12 +251,13 @@ impl Builder<'_> {
 
     fn warn_of_unusual_pair(&mut self, port: &At<u16>, tls: TlsMode) {
         let name = &self.name.value;
+        let (in_clear, implicit) = (self.protocol.cleartext(), self.protocol.implicit_tls());
         let text = match (port.value, tls) {
-            (CLEARTEXT_PORT, TlsMode::Implicit) => format!(
-                "account `{name}` has port 110 with tls = \"implicit\"; servers expect tls = \"starttls\" there"
+            (port, TlsMode::Implicit) if port == in_clear => format!(
+                "account `{name}` has port {port} with tls = \"implicit\"; servers expect tls = \"starttls\" there"
             ),
-            (IMPLICIT_TLS_PORT, TlsMode::StartTls | TlsMode::None) => {
-                format!("account `{name}` has port 995 without tls = \"implicit\"; servers expect TLS at once there")
+            (port, TlsMode::StartTls | TlsMode::None) if port == implicit => {
+                format!("account `{name}` has port {port} without tls = \"implicit\"; servers expect TLS at once there")
             }
             _ => return,
         };
@@ -358,12 +396,80 @@ impl Builder<'_> {
         path::absolute(&text.replace("{account}", self.name.value.as_str()), self.home).ok()
     }
 
+    /// The Maildir, and where mail goes on to if it does not stay there. The spool's place is known only with the state
+    /// directory.
+    fn destination(&mut self, forward: &Setting<ForwardTable>) -> Option<(PathBuf, Option<Arc<Forward>>)> {
+        let At { value: table, span } = match forward {
+            Setting::Absent => return Some((self.maildir()?, None)),
+            Setting::Bad => return None,
+            Setting::Given(given) => given,
+        };
+        if let Setting::Given(maildir) = &self.own.maildir {
+            let message = format!("account `{}` has a `maildir` and a `forward`", self.name.value);
+            let help = "keep one of them: what is forwarded waits in a spool of its own, in the state directory";
+            self.problems.push(Problem::new(message).at(span).also(&maildir.span, "the other one").help(help));
+            return None;
+        }
+        let to = match &table.to {
+            ToTable::Imap(imap) => ForwardTo::Imap(Box::new(self.imap(imap, span)?)),
+            ToTable::Lmtp(lmtp) => ForwardTo::Lmtp(lmtp.clone()),
+            ToTable::Command(words) => ForwardTo::Command(words.clone()),
+        };
+        let forward = Forward { to, spool: table.spool };
+        Some((PathBuf::from(format!("{}.spool", self.name.value)), Some(Arc::new(forward))))
+    }
+
+    /// The IMAP server that `table` speaks of. Nothing of it comes from the account or the defaults.
+    fn imap(&mut self, table: &ImapTable, span: &Span) -> Option<ImapDestination> {
+        let name = At { value: self.name.value.clone(), span: span.clone() };
+        let nothing = Settings::default();
+        let mut builder = Builder {
+            name: &name,
+            own: &table.server,
+            defaults: &nothing,
+            protocol: Protocol::Imap,
+            home: self.home,
+            problems: self.problems,
+            warnings: self.warnings,
+        };
+        if matches!(table.server.host, Setting::Absent) {
+            let message = format!("the IMAP server of account `{}` has no `host`", name.value);
+            let help = "add host = \"imap.example.org\" to `imap`";
+            builder.problems.push(Problem::new(message).at(span).help(help));
+            return None;
+        }
+        let endpoint = builder.endpoint();
+        let username = builder.required("username", &table.server.username, USERNAME_HELP);
+        let credential = builder.credential();
+        let auth = match table.server.auth.given() {
+            None => AuthChoice::Auto,
+            Some(At { value, span }) if !IMAP_AUTH.contains(value) => {
+                let help =
+                    "leave it out, or write one of \"auto\", \"plain\", \"login\", \"xoauth2\" and \"oauthbearer\"";
+                let message = "this `auth` is not used with IMAP";
+                builder.problems.push(Problem::new(message).at(span).help(help));
+                return None;
+            }
+            Some(At { value, .. }) => *value,
+        };
+        let (endpoint, username, credential) = (endpoint?, username?, credential?);
+        let uses_token = credential.is_token() || matches!(auth, AuthChoice::XOAuth2 | AuthChoice::OAuthBearer);
+        let (mailbox, flags, connections) = (table.mailbox.clone(), table.flags.clone(), table.connections);
+        Some(ImapDestination { endpoint, username, credential, auth, uses_token, mailbox, flags, connections })
+    }
+
     /// The account's own `multidrop`, or that of `[defaults]` unless the account has rules of its own.
     fn multidrop(&self) -> &Setting<MultidropTable> {
         match self.own.rules {
             Setting::Absent => setting!(self, multidrop),
             _ => &self.own.multidrop,
         }
+    }
+
+    /// Where it stands that mail goes to several places.
+    fn where_it_is_routed(&self) -> Option<Span> {
+        let rules = self.rules().given().map(|at| at.span.clone());
+        rules.or_else(|| self.multidrop().given().map(|at| at.span.clone()))
     }
 
     /// The same for rules.
@@ -403,6 +509,10 @@ impl Builder<'_> {
         setting.value().cloned()
     }
 }
+
+/// The ways to log in at an IMAP server.
+const IMAP_AUTH: [AuthChoice; 5] =
+    [AuthChoice::Auto, AuthChoice::Plain, AuthChoice::Login, AuthChoice::XOAuth2, AuthChoice::OAuthBearer];
 
 /// The keys of an access token.
 const TOKEN_KEYS: [&str; 2] = ["oauth2", "token_command"];

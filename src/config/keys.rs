@@ -18,7 +18,7 @@ pub(super) const DAEMON: [&str; 4] = ["concurrency", "per_host", "http", "http_a
 pub(super) const NOTIFY: [&str; 3] = ["command", "no_success_for", "certificate_days"];
 
 /// What may stand in `[accounts.NAME]` and in `[defaults]`.
-pub(super) const ACCOUNT: [&str; 34] = [
+pub(super) const ACCOUNT: [&str; 35] = [
     "host",
     "port",
     "tls",
@@ -30,6 +30,7 @@ pub(super) const ACCOUNT: [&str; 34] = [
     "auth",
     "maildir",
     "maildir_mode",
+    FORWARD,
     "leave_on_server",
     "interval",
     "timeout",
@@ -54,6 +55,44 @@ pub(super) const ACCOUNT: [&str; 34] = [
     "rules",
     "multidrop",
 ];
+
+/// The table that says where mail goes on to.
+pub(super) const FORWARD: &str = "forward";
+
+/// What may stand in `[accounts.NAME.forward]`.
+pub(super) const FORWARD_TABLE: [&str; 5] = ["imap", "lmtp", "command", "spool_size", "spool_messages"];
+
+/// What may stand in `imap` of `[accounts.NAME.forward]`.
+pub(super) const IMAP: [&str; 25] = [
+    "host",
+    "port",
+    "tls",
+    "username",
+    PASSWORD,
+    "password_command",
+    "password_file",
+    "password_credential",
+    "token_command",
+    "oauth2",
+    "auth",
+    "mailbox",
+    "flags",
+    "connections",
+    "tls_ca_file",
+    "tls_key_exchange",
+    "allow_cleartext_password",
+    "ip",
+    "source_address",
+    PROXY,
+    "tls_server_name",
+    "tls_trust",
+    "tls_pin",
+    "tls_client_cert",
+    "tls_client_key",
+];
+
+/// What may stand in `lmtp` of `[accounts.NAME.forward]`.
+pub(super) const LMTP: [&str; 5] = ["socket", "host", "port", "recipient", "id_header"];
 
 /// What may stand in `[[accounts.NAME.rules]]`.
 pub(super) const RULE: [&str; 7] = ["header", "equals", "contains", "matches", "maildir", "folder", "skip"];
@@ -119,6 +158,12 @@ pub(super) enum Level<'a> {
     Account(&'a str),
     /// `[accounts.NAME.oauth2]`; none is that of `[defaults]`.
     OAuth(Option<&'a str>),
+    /// `[accounts.NAME.forward]`; none is that of `[defaults]`.
+    Forward(Option<&'a str>),
+    /// `imap` in there.
+    Imap(Option<&'a str>),
+    /// `lmtp` in there.
+    Lmtp(Option<&'a str>),
     /// `[[accounts.NAME.rules]]`; none are those of `[defaults]`.
     Rule(Option<&'a str>),
     /// `[accounts.NAME.multidrop]`; none is that of `[defaults]`.
@@ -137,7 +182,9 @@ pub(super) fn is_secret(key: &str) -> bool {
 pub(super) fn is_shown(key: &str) -> bool {
     key != PROXY
         && !is_secret(key)
-        && [&TOP[..], &DAEMON, &NOTIFY, &ACCOUNT, &OAUTH2, &RULE, &MULTIDROP].iter().any(|keys| keys.contains(&key))
+        && [&TOP[..], &DAEMON, &NOTIFY, &ACCOUNT, &OAUTH2, &FORWARD_TABLE, &IMAP, &LMTP, &RULE, &MULTIDROP]
+            .iter()
+            .any(|keys| keys.contains(&key))
 }
 
 /// Whether this is a key, or the name of a table.
@@ -193,7 +240,12 @@ impl<'a> Level<'a> {
     pub(super) fn name(self) -> Option<&'a str> {
         match self {
             Self::Account(name) => Some(name),
-            Self::OAuth(name) | Self::Rule(name) | Self::Multidrop(name) => name,
+            Self::OAuth(name)
+            | Self::Forward(name)
+            | Self::Imap(name)
+            | Self::Lmtp(name)
+            | Self::Rule(name)
+            | Self::Multidrop(name) => name,
             Self::Top | Self::Daemon | Self::Notify | Self::Defaults => None,
         }
     }
@@ -205,6 +257,9 @@ impl<'a> Level<'a> {
             Self::Notify => &NOTIFY,
             Self::Defaults | Self::Account(_) => &ACCOUNT,
             Self::OAuth(_) => &OAUTH2,
+            Self::Forward(_) => &FORWARD_TABLE,
+            Self::Imap(_) => &IMAP,
+            Self::Lmtp(_) => &LMTP,
             Self::Rule(_) => &RULE,
             Self::Multidrop(_) => &MULTIDROP,
         }
@@ -219,11 +274,22 @@ impl<'a> Level<'a> {
             Self::Account(name) => format!("in [accounts.{name}]"),
             Self::OAuth(Some(name)) => format!("in `oauth2` of [accounts.{name}]"),
             Self::OAuth(None) => "in `oauth2` of [defaults]".to_owned(),
+            Self::Forward(name) => format!("in {}", forward_of(name)),
+            Self::Imap(name) => format!("in `imap` of {}", forward_of(name)),
+            Self::Lmtp(name) => format!("in `lmtp` of {}", forward_of(name)),
             Self::Rule(Some(name)) => format!("in a rule of [accounts.{name}]"),
             Self::Multidrop(Some(name)) => format!("in [accounts.{name}.multidrop]"),
             Self::Multidrop(None) => "in `multidrop` of [defaults]".to_owned(),
             Self::Rule(None) => "in a rule of [defaults]".to_owned(),
         }
+    }
+}
+
+/// The header of the table `forward`.
+fn forward_of(name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("[accounts.{name}.forward]"),
+        None => "[defaults.forward]".to_owned(),
     }
 }
 

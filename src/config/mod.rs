@@ -16,6 +16,7 @@ use crate::text;
 mod account;
 mod duration;
 mod find;
+mod forward;
 mod host;
 mod http;
 mod keys;

@@ -7,7 +7,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Span;
-use super::account::Builder;
+use super::account::{Builder, Protocol};
+use super::forward::{self, ForwardTable};
 use super::http;
 use super::keys::{self, Level};
 use super::notify::notify;
@@ -16,7 +17,7 @@ use super::problem::Problem;
 use super::redaction::Masked;
 use super::settings::{Settings, password_in};
 use super::unknown::report_unknown;
-use super::value::{At, integer, read};
+use super::value::{At, Setting, integer, read};
 use super::{DaemonSettings, NotifySettings, syntax};
 use crate::account::{Account, AccountName};
 use crate::text;
@@ -137,6 +138,15 @@ fn inner_table<'t, 'i>(table: &'t DeTable<'i>, key: &str, problems: &mut Vec<Pro
     inner
 }
 
+/// What `[accounts.NAME]` or `[defaults]` says.
+#[derive(Debug, Default)]
+struct Tables {
+    /// Its keys.
+    settings: Settings,
+    /// Its table `forward`.
+    forward: Setting<ForwardTable>,
+}
+
 /// Goes over all accounts.
 struct Reader<'a> {
     home: Option<&'a Path>,
@@ -148,8 +158,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn accounts(&mut self, top: &DeTable<'_>) -> Vec<Account> {
         let defaults = match inner_table(top, "defaults", &mut self.problems) {
-            Some(table) => self.settings(table, Level::Defaults),
-            None => Settings::default(),
+            Some(table) => self.tables(table, Level::Defaults),
+            None => Tables::default(),
         };
         let Some(table) = inner_table(top, "accounts", &mut self.problems) else {
             if !top.contains_key("accounts") {
@@ -169,7 +179,7 @@ impl Reader<'_> {
         &mut self,
         key: &Spanned<std::borrow::Cow<'_, str>>,
         value: &Spanned<DeValue<'_>>,
-        defaults: &Settings,
+        defaults: &Tables,
     ) -> Option<Account> {
         let Some(table) = value.get_ref().as_table() else {
             let message = format!("`{}` is not the table of an account", text::value(key.get_ref()));
@@ -185,7 +195,7 @@ impl Reader<'_> {
         };
         let name = AccountName::new(key.get_ref());
         let shown = name.as_ref().map_or("NAME", AccountName::as_str);
-        let own = self.settings(table, Level::Account(shown));
+        let Tables { settings: own, forward } = self.tables(table, Level::Account(shown));
         let name = match name {
             Ok(value) => At { value, span: key.span() },
             Err(invalid) => {
@@ -195,7 +205,11 @@ impl Reader<'_> {
             }
         };
         let (home, problems, warnings) = (self.home, &mut self.problems, &mut self.warnings);
-        Builder { name: &name, own: &own, defaults, home, problems, warnings }.build()
+        // Whoever says where an account's mail goes means the whole of it.
+        let says = !matches!((&forward, &own.maildir), (Setting::Absent, Setting::Absent));
+        let forward = if says { &forward } else { &defaults.forward };
+        let (defaults, protocol) = (&defaults.settings, Protocol::Pop3);
+        Builder { name: &name, own: &own, defaults, protocol, home, problems, warnings }.build(forward)
     }
 
     /// `[accounts.qq.com]` is a table `com` in the account `qq`, and was hardly meant so: what it holds is judged as an
@@ -204,7 +218,7 @@ impl Reader<'_> {
         &mut self,
         outer: &Spanned<std::borrow::Cow<'_, str>>,
         table: &DeTable<'i>,
-        defaults: &Settings,
+        defaults: &Tables,
     ) -> Option<DeTable<'i>> {
         let is_account = |key: &str, value: &DeValue<'_>| {
             let inner = value.as_table().filter(|_| !keys::is_known(key));
@@ -240,11 +254,12 @@ impl Reader<'_> {
         Some(rest.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
-    fn settings(&mut self, table: &DeTable<'_>, level: Level<'_>) -> Settings {
-        if let Some(found) = password_in(table) {
+    fn tables(&mut self, table: &DeTable<'_>, level: Level<'_>) -> Tables {
+        if let Some(found) = password_in(table).or_else(|| forward::password_in(table)) {
             self.password.get_or_insert(found);
         }
-        Settings::read(table, level, self.home, &mut self.problems)
+        let forward = forward::table(table, level, self.home, &mut self.problems);
+        Tables { settings: Settings::read(table, level, self.home, &mut self.problems), forward }
     }
 
     fn no_accounts(&mut self) {

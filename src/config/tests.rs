@@ -7,6 +7,7 @@ use super::{Config, Environment, load};
 mod accounts;
 mod files;
 mod finding;
+mod forward;
 mod mistakes;
 mod problems;
 mod providers;

@@ -2,7 +2,7 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{ACCOUNT, DAEMON, Level, MULTIDROP, NOTIFY, OAUTH2, RULE, TOP, probably};
+use super::keys::{ACCOUNT, DAEMON, FORWARD_TABLE, Level, MULTIDROP, NOTIFY, OAUTH2, RULE, TOP, probably};
 use super::problem::Problem;
 use crate::credential::printable;
 
@@ -17,8 +17,8 @@ const NOT_NEEDED: [(&str, &str); 12] = [
     ("uidl", "messages are always told apart by their unique-ids, so take it away"),
     ("fetchall", "every new message is fetched, read or not, so take it away"),
     ("nofetchall", "every new message is fetched, read or not, so take it away"),
-    ("mda", "mail goes into a Maildir: write `maildir`"),
-    ("smtphost", "mail goes into a Maildir: write `maildir`"),
+    ("mda", "write `maildir`, or `command` in [accounts.NAME.forward]"),
+    ("smtphost", "write `maildir`, or `lmtp` in [accounts.NAME.forward]"),
     ("poll", "every account is polled; `enabled = false` leaves one out"),
 ];
 
@@ -66,6 +66,11 @@ fn advice(name: &str, value: &DeValue<'_>, level: Level<'_>) -> String {
     }
     if level == Level::Top && value.is_table() {
         return format!("if it is an account, write [accounts.{}]", printable(name));
+    }
+    if let Level::Account(_) | Level::Defaults = level
+        && FORWARD_TABLE.contains(&name)
+    {
+        return "its place is [accounts.NAME.forward]".to_owned();
     }
     let known: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
     format!("the keys here are {}", known.join(", "))

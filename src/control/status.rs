@@ -99,6 +99,49 @@ pub struct AccountStatus {
     /// The token that it logged in with last. None: it logs in with a password.
     #[serde(default)]
     pub token: Option<Token>,
+    /// Where its mail goes on to. None: it stays in the Maildir.
+    #[serde(default)]
+    pub forward: Option<Forwarding>,
+}
+
+/// How mail goes on from the spool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forwarding {
+    /// The destination, in words.
+    pub to: String,
+    /// Whether it is being tried now.
+    pub running: bool,
+    /// How many messages wait, without those that are set aside.
+    pub messages: u64,
+    /// Their octets.
+    pub octets: u64,
+    /// When the oldest of them came.
+    pub oldest: Option<i64>,
+    /// Why they wait. None: they do not have to.
+    pub why: Option<String>,
+    /// Since when.
+    pub since: Option<i64>,
+    /// When they are tried again. None: when something comes, or now.
+    pub next_try: Option<i64>,
+    /// How many have arrived since the daemon began.
+    pub forwarded: u64,
+    /// When the last one did.
+    pub last_forwarded: Option<i64>,
+    /// How many the destination refused for good.
+    pub set_aside: u64,
+    /// The first few of those.
+    pub first_set_aside: Vec<SetAside>,
+}
+
+/// A message that the destination refused for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAside {
+    /// The name of its file in the spool.
+    pub name: String,
+    /// When it was.
+    pub since: i64,
+    /// Why, in words.
+    pub reason: String,
 }
 
 /// An OAuth 2.0 sign-in.

@@ -266,6 +266,7 @@ impl AccountState {
             too_large: self.too_large,
             quarantine: self.quarantine.clone(),
             trouble: self.standing.trouble.as_ref().map(shown),
+            forward: None,
             token: self.token.filter(|_| self.account.uses_token).map(token),
             polls: self.polls,
             last_poll_milliseconds: self.last_poll.map(|_| self.last_poll_milliseconds),

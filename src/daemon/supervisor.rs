@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::accounts::AccountState;
+use super::forwarders::{Aftermath, Forwarders};
 use super::log::{log, log_complaints};
 use super::outside::{Found, Load, Outside, Recalled};
 use super::polls::{After, Ended, Polled, Polls};
@@ -21,10 +22,12 @@ use crate::clock::alarm::{Alarm, since_boot};
 use crate::config::{Config, NotifySettings};
 use crate::control::{Control, Pending, Request};
 use crate::exit::ExitStatus;
+use crate::forward::ForwardReport;
 use crate::http;
 use crate::metrics::PollMetrics;
 use crate::notify::CommandRunner;
 use crate::notify::grouping::Grouping;
+use crate::poll::report::LeftFor;
 use crate::poll::{PollContext, PollError};
 use crate::schedule::login_pace::LoginPace;
 use crate::schedule::queue::{Limits, Queue};
@@ -68,6 +71,7 @@ pub(super) struct Supervisor {
     gone: BTreeMap<AccountName, AccountState>,
     queue: Queue,
     polls: Polls,
+    forwarders: Forwarders,
     outside: Outside,
     reload: Reload,
     alarm: Alarm,
@@ -94,6 +98,7 @@ pub(super) struct Supervisor {
 /// What happened.
 enum Event {
     Due,
+    Forwarded(Option<Box<(AccountName, ForwardReport)>>),
     Ended(Box<Ended>),
     Pending(Pending),
     Signal(SignalRequest),
@@ -164,6 +169,7 @@ impl Supervisor {
                 Limits { concurrency: config.daemon.concurrency, per_host: config.daemon.per_host },
                 installation,
             ),
+            forwarders: Forwarders::new(polls.clone()),
             polls: Polls::new(polls),
             outside: Outside::new(),
             reload: Reload::default(),
@@ -205,6 +211,9 @@ impl Supervisor {
                 Event::LookAtPolls => self.polls.look(&mut self.queue, since_boot()),
                 Event::LookAround => self.look_around(),
                 Event::Ended(ended) => self.after(*ended),
+                Event::Forwarded(ended) => {
+                    self.on_forwarded(ended.map(|ended| *ended));
+                }
                 Event::Found(found) => self.take_note(found),
                 Event::Pending(Pending { request, answer }) => {
                     if request == Request::TestNotify {
@@ -237,13 +246,15 @@ impl Supervisor {
     }
 
     async fn next_event(&mut self, rhythms: &mut Rhythms) -> Event {
-        let wake = self.queue.next_wake().into_iter().chain(self.grouping.due()).min();
+        let wake =
+            self.queue.next_wake().into_iter().chain(self.forwarders.next_wake()).chain(self.grouping.due()).min();
         let has_polls = self.polls.count() > 0;
         tokio::select! {
             biased;
             Some(request) = self.signals.recv() => Event::Signal(request),
             () = tick(&mut rhythms.alive) => Event::Alive,
             ended = self.polls.next() => Event::Ended(Box::new(ended)),
+            ended = self.forwarders.next() => Event::Forwarded(ended.map(Box::new)),
             asked = self.control.next() => Event::Pending(asked),
             found = self.outside.next() => Event::Found(found),
             () = self.reload.is_due() => Event::Reload,
@@ -269,6 +280,8 @@ impl Supervisor {
                 None => self.polls.begin(&self.context, &kept.account, now),
             }
         }
+        let accounts = &self.accounts;
+        self.forwarders.begin_due(&self.context, |name| accounts.get(name).map(|kept| &kept.account), now);
     }
 
     /// A task for an account has ended.
@@ -292,6 +305,8 @@ impl Supervisor {
         self.metrics.on_poll_end(report, kept.trouble().map(Trouble::cause));
         log(kept, report, before, now);
         log_complaints(kept, report);
+        let spool_is_full = report.left.is_some_and(|left| left.why == LeftFor::FullSpool);
+        self.forwarders.on_poll_end(name, report.retrieved, spool_is_full, now);
         let host = kept.account.endpoint.host.as_str();
         match report.outcome().end {
             End::Refused { .. } | End::Trouble(Cause::AccessRefused) => self.login_pace.refused(host, now),
@@ -313,6 +328,22 @@ impl Supervisor {
             // One that was stopped says nothing new, and whoever polls the account meanwhile keeps it itself.
             Some(unwritten) if is_worth_keeping(&report.end) => self.polls.keep(&self.context, polled, due, unwritten),
             _ => self.queue.finished(name, due),
+        }
+    }
+
+    /// A pass of a forwarder has ended.
+    fn on_forwarded(&mut self, ended: Option<(AccountName, ForwardReport)>) {
+        let wall = self.context.clock.read().wall;
+        let Aftermath { account, has_room, news } = self.forwarders.after(ended, since_boot(), wall);
+        let Some(name) = account else { return };
+        if let Some(kept) = self.accounts.get(&name) {
+            for one in news {
+                self.command_runner.tell_news(&one, &kept.account, &self.notify);
+            }
+        }
+        if has_room {
+            info!(event = "poll-now", "{name}: there is room in the spool again");
+            self.poll_now(&[name]);
         }
     }
 
@@ -371,9 +402,12 @@ impl Supervisor {
         info!(event = "stopping", "{under_way}");
         systemd::stopping(&under_way);
         self.polls.stop();
+        self.forwarders.stop();
         if timeout(ENDING, self.end_polls()).await.is_err() || self.polls.count() > 0 {
             warn!(event = "stopping", "{} did not end in time; nothing is lost", Count::of(self.polls.count(), "poll"));
         }
+        // What an APPEND under way leaves, the next pass finds out.
+        let _ = timeout(TELLING, self.forwarders.finish()).await;
         for news in self.grouping.all() {
             tell(&self.command_runner, &self.notify, news);
         }

@@ -291,7 +291,7 @@ fn record_and_publish<T: Described>(
         }
     }
     let maildir = |number| &to.at(to.place_numbered(number)).maildir;
-    let published = publish_into(disk, &maildir, &broken, recorded);
+    let mut published = publish_into(disk, &maildir, &broken, recorded);
     for (number, source) in published.failed {
         let path = maildir(number).new_dir().path().to_owned();
         outcome.fails(to.place_numbered(number), DeliveryError::Maildir { doing: "deliver into", path, source });
@@ -299,6 +299,8 @@ fn record_and_publish<T: Described>(
     if let (Ok(so_far), DirSync::Unsupported) = (&mut outcome.result, published.synced) {
         *so_far = published.synced;
     }
+    let in_spool = |one: Delivered<T>| if store.is_for_spool(one.entry()) { one.in_spool() } else { one };
+    published.delivered = published.delivered.into_iter().map(in_spool).collect();
     // Step 4: said so, without a sync of its own.
     store.record_published(&published.delivered)?;
     outcome.safe = published.delivered;

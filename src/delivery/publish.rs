@@ -25,6 +25,8 @@ pub struct Delivered<T> {
     tmps: Vec<Dir>,
     /// False where the file system cannot sync a directory: then it is in `new/`, and a power cut may take it away.
     durable: bool,
+    /// It is in a spool, and has to be forwarded before it counts as delivered.
+    spooled: bool,
 }
 
 impl<T> Delivered<T> {
@@ -56,6 +58,17 @@ impl<T> Delivered<T> {
     #[must_use]
     pub fn payload(&self) -> &T {
         &self.message.payload
+    }
+
+    /// Whether it waits in a spool: then it may be deleted on the server only once it is forwarded.
+    #[must_use]
+    pub fn is_spooled(&self) -> bool {
+        self.spooled
+    }
+
+    /// The same in a spool.
+    pub(super) fn in_spool(self) -> Self {
+        Self { spooled: true, ..self }
     }
 
     /// Whether it would survive a power cut, so that it may be deleted on the server.
@@ -136,7 +149,7 @@ pub(crate) fn publish_into<'a, T>(
     let delivered = named.into_iter().map(|recorded| {
         let durable = !recorded.maildirs().any(|number| unsyncable.contains(&number));
         let tmps = recorded.maildirs().map(|number| maildir(number).tmp().clone()).collect();
-        Delivered { message: recorded.into_entered(), tmps, durable }
+        Delivered { message: recorded.into_entered(), tmps, durable, spooled: false }
     });
     Published { delivered: delivered.collect(), vanished, synced, failed }
 }

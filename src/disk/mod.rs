@@ -165,6 +165,22 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Those of `open(2)` and `read(2)`; a symbolic link is not followed, and anything but a regular file is refused.
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
 
+    /// Reads what stands behind `offset` in a file of a directory, as much as fits; 0 at its end. Nobody has to hold a
+    /// whole message in memory.
+    ///
+    /// # Errors
+    /// Those of `openat(2)` and `pread(2)`; a symbolic link is not followed, and anything but a regular file is refused.
+    fn read_at(&self, dir: &Dir, name: &OsStr, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let end = offset.saturating_add(u64::try_from(buffer.len()).unwrap_or(u64::MAX));
+        let bytes = self.read(&dir.path().join(name), end)?;
+        let there = bytes.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
+        let count = there.len().min(buffer.len());
+        if let (Some(to), Some(from)) = (buffer.get_mut(..count), there.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        Ok(count)
+    }
+
     /// Gives a file another name; what had that name is gone in the same instant.
     ///
     /// # Errors

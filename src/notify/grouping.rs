@@ -59,7 +59,13 @@ impl Grouping {
             Notification::Recovered | Notification::NoSuccess { .. } | Notification::CertificateExpires { .. } => {
                 (news.event(), None)
             }
-            Notification::SignInEnds { .. } | Notification::Quarantine { .. } | Notification::NewMail { .. } => {
+            Notification::SignInEnds { .. }
+            | Notification::Quarantine { .. }
+            | Notification::NewMail { .. }
+            // The account's server has no part in it.
+            | Notification::Forwarding { .. }
+            | Notification::ForwardingRecovered
+            | Notification::SetAside { .. } => {
                 return Some(News::One(Box::new(account.clone()), news));
             }
         };

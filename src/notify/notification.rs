@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::account::Account;
+use crate::advice;
 use crate::config::NotifySettings;
 use crate::schedule::Cause;
 use crate::state::entries::QuarantineReason;
@@ -67,6 +68,22 @@ pub enum Notification {
         /// How many there are.
         count: u64,
     },
+    /// Mail waits in the spool, and that will hardly pass soon.
+    Forwarding {
+        /// Why.
+        text: String,
+        /// How many messages wait.
+        count: u64,
+    },
+    /// It goes on again.
+    ForwardingRecovered,
+    /// The destination refused messages for good.
+    SetAside {
+        /// Why the first one.
+        text: String,
+        /// How many there are.
+        count: u64,
+    },
     /// New mail came.
     NewMail {
         /// How many messages.
@@ -85,6 +102,9 @@ impl Notification {
             Self::CertificateExpires { .. } => "certificate",
             Self::SignInEnds { .. } => "sign-in",
             Self::Quarantine { .. } => "quarantine",
+            Self::Forwarding { .. } => "forwarding",
+            Self::ForwardingRecovered => "forwarding-recovered",
+            Self::SetAside { .. } => "set-aside",
             Self::NewMail { .. } => "new-mail",
         }
     }
@@ -135,6 +155,17 @@ impl Notification {
                      the server and is tried again from time to time"
                 )
             }
+            Self::Forwarding { text, count } => {
+                format!("{name}: {count} messages wait in the spool: {text}. They are tried again by themselves")
+            }
+            Self::ForwardingRecovered => format!("{name}: mail is forwarded again"),
+            Self::SetAside { text, count } => {
+                format!(
+                    "{name}: {count} set aside, because the destination will not take it: {text}. It stays in the spool and on \
+                     the server. {}",
+                    advice::after_setting_aside(&account.name)
+                )
+            }
             Self::NewMail { count: 1 } => format!("{name}: 1 new message"),
             Self::NewMail { count } => format!("{name}: {count} new messages"),
         };
@@ -146,9 +177,12 @@ impl Notification {
     #[must_use]
     pub fn environment(&self, account: &Account) -> Vec<(&'static str, OsString)> {
         let count = match self {
-            Self::NewMail { count } | Self::Quarantine { count, .. } => Some(count.to_string()),
+            Self::NewMail { count }
+            | Self::Quarantine { count, .. }
+            | Self::Forwarding { count, .. }
+            | Self::SetAside { count, .. } => Some(count.to_string()),
             Self::CertificateExpires { days, .. } | Self::SignInEnds { days } => Some(days.max(&0).to_string()),
-            Self::Trouble { .. } | Self::Recovered | Self::NoSuccess { .. } => None,
+            Self::Trouble { .. } | Self::Recovered | Self::NoSuccess { .. } | Self::ForwardingRecovered => None,
         };
         let mut environment = vec![
             (EVENT, self.event().into()),

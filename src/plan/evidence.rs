@@ -127,6 +127,10 @@ impl Removable {
     /// take it away.
     pub(crate) fn after_delivery(removal: RemovalPolicy, delivered: &Delivered<Arrival>) -> Option<Self> {
         let arrival = delivered.payload();
+        // What is in a spool has to be forwarded first.
+        if delivered.is_spooled() {
+            return None;
+        }
         let at_once = removal == RemovalPolicy::AfterDelivery && delivered.is_durable() && !arrival.is_short;
         at_once.then(|| Self::of(arrival, delivered.entry()))
     }

@@ -180,6 +180,7 @@ fn what_is_not_known_to_be_delivered_is_not_deleted() {
     begun.intent = Some(crate::state::entries::Intent {
         file_name: "f".to_owned(),
         maildir: MaildirNumber::FIRST,
+        spooled: false,
         also: Vec::new(),
     });
     let mut state = state(Vec::new());

@@ -26,6 +26,7 @@ mod refusals;
 mod retriever;
 mod server_profile;
 mod session;
+mod spool;
 mod window;
 
 use std::collections::{HashSet, VecDeque};
@@ -64,6 +65,7 @@ use next::{Next, record_unproven};
 use recognition::{Beginning, First};
 use server_profile::ServerProfile;
 use session::Clean;
+pub use spool::{forward_spool, settle_account};
 
 /// What all polls of this process share.
 #[derive(Debug, Clone)]
@@ -113,6 +115,7 @@ pub async fn poll(
     observers: Observers,
 ) -> PollReport {
     let begun = Instant::now();
+    let account = account.with_spool(&context.state_dir);
     let mut poll = Poll {
         events: Emitter::new(account.name.clone(), observers),
         context,
@@ -134,6 +137,7 @@ pub async fn poll(
         unsyncable: false,
         has_recognised_renumbered: false,
         probes_for_more: false,
+        spool_is_full: false,
         sizes: Sizes::default(),
         too_long: Vec::new(),
         clean: None,
@@ -182,6 +186,8 @@ struct Poll {
     has_recognised_renumbered: bool,
     /// The current session is only held to see whether there is more.
     probes_for_more: bool,
+    /// The spool holds as much as it may: messages are left on the server.
+    spool_is_full: bool,
     /// The sizes of the messages in the last listing.
     sizes: Sizes,
     /// Messages that went on beyond what they may have: their numbers and sizes as listed.

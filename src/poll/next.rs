@@ -72,6 +72,10 @@ impl Poll {
             self.leave(self.left, LeftFor::Refusals);
             return Next::Done;
         }
+        if self.spool_is_full {
+            self.leave(self.left, LeftFor::FullSpool);
+            return Next::Done;
+        }
         match self.pass {
             Pass::Normal if ended.left > 0 && progress => Next::Session(Pass::Normal),
             _ if !self.to_isolate.is_empty() => Next::Session(Pass::Isolated),

@@ -7,13 +7,12 @@ use super::error::PollError;
 use super::events::PollEvent;
 use super::report::Decision;
 use super::server_profile::ServerProfile;
+use super::spool::settle_spool;
 use super::{Poll, PollOptions};
 use crate::account::{Account, MaildirOf, RemovalPolicy};
-use crate::delivery::delivered_by;
 use crate::delivery::destination::keep_decision;
 use crate::delivery::recovery::{OtherMaildir, Recovered, known_maildir, recover};
 use crate::disk::Disk;
-use crate::ids::InstanceId;
 use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
 use crate::state::hints::HintsFile;
@@ -22,15 +21,7 @@ use crate::watch;
 
 impl Poll {
     pub(super) fn open_options(&self) -> OpenOptions {
-        OpenOptions {
-            now: self.context.clock.read(),
-            since_1970: self.context.clock.since_1970(),
-            instance: InstanceId::random(),
-            holder: self.context.holder.clone(),
-            new_state: self.options.new_state,
-            configured_accounts: Arc::clone(&self.context.configured_accounts),
-            delivered_by,
-        }
+        OpenOptions { new_state: self.options.new_state, ..self.context.open_options() }
     }
 
     /// Reads the state that is locked, or looks at it without a lock, and finishes what was begun.
@@ -61,6 +52,7 @@ impl Poll {
             let needless = needless(&*disk, &store, &account, options);
             let maildirs: Vec<&Path> = account.maildirs().into_iter().map(|maildir| maildir.path).collect();
             let recovered = recover(&*disk, &mut store, &maildirs, options.other_maildir)?;
+            settle_spool(&*disk, &mut store, &account)?;
             if options.new_state || options.other_maildir == OtherMaildir::Accept {
                 keep_decision(&*disk, &mut store, &account, options.other_maildir)?;
             }

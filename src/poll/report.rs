@@ -8,6 +8,7 @@ use super::error::PollError;
 use crate::account::AccountName;
 use crate::client::Redactor;
 use crate::delivery::recovery::Recovered;
+use crate::forward::ForwardReport;
 use crate::ids::EntryId;
 use crate::oauth::tokens::TokenTimes;
 use crate::plan::maildrop::Listed;
@@ -78,6 +79,8 @@ pub struct PollReport {
     pub token: Option<TokenTimes>,
     /// There is, or may be, more on the server than was listed: a session to look for it could not be held.
     pub more: bool,
+    /// What came of forwarding what this poll brought, where it was waited for.
+    pub forwarded: Option<Box<ForwardReport>>,
     /// The messages that made trouble and are still there.
     pub quarantine: Vec<Quarantined>,
     /// What came so far, this poll included.
@@ -142,6 +145,8 @@ pub enum LeftFor {
     Refusals,
     /// The last session brought nothing new.
     NoProgress,
+    /// The spool holds as much as it may, until some of it is forwarded.
+    FullSpool,
 }
 
 /// What a user decides where a poll does not go on by itself.
@@ -199,6 +204,7 @@ impl PollReport {
             client_certificate_expires: None,
             token: None,
             more: false,
+            forwarded: None,
             quarantine: Vec::new(),
             past: Past::default(),
             recovered: Recovered::default(),

@@ -116,7 +116,8 @@ impl Poll {
         let planned = self.plan(&mut client, capabilities.as_ref(), &maildrop, state).await;
         let mut clean = None;
         let done = match planned {
-            Ok(plan) => {
+            Ok(mut plan) => {
+                self.keep_within_spool(&mut plan).await;
                 let sizes = std::mem::replace(&mut self.sizes, maildrop.sizes());
                 if self.probes_for_more && !plan.has_top && sizes == self.sizes {
                     // The same again under other names: some servers make them anew at each session, and without TOP
@@ -209,6 +210,7 @@ impl Poll {
             && self.pass == Pass::Normal
             && !self.unsyncable
             && store.state().intents().next().is_none()
+            && store.state().spooled().next().is_none()
             && store.state().quarantines().next().is_none();
         let listing = listing.filter(|_| nothing)?;
         Some(Clean { listing, due: next_due(store.state(), self.account.removal, store.now()) })

@@ -4,13 +4,13 @@ use super::SaslError;
 use crate::secret::Secret;
 
 /// What XOAUTH2 sends, as Google and Microsoft describe it: user and token, each ended by 0x01.
-pub(super) fn xoauth2(username: &str, token: &Secret) -> Result<Secret, SaslError> {
+pub(crate) fn xoauth2(username: &str, token: &Secret) -> Result<Secret, SaslError> {
     check(username.as_bytes(), token)?;
     Ok(joined(&[b"user=", username.as_bytes(), b"\x01auth=Bearer ", token.expose(), b"\x01\x01"]))
 }
 
 /// What OAUTHBEARER sends: a GS2 header with the user, then host, port and token (RFC 7628, section 3.1).
-pub(super) fn oauthbearer(username: &str, token: &Secret, host: &str, port: u16) -> Result<Secret, SaslError> {
+pub(crate) fn oauthbearer(username: &str, token: &Secret, host: &str, port: u16) -> Result<Secret, SaslError> {
     check(username.as_bytes(), token)?;
     let head = format!("n,a={},\x01host={host}\x01port={port}\x01auth=Bearer ", super::scram::saslname(username));
     Ok(joined(&[head.as_bytes(), token.expose(), b"\x01\x01"]))

@@ -173,6 +173,15 @@ impl UidState {
 
     /// The entries whose delivery is not known to be finished.
     pub fn intents(&self) -> impl Iterator<Item = (&Entry, &Intent)> {
+        self.with_files().filter(|(_, intent)| !intent.spooled)
+    }
+
+    /// The messages that are in the account's spool and were not forwarded, oldest first.
+    pub fn spooled(&self) -> impl Iterator<Item = (&Entry, &Intent)> {
+        self.with_files().filter(|(_, intent)| intent.spooled)
+    }
+
+    fn with_files(&self) -> impl Iterator<Item = (&Entry, &Intent)> {
         self.entries.iter().filter_map(|entry| entry.intent.as_ref().map(|intent| (entry, intent)))
     }
 
@@ -243,7 +252,16 @@ impl UidState {
             Record::Skipped { listed_as, rules }
         });
         let preserved = self.preserved.iter().map(|line| Record::Unknown(line.clone()));
-        header.chain(clock).chain(maildirs).chain(entries).chain(quarantines).chain(skipped).chain(preserved)
+        let spooled: Vec<EntryId> = self.spooled().map(|(entry, _)| entry.id).collect();
+        let spooled = (!spooled.is_empty()).then_some(Record::Spooled(spooled));
+        header
+            .chain(clock)
+            .chain(maildirs)
+            .chain(entries)
+            .chain(spooled)
+            .chain(quarantines)
+            .chain(skipped)
+            .chain(preserved)
     }
 
     /// Makes room for so many more messages.
@@ -259,6 +277,7 @@ impl UidState {
     pub fn apply(&mut self, record: Record) -> Result<(), Inconsistent> {
         match record {
             Record::Header(_) => return Err(Inconsistent("a second header")),
+            Record::Forwarding(_) => return Err(Inconsistent("what belongs into the journal of a forwarder")),
             Record::Host { host, user } => {
                 if !host.eq_ignore_ascii_case(&self.identity.host) {
                     self.entries.iter_mut().for_each(|entry| entry.doubt = true);
@@ -271,7 +290,12 @@ impl UidState {
             }
             Record::Entry(entry) => self.insert(entry)?,
             Record::AlsoInto { id, maildirs } => self.deliver_also_into(id, maildirs)?,
-            Record::Published(ids) => self.each(&ids, |entry| entry.intent = None)?,
+            Record::Published(ids) | Record::Forwarded(ids) => self.each(&ids, |entry| entry.intent = None)?,
+            Record::Spooled(ids) => self.each(&ids, |entry| {
+                if let Some(intent) = &mut entry.intent {
+                    intent.spooled = true;
+                }
+            })?,
             Record::Removed { ids, certain } => self.each(&ids, |entry| {
                 (entry.removed, entry.doubt) = (true, true);
                 entry.absent_since = Some(certain);

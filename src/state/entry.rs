@@ -71,6 +71,8 @@ pub struct Intent {
     pub file_name: String,
     /// The Maildir.
     pub maildir: MaildirNumber,
+    /// The file is in the account's spool, and waits there until it is forwarded.
+    pub spooled: bool,
     /// Others that it is delivered to as well, as a file of its own in each: it is delivered once it is in all of them.
     pub also: Vec<MaildirNumber>,
 }

@@ -118,7 +118,7 @@ fn other_files_and_newer_ones_are_refused() {
     assert_eq!(parse(b"something else\n"), Err(BadJournal::NotOurs));
     assert_eq!(parse(b"mailferry-uids 3\n"), Err(BadJournal::Newer));
     let mut bytes = MAGIC.to_vec();
-    encode(&[header(), Record::Unknown(b"Z 1".to_vec())], 0, &mut bytes);
+    encode(&[header(), Record::Unknown(b"Y 1".to_vec())], 0, &mut bytes);
     assert_eq!(parse(&bytes), Err(BadJournal::Newer));
 }
 

@@ -4,6 +4,8 @@
 //! and percent signs stand as `%XX`; a lone `-` is "none". A capital letter that this version does not know makes the
 //! file unreadable for it; a small one may be ignored and is kept. The whole format stands in `docs/state-format.md`.
 
+mod forwarding;
+
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -17,6 +19,8 @@ use crate::clock::trusted_time::{ClockMark, ClockReading};
 use crate::ids::{EntryId, InstanceId, MaildirId, MaildirNumber};
 use crate::message::Digest;
 use crate::pop3::{UniqueId, decimal};
+
+pub use forwarding::{AppendIntent, ForwardRecord, MailboxUid};
 
 /// One change of a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +49,10 @@ pub enum Record {
     },
     /// `P`: the deliveries of these entries are finished.
     Published(Vec<EntryId>),
+    /// `W`: these are in the account's spool, durably, and wait there until they are forwarded.
+    Spooled(Vec<EntryId>),
+    /// `T`: these were forwarded, and may be deleted on the server like any that was delivered.
+    Forwarded(Vec<EntryId>),
     /// `R`: these were deleted and the QUIT was acknowledged.
     Removed {
         /// Which entries.
@@ -97,6 +105,8 @@ pub enum Record {
     },
     /// `v`: the message that is listed so makes no trouble any more.
     TroubleOver(ListedAs),
+    /// One of a forwarder's journal, which is a file of its own.
+    Forwarding(ForwardRecord),
     /// `s`: the message that is listed so is left on the server by a rule.
     Skipped {
         /// Which message.
@@ -147,6 +157,8 @@ impl Record {
             Self::Entry(entry) => out.entry(entry),
             Self::AlsoInto { id, maildirs } => out.also_into(*id, maildirs),
             Self::Published(ids) => out.only_ids('P', ids),
+            Self::Spooled(ids) => out.only_ids('W', ids),
+            Self::Forwarded(ids) => out.only_ids('T', ids),
             Self::Removed { ids, certain } => {
                 out.letter('R').number(*certain).ids(ids);
             }
@@ -174,6 +186,7 @@ impl Record {
             Self::Skipped { listed_as, rules } => {
                 out.letter('s').number(*rules).listed_as(listed_as);
             }
+            Self::Forwarding(record) => record.write(&mut out),
             Self::NotSkipped(listed_as) => out.only_listed_as('n', listed_as),
             Self::Unknown(kept) => out.line.extend_from_slice(kept),
         }
@@ -195,8 +208,11 @@ impl Record {
             b'C' => fields.clock(),
             b'M' => fields.maildir(),
             b'E' => fields.entry().map(Self::Entry),
+            b'I' | b'J' | b'K' | b'N' | b'Z' => ForwardRecord::parse(*letter, &mut fields).map(Self::Forwarding),
             b'L' => fields.also_into(),
             b'P' => fields.ids().map(Self::Published),
+            b'W' => fields.ids().map(Self::Spooled),
+            b'T' => fields.ids().map(Self::Forwarded),
             b'R' => fields.number().zip(fields.ids()).map(|(certain, ids)| Self::Removed { ids, certain }),
             b'A' => fields.number().zip(fields.ids()).map(|(certain, ids)| Self::Absent { ids, certain }),
             b'B' => fields.ids().map(Self::Present),
@@ -483,7 +499,7 @@ impl<'a> Parse<'a> {
         let doubt = doubt || absent_since.is_some();
         let unique_id = self.optional(|field| UniqueId::new(&unescape(field)?).ok())?;
         let intent = self.if_there(|fields| {
-            Some(Intent { maildir: fields.number()?, also: Vec::new(), file_name: fields.string()? })
+            Some(Intent { maildir: fields.number()?, also: Vec::new(), spooled: false, file_name: fields.string()? })
         })?;
         let fingerprint = Fingerprint { reported_size, header, whole };
         Some(Entry {

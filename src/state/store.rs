@@ -242,7 +242,7 @@ impl Store {
             fingerprint: Fingerprint { reported_size, header, whole },
             delivered_at: self.mark.reading.wall,
             delivered_certain: self.mark.certain,
-            intent: Some(Intent { file_name, maildir, also }),
+            intent: Some(Intent { file_name, maildir, also, spooled: false }),
             removed: false,
             doubt: is_unsure,
             absent_since: None,
@@ -264,9 +264,32 @@ impl Store {
     /// The deliveries of these entries are finished.
     fn record_finished(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
         let settled = ids.len();
+        let (spooled, ids): (Vec<EntryId>, Vec<EntryId>) = ids.into_iter().partition(|id| self.is_for_spool(*id));
         self.append_ids(ids, Record::Published)?;
+        self.append_ids(spooled, Record::Spooled)?;
         self.settled = self.settled.saturating_add(settled);
         Ok(())
+    }
+
+    /// The account's spool: a Maildir in which messages wait until they are forwarded.
+    #[must_use]
+    pub fn spool(&self) -> PathBuf {
+        self.journal.path().with_extension("spool")
+    }
+
+    /// Whether a message that is being delivered goes into the spool.
+    pub(crate) fn is_for_spool(&self, id: EntryId) -> bool {
+        let Some(intent) = self.state.entry(id).and_then(|entry| entry.intent.as_ref()) else { return false };
+        let mut maildirs = intent.maildirs().filter_map(|number| self.state.maildir(number));
+        maildirs.any(|maildir| maildir.configured == self.spool())
+    }
+
+    /// These messages of the spool were forwarded.
+    ///
+    /// # Errors
+    /// Those of the disk. The forwarder's own journal still says it.
+    pub fn record_forwarded(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
+        self.append_ids(ids, Record::Forwarded)
     }
 
     /// Removes the names in `tmp/` of messages whose delivery is on record for good. Blocks.

@@ -9,7 +9,7 @@ use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 mod family;
@@ -39,7 +39,7 @@ const NOT_INHERITED: [&str; 16] = [
     "MANAGERPID",
 ];
 
-/// A command that was started without a shell, with nothing to read.
+/// A command that was started without a shell, with nothing to read unless it is fed.
 ///
 /// When it is dropped before its end, it is ended, too.
 #[derive(Debug)]
@@ -73,6 +73,19 @@ impl Running {
         let mut command = prepare_from(program, arguments, std::env::vars_os().map(|(name, _)| name));
         command.envs(environment);
         Self::start_command(command, !family::has_terminal())
+    }
+
+    /// The same, for a command that reads its standard input from what is given back.
+    pub(crate) fn start_fed(
+        program: &OsStr,
+        arguments: &[OsString],
+        environment: impl IntoIterator<Item = (&'static str, OsString)>,
+    ) -> io::Result<(Self, ChildStdin)> {
+        let mut command = prepare_from(program, arguments, std::env::vars_os().map(|(name, _)| name));
+        command.envs(environment).stdin(Stdio::piped());
+        let mut running = Self::start_command(command, !family::has_terminal())?;
+        let input = running.child.stdin.take().ok_or_else(|| io::Error::other("it has no pipes"))?;
+        Ok((running, input))
     }
 
     fn start_command(mut command: Command, grouped: bool) -> io::Result<Self> {

@@ -2,6 +2,7 @@
 
 mod browser;
 mod devtools;
+mod forwarding;
 pub(crate) mod hung;
 mod kept;
 mod monitoring;

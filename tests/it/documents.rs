@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mailferry::account_history::{Hour, PastPoll};
-use mailferry::control::status::{AccountStatus, Came, PollCounts, Quarantine, State, Status, Token, Trouble, VERSION};
+use mailferry::control::status::{
+    AccountStatus, Came, Forwarding, PollCounts, Quarantine, SetAside, State, Status, Token, Trouble, VERSION,
+};
 use mailferry::exit::ExitStatus;
 use mailferry::schedule::Cause;
 use mailferry::state::entries::QuarantineReason;
@@ -226,6 +228,20 @@ fn full_status() -> Status {
         certificate_expires: Some(4),
         hours: vec![Hour { begun: 1, messages: 2, octets: 3, failed: 4 }],
         recent: vec![PastPoll { ended: 1, milliseconds: 2, messages: 3, octets: 4, cause: Some(Cause::Tls) }],
+        forward: Some(Forwarding {
+            to: "t".to_owned(),
+            running: false,
+            messages: 1,
+            octets: 2,
+            oldest: None,
+            why: None,
+            since: None,
+            next_try: None,
+            forwarded: 3,
+            last_forwarded: None,
+            set_aside: 1,
+            first_set_aside: vec![SetAside { name: "n".to_owned(), since: 1, reason: "r".to_owned() }],
+        }),
         token: Some(Token { signed_in: 1, renewed: 2, access_ends: None, sign_in_ends: None, end_is_fixed: false }),
     };
     Status {

@@ -34,6 +34,8 @@ pub(crate) struct Dovecot {
     pub(crate) clear: SocketAddr,
     /// Its POP3 port inside TLS.
     tls: SocketAddr,
+    /// Its IMAP port, with STARTTLS, if it can do that.
+    imap: Option<SocketAddr>,
     /// Where everything of it lies.
     dir: PathBuf,
     /// Signed its certificate.
@@ -84,8 +86,10 @@ fn start_once() -> Result<Dovecot, String> {
     let leaf = authority.leaf(Kind::Good);
     fs::write(dir.join("cert.pem"), leaf.certificate).unwrap();
     fs::write(dir.join("key.pem"), leaf.key).unwrap();
-    let (clear, tls) = (free_port(), free_port());
-    fs::write(dir.join("dovecot.conf"), configuration(&dir, clear.port(), tls.port())).unwrap();
+    let (clear, tls, imap) = (free_port(), free_port(), has("imap").then(free_port));
+    let mut text = configuration(&dir, clear.port(), tls.port());
+    text.push_str(&beyond_pop3(&dir, imap.map(|address| address.port())));
+    fs::write(dir.join("dovecot.conf"), text).unwrap();
     let introspection = format!(
         "introspection_url = http://{}/\nintrospection_mode = auth\nusername_attribute = username\n\
          active_attribute = active\nactive_value = true\n",
@@ -103,7 +107,7 @@ fn start_once() -> Result<Dovecot, String> {
         .stderr(log)
         .spawn()
         .unwrap();
-    let dovecot = Dovecot { clear, tls, dir, authority, _keeper: keeper };
+    let dovecot = Dovecot { clear, tls, imap, dir, authority, _keeper: keeper };
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(20) {
         if RawClient::connect(clear).is_ok_and(|(_, greeting)| greeting.contains("Dovecot of the tests")) {
@@ -150,12 +154,37 @@ fn configuration(dir: &Path, clear: u16, tls: u16) -> String {
          passdb {{\n driver = static\n mechanisms = external\n args = nopassword=y\n}}\n\
          passdb {{\n driver = static\n mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256\n\
          args = password={}\n}}\n\
-         userdb {{\n driver = static\n args = home={dir}/mail/%u\n}}\n\
+         userdb {{\n driver = static\n args = home={dir}/mail/%u allow_all_users=yes\n}}\n\
          service pop3-login {{\n chroot =\n process_limit = 200\n\
          inet_listener pop3 {{\n port = {clear}\n }}\n inet_listener pop3s {{\n port = {tls}\n ssl = yes\n }}\n}}\n\
          service pop3 {{\n process_limit = 200\n}}\nservice anvil {{\n chroot =\n}}\nservice stats {{\n chroot =\n}}\n",
         password(),
     )
+}
+
+/// Whether Dovecot has this protocol.
+fn has(protocol: &str) -> bool {
+    Path::new("/usr/lib/dovecot").join(protocol).exists()
+}
+
+/// What the configuration says of IMAP and LMTP, as far as they are installed.
+fn beyond_pop3(dir: &Path, imap: Option<u16>) -> String {
+    let mut text = String::from("postmaster_address = postmaster@example.org\n");
+    let mut protocols = String::from("pop3");
+    if let Some(port) = imap {
+        protocols.push_str(" imap");
+        text.push_str(&format!(
+            "service imap-login {{\n chroot =\n process_limit = 200\n inet_listener imap {{\n port = {port}\n }}\n \
+             inet_listener imaps {{\n port = 0\n }}\n}}\nservice imap {{\n process_limit = 200\n}}\n"
+        ));
+    }
+    if has("lmtp") {
+        protocols.push_str(" lmtp");
+        let socket = dir.join("lmtp");
+        text.push_str(&format!("service lmtp {{\n unix_listener {} {{\n mode = 0666\n }}\n}}\n", socket.display()));
+    }
+    text.push_str(&format!("protocols = {protocols}\n"));
+    text
 }
 
 /// The access token of a user.
@@ -259,6 +288,23 @@ impl User<'_> {
     /// The account in clear.
     pub(crate) fn in_clear(&self) -> Account {
         Account::at(self.dovecot.clear).text("username", &self.name).text("password", &password())
+    }
+
+    /// The value of the key `forward` of an account whose mail goes into this user's mailbox by IMAP, with STARTTLS. None if
+    /// that is not installed.
+    pub(crate) fn forward_by_imap(&self, mailbox: &str) -> Option<String> {
+        let (port, ca_file) = (self.dovecot.imap?.port(), &self.dovecot.authority.ca_file);
+        let (name, password) = (&self.name, password());
+        Some(format!(
+            "{{ imap = {{ host = \"localhost\", port = {port}, tls = \"starttls\", tls_ca_file = {ca_file:?}, username = \
+             {name:?}, password = {password:?}, mailbox = {mailbox:?} }} }}"
+        ))
+    }
+
+    /// The same by LMTP.
+    pub(crate) fn forward_by_lmtp(&self) -> Option<String> {
+        let socket = Some(self.dovecot.dir.join("lmtp")).filter(|socket| socket.exists())?;
+        Some(format!("{{ lmtp = {{ socket = {socket:?}, recipient = {:?} }} }}", self.name))
     }
 
     /// The account with STLS.

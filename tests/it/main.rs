@@ -37,6 +37,7 @@ mod documents;
 mod early_ends;
 mod events;
 mod evidence;
+mod forward;
 mod hostile;
 mod import;
 mod kills;

@@ -55,3 +55,18 @@ fn one_message_of_a_single_line_takes_little_memory() {
     assert!(outcome.peak_kib < BOUND, "{} KiB at the most", outcome.peak_kib);
     assert_eq!(env.mail()[0].len(), (40 << 20) + 1);
 }
+
+/// What a fetch that forwards may take, in KiB.
+const FORWARDING_BOUND: u64 = 16 * 1024;
+
+#[test]
+fn a_huge_message_is_forwarded_in_little_memory() {
+    let message = Message::large("huge", LARGE);
+    let octets = message.size();
+    let (maildrop, server) = (Maildrop::new(vec![message]), crate::scripted::imap::ImapServer::start());
+    let account = Account::at(maildrop.server.address).deleting().set("forward", server.forward(""));
+    let env = TestEnv::new(&[account]);
+    let outcome = env.fetch().expect(0).says("1 forwarded");
+    assert!(outcome.peak_kib > 0 && outcome.peak_kib < FORWARDING_BOUND, "{} KiB at the most", outcome.peak_kib);
+    assert_eq!(server.with(|mailbox| mailbox.messages[0].bytes.len() as u64), octets);
+}

@@ -72,6 +72,7 @@ impl Bench {
             max_message_size: None,
             max_messages_per_session: None,
             on_new_mail: None,
+            forward: None,
             routing: Default::default(),
         };
         Self { home, clock: Arc::default(), account }

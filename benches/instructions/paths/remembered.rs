@@ -93,6 +93,7 @@ fn file_to_read() -> (TempDir, Account, OpenOptions) {
         maildir: PathBuf::from("/home/jo/Mail"),
         maildir_mode: MaildirMode::default(),
         on_new_mail: None,
+        forward: None,
         routing: Default::default(),
         removal: RemovalPolicy::Keep,
         interval: mailferry::account::Interval::fixed(Duration::ZERO),

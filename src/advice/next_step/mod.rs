@@ -2,6 +2,7 @@
 
 pub(crate) mod credential;
 mod disk;
+pub(super) mod forwarding;
 mod login;
 mod network;
 mod protocol;

@@ -2,7 +2,7 @@
 
 use super::{account, config};
 use crate::account::Account;
-use crate::config::keys::{ACCOUNT, DAEMON, NOTIFY, OAUTH2, TOP};
+use crate::config::keys::{ACCOUNT, DAEMON, FORWARD_TABLE, IMAP, LMTP, NOTIFY, OAUTH2, TOP};
 
 const SMALLEST: &str = include_str!("../../../config/mailferry.toml");
 const REFERENCE: &str = include_str!("../../../config/mailferry.reference.toml");
@@ -87,10 +87,12 @@ fn each_key_that_the_reference_comments_out_works() {
     for (number, line) in REFERENCE.lines().enumerate() {
         let Some((key, false)) = key_of(line) else { continue };
         let is_password = key.starts_with("password") || matches!(key, "oauth2" | "token_command");
+        let is_forward = key == "forward";
         let edited: Vec<&str> = REFERENCE
             .lines()
             .enumerate()
             .filter(|(_, line)| !(is_password && line.starts_with("password")))
+            .filter(|(_, line)| !(is_forward && line.starts_with("maildir = ")))
             .filter(|(_, line)| !(key == "multidrop" && line.starts_with("maildir =")))
             .map(|(n, line)| if n == number { line.trim_start_matches('#') } else { line })
             .collect();
@@ -105,7 +107,8 @@ fn the_page_speaks_of_every_key() {
     for key in OAUTH2.iter().filter(|key| **key != "provider") {
         assert!(REFERENCE.contains(&format!("#     {key} = ")) || REFERENCE.contains(&format!(", {key}")), "{key}");
     }
-    for key in TOP.iter().chain(&DAEMON).chain(&NOTIFY).chain(&ACCOUNT).chain(&OAUTH2) {
+    let forward = FORWARD_TABLE.iter().chain(&LMTP).chain(&IMAP);
+    for key in TOP.iter().chain(&DAEMON).chain(&NOTIFY).chain(&ACCOUNT).chain(&OAUTH2).chain(forward) {
         assert!(PAGE.contains(&format!("`{key}`")) || PAGE.contains(&format!("`[{key}")), "{key}");
     }
 }

@@ -7,7 +7,7 @@ use tracing::info;
 use super::Supervisor;
 use crate::account::AccountName;
 use crate::clock::alarm::since_boot;
-use crate::control::status::{Status, VERSION};
+use crate::control::status::{AccountStatus, Status, VERSION};
 use crate::control::{LONGEST_OFTEN, Request, Response};
 use crate::daemon::accounts::AccountState;
 use crate::schedule::queue::Doing;
@@ -28,6 +28,7 @@ impl Supervisor {
             } else if let Some(kept) = self.accounts.get_mut(name)
                 && self.queue.poll_now(name, now)
             {
+                self.forwarders.try_now(name, now);
                 self.login_pace.forget(&kept.account.endpoint.host);
                 kept.standing.history.begin_anew();
                 woken.push(name.clone());
@@ -87,7 +88,9 @@ impl Supervisor {
                 .values()
                 .map(|kept| {
                     let (name, polls) = (kept.name(), &self.polls);
-                    kept.status(doing(name), polls.hung_since(name), polls.delivered(name), now, wall, &today)
+                    let status =
+                        kept.status(doing(name), polls.hung_since(name), polls.delivered(name), now, wall, &today);
+                    AccountStatus { forward: self.forwarders.status(name, now, wall), ..status }
                 })
                 .collect(),
         }

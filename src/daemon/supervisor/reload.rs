@@ -89,7 +89,7 @@ impl Supervisor {
         let configured: BTreeMap<AccountName, Account> = configured
             .into_iter()
             .filter(|account| account.enabled)
-            .map(|account| (account.name.clone(), account))
+            .map(|account| (account.name.clone(), account.with_spool(&self.context.state_dir)))
             .collect();
         self.let_go(|name| !configured.contains_key(name));
         let (now, count) = (since_boot(), configured.len());
@@ -114,6 +114,7 @@ impl Supervisor {
                 }
             }
         }
+        self.forwarders.take_in(self.accounts.values().map(|kept| &kept.account), now);
         if !unknown.is_empty() {
             self.outside.recall(&self.context, unknown);
         }

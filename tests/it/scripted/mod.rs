@@ -5,6 +5,8 @@
 
 pub(crate) mod between;
 pub(crate) mod dialogue;
+pub(crate) mod imap;
+pub(crate) mod lmtp;
 pub(crate) mod maildrop;
 pub(crate) mod middle_box;
 mod wire;

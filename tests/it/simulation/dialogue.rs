@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::clock::SimClock;
 use super::disk::{Machine, Shared, look};
 use super::server::{Lacking, Line, Manner, Message, Mishaps, Post, Posts, Removal, Shown, UniqueIds, open};
+use super::world::STATE;
 
 /// Where all mail is.
 pub(crate) const MAIL: &str = "/mail";
@@ -172,7 +173,11 @@ impl Dialogue {
             post.quits += 1;
             for place in self.retrieved.union(&self.marked) {
                 let message = &self.listed[*place];
+                let arrived = post.destination.as_ref().map(|destination| destination.has(&message.bytes));
                 let safe = match received(&message.bytes, self.manner) {
+                    // What goes on to a destination may go only once it is there.
+                    Received::Whole(_) if self.marked.contains(place) && arrived == Some(false) => false,
+                    Received::Whole(_) if arrived == Some(true) => true,
                     Received::Whole(bytes) => safe.contains(bytes.as_slice()),
                     // Nobody can get it whole: only taken away it must not be.
                     Received::Part(_) => !self.marked.contains(place) && !taken.contains(place),
@@ -225,12 +230,13 @@ fn shown(post: &Post, listed: &[Message]) -> Shown {
     Shown { lines: listed.iter().map(line).collect(), answered: false, refuses_top }
 }
 
-/// The bytes of all files in a Maildir, or where a mail reader put them, that would be there after a power cut.
+/// The bytes of all files in a Maildir or a spool, or where a mail reader put them, that would be there after a power cut.
 fn safe(machine: &Machine) -> HashSet<&[u8]> {
     let storage = &machine.storage;
-    let below = Path::new(MAIL);
-    let files = if storage.syncable { storage.surviving(below) } else { storage.visible(below) };
-    files.into_iter().filter(|(path, _)| !path.contains("/tmp/")).map(|(_, contents)| contents).collect()
+    let below = |dir| if storage.syncable { storage.surviving(dir) } else { storage.visible(dir) };
+    let spooled = below(Path::new(STATE)).into_iter().filter(|(path, _)| path.contains(".spool/"));
+    let files = below(Path::new(MAIL)).into_iter().chain(spooled);
+    files.filter(|(path, _)| !path.contains("/tmp/")).map(|(_, contents)| contents).collect()
 }
 
 /// A message as it is stored.

@@ -84,6 +84,7 @@ pub(crate) fn account(name: &str, maildir: &str, removal: RemovalPolicy) -> Acco
         max_message_size: None,
         max_messages_per_session: None,
         on_new_mail: None,
+        forward: None,
         routing: Default::default(),
     }
 }

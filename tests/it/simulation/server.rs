@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
 
 use super::clock::SimClock;
+use super::destination::{self, Destination};
 use super::dialogue::{Dialogue, Next};
 use super::disk::{Shared, look};
 
@@ -141,6 +142,8 @@ pub(crate) struct Post {
     pub(crate) sessions: Vec<Shown>,
     /// What must not have happened.
     pub(crate) broken_promises: Vec<String>,
+    /// Where its mail goes on to, if the account forwards.
+    pub(crate) destination: Option<Destination>,
 }
 
 impl Post {
@@ -159,6 +162,7 @@ impl Post {
             lacking: (None, BTreeSet::new()),
             sessions: Vec::new(),
             broken_promises: Vec::new(),
+            destination: None,
         }
     }
 }
@@ -181,6 +185,16 @@ pub(crate) struct SimDialer {
     pub(crate) sessions: Mutex<Vec<JoinHandle<()>>>,
 }
 
+impl SimDialer {
+    /// Waits for the end of all sessions.
+    pub(crate) async fn end_of_sessions(&self) {
+        let sessions = std::mem::take(&mut *self.sessions.lock().unwrap());
+        for session in sessions {
+            session.await.unwrap();
+        }
+    }
+}
+
 impl fmt::Debug for SimDialer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SimDialer")
@@ -199,6 +213,14 @@ impl Dial for SimDialer {
             return Box::pin(async move { Err(NetError::NoAddress { host }) });
         }
         let (ours, theirs) = tokio::io::duplex(PIPE);
+        let peer = SocketAddr::from(([127, 0, 0, 1], endpoint.port));
+        let connection = Connection::in_clear(ours, peer);
+        if endpoint.port != 110 {
+            let client = (Arc::clone(&self.machine), self.process);
+            let run = destination::serve(theirs, Arc::clone(&self.posts), endpoint.host.clone(), endpoint.port, client);
+            self.sessions.lock().unwrap().push(tokio::spawn(run));
+            return Box::pin(async move { Ok(connection) });
+        }
         let session = Session {
             stream: theirs,
             machine: Arc::clone(&self.machine),
@@ -206,8 +228,6 @@ impl Dial for SimDialer {
             dialogue: Dialogue::new(&self.posts, &self.machine, &self.clock, &endpoint.host),
         };
         self.sessions.lock().unwrap().push(tokio::spawn(session.run()));
-        let peer = SocketAddr::from(([127, 0, 0, 1], 110));
-        let connection = Connection::in_clear(ours, peer);
         Box::pin(async move { Ok(connection) })
     }
 

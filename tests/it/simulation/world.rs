@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use mailferry::account::Account;
 use mailferry::clock::Clock as _;
 use mailferry::credential::CredentialEnvironment;
 use mailferry::disk::Disk;
+use mailferry::forward::{ForwardOptions, ForwardReport};
 use mailferry::maildir::names::NameSource;
-use mailferry::poll::{PollContext, PollOptions, PollReport, poll};
+use mailferry::poll::{PollContext, PollOptions, PollReport, forward_spool, poll};
 use mailferry::state::store::{ConfiguredAccounts, OpenOptions, Store};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +26,7 @@ use super::server::{Message, Post, Posts, SimDialer, open};
 use super::storage::Storage;
 
 /// Where the states are.
-const STATE: &str = "/state/mailferry";
+pub(crate) const STATE: &str = "/state/mailferry";
 /// Where a mail reader files what it has read.
 pub(crate) const READ: &str = "/mail/read";
 /// A day, in seconds.
@@ -60,6 +62,15 @@ pub(crate) struct Polled {
     pub(crate) deleted: usize,
     /// How many bytes the server sent.
     pub(crate) sent: usize,
+}
+
+/// What came of a run that polls, forwards and polls again.
+pub(crate) struct Fetched {
+    pub(crate) first: PollReport,
+    pub(crate) forwarded: ForwardReport,
+    pub(crate) second: PollReport,
+    /// The process at its end.
+    pub(crate) process: Process,
 }
 
 /// What a mail reader does to what it finds in `new/`.
@@ -135,6 +146,26 @@ impl<'a> World<'a> {
 
     /// The same, with an account that differs from the script's.
     pub(crate) fn poll_as(&mut self, account: Account, fault: Option<Fault>, options: PollOptions) -> Polled {
+        let (context, dialer) = self.process(fault);
+        let host = account.endpoint.host.clone();
+        let counts = |world: &Self| {
+            let posts = open(&world.posts);
+            (posts[&host].retrieved, posts[&host].deleted, posts[&host].sent)
+        };
+        let before = counts(self);
+        let report = self.runtime.block_on(async {
+            let report = poll(context, account, options, CancellationToken::new(), Vec::new()).await;
+            dialer.end_of_sessions().await;
+            report
+        });
+        let after = counts(self);
+        let process = look(&self.machine).process.clone();
+        let (retrieved, deleted, sent) = (after.0 - before.0, after.1 - before.1, after.2 - before.2);
+        Polled { report, process, retrieved, deleted, sent }
+    }
+
+    /// A new process, and what polls need of it.
+    fn process(&mut self, fault: Option<Fault>) -> (Arc<PollContext>, Arc<SimDialer>) {
         let disk = self.start(fault);
         // The instance id of a new state comes from here: every run takes the same course.
         fastrand::seed(u64::from(self.processes));
@@ -156,24 +187,26 @@ impl<'a> World<'a> {
             most_files: 64,
             configured_accounts: self.configured_accounts(),
         };
-        let host = account.endpoint.host.clone();
-        let counts = |world: &Self| {
-            let posts = open(&world.posts);
-            (posts[&host].retrieved, posts[&host].deleted, posts[&host].sent)
-        };
-        let before = counts(self);
-        let report = self.runtime.block_on(async {
-            let report = poll(Arc::new(context), account, options, CancellationToken::new(), Vec::new()).await;
-            let sessions = std::mem::take(&mut *dialer.sessions.lock().unwrap());
-            for session in sessions {
-                session.await.unwrap();
-            }
-            report
+        (Arc::new(context), dialer)
+    }
+
+    /// mailferry runs: it polls an account, forwards what is in its spool, and polls again, so that what has arrived goes
+    /// from the server.
+    pub(crate) fn fetch_and_forward(&mut self, name: &str, fault: Option<Fault>) -> Fetched {
+        let account = self.script.account(name).clone();
+        let (context, dialer) = self.process(fault);
+        let (first, forwarded, second) = self.runtime.block_on(async {
+            let never = CancellationToken::new();
+            let options = PollOptions::default();
+            let first = poll(Arc::clone(&context), account.clone(), options, never.clone(), Vec::new()).await;
+            let bound = Duration::from_secs(DAY);
+            let forwarded = forward_spool(&context, &account, ForwardOptions::default(), bound, &never).await.unwrap();
+            let second = poll(context, account, PollOptions::default(), never, Vec::new()).await;
+            dialer.end_of_sessions().await;
+            (first, forwarded, second)
         });
-        let after = counts(self);
         let process = look(&self.machine).process.clone();
-        let (retrieved, deleted, sent) = (after.0 - before.0, after.1 - before.1, after.2 - before.2);
-        Polled { report, process, retrieved, deleted, sent }
+        Fetched { first, forwarded, second, process }
     }
 
     /// After a poll that met a fault: if that was the end of the process, or of the power, so be it.

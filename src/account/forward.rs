@@ -1,0 +1,108 @@
+//! Where an account's mail goes on to, when it does not stay in a Maildir.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use super::{AuthChoice, Endpoint};
+use crate::credential::CredentialSource;
+
+/// What is done with an account's mail once it is in the spool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forward {
+    /// Where it goes.
+    pub to: ForwardTo,
+    /// How much may wait.
+    pub spool: SpoolBounds,
+}
+
+/// A destination beyond the Maildir.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ForwardTo {
+    /// A mailbox at an IMAP server, by APPEND (RFC 9051, section 6.3.12).
+    Imap(Box<ImapDestination>),
+    /// A mail server on this side, by LMTP (RFC 2033).
+    Lmtp(Box<LmtpDestination>),
+    /// The words of a command that reads a message from its standard input. Never empty.
+    Command(Vec<OsString>),
+}
+
+/// A mailbox at an IMAP server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImapDestination {
+    /// The server.
+    pub endpoint: Endpoint,
+    /// The name to log in with.
+    pub username: String,
+    /// Where the password or token comes from.
+    pub credential: CredentialSource,
+    /// How to log in; an APOP or the like never gets here.
+    pub auth: AuthChoice,
+    /// The secret is an OAuth 2.0 access token.
+    pub uses_token: bool,
+    /// The mailbox, as people write it. Holds no control characters.
+    pub mailbox: String,
+    /// The flags that a message gets, as IMAP writes them.
+    pub flags: Vec<String>,
+    /// At most so many connections at a time, 1 or more.
+    pub connections: usize,
+}
+
+/// A recipient at an LMTP server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LmtpDestination {
+    /// The server.
+    pub server: LmtpServer,
+    /// The address that the mail is for. Holds no control characters, blanks and angle brackets.
+    pub recipient: String,
+    /// Whether a header `X-Mailferry-Id` is put on top, which a receiver can tell a second copy by.
+    pub id_header: bool,
+}
+
+/// Where an LMTP server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LmtpServer {
+    /// At a Unix socket.
+    Socket(PathBuf),
+    /// At a port.
+    Tcp(Box<Endpoint>),
+}
+
+/// How much may wait in a spool before fetching pauses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpoolBounds {
+    /// So many octets.
+    pub octets: u64,
+    /// So many messages.
+    pub messages: u64,
+}
+
+impl Default for SpoolBounds {
+    /// 1 GiB and 10,000 messages.
+    fn default() -> Self {
+        Self { octets: 1 << 30, messages: 10_000 }
+    }
+}
+
+impl fmt::Display for ForwardTo {
+    /// The destination in a few words, without names to log in with.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Imap(to) => {
+                let Endpoint { host, port, .. } = &to.endpoint;
+                write!(f, "{} at imap://{host}:{port}", to.mailbox)
+            }
+            Self::Lmtp(to) => match &to.server {
+                LmtpServer::Socket(path) => write!(f, "{} at lmtp:{}", to.recipient, path.display()),
+                LmtpServer::Tcp(endpoint) => {
+                    let Endpoint { host, port, .. } = &**endpoint;
+                    write!(f, "{} at lmtp://{host}:{port}", to.recipient)
+                }
+            },
+            Self::Command(words) => {
+                let program = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+                write!(f, "the command {program}")
+            }
+        }
+    }
+}

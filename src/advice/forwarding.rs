@@ -1,0 +1,119 @@
+//! What follows from how a pass of a forwarder ended.
+
+use super::classification::{Class, Stage, of_credential, of_network, of_sign_in};
+use super::{next_step, with_step};
+use crate::account::AccountName;
+use crate::command_line::this_program;
+use crate::exit::ExitStatus;
+use crate::forward::{ForwardError, ForwardReport, Pause};
+use crate::internal_error::WorkError;
+
+impl Class {
+    /// The class of an error that ended a pass.
+    #[must_use]
+    pub fn of_forwarding(error: &ForwardError) -> Self {
+        match error {
+            ForwardError::Busy => Self::Locked,
+            ForwardError::State(e) => Self::of_state(e),
+            ForwardError::Spool { .. } => Self::Storage,
+            ForwardError::Net(e) => of_network(e),
+            ForwardError::Wire { .. } => Self::ConnectionLost,
+            ForwardError::Credential(e) => of_credential(e),
+            ForwardError::OAuth(e) => of_sign_in(e),
+            ForwardError::Login { .. } => Self::LoginRefused { explicit: true },
+            ForwardError::Full { .. } => Self::Busy { stage: Stage::Session, rate_limited: true },
+            ForwardError::Refused { lasting: true, .. } | ForwardError::Cleartext => Self::Configuration,
+            ForwardError::Refused { lasting: false, .. } | ForwardError::Command { .. } => {
+                Self::Busy { stage: Stage::Session, rate_limited: false }
+            }
+            ForwardError::Protocol { .. } => Self::Protocol,
+            ForwardError::Stopped => Self::Stopped,
+            ForwardError::Work(WorkError::NoThread) => Self::StorageLater,
+            ForwardError::Work(WorkError::Internal(_)) => Self::InternalError,
+        }
+    }
+
+    /// How long a destination is left alone after an error of this class.
+    #[must_use]
+    pub fn pause(self) -> Pause {
+        match self {
+            Self::Busy { rate_limited: true, .. } => Pause::Full,
+            Self::LoginRefused { .. }
+            | Self::AccessRefused { .. }
+            | Self::NoLoginMethod
+            | Self::Tls
+            | Self::Configuration
+            | Self::Protocol
+            | Self::MessageTooLong
+            | Self::Undecided
+            | Self::Credential
+            | Self::SignInRefused
+            | Self::SignInUnintelligible => Pause::Person,
+            Self::Unreachable
+            | Self::ConnectionLost
+            | Self::TooSlow
+            | Self::ListingsTooLarge
+            | Self::Busy { rate_limited: false, .. }
+            | Self::Storage
+            | Self::StorageLater
+            | Self::Locked
+            | Self::CredentialLater
+            | Self::Stopped
+            | Self::InternalError => Pause::Soon,
+        }
+    }
+}
+
+/// The error that ended a pass, and the next step, for people.
+#[must_use]
+pub fn told_of_forwarding(error: &ForwardError, account: &AccountName) -> String {
+    with_step(error, next_step::forwarding::step(error, account).as_deref())
+}
+
+/// What to do about messages that are set aside, once the cause is mended.
+#[must_use]
+pub fn after_setting_aside(account: &AccountName) -> String {
+    format!("Once the cause is mended: {}", this_program(&format!("forward --again {account}")))
+}
+
+impl ForwardReport {
+    /// The error that the pass ended with, and the next step, for people. None if it came to its end.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.end.as_ref().err().map(|error| told_of_forwarding(error, &self.account))
+    }
+
+    /// The exit status that tells a script about it.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        match &self.end {
+            // Whoever does it sees to the rest, too.
+            Err(ForwardError::Busy) => ExitStatus::Ok,
+            Err(e) => Class::of_forwarding(e).exit_status(),
+            Ok(()) if self.waiting.messages + self.waiting.set_aside > 0 => ExitStatus::Partial,
+            Ok(()) => ExitStatus::Ok,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_a_person_can_end_is_tried_seldom() {
+        let login = ForwardError::Login { response: "no".to_owned() };
+        let refused = |lasting| ForwardError::Refused { doing: "x", response: "no".to_owned(), lasting };
+        let full = ForwardError::Full { response: "no".to_owned() };
+        for (error, pause, status) in [
+            (login, Pause::Person, ExitStatus::Auth),
+            (refused(true), Pause::Person, ExitStatus::Config),
+            (refused(false), Pause::Soon, ExitStatus::Temporary),
+            (full, Pause::Full, ExitStatus::Temporary),
+            (ForwardError::Busy, Pause::Soon, ExitStatus::Temporary),
+        ] {
+            let class = Class::of_forwarding(&error);
+            assert_eq!((class.pause(), class.exit_status()), (pause, status), "{error}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! A destination that mail goes on to.
+
+use super::{Step, credential, network, sign_in, state};
+use crate::account::AccountName;
+use crate::forward::ForwardError;
+
+pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
+    match error {
+        ForwardError::State(e) => state::step(e, account),
+        ForwardError::Net(e) => network::step(e),
+        ForwardError::Credential(e) => credential::step(e),
+        ForwardError::OAuth(e) => sign_in(e, account),
+        ForwardError::Login { .. } => {
+            Some(format!("Check `username` and the password in [accounts.{account}.forward]").into())
+        }
+        ForwardError::Refused { lasting: true, .. } => Some(format!("Check [accounts.{account}.forward]").into()),
+        ForwardError::Full { .. } => Some("It is tried again every hour by the daemon".into()),
+        ForwardError::Cleartext => Some("Write tls = \"implicit\" or tls = \"starttls\" for the destination".into()),
+        ForwardError::Command { .. } => Some("Run it by hand with a message on its standard input to see why".into()),
+        ForwardError::Protocol { .. } => {
+            Some(format!("Check host, port and tls in [accounts.{account}.forward]").into())
+        }
+        ForwardError::Busy
+        | ForwardError::Spool { .. }
+        | ForwardError::Wire { .. }
+        | ForwardError::Refused { lasting: false, .. }
+        | ForwardError::Stopped
+        | ForwardError::Work(_) => None,
+    }
+}

@@ -1,0 +1,125 @@
+//! `mailferry forward`: tries now what waits in spools, one line for each account.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use super::arguments::{Arguments, Forward};
+use super::output::{say, stderr_line};
+use super::prepare;
+use super::signals::{Listener, survive_limit_on_files};
+use crate::account::Account;
+use crate::config::Environment;
+use crate::exit::ExitStatus;
+use crate::forward::{ForwardError, ForwardOptions, ForwardReport};
+use crate::poll::{PollContext, forward_spool};
+use crate::summary::Forwarded;
+
+/// Who has asked for it waits for a large spool, too.
+const AS_LONG_AS_IT_TAKES: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Another process may be at it; it is not waited for longer than this.
+const OTHER: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether that has ended.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Runs the command; the answer is for the shell.
+pub(super) async fn run(arguments: &Arguments, forward: &Forward) -> u8 {
+    let environment = Environment::from_process();
+    let prepared = prepare::configuration(arguments, &environment).and_then(|config| {
+        prepare::context(arguments, &environment, &config, "forward").map(|context| (config, context))
+    });
+    let (config, context) = match prepared {
+        Ok((config, context)) => (config, Arc::new(context)),
+        Err(e) => {
+            stderr_line(e.render(super::colour()));
+            return ExitStatus::Config.code();
+        }
+    };
+    prepare::print_warnings(&config, arguments.quiet);
+    let accounts: Vec<Account> = match config.select(&forward.accounts) {
+        Ok(accounts) => accounts.into_iter().cloned().collect(),
+        Err(e) => {
+            stderr_line(format_args!("mailferry: {e}"));
+            return ExitStatus::Usage.code();
+        }
+    };
+    let (forwarding, others): (Vec<Account>, Vec<Account>) =
+        accounts.into_iter().partition(|account| account.forward.is_some());
+    if !forward.accounts.is_empty() && !others.is_empty() {
+        let names: Vec<&str> = others.iter().map(|account| account.name.as_str()).collect();
+        stderr_line(format_args!("mailferry: no `forward` is configured for {}", names.join(", ")));
+        return ExitStatus::Usage.code();
+    }
+    if forwarding.is_empty() && !arguments.quiet {
+        stderr_line("mailferry: no account forwards its mail: see [accounts.NAME.forward] in docs/forwarding.md");
+    }
+    let stop = CancellationToken::new();
+    let signals = match Listener::begin(stop.clone()) {
+        Ok(signals) => signals,
+        Err(e) => return super::no_thread(&e).code(),
+    };
+    survive_limit_on_files();
+    super::orphans::reap();
+    let status = forward_all(&context, forwarding, forward.again, arguments.quiet, &stop).await;
+    signals.status().unwrap_or(status).code()
+}
+
+async fn forward_all(
+    context: &Arc<PollContext>,
+    accounts: Vec<Account>,
+    again: bool,
+    quiet: bool,
+    stop: &CancellationToken,
+) -> ExitStatus {
+    let mut passes = JoinSet::new();
+    for account in accounts {
+        let (context, stop) = (Arc::clone(context), stop.clone());
+        let span = tracing::error_span!("forward", account = %account.name);
+        let options = ForwardOptions { again };
+        passes.spawn(async move { pass(&context, &account, options, &stop).await }.instrument(span));
+    }
+    let mut worst = ExitStatus::Ok;
+    while let Some(ended) = passes.join_next().await {
+        // A panic in one account's work has been printed; it costs the others nothing.
+        let Ok(Some(report)) = ended else {
+            worst = worst.worst(ExitStatus::Temporary);
+            continue;
+        };
+        print(&report, quiet);
+        let busy = matches!(report.end, Err(ForwardError::Busy));
+        worst = worst.worst(if busy { ExitStatus::Temporary } else { report.exit_status() });
+    }
+    worst
+}
+
+/// A pass, once nobody else makes one.
+async fn pass(
+    context: &PollContext,
+    account: &Account,
+    options: ForwardOptions,
+    stop: &CancellationToken,
+) -> Option<ForwardReport> {
+    let begun = std::time::Instant::now();
+    loop {
+        let report = forward_spool(context, account, options, AS_LONG_AS_IT_TAKES, stop).await?;
+        let busy = matches!(report.end, Err(ForwardError::Busy));
+        if !busy || stop.is_cancelled() || begun.elapsed() > OTHER {
+            return Some(report);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn print(report: &ForwardReport, quiet: bool) {
+    if !quiet {
+        say(format_args!("{}: {} to {}", report.account, Forwarded(report), report.to));
+    }
+    for complaint in report.complaints() {
+        stderr_line(format_args!("{}: {complaint}", report.account));
+    }
+}

@@ -1,0 +1,108 @@
+//! Where mail goes on to: what a table becomes, and what is said of one that cannot be meant.
+
+use super::{account, config, errors, file_with_mode};
+use crate::account::{ForwardTo, LmtpServer, SpoolBounds, TlsMode};
+use crate::config::load;
+
+/// An account without a Maildir, with more lines below it.
+fn forwarding(more: &str) -> String {
+    account("a", more).replace("maildir = \"/m\"\n", "")
+}
+
+#[test]
+fn an_imap_server_is_told_like_the_server_of_an_account() {
+    let text = forwarding(
+        "forward = { imap = { host = \"imap.gmail.com\", username = \"me\", password_command = [\"pw\"], mailbox = \"Old\", \
+         flags = [\"Seen\", \"\\\\flagged\", \"$Work\"] }, spool_size = \"5 MiB\" }",
+    );
+    let account = config(&text).accounts.remove(0);
+    let forward = account.forward.clone().unwrap();
+    let ForwardTo::Imap(to) = &forward.to else { panic!("{forward:?}") };
+    assert_eq!(
+        (to.endpoint.host.as_str(), to.endpoint.port, to.endpoint.tls),
+        ("imap.gmail.com", 993, TlsMode::Implicit)
+    );
+    assert_eq!((to.mailbox.as_str(), to.connections, to.uses_token), ("Old", 3, false));
+    assert_eq!(to.flags, ["\\Seen", "\\Flagged", "$Work"]);
+    assert_eq!(forward.spool, SpoolBounds { octets: 5 << 20, messages: 10_000 });
+    let spool = account.with_spool(std::path::Path::new("/state")).maildir;
+    assert_eq!(spool, std::path::Path::new("/state/a.spool"));
+    let starttls =
+        "forward = { imap = { host = \"h\", tls = \"starttls\", username = \"u\", token_command = [\"t\"] } }";
+    let forward = config(&forwarding(starttls)).accounts.remove(0).forward.unwrap();
+    let ForwardTo::Imap(to) = &forward.to else { panic!("{forward:?}") };
+    assert_eq!((to.endpoint.port, to.uses_token, to.mailbox.as_str()), (143, true, "INBOX"));
+}
+
+#[test]
+fn an_lmtp_server_and_a_command_are_told_in_a_line() {
+    let forward = |text: &str| config(&forwarding(text)).accounts.remove(0).forward.unwrap().to.clone();
+    let socket = forward("forward = { lmtp = { socket = \"/run/lmtp\", recipient = \"jo\", id_header = true } }");
+    let ForwardTo::Lmtp(to) = socket else { panic!() };
+    assert_eq!((to.recipient.as_str(), to.id_header), ("jo", true));
+    assert_eq!(to.server, LmtpServer::Socket("/run/lmtp".into()));
+    let ForwardTo::Lmtp(to) = forward("forward = { lmtp = { host = \"127.0.0.1\", recipient = \"jo\" } }") else {
+        panic!()
+    };
+    assert!(matches!(to.server, LmtpServer::Tcp(endpoint) if endpoint.port == 24));
+    let ForwardTo::Command(words) = forward("[accounts.a.forward]\ncommand = [\"~/deliver\", \"x\"]") else { panic!() };
+    assert_eq!(words, ["/home/jo/deliver", "x"]);
+}
+
+#[test]
+fn whoever_says_where_mail_goes_means_it_and_not_what_the_defaults_say() {
+    let forward = "[defaults.forward]\ncommand = [\"d\"]\n";
+    let both = config(&format!("{forward}{}", account("a", ""))).accounts.remove(0);
+    assert!(both.forward.is_none(), "its Maildir is its own");
+    let neither = config(&format!("{forward}{}", forwarding(""))).accounts.remove(0);
+    assert!(neither.forward.is_some());
+    let maildir = "[defaults]\nmaildir = \"~/Mail/{account}\"\n";
+    let own = config(&format!("{maildir}{}", forwarding("forward = { command = [\"c\"] }"))).accounts.remove(0);
+    assert!(own.forward.is_some());
+}
+
+#[test]
+fn what_cannot_be_meant_is_told_with_what_to_write() {
+    for (text, said) in [
+        ("forward = \"x\"", "`forward` is"),
+        ("forward = { }", "`forward` does not say where to"),
+        ("forward = { comand = [\"x\"] }", "did you mean `command`?"),
+        ("forward = { command = [\"x\"], lmtp = { socket = \"/s\", recipient = \"j\" } }", "both say where mail goes"),
+        ("forward = { command = \"x\" }", "an array of strings"),
+        ("forward = { imap = { username = \"u\", password = \"p\" } }", "has no `host`"),
+        ("forward = { imap = { host = \"h\", password = \"p\" } }", "has no `username`"),
+        ("forward = { imap = { host = \"h\", username = \"u\" } }", "has no password"),
+        ("forward = { imap = { host = \"h\", username = \"u\", password = \"p\", mailboxx = \"x\" } }", "`mailbox`"),
+        ("forward = { imap = { host = \"h\", username = \"u\", password = \"p\", flags = [\"a b\"] } }", "no flag"),
+        (
+            "forward = { imap = { host = \"h\", username = \"u\", password = \"p\", auth = \"apop\" } }",
+            "not used with IMAP",
+        ),
+        (
+            "forward = { imap = { host = \"h.example\", tls = \"none\", username = \"u\", password = \"p\" } }",
+            "in clear",
+        ),
+        ("forward = { imap = { host = \"h\", port = 143, username = \"u\", password = \"p\" } }", "port 143"),
+        ("forward = { lmtp = { recipient = \"jo\" } }", "does not say where the server is"),
+        ("forward = { lmtp = { socket = \"/s\" } }", "has no `recipient`"),
+        ("forward = { lmtp = { socket = \"/s\", recipient = \"<jo>\" } }", "is no address"),
+        ("forward = { lmtp = { host = \"mail.example.org\", recipient = \"jo\" } }", "over the internet in clear"),
+        ("spool_size = \"1 GiB\"", "its place is [accounts.NAME.forward]"),
+    ] {
+        let (told, count) = errors(&forwarding(text));
+        assert!(told.contains(said) && told.contains("help: "), "{text}\n{told}");
+        assert!(count <= 2, "{text}\n{told}");
+    }
+    let (told, _) = errors(&account("a", "forward = { command = [\"c\"] }"));
+    assert!(told.contains("has a `maildir` and a `forward`"), "{told}");
+}
+
+#[test]
+fn a_password_in_there_is_a_secret_like_any_other() {
+    let text = forwarding("forward = { imap = { host = \"h\", username = \"u\", password = \"Zq9-secret\" } }");
+    let (_dir, path) = file_with_mode(&text, 0o644);
+    let told = load(&path, &super::env()).unwrap_err().to_string();
+    assert!(told.contains("644") && !told.contains("Zq9-secret"), "{told}");
+    let (told, _) = errors(&text.replace("username = \"u\"", "usernam = \"u\""));
+    assert!(!told.contains("Zq9-secret"), "{told}");
+}

@@ -1,0 +1,135 @@
+//! To a command of the user's, which reads a message from its standard input. No shell comes between.
+//!
+//! How it ends is what counts: 0 means that it has the message, for good. A command that says so before what it has done
+//! would survive a power cut is beyond what we can promise.
+
+use std::ffi::{OsStr, OsString};
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::ChildStdin;
+
+use super::error::ForwardError;
+use super::letter::{Letter, delivery_id, place};
+use super::pass::{Pass, words};
+use crate::credential::printable;
+use crate::subprocess::{NoEnd, Running, Tail};
+
+/// A command has so long for one message.
+const LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// What an exit status says: `sysexits.h`, and what qmail's deliverers end with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Delivered,
+    Later,
+    SetAside,
+    /// The command itself is wrong, not the message.
+    Broken,
+}
+
+fn verdict(code: i32) -> Verdict {
+    match code {
+        // 99: delivered, and no further instruction is to be followed.
+        0 | 99 => Verdict::Delivered,
+        // EX_DATAERR, EX_NOUSER, EX_NOHOST, EX_UNAVAILABLE, EX_PROTOCOL, EX_NOPERM; 100: a permanent error.
+        65 | 67 | 68 | 69 | 76 | 77 | 100 => Verdict::SetAside,
+        // EX_USAGE, EX_CONFIG; what a shell says of a command that is not there, or not one.
+        64 | 78 | 126 | 127 => Verdict::Broken,
+        // EX_TEMPFAIL, 111, and whatever says nothing.
+        _ => Verdict::Later,
+    }
+}
+
+/// Gives the command one message after the other.
+pub(super) async fn deliver(pass: &Arc<Pass>, command: &[OsString]) -> Result<(), ForwardError> {
+    const DOING: &str = "give a message to the command";
+    let Some((program, arguments)) = command.split_first() else { return Ok(()) };
+    while let Some(message) = pass.next() {
+        let letter = pass.measure(message, String::new()).await?;
+        let (status, said) = run(pass, program, arguments, &letter).await?;
+        let Some(code) = status.code() else {
+            pass.later(DOING, &format!("{} was ended by a signal {said}", name(program)))?;
+            continue;
+        };
+        let why = format!("{} ended with status {code} {said}", name(program));
+        match verdict(code) {
+            Verdict::Delivered => {
+                let arrived = pass.arrived(&letter, None);
+                pass.record(vec![arrived]).await?;
+            }
+            Verdict::Later => pass.later(DOING, &why)?,
+            Verdict::SetAside => pass.set_aside(&letter.spooled, &why).await?,
+            Verdict::Broken => {
+                return Err(ForwardError::Refused { doing: DOING, response: words(&why), lasting: true });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn name(program: &OsStr) -> String {
+    printable(&program.to_string_lossy())
+}
+
+/// Runs the command with a message; its status, and the end of what it wrote to its standard error.
+async fn run(
+    pass: &Pass,
+    program: &OsStr,
+    arguments: &[OsString],
+    letter: &Letter,
+) -> Result<(ExitStatus, String), ForwardError> {
+    let failed = |what: String| ForwardError::Command { program: name(program), what };
+    let environment = [
+        ("MAILFERRY_ACCOUNT", OsString::from(pass.name.as_str())),
+        ("MAILFERRY_DELIVERY_ID", OsString::from(delivery_id(&letter.spooled.name))),
+        ("MAILFERRY_SIZE", OsString::from(letter.spooled.size().to_string())),
+    ];
+    let started = Running::start_fed(program, arguments, environment);
+    let (running, input) = started.map_err(|e| failed(format!("could not be started: {e}")))?;
+    let (mut output, mut errors) = (Tail::default(), Tail::default());
+    let (fed, ended) = tokio::join!(feed(input, letter), running.follow(LIMIT, &mut output, &mut errors));
+    // A message that was not read to its end by us has not been given to anybody, whatever the command says.
+    fed?;
+    let said = errors.text();
+    let said = if said.is_empty() { String::new() } else { format!("({said})") };
+    match ended {
+        Ok(status) => Ok((status, said)),
+        Err(NoEnd::TimedOut) => Err(failed(format!("was ended after {} s {said}", LIMIT.as_secs()))),
+        Err(NoEnd::TooMuch) => Err(failed(format!("printed too much {said}"))),
+        Err(NoEnd::Lost(e)) => Err(failed(format!("could not be followed: {e}"))),
+    }
+}
+
+/// Writes a message into the command's standard input and closes that. A command that does not read to the end is not
+/// made to.
+async fn feed(mut input: ChildStdin, letter: &Letter) -> Result<(), ForwardError> {
+    let mut bytes = letter.bytes();
+    loop {
+        let piece = bytes.next().await;
+        let piece = piece.map_err(|source| {
+            let path = place(&letter.spooled).to_owned();
+            ForwardError::Spool { path, source }
+        })?;
+        let Some(piece) = piece else { return Ok(()) };
+        if input.write_all(&piece).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exit_status_says_delivered_later_never_or_mend_me() {
+        let all = |codes: &[i32]| codes.iter().map(|code| verdict(*code)).collect::<Vec<_>>();
+        assert_eq!(all(&[0, 99]), [Verdict::Delivered; 2]);
+        assert_eq!(all(&[65, 67, 68, 69, 76, 77, 100]), [Verdict::SetAside; 7]);
+        assert_eq!(all(&[64, 78, 126, 127]), [Verdict::Broken; 4]);
+        assert_eq!(all(&[1, 70, 71, 73, 74, 75, 111, 255]), [Verdict::Later; 8]);
+    }
+}

@@ -1,0 +1,141 @@
+//! Why a pass of a forwarder ended before its end.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use super::wire::WireError;
+use crate::credential::CredentialError;
+use crate::internal_error::WorkError;
+use crate::net::NetError;
+use crate::oauth::OAuthError;
+use crate::state::error::StateError;
+
+/// Why a pass ended early. What waits stays in the spool.
+#[derive(Debug)]
+pub enum ForwardError {
+    /// Another process forwards this account's mail.
+    Busy,
+    /// The journal or the state cannot be used.
+    State(StateError),
+    /// A message of the spool cannot be read.
+    Spool {
+        /// Where it is.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The server cannot be reached.
+    Net(NetError),
+    /// The conversation broke off.
+    Wire {
+        /// What was being done.
+        doing: &'static str,
+        /// How.
+        error: WireError,
+    },
+    /// There is no password or token.
+    Credential(CredentialError),
+    /// There is no access token.
+    OAuth(OAuthError),
+    /// The server refused the login, in these words.
+    Login {
+        /// What it said.
+        response: String,
+    },
+    /// The destination takes no more for now: a quota, or a limit for a day.
+    Full {
+        /// What it said.
+        response: String,
+    },
+    /// The destination refused something that concerns all messages.
+    Refused {
+        /// What was being done.
+        doing: &'static str,
+        /// What it said.
+        response: String,
+        /// Whether it will say so until somebody changes something.
+        lasting: bool,
+    },
+    /// What came is none of the protocol.
+    Protocol {
+        /// What was being done.
+        doing: &'static str,
+        /// What came.
+        what: String,
+    },
+    /// The password would go over the network in clear.
+    Cleartext,
+    /// The command could not be run, or failed in a way that says "later".
+    Command {
+        /// Its first word.
+        program: String,
+        /// What happened.
+        what: String,
+    },
+    /// The end was asked for.
+    Stopped,
+    /// Work on another thread came to nothing.
+    Work(WorkError),
+}
+
+impl fmt::Display for ForwardError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy => f.write_str("another mailferry forwards this account's mail right now"),
+            Self::State(e) => e.fmt(f),
+            Self::Spool { path, source } => write!(f, "cannot read a message in {}: {source}", path.display()),
+            Self::Net(e) => e.fmt(f),
+            Self::Wire { doing, error } => write!(f, "cannot {doing}: {error}"),
+            Self::Credential(e) => e.fmt(f),
+            Self::OAuth(e) => e.fmt(f),
+            Self::Login { response } => {
+                write!(f, "the destination refused the login, saying \"{response}\"")
+            }
+            Self::Full { response } => {
+                write!(f, "the destination takes no more for now, saying \"{response}\"")
+            }
+            Self::Refused { doing, response, .. } => {
+                write!(f, "cannot {doing}: the destination said \"{response}\"")
+            }
+            Self::Protocol { doing, what } => write!(f, "cannot {doing}: the server answered \"{what}\""),
+            Self::Cleartext => f.write_str("the destination's password would be sent in clear"),
+            Self::Command { program, what } => write!(f, "the command {program} {what}"),
+            Self::Stopped => f.write_str("forwarding was interrupted"),
+            Self::Work(WorkError::NoThread) => f.write_str("the system gives no further thread"),
+            Self::Work(WorkError::Internal(e)) => e.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ForwardError {}
+
+impl From<StateError> for ForwardError {
+    fn from(e: StateError) -> Self {
+        Self::State(e)
+    }
+}
+
+impl From<NetError> for ForwardError {
+    fn from(e: NetError) -> Self {
+        Self::Net(e)
+    }
+}
+
+impl From<CredentialError> for ForwardError {
+    fn from(e: CredentialError) -> Self {
+        Self::Credential(e)
+    }
+}
+
+impl From<OAuthError> for ForwardError {
+    fn from(e: OAuthError) -> Self {
+        Self::OAuth(e)
+    }
+}
+
+impl From<WorkError> for ForwardError {
+    fn from(e: WorkError) -> Self {
+        Self::Work(e)
+    }
+}

@@ -1,0 +1,163 @@
+//! One pass: what waits in the spool of an account is taken on, the oldest first, until nothing is left or the destination
+//! takes no more.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::error::ForwardError;
+use super::journal::{ForwardJournal, glance, journal_file};
+use super::pass::{ForwardContext, Pass};
+use super::report::{ForwardReport, Waiting};
+use super::spool::{self, Spooled};
+use super::{command, imap, lmtp};
+use crate::account::{Account, AccountName, Forward, ForwardTo};
+use crate::ids::InstanceId;
+use crate::state::entries::Identity;
+use crate::state::record::ForwardRecord;
+use crate::watch::blocking;
+
+/// What is under way when the end is asked for has so long.
+const TO_THE_END: Duration = Duration::from_secs(10);
+
+/// How a pass is to be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ForwardOptions {
+    /// What was refused for good is tried once more.
+    pub again: bool,
+}
+
+/// Takes on what waits in the spool of an account that forwards. Never panics because of what a server or a disk does.
+///
+/// When `stop` is cancelled no further message is begun, and what is under way has a few seconds.
+pub async fn forward(
+    context: Arc<ForwardContext>,
+    account: &Account,
+    forward: Arc<Forward>,
+    options: ForwardOptions,
+    stop: CancellationToken,
+) -> ForwardReport {
+    let begun = Instant::now();
+    let mut report = ForwardReport::new(account.name.clone(), forward.to.to_string());
+    let opened = open(&context, account, options).await;
+    let opened = match opened {
+        Ok(Opening::Work(opened)) => *opened,
+        Ok(Opening::Nothing(waiting)) => {
+            (report.waiting, report.duration) = (waiting, begun.elapsed());
+            return report;
+        }
+        Err(e) => {
+            (report.end, report.duration) = (Err(e), begun.elapsed());
+            return report;
+        }
+    };
+    let pass = Arc::new(Pass::new(context, account, opened.journal, opened.queue, stop.clone()));
+    if pass.has_more() {
+        report.end = run(&pass, &forward.to, &stop).await;
+    }
+    let done = pass.done();
+    (report.forwarded, report.octets, report.newly_set_aside) = (done.forwarded, done.octets, done.newly_set_aside);
+    match pass.waiting(opened.messages).await {
+        Ok(waiting) => report.waiting = waiting,
+        Err(e) if report.end.is_ok() => report.end = Err(e),
+        Err(_) => {}
+    }
+    report.duration = begun.elapsed();
+    report
+}
+
+/// What there is to do.
+enum Opening {
+    /// Nothing, and so nothing is written. This is there.
+    Nothing(Waiting),
+    /// This.
+    Work(Box<Opened>),
+}
+
+/// A journal and what is to be done.
+struct Opened {
+    journal: ForwardJournal,
+    /// All of the spool.
+    messages: Vec<Spooled>,
+    /// What is to be forwarded; first what may have arrived already.
+    queue: VecDeque<Spooled>,
+}
+
+async fn open(
+    context: &Arc<ForwardContext>,
+    account: &Account,
+    options: ForwardOptions,
+) -> Result<Opening, ForwardError> {
+    let (context, name) = (Arc::clone(context), account.name.clone());
+    let identity = Identity {
+        instance: InstanceId::random(),
+        host: account.endpoint.host.clone(),
+        user: account.username.clone(),
+        created: context.clock.read().wall,
+    };
+    let open = move || open_journal(&context, &name, identity, options);
+    blocking(open).await.map_err(|e| ForwardError::Work(e.doing("open the spool")))?
+}
+
+/// Blocks.
+fn open_journal(
+    context: &ForwardContext,
+    name: &AccountName,
+    identity: Identity,
+    options: ForwardOptions,
+) -> Result<Opening, ForwardError> {
+    let (disk, dir) = (&context.disk, &context.state_dir);
+    let Some(maildir) = spool::open(&**disk, &dir.join(format!("{name}.spool")))? else {
+        return Ok(Opening::Nothing(Waiting::default()));
+    };
+    let messages = spool::messages(&**disk, &maildir)?;
+    let known = glance(&**disk, &journal_file(dir, name))?;
+    let is_dealt_with = |message: &Spooled| known.has_arrived(&message.name) || known.is_set_aside(&message.name);
+    let is_nothing = if messages.is_empty() { known.is_empty() } else { messages.iter().all(is_dealt_with) };
+    if is_nothing && !options.again {
+        return Ok(Opening::Nothing(Waiting::of(&messages, &known)));
+    }
+    let opened = ForwardJournal::open(disk, dir, name, identity)?;
+    let mut journal = opened.ok_or(ForwardError::Busy)?;
+    // Whoever had the journal before may have forwarded what was not there a moment ago.
+    let messages = spool::messages(&**disk, &maildir)?;
+    let names: HashSet<&str> = messages.iter().map(|message| message.name.as_str()).collect();
+    // What is forgotten must not come back with a power cut.
+    for part in [maildir.new_dir(), maildir.cur()] {
+        disk.sync_open_dir(part).map_err(|source| ForwardError::Spool { path: part.path().to_owned(), source })?;
+    }
+    journal.forget_all_but(|name| names.contains(name))?;
+    journal.compact()?;
+    if options.again {
+        let aside = journal.ledger().iter().filter(|(_, progress)| progress.set_aside.is_some());
+        let again = aside.map(|(name, _)| ForwardRecord::Released(name.clone())).collect();
+        journal.record(again)?;
+    }
+    let ledger = journal.ledger();
+    let is_to_do = |message: &&Spooled| !ledger.has_arrived(&message.name) && !ledger.is_set_aside(&message.name);
+    let is_open = |message: &Spooled| ledger.get(&message.name).is_some_and(|known| known.intent.is_some());
+    let (first, others): (Vec<Spooled>, Vec<Spooled>) =
+        messages.iter().filter(is_to_do).cloned().partition(|message| is_open(message));
+    let queue = first.into_iter().chain(others).collect();
+    Ok(Opening::Work(Box::new(Opened { journal, messages, queue })))
+}
+
+async fn run(pass: &Arc<Pass>, to: &ForwardTo, stop: &CancellationToken) -> Result<(), ForwardError> {
+    let delivering = async {
+        match to {
+            ForwardTo::Imap(to) => imap::deliver(pass, to).await,
+            ForwardTo::Lmtp(to) => lmtp::deliver(pass, to).await,
+            ForwardTo::Command(words) => command::deliver(pass, words).await,
+        }
+    };
+    tokio::pin!(delivering);
+    tokio::select! {
+        biased;
+        ended = &mut delivering => return ended,
+        () = stop.cancelled() => {}
+    }
+    let ended = tokio::time::timeout(TO_THE_END, delivering).await;
+    ended.unwrap_or(Err(ForwardError::Stopped))
+}

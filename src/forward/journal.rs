@@ -1,0 +1,270 @@
+//! What became of the messages of a spool: `ACCOUNT.forward`, written like a `.uids` file and held by whoever forwards.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::account::AccountName;
+use crate::disk::{Disk, make_dirs, sync_dirs_above};
+use crate::message::Digest;
+use crate::state::entries::Identity;
+use crate::state::error::StateError;
+use crate::state::journal::{BadJournal, Contents, Durability, Journal, LockedFile, parse};
+use crate::state::record::{AppendIntent, ForwardRecord, MailboxUid, Record};
+
+/// No journal of a forwarder is larger, in bytes.
+const MAX_FILE: u64 = 1 << 30;
+
+/// A journal with so many more records than messages that are known is written anew.
+const HISTORY: usize = 1000;
+
+/// What is known of one message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// An APPEND was about to be sent, and its answer is not known.
+    pub(super) intent: Option<AppendIntent>,
+    /// It arrived.
+    pub(super) arrived: Option<Arrival>,
+    /// It was refused for good: when, in seconds since 1970, and why.
+    pub(super) set_aside: Option<(i64, String)>,
+    /// It was refused so often.
+    pub(super) refusals: u32,
+}
+
+/// What is known of a message that arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Arrival {
+    /// The digest of its header.
+    pub(super) header: Option<Digest>,
+    /// Where it is in the mailbox.
+    pub(super) uid: Option<MailboxUid>,
+}
+
+/// What is known of the messages of a spool, by the names of their files. Made by applying records.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ledger {
+    messages: BTreeMap<String, Progress>,
+}
+
+impl Ledger {
+    /// What is known of a message.
+    pub(super) fn get(&self, name: &str) -> Option<&Progress> {
+        self.messages.get(name)
+    }
+
+    /// Whether a message arrived.
+    pub(super) fn has_arrived(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|progress| progress.arrived.is_some())
+    }
+
+    /// Whether a message was refused for good.
+    pub(super) fn is_set_aside(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|progress| progress.set_aside.is_some())
+    }
+
+    /// Whether nothing is known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// All that is known.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Progress)> {
+        self.messages.iter()
+    }
+
+    /// Whether a message of ours is known to be this one of the mailbox.
+    pub(super) fn knows(&self, uid: MailboxUid) -> bool {
+        self.arrivals().any(|arrival| arrival.uid == Some(uid))
+    }
+
+    /// How many messages with this header arrived before the UIDs of the mailbox became others.
+    pub(super) fn arrived_before(&self, validity: u32, header: Digest) -> usize {
+        let is_older = |arrival: &&Arrival| arrival.uid.is_none_or(|uid| uid.validity != validity);
+        self.arrivals().filter(is_older).filter(|arrival| arrival.header == Some(header)).count()
+    }
+
+    fn arrivals(&self) -> impl Iterator<Item = &Arrival> {
+        self.messages.values().filter_map(|progress| progress.arrived.as_ref())
+    }
+
+    fn apply(&mut self, record: ForwardRecord) {
+        match record {
+            ForwardRecord::Intent(intent) => {
+                let progress = self.messages.entry(intent.name.clone()).or_default();
+                progress.intent = Some(intent);
+            }
+            ForwardRecord::Arrived { name, header, uid } => {
+                let arrived = Progress { arrived: Some(Arrival { header, uid }), ..Progress::default() };
+                self.messages.insert(name, arrived);
+            }
+            ForwardRecord::SetAside { name, since, reason } => {
+                let progress = self.messages.entry(name).or_default();
+                (progress.set_aside, progress.intent) = (Some((since, reason)), None);
+            }
+            ForwardRecord::Refused { name, times } => {
+                let progress = self.messages.entry(name).or_default();
+                (progress.refusals, progress.intent) = (times, None);
+            }
+            ForwardRecord::Released(name) => {
+                self.messages.remove(&name);
+            }
+        }
+    }
+
+    /// The records that this is made from.
+    fn records(&self) -> impl Iterator<Item = ForwardRecord> + '_ {
+        self.messages.iter().flat_map(|(name, progress)| {
+            let refused = (progress.refusals > 0)
+                .then(|| ForwardRecord::Refused { name: name.clone(), times: progress.refusals });
+            let intent = progress.intent.clone().map(ForwardRecord::Intent);
+            let aside = progress.set_aside.clone();
+            let aside = aside.map(|(since, reason)| ForwardRecord::SetAside { name: name.clone(), since, reason });
+            let arrived = |Arrival { header, uid }| ForwardRecord::Arrived { name: name.clone(), header, uid };
+            let arrived = progress.arrived.map(arrived);
+            [refused, intent, aside, arrived].into_iter().flatten()
+        })
+    }
+}
+
+/// The journal's file.
+pub(super) fn journal_file(state_dir: &Path, account: &AccountName) -> PathBuf {
+    state_dir.join(format!("{account}.forward"))
+}
+
+/// What a journal says, for whoever does not write to it. It is durable when this returns: what is written elsewhere on the
+/// strength of it must not outlive it. None if there is no journal. Blocks.
+pub(super) fn look(disk: &dyn Disk, path: &Path) -> Result<Option<Ledger>, StateError> {
+    match disk.append(path) {
+        Ok(mut file) => file.sync().map_err(|e| StateError::io("sync", path, e))?,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(StateError::io("open", path, e)),
+    }
+    Ok(read(disk, path)?.map(|read| read.ledger))
+}
+
+/// What a journal says right now, which may not be durable. Empty if there is no journal. Blocks.
+pub(super) fn glance(disk: &dyn Disk, path: &Path) -> Result<Ledger, StateError> {
+    Ok(read(disk, path)?.map(|read| read.ledger).unwrap_or_default())
+}
+
+struct Read {
+    ledger: Ledger,
+    identity: Identity,
+    contents: Contents,
+}
+
+fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Read>, StateError> {
+    let bytes = match disk.read(path, MAX_FILE) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(StateError::io("read", path, e)),
+    };
+    let (mut identity, mut ledger) = (None, Ledger::default());
+    let contents = parse(&bytes, |record| {
+        match record {
+            Record::Header(header) if identity.is_none() => identity = Some(header),
+            Record::Forwarding(record) if identity.is_some() => ledger.apply(record),
+            _ if identity.is_none() => return Err(BadJournal::NotOurs),
+            _ => return Err(BadJournal::Newer),
+        }
+        Ok(())
+    });
+    let contents = contents.map_err(|bad| StateError::journal(path, bad))?;
+    let identity = identity.ok_or_else(|| StateError::journal(path, BadJournal::NotOurs))?;
+    Ok(Some(Read { ledger, identity, contents }))
+}
+
+/// A journal that is written to, and that nobody else writes to meanwhile.
+#[derive(Debug)]
+pub(super) struct ForwardJournal {
+    journal: Journal,
+    ledger: Ledger,
+    identity: Identity,
+}
+
+impl ForwardJournal {
+    /// Opens the journal of an account, and makes it if there is none. None if somebody else forwards. Blocks.
+    pub(super) fn open(
+        disk: &Arc<dyn Disk>,
+        state_dir: &Path,
+        account: &AccountName,
+        new: Identity,
+    ) -> Result<Option<Self>, StateError> {
+        let path = journal_file(state_dir, account);
+        make_dirs(&**disk, state_dir).map_err(|e| StateError::io("make the state directory", state_dir, e))?;
+        let opened = disk.resolve(state_dir).and_then(|dir| disk.open_dir(&dir));
+        let dir = opened.map_err(|e| StateError::io("open", state_dir, e))?;
+        let failed = |e| StateError::io("open", &path, e);
+        let locked = match LockedFile::open(&**disk, &path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                sync_dirs_above(&**disk, &path).map_err(|e| StateError::io("sync", &path, e))?;
+                let mut journal = Journal::absent(Arc::clone(disk), path.clone(), Some(dir.clone()));
+                let made = journal.rewrite(&[Record::Header(new)]);
+                made.map_err(|e| StateError::io("write", &path, e))?;
+                // Who made it at the same time may have put another one in its place: the lock tells.
+                drop(journal);
+                LockedFile::open(&**disk, &path).map_err(failed)?
+            }
+            opened => opened.map_err(failed)?,
+        };
+        let Some(locked) = locked else { return Ok(None) };
+        let Some(Read { ledger, identity, contents }) = read(&**disk, &path)? else {
+            return Err(StateError::Moved { path });
+        };
+        let journal = Journal::open(Arc::clone(disk), path, Some(dir), &contents, Some(locked));
+        let mut opened = Self { journal, ledger, identity };
+        // The last sync of whoever wrote before may have failed: what was read is on disk only once it is written anew.
+        opened.rewrite()?;
+        Ok(Some(opened))
+    }
+
+    /// What is known.
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Appends records, durably. Blocks.
+    pub(super) fn record(&mut self, records: Vec<ForwardRecord>) -> Result<(), StateError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let path = self.journal.path().to_owned();
+        match self.journal.is_in_place() {
+            Ok(true) => {}
+            Ok(false) => return Err(StateError::Moved { path }),
+            Err(e) => return Err(StateError::io("look at", &path, e)),
+        }
+        let lines: Vec<Record> = records.iter().cloned().map(Record::Forwarding).collect();
+        self.journal.append(&lines, Durability::Now).map_err(|e| StateError::io("write", &path, e))?;
+        records.into_iter().for_each(|record| self.ledger.apply(record));
+        Ok(())
+    }
+
+    /// Forgets messages whose files are not in the spool any more, durably gone. As long as the fate of one is open, what
+    /// is known of the others is needed to tell it from them. Blocks.
+    pub(super) fn forget_all_but(&mut self, is_there: impl Fn(&str) -> bool) -> Result<(), StateError> {
+        let open = self.ledger.iter().any(|(name, progress)| progress.intent.is_some() && is_there(name));
+        let gone: Vec<String> = self.ledger.messages.keys().filter(|name| !is_there(name)).cloned().collect();
+        if open || gone.is_empty() {
+            return Ok(());
+        }
+        for name in gone {
+            self.ledger.messages.remove(&name);
+        }
+        self.rewrite()
+    }
+
+    /// Writes the journal anew if most of it is history. Blocks.
+    pub(super) fn compact(&mut self) -> Result<(), StateError> {
+        let live = self.ledger.messages.len().saturating_mul(2);
+        if self.journal.records() > live.saturating_add(HISTORY) { self.rewrite() } else { Ok(()) }
+    }
+
+    fn rewrite(&mut self) -> Result<(), StateError> {
+        let header = Record::Header(self.identity.clone());
+        let records = std::iter::once(header).chain(self.ledger.records().map(Record::Forwarding));
+        let written = self.journal.rewrite(&records.collect::<Vec<_>>());
+        written.map_err(|e| StateError::io("write", self.journal.path(), e))
+    }
+}

@@ -1,0 +1,238 @@
+//! A message of the spool as it goes over the wire: measured first, then read in pieces, never held whole.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
+
+use super::spool::Spooled;
+use crate::disk::Disk;
+use crate::message::{Digest, HeaderDigester, MessageDigester};
+use crate::watch::blocking;
+
+/// So much is read at a time, in bytes.
+const PIECE: usize = 64 << 10;
+
+/// A `Date` that stands behind so many bytes of the header is not looked for.
+const HEADER: usize = 256 << 10;
+
+/// A moment that a message can have been sent at begins here: 1970 is the clock of a machine that has none.
+const EARLIEST: i64 = 86_400 * 365;
+
+/// A message that was measured.
+#[derive(Debug, Clone)]
+pub(super) struct Letter {
+    disk: Arc<dyn Disk>,
+    /// Where it is.
+    pub(super) spooled: Spooled,
+    /// What is put in front of it, in wire form.
+    prefix: Vec<u8>,
+    /// How many bytes the file has.
+    file_size: u64,
+    /// How many octets go over the wire: each LF becomes CRLF.
+    pub(super) size: u64,
+    /// Whether there are octets beyond ASCII.
+    pub(super) is_8bit: bool,
+    /// The digest of its header.
+    pub(super) header: Digest,
+    /// When it was sent, by its `Date`; else when it was delivered. In the words of IMAP (RFC 9051, `date-time`).
+    pub(super) date: String,
+}
+
+impl Letter {
+    /// Reads a message once, with what is to be put in front of it. Blocks on another thread.
+    pub(super) async fn measure(disk: Arc<dyn Disk>, spooled: Spooled, prefix: String) -> io::Result<Self> {
+        let measured = blocking(move || measure(disk, spooled, prefix.into_bytes())).await;
+        measured.unwrap_or_else(|e| Err(e.into()))
+    }
+
+    /// Its octets as they go over the wire, from the first one: each LF is a CRLF.
+    pub(super) fn octets(&self) -> Octets {
+        Octets { letter: self.clone(), offset: 0, first: true, as_stored: false }
+    }
+
+    /// Its bytes as they are stored.
+    pub(super) fn bytes(&self) -> Octets {
+        Octets { letter: self.clone(), offset: 0, first: true, as_stored: true }
+    }
+
+    /// The digest of all octets as they go over the wire.
+    pub(super) async fn digest(&self) -> io::Result<Digest> {
+        let (mut octets, mut digester) = (self.octets(), MessageDigester::default());
+        while let Some(piece) = octets.next().await? {
+            digester.update(&piece);
+        }
+        Ok(digester.finish())
+    }
+}
+
+fn measure(disk: Arc<dyn Disk>, spooled: Spooled, prefix: Vec<u8>) -> io::Result<Letter> {
+    let (mut offset, mut lines, mut is_8bit) = (0_u64, 0_u64, false);
+    let (mut digester, mut head) = (HeaderDigester::default(), Vec::new());
+    let mut buffer = vec![0; PIECE];
+    loop {
+        let count = disk.read_at(&spooled.dir, &spooled.file, offset, &mut buffer)?;
+        let piece = buffer.get(..count).unwrap_or_default();
+        if piece.is_empty() {
+            break;
+        }
+        digester.update(piece);
+        is_8bit |= !piece.is_ascii();
+        lines += length(memchr::memchr_iter(b'\n', piece).count());
+        let room = HEADER.saturating_sub(head.len()).min(piece.len());
+        head.extend_from_slice(piece.get(..room).unwrap_or_default());
+        offset += length(count);
+    }
+    let date = date_of(&head, spooled.delivered());
+    let size = offset.saturating_add(lines).saturating_add(length(prefix.len()));
+    Ok(Letter { disk, spooled, prefix, file_size: offset, size, is_8bit, header: digester.finish(), date })
+}
+
+fn length(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// The octets of a letter, piece by piece.
+#[derive(Debug)]
+pub(super) struct Octets {
+    letter: Letter,
+    offset: u64,
+    first: bool,
+    as_stored: bool,
+}
+
+impl Octets {
+    /// The next piece; None at the end. A file that is not what was measured is an error: the other side was told
+    /// a size.
+    pub(super) async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        if std::mem::take(&mut self.first) && !self.letter.prefix.is_empty() {
+            return Ok(Some(self.letter.prefix.clone()));
+        }
+        let (disk, spooled, offset) = (Arc::clone(&self.letter.disk), self.letter.spooled.clone(), self.offset);
+        let left = usize::try_from(self.letter.file_size.saturating_sub(offset)).unwrap_or(usize::MAX).min(PIECE);
+        if left == 0 {
+            return Ok(None);
+        }
+        let read = move || {
+            let mut buffer = vec![0; left];
+            let count = disk.read_at(&spooled.dir, &spooled.file, offset, &mut buffer)?;
+            buffer.truncate(count);
+            Ok::<_, io::Error>(buffer)
+        };
+        let piece = blocking(read).await.unwrap_or_else(|e| Err(e.into()))?;
+        if piece.len() < left {
+            return Err(io::Error::other("the file has become shorter"));
+        }
+        self.offset += length(piece.len());
+        Ok(Some(if self.as_stored { piece } else { with_crlf(&piece) }))
+    }
+}
+
+/// Each LF as CRLF.
+fn with_crlf(piece: &[u8]) -> Vec<u8> {
+    let mut wire = Vec::with_capacity(piece.len() + piece.len() / 16);
+    let mut from = 0;
+    for end in memchr::memchr_iter(b'\n', piece) {
+        wire.extend_from_slice(piece.get(from..end).unwrap_or_default());
+        wire.extend_from_slice(b"\r\n");
+        from = end + 1;
+    }
+    wire.extend_from_slice(piece.get(from..).unwrap_or_default());
+    wire
+}
+
+/// When a message was sent by the `Date` of its header, if that can be; else when it was delivered.
+fn date_of(head: &[u8], delivered: i64) -> String {
+    let sent = date_field(head).and_then(|text| DateTimeParser::new().parse_zoned_datetime(text.trim()).ok());
+    // A day ahead of its delivery is beyond every time zone.
+    let possible = EARLIEST..delivered.saturating_add(86_400);
+    let sent = sent.filter(|sent| possible.contains(&sent.timestamp().as_second()));
+    let moment = sent.unwrap_or_else(|| {
+        Timestamp::from_second(delivered).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned_datetime(jiff::tz::TimeZone::UTC)
+    });
+    moment.strftime("%d-%b-%Y %H:%M:%S %z").to_string()
+}
+
+/// The text of the first `Date`, unfolded.
+fn date_field(head: &[u8]) -> Option<String> {
+    let mut text: Option<Vec<u8>> = None;
+    for line in head.split(|c| *c == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let is_folded = line.first().is_some_and(|c| matches!(c, b' ' | b'\t'));
+        match &mut text {
+            Some(text) if is_folded && text.len() < 1000 => text.extend_from_slice(line),
+            Some(_) => break,
+            None if line.is_empty() => break,
+            None => {
+                if let Some((name, rest)) = line.split_at_checked(5)
+                    && name.eq_ignore_ascii_case(b"date:")
+                {
+                    text = Some(rest.to_vec());
+                }
+            }
+        }
+    }
+    String::from_utf8(text?).ok()
+}
+
+/// What a message is known by on its whole way, the same at each try: a digest of its file's name, which no other has.
+pub(super) fn delivery_id(name: &str) -> String {
+    let mut digester = MessageDigester::default();
+    digester.update(name.as_bytes());
+    digester.finish().to_string()
+}
+
+/// Where the spool is, for words.
+pub(super) fn place(spooled: &Spooled) -> &Path {
+    spooled.dir.path()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::RealDisk;
+
+    #[test]
+    fn the_date_is_that_of_the_header_if_it_can_be() {
+        let delivered = 1_790_000_000;
+        for (head, date) in [
+            ("Date: Tue, 24 Nov 2015 08:07:06 +0200\n\n", "24-Nov-2015 08:07:06 +0200"),
+            ("Subject: x\ndate:\n Tue, 24 Nov 2015\n 08:07:06 -0330 (NST)\n\n", "24-Nov-2015 08:07:06 -0330"),
+            ("Date: never\n\n", "21-Sep-2026 14:13:20 +0000"),
+            ("Date: Tue, 24 Nov 2065 08:07:06 +0200\n\n", "21-Sep-2026 14:13:20 +0000"),
+            ("Date: Thu, 1 Jan 1970 00:00:00 +0000\n\n", "21-Sep-2026 14:13:20 +0000"),
+            ("\nDate: Tue, 24 Nov 2015 08:07:06 +0200\n", "21-Sep-2026 14:13:20 +0000"),
+            ("Da", "21-Sep-2026 14:13:20 +0000"),
+        ] {
+            assert_eq!(date_of(head.as_bytes(), delivered), date, "{head}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_letter_is_as_long_as_it_was_measured() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let opened = RealDisk.open_dir(dir.path()).unwrap();
+        let mut long = b"Message-ID: <a>\n\n".to_vec();
+        (0..50_000)
+            .for_each(|n| long.extend_from_slice([format!("{n}\n\r").as_bytes(), b"\xff\n"].concat().as_slice()));
+        for bytes in [&long[..], b"", b"\n", b"x", b"a\nb"] {
+            std::fs::write(dir.path().join("f"), bytes).unwrap();
+            let spooled = Spooled { name: "f".to_owned(), dir: opened.clone(), file: "f".into() };
+            let letter = Letter::measure(Arc::clone(&disk), spooled, "X: y\r\n".to_owned()).await.unwrap();
+            let (mut octets, mut wire) = (letter.octets(), Vec::new());
+            while let Some(piece) = octets.next().await.unwrap() {
+                wire.extend_from_slice(&piece);
+            }
+            let expected = [b"X: y\r\n".to_vec(), String::from_utf8_lossy(bytes).replace('\n', "\r\n").into_bytes()];
+            assert!(wire == expected.concat() || !bytes.is_ascii());
+            assert_eq!(length(wire.len()), letter.size);
+            assert_eq!(letter.is_8bit, !bytes.is_ascii());
+            let mut whole = MessageDigester::default();
+            whole.update(&wire);
+            assert_eq!(letter.digest().await.unwrap(), whole.finish());
+        }
+    }
+}

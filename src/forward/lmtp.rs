@@ -1,0 +1,317 @@
+//! To a mail server on this side, by LMTP (RFC 2033): one message in a transaction, one recipient.
+//!
+//! The answer behind the final dot is the only one that counts. If it is lost the message is sent again: never lost, and
+//! at most one more copy for each lost answer. `X-Mailferry-Id`, where it is asked for, is the same in both copies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::system::uname;
+use tokio::net::UnixStream;
+
+use super::error::ForwardError;
+use super::letter::{Letter, delivery_id, place};
+use super::pass::{Pass, words};
+use super::spool::Spooled;
+use super::wire::{Wire, WireError};
+use crate::account::{LmtpDestination, LmtpServer};
+use crate::credential::printable;
+use crate::net::Stream;
+
+/// Behind the final dot a server may run filters (RFC 5321, section 4.5.3.2.6).
+const LONG_ANSWER: Duration = Duration::from_secs(10 * 60);
+
+/// The most lines of one answer.
+const MOST_LINES: usize = 100;
+
+/// What a server said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Reply {
+    /// Its three digits.
+    code: u16,
+    /// The text of all lines, the lines parted by blanks, escaped.
+    text: String,
+}
+
+impl Reply {
+    fn is_positive(&self) -> bool {
+        (200..400).contains(&self.code)
+    }
+
+    fn is_permanent(&self) -> bool {
+        self.code >= 500
+    }
+
+    fn words(&self) -> String {
+        words(&format!("{} {}", self.code, self.text))
+    }
+
+    /// Whether the recipient's mailbox, or the disk behind it, is full: that passes (RFC 3463, X.2.2 and X.3.1).
+    fn is_full(&self) -> bool {
+        let text = self.text.to_ascii_lowercase();
+        self.code == 452 || ["4.2.2", "5.2.2", "4.3.1", "5.3.1", "quota"].iter().any(|part| text.contains(part))
+    }
+
+    /// The refusal of something that concerns all messages.
+    fn refusal(&self, doing: &'static str) -> ForwardError {
+        match self.is_full() {
+            true => ForwardError::Full { response: self.words() },
+            false => ForwardError::Refused { doing, response: self.words(), lasting: self.is_permanent() },
+        }
+    }
+}
+
+/// Takes on what waits, over one connection.
+pub(super) async fn deliver(pass: &Arc<Pass>, to: &LmtpDestination) -> Result<(), ForwardError> {
+    let mut session = Session::open(pass, to).await?;
+    while let Some(message) = pass.next() {
+        session.one(pass, to, message).await?;
+    }
+    session.quit().await;
+    Ok(())
+}
+
+struct Session {
+    wire: Wire,
+    /// The server takes octets beyond ASCII (RFC 6152).
+    has_8bitmime: bool,
+    /// It wants to know sizes (RFC 1870), and takes no larger ones than this; 0 where it does not say.
+    size: Option<u64>,
+}
+
+impl Session {
+    async fn open(pass: &Pass, to: &LmtpDestination) -> Result<Self, ForwardError> {
+        const DOING: &str = "greet the LMTP server";
+        let stream = connect(pass, to).await?;
+        let mut session = Self { wire: Wire::new(stream, pass.patience), has_8bitmime: false, size: None };
+        let greeting = session.reply(DOING).await?;
+        if !greeting.is_positive() {
+            return Err(greeting.refusal(DOING));
+        }
+        let hello = session.ask(DOING, &format!("LHLO {}", host())).await?;
+        if !hello.is_positive() {
+            return Err(hello.refusal(DOING));
+        }
+        let words: Vec<&str> = hello.text.split(' ').collect();
+        session.has_8bitmime = words.iter().any(|word| word.eq_ignore_ascii_case("8BITMIME"));
+        let size = words.iter().position(|word| word.eq_ignore_ascii_case("SIZE"));
+        session.size = size.map(|at| words.get(at + 1).and_then(|word| word.parse().ok()).unwrap_or(0));
+        Ok(session)
+    }
+
+    /// One transaction.
+    async fn one(&mut self, pass: &Pass, to: &LmtpDestination, message: Spooled) -> Result<(), ForwardError> {
+        const DOING: &str = "send a message";
+        let prefix = match to.id_header {
+            true => format!("X-Mailferry-Id: {}\r\n", delivery_id(&message.name)),
+            false => String::new(),
+        };
+        let letter = pass.measure(message, prefix).await?;
+        if let Some(limit) = self.size.filter(|limit| *limit > 0 && letter.size > *limit) {
+            let why = format!("it has {} octets, and the server takes {limit} (SIZE)", letter.size);
+            return pass.set_aside(&letter.spooled, &why).await;
+        }
+        let mut from = "MAIL FROM:<>".to_owned();
+        if self.has_8bitmime && letter.is_8bit {
+            from.push_str(" BODY=8BITMIME");
+        }
+        if self.size.is_some() {
+            from.push_str(&format!(" SIZE={}", letter.size));
+        }
+        let said = self.ask(DOING, &from).await?;
+        if !said.is_positive() {
+            // Too large for the server (RFC 1870, section 6.1), or for what is free now.
+            let is_too_large = said.code == 552 && !said.is_full();
+            return match is_too_large {
+                true => pass.set_aside(&letter.spooled, &said.words()).await,
+                false => Err(said.refusal(DOING)),
+            };
+        }
+        for command in [format!("RCPT TO:<{}>", to.recipient), "DATA".to_owned()] {
+            let said = self.ask(DOING, &command).await?;
+            if !said.is_positive() {
+                return Err(said.refusal(DOING));
+            }
+        }
+        self.stream(&letter).await?;
+        let said = self.reply_within(DOING, LONG_ANSWER).await?;
+        if said.is_positive() {
+            let arrived = pass.arrived(&letter, None);
+            return pass.record(vec![arrived]).await;
+        }
+        if said.is_full() {
+            return Err(said.refusal(DOING));
+        }
+        match said.is_permanent() {
+            true => pass.set_aside(&letter.spooled, &said.words()).await,
+            false => pass.later(DOING, &said.words()),
+        }
+    }
+
+    /// Sends the octets of a message with its dots doubled, and the dot that ends it.
+    async fn stream(&mut self, letter: &Letter) -> Result<(), ForwardError> {
+        const DOING: &str = "send a message";
+        let (mut octets, mut stuffing) = (letter.octets(), Stuffing::default());
+        loop {
+            let piece = octets.next().await.map_err(|source| {
+                let path = place(&letter.spooled).to_owned();
+                ForwardError::Spool { path, source }
+            })?;
+            let last = piece.is_none();
+            let wire = match piece {
+                Some(piece) => stuffing.stuff(&piece),
+                None => stuffing.end().to_vec(),
+            };
+            self.wire.send(&wire).await.map_err(|error| ForwardError::Wire { doing: DOING, error })?;
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn ask(&mut self, doing: &'static str, command: &str) -> Result<Reply, ForwardError> {
+        let line = format!("{command}\r\n");
+        self.wire.send(line.as_bytes()).await.map_err(|error| ForwardError::Wire { doing, error })?;
+        self.reply(doing).await
+    }
+
+    async fn reply(&mut self, doing: &'static str) -> Result<Reply, ForwardError> {
+        self.reply_within(doing, Duration::ZERO).await
+    }
+
+    /// The next answer. A patience of zero is the usual one.
+    async fn reply_within(&mut self, doing: &'static str, patience: Duration) -> Result<Reply, ForwardError> {
+        let lost = |error| ForwardError::Wire { doing, error };
+        let mut text = String::new();
+        for _ in 0..MOST_LINES {
+            let line = match patience {
+                Duration::ZERO => self.wire.line().await,
+                patience => self.wire.line_within(patience).await,
+            };
+            let line = line.map_err(lost)?;
+            let Some((code, more, words)) = reply_line(&line) else {
+                let what = words(&String::from_utf8_lossy(&line));
+                return Err(ForwardError::Protocol { doing, what });
+            };
+            if !text.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(&printable(&words));
+            if !more {
+                return Ok(Reply { code, text });
+            }
+        }
+        Err(lost(WireError::LongLine))
+    }
+
+    async fn quit(mut self) {
+        // Everything has been answered.
+        let _ = self.ask("end the session", "QUIT").await;
+    }
+}
+
+async fn connect(pass: &Pass, to: &LmtpDestination) -> Result<Stream, ForwardError> {
+    match &to.server {
+        LmtpServer::Tcp(endpoint) => Ok(pass.context.dialer.connect(endpoint, &[]).await?.stream),
+        LmtpServer::Socket(path) => {
+            let connected = tokio::time::timeout(pass.patience, UnixStream::connect(path)).await;
+            let refused = |why: String| ForwardError::Refused {
+                doing: "reach the LMTP server",
+                response: format!("{}: {why}", path.display()),
+                lasting: false,
+            };
+            match connected {
+                Ok(Ok(stream)) => Ok(Box::new(stream)),
+                Ok(Err(e)) => Err(refused(e.to_string())),
+                Err(_) => Err(refused("it does not answer".to_owned())),
+            }
+        }
+    }
+}
+
+/// Our name, as it may stand behind LHLO.
+fn host() -> String {
+    let name = uname();
+    let name = String::from_utf8_lossy(name.nodename().to_bytes()).into_owned();
+    let is_good = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'));
+    if is_good { name } else { "localhost".to_owned() }
+}
+
+/// A line of an answer: its code, whether more lines follow, its text.
+fn reply_line(line: &[u8]) -> Option<(u16, bool, String)> {
+    let digits = line.get(..3).filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
+    let code = std::str::from_utf8(digits).ok()?.parse().ok().filter(|code| (200..600).contains(code))?;
+    let more = match line.get(3) {
+        None | Some(b' ') => false,
+        Some(b'-') => true,
+        Some(_) => return None,
+    };
+    Some((code, more, String::from_utf8_lossy(line.get(4..).unwrap_or_default()).into_owned()))
+}
+
+/// Doubles the dots that begin lines (RFC 5321, section 4.5.2), in pieces of any size.
+#[derive(Debug)]
+struct Stuffing {
+    /// The last two octets: a line begins behind CRLF.
+    last: [u8; 2],
+}
+
+impl Default for Stuffing {
+    fn default() -> Self {
+        Self { last: *b"\r\n" }
+    }
+}
+
+impl Stuffing {
+    fn stuff(&mut self, piece: &[u8]) -> Vec<u8> {
+        let mut wire = Vec::with_capacity(piece.len() + 64);
+        for &octet in piece {
+            if octet == b'.' && self.last == *b"\r\n" {
+                wire.push(b'.');
+            }
+            wire.push(octet);
+            self.last = [self.last[1], octet];
+        }
+        wire
+    }
+
+    /// The dot that ends the message, on a line of its own.
+    fn end(&self) -> &'static [u8] {
+        if self.last == *b"\r\n" { b".\r\n" } else { b"\r\n.\r\n" }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dots_are_doubled_wherever_the_pieces_end() {
+        let message = b".a\r\n..b\r\nc.\r\n.\r\n\r.\n.";
+        let expected = b"..a\r\n...b\r\nc.\r\n..\r\n\r.\n.\r\n.\r\n";
+        for cut in 0..message.len() {
+            let mut stuffing = Stuffing::default();
+            let mut wire = stuffing.stuff(&message[..cut]);
+            wire.extend(stuffing.stuff(&message[cut..]));
+            wire.extend_from_slice(stuffing.end());
+            assert_eq!(wire, expected, "{cut}");
+        }
+        assert_eq!(Stuffing::default().end(), b".\r\n");
+    }
+
+    #[test]
+    fn an_answer_has_a_code() {
+        assert_eq!(reply_line(b"250-SIZE 10"), Some((250, true, "SIZE 10".to_owned())));
+        assert_eq!(reply_line(b"354"), Some((354, false, String::new())));
+        for none in [&b"25 x"[..], b"", b"250xx", b"999 x", b"100 x"] {
+            assert_eq!(reply_line(none), None);
+        }
+    }
+
+    #[test]
+    fn a_full_mailbox_is_no_refusal_of_the_message() {
+        let full = |code, text: &str| Reply { code, text: text.to_owned() }.is_full();
+        assert!(full(552, "5.2.2 <jo@x> Quota exceeded (mailbox for user is full)") && full(452, "4.3.1 no space"));
+        assert!(!full(550, "5.7.1 spam") && !full(552, "5.3.4 message too big"));
+    }
+}

@@ -1,0 +1,247 @@
+//! A pass under way, as those see it who bring messages to a destination: what comes next, and where it is written down what
+//! became of each.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Mutex as AsyncMutex;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::error::ForwardError;
+use super::journal::{ForwardJournal, Progress};
+use super::letter::{Letter, place};
+use super::report::Waiting;
+use super::spool::Spooled;
+use crate::account::{Account, AccountName};
+use crate::clock::Clock;
+use crate::credential::{CredentialEnvironment, printable};
+use crate::disk::Disk;
+use crate::message::Digest;
+use crate::net::Dial;
+use crate::state::record::ForwardRecord;
+use crate::watch::blocking;
+
+/// A message that was refused so often, in as many passes, without a word that says for how long, is set aside.
+const MOST_REFUSALS: u32 = 3;
+
+/// So many refusals in a row are the destination's trouble and not that of single messages.
+const REFUSALS_IN_A_ROW: u32 = 10;
+
+/// The longest reason that is kept, in characters.
+const REASON: usize = 300;
+
+/// What forwarders need of the process.
+#[derive(Debug, Clone)]
+pub struct ForwardContext {
+    /// Makes connections.
+    pub dialer: Arc<dyn Dial>,
+    /// Where spools and journals are.
+    pub disk: Arc<dyn Disk>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// The state directory.
+    pub state_dir: PathBuf,
+    /// Where credentials of systemd are.
+    pub credentials: CredentialEnvironment,
+    /// Tells others who holds a lock.
+    pub holder: String,
+}
+
+/// A pass under way; connections to one destination share it.
+pub(super) struct Pass {
+    /// The account.
+    pub(super) name: AccountName,
+    /// So long the destination may be silent.
+    pub(super) patience: Duration,
+    pub(super) context: Arc<ForwardContext>,
+    stop: CancellationToken,
+    /// None while it is away, and when it is lost.
+    journal: AsyncMutex<Option<ForwardJournal>>,
+    queue: Mutex<VecDeque<Spooled>>,
+    counts: Mutex<Counts>,
+    /// A connection has found that the destination takes no more.
+    ended: CancellationToken,
+}
+
+/// What was done so far.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Counts {
+    /// So many messages arrived.
+    pub(super) forwarded: u64,
+    /// Their size in octets, as they are stored.
+    pub(super) octets: u64,
+    /// So many were refused for good.
+    pub(super) newly_set_aside: usize,
+    refusals_in_a_row: u32,
+}
+
+impl Pass {
+    /// With what is to be done; `stop` ends it.
+    pub(super) fn new(
+        context: Arc<ForwardContext>,
+        account: &Account,
+        journal: ForwardJournal,
+        queue: VecDeque<Spooled>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            name: account.name.clone(),
+            patience: account.timeout,
+            context,
+            stop,
+            journal: AsyncMutex::new(Some(journal)),
+            queue: Mutex::new(queue),
+            counts: Mutex::new(Counts::default()),
+            ended: CancellationToken::new(),
+        }
+    }
+
+    /// What was done so far.
+    pub(super) fn done(&self) -> Counts {
+        *self.counts()
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Spooled>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there is anything left to begin.
+    pub(super) fn has_more(&self) -> bool {
+        !self.queue().is_empty()
+    }
+
+    /// How many messages are left to begin.
+    pub(super) fn left(&self) -> usize {
+        self.queue().len()
+    }
+
+    /// The next message. None if there is none, or none is to be begun.
+    pub(super) fn next(&self) -> Option<Spooled> {
+        if self.stop.is_cancelled() || self.ended.is_cancelled() {
+            return None;
+        }
+        self.queue().pop_front()
+    }
+
+    /// Puts back a message that was not begun.
+    pub(super) fn put_back(&self, message: Spooled) {
+        self.queue().push_front(message);
+    }
+
+    /// No further message is begun.
+    pub(super) fn end(&self) {
+        self.ended.cancel();
+    }
+
+    /// The message as it goes over the wire; what is in `prefix` goes in front of it.
+    pub(super) async fn measure(&self, message: Spooled, prefix: String) -> Result<Letter, ForwardError> {
+        let path = place(&message).to_owned();
+        let measured = Letter::measure(Arc::clone(&self.context.disk), message, prefix).await;
+        measured.map_err(|source| ForwardError::Spool { path, source })
+    }
+
+    /// What is known of a message.
+    pub(super) async fn progress(&self, name: &str) -> Option<Progress> {
+        self.journal.lock().await.as_ref()?.ledger().get(name).cloned()
+    }
+
+    /// Whether a UID is that of a message that is known to have arrived.
+    pub(super) async fn knows(&self, uid: crate::state::record::MailboxUid) -> bool {
+        self.journal.lock().await.as_ref().is_some_and(|journal| journal.ledger().knows(uid))
+    }
+
+    /// How many messages with this header are known to have arrived before the UIDs of the mailbox became others.
+    pub(super) async fn arrived_before(&self, validity: u32, header: Digest) -> usize {
+        self.journal.lock().await.as_ref().map_or(0, |journal| journal.ledger().arrived_before(validity, header))
+    }
+
+    /// Writes records, durably.
+    pub(super) async fn record(&self, records: Vec<ForwardRecord>) -> Result<(), ForwardError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let doing = "write down what was forwarded";
+        let mut place = self.journal.lock().await;
+        let Some(mut journal) = place.take() else { return Err(ForwardError::Stopped) };
+        let write = move || {
+            let written = journal.record(records);
+            (journal, written)
+        };
+        let (journal, written) = blocking(write).await.map_err(|e| ForwardError::Work(e.doing(doing)))?;
+        *place = Some(journal);
+        Ok(written?)
+    }
+
+    /// A message arrived: the record that says so, which the caller writes before or with the next one.
+    pub(super) fn arrived(&self, letter: &Letter, uid: Option<crate::state::record::MailboxUid>) -> ForwardRecord {
+        let mut counts = self.counts();
+        counts.forwarded += 1;
+        counts.octets += letter.spooled.size();
+        counts.refusals_in_a_row = 0;
+        ForwardRecord::Arrived { name: letter.spooled.name.clone(), header: Some(letter.header), uid }
+    }
+
+    /// A message was refused for good.
+    pub(super) async fn set_aside(&self, message: &Spooled, reason: &str) -> Result<(), ForwardError> {
+        let reason = words(reason);
+        warn!(
+            event = "set-aside",
+            "{}: a message is set aside, because the destination will not take it: {reason}. It stays in the spool and on \
+             the server",
+            self.name
+        );
+        self.counts().newly_set_aside += 1;
+        let since = self.context.clock.read().wall;
+        self.record(vec![ForwardRecord::SetAside { name: message.name.clone(), since, reason }]).await
+    }
+
+    /// A message was refused, and nothing says for how long: the others go on, and it is tried again in another pass, but not
+    /// for ever.
+    pub(super) async fn refused(&self, message: &Spooled, doing: &'static str, why: &str) -> Result<(), ForwardError> {
+        let times = self.progress(&message.name).await.map_or(0, |progress| progress.refusals).saturating_add(1);
+        if times >= MOST_REFUSALS {
+            return self.set_aside(message, why).await;
+        }
+        self.record(vec![ForwardRecord::Refused { name: message.name.clone(), times }]).await?;
+        self.later(doing, why)
+    }
+
+    /// A message was refused for now: the others go on, and it is tried again in another pass, as often as it takes.
+    pub(super) fn later(&self, doing: &'static str, why: &str) -> Result<(), ForwardError> {
+        info!("{}: a message is tried again later: {}", self.name, words(why));
+        let in_a_row = {
+            let mut counts = self.counts();
+            counts.refusals_in_a_row += 1;
+            counts.refusals_in_a_row
+        };
+        if in_a_row < REFUSALS_IN_A_ROW {
+            return Ok(());
+        }
+        Err(ForwardError::Refused { doing, response: words(why), lasting: false })
+    }
+
+    /// What is left of the messages that were there.
+    pub(super) async fn waiting(&self, messages: Vec<Spooled>) -> Result<Waiting, ForwardError> {
+        let place = self.journal.lock().await;
+        let journal = place.as_ref().ok_or(ForwardError::Stopped)?;
+        Ok(Waiting::of(&messages, journal.ledger()))
+    }
+}
+
+/// What a server or a command said, fit for a line of a log.
+pub(super) fn words(text: &str) -> String {
+    let shown = printable(text.trim());
+    if shown.chars().count() <= REASON {
+        return shown;
+    }
+    let mut short: String = shown.chars().take(REASON).collect();
+    short.push('…');
+    short
+}

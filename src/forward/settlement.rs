@@ -1,0 +1,87 @@
+//! What was forwarded is taken over into the account's state: only then may it be deleted on the server, and its file goes.
+
+use std::collections::HashSet;
+use std::io;
+
+use super::journal::{Ledger, look};
+use super::spool::{self, Spooled};
+use crate::disk::{DirSync, Disk};
+use crate::maildir::Maildir;
+use crate::state::entries::EntryId;
+use crate::state::error::StateError;
+use crate::state::store::Store;
+
+/// What a settlement did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// So many messages were forwarded since the last one.
+    pub forwarded: usize,
+    /// So many were taken out of the spool by somebody else, and are fetched again if the server still has them.
+    pub lost: usize,
+    /// So many files were removed.
+    pub removed: usize,
+}
+
+/// Takes over what the forwarder's journal says. The steps, each durable before the next one: the journal; the records in
+/// the state; the files gone. Only behind that does the forwarder forget. Blocks.
+///
+/// # Errors
+/// Those of the disk; a journal that is damaged. Nothing is lost by that: the next one goes on.
+pub fn settle(disk: &dyn Disk, store: &mut Store) -> Result<Settled, StateError> {
+    let spooled: Vec<(EntryId, String)> =
+        store.state().spooled().map(|(entry, intent)| (entry.id, intent.file_name.clone())).collect();
+    let path = store.spool();
+    let Some(maildir) = spool::open(disk, &path)? else {
+        if spooled.is_empty() {
+            return Ok(Settled::default());
+        }
+        return Err(StateError::MaildirMissing { path });
+    };
+    let ledger = look(disk, &store.path().with_extension("forward"))?.unwrap_or_default();
+    let messages = spool::messages(disk, &maildir)?;
+    if spooled.is_empty() && messages.is_empty() {
+        return Ok(Settled::default());
+    }
+    let there: HashSet<&str> = messages.iter().map(|message| message.name.as_str()).collect();
+    let (forwarded, others): (Vec<_>, Vec<_>) = spooled.into_iter().partition(|(_, name)| ledger.has_arrived(name));
+    let lost: Vec<EntryId> =
+        others.into_iter().filter(|(_, name)| !there.contains(name.as_str())).map(|(id, _)| id).collect();
+    let mut settled = Settled { forwarded: forwarded.len(), lost: lost.len(), removed: 0 };
+    store.record_forwarded(forwarded.into_iter().map(|(id, _)| id).collect())?;
+    store.record_forgotten(lost)?;
+    store.settle()?;
+    settled.removed = remove(disk, store, &maildir, &messages, &ledger)?;
+    Ok(settled)
+}
+
+/// Removes the files of what was forwarded, and makes that durable.
+fn remove(
+    disk: &dyn Disk,
+    store: &Store,
+    maildir: &Maildir,
+    messages: &[Spooled],
+    ledger: &Ledger,
+) -> Result<usize, StateError> {
+    let under_way: HashSet<&str> = store.state().intents().map(|(_, intent)| intent.file_name.as_str()).collect();
+    let mut removed = 0;
+    for message in messages.iter().filter(|message| ledger.has_arrived(&message.name)) {
+        if under_way.contains(message.name.as_str()) {
+            continue;
+        }
+        match disk.remove_in(&message.dir, &message.file) {
+            Ok(()) => removed += 1,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(StateError::io("remove", &message.dir.path().join(&message.file), e)),
+        }
+    }
+    if removed > 0 {
+        for dir in [maildir.new_dir(), maildir.cur()] {
+            let _: DirSync = disk.sync_open_dir(dir).map_err(|e| StateError::io("sync", dir.path(), e))?;
+        }
+    }
+    Ok(removed)
+}
+
+#[cfg(test)]
+#[path = "settlement_tests.rs"]
+mod tests;

@@ -1,0 +1,130 @@
+use std::fs;
+use std::sync::Arc;
+
+use super::*;
+use crate::delivery::bench::Bench;
+use crate::delivery::publish::publish;
+use crate::disk::RealDisk;
+use crate::forward::journal::ForwardJournal;
+use crate::state::entries::Identity;
+use crate::state::record::ForwardRecord;
+
+/// An account with messages in its spool, and the names of their files, in their order.
+fn spooled(unique_ids: &[&str]) -> (Bench, Vec<String>) {
+    let mut bench = Bench::new();
+    bench.account.maildir = bench.state_dir().join("jo.spool");
+    let mut store = bench.open().unwrap();
+    let recorded = bench.record(&mut store, unique_ids);
+    let names = recorded.iter().map(|one| one.published_name().to_owned()).collect();
+    let published = publish(&RealDisk, &bench.maildir(), recorded).unwrap();
+    store.record_published(&published.delivered).unwrap();
+    store.settle().unwrap();
+    (bench, names)
+}
+
+/// The forwarder's journal of the account, open.
+fn journal(bench: &Bench) -> ForwardJournal {
+    let new = Identity {
+        instance: crate::ids::InstanceId::random(),
+        host: "h".to_owned(),
+        user: "jo".to_owned(),
+        created: 0,
+    };
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    ForwardJournal::open(&disk, &bench.state_dir(), &bench.account.name, new).unwrap().unwrap()
+}
+
+fn arrived(name: &str) -> ForwardRecord {
+    ForwardRecord::Arrived { name: name.to_owned(), header: None, uid: None }
+}
+
+#[test]
+fn what_is_in_the_spool_is_no_open_delivery_and_may_not_be_deleted() {
+    let (bench, _) = spooled(&["a", "b"]);
+    for rewritten in [false, true] {
+        let mut store = bench.open().unwrap();
+        assert_eq!((store.state().intents().count(), store.state().spooled().count()), (0, 2), "{rewritten}");
+        assert_eq!(settle(&RealDisk, &mut store).unwrap(), Settled::default());
+        store.rewrite().unwrap();
+    }
+    assert_eq!((bench.files("tmp").len(), bench.files("new").len()), (0, 2));
+}
+
+#[test]
+fn what_has_arrived_leaves_the_spool_behind_the_record_of_it() {
+    let (bench, names) = spooled(&["a", "b"]);
+    journal(&bench).record(vec![arrived(&names[0])]).unwrap();
+    let mut store = bench.open().unwrap();
+    let settled = settle(&RealDisk, &mut store).unwrap();
+    assert_eq!(settled, Settled { forwarded: 1, lost: 0, removed: 1 });
+    assert_eq!(bench.files("new"), [names[1].clone()]);
+    drop(store);
+    let mut store = bench.open().unwrap();
+    assert_eq!(store.state().spooled().count(), 1);
+    assert_eq!(store.state().len(), 2, "it is remembered, so that it can be deleted on the server");
+    assert_eq!(settle(&RealDisk, &mut store).unwrap(), Settled::default());
+}
+
+#[test]
+fn a_file_that_outlived_the_record_goes_and_is_not_forwarded_again() {
+    let (bench, names) = spooled(&["a"]);
+    let file = bench.account.maildir.join("new").join(&names[0]);
+    let bytes = fs::read(&file).unwrap();
+    journal(&bench).record(vec![arrived(&names[0])]).unwrap();
+    settle(&RealDisk, &mut bench.open().unwrap()).unwrap();
+    // A power cut before the directory was synced.
+    fs::write(&file, bytes).unwrap();
+    let mut journal = journal(&bench);
+    journal.forget_all_but(|name| name == names[0]).unwrap();
+    assert!(journal.ledger().has_arrived(&names[0]), "it is remembered as long as the file is there");
+    drop(journal);
+    let settled = settle(&RealDisk, &mut bench.open().unwrap()).unwrap();
+    assert_eq!(settled, Settled { forwarded: 0, lost: 0, removed: 1 });
+    assert!(bench.files("new").is_empty());
+}
+
+#[test]
+fn what_somebody_has_taken_is_forgotten_so_that_it_is_fetched_again() {
+    let (bench, names) = spooled(&["a", "b"]);
+    fs::remove_file(bench.account.maildir.join("new").join(&names[0])).unwrap();
+    let mut store = bench.open().unwrap();
+    assert_eq!(settle(&RealDisk, &mut store).unwrap(), Settled { forwarded: 0, lost: 1, removed: 0 });
+    assert_eq!((store.state().len(), store.state().spooled().count()), (1, 1));
+}
+
+#[test]
+fn an_open_intent_keeps_what_is_known_of_the_others() {
+    let (bench, names) = spooled(&["a", "b"]);
+    let intent = crate::state::record::AppendIntent {
+        name: names[1].clone(),
+        mailbox: "m".to_owned(),
+        uid_validity: 1,
+        uid_next: 5,
+    };
+    let mut open = journal(&bench);
+    open.record(vec![arrived("gone"), ForwardRecord::Intent(intent.clone())]).unwrap();
+    assert_eq!(open.ledger().get(&names[1]).unwrap().intent.as_ref(), Some(&intent));
+    open.forget_all_but(|name| names.contains(&name.to_owned())).unwrap();
+    assert!(open.ledger().has_arrived("gone"), "the message that is looked for must not be taken for it");
+    open.record(vec![arrived(&names[1])]).unwrap();
+    open.forget_all_but(|name| names.contains(&name.to_owned())).unwrap();
+    assert!(!open.ledger().has_arrived("gone") && open.ledger().has_arrived(&names[1]));
+    drop(open);
+    assert!(journal(&bench).ledger().has_arrived(&names[1]), "it is what the file says, too");
+}
+
+#[test]
+fn one_forwarder_at_a_time_has_the_journal() {
+    let (bench, _) = spooled(&["a"]);
+    let first = journal(&bench);
+    let new = Identity {
+        instance: crate::ids::InstanceId::random(),
+        host: "h".to_owned(),
+        user: "jo".to_owned(),
+        created: 0,
+    };
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    assert!(ForwardJournal::open(&disk, &bench.state_dir(), &bench.account.name, new).unwrap().is_none());
+    drop(first);
+    journal(&bench);
+}

@@ -1,0 +1,126 @@
+//! The spool: a Maildir in the state directory, whose messages wait to be forwarded.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use super::journal::{Ledger, journal_file, look};
+use crate::account::AccountName;
+use crate::disk::{Dir, Disk};
+use crate::maildir::Maildir;
+use crate::maildir::names::{instance_of, without_flags};
+use crate::state::error::StateError;
+
+/// How much is in a spool and was not forwarded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SpoolUse {
+    /// So many messages.
+    pub messages: u64,
+    /// So many octets.
+    pub octets: u64,
+}
+
+/// A message of a spool.
+#[derive(Debug, Clone)]
+pub(super) struct Spooled {
+    /// The name that it was delivered under; it is known by that.
+    pub(super) name: String,
+    /// The directory that it is in.
+    pub(super) dir: Dir,
+    /// Its name there: a mail reader may have added flags.
+    pub(super) file: OsString,
+}
+
+impl Spooled {
+    /// When it was delivered, in seconds since 1970, by its name.
+    pub(super) fn delivered(&self) -> i64 {
+        self.name.split('.').next().and_then(|seconds| seconds.parse().ok()).unwrap_or(0)
+    }
+
+    /// How many bytes it has, by its name.
+    pub(super) fn size(&self) -> u64 {
+        let size = self.name.rsplit_once(",S=").and_then(|(_, size)| size.parse().ok());
+        size.unwrap_or(0)
+    }
+
+    /// Those that were delivered first come first.
+    fn order(&self) -> (i64, u64, u64) {
+        let middle = self.name.split('.').nth(1).unwrap_or_default();
+        let number = |letter: char| {
+            let digits = middle.split_once(letter).map(|(_, rest)| rest).unwrap_or_default();
+            let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+            digits.get(..end).and_then(|digits| digits.parse().ok()).unwrap_or(0)
+        };
+        (self.delivered(), number('M'), number('Q'))
+    }
+}
+
+/// The spool of an account. None if there is none yet.
+pub(super) fn open(disk: &dyn Disk, path: &Path) -> Result<Option<Maildir>, StateError> {
+    match Maildir::open(disk, path) {
+        Ok(maildir) => Ok(Some(maildir)),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(StateError::io("look at the spool", path, e)),
+    }
+}
+
+/// The messages of a spool that mailferry delivered, the first ones first. Blocks.
+pub(super) fn messages(disk: &dyn Disk, spool: &Maildir) -> Result<Vec<Spooled>, StateError> {
+    let mut by_name: BTreeMap<String, Spooled> = BTreeMap::new();
+    for dir in [spool.new_dir(), spool.cur()] {
+        for file in disk.list_in(dir).map_err(|e| StateError::io("read", dir.path(), e))? {
+            let Ok(name) = String::from_utf8(without_flags(file.as_bytes()).to_vec()) else { continue };
+            if instance_of(name.as_bytes()).is_some() {
+                let spooled = Spooled { name: name.clone(), dir: dir.clone(), file };
+                by_name.entry(name).or_insert(spooled);
+            }
+        }
+    }
+    let mut messages: Vec<Spooled> = by_name.into_values().collect();
+    messages.sort_by_key(Spooled::order);
+    Ok(messages)
+}
+
+/// How much of these was not forwarded.
+pub(super) fn waiting(messages: &[Spooled], ledger: &Ledger) -> SpoolUse {
+    let waiting = messages.iter().filter(|message| !ledger.has_arrived(&message.name));
+    waiting.fold(SpoolUse::default(), |sum, message| SpoolUse {
+        messages: sum.messages.saturating_add(1),
+        octets: sum.octets.saturating_add(message.size()),
+    })
+}
+
+/// How much is in the spool of an account and was not forwarded. Blocks.
+///
+/// # Errors
+/// Those of the disk; a journal that is damaged.
+pub fn spool_use(disk: &dyn Disk, state_dir: &Path, account: &AccountName) -> Result<SpoolUse, StateError> {
+    let Some(spool) = open(disk, &state_dir.join(format!("{account}.spool")))? else {
+        return Ok(SpoolUse::default());
+    };
+    let ledger = look(disk, &journal_file(state_dir, account))?.unwrap_or_default();
+    Ok(waiting(&messages(disk, &spool)?, &ledger))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::FileId;
+
+    #[test]
+    fn messages_are_in_the_order_of_their_delivery() {
+        let dir = Dir::new(Path::new("/x"), FileId { device: 1, inode: 1 }, None);
+        let spooled = |name: &str| Spooled { name: name.to_owned(), dir: dir.clone(), file: name.into() };
+        let name = |seconds, micros, count| {
+            spooled(&format!("{seconds}.M{micros}P9Q{count}_mf-00000000000000aa-00000001.h,S=7"))
+        };
+        let mut all = [name(10, 5, 1), name(9, 90, 3), name(10, 5, 0), name(9, 100, 2)];
+        all.sort_by_key(Spooled::order);
+        let orders: Vec<_> = all.iter().map(Spooled::order).collect();
+        assert_eq!(orders, [(9, 90, 3), (9, 100, 2), (10, 5, 0), (10, 5, 1)]);
+        assert_eq!((all[0].delivered(), all[0].size()), (9, 7));
+        assert_eq!((spooled("odd").delivered(), spooled("odd").size()), (0, 0));
+    }
+}

@@ -1,0 +1,179 @@
+//! What a poll has to do with the spool, where mail is forwarded: it takes over what has gone on, fetches no more than fits,
+//! and can wait until what it brought has gone on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::error::PollError;
+use super::{Poll, PollContext};
+use crate::account::{Account, Forward};
+use crate::delivery::delivered_by;
+use crate::disk::Disk;
+use crate::forward::settlement::{Settled, settle};
+use crate::forward::{ForwardContext, ForwardOptions, SpoolUse, forward, spool_use};
+use crate::ids::InstanceId;
+use crate::plan::Plan;
+use crate::state::error::StateError;
+use crate::state::store::{OpenOptions, Store};
+use crate::watch;
+
+/// Takes over what was forwarded. Blocks.
+pub(super) fn settle_spool(disk: &dyn Disk, store: &mut Store, account: &Account) -> Result<(), StateError> {
+    let waiting = store.state().spooled().count();
+    if account.forward.is_none() {
+        if waiting == 0 {
+            return Ok(());
+        }
+        warn!(
+            "{waiting} messages wait in {}, and this account forwards nothing any more: they stay there and on the server \
+             until it does",
+            store.spool().display()
+        );
+    }
+    let Settled { forwarded, lost, removed } = settle(disk, store)?;
+    if forwarded + removed > 0 {
+        debug!("{forwarded} messages were forwarded since the last poll, {removed} files have left the spool");
+    }
+    if lost > 0 {
+        warn!(
+            "{lost} messages have been taken out of the spool by somebody else, and are fetched again if they can be"
+        );
+    }
+    Ok(())
+}
+
+impl Poll {
+    /// Leaves on the server what does not fit into the spool beside what waits there. One message always fits into an empty
+    /// one.
+    pub(super) async fn keep_within_spool(&mut self, plan: &mut Plan) {
+        let Some(forward) = self.account.forward.clone().filter(|_| !plan.retrieve.is_empty()) else { return };
+        let (disk, dir, name) =
+            (Arc::clone(&self.context.disk), self.context.state_dir.clone(), self.account.name.clone());
+        let looked = watch::blocking(move || spool_use(&*disk, &dir, &name)).await;
+        // What cannot be read is told by whoever delivers there.
+        let Ok(Ok(used)) = looked else { return };
+        let fit = fitting(&forward, used, plan.retrieve.iter().map(|listed| listed.reported_size.unwrap_or(0)));
+        let cut = plan.retrieve.len().saturating_sub(fit);
+        if cut > 0 {
+            plan.retrieve.truncate(fit);
+            plan.postponed += cut;
+            self.spool_is_full = true;
+        }
+    }
+}
+
+/// How many messages of these sizes fit into a spool beside what is in it, the first ones first.
+fn fitting(forward: &Forward, used: SpoolUse, sizes: impl Iterator<Item = u64>) -> usize {
+    let bounds = forward.spool;
+    let (mut messages, mut octets, mut fit) = (used.messages, used.octets, 0);
+    for size in sizes {
+        messages = messages.saturating_add(1);
+        octets = octets.saturating_add(size);
+        let is_alone = messages == 1;
+        if !is_alone && (messages > bounds.messages || octets > bounds.octets) {
+            break;
+        }
+        fit += 1;
+    }
+    fit
+}
+
+/// Takes on what is in the spool of an account that forwards, for as long as the bound, and takes over into its state what
+/// has gone on. None if it does not forward.
+pub async fn forward_spool(
+    context: &PollContext,
+    account: &Account,
+    options: ForwardOptions,
+    bound: Duration,
+    stop: &CancellationToken,
+) -> Option<crate::forward::ForwardReport> {
+    let to = account.forward.clone()?;
+    let stop = stop.child_token();
+    let in_time = stop.clone();
+    let pass = forward(Arc::new(context.forwarding()), account, to, options, stop.clone());
+    tokio::pin!(pass);
+    let report = tokio::select! {
+        biased;
+        report = &mut pass => report,
+        () = tokio::time::sleep(bound) => {
+            info!("{}: what is not forwarded after {} s waits in the spool", account.name, bound.as_secs());
+            in_time.cancel();
+            pass.await
+        }
+    };
+    if report.forwarded > 0
+        && let Err(e) = settle_account(context, account).await
+    {
+        // The next poll does it.
+        debug!("{}: what was forwarded is taken over later: {e}", account.name);
+    }
+    Some(report)
+}
+
+/// Takes over what was forwarded into the account's state, if nobody polls it right now.
+///
+/// # Errors
+/// The state cannot be had. Nothing is lost by that: the next poll takes it over.
+pub async fn settle_account(context: &PollContext, account: &Account) -> Result<(), PollError> {
+    let account = account.clone().with_spool(&context.state_dir);
+    let (disk, dir) = (Arc::clone(&context.disk), context.state_dir.clone());
+    let open_options = context.open_options();
+    let settle = move || {
+        let mut store = Store::open(Arc::clone(&disk), &dir, &account, &open_options)?;
+        if !store.exists() {
+            return Ok(());
+        }
+        store.ensure_proven()?;
+        settle_spool(&*disk, &mut store, &account)?;
+        store.finish()
+    };
+    Ok(watch::blocking(settle).await.map_err(|e| e.doing("take over what was forwarded"))??)
+}
+
+impl PollContext {
+    /// What forwarders need of it.
+    #[must_use]
+    pub fn forwarding(&self) -> ForwardContext {
+        ForwardContext {
+            dialer: Arc::clone(&self.dialer),
+            disk: Arc::clone(&self.disk),
+            clock: Arc::clone(&self.clock),
+            state_dir: self.state_dir.clone(),
+            credentials: self.credentials.clone(),
+            holder: self.holder.clone(),
+        }
+    }
+
+    pub(super) fn open_options(&self) -> OpenOptions {
+        OpenOptions {
+            now: self.clock.read(),
+            since_1970: self.clock.since_1970(),
+            instance: InstanceId::random(),
+            holder: self.holder.clone(),
+            new_state: false,
+            configured_accounts: Arc::clone(&self.configured_accounts),
+            delivered_by,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::{ForwardTo, SpoolBounds};
+
+    #[test]
+    fn a_spool_takes_what_fits_and_one_message_whatever_its_size() {
+        let spool = SpoolBounds { octets: 100, messages: 3 };
+        let forward = Forward { to: ForwardTo::Command(vec!["x".into()]), spool };
+        let fit =
+            |messages, octets, sizes: &[u64]| fitting(&forward, SpoolUse { messages, octets }, sizes.iter().copied());
+        assert_eq!(fit(0, 0, &[10, 10, 10, 10]), 3);
+        assert_eq!(fit(0, 0, &[50, 50, 1]), 2);
+        assert_eq!((fit(0, 0, &[500, 1]), fit(1, 1, &[500])), (1, 0));
+        assert_eq!((fit(3, 3, &[1]), fit(0, 0, &[])), (0, 0));
+    }
+}

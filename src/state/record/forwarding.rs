@@ -1,0 +1,140 @@
+//! The records of a forwarder's journal, `ACCOUNT.forward`: text of the same kind as that of a `.uids` file. PURE.
+
+use super::{Fields, Parse};
+use crate::message::Digest;
+
+/// What became of a message of the spool, which is known by its file's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ForwardRecord {
+    /// `I`: it is about to be appended to an IMAP mailbox. Whether it was is found among the UIDs from this one on.
+    Intent(AppendIntent),
+    /// `J`: it arrived.
+    Arrived {
+        /// The file.
+        name: String,
+        /// The digest of its header, if it is known.
+        header: Option<Digest>,
+        /// Under this UID of the mailbox, if that is known.
+        uid: Option<MailboxUid>,
+    },
+    /// `K`: it was refused for good, and is left alone.
+    SetAside {
+        /// The file.
+        name: String,
+        /// When, in seconds since 1970.
+        since: i64,
+        /// Why, in words for people.
+        reason: String,
+    },
+    /// `N`: it was refused so often, and is tried again.
+    Refused {
+        /// The file.
+        name: String,
+        /// So often.
+        times: u32,
+    },
+    /// `Z`: nothing is on record of it any more.
+    Released(String),
+}
+
+/// An APPEND that is about to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppendIntent {
+    /// The file.
+    pub name: String,
+    /// The mailbox, in words that tell it from others.
+    pub mailbox: String,
+    /// The UIDVALIDITY of the mailbox.
+    pub uid_validity: u32,
+    /// No message that is appended from now on gets a lower UID.
+    pub uid_next: u32,
+}
+
+/// A message in an IMAP mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MailboxUid {
+    /// The mailbox's UIDVALIDITY.
+    pub validity: u32,
+    /// The message's UID.
+    pub uid: u32,
+}
+
+impl ForwardRecord {
+    pub(super) fn write(&self, out: &mut Fields<'_>) {
+        match self {
+            Self::Intent(intent) => {
+                let AppendIntent { name, mailbox, uid_validity, uid_next } = intent;
+                out.letter('I').text(name.as_bytes()).text(mailbox.as_bytes()).number(uid_validity).number(uid_next);
+            }
+            Self::Arrived { name, header, uid } => {
+                out.letter('J').text(name.as_bytes()).optional(*header);
+                if let Some(MailboxUid { validity, uid }) = uid {
+                    out.number(validity).number(uid);
+                }
+            }
+            Self::SetAside { name, since, reason } => {
+                out.letter('K').text(name.as_bytes()).number(since).text(reason.as_bytes());
+            }
+            Self::Refused { name, times } => {
+                out.letter('N').text(name.as_bytes()).number(times);
+            }
+            Self::Released(name) => {
+                out.letter('Z').text(name.as_bytes());
+            }
+        }
+    }
+
+    /// Reads the fields behind a letter. None if they are not those of one of these records.
+    pub(super) fn parse(letter: u8, fields: &mut Parse<'_>) -> Option<Self> {
+        let name = fields.string()?;
+        Some(match letter {
+            b'I' => {
+                let mailbox = fields.string()?;
+                let (uid_validity, uid_next) = (fields.number()?, fields.number()?);
+                Self::Intent(AppendIntent { name, mailbox, uid_validity, uid_next })
+            }
+            b'J' => {
+                let uid =
+                    |fields: &mut Parse<'_>| Some(MailboxUid { validity: fields.number()?, uid: fields.number()? });
+                Self::Arrived { name, header: fields.optional(Digest::parse)?, uid: fields.if_there(uid)? }
+            }
+            b'K' => Self::SetAside { name, since: fields.number()?, reason: fields.string()? },
+            b'N' => Self::Refused { name, times: fields.number()? },
+            _ => Self::Released(name),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::record::Record;
+
+    #[test]
+    fn each_record_reads_as_it_was_written() {
+        let name = || "1.M2P3Q4_mf-00000000000000aa-00000001.host,S=4".to_owned();
+        let digest = Some(crate::message::MessageDigester::default().finish());
+        let intent =
+            AppendIntent { name: name(), mailbox: "Ä b at imap://x".to_owned(), uid_validity: 7, uid_next: 9 };
+        for record in [
+            ForwardRecord::Intent(intent),
+            ForwardRecord::Arrived {
+                name: name(),
+                header: digest,
+                uid: Some(MailboxUid { validity: 7, uid: u32::MAX }),
+            },
+            ForwardRecord::Arrived { name: name(), header: None, uid: None },
+            ForwardRecord::SetAside { name: name(), since: -1, reason: "552 too\r\nbig %".to_owned() },
+            ForwardRecord::Refused { name: name(), times: 2 },
+            ForwardRecord::Released(name()),
+        ] {
+            let (mut line, record) = (Vec::new(), Record::Forwarding(record));
+            record.write(&mut line);
+            assert!(!line.contains(&b'\n') && line.is_ascii());
+            assert_eq!(Record::parse(&line), Ok(record));
+        }
+        for bad in ["I a b 1", "I a b 1 2 3", "J a", "J a - 1", "J a 1", "K a 1", "N a", "Z", "Z a b"] {
+            assert!(Record::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}

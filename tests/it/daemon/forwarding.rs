@@ -1,0 +1,48 @@
+//! The daemon takes mail on by itself, and a destination that is down holds nobody.
+
+use super::*;
+use crate::delivered::files;
+use crate::scripted::imap::ImapServer;
+
+#[test]
+fn mail_goes_on_by_itself_and_a_dead_destination_holds_neither_polls_nor_other_accounts() {
+    let (maildrop, other) = (Maildrop::new(small_ones(3)), Maildrop::new(small_ones(2)));
+    let (server, well) = (ImapServer::start(), ImapServer::start());
+    server.with(|mailbox| mailbox.login_refusal = Some("NO [AUTHENTICATIONFAILED] Invalid credentials"));
+    let to = |maildrop: &Maildrop, server: &ImapServer| {
+        Account::at(maildrop.server.address).deleting().set("forward", server.forward(""))
+    };
+    let env = TestEnv::new(&[to(&maildrop, &server), to(&other, &well).named("b")]);
+    let told = env.path("told");
+    let script = env.path("tell");
+    std::fs::write(&script, format!("#!/bin/sh\necho $MAILFERRY_EVENT $MAILFERRY_COUNT >>{}\n", told.display()))
+        .unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    env.configure_more(&format!("\n[notify]\ncommand = [{script:?}]\n"));
+    let daemon = Daemon::start(&env);
+    wait_for("the other account", || well.mail().len() == 2);
+    wait_for("the trouble", || daemon.account("a")["forward"]["why"].is_string());
+    let forward = daemon.account("a")["forward"].clone();
+    assert_eq!((&forward["messages"], &forward["forwarded"]), (&3.into(), &0.into()), "{forward}");
+    assert!(forward["why"].as_str().unwrap().contains("Invalid credentials"), "{forward}");
+    assert!(forward["next_try"].as_i64().unwrap() > daemon.status()["now"].as_i64().unwrap() + 500, "{forward}");
+    env.run(&["status"]).expect(0).says("in the spool  3 messages").says("tried again in");
+    wait_for("the news", || std::fs::read_to_string(&told).is_ok_and(|text| text == "forwarding 3\n"));
+    // It goes on polling meanwhile.
+    maildrop.change(|contents| contents.messages.push(Message::new("u4", &small(4))));
+    daemon.poll("a");
+    wait_for("new mail", || files(&env.path("state/a.spool/new")).len() == 4);
+    assert_eq!(maildrop.left().len(), 4);
+    server.with(|mailbox| mailbox.login_refusal = None);
+    daemon.poll("a");
+    wait_for("everything", || server.mail().len() == 4);
+    wait_for("the end of the trouble", || daemon.account("a")["forward"]["why"].is_null());
+    wait_for("the news", || std::fs::read_to_string(&told).is_ok_and(|text| text.ends_with("forwarding-recovered\n")));
+    daemon.poll("a");
+    wait_for("the source to be empty", || {
+        daemon.poll("a");
+        maildrop.left().is_empty()
+    });
+    assert_eq!(daemon.account("a")["forward"]["forwarded"], 4);
+    daemon.end();
+}

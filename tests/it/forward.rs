@@ -1,0 +1,138 @@
+//! What is forwarded arrives: nothing is lost, and nothing goes from the source before its destination has answered.
+
+use crate::delivered::{assert_same_mail, files};
+use crate::mail::{corpus, odd_ones, small, small_ones};
+use crate::program::{Account, TestEnv};
+use crate::scripted::imap::{Fault, ImapServer};
+use crate::scripted::maildrop::{Maildrop, Message};
+
+mod command;
+mod imap;
+mod kills;
+mod lmtp;
+mod real_server;
+
+/// An account whose mail goes on to this server, and leaves the source behind it.
+fn to(maildrop: &Maildrop, server: &ImapServer, more: &str) -> Account {
+    Account::at(maildrop.server.address).deleting().set("forward", server.forward(more))
+}
+
+/// A message as it goes over the wire: each LF of what is stored is CRLF.
+fn on_the_wire(bytes: &[u8]) -> Vec<u8> {
+    let stored = crate::raw::stored(bytes);
+    let mut wire = Vec::new();
+    for byte in stored {
+        if byte == b'\n' {
+            wire.push(b'\r');
+        }
+        wire.push(byte);
+    }
+    wire
+}
+
+/// The small messages 1 to `count` as they go over the wire, sorted.
+fn small_on_the_wire(count: usize) -> Vec<Vec<u8>> {
+    let mut all: Vec<_> = (1..=count).map(|n| on_the_wire(&small(n))).collect();
+    all.sort();
+    all
+}
+
+/// The files of the spool of account `a`.
+fn spool(env: &TestEnv) -> usize {
+    files(&env.path("state/a.spool/new")).len() + files(&env.path("state/a.spool/cur")).len()
+}
+
+#[test]
+fn every_message_arrives_once_byte_for_byte_and_leaves_the_source_only_then() {
+    let odd: Vec<Vec<u8>> = corpus().into_iter().map(|(_, bytes)| bytes).chain(odd_ones()).collect();
+    let messages = (0..).zip(&odd).map(|(n, bytes): (usize, _)| Message::new(&format!("u{n}"), bytes)).collect();
+    let (maildrop, server) = (Maildrop::new(messages), ImapServer::start());
+    let env = TestEnv::new(&[to(&maildrop, &server, ", flags = [\"seen\", \"$Work\"]")]);
+    let outcome = env.fetch().expect(0).says("forwarded");
+    assert!(outcome.stdout.contains(&format!("{} forwarded", odd.len())), "{outcome:#?}");
+    // A message that does not end in a line end gets one from POP3.
+    let mut expected: Vec<_> = odd.iter().map(|bytes| arrived(bytes)).collect();
+    expected.sort();
+    assert_same_mail(&server.mail(), &expected);
+    assert_eq!(maildrop.left().len(), odd.len(), "no session has been held since they arrived");
+    assert_eq!(spool(&env), 0, "what has arrived leaves the spool");
+    env.fetch().expect(0).says("nothing new");
+    assert!(maildrop.left().is_empty(), "what has arrived goes from the source");
+    assert_same_mail(&server.mail(), &expected);
+    assert!(server.with(|mailbox| mailbox.messages.iter().all(|message| message.flags == "\\Seen $Work")));
+    env.fetch().expect(0);
+    assert_same_mail(&server.mail(), &expected);
+}
+
+/// What a POP3 server makes of a message, on the wire.
+fn arrived(bytes: &[u8]) -> Vec<u8> {
+    let is_whole = bytes.is_empty() || bytes.ends_with(b"\r\n");
+    on_the_wire(&[bytes, if is_whole { b"" } else { b"\r\n" }].concat())
+}
+
+#[test]
+fn a_destination_that_is_down_costs_the_source_nothing_and_everything_goes_on_later() {
+    let (maildrop, server) = (Maildrop::new(small_ones(5)), ImapServer::start());
+    server.with(|mailbox| mailbox.login_refusal = Some("NO [UNAVAILABLE] down for today"));
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    let outcome = env.fetch().expect(75);
+    assert!(outcome.stdout.contains("5 new messages") && outcome.stderr.contains("down for today"), "{outcome:#?}");
+    env.fetch().expect(75);
+    assert_eq!((maildrop.left().len(), spool(&env), server.mail().len()), (5, 5, 0));
+    server.with(|mailbox| mailbox.login_refusal = None);
+    env.run(&["forward"]).expect(0).says("5 forwarded");
+    assert_same_mail(&server.mail(), &small_on_the_wire(5));
+    let order: Vec<u32> = server.with(|mailbox| mailbox.messages.iter().map(|message| message.uid).collect());
+    assert_eq!(order, [1, 2, 3, 4, 5]);
+    env.fetch().expect(0);
+    assert_eq!((maildrop.left().len(), spool(&env)), (0, 0));
+    assert_same_mail(&server.mail(), &small_on_the_wire(5));
+}
+
+#[test]
+fn a_full_spool_leaves_mail_on_the_server() {
+    let (maildrop, server) = (Maildrop::new(small_ones(9)), ImapServer::start());
+    server.with(|mailbox| mailbox.login_refusal = Some("NO [UNAVAILABLE] down"));
+    let bounded = server.forward("").replacen("{ ", "{ spool_messages = 4, ", 1);
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting().set("forward", bounded)]);
+    let outcome = env.fetch().expect(75);
+    assert!(
+        outcome.stderr.contains("5 messages are left for the next poll, because the spool is full"),
+        "{outcome:#?}"
+    );
+    assert_eq!((spool(&env), maildrop.left().len()), (4, 9));
+    env.fetch().expect(75);
+    assert_eq!((spool(&env), maildrop.left().len()), (4, 9));
+    server.with(|mailbox| mailbox.login_refusal = None);
+    for _ in 0..3 {
+        env.fetch();
+    }
+    env.fetch().expect(0);
+    assert_same_mail(&server.mail(), &small_on_the_wire(9));
+    assert!(maildrop.left().is_empty());
+}
+
+#[test]
+fn what_somebody_takes_out_of_the_spool_is_fetched_again() {
+    let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
+    server.with(|mailbox| mailbox.login_refusal = Some("NO [UNAVAILABLE] down"));
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    env.fetch().expect(75);
+    std::fs::remove_file(&files(&env.path("state/a.spool/new"))[1]).unwrap();
+    server.with(|mailbox| mailbox.login_refusal = None);
+    env.fetch().expect(0);
+    env.fetch().expect(0);
+    assert_same_mail(&server.mail(), &small_on_the_wire(3));
+    assert!(maildrop.left().is_empty());
+}
+
+#[test]
+fn a_state_with_a_spool_is_not_for_an_earlier_version_that_would_delete_at_once() {
+    let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());
+    server.with(|mailbox| mailbox.login_refusal = Some("NO [UNAVAILABLE] down"));
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    env.fetch().expect(75);
+    let state = std::fs::read_to_string(env.path("state/a.uids")).unwrap();
+    assert!(state.lines().any(|line| line == "W 1"), "a letter that no earlier version may ignore: {state}");
+    server.faults(&[Fault::None]);
+}

@@ -1,0 +1,101 @@
+//! To a command: how it ends decides.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+
+/// A maildrop with so many small messages, and an account whose mail goes to a shell script in `deliver`, which finds a
+/// directory for what it writes in `$1`.
+fn bench(count: usize, script: &str) -> (tempfile::TempDir, Maildrop, TestEnv) {
+    let dir = tempfile::tempdir().unwrap();
+    let maildrop = Maildrop::new(small_ones(count));
+    write_script(&dir, script);
+    let (program, out) = (dir.path().join("deliver"), dir.path().to_owned());
+    let forward = format!("{{ command = [{program:?}, {out:?}] }}");
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting().set("forward", forward)]);
+    (dir, maildrop, env)
+}
+
+fn write_script(dir: &tempfile::TempDir, script: &str) {
+    let program = dir.path().join("deliver");
+    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Writes the message under its id, and keeps a list of ids.
+const DELIVER: &str = "echo $MAILFERRY_DELIVERY_ID >>$1/ids; cat >$1/m.$MAILFERRY_DELIVERY_ID";
+
+/// What was delivered, sorted.
+fn delivered(dir: &tempfile::TempDir) -> Vec<Vec<u8>> {
+    let is_message = |path: &std::path::PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("m.");
+    let mut all: Vec<_> =
+        files(dir.path()).into_iter().filter(is_message).map(|path| fs::read(path).unwrap()).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn a_command_gets_each_message_as_it_is_stored() {
+    let (dir, maildrop, env) = bench(4, DELIVER);
+    env.fetch().expect(0).says("4 forwarded");
+    assert_same_mail(&delivered(&dir), &crate::mail::small_ones_stored(4));
+    env.fetch().expect(0);
+    assert!(maildrop.left().is_empty());
+    assert_eq!(fs::read_to_string(dir.path().join("ids")).unwrap().lines().count(), 4, "each once");
+}
+
+#[test]
+fn a_temporary_failure_and_a_signal_are_tried_again_with_the_same_id() {
+    for end in ["exit 75", "exit 111", "kill -9 $$"] {
+        let (dir, maildrop, env) = bench(1, &format!("{DELIVER}; {end}"));
+        let outcome = env.fetch().expect(1);
+        assert!(outcome.stdout.contains("0 forwarded, 1 waits in the spool"), "{outcome:#?}");
+        env.fetch().expect(1);
+        assert_eq!(maildrop.left().len(), 1);
+        write_script(&dir, DELIVER);
+        env.fetch().expect(0);
+        env.fetch().expect(0);
+        assert!(maildrop.left().is_empty());
+        let ids = fs::read_to_string(dir.path().join("ids")).unwrap();
+        let ids: Vec<&str> = ids.lines().collect();
+        assert!(ids.len() == 3 && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    }
+}
+
+#[test]
+fn a_permanent_failure_is_set_aside_and_told_with_what_the_command_said() {
+    for status in [65, 67, 69, 77, 100] {
+        let (dir, maildrop, env) = bench(2, &format!("cat >/dev/null; echo no such box >&2; exit {status}"));
+        let outcome = env.fetch().expect(1);
+        assert!(outcome.stdout.contains("2 set aside") && outcome.stderr.contains("no such box"), "{outcome:#?}");
+        write_script(&dir, DELIVER);
+        env.fetch().expect(1);
+        assert_eq!((maildrop.left().len(), delivered(&dir).len()), (2, 0), "nothing goes and nothing is tried again");
+        env.run(&["forward", "--again", "a"]).expect(0);
+        env.fetch().expect(0);
+        assert!(maildrop.left().is_empty());
+        assert_same_mail(&delivered(&dir), &crate::mail::small_ones_stored(2));
+    }
+}
+
+#[test]
+fn a_command_that_is_wrong_itself_sets_nothing_aside() {
+    let (dir, maildrop, env) = bench(3, "exit 78");
+    env.fetch().expect(78).says("3 wait in the spool");
+    fs::remove_file(dir.path().join("deliver")).unwrap();
+    env.fetch().expect(75).says("could not be started");
+    assert_eq!(maildrop.left().len(), 3);
+    write_script(&dir, DELIVER);
+    env.fetch().expect(0);
+    assert_same_mail(&delivered(&dir), &crate::mail::small_ones_stored(3));
+}
+
+#[test]
+fn nothing_private_is_in_its_environment() {
+    let (dir, _maildrop, env) = bench(1, "cat >/dev/null; env >$1/m.env");
+    env.fetch().expect(0);
+    let seen = String::from_utf8(delivered(&dir).remove(0)).unwrap();
+    assert!(!seen.contains(crate::scripted::maildrop::PASSWORD), "{seen}");
+    assert!(seen.contains("MAILFERRY_ACCOUNT=a") && seen.contains("MAILFERRY_SIZE="), "{seen}");
+}

@@ -1,0 +1,191 @@
+//! Into a mailbox, each message once, whatever happens to the answers.
+
+use super::*;
+
+/// Fetches until everything has arrived, and once more; what is there then must be the small messages, each once.
+fn all_arrive(env: &TestEnv, maildrop: &Maildrop, server: &ImapServer, count: usize) {
+    for _ in 0..10 {
+        env.fetch();
+        if maildrop.left().is_empty() {
+            break;
+        }
+    }
+    env.fetch().expect(0);
+    assert_same_mail(&server.mail(), &small_on_the_wire(count));
+    assert_eq!((maildrop.left().len(), spool(env)), (0, 0));
+}
+
+#[test]
+fn a_lost_answer_costs_a_look_and_no_copy() {
+    for uidplus in [true, false] {
+        let (maildrop, server) = (Maildrop::new(small_ones(6)), ImapServer::start());
+        if !uidplus {
+            server.with(|mailbox| {
+                (mailbox.uidplus, mailbox.capabilities) = (false, "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL-");
+            });
+        }
+        server.faults(&[Fault::None, Fault::LoseAnswer, Fault::None, Fault::LoseAnswer]);
+        let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 1")]);
+        env.fetch().expect(75);
+        assert_eq!(maildrop.left().len(), 6, "nothing goes before its answer");
+        all_arrive(&env, &maildrop, &server, 6);
+        let commands = server.with(|mailbox| mailbox.commands.clone());
+        assert!(!commands.iter().any(|command| command.contains("SEARCH")), "{commands:?}");
+    }
+}
+
+#[test]
+fn the_same_bytes_twice_are_two_messages_even_if_answers_are_lost() {
+    for lost in 0..4 {
+        let twin = |n: usize| Message::new(&format!("u{n}"), &small(1));
+        let (maildrop, server) = (Maildrop::new((1..=4).map(twin).collect()), ImapServer::start());
+        let mut faults = vec![Fault::None; lost];
+        faults.push(Fault::LoseAnswer);
+        server.faults(&faults);
+        let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 1")]);
+        for _ in 0..4 {
+            env.fetch();
+        }
+        assert_same_mail(&server.mail(), &vec![on_the_wire(&small(1)); 4]);
+        assert!(maildrop.left().is_empty());
+    }
+}
+
+#[test]
+fn a_link_that_breaks_in_the_middle_of_a_literal_leaves_nothing_behind() {
+    let large = [small(1), vec![b'x'; 30_000], b"\r\n".to_vec()].concat();
+    for cut in [0, 1, 20_000] {
+        let (maildrop, server) = (Maildrop::new(vec![Message::new("u1", &large)]), ImapServer::start());
+        server.faults(&[Fault::CutLiteral(cut)]);
+        let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+        env.fetch().expect(75);
+        assert!(server.mail().is_empty() && maildrop.left().len() == 1);
+        env.fetch().expect(0);
+        env.fetch().expect(0);
+        assert_same_mail(&server.mail(), &[on_the_wire(&large)]);
+        assert!(maildrop.left().is_empty());
+    }
+}
+
+#[test]
+fn another_uidvalidity_costs_a_look_at_all_messages_and_no_copy() {
+    let (maildrop, server) = (Maildrop::new(small_ones(6)), ImapServer::start());
+    server.faults(&[Fault::None, Fault::None, Fault::LoseAnswerAndRenumber, Fault::CutLiteral(3)]);
+    let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 1")]);
+    env.fetch().expect(75);
+    all_arrive(&env, &maildrop, &server, 6);
+    // The same where the mailbox was renumbered and the message did not arrive.
+    let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
+    server.faults(&[Fault::None, Fault::CutLiteral(3)]);
+    let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 1")]);
+    env.fetch().expect(75);
+    server.with(|mailbox| mailbox.validity = 1000);
+    all_arrive(&env, &maildrop, &server, 3);
+}
+
+#[test]
+fn a_quota_pauses_and_goes_on_by_itself() {
+    for words in ["NO [OVERQUOTA] Quota exceeded", "NO Account exceeded command or bandwidth limits."] {
+        for at_once in [true, false] {
+            let (maildrop, server) = (Maildrop::new(small_ones(4)), ImapServer::start());
+            let refuse = if at_once { Fault::RefuseAtOnce(words) } else { Fault::Refuse(words) };
+            server.faults(&[Fault::None, refuse]);
+            let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 1")]);
+            let outcome = env.fetch().expect(75);
+            assert!(
+                outcome.stderr.contains("takes no more for now") && outcome.stdout.contains("3 wait"),
+                "{outcome:#?}"
+            );
+            all_arrive(&env, &maildrop, &server, 4);
+        }
+    }
+}
+
+#[test]
+fn what_is_refused_for_good_is_set_aside_and_never_deleted() {
+    let (maildrop, server) = (Maildrop::new(small_ones(4)), ImapServer::start());
+    server.with(|mailbox| mailbox.capabilities = "IMAP4rev1 SASL-IR AUTH=PLAIN UIDPLUS APPENDLIMIT=35651584");
+    server.faults(&[Fault::None, Fault::RefuseAtOnce("NO [TOOBIG] Message too large")]);
+    let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 1")]);
+    let outcome = env.fetch().expect(1);
+    assert!(outcome.stdout.contains("3 forwarded, 1 set aside"), "{outcome:#?}");
+    assert!(outcome.stderr.contains("forward --again a"), "{outcome:#?}");
+    for _ in 0..3 {
+        env.fetch().expect(1);
+    }
+    assert_eq!((maildrop.left().len(), spool(&env), server.mail().len()), (1, 1, 3));
+    env.run(&["forward", "--again", "a"]).expect(0).says("1 forwarded");
+    all_arrive(&env, &maildrop, &server, 4);
+}
+
+#[test]
+fn a_message_larger_than_appendlimit_is_not_sent() {
+    let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
+    server.with(|mailbox| mailbox.capabilities = "IMAP4rev1 SASL-IR AUTH=PLAIN UIDPLUS APPENDLIMIT=50");
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    let outcome = env.fetch().expect(1);
+    assert!(outcome.stdout.contains("3 set aside") && outcome.stderr.contains("APPENDLIMIT"), "{outcome:#?}");
+    assert!(server.with(|mailbox| !mailbox.commands.iter().any(|command| command.starts_with("APPEND"))));
+    assert_eq!(maildrop.left().len(), 3);
+}
+
+#[test]
+fn a_refusal_without_a_reason_holds_no_other_message_and_is_not_tried_for_ever() {
+    let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
+    let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 1")]);
+    for round in 1..=3 {
+        server.faults(&[Fault::Refuse("NO because")]);
+        let outcome = env.fetch().expect(1);
+        let said = if round < 3 { "1 waits in the spool" } else { "1 set aside" };
+        assert!(outcome.stdout.contains(said), "{outcome:#?}");
+    }
+    assert_eq!((maildrop.left().len(), server.mail().len()), (1, 2));
+}
+
+#[test]
+fn bye_ends_the_session_and_nothing_else() {
+    let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
+    server.with(|mailbox| mailbox.capabilities = "IMAP4rev1 AUTH=PLAIN SASL-IR UIDPLUS");
+    server.faults(&[Fault::None, Fault::Bye("going down")]);
+    let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 1")]);
+    let outcome = env.fetch().expect(75);
+    assert!(outcome.stderr.contains("going down"), "{outcome:#?}");
+    all_arrive(&env, &maildrop, &server, 3);
+}
+
+#[test]
+fn a_mailbox_that_is_not_there_is_made() {
+    let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());
+    server.with(|mailbox| (mailbox.exists, mailbox.name) = (false, "Famil&AO8-re".to_owned()));
+    let env = TestEnv::new(&[to(&maildrop, &server, ", mailbox = \"Familïre\"")]);
+    env.fetch().expect(0);
+    assert_eq!(server.mail().len(), 1);
+    assert!(server.with(|mailbox| mailbox.commands.iter().any(|command| command == "SUBSCRIBE \"Famil&AO8-re\"")));
+}
+
+#[test]
+fn a_backlog_goes_over_several_connections() {
+    let (maildrop, server) = (Maildrop::new(small_ones(80)), ImapServer::start());
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    env.fetch().expect(0);
+    assert_same_mail(&server.mail(), &small_on_the_wire(80));
+    assert_eq!(server.with(|mailbox| mailbox.most_connections), 3);
+}
+
+#[test]
+fn a_refused_login_is_told_and_costs_nothing() {
+    let (maildrop, server) = (Maildrop::new(small_ones(2)), ImapServer::start());
+    server.with(|mailbox| mailbox.login_refusal = Some("NO [AUTHENTICATIONFAILED] Invalid credentials"));
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    let outcome = env.fetch().expect(77);
+    assert!(outcome.stderr.contains("Invalid credentials"), "{outcome:#?}");
+    assert_eq!((maildrop.left().len(), spool(&env)), (2, 2));
+}
+
+#[test]
+fn a_message_keeps_its_date() {
+    let dated = b"Message-ID: <d@x>\r\nDate: Tue, 24 Nov 2015 08:07:06 +0200\r\n\r\nx\r\n";
+    let (maildrop, server) = (Maildrop::new(vec![Message::new("u1", dated)]), ImapServer::start());
+    TestEnv::new(&[to(&maildrop, &server, "")]).fetch().expect(0);
+    assert_eq!(server.with(|mailbox| mailbox.messages[0].date.clone()), "24-Nov-2015 08:07:06 +0200");
+}

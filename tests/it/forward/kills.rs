@@ -1,0 +1,75 @@
+//! Killed at random moments, again and again: an IMAP mailbox has each message once, other destinations have each at least
+//! once, and nothing goes from the source before its destination has answered.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::*;
+use crate::scripted::lmtp::LmtpServer;
+
+/// How often the program is killed, unless `MAILFERRY_FORWARD_KILLS` says.
+const KILLS: usize = 12;
+
+/// How many messages there are.
+const MESSAGES: usize = 60;
+
+/// Runs `fetch` and kills it at random moments. Calls `look` after each kill.
+fn kill_again_and_again(env: &TestEnv, mut look: impl FnMut()) {
+    let kills = std::env::var("MAILFERRY_FORWARD_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
+    let longest = {
+        let begun = std::time::Instant::now();
+        env.run(&["forward"]);
+        begun.elapsed().max(Duration::from_millis(20)) * 4
+    };
+    for _ in 0..kills {
+        let running = env.spawn(&["fetch"]);
+        std::thread::sleep(longest.mul_f64(fastrand::f64()));
+        running.signal(Signal::KILL);
+        running.wait();
+        look();
+    }
+    for _ in 0..20 {
+        if env.fetch().status == 0 {
+            break;
+        }
+    }
+    env.fetch().expect(0);
+}
+
+/// Every small message is at one place at least: at the source, or here.
+fn none_is_lost(maildrop: &Maildrop, arrived: &[Vec<u8>]) {
+    let left = maildrop.left();
+    for n in 1..=MESSAGES {
+        let is_left = left.contains(&format!("u{n}"));
+        let wire = on_the_wire(&small(n));
+        assert!(is_left || arrived.iter().any(|message| message.ends_with(&wire)), "message {n} is nowhere");
+    }
+}
+
+#[test]
+fn an_imap_mailbox_has_each_message_once() {
+    let (maildrop, server) = (Maildrop::new(small_ones(MESSAGES)), ImapServer::start());
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    kill_again_and_again(&env, || none_is_lost(&maildrop, &server.mail()));
+    assert!(maildrop.left().is_empty());
+    assert_same_mail(&server.mail(), &small_on_the_wire(MESSAGES));
+}
+
+#[test]
+fn an_lmtp_server_has_each_message_and_few_of_them_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("lmtp");
+    let (maildrop, server) = (Maildrop::new(small_ones(MESSAGES)), LmtpServer::start(&socket));
+    let lmtp = format!("{{ lmtp = {{ socket = {socket:?}, recipient = \"jo@example.org\" }} }}");
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting().set("forward", lmtp)]);
+    let mut kills = 0;
+    kill_again_and_again(&env, || {
+        kills += 1;
+        none_is_lost(&maildrop, &server.mail());
+    });
+    assert!(maildrop.left().is_empty());
+    none_is_lost(&maildrop, &server.mail());
+    let copies = server.mail().len().saturating_sub(MESSAGES);
+    assert!(copies <= kills, "{copies} copies for {kills} kills");
+}

@@ -1,0 +1,106 @@
+//! By LMTP: nothing is lost, and at most one more copy comes for each answer that was lost.
+
+use super::*;
+use crate::scripted::lmtp::{Fault, LmtpServer};
+
+/// An account whose mail goes on to a server at this socket; `more` stands in the table `lmtp`.
+fn to_socket(maildrop: &Maildrop, socket: &std::path::Path, more: &str) -> Account {
+    let lmtp = format!("{{ lmtp = {{ socket = {socket:?}, recipient = \"jo@example.org\"{more} }} }}");
+    Account::at(maildrop.server.address).deleting().set("forward", lmtp)
+}
+
+/// A directory for a socket, a maildrop with so many small messages, a server and an account that goes there.
+fn bench(count: usize, more: &str) -> (tempfile::TempDir, Maildrop, LmtpServer, TestEnv) {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("lmtp");
+    let (maildrop, server) = (Maildrop::new(small_ones(count)), LmtpServer::start(&socket));
+    let env = TestEnv::new(&[to_socket(&maildrop, &socket, more)]);
+    (dir, maildrop, server, env)
+}
+
+#[test]
+fn every_message_arrives_byte_for_byte() {
+    let odd: Vec<Vec<u8>> = corpus().into_iter().map(|(_, bytes)| bytes).chain(odd_ones()).collect();
+    let messages = (0..).zip(&odd).map(|(n, bytes): (usize, _)| Message::new(&format!("u{n}"), bytes)).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("lmtp");
+    let (maildrop, server) = (Maildrop::new(messages), LmtpServer::start(&socket));
+    let env = TestEnv::new(&[to_socket(&maildrop, &socket, "")]);
+    env.fetch().expect(0);
+    let mut expected: Vec<_> = odd.iter().map(|bytes| arrived(bytes)).collect();
+    expected.sort();
+    assert_same_mail(&server.mail(), &expected);
+    env.fetch().expect(0);
+    assert!(maildrop.left().is_empty());
+    assert_same_mail(&server.mail(), &expected);
+    let commands = server.with(|mailbox| mailbox.commands.clone());
+    assert!(commands.iter().any(|command| command.starts_with("MAIL FROM:<> BODY=8BITMIME SIZE=")), "{commands:?}");
+    assert!(commands.iter().any(|command| command == "RCPT TO:<jo@example.org>"));
+}
+
+#[test]
+fn a_lost_answer_costs_one_copy_that_the_receiver_can_tell() {
+    let (_dir, maildrop, server, env) = bench(5, ", id_header = true");
+    server.faults(&[Fault::None, Fault::LoseAnswer, Fault::None, Fault::Cut(2)]);
+    for _ in 0..5 {
+        env.fetch();
+    }
+    assert!(maildrop.left().is_empty());
+    let ids: Vec<String> = server.with(|mailbox| {
+        let first_line = |message: &Vec<u8>| String::from_utf8_lossy(message).lines().next().unwrap().to_owned();
+        mailbox.messages.iter().map(first_line).collect()
+    });
+    assert_eq!(ids.len(), 6, "one for each message, and one for the lost answer");
+    assert!(ids.iter().all(|line| line.starts_with("X-Mailferry-Id: ")));
+    let mut distinct = ids.clone();
+    distinct.sort();
+    distinct.dedup();
+    assert_eq!(distinct.len(), 5, "a copy has the id of its message");
+}
+
+#[test]
+fn what_is_refused_for_now_comes_later_and_what_is_refused_for_good_is_set_aside() {
+    let (_dir, maildrop, server, env) = bench(3, "");
+    server.faults(&[Fault::Refuse("451 4.3.0 later"), Fault::Refuse("550 5.7.1 spam")]);
+    let outcome = env.fetch().expect(1);
+    assert!(outcome.stdout.contains("1 forwarded, 1 waits in the spool, 1 set aside"), "{outcome:#?}");
+    assert!(outcome.stderr.contains("550 5.7.1 spam"), "{outcome:#?}");
+    for _ in 0..5 {
+        server.faults(&[Fault::Refuse("451 4.3.0 later")]);
+        env.fetch().expect(1).says("1 waits in the spool");
+    }
+    env.fetch().expect(1);
+    env.fetch().expect(1);
+    assert_eq!((server.mail().len(), maildrop.left().len(), spool(&env)), (2, 1, 1));
+    env.run(&["forward", "--again"]).expect(0);
+    env.fetch().expect(0);
+    assert_same_mail(&server.mail(), &small_on_the_wire(3));
+    assert!(maildrop.left().is_empty());
+}
+
+#[test]
+fn a_full_mailbox_and_an_unknown_recipient_hold_the_mail_and_set_nothing_aside() {
+    for (fault, status) in [
+        (Fault::Refuse("552 5.2.2 <jo@example.org> Quota exceeded"), 75),
+        (Fault::RefuseRecipient("452 4.2.2 mailbox full"), 75),
+        (Fault::RefuseRecipient("550 5.1.1 no such user"), 78),
+    ] {
+        let (_dir, maildrop, server, env) = bench(2, "");
+        server.faults(&[fault]);
+        env.fetch().expect(status).says("2 wait in the spool");
+        assert_eq!(maildrop.left().len(), 2);
+        env.fetch().expect(0);
+        assert_same_mail(&server.mail(), &small_on_the_wire(2));
+    }
+}
+
+#[test]
+fn a_socket_that_is_not_there_holds_nobody() {
+    let (dir, maildrop, server, env) = bench(2, "");
+    std::fs::rename(dir.path().join("lmtp"), dir.path().join("away")).unwrap();
+    env.fetch().expect(75).says("2 new messages");
+    assert_eq!((maildrop.left().len(), server.mail().len()), (2, 0));
+    std::fs::rename(dir.path().join("away"), dir.path().join("lmtp")).unwrap();
+    env.fetch().expect(0);
+    assert_same_mail(&server.mail(), &small_on_the_wire(2));
+}

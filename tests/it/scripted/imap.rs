@@ -1,0 +1,316 @@
+//! An IMAP server (RFC 9051) over one mailbox, as far as a client that appends needs it, with faults to order.
+
+use std::collections::VecDeque;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::maildrop::{PASSWORD, USER};
+
+/// What goes wrong at an APPEND.
+#[derive(Debug, Clone)]
+pub(crate) enum Fault {
+    /// Nothing.
+    None,
+    /// The message is stored, and the connection is cut before the answer.
+    LoseAnswer,
+    /// The same, and the mailbox is made anew: other UIDs, another UIDVALIDITY.
+    LoseAnswerAndRenumber,
+    /// The connection is cut when so many octets of the literal have come.
+    CutLiteral(usize),
+    /// NO or BAD with these words, behind the literal.
+    Refuse(&'static str),
+    /// The same, before the literal.
+    RefuseAtOnce(&'static str),
+    /// BYE with these words, and the end, before the literal.
+    Bye(&'static str),
+}
+
+/// A message of the mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) uid: u32,
+    pub(crate) flags: String,
+    pub(crate) date: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The mailbox, and how the server behaves.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    /// Its name, as it stands on the wire.
+    pub(crate) name: String,
+    /// Whether it is there.
+    pub(crate) exists: bool,
+    pub(crate) validity: u32,
+    pub(crate) next: u32,
+    pub(crate) messages: Vec<Stored>,
+    /// What happens at the next APPENDs, the first one first.
+    pub(crate) faults: VecDeque<Fault>,
+    /// What it announces.
+    pub(crate) capabilities: &'static str,
+    /// Whether it tells the UID of what was appended.
+    pub(crate) uidplus: bool,
+    /// Nobody is let in, with these words.
+    pub(crate) login_refusal: Option<&'static str>,
+    /// How many APPENDs were answered by OK.
+    pub(crate) answered: usize,
+    /// Every command line that came, without the password.
+    pub(crate) commands: Vec<String>,
+    /// The most connections there were at a time.
+    pub(crate) most_connections: usize,
+    connections: usize,
+}
+
+/// A listening server; it ends with the value.
+pub(crate) struct ImapServer {
+    pub(crate) address: SocketAddr,
+    mailbox: Arc<Mutex<Mailbox>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl ImapServer {
+    /// With an empty mailbox.
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mailbox = Mailbox {
+            name: "INBOX".to_owned(),
+            exists: true,
+            validity: 77,
+            next: 1,
+            messages: Vec::new(),
+            faults: VecDeque::new(),
+            capabilities: "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL- UIDPLUS",
+            uidplus: true,
+            login_refusal: None,
+            answered: 0,
+            commands: Vec::new(),
+            most_connections: 0,
+            connections: 0,
+        };
+        let (mailbox, stop) = (Arc::new(Mutex::new(mailbox)), Arc::new(AtomicBool::new(false)));
+        let (theirs, ends) = (Arc::clone(&mailbox), Arc::clone(&stop));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if ends.load(Ordering::Relaxed) {
+                    return;
+                }
+                let mailbox = Arc::clone(&theirs);
+                std::thread::spawn(move || {
+                    drop(stream.set_read_timeout(Some(Duration::from_secs(30))));
+                    change(&mailbox, |mailbox| {
+                        mailbox.connections += 1;
+                        mailbox.most_connections = mailbox.most_connections.max(mailbox.connections);
+                    });
+                    let mut session = Session { stream: BufReader::new(stream), mailbox };
+                    let _ = session.converse();
+                    drop(session.stream.get_ref().shutdown(Shutdown::Both));
+                    change(&session.mailbox, |mailbox| mailbox.connections -= 1);
+                });
+            }
+        });
+        Self { address, mailbox, stop }
+    }
+
+    /// Looks at the mailbox, or changes it.
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&mut Mailbox) -> T) -> T {
+        change(&self.mailbox, look)
+    }
+
+    /// Orders what happens at the next APPENDs.
+    pub(crate) fn faults(&self, faults: &[Fault]) {
+        self.with(|mailbox| mailbox.faults = faults.iter().cloned().collect());
+    }
+
+    /// The bytes of its messages, sorted.
+    pub(crate) fn mail(&self) -> Vec<Vec<u8>> {
+        let mut all: Vec<_> = self.with(|mailbox| mailbox.messages.iter().map(|one| one.bytes.clone()).collect());
+        all.sort();
+        all
+    }
+
+    /// The value of the key `forward` of an account whose mail goes here; `more` stands in the table `imap`.
+    pub(crate) fn forward(&self, more: &str) -> String {
+        let (host, port) = (self.address.ip(), self.address.port());
+        format!(
+            "{{ imap = {{ host = \"{host}\", port = {port}, tls = \"none\", username = {USER:?}, \
+             password = {PASSWORD:?}{more} }} }}"
+        )
+    }
+}
+
+impl Drop for ImapServer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+fn change<T>(mailbox: &Mutex<Mailbox>, change: impl FnOnce(&mut Mailbox) -> T) -> T {
+    let mut mailbox: MutexGuard<'_, Mailbox> = mailbox.lock().unwrap_or_else(PoisonError::into_inner);
+    change(&mut mailbox)
+}
+
+struct Session {
+    stream: BufReader<TcpStream>,
+    mailbox: Arc<Mutex<Mailbox>>,
+}
+
+/// What ends a session.
+type Over = std::io::Error;
+
+impl Session {
+    fn say(&mut self, line: &str) -> Result<(), Over> {
+        self.stream.get_mut().write_all(format!("{line}\r\n").as_bytes())
+    }
+
+    fn line(&mut self) -> Result<String, Over> {
+        let mut line = Vec::new();
+        if self.stream.read_until(b'\n', &mut line)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned())
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Mailbox) -> T) -> T {
+        change(&self.mailbox, look)
+    }
+
+    fn converse(&mut self) -> Result<(), Over> {
+        let capabilities = self.with(|mailbox| mailbox.capabilities);
+        self.say(&format!("* OK [CAPABILITY {capabilities}] ready"))?;
+        loop {
+            let line = self.line()?;
+            let (tag, command) = line.split_once(' ').unwrap_or((&line, ""));
+            let (tag, command) = (tag.to_owned(), command.to_owned());
+            let verb = command.split(' ').next().unwrap_or_default().to_ascii_uppercase();
+            let shown = if verb == "AUTHENTICATE" || verb == "LOGIN" { verb.clone() } else { command.clone() };
+            self.with(|mailbox| mailbox.commands.push(shown));
+            match verb.as_str() {
+                "CAPABILITY" => {
+                    self.say(&format!("* CAPABILITY {capabilities}"))?;
+                    self.say(&format!("{tag} OK done"))?;
+                }
+                "AUTHENTICATE" | "LOGIN" => match self.with(|mailbox| mailbox.login_refusal) {
+                    Some(words) => self.say(&format!("{tag} {words}"))?,
+                    None if self.is_right(&command) => self.say(&format!("{tag} OK in"))?,
+                    None => self.say(&format!("{tag} NO [AUTHENTICATIONFAILED] no"))?,
+                },
+                "SELECT" => self.select(&tag, &command)?,
+                "CREATE" => {
+                    self.with(|mailbox| mailbox.exists = true);
+                    self.say(&format!("{tag} OK made"))?;
+                }
+                "APPEND" => self.append(&tag, &command)?,
+                "UID" => self.fetch(&tag, &command)?,
+                "LOGOUT" => {
+                    self.say("* BYE over")?;
+                    self.say(&format!("{tag} OK done"))?;
+                    return Ok(());
+                }
+                _ => self.say(&format!("{tag} OK whatever"))?,
+            }
+        }
+    }
+
+    fn is_right(&self, command: &str) -> bool {
+        use base64::Engine as _;
+        let plain = base64::prelude::BASE64_STANDARD.encode(format!("\0{USER}\0{PASSWORD}"));
+        command.split(' ').nth(2) == Some(&plain) || command == format!("LOGIN {USER:?} {PASSWORD:?}")
+    }
+
+    fn select(&mut self, tag: &str, command: &str) -> Result<(), Over> {
+        let is_there = self.with(|mailbox| mailbox.exists && command == format!("SELECT \"{}\"", mailbox.name));
+        if !is_there {
+            return self.say(&format!("{tag} NO [NONEXISTENT] no such mailbox"));
+        }
+        let (validity, next, count) = self.with(|mailbox| (mailbox.validity, mailbox.next, mailbox.messages.len()));
+        self.say(&format!("* {count} EXISTS"))?;
+        self.say(&format!("* OK [UIDVALIDITY {validity}] valid"))?;
+        self.say(&format!("* OK [UIDNEXT {next}] next"))?;
+        self.say(&format!("{tag} OK [READ-WRITE] selected"))
+    }
+
+    fn append(&mut self, tag: &str, command: &str) -> Result<(), Over> {
+        let fault = self.with(|mailbox| mailbox.faults.pop_front()).unwrap_or(Fault::None);
+        let inner = command.rsplit_once('{').unwrap().1.trim_end_matches('}');
+        let at_once = inner.ends_with('+');
+        let size: usize = inner.trim_end_matches('+').parse().unwrap();
+        let mut bytes = vec![0; size];
+        if !at_once {
+            match fault {
+                Fault::RefuseAtOnce(words) => return self.say(&format!("{tag} {words}")),
+                Fault::Bye(words) => {
+                    self.say(&format!("* BYE {words}"))?;
+                    return Err(std::io::ErrorKind::ConnectionAborted.into());
+                }
+                _ => self.say("+ go on")?,
+            }
+        }
+        if let Fault::CutLiteral(after) = fault {
+            self.stream.read_exact(&mut bytes[..after.min(size)])?;
+            return Err(std::io::ErrorKind::ConnectionAborted.into());
+        }
+        self.stream.read_exact(&mut bytes)?;
+        assert_eq!(self.line()?, "", "the literal is as long as it was said");
+        match fault {
+            Fault::Refuse(words) | Fault::RefuseAtOnce(words) => return self.say(&format!("{tag} {words}")),
+            Fault::Bye(words) => {
+                self.say(&format!("* BYE {words}"))?;
+                return Err(std::io::ErrorKind::ConnectionAborted.into());
+            }
+            _ => {}
+        }
+        let (validity, uid) = self.with(|mailbox| {
+            let flags = command.split_once('(').and_then(|(_, rest)| rest.split_once(')')).unwrap().0.to_owned();
+            let date = command.split('"').rev().nth(1).unwrap().to_owned();
+            let uid = mailbox.next;
+            mailbox.next += 1;
+            mailbox.messages.push(Stored { uid, flags, date, bytes });
+            (mailbox.validity, uid)
+        });
+        if matches!(fault, Fault::LoseAnswer | Fault::LoseAnswerAndRenumber) {
+            if matches!(fault, Fault::LoseAnswerAndRenumber) {
+                self.with(|mailbox| {
+                    mailbox.validity += 1;
+                    mailbox.messages.iter_mut().zip(1..).for_each(|(message, uid)| message.uid = uid);
+                    mailbox.next = u32::try_from(mailbox.messages.len()).unwrap() + 1;
+                });
+            }
+            return Err(std::io::ErrorKind::ConnectionAborted.into());
+        }
+        self.with(|mailbox| mailbox.answered += 1);
+        let has_uidplus = self.with(|mailbox| mailbox.uidplus);
+        let code = if has_uidplus { format!("[APPENDUID {validity} {uid}] ") } else { String::new() };
+        self.say(&format!("{tag} OK {code}done"))
+    }
+
+    /// `UID FETCH a:* (UID RFC822.SIZE)` and `UID FETCH n (UID BODY.PEEK[...])`.
+    fn fetch(&mut self, tag: &str, command: &str) -> Result<(), Over> {
+        let set = command.split(' ').nth(2).unwrap();
+        let (from, to) = match set.split_once(':') {
+            Some((from, _)) => (from.parse().unwrap(), u32::MAX),
+            None => (set.parse().unwrap(), set.parse().unwrap()),
+        };
+        let messages = self.with(|mailbox| mailbox.messages.clone());
+        let last = messages.last().map_or(0, |message| message.uid);
+        // A star is the last message, even before `from`.
+        let is_asked = |uid: u32| (from..=to).contains(&uid) || to == u32::MAX && uid == last;
+        for (number, message) in (1..).zip(&messages).filter(|(_, message)| is_asked(message.uid)) {
+            let (uid, bytes) = (message.uid, &message.bytes);
+            if command.contains("RFC822.SIZE") {
+                self.say(&format!("* {number} FETCH (RFC822.SIZE {} UID {uid})", bytes.len()))?;
+                continue;
+            }
+            let header = bytes.windows(4).position(|end| end == b"\r\n\r\n").map_or(bytes.len(), |end| end + 4);
+            let part = if command.contains("[HEADER]") { &bytes[..header] } else { bytes };
+            self.say(&format!("* {number} FETCH (UID {uid} BODY[x] {{{}}}", part.len()))?;
+            self.stream.get_mut().write_all(part)?;
+            self.say(")")?;
+        }
+        self.say(&format!("{tag} OK done"))
+    }
+}

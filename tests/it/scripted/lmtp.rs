@@ -1,0 +1,158 @@
+//! An LMTP server (RFC 2033) with one recipient, at a Unix socket, with faults to order.
+
+use std::collections::VecDeque;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What goes wrong with a message.
+#[derive(Debug, Clone)]
+pub(crate) enum Fault {
+    /// Nothing.
+    None,
+    /// It is taken, and the connection is cut before the answer.
+    LoseAnswer,
+    /// The connection is cut when so many lines of the message have come.
+    Cut(usize),
+    /// It is answered so behind the final dot.
+    Refuse(&'static str),
+    /// The recipient is.
+    RefuseRecipient(&'static str),
+}
+
+/// What came, and how the server behaves.
+#[derive(Debug, Default)]
+pub(crate) struct Mailbox {
+    /// The messages, unstuffed, in the order of their coming.
+    pub(crate) messages: Vec<Vec<u8>>,
+    /// What happens to the next ones.
+    pub(crate) faults: VecDeque<Fault>,
+    /// Every command that came.
+    pub(crate) commands: Vec<String>,
+}
+
+/// A listening server; it ends with the value.
+pub(crate) struct LmtpServer {
+    path: PathBuf,
+    mailbox: Arc<Mutex<Mailbox>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl LmtpServer {
+    /// Listens at this path.
+    pub(crate) fn start(path: &Path) -> Self {
+        let listener = UnixListener::bind(path).unwrap();
+        let (mailbox, stop) = (Arc::new(Mutex::new(Mailbox::default())), Arc::new(AtomicBool::new(false)));
+        let (theirs, ends) = (Arc::clone(&mailbox), Arc::clone(&stop));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if ends.load(Ordering::Relaxed) {
+                    return;
+                }
+                let mailbox = Arc::clone(&theirs);
+                std::thread::spawn(move || {
+                    drop(stream.set_read_timeout(Some(Duration::from_secs(30))));
+                    let _ = converse(BufReader::new(stream), &mailbox);
+                });
+            }
+        });
+        Self { path: path.to_owned(), mailbox, stop }
+    }
+
+    /// Looks at what came, or changes it.
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&mut Mailbox) -> T) -> T {
+        look(&mut lock(&self.mailbox))
+    }
+
+    /// Orders what happens to the next messages.
+    pub(crate) fn faults(&self, faults: &[Fault]) {
+        self.with(|mailbox| mailbox.faults = faults.iter().cloned().collect());
+    }
+
+    /// What came, sorted.
+    pub(crate) fn mail(&self) -> Vec<Vec<u8>> {
+        let mut all = self.with(|mailbox| mailbox.messages.clone());
+        all.sort();
+        all
+    }
+}
+
+impl Drop for LmtpServer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        drop(UnixStream::connect(&self.path));
+    }
+}
+
+fn lock(mailbox: &Mutex<Mailbox>) -> MutexGuard<'_, Mailbox> {
+    mailbox.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn converse(mut stream: BufReader<UnixStream>, mailbox: &Mutex<Mailbox>) -> std::io::Result<()> {
+    let over = || std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
+    stream.get_mut().write_all(b"220 ready\r\n")?;
+    let mut fault = Fault::None;
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        let command = line.trim_end().to_owned();
+        lock(mailbox).commands.push(command.clone());
+        let verb = command.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
+        let answer = match verb.as_str() {
+            "LHLO" => "250-here\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n250 8BITMIME",
+            "MAIL" => {
+                fault = lock(mailbox).faults.pop_front().unwrap_or(Fault::None);
+                "250 2.1.0 ok"
+            }
+            "RCPT" => match fault {
+                Fault::RefuseRecipient(words) => words,
+                _ => "250 2.1.5 ok",
+            },
+            "DATA" => {
+                stream.get_mut().write_all(b"354 go on\r\n")?;
+                let bytes = message(&mut stream, &fault)?;
+                match fault {
+                    Fault::Refuse(words) => words,
+                    Fault::LoseAnswer => {
+                        lock(mailbox).messages.push(bytes);
+                        return Err(over());
+                    }
+                    _ => {
+                        lock(mailbox).messages.push(bytes);
+                        "250 2.0.0 saved"
+                    }
+                }
+            }
+            "QUIT" => {
+                stream.get_mut().write_all(b"221 over\r\n")?;
+                return Ok(());
+            }
+            _ => "500 what",
+        };
+        stream.get_mut().write_all(format!("{answer}\r\n").as_bytes())?;
+    }
+}
+
+/// A message up to its final dot, unstuffed.
+fn message(stream: &mut BufReader<UnixStream>, fault: &Fault) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for count in 0.. {
+        if matches!(fault, Fault::Cut(lines) if count >= *lines) {
+            break;
+        }
+        let mut line = Vec::new();
+        if stream.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        if line == b".\r\n" {
+            return Ok(bytes);
+        }
+        bytes.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
+    }
+    Err(std::io::ErrorKind::ConnectionAborted.into())
+}
