@@ -5,6 +5,7 @@ use crate::client::ClientError;
 use crate::credential::CredentialError;
 use crate::exit::ExitStatus;
 use crate::net::NetError;
+use crate::oauth::OAuthError;
 use crate::poll::PollError;
 use crate::state::error::StateError;
 
@@ -71,6 +72,20 @@ impl StateError {
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         Class::of_state(self).exit_status()
+    }
+}
+
+impl OAuthError {
+    /// The exit status that tells a script about it.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        classification::of_sign_in(self).exit_status()
+    }
+
+    /// Whether it may well pass without anybody doing anything.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        self.exit_status() == ExitStatus::Temporary
     }
 }
 

@@ -84,7 +84,7 @@ pub fn told_of_connection(error: &NetError) -> String {
 /// The same of the sign-in of this account.
 #[must_use]
 pub fn told_of_sign_in(error: &OAuthError, account: &AccountName) -> String {
-    with_step(error, next_step::sign_in(error, account).as_deref())
+    with_step(error, next_step::sign_in::step(error, account).as_deref())
 }
 
 /// The same of a state.

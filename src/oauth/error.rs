@@ -1,4 +1,4 @@
-//! Why there is no token, and what to do about it.
+//! Why there is no token.
 
 use std::fmt;
 use std::io;
@@ -6,12 +6,11 @@ use std::path::PathBuf;
 
 use crate::account::AccountName;
 use crate::credential::{CredentialError, printable};
-use crate::exit::ExitStatus;
-use crate::https::{HttpError, HttpProblem};
+use crate::https::HttpError;
 use crate::state::error::StateError;
 use crate::threads::NotDone;
 
-/// Why there is no token. Every message ends with the next step.
+/// Why there is no token.
 #[derive(Debug)]
 pub enum OAuthError {
     /// Nobody has signed in yet.
@@ -51,14 +50,11 @@ pub enum OAuthError {
     NoRefreshToken,
     /// There is no client identifier.
     NoClient {
-        /// How one gets it, as a clause.
-        how: String,
+        /// How one gets it from this provider, as a clause, if that is known.
+        registration: Option<&'static str>,
     },
     /// There is no such way to sign in here.
-    NoSuchWay {
-        /// Why not, with the other ways.
-        why: String,
-    },
+    NoSuchWay(MissingWay),
     /// What came back from the browser is not the answer to what was asked.
     Callback {
         /// Why not.
@@ -88,35 +84,21 @@ pub enum OAuthError {
     NotDone(NotDone),
 }
 
+/// A way to sign in that an account does not have.
+#[derive(Debug)]
+pub enum MissingWay {
+    /// With a browser: nothing says where that begins.
+    Browser,
+    /// With a browser: it could not come back.
+    Redirect,
+    /// With a code on another device.
+    Device {
+        /// The provider, and why it has none, as a clause. None if nothing is known.
+        known: Option<(&'static str, &'static str)>,
+    },
+}
+
 impl OAuthError {
-    /// The exit status that tells a script about it.
-    #[must_use]
-    pub fn exit_status(&self) -> ExitStatus {
-        match self {
-            Self::Http(HttpError { problem: HttpProblem::Net(e), .. }) => e.exit_status(),
-            Self::Http(e) if e.is_temporary() => ExitStatus::Temporary,
-            Self::Busy { .. } | Self::NotDone(_) => ExitStatus::Temporary,
-            Self::Secret(e) if e.is_temporary() => ExitStatus::Temporary,
-            Self::Http(_) | Self::Unintelligible { .. } => ExitStatus::Protocol,
-            Self::NoClient { .. } | Self::NoSuchWay { .. } | Self::Secret(_) => ExitStatus::Config,
-            Self::State(e) => e.exit_status(),
-            Self::File { .. } => ExitStatus::Local,
-            Self::NotSignedIn { .. }
-            | Self::SignInAgain { .. }
-            | Self::Refused { .. }
-            | Self::Scope { .. }
-            | Self::NoRefreshToken
-            | Self::Callback { .. }
-            | Self::TooLate => ExitStatus::Auth,
-        }
-    }
-
-    /// Whether it may well pass without anybody doing anything.
-    #[must_use]
-    pub fn is_temporary(&self) -> bool {
-        matches!(self.exit_status(), ExitStatus::Temporary)
-    }
-
     /// A refusal by its code and the server's words.
     pub(super) fn refused(code: &str, description: Option<&str>) -> Self {
         Self::Refused { code: shown(code), description: description.map(shown).filter(|words| !words.is_empty()) }
@@ -133,74 +115,55 @@ pub(super) fn shown(words: &str) -> String {
     text
 }
 
-fn sign_in(account: &AccountName) -> String {
-    crate::command_line::this_program(&format!("login {account}"))
-}
-
 impl fmt::Display for OAuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotSignedIn { account } => {
-                write!(f, "nobody has signed in to this account yet; do it by: {}", sign_in(account))
-            }
-            Self::SignInAgain { account, why } => {
-                write!(f, "the sign-in of this account has ended: {why}. Sign in again by: {}", sign_in(account))
-            }
-            Self::Http(e) => {
-                write!(f, "no token could be had: {e}")?;
-                f.write_str(if e.is_temporary() { ". It is tried again" } else { "; check the addresses in `oauth2`" })
-            }
+            Self::NotSignedIn { .. } => f.write_str("nobody has signed in to this account yet"),
+            Self::SignInAgain { why, .. } => write!(f, "the sign-in of this account has ended: {why}"),
+            Self::Http(e) => write!(f, "no token could be had: {e}"),
             Self::Refused { code, description } => {
                 write!(f, "the authorization server refused: {code}")?;
-                if let Some(description) = description {
-                    write!(f, " ({description})")?;
+                match description {
+                    Some(description) => write!(f, " ({description})"),
+                    None => Ok(()),
                 }
-                write!(f, "; {}", advice(code))
             }
-            Self::Unintelligible { what, why } => {
-                write!(f, "what the authorization server sent is not {what}: {why}; check the addresses in `oauth2`")
-            }
+            Self::Unintelligible { what, why } => write!(f, "what the authorization server sent is not {what}: {why}"),
             Self::Scope { missing } => write!(
                 f,
-                "the authorization server granted less than was asked for: {missing} is missing, so nothing was kept; sign in \
-                 again and leave every box ticked, and see that the client is allowed to ask for it"
+                "the authorization server granted less than was asked for: {missing} is missing, so nothing was kept"
             ),
             Self::NoRefreshToken => f.write_str(
                 "the authorization server gave no refresh token, so the sign-in would end within the hour, and nothing was \
-                 kept; let `scope` hold what asks for one (offline_access at many servers)",
+                 kept",
             ),
-            Self::NoClient { how } => write!(f, "there is no `client_id` for this account; {how}"),
-            Self::NoSuchWay { why } => f.write_str(why),
-            Self::Callback { why } => write!(f, "the sign-in was not completed: {why}; begin again"),
-            Self::TooLate => f.write_str("nobody said yes in time; begin again"),
+            Self::NoClient { .. } => f.write_str("this account has no identifier of a registered client"),
+            Self::NoSuchWay(way) => way.fmt(f),
+            Self::Callback { why } => write!(f, "the sign-in was not completed: {why}"),
+            Self::TooLate => f.write_str("nobody said yes in time"),
             Self::Secret(e) => write!(f, "the client's secret: {e}"),
             Self::State(e) => e.fmt(f),
             Self::File { doing, path, source } => {
-                let path = printable(&path.to_string_lossy());
-                write!(f, "cannot {doing} {path}: {source}; see that there is room and that it can be written")
+                write!(f, "cannot {doing} {}: {source}", printable(&path.to_string_lossy()))
             }
             Self::Busy { holder } => {
-                write!(f, "the token is being refreshed by {} and that does not end; try again later", printable(holder))
+                write!(f, "the token is being refreshed by {} and that does not end", printable(holder))
             }
-            Self::NotDone(e) => write!(f, "{e}; try again"),
+            Self::NotDone(e) => e.fmt(f),
         }
     }
 }
 
-/// What to do about a code (RFC 6749, sections 4.1.2.1 and 5.2; RFC 8628, section 3.5).
-fn advice(code: &str) -> &'static str {
-    match code {
-        "access_denied" => "whoever was asked said no, or an administrator must allow the client first",
-        "invalid_client" | "unauthorized_client" => {
-            "check `client_id` and `client_secret`, and that the client is registered for this way to sign in"
+impl fmt::Display for MissingWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Browser => f.write_str("nothing says where this account is signed in to with a browser"),
+            Self::Redirect => f.write_str("the address that the browser comes back to is not a URL"),
+            Self::Device { known: Some((provider, why)) } => {
+                write!(f, "there is no sign-in by device code at {provider}: {why}")
+            }
+            Self::Device { known: None } => f.write_str("nothing says where a device code for this account comes from"),
         }
-        "invalid_scope" => "check `scope`, and that the client is allowed to ask for it",
-        "redirect_uri_mismatch" => "register the address in `redirect` with the client",
-        "invalid_redirect_uri" | "invalid_client_metadata" => {
-            "set `client_id` and `redirect` to those of a registered client"
-        }
-        "expired_token" => "the code has expired; begin again",
-        _ => "begin again, and if it stays so, check what the client is registered for",
     }
 }
 

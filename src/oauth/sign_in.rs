@@ -9,7 +9,7 @@ use url::Url;
 
 use super::callback::Expected;
 use super::device::{self, DeviceSignIn};
-use super::error::OAuthError;
+use super::error::{MissingWay, OAuthError};
 use super::loopback::Loopback;
 use super::metadata::{self, Metadata};
 use super::preset::{Device, Preset};
@@ -116,18 +116,15 @@ impl SignIn {
     /// # Errors
     /// [`OAuthError`].
     pub async fn browser(&self, hint: &str) -> Result<BrowserSignIn<'_>, OAuthError> {
-        let endpoint = self.authorization_endpoint.as_ref().ok_or_else(|| OAuthError::NoSuchWay {
-            why: "there is no `authorization_endpoint` for this account, so it cannot be signed in to with a browser; add it, \
-                  or use --device"
-                .to_owned(),
-        })?;
+        let missing = OAuthError::NoSuchWay(MissingWay::Browser);
+        let endpoint = self.authorization_endpoint.as_ref().ok_or(missing)?;
         let cannot_listen =
             |e| OAuthError::Callback { why: format!("nothing can listen at {} here: {e}", self.redirect) };
         let (listener, redirect) = match Loopback::bind(&self.redirect).await.map_err(cannot_listen)? {
             Some((listener, redirect)) => (Some(listener), redirect),
             None => (None, self.redirect.clone()),
         };
-        let no_redirect = |_| OAuthError::NoSuchWay { why: "`redirect` is not a URL; correct it".to_owned() };
+        let no_redirect = |_| OAuthError::NoSuchWay(MissingWay::Redirect);
         let redirect = RedirectUrl::new(redirect).map_err(no_redirect)?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let client = self.client.client().set_auth_uri(device::authorization_url(endpoint) as AuthUrl);
@@ -160,13 +157,11 @@ impl SignIn {
     /// [`OAuthError`]; [`OAuthError::NoSuchWay`] where the server has none, with the reason.
     pub async fn device(&self) -> Result<DeviceSignIn, OAuthError> {
         let endpoint = self.device_authorization_endpoint.as_ref().ok_or_else(|| {
-            let why = match self.preset.map(|preset| (preset.name, preset.device)) {
-                Some((name, Device::None(why))) => format!("there is no sign-in by device code at {name}: {why}"),
-                _ => "there is no `device_authorization_endpoint` for this account".to_owned(),
+            let known = match self.preset.map(|preset| (preset.name, preset.device)) {
+                Some((name, Device::None(why))) => Some((name, why)),
+                _ => None,
             };
-            OAuthError::NoSuchWay {
-                why: format!("{why}. Leave --device out, or use --paste where there is no browser"),
-            }
+            OAuthError::NoSuchWay(MissingWay::Device { known })
         })?;
         device::begin(&self.http, &self.client, endpoint, self.scope.as_deref()).await
     }
@@ -234,13 +229,7 @@ pub fn other_mailbox(granted: &Granted, username: &str) -> Option<String> {
 }
 
 fn no_client(preset: Option<&'static Preset>) -> OAuthError {
-    let how = match preset {
-        Some(preset) => preset.registration.to_owned(),
-        None => "register one with the provider and write it down, or give `issuer` or `registration_endpoint` where \
-                 clients may register themselves"
-            .to_owned(),
-    };
-    OAuthError::NoClient { how }
+    OAuthError::NoClient { registration: preset.map(|preset| preset.registration) }
 }
 
 /// A sign-in that waits for a browser.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms that know nothing of how the program is configured and called. Those that are not there are passed over.
-const ROOMS: [&str; 16] = [
+const ROOMS: [&str; 17] = [
     "client",
     "clock",
     "credential",
@@ -16,6 +16,7 @@ const ROOMS: [&str; 16] = [
     "maildir",
     "message",
     "net",
+    "oauth",
     "plan",
     "poll",
     "pop3",

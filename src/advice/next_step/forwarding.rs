@@ -9,7 +9,7 @@ pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
         ForwardError::State(e) => state::step(e, account),
         ForwardError::Net(e) => network::step(e),
         ForwardError::Credential(e) => credential::step(e),
-        ForwardError::OAuth(e) => sign_in(e, account),
+        ForwardError::OAuth(e) => sign_in::step(e, account),
         ForwardError::Login { .. } => {
             Some(format!("Check `username` and the password in [accounts.{account}.forward]").into())
         }

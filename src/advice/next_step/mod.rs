@@ -7,6 +7,7 @@ mod login;
 mod network;
 mod protocol;
 mod session;
+pub(super) mod sign_in;
 pub(crate) mod state;
 pub(crate) mod system;
 mod tls;
@@ -17,9 +18,7 @@ use std::fmt::Display;
 use crate::account::AccountName;
 use crate::client::ClientError;
 use crate::command_line::this_program;
-use crate::https::{HttpError, HttpProblem};
 use crate::net::NetError;
-use crate::oauth::OAuthError;
 use crate::poll::PollError;
 use crate::poll::report::Decision;
 use crate::schedule::{Cause, Reason};
@@ -64,7 +63,7 @@ pub(super) fn of(error: &PollError, account: &AccountName) -> Step {
         PollError::Client(e) => session::step(e),
         PollError::State(e) => state::step(e, account),
         PollError::Credential(e) => credential::step(e),
-        PollError::OAuth(e) => sign_in(e, account),
+        PollError::OAuth(e) => sign_in::step(e, account),
         PollError::Maildir { source, .. } => disk::maildir(source),
         PollError::InsufficientSpace { message, .. } => Some(disk::space(message.as_ref()).into()),
         PollError::Renumbered { account, .. } => {
@@ -76,29 +75,6 @@ pub(super) fn of(error: &PollError, account: &AccountName) -> Step {
         PollError::Stopped => None,
         PollError::NoThread => Some(system::THREADS.into()),
         PollError::InternalError(_) => Some("Please report it with the lines above".into()),
-    }
-}
-
-/// What signs in has its next step in its own words, but for what it only hands on.
-pub(super) fn sign_in(error: &OAuthError, account: &AccountName) -> Step {
-    match error {
-        OAuthError::Http(HttpError { problem: HttpProblem::Net(e), .. }) => network::step(e),
-        OAuthError::Secret(e) => credential::step(e),
-        OAuthError::State(e) => state::step(e, account),
-        OAuthError::Http(_)
-        | OAuthError::NotSignedIn { .. }
-        | OAuthError::SignInAgain { .. }
-        | OAuthError::Refused { .. }
-        | OAuthError::Unintelligible { .. }
-        | OAuthError::Scope { .. }
-        | OAuthError::NoRefreshToken
-        | OAuthError::NoClient { .. }
-        | OAuthError::NoSuchWay { .. }
-        | OAuthError::Callback { .. }
-        | OAuthError::TooLate
-        | OAuthError::File { .. }
-        | OAuthError::Busy { .. }
-        | OAuthError::NotDone(_) => None,
     }
 }
 

@@ -74,7 +74,7 @@ fn accounts_on_a_disk_that_hangs_give_their_places_to_others() {
     let account = daemon.account("stuck0");
     let since = account["hung_since"].as_i64().unwrap();
     assert!(daemon.status()["now"].as_i64().unwrap() - since >= 15, "{account}");
-    env.run(&["status"]).expect(0).says("stuck0: hung: waiting for the disk since ");
+    env.run(&["status"]).expect(0).says("stuck0  hung: waiting for the disk since ");
     let polls = |maildrop: &Maildrop| maildrop.server.sessions().len();
     let before = polls(&good);
     env.run(&["poll"]).expect(0);

@@ -1,0 +1,72 @@
+//! What to do about a sign-in by OAuth 2.0 that came to nothing.
+
+use super::{Step, TRY_LATER, credential, network, state};
+use crate::account::AccountName;
+use crate::command_line::this_program;
+use crate::https::{HttpError, HttpProblem};
+use crate::oauth::OAuthError;
+use crate::oauth::error::MissingWay;
+
+const CHECK_ADDRESSES: &str = "Check the addresses in `oauth2`";
+
+const BEGIN_AGAIN: &str = "Begin again";
+
+/// What to do; None where nothing is to be done.
+pub(in crate::advice) fn step(error: &OAuthError, account: &AccountName) -> Step {
+    let words = match error {
+        OAuthError::Http(HttpError { problem: HttpProblem::Net(e), .. }) => return network::step(e),
+        OAuthError::Secret(e) => return credential::step(e),
+        OAuthError::State(e) => return state::step(e, account),
+        OAuthError::Http(e) if e.is_temporary() => "It is tried again",
+        OAuthError::Http(_) | OAuthError::Unintelligible { .. } => CHECK_ADDRESSES,
+        OAuthError::NotSignedIn { .. } => return Some(format!("Sign in by: {}", login(account)).into()),
+        OAuthError::SignInAgain { .. } => return Some(format!("Sign in again by: {}", login(account)).into()),
+        OAuthError::Refused { code, .. } => refused(code),
+        OAuthError::Scope { .. } => {
+            "Sign in again and leave every box ticked, and see that the client is allowed to ask for it"
+        }
+        OAuthError::NoRefreshToken => "Let `scope` hold what asks for one (offline_access at many servers)",
+        OAuthError::NoClient { registration: Some(how) } => return Some(sentence(how).into()),
+        OAuthError::NoClient { registration: None } => {
+            "Register one with the provider and write it down, or give `issuer` or `registration_endpoint` where clients may \
+             register themselves"
+        }
+        OAuthError::NoSuchWay(MissingWay::Browser) => "Add `authorization_endpoint`, or use --device",
+        OAuthError::NoSuchWay(MissingWay::Redirect) => "Correct `redirect`",
+        OAuthError::NoSuchWay(MissingWay::Device { .. }) => {
+            "Leave --device out, or use --paste where there is no browser"
+        }
+        OAuthError::Callback { .. } | OAuthError::TooLate => BEGIN_AGAIN,
+        OAuthError::File { .. } => "See that there is room and that it can be written",
+        OAuthError::Busy { .. } | OAuthError::NotDone(_) => TRY_LATER,
+    };
+    Some(words.into())
+}
+
+/// The command that signs in.
+fn login(account: &AccountName) -> String {
+    this_program(&format!("login {account}"))
+}
+
+/// A clause as a sentence.
+fn sentence(clause: &str) -> String {
+    let mut chars = clause.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// About a code (RFC 6749, sections 4.1.2.1 and 5.2; RFC 8628, section 3.5).
+fn refused(code: &str) -> &'static str {
+    match code {
+        "access_denied" => "Whoever was asked said no, or an administrator must allow the client first",
+        "invalid_client" | "unauthorized_client" => {
+            "Check `client_id` and `client_secret`, and that the client is registered for this way to sign in"
+        }
+        "invalid_scope" => "Check `scope`, and that the client is allowed to ask for it",
+        "redirect_uri_mismatch" => "Register the address in `redirect` with the client",
+        "invalid_redirect_uri" | "invalid_client_metadata" => {
+            "Set `client_id` and `redirect` to those of a registered client"
+        }
+        "expired_token" => "The code has expired: begin again",
+        _ => "Begin again, and if it stays so, check what the client is registered for",
+    }
+}
