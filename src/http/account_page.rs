@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::forwarding;
 use super::html::{Count, Moment, Size, Text};
 use super::overview::{class, mail, word};
 use super::plot::{ByDay, Plot};
@@ -25,6 +26,7 @@ impl fmt::Display for AccountPage<'_> {
         if is_in_trouble(account) {
             trouble(f, account, now)?;
         }
+        forwarding::card(f, account, now)?;
         figures(f, account, now)?;
         let plot = Plot { hours: &account.hours, now, bars: 168, hours_per_bar: 1, size: (4, 60), id: "plot" };
         write!(
@@ -65,6 +67,16 @@ fn figures(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: i64) -> fmt
         ("Maildir", Text(&account.maildir).to_string()),
     ] {
         write!(f, "<div><dt>{term}</dt><dd>{value}</dd></div>")?;
+    }
+    if let Some(forward) = &account.forward {
+        for (term, value) in [
+            ("Forwarded to", Text(&forward.to).to_string()),
+            ("Forwarded since the start", forward.forwarded.to_string()),
+            ("Last forwarded", moment(forward.last_forwarded, "never")),
+            ("In the spool", mail(forward.messages, forward.octets)),
+        ] {
+            write!(f, "<div><dt>{term}</dt><dd>{value}</dd></div>")?;
+        }
     }
     f.write_str("</dl>")
 }

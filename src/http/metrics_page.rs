@@ -9,7 +9,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::overview::{Sums, class};
-use crate::control::status::{AccountStatus, State, Status};
+use crate::control::status::{AccountStatus, Forwarding, State, Status};
 use crate::metrics::{Label, PollMetrics};
 
 /// With more accounts than this there are no figures of single accounts: monitoring would choke on them.
@@ -72,8 +72,29 @@ fn sums(registry: &mut Registry, status: &Status) {
     gauge(registry, "accounts_in_trouble", "Accounts that a person should look at", Sums::of(status).in_trouble);
     let quarantined = status.accounts.iter().map(|account| account.quarantine.len()).sum();
     gauge(registry, "quarantined_messages", "Messages that are left alone for a while", quarantined);
+    spools(registry, status);
     let wrong = usize::from(status.config_problem.is_some());
     gauge(registry, "configuration_refused", "1 if the changed configuration is wrong and not in force", wrong);
+}
+
+/// What waits to be forwarded, where accounts forward.
+fn spools(registry: &mut Registry, status: &Status) {
+    let forwarding = || status.accounts.iter().filter_map(|account| account.forward.as_ref());
+    let sum = |of: fn(&Forwarding) -> u64| forwarding().map(of).fold(0_u64, u64::saturating_add);
+    for (name, help, value) in [
+        ("spooled_messages", "Messages that wait to be forwarded", sum(|forward| forward.messages)),
+        ("set_aside_messages", "Messages that a destination refused for good", sum(|forward| forward.set_aside)),
+    ] {
+        let gauge: Gauge = Gauge::default();
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        registry.register(name, help, gauge);
+    }
+    if let Some(oldest) = forwarding().filter_map(|forward| forward.oldest).min() {
+        let gauge: Gauge = Gauge::default();
+        gauge.set(oldest);
+        let help = "When the oldest message came that waits to be forwarded";
+        registry.register_with_unit("spool_oldest_timestamp", help, Unit::Seconds, gauge);
+    }
 }
 
 fn accounts(registry: &mut Registry, accounts: &[AccountStatus]) {

@@ -7,6 +7,7 @@
 
 mod accept;
 mod account_page;
+mod forwarding;
 mod html;
 mod listener;
 mod metrics_page;

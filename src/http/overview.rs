@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::forwarding::Held;
 use super::html::{Count, Moment, PathSegment, Size, Span, Text};
 use super::plot::{ByDay, Plot};
 use super::troubles::{Troubles, is_in_trouble};
@@ -64,6 +65,7 @@ impl fmt::Display for Overview<'_> {
             )?;
         }
         Troubles(status).fmt(f)?;
+        Held(status).fmt(f)?;
         let wanted = selection.name.to_lowercase();
         let matching: Vec<&AccountStatus> =
             status.accounts.iter().filter(|account| account.account.to_lowercase().contains(&wanted)).collect();

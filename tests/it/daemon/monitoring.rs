@@ -12,6 +12,7 @@ use super::{Daemon, wait_for};
 use crate::certificates::{Authority, Kind};
 use crate::mail::small_ones;
 use crate::program::{Account, TestEnv, skip};
+use crate::scripted::imap::ImapServer;
 use crate::scripted::maildrop::Maildrop;
 
 fn contrib(path: &str) -> PathBuf {
@@ -22,7 +23,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(contrib(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
-/// What a daemon with a good account over TLS and a refused one serves.
+/// What a daemon serves with a good account over TLS, a refused one, and one whose mail is not taken on.
 fn scrape() -> String {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::new(dir.path());
@@ -31,7 +32,11 @@ fn scrape() -> String {
         behaviour.implicit_tls = true;
     });
     let good = Account::at(maildrop.server.address).tls("implicit", &authority.ca_file);
-    let env = TestEnv::in_memory(&[good.clone(), good.named("wrong").text("password", "not this one")]);
+    let wrong = good.clone().named("wrong").text("password", "not this one");
+    let destination = ImapServer::start();
+    destination.with(|mailbox| mailbox.login_refusal = Some("NO [AUTHENTICATIONFAILED] Invalid credentials"));
+    let held = good.clone().named("held").deleting().set("forward", destination.forward(""));
+    let env = TestEnv::in_memory(&[good, wrong, held]);
     let socket = env.path("http.sock");
     env.configure_more(&format!("\n[daemon]\nhttp = {:?}\n", socket.display().to_string()));
     let daemon = Daemon::start(&env);
@@ -39,7 +44,9 @@ fn scrape() -> String {
     let mut served = String::new();
     wait_for("the metrics", || {
         served = get(&socket, "/metrics");
-        served.contains("{account=\"wrong\",state=\"trouble\"} 1") && served.contains("{result=\"succeeded\"} 1")
+        served.contains("{account=\"wrong\",state=\"trouble\"} 1")
+            && served.contains("{result=\"succeeded\"} ")
+            && served.contains("mailferry_spooled_messages 1")
     });
     daemon.end();
     served.split_once("\r\n\r\n").unwrap().1.to_owned()

