@@ -5,6 +5,7 @@ use std::io;
 
 use super::journal::{Ledger, look};
 use super::spool::{self, Spooled};
+use crate::delivery::recovery::OtherMaildir;
 use crate::disk::{DirSync, Disk};
 use crate::maildir::Maildir;
 use crate::state::entries::EntryId;
@@ -23,22 +24,24 @@ pub struct Settled {
 }
 
 /// Takes over what the forwarder's journal says. The steps, each durable before the next one: the journal; the records in
-/// the state; the files gone. Only behind that does the forwarder forget. Blocks.
+/// the state; the files gone. Only behind that does the forwarder forget. Where the user said that a spool that is gone is
+/// right, what was in it is fetched again. Blocks.
 ///
 /// # Errors
 /// Those of the disk; a journal that is damaged. Nothing is lost by that: the next one goes on.
-pub fn settle(disk: &dyn Disk, store: &mut Store) -> Result<Settled, StateError> {
+pub fn settle(disk: &dyn Disk, store: &mut Store, other: OtherMaildir) -> Result<Settled, StateError> {
     let spooled: Vec<(EntryId, String)> =
         store.state().spooled().map(|(entry, intent)| (entry.id, intent.file_name.clone())).collect();
     let path = store.spool();
-    let Some(maildir) = spool::open(disk, &path)? else {
-        if spooled.is_empty() {
-            return Ok(Settled::default());
-        }
+    let maildir = spool::open(disk, &path)?;
+    if maildir.is_none() && !spooled.is_empty() && other == OtherMaildir::Refuse {
         return Err(StateError::MaildirMissing { path });
-    };
+    }
     let ledger = look(disk, &store.path().with_extension("forward"))?.unwrap_or_default();
-    let messages = spool::messages(disk, &maildir)?;
+    let messages = match &maildir {
+        Some(maildir) => spool::messages(disk, maildir)?,
+        None => Vec::new(),
+    };
     if spooled.is_empty() && messages.is_empty() {
         return Ok(Settled::default());
     }
@@ -50,7 +53,9 @@ pub fn settle(disk: &dyn Disk, store: &mut Store) -> Result<Settled, StateError>
     store.record_forwarded(forwarded.into_iter().map(|(id, _)| id).collect())?;
     store.record_forgotten(lost)?;
     store.settle()?;
-    settled.removed = remove(disk, store, &maildir, &messages, &ledger)?;
+    if let Some(maildir) = &maildir {
+        settled.removed = remove(disk, store, maildir, &messages, &ledger)?;
+    }
     Ok(settled)
 }
 

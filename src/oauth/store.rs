@@ -142,7 +142,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let account = AccountName::new("work").unwrap();
         std::fs::write(dir.path().join("work.token"), "{\n\"access_token\": sesame\n").unwrap();
-        let told = read(&RealDisk, dir.path(), &account).unwrap_err().to_string();
+        let told = crate::advice::told_of_sign_in(&read(&RealDisk, dir.path(), &account).unwrap_err(), &account);
         assert!(
             told.contains("damaged in line 2") && told.contains("login work") && !told.contains("sesame"),
             "{told}"

@@ -52,7 +52,7 @@ impl Poll {
             let needless = needless(&*disk, &store, &account, options);
             let maildirs: Vec<&Path> = account.maildirs().into_iter().map(|maildir| maildir.path).collect();
             let recovered = recover(&*disk, &mut store, &maildirs, options.other_maildir)?;
-            settle_spool(&*disk, &mut store, &account)?;
+            settle_spool(&*disk, &mut store, &account, options.other_maildir)?;
             if options.new_state || options.other_maildir == OtherMaildir::Accept {
                 keep_decision(&*disk, &mut store, &account, options.other_maildir)?;
             }

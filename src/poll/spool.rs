@@ -11,6 +11,7 @@ use super::error::PollError;
 use super::{Poll, PollContext};
 use crate::account::{Account, Forward};
 use crate::delivery::delivered_by;
+use crate::delivery::recovery::OtherMaildir;
 use crate::disk::Disk;
 use crate::forward::settlement::{Settled, settle};
 use crate::forward::{ForwardContext, ForwardOptions, SpoolUse, forward, spool_use};
@@ -21,7 +22,12 @@ use crate::state::store::{OpenOptions, Store};
 use crate::watch;
 
 /// Takes over what was forwarded. Blocks.
-pub(super) fn settle_spool(disk: &dyn Disk, store: &mut Store, account: &Account) -> Result<(), StateError> {
+pub(super) fn settle_spool(
+    disk: &dyn Disk,
+    store: &mut Store,
+    account: &Account,
+    other: OtherMaildir,
+) -> Result<(), StateError> {
     let waiting = store.state().spooled().count();
     if account.forward.is_none() {
         if waiting == 0 {
@@ -33,7 +39,7 @@ pub(super) fn settle_spool(disk: &dyn Disk, store: &mut Store, account: &Account
             store.spool().display()
         );
     }
-    let Settled { forwarded, lost, removed } = settle(disk, store)?;
+    let Settled { forwarded, lost, removed } = settle(disk, store, other)?;
     if forwarded + removed > 0 {
         debug!("{forwarded} messages were forwarded since the last poll, {removed} files have left the spool");
     }
@@ -127,7 +133,7 @@ pub async fn settle_account(context: &PollContext, account: &Account) -> Result<
             return Ok(());
         }
         store.ensure_proven()?;
-        settle_spool(&*disk, &mut store, &account)?;
+        settle_spool(&*disk, &mut store, &account, OtherMaildir::Refuse)?;
         store.finish()
     };
     Ok(watch::blocking(settle).await.map_err(|e| e.doing("take over what was forwarded"))??)
