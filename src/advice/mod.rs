@@ -81,10 +81,10 @@ pub fn told_of_connection(error: &NetError) -> String {
     with_step(error, next_step::of_network(error).as_deref())
 }
 
-/// The same of the sign-in of this account.
+/// The same of the sign-in of this account, which a person has begun.
 #[must_use]
 pub fn told_of_sign_in(error: &OAuthError, account: &AccountName) -> String {
-    with_step(error, next_step::sign_in::step(error, account).as_deref())
+    with_step(error, next_step::sign_in::step_by_hand(error, account).as_deref())
 }
 
 /// The same of a state.

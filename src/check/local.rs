@@ -78,7 +78,7 @@ fn maildir(context: &CheckContext, account: &Account, path: &Path) -> Step {
     };
     let maildir = match Maildir::open(&*context.disk, path) {
         Ok(maildir) => maildir,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return to_be_made(path, &failed),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return to_be_made(context, account, path, &failed),
         Err(e) => return failed("open", path, e),
     };
     for part in [maildir.tmp(), maildir.new_dir(), maildir.cur()] {
@@ -88,10 +88,7 @@ fn maildir(context: &CheckContext, account: &Account, path: &Path) -> Step {
     }
     let mut text = format!("{} is there and can be written to", path.display());
     match free_spaces(&*context.disk, maildir.tmp()) {
-        Ok(space) if space.now == 0 => {
-            let e = PollError::InsufficientSpace { path: path.to_owned(), message: None };
-            return Step::fail("maildir", e.exit_status(), &advice::told(&e, &account.name));
-        }
+        Ok(space) if space.now == 0 => return no_room(account, path),
         Ok(space) => text.push_str(&format!(", {} are free", Size(space.now))),
         Err(e) => text.push_str(&format!("; {e}")),
     }
@@ -101,8 +98,33 @@ fn maildir(context: &CheckContext, account: &Account, path: &Path) -> Step {
     }
 }
 
+fn no_room(account: &Account, path: &Path) -> Step {
+    let e = PollError::InsufficientSpace { path: path.to_owned(), message: None };
+    Step::fail("maildir", e.exit_status(), &advice::told(&e, &account.name))
+}
+
 /// There is no Maildir yet: whether it can be made.
-fn to_be_made(path: &Path, failed: &dyn Fn(&'static str, &Path, io::Error) -> Step) -> Step {
+fn to_be_made(
+    context: &CheckContext,
+    account: &Account,
+    path: &Path,
+    failed: &dyn Fn(&'static str, &Path, io::Error) -> Step,
+) -> Step {
+    let disk = &*context.disk;
+    let above = match Maildir::place(disk, path) {
+        Ok(above) => above,
+        Err(e) => return failed("make the Maildir", path, e),
+    };
+    if is_of_the_kernel(&above) {
+        let why = format!("{} shows what the kernel knows, and holds no files of others", above.display());
+        return failed("make the Maildir", path, io::Error::other(why));
+    }
+    // Where it may not be listed, what is written shows whether there is room.
+    if let Ok(dir) = disk.resolve(&above).and_then(|above| disk.open_dir(&above))
+        && free_spaces(disk, &dir).is_ok_and(|space| space.now == 0)
+    {
+        return no_room(account, path);
+    }
     if let Ok(mut entries) = std::fs::read_dir(path)
         && entries.next().is_some()
     {
@@ -113,14 +135,11 @@ fn to_be_made(path: &Path, failed: &dyn Fn(&'static str, &Path, io::Error) -> St
         );
         return Step::warn("maildir", text);
     }
-    let Some(above) = path.ancestors().find(|above| above.exists()) else {
-        return failed("make", path, io::ErrorKind::NotFound.into());
-    };
-    if let Err(e) = may_write(above) {
-        return failed("make a Maildir in", above, e);
+    if let Err(e) = may_write(&above) {
+        return failed("make a Maildir in", &above, e);
     }
     let text = format!("{} is not there yet; the first fetch makes it", path.display());
-    match doubtful_file_system(above) {
+    match doubtful_file_system(&above) {
         None => Step::ok("maildir", text),
         Some(doubt) => Step::warn("maildir", format!("{text}; {doubt}")),
     }
@@ -134,17 +153,29 @@ fn may_write(dir: &Path) -> io::Result<()> {
     Ok(accessat(CWD, dir, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
 }
 
-/// What is to be known of a file system that is not an ordinary one (the numbers are those of statfs(2)).
-fn doubtful_file_system(path: &Path) -> Option<&'static str> {
-    let Ok(found) = statfs(path) else { return None };
-    // The type has another width on some architectures.
+/// The type of a file system, as statfs(2) numbers them.
+fn file_system_type(path: &Path) -> Option<u32> {
+    let found = statfs(path).ok()?;
+    // It has another width on some architectures.
     #[allow(
         clippy::unnecessary_cast,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a magic number"
     )]
-    match found.f_type as u32 {
+    Some(found.f_type as u32)
+}
+
+/// Whether a directory is one of proc, sysfs, cgroup, cgroup2, devpts, debugfs, tracefs or securityfs. Root seems to have
+/// the right to write there.
+fn is_of_the_kernel(path: &Path) -> bool {
+    let kernel = [0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270, 0x1cd1, 0x6462_6720, 0x7472_6163, 0x7363_6673];
+    file_system_type(path).is_some_and(|found| kernel.contains(&found))
+}
+
+/// What is to be known of a file system that is not an ordinary one.
+fn doubtful_file_system(path: &Path) -> Option<&'static str> {
+    match file_system_type(path)? {
         0x0102_1994 | 0x8584_58f6 => Some("it is in memory (tmpfs): the mail is gone after a restart of the machine"),
         0x4d44 | 0x2011_bab0 => Some("it is on a FAT file system, which has no permissions: others may read the mail"),
         0x6573_5546 => {

@@ -216,8 +216,7 @@ async fn keep_back_off(
         return;
     }
     if let Some(recalled) = recall(context, account, settings, stop).await.filter(|known| refused || known.is_kept()) {
-        // All of it is told by the caller.
-        recalled.on_poll_end(context, account, settings, report, begun).await;
+        recalled.on_poll_shown(context, account, settings, report, begun).await;
     }
 }
 

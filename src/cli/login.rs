@@ -264,7 +264,7 @@ impl LoginCommand<'_> {
         let (sender, pasted) = mpsc::channel(1);
         let _reader = threads::blocking(move || read_lines(&sender));
         let complain = |e: &OAuthError| stderr_line(format_args!("mailferry: {e}"));
-        waiting.finish(pasted, complain).await
+        waiting.finish(pasted, self.login.paste, complain).await
     }
 
     fn instructions(&self, waiting: &BrowserSignIn<'_>, opened: bool, by_hand: bool) -> String {

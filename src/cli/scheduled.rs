@@ -13,6 +13,7 @@ use tracing::debug;
 use crate::account::Account;
 use crate::account_record::Standing;
 use crate::advice::{self, Class};
+use crate::clock::trusted_time::ClockReading;
 use crate::config::NotifySettings;
 use crate::credential::CredentialSource;
 use crate::notify::Notification;
@@ -43,6 +44,16 @@ pub(super) struct Recalled {
     /// The digest of what is kept.
     kept: Option<u64>,
     files: Files,
+}
+
+/// The end of a poll.
+struct EndOfPoll {
+    /// When it was, since boot.
+    now: Duration,
+    /// The same moment.
+    clock: ClockReading,
+    /// When the next one is, and why.
+    next: Next,
 }
 
 /// Reads where an account stands; None if the end was asked for meanwhile.
@@ -108,17 +119,52 @@ impl Recalled {
         report: &PollReport,
         begun: Duration,
     ) -> Vec<String> {
+        let Some(at) = self.take_in(context, account, report, begun) else { return Vec::new() };
+        let told = self.news(account, settings, report, &at);
+        if self.keep(context, account, &at).await { told } else { all_of(report) }
+    }
+
+    /// The same for a poll of which whoever asked for it is shown everything. A trouble is not told by that: it was seen at
+    /// a terminal, and those that are told by a notification still have to be.
+    pub(super) async fn on_poll_shown(
+        mut self,
+        context: &Arc<PollContext>,
+        account: &Account,
+        settings: &Settings,
+        report: &PollReport,
+        begun: Duration,
+    ) {
+        let Some(at) = self.take_in(context, account, report, begun) else { return };
+        if report.end.is_ok() {
+            self.news(account, settings, report, &at);
+        }
+        self.keep(context, account, &at).await;
+    }
+
+    /// None if nothing follows from how the poll ended.
+    fn take_in(
+        &mut self,
+        context: &PollContext,
+        account: &Account,
+        report: &PollReport,
+        begun: Duration,
+    ) -> Option<EndOfPoll> {
         let clock = context.clock.read();
         let now = Duration::from_secs(clock.since_boot).max(begun);
         if matches!(report.end, Err(PollError::Stopped | PollError::State(StateError::Locked { .. }))) {
-            // Nothing follows from it.
-            return Vec::new();
+            return None;
         }
         let seed = seed(installation(&context.state_dir, uname().nodename().to_bytes()), &account.name);
         let local = context.clock.time_of_week();
         let next = self.standing.on_poll_end(account, seed, report, begun..now, clock.wall, local);
-        let mut notifications = self.standing.notifications(&settings.notify, report, &next.reason, now, clock.wall);
-        notifications.extend(self.not_told_yet(report, &next.reason, now));
+        Some(EndOfPoll { now, clock, next })
+    }
+
+    /// What there is to tell, which is then taken as told.
+    fn news(&mut self, account: &Account, settings: &Settings, report: &PollReport, at: &EndOfPoll) -> Vec<String> {
+        let EndOfPoll { now, clock, next } = at;
+        let mut notifications = self.standing.notifications(&settings.notify, report, &next.reason, *now, clock.wall);
+        notifications.extend(self.not_told_yet(report, &next.reason, *now));
         let notifications = notifications
             .iter()
             .filter(|notifications| !matches!(notifications, Notification::NewMail { .. }))
@@ -130,16 +176,21 @@ impl Recalled {
         if more > 0 {
             told.push(format!("{}: and {more} more of this kind", account.name));
         }
-        let saved = self.standing.save(&self.files, now, clock);
+        told
+    }
+
+    /// Keeps where the account stands for the next run; false if that cannot be.
+    async fn keep(self, context: &Arc<PollContext>, account: &Account, at: &EndOfPoll) -> bool {
+        let saved = self.standing.save(&self.files, at.now, at.clock);
         if self.kept != Some(saved.digest()) {
             let (context, name) = (Arc::clone(context), account.name.clone());
             let keep = move || keep_standing(&*context.disk, &context.state_dir, &name, &context.holder, &saved, None);
             if let Ok(Err(e)) = threads::blocking(keep).await {
                 debug!("{}: cannot keep where it stands: {e}. The next run begins without it", account.name);
-                return all_of(report);
+                return false;
             }
         }
-        told
+        true
     }
 
     /// What a person has to mend is news at once: whoever reads cron's mail is not told otherwise why nothing comes.

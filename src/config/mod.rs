@@ -42,6 +42,7 @@ pub(crate) mod write;
 pub(crate) use duration::in_words as duration_in_words;
 pub use find::{Environment, control_dirs, control_dirs_to_ask, find, state_dir, state_dir_without};
 pub use problem::ConfigError;
+pub(crate) use settings::{AGE_LEAST, AGE_MOST};
 
 /// A range of bytes of the file.
 type Span = Range<usize>;

@@ -92,6 +92,11 @@ impl Problem {
         self.message.ends_with(&format!("{MISSING}`{key}`")) || (password && self.message.ends_with(" has no password"))
     }
 
+    /// Whether it is about this account.
+    pub(super) fn names(&self, account: &str) -> bool {
+        self.message.contains(&format!("account `{account}`"))
+    }
+
     /// The same with other places.
     pub(super) fn moved(self, to: impl Fn(&Span) -> Span) -> Self {
         let (place, other) = (self.place.as_ref().map(&to), self.other.map(|(place, label)| (to(&place), label)));

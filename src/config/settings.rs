@@ -74,8 +74,8 @@ const INTERVAL_LEAST: Bound = (Duration::from_secs(10), "10s");
 const INTERVAL_MOST: Bound = (Duration::from_secs(365 * DAY), "365d");
 const TIMEOUT_LEAST: Bound = (Duration::from_secs(5), "5s");
 const TIMEOUT_MOST: Bound = (Duration::from_secs(60 * 60), "1h");
-const AGE_LEAST: Bound = (Duration::from_secs(60 * 60), "1h");
-const AGE_MOST: Bound = (Duration::from_secs(36_500 * DAY), "36500d");
+pub(crate) const AGE_LEAST: Bound = (Duration::from_secs(60 * 60), "1h");
+pub(crate) const AGE_MOST: Bound = (Duration::from_secs(36_500 * DAY), "36500d");
 
 /// The values of `auth`.
 const AUTH: [(&str, AuthChoice); 11] = [

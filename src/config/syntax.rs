@@ -42,6 +42,8 @@ pub(super) struct Repaired {
     lost: Vec<String>,
     /// A table's header could not be made out: accounts may be missing.
     lost_header: bool,
+    /// Accounts whose table stands twice: what one of them lacks may be in the other.
+    twice: Vec<String>,
     /// Where the lines begin, in the original and in the repaired text.
     starts: (Vec<usize>, Vec<usize>),
     /// Where the lines of the original end.
@@ -66,7 +68,7 @@ impl Repaired {
     /// The problems of the original: those of its lines, and of what was found in the repaired text those that are not
     /// about a line of which something was said already.
     pub(super) fn with(self, found: Vec<Problem>) -> Vec<Problem> {
-        let Self { mut problems, told, lost, lost_header, starts, ends, .. } = self;
+        let Self { mut problems, told, lost, lost_header, twice, starts, ends, .. } = self;
         let line_of = |offset: usize| starts.1.partition_point(|start| *start <= offset).saturating_sub(1);
         let original = |offset: usize| {
             let line = line_of(offset);
@@ -76,7 +78,10 @@ impl Repaired {
         };
         for problem in found {
             let missing = problem.is_about_missing();
-            if missing && (lost_header || lost.iter().any(|key| problem.misses(key))) {
+            let elsewhere = lost_header
+                || lost.iter().any(|key| problem.misses(key))
+                || twice.iter().any(|account| problem.names(account));
+            if missing && elsewhere {
                 continue;
             }
             let said = problem.place().is_some_and(|place| told.get(line_of(place.start)) == Some(&true));
@@ -98,6 +103,7 @@ struct Work<'a> {
     told: Vec<bool>,
     lost: Vec<String>,
     lost_header: bool,
+    twice: Vec<String>,
     /// The table that the lines belong to, and where its keys stand.
     table: Vec<String>,
     keys: HashMap<Vec<String>, Span>,
@@ -125,6 +131,7 @@ impl<'a> Work<'a> {
             problems: Vec::new(),
             lost: Vec::new(),
             lost_header: false,
+            twice: Vec::new(),
             table: Vec::new(),
             keys: HashMap::new(),
             headers: HashMap::new(),
@@ -317,6 +324,7 @@ impl<'a> Work<'a> {
         match path.as_slice() {
             [accounts, name] if accounts == "accounts" && AccountName::new(name).is_ok() => {
                 let another = format!("{TWICE}{at}-{name}");
+                self.twice.extend([name.clone(), another.clone()]);
                 self.replace(at, format!("[accounts.\"{another}\"]"));
                 self.table = vec![accounts.clone(), another];
             }
@@ -365,8 +373,8 @@ impl<'a> Work<'a> {
         };
         let ends = self.original.iter().map(|(start, line)| start + line.len()).collect();
         let starts = (starts(text), starts(&repaired));
-        let Self { problems, told, lost, lost_header, .. } = self;
-        Repaired { text: repaired, problems, told, lost, lost_header, starts, ends }
+        let Self { problems, told, lost, lost_header, twice, .. } = self;
+        Repaired { text: repaired, problems, told, lost, lost_header, twice, starts, ends }
     }
 }
 

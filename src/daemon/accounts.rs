@@ -94,7 +94,7 @@ impl AccountState {
     }
 
     /// What an earlier daemon or `fetch` left of it. A back-off goes on where it was, unless `is_mended`: somebody may have
-    /// put right what it is about.
+    /// put right what it is about. Tells whether one goes on.
     pub(super) fn recall(
         &mut self,
         past: Past,
@@ -102,19 +102,29 @@ impl AccountState {
         saved: Option<(Saved, bool)>,
         now: Duration,
         clock: ClockReading,
-    ) {
+    ) -> bool {
         (self.last_success, self.past, self.history) = (past.last_success, past, history);
-        let Some((saved, is_mended)) = saved else { return };
+        let Some((saved, is_mended)) = saved else { return false };
         let awaited_until = self.standing.history.awaited_until;
         self.standing = Standing::restore(&saved, now, clock);
         self.standing.history.awaited_until = awaited_until;
         self.written = saved.digest();
         if is_mended {
             self.standing.history.begin_anew();
+            return false;
+        }
         // What costs nobody anything is tried at once: the machine may have been started in another network.
-        } else if self.standing.trouble.as_ref().is_some_and(Trouble::outlives_a_restart) {
+        let goes_on = self.standing.trouble.as_ref().is_some_and(Trouble::outlives_a_restart);
+        if goes_on {
             self.keep_waiting();
         }
+        goes_on
+    }
+
+    /// What a person should be told of a trouble that was met before the daemon began.
+    pub(super) fn remembered(&mut self, now: Duration) -> Option<Notification> {
+        let Standing { trouble, told, .. } = &mut self.standing;
+        told.remembered(trouble.as_ref()?.reason, &trouble.as_ref()?.text, now)
     }
 
     /// An account in a back-off is due when that is over.

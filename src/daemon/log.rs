@@ -45,6 +45,14 @@ pub(super) fn log(kept: &AccountState, report: &PollReport, before: Option<Cause
     }
 }
 
+/// One line for an account whose back-off goes on although the daemon has begun anew.
+pub(super) fn log_back_off(kept: &AccountState, now: Duration) {
+    let Some(trouble) = kept.trouble() else { return };
+    let (name, host, cause) = (kept.name(), kept.account.endpoint.host.as_str(), trouble.cause().name());
+    let (words, next) = (&trouble.text, advice::polled_next(&kept.next, now));
+    warn!(account = %name, host, event = "trouble", cause, "{name}: known from before: {words}. Polled next {next}");
+}
+
 /// What is complained of for the first time in a row, and not more than anybody reads.
 pub(super) fn log_complaints(kept: &mut AccountState, report: &PollReport) {
     let fresh = kept.standing.told.fresh(report.complaints());

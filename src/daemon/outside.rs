@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tracing::debug;
 
 use crate::account::{Account, AccountName};
 use crate::account_history::History;
@@ -15,7 +16,7 @@ use crate::config::{Config, ConfigError};
 use crate::credential::CredentialSource;
 use crate::oauth::store;
 use crate::poll::PollContext;
-use crate::state::hints::{HintsFile, Past};
+use crate::state::hints::{HintsFile, Past, keep_standing};
 use crate::state::saved::{Files, Saved};
 use crate::threads::{self, NotDone};
 
@@ -105,6 +106,23 @@ impl Outside {
                 if sender.blocking_send(Found::AccountState(recalled)).is_err() {
                     return;
                 }
+            }
+        });
+    }
+
+    /// Keeps where an account stands that waits for its next poll, and its history, if that is given.
+    pub(super) fn keep(
+        &self,
+        context: &Arc<PollContext>,
+        account: &AccountName,
+        (saved, history): (Saved, Option<History>),
+    ) {
+        let (context, name) = (Arc::clone(context), account.clone());
+        begin(move || {
+            let kept =
+                keep_standing(&*context.disk, &context.state_dir, &name, &context.holder, &saved, history.as_ref());
+            if let Err(e) = kept {
+                debug!("{name}: cannot keep where it stands: {e}. Over a restart that is forgotten");
             }
         });
     }

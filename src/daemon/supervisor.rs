@@ -12,7 +12,7 @@ use tracing::{debug, info, warn};
 
 use super::accounts::AccountState;
 use super::forwarders::{Aftermath, Forwarders};
-use super::log::{log, log_complaints};
+use super::log::{log, log_back_off, log_complaints};
 use super::outside::{Found, Load, Outside, Recalled};
 use super::polls::{After, Ended, Polled, Polls};
 use super::{SignalRequest, systemd};
@@ -386,7 +386,19 @@ impl Supervisor {
             let is_mended = files.config != self.config_stamp || credential.is_some_and(|now| now != files.password);
             (saved, is_mended || asked)
         });
-        kept.recall(past, history, saved, now, self.context.clock.read());
+        let clock = self.context.clock.read();
+        let waits_on = kept.recall(past, history, saved, now, clock);
+        if waits_on {
+            log_back_off(kept, now);
+            if let Some(notification) = kept.remembered(now) {
+                let news = self.grouping.take(notification, &kept.account, now);
+                news.into_iter().for_each(|news| tell(&self.command_runner, &self.notify, news));
+                // Or it would be told by the next daemon, too.
+                let files = Files { config: self.config_stamp.clone(), password: password.clone() };
+                let unwritten = kept.unwritten(&files, now, clock);
+                unwritten.into_iter().for_each(|unwritten| self.outside.keep(&self.context, &name, unwritten));
+            }
+        }
         if kept.wants_password() && kept.account.credential.file().is_some() {
             // A changed one is noticed, and tried.
             self.refused.insert(name.clone(), password);

@@ -48,6 +48,10 @@ pub struct FreeSpaces {
     pub(crate) now: u64,
     /// If nothing else were on the file system.
     pub(crate) empty: u64,
+    /// What is free on the file system, the reserve included.
+    pub(crate) available: u64,
+    /// The reserve that is kept free.
+    pub(crate) reserve: u64,
 }
 
 /// How much may be written in a directory. Blocks.
@@ -56,7 +60,12 @@ pub struct FreeSpaces {
 /// [`InsufficientSpace::Unknown`].
 pub(crate) fn free_spaces(disk: &dyn Disk, dir: &Dir) -> Result<FreeSpaces, InsufficientSpace> {
     let space = disk.space(dir).map_err(|source| InsufficientSpace::Unknown { path: dir.path().to_owned(), source })?;
-    Ok(FreeSpaces { now: beyond_reserve(space), empty: beyond_reserve(Space { available: space.total, ..space }) })
+    Ok(FreeSpaces {
+        now: beyond_reserve(space),
+        empty: beyond_reserve(Space { available: space.total, ..space }),
+        available: space.available,
+        reserve: reserve(space),
+    })
 }
 
 /// The room for a number of writes that follow each other: looked up once, as long as it lasts.
@@ -95,7 +104,11 @@ fn beyond_reserve(space: Space) -> u64 {
     if space.total == 0 {
         return UNTOLD;
     }
-    space.available.saturating_sub(RESERVE.min(space.total / SMALL_PART))
+    space.available.saturating_sub(reserve(space))
+}
+
+fn reserve(space: Space) -> u64 {
+    RESERVE.min(space.total / SMALL_PART)
 }
 
 #[cfg(test)]

@@ -46,7 +46,8 @@ impl Plot<'_> {
         let most = counts.iter().max().copied().unwrap_or(0);
         let per = if self.hours_per_bar == 1 { "an hour".to_owned() } else { format!("{} hours", self.hours_per_bar) };
         if sum == 0 {
-            format!("no mail in {days} days")
+            // What `fetch` brought is counted as today's, and is not in the history.
+            format!("no mail by the daemon in {days} days")
         } else {
             format!("{sum} messages in {days} days, at most {most} in {per}")
         }
@@ -130,7 +131,10 @@ mod tests {
     #[test]
     fn nothing_is_a_line_and_words() {
         let image = plot(&[], 24);
-        assert!(image.contains("no mail in 1 days") && image.contains("class=\"bars\" d=\"\""), "{image}");
+        assert!(
+            image.contains("no mail by the daemon in 1 days") && image.contains("class=\"bars\" d=\"\""),
+            "{image}"
+        );
     }
 
     #[test]

@@ -72,6 +72,27 @@ impl Maildir {
         Self::open(disk, path)
     }
 
+    /// Where [`Maildir::create`] would make one: the nearest directory that is there. Nothing is written.
+    ///
+    /// # Errors
+    /// As far as they can be known without writing, those of [`Maildir::create`].
+    pub(crate) fn place(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
+        ownership::check_place(disk, path)?;
+        for above in path.ancestors() {
+            match disk.dir_inode(above) {
+                Ok(_) => return Ok(above.to_owned()),
+                // A link that leads nowhere is in the way of the directory.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && disk.status(above).is_ok() => {
+                    let words = format!("{} is a symbolic link that leads nowhere", above.display());
+                    return Err(io::Error::new(io::ErrorKind::NotFound, words));
+                }
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Err(io::ErrorKind::NotFound.into())
+    }
+
     /// Makes the file that tells a folder of a Maildir++ from other directories, if it is not there. It is safe only after
     /// [`Maildir::sync`].
     ///

@@ -246,6 +246,14 @@ impl NotifyState {
         true
     }
 
+    /// A trouble that was met by somebody who told nobody, if it is to be told now, since boot; it is then taken as told.
+    pub(crate) fn remembered(&mut self, reason: Reason, text: &str, now: Duration) -> Option<Notification> {
+        // A refused login that is doubted is to be seen once more.
+        let Reason::Trouble { cause, times } = reason else { return None };
+        let is_news = self.is_trouble_news(cause, times, BOOT.saturating_add(now));
+        is_news.then(|| Notification::Trouble { cause, text: text.to_owned() })
+    }
+
     fn note_well(&mut self, now: Duration) -> Option<Notification> {
         let recovered = !self.troubles.is_empty() || self.silence.is_some();
         self.well = Some(now);

@@ -257,17 +257,19 @@ impl BrowserSignIn<'_> {
     }
 
     /// Waits for the answer, which comes through the browser or is pasted, and takes it to the token endpoint. What was
-    /// pasted and is no address is told, and another text is waited for.
+    /// pasted and is no address is told, and another text is waited for. When nothing more is pasted, the browser is
+    /// waited for unless somebody has pasted, or was to.
     ///
     /// # Errors
     /// [`OAuthError`].
     pub async fn finish(
         self,
         pasted: mpsc::Receiver<String>,
+        is_to_be_pasted: bool,
         complain: impl FnMut(&OAuthError),
     ) -> Result<Granted, OAuthError> {
         let Self { of, listener, expected, redirect, verifier, .. } = self;
-        let code = timeout(PATIENCE, answer(listener, &expected, pasted, complain)).await;
+        let code = timeout(PATIENCE, answer(listener, &expected, pasted, is_to_be_pasted, complain)).await;
         let code = code.map_err(|_| OAuthError::TooLate)??;
         of.client.exchange_code(&of.http, &code, verifier, &redirect).await
     }
@@ -277,6 +279,7 @@ async fn answer(
     listener: Option<Loopback>,
     expected: &Expected,
     mut pasted: mpsc::Receiver<String>,
+    is_to_be_pasted: bool,
     mut complain: impl FnMut(&OAuthError),
 ) -> Result<Secret, OAuthError> {
     let listens = listener.is_some();
@@ -296,11 +299,11 @@ async fn answer(
                 done => return done,
             }
         }
-        if listens {
+        if listens && tries == 0 && !is_to_be_pasted {
             // Nobody is there to paste; the browser may be.
             std::future::pending::<()>().await;
         }
-        Err(OAuthError::Callback { why: "no address was pasted".to_owned() })
+        Err(OAuthError::Callback { why: "no address to which the browser was sent was pasted".to_owned() })
     };
     tokio::select! {
         url = through_browser => match url {

@@ -3,11 +3,11 @@
 use super::Poll;
 use super::error::{DoesNotFit, PollError};
 use super::events::PollEvent;
-use super::retriever::{DRAIN, Retrieved};
+use super::retriever::{DRAIN, NoRoom, Retrieved};
 use crate::client::Client;
 use crate::client::Message;
 use crate::ids::EntryId;
-use crate::state::entries::{ListedAs, QuarantineReason};
+use crate::state::entries::QuarantineReason;
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
 
@@ -84,21 +84,20 @@ impl Poll {
             .collect();
         let troubled = retrieved.refused.listed_as().to_vec();
         self.tried.extend(troubled.iter().cloned());
-        let hopeless = retrieved.larger_than_the_disk.iter().filter_map(ListedAs::of).collect();
         let after_quit = move |store: &mut Store| {
             store.record_resized(sizes)?;
             store.record_removed(removed)?;
             store.record_forgotten(forget)?;
-            store.record_set_aside(hopeless)?;
             store.record_quarantine(troubled, QuarantineReason::Refused)?;
             store.settle()
         };
         state.with("write down what was removed", after_quit).await??;
         self.events.tell(&PollEvent::Deleted(&deleted));
         self.events.tell(&PollEvent::SessionEnded { trouble: None });
-        if let Some((listed, free_space)) = retrieved.insufficient_space {
-            let never = retrieved.larger_than_the_disk.contains(&listed);
-            let message = DoesNotFit { what: Message(&listed, &self.redactor).to_string(), free_space, never };
+        if let Some(NoRoom { first, never, available, reserve, messages, octets }) = retrieved.insufficient_space {
+            let what = Message(&first, &self.redactor).to_string();
+            let fetched = retrieved.safe;
+            let message = DoesNotFit { what, messages, octets, available, reserve, never, fetched };
             return Err(PollError::InsufficientSpace { path: self.account.maildir.clone(), message: Some(message) });
         }
         if retrieved.stopped { Err(PollError::Stopped) } else { Ok(retrieved.safe > 0) }

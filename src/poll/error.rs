@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::account::AccountName;
@@ -13,7 +13,7 @@ use crate::delivery::DeliveryError;
 use crate::internal_error::{InternalCause, InternalError, WorkError};
 use crate::oauth::OAuthError;
 use crate::state::error::StateError;
-use crate::text::Size;
+use crate::text::{Count, Size};
 use crate::threads::NotDone;
 
 /// Why a poll did not come to its end.
@@ -65,15 +65,23 @@ pub enum PollError {
     InternalError(InternalError),
 }
 
-/// A message that does not fit on the disk.
+/// Messages that do not fit on the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DoesNotFit {
-    /// The message, as a person would name it.
+    /// The first message, as a person would name it.
     pub what: String,
-    /// The free room beyond the reserve, in bytes.
-    pub free_space: u64,
-    /// It is larger than the whole file system.
+    /// How many messages they are.
+    pub messages: u64,
+    /// Their size as it was listed, in octets.
+    pub octets: u64,
+    /// What is free there, the reserve included, in bytes.
+    pub available: u64,
+    /// The reserve, in bytes.
+    pub reserve: u64,
+    /// The first one is larger than the whole file system.
     pub never: bool,
+    /// How many others were fetched in that session.
+    pub fetched: u64,
 }
 
 impl PollError {
@@ -103,19 +111,7 @@ impl fmt::Display for PollError {
             Self::Credential(e) => e.fmt(f),
             Self::OAuth(e) => e.fmt(f),
             Self::Maildir { doing, path, source } => write!(f, "cannot {doing} {}: {source}", path.display()),
-            Self::InsufficientSpace { path, message: Some(DoesNotFit { what, free_space, never }) } => {
-                let hopeless = match never {
-                    true => "Not even an empty file system would be large enough, so it is left alone for a while. ",
-                    false => "",
-                };
-                write!(
-                    f,
-                    "{what} does not fit into {}, where {} are free beyond the reserve that is kept. {hopeless}Everything \
-                     else was fetched",
-                    path.display(),
-                    Size(*free_space)
-                )
-            }
+            Self::InsufficientSpace { path, message: Some(unfit) } => unfit.fmt(f, path),
             Self::InsufficientSpace { path, message: None } => {
                 write!(f, "too little free space in {} for the next message and the reserve", path.display())
             }
@@ -133,6 +129,26 @@ impl fmt::Display for PollError {
             Self::Stopped => f.write_str("stopped before the end. Nothing is lost: the next run goes on from here"),
             Self::NoThread => write!(f, "{}. Nothing is lost: the next run goes on from here", NotDone::NoThread),
             Self::InternalError(e) => write!(f, "mailferry failed by a fault of its own ({e}). Nothing is lost"),
+        }
+    }
+}
+
+impl DoesNotFit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>, path: &Path) -> fmt::Result {
+        f.write_str(&self.what)?;
+        match self.messages.saturating_sub(1) {
+            0 => f.write_str(" does not fit")?,
+            others => write!(f, " and {} ({} in all) do not fit", Count(others, "other"), Size(self.octets))?,
+        }
+        let (available, reserve) = (Size(self.available), Size(self.reserve));
+        write!(f, " into {}: {available} are free there, and {reserve} are kept free. ", path.display())?;
+        if self.never {
+            f.write_str("Not even an empty file system would be large enough. ")?;
+        }
+        match self.fetched {
+            0 => f.write_str("Nothing else was fetched"),
+            1 => f.write_str("1 other was fetched"),
+            more => write!(f, "{more} others were fetched"),
         }
     }
 }

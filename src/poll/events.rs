@@ -71,6 +71,8 @@ pub enum PollEvent<'a> {
     NothingNew {
         /// How many messages.
         messages: u32,
+        /// How many of them a rule leaves there.
+        skipped: u32,
     },
     /// Headers are asked for, to compare them with those of what was fetched before.
     LooksAtHeaders {

@@ -77,7 +77,7 @@ impl Poll {
             count: maildrop.count,
             now: store.now(),
             free_space: free_spaces.now,
-            whole_disk: free_spaces.empty,
+            room: free_spaces,
             max_message_size: self.account.max_message_size,
             untried: plan.untried,
             careful: self.pass == Pass::Isolated,
@@ -88,10 +88,12 @@ impl Poll {
 /// The room where there is most of it: which message goes where is only known once it comes, and what is written is
 /// measured against its own file system.
 fn most_free_space(disk: &dyn Disk, destinations: &Destinations) -> Result<FreeSpaces, InsufficientSpace> {
-    let mut most = FreeSpaces { now: 0, empty: 0 };
+    let mut most = FreeSpaces { now: 0, empty: 0, available: 0, reserve: 0 };
     for destination in destinations.all() {
         let here = free_spaces(disk, destination.maildir.tmp())?;
-        most = FreeSpaces { now: most.now.max(here.now), empty: most.empty.max(here.empty) };
+        let empty = most.empty.max(here.empty);
+        most = if (here.now, here.available) >= (most.now, most.available) { here } else { most };
+        most.empty = empty;
     }
     Ok(most)
 }

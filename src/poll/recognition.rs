@@ -87,7 +87,7 @@ impl Poll {
         }
         profile.opened(&opened, &self.redactor);
         self.note_login(&opened);
-        self.events.tell(&PollEvent::NothingNew { messages: clean.messages });
+        self.events.tell(&PollEvent::NothingNew { messages: clean.messages, skipped: clean.skipped });
         let ahead = opened.client.window() > 1;
         let ended = self.quit(opened.client).await;
         profile.ended_in_order(ahead, false);
@@ -147,7 +147,7 @@ impl Poll {
             };
             let now = Circumstances { account: &account, state: &state, maildir: &maildir, clock };
             let ListingDigest { messages, octets, unique_ids } = clean.listing;
-            profile.keep(CleanListing::new((messages, octets, unique_ids), now, store.now(), clean.due));
+            profile.keep(CleanListing::new((messages, octets, unique_ids), clean.skipped, now, store.now(), clean.due));
             profile.write(&disk, None);
         };
         Ok(state.with("write the hints", keep).await?)

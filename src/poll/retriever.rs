@@ -23,6 +23,7 @@ use crate::client::{Client, ClientError, Message};
 use crate::delivery::committer::ReceivedMessage;
 use crate::delivery::destination::{Destinations, OWN};
 use crate::delivery::publish::Delivered;
+use crate::disk::free_space::FreeSpaces;
 use crate::ids::{EntryId, InstanceId};
 use crate::maildir::staging::{NotWritten, Received, Staging};
 use crate::plan::maildrop::Listed;
@@ -74,8 +75,8 @@ pub(super) struct Retrieval {
     pub(super) now: u64,
     /// How many bytes may be written without touching the reserve.
     pub(super) free_space: u64,
-    /// How many there could be if nothing else were on the disk.
-    pub(super) whole_disk: u64,
+    /// What was known of that when the session began.
+    pub(super) room: FreeSpaces,
     /// Messages that turn out larger than so many octets stay on the server.
     pub(super) max_message_size: Option<u64>,
     /// So many of the messages, the first ones, never made trouble.
@@ -102,10 +103,8 @@ pub(super) struct Retrieved {
     pub(super) left: usize,
     /// The end was asked for.
     pub(super) stopped: bool,
-    /// There was no room for some: the first one, and what there was, in bytes.
-    pub(super) insufficient_space: Option<(Listed, u64)>,
-    /// Those that no room would be enough for.
-    pub(super) larger_than_the_disk: Vec<Listed>,
+    /// There was no room for some.
+    pub(super) insufficient_space: Option<NoRoom>,
     /// How many came out far shorter than they were listed.
     pub(super) short: u64,
     /// The first ones of those that are new.
@@ -118,6 +117,22 @@ pub(super) struct Retrieved {
     pub(super) not_skipped: u64,
     /// How many had a header that is too long to route them by.
     pub(super) long_headers: u64,
+}
+
+/// Messages for which there is no room.
+pub(super) struct NoRoom {
+    /// The first one.
+    pub(super) first: Listed,
+    /// It is larger than the whole file system.
+    pub(super) never: bool,
+    /// What was free then, the reserve included, in bytes.
+    pub(super) available: u64,
+    /// The reserve, in bytes.
+    pub(super) reserve: u64,
+    /// How many there are.
+    pub(super) messages: u64,
+    /// Their size as it was listed, in octets.
+    pub(super) octets: u64,
 }
 
 /// A retriever under way.
@@ -256,10 +271,18 @@ impl<'a> Retriever<'a> {
     /// The next message is larger than the room. A size is a hint and may be a lie: the others must not suffer from it.
     fn does_not_fit(&mut self) {
         let Some(listed) = self.retrieval.messages.pop_front() else { return };
-        if listed.reported_size.is_some_and(|size| size > self.retrieval.whole_disk) {
-            self.done.larger_than_the_disk.push(listed.clone());
-        }
-        self.done.insufficient_space.get_or_insert((listed, self.retrieval.free_space));
+        let (room, size) = (self.retrieval.room, listed.reported_size.unwrap_or(0));
+        let taken = room.now.saturating_sub(self.retrieval.free_space);
+        let no_room = self.done.insufficient_space.get_or_insert_with(|| NoRoom {
+            first: listed,
+            never: size > room.empty,
+            available: room.available.saturating_sub(taken),
+            reserve: room.reserve,
+            messages: 0,
+            octets: 0,
+        });
+        no_room.messages += 1;
+        no_room.octets = no_room.octets.saturating_add(size);
     }
 
     /// Asks for the newest of what was never tried, and goes backwards from there.

@@ -66,6 +66,8 @@ pub(super) struct Ended {
 pub(super) struct Clean {
     /// What it is recognised by.
     pub(super) listing: ListingDigest,
+    /// How many of its messages a rule leaves there.
+    pub(super) skipped: u32,
     /// In how many seconds something is to be done though nothing changes; None: never.
     pub(super) due: Option<u64>,
 }
@@ -213,7 +215,8 @@ impl Poll {
             && store.state().spooled().next().is_none()
             && store.state().quarantines().next().is_none();
         let listing = listing.filter(|_| nothing)?;
-        Some(Clean { listing, due: next_due(store.state(), self.account.removal, store.now()) })
+        let skipped = u32::try_from(plan.skipped.len()).unwrap_or(u32::MAX);
+        Some(Clean { listing, skipped, due: next_due(store.state(), self.account.removal, store.now()) })
     }
 
     /// Logs in and lists. A server that announces PIPELINING and breaks when commands come ahead is given another chance

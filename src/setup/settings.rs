@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Array, InlineTable, Item, Table, Value, value};
 
 use crate::account::TlsMode;
-use crate::config::duration_in_words;
+use crate::config::{AGE_LEAST, AGE_MOST, duration_in_words};
 use crate::discovery::{Candidate, Source};
 use crate::provider::Provider;
 use crate::secret::Secret;
@@ -89,22 +89,20 @@ impl LeaveOnServer {
     /// Reads `yes`, `no` or a time.
     ///
     /// # Errors
-    /// [`LEAVE_ON_SERVER`].
+    /// [`LEAVE_ON_SERVER`], or what is wrong with a time by the rules of the configuration.
     pub(crate) fn new(text: &str) -> Result<Self, String> {
         match text.trim().to_ascii_lowercase().as_str() {
             "yes" | "y" | "true" => Ok(Self::Stay),
             "no" | "n" | "false" => Ok(Self::Delete),
             time => {
-                let bounds = ((std::time::Duration::from_secs(1), "1s"), (MOST_AGE, "36500d"));
-                let read = duration_in_words(time, bounds.0, bounds.1, "14d");
-                read.map(|_| Self::DeleteAfter(time.to_owned())).map_err(|_| LEAVE_ON_SERVER.to_owned())
+                let read = duration_in_words(time, AGE_LEAST, AGE_MOST, "14d");
+                let is_word = !time.contains(|c: char| c.is_ascii_digit());
+                let complaint = |wrong: String| if is_word { LEAVE_ON_SERVER.to_owned() } else { wrong };
+                read.map(|_| Self::DeleteAfter(time.to_owned())).map_err(complaint)
             }
         }
     }
 }
-
-/// The longest time that a message is left.
-const MOST_AGE: std::time::Duration = std::time::Duration::from_secs(36_500 * 86_400);
 
 /// The words of a command line: apart at blanks where nothing in it is special to a shell, else a shell's.
 #[must_use]
@@ -279,9 +277,10 @@ mod tests {
         ] {
             assert_eq!(LeaveOnServer::new(text), Ok(expected), "{text}");
         }
-        for text in ["", "maybe", "0d", "14", "-1d"] {
+        for text in ["", "maybe", "0d", "14", "-1d", "5m", "59m", "99999d"] {
             assert!(LeaveOnServer::new(text).is_err(), "{text}");
         }
+        assert_eq!(LeaveOnServer::new("5m").unwrap_err(), "it is too short; write at least \"1h\"");
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub struct CleanListing {
     pub octets: String,
     /// The digest of UIDL's answer, in hexadecimal digits.
     pub unique_ids: String,
+    /// How many of the messages a rule leaves there.
+    #[serde(default)]
+    pub skipped: u32,
     /// Which file the state was, when it had been changed last, and its size.
     pub state: String,
     /// Which directories the Maildir was.
@@ -53,15 +56,22 @@ pub struct Circumstances<'a> {
 }
 
 impl CleanListing {
-    /// What is kept of a listing; `due` is in how many seconds something is to be done though nothing changes, and
+    /// What is kept of a listing, of which rules leave so many messages there; `due` is in how many seconds something is to be done though nothing changes, and
     /// `certain` the time of the poll in trusted seconds.
     #[must_use]
-    pub fn new(listing: (u32, u64, String), now: Circumstances<'_>, certain: u64, due: Option<u64>) -> Self {
+    pub fn new(
+        listing: (u32, u64, String),
+        skipped: u32,
+        now: Circumstances<'_>,
+        certain: u64,
+        due: Option<u64>,
+    ) -> Self {
         let (messages, octets, unique_ids) = listing;
         Self {
             messages,
             octets: octets.to_string(),
             unique_ids,
+            skipped,
             state: file(now.state),
             maildir: now.maildir.to_owned(),
             account: digest(now.account),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::error::StateError;
 use super::journal;
@@ -22,13 +22,15 @@ pub struct ConfiguredAccounts {
     configured: HashSet<AccountName>,
     /// The names of the orphans. Looked up once, because every account without a state asks.
     orphans: OnceLock<Vec<String>>,
+    /// One look at a lock at a time: to look is to take it, and two looks would take each other for a poll.
+    looking: Mutex<()>,
 }
 
 impl ConfiguredAccounts {
     /// These accounts are configured.
     #[must_use]
     pub fn new(configured: impl IntoIterator<Item = AccountName>) -> Self {
-        Self { configured: configured.into_iter().collect(), orphans: OnceLock::new() }
+        Self { configured: configured.into_iter().collect(), ..Self::default() }
     }
 
     /// The other configured accounts whose names differ from this one only in case: on some file systems their files are
@@ -45,6 +47,12 @@ impl ConfiguredAccounts {
         let is_orphan = |name: &String| !AccountName::new(name).is_ok_and(|name| self.configured.contains(&name));
         let orphans = states_in(disk, dir)?.into_iter().filter(is_orphan).collect();
         Ok(self.orphans.get_or_init(|| orphans))
+    }
+
+    /// Who holds the lock of an orphan now, in the holder's words; None if nobody does.
+    fn holder(&self, disk: &dyn Disk, dir: &Path, name: &str) -> Result<Option<String>, StateError> {
+        let _alone = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        holder(disk, dir, name)
     }
 }
 
@@ -63,7 +71,7 @@ pub(super) fn refuse_lost_state(
         if identity.user == account.username && identity.host.eq_ignore_ascii_case(&account.endpoint.host) {
             let (account, dir, other) = (account.name.clone(), dir.to_owned(), name.clone());
             // Whoever polls under the old name goes on with a state that must not be taken away from it.
-            return Err(match holder(disk, &dir, name)? {
+            return Err(match configured_accounts.holder(disk, &dir, name)? {
                 Some(holder) => StateError::RenamedAndPolled { account, other, holder },
                 None => StateError::Renamed { account, other, dir },
             });
@@ -125,5 +133,27 @@ fn holder(disk: &dyn Disk, dir: &Path, name: &str) -> Result<Option<String>, Sta
         Ok(Lock::Held(holder)) => Ok(Some(holder)),
         Ok(Lock::Acquired(_)) => Ok(None),
         Err(e) => Err(StateError::io("lock", &path, e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::RealDisk;
+
+    #[test]
+    fn who_looks_at_a_lock_is_no_holder_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(lock_file(dir.path(), "old"), "").unwrap();
+        let accounts = ConfiguredAccounts::default();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        assert_eq!(accounts.holder(&RealDisk, dir.path(), "old").unwrap(), None);
+                    }
+                });
+            }
+        });
     }
 }

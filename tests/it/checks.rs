@@ -2,11 +2,13 @@
 //! changed, here or there.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
 use crate::certificates::{Authority, Kind};
+use crate::disk_full::SmallDisk;
 use crate::mail::small_ones;
 use crate::program::{Account, Outcome, TestEnv};
 use crate::scripted::maildrop::{Maildrop, Message, USER};
@@ -182,6 +184,35 @@ fn this_machine_is_looked_at_too() {
     // The Maildir is gone after mail was delivered there.
     fs::rename(env.maildir("a"), env.path("elsewhere")).unwrap();
     step(&env.run(&["check", "--json"]).expect(73), "state", "fail");
+}
+
+#[test]
+fn where_fetch_can_make_no_maildir_check_says_so() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[]);
+    let mut places = vec!["/proc/mail".to_owned()];
+    let below = |name: &str| env.path(name).join("a").to_str().unwrap().to_owned();
+    std::os::unix::fs::symlink(env.path("nowhere"), env.path("dangling")).unwrap();
+    places.push(below("dangling"));
+    // Only root can give a directory away.
+    fs::create_dir(env.path("foreign")).unwrap();
+    if std::os::unix::fs::chown(env.path("foreign"), Some(12345), None).is_ok() {
+        places.push(below("foreign"));
+    }
+    let full = SmallDisk::mount(&env.path("full"), 400);
+    if full.is_some() {
+        let mut file = fs::File::create(env.path("full").join("filler")).unwrap();
+        while file.write_all(&[0; 4096]).is_ok() {}
+        places.push(below("full"));
+    }
+    for place in places {
+        env.configure(&[Account::at(maildrop.server.address).text("maildir", &place)]);
+        let told = step(&env.run(&["check", "--json"]).expect(73), "maildir", "fail");
+        assert!(told.contains(&place), "{told}");
+        env.fetch().expect(73);
+    }
+    env.configure(&[Account::at(maildrop.server.address).text("maildir", &below("deep/down"))]);
+    assert!(step(&env.run(&["check", "--json"]).expect(0), "maildir", "ok").contains("is not there yet"));
 }
 
 #[test]

@@ -116,3 +116,17 @@ fn a_full_state_directory_loses_nothing() {
         drop(disk);
     }
 }
+
+#[test]
+fn what_does_not_fit_is_nobodys_fault_and_nothing_is_well_until_there_is_room() {
+    let (maildrop, expected) = maildrop();
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let Some(disk) = SmallDisk::mount(&env.path("Mail"), 64) else { return };
+    for _ in 0..5 {
+        let full = env.fetch().expect(73).says("message 1 (").says("and 9 others").says("KiB are kept free");
+        full.says("Not even an empty file system would be large enough").says("Nothing else was fetched");
+    }
+    disk.enlarge();
+    env.fetch().expect(0).says("10 new messages");
+    assert_same_mail(&env.mail(), &expected);
+}

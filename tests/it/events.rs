@@ -33,7 +33,7 @@ impl Observer for Diary {
             }
             PollEvent::LoggedIn { method, .. } => format!("logged in by {}", method.name()),
             PollEvent::Listed { messages, is_complete: true } => format!("listed {messages}"),
-            PollEvent::NothingNew { messages } => format!("nothing new in {messages}"),
+            PollEvent::NothingNew { messages, .. } => format!("nothing new in {messages}"),
             PollEvent::Planned { on_server, plan } => format!("to retrieve {} of {on_server}", plan.retrieve.len()),
             PollEvent::MessageBegun(listed) => format!("begun {}", listed.number),
             PollEvent::MessageReceived { listed, .. } => format!("received {}", listed.number),

@@ -47,6 +47,16 @@ fn asked(maildrop: &Maildrop, command: &str) -> usize {
 }
 
 #[test]
+fn what_a_rule_leaves_is_counted_in_every_poll() {
+    let unwanted = "Subject: please\r\n\tUnsubscribe\r\n me\r\nList-Id: other";
+    let maildrop = Maildrop::new(vec![message("plain", "Subject: hello"), message("unwanted", unwanted)]);
+    let env = TestEnv::new(&[mailbox(&maildrop, RULES)]);
+    for _ in 0..5 {
+        env.fetch().expect(0).says("2 on the server, 1 of them left there by a rule");
+    }
+}
+
+#[test]
 fn each_kind_of_rule_leads_where_it_says() {
     let maildrop = Maildrop::new(vec![
         message("plain", "Subject: hello"),

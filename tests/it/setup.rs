@@ -144,6 +144,8 @@ fn an_address_leads_to_mail_in_one_go_at_a_terminal() {
     terminal.wait_for("Maildir [~/Mail/ferry]:");
     terminal.type_in("\r");
     terminal.wait_for("Leave it on the server [yes]:");
+    terminal.type_in("5m\r");
+    terminal.wait_for("it is too short; write at least");
     terminal.type_in("\r");
     terminal.wait_for("Fetch all of the 3 messages");
     terminal.type_in("all\r");

@@ -1,9 +1,10 @@
 //! What to do about a sign-in by OAuth 2.0 that came to nothing.
 
-use super::{Step, TRY_LATER, credential, network, state};
+use super::{Step, TRY_LATER, credential, network, state, system};
 use crate::account::AccountName;
 use crate::command_line::this_program;
 use crate::https::{HttpError, HttpProblem};
+use crate::net::NetError;
 use crate::oauth::OAuthError;
 use crate::oauth::error::MissingWay;
 
@@ -11,9 +12,23 @@ const CHECK_ADDRESSES: &str = "Check the addresses in `oauth2`";
 
 const BEGIN_AGAIN: &str = "Begin again";
 
+/// What whoever has begun it by hand is to do: nothing tries it again.
+pub(in crate::advice) fn step_by_hand(error: &OAuthError, account: &AccountName) -> Step {
+    match error {
+        OAuthError::Http(HttpError { problem: HttpProblem::Net(_), .. }) => step(error, account),
+        OAuthError::Http(e) if e.is_temporary() => Some(format!("Try again later by: {}", login(account)).into()),
+        _ => step(error, account),
+    }
+}
+
 /// What to do; None where nothing is to be done.
 pub(in crate::advice) fn step(error: &OAuthError, account: &AccountName) -> Step {
     let words = match error {
+        // It is not the account's host that was asked.
+        OAuthError::Http(HttpError { problem: HttpProblem::Net(NetError::Connect { attempts, .. }), .. }) => attempts
+            .iter()
+            .find_map(|(_, why)| system::step(why))
+            .unwrap_or("Check the addresses in `oauth2`, this machine's network, and whether that server is up"),
         OAuthError::Http(HttpError { problem: HttpProblem::Net(e), .. }) => return network::step(e),
         OAuthError::Secret(e) => return credential::step(e),
         OAuthError::State(e) => return state::step(e, account),

@@ -10,7 +10,9 @@ use crate::advice::told;
 use crate::client::ClientError;
 use crate::client::error::{TooLong, TooLongFor};
 use crate::credential::{CommandFault, ContentsFault, CredentialError, ExposedFile, Exposure, Origin, ReadFault};
+use crate::https::{HttpError, HttpProblem};
 use crate::net::{CaFileProblem, CertificateProblem, HandshakeProblem, NetError};
+use crate::oauth::OAuthError;
 use crate::poll::error::DoesNotFit;
 use crate::pop3::{CommandError, CommandKind, FramingError, Refusal, Response, SendError, Status};
 use crate::sasl::NoLoginMethod;
@@ -209,19 +211,51 @@ fn words_from_a_file_are_escaped() {
 }
 
 #[test]
+fn whoever_signs_in_is_not_told_to_wait_for_another_try() {
+    let by_hand = |problem| {
+        let error = OAuthError::Http(HttpError { host: "login.example.org".to_owned(), problem });
+        crate::advice::told_of_sign_in(&error, &account())
+    };
+    let busy = by_hand(HttpProblem::Status(503));
+    assert!(busy.contains("Try again later by: ") && busy.ends_with("login work"), "{busy:?}");
+    let connect = NetError::Connect { host: host(), port: 9, attempts: Vec::new() };
+    let down = by_hand(HttpProblem::Net(connect));
+    assert!(down.contains("Check the addresses in `oauth2`") && !down.contains("tried again"), "{down:?}");
+}
+
+#[test]
 fn a_disk_is_told_with_what_to_do_there() {
     let maildir = |errno: Errno| PollError::Maildir { doing: "sync", path: "/m".into(), source: errno.into() };
-    let space = |never| PollError::InsufficientSpace {
-        path: "/m".into(),
-        message: Some(DoesNotFit { what: "message 1".to_owned(), free_space: 1 << 20, never }),
+    let unfit = |messages, fetched, never| DoesNotFit {
+        what: "message 1".to_owned(),
+        messages,
+        octets: messages * (3 << 20),
+        available: 1 << 20,
+        reserve: 16 << 20,
+        never,
+        fetched,
     };
+    let space = |unfit| PollError::InsufficientSpace { path: "/m".into(), message: Some(unfit) };
     check(vec![
         (maildir(Errno::NOSPC), &["cannot sync /m", "Make room there and run again; nothing is lost"]),
         (maildir(Errno::NOENT), &["Is the disk mounted, and is the path of `maildir` right?", "Nothing is lost"]),
         (maildir(Errno::IO), &["Nothing is lost: what was not delivered is still on the server"]),
         (maildir(Errno::NOMEM), &["ulimit -v", "Nothing is lost"]),
-        (space(true), &["1.0 MiB are free", "Not even an empty file system", "set max_message_size"]),
-        (space(false), &["Everything else was fetched. Make room there and run again; nothing is lost"]),
+        (
+            space(unfit(1, 2, true)),
+            &[
+                "message 1 does not fit into /m: 1.0 MiB are free there, and 16.0 MiB are kept free",
+                "set max_message_size",
+            ],
+        ),
+        (space(unfit(1, 2, true)), &["Not even an empty file system would be large enough. 2 others were fetched"]),
+        (
+            space(unfit(3, 0, false)),
+            &[
+                "message 1 and 2 others (9.0 MiB in all) do not fit into /m",
+                "Nothing else was fetched. Make room there and run again; nothing is lost",
+            ],
+        ),
         (
             PollError::Renumbered { account: account(), messages: 12 },
             &["12 messages could be fetched a second time", "If that is all right: mailferry fetch --fetch-again work"],

@@ -159,6 +159,17 @@ fn a_table_that_stands_twice_is_shown_at_both_places_and_judged_twice() {
 }
 
 #[test]
+fn what_a_table_that_stands_twice_lacks_may_be_in_the_other_one() {
+    for text in
+        [account("a", "") + "[accounts.a]\nhost = \"x\"\n", "[accounts.a]\nport = 995\n".to_owned() + &account("a", "")]
+    {
+        let (text, count) = errors(&text);
+        assert_eq!(count, 1, "{text}");
+        assert!(text.contains("the table [accounts.a] stands twice"), "{text}");
+    }
+}
+
+#[test]
 fn values_over_several_lines_are_left_alone() {
     let list = "password_command = [\n  \"pass\", # the manager\n  \"show\",\n]";
     let text = account("a", "interval = 5m").replace("password_command = [\"pw\"]", list);

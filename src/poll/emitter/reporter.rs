@@ -38,7 +38,10 @@ impl Reporter {
                 report.client_certificate_expires = *client_certificate_expires;
                 report.login_delay = *login_delay;
             }
-            PollEvent::NothingNew { messages } => report.on_server = Some(u64::from(*messages)),
+            PollEvent::NothingNew { messages, skipped } => {
+                report.on_server = Some(u64::from(*messages));
+                report.skipped = Tally::unnamed(usize::try_from(*skipped).unwrap_or(usize::MAX));
+            }
             PollEvent::Planned { on_server, plan } => planned(report, *on_server, plan),
             PollEvent::WouldDo(would) => report.would = Some((*would).clone()),
             PollEvent::CannotSync => report.unsyncable = true,

@@ -63,6 +63,12 @@ impl Tally {
     pub fn of(messages: &[Listed]) -> Self {
         Self { count: messages.len(), first: messages.iter().take(NAMED).cloned().collect() }
     }
+
+    /// Of so many, of which nothing else is known.
+    #[must_use]
+    pub fn unnamed(count: usize) -> Self {
+        Self { count, first: Vec::new() }
+    }
 }
 
 impl Failures {

@@ -40,25 +40,6 @@ impl Store {
         self.append(records, Durability::Later)
     }
 
-    /// There is no point in trying these messages again soon: they are set aside at once.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn record_set_aside(&mut self, messages: Vec<ListedAs>) -> Result<(), StateError> {
-        if messages.is_empty() {
-            return Ok(());
-        }
-        let now = self.mark.certain;
-        let record = |listed_as: ListedAs| {
-            let before = self.state.quarantine(&listed_as.unique_id, listed_as.reported_size);
-            let count = before.map_or(0, |quarantine| quarantine.count).saturating_add(1).max(FIRST_QUARANTINE);
-            let until = now.saturating_add(set_aside_for(count));
-            Record::Quarantine { listed_as, quarantine: Quarantine { kind: QuarantineReason::Refused, count, until } }
-        };
-        let records = messages.into_iter().map(record).collect();
-        self.append(records, Durability::Later)
-    }
-
     /// These messages make no trouble any more: they are not on the server.
     ///
     /// # Errors

@@ -112,3 +112,21 @@ fn many_reloads_in_a_row_are_one() {
     assert_eq!(outcome.output().matches("was read anew").count(), 1, "{outcome:#?}");
     assert_eq!(refusing.count("AUTH"), 2);
 }
+
+#[test]
+fn what_a_fetch_has_met_before_is_told_once_by_the_daemon() {
+    let (refusing, good) = (Maildrop::new(small_ones(1)), Maildrop::new(small_ones(1)));
+    let env = TestEnv::new(&[]);
+    let told = configure(&env, &refusing, &good, WRONG);
+    env.run(&["fetch"]).expect(77);
+    assert!(lines(&told).is_empty(), "whoever fetches reads it at the terminal");
+    for life in 1..=2 {
+        let daemon = Daemon::start(&env);
+        wait_for("the news", || lines(&told) == ["trouble wrong"]);
+        let written = || std::fs::read_to_string(env.path("state/wrong.hints")).unwrap_or_default();
+        wait_for("it to be kept", || written().contains("[standing.told.troubles]"));
+        daemon.end().says("wrong: known from before: the server refused the login");
+        assert_eq!(refusing.count("AUTH"), 1, "in life {life}: a restart offers no refused password");
+        assert_eq!(lines(&told), ["trouble wrong"], "in life {life}");
+    }
+}

@@ -230,6 +230,18 @@ fn a_login_that_was_refused_to_a_person_is_not_offered_again_by_cron() {
     env.fetch().expect(77);
     assert_eq!(run(&env).expect(0).output(), "");
     assert_eq!(maildrop.count("AUTH"), 1);
+    // What a person saw at a terminal is no mail from cron: that is told when it is met there.
+    later(&env);
+    run(&env).expect(77).says("the server refused the login");
     env.configure(&[Account::at(maildrop.server.address)]);
     run(&env).expect(0).says("works again");
+}
+
+#[test]
+fn a_trouble_that_cron_told_nobody_of_ends_without_a_word() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).text("password", "not this one")]);
+    env.fetch().expect(77);
+    env.configure(&[Account::at(maildrop.server.address)]);
+    assert_eq!(run(&env).expect(0).output(), "");
 }
