@@ -60,7 +60,7 @@ fn of_header(number: MessageNumber, shown: &[u8], multidrop: &Multidrop, default
         Route::Own | Route::Skip => Vec::new(),
     };
     if maildirs.is_empty() {
-        return Step::warn(STEP, format!("message {number}: {why}; nobody in particular: {}", path(default)));
+        return Step::warn(STEP, format!("message {number}: {why}; it goes to the default: {}", path(default)));
     }
     let maildirs: Vec<String> = maildirs.into_iter().map(path).collect();
     Step::ok(STEP, format!("message {number}: {why}: {}", maildirs.join(" and ")))
