@@ -37,9 +37,10 @@ pub struct Account {
     pub auth: AuthChoice,
     /// The secret is an OAuth 2.0 access token (RFC 6750).
     pub uses_token: bool,
-    /// The Maildir, absolute; where mail is forwarded, the spool once [`Account::with_spool`] has put it there.
+    /// The Maildir, absolute; where all mail is forwarded, or what no rule names, the spool once [`Account::with_spool`] has
+    /// put it there.
     pub maildir: PathBuf,
-    /// Where mail goes on to from the spool. None: it stays in the Maildir.
+    /// Where mail goes on to from the spool. None: all of it stays in Maildirs.
     pub forward: Option<Arc<Forward>>,
     /// Which messages go elsewhere.
     pub routing: Routing,
@@ -66,8 +67,17 @@ impl Account {
         if self.forward.is_none() {
             return self;
         }
-        let maildir = state_dir.join(format!("{}.spool", self.name));
-        Self { maildir, maildir_mode: MaildirMode::PRIVATE, ..self }
+        let before = self.name.spool();
+        let spool = state_dir.join(&before);
+        let routing = self.routing.with_path(&before, &spool);
+        let is_beside = self.maildir != before && self.maildir != spool;
+        if is_beside && routing.other_maildirs().iter().any(|other| other.path == spool) {
+            return Self { routing, ..self };
+        }
+        // Where others have Maildirs beside it, they get the permissions that were configured; the spool is in a private
+        // directory.
+        let maildir_mode = if routing.other_maildirs().is_empty() { MaildirMode::PRIVATE } else { self.maildir_mode };
+        Self { maildir: spool, maildir_mode, routing, ..self }
     }
 
     /// All the Maildirs that it delivers to, its own first, each once.
@@ -159,6 +169,12 @@ impl AccountName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The account's spool, relative to the state directory.
+    #[must_use]
+    pub(crate) fn spool(&self) -> PathBuf {
+        PathBuf::from(format!("{self}.spool"))
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) async fn look(
         steps.push(match shown {
             Shown::Header(header) => of_header(number, header, multidrop, default),
             Shown::TooLong => {
-                let text = format!("message {number}: its header is too long to look into: {}", path(default));
+                let text = format!("message {number}: its header is too long to look into: {}", place(default));
                 Step::warn(STEP, text)
             }
             Shown::Refused => Step::warn(STEP, format!("message {number}: the server does not show its header")),
@@ -43,6 +43,11 @@ pub(super) async fn look(
     })
     .await?;
     Ok(steps)
+}
+
+/// A Maildir, or that it is forwarded: the paths of Maildirs are absolute, and where the spool is plays no part.
+fn place(maildir: &Path) -> String {
+    if maildir.is_relative() { "it is forwarded".to_owned() } else { path(maildir) }
 }
 
 fn of_header(number: MessageNumber, shown: &[u8], multidrop: &Multidrop, default: &Path) -> Step {
@@ -60,8 +65,8 @@ fn of_header(number: MessageNumber, shown: &[u8], multidrop: &Multidrop, default
         Route::Own | Route::Skip => Vec::new(),
     };
     if maildirs.is_empty() {
-        return Step::warn(STEP, format!("message {number}: {why}; it goes to the default: {}", path(default)));
+        return Step::warn(STEP, format!("message {number}: {why}; it goes to the default: {}", place(default)));
     }
-    let maildirs: Vec<String> = maildirs.into_iter().map(path).collect();
+    let maildirs: Vec<String> = maildirs.into_iter().map(place).collect();
     Step::ok(STEP, format!("message {number}: {why}: {}", maildirs.join(" and ")))
 }

@@ -179,6 +179,18 @@ pub(super) struct Setup {
     #[arg(long, value_name = "DIR")]
     pub(super) maildir: Option<String>,
 
+    /// In place of a Maildir: the Gmail address that mail goes on to
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "maildir")]
+    pub(super) gmail: Option<String>,
+
+    /// The app password of that address is in this file
+    #[arg(long, value_name = "FILE", requires = "gmail", conflicts_with = "gmail_password_command")]
+    pub(super) gmail_password_file: Option<PathBuf>,
+
+    /// The app password of that address is what this command prints
+    #[arg(long, value_name = "COMMAND", requires = "gmail")]
+    pub(super) gmail_password_command: Option<String>,
+
     /// Whether delivered mail stays on the server: yes, no, or for how long, such as 14d
     #[arg(long, value_name = "ANSWER", value_parser = LeaveOnServer::new)]
     pub(super) leave_on_server: Option<LeaveOnServer>,

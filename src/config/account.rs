@@ -99,11 +99,6 @@ impl Builder<'_> {
             || matches!(auth, AuthChoice::XOAuth2 | AuthChoice::OAuthBearer);
         self.judge_login(provider, uses_token);
         let routing = maildir.as_deref().map_or(Routing::Unconditional, |maildir| self.routing(maildir));
-        if let (Some(Some(_)), Some(span)) = (&forward, self.where_it_is_routed()) {
-            let message = format!("account `{}` has a `forward`, and its mail goes to several places", self.name.value);
-            let help = "keep one of them: all mail of an account is forwarded, or none";
-            self.problems.push(Problem::new(message).at(&span).help(help));
-        }
         let usual = provider.and_then(|provider| provider.interval).map_or(DEFAULT_INTERVAL, Interval::fixed);
         Some(Account {
             name: self.name.value.clone(),
@@ -376,7 +371,7 @@ impl Builder<'_> {
 
     /// With `multidrop`, it is the one for what is for nobody in particular.
     fn maildir(&mut self) -> Option<PathBuf> {
-        let (name, home) = (self.name.value.as_str(), self.home);
+        let (name, home) = (&self.name.value, self.home);
         let default = match self.multidrop() {
             Setting::Absent => None,
             Setting::Bad => return None,
@@ -399,15 +394,38 @@ impl Builder<'_> {
     /// The Maildir, and where mail goes on to if it does not stay there. The spool's place is known only with the state
     /// directory.
     fn destination(&mut self, forward: &Setting<ForwardTable>) -> Option<(PathBuf, Option<Arc<Forward>>)> {
+        let sorted = self.what_is_forwarded();
         let At { value: table, span } = match forward {
-            Setting::Absent => return Some((self.maildir()?, None)),
+            Setting::Absent => {
+                if let Some(span) = sorted.filter(|(forwards, _)| *forwards).map(|(_, span)| span) {
+                    let message =
+                        format!("account `{}` has no `forward`, and some of its mail is to go there", self.name.value);
+                    let help = "add [accounts.NAME.forward] with one of `imap`, `lmtp` and `command`";
+                    self.problems.push(Problem::new(message).at(&span).help(help));
+                    return None;
+                }
+                return Some((self.maildir()?, None));
+            }
             Setting::Bad => return None,
             Setting::Given(given) => given,
         };
-        if let Setting::Given(maildir) = &self.own.maildir {
+        let is_sorted = sorted.as_ref().is_some_and(|(forwards, _)| *forwards);
+        if let Setting::Given(maildir) = &self.own.maildir
+            && !is_sorted
+        {
             let message = format!("account `{}` has a `maildir` and a `forward`", self.name.value);
-            let help = "keep one of them: what is forwarded waits in a spool of its own, in the state directory";
+            let help = "keep one of them: what is forwarded waits in a spool of its own, in the state directory. Or say by a rule \
+                        with forward = true what is forwarded; all else goes into the Maildir";
             self.problems.push(Problem::new(message).at(span).also(&maildir.span, "the other one").help(help));
+            return None;
+        }
+        let is_multidrop = self.multidrop().given().is_some();
+        if is_multidrop && !is_sorted {
+            let message =
+                format!("account `{}` has a `forward`, and its `multidrop` leads nothing there", self.name.value);
+            let help =
+                "write \"forward\" in place of a Maildir for a recipient or for `default`, or take `forward` away";
+            self.problems.push(Problem::new(message).at(span).help(help));
             return None;
         }
         let to = match &table.to {
@@ -416,7 +434,17 @@ impl Builder<'_> {
             ToTable::Command(words) => ForwardTo::Command(words.clone()),
         };
         let forward = Forward { to, spool: table.spool };
-        Some((PathBuf::from(format!("{}.spool", self.name.value)), Some(Arc::new(forward))))
+        let has_maildir = is_multidrop || self.own.maildir.given().is_some();
+        let maildir = if has_maildir { self.maildir()? } else { self.name.value.spool() };
+        Some((maildir, Some(Arc::new(forward))))
+    }
+
+    /// Where it stands what goes where by its header, if it does, and whether some of that is forwarded.
+    fn what_is_forwarded(&self) -> Option<(bool, Span)> {
+        if let Some(At { value, span }) = self.rules().given() {
+            return Some((value.iter().any(RuleTable::forwards), span.clone()));
+        }
+        self.multidrop().given().map(|At { value, span }| (value.forwards(), span.clone()))
     }
 
     /// The IMAP server that `table` speaks of. Nothing of it comes from the account or the defaults.
@@ -466,12 +494,6 @@ impl Builder<'_> {
         }
     }
 
-    /// Where it stands that mail goes to several places.
-    fn where_it_is_routed(&self) -> Option<Span> {
-        let rules = self.rules().given().map(|at| at.span.clone());
-        rules.or_else(|| self.multidrop().given().map(|at| at.span.clone()))
-    }
-
     /// The same for rules.
     fn rules(&self) -> &Setting<Vec<RuleTable>> {
         match self.own.multidrop {
@@ -482,7 +504,7 @@ impl Builder<'_> {
 
     /// Where messages go by their headers.
     fn routing(&mut self, maildir: &Path) -> Routing {
-        let (name, home) = (self.name.value.as_str(), self.home);
+        let (name, home) = (&self.name.value, self.home);
         match (self.rules().given(), self.multidrop().given()) {
             (Some(At { span, .. }), Some(_)) => {
                 let message = format!("account `{name}` has `rules` and `multidrop`, and both say where its mail goes");
@@ -490,6 +512,15 @@ impl Builder<'_> {
                 Routing::Unconditional
             }
             (_, Some(At { value: table, .. })) => Routing::Multidrop(table.resolve(name, home)),
+            (Some(At { value: tables, span }), None)
+                if *maildir == name.spool() && tables.iter().any(RuleTable::has_folder) =>
+            {
+                let message = format!("account `{name}` has no Maildir of its own that a `folder` could be in");
+                let help = "write the Maildir's path: `maildir`; or give the account a `maildir`, and say by a rule with forward = true \
+                            what is forwarded";
+                self.problems.push(Problem::new(message).at(span).help(help));
+                Routing::Unconditional
+            }
             (Some(At { value: tables, .. }), None) if !tables.is_empty() => {
                 Routing::Rules(rules::resolve(tables, name, maildir, home))
             }

@@ -95,7 +95,7 @@ pub(super) const IMAP: [&str; 25] = [
 pub(super) const LMTP: [&str; 5] = ["socket", "host", "port", "recipient", "id_header"];
 
 /// What may stand in `[[accounts.NAME.rules]]`.
-pub(super) const RULE: [&str; 7] = ["header", "equals", "contains", "matches", "maildir", "folder", "skip"];
+pub(super) const RULE: [&str; 8] = ["header", "equals", "contains", "matches", "maildir", "folder", "forward", "skip"];
 
 /// What may stand in `[accounts.NAME.multidrop]`.
 pub(super) const MULTIDROP: [&str; 7] =

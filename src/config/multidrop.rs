@@ -7,12 +7,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::Span;
 use super::host::host;
-use super::keys::Level;
+use super::keys::{FORWARD, Level};
 use super::path;
 use super::problem::Problem;
 use super::rules::field_name;
 use super::unknown::report_unknown;
 use super::value::{At, Complaint, Setting, boolean, integer, plain_text, read, string, wrong_type};
+use crate::account::AccountName;
 use crate::credential::printable;
 use crate::routing::{Address, Multidrop, Occurrence, OtherMaildir};
 
@@ -23,8 +24,17 @@ pub(super) struct MultidropTable {
     occurrence: Occurrence,
     strip_prefix: Option<String>,
     trusted_received_by: Vec<String>,
-    recipients: Vec<(Address, String)>,
-    default: String,
+    recipients: Vec<(Address, Place)>,
+    default: Place,
+}
+
+/// Where mail goes, as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    /// Into this Maildir; `{account}` is not yet expanded.
+    Maildir(String),
+    /// To where the account forwards.
+    Forward,
 }
 
 /// Fields that a sender writes, in small letters: who a message is really for cannot be known from them.
@@ -90,10 +100,10 @@ impl Reader<'_, '_> {
         let trusted = read(self.table, "trusted_received_by", self.problems, hosts);
         let recipients = self.recipients();
         self.require("recipients", "who gets what: recipients = { \"ann@site.example\" = \"/home/ann/Maildir\" }");
-        let default = read(self.table, "default", self.problems, |value| maildir(value, home));
+        let default = read(self.table, "default", self.problems, |value| place(value, home));
         self.require(
             "default",
-            "the Maildir for mail of which the hoster does not tell who it is for, such as default = \
+            "the Maildir (or \"forward\") for mail of which the hoster does not tell who it is for, such as default = \
                                  \"~/Mail/unclear\"",
         );
         Some(MultidropTable {
@@ -130,7 +140,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn recipients(&mut self) -> Vec<(Address, String)> {
+    fn recipients(&mut self) -> Vec<(Address, Place)> {
         let Some(value) = self.table.get("recipients") else { return Vec::new() };
         let example = "recipients = { \"ann@site.example\" = \"/home/ann/Maildir\" }";
         let Some(table) = value.get_ref().as_table().filter(|table| !table.is_empty()) else {
@@ -141,7 +151,7 @@ impl Reader<'_, '_> {
             self.problems.push(Problem::new(format!("`recipients` {message}")).at(&value.span()).help(help));
             return Vec::new();
         };
-        let mut found: Vec<(Address, String)> = Vec::new();
+        let mut found: Vec<(Address, Place)> = Vec::new();
         for (key, value) in table {
             let name: &str = key.get_ref();
             let mut complain = |message: String, span: &Span, help: String| {
@@ -153,12 +163,12 @@ impl Reader<'_, '_> {
                 complain(format!("`{shown}` is not an address"), &key.span(), help);
                 continue;
             };
-            match maildir(value.get_ref(), self.home) {
+            match place(value.get_ref(), self.home) {
                 Ok(_) if found.iter().any(|(known, _)| *known == address) => {
                     let help = "capitals in a domain do not count: take one of them away".to_owned();
                     complain(format!("`{shown}` is there twice"), &key.span(), help);
                 }
-                Ok(path) => found.push((address, path)),
+                Ok(place) => found.push((address, place)),
                 Err(Complaint { message, help }) => complain(format!("`{shown}` {message}"), &value.span(), help),
             }
         }
@@ -189,25 +199,42 @@ fn hosts(value: &DeValue<'_>) -> Result<Vec<String>, Complaint> {
     }
 }
 
-/// The path of a Maildir; `{account}` is not yet expanded.
-fn maildir(value: &DeValue<'_>, home: Option<&Path>) -> Result<String, Complaint> {
-    let text = plain_text(value, "the path of a Maildir, such as \"/home/ann/Maildir\"")?;
+/// The path of a Maildir, or the word `forward`, which no path is: they are absolute.
+fn place(value: &DeValue<'_>, home: Option<&Path>) -> Result<Place, Complaint> {
+    let text = plain_text(value, "the path of a Maildir, such as \"/home/ann/Maildir\", or \"forward\"")?;
+    if text == FORWARD {
+        return Ok(Place::Forward);
+    }
     path::only_account_in_braces(text)?;
-    path::absolute(text, home).map(|_| text.to_owned())
+    path::absolute(text, home).map(|_| Place::Maildir(text.to_owned()))
+}
+
+impl Place {
+    /// As a Maildir of an account of this name.
+    fn path(&self, name: &AccountName, home: Option<&Path>) -> Option<PathBuf> {
+        match self {
+            // Its shape has been checked where it was read; a name cannot change that.
+            Self::Maildir(text) => path::absolute(&text.replace("{account}", name.as_str()), home).ok(),
+            Self::Forward => Some(name.spool()),
+        }
+    }
 }
 
 impl MultidropTable {
     /// Where goes what is for nobody in particular.
-    pub(super) fn default(&self, name: &str, home: Option<&Path>) -> Option<PathBuf> {
-        // Its shape has been checked where it was read; a name cannot change that.
-        path::absolute(&self.default.replace("{account}", name), home).ok()
+    pub(super) fn default(&self, name: &AccountName, home: Option<&Path>) -> Option<PathBuf> {
+        self.default.path(name, home)
+    }
+
+    /// Whether any mail goes to where the account forwards.
+    pub(super) fn forwards(&self) -> bool {
+        self.recipients.iter().map(|(_, place)| place).chain([&self.default]).any(|place| *place == Place::Forward)
     }
 
     /// Who gets what, for an account of this name.
-    pub(super) fn resolve(&self, name: &str, home: Option<&Path>) -> Multidrop {
-        let recipient = |(address, text): &(Address, String)| {
-            let path = path::absolute(&text.replace("{account}", name), home).ok()?;
-            Some((address.clone(), OtherMaildir { path, is_folder: false }))
+    pub(super) fn resolve(&self, name: &AccountName, home: Option<&Path>) -> Multidrop {
+        let recipient = |(address, place): &(Address, Place)| {
+            Some((address.clone(), OtherMaildir { path: place.path(name, home)?, is_folder: false }))
         };
         Multidrop {
             header: self.header.clone(),

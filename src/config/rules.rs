@@ -10,6 +10,7 @@ use super::path;
 use super::problem::Problem;
 use super::unknown::report_unknown;
 use super::value::{At, Complaint, Setting, boolean, plain_text, read, wrong_type};
+use crate::account::AccountName;
 use crate::routing::{Condition, InvalidPattern, OtherMaildir, Pattern, Rule, Rules, Target};
 
 /// A rule as it stands in the file.
@@ -26,6 +27,8 @@ enum TargetKey {
     Maildir(String),
     /// `folder`.
     Folder(String),
+    /// `forward`.
+    Forward,
     /// `skip`.
     Skip,
 }
@@ -94,14 +97,10 @@ impl Reader<'_, '_> {
 
     /// Where the messages go.
     fn target(&mut self) -> Option<TargetKey> {
-        let help = "a rule leads to a Maildir (`maildir`), to a folder of the account's Maildir (`folder`), or leaves the \
-                    message on the server (`skip = true`)";
-        if self.table.contains_key("forward") {
-            // Said already.
-            return None;
-        }
+        let help = "a rule leads to a Maildir (`maildir`), to a folder of the account's Maildir (`folder`), to where the account \
+                    forwards (`forward = true`), or leaves the message on the server (`skip = true`)";
         let home = self.home;
-        match self.only_one(&["maildir", "folder", "skip"], "says where the message goes", help)? {
+        match self.only_one(&["maildir", "folder", "forward", "skip"], "says where the message goes", help)? {
             "maildir" => {
                 let maildir = read(self.table, "maildir", self.problems, |value| {
                     let text = plain_text(value, "a path such as \"~/Mail/lists\"")?;
@@ -111,14 +110,18 @@ impl Reader<'_, '_> {
                 maildir.value().cloned().map(TargetKey::Maildir)
             }
             "folder" => read(self.table, "folder", self.problems, folder).value().cloned().map(TargetKey::Folder),
-            _ => {
-                let skip = read(self.table, "skip", self.problems, |value| match boolean(value)? {
-                    true => Ok(()),
-                    false => Err(Complaint::new("is false, which leads nowhere", format!("write skip = true; {help}"))),
-                });
-                skip.value().map(|()| TargetKey::Skip)
-            }
+            "forward" => self.truth("forward", TargetKey::Forward, help),
+            _ => self.truth("skip", TargetKey::Skip, help),
         }
+    }
+
+    /// What a key means that can only be true.
+    fn truth(&mut self, key: &str, meaning: TargetKey, help: &str) -> Option<TargetKey> {
+        let read = read(self.table, key, self.problems, |value| match boolean(value)? {
+            true => Ok(()),
+            false => Err(Complaint::new("is false, which leads nowhere", format!("write {key} = true; {help}"))),
+        });
+        read.value().map(|()| meaning)
     }
 
     /// The one of several keys that is there.
@@ -183,18 +186,31 @@ fn folder(value: &DeValue<'_>) -> Result<String, Complaint> {
     ))
 }
 
+impl RuleTable {
+    /// Whether it leads to where the account forwards.
+    pub(super) fn forwards(&self) -> bool {
+        matches!(self.target, TargetKey::Forward)
+    }
+
+    /// Whether it leads to a folder of the account's Maildir.
+    pub(super) fn has_folder(&self) -> bool {
+        matches!(self.target, TargetKey::Folder(_))
+    }
+}
+
 /// The rules of an account with this name and Maildir.
-pub(super) fn resolve(tables: &[RuleTable], name: &str, maildir: &Path, home: Option<&Path>) -> Rules {
+pub(super) fn resolve(tables: &[RuleTable], name: &AccountName, maildir: &Path, home: Option<&Path>) -> Rules {
     let rule = |table: &RuleTable| {
         let target = match &table.target {
             // Its shape has been checked where it was read; a name cannot change that.
             TargetKey::Maildir(text) => {
-                let path = path::absolute(&text.replace("{account}", name), home).ok()?;
+                let path = path::absolute(&text.replace("{account}", name.as_str()), home).ok()?;
                 Target::Maildir(OtherMaildir { path, is_folder: false })
             }
             TargetKey::Folder(folder) => {
                 Target::Maildir(OtherMaildir { path: maildir.join(format!(".{folder}")), is_folder: true })
             }
+            TargetKey::Forward => Target::Maildir(OtherMaildir { path: name.spool(), is_folder: false }),
             TargetKey::Skip => Target::Skip,
         };
         Some(Rule { condition: table.condition.clone(), target })

@@ -49,9 +49,6 @@ fn advice(name: &str, value: &DeValue<'_>, level: Level<'_>) -> String {
     if let Some((_, advice)) = NOT_NEEDED.iter().find(|(other, _)| *other == name) {
         return (*advice).to_owned();
     }
-    if name == "forward" && matches!(level, Level::Rule(_)) {
-        return "a rule cannot lead to a forward in this version: write `maildir`, `folder` or `skip`".to_owned();
-    }
     let elsewhere = [
         (&ACCOUNT[..], "[accounts.NAME] or [defaults]"),
         (&DAEMON[..], "[daemon]"),

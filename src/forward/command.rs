@@ -8,9 +8,6 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::ChildStdin;
-
 use super::error::ForwardError;
 use super::letter::{Letter, delivery_id, place};
 use super::pass::{Pass, words};
@@ -48,7 +45,7 @@ pub(super) async fn deliver(pass: &Arc<Pass>, command: &[OsString]) -> Result<()
     const DOING: &str = "give a message to the command";
     let Some((program, arguments)) = command.split_first() else { return Ok(()) };
     while let Some(message) = pass.next() {
-        let letter = pass.measure(message, String::new()).await?;
+        let Some(letter) = pass.measure(message, String::new()).await? else { continue };
         let (status, said) = run(pass, program, arguments, &letter).await?;
         let Some(code) = status.code() else {
             pass.later(DOING, &format!("{} was ended by a signal {said}", name(program)))?;
@@ -87,12 +84,12 @@ async fn run(
         ("MAILFERRY_DELIVERY_ID", OsString::from(delivery_id(&letter.spooled.name))),
         ("MAILFERRY_SIZE", OsString::from(letter.spooled.size().to_string())),
     ];
-    let started = Running::start_fed(program, arguments, environment);
-    let (running, input) = started.map_err(|e| failed(format!("could not be started: {e}")))?;
+    // The file itself, not a pipe: if mailferry is killed, a pipe would end early, and the command take that for the whole.
+    let input = place(&letter.spooled).join(&letter.spooled.file);
+    let started = Running::start_fed(program, arguments, environment, &input);
+    let running = started.map_err(|e| failed(format!("could not be started: {e}")))?;
     let (mut output, mut errors) = (Tail::default(), Tail::default());
-    let (fed, ended) = tokio::join!(feed(input, letter), running.follow(LIMIT, &mut output, &mut errors));
-    // A message that was not read to its end by us has not been given to anybody, whatever the command says.
-    fed?;
+    let ended = running.follow(LIMIT, &mut output, &mut errors).await;
     let said = errors.text();
     let said = if said.is_empty() { String::new() } else { format!("({said})") };
     match ended {
@@ -100,23 +97,6 @@ async fn run(
         Err(NoEnd::TimedOut) => Err(failed(format!("was ended after {} s {said}", LIMIT.as_secs()))),
         Err(NoEnd::TooMuch) => Err(failed(format!("printed too much {said}"))),
         Err(NoEnd::Lost(e)) => Err(failed(format!("could not be followed: {e}"))),
-    }
-}
-
-/// Writes a message into the command's standard input and closes that. A command that does not read to the end is not
-/// made to.
-async fn feed(mut input: ChildStdin, letter: &Letter) -> Result<(), ForwardError> {
-    let mut bytes = letter.bytes();
-    loop {
-        let piece = bytes.next().await;
-        let piece = piece.map_err(|source| {
-            let path = place(&letter.spooled).to_owned();
-            ForwardError::Spool { path, source }
-        })?;
-        let Some(piece) = piece else { return Ok(()) };
-        if input.write_all(&piece).await.is_err() {
-            return Ok(());
-        }
     }
 }
 

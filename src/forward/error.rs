@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::wire::WireError;
+use crate::client::Redactor;
 use crate::credential::CredentialError;
 use crate::internal_error::WorkError;
 use crate::net::NetError;
@@ -77,6 +78,32 @@ pub enum ForwardError {
     Stopped,
     /// Work on another thread came to nothing.
     Work(WorkError),
+}
+
+impl ForwardError {
+    /// The same, without the password where the server has repeated it.
+    pub(super) fn without_secrets(self, redactor: &Redactor) -> Self {
+        match self {
+            Self::Login { response } => Self::Login { response: redactor.hide(&response) },
+            Self::Full { response } => Self::Full { response: redactor.hide(&response) },
+            Self::Refused { doing, response, lasting } => {
+                Self::Refused { doing, response: redactor.hide(&response), lasting }
+            }
+            Self::Protocol { doing, what } => Self::Protocol { doing, what: redactor.hide(&what) },
+            // These have no words of the server's.
+            Self::Busy
+            | Self::State(_)
+            | Self::Spool { .. }
+            | Self::Net(_)
+            | Self::Wire { .. }
+            | Self::Credential(_)
+            | Self::OAuth(_)
+            | Self::Cleartext
+            | Self::Command { .. }
+            | Self::Stopped
+            | Self::Work(_) => self,
+        }
+    }
 }
 
 impl fmt::Display for ForwardError {

@@ -48,14 +48,14 @@ impl Letter {
         measured.unwrap_or_else(|e| Err(e.into()))
     }
 
-    /// Its octets as they go over the wire, from the first one: each LF is a CRLF.
-    pub(super) fn octets(&self) -> Octets {
-        Octets { letter: self.clone(), offset: 0, first: true, as_stored: false }
+    /// The size of its file, in bytes.
+    pub(super) fn file_size(&self) -> u64 {
+        self.file_size
     }
 
-    /// Its bytes as they are stored.
-    pub(super) fn bytes(&self) -> Octets {
-        Octets { letter: self.clone(), offset: 0, first: true, as_stored: true }
+    /// Its octets as they go over the wire, from the first one: each LF is a CRLF.
+    pub(super) fn octets(&self) -> Octets {
+        Octets { letter: self.clone(), offset: 0, first: true }
     }
 
     /// The digest of all octets as they go over the wire.
@@ -100,7 +100,6 @@ pub(super) struct Octets {
     letter: Letter,
     offset: u64,
     first: bool,
-    as_stored: bool,
 }
 
 impl Octets {
@@ -126,7 +125,7 @@ impl Octets {
             return Err(io::Error::other("the file has become shorter"));
         }
         self.offset += length(piece.len());
-        Ok(Some(if self.as_stored { piece } else { with_crlf(&piece) }))
+        Ok(Some(with_crlf(&piece)))
     }
 }
 

@@ -121,7 +121,7 @@ impl Session {
             true => format!("X-Mailferry-Id: {}\r\n", delivery_id(&message.name)),
             false => String::new(),
         };
-        let letter = pass.measure(message, prefix).await?;
+        let Some(letter) = pass.measure(message, prefix).await? else { return Ok(()) };
         if let Some(limit) = self.size.filter(|limit| *limit > 0 && letter.size > *limit) {
             let why = format!("it has {} octets, and the server takes {limit} (SIZE)", letter.size);
             return pass.set_aside(&letter.spooled, &why).await;

@@ -154,11 +154,18 @@ impl Pass {
         self.ended.cancel();
     }
 
-    /// The message as it goes over the wire; what is in `prefix` goes in front of it.
-    pub(super) async fn measure(&self, message: Spooled, prefix: String) -> Result<Letter, ForwardError> {
-        let path = place(&message).to_owned();
+    /// The message as it goes over the wire; what is in `prefix` goes in front of it. None, and it is set aside, if its file
+    /// is not as long as what was delivered: the source still has it whole.
+    pub(super) async fn measure(&self, message: Spooled, prefix: String) -> Result<Option<Letter>, ForwardError> {
+        let (path, delivered) = (place(&message).to_owned(), message.size());
         let measured = Letter::measure(Arc::clone(&self.context.disk), message, prefix).await;
-        measured.map_err(|source| ForwardError::Spool { path, source })
+        let letter = measured.map_err(|source| ForwardError::Spool { path, source })?;
+        if letter.file_size() == delivered {
+            return Ok(Some(letter));
+        }
+        let why = format!("its file in the spool has {} bytes, and {delivered} were delivered", letter.file_size());
+        self.set_aside(&letter.spooled, &why).await?;
+        Ok(None)
     }
 
     /// What is known of a message.
@@ -207,8 +214,7 @@ impl Pass {
         let reason = words(reason);
         warn!(
             event = "set-aside",
-            "{}: a message is set aside, because the destination will not take it: {reason}. It stays in the spool and on \
-             the server",
+            "{}: a message is set aside and not forwarded: {reason}. It stays in the spool and on the server",
             self.name
         );
         self.counts().newly_set_aside += 1;

@@ -109,6 +109,18 @@ impl Routing {
         }
     }
 
+    /// The same with another path in place of this one.
+    #[must_use]
+    pub(crate) fn with_path(mut self, from: &Path, to: &Path) -> Self {
+        let all: Vec<&mut OtherMaildir> = match &mut self {
+            Self::Unconditional => Vec::new(),
+            Self::Rules(rules) => rules.maildirs_mut().collect(),
+            Self::Multidrop(multidrop) => multidrop.recipients.values_mut().collect(),
+        };
+        all.into_iter().filter(|maildir| maildir.path == from).for_each(|maildir| maildir.path = to.to_owned());
+        self
+    }
+
     /// What tells these rules from others: what was decided by others is decided anew.
     #[must_use]
     pub fn digest(&self) -> u32 {

@@ -68,6 +68,13 @@ impl Rules {
         })
     }
 
+    pub(super) fn maildirs_mut(&mut self) -> impl Iterator<Item = &mut OtherMaildir> {
+        self.0.iter_mut().filter_map(|rule| match &mut rule.target {
+            Target::Maildir(maildir) => Some(maildir),
+            Target::Skip => None,
+        })
+    }
+
     /// Where a message with this header goes. Unless it may be skipped, rules that skip are passed over.
     pub(super) fn route(&self, header: &[u8], may_skip: bool) -> Route<'_> {
         let is_wanted = |name: &str| self.0.iter().any(|rule| rule.condition.field == name);

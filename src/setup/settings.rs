@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use toml_edit::{Array, InlineTable, Table, value};
+use toml_edit::{Array, InlineTable, Item, Table, Value, value};
 
 use crate::account::TlsMode;
 use crate::config::duration_in_words;
 use crate::discovery::{Candidate, Source};
 use crate::provider::Provider;
+use crate::secret::Secret;
 
 /// A new account.
 #[derive(Debug, Clone)]
@@ -22,12 +23,25 @@ pub(crate) struct AccountSettings {
     pub secret: SecretSource,
     /// Its Maildir. None: what `[defaults]` says.
     pub maildir: Option<String>,
+    /// The Gmail mailbox that mail goes on to, in place of a Maildir.
+    pub gmail: Option<GmailMailbox>,
     /// What happens to delivered messages.
     pub leave_on_server: LeaveOnServer,
     /// The proxy, as in the configuration.
     pub proxy: Option<String>,
     /// The file of authorities, absolute.
     pub tls_ca_file: Option<PathBuf>,
+}
+
+/// A mailbox at Gmail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GmailMailbox {
+    /// The address, which is the name to log in with.
+    pub address: String,
+    /// Where its app password comes from. None: that is not known yet.
+    pub secret: Option<SecretSource>,
+    /// The app password, if it was typed and has yet to be kept.
+    pub typed: Option<Secret>,
 }
 
 /// Where the secret of a new account comes from.
@@ -53,6 +67,9 @@ pub(crate) struct SignInClient {
     /// The directory of a Microsoft account.
     pub tenant: Option<String>,
 }
+
+/// Gmail's IMAP server.
+const GMAIL: &str = "imap.gmail.com";
 
 /// What happens to delivered messages on the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,16 +133,12 @@ impl AccountSettings {
             table.insert("proxy", value(proxy.as_str()));
         }
         table.insert("username", value(self.username.as_str()));
-        match &self.secret {
-            SecretSource::File(path) => _ = table.insert("password_file", text(path)),
-            SecretSource::Command(words) => {
-                table.insert("password_command", value(words.iter().collect::<Array>()));
-            }
-            SecretSource::Credential(name) => _ = table.insert("password_credential", value(name.as_str())),
-            SecretSource::SignIn(client) => _ = table.insert("oauth2", value(client.table())),
-        }
-        if let Some(maildir) = &self.maildir {
-            table.insert("maildir", value(maildir.as_str()));
+        let (key, secret) = self.secret.key();
+        table.insert(key, Item::Value(secret));
+        match (&self.gmail, &self.maildir) {
+            (Some(gmail), _) => _ = table.insert("forward", value(gmail.forward())),
+            (None, Some(maildir)) => _ = table.insert("maildir", value(maildir.as_str())),
+            (None, None) => {}
         }
         table.insert(
             "leave_on_server",
@@ -149,6 +162,34 @@ impl AccountSettings {
         } else if self.server.port == 110 {
             table.insert("tls", value("implicit"));
         }
+    }
+}
+
+impl SecretSource {
+    /// The key of an account that says so, and its value.
+    fn key(&self) -> (&'static str, Value) {
+        match self {
+            Self::File(path) => ("password_file", path.to_string_lossy().as_ref().into()),
+            Self::Command(words) => ("password_command", words.iter().collect::<Array>().into()),
+            Self::Credential(name) => ("password_credential", name.as_str().into()),
+            Self::SignIn(client) => ("oauth2", client.table().into()),
+        }
+    }
+}
+
+impl GmailMailbox {
+    /// The table `forward`.
+    fn forward(&self) -> InlineTable {
+        let mut imap = InlineTable::new();
+        imap.insert("host", GMAIL.into());
+        imap.insert("username", self.address.as_str().into());
+        // Nothing of this is written before it is known.
+        let unknown = SecretSource::Credential("x".to_owned());
+        let (key, secret) = self.secret.as_ref().unwrap_or(&unknown).key();
+        imap.insert(key, secret);
+        let mut forward = InlineTable::new();
+        forward.insert("imap", imap.into());
+        forward
     }
 }
 
@@ -179,6 +220,7 @@ mod tests {
             provider: None,
             secret: SecretSource::Command(vec!["pass".to_owned(), "x".to_owned()]),
             maildir: Some("~/Mail/x".to_owned()),
+            gmail: None,
             leave_on_server: LeaveOnServer::Stay,
             proxy: None,
             tls_ca_file: None,
@@ -202,6 +244,17 @@ mod tests {
         assert!(!text(110, TlsMode::StartTls).contains("port"));
         assert!(text(110, TlsMode::Implicit).contains("\nport = 110\ntls = \"implicit\"\n"));
         assert!(text(2995, TlsMode::Implicit).contains("\nport = 2995\nusername"));
+    }
+
+    #[test]
+    fn mail_for_gmail_has_a_forward_in_place_of_a_maildir() {
+        let secret = Some(SecretSource::File(PathBuf::from("/c/x.gmail-password")));
+        let gmail = Some(GmailMailbox { address: "me@gmail.com".to_owned(), secret, typed: None });
+        let settings = AccountSettings { gmail, ..settings(candidate(995, TlsMode::Implicit, Source::Srv)) };
+        let text = settings.table().to_string();
+        let forward = "forward = { imap = { host = \"imap.gmail.com\", username = \"me@gmail.com\", password_file = \
+                       \"/c/x.gmail-password\" } }\n";
+        assert!(text.contains(forward) && !text.contains("maildir"), "{text}");
     }
 
     #[test]

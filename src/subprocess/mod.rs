@@ -5,11 +5,15 @@
 //! passwords) may hold its standard output open for days and is not waited for; what was printed until then counts.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use rustix::fs::OFlags;
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
 
 mod family;
@@ -75,17 +79,18 @@ impl Running {
         Self::start_command(command, !family::has_terminal())
     }
 
-    /// The same, for a command that reads its standard input from what is given back.
+    /// The same, for a command whose standard input is this file: no symbolic link.
     pub(crate) fn start_fed(
         program: &OsStr,
         arguments: &[OsString],
         environment: impl IntoIterator<Item = (&'static str, OsString)>,
-    ) -> io::Result<(Self, ChildStdin)> {
+        input: &Path,
+    ) -> io::Result<Self> {
         let mut command = prepare_from(program, arguments, std::env::vars_os().map(|(name, _)| name));
-        command.envs(environment).stdin(Stdio::piped());
-        let mut running = Self::start_command(command, !family::has_terminal())?;
-        let input = running.child.stdin.take().ok_or_else(|| io::Error::other("it has no pipes"))?;
-        Ok((running, input))
+        let no_link = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
+        let input = OpenOptions::new().read(true).custom_flags(no_link).open(input)?;
+        command.envs(environment).stdin(input);
+        Self::start_command(command, !family::has_terminal())
     }
 
     fn start_command(mut command: Command, grouped: bool) -> io::Result<Self> {

@@ -12,6 +12,7 @@ mod imap;
 mod kills;
 mod lmtp;
 mod real_server;
+mod sorted;
 
 /// An account whose mail goes on to this server, and leaves the source behind it.
 fn to(maildrop: &Maildrop, server: &ImapServer, more: &str) -> Account {

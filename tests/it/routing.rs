@@ -299,8 +299,8 @@ fn a_rule_that_says_too_little_or_too_much_is_refused_with_its_line() {
         ),
         (
             "header = \"To\", contains = \"x\", forward = true",
-            "unknown key `forward` in a rule of [accounts.a]",
-            "cannot lead to a forward",
+            "has no `forward`, and some of its mail is to go there",
+            "[accounts.NAME.forward]",
         ),
         ("header = \"To:\", contains = \"x\", skip = true", "`header` is no name of a header field", "without a colon"),
         ("header = \"To\", contains = [], skip = true", "`contains` is empty", ""),

@@ -216,6 +216,65 @@ fn an_address_leads_to_mail_by_options_alone() {
 }
 
 #[test]
+fn mail_for_gmail_goes_on_to_an_address_in_place_of_a_maildir() {
+    let stage = Stage::with(&["pop.ferry.test"], 1);
+    let dns = Dns::with(&[("_pop3s._tcp.ferry.test", SRV, srv(0, 995, "pop.ferry.test"))]);
+    let proxy = Proxy::to(&[("pop.ferry.test:995", stage.maildrop.server.address)]);
+    let resolver = dns.address.to_string();
+    let trust = [("SSL_CERT_FILE", stage.authority.ca_file.to_str().unwrap())];
+    let words = ["setup", ADDRESS, "--username", USER, "--resolver", &resolver, "--proxy", &proxy.url];
+    let (mut terminal, mut running) = Terminal::start(&stage.env, 120, &trust, &words);
+    terminal.wait_for("Number [1]:");
+    terminal.type_in("\r");
+    terminal.wait_for("Password (it is not shown):");
+    terminal.type_in(&format!("{PASSWORD}\r"));
+    terminal.wait_for("To have it in Gmail instead, write the Gmail address.");
+    terminal.wait_for("Maildir [~/Mail/ferry]:");
+    terminal.type_in("me@gmail.com\r");
+    terminal.wait_for("https://myaccount.google.com/apppasswords");
+    terminal.wait_for("App password (it is not shown):");
+    assert!(!terminal.echoes());
+    terminal.type_in("abcd efgh ijkl mnop\r");
+    terminal.wait_for("Leave it on the server [yes]:");
+    terminal.type_in("\r");
+    terminal.wait_for("Fetch all of the 1 message");
+    terminal.type_in("\r");
+    terminal.wait_for("The account `ferry` is in");
+    wait_for("the end", || !running.is_running());
+    assert_eq!(running.wait().status, 0);
+    let written = stage.configuration();
+    let file = stage.env.path("ferry.gmail-password");
+    let forward = format!(
+        "forward = {{ imap = {{ host = \"imap.gmail.com\", username = \"me@gmail.com\", password_file = {:?} }} }}\n",
+        file.to_str().unwrap()
+    );
+    assert!(written.contains(&forward) && !written.contains("maildir") && !written.contains("abcd"), "{written}");
+    assert!(!terminal.text().contains("abcd"), "{}", terminal.text());
+    assert_eq!(fs::read_to_string(&file).unwrap(), "abcd efgh ijkl mnop\n");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    stage.command(&["check", "--offline"]).expect(0);
+}
+
+#[test]
+fn a_script_says_by_options_that_mail_goes_on_to_gmail() {
+    let stage = Stage::with(&["pop.ferry.test"], 1);
+    let dns = Dns::with(&[("_pop3s._tcp.ferry.test", SRV, srv(0, 995, "pop.ferry.test"))]);
+    let proxy = Proxy::to(&[("pop.ferry.test:995", stage.maildrop.server.address)]);
+    let resolver = dns.address.to_string();
+    let mut words = vec!["setup", ADDRESS, "--username", USER, "--resolver", &resolver, "--proxy", &proxy.url];
+    words.extend(ANSWERS);
+    words.extend(["--gmail", "me@gmail.com"]);
+    let input = format!("{PASSWORD}\n");
+    stage.with_input(&input, &words).expect(64).says("--gmail-password-file or --gmail-password-command");
+    stage.wrote_nothing();
+    words.extend(["--gmail-password-command", "pass show mail/gmail"]);
+    stage.with_input(&input, &words).expect(0);
+    let written = stage.configuration();
+    assert!(written.contains("password_command = [\"pass\", \"show\", \"mail/gmail\"] } }\n"), "{written}");
+    assert!(!written.contains("maildir"), "{written}");
+}
+
+#[test]
 fn a_forged_record_gets_no_password_without_a_word() {
     let stage = Stage::with(&["pop.evil.test"], 1);
     let dns = Dns::with(&[("_pop3s._tcp.ferry.test", SRV, srv(0, 995, "pop.evil.test"))]);

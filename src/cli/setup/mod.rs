@@ -1,6 +1,7 @@
 //! `mailferry setup`: asks what it needs, finds and tries the server, and writes the account, last of all and in one go.
 
 mod asker;
+mod gmail;
 mod login;
 mod secret;
 mod server;
@@ -140,7 +141,8 @@ impl<'a> Wizard<'a> {
         let missing: Vec<&str> = [
             (options.address.is_none(), "the address"),
             (!secret::is_given(options), secret),
-            (options.maildir.is_none() && !self.has_maildir, "--maildir"),
+            (self.wants_maildir(), "--maildir or --gmail"),
+            (options.gmail.is_some() && gmail::secret(options).is_none(), gmail::SECRET),
             (options.leave_on_server.is_none(), "--leave-on-server"),
             (options.messages.is_none(), "--messages"),
         ]
@@ -148,6 +150,11 @@ impl<'a> Wizard<'a> {
         .filter_map(|(is_missing, option)| is_missing.then_some(option))
         .collect();
         if missing.is_empty() { Ok(()) } else { Err(Asker::missing(&missing)) }
+    }
+
+    /// Whether nothing says yet where mail goes.
+    fn wants_maildir(&self) -> bool {
+        self.options.maildir.is_none() && self.options.gmail.is_none() && !self.has_maildir
     }
 
     /// The account as far as it is known.
@@ -159,6 +166,7 @@ impl<'a> Wizard<'a> {
             provider: None,
             secret,
             maildir: self.options.maildir.clone(),
+            gmail: gmail::given(self.options),
             leave_on_server: self.options.leave_on_server.clone().unwrap_or(LeaveOnServer::Stay),
             proxy: self.options.proxy.clone(),
             tls_ca_file: self.options.tls_ca_file.as_ref().map(absolute),
@@ -178,7 +186,7 @@ impl<'a> Wizard<'a> {
         self.tell_what_is_taken(provider, &server);
         let kept = self.kept(&name, provider, &server).await?;
         let mut settings = AccountSettings { provider, ..self.settings(server, kept.source.clone()) };
-        if settings.maildir.is_none() && !self.has_maildir {
+        if settings.maildir.is_none() && self.wants_maildir() {
             // Until it is known; nothing is written there.
             settings.maildir = Some(format!("~/Mail/{name}"));
         }
@@ -193,7 +201,8 @@ impl<'a> Wizard<'a> {
         let extended = self.extended(&name, &settings)?;
         let context = Arc::new(self.context(&extended)?);
         let known = if only_new { login::on_server(&tried, &extended, &context).await? } else { Vec::new() };
-        let (secret_files, by_hand) = self.secret_files(&name, &kept, tried.password.take()).await?;
+        let (mut secret_files, by_hand) = self.secret_files(&name, &kept, tried.password.take()).await?;
+        secret_files.extend(settings.gmail.and_then(gmail::file));
         let new_account = NewAccount { name, secret_files, known };
         Ok(Ready { extended, new_account, context, sign_in: tried.sign_in, by_hand })
     }
@@ -255,14 +264,10 @@ impl<'a> Wizard<'a> {
         settings: &mut AccountSettings,
         tried: &login::Tried,
     ) -> Result<(), Ended> {
-        if self.options.maildir.is_none() && !self.has_maildir {
-            let default = format!("~/Mail/{name}");
-            let read = |text: &str| {
-                let with = AccountSettings { maildir: Some(text.to_owned()), ..settings.clone() };
-                self.target.with(name, &with.table()).map(|_| text.to_owned()).map_err(|e| e.to_string())
-            };
-            settings.maildir = Some(self.asker.ask("Maildir", Some(&default), "--maildir", read).await?);
+        if self.wants_maildir() {
+            *settings = self.ask_where_to(name, settings).await?;
         }
+        self.ask_app_password(name, settings).await?;
         settings.leave_on_server = match &self.options.leave_on_server {
             Some(answer) => answer.clone(),
             None => {

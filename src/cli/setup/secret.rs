@@ -167,7 +167,7 @@ impl Wizard<'_> {
     }
 
     /// A file beside the configuration that is not there yet.
-    fn free_file(&self, name: &AccountName, what: &str) -> PathBuf {
+    pub(super) fn free_file(&self, name: &AccountName, what: &str) -> PathBuf {
         let names = (1_u32..1000).map(|n| if n == 1 { format!("{name}.{what}") } else { format!("{name}-{n}.{what}") });
         let mut paths = names.map(|file| self.target.path.with_file_name(file));
         let is_free = |path: &PathBuf| path.symlink_metadata().is_err();
@@ -183,12 +183,7 @@ impl Wizard<'_> {
     ) -> Result<(Vec<(PathBuf, Secret)>, Vec<String>), Ended> {
         let Some(password) = password.filter(|_| kept.comes_from_here) else { return Ok((Vec::new(), Vec::new())) };
         match &kept.source {
-            SecretSource::File(path) => {
-                let mut contents = Vec::with_capacity(password.expose().len() + 1);
-                contents.extend_from_slice(password.expose());
-                contents.push(b'\n');
-                Ok((vec![(path.clone(), Secret::new(contents))], Vec::new()))
-            }
+            SecretSource::File(path) => Ok((vec![(path.clone(), as_line(&password))], Vec::new())),
             SecretSource::Credential(credential) => self.sealed(name, credential, password).await,
             SecretSource::Command(_) | SecretSource::SignIn(_) => Ok((Vec::new(), Vec::new())),
         }
@@ -218,6 +213,14 @@ impl Wizard<'_> {
         let files = vec![(places.credential, Secret::new(encrypted)), (places.drop_in, Secret::new(drop_in))];
         Ok((files, vec![by_hand]))
     }
+}
+
+/// A password as it stands in a file.
+pub(super) fn as_line(password: &Secret) -> Secret {
+    let mut contents = Vec::with_capacity(password.expose().len() + 1);
+    contents.extend_from_slice(password.expose());
+    contents.push(b'\n');
+    Secret::new(contents)
 }
 
 /// A credential: one that this process was given is there already, another one is made from the password.

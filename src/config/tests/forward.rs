@@ -98,6 +98,45 @@ fn what_cannot_be_meant_is_told_with_what_to_write() {
 }
 
 #[test]
+fn a_rule_or_a_recipient_may_lead_to_where_the_account_forwards() {
+    let forward = "forward = { command = [\"c\"] }\n";
+    let rule = |target: &str| format!("rules = [{{ header = \"X\", equals = \"y\", {target} }}]\n");
+    let recipients = |place: &str| {
+        format!(
+            "multidrop = {{ header = \"X-To\", recipients = {{ \"a@b.example\" = {place:?} }}, default = \"/d\" }}\n"
+        )
+    };
+    let state = std::path::Path::new("/state");
+    let paths = |text: &str| {
+        let account = config(text).accounts.remove(0).with_spool(state).with_spool(state);
+        let all: Vec<String> = account.maildirs().iter().map(|one| one.path.display().to_string()).collect();
+        all.join(" ")
+    };
+    for (text, expected) in [
+        (forwarding(&format!("{forward}{}", rule("maildir = \"/r\""))), "/state/a.spool /r"),
+        (forwarding(&format!("{forward}{}", rule("forward = true"))), "/state/a.spool"),
+        (account("a", &format!("{forward}{}", rule("forward = true"))), "/m /state/a.spool"),
+        (forwarding(&format!("{forward}{}", recipients("forward"))), "/d /state/a.spool"),
+        (forwarding(&format!("{forward}{}", recipients("forward").replace("/d", "forward"))), "/state/a.spool"),
+        (forwarding(&format!("{forward}{}", recipients("/r").replace("/d", "forward"))), "/state/a.spool /r"),
+    ] {
+        assert_eq!(paths(&text), expected, "{text}");
+    }
+    for (text, said) in [
+        (account("a", &rule("forward = true")), "has no `forward`"),
+        (account("a", &rule("forward = false")), "leads nowhere"),
+        (forwarding(&recipients("forward")), "has no `forward`"),
+        (forwarding(&format!("{forward}{}", recipients("/r"))), "leads nothing there"),
+        (forwarding(&format!("{forward}{}", rule("folder = \"F\""))), "no Maildir of its own"),
+        (account("a", &format!("{forward}{}", rule("skip = true"))), "has a `maildir` and a `forward`"),
+        (forwarding(&recipients("./forward")), "help: "),
+    ] {
+        let (told, count) = errors(&text);
+        assert!(told.contains(said) && told.contains("help: ") && count == 1, "{text}\n{told}");
+    }
+}
+
+#[test]
 fn a_password_in_there_is_a_secret_like_any_other() {
     let text = forwarding("forward = { imap = { host = \"h\", username = \"u\", password = \"Zq9-secret\" } }");
     let (_dir, path) = file_with_mode(&text, 0o644);

@@ -1,8 +1,8 @@
 //! Into a mailbox at an IMAP server, by APPEND, each message once.
 //!
 //! Before APPEND the intent is durable, with the mailbox's UIDVALIDITY and UIDNEXT. If the answer is lost, the message is
-//! there under a UID from that one on, or nowhere: the next pass looks at those, by size and header digest, and appends it
-//! only if it is not among them. SEARCH is not used: too many servers answer it wrongly.
+//! there under a UID from that one on, or nowhere: the next pass looks at those, by size, header digest and then all bytes,
+//! and appends it only if it is not among them. SEARCH is not used: too many servers answer it wrongly.
 
 mod probe;
 mod response;
@@ -16,8 +16,8 @@ use tracing::{debug, info};
 use super::error::ForwardError;
 use super::letter::Letter;
 use super::pass::{Pass, words};
-use super::spool::Spooled;
 use crate::account::{AccountName, ImapDestination};
+use crate::client::Redactor;
 use crate::credential::CredentialSource;
 use crate::oauth::refresh::{TokenContext, TokenOf, access_token};
 use crate::secret::Secret;
@@ -30,10 +30,24 @@ use session::{Appended, Selected, Session};
 /// Another connection is worth its login where so many messages wait for each.
 const FOR_EACH: usize = 8;
 
+/// So many messages are under way on a connection where the server takes them without a word in between.
+const MOST_AHEAD: usize = 32;
+
 /// Takes on what waits, over several connections if there is much.
 pub(super) async fn deliver(pass: &Arc<Pass>, to: &ImapDestination) -> Result<(), ForwardError> {
     let secret = secret(pass, to).await?;
-    let mut first = Worker::open(pass, to, &secret).await?;
+    let redactor = Arc::new(Redactor::new(&to.username, &secret));
+    let appended = deliver_with(pass, to, &secret, &redactor).await;
+    appended.map_err(|e| e.without_secrets(&redactor))
+}
+
+async fn deliver_with(
+    pass: &Arc<Pass>,
+    to: &ImapDestination,
+    secret: &Secret,
+    redactor: &Arc<Redactor>,
+) -> Result<(), ForwardError> {
+    let mut first = Worker::open(pass, to, secret, redactor).await?;
     let mut others = JoinSet::new();
     let wanted = (pass.left() / FOR_EACH).min(to.connections.saturating_sub(1));
     // What was left open is looked for by this connection alone: two might take the same message for theirs. So it is
@@ -42,13 +56,13 @@ pub(super) async fn deliver(pass: &Arc<Pass>, to: &ImapDestination) -> Result<()
     let mut open = first.look_for_open_ones().await;
     if open.is_ok() {
         for _ in 0..wanted {
-            let (pass, to, secret) = (Arc::clone(pass), to.clone(), secret.clone());
+            let (pass, to, secret, redactor) = (Arc::clone(pass), to.clone(), secret.clone(), Arc::clone(redactor));
             others.spawn(async move {
-                match Worker::open(&pass, &to, &secret).await {
+                match Worker::open(&pass, &to, &secret, &redactor).await {
                     Ok(worker) => worker.run().await,
                     // The server may allow fewer connections than we would like.
                     Err(e) => {
-                        debug!("another connection could not be had: {e}");
+                        debug!("another connection could not be had: {}", e.without_secrets(&redactor));
                         Ok(())
                     }
                 }
@@ -100,15 +114,25 @@ struct Worker<'a> {
     to: &'a ImapDestination,
     session: Session,
     selected: Selected,
+    /// Hides the password in the server's words.
+    redactor: Arc<Redactor>,
     /// What is true and not written yet: it goes with the next record.
     unwritten: Vec<ForwardRecord>,
+    /// The next message, which cannot go together with those before it.
+    held: Option<Letter>,
 }
 
 impl<'a> Worker<'a> {
-    async fn open(pass: &'a Arc<Pass>, to: &'a ImapDestination, secret: &Secret) -> Result<Self, ForwardError> {
+    async fn open(
+        pass: &'a Arc<Pass>,
+        to: &'a ImapDestination,
+        secret: &Secret,
+        redactor: &Arc<Redactor>,
+    ) -> Result<Self, ForwardError> {
         let mut session = Session::open(&pass.context.dialer, to, secret, pass.patience).await?;
         let selected = session.select(&to.mailbox).await?;
-        Ok(Self { pass, to, session, selected, unwritten: Vec::new() })
+        let (redactor, unwritten) = (Arc::clone(redactor), Vec::new());
+        Ok(Self { pass, to, session, selected, redactor, unwritten, held: None })
     }
 
     /// Deals with the messages whose APPEND was under way when an earlier pass ended; they come first.
@@ -119,7 +143,7 @@ impl<'a> Worker<'a> {
                 self.pass.put_back(message);
                 return Ok(());
             };
-            let letter = self.pass.measure(message, String::new()).await?;
+            let Some(letter) = self.pass.measure(message, String::new()).await? else { continue };
             match self.find(&letter, &intent).await? {
                 Some(uid) => {
                     info!("{}: a message whose answer was lost has arrived", self.pass.name);
@@ -136,13 +160,17 @@ impl<'a> Worker<'a> {
 
     /// Appends until nothing is left.
     async fn run(mut self) -> Result<(), ForwardError> {
-        let mut end = Ok(());
-        while let Some(message) = self.pass.next() {
-            end = self.one(message).await;
-            if end.is_err() {
-                break;
+        let end = loop {
+            match self.next_letters().await {
+                Ok(letters) if letters.is_empty() => break Ok(()),
+                Ok(letters) => {
+                    if let Err(e) = self.deliver_all(letters).await {
+                        break Err(e);
+                    }
+                }
+                Err(e) => break Err(e),
             }
-        }
+        };
         let written = self.write().await;
         if end.is_ok() {
             self.session.log_out().await;
@@ -152,9 +180,65 @@ impl<'a> Worker<'a> {
         end.and(written)
     }
 
-    async fn one(&mut self, message: Spooled) -> Result<(), ForwardError> {
-        let letter = self.pass.measure(message, String::new()).await?;
-        self.deliver(letter).await
+    /// The next messages: several, where the server takes them without a word in between and tells where each has gone. None
+    /// at the end.
+    async fn next_letters(&mut self) -> Result<Vec<Letter>, ForwardError> {
+        let mut letters = Vec::new();
+        while letters.len() < MOST_AHEAD {
+            let letter = match self.held.take() {
+                Some(letter) => letter,
+                None => match self.pass.next() {
+                    Some(message) => match self.pass.measure(message, String::new()).await? {
+                        Some(letter) => letter,
+                        None => continue,
+                    },
+                    None => break,
+                },
+            };
+            let is_taken = self.session.append_limit().is_none_or(|limit| letter.size <= limit);
+            if self.session.sends_ahead(&letter) && self.session.has("UIDPLUS") && is_taken {
+                letters.push(letter);
+            } else if letters.is_empty() {
+                return Ok(vec![letter]);
+            } else {
+                self.held = Some(letter);
+                break;
+            }
+        }
+        Ok(letters)
+    }
+
+    /// Appends these, one behind the other, and waits for the answers then. Their intents are durable before the first one
+    /// leaves, so each that is not answered is looked for like one that went alone.
+    async fn deliver_all(&mut self, letters: Vec<Letter>) -> Result<(), ForwardError> {
+        if letters.len() < 2 {
+            for letter in letters {
+                self.deliver(letter).await?;
+            }
+            return Ok(());
+        }
+        let intents: Vec<AppendIntent> = letters.iter().map(|letter| self.intent(letter)).collect();
+        self.unwritten.extend(intents.iter().cloned().map(ForwardRecord::Intent));
+        self.write().await?;
+        let (answers, mut end) = self.session.append_all(&self.to.mailbox, &self.to.flags, &letters).await;
+        for ((letter, intent), answer) in letters.iter().zip(&intents).zip(answers) {
+            let dealt_with = match answer {
+                Some(Appended::Yes(uid)) => self.on_arrival(letter, intent, uid).await,
+                Some(Appended::No(condition)) => self.on_refusal(letter, &condition).await,
+                None => Ok(()),
+            };
+            end = end.and(dealt_with);
+        }
+        end
+    }
+
+    fn intent(&self, letter: &Letter) -> AppendIntent {
+        AppendIntent {
+            name: letter.spooled.name.clone(),
+            mailbox: self.mailbox(),
+            uid_validity: self.selected.validity,
+            uid_next: self.selected.next,
+        }
     }
 
     async fn write(&mut self) -> Result<(), ForwardError> {
@@ -170,12 +254,7 @@ impl<'a> Worker<'a> {
         if u32::try_from(letter.size).is_err() {
             return self.pass.set_aside(&letter.spooled, "it is larger than 4 GiB").await;
         }
-        let intent = AppendIntent {
-            name: letter.spooled.name.clone(),
-            mailbox: self.mailbox(),
-            uid_validity: self.selected.validity,
-            uid_next: self.selected.next,
-        };
+        let intent = self.intent(&letter);
         self.unwritten.push(ForwardRecord::Intent(intent.clone()));
         self.write().await?;
         match self.session.append(&self.to.mailbox, &self.to.flags, &letter).await? {
@@ -193,7 +272,11 @@ impl<'a> Worker<'a> {
         let uid = match uid {
             Some(uid) => Some(uid),
             // Which message it is has to be known, so that it is not taken for another one with the same bytes.
-            None => self.find(letter, intent).await?,
+            None => {
+                // Those before it have to be known.
+                self.write().await?;
+                self.find(letter, intent).await?
+            }
         };
         if let Some(uid) = uid
             && self.session.has("X-GM-EXT-1")
@@ -218,7 +301,7 @@ impl<'a> Worker<'a> {
 
     async fn on_refusal(&mut self, letter: &Letter, condition: &Condition) -> Result<(), ForwardError> {
         const DOING: &str = "append a message";
-        let (message, said) = (&letter.spooled, words(&condition.words()));
+        let (message, said) = (&letter.spooled, self.redactor.hide(&words(&condition.words())));
         match judge(condition) {
             Judgement::Full => {
                 self.pass.record(vec![ForwardRecord::Released(message.name.clone())]).await?;
@@ -251,9 +334,10 @@ impl<'a> Worker<'a> {
         }
         for uid in self.session.of_size(intent.uid_next, letter.size).await? {
             let uid = MailboxUid { validity, uid };
+            // Others may have the same header and size. The bytes are only looked at where the header fits.
             if !self.pass.knows(uid).await
                 && self.session.header_of(uid.uid).await? == Some(header)
-                && (header.is_strong() || self.has_the_bytes_of(uid.uid, letter).await?)
+                && self.has_the_bytes_of(uid.uid, letter).await?
             {
                 return Ok(Some(uid));
             }

@@ -51,6 +51,20 @@ pub(super) enum Appended {
     No(Condition),
 }
 
+/// What APPEND is for.
+const APPENDING: &str = "append a message";
+
+/// What the answer to APPEND says.
+fn appended(done: Condition) -> Appended {
+    if done.kind != Kind::Ok {
+        return Appended::No(done);
+    }
+    let uid = done.code("APPENDUID").and_then(|text| text.split_once(' ')).and_then(|(validity, uid)| {
+        Some(MailboxUid { validity: validity.parse().ok()?, uid: uid.trim().parse().ok()? })
+    });
+    Appended::Yes(uid)
+}
+
 /// Where the octets of a literal go.
 type Sink<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
 
@@ -321,6 +335,56 @@ impl Session {
         Ok(Ok(Selected { validity, next: next.unwrap_or(1) }))
     }
 
+    /// Whether a message may be sent without waiting for a word from the server.
+    pub(super) fn sends_ahead(&self, letter: &Letter) -> bool {
+        self.has("LITERAL+") && letter.size <= NOT_LARGE || self.has("LITERAL-") && letter.size <= SMALL
+    }
+
+    /// Appends messages that may be sent ahead, one behind the other, and waits for the answers then: how it ended for each
+    /// that was answered.
+    pub(super) async fn append_all(
+        &mut self,
+        mailbox: &str,
+        flags: &[String],
+        letters: &[Letter],
+    ) -> (Vec<Option<Appended>>, Result<(), ForwardError>) {
+        let (mut tags, mut answers): (Vec<String>, Vec<Option<Appended>>) = (Vec::new(), Vec::new());
+        for letter in letters {
+            let tag = self.next_tag();
+            answers.push(None);
+            let sent = match self.begin_append(&tag, mailbox, flags, letter, "+").await {
+                Ok(()) => self.send_letter(letter).await,
+                Err(e) => Err(e),
+            };
+            if sent.is_err() {
+                return (answers, sent);
+            }
+            tags.push(tag);
+        }
+        let ended = self.answers(&tags, &mut answers).await;
+        (answers, ended)
+    }
+
+    /// Waits until all of these are answered, in whatever order.
+    async fn answers(&mut self, tags: &[String], answers: &mut [Option<Appended>]) -> Result<(), ForwardError> {
+        for _ in 0..MOST_LINES {
+            if answers.iter().all(Option::is_some) {
+                return Ok(());
+            }
+            match self.next_line_within(APPENDING, LONG_ANSWER, None).await? {
+                (Line::Tagged(tag, done), _) => {
+                    let place = tags.iter().position(|known| known.as_bytes() == tag);
+                    if let Some(answer) = place.and_then(|place| answers.get_mut(place)) {
+                        *answer = Some(appended(done));
+                    }
+                }
+                (Line::Condition(bye), _) if bye.kind == Kind::Bye => return Err(refusal(APPENDING, &bye)),
+                _ => {}
+            }
+        }
+        Err(ForwardError::Wire { doing: APPENDING, error: WireError::LongLine })
+    }
+
     /// Appends a message.
     pub(super) async fn append(
         &mut self,
@@ -328,26 +392,34 @@ impl Session {
         flags: &[String],
         letter: &Letter,
     ) -> Result<Appended, ForwardError> {
-        const DOING: &str = "append a message";
-        let ahead = self.has("LITERAL+") && letter.size <= NOT_LARGE || self.has("LITERAL-") && letter.size <= SMALL;
-        let (tag, plus) = (self.next_tag(), if ahead { "+" } else { "" });
-        let (mailbox, flags) = (response::mailbox(mailbox), flags.join(" "));
-        let command = format!("{tag} APPEND {mailbox} ({flags}) \"{}\" {{{}{plus}}}\r\n", letter.date, letter.size);
-        self.send(DOING, command.as_bytes()).await?;
-        if !ahead && let Some(refused) = self.continuation(DOING, tag.as_bytes()).await? {
+        let (tag, ahead) = (self.next_tag(), self.sends_ahead(letter));
+        self.begin_append(&tag, mailbox, flags, letter, if ahead { "+" } else { "" }).await?;
+        if !ahead && let Some(refused) = self.continuation(APPENDING, tag.as_bytes()).await? {
             return Ok(Appended::No(refused));
         }
-        if let Err(error) = self.stream(letter).await? {
-            return Err(self.last_words(DOING, error).await);
+        self.send_letter(letter).await?;
+        self.answer_within(APPENDING, tag.as_bytes(), LONG_ANSWER, |_| {}).await.map(appended)
+    }
+
+    /// Sends the command in front of a message; with a plus the message follows at once (RFC 7888).
+    async fn begin_append(
+        &mut self,
+        tag: &str,
+        mailbox: &str,
+        flags: &[String],
+        letter: &Letter,
+        plus: &str,
+    ) -> Result<(), ForwardError> {
+        let (mailbox, flags) = (response::mailbox(mailbox), flags.join(" "));
+        let command = format!("{tag} APPEND {mailbox} ({flags}) \"{}\" {{{}{plus}}}\r\n", letter.date, letter.size);
+        self.send(APPENDING, command.as_bytes()).await
+    }
+
+    async fn send_letter(&mut self, letter: &Letter) -> Result<(), ForwardError> {
+        match self.stream(letter).await? {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.last_words(APPENDING, error).await),
         }
-        let done = self.answer_within(DOING, tag.as_bytes(), LONG_ANSWER, |_| {}).await?;
-        if done.kind != Kind::Ok {
-            return Ok(Appended::No(done));
-        }
-        let uid = done.code("APPENDUID").and_then(|text| text.split_once(' ')).and_then(|(validity, uid)| {
-            Some(MailboxUid { validity: validity.parse().ok()?, uid: uid.trim().parse().ok()? })
-        });
-        Ok(Appended::Yes(uid))
     }
 
     /// Sends the octets of a letter and the end of the command. The inner error is the connection's.

@@ -1,6 +1,8 @@
 //! Into a mailbox, each message once, whatever happens to the answers.
 
 use super::*;
+use crate::scripted::imap::Stored;
+use crate::scripted::maildrop::PASSWORD;
 
 /// Fetches until everything has arrived, and once more; what is there then must be the small messages, each once.
 fn all_arrive(env: &TestEnv, maildrop: &Maildrop, server: &ImapServer, count: usize) {
@@ -89,11 +91,17 @@ fn a_quota_pauses_and_goes_on_by_itself() {
         for at_once in [true, false] {
             let (maildrop, server) = (Maildrop::new(small_ones(4)), ImapServer::start());
             let refuse = if at_once { Fault::RefuseAtOnce(words) } else { Fault::Refuse(words) };
+            // One at a time, and one behind the other: then what is under way already may be taken.
+            server.with(|mailbox| {
+                mailbox.capabilities =
+                    if at_once { "IMAP4rev1 SASL-IR AUTH=PLAIN UIDPLUS" } else { mailbox.capabilities };
+            });
             server.faults(&[Fault::None, refuse]);
             let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 1")]);
             let outcome = env.fetch().expect(75);
+            let waiting = if at_once { "3 wait" } else { "1 waits" };
             assert!(
-                outcome.stderr.contains("takes no more for now") && outcome.stdout.contains("3 wait"),
+                outcome.stderr.contains("takes no more for now") && outcome.stdout.contains(waiting),
                 "{outcome:#?}"
             );
             all_arrive(&env, &maildrop, &server, 4);
@@ -173,6 +181,33 @@ fn a_backlog_goes_over_several_connections() {
 }
 
 #[test]
+fn what_gmail_takes_for_another_message_is_set_aside_and_stays_at_the_source() {
+    let one = b"Message-ID: <same@x>\r\nSubject: first\r\n\r\none\r\n";
+    let other = b"Message-ID: <same@x>\r\nSubject: second\r\n\r\nanother one, and longer\r\n";
+    let maildrop =
+        Maildrop::new(vec![Message::new("u1", one), Message::new("u2", other), Message::new("u3", &small(3))]);
+    let server = ImapServer::start();
+    server.with(|mailbox| {
+        (mailbox.merges, mailbox.capabilities) = (true, "IMAP4rev1 SASL-IR AUTH=PLAIN UIDPLUS X-GM-EXT-1");
+    });
+    let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 1")]);
+    let outcome = env.fetch().expect(1);
+    assert!(outcome.stderr.contains("another message of another size, with the same Message-ID"), "{outcome:#?}");
+    for _ in 0..2 {
+        env.fetch().expect(1);
+        let mut expected = vec![on_the_wire(one), on_the_wire(&small(3))];
+        expected.sort();
+        assert_same_mail(&server.mail(), &expected);
+        assert_eq!((maildrop.left(), spool(&env)), (vec!["u2".to_owned()], 1));
+    }
+    // The same message again is no other one.
+    server.with(|mailbox| mailbox.messages.retain(|message| message.uid != 1));
+    env.run(&["forward", "--again", "a"]).expect(0).says("1 forwarded");
+    env.fetch().expect(0);
+    assert!(maildrop.left().is_empty());
+}
+
+#[test]
 fn a_refused_login_is_told_and_costs_nothing() {
     let (maildrop, server) = (Maildrop::new(small_ones(2)), ImapServer::start());
     server.with(|mailbox| mailbox.login_refusal = Some("NO [AUTHENTICATIONFAILED] Invalid credentials"));
@@ -188,4 +223,57 @@ fn a_message_keeps_its_date() {
     let (maildrop, server) = (Maildrop::new(vec![Message::new("u1", dated)]), ImapServer::start());
     TestEnv::new(&[to(&maildrop, &server, "")]).fetch().expect(0);
     assert_eq!(server.with(|mailbox| mailbox.messages[0].date.clone()), "24-Nov-2015 08:07:06 +0200");
+}
+
+/// A header may stand over several bodies of the same length.
+#[test]
+fn a_message_with_the_same_header_and_size_is_not_taken_for_one_whose_answer_was_lost() {
+    let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());
+    server.faults(&[Fault::CutLiteral(20)]);
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    env.fetch().expect(75);
+    // Somebody else stores it meanwhile.
+    let ours = on_the_wire(&small(1));
+    let mut other = ours.clone();
+    let last = other.iter().rposition(u8::is_ascii_alphanumeric).unwrap();
+    other[last] = if other[last] == b'x' { b'y' } else { b'x' };
+    server.with(|mailbox| {
+        let (uid, flags, date) = (mailbox.next, String::new(), String::new());
+        mailbox.next += 1;
+        mailbox.messages.push(Stored { uid, flags, date, bytes: other.clone() });
+    });
+    env.fetch().expect(0);
+    env.fetch().expect(0);
+    let mut both = vec![ours, other];
+    both.sort();
+    assert_same_mail(&server.mail(), &both);
+    assert!(maildrop.left().is_empty());
+}
+
+#[test]
+fn a_server_that_repeats_the_password_shows_it_to_nobody() {
+    let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());
+    let words = format!("NO [AUTHENTICATIONFAILED] {PASSWORD} is not right").leak();
+    server.with(|mailbox| mailbox.login_refusal = Some(words));
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    let refused = env.run(&["-v", "fetch"]);
+    assert!(refused.output().contains("[secret] is not right") && !refused.output().contains(PASSWORD), "{refused:#?}");
+    server.with(|mailbox| mailbox.login_refusal = None);
+    server.faults(&[Fault::Refuse(format!("NO [TOOBIG] {PASSWORD}").leak())]);
+    let aside = env.run(&["forward"]);
+    assert!(aside.output().contains("[secret]") && !aside.output().contains(PASSWORD), "{aside:#?}");
+}
+
+#[test]
+fn a_file_that_is_not_whole_any_more_goes_nowhere() {
+    let (maildrop, server) = (Maildrop::new(small_ones(2)), ImapServer::start());
+    server.with(|mailbox| mailbox.login_refusal = Some("NO [UNAVAILABLE] down"));
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    env.fetch().expect(75);
+    let damaged = files(&env.path("state/a.spool/new")).remove(0);
+    std::fs::write(&damaged, "").unwrap();
+    server.with(|mailbox| mailbox.login_refusal = None);
+    env.run(&["forward"]).expect(1).says("has 0 bytes, and");
+    env.fetch();
+    assert_eq!((server.mail().len(), maildrop.left().len()), (1, 1), "the source still has it");
 }

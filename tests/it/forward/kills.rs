@@ -9,7 +9,7 @@ use super::*;
 use crate::scripted::lmtp::LmtpServer;
 
 /// How often the program is killed, unless `MAILFERRY_FORWARD_KILLS` says.
-const KILLS: usize = 12;
+const KILLS: usize = 24;
 
 /// How many messages there are.
 const MESSAGES: usize = 60;
@@ -54,6 +54,61 @@ fn an_imap_mailbox_has_each_message_once() {
     kill_again_and_again(&env, || none_is_lost(&maildrop, &server.mail()));
     assert!(maildrop.left().is_empty());
     assert_same_mail(&server.mail(), &small_on_the_wire(MESSAGES));
+}
+
+#[test]
+fn a_mailbox_of_dovecots_has_each_message_once() {
+    let Some(dovecot) = crate::dovecot::shared() else { return };
+    let (maildrop, destination) = (Maildrop::new(small_ones(MESSAGES)), dovecot.user("killed-to", &[]));
+    let Some(forward) = destination.forward_by_imap("INBOX") else {
+        return crate::program::skip("dovecot-imapd is not installed");
+    };
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting().set("forward", forward)]);
+    let wire = |messages: Vec<Vec<u8>>| messages.iter().map(|message| on_the_wire(message)).collect::<Vec<_>>();
+    kill_again_and_again(&env, || {
+        let left = maildrop.left();
+        let arrived = wire(destination.served());
+        for n in (1..=MESSAGES).filter(|n| !left.contains(&format!("u{n}"))) {
+            assert!(arrived.contains(&on_the_wire(&small(n))), "message {n} is nowhere");
+        }
+    });
+    assert!(maildrop.left().is_empty());
+    assert_same_mail(&destination.served(), &crate::mail::small_ones_stored(MESSAGES));
+}
+
+#[test]
+fn a_command_gets_each_message_whole_and_few_of_them_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("deliver");
+    // It takes its time, and lives on when mailferry is killed.
+    let script = "#!/bin/sh\nn=$1/$MAILFERRY_DELIVERY_ID.$$\nhead -c 20 >$n.part; sleep 0.01; cat >>$n.part; mv $n.part $n.done\n";
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let maildrop = Maildrop::new(small_ones(MESSAGES));
+    let forward = format!("{{ command = [{program:?}, {:?}] }}", dir.path());
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting().set("forward", forward)]);
+    let done = || {
+        let is_done = |path: &std::path::PathBuf| path.extension().is_some_and(|end| end == "done");
+        let all: Vec<_> =
+            files(dir.path()).into_iter().filter(is_done).map(|path| std::fs::read(path).unwrap()).collect();
+        all.iter().map(|message| on_the_wire(message)).collect::<Vec<_>>()
+    };
+    let mut kills = 0;
+    kill_again_and_again(&env, || {
+        kills += 1;
+        let left = maildrop.left();
+        let arrived = done();
+        for n in (1..=MESSAGES).filter(|n| !left.contains(&format!("u{n}"))) {
+            assert!(arrived.contains(&on_the_wire(&small(n))), "message {n} is nowhere");
+        }
+    });
+    assert!(maildrop.left().is_empty());
+    let arrived = done();
+    for message in &arrived {
+        assert!((1..=MESSAGES).any(|n| *message == on_the_wire(&small(n))), "it is cut short");
+    }
+    let copies = arrived.len().saturating_sub(MESSAGES);
+    assert!(copies <= kills, "{copies} copies for {kills} kills");
 }
 
 #[test]

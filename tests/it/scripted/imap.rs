@@ -51,6 +51,8 @@ pub(crate) struct Mailbox {
     pub(crate) faults: VecDeque<Fault>,
     /// What it announces.
     pub(crate) capabilities: &'static str,
+    /// It takes a message for the one that it has with the same Message-ID, as Gmail does.
+    pub(crate) merges: bool,
     /// Whether it tells the UID of what was appended.
     pub(crate) uidplus: bool,
     /// Nobody is let in, with these words.
@@ -84,6 +86,7 @@ impl ImapServer {
             messages: Vec::new(),
             faults: VecDeque::new(),
             capabilities: "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL- UIDPLUS",
+            merges: false,
             uidplus: true,
             login_refusal: None,
             answered: 0,
@@ -152,6 +155,10 @@ impl Drop for ImapServer {
 fn change<T>(mailbox: &Mutex<Mailbox>, change: impl FnOnce(&mut Mailbox) -> T) -> T {
     let mut mailbox: MutexGuard<'_, Mailbox> = mailbox.lock().unwrap_or_else(PoisonError::into_inner);
     change(&mut mailbox)
+}
+
+fn message_id(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.split(|c| *c == b'\n').find(|line| line.to_ascii_lowercase().starts_with(b"message-id:"))
 }
 
 struct Session {
@@ -272,6 +279,10 @@ impl Session {
         let (validity, uid) = self.with(|mailbox| {
             let flags = command.split_once('(').and_then(|(_, rest)| rest.split_once(')')).unwrap().0.to_owned();
             let date = command.split('"').rev().nth(1).unwrap().to_owned();
+            let same = mailbox.messages.iter().find(|other| message_id(&other.bytes) == message_id(&bytes));
+            if let (true, Some(same)) = (mailbox.merges, same) {
+                return (mailbox.validity, same.uid);
+            }
             let uid = mailbox.next;
             mailbox.next += 1;
             mailbox.messages.push(Stored { uid, flags, date, bytes });
