@@ -192,7 +192,7 @@ impl fmt::Display for InvalidAccountName {
             Self::TooLong => write!(f, "an account's name has at most {} characters", AccountName::MAX_LENGTH),
             Self::Character(c) => write!(
                 f,
-                "an account's name is made of letters, digits and . _ @ -, and {} is none of them",
+                "an account's name is made of letters, digits and . _ @ -, and \"{}\" is none of them",
                 c.escape_debug()
             ),
         }

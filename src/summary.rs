@@ -178,6 +178,12 @@ impl fmt::Display for Line<'_> {
     }
 }
 
+/// How many messages wait for their destination, as a sentence without its full stop.
+pub(crate) fn in_the_spool(messages: u64) -> String {
+    let verb = if messages == 1 { "waits" } else { "wait" };
+    format!("{} {verb} in the spool", Count(messages, "message"))
+}
+
 /// What came of forwarding, in a few words.
 pub(crate) struct Forwarded<'a>(pub(crate) &'a ForwardReport);
 
@@ -209,7 +215,7 @@ impl ForwardReport {
         if let (Err(e), Some(trouble)) = (&self.end, self.trouble()) {
             let wait = match e {
                 ForwardError::Busy => String::new(),
-                _ => format!(". {} wait in the spool", Count(self.waiting.messages, "message")),
+                _ => format!(". {}", in_the_spool(self.waiting.messages)),
             };
             complaints.push(format!("forwarding to {}: {trouble}{wait}", self.to));
         }

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::account::{Account, RemovalPolicy};
+use crate::account::{Account, ForwardTo, RemovalPolicy};
 use crate::config::Config;
 use crate::credential::{CredentialSource, printable};
+use crate::forward::find_program;
 use crate::provider::Provider;
 
 /// The units of the machine hide homes from what they run (`ProtectHome=yes`).
@@ -36,6 +37,9 @@ pub fn warnings(config: &Config, etc: &Path) -> Vec<String> {
         }
         if let CredentialSource::Command(command) = &account.credential {
             check_command(&format!("`password_command` of {}", account.name), command, of_the_machine, &mut found);
+        }
+        if let Some(ForwardTo::Command(command)) = account.forward.as_ref().map(|forward| &forward.to) {
+            check_command(&format!("`command` in `forward` of {}", account.name), command, of_the_machine, &mut found);
         }
         let is_below = |home: &&&str| account.maildirs().iter().any(|maildir| maildir.path.starts_with(home));
         if of_the_machine && let Some(home) = HOMES.iter().find(is_below) {
@@ -164,17 +168,6 @@ fn check_command(what: &str, command: &[OsString], of_the_machine: bool, found: 
              sendmail of Postfix needs; use a program that speaks SMTP, such as msmtp or curl"
         ));
     }
-}
-
-/// The program that a first word means, as it would be started.
-fn find_program(word: &OsString) -> Option<PathBuf> {
-    let runs =
-        |path: &PathBuf| path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
-    if word.to_string_lossy().contains('/') {
-        return Some(PathBuf::from(word)).filter(runs);
-    }
-    let dirs = std::env::var_os("PATH")?;
-    std::env::split_paths(&dirs).map(|dir| dir.join(word)).find(runs)
 }
 
 /// The names in a sentence, at most some of them.

@@ -2,9 +2,11 @@
 //!
 //! What can be known without a server is looked at first ([`local`], [`habits`]); then one session is held
 //! ([`session`]) over the same path as a poll's, watched from outside ([`observed`]). Of a maildrop that holds the mail of
-//! several people it is shown who would get what ([`multidrop`]). No message is retrieved, nothing is
-//! marked, and nothing is written.
+//! several people it is shown who would get what ([`multidrop`]). Where mail goes on from here, the
+//! destination is looked at, too ([`destination`]). No message is retrieved or sent, nothing is marked, and nothing is
+//! written.
 
+mod destination;
 pub mod habits;
 mod local;
 pub(crate) mod multidrop;
@@ -134,6 +136,7 @@ pub async fn check(context: &CheckContext, account: &Account) -> AccountCheck {
     let mut in_short = Vec::new();
     let messages = session::look(context, account, &mut steps, &mut in_short).await;
     local::look(context, account, &mut steps).await;
+    destination::look(context, account, &mut steps).await;
     found(account, steps, messages, in_short, begun)
 }
 

@@ -65,7 +65,7 @@ fn of_header(number: MessageNumber, shown: &[u8], multidrop: &Multidrop, default
         Route::Own | Route::Skip => Vec::new(),
     };
     if maildirs.is_empty() {
-        return Step::warn(STEP, format!("message {number}: {why}; nobody in particular: {}", place(default)));
+        return Step::warn(STEP, format!("message {number}: {why}; it goes to the default: {}", place(default)));
     }
     let maildirs: Vec<String> = maildirs.into_iter().map(place).collect();
     Step::ok(STEP, format!("message {number}: {why}: {}", maildirs.join(" and ")))

@@ -176,7 +176,10 @@ fn tell_configuration(config: &Config, warnings: &[String], always: bool) {
         let enabled = config.accounts.iter().filter(|account| account.enabled).count();
         let path = printable(&config.path.to_string_lossy());
         let accounts = crate::text::Count::of(config.accounts.len(), "account");
-        say(format_args!("{path} is good: {accounts}, {enabled} of them enabled"));
+        match enabled == config.accounts.len() {
+            true => say(format_args!("{path} is good: {accounts}")),
+            false => say(format_args!("{path} is good: {accounts}, {enabled} of them enabled")),
+        }
     }
     warnings.iter().for_each(|warning| say(format_args!("{:4}  {warning}", Mark::Warn)));
 }

@@ -117,7 +117,7 @@ async fn pass(
 
 fn print(report: &ForwardReport, quiet: bool) {
     if !quiet {
-        say(format_args!("{}: {} to {}", report.account, Forwarded(report), report.to));
+        say(format_args!("{}: to {}: {}", report.account, report.to, Forwarded(report)));
     }
     for complaint in report.complaints() {
         stderr_line(format_args!("{}: {complaint}", report.account));

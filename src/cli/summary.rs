@@ -55,7 +55,10 @@ impl fmt::Display for DryRun<'_> {
         let fetch = Count::of(would.retrieve.len(), "message");
         write!(f, "{}: would fetch {fetch} ({})", report.account, Size(octets))?;
         let also = if would.delete_retrieved { " and then delete them on the server" } else { "" };
-        write!(f, "{also}; would delete {} fetched earlier", would.delete)?;
+        f.write_str(also)?;
+        if would.delete > 0 {
+            write!(f, "; would delete {} fetched earlier", would.delete)?;
+        }
         if report.renumbered > 0 {
             write!(f, "; {} renumbered by the server and recognised", report.renumbered)?;
         }
@@ -91,7 +94,7 @@ mod tests {
         let would = WouldDo { retrieve: vec![message(1), message(2)], delete: 0, delete_retrieved: false };
         dry.on_server = Some(2);
         let text = DryRun { report: &dry, would: &would, brief: false }.to_string();
-        assert!(text.starts_with("work: would fetch 2 messages (16.0 EiB); would delete 0"), "{text}");
+        assert!(text.starts_with("work: would fetch 2 messages (16.0 EiB); 2 on the server"), "{text}");
         let brief = DryRun { report: &dry, would: &would, brief: true }.to_string();
         assert!(brief == text.lines().next().unwrap() && text.lines().count() == 3, "{brief}");
         dry.would = Some(would);

@@ -233,7 +233,7 @@ async fn adopt(context: &Arc<PollContext>, account: &Account, options: &Adopt, q
     }
     let adopted = Count::of(known.len(), "message");
     if known.is_empty() {
-        say_unless(quiet, format!("{name}: {on_server} on the server, and none of them is to be adopted"));
+        say_unless(quiet, format!("{name}: {on_server} on the server, and there is nothing to adopt"));
         return Ok(());
     }
     let what = format!(
@@ -267,7 +267,7 @@ fn start_of(text: &str) -> Result<i64, Failed> {
         let day: jiff::civil::Date = text.parse().ok()?;
         Some(jiff::tz::TimeZone::system().to_timestamp(day.at(0, 0, 0, 0)).ok()?.as_second())
     };
-    let words = || Failed::Usage(format!("`{}` is no day; write it as 2026-11-26", printable(text)));
+    let words = || Failed::Usage(format!("`{}` is not a date; write it as 2026-11-26", printable(text)));
     moment.or_else(day).ok_or_else(words)
 }
 
@@ -293,7 +293,7 @@ async fn forget(context: &Arc<PollContext>, account: &Account, options: &Forget,
     let partial =
         || if missing.is_empty() && under_way.is_empty() { Ok(()) } else { Err(Failed::Told(ExitStatus::Partial)) };
     if ids.is_empty() {
-        say_unless(quiet, format!("{name}: nothing is to be forgotten"));
+        say_unless(quiet, format!("{name}: there is nothing to forget"));
         return partial();
     }
     let count = Count::of(ids.len(), "message").to_string();

@@ -261,7 +261,7 @@ fn recipient(value: &DeValue<'_>) -> Result<String, Complaint> {
     let example = "an address such as \"jo@example.org\"";
     let text = plain_text(value, example)?;
     if text.is_empty() || text.len() > 320 || text.contains(|c: char| c.is_whitespace() || matches!(c, '<' | '>')) {
-        return Err(Complaint::new("is no address", format!("write {example}")));
+        return Err(Complaint::new("is not an address", format!("write {example}")));
     }
     Ok(text.to_owned())
 }

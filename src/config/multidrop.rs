@@ -160,7 +160,7 @@ impl Reader<'_, '_> {
             let shown = printable(name);
             let Some(address) = Address::new(name).filter(|_| !name.contains(['<', '>', '*', ','])) else {
                 let help = "write one whole address, such as \"ann@site.example\"; there are no wildcards".to_owned();
-                complain(format!("`{shown}` is no address"), &key.span(), help);
+                complain(format!("`{shown}` is not an address"), &key.span(), help);
                 continue;
             };
             match place(value.get_ref(), self.home) {

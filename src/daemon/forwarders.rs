@@ -16,7 +16,7 @@ use crate::control::status;
 use crate::forward::{ForwardError, ForwardOptions, ForwardReport, Pause, Waiting, forward};
 use crate::notify::Notification;
 use crate::poll::PollContext;
-use crate::summary::Forwarded;
+use crate::summary::{Forwarded, in_the_spool};
 
 /// Somebody else forwards the account's mail: it is looked again after so long.
 const OTHER: Duration = Duration::from_secs(30);
@@ -255,16 +255,16 @@ impl Forwarder {
 /// What a pass did, in a line of the log; the same trouble again is not news.
 fn log(account: &AccountName, report: &ForwardReport, again: bool) {
     if report.forwarded > 0 || report.newly_set_aside > 0 {
-        info!(event = "forwarded", "{account}: {} to {}", Forwarded(report), report.to);
+        info!(event = "forwarded", "{account}: to {}: {}", report.to, Forwarded(report));
     }
     match &report.end {
         Ok(()) | Err(ForwardError::Busy | ForwardError::Stopped) => {}
         Err(e) if again => info!(event = "forward-failed", "{account}: {e}"),
         Err(e) => warn!(
             event = "forward-failed",
-            "{account}: {}. {} messages wait in the spool, and are tried again by themselves",
+            "{account}: {}. {}; forwarding tries again by itself",
             advice::told_of_forwarding(e, account),
-            report.waiting.messages
+            in_the_spool(report.waiting.messages)
         ),
     }
 }

@@ -71,6 +71,21 @@ pub(super) async fn deliver(pass: &Arc<Pass>, to: &LmtpDestination) -> Result<()
     Ok(())
 }
 
+/// Whether the server knows the recipient. The transaction ends before any message.
+pub(super) async fn probe(pass: &Pass, to: &LmtpDestination) -> Result<(), ForwardError> {
+    const DOING: &str = "name the recipient";
+    let mut session = Session::open(pass, to).await?;
+    for command in ["MAIL FROM:<>".to_owned(), format!("RCPT TO:<{}>", to.recipient)] {
+        let said = session.ask(DOING, &command).await?;
+        if !said.is_positive() {
+            return Err(said.refusal(DOING));
+        }
+    }
+    let _ = session.ask("end the transaction", "RSET").await;
+    session.quit().await;
+    Ok(())
+}
+
 struct Session {
     wire: Wire,
     /// The server takes octets beyond ASCII (RFC 6152).
@@ -81,7 +96,7 @@ struct Session {
 
 impl Session {
     async fn open(pass: &Pass, to: &LmtpDestination) -> Result<Self, ForwardError> {
-        const DOING: &str = "greet the LMTP server";
+        const DOING: &str = "begin an LMTP session";
         let stream = connect(pass, to).await?;
         let mut session = Self { wire: Wire::new(stream, pass.patience), has_8bitmime: false, size: None };
         let greeting = session.reply(DOING).await?;

@@ -99,6 +99,20 @@ impl Pass {
         }
     }
 
+    /// To look at a destination: with nothing to be done and nothing to write down.
+    pub(super) fn without_messages(context: Arc<ForwardContext>, account: &Account) -> Self {
+        Self {
+            name: account.name.clone(),
+            patience: account.timeout,
+            context,
+            stop: CancellationToken::new(),
+            journal: AsyncMutex::new(None),
+            queue: Mutex::default(),
+            counts: Mutex::default(),
+            ended: CancellationToken::new(),
+        }
+    }
+
     /// What was done so far.
     pub(super) fn done(&self) -> Counts {
         *self.counts()

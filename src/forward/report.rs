@@ -1,5 +1,6 @@
 //! What a pass of a forwarder did.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::ForwardError;
@@ -55,6 +56,20 @@ pub struct SetAside {
     pub since: i64,
     /// Why, in words.
     pub reason: String,
+}
+
+/// What was found at a destination that answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probed {
+    /// It would take a message.
+    Takes,
+    /// The mailbox cannot be opened; forwarding tries to make it.
+    NoMailboxYet {
+        /// What the server says, unless it says just that.
+        response: Option<String>,
+    },
+    /// The command is there. It was not run.
+    IsThere(PathBuf),
 }
 
 impl Waiting {

@@ -58,8 +58,8 @@ enum Refused {
 impl Refused {
     fn answer(self) -> Answer {
         let (status, words) = match self {
-            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "this is read-only: GET and HEAD"),
-            Self::Host => (StatusCode::MISDIRECTED_REQUEST, "this is not the host that the request speaks of"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed"),
+            Self::Host => (StatusCode::MISDIRECTED_REQUEST, "the Host header names another host"),
             Self::NotFound => (StatusCode::NOT_FOUND, "there is no such page"),
             Self::NoAnswer => (StatusCode::SERVICE_UNAVAILABLE, "the daemon does not answer"),
             Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be made"),

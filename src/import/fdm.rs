@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::destination;
 use super::draft::{Draft, Note, Password, Record, Removal};
 use super::source::{self, expand, text};
 use super::{Found, ImportError, Places, Program, netrc};
@@ -210,10 +211,13 @@ impl File {
             "account" => self.accounts.push((statement, line)),
             "action" => match (&statement.tokens.get(1), statement.behind("maildir")) {
                 (Some(Token::Text(name)), Some(path)) => drop(self.maildirs.insert(name.clone(), path.to_owned())),
-                (Some(Token::Text(name)), None) => self.found.general.push(Note::new(
-                    what(&format!("action \"{name}\"")),
-                    "mailferry delivers into a Maildir and nowhere else; a program is run by on_new_mail",
-                )),
+                (Some(Token::Text(name)), None) => {
+                    let advice = statement.behind("pipe").map_or_else(
+                        || destination::DESTINATIONS.to_owned(),
+                        |command| format!("in the accounts that it is for, {}", destination::shell_command(command)),
+                    );
+                    self.found.general.push(Note::new(what(&format!("action \"{name}\"")), advice));
+                }
                 _ => self.found.general.push(Note::new(what("action"), "it is not understood")),
             },
             "match" => {

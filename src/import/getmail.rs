@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::destination;
 use super::draft::{Draft, Note, Password, Record, Removal};
 use super::ini::{self, Section, boolean, strings};
 use super::source::{self, expand, text};
@@ -189,11 +190,11 @@ fn retriever_options(draft: &mut Draft, retriever: &Section, places: &Places) {
             "delete_dup_msgids" | "ssl_version" | "ssl_ciphers" | "use_xoauth2" | "use_apop" | "use_peek" => {
                 draft.needless(key);
             }
-            "keyfile" | "certfile" => draft.note(key, "client certificates are not taken over"),
+            "keyfile" | "certfile" => draft.note(key, "write the files as tls_client_cert and tls_client_key"),
             "ssl_fingerprints" => {
-                draft.note(key, "certificates are checked by who signed them; name the certificate as tls_ca_file");
+                draft.note(key, "write tls_pin, which is of the key, as docs/configuration.md says; or name the certificate as tls_ca_file");
             }
-            "ssl_cert_hostname" => draft.note(key, "`host` must be the name in the certificate"),
+            "ssl_cert_hostname" => draft.note(key, "write that name as tls_server_name"),
             _ => draft.note(key, "there is nothing like it"),
         }
     }
@@ -215,10 +216,15 @@ fn deliver(draft: &mut Draft, destination: &Section, places: &Places) {
             draft.note("filemode", "see maildir_mode");
         }
     } else {
-        draft.note(
-            format!("[destination] {kind}"),
-            "mailferry delivers into a Maildir and nowhere else; a program is run by on_new_mail",
-        );
+        let advice = match kind {
+            "MDA_external" => {
+                let arguments = destination.get("arguments").and_then(strings).unwrap_or_default();
+                let words = std::iter::once(path).chain(arguments.iter().map(String::as_str));
+                destination::command(words)
+            }
+            _ => destination::DESTINATIONS.to_owned(),
+        };
+        draft.note(format!("[destination] {kind}"), advice);
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Whatever the other program's files say becomes something of ours or is named in the report. A password is never in it.
 
+mod destination;
 pub mod draft;
 pub mod fdm;
 pub mod fetchmail;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::destination;
 use super::draft::{Draft, Note, Password, Record, Removal};
 use super::source::{self, expand, text};
 use super::{Found, ImportError, Places, Program, netrc};
@@ -233,10 +234,10 @@ fn command(draft: &mut Draft, name: &str, argument: &str, places: &Places) {
                 draft.became("delivery maildir", format!("maildir = \"{path}\""));
                 draft.maildir = Some(path);
             }
-            other => draft.note(
-                format!("delivery {}", other.map_or("", |(kind, _)| kind)),
-                "mailferry delivers into a Maildir and nowhere else; a program is run by on_new_mail",
-            ),
+            Some(("mda", command)) => draft.note("delivery mda", destination::shell_command(command)),
+            other => {
+                draft.note(format!("delivery {}", other.map_or("", |(kind, _)| kind)), destination::DESTINATIONS);
+            }
         },
         "skipsize" if argument == "off" => draft.needless("skipsize off"),
         "skipsize" => draft.limit_size("skipsize", size(argument)),
@@ -262,12 +263,12 @@ fn without_counterpart(draft: &mut Draft, name: &str, argument: &str) {
             "certificates are always checked; for one that is signed by itself name it as tls_ca_file",
         ),
         "tls_fingerprint" if !argument.is_empty() => {
-            draft.note(name, "certificates are checked by who signed them; name the certificate as tls_ca_file");
+            draft.note(name, "write tls_pin, which is of the key, as docs/configuration.md says; or name the certificate as tls_ca_file");
         }
         "tls_key_file" | "tls_cert_file" if !argument.is_empty() => {
-            draft.note(name, "client certificates are not taken over");
+            draft.note(name, "write the files as tls_client_cert and tls_client_key");
         }
-        "tls_host_override" if !argument.is_empty() => draft.note(name, "`host` must be the name in the certificate"),
+        "tls_host_override" if !argument.is_empty() => draft.note(name, "write that name as tls_server_name"),
         "proxy_host" | "proxy_port" | "socket" | "source_ip" if !argument.is_empty() => {
             draft.note(name, "it is not taken over: the account connects directly");
         }

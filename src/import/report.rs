@@ -7,6 +7,7 @@ use super::Found;
 use super::draft::{Draft, Note, Password};
 use super::take_over::{Plan, Planned};
 use crate::credential::printable;
+use crate::text::Count;
 
 /// An import, done or planned.
 pub struct Report<'a> {
@@ -71,7 +72,8 @@ impl Report<'_> {
                     true => "and deleted on the server as leave_on_server says, once their headers were seen twice",
                     false => "and mailferry never deletes them on the server",
                 };
-                writeln!(f, "  {messages} messages fetched before -> not fetched again, {fate}")?;
+                let messages = Count::of(messages, "message");
+                writeln!(f, "  {messages} fetched before -> not fetched again, {fate}")?;
             }
             (false, _) => writeln!(
                 f,
@@ -83,8 +85,8 @@ impl Report<'_> {
         if record.left_out > 0 {
             writeln!(
                 f,
-                "  {} entries of the record say that nothing was fetched, or are no unique-ids",
-                record.left_out
+                "  left out of the record: {} without a unique-id, or of what was not fetched",
+                Count::of(record.left_out, "entry")
             )?;
         }
         Ok(())
@@ -105,11 +107,11 @@ impl Report<'_> {
             (false, false) => write!(f, "Made {config} with {accounts} {noun}.")?,
         }
         write!(f, "\n\nNext:")?;
-        write!(f, "\n  {} is to fetch no more:", found.program.name())?;
+        write!(f, "\n  stop {}:", found.program.name())?;
         for step in &found.switch_off {
             write!(f, "\n    {}", shown(step))?;
         }
-        write!(f, "\n  look what would be fetched: {}", crate::command_line::this_program("fetch --dry-run"))?;
+        write!(f, "\n  see what would be fetched: {}", crate::command_line::this_program("fetch --dry-run"))?;
         write!(
             f,
             "\n  then fetch: {}, and later: {}",

@@ -27,6 +27,9 @@ const WAITING: usize = 256;
 /// No more of the names of accounts is logged, in characters: many may share a piece of news.
 const LONGEST_NAMES: usize = 100;
 
+/// The event of `mailferry poll --test-notify`.
+const TEST: &str = "test";
+
 /// How long a command may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
@@ -181,8 +184,12 @@ impl What {
     fn of(command: &[OsString], environment: &[(&'static str, OsString)]) -> Self {
         let program = command.first().map(|program| text::value(&program.to_string_lossy())).unwrap_or_default();
         let (account, event) = (account_in(environment), value(environment, EVENT));
-        let account: String = account.chars().take(LONGEST_NAMES).collect();
-        Self(format!("{account}: the command `{program}` for the event {event}"))
+        // What is told for a test is about no account.
+        let account = match event {
+            TEST => String::new(),
+            _ => format!("{}: ", account.chars().take(LONGEST_NAMES).collect::<String>()),
+        };
+        Self(format!("{account}the command `{program}` for the event {event}"))
     }
 }
 

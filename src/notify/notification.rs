@@ -156,7 +156,9 @@ impl Notification {
                 )
             }
             Self::Forwarding { text, count } => {
-                format!("{name}: {count} messages wait in the spool: {text}. They are tried again by themselves")
+                let wait = if *count == 1 { "waits" } else { "wait" };
+                let count = text::Count(*count, "message");
+                format!("{name}: {count} {wait} in the spool: {text}. Forwarding tries again by itself")
             }
             Self::ForwardingRecovered => format!("{name}: mail is forwarded again"),
             Self::SetAside { text, count } => {

@@ -6,6 +6,7 @@ use crate::program::{Account, TestEnv};
 use crate::scripted::imap::{Fault, ImapServer};
 use crate::scripted::maildrop::{Maildrop, Message};
 
+mod checks;
 mod command;
 mod imap;
 mod kills;

@@ -126,7 +126,7 @@ fn what_fetchmail_has_fetched_is_not_fetched_again() {
     run(&env, &[fetchmail.to_str().unwrap(), "--nosyslog", "-v"]);
     let maildir = env.path("Mail/work");
     let said = the_other_half_comes(&env, &user, "migrating-from-fetchmail.md", &maildir);
-    assert!(said.contains("! mda: "), "{said}");
+    assert!(said.contains("! mda: write forward = { command = [\"/bin/sh\", \"-c\", \"cat >>"), "{said}");
 }
 
 #[test]

@@ -432,7 +432,7 @@ fn where_no_server_is_found_the_option_is_named() {
     stage.run(PASSWORD, &dns, &proxy, &[ADDRESS, "--host", "pop.ferry.test"]).expect(75);
     assert_eq!(dns.asked().len(), asked);
     stage.run(PASSWORD, &dns, &proxy, &[ADDRESS, "--host", "no host"]).expect(78).says("is not a host name");
-    stage.run(PASSWORD, &dns, &proxy, &["jo"]).expect(64).says("no mail address");
+    stage.run(PASSWORD, &dns, &proxy, &["jo"]).expect(64).says("not a mail address");
     stage.wrote_nothing();
 }
 

@@ -101,7 +101,7 @@ fn a_hash_by_chance_is_no_message() {
         Some(&unique_id),
     );
     fs::write(maildir.join("new").join(name.published(other.len() as u64)), &other).unwrap();
-    env.run(&["uids", "adopt", "a", "--from-maildir", "--yes"]).expect(0).says("none of them is to be adopted");
+    env.run(&["uids", "adopt", "a", "--from-maildir", "--yes"]).expect(0).says("there is nothing to adopt");
     env.run(&["fetch", "--new-state"]).expect(0).says("1 new message");
 }
 
@@ -113,7 +113,7 @@ fn what_is_older_than_a_day_is_adopted() {
     let undated = Message::new("none", b"Message-ID: <none>\r\n\r\nx\r\n");
     let maildrop = Maildrop::new(vec![dated("old", "10 Jan"), dated("new", "20 Jan"), undated]);
     let env = env_at(&maildrop);
-    env.run(&["uids", "adopt", "a", "--before", "tomorrow", "--yes"]).expect(64).says("is no day");
+    env.run(&["uids", "adopt", "a", "--before", "tomorrow", "--yes"]).expect(64).says("is not a date");
     let outcome = env.run(&["uids", "adopt", "a", "--before", "2026-01-15", "--yes"]).expect(0);
     outcome.says("adopted 1 message").says("1 message without a date");
     env.fetch().expect(0).says("2 new messages");

@@ -17,6 +17,13 @@ pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
         ForwardError::Full { .. } => Some("It is tried again every hour by the daemon".into()),
         ForwardError::Cleartext => Some("Write tls = \"implicit\" or tls = \"starttls\" for the destination".into()),
         ForwardError::Command { .. } => Some("Run it by hand with a message on its standard input to see why".into()),
+        ForwardError::Protocol { what, .. } if what.starts_with("+OK") => Some(
+            format!(
+                "That is a POP3 server; IMAP is usually at port 993. Check host, port and tls in \
+                 [accounts.{account}.forward]"
+            )
+            .into(),
+        ),
         ForwardError::Protocol { .. } => {
             Some(format!("Check host, port and tls in [accounts.{account}.forward]").into())
         }

@@ -85,7 +85,7 @@ fn what_cannot_be_meant_is_told_with_what_to_write() {
         ("forward = { imap = { host = \"h\", port = 143, username = \"u\", password = \"p\" } }", "port 143"),
         ("forward = { lmtp = { recipient = \"jo\" } }", "does not say where the server is"),
         ("forward = { lmtp = { socket = \"/s\" } }", "has no `recipient`"),
-        ("forward = { lmtp = { socket = \"/s\", recipient = \"<jo>\" } }", "is no address"),
+        ("forward = { lmtp = { socket = \"/s\", recipient = \"<jo>\" } }", "is not an address"),
         ("forward = { lmtp = { host = \"mail.example.org\", recipient = \"jo\" } }", "over the internet in clear"),
         ("spool_size = \"1 GiB\"", "its place is [accounts.NAME.forward]"),
     ] {

@@ -4,6 +4,7 @@
 //! there under a UID from that one on, or nowhere: the next pass looks at those, by size, header digest and then all bytes,
 //! and appends it only if it is not among them. SEARCH is not used: too many servers answer it wrongly.
 
+mod probe;
 mod response;
 mod session;
 
@@ -22,6 +23,7 @@ use crate::oauth::refresh::{TokenContext, TokenOf, access_token};
 use crate::secret::Secret;
 use crate::state::record::{AppendIntent, ForwardRecord, MailboxUid};
 use crate::threads::NotDone;
+pub(super) use probe::probe;
 use response::Condition;
 use session::{Appended, Selected, Session};
 

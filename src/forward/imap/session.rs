@@ -117,16 +117,21 @@ impl Session {
     }
 
     async fn greeting(&mut self) -> Result<Kind, ForwardError> {
-        const DOING: &str = "greet the IMAP server";
-        match self.next_line(DOING, None).await? {
-            (Line::Condition(condition), _) if matches!(condition.kind, Kind::Ok | Kind::PreAuth) => {
+        const DOING: &str = "begin an IMAP session";
+        let line = self.wire.line().await.map_err(|error| ForwardError::Wire { doing: DOING, error })?;
+        match response::line(&line) {
+            Some(Line::Condition(condition)) if matches!(condition.kind, Kind::Ok | Kind::PreAuth) => {
                 self.take_capabilities(&condition);
                 Ok(condition.kind)
             }
-            (Line::Condition(condition), _) => {
+            Some(Line::Condition(condition)) => {
                 Err(ForwardError::Refused { doing: DOING, response: condition.words(), lasting: false })
             }
-            (other, _) => Err(odd(DOING, &other)),
+            // A server of another protocol is known by its own words.
+            _ => Err(ForwardError::Protocol {
+                doing: DOING,
+                what: crate::forward::pass::words(&String::from_utf8_lossy(&line)),
+            }),
         }
     }
 
@@ -291,9 +296,22 @@ impl Session {
         }
     }
 
+    /// Opens a mailbox for reading only; nothing is made. The inner error is the server's refusal.
+    pub(super) async fn examine(&mut self, mailbox: &str) -> Result<Result<Selected, Condition>, ForwardError> {
+        self.open_mailbox("EXAMINE", mailbox).await
+    }
+
     async fn try_select(&mut self, mailbox: &str) -> Result<Result<Selected, Condition>, ForwardError> {
+        self.open_mailbox("SELECT", mailbox).await
+    }
+
+    async fn open_mailbox(
+        &mut self,
+        command: &str,
+        mailbox: &str,
+    ) -> Result<Result<Selected, Condition>, ForwardError> {
         const DOING: &str = "select the mailbox";
-        let tag = self.command(DOING, &format!("SELECT {}", response::mailbox(mailbox))).await?;
+        let tag = self.command(DOING, &format!("{command} {}", response::mailbox(mailbox))).await?;
         let (mut validity, mut next) = (None, None);
         let done = loop {
             match self.next_line(DOING, None).await? {
@@ -623,10 +641,6 @@ impl Session {
 
 fn capabilities(list: &str) -> Vec<String> {
     list.split_ascii_whitespace().take(500).map(str::to_ascii_uppercase).collect()
-}
-
-fn odd(doing: &'static str, line: &Line) -> ForwardError {
-    ForwardError::Protocol { doing, what: crate::forward::pass::words(&format!("{line:?}")) }
 }
 
 /// A refusal that concerns all messages.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::super::destination;
 use super::super::draft::{Draft, Note, Password, Removal};
 use super::super::source::{expand, text};
 use super::super::{Found, netrc};
@@ -20,10 +21,6 @@ pub(super) struct Given<'a> {
     /// Who runs this.
     pub(super) user: Option<&'a str>,
 }
-
-/// Where people are told how mail gets to another program.
-const DELIVERY: &str = "mailferry delivers into a Maildir and nowhere else; a program that sorts is run by on_new_mail, see \
-                        docs/migrating-from-fetchmail.md, \"Mail delivery\"";
 
 /// Makes accounts of all users.
 pub(super) fn convert(file: &File, given: &Given<'_>, found: &mut Found) {
@@ -156,8 +153,9 @@ fn account(
     encryption(&mut draft, &merged.options, given);
     server_options(&mut draft, &merged.server, daemon);
     draft.password = password(&draft, &merged.options, &label, given);
-    user_options(&mut draft, &merged.options);
-    if let Some(local) = merged.local.first().map(|name| text(name)) {
+    let local = merged.local.first().map(|name| text(name));
+    user_options(&mut draft, &merged.options, local.as_deref().or(given.user).unwrap_or(&username));
+    if let Some(local) = local {
         match given.user == Some(local.as_str()) {
             true => draft.became(format!("is {local} here"), format!("maildir = \"~/Mail/{}\" or so", label)),
             false => draft.note(
@@ -277,7 +275,8 @@ fn password(draft: &Draft, options: &Options, label: &str, given: &Given<'_>) ->
 /// What is judged together elsewhere.
 const JUDGED: [&str; 7] = ["ssl", "sslmode", "sslproto", "sslcertck", "sslcertfile", "password", "passwordeval"];
 
-fn user_options(draft: &mut Draft, options: &Options) {
+/// `local` is the name of whom the mail is for on this machine.
+fn user_options(draft: &mut Draft, options: &Options, local: &str) {
     let keeps = flag(options, "keep").unwrap_or(false);
     draft.removal = if keeps { Removal::Keep } else { Removal::AtOnce };
     match keeps {
@@ -298,16 +297,35 @@ fn user_options(draft: &mut Draft, options: &Options) {
             | "mimedecode" | "warnings" | "fetchsizelimit" | "fastuidl" | "batchlimit" | "expunge" | "smtpaddress"
             | "smtpname" | "fetchdomains" | "antispam" | "sslprotocolversion" => draft.needless(name_of(name, is_off)),
             "folder" | "idle" | "forceidle" | "moveto" => draft.note(*name, "it is of IMAP"),
-            "mda" | "smtphost" | "bsmtp" | "lmtp" => draft.note(*name, DELIVERY),
+            "mda" | "smtphost" | "bsmtp" | "lmtp" if is_off => draft.needless(name_of(name, is_off)),
+            "mda" => {
+                let command = first(options, "mda").map(text).unwrap_or_default();
+                draft.note("mda", destination::shell_command(&command.replace("%T", local)));
+            }
+            // Says of smtphost how to speak to it.
+            "lmtp" if options.contains_key("smtphost") => {}
+            "lmtp" => draft.note("lmtp", destination::lmtp("localhost", local)),
+            "smtphost" => {
+                let server = first(options, "smtphost").map(text).unwrap_or_default();
+                let lmtp = destination::lmtp(&server, local);
+                match flag(options, "lmtp") {
+                    Some(true) => draft.note("smtphost, lmtp", lmtp),
+                    _ => draft.note(
+                        "smtphost",
+                        format!("mailferry does not speak SMTP; if the server speaks LMTP, too, {lmtp}"),
+                    ),
+                }
+            }
+            "bsmtp" => draft.note("bsmtp", destination::DESTINATIONS),
             "preconnect" | "postconnect" => {
                 draft.note(*name, "ExecStartPre= and ExecStartPost= of a unit, or on_new_mail, take its place");
             }
             "sslfingerprint" => {
-                draft.note(*name, "certificates are checked by who signed them; name the certificate as tls_ca_file");
+                draft.note(*name, "write tls_pin, which is of the key, as docs/configuration.md says; or name the certificate as tls_ca_file");
             }
             "sslcertpath" => draft.note(*name, "SSL_CERT_DIR in the environment does the same"),
-            "sslcommonname" => draft.note(*name, "`host` must be the name in the certificate"),
-            "sslcert" | "sslkey" => draft.note(*name, "client certificates are not taken over"),
+            "sslcommonname" => draft.note(*name, "write that name as tls_server_name"),
+            "sslcert" | "sslkey" => draft.note(*name, "write the files as tls_client_cert and tls_client_key"),
             _ => draft.note(*name, "there is nothing like it"),
         }
     }

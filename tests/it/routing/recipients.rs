@@ -62,8 +62,8 @@ fn each_gets_what_the_hoster_says_and_no_forged_field_counts() {
     let check = env.run(&["check"]).expect(0);
     for line in [
         "x-envelope-to says ann@SITE.example: ",
-        "x-envelope-to says heyann@site.example; nobody in particular: ",
-        "the hoster wrote no x-envelope-to; nobody in particular: ",
+        "x-envelope-to says heyann@site.example; it goes to the default: ",
+        "the hoster wrote no x-envelope-to; it goes to the default: ",
         "there is no Received field",
     ] {
         assert!(check.output().contains(line), "{line}: {check:?}");
@@ -183,10 +183,14 @@ fn a_multidrop_that_is_not_strict_is_refused_with_its_line() {
         ("header = \"Delivered-To\", default = \"~/x\", recipients = {}", "`recipients` is empty", ""),
         (
             "header = \"Delivered-To\", default = \"~/x\", recipients = { \"*@b\" = \"~/a\" }",
-            "`*@b` is no address",
+            "`*@b` is not an address",
             "no wildcards",
         ),
-        ("header = \"Delivered-To\", default = \"~/x\", recipients = { \"ann\" = \"~/a\" }", "`ann` is no address", ""),
+        (
+            "header = \"Delivered-To\", default = \"~/x\", recipients = { \"ann\" = \"~/a\" }",
+            "`ann` is not an address",
+            "",
+        ),
         (
             "header = \"Delivered-To\", default = \"~/x\", recipients = { \"a@b\" = \"a\" }",
             "`a@b` is not an absolute path",

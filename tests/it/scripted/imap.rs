@@ -206,7 +206,7 @@ impl Session {
                     None if self.is_right(&command) => self.say(&format!("{tag} OK in"))?,
                     None => self.say(&format!("{tag} NO [AUTHENTICATIONFAILED] no"))?,
                 },
-                "SELECT" => self.select(&tag, &command)?,
+                "SELECT" | "EXAMINE" => self.select(&tag, &command)?,
                 "CREATE" => {
                     self.with(|mailbox| mailbox.exists = true);
                     self.say(&format!("{tag} OK made"))?;
@@ -230,7 +230,12 @@ impl Session {
     }
 
     fn select(&mut self, tag: &str, command: &str) -> Result<(), Over> {
-        let is_there = self.with(|mailbox| mailbox.exists && command == format!("SELECT \"{}\"", mailbox.name));
+        let is_there = self.with(|mailbox| {
+            mailbox.exists && {
+                let opened = command.strip_prefix("SELECT ").or_else(|| command.strip_prefix("EXAMINE "));
+                mailbox.exists && opened == Some(&format!("\"{}\"", mailbox.name))
+            }
+        });
         if !is_there {
             return self.say(&format!("{tag} NO [NONEXISTENT] no such mailbox"));
         }

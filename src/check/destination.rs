@@ -1,0 +1,46 @@
+//! Where mail goes on to: an IMAP mailbox, an LMTP server or a command. No message is sent.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{CheckContext, Step, time};
+use crate::account::Account;
+use crate::advice::{self, Class};
+use crate::forward::{ForwardContext, Probed, probe};
+use crate::net::Dial;
+
+/// Looks at the destination of an account that forwards.
+pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut Vec<Step>) {
+    let Some(forward) = &account.forward else { return };
+    let begun = Instant::now();
+    let forward_context = ForwardContext {
+        dialer: Arc::clone(&context.dialer) as Arc<dyn Dial>,
+        disk: Arc::clone(&context.disk),
+        clock: Arc::clone(&context.clock),
+        state_dir: context.state_dir.clone(),
+        credentials: context.credentials.clone(),
+        holder: "mailferry check".to_owned(),
+    };
+    let probed = probe(Arc::new(forward_context), account, forward).await;
+    let (to, took) = (&forward.to, time(begun.elapsed()));
+    steps.push(match probed {
+        Ok(Probed::Takes) => Step::ok("forward", format!("{to} can be delivered to; it answered in {took}")),
+        Ok(Probed::NoMailboxYet { response: None }) => {
+            Step::ok("forward", format!("the login for {to} works; the mailbox is not there yet, and forwarding makes it"))
+        }
+        Ok(Probed::NoMailboxYet { response: Some(said) }) => Step::warn(
+            "forward",
+            format!(
+                "the login for {to} works, but the mailbox cannot be opened: the server said \"{said}\". Forwarding tries to \
+                 make it"
+            ),
+        ),
+        Ok(Probed::IsThere(path)) => {
+            Step::ok("forward", format!("the command {} is there; it was not run", path.display()))
+        }
+        Err(e) => {
+            let told = advice::told_of_forwarding(&e, &account.name);
+            Step::fail("forward", Class::of_forwarding(&e).exit_status(), &format!("to {to}: {told}"))
+        }
+    });
+}

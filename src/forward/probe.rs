@@ -1,0 +1,41 @@
+//! Whether a destination would take mail, without any.
+
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::ForwardError;
+use super::pass::{ForwardContext, Pass};
+use super::report::Probed;
+use super::{imap, lmtp};
+use crate::account::{Account, Forward, ForwardTo};
+use crate::credential::printable;
+
+/// Looks at the destination of an account: the command is there; the server answers, lets us in, and has the mailbox or knows
+/// the recipient. No message is sent, and no command of the user's is run but the one that prints the password.
+pub async fn probe(context: Arc<ForwardContext>, account: &Account, forward: &Forward) -> Result<Probed, ForwardError> {
+    let pass = Pass::without_messages(context, account);
+    match &forward.to {
+        ForwardTo::Imap(to) => imap::probe(&pass, to).await,
+        ForwardTo::Lmtp(to) => lmtp::probe(&pass, to).await.map(|()| Probed::Takes),
+        ForwardTo::Command(words) => {
+            let program = words.first().map(std::ffi::OsString::as_os_str).unwrap_or_default();
+            find_program(program).map(Probed::IsThere).ok_or_else(|| ForwardError::Command {
+                program: printable(&program.to_string_lossy()),
+                what: "is not there, or is not executable".to_owned(),
+            })
+        }
+    }
+}
+
+/// The program that a first word means, as it would be started.
+#[must_use]
+pub fn find_program(word: &OsStr) -> Option<PathBuf> {
+    let runs = |path: &Path| path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
+    if word.to_string_lossy().contains('/') {
+        return Some(PathBuf::from(word)).filter(|path| runs(path));
+    }
+    let dirs = std::env::var_os("PATH")?;
+    std::env::split_paths(&dirs).map(|dir| dir.join(word)).find(|path| runs(path))
+}

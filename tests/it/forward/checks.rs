@@ -1,0 +1,81 @@
+//! `mailferry check` looks at where mail goes on to, and leaves nothing there.
+
+use serde_json::Value;
+
+use super::*;
+use crate::scripted::lmtp::LmtpServer;
+
+/// Checks the account `a` with this `forward`; what the step `forward` says.
+#[track_caller]
+fn check(forward: &str, status: i32, mark: &str) -> String {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting().set("forward", forward.to_owned())]);
+    let outcome = env.run(&["check", "--json"]).expect(status);
+    assert_eq!((maildrop.left().len(), spool(&env)), (1, 0), "a check moves nothing");
+    let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let steps = report["accounts"][0]["steps"].as_array().unwrap().clone();
+    let step = steps.iter().find(|step| step["step"] == "forward").unwrap_or_else(|| panic!("{steps:#?}"));
+    assert_eq!(step["mark"], mark, "{step}");
+    step["text"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_mailbox_that_takes_mail_is_well_and_one_that_is_missing_is_not_made() {
+    let server = ImapServer::start();
+    assert!(check(&server.forward(""), 0, "ok").contains("can be delivered to"));
+    server.with(|mailbox| mailbox.exists = false);
+    assert!(check(&server.forward(""), 0, "ok").contains("forwarding makes it"));
+    let commands = server.with(|mailbox| mailbox.commands.clone());
+    assert!(commands.iter().any(|command| command.starts_with("EXAMINE")), "{commands:?}");
+    let changes = ["SELECT", "CREATE", "SUBSCRIBE", "APPEND"];
+    assert!(!commands.iter().any(|command| changes.iter().any(|verb| command.starts_with(verb))), "{commands:?}");
+}
+
+#[test]
+fn a_login_that_is_refused_and_a_server_that_is_away_are_told_with_their_next_step() {
+    let server = ImapServer::start();
+    server.with(|mailbox| mailbox.login_refusal = Some("NO [AUTHENTICATIONFAILED] not you"));
+    let said = check(&server.forward(""), 77, "fail");
+    assert!(said.contains("not you") && said.contains("[accounts.a.forward]"), "{said}");
+    let forward = server.forward("");
+    let port = server.address.port();
+    let closed = { std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port() };
+    let said = check(&forward.replace(&port.to_string(), &closed.to_string()), 75, "fail");
+    assert!(said.contains("refused"), "{said}");
+}
+
+#[test]
+fn a_server_that_does_not_speak_imap_is_quoted() {
+    let (server, pop3) = (ImapServer::start(), Maildrop::new(Vec::new()));
+    let at_pop3 =
+        server.forward("").replace(&server.address.port().to_string(), &pop3.server.address.port().to_string());
+    let said = check(&at_pop3, 76, "fail");
+    assert!(said.contains("answered \"+OK ready\"") && said.contains("POP3 server"), "{said}");
+}
+
+#[test]
+fn a_command_is_looked_for_and_not_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let ran = dir.path().join("ran");
+    let program = dir.path().join("deliver");
+    std::fs::write(&program, format!("#!/bin/sh\ntouch {}\n", ran.display())).unwrap();
+    let forward = format!("{{ command = [{program:?}] }}");
+    assert!(check(&forward, 75, "fail").contains("not executable"));
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    assert!(check(&forward, 0, "ok").contains("is there"));
+    assert!(!ran.exists());
+    assert!(check("{ command = [\"/nonexistent/lda\"] }", 75, "fail").contains("/nonexistent/lda"));
+}
+
+#[test]
+fn an_lmtp_server_is_asked_for_the_recipient_and_gets_no_message() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("lmtp");
+    let forward = format!("{{ lmtp = {{ socket = {socket:?}, recipient = \"jo@example.org\" }} }}");
+    assert!(check(&forward, 75, "fail").contains("cannot reach the LMTP server"));
+    let server = LmtpServer::start(&socket);
+    check(&forward, 0, "ok");
+    let commands = server.with(|mailbox| mailbox.commands.clone());
+    assert!(commands.iter().any(|command| command == "RCPT TO:<jo@example.org>"), "{commands:?}");
+    assert!(!commands.iter().any(|command| command == "DATA"), "{commands:?}");
+}
