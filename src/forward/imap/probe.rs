@@ -3,14 +3,27 @@
 use super::secret;
 use super::session::Session;
 use crate::account::ImapDestination;
+use crate::client::Redactor;
 use crate::forward::error::ForwardError;
 use crate::forward::pass::{Pass, words};
 use crate::forward::report::Probed;
+use crate::secret::Secret;
 
-/// Connects, logs in and looks at the mailbox.
+/// Connects, logs in and looks at the mailbox. The password is hidden in what the server says.
 pub(in crate::forward) async fn probe(pass: &Pass, to: &ImapDestination) -> Result<Probed, ForwardError> {
     let secret = secret(pass, to).await?;
-    let mut session = Session::open(&pass.context.dialer, to, &secret, pass.patience).await?;
+    let redactor = Redactor::new(&to.username, &secret);
+    match look(pass, to, &secret).await {
+        Ok(Probed::NoMailboxYet { response }) => {
+            Ok(Probed::NoMailboxYet { response: response.map(|said| redactor.hide(&said)) })
+        }
+        Ok(found) => Ok(found),
+        Err(e) => Err(e.without_secrets(&redactor)),
+    }
+}
+
+async fn look(pass: &Pass, to: &ImapDestination, secret: &Secret) -> Result<Probed, ForwardError> {
+    let mut session = Session::open(&pass.context.dialer, to, secret, pass.patience).await?;
     let found = match session.examine(&to.mailbox).await? {
         Ok(_) => Probed::Takes,
         Err(refused) if ["NONEXISTENT", "TRYCREATE"].iter().any(|code| refused.code(code).is_some()) => {

@@ -37,6 +37,9 @@ fn a_login_that_is_refused_and_a_server_that_is_away_are_told_with_their_next_st
     server.with(|mailbox| mailbox.login_refusal = Some("NO [AUTHENTICATIONFAILED] not you"));
     let said = check(&server.forward(""), 77, "fail");
     assert!(said.contains("not you") && said.contains("[accounts.a.forward]"), "{said}");
+    server.with(|mailbox| mailbox.login_refusal = Some("NO [AUTHENTICATIONFAILED] s3cr3t-Zq9 kW!x is wrong"));
+    let said = check(&server.forward(""), 77, "fail");
+    assert!(said.contains("is wrong") && !said.contains("s3cr3t"), "{said}");
     let forward = server.forward("");
     let port = server.address.port();
     let closed = { std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port() };
