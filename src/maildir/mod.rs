@@ -76,9 +76,9 @@ impl Maildir {
     ///
     /// # Errors
     /// As far as they can be known without writing, those of [`Maildir::create`].
-    pub(crate) fn place(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
-        ownership::check_place(disk, path)?;
-        for above in path.ancestors() {
+    pub(crate) fn place(disk: &dyn Disk, wanted: &Path) -> io::Result<PathBuf> {
+        ownership::check_place(disk, wanted)?;
+        for above in wanted.ancestors() {
             match disk.dir_inode(above) {
                 Ok(_) => return Ok(above.to_owned()),
                 // A link that leads nowhere is in the way of the directory.
