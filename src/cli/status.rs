@@ -12,7 +12,7 @@ use self::overview::{Detail, is_in_trouble};
 use super::arguments::{Arguments, Status as Options};
 use super::output::{say, stderr_line};
 use super::{prepare, terminal};
-use crate::control::status::Status;
+use crate::control::status::{State, Status};
 use crate::control::{Request, Response};
 use crate::exit::ExitStatus;
 
@@ -79,6 +79,8 @@ fn only_named(status: &mut Status, names: &[String]) -> Vec<String> {
         names.iter().filter(|name| !is_there(name)).map(|name| format!("`{}`", name.escape_debug())).collect();
     if !names.is_empty() {
         status.accounts.retain(|account| names.contains(&account.account));
+        let are = |states: &[State]| status.accounts.iter().filter(|account| states.contains(&account.state)).count();
+        (status.polling, status.queued) = (are(&[State::Polling, State::Hung]), are(&[State::Queued]));
     }
     unknown
 }

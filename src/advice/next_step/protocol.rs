@@ -5,6 +5,9 @@ use crate::pop3::{CommandError, FramingError, SendError};
 
 pub(super) fn framing(error: &FramingError) -> &'static str {
     match error {
+        FramingError::NotPop3 { excerpt } if is_imap(excerpt) => {
+            "This is an IMAP server: POP3 is usually at port 995, or 110 with tls = \"starttls\""
+        }
         FramingError::NotPop3 { .. } => "Check the host and the port",
         FramingError::LooksLikeTls => {
             "Set tls = \"implicit\", or use the port meant for a connection without TLS (usually 110)"
@@ -16,6 +19,11 @@ pub(super) fn framing(error: &FramingError) -> &'static str {
         FramingError::Unsolicited { .. } => TRY_LATER,
         FramingError::BytesBeforeTls => "Use tls = \"implicit\" if the server offers it, or another network",
     }
+}
+
+/// Whether this is how an IMAP server greets (RFC 9051, section 7.1).
+fn is_imap(excerpt: &str) -> bool {
+    ["* OK", "* PREAUTH", "* BYE"].iter().any(|greeting| excerpt.starts_with(greeting))
 }
 
 pub(super) fn sending(error: &SendError) -> &'static str {

@@ -143,6 +143,10 @@ fn a_session_is_told_with_the_key_that_helps() {
             ClientError::from(FramingError::NotPop3 { excerpt: "220 smtp".to_owned() }).into(),
             &["\"220 smtp\" where +OK or -ERR is due. Check the host and the port"],
         ),
+        (
+            ClientError::from(FramingError::NotPop3 { excerpt: "* OK IMAP4rev1 ready".to_owned() }).into(),
+            &["This is an IMAP server: POP3 is usually at port 995"],
+        ),
         (ClientError::from(SendError::MustWait).into(), &["please report it"]),
         (ClientError::from(SendError::Command(command)).into(), &["300 octets", "Try auth = \"plain\""]),
     ]);

@@ -65,7 +65,9 @@ impl Asker {
                 Err(why) => say(format_args!("  {why}")),
             }
         }
-        stderr_line("mailferry: nothing was written: no answer could be understood");
+        stderr_line(format_args!(
+            "mailferry: nothing was written: none of {MOST_TRIES} answers to \"{question}\" could be taken"
+        ));
         Err(Ended(ExitStatus::Usage))
     }
 
