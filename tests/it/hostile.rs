@@ -480,7 +480,8 @@ fn a_server_that_drips_loses_its_place_to_who_waits() {
         for name in good {
             assert_same_mail(&env.mail_of(name), &small_ones_stored(3));
         }
-        assert!(outcome.elapsed < Duration::from_secs(55), "{outcome:#?}");
+        // It would hold its place for good; about 45 s are what it gets on a machine that does nothing else.
+        assert!(outcome.elapsed < Duration::from_secs(120), "{outcome:#?}");
     };
     std::thread::scope(|scope| {
         scope.spawn(|| loses_its_place(dripping("RETR", "yyyyyyyyyyyyyyyyyy\r\n")));
