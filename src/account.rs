@@ -222,6 +222,18 @@ pub struct Endpoint {
     pub tls_options: TlsOptions,
 }
 
+impl Endpoint {
+    /// What tells its server from others: host and port. The same name may be several servers behind several ports.
+    #[must_use]
+    pub fn server(&self) -> String {
+        server_of(&self.host, self.port)
+    }
+}
+
+fn server_of(host: &str, port: u16) -> String {
+    format!("{}:{port}", host.trim_end_matches('.').to_ascii_lowercase())
+}
+
 /// When TLS begins (RFC 8314 and RFC 2595).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsMode {
@@ -359,7 +371,13 @@ pub enum AuthChoice {
 
 #[cfg(test)]
 mod tests {
-    use super::{InvalidMaildirMode, MaildirMode};
+    use super::{InvalidMaildirMode, MaildirMode, server_of};
+
+    #[test]
+    fn a_server_is_the_same_whatever_way_its_name_is_written() {
+        assert_eq!(server_of("Slow.ORG.", 995), server_of("slow.org", 995));
+        assert_ne!(server_of("slow.org", 110), server_of("slow.org", 995));
+    }
 
     #[test]
     fn files_have_the_permissions_of_their_directories_without_the_right_to_execute() {

@@ -27,7 +27,7 @@ impl PollReport {
         complaints.extend(self.unnamed());
         complaints.extend(self.forwarded.iter().flat_map(|forwarded| forwarded.complaints()));
         if self.unsyncable {
-            let fact = "the Maildir's file system cannot make a delivery durable, so nothing is deleted on the server";
+            let fact = "the file system of the Maildir or of the state cannot make a delivery durable, so nothing is deleted on the server";
             complaints.push(advice::with_step(fact, Some(advice::next_step::UNSYNCABLE)));
         }
         if !self.undeletable.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -83,11 +84,17 @@ fn interval(account: &Account, found: &mut Vec<String>) {
     }
 }
 
+fn is_this_machine(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// The same user at the same server: each account fetches every message, and what one deletes the other does not see.
 fn same_maildrop(config: &Config, found: &mut Vec<String>) {
     let key = |account: &Account| {
         let host = account.endpoint.host.trim_end_matches('.').to_ascii_lowercase();
-        (host, account.username.clone())
+        // Behind each port of this machine may be a tunnel to another server.
+        let port = is_this_machine(&host).then_some(account.endpoint.port);
+        (host, port, account.username.clone())
     };
     for accounts in grouped(&config.accounts, key) {
         let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();

@@ -131,8 +131,8 @@ fn begin_polls(
     let mut polls = JoinSet::new();
     for account in accounts {
         let per_host = config.daemon.per_host.get();
-        let host = account.endpoint.host.to_ascii_lowercase();
-        let host = Arc::clone(hosts.entry(host).or_insert_with(|| Arc::new(Semaphore::new(per_host))));
+        let server = account.endpoint.server();
+        let host = Arc::clone(hosts.entry(server).or_insert_with(|| Arc::new(Semaphore::new(per_host))));
         let (all, context, stop) = (Arc::clone(&all), Arc::clone(&context), stop.clone());
         // At the highest level, so that every line of the log names its account.
         let span = tracing::error_span!("poll", account = %account.name);

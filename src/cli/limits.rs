@@ -1,7 +1,10 @@
 //! What the system lets this process have: files, of which messages are synced by the hundred and each is open until it
 //! is; and memory.
 
+use std::ffi::OsString;
 use std::fmt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -48,6 +51,23 @@ impl fmt::Display for TooLittle {
             ),
         }
     }
+}
+
+/// With less address space than this, in bytes, what glibc reserves for each thread (64 MiB) is much of it.
+const MUCH_ADDRESS_SPACE: u64 = 1 << 30;
+
+/// What tells glibc how many arenas there may be.
+const ARENAS: &str = "MALLOC_ARENA_MAX";
+
+/// Where address space is limited, this process begins once more, so that its threads share one arena: whether memory can be
+/// had would else be a matter of which thread asks first. Only the environment can say so, and only at the beginning.
+pub(super) fn share_one_arena(words: &[OsString]) {
+    let limited = getrlimit(Resource::As).current.is_some_and(|limit| limit < MUCH_ADDRESS_SPACE);
+    let Some((name, rest)) = words.split_first().filter(|_| limited && std::env::var_os(ARENAS).is_none()) else {
+        return;
+    };
+    // It comes back only if that fails, and then it goes on as it is.
+    let _ = Command::new("/proc/self/exe").arg0(name).args(rest).env(ARENAS, "1").exec();
 }
 
 /// Raises this process's limit on files as far as it may. A limit that is too low for anything is the error.

@@ -48,13 +48,14 @@ use output::stderr_line;
 ///
 /// The answer is the number for the shell: see [`ExitStatus`], and `fetch --fetchmail-exit-codes` for others.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let words: Vec<OsString> = arguments.into_iter().collect();
+    limits::share_one_arena(&words);
     core_dumps::forbid();
     signals::begin_anew();
     std::panic::set_hook(Box::new(show_panic));
     if completions::answer() {
         return ExitStatus::Ok.code();
     }
-    let words: Vec<OsString> = arguments.into_iter().collect();
     let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
         Err(e) => {

@@ -84,10 +84,10 @@ pub struct OpenError {
 /// # Errors
 /// [`OpenError`]; a refused UIDL is none unless it was announced, or if there is nothing to list.
 pub async fn open(logged_in: LoggedIn, cached: &CachedCapabilities) -> Result<Opened, OpenError> {
-    let LoggedIn { mut client, capabilities, method, failed } = logged_in;
+    let LoggedIn { mut client, capabilities, bears_capa, method, failed } = logged_in;
     client.pipelining |= cached.after_login.as_ref().is_some_and(Capabilities::pipelining);
     let mut answers = Answers { expected: cached.listing.clone(), kept: KeptLines::new(), ..Answers::default() };
-    let asked = answers.ask(&mut client).await;
+    let asked = answers.ask(&mut client, bears_capa).await;
     let mut ahead = client.was_ahead();
     let mut listed = asked.map_err(|error| answers.why_it_ended(error));
     if listed.is_ok() && !client.careful && !answers.is_recognised() {
@@ -125,12 +125,13 @@ struct Answers {
 }
 
 impl Answers {
-    async fn ask(&mut self, client: &mut Client) -> Result<(), ClientError> {
-        let mut commands = vec![Command::Capa, Command::Stat, Command::Uidl(None)];
+    async fn ask(&mut self, client: &mut Client, bears_capa: bool) -> Result<(), ClientError> {
+        let mut commands = if bears_capa { vec![Command::Capa] } else { vec![] };
+        commands.extend([Command::Stat, Command::Uidl(None)]);
         if self.expected.is_none() {
             commands.push(Command::List(None));
         }
-        if client.window() == 1 {
+        if bears_capa && client.window() == 1 {
             // The answer to CAPA may allow to send the rest in one flight.
             client.try_converse(commands.drain(..1), |asked, part| self.on_event(asked, part)).await?;
             client.pipelining = self.capabilities.as_ref().is_some_and(Capabilities::pipelining);
@@ -311,12 +312,18 @@ impl Answers {
         // In words alone, a UIDL that is not announced may well not be there.
         let only_unannounced = !announced && self.no_list.is_none();
         match (self.no_access, self.no_uidl, self.no_list) {
+            // Some servers refuse to list what is empty, in words that may sound like trouble.
+            (no_access, ..)
+                if refused
+                    && self.count == Some(0)
+                    && no_access.as_ref().is_none_or(|(_, response)| !has_access_code(response)) =>
+            {
+                self.builder.unique_ids_follow();
+            }
             // One of them failed because the maildrop cannot be had, so the rest says nothing either.
             (Some((asked, response)), _, _) if refused && (has_access_code(&response) || !only_unannounced) => {
                 return Err(ClientError::Refused { asked, response });
             }
-            // Some servers refuse to list what is empty.
-            (None, Some(_), _) if self.count == Some(0) => self.builder.unique_ids_follow(),
             (_, Some(response), _) if announced => {
                 return Err(ClientError::Refused { asked: CommandKind::Uidl(None), response });
             }

@@ -97,6 +97,8 @@ pub struct Client {
     pipelining: bool,
     /// Whether one command at a time is sent all the same.
     careful: bool,
+    /// How far the login has come.
+    login: LoginProgress,
     /// Which message is being received, and which were.
     in_flight: InFlight,
     /// Hides what a server may send back and must not be shown.
@@ -152,6 +154,15 @@ fn message_of(asked: CommandKind) -> Option<MessageNumber> {
     }
 }
 
+/// What has passed of a login, for whoever has to explain why the server hung up.
+#[derive(Debug, Clone, Copy, Default)]
+struct LoginProgress {
+    /// Something was sent by which the server can judge the credential.
+    offered: bool,
+    /// UTF8 was answered.
+    utf8_answered: bool,
+}
+
 /// What is known of a connection beside its bytes.
 #[derive(Debug, Clone)]
 struct ConnectionInfo {
@@ -199,6 +210,7 @@ impl Client {
             stall_detector: StallDetector::new(Window { time: timeouts.window, least: timeouts.least }),
             pipelining: false,
             careful: false,
+            login: LoginProgress::default(),
             in_flight: InFlight::default(),
             redactor: Redactor::default(),
             dialogue: Dialogue::default(),
@@ -284,6 +296,12 @@ impl Client {
         let current = self.in_flight.awaited.front().copied().and_then(message_of);
         let previous = self.in_flight.previous.filter(|_| framing && !self.in_flight.begun);
         previous.into_iter().chain(current).collect()
+    }
+
+    /// The message that came last.
+    #[must_use]
+    pub fn last_message(&self) -> Option<MessageNumber> {
+        self.in_flight.previous
     }
 
     /// The message that is coming in.
@@ -476,6 +494,8 @@ impl Client {
         let read = timeout(silence, poll_fn(|cx| self.poll_exchange(cx))).await;
         match read {
             Err(_) => Err(ClientError::Silence { after: silence }),
+            // The end of the connection without TLS's goodbye is an end all the same.
+            Ok(Err(source)) if source.kind() == io::ErrorKind::UnexpectedEof => Err(ClientError::Closed),
             Ok(Err(source)) => Err(ClientError::Lost { source }),
             Ok(Ok(0)) => Err(ClientError::Closed),
             Ok(Ok(count)) => {

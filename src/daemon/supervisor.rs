@@ -405,7 +405,7 @@ impl Supervisor {
             self.outside.look_at_passwords(std::iter::once(&kept.account));
         }
         let due = if asked { now } else { kept.next.at };
-        self.queue.insert(name, &kept.account.endpoint.host, due);
+        self.queue.insert(name, &kept.account.endpoint.server(), due);
     }
 
     /// Ends in order: no further message is asked for, what is under way is delivered within a bound.

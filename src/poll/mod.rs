@@ -201,12 +201,14 @@ struct Poll {
 }
 
 /// What is only true of one session.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 struct InSession {
-    /// How many messages came out far shorter than they were listed.
-    short: u64,
+    /// A message came out shorter than it was listed: it may have ended in the wrong place.
+    short: bool,
     /// Nothing has shown yet that the messages that were delivered are what they were taken for.
     unproven: bool,
+    /// The remembered messages whose bytes came again.
+    recognised: Vec<EntryId>,
 }
 
 impl Poll {
@@ -314,9 +316,10 @@ impl Poll {
                 Err(broken) => {
                     // A message that ended early may have shifted the answers behind it, until something shows the
                     // contrary: none of what was delivered is sure to be what it was taken for.
-                    let InSession { short, unproven } = self.in_session;
-                    if unproven && (broken.is_about_framing() || short > 0) {
-                        let unproven = move |store: &mut Store| record_unproven(store, first_entry);
+                    let InSession { short, unproven, recognised } = std::mem::take(&mut self.in_session);
+                    // What speaks unasked then may have given the answer that showed it.
+                    if broken.is_about_framing() || (unproven && short) {
+                        let unproven = move |store: &mut Store| record_unproven(store, first_entry, &recognised);
                         state.with("write down what is not proven", unproven).await??;
                     }
                     let next = self.after_broken(broken, state).await;

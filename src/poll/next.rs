@@ -1,5 +1,7 @@
 //! What comes after a session: the end of the poll, or another session, and when.
 
+use std::collections::HashSet;
+
 use tokio::time::sleep;
 
 use super::Poll;
@@ -10,6 +12,7 @@ use super::report::{Left, LeftFor};
 use super::session::{Broken, Ended};
 use crate::client::{ClientError, places};
 use crate::ids::EntryId;
+use crate::message::Digest;
 use crate::plan::Pass;
 use crate::plan::maildrop::Listed;
 use crate::provider::Provider;
@@ -158,13 +161,19 @@ impl Poll {
     }
 }
 
-/// Nothing tells which messages are in the files of this entry and of those behind it, so all are as good as not there: what
-/// is listed next time is retrieved, and its bytes tell.
-pub(super) fn record_unproven(store: &mut Store, first: EntryId) -> Result<(), StateError> {
-    let ids: Vec<EntryId> = store.state().entries().map(|entry| entry.id).filter(|id| *id >= first).collect();
+/// Nothing tells which messages are in the files of this entry, of those behind it and of those that seemed to come again, or
+/// whether all of them is there, so they are as good as not there: what is listed next time is retrieved, and its bytes
+/// tell. Their headers do not: the header is there in half a message, too.
+pub(super) fn record_unproven(store: &mut Store, first: EntryId, recognised: &[EntryId]) -> Result<(), StateError> {
+    let recognised: HashSet<&EntryId> = recognised.iter().collect();
+    let unproven = store.state().entries().filter(|entry| entry.id >= first || recognised.contains(&entry.id));
+    let (ids, headers): (Vec<EntryId>, Vec<Option<Digest>>) =
+        unproven.map(|entry| (entry.id, entry.fingerprint.header)).unzip();
     if ids.is_empty() {
         return Ok(());
     }
+    let headers = ids.iter().zip(headers).filter_map(|(id, header)| Some((*id, header?.weakened()))).collect();
+    store.record_fingerprinted(headers)?;
     store.record_absent(ids)?;
     store.settle()
 }

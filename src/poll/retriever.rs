@@ -105,7 +105,9 @@ pub(super) struct Retrieved {
     pub(super) stopped: bool,
     /// There was no room for some.
     pub(super) insufficient_space: Option<NoRoom>,
-    /// How many came out far shorter than they were listed.
+    /// One came out shorter than it was listed.
+    pub(super) any_shorter: bool,
+    /// How many came out far shorter.
     pub(super) short: u64,
     /// The first ones of those that are new.
     pub(super) far_shorter: Vec<ListedAs>,
@@ -470,7 +472,9 @@ impl<'a> Retriever<'a> {
     ) -> Result<(), PollError> {
         let Incoming { staging, to, would_be_skipped, has_long_header, .. } = incoming;
         let octets = staging.octets();
-        let ended_early = Arrival::would_be_short(&listed, octets) && is_far_shorter(&listed, octets);
+        let is_shorter = Arrival::would_be_short(&listed, octets);
+        self.done.any_shorter |= is_shorter;
+        let ended_early = is_shorter && is_far_shorter(&listed, octets);
         if ended_early {
             self.done.short += 1;
             self.done.first_short.get_or_insert_with(|| (listed.clone(), octets));

@@ -27,9 +27,9 @@ use crate::delivery::committer::{Committed, Committer};
 use crate::delivery::publish::Delivered;
 use crate::disk::DirSync;
 use crate::ids::EntryId;
-use crate::plan::maildrop::{Listed, Maildrop};
+use crate::plan::maildrop::{Listed, Maildrop, Sizes};
 use crate::plan::{Arrival, Pass, Plan, next_due};
-use crate::pop3::{Capabilities, LoginDelay, UniqueId};
+use crate::pop3::{Capabilities, LoginDelay, MessageNumber, UniqueId};
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::{Entry, ListedAs, QuarantineReason, UidState};
@@ -121,11 +121,8 @@ impl Poll {
             Ok(mut plan) => {
                 self.keep_within_spool(&mut plan).await;
                 let sizes = std::mem::replace(&mut self.sizes, maildrop.sizes());
-                if self.probes_for_more && !plan.has_top && sizes == self.sizes {
-                    // The same again under other names: some servers make them anew at each session, and without TOP
-                    // nothing else would show it.
-                    self.quit_in_order(client).await;
-                    return Ok(Ended::default());
+                if self.is_the_same_again(&plan, &maildrop, &sizes, state) {
+                    return Ok(self.leave_what_came_before(client, &plan).await);
                 }
                 self.has_recognised_renumbered |= !plan.renamed.is_empty();
                 self.events.tell(&PollEvent::Planned { on_server: messages, plan: &plan });
@@ -142,13 +139,15 @@ impl Poll {
             Err(e) => Err(e),
         };
         match done {
-            Ok((work, ended)) => match self.end_session(state, client, work).await {
-                Ok(retrieved) => {
-                    profile.ended_in_order(ahead, retrieved);
-                    Ok(Ended { clean, ..ended })
-                }
-                Err(error) => Err(Broken { error, to_isolate: Vec::new(), opened: true }),
-            },
+            Ok((work, ended)) => {
+                let last = client.last_message();
+                let retrieved = self.end_session(state, client, work).await.map_err(|error| {
+                    let to_isolate = suspect_at_the_end(&error, last, &maildrop);
+                    Broken { error, to_isolate, opened: true }
+                })?;
+                profile.ended_in_order(ahead, retrieved);
+                Ok(Ended { clean, ..ended })
+            }
             // Without QUIT: the server keeps everything, marked or not.
             Err(error) => {
                 if error.may_be_because_of_pipelining() {
@@ -157,6 +156,27 @@ impl Poll {
                 Err(Broken { to_isolate: to_isolate(&error, &client, &maildrop), error, opened: true })
             }
         }
+    }
+
+    /// Whether this is what the session before it has seen, under other names: some servers make them anew at each session.
+    /// What is retrieved by them was retrieved before.
+    fn is_the_same_again(&self, plan: &Plan, maildrop: &Maildrop, sizes: &Sizes, state: &StateHandle) -> bool {
+        if *sizes != self.sizes || !plan.renamed.is_empty() {
+            return false;
+        }
+        // Without TOP nothing else would show it.
+        let probes = self.probes_for_more && !plan.has_top;
+        let goes_on = self.pass == Pass::Normal && self.so_far.messages > 0 && !plan.retrieve.is_empty();
+        let is_new = |unique_id| state.read().is_ok_and(|store| store.state().ids_of(unique_id).is_empty());
+        let mut names = maildrop.messages.iter().map(|listed| listed.unique_id.as_ref());
+        probes || (goes_on && names.all(|name| name.is_some_and(is_new)))
+    }
+
+    /// Ends a session that shows nothing new under new names.
+    async fn leave_what_came_before(&self, client: Client, plan: &Plan) -> Ended {
+        self.quit_in_order(client).await;
+        let left = if self.probes_for_more { 0 } else { plan.retrieve.len() + plan.postponed };
+        Ended { left, ..Ended::default() }
     }
 
     async fn open_maildrop(
@@ -402,7 +422,8 @@ impl Poll {
         }
         self.so_far.messages += retriever.done.safe;
         self.octets += retriever.done.octets;
-        self.in_session = InSession { short: retriever.done.short, unproven: !retriever.in_step };
+        let recognised = retriever.done.known.iter().map(|(id, _)| *id).collect();
+        self.in_session = InSession { short: retriever.done.any_shorter, unproven: !retriever.in_step, recognised };
         let (not_skipped, long_headers) = (retriever.done.not_skipped, retriever.done.long_headers);
         if not_skipped + long_headers > 0 {
             self.events.tell(&PollEvent::NotRouted { not_skipped, long_headers });
@@ -454,6 +475,13 @@ fn gone_of_skipped(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
     }
     let listed: HashSet<ListedAs> = maildrop.messages.iter().filter_map(ListedAs::of).collect();
     state.skipped().filter(|one| !listed.contains(one)).cloned().collect()
+}
+
+/// What is not the answer to QUIT may be the rest of the message that came last.
+fn suspect_at_the_end(error: &PollError, last: Option<MessageNumber>, maildrop: &Maildrop) -> Vec<Listed> {
+    let is_framing = matches!(error, PollError::Client(ClientError::Framing(_)));
+    let is_it = |listed: &&Listed| is_framing && Some(listed.number) == last;
+    maildrop.messages.iter().filter(is_it).cloned().collect()
 }
 
 /// The messages at which a session may have ended with this error.

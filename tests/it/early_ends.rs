@@ -111,3 +111,33 @@ fn where_sizes_say_nothing_a_message_that_grew_is_stored_whole() {
         assert!(maildrop.left().is_empty());
     }
 }
+
+/// Where mail stays, only the bytes show that what is there is half of it: its header is whole, and its name and size are
+/// those of the listing.
+#[test]
+fn half_a_message_is_not_taken_for_the_whole_where_mail_stays() {
+    let other = format!("+OK\r\n{HEADER}it looks like another one\r\n.\r\n+OK 3 900\r\n");
+    for rest in ["+OK nice\r\nthe rest\r\n", "-ERR no\r\nthe rest\r\n", "+OK 3 1700\r\n", &other] {
+        for hangs_up in [false, true] {
+            let whole = message(&format!("{}.\r\n{rest}", "The first half.\r\n".repeat(20)));
+            let mut messages = small_ones(3);
+            messages[1] = Message::new("u2", &whole);
+            let maildrop = Maildrop::with(messages, |behaviour| {
+                behaviour.answers.push(("RETR 2".to_owned(), answer(&whole)));
+                behaviour.hang_up_at = hangs_up.then(|| "RETR 3".to_owned());
+            });
+            let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+            env.fetch();
+            maildrop.change(|contents| contents.behaviour.hang_up_at = None);
+            for _ in 0..3 {
+                env.fetch();
+            }
+            let outcome = env.fetch();
+            let told = outcome.output().contains("quarantine") || outcome.status != 0;
+            assert!(told || env.mail().contains(&stored(&whole)), "{rest:?} {hangs_up}: {outcome:#?}");
+            for small in [small(1), small(3)] {
+                assert!(env.mail().contains(&stored(&small)), "{rest:?} {hangs_up}: {outcome:#?}");
+            }
+        }
+    }
+}

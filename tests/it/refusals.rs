@@ -282,6 +282,12 @@ fn an_empty_maildrop_may_refuse_to_be_listed() {
             assert_same_mail(&env.mail(), &small_ones_stored(3));
         }
     }
+    // Whatever it says then, as long as no code says more.
+    let words = "-ERR No messages in maildrop, try again later";
+    for stat in ["+OK 0 0", "+OK 0"] {
+        let maildrop = answering(0, &[("STAT", stat), ("UIDL", words), ("LIST", words)]);
+        TestEnv::in_memory(&[Account::at(maildrop.server.address)]).fetch().expect(0).says("nothing new");
+    }
     // It may be empty, and the server in trouble.
     let maildrop = answering(0, &[("UIDL", "-ERR [SYS/TEMP] no"), ("LIST", no)]);
     TestEnv::in_memory(&[Account::at(maildrop.server.address)]).fetch().expect(75);

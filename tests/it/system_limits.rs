@@ -170,6 +170,26 @@ fn little_address_space_is_enough_or_said_in_words() {
     assert!(fetched);
 }
 
+/// Which thread asks for memory first must not decide whether there is any.
+#[test]
+fn a_daemon_with_little_address_space_lives() {
+    for mebibytes in [192, 229, 256, 288, 300, 320] {
+        let maildrop = Maildrop::new(small_ones(20));
+        let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+        let script = format!("ulimit -v {}; exec \"$@\"", mebibytes * 1024);
+        let mut running = in_shell(&env, &script, &["daemon"]);
+        let polled = |times| maildrop.server.sessions().len() >= times;
+        let asked = |times| {
+            env.run(&["poll"]);
+            polled(times)
+        };
+        assert!(wait_for(&mut running, || asked(3) && env.run(&["status"]).status == 0), "{mebibytes}");
+        running.signal(Signal::TERM);
+        running.wait().expect(143);
+        assert_same_mail(&env.mail(), &small_ones_stored(20));
+    }
+}
+
 #[test]
 fn what_a_parent_left_of_signals_is_put_right() {
     let ignored = "trap '' CHLD; exec \"$@\"";

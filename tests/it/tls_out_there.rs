@@ -45,10 +45,15 @@ fn a_large_first_message_that_gets_lost_is_sent_once_more_and_smaller() {
     let cases = [
         (true, Meddling::Resets),
         (true, Meddling::Closes),
-        (true, Meddling::Alerts),
+        // close_notify, handshake_failure, decode_error, protocol_version
+        (true, Meddling::Alerts(0)),
+        (true, Meddling::Alerts(40)),
+        (true, Meddling::Alerts(50)),
+        (true, Meddling::Alerts(70)),
         (false, Meddling::Resets),
         (false, Meddling::Closes),
-        (false, Meddling::Alerts),
+        (false, Meddling::Alerts(50)),
+        (false, Meddling::Alerts(40)),
         (false, Meddling::Swallows),
     ];
     for (implicit, meddling) in cases {
@@ -220,6 +225,7 @@ fn an_address_that_accepts_and_does_not_work_does_not_hide_the_next() {
         (Some(false), Meddling::ClosesAll),
         (Some(false), Meddling::Silent),
         (None, Meddling::ClosesAll),
+        (None, Meddling::Refuses),
         (None, Meddling::Silent),
     ] {
         let maildrop = match tls {

@@ -29,6 +29,9 @@ pub(super) fn maildir(error: &io::Error) -> Step {
 
 /// What to do about a failed system call on a state.
 pub(super) fn state(error: &io::Error) -> Step {
+    if let Some(foreign) = error.get_ref().and_then(|inner| inner.downcast_ref::<Foreign>()) {
+        return Some(whose(foreign).into());
+    }
     match system::step(error) {
         Some(step) => Some(format!("{step}. Nothing is lost").into()),
         None => common(error).map(Into::into),

@@ -121,7 +121,7 @@ pub(super) fn instead_of_waiting(reason: &Reason) -> &'static str {
 }
 
 /// What to do where nothing is deleted on the server, because a delivery cannot be made durable.
-pub(crate) const UNSYNCABLE: &str = "Use a local disk for the Maildir, or leave_on_server = true";
+pub(crate) const UNSYNCABLE: &str = "Keep Maildir and state on a local disk, or set leave_on_server = true";
 
 /// What to do where a server does not show the headers by which a rule would leave messages there.
 pub(crate) const NOT_SKIPPED: &str = "Let the rule lead to a Maildir instead";

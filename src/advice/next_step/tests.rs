@@ -98,7 +98,8 @@ fn the_network_is_told_with_what_to_look_at() {
 #[test]
 fn an_untrusted_server_is_told_with_who_can_mend_it() {
     let certificate = |problem| ClientError::from(NetError::Certificate { host: host(), problem }).into();
-    let handshake = |problem| ClientError::from(NetError::Handshake { host: host(), port: 995, problem }).into();
+    let handshake =
+        |problem| ClientError::from(NetError::Handshake { host: host(), port: 995, problem, answered: true }).into();
     check(vec![
         (
             certificate(CertificateProblem::Expired { not_after: None }),

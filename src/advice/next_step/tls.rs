@@ -71,7 +71,10 @@ pub(super) fn client_certificate(problem: &ClientCertificateProblem) -> Step {
         | ClientCertificateProblem::Unusable(_) => "Name files in PEM form by tls_client_cert and tls_client_key",
         ClientCertificateProblem::NoCertificate => "Name a file that has a certificate by tls_client_cert",
         ClientCertificateProblem::NoKey => "Name a file that has the key, without a passphrase, by tls_client_key",
-        ClientCertificateProblem::Exposed { .. } => "Let nobody but its owner read it (mode 0600)",
+        ClientCertificateProblem::Exposed { .. } => {
+            "Let nobody but its owner read it (mode 0600); where a container mounts it, mount it with mode 0400 for the user \
+             that mailferry runs as"
+        }
         ClientCertificateProblem::Mismatch => "Name the key of this very certificate by tls_client_key",
     };
     Some(step.into())

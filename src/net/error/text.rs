@@ -41,7 +41,7 @@ impl Display for NetError {
             }
             Self::TlsTimeout { .. } | Self::NotTls { .. } | Self::ClosedDuringHandshake { .. } => self.fmt_not_begun(f),
             Self::Certificate { host, problem } => write_certificate(f, host, problem),
-            Self::Handshake { host, port, problem } => write_handshake(f, host, *port, problem),
+            Self::Handshake { host, port, problem, .. } => write_handshake(f, host, *port, problem),
             Self::CaFile { path, why } => {
                 write!(f, "cannot use the file {} of trusted authorities: {why}", text::path(path))
             }
