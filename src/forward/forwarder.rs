@@ -49,6 +49,7 @@ pub async fn forward(
             return report;
         }
         Err(e) => {
+            report.waiting = in_spool(&context, account).await;
             (report.end, report.duration) = (Err(e), begun.elapsed());
             return report;
         }
@@ -99,6 +100,17 @@ async fn open(
     };
     let open = move || open_journal(&context, &name, identity, options);
     blocking(open).await.map_err(|e| ForwardError::Work(e.doing("open the spool")))?
+}
+
+/// What is in a spool as far as it can be read: where nothing says what has arrived, all of it waits.
+async fn in_spool(context: &Arc<ForwardContext>, account: &Account) -> Waiting {
+    let (disk, dir, name) = (Arc::clone(&context.disk), context.state_dir.clone(), account.name.clone());
+    let look = move || {
+        let maildir = spool::open(&*disk, &dir.join(format!("{name}.spool"))).ok().flatten()?;
+        let messages = spool::messages(&*disk, &maildir).ok()?;
+        Some(Waiting::of(&messages, &glance(&*disk, &journal_file(&dir, &name)).unwrap_or_default()))
+    };
+    blocking(look).await.ok().flatten().unwrap_or_default()
 }
 
 /// Blocks.

@@ -19,6 +19,7 @@ use crate::ids::InstanceId;
 use crate::plan::Plan;
 use crate::state::error::StateError;
 use crate::state::store::{OpenOptions, Store};
+use crate::text::Count;
 use crate::watch;
 
 /// Takes over what was forwarded. Blocks.
@@ -34,18 +35,19 @@ pub(super) fn settle_spool(
             return Ok(());
         }
         warn!(
-            "{waiting} messages wait in {}, and this account forwards nothing any more: they stay there and on the server \
-             until it does",
+            "this account forwards nothing any more. {} stays in {}, and on the server, until it does",
+            Count::of(waiting, "message"),
             store.spool().display()
         );
     }
     let Settled { forwarded, lost, removed } = settle(disk, store, other)?;
     if forwarded + removed > 0 {
-        debug!("{forwarded} messages were forwarded since the last poll, {removed} files have left the spool");
+        debug!("forwarded since the last poll: {forwarded}; files that have left the spool: {removed}");
     }
     if lost > 0 {
         warn!(
-            "{lost} messages have been taken out of the spool by somebody else, and are fetched again if they can be"
+            "taken out of the spool by somebody else, and fetched again if they can be: {}",
+            Count::of(lost, "message")
         );
     }
     Ok(())
