@@ -2,7 +2,6 @@
 //! became of each.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,11 +15,8 @@ use super::letter::{Letter, place};
 use super::report::Waiting;
 use super::spool::Spooled;
 use crate::account::{Account, AccountName};
-use crate::clock::Clock;
-use crate::credential::CredentialEnvironment;
-use crate::disk::Disk;
 use crate::message::Digest;
-use crate::net::Dial;
+use crate::process_context::ProcessContext;
 use crate::state::record::{ForwardRecord, MailboxUid};
 use crate::text;
 use crate::watch::blocking;
@@ -34,30 +30,13 @@ const REFUSALS_IN_A_ROW: u32 = 10;
 /// The longest reason that is kept, in characters.
 const REASON: usize = 300;
 
-/// What forwarders need of the process.
-#[derive(Debug, Clone)]
-pub struct ForwardContext {
-    /// Makes connections.
-    pub dialer: Arc<dyn Dial>,
-    /// Where spools and journals are.
-    pub disk: Arc<dyn Disk>,
-    /// What time it is.
-    pub clock: Arc<dyn Clock>,
-    /// The state directory.
-    pub state_dir: PathBuf,
-    /// Where credentials of systemd are.
-    pub credentials: CredentialEnvironment,
-    /// Tells others who holds a lock.
-    pub holder: String,
-}
-
 /// A pass under way; connections to one destination share it.
 pub(super) struct Pass {
     /// The account.
     pub(super) name: AccountName,
     /// So long the destination may be silent.
     pub(super) patience: Duration,
-    pub(super) context: Arc<ForwardContext>,
+    pub(super) context: Arc<ProcessContext>,
     stop: CancellationToken,
     /// None while it is away, and when it is lost.
     journal: AsyncMutex<Option<ForwardJournal>>,
@@ -82,7 +61,7 @@ pub(super) struct Counts {
 impl Pass {
     /// With what is to be done; `stop` ends it.
     pub(super) fn new(
-        context: Arc<ForwardContext>,
+        context: Arc<ProcessContext>,
         account: &Account,
         journal: ForwardJournal,
         queue: VecDeque<Spooled>,
@@ -101,7 +80,7 @@ impl Pass {
     }
 
     /// To look at a destination: with nothing to be done and nothing to write down.
-    pub(super) fn without_messages(context: Arc<ForwardContext>, account: &Account) -> Self {
+    pub(super) fn without_messages(context: Arc<ProcessContext>, account: &Account) -> Self {
         Self {
             name: account.name.clone(),
             patience: account.timeout,

@@ -14,7 +14,7 @@ use crate::delivery::delivered_by;
 use crate::delivery::recovery::OtherMaildir;
 use crate::disk::Disk;
 use crate::forward::settlement::{Settled, settle};
-use crate::forward::{ForwardContext, ForwardOptions, SpoolUse, forward, spool_use};
+use crate::forward::{ForwardOptions, SpoolUse, forward, spool_use};
 use crate::ids::InstanceId;
 use crate::plan::Plan;
 use crate::state::error::StateError;
@@ -101,7 +101,7 @@ pub async fn forward_spool(
     let to = account.forward.clone()?;
     let stop = stop.child_token();
     let in_time = stop.clone();
-    let pass = forward(Arc::new(context.forwarding()), account, to, options, stop.clone());
+    let pass = forward(Arc::new(context.of_process()), account, to, options, stop.clone());
     tokio::pin!(pass);
     let report = tokio::select! {
         biased;
@@ -142,19 +142,6 @@ pub async fn settle_account(context: &PollContext, account: &Account) -> Result<
 }
 
 impl PollContext {
-    /// What forwarders need of it.
-    #[must_use]
-    pub fn forwarding(&self) -> ForwardContext {
-        ForwardContext {
-            dialer: Arc::clone(&self.dialer),
-            disk: Arc::clone(&self.disk),
-            clock: Arc::clone(&self.clock),
-            state_dir: self.state_dir.clone(),
-            credentials: self.credentials.clone(),
-            holder: self.holder.clone(),
-        }
-    }
-
     pub(super) fn open_options(&self) -> OpenOptions {
         OpenOptions {
             now: self.clock.read(),

@@ -25,7 +25,8 @@ use super::pass::Pass;
 use crate::account::{AccountName, ImapDestination};
 use crate::client::Redactor;
 use crate::credential::CredentialSource;
-use crate::oauth::refresh::{TokenContext, TokenOf, access_token};
+use crate::oauth::refresh::{TokenOf, access_token};
+use crate::process_context::ProcessContext;
 use crate::secret::Secret;
 use crate::threads::NotDone;
 pub(super) use probe::probe;
@@ -87,19 +88,11 @@ async fn secret(pass: &Pass, to: &ImapDestination) -> Result<Secret, ForwardErro
     let CredentialSource::OAuth(settings) = &to.credential else {
         return Ok(to.credential.obtain(&context.credentials).await?);
     };
-    let token_context = TokenContext {
-        dialer: Arc::clone(&context.dialer),
-        disk: Arc::clone(&context.disk),
-        clock: Arc::clone(&context.clock),
-        state_dir: context.state_dir.clone(),
-        credentials: context.credentials.clone(),
-        holder: context.holder.clone(),
-    };
     let account = sign_in_name(&pass.name);
     let (username, settings, route) = (to.username.clone(), Arc::clone(settings), to.endpoint.route.clone());
     let of = TokenOf { account, username, settings, route };
     // A task of its own: it goes on when nobody waits for it any more.
-    let tokens = tokio::spawn(access_token(token_context, of, None)).await;
+    let tokens = tokio::spawn(access_token(ProcessContext::clone(context), of, None)).await;
     Ok(tokens.map_err(|e| ForwardError::Work(NotDone::from(e).doing("refresh the access token")))??.access)
 }
 
