@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::listening::Listening;
 use super::maildrop::{PASSWORD, USER};
 
 /// What goes wrong at an APPEND.
@@ -114,7 +114,7 @@ pub(crate) struct Mailbox {
 pub(crate) struct ImapServer {
     pub(crate) address: SocketAddr,
     mailbox: Arc<Mutex<Mailbox>>,
-    stop: Arc<AtomicBool>,
+    _listening: Listening,
 }
 
 impl ImapServer {
@@ -139,28 +139,22 @@ impl ImapServer {
             most_connections: 0,
             connections: 0,
         };
-        let (mailbox, stop) = (Arc::new(Mutex::new(mailbox)), Arc::new(AtomicBool::new(false)));
-        let (theirs, ends) = (Arc::clone(&mailbox), Arc::clone(&stop));
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                if ends.load(Ordering::Relaxed) {
-                    return;
-                }
-                let mailbox = Arc::clone(&theirs);
-                std::thread::spawn(move || {
-                    drop(stream.set_read_timeout(Some(Duration::from_secs(30))));
-                    change(&mailbox, |mailbox| {
-                        mailbox.connections += 1;
-                        mailbox.most_connections = mailbox.most_connections.max(mailbox.connections);
-                    });
-                    let mut session = Session { stream: BufReader::new(stream), mailbox };
-                    let _ = session.converse();
-                    drop(session.stream.get_ref().shutdown(Shutdown::Both));
-                    change(&session.mailbox, |mailbox| mailbox.connections -= 1);
-                });
-            }
-        });
-        Self { address, mailbox, stop }
+        let mailbox = Arc::new(Mutex::new(mailbox));
+        let theirs = Arc::clone(&mailbox);
+        let serve = move |stream: TcpStream| {
+            drop(stream.set_read_timeout(Some(Duration::from_secs(30))));
+            change(&theirs, |mailbox| {
+                mailbox.connections += 1;
+                mailbox.most_connections = mailbox.most_connections.max(mailbox.connections);
+            });
+            let mut session = Session { stream: BufReader::new(stream), mailbox: Arc::clone(&theirs) };
+            let _ = session.converse();
+            drop(session.stream.get_ref().shutdown(Shutdown::Both));
+            change(&session.mailbox, |mailbox| mailbox.connections -= 1);
+        };
+        let accept = move || listener.accept().map(|(stream, _)| stream);
+        let listening = Listening::start(accept, serve, move || drop(TcpStream::connect(address)));
+        Self { address, mailbox, _listening: listening }
     }
 
     /// Looks at the mailbox, or changes it.
@@ -187,13 +181,6 @@ impl ImapServer {
             "{{ imap = {{ host = \"{host}\", port = {port}, tls = \"none\", username = {USER:?}, \
              password = {PASSWORD:?}{more} }} }}"
         )
-    }
-}
-
-impl Drop for ImapServer {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        drop(TcpStream::connect(self.address));
     }
 }
 
