@@ -10,7 +10,7 @@ use super::append::{Appended, Heard};
 use super::recognition::{Fate, Sought, Twin};
 use super::refusal::{Judgement, judge};
 use super::response::Condition;
-use super::session::{Selected, Session};
+use super::session::{LONG_ANSWER, Selected, Session};
 use super::survey;
 use crate::account::ImapDestination;
 use crate::client::Redactor;
@@ -206,13 +206,18 @@ impl<'a> Worker<'a> {
         let tag = self.session.begin_append(&self.to.mailbox, &self.to.flags, &letter).await?;
         self.under_way.push_back(UnderWay { letter: letter.clone(), intent, tag: tag.clone() });
         while !is_ahead {
-            match self.hear().await? {
-                None => {
+            match self.hear().await {
+                Ok(None) => {
                     self.session.send_letter(&letter).await?;
                     return self.session.send_gathered().await;
                 }
-                Some(ended) if ended == tag => return Ok(()),
-                Some(_) => {}
+                Ok(Some(ended)) if ended == tag => return Ok(()),
+                Ok(Some(_)) => {}
+                Err(e) => {
+                    // Nobody answers a message that was not sent.
+                    self.under_way.retain(|one| one.tag != tag);
+                    return Err(e);
+                }
             }
         }
         Ok(())
@@ -320,8 +325,9 @@ impl<'a> Worker<'a> {
             return end;
         }
         let is_wire = matches!(end, ForwardError::Wire { .. });
+        let patience = if is_wire { LAST_WORDS } else { LONG_ANSWER };
         while !self.under_way.is_empty() {
-            match self.session.hear_within(LAST_WORDS).await {
+            match self.session.hear_within(patience).await {
                 Ok(Heard::Ended(tag, how)) => drop(self.on_end(&tag, how).await),
                 Ok(Heard::GoOn) => {}
                 Err(said) if is_wire && !matches!(said, ForwardError::Wire { .. }) => return said,
