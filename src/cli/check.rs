@@ -176,7 +176,7 @@ fn tell_configuration(config: &Config, warnings: &[String], always: bool) {
     if always {
         let enabled = config.accounts.iter().filter(|account| account.enabled).count();
         let path = text::value(&config.path.to_string_lossy());
-        let accounts = crate::text::Count::of(config.accounts.len(), "account");
+        let accounts = text::Count::of(config.accounts.len(), "account");
         match enabled == config.accounts.len() {
             true => say(format_args!("{path} is good: {accounts}")),
             false => say(format_args!("{path} is good: {accounts}, {enabled} of them enabled")),

@@ -1,6 +1,5 @@
 //! What a poll logs in with.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;

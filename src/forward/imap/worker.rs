@@ -22,7 +22,10 @@ use crate::secret::Secret;
 use crate::state::record::{AppendIntent, ForwardRecord, MailboxUid};
 
 /// So many messages are under way on a connection.
-const MOST_AHEAD: usize = 32;
+const MOST_AHEAD: usize = 128;
+
+/// So many are begun at a time: their intents are one write to the disk.
+const AT_ONCE: usize = 32;
 
 /// Another message is begun as long as those under way have no more octets than this.
 const MOST_OCTETS: u64 = 2 << 20;
@@ -62,6 +65,8 @@ pub(super) struct Worker<'a> {
     under_way: VecDeque<UnderWay>,
     /// Those that are to be looked at once nothing is under way.
     unplaced: Vec<Unplaced>,
+    /// The UIDs under which messages of ours are known to have arrived.
+    taken: BTreeSet<u32>,
 }
 
 impl<'a> Worker<'a> {
@@ -73,8 +78,17 @@ impl<'a> Worker<'a> {
     ) -> Result<Self, ForwardError> {
         let mut session = Session::open(&pass.context.dialer, to, secret, pass.patience).await?;
         let selected = session.select(&to.mailbox).await?;
-        let (redactor, unwritten) = (Arc::clone(redactor), Vec::new());
-        Ok(Self { pass, to, session, selected, redactor, unwritten, under_way: VecDeque::new(), unplaced: Vec::new() })
+        Ok(Self {
+            pass,
+            to,
+            session,
+            selected,
+            redactor: Arc::clone(redactor),
+            unwritten: Vec::new(),
+            under_way: VecDeque::new(),
+            unplaced: Vec::new(),
+            taken: pass.known_uids(selected.validity).await,
+        })
     }
 
     /// Deals with the messages whose APPEND was under way when an earlier pass ended; they come first. Those that have not
@@ -155,9 +169,10 @@ impl<'a> Worker<'a> {
         // Which one is which of several can only be told where the server names the UIDs.
         let window = if self.session.has("UIDPLUS") { MOST_AHEAD } else { 1 };
         loop {
-            if self.unplaced.is_empty() && self.under_way.len() <= window / 2 {
-                self.begin_more(window).await?;
-            }
+            while self.unplaced.is_empty()
+                && self.under_way.len() <= window.saturating_sub(AT_ONCE)
+                && self.begin_more(window).await?
+            {}
             match (self.under_way.is_empty(), self.unplaced.is_empty()) {
                 (true, true) => return Ok(()),
                 (true, false) => self.place().await?,
@@ -166,12 +181,13 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Begins further messages. Their intents are durable before the first one leaves, so each that is not answered is
-    /// looked for.
-    async fn begin_more(&mut self, window: usize) -> Result<(), ForwardError> {
+    /// Begins further messages; false if there is none, or no room for one. Their intents are durable before the first one
+    /// leaves, so each that is not answered is looked for.
+    async fn begin_more(&mut self, window: usize) -> Result<bool, ForwardError> {
         let mut letters = Vec::new();
         let mut octets: u64 = self.under_way.iter().map(|one| one.letter.size).sum();
-        while self.under_way.len() + letters.len() < window && octets <= MOST_OCTETS {
+        let most = AT_ONCE.min(window.saturating_sub(self.under_way.len()));
+        while letters.len() < most && octets <= MOST_OCTETS {
             let Some(message) = self.pass.next() else { break };
             let Some(letter) = self.pass.measure(message, String::new()).await? else { continue };
             if let Some(why) = self.too_large(&letter) {
@@ -182,7 +198,7 @@ impl<'a> Worker<'a> {
             letters.push(letter);
         }
         if letters.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let intents: Vec<AppendIntent> = letters.iter().map(|letter| self.intent(letter)).collect();
         self.unwritten.extend(intents.iter().cloned().map(ForwardRecord::Intent));
@@ -190,7 +206,7 @@ impl<'a> Worker<'a> {
         for (letter, intent) in letters.into_iter().zip(intents) {
             self.begin(letter, intent).await?;
         }
-        self.session.send_gathered().await
+        self.session.send_gathered().await.map(|()| true)
     }
 
     fn too_large(&self, letter: &Letter) -> Option<String> {
@@ -205,7 +221,10 @@ impl<'a> Worker<'a> {
         let is_ahead = self.session.sends_ahead(&letter);
         let tag = self.session.begin_append(&self.to.mailbox, &self.to.flags, &letter).await?;
         self.under_way.push_back(UnderWay { letter: letter.clone(), intent, tag: tag.clone() });
-        while !is_ahead {
+        if is_ahead {
+            return Ok(());
+        }
+        loop {
             match self.hear().await {
                 Ok(None) => {
                     self.session.send_letter(&letter).await?;
@@ -220,7 +239,6 @@ impl<'a> Worker<'a> {
                 }
             }
         }
-        Ok(())
     }
 
     /// Deals with what comes next: the tag of a message whose APPEND has ended, None if the server wants one.
@@ -244,8 +262,8 @@ impl<'a> Worker<'a> {
             Appended::No(condition) => return self.on_refusal(&letter, &condition).await,
         };
         let can_be = |uid: &MailboxUid| uid.validity == self.selected.validity && uid.uid >= intent.uid_next;
-        match named.filter(can_be) {
-            Some(uid) if !self.is_gmail() => self.unwritten.push(self.pass.arrived(&letter, Some(uid))),
+        match named.filter(can_be).filter(|_| !self.is_gmail()) {
+            Some(uid) if self.taken.insert(uid.uid) => self.unwritten.push(self.pass.arrived(&letter, Some(uid))),
             _ => self.unplaced.push(Unplaced { letter, intent, named }),
         }
         Ok(())
@@ -255,35 +273,43 @@ impl<'a> Worker<'a> {
     async fn place(&mut self) -> Result<(), ForwardError> {
         // Those before them have to be known.
         self.write().await?;
-        let unplaced = std::mem::take(&mut self.unplaced);
         let is_elsewhere = |one: &Unplaced| one.named.is_some_and(|uid| uid.validity != self.selected.validity);
-        if unplaced.iter().any(is_elsewhere) {
+        if self.unplaced.iter().any(is_elsewhere) {
             // The mailbox may have been made anew.
             self.selected = self.session.select(&self.to.mailbox).await?;
+            self.taken.clear();
         }
-        let mut taken = self.pass.known_uids(self.selected.validity).await;
-        for Unplaced { letter, intent, named } in unplaced {
-            let named = named.filter(|uid| uid.validity == self.selected.validity).map(|uid| uid.uid);
-            let is_renumbered = intent.uid_validity != self.selected.validity;
-            let from = if is_renumbered { 1 } else { intent.uid_next };
-            let uid = match named {
-                Some(uid) if self.is_gmail() => {
-                    let is_new = uid >= from && !taken.contains(&uid);
-                    if !self.is_ours(uid, &letter, is_new).await? {
-                        let why = "the destination has taken it for another message, with the same Message-ID";
-                        self.pass.set_aside(&letter.spooled, why).await?;
-                        continue;
-                    }
-                    Some(uid)
-                }
-                Some(uid) if is_renumbered => Some(uid),
-                _ => self.find(&letter, from, &taken).await?,
-            };
-            taken.extend(uid);
-            let uid = uid.map(|uid| MailboxUid { validity: self.selected.validity, uid });
-            self.unwritten.push(self.pass.arrived(&letter, uid));
+        self.taken.extend(self.pass.known_uids(self.selected.validity).await);
+        // If that comes to nothing they are looked for by the next pass.
+        for one in std::mem::take(&mut self.unplaced) {
+            if let Some(uid) = self.place_one(&one).await? {
+                self.unwritten.push(self.pass.arrived(&one.letter, uid));
+            }
         }
         Ok(())
+    }
+
+    /// The UID of a message, if it can be found. The outer None: it is set aside, because it has not arrived.
+    async fn place_one(&mut self, one: &Unplaced) -> Result<Option<Option<MailboxUid>>, ForwardError> {
+        let Unplaced { letter, intent, named } = one;
+        let validity = self.selected.validity;
+        let from = if intent.uid_validity == validity { intent.uid_next } else { 1 };
+        let named = named.filter(|uid| uid.validity == validity).map(|uid| uid.uid);
+        let is_new = named.is_some_and(|uid| uid >= from && !self.taken.contains(&uid));
+        let uid = match named {
+            Some(uid) if self.is_gmail() => {
+                if !self.is_ours(uid, letter, is_new).await? {
+                    let why = "the destination has taken it for another message, with the same Message-ID";
+                    self.pass.set_aside(&letter.spooled, why).await?;
+                    return Ok(None);
+                }
+                Some(uid)
+            }
+            Some(uid) if is_new => Some(uid),
+            _ => self.find(letter, from).await?,
+        };
+        self.taken.extend(uid);
+        Ok(Some(uid.map(|uid| MailboxUid { validity, uid })))
     }
 
     /// Gmail takes a message for another one that has the same Message-ID, and keeps that one.
@@ -297,22 +323,16 @@ impl<'a> Worker<'a> {
     }
 
     /// The UID of a message that has arrived, where only a look tells.
-    async fn find(&mut self, letter: &Letter, from: u32, taken: &BTreeSet<u32>) -> Result<Option<u32>, ForwardError> {
-        let mut fitting = Vec::new();
+    async fn find(&mut self, letter: &Letter, from: u32) -> Result<Option<u32>, ForwardError> {
+        let (mut fitting, taken) = (Vec::new(), &self.taken);
         let take = |uid, size| {
             if size == letter.size && !taken.contains(&uid) {
                 fitting.push(uid);
             }
         };
         self.session.sizes(from, take).await?;
-        let found = match fitting.as_slice() {
-            [] => None,
-            [only] => Some(*only),
-            several => {
-                let headers = self.session.headers(several).await?;
-                headers.into_iter().find(|(_, header)| *header == letter.header).map(|(uid, _)| uid)
-            }
-        };
+        let headers = self.session.headers(&fitting).await?;
+        let found = headers.into_iter().find(|(_, header)| *header == letter.header).map(|(uid, _)| uid);
         if let Some(uid) = found {
             self.selected.next = self.selected.next.max(uid.saturating_add(1));
         }
@@ -321,11 +341,12 @@ impl<'a> Worker<'a> {
 
     /// What was answered before the end, or says why it came.
     async fn hear_the_rest(&mut self, end: ForwardError) -> ForwardError {
-        if matches!(&end, ForwardError::Wire { error: WireError::Silence(_), .. }) {
-            return end;
-        }
-        let is_wire = matches!(end, ForwardError::Wire { .. });
-        let patience = if is_wire { LAST_WORDS } else { LONG_ANSWER };
+        let (is_wire, patience) = match &end {
+            // Nothing more can be expected.
+            ForwardError::Wire { error: WireError::Silence(_), .. } | ForwardError::Protocol { .. } => return end,
+            ForwardError::Wire { .. } => (true, LAST_WORDS),
+            _ => (false, LONG_ANSWER),
+        };
         while !self.under_way.is_empty() {
             match self.session.hear_within(patience).await {
                 Ok(Heard::Ended(tag, how)) => drop(self.on_end(&tag, how).await),
