@@ -215,6 +215,7 @@ impl ForwardReport {
         if let (Err(e), Some(trouble)) = (&self.end, self.trouble()) {
             let wait = match e {
                 ForwardError::Busy => String::new(),
+                _ if self.waiting.messages == 0 => String::new(),
                 _ => format!(". {}", in_the_spool(self.waiting.messages)),
             };
             complaints.push(format!("forwarding to {}: {trouble}{wait}", self.to));

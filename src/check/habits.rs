@@ -8,9 +8,10 @@ use std::path::Path;
 
 use crate::account::{Account, ForwardTo, RemovalPolicy};
 use crate::config::Config;
-use crate::credential::{CredentialSource, printable};
+use crate::credential::CredentialSource;
 use crate::forward::find_program;
 use crate::provider::Provider;
+use crate::text;
 
 /// The units of the machine hide homes from what they run (`ProtectHome=yes`).
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
@@ -102,8 +103,8 @@ fn same_maildrop(config: &Config, found: &mut Vec<String>) {
         let mut text = format!(
             "{} are the same maildrop ({} at {}), so every message is fetched {} times",
             listed(&names),
-            printable(&first.username),
-            printable(&first.endpoint.host),
+            text::value(&first.username),
+            text::value(&first.endpoint.host),
             accounts.len()
         );
         let keeps = accounts.iter().any(|account| account.removal == RemovalPolicy::Keep);
@@ -127,7 +128,7 @@ fn shared_maildirs(config: &Config, found: &mut Vec<String>) {
                 "{} share the Maildir {} and differ in `leave_on_server` or `maildir_mode`: nobody can tell from a message \
                  whether it is still on its server; give each one a Maildir, or all the same policy",
                 listed(&names),
-                printable(&first.maildir.to_string_lossy())
+                text::value(&first.maildir.to_string_lossy())
             ));
         }
     }
@@ -151,7 +152,7 @@ fn grouped<K: std::hash::Hash + Eq>(accounts: &[Account], key: impl Fn(&Account)
 /// Whether a command is there, and whether it can work under a unit of the machine.
 fn check_command(what: &str, command: &[OsString], of_the_machine: bool, found: &mut Vec<String>) {
     let Some(program) = command.first() else { return };
-    let shown = printable(&program.to_string_lossy());
+    let shown = text::value(&program.to_string_lossy());
     let Some(path) = find_program(program) else {
         found.push(format!("{what} is `{shown}`, and there is no such program; install it, or write its whole path"));
         return;

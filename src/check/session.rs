@@ -13,7 +13,7 @@ use crate::client::login::{CachedCapabilities, LoggedIn, log_in};
 use crate::client::{Client, ClientError, Redactor, ResponsePart, Timeouts};
 use crate::credential::CredentialSource;
 use crate::net::{Dial, NetError};
-use crate::oauth::refresh::{TokenContext, TokenOf, access_token};
+use crate::oauth::refresh::{TokenOf, access_token};
 use crate::poll::PollError;
 use crate::pop3::{Capabilities, Command, Event, Status};
 use crate::routing::Routing;
@@ -75,16 +75,8 @@ async fn secret(context: &CheckContext, account: &Account) -> Result<Secret, Pol
     let CredentialSource::OAuth(settings) = &account.credential else {
         return Ok(account.credential.obtain(&context.credentials).await?);
     };
-    let token_context = TokenContext {
-        dialer: Arc::clone(&context.dialer) as Arc<dyn Dial>,
-        disk: Arc::clone(&context.disk),
-        clock: Arc::clone(&context.clock),
-        state_dir: context.state_dir.clone(),
-        credentials: context.credentials.clone(),
-        holder: "mailferry check".to_owned(),
-    };
     let of = TokenOf::account(account, settings);
-    Ok(access_token(token_context, of, None).await?.access)
+    Ok(access_token(context.of_process(), of, None).await?.access)
 }
 
 /// Which addresses the server has.

@@ -14,11 +14,12 @@ use crate::account::Account;
 use crate::check::{AccountCheck, CheckContext, Mark, Step, check, habits, multidrop};
 use crate::clock::RealClock;
 use crate::config::{self, Config, ConfigError, Environment};
-use crate::credential::{CredentialEnvironment, printable};
+use crate::credential::CredentialEnvironment;
 use crate::disk::RealDisk;
 use crate::exit::ExitStatus;
 use crate::net::{Dialer, NetLimits};
 use crate::state::store::ConfiguredAccounts;
+use crate::text;
 
 /// The document of `--json`. Fields are added, never changed.
 #[derive(Debug, Serialize)]
@@ -54,7 +55,7 @@ pub(super) async fn run(arguments: &Arguments, options: &Check) -> ExitStatus {
         }
     };
     let mut report = Report {
-        configuration: Some(printable(&config.path.to_string_lossy())),
+        configuration: Some(text::value(&config.path.to_string_lossy())),
         status: 0,
         error: None,
         warnings: config.warnings.iter().cloned().chain(habits::warnings(&config, &environment.etc)).collect(),
@@ -150,7 +151,7 @@ fn failed(account: &Account) -> AccountCheck {
 fn wrong(error: &ConfigError, json: bool) -> ExitStatus {
     if json {
         let report = Report {
-            configuration: error.path().map(|path| printable(&path.to_string_lossy())),
+            configuration: error.path().map(|path| text::value(&path.to_string_lossy())),
             status: ExitStatus::Config.code(),
             error: Some(error.to_string()),
             warnings: Vec::new(),
@@ -174,8 +175,8 @@ fn print_json(report: &Report) {
 fn tell_configuration(config: &Config, warnings: &[String], always: bool) {
     if always {
         let enabled = config.accounts.iter().filter(|account| account.enabled).count();
-        let path = printable(&config.path.to_string_lossy());
-        let accounts = crate::text::Count::of(config.accounts.len(), "account");
+        let path = text::value(&config.path.to_string_lossy());
+        let accounts = text::Count::of(config.accounts.len(), "account");
         match enabled == config.accounts.len() {
             true => say(format_args!("{path} is good: {accounts}")),
             false => say(format_args!("{path} is good: {accounts}, {enabled} of them enabled")),
@@ -198,7 +199,7 @@ fn tell(found: &AccountCheck, width: usize, arguments: &Arguments, options: &Che
     }
     let name = &found.account;
     let verdict = if status == ExitStatus::Ok { "ok" } else { "FAIL" };
-    let mut line = format!("{name:width$}  {verdict:4}  {}", printable(&found.server));
+    let mut line = format!("{name:width$}  {verdict:4}  {}", text::value(&found.server));
     for words in &found.in_short {
         line.push_str(", ");
         line.push_str(words);

@@ -11,7 +11,7 @@ use tracing::Instrument as _;
 
 use super::arguments::{Arguments, Fetch};
 use super::output::stderr_line;
-use super::prepare;
+use super::prepare::{self, Prepared};
 use super::progress::{self, Display};
 use super::reporter::{Reporter, Told};
 use super::scheduled::{Settings, recall};
@@ -19,7 +19,7 @@ use super::signals::{Listener, survive_limit_on_files};
 use crate::account::Account;
 use crate::account_record::stamp;
 use crate::advice::fetchmail;
-use crate::config::{Config, Environment};
+use crate::config::Config;
 use crate::delivery::recovery::OtherMaildir;
 use crate::exit::ExitStatus;
 use crate::forward::ForwardOptions;
@@ -35,24 +35,9 @@ const FORWARDING: Duration = Duration::from_secs(120);
 
 /// Runs the command; the answer is for the shell.
 pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
-    let environment = Environment::from_process();
-    let prepared = prepare::configuration(arguments, &environment).and_then(|config| {
-        prepare::context(arguments, &environment, &config, "fetch").map(|context| (config, context))
-    });
-    let (config, context) = match prepared {
-        Ok((config, context)) => (config, Arc::new(context)),
-        Err(e) => {
-            stderr_line(e.render(super::colour()));
-            return failed_before_polling(ExitStatus::Config, fetch.fetchmail_exit_codes);
-        }
-    };
-    prepare::print_warnings(&config, arguments.quiet);
-    let accounts: Vec<Account> = match config.select(&fetch.accounts) {
-        Ok(accounts) => accounts.into_iter().cloned().collect(),
-        Err(e) => {
-            stderr_line(format_args!("mailferry: {e}"));
-            return failed_before_polling(ExitStatus::Usage, fetch.fetchmail_exit_codes);
-        }
+    let Prepared { config, context, accounts } = match prepare::accounts(arguments, &fetch.accounts, "fetch") {
+        Ok(prepared) => prepared,
+        Err(status) => return failed_before_polling(status, fetch.fetchmail_exit_codes),
     };
     if accounts.is_empty() && !arguments.quiet {
         stderr_line("mailferry: no account is enabled; name those to be fetched, or take `enabled = false` away");

@@ -248,8 +248,8 @@ impl LoginCommand<'_> {
             "Open this address on any device, sign in as {}, and type in the code:\n\n    {}\n\n    {}\n\nThe code is good for \
              {} minutes. Give it to nobody: who types it in opens this mailbox to whoever began.\n",
             self.account.username,
-            crate::credential::printable(&device.address()),
-            crate::credential::printable(device.code()),
+            crate::text::value(&device.address()),
+            crate::text::value(device.code()),
             device.time().as_secs() / 60
         ));
         device.finish(sign_in.http()).await

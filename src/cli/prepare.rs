@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::arguments::Arguments;
 use super::limits;
 use super::output::stderr_line;
+use crate::account::Account;
 use crate::clock::RealClock;
 use crate::config::{self, Config, ConfigError, Environment};
 use crate::control::{AskError, Request, Response, ask};
@@ -22,6 +23,37 @@ use crate::state::store::ConfiguredAccounts;
 pub(super) fn configuration(arguments: &Arguments, environment: &Environment) -> Result<Config, ConfigError> {
     let path = config::find(arguments.config.as_deref(), environment)?;
     config::load(&path, environment)
+}
+
+/// What a command begins with that works on accounts.
+pub(super) struct Prepared {
+    /// The configuration.
+    pub(super) config: Config,
+    /// What all polls share.
+    pub(super) context: Arc<PollContext>,
+    /// The accounts that are named; else all that are enabled.
+    pub(super) accounts: Vec<Account>,
+}
+
+/// Makes ready what works on accounts; `command` tells others who holds a lock.
+///
+/// # Errors
+/// How to end. What is wrong has been printed.
+pub(super) fn accounts(arguments: &Arguments, names: &[String], command: &str) -> Result<Prepared, ExitStatus> {
+    let environment = Environment::from_process();
+    let prepared = configuration(arguments, &environment)
+        .and_then(|config| context(arguments, &environment, &config, command).map(|context| (config, context)));
+    let (config, context) = prepared.map_err(|e| {
+        stderr_line(e.render(super::colour()));
+        ExitStatus::Config
+    })?;
+    print_warnings(&config, arguments.quiet);
+    let accounts = config.select(names).map(|accounts| accounts.into_iter().cloned().collect());
+    let accounts = accounts.map_err(|e| {
+        stderr_line(format_args!("mailferry: {e}"));
+        ExitStatus::Usage
+    })?;
+    Ok(Prepared { config, context: Arc::new(context), accounts })
 }
 
 /// Prints what is allowed in the configuration and looks like a mistake.

@@ -19,11 +19,12 @@ use crate::account::{
     Account, AccountName, AuthChoice, ClientCertificate, Endpoint, Forward, ForwardTo, ImapDestination, Interval,
     IpVersion, RemovalPolicy, Route, TlsMode, TlsOptions, TlsTrust,
 };
-use crate::credential::{CredentialSource, printable};
+use crate::credential::CredentialSource;
 use crate::oauth::preset::Preset;
 use crate::provider::{Login, Provider};
 use crate::routing::Routing;
 use crate::secret::Secret;
+use crate::text;
 
 /// POP3 over TLS from the first byte (RFC 8314, section 3.1).
 const IMPLICIT_TLS_PORT: u16 = 995;
@@ -364,7 +365,8 @@ impl Builder<'_> {
         }
         let Some(At { value: username, span }) = setting!(self, username).given() else { return };
         if let (Login::LocalPart, Some((local, _))) = (provider.login, username.split_once('@')) {
-            let text = format!("{} wants what stands before the @: username = \"{}\"", provider.name, printable(local));
+            let text =
+                format!("{} wants what stands before the @: username = \"{}\"", provider.name, text::value(local));
             self.warnings.push((span.clone(), text));
         }
     }

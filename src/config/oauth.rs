@@ -12,11 +12,12 @@ use super::problem::Problem;
 use super::settings::{command, systemd_credential};
 use super::unknown::report_unknown;
 use super::value::{At, Complaint, Setting, plain_text, read, wrong_type};
-use crate::credential::{CredentialSource, printable};
+use crate::credential::CredentialSource;
 use crate::https::server_url::{InvalidServerUrl, ServerUrl};
 use crate::oauth::OAuthSettings;
 use crate::oauth::preset::{Device, Preset};
 use crate::secret::Secret;
+use crate::text;
 
 /// Where the browser is sent in the end, unless somebody knows better: any port of this machine (RFC 8252, section 7.3).
 const REDIRECT: &str = "http://127.0.0.1";
@@ -105,7 +106,7 @@ fn preset(value: &DeValue<'_>) -> Result<&'static Preset, Complaint> {
                 names.join(", ")
             ),
         };
-        Complaint::new(format!("cannot be \"{}\"", printable(text)), help)
+        Complaint::new(format!("cannot be \"{}\"", text::value(text)), help)
     })
 }
 

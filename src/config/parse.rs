@@ -242,7 +242,7 @@ impl Reader<'_> {
                 name = format!("{name}.{}", key.get_ref());
                 (at, value) = (key, inner);
             }
-            let shown = crate::credential::printable(&name);
+            let shown = text::value(&name);
             let message = "an account's name with a dot in it stands in quotes; without them it is a table in a table";
             let help = format!("write [accounts.\"{shown}\"]");
             self.problems.push(Problem::new(message).at(&(outer.span().start..at.span().end)).help(help));

@@ -10,7 +10,7 @@ use super::Span;
 use super::keys;
 use super::problem::Problem;
 use crate::account::AccountName;
-use crate::credential::printable;
+use crate::text;
 use line::{Diagnosis, diagnose, parses};
 
 mod line;
@@ -294,7 +294,7 @@ impl<'a> Work<'a> {
             match self.keys.get(&key).cloned() {
                 None => _ = self.keys.insert(key, place),
                 Some(first) => {
-                    let shown = printable(path.last().map_or("", String::as_str));
+                    let shown = text::value(path.last().map_or("", String::as_str));
                     let message = format!("`{shown}` stands twice in the same table");
                     let help = "take one of the two away, or give the second account a table of its own";
                     self.tell(at, whole, |place| {
@@ -312,7 +312,7 @@ impl<'a> Work<'a> {
             self.table = path;
             return;
         };
-        let shown = path.iter().map(|part| printable(part)).collect::<Vec<_>>().join(".");
+        let shown = path.iter().map(|part| text::value(part)).collect::<Vec<_>>().join(".");
         let message = format!("the table [{shown}] stands twice");
         let help = match path.as_slice() {
             [accounts, _] if accounts == "accounts" => {
@@ -343,7 +343,7 @@ impl<'a> Work<'a> {
             let Some(error) = errors.iter().min_by_key(|error| error.span().map(|span| span.start)) else { return };
             let offset = error.span().map_or(0, |span| span.start);
             let at = text.get(..offset).map_or(0, |before| before.matches('\n').count());
-            let message = format!("this is not TOML: {}", printable(error.message()));
+            let message = format!("this is not TOML: {}", text::value(error.message()));
             if self.told.get(at) == Some(&false) {
                 let length = self.line(at).len();
                 let help = "strings stand in quotes, and a key stands once in a table";

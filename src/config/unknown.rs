@@ -1,10 +1,10 @@
 //! What is said about keys that are not known.
 
+use crate::text;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{ACCOUNT, DAEMON, FORWARD_TABLE, Level, MULTIDROP, NOTIFY, OAUTH2, RULE, TOP, probably};
 use super::problem::Problem;
-use crate::credential::printable;
 
 /// What other programs have keys for and mailferry does without.
 const NOT_NEEDED: [(&str, &str); 12] = [
@@ -37,7 +37,7 @@ pub(super) fn report_unknown(table: &DeTable<'_>, level: Level<'_>, problems: &m
             }
             None => advice(name, value.get_ref(), level),
         };
-        let message = format!("unknown key `{}` {}", printable(name), level.place());
+        let message = format!("unknown key `{}` {}", text::value(name), level.place());
         problems.push(Problem::new(message).at(&key.span()).help(help));
     }
     meant
@@ -62,7 +62,7 @@ fn advice(name: &str, value: &DeValue<'_>, level: Level<'_>) -> String {
         return format!("its place is {home}");
     }
     if level == Level::Top && value.is_table() {
-        return format!("if it is an account, write [accounts.{}]", printable(name));
+        return format!("if it is an account, write [accounts.{}]", text::value(name));
     }
     if let Level::Account(_) | Level::Defaults = level
         && FORWARD_TABLE.contains(&name)

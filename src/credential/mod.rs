@@ -255,8 +255,6 @@ pub enum ContentsFault {
     Utf16,
 }
 
-pub(crate) use crate::text::value as printable;
-
 impl fmt::Display for CredentialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

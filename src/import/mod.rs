@@ -19,11 +19,10 @@ pub mod source;
 pub mod take_over;
 pub mod thunderbird;
 
+use crate::text;
+use draft::{Draft, Note};
 use std::fmt;
 use std::path::PathBuf;
-
-use crate::credential::printable;
-use draft::{Draft, Note};
 
 /// A program whose accounts can be taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,13 +130,13 @@ impl fmt::Display for ImportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound { program, looked } => {
-                let looked: Vec<String> = looked.iter().map(|path| printable(&path.to_string_lossy())).collect();
+                let looked: Vec<String> = looked.iter().map(|path| text::value(&path.to_string_lossy())).collect();
                 let (name, looked) = (program.name(), looked.join(" and "));
                 write!(f, "there is no configuration of {name}: looked for {looked}. Name it behind the program")
             }
-            Self::Unreadable { path, why } => write!(f, "cannot read {}: {why}", printable(&path.to_string_lossy())),
+            Self::Unreadable { path, why } => write!(f, "cannot read {}: {why}", text::value(&path.to_string_lossy())),
             Self::Syntax { path, line, what } => {
-                write!(f, "{}, line {line}: {}", printable(&path.to_string_lossy()), printable(what))
+                write!(f, "{}, line {line}: {}", text::value(&path.to_string_lossy()), text::value(what))
             }
         }
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Found;
 use super::draft::{Draft, Note, Password};
 use super::take_over::{Plan, Planned};
-use crate::credential::printable;
+use crate::text;
 use crate::text::Count;
 
 /// An import, done or planned.
@@ -133,9 +133,9 @@ fn list(f: &mut fmt::Formatter<'_>, heading: &str, notes: &[Note]) -> fmt::Resul
 }
 
 fn shown(text: &str) -> String {
-    printable(text)
+    text::value(text)
 }
 
 fn path(path: &Path) -> String {
-    printable(&path.to_string_lossy())
+    text::value(&path.to_string_lossy())
 }

@@ -114,13 +114,10 @@ pub fn plan(found: &mut Found, path: &Path, environment: &Environment) -> Result
         let name = free_name(&draft.names, &names).ok_or_else(|| CannotAddTo("there is no free name".to_owned()))?;
         let (password_file, secret) = password_file(path, &name, &draft)?;
         let mut table = draft.table(&name, password_file.as_deref());
-        let origin = crate::credential::printable(&format!("{}: {}", found.program.name(), draft.origin));
+        let origin = crate::text::value(&format!("{}: {}", found.program.name(), draft.origin));
         table.decor_mut().set_prefix(format!("# From {origin}\n"));
         text = write::add_account(&text, &name, &table).map_err(|e: CannotAdd| {
-            TakeOverError::CannotAdd(CannotAddTo(format!(
-                "{}: {e}",
-                crate::credential::printable(&path.to_string_lossy())
-            )))
+            TakeOverError::CannotAdd(CannotAddTo(format!("{}: {e}", crate::text::value(&path.to_string_lossy()))))
         })?;
         names.push(name.to_string());
         maildrops.push((maildrop.0, maildrop.1, maildrop.2, name.to_string()));

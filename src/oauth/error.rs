@@ -5,9 +5,10 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::account::AccountName;
-use crate::credential::{CredentialError, printable};
+use crate::credential::CredentialError;
 use crate::https::HttpError;
 use crate::state::error::StateError;
+use crate::text;
 use crate::threads::NotDone;
 
 /// Why there is no token.
@@ -108,7 +109,7 @@ impl OAuthError {
 /// A server's words, escaped and shortened.
 pub(super) fn shown(words: &str) -> String {
     const LONGEST: usize = 300;
-    let mut text = printable(&words.chars().take(LONGEST).collect::<String>());
+    let mut text = text::value(&words.chars().take(LONGEST).collect::<String>());
     if words.chars().nth(LONGEST).is_some() {
         text.push('…');
     }
@@ -144,10 +145,10 @@ impl fmt::Display for OAuthError {
             Self::Secret(e) => write!(f, "the client's secret: {e}"),
             Self::State(e) => e.fmt(f),
             Self::File { doing, path, source } => {
-                write!(f, "cannot {doing} {}: {source}", printable(&path.to_string_lossy()))
+                write!(f, "cannot {doing} {}: {source}", text::value(&path.to_string_lossy()))
             }
             Self::Busy { holder } => {
-                write!(f, "the token is being refreshed by {} and that does not end", printable(holder))
+                write!(f, "the token is being refreshed by {} and that does not end", text::value(holder))
             }
             Self::NotDone(e) => e.fmt(f),
         }

@@ -53,6 +53,7 @@ use crate::net::Dial;
 use crate::plan::Pass;
 use crate::plan::maildrop::Sizes;
 use crate::pop3::MessageNumber;
+use crate::process_context::ProcessContext;
 use crate::secret::Secret;
 use crate::state::entries::ListedAs;
 use crate::state::handle::StateHandle;
@@ -88,6 +89,21 @@ pub struct PollContext {
     pub configured_accounts: Arc<ConfiguredAccounts>,
     /// How many files one poll may hold open at the same time.
     pub most_files: usize,
+}
+
+impl PollContext {
+    /// What access tokens and forwarders need of it.
+    #[must_use]
+    pub fn of_process(&self) -> ProcessContext {
+        ProcessContext {
+            dialer: Arc::clone(&self.dialer),
+            disk: Arc::clone(&self.disk),
+            clock: Arc::clone(&self.clock),
+            state_dir: self.state_dir.clone(),
+            credentials: self.credentials.clone(),
+            holder: self.holder.clone(),
+        }
+    }
 }
 
 /// How the user wants this poll to be.

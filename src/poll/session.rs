@@ -430,9 +430,8 @@ impl Poll {
         }
         let Committed { result: committed, undelivered } = committed;
         if !undelivered.is_empty() {
-            // They harm nobody else: others come first next time.
-            let quarantine = |store: &mut Store| store.record_quarantine(undelivered, QuarantineReason::Refused);
-            state.with("write down what was not delivered", quarantine).await??;
+            let others_first = |store: &mut Store| store.record_others_first(undelivered);
+            state.with("write down what was not delivered", others_first).await??;
         }
         // One that ended early is retrieved once more, alone, whatever the policy. Where many are, the sizes are wrong.
         let early = std::mem::take(&mut retriever.done.far_shorter);

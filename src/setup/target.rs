@@ -9,8 +9,8 @@ use toml_edit::Table;
 use crate::account::{Account, AccountName};
 use crate::config::write::{self, CannotAdd};
 use crate::config::{Config, ConfigError, Environment};
-use crate::credential::printable;
 use crate::new_account::NEW_FILE;
+use crate::text;
 
 /// A configuration, and what it would be with one more account.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ impl std::fmt::Display for TargetError {
         match self {
             Self::Config(e) => e.fmt(f),
             Self::CannotAdd(e) => e.fmt(f),
-            Self::Unreadable(path, e) => write!(f, "cannot read {}: {e}", printable(&path.to_string_lossy())),
+            Self::Unreadable(path, e) => write!(f, "cannot read {}: {e}", text::value(&path.to_string_lossy())),
         }
     }
 }

@@ -67,6 +67,8 @@ pub enum StateError {
         other: String,
         /// The state directory.
         dir: PathBuf,
+        /// What it has left there: the endings of the names, `uids` at the end.
+        files: Vec<&'static str>,
     },
     /// There is no state, but somebody has delivered into the Maildir before.
     Lost {
@@ -281,7 +283,8 @@ mod tests {
     fn words_from_a_file_are_escaped() {
         let account = AccountName::new("a").unwrap();
         let locked = StateError::Locked { account: account.clone(), holder: "\u{1b}[31mEVIL\u{7}\nfake".to_owned() };
-        let renamed = StateError::Renamed { account, other: "\u{1b}[31mx".to_owned(), dir: "/s".into() };
+        let renamed =
+            StateError::Renamed { account, other: "\u{1b}[31mx".to_owned(), dir: "/s".into(), files: vec!["uids"] };
         for text in [locked.to_string(), renamed.to_string()] {
             assert!(text.contains("\\u{1b}[31m") && !text.chars().any(char::is_control), "{text:?}");
         }

@@ -4,9 +4,9 @@
 use std::fs::File;
 
 use crate::mail::small_ones;
-use crate::program::{Account, Outcome, TestEnv};
+use crate::program::{Account, Outcome, TestEnv, wait_for};
 use crate::scripted::maildrop::{Maildrop, Message, PASSWORD};
-use crate::terminal::{Terminal, wait_for};
+use crate::terminal::Terminal;
 
 /// A session whose commands come from a pipe.
 fn piped(env: &TestEnv, commands: &str, options: &[&str]) -> Outcome {

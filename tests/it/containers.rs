@@ -9,18 +9,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::OpenptFlags;
 
 use crate::mail::small_ones;
-use crate::program::{Account, Running, TestEnv, skip};
+use crate::program::{Account, Running, TestEnv, skip, wait_for};
 use crate::scripted::maildrop::{Maildrop, PASSWORD};
-
-/// Waits until something is so.
-#[track_caller]
-fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !so() {
-        assert!(begun.elapsed() < Duration::from_secs(40), "{what} does not happen");
-        std::thread::sleep(Duration::from_millis(20)); // the pace of looking, nothing depends on it
-    }
-}
 
 /// The processes whose parent this one is, each with its state.
 fn children(parent: u32) -> Vec<(u32, String)> {

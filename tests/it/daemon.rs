@@ -21,22 +21,12 @@ use crate::certificates::{Authority, Kind};
 use crate::delivered::assert_same_mail;
 use crate::leaks::assert_no_secret;
 use crate::mail::{small, small_ones, small_ones_stored};
-use crate::program::{Account, Running, TestEnv};
+use crate::program::{Account, Running, TestEnv, wait_for};
 use crate::scripted::Faults;
 use crate::scripted::maildrop::{Maildrop, Message};
 
 /// Nothing that is waited for takes longer, on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(40);
-
-/// Waits until something is so.
-#[track_caller]
-fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !so() {
-        assert!(begun.elapsed() < PATIENCE, "{what} does not happen");
-        std::thread::sleep(Duration::from_millis(20)); // the pace of looking, nothing depends on it
-    }
-}
 
 /// A daemon in its home.
 struct Daemon<'a> {

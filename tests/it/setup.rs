@@ -15,10 +15,10 @@ use tempfile::TempDir;
 use crate::certificates::Authority;
 use crate::delivered::assert_same_mail;
 use crate::mail::{small, small_ones};
-use crate::program::{Outcome, TestEnv};
+use crate::program::{Outcome, TestEnv, wait_for};
 use crate::raw::stored;
 use crate::scripted::maildrop::{Maildrop, PASSWORD, USER};
-use crate::terminal::{Terminal, wait_for};
+use crate::terminal::Terminal;
 use surroundings::{Dns, Proxy, SRV, TXT, autoconfig, document, srv, txt, web_server};
 
 mod surroundings;

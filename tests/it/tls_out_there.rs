@@ -7,7 +7,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use rustls::ServerConfig;
@@ -17,7 +16,7 @@ use crate::certificates::{Authority, Kind};
 use crate::delivered::assert_same_mail;
 use crate::leaks::assert_no_secret;
 use crate::mail::{small_ones, small_ones_stored};
-use crate::program::{Account, TestEnv, skip};
+use crate::program::{Account, TestEnv, skip, wait_for};
 use crate::scripted::maildrop::Maildrop;
 use crate::scripted::middle_box::{Meddling, MiddleBox};
 
@@ -161,16 +160,6 @@ fn a_warning_about_the_name_is_not_for_the_user_unless_it_ends_there() {
                 assert_eq!(said, "");
             }
         }
-    }
-}
-
-/// Waits until something is so.
-#[track_caller]
-fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !so() {
-        assert!(begun.elapsed() < Duration::from_secs(40), "{what} does not happen");
-        std::thread::sleep(Duration::from_millis(50)); // the pace of looking, nothing depends on it
     }
 }
 

@@ -25,12 +25,12 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
             text::path(path),
             new_state()
         ),
-        StateError::Renamed { other, dir, .. } => format!(
-            "If the account was renamed: mv {dir}/{other}.uids {dir}/{account}.uids. If not: {}",
-            new_state(),
-            dir = text::path(dir),
-            other = text::value(other)
-        ),
+        StateError::Renamed { other, dir, files, .. } => {
+            let (dir, other) = (text::path(dir), text::value(other));
+            let moves: Vec<String> =
+                files.iter().map(|file| format!("mv {dir}/{other}.{file} {dir}/{account}.{file}")).collect();
+            format!("If the account was renamed: {}. If not: {}", moves.join(" && "), new_state())
+        }
         StateError::Lost { .. } => format!(
             "If the state is somewhere else, put {account}.uids back or give --state-dir; if it is lost, let what the \
              Maildir holds count as fetched: {}; to fetch everything again, or if this is another account's Maildir: {}",

@@ -185,8 +185,17 @@ fn a_state_is_told_with_the_command_that_goes_on() {
         ),
         (StateError::OpenToAll { dir: dir(), mode: 0o777 }.into(), &["(mode 777)", "chmod o-w /s"]),
         (
-            StateError::Renamed { account: account(), other: "old".to_owned(), dir: dir() }.into(),
-            &["mv /s/old.uids /s/work.uids", "If not: mailferry fetch --new-state work"],
+            StateError::Renamed {
+                account: account(),
+                other: "old".to_owned(),
+                dir: dir(),
+                files: vec!["spool", "uids"],
+            }
+            .into(),
+            &[
+                "mv /s/old.spool /s/work.spool && mv /s/old.uids /s/work.uids",
+                "If not: mailferry fetch --new-state work",
+            ],
         ),
         (
             StateError::Lost { account: account(), maildir: "/m".into(), dir: dir() }.into(),
@@ -209,7 +218,7 @@ fn a_state_is_told_with_the_command_that_goes_on() {
 fn words_from_a_file_are_escaped() {
     let evil = || "\u{1b}[31mEVIL\u{7}\nfake".to_owned();
     let locked = StateError::Locked { account: account(), holder: evil() };
-    let renamed = StateError::Renamed { account: account(), other: evil(), dir: "/s".into() };
+    let renamed = StateError::Renamed { account: account(), other: evil(), dir: "/s".into(), files: vec!["uids"] };
     for text in [words(locked), words(renamed)] {
         assert!(text.contains("\\u{1b}[31m") && !text.chars().any(char::is_control), "{text:?}");
     }

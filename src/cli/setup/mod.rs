@@ -17,7 +17,6 @@ use super::signals::{Listener, survive_limit_on_files};
 use super::{import, prepare, uids};
 use crate::account::{AccountName, Route};
 use crate::config::Environment;
-use crate::credential::printable;
 use crate::discovery::MailAddress;
 use crate::exit::ExitStatus;
 use crate::new_account::writing::{self, NewAccount, NewConfig, Surroundings};
@@ -27,6 +26,7 @@ use crate::provider::Provider;
 use crate::setup::settings::{AccountSettings, LEAVE_ON_SERVER, LeaveOnServer, SecretSource};
 use crate::setup::target::{Extended, Target, TargetError};
 use crate::setup::unit::UserUnit;
+use crate::text;
 use crate::text::Count;
 use crate::threads;
 use asker::Asker;
@@ -210,7 +210,7 @@ impl<'a> Wizard<'a> {
     async fn address(&self) -> Result<MailAddress, Ended> {
         let read = |text: &str| MailAddress::new(text).map_err(|e| e.to_string());
         match &self.options.address {
-            Some(text) => read(text).map_err(|e| usage(&format!("`{}`: {e}", printable(text)))),
+            Some(text) => read(text).map_err(|e| usage(&format!("`{}`: {e}", text::value(text)))),
             None => self.asker.ask("Mail address", None, "the address", read).await,
         }
     }
@@ -310,7 +310,7 @@ impl<'a> Wizard<'a> {
     fn extended(&self, name: &AccountName, settings: &AccountSettings) -> Result<Extended, Ended> {
         let extended = self.target.with(name, &settings.table()).map_err(|e| told(&e))?;
         if let Some(twin) = extended.twin() {
-            let path = printable(&self.target.path.to_string_lossy());
+            let path = text::value(&self.target.path.to_string_lossy());
             stderr_line(format_args!(
                 "mailferry: nothing was written: the account `{twin}` in {path} is this maildrop already"
             ));
@@ -359,7 +359,7 @@ impl<'a> Wizard<'a> {
     }
 
     fn tell_end(&self, name: &AccountName, adopted: usize, files: &[PathBuf], by_hand: &[String]) {
-        let shown = |path: &Path| printable(&path.to_string_lossy());
+        let shown = |path: &Path| text::value(&path.to_string_lossy());
         say(format_args!("\nThe account `{name}` is in {}.", shown(&self.target.path)));
         files.iter().for_each(|file| say(format_args!("Made {}, which only you can read.", shown(file))));
         if adopted > 0 {
@@ -391,7 +391,7 @@ impl<'a> Wizard<'a> {
         if !self.arguments.quiet || answer.is_none() {
             say("\nAll day, as a service of yours:");
             if let Some(path) = &unit.missing {
-                say(format_args!("    (writes {})", printable(&path.to_string_lossy())));
+                say(format_args!("    (writes {})", text::value(&path.to_string_lossy())));
             }
             unit.commands().iter().for_each(|line| say(format_args!("    {line}")));
         }

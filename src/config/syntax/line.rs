@@ -5,7 +5,7 @@ use toml::de::DeTable;
 
 use crate::account::AccountName;
 use crate::config::keys;
-use crate::credential::printable;
+use crate::text;
 
 /// What is wrong with a line.
 pub(super) struct Diagnosis {
@@ -137,7 +137,7 @@ impl Look<'_> {
             return Some(self.all(invalid.to_string(), help, None));
         }
         let message = "an account's name with something else in it than letters, digits, - and _ stands in quotes";
-        Some(self.all(message, format!("write [accounts.\"{}\"]", printable(account)), header))
+        Some(self.all(message, format!("write [accounts.\"{}\"]", text::value(account)), header))
     }
 
     /// What other languages end a line with.
@@ -209,7 +209,7 @@ impl Look<'_> {
         let start = self.content.len() - value.len();
         if value.is_empty() || value.starts_with('#') {
             return self.all(
-                format!("the value of `{}` is missing", printable(plain)),
+                format!("the value of `{}` is missing", text::value(plain)),
                 "write it behind =, or take the line away",
                 None,
             );
