@@ -224,6 +224,8 @@ pub(super) mod tests {
             trouble: None,
             polls: PollCounts::default(),
             last_poll_milliseconds: None,
+            last_poll_octets: None,
+            last_poll_round_trips: None,
             certificate_expires: None,
             hours: Vec::new(),
             recent: Vec::new(),

@@ -19,7 +19,7 @@ use crate::poll::events::{Observer, Observers};
 use crate::poll::progress::Progress;
 use crate::poll::{PollContext, PollError, PollOptions, PollReport, poll};
 use crate::schedule::queue::Queue;
-use crate::state::hints::keep_standing;
+use crate::state::hints::keep_outcome;
 use crate::state::saved::{Files, Saved};
 use crate::threads::NotDone;
 use crate::watch::{Watch, blocking, watched};
@@ -128,13 +128,13 @@ impl Polls {
         );
     }
 
-    /// Keeps where an account stands after a poll, which is over only then, and its history, if that is given.
+    /// Keeps where an account stands after a poll, which is over only then, and what is new in its history.
     pub(super) fn keep(
         &mut self,
         context: &Arc<PollContext>,
         polled: Polled,
         due: Duration,
-        (saved, history): (Saved, Option<History>),
+        (saved, brought): (Saved, History),
     ) {
         let Polled { account, watch, conduct, .. } = polled;
         let (context, name) = (Arc::clone(context), account.clone());
@@ -142,7 +142,7 @@ impl Polls {
             let account = name.clone();
             let keep = move || {
                 let (disk, dir, holder) = (&*context.disk, &context.state_dir, &context.holder);
-                keep_standing(disk, dir, &name, holder, &saved, history.as_ref())
+                keep_outcome(disk, dir, &name, holder, Some(&saved), &brought)
             };
             if let Ok(Err(e)) = blocking(keep).await {
                 debug!("{account}: cannot keep where it stands: {e}. Over a restart that is forgotten");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::html::{Count, Moment, PathSegment, Text};
+use super::html::{Count, Moment, PathSegment, Prose, Text};
 use crate::control::status::{AccountStatus, Status};
 
 /// So many cards there are at most.
@@ -124,7 +124,7 @@ fn link(f: &mut fmt::Formatter<'_>, account: &AccountStatus) -> fmt::Result {
 /// What happened, and what to do about it.
 fn what(f: &mut fmt::Formatter<'_>, account: &AccountStatus) -> fmt::Result {
     match (&account.trouble, account.hung_since) {
-        (Some(trouble), None) => write!(f, "<p>{}</p>", Text(&trouble.text)),
+        (Some(trouble), None) => write!(f, "<p>{}</p>", Prose(&trouble.text)),
         _ => f.write_str("<p>Its poll waits for a disk that does not answer.</p>"),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tracing::debug;
 
 use crate::account::Endpoint;
+use crate::account_history::History;
 use crate::client::listing::Opened;
 use crate::client::listing_digest::ListingDigest;
 use crate::client::login::{CachedCapabilities, LoginError};
@@ -48,7 +49,7 @@ impl ServerProfile {
     }
 
     /// Writes down what was learned, if anything was, and tells what came so far. Blocks.
-    pub(super) fn write(&mut self, disk: &Arc<dyn Disk>, success: Option<i64>) -> Past {
+    pub(super) fn write(&mut self, disk: &Arc<dyn Disk>, success: Option<i64>) -> (Past, History) {
         self.file.hints.server = Some(self.server.clone());
         // A success alone is no reason to write: an idle poll leaves the disk alone.
         if self.file.has_changed() && success.is_some() {
@@ -57,7 +58,7 @@ impl ServerProfile {
         if let Err(e) = self.file.write(&**disk) {
             debug!("cannot write the hints about the server: {e}. They are gathered again");
         }
-        self.file.hints.past.clone()
+        (self.file.hints.past.clone(), self.file.hints.history.clone())
     }
 
     /// This listing is to be recognised.

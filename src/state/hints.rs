@@ -269,31 +269,32 @@ impl HintsFile {
     }
 }
 
-/// Keeps where an account stands, under the account's lock: `holder` is told to others who want it meanwhile. One that
-/// somebody else holds is being polled, and the end of that poll will be the news. In a place where no poll may use the
-/// state nothing is made either: its owner could not read what another user leaves there. Blocks.
+/// Keeps where an account stands, if that is given, and what its polls brought that is not in its history yet, under the
+/// account's lock: `holder` is told to others who want it meanwhile. One that somebody else holds is being polled, and the
+/// end of that poll will be the news. In a place where no poll may use the state nothing is made either: its owner could
+/// not read what another user leaves there. Blocks.
 ///
 /// # Errors
 /// The place is refused, and those of the disk; nothing is lost by that but the hint.
-pub fn keep_standing(
+pub fn keep_outcome(
     disk: &dyn Disk,
     dir: &Path,
     account: &AccountName,
     holder: &str,
-    standing: &Saved,
-    history: Option<&History>,
+    standing: Option<&Saved>,
+    brought: &History,
 ) -> Result<(), StateError> {
     ownership::check_place(disk, dir, account.as_str())?;
     let path = lock_file(dir, account.as_str());
     let lock = disk.lock(&path, holder).map_err(|e| StateError::io("lock", &path, e))?;
     let Lock::Acquired(_lock) = lock else { return Ok(()) };
     let mut file = HintsFile::read(disk, dir, account);
-    if !file.hints.standing.as_ref().is_some_and(|known| known.says_the_same(standing)) {
+    if let Some(standing) = standing
+        && !file.hints.standing.as_ref().is_some_and(|known| known.says_the_same(standing))
+    {
         file.hints.standing = Some(standing.clone());
     }
-    if let Some(history) = history {
-        file.hints.history.clone_from(history);
-    }
+    file.hints.history.absorb(brought);
     file.write(disk).map_err(|e| StateError::io("write", &file.path, e))
 }
 

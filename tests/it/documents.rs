@@ -225,9 +225,11 @@ fn full_status() -> Status {
         often_until: None,
         polls: PollCounts { succeeded: 1, failed: 2 },
         last_poll_milliseconds: Some(3),
+        last_poll_octets: Some(4),
+        last_poll_round_trips: Some(5),
         certificate_expires: Some(4),
         hours: vec![Hour { begun: 1, messages: 2, octets: 3, failed: 4 }],
-        recent: vec![PastPoll { ended: 1, milliseconds: 2, messages: 3, octets: 4, cause: Some(Cause::Tls) }],
+        recent: vec![PastPoll { ended: 1, milliseconds: 2, messages: 3, octets: 4, round_trips: 5, cause: Some(Cause::Tls) }],
         forward: Some(Forwarding {
             to: "t".to_owned(),
             running: false,
