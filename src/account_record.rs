@@ -8,10 +8,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::account::Account;
+use crate::account::{Account, CredentialSource};
 use crate::account_history::PastPoll;
 use crate::clock::trusted_time::ClockReading;
-use crate::credential::CredentialSource;
 use crate::disk::Stamp;
 use crate::notify::{Notification, NotifyState, PollFacts, after_poll};
 use crate::poll::PollReport;

@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use crate::account::{Account, ForwardTo, RemovalPolicy};
+use crate::account::{Account, CredentialSource, ForwardTo, RemovalPolicy};
 use crate::config::Config;
-use crate::credential::{CredentialSource, printable};
+use crate::credential::printable;
 use crate::forward::find_program;
 use crate::provider::Provider;
 

@@ -6,12 +6,11 @@ use std::time::Instant;
 
 use super::observed::{Observed, Seen};
 use super::{CheckContext, Mark, Step, day, multidrop, time};
-use crate::account::{Account, RemovalPolicy, TlsMode};
+use crate::account::{Account, CredentialSource, RemovalPolicy, TlsMode};
 use crate::advice;
 use crate::client::listing::{self, Opened};
 use crate::client::login::{CachedCapabilities, LoggedIn, log_in};
 use crate::client::{Client, ClientError, Redactor, ResponsePart, Timeouts};
-use crate::credential::CredentialSource;
 use crate::net::{Dial, NetError};
 use crate::oauth::refresh::{TokenContext, TokenOf, access_token};
 use crate::poll::PollError;

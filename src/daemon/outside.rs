@@ -9,11 +9,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::debug;
 
-use crate::account::{Account, AccountName};
+use crate::account::{Account, AccountName, CredentialSource};
 use crate::account_history::History;
 use crate::account_record::stamp;
 use crate::config::{Config, ConfigError};
-use crate::credential::CredentialSource;
 use crate::oauth::store;
 use crate::poll::PollContext;
 use crate::state::hints::{HintsFile, Past, keep_outcome};
@@ -111,16 +110,10 @@ impl Outside {
     }
 
     /// Keeps where an account stands that waits for its next poll, and what is new in its history.
-    pub(super) fn keep(
-        &self,
-        context: &Arc<PollContext>,
-        account: &AccountName,
-        (saved, brought): (Saved, History),
-    ) {
+    pub(super) fn keep(&self, context: &Arc<PollContext>, account: &AccountName, (saved, brought): (Saved, History)) {
         let (context, name) = (Arc::clone(context), account.clone());
         begin(move || {
-            let kept =
-                keep_outcome(&*context.disk, &context.state_dir, &name, &context.holder, Some(&saved), &brought);
+            let kept = keep_outcome(&*context.disk, &context.state_dir, &name, &context.holder, Some(&saved), &brought);
             if let Err(e) = kept {
                 debug!("{name}: cannot keep where it stands: {e}. Over a restart that is forgotten");
             }

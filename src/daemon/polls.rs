@@ -10,10 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, info, warn};
 
 use super::conduct::{Conduct, Seen, Verdict, WINDOW};
-use crate::account::{Account, AccountName};
+use crate::account::{Account, AccountName, CredentialSource};
 use crate::account_history::History;
 use crate::control::status::Came;
-use crate::credential::CredentialSource;
 use crate::oauth::store;
 use crate::poll::events::{Observer, Observers};
 use crate::poll::progress::Progress;

@@ -27,7 +27,7 @@ impl Dial for Dialing<'_> {
         endpoint: &'a Endpoint,
         avoid: &'a [SocketAddr],
     ) -> Dialling<'a, Result<Connection, NetError>> {
-        Box::pin(async move { 
+        Box::pin(async move {
             let mut connection = self.dialer.connect(endpoint, avoid).await?;
             self.tell(&mut connection);
             Ok(connection)

@@ -229,7 +229,14 @@ fn full_status() -> Status {
         last_poll_round_trips: Some(5),
         certificate_expires: Some(4),
         hours: vec![Hour { begun: 1, messages: 2, octets: 3, failed: 4 }],
-        recent: vec![PastPoll { ended: 1, milliseconds: 2, messages: 3, octets: 4, round_trips: 5, cause: Some(Cause::Tls) }],
+        recent: vec![PastPoll {
+            ended: 1,
+            milliseconds: 2,
+            messages: 3,
+            octets: 4,
+            round_trips: 5,
+            cause: Some(Cause::Tls),
+        }],
         forward: Some(Forwarding {
             to: "t".to_owned(),
             running: false,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gungraun::prelude::*;
 use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
-use mailferry::credential::CredentialSource;
+use mailferry::account::CredentialSource;
 use mailferry::disk::{Disk as _, RealDisk};
 use mailferry::ids::{EntryId, InstanceId, MaildirId, MaildirNumber};
 use mailferry::clock::trusted_time::{ClockMark, ClockReading};

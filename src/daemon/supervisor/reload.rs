@@ -8,10 +8,9 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
 use super::Supervisor;
-use crate::account::{Account, AccountName};
+use crate::account::{Account, AccountName, CredentialSource};
 use crate::clock::alarm::since_boot;
 use crate::config::{Config, ConfigError};
-use crate::credential::CredentialSource;
 use crate::daemon::accounts::AccountState;
 use crate::daemon::systemd;
 use crate::poll::PollContext;
