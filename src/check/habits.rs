@@ -62,7 +62,7 @@ fn passwords(config: &Config, found: &mut Vec<String>) {
         .collect();
     if !inside.is_empty() {
         found.push(format!(
-            "{}: the password stands in the configuration, and goes into every copy and backup of it; \
+            "{}: the password is in the configuration, and in every copy and backup of it; \
              `password_command` (a password manager), `password_file` or `password_credential` (systemd) keep it out",
             listed(&inside)
         ));
@@ -104,7 +104,7 @@ fn same_maildrop(config: &Config, found: &mut Vec<String>) {
         {
             text.push_str(&format!(", and {} deletes what another one is to leave there", deletes.name));
         }
-        text.push_str("; take all but one away");
+        text.push_str("; remove all but one");
         found.push(text);
     }
 }

@@ -55,7 +55,7 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
         }
     };
     if accounts.is_empty() && !arguments.quiet {
-        stderr_line("mailferry: no account is enabled; name those to be fetched, or take `enabled = false` away");
+        stderr_line("mailferry: no account is enabled; name the accounts to fetch, or remove `enabled = false`");
     }
     let stop = CancellationToken::new();
     let signals = match Listener::begin(stop.clone()) {

@@ -106,7 +106,7 @@ impl Recalled {
         let now = Duration::from_secs(context.clock.read().since_boot);
         let Some(trouble) = self.standing.trouble.as_ref().filter(|trouble| trouble.due > now) else { return false };
         let next = Next { at: trouble.due, reason: trouble.reason };
-        debug!("{}: left out; polled next {}", account.name, advice::polled_next(&next, now));
+        debug!("{}: left out; next poll {}", account.name, advice::polled_next(&next, now));
         true
     }
 
@@ -201,7 +201,7 @@ impl Recalled {
                 keep_outcome(disk, dir, &name, holder, Some(&saved), &History::default())
             };
             if let Ok(Err(e)) = threads::blocking(keep).await {
-                debug!("{}: cannot keep where it stands: {e}. The next run begins without it", account.name);
+                debug!("{}: cannot save its state between polls: {e}. The next run starts without it", account.name);
                 return false;
             }
         }
@@ -237,7 +237,7 @@ pub(super) async fn keep_history(context: &Arc<PollContext>, account: &Account, 
         keep_outcome(disk, dir, &name, holder, None, &brought)
     };
     if let Ok(Err(e)) = threads::blocking(keep).await {
-        debug!("{}: cannot keep what this poll brought: {e}. Plots lack it", account.name);
+        debug!("{}: cannot add this poll to the history: {e}", account.name);
     }
 }
 

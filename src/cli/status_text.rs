@@ -65,7 +65,7 @@ impl fmt::Display for Account<'_> {
                 let again = this_program(&format!("forward --again {}", account.account));
                 write!(
                     f,
-                    "\n                it stays in the spool and on the server. Once the cause is mended: {again}"
+                    "\n                it stays in the spool and on the server. Once the cause is fixed: {again}"
                 )?;
             }
         }

@@ -52,7 +52,7 @@ pub struct AccountStatus {
     pub state: State,
     /// The last poll's end. None: not since the daemon began.
     pub last_poll: Option<i64>,
-    /// The last poll that came to its end.
+    /// The last successful poll.
     pub last_success: Option<i64>,
     /// When the last message came.
     pub last_new_mail: Option<i64>,

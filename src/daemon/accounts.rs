@@ -44,7 +44,7 @@ pub(super) struct AccountState {
     past: Past,
     /// The end of the last poll, in seconds since 1970.
     last_poll: Option<i64>,
-    /// The last poll that came to its end, in seconds since 1970.
+    /// The last successful poll, in seconds since 1970.
     last_success: Option<i64>,
     /// How many messages the server listed.
     on_server: Option<u64>,

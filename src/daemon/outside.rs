@@ -115,7 +115,7 @@ impl Outside {
         begin(move || {
             let kept = keep_outcome(&*context.disk, &context.state_dir, &name, &context.holder, Some(&saved), &brought);
             if let Err(e) = kept {
-                debug!("{name}: cannot keep where it stands: {e}. Over a restart that is forgotten");
+                debug!("{name}: cannot save its state between polls: {e}. A restart forgets it");
             }
         });
     }

@@ -144,7 +144,7 @@ impl Polls {
                 keep_outcome(disk, dir, &name, holder, Some(&saved), &brought)
             };
             if let Ok(Err(e)) = blocking(keep).await {
-                debug!("{account}: cannot keep where it stands: {e}. Over a restart that is forgotten");
+                debug!("{account}: cannot save its state between polls: {e}. A restart forgets it");
             }
             Done::AccountState
         };
@@ -175,7 +175,7 @@ impl Polls {
         };
         self.tasks_of.remove(&account);
         if conduct.hung.is_some() {
-            info!(account = %account, event = "hung", "{account}: the disk answers again");
+            info!(account = %account, event = "hung", "{account}: the disk responds again");
         }
         let (mut report, password) = match (ended, due) {
             (_, Some(due)) => return After::Rests(account, due),
@@ -204,7 +204,7 @@ impl Polls {
                 Verdict::StandAside => {
                     if queue.stand_aside(account) {
                         conduct.stands_aside();
-                        debug!(account = %account, event = "aside", "{account}: it takes long, so its place goes to others");
+                        debug!(account = %account, event = "aside", "{account}: it takes long, so others go first");
                     }
                 }
                 Verdict::GiveWay => {
@@ -220,11 +220,11 @@ impl Polls {
                     warn!(
                         account = %account,
                         event = "hung",
-                        "{account}: its poll waits for a disk that does not answer (the Maildir, the state, or the file of \
-                         the password), so its place is given to others. Look at that disk; the poll goes on by itself"
+                        "{account}: its poll waits for a disk that does not respond (the Maildir, the state, or the \
+                         file of the password), so other accounts go first. Check that disk; the poll continues by itself"
                     );
                 }
-                Verdict::HangsNoMore => info!(account = %account, event = "hung", "{account}: the disk answers again"),
+                Verdict::HangsNoMore => info!(account = %account, event = "hung", "{account}: the disk responds again"),
             }
         }
     }

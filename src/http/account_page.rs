@@ -47,7 +47,8 @@ fn figures(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: i64) -> fmt
     let moment = |time: Option<i64>, otherwise: &str| {
         time.map_or_else(|| otherwise.to_owned(), |time| Moment { time, now }.to_string())
     };
-    let reason = account.next_poll_why.split_once(", ").map_or("", |(_, reason)| reason);
+    // "in 5 min, as configured", or "in 62 min: the server refused the login".
+    let reason = account.next_poll_why.split_once([',', ':']).map_or("", |(_, reason)| reason.trim_start());
     let next = match (account.next_poll, reason) {
         (None, _) => "now".to_owned(),
         (time, "") => moment(time, "now"),
@@ -70,7 +71,8 @@ fn figures(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: i64) -> fmt
         ("Server", Text(&account.host).to_string()),
         ("Maildir", Text(&account.maildir).to_string()),
     ] {
-        write!(f, "<div><dt>{term}</dt><dd>{value}</dd></div>")?;
+        let class = if matches!(term, "Server" | "Maildir") { " class=\"wide\"" } else { "" };
+        write!(f, "<div{class}><dt>{term}</dt><dd>{value}</dd></div>")?;
     }
     if let Some(forward) = &account.forward {
         for (term, value) in [

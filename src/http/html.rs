@@ -106,7 +106,7 @@ pub(super) struct Size(pub(super) u64);
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        bytesize::ByteSize::b(self.0).display().iec().fmt(f)
+        f.write_str(&bytesize::ByteSize::b(self.0).display().iec().to_string().replace(' ', "\u{a0}"))
     }
 }
 

@@ -60,7 +60,8 @@ impl fmt::Display for Overview<'_> {
         if let Some(problem) = &status.config_problem {
             write!(
                 f,
-                "<section class=\"trouble\"><h3>The changed configuration is wrong and not in force</h3><pre>{}</pre></section>",
+                "<section class=\"trouble\"><h3>The changed configuration has errors and is not in \
+                 force</h3><pre>{}</pre></section>",
                 Text(problem)
             )?;
         }
@@ -85,7 +86,7 @@ impl fmt::Display for Overview<'_> {
             navigation(f, selection, page, pages)?;
         }
         if matching.is_empty() {
-            f.write_str("<p>No account has a name like that.</p>")?;
+            f.write_str("<p>No account matches that name.</p>")?;
         } else {
             table(f, matching.iter().skip(page * ON_A_PAGE).take(ON_A_PAGE).copied(), status.now)?;
         }

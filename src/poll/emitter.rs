@@ -71,7 +71,7 @@ impl Guarded {
         // What it left half-done is its own: nobody asks it again.
         if catch_unwind(AssertUnwindSafe(|| self.observer.on_event(event))).is_err() {
             self.has_panicked.store(true, Ordering::Relaxed);
-            error!("what observes this poll has failed, and is told no more. The poll goes on");
+            error!("an observer of this poll has failed and is not called again. The poll goes on");
         }
     }
 }

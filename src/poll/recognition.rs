@@ -56,7 +56,7 @@ impl Poll {
         let obtained = credential::obtain(&self.context, &self.account, None, &self.stop).await?;
         let secret = obtained.credential.secret().clone();
         self.note_credential(&obtained);
-        let now = clean.certain.saturating_add(age);
+        let now = clean.trusted.saturating_add(age);
         let mut profile = ServerProfile::new(hints, &self.account.endpoint, now);
         profile.expect(ListingDigest {
             messages: clean.messages,

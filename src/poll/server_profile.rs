@@ -28,7 +28,7 @@ pub(super) struct ServerProfile {
     server: ServerHints,
     /// Whether its provider is known to list a maildrop in portions.
     in_portions: bool,
-    /// The time of this poll, in certain seconds.
+    /// The time of this poll, in trusted seconds.
     now: u64,
     /// The listing that is to be recognised.
     expected: Option<ListingDigest>,

@@ -109,13 +109,13 @@ pub struct ServerHints {
     pub listing: Listing,
     /// How many sessions in a row broke while several commands were under way.
     strikes: u8,
-    /// Until then, in certain seconds of the state, commands are sent one at a time. 0: no longer.
+    /// Until then, in trusted seconds of the state, commands are sent one at a time. 0: no longer.
     one_at_a_time_until: u64,
     /// The ways to log in that came to nothing, the one that did so last at the end.
     failed_logins: Vec<String>,
-    /// Until then, in certain seconds of the state, they are tried after the others.
+    /// Until then, in trusted seconds of the state, they are tried after the others.
     failed_logins_until: u64,
-    /// Until then, in certain seconds of the state, TLS begins without the large key share. 0: no longer.
+    /// Until then, in trusted seconds of the state, TLS begins without the large key share. 0: no longer.
     classical_until: u64,
 }
 
@@ -148,7 +148,7 @@ impl ServerHints {
             && self.tls == tls_name(endpoint.tls)
     }
 
-    /// Whether commands should be sent one at a time; `now` in certain seconds.
+    /// Whether commands should be sent one at a time; `now` in trusted seconds.
     #[must_use]
     pub fn one_at_a_time(&self, now: u64) -> bool {
         // A time further away than we ever set belongs to another state's clock.
@@ -156,7 +156,7 @@ impl ServerHints {
         self.strikes >= SUSPICIOUS || (now < until && until - now <= ONE_AT_A_TIME_FOR)
     }
 
-    /// Whether TLS should begin without the large key share; `now` in certain seconds.
+    /// Whether TLS should begin without the large key share; `now` in trusted seconds.
     #[must_use]
     pub fn needs_classical(&self, now: u64) -> bool {
         let until = self.classical_until;
@@ -192,7 +192,7 @@ impl ServerHints {
         }
     }
 
-    /// The ways to log in that are to be tried after the others; `now` in certain seconds.
+    /// The ways to log in that are to be tried after the others; `now` in trusted seconds.
     pub fn failed_logins(&self, now: u64) -> impl Iterator<Item = &str> {
         let until = self.failed_logins_until;
         let counts = now < until && until - now <= FAILED_LOGINS_FOR;

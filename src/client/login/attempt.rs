@@ -56,7 +56,7 @@ impl<'a> Attempt<'a> {
         if !self.another_way {
             return Err(self.over(first));
         }
-        info!("the server hung up at a way to log in, so another one is tried: {first}");
+        info!("the server closed the connection during the login, so another way to log in is tried: {first}");
         match self.session(dialer).await {
             Ok(logged_in) => Ok(logged_in),
             Err(error) => {
@@ -138,7 +138,7 @@ impl<'a> Attempt<'a> {
                 }
             }
             let Some(next) = self.next(client, login, announced.as_ref())? else { return Err(error) };
-            info!("the login {} came to nothing ({error}), so {} is tried", method.name(), next.name());
+            info!("the login {} failed ({error}), so {} is tried", method.name(), next.name());
             method = next;
         }
     }

@@ -29,7 +29,7 @@ impl Store {
         if messages.is_empty() {
             return Ok(());
         }
-        let now = self.mark.certain;
+        let now = self.mark.trusted;
         let record = |listed_as: ListedAs| {
             let before = self.state.quarantine(&listed_as.unique_id, listed_as.reported_size);
             let count = before.map_or(0, |quarantine| quarantine.count).saturating_add(1);

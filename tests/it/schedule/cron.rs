@@ -121,7 +121,7 @@ fn what_fails_with_one_message_is_told_once() {
     assert!(first.stderr.contains("u2"), "{first:?}");
     assert_eq!(run(&env).expect(1).output(), "");
     let third = run(&env).expect(1);
-    assert!(third.stderr.contains("is set aside"), "{third:?}");
+    assert!(third.stderr.contains("is in quarantine"), "{third:?}");
     for _ in 0..3 {
         assert_eq!(run(&env).expect(0).output(), "");
     }
