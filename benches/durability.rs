@@ -17,9 +17,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mailferry::account::CredentialSource;
 use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use mailferry::clock::{Clock, RealClock};
-use mailferry::credential::CredentialSource;
 use mailferry::delivery::destination::make_known;
 use mailferry::delivery::publish::publish;
 use mailferry::delivery::record::record;

@@ -9,13 +9,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::credential::CredentialSource;
 use crate::routing::Routing;
 
+mod credential_source;
 mod forward;
+pub mod preset;
 mod route;
+pub mod server_url;
 mod tls_options;
 
+pub use credential_source::{CredentialSource, OAuthSettings};
 pub use forward::{Forward, ForwardTo, ImapDestination, LmtpDestination, LmtpServer, SpoolBounds};
 pub use route::{IpVersion, Proxy, ProxyCredentials, ProxyKind, Route};
 pub use tls_options::{ClientCertificate, PublicKeyPin, TlsOptions, TlsTrust};

@@ -8,9 +8,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::account::Account;
+use crate::account::{Account, CredentialSource};
+use crate::account_history::PastPoll;
 use crate::clock::trusted_time::ClockReading;
-use crate::credential::CredentialSource;
 use crate::disk::Stamp;
 use crate::notify::{Notification, NotifyState, PollFacts, after_poll};
 use crate::poll::PollReport;
@@ -174,6 +174,19 @@ impl Standing {
             Some(Trouble { reason, due, since: trouble.since, text: trouble.text.clone() })
         });
         Self { history, told: NotifyState::restore(&saved.told, passed.unwrap_or(0), now), trouble }
+    }
+}
+
+/// What the history keeps of a poll that ended at `wall`, in seconds since 1970; `cause` is why it failed, if it did.
+#[must_use]
+pub fn past_poll(report: &PollReport, wall: i64, cause: Option<Cause>) -> PastPoll {
+    PastPoll {
+        ended: wall,
+        milliseconds: u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
+        messages: report.retrieved,
+        octets: report.octets,
+        round_trips: report.round_trips,
+        cause,
     }
 }
 

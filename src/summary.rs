@@ -48,8 +48,8 @@ impl PollReport {
         if self.not_skipped > 0 {
             let count = Count(self.not_skipped, "message");
             let fact = format!(
-                "{count} came that a rule with `skip` names: the server did not show the header beforehand (TOP), so such \
-                 rules do not count there"
+                "{count} came although a rule with `skip` matches: the server did not show the header beforehand \
+                 (TOP), so such rules have no effect there"
             );
             sentences.push(advice::with_step(fact, Some(advice::next_step::NOT_SKIPPED)));
         }

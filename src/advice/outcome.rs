@@ -31,6 +31,17 @@ impl Class {
 }
 
 impl PollReport {
+    /// Why it failed, as far as this poll alone can tell: the schedule may doubt a refused login. None if it came to its
+    /// end, or was told to end.
+    #[must_use]
+    pub fn failure(&self) -> Option<Cause> {
+        match self.outcome().end {
+            End::Dealt { .. } | End::Stopped => None,
+            End::Refused { .. } => Some(Cause::LoginRefused),
+            End::Trouble(cause) => Some(cause),
+        }
+    }
+
     /// What the schedule wants to know of it.
     #[must_use]
     pub fn outcome(&self) -> Outcome {

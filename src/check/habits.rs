@@ -6,9 +6,8 @@ use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use crate::account::{Account, ForwardTo, RemovalPolicy};
+use crate::account::{Account, CredentialSource, ForwardTo, RemovalPolicy};
 use crate::config::Config;
-use crate::credential::CredentialSource;
 use crate::forward::find_program;
 use crate::provider::Provider;
 use crate::text;
@@ -64,7 +63,7 @@ fn passwords(config: &Config, found: &mut Vec<String>) {
         .collect();
     if !inside.is_empty() {
         found.push(format!(
-            "{}: the password stands in the configuration, and goes into every copy and backup of it; \
+            "{}: the password is in the configuration, and in every copy and backup of it; \
              `password_command` (a password manager), `password_file` or `password_credential` (systemd) keep it out",
             listed(&inside)
         ));
@@ -112,7 +111,7 @@ fn same_maildrop(config: &Config, found: &mut Vec<String>) {
         {
             text.push_str(&format!(", and {} deletes what another one is to leave there", deletes.name));
         }
-        text.push_str("; take all but one away");
+        text.push_str("; remove all but one");
         found.push(text);
     }
 }

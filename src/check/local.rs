@@ -116,7 +116,7 @@ fn to_be_made(
         Err(e) => return failed("make the Maildir", path, e),
     };
     if is_of_the_kernel(&above) {
-        let why = format!("{} shows what the kernel knows, and holds no files of others", above.display());
+        let why = format!("{} is the kernel's own and can hold no mail", above.display());
         return failed("make the Maildir", path, io::Error::other(why));
     }
     // Where it may not be listed, what is written shows whether there is room.
@@ -211,7 +211,7 @@ fn clock(wall: i64, written: Option<i64>) -> Step {
     let today = day(wall);
     if wall < EARLIEST {
         let text = format!(
-            "it is not {today}: the clock is wrong, and so no certificate is valid; run timedatectl set-ntp true"
+            "it cannot be {today}: the clock is wrong, and so no certificate is valid; run timedatectl set-ntp true"
         );
         return Step { status: ExitStatus::Local, ..Step::new("clock", super::Mark::Fail, text) };
     }

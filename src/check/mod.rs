@@ -192,5 +192,5 @@ fn time(duration: Duration) -> String {
 /// The day of a moment, in UTC.
 fn day(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds)
-        .map_or_else(|_| "a day out of reckoning".to_owned(), |t| t.strftime("%Y-%m-%d").to_string())
+        .map_or_else(|_| "an unknown day".to_owned(), |t| t.strftime("%Y-%m-%d").to_string())
 }

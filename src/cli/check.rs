@@ -134,7 +134,7 @@ async fn check_all(
 }
 
 fn failed(account: &Account) -> AccountCheck {
-    let text = "mailferry failed by a fault of its own; please report it with the lines above".to_owned();
+    let text = "mailferry had an internal error; please report it with the lines above".to_owned();
     let step = Step { step: "check", mark: Mark::Fail, text, status: ExitStatus::Temporary };
     let server = format!("{}:{}", account.endpoint.host, account.endpoint.port);
     AccountCheck {

@@ -14,7 +14,7 @@ use super::output::stderr_line;
 use super::prepare::{self, Prepared};
 use super::progress::{self, Display};
 use super::reporter::{Reporter, Told};
-use super::scheduled::{Settings, recall};
+use super::scheduled::{Settings, keep_history, recall};
 use super::signals::{Listener, survive_limit_on_files};
 use crate::account::Account;
 use crate::account_record::stamp;
@@ -40,7 +40,7 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
         Err(status) => return failed_before_polling(status, fetch.fetchmail_exit_codes),
     };
     if accounts.is_empty() && !arguments.quiet {
-        stderr_line("mailferry: no account is enabled; name those to be fetched, or take `enabled = false` away");
+        stderr_line("mailferry: no account is enabled; name the accounts to fetch, or remove `enabled = false`");
     }
     let stop = CancellationToken::new();
     let signals = match Listener::begin(stop.clone()) {
@@ -73,7 +73,7 @@ async fn print_each(polls: &mut JoinSet<Ended>, reporter: &Reporter) -> Vec<Opti
     let mut reports = Vec::new();
     while let Some(ended) = polls.join_next().await {
         match ended {
-            Ok(Ended::LeftOut) => {}
+            Ok(Ended::LeftOut(news)) => news.iter().for_each(stderr_line),
             Ok(Ended::Polled(report)) => {
                 reporter.print(&report);
                 reports.push(Some(*report));
@@ -136,6 +136,7 @@ fn begin_polls(
                 let report = take_on(&context, &account, report, options, &stop).await;
                 if !options.dry_run {
                     keep_back_off(&context, &account, &settings, &report, begun, &stop).await;
+                    keep_history(&context, &account, &report).await;
                 }
                 Ended::Polled(Box::new(report))
             };
@@ -153,15 +154,15 @@ enum Ended {
     Polled(Box<PollReport>),
     /// It was polled, and this is news.
     Scheduled(Box<PollReport>, Vec<String>),
-    /// Its back-off is not over.
-    LeftOut,
+    /// Its back-off is not over; this is news.
+    LeftOut(Vec<String>),
 }
 
 impl Ended {
     fn is_failure(&self) -> bool {
         match self {
             Self::Polled(report) | Self::Scheduled(report, _) => report.end.is_err(),
-            Self::LeftOut => false,
+            Self::LeftOut(_) => false,
         }
     }
 }
@@ -175,14 +176,15 @@ async fn poll_if_due(
     places: &Places,
     stop: &CancellationToken,
 ) -> Ended {
-    let Some(recalled) = recall(context, account, settings, stop).await else { return Ended::LeftOut };
+    let Some(recalled) = recall(context, account, settings, stop).await else { return Ended::LeftOut(Vec::new()) };
     if recalled.is_to_wait(context, account) {
-        return Ended::LeftOut;
+        return Ended::LeftOut(recalled.news_while_waiting(context, account).await);
     }
     let begun = since_boot(context);
     let report = poll_in_turn(context, account, options, places, stop).await;
     let report = take_on(context, account, report, options, stop).await;
     let notifications = recalled.on_poll_end(context, account, settings, &report, begun).await;
+    keep_history(context, account, &report).await;
     Ended::Scheduled(Box::new(report), notifications)
 }
 

@@ -168,7 +168,7 @@ impl Sums {
         let mut sums = Self { good, in_part, failed, messages, octets, dry_run, took };
         for report in reports {
             let Some(report) = report else {
-                sums.failed.push("one by a fault of mailferry".to_owned());
+                sums.failed.push("one because of an internal error".to_owned());
                 continue;
             };
             sums.add(report);

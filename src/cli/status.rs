@@ -125,5 +125,7 @@ pub(super) fn not_understood(answer: &Response) -> String {
         Response::NotUnderstood { why } => crate::text::value(why),
         _ => "it gave another answer".to_owned(),
     };
-    format!("mailferry: the daemon did not understand the question ({why}). Restart it, so that it is of this version")
+    format!(
+        "mailferry: the daemon did not understand the request ({why}). Restart it, so that both are of the same version"
+    )
 }

@@ -137,7 +137,7 @@ async fn list(context: &Arc<PollContext>, account: &Account, as_json: bool) -> R
         return Ok(());
     }
     if !store.exists() {
-        say(format_args!("{}: nothing is remembered; {} is not there", account.name, store.path().display()));
+        say(format_args!("{}: nothing is recorded; {} does not exist", account.name, store.path().display()));
         return Ok(());
     }
     report(summary(account, store.state()));
@@ -229,11 +229,11 @@ async fn adopt(context: &Arc<PollContext>, account: &Account, options: &Adopt, q
     visit.end().await;
     let name = &account.name;
     if undated > 0 {
-        stderr_line(format_args!("{name}: {} without a date stay as they are", Count::of(undated, "message")));
+        stderr_line(format_args!("{name}: {} without a date are left as they are", Count::of(undated, "message")));
     }
     let adopted = Count::of(known.len(), "message");
     if known.is_empty() {
-        say_unless(quiet, format!("{name}: {on_server} on the server, and there is nothing to adopt"));
+        say_unless(quiet, format!("{name}: {on_server} on the server, nothing to adopt"));
         return Ok(());
     }
     let what = format!(
@@ -279,14 +279,14 @@ async fn forget(context: &Arc<PollContext>, account: &Account, options: &Forget,
         false => chosen(store.state(), &options.unique_ids),
     };
     for unique_id in &missing {
-        stderr_line(format_args!("{name}: nothing is known of {}", text::value(unique_id)));
+        stderr_line(format_args!("{name}: no record of {}", text::value(unique_id)));
     }
     // What is on its way is finished by the next poll, and can be forgotten then.
     let is_settled = |id: &EntryId| store.state().entry(*id).is_some_and(|entry| entry.intent.is_none());
     let (ids, under_way): (Vec<EntryId>, Vec<EntryId>) = ids.into_iter().partition(is_settled);
     if !under_way.is_empty() {
         stderr_line(format_args!(
-            "{name}: {} under way stay: poll once, then try again",
+            "{name}: {} under way are kept: poll once, then try again",
             Count::of(under_way.len(), "message")
         ));
     }
@@ -297,10 +297,7 @@ async fn forget(context: &Arc<PollContext>, account: &Account, options: &Forget,
         return partial();
     }
     let count = Count::of(ids.len(), "message").to_string();
-    say_unless(
-        quiet,
-        format!("{name}: {count} will not be known any more: what of them is on the server is fetched again."),
-    );
+    say_unless(quiet, format!("{name}: {count} will be forgotten: those still on the server are fetched again."));
     if !confirm("Do it?", options.yes).await.map_err(Failed::Told)? {
         return Ok(());
     }

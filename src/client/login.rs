@@ -138,7 +138,7 @@ impl Client {
         // Bytes behind the answer came in clear and could come from anybody: the session refuses them.
         let left = self.buffer.get(self.unread.clone()).unwrap_or_default();
         self.session.receive(left).map_err(|e| self.masked(e))?;
-        let Self { stream, mut session, info, timeouts, redactor, .. } = self;
+        let Self { stream, mut session, info, timeouts, redactor, round_trips, .. } = self;
         let (peer, loopback) = (info.peer, info.loopback);
         let plain = Connection {
             binding: None,
@@ -150,6 +150,7 @@ impl Client {
             client_certificate_expires: None,
             classical: false,
             tls: None,
+            round_trips,
         };
         let handshake = timeout(timeouts.silence, dialer.start_tls(endpoint, plain)).await;
         // Nobody knows any more whether it had begun to answer.

@@ -33,7 +33,7 @@ pub use error::ClientError;
 pub(crate) use redaction::Message;
 pub use redaction::Redactor;
 
-use crate::net::{Connection, Stream};
+use crate::net::{Connection, RoundTrips, Stream};
 use crate::plan::Removable;
 use crate::pop3::{
     Command, CommandKind, Event, FramingError, Greeting, MessageNumber, Response, SendError, Session, SessionSerial,
@@ -111,6 +111,8 @@ pub struct Client {
     info: ConnectionInfo,
     /// Which session of this process it is.
     serial: SessionSerial,
+    /// Counts what it waits for, with the other sessions of the poll.
+    round_trips: RoundTrips,
 }
 
 /// Where a session is among the messages, so that the one at which it breaks can be named.
@@ -199,7 +201,7 @@ impl Client {
     #[must_use]
     pub fn new(connection: Connection, timeouts: Timeouts) -> Self {
         let Connection { stream, peer, protected, loopback, certificate_expires, classical, binding, .. } = connection;
-        let client_certificate_expires = connection.client_certificate_expires;
+        let (client_certificate_expires, round_trips) = (connection.client_certificate_expires, connection.round_trips);
         Self {
             stream,
             session: if protected { Session::under_tls() } else { Session::new() },
@@ -225,6 +227,7 @@ impl Client {
                 binding,
             },
             serial: SessionSerial::next(),
+            round_trips,
         }
     }
 
@@ -369,7 +372,9 @@ impl Client {
         loop {
             let start = self.unread.start;
             let input = self.buffer.get(self.unread.clone()).unwrap_or_default();
+            let before = self.session.round_trips();
             let step = self.session.receive(input).map_err(|e| self.masked(e))?;
+            self.round_trips.add(self.session.round_trips() - before);
             self.unread.start += step.consumed;
             let shift = |range: Range<usize>| start + range.start..start + range.end;
             let event = match step.event {

@@ -20,6 +20,7 @@ mod forward;
 mod host;
 mod http;
 mod keys;
+mod line;
 mod multidrop;
 mod network;
 mod notify;
@@ -30,6 +31,7 @@ mod problem;
 mod read;
 mod redaction;
 mod rules;
+mod secret_source;
 mod settings;
 mod syntax;
 #[cfg(test)]

@@ -9,13 +9,12 @@ use super::Span;
 use super::keys::{self, CLIENT_SECRET, Level};
 use super::path;
 use super::problem::Problem;
-use super::settings::{command, systemd_credential};
+use super::secret_source::{command, only_one, systemd_credential};
 use super::unknown::report_unknown;
 use super::value::{At, Complaint, Setting, plain_text, read, wrong_type};
-use crate::credential::CredentialSource;
-use crate::https::server_url::{InvalidServerUrl, ServerUrl};
-use crate::oauth::OAuthSettings;
-use crate::oauth::preset::{Device, Preset};
+use crate::account::preset::{Device, Preset};
+use crate::account::server_url::{InvalidServerUrl, ServerUrl};
+use crate::account::{CredentialSource, OAuthSettings};
 use crate::secret::Secret;
 use crate::text;
 
@@ -161,7 +160,7 @@ fn client_secret(table: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Pr
         ),
         ("client_secret_credential", read(table, "client_secret_credential", problems, systemd_credential)),
     ];
-    super::settings::only_one(table, ways, "the client's secret", problems)
+    only_one(table, ways, "the client's secret", problems)
 }
 
 impl OAuthTable {

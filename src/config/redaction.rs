@@ -5,7 +5,8 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Span, keys, syntax};
+use super::line::begins_secret;
+use super::{Span, keys};
 
 /// What stands in the place of a value that is not shown.
 const MASK: &str = "\"[secret]\"";
@@ -59,7 +60,7 @@ impl Masked {
                 Some(_) => 0,
                 None => {
                     let (shown, goes_on) = shown_prefix(body, secret_goes_on);
-                    secret_goes_on = goes_on || syntax::begins_secret(body);
+                    secret_goes_on = goes_on || begins_secret(body);
                     shown
                 }
             };

@@ -8,12 +8,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::Span;
 use super::keys;
+use super::line::{Diagnosis, begins_secret, diagnose, parses};
 use super::problem::Problem;
 use crate::account::AccountName;
 use crate::text;
-use line::{Diagnosis, diagnose, parses};
-
-mod line;
 
 /// A value over several lines has no more of them, or it is looked at line by line.
 const LONGEST_VALUE: usize = 200;
@@ -376,18 +374,6 @@ impl<'a> Work<'a> {
         let Self { problems, told, lost, lost_header, twice, .. } = self;
         Repaired { text: repaired, problems, told, lost, lost_header, twice, starts, ends }
     }
-}
-
-/// Whether a line speaks of a secret anywhere and is not TOML by itself: the next lines may be the rest of it. A bare word
-/// ends with its line.
-pub(super) fn begins_secret(line: &str) -> bool {
-    let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-    let secret = |word: &str| {
-        let is_one = keys::is_secret(word) || word == keys::PROXY;
-        is_one || (!keys::is_known(word) && keys::looks_secret(word))
-    };
-    let open = line.contains(['"', '\'', '[', '{', '“', '”', '‘', '’']) || line.trim_end().ends_with(['=', ':']);
-    words.any(secret) && open && !parses(line)
 }
 
 /// Whether a value may go on in the next line.

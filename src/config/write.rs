@@ -26,7 +26,9 @@ impl std::fmt::Display for CannotAdd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::NotToml => "the configuration is not TOML as it is; `mailferry status` shows where",
-            Self::NoTables => "`accounts` is not made of tables such as [accounts.work]; write it so and try again",
+            Self::NoTables => {
+                "`accounts` is not made of tables such as [accounts.work]; rewrite it that way and try again"
+            }
             Self::Taken => "there is an account of this name already",
         })
     }

@@ -1,6 +1,7 @@
 //! The control socket: one question and one answer, a line of JSON each.
 //!
-//! Only the daemon's own user and root are heard. A question is short and comes soon, or the connection is closed; nobody
+//! The daemon answers its own user and root only. A question is short and comes soon, or the connection is closed;
+//! nobody
 //! who asks can keep the daemon from its work.
 
 pub mod status;
@@ -225,7 +226,7 @@ fn bind(dir: &Path) -> io::Result<UnixListener> {
     let path = address(dir, &opened);
     match fs::symlink_metadata(&path) {
         Ok(there) if there.file_type().is_socket() => fs::remove_file(&path)?,
-        Ok(_) => return Err(io::Error::other(format!("{NAME} is there and is no socket"))),
+        Ok(_) => return Err(io::Error::other(format!("{NAME} exists and is not a socket"))),
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) => return Err(e),
     }
@@ -243,14 +244,14 @@ fn restored(dir: &Path, troubled: &mut bool) -> Option<UnixListener> {
     match bind(dir) {
         Ok(listener) => {
             *troubled = false;
-            info!(event = "control", "the control socket in {} was removed, and is there again", dir.display());
+            info!(event = "control", "the control socket in {} was removed and has been made again", dir.display());
             Some(listener)
         }
         Err(e) => {
             // Once is enough.
             if !std::mem::replace(troubled, true) {
                 let dir = dir.display();
-                warn!(event = "control", "the control socket in {dir} was removed and cannot be made anew: {e}");
+                warn!(event = "control", "the control socket in {dir} was removed and cannot be made again: {e}");
             }
             None
         }
@@ -288,7 +289,7 @@ async fn accept(mut listener: UnixListener, dir: PathBuf, look: Arc<Notify>, sen
             tokio::spawn(async move {
                 let _place = place;
                 if hear(stream, sender).await.is_none() {
-                    debug!("the control socket: nobody asked, or took the answer, in time");
+                    debug!("the control socket: a client did not ask, or did not take the answer, in time");
                 }
             });
         }
@@ -351,12 +352,12 @@ impl fmt::Display for AskError {
             Self::NoDaemon { looked } => write!(
                 f,
                 "no daemon is running: looked for its control socket at {}. Start it with `mailferry daemon` or as a \
-                 service; it must be the same user, or root",
+                 service. Only its own user and root can ask it",
                 list(looked)
             ),
             Self::NoSocket { holder, state_dir, looked } => write!(
                 f,
-                "a daemon works with the state in {}: {}, but its control socket is not at {}. If somebody removed it, it \
+                "a daemon uses the state in {}: {}, but its control socket is not at {}. If somebody removed it, it \
                  comes back within {} seconds; if the daemon was started with other options or another environment, give \
                  the same here",
                 state_dir.display(),
@@ -407,7 +408,7 @@ async fn converse(mut stream: UnixStream, request: &Request) -> io::Result<Respo
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;
     if answer.is_empty() {
-        return Err(io::Error::other("it closed the connection; are you its user, or root?"));
+        return Err(io::Error::other("it closed the connection; it answers its own user and root only"));
     }
     Ok(serde_json::from_slice(&answer)?)
 }

@@ -9,14 +9,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::debug;
 
-use crate::account::{Account, AccountName};
+use crate::account::{Account, AccountName, CredentialSource};
 use crate::account_history::History;
 use crate::account_record::stamp;
 use crate::config::{Config, ConfigError};
-use crate::credential::CredentialSource;
 use crate::oauth::store;
 use crate::poll::PollContext;
-use crate::state::hints::{HintsFile, Past, keep_standing};
+use crate::state::hints::{HintsFile, Past, keep_outcome};
 use crate::state::saved::{Files, Saved};
 use crate::threads::{self, NotDone};
 
@@ -110,19 +109,13 @@ impl Outside {
         });
     }
 
-    /// Keeps where an account stands that waits for its next poll, and its history, if that is given.
-    pub(super) fn keep(
-        &self,
-        context: &Arc<PollContext>,
-        account: &AccountName,
-        (saved, history): (Saved, Option<History>),
-    ) {
+    /// Keeps where an account stands that waits for its next poll, and what is new in its history.
+    pub(super) fn keep(&self, context: &Arc<PollContext>, account: &AccountName, (saved, brought): (Saved, History)) {
         let (context, name) = (Arc::clone(context), account.clone());
         begin(move || {
-            let kept =
-                keep_standing(&*context.disk, &context.state_dir, &name, &context.holder, &saved, history.as_ref());
+            let kept = keep_outcome(&*context.disk, &context.state_dir, &name, &context.holder, Some(&saved), &brought);
             if let Err(e) = kept {
-                debug!("{name}: cannot keep where it stands: {e}. Over a restart that is forgotten");
+                debug!("{name}: cannot save its state between polls: {e}. A restart forgets it");
             }
         });
     }

@@ -10,16 +10,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, info, warn};
 
 use super::conduct::{Conduct, Seen, Verdict, WINDOW};
-use crate::account::{Account, AccountName};
+use crate::account::{Account, AccountName, CredentialSource};
 use crate::account_history::History;
 use crate::control::status::Came;
-use crate::credential::CredentialSource;
 use crate::oauth::store;
 use crate::poll::events::{Observer, Observers};
 use crate::poll::progress::Progress;
 use crate::poll::{PollContext, PollError, PollOptions, PollReport, poll};
 use crate::schedule::queue::Queue;
-use crate::state::hints::keep_standing;
+use crate::state::hints::keep_outcome;
 use crate::state::saved::{Files, Saved};
 use crate::threads::NotDone;
 use crate::watch::{Watch, blocking, watched};
@@ -128,13 +127,13 @@ impl Polls {
         );
     }
 
-    /// Keeps where an account stands after a poll, which is over only then, and its history, if that is given.
+    /// Keeps where an account stands after a poll, which is over only then, and what is new in its history.
     pub(super) fn keep(
         &mut self,
         context: &Arc<PollContext>,
         polled: Polled,
         due: Duration,
-        (saved, history): (Saved, Option<History>),
+        (saved, brought): (Saved, History),
     ) {
         let Polled { account, watch, conduct, .. } = polled;
         let (context, name) = (Arc::clone(context), account.clone());
@@ -142,10 +141,10 @@ impl Polls {
             let account = name.clone();
             let keep = move || {
                 let (disk, dir, holder) = (&*context.disk, &context.state_dir, &context.holder);
-                keep_standing(disk, dir, &name, holder, &saved, history.as_ref())
+                keep_outcome(disk, dir, &name, holder, Some(&saved), &brought)
             };
             if let Ok(Err(e)) = blocking(keep).await {
-                debug!("{account}: cannot keep where it stands: {e}. Over a restart that is forgotten");
+                debug!("{account}: cannot save its state between polls: {e}. A restart forgets it");
             }
             Done::AccountState
         };
@@ -176,7 +175,7 @@ impl Polls {
         };
         self.tasks_of.remove(&account);
         if conduct.hung.is_some() {
-            info!(account = %account, event = "hung", "{account}: the disk answers again");
+            info!(account = %account, event = "hung", "{account}: the disk responds again");
         }
         let (mut report, password) = match (ended, due) {
             (_, Some(due)) => return After::Rests(account, due),
@@ -205,7 +204,7 @@ impl Polls {
                 Verdict::StandAside => {
                     if queue.stand_aside(account) {
                         conduct.stands_aside();
-                        debug!(account = %account, event = "aside", "{account}: it takes long, so its place goes to others");
+                        debug!(account = %account, event = "aside", "{account}: it takes long, so others go first");
                     }
                 }
                 Verdict::GiveWay => {
@@ -221,11 +220,11 @@ impl Polls {
                     warn!(
                         account = %account,
                         event = "hung",
-                        "{account}: its poll waits for a disk that does not answer (the Maildir, the state, or the file of \
-                         the password), so its place is given to others. Look at that disk; the poll goes on by itself"
+                        "{account}: its poll waits for a disk that does not respond (the Maildir, the state, or the \
+                         file of the password), so other accounts go first. Check that disk; the poll continues by itself"
                     );
                 }
-                Verdict::HangsNoMore => info!(account = %account, event = "hung", "{account}: the disk answers again"),
+                Verdict::HangsNoMore => info!(account = %account, event = "hung", "{account}: the disk responds again"),
             }
         }
     }

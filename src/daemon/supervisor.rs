@@ -192,7 +192,7 @@ impl Supervisor {
     pub(super) async fn run(&mut self) -> ExitStatus {
         info!(
             event = "ready",
-            "polling {}; ask me with `mailferry status` at {}",
+            "polling {}; the control socket is at {}",
             Count::of(self.accounts.len(), "account"),
             self.control.path.display()
         );
@@ -224,7 +224,7 @@ impl Supervisor {
                     }
                 }
                 Event::Signal(SignalRequest::PollNow) => {
-                    info!(event = "poll-now", "a signal asks for all accounts");
+                    info!(event = "poll-now", "polling all accounts, as a signal asks");
                     self.poll_now(&self.accounts.keys().cloned().collect::<Vec<_>>());
                 }
                 Event::Signal(SignalRequest::Reload) => {
@@ -369,7 +369,7 @@ impl Supervisor {
         let changed = |(name, now): &(AccountName, String)| self.refused.get(name).is_some_and(|then| then != now);
         let changed: Vec<AccountName> = files.into_iter().filter(changed).map(|(name, _)| name).collect();
         for name in &changed {
-            info!(account = %name, event = "credential", "{name}: the password's file has changed, so it is tried again");
+            info!(account = %name, event = "credential", "{name}: the password file has changed, so it is tried again");
             self.refused.remove(name);
         }
         self.poll_now(&changed);
@@ -424,7 +424,7 @@ impl Supervisor {
             tell(&self.command_runner, &self.notify, news);
         }
         if !self.command_runner.finish(TELLING).await {
-            warn!(event = "stopping", "commands of [notify] or on_new_mail were ended before their time");
+            warn!(event = "stopping", "commands of [notify] or on_new_mail were killed before they had ended");
         }
         info!(event = "stopped", "ended");
     }

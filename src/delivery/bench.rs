@@ -10,9 +10,10 @@ use tempfile::TempDir;
 use super::destination::make_known;
 use super::record::{Recorded, record};
 use super::{Described, delivered_by};
-use crate::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
+use crate::account::{
+    Account, AccountName, AuthChoice, CredentialSource, Endpoint, MaildirMode, RemovalPolicy, TlsMode,
+};
 use crate::clock::trusted_time::ClockReading;
-use crate::credential::CredentialSource;
 use crate::disk::RealDisk;
 use crate::disk::free_space::FreeSpace;
 use crate::ids::InstanceId;

@@ -38,7 +38,7 @@ pub enum NetError {
         /// Why not.
         source: io::Error,
     },
-    /// The proxy made no connection to the server.
+    /// The proxy could not connect to the server.
     Proxy {
         /// The proxy, without its credentials.
         proxy: String,

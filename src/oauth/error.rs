@@ -121,7 +121,7 @@ impl fmt::Display for OAuthError {
         match self {
             Self::NotSignedIn { .. } => f.write_str("nobody has signed in to this account yet"),
             Self::SignInAgain { why, .. } => write!(f, "the sign-in of this account has ended: {why}"),
-            Self::Http(e) => write!(f, "no token could be had: {e}"),
+            Self::Http(e) => write!(f, "could not get a token: {e}"),
             Self::Refused { code, description } => {
                 write!(f, "the authorization server refused: {code}")?;
                 match description {
@@ -138,17 +138,17 @@ impl fmt::Display for OAuthError {
                 "the authorization server gave no refresh token, so the sign-in would end within the hour, and nothing was \
                  kept",
             ),
-            Self::NoClient { .. } => f.write_str("this account has no identifier of a registered client"),
+            Self::NoClient { .. } => f.write_str("this account has no client identifier"),
             Self::NoSuchWay(way) => way.fmt(f),
             Self::Callback { why } => write!(f, "the sign-in was not completed: {why}"),
-            Self::TooLate => f.write_str("nobody said yes in time"),
+            Self::TooLate => f.write_str("nobody completed the sign-in in time"),
             Self::Secret(e) => write!(f, "the client's secret: {e}"),
             Self::State(e) => e.fmt(f),
             Self::File { doing, path, source } => {
                 write!(f, "cannot {doing} {}: {source}", text::value(&path.to_string_lossy()))
             }
             Self::Busy { holder } => {
-                write!(f, "the token is being refreshed by {} and that does not end", text::value(holder))
+                write!(f, "the token is being refreshed by {}, which does not finish", text::value(holder))
             }
             Self::NotDone(e) => e.fmt(f),
         }
@@ -158,12 +158,12 @@ impl fmt::Display for OAuthError {
 impl fmt::Display for MissingWay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Browser => f.write_str("nothing says where this account is signed in to with a browser"),
+            Self::Browser => f.write_str("there is no address for signing in to this account with a browser"),
             Self::Redirect => f.write_str("the address that the browser comes back to is not a URL"),
             Self::Device { known: Some((provider, why)) } => {
                 write!(f, "there is no sign-in by device code at {provider}: {why}")
             }
-            Self::Device { known: None } => f.write_str("nothing says where a device code for this account comes from"),
+            Self::Device { known: None } => f.write_str("there is no address for device codes for this account"),
         }
     }
 }

@@ -12,13 +12,13 @@ use std::sync::Arc;
 
 use super::error::OAuthError;
 use super::sign_in::refresh_end;
+use super::store;
 use super::token_request::TokenClientSettings;
 use super::tokens::{JITTER, Judgement, Tokens};
-use super::{OAuthSettings, store};
-use crate::account::{Account, AccountName, Route};
-use crate::credential::{CredentialEnvironment, CredentialError, CredentialSource};
+use crate::account::server_url::ServerUrl;
+use crate::account::{Account, AccountName, CredentialSource, OAuthSettings, Route};
+use crate::credential::{CredentialEnvironment, CredentialError};
 use crate::https::Http;
-use crate::https::server_url::ServerUrl;
 use crate::process_context::ProcessContext;
 use crate::secret::Secret;
 use crate::threads::blocking;

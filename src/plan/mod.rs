@@ -141,7 +141,7 @@ pub struct PlanInput<'a> {
     compared: &'a HashSet<EntryId>,
     /// How that was listed.
     compared_as: &'a HashSet<(MessageNumber, Option<ListedAs>)>,
-    /// The time of this poll, in certain seconds.
+    /// The time of this poll, in trusted seconds.
     now: u64,
     /// What the rules of the account leave on the server.
     skipping: Option<Skipping<'a>>,
@@ -161,7 +161,7 @@ pub struct Done<'a> {
 }
 
 impl<'a> PlanInput<'a> {
-    /// Of a listing, on what is remembered, at a time in certain seconds; `done` is what this poll has done.
+    /// Of a listing, on what is remembered, at a time in trusted seconds; `done` is what this poll has done.
     #[must_use]
     pub fn new(maildrop: &'a Maildrop, state: &'a UidState, done: Done<'a>, now: u64) -> Self {
         let Done { tried, compared, compared_as } = done;
@@ -365,13 +365,13 @@ enum Turn {
 
 fn turn(listed: &Listed, state: &UidState, pass: Pass, tried: &HashSet<ListedAs>, now: u64) -> Turn {
     let quarantine = listed.unique_id.as_ref().and_then(|unique_id| state.quarantine(unique_id, listed.reported_size));
-    let suspect = match quarantine {
+    let breaks = match quarantine {
         Some(_) if ListedAs::of(listed).is_some_and(|one| tried.contains(&one)) => return Turn::Tried,
         Some(quarantine) if quarantine.until > now => return Turn::Quarantined,
         Some(quarantine) => quarantine.kind == QuarantineReason::BrokeSession,
         None => false,
     };
-    if suspect == (pass == Pass::Isolated) { Turn::Now } else { Turn::OtherSession }
+    if breaks == (pass == Pass::Isolated) { Turn::Now } else { Turn::OtherSession }
 }
 
 impl Plan {

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{PollContext, PollError};
-use crate::account::Account;
+use crate::account::{Account, CredentialSource};
 use crate::client::ClientError;
-use crate::credential::{Credential, CredentialSource};
+use crate::credential::Credential;
 use crate::oauth::refresh::{TokenOf, access_token};
 use crate::oauth::tokens::TokenTimes;
 use crate::pop3::Refusal;

@@ -254,9 +254,9 @@ impl Poll {
             }
             let success = end.is_ok().then_some(wall);
             let write = move |_: &mut Store| (profile.write(&disk, success), profile);
-            let past;
-            (past, profile) = state.with("write the hints", write).await?;
-            self.events.tell(&PollEvent::Totals(&past));
+            let ((past, history), written) = state.with("write the hints", write).await?;
+            profile = written;
+            self.events.tell(&PollEvent::Totals { past: &past, history: &history });
         }
         if self.options.dry_run {
             return end;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::error::PollError;
 use crate::account::AccountName;
+use crate::account_history::History;
 use crate::client::Redactor;
 use crate::delivery::recovery::Recovered;
 use crate::forward::ForwardReport;
@@ -85,12 +86,16 @@ pub struct PollReport {
     pub quarantine: Vec<Quarantined>,
     /// What came so far, this poll included.
     pub past: Past,
+    /// What polls brought before this one. None if it never came to that.
+    pub history: Option<History>,
     /// What was left over from an earlier run.
     pub recovered: Recovered,
     /// Hides the password where the server's names for messages are shown.
     pub redactor: Arc<Redactor>,
     /// How long it took.
     pub duration: Duration,
+    /// How many round trips its sessions took, those of connecting and of TLS not counted.
+    pub round_trips: u32,
     /// How it ended.
     pub end: Result<(), PollError>,
 }
@@ -207,9 +212,11 @@ impl PollReport {
             forwarded: None,
             quarantine: Vec::new(),
             past: Past::default(),
+            history: None,
             recovered: Recovered::default(),
             redactor: Arc::default(),
             duration: Duration::ZERO,
+            round_trips: 0,
             end: Ok(()),
         }
     }

@@ -71,7 +71,7 @@ pub(super) struct Retrieval {
     pub(super) is_whole: bool,
     /// The number of messages that STAT told when the session began, if it did.
     pub(super) count: Option<u32>,
-    /// The time of this poll, in certain seconds.
+    /// The time of this poll, in trusted seconds.
     pub(super) now: u64,
     /// How many bytes may be written without touching the reserve.
     pub(super) free_space: u64,

@@ -66,10 +66,9 @@ impl FramingError {
 impl fmt::Display for FramingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotPop3 { excerpt } => write!(
-                f,
-                "the server does not speak POP3: it said \"{excerpt}\" where +OK or -ERR is due"
-            ),
+            Self::NotPop3 { excerpt } => {
+                write!(f, "the server does not speak POP3: it said \"{excerpt}\" where +OK or -ERR was expected")
+            }
             Self::LooksLikeTls => f.write_str("the server speaks TLS from the first byte on this port"),
             Self::LineTooLong { to, limit } => {
                 write!(f, "the server's answer to {to} has a line of more than {limit} octets")
@@ -81,18 +80,20 @@ impl fmt::Display for FramingError {
                 write!(f, "the server's answer to {to} has more than {limit} octets and does not end")
             }
             Self::Unsolicited { excerpt } if excerpt.is_empty() => {
-                f.write_str("the server spoke without being asked")
+                f.write_str("the server sent data without being asked")
             }
             Self::Unsolicited { excerpt } => {
-                write!(f, "the server spoke without being asked, and said \"{excerpt}\"")
+                write!(f, "the server sent data without being asked, and said \"{excerpt}\"")
             }
             Self::OutOfStep { excerpt } => write!(
                 f,
-                "the server's answers do not belong to the commands: it said \"{excerpt}\" where STAT's answer is due, so \
+                "the server's answers do not belong to the commands: it said \"{excerpt}\" where the answer to STAT \
+                 was expected, so \
                  a message may have ended early"
             ),
             Self::BytesBeforeTls => f.write_str(
-                "the server sent more in clear after it agreed to begin TLS, which somebody on the way may have slipped in",
+                "the server sent more in clear after it agreed to begin TLS, which somebody in between may have \
+                 injected",
             ),
         }
     }

@@ -476,13 +476,13 @@ fn a_time_is_told_with_its_reason() {
     for (after, reason, expected) in [
         (SECOND * 12, Reason::Start, "in 12 s, for the first time"),
         (SECOND * 297, Reason::AsConfigured, "in 5 min, as configured"),
-        (SECOND * 170, Reason::Adapted(Expectation::Often), "in 3 min, since mail often comes about now"),
+        (SECOND * 170, Reason::Adapted(Expectation::Often), "in 3 min, because mail often arrives about now"),
         (
             SECOND * 60,
             Reason::Adapted(Expectation::JustCame),
-            "in 60 s, since mail has just come and often brings more",
+            "in 60 s, because mail has just arrived and more often follows",
         ),
-        (SECOND * 15, Reason::Often, "in 15 s, since somebody waits for mail"),
+        (SECOND * 15, Reason::Often, "in 15 s, because somebody is waiting for mail"),
         (Duration::ZERO, Reason::Backlog, "at once: there is more on the server"),
         (
             SECOND * 660,

@@ -93,7 +93,7 @@ fn a_control_socket_that_somebody_removed_comes_back() {
             // It may be there again already.
             if outcome.status != 0 {
                 let holder = format!("process {} (mailferry daemon)", running.pid());
-                outcome.expect(75).says("a daemon works with the state").says(&holder);
+                outcome.expect(75).says("a daemon uses the state").says(&holder);
             }
         }
         if reload {
@@ -105,7 +105,7 @@ fn a_control_socket_that_somebody_removed_comes_back() {
     }
     env.run(&["daemon"]).expect(75).says("another daemon");
     running.signal(Signal::TERM);
-    running.wait().expect(143).says("was removed, and is there again");
+    running.wait().expect(143).says("was removed and has been made again");
     assert!(!socket.exists());
     env.run(&["status"]).expect(75).says("no daemon is running");
 }
@@ -131,7 +131,7 @@ fn a_daemon_ends_with_the_terminal_that_it_was_started_in_unless_nohup_says_othe
         wait_for("the daemon", || env.run(&["status"]).status == 0);
         // A reload by hand is one, in a terminal too.
         running.signal(Signal::HUP);
-        let problem = || env.run(&["status"]).output().contains("is wrong");
+        let problem = || env.run(&["status"]).output().contains("has errors");
         env.write_config("nonsense = 1", 0o600);
         running.signal(Signal::HUP);
         wait_for("the reload", || problem() || env.run(&["status"]).status == 78);
@@ -141,6 +141,6 @@ fn a_daemon_ends_with_the_terminal_that_it_was_started_in_unless_nohup_says_othe
             assert!(running.is_running());
             running.signal(Signal::TERM);
         }
-        running.wait().expect(143).says("was not taken over");
+        running.wait().expect(143).says("was refused");
     }
 }

@@ -259,7 +259,7 @@ fn forty_accounts_are_taken_over_in_one_command() {
     env.run(&["uids", "list", "host39.example"])
         .expect(0)
         .says("39 messages known of u39@example.org at host39.example");
-    env.run(&["uids", "list", "host0.example"]).expect(0).says("nothing is remembered");
+    env.run(&["uids", "list", "host0.example"]).expect(0).says("nothing is recorded");
     env.run(&["import", "fetchmail"]).expect(0).says("Here already").says("Nothing was written");
     assert_eq!(fs::read_to_string(env.path("config.toml")).unwrap(), text);
 }

@@ -222,9 +222,9 @@ fn where_anybody_can_listen_nothing_weaker_follows_what_the_server_had() {
             contents.behaviour.capabilities = Some(vec!["USER".to_owned(), hidden.to_owned()]);
             contents.behaviour.answers = vec![("AUTH".to_owned(), "-ERR unknown mechanism\r\n".to_owned())];
         });
-        env.fetch().expect(77).says("without showing the password").says("Use TLS");
+        env.fetch().expect(77).says("without sending the password in clear").says("Use TLS");
         maildrop.change(|contents| contents.behaviour.answers.clear());
-        env.fetch().expect(77).says("without showing the password");
+        env.fetch().expect(77).says("without sending the password in clear");
         maildrop.server.wait_until_idle();
         let raw = String::from_utf8_lossy(&maildrop.server.raw()).into_owned();
         assert!(secrets().iter().all(|secret| !raw.contains(secret)), "{raw}");
@@ -242,7 +242,7 @@ fn where_anybody_can_listen_nothing_weaker_follows_what_the_server_had() {
         contents.behaviour.hang_up_at = None;
         contents.behaviour.capabilities = Some(vec!["USER".to_owned()]);
     });
-    env.fetch().expect(77).says("without showing the password");
+    env.fetch().expect(77).says("without sending the password in clear");
 }
 
 #[test]

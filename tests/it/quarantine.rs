@@ -4,10 +4,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use mailferry::account::CredentialSource;
 use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use mailferry::clock::Clock;
 use mailferry::clock::trusted_time::ClockReading;
-use mailferry::credential::{CredentialEnvironment, CredentialSource};
+use mailferry::credential::CredentialEnvironment;
 use mailferry::disk::RealDisk;
 use mailferry::maildir::names::NameSource;
 use mailferry::net::{Dialer, NetLimits};

@@ -13,7 +13,7 @@ use crate::program::{Account, Outcome, Running, TestEnv, skip};
 use crate::scripted::maildrop::{Maildrop, PASSWORD};
 
 /// The words that no limit of the system may be told with.
-const WRONG: [&str; 5] = ["panicked", "report it", "fault of its own", "Make room", "make room"];
+const WRONG: [&str; 5] = ["panicked", "report it", "internal error", "Free some space", "free some space"];
 
 /// Starts the program in a shell: `script` sees it as `"$@"`.
 fn in_shell(env: &TestEnv, script: &str, args: &[&str]) -> Running {

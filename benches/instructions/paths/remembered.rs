@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gungraun::prelude::*;
 use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
-use mailferry::credential::CredentialSource;
+use mailferry::account::CredentialSource;
 use mailferry::disk::{Disk as _, RealDisk};
 use mailferry::ids::{EntryId, InstanceId, MaildirId, MaildirNumber};
 use mailferry::clock::trusted_time::{ClockMark, ClockReading};
@@ -39,7 +39,7 @@ fn entry(number: u32, intent: Option<Intent>) -> Entry {
         origin: Origin::Delivered,
         fingerprint: Fingerprint { reported_size: Some(samples::size(number)), header, whole: None },
         delivered_at: NOW.wall,
-        delivered_certain: u64::from(number) * 60,
+        delivered_trusted: u64::from(number) * 60,
         intent,
         removed: false,
         doubt: false,

@@ -32,8 +32,8 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
             format!("If the account was renamed: {}. If not: {}", moves.join(" && "), new_state())
         }
         StateError::Lost { .. } => format!(
-            "If the state is somewhere else, put {account}.uids back or give --state-dir; if it is lost, let what the \
-             Maildir holds count as fetched: {}; to fetch everything again, or if this is another account's Maildir: {}",
+            "If the state is somewhere else, put {account}.uids back or give --state-dir; if it is lost, count what \
+             the Maildir holds as fetched: {}; to fetch everything again, or if this is another account's Maildir: {}",
             this_program(&format!("uids adopt {account} --from-maildir")),
             new_state()
         ),
@@ -41,7 +41,7 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
         StateError::OtherOwner { owner, .. } => format!("As that user: {}", this_command_as(*owner)),
         StateError::SameFiles { .. } => "Give one of them another name".to_owned(),
         StateError::FormerMaildir { .. } => {
-            format!("Make it reachable once, or let what was on its way be fetched again: {}", accept_maildir())
+            format!("Make it available once more, or have what was on its way fetched again: {}", accept_maildir())
         }
         StateError::MaildirMissing { .. } => {
             format!("Is it mounted? Was it moved? If it is gone for good: {}", accept_maildir())

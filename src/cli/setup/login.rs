@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use super::secret::Kept;
 use super::{Ended, Wizard};
-use crate::account::{Account, AccountName};
+use crate::account::{Account, AccountName, CredentialSource};
 use crate::check::{AccountCheck, CheckContext, Mark, check_server};
 use crate::cli::login;
 use crate::cli::output::{say, stderr_line};
-use crate::credential::CredentialSource;
 use crate::exit::ExitStatus;
 use crate::net::{Dialer, NetLimits};
 use crate::oauth::store;

@@ -77,7 +77,7 @@ impl<'a> Attempt<'a> {
                 Err(error) => error,
             };
             if self.another_way && self.offers < MOST_OFFERS && sessions < MOST_SESSIONS {
-                info!("the server hung up at the login, so another way is tried: {error}");
+                info!("the server closed the connection during the login, so another way to log in is tried: {error}");
                 continue;
             }
             if sessions > 1 && !matches!(error, ClientError::Login { .. }) {
@@ -159,7 +159,7 @@ impl<'a> Attempt<'a> {
                 }
             }
             let Some(next) = self.next(client, login, announced.as_ref())? else { return Err(error) };
-            info!("the login {} came to nothing ({error}), so {} is tried", method.name(), next.name());
+            info!("the login {} failed ({error}), so {} is tried", method.name(), next.name());
             method = next;
         }
     }

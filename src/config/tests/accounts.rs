@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use super::{account, config};
 use crate::account::{
-    AuthChoice, ClientCertificate, Endpoint, Interval, IpVersion, KeyExchange, MaildirMode, PublicKeyPin,
-    RemovalPolicy, TlsMode, TlsTrust,
+    AuthChoice, ClientCertificate, CredentialSource, Endpoint, Interval, IpVersion, KeyExchange, MaildirMode,
+    PublicKeyPin, RemovalPolicy, TlsMode, TlsTrust,
 };
 use crate::config::NotifySettings;
-use crate::credential::CredentialSource;
 
 #[test]
 fn the_smallest_account_gets_the_defaults() {

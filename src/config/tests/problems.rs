@@ -145,7 +145,7 @@ fn what_is_wrong_outside_of_accounts_is_shown_with_its_line() {
         ("daemon.frob = 1", "unknown key `frob` in [daemon]", "are `concurrency`, `per_host`"),
         ("daemon.http = \"0.0.0.0:9110\"", "`http` can be reached from other machines", "http_allow_remote = true"),
         ("daemon.http = \"http://localhost:9110/\"", "`http` is a URL", "127.0.0.1:9110"),
-        ("daemon.http = \"9110\"", "`http` is no address with a port", "/run/mailferry/http.sock"),
+        ("daemon.http = \"9110\"", "`http` is neither an address with a port", "/run/mailferry/http.sock"),
         ("daemon.concurrency = 0", "`concurrency` is 0", "write 32"),
         ("daemon.per_host = 1.5", "`per_host` is a number with a fraction", "write 4"),
         ("notify.comand = [\"x\"]", "unknown key `comand` in [notify]", "did you mean `command`?"),

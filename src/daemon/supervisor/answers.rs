@@ -62,7 +62,7 @@ impl Supervisor {
                 let wanted: Vec<AccountName> = named.iter().filter_map(known).collect();
                 let often_until = often_for.map(|seconds| self.poll_often(&wanted, Duration::from_secs(seconds)));
                 let woken = self.poll_now(&wanted);
-                info!(event = "poll-now", "asked to poll {} now", Count::of(woken.len(), "account"));
+                info!(event = "poll-now", "a client asks to poll {} now", Count::of(woken.len(), "account"));
                 Response::Poll { woken: woken.iter().map(ToString::to_string).collect(), unknown, often_until }
             }
         }
@@ -104,7 +104,7 @@ impl Supervisor {
             line.push_str(&format!(", {troubled} in trouble: see `mailferry status`"));
         }
         if self.config_problem.is_some() {
-            line.push_str("; the changed configuration is wrong and not in force");
+            line.push_str("; the changed configuration has errors and is not in force");
         }
         line
     }

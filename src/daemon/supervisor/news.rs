@@ -40,7 +40,7 @@ impl Supervisor {
         let (outcome, ended) = oneshot::channel();
         self.command_runner.test(&self.notify, outcome);
         self.polls.runtime().spawn(async move {
-            let ended = ended.await.unwrap_or_else(|_| Err("the command could not be followed to its end".to_owned()));
+            let ended = ended.await.unwrap_or_else(|_| Err("the command could not be waited for".to_owned()));
             let (well, text) = (ended.is_ok(), ended.unwrap_or_else(|words| words));
             // Who asked may have gone.
             let _ = answer.send(Response::Notified { well, configured, text });

@@ -8,10 +8,9 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
 use super::Supervisor;
-use crate::account::{Account, AccountName};
+use crate::account::{Account, AccountName, CredentialSource};
 use crate::clock::alarm::since_boot;
 use crate::config::{Config, ConfigError};
-use crate::credential::CredentialSource;
 use crate::daemon::accounts::AccountState;
 use crate::daemon::systemd;
 use crate::poll::PollContext;
@@ -53,13 +52,16 @@ impl Reload {
 }
 
 impl Supervisor {
-    /// The configuration was read anew. One with errors is refused as a whole.
+    /// The configuration was reloaded. One with errors is refused as a whole.
     pub(super) fn reloaded(&mut self, config: Result<Config, ConfigError>, stamp: String) {
         self.reload.under_way = false;
         match config {
             Err(e) => {
                 let text = e.render(false).trim_end().to_owned();
-                error!(event = "reload", "the configuration was not taken over, and the one before it stays:\n{text}");
+                error!(
+                    event = "reload",
+                    "the configuration was refused, and the one before it stays in force:\n{text}"
+                );
                 self.config_problem = Some(text);
             }
             Ok(config) => {
@@ -76,7 +78,7 @@ impl Supervisor {
                 self.take_in(config.accounts);
                 info!(
                     event = "reload",
-                    "the configuration was read anew: {}",
+                    "the configuration was reloaded: {}",
                     Count::of(self.accounts.len(), "account")
                 );
             }

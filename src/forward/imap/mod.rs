@@ -22,9 +22,8 @@ use tracing::debug;
 
 use super::error::ForwardError;
 use super::pass::Pass;
-use crate::account::{AccountName, ImapDestination};
+use crate::account::{AccountName, CredentialSource, ImapDestination};
 use crate::client::Redactor;
-use crate::credential::CredentialSource;
 use crate::oauth::refresh::{TokenOf, access_token};
 use crate::process_context::ProcessContext;
 use crate::secret::Secret;

@@ -71,7 +71,7 @@ pub(super) struct SelfSigned;
 
 impl fmt::Display for SelfSigned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the certificate is signed by itself")
+        f.write_str("the certificate is self-signed")
     }
 }
 

@@ -1,12 +1,15 @@
 //! Makes the report of a poll of what the poll tells.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::account::AccountName;
+use crate::account_history::History;
 use crate::plan::Plan;
 use crate::poll::error::PollError;
 use crate::poll::events::PollEvent;
 use crate::poll::report::{Failures, PollReport, Tally};
+use crate::state::hints::Past;
 
 /// The report of a poll under way.
 #[derive(Debug)]
@@ -68,8 +71,8 @@ impl Reporter {
             PollEvent::MayBeMore => report.more = true,
             PollEvent::LeftOver(left) => report.left = Some(*left),
             PollEvent::Quarantine(messages) => report.quarantine = messages.to_vec(),
-            PollEvent::Totals(past) => report.past = (*past).clone(),
-            PollEvent::Ended { duration, .. } => report.duration = *duration,
+            PollEvent::Totals { past, history } => totals(report, past, history),
+            PollEvent::Ended { duration, round_trips, .. } => ended(report, *duration, *round_trips),
             PollEvent::TokenRefused(_)
             | PollEvent::Connected { .. }
             | PollEvent::OneAtATime(_)
@@ -89,6 +92,15 @@ impl Reporter {
     pub(super) fn finish(self, end: Result<(), PollError>) -> PollReport {
         PollReport { end, ..self.report }
     }
+}
+
+fn totals(report: &mut PollReport, past: &Past, history: &History) {
+    report.past = past.clone();
+    report.history = Some(history.clone());
+}
+
+fn ended(report: &mut PollReport, duration: Duration, round_trips: u32) {
+    (report.duration, report.round_trips) = (duration, round_trips);
 }
 
 fn planned(report: &mut PollReport, on_server: usize, plan: &Plan) {

@@ -29,7 +29,7 @@ impl Store {
         if messages.is_empty() {
             return Ok(());
         }
-        let now = self.mark.certain;
+        let now = self.mark.trusted;
         let record = |listed_as: ListedAs| {
             let before = self.state.quarantine(&listed_as.unique_id, listed_as.reported_size);
             let count = before.map_or(0, |quarantine| quarantine.count).saturating_add(1);
@@ -46,7 +46,7 @@ impl Store {
     /// # Errors
     /// Those of the disk.
     pub fn record_others_first(&mut self, messages: Vec<ListedAs>) -> Result<(), StateError> {
-        let until = self.mark.certain;
+        let until = self.mark.trusted;
         let is_new = |one: &ListedAs| self.state.quarantine(&one.unique_id, one.reported_size).is_none();
         let last = Quarantine { kind: QuarantineReason::Refused, count: 1, until };
         let record = |listed_as| Record::Quarantine { listed_as, quarantine: last };

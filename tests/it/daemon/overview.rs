@@ -64,7 +64,7 @@ fn a_monitor_is_told_by_the_exit_status() {
     env.write_config("[accounts.acc03]\nhost = \n", 0o600);
     daemon.running.signal(Signal::HUP);
     wait_for("the refusal", || daemon.status()["config_problem"].is_string());
-    env.run(&["status", "--check"]).expect(78).says("was changed and is wrong");
+    env.run(&["status", "--check"]).expect(78).says("was changed and has errors");
     daemon.end();
 }
 

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mailferry::account::CredentialSource;
 use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
-use mailferry::credential::CredentialSource;
 use mailferry::routing::{
     Address, Condition, HeaderEnd, Multidrop, Occurrence, OtherMaildir, Pattern, Route, Routing, Rule, Rules, Target,
 };

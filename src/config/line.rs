@@ -3,8 +3,8 @@
 
 use toml::de::DeTable;
 
+use super::keys;
 use crate::account::AccountName;
-use crate::config::keys;
 use crate::text;
 
 /// What is wrong with a line.
@@ -24,6 +24,18 @@ pub(super) struct Diagnosis {
 /// Whether a text is TOML by itself.
 pub(super) fn parses(text: &str) -> bool {
     DeTable::parse(text).is_ok()
+}
+
+/// Whether a line speaks of a secret anywhere and is not TOML by itself: the next lines may be the rest of it. A bare word
+/// ends with its line.
+pub(super) fn begins_secret(line: &str) -> bool {
+    let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+    let secret = |word: &str| {
+        let is_one = keys::is_secret(word) || word == keys::PROXY;
+        is_one || (!keys::is_known(word) && keys::looks_secret(word))
+    };
+    let open = line.contains(['"', '\'', '[', '{', '“', '”', '‘', '’']) || line.trim_end().ends_with(['=', ':']);
+    words.any(secret) && open && !parses(line)
 }
 
 /// Typographic quotes, and the straight one that each stands for.
