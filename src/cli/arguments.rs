@@ -308,6 +308,7 @@ pub(super) enum Uids {
 #[derive(Debug, Args)]
 pub(super) struct List {
     /// The account
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) account: String,
 
     /// As a JSON object a line
@@ -320,6 +321,7 @@ pub(super) struct List {
 #[command(group(clap::ArgGroup::new("which").required(true).args(["all", "before", "from_maildir"])))]
 pub(super) struct Adopt {
     /// The account
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) account: String,
 
     /// All that are on the server now
@@ -341,16 +343,18 @@ pub(super) struct Adopt {
 
 /// Fetches again.
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("which").required(true).args(["all", "unique_ids"])))]
 pub(super) struct Forget {
     /// The account
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) account: String,
 
     /// The unique-ids, as `uids list` shows them
-    #[arg(value_name = "UNIQUE-ID", required_unless_present = "all")]
+    #[arg(value_name = "UNIQUE-ID")]
     pub(super) unique_ids: Vec<String>,
 
     /// All of them
-    #[arg(long, conflicts_with = "unique_ids")]
+    #[arg(long)]
     pub(super) all: bool,
 
     /// Do not ask
@@ -362,7 +366,7 @@ pub(super) struct Forget {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Commands may come from a pipe, one a line; then there is no prompt, and the exit status tells whether one was refused (1) or \
-not understood (64). What is deleted is deleted by your word alone; what mailferry remembers of the account stays as it is. \
+not understood (64), or the input ended without QUIT and so nothing that was marked is deleted (1). What is deleted is deleted by your word alone; what mailferry remembers of the account stays as it is. \
 While the prompt is open the account is not polled.")]
 pub(super) struct Console {
     /// The account
@@ -469,7 +473,7 @@ fn often(text: &str) -> Result<Duration, String> {
 #[derive(Debug, Args)]
 pub(super) struct Login {
     /// The account to sign in to
-    #[arg(value_name = "ACCOUNT")]
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) account: String,
 
     /// Open no browser here, and take the address that one elsewhere was sent to; goes without saying over ssh

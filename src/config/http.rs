@@ -35,7 +35,7 @@ fn one(value: &DeValue<'_>, home: Option<&Path>, may_be_remote: bool) -> Result<
         .as_deref()
         .unwrap_or(text)
         .parse()
-        .map_err(|_| Complaint::new("is no address with a port, and no path", format!("write {EXAMPLE}")))?;
+        .map_err(|_| Complaint::new("is neither an address with a port nor a path", format!("write {EXAMPLE}")))?;
     if !address.ip().is_loopback() && !may_be_remote {
         return Err(Complaint::new(
             "can be reached from other machines, and everybody there could read it",

@@ -38,7 +38,7 @@ fn a_dangling_link_is_not_passed_over_in_silence() {
     let etc = dir.path().join("etc");
     let mine = dir.path().join("mailferry/config.toml");
     std::fs::create_dir_all(mine.parent().unwrap()).unwrap();
-    symlink("/nonexistent", &mine).unwrap();
+    symlink(dir.path().join("nowhere"), &mine).unwrap();
     let env = Environment { config_home: Some(dir.path().to_owned()), etc, ..Environment::default() };
     assert_eq!(find(None, &env).unwrap(), mine);
     let text = load(&mine, &env).unwrap_err().to_string();
