@@ -193,6 +193,9 @@ impl fmt::Display for InvalidAccountName {
             Self::Empty => f.write_str("an account's name cannot be empty"),
             Self::LeadingDot => f.write_str("an account's name cannot begin with a dot"),
             Self::TooLong => write!(f, "an account's name has at most {} characters", AccountName::MAX_LENGTH),
+            Self::Character(' ') => {
+                f.write_str("an account's name is made of letters, digits and . _ @ -, and a blank is none of them")
+            }
             Self::Character(c) => write!(
                 f,
                 "an account's name is made of letters, digits and . _ @ -, and \"{}\" is none of them",

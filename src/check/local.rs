@@ -56,16 +56,21 @@ fn look_now(context: &CheckContext, account: &Account) -> Vec<Step> {
     let owned = if dir.exists() { ownership::check_place(disk, dir, name) } else { ownership::check(disk, dir, name) };
     let store = owned.and_then(|()| Store::look(Arc::clone(&context.disk), &context.state_dir, account, &options));
     let mut written = None;
-    steps.push(match &store {
+    let state = match &store {
         Err(e) => Step::fail("state", e.exit_status(), &advice::told_of_state(e, &account.name)),
         Ok(store) => {
             written = store.state().clock().map(|mark| mark.reading.wall);
             match maildirs.iter().try_for_each(|path| known_maildir(disk, store, path).map(drop)) {
-                Err(e) => Step::fail("state", e.exit_status(), &advice::told_of_state(&e, &account.name)),
+                Err(e) => {
+                    // What was said of the place before is true of any Maildir, and not of this one.
+                    steps.retain(|step| step.step != "maildir");
+                    Step::fail("maildir", e.exit_status(), &advice::told_of_state(&e, &account.name))
+                }
                 Ok(()) => state(context, account, store),
             }
         }
-    });
+    };
+    steps.push(state);
     steps.push(clock(options.now.wall, written));
     steps
 }

@@ -312,6 +312,7 @@ pub(super) enum Uids {
 #[derive(Debug, Args)]
 pub(super) struct List {
     /// The account
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) account: String,
 
     /// Print one JSON object per line
@@ -324,6 +325,7 @@ pub(super) struct List {
 #[command(group(clap::ArgGroup::new("which").required(true).args(["all", "before", "from_maildir"])))]
 pub(super) struct Adopt {
     /// The account
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) account: String,
 
     /// All messages on the server now
@@ -345,16 +347,18 @@ pub(super) struct Adopt {
 
 /// Fetches again.
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("which").required(true).args(["all", "unique_ids"])))]
 pub(super) struct Forget {
     /// The account
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) account: String,
 
     /// The unique-ids, as `uids list` shows them
-    #[arg(value_name = "UNIQUE-ID", required_unless_present = "all")]
+    #[arg(value_name = "UNIQUE-ID")]
     pub(super) unique_ids: Vec<String>,
 
     /// All of them
-    #[arg(long, conflicts_with = "unique_ids")]
+    #[arg(long)]
     pub(super) all: bool,
 
     /// Do not ask
@@ -365,10 +369,9 @@ pub(super) struct Forget {
 /// A prompt.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Commands may come from a pipe, one per line; then there is no prompt, and the exit status is 1 if one was refused \
-and 64 if \
-one was not understood. DELE deletes on your word alone; mailferry's record of the account does not change. The \
-account is \
+Commands may come from a pipe, one per line; then there is no prompt, and the exit status is 64 if one was not \
+understood, and 1 if one was refused or the input ended without QUIT, so that nothing that was marked is deleted. \
+DELE deletes on your word alone; mailferry's record of the account does not change. The account is \
 not polled while the prompt is open.")]
 pub(super) struct Console {
     /// The account
@@ -477,7 +480,7 @@ fn often(text: &str) -> Result<Duration, String> {
 #[derive(Debug, Args)]
 pub(super) struct Login {
     /// The account to sign in to
-    #[arg(value_name = "ACCOUNT")]
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) account: String,
 
     /// Open no browser here; paste the address that a browser elsewhere ends at (the default over ssh)

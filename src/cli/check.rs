@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::arguments::{Arguments, Check};
 use super::output::{say, stderr_line};
+use super::wrapped::say_wrapped;
 use super::{prepare, signals};
 use crate::account::Account;
 use crate::check::{AccountCheck, CheckContext, Mark, Step, check, habits, multidrop};
@@ -58,7 +59,12 @@ pub(super) async fn run(arguments: &Arguments, options: &Check) -> ExitStatus {
         configuration: Some(text::value(&config.path.to_string_lossy())),
         status: 0,
         error: None,
-        warnings: config.warnings.iter().cloned().chain(habits::warnings(&config, &environment.etc)).collect(),
+        warnings: config
+            .warnings
+            .iter()
+            .cloned()
+            .chain(habits::warnings(&config, &options.accounts, &environment.etc))
+            .collect(),
         accounts: Vec::new(),
     };
     if !options.json && !arguments.quiet {
@@ -182,7 +188,7 @@ fn tell_configuration(config: &Config, warnings: &[String], always: bool) {
             false => say(format_args!("{path} is good: {accounts}, {enabled} of them enabled")),
         }
     }
-    warnings.iter().for_each(|warning| say(format_args!("{:4}  {warning}", Mark::Warn)));
+    warnings.iter().for_each(|warning| say_wrapped(&format!("{:4}  {warning}", Mark::Warn), 6));
 }
 
 /// Longer names are not aligned.
@@ -204,13 +210,17 @@ fn tell(found: &AccountCheck, width: usize, arguments: &Arguments, options: &Che
         line.push_str(", ");
         line.push_str(words);
     }
-    line.push_str(&format!(", {:.1} s", found.seconds));
-    say(line);
+    line.push_str(&match found.seconds {
+        seconds if seconds < 0.05 => ", less than 0.1 s".to_owned(),
+        seconds => format!(", {seconds:.1} s"),
+    });
+    say_wrapped(&line, 4);
     for step in &found.steps {
         let to_be_seen =
             matches!(step.mark, Mark::Warn | Mark::Fail) || step.step == multidrop::STEP || arguments.verbose > 0;
         if to_be_seen && !(arguments.quiet && step.mark != Mark::Fail) {
-            say(format_args!("  {:4}  {:STEP$}  {}", step.mark, step.step, step.text));
+            let line = format!("  {:4}  {:STEP$}  {}", step.mark, step.step, step.text);
+            say_wrapped(&line, STEP + 10);
         }
     }
 }

@@ -31,6 +31,7 @@ mod summary;
 mod terminal;
 mod uids;
 mod unread;
+mod wrapped;
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;

@@ -89,16 +89,16 @@ pub fn find(explicit: Option<&Path>, env: &Environment) -> Result<PathBuf, Confi
     let target = looked.first().map(String::as_str).unwrap_or_default();
     Err(Problem::new(format!("there is no configuration: looked for {}", looked.join(" and ")))
         .help(format!(
-            "run `mailferry setup`, which asks for your address and writes it. Or write these six lines with your own words \
-             into {target}, run `chmod 600` on it, and then `mailferry check`; or name a file with --config or \
-             $MAILFERRY_CONFIG\n{EXAMPLE}"
+            "run `mailferry setup`, which asks for your address and writes it. Or write the six lines below, with your own \
+             values, into {target}, run `chmod 600` on it, and then `mailferry check`. A file elsewhere is named with --config \
+             or $MAILFERRY_CONFIG"
         ))
+        .below(EXAMPLE)
         .into())
 }
 
 /// The smallest configuration that does without a password in it.
-const EXAMPLE: &str = r#"
-[accounts.work]
+const EXAMPLE: &str = r#"[accounts.work]
 host = "pop.example.org"
 username = "me@example.org"
 password_command = ["pass", "show", "mail/work"]

@@ -16,6 +16,7 @@ use crate::text;
 mod account;
 mod duration;
 mod find;
+mod foreign;
 mod forward;
 mod host;
 mod http;
@@ -43,6 +44,7 @@ pub(crate) mod write;
 
 pub(crate) use duration::in_words as duration_in_words;
 pub use find::{Environment, control_dirs, control_dirs_to_ask, find, state_dir, state_dir_without};
+pub(crate) use keys::nearest;
 pub use problem::ConfigError;
 pub(crate) use settings::{AGE_LEAST, AGE_MOST};
 
@@ -145,7 +147,7 @@ impl Config {
 
     fn unknown(&self, name: &str) -> UnknownAccount {
         let known: Vec<AccountName> = self.accounts.iter().map(|account| account.name.clone()).collect();
-        let nearest = keys::nearest(name, known.iter().map(AccountName::as_str));
+        let nearest = nearest(name, known.iter().map(AccountName::as_str));
         let nearest = known.iter().find(|known| Some(known.as_str()) == nearest).cloned();
         UnknownAccount { name: name.to_owned(), nearest, known, path: self.path.clone() }
     }

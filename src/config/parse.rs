@@ -18,7 +18,7 @@ use super::redaction::Masked;
 use super::settings::{Settings, password_in};
 use super::unknown::report_unknown;
 use super::value::{At, Setting, integer, read};
-use super::{DaemonSettings, NotifySettings, syntax};
+use super::{DaemonSettings, NotifySettings, foreign, syntax};
 use crate::account::{Account, AccountName};
 use crate::text;
 
@@ -95,7 +95,10 @@ fn broken(text: &str, home: Option<&Path>) -> Parsed {
     let parsed = of_table(&repaired.text, table.get_ref(), home);
     let mut problems = parsed.problems;
     drop(table);
-    problems = repaired.with(problems);
+    problems = match foreign::recognise(text) {
+        Some(problem) => vec![problem],
+        None => repaired.with(problems),
+    };
     if problems.is_empty() {
         let help = "strings stand in quotes, and a key stands once in a table";
         problems.push(Problem::new("this is not TOML").help(help));
@@ -116,7 +119,8 @@ fn daemon(top: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Problem>) -
     let table = inner_table(top, "daemon", problems).unwrap_or(&empty);
     report_unknown(table, Level::Daemon, problems);
     let mut polls = |key: &str, default: NonZeroUsize| {
-        let number = read(table, key, problems, |value| integer(value, 1..=MOST_POLLS, &format!("{default}")));
+        let example = format!("a number from 1 to {MOST_POLLS}, without quotes; {default} is the default");
+        let number = read(table, key, problems, |value| integer(value, 1..=MOST_POLLS, &example));
         number.value().and_then(|number| usize::try_from(*number).ok()).and_then(NonZeroUsize::new).unwrap_or(default)
     };
     let (concurrency, per_host) = (polls("concurrency", DEFAULT_CONCURRENCY), polls("per_host", DEFAULT_PER_HOST));
@@ -125,7 +129,7 @@ fn daemon(top: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Problem>) -
 
 /// A table in a table, if it is there and is one.
 fn inner_table<'t, 'i>(table: &'t DeTable<'i>, key: &str, problems: &mut Vec<Problem>) -> Option<&'t DeTable<'i>> {
-    let (name, value) = table.get_key_value(key)?;
+    let Some((name, value)) = table.get_key_value(key) else { return meant_table(table, key) };
     let inner = value.get_ref().as_table();
     if inner.is_none() {
         let header = if key == "accounts" { "[accounts.NAME]" } else { &format!("[{key}]") };
@@ -136,6 +140,13 @@ fn inner_table<'t, 'i>(table: &'t DeTable<'i>, key: &str, problems: &mut Vec<Pro
         );
     }
     inner
+}
+
+/// The table whose name was probably meant to be this one: what it holds is judged in the same go, and the file is refused for
+/// the name.
+fn meant_table<'t, 'i>(table: &'t DeTable<'i>, key: &str) -> Option<&'t DeTable<'i>> {
+    let is_meant = |name: &str| !Level::Top.keys().contains(&name) && keys::probably(name, Level::Top) == Some(key);
+    table.iter().find(|(name, _)| is_meant(name.get_ref())).and_then(|(_, value)| value.get_ref().as_table())
 }
 
 /// What `[accounts.NAME]` or `[defaults]` says.
@@ -262,7 +273,11 @@ impl Reader<'_> {
         Tables { settings: Settings::read(table, level, self.home, &mut self.problems), forward }
     }
 
+    /// Where something at the top of the file was probably meant as an account, that is what is told.
     fn no_accounts(&mut self) {
+        if self.problems.iter().any(Problem::is_about_top) {
+            return;
+        }
         self.problems.push(Problem::new("there is no account in the configuration").help(
             "add a table [accounts.NAME] with host, username, password_command and maildir, as in config/mailferry.toml",
         ));

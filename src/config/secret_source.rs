@@ -10,6 +10,7 @@ use super::problem::Problem;
 use super::value::{Complaint, Setting, plain_text, string, wrong_type};
 use crate::account::CredentialSource;
 use crate::credential::is_credential_name;
+use crate::text;
 
 /// The one of several keys that is there.
 pub(super) fn only_one<T>(
@@ -42,17 +43,22 @@ pub(super) fn command(value: &DeValue<'_>, home: Option<&Path>, example: &str) -
     let words = value.as_array().ok_or_else(|| wrong_type(value, "an array of strings", &example))?;
     let mut argv = Vec::with_capacity(words.len());
     for word in words.iter() {
-        let text = string(word.get_ref(), &example)
+        let word = string(word.get_ref(), &example)
             .map_err(|_| Complaint::new("holds something that is not a string", help()))?;
-        if text.is_empty() || text.contains('\0') {
+        if word.is_empty() || word.contains('\0') {
             return Err(Complaint::new("holds an empty word or a NUL", help()));
         }
-        argv.push(OsString::from(text));
+        argv.push(OsString::from(word));
     }
     let Some(first) = argv.first_mut() else {
         return Err(Complaint::new("is empty", help()));
     };
     let program = first.to_str().unwrap_or_default();
+    if words.len() == 1 && program.contains(char::is_whitespace) && !program.starts_with(['/', '~']) {
+        let apart: Vec<String> = program.split_whitespace().map(|word| format!("\"{}\"", text::value(word))).collect();
+        let help = format!("write each word separately: [{}]", apart.join(", "));
+        return Err(Complaint::new("is one word that contains spaces", help));
+    }
     if program.contains('/') || program.starts_with('~') {
         *first = path::absolute(program, home)?.into_os_string();
     }

@@ -127,6 +127,12 @@ impl Settings {
             credential,
             auth: read(table, "auth", problems, |value| choice(value, &AUTH)),
             maildir: read(table, "maildir", problems, |value| {
+                if value.as_str().is_some_and(|text| !text.is_empty() && text.chars().all(|c| c == '/')) {
+                    return Err(Complaint::new(
+                        "is the root of all directories",
+                        "write a directory for mail, such as \"~/Mail\"",
+                    ));
+                }
                 let text = plain_text(value, "a path such as \"~/Mail/{account}\"")?;
                 path::only_account_in_braces(text)?;
                 path::absolute(text, home).map(|_| text.to_owned())
@@ -185,7 +191,8 @@ fn credential(table: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Probl
         ),
     ];
     let way = only_one(table, ways, "the password or token", problems);
-    if let (Some((name, _)), false) = (table.get_key_value("oauth2"), matches!(way, Setting::Absent)) {
+    let oauth2 = table.get_key_value("oauth2").filter(|(_, value)| value.get_ref().is_table());
+    if let (Some((name, _)), false) = (oauth2, matches!(way, Setting::Absent)) {
         let message = "`oauth2` and another key both say how to log in";
         problems.push(Problem::new(message).at(&name.span()).help("keep `oauth2` alone, or the other key alone"));
         return Setting::Bad;
@@ -231,6 +238,12 @@ fn interval(value: &DeValue<'_>) -> Result<Interval, Complaint> {
     let DeValue::String(text) = value else {
         return duration(value, INTERVAL_LEAST, INTERVAL_MOST, example).map(Interval::fixed);
     };
+    let is_time = |text: &str| parse(text, example).is_ok();
+    let bounds = text.split_once(['-', '–', '…', '/']).filter(|(first, second)| is_time(first) && is_time(second));
+    if let Some((first, second)) = bounds {
+        let help = format!("write two dots between them: \"{}..{}\"", first.trim(), second.trim());
+        return Err(Complaint::new("is not a duration, nor two of them", help));
+    }
     let Some((first, second)) = text.split_once("..") else {
         return duration(value, INTERVAL_LEAST, INTERVAL_MOST, example).map(Interval::fixed);
     };
@@ -269,7 +282,7 @@ fn removal(value: &DeValue<'_>) -> Result<RemovalPolicy, Complaint> {
             Err(Complaint::new("has no unit", format!("write \"{number}d\" for days, or true, or false")))
         }
         DeValue::String(text) if parse(text, "14d").is_ok_and(|age| age.is_zero()) => {
-            Err(Complaint::new("is no time at all", "to delete at once after delivery, write leave_on_server = false"))
+            Err(Complaint::new("is zero", "to delete at once after delivery, write leave_on_server = false"))
         }
         DeValue::String(text) => {
             duration(value, AGE_LEAST, AGE_MOST, "14d").map(RemovalPolicy::AfterAge).map_err(|wrong| {

@@ -186,6 +186,11 @@ impl<'a> Work<'a> {
             return 1;
         }
         let Diagnosis { part, message, help, repaired, key } = diagnose(line);
+        // `host = "a", username = "b"`: what stands behind the first value is not missing.
+        let behind = content.split_once('=').map_or("", |(_, behind)| behind);
+        let words =
+            behind.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| keys::is_known(word));
+        self.lost.extend(words.map(str::to_owned).collect::<Vec<_>>());
         self.tell(at, part, |place| Problem::new(message).at(place).help(help));
         match repaired {
             Some(repaired) => {
@@ -193,6 +198,8 @@ impl<'a> Work<'a> {
                 self.good(at, &repaired);
             }
             None => {
+                // `accounts.work = { ...` would have been one.
+                self.lost_header |= content.starts_with("accounts");
                 self.lost.extend(key);
                 self.replace(at, String::new());
                 if content.starts_with('[') {
@@ -276,7 +283,14 @@ impl<'a> Work<'a> {
         let indent = original.len() - original.trim_start().len();
         let whole = indent..original.trim_end().len();
         let place = start + whole.start..start + whole.end;
-        if line.trim_start().starts_with("[[") {
+        if line.trim_start().starts_with("[[") && path == ["accounts"] {
+            let help = "write [accounts.NAME], with the account's name in it, and its keys below";
+            self.tell(at, whole, |place| {
+                Problem::new("accounts are tables with a name, and no list").at(place).help(help)
+            });
+            self.replace(at, String::new());
+            (self.lost_header, self.skipping) = (true, true);
+        } else if line.trim_start().starts_with("[[") {
             self.skipping = false;
             self.table = path;
             // Each of them begins anew.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::TRY_LATER;
-use crate::pop3::{CommandKind, Refusal, Response, judge_access};
+use crate::pop3::{CommandKind, Mechanism, Refusal, Response, judge_access};
 use crate::sasl::NoLoginMethod;
 
 /// What a person has to do where the server says that it will not pass.
@@ -15,6 +15,11 @@ pub(super) fn refused(asked: CommandKind, refusal: Refusal, blanks: bool) -> Cow
     match refusal {
         Refusal::Permanent => WILL_NOT_PASS.into(),
         Refusal::Temporary => TRY_LATER.into(),
+        Refusal::Credentials if matches!(asked, CommandKind::Auth(Mechanism::XOAuth2 | Mechanism::OAuthBearer)) => {
+            "Check username, and that the token is good for POP3. A server that offers neither OAUTHBEARER nor XOAUTH2 takes no \
+             token, and wants a password"
+                .into()
+        }
         Refusal::Credentials => {
             let mut step =
                 "Check username and password; some providers require an app password or authorization code, or POP3 \

@@ -14,7 +14,7 @@ use crate::https::{HttpError, HttpProblem};
 use crate::net::{CaFileProblem, CertificateProblem, HandshakeProblem, NetError};
 use crate::oauth::OAuthError;
 use crate::poll::error::DoesNotFit;
-use crate::pop3::{CommandError, CommandKind, FramingError, Refusal, Response, SendError, Status};
+use crate::pop3::{CommandError, CommandKind, FramingError, Mechanism, Refusal, Response, SendError, Status};
 use crate::sasl::NoLoginMethod;
 use crate::state::error::StateError;
 
@@ -161,6 +161,8 @@ fn a_refused_login_is_told_with_what_to_check() {
     assert!(!plain.contains("APOP") && !plain.contains("spaces"), "{plain}");
     let apop = login(CommandKind::Apop, Refusal::Credentials, true);
     assert!(apop.contains("auth = \"user\"") && apop.contains("the password contains spaces"), "{apop}");
+    let token = login(CommandKind::Auth(Mechanism::XOAuth2), Refusal::Credentials, false);
+    assert!(token.contains("neither OAUTHBEARER nor XOAUTH2") && !token.contains("app password"), "{token}");
     let permanent = login(CommandKind::Pass, Refusal::Permanent, false);
     assert!(permanent.contains("Waiting does not help: enable POP3"), "{permanent}");
     assert!(login(CommandKind::Pass, Refusal::Temporary, false).ends_with("Try again later"));

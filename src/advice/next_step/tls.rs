@@ -14,11 +14,12 @@ pub(super) fn certificate(host: &str, problem: &CertificateProblem) -> Cow<'stat
             return format!("Ask the server's operator for one that names {host}").into();
         }
         CertificateProblem::WrongName { .. } => {
-            "Set host to a name it is for, if you trust that name, or ask the server's operator"
+            "Set host to a name it is for, or tls_server_name where that is set, if you trust that name; or ask the server's \
+             operator"
         }
         CertificateProblem::UnknownIssuer => {
-            "If its authority is a private one, set tls_ca_file to that authority's PEM file; otherwise ask the \
-             server's operator whether it sends its intermediate certificates"
+            "If its authority is a private one, set tls_ca_file to that authority's PEM file, or, if that is set, check that the \
+             file holds this authority; otherwise ask the server's operator whether it sends its intermediate certificates"
         }
         CertificateProblem::SelfSigned => {
             "If the server is yours, copy its certificate from there and set tls_ca_file to the copy"

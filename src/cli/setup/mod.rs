@@ -23,7 +23,7 @@ use crate::new_account::writing::{self, NewAccount, NewConfig, Surroundings};
 use crate::new_account::{free_name, is_free};
 use crate::poll::PollContext;
 use crate::provider::Provider;
-use crate::setup::settings::{AccountSettings, LEAVE_ON_SERVER, LeaveOnServer, SecretSource};
+use crate::setup::settings::{AccountSettings, LeaveOnServer, SecretSource};
 use crate::setup::target::{Extended, Target, TargetError};
 use crate::setup::unit::UserUnit;
 use crate::text;
@@ -137,14 +137,19 @@ impl<'a> Wizard<'a> {
             return Ok(());
         }
         let options = self.options;
-        let secret = "--password-stdin, --password-command, --password-file, --password-credential or --sign-in";
+        let secret =
+            "one of --password-stdin, --password-command, --password-file, --password-credential and --sign-in";
+        let wrong_address = options.address.as_deref().and_then(|text| Some((text, MailAddress::new(text).err()?)));
+        let wrong_address =
+            wrong_address.map(|(text, e)| format!("a mail address in place of `{}`: {e}", text::value(text)));
         let missing: Vec<&str> = [
             (options.address.is_none(), "the address"),
+            (wrong_address.is_some(), wrong_address.as_deref().unwrap_or_default()),
             (!secret::is_given(options), secret),
-            (self.wants_maildir(), "--maildir or --gmail"),
+            (self.wants_maildir(), "--maildir DIR or --gmail ADDRESS"),
             (options.gmail.is_some() && gmail::secret(options).is_none(), gmail::SECRET),
-            (options.leave_on_server.is_none(), "--leave-on-server"),
-            (options.messages.is_none(), "--messages"),
+            (options.leave_on_server.is_none(), "--leave-on-server yes, no or a time such as 14d"),
+            (options.messages.is_none(), "--messages all or new"),
         ]
         .into_iter()
         .filter_map(|(is_missing, option)| is_missing.then_some(option))
@@ -271,8 +276,10 @@ impl<'a> Wizard<'a> {
         settings.leave_on_server = match &self.options.leave_on_server {
             Some(answer) => answer.clone(),
             None => {
-                say(format_args!("Does mail stay on the server once it is delivered? {LEAVE_ON_SERVER}."));
                 let asker = self.asker;
+                say(
+                    "Leave mail on the server after delivery? yes, no, or a time after which it is deleted, such as 14d.",
+                );
                 asker.ask("Leave it on the server", Some("yes"), "--leave-on-server", LeaveOnServer::new).await?
             }
         };
