@@ -75,7 +75,8 @@ pub(super) fn recognise(sought: &[Sought], twins: &[Twin], known: &BTreeSet<u32>
     let changed = |sought: &Sought| {
         let is_alike = |uid: &u32| sought.may_have(*uid) && !taken.contains(uid) && !known.contains(uid);
         let mut alike = seen.headers.iter().filter(|(_, header)| **header == sought.header && header.is_strong());
-        alike.find(|(uid, _)| is_alike(uid) && seen.wholes.get(uid) != Some(&sought.whole)).map(|(uid, _)| *uid)
+        let differs = |uid: &u32| seen.wholes.get(uid).is_some_and(|whole| *whole != sought.whole);
+        alike.find(|(uid, _)| is_alike(uid) && differs(uid)).map(|(uid, _)| *uid)
     };
     let fate = |(found, sought): (Option<u32>, &Sought)| match found {
         Some(uid) => Fate::There(uid),
