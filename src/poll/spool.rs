@@ -35,8 +35,8 @@ pub(super) fn settle_spool(
             return Ok(());
         }
         warn!(
-            "this account forwards nothing any more. {} stays in {}, and on the server, until it does",
-            Count::of(waiting, "message"),
+            "this account forwards nothing any more: until it does, {} in {} and on the server",
+            if waiting == 1 { "1 message stays".to_owned() } else { format!("{waiting} messages stay") },
             store.spool().display()
         );
     }

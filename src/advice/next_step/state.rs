@@ -14,6 +14,11 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
         StateError::Locked { .. } => "Try later, or wait with --wait".to_owned(),
         StateError::Io { source, .. } => return disk::state(source),
         StateError::OpenToAll { dir, .. } => format!("Take that away: {}", chmod(dir, "o-w")),
+        StateError::Damaged { path, .. } if path.extension().is_some_and(|ending| ending == "forward") => {
+            "Restore it from a backup, or move it away: then what is in the spool is forwarded, and some of it may have \
+             arrived already"
+                .to_owned()
+        }
         StateError::Damaged { .. } => format!(
             "Restore it from a backup, or move it away and run `{}`, which retrieves everything on the server again",
             new_state()

@@ -182,6 +182,10 @@ fn a_state_is_told_with_the_command_that_goes_on() {
             StateError::Damaged { path: path(), what: "line 3".to_owned() }.into(),
             &["/s/work.uids is damaged: line 3. It was left as it is", "`mailferry fetch --new-state work`"],
         ),
+        (
+            StateError::Damaged { path: "/s/work.forward".into(), what: "line 3".to_owned() }.into(),
+            &["/s/work.forward is damaged", "move it away: then what is in the spool is forwarded"],
+        ),
         (StateError::OpenToAll { dir: dir(), mode: 0o777 }.into(), &["(mode 777)", "chmod o-w /s"]),
         (
             StateError::Renamed {

@@ -53,7 +53,10 @@ async fn deliver_with(
     let wanted = (pass.left() / FOR_EACH).min(to.connections.saturating_sub(1));
     // What was left open is looked for by this connection alone: two might take the same message for theirs. So it is
     // where only a look shows under which UID a message has arrived.
-    let wanted = if first.session.has("UIDPLUS") { wanted } else { 0 };
+    // Where nothing has to be waited for, one connection keeps the server as busy as it can be, and several would wait for
+    // each other at the mailbox.
+    let pays = first.session.has("UIDPLUS") && !first.session.has("LITERAL+");
+    let wanted = if pays { wanted } else { 0 };
     let mut open = first.look_for_open_ones().await;
     if open.is_ok() {
         for _ in 0..wanted {

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::recognition::{Fate, Seen, Sought, Twin, recognise};
 use super::session::Session;
 use crate::forward::error::ForwardError;
+use crate::message::Digest;
 
-/// So many messages are looked at for their size, and so many others.
+/// So many messages are looked at for their size, the newest ones, and so many others.
 const MOST_CANDIDATES: usize = 1000;
 
 /// What became of each of these; `known` are the UIDs under which messages of ours have arrived, `twins` those of them that
@@ -23,14 +24,16 @@ pub(super) async fn look_for(
     session
         .sizes(from, |uid, size| {
             if sought.iter().any(|sought| sought.size == size && sought.may_have(uid)) {
-                if fitting.len() < MOST_CANDIDATES {
-                    fitting.insert(uid, size);
-                }
-            } else if !known.contains(&uid)
-                && others.len() < MOST_CANDIDATES
-                && sought.iter().any(|sought| sought.from.is_some() && sought.may_have(uid))
+                fitting.insert(uid, size);
+            } else if !known.contains(&uid) && sought.iter().any(|sought| sought.from.is_some() && sought.may_have(uid))
             {
                 others.insert(uid);
+            }
+            if fitting.len() > MOST_CANDIDATES {
+                fitting.pop_first();
+            }
+            if others.len() > MOST_CANDIDATES {
+                others.pop_first();
             }
         })
         .await?;
@@ -40,16 +43,17 @@ pub(super) async fn look_for(
     verify(session, twins, &mut seen).await?;
     let fates = recognise(sought, twins, known, &seen);
     let is_missing = |fate: &Fate| !matches!(fate, Fate::There(_));
-    if others.is_empty() || !fates.iter().zip(sought).any(|(fate, sought)| is_missing(fate) && sought.from.is_some()) {
+    if !fates.iter().zip(sought).any(|(fate, sought)| is_missing(fate) && sought.from.is_some()) {
         return Ok(fates);
     }
+    // Where sizes are estimates, one of the right size may be another one's.
     let others: Vec<u32> = others.into_iter().collect();
     look_at(session, sought, &others, &mut seen, |sought, _| sought.from.is_some()).await?;
     verify(session, twins, &mut seen).await?;
     Ok(recognise(sought, twins, known, &seen))
 }
 
-/// Looks at the headers of messages, and at all of those that may be one that is sought.
+/// Looks at the headers of further messages, and at all of those seen that may be one that is sought.
 async fn look_at(
     session: &mut Session,
     sought: &[Sought],
@@ -57,14 +61,14 @@ async fn look_at(
     seen: &mut Seen,
     may_be: impl Fn(&Sought, u32) -> bool,
 ) -> Result<(), ForwardError> {
-    let headers = session.headers(uids).await?;
+    seen.headers.extend(session.headers(uids).await?);
     let is_alike = |uid: u32, header| {
         sought.iter().any(|sought| sought.header == header && sought.may_have(uid) && may_be(sought, uid))
     };
-    let alike: Vec<u32> =
-        headers.iter().filter(|(uid, header)| is_alike(**uid, **header)).map(|(uid, _)| *uid).collect();
-    seen.headers.extend(headers);
-    seen.wholes.extend(session.wholes(&alike).await?);
+    let is_new = |(uid, header): &(&u32, &Digest)| !seen.wholes.contains_key(uid) && is_alike(**uid, **header);
+    let alike: Vec<u32> = seen.headers.iter().filter(is_new).map(|(uid, _)| *uid).collect();
+    let wholes = session.wholes(&alike).await?;
+    seen.wholes.extend(wholes);
     Ok(())
 }
 

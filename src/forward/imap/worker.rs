@@ -1,17 +1,16 @@
 //! A connection that appends: what waits, one message behind the other, as many under way as the server takes.
 
+mod open_ones;
+mod placing;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::info;
-
 use super::append::{Appended, Heard};
-use super::recognition::{Fate, Sought, Twin};
 use super::refusal::{Judgement, judge};
 use super::response::Condition;
 use super::session::{LONG_ANSWER, Selected, Session};
-use super::survey;
 use crate::account::ImapDestination;
 use crate::client::Redactor;
 use crate::forward::error::ForwardError;
@@ -67,6 +66,8 @@ pub(super) struct Worker<'a> {
     unplaced: Vec<Unplaced>,
     /// The UIDs under which messages of ours are known to have arrived.
     taken: BTreeSet<u32>,
+    /// A message was begun and has not left whole: whatever is sent now would be taken for a part of it.
+    in_the_middle: bool,
 }
 
 impl<'a> Worker<'a> {
@@ -88,67 +89,8 @@ impl<'a> Worker<'a> {
             under_way: VecDeque::new(),
             unplaced: Vec::new(),
             taken: pass.known_uids(selected.validity).await,
+            in_the_middle: false,
         })
-    }
-
-    /// Deals with the messages whose APPEND was under way when an earlier pass ended; they come first. Those that have not
-    /// arrived go back to the others.
-    pub(super) async fn look_for_open_ones(&mut self) -> Result<(), ForwardError> {
-        let mut open = Vec::new();
-        while let Some(message) = self.pass.next() {
-            let Some(intent) = self.pass.progress(&message.name).await.and_then(|progress| progress.intent) else {
-                self.pass.put_back(message);
-                break;
-            };
-            if let Some(letter) = self.pass.measure(message, String::new()).await? {
-                open.push((letter, intent));
-            }
-        }
-        let mut absent = Vec::new();
-        for (letter, fate) in self.fates(open).await? {
-            match fate {
-                Fate::There(uid) => {
-                    info!("{}: a message whose answer was lost has arrived", self.pass.name);
-                    let uid = MailboxUid { validity: self.selected.validity, uid };
-                    self.unwritten.push(self.pass.arrived(&letter, Some(uid)));
-                }
-                Fate::Absent => absent.push(letter),
-                Fate::Changed(_) => {
-                    let why = "its answers were lost, and the destination has messages with its header and other bytes";
-                    if !self.pass.is_given_up(&letter.spooled, why).await? {
-                        absent.push(letter);
-                    }
-                }
-            }
-        }
-        absent.into_iter().rev().for_each(|letter| self.pass.put_back(letter.spooled));
-        self.write().await
-    }
-
-    /// What became of messages that may have arrived.
-    async fn fates(&mut self, open: Vec<(Letter, AppendIntent)>) -> Result<Vec<(Letter, Fate)>, ForwardError> {
-        let (validity, mailbox) = (self.selected.validity, self.mailbox());
-        // In another mailbox nobody can look any more: it is appended where mail goes now. Where the UIDs say nothing, a header
-        // that says little does not tell either.
-        let can_be_found = |(letter, intent): &(Letter, AppendIntent)| {
-            intent.mailbox == mailbox && (intent.uid_validity == validity || letter.header.is_strong())
-        };
-        let (open, lost): (Vec<_>, Vec<_>) = open.into_iter().partition(can_be_found);
-        let (mut sought, mut twins) = (Vec::new(), Vec::new());
-        for (letter, intent) in &open {
-            let (size, header, whole) = (letter.size, letter.header, letter.whole);
-            let from = (intent.uid_validity == validity).then_some(intent.uid_next);
-            if !sought.iter().any(|other: &Sought| other.whole == whole) {
-                let here = |uid: MailboxUid| (uid.validity == validity).then_some(uid.uid);
-                let arrived = self.pass.with_the_bytes(whole).await;
-                twins.extend(arrived.into_iter().map(|arrival| Twin { whole, uid: arrival.uid.and_then(here) }));
-            }
-            sought.push(Sought { size, header, whole, from });
-        }
-        let known = self.pass.known_uids(validity).await;
-        let fates = survey::look_for(&mut self.session, &sought, &twins, &known).await?;
-        let found = open.into_iter().zip(fates).map(|((letter, _), fate)| (letter, fate));
-        Ok(found.chain(lost.into_iter().map(|(letter, _)| (letter, Fate::Absent))).collect())
     }
 
     /// Appends until nothing is left.
@@ -219,26 +161,29 @@ impl<'a> Worker<'a> {
     /// Sends a message, once the server wants it.
     async fn begin(&mut self, letter: Letter, intent: AppendIntent) -> Result<(), ForwardError> {
         let is_ahead = self.session.sends_ahead(&letter);
+        self.in_the_middle = true;
         let tag = self.session.begin_append(&self.to.mailbox, &self.to.flags, &letter).await?;
         self.under_way.push_back(UnderWay { letter: letter.clone(), intent, tag: tag.clone() });
-        if is_ahead {
-            return Ok(());
+        let sent = if is_ahead { Ok(()) } else { self.send_when_wanted(&letter, &tag).await };
+        match sent {
+            Ok(()) => self.in_the_middle = false,
+            // Nobody answers a message that was not sent.
+            Err(_) => self.under_way.retain(|one| one.tag != tag),
         }
+        sent
+    }
+
+    /// Sends the octets of a message, unless the server refuses them at once.
+    async fn send_when_wanted(&mut self, letter: &Letter, tag: &str) -> Result<(), ForwardError> {
         loop {
-            match self.hear().await {
-                Ok(None) => {
-                    self.session.send_letter(&letter).await?;
-                    return self.session.send_gathered().await;
-                }
-                Ok(Some(ended)) if ended == tag => return Ok(()),
-                Ok(Some(_)) => {}
-                Err(e) => {
-                    // Nobody answers a message that was not sent.
-                    self.under_way.retain(|one| one.tag != tag);
-                    return Err(e);
-                }
+            match self.hear().await? {
+                None => break,
+                Some(ended) if ended == tag => return Ok(()),
+                Some(_) => {}
             }
         }
+        self.session.send_letter(letter).await?;
+        self.session.send_gathered().await
     }
 
     /// Deals with what comes next: the tag of a message whose APPEND has ended, None if the server wants one.
@@ -269,82 +214,14 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Finds out under which UIDs messages have arrived, so that they are not taken for others with the same bytes.
-    async fn place(&mut self) -> Result<(), ForwardError> {
-        // Those before them have to be known.
-        self.write().await?;
-        let is_elsewhere = |one: &Unplaced| one.named.is_some_and(|uid| uid.validity != self.selected.validity);
-        if self.unplaced.iter().any(is_elsewhere) {
-            // The mailbox may have been made anew.
-            self.selected = self.session.select(&self.to.mailbox).await?;
-            self.taken.clear();
-        }
-        self.taken.extend(self.pass.known_uids(self.selected.validity).await);
-        // If that comes to nothing they are looked for by the next pass.
-        for one in std::mem::take(&mut self.unplaced) {
-            if let Some(uid) = self.place_one(&one).await? {
-                self.unwritten.push(self.pass.arrived(&one.letter, uid));
-            }
-        }
-        Ok(())
-    }
-
-    /// The UID of a message, if it can be found. The outer None: it is set aside, because it has not arrived.
-    async fn place_one(&mut self, one: &Unplaced) -> Result<Option<Option<MailboxUid>>, ForwardError> {
-        let Unplaced { letter, intent, named } = one;
-        let validity = self.selected.validity;
-        let from = if intent.uid_validity == validity { intent.uid_next } else { 1 };
-        let named = named.filter(|uid| uid.validity == validity).map(|uid| uid.uid);
-        let is_new = named.is_some_and(|uid| uid >= from && !self.taken.contains(&uid));
-        let uid = match named {
-            Some(uid) if self.is_gmail() => {
-                if !self.is_ours(uid, letter, is_new).await? {
-                    let why = "the destination has taken it for another message, with the same Message-ID";
-                    self.pass.set_aside(&letter.spooled, why).await?;
-                    return Ok(None);
-                }
-                Some(uid)
-            }
-            Some(uid) if is_new => Some(uid),
-            _ => self.find(letter, from).await?,
-        };
-        self.taken.extend(uid);
-        Ok(Some(uid.map(|uid| MailboxUid { validity, uid })))
-    }
-
-    /// Gmail takes a message for another one that has the same Message-ID, and keeps that one.
-    async fn is_ours(&mut self, uid: u32, letter: &Letter, is_new: bool) -> Result<bool, ForwardError> {
-        let mut found = None;
-        if is_new {
-            self.session.sizes(uid, |other, size| found = found.or((other == uid).then_some(size))).await?;
-            return Ok(found == Some(letter.size));
-        }
-        Ok(self.session.wholes(&[uid]).await?.get(&uid) == Some(&letter.whole))
-    }
-
-    /// The UID of a message that has arrived, where only a look tells.
-    async fn find(&mut self, letter: &Letter, from: u32) -> Result<Option<u32>, ForwardError> {
-        let (mut fitting, taken) = (Vec::new(), &self.taken);
-        let take = |uid, size| {
-            if size == letter.size && !taken.contains(&uid) {
-                fitting.push(uid);
-            }
-        };
-        self.session.sizes(from, take).await?;
-        let headers = self.session.headers(&fitting).await?;
-        let found = headers.into_iter().find(|(_, header)| *header == letter.header).map(|(uid, _)| uid);
-        if let Some(uid) = found {
-            self.selected.next = self.selected.next.max(uid.saturating_add(1));
-        }
-        Ok(found)
-    }
-
     /// What was answered before the end, or says why it came.
     async fn hear_the_rest(&mut self, end: ForwardError) -> ForwardError {
         let (is_wire, patience) = match &end {
             // Nothing more can be expected.
             ForwardError::Wire { error: WireError::Silence(_), .. } | ForwardError::Protocol { .. } => return end,
             ForwardError::Wire { .. } => (true, LAST_WORDS),
+            // Of what was begun a part may not have left.
+            _ if self.session.send_gathered().await.is_err() => return end,
             _ => (false, LONG_ANSWER),
         };
         while !self.under_way.is_empty() {
@@ -352,8 +229,12 @@ impl<'a> Worker<'a> {
                 Ok(Heard::Ended(tag, how)) => drop(self.on_end(&tag, how).await),
                 Ok(Heard::GoOn) => {}
                 Err(said) if is_wire && !matches!(said, ForwardError::Wire { .. }) => return said,
-                Err(_) => break,
+                Err(_) => return end,
             }
+        }
+        if !is_wire && !self.in_the_middle {
+            // What cannot be placed now is looked for by the next pass.
+            let _ = self.place().await;
         }
         end
     }

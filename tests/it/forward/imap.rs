@@ -382,3 +382,31 @@ fn a_renamed_account_takes_its_spool_along_by_the_command_that_is_told() {
     assert_same_mail(&server.mail(), &small_on_the_wire(3));
     assert!(maildrop.left().is_empty());
 }
+
+#[test]
+fn what_gmail_takes_for_another_message_of_the_same_size_is_told_by_its_bytes() {
+    let with = |body: &str| format!("Message-ID: <same@x>\r\nSubject: s\r\n\r\n{body}\r\n").into_bytes();
+    let (one, other) = (with("one"), with("two"));
+    let maildrop = Maildrop::new(vec![Message::new("u1", &one), Message::new("u2", &other)]);
+    let server = ImapServer::start();
+    server.with(|mailbox| {
+        (mailbox.merges, mailbox.capabilities) = (true, "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL- UIDPLUS X-GM-EXT-1");
+    });
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    env.fetch().expect(1).says("taken it for another message, with the same Message-ID");
+    env.fetch().expect(1);
+    assert_same_mail(&server.mail(), &[on_the_wire(&one)]);
+    assert_eq!((maildrop.left(), spool(&env)), (vec!["u2".to_owned()], 1));
+}
+
+#[test]
+fn what_was_taken_before_a_daily_limit_is_known_to_have_arrived() {
+    let (maildrop, server) = (Maildrop::new(small_ones(9)), ImapServer::start());
+    server.with(|mailbox| mailbox.capabilities = "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL- UIDPLUS X-GM-EXT-1");
+    let mut faults = vec![Fault::None; 4];
+    faults.extend(vec![Fault::Refuse("NO [OVERQUOTA] Account exceeded command or bandwidth limits."); 5]);
+    server.faults(&faults);
+    let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 1")]);
+    env.fetch().expect(75).says("4 forwarded, 5 wait in the spool");
+    all_arrive(&env, &maildrop, &server, 9);
+}
