@@ -16,6 +16,7 @@ mod deletions;
 mod dialing;
 mod emitter;
 mod ending;
+mod in_step;
 mod incoming;
 mod next;
 mod opening;
@@ -50,8 +51,8 @@ use crate::disk::Disk;
 use crate::ids::EntryId;
 use crate::maildir::names::NameSource;
 use crate::net::Dial;
-use crate::plan::Pass;
 use crate::plan::maildrop::Sizes;
+use crate::plan::{Nameless, Pass};
 use crate::pop3::MessageNumber;
 use crate::secret::Secret;
 use crate::state::entries::ListedAs;
@@ -125,10 +126,12 @@ pub async fn poll(
         pass: Pass::Normal,
         to_isolate: VecDeque::new(),
         tried: HashSet::new(),
+        nameless: Nameless::default(),
         compared: HashSet::new(),
         compared_as: HashSet::new(),
         went_back: false,
         broken: 0,
+        lost: 0,
         left: 0,
         begun,
         so_far: SoFar::default(),
@@ -162,6 +165,8 @@ struct Poll {
     to_isolate: VecDeque<ListedAs>,
     /// Messages that made trouble in this poll and are left alone for the rest of it.
     tried: HashSet<ListedAs>,
+    /// The same, both of it, for messages without unique-ids.
+    nameless: Nameless,
     /// What was retrieved in this poll to be compared.
     compared: HashSet<EntryId>,
     /// How those messages were listed.
@@ -170,6 +175,8 @@ struct Poll {
     went_back: bool,
     /// How many sessions broke at a message.
     broken: u32,
+    /// How many of them because the connection ended at a message without a unique-id.
+    lost: u32,
     /// How many messages the last session left over.
     left: usize,
     /// When the poll began.
