@@ -36,6 +36,7 @@ impl PollReport {
     pub fn outcome(&self) -> Outcome {
         let end = match &self.end {
             // Messages that could not be had this time are asked for again at the regular time.
+            Ok(()) if self.had_its_share => End::HadItsShare,
             Ok(()) => End::Dealt { more: self.more },
             Err(e) => Class::of(e).end(),
         };

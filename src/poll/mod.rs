@@ -39,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::PollError;
 use events::{AfterFailure, Observers, PollEvent};
+use report::LeftFor;
 pub use report::{PollReport, Quarantined};
 
 use crate::account::Account;
@@ -338,12 +339,13 @@ impl Poll {
                 _ if self.options.dry_run => return Ok(()),
                 _ if self.stop.is_cancelled() => return Err(PollError::Stopped),
                 _ if watch::is_to_give_way() => {
-                    self.events.tell(&PollEvent::MayBeMore);
+                    self.events.tell(&PollEvent::MayBeMore { had_its_share: false });
                     return Ok(());
                 }
                 next => {
                     if let Some(why) = self.wait_for_another().await? {
-                        self.events.tell(&PollEvent::MayBeMore);
+                        let had_its_share = why == LeftFor::LongPoll;
+                        self.events.tell(&PollEvent::MayBeMore { had_its_share });
                         if matches!(next, Next::Session(_)) {
                             self.leave(self.left.max(1), why);
                         }

@@ -107,7 +107,7 @@ impl Poll {
         if self.probes_for_more && !opened && error.is_about_the_server() {
             // The session was held only to see whether there is more: that it failed is no news.
             self.events.tell(&PollEvent::SessionFailed { error: &error, next: AfterFailure::NothingLost });
-            self.events.tell(&PollEvent::MayBeMore);
+            self.events.tell(&PollEvent::MayBeMore { had_its_share: false });
             return Ok(Next::Done);
         }
         let messages: Vec<ListedAs> = to_isolate.iter().filter_map(ListedAs::of).collect();
