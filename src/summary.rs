@@ -119,10 +119,10 @@ impl PollReport {
         let first = self.unnamed.first().first()?;
         let which = match self.unnamed.len() {
             1 => {
-                format!("{} has no unique-id: the server names none that could be used", Message(first, &self.redactor))
+                format!("{} has no unique-id: UIDL names none that could be used", Message(first, &self.redactor))
             }
             all => format!(
-                "{} have no unique-id, {} among them: the server names none that could be used",
+                "{} have no unique-id, {} among them: UIDL names none that could be used",
                 Count::of(all, "message"),
                 Message(first, &self.redactor)
             ),

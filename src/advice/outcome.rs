@@ -36,7 +36,7 @@ impl PollReport {
     #[must_use]
     pub fn failure(&self) -> Option<Cause> {
         match self.outcome().end {
-            End::Dealt { .. } | End::Stopped => None,
+            End::Dealt { .. } | End::HadItsShare | End::Stopped => None,
             End::Refused { .. } => Some(Cause::LoginRefused),
             End::Trouble(cause) => Some(cause),
         }
@@ -47,6 +47,7 @@ impl PollReport {
     pub fn outcome(&self) -> Outcome {
         let end = match &self.end {
             // Messages that could not be had this time are asked for again at the regular time.
+            Ok(()) if self.had_its_share => End::HadItsShare,
             Ok(()) => End::Dealt { more: self.more },
             Err(e) => Class::of(e).end(),
         };

@@ -159,8 +159,7 @@ impl fmt::Display for TooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} is larger than it may be: {}. The session was ended there; the message stays on the server and is tried \
-             last from now on",
+            "{} is larger than it may be: {}. The session was ended there, and the message stays on the server",
             self.what,
             self.reason()
         )

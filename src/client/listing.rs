@@ -1,5 +1,6 @@
 //! What is in the maildrop: CAPA once more, STAT, UIDL and LIST, in one flight where the server takes it.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ use crate::pop3::{
 };
 use crate::sasl::LoginMethod;
 
-/// So many messages that UIDL left out are asked for one by one in a session.
-const MOST_LEFT_OUT: usize = 1000;
+/// So many messages that UIDL left out are asked for one by one at a time.
+const LEFT_OUT: usize = 10_000;
 
 /// So many refusals in a row show that asking for further ones is of no use.
 const MOST_REFUSALS: usize = 20;
@@ -186,27 +187,46 @@ impl Answers {
 
     /// UIDL with a number, for each message that UIDL without one left out.
     async fn ask_for_what_was_left_out(&mut self, client: &mut Client) -> Result<(), ClientError> {
-        let numbers = self.builder.left_out(MOST_LEFT_OUT);
-        let (mut refused, mut odd) = (0, false);
-        let commands = numbers.into_iter().map(|number| Command::Uidl(Some(number)));
-        let on_event = |asked, part: ResponsePart<'_>| {
-            let (CommandKind::Uidl(Some(number)), ResponsePart::Response(response)) = (asked, part) else {
-                return Ok(ControlFlow::Continue(()));
-            };
-            match &response.unique_id {
-                Some(unique_id) => {
-                    refused = 0;
-                    self.take(budget::UNIQUE_ID + unique_id.as_bytes().len())?;
-                    self.builder.unique_id(UniqueIdListing { number, unique_id: unique_id.clone() });
-                }
-                None => {
-                    refused += 1;
-                    odd |= response.status == Status::Ok;
-                }
+        let (mut refused, mut in_a_row, mut odd, mut last) = (HashSet::new(), 0, false, None);
+        let begun = Instant::now();
+        let mut enough = false;
+        while !enough {
+            let mut numbers = self.builder.left_out(LEFT_OUT + refused.len());
+            numbers.retain(|number| !refused.contains(number));
+            if numbers.is_empty() {
+                break;
             }
-            Ok(up_to(MOST_REFUSALS, refused))
-        };
-        client.try_converse(commands, on_event).await?;
+            let commands = numbers.into_iter().map(|number| Command::Uidl(Some(number)));
+            let on_event = |asked, part: ResponsePart<'_>| {
+                let (CommandKind::Uidl(Some(number)), ResponsePart::Response(response)) = (asked, part) else {
+                    return Ok(ControlFlow::Continue(()));
+                };
+                match &response.unique_id {
+                    Some(unique_id) => {
+                        in_a_row = 0;
+                        self.take(budget::UNIQUE_ID + unique_id.as_bytes().len())?;
+                        self.builder.unique_id(UniqueIdListing { number, unique_id: unique_id.clone() });
+                    }
+                    None => {
+                        in_a_row += 1;
+                        odd |= response.status == Status::Ok;
+                        refused.insert(number);
+                    }
+                }
+                last = Some(number);
+                enough |= in_a_row >= MOST_REFUSALS || begun.elapsed() > LOOKING;
+                Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            };
+            client.try_converse(commands, on_event).await?;
+        }
+        if let Some(last) = last.filter(|_| enough && self.builder.left_out(1 + refused.len()).len() > refused.len()) {
+            warn!(
+                "UIDL left out more messages than were asked for one by one: behind message {last} no further one was, \
+                 after {} refusals and {} s",
+                refused.len(),
+                begun.elapsed().as_secs()
+            );
+        }
         if odd {
             // It may be the first line of more: better known now than at a retrieval.
             client.exchange(Command::Noop).await?;

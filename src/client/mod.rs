@@ -138,8 +138,8 @@ impl InFlight {
                 if response.status == Status::Ok => {}
             Event::Response { .. } | Event::End { .. } => {
                 let asked = self.awaited.pop_front();
-                // STAT and NOOP are only asked to see whether the message before them ended where it should.
-                if !matches!(asked, Some(CommandKind::Stat | CommandKind::Noop)) {
+                // These are only asked to see whether the message before them ended where it should.
+                if !matches!(asked, Some(CommandKind::Stat | CommandKind::Noop | CommandKind::Uidl(_))) {
                     self.previous = asked.and_then(message_of);
                 }
                 self.begun = false;

@@ -10,6 +10,7 @@
 mod evidence;
 pub mod maildrop;
 mod matching;
+mod nameless;
 mod renumbering;
 mod skipping;
 
@@ -29,6 +30,8 @@ use crate::state::entries::{Entry, ListedAs, Origin, QuarantineReason, UidState}
 use evidence::{Proof, is_due, proof};
 use matching::Matching;
 pub use matching::Seen;
+pub use nameless::Nameless;
+use nameless::Waits;
 use renumbering::Renumbered;
 pub use skipping::Skipping;
 use skipping::Verdict;
@@ -145,6 +148,8 @@ pub struct PlanInput<'a> {
     now: u64,
     /// What the rules of the account leave on the server.
     skipping: Option<Skipping<'a>>,
+    /// The messages without unique-ids at which sessions of this poll broke.
+    nameless: Option<&'a Nameless>,
     /// What matches what as far as it can be told without a header.
     unseen: OnceLock<Matching<'a>>,
 }
@@ -165,13 +170,30 @@ impl<'a> PlanInput<'a> {
     #[must_use]
     pub fn new(maildrop: &'a Maildrop, state: &'a UidState, done: Done<'a>, now: u64) -> Self {
         let Done { tried, compared, compared_as } = done;
-        Self { maildrop, state, tried, compared, compared_as, now, skipping: None, unseen: OnceLock::new() }
+        Self {
+            maildrop,
+            state,
+            tried,
+            compared,
+            compared_as,
+            now,
+            skipping: None,
+            nameless: None,
+            unseen: OnceLock::new(),
+        }
     }
 
     /// The same for an account with rules that leave messages on the server.
     #[must_use]
     pub fn with_skipping(mut self, skipping: Option<Skipping<'a>>) -> Self {
         self.skipping = skipping;
+        self
+    }
+
+    /// The same in a poll in which sessions broke at messages without unique-ids.
+    #[must_use]
+    pub fn with_nameless(mut self, nameless: &'a Nameless) -> Self {
+        self.nameless = Some(nameless);
         self
     }
 
@@ -188,7 +210,12 @@ impl<'a> PlanInput<'a> {
     }
 
     fn turn(&self, listed: &Listed, policy: &Policy) -> Turn {
-        turn(listed, self.state, policy.pass, self.tried, self.now)
+        match self.nameless.map_or(Waits::No, |nameless| nameless.waits(listed, policy.pass)) {
+            Waits::No => turn(listed, self.state, policy.pass, self.tried, self.now),
+            Waits::ForThis => Turn::Now,
+            Waits::ForAnother => Turn::OtherSession,
+            Waits::ForNone => Turn::Tried,
+        }
     }
 
     /// The messages whose header decides something: what they are, or whether they may be deleted.

@@ -183,7 +183,10 @@ pub enum PollEvent<'a> {
     /// Another session begins only after this time, because the server wants that.
     Waits(Duration),
     /// There is, or may be, more on the server than was listed.
-    MayBeMore,
+    MayBeMore {
+        /// The poll had as many sessions, or as much time, as one may have.
+        had_its_share: bool,
+    },
     /// Messages that were listed are left for another poll.
     LeftOver(Left),
     /// The messages that made trouble and are still there.

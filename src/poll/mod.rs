@@ -16,6 +16,7 @@ mod deletions;
 mod dialing;
 mod emitter;
 mod ending;
+mod in_step;
 mod incoming;
 mod next;
 mod opening;
@@ -38,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::PollError;
 use events::{AfterFailure, Observers, PollEvent};
+use report::LeftFor;
 pub use report::{PollReport, Quarantined};
 
 use crate::account::Account;
@@ -50,8 +52,8 @@ use crate::disk::Disk;
 use crate::ids::EntryId;
 use crate::maildir::names::NameSource;
 use crate::net::Dial;
-use crate::plan::Pass;
 use crate::plan::maildrop::Sizes;
+use crate::plan::{Nameless, Pass};
 use crate::pop3::MessageNumber;
 use crate::process_context::ProcessContext;
 use crate::secret::Secret;
@@ -141,10 +143,12 @@ pub async fn poll(
         pass: Pass::Normal,
         to_isolate: VecDeque::new(),
         tried: HashSet::new(),
+        nameless: Nameless::default(),
         compared: HashSet::new(),
         compared_as: HashSet::new(),
         went_back: false,
         broken: 0,
+        lost: 0,
         left: 0,
         begun,
         so_far: SoFar::default(),
@@ -178,6 +182,8 @@ struct Poll {
     to_isolate: VecDeque<ListedAs>,
     /// Messages that made trouble in this poll and are left alone for the rest of it.
     tried: HashSet<ListedAs>,
+    /// The same, both of it, for messages without unique-ids.
+    nameless: Nameless,
     /// What was retrieved in this poll to be compared.
     compared: HashSet<EntryId>,
     /// How those messages were listed.
@@ -186,6 +192,8 @@ struct Poll {
     went_back: bool,
     /// How many sessions broke at a message.
     broken: u32,
+    /// How many of them because the connection ended at a message without a unique-id.
+    lost: u32,
     /// How many messages the last session left over.
     left: usize,
     /// When the poll began.
@@ -350,12 +358,13 @@ impl Poll {
                 _ if self.options.dry_run => return Ok(()),
                 _ if self.stop.is_cancelled() => return Err(PollError::Stopped),
                 _ if watch::is_to_give_way() => {
-                    self.events.tell(&PollEvent::MayBeMore);
+                    self.events.tell(&PollEvent::MayBeMore { had_its_share: false });
                     return Ok(());
                 }
                 next => {
                     if let Some(why) = self.wait_for_another().await? {
-                        self.events.tell(&PollEvent::MayBeMore);
+                        let had_its_share = why == LeftFor::LongPoll;
+                        self.events.tell(&PollEvent::MayBeMore { had_its_share });
                         if matches!(next, Next::Session(_)) {
                             self.leave(self.left.max(1), why);
                         }

@@ -15,7 +15,7 @@ use crate::delivery::destination::sync_directories;
 use crate::disk::{DirSync, Disk};
 use crate::ids::EntryId;
 use crate::plan::maildrop::Maildrop;
-use crate::plan::{Done, Pass, Plan, PlanInput, Policy, Seen, Skipping};
+use crate::plan::{Done, Nameless, Pass, Plan, PlanInput, Policy, Seen, Skipping};
 use crate::pop3::{Capabilities, MessageNumber};
 use crate::routing::{HEADER_MOST, HeaderEnd, Route, Routing};
 use crate::state::entries::{ListedAs, UidState};
@@ -28,6 +28,8 @@ struct Given {
     policy: Policy,
     /// Messages that are left alone in this session.
     tried: HashSet<ListedAs>,
+    /// Messages without unique-ids at which sessions of this poll broke.
+    nameless: Nameless,
     /// Entries that were compared in this poll.
     compared: HashSet<EntryId>,
     /// How those messages were listed.
@@ -75,6 +77,7 @@ impl Given {
         let done = Done { tried: &self.tried, compared: &self.compared, compared_as: &self.compared_as };
         let skipping = self.judging.rules.map(|rules| Skipping { rules, judged: &self.judging.judged });
         let input = PlanInput::new(&self.maildrop, store.state(), done, store.now()).with_skipping(skipping);
+        let input = input.with_nameless(&self.nameless);
         // What the plan needs, then a sample of what may have been renumbered, then the rest of that.
         let mut numbers = if self.looks == 0 { input.look_at(&self.policy) } else { Vec::new() };
         if numbers.is_empty() && self.looks < 3 {
@@ -121,10 +124,10 @@ impl Poll {
         };
         let tried = self.not_in_this_session(store.state(), store.now());
         let (maildrop, compared, compared_as) = (Arc::clone(maildrop), self.compared.clone(), self.compared_as.clone());
-        let seen = Seen::in_session(client.serial());
+        let (nameless, seen) = (self.nameless.clone(), Seen::in_session(client.serial()));
         let judging = Judging::by(&self.account.routing);
         let mut given =
-            Given { maildrop, policy, tried, compared, compared_as, seen, looks: 0, first_looks: 0, judging };
+            Given { maildrop, policy, tried, nameless, compared, compared_as, seen, looks: 0, first_looks: 0, judging };
         let plan = loop {
             let step;
             let plan = move |store: &mut Store| {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Poll;
 use super::deletions::Deletions;
 use super::error::PollError;
+use super::in_step::InStep;
 use super::retriever::Retrieval;
 use crate::delivery::destination::{Destinations, sync_directories};
 use crate::disk::free_space::{FreeSpaces, InsufficientSpace, free_spaces};
@@ -74,7 +75,7 @@ impl Poll {
                 && plan.to_isolate.is_empty()
                 && plan.skipped.is_empty()
                 && plan.quarantined.is_empty(),
-            count: maildrop.count,
+            in_step: InStep::new(maildrop.count),
             now: store.now(),
             free_space: free_spaces.now,
             room: free_spaces,

@@ -80,6 +80,8 @@ pub struct PollReport {
     pub token: Option<TokenTimes>,
     /// There is, or may be, more on the server than was listed: a session to look for it could not be held.
     pub more: bool,
+    /// That is so because it had its share of sessions or of time.
+    pub had_its_share: bool,
     /// What came of forwarding what this poll brought, where it was waited for.
     pub forwarded: Option<Box<ForwardReport>>,
     /// The messages that made trouble and are still there.
@@ -209,6 +211,7 @@ impl PollReport {
             client_certificate_expires: None,
             token: None,
             more: false,
+            had_its_share: false,
             forwarded: None,
             quarantine: Vec::new(),
             past: Past::default(),

@@ -14,6 +14,7 @@ use super::deletions::Deletions;
 use super::emitter::Emitter;
 use super::error::PollError;
 use super::events::PollEvent;
+use super::in_step::InStep;
 use super::incoming::Incoming;
 use super::refusals::Refusals;
 use super::window::Window;
@@ -28,7 +29,7 @@ use crate::ids::{EntryId, InstanceId};
 use crate::maildir::staging::{NotWritten, Received, Staging};
 use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Remembered, Removable};
-use crate::pop3::{Command, CommandKind, DropListing, Event, FramingError, Response, Status, UniqueId};
+use crate::pop3::{Command, CommandKind, Event, Response, Status, UniqueId};
 use crate::routing::Routing;
 use crate::state::entries::ListedAs;
 use crate::watch;
@@ -69,8 +70,8 @@ pub(super) struct Retrieval {
     pub(super) remembered: Remembered,
     /// Nothing that was listed is left out: what is none of these is not on the server.
     pub(super) is_whole: bool,
-    /// The number of messages that STAT told when the session began, if it did.
-    pub(super) count: Option<u32>,
+    /// What shows that the answers belong to the commands.
+    pub(super) in_step: InStep,
     /// The time of this poll, in trusted seconds.
     pub(super) now: u64,
     /// How many bytes may be written without touching the reserve.
@@ -258,6 +259,7 @@ impl<'a> Retriever<'a> {
             };
             self.client.ask(Command::Retr(next.number))?;
             self.in_step = false;
+            self.retrieval.in_step.retrieves(next);
             self.retrieval.free_space = free_space;
             self.window.asked(size);
             self.done.asked += 1;
@@ -324,8 +326,10 @@ impl<'a> Retriever<'a> {
         received_messages: &mpsc::Sender<ReceivedMessage<Arrival>>,
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
-        if let Event::Response { to: CommandKind::Stat, response } = &event {
-            self.hear_whether_in_step(response).map_err(ClientError::from)?;
+        if let Event::Response { to, response } = &event
+            && let Some(question) = self.retrieval.in_step.hear(*to, response).map_err(ClientError::from)?
+        {
+            return Ok(self.client.ask(question)?);
         }
         if matches!(event, Event::Response { .. })
             && let Some((listed, incoming)) = self.held.take()
@@ -336,7 +340,7 @@ impl<'a> Retriever<'a> {
         match event {
             Event::Response { to: CommandKind::Retr(_), response } if response.status == Status::Ok => self.begin(),
             Event::Response { to: CommandKind::Retr(_), response } => self.refused(&response),
-            Event::Response { to: CommandKind::Stat | CommandKind::Noop, .. } => {
+            Event::Response { to: CommandKind::Stat | CommandKind::Uidl(_) | CommandKind::Noop, .. } => {
                 self.in_step = self.client.outstanding() == 0;
                 self.asks = false;
             }
@@ -413,23 +417,13 @@ impl<'a> Retriever<'a> {
         Ok(())
     }
 
-    /// Asks for what only STAT answers: a line in a message that looks like the answer to something else, behind an end in
-    /// the wrong place, would shift all answers by one. Where STAT tells nothing, NOOP must do.
+    /// Asks for what nothing but the right command answers.
     fn ask_whether_in_step(&mut self) -> Result<(), ClientError> {
         if self.in_step || self.asks {
             return Ok(());
         }
         self.asks = true;
-        self.client.ask(if self.retrieval.count.is_some() { Command::Stat } else { Command::Noop })
-    }
-
-    /// The answer to that: nothing was deleted in this session yet, so the number is the one that it began with.
-    fn hear_whether_in_step(&self, response: &Response) -> Result<(), FramingError> {
-        let count = DropListing::parse(&response.text).ok().filter(|_| response.status == Status::Ok);
-        if count.map(|listing| listing.count) == self.retrieval.count {
-            return Ok(());
-        }
-        Err(FramingError::out_of_step(&response.text))
+        self.client.ask(self.retrieval.in_step.question())
     }
 
     fn begin(&mut self) {

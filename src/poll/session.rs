@@ -308,6 +308,7 @@ impl Poll {
         self.note_listing(state, maildrop, &mut plan).await?;
         let all_new =
             plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty() && plan.skipped.is_empty();
+        let is_about_all = plan.to_isolate.is_empty() && plan.left_alone == 0;
         let mut ended = Ended {
             left: plan.postponed,
             to_isolate: plan.to_isolate.iter().filter_map(ListedAs::of).collect(),
@@ -345,10 +346,12 @@ impl Poll {
         ended.compared.clone_from(&retrieved.known);
         // What was recognised when it was here was listed, though the plan could not know.
         let listed: HashSet<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();
-        let all_came = ended.left == 0 && retrieved.refused.count() == 0 && retrieved.insufficient_space.is_none();
+        let all_came =
+            ended.left == 0 && is_about_all && retrieved.refused.count() == 0 && retrieved.insufficient_space.is_none();
         let known = state.read()?.state();
         plan.forget.retain(|id| !listed.contains(id) && (all_came || has_unique_id(known, *id)));
-        Ok((Work { retrieved, marked: deletions.marked, forget: plan.forget }, ended))
+        let Deletions { marked, numbers, .. } = deletions;
+        Ok((Work { retrieved, marked, numbers, forget: plan.forget }, ended))
     }
 
     /// Sends the DELEs that are left. When the end is asked for meanwhile, those under way are waited for within a bound.

@@ -44,9 +44,11 @@ pub enum FramingError {
         /// The beginning of those bytes, escaped.
         excerpt: String,
     },
-    /// What should be STAT's answer is none: an answer too many stands before it, so none can be trusted to belong to the
-    /// command that it seems to answer.
+    /// What should be the answer to STAT, or to UIDL about one message, is none: an answer too many stands before it, so
+    /// none can be trusted to belong to the command that it seems to answer.
     OutOfStep {
+        /// The command whose answer is due.
+        to: CommandKind,
         /// The beginning of that answer's text, escaped.
         excerpt: String,
     },
@@ -56,10 +58,10 @@ pub enum FramingError {
 }
 
 impl FramingError {
-    /// Where STAT's answer is due, an `+OK` or `-ERR` with this text came.
+    /// Where the answer to this command is due, an `+OK` or `-ERR` with this text came.
     #[must_use]
-    pub fn out_of_step(text: &str) -> Self {
-        Self::OutOfStep { excerpt: excerpt(text.as_bytes()) }
+    pub fn out_of_step(to: CommandKind, text: &str) -> Self {
+        Self::OutOfStep { to, excerpt: excerpt(text.as_bytes()) }
     }
 }
 
@@ -85,11 +87,10 @@ impl fmt::Display for FramingError {
             Self::Unsolicited { excerpt } => {
                 write!(f, "the server sent data without being asked, and said \"{excerpt}\"")
             }
-            Self::OutOfStep { excerpt } => write!(
+            Self::OutOfStep { to, excerpt } => write!(
                 f,
-                "the server's answers do not belong to the commands: it said \"{excerpt}\" where the answer to STAT \
-                 was expected, so \
-                 a message may have ended early"
+                "the server's answers do not belong to the commands: it said \"{excerpt}\" where the answer to {to} was \
+                 expected, so a message may have ended early"
             ),
             Self::BytesBeforeTls => f.write_str(
                 "the server sent more in clear after it agreed to begin TLS, which somebody in between may have \

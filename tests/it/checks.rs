@@ -36,10 +36,7 @@ fn an_account_that_is_well_is_one_line_and_every_step_with_v() {
     let outcome = env.run(&["check", "a"]).expect(0).says("3 messages");
     let lines: Vec<&str> = outcome.stdout.lines().collect();
     assert!(lines.last().unwrap().starts_with("a  ok"), "{outcome:#?}");
-    assert!(
-        lines[..lines.len() - 1].iter().all(|line| line.starts_with("warn  a: the password is")),
-        "{outcome:#?}"
-    );
+    assert!(lines[..lines.len() - 1].iter().all(|line| line.starts_with("warn  a: the password is")), "{outcome:#?}");
     let all = env.run(&["check", "-v"]).expect(0);
     for step in ["secret", "name", "connection", "tls", "greeting", "capabilities", "login", "messages", "uidl", "top"]
     {

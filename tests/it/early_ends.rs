@@ -1,6 +1,7 @@
 //! Messages that end before their end: what was stored is a part, and the answers behind it may belong to other commands.
 
-use crate::mail::{small, small_ones};
+use crate::delivered::assert_same_mail;
+use crate::mail::{small, small_ones, small_ones_stored};
 use crate::program::{Account, TestEnv};
 use crate::raw::stored;
 use crate::scripted::maildrop::{Maildrop, Message};
@@ -138,6 +139,29 @@ fn half_a_message_is_not_taken_for_the_whole_where_mail_stays() {
             for small in [small(1), small(3)] {
                 assert!(env.mail().contains(&stored(&small)), "{rest:?} {hangs_up}: {outcome:#?}");
             }
+        }
+    }
+}
+
+/// Some servers count in STAT what has come since, or no more what was retrieved; some refuse it then.
+#[test]
+fn a_stat_that_goes_with_the_session_costs_nothing() {
+    for (later, uids) in
+        [("+OK 9 900", ["u1", "u2", "u3"]), ("-ERR no", ["7", "8", "9"]), ("+OK 0 0", ["7", "8", "300"])]
+    {
+        for (pipelining, delete) in [(true, true), (false, true), (true, false)] {
+            let messages: Vec<Message> = uids.iter().zip(1..).map(|(uid, n)| Message::new(uid, &small(n))).collect();
+            let maildrop = Maildrop::with(messages, |behaviour| {
+                behaviour.pipelining = pipelining;
+                behaviour.stat_after_retr = Some(later.to_owned());
+            });
+            let account = Account::at(maildrop.server.address);
+            let env = TestEnv::new(&[if delete { account.deleting() } else { account }]);
+            env.fetch().expect(0).says("3 new messages");
+            assert_same_mail(&env.mail(), &small_ones_stored(3));
+            assert_eq!(maildrop.left().is_empty(), delete, "{later}, {pipelining}");
+            env.fetch().expect(0).says("nothing new");
+            assert_eq!(maildrop.count("RETR"), 3);
         }
     }
 }

@@ -254,6 +254,18 @@ fn what_uidl_leaves_out_is_asked_for() {
     assert_same_mail(&env.mail(), &small_ones_stored(3));
 }
 
+#[test]
+fn thousands_that_uidl_leaves_out_are_asked_for() {
+    let server = server_with("UIDL\r\nTOP\r\nUSER", move |wire, verb, rest| match (verb, rest.parse::<usize>()) {
+        ("RETR", Ok(n)) => message(wire, &small(n)),
+        ("UIDL", Ok(n)) => wire.send(format!("+OK {n} u{n}\r\n").as_bytes()),
+        ("UIDL", Err(_)) => wire.send(b"+OK\r\n2 u2\r\n.\r\n"),
+        _ => listings(wire, verb, 1200),
+    });
+    let env = TestEnv::in_memory(&[at(&server)]);
+    env.fetch().expect(0).says("1200 new messages");
+}
+
 /// A server that answers a question about one message by a whole listing: the others are fetched all the same.
 #[test]
 fn a_listing_in_the_place_of_one_unique_id_costs_no_other_message() {

@@ -68,7 +68,10 @@ impl Reporter {
             PollEvent::QuitNotAcknowledged => report.unacknowledged = true,
             PollEvent::SessionEnded { .. } => report.failed.absorb(std::mem::take(&mut self.refused)),
             PollEvent::SessionFailed { .. } => self.refused = Failures::default(),
-            PollEvent::MayBeMore => report.more = true,
+            PollEvent::MayBeMore { had_its_share } => {
+                report.more = true;
+                report.had_its_share = *had_its_share;
+            }
             PollEvent::LeftOver(left) => report.left = Some(*left),
             PollEvent::Quarantine(messages) => report.quarantine = messages.to_vec(),
             PollEvent::Totals { past, history } => totals(report, past, history),
