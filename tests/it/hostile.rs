@@ -509,6 +509,11 @@ fn always_more(capabilities: &str) -> Server {
             let session = sessions.fetch_add(1, Ordering::SeqCst);
             wire.send(format!("+OK\r\n1 a{session}\r\n2 b{session}\r\n.\r\n").as_bytes())
         }
+        // Others each time: the same sizes under other names would be the same messages.
+        "LIST" => {
+            let size = 100 + sessions.load(Ordering::SeqCst);
+            wire.send(format!("+OK\r\n1 {size}\r\n2 {size}\r\n.\r\n").as_bytes())
+        }
         "RETR" => {
             let session = sessions.load(Ordering::SeqCst);
             message(wire, format!("Message-ID: <{session}-{rest}@example.org>\r\n\r\nHello.\r\n").as_bytes())
