@@ -63,6 +63,7 @@ impl History {
             return false;
         }
         self.add_to_hour(&poll);
+        make_room(&mut self.polls);
         self.polls.push_back(poll);
         self.shorten(poll.ended);
         true
@@ -91,6 +92,7 @@ impl History {
         hour.messages = hour.messages.saturating_add(poll.messages);
         hour.octets = hour.octets.saturating_add(poll.octets);
         hour.failed = hour.failed.saturating_add(u32::from(poll.cause.is_some()));
+        make_room(&mut self.hours);
         self.hours.push_back(hour);
     }
 
@@ -104,6 +106,13 @@ impl History {
         while self.polls.len() > POLLS {
             self.polls.pop_front();
         }
+    }
+}
+
+/// Makes room for one more, and for a few where there are some: most accounts have few, and a daemon many accounts.
+fn make_room<T>(all: &mut VecDeque<T>) {
+    if all.len() == all.capacity() {
+        all.reserve_exact(1 + all.len() / 2);
     }
 }
 

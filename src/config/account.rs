@@ -14,6 +14,7 @@ use super::path;
 use super::problem::Problem;
 use super::rules::{self, RuleTable};
 use super::settings::Settings;
+use super::sharing::Endpoints;
 use super::value::{At, Setting};
 use crate::account::{
     Account, AccountName, AuthChoice, ClientCertificate, Endpoint, Forward, ForwardTo, ImapDestination, Interval,
@@ -77,6 +78,8 @@ pub(super) struct Builder<'a> {
     pub(super) problems: &'a mut Vec<Problem>,
     /// What is allowed and looks wrong.
     pub(super) warnings: &'a mut Vec<(Span, String)>,
+    /// The servers of the accounts before.
+    pub(super) endpoints: &'a mut Endpoints,
 }
 
 /// `own.key`, or `defaults.key` if the account does not say.
@@ -103,7 +106,7 @@ impl Builder<'_> {
         Some(Account {
             name: self.name.value.clone(),
             enabled: *setting!(self, enabled).value().unwrap_or(&true),
-            endpoint: endpoint?,
+            endpoint: self.endpoints.share(endpoint?),
             username: username?,
             credential: credential?,
             auth,
@@ -459,6 +462,7 @@ impl Builder<'_> {
             home: self.home,
             problems: self.problems,
             warnings: self.warnings,
+            endpoints: self.endpoints,
         };
         if matches!(table.server.host, Setting::Absent) {
             let message = format!("the IMAP server of account `{}` has no `host`", name.value);
@@ -511,7 +515,7 @@ impl Builder<'_> {
                 self.problems.push(Problem::new(message).at(span).help("take one of them away"));
                 Routing::Unconditional
             }
-            (_, Some(At { value: table, .. })) => Routing::Multidrop(table.resolve(name, home)),
+            (_, Some(At { value: table, .. })) => Routing::Multidrop(Box::new(table.resolve(name, home))),
             (Some(At { value: tables, span }), None)
                 if *maildir == name.spool() && tables.iter().any(RuleTable::has_folder) =>
             {

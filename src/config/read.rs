@@ -1,6 +1,6 @@
 //! The file itself: read, bounded, and judged by its permissions.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::problem::{ConfigError, Problem, warning};
 use super::{Config, Environment, parse};
@@ -34,6 +34,12 @@ pub(super) fn load(path: &Path, env: &Environment) -> Result<Config, ConfigError
     }
     let parse::Parsed { daemon, notify, state_dir, accounts, .. } = parsed;
     Ok(Config { path: path.to_owned(), daemon, notify, state_dir, accounts, warnings })
+}
+
+/// The state directory that stands in the file, without a look at the accounts. None where that cannot be read by itself.
+pub(super) fn state_dir_at_top(path: &Path, env: &Environment) -> Option<Option<PathBuf>> {
+    let file = private_file::read(path, MAX_FILE).ok()?;
+    parse::state_dir_at_top(std::str::from_utf8(&file.contents).ok()?, env.home.as_deref())
 }
 
 fn unreadable(fault: &ReadFault) -> Problem {
