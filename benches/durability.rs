@@ -177,7 +177,7 @@ fn open_store(home: &Path, disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Outcome<S
     let account = Account {
         name: AccountName::new("bench").map_err(|e| e.to_string())?,
         enabled: true,
-        endpoint: Endpoint {
+        endpoint: Arc::new(Endpoint {
             host: "localhost".to_owned(),
             port: 110,
             tls: TlsMode::None,
@@ -186,7 +186,7 @@ fn open_store(home: &Path, disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Outcome<S
             allow_cleartext_password: false,
             route: Default::default(),
             tls_options: Default::default(),
-        },
+        }),
         username: "bench".to_owned(),
         credential: CredentialSource::File(PathBuf::new()),
         auth: AuthChoice::Auto,

@@ -30,8 +30,8 @@ pub struct Account {
     pub name: AccountName,
     /// Whether it is polled when no account is named.
     pub enabled: bool,
-    /// Where the maildrop is and how the connection is protected.
-    pub endpoint: Endpoint,
+    /// Where the maildrop is and how the connection is protected. Accounts at one server share it.
+    pub endpoint: Arc<Endpoint>,
     /// The name given to USER, APOP or AUTH. Holds no control characters.
     pub username: String,
     /// Where the password comes from; asked anew at each poll.
@@ -59,8 +59,9 @@ pub struct Account {
     pub max_message_size: Option<u64>,
     /// At most this many messages are retrieved in one session.
     pub max_messages_per_session: Option<NonZeroU32>,
-    /// The words of a command that the daemon runs after a poll that brought new mail. Never empty.
-    pub on_new_mail: Option<Vec<OsString>>,
+    /// The words of a command that the daemon runs after a poll that brought new mail. Never empty; accounts that have
+    /// the same share it.
+    pub on_new_mail: Option<Arc<[OsString]>>,
 }
 
 impl Account {

@@ -66,6 +66,7 @@ impl History {
             return false;
         }
         self.add_to_hour(&poll);
+        make_room(&mut self.polls);
         self.polls.push_back(poll);
         self.shorten(poll.ended);
         true
@@ -115,6 +116,7 @@ impl History {
         let mut hour = same.unwrap_or(Hour { begun, ..Hour::default() });
         let failed = u32::from(poll.cause.is_some());
         hour.add(&Hour { begun, messages: poll.messages, octets: poll.octets, failed });
+        make_room(&mut self.hours);
         self.hours.push_back(hour);
     }
 
@@ -136,6 +138,13 @@ impl Hour {
         self.messages = self.messages.saturating_add(more.messages);
         self.octets = self.octets.saturating_add(more.octets);
         self.failed = self.failed.saturating_add(more.failed);
+    }
+}
+
+/// Makes room for one more, and for a few where there are some: most accounts have few, and a daemon many accounts.
+fn make_room<T>(all: &mut VecDeque<T>) {
+    if all.len() == all.capacity() {
+        all.reserve_exact(1 + all.len() / 2);
     }
 }
 

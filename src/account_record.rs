@@ -28,7 +28,7 @@ pub struct Standing {
     /// What was told of it to people.
     pub told: NotifyState,
     /// What keeps it from its work.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<Box<Trouble>>,
 }
 
 /// What keeps an account from its work.
@@ -92,12 +92,13 @@ impl Standing {
         let timing = PollTiming::new(account.interval, &account.endpoint.host);
         let next = next(&timing, &mut self.history, &report.outcome(), seed, polled, local);
         let is_trouble = matches!(next.reason, Reason::Trouble { .. } | Reason::Doubt);
-        self.trouble = report.trouble().filter(|_| is_trouble).map(|text| {
+        self.trouble = report.trouble().filter(|_| is_trouble).map(|mut text| {
+            text.shrink_to_fit();
             let mut trouble = Trouble { reason: next.reason, due: next.at, since: wall, text };
             if let Some(known) = self.trouble.as_ref().filter(|known| known.cause() == trouble.cause()) {
                 trouble.since = known.since;
             }
-            trouble
+            Box::new(trouble)
         });
         next
     }
@@ -171,7 +172,7 @@ impl Standing {
             // A clock that went back says nothing: then it is over.
             let left = passed.map_or(0, |passed| trouble.due_in.saturating_sub(passed));
             let due = now.saturating_add(Duration::from_secs(left));
-            Some(Trouble { reason, due, since: trouble.since, text: trouble.text.clone() })
+            Some(Box::new(Trouble { reason, due, since: trouble.since, text: trouble.text.clone() }))
         });
         Self { history, told: NotifyState::restore(&saved.told, passed.unwrap_or(0), now), trouble }
     }

@@ -104,7 +104,7 @@ fn account(config: &Config, name: &str, forward: bool) -> Result<Account, (Strin
     };
     Ok(Account {
         name: sign_in_name(&account.name),
-        endpoint: to.endpoint.clone(),
+        endpoint: Arc::new(to.endpoint.clone()),
         username: to.username.clone(),
         credential: to.credential.clone(),
         ..account.clone()

@@ -94,19 +94,21 @@ pub(super) fn context(
 /// What to print, and how to end.
 pub(super) async fn ask_daemon(arguments: &Arguments, request: &Request) -> Result<Response, (String, ExitStatus)> {
     let environment = Environment::from_process();
-    let configured = configuration(arguments, &environment);
-    let state_dir = match &configured {
-        Ok(config) => config::state_dir(arguments.state_dir.as_deref(), config, &environment),
-        Err(_) => config::state_dir_without(arguments.state_dir.as_deref(), &environment),
+    let path = config::find(arguments.config.as_deref(), &environment);
+    let top = path.ok().and_then(|path| config::top(&path, &environment));
+    let state_dir = match &top {
+        Some(top) => config::state_dir_by_top(arguments.state_dir.as_deref(), top, &environment),
+        None => config::state_dir_without(arguments.state_dir.as_deref(), &environment),
     };
+    let configured = || configuration(arguments, &environment);
     let wrong = |e: &ConfigError| (e.render(super::colour()), ExitStatus::Config);
-    let state_dir = state_dir.map_err(|e| wrong(configured.as_ref().err().unwrap_or(&e)))?;
-    let given = arguments.state_dir.is_some() || configured.as_ref().is_ok_and(|config| config.state_dir.is_some());
+    let state_dir = state_dir.map_err(|e| wrong(configured().as_ref().err().unwrap_or(&e)))?;
+    let given = arguments.state_dir.is_some() || top.is_some_and(|top| top.state_dir.is_some());
     let user = rustix::process::geteuid().as_raw();
     let dirs = config::control_dirs_to_ask(&state_dir, given, user, &environment);
-    match (ask(&dirs, request).await, configured) {
-        (Ok(answer), _) => Ok(answer),
-        (Err(AskError::NoDaemon { looked }), configured) => match (daemon::holder(&state_dir), configured) {
+    match ask(&dirs, request).await {
+        Ok(answer) => Ok(answer),
+        Err(AskError::NoDaemon { looked }) => match (daemon::holder(&state_dir), configured()) {
             (Some(holder), _) => {
                 let e = AskError::NoSocket { holder, state_dir, looked };
                 Err((format!("mailferry: {e}"), ExitStatus::Temporary))
@@ -114,7 +116,7 @@ pub(super) async fn ask_daemon(arguments: &Arguments, request: &Request) -> Resu
             (None, Err(e)) => Err(wrong(&e)),
             (None, Ok(_)) => Err((format!("mailferry: {}", AskError::NoDaemon { looked }), ExitStatus::Temporary)),
         },
-        (Err(e), _) => Err((format!("mailferry: {e}"), ExitStatus::Temporary)),
+        Err(e) => Err((format!("mailferry: {e}"), ExitStatus::Temporary)),
     }
 }
 

@@ -93,10 +93,9 @@ impl Recalled {
         if *saved.files() != files {
             // A person may have put it right.
             standing.history.begin_anew();
-            standing.trouble = standing
-                .trouble
-                .take()
-                .map(|trouble| crate::account_record::Trouble { due: Duration::ZERO, ..trouble });
+            if let Some(trouble) = &mut standing.trouble {
+                trouble.due = Duration::ZERO;
+            }
         }
         Self { standing, kept: Some(saved.digest()), files }
     }

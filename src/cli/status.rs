@@ -45,7 +45,7 @@ enum Answer {
 
 /// Asks the daemon once.
 async fn question(arguments: &Arguments, options: &Options) -> Answer {
-    match prepare::ask_daemon(arguments, &Request::Status).await {
+    match prepare::ask_daemon(arguments, &Request::status_of(&options.accounts)).await {
         Ok(Response::Status(mut status)) => match only_named(&mut status, &options.accounts) {
             unknown if unknown.is_empty() => Answer::Status(status),
             unknown => Answer::Unknown(format!(

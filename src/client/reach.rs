@@ -17,7 +17,7 @@ pub(super) async fn reach(
     password: &Secret,
     known_classical: bool,
 ) -> Result<(Client, Greeting), ClientError> {
-    let mut endpoint = account.endpoint.clone();
+    let mut endpoint = Endpoint::clone(&account.endpoint);
     let mut avoid = Vec::new();
     let mut first: Option<ClientError> = None;
     // Found out by STLS in this session; by implicit TLS the dialer does.

@@ -9,6 +9,7 @@ use super::forward::ForwardTable;
 use super::keys;
 use super::problem::Problem;
 use super::settings::Settings;
+use super::sharing::Endpoints;
 use super::value::{At, Setting};
 use crate::account::preset::Preset;
 use crate::account::{Account, AccountName, AuthChoice, CredentialSource, Interval, RemovalPolicy};
@@ -36,6 +37,8 @@ pub(super) struct Builder<'a> {
     pub(super) problems: &'a mut Vec<Problem>,
     /// What is allowed and looks wrong.
     pub(super) warnings: &'a mut Vec<(Span, String)>,
+    /// The servers of the accounts before.
+    pub(super) endpoints: &'a mut Endpoints,
 }
 
 /// `own.key`, or `defaults.key` if the account does not say.
@@ -67,7 +70,7 @@ impl Builder<'_> {
         Some(Account {
             name: self.name.value.clone(),
             enabled: *setting!(self, enabled).value().unwrap_or(&true),
-            endpoint: endpoint?,
+            endpoint: self.endpoints.share(endpoint?),
             username: username?,
             credential: credential?,
             auth,

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Config;
 use super::problem::{ConfigError, Problem};
+use super::{Config, Top};
 use crate::text;
 
 /// What is read from the process's environment, as a plain value.
@@ -122,6 +122,14 @@ fn is_there(path: &Path) -> bool {
 pub fn state_dir(explicit: Option<&Path>, config: &Config, env: &Environment) -> Result<PathBuf, ConfigError> {
     let in_file = config.state_dir.as_deref();
     state_dir_of(explicit, in_file, config.path.starts_with(&env.etc), env)
+}
+
+/// The same by what stands above the tables of the configuration.
+///
+/// # Errors
+/// Those of [`state_dir`].
+pub fn state_dir_by_top(explicit: Option<&Path>, top: &Top, env: &Environment) -> Result<PathBuf, ConfigError> {
+    state_dir_of(explicit, top.state_dir.as_deref(), top.path.starts_with(&env.etc), env)
 }
 
 /// The same where the configuration cannot be read: the best guess there is.

@@ -34,6 +34,7 @@ mod redaction;
 mod rules;
 mod secret_source;
 mod settings;
+mod sharing;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -43,7 +44,7 @@ mod value;
 pub(crate) mod write;
 
 pub(crate) use duration::in_words as duration_in_words;
-pub use find::{Environment, control_dirs, control_dirs_to_ask, find, state_dir, state_dir_without};
+pub use find::{Environment, control_dirs, control_dirs_to_ask, find, state_dir, state_dir_by_top, state_dir_without};
 pub(crate) use keys::nearest;
 pub use problem::ConfigError;
 pub(crate) use settings::{AGE_LEAST, AGE_MOST};
@@ -121,6 +122,24 @@ impl Default for NotifySettings {
 pub fn load(path: &Path, env: &Environment) -> Result<Config, ConfigError> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     read::load(&path, env)
+}
+
+/// What stands above the tables of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Top {
+    /// The file, absolute.
+    pub path: PathBuf,
+    /// `state_dir`.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Reads what stands above the tables of a configuration: to read a hundred thousand accounts takes seconds. None where it
+/// cannot be read by itself.
+#[must_use]
+pub fn top(path: &Path, env: &Environment) -> Option<Top> {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let state_dir = read::state_dir_at_top(&path, env)?;
+    Some(Top { path, state_dir })
 }
 
 impl Config {

@@ -16,6 +16,7 @@ use super::path;
 use super::problem::Problem;
 use super::redaction::Masked;
 use super::settings::{Settings, password_in};
+use super::sharing::Endpoints;
 use super::unknown::report_unknown;
 use super::value::{At, Setting, integer, read};
 use super::{DaemonSettings, NotifySettings, foreign, syntax};
@@ -67,13 +68,22 @@ pub(super) fn parse(text: &str, home: Option<&Path>) -> Parsed {
     broken(text, home)
 }
 
+/// What stands above the first table, read by itself: `state_dir`. None where something is wrong with that.
+pub(super) fn state_dir_at_top(text: &str, home: Option<&Path>) -> Option<Option<PathBuf>> {
+    let first_table = if text.starts_with('[') { Some(0) } else { text.find("\n[").map(|newline| newline + 1) };
+    let (table, errors) = DeTable::parse_recoverable(text.get(..first_table.unwrap_or(text.len()))?);
+    let mut problems = Vec::new();
+    let state_dir = read(table.get_ref(), "state_dir", &mut problems, |value| path::path(value, home));
+    (errors.is_empty() && problems.is_empty()).then(|| state_dir.value().cloned())
+}
+
 fn of_table(text: &str, table: &DeTable<'_>, home: Option<&Path>) -> Parsed {
     let mut problems = Vec::new();
     report_unknown(table, Level::Top, &mut problems);
     let state_dir = read(table, "state_dir", &mut problems, |value| path::path(value, home));
     let daemon = daemon(table, home, &mut problems);
     let notify = notify(inner_table(table, "notify", &mut problems), home, &mut problems);
-    let mut reader = Reader { home, problems, warnings: Vec::new(), password: None };
+    let mut reader = Reader { home, problems, warnings: Vec::new(), password: None, endpoints: Endpoints::default() };
     let accounts = reader.accounts(table);
     let Reader { problems, warnings, password, .. } = reader;
     Parsed {
@@ -164,6 +174,7 @@ struct Reader<'a> {
     problems: Vec<Problem>,
     warnings: Vec<(Span, String)>,
     password: Option<Span>,
+    endpoints: Endpoints,
 }
 
 impl Reader<'_> {
@@ -183,7 +194,9 @@ impl Reader<'_> {
         }
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_by_key(|(name, _)| name.span().start);
-        entries.into_iter().filter_map(|(name, value)| self.account(name, value, &defaults)).collect()
+        let mut accounts = Vec::with_capacity(entries.len());
+        accounts.extend(entries.into_iter().filter_map(|(name, value)| self.account(name, value, &defaults)));
+        accounts
     }
 
     fn account(
@@ -216,11 +229,12 @@ impl Reader<'_> {
             }
         };
         let (home, problems, warnings) = (self.home, &mut self.problems, &mut self.warnings);
+        let endpoints = &mut self.endpoints;
         // Whoever says where an account's mail goes means the whole of it.
         let says = !matches!((&forward, &own.maildir), (Setting::Absent, Setting::Absent));
         let forward = if says { &forward } else { &defaults.forward };
         let (defaults, protocol) = (&defaults.settings, Protocol::Pop3);
-        Builder { name: &name, own: &own, defaults, protocol, home, problems, warnings }.build(forward)
+        Builder { name: &name, own: &own, defaults, protocol, home, problems, warnings, endpoints }.build(forward)
     }
 
     /// `[accounts.qq.com]` is a table `com` in the account `qq`, and was hardly meant so: what it holds is judged as an

@@ -1,7 +1,7 @@
 //! The file itself: read, bounded, and judged by its permissions.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::problem::{ConfigError, Problem, warning};
 use super::{Config, Environment, parse};
@@ -67,6 +67,12 @@ fn leads_nowhere(path: &Path) -> Problem {
     let target = std::fs::read_link(path).unwrap_or_default();
     Problem::new(format!("the configuration is a link that leads to {}, and nothing is there", text::path(&target)))
         .help("make that file, or take the link away, and try again")
+}
+
+/// The state directory that stands in the file, without a look at the accounts. None where that cannot be read by itself.
+pub(super) fn state_dir_at_top(path: &Path, env: &Environment) -> Option<Option<PathBuf>> {
+    let file = private_file::read(path, MAX_FILE).ok()?;
+    parse::state_dir_at_top(std::str::from_utf8(&file.contents).ok()?, env.home.as_deref())
 }
 
 fn unreadable(fault: &ReadFault) -> Problem {

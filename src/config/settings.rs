@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
@@ -47,7 +48,7 @@ pub(super) struct Settings {
     pub(super) timeout: Setting<Duration>,
     pub(super) max_message_size: Setting<u64>,
     pub(super) max_messages_per_session: Setting<NonZeroU32>,
-    pub(super) on_new_mail: Setting<Vec<OsString>>,
+    pub(super) on_new_mail: Setting<Arc<[OsString]>>,
     pub(super) enabled: Setting<bool>,
     pub(super) tls_ca_file: Setting<PathBuf>,
     pub(super) tls_key_exchange: Setting<KeyExchange>,
@@ -146,7 +147,9 @@ impl Settings {
                 let number = u32::try_from(nonzero(value)?).ok().and_then(NonZeroU32::new);
                 Ok(number.unwrap_or(NonZeroU32::MAX))
             }),
-            on_new_mail: read(table, "on_new_mail", problems, |value| command(value, home, "[\"notmuch\", \"new\"]")),
+            on_new_mail: read(table, "on_new_mail", problems, |value| {
+                command(value, home, "[\"notmuch\", \"new\"]").map(Arc::from)
+            }),
             enabled: read(table, "enabled", problems, boolean),
             tls_ca_file: read(table, "tls_ca_file", problems, |value| path::path(value, home)),
             tls_key_exchange: read(table, "tls_key_exchange", problems, |value| choice(value, &KEY_EXCHANGE)),

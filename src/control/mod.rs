@@ -32,6 +32,9 @@ pub const NAME: &str = "control.sock";
 /// The longest question, in bytes: the names of some thousand accounts.
 const LONGEST_QUESTION: u64 = 256 << 10;
 
+/// The names in a question about the status have so many bytes at the most: each may take six when it is written.
+const MOST_NAMES: usize = 32 << 10;
+
 /// How long a question may take to come, and an answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -49,7 +52,11 @@ const LOOK: Duration = Duration::from_secs(10);
 #[serde(tag = "ask", rename_all = "kebab-case")]
 pub enum Request {
     /// How are you?
-    Status,
+    Status {
+        /// Only these accounts are asked about; all, if none is named. A daemon that does not know it tells of all.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        accounts: Vec<String>,
+    },
     /// Poll these accounts now; all, if none is named.
     Poll {
         /// Their names.
@@ -63,10 +70,18 @@ pub enum Request {
 }
 
 impl Request {
+    /// How these accounts are; all, if none is named, or more than fit into a question.
+    #[must_use]
+    pub fn status_of(accounts: &[String]) -> Self {
+        let octets: usize = accounts.iter().map(|name| name.len() + 3).sum();
+        let fits = octets <= MOST_NAMES;
+        Self::Status { accounts: accounts.iter().filter(|_| fits).cloned().collect() }
+    }
+
     /// How long its answer may take to come.
     fn patience(&self) -> Duration {
         match self {
-            Self::Status | Self::Poll { .. } => PATIENCE,
+            Self::Status { .. } | Self::Poll { .. } => PATIENCE,
             Self::TestNotify => command_runner::LIMIT + PATIENCE,
         }
     }
@@ -420,11 +435,22 @@ mod tests {
     #[test]
     fn a_question_of_an_older_or_a_newer_client_is_understood() {
         let poll = |often_for| Request::Poll { accounts: vec!["a".to_owned()], often_for };
+        let (all, old_status) = (Request::status_of(&[]), r#"{"ask":"status"}"#);
+        assert_eq!(serde_json::from_str::<Request>(old_status).unwrap(), all);
+        assert_eq!(serde_json::to_string(&all).unwrap(), old_status);
         let old = r#"{"ask":"poll","accounts":["a"]}"#;
         assert_eq!(serde_json::from_str::<Request>(old).unwrap(), poll(None));
         assert_eq!(serde_json::to_string(&poll(None)).unwrap(), old, "an older daemon gets what it knows");
         let newer = r#"{"ask":"poll","accounts":["a"],"often_for":600,"quietly":true}"#;
         assert_eq!(serde_json::from_str::<Request>(newer).unwrap(), poll(Some(600)));
+    }
+
+    #[test]
+    fn more_names_than_fit_into_a_question_ask_about_all() {
+        let names = |count: usize| (0..count).map(|n| format!("{n:\u{1}<100}")).collect::<Vec<_>>();
+        let question = serde_json::to_vec(&Request::status_of(&names(300))).unwrap();
+        assert!(question.len() > 100 << 10 && u64::try_from(question.len()).unwrap() < LONGEST_QUESTION);
+        assert_eq!(Request::status_of(&names(400)), Request::status_of(&[]));
     }
 
     #[test]

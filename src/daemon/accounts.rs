@@ -1,6 +1,7 @@
 //! What the daemon knows of an account between two polls.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::account::{Account, AccountName};
@@ -32,8 +33,8 @@ const MOST_QUARANTINED: usize = 100;
 /// An account between two polls.
 #[derive(Debug)]
 pub(super) struct AccountState {
-    /// As the configuration has it.
-    pub(super) account: Account,
+    /// As the configuration has it. The polls that run have it, too.
+    pub(super) account: Arc<Account>,
     /// For the jitter of its schedule.
     seed: u64,
     /// What happened in the polls before, and what people were told.
@@ -53,7 +54,7 @@ pub(super) struct AccountState {
     /// Messages that made trouble, and until when each is left alone, in seconds since 1970.
     quarantine: Vec<Quarantine>,
     /// The times of the tokens that the last poll logged in with.
-    token: Option<TokenTimes>,
+    token: Option<Box<TokenTimes>>,
     /// The digest of the standing that is kept on the disk.
     written: u64,
     /// What its polls brought, those that `fetch` made included.
@@ -76,7 +77,7 @@ pub(super) struct AccountState {
 
 impl AccountState {
     /// An account that has not been polled, one of so many.
-    pub(super) fn new(account: Account, installation: u64, accounts: usize, now: Duration) -> Self {
+    pub(super) fn new(account: Arc<Account>, installation: u64, accounts: usize, now: Duration) -> Self {
         let seed = seed(installation, &account.name);
         let timing = PollTiming::new(account.interval, &account.endpoint.host);
         Self {
@@ -124,7 +125,7 @@ impl AccountState {
             return false;
         }
         // What costs nobody anything is tried at once: the machine may have been started in another network.
-        let goes_on = self.standing.trouble.as_ref().is_some_and(Trouble::outlives_a_restart);
+        let goes_on = self.trouble().is_some_and(Trouble::outlives_a_restart);
         if goes_on {
             self.keep_waiting();
         }
@@ -145,7 +146,7 @@ impl AccountState {
     }
 
     /// The same account as it is configured now. What was learned of it stays; what a person changed is tried soon.
-    pub(super) fn reconfigure(&mut self, account: Account, accounts: usize, now: Duration) {
+    pub(super) fn reconfigure(&mut self, account: Arc<Account>, accounts: usize, now: Duration) {
         let timing = PollTiming::new(account.interval, &account.endpoint.host);
         self.account = account;
         self.standing.history.begin_anew();
@@ -167,7 +168,7 @@ impl AccountState {
 
     /// Whether there is no login because of its password, so that a changed one is worth another try.
     pub(super) fn wants_password(&self) -> bool {
-        let reason = self.standing.trouble.as_ref().map(|trouble| trouble.reason);
+        let reason = self.trouble().map(|trouble| trouble.reason);
         matches!(reason, Some(Reason::Trouble { cause: Cause::LoginRefused | Cause::Credential, .. }))
     }
 
@@ -188,7 +189,9 @@ impl AccountState {
             self.on_server = report.on_server;
             self.too_large = u64::try_from(report.too_large.len()).unwrap_or(u64::MAX);
         }
-        self.token = report.token.or(self.token);
+        if let Some(token) = report.token {
+            self.token = Some(Box::new(token));
+        }
         if report.logged_in {
             self.quarantine = quarantined(&report.quarantine, &report.redactor, wall);
         }
@@ -207,7 +210,7 @@ impl AccountState {
 
     /// Counts a poll that ended at `wall`, in seconds since 1970.
     fn take_in_history(&mut self, report: &PollReport, wall: i64) {
-        let cause = report.end.is_err().then(|| self.standing.trouble.as_ref().map(Trouble::cause)).flatten();
+        let cause = report.end.is_err().then(|| self.trouble().map(Trouble::cause)).flatten();
         let poll = past_poll(report, wall, cause);
         self.last_poll_milliseconds = poll.milliseconds;
         self.last_poll_octets = poll.octets;
@@ -289,9 +292,9 @@ impl AccountState {
             on_server: self.on_server,
             too_large: self.too_large,
             quarantine: self.quarantine.clone(),
-            trouble: self.standing.trouble.as_ref().map(shown),
+            trouble: self.trouble().map(shown),
             forward: None,
-            token: self.token.filter(|_| self.account.uses_token).map(token),
+            token: self.token.as_deref().filter(|_| self.account.uses_token).map(token),
             polls: self.polls,
             last_poll_milliseconds: self.last_poll.map(|_| self.last_poll_milliseconds),
             last_poll_octets: self.last_poll.map(|_| self.last_poll_octets),
@@ -320,11 +323,11 @@ impl AccountState {
 
     /// What keeps it from its work.
     pub(super) fn trouble(&self) -> Option<&Trouble> {
-        self.standing.trouble.as_ref()
+        self.standing.trouble.as_deref()
     }
 }
 
-fn token(times: TokenTimes) -> status::Token {
+fn token(times: &TokenTimes) -> status::Token {
     status::Token {
         signed_in: times.signed_in,
         renewed: times.renewed,

@@ -97,11 +97,11 @@ impl Outside {
     }
 
     /// Reads what is kept of these accounts.
-    pub(super) fn recall(&self, context: &Arc<PollContext>, accounts: Vec<(AccountName, CredentialSource)>) {
+    pub(super) fn recall(&self, context: &Arc<PollContext>, accounts: Vec<Arc<Account>>) {
         let (context, sender) = (Arc::clone(context), self.sender.clone());
         begin(move || {
             for some in accounts.chunks(GO) {
-                let recalled = some.iter().map(|(account, source)| recall(&context, account, source)).collect();
+                let recalled = some.iter().map(|account| recall(&context, account)).collect();
                 if sender.blocking_send(Found::AccountState(recalled)).is_err() {
                     return;
                 }
@@ -155,7 +155,8 @@ fn begin(work: impl Fn() + Send + Sync + 'static) {
     });
 }
 
-fn recall(context: &PollContext, account: &AccountName, source: &CredentialSource) -> Recalled {
+fn recall(context: &PollContext, account: &Account) -> Recalled {
+    let (account, source) = (&account.name, &account.credential);
     let hints = HintsFile::read(&*context.disk, &context.state_dir, account).hints;
     // The directory of credentials is in memory, and not on a disk that may hang.
     let is_credential = hints.standing.is_some() && matches!(source, CredentialSource::Credential(_));

@@ -106,17 +106,18 @@ impl Polls {
     }
 
     /// Begins to poll an account.
-    pub(super) fn begin(&mut self, context: &Arc<PollContext>, account: &Account, now: Duration) {
+    pub(super) fn begin(&mut self, context: &Arc<PollContext>, account: &Arc<Account>, now: Duration) {
         // At the highest level, so that every line of the log names its account.
         let span = tracing::error_span!("poll", account = %account.name, host = %account.endpoint.host);
         let (watch, stop) = (Arc::new(Watch::default()), self.stop.child_token());
         let (context, name, theirs) = (Arc::clone(context), account.name.clone(), stop.clone());
-        let (seen, account) = (Arc::clone(&watch), account.clone());
+        let (seen, account) = (Arc::clone(&watch), Arc::clone(account));
         let progress = Arc::new(Progress::default());
         let observers: Observers = vec![Arc::clone(&progress) as Arc<dyn Observer>];
         let work = async move {
             let password = password_of(&account, &context).await;
-            let report = Box::new(poll(context, account, PollOptions::default(), theirs, observers).await);
+            let report =
+                Box::new(poll(context, Account::clone(&account), PollOptions::default(), theirs, observers).await);
             // Work that it has left behind may hang: as long as it does, the account is not polled again.
             seen.idle().await;
             Done::Polled { report, password }

@@ -64,11 +64,11 @@ pub(super) struct Supervisor {
     config_problem: Option<String>,
     /// Makes this installation's schedule differ from others'.
     installation: u64,
-    accounts: BTreeMap<AccountName, AccountState>,
+    accounts: BTreeMap<AccountName, Box<AccountState>>,
     /// Those of which is not known yet where they stood; true: somebody asked for a poll meanwhile.
     unrecalled: BTreeMap<AccountName, bool>,
     /// Those that are not configured any more.
-    gone: BTreeMap<AccountName, AccountState>,
+    gone: BTreeMap<AccountName, Box<AccountState>>,
     queue: Queue,
     polls: Polls,
     forwarders: Forwarders,
@@ -85,6 +85,8 @@ pub(super) struct Supervisor {
     notify: NotifySettings,
     /// What waits to be told with more of its kind.
     grouping: Grouping,
+    /// When it was looked whether anybody may join what waits, since boot.
+    looked_at_groups: Duration,
     /// Runs the commands that tell it.
     command_runner: CommandRunner,
     /// Slows down logins where some were refused.
@@ -179,6 +181,7 @@ impl Supervisor {
             refused: HashMap::new(),
             notify: config.notify,
             grouping: Grouping::default(),
+            looked_at_groups: Duration::ZERO,
             command_runner,
             login_pace: LoginPace::default(),
             metrics,
@@ -281,7 +284,7 @@ impl Supervisor {
             }
         }
         let accounts = &self.accounts;
-        self.forwarders.begin_due(&self.context, |name| accounts.get(name).map(|kept| &kept.account), now);
+        self.forwarders.begin_due(&self.context, |name| accounts.get(name).map(|kept| &*kept.account), now);
     }
 
     /// A task for an account has ended.
@@ -349,7 +352,7 @@ impl Supervisor {
 
     /// Looks at what changes without telling us.
     fn look_around(&mut self) {
-        let refused = self.refused.keys().filter_map(|name| self.accounts.get(name)).map(|kept| &kept.account);
+        let refused = self.refused.keys().filter_map(|name| self.accounts.get(name)).map(|kept| &*kept.account);
         self.outside.look_at_passwords(refused);
         systemd::status(&self.line());
         self.http.try_again();
@@ -402,7 +405,7 @@ impl Supervisor {
         if kept.wants_password() && kept.account.credential.file().is_some() {
             // A changed one is noticed, and tried.
             self.refused.insert(name.clone(), password);
-            self.outside.look_at_passwords(std::iter::once(&kept.account));
+            self.outside.look_at_passwords(std::iter::once(&*kept.account));
         }
         let due = if asked { now } else { kept.next.at };
         self.queue.insert(name, &kept.account.endpoint.server(), due);

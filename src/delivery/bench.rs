@@ -110,7 +110,7 @@ pub(crate) fn account(name: &str, maildir: &Path) -> Account {
     Account {
         name: AccountName::new(name).unwrap(),
         enabled: true,
-        endpoint: Endpoint {
+        endpoint: Arc::new(Endpoint {
             host: "pop.example.org".to_owned(),
             port: 995,
             tls: TlsMode::Implicit,
@@ -119,7 +119,7 @@ pub(crate) fn account(name: &str, maildir: &Path) -> Account {
             allow_cleartext_password: false,
             route: Default::default(),
             tls_options: Default::default(),
-        },
+        }),
         username: "jo".to_owned(),
         credential: CredentialSource::Inline(Secret::new(b"x".to_vec())),
         auth: AuthChoice::Auto,

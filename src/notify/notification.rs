@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn new_mail_has_a_command_of_its_own() {
         let mut account = account("work", Path::new("/mail/work"));
-        account.on_new_mail = Some(vec!["notmuch".into()]);
+        account.on_new_mail = Some(["notmuch".into()].into());
         let settings = NotifySettings { command: Some(vec!["tell".into()]), ..NotifySettings::default() };
         assert_eq!(Notification::NewMail { count: 1 }.command(&account, &settings), Some(&["notmuch".into()][..]));
         assert_eq!(Notification::Recovered.command(&account, &settings), Some(&["tell".into()][..]));

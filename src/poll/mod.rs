@@ -67,7 +67,7 @@ use emitter::Emitter;
 use next::{Next, record_unproven};
 use recognition::{Beginning, First};
 use server_profile::ServerProfile;
-use session::Clean;
+use session::{Broken, Clean};
 pub use spool::{forward_spool, settle_account};
 
 /// What all polls of this process share.
@@ -338,14 +338,7 @@ impl Poll {
                     self.after(ended, progress, more)
                 }
                 Err(broken) => {
-                    // A message that ended early may have shifted the answers behind it, until something shows the
-                    // contrary: none of what was delivered is sure to be what it was taken for.
-                    let InSession { short, unproven, recognised } = std::mem::take(&mut self.in_session);
-                    // What speaks unasked then may have given the answer that showed it.
-                    if broken.is_about_framing() || (unproven && short) {
-                        let unproven = move |store: &mut Store| record_unproven(store, first_entry, &recognised);
-                        state.with("write down what is not proven", unproven).await??;
-                    }
+                    self.doubt_what_came(&broken, first_entry, state).await?;
                     let next = self.after_broken(broken, state).await;
                     if let Err(error) = &next {
                         self.events.tell(&PollEvent::SessionFailed { error, next: AfterFailure::PollEnds });
@@ -375,6 +368,23 @@ impl Poll {
                 }
             }
         }
+    }
+
+    /// A message that ended early may have shifted the answers behind it, until something shows the contrary: none of what
+    /// the session delivered is sure to be what it was taken for.
+    async fn doubt_what_came(
+        &mut self,
+        broken: &Broken,
+        first_entry: EntryId,
+        state: &mut StateHandle,
+    ) -> Result<(), PollError> {
+        let InSession { short, unproven, recognised } = std::mem::take(&mut self.in_session);
+        // What speaks unasked may have given the answer that showed the contrary.
+        if broken.is_about_framing() || (unproven && short) {
+            let unproven = move |store: &mut Store| record_unproven(store, first_entry, &recognised);
+            state.with("write down what is not proven", unproven).await??;
+        }
+        Ok(())
     }
 
     /// A session begins.

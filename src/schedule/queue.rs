@@ -341,6 +341,12 @@ impl Queue {
         self.running + self.aside + self.without
     }
 
+    /// How many accounts are due and wait for a place.
+    #[must_use]
+    pub(crate) fn ready(&self) -> usize {
+        self.hosts.values().map(|host| host.ready.len()).sum()
+    }
+
     fn wait(&mut self, account: AccountName, host: Arc<str>, due: Duration, asked: bool) {
         let turn = (due, self.number);
         self.number += 1;

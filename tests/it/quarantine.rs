@@ -51,7 +51,7 @@ impl Bench {
         let account = Account {
             name: AccountName::new("a").unwrap(),
             enabled: true,
-            endpoint: Endpoint {
+            endpoint: Arc::new(Endpoint {
                 host: "127.0.0.1".to_owned(),
                 port: maildrop.server.address.port(),
                 tls: TlsMode::None,
@@ -60,7 +60,7 @@ impl Bench {
                 allow_cleartext_password: false,
                 route: Default::default(),
                 tls_options: Default::default(),
-            },
+            }),
             username: USER.to_owned(),
             credential: CredentialSource::Inline(Secret::new(PASSWORD.as_bytes().to_vec())),
             auth: AuthChoice::Auto,

@@ -127,7 +127,7 @@ impl<'a> Wizard<'a> {
         self.has_maildir = self.target.with(&name, &settings.table()).is_ok();
         settings.maildir = Some("/maildir".to_owned());
         let extended = self.target.with(&name, &settings.table()).map_err(|e| told(&e))?;
-        self.route = extended.account.endpoint.route;
+        self.route = extended.account.endpoint.route.clone();
         Ok(())
     }
 

@@ -113,6 +113,7 @@ impl Builder<'_> {
             home: self.home,
             problems: self.problems,
             warnings: self.warnings,
+            endpoints: self.endpoints,
         };
         if matches!(table.server.host, Setting::Absent) {
             let message = format!("the IMAP server of account `{}` has no `host`", name.value);
@@ -165,7 +166,7 @@ impl Builder<'_> {
                 self.problems.push(Problem::new(message).at(span).help("take one of them away"));
                 Routing::Unconditional
             }
-            (_, Some(At { value: table, .. })) => Routing::Multidrop(table.resolve(name, home)),
+            (_, Some(At { value: table, .. })) => Routing::Multidrop(Box::new(table.resolve(name, home))),
             (Some(At { value: tables, span }), None)
                 if *maildir == name.spool() && tables.iter().any(RuleTable::has_folder) =>
             {

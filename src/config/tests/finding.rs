@@ -145,3 +145,23 @@ fn what_cannot_be_read_is_named_with_the_next_step() {
     let text = load(&path, &env()).unwrap_err().to_string();
     assert!(text.contains("not UTF-8") && text.contains("config.toml:2"), "{text}");
 }
+
+#[test]
+fn the_state_directory_is_found_without_the_accounts() {
+    use crate::config::top;
+    let of = |text: &str| {
+        let (_dir, path) = file(text);
+        top(&path, &env()).map(|top| top.state_dir)
+    };
+    assert_eq!(of(&format!("state_dir = \"~/s\"\n{}", account("a", ""))), Some(Some(PathBuf::from("/home/jo/s"))));
+    assert_eq!(of(&account("a", "")), Some(None));
+    assert_eq!(of("# nothing\n"), Some(None));
+    assert_eq!(
+        of("state_dir = \"/s\"\n[accounts.a\nhost = \n"),
+        Some(Some(PathBuf::from("/s"))),
+        "the rest may be wrong"
+    );
+    assert_eq!(of("state_dir = \"\"\"\n[accounts.a]\n\"\"\"\n[accounts.b]\n"), None, "no table begins in a string");
+    assert_eq!(of("state_dir = 5\n[accounts.a]\n"), None);
+    assert_eq!(of("[daemon]\nstate_dir = \"/s\"\n"), Some(None), "not above the tables");
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::account::AccountName;
 use crate::account_history::History;
+use crate::ids::EntryId;
 use crate::plan::Plan;
 use crate::poll::error::PollError;
 use crate::poll::events::PollEvent;
@@ -59,12 +60,7 @@ impl Reporter {
                 report.long_headers = report.long_headers.saturating_add(*long_headers);
             }
             PollEvent::DeletionRefused(entries) => report.undeletable.extend(*entries),
-            PollEvent::Deleted(entries) => {
-                let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-                report.removed += count;
-                report.on_server = report.on_server.map(|listed| listed.saturating_sub(count));
-                entries.iter().for_each(|entry| _ = report.undeletable.remove(entry));
-            }
+            PollEvent::Deleted(entries) => deleted(report, entries),
             PollEvent::QuitNotAcknowledged => report.unacknowledged = true,
             PollEvent::SessionEnded { .. } => report.failed.absorb(std::mem::take(&mut self.refused)),
             PollEvent::SessionFailed { .. } => self.refused = Failures::default(),
@@ -95,6 +91,13 @@ impl Reporter {
     pub(super) fn finish(self, end: Result<(), PollError>) -> PollReport {
         PollReport { end, ..self.report }
     }
+}
+
+fn deleted(report: &mut PollReport, entries: &[EntryId]) {
+    let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+    report.removed += count;
+    report.on_server = report.on_server.map(|listed| listed.saturating_sub(count));
+    entries.iter().for_each(|entry| _ = report.undeletable.remove(entry));
 }
 
 fn totals(report: &mut PollReport, past: &Past, history: &History) {
