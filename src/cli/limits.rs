@@ -59,15 +59,37 @@ const MUCH_ADDRESS_SPACE: u64 = 1 << 30;
 /// What tells glibc how many arenas there may be.
 const ARENAS: &str = "MALLOC_ARENA_MAX";
 
+/// What tells glibc which blocks of memory are large.
+const LARGE_FROM: &str = "MALLOC_MMAP_THRESHOLD_";
+
+/// So many octets are a large block: the table of a state with thousands of messages.
+const LARGE: &str = "1048576";
+
 /// Where address space is limited, this process begins once more, so that its threads share one arena: whether memory can be
-/// had would else be a matter of which thread asks first. Only the environment can say so, and only at the beginning.
+/// had would else be a matter of which thread asks first.
 pub(super) fn share_one_arena(words: &[OsString]) {
-    let limited = getrlimit(Resource::As).current.is_some_and(|limit| limit < MUCH_ADDRESS_SPACE);
-    let Some((name, rest)) = words.split_first().filter(|_| limited && std::env::var_os(ARENAS).is_none()) else {
-        return;
-    };
-    // It comes back only if that fails, and then it goes on as it is.
-    let _ = Command::new("/proc/self/exe").arg0(name).args(rest).env(ARENAS, "1").exec();
+    if getrlimit(Resource::As).current.is_some_and(|limit| limit < MUCH_ADDRESS_SPACE) {
+        begin_once_more(words, ARENAS, "1");
+    }
+}
+
+/// A daemon begins once more, so that it gives large blocks back to the system as soon as it needs them no more. By itself
+/// glibc takes blocks of up to 32 MiB for small once some have come and gone, and keeps what each thread has had of them: a
+/// state is worked on by one thread after the other, and a large one stays in memory several times.
+pub(super) fn give_large_blocks_back(words: &[OsString]) {
+    if cfg!(target_env = "gnu") {
+        begin_once_more(words, LARGE_FROM, LARGE);
+    }
+}
+
+/// Begins once more with this in the environment, unless it is there: only the environment can tell glibc, and only at the
+/// beginning. By its own path, as the process is called what its file is. It comes back only if that fails, and then it goes
+/// on as it is.
+fn begin_once_more(words: &[OsString], variable: &str, value: &str) {
+    let Some((name, rest)) = words.split_first().filter(|_| std::env::var_os(variable).is_none()) else { return };
+    if let Ok(program) = std::env::current_exe() {
+        let _ = Command::new(program).arg0(name).args(rest).env(variable, value).exec();
+    }
 }
 
 /// Raises this process's limit on files as far as it may. A limit that is too low for anything is the error.

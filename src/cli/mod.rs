@@ -68,6 +68,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             };
         }
     };
+    if matches!(arguments.command, Command::Daemon) {
+        limits::give_large_blocks_back(&words);
+    }
     logging::begin(&arguments);
     let code = run_command(&arguments);
     unread::finish();

@@ -199,7 +199,7 @@ impl ForwardJournal {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 sync_dirs_above(&**disk, &path).map_err(|e| StateError::io("sync", &path, e))?;
                 let mut journal = Journal::absent(Arc::clone(disk), path.clone(), Some(dir.clone()));
-                let made = journal.rewrite(&[Record::Header(new)]);
+                let made = journal.rewrite([Record::Header(new)]);
                 made.map_err(|e| StateError::io("write", &path, e))?;
                 // Who made it at the same time may have put another one in its place: the lock tells.
                 drop(journal);
@@ -263,7 +263,7 @@ impl ForwardJournal {
     fn rewrite(&mut self) -> Result<(), StateError> {
         let header = Record::Header(self.identity.clone());
         let records = std::iter::once(header).chain(self.ledger.records().map(Record::Forwarding));
-        let written = self.journal.rewrite(&records.collect::<Vec<_>>());
+        let written = self.journal.rewrite(records);
         written.map_err(|e| StateError::io("write", self.journal.path(), e))
     }
 }

@@ -465,11 +465,10 @@ impl Store {
     /// Those of the disk.
     pub fn rewrite(&mut self) -> Result<(), StateError> {
         self.check_place()?;
-        let records: Vec<Record> = self.state.records().collect();
         let path = self.journal.path();
         let above = if self.journal.is_durable() { Ok(()) } else { sync_dirs_above(&*self.disk, path) };
         above.map_err(|e| StateError::io("sync", path, e))?;
-        let written = self.journal.rewrite(&records);
+        let written = self.journal.rewrite(self.state.records());
         self.pending.clear();
         self.written = true;
         self.settled = 0;

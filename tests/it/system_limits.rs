@@ -190,6 +190,26 @@ fn a_daemon_with_little_address_space_lives() {
     }
 }
 
+/// A state is worked on by one thread after the other, and each kept what it had had of it.
+#[test]
+#[cfg(target_env = "gnu")]
+fn a_daemon_gives_large_blocks_of_memory_back_and_is_still_called_by_its_name() {
+    for given in [None, Some(("MALLOC_MMAP_THRESHOLD_", "65536"))] {
+        let maildrop = Maildrop::new(Vec::new());
+        let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+        let mut running = env.spawn_with(given.as_slice(), &["daemon"]);
+        assert!(wait_for(&mut running, || env.run(&["status"]).status == 0), "{given:?}");
+        let proc = std::path::PathBuf::from(format!("/proc/{}", running.pid()));
+        let environment = fs::read(proc.join("environ")).unwrap();
+        let variables: Vec<&[u8]> = environment.split(|c| *c == 0).collect();
+        let expected = format!("MALLOC_MMAP_THRESHOLD_={}", given.map_or("1048576", |(_, value)| value));
+        assert!(variables.contains(&expected.as_bytes()), "{}", String::from_utf8_lossy(&environment));
+        assert_eq!(fs::read_to_string(proc.join("comm")).unwrap(), "mailferry\n");
+        running.signal(Signal::TERM);
+        running.wait().expect(143);
+    }
+}
+
 #[test]
 fn what_a_parent_left_of_signals_is_put_right() {
     let ignored = "trap '' CHLD; exec \"$@\"";

@@ -74,7 +74,7 @@ fn file(count: u32) -> (TempDir, Journal) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut journal =
         Journal::absent(Arc::new(RealDisk), dir.path().join("jo.uids"), RealDisk.open_dir(dir.path()).ok());
-    journal.rewrite(&state(count).records().collect::<Vec<_>>()).expect("to write the file");
+    journal.rewrite(state(count).records()).expect("to write the file");
     (dir, journal)
 }
 
