@@ -88,7 +88,7 @@ fn accounts_on_a_disk_that_hangs_give_their_places_to_others() {
         wait_for("the mail", || daemon.account(&name)["total"]["messages"] == 3);
         assert_eq!(env.mail_of(&name), small_ones_stored(3));
     }
-    daemon.end().says("does not answer").says("responds again");
+    daemon.end().says("does not respond").says("responds again");
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn who_watches_sees_what_changes_and_has_the_terminal_back_afterwards() {
     terminal.resize(60, 40);
     terminal.wait_for("\u{1b}[2J");
     terminal.wait_for("60 accounts:");
-    terminal.wait_for("\u{1b}[40;1Hq: quit   arrows");
+    terminal.wait_for("\u{1b}[40;1Hq: quit   lines");
     // The daemon goes and comes.
     daemon.end();
     terminal.wait_for("no daemon is running");
