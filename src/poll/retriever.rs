@@ -31,7 +31,7 @@ use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Remembered, Removable};
 use crate::pop3::{Command, CommandKind, Event, Response, Status, UniqueId};
 use crate::routing::Routing;
-use crate::state::entries::ListedAs;
+use crate::state::entries::{Entry, ListedAs};
 use crate::watch;
 
 /// Complete messages that wait for the disk hold at most so many bytes of memory.
@@ -112,7 +112,7 @@ pub(super) struct Retrieved {
     pub(super) short: u64,
     /// The first ones of those that are new.
     pub(super) far_shorter: Vec<ListedAs>,
-    /// The first of those, with the octets that came.
+    /// The first one that had not come so before, with the octets that came.
     pub(super) first_short: Option<(Listed, u64)>,
     /// Remembered messages in whose place others came: they are not on the server.
     pub(super) absent: Vec<EntryId>,
@@ -471,14 +471,18 @@ impl<'a> Retriever<'a> {
         let ended_early = is_shorter && is_far_shorter(&listed, octets);
         if ended_early {
             self.done.short += 1;
+        }
+        let is_one_of_few = ended_early && self.done.short <= FEW;
+        let received = staging.finish(Arrival::of(self.client.serial(), listed, octets));
+        let known = self.remembered(&received, is_one_of_few);
+        let listed = received.payload().listed();
+        if ended_early && known.as_ref().is_none_or(|entry| entry.doubt) {
             self.done.first_short.get_or_insert_with(|| (listed.clone(), octets));
         }
-        let ended_early = ListedAs::of(&listed).filter(|_| ended_early && self.done.short <= FEW);
-        let received = staging.finish(Arrival::of(self.client.serial(), listed, octets));
-        if self.is_remembered(&received) {
+        if known.is_some() {
             return Ok(());
         }
-        self.done.far_shorter.extend(ended_early);
+        self.done.far_shorter.extend(ListedAs::of(listed).filter(|_| is_one_of_few));
         self.done.not_skipped += u64::from(would_be_skipped);
         self.done.long_headers += u64::from(has_long_header);
         let bytes = u32::try_from(received.held() + OVERHEAD).unwrap_or(HELD).min(HELD);
@@ -488,18 +492,19 @@ impl<'a> Retriever<'a> {
         received_messages.send(ReceivedMessage { received, to, permit }).await.map_err(|_| PollError::Stopped)
     }
 
-    /// Whether it is one that we have after all: then this copy goes, and it has been verified.
-    fn is_remembered(&mut self, received: &Received<Arrival>) -> bool {
+    /// The entry, if it is one that we have after all: then this copy goes, and it has been verified. One that ended early
+    /// again is not deleted in this session, whatever its bytes.
+    fn remembered(&mut self, received: &Received<Arrival>, ended_early: bool) -> Option<Entry> {
         let (listed, digests) = (received.payload().listed(), received.digests());
         let Some(entry) = self.retrieval.remembered.take(listed, digests) else {
             self.others.extend(listed.unique_id.clone());
-            return false;
+            return None;
         };
         self.events.tell(&PollEvent::MessageRecognised { listed, entry: entry.id });
         self.done.known.push((entry.id, listed.clone()));
         let removable = Removable::after_comparison(received, &entry, self.retrieval.removal, self.retrieval.now);
-        removable.into_iter().for_each(|removable| self.deletions.add(removable));
-        true
+        removable.into_iter().filter(|_| !ended_early).for_each(|removable| self.deletions.add(removable));
+        Some(entry)
     }
 
     /// The oldest message under way is complete with so many octets, or refused. Its room is what it takes, not what it was

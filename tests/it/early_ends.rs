@@ -165,3 +165,24 @@ fn a_stat_that_goes_with_the_session_costs_nothing() {
         }
     }
 }
+
+#[test]
+fn what_always_comes_far_too_short_is_deleted_in_no_session_in_which_it_does() {
+    for (top, uidl) in [(true, true), (false, true), (true, false)] {
+        let mut messages = small_ones(3);
+        messages[1].reported_size = Some(99_999);
+        let maildrop = Maildrop::with(messages, |behaviour| (behaviour.top, behaviour.uidl) = (top, uidl));
+        let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
+        for poll in 1..=5 {
+            let before = maildrop.retrieved("u2");
+            let outcome = env.fetch().expect(0);
+            let came = maildrop.retrieved("u2") > before;
+            let is_there = maildrop.left() == ["u2"];
+            assert_eq!(outcome.output().contains("not deleted in this session"), poll <= 2, "{poll}: {outcome:#?}");
+            assert!(is_there || !came && top && uidl && poll > 2, "{poll}, TOP {top}, UIDL {uidl}");
+        }
+        assert_same_mail(&env.mail(), &small_ones_stored(3));
+        assert_eq!(maildrop.left().is_empty(), top && uidl, "by its header, after it came twice");
+        assert!(!(top && uidl) || maildrop.retrieved("u2") == 2, "{} times", maildrop.retrieved("u2"));
+    }
+}
