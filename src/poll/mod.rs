@@ -29,7 +29,7 @@ mod session;
 mod spool;
 mod window;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -139,6 +139,7 @@ pub async fn poll(
         probes_for_more: false,
         spool_is_full: false,
         sizes: Sizes::default(),
+        sizes_beside: HashMap::new(),
         too_long: Vec::new(),
         clean: None,
         refused_token: None,
@@ -190,6 +191,8 @@ struct Poll {
     spool_is_full: bool,
     /// The sizes of the messages in the last listing.
     sizes: Sizes,
+    /// Those that came beside their messages in the current session.
+    sizes_beside: HashMap<MessageNumber, u64>,
     /// Messages that went on beyond what they may have: their numbers and sizes as listed.
     too_long: Vec<(MessageNumber, Option<u64>)>,
     /// The last session found nothing to do.
@@ -207,6 +210,8 @@ struct InSession {
     short: u64,
     /// Nothing has shown yet that the messages that were delivered are what they were taken for.
     unproven: bool,
+    /// A size that was asked for beside its message did not come.
+    sizes_do_not_come: bool,
 }
 
 impl Poll {
@@ -292,7 +297,7 @@ impl Poll {
             }
             let before = self.so_far.messages;
             let first_entry = state.read()?.state().next_id();
-            self.in_session = InSession::default();
+            self.forget_session();
             self.clean = None;
             let next = match self.session(begun.take(), state, profile, password).await {
                 Ok(ended) => {
@@ -314,7 +319,7 @@ impl Poll {
                 Err(broken) => {
                     // A message that ended early may have shifted the answers behind it, until something shows the
                     // contrary: none of what was delivered is sure to be what it was taken for.
-                    let InSession { short, unproven } = self.in_session;
+                    let InSession { short, unproven, .. } = self.in_session;
                     if unproven && (broken.is_about_framing() || short > 0) {
                         let unproven = move |store: &mut Store| record_unproven(store, first_entry);
                         state.with("write down what is not proven", unproven).await??;
@@ -353,6 +358,12 @@ impl Poll {
     fn begin_session(&mut self) {
         self.so_far.sessions += 1;
         self.events.tell(&PollEvent::SessionBegun);
+    }
+
+    /// What was true of the session before is not of the next one.
+    fn forget_session(&mut self) {
+        self.in_session = InSession::default();
+        self.sizes_beside.clear();
     }
 
     /// From now on this is logged in with.

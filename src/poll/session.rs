@@ -13,7 +13,7 @@ use super::dialing::Dialing;
 use super::ending::Work;
 use super::error::PollError;
 use super::events::PollEvent;
-use super::planning::is_moved;
+use super::planning::{ListedNow, Planned, is_moved};
 use super::report::WouldDo;
 use super::retriever::{DRAIN, FEW, Retrieval, Retrieved, Retriever};
 use super::server_profile::ServerProfile;
@@ -110,15 +110,16 @@ impl Poll {
         profile.opened(&opened, &self.redactor);
         let capabilities = opened.capabilities().cloned();
         self.note_login(&opened);
-        let Opened { mut client, maildrop, digest, .. } = opened;
+        let Opened { mut client, maildrop, digest, mut share, .. } = opened;
         let ahead = client.window() > 1;
-        let maildrop = Arc::new(maildrop);
+        let mut maildrop = Arc::new(maildrop);
         let (messages, is_complete) = (maildrop.messages.len(), maildrop.complete);
         self.events.tell(&PollEvent::Listed { messages, is_complete });
-        let planned = self.plan(&mut client, capabilities.as_ref(), &maildrop, state).await;
+        let listed = ListedNow { maildrop: &mut maildrop, share: &mut share, sizes_beside: profile.sizes_beside() };
+        let planned = self.plan(&mut client, capabilities.as_ref(), listed, state).await;
         let mut clean = None;
         let done = match planned {
-            Ok(mut plan) => {
+            Ok(Planned { mut plan, expected }) => {
                 self.keep_within_spool(&mut plan).await;
                 let sizes = std::mem::replace(&mut self.sizes, maildrop.sizes());
                 if self.probes_for_more && !plan.has_top && sizes == self.sizes {
@@ -133,7 +134,7 @@ impl Poll {
                 if self.options.dry_run {
                     return Ok(self.dry_run(client, plan).await);
                 }
-                self.carry_out(state, &mut client, &maildrop, plan).await
+                self.carry_out(state, &mut client, &maildrop, Planned { plan, expected }).await
             }
             Err(e @ PollError::Renumbered { .. }) => {
                 self.quit_in_order(client).await;
@@ -141,6 +142,7 @@ impl Poll {
             }
             Err(e) => Err(e),
         };
+        profile.note_sizes(self.in_session.sizes_do_not_come);
         match done {
             Ok((work, ended)) => match self.end_session(state, client, work).await {
                 Ok(retrieved) => {
@@ -154,7 +156,7 @@ impl Poll {
                 if error.may_be_because_of_pipelining() {
                     profile.broke(client.was_ahead());
                 }
-                Err(Broken { to_isolate: to_isolate(&error, &client, &maildrop), error, opened: true })
+                Err(Broken { to_isolate: self.to_isolate(&error, &client, &maildrop), error, opened: true })
             }
         }
     }
@@ -282,7 +284,7 @@ impl Poll {
         state: &mut StateHandle,
         client: &mut Client,
         maildrop: &Arc<Maildrop>,
-        mut plan: Plan,
+        Planned { mut plan, expected }: Planned,
     ) -> Result<(Work, Ended), PollError> {
         let newly_skipped = !plan.newly_skipped.is_empty();
         self.note_listing(state, maildrop, &mut plan).await?;
@@ -303,7 +305,8 @@ impl Poll {
         }
         let mut retrieved = Retrieved::default();
         if !plan.retrieve.is_empty() {
-            let retrieval = self.retrieval(state, maildrop, &mut plan, &mut deletions).await?;
+            let mut retrieval = self.retrieval(state, maildrop, &mut plan, &mut deletions).await?;
+            retrieval.expects(expected, client).await?;
             if deletions.cancelled {
                 self.note_cannot_sync();
             }
@@ -329,6 +332,21 @@ impl Poll {
         let known = state.read()?.state();
         plan.forget.retain(|id| !listed.contains(id) && (all_came || has_unique_id(known, *id)));
         Ok((Work { retrieved, marked: deletions.marked, forget: plan.forget }, ended))
+    }
+
+    /// The messages at which a session may have ended with this error.
+    fn to_isolate(&self, error: &PollError, client: &Client, maildrop: &Maildrop) -> Vec<Listed> {
+        let numbers = match error {
+            PollError::Client(e) => client.suspects(e),
+            // The message that filled the disk comes last from now on.
+            PollError::Maildir { .. } => client.receiving().into_iter().collect(),
+            _ => Vec::new(),
+        };
+        let with_size = |listed: &Listed| {
+            let reported_size = listed.reported_size.or_else(|| self.sizes_beside.get(&listed.number).copied());
+            Listed { reported_size, ..listed.clone() }
+        };
+        maildrop.messages.iter().filter(|listed| numbers.contains(&listed.number)).map(with_size).collect()
     }
 
     /// Sends the DELEs that are left. When the end is asked for meanwhile, those under way are waited for within a bound.
@@ -402,7 +420,13 @@ impl Poll {
         }
         self.so_far.messages += retriever.done.safe;
         self.octets += retriever.done.octets;
-        self.in_session = InSession { short: retriever.done.short, unproven: !retriever.in_step };
+        let is_framing = matches!(&retrieved, Err(PollError::Client(ClientError::Framing(_))));
+        self.in_session = InSession {
+            short: retriever.done.short,
+            unproven: !retriever.in_step,
+            sizes_do_not_come: retriever.sizes_do_not_come || retriever.retrieval.beside.is_some() && is_framing,
+        };
+        self.sizes_beside = std::mem::take(&mut retriever.sizes);
         let (not_skipped, long_headers) = (retriever.done.not_skipped, retriever.done.long_headers);
         if not_skipped + long_headers > 0 {
             self.events.tell(&PollEvent::NotRouted { not_skipped, long_headers });
@@ -454,15 +478,4 @@ fn gone_of_skipped(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
     }
     let listed: HashSet<ListedAs> = maildrop.messages.iter().filter_map(ListedAs::of).collect();
     state.skipped().filter(|one| !listed.contains(one)).cloned().collect()
-}
-
-/// The messages at which a session may have ended with this error.
-fn to_isolate(error: &PollError, client: &Client, maildrop: &Maildrop) -> Vec<Listed> {
-    let numbers = match error {
-        PollError::Client(e) => client.suspects(e),
-        // The message that filled the disk comes last from now on.
-        PollError::Maildir { .. } => client.receiving().into_iter().collect(),
-        _ => Vec::new(),
-    };
-    maildrop.messages.iter().filter(|listed| numbers.contains(&listed.number)).cloned().collect()
 }

@@ -44,9 +44,11 @@ pub enum FramingError {
         /// The beginning of those bytes, escaped.
         excerpt: String,
     },
-    /// What should be STAT's answer is none: an answer too many stands before it, so none can be trusted to belong to the
-    /// command that it seems to answer.
+    /// What should be the answer to STAT or LIST is none: an answer too many stands before it, so none can be trusted to
+    /// belong to the command that it seems to answer.
     OutOfStep {
+        /// The command whose answer is due.
+        due: CommandKind,
         /// The beginning of that answer's text, escaped.
         excerpt: String,
     },
@@ -56,10 +58,10 @@ pub enum FramingError {
 }
 
 impl FramingError {
-    /// Where STAT's answer is due, an `+OK` or `-ERR` with this text came.
+    /// Where the answer to this command is due, an `+OK` or `-ERR` with this text came.
     #[must_use]
-    pub fn out_of_step(text: &str) -> Self {
-        Self::OutOfStep { excerpt: excerpt(text.as_bytes()) }
+    pub fn out_of_step(due: CommandKind, text: &str) -> Self {
+        Self::OutOfStep { due, excerpt: excerpt(text.as_bytes()) }
     }
 }
 
@@ -86,10 +88,10 @@ impl fmt::Display for FramingError {
             Self::Unsolicited { excerpt } => {
                 write!(f, "the server spoke without being asked, and said \"{excerpt}\"")
             }
-            Self::OutOfStep { excerpt } => write!(
+            Self::OutOfStep { due, excerpt } => write!(
                 f,
-                "the server's answers do not belong to the commands: it said \"{excerpt}\" where STAT's answer is due, so \
-                 a message may have ended early"
+                "the server's answers do not belong to the commands: it said \"{excerpt}\" where the answer to {due} is \
+                 due, so a message may have ended early"
             ),
             Self::BytesBeforeTls => f.write_str(
                 "the server sent more in clear after it agreed to begin TLS, which somebody on the way may have slipped in",
