@@ -17,9 +17,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mailferry::account::CredentialSource;
 use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use mailferry::clock::{Clock, RealClock};
-use mailferry::credential::CredentialSource;
 use mailferry::delivery::destination::make_known;
 use mailferry::delivery::publish::publish;
 use mailferry::delivery::record::record;
@@ -177,7 +177,7 @@ fn open_store(home: &Path, disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Outcome<S
     let account = Account {
         name: AccountName::new("bench").map_err(|e| e.to_string())?,
         enabled: true,
-        endpoint: Endpoint {
+        endpoint: Arc::new(Endpoint {
             host: "localhost".to_owned(),
             port: 110,
             tls: TlsMode::None,
@@ -186,7 +186,7 @@ fn open_store(home: &Path, disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Outcome<S
             allow_cleartext_password: false,
             route: Default::default(),
             tls_options: Default::default(),
-        },
+        }),
         username: "bench".to_owned(),
         credential: CredentialSource::File(PathBuf::new()),
         auth: AuthChoice::Auto,

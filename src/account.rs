@@ -9,13 +9,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::credential::CredentialSource;
 use crate::routing::Routing;
 
+mod credential_source;
 mod forward;
+pub mod preset;
 mod route;
+pub mod server_url;
 mod tls_options;
 
+pub use credential_source::{CredentialSource, OAuthSettings};
 pub use forward::{Forward, ForwardTo, ImapDestination, LmtpDestination, LmtpServer, SpoolBounds};
 pub use route::{IpVersion, Proxy, ProxyCredentials, ProxyKind, Route};
 pub use tls_options::{ClientCertificate, PublicKeyPin, TlsOptions, TlsTrust};
@@ -27,8 +30,8 @@ pub struct Account {
     pub name: AccountName,
     /// Whether it is polled when no account is named.
     pub enabled: bool,
-    /// Where the maildrop is and how the connection is protected.
-    pub endpoint: Endpoint,
+    /// Where the maildrop is and how the connection is protected. Accounts at one server share it.
+    pub endpoint: Arc<Endpoint>,
     /// The name given to USER, APOP or AUTH. Holds no control characters.
     pub username: String,
     /// Where the password comes from; asked anew at each poll.
@@ -56,8 +59,9 @@ pub struct Account {
     pub max_message_size: Option<u64>,
     /// At most this many messages are retrieved in one session.
     pub max_messages_per_session: Option<NonZeroU32>,
-    /// The words of a command that the daemon runs after a poll that brought new mail. Never empty.
-    pub on_new_mail: Option<Vec<OsString>>,
+    /// The words of a command that the daemon runs after a poll that brought new mail. Never empty; accounts that have
+    /// the same share it.
+    pub on_new_mail: Option<Arc<[OsString]>>,
 }
 
 impl Account {
@@ -190,6 +194,9 @@ impl fmt::Display for InvalidAccountName {
             Self::Empty => f.write_str("an account's name cannot be empty"),
             Self::LeadingDot => f.write_str("an account's name cannot begin with a dot"),
             Self::TooLong => write!(f, "an account's name has at most {} characters", AccountName::MAX_LENGTH),
+            Self::Character(' ') => {
+                f.write_str("an account's name is made of letters, digits and . _ @ -, and a blank is none of them")
+            }
             Self::Character(c) => write!(
                 f,
                 "an account's name is made of letters, digits and . _ @ -, and \"{}\" is none of them",
@@ -220,6 +227,18 @@ pub struct Endpoint {
     pub route: Route,
     /// What TLS does beside what is usual.
     pub tls_options: TlsOptions,
+}
+
+impl Endpoint {
+    /// What tells its server from others: host and port. The same name may be several servers behind several ports.
+    #[must_use]
+    pub fn server(&self) -> String {
+        server_of(&self.host, self.port)
+    }
+}
+
+fn server_of(host: &str, port: u16) -> String {
+    format!("{}:{port}", host.trim_end_matches('.').to_ascii_lowercase())
 }
 
 /// When TLS begins (RFC 8314 and RFC 2595).
@@ -359,7 +378,13 @@ pub enum AuthChoice {
 
 #[cfg(test)]
 mod tests {
-    use super::{InvalidMaildirMode, MaildirMode};
+    use super::{InvalidMaildirMode, MaildirMode, server_of};
+
+    #[test]
+    fn a_server_is_the_same_whatever_way_its_name_is_written() {
+        assert_eq!(server_of("Slow.ORG.", 995), server_of("slow.org", 995));
+        assert_ne!(server_of("slow.org", 110), server_of("slow.org", 995));
+    }
 
     #[test]
     fn files_have_the_permissions_of_their_directories_without_the_right_to_execute() {

@@ -3,7 +3,7 @@
 //! Nothing is decided by it, so it may be lost. It is kept in `ACCOUNT.hints`, and is bounded: an hour in which nothing came
 //! and nothing failed takes no room at all.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,9 @@ pub struct PastPoll {
     pub messages: u64,
     /// Their octets, as they are stored.
     pub octets: u64,
+    /// How many round trips its sessions took.
+    #[serde(default)]
+    pub round_trips: u32,
     /// Why it failed; None if it came to its end.
     pub cause: Option<Cause>,
 }
@@ -63,9 +66,32 @@ impl History {
             return false;
         }
         self.add_to_hour(&poll);
+        make_room(&mut self.polls);
         self.polls.push_back(poll);
         self.shorten(poll.ended);
         true
+    }
+
+    /// Whether nothing came and nothing failed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.hours.is_empty() && self.polls.is_empty()
+    }
+
+    /// Takes in what another history says of polls that this one does not know.
+    pub fn absorb(&mut self, other: &Self) {
+        if other.is_empty() {
+            return;
+        }
+        let mut hours: BTreeMap<i64, Hour> = self.hours.drain(..).map(|hour| (hour.begun, hour)).collect();
+        for more in &other.hours {
+            hours.entry(more.begun).or_insert(Hour { begun: more.begun, ..Hour::default() }).add(more);
+        }
+        self.hours = hours.into_values().collect();
+        self.polls.extend(other.polls.iter().copied());
+        self.polls.make_contiguous().sort_by_key(|poll| poll.ended);
+        let latest = self.hours.back().map_or(0, |hour| hour.begun);
+        self.shorten(latest);
     }
 
     /// The hours of the last `days` in which something came or failed, the oldest first.
@@ -88,9 +114,9 @@ impl History {
         let is_same = self.hours.back().is_some_and(|last| last.begun == begun);
         let same = if is_same { self.hours.pop_back() } else { None };
         let mut hour = same.unwrap_or(Hour { begun, ..Hour::default() });
-        hour.messages = hour.messages.saturating_add(poll.messages);
-        hour.octets = hour.octets.saturating_add(poll.octets);
-        hour.failed = hour.failed.saturating_add(u32::from(poll.cause.is_some()));
+        let failed = u32::from(poll.cause.is_some());
+        hour.add(&Hour { begun, messages: poll.messages, octets: poll.octets, failed });
+        make_room(&mut self.hours);
         self.hours.push_back(hour);
     }
 
@@ -107,6 +133,21 @@ impl History {
     }
 }
 
+impl Hour {
+    fn add(&mut self, more: &Self) {
+        self.messages = self.messages.saturating_add(more.messages);
+        self.octets = self.octets.saturating_add(more.octets);
+        self.failed = self.failed.saturating_add(more.failed);
+    }
+}
+
+/// Makes room for one more, and for a few where there are some: most accounts have few, and a daemon many accounts.
+fn make_room<T>(all: &mut VecDeque<T>) {
+    if all.len() == all.capacity() {
+        all.reserve_exact(1 + all.len() / 2);
+    }
+}
+
 /// When the hour of a time began.
 fn beginning(wall: i64) -> i64 {
     wall.saturating_sub(wall.rem_euclid(HOUR))
@@ -117,7 +158,7 @@ mod tests {
     use super::*;
 
     fn poll(messages: u64, cause: Option<Cause>, ended: i64) -> PastPoll {
-        PastPoll { ended, milliseconds: 7, messages, octets: messages * 100, cause }
+        PastPoll { ended, milliseconds: 7, messages, octets: messages * 100, round_trips: 3, cause }
     }
 
     fn shown(history: &History, now: i64) -> Vec<(i64, u64, u32)> {
@@ -146,6 +187,27 @@ mod tests {
         assert_eq!(history.polls.len(), POLLS);
         assert_eq!(shown(&history, 2999 * HOUR).len(), 7 * 24);
         assert!(serde_json::to_vec(&history).unwrap().len() < 64 << 10);
+    }
+
+    #[test]
+    fn what_two_have_seen_is_put_together_in_order() {
+        let (mut one, mut other) = (History::default(), History::default());
+        for hour in [1, 3, 5] {
+            one.add(poll(1, None, hour * HOUR));
+        }
+        for hour in [2, 3, 9] {
+            other.add(poll(2, None, hour * HOUR + 1));
+        }
+        one.absorb(&other);
+        one.absorb(&History::default());
+        assert_eq!(shown(&one, 9 * HOUR), [(1, 1, 0), (2, 2, 0), (3, 3, 0), (5, 1, 0), (9, 2, 0)]);
+        let ended: Vec<i64> = one.polls().map(|poll| poll.ended / HOUR).collect();
+        assert_eq!(ended, [1, 2, 3, 3, 5, 9]);
+        for hour in 0..3000 {
+            other.add(poll(1, None, hour * HOUR));
+        }
+        one.absorb(&other);
+        assert!(one.hours.len() <= usize::try_from(HOURS).unwrap() && one.polls.len() == POLLS);
     }
 
     #[test]

@@ -8,9 +8,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::account::Account;
+use crate::account::{Account, CredentialSource};
+use crate::account_history::PastPoll;
 use crate::clock::trusted_time::ClockReading;
-use crate::credential::CredentialSource;
 use crate::disk::Stamp;
 use crate::notify::{Notification, NotifyState, PollFacts, after_poll};
 use crate::poll::PollReport;
@@ -28,7 +28,7 @@ pub struct Standing {
     /// What was told of it to people.
     pub told: NotifyState,
     /// What keeps it from its work.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<Box<Trouble>>,
 }
 
 /// What keeps an account from its work.
@@ -92,12 +92,13 @@ impl Standing {
         let timing = PollTiming::new(account.interval, &account.endpoint.host);
         let next = next(&timing, &mut self.history, &report.outcome(), seed, polled, local);
         let is_trouble = matches!(next.reason, Reason::Trouble { .. } | Reason::Doubt);
-        self.trouble = report.trouble().filter(|_| is_trouble).map(|text| {
+        self.trouble = report.trouble().filter(|_| is_trouble).map(|mut text| {
+            text.shrink_to_fit();
             let mut trouble = Trouble { reason: next.reason, due: next.at, since: wall, text };
             if let Some(known) = self.trouble.as_ref().filter(|known| known.cause() == trouble.cause()) {
                 trouble.since = known.since;
             }
-            trouble
+            Box::new(trouble)
         });
         next
     }
@@ -171,9 +172,22 @@ impl Standing {
             // A clock that went back says nothing: then it is over.
             let left = passed.map_or(0, |passed| trouble.due_in.saturating_sub(passed));
             let due = now.saturating_add(Duration::from_secs(left));
-            Some(Trouble { reason, due, since: trouble.since, text: trouble.text.clone() })
+            Some(Box::new(Trouble { reason, due, since: trouble.since, text: trouble.text.clone() }))
         });
         Self { history, told: NotifyState::restore(&saved.told, passed.unwrap_or(0), now), trouble }
+    }
+}
+
+/// What the history keeps of a poll that ended at `wall`, in seconds since 1970; `cause` is why it failed, if it did.
+#[must_use]
+pub fn past_poll(report: &PollReport, wall: i64, cause: Option<Cause>) -> PastPoll {
+    PastPoll {
+        ended: wall,
+        milliseconds: u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
+        messages: report.retrieved,
+        octets: report.octets,
+        round_trips: report.round_trips,
+        cause,
     }
 }
 

@@ -69,6 +69,7 @@ pub mod ids;
 pub mod import;
 pub mod internal_error;
 pub mod new_account;
+pub mod process_context;
 pub mod secret;
 pub(crate) mod setup;
 mod subprocess;

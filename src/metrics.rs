@@ -30,13 +30,15 @@ pub struct PollMetrics {
     polls: Family<Label, Counter>,
     messages: Family<Label, Counter>,
     octets: Counter,
+    round_trips: Counter,
     duration: Histogram,
 }
 
 impl Default for PollMetrics {
     fn default() -> Self {
         let duration = Histogram::new(DURATIONS);
-        Self { polls: Family::default(), messages: Family::default(), octets: Counter::default(), duration }
+        let (octets, round_trips) = (Counter::default(), Counter::default());
+        Self { polls: Family::default(), messages: Family::default(), octets, round_trips, duration }
     }
 }
 
@@ -53,6 +55,7 @@ impl PollMetrics {
             self.messages.get_or_create(&Label("outcome", outcome)).inc_by(messages);
         }
         self.octets.inc_by(report.octets);
+        self.round_trips.inc_by(u64::from(report.round_trips));
         self.duration.observe(report.duration.as_secs_f64());
     }
 
@@ -62,6 +65,8 @@ impl PollMetrics {
         registry.register("messages", "Messages delivered, and deleted on servers", self.messages.clone());
         let help = "Octets of the messages that were delivered";
         registry.register_with_unit("received", help, Unit::Bytes, self.octets.clone());
+        let help = "Round trips of polls, those of connecting and of TLS not counted";
+        registry.register("round_trips", help, self.round_trips.clone());
         registry.register_with_unit("poll_duration", "How long polls took", Unit::Seconds, self.duration.clone());
     }
 }

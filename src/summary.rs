@@ -27,7 +27,7 @@ impl PollReport {
         complaints.extend(self.unnamed());
         complaints.extend(self.forwarded.iter().flat_map(|forwarded| forwarded.complaints()));
         if self.unsyncable {
-            let fact = "the Maildir's file system cannot make a delivery durable, so nothing is deleted on the server";
+            let fact = "the file system of the Maildir or of the state cannot make a delivery durable, so nothing is deleted on the server";
             complaints.push(advice::with_step(fact, Some(advice::next_step::UNSYNCABLE)));
         }
         if !self.undeletable.is_empty() {
@@ -48,8 +48,8 @@ impl PollReport {
         if self.not_skipped > 0 {
             let count = Count(self.not_skipped, "message");
             let fact = format!(
-                "{count} came that a rule with `skip` names: the server did not show the header beforehand (TOP), so such \
-                 rules do not count there"
+                "{count} came although a rule with `skip` matches: the server did not show the header beforehand \
+                 (TOP), so such rules have no effect there"
             );
             sentences.push(advice::with_step(fact, Some(advice::next_step::NOT_SKIPPED)));
         }
@@ -119,10 +119,10 @@ impl PollReport {
         let first = self.unnamed.first().first()?;
         let which = match self.unnamed.len() {
             1 => {
-                format!("{} has no unique-id: the server names none that could be used", Message(first, &self.redactor))
+                format!("{} has no unique-id: UIDL names none that could be used", Message(first, &self.redactor))
             }
             all => format!(
-                "{} have no unique-id, {} among them: the server names none that could be used",
+                "{} have no unique-id, {} among them: UIDL names none that could be used",
                 Count::of(all, "message"),
                 Message(first, &self.redactor)
             ),
@@ -215,6 +215,7 @@ impl ForwardReport {
         if let (Err(e), Some(trouble)) = (&self.end, self.trouble()) {
             let wait = match e {
                 ForwardError::Busy => String::new(),
+                _ if self.waiting.messages == 0 => String::new(),
                 _ => format!(". {}", in_the_spool(self.waiting.messages)),
             };
             complaints.push(format!("forwarding to {}: {trouble}{wait}", self.to));

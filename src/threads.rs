@@ -32,8 +32,8 @@ pub enum NotDone {
 impl fmt::Display for NotDone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoThread => f.write_str("the system gives no further thread"),
-            Self::Panicked(_) | Self::Cancelled => f.write_str("a fault of mailferry's own; see the lines above"),
+            Self::NoThread => f.write_str("the system cannot start another thread"),
+            Self::Panicked(_) | Self::Cancelled => f.write_str("an internal error; see the lines above"),
         }
     }
 }

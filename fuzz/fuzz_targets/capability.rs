@@ -1,4 +1,4 @@
-//! Capabilities: any lines are read, bounded and printable, and reading what was kept gives the same again.
+//! Capabilities: any lines are read, bounded and text::value, and reading what was kept gives the same again.
 
 #![no_main]
 

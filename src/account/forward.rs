@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
+use super::CredentialSource;
 use super::{AuthChoice, Endpoint};
-use crate::credential::CredentialSource;
 
 /// What is done with an account's mail once it is in the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -73,7 +73,7 @@ pub fn told_of_forwarding(error: &ForwardError, account: &AccountName) -> String
 /// What to do about messages that are set aside, once the cause is mended.
 #[must_use]
 pub fn after_setting_aside(account: &AccountName) -> String {
-    format!("Once the cause is mended: {}", this_program(&format!("forward --again {account}")))
+    format!("Once the cause is fixed: {}", this_program(&format!("forward --again {account}")))
 }
 
 impl ForwardReport {

@@ -31,11 +31,23 @@ impl Class {
 }
 
 impl PollReport {
+    /// Why it failed, as far as this poll alone can tell: the schedule may doubt a refused login. None if it came to its
+    /// end, or was told to end.
+    #[must_use]
+    pub fn failure(&self) -> Option<Cause> {
+        match self.outcome().end {
+            End::Dealt { .. } | End::HadItsShare | End::Stopped => None,
+            End::Refused { .. } => Some(Cause::LoginRefused),
+            End::Trouble(cause) => Some(cause),
+        }
+    }
+
     /// What the schedule wants to know of it.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         let end = match &self.end {
             // Messages that could not be had this time are asked for again at the regular time.
+            Ok(()) if self.had_its_share => End::HadItsShare,
             Ok(()) => End::Dealt { more: self.more },
             Err(e) => Class::of(e).end(),
         };

@@ -6,22 +6,13 @@ use std::time::Instant;
 use super::{CheckContext, Step, time};
 use crate::account::Account;
 use crate::advice::{self, Class};
-use crate::forward::{ForwardContext, Probed, probe};
-use crate::net::Dial;
+use crate::forward::{Probed, probe};
 
 /// Looks at the destination of an account that forwards.
 pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut Vec<Step>) {
     let Some(forward) = &account.forward else { return };
     let begun = Instant::now();
-    let forward_context = ForwardContext {
-        dialer: Arc::clone(&context.dialer) as Arc<dyn Dial>,
-        disk: Arc::clone(&context.disk),
-        clock: Arc::clone(&context.clock),
-        state_dir: context.state_dir.clone(),
-        credentials: context.credentials.clone(),
-        holder: "mailferry check".to_owned(),
-    };
-    let probed = probe(Arc::new(forward_context), account, forward).await;
+    let probed = probe(Arc::new(context.of_process()), account, forward).await;
     let (to, took) = (&forward.to, time(begun.elapsed()));
     steps.push(match probed {
         Ok(Probed::Takes) => Step::ok("forward", format!("{to} can be delivered to; it answered in {took}")),

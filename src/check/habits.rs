@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use crate::account::{Account, ForwardTo, RemovalPolicy};
+use crate::account::{Account, CredentialSource, ForwardTo, RemovalPolicy};
 use crate::config::Config;
-use crate::credential::{CredentialSource, printable};
 use crate::forward::find_program;
 use crate::provider::Provider;
+use crate::text;
 
 /// The units of the machine hide homes from what they run (`ProtectHome=yes`).
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
@@ -17,21 +18,24 @@ const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
 /// Programs that hand mail to a local server. The one of Postfix gives itself a group for that, which the units forbid.
 const SENDERS: [&str; 5] = ["sendmail", "mail", "mailx", "s-nail", "postdrop"];
 
-/// All of it, as sentences. Only files are looked at, and no command is run.
+/// All of it, as sentences; of the accounts with these names alone, if there are any. Only files are looked at, and no command
+/// is run.
 #[must_use]
-pub fn warnings(config: &Config, etc: &Path) -> Vec<String> {
+pub fn warnings(config: &Config, named: &[String], etc: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    passwords(config, &mut found);
-    for account in &config.accounts {
+    let is_meant = |account: &&Account| named.is_empty() || named.iter().any(|name| name == account.name.as_str());
+    let accounts: Vec<&Account> = config.accounts.iter().filter(is_meant).collect();
+    passwords(&accounts, &mut found);
+    for account in &accounts {
         interval(account, &mut found);
     }
-    same_maildrop(config, &mut found);
-    shared_maildirs(config, &mut found);
+    same_maildrop(config, is_meant, &mut found);
+    shared_maildirs(config, is_meant, &mut found);
     let of_the_machine = config.path.starts_with(etc);
-    if let Some(command) = &config.notify.command {
+    if let Some(command) = config.notify.command.as_ref().filter(|_| named.is_empty()) {
         check_command("`command` of [notify]", command, of_the_machine, &mut found);
     }
-    for account in &config.accounts {
+    for account in accounts {
         if let Some(command) = &account.on_new_mail {
             check_command(&format!("`on_new_mail` of {}", account.name), command, of_the_machine, &mut found);
         }
@@ -53,16 +57,15 @@ pub fn warnings(config: &Config, etc: &Path) -> Vec<String> {
     found
 }
 
-fn passwords(config: &Config, found: &mut Vec<String>) {
-    let inside: Vec<&str> = config
-        .accounts
+fn passwords(accounts: &[&Account], found: &mut Vec<String>) {
+    let inside: Vec<&str> = accounts
         .iter()
         .filter(|account| matches!(account.credential, CredentialSource::Inline(_)))
         .map(|account| account.name.as_str())
         .collect();
     if !inside.is_empty() {
         found.push(format!(
-            "{}: the password stands in the configuration, and goes into every copy and backup of it; \
+            "{}: the password is in the configuration, and in every copy and backup of it; \
              `password_command` (a password manager), `password_file` or `password_credential` (systemd) keep it out",
             listed(&inside)
         ));
@@ -83,20 +86,26 @@ fn interval(account: &Account, found: &mut Vec<String>) {
     }
 }
 
+fn is_this_machine(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// The same user at the same server: each account fetches every message, and what one deletes the other does not see.
-fn same_maildrop(config: &Config, found: &mut Vec<String>) {
+fn same_maildrop(config: &Config, is_meant: impl Fn(&&Account) -> bool, found: &mut Vec<String>) {
     let key = |account: &Account| {
         let host = account.endpoint.host.trim_end_matches('.').to_ascii_lowercase();
-        (host, account.username.clone())
+        // Behind each port of this machine may be a tunnel to another server.
+        let port = is_this_machine(&host).then_some(account.endpoint.port);
+        (host, port, account.username.clone())
     };
-    for accounts in grouped(&config.accounts, key) {
+    for accounts in grouped(&config.accounts, key).into_iter().filter(|group| group.iter().any(&is_meant)) {
         let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
         let Some(first) = accounts.first() else { continue };
         let mut text = format!(
             "{} are the same maildrop ({} at {}), so every message is fetched {} times",
             listed(&names),
-            printable(&first.username),
-            printable(&first.endpoint.host),
+            text::value(&first.username),
+            text::value(&first.endpoint.host),
             accounts.len()
         );
         let keeps = accounts.iter().any(|account| account.removal == RemovalPolicy::Keep);
@@ -104,14 +113,15 @@ fn same_maildrop(config: &Config, found: &mut Vec<String>) {
         {
             text.push_str(&format!(", and {} deletes what another one is to leave there", deletes.name));
         }
-        text.push_str("; take all but one away");
+        text.push_str("; remove all but one");
         found.push(text);
     }
 }
 
 /// Accounts may share a Maildir. With different policies nobody sees which message is still on the server.
-fn shared_maildirs(config: &Config, found: &mut Vec<String>) {
-    for accounts in grouped(&config.accounts, |account| account.maildir.clone()) {
+fn shared_maildirs(config: &Config, is_meant: impl Fn(&&Account) -> bool, found: &mut Vec<String>) {
+    let groups = grouped(&config.accounts, |account| account.maildir.clone());
+    for accounts in groups.into_iter().filter(|group| group.iter().any(&is_meant)) {
         let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
         let Some(first) = accounts.first() else { continue };
         if accounts.iter().any(|account| account.removal != first.removal || account.maildir_mode != first.maildir_mode)
@@ -120,7 +130,7 @@ fn shared_maildirs(config: &Config, found: &mut Vec<String>) {
                 "{} share the Maildir {} and differ in `leave_on_server` or `maildir_mode`: nobody can tell from a message \
                  whether it is still on its server; give each one a Maildir, or all the same policy",
                 listed(&names),
-                printable(&first.maildir.to_string_lossy())
+                text::value(&first.maildir.to_string_lossy())
             ));
         }
     }
@@ -144,15 +154,13 @@ fn grouped<K: std::hash::Hash + Eq>(accounts: &[Account], key: impl Fn(&Account)
 /// Whether a command is there, and whether it can work under a unit of the machine.
 fn check_command(what: &str, command: &[OsString], of_the_machine: bool, found: &mut Vec<String>) {
     let Some(program) = command.first() else { return };
-    let shown = printable(&program.to_string_lossy());
+    let shown = text::value(&program.to_string_lossy());
     let Some(path) = find_program(program) else {
         found.push(format!("{what} is `{shown}`, and there is no such program; install it, or write its whole path"));
         return;
     };
-    if !of_the_machine {
-        return;
-    }
-    if let Some(home) = HOMES.iter().find(|home| path.starts_with(home)) {
+    let unit = if of_the_machine { "mailferry.service" } else { "the units of systemd/user" };
+    if let Some(home) = HOMES.iter().find(|home| of_the_machine && path.starts_with(home)) {
         found.push(format!(
             "{what} is `{shown}`, which mailferry.service cannot reach below {home}; put it into /usr/local"
         ));
@@ -164,8 +172,8 @@ fn check_command(what: &str, command: &[OsString], of_the_machine: bool, found: 
     let gives_itself_rights = path.metadata().is_ok_and(|file| file.permissions().mode() & 0o6000 != 0);
     if sends || gives_itself_rights {
         found.push(format!(
-            "{what} is `{shown}`: under mailferry.service no program gets the rights of another user or group, which \
-             sendmail of Postfix needs; use a program that speaks SMTP, such as msmtp or curl"
+            "{what} is `{shown}`: under {unit} no program gets the rights of another user or group, which sendmail of Postfix \
+             needs; use a program that speaks SMTP, such as msmtp or curl"
         ));
     }
 }

@@ -56,16 +56,21 @@ fn look_now(context: &CheckContext, account: &Account) -> Vec<Step> {
     let owned = if dir.exists() { ownership::check_place(disk, dir, name) } else { ownership::check(disk, dir, name) };
     let store = owned.and_then(|()| Store::look(Arc::clone(&context.disk), &context.state_dir, account, &options));
     let mut written = None;
-    steps.push(match &store {
+    let state = match &store {
         Err(e) => Step::fail("state", e.exit_status(), &advice::told_of_state(e, &account.name)),
         Ok(store) => {
             written = store.state().clock().map(|mark| mark.reading.wall);
             match maildirs.iter().try_for_each(|path| known_maildir(disk, store, path).map(drop)) {
-                Err(e) => Step::fail("state", e.exit_status(), &advice::told_of_state(&e, &account.name)),
+                Err(e) => {
+                    // What was said of the place before is true of any Maildir, and not of this one.
+                    steps.retain(|step| step.step != "maildir");
+                    Step::fail("maildir", e.exit_status(), &advice::told_of_state(&e, &account.name))
+                }
                 Ok(()) => state(context, account, store),
             }
         }
-    });
+    };
+    steps.push(state);
     steps.push(clock(options.now.wall, written));
     steps
 }
@@ -116,7 +121,7 @@ fn to_be_made(
         Err(e) => return failed("make the Maildir", path, e),
     };
     if is_of_the_kernel(&above) {
-        let why = format!("{} shows what the kernel knows, and holds no files of others", above.display());
+        let why = format!("{} is the kernel's own and can hold no mail", above.display());
         return failed("make the Maildir", path, io::Error::other(why));
     }
     // Where it may not be listed, what is written shows whether there is room.
@@ -211,7 +216,7 @@ fn clock(wall: i64, written: Option<i64>) -> Step {
     let today = day(wall);
     if wall < EARLIEST {
         let text = format!(
-            "it is not {today}: the clock is wrong, and so no certificate is valid; run timedatectl set-ntp true"
+            "it cannot be {today}: the clock is wrong, and so no certificate is valid; run timedatectl set-ntp true"
         );
         return Step { status: ExitStatus::Local, ..Step::new("clock", super::Mark::Fail, text) };
     }

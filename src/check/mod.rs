@@ -25,7 +25,8 @@ use crate::clock::Clock;
 use crate::credential::CredentialEnvironment;
 use crate::disk::Disk;
 use crate::exit::ExitStatus;
-use crate::net::Dialer;
+use crate::net::{Dial, Dialer};
+use crate::process_context::ProcessContext;
 use crate::state::store::ConfiguredAccounts;
 
 /// What all checks of this process share.
@@ -43,6 +44,20 @@ pub struct CheckContext {
     pub state_dir: PathBuf,
     /// The accounts that share the state directory.
     pub configured_accounts: Arc<ConfiguredAccounts>,
+}
+
+impl CheckContext {
+    /// What access tokens and forwarders need of it.
+    fn of_process(&self) -> ProcessContext {
+        ProcessContext {
+            dialer: Arc::clone(&self.dialer) as Arc<dyn Dial>,
+            disk: Arc::clone(&self.disk),
+            clock: Arc::clone(&self.clock),
+            state_dir: self.state_dir.clone(),
+            credentials: self.credentials.clone(),
+            holder: "mailferry check".to_owned(),
+        }
+    }
 }
 
 /// How a step came out.
@@ -177,5 +192,5 @@ fn time(duration: Duration) -> String {
 /// The day of a moment, in UTC.
 fn day(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds)
-        .map_or_else(|_| "a day out of reckoning".to_owned(), |t| t.strftime("%Y-%m-%d").to_string())
+        .map_or_else(|_| "an unknown day".to_owned(), |t| t.strftime("%Y-%m-%d").to_string())
 }

@@ -6,14 +6,13 @@ use std::time::Instant;
 
 use super::observed::{Observed, Seen};
 use super::{CheckContext, Mark, Step, day, multidrop, time};
-use crate::account::{Account, RemovalPolicy, TlsMode};
+use crate::account::{Account, CredentialSource, RemovalPolicy, TlsMode};
 use crate::advice;
 use crate::client::listing::{self, Opened};
 use crate::client::login::{CachedCapabilities, LoggedIn, log_in};
 use crate::client::{Client, ClientError, Redactor, ResponsePart, Timeouts};
-use crate::credential::CredentialSource;
 use crate::net::{Dial, NetError};
-use crate::oauth::refresh::{TokenContext, TokenOf, access_token};
+use crate::oauth::refresh::{TokenOf, access_token};
 use crate::poll::PollError;
 use crate::pop3::{Capabilities, Command, Event, Status};
 use crate::routing::Routing;
@@ -42,7 +41,7 @@ pub(super) async fn look(
 ) -> Option<u64> {
     let password = match secret(context, account).await {
         Ok(password) => {
-            steps.push(Step::ok("secret", "the password can be had"));
+            steps.push(Step::ok("secret", "the password is available"));
             Some(password)
         }
         Err(e) => {
@@ -75,16 +74,8 @@ async fn secret(context: &CheckContext, account: &Account) -> Result<Secret, Pol
     let CredentialSource::OAuth(settings) = &account.credential else {
         return Ok(account.credential.obtain(&context.credentials).await?);
     };
-    let token_context = TokenContext {
-        dialer: Arc::clone(&context.dialer) as Arc<dyn Dial>,
-        disk: Arc::clone(&context.disk),
-        clock: Arc::clone(&context.clock),
-        state_dir: context.state_dir.clone(),
-        credentials: context.credentials.clone(),
-        holder: "mailferry check".to_owned(),
-    };
     let of = TokenOf::account(account, settings);
-    Ok(access_token(token_context, of, None).await?.access)
+    Ok(access_token(context.of_process(), of, None).await?.access)
 }
 
 /// Which addresses the server has.
@@ -169,7 +160,7 @@ fn tell_connection(
             let step = if loopback {
                 Step::ok("tls", format!("{what}; it does not leave this machine"))
             } else {
-                Step::warn("tls", format!("{what}: everybody on the way can read the password"))
+                Step::warn("tls", format!("{what}: everybody on the network path can read the password"))
             };
             in_short.push("no encryption".to_owned());
             steps.push(step);
@@ -282,11 +273,11 @@ impl Looking<'_> {
 
     fn logged_in(&mut self, logged_in: &LoggedIn) -> Step {
         let method = logged_in.method.name();
-        let mut text = format!("{} is let in by {method}", words_in(self.account.username.as_bytes()));
+        let mut text = format!("{} is logged in by {method}", words_in(self.account.username.as_bytes()));
         self.in_short.push(format!("login by {method}"));
         if let Some((first, rest)) = logged_in.failed.split_first() {
             let others: Vec<&str> = std::iter::once(first).chain(rest).map(|failed| failed.name()).collect();
-            text.push_str(&format!("; the server announces and does not know {}", others.join(", ")));
+            text.push_str(&format!("; the server announces, but does not know, {}", others.join(", ")));
         }
         Step::ok("login", text)
     }
@@ -304,7 +295,7 @@ impl Looking<'_> {
         if maildrop.complete {
             self.steps.push(Step::ok("messages", text));
         } else {
-            text.push_str("; STAT, UIDL and LIST do not agree, so nothing is taken for gone");
+            text.push_str("; STAT, UIDL and LIST do not agree, so no message is considered gone");
             self.steps.push(Step::warn("messages", text));
         }
         self.steps.push(self.unique_ids(&opened));

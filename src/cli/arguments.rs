@@ -32,20 +32,21 @@ pub(super) struct Arguments {
     #[arg(long, global = true, help_heading = FOR_ALL, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 
-    /// Where it is remembered what was fetched [default: `state_dir` in the configuration, else $STATE_DIRECTORY, else
+    /// Where the record of what was fetched is kept [default: `state_dir` in the configuration, else $STATE_DIRECTORY,
+    /// else
     /// /var/lib/mailferry for a configuration in /etc, else mailferry in $XDG_STATE_HOME]
     #[arg(long, global = true, help_heading = FOR_ALL, value_name = "DIR")]
     pub(super) state_dir: Option<PathBuf>,
 
-    /// Show the dialogue with the servers, secrets hidden; twice: with every line of every listing
+    /// Show the dialogue with the servers, without secrets; -vv also shows every line of every listing
     #[arg(short, long, global = true, help_heading = FOR_ALL, action = ArgAction::Count)]
     pub(super) verbose: u8,
 
-    /// Print nothing but errors
+    /// Print only errors
     #[arg(short, long, global = true, help_heading = FOR_ALL, conflicts_with = "verbose")]
     pub(super) quiet: bool,
 
-    /// How log lines are written
+    /// How to write log lines
     #[arg(
         long,
         global = true,
@@ -66,26 +67,26 @@ pub(super) enum Command {
     Fetch(Fetch),
     /// Stay in the foreground and poll every account on its schedule: for systemd
     Daemon,
-    /// Wake the running daemon: it polls now
+    /// Tell the running daemon to poll now
     Poll(Poll),
-    /// Try now what waits in the spool of accounts that forward their mail
+    /// Try now to forward what waits in the spool
     Forward(Forward),
-    /// Tell what the running daemon did and will do
+    /// Show what the running daemon did and will do
     Status(Status),
     /// Sign in to an account by OAuth 2.0
     Login(Login),
     /// Find the server of a mail address, try the login and write the account
     Setup(Box<Setup>),
-    /// Take over another program: its accounts, and what it has fetched
+    /// Take over another program's accounts, and its record of what was fetched
     Import(Import),
-    /// Look at what is remembered of an account, and repair it
+    /// Show and repair the record of what was fetched
     #[command(subcommand)]
     Uids(Uids),
-    /// Look at everything that a poll needs, and change nothing
+    /// Check everything that a poll needs, without changing anything
     Check(Check),
-    /// A logged-in POP3 prompt: type STAT, LIST, TOP 3 10
+    /// Open a logged-in POP3 prompt: type STAT, LIST, TOP 3 10
     Console(Console),
-    /// Print a script that completes words in a shell
+    /// Print a completion script for a shell
     Completions(Completions),
     /// Print the manual page: mailferry man | man -l -
     Man(Man),
@@ -98,7 +99,7 @@ pub(super) struct Forward {
     #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) accounts: Vec<String>,
 
-    /// Try once more what the destination refused for good
+    /// Also retry what the destination refused for good
     #[arg(long)]
     pub(super) again: bool,
 }
@@ -106,20 +107,23 @@ pub(super) struct Forward {
 /// Makes an account.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What is not given is asked for on the terminal; without one, what is missing is named and nothing is done. Looked for the \
-server are the table of providers, then what the domain says of itself (PACC, DNS SRV, autoconfig by https), then, if you \
-agree, the ISPDB, then usual names. Nothing is tried without TLS. Exit status: that of `fetch`; nothing is written unless \
-it ends with 0.")]
+What no option gives is asked for on the terminal; without a terminal, what is missing is listed and nothing is \
+done. The \
+server is looked up in the table of providers, then in what the domain publishes (PACC, DNS SRV, autoconfig over \
+https), \
+then, if you agree, in the ISPDB, then under the usual names. Nothing is tried without TLS. Exit status: as for \
+`fetch`; \
+nothing is written unless it is 0.")]
 pub(super) struct Setup {
     /// The mail address
     #[arg(value_name = "ADDRESS")]
     pub(super) address: Option<String>,
 
-    /// What the account is called [default: made from the address]
+    /// A name for the account [default: made from the address]
     #[arg(long, value_name = "NAME")]
     pub(super) name: Option<String>,
 
-    /// The POP3 server; nothing is looked for
+    /// The POP3 server, so that none is looked for
     #[arg(long, value_name = "HOST")]
     pub(super) host: Option<String>,
 
@@ -127,35 +131,35 @@ pub(super) struct Setup {
     #[arg(long, value_name = "PORT", requires = "host", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) port: Option<u16>,
 
-    /// When TLS begins there
+    /// When TLS begins
     #[arg(long, value_name = "WHEN", requires = "host", value_enum, default_value_t = WhenTls::Implicit)]
     pub(super) tls: WhenTls,
 
-    /// Take this server if it is found, although it is in none of the address's own domain
+    /// Accept this server if it is found, even outside the address's own domain
     #[arg(long, value_name = "HOST", conflicts_with = "host")]
     pub(super) accept_host: Option<String>,
 
-    /// Whether the ISPDB may be asked, which tells it the domain
+    /// Whether to ask the ISPDB, which then learns the domain
     #[arg(long, value_name = "ANSWER", value_enum)]
     pub(super) ispdb: Option<Answer>,
 
-    /// The name to log in with [default: as the server's description says, else the address]
+    /// The name to log in with [default: the one in the server's description, else the address]
     #[arg(long, value_name = "NAME")]
     pub(super) username: Option<String>,
 
-    /// Read the password from standard input; it is kept in a file beside the configuration
+    /// Read the password from standard input; it is stored in a file beside the configuration
     #[arg(long, group = "secret")]
     pub(super) password_stdin: bool,
 
-    /// The password is what this command prints
+    /// A command that prints the password
     #[arg(long, value_name = "COMMAND", group = "secret")]
     pub(super) password_command: Option<String>,
 
-    /// The password is in this file
+    /// A file that holds the password
     #[arg(long, value_name = "FILE", group = "secret")]
     pub(super) password_file: Option<PathBuf>,
 
-    /// The password is a systemd credential; with --password-stdin it is made into one
+    /// A systemd credential that holds the password; --password-stdin creates it
     #[arg(long, value_name = "NAME", conflicts_with_all = ["password_command", "password_file", "sign_in"])]
     pub(super) password_credential: Option<String>,
 
@@ -163,55 +167,55 @@ pub(super) struct Setup {
     #[arg(long, group = "secret")]
     pub(super) sign_in: bool,
 
-    /// The client that signs in
+    /// The OAuth 2.0 client identifier
     #[arg(long, value_name = "ID")]
     pub(super) client_id: Option<String>,
 
-    /// The file with the client's secret
+    /// A file that holds the client's secret
     #[arg(long, value_name = "FILE")]
     pub(super) client_secret_file: Option<PathBuf>,
 
-    /// The directory of a Microsoft account, such as consumers
+    /// The directory (tenant) of a Microsoft account, such as consumers
     #[arg(long, value_name = "TENANT")]
     pub(super) tenant: Option<String>,
 
-    /// Where the mail goes
+    /// The Maildir to deliver to
     #[arg(long, value_name = "DIR")]
     pub(super) maildir: Option<String>,
 
-    /// In place of a Maildir: the Gmail address that mail goes on to
+    /// Forward to this Gmail address instead of delivering to a Maildir
     #[arg(long, value_name = "ADDRESS", conflicts_with = "maildir")]
     pub(super) gmail: Option<String>,
 
-    /// The app password of that address is in this file
+    /// A file that holds the app password of that address
     #[arg(long, value_name = "FILE", requires = "gmail", conflicts_with = "gmail_password_command")]
     pub(super) gmail_password_file: Option<PathBuf>,
 
-    /// The app password of that address is what this command prints
+    /// A command that prints the app password of that address
     #[arg(long, value_name = "COMMAND", requires = "gmail")]
     pub(super) gmail_password_command: Option<String>,
 
-    /// Whether delivered mail stays on the server: yes, no, or for how long, such as 14d
+    /// Whether delivered mail stays on the server: yes, no, or for a time such as 14d
     #[arg(long, value_name = "ANSWER", value_parser = LeaveOnServer::new)]
     pub(super) leave_on_server: Option<LeaveOnServer>,
 
-    /// Which mail is fetched
+    /// Which mail to fetch
     #[arg(long, value_name = "WHICH", value_enum)]
     pub(super) messages: Option<Which>,
 
-    /// Whether the daemon is started as a service of yours; without a terminal it is left alone unless this is given
+    /// Whether to start the daemon as a service of yours; without a terminal the default is no
     #[arg(long, value_name = "ANSWER", value_enum)]
     pub(super) user_unit: Option<Answer>,
 
-    /// Ask this DNS server, in place of those of the system
+    /// Ask this DNS server instead of the system's
     #[arg(long, value_name = "ADDRESS", value_parser = resolver)]
     pub(super) resolver: Option<SocketAddr>,
 
-    /// Reach servers through this proxy; DNS is asked only if --resolver names a server
+    /// Reach servers through this proxy; DNS is used only with --resolver
     #[arg(long, value_name = "URL")]
     pub(super) proxy: Option<String>,
 
-    /// The authorities that vouch for the POP3 server, in place of the system's
+    /// The authorities to trust for the POP3 server, instead of the system's
     #[arg(long, value_name = "FILE")]
     pub(super) tls_ca_file: Option<PathBuf>,
 }
@@ -219,9 +223,9 @@ pub(super) struct Setup {
 /// When TLS begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum WhenTls {
-    /// With the first byte
+    /// From the first byte
     Implicit,
-    /// By STLS, and never without it
+    /// After STLS, never without it
     Starttls,
 }
 
@@ -230,14 +234,14 @@ pub(super) enum WhenTls {
 pub(super) enum Answer {
     /// Do it
     Yes,
-    /// Leave it
+    /// Do not do it
     No,
 }
 
 /// Which mail is fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Which {
-    /// All that is on the server
+    /// Everything on the server
     All,
     /// What arrives from now on
     New,
@@ -253,27 +257,27 @@ fn resolver(text: &str) -> Result<SocketAddr, String> {
 /// Moves in.
 #[derive(Debug, Args)]
 pub(super) struct Import {
-    /// The program
+    /// The program to take over
     #[arg(value_enum)]
     pub(super) program: ProgramName,
 
-    /// Its configuration, if it is not where the program looks for it; for Thunderbird a profile
+    /// Its configuration, if it is not in the usual place; for Thunderbird, a profile
     #[arg(value_name = "PATH")]
     pub(super) path: Option<PathBuf>,
 
-    /// Its record of what was fetched, if it is not where the configuration says
+    /// Its record of what was fetched, if it is not where its configuration says
     #[arg(long, value_name = "PATH")]
     pub(super) fetched: Option<PathBuf>,
 
-    /// Tell what would be written, and write nothing
+    /// Show what would be written, and write nothing
     #[arg(long)]
     pub(super) dry_run: bool,
 
-    /// What the other program fetched may be deleted on the server, as `leave_on_server` says
+    /// Let what the other program fetched be deleted on the server, as `leave_on_server` says
     #[arg(long)]
     pub(super) trust_deliveries: bool,
 
-    /// Where nothing says what was fetched, what is on the server now counts as fetched
+    /// Where there is no record of what was fetched, count what is on the server now as fetched
     #[arg(long)]
     pub(super) mark_existing: bool,
 }
@@ -296,11 +300,11 @@ pub(super) enum ProgramName {
 /// What is done with what is remembered.
 #[derive(Debug, Subcommand)]
 pub(super) enum Uids {
-    /// Show it
+    /// List what is recorded
     List(List),
-    /// Count messages as fetched that are on the server: they are not fetched, and never deleted
+    /// Count messages on the server as fetched: they are not fetched, and never deleted
     Adopt(Adopt),
-    /// Fetch messages again that are on the server
+    /// Forget messages, so that they are fetched again
     Forget(Forget),
 }
 
@@ -308,9 +312,10 @@ pub(super) enum Uids {
 #[derive(Debug, Args)]
 pub(super) struct List {
     /// The account
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) account: String,
 
-    /// As a JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -320,17 +325,18 @@ pub(super) struct List {
 #[command(group(clap::ArgGroup::new("which").required(true).args(["all", "before", "from_maildir"])))]
 pub(super) struct Adopt {
     /// The account
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) account: String,
 
-    /// All that are on the server now
+    /// All messages on the server now
     #[arg(long)]
     pub(super) all: bool,
 
-    /// Those that came before this day
+    /// Messages that arrived before this date
     #[arg(long, value_name = "DATE")]
     pub(super) before: Option<String>,
 
-    /// Those that a Maildir holds; the account's own if none is named
+    /// Messages that a Maildir holds [default: the account's own]
     #[arg(long, value_name = "MAILDIR", num_args = 0..=1)]
     pub(super) from_maildir: Option<Option<PathBuf>>,
 
@@ -341,16 +347,18 @@ pub(super) struct Adopt {
 
 /// Fetches again.
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("which").required(true).args(["all", "unique_ids"])))]
 pub(super) struct Forget {
     /// The account
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) account: String,
 
     /// The unique-ids, as `uids list` shows them
-    #[arg(value_name = "UNIQUE-ID", required_unless_present = "all")]
+    #[arg(value_name = "UNIQUE-ID")]
     pub(super) unique_ids: Vec<String>,
 
     /// All of them
-    #[arg(long, conflicts_with = "unique_ids")]
+    #[arg(long)]
     pub(super) all: bool,
 
     /// Do not ask
@@ -361,9 +369,10 @@ pub(super) struct Forget {
 /// A prompt.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Commands may come from a pipe, one a line; then there is no prompt, and the exit status tells whether one was refused (1) or \
-not understood (64). What is deleted is deleted by your word alone; what mailferry remembers of the account stays as it is. \
-While the prompt is open the account is not polled.")]
+Commands may come from a pipe, one per line; then there is no prompt, and the exit status is 64 if one was not \
+understood, and 1 if one was refused or the input ended without QUIT, so that nothing that was marked is deleted. \
+DELE deletes on your word alone; mailferry's record of the account does not change. The account is \
+not polled while the prompt is open.")]
 pub(super) struct Console {
     /// The account
     #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
@@ -411,7 +420,7 @@ impl Shell {
 /// Prints a page.
 #[derive(Debug, Args)]
 pub(super) struct Man {
-    /// 1 for the program, 5 for the configuration
+    /// The section: 1 for the program, 5 for the configuration
     #[arg(value_name = "SECTION", default_value_t = 1, value_parser = section)]
     pub(super) section: u8,
 }
@@ -427,19 +436,21 @@ fn section(word: &str) -> Result<u8, String> {
 /// Looks, and changes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-With -v every step is shown, with -vv the dialogue with the servers, too. Each server gets one session that ends in order; \
-no message is retrieved, marked or deleted, and nothing is written. Exit status: that of `fetch`; with several accounts the \
-worst one counts, and warnings alone are 0.")]
+-v shows every step, -vv also the dialogue with the servers. Each server gets one session, which ends in order; no \
+message \
+is retrieved, marked or deleted, and nothing is written. Exit status: as for `fetch`; of several accounts the worst \
+one \
+counts, and warnings alone give 0.")]
 pub(super) struct Check {
-    /// The accounts to look at; all that are enabled if none is named
+    /// The accounts to check [default: all that are enabled]
     #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) accounts: Vec<String>,
 
-    /// Look at the configuration alone: no secret is asked for and no server
+    /// Check the configuration alone: no secret is read and no server is contacted
     #[arg(long)]
     pub(super) offline: bool,
 
-    /// Print it for scripts, as docs/operations.md describes it
+    /// Print JSON for scripts, described in docs/operations.md
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -447,15 +458,15 @@ pub(super) struct Check {
 /// Wakes the daemon.
 #[derive(Debug, Args)]
 pub(super) struct Poll {
-    /// Go on polling often for so long, such as 10m, because mail is awaited: at most 1h
+    /// Keep polling often for this long, such as 10m, because mail is expected; at most 1h
     #[arg(long = "for", value_name = "TIME", value_parser = often)]
     pub(super) often_for: Option<Duration>,
 
-    /// Poll nothing; have the daemon run the command of [notify], and tell what became of it
+    /// Poll nothing; have the daemon run the command of [notify], and report the result
     #[arg(long, conflicts_with_all = ["often_for", "accounts"])]
     pub(super) test_notify: bool,
 
-    /// The accounts to poll; all if none is named
+    /// The accounts to poll [default: all]
     #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) accounts: Vec<String>,
 }
@@ -469,14 +480,14 @@ fn often(text: &str) -> Result<Duration, String> {
 #[derive(Debug, Args)]
 pub(super) struct Login {
     /// The account to sign in to
-    #[arg(value_name = "ACCOUNT")]
+    #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) account: String,
 
-    /// Open no browser here, and take the address that one elsewhere was sent to; goes without saying over ssh
+    /// Open no browser here; paste the address that a browser elsewhere ends at (the default over ssh)
     #[arg(long, conflicts_with = "device")]
     pub(super) paste: bool,
 
-    /// Sign in on another device, by a code, where the provider has that
+    /// Sign in on another device with a code, if the provider offers that
     #[arg(long)]
     pub(super) device: bool,
 
@@ -488,19 +499,19 @@ pub(super) struct Login {
 /// Asks the daemon.
 #[derive(Debug, Args)]
 pub(super) struct Status {
-    /// Print it for scripts, as docs/operations.md describes it
+    /// Print JSON for scripts, described in docs/operations.md
     #[arg(long, conflicts_with = "watch")]
     pub(super) json: bool,
 
-    /// Show it again and again, until Ctrl-C
+    /// Keep the display up to date, until q or Ctrl-C
     #[arg(long)]
     pub(super) watch: bool,
 
-    /// For monitors: end with 1 if an account is in trouble, with 78 if the changed configuration was refused
+    /// For monitors: exit with 1 if an account is in trouble, with 78 if the changed configuration was refused
     #[arg(long, conflicts_with = "watch")]
     pub(super) check: bool,
 
-    /// The accounts to tell everything about; all in short if none is named
+    /// The accounts to show in full [default: all, in short]
     #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) accounts: Vec<String>,
 }
@@ -508,11 +519,11 @@ pub(super) struct Status {
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum LogFormat {
-    /// To the journal if a daemon's standard error leads there, else as text
+    /// To the journal if a daemon's standard error leads there, else text
     Auto,
-    /// As lines for people
+    /// Lines for people
     Text,
-    /// As a JSON object a line
+    /// One JSON object per line
     Json,
     /// To the journal, with fields
     Journald,
@@ -522,22 +533,23 @@ pub(super) enum LogFormat {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit status: 0 everything was dealt with, new mail or not; 1 some messages could not be fetched; 64 usage; 69 no trusted \
-connection; 73 the Maildir or the state cannot be used; 75 try later; 76 the server does not speak POP3; 77 login refused; \
-78 configuration; 130 and 143 interrupted. With several accounts the worst one counts.")]
+connection; 73 the Maildir or the state cannot be used; 75 try again later; 76 the server does not speak POP3 \
+properly; \
+77 login refused; 78 configuration; 130 and 143 interrupted. Of several accounts the worst one counts.")]
 pub(super) struct Fetch {
-    /// The accounts to poll; all that are enabled if none is named
+    /// The accounts to poll [default: all that are enabled]
     #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) accounts: Vec<String>,
 
-    /// Leave out accounts whose back-off is not over, and tell a trouble once: for cron and timers
+    /// For cron and timers: skip accounts whose back-off is not over, and report each problem once
     #[arg(long, conflicts_with_all = ["dry_run", "wait"])]
     pub(super) scheduled: bool,
 
-    /// Tell what would be fetched and deleted, and do neither
+    /// Show what would be fetched and deleted, and do neither
     #[arg(long)]
     pub(super) dry_run: bool,
 
-    /// Print a report of each account as a JSON object a line, as docs/operations.md describes it
+    /// Print one JSON object per account, described in docs/operations.md
     #[arg(long)]
     pub(super) json: bool,
 
@@ -545,15 +557,15 @@ pub(super) struct Fetch {
     #[arg(long)]
     pub(super) wait: bool,
 
-    /// End as fetchmail does: 0 mail was fetched, 1 there was none, 2 and more its errors
+    /// Exit as fetchmail does: 0 mail was fetched, 1 there was none, 2 and above for errors
     #[arg(long)]
     pub(super) fetchmail_exit_codes: bool,
 
-    /// Begin anew where the record of what was fetched is lost: everything on the server is fetched again
+    /// Start over where the record of what was fetched is lost: everything on the server is fetched again
     #[arg(long)]
     pub(super) new_state: bool,
 
-    /// Take the Maildir that is there now, though it is not the one that was delivered to
+    /// Accept the Maildir that is there now, though it is not the one that was delivered to before
     #[arg(long)]
     pub(super) accept_maildir: bool,
 

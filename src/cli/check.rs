@@ -9,16 +9,18 @@ use tokio::task::JoinSet;
 
 use super::arguments::{Arguments, Check};
 use super::output::{say, stderr_line};
+use super::wrapped::say_wrapped;
 use super::{prepare, signals};
 use crate::account::Account;
 use crate::check::{AccountCheck, CheckContext, Mark, Step, check, habits, multidrop};
 use crate::clock::RealClock;
 use crate::config::{self, Config, ConfigError, Environment};
-use crate::credential::{CredentialEnvironment, printable};
+use crate::credential::CredentialEnvironment;
 use crate::disk::RealDisk;
 use crate::exit::ExitStatus;
 use crate::net::{Dialer, NetLimits};
 use crate::state::store::ConfiguredAccounts;
+use crate::text;
 
 /// The document of `--json`. Fields are added, never changed.
 #[derive(Debug, Serialize)]
@@ -54,10 +56,15 @@ pub(super) async fn run(arguments: &Arguments, options: &Check) -> ExitStatus {
         }
     };
     let mut report = Report {
-        configuration: Some(printable(&config.path.to_string_lossy())),
+        configuration: Some(text::value(&config.path.to_string_lossy())),
         status: 0,
         error: None,
-        warnings: config.warnings.iter().cloned().chain(habits::warnings(&config, &environment.etc)).collect(),
+        warnings: config
+            .warnings
+            .iter()
+            .cloned()
+            .chain(habits::warnings(&config, &options.accounts, &environment.etc))
+            .collect(),
         accounts: Vec::new(),
     };
     if !options.json && !arguments.quiet {
@@ -133,7 +140,7 @@ async fn check_all(
 }
 
 fn failed(account: &Account) -> AccountCheck {
-    let text = "mailferry failed by a fault of its own; please report it with the lines above".to_owned();
+    let text = "mailferry had an internal error; please report it with the lines above".to_owned();
     let step = Step { step: "check", mark: Mark::Fail, text, status: ExitStatus::Temporary };
     let server = format!("{}:{}", account.endpoint.host, account.endpoint.port);
     AccountCheck {
@@ -150,7 +157,7 @@ fn failed(account: &Account) -> AccountCheck {
 fn wrong(error: &ConfigError, json: bool) -> ExitStatus {
     if json {
         let report = Report {
-            configuration: error.path().map(|path| printable(&path.to_string_lossy())),
+            configuration: error.path().map(|path| text::value(&path.to_string_lossy())),
             status: ExitStatus::Config.code(),
             error: Some(error.to_string()),
             warnings: Vec::new(),
@@ -174,14 +181,14 @@ fn print_json(report: &Report) {
 fn tell_configuration(config: &Config, warnings: &[String], always: bool) {
     if always {
         let enabled = config.accounts.iter().filter(|account| account.enabled).count();
-        let path = printable(&config.path.to_string_lossy());
-        let accounts = crate::text::Count::of(config.accounts.len(), "account");
+        let path = text::value(&config.path.to_string_lossy());
+        let accounts = text::Count::of(config.accounts.len(), "account");
         match enabled == config.accounts.len() {
             true => say(format_args!("{path} is good: {accounts}")),
             false => say(format_args!("{path} is good: {accounts}, {enabled} of them enabled")),
         }
     }
-    warnings.iter().for_each(|warning| say(format_args!("{:4}  {warning}", Mark::Warn)));
+    warnings.iter().for_each(|warning| say_wrapped(&format!("{:4}  {warning}", Mark::Warn), 6));
 }
 
 /// Longer names are not aligned.
@@ -198,18 +205,22 @@ fn tell(found: &AccountCheck, width: usize, arguments: &Arguments, options: &Che
     }
     let name = &found.account;
     let verdict = if status == ExitStatus::Ok { "ok" } else { "FAIL" };
-    let mut line = format!("{name:width$}  {verdict:4}  {}", printable(&found.server));
+    let mut line = format!("{name:width$}  {verdict:4}  {}", text::value(&found.server));
     for words in &found.in_short {
         line.push_str(", ");
         line.push_str(words);
     }
-    line.push_str(&format!(", {:.1} s", found.seconds));
-    say(line);
+    line.push_str(&match found.seconds {
+        seconds if seconds < 0.05 => ", less than 0.1 s".to_owned(),
+        seconds => format!(", {seconds:.1} s"),
+    });
+    say_wrapped(&line, 4);
     for step in &found.steps {
         let to_be_seen =
             matches!(step.mark, Mark::Warn | Mark::Fail) || step.step == multidrop::STEP || arguments.verbose > 0;
         if to_be_seen && !(arguments.quiet && step.mark != Mark::Fail) {
-            say(format_args!("  {:4}  {:STEP$}  {}", step.mark, step.step, step.text));
+            let line = format!("  {:4}  {:STEP$}  {}", step.mark, step.step, step.text);
+            say_wrapped(&line, STEP + 10);
         }
     }
 }

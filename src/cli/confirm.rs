@@ -15,7 +15,7 @@ pub(super) async fn confirm(question: &str, yes: bool) -> Result<bool, ExitStatu
         return Ok(true);
     }
     if !io::stdin().is_terminal() {
-        stderr_line(format_args!("mailferry: nothing was done: nobody is there to answer. With --yes it is done"));
+        stderr_line(format_args!("mailferry: nothing was done: there is no terminal to ask on; use --yes"));
         return Err(ExitStatus::Usage);
     }
     stderr_line(format_args!("{question} [y/N]"));

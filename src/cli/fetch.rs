@@ -11,15 +11,15 @@ use tracing::Instrument as _;
 
 use super::arguments::{Arguments, Fetch};
 use super::output::stderr_line;
-use super::prepare;
+use super::prepare::{self, Prepared};
 use super::progress::{self, Display};
 use super::reporter::{Reporter, Told};
-use super::scheduled::{Settings, recall};
+use super::scheduled::{Settings, keep_history, recall};
 use super::signals::{Listener, survive_limit_on_files};
 use crate::account::Account;
 use crate::account_record::stamp;
 use crate::advice::fetchmail;
-use crate::config::{Config, Environment};
+use crate::config::Config;
 use crate::delivery::recovery::OtherMaildir;
 use crate::exit::ExitStatus;
 use crate::forward::ForwardOptions;
@@ -39,27 +39,12 @@ const FORWARDING: Duration = Duration::from_secs(120);
 
 /// Runs the command; the answer is for the shell.
 pub(super) fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
-    let environment = Environment::from_process();
-    let prepared = prepare::configuration(arguments, &environment).and_then(|config| {
-        prepare::context(arguments, &environment, &config, "fetch").map(|context| (config, context))
-    });
-    let (config, context) = match prepared {
-        Ok((config, context)) => (config, Arc::new(context)),
-        Err(e) => {
-            stderr_line(e.render(super::colour()));
-            return failed_before_polling(ExitStatus::Config, fetch.fetchmail_exit_codes);
-        }
-    };
-    prepare::print_warnings(&config, arguments.quiet);
-    let accounts: Vec<Account> = match config.select(&fetch.accounts) {
-        Ok(accounts) => accounts.into_iter().cloned().collect(),
-        Err(e) => {
-            stderr_line(format_args!("mailferry: {e}"));
-            return failed_before_polling(ExitStatus::Usage, fetch.fetchmail_exit_codes);
-        }
+    let Prepared { config, context, accounts } = match prepare::accounts(arguments, &fetch.accounts, "fetch") {
+        Ok(prepared) => prepared,
+        Err(status) => return failed_before_polling(status, fetch.fetchmail_exit_codes),
     };
     if accounts.is_empty() && !arguments.quiet {
-        stderr_line("mailferry: no account is enabled; name those to be fetched, or take `enabled = false` away");
+        stderr_line("mailferry: no account is enabled; name the accounts to fetch, or remove `enabled = false`");
     }
     // One poll needs no thread beside the first, but for what blocks, and threads are what an idle poll would cost most.
     let runtime = match if accounts.len() > 1 { threads::runtime(BESIDE) } else { threads::small_runtime() } {
@@ -111,7 +96,7 @@ async fn print_each(polls: &mut JoinSet<Ended>, reporter: &Reporter) -> Vec<Opti
     let mut reports = Vec::new();
     while let Some(ended) = polls.join_next().await {
         match ended {
-            Ok(Ended::LeftOut) => {}
+            Ok(Ended::LeftOut(news)) => news.iter().for_each(stderr_line),
             Ok(Ended::Polled(report)) => {
                 reporter.print(&report);
                 reports.push(Some(*report));
@@ -154,8 +139,8 @@ fn begin_polls(
     let mut polls = JoinSet::new();
     for account in accounts {
         let per_host = config.daemon.per_host.get();
-        let host = account.endpoint.host.to_ascii_lowercase();
-        let host = Arc::clone(hosts.entry(host).or_insert_with(|| Arc::new(Semaphore::new(per_host))));
+        let server = account.endpoint.server();
+        let host = Arc::clone(hosts.entry(server).or_insert_with(|| Arc::new(Semaphore::new(per_host))));
         let (all, context, stop) = (Arc::clone(&all), Arc::clone(&context), stop.clone());
         // At the highest level, so that every line of the log names its account.
         let span = tracing::error_span!("poll", account = %account.name);
@@ -174,6 +159,7 @@ fn begin_polls(
                 let report = take_on(&context, &account, report, options, &stop).await;
                 if !options.dry_run {
                     keep_back_off(&context, &account, &settings, &report, begun, &stop).await;
+                    keep_history(&context, &account, &report).await;
                 }
                 Ended::Polled(Box::new(report))
             };
@@ -191,15 +177,15 @@ enum Ended {
     Polled(Box<PollReport>),
     /// It was polled, and this is news.
     Scheduled(Box<PollReport>, Vec<String>),
-    /// Its back-off is not over.
-    LeftOut,
+    /// Its back-off is not over; this is news.
+    LeftOut(Vec<String>),
 }
 
 impl Ended {
     fn is_failure(&self) -> bool {
         match self {
             Self::Polled(report) | Self::Scheduled(report, _) => report.end.is_err(),
-            Self::LeftOut => false,
+            Self::LeftOut(_) => false,
         }
     }
 }
@@ -213,14 +199,15 @@ async fn poll_if_due(
     places: &Places,
     stop: &CancellationToken,
 ) -> Ended {
-    let Some(recalled) = recall(context, account, settings, stop).await else { return Ended::LeftOut };
+    let Some(recalled) = recall(context, account, settings, stop).await else { return Ended::LeftOut(Vec::new()) };
     if recalled.is_to_wait(context, account) {
-        return Ended::LeftOut;
+        return Ended::LeftOut(recalled.news_while_waiting(context, account).await);
     }
     let begun = since_boot(context);
     let report = poll_in_turn(context, account, options, places, stop).await;
     let report = take_on(context, account, report, options, stop).await;
     let notifications = recalled.on_poll_end(context, account, settings, &report, begun).await;
+    keep_history(context, account, &report).await;
     Ended::Scheduled(Box::new(report), notifications)
 }
 

@@ -9,10 +9,9 @@ use tracing::Instrument as _;
 
 use super::arguments::{Arguments, Forward};
 use super::output::{say, stderr_line};
-use super::prepare;
+use super::prepare::{self, Prepared};
 use super::signals::{Listener, survive_limit_on_files};
 use crate::account::Account;
-use crate::config::Environment;
 use crate::exit::ExitStatus;
 use crate::forward::{ForwardError, ForwardOptions, ForwardReport};
 use crate::poll::{PollContext, forward_spool};
@@ -29,24 +28,9 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Runs the command; the answer is for the shell.
 pub(super) async fn run(arguments: &Arguments, forward: &Forward) -> u8 {
-    let environment = Environment::from_process();
-    let prepared = prepare::configuration(arguments, &environment).and_then(|config| {
-        prepare::context(arguments, &environment, &config, "forward").map(|context| (config, context))
-    });
-    let (config, context) = match prepared {
-        Ok((config, context)) => (config, Arc::new(context)),
-        Err(e) => {
-            stderr_line(e.render(super::colour()));
-            return ExitStatus::Config.code();
-        }
-    };
-    prepare::print_warnings(&config, arguments.quiet);
-    let accounts: Vec<Account> = match config.select(&forward.accounts) {
-        Ok(accounts) => accounts.into_iter().cloned().collect(),
-        Err(e) => {
-            stderr_line(format_args!("mailferry: {e}"));
-            return ExitStatus::Usage.code();
-        }
+    let Prepared { context, accounts, .. } = match prepare::accounts(arguments, &forward.accounts, "forward") {
+        Ok(prepared) => prepared,
+        Err(status) => return status.code(),
     };
     let (forwarding, others): (Vec<Account>, Vec<Account>) =
         accounts.into_iter().partition(|account| account.forward.is_some());

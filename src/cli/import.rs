@@ -8,13 +8,13 @@ use super::output::{say, stderr_line};
 use super::{prepare, uids};
 use crate::advice;
 use crate::config::{Config, ConfigError, Environment, state_dir};
-use crate::credential::printable;
 use crate::exit::ExitStatus;
 use crate::import::report::Report;
 use crate::import::take_over::{Plan, TakeOverError, carry_out, plan};
 use crate::import::{Places, Program, read};
 use crate::new_account::writing::{Surroundings, WriteError};
 use crate::poll::PollContext;
+use crate::text;
 use crate::user;
 
 /// Runs the command.
@@ -136,7 +136,7 @@ pub(super) fn not_written(error: &WriteError) -> ExitStatus {
             e.exit_status()
         }
         WriteError::Io { doing, path, source } => {
-            let path = printable(&path.to_string_lossy());
+            let path = text::value(&path.to_string_lossy());
             stderr_line(format_args!("mailferry: nothing was written: cannot {doing} {path}: {source}"));
             ExitStatus::Local
         }

@@ -1,7 +1,10 @@
 //! What the system lets this process have: files, of which messages are synced by the hundred and each is open until it
 //! is; and memory.
 
+use std::ffi::OsString;
 use std::fmt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -47,6 +50,45 @@ impl fmt::Display for TooLittle {
                 LEAST_ADDRESS_SPACE / 1024
             ),
         }
+    }
+}
+
+/// With less address space than this, in bytes, what glibc reserves for each thread (64 MiB) is much of it.
+const MUCH_ADDRESS_SPACE: u64 = 1 << 30;
+
+/// What tells glibc how many arenas there may be.
+const ARENAS: &str = "MALLOC_ARENA_MAX";
+
+/// What tells glibc which blocks of memory are large.
+const LARGE_FROM: &str = "MALLOC_MMAP_THRESHOLD_";
+
+/// So many octets are a large block: the table of a state with thousands of messages.
+const LARGE: &str = "1048576";
+
+/// Where address space is limited, this process begins once more, so that its threads share one arena: whether memory can be
+/// had would else be a matter of which thread asks first.
+pub(super) fn share_one_arena(words: &[OsString]) {
+    if getrlimit(Resource::As).current.is_some_and(|limit| limit < MUCH_ADDRESS_SPACE) {
+        begin_once_more(words, ARENAS, "1");
+    }
+}
+
+/// A daemon begins once more, so that it gives large blocks back to the system as soon as it needs them no more. By itself
+/// glibc takes blocks of up to 32 MiB for small once some have come and gone, and keeps what each thread has had of them: a
+/// state is worked on by one thread after the other, and a large one stays in memory several times.
+pub(super) fn give_large_blocks_back(words: &[OsString]) {
+    if cfg!(target_env = "gnu") {
+        begin_once_more(words, LARGE_FROM, LARGE);
+    }
+}
+
+/// Begins once more with this in the environment, unless it is there: only the environment can tell glibc, and only at the
+/// beginning. By its own path, as the process is called what its file is. It comes back only if that fails, and then it goes
+/// on as it is.
+fn begin_once_more(words: &[OsString], variable: &str, value: &str) {
+    let Some((name, rest)) = words.split_first().filter(|_| std::env::var_os(variable).is_none()) else { return };
+    if let Ok(program) = std::env::current_exe() {
+        let _ = Command::new(program).arg0(name).args(rest).env(variable, value).exec();
     }
 }
 

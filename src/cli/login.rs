@@ -8,22 +8,21 @@ use tokio::sync::mpsc;
 use super::arguments::{Arguments, Login};
 use super::output::{say, stderr_line};
 use super::prepare;
-use crate::account::{Account, ForwardTo};
+use crate::account::{Account, CredentialSource, ForwardTo, OAuthSettings};
 use crate::advice;
 use crate::client::ClientError;
 use crate::client::login::{CachedCapabilities, log_in};
 use crate::command_line::this_program;
 use crate::config::{Config, Environment};
 use crate::control::{Request, Response};
-use crate::credential::CredentialSource;
 use crate::exit::ExitStatus;
 use crate::forward::sign_in_name;
 use crate::https::Http;
 use crate::oauth::error::OAuthError;
 use crate::oauth::sign_in::{BrowserSignIn, SignIn, other_mailbox};
+use crate::oauth::store;
 use crate::oauth::token_request::Granted;
 use crate::oauth::tokens::Tokens;
-use crate::oauth::{OAuthSettings, store};
 use crate::poll::PollContext;
 use crate::pop3::{Command, Status};
 use crate::provider::Provider;
@@ -105,7 +104,7 @@ fn account(config: &Config, name: &str, forward: bool) -> Result<Account, (Strin
     };
     Ok(Account {
         name: sign_in_name(&account.name),
-        endpoint: to.endpoint.clone(),
+        endpoint: Arc::new(to.endpoint.clone()),
         username: to.username.clone(),
         credential: to.credential.clone(),
         ..account.clone()
@@ -117,10 +116,11 @@ fn sign_in_of<'a>(account: &'a Account, name: &str) -> Result<&'a OAuthSettings,
     match &account.credential {
         CredentialSource::OAuth(settings) => Ok(settings),
         CredentialSource::TokenCommand(_) => {
-            Err(format!("{name}: its tokens come from `token_command`, so the sign-in is that program's"))
+            Err(format!("{name}: its tokens come from `token_command`, so sign in with that program"))
         }
         _ => Err(format!(
-            "{name}: it logs in with a password, and there is nothing to sign in to; for OAuth 2.0 replace the password by \
+            "{name}: it logs in with a password, so there is nothing to sign in to; for OAuth 2.0 replace the \
+             password with \
              oauth2 = {{ ... }}, as docs/authentication.md says"
         )),
     }
@@ -163,17 +163,16 @@ impl Failure {
             Self::SignIn(e) => advice::told_of_sign_in(e, &account.name),
             Self::Mailbox { error, other } => {
                 let error_told = advice::told_of_session(error);
-                let happened = "the sign-in is good and was kept, but the mailbox was not opened with it";
+                let happened = "the sign-in succeeded and was kept, but the mailbox could not be opened with it";
                 match other {
                     Some(other) => {
                         format!(
-                            "{happened}: {error_told}. It was {other} that signed in: sign in again, as the account's \
-                             `username`"
+                            "{happened}: {error_told}. {other} signed in: sign in again as the account's `username`"
                         )
                     }
                     None if error.exit_status() == ExitStatus::Auth => {
                         format!(
-                            "{happened}: {error_told}. See that POP3 is switched on for this mailbox: docs/providers.md \
+                            "{happened}: {error_told}. Check that POP3 is enabled for this mailbox: docs/providers.md \
                              says where"
                         )
                     }
@@ -206,7 +205,7 @@ impl LoginCommand<'_> {
         self.keep(tokens.clone()).await?;
         self.open_mailbox(&tokens).await.map_err(|error| Failure::Mailbox { error, other: other.clone() })?;
         if let Some(other) = other {
-            stderr_line(format_args!("mailferry: note: it was {other} that signed in, and the mailbox took it"));
+            stderr_line(format_args!("mailferry: note: {other} signed in, and the mailbox accepted it"));
         }
         Ok(())
     }
@@ -246,10 +245,10 @@ impl LoginCommand<'_> {
         let device = sign_in.device().await?;
         say(format_args!(
             "Open this address on any device, sign in as {}, and type in the code:\n\n    {}\n\n    {}\n\nThe code is good for \
-             {} minutes. Give it to nobody: who types it in opens this mailbox to whoever began.\n",
+             {} minutes. Give it to nobody: whoever enters it opens this mailbox to the one who began.\n",
             self.account.username,
-            crate::credential::printable(&device.address()),
-            crate::credential::printable(device.code()),
+            crate::text::value(&device.address()),
+            crate::text::value(device.code()),
             device.time().as_secs() / 60
         ));
         device.finish(sign_in.http()).await
@@ -272,21 +271,20 @@ impl LoginCommand<'_> {
         let mut words = format!("{begin}, and sign in as {}:\n\n    {}\n", self.account.username, waiting.url);
         if by_hand {
             words.push_str(&format!(
-                "\nIn the end the browser is sent to an address that begins with {}, and shows perhaps that there is nothing. \
+                "\nIn the end the browser is sent to an address that begins with {}, and may show an error page. \
                  Copy that address from the address bar, paste it here and press Enter.\n",
                 waiting.redirect()
             ));
         }
         if let (true, Some(port)) = (by_hand && !self.login.paste, waiting.port()) {
             words.push_str(&format!(
-                "\nWith a browser on the machine that you came from by ssh, this there saves the pasting:\n\n    ssh -L \
+                "\nIf the machine you came from by ssh has a browser, running this there saves the pasting:\n\n    \
+                 ssh -L \
                  {port}:127.0.0.1:{port} THIS-MACHINE\n"
             ));
         }
         if io::stdin().is_terminal() && !by_hand {
-            words.push_str(
-                "\nIf it does not come back by itself, paste the address that the browser was sent to here.\n",
-            );
+            words.push_str("\nIf nothing happens here afterwards, paste the address that the browser ended at.\n");
         }
         words
     }
@@ -295,7 +293,7 @@ impl LoginCommand<'_> {
     async fn open_mailbox(&self, tokens: &Tokens) -> Result<(), ClientError> {
         if self.login.forward {
             let forward = this_program(&format!("forward {}", self.login.account));
-            say(format_args!("{}: signed in; to see that the mailbox opens: {forward}", self.login.account));
+            say(format_args!("{}: signed in; to check that the mailbox opens: {forward}", self.login.account));
             return Ok(());
         }
         let cached = CachedCapabilities::default();

@@ -31,6 +31,7 @@ mod summary;
 mod terminal;
 mod uids;
 mod unread;
+mod wrapped;
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -48,13 +49,14 @@ use output::stderr_line;
 ///
 /// The answer is the number for the shell: see [`ExitStatus`], and `fetch --fetchmail-exit-codes` for others.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let words: Vec<OsString> = arguments.into_iter().collect();
+    limits::share_one_arena(&words);
     core_dumps::forbid();
     signals::begin_anew();
     std::panic::set_hook(Box::new(show_panic));
     if completions::answer() {
         return ExitStatus::Ok.code();
     }
-    let words: Vec<OsString> = arguments.into_iter().collect();
     let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
         Err(e) => {
@@ -66,6 +68,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             };
         }
     };
+    if matches!(arguments.command, Command::Daemon) {
+        limits::give_large_blocks_back(&words);
+    }
     logging::begin(&arguments);
     let code = run_command(&arguments);
     unread::finish();
@@ -76,9 +81,6 @@ fn run_command(arguments: &Arguments) -> u8 {
     if let Err(too_little) = limits::raise(matches!(arguments.command, Command::Daemon)) {
         stderr_line(format_args!("mailferry: {too_little}"));
         return ExitStatus::Temporary.code();
-    }
-    if let Command::Fetch(fetch) = &arguments.command {
-        return fetch::run(arguments, fetch);
     }
     let polls = matches!(
         arguments.command,

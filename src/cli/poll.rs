@@ -18,12 +18,10 @@ pub(super) async fn run(arguments: &Arguments, poll: &Poll) -> ExitStatus {
         Ok(Response::Poll { woken, unknown, often_until }) => {
             let often = often_until.map(|until| format!(", and often until {}", LocalTime(until))).unwrap_or_default();
             if !arguments.quiet {
-                woken.iter().for_each(|account| say(format_args!("{account}: polled now{often}")));
+                woken.iter().for_each(|account| say(format_args!("{account}: will be polled now{often}")));
             }
             if often_for.is_some() && often_until.is_none() {
-                stderr_line(
-                    "mailferry: the daemon is of an older version and polls once. Restart it, so that it knows --for",
-                );
+                stderr_line("mailferry: the daemon is older and does not know --for, so it polls once. Restart it");
             }
             for account in &unknown {
                 stderr_line(format_args!(

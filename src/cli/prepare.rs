@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::arguments::Arguments;
 use super::limits;
 use super::output::stderr_line;
+use crate::account::Account;
 use crate::clock::RealClock;
 use crate::config::{self, Config, ConfigError, Environment};
 use crate::control::{AskError, Request, Response, ask};
@@ -22,6 +23,37 @@ use crate::state::store::ConfiguredAccounts;
 pub(super) fn configuration(arguments: &Arguments, environment: &Environment) -> Result<Config, ConfigError> {
     let path = config::find(arguments.config.as_deref(), environment)?;
     config::load(&path, environment)
+}
+
+/// What a command begins with that works on accounts.
+pub(super) struct Prepared {
+    /// The configuration.
+    pub(super) config: Config,
+    /// What all polls share.
+    pub(super) context: Arc<PollContext>,
+    /// The accounts that are named; else all that are enabled.
+    pub(super) accounts: Vec<Account>,
+}
+
+/// Makes ready what works on accounts; `command` tells others who holds a lock.
+///
+/// # Errors
+/// How to end. What is wrong has been printed.
+pub(super) fn accounts(arguments: &Arguments, names: &[String], command: &str) -> Result<Prepared, ExitStatus> {
+    let environment = Environment::from_process();
+    let prepared = configuration(arguments, &environment)
+        .and_then(|config| context(arguments, &environment, &config, command).map(|context| (config, context)));
+    let (config, context) = prepared.map_err(|e| {
+        stderr_line(e.render(super::colour()));
+        ExitStatus::Config
+    })?;
+    print_warnings(&config, arguments.quiet);
+    let accounts = config.select(names).map(|accounts| accounts.into_iter().cloned().collect());
+    let accounts = accounts.map_err(|e| {
+        stderr_line(format_args!("mailferry: {e}"));
+        ExitStatus::Usage
+    })?;
+    Ok(Prepared { config, context: Arc::new(context), accounts })
 }
 
 /// Prints what is allowed in the configuration and looks like a mistake.
@@ -62,19 +94,21 @@ pub(super) fn context(
 /// What to print, and how to end.
 pub(super) async fn ask_daemon(arguments: &Arguments, request: &Request) -> Result<Response, (String, ExitStatus)> {
     let environment = Environment::from_process();
-    let configured = configuration(arguments, &environment);
-    let state_dir = match &configured {
-        Ok(config) => config::state_dir(arguments.state_dir.as_deref(), config, &environment),
-        Err(_) => config::state_dir_without(arguments.state_dir.as_deref(), &environment),
+    let path = config::find(arguments.config.as_deref(), &environment);
+    let top = path.ok().and_then(|path| config::top(&path, &environment));
+    let state_dir = match &top {
+        Some(top) => config::state_dir_by_top(arguments.state_dir.as_deref(), top, &environment),
+        None => config::state_dir_without(arguments.state_dir.as_deref(), &environment),
     };
+    let configured = || configuration(arguments, &environment);
     let wrong = |e: &ConfigError| (e.render(super::colour()), ExitStatus::Config);
-    let state_dir = state_dir.map_err(|e| wrong(configured.as_ref().err().unwrap_or(&e)))?;
-    let given = arguments.state_dir.is_some() || configured.as_ref().is_ok_and(|config| config.state_dir.is_some());
+    let state_dir = state_dir.map_err(|e| wrong(configured().as_ref().err().unwrap_or(&e)))?;
+    let given = arguments.state_dir.is_some() || top.is_some_and(|top| top.state_dir.is_some());
     let user = rustix::process::geteuid().as_raw();
     let dirs = config::control_dirs_to_ask(&state_dir, given, user, &environment);
-    match (ask(&dirs, request).await, configured) {
-        (Ok(answer), _) => Ok(answer),
-        (Err(AskError::NoDaemon { looked }), configured) => match (daemon::holder(&state_dir), configured) {
+    match ask(&dirs, request).await {
+        Ok(answer) => Ok(answer),
+        Err(AskError::NoDaemon { looked }) => match (daemon::holder(&state_dir), configured()) {
             (Some(holder), _) => {
                 let e = AskError::NoSocket { holder, state_dir, looked };
                 Err((format!("mailferry: {e}"), ExitStatus::Temporary))
@@ -82,7 +116,7 @@ pub(super) async fn ask_daemon(arguments: &Arguments, request: &Request) -> Resu
             (None, Err(e)) => Err(wrong(&e)),
             (None, Ok(_)) => Err((format!("mailferry: {}", AskError::NoDaemon { looked }), ExitStatus::Temporary)),
         },
-        (Err(e), _) => Err((format!("mailferry: {e}"), ExitStatus::Temporary)),
+        Err(e) => Err((format!("mailferry: {e}"), ExitStatus::Temporary)),
     }
 }
 

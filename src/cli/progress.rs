@@ -14,8 +14,7 @@ use self::board::Board;
 use self::region::Region;
 use super::terminal::{self, Size};
 use super::unread::{self, Which};
-use crate::account::Account;
-use crate::credential::CredentialSource;
+use crate::account::{Account, CredentialSource};
 use crate::poll::events::{Observer, Observers};
 use crate::poll::progress::Progress;
 

@@ -3,14 +3,13 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal as _};
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::arguments::{Arguments, Fetch};
 use super::output::{report as say, stderr_line};
 use super::status::layout::{Layout, Mark, Row};
 use super::summary::{DryRun, as_json};
-use super::terminal;
+use super::terminal::{self, width_of};
 use crate::advice::next_step;
 use crate::exit::ExitStatus;
 use crate::poll::PollReport;
@@ -132,11 +131,6 @@ fn complain(row: &Row, colour: bool) {
     row.lines(Layout { width: width_of(&io::stderr()), colour }).iter().for_each(stderr_line);
 }
 
-/// How wide the terminal behind a stream is, in columns, if there is one.
-fn width_of(stream: &impl AsFd) -> Option<usize> {
-    terminal::size(stream).map(|size| size.columns)
-}
-
 /// What was told of failures: with `--scheduled` only what is news.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Told {
@@ -168,7 +162,7 @@ impl Sums {
         let mut sums = Self { good, in_part, failed, messages, octets, dry_run, took };
         for report in reports {
             let Some(report) = report else {
-                sums.failed.push("one by a fault of mailferry".to_owned());
+                sums.failed.push("one because of an internal error".to_owned());
                 continue;
             };
             sums.add(report);

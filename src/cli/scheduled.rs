@@ -10,18 +10,18 @@ use rustix::system::uname;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::account::Account;
-use crate::account_record::Standing;
+use crate::account::{Account, CredentialSource};
+use crate::account_history::History;
+use crate::account_record::{Standing, past_poll};
 use crate::advice::{self, Class};
 use crate::clock::trusted_time::ClockReading;
 use crate::config::NotifySettings;
-use crate::credential::CredentialSource;
 use crate::notify::Notification;
 use crate::oauth::store;
 use crate::poll::{PollContext, PollError, PollReport};
 use crate::schedule::{Next, Reason, installation, seed};
 use crate::state::error::StateError;
-use crate::state::hints::{HintsFile, keep_standing};
+use crate::state::hints::{HintsFile, keep_outcome};
 use crate::state::ownership;
 use crate::state::saved::{Files, Saved};
 use crate::threads;
@@ -93,10 +93,9 @@ impl Recalled {
         if *saved.files() != files {
             // A person may have put it right.
             standing.history.begin_anew();
-            standing.trouble = standing
-                .trouble
-                .take()
-                .map(|trouble| crate::account_record::Trouble { due: Duration::ZERO, ..trouble });
+            if let Some(trouble) = &mut standing.trouble {
+                trouble.due = Duration::ZERO;
+            }
         }
         Self { standing, kept: Some(saved.digest()), files }
     }
@@ -106,7 +105,7 @@ impl Recalled {
         let now = Duration::from_secs(context.clock.read().since_boot);
         let Some(trouble) = self.standing.trouble.as_ref().filter(|trouble| trouble.due > now) else { return false };
         let next = Next { at: trouble.due, reason: trouble.reason };
-        debug!("{}: left out; polled next {}", account.name, advice::polled_next(&next, now));
+        debug!("{}: left out; next poll {}", account.name, advice::polled_next(&next, now));
         true
     }
 
@@ -121,7 +120,19 @@ impl Recalled {
     ) -> Vec<String> {
         let Some(at) = self.take_in(context, account, report, begun) else { return Vec::new() };
         let told = self.news(account, settings, report, &at);
-        if self.keep(context, account, &at).await { told } else { all_of(report) }
+        if self.keep(context, account, at.now, at.clock).await { told } else { all_of(report) }
+    }
+
+    /// What is to be told of a trouble that is waited out: somebody has met it who polled by hand, and nobody else knows.
+    /// It is told once.
+    pub(super) async fn news_while_waiting(mut self, context: &Arc<PollContext>, account: &Account) -> Vec<String> {
+        let clock = context.clock.read();
+        let now = Duration::from_secs(clock.since_boot);
+        let Standing { trouble, told, .. } = &mut self.standing;
+        let news = trouble.as_ref().and_then(|trouble| told.remembered(trouble.reason, &trouble.text, now));
+        let Some(news) = news else { return Vec::new() };
+        self.keep(context, account, now, clock).await;
+        vec![news.text(account)]
     }
 
     /// The same for a poll of which whoever asked for it is shown everything. A trouble is not told by that: it was seen at
@@ -138,7 +149,7 @@ impl Recalled {
         if report.end.is_ok() {
             self.news(account, settings, report, &at);
         }
-        self.keep(context, account, &at).await;
+        self.keep(context, account, at.now, at.clock).await;
     }
 
     /// None if nothing follows from how the poll ended.
@@ -180,13 +191,16 @@ impl Recalled {
     }
 
     /// Keeps where the account stands for the next run; false if that cannot be.
-    async fn keep(self, context: &Arc<PollContext>, account: &Account, at: &EndOfPoll) -> bool {
-        let saved = self.standing.save(&self.files, at.now, at.clock);
+    async fn keep(self, context: &Arc<PollContext>, account: &Account, now: Duration, clock: ClockReading) -> bool {
+        let saved = self.standing.save(&self.files, now, clock);
         if self.kept != Some(saved.digest()) {
             let (context, name) = (Arc::clone(context), account.name.clone());
-            let keep = move || keep_standing(&*context.disk, &context.state_dir, &name, &context.holder, &saved, None);
+            let keep = move || {
+                let (disk, dir, holder) = (&*context.disk, &context.state_dir, &context.holder);
+                keep_outcome(disk, dir, &name, holder, Some(&saved), &History::default())
+            };
             if let Ok(Err(e)) = threads::blocking(keep).await {
-                debug!("{}: cannot keep where it stands: {e}. The next run begins without it", account.name);
+                debug!("{}: cannot save its state between polls: {e}. The next run starts without it", account.name);
                 return false;
             }
         }
@@ -205,6 +219,24 @@ impl Recalled {
     /// Whether anything is kept that a success would end.
     pub(super) fn is_kept(&self) -> bool {
         self.kept.is_some()
+    }
+}
+
+/// Adds a poll that brought mail or failed to the account's history, which the daemon shows.
+pub(super) async fn keep_history(context: &Arc<PollContext>, account: &Account, report: &PollReport) {
+    let nothing_follows = matches!(report.end, Err(PollError::Stopped | PollError::State(StateError::Locked { .. })));
+    let cause = report.failure().filter(|_| !nothing_follows);
+    let mut brought = History::default();
+    if !brought.add(past_poll(report, context.clock.read().wall, cause)) {
+        return;
+    }
+    let (context, name) = (Arc::clone(context), account.name.clone());
+    let keep = move || {
+        let (disk, dir, holder) = (&*context.disk, &context.state_dir, &context.holder);
+        keep_outcome(disk, dir, &name, holder, None, &brought)
+    };
+    if let Ok(Err(e)) = threads::blocking(keep).await {
+        debug!("{}: cannot add this poll to the history: {e}", account.name);
     }
 }
 

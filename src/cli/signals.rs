@@ -163,7 +163,7 @@ fn ignores(status: &str, signal: i32) -> bool {
 pub(super) fn survive_limit_on_files() {
     // Nobody looks at the flag: that somebody listens is enough.
     if let Err(e) = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))) {
-        tracing::warn!("cannot listen for SIGXFSZ, so a limit on the size of files would end everything: {e}");
+        tracing::warn!("cannot listen for SIGXFSZ, so exceeding the file size limit would kill the process: {e}");
     }
 }
 

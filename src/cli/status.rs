@@ -45,7 +45,7 @@ enum Answer {
 
 /// Asks the daemon once.
 async fn question(arguments: &Arguments, options: &Options) -> Answer {
-    match prepare::ask_daemon(arguments, &Request::Status).await {
+    match prepare::ask_daemon(arguments, &Request::status_of(&options.accounts)).await {
         Ok(Response::Status(mut status)) => match only_named(&mut status, &options.accounts) {
             unknown if unknown.is_empty() => Answer::Status(status),
             unknown => Answer::Unknown(format!(
@@ -125,5 +125,7 @@ pub(super) fn not_understood(answer: &Response) -> String {
         Response::NotUnderstood { why } => crate::text::value(why),
         _ => "it gave another answer".to_owned(),
     };
-    format!("mailferry: the daemon did not understand the question ({why}). Restart it, so that it is of this version")
+    format!(
+        "mailferry: the daemon did not understand the request ({why}). Restart it, so that both are of the same version"
+    )
 }

@@ -65,7 +65,7 @@ impl fmt::Display for Account<'_> {
                 let again = this_program(&format!("forward --again {}", account.account));
                 write!(
                     f,
-                    "\n                it stays in the spool and on the server. Once the cause is mended: {again}"
+                    "\n                it stays in the spool and on the server. Once the cause is fixed: {again}"
                 )?;
             }
         }
@@ -224,6 +224,8 @@ pub(super) mod tests {
             trouble: None,
             polls: PollCounts::default(),
             last_poll_milliseconds: None,
+            last_poll_octets: None,
+            last_poll_round_trips: None,
             certificate_expires: None,
             hours: Vec::new(),
             recent: Vec::new(),

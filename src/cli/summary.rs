@@ -30,6 +30,7 @@ pub(super) fn as_json(report: &PollReport) -> serde_json::Value {
         "quarantined": report.quarantined.len(),
         "too_large": report.too_large.len(),
         "milliseconds": u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
+        "round_trips": report.round_trips,
         "would": would,
         "complaints": report.complaints(),
         "error": report.trouble(),

@@ -44,6 +44,11 @@ pub(super) fn size(stream: impl AsFd) -> Option<Size> {
     (columns > 0 && rows > 0).then_some(Size { columns, rows })
 }
 
+/// How wide the terminal behind a stream is, in columns, if there is one.
+pub(super) fn width_of(stream: &impl AsFd) -> Option<usize> {
+    size(stream).map(|size| size.columns)
+}
+
 /// Whether standard output is to be in colour.
 pub(super) fn colour() -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

@@ -12,7 +12,6 @@ use super::output::{report, say, stderr_line};
 use super::prepare;
 use crate::account::Account;
 use crate::config::Environment;
-use crate::credential::printable;
 use crate::exit::ExitStatus;
 use crate::ids::{EntryId, InstanceId};
 use crate::maildir::contents::contents;
@@ -22,6 +21,7 @@ use crate::pop3::UniqueId;
 use crate::state::entries::{Entry, Origin, UidState};
 use crate::state::error::StateError;
 use crate::state::store::{OpenOptions, Store};
+use crate::text;
 use crate::text::Count;
 use crate::threads;
 
@@ -96,7 +96,7 @@ fn told(account: &Account, done: Result<(), Failed>) -> ExitStatus {
             e.exit_status()
         }
         Err(Failed::Maildir(path, e)) => {
-            stderr_line(format_args!("{name}: cannot read {}: {e}", printable(&path.to_string_lossy())));
+            stderr_line(format_args!("{name}: cannot read {}: {e}", text::value(&path.to_string_lossy())));
             ExitStatus::Local
         }
         Err(Failed::Usage(words)) => {
@@ -137,7 +137,7 @@ async fn list(context: &Arc<PollContext>, account: &Account, as_json: bool) -> R
         return Ok(());
     }
     if !store.exists() {
-        say(format_args!("{}: nothing is remembered; {} is not there", account.name, store.path().display()));
+        say(format_args!("{}: nothing is recorded; {} does not exist", account.name, store.path().display()));
         return Ok(());
     }
     report(summary(account, store.state()));
@@ -155,8 +155,8 @@ fn summary(account: &Account, state: &UidState) -> String {
         "{}: {} known of {} at {}: {} delivered, {} imported, {} imported and trusted, {} adopted; {gone} not on the server",
         account.name,
         Count::of(state.len(), "message"),
-        printable(&identity.user),
-        printable(&identity.host),
+        text::value(&identity.user),
+        text::value(&identity.host),
         count(Origin::Delivered),
         count(Origin::Imported),
         count(Origin::Trusted),
@@ -229,11 +229,11 @@ async fn adopt(context: &Arc<PollContext>, account: &Account, options: &Adopt, q
     visit.end().await;
     let name = &account.name;
     if undated > 0 {
-        stderr_line(format_args!("{name}: {} without a date stay as they are", Count::of(undated, "message")));
+        stderr_line(format_args!("{name}: {} without a date are left as they are", Count::of(undated, "message")));
     }
     let adopted = Count::of(known.len(), "message");
     if known.is_empty() {
-        say_unless(quiet, format!("{name}: {on_server} on the server, and there is nothing to adopt"));
+        say_unless(quiet, format!("{name}: {on_server} on the server, nothing to adopt"));
         return Ok(());
     }
     let what = format!(
@@ -267,7 +267,7 @@ fn start_of(text: &str) -> Result<i64, Failed> {
         let day: jiff::civil::Date = text.parse().ok()?;
         Some(jiff::tz::TimeZone::system().to_timestamp(day.at(0, 0, 0, 0)).ok()?.as_second())
     };
-    let words = || Failed::Usage(format!("`{}` is not a date; write it as 2026-11-26", printable(text)));
+    let words = || Failed::Usage(format!("`{}` is not a date; write it as 2026-11-26", text::value(text)));
     moment.or_else(day).ok_or_else(words)
 }
 
@@ -279,14 +279,14 @@ async fn forget(context: &Arc<PollContext>, account: &Account, options: &Forget,
         false => chosen(store.state(), &options.unique_ids),
     };
     for unique_id in &missing {
-        stderr_line(format_args!("{name}: nothing is known of {}", printable(unique_id)));
+        stderr_line(format_args!("{name}: no record of {}", text::value(unique_id)));
     }
     // What is on its way is finished by the next poll, and can be forgotten then.
     let is_settled = |id: &EntryId| store.state().entry(*id).is_some_and(|entry| entry.intent.is_none());
     let (ids, under_way): (Vec<EntryId>, Vec<EntryId>) = ids.into_iter().partition(is_settled);
     if !under_way.is_empty() {
         stderr_line(format_args!(
-            "{name}: {} under way stay: poll once, then try again",
+            "{name}: {} under way are kept: poll once, then try again",
             Count::of(under_way.len(), "message")
         ));
     }
@@ -297,10 +297,7 @@ async fn forget(context: &Arc<PollContext>, account: &Account, options: &Forget,
         return partial();
     }
     let count = Count::of(ids.len(), "message").to_string();
-    say_unless(
-        quiet,
-        format!("{name}: {count} will not be known any more: what of them is on the server is fetched again."),
-    );
+    say_unless(quiet, format!("{name}: {count} will be forgotten: those still on the server are fetched again."));
     if !confirm("Do it?", options.yes).await.map_err(Failed::Told)? {
         return Ok(());
     }

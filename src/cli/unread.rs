@@ -208,7 +208,7 @@ pub(super) fn never_wait() {
             }
             let dropped = std::mem::take(&mut Which::Error.lock().dropped);
             if dropped > 0 {
-                tracing::warn!(event = "log", "{dropped} lines of the log were dropped, because nobody read them");
+                tracing::warn!(event = "log", "{dropped} lines of the log were dropped, because nothing read them");
             }
         }
     });
@@ -220,7 +220,7 @@ pub(super) fn finish() {
         let mut here = which.lock();
         if wait(&mut here, LAST_WAIT) && here.dropped > 0 {
             let dropped = std::mem::take(&mut here.dropped);
-            here.take(format!("mailferry: {dropped} lines were dropped, because nobody read them\n").as_bytes());
+            here.take(format!("mailferry: {dropped} lines were dropped, because nothing read them\n").as_bytes());
             here.write_waiting();
         }
     }

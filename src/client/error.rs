@@ -159,8 +159,7 @@ impl fmt::Display for TooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} is larger than it may be: {}. The session was ended there; the message stays on the server and is tried \
-             last from now on",
+            "{} is larger than it may be: {}. The session was ended there, and the message stays on the server",
             self.what,
             self.reason()
         )
@@ -212,7 +211,7 @@ impl ClientError {
                 write!(f, "the server ended the session before the login, {}", words(response))
             }
             Self::Goodbye { response, logged_in: true } => {
-                write!(f, "the server let us in and then ended the session, {}", words(response))
+                write!(f, "the server accepted the login and then ended the session, {}", words(response))
             }
             Self::Login { response, refusal: Refusal::Credentials, .. } => {
                 write!(f, "the server refused the login, {}", words(response))
@@ -221,10 +220,14 @@ impl ClientError {
                 write!(f, "the server refuses this account, {}", words(response))
             }
             Self::Login { response, refusal: Refusal::Temporary, .. } => {
-                write!(f, "the server cannot let us in now, {}", words(response))
+                write!(f, "the server cannot accept the login now, {}", words(response))
             }
             Self::Refused { asked, response } => {
-                write!(f, "the server let us in and then refused {asked}, {}. Nothing was changed", words(response))
+                write!(
+                    f,
+                    "the server accepted the login and then refused {asked}, {}. Nothing was changed",
+                    words(response)
+                )
             }
             _ => Ok(()),
         }
@@ -253,7 +256,11 @@ impl fmt::Display for ClientError {
             Self::Closed => f.write_str("the server closed the connection in the middle of the session"),
             Self::Silence { after } => write!(f, "the server said nothing for {} s", after.as_secs()),
             Self::TooSlow { octets, window } => {
-                write!(f, "the server sent only {octets} octets in {} s, and was given up", window.as_secs())
+                write!(
+                    f,
+                    "the server sent only {octets} octets in {} s, so the connection was closed",
+                    window.as_secs()
+                )
             }
             Self::Framing(e) => e.fmt(f),
             Self::Unwilling { .. } | Self::Goodbye { .. } | Self::Login { .. } | Self::Refused { .. } => {

@@ -3,7 +3,7 @@
 //! Where a listing is to be recognised, LIST waits: the same one needs no sizes, and of another one those of what is new
 //! may come beside the messages.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ use crate::pop3::{
 };
 use crate::sasl::LoginMethod;
 
-/// So many messages that UIDL left out are asked for one by one in a session.
-const MOST_LEFT_OUT: usize = 1000;
+/// So many messages that UIDL left out are asked for one by one at a time.
+const LEFT_OUT: usize = 10_000;
 
 /// So many refusals in a row show that asking for further ones is of no use.
 const MOST_REFUSALS: usize = 20;
@@ -145,10 +145,10 @@ pub struct OpenError {
 /// # Errors
 /// [`OpenError`]; a refused UIDL is none unless it was announced, or if there is nothing to list.
 pub async fn open(logged_in: LoggedIn, cached: &CachedCapabilities) -> Result<Opened, OpenError> {
-    let LoggedIn { mut client, capabilities, method, failed } = logged_in;
+    let LoggedIn { mut client, capabilities, bears_capa, method, failed } = logged_in;
     client.pipelining |= cached.after_login.as_ref().is_some_and(Capabilities::pipelining);
     let mut answers = Answers { expected: cached.listing.clone(), kept: KeptLines::new(), ..Answers::default() };
-    let asked = answers.ask(&mut client).await;
+    let asked = answers.ask(&mut client, bears_capa).await;
     let mut ahead = client.was_ahead();
     let mut listed = asked.map_err(|error| answers.why_it_ended(error));
     if listed.is_ok() && !client.careful && !answers.is_recognised() {
@@ -186,13 +186,14 @@ struct Answers {
 }
 
 impl Answers {
-    async fn ask(&mut self, client: &mut Client) -> Result<(), ClientError> {
+    async fn ask(&mut self, client: &mut Client, bears_capa: bool) -> Result<(), ClientError> {
         let puts_sizes_off = self.expected.is_some();
-        let mut commands = vec![Command::Capa, Command::Stat, Command::Uidl(None)];
+        let mut commands = if bears_capa { vec![Command::Capa] } else { vec![] };
+        commands.extend([Command::Stat, Command::Uidl(None)]);
         if !puts_sizes_off {
             commands.push(Command::List(None));
         }
-        if client.window() == 1 {
+        if bears_capa && client.window() == 1 {
             // The answer to CAPA may allow to send the rest in one flight.
             client.try_converse(commands.drain(..1), |asked, part| self.on_event(asked, part)).await?;
             client.pipelining = self.capabilities.as_ref().is_some_and(Capabilities::pipelining);
@@ -261,27 +262,46 @@ impl Answers {
 
     /// UIDL with a number, for each message that UIDL without one left out.
     async fn ask_for_what_was_left_out(&mut self, client: &mut Client) -> Result<(), ClientError> {
-        let numbers = self.builder.left_out(MOST_LEFT_OUT);
-        let (mut refused, mut odd) = (0, false);
-        let commands = numbers.into_iter().map(|number| Command::Uidl(Some(number)));
-        let on_event = |asked, part: ResponsePart<'_>| {
-            let (CommandKind::Uidl(Some(number)), ResponsePart::Response(response)) = (asked, part) else {
-                return Ok(ControlFlow::Continue(()));
-            };
-            match &response.unique_id {
-                Some(unique_id) => {
-                    refused = 0;
-                    self.take(budget::UNIQUE_ID + unique_id.as_bytes().len())?;
-                    self.builder.unique_id(UniqueIdListing { number, unique_id: unique_id.clone() });
-                }
-                None => {
-                    refused += 1;
-                    odd |= response.status == Status::Ok;
-                }
+        let (mut refused, mut in_a_row, mut odd, mut last) = (HashSet::new(), 0, false, None);
+        let begun = Instant::now();
+        let mut enough = false;
+        while !enough {
+            let mut numbers = self.builder.left_out(LEFT_OUT + refused.len());
+            numbers.retain(|number| !refused.contains(number));
+            if numbers.is_empty() {
+                break;
             }
-            Ok(up_to(MOST_REFUSALS, refused))
-        };
-        client.try_converse(commands, on_event).await?;
+            let commands = numbers.into_iter().map(|number| Command::Uidl(Some(number)));
+            let on_event = |asked, part: ResponsePart<'_>| {
+                let (CommandKind::Uidl(Some(number)), ResponsePart::Response(response)) = (asked, part) else {
+                    return Ok(ControlFlow::Continue(()));
+                };
+                match &response.unique_id {
+                    Some(unique_id) => {
+                        in_a_row = 0;
+                        self.take(budget::UNIQUE_ID + unique_id.as_bytes().len())?;
+                        self.builder.unique_id(UniqueIdListing { number, unique_id: unique_id.clone() });
+                    }
+                    None => {
+                        in_a_row += 1;
+                        odd |= response.status == Status::Ok;
+                        refused.insert(number);
+                    }
+                }
+                last = Some(number);
+                enough |= in_a_row >= MOST_REFUSALS || begun.elapsed() > LOOKING;
+                Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            };
+            client.try_converse(commands, on_event).await?;
+        }
+        if let Some(last) = last.filter(|_| enough && self.builder.left_out(1 + refused.len()).len() > refused.len()) {
+            warn!(
+                "UIDL left out more messages than were asked for one by one: behind message {last} no further one was, \
+                 after {} refusals and {} s",
+                refused.len(),
+                begun.elapsed().as_secs()
+            );
+        }
         if odd {
             // It may be the first line of more: better known now than at a retrieval.
             client.exchange(Command::Noop).await?;
@@ -390,13 +410,17 @@ impl Answers {
         // In words alone, a UIDL that is not announced may well not be there.
         let only_unannounced = !announced && self.no_list.is_none();
         match (self.no_access, self.no_uidl, self.no_list) {
+            // Some servers refuse to list what is empty, in words that may sound like trouble.
+            (no_access, ..)
+                if refused
+                    && self.drop.is_some_and(|listing| listing.count == 0)
+                    && no_access.as_ref().is_none_or(|(_, response)| !has_access_code(response)) =>
+            {
+                self.builder.unique_ids_follow();
+            }
             // One of them failed because the maildrop cannot be had, so the rest says nothing either.
             (Some((asked, response)), _, _) if refused && (has_access_code(&response) || !only_unannounced) => {
                 return Err(ClientError::Refused { asked, response });
-            }
-            // Some servers refuse to list what is empty.
-            (None, Some(_), _) if self.drop.is_some_and(|listing| listing.count == 0) => {
-                self.builder.unique_ids_follow();
             }
             (_, Some(response), _) if announced => {
                 return Err(ClientError::Refused { asked: CommandKind::Uidl(None), response });

@@ -47,6 +47,8 @@ pub struct LoggedIn {
     pub client: Client,
     /// What CAPA announced before the login, in this session or an earlier one; None if the server does not know CAPA.
     pub capabilities: Option<Capabilities>,
+    /// False if the server hung up at CAPA.
+    pub bears_capa: bool,
     /// The way that was let in.
     pub method: LoginMethod,
     /// Those that were tried before it, and that the server does not know.
@@ -63,7 +65,7 @@ pub struct LoginError {
 }
 
 /// Connects and logs in. A way to log in that the server does not know is no refused credential: the next one is tried,
-/// in the same session or, if the server hangs up at it, once in a new one.
+/// in the same session or, if the server hangs up at it, in a new one.
 ///
 /// # Errors
 /// [`LoginError`]. One credential is refused, never more: what was refused is not offered again, in no form.
@@ -82,6 +84,8 @@ struct Login<'a> {
     password: &'a Secret,
     /// The timestamp of the greeting, which APOP needs.
     timestamp: Option<&'a str>,
+    /// UTF8 may be asked for.
+    utf8: bool,
 }
 
 /// A way to log in came to nothing, and the session goes on.
@@ -134,7 +138,7 @@ impl Client {
         // Bytes behind the answer came in clear and could come from anybody: the session refuses them.
         let left = self.buffer.get(self.unread.clone()).unwrap_or_default();
         self.session.receive(left).map_err(|e| self.masked(e))?;
-        let Self { stream, mut session, info, timeouts, redactor, .. } = self;
+        let Self { stream, mut session, info, timeouts, redactor, round_trips, .. } = self;
         let (peer, loopback) = (info.peer, info.loopback);
         let plain = Connection {
             binding: None,
@@ -146,6 +150,7 @@ impl Client {
             client_certificate_expires: None,
             classical: false,
             tls: None,
+            round_trips,
         };
         let handshake = timeout(timeouts.silence, dialer.start_tls(endpoint, plain)).await;
         // Nobody knows any more whether it had begun to answer.
@@ -209,7 +214,7 @@ impl Client {
     ) -> Result<Option<Failure>, ClientError> {
         self.pipelining = capabilities.is_some_and(Capabilities::pipelining);
         let (username, password) = (login.account.username.clone(), login.password);
-        let utf8 = capabilities.is_some_and(Capabilities::utf8).then_some(Command::Utf8);
+        let utf8 = (login.utf8 && capabilities.is_some_and(Capabilities::utf8)).then_some(Command::Utf8);
         let mut speaking = None;
         let commands = match method.mechanism() {
             Some(mechanism) => {
@@ -258,6 +263,8 @@ impl Client {
                 && failure.is_none()
                 && let Some(command) = commands.next()
             {
+                let shows = matches!(command.asked(), CommandKind::Pass | CommandKind::Apop);
+                self.login.offered |= shows || speaking.as_ref().is_some_and(Speaking::is_offered);
                 self.ask(command)?;
             }
             if self.outstanding() == 0 {
@@ -265,17 +272,21 @@ impl Client {
             }
             match (self.event().await?, &mut speaking) {
                 // UTF8 is a wish: a server that thinks better of it goes on as before.
-                (Event::Response { to: CommandKind::Utf8, .. }, _) => {}
+                (Event::Response { to: CommandKind::Utf8, .. }, _) => self.login.utf8_answered = true,
                 (Event::Response { to: CommandKind::Auth(_), response }, Some(speaking)) => {
                     failure = speaking.judge(response)?;
                 }
                 (Event::Response { to, response }, _) if response.status != Status::Ok => {
                     failure.get_or_insert(Failure::Refused { asked: to, response, offered: true, certain: false });
                 }
-                (Event::Challenge(challenge), Some(speaking)) => match speaking.answer(challenge).await? {
-                    Some(answer) => self.session.answer_challenge(&answer)?,
-                    None => self.session.cancel_challenge()?,
-                },
+                (Event::Challenge(challenge), Some(speaking)) => {
+                    let answer = speaking.answer(challenge).await?;
+                    self.login.offered |= speaking.is_offered();
+                    match answer {
+                        Some(answer) => self.session.answer_challenge(&answer)?,
+                        None => self.session.cancel_challenge()?,
+                    }
+                }
                 (Event::BadChallenge, Some(speaking)) => {
                     speaking.broken.get_or_insert(SaslError::NotBase64);
                     self.session.cancel_challenge()?;
@@ -298,6 +309,11 @@ struct Speaking {
 }
 
 impl Speaking {
+    /// Whether the server has got something by which it can judge the credential.
+    fn is_offered(&self) -> bool {
+        self.exchange.as_ref().is_some_and(Exchange::is_offered)
+    }
+
     /// The answer to a challenge; None if there is none.
     async fn answer(&mut self, challenge: Vec<u8>) -> Result<Option<Secret>, ClientError> {
         let Some(mut exchange) = self.exchange.take().filter(|_| self.broken.is_none()) else { return Ok(None) };
@@ -339,7 +355,7 @@ impl Speaking {
             // It lets us in although the exchange was given up.
             (Status::Ok, Some(error)) => Err(self.failed(error)),
             (Status::Err, broken @ (None | Some(SaslError::Refused { .. }))) => {
-                let offered = self.exchange.as_ref().is_some_and(Exchange::is_offered);
+                let offered = self.is_offered();
                 let asked = CommandKind::Auth(mechanism);
                 Ok(Some(Failure::Refused { asked, response, offered, certain: broken.is_some() }))
             }

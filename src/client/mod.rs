@@ -33,7 +33,7 @@ pub use error::ClientError;
 pub(crate) use redaction::Message;
 pub use redaction::Redactor;
 
-use crate::net::{Connection, Stream};
+use crate::net::{Connection, RoundTrips, Stream};
 use crate::plan::Removable;
 use crate::pop3::{
     Command, CommandKind, Event, FramingError, Greeting, MessageNumber, Response, SendError, Session, SessionSerial,
@@ -97,6 +97,8 @@ pub struct Client {
     pipelining: bool,
     /// Whether one command at a time is sent all the same.
     careful: bool,
+    /// How far the login has come.
+    login: LoginProgress,
     /// Which message is being received, and which were.
     in_flight: InFlight,
     /// Hides what a server may send back and must not be shown.
@@ -109,6 +111,8 @@ pub struct Client {
     info: ConnectionInfo,
     /// Which session of this process it is.
     serial: SessionSerial,
+    /// Counts what it waits for, with the other sessions of the poll.
+    round_trips: RoundTrips,
 }
 
 /// Where a session is among the messages, so that the one at which it breaks can be named.
@@ -134,9 +138,15 @@ impl InFlight {
                 if response.status == Status::Ok => {}
             Event::Response { .. } | Event::End { .. } => {
                 let asked = self.awaited.pop_front();
-                // STAT and NOOP are only asked to see whether the message before them ended where it should, and LIST beside
-                // the next one.
-                if !matches!(asked, Some(CommandKind::Stat | CommandKind::Noop | CommandKind::List(Some(_)))) {
+                // These are only asked to see whether the message before them ended where it should, and LIST beside the
+                // next one.
+                let is_beside = |asked: &CommandKind| {
+                    matches!(
+                        asked,
+                        CommandKind::Stat | CommandKind::Noop | CommandKind::Uidl(_) | CommandKind::List(Some(_))
+                    )
+                };
+                if !asked.as_ref().is_some_and(is_beside) {
                     self.previous = asked.and_then(message_of);
                 }
                 self.begun = false;
@@ -151,6 +161,15 @@ fn message_of(asked: CommandKind) -> Option<MessageNumber> {
         CommandKind::Retr(number) | CommandKind::Top(number) | CommandKind::List(Some(number)) => Some(number),
         _ => None,
     }
+}
+
+/// What has passed of a login, for whoever has to explain why the server hung up.
+#[derive(Debug, Clone, Copy, Default)]
+struct LoginProgress {
+    /// Something was sent by which the server can judge the credential.
+    offered: bool,
+    /// UTF8 was answered.
+    utf8_answered: bool,
 }
 
 /// What is known of a connection beside its bytes.
@@ -191,7 +210,7 @@ impl Client {
     #[must_use]
     pub fn new(connection: Connection, timeouts: Timeouts) -> Self {
         let Connection { stream, peer, protected, loopback, certificate_expires, classical, binding, .. } = connection;
-        let client_certificate_expires = connection.client_certificate_expires;
+        let (client_certificate_expires, round_trips) = (connection.client_certificate_expires, connection.round_trips);
         Self {
             stream,
             session: if protected { Session::under_tls() } else { Session::new() },
@@ -202,6 +221,7 @@ impl Client {
             stall_detector: StallDetector::new(Window { time: timeouts.window, least: timeouts.least }),
             pipelining: false,
             careful: false,
+            login: LoginProgress::default(),
             in_flight: InFlight::default(),
             redactor: Redactor::default(),
             dialogue: Dialogue::default(),
@@ -216,6 +236,7 @@ impl Client {
                 binding,
             },
             serial: SessionSerial::next(),
+            round_trips,
         }
     }
 
@@ -289,6 +310,12 @@ impl Client {
         previous.into_iter().chain(current).collect()
     }
 
+    /// The message that came last.
+    #[must_use]
+    pub fn last_message(&self) -> Option<MessageNumber> {
+        self.in_flight.previous
+    }
+
     /// The message that is coming in.
     #[must_use]
     pub fn receiving(&self) -> Option<MessageNumber> {
@@ -359,7 +386,9 @@ impl Client {
         loop {
             let start = self.unread.start;
             let input = self.buffer.get(self.unread.clone()).unwrap_or_default();
+            let before = self.session.round_trips();
             let step = self.session.receive(input).map_err(|e| self.masked(e))?;
+            self.round_trips.add(self.session.round_trips() - before);
             self.unread.start += step.consumed;
             let shift = |range: Range<usize>| start + range.start..start + range.end;
             let event = match step.event {
@@ -486,6 +515,8 @@ impl Client {
         let read = timeout(silence, poll_fn(|cx| self.poll_exchange(cx))).await;
         match read {
             Err(_) => Err(ClientError::Silence { after: silence }),
+            // The end of the connection without TLS's goodbye is an end all the same.
+            Ok(Err(source)) if source.kind() == io::ErrorKind::UnexpectedEof => Err(ClientError::Closed),
             Ok(Err(source)) => Err(ClientError::Lost { source }),
             Ok(Ok(0)) => Err(ClientError::Closed),
             Ok(Ok(count)) => {

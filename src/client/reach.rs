@@ -6,7 +6,7 @@ use tracing::debug;
 use super::{Client, ClientError, Redactor, Timeouts};
 use crate::account::{Account, Endpoint, KeyExchange, TlsMode};
 use crate::net::{Dial, MOST_ADDRESSES, NetError};
-use crate::pop3::Greeting;
+use crate::pop3::{FramingError, Greeting};
 use crate::secret::Secret;
 
 /// Connects, hears the greeting and begins TLS by STLS where that is configured. `known_classical`: TLS came about only
@@ -17,7 +17,7 @@ pub(super) async fn reach(
     password: &Secret,
     known_classical: bool,
 ) -> Result<(Client, Greeting), ClientError> {
-    let mut endpoint = account.endpoint.clone();
+    let mut endpoint = Endpoint::clone(&account.endpoint);
     let mut avoid = Vec::new();
     let mut first: Option<ClientError> = None;
     // Found out by STLS in this session; by implicit TLS the dialer does.
@@ -67,10 +67,12 @@ pub async fn greet(dialer: &dyn Dial, account: &Account) -> Result<(), ClientErr
     Ok(())
 }
 
-/// Whether another address of the same host may do better: this one did not greet, or did not come to TLS.
+/// Whether another address of the same host may do better: this one did not greet, greeted by a refusal or by something that
+/// is not POP3, or did not come to TLS.
 fn is_of_one_address(error: &ClientError) -> bool {
     match error {
         ClientError::Lost { .. } | ClientError::Closed | ClientError::Silence { .. } => true,
+        ClientError::Unwilling { .. } | ClientError::Framing(FramingError::NotPop3 { .. }) => true,
         ClientError::Net(e) => e.is_of_one_address(),
         _ => false,
     }

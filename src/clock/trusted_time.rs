@@ -1,7 +1,7 @@
 //! Time that can be relied on. PURE.
 //!
 //! "Delete 14 days after delivery" must not be decided by a clock that was wrong. So ages are counted on an axis of our
-//! own, *certain* seconds: it goes on only by time that has surely passed. Within one boot that is what the boot-time
+//! own, *trusted* seconds: it goes on only by time that has surely passed. Within one boot that is what the boot-time
 //! clock says, or the wall clock if that says less and did not go back. From one boot to another it is what the wall clock says, unless that
 //! is implausible; then nothing counts, and the age restarts from what is certain.
 
@@ -16,13 +16,13 @@ pub struct ClockReading {
     pub since_boot: u64,
 }
 
-/// A reading that was written down, with the certain time that belongs to it.
+/// A reading that was written down, with the trusted time that belongs to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockMark {
     /// What the clocks said.
     pub reading: ClockReading,
     /// Certain seconds since the state was made.
-    pub certain: u64,
+    pub trusted: u64,
 }
 
 /// Between two boots the wall clock is believed if it says that no more than this has passed, in seconds (35 days): a
@@ -33,10 +33,10 @@ const PLAUSIBLE_BETWEEN_BOOTS: u64 = 35 * 86_400;
 const MARK_INTERVAL: u64 = 86_400;
 
 impl ClockMark {
-    /// The beginning of certain time.
+    /// The beginning of trusted time.
     #[must_use]
     pub fn first(reading: ClockReading) -> Self {
-        Self { reading, certain: 0 }
+        Self { reading, trusted: 0 }
     }
 
     /// The mark for a later reading.
@@ -52,13 +52,13 @@ impl ClockMark {
             let by_wall = u64::try_from(now.wall.saturating_sub(self.reading.wall)).unwrap_or(0);
             if by_wall <= PLAUSIBLE_BETWEEN_BOOTS { by_wall } else { 0 }
         };
-        Self { reading: now, certain: self.certain.saturating_add(passed) }
+        Self { reading: now, trusted: self.trusted.saturating_add(passed) }
     }
 
     /// Whether `next`, made by [`ClockMark::advance`], should be written although nothing else is.
     #[must_use]
     pub(crate) fn is_stale(&self, next: &Self) -> bool {
-        next.reading.boot != self.reading.boot || next.certain.saturating_sub(self.certain) >= MARK_INTERVAL
+        next.reading.boot != self.reading.boot || next.trusted.saturating_sub(self.trusted) >= MARK_INTERVAL
     }
 }
 
@@ -73,7 +73,7 @@ mod tests {
     }
 
     fn days_between(from: ClockReading, to: ClockReading) -> u64 {
-        ClockMark::first(from).advance(to).certain / DAY
+        ClockMark::first(from).advance(to).trusted / DAY
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub(crate) type Bound = (Duration, &'static str);
 /// A duration of at least and at most so much; `example` is one that would do.
 pub(super) fn duration(value: &DeValue<'_>, least: Bound, most: Bound, example: &str) -> Result<Duration, Complaint> {
     if let Some(number) = value.as_integer() {
+        if number.as_str().starts_with('-') {
+            return Err(Complaint::new("is negative", format!("write a number with a unit, such as \"{example}\"")));
+        }
         let help = format!("write a number with its unit in quotes, such as \"{number}s\" for seconds");
         return Err(Complaint::new("has no unit", help));
     }
@@ -43,6 +46,9 @@ pub(crate) fn in_words(text: &str, least: Bound, most: Bound, example: &str) -> 
 /// Weeks, days, hours, minutes, seconds and parts of them. A day has 24 hours.
 pub(super) fn parse(text: &str, example: &str) -> Result<Duration, Complaint> {
     let help = || format!("write a number with a unit (s, m, h, d, w), such as \"{example}\"");
+    if !text.trim().is_empty() && text.trim().bytes().all(|c| c.is_ascii_digit()) {
+        return Err(Complaint::new("has no unit", help()));
+    }
     let span = SpanParser::new()
         .parse_span(text.trim())
         .map_err(|_| Complaint::new("is not a duration that mailferry understands", help()))?;
@@ -118,7 +124,7 @@ mod tests {
     fn what_is_no_duration_is_refused_in_words() {
         let cases = [
             ("", "not a duration"),
-            ("14", "not a duration"),
+            ("14", "has no unit"),
             ("fortnight", "not a duration"),
             ("5 parsecs", "not a duration"),
             ("1 month", "differ in length"),

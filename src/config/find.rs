@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Config;
 use super::problem::{ConfigError, Problem};
+use super::{Config, Top};
 use crate::text;
 
 /// What is read from the process's environment, as a plain value.
@@ -89,16 +89,16 @@ pub fn find(explicit: Option<&Path>, env: &Environment) -> Result<PathBuf, Confi
     let target = looked.first().map(String::as_str).unwrap_or_default();
     Err(Problem::new(format!("there is no configuration: looked for {}", looked.join(" and ")))
         .help(format!(
-            "run `mailferry setup`, which asks for your address and writes it. Or write these six lines with your own words \
-             into {target}, run `chmod 600` on it, and then `mailferry check`; or name a file with --config or \
-             $MAILFERRY_CONFIG\n{EXAMPLE}"
+            "run `mailferry setup`, which asks for your address and writes it. Or write the six lines below, with your own \
+             values, into {target}, run `chmod 600` on it, and then `mailferry check`. A file elsewhere is named with --config \
+             or $MAILFERRY_CONFIG"
         ))
+        .below(EXAMPLE)
         .into())
 }
 
 /// The smallest configuration that does without a password in it.
-const EXAMPLE: &str = r#"
-[accounts.work]
+const EXAMPLE: &str = r#"[accounts.work]
 host = "pop.example.org"
 username = "me@example.org"
 password_command = ["pass", "show", "mail/work"]
@@ -122,6 +122,14 @@ fn is_there(path: &Path) -> bool {
 pub fn state_dir(explicit: Option<&Path>, config: &Config, env: &Environment) -> Result<PathBuf, ConfigError> {
     let in_file = config.state_dir.as_deref();
     state_dir_of(explicit, in_file, config.path.starts_with(&env.etc), env)
+}
+
+/// The same by what stands above the tables of the configuration.
+///
+/// # Errors
+/// Those of [`state_dir`].
+pub fn state_dir_by_top(explicit: Option<&Path>, top: &Top, env: &Environment) -> Result<PathBuf, ConfigError> {
+    state_dir_of(explicit, top.state_dir.as_deref(), top.path.starts_with(&env.etc), env)
 }
 
 /// The same where the configuration cannot be read: the best guess there is.

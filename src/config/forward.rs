@@ -11,7 +11,8 @@ use super::host::{host, is_loopback};
 use super::keys::{FORWARD, Level};
 use super::path;
 use super::problem::Problem;
-use super::settings::{self, Settings, command};
+use super::secret_source::command;
+use super::settings::{self, Settings};
 use super::unknown::report_unknown;
 use super::value::{At, Complaint, Setting, boolean, integer, plain_text, read, string, wrong_type};
 use crate::account::{Endpoint, LmtpDestination, LmtpServer, SpoolBounds, TlsMode};
@@ -68,7 +69,8 @@ pub(super) fn table(
         return Setting::Bad;
     };
     let before = problems.len();
-    report_unknown(table, Level::Forward(level.name()), problems);
+    // What was meant by a key that is not known may be where to.
+    let is_meant = !report_unknown(table, Level::Forward(level.name()), problems).is_empty();
     let spool_size = read(table, "spool_size", problems, size);
     let spool_messages = read(table, "spool_messages", problems, |value| {
         integer(value, 1..=1_000_000, "a number of messages such as 10000")
@@ -78,6 +80,10 @@ pub(super) fn table(
         octets: spool_size.value().copied().unwrap_or(usual.octets),
         messages: spool_messages.value().copied().unwrap_or(usual.messages),
     };
+    let says = ["imap", "lmtp", "command"].iter().any(|key| table.contains_key(*key));
+    if is_meant && !says {
+        return Setting::Bad;
+    }
     let to = destination(table, level.name(), home, &key.span(), problems);
     match to {
         Some(to) if problems.len() == before => {

@@ -35,11 +35,11 @@ fn one(value: &DeValue<'_>, home: Option<&Path>, may_be_remote: bool) -> Result<
         .as_deref()
         .unwrap_or(text)
         .parse()
-        .map_err(|_| Complaint::new("is no address with a port, and no path", format!("write {EXAMPLE}")))?;
+        .map_err(|_| Complaint::new("is neither an address with a port nor a path", format!("write {EXAMPLE}")))?;
     if !address.ip().is_loopback() && !may_be_remote {
         return Err(Complaint::new(
-            "can be reached from other machines, and everybody there could read it",
-            "write 127.0.0.1 and let a web server with a login stand before it, or add `http_allow_remote = true`",
+            "can be reached from other machines, and everybody who can reach it could read the page",
+            "write 127.0.0.1 and put a web server with a login in front of it, or add `http_allow_remote = true`",
         ));
     }
     Ok(HttpAddress::Tcp(address))

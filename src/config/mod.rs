@@ -16,10 +16,12 @@ use crate::text;
 mod account;
 mod duration;
 mod find;
+mod foreign;
 mod forward;
 mod host;
 mod http;
 mod keys;
+mod line;
 mod multidrop;
 mod network;
 mod notify;
@@ -30,7 +32,9 @@ mod problem;
 mod read;
 mod redaction;
 mod rules;
+mod secret_source;
 mod settings;
+mod sharing;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -40,7 +44,8 @@ mod value;
 pub(crate) mod write;
 
 pub(crate) use duration::in_words as duration_in_words;
-pub use find::{Environment, control_dirs, control_dirs_to_ask, find, state_dir, state_dir_without};
+pub use find::{Environment, control_dirs, control_dirs_to_ask, find, state_dir, state_dir_by_top, state_dir_without};
+pub(crate) use keys::nearest;
 pub use problem::ConfigError;
 pub(crate) use settings::{AGE_LEAST, AGE_MOST};
 
@@ -119,6 +124,24 @@ pub fn load(path: &Path, env: &Environment) -> Result<Config, ConfigError> {
     read::load(&path, env)
 }
 
+/// What stands above the tables of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Top {
+    /// The file, absolute.
+    pub path: PathBuf,
+    /// `state_dir`.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Reads what stands above the tables of a configuration: to read a hundred thousand accounts takes seconds. None where it
+/// cannot be read by itself.
+#[must_use]
+pub fn top(path: &Path, env: &Environment) -> Option<Top> {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let state_dir = read::state_dir_at_top(&path, env)?;
+    Some(Top { path, state_dir })
+}
+
 impl Config {
     /// The accounts that a command speaks of: all enabled ones when none is named, else the named ones in the order
     /// of their first mention, also disabled ones.
@@ -143,7 +166,7 @@ impl Config {
 
     fn unknown(&self, name: &str) -> UnknownAccount {
         let known: Vec<AccountName> = self.accounts.iter().map(|account| account.name.clone()).collect();
-        let nearest = keys::nearest(name, known.iter().map(AccountName::as_str));
+        let nearest = nearest(name, known.iter().map(AccountName::as_str));
         let nearest = known.iter().find(|known| Some(known.as_str()) == nearest).cloned();
         UnknownAccount { name: name.to_owned(), nearest, known, path: self.path.clone() }
     }

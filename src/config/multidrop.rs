@@ -14,8 +14,8 @@ use super::rules::field_name;
 use super::unknown::report_unknown;
 use super::value::{At, Complaint, Setting, boolean, integer, plain_text, read, string, wrong_type};
 use crate::account::AccountName;
-use crate::credential::printable;
 use crate::routing::{Address, Multidrop, Occurrence, OtherMaildir};
+use crate::text;
 
 /// The table, its paths not yet expanded.
 #[derive(Debug, Clone)]
@@ -157,7 +157,7 @@ impl Reader<'_, '_> {
             let mut complain = |message: String, span: &Span, help: String| {
                 self.problems.push(Problem::new(message).at(span).help(help));
             };
-            let shown = printable(name);
+            let shown = text::value(name);
             let Some(address) = Address::new(name).filter(|_| !name.contains(['<', '>', '*', ','])) else {
                 let help = "write one whole address, such as \"ann@site.example\"; there are no wildcards".to_owned();
                 complain(format!("`{shown}` is not an address"), &key.span(), help);

@@ -9,7 +9,7 @@ use super::NotifySettings;
 use super::duration::{Bound, duration};
 use super::keys::Level;
 use super::problem::Problem;
-use super::settings::command;
+use super::secret_source::command;
 use super::unknown::report_unknown;
 use super::value::{Complaint, integer, read};
 

@@ -9,14 +9,14 @@ use super::Span;
 use super::keys::{self, CLIENT_SECRET, Level};
 use super::path;
 use super::problem::Problem;
-use super::settings::{command, systemd_credential};
+use super::secret_source::{command, only_one, systemd_credential};
 use super::unknown::report_unknown;
 use super::value::{At, Complaint, Setting, plain_text, read, wrong_type};
-use crate::credential::{CredentialSource, printable};
-use crate::https::server_url::{InvalidServerUrl, ServerUrl};
-use crate::oauth::OAuthSettings;
-use crate::oauth::preset::{Device, Preset};
+use crate::account::preset::{Device, Preset};
+use crate::account::server_url::{InvalidServerUrl, ServerUrl};
+use crate::account::{CredentialSource, OAuthSettings};
 use crate::secret::Secret;
+use crate::text;
 
 /// Where the browser is sent in the end, unless somebody knows better: any port of this machine (RFC 8252, section 7.3).
 const REDIRECT: &str = "http://127.0.0.1";
@@ -105,7 +105,7 @@ fn preset(value: &DeValue<'_>) -> Result<&'static Preset, Complaint> {
                 names.join(", ")
             ),
         };
-        Complaint::new(format!("cannot be \"{}\"", printable(text)), help)
+        Complaint::new(format!("cannot be \"{}\"", text::value(text)), help)
     })
 }
 
@@ -160,7 +160,7 @@ fn client_secret(table: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Pr
         ),
         ("client_secret_credential", read(table, "client_secret_credential", problems, systemd_credential)),
     ];
-    super::settings::only_one(table, ways, "the client's secret", problems)
+    only_one(table, ways, "the client's secret", problems)
 }
 
 impl OAuthTable {

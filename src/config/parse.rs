@@ -16,9 +16,10 @@ use super::path;
 use super::problem::Problem;
 use super::redaction::Masked;
 use super::settings::{Settings, password_in};
+use super::sharing::Endpoints;
 use super::unknown::report_unknown;
 use super::value::{At, Setting, integer, read};
-use super::{DaemonSettings, NotifySettings, syntax};
+use super::{DaemonSettings, NotifySettings, foreign, syntax};
 use crate::account::{Account, AccountName};
 use crate::text;
 
@@ -67,13 +68,22 @@ pub(super) fn parse(text: &str, home: Option<&Path>) -> Parsed {
     broken(text, home)
 }
 
+/// What stands above the first table, read by itself: `state_dir`. None where something is wrong with that.
+pub(super) fn state_dir_at_top(text: &str, home: Option<&Path>) -> Option<Option<PathBuf>> {
+    let first_table = if text.starts_with('[') { Some(0) } else { text.find("\n[").map(|newline| newline + 1) };
+    let (table, errors) = DeTable::parse_recoverable(text.get(..first_table.unwrap_or(text.len()))?);
+    let mut problems = Vec::new();
+    let state_dir = read(table.get_ref(), "state_dir", &mut problems, |value| path::path(value, home));
+    (errors.is_empty() && problems.is_empty()).then(|| state_dir.value().cloned())
+}
+
 fn of_table(text: &str, table: &DeTable<'_>, home: Option<&Path>) -> Parsed {
     let mut problems = Vec::new();
     report_unknown(table, Level::Top, &mut problems);
     let state_dir = read(table, "state_dir", &mut problems, |value| path::path(value, home));
     let daemon = daemon(table, home, &mut problems);
     let notify = notify(inner_table(table, "notify", &mut problems), home, &mut problems);
-    let mut reader = Reader { home, problems, warnings: Vec::new(), password: None };
+    let mut reader = Reader { home, problems, warnings: Vec::new(), password: None, endpoints: Endpoints::default() };
     let accounts = reader.accounts(table);
     let Reader { problems, warnings, password, .. } = reader;
     Parsed {
@@ -95,7 +105,10 @@ fn broken(text: &str, home: Option<&Path>) -> Parsed {
     let parsed = of_table(&repaired.text, table.get_ref(), home);
     let mut problems = parsed.problems;
     drop(table);
-    problems = repaired.with(problems);
+    problems = match foreign::recognise(text) {
+        Some(problem) => vec![problem],
+        None => repaired.with(problems),
+    };
     if problems.is_empty() {
         let help = "strings stand in quotes, and a key stands once in a table";
         problems.push(Problem::new("this is not TOML").help(help));
@@ -116,7 +129,8 @@ fn daemon(top: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Problem>) -
     let table = inner_table(top, "daemon", problems).unwrap_or(&empty);
     report_unknown(table, Level::Daemon, problems);
     let mut polls = |key: &str, default: NonZeroUsize| {
-        let number = read(table, key, problems, |value| integer(value, 1..=MOST_POLLS, &format!("{default}")));
+        let example = format!("a number from 1 to {MOST_POLLS}, without quotes; {default} is the default");
+        let number = read(table, key, problems, |value| integer(value, 1..=MOST_POLLS, &example));
         number.value().and_then(|number| usize::try_from(*number).ok()).and_then(NonZeroUsize::new).unwrap_or(default)
     };
     let (concurrency, per_host) = (polls("concurrency", DEFAULT_CONCURRENCY), polls("per_host", DEFAULT_PER_HOST));
@@ -125,7 +139,7 @@ fn daemon(top: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Problem>) -
 
 /// A table in a table, if it is there and is one.
 fn inner_table<'t, 'i>(table: &'t DeTable<'i>, key: &str, problems: &mut Vec<Problem>) -> Option<&'t DeTable<'i>> {
-    let (name, value) = table.get_key_value(key)?;
+    let Some((name, value)) = table.get_key_value(key) else { return meant_table(table, key) };
     let inner = value.get_ref().as_table();
     if inner.is_none() {
         let header = if key == "accounts" { "[accounts.NAME]" } else { &format!("[{key}]") };
@@ -136,6 +150,13 @@ fn inner_table<'t, 'i>(table: &'t DeTable<'i>, key: &str, problems: &mut Vec<Pro
         );
     }
     inner
+}
+
+/// The table whose name was probably meant to be this one: what it holds is judged in the same go, and the file is refused for
+/// the name.
+fn meant_table<'t, 'i>(table: &'t DeTable<'i>, key: &str) -> Option<&'t DeTable<'i>> {
+    let is_meant = |name: &str| !Level::Top.keys().contains(&name) && keys::probably(name, Level::Top) == Some(key);
+    table.iter().find(|(name, _)| is_meant(name.get_ref())).and_then(|(_, value)| value.get_ref().as_table())
 }
 
 /// What `[accounts.NAME]` or `[defaults]` says.
@@ -153,6 +174,7 @@ struct Reader<'a> {
     problems: Vec<Problem>,
     warnings: Vec<(Span, String)>,
     password: Option<Span>,
+    endpoints: Endpoints,
 }
 
 impl Reader<'_> {
@@ -172,7 +194,9 @@ impl Reader<'_> {
         }
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_by_key(|(name, _)| name.span().start);
-        entries.into_iter().filter_map(|(name, value)| self.account(name, value, &defaults)).collect()
+        let mut accounts = Vec::with_capacity(entries.len());
+        accounts.extend(entries.into_iter().filter_map(|(name, value)| self.account(name, value, &defaults)));
+        accounts
     }
 
     fn account(
@@ -205,11 +229,12 @@ impl Reader<'_> {
             }
         };
         let (home, problems, warnings) = (self.home, &mut self.problems, &mut self.warnings);
+        let endpoints = &mut self.endpoints;
         // Whoever says where an account's mail goes means the whole of it.
         let says = !matches!((&forward, &own.maildir), (Setting::Absent, Setting::Absent));
         let forward = if says { &forward } else { &defaults.forward };
         let (defaults, protocol) = (&defaults.settings, Protocol::Pop3);
-        Builder { name: &name, own: &own, defaults, protocol, home, problems, warnings }.build(forward)
+        Builder { name: &name, own: &own, defaults, protocol, home, problems, warnings, endpoints }.build(forward)
     }
 
     /// `[accounts.qq.com]` is a table `com` in the account `qq`, and was hardly meant so: what it holds is judged as an
@@ -242,7 +267,7 @@ impl Reader<'_> {
                 name = format!("{name}.{}", key.get_ref());
                 (at, value) = (key, inner);
             }
-            let shown = crate::credential::printable(&name);
+            let shown = text::value(&name);
             let message = "an account's name with a dot in it stands in quotes; without them it is a table in a table";
             let help = format!("write [accounts.\"{shown}\"]");
             self.problems.push(Problem::new(message).at(&(outer.span().start..at.span().end)).help(help));
@@ -262,7 +287,11 @@ impl Reader<'_> {
         Tables { settings: Settings::read(table, level, self.home, &mut self.problems), forward }
     }
 
+    /// Where something at the top of the file was probably meant as an account, that is what is told.
     fn no_accounts(&mut self) {
+        if self.problems.iter().any(Problem::is_about_top) {
+            return;
+        }
         self.problems.push(Problem::new("there is no account in the configuration").help(
             "add a table [accounts.NAME] with host, username, password_command and maildir, as in config/mailferry.toml",
         ));

@@ -17,7 +17,9 @@ pub(super) fn absolute(text: &str, home: Option<&Path>) -> Result<PathBuf, Compl
     if path.is_absolute() {
         return Ok(path);
     }
-    let help = if text.starts_with('~') {
+    let help = if text.starts_with('$') || text.starts_with('%') {
+        "nothing is put in for a variable; ~/ at the beginning stands for your home"
+    } else if text.starts_with('~') {
         "only ~/ at the beginning stands for your home; write another user's in full"
     } else {
         "write a path that begins with / or ~/, because mailferry runs in different directories"
@@ -73,6 +75,7 @@ mod tests {
         for text in ["~jo/Mail", "Mail", "./Mail", "{account}"] {
             assert_eq!(absolute(text, home).unwrap_err().message, "is not an absolute path", "{text}");
         }
+        assert!(absolute("$HOME/Mail", home).unwrap_err().help.contains("variable"));
         assert!(absolute("~/Mail", None).unwrap_err().message.contains("no home directory"));
     }
 }

@@ -38,12 +38,22 @@ pub(super) struct Problem {
     line: Option<usize>,
     /// The next step.
     help: Option<String>,
+    /// What stands below it all, to be copied as it is.
+    below: Option<&'static str>,
 }
 
 impl Problem {
     /// A problem of the file as a whole. The message must be fit for a terminal.
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), place: None, label: String::new(), other: None, line: None, help: None }
+        Self {
+            message: message.into(),
+            place: None,
+            label: String::new(),
+            other: None,
+            line: None,
+            help: None,
+            below: None,
+        }
     }
 
     /// Points at a place of the file.
@@ -64,6 +74,11 @@ impl Problem {
     /// Points at another place, too.
     pub(super) fn also(self, place: &Span, label: impl Into<String>) -> Self {
         Self { other: Some((place.clone(), label.into())), ..self }
+    }
+
+    /// Shows something to be copied.
+    pub(super) fn below(self, text: &'static str) -> Self {
+        Self { below: Some(text), ..self }
     }
 
     /// Says what to do.
@@ -90,6 +105,11 @@ impl Problem {
     pub(super) fn misses(&self, key: &str) -> bool {
         let password = keys::looks_secret(key) || key.starts_with(keys::PASSWORD);
         self.message.ends_with(&format!("{MISSING}`{key}`")) || (password && self.message.ends_with(" has no password"))
+    }
+
+    /// Whether it is about a key at the top of the file that is not known there.
+    pub(super) fn is_about_top(&self) -> bool {
+        self.message.starts_with("unknown key ") && self.message.ends_with(keys::Level::Top.place().as_str())
     }
 
     /// Whether it is about this account.
@@ -137,6 +157,17 @@ impl ConfigError {
         self.problems.len()
     }
 
+    /// The first problem and its next step, without the line.
+    pub(crate) fn in_short(&self) -> String {
+        let Some(problem) = self.problems.first() else { return String::new() };
+        let message = problem.message.split_once("` ").map_or(problem.message.as_str(), |(_, rest)| rest);
+        let message = if problem.message.starts_with('`') { format!("it {message}") } else { problem.message.clone() };
+        match &problem.help {
+            Some(help) => format!("{message}; {help}"),
+            None => message,
+        }
+    }
+
     /// All problems, each with its line and the next step, ending in a newline. No secret is shown.
     #[must_use]
     pub fn render(&self, color: bool) -> String {
@@ -147,6 +178,9 @@ impl ConfigError {
             let group = self.group(problem, path.as_deref());
             text.push_str(&renderer.render(&[group]));
             text.push_str("\n\n");
+            if let Some(below) = problem.below {
+                text.push_str(&format!("{below}\n\n"));
+            }
         }
         if let (Some(path), 2..) = (path, self.problems.len()) {
             let mut summary = format!("{} problems in {path}", self.problems.len());

@@ -1,6 +1,7 @@
 //! The file itself: read, bounded, and judged by its permissions.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use super::problem::{ConfigError, Problem, warning};
 use super::{Config, Environment, parse};
@@ -16,15 +17,7 @@ const MAX_FILE: usize = 16 * 1024 * 1024;
 pub(super) fn load(path: &Path, env: &Environment) -> Result<Config, ConfigError> {
     let fail = |source, problems| ConfigError::new(path.to_owned(), source, problems);
     let file = private_file::read(path, MAX_FILE).map_err(|fault| fail(None, vec![unreadable(&fault)]))?;
-    let text = match std::str::from_utf8(&file.contents) {
-        Ok(text) => text,
-        Err(e) => {
-            let good = file.contents.get(..e.valid_up_to()).unwrap_or_default();
-            let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
-            let problem = Problem::new("this is not UTF-8 text").in_line(line);
-            return Err(fail(None, vec![problem.help("save the file as UTF-8")]));
-        }
-    };
+    let text = text_of(&file).map_err(|problems| fail(None, problems))?;
     let mut parsed = parse::parse(text, env.home.as_deref());
     let mut warnings: Vec<String> =
         parsed.warnings.iter().map(|(place, text)| warning(path, &parsed.source, place, text)).collect();
@@ -34,6 +27,52 @@ pub(super) fn load(path: &Path, env: &Environment) -> Result<Config, ConfigError
     }
     let parse::Parsed { daemon, notify, state_dir, accounts, .. } = parsed;
     Ok(Config { path: path.to_owned(), daemon, notify, state_dir, accounts, warnings })
+}
+
+fn text_of(file: &PrivateFile) -> Result<&str, Vec<Problem>> {
+    std::str::from_utf8(&file.contents).map_err(|e| {
+        let good = file.contents.get(..e.valid_up_to()).unwrap_or_default();
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        vec![Problem::new("this is not UTF-8 text").in_line(line).help("save the file as UTF-8")]
+    })
+}
+
+/// The text of a file that an account is going to be added to. None if there is no file. One that no command would read
+/// afterwards, for its permissions or because it is none, is refused here.
+pub(super) fn text_before(path: &Path, env: &Environment) -> Result<Option<String>, ConfigError> {
+    let fail = |source, problems| ConfigError::new(path.to_owned(), source, problems);
+    let file = match private_file::read(path, MAX_FILE) {
+        Ok(file) => file,
+        Err(ReadFault::Io(e)) if e.kind() == io::ErrorKind::NotFound => {
+            return match path.symlink_metadata() {
+                Ok(_) => Err(fail(None, vec![leads_nowhere(path)])),
+                Err(_) => Ok(None),
+            };
+        }
+        Err(fault) => return Err(fail(None, vec![unreadable(&fault)])),
+    };
+    let text = text_of(&file).map_err(|problems| fail(None, problems))?;
+    let mut parsed = parse::parse(text, env.home.as_deref());
+    // What it says is judged together with what is added.
+    parsed.problems.clear();
+    judge(path, &file, &Identity::of_process(), &mut parsed, &mut Vec::new());
+    match parsed.problems.is_empty() {
+        true => Ok(Some(text.to_owned())),
+        false => Err(fail(Some(parsed.source), parsed.problems)),
+    }
+}
+
+/// A link that could be replaced or written through; which of them is meant is the user's to say.
+fn leads_nowhere(path: &Path) -> Problem {
+    let target = std::fs::read_link(path).unwrap_or_default();
+    Problem::new(format!("the configuration is a link that leads to {}, and nothing is there", text::path(&target)))
+        .help("make that file, or take the link away, and try again")
+}
+
+/// The state directory that stands in the file, without a look at the accounts. None where that cannot be read by itself.
+pub(super) fn state_dir_at_top(path: &Path, env: &Environment) -> Option<Option<PathBuf>> {
+    let file = private_file::read(path, MAX_FILE).ok()?;
+    parse::state_dir_at_top(std::str::from_utf8(&file.contents).ok()?, env.home.as_deref())
 }
 
 fn unreadable(fault: &ReadFault) -> Problem {

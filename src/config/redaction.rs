@@ -5,7 +5,8 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Span, keys, syntax};
+use super::line::begins_secret;
+use super::{Span, keys};
 
 /// What stands in the place of a value that is not shown.
 const MASK: &str = "\"[secret]\"";
@@ -59,7 +60,7 @@ impl Masked {
                 Some(_) => 0,
                 None => {
                     let (shown, goes_on) = shown_prefix(body, secret_goes_on);
-                    secret_goes_on = goes_on || syntax::begins_secret(body);
+                    secret_goes_on = goes_on || begins_secret(body);
                     shown
                 }
             };
@@ -230,16 +231,35 @@ fn shown_prefix(line: &str, secret_goes_on: bool) -> (usize, bool) {
             None => (indent, secret_goes_on),
         };
     }
-    if [";", "//", "- "].iter().any(|mark| content.starts_with(mark)) {
+    let first = content.split([' ', '\t']).next().unwrap_or_default();
+    if let Some(word) = SHOWN_WORDS.into_iter().find(|word| first == *word && !keys::is_shown(word)) {
+        let blanks = content.len() - word.len() - content.get(word.len()..).unwrap_or_default().trim_start().len();
+        return (indent + word.len() + blanks, secret_goes_on);
+    }
+    if [";", "//", "- ", "/*", "-- ", "REM ", "% "].iter().any(|mark| content.starts_with(mark)) {
         let shown = !secret_goes_on && !mentions_secret(content) && !content.contains(['"', '\'']);
         return (if shown { line.len() } else { indent }, secret_goes_on);
     }
-    let key_end = content.find(['=', ':', '"', '\'', ' ', '\t', '{', '#']).unwrap_or(content.len());
-    let (key, rest) = content.split_at_checked(key_end).unwrap_or((content, ""));
+    // A key in quotes, as JSON has it.
+    let quoted = content
+        .strip_prefix('"')
+        .and_then(|rest| rest.split_once('"'))
+        .filter(|(key, rest)| keys::is_shown(key) && rest.trim_start().starts_with([':', '=']));
+    let ends = ['=', ':', '"', '\'', ' ', '\t', '{', '#', '\u{a0}', '＝'];
+    let key_end = content.find(ends).unwrap_or(content.len());
+    let (key, rest) = quoted.or_else(|| content.split_at_checked(key_end)).unwrap_or((content, ""));
+    let typed: String;
+    let key = match key.contains(['–', '—', '‐', '‑']) {
+        true => {
+            typed = key.replace(['–', '—', '‐', '‑'], "_");
+            typed.as_str()
+        }
+        false => key,
+    };
     let name = key.rsplit('.').next().unwrap_or(key);
     let after_key = rest.trim_start();
-    let value = after_key.trim_start_matches(['=', ':', '>']).trim_start();
-    let has_sign = after_key.starts_with(['=', ':']);
+    let value = after_key.trim_start_matches(['=', ':', '>', '＝']).trim_start();
+    let has_sign = after_key.starts_with(['=', ':', '＝']);
     let before_value = line.len() - value.len();
     if keys::is_shown(name) {
         return (before_value + first_value(value), false);
@@ -257,6 +277,12 @@ fn shown_prefix(line: &str, secret_goes_on: bool) -> (usize, bool) {
     }
 }
 
+/// Words of other languages, of which something is said.
+const SHOWN_WORDS: [&str; 13] = [
+    "account", "daemon", "export", "import", "include", "poll", "require", "server", "set", "setenv", "skip", "source",
+    "*/",
+];
+
 /// A shorter word in front of a sign may be a part of something else.
 const SHORTEST_KEY: usize = 3;
 
@@ -270,7 +296,9 @@ fn mentions_secret(text: &str) -> bool {
 fn first_value(text: &str) -> usize {
     let plain = |c: char| c.is_alphanumeric() || "._-:/~+@".contains(c);
     let length = match text.chars().next() {
-        Some(quote @ ('"' | '\'')) => text.char_indices().skip(1).find(|(_, c)| *c == quote).map(|(at, _)| at + 1),
+        Some(quote @ ('"' | '\'' | '`')) => {
+            text.char_indices().skip(1).find(|(_, c)| *c == quote).map(|(at, _)| at + 1)
+        }
         Some('“' | '„' | '”' | '«' | '‘' | '’') => {
             let mut behind = text.char_indices().skip(1).skip_while(|(_, c)| !"“”»«‘’\"\'".contains(*c));
             behind.next().map(|(at, c)| at + c.len_utf8())
@@ -279,7 +307,7 @@ fn first_value(text: &str) -> usize {
     };
     // A quote that a stray one has opened goes on over the next key and its value.
     let inside = length.and_then(|length| text.get(..length)).unwrap_or_default();
-    if text.starts_with(['"', '\'']) && (inside.contains('=') || mentions_secret(inside)) {
+    if text.starts_with(['"', '\'', '`']) && (inside.contains('=') || mentions_secret(inside)) {
         return 0;
     }
     let Some(length) = length else {
@@ -311,6 +339,9 @@ fn header_prefix(header: &str) -> Option<usize> {
         return None;
     }
     let rest = header.get(close..).unwrap_or_default();
+    if rest.chars().all(|c| c.is_ascii_punctuation() || c.is_whitespace()) {
+        return Some(header.len());
+    }
     Some(header.len() - rest.trim_start_matches(']').len())
 }
 

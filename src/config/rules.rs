@@ -73,13 +73,15 @@ struct Reader<'a, 'i> {
 
 impl Reader<'_, '_> {
     fn rule(mut self) -> Option<RuleTable> {
-        report_unknown(self.table, Level::Rule(self.level.name()), self.problems);
+        let meant = report_unknown(self.table, Level::Rule(self.level.name()), self.problems);
+        // What a misspelt key was meant to say is not missing.
+        let is_meant = |keys: &[&str]| meant.iter().any(|key| keys.contains(key));
         let header = read(self.table, "header", self.problems, field_name);
-        if matches!(header, Setting::Absent) {
+        if matches!(header, Setting::Absent) && !is_meant(&["header"]) {
             self.complain("a rule has no `header`", format!("add {HEADER}"));
         }
-        let patterns = self.patterns();
-        let target = self.target();
+        let patterns = if is_meant(&["equals", "contains", "matches"]) { None } else { self.patterns() };
+        let target = if is_meant(&["maildir", "folder", "forward", "skip"]) { None } else { self.target() };
         let condition = Condition::new(header.value()?, patterns?);
         Some(RuleTable { condition, target: target? })
     }
@@ -169,7 +171,7 @@ pub(super) fn field_name(value: &DeValue<'_>) -> Result<String, Complaint> {
     if is_name {
         return Ok(text.to_owned());
     }
-    Err(Complaint::new("is no name of a header field", format!("write {HEADER}, without a colon or blanks")))
+    Err(Complaint::new("is not the name of a header field", format!("write {HEADER}, without a colon or blanks")))
 }
 
 /// The name of a folder of a Maildir++: its levels with dots between them.
@@ -181,7 +183,7 @@ fn folder(value: &DeValue<'_>) -> Result<String, Complaint> {
         return Ok(text.to_owned());
     }
     Err(Complaint::new(
-        "is no name of a folder: it has a slash, an empty level or more than 200 octets",
+        "is not the name of a folder: it has a slash, an empty level or more than 200 octets",
         format!("write {example}; a Maildir elsewhere is named by `maildir`"),
     ))
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
@@ -18,13 +19,14 @@ use super::oauth::{self, OAuthTable};
 use super::path;
 use super::problem::Problem;
 use super::rules::{self, RuleTable};
+use super::secret_source::{command, only_one, systemd_credential};
 use super::tls;
 use super::unknown::report_unknown;
 use super::value::{Complaint, Setting, boolean, integer, plain_text, read, string, wrong_type};
 use crate::account::{
-    AuthChoice, Interval, IpVersion, KeyExchange, MaildirMode, Proxy, PublicKeyPin, RemovalPolicy, TlsMode, TlsTrust,
+    AuthChoice, CredentialSource, Interval, IpVersion, KeyExchange, MaildirMode, Proxy, PublicKeyPin, RemovalPolicy,
+    TlsMode, TlsTrust,
 };
-use crate::credential::{CredentialSource, is_credential_name};
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::text;
@@ -46,7 +48,7 @@ pub(super) struct Settings {
     pub(super) timeout: Setting<Duration>,
     pub(super) max_message_size: Setting<u64>,
     pub(super) max_messages_per_session: Setting<NonZeroU32>,
-    pub(super) on_new_mail: Setting<Vec<OsString>>,
+    pub(super) on_new_mail: Setting<Arc<[OsString]>>,
     pub(super) enabled: Setting<bool>,
     pub(super) tls_ca_file: Setting<PathBuf>,
     pub(super) tls_key_exchange: Setting<KeyExchange>,
@@ -126,6 +128,12 @@ impl Settings {
             credential,
             auth: read(table, "auth", problems, |value| choice(value, &AUTH)),
             maildir: read(table, "maildir", problems, |value| {
+                if value.as_str().is_some_and(|text| !text.is_empty() && text.chars().all(|c| c == '/')) {
+                    return Err(Complaint::new(
+                        "is the root of all directories",
+                        "write a directory for mail, such as \"~/Mail\"",
+                    ));
+                }
                 let text = plain_text(value, "a path such as \"~/Mail/{account}\"")?;
                 path::only_account_in_braces(text)?;
                 path::absolute(text, home).map(|_| text.to_owned())
@@ -139,7 +147,9 @@ impl Settings {
                 let number = u32::try_from(nonzero(value)?).ok().and_then(NonZeroU32::new);
                 Ok(number.unwrap_or(NonZeroU32::MAX))
             }),
-            on_new_mail: read(table, "on_new_mail", problems, |value| command(value, home, "[\"notmuch\", \"new\"]")),
+            on_new_mail: read(table, "on_new_mail", problems, |value| {
+                command(value, home, "[\"notmuch\", \"new\"]").map(Arc::from)
+            }),
             enabled: read(table, "enabled", problems, boolean),
             tls_ca_file: read(table, "tls_ca_file", problems, |value| path::path(value, home)),
             tls_key_exchange: read(table, "tls_key_exchange", problems, |value| choice(value, &KEY_EXCHANGE)),
@@ -184,36 +194,13 @@ fn credential(table: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Probl
         ),
     ];
     let way = only_one(table, ways, "the password or token", problems);
-    if let (Some((name, _)), false) = (table.get_key_value("oauth2"), matches!(way, Setting::Absent)) {
+    let oauth2 = table.get_key_value("oauth2").filter(|(_, value)| value.get_ref().is_table());
+    if let (Some((name, _)), false) = (oauth2, matches!(way, Setting::Absent)) {
         let message = "`oauth2` and another key both say how to log in";
         problems.push(Problem::new(message).at(&name.span()).help("keep `oauth2` alone, or the other key alone"));
         return Setting::Bad;
     }
     way
-}
-
-/// The one of several keys that is there.
-pub(super) fn only_one<T>(
-    table: &DeTable<'_>,
-    ways: impl IntoIterator<Item = (&'static str, Setting<T>)>,
-    what: &str,
-    problems: &mut Vec<Problem>,
-) -> Setting<T> {
-    let mut present = ways.into_iter().filter(|(_, way)| !matches!(way, Setting::Absent));
-    let Some((first_key, first)) = present.next() else {
-        return Setting::Absent;
-    };
-    let mut several = false;
-    for (key, _) in present {
-        several = true;
-        let message = format!("`{first_key}` and `{key}` both say where {what} comes from");
-        let mut problem = Problem::new(message).help("keep one of them");
-        if let (Some((first_name, _)), Some((name, _))) = (table.get_key_value(first_key), table.get_key_value(key)) {
-            problem = problem.at(&name.span()).also(&first_name.span(), "the other one");
-        }
-        problems.push(problem);
-    }
-    if several { Setting::Bad } else { first }
 }
 
 fn provider(value: &DeValue<'_>) -> Result<&'static Provider, Complaint> {
@@ -231,42 +218,6 @@ fn provider(value: &DeValue<'_>) -> Result<&'static Provider, Complaint> {
 fn password(value: &DeValue<'_>) -> Result<CredentialSource, Complaint> {
     let text = plain_text(value, "the password as a string, in quotes")?;
     Ok(CredentialSource::Inline(Secret::new(text.as_bytes().to_vec())))
-}
-
-/// The words of a command such as `example`; `~/` is expanded in the first.
-pub(super) fn command(value: &DeValue<'_>, home: Option<&Path>, example: &str) -> Result<Vec<OsString>, Complaint> {
-    let example = format!("the command's words, such as {example}; no shell reads them");
-    let help = || format!("write {example}");
-    let words = value.as_array().ok_or_else(|| wrong_type(value, "an array of strings", &example))?;
-    let mut argv = Vec::with_capacity(words.len());
-    for word in words.iter() {
-        let text = string(word.get_ref(), &example)
-            .map_err(|_| Complaint::new("holds something that is not a string", help()))?;
-        if text.is_empty() || text.contains('\0') {
-            return Err(Complaint::new("holds an empty word or a NUL", help()));
-        }
-        argv.push(OsString::from(text));
-    }
-    let Some(first) = argv.first_mut() else {
-        return Err(Complaint::new("is empty", help()));
-    };
-    let program = first.to_str().unwrap_or_default();
-    if program.contains('/') || program.starts_with('~') {
-        *first = path::absolute(program, home)?.into_os_string();
-    }
-    Ok(argv)
-}
-
-pub(super) fn systemd_credential(value: &DeValue<'_>) -> Result<CredentialSource, Complaint> {
-    let name = plain_text(value, "the credential's name, as in LoadCredential=NAME:/path")?;
-    if is_credential_name(name) {
-        Ok(CredentialSource::Credential(name.to_owned()))
-    } else {
-        Err(Complaint::new(
-            "is not the name of a systemd credential",
-            "write a name without a slash; a path goes into password_file",
-        ))
-    }
 }
 
 /// The permissions of a Maildir, in octal digits.
@@ -290,6 +241,12 @@ fn interval(value: &DeValue<'_>) -> Result<Interval, Complaint> {
     let DeValue::String(text) = value else {
         return duration(value, INTERVAL_LEAST, INTERVAL_MOST, example).map(Interval::fixed);
     };
+    let is_time = |text: &str| parse(text, example).is_ok();
+    let bounds = text.split_once(['-', '–', '…', '/']).filter(|(first, second)| is_time(first) && is_time(second));
+    if let Some((first, second)) = bounds {
+        let help = format!("write two dots between them: \"{}..{}\"", first.trim(), second.trim());
+        return Err(Complaint::new("is not a duration, nor two of them", help));
+    }
     let Some((first, second)) = text.split_once("..") else {
         return duration(value, INTERVAL_LEAST, INTERVAL_MOST, example).map(Interval::fixed);
     };
@@ -328,7 +285,7 @@ fn removal(value: &DeValue<'_>) -> Result<RemovalPolicy, Complaint> {
             Err(Complaint::new("has no unit", format!("write \"{number}d\" for days, or true, or false")))
         }
         DeValue::String(text) if parse(text, "14d").is_ok_and(|age| age.is_zero()) => {
-            Err(Complaint::new("is no time at all", "to delete at once after delivery, write leave_on_server = false"))
+            Err(Complaint::new("is zero", "to delete at once after delivery, write leave_on_server = false"))
         }
         DeValue::String(text) => {
             duration(value, AGE_LEAST, AGE_MOST, "14d").map(RemovalPolicy::AfterAge).map_err(|wrong| {

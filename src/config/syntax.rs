@@ -8,12 +8,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::Span;
 use super::keys;
+use super::line::{Diagnosis, begins_secret, diagnose, parses};
 use super::problem::Problem;
 use crate::account::AccountName;
-use crate::credential::printable;
-use line::{Diagnosis, diagnose, parses};
-
-mod line;
+use crate::text;
 
 /// A value over several lines has no more of them, or it is looked at line by line.
 const LONGEST_VALUE: usize = 200;
@@ -188,6 +186,11 @@ impl<'a> Work<'a> {
             return 1;
         }
         let Diagnosis { part, message, help, repaired, key } = diagnose(line);
+        // `host = "a", username = "b"`: what stands behind the first value is not missing.
+        let behind = content.split_once('=').map_or("", |(_, behind)| behind);
+        let words =
+            behind.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| keys::is_known(word));
+        self.lost.extend(words.map(str::to_owned).collect::<Vec<_>>());
         self.tell(at, part, |place| Problem::new(message).at(place).help(help));
         match repaired {
             Some(repaired) => {
@@ -195,6 +198,8 @@ impl<'a> Work<'a> {
                 self.good(at, &repaired);
             }
             None => {
+                // `accounts.work = { ...` would have been one.
+                self.lost_header |= content.starts_with("accounts");
                 self.lost.extend(key);
                 self.replace(at, String::new());
                 if content.starts_with('[') {
@@ -278,7 +283,14 @@ impl<'a> Work<'a> {
         let indent = original.len() - original.trim_start().len();
         let whole = indent..original.trim_end().len();
         let place = start + whole.start..start + whole.end;
-        if line.trim_start().starts_with("[[") {
+        if line.trim_start().starts_with("[[") && path == ["accounts"] {
+            let help = "write [accounts.NAME], with the account's name in it, and its keys below";
+            self.tell(at, whole, |place| {
+                Problem::new("accounts are tables with a name, and no list").at(place).help(help)
+            });
+            self.replace(at, String::new());
+            (self.lost_header, self.skipping) = (true, true);
+        } else if line.trim_start().starts_with("[[") {
             self.skipping = false;
             self.table = path;
             // Each of them begins anew.
@@ -294,7 +306,7 @@ impl<'a> Work<'a> {
             match self.keys.get(&key).cloned() {
                 None => _ = self.keys.insert(key, place),
                 Some(first) => {
-                    let shown = printable(path.last().map_or("", String::as_str));
+                    let shown = text::value(path.last().map_or("", String::as_str));
                     let message = format!("`{shown}` stands twice in the same table");
                     let help = "take one of the two away, or give the second account a table of its own";
                     self.tell(at, whole, |place| {
@@ -312,7 +324,7 @@ impl<'a> Work<'a> {
             self.table = path;
             return;
         };
-        let shown = path.iter().map(|part| printable(part)).collect::<Vec<_>>().join(".");
+        let shown = path.iter().map(|part| text::value(part)).collect::<Vec<_>>().join(".");
         let message = format!("the table [{shown}] stands twice");
         let help = match path.as_slice() {
             [accounts, _] if accounts == "accounts" => {
@@ -343,7 +355,7 @@ impl<'a> Work<'a> {
             let Some(error) = errors.iter().min_by_key(|error| error.span().map(|span| span.start)) else { return };
             let offset = error.span().map_or(0, |span| span.start);
             let at = text.get(..offset).map_or(0, |before| before.matches('\n').count());
-            let message = format!("this is not TOML: {}", printable(error.message()));
+            let message = format!("this is not TOML: {}", text::value(error.message()));
             if self.told.get(at) == Some(&false) {
                 let length = self.line(at).len();
                 let help = "strings stand in quotes, and a key stands once in a table";
@@ -376,18 +388,6 @@ impl<'a> Work<'a> {
         let Self { problems, told, lost, lost_header, twice, .. } = self;
         Repaired { text: repaired, problems, told, lost, lost_header, twice, starts, ends }
     }
-}
-
-/// Whether a line speaks of a secret anywhere and is not TOML by itself: the next lines may be the rest of it. A bare word
-/// ends with its line.
-pub(super) fn begins_secret(line: &str) -> bool {
-    let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-    let secret = |word: &str| {
-        let is_one = keys::is_secret(word) || word == keys::PROXY;
-        is_one || (!keys::is_known(word) && keys::looks_secret(word))
-    };
-    let open = line.contains(['"', '\'', '[', '{', '“', '”', '‘', '’']) || line.trim_end().ends_with(['=', ':']);
-    words.any(secret) && open && !parses(line)
 }
 
 /// Whether a value may go on in the next line.

@@ -1,10 +1,10 @@
 //! What is said about keys that are not known.
 
+use crate::text;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{ACCOUNT, DAEMON, FORWARD_TABLE, Level, MULTIDROP, NOTIFY, OAUTH2, RULE, TOP, probably};
 use super::problem::Problem;
-use crate::credential::printable;
 
 /// What other programs have keys for and mailferry does without.
 const NOT_NEEDED: [(&str, &str); 12] = [
@@ -25,7 +25,10 @@ const NOT_NEEDED: [(&str, &str); 12] = [
 /// Reports the keys of a table that are not known there, and returns the known ones that were probably meant.
 pub(super) fn report_unknown(table: &DeTable<'_>, level: Level<'_>, problems: &mut Vec<Problem>) -> Vec<&'static str> {
     let mut meant = Vec::new();
-    for (key, value) in table {
+    let mut is_listed = false;
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    for (key, value) in entries {
         let name: &str = key.get_ref();
         if level.keys().contains(&name) {
             continue;
@@ -35,19 +38,23 @@ pub(super) fn report_unknown(table: &DeTable<'_>, level: Level<'_>, problems: &m
                 meant.push(known);
                 format!("did you mean `{known}`?")
             }
-            None => advice(name, value.get_ref(), level),
+            None => {
+                advice(name, value.get_ref(), level).unwrap_or_else(|| match std::mem::replace(&mut is_listed, true) {
+                    true => "this is none of the keys that are listed above either".to_owned(),
+                    false => all_keys(level),
+                })
+            }
         };
-        let message = format!("unknown key `{}` {}", printable(name), level.place());
+        let message = format!("unknown key `{}` {}", text::value(name), level.place());
         problems.push(Problem::new(message).at(&key.span()).help(help));
     }
     meant
 }
 
-/// What to do about an unknown key that is like none: move it where it belongs, or see what there is.
-fn advice(name: &str, value: &DeValue<'_>, level: Level<'_>) -> String {
-    let keys = level.keys();
+/// What to do about an unknown key that is like none, but is known elsewhere.
+fn advice(name: &str, value: &DeValue<'_>, level: Level<'_>) -> Option<String> {
     if let Some((_, advice)) = NOT_NEEDED.iter().find(|(other, _)| *other == name) {
-        return (*advice).to_owned();
+        return Some((*advice).to_owned());
     }
     let elsewhere = [
         (&ACCOUNT[..], "[accounts.NAME] or [defaults]"),
@@ -59,16 +66,39 @@ fn advice(name: &str, value: &DeValue<'_>, level: Level<'_>) -> String {
         (&TOP[..], "the top of the file, before the first [table]"),
     ];
     if let Some((_, home)) = elsewhere.iter().find(|(keys, _)| keys.contains(&name)) {
-        return format!("its place is {home}");
+        return Some(format!("its place is {home}"));
     }
     if level == Level::Top && value.is_table() {
-        return format!("if it is an account, write [accounts.{}]", printable(name));
+        return Some(format!("if it is an account, write [accounts.{}]", text::value(name)));
     }
     if let Level::Account(_) | Level::Defaults = level
         && FORWARD_TABLE.contains(&name)
     {
-        return "its place is [accounts.NAME.forward]".to_owned();
+        return Some("its place is [accounts.NAME.forward]".to_owned());
     }
-    let known: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
-    format!("the keys here are {}", known.join(", "))
+    None
+}
+
+/// What there is.
+fn all_keys(level: Level<'_>) -> String {
+    let mut known = level.keys().to_vec();
+    known.sort_unstable();
+    format!("the keys here are {}", in_lines(&known))
+}
+
+/// Keys in lines that fit a terminal.
+fn in_lines(keys: &[&str]) -> String {
+    let (mut text, mut width) = (String::new(), 32);
+    for (n, key) in keys.iter().enumerate() {
+        let comma = if n + 1 < keys.len() { "," } else { "" };
+        width += key.len() + 4;
+        if width > 78 && n > 0 {
+            text.push('\n');
+            width = key.len() + 4;
+        } else if n > 0 {
+            text.push(' ');
+        }
+        text.push_str(&format!("`{key}`{comma}"));
+    }
+    text
 }

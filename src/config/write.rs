@@ -26,7 +26,9 @@ impl std::fmt::Display for CannotAdd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::NotToml => "the configuration is not TOML as it is; `mailferry status` shows where",
-            Self::NoTables => "`accounts` is not made of tables such as [accounts.work]; write it so and try again",
+            Self::NoTables => {
+                "`accounts` is not made of tables such as [accounts.work]; rewrite it that way and try again"
+            }
             Self::Taken => "there is an account of this name already",
         })
     }
@@ -68,6 +70,14 @@ pub(crate) fn account_names(text: &str) -> Vec<String> {
     let document: Option<DocumentMut> = text.parse().ok();
     let names = document.as_ref().and_then(|document| document.get("accounts")?.as_table_like());
     names.map(|accounts| accounts.iter().map(|(name, _)| name.to_owned()).collect()).unwrap_or_default()
+}
+
+/// The text of the configuration at this path as it is. None if there is none.
+///
+/// # Errors
+/// [`ConfigError`]: every command would refuse the file as it is, for its permissions or its kind.
+pub(crate) fn text_before(path: &Path, env: &Environment) -> Result<Option<String>, ConfigError> {
+    super::read::text_before(path, env)
 }
 
 /// Judges a text that is going to be the configuration at this path.
@@ -113,7 +123,7 @@ pub(crate) fn create_private(path: &Path, contents: &[u8]) -> io::Result<()> {
 pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let place = match fs::canonicalize(path) {
         Ok(place) => place,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => path.to_owned(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => path.to_owned(),
         Err(e) => return Err(e),
     };
     let before = match fs::metadata(&place) {
@@ -191,5 +201,9 @@ mod tests {
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is left beside it");
+        // A link that leads nowhere is not made a file.
+        fs::remove_file(&file).unwrap();
+        assert_eq!(replace(&link, "three").unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     }
 }

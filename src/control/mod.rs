@@ -1,6 +1,7 @@
 //! The control socket: one question and one answer, a line of JSON each.
 //!
-//! Only the daemon's own user and root are heard. A question is short and comes soon, or the connection is closed; nobody
+//! The daemon answers its own user and root only. A question is short and comes soon, or the connection is closed;
+//! nobody
 //! who asks can keep the daemon from its work.
 
 pub mod status;
@@ -31,6 +32,9 @@ pub const NAME: &str = "control.sock";
 /// The longest question, in bytes: the names of some thousand accounts.
 const LONGEST_QUESTION: u64 = 256 << 10;
 
+/// The names in a question about the status have so many bytes at the most: each may take six when it is written.
+const MOST_NAMES: usize = 32 << 10;
+
 /// How long a question may take to come, and an answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -48,7 +52,11 @@ const LOOK: Duration = Duration::from_secs(10);
 #[serde(tag = "ask", rename_all = "kebab-case")]
 pub enum Request {
     /// How are you?
-    Status,
+    Status {
+        /// Only these accounts are asked about; all, if none is named. A daemon that does not know it tells of all.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        accounts: Vec<String>,
+    },
     /// Poll these accounts now; all, if none is named.
     Poll {
         /// Their names.
@@ -62,10 +70,18 @@ pub enum Request {
 }
 
 impl Request {
+    /// How these accounts are; all, if none is named, or more than fit into a question.
+    #[must_use]
+    pub fn status_of(accounts: &[String]) -> Self {
+        let octets: usize = accounts.iter().map(|name| name.len() + 3).sum();
+        let fits = octets <= MOST_NAMES;
+        Self::Status { accounts: accounts.iter().filter(|_| fits).cloned().collect() }
+    }
+
     /// How long its answer may take to come.
     fn patience(&self) -> Duration {
         match self {
-            Self::Status | Self::Poll { .. } => PATIENCE,
+            Self::Status { .. } | Self::Poll { .. } => PATIENCE,
             Self::TestNotify => command_runner::LIMIT + PATIENCE,
         }
     }
@@ -225,7 +241,7 @@ fn bind(dir: &Path) -> io::Result<UnixListener> {
     let path = address(dir, &opened);
     match fs::symlink_metadata(&path) {
         Ok(there) if there.file_type().is_socket() => fs::remove_file(&path)?,
-        Ok(_) => return Err(io::Error::other(format!("{NAME} is there and is no socket"))),
+        Ok(_) => return Err(io::Error::other(format!("{NAME} exists and is not a socket"))),
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) => return Err(e),
     }
@@ -243,14 +259,14 @@ fn restored(dir: &Path, troubled: &mut bool) -> Option<UnixListener> {
     match bind(dir) {
         Ok(listener) => {
             *troubled = false;
-            info!(event = "control", "the control socket in {} was removed, and is there again", dir.display());
+            info!(event = "control", "the control socket in {} was removed and has been made again", dir.display());
             Some(listener)
         }
         Err(e) => {
             // Once is enough.
             if !std::mem::replace(troubled, true) {
                 let dir = dir.display();
-                warn!(event = "control", "the control socket in {dir} was removed and cannot be made anew: {e}");
+                warn!(event = "control", "the control socket in {dir} was removed and cannot be made again: {e}");
             }
             None
         }
@@ -288,7 +304,7 @@ async fn accept(mut listener: UnixListener, dir: PathBuf, look: Arc<Notify>, sen
             tokio::spawn(async move {
                 let _place = place;
                 if hear(stream, sender).await.is_none() {
-                    debug!("the control socket: nobody asked, or took the answer, in time");
+                    debug!("the control socket: a client did not ask, or did not take the answer, in time");
                 }
             });
         }
@@ -351,12 +367,12 @@ impl fmt::Display for AskError {
             Self::NoDaemon { looked } => write!(
                 f,
                 "no daemon is running: looked for its control socket at {}. Start it with `mailferry daemon` or as a \
-                 service; it must be the same user, or root",
+                 service. Only its own user and root can ask it",
                 list(looked)
             ),
             Self::NoSocket { holder, state_dir, looked } => write!(
                 f,
-                "a daemon works with the state in {}: {}, but its control socket is not at {}. If somebody removed it, it \
+                "a daemon uses the state in {}: {}, but its control socket is not at {}. If somebody removed it, it \
                  comes back within {} seconds; if the daemon was started with other options or another environment, give \
                  the same here",
                 state_dir.display(),
@@ -407,7 +423,7 @@ async fn converse(mut stream: UnixStream, request: &Request) -> io::Result<Respo
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;
     if answer.is_empty() {
-        return Err(io::Error::other("it closed the connection; are you its user, or root?"));
+        return Err(io::Error::other("it closed the connection; it answers its own user and root only"));
     }
     Ok(serde_json::from_slice(&answer)?)
 }
@@ -419,11 +435,22 @@ mod tests {
     #[test]
     fn a_question_of_an_older_or_a_newer_client_is_understood() {
         let poll = |often_for| Request::Poll { accounts: vec!["a".to_owned()], often_for };
+        let (all, old_status) = (Request::status_of(&[]), r#"{"ask":"status"}"#);
+        assert_eq!(serde_json::from_str::<Request>(old_status).unwrap(), all);
+        assert_eq!(serde_json::to_string(&all).unwrap(), old_status);
         let old = r#"{"ask":"poll","accounts":["a"]}"#;
         assert_eq!(serde_json::from_str::<Request>(old).unwrap(), poll(None));
         assert_eq!(serde_json::to_string(&poll(None)).unwrap(), old, "an older daemon gets what it knows");
         let newer = r#"{"ask":"poll","accounts":["a"],"often_for":600,"quietly":true}"#;
         assert_eq!(serde_json::from_str::<Request>(newer).unwrap(), poll(Some(600)));
+    }
+
+    #[test]
+    fn more_names_than_fit_into_a_question_ask_about_all() {
+        let names = |count: usize| (0..count).map(|n| format!("{n:\u{1}<100}")).collect::<Vec<_>>();
+        let question = serde_json::to_vec(&Request::status_of(&names(300))).unwrap();
+        assert!(question.len() > 100 << 10 && u64::try_from(question.len()).unwrap() < LONGEST_QUESTION);
+        assert_eq!(Request::status_of(&names(400)), Request::status_of(&[]));
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub struct AccountStatus {
     pub state: State,
     /// The last poll's end. None: not since the daemon began.
     pub last_poll: Option<i64>,
-    /// The last poll that came to its end.
+    /// The last successful poll.
     pub last_success: Option<i64>,
     /// When the last message came.
     pub last_new_mail: Option<i64>,
@@ -84,6 +84,12 @@ pub struct AccountStatus {
     /// How long the last poll took, in milliseconds. None: none yet.
     #[serde(default)]
     pub last_poll_milliseconds: Option<u64>,
+    /// How many octets it delivered, as they are stored. None: none yet.
+    #[serde(default)]
+    pub last_poll_octets: Option<u64>,
+    /// How many round trips its sessions took, those of connecting and of TLS not counted. None: none yet.
+    #[serde(default)]
+    pub last_poll_round_trips: Option<u32>,
     /// When the server's certificate expires. None: not known.
     #[serde(default)]
     pub certificate_expires: Option<i64>,

@@ -105,13 +105,13 @@ impl fmt::Display for CommandFault {
         match self {
             Self::NotFound => f.write_str("was not found"),
             Self::NotStarted(e) => write!(f, "could not be started: {e}"),
-            Self::Lost(e) => write!(f, "could not be followed to its end: {e}"),
+            Self::Lost(e) => write!(f, "could not be waited for: {e}"),
             Self::Failed { code, stderr } => write!(f, "ended with status {code}{}", Said(stderr)),
             Self::Killed { signal, stderr } => write!(f, "was killed by signal {signal}{}", Said(stderr)),
             Self::TimedOut { limit, stderr } => {
                 write!(f, "did not end within {} seconds{}", limit.as_secs(), Said(stderr))
             }
-            Self::TooMuch { max } => write!(f, "printed more than {} KiB, which is no password", max / 1024),
+            Self::TooMuch { max } => write!(f, "printed more than {} KiB, which cannot be a password", max / 1024),
         }
     }
 }

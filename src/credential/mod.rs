@@ -4,12 +4,11 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
 
-use crate::oauth::OAuthSettings;
+use crate::account::CredentialSource;
 use crate::secret::Secret;
 use crate::text;
 use crate::watch;
@@ -27,23 +26,6 @@ const MAX_SECRET: usize = 64 * 1024;
 
 /// How long a `password_command` may take. Long enough for somebody to type a passphrase into a prompt.
 pub const COMMAND_TIME_LIMIT: Duration = Duration::from_secs(60);
-
-/// Where a password comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CredentialSource {
-    /// It stands in the configuration.
-    Inline(Secret),
-    /// The standard output of a command, run without a shell.
-    Command(Vec<OsString>),
-    /// The contents of a file.
-    File(PathBuf),
-    /// A systemd credential of this name, below `$CREDENTIALS_DIRECTORY`.
-    Credential(String),
-    /// The standard output of a command that prints an OAuth 2.0 access token, run without a shell.
-    TokenCommand(Vec<OsString>),
-    /// An OAuth 2.0 sign-in: see [`crate::oauth::refresh`].
-    OAuth(Arc<OAuthSettings>),
-}
 
 /// What an account logs in with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,21 +63,6 @@ impl CredentialEnvironment {
 }
 
 impl CredentialSource {
-    /// The file that the secret stands in, if it has one of its own.
-    #[must_use]
-    pub fn file(&self) -> Option<&Path> {
-        match self {
-            Self::File(path) => Some(path),
-            Self::Inline(_) | Self::Command(_) | Self::Credential(_) | Self::TokenCommand(_) | Self::OAuth(_) => None,
-        }
-    }
-
-    /// Whether it gives access tokens, not passwords.
-    #[must_use]
-    pub fn is_token(&self) -> bool {
-        matches!(self, Self::TokenCommand(_) | Self::OAuth(_))
-    }
-
     /// Gets the secret: reads the file or runs the command now. One newline (LF or CRLF) at its end is not part of it, nor
     /// is the byte order mark that some editors and shells put in front of UTF-8.
     ///
@@ -254,8 +221,6 @@ pub enum ContentsFault {
     /// It begins with the byte order mark of UTF-16.
     Utf16,
 }
-
-pub(crate) use crate::text::value as printable;
 
 impl fmt::Display for CredentialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -122,7 +122,7 @@ impl fmt::Display for Exposure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Others => "other users read it",
-            Self::StrangeGroup => "a group read it that mailferry does not belong to",
+            Self::StrangeGroup => "a group that mailferry does not belong to read it",
         })
     }
 }

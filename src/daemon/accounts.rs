@@ -1,11 +1,12 @@
 //! What the daemon knows of an account between two polls.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::account::{Account, AccountName};
-use crate::account_history::{History, PastPoll};
-use crate::account_record::{Standing, Trouble};
+use crate::account_history::History;
+use crate::account_record::{Standing, Trouble, past_poll};
 use crate::advice;
 use crate::client::Redactor;
 use crate::clock::trusted_time::ClockReading;
@@ -19,7 +20,8 @@ use crate::schedule::{Cause, Next, PollTiming, Reason, TimeOfWeek, first, seed};
 use crate::state::hints::Past;
 use crate::state::saved::{Files, Saved};
 
-/// So long is it at most until news of a history is kept on the disk, in seconds.
+/// So long is it at most until failures are kept in the history on the disk, in seconds: a network that is down would have
+/// all accounts written again and again. What came is kept at once.
 const HISTORY_EVERY: i64 = 600;
 
 /// The days of a history that are shown.
@@ -31,8 +33,8 @@ const MOST_QUARANTINED: usize = 100;
 /// An account between two polls.
 #[derive(Debug)]
 pub(super) struct AccountState {
-    /// As the configuration has it.
-    pub(super) account: Account,
+    /// As the configuration has it. The polls that run have it, too.
+    pub(super) account: Arc<Account>,
     /// For the jitter of its schedule.
     seed: u64,
     /// What happened in the polls before, and what people were told.
@@ -43,7 +45,7 @@ pub(super) struct AccountState {
     past: Past,
     /// The end of the last poll, in seconds since 1970.
     last_poll: Option<i64>,
-    /// The last poll that came to its end, in seconds since 1970.
+    /// The last successful poll, in seconds since 1970.
     last_success: Option<i64>,
     /// How many messages the server listed.
     on_server: Option<u64>,
@@ -52,24 +54,30 @@ pub(super) struct AccountState {
     /// Messages that made trouble, and until when each is left alone, in seconds since 1970.
     quarantine: Vec<Quarantine>,
     /// The times of the tokens that the last poll logged in with.
-    token: Option<TokenTimes>,
+    token: Option<Box<TokenTimes>>,
     /// The digest of the standing that is kept on the disk.
     written: u64,
-    /// What its polls brought.
+    /// What its polls brought, those that `fetch` made included.
     history: History,
-    /// When the history was written last, in seconds since 1970; None if there is something new in it that was not.
-    history_unwritten_since: Option<i64>,
+    /// What of that is not on the disk yet.
+    unwritten: History,
+    /// When that is to be written, in seconds since 1970.
+    write_history_at: Option<i64>,
     /// How many polls came to their end since the daemon began, and how many failed.
     polls: PollCounts,
     /// How long the last poll took, in milliseconds.
     last_poll_milliseconds: u64,
+    /// How many octets it delivered, as they are stored.
+    last_poll_octets: u64,
+    /// How many round trips it took.
+    last_poll_round_trips: u32,
     /// When the server's certificate expires, in seconds since 1970, as the last poll that got so far saw it.
     certificate_expires: Option<i64>,
 }
 
 impl AccountState {
     /// An account that has not been polled, one of so many.
-    pub(super) fn new(account: Account, installation: u64, accounts: usize, now: Duration) -> Self {
+    pub(super) fn new(account: Arc<Account>, installation: u64, accounts: usize, now: Duration) -> Self {
         let seed = seed(installation, &account.name);
         let timing = PollTiming::new(account.interval, &account.endpoint.host);
         Self {
@@ -85,9 +93,12 @@ impl AccountState {
             token: None,
             written: 0,
             history: History::default(),
-            history_unwritten_since: None,
+            unwritten: History::default(),
+            write_history_at: None,
             polls: PollCounts::default(),
             last_poll_milliseconds: 0,
+            last_poll_octets: 0,
+            last_poll_round_trips: 0,
             certificate_expires: None,
             account,
         }
@@ -114,7 +125,7 @@ impl AccountState {
             return false;
         }
         // What costs nobody anything is tried at once: the machine may have been started in another network.
-        let goes_on = self.standing.trouble.as_ref().is_some_and(Trouble::outlives_a_restart);
+        let goes_on = self.trouble().is_some_and(Trouble::outlives_a_restart);
         if goes_on {
             self.keep_waiting();
         }
@@ -135,7 +146,7 @@ impl AccountState {
     }
 
     /// The same account as it is configured now. What was learned of it stays; what a person changed is tried soon.
-    pub(super) fn reconfigure(&mut self, account: Account, accounts: usize, now: Duration) {
+    pub(super) fn reconfigure(&mut self, account: Arc<Account>, accounts: usize, now: Duration) {
         let timing = PollTiming::new(account.interval, &account.endpoint.host);
         self.account = account;
         self.standing.history.begin_anew();
@@ -157,7 +168,7 @@ impl AccountState {
 
     /// Whether there is no login because of its password, so that a changed one is worth another try.
     pub(super) fn wants_password(&self) -> bool {
-        let reason = self.standing.trouble.as_ref().map(|trouble| trouble.reason);
+        let reason = self.trouble().map(|trouble| trouble.reason);
         matches!(reason, Some(Reason::Trouble { cause: Cause::LoginRefused | Cause::Credential, .. }))
     }
 
@@ -178,7 +189,9 @@ impl AccountState {
             self.on_server = report.on_server;
             self.too_large = u64::try_from(report.too_large.len()).unwrap_or(u64::MAX);
         }
-        self.token = report.token.or(self.token);
+        if let Some(token) = report.token {
+            self.token = Some(Box::new(token));
+        }
         if report.logged_in {
             self.quarantine = quarantined(&report.quarantine, &report.redactor, wall);
         }
@@ -197,12 +210,19 @@ impl AccountState {
 
     /// Counts a poll that ended at `wall`, in seconds since 1970.
     fn take_in_history(&mut self, report: &PollReport, wall: i64) {
-        let cause = report.end.is_err().then(|| self.standing.trouble.as_ref().map(Trouble::cause)).flatten();
-        let (messages, octets) = (report.retrieved, report.octets);
-        self.last_poll_milliseconds = u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX);
-        let poll = PastPoll { ended: wall, milliseconds: self.last_poll_milliseconds, messages, octets, cause };
-        if self.history.add(poll) {
-            self.history_unwritten_since.get_or_insert(wall);
+        let cause = report.end.is_err().then(|| self.trouble().map(Trouble::cause)).flatten();
+        let poll = past_poll(report, wall, cause);
+        self.last_poll_milliseconds = poll.milliseconds;
+        self.last_poll_octets = poll.octets;
+        self.last_poll_round_trips = poll.round_trips;
+        if let Some(history) = &report.history {
+            self.history.clone_from(history);
+            self.history.absorb(&self.unwritten);
+        }
+        if self.unwritten.add(poll) {
+            self.history.add(poll);
+            let at = if poll.messages > 0 { wall } else { wall.saturating_add(HISTORY_EVERY) };
+            self.write_history_at = Some(self.write_history_at.map_or(at, |earlier| earlier.min(at)));
         }
         match cause {
             Some(_) => self.polls.failed += 1,
@@ -213,22 +233,19 @@ impl AccountState {
         }
     }
 
-    /// Where it stands, if that is not what is kept on the disk, and its history; then they are taken as kept.
-    pub(super) fn unwritten(
-        &mut self,
-        files: &Files,
-        now: Duration,
-        clock: ClockReading,
-    ) -> Option<(Saved, Option<History>)> {
+    /// Where it stands, if that is not what is kept on the disk, and what is not in the history there; then they are taken
+    /// as kept.
+    pub(super) fn unwritten(&mut self, files: &Files, now: Duration, clock: ClockReading) -> Option<(Saved, History)> {
         let saved = self.standing.save(files, now, clock);
         let digest = saved.digest();
         let is_new = std::mem::replace(&mut self.written, digest) != digest;
-        let unwritten_for = self.history_unwritten_since.map(|since| clock.wall.saturating_sub(since));
-        if !is_new && unwritten_for.is_none_or(|seconds| (0..HISTORY_EVERY).contains(&seconds)) {
+        // A clock that went back is waited for no longer than that.
+        let in_seconds = self.write_history_at.map(|at| at.saturating_sub(clock.wall));
+        if !is_new && in_seconds.is_none_or(|seconds| (1..=HISTORY_EVERY).contains(&seconds)) {
             return None;
         }
-        let history = self.history_unwritten_since.take().map(|_| self.history.clone());
-        Some((saved, history))
+        self.write_history_at = None;
+        Some((saved, std::mem::take(&mut self.unwritten)))
     }
 
     /// What there is to show at a time, given as that since boot and that since 1970.
@@ -275,11 +292,13 @@ impl AccountState {
             on_server: self.on_server,
             too_large: self.too_large,
             quarantine: self.quarantine.clone(),
-            trouble: self.standing.trouble.as_ref().map(shown),
+            trouble: self.trouble().map(shown),
             forward: None,
-            token: self.token.filter(|_| self.account.uses_token).map(token),
+            token: self.token.as_deref().filter(|_| self.account.uses_token).map(token),
             polls: self.polls,
             last_poll_milliseconds: self.last_poll.map(|_| self.last_poll_milliseconds),
+            last_poll_octets: self.last_poll.map(|_| self.last_poll_octets),
+            last_poll_round_trips: self.last_poll.map(|_| self.last_poll_round_trips),
             certificate_expires: self.certificate_expires,
             hours: self.history.hours(DAYS_SHOWN, wall).copied().collect(),
             recent: self.history.polls().copied().collect(),
@@ -304,11 +323,11 @@ impl AccountState {
 
     /// What keeps it from its work.
     pub(super) fn trouble(&self) -> Option<&Trouble> {
-        self.standing.trouble.as_ref()
+        self.standing.trouble.as_deref()
     }
 }
 
-fn token(times: TokenTimes) -> status::Token {
+fn token(times: &TokenTimes) -> status::Token {
     status::Token {
         signed_in: times.signed_in,
         renewed: times.renewed,

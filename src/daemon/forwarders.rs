@@ -134,7 +134,7 @@ impl Forwarders {
             (forwarder.running, forwarder.more) = (true, false);
             let span = tracing::error_span!("forward", account = %name);
             let (name, account, stop) = (name.clone(), account.clone(), self.stop.child_token());
-            let context = Arc::new(context.forwarding());
+            let context = Arc::new(context.of_process());
             let work = async move {
                 let report = forward(context, &account, to, ForwardOptions::default(), stop).await;
                 (name, report)

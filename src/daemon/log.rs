@@ -20,7 +20,7 @@ pub(super) fn log(kept: &AccountState, report: &PollReport, before: Option<Cause
     match (&report.end, kept.trouble()) {
         (Err(PollError::Stopped), _) => debug!(account = %name, host, event = "stopped", "{name}: stopped"),
         (Err(_), _) if matches!(kept.next.reason, Reason::Trouble { cause: Cause::LockedByAnother, .. }) => {
-            debug!(account = %name, host, event = "locked", "{name}: {words}; polled next {next}");
+            debug!(account = %name, host, event = "locked", "{name}: {words}; next poll {next}");
         }
         (Err(_), Some(trouble)) if before == Some(trouble.cause()) && !trouble.times().is_power_of_two() => {
             debug!(account = %name, host, event = "trouble", cause = trouble.cause().name(), "{name}: still: {words}");
@@ -28,7 +28,7 @@ pub(super) fn log(kept: &AccountState, report: &PollReport, before: Option<Cause
         // The first time, the second, the fourth and so on: nobody reads the same line a hundred times.
         (Err(_), trouble) => {
             let cause = trouble.map_or("", |trouble| trouble.cause().name());
-            warn!(account = %name, host, event = "trouble", cause, "{name}: {words}. Polled next {next}");
+            warn!(account = %name, host, event = "trouble", cause, "{name}: {words}. Next poll {next}");
         }
         (Ok(()), _) => {
             if before.is_some() {
@@ -39,7 +39,7 @@ pub(super) fn log(kept: &AccountState, report: &PollReport, before: Option<Cause
                 let (new, removed) = (report.retrieved, report.removed);
                 info!(account = %name, host, event = "polled", new, removed, "{name}: {}", report.line());
             } else {
-                debug!(account = %name, host, event = "idle", "{name}: nothing new; polled next {next}");
+                debug!(account = %name, host, event = "idle", "{name}: nothing new; next poll {next}");
             }
         }
     }
@@ -50,7 +50,7 @@ pub(super) fn log_back_off(kept: &AccountState, now: Duration) {
     let Some(trouble) = kept.trouble() else { return };
     let (name, host, cause) = (kept.name(), kept.account.endpoint.host.as_str(), trouble.cause().name());
     let (words, next) = (&trouble.text, advice::polled_next(&kept.next, now));
-    warn!(account = %name, host, event = "trouble", cause, "{name}: known from before: {words}. Polled next {next}");
+    warn!(account = %name, host, event = "trouble", cause, "{name}: from before: {words}. Next poll {next}");
 }
 
 /// What is complained of for the first time in a row, and not more than anybody reads.

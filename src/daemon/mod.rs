@@ -111,7 +111,7 @@ impl std::fmt::Display for StartError {
         match self {
             Self::AnotherDaemon { holder, dir } => write!(
                 f,
-                "another daemon works with the state in {}: {}. End it first, or ask it with `mailferry status`",
+                "another daemon uses the state in {}: {}. Stop it first, or see `mailferry status`",
                 dir.display(),
                 text::value(holder)
             ),
@@ -152,7 +152,7 @@ pub(crate) async fn run(start: Start) -> Result<ExitStatus, StartError> {
     begin_thread("supervisor", move || {
         let end = catch_unwind(AssertUnwindSafe(|| supervise(start, polls)));
         let _ = ended.send(end.unwrap_or_else(|_| {
-            error!(event = "stopped", "the daemon failed by a fault of its own; please report it with the lines above");
+            error!(event = "stopped", "the daemon had an internal error; please report it with the lines above");
             Ok(ExitStatus::Temporary)
         }));
     })?;

@@ -9,14 +9,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::debug;
 
-use crate::account::{Account, AccountName};
+use crate::account::{Account, AccountName, CredentialSource};
 use crate::account_history::History;
 use crate::account_record::stamp;
 use crate::config::{Config, ConfigError};
-use crate::credential::CredentialSource;
 use crate::oauth::store;
 use crate::poll::PollContext;
-use crate::state::hints::{HintsFile, Past, keep_standing};
+use crate::state::hints::{HintsFile, Past, keep_outcome};
 use crate::state::saved::{Files, Saved};
 use crate::threads::{self, NotDone};
 
@@ -98,11 +97,11 @@ impl Outside {
     }
 
     /// Reads what is kept of these accounts.
-    pub(super) fn recall(&self, context: &Arc<PollContext>, accounts: Vec<(AccountName, CredentialSource)>) {
+    pub(super) fn recall(&self, context: &Arc<PollContext>, accounts: Vec<Arc<Account>>) {
         let (context, sender) = (Arc::clone(context), self.sender.clone());
         begin(move || {
             for some in accounts.chunks(GO) {
-                let recalled = some.iter().map(|(account, source)| recall(&context, account, source)).collect();
+                let recalled = some.iter().map(|account| recall(&context, account)).collect();
                 if sender.blocking_send(Found::AccountState(recalled)).is_err() {
                     return;
                 }
@@ -110,19 +109,13 @@ impl Outside {
         });
     }
 
-    /// Keeps where an account stands that waits for its next poll, and its history, if that is given.
-    pub(super) fn keep(
-        &self,
-        context: &Arc<PollContext>,
-        account: &AccountName,
-        (saved, history): (Saved, Option<History>),
-    ) {
+    /// Keeps where an account stands that waits for its next poll, and what is new in its history.
+    pub(super) fn keep(&self, context: &Arc<PollContext>, account: &AccountName, (saved, brought): (Saved, History)) {
         let (context, name) = (Arc::clone(context), account.clone());
         begin(move || {
-            let kept =
-                keep_standing(&*context.disk, &context.state_dir, &name, &context.holder, &saved, history.as_ref());
+            let kept = keep_outcome(&*context.disk, &context.state_dir, &name, &context.holder, Some(&saved), &brought);
             if let Err(e) = kept {
-                debug!("{name}: cannot keep where it stands: {e}. Over a restart that is forgotten");
+                debug!("{name}: cannot save its state between polls: {e}. A restart forgets it");
             }
         });
     }
@@ -162,7 +155,8 @@ fn begin(work: impl Fn() + Send + Sync + 'static) {
     });
 }
 
-fn recall(context: &PollContext, account: &AccountName, source: &CredentialSource) -> Recalled {
+fn recall(context: &PollContext, account: &Account) -> Recalled {
+    let (account, source) = (&account.name, &account.credential);
     let hints = HintsFile::read(&*context.disk, &context.state_dir, account).hints;
     // The directory of credentials is in memory, and not on a disk that may hang.
     let is_credential = hints.standing.is_some() && matches!(source, CredentialSource::Credential(_));

@@ -10,16 +10,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, info, warn};
 
 use super::conduct::{Conduct, Seen, Verdict, WINDOW};
-use crate::account::{Account, AccountName};
+use crate::account::{Account, AccountName, CredentialSource};
 use crate::account_history::History;
 use crate::control::status::Came;
-use crate::credential::CredentialSource;
 use crate::oauth::store;
 use crate::poll::events::{Observer, Observers};
 use crate::poll::progress::Progress;
 use crate::poll::{PollContext, PollError, PollOptions, PollReport, poll};
 use crate::schedule::queue::Queue;
-use crate::state::hints::keep_standing;
+use crate::state::hints::keep_outcome;
 use crate::state::saved::{Files, Saved};
 use crate::threads::NotDone;
 use crate::watch::{Watch, blocking, watched};
@@ -107,17 +106,18 @@ impl Polls {
     }
 
     /// Begins to poll an account.
-    pub(super) fn begin(&mut self, context: &Arc<PollContext>, account: &Account, now: Duration) {
+    pub(super) fn begin(&mut self, context: &Arc<PollContext>, account: &Arc<Account>, now: Duration) {
         // At the highest level, so that every line of the log names its account.
         let span = tracing::error_span!("poll", account = %account.name, host = %account.endpoint.host);
         let (watch, stop) = (Arc::new(Watch::default()), self.stop.child_token());
         let (context, name, theirs) = (Arc::clone(context), account.name.clone(), stop.clone());
-        let (seen, account) = (Arc::clone(&watch), account.clone());
+        let (seen, account) = (Arc::clone(&watch), Arc::clone(account));
         let progress = Arc::new(Progress::default());
         let observers: Observers = vec![Arc::clone(&progress) as Arc<dyn Observer>];
         let work = async move {
             let password = password_of(&account, &context).await;
-            let report = Box::new(poll(context, account, PollOptions::default(), theirs, observers).await);
+            let report =
+                Box::new(poll(context, Account::clone(&account), PollOptions::default(), theirs, observers).await);
             // Work that it has left behind may hang: as long as it does, the account is not polled again.
             seen.idle().await;
             Done::Polled { report, password }
@@ -128,13 +128,13 @@ impl Polls {
         );
     }
 
-    /// Keeps where an account stands after a poll, which is over only then, and its history, if that is given.
+    /// Keeps where an account stands after a poll, which is over only then, and what is new in its history.
     pub(super) fn keep(
         &mut self,
         context: &Arc<PollContext>,
         polled: Polled,
         due: Duration,
-        (saved, history): (Saved, Option<History>),
+        (saved, brought): (Saved, History),
     ) {
         let Polled { account, watch, conduct, .. } = polled;
         let (context, name) = (Arc::clone(context), account.clone());
@@ -142,10 +142,10 @@ impl Polls {
             let account = name.clone();
             let keep = move || {
                 let (disk, dir, holder) = (&*context.disk, &context.state_dir, &context.holder);
-                keep_standing(disk, dir, &name, holder, &saved, history.as_ref())
+                keep_outcome(disk, dir, &name, holder, Some(&saved), &brought)
             };
             if let Ok(Err(e)) = blocking(keep).await {
-                debug!("{account}: cannot keep where it stands: {e}. Over a restart that is forgotten");
+                debug!("{account}: cannot save its state between polls: {e}. A restart forgets it");
             }
             Done::AccountState
         };
@@ -176,7 +176,7 @@ impl Polls {
         };
         self.tasks_of.remove(&account);
         if conduct.hung.is_some() {
-            info!(account = %account, event = "hung", "{account}: the disk answers again");
+            info!(account = %account, event = "hung", "{account}: the disk responds again");
         }
         let (mut report, password) = match (ended, due) {
             (_, Some(due)) => return After::Rests(account, due),
@@ -205,7 +205,7 @@ impl Polls {
                 Verdict::StandAside => {
                     if queue.stand_aside(account) {
                         conduct.stands_aside();
-                        debug!(account = %account, event = "aside", "{account}: it takes long, so its place goes to others");
+                        debug!(account = %account, event = "aside", "{account}: it takes long, so others go first");
                     }
                 }
                 Verdict::GiveWay => {
@@ -221,11 +221,11 @@ impl Polls {
                     warn!(
                         account = %account,
                         event = "hung",
-                        "{account}: its poll waits for a disk that does not answer (the Maildir, the state, or the file of \
-                         the password), so its place is given to others. Look at that disk; the poll goes on by itself"
+                        "{account}: its poll waits for a disk that does not respond (the Maildir, the state, or the \
+                         file of the password), so other accounts go first. Check that disk; the poll continues by itself"
                     );
                 }
-                Verdict::HangsNoMore => info!(account = %account, event = "hung", "{account}: the disk answers again"),
+                Verdict::HangsNoMore => info!(account = %account, event = "hung", "{account}: the disk responds again"),
             }
         }
     }

@@ -64,11 +64,11 @@ pub(super) struct Supervisor {
     config_problem: Option<String>,
     /// Makes this installation's schedule differ from others'.
     installation: u64,
-    accounts: BTreeMap<AccountName, AccountState>,
+    accounts: BTreeMap<AccountName, Box<AccountState>>,
     /// Those of which is not known yet where they stood; true: somebody asked for a poll meanwhile.
     unrecalled: BTreeMap<AccountName, bool>,
     /// Those that are not configured any more.
-    gone: BTreeMap<AccountName, AccountState>,
+    gone: BTreeMap<AccountName, Box<AccountState>>,
     queue: Queue,
     polls: Polls,
     forwarders: Forwarders,
@@ -85,6 +85,8 @@ pub(super) struct Supervisor {
     notify: NotifySettings,
     /// What waits to be told with more of its kind.
     grouping: Grouping,
+    /// When it was looked whether anybody may join what waits, since boot.
+    looked_at_groups: Duration,
     /// Runs the commands that tell it.
     command_runner: CommandRunner,
     /// Slows down logins where some were refused.
@@ -179,6 +181,7 @@ impl Supervisor {
             refused: HashMap::new(),
             notify: config.notify,
             grouping: Grouping::default(),
+            looked_at_groups: Duration::ZERO,
             command_runner,
             login_pace: LoginPace::default(),
             metrics,
@@ -192,7 +195,7 @@ impl Supervisor {
     pub(super) async fn run(&mut self) -> ExitStatus {
         info!(
             event = "ready",
-            "polling {}; ask me with `mailferry status` at {}",
+            "polling {}; the control socket is at {}",
             Count::of(self.accounts.len(), "account"),
             self.control.path.display()
         );
@@ -224,7 +227,7 @@ impl Supervisor {
                     }
                 }
                 Event::Signal(SignalRequest::PollNow) => {
-                    info!(event = "poll-now", "a signal asks for all accounts");
+                    info!(event = "poll-now", "polling all accounts, as a signal asks");
                     self.poll_now(&self.accounts.keys().cloned().collect::<Vec<_>>());
                 }
                 Event::Signal(SignalRequest::Reload) => {
@@ -281,7 +284,7 @@ impl Supervisor {
             }
         }
         let accounts = &self.accounts;
-        self.forwarders.begin_due(&self.context, |name| accounts.get(name).map(|kept| &kept.account), now);
+        self.forwarders.begin_due(&self.context, |name| accounts.get(name).map(|kept| &*kept.account), now);
     }
 
     /// A task for an account has ended.
@@ -349,7 +352,7 @@ impl Supervisor {
 
     /// Looks at what changes without telling us.
     fn look_around(&mut self) {
-        let refused = self.refused.keys().filter_map(|name| self.accounts.get(name)).map(|kept| &kept.account);
+        let refused = self.refused.keys().filter_map(|name| self.accounts.get(name)).map(|kept| &*kept.account);
         self.outside.look_at_passwords(refused);
         systemd::status(&self.line());
         self.http.try_again();
@@ -369,7 +372,7 @@ impl Supervisor {
         let changed = |(name, now): &(AccountName, String)| self.refused.get(name).is_some_and(|then| then != now);
         let changed: Vec<AccountName> = files.into_iter().filter(changed).map(|(name, _)| name).collect();
         for name in &changed {
-            info!(account = %name, event = "credential", "{name}: the password's file has changed, so it is tried again");
+            info!(account = %name, event = "credential", "{name}: the password file has changed, so it is tried again");
             self.refused.remove(name);
         }
         self.poll_now(&changed);
@@ -402,10 +405,10 @@ impl Supervisor {
         if kept.wants_password() && kept.account.credential.file().is_some() {
             // A changed one is noticed, and tried.
             self.refused.insert(name.clone(), password);
-            self.outside.look_at_passwords(std::iter::once(&kept.account));
+            self.outside.look_at_passwords(std::iter::once(&*kept.account));
         }
         let due = if asked { now } else { kept.next.at };
-        self.queue.insert(name, &kept.account.endpoint.host, due);
+        self.queue.insert(name, &kept.account.endpoint.server(), due);
     }
 
     /// Ends in order: no further message is asked for, what is under way is delivered within a bound.
@@ -424,7 +427,7 @@ impl Supervisor {
             tell(&self.command_runner, &self.notify, news);
         }
         if !self.command_runner.finish(TELLING).await {
-            warn!(event = "stopping", "commands of [notify] or on_new_mail were ended before their time");
+            warn!(event = "stopping", "commands of [notify] or on_new_mail were killed before they had ended");
         }
         info!(event = "stopped", "ended");
     }

@@ -10,9 +10,10 @@ use tempfile::TempDir;
 use super::destination::make_known;
 use super::record::{Recorded, record};
 use super::{Described, delivered_by};
-use crate::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
+use crate::account::{
+    Account, AccountName, AuthChoice, CredentialSource, Endpoint, MaildirMode, RemovalPolicy, TlsMode,
+};
 use crate::clock::trusted_time::ClockReading;
-use crate::credential::CredentialSource;
 use crate::disk::RealDisk;
 use crate::disk::free_space::FreeSpace;
 use crate::ids::InstanceId;
@@ -109,7 +110,7 @@ pub(crate) fn account(name: &str, maildir: &Path) -> Account {
     Account {
         name: AccountName::new(name).unwrap(),
         enabled: true,
-        endpoint: Endpoint {
+        endpoint: Arc::new(Endpoint {
             host: "pop.example.org".to_owned(),
             port: 995,
             tls: TlsMode::Implicit,
@@ -118,7 +119,7 @@ pub(crate) fn account(name: &str, maildir: &Path) -> Account {
             allow_cleartext_password: false,
             route: Default::default(),
             tls_options: Default::default(),
-        },
+        }),
         username: "jo".to_owned(),
         credential: CredentialSource::Inline(Secret::new(b"x".to_vec())),
         auth: AuthChoice::Auto,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use url::Url;
 
-use crate::https::server_url::ServerUrl;
+use crate::account::server_url::ServerUrl;
 use crate::https::{Http, Repeat};
 
 /// How long a document may take, redirections included.

@@ -316,11 +316,15 @@ pub fn unless_it_has_none(set: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Whether a failed [`Disk::link`] means that the file system has no links (FAT, some FUSE and network file systems).
+/// Whether a failed [`Disk::link`] means that there are no links: FAT, some FUSE and network file systems, and rules of
+/// SELinux as on Android, which answer `EACCES`. Where a directory may not be written to, a rename fails in the same way.
 #[must_use]
 pub fn has_no_links(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    matches!(Errno::from_io_error(error), Some(Errno::PERM | Errno::NOTSUP | Errno::NOSYS | Errno::MLINK | Errno::XDEV))
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::PERM | Errno::ACCESS | Errno::INVAL | Errno::NOTSUP | Errno::NOSYS | Errno::MLINK | Errno::XDEV)
+    )
 }
 
 /// Room on a file system, in bytes.

@@ -45,7 +45,7 @@ fn open_regular(path: &Path, flags: OFlags) -> io::Result<File> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = match rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR) {
         Ok(file) => File::from(file),
-        Err(Errno::LOOP) => return Err(io::Error::other("it is a symbolic link. Put the file itself there")),
+        Err(Errno::LOOP) => return Err(io::Error::other("it is a symbolic link. Replace it by the file itself")),
         Err(e) => return Err(e.into()),
     };
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file. Move it away")) }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use super::error::ForwardError;
 use super::letter::{Letter, delivery_id, place};
 use super::pass::{Pass, words};
-use crate::credential::printable;
 use crate::subprocess::{NoEnd, Running, Tail};
+use crate::text;
 
 /// A command has so long for one message.
 const LIMIT: Duration = Duration::from_secs(5 * 60);
@@ -68,7 +68,7 @@ pub(super) async fn deliver(pass: &Arc<Pass>, command: &[OsString]) -> Result<()
 }
 
 fn name(program: &OsStr) -> String {
-    printable(&program.to_string_lossy())
+    text::value(&program.to_string_lossy())
 }
 
 /// Runs the command with a message; its status, and the end of what it wrote to its standard error.

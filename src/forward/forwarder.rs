@@ -9,12 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::ForwardError;
 use super::journal::{ForwardJournal, glance, journal_file};
-use super::pass::{ForwardContext, Pass};
+use super::pass::Pass;
 use super::report::{ForwardReport, Waiting};
 use super::spool::{self, Spooled};
 use super::{command, imap, lmtp};
 use crate::account::{Account, AccountName, Forward, ForwardTo};
 use crate::ids::InstanceId;
+use crate::process_context::ProcessContext;
 use crate::state::entries::Identity;
 use crate::state::record::ForwardRecord;
 use crate::watch::blocking;
@@ -33,7 +34,7 @@ pub struct ForwardOptions {
 ///
 /// When `stop` is cancelled no further message is begun, and what is under way has a few seconds.
 pub async fn forward(
-    context: Arc<ForwardContext>,
+    context: Arc<ProcessContext>,
     account: &Account,
     forward: Arc<Forward>,
     options: ForwardOptions,
@@ -49,6 +50,7 @@ pub async fn forward(
             return report;
         }
         Err(e) => {
+            report.waiting = in_spool(&context, account).await;
             (report.end, report.duration) = (Err(e), begun.elapsed());
             return report;
         }
@@ -86,7 +88,7 @@ struct Opened {
 }
 
 async fn open(
-    context: &Arc<ForwardContext>,
+    context: &Arc<ProcessContext>,
     account: &Account,
     options: ForwardOptions,
 ) -> Result<Opening, ForwardError> {
@@ -101,9 +103,20 @@ async fn open(
     blocking(open).await.map_err(|e| ForwardError::Work(e.doing("open the spool")))?
 }
 
+/// What is in a spool as far as it can be read: where nothing says what has arrived, all of it waits.
+async fn in_spool(context: &Arc<ProcessContext>, account: &Account) -> Waiting {
+    let (disk, dir, name) = (Arc::clone(&context.disk), context.state_dir.clone(), account.name.clone());
+    let look = move || {
+        let maildir = spool::open(&*disk, &dir.join(format!("{name}.spool"))).ok().flatten()?;
+        let messages = spool::messages(&*disk, &maildir).ok()?;
+        Some(Waiting::of(&messages, &glance(&*disk, &journal_file(&dir, &name)).unwrap_or_default()))
+    };
+    blocking(look).await.ok().flatten().unwrap_or_default()
+}
+
 /// Blocks.
 fn open_journal(
-    context: &ForwardContext,
+    context: &ProcessContext,
     name: &AccountName,
     identity: Identity,
     options: ForwardOptions,

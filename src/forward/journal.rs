@@ -35,8 +35,8 @@ pub(super) struct Progress {
 /// What is known of a message that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Arrival {
-    /// The digest of its header.
-    pub(super) header: Option<Digest>,
+    /// The digest of all its octets.
+    pub(super) whole: Option<Digest>,
     /// Where it is in the mailbox.
     pub(super) uid: Option<MailboxUid>,
 }
@@ -73,15 +73,14 @@ impl Ledger {
         self.messages.iter()
     }
 
-    /// Whether a message of ours is known to be this one of the mailbox.
-    pub(super) fn knows(&self, uid: MailboxUid) -> bool {
-        self.arrivals().any(|arrival| arrival.uid == Some(uid))
+    /// The UIDs in a mailbox with this UIDVALIDITY under which messages of ours are known to have arrived.
+    pub(super) fn known_uids(&self, validity: u32) -> impl Iterator<Item = u32> {
+        self.arrivals().filter_map(|arrival| arrival.uid).filter(move |uid| uid.validity == validity).map(|uid| uid.uid)
     }
 
-    /// How many messages with this header arrived before the UIDs of the mailbox became others.
-    pub(super) fn arrived_before(&self, validity: u32, header: Digest) -> usize {
-        let is_older = |arrival: &&Arrival| arrival.uid.is_none_or(|uid| uid.validity != validity);
-        self.arrivals().filter(is_older).filter(|arrival| arrival.header == Some(header)).count()
+    /// Those of our messages with these bytes that are known to have arrived.
+    pub(super) fn with_the_bytes(&self, whole: Digest) -> impl Iterator<Item = &Arrival> {
+        self.arrivals().filter(move |arrival| arrival.whole == Some(whole))
     }
 
     fn arrivals(&self) -> impl Iterator<Item = &Arrival> {
@@ -94,8 +93,8 @@ impl Ledger {
                 let progress = self.messages.entry(intent.name.clone()).or_default();
                 progress.intent = Some(intent);
             }
-            ForwardRecord::Arrived { name, header, uid } => {
-                let arrived = Progress { arrived: Some(Arrival { header, uid }), ..Progress::default() };
+            ForwardRecord::Arrived { name, whole, uid } => {
+                let arrived = Progress { arrived: Some(Arrival { whole, uid }), ..Progress::default() };
                 self.messages.insert(name, arrived);
             }
             ForwardRecord::SetAside { name, since, reason } => {
@@ -120,7 +119,7 @@ impl Ledger {
             let intent = progress.intent.clone().map(ForwardRecord::Intent);
             let aside = progress.set_aside.clone();
             let aside = aside.map(|(since, reason)| ForwardRecord::SetAside { name: name.clone(), since, reason });
-            let arrived = |Arrival { header, uid }| ForwardRecord::Arrived { name: name.clone(), header, uid };
+            let arrived = |Arrival { whole, uid }| ForwardRecord::Arrived { name: name.clone(), whole, uid };
             let arrived = progress.arrived.map(arrived);
             [refused, intent, aside, arrived].into_iter().flatten()
         })
@@ -200,7 +199,7 @@ impl ForwardJournal {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 sync_dirs_above(&**disk, &path).map_err(|e| StateError::io("sync", &path, e))?;
                 let mut journal = Journal::absent(Arc::clone(disk), path.clone(), Some(dir.clone()));
-                let made = journal.rewrite(&[Record::Header(new)]);
+                let made = journal.rewrite([Record::Header(new)]);
                 made.map_err(|e| StateError::io("write", &path, e))?;
                 // Who made it at the same time may have put another one in its place: the lock tells.
                 drop(journal);
@@ -264,7 +263,7 @@ impl ForwardJournal {
     fn rewrite(&mut self) -> Result<(), StateError> {
         let header = Record::Header(self.identity.clone());
         let records = std::iter::once(header).chain(self.ledger.records().map(Record::Forwarding));
-        let written = self.journal.rewrite(&records.collect::<Vec<_>>());
+        let written = self.journal.rewrite(records);
         written.map_err(|e| StateError::io("write", self.journal.path(), e))
     }
 }

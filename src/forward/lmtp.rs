@@ -15,8 +15,8 @@ use super::pass::{Pass, words};
 use super::spool::Spooled;
 use super::wire::{Wire, WireError};
 use crate::account::{LmtpDestination, LmtpServer};
-use crate::credential::printable;
 use crate::net::Stream;
+use crate::text;
 
 /// Behind the final dot a server may run filters (RFC 5321, section 4.5.3.2.6).
 const LONG_ANSWER: Duration = Duration::from_secs(10 * 60);
@@ -211,7 +211,7 @@ impl Session {
             if !text.is_empty() {
                 text.push(' ');
             }
-            text.push_str(&printable(&words));
+            text.push_str(&text::value(&words));
             if !more {
                 return Ok(Reply { code, text });
             }

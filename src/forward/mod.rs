@@ -23,7 +23,6 @@ mod wire;
 pub use error::ForwardError;
 pub use forwarder::{ForwardOptions, forward};
 pub use imap::sign_in_name;
-pub use pass::ForwardContext;
 pub use pause::Pause;
 pub use probe::{find_program, probe};
 pub use report::{ForwardReport, Probed, SetAside, Waiting};

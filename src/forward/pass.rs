@@ -1,8 +1,7 @@
 //! A pass under way, as those see it who bring messages to a destination: what comes next, and where it is written down what
 //! became of each.
 
-use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,17 +10,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::error::ForwardError;
-use super::journal::{ForwardJournal, Progress};
+use super::journal::{Arrival, ForwardJournal, Progress};
 use super::letter::{Letter, place};
 use super::report::Waiting;
 use super::spool::Spooled;
 use crate::account::{Account, AccountName};
-use crate::clock::Clock;
-use crate::credential::{CredentialEnvironment, printable};
-use crate::disk::Disk;
 use crate::message::Digest;
-use crate::net::Dial;
-use crate::state::record::ForwardRecord;
+use crate::process_context::ProcessContext;
+use crate::state::record::{ForwardRecord, MailboxUid};
+use crate::text;
 use crate::watch::blocking;
 
 /// A message that was refused so often, in as many passes, without a word that says for how long, is set aside.
@@ -33,30 +30,13 @@ const REFUSALS_IN_A_ROW: u32 = 10;
 /// The longest reason that is kept, in characters.
 const REASON: usize = 300;
 
-/// What forwarders need of the process.
-#[derive(Debug, Clone)]
-pub struct ForwardContext {
-    /// Makes connections.
-    pub dialer: Arc<dyn Dial>,
-    /// Where spools and journals are.
-    pub disk: Arc<dyn Disk>,
-    /// What time it is.
-    pub clock: Arc<dyn Clock>,
-    /// The state directory.
-    pub state_dir: PathBuf,
-    /// Where credentials of systemd are.
-    pub credentials: CredentialEnvironment,
-    /// Tells others who holds a lock.
-    pub holder: String,
-}
-
 /// A pass under way; connections to one destination share it.
 pub(super) struct Pass {
     /// The account.
     pub(super) name: AccountName,
     /// So long the destination may be silent.
     pub(super) patience: Duration,
-    pub(super) context: Arc<ForwardContext>,
+    pub(super) context: Arc<ProcessContext>,
     stop: CancellationToken,
     /// None while it is away, and when it is lost.
     journal: AsyncMutex<Option<ForwardJournal>>,
@@ -81,7 +61,7 @@ pub(super) struct Counts {
 impl Pass {
     /// With what is to be done; `stop` ends it.
     pub(super) fn new(
-        context: Arc<ForwardContext>,
+        context: Arc<ProcessContext>,
         account: &Account,
         journal: ForwardJournal,
         queue: VecDeque<Spooled>,
@@ -100,7 +80,7 @@ impl Pass {
     }
 
     /// To look at a destination: with nothing to be done and nothing to write down.
-    pub(super) fn without_messages(context: Arc<ForwardContext>, account: &Account) -> Self {
+    pub(super) fn without_messages(context: Arc<ProcessContext>, account: &Account) -> Self {
         Self {
             name: account.name.clone(),
             patience: account.timeout,
@@ -173,14 +153,16 @@ impl Pass {
         self.journal.lock().await.as_ref()?.ledger().get(name).cloned()
     }
 
-    /// Whether a UID is that of a message that is known to have arrived.
-    pub(super) async fn knows(&self, uid: crate::state::record::MailboxUid) -> bool {
-        self.journal.lock().await.as_ref().is_some_and(|journal| journal.ledger().knows(uid))
+    /// The UIDs in a mailbox with this UIDVALIDITY under which messages are known to have arrived.
+    pub(super) async fn known_uids(&self, validity: u32) -> BTreeSet<u32> {
+        let place = self.journal.lock().await;
+        place.iter().flat_map(|journal| journal.ledger().known_uids(validity)).collect()
     }
 
-    /// How many messages with this header are known to have arrived before the UIDs of the mailbox became others.
-    pub(super) async fn arrived_before(&self, validity: u32, header: Digest) -> usize {
-        self.journal.lock().await.as_ref().map_or(0, |journal| journal.ledger().arrived_before(validity, header))
+    /// Those of our messages with these bytes that are known to have arrived.
+    pub(super) async fn with_the_bytes(&self, whole: Digest) -> Vec<Arrival> {
+        let place = self.journal.lock().await;
+        place.iter().flat_map(|journal| journal.ledger().with_the_bytes(whole)).copied().collect()
     }
 
     /// Writes records, durably.
@@ -201,12 +183,12 @@ impl Pass {
     }
 
     /// A message arrived: the record that says so, which the caller writes before or with the next one.
-    pub(super) fn arrived(&self, letter: &Letter, uid: Option<crate::state::record::MailboxUid>) -> ForwardRecord {
+    pub(super) fn arrived(&self, letter: &Letter, uid: Option<MailboxUid>) -> ForwardRecord {
         let mut counts = self.counts();
         counts.forwarded += 1;
         counts.octets += letter.spooled.size();
         counts.refusals_in_a_row = 0;
-        ForwardRecord::Arrived { name: letter.spooled.name.clone(), header: Some(letter.header), uid }
+        ForwardRecord::Arrived { name: letter.spooled.name.clone(), whole: Some(letter.whole), uid }
     }
 
     /// A message was refused for good.
@@ -225,12 +207,18 @@ impl Pass {
     /// A message was refused, and nothing says for how long: the others go on, and it is tried again in another pass, but not
     /// for ever.
     pub(super) async fn refused(&self, message: &Spooled, doing: &'static str, why: &str) -> Result<(), ForwardError> {
+        if self.is_given_up(message, why).await? { Ok(()) } else { self.later(doing, why) }
+    }
+
+    /// Counts a try that came to nothing. True if it was the last one: then the message is set aside.
+    pub(super) async fn is_given_up(&self, message: &Spooled, why: &str) -> Result<bool, ForwardError> {
         let times = self.progress(&message.name).await.map_or(0, |progress| progress.refusals).saturating_add(1);
         if times >= MOST_REFUSALS {
-            return self.set_aside(message, why).await;
+            self.set_aside(message, why).await?;
+            return Ok(true);
         }
         self.record(vec![ForwardRecord::Refused { name: message.name.clone(), times }]).await?;
-        self.later(doing, why)
+        Ok(false)
     }
 
     /// A message was refused for now: the others go on, and it is tried again in another pass, as often as it takes.
@@ -257,7 +245,7 @@ impl Pass {
 
 /// What a server or a command said, fit for a line of a log.
 pub(super) fn words(text: &str) -> String {
-    let shown = printable(text.trim());
+    let shown = text::value(text.trim());
     if shown.chars().count() <= REASON {
         return shown;
     }

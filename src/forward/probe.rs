@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::ForwardError;
-use super::pass::{ForwardContext, Pass};
+use super::pass::Pass;
 use super::report::Probed;
 use super::{imap, lmtp};
 use crate::account::{Account, Forward, ForwardTo};
-use crate::credential::printable;
+use crate::process_context::ProcessContext;
+use crate::text;
 
 /// Looks at the destination of an account: the command is there; the server answers, lets us in, and has the mailbox or knows
 /// the recipient. No message is sent, and no command of the user's is run but the one that prints the password.
-pub async fn probe(context: Arc<ForwardContext>, account: &Account, forward: &Forward) -> Result<Probed, ForwardError> {
+pub async fn probe(context: Arc<ProcessContext>, account: &Account, forward: &Forward) -> Result<Probed, ForwardError> {
     let pass = Pass::without_messages(context, account);
     match &forward.to {
         ForwardTo::Imap(to) => imap::probe(&pass, to).await,
@@ -22,7 +23,7 @@ pub async fn probe(context: Arc<ForwardContext>, account: &Account, forward: &Fo
         ForwardTo::Command(words) => {
             let program = words.first().map(std::ffi::OsString::as_os_str).unwrap_or_default();
             find_program(program).map(Probed::IsThere).ok_or_else(|| ForwardError::Command {
-                program: printable(&program.to_string_lossy()),
+                program: text::value(&program.to_string_lossy()),
                 what: "is not there, or is not executable".to_owned(),
             })
         }

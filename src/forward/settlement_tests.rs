@@ -35,7 +35,7 @@ fn journal(bench: &Bench) -> ForwardJournal {
 }
 
 fn arrived(name: &str) -> ForwardRecord {
-    ForwardRecord::Arrived { name: name.to_owned(), header: None, uid: None }
+    ForwardRecord::Arrived { name: name.to_owned(), whole: None, uid: None }
 }
 
 #[test]

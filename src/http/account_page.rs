@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::forwarding;
-use super::html::{Count, Moment, Size, Text};
-use super::overview::{class, mail, word};
+use super::html::{Count, Moment, Prose, Size, Text, Took};
+use super::overview::{class, cost, mail, word};
 use super::plot::{ByDay, Plot};
 use super::troubles::{is_in_trouble, trouble};
 use crate::account_history::PastPoll;
@@ -31,8 +31,10 @@ impl fmt::Display for AccountPage<'_> {
         let plot = Plot { hours: &account.hours, now, bars: 168, hours_per_bar: 1, size: (4, 60), id: "plot" };
         write!(
             f,
-            "<h2>New mail in the last 7 days, hour by hour</h2><div class=\"box big\">{plot}\
-             <p class=\"scale\" aria-hidden=\"true\"><span>7 days ago</span><span>now</span></p>{}</div>",
+            "<h2>New mail, hour by hour</h2><div class=\"box big\"><p class=\"caption\" aria-hidden=\"true\">{}</p>{plot}\
+             <p class=\"scale\" aria-hidden=\"true\"><span>7 d ago</span><span>6 d</span><span>5 d</span><span>4 d</span>\
+             <span>3 d</span><span>2 d</span><span>1 d</span><span>now</span></p>{}</div>",
+            plot.words(),
             ByDay(&account.hours)
         )?;
         polls(f, &account.recent, now)?;
@@ -45,28 +47,32 @@ fn figures(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: i64) -> fmt
     let moment = |time: Option<i64>, otherwise: &str| {
         time.map_or_else(|| otherwise.to_owned(), |time| Moment { time, now }.to_string())
     };
-    let reason = Text(account.next_poll_why.split_once(", ").map_or("", |(_, reason)| reason)).to_string();
-    let next = match (account.next_poll, reason.is_empty()) {
+    // "in 5 min, as configured", or "in 62 min: the server refused the login".
+    let reason = account.next_poll_why.split_once([',', ':']).map_or("", |(_, reason)| reason.trim_start());
+    let next = match (account.next_poll, reason) {
         (None, _) => "now".to_owned(),
-        (time, true) => moment(time, "now"),
-        (time, false) => format!("{}, {reason}", moment(time, "now")),
+        (time, "") => moment(time, "now"),
+        (time, reason) => format!("{}<small>{}</small>", moment(time, "now"), Prose(reason)),
     };
-    let took = account.last_poll_milliseconds.map_or_else(String::new, |taken| format!(", took {taken}\u{a0}ms"));
+    let brought = account.last_poll_octets.filter(|octets| *octets > 0);
+    let brought = brought.map_or_else(String::new, |octets| format!(", {}", Size(octets)));
+    let took = cost(account).map_or_else(String::new, |cost| format!("<small>{cost}{brought}</small>"));
     for (term, value) in [
         ("Last poll", moment(account.last_poll, "never") + &took),
         ("Last success", moment(account.last_success, "never")),
         ("Next poll", next),
         ("New today", mail(account.today.messages, account.today.octets)),
-        ("New since the beginning", mail(account.total.messages, account.total.octets)),
+        ("New in all", mail(account.total.messages, account.total.octets)),
         ("Last new mail", moment(account.last_new_mail, "never")),
         ("On the server", account.on_server.map_or_else(|| "?".to_owned(), |n| n.to_string())),
-        ("Too large, left there", account.too_large.to_string()),
+        ("Too large to fetch", account.too_large.to_string()),
         ("Polls since the start", format!("{} succeeded, {} failed", account.polls.succeeded, account.polls.failed)),
         ("Certificate expires", moment(account.certificate_expires, "not known")),
         ("Server", Text(&account.host).to_string()),
         ("Maildir", Text(&account.maildir).to_string()),
     ] {
-        write!(f, "<div><dt>{term}</dt><dd>{value}</dd></div>")?;
+        let class = if matches!(term, "Server" | "Maildir") { " class=\"wide\"" } else { "" };
+        write!(f, "<div{class}><dt>{term}</dt><dd>{value}</dd></div>")?;
     }
     if let Some(forward) = &account.forward {
         for (term, value) in [
@@ -89,18 +95,20 @@ fn polls(f: &mut fmt::Formatter<'_>, polls: &[PastPoll], now: i64) -> fmt::Resul
     f.write_str(
         "<div class=\"box\"><table class=\"accounts\"><thead><tr><th scope=\"col\">Ended</th><th scope=\"col\">How</th>\
          <th scope=\"col\" class=\"n\">Messages</th><th scope=\"col\" class=\"n\">Size</th>\
-         <th scope=\"col\" class=\"n\">Took</th></tr></thead><tbody>",
+         <th scope=\"col\" class=\"n\">Round trips</th><th scope=\"col\" class=\"n\">Took</th></tr></thead><tbody>",
     )?;
     for poll in polls.iter().rev() {
         write!(
             f,
             "<tr><td>{}</td><td>{}</td><td class=\"n\" data-label=\"messages\">{}</td>\
-             <td class=\"n\" data-label=\"size\">{}</td><td class=\"n\" data-label=\"took\">{} ms</td></tr>",
+             <td class=\"n\" data-label=\"size\">{}</td><td class=\"n\" data-label=\"round trips\">{}</td>\
+             <td class=\"n\" data-label=\"took\">{}</td></tr>",
             Moment { time: poll.ended, now },
             poll.cause.map_or("delivered", |cause| cause.name()),
             poll.messages,
             Size(poll.octets),
-            poll.milliseconds
+            poll.round_trips,
+            Took(poll.milliseconds)
         )?;
     }
     f.write_str("</tbody></table></div>")

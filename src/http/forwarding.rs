@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::html::{Count, Moment, PathSegment, Text};
+use super::html::{Count, Moment, PathSegment, Prose, Text};
 use crate::control::status::{AccountStatus, Forwarding, Status};
 
 /// So many accounts have a card of their own.
@@ -46,7 +46,7 @@ pub(super) fn card(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: i64
         Text(&forward.to)
     )?;
     if let Some(why) = &forward.why {
-        write!(f, "<p>{}</p>", Text(why))?;
+        write!(f, "<p>{}</p>", Prose(why))?;
     }
     if let Some(first) = forward.first_set_aside.first() {
         write!(f, "<p>{} refused for good", messages(forward.set_aside))?;

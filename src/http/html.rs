@@ -22,6 +22,22 @@ impl fmt::Display for Text<'_> {
     }
 }
 
+/// A text of ours for people, in which commands and keys stand between backticks: these become code.
+pub(super) struct Prose<'a>(pub(super) &'a str);
+
+impl fmt::Display for Prose<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some((before, (code, after))) =
+            rest.split_once('`').and_then(|(before, from)| Some((before, from.split_once('`')?)))
+        {
+            write!(f, "{}<code>{}</code>", Text(before), Text(code))?;
+            rest = after;
+        }
+        Text(rest).fmt(f)
+    }
+}
+
 /// A name as a part of the path of a URL (RFC 3986, section 2.3).
 pub(super) struct PathSegment<'a>(pub(super) &'a str);
 
@@ -53,6 +69,19 @@ impl fmt::Display for Span {
     }
 }
 
+/// How long a poll took.
+pub(super) struct Took(pub(super) u64);
+
+impl fmt::Display for Took {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            milliseconds @ 0..1000 => write!(f, "{milliseconds}\u{a0}ms"),
+            milliseconds @ 1000..60_000 => write!(f, "{}.{}\u{a0}s", milliseconds / 1000, milliseconds % 1000 / 100),
+            milliseconds => Span(i64::try_from(milliseconds / 1000).unwrap_or(i64::MAX)).fmt(f),
+        }
+    }
+}
+
 /// A moment, in seconds since 1970, as seen at another: "5 min ago", "in 3 s"; the exact time is in the markup.
 pub(super) struct Moment {
     pub(super) time: i64,
@@ -77,7 +106,7 @@ pub(super) struct Size(pub(super) u64);
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        bytesize::ByteSize::b(self.0).display().iec().fmt(f)
+        f.write_str(&bytesize::ByteSize::b(self.0).display().iec().to_string().replace(' ', "\u{a0}"))
     }
 }
 
@@ -99,6 +128,17 @@ mod tests {
     fn nothing_in_a_text_is_markup() {
         let text = Text("<b a='x' c=\"y\">&\u{1b}[1m</b>").to_string();
         assert_eq!(text, "&lt;b a=&#39;x&#39; c=&quot;y&quot;&gt;&amp;\\u{1b}[1m&lt;/b&gt;");
+    }
+
+    #[test]
+    fn what_stands_between_backticks_is_code_and_a_lone_one_is_itself() {
+        assert_eq!(Prose("run `a <b>`, or `c` ` d").to_string(), "run <code>a &lt;b&gt;</code>, or <code>c</code> ` d");
+    }
+
+    #[test]
+    fn a_time_is_as_exact_as_it_is_short() {
+        let shown = [9, 1_234, 59_999, 61_000, 7_200_000].map(|taken| Took(taken).to_string());
+        assert_eq!(shown, ["9\u{a0}ms", "1.2\u{a0}s", "59.9\u{a0}s", "1 min", "2 h"]);
     }
 
     #[test]

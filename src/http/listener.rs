@@ -121,7 +121,7 @@ fn remove_left_behind(path: &Path) -> io::Result<()> {
             Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
             Err(_) => fs::remove_file(path),
         },
-        Ok(_) => Err(io::Error::other("something is there, and it is no socket")),
+        Ok(_) => Err(io::Error::other("something that is not a socket is there")),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(e),
     }

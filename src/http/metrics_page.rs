@@ -71,10 +71,10 @@ fn sums(registry: &mut Registry, status: &Status) {
     };
     gauge(registry, "accounts_in_trouble", "Accounts that a person should look at", Sums::of(status).in_trouble);
     let quarantined = status.accounts.iter().map(|account| account.quarantine.len()).sum();
-    gauge(registry, "quarantined_messages", "Messages that are left alone for a while", quarantined);
+    gauge(registry, "quarantined_messages", "Messages in quarantine", quarantined);
     spools(registry, status);
     let wrong = usize::from(status.config_problem.is_some());
-    gauge(registry, "configuration_refused", "1 if the changed configuration is wrong and not in force", wrong);
+    gauge(registry, "configuration_refused", "1 if the changed configuration has errors and is not in force", wrong);
 }
 
 /// What waits to be forwarded, where accounts forward.
@@ -115,7 +115,7 @@ fn accounts(registry: &mut Registry, accounts: &[AccountStatus]) {
         }
         registry.register_with_unit(name, help, Unit::Seconds, family);
     };
-    times("account_last_success_timestamp", "The last poll that came to its end", |one| one.last_success);
+    times("account_last_success_timestamp", "The last successful poll", |one| one.last_success);
     times("account_next_poll_timestamp", "The next poll", |one| one.next_poll);
     times("certificate_expiry_timestamp", "When the server's certificate expires", |one| one.certificate_expires);
 }

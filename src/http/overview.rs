@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::forwarding::Held;
-use super::html::{Count, Moment, PathSegment, Size, Span, Text};
+use super::html::{Count, Moment, PathSegment, Size, Span, Text, Took};
 use super::plot::{ByDay, Plot};
 use super::troubles::{Troubles, is_in_trouble};
 use crate::control::status::{AccountStatus, State, Status};
@@ -60,7 +60,8 @@ impl fmt::Display for Overview<'_> {
         if let Some(problem) = &status.config_problem {
             write!(
                 f,
-                "<section class=\"trouble\"><h3>The changed configuration is wrong and not in force</h3><pre>{}</pre></section>",
+                "<section class=\"trouble\"><h3>The changed configuration has errors and is not in \
+                 force</h3><pre>{}</pre></section>",
                 Text(problem)
             )?;
         }
@@ -72,11 +73,20 @@ impl fmt::Display for Overview<'_> {
         let pages = matching.len().div_ceil(ON_A_PAGE).max(1);
         let page = selection.page.min(pages - 1);
         f.write_str("<section aria-labelledby=\"accounts\"><h2 id=\"accounts\">Accounts</h2>")?;
+        let sum = |of: fn(&AccountStatus) -> u64| status.accounts.iter().map(of).fold(0, u64::saturating_add);
+        let (messages, octets) = (sum(|account| account.today.messages), sum(|account| account.today.octets));
+        write!(f, "<p class=\"caption\">new today: {}", mail(messages, octets))?;
+        let waiting = sum(|account| account.forward.as_ref().map_or(0, |forward| forward.messages));
+        if waiting > 0 {
+            let octets = sum(|account| account.forward.as_ref().map_or(0, |forward| forward.octets));
+            write!(f, "; waiting to be forwarded: {}", mail(waiting, octets))?;
+        }
+        f.write_str("</p>")?;
         if status.accounts.len() > 20 || !wanted.is_empty() {
             navigation(f, selection, page, pages)?;
         }
         if matching.is_empty() {
-            f.write_str("<p>No account has a name like that.</p>")?;
+            f.write_str("<p>No account matches that name.</p>")?;
         } else {
             table(f, matching.iter().skip(page * ON_A_PAGE).take(ON_A_PAGE).copied(), status.now)?;
         }
@@ -133,15 +143,17 @@ fn row(f: &mut fmt::Formatter<'_>, account: &AccountStatus, at: usize, now: i64)
         f,
         "<tr><th scope=\"row\"><a id=\"a{at}\" href=\"/account/{}\">{}</a></th>\
          <td><span class=\"state {}\">{}</span></td>\
-         <td class=\"small\" data-label=\"last poll\">{}</td><td class=\"small\" data-label=\"next poll\">{}</td>\
-         <td class=\"n\" data-label=\"new today\">{}</td><td class=\"plotted\">",
+         <td class=\"small\" data-label=\"last poll\">{}{}</td><td class=\"small\" data-label=\"next poll\">{}</td>\
+         <td class=\"n\" data-label=\"new today\">{}{}</td><td class=\"plotted\">",
         PathSegment(name),
         Text(name),
         class(account.state),
         word(account.state),
         moment(account.last_poll, "never"),
+        cost(account).map_or_else(String::new, |cost| format!("<small>{cost}</small>")),
         moment(account.next_poll, "now"),
         account.today.messages,
+        if account.today.octets > 0 { format!("<small>{}</small>", Size(account.today.octets)) } else { String::new() },
     )?;
     let id = format!("p{at}");
     let plot = Plot { hours: &account.hours, now, bars: 56, hours_per_bar: 3, size: (3, 24), id: &id };
@@ -175,6 +187,13 @@ pub(super) fn word(state: State) -> &'static str {
         State::Hung => "hung",
         State::Trouble => "in trouble",
     }
+}
+
+/// What the last poll took, in words: "32 ms, 3 round trips". None if there was none.
+pub(super) fn cost(account: &AccountStatus) -> Option<String> {
+    let took = Took(account.last_poll_milliseconds?);
+    let round_trips = usize::try_from(account.last_poll_round_trips.unwrap_or(0)).unwrap_or(usize::MAX);
+    Some(format!("{took}, {}", Count(round_trips, "round trip")))
 }
 
 /// So many messages and their size, in words.

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
+use super::html::Count;
 use crate::account_history::Hour;
 
 /// Seconds in an hour.
@@ -40,16 +41,17 @@ impl Plot<'_> {
     }
 
     /// The plot in words.
-    fn words(&self, counts: &[u64]) -> String {
+    pub(super) fn words(&self) -> String {
+        let counts = self.counts();
         let sum = counts.iter().fold(0_u64, |sum, count| sum.saturating_add(*count));
-        let days = u64::from(self.bars) * u64::from(self.hours_per_bar) / 24;
+        let days = usize::try_from(self.bars.saturating_mul(self.hours_per_bar) / 24).unwrap_or(0);
         let most = counts.iter().max().copied().unwrap_or(0);
         let per = if self.hours_per_bar == 1 { "an hour".to_owned() } else { format!("{} hours", self.hours_per_bar) };
         if sum == 0 {
-            // What `fetch` brought is counted as today's, and is not in the history.
-            format!("no mail by the daemon in {days} days")
+            format!("no mail in {}", Count(days, "day"))
         } else {
-            format!("{sum} messages in {days} days, at most {most} in {per}")
+            let messages = Count(usize::try_from(sum).unwrap_or(usize::MAX), "message");
+            format!("{messages} in {}, at most {most} in {per}", Count(days, "day"))
         }
     }
 }
@@ -59,7 +61,7 @@ impl fmt::Display for Plot<'_> {
         let counts = self.counts();
         let (width, height) = self.size;
         let most = counts.iter().max().copied().unwrap_or(0).max(1);
-        let words = self.words(&counts);
+        let words = self.words();
         write!(
             f,
             "<svg class=\"plot\" viewBox=\"0 0 {} {}\" preserveAspectRatio=\"none\" role=\"img\" aria-labelledby=\"{id}\">\
@@ -76,6 +78,10 @@ impl fmt::Display for Plot<'_> {
             let x = at * usize::try_from(width).unwrap_or(1);
             write!(path, "M{x} {height}v-{bar}h{}v{bar}z", width - gap)?;
         }
+        let days = (24 / self.hours_per_bar.max(1)).max(1);
+        let lines = (1..self.bars / days).map(|day| day * days * width);
+        let grid = lines.fold(String::new(), |grid, x| format!("{grid}M{x} 0v{height}"));
+        write!(f, "<path class=\"grid\" d=\"{grid}\"/>")?;
         write!(
             f,
             "<path class=\"base\" d=\"M0 {height}h{}v1h-{0}z\"/><path class=\"bars\" d=\"{path}\"/></svg>",
@@ -124,17 +130,14 @@ mod tests {
     #[test]
     fn each_bar_stands_for_its_hours_and_the_highest_for_the_most() {
         let image = plot(&[hour(0, 9), hour(6, 1), hour(7, 1), hour(23, 4)], 24);
-        assert!(image.contains("6 messages in 1 days, at most 4 in 6 hours"), "{image}");
+        assert!(image.contains("6 messages in 1 day, at most 4 in 6 hours"), "{image}");
         assert!(image.contains("d=\"M0 24v-12h2v12zM6 24v-24h2v24z\""), "{image}");
     }
 
     #[test]
     fn nothing_is_a_line_and_words() {
         let image = plot(&[], 24);
-        assert!(
-            image.contains("no mail by the daemon in 1 days") && image.contains("class=\"bars\" d=\"\""),
-            "{image}"
-        );
+        assert!(image.contains("no mail in 1 day") && image.contains("class=\"bars\" d=\"\""), "{image}");
     }
 
     #[test]

@@ -118,7 +118,7 @@ fn overview(status: &Status, query: &str) -> Result<Answer, Refused> {
         0 => "mailferry".to_owned(),
         troubled => format!("({troubled}) mailferry"),
     };
-    let page = theme::page(&title, &sums.to_string(), Overview { status, selection: &selection })?;
+    let page = theme::page(&title, &sums, Overview { status, selection: &selection })?;
     Ok(html(page))
 }
 
@@ -127,7 +127,7 @@ fn account(status: &Status, segment: &str) -> Result<Answer, Refused> {
     let is_it = |account: &&AccountStatus| account.account == name;
     let account = status.accounts.iter().find(is_it).ok_or(Refused::NotFound)?;
     let title = format!("{name} - mailferry");
-    let page = theme::page(&title, &Sums::of(status).to_string(), AccountPage { account, now: status.now })?;
+    let page = theme::page(&title, &Sums::of(status), AccountPage { account, now: status.now })?;
     Ok(html(page))
 }
 

@@ -44,7 +44,7 @@ impl Snapshots {
         }
         let (answer, answered) = oneshot::channel();
         let ask = async {
-            self.supervisor.send(Pending { request: Request::Status, answer }).await.ok()?;
+            self.supervisor.send(Pending { request: Request::status_of(&[]), answer }).await.ok()?;
             answered.await.ok()
         };
         let Ok(Some(Response::Status(status))) = timeout(PATIENCE, ask).await else { return None };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::html::{Count, Moment, PathSegment, Text};
+use super::html::{Count, Moment, PathSegment, Prose, Text};
 use crate::control::status::{AccountStatus, Status};
 
 /// So many cards there are at most.
@@ -31,6 +31,12 @@ fn cause(account: &AccountStatus) -> &'static str {
     }
 }
 
+/// Where something is wrong: at a server, or, as nothing, on this machine.
+fn place(account: &AccountStatus) -> &str {
+    let is_local = account.hung_since.is_some() || account.trouble.as_ref().is_some_and(|it| it.cause.is_local());
+    if is_local { "" } else { &account.host }
+}
+
 /// All troubles: what keeps the most accounts from their work first, then what began first.
 pub(super) struct Troubles<'a>(pub(super) &'a Status);
 
@@ -39,7 +45,7 @@ impl fmt::Display for Troubles<'_> {
         let troubled = self.0.accounts.iter().filter(|account| is_in_trouble(account));
         let mut by_cause: BTreeMap<(&str, &str), Vec<&AccountStatus>> = BTreeMap::new();
         for account in troubled {
-            by_cause.entry((cause(account), &account.host)).or_default().push(account);
+            by_cause.entry((cause(account), place(account))).or_default().push(account);
         }
         if by_cause.is_empty() {
             return f.write_str("<p class=\"fine\">All accounts are well.</p>");
@@ -91,9 +97,10 @@ fn together(f: &mut fmt::Formatter<'_>, accounts: &[&AccountStatus], now: i64) -
     let Some(first) = accounts.first() else { return Ok(()) };
     write!(
         f,
-        "<article class=\"trouble\"><h3>{} at {}<span class=\"cause\">{}</span></h3>",
+        "<article class=\"trouble\"><h3>{}{}{}<span class=\"cause\">{}</span></h3>",
         Count(accounts.len(), "account"),
-        Text(&first.host),
+        if place(first).is_empty() { "" } else { " at " },
+        Text(place(first)),
         cause(first)
     )?;
     what(f, first)?;
@@ -124,8 +131,8 @@ fn link(f: &mut fmt::Formatter<'_>, account: &AccountStatus) -> fmt::Result {
 /// What happened, and what to do about it.
 fn what(f: &mut fmt::Formatter<'_>, account: &AccountStatus) -> fmt::Result {
     match (&account.trouble, account.hung_since) {
-        (Some(trouble), None) => write!(f, "<p>{}</p>", Text(&trouble.text)),
-        _ => f.write_str("<p>Its poll waits for a disk that does not answer.</p>"),
+        (Some(trouble), None) => write!(f, "<p>{}</p>", Prose(&trouble.text)),
+        _ => f.write_str("<p>Its poll waits for a disk that does not respond.</p>"),
     }
 }
 

@@ -1,8 +1,6 @@
 //! A request to a server and its answer: HTTP/1.1 over a connection of [`crate::net`], bounded in time and size.
 //! Redirections are not followed: a token endpoint has no use for them, and a secret must not go elsewhere.
 
-pub mod server_url;
-
 use std::fmt;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -16,8 +14,8 @@ use hyper::header::{HOST, HeaderValue, USER_AGENT};
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
-use self::server_url::ServerUrl;
 use crate::account::Route;
+use crate::account::server_url::ServerUrl;
 use crate::exit::ExitStatus;
 use crate::net::{Dial, NetError};
 

@@ -1,7 +1,6 @@
-//! What takes the place of another program's delivery when that is no Maildir: `forward`, in the words of the
-//! configuration. PURE.
+//! What takes the place of another program's delivery when that is no Maildir: the value of `forward`. PURE.
 
-use toml_edit::{Array, Value};
+use toml_edit::{Array, InlineTable, Value};
 
 /// Where mail can go, for a delivery that has no counterpart.
 pub(super) const DESTINATIONS: &str = "mailferry delivers into a Maildir, or forwards to an IMAP mailbox, an LMTP server or a \
@@ -11,35 +10,66 @@ pub(super) const DESTINATIONS: &str = "mailferry delivers into a Maildir, or for
 const OF_THE_SHELL: &[char] =
     &['|', '&', ';', '<', '>', '(', ')', '$', '`', '\\', '"', '\'', '*', '?', '[', '#', '~', '\n'];
 
-/// The line that hands each message to a command that a shell has read so far.
-pub(super) fn shell_command(line: &str) -> String {
+/// What hands each message to a command that a shell has read so far; `placeholders` are the words for what the other program
+/// puts in. The error is what to do where that is not known here.
+pub(super) fn shell_command(line: &str, placeholders: &[&str]) -> Result<Value, String> {
     let line = line.trim().trim_start_matches('|').trim_start();
     if line.contains(OF_THE_SHELL) || line.contains('=') {
-        return command(["/bin/sh", "-c", line]);
+        return command(["/bin/sh", "-c", line], placeholders);
     }
-    command(line.split_whitespace())
+    command(line.split_whitespace(), placeholders)
 }
 
-/// The line that hands each message to a command with these words.
-pub(super) fn command<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
-    let words: Array = words.into_iter().collect();
-    let placeholder = words.iter().filter_map(Value::as_str).any(|word| word.contains('%'));
-    let placeholder = if placeholder { ", with the values themselves where the words have %" } else { "" };
-    format!("write forward = {{ command = {words} }} in place of maildir{placeholder}; see docs/forwarding.md")
+/// What hands each message to a command with these words.
+pub(super) fn command<'a>(words: impl IntoIterator<Item = &'a str>, placeholders: &[&str]) -> Result<Value, String> {
+    let words: Vec<&str> = words.into_iter().collect();
+    let list: Array = words.iter().copied().collect();
+    let to = table([("command", Value::from(list))]);
+    if words.is_empty() || words.iter().any(|word| word.is_empty() || word.contains('\0')) {
+        return Err(DESTINATIONS.to_owned());
+    }
+    let left: Vec<&str> =
+        placeholders.iter().copied().filter(|one| words.iter().any(|word| word.contains(one))).collect();
+    if left.is_empty() {
+        return Ok(to);
+    }
+    Err(format!(
+        "nothing is put in place of {} here. Write forward = {to} in place of maildir, without that or with the value itself; see \
+         docs/forwarding.md",
+        left.join(" and ")
+    ))
 }
 
-/// The line that sends each message to an LMTP server: to its socket, or to a host with or without a port.
-pub(super) fn lmtp(server: &str, recipient: &str) -> String {
-    let recipient = Value::from(recipient);
-    let server = match (server.starts_with('/'), server.split_once(['/', ':'])) {
-        (true, _) => format!("socket = {}", Value::from(server)),
+/// What sends each message to an LMTP server: to its socket, or to a host with or without a port.
+pub(super) fn lmtp(server: &str, port: Option<u16>, recipient: &str) -> Result<Value, String> {
+    let mut keys = match (server.starts_with('/'), server.split_once(['/', ':'])) {
+        (true, _) => vec![("socket", Value::from(server))],
         (false, Some((host, port))) if port.parse::<u16>().is_ok() => {
-            format!("host = {}, port = {port}", Value::from(host))
+            vec![("host", Value::from(host)), ("port", Value::from(port.parse::<i64>().unwrap_or(24)))]
         }
-        (false, _) => format!("host = {}", Value::from(server)),
+        (false, _) => {
+            let port = port.map(|port| ("port", Value::from(i64::from(port))));
+            std::iter::once(("host", Value::from(server))).chain(port).collect()
+        }
     };
-    format!(
-        "write forward = {{ lmtp = {{ {server}, recipient = {recipient} }} }} in place of maildir; see docs/forwarding.md"
+    keys.push(("recipient", Value::from(recipient)));
+    Ok(table([("lmtp", table(keys))]))
+}
+
+/// A table in one line.
+fn table(keys: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+    let mut table = InlineTable::new();
+    for (key, value) in keys {
+        table.insert(key, value);
+    }
+    Value::from(table)
+}
+
+/// What a user has to know of a command that hands mail to the machine's mail server.
+pub(super) fn about_sendmail(line: &str) -> Option<&'static str> {
+    line.contains("sendmail").then_some(
+        "under the units of systemd/ it cannot hand over mail, as docs/configuration.md says of notifications; `mailferry \
+         fetch` in a terminal or from cron can",
     )
 }
 
@@ -48,26 +78,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_delivery_becomes_a_line_of_the_configuration() {
+    fn a_delivery_becomes_a_table_of_the_configuration() {
         for (line, words) in [
             ("/usr/bin/procmail -d jo", r#"["/usr/bin/procmail", "-d", "jo"]"#),
             ("cat >>/tmp/got", r#"["/bin/sh", "-c", "cat >>/tmp/got"]"#),
             ("| A=1 x", r#"["/bin/sh", "-c", "A=1 x"]"#),
+            ("x 100%", r#"["x", "100%"]"#),
         ] {
-            let said = shell_command(line);
-            assert!(
-                said.starts_with(&format!("write forward = {{ command = {words} }} in place of maildir;")),
-                "{said}"
-            );
+            let to = shell_command(line, &["%F"]).unwrap().to_string();
+            assert_eq!(to, format!("{{ command = {words} }}"));
         }
-        assert!(shell_command("lda -f %F").contains("where the words have %"));
-        for (server, keys) in [
-            ("/run/lmtp", r#"socket = "/run/lmtp""#),
-            ("mx.h", r#"host = "mx.h""#),
-            ("mx.h/24", r#"host = "mx.h", port = 24"#),
+        for (server, port, keys) in [
+            ("/run/lmtp", None, r#"socket = "/run/lmtp""#),
+            ("mx.h", None, r#"host = "mx.h""#),
+            ("mx.h", Some(3333), r#"host = "mx.h", port = 3333"#),
+            ("mx.h/24", None, r#"host = "mx.h", port = 24"#),
         ] {
-            let expected = format!("forward = {{ lmtp = {{ {keys}, recipient = \"jo\" }} }}");
-            assert!(lmtp(server, "jo").contains(&expected), "{}", lmtp(server, "jo"));
+            let to = lmtp(server, port, "jo").unwrap().to_string();
+            assert_eq!(to, format!("{{ lmtp = {{ {keys}, recipient = \"jo\" }} }}"));
         }
+    }
+
+    #[test]
+    fn what_is_put_in_by_the_other_program_is_not_taken_over() {
+        let told = shell_command("lda -f %F -d jo", &["%F", "%T"]).unwrap_err();
+        assert!(told.contains("in place of %F here. Write forward = { command = [\"lda\", \"-f\", "), "{told}");
+        assert!(shell_command("", &[]).is_err());
     }
 }

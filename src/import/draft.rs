@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use toml_edit::{Array, Table, value};
+use toml_edit::{Array, Item, Table, Value, value};
 
 use crate::account::{AccountName, TlsMode};
 use crate::pop3::UniqueId;
@@ -32,6 +32,8 @@ pub enum Password {
     InClear(Secret),
     /// A command prints it: its words.
     Command(Vec<String>),
+    /// A command prints an access token of OAuth 2.0: its words.
+    TokenCommand(Vec<String>),
     /// It cannot be had: why, and where the other program has it.
     Missing(String),
 }
@@ -101,6 +103,8 @@ pub struct Draft {
     pub password: Password,
     /// The Maildir; None: one that is named like the account.
     pub maildir: Option<String>,
+    /// Where mail goes on to, in place of a Maildir.
+    pub forward: Option<Value>,
     /// What happens to delivered messages.
     pub removal: Removal,
     /// The time between two polls, in seconds.
@@ -113,8 +117,8 @@ pub struct Draft {
     pub max_messages: Option<u32>,
     /// Whether it is polled when it is not named.
     pub enabled: bool,
-    /// The authorities that are trusted.
-    pub ca_file: Option<String>,
+    /// Further keys of the account, in this order.
+    pub more: Vec<(&'static str, Value)>,
     /// What became what, in the words of both.
     pub became: Vec<(String, String)>,
     /// What has no counterpart.
@@ -140,13 +144,14 @@ impl Draft {
             auth: None,
             password: Password::Missing("no password was found".to_owned()),
             maildir: None,
+            forward: None,
             removal: Removal::Keep,
             interval: None,
             timeout: None,
             max_message_size: None,
             max_messages: None,
             enabled: true,
-            ca_file: None,
+            more: Vec::new(),
             became: Vec::new(),
             notes: Vec::new(),
             needless: Vec::new(),
@@ -157,6 +162,122 @@ impl Draft {
     /// Notes that something became something else.
     pub fn became(&mut self, theirs: impl Into<String>, ours: impl Into<String>) {
         self.became.push((theirs.into(), ours.into()));
+    }
+
+    /// Takes a value for a key that says the same; a later one counts.
+    pub fn set(&mut self, theirs: impl Into<String>, key: &'static str, value: impl Into<Value>) {
+        let value = value.into();
+        self.became(theirs, format!("{key} = {value}"));
+        self.more.retain(|(other, _)| *other != key);
+        self.more.push((key, value));
+    }
+
+    /// The authorities that are trusted, and no others.
+    pub fn trust(&mut self, theirs: &str, file: &str) {
+        self.set(theirs, "tls_ca_file", file);
+    }
+
+    /// What is there for the digest of a certificate: ours is of its key.
+    pub fn note_fingerprint(&mut self, theirs: &str, kind: &str) {
+        let (host, port) = (&self.host, self.port);
+        let starttls = if self.tls == TlsMode::StartTls { " -starttls pop3" } else { "" };
+        let advice = format!(
+            "it is the {kind} digest of the certificate, and tls_pin is the SHA-256 of its key, so it cannot be taken over. See \
+             that the certificate is still that one, and write what this prints as tls_pin, with tls_trust = \"pin\" if nobody \
+             has signed it: openssl s_client -connect {host}:{port}{starttls} </dev/null 2>/dev/null | openssl x509 -pubkey \
+             -noout | openssl pkey -pubin -outform DER | openssl dgst -sha256"
+        );
+        self.note(theirs, advice);
+    }
+
+    /// Certificates that the other program did not check.
+    pub fn note_unchecked(&mut self, theirs: &str) {
+        self.note(
+            theirs,
+            "certificates are always checked; for one that is signed by itself name it as tls_ca_file, or its key as tls_pin \
+             with tls_trust = \"pin\"",
+        );
+    }
+
+    /// Mail goes on to this, in place of a Maildir; or the reason why it cannot.
+    pub fn forward(&mut self, theirs: impl Into<String>, to: Result<Value, String>) {
+        match to {
+            Ok(to) => {
+                self.became(theirs, format!("forward = {to}, in place of a Maildir"));
+                self.forward = Some(to);
+            }
+            Err(advice) => self.note(theirs, advice),
+        }
+    }
+
+    /// How the other program logged in, where that is known here by the same or another name.
+    pub fn log_in_by(&mut self, theirs: &str) {
+        let name = theirs.to_ascii_lowercase();
+        let name = name.strip_suffix("-plus").unwrap_or(&name);
+        let ours = match name {
+            "cram" => "cram-md5",
+            other => other,
+        };
+        let known = ["plain", "login", "user", "apop", "cram-md5", "scram-sha-1", "scram-sha-256", "external"];
+        match (known.into_iter().find(|known| *known == ours), ours) {
+            (Some("external"), _) if !self.more.iter().any(|(key, _)| *key == "tls_client_cert") => self.note(
+                format!("auth {theirs}"),
+                "write auth = \"external\" once tls_client_cert names the certificate that logs in",
+            ),
+            (Some(known), _) => {
+                self.auth = Some(known);
+                self.became(format!("auth {theirs}"), format!("auth = \"{known}\""));
+            }
+            (None, "oauthbearer" | "xoauth2") => self.log_in_by_token(theirs),
+            (None, _) => self.note(
+                format!("auth {theirs}"),
+                "this way to log in is not there; mailferry takes the best that it has in common with the server",
+            ),
+        }
+    }
+
+    /// A token in place of a password: the command that printed it goes on doing so.
+    fn log_in_by_token(&mut self, theirs: &str) {
+        let auth = if theirs.eq_ignore_ascii_case("xoauth2") { "xoauth2" } else { "oauthbearer" };
+        let password = std::mem::replace(&mut self.password, Password::Missing(String::new()));
+        match password {
+            Password::Command(words) | Password::TokenCommand(words) => {
+                self.password = Password::TokenCommand(words);
+                self.auth = Some(auth);
+                self.became(format!("auth {theirs}"), format!("auth = \"{auth}\", with a token_command"));
+            }
+            Password::InClear(_) | Password::Missing(_) => {
+                self.password = Password::Missing(
+                    "it logged in by OAuth 2.0: write oauth2 or token_command in place of password_file, as \
+                     docs/authentication.md says"
+                        .to_owned(),
+                );
+                self.note(
+                    format!("auth {theirs}"),
+                    "a token in a file is good for an hour; write oauth2 = { ... } and sign in by `mailferry login`, or a \
+                     token_command, as docs/authentication.md says",
+                );
+            }
+        }
+    }
+
+    /// Connections go through this proxy, unless it or the server cannot be asked so.
+    pub fn go_through(&mut self, theirs: &str, url: &str) {
+        let is_here = |host: &str| is_this_machine(host);
+        let place = url.rsplit_once("://").map_or(url, |(_, place)| place);
+        let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
+        if url.contains('@') {
+            let advice = "its URL has a password: write it as proxy yourself, and keep the configuration to yourself (chmod 600)";
+            self.note(theirs, advice);
+        } else if self.tls == TlsMode::None && !self.in_clear && !is_here(host) {
+            self.note(
+                theirs,
+                format!("without TLS, the proxy would see the password: write proxy = \"{url}\" and allow_cleartext_password = \
+                         true if it may"),
+            );
+        } else {
+            self.set(theirs, "proxy", url);
+        }
     }
 
     /// Notes that something has no counterpart.
@@ -183,6 +304,29 @@ impl Draft {
             "mailferry begins TLS by STLS; if the server cannot, and the network is yours: tls = \"none\" and \
              allow_cleartext_password = true",
         );
+    }
+
+    /// Takes a port, as a number or as the services of the system call it.
+    pub fn use_port(&mut self, theirs: &str, port: &str) {
+        let number = match port {
+            "pop3" | "pop-3" => Some(110),
+            "pop3s" => Some(995),
+            other => other.parse().ok().filter(|port| *port > 0),
+        };
+        let Some(number) = number else {
+            return self.note(theirs, "it is not a number; look it up in /etc/services and set `port`");
+        };
+        self.port = number;
+        let ours = match self.usual_port() == number {
+            true => format!("port {number}, which goes without saying"),
+            false => format!("port = {number}"),
+        };
+        self.became(theirs, ours);
+    }
+
+    /// The port that is taken where none is given.
+    fn usual_port(&self) -> u16 {
+        if self.tls == TlsMode::Implicit { 995 } else { 110 }
     }
 
     /// Takes a number of seconds for the time between two polls, within what is allowed.
@@ -213,10 +357,11 @@ impl Draft {
         match u32::try_from(messages) {
             Ok(0) | Err(_) => self.needless(theirs),
             Ok(messages) => {
-                self.max_messages = Some(messages);
+                let least = self.max_messages.map_or(messages, |other| other.min(messages));
+                self.max_messages = Some(least);
                 self.became(
                     theirs,
-                    format!("max_messages_per_session = {messages}; mailferry logs in again for the rest"),
+                    format!("max_messages_per_session = {least}; mailferry logs in again for the rest"),
                 );
             }
         }
@@ -226,19 +371,19 @@ impl Draft {
     #[must_use]
     pub fn table(&self, name: &AccountName, password_file: Option<&Path>) -> Table {
         let mut table = Table::new();
-        let mut set = |key: &str, item: toml_edit::Item| {
+        let mut set = |key: &str, item: Item| {
             table.insert(key, item);
         };
         if !self.enabled {
             set("enabled", value(false));
         }
         set("host", value(self.host.as_str()));
-        let (usual, mode) = match self.tls {
-            TlsMode::Implicit => (995, None),
-            TlsMode::StartTls => (110, Some("starttls")),
-            TlsMode::None => (110, Some("none")),
+        let mode = match self.tls {
+            TlsMode::Implicit => None,
+            TlsMode::StartTls => Some("starttls"),
+            TlsMode::None => Some("none"),
         };
-        if self.port != usual {
+        if self.port != self.usual_port() {
             set("port", value(i64::from(self.port)));
         }
         match mode {
@@ -249,25 +394,22 @@ impl Draft {
         if self.in_clear {
             set("allow_cleartext_password", value(true));
         }
-        if let Some(file) = &self.ca_file {
-            set("tls_ca_file", value(file.as_str()));
+        let (tls, more): (Vec<_>, Vec<_>) = self.more.iter().partition(|(key, _)| key.starts_with("tls_"));
+        for (key, known) in tls {
+            set(key, Item::Value(known.clone()));
         }
         set("username", value(self.username.as_str()));
-        match (&self.password, password_file) {
-            (Password::Command(words), _) => set("password_command", value(words.iter().collect::<Array>())),
-            (_, Some(file)) => set("password_file", value(file.to_string_lossy().as_ref())),
-            (_, None) => {}
+        if let Some((key, item)) = self.password_key(password_file) {
+            set(key, item);
         }
         if let Some(auth) = self.auth {
             set("auth", value(auth));
         }
-        let maildir = self.maildir.clone().unwrap_or_else(|| format!("~/Mail/{name}"));
-        set("maildir", value(maildir));
-        match &self.removal {
-            Removal::Keep => set("leave_on_server", value(true)),
-            Removal::AtOnce => set("leave_on_server", value(false)),
-            Removal::AfterHours(hours) => set("leave_on_server", value(duration(hours.saturating_mul(3600)))),
+        match &self.forward {
+            Some(to) => set("forward", Item::Value(to.clone())),
+            None => set("maildir", value(self.goes_into(name))),
         }
+        set("leave_on_server", self.leave_on_server());
         let numbers = [
             ("max_message_size", self.max_message_size),
             ("max_messages_per_session", self.max_messages.map(u64::from)),
@@ -282,7 +424,35 @@ impl Draft {
                 set(key, value(duration(seconds)));
             }
         }
+        for (key, known) in more {
+            set(key, Item::Value(known.clone()));
+        }
         table
+    }
+
+    /// The key that says where the password comes from.
+    fn password_key(&self, file: Option<&Path>) -> Option<(&'static str, Item)> {
+        match (&self.password, file) {
+            (Password::Command(words), _) => Some(("password_command", value(words.iter().collect::<Array>()))),
+            (Password::TokenCommand(words), _) => Some(("token_command", value(words.iter().collect::<Array>()))),
+            (_, Some(file)) => Some(("password_file", value(file.to_string_lossy().as_ref()))),
+            (_, None) => None,
+        }
+    }
+
+    /// What happens to delivered messages, as the configuration says it.
+    fn leave_on_server(&self) -> Item {
+        match &self.removal {
+            Removal::Keep => value(true),
+            Removal::AtOnce => value(false),
+            Removal::AfterHours(hours) => value(duration(hours.saturating_mul(3600))),
+        }
+    }
+
+    /// The Maildir, if mail goes into one.
+    #[must_use]
+    pub fn goes_into(&self, name: &AccountName) -> String {
+        self.maildir.clone().unwrap_or_else(|| format!("~/Mail/{name}"))
     }
 }
 

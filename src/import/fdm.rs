@@ -8,6 +8,7 @@ use super::draft::{Draft, Note, Password, Record, Removal};
 use super::source::{self, expand, text};
 use super::{Found, ImportError, Places, Program, netrc};
 use crate::account::TlsMode;
+use crate::config::nearest;
 use crate::secret::Secret;
 
 /// A word of the file.
@@ -32,6 +33,91 @@ struct Statement {
 /// Words that begin a statement.
 const BEGINNINGS: [&str; 9] = ["set", "account", "action", "match", "cache", "include", "ifdef", "ifndef", "endif"];
 
+/// Words that may begin a line: of statements, accounts, actions, conditions and settings.
+const WORDS: [&str; 81] = [
+    "account",
+    "accounts",
+    "action",
+    "actions",
+    "add-header",
+    "add-to-cache",
+    "age",
+    "all",
+    "and",
+    "any-name",
+    "any-size",
+    "any-type",
+    "append",
+    "attachment",
+    "cache",
+    "case",
+    "compress",
+    "continue",
+    "count",
+    "disabled",
+    "drop",
+    "endif",
+    "exec",
+    "expire",
+    "folder",
+    "folders",
+    "from",
+    "group",
+    "groups",
+    "ifdef",
+    "ifndef",
+    "imap",
+    "imaps",
+    "in",
+    "in-cache",
+    "include",
+    "insecure",
+    "keep",
+    "key",
+    "maildir",
+    "maildirs",
+    "match",
+    "matched",
+    "mbox",
+    "mboxes",
+    "new-only",
+    "nntp",
+    "nntps",
+    "no-apop",
+    "no-cram-md",
+    "no-login",
+    "no-plain",
+    "no-uidl",
+    "no-verify",
+    "not",
+    "old-only",
+    "or",
+    "pass",
+    "pipe",
+    "pop",
+    "pops",
+    "port",
+    "remove-from-cache",
+    "remove-header",
+    "remove-headers",
+    "returns",
+    "rewrite",
+    "server",
+    "set",
+    "size",
+    "smtp",
+    "starttls",
+    "stdin",
+    "stdout",
+    "string",
+    "tag",
+    "tagged",
+    "unmatched",
+    "user",
+    "users",
+    "value",
+];
+
 /// Reads the configuration and what was fetched.
 pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
     let path = find(places)?;
@@ -41,6 +127,7 @@ pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
         line,
         what: "a quote is not closed".to_owned(),
     })?;
+    misspelt(&tokens).map_err(|(line, what)| ImportError::Syntax { path: path.clone(), line, what })?;
     let rc = match &places.home {
         Some(home) => source::record(&home.join(".netrc"))?,
         None => None,
@@ -49,11 +136,17 @@ pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
     for statement in statements(tokens) {
         file.take(&statement);
     }
-    let File { mut found, accounts, maildirs, default_action, keep_all, .. } = file;
-    let target = default_action.and_then(|name| maildirs.get(&name).cloned());
-    for (account, line) in accounts {
+    file.name_unused_actions();
+    let rules = Rules {
+        targets: &file.targets,
+        default_action: file.default_action.as_deref(),
+        of_account: &file.of_account,
+        settings: &file.settings,
+    };
+    let mut found = file.found;
+    for (account, line) in file.accounts {
         let rc = rc.as_ref().map(|bytes| bytes.as_slice()).unwrap_or_default();
-        match draft(&account, line, keep_all, target.as_deref(), places, rc) {
+        match draft(&account, line, &rules, places, rc) {
             Ok((mut draft, cache)) => {
                 draft.record = record(places, cache.as_deref())?;
                 found.drafts.push(draft);
@@ -123,21 +216,69 @@ fn tokens(text: &str) -> Result<Vec<(Token, usize)>, usize> {
     Ok(tokens)
 }
 
+/// A line that begins with a word that fdm does not have. The word itself is not shown.
+fn misspelt(tokens: &[(Token, usize)]) -> Result<(), (usize, String)> {
+    let mut last_line = 0;
+    for (token, line) in tokens {
+        let is_first = std::mem::replace(&mut last_line, *line) != *line;
+        let Token::Word(word) = token else { continue };
+        let letters = word.trim_end_matches(|c: char| c.is_ascii_digit());
+        let is_word = !letters.is_empty() && letters.chars().all(|c| c.is_ascii_alphabetic() || c == '-');
+        if is_first && is_word && !WORDS.contains(&letters) {
+            let meant = nearest(letters, WORDS.into_iter());
+            let meant = meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+            return Err((*line, format!("this line begins with a word that fdm does not have{meant}")));
+        }
+    }
+    Ok(())
+}
+
+/// Words behind the name of an account or an action where one is defined, and not spoken of by a rule.
+const KINDS: [&str; 24] = [
+    "add-header",
+    "add-to-cache",
+    "append",
+    "disabled",
+    "drop",
+    "exec",
+    "imap",
+    "imaps",
+    "keep",
+    "maildir",
+    "maildirs",
+    "mbox",
+    "mboxes",
+    "nntp",
+    "nntps",
+    "pipe",
+    "pop3",
+    "pop3s",
+    "remove-header",
+    "rewrite",
+    "smtp",
+    "stdin",
+    "tag",
+    "write",
+];
+
 /// Puts words together: a statement goes on until a word that begins one.
 fn statements(tokens: Vec<(Token, usize)>) -> Vec<Statement> {
     let mut statements: Vec<Statement> = Vec::new();
     let mut depth = 0_usize;
-    let mut tokens = tokens.into_iter().peekable();
-    while let Some((token, line)) = tokens.next() {
-        let is_set = matches!(tokens.peek(), Some((Token::Word(next), _)) if next == "=");
+    let begins: Vec<bool> = (0..tokens.len()).map(|at| may_begin(tokens.get(at..).unwrap_or_default())).collect();
+    for ((token, line), may_begin) in tokens.into_iter().zip(begins) {
         let last = statements.last().map(|statement| (statement.kind(), statement.tokens.last()));
         let begins = match &token {
             Token::Word(word) if depth == 0 => match last {
                 None => true,
-                Some(("match", _)) => BEGINNINGS.contains(&word.as_str()) && word != "action" && word != "account",
+                // A rule speaks of accounts and actions, too.
+                Some(("match", before)) => {
+                    let is_spoken_of = matches!(before, Some(Token::Word(before)) if ["match", "and", "or", "not"].contains(&before.as_str()));
+                    may_begin && !(is_spoken_of && word == "account")
+                }
                 // `new-only cache "..."` is part of an account.
                 Some(("account", Some(Token::Word(before)))) if before.ends_with("-only") => false,
-                Some(_) => BEGINNINGS.contains(&word.as_str()) || (is_set && word.starts_with(['$', '%'])),
+                Some((kind, _)) => may_begin || (kind != "match" && BEGINNINGS.contains(&word.as_str())),
             },
             _ => false,
         };
@@ -152,6 +293,23 @@ fn statements(tokens: Vec<(Token, usize)>) -> Vec<Statement> {
         }
     }
     statements
+}
+
+/// Whether a statement may begin here, by the words that follow.
+fn may_begin(tokens: &[(Token, usize)]) -> bool {
+    let word = |at: usize| match tokens.get(at) {
+        Some((Token::Word(word), _)) => Some(word.as_str()),
+        _ => None,
+    };
+    let Some(first) = word(0) else { return false };
+    match first {
+        "account" | "action" => {
+            let kind = word(2).filter(|kind| KINDS.contains(kind) || matches!(*kind, "user" | "users"));
+            kind.is_some() || (first == "action" && matches!(tokens.get(2), Some((Token::Open, _))))
+        }
+        name if name.starts_with(['$', '%']) => word(1) == Some("="),
+        other => BEGINNINGS.contains(&other),
+    }
 }
 
 impl Statement {
@@ -181,15 +339,56 @@ struct File {
     found: Found,
     macros: BTreeMap<String, String>,
     accounts: Vec<(Statement, usize)>,
-    maildirs: BTreeMap<String, String>,
+    /// What each action does, by name.
+    targets: BTreeMap<String, Target>,
+    /// The action of all mail.
     default_action: Option<String>,
+    /// The action of all mail of an account.
+    of_account: BTreeMap<String, String>,
+    settings: Settings,
+}
+
+/// An action.
+struct Target {
+    /// What it does with mail.
+    does: Does,
+    /// Its line.
+    line: usize,
+}
+
+/// What an action does with mail.
+enum Does {
+    /// It goes into this Maildir.
+    Maildir(String),
+    /// It goes to this command.
+    Pipe(String),
+    /// Something else.
+    Other,
+}
+
+/// What `set` says and becomes something.
+#[derive(Default)]
+struct Settings {
     keep_all: bool,
+    timeout: Option<u64>,
+    maximum_size: Option<u64>,
+    purge_after: Option<u64>,
+    proxy: Option<String>,
+}
+
+/// What holds for all accounts.
+struct Rules<'a> {
+    targets: &'a BTreeMap<String, Target>,
+    default_action: Option<&'a str>,
+    of_account: &'a BTreeMap<String, String>,
+    settings: &'a Settings,
 }
 
 impl Default for File {
     fn default() -> Self {
-        let (macros, accounts, maildirs, default_action, keep_all) = Default::default();
-        Self { found: Found::new(Program::Fdm, PathBuf::new()), macros, accounts, maildirs, default_action, keep_all }
+        let (macros, accounts, targets, default_action, of_account, settings) = Default::default();
+        let found = Found::new(Program::Fdm, PathBuf::new());
+        Self { found, macros, accounts, targets, default_action, of_account, settings }
     }
 }
 
@@ -209,30 +408,18 @@ impl File {
         match kind.as_str() {
             "set" => self.setting(&statement, &what("set")),
             "account" => self.accounts.push((statement, line)),
-            "action" => match (&statement.tokens.get(1), statement.behind("maildir")) {
-                (Some(Token::Text(name)), Some(path)) => drop(self.maildirs.insert(name.clone(), path.to_owned())),
-                (Some(Token::Text(name)), None) => {
-                    let advice = statement.behind("pipe").map_or_else(
-                        || destination::DESTINATIONS.to_owned(),
-                        |command| format!("in the accounts that it is for, {}", destination::shell_command(command)),
-                    );
-                    self.found.general.push(Note::new(what(&format!("action \"{name}\"")), advice));
+            "action" => match statement.tokens.get(1) {
+                Some(Token::Text(name)) => {
+                    let does = match (statement.behind("maildir"), statement.behind("pipe")) {
+                        (Some(path), None) => Does::Maildir(path.to_owned()),
+                        (None, Some(command)) => Does::Pipe(command.to_owned()),
+                        _ => Does::Other,
+                    };
+                    self.targets.insert(name.clone(), Target { does, line });
                 }
                 _ => self.found.general.push(Note::new(what("action"), "it is not understood")),
             },
-            "match" => {
-                let is_plain = statement.tokens.get(1) == Some(&Token::Word("all".to_owned()))
-                    && matches!(statement.tokens.get(2), Some(Token::Word(word)) if word == "action")
-                    && statement.tokens.len() == 4;
-                match (is_plain, statement.tokens.get(3)) {
-                    (true, Some(Token::Text(name))) if self.default_action.is_none() => self.default_action = Some(name.clone()),
-                    _ => self.found.general.push(Note::new(
-                        what("match"),
-                        "not taken over: [[accounts.NAME.rules]] sort by the header into Maildirs (docs/routing.md), and a \
-                         program that sorts is run by on_new_mail",
-                    )),
-                }
-            }
+            "match" => self.rule(&statement, what("match")),
             "cache" => self.found.needless.push(what("cache")),
             "include" => {
                 self.found.general.push(Note::new(what("include"), "that file is not read: import it as well"));
@@ -244,53 +431,93 @@ impl File {
         }
     }
 
-    fn setting(&mut self, statement: &Statement, what: &str) {
-        match statement.tokens.get(1) {
-            Some(Token::Word(name)) if name == "keep-all" => self.keep_all = true,
-            Some(Token::Word(name))
-                if [
-                    "lock-file",
-                    "lock-types",
-                    "no-received",
-                    "purge-after",
-                    "queue-high",
-                    "queue-low",
-                    "strip-characters",
-                    "timeout",
-                    "allow-multiple",
-                    "lookup-order",
-                    "cmd-user",
-                    "default-user",
-                    "parallel-accounts",
-                    "unmatched-mail",
-                    "file-umask",
-                    "file-group",
-                    "maximum-size",
-                    "delete-oversized",
-                    "ignore-errors",
-                    "verify-certificates",
-                    "command-user",
-                    "lock-timeout",
-                    "lock-wait",
-                    "no-create",
-                    "file-mask",
-                ]
-                .contains(&name.as_str()) =>
+    /// `match all action "x"` and `match account "a" action "x"`; of several, the first counts, as in fdm.
+    fn rule(&mut self, statement: &Statement, what: String) {
+        let word =
+            |at: usize, wanted: &str| matches!(statement.tokens.get(at), Some(Token::Word(word)) if word == wanted);
+        match statement.tokens.as_slice() {
+            [_, _, _, Token::Text(name)] if word(1, "all") && word(2, "action") && self.default_action.is_none() => {
+                self.default_action = Some(name.clone());
+            }
+            [_, _, Token::Text(account), _, Token::Text(name)]
+                if word(1, "account")
+                    && word(3, "action")
+                    && self.default_action.is_none()
+                    && !account.contains(['*', '?', '[']) =>
             {
-                match name.as_str() {
-                    "maximum-size" | "delete-oversized" | "unmatched-mail" | "timeout" | "purge-after" => {
-                        self.found.general.push(Note::new(
-                            format!("{what} {name}"),
-                            "set max_message_size, timeout or leave_on_server if it matters",
-                        ));
+                self.of_account.entry(account.clone()).or_insert_with(|| name.clone());
+            }
+            _ => self.found.general.push(Note::new(
+                what,
+                "not taken over: [[accounts.NAME.rules]] sort by the header into Maildirs (docs/routing.md), and a program that \
+                 sorts is run by on_new_mail",
+            )),
+        }
+    }
+
+    /// Actions that are of no account as a whole.
+    fn name_unused_actions(&mut self) {
+        let used: Vec<&String> = self.default_action.iter().chain(self.of_account.values()).collect();
+        for (name, target) in self.targets.iter().filter(|(name, _)| !used.contains(name)) {
+            let advice = match &target.does {
+                Does::Maildir(_) => "a rule of an account can lead mail into that Maildir: docs/routing.md".to_owned(),
+                Does::Pipe(command) => match destination::shell_command(command, &["%"]) {
+                    Ok(to) => {
+                        format!("an account whose mail it is for can have forward = {to}; see docs/forwarding.md")
                     }
-                    _ => self.found.needless.push(format!("{what} {name}")),
-                }
+                    Err(advice) => advice,
+                },
+                Does::Other => destination::DESTINATIONS.to_owned(),
+            };
+            self.found.general.push(Note::new(format!("action \"{name}\" (line {})", target.line), advice));
+        }
+    }
+
+    fn setting(&mut self, statement: &Statement, what: &str) {
+        let Some(Token::Word(name)) = statement.tokens.get(1) else {
+            return self.found.general.push(Note::new(what, "it is not understood"));
+        };
+        let value = statement.behind(name);
+        let number = value.and_then(size);
+        let note = |advice: &str| Note::new(format!("{what} {name}"), advice);
+        match name.as_str() {
+            "keep-all" => self.settings.keep_all = true,
+            "timeout" if number.is_some() => self.settings.timeout = number,
+            "maximum-size" if number.is_some() => self.settings.maximum_size = number,
+            "purge-after" if number.is_some() => self.settings.purge_after = number,
+            "proxy" => self.settings.proxy = value.map(str::to_owned),
+            "delete-oversized" => {
+                self.found.general.push(note("messages that are too large stay on the server"));
             }
-            Some(Token::Word(name)) => {
-                self.found.general.push(Note::new(format!("{what} {name}"), "there is nothing like it"));
+            "unmatched-mail" if value == Some("drop") => {
+                self.found.general.push(note("no mail is dropped: what no rule names goes into the account's Maildir"));
             }
-            _ => self.found.general.push(Note::new(what, "it is not understood")),
+            "default-user" | "cmd-user" | "command-user" => {
+                self.found.general.push(note("mail is delivered as who runs mailferry"));
+            }
+            "file-umask" | "file-group" => {
+                self.found.general.push(note("maildir_mode says who may read what is delivered"));
+            }
+            "lock-file"
+            | "lock-types"
+            | "lock-type"
+            | "lock-timeout"
+            | "lock-wait"
+            | "no-received"
+            | "queue-high"
+            | "queue-low"
+            | "strip-characters"
+            | "allow-multiple"
+            | "lookup-order"
+            | "parallel-accounts"
+            | "unmatched-mail"
+            | "ignore-errors"
+            | "verify-certificates"
+            | "no-create"
+            | "file-mask" => {
+                self.found.needless.push(format!("{what} {name}"));
+            }
+            _ => self.found.general.push(note("there is nothing like it")),
         }
     }
 
@@ -312,12 +539,24 @@ impl File {
     }
 }
 
+/// A number, with a unit of octets or seconds behind it if there is one.
+fn size(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor = match text.get(digits.len()..)?.to_ascii_lowercase().as_str() {
+        "" | "b" | "s" => 1,
+        "k" | "kb" => 1 << 10,
+        "m" | "mb" => 1 << 20,
+        "g" | "gb" => 1 << 30,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}
+
 /// An account, and its cache if it has one.
 fn draft(
     account: &Statement,
     line: usize,
-    keep_all: bool,
-    target: Option<&str>,
+    rules: &Rules<'_>,
     places: &Places,
     rc: &[u8],
 ) -> Result<(Draft, Option<PathBuf>), Note> {
@@ -327,7 +566,7 @@ fn draft(
     let origin = format!("account \"{name}\" (line {line})");
     let (plain, ssl) = (account.has("pop3"), account.has("pop3s"));
     if !plain && !ssl {
-        return Err(Note::new(origin, "it is no POP3 account; mailferry speaks POP3 alone, so keep fdm for it"));
+        return Err(Note::new(origin, "it is not a POP3 account; mailferry speaks POP3 alone, so keep fdm for it"));
     }
     let Some(host) = account.behind("server") else {
         return Err(Note::new(origin, "it has no server: a connection by way of a program (pipe) is not taken over"));
@@ -356,7 +595,7 @@ fn draft(
         None => netrc::password(rc, &[host], &user)
             .map_or_else(|| Password::Missing("it is in no place that was looked at".to_owned()), Password::InClear),
     };
-    let keeps = keep_all || account.has("keep");
+    let keeps = rules.settings.keep_all || account.has("keep");
     draft.removal = if keeps { Removal::Keep } else { Removal::AtOnce };
     match keeps {
         true => draft.became("keep", "leave_on_server = true"),
@@ -366,15 +605,58 @@ fn draft(
         draft.enabled = false;
         draft.became("disabled", "enabled = false: it is polled when it is named");
     }
-    deliver(&mut draft, target, places);
+    deliver(&mut draft, rules.of_account.get(name).map(String::as_str).or(rules.default_action), rules, places);
     let mut cache = None;
     words(&mut draft, account, &behind, places, &mut cache);
+    if let Some(seconds) = rules.settings.timeout {
+        draft.wait_for("set timeout", seconds);
+    }
+    if let Some(octets) = rules.settings.maximum_size {
+        draft.limit_size("set maximum-size", octets);
+    }
+    if let Some(messages) = rules.settings.purge_after {
+        draft.limit_count("set purge-after", messages);
+    }
+    if let Some(url) = &rules.settings.proxy {
+        proxy(&mut draft, url);
+    }
     Ok((draft, cache))
 }
 
-fn deliver(draft: &mut Draft, target: Option<&str>, places: &Places) {
-    let Some(path) = target else {
-        return draft.note("no `match all action` with a maildir", "the Maildir is named like the account");
+/// A proxy of fdm's: `socks` is SOCKS 5, and both kinds have a usual port.
+fn proxy(draft: &mut Draft, url: &str) {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let rest = rest.trim_end_matches('/');
+    let (kind, usual) = match scheme {
+        "socks" | "socks5" => ("socks5", 1080),
+        "http" => ("http", 80),
+        _ => return draft.note("set proxy", "it is not understood; see proxy in docs/configuration.md"),
+    };
+    let has_port = rest.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let port = if has_port { String::new() } else { format!(":{usual}") };
+    draft.go_through("set proxy", &format!("{kind}://{rest}{port}"));
+}
+
+/// Where all mail of the account goes, by the action that takes it.
+fn deliver(draft: &mut Draft, action: Option<&str>, rules: &Rules<'_>, places: &Places) {
+    let named = action.and_then(|name| Some((name, rules.targets.get(name)?)));
+    let Some((name, target)) = named else {
+        return draft.note("no action that takes all its mail", "the Maildir is named like the account");
+    };
+    let path = match &target.does {
+        Does::Maildir(path) => path,
+        Does::Pipe(command) => {
+            let command = tags(command, places).replace("%%", "\0");
+            let to = destination::shell_command(&command.replace('\0', "%"), &["%"]);
+            let to =
+                if command.contains('%') { to } else { destination::shell_command(&command.replace('\0', "%"), &[]) };
+            draft.forward(format!("action \"{name}\", pipe"), to);
+            if let Some(about) = destination::about_sendmail(&command).filter(|_| draft.forward.is_some()) {
+                draft.note(format!("action \"{name}\""), about);
+            }
+            return;
+        }
+        Does::Other => return draft.note(format!("action \"{name}\""), destination::DESTINATIONS),
     };
     let expanded = tags(path, places);
     if expanded.contains('%') {
@@ -409,18 +691,7 @@ fn words(draft: &mut Draft, account: &Statement, behind: &Statement, places: &Pl
                 draft.note(word, "the Maildir is the one of who runs mailferry; run the import as that user");
             }
             "user" | "users" => {}
-            "port" => match behind.behind("port") {
-                Some("pop3") => draft.port = 110,
-                Some("pop3s") => draft.port = 995,
-                Some(port) => match port.parse().ok().filter(|port| *port > 0) {
-                    Some(port) => {
-                        draft.port = port;
-                        draft.became("port", format!("port = {port}"));
-                    }
-                    None => draft.note("port", "it is not a number; set `port`"),
-                },
-                None => draft.note("port", "it is not a number; set `port`"),
-            },
+            "port" => draft.use_port("port", behind.behind("port").unwrap_or_default()),
             "new-only" | "old-only" | "no-uidl" | "no-apop" | "no-cram-md5" | "no-plain" | "no-login" => {
                 match word.as_str() {
                     "old-only" => draft.note(word, "mailferry fetches what is new"),
@@ -431,8 +702,7 @@ fn words(draft: &mut Draft, account: &Statement, behind: &Statement, places: &Pl
                 let base = places.home.as_deref().unwrap_or(Path::new("/"));
                 *cache = account.behind("cache").map(|path| expand(&tags(path, places), places.home.as_deref(), base));
             }
-            "no-verify" => draft
-                .note(word, "certificates are always checked; for one that is signed by itself name it as tls_ca_file"),
+            "no-verify" => draft.note_unchecked(word),
             "insecure" if draft.tls != TlsMode::StartTls => draft.needless(word),
             "insecure" => {
                 draft.note(word, "the password is not sent in clear unless allow_cleartext_password = true says so");
@@ -468,40 +738,5 @@ fn unique_ids(bytes: &[u8]) -> Record {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_configuration_becomes_accounts() {
-        let dir = tempfile::tempdir().unwrap();
-        let conf = "# mine\nset lock-types flock\nset keep-all\n$pw = \"hush hush\"\naction \"in\" maildir \"%h/Mail/in\"\n\
-                    action \"p\" pipe \"cat\"\naccount \"a\" disabled pop3s server \"pop.h\" port 1995 user \"ann\" pass $pw \
-                    new-only cache \"%h/c\" no-verify\naccount \"b\" pop3 server \"127.0.0.1\" user 'bob' pass \"x${pw}\"\n\
-                    account \"i\" imap server \"h\" user \"u\" pass \"p\"\nmatch \"^From:.*x\" in headers action \"p\"\n\
-                    match account \"b\" action \"p\"\nmatch all action \"in\"\n";
-        let path = dir.path().join("fdm.conf");
-        std::fs::write(&path, conf).unwrap();
-        std::fs::write(dir.path().join("c"), "4 A1b2\n5 a b\nc\n3 xyz\n").unwrap();
-        let places = Places { path: Some(path), home: Some(dir.path().to_owned()), ..Places::default() };
-        let found = read(&places).unwrap();
-        let [a, b] = &found.drafts[..] else { panic!("{found:?}") };
-        assert_eq!((a.host.as_str(), a.port, a.username.as_str(), a.enabled), ("pop.h", 1995, "ann", false));
-        assert_eq!((a.tls, b.tls, b.port), (TlsMode::Implicit, TlsMode::None, 110));
-        assert_eq!(a.removal, Removal::Keep);
-        assert_eq!(a.maildir, Some(dir.path().join("Mail/in").to_str().unwrap().to_owned()));
-        let ids: Vec<_> = a.record.fetched.iter().map(|one| one.unique_id.as_bytes().to_vec()).collect();
-        assert_eq!((ids, a.record.left_out), (vec![b"A1b2".to_vec(), b"xyz".to_vec()], 1));
-        let secret = |draft: &Draft| match &draft.password {
-            Password::InClear(secret) => String::from_utf8(secret.expose().to_vec()).unwrap(),
-            other => panic!("{other:?}"),
-        };
-        assert_eq!((secret(a), secret(b)), ("hush hush".to_owned(), "xhush hush".to_owned()));
-        assert_eq!((found.left.len(), found.general.len()), (1, 3));
-        assert!(!format!("{found:?}").contains("hush"));
-    }
-
-    #[test]
-    fn an_open_quote_is_found() {
-        assert_eq!(tokens("a\n\"b\nc"), Err(2));
-    }
-}
+#[path = "fdm_tests.rs"]
+mod tests;

@@ -8,12 +8,13 @@ use super::ini::{self, Section, boolean, strings};
 use super::source::{self, expand, text};
 use super::{Found, ImportError, Places, Program, netrc};
 use crate::account::TlsMode;
+use crate::config::nearest;
 use crate::secret::Secret;
 
 /// Reads the rc files and what was fetched.
 pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
     let (dir, files) = find(places)?;
-    let mut found = Found::new(Program::Getmail, places.path.clone().unwrap_or_else(|| dir.clone()));
+    let mut found = Found::new(Program::Getmail, dir.clone());
     let netrc = match &places.home {
         Some(home) => source::record(&home.join(".netrc"))?,
         None => None,
@@ -31,6 +32,7 @@ pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
                 let state_dir = path.parent().unwrap_or(&dir);
                 draft.record = record(places, state_dir, &draft)?;
                 found.drafts.push(draft);
+                found.files.push(path);
             }
             Err(note) => found.left.push(note),
         }
@@ -86,7 +88,7 @@ fn section<'a>(sections: &'a [Section], name: &str) -> Option<&'a Section> {
 fn account(path: &Path, sections: &[Section], places: &Places, netrc: &[u8]) -> Result<Draft, Note> {
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let Some(retriever) = section(sections, "retriever") else {
-        return Err(Note::new(file, "it has no [retriever], so it is no rc file of getmail"));
+        return Err(Note::new(file, "it has no [retriever], so it is not an rc file of getmail"));
     };
     let kind = retriever.get("type").unwrap_or_default();
     let ssl = kind.ends_with("SSLRetriever");
@@ -124,16 +126,26 @@ fn account(path: &Path, sections: &[Section], places: &Places, netrc: &[u8]) -> 
             "getmail remembers nothing of such a server; without good unique-ids leave_on_server must be false",
         );
     }
+    rest(&mut draft, sections, retriever, places, netrc);
+    Ok(draft)
+}
+
+/// What the sections say of an account whose server is known.
+fn rest(draft: &mut Draft, sections: &[Section], retriever: &Section, places: &Places, netrc: &[u8]) {
     let options = section(sections, "options");
-    draft.password = password(&draft, retriever, options, netrc);
-    retriever_options(&mut draft, retriever, places);
+    draft.password = password(draft, retriever, options, netrc);
+    retriever_options(draft, retriever);
+    certificate(draft, retriever, places);
+    if retriever.get("use_xoauth2").and_then(boolean) == Some(true) {
+        draft.log_in_by("xoauth2");
+    }
     match section(sections, "destination") {
-        Some(destination) => deliver(&mut draft, destination, places),
+        Some(destination) => deliver(draft, destination, places),
         None => draft.note("no [destination]", "the Maildir is named like the account"),
     }
-    removal(&mut draft, options);
+    removal(draft, options);
     if let Some(options) = options {
-        other_options(&mut draft, options);
+        other_options(draft, options);
     }
     for section in
         sections.iter().filter(|section| !["retriever", "destination", "options"].contains(&section.name.as_str()))
@@ -143,7 +155,6 @@ fn account(path: &Path, sections: &[Section], places: &Places, netrc: &[u8]) -> 
             "[[accounts.NAME.rules]] sort by the header into Maildirs (docs/routing.md); a program that filters is run by on_new_mail",
         );
     }
-    Ok(draft)
 }
 
 fn password(draft: &Draft, retriever: &Section, options: Option<&Section>, rc: &[u8]) -> Password {
@@ -161,70 +172,140 @@ fn password(draft: &Draft, retriever: &Section, options: Option<&Section>, rc: &
     found.map_or_else(|| Password::Missing("getmail asked for it".to_owned()), Password::InClear)
 }
 
-fn retriever_options(draft: &mut Draft, retriever: &Section, places: &Places) {
+fn retriever_options(draft: &mut Draft, retriever: &Section) {
     for key in retriever.keys() {
         let value = retriever.get(key).unwrap_or_default();
         let is_off = boolean(value) == Some(false);
         match key {
             "type" | "server" | "username" | "password" | "password_command" => {}
-            "port" => match value.parse().ok().filter(|port| *port > 0) {
-                Some(port) => {
-                    draft.port = port;
-                    draft.became("port", format!("port = {port}"));
-                }
-                None => draft.note("port", "it is not a number; set `port`"),
-            },
+            "port" => draft.use_port("port", value),
             "timeout" => draft.wait_for("timeout", value.parse().unwrap_or(180)),
             "use_apop" if !is_off => {
                 draft.auth = Some("apop");
                 draft.became("use_apop", "auth = \"apop\"");
             }
-            "ca_certs" => {
-                let file = expand(value, places.home.as_deref(), Path::new("/"));
-                draft.ca_file = Some(file.to_string_lossy().into_owned());
-                draft.became("ca_certs", "tls_ca_file: these authorities and no others");
-            }
-            "use_xoauth2" if !is_off => {
-                draft.note(key, "OAuth 2.0 is not taken over; use an app password where there is one");
-            }
+            // Judged together.
+            "ca_certs" | "keyfile" | "certfile" => {}
+            "use_xoauth2" if !is_off => {}
             "delete_dup_msgids" | "ssl_version" | "ssl_ciphers" | "use_xoauth2" | "use_apop" | "use_peek" => {
                 draft.needless(key);
             }
-            "keyfile" | "certfile" => draft.note(key, "write the files as tls_client_cert and tls_client_key"),
-            "ssl_fingerprints" => {
-                draft.note(key, "write tls_pin, which is of the key, as docs/configuration.md says; or name the certificate as tls_ca_file");
-            }
-            "ssl_cert_hostname" => draft.note(key, "write that name as tls_server_name"),
-            _ => draft.note(key, "there is nothing like it"),
+            "ssl_fingerprints" => draft.note_fingerprint(key, "SHA-256"),
+            "ssl_cert_hostname" => draft.set(key, "tls_server_name", value),
+            _ => draft.note(key, no_such_key(key, &RETRIEVER)),
         }
     }
-    if draft.tls != TlsMode::None && draft.ca_file.is_none() && retriever.get("ssl_fingerprints").is_none() {
-        draft.became("certificates that nobody checked", "they are checked, always");
+}
+
+/// Whom to trust, and what this side shows.
+fn certificate(draft: &mut Draft, retriever: &Section, places: &Places) {
+    let file = |name: &str| {
+        let path = expand(&variables(retriever.get(name)?, places), places.home.as_deref(), Path::new("/"));
+        Some(path.to_string_lossy().into_owned())
+    };
+    match file("ca_certs") {
+        Some(file) => draft.trust("ca_certs", &file),
+        None if draft.tls != TlsMode::None && retriever.get("ssl_fingerprints").is_none() => {
+            draft.became("certificates that nobody checked", "they are checked, always");
+        }
+        None => {}
+    }
+    match (file("certfile"), file("keyfile")) {
+        (Some(certificate), key) => {
+            draft.set("certfile", "tls_client_cert", certificate);
+            if let Some(key) = key {
+                draft.set("keyfile", "tls_client_key", key);
+            }
+        }
+        (None, Some(_)) => draft.note("keyfile", "without a certfile there is nothing that it belongs to"),
+        (None, None) => {}
     }
 }
 
 fn deliver(draft: &mut Draft, destination: &Section, places: &Places) {
     let kind = destination.get("type").unwrap_or_default();
     let path = destination.get("path").unwrap_or_default();
-    if kind == "Maildir" {
-        let expanded = variables(path, places);
-        let full = expand(&expanded, places.home.as_deref(), places.home.as_deref().unwrap_or(Path::new("/")));
-        let full = full.to_string_lossy().trim_end_matches('/').to_owned();
-        draft.became("[destination] Maildir", format!("maildir = \"{full}\""));
-        draft.maildir = Some(full);
-        if destination.get("filemode").is_some() {
-            draft.note("filemode", "see maildir_mode");
+    let taken: &[&str] = match kind {
+        "Maildir" => {
+            let expanded = variables(path, places);
+            let full = expand(&expanded, places.home.as_deref(), places.home.as_deref().unwrap_or(Path::new("/")));
+            let full = full.to_string_lossy().trim_end_matches('/').to_owned();
+            draft.became("[destination] Maildir", format!("maildir = \"{full}\""));
+            draft.maildir = Some(full);
+            file_mode(draft, destination);
+            &["filemode"]
         }
-    } else {
-        let advice = match kind {
-            "MDA_external" => {
-                let arguments = destination.get("arguments").and_then(strings).unwrap_or_default();
-                let words = std::iter::once(path).chain(arguments.iter().map(String::as_str));
-                destination::command(words)
+        "MDA_external" => {
+            command(draft, destination, &variables(path, places));
+            &["arguments", "unixfrom", "allow_root_commands", "ignore_stderr"]
+        }
+        "MDA_lmtp" => {
+            let recipient = destination.get("override").unwrap_or(&draft.username).to_owned();
+            let port = destination.get("port").and_then(|port| port.parse().ok());
+            draft.forward(
+                "[destination] MDA_lmtp",
+                destination::lmtp(destination.get("host").unwrap_or_default(), port, &recipient),
+            );
+            if destination.get("override").is_none() {
+                draft.note(
+                    "[destination] MDA_lmtp",
+                    format!("its recipient is the user, `{recipient}`, as nothing says who it is; see that the server knows it"),
+                );
             }
-            _ => destination::DESTINATIONS.to_owned(),
+            &["host", "port", "override"]
+        }
+        _ => {
+            draft.note(format!("[destination] {kind}"), destination::DESTINATIONS);
+            &["destinations", "default", "locals", "locktype"]
+        }
+    };
+    for key in destination.keys().filter(|key| !["type", "path"].contains(key) && !taken.contains(key)) {
+        let advice = match key {
+            "user" | "group" => "mail is delivered as who runs mailferry; run the import as that user",
+            "fallback" => "a recipient that is refused makes the mail wait, and status tells; there is no second one",
+            "pipe_stdout" => "what the command prints goes to the log",
+            _ => "there is nothing like it",
         };
-        draft.note(format!("[destination] {kind}"), advice);
+        draft.note(format!("[destination] {key}"), advice);
+    }
+}
+
+/// A program that takes mail. getmail puts in the sender and, for several people, the recipient.
+fn command(draft: &mut Draft, destination: &Section, path: &str) {
+    let arguments = destination.get("arguments").map_or_else(|| Some(Vec::new()), strings);
+    let Some(arguments) = arguments else {
+        return draft.note(
+            "[destination] arguments",
+            "it is not a tuple of words: write forward = { command = [...] } yourself",
+        );
+    };
+    let words = std::iter::once(path).chain(arguments.iter().map(String::as_str));
+    let placeholders = ["%(sender)", "%(recipient)", "%(local)", "%(domain)", "%(mailbox)"];
+    draft.forward("[destination] MDA_external", destination::command(words, &placeholders));
+    if let Some(about) = destination::about_sendmail(path).filter(|_| draft.forward.is_some()) {
+        draft.note("[destination] MDA_external", about);
+    }
+    if destination.get("unixfrom").and_then(boolean) == Some(true) {
+        draft.note("[destination] unixfrom", "no line `From ` is put on top; procmail makes one with -f");
+    }
+}
+
+/// The permissions of delivered files, as those of the directories that hold them.
+fn file_mode(draft: &mut Draft, destination: &Section) {
+    let Some(mode) = destination.get("filemode") else { return };
+    let digit = |digit: char| match digit {
+        '0' => Some('0'),
+        '4' | '5' => Some('5'),
+        '6' | '7' => Some('7'),
+        _ => None,
+    };
+    let digits: Option<String> = mode.trim_start_matches("0o").trim_start_matches('0').chars().map(digit).collect();
+    match digits.as_deref() {
+        Some("700") => draft.needless(format!("filemode {mode}")),
+        Some(ours @ ("750" | "755" | "770" | "775" | "705")) => {
+            draft.set(format!("filemode {mode}"), "maildir_mode", format!("0{ours}"));
+        }
+        _ => draft.note(format!("filemode {mode}"), "see maildir_mode in docs/configuration.md"),
     }
 }
 
@@ -246,7 +327,15 @@ fn removal(draft: &mut Draft, options: Option<&Section>) {
         (false, None) => Removal::Keep,
     };
     match (deletes, days) {
-        (true, _) => draft.became("delete = true", "leave_on_server = false"),
+        (true, days) => {
+            draft.became("delete = true", "leave_on_server = false");
+            if let Some(days) = days {
+                draft.note(
+                    format!("delete_after = {days}"),
+                    format!("delete = true goes before it; if it is meant, write leave_on_server = \"{days}d\""),
+                );
+            }
+        }
         (false, Some(days)) => draft.became(format!("delete_after = {days}"), format!("leave_on_server = \"{days}d\"")),
         (false, None) => draft.became("delete = false, the default", "leave_on_server = true"),
     }
@@ -261,7 +350,15 @@ fn other_options(draft: &mut Draft, options: &Section) {
             "max_message_size" => draft.limit_size(key, number),
             "max_messages_per_session" => draft.limit_count(key, number),
             "read_all" if boolean(value) == Some(false) => draft.needless("read_all = false"),
-            "delete_bigger_than" | "max_bytes_per_session" if number > 0 => draft.note(key, "there is nothing like it"),
+            "delete_bigger_than" if number > 0 => {
+                draft.note(key, "nothing is deleted for its size; max_message_size leaves it on the server");
+            }
+            "max_bytes_per_session" if number > 0 => {
+                draft.note(
+                    key,
+                    "a session is bounded by max_messages_per_session alone, and the poll logs in again for the rest",
+                );
+            }
             "message_log" | "message_log_syslog" => {
                 draft.note(key, "mailferry logs to standard error, which systemd takes to the journal");
             }
@@ -280,8 +377,43 @@ fn other_options(draft: &mut Draft, options: &Section) {
             | "mark_read"
             | "delete_bigger_than"
             | "max_bytes_per_session" => draft.needless(key),
-            _ => draft.note(key, "there is nothing like it"),
+            _ => draft.note(key, no_such_key(key, &OPTIONS)),
         }
+    }
+}
+
+/// The keys of [retriever] that are likely to be misspelt.
+const RETRIEVER: [&str; 12] = [
+    "server",
+    "username",
+    "port",
+    "password",
+    "password_command",
+    "timeout",
+    "use_apop",
+    "keyfile",
+    "certfile",
+    "ca_certs",
+    "ssl_fingerprints",
+    "ssl_cert_hostname",
+];
+
+/// The keys of [options] that are likely to be misspelt.
+const OPTIONS: [&str; 7] = [
+    "delete",
+    "delete_after",
+    "delete_bigger_than",
+    "max_message_size",
+    "max_messages_per_session",
+    "max_bytes_per_session",
+    "read_all",
+];
+
+/// What is said of a key that getmail does not have, or that has no counterpart.
+fn no_such_key(key: &str, known: &[&'static str]) -> String {
+    match nearest(key, known.iter().copied()) {
+        Some(meant) => format!("it is not taken over; if `{meant}` is meant, correct it and try again"),
+        None => "there is nothing like it".to_owned(),
     }
 }
 
@@ -324,6 +456,67 @@ mod tests {
     fn the_record_has_the_name_that_getmail_gives_it() {
         assert_eq!(record_name("pop.h", 995, "ann@h"), "oldmail-pop.h-995-ann@h");
         assert_eq!(record_name("pop.h", 995, "a//b:;c\\d"), "oldmail-pop.h-995-a-b-c\\d");
+    }
+
+    fn only(text: &str) -> Draft {
+        let rc = format!("[retriever]\ntype = SimplePOP3SSLRetriever\nserver = h\nusername = u\n{text}\n");
+        let places = Places { home: Some("/home/jo".into()), ..Places::default() };
+        account(Path::new("getmailrc"), &ini::parse(&rc).unwrap(), &places, b"").unwrap()
+    }
+
+    #[test]
+    fn keys_become_keys() {
+        let name = crate::account::AccountName::new("n").unwrap();
+        for (text, key) in [
+            ("ca_certs = ~/ca", r#"tls_ca_file = "/home/jo/ca""#),
+            ("certfile = $HOME/c\nkeyfile = /k", r#"tls_client_cert = "/home/jo/c""#),
+            ("certfile = /c\nkeyfile = /k", r#"tls_client_key = "/k""#),
+            ("ssl_cert_hostname = other.h", r#"tls_server_name = "other.h""#),
+            ("use_xoauth2 = True\npassword_command = ('tok', 'x')", r#"token_command = ["tok", "x"]"#),
+            (
+                "[destination]\ntype = MDA_external\npath = /usr/bin/procmail\narguments = ('-d', 'jo')",
+                r#"forward = { command = ["/usr/bin/procmail", "-d", "jo"] }"#,
+            ),
+            (
+                "[destination]\ntype = MDA_lmtp\nhost = mx.h\nport = 3333\noverride = ann",
+                r#"forward = { lmtp = { host = "mx.h", port = 3333, recipient = "ann" } }"#,
+            ),
+            (
+                "[destination]\ntype = MDA_lmtp\nhost = /run/lmtp",
+                r#"forward = { lmtp = { socket = "/run/lmtp", recipient = "u" } }"#,
+            ),
+            ("[destination]\ntype = Maildir\npath = ~/M/\nfilemode = 0640", r#"maildir_mode = "0750""#),
+            ("[options]\ndelete_after = 7", r#"leave_on_server = "7d""#),
+        ] {
+            let lines = only(text).table(&name, None).to_string();
+            assert!(lines.lines().any(|line| line == key), "{text}: {lines}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_counterpart_is_named() {
+        for (text, what, advice) in [
+            ("ssl_fingerprints = ('aa',)", "ssl_fingerprints", "SHA-256 digest of the certificate"),
+            ("use_xoauth2 = True\npassword = tok", "auth xoauth2", "mailferry login"),
+            ("timeuot = 9", "timeuot", "if `timeout` is meant"),
+            (
+                "[destination]\ntype = MDA_external\npath = /lda\narguments = ('-f', '%(sender)')",
+                "[destination] MDA_external",
+                "in place of %(sender)",
+            ),
+            (
+                "[destination]\ntype = MDA_external\npath = /lda\nuser = ann",
+                "[destination] user",
+                "as who runs mailferry",
+            ),
+            ("[destination]\ntype = Mboxrd\npath = ~/m", "[destination] Mboxrd", "docs/forwarding.md"),
+            ("[options]\ndelete = true\ndelete_after = 7", "delete_after = 7", "goes before it"),
+            ("[options]\ndelete_bigger_than = 7", "delete_bigger_than", "max_message_size"),
+        ] {
+            let draft = only(text);
+            let told = |note: &Note| note.what == what && note.advice.contains(advice);
+            assert!(draft.notes.iter().any(told), "{text}: {:?}", draft.notes);
+        }
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Section>, Odd> {
         {
             value.push('\n');
             value.push_str(trimmed);
-        } else if let Some(name) = trimmed.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+        } else if let Some((name, _)) = trimmed.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             sections.push(Section { name: name.trim().to_owned(), keys: Vec::new() });
         } else {
             let (key, value) = trimmed.split_once(['=', ':']).ok_or(Odd(number))?;
@@ -108,6 +108,7 @@ mod tests {
         assert_eq!((sections[1].get("x2"), sections[1].keys().count()), (Some("2"), 2));
         assert_eq!(parse("[a]\nno value"), Err(Odd(2)));
         assert_eq!(parse("a = b"), Err(Odd(1)));
+        assert_eq!(parse("[a]\n[b\nx = 1"), Err(Odd(2)), "a bracket that is not closed");
     }
 
     #[test]

@@ -19,12 +19,14 @@ pub mod source;
 pub mod take_over;
 pub mod thunderbird;
 
+use crate::text;
 use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
-use crate::credential::printable;
-use draft::{Draft, Note};
-
+use crate::command_line::chmod;
+use draft::{Draft, Note, Password};
 /// A program whose accounts can be taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
@@ -88,6 +90,8 @@ pub struct Found {
     pub needless: Vec<String>,
     /// What to do so that the other program fetches no more.
     pub switch_off: Vec<String>,
+    /// Its files that passwords were read from.
+    pub files: Vec<PathBuf>,
 }
 
 impl Found {
@@ -95,7 +99,22 @@ impl Found {
     #[must_use]
     pub fn new(program: Program, config: PathBuf) -> Self {
         let (drafts, left, general, needless, switch_off) = Default::default();
-        Self { program, config, drafts, left, general, needless, switch_off }
+        let files = vec![config.clone()];
+        Self { program, config, drafts, left, general, needless, switch_off, files }
+    }
+
+    /// Says of files with passwords in them that others can read them.
+    fn warn_of_open_files(&mut self) {
+        if !self.drafts.iter().any(|draft| matches!(draft.password, Password::InClear(_))) {
+            return;
+        }
+        for path in &self.files {
+            let mode = path.metadata().ok().filter(fs::Metadata::is_file).map(|metadata| metadata.mode() & 0o777);
+            if let Some(mode) = mode.filter(|mode| mode & 0o044 != 0) {
+                let advice = format!("other users can read the passwords in it: run `{}`", chmod(path, "600"));
+                self.general.push(Note::new(format!("{} (mode {mode:04o})", path.display()), advice));
+            }
+        }
     }
 }
 
@@ -131,13 +150,13 @@ impl fmt::Display for ImportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound { program, looked } => {
-                let looked: Vec<String> = looked.iter().map(|path| printable(&path.to_string_lossy())).collect();
+                let looked: Vec<String> = looked.iter().map(|path| text::value(&path.to_string_lossy())).collect();
                 let (name, looked) = (program.name(), looked.join(" and "));
                 write!(f, "there is no configuration of {name}: looked for {looked}. Name it behind the program")
             }
-            Self::Unreadable { path, why } => write!(f, "cannot read {}: {why}", printable(&path.to_string_lossy())),
+            Self::Unreadable { path, why } => write!(f, "cannot read {}: {why}", text::value(&path.to_string_lossy())),
             Self::Syntax { path, line, what } => {
-                write!(f, "{}, line {line}: {}", printable(&path.to_string_lossy()), printable(what))
+                write!(f, "{}, line {line}: {}", text::value(&path.to_string_lossy()), text::value(what))
             }
         }
     }
@@ -150,13 +169,14 @@ impl std::error::Error for ImportError {}
 /// # Errors
 /// [`ImportError`]: nothing is taken over by halves.
 pub fn read(program: Program, places: &Places) -> Result<Found, ImportError> {
-    let found = match program {
+    let mut found = match program {
         Program::Fetchmail => fetchmail::read(places),
         Program::Getmail => getmail::read(places),
         Program::Mpop => mpop::read(places),
         Program::Fdm => fdm::read(places),
         Program::Thunderbird => thunderbird::read(places),
     }?;
+    found.warn_of_open_files();
     // These records do not say whose they are. One that is taken for another account's would hide new mail.
     let is_of_one = matches!(program, Program::Getmail | Program::Fdm);
     match places.fetched.as_ref().filter(|path| is_of_one && found.drafts.len() > 1 && !path.is_dir()) {
@@ -235,12 +255,12 @@ mod tests {
     fn the_record_of_one_account_is_not_taken_for_that_of_another() {
         let dir = tempfile::tempdir().unwrap();
         let (path, fetched) = (dir.path().join("conf"), dir.path().join("cache"));
-        std::fs::write(&fetched, "1 1\n").unwrap();
+        fs::write(&fetched, "1 1\n").unwrap();
         let account = |name: &str| format!("account \"{name}\" pop3s server \"h\" user \"{name}\" pass \"p\"\n");
         let places = Places { path: Some(path.clone()), fetched: Some(fetched), ..Places::default() };
-        std::fs::write(&path, account("a")).unwrap();
+        fs::write(&path, account("a")).unwrap();
         assert_eq!(read(Program::Fdm, &places).unwrap().drafts[0].record.fetched.len(), 1);
-        std::fs::write(&path, account("a") + &account("b")).unwrap();
+        fs::write(&path, account("a") + &account("b")).unwrap();
         assert!(read(Program::Fdm, &places).unwrap_err().to_string().contains("the record of one account"));
     }
 
@@ -251,9 +271,9 @@ mod tests {
         fn no_file_of_another_program_makes_a_fault(config in text(), record in text()) {
             let dir = tempfile::tempdir().unwrap();
             let (path, fetched) = (dir.path().join("prefs.js"), dir.path().join("fetched"));
-            std::fs::write(&path, &config).unwrap();
-            std::fs::write(&fetched, &record).unwrap();
-            std::fs::write(dir.path().join(".netrc"), &config).unwrap();
+            fs::write(&path, &config).unwrap();
+            fs::write(&fetched, &record).unwrap();
+            fs::write(dir.path().join(".netrc"), &config).unwrap();
             let places = Places {
                 path: Some(path),
                 fetched: Some(fetched),

@@ -7,7 +7,50 @@ use super::draft::{Draft, Note, Password, Record, Removal};
 use super::source::{self, expand, text};
 use super::{Found, ImportError, Places, Program, netrc};
 use crate::account::TlsMode;
+use crate::config::nearest;
 use crate::secret::Secret;
+
+/// The commands that mpop has.
+const COMMANDS: [&str; 35] = [
+    "account",
+    "auth",
+    "defaults",
+    "delivery",
+    "eval",
+    "filter",
+    "host",
+    "keep",
+    "killsize",
+    "ntlmdomain",
+    "only_new",
+    "password",
+    "passwordeval",
+    "pipelining",
+    "port",
+    "proxy_host",
+    "proxy_port",
+    "received_header",
+    "skipsize",
+    "socket",
+    "source_ip",
+    "timeout",
+    "tls",
+    "tls_cert_file",
+    "tls_certcheck",
+    "tls_crl_file",
+    "tls_fingerprint",
+    "tls_host_override",
+    "tls_key_file",
+    "tls_min_dh_prime_bits",
+    "tls_priorities",
+    "tls_starttls",
+    "tls_trust_file",
+    "uidls_file",
+    "user",
+];
+
+/// Where mpop puts in the sender's address.
+const SENDER: &str = "%F";
 
 /// A command of the file, with its line.
 type Command = (String, String, usize);
@@ -23,7 +66,7 @@ struct Account {
 pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
     let path = find(places)?;
     let bytes = source::config(&path)?;
-    let wrong = |(line, what): (usize, &str)| ImportError::Syntax { path: path.clone(), line, what: what.to_owned() };
+    let wrong = |(line, what): (usize, String)| ImportError::Syntax { path: path.clone(), line, what };
     let accounts = accounts(&text(&bytes)).map_err(wrong)?;
     let rc = match &places.home {
         Some(home) => source::record(&home.join(".netrc"))?,
@@ -57,7 +100,7 @@ fn find(places: &Places) -> Result<PathBuf, ImportError> {
 }
 
 /// The accounts, each with the defaults and the accounts that it builds on.
-fn accounts(text: &str) -> Result<Vec<Account>, (usize, &'static str)> {
+fn accounts(text: &str) -> Result<Vec<Account>, (usize, String)> {
     let (mut defaults, mut accounts): (Vec<Command>, Vec<Account>) = (Vec::new(), Vec::new());
     let mut in_defaults = true;
     for (number, line) in (1..).zip(text.lines()) {
@@ -75,11 +118,15 @@ fn accounts(text: &str) -> Result<Vec<Account>, (usize, &'static str)> {
                 let mut commands = defaults.clone();
                 for base in builds_on.split(',').map(str::trim).filter(|base| !base.is_empty()) {
                     let base = accounts.iter().find(|account| account.name == base);
-                    let base = base.ok_or((number, "it builds on an account that does not stand before it"))?;
+                    let base = base
+                        .ok_or_else(|| (number, "it builds on an account that does not stand before it".to_owned()))?;
                     commands.extend(base.commands.clone());
                 }
                 accounts.push(Account { name: name.trim().to_owned(), line: number, commands });
                 in_defaults = false;
+            }
+            other if !COMMANDS.contains(&other.to_ascii_lowercase().as_str()) => {
+                return Err((number, no_command(other)));
             }
             _ => {
                 let commands = match accounts.last_mut().filter(|_| !in_defaults) {
@@ -96,6 +143,13 @@ fn accounts(text: &str) -> Result<Vec<Account>, (usize, &'static str)> {
     let has_others = accounts.len() > 1;
     accounts.retain(|account| !has_others || !is_alias(account));
     Ok(accounts)
+}
+
+/// What is said of a word that is no command; the word may be a password.
+fn no_command(word: &str) -> String {
+    let meant = nearest(word, COMMANDS.into_iter());
+    let meant = meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+    format!("this line begins with a word that is not a command of mpop{meant}")
 }
 
 impl Account {
@@ -143,6 +197,7 @@ fn draft(account: &Account, places: &Places, rc: &[u8]) -> Result<Draft, Note> {
         ),
     };
     draft.removal = removal(account, &mut draft);
+    certificate(&mut draft, account, places);
     let mut told: Vec<&str> = Vec::new();
     for (name, ..) in &account.commands {
         if !told.contains(&name.as_str()) {
@@ -150,7 +205,34 @@ fn draft(account: &Account, places: &Places, rc: &[u8]) -> Result<Draft, Note> {
             command(&mut draft, name, account.get(name).unwrap_or_default(), places);
         }
     }
+    if let Some(method) = account.get("auth").filter(|method| !matches!(*method, "" | "on")) {
+        draft.log_in_by(method);
+    }
+    if let Some(host) = account.get("proxy_host").filter(|host| !host.is_empty()) {
+        let port = account.get("proxy_port").filter(|port| !port.is_empty()).unwrap_or("1080");
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        draft.go_through("proxy_host", &format!("socks5://{host}:{port}"));
+    }
     Ok(draft)
+}
+
+/// A path as mpop takes it.
+fn full(path: &str, places: &Places) -> String {
+    let base = places.home.as_deref().unwrap_or(Path::new("/"));
+    expand(path, places.home.as_deref(), base).to_string_lossy().trim_end_matches('/').to_owned()
+}
+
+/// The certificate that this side shows. mpop wants both files.
+fn certificate(draft: &mut Draft, account: &Account, places: &Places) {
+    let file = |name: &str| account.get(name).filter(|file| !file.is_empty()).map(|file| full(file, places));
+    match (file("tls_cert_file"), file("tls_key_file")) {
+        (Some(certificate), Some(key)) => {
+            draft.set("tls_cert_file", "tls_client_cert", certificate);
+            draft.set("tls_key_file", "tls_client_key", key);
+        }
+        (None, None) => {}
+        _ => draft.note("tls_cert_file, tls_key_file", "one is not there without the other, so neither is taken over"),
+    }
 }
 
 fn removal(account: &Account, draft: &mut Draft) -> Removal {
@@ -173,7 +255,7 @@ fn removal(account: &Account, draft: &mut Draft) -> Removal {
                 Removal::AfterHours(hours)
             }
             None => {
-                draft.note(format!("keep {age}"), "it is no time that is understood: everything stays on the server");
+                draft.note(format!("keep {age}"), "it is not understood as a time: everything stays on the server");
                 Removal::Keep
             }
         },
@@ -202,94 +284,75 @@ fn hours(age: &str) -> Option<u64> {
 }
 
 fn command(draft: &mut Draft, name: &str, argument: &str, places: &Places) {
-    let base = places.home.as_deref().unwrap_or(Path::new("/"));
-    let full =
-        |path: &str| expand(path, places.home.as_deref(), base).to_string_lossy().trim_end_matches('/').to_owned();
     match name {
         "host" | "user" | "password" | "passwordeval" | "tls" | "tls_starttls" | "keep" | "uidls_file" => {}
-        "port" => match argument.parse().ok().filter(|port| *port > 0) {
-            Some(port) => {
-                draft.port = port;
-                draft.became("port", format!("port = {port}"));
-            }
-            None => draft.note("port", "it is not a number; set `port`"),
-        },
+        // Judged together.
+        "tls_cert_file" | "tls_key_file" | "proxy_host" if !argument.is_empty() => {}
+        "proxy_port" if !argument.is_empty() => {}
+        "port" => draft.use_port("port", argument),
         "timeout" if argument == "off" => draft.needless("timeout off"),
         "timeout" => draft.wait_for("timeout", argument.parse().unwrap_or(180)),
-        "auth" => match argument {
-            "" | "on" => draft.needless("auth on"),
-            "user" | "plain" | "apop" => {
-                let ours = ["user", "plain", "apop"].into_iter().find(|ours| *ours == argument);
-                draft.auth = ours;
-                draft.became(format!("auth {argument}"), format!("auth = \"{argument}\""));
-            }
-            other => draft.note(
-                format!("auth {other}"),
-                "this way to log in is not taken over; mailferry takes the best that it has in common with the server",
-            ),
-        },
-        "delivery" => match argument.split_once([' ', '\t']) {
-            Some(("maildir", path)) => {
-                let path = full(path.trim());
-                draft.became("delivery maildir", format!("maildir = \"{path}\""));
-                draft.maildir = Some(path);
-            }
-            Some(("mda", command)) => draft.note("delivery mda", destination::shell_command(command)),
-            other => {
-                draft.note(format!("delivery {}", other.map_or("", |(kind, _)| kind)), destination::DESTINATIONS);
-            }
-        },
+        "auth" if matches!(argument, "" | "on") => draft.needless("auth on"),
+        "auth" => {}
+        "delivery" => deliver(draft, argument, places),
         "skipsize" if argument == "off" => draft.needless("skipsize off"),
         "skipsize" => draft.limit_size("skipsize", size(argument)),
         "tls_trust_file" if argument == "system" => draft.needless("tls_trust_file system"),
-        "tls_trust_file" => {
-            draft.ca_file = Some(full(argument));
-            draft.became("tls_trust_file", "tls_ca_file: these authorities and no others");
+        "tls_trust_file" => draft.trust("tls_trust_file", &full(argument, places)),
+        "tls_host_override" if !argument.is_empty() => draft.set(name, "tls_server_name", argument),
+        "source_ip" if !argument.is_empty() => draft.set(name, "source_address", argument),
+        "tls_fingerprint" if !argument.is_empty() => {
+            let kind = match argument.split(':').count() {
+                32 => "SHA-256",
+                20 => "SHA-1",
+                _ => "MD5",
+            };
+            draft.note_fingerprint(name, kind);
         }
         _ => without_counterpart(draft, name, argument),
     }
 }
 
+fn deliver(draft: &mut Draft, argument: &str, places: &Places) {
+    match argument.split_once([' ', '\t']) {
+        Some(("maildir", path)) => {
+            let path = full(path.trim(), places);
+            draft.became("delivery maildir", format!("maildir = \"{path}\""));
+            draft.maildir = Some(path);
+        }
+        Some(("mda", command)) => {
+            draft.forward("delivery mda", destination::shell_command(command, &[SENDER]));
+            if let Some(about) = destination::about_sendmail(command).filter(|_| draft.forward.is_some()) {
+                draft.note("delivery mda", about);
+            }
+        }
+        other => draft.note(format!("delivery {}", other.map_or("", |(kind, _)| kind)), destination::DESTINATIONS),
+    }
+}
+
 /// What becomes nothing: it is not needed, or named.
 fn without_counterpart(draft: &mut Draft, name: &str, argument: &str) {
+    let is_off = matches!(argument, "" | "off");
     match name {
-        "killsize" if argument != "off" => {
-            draft.note("killsize", "what mailferry has not delivered it does not delete");
-        }
+        "killsize" if !is_off => draft.note("killsize", "what mailferry has not delivered it does not delete"),
         "only_new" if argument == "off" => draft.note("only_new off", "what was fetched is not fetched again"),
-        "filter" => draft.note("filter", "nothing is filtered: [[accounts.NAME.rules]] sort by the header (docs/routing.md), and a program is run by on_new_mail"),
-        "tls_certcheck" if argument == "off" => draft.note(
-            "tls_certcheck off",
-            "certificates are always checked; for one that is signed by itself name it as tls_ca_file",
+        "filter" if !is_off => draft.note(
+            "filter",
+            "nothing is filtered: [[accounts.NAME.rules]] sort by the header (docs/routing.md), and a program is run by on_new_mail",
         ),
-        "tls_fingerprint" if !argument.is_empty() => {
-            draft.note(name, "write tls_pin, which is of the key, as docs/configuration.md says; or name the certificate as tls_ca_file");
-        }
-        "tls_key_file" | "tls_cert_file" if !argument.is_empty() => {
-            draft.note(name, "write the files as tls_client_cert and tls_client_key");
-        }
-        "tls_host_override" if !argument.is_empty() => draft.note(name, "write that name as tls_server_name"),
-        "proxy_host" | "proxy_port" | "socket" | "source_ip" if !argument.is_empty() => {
-            draft.note(name, "it is not taken over: the account connects directly");
-        }
-        "pipelining"
-        | "received_header"
-        | "killsize"
-        | "only_new"
-        | "tls_certcheck"
-        | "tls_fingerprint"
-        | "tls_key_file"
-        | "tls_cert_file"
-        | "tls_host_override"
-        | "proxy_host"
-        | "proxy_port"
-        | "socket"
-        | "source_ip"
-        | "tls_priorities"
-        | "tls_min_dh_prime_bits"
-        | "tls_crl_file"
-        | "ntlmdomain" => draft.needless(name),
-        other => draft.note(other, "there is nothing like it"),
+        "tls_certcheck" if argument == "off" => draft.note_unchecked("tls_certcheck off"),
+        "socket" if !is_off => draft.note(
+            "socket",
+            "servers are reached by TCP alone, so the account connects to its host; a program such as socat leads from a port to a \
+             socket",
+        ),
+        "tls_priorities" if argument.contains("VERS-") || argument.contains("SECURE") => draft.note(
+            "tls_priorities",
+            "TLS is version 1.2 or 1.3 with the ciphers that docs/configuration.md names; tls_key_exchange = \"post-quantum\" refuses \
+             1.2",
+        ),
+        "tls_crl_file" if !is_off => draft.note(name, "lists of revoked certificates are not read"),
+        other => draft.needless(other),
     }
 }
 
@@ -375,6 +438,76 @@ mod tests {
         assert_eq!((accounts[1].get("host"), accounts[1].get("user")), (Some("pop.h"), Some(" bob ")));
         assert!(accounts[1].is_on("tls", false) && !accounts[2].is_on("tls", false));
         assert_eq!(accounts[2].get("timeout"), Some("9"));
+    }
+
+    fn only(text: &str) -> Draft {
+        let accounts = accounts(text).unwrap();
+        draft(&accounts[0], &Places { home: Some("/home/jo".into()), ..Places::default() }, b"").unwrap()
+    }
+
+    #[test]
+    fn a_word_that_is_no_command_ends_the_import_and_is_not_shown() {
+        for (text, line, told) in [
+            ("acount x\n", 1, "did you mean `account`?"),
+            ("account x\nhost h\nhunter2secret\n", 3, "not a command of mpop"),
+        ] {
+            let Err((at, what)) = accounts(text) else { panic!("{text}") };
+            assert!(at == line && what.contains(told) && !what.contains("hunter2"), "{text}: {at}: {what}");
+        }
+    }
+
+    #[test]
+    fn commands_become_keys() {
+        let name = crate::account::AccountName::new("n").unwrap();
+        for (text, key) in [
+            ("tls on\nauth scram-sha-256-plus", r#"auth = "scram-sha-256""#),
+            ("tls on\nauth login", r#"auth = "login""#),
+            ("tls on\nauth oauthbearer\npasswordeval tok x", r#"token_command = ["sh", "-c", "tok x"]"#),
+            ("auth external\ntls_cert_file ~/c\ntls_key_file ~/k", r#"auth = "external""#),
+            ("tls_cert_file ~/c\ntls_key_file ~/k", r#"tls_client_cert = "/home/jo/c""#),
+            ("tls_cert_file ~/c\ntls_key_file ~/k", r#"tls_client_key = "/home/jo/k""#),
+            ("tls_trust_file ~/ca", r#"tls_ca_file = "/home/jo/ca""#),
+            ("tls_host_override pop.other", r#"tls_server_name = "pop.other""#),
+            ("source_ip 192.0.2.7", r#"source_address = "192.0.2.7""#),
+            ("proxy_host 127.0.0.1\nproxy_port 9050", r#"proxy = "socks5://127.0.0.1:9050""#),
+            ("proxy_host ::1", r#"proxy = "socks5://[::1]:1080""#),
+            ("delivery mda /usr/bin/procmail -d jo", r#"forward = { command = ["/usr/bin/procmail", "-d", "jo"] }"#),
+        ] {
+            let lines = only(&format!("account n\nhost h\nuser u\n{text}\n")).table(&name, None).to_string();
+            assert!(lines.lines().any(|line| line == key), "{text}: {lines}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_counterpart_is_named() {
+        for (text, what, advice) in [
+            ("tls_fingerprint AA:BB", "tls_fingerprint", "MD5 digest of the certificate"),
+            ("tls_certcheck off", "tls_certcheck off", "tls_ca_file"),
+            ("auth gssapi", "auth gssapi", "best that it has in common"),
+            ("auth xoauth2\npassword tok", "auth xoauth2", "mailferry login"),
+            ("socket /run/pop", "socket", "by TCP alone"),
+            ("delivery mda lda -f '%F'", "delivery mda", "in place of %F here"),
+            ("delivery mbox ~/m", "delivery mbox", "docs/forwarding.md"),
+            ("tls_key_file k", "tls_cert_file, tls_key_file", "neither is taken over"),
+            ("tls_crl_file k", "tls_crl_file", "revoked"),
+            ("filter spam", "filter", "rules"),
+        ] {
+            let draft = only(&format!("account n\nhost h\nuser u\n{text}\n"));
+            let told = |note: &Note| note.what == what && note.advice.contains(advice);
+            assert!(draft.notes.iter().any(told), "{text}: {:?}", draft.notes);
+        }
+        // Every command becomes something, or is named.
+        for command in COMMANDS {
+            if matches!(command, "account" | "defaults" | "eval" | "host" | "user" | "password" | "uidls_file") {
+                continue;
+            }
+            let draft = only(&format!("account n\nhost h\nuser u\n{command} 7\n"));
+            let is_named = draft.notes.iter().any(|note| note.what.contains(command))
+                || draft.needless.iter().any(|word| word.contains(command))
+                || draft.became.iter().any(|(theirs, _)| theirs.contains(command))
+                || matches!(command, "passwordeval" | "tls" | "tls_starttls" | "proxy_port");
+            assert!(is_named, "{command}: {draft:?}");
+        }
     }
 
     #[test]

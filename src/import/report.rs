@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Found;
 use super::draft::{Draft, Note, Password};
 use super::take_over::{Plan, Planned};
-use crate::credential::printable;
+use crate::text;
 use crate::text::Count;
 
 /// An import, done or planned.
@@ -27,7 +27,7 @@ impl fmt::Display for Report<'_> {
         for planned in &plan.accounts {
             self.account(f, planned)?;
         }
-        list(f, "Here already:", &plan.here_already)?;
+        list(f, "Not taken over, because the maildrop is known:", &plan.here_already)?;
         list(f, "Not taken over:", &found.left)?;
         list(f, "Besides:", &found.general)?;
         if !found.needless.is_empty() {
@@ -46,6 +46,7 @@ impl Report<'_> {
         }
         match (&draft.password, password_file) {
             (Password::Command(_), _) => writeln!(f, "  its password -> password_command")?,
+            (Password::TokenCommand(_), _) => writeln!(f, "  its token -> token_command")?,
             (Password::InClear(_), Some(file)) => {
                 writeln!(f, "  its password, which stands in clear in the old file -> {} (mode 0600)", path(file))?;
             }
@@ -53,6 +54,9 @@ impl Report<'_> {
                 writeln!(f, "  ! no password: {}. Write it into {} (mode 0600)", shown(why), path(file))?;
             }
             (_, None) => {}
+        }
+        if draft.forward.is_none() && draft.maildir.is_none() {
+            writeln!(f, "  its mail goes into the Maildir {}", shown(&draft.goes_into(name)))?;
         }
         self.fetched(f, name.as_str(), draft)?;
         for Note { what, advice } in &draft.notes {
@@ -133,9 +137,9 @@ fn list(f: &mut fmt::Formatter<'_>, heading: &str, notes: &[Note]) -> fmt::Resul
 }
 
 fn shown(text: &str) -> String {
-    printable(text)
+    text::value(text)
 }
 
 fn path(path: &Path) -> String {
-    printable(&path.to_string_lossy())
+    text::value(&path.to_string_lossy())
 }

@@ -84,11 +84,7 @@ impl From<WriteError> for TakeOverError {
 /// # Errors
 /// [`TakeOverError`].
 pub fn plan(found: &mut Found, path: &Path, environment: &Environment) -> Result<Plan, TakeOverError> {
-    let before = match fs::read_to_string(path) {
-        Ok(text) => Some(text),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-        Err(e) => return Err(io_error("read", path)(e).into()),
-    };
+    let before = write::text_before(path, environment).map_err(TakeOverError::Config)?;
     let mut text = before.clone().unwrap_or_else(|| NEW_FILE.to_owned());
     let mut names = write::account_names(&text);
     let configured = write::check(path, &text, environment).map(|config| config.accounts).unwrap_or_default();
@@ -106,21 +102,23 @@ pub fn plan(found: &mut Found, path: &Path, environment: &Environment) -> Result
             .iter()
             .find(|(host, port, user, _)| (host, *port, user) == (&maildrop.0, maildrop.1, &maildrop.2));
         if let Some((.., name)) = same {
-            let advice =
-                format!("the account `{name}` is the same maildrop: it was left as it is, and so was its state");
+            let planned = accounts.iter().find(|planned: &&Planned| planned.name.as_str() == name);
+            let advice = match planned {
+                Some(planned) => twice(&planned.draft, &draft, name),
+                None => {
+                    format!("the account `{name}` is the same maildrop: it was left as it is, and so was its state")
+                }
+            };
             here_already.push(Note::new(draft.origin, advice));
             continue;
         }
         let name = free_name(&draft.names, &names).ok_or_else(|| CannotAddTo("there is no free name".to_owned()))?;
         let (password_file, secret) = password_file(path, &name, &draft)?;
         let mut table = draft.table(&name, password_file.as_deref());
-        let origin = crate::credential::printable(&format!("{}: {}", found.program.name(), draft.origin));
+        let origin = crate::text::value(&format!("{}: {}", found.program.name(), draft.origin));
         table.decor_mut().set_prefix(format!("# From {origin}\n"));
         text = write::add_account(&text, &name, &table).map_err(|e: CannotAdd| {
-            TakeOverError::CannotAdd(CannotAddTo(format!(
-                "{}: {e}",
-                crate::credential::printable(&path.to_string_lossy())
-            )))
+            TakeOverError::CannotAdd(CannotAddTo(format!("{}: {e}", crate::text::value(&path.to_string_lossy()))))
         })?;
         names.push(name.to_string());
         maildrops.push((maildrop.0, maildrop.1, maildrop.2, name.to_string()));
@@ -133,6 +131,21 @@ pub fn plan(found: &mut Found, path: &Path, environment: &Environment) -> Result
     Ok(Plan { path: path.to_owned(), exists: before.is_some(), accounts, here_already, text, config })
 }
 
+/// What is said of a second account of the other program for one maildrop: two of ours would fetch each message twice.
+fn twice(taken: &Draft, left: &Draft, name: &str) -> String {
+    let advice = format!("the same maildrop as the account `{name}` above, so it is not taken over a second time");
+    let said = |draft: &Draft| -> Vec<String> {
+        let notes = draft.notes.iter().map(|note| note.what.clone());
+        draft.became.iter().map(|(theirs, ours)| format!("{theirs} -> {ours}")).chain(notes).collect()
+    };
+    let known = said(taken);
+    let only_here: Vec<String> = said(left).into_iter().filter(|line| !known.contains(line)).collect();
+    if only_here.is_empty() {
+        return advice;
+    }
+    format!("{advice}. What it says otherwise is left out: {}", only_here.join("; "))
+}
+
 /// Where a password goes that has no other place, and what has to be written there.
 fn password_file(
     config: &Path,
@@ -143,7 +156,7 @@ fn password_file(
     let names = (1_u32..1000).map(|n| if n == 1 { format!("{name}.password") } else { format!("{name}-{n}.password") });
     let mut paths = names.map(|file| config.with_file_name(file));
     match &draft.password {
-        Password::Command(_) => Ok((None, None)),
+        Password::Command(_) | Password::TokenCommand(_) => Ok((None, None)),
         Password::Missing(_) => Ok((paths.next(), None)),
         Password::InClear(secret) => {
             let mut contents = secret.expose().to_vec();

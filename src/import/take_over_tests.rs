@@ -3,7 +3,7 @@ use crate::clock::trusted_time::ClockReading;
 use crate::disk::RealDisk;
 use crate::import::{Program, draft::Record};
 use crate::state::store::{ConfiguredAccounts, OpenOptions};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -92,6 +92,7 @@ fn a_name_that_is_taken_is_left_alone() {
     fs::create_dir(bench.path("conf")).unwrap();
     let before = "# mine\n[accounts.A]\nhost = \"other\"\nusername = \"x\"\npassword = \"p\"\nmaildir = \"~/m\"\n";
     fs::write(bench.path("conf/config.toml"), before).unwrap();
+    fs::set_permissions(bench.path("conf/config.toml"), fs::Permissions::from_mode(0o600)).unwrap();
     let plan = bench.plan(vec![draft("a", &[])]).unwrap();
     assert_eq!(plan.accounts[0].name.as_str(), "a-2", "capitals do not make a difference everywhere");
     assert!(plan.text.starts_with(before), "{}", plan.text);

@@ -25,6 +25,7 @@ pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
         match get("type") {
             Some("pop3") => match draft(server, &get) {
                 Ok(mut draft) => {
+                    of_the_profile(&mut draft, &settings);
                     draft.record = record(places, &profile, &draft, &get)?;
                     found.drafts.push(draft);
                 }
@@ -103,20 +104,10 @@ fn draft<'a>(server: &str, get: &impl Fn(&str) -> Option<&'a str>) -> Result<Dra
             draft.protect("connection security: none");
         }
     }
-    if let Some(port) = get("port").and_then(|port| port.parse().ok()).filter(|port| *port > 0) {
-        draft.port = port;
-        draft.became("port", format!("port = {port}"));
+    if let Some(port) = get("port") {
+        draft.use_port("port", port);
     }
-    match get("authMethod").unwrap_or("3") {
-        "3" => draft.needless("authMethod: password"),
-        "10" => {
-            draft.note("authMethod: OAuth2", "its tokens are not taken over; use an app password where there is one");
-        }
-        other => draft.note(
-            format!("authMethod {other}"),
-            "this way to log in is not taken over; mailferry takes the best that it has in common with the server",
-        ),
-    }
+    login(&mut draft, get);
     draft.password = Password::Missing(
         "Thunderbird keeps it encrypted: see Settings, Privacy & Security, Saved Passwords".to_owned(),
     );
@@ -127,16 +118,76 @@ fn draft<'a>(server: &str, get: &impl Fn(&str) -> Option<&'a str>) -> Result<Dra
         let kib = get("max_size").and_then(|size| size.parse::<u64>().ok()).unwrap_or(50);
         draft.limit_size("messages larger than ... KB are not downloaded", kib.saturating_mul(1024));
     }
+    habits(&mut draft, get);
+    if is_this_machine(host) {
+        draft.note("a server on this machine", "is it a proxy? It is then still needed");
+    }
+    Ok(draft)
+}
+
+/// How it logged in.
+fn login<'a>(draft: &mut Draft, get: &impl Fn(&str) -> Option<&'a str>) {
+    match get("authMethod").unwrap_or("3") {
+        "3" => draft.needless("authMethod: password"),
+        "4" | "8" | "9" => draft.needless("authMethod: encrypted password"),
+        "7" => draft.note(
+            "authMethod: TLS certificate",
+            "Thunderbird keeps it in a store of its own: export it, and write its files as tls_client_cert and tls_client_key, with \
+             auth = \"external\"",
+        ),
+        "10" => draft.note(
+            "authMethod: OAuth2",
+            "its sign-in is not taken over: write oauth2 = { ... } in place of password_file and sign in by `mailferry login`, as \
+             docs/authentication.md says; or use an app password where there is one",
+        ),
+        other => draft.note(
+            format!("authMethod {other}"),
+            "this way to log in is not there; mailferry takes the best that it has in common with the server",
+        ),
+    }
+}
+
+/// What it did that is done in another way here.
+fn habits<'a>(draft: &mut Draft, get: &impl Fn(&str) -> Option<&'a str>) {
+    if get("headers_only") == Some("true") {
+        draft.note("fetch headers only", "messages are fetched whole");
+    }
+    if get("check_new_mail") == Some("false") && get("login_at_startup") != Some("true") {
+        draft.note(
+            "mail was fetched by hand alone",
+            "the daemon polls all accounts; with enabled = false only `mailferry fetch NAME` does",
+        );
+    }
     if get("deferred_to_account").is_some() {
         draft.note(
             "a global inbox",
             "each account has a Maildir of its own; give two accounts the same maildir for that",
         );
     }
-    if is_this_machine(host) {
-        draft.note("a server on this machine", "is it a proxy? It is then still needed");
+}
+
+/// What the profile says of all accounts.
+fn of_the_profile(draft: &mut Draft, settings: &Settings) {
+    let get = |key: &str| settings.get(key).map(String::as_str);
+    if let Some(seconds) = get("mailnews.tcptimeout").and_then(|seconds| seconds.parse().ok()) {
+        draft.wait_for("mailnews.tcptimeout", seconds);
     }
-    Ok(draft)
+    match (get("network.proxy.type"), get("network.proxy.socks").filter(|host| !host.is_empty())) {
+        (Some("1"), Some(host)) if get("network.proxy.socks_version").unwrap_or("5") == "5" => {
+            let port = get("network.proxy.socks_port").unwrap_or("1080");
+            draft.go_through("SOCKS proxy", &format!("socks5://{host}:{port}"));
+        }
+        (Some("1"), Some(_)) => draft.note("SOCKS 4 proxy", "mailferry speaks SOCKS 5 and HTTP CONNECT: see `proxy`"),
+        (Some("2"), _) => draft.note("a script that chooses a proxy", "if mail goes through one, write it as `proxy`"),
+        _ => {}
+    }
+    if draft.forward.is_none() {
+        draft.note(
+            "its own folders, filters and junk mail controls",
+            "mail goes into a Maildir that Thunderbird does not read; an IMAP server such as Dovecot shows it there, and \
+             [[accounts.NAME.rules]] sort (docs/routing.md)",
+        );
+    }
 }
 
 fn removal<'a>(draft: &mut Draft, get: &impl Fn(&str) -> Option<&'a str>) {
@@ -242,5 +293,42 @@ mod tests {
         let ids: Vec<_> = draft.record.fetched.iter().map(|one| (one.unique_id.to_string(), one.at)).collect();
         assert_eq!(ids, [("A1".to_owned(), Some(1_714_000_000)), ("B2".to_owned(), Some(1_714_000_100))]);
         assert_eq!((draft.record.left_out, found.left.len()), (2, 1));
+    }
+
+    fn only(prefs: &str) -> Draft {
+        let home = tempfile::tempdir().unwrap();
+        let server = "user_pref(\"mail.server.server2.type\", \"pop3\");\nuser_pref(\"mail.server.server2.hostname\", \"pop.h\");\n\
+                      user_pref(\"mail.server.server2.userName\", \"ann\");\nuser_pref(\"mail.server.server2.socketType\", 3);\n";
+        std::fs::write(home.path().join("prefs.js"), format!("{server}{prefs}")).unwrap();
+        let places = Places { path: Some(home.path().to_owned()), ..Places::default() };
+        read(&places).unwrap().drafts.remove(0)
+    }
+
+    #[test]
+    fn settings_become_keys_or_are_named() {
+        let name = crate::account::AccountName::new("n").unwrap();
+        let of = |key: &str, value: &str| format!("user_pref(\"mail.server.server2.{key}\", {value});\n");
+        let proxy = "user_pref(\"network.proxy.type\", 1);\nuser_pref(\"network.proxy.socks\", \"127.0.0.1\");\n\
+                     user_pref(\"network.proxy.socks_port\", 9050);\n";
+        for (prefs, key) in [
+            (proxy.to_owned(), r#"proxy = "socks5://127.0.0.1:9050""#),
+            ("user_pref(\"mailnews.tcptimeout\", 90);\n".to_owned(), r#"timeout = "90s""#),
+            (of("limit_offline_message_size", "true") + &of("max_size", "10"), "max_message_size = 10240"),
+        ] {
+            let lines = only(&prefs).table(&name, None).to_string();
+            assert!(lines.lines().any(|line| line == key), "{prefs}: {lines}");
+        }
+        for (prefs, what, advice) in [
+            (of("authMethod", "10"), "authMethod: OAuth2", "mailferry login"),
+            (of("authMethod", "7"), "authMethod: TLS certificate", "tls_client_cert"),
+            (of("authMethod", "6"), "authMethod 6", "best that it has in common"),
+            (of("headers_only", "true"), "fetch headers only", "whole"),
+            (of("check_new_mail", "false"), "mail was fetched by hand alone", "enabled = false"),
+            (String::new(), "its own folders, filters and junk mail controls", "Dovecot"),
+        ] {
+            let draft = only(&prefs);
+            let told = |note: &Note| note.what == what && note.advice.contains(advice);
+            assert!(draft.notes.iter().any(told), "{prefs}: {:?}", draft.notes);
+        }
     }
 }

@@ -83,7 +83,7 @@ impl Maildir {
                 Ok(_) => return Ok(above.to_owned()),
                 // A link that leads nowhere is in the way of the directory.
                 Err(e) if e.kind() == io::ErrorKind::NotFound && disk.status(above).is_ok() => {
-                    let words = format!("{} is a symbolic link that leads nowhere", above.display());
+                    let words = format!("{} is a dangling symbolic link", above.display());
                     return Err(io::Error::new(io::ErrorKind::NotFound, words));
                 }
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}

@@ -38,7 +38,7 @@ pub enum NetError {
         /// Why not.
         source: io::Error,
     },
-    /// The proxy made no connection to the server.
+    /// The proxy could not connect to the server.
     Proxy {
         /// The proxy, without its credentials.
         proxy: String,
@@ -104,6 +104,8 @@ pub enum NetError {
         port: u16,
         /// On what they could not agree.
         problem: HandshakeProblem,
+        /// Whether anything of a ServerHello had come.
+        answered: bool,
     },
     /// The connection ended before the TLS handshake did.
     ClosedDuringHandshake {
@@ -113,7 +115,7 @@ pub enum NetError {
         port: u16,
         /// How it ended.
         source: io::Error,
-        /// Whether the server had said anything.
+        /// Whether the server had said anything but goodbye.
         heard: bool,
     },
     /// The file of trusted authorities cannot be used.
@@ -277,7 +279,13 @@ impl NetError {
             self,
             Self::TlsTimeout { heard: false, .. }
                 | Self::ClosedDuringHandshake { heard: false, .. }
-                | Self::Handshake { problem: HandshakeProblem::NotUnderstood(_), .. }
+                | Self::Handshake {
+                    answered: false,
+                    problem: HandshakeProblem::NotUnderstood(_)
+                        | HandshakeProblem::OldVersions
+                        | HandshakeProblem::NothingInCommon,
+                    ..
+                }
         )
     }
 

@@ -7,6 +7,7 @@ mod dial;
 mod error;
 mod host;
 mod proxy;
+mod round_trips;
 mod tls;
 
 use std::fmt;
@@ -23,6 +24,7 @@ use crate::sasl::ChannelBinding;
 pub use error::{
     CaFileProblem, CertificateProblem, ClientCertificateProblem, HandshakeProblem, NetError, ProxyProblem,
 };
+pub use round_trips::RoundTrips;
 
 /// What a session is read from and written to.
 pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -53,6 +55,8 @@ pub struct Connection {
     pub binding: Option<ChannelBinding>,
     /// What the two sides agreed on, for people to read. None without TLS.
     pub tls: Option<Box<TlsFacts>>,
+    /// Counts what its session waits for.
+    pub round_trips: RoundTrips,
 }
 
 /// What the two sides of a TLS connection agreed on, and what the certificate says. For people: nothing is decided by it.
@@ -307,6 +311,7 @@ impl Connection {
             classical: false,
             binding: None,
             tls: None,
+            round_trips: RoundTrips::default(),
         }
     }
 }

@@ -7,7 +7,7 @@ pub mod writing;
 use crate::account::AccountName;
 
 /// What a new configuration begins with.
-pub const NEW_FILE: &str = "# The configuration of mailferry. All keys: man mailferry.toml\n\n";
+pub const NEW_FILE: &str = "# The configuration of mailferry. All keys: mailferry man 5 | man -l -\n\n";
 
 /// A text as an account's name: what may not stand in one becomes an underscore.
 #[must_use]

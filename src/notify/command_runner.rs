@@ -142,7 +142,7 @@ async fn run_to_its_end(
     limit: Duration,
 ) -> Result<String, String> {
     let what = What::of(command, &environment);
-    let Some((program, arguments)) = command.split_first() else { return Err(format!("{what} has no words")) };
+    let Some((program, arguments)) = command.split_first() else { return Err(format!("{what} is empty")) };
     let running = match Running::start(program, arguments, environment) {
         Ok(running) => running,
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -157,11 +157,11 @@ async fn run_to_its_end(
     let ended = running.follow(limit, &mut output, &mut errors).await;
     let said = Said(output.text(), errors.text());
     match ended {
-        Ok(status) if status.success() => Ok(format!("{what} ended well{said}")),
-        Ok(status) => Err(format!(
-            "{what} ended with {status}{said}; if it works by hand, the rules of the daemon's service forbid it something"
-        )),
-        Err(NoEnd::Lost(e)) => Err(format!("{what} could not be followed to its end: {e}{said}")),
+        Ok(status) if status.success() => Ok(format!("{what} succeeded{said}")),
+        Ok(status) => {
+            Err(format!("{what} ended with {status}{said}; if it works by hand, the daemon's service restricts it"))
+        }
+        Err(NoEnd::Lost(e)) => Err(format!("{what} could not be waited for: {e}{said}")),
         // A tail takes anything.
         Err(NoEnd::TimedOut | NoEnd::TooMuch) => {
             Err(format!("{what} did not end within {} seconds and was killed{said}", limit.as_secs()))

@@ -69,7 +69,7 @@ async fn a_command_is_told_what_happened_and_reads_nothing() {
     let expected = format!("MAILFERRY_ACCOUNT=work\nMAILFERRY_EVENT=trouble\nMAILFERRY_TEXT={text}\n");
     assert_eq!(read(&dir, "out"), expected);
     let log = log.text();
-    assert!(log.contains("DEBUG") && log.contains("work: the command `sh` for the event trouble ended well"), "{log}");
+    assert!(log.contains("DEBUG") && log.contains("work: the command `sh` for the event trouble succeeded"), "{log}");
     assert!(log.contains("saying: fine") && !log.contains("WARN"), "{log}");
 }
 
@@ -119,7 +119,7 @@ async fn what_goes_on_in_the_background_is_not_waited_for() {
     let command_runner = CommandRunner::with_limit(SOON * 2);
     command_runner.tell(&shell(&dir, "sleep 1000 & echo $! > $0/pid"), of("trouble"));
     assert!(command_runner.finish(SOON).await);
-    assert!(log.text().contains("ended well"), "{}", log.text());
+    assert!(log.text().contains("succeeded"), "{}", log.text());
     let sleeper = read(&dir, "pid").trim().parse().ok().and_then(rustix::process::Pid::from_raw).unwrap();
     rustix::process::kill_process(sleeper, rustix::process::Signal::KILL).unwrap();
 }

@@ -2,12 +2,13 @@
 //!
 //! What only one account can have is never held back, and neither is what nobody else is about to join.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::notification::{ACCOUNT, COUNT, EVENT, HOST, Notification, TEXT, one_line};
-use crate::account::Account;
+use crate::account::{Account, AccountName};
 use crate::schedule::Cause;
 
 /// How long news waits for more of its kind.
@@ -33,7 +34,9 @@ struct Held {
     /// When the first of it came, since boot.
     since: Duration,
     /// Whose it is.
-    news: Vec<(Account, Notification)>,
+    news: Vec<(Arc<Account>, Notification)>,
+    /// The names of those: there may be very many.
+    names: HashSet<AccountName>,
 }
 
 /// News that waits for more of its kind.
@@ -46,14 +49,14 @@ pub(crate) struct Grouping {
 #[derive(Debug)]
 pub(crate) enum News {
     /// Of one account.
-    One(Box<Account>, Notification),
+    One(Arc<Account>, Notification),
     /// Of several: what the command of `[notify]` is told in its environment.
     Many(Vec<(&'static str, OsString)>),
 }
 
 impl Grouping {
     /// Takes in news at a time since boot. It comes back if it is never told together with other news.
-    pub(crate) fn take(&mut self, news: Notification, account: &Account, now: Duration) -> Option<News> {
+    pub(crate) fn take(&mut self, news: Notification, account: &Arc<Account>, now: Duration) -> Option<News> {
         let (event, cause) = match &news {
             Notification::Trouble { cause, .. } => (news.event(), Some(*cause)),
             Notification::Recovered | Notification::NoSuccess { .. } | Notification::CertificateExpires { .. } => {
@@ -66,12 +69,14 @@ impl Grouping {
             | Notification::Forwarding { .. }
             | Notification::ForwardingRecovered
             | Notification::SetAside { .. } => {
-                return Some(News::One(Box::new(account.clone()), news));
+                return Some(News::One(Arc::clone(account), news));
             }
         };
         let kind = Kind { host: account.endpoint.host.to_ascii_lowercase(), event, cause };
-        let held = self.held.entry(kind).or_insert_with(|| Held { since: now, news: Vec::new() });
-        held.news.push((account.clone(), news));
+        let held =
+            self.held.entry(kind).or_insert_with(|| Held { since: now, news: Vec::new(), names: HashSet::new() });
+        held.names.insert(account.name.clone());
+        held.news.push((Arc::clone(account), news));
         None
     }
 
@@ -85,10 +90,10 @@ impl Grouping {
     pub(crate) fn ready(
         &mut self,
         now: Duration,
-        may_join: impl Fn(&str, &dyn Fn(&Account) -> bool) -> bool,
+        may_join: impl Fn(&str, &dyn Fn(&AccountName) -> bool) -> bool,
     ) -> Vec<News> {
         let is_ready = |kind: &Kind, held: &Held| {
-            let is_in = |account: &Account| held.news.iter().any(|(other, _)| other.name == account.name);
+            let is_in = |account: &AccountName| held.names.contains(account);
             now.saturating_sub(held.since) >= PATIENCE || !may_join(&kind.host, &is_in)
         };
         let ready: Vec<Kind> =
@@ -105,14 +110,14 @@ impl Grouping {
     fn tell(&mut self, kind: &Kind) -> Option<News> {
         let mut news = self.held.remove(kind)?.news;
         match news.len() {
-            0 | 1 => news.pop().map(|(account, news)| News::One(Box::new(account), news)),
+            0 | 1 => news.pop().map(|(account, news)| News::One(account, news)),
             _ => Some(News::Many(environment(kind, &news))),
         }
     }
 }
 
 /// What a command is told of several accounts. There is no one Maildir.
-fn environment(kind: &Kind, news: &[(Account, Notification)]) -> Vec<(&'static str, OsString)> {
+fn environment(kind: &Kind, news: &[(Arc<Account>, Notification)]) -> Vec<(&'static str, OsString)> {
     let mut names: Vec<&str> = news.iter().map(|(account, _)| account.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
@@ -125,7 +130,7 @@ fn environment(kind: &Kind, news: &[(Account, Notification)]) -> Vec<(&'static s
     ]
 }
 
-fn text(kind: &Kind, names: &[&str], news: &[(Account, Notification)]) -> String {
+fn text(kind: &Kind, names: &[&str], news: &[(Arc<Account>, Notification)]) -> String {
     let what = match kind.cause {
         Some(cause) => cause.name().replace('-', " "),
         None if kind.event == Notification::Recovered.event() => "they work again".to_owned(),
@@ -152,8 +157,8 @@ mod tests {
         Notification::Trouble { cause: Cause::LoginRefused, text: "the server refused the login".to_owned() }
     }
 
-    fn of(number: usize) -> Account {
-        account(&format!("acc{number:02}"), Path::new("/mail"))
+    fn of(number: usize) -> Arc<Account> {
+        Arc::new(account(&format!("acc{number:02}"), Path::new("/mail")))
     }
 
     fn value(news: &News, name: &str) -> String {
@@ -170,7 +175,7 @@ mod tests {
         for number in 0..33 {
             assert!(grouping.take(refused(), &of(number), SECOND * 10).is_none());
         }
-        let others = |_: &str, _: &dyn Fn(&Account) -> bool| true;
+        let others = |_: &str, _: &dyn Fn(&AccountName) -> bool| true;
         assert_eq!(grouping.due(), Some(SECOND * 70));
         assert!(grouping.ready(SECOND * 69, others).is_empty(), "more may come");
         let ready = grouping.ready(SECOND * 70, others);
@@ -186,7 +191,7 @@ mod tests {
     fn other_causes_and_servers_are_told_by_themselves() {
         let mut grouping = Grouping::default();
         let mut elsewhere = of(1);
-        elsewhere.endpoint.host = "other.example".to_owned();
+        Arc::make_mut(&mut Arc::make_mut(&mut elsewhere).endpoint).host = "other.example".to_owned();
         grouping.take(refused(), &of(0), SECOND);
         grouping.take(refused(), &elsewhere, SECOND);
         grouping.take(Notification::Trouble { cause: Cause::Tls, text: String::new() }, &of(2), SECOND);
@@ -206,9 +211,9 @@ mod tests {
         assert!(matches!(grouping.take(mail, &of(0), SECOND), Some(News::One(..))), "nobody shares that");
         grouping.take(refused(), &of(0), SECOND);
         let all = [of(0), of(1)];
-        let may_join = |host: &str, is_in: &dyn Fn(&Account) -> bool| {
+        let may_join = |host: &str, is_in: &dyn Fn(&AccountName) -> bool| {
             assert_eq!(host, "pop.example.org");
-            all.iter().any(|account| !is_in(account))
+            all.iter().any(|account| !is_in(&account.name))
         };
         assert!(grouping.ready(SECOND * 2, may_join).is_empty());
         grouping.take(refused(), &of(1), SECOND * 2);

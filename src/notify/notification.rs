@@ -126,7 +126,7 @@ impl Notification {
             Self::Trouble { text, .. } => format!("{name}: {text}"),
             Self::Recovered => format!("{name}: it works again"),
             Self::NoSuccess { since, text } => {
-                format!("{name}: no poll has come to its end for {}. The last one: {text}", Span(*since))
+                format!("{name}: no poll has succeeded for {}. The last one: {text}", Span(*since))
             }
             Self::CertificateExpires { days, ours } => {
                 let when = in_days(*days);
@@ -138,11 +138,11 @@ impl Notification {
             Self::SignInEnds { days } => {
                 let when = in_days(*days);
                 let login = crate::command_line::this_program(&format!("login {name}"));
-                format!("{name}: the sign-in at the provider ends {when}; sign in again by: {login}")
+                format!("{name}: the sign-in at the provider ends {when}; sign in again: {login}")
             }
             Self::Quarantine { unique_id, kind, count } => {
                 let what = match kind {
-                    QuarantineReason::Refused => "the server does not hand it over",
+                    QuarantineReason::Refused => "the server refuses to send it",
                     QuarantineReason::BrokeSession => "sessions end at it",
                 };
                 let others = match count.saturating_sub(1) {
@@ -151,7 +151,8 @@ impl Notification {
                     others => format!(", and {others} others"),
                 };
                 format!(
-                    "{name}: the message with the unique-id {unique_id} is set aside, because {what}{others}; it stays on \
+                    "{name}: the message with the unique-id {unique_id} is in quarantine, because {what}{others}; it \
+                     stays on \
                      the server and is tried again from time to time"
                 )
             }
@@ -264,7 +265,7 @@ mod tests {
             (
                 Notification::NoSuccess { since: Duration::from_secs(90_000), text },
                 "no-success",
-                "end for 25 h. The last one: the",
+                "succeeded for 25 h. The last one: the",
             ),
             (
                 Notification::CertificateExpires { days: 14, ours: false },
@@ -278,13 +279,13 @@ mod tests {
             ),
             (Notification::CertificateExpires { days: 1, ours: false }, "certificate", "expires in 1 day;"),
             (Notification::CertificateExpires { days: 0, ours: false }, "certificate", "expires within a day;"),
-            (Notification::SignInEnds { days: 2 }, "sign-in", "ends in 2 days; sign in again by: mailferry"),
+            (Notification::SignInEnds { days: 2 }, "sign-in", "ends in 2 days; sign in again: mailferry"),
             (
                 quarantine(QuarantineReason::BrokeSession, 1),
                 "quarantine",
-                "unique-id u7 is set aside, because sessions end at it;",
+                "unique-id u7 is in quarantine, because sessions end at it;",
             ),
-            (quarantine(QuarantineReason::Refused, 2), "quarantine", "does not hand it over, and another one;"),
+            (quarantine(QuarantineReason::Refused, 2), "quarantine", "refuses to send it, and another one;"),
             (quarantine(QuarantineReason::Refused, 9), "quarantine", "and 8 others;"),
             (Notification::NewMail { count: 1 }, "new-mail", "work: 1 new message"),
         ] {
@@ -305,7 +306,7 @@ mod tests {
     #[test]
     fn new_mail_has_a_command_of_its_own() {
         let mut account = account("work", Path::new("/mail/work"));
-        account.on_new_mail = Some(vec!["notmuch".into()]);
+        account.on_new_mail = Some(["notmuch".into()].into());
         let settings = NotifySettings { command: Some(vec!["tell".into()]), ..NotifySettings::default() };
         assert_eq!(Notification::NewMail { count: 1 }.command(&account, &settings), Some(&["notmuch".into()][..]));
         assert_eq!(Notification::Recovered.command(&account, &settings), Some(&["tell".into()][..]));

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::error::OAuthError;
 use super::sender::Sender;
 use super::token_request::{Granted, TokenClientSettings, error, granted};
-use crate::https::server_url::ServerUrl;
+use crate::account::server_url::ServerUrl;
 use crate::https::{Http, HttpError, Repeat};
 use crate::secret::Secret;
 

@@ -5,9 +5,10 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::account::AccountName;
-use crate::credential::{CredentialError, printable};
+use crate::credential::CredentialError;
 use crate::https::HttpError;
 use crate::state::error::StateError;
+use crate::text;
 use crate::threads::NotDone;
 
 /// Why there is no token.
@@ -108,7 +109,7 @@ impl OAuthError {
 /// A server's words, escaped and shortened.
 pub(super) fn shown(words: &str) -> String {
     const LONGEST: usize = 300;
-    let mut text = printable(&words.chars().take(LONGEST).collect::<String>());
+    let mut text = text::value(&words.chars().take(LONGEST).collect::<String>());
     if words.chars().nth(LONGEST).is_some() {
         text.push('…');
     }
@@ -120,7 +121,7 @@ impl fmt::Display for OAuthError {
         match self {
             Self::NotSignedIn { .. } => f.write_str("nobody has signed in to this account yet"),
             Self::SignInAgain { why, .. } => write!(f, "the sign-in of this account has ended: {why}"),
-            Self::Http(e) => write!(f, "no token could be had: {e}"),
+            Self::Http(e) => write!(f, "could not get a token: {e}"),
             Self::Refused { code, description } => {
                 write!(f, "the authorization server refused: {code}")?;
                 match description {
@@ -137,17 +138,17 @@ impl fmt::Display for OAuthError {
                 "the authorization server gave no refresh token, so the sign-in would end within the hour, and nothing was \
                  kept",
             ),
-            Self::NoClient { .. } => f.write_str("this account has no identifier of a registered client"),
+            Self::NoClient { .. } => f.write_str("this account has no client identifier"),
             Self::NoSuchWay(way) => way.fmt(f),
             Self::Callback { why } => write!(f, "the sign-in was not completed: {why}"),
-            Self::TooLate => f.write_str("nobody said yes in time"),
+            Self::TooLate => f.write_str("nobody completed the sign-in in time"),
             Self::Secret(e) => write!(f, "the client's secret: {e}"),
             Self::State(e) => e.fmt(f),
             Self::File { doing, path, source } => {
-                write!(f, "cannot {doing} {}: {source}", printable(&path.to_string_lossy()))
+                write!(f, "cannot {doing} {}: {source}", text::value(&path.to_string_lossy()))
             }
             Self::Busy { holder } => {
-                write!(f, "the token is being refreshed by {} and that does not end", printable(holder))
+                write!(f, "the token is being refreshed by {}, which does not finish", text::value(holder))
             }
             Self::NotDone(e) => e.fmt(f),
         }
@@ -157,12 +158,12 @@ impl fmt::Display for OAuthError {
 impl fmt::Display for MissingWay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Browser => f.write_str("nothing says where this account is signed in to with a browser"),
+            Self::Browser => f.write_str("there is no address for signing in to this account with a browser"),
             Self::Redirect => f.write_str("the address that the browser comes back to is not a URL"),
             Self::Device { known: Some((provider, why)) } => {
                 write!(f, "there is no sign-in by device code at {provider}: {why}")
             }
-            Self::Device { known: None } => f.write_str("nothing says where a device code for this account comes from"),
+            Self::Device { known: None } => f.write_str("there is no address for device codes for this account"),
         }
     }
 }

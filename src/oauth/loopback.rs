@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use url::{Host, Url};
 
 use super::callback::Expected;
-use crate::https::server_url::is_loopback;
+use crate::account::server_url::is_loopback;
 
 /// How long a connection may take to say what it wants. Browsers open some ahead and say nothing on them.
 const TIME_LIMIT: Duration = Duration::from_secs(30);

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::error::{OAuthError, shown};
 use super::token_request::json;
-use crate::https::server_url::ServerUrl;
+use crate::account::server_url::ServerUrl;
 use crate::https::{Http, Repeat};
 
 /// What we need of it.

@@ -7,41 +7,21 @@
 //!
 //! A kill before 3 leaves the old refresh token, which most servers still take for a while; one after 3 leaves the new one.
 
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use super::error::OAuthError;
 use super::sign_in::refresh_end;
+use super::store;
 use super::token_request::TokenClientSettings;
 use super::tokens::{JITTER, Judgement, Tokens};
-use super::{OAuthSettings, store};
-use crate::account::{Account, AccountName, Route};
-use crate::clock::Clock;
-use crate::credential::{CredentialEnvironment, CredentialError, CredentialSource};
-use crate::disk::Disk;
+use crate::account::server_url::ServerUrl;
+use crate::account::{Account, AccountName, CredentialSource, OAuthSettings, Route};
+use crate::credential::{CredentialEnvironment, CredentialError};
 use crate::https::Http;
-use crate::https::server_url::ServerUrl;
-use crate::net::Dial;
+use crate::process_context::ProcessContext;
 use crate::secret::Secret;
 use crate::threads::blocking;
-
-/// What refreshing needs of the process.
-#[derive(Debug, Clone)]
-pub struct TokenContext {
-    /// Makes connections.
-    pub dialer: Arc<dyn Dial>,
-    /// Where tokens are kept.
-    pub disk: Arc<dyn Disk>,
-    /// What time it is.
-    pub clock: Arc<dyn Clock>,
-    /// Where the states are.
-    pub state_dir: PathBuf,
-    /// Where a client's secret may be.
-    pub credentials: CredentialEnvironment,
-    /// Tells others who holds a lock.
-    pub holder: String,
-}
 
 /// Whose token it is.
 #[derive(Debug, Clone)]
@@ -64,7 +44,7 @@ pub struct TokenOf {
 /// # Errors
 /// [`OAuthError`]. After `invalid_grant` it is [`OAuthError::SignInAgain`] without the server being asked, until somebody
 /// does.
-pub async fn access_token(context: TokenContext, of: TokenOf, refused: Option<Secret>) -> Result<Tokens, OAuthError> {
+pub async fn access_token(context: ProcessContext, of: TokenOf, refused: Option<Secret>) -> Result<Tokens, OAuthError> {
     let jitter = fastrand::i64(0..=JITTER);
     let read = {
         let (context, account) = (context.clone(), of.account.clone());
@@ -166,7 +146,7 @@ impl TokenOf {
         None
     }
 
-    async fn refresh(&self, context: &TokenContext, tokens: &Tokens) -> Result<Tokens, OAuthError> {
+    async fn refresh(&self, context: &ProcessContext, tokens: &Tokens) -> Result<Tokens, OAuthError> {
         let again = |why: &str| OAuthError::SignInAgain { account: self.account.clone(), why: why.to_owned() };
         let Some(refresh) = &tokens.refresh else { return Err(again("there is no refresh token")) };
         let secret = match (&tokens.registered_secret, &self.settings.client_secret) {
@@ -262,7 +242,7 @@ mod tests {
         let (token_endpoint, asked) = endpoint().await;
         let ended = Tokens { token_endpoint, access_expires: Some(1), ..tokens() };
         store::write(&RealDisk, dir.path(), &account, &ended).unwrap();
-        let context = TokenContext {
+        let context = ProcessContext {
             dialer: Arc::new(Dialer::new(NetLimits::default())),
             disk: Arc::new(RealDisk),
             clock: Arc::new(RealClock::new()),

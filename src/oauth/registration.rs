@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::error::OAuthError;
 use super::token_request;
-use crate::https::server_url::ServerUrl;
+use crate::account::server_url::ServerUrl;
 use crate::https::{Http, Repeat};
 use crate::secret::Secret;
 

@@ -10,16 +10,17 @@ use url::Url;
 use super::callback::Expected;
 use super::device::{self, DeviceSignIn};
 use super::error::{MissingWay, OAuthError};
+use super::identity;
 use super::loopback::Loopback;
 use super::metadata::{self, Metadata};
-use super::preset::{Device, Preset};
 use super::registration;
 use super::token_request::{Granted, TokenClientSettings};
 use super::tokens::Tokens;
-use super::{OAuthSettings, identity};
+use crate::account::OAuthSettings;
+use crate::account::preset::{Device, Preset};
+use crate::account::server_url::ServerUrl;
 use crate::credential::CredentialEnvironment;
 use crate::https::Http;
-use crate::https::server_url::ServerUrl;
 use crate::secret::Secret;
 
 /// How long somebody may take to say yes.

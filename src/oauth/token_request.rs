@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{OAuthError, shown};
 use super::sender::Sender;
-use crate::https::server_url::ServerUrl;
+use crate::account::server_url::ServerUrl;
 use crate::https::{Http, HttpError, Repeat};
 use crate::secret::Secret;
 

@@ -106,7 +106,7 @@ pub(super) fn is_due(entry: &Entry, removal: RemovalPolicy, now: u64) -> bool {
         && match removal {
             RemovalPolicy::Keep => false,
             RemovalPolicy::AfterDelivery => true,
-            RemovalPolicy::AfterAge(age) => now.saturating_sub(entry.delivered_certain) >= age.as_secs(),
+            RemovalPolicy::AfterAge(age) => now.saturating_sub(entry.delivered_trusted) >= age.as_secs(),
         }
 }
 
@@ -115,7 +115,7 @@ pub(super) fn is_due(entry: &Entry, removal: RemovalPolicy, now: u64) -> bool {
 pub fn next_due(state: &UidState, removal: RemovalPolicy, now: u64) -> Option<u64> {
     let RemovalPolicy::AfterAge(age) = removal else { return None };
     let is_here = |entry: &&Entry| entry.origin == Origin::Delivered && !entry.was_gone();
-    let due = |entry: &Entry| entry.delivered_certain.saturating_add(age.as_secs()).saturating_sub(now);
+    let due = |entry: &Entry| entry.delivered_trusted.saturating_add(age.as_secs()).saturating_sub(now);
     state.entries().filter(is_here).map(due).min()
 }
 

@@ -11,6 +11,7 @@
 mod evidence;
 pub mod maildrop;
 mod matching;
+mod nameless;
 mod renumbering;
 mod sizing;
 mod skipping;
@@ -31,6 +32,8 @@ use crate::state::entries::{Entry, ListedAs, Origin, QuarantineReason, UidState}
 use evidence::{Proof, is_due, proof};
 use matching::Matching;
 pub use matching::Seen;
+pub use nameless::Nameless;
+use nameless::Waits;
 use renumbering::Renumbered;
 pub use sizing::Expected;
 pub use skipping::Skipping;
@@ -144,10 +147,12 @@ pub struct PlanInput<'a> {
     compared: &'a HashSet<EntryId>,
     /// How that was listed.
     compared_as: &'a HashSet<(MessageNumber, Option<ListedAs>)>,
-    /// The time of this poll, in certain seconds.
+    /// The time of this poll, in trusted seconds.
     now: u64,
     /// What the rules of the account leave on the server.
     skipping: Option<Skipping<'a>>,
+    /// The messages without unique-ids at which sessions of this poll broke.
+    nameless: Option<&'a Nameless>,
     /// What matches what as far as it can be told without a header.
     unseen: OnceLock<Matching<'a>>,
 }
@@ -164,17 +169,34 @@ pub struct Done<'a> {
 }
 
 impl<'a> PlanInput<'a> {
-    /// Of a listing, on what is remembered, at a time in certain seconds; `done` is what this poll has done.
+    /// Of a listing, on what is remembered, at a time in trusted seconds; `done` is what this poll has done.
     #[must_use]
     pub fn new(maildrop: &'a Maildrop, state: &'a UidState, done: Done<'a>, now: u64) -> Self {
         let Done { tried, compared, compared_as } = done;
-        Self { maildrop, state, tried, compared, compared_as, now, skipping: None, unseen: OnceLock::new() }
+        Self {
+            maildrop,
+            state,
+            tried,
+            compared,
+            compared_as,
+            now,
+            skipping: None,
+            nameless: None,
+            unseen: OnceLock::new(),
+        }
     }
 
     /// The same for an account with rules that leave messages on the server.
     #[must_use]
     pub fn with_skipping(mut self, skipping: Option<Skipping<'a>>) -> Self {
         self.skipping = skipping;
+        self
+    }
+
+    /// The same in a poll in which sessions broke at messages without unique-ids.
+    #[must_use]
+    pub fn with_nameless(mut self, nameless: &'a Nameless) -> Self {
+        self.nameless = Some(nameless);
         self
     }
 
@@ -191,7 +213,12 @@ impl<'a> PlanInput<'a> {
     }
 
     fn turn(&self, listed: &Listed, policy: &Policy) -> Turn {
-        turn(listed, self.state, policy.pass, self.tried, self.now)
+        match self.nameless.map_or(Waits::No, |nameless| nameless.waits(listed, policy.pass)) {
+            Waits::No => turn(listed, self.state, policy.pass, self.tried, self.now),
+            Waits::ForThis => Turn::Now,
+            Waits::ForAnother => Turn::OtherSession,
+            Waits::ForNone => Turn::Tried,
+        }
     }
 
     /// The messages whose header decides something: what they are, or whether they may be deleted.
@@ -368,13 +395,13 @@ enum Turn {
 
 fn turn(listed: &Listed, state: &UidState, pass: Pass, tried: &HashSet<ListedAs>, now: u64) -> Turn {
     let quarantine = listed.unique_id.as_ref().and_then(|unique_id| state.quarantine(unique_id, listed.reported_size));
-    let suspect = match quarantine {
+    let breaks = match quarantine {
         Some(_) if ListedAs::of(listed).is_some_and(|one| tried.contains(&one)) => return Turn::Tried,
         Some(quarantine) if quarantine.until > now => return Turn::Quarantined,
         Some(quarantine) => quarantine.kind == QuarantineReason::BrokeSession,
         None => false,
     };
-    if suspect == (pass == Pass::Isolated) { Turn::Now } else { Turn::OtherSession }
+    if breaks == (pass == Pass::Isolated) { Turn::Now } else { Turn::OtherSession }
 }
 
 impl Plan {

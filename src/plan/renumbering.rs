@@ -137,8 +137,8 @@ impl<'a> Renumbered<'a> {
             return mostly;
         }
         let in_proportion = mostly && self.unknown.len() * 2 >= fresh.len();
-        let latest = fresh.iter().map(|entry| entry.delivered_certain).max();
-        let stayed = fresh.iter().filter(|entry| Some(entry.delivered_certain) < latest).count();
+        let latest = fresh.iter().map(|entry| entry.delivered_trusted).max();
+        let stayed = fresh.iter().filter(|entry| Some(entry.delivered_trusted) < latest).count();
         let same_sizes = same_sizes(&self.unknown, &fresh) * 2 >= self.unknown.len().min(fresh.len());
         fresh.len() >= LEAST && in_proportion && (stayed * 2 >= fresh.len() || same_sizes)
     }

@@ -28,7 +28,7 @@ fn entry(id: u64, unique_id: &str, header: &str, size: u64, age_days: u64) -> En
             whole: Some(digest(header)),
         },
         delivered_at: 0,
-        delivered_certain: NOW - age_days * DAY,
+        delivered_trusted: NOW - age_days * DAY,
         intent: None,
         removed: false,
         doubt: false,
@@ -40,7 +40,7 @@ fn state(entries: Vec<Entry>) -> UidState {
     let identity = Identity { instance: InstanceId::new(1), host: "h".to_owned(), user: "u".to_owned(), created: 0 };
     let mut state = UidState::new(identity);
     let reading = ClockReading { wall: 0, boot: 0, since_boot: 0 };
-    state.apply(Record::Clock(ClockMark { reading, certain: NOW })).unwrap();
+    state.apply(Record::Clock(ClockMark { reading, trusted: NOW })).unwrap();
     for mut entry in entries {
         entry.doubt |= entry.was_gone();
         state.apply(Record::Entry(entry)).unwrap();

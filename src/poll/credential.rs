@@ -1,15 +1,14 @@
 //! What a poll logs in with.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use super::{PollContext, PollError};
-use crate::account::Account;
+use crate::account::{Account, CredentialSource};
 use crate::client::ClientError;
-use crate::credential::{Credential, CredentialSource};
-use crate::oauth::refresh::{TokenContext, TokenOf, access_token};
+use crate::credential::Credential;
+use crate::oauth::refresh::{TokenOf, access_token};
 use crate::oauth::tokens::TokenTimes;
 use crate::pop3::Refusal;
 use crate::secret::Secret;
@@ -48,17 +47,9 @@ pub(crate) async fn obtain(
         let credential = if account.uses_token { Credential::Token(secret) } else { Credential::Password(secret) };
         return Ok(Obtained { credential, token: None, is_new: true, since });
     };
-    let token_context = TokenContext {
-        dialer: Arc::clone(&context.dialer),
-        disk: Arc::clone(&context.disk),
-        clock: Arc::clone(&context.clock),
-        state_dir: context.state_dir.clone(),
-        credentials: context.credentials.clone(),
-        holder: context.holder.clone(),
-    };
     let of = TokenOf::account(account, settings);
     // A task of its own: it goes on when nobody waits for it any more.
-    let mut refresh = tokio::spawn(access_token(token_context, of, refused));
+    let mut refresh = tokio::spawn(access_token(context.of_process(), of, refused));
     let tokens = tokio::select! {
         biased;
         tokens = &mut refresh => tokens.map_err(|e| NotDone::from(e).doing("refresh the access token"))??,

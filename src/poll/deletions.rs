@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::client::{Client, ClientError};
 use crate::ids::EntryId;
 use crate::plan::Removable;
-use crate::pop3::{CommandKind, Event, Response, Status};
+use crate::pop3::{CommandKind, Event, MessageNumber, Response, Status};
 
 /// The DELEs of a session.
 #[derive(Debug, Default)]
@@ -13,9 +13,11 @@ pub(super) struct Deletions {
     /// What may be deleted and has not been asked for yet.
     waiting: VecDeque<Removable>,
     /// Asked for and not answered, the oldest first.
-    asked: VecDeque<EntryId>,
+    asked: VecDeque<(MessageNumber, EntryId)>,
     /// Marked by the server. Gone only once it acknowledges QUIT.
     pub(super) marked: Vec<EntryId>,
+    /// The numbers of those.
+    pub(super) numbers: Vec<MessageNumber>,
     /// Those that the server refused to mark.
     pub(super) refused: Vec<EntryId>,
     /// What waits is not asked for in this session.
@@ -45,15 +47,21 @@ impl Deletions {
             && let Some(removable) = self.waiting.pop_front()
         {
             client.delete(&removable)?;
-            self.asked.push_back(removable.entry());
+            self.asked.push_back((removable.number(), removable.entry()));
         }
         Ok(())
     }
 
     /// The answer to the oldest DELE.
     pub(super) fn on_event(&mut self, response: &Response) {
-        let answered = self.asked.pop_front();
-        if response.status == Status::Ok { self.marked.extend(answered) } else { self.refused.extend(answered) }
+        let Some((number, entry)) = self.asked.pop_front() else { return };
+        match response.status {
+            Status::Ok => {
+                self.marked.push(entry);
+                self.numbers.push(number);
+            }
+            Status::Err => self.refused.push(entry),
+        }
     }
 
     /// Sends what is left and waits for every answer.

@@ -15,7 +15,8 @@ pub(super) struct Dialing<'p> {
 }
 
 impl Dialing<'_> {
-    fn tell(&self, connection: &Connection) {
+    fn tell(&self, connection: &mut Connection) {
+        connection.round_trips = self.events.round_trips().clone();
         self.events.tell(&PollEvent::Connected { peer: connection.peer, tls: connection.tls.as_deref() });
     }
 }
@@ -26,7 +27,11 @@ impl Dial for Dialing<'_> {
         endpoint: &'a Endpoint,
         avoid: &'a [SocketAddr],
     ) -> Dialling<'a, Result<Connection, NetError>> {
-        Box::pin(async move { self.dialer.connect(endpoint, avoid).await.inspect(|connection| self.tell(connection)) })
+        Box::pin(async move {
+            let mut connection = self.dialer.connect(endpoint, avoid).await?;
+            self.tell(&mut connection);
+            Ok(connection)
+        })
     }
 
     fn start_tls<'a>(
@@ -35,7 +40,9 @@ impl Dial for Dialing<'_> {
         connection: Connection,
     ) -> Dialling<'a, Result<Connection, NetError>> {
         Box::pin(async move {
-            self.dialer.start_tls(endpoint, connection).await.inspect(|connection| self.tell(connection))
+            let mut connection = self.dialer.start_tls(endpoint, connection).await?;
+            self.tell(&mut connection);
+            Ok(connection)
         })
     }
 

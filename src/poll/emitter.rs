@@ -11,6 +11,7 @@ use super::error::PollError;
 use super::events::{Observer, Observers, PollEvent};
 use super::report::PollReport;
 use crate::account::AccountName;
+use crate::net::RoundTrips;
 use reporter::Reporter;
 
 mod log;
@@ -21,13 +22,19 @@ mod reporter;
 pub(super) struct Emitter {
     reporter: Mutex<Reporter>,
     observers: Vec<Guarded>,
+    /// Counts what the sessions of the poll wait for.
+    round_trips: RoundTrips,
 }
 
 impl Emitter {
     /// Of an account's poll.
     pub(super) fn new(account: AccountName, observers: Observers) -> Self {
         let guarded = |observer| Guarded { observer, has_panicked: AtomicBool::new(false) };
-        Self { reporter: Mutex::new(Reporter::new(account)), observers: observers.into_iter().map(guarded).collect() }
+        Self {
+            reporter: Mutex::new(Reporter::new(account)),
+            observers: observers.into_iter().map(guarded).collect(),
+            round_trips: RoundTrips::default(),
+        }
     }
 
     /// This has happened.
@@ -37,9 +44,14 @@ impl Emitter {
         self.observers.iter().for_each(|observer| observer.on_event(event));
     }
 
+    /// Counts what the sessions of the poll wait for.
+    pub(super) fn round_trips(&self) -> &RoundTrips {
+        &self.round_trips
+    }
+
     /// The poll is over.
     pub(super) fn end(self, duration: Duration, end: Result<(), PollError>) -> PollReport {
-        self.tell(&PollEvent::Ended { duration, error: end.as_ref().err() });
+        self.tell(&PollEvent::Ended { duration, round_trips: self.round_trips.count(), error: end.as_ref().err() });
         self.reporter.into_inner().unwrap_or_else(PoisonError::into_inner).finish(end)
     }
 }
@@ -59,7 +71,7 @@ impl Guarded {
         // What it left half-done is its own: nobody asks it again.
         if catch_unwind(AssertUnwindSafe(|| self.observer.on_event(event))).is_err() {
             self.has_panicked.store(true, Ordering::Relaxed);
-            error!("what observes this poll has failed, and is told no more. The poll goes on");
+            error!("an observer of this poll has failed and is not called again. The poll goes on");
         }
     }
 }

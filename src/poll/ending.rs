@@ -7,6 +7,7 @@ use super::retriever::{DRAIN, NoRoom, Retrieved};
 use crate::client::Client;
 use crate::client::Message;
 use crate::ids::EntryId;
+use crate::pop3::MessageNumber;
 use crate::state::entries::QuarantineReason;
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
@@ -17,6 +18,8 @@ pub(super) struct Work {
     pub(super) retrieved: Retrieved,
     /// Marked as deleted.
     pub(super) marked: Vec<EntryId>,
+    /// The numbers of those.
+    pub(super) numbers: Vec<MessageNumber>,
     /// Need not be remembered any more.
     pub(super) forget: Vec<EntryId>,
 }
@@ -44,7 +47,7 @@ impl Poll {
         client: Client,
         work: Work,
     ) -> Result<bool, PollError> {
-        let Work { retrieved, marked, forget } = work;
+        let Work { retrieved, marked, numbers, forget } = work;
         let refused = retrieved.refused.count();
         let known = u64::try_from(retrieved.known.len()).unwrap_or(u64::MAX);
         if retrieved.asked != retrieved.safe + known + refused {
@@ -71,6 +74,7 @@ impl Poll {
             self.events.tell(&PollEvent::QuitNotAcknowledged);
         }
         let removed = if acknowledged { marked } else { Vec::new() };
+        self.nameless.removed(if acknowledged { &numbers } else { &[] });
         let deleted = removed.clone();
         let known = state.read()?.state();
         let is_new = |(id, size): &(EntryId, u64)| {

@@ -117,18 +117,19 @@ impl fmt::Display for PollError {
             }
             Self::Renumbered { messages, .. } => write!(
                 f,
-                "the server seems to have given every message another unique-id, and it does not show headers (TOP) by \
-                 which to recognise them: {messages} messages could be fetched a second time. Nothing was fetched"
+                "the server seems to have given every message another unique-id, and it does not show headers (TOP), \
+                 by which they could be recognised: {messages} messages could be fetched a second time. Nothing was \
+                 fetched"
             ),
             Self::TooSlow { octets, window } => write!(
                 f,
                 "only {octets} octets of mail came in {} s while other accounts waited for their turn, so the poll was \
-                 ended. Nothing is lost: the next one goes on from here",
+                 ended. Nothing is lost: the next one continues from here",
                 window.as_secs()
             ),
-            Self::Stopped => f.write_str("stopped before the end. Nothing is lost: the next run goes on from here"),
-            Self::NoThread => write!(f, "{}. Nothing is lost: the next run goes on from here", NotDone::NoThread),
-            Self::InternalError(e) => write!(f, "mailferry failed by a fault of its own ({e}). Nothing is lost"),
+            Self::Stopped => f.write_str("interrupted. Nothing is lost: the next run continues from here"),
+            Self::NoThread => write!(f, "{}. Nothing is lost: the next run continues from here", NotDone::NoThread),
+            Self::InternalError(e) => write!(f, "mailferry had an internal error ({e}). Nothing is lost"),
         }
     }
 }

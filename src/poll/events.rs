@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::error::PollError;
 use super::report::{Decision, Left, Quarantined, WouldDo};
+use crate::account_history::History;
 use crate::client::{ClientError, Redactor};
 use crate::delivery::recovery::Recovered;
 use crate::disk::Dir;
@@ -182,17 +183,27 @@ pub enum PollEvent<'a> {
     /// Another session begins only after this time, because the server wants that.
     Waits(Duration),
     /// There is, or may be, more on the server than was listed.
-    MayBeMore,
+    MayBeMore {
+        /// The poll had as many sessions, or as much time, as one may have.
+        had_its_share: bool,
+    },
     /// Messages that were listed are left for another poll.
     LeftOver(Left),
     /// The messages that made trouble and are still there.
     Quarantine(&'a [Quarantined]),
-    /// What came so far, this poll included.
-    Totals(&'a Past),
+    /// What came so far.
+    Totals {
+        /// The sums, this poll included.
+        past: &'a Past,
+        /// What polls brought before this one.
+        history: &'a History,
+    },
     /// The poll is over.
     Ended {
         /// How long it took.
         duration: Duration,
+        /// How many round trips its sessions took, those of connecting and of TLS not counted.
+        round_trips: u32,
         /// Why it did not come to its end.
         error: Option<&'a PollError>,
     },

@@ -16,6 +16,7 @@ mod deletions;
 mod dialing;
 mod emitter;
 mod ending;
+mod in_step;
 mod incoming;
 mod next;
 mod opening;
@@ -38,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::PollError;
 use events::{AfterFailure, Observers, PollEvent};
+use report::LeftFor;
 pub use report::{PollReport, Quarantined};
 
 use crate::account::Account;
@@ -50,9 +52,10 @@ use crate::disk::Disk;
 use crate::ids::EntryId;
 use crate::maildir::names::NameSource;
 use crate::net::Dial;
-use crate::plan::Pass;
 use crate::plan::maildrop::Sizes;
+use crate::plan::{Nameless, Pass};
 use crate::pop3::MessageNumber;
+use crate::process_context::ProcessContext;
 use crate::secret::Secret;
 use crate::state::entries::ListedAs;
 use crate::state::handle::StateHandle;
@@ -64,7 +67,7 @@ use emitter::Emitter;
 use next::{Next, record_unproven};
 use recognition::{Beginning, First};
 use server_profile::ServerProfile;
-use session::Clean;
+use session::{Broken, Clean};
 pub use spool::{forward_spool, settle_account};
 
 /// What all polls of this process share.
@@ -88,6 +91,21 @@ pub struct PollContext {
     pub configured_accounts: Arc<ConfiguredAccounts>,
     /// How many files one poll may hold open at the same time.
     pub most_files: usize,
+}
+
+impl PollContext {
+    /// What access tokens and forwarders need of it.
+    #[must_use]
+    pub fn of_process(&self) -> ProcessContext {
+        ProcessContext {
+            dialer: Arc::clone(&self.dialer),
+            disk: Arc::clone(&self.disk),
+            clock: Arc::clone(&self.clock),
+            state_dir: self.state_dir.clone(),
+            credentials: self.credentials.clone(),
+            holder: self.holder.clone(),
+        }
+    }
 }
 
 /// How the user wants this poll to be.
@@ -125,10 +143,12 @@ pub async fn poll(
         pass: Pass::Normal,
         to_isolate: VecDeque::new(),
         tried: HashSet::new(),
+        nameless: Nameless::default(),
         compared: HashSet::new(),
         compared_as: HashSet::new(),
         went_back: false,
         broken: 0,
+        lost: 0,
         left: 0,
         begun,
         so_far: SoFar::default(),
@@ -163,6 +183,8 @@ struct Poll {
     to_isolate: VecDeque<ListedAs>,
     /// Messages that made trouble in this poll and are left alone for the rest of it.
     tried: HashSet<ListedAs>,
+    /// The same, both of it, for messages without unique-ids.
+    nameless: Nameless,
     /// What was retrieved in this poll to be compared.
     compared: HashSet<EntryId>,
     /// How those messages were listed.
@@ -171,6 +193,8 @@ struct Poll {
     went_back: bool,
     /// How many sessions broke at a message.
     broken: u32,
+    /// How many of them because the connection ended at a message without a unique-id.
+    lost: u32,
     /// How many messages the last session left over.
     left: usize,
     /// When the poll began.
@@ -204,12 +228,14 @@ struct Poll {
 }
 
 /// What is only true of one session.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 struct InSession {
-    /// How many messages came out far shorter than they were listed.
-    short: u64,
+    /// A message came out shorter than it was listed: it may have ended in the wrong place.
+    short: bool,
     /// Nothing has shown yet that the messages that were delivered are what they were taken for.
     unproven: bool,
+    /// The remembered messages whose bytes came again.
+    recognised: Vec<EntryId>,
     /// A size that was asked for beside its message did not come.
     sizes_do_not_come: bool,
 }
@@ -241,9 +267,9 @@ impl Poll {
             }
             let success = end.is_ok().then_some(wall);
             let write = move |_: &mut Store| (profile.write(&disk, success), profile);
-            let past;
-            (past, profile) = state.with("write the hints", write).await?;
-            self.events.tell(&PollEvent::Totals(&past));
+            let ((past, history), written) = state.with("write the hints", write).await?;
+            profile = written;
+            self.events.tell(&PollEvent::Totals { past: &past, history: &history });
         }
         if self.options.dry_run {
             return end;
@@ -317,13 +343,7 @@ impl Poll {
                     self.after(ended, progress, more)
                 }
                 Err(broken) => {
-                    // A message that ended early may have shifted the answers behind it, until something shows the
-                    // contrary: none of what was delivered is sure to be what it was taken for.
-                    let InSession { short, unproven, .. } = self.in_session;
-                    if unproven && (broken.is_about_framing() || short > 0) {
-                        let unproven = move |store: &mut Store| record_unproven(store, first_entry);
-                        state.with("write down what is not proven", unproven).await??;
-                    }
+                    self.doubt_what_came(&broken, first_entry, state).await?;
                     let next = self.after_broken(broken, state).await;
                     if let Err(error) = &next {
                         self.events.tell(&PollEvent::SessionFailed { error, next: AfterFailure::PollEnds });
@@ -336,12 +356,13 @@ impl Poll {
                 _ if self.options.dry_run => return Ok(()),
                 _ if self.stop.is_cancelled() => return Err(PollError::Stopped),
                 _ if watch::is_to_give_way() => {
-                    self.events.tell(&PollEvent::MayBeMore);
+                    self.events.tell(&PollEvent::MayBeMore { had_its_share: false });
                     return Ok(());
                 }
                 next => {
                     if let Some(why) = self.wait_for_another().await? {
-                        self.events.tell(&PollEvent::MayBeMore);
+                        let had_its_share = why == LeftFor::LongPoll;
+                        self.events.tell(&PollEvent::MayBeMore { had_its_share });
                         if matches!(next, Next::Session(_)) {
                             self.leave(self.left.max(1), why);
                         }
@@ -352,6 +373,23 @@ impl Poll {
                 }
             }
         }
+    }
+
+    /// A message that ended early may have shifted the answers behind it, until something shows the contrary: none of what
+    /// the session delivered is sure to be what it was taken for.
+    async fn doubt_what_came(
+        &mut self,
+        broken: &Broken,
+        first_entry: EntryId,
+        state: &mut StateHandle,
+    ) -> Result<(), PollError> {
+        let InSession { short, unproven, recognised, .. } = std::mem::take(&mut self.in_session);
+        // What speaks unasked may have given the answer that showed the contrary.
+        if broken.is_about_framing() || (unproven && short) {
+            let unproven = move |store: &mut Store| record_unproven(store, first_entry, &recognised);
+            state.with("write down what is not proven", unproven).await??;
+        }
+        Ok(())
     }
 
     /// A session begins.

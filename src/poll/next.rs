@@ -1,5 +1,7 @@
 //! What comes after a session: the end of the poll, or another session, and when.
 
+use std::collections::HashSet;
+
 use tokio::time::sleep;
 
 use super::Poll;
@@ -10,6 +12,7 @@ use super::report::{Left, LeftFor};
 use super::session::{Broken, Ended};
 use crate::client::{ClientError, places};
 use crate::ids::EntryId;
+use crate::message::Digest;
 use crate::plan::Pass;
 use crate::plan::maildrop::Listed;
 use crate::provider::Provider;
@@ -24,6 +27,9 @@ const MOST_BROKEN: u32 = 20;
 
 /// Nor after more than this that were ended because a message went on beyond what it may have.
 const MOST_TOO_LONG: usize = 5;
+
+/// Nor after more than this whose connections ended at messages that have no names.
+const MOST_LOST: u32 = 6;
 
 /// What comes after a session.
 pub(super) enum Next {
@@ -65,9 +71,13 @@ impl Poll {
         let has_others = !ended.to_isolate.is_empty();
         match self.pass {
             Pass::Normal => self.to_isolate = ended.to_isolate.into(),
-            Pass::Isolated => self.tried.extend(self.to_isolate.pop_front()),
+            Pass::Isolated => match self.to_isolate.pop_front() {
+                Some(listed_as) => self.tried.extend([listed_as]),
+                None => self.nameless.had_its_turn(),
+            },
         }
-        self.left = ended.left + self.to_isolate.len();
+        let to_isolate = self.to_isolate.len() + self.nameless.waiting();
+        self.left = ended.left + to_isolate;
         if ended.gave_up {
             self.leave(self.left, LeftFor::Refusals);
             return Next::Done;
@@ -78,7 +88,7 @@ impl Poll {
         }
         match self.pass {
             Pass::Normal if ended.left > 0 && progress => Next::Session(Pass::Normal),
-            _ if !self.to_isolate.is_empty() => Next::Session(Pass::Isolated),
+            _ if to_isolate > 0 => Next::Session(Pass::Isolated),
             // What shared its unique-id with a suspect, or was one of them, may have its turn now.
             Pass::Isolated if !self.went_back && (ended.left > 0 || has_others) => {
                 self.went_back = true;
@@ -100,16 +110,18 @@ impl Poll {
         if self.probes_for_more && !opened && error.is_about_the_server() {
             // The session was held only to see whether there is more: that it failed is no news.
             self.events.tell(&PollEvent::SessionFailed { error: &error, next: AfterFailure::NothingLost });
-            self.events.tell(&PollEvent::MayBeMore);
+            self.events.tell(&PollEvent::MayBeMore { had_its_share: false });
             return Ok(Next::Done);
         }
         let messages: Vec<ListedAs> = to_isolate.iter().filter_map(ListedAs::of).collect();
-        if messages.is_empty() || self.options.dry_run {
+        if to_isolate.is_empty() || self.options.dry_run {
             return Err(error);
         }
-        // A connection that ends is mostly the network's fault: then the next poll begins behind the message.
+        // A connection that ends is mostly the network's fault: then the next poll begins behind the message. Where nothing
+        // names it, the next poll would begin with it.
         let goes_on = is_framing
-            || matches!(error, PollError::Client(ClientError::TooLong(_))) && self.is_first_such(&to_isolate);
+            || matches!(error, PollError::Client(ClientError::TooLong(_))) && self.is_first_such(&to_isolate)
+            || messages.is_empty() && self.is_one_of_few_lost(&error);
         let quarantine = |store: &mut Store| store.record_quarantine(messages, QuarantineReason::BrokeSession);
         state.with("write down where a session broke", quarantine).await??;
         self.broken += 1;
@@ -122,7 +134,12 @@ impl Poll {
         };
         self.events.tell(&PollEvent::SessionFailed { error: &error, next: AfterFailure::GoesOn });
         // What is too long is not tried again in this poll.
-        if self.pass == Pass::Isolated || too_long.is_some() {
+        let was_tried = self.pass == Pass::Isolated || too_long.is_some();
+        to_isolate
+            .iter()
+            .filter(|listed| listed.unique_id.is_none())
+            .for_each(|listed| self.nameless.broke(listed, was_tried));
+        if was_tried {
             let why = too_long.unwrap_or_else(|| error.to_string());
             for listed in &to_isolate {
                 self.events.tell(&PollEvent::MessageFailed { listed, why: format_args!("{why}") });
@@ -131,6 +148,18 @@ impl Poll {
         }
         // Sound ones first, always: the suspects must not starve them.
         Ok(Next::Session(Pass::Normal))
+    }
+
+    /// Whether a connection ended at a message, and not too often yet.
+    fn is_one_of_few_lost(&mut self, error: &PollError) -> bool {
+        let PollError::Client(
+            ClientError::Closed | ClientError::Lost { .. } | ClientError::Silence { .. } | ClientError::TooSlow { .. },
+        ) = error
+        else {
+            return false;
+        };
+        self.lost += 1;
+        self.lost <= MOST_LOST
     }
 
     /// Whether these went on beyond what they may have for the first time. A server that gives such a message another
@@ -158,13 +187,19 @@ impl Poll {
     }
 }
 
-/// Nothing tells which messages are in the files of this entry and of those behind it, so all are as good as not there: what
-/// is listed next time is retrieved, and its bytes tell.
-pub(super) fn record_unproven(store: &mut Store, first: EntryId) -> Result<(), StateError> {
-    let ids: Vec<EntryId> = store.state().entries().map(|entry| entry.id).filter(|id| *id >= first).collect();
+/// Nothing tells which messages are in the files of this entry, of those behind it and of those that seemed to come again, or
+/// whether all of them is there, so they are as good as not there: what is listed next time is retrieved, and its bytes
+/// tell. Their headers do not: the header is there in half a message, too.
+pub(super) fn record_unproven(store: &mut Store, first: EntryId, recognised: &[EntryId]) -> Result<(), StateError> {
+    let recognised: HashSet<&EntryId> = recognised.iter().collect();
+    let unproven = store.state().entries().filter(|entry| entry.id >= first || recognised.contains(&entry.id));
+    let (ids, headers): (Vec<EntryId>, Vec<Option<Digest>>) =
+        unproven.map(|entry| (entry.id, entry.fingerprint.header)).unzip();
     if ids.is_empty() {
         return Ok(());
     }
+    let headers = ids.iter().zip(headers).filter_map(|(id, header)| Some((*id, header?.weakened()))).collect();
+    store.record_fingerprinted(headers)?;
     store.record_absent(ids)?;
     store.settle()
 }

@@ -16,7 +16,7 @@ use crate::delivery::destination::sync_directories;
 use crate::disk::{DirSync, Disk};
 use crate::ids::EntryId;
 use crate::plan::maildrop::Maildrop;
-use crate::plan::{Done, Expected, Pass, Plan, PlanInput, Policy, Seen, Skipping};
+use crate::plan::{Done, Expected, Nameless, Pass, Plan, PlanInput, Policy, Seen, Skipping};
 use crate::pop3::{Capabilities, MessageNumber};
 use crate::routing::{HEADER_MOST, HeaderEnd, Route, Routing};
 use crate::state::entries::{ListedAs, UidState};
@@ -29,6 +29,8 @@ struct Given {
     policy: Policy,
     /// Messages that are left alone in this session.
     tried: HashSet<ListedAs>,
+    /// Messages without unique-ids at which sessions of this poll broke.
+    nameless: Nameless,
     /// Entries that were compared in this poll.
     compared: HashSet<EntryId>,
     /// How those messages were listed.
@@ -100,6 +102,7 @@ impl Given {
         let done = Done { tried: &self.tried, compared: &self.compared, compared_as: &self.compared_as };
         let skipping = self.judging.rules.map(|rules| Skipping { rules, judged: &self.judging.judged });
         let input = PlanInput::new(&self.maildrop, store.state(), done, store.now()).with_skipping(skipping);
+        let input = input.with_nameless(&self.nameless);
         if self.maildrop.sizes_put_off.is_some() && self.expected.is_none() {
             self.expected = self.takes_sizes_beside.then(|| input.sizes_may_wait(&self.policy)).flatten();
             if self.expected.is_none() {
@@ -158,6 +161,7 @@ impl Poll {
             maildrop: Arc::clone(maildrop),
             policy,
             tried,
+            nameless: self.nameless.clone(),
             compared: self.compared.clone(),
             compared_as: self.compared_as.clone(),
             seen: Seen::in_session(client.serial()),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Poll;
 use super::deletions::Deletions;
 use super::error::PollError;
+use super::in_step::InStep;
 use super::retriever::Retrieval;
 use crate::client::listing::sizes_of;
 use crate::client::{Client, ClientError};
@@ -76,7 +77,7 @@ impl Poll {
                 && plan.to_isolate.is_empty()
                 && plan.skipped.is_empty()
                 && plan.quarantined.is_empty(),
-            count: maildrop.count,
+            in_step: InStep::new(maildrop.count),
             now: store.now(),
             free_space: free_spaces.now,
             room: free_spaces,
@@ -94,6 +95,7 @@ impl Retrieval {
         let Some(expected) = expected else { return Ok(()) };
         if expected.octets.get() <= self.free_space {
             self.beside = Some(expected);
+            self.in_step.sizes_come_beside(expected.all);
             return Ok(());
         }
         let sizes = sizes_of(client, self.messages.iter().map(|listed| listed.number)).await?;

@@ -10,6 +10,7 @@ use super::server_profile::ServerProfile;
 use super::session::Clean;
 use super::{Poll, PollOptions};
 use crate::account::{Account, MaildirOf};
+use crate::account_history::History;
 use crate::client::listing::Opened;
 use crate::client::listing_digest::ListingDigest;
 use crate::disk::Disk;
@@ -17,7 +18,7 @@ use crate::maildir::Maildir;
 use crate::state::clean_listing::{Circumstances, CleanListing};
 use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
-use crate::state::hints::HintsFile;
+use crate::state::hints::{HintsFile, Past};
 use crate::state::store::{LockedState, Store};
 use crate::watch;
 
@@ -55,7 +56,7 @@ impl Poll {
         let obtained = credential::obtain(&self.context, &self.account, None, &self.stop).await?;
         let secret = obtained.credential.secret().clone();
         self.note_credential(&obtained);
-        let now = clean.certain.saturating_add(age);
+        let now = clean.trusted.saturating_add(age);
         let mut profile = ServerProfile::new(hints, &self.account.endpoint, now);
         profile.expect(ListingDigest {
             messages: clean.messages,
@@ -95,8 +96,8 @@ impl Poll {
             Ok(_) => PollEvent::SessionEnded { trouble: None },
             Err(error) => PollEvent::SessionFailed { error, next: AfterFailure::PollEnds },
         });
-        let past = self.write_hints(profile, ended.is_ok()).await?;
-        self.events.tell(&PollEvent::Totals(&past));
+        let (past, history) = self.write_hints(profile, ended.is_ok()).await?;
+        self.events.tell(&PollEvent::Totals { past: &past, history: &history });
         // Only now may others have the state.
         drop(locked);
         ended.map(|_| Beginning::Nothing)
@@ -123,11 +124,7 @@ impl Poll {
         Ok(locked.await.map_err(|e| e.doing("lock the state"))??)
     }
 
-    async fn write_hints(
-        &self,
-        mut profile: ServerProfile,
-        success: bool,
-    ) -> Result<crate::state::hints::Past, PollError> {
+    async fn write_hints(&self, mut profile: ServerProfile, success: bool) -> Result<(Past, History), PollError> {
         let (disk, wall) = (Arc::clone(&self.context.disk), self.context.clock.read().wall);
         let written = watch::blocking(move || profile.write(&disk, success.then_some(wall))).await;
         Ok(written.map_err(|e| e.doing("write the hints"))?)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::error::PollError;
 use crate::account::AccountName;
+use crate::account_history::History;
 use crate::client::Redactor;
 use crate::delivery::recovery::Recovered;
 use crate::forward::ForwardReport;
@@ -79,18 +80,24 @@ pub struct PollReport {
     pub token: Option<TokenTimes>,
     /// There is, or may be, more on the server than was listed: a session to look for it could not be held.
     pub more: bool,
+    /// That is so because it had its share of sessions or of time.
+    pub had_its_share: bool,
     /// What came of forwarding what this poll brought, where it was waited for.
     pub forwarded: Option<Box<ForwardReport>>,
     /// The messages that made trouble and are still there.
     pub quarantine: Vec<Quarantined>,
     /// What came so far, this poll included.
     pub past: Past,
+    /// What polls brought before this one. None if it never came to that.
+    pub history: Option<History>,
     /// What was left over from an earlier run.
     pub recovered: Recovered,
     /// Hides the password where the server's names for messages are shown.
     pub redactor: Arc<Redactor>,
     /// How long it took.
     pub duration: Duration,
+    /// How many round trips its sessions took, those of connecting and of TLS not counted.
+    pub round_trips: u32,
     /// How it ended.
     pub end: Result<(), PollError>,
 }
@@ -204,12 +211,15 @@ impl PollReport {
             client_certificate_expires: None,
             token: None,
             more: false,
+            had_its_share: false,
             forwarded: None,
             quarantine: Vec::new(),
             past: Past::default(),
+            history: None,
             recovered: Recovered::default(),
             redactor: Arc::default(),
             duration: Duration::ZERO,
+            round_trips: 0,
             end: Ok(()),
         }
     }

@@ -14,6 +14,7 @@ use super::deletions::Deletions;
 use super::emitter::Emitter;
 use super::error::PollError;
 use super::events::PollEvent;
+use super::in_step::InStep;
 use super::incoming::Incoming;
 use super::refusals::Refusals;
 use super::window::Window;
@@ -29,7 +30,7 @@ use crate::ids::{EntryId, InstanceId};
 use crate::maildir::staging::{NotWritten, Received, Staging};
 use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Expected, Remembered, Removable};
-use crate::pop3::{Command, CommandKind, DropListing, Event, FramingError, MessageNumber, Response, Status, UniqueId};
+use crate::pop3::{Command, CommandKind, Event, MessageNumber, Response, Status, UniqueId};
 use crate::routing::Routing;
 use crate::state::entries::ListedAs;
 use crate::watch;
@@ -70,9 +71,9 @@ pub(super) struct Retrieval {
     pub(super) remembered: Remembered,
     /// Nothing that was listed is left out: what is none of these is not on the server.
     pub(super) is_whole: bool,
-    /// The number of messages that STAT told when the session began, if it did.
-    pub(super) count: Option<u32>,
-    /// The time of this poll, in certain seconds.
+    /// What shows that the answers belong to the commands.
+    pub(super) in_step: InStep,
+    /// The time of this poll, in trusted seconds.
     pub(super) now: u64,
     /// How many bytes may be written without touching the reserve.
     pub(super) free_space: u64,
@@ -115,7 +116,9 @@ pub(super) struct Retrieved {
     pub(super) stopped: bool,
     /// There was no room for some.
     pub(super) insufficient_space: Option<NoRoom>,
-    /// How many came out far shorter than they were listed.
+    /// One came out shorter than it was listed.
+    pub(super) any_shorter: bool,
+    /// How many came out far shorter.
     pub(super) short: u64,
     /// The first ones of those that are new.
     pub(super) far_shorter: Vec<ListedAs>,
@@ -170,10 +173,6 @@ pub(super) struct Retriever<'a> {
     pub(super) in_step: bool,
     /// That was asked, and not answered yet.
     asks: bool,
-    /// STAT told another sum than before: it is asked once more.
-    is_unsure: bool,
-    /// The sum that it told.
-    other_sum: Option<u64>,
     /// A size that was asked for beside its message did not come.
     pub(super) sizes_do_not_come: bool,
     /// Those that did.
@@ -212,8 +211,6 @@ impl<'a> Retriever<'a> {
             told: Duration::ZERO,
             in_step: false,
             asks: false,
-            is_unsure: false,
-            other_sum: None,
             sizes_do_not_come: false,
             sizes: HashMap::new(),
             held: None,
@@ -286,6 +283,7 @@ impl<'a> Retriever<'a> {
             }
             self.client.ask(Command::Retr(next.number))?;
             self.in_step = false;
+            self.retrieval.in_step.retrieves(next);
             self.retrieval.free_space = free_space;
             self.window.asked(size);
             self.done.asked += 1;
@@ -353,8 +351,13 @@ impl<'a> Retriever<'a> {
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
         match &event {
-            Event::Response { to: CommandKind::Stat, response } => self.hear_whether_in_step(response)?,
             Event::Response { to: CommandKind::List(Some(number)), response } => self.hear_size(*number, response)?,
+            Event::Response { to, response } => {
+                let heard = self.retrieval.in_step.hear(*to, response);
+                if let Some(question) = heard.map_err(|e| self.client.masked(e))? {
+                    return Ok(self.client.ask(question)?);
+                }
+            }
             _ => {}
         }
         if matches!(event, Event::Response { .. })
@@ -367,8 +370,8 @@ impl<'a> Retriever<'a> {
             Event::Response { to: CommandKind::Retr(_), response } if response.status == Status::Ok => self.begin(),
             Event::Response { to: CommandKind::Retr(_), response } => self.refused(&response),
             Event::Response { to: CommandKind::List(Some(_)), .. } => {}
-            Event::Response { to: CommandKind::Stat | CommandKind::Noop, .. } => {
-                self.in_step = self.client.outstanding() == 0 && !self.is_unsure;
+            Event::Response { to: CommandKind::Stat | CommandKind::Uidl(_) | CommandKind::Noop, .. } => {
+                self.in_step = self.client.outstanding() == 0;
                 self.asks = false;
             }
             Event::Data(range) => {
@@ -444,29 +447,13 @@ impl<'a> Retriever<'a> {
         Ok(())
     }
 
-    /// Asks for what only STAT answers: a line in a message that looks like the answer to something else, behind an end in
-    /// the wrong place, would shift all answers by one. Where STAT tells nothing, NOOP must do.
+    /// Asks for what nothing but the right command answers.
     fn ask_whether_in_step(&mut self) -> Result<(), ClientError> {
         if self.in_step || self.asks {
             return Ok(());
         }
         self.asks = true;
-        self.client.ask(if self.retrieval.count.is_some() { Command::Stat } else { Command::Noop })
-    }
-
-    /// The answer to that: nothing was deleted in this session yet, so the number is the one that it began with.
-    fn hear_whether_in_step(&mut self, response: &Response) -> Result<(), ClientError> {
-        let listing = DropListing::parse(&response.text).ok().filter(|_| response.status == Status::Ok);
-        if listing.map(|listing| listing.count) != self.retrieval.count {
-            return Err(self.client.masked(FramingError::out_of_step(CommandKind::Stat, &response.text)));
-        }
-        // The answer to the LIST of the last message looks the same but for the sum. A server may count anew what it has
-        // sent, so another sum has to be told twice.
-        let sum = listing.map(|listing| listing.reported_size);
-        let expected = self.retrieval.beside.map(|expected| expected.all);
-        self.is_unsure = expected.is_some() && sum != expected && sum != self.other_sum;
-        self.other_sum = sum;
-        Ok(())
+        self.client.ask(self.retrieval.in_step.question())
     }
 
     /// The answer to LIST, in front of the message that it is about. It also shows that the answers are in step so far.
@@ -529,7 +516,9 @@ impl<'a> Retriever<'a> {
     ) -> Result<(), PollError> {
         let Incoming { staging, to, would_be_skipped, has_long_header, .. } = incoming;
         let octets = staging.octets();
-        let ended_early = Arrival::would_be_short(&listed, octets) && is_far_shorter(&listed, octets);
+        let is_shorter = Arrival::would_be_short(&listed, octets);
+        self.done.any_shorter |= is_shorter;
+        let ended_early = is_shorter && is_far_shorter(&listed, octets);
         if ended_early {
             self.done.short += 1;
             self.done.first_short.get_or_insert_with(|| (listed.clone(), octets));

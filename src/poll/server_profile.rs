@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tracing::debug;
 
 use crate::account::Endpoint;
+use crate::account_history::History;
 use crate::client::listing::Opened;
 use crate::client::listing_digest::ListingDigest;
 use crate::client::login::{CachedCapabilities, LoginError};
@@ -27,7 +28,7 @@ pub(super) struct ServerProfile {
     server: ServerHints,
     /// Whether its provider is known to list a maildrop in portions.
     in_portions: bool,
-    /// The time of this poll, in certain seconds.
+    /// The time of this poll, in trusted seconds.
     now: u64,
     /// The listing that is to be recognised.
     expected: Option<ListingDigest>,
@@ -48,7 +49,7 @@ impl ServerProfile {
     }
 
     /// Writes down what was learned, if anything was, and tells what came so far. Blocks.
-    pub(super) fn write(&mut self, disk: &Arc<dyn Disk>, success: Option<i64>) -> Past {
+    pub(super) fn write(&mut self, disk: &Arc<dyn Disk>, success: Option<i64>) -> (Past, History) {
         self.file.hints.server = Some(self.server.clone());
         // A success alone is no reason to write: an idle poll leaves the disk alone.
         if self.file.has_changed() && success.is_some() {
@@ -57,7 +58,7 @@ impl ServerProfile {
         if let Err(e) = self.file.write(&**disk) {
             debug!("cannot write the hints about the server: {e}. They are gathered again");
         }
-        self.file.hints.past.clone()
+        (self.file.hints.past.clone(), self.file.hints.history.clone())
     }
 
     /// This listing is to be recognised.

@@ -27,9 +27,9 @@ use crate::delivery::committer::{Committed, Committer};
 use crate::delivery::publish::Delivered;
 use crate::disk::DirSync;
 use crate::ids::EntryId;
-use crate::plan::maildrop::{Listed, Maildrop};
+use crate::plan::maildrop::{Listed, Maildrop, Sizes};
 use crate::plan::{Arrival, Pass, Plan, next_due};
-use crate::pop3::{Capabilities, LoginDelay, UniqueId};
+use crate::pop3::{Capabilities, LoginDelay, MessageNumber, UniqueId};
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::{Entry, ListedAs, QuarantineReason, UidState};
@@ -122,11 +122,8 @@ impl Poll {
             Ok(Planned { mut plan, expected }) => {
                 self.keep_within_spool(&mut plan).await;
                 let sizes = std::mem::replace(&mut self.sizes, maildrop.sizes());
-                if self.probes_for_more && !plan.has_top && sizes == self.sizes {
-                    // The same again under other names: some servers make them anew at each session, and without TOP
-                    // nothing else would show it.
-                    self.quit_in_order(client).await;
-                    return Ok(Ended::default());
+                if self.is_the_same_again(&plan, &maildrop, &sizes, state) {
+                    return Ok(self.leave_what_came_before(client, &plan).await);
                 }
                 self.has_recognised_renumbered |= !plan.renamed.is_empty();
                 self.events.tell(&PollEvent::Planned { on_server: messages, plan: &plan });
@@ -144,13 +141,13 @@ impl Poll {
         };
         profile.note_sizes(self.in_session.sizes_do_not_come);
         match done {
-            Ok((work, ended)) => match self.end_session(state, client, work).await {
-                Ok(retrieved) => {
-                    profile.ended_in_order(ahead, retrieved);
-                    Ok(Ended { clean, ..ended })
-                }
-                Err(error) => Err(Broken { error, to_isolate: Vec::new(), opened: true }),
-            },
+            Ok((work, ended)) => {
+                let last = client.last_message();
+                let retrieved = self.end_session(state, client, work).await;
+                let retrieved = retrieved.map_err(|error| self.broken_at_the_end(error, last, &maildrop))?;
+                profile.ended_in_order(ahead, retrieved);
+                Ok(Ended { clean, ..ended })
+            }
             // Without QUIT: the server keeps everything, marked or not.
             Err(error) => {
                 if error.may_be_because_of_pipelining() {
@@ -159,6 +156,27 @@ impl Poll {
                 Err(Broken { to_isolate: self.to_isolate(&error, &client, &maildrop), error, opened: true })
             }
         }
+    }
+
+    /// Whether this is what the session before it has seen, under other names: some servers make them anew at each session.
+    /// What is retrieved by them was retrieved before.
+    fn is_the_same_again(&self, plan: &Plan, maildrop: &Maildrop, sizes: &Sizes, state: &StateHandle) -> bool {
+        if *sizes != self.sizes || !plan.renamed.is_empty() {
+            return false;
+        }
+        // Without TOP nothing else would show it.
+        let probes = self.probes_for_more && !plan.has_top;
+        let goes_on = self.pass == Pass::Normal && self.so_far.messages > 0 && !plan.retrieve.is_empty();
+        let is_new = |unique_id| state.read().is_ok_and(|store| store.state().ids_of(unique_id).is_empty());
+        let mut names = maildrop.messages.iter().map(|listed| listed.unique_id.as_ref());
+        probes || (goes_on && names.all(|name| name.is_some_and(is_new)))
+    }
+
+    /// Ends a session that shows nothing new under new names.
+    async fn leave_what_came_before(&self, client: Client, plan: &Plan) -> Ended {
+        self.quit_in_order(client).await;
+        let left = if self.probes_for_more { 0 } else { plan.retrieve.len() + plan.postponed };
+        Ended { left, ..Ended::default() }
     }
 
     async fn open_maildrop(
@@ -290,6 +308,7 @@ impl Poll {
         self.note_listing(state, maildrop, &mut plan).await?;
         let all_new =
             plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty() && plan.skipped.is_empty();
+        let is_about_all = plan.to_isolate.is_empty() && plan.left_alone == 0;
         let mut ended = Ended {
             left: plan.postponed,
             to_isolate: plan.to_isolate.iter().filter_map(ListedAs::of).collect(),
@@ -328,10 +347,12 @@ impl Poll {
         ended.compared.clone_from(&retrieved.known);
         // What was recognised when it was here was listed, though the plan could not know.
         let listed: HashSet<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();
-        let all_came = ended.left == 0 && retrieved.refused.count() == 0 && retrieved.insufficient_space.is_none();
+        let all_came =
+            ended.left == 0 && is_about_all && retrieved.refused.count() == 0 && retrieved.insufficient_space.is_none();
         let known = state.read()?.state();
         plan.forget.retain(|id| !listed.contains(id) && (all_came || has_unique_id(known, *id)));
-        Ok((Work { retrieved, marked: deletions.marked, forget: plan.forget }, ended))
+        let Deletions { marked, numbers, .. } = deletions;
+        Ok((Work { retrieved, marked, numbers, forget: plan.forget }, ended))
     }
 
     /// The messages at which a session may have ended with this error.
@@ -342,6 +363,18 @@ impl Poll {
             PollError::Maildir { .. } => client.receiving().into_iter().collect(),
             _ => Vec::new(),
         };
+        self.with_sizes(maildrop, &numbers)
+    }
+
+    /// What is not the answer to QUIT may be the rest of the message that came last.
+    fn broken_at_the_end(&self, error: PollError, last: Option<MessageNumber>, maildrop: &Maildrop) -> Broken {
+        let is_framing = matches!(error, PollError::Client(ClientError::Framing(_)));
+        let to_isolate = self.with_sizes(maildrop, last.filter(|_| is_framing).as_slice());
+        Broken { error, to_isolate, opened: true }
+    }
+
+    /// The messages with these numbers, as they were listed, with those sizes that came beside them.
+    fn with_sizes(&self, maildrop: &Maildrop, numbers: &[MessageNumber]) -> Vec<Listed> {
         let with_size = |listed: &Listed| {
             let reported_size = listed.reported_size.or_else(|| self.sizes_beside.get(&listed.number).copied());
             Listed { reported_size, ..listed.clone() }
@@ -421,9 +454,11 @@ impl Poll {
         self.so_far.messages += retriever.done.safe;
         self.octets += retriever.done.octets;
         let is_framing = matches!(&retrieved, Err(PollError::Client(ClientError::Framing(_))));
+        let recognised = retriever.done.known.iter().map(|(id, _)| *id).collect();
         self.in_session = InSession {
-            short: retriever.done.short,
+            short: retriever.done.any_shorter,
             unproven: !retriever.in_step,
+            recognised,
             sizes_do_not_come: retriever.sizes_do_not_come || retriever.retrieval.beside.is_some() && is_framing,
         };
         self.sizes_beside = std::mem::take(&mut retriever.sizes);
@@ -433,9 +468,8 @@ impl Poll {
         }
         let Committed { result: committed, undelivered } = committed;
         if !undelivered.is_empty() {
-            // They harm nobody else: others come first next time.
-            let quarantine = |store: &mut Store| store.record_quarantine(undelivered, QuarantineReason::Refused);
-            state.with("write down what was not delivered", quarantine).await??;
+            let others_first = |store: &mut Store| store.record_others_first(undelivered);
+            state.with("write down what was not delivered", others_first).await??;
         }
         // One that ended early is retrieved once more, alone, whatever the policy. Where many are, the sizes are wrong.
         let early = std::mem::take(&mut retriever.done.far_shorter);

@@ -14,11 +14,12 @@ use crate::delivery::delivered_by;
 use crate::delivery::recovery::OtherMaildir;
 use crate::disk::Disk;
 use crate::forward::settlement::{Settled, settle};
-use crate::forward::{ForwardContext, ForwardOptions, SpoolUse, forward, spool_use};
+use crate::forward::{ForwardOptions, SpoolUse, forward, spool_use};
 use crate::ids::InstanceId;
 use crate::plan::Plan;
 use crate::state::error::StateError;
 use crate::state::store::{OpenOptions, Store};
+use crate::text::Count;
 use crate::watch;
 
 /// Takes over what was forwarded. Blocks.
@@ -34,18 +35,19 @@ pub(super) fn settle_spool(
             return Ok(());
         }
         warn!(
-            "{waiting} messages wait in {}, and this account forwards nothing any more: they stay there and on the server \
-             until it does",
+            "this account forwards nothing any more: until it does, {} in {} and on the server",
+            if waiting == 1 { "1 message stays".to_owned() } else { format!("{waiting} messages stay") },
             store.spool().display()
         );
     }
     let Settled { forwarded, lost, removed } = settle(disk, store, other)?;
     if forwarded + removed > 0 {
-        debug!("{forwarded} messages were forwarded since the last poll, {removed} files have left the spool");
+        debug!("forwarded since the last poll: {forwarded}; files that have left the spool: {removed}");
     }
     if lost > 0 {
         warn!(
-            "{lost} messages have been taken out of the spool by somebody else, and are fetched again if they can be"
+            "taken out of the spool by somebody else, and fetched again if they can be: {}",
+            Count::of(lost, "message")
         );
     }
     Ok(())
@@ -99,7 +101,7 @@ pub async fn forward_spool(
     let to = account.forward.clone()?;
     let stop = stop.child_token();
     let in_time = stop.clone();
-    let pass = forward(Arc::new(context.forwarding()), account, to, options, stop.clone());
+    let pass = forward(Arc::new(context.of_process()), account, to, options, stop.clone());
     tokio::pin!(pass);
     let report = tokio::select! {
         biased;
@@ -140,19 +142,6 @@ pub async fn settle_account(context: &PollContext, account: &Account) -> Result<
 }
 
 impl PollContext {
-    /// What forwarders need of it.
-    #[must_use]
-    pub fn forwarding(&self) -> ForwardContext {
-        ForwardContext {
-            dialer: Arc::clone(&self.dialer),
-            disk: Arc::clone(&self.disk),
-            clock: Arc::clone(&self.clock),
-            state_dir: self.state_dir.clone(),
-            credentials: self.credentials.clone(),
-            holder: self.holder.clone(),
-        }
-    }
-
     pub(super) fn open_options(&self) -> OpenOptions {
         OpenOptions {
             now: self.clock.read(),

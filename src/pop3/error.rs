@@ -44,11 +44,11 @@ pub enum FramingError {
         /// The beginning of those bytes, escaped.
         excerpt: String,
     },
-    /// What should be the answer to STAT or LIST is none: an answer too many stands before it, so none can be trusted to
-    /// belong to the command that it seems to answer.
+    /// What should be the answer to STAT, or to LIST or UIDL about one message, is none: an answer too many stands before
+    /// it, so none can be trusted to belong to the command that it seems to answer.
     OutOfStep {
         /// The command whose answer is due.
-        due: CommandKind,
+        to: CommandKind,
         /// The beginning of that answer's text, escaped.
         excerpt: String,
     },
@@ -60,18 +60,17 @@ pub enum FramingError {
 impl FramingError {
     /// Where the answer to this command is due, an `+OK` or `-ERR` with this text came.
     #[must_use]
-    pub fn out_of_step(due: CommandKind, text: &str) -> Self {
-        Self::OutOfStep { due, excerpt: excerpt(text.as_bytes()) }
+    pub fn out_of_step(to: CommandKind, text: &str) -> Self {
+        Self::OutOfStep { to, excerpt: excerpt(text.as_bytes()) }
     }
 }
 
 impl fmt::Display for FramingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotPop3 { excerpt } => write!(
-                f,
-                "the server does not speak POP3: it said \"{excerpt}\" where +OK or -ERR is due"
-            ),
+            Self::NotPop3 { excerpt } => {
+                write!(f, "the server does not speak POP3: it said \"{excerpt}\" where +OK or -ERR was expected")
+            }
             Self::LooksLikeTls => f.write_str("the server speaks TLS from the first byte on this port"),
             Self::LineTooLong { to, limit } => {
                 write!(f, "the server's answer to {to} has a line of more than {limit} octets")
@@ -83,18 +82,19 @@ impl fmt::Display for FramingError {
                 write!(f, "the server's answer to {to} has more than {limit} octets and does not end")
             }
             Self::Unsolicited { excerpt } if excerpt.is_empty() => {
-                f.write_str("the server spoke without being asked")
+                f.write_str("the server sent data without being asked")
             }
             Self::Unsolicited { excerpt } => {
-                write!(f, "the server spoke without being asked, and said \"{excerpt}\"")
+                write!(f, "the server sent data without being asked, and said \"{excerpt}\"")
             }
-            Self::OutOfStep { due, excerpt } => write!(
+            Self::OutOfStep { to, excerpt } => write!(
                 f,
-                "the server's answers do not belong to the commands: it said \"{excerpt}\" where the answer to {due} is \
-                 due, so a message may have ended early"
+                "the server's answers do not belong to the commands: it said \"{excerpt}\" where the answer to {to} was \
+                 expected, so a message may have ended early"
             ),
             Self::BytesBeforeTls => f.write_str(
-                "the server sent more in clear after it agreed to begin TLS, which somebody on the way may have slipped in",
+                "the server sent more in clear after it agreed to begin TLS, which somebody in between may have \
+                 injected",
             ),
         }
     }

@@ -182,7 +182,8 @@ pub struct DropListing {
 }
 
 impl DropListing {
-    /// Reads `count size` from the text of STAT's `+OK`; whatever follows after a blank is passed over.
+    /// Reads `count size` from the text of STAT's `+OK`; whatever follows after a blank is passed over. Nothing has a size
+    /// of 0, whether that is said or not.
     ///
     /// # Errors
     /// [`ListingError`] when one of the two is missing, negative or too large.
@@ -192,7 +193,9 @@ impl DropListing {
             .and_then(|count| u32::try_from(count).ok())
             .ok_or_else(|| ListingError::Count { excerpt: excerpt(text.as_bytes()) })?;
         let (size, _) = first_word(rest);
-        let reported_size = decimal(size).ok_or_else(|| ListingError::Size { excerpt: excerpt(text.as_bytes()) })?;
+        let missing = (count == 0 && size.is_empty()).then_some(0);
+        let reported_size =
+            decimal(size).or(missing).ok_or_else(|| ListingError::Size { excerpt: excerpt(text.as_bytes()) })?;
         Ok(Self { count, reported_size })
     }
 }

@@ -42,7 +42,9 @@ pub struct Session {
     /// What the next octet from the server belongs to.
     reading: Reading,
     /// The commands whose answers are not complete, the oldest first.
-    outstanding: VecDeque<CommandKind>,
+    outstanding: VecDeque<Outstanding>,
+    /// How many round trips the answers so far took: each began with a command that was sent when the one before was over.
+    round_trips: u32,
     /// The initial response that did not fit into its AUTH line; the first challenge is answered with it.
     held_response: Option<Secret>,
     /// How the server ends its lines; `None` until its first line, and again after STLS, because before TLS anybody
@@ -120,6 +122,14 @@ enum Reading {
     Handshake,
 }
 
+/// A command whose answer is not complete.
+#[derive(Debug, Clone, Copy)]
+struct Outstanding {
+    kind: CommandKind,
+    /// The round trip in which its answer comes, counted from 1.
+    round_trip: u32,
+}
+
 /// A status line of more octets than are kept.
 #[derive(Debug)]
 struct LongLine {
@@ -139,6 +149,7 @@ impl Session {
             state: SessionState::Greeting,
             reading: Reading::StatusLine,
             outstanding: VecDeque::new(),
+            round_trips: 0,
             held_response: None,
             line_end: None,
             long_line: None,
@@ -171,6 +182,13 @@ impl Session {
     /// not too long.
     pub fn take_lines_together(&mut self, together: bool) {
         self.lines_together = together;
+    }
+
+    /// How many round trips the session has taken so far, those of TLS and of the connection not counted: of commands
+    /// that are sent ahead of their answers, all that left before an answer came are one.
+    #[must_use]
+    pub fn round_trips(&self) -> u32 {
+        self.round_trips
     }
 
     /// The octets to be written to the socket. They may hold a password.
@@ -241,7 +259,7 @@ impl Session {
     fn status_line(&mut self, input: &[u8]) -> Result<Step, FramingError> {
         let to = match (self.state, self.outstanding.front()) {
             (SessionState::Greeting, _) => CommandKind::Greeting,
-            (_, Some(&asked)) => asked,
+            (_, Some(asked)) => asked.kind,
             (_, None) => return Err(FramingError::Unsolicited { excerpt: excerpt(input) }),
         };
         // A TLS record of type alert or handshake, and the first octet of its version.
@@ -320,6 +338,7 @@ impl Session {
 
     /// A challenge of AUTH (RFC 5034, section 4).
     fn challenge(&mut self, encoded: &[u8], consumed: usize, input: &[u8]) -> Result<Step, FramingError> {
+        self.note_answer();
         if let Some(response) = self.held_response.take() {
             // This one only asks for what did not fit into the command, so its words, if any, do not matter. The
             // server can have said nothing after it; if it did, that stands for the answer to what we say now.
@@ -340,6 +359,7 @@ impl Session {
 
     /// Moves on to what follows this status line.
     fn answered(&mut self, to: CommandKind, status: Status) {
+        self.note_answer();
         let line_end = self.line_end.unwrap_or(LineEnd::CrLf);
         match (to, status) {
             (CommandKind::Capa | CommandKind::List(None) | CommandKind::Uidl(None), Status::Ok) => {
@@ -362,6 +382,18 @@ impl Session {
             self.held_response = None;
         }
         self.outstanding.pop_front();
+    }
+
+    /// The answer to the oldest command begins: the round trip that brought it is over.
+    fn note_answer(&mut self) {
+        if let Some(asked) = self.outstanding.front() {
+            self.round_trips = self.round_trips.max(asked.round_trip);
+        }
+    }
+
+    /// What is sent now is answered in the next round trip.
+    fn next_round_trip(&self) -> u32 {
+        self.round_trips.saturating_add(1)
     }
 
     /// What a piece of a multi-line answer is to the driver.

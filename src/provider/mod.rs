@@ -29,7 +29,7 @@ pub struct Provider {
     pub login: Login,
     /// What it takes as a proof.
     pub accepts: Accepts,
-    /// The preset for signing in by OAuth 2.0, if there is one: see [`crate::oauth::preset`].
+    /// The preset for signing in by OAuth 2.0, if there is one: see [`crate::account::preset`].
     pub oauth: Option<&'static str>,
     /// Its servers have one of these names, or a name below one.
     servers: Vec<&'static str>,

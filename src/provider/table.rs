@@ -208,7 +208,7 @@ mod tests {
         assert!(providers.len() >= 70, "{}", providers.len());
         assert!(providers.iter().filter(|provider| provider.no_pop3).count() >= 5);
         for provider in &providers {
-            assert!(crate::oauth::preset::named_or_none(provider.oauth), "{}", provider.id);
+            assert!(crate::account::preset::named_or_none(provider.oauth), "{}", provider.id);
             for domain in provider.domains.iter().chain(&provider.servers) {
                 assert!(domain.contains('.') && *domain == domain.to_ascii_lowercase(), "{domain}");
             }

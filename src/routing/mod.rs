@@ -29,7 +29,7 @@ pub enum Routing {
     /// By the first rule that names a message.
     Rules(Rules),
     /// By the recipient that the hoster wrote into the header.
-    Multidrop(Multidrop),
+    Multidrop(Box<Multidrop>),
 }
 
 /// A Maildir beside the account's own.
@@ -73,7 +73,7 @@ impl Routing {
     /// Whether one message may go into several Maildirs.
     #[must_use]
     pub fn may_copy(&self) -> bool {
-        matches!(self, Self::Multidrop(Multidrop { occurrence: Occurrence::All, .. }))
+        matches!(self, Self::Multidrop(multidrop) if multidrop.occurrence == Occurrence::All)
     }
 
     /// The Maildirs beside the account's own, each once.

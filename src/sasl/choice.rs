@@ -219,8 +219,8 @@ impl fmt::Display for NoLoginMethod {
                  APOP",
             ),
             Self::NoneThatHides => f.write_str(
-                "cannot log in without showing the password to everybody on the way: the server had a way to log in that \
-                 hides it, and now does not offer it, or somebody in between keeps it away",
+                "cannot log in without sending the password in clear: the server used to offer a way to log in that \
+                 hides it and no longer does, or somebody in between removes it",
             ),
         }
     }

@@ -48,15 +48,15 @@ impl fmt::Display for SaslError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotBase64 => f.write_str("the server's challenge is not base64"),
-            Self::OneTooMany => f.write_str("the server sent a challenge too many"),
+            Self::OneTooMany => f.write_str("the server sent one challenge too many"),
             Self::Malformed { why } => write!(f, "the server's challenge {why}"),
             Self::Iterations { wanted } => write!(
                 f,
-                "the server wants the password hashed {wanted} times, and only {} to {} times are safe and bearable",
+                "the server wants the password hashed {wanted} times, and only {} to {} times are accepted",
                 super::iterations::ITERATIONS_LEAST,
                 super::iterations::ITERATIONS_MOST
             ),
-            Self::Refused { error } => write!(f, "the server ended it by the error \"{error}\""),
+            Self::Refused { error } => write!(f, "the server ended it with the error \"{error}\""),
             Self::WrongProof => f.write_str("the server's proof that it knows the password is wrong"),
             Self::NoProof => f.write_str("the server accepted it without proving that it knows the password"),
             Self::Unsendable { why } => f.write_str(why),

@@ -71,8 +71,8 @@ impl Scram {
         binding: Binding<'_>,
     ) -> Result<(Self, Secret), SaslError> {
         let username =
-            prepared(username.as_bytes(), "the user name has characters that SCRAM does not take (RFC 4013)")?;
-        let password = prepared(password.expose(), "the password has characters that SCRAM does not take (RFC 4013)")?;
+            prepared(username.as_bytes(), "the user name has characters that SCRAM does not allow (RFC 4013)")?;
+        let password = prepared(password.expose(), "the password has characters that SCRAM does not allow (RFC 4013)")?;
         let (flag, data) = match binding {
             Binding::None => ("n".to_owned(), &[][..]),
             Binding::NotOffered => ("y".to_owned(), &[][..]),

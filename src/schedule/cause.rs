@@ -136,6 +136,15 @@ impl Cause {
         }
     }
 
+    /// Whether it is about this machine, and not about the server.
+    #[must_use]
+    pub const fn is_local(self) -> bool {
+        matches!(
+            self,
+            Self::Storage | Self::LockedByAnother | Self::Credential | Self::Configuration | Self::InternalError
+        )
+    }
+
     /// Whether the server noticed the poll, so that it has a say in when the next one comes.
     #[must_use]
     pub const fn reached_server(self) -> bool {
@@ -170,7 +179,7 @@ impl fmt::Display for Cause {
             Self::LockedByAnother => "another mailferry was polling the account",
             Self::Credential => "there was no password to log in with",
             Self::Configuration => "the configuration does not work",
-            Self::InternalError => "mailferry failed by a fault of its own",
+            Self::InternalError => "mailferry had an internal error",
         })
     }
 }

@@ -104,7 +104,7 @@ impl History {
                 arrivals.learn(outcome.new, began, local, longest);
             }
             // What is left comes with the next poll, and came sooner.
-            End::Dealt { more: true } => arrivals.lose_count(),
+            End::Dealt { more: true } | End::HadItsShare => arrivals.lose_count(),
             _ if outcome.new > 0 => arrivals.lose_count(),
             _ => {}
         }

@@ -62,6 +62,9 @@ const FIRST_EACH: Duration = Duration::from_millis(50);
 /// A poll that should be at once is no more than this away.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
+/// A poll that had its share of sessions is followed by another one after this time, or the interval if that is less.
+const AFTER_A_SHARE: Duration = Duration::from_secs(60);
+
 /// How far apart polls are while somebody waits for mail.
 const OFTEN: Duration = Duration::from_secs(15);
 
@@ -103,6 +106,8 @@ pub enum End {
         /// There is, or may be, more than was listed.
         more: bool,
     },
+    /// There is, or may be, more, and the poll had its share of sessions or of time.
+    HadItsShare,
     /// The server refused the login, and not as something that will pass.
     Refused {
         /// It says itself that it is the credentials, by the code AUTH (RFC 3206, section 5).
@@ -176,15 +181,18 @@ pub fn next(
     history.learn_arrivals(timing.interval, outcome, polled.start, begun);
     let min_interval = MinInterval::of(timing, history, now);
     let cause = match outcome.end {
-        End::Dealt { more } => {
+        End::Dealt { .. } | End::HadItsShare => {
             history.in_a_row.clear();
-            if !more || outcome.new == 0 {
+            if outcome.end == (End::Dealt { more: false }) || outcome.new == 0 {
                 if history.is_awaited(now) {
                     return often(timing, min_interval, seed, now);
                 }
                 return regular(timing, history, min_interval, seed, &polled, begun);
             }
-            let pause = min_interval.between_portions(timing, history, now);
+            // A server that always lists one more would else be logged in to all the time.
+            let had_its_share = outcome.end == End::HadItsShare;
+            let least = if had_its_share { AFTER_A_SHARE.min(timing.interval.shortest) } else { Duration::ZERO };
+            let pause = min_interval.between_portions(timing, history, now).max(least);
             return Next::after(now, pause, AT_ONCE, seed, Reason::Backlog);
         }
         End::Stopped => {

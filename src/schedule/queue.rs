@@ -77,7 +77,7 @@ pub(crate) struct Queue {
 /// Where an account is.
 #[derive(Debug)]
 struct Place {
-    /// Its server, in small letters.
+    /// Its server.
     host: Arc<str>,
     stage: Stage,
 }
@@ -158,10 +158,10 @@ impl Queue {
         }
     }
 
-    /// Takes an account in, or gives a known one another server and another time. One that is being polled keeps its
+    /// Takes an account in, or gives a known one another server and another time. `server` is what tells servers apart. One that is being polled keeps its
     /// place until that has ended, and is polled again no later than at that time.
-    pub(crate) fn insert(&mut self, account: AccountName, host: &str, due: Duration) {
-        let host: Arc<str> = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase().into();
+    pub(crate) fn insert(&mut self, account: AccountName, server: &str, due: Duration) {
+        let host: Arc<str> = server.into();
         if let Some(Place { host: known, stage: Stage::Running { again, removed, .. } }) =
             self.accounts.get_mut(&account)
         {
@@ -339,6 +339,12 @@ impl Queue {
     #[must_use]
     pub(crate) fn running(&self) -> usize {
         self.running + self.aside + self.without
+    }
+
+    /// How many accounts are due and wait for a place.
+    #[must_use]
+    pub(crate) fn ready(&self) -> usize {
+        self.hosts.values().map(|host| host.ready.len()).sum()
     }
 
     fn wait(&mut self, account: AccountName, host: Arc<str>, due: Duration, asked: bool) {

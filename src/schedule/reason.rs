@@ -32,8 +32,8 @@ pub enum Reason {
     Stopped,
     /// Somebody asked for a poll.
     Asked,
-    /// The server refused a login that worked the last time, without saying that the credentials are wrong: it is asked
-    /// once more before that is believed.
+    /// The server refused a login that worked the last time, without saying that the credentials are wrong: it is
+    /// tried once more before that is believed.
     Doubt,
     /// The last poll did not come to its end.
     Trouble {
@@ -55,20 +55,20 @@ pub enum MinIntervalFrom {
     Experience,
 }
 
-/// What follows "polled next in 5 min", with its comma or colon.
+/// What follows "next poll in 5 min", with its comma or colon.
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Start => f.write_str(", for the first time"),
             Self::AsConfigured => f.write_str(", as configured"),
             Self::Adapted(expectation) => f.write_str(match expectation {
-                Expectation::Learning => ", as configured, while it is learnt when mail comes",
-                Expectation::JustCame => ", since mail has just come and often brings more",
-                Expectation::Often => ", since mail often comes about now",
-                Expectation::Seldom => ", since mail seldom comes about now",
-                Expectation::Ordinary => ", since about as much mail as usual comes now",
+                Expectation::Learning => ", as configured, while it is being learned when mail arrives",
+                Expectation::JustCame => ", because mail has just arrived and more often follows",
+                Expectation::Often => ", because mail often arrives about now",
+                Expectation::Seldom => ", because mail rarely arrives about now",
+                Expectation::Ordinary => ", because mail arrives at its usual rate now",
             }),
-            Self::Often => f.write_str(", since somebody waits for mail"),
+            Self::Often => f.write_str(", because somebody is waiting for mail"),
             Self::MinInterval { min_interval, by } => {
                 let min_interval = Span(*min_interval);
                 match by {
@@ -84,10 +84,10 @@ impl fmt::Display for Reason {
                 }
             }
             Self::Backlog => f.write_str(": there is more on the server"),
-            Self::Stopped => f.write_str(": the last poll was stopped before its end"),
+            Self::Stopped => f.write_str(": the last poll was interrupted"),
             Self::Asked => f.write_str(": somebody asked for it"),
             Self::Doubt => f.write_str(
-                ": the server refused the login, which worked before; it is asked once more before that is believed",
+                ": the server refused the login, which worked before; it is tried once more before that is believed",
             ),
             Self::Trouble { cause, times: 0 | 1 } => write!(f, ": {cause}"),
             Self::Trouble { cause, times } => write!(f, ": {cause}, {times} times in a row"),

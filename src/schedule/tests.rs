@@ -476,13 +476,13 @@ fn a_time_is_told_with_its_reason() {
     for (after, reason, expected) in [
         (SECOND * 12, Reason::Start, "in 12 s, for the first time"),
         (SECOND * 297, Reason::AsConfigured, "in 5 min, as configured"),
-        (SECOND * 170, Reason::Adapted(Expectation::Often), "in 3 min, since mail often comes about now"),
+        (SECOND * 170, Reason::Adapted(Expectation::Often), "in 3 min, because mail often arrives about now"),
         (
             SECOND * 60,
             Reason::Adapted(Expectation::JustCame),
-            "in 60 s, since mail has just come and often brings more",
+            "in 60 s, because mail has just arrived and more often follows",
         ),
-        (SECOND * 15, Reason::Often, "in 15 s, since somebody waits for mail"),
+        (SECOND * 15, Reason::Often, "in 15 s, because somebody is waiting for mail"),
         (Duration::ZERO, Reason::Backlog, "at once: there is more on the server"),
         (
             SECOND * 660,
@@ -511,16 +511,31 @@ fn a_time_is_told_with_its_reason() {
     );
 }
 
+#[test]
+fn a_poll_that_had_its_share_is_not_followed_at_once() {
+    for (interval, least) in [(10, 10), (60, 60), (3600, 60)] {
+        let mut story = Story::of(fixed(interval * SECOND, "pop.example.org"));
+        for _ in 0..3 {
+            let (wait, reason) = story.after(Outcome { end: End::HadItsShare, ..dealt(30, true) });
+            assert_eq!(reason, Reason::Backlog);
+            assert!(wait >= least * SECOND && wait <= least * SECOND + AT_ONCE, "{wait:?} of {interval} s");
+        }
+        let (wait, _) = story.after(dealt(30, true));
+        assert!(wait <= AT_ONCE, "{wait:?}");
+    }
+}
+
 fn outcomes() -> impl Strategy<Value = Outcome> {
     let end = prop_oneof![
         any::<bool>().prop_map(|more| End::Dealt { more }),
         any::<bool>().prop_map(|explicit| End::Refused { explicit }),
         proptest::sample::select(&Cause::ALL[..]).prop_map(End::Trouble),
         Just(End::Stopped),
+        Just(End::HadItsShare),
     ];
     let delay = proptest::option::of(prop_oneof![0..2000_u64, any::<u64>()]);
     (any::<bool>(), 0..3_u64, delay, end).prop_map(|(logged_in, new, delay, end)| {
-        let logged_in = logged_in || matches!(end, End::Dealt { .. });
+        let logged_in = logged_in || matches!(end, End::Dealt { .. } | End::HadItsShare);
         let new = if logged_in { new } else { 0 };
         Outcome { logged_in, new, login_delay: delay.map(Duration::from_secs), end }
     })
@@ -553,7 +568,7 @@ proptest! {
             let noticed = match outcome.end {
                 End::Trouble(cause) => outcome.logged_in || cause.reached_server(),
                 End::Refused { .. } => true,
-                End::Dealt { .. } | End::Stopped => outcome.logged_in,
+                End::Dealt { .. } | End::HadItsShare | End::Stopped => outcome.logged_in,
             };
             let untrue = timing.provider.is_some_and(|provider| provider.login_delay_is_untrue);
             if noticed && !(next.reason == Reason::Backlog && untrue) {
@@ -567,7 +582,7 @@ proptest! {
             let longest = match outcome.end {
                 End::Trouble(cause) => cause.wait(u32::MAX, timing.interval.longest),
                 End::Refused { .. } => Cause::LoginRefused.wait(u32::MAX, timing.interval.longest),
-                End::Dealt { .. } => timing.interval.longest.max(min_interval + min_interval / 8),
+                End::Dealt { .. } | End::HadItsShare => timing.interval.longest.max(min_interval + min_interval / 8),
                 End::Stopped => Duration::ZERO,
             };
             let most = longest.max(min_interval);

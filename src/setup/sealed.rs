@@ -65,7 +65,7 @@ pub(crate) fn encrypt(name: &str, password: &Secret, of_user: bool) -> Result<Ve
     }
     let output = child.wait_with_output().map_err(failed)?;
     if !output.status.success() || output.stdout.is_empty() {
-        let said = crate::credential::printable(String::from_utf8_lossy(&output.stderr).trim());
+        let said = crate::text::value(String::from_utf8_lossy(&output.stderr).trim());
         return Err(format!("systemd-creds could not encrypt the password: {said}"));
     }
     Ok(output.stdout)

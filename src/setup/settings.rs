@@ -83,7 +83,7 @@ pub(crate) enum LeaveOnServer {
 }
 
 /// Why a text does not say what happens to delivered messages.
-pub(crate) const LEAVE_ON_SERVER: &str = "write yes, no, or after how long they are deleted, such as 14d";
+const LEAVE_ON_SERVER: &str = "write yes, no, or after how long it is deleted, such as 14d";
 
 impl LeaveOnServer {
     /// Reads `yes`, `no` or a time.

@@ -1,7 +1,5 @@
 //! The configuration that an account is added to.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use toml_edit::Table;
@@ -9,7 +7,6 @@ use toml_edit::Table;
 use crate::account::{Account, AccountName};
 use crate::config::write::{self, CannotAdd};
 use crate::config::{Config, ConfigError, Environment};
-use crate::credential::printable;
 use crate::new_account::NEW_FILE;
 
 /// A configuration, and what it would be with one more account.
@@ -29,8 +26,6 @@ pub(crate) enum TargetError {
     Config(ConfigError),
     /// It cannot be added to.
     CannotAdd(CannotAdd),
-    /// It cannot be read.
-    Unreadable(PathBuf, io::Error),
 }
 
 impl From<CannotAdd> for TargetError {
@@ -60,13 +55,9 @@ impl Target {
     /// Reads what is there.
     ///
     /// # Errors
-    /// [`TargetError::Unreadable`].
+    /// [`TargetError::Config`].
     pub(crate) fn read(path: &Path, environment: &Environment) -> Result<Self, TargetError> {
-        let before = match fs::read_to_string(path) {
-            Ok(text) => Some(text),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-            Err(e) => return Err(TargetError::Unreadable(path.to_owned(), e)),
-        };
+        let before = write::text_before(path, environment)?;
         Ok(Self {
             path: path.to_owned(),
             text: before.unwrap_or_else(|| NEW_FILE.to_owned()),
@@ -105,12 +96,21 @@ impl Extended {
     }
 }
 
+impl TargetError {
+    /// Why, to somebody who has just typed what is wrong: without the lines of a file that is not written yet.
+    pub(crate) fn in_short(&self) -> String {
+        match self {
+            Self::Config(e) => e.in_short(),
+            Self::CannotAdd(e) => e.to_string(),
+        }
+    }
+}
+
 impl std::fmt::Display for TargetError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Config(e) => e.fmt(f),
             Self::CannotAdd(e) => e.fmt(f),
-            Self::Unreadable(path, e) => write!(f, "cannot read {}: {e}", printable(&path.to_string_lossy())),
         }
     }
 }

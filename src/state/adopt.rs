@@ -50,7 +50,7 @@ impl Store {
     /// Those of the disk; [`StateError::Moved`].
     pub fn record_known(&mut self, messages: Vec<Known>) -> Result<usize, StateError> {
         let mut taken = HashSet::new();
-        let (wall, certain) = (self.mark().reading.wall, self.mark().certain);
+        let (wall, trusted) = (self.mark().reading.wall, self.mark().trusted);
         let mut records = Vec::new();
         for (known, id) in messages
             .into_iter()
@@ -64,7 +64,7 @@ impl Store {
                 fingerprint: known.fingerprint,
                 delivered_at: known.fetched_at.unwrap_or(wall),
                 // Nothing shows how long ago that was, so an age begins here.
-                delivered_certain: certain,
+                delivered_trusted: trusted,
                 intent: None,
                 removed: false,
                 doubt: false,

@@ -37,7 +37,8 @@ pub struct CleanListing {
     /// When, in seconds since that boot.
     since_boot: u64,
     /// The trusted seconds of the state then.
-    pub certain: u64,
+    #[serde(alias = "certain")]
+    pub trusted: u64,
     /// For how many seconds from then on it may hold.
     holds: u64,
 }
@@ -57,13 +58,13 @@ pub struct Circumstances<'a> {
 
 impl CleanListing {
     /// What is kept of a listing, of which rules leave so many messages there; `due` is in how many seconds something is to be done though nothing changes, and
-    /// `certain` the time of the poll in trusted seconds.
+    /// `trusted` the time of the poll in trusted seconds.
     #[must_use]
     pub fn new(
         listing: (u32, u64, String),
         skipped: u32,
         now: Circumstances<'_>,
-        certain: u64,
+        trusted: u64,
         due: Option<u64>,
     ) -> Self {
         let (messages, octets, unique_ids) = listing;
@@ -77,7 +78,7 @@ impl CleanListing {
             account: digest(now.account),
             boot: now.clock.boot,
             since_boot: now.clock.since_boot,
-            certain,
+            trusted,
             holds: due.unwrap_or(LONGEST).min(LONGEST),
         }
     }

@@ -296,13 +296,13 @@ impl UidState {
                     intent.spooled = true;
                 }
             })?,
-            Record::Removed { ids, certain } => self.each(&ids, |entry| {
+            Record::Removed { ids, trusted } => self.each(&ids, |entry| {
                 (entry.removed, entry.doubt) = (true, true);
-                entry.absent_since = Some(certain);
+                entry.absent_since = Some(trusted);
             })?,
-            Record::Absent { ids, certain } => self.each(&ids, |entry| {
+            Record::Absent { ids, trusted } => self.each(&ids, |entry| {
                 entry.doubt = true;
-                entry.absent_since = Some(certain);
+                entry.absent_since = Some(trusted);
             })?,
             Record::Present(ids) => self.each(&ids, Entry::set_present)?,
             Record::Doubted(ids) => self.each(&ids, |entry| entry.doubt = true)?,

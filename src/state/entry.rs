@@ -97,8 +97,8 @@ pub struct Entry {
     pub fingerprint: Fingerprint,
     /// Seconds since 1970 when it was delivered, by a clock that may have been wrong: for people.
     pub delivered_at: i64,
-    /// The same in certain seconds: for ages.
-    pub delivered_certain: u64,
+    /// The same in trusted seconds: for ages.
+    pub delivered_trusted: u64,
     /// Some until the delivery is known to have been finished.
     pub intent: Option<Intent>,
     /// We deleted it, and the server acknowledged the QUIT.
@@ -160,7 +160,7 @@ pub struct Quarantine {
     pub kind: QuarantineReason,
     /// How often in a row.
     pub count: u32,
-    /// Not before this time, in certain seconds.
+    /// Not before this time, in trusted seconds.
     pub until: u64,
 }
 

@@ -98,7 +98,7 @@ mod tests {
             origin: Origin::Delivered,
             fingerprint: Fingerprint { reported_size: None, header: None, whole: None },
             delivered_at: 0,
-            delivered_certain: 0,
+            delivered_trusted: 0,
             intent: None,
             removed: false,
             doubt: false,

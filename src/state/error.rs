@@ -67,6 +67,8 @@ pub enum StateError {
         other: String,
         /// The state directory.
         dir: PathBuf,
+        /// What it has left there: the endings of the names, `uids` at the end.
+        files: Vec<&'static str>,
     },
     /// There is no state, but somebody has delivered into the Maildir before.
     Lost {
@@ -151,7 +153,7 @@ impl StateError {
         let path = path.to_owned();
         match bad {
             BadJournal::Newer => Self::Newer { path },
-            BadJournal::NotOurs => Self::Damaged { path, what: "it does not begin as a state file".to_owned() },
+            BadJournal::NotOurs => Self::Damaged { path, what: "it does not begin like a state file".to_owned() },
             BadJournal::Damaged { line } => {
                 Self::Damaged { path, what: format!("line {line} and those behind it are not what was written") }
             }
@@ -166,8 +168,8 @@ impl fmt::Display for StateError {
             Self::Io { doing, path, source } => write!(f, "cannot {doing} {}: {source}", path.display()),
             Self::OpenToAll { dir, mode } => write!(
                 f,
-                "every user of this machine may write to the state directory {} (mode {mode:o}), and so make mail be lost \
-                 or fetched again",
+                "every user of this machine may write to the state directory {} (mode {mode:o}), which could cause \
+                 mail to be lost or fetched again",
                 dir.display()
             ),
             Self::Damaged { path, what } => {
@@ -177,13 +179,12 @@ impl fmt::Display for StateError {
             Self::Moved { path } => write!(
                 f,
                 "{} was moved, replaced or removed while the account was being polled, so this poll has ended. Nothing is \
-                 lost: the next one goes on with what is there then",
+                 lost: the next one uses what is there then",
                 path.display()
             ),
             Self::FormerMaildir { path, why } => write!(
                 f,
-                "something was on its way to {}, where this account delivered before, and that Maildir cannot be \
-                 reached: {why}. Nothing was fetched",
+                "a delivery to {} was interrupted, and that Maildir cannot be reached: {why}. Nothing was fetched",
                 path.display()
             ),
             Self::MaildirMissing { path } => write!(
@@ -244,7 +245,7 @@ impl StateError {
             ),
             Self::SameFiles { account, other, dir } => write!(
                 f,
-                "{account} and {other} have the same state files, because {} does not tell capitals from small letters",
+                "{account} and {other} have the same state files, because {} is not case-sensitive",
                 dir.display()
             ),
             _ => Ok(()),
@@ -281,7 +282,8 @@ mod tests {
     fn words_from_a_file_are_escaped() {
         let account = AccountName::new("a").unwrap();
         let locked = StateError::Locked { account: account.clone(), holder: "\u{1b}[31mEVIL\u{7}\nfake".to_owned() };
-        let renamed = StateError::Renamed { account, other: "\u{1b}[31mx".to_owned(), dir: "/s".into() };
+        let renamed =
+            StateError::Renamed { account, other: "\u{1b}[31mx".to_owned(), dir: "/s".into(), files: vec!["uids"] };
         for text in [locked.to_string(), renamed.to_string()] {
             assert!(text.contains("\\u{1b}[31m") && !text.chars().any(char::is_control), "{text:?}");
         }

@@ -112,13 +112,13 @@ pub struct ServerHints {
     pub listing: Listing,
     /// How many sessions in a row broke while several commands were under way.
     strikes: u8,
-    /// Until then, in certain seconds of the state, commands are sent one at a time. 0: no longer.
+    /// Until then, in trusted seconds of the state, commands are sent one at a time. 0: no longer.
     one_at_a_time_until: u64,
     /// The ways to log in that came to nothing, the one that did so last at the end.
     failed_logins: Vec<String>,
-    /// Until then, in certain seconds of the state, they are tried after the others.
+    /// Until then, in trusted seconds of the state, they are tried after the others.
     failed_logins_until: u64,
-    /// Until then, in certain seconds of the state, TLS begins without the large key share. 0: no longer.
+    /// Until then, in trusted seconds of the state, TLS begins without the large key share. 0: no longer.
     classical_until: u64,
     /// Until then, in certain seconds of the state, all sizes are asked for before a message is. 0: no longer.
     sizes_first_until: u64,
@@ -153,7 +153,7 @@ impl ServerHints {
             && self.tls == tls_name(endpoint.tls)
     }
 
-    /// Whether commands should be sent one at a time; `now` in certain seconds.
+    /// Whether commands should be sent one at a time; `now` in trusted seconds.
     #[must_use]
     pub fn one_at_a_time(&self, now: u64) -> bool {
         // A time further away than we ever set belongs to another state's clock.
@@ -161,7 +161,7 @@ impl ServerHints {
         self.strikes >= SUSPICIOUS || (now < until && until - now <= ONE_AT_A_TIME_FOR)
     }
 
-    /// Whether TLS should begin without the large key share; `now` in certain seconds.
+    /// Whether TLS should begin without the large key share; `now` in trusted seconds.
     #[must_use]
     pub fn needs_classical(&self, now: u64) -> bool {
         let until = self.classical_until;
@@ -209,7 +209,7 @@ impl ServerHints {
         }
     }
 
-    /// The ways to log in that are to be tried after the others; `now` in certain seconds.
+    /// The ways to log in that are to be tried after the others; `now` in trusted seconds.
     pub fn failed_logins(&self, now: u64) -> impl Iterator<Item = &str> {
         let until = self.failed_logins_until;
         let counts = now < until && until - now <= FAILED_LOGINS_FOR;
@@ -286,31 +286,32 @@ impl HintsFile {
     }
 }
 
-/// Keeps where an account stands, under the account's lock: `holder` is told to others who want it meanwhile. One that
-/// somebody else holds is being polled, and the end of that poll will be the news. In a place where no poll may use the
-/// state nothing is made either: its owner could not read what another user leaves there. Blocks.
+/// Keeps where an account stands, if that is given, and what its polls brought that is not in its history yet, under the
+/// account's lock: `holder` is told to others who want it meanwhile. One that somebody else holds is being polled, and the
+/// end of that poll will be the news. In a place where no poll may use the state nothing is made either: its owner could
+/// not read what another user leaves there. Blocks.
 ///
 /// # Errors
 /// The place is refused, and those of the disk; nothing is lost by that but the hint.
-pub fn keep_standing(
+pub fn keep_outcome(
     disk: &dyn Disk,
     dir: &Path,
     account: &AccountName,
     holder: &str,
-    standing: &Saved,
-    history: Option<&History>,
+    standing: Option<&Saved>,
+    brought: &History,
 ) -> Result<(), StateError> {
     ownership::check_place(disk, dir, account.as_str())?;
     let path = lock_file(dir, account.as_str());
     let lock = disk.lock(&path, holder).map_err(|e| StateError::io("lock", &path, e))?;
     let Lock::Acquired(_lock) = lock else { return Ok(()) };
     let mut file = HintsFile::read(disk, dir, account);
-    if !file.hints.standing.as_ref().is_some_and(|known| known.says_the_same(standing)) {
+    if let Some(standing) = standing
+        && !file.hints.standing.as_ref().is_some_and(|known| known.says_the_same(standing))
+    {
         file.hints.standing = Some(standing.clone());
     }
-    if let Some(history) = history {
-        file.hints.history.clone_from(history);
-    }
+    file.hints.history.absorb(brought);
     file.write(disk).map_err(|e| StateError::io("write", &file.path, e))
 }
 

@@ -175,9 +175,18 @@ fn encode(records: &[Record], synced: u64, bytes: &mut Vec<u8>) {
         record.write(bytes);
         bytes.push(b'\n');
     }
-    let covered = format!("= {} {synced}", records.len());
+    let covered = covered(records.len(), synced);
     let crc = checksum(bytes.get(start..).unwrap_or_default(), &covered);
-    bytes.extend_from_slice(format!("{covered} {crc:08x}\n").as_bytes());
+    bytes.extend_from_slice(commit(&covered, crc).as_bytes());
+}
+
+/// What a commit record says, and its own checksum covers.
+fn covered(count: usize, synced: u64) -> String {
+    format!("= {count} {synced}")
+}
+
+fn commit(covered: &str, crc: u32) -> String {
+    format!("{covered} {crc:08x}\n")
 }
 
 /// Whether an append must be durable when it returns.
@@ -411,20 +420,18 @@ impl Journal {
         Ok(&mut open.file)
     }
 
-    /// Replaces the file by a new one that holds just `records`, durable when this returns.
+    /// Replaces the file by a new one that holds just `records`, durable when this returns. They are written as they come,
+    /// so that a large state is not held in memory twice more.
     ///
     /// # Errors
     /// Those of the disk; the old file is then still there, unless only the last sync failed.
-    pub fn rewrite(&mut self, records: &[Record]) -> io::Result<()> {
+    pub fn rewrite(&mut self, records: impl IntoIterator<Item = Record>) -> io::Result<()> {
         let (Some(dir), Some(name)) = (self.dir.clone(), self.path.file_name()) else {
             return Err(io::Error::other("it is not open for writing"));
         };
-        let mut bytes = MAGIC.to_vec();
-        encode(records, 0, &mut bytes);
-        let (file, id) = replace_whole(&*self.disk, Place::In(&dir, name), |file| fill(file, &bytes))?;
-        self.file = Some(Open { file, id, trimmed: true });
-        self.length = offset(bytes.len());
-        self.records = records.len();
+        let (file, filled) = replace_whole(&*self.disk, Place::In(&dir, name), |file| fill(file, records))?;
+        self.file = Some(Open { file, id: filled.id, trimmed: true });
+        (self.length, self.records) = (filled.length, filled.records);
         (self.synced, self.outdated, self.unproven, self.unsynced) = (0, false, false, false);
         self.broken = true;
         self.disk.sync_open_dir(&dir)?;
@@ -434,14 +441,43 @@ impl Journal {
     }
 }
 
+/// A new file is written in pieces of about so many octets.
+const PIECE: usize = 256 << 10;
+
+/// A new file.
+struct Filled {
+    id: FileId,
+    /// In octets.
+    length: u64,
+    /// How many stand in it.
+    records: usize,
+}
+
 /// Makes a new file hold just this, locked and durable.
-fn fill(file: &mut dyn DiskFile, bytes: &[u8]) -> io::Result<FileId> {
+fn fill(file: &mut dyn DiskFile, records: impl IntoIterator<Item = Record>) -> io::Result<Filled> {
     if !file.try_lock()? {
         return Err(io::Error::other("another process holds the new file"));
     }
-    file.write_all(bytes)?;
+    let (mut piece, mut length, mut count) = (MAGIC.to_vec(), 0, 0);
+    let mut hasher = crc32fast::Hasher::new();
+    for record in records {
+        let start = piece.len();
+        record.write(&mut piece);
+        piece.push(b'\n');
+        hasher.update(piece.get(start..).unwrap_or_default());
+        count += 1;
+        if piece.len() >= PIECE {
+            file.write_all(&piece)?;
+            length += offset(piece.len());
+            piece.clear();
+        }
+    }
+    let covered = covered(count, 0);
+    hasher.update(covered.as_bytes());
+    piece.extend_from_slice(commit(&covered, hasher.finalize()).as_bytes());
+    file.write_all(&piece)?;
     file.sync()?;
-    file.id()
+    Ok(Filled { id: file.id()?, length: length + offset(piece.len()), records: count })
 }
 
 impl std::fmt::Debug for Journal {

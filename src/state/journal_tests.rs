@@ -17,7 +17,7 @@ fn written() -> (tempfile::TempDir, PathBuf, Vec<u8>) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.uids");
     let mut journal = Journal::absent(Arc::new(RealDisk), path.clone(), Some(RealDisk.open_dir(dir.path()).unwrap()));
-    journal.rewrite(&[header()]).unwrap();
+    journal.rewrite([header()]).unwrap();
     journal
         .append(&[Record::Published(vec![EntryId::new(1)]), Record::Published(vec![EntryId::new(2)])], Durability::Now)
         .unwrap();
@@ -138,7 +138,7 @@ fn a_file_of_the_version_before_is_read_and_written_anew_before_anything_is_adde
     assert_eq!(published(&records), [1, 2, 3]);
     let mut journal = open(&path, &contents);
     assert!(journal.needs_rewrite() && journal.exists());
-    journal.rewrite(&records).unwrap();
+    journal.rewrite(records.clone()).unwrap();
     assert!(!journal.needs_rewrite() && std::fs::read(&path).unwrap().starts_with(MAGIC));
 }
 
@@ -153,7 +153,7 @@ fn a_file_is_locked_under_any_name_and_after_a_rewrite() {
         assert!(!journal.is_in_place().unwrap());
         std::fs::rename(&moved, &path).unwrap();
         assert!(journal.is_in_place().unwrap());
-        journal.rewrite(&[header()]).unwrap();
+        journal.rewrite([header()]).unwrap();
     }
     drop(journal);
     assert!(LockedFile::open(&RealDisk, &path).unwrap().is_some());
@@ -183,7 +183,7 @@ fn what_is_not_known_to_be_on_disk_is_written_anew_before_anything_is_added() {
     assert!(journal.is_unproven() && journal.needs_rewrite(), "the last batch was not synced");
     journal.mark_durable().unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), bytes, "nobody knows that it is");
-    journal.rewrite(&records).unwrap();
+    journal.rewrite(records.clone()).unwrap();
     assert!(!journal.is_unproven());
     journal.append(&[Record::Published(vec![EntryId::new(4)])], Durability::Later).unwrap();
     journal.mark_durable().unwrap();
@@ -196,7 +196,7 @@ fn a_file_that_says_that_all_of_it_is_durable_is_added_to() {
     let (_dir, path, bytes) = written();
     let (contents, records) = parse(&bytes).unwrap();
     let mut journal = open(&path, &contents);
-    journal.rewrite(&records).unwrap();
+    journal.rewrite(records.clone()).unwrap();
     let unmarked = std::fs::read(&path).unwrap();
     journal.mark_durable().unwrap();
     drop(journal);
@@ -217,9 +217,62 @@ fn a_mark_shows_damage_below_it() {
     let (_dir, path, bytes) = written();
     let (contents, records) = parse(&bytes).unwrap();
     let mut journal = open(&path, &contents);
-    journal.rewrite(&records).unwrap();
+    journal.rewrite(records.clone()).unwrap();
     journal.mark_durable().unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[MAGIC.len() + 5] ^= 1;
     assert_eq!(parse(&bytes), Err(BadJournal::Damaged { line: 2 }));
+}
+
+/// A file that counts what it is given.
+#[derive(Default)]
+struct Counting {
+    bytes: Vec<u8>,
+    /// The most that came at once.
+    most: usize,
+}
+
+impl DiskFile for Counting {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes.extend_from_slice(bytes);
+        self.most = self.most.max(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_mode(&mut self, _mode: u32) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn device(&self) -> Option<u64> {
+        None
+    }
+
+    fn begin_sync(&mut self) {}
+
+    fn truncate(&mut self, _length: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn id(&self) -> io::Result<FileId> {
+        Ok(FileId { device: 1, inode: 1 })
+    }
+
+    fn try_lock(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+}
+
+#[test]
+fn a_large_file_is_written_anew_in_pieces_and_is_one_batch() {
+    let mut file = Counting::default();
+    let ids = || (0..200_000).map(|id| Record::Published(vec![EntryId::new(id)]));
+    let filled = fill(&mut file, std::iter::once(header()).chain(ids())).unwrap();
+    assert!(file.bytes.len() > 4 * PIECE && file.most < PIECE + 1024, "{} of {}", file.most, file.bytes.len());
+    let (contents, records) = parse(&file.bytes).unwrap();
+    assert_eq!((contents.valid, contents.count), (filled.length, filled.records));
+    assert!(records.into_iter().eq(std::iter::once(header()).chain(ids())));
 }

@@ -73,7 +73,10 @@ pub(super) fn refuse_lost_state(
             // Whoever polls under the old name goes on with a state that must not be taken away from it.
             return Err(match configured_accounts.holder(disk, &dir, name)? {
                 Some(holder) => StateError::RenamedAndPolled { account, other, holder },
-                None => StateError::Renamed { account, other, dir },
+                None => {
+                    let files = files_of(disk, &dir, name);
+                    StateError::Renamed { account, other, dir, files }
+                }
             });
         }
     }
@@ -94,6 +97,15 @@ pub(super) fn refuse_lost_state(
         }
     }
     Ok(())
+}
+
+/// What an account may have in the state directory, by the endings of the names. Its state comes last: once that is found under
+/// another name, all else has to be.
+const FILES: [&str; 6] = ["spool", "forward", "forward.token", "token", "hints", "uids"];
+
+/// What an account has there.
+fn files_of(disk: &dyn Disk, dir: &Path, name: &str) -> Vec<&'static str> {
+    FILES.into_iter().filter(|ending| disk.status(&dir.join(format!("{name}.{ending}"))).is_ok()).collect()
 }
 
 pub(super) fn uids_file(dir: &Path, name: &str) -> PathBuf {

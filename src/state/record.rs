@@ -57,15 +57,15 @@ pub enum Record {
     Removed {
         /// Which entries.
         ids: Vec<EntryId>,
-        /// When, in certain seconds.
-        certain: u64,
+        /// When, in trusted seconds.
+        trusted: u64,
     },
     /// `A`: a complete listing lacked these.
     Absent {
         /// Which entries.
         ids: Vec<EntryId>,
-        /// When, in certain seconds.
-        certain: u64,
+        /// When, in trusted seconds.
+        trusted: u64,
     },
     /// `B`: these are back in the listing.
     Present(Vec<EntryId>),
@@ -143,7 +143,7 @@ impl Record {
             }
             Self::Clock(mark) => {
                 let reading = mark.reading;
-                out.letter('C').number(mark.certain).number(reading.wall);
+                out.letter('C').number(mark.trusted).number(reading.wall);
                 out.number(reading.boot).number(reading.since_boot);
             }
             Self::Maildir(number, maildir) => {
@@ -159,11 +159,11 @@ impl Record {
             Self::Published(ids) => out.only_ids('P', ids),
             Self::Spooled(ids) => out.only_ids('W', ids),
             Self::Forwarded(ids) => out.only_ids('T', ids),
-            Self::Removed { ids, certain } => {
-                out.letter('R').number(*certain).ids(ids);
+            Self::Removed { ids, trusted } => {
+                out.letter('R').number(*trusted).ids(ids);
             }
-            Self::Absent { ids, certain } => {
-                out.letter('A').number(*certain).ids(ids);
+            Self::Absent { ids, trusted } => {
+                out.letter('A').number(*trusted).ids(ids);
             }
             Self::Present(ids) => out.only_ids('B', ids),
             Self::Doubted(ids) => out.only_ids('D', ids),
@@ -213,8 +213,8 @@ impl Record {
             b'P' => fields.ids().map(Self::Published),
             b'W' => fields.ids().map(Self::Spooled),
             b'T' => fields.ids().map(Self::Forwarded),
-            b'R' => fields.number().zip(fields.ids()).map(|(certain, ids)| Self::Removed { ids, certain }),
-            b'A' => fields.number().zip(fields.ids()).map(|(certain, ids)| Self::Absent { ids, certain }),
+            b'R' => fields.number().zip(fields.ids()).map(|(trusted, ids)| Self::Removed { ids, trusted }),
+            b'A' => fields.number().zip(fields.ids()).map(|(trusted, ids)| Self::Absent { ids, trusted }),
             b'B' => fields.ids().map(Self::Present),
             b'D' => fields.ids().map(Self::Doubted),
             b'V' => fields.ids().map(Self::Verified),
@@ -346,7 +346,7 @@ impl Fields<'_> {
         let fingerprint = entry.fingerprint;
         self.letter('E').number(entry.id).number(origin);
         self.optional(fingerprint.reported_size).optional(fingerprint.header).optional(fingerprint.whole);
-        self.number(entry.delivered_at).number(entry.delivered_certain);
+        self.number(entry.delivered_at).number(entry.delivered_trusted);
         self.number(removed).optional(entry.absent_since);
         match &entry.unique_id {
             Some(unique_id) => self.text(unique_id.as_bytes()),
@@ -443,9 +443,9 @@ impl<'a> Parse<'a> {
     }
 
     fn clock(&mut self) -> Option<Record> {
-        let certain = self.number()?;
+        let trusted = self.number()?;
         let reading = ClockReading { wall: self.number()?, boot: self.number()?, since_boot: self.number()? };
-        Some(Record::Clock(ClockMark { reading, certain }))
+        Some(Record::Clock(ClockMark { reading, trusted }))
     }
 
     fn maildir(&mut self) -> Option<Record> {
@@ -488,7 +488,7 @@ impl<'a> Parse<'a> {
         };
         let reported_size = self.optional(number)?;
         let (header, whole) = (self.optional(Digest::parse)?, self.optional(Digest::parse)?);
-        let (delivered_at, delivered_certain) = (self.number()?, self.number()?);
+        let (delivered_at, delivered_trusted) = (self.number()?, self.number()?);
         let (removed, doubt) = match self.field()? {
             b"-" => (false, false),
             b"doubt" => (false, true),
@@ -508,7 +508,7 @@ impl<'a> Parse<'a> {
             origin,
             fingerprint,
             delivered_at,
-            delivered_certain,
+            delivered_trusted,
             intent,
             removed,
             doubt,

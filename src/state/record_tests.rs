@@ -21,7 +21,7 @@ fn entry(id: u64) -> Entry {
             whole: None,
         },
         delivered_at: -5,
-        delivered_certain: 9,
+        delivered_trusted: 9,
         intent: Some(Intent {
             file_name: "1.M2P3.host,S=4".to_owned(),
             maildir: MaildirNumber::FIRST,
@@ -61,7 +61,7 @@ fn samples() -> Vec<Record> {
     vec![
         Record::Header(identity),
         Record::Host { host: "h".to_owned(), user: "-".to_owned() },
-        Record::Clock(ClockMark { reading, certain: 6 }),
+        Record::Clock(ClockMark { reading, trusted: 6 }),
         Record::Maildir(MaildirNumber::FIRST, maildir),
         Record::Maildir(MaildirNumber::new(2), marked),
         Record::Entry(entry(1)),
@@ -71,8 +71,8 @@ fn samples() -> Vec<Record> {
         Record::Doubted(ids([1, 2])),
         Record::Verified(ids([7])),
         Record::Published(ids([1, 2, 3, 7, 9, 10])),
-        Record::Removed { ids: ids([4]), certain: 5 },
-        Record::Absent { ids: ids([4, 5]), certain: 5 },
+        Record::Removed { ids: ids([4]), trusted: 5 },
+        Record::Absent { ids: ids([4, 5]), trusted: 5 },
         Record::Present(ids([1])),
         Record::Forgotten(ids([u64::MAX - 1, u64::MAX])),
         Record::Resized { id: EntryId::new(4), reported_size: 1 << 40 },

@@ -137,10 +137,10 @@ impl Store {
         &self.mark
     }
 
-    /// The time of this poll, in certain seconds.
+    /// The time of this poll, in trusted seconds.
     #[must_use]
     pub fn now(&self) -> u64 {
-        self.mark.certain
+        self.mark.trusted
     }
 
     /// When the state was opened, in nanoseconds since 1970.
@@ -241,7 +241,7 @@ impl Store {
             origin: Origin::Delivered,
             fingerprint: Fingerprint { reported_size, header, whole },
             delivered_at: self.mark.reading.wall,
-            delivered_certain: self.mark.certain,
+            delivered_trusted: self.mark.trusted,
             intent: Some(Intent { file_name, maildir, also, spooled: false }),
             removed: false,
             doubt: is_unsure,
@@ -337,7 +337,7 @@ impl Store {
         }
         ids.sort_unstable();
         let mut records = self.troubles_over(ids.iter().filter_map(|id| self.listed_as(*id)));
-        records.push(Record::Removed { ids, certain: self.mark.certain });
+        records.push(Record::Removed { ids, trusted: self.mark.trusted });
         self.append(records, Durability::Later)
     }
 
@@ -347,8 +347,8 @@ impl Store {
     /// Those of the disk.
     pub fn record_absent(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
         ids.retain(|id| self.state.entry(*id).is_some_and(|entry| entry.absent_since.is_none()));
-        let certain = self.mark.certain;
-        self.append_ids(ids, |ids| Record::Absent { ids, certain })
+        let trusted = self.mark.trusted;
+        self.append_ids(ids, |ids| Record::Absent { ids, trusted })
     }
 
     /// What is listed under the unique-ids of these later may be something else: they are about to be deleted. Durable when
@@ -465,11 +465,10 @@ impl Store {
     /// Those of the disk.
     pub fn rewrite(&mut self) -> Result<(), StateError> {
         self.check_place()?;
-        let records: Vec<Record> = self.state.records().collect();
         let path = self.journal.path();
         let above = if self.journal.is_durable() { Ok(()) } else { sync_dirs_above(&*self.disk, path) };
         above.map_err(|e| StateError::io("sync", path, e))?;
-        let written = self.journal.rewrite(&records);
+        let written = self.journal.rewrite(self.state.records());
         self.pending.clear();
         self.written = true;
         self.settled = 0;

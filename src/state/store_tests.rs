@@ -206,7 +206,7 @@ fn in_doubt(bench: &Bench, store: &Store) -> (bool, bool) {
 fn what_may_be_another_message_is_in_doubt_until_it_was_compared() {
     let elsewhere = |store: &mut Store| {
         let mut account = account("jo", Path::new("/nowhere"));
-        account.endpoint.host = "other.example.org".to_owned();
+        Arc::make_mut(&mut account.endpoint).host = "other.example.org".to_owned();
         store.record_host(&account).unwrap();
     };
     let raises: [&dyn Fn(&mut Store); 5] = [

@@ -158,7 +158,7 @@ fn what_would_be_named_is_found() {
         "larger than max_message_size",
         "wait with --wait",
         "run mailferry fetch again",
-        "ask it with `mailferry status`",
+        "see `mailferry status`",
     ] {
         assert!(names(text, &keys).is_some(), "{text}");
     }

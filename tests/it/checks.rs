@@ -36,10 +36,7 @@ fn an_account_that_is_well_is_one_line_and_every_step_with_v() {
     let outcome = env.run(&["check", "a"]).expect(0).says("3 messages");
     let lines: Vec<&str> = outcome.stdout.lines().collect();
     assert!(lines.last().unwrap().starts_with("a  ok"), "{outcome:#?}");
-    assert!(
-        lines[..lines.len() - 1].iter().all(|line| line.starts_with("warn  a: the password stands")),
-        "{outcome:#?}"
-    );
+    assert!(lines[..lines.len() - 1].iter().all(|line| line.starts_with("warn  a: the password is")), "{outcome:#?}");
     let all = env.run(&["check", "-v"]).expect(0);
     for step in ["secret", "name", "connection", "tls", "greeting", "capabilities", "login", "messages", "uidl", "top"]
     {
@@ -183,7 +180,7 @@ fn this_machine_is_looked_at_too() {
     env.run(&["check"]).expect(0);
     // The Maildir is gone after mail was delivered there.
     fs::rename(env.maildir("a"), env.path("elsewhere")).unwrap();
-    step(&env.run(&["check", "--json"]).expect(73), "state", "fail");
+    step(&env.run(&["check", "--json"]).expect(73), "maildir", "fail");
 }
 
 #[test]
@@ -265,7 +262,7 @@ fn what_is_legal_and_foolish_is_told_and_ends_with_0() {
     env.write_config(&text, 0o600);
     let outcome = env.run(&["check", "--offline"]).expect(0);
     for words in [
-        "a: the password stands in the configuration",
+        "a: the password is in the configuration",
         "a: interval = \"60s\" is less than Gmail allows",
         "a, b are the same maildrop (jo at pop.gmail.com), so every message is fetched 2 times, and b deletes",
         "a, b share the Maildir /nowhere/a and differ",
@@ -273,10 +270,28 @@ fn what_is_legal_and_foolish_is_told_and_ends_with_0() {
     ] {
         assert!(outcome.stdout.contains(words), "{words}: {outcome:#?}");
     }
+    // Only what concerns an account that is named.
+    let outcome = env.run(&["check", "--offline", "b"]).expect(0);
+    assert!(
+        outcome.stdout.contains("a, b share the Maildir") && outcome.stdout.contains("same maildrop"),
+        "{outcome:#?}"
+    );
+    assert!(!outcome.stdout.contains("a: ") && !outcome.stdout.contains("[notify]"), "{outcome:#?}");
     // What is disabled does no harm.
     env.write_config(&text.replace("[accounts.b]", "[accounts.b]\nenabled = false"), 0o600);
     let outcome = env.run(&["check", "--offline"]).expect(0);
     assert!(!outcome.stdout.contains("same maildrop") && !outcome.stdout.contains("share"), "{outcome:#?}");
+}
+
+#[test]
+fn a_notify_command_that_cannot_work_under_the_users_unit_is_told() {
+    let env = TestEnv::new(&[]);
+    let program = env.path("sendmail");
+    fs::write(&program, "#!/bin/sh\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let account = "[accounts.a]\nhost = \"h\"\nusername = \"u\"\npassword_command = [\"true\"]\nmaildir = \"/m\"\n";
+    env.write_config(&format!("[notify]\ncommand = [{program:?}, \"-t\"]\n{account}"), 0o600);
+    env.run(&["check", "--offline"]).expect(0).says("under the units of systemd/user no program gets the rights");
 }
 
 #[test]

@@ -27,6 +27,9 @@ fn commands_options_and_accounts_are_completed() {
     let commands = candidates(&env, &["ch"]);
     assert_eq!(commands, ["check"]);
     assert_eq!(candidates(&env, &["fetch", "ho"]), ["home", "hobby"]);
+    for command in [&["uids", "list"][..], &["uids", "adopt"], &["uids", "forget"], &["login"]] {
+        assert_eq!(candidates(&env, &[command, &["ho"]].concat()), ["home", "hobby"], "{command:?}");
+    }
     assert_eq!(candidates(&env, &["check", "--off"]), ["--offline"]);
     assert!(candidates(&env, &["console", ""]).contains(&"work".to_owned()));
     // A configuration that cannot be read has no accounts, and nobody is told in the middle of a line.

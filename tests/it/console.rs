@@ -4,9 +4,9 @@
 use std::fs::File;
 
 use crate::mail::small_ones;
-use crate::program::{Account, Outcome, TestEnv};
+use crate::program::{Account, Outcome, TestEnv, wait_for};
 use crate::scripted::maildrop::{Maildrop, Message, PASSWORD};
-use crate::terminal::{Terminal, wait_for};
+use crate::terminal::Terminal;
 
 /// A session whose commands come from a pipe.
 fn piped(env: &TestEnv, commands: &str, options: &[&str]) -> Outcome {
@@ -52,9 +52,9 @@ fn nothing_is_deleted_without_the_word_for_it_and_quit() {
     let maildrop = Maildrop::new(small_ones(4));
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
     // Nobody can be asked.
-    piped(&env, "DELE 1\nQUIT\n", &[]).expect(64).says("give --yes");
+    piped(&env, "DELE 1\nQUIT\n", &[]).expect(64).says("use --yes");
     assert_eq!(maildrop.count("DELE"), 0);
-    // RSET takes it back, and so does an end without QUIT.
+    // RSET undoes that, and so does an end without QUIT.
     piped(&env, "DELE 1\nRSET\nQUIT\n", &["--yes"]).expect(0);
     piped(&env, "DELE 1\n", &["--yes"]).expect(1).says("there was no QUIT, so nothing was deleted");
     maildrop.server.wait_until_idle();
@@ -78,7 +78,7 @@ fn what_a_server_sends_does_no_harm_to_a_terminal() {
     let outcome = piped(&env, "RETR 1\nNOOP\n", &[]).expect(1);
     assert!(outcome.stdout.contains("Subject: \\u{1b}[2J\\u{7}") && outcome.stdout.contains("café"), "{outcome:#?}");
     assert!(outcome.stdout.contains("a b\\u{9b}31m") && outcome.stdout.contains("\\u{202e}x"), "{outcome:#?}");
-    assert!(outcome.stderr.contains("takes away at QUIT"), "{outcome:#?}");
+    assert!(outcome.stderr.contains("deletes at QUIT"), "{outcome:#?}");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn at_a_terminal_there_is_a_prompt_a_question_before_dele_and_a_history() {
         terminal.type_in("dele 2\r");
         terminal.wait_for("at QUIT?");
         terminal.type_in("y\r");
-        terminal.wait_for("RSET takes it back");
+        terminal.wait_for("RSET undoes that");
         terminal.wait_for("a> ");
         terminal.type_in("quit\r");
         terminal.wait_for("+OK, 1 message deleted");

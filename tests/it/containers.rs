@@ -9,18 +9,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::OpenptFlags;
 
 use crate::mail::small_ones;
-use crate::program::{Account, Running, TestEnv, skip};
+use crate::program::{Account, Running, TestEnv, skip, wait_for};
 use crate::scripted::maildrop::{Maildrop, PASSWORD};
-
-/// Waits until something is so.
-#[track_caller]
-fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !so() {
-        assert!(begun.elapsed() < Duration::from_secs(40), "{what} does not happen");
-        std::thread::sleep(Duration::from_millis(20)); // the pace of looking, nothing depends on it
-    }
-}
 
 /// The processes whose parent this one is, each with its state.
 fn children(parent: u32) -> Vec<(u32, String)> {
@@ -103,7 +93,7 @@ fn a_control_socket_that_somebody_removed_comes_back() {
             // It may be there again already.
             if outcome.status != 0 {
                 let holder = format!("process {} (mailferry daemon)", running.pid());
-                outcome.expect(75).says("a daemon works with the state").says(&holder);
+                outcome.expect(75).says("a daemon uses the state").says(&holder);
             }
         }
         if reload {
@@ -115,7 +105,7 @@ fn a_control_socket_that_somebody_removed_comes_back() {
     }
     env.run(&["daemon"]).expect(75).says("another daemon");
     running.signal(Signal::TERM);
-    running.wait().expect(143).says("was removed, and is there again");
+    running.wait().expect(143).says("was removed and has been made again");
     assert!(!socket.exists());
     env.run(&["status"]).expect(75).says("no daemon is running");
 }
@@ -141,7 +131,7 @@ fn a_daemon_ends_with_the_terminal_that_it_was_started_in_unless_nohup_says_othe
         wait_for("the daemon", || env.run(&["status"]).status == 0);
         // A reload by hand is one, in a terminal too.
         running.signal(Signal::HUP);
-        let problem = || env.run(&["status"]).output().contains("is wrong");
+        let problem = || env.run(&["status"]).output().contains("has errors");
         env.write_config("nonsense = 1", 0o600);
         running.signal(Signal::HUP);
         wait_for("the reload", || problem() || env.run(&["status"]).status == 78);
@@ -151,6 +141,6 @@ fn a_daemon_ends_with_the_terminal_that_it_was_started_in_unless_nohup_says_othe
             assert!(running.is_running());
             running.signal(Signal::TERM);
         }
-        running.wait().expect(143).says("was not taken over");
+        running.wait().expect(143).says("was refused");
     }
 }

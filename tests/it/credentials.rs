@@ -46,7 +46,8 @@ fn what_an_editor_adds_is_not_part_of_the_password() {
 
 #[test]
 fn blanks_in_a_refused_password_are_pointed_out() {
-    let hint = "the password holds blanks: app passwords are often shown in groups, to be typed without";
+    let hint =
+        "the password contains spaces: app passwords are often shown in groups, and are typed without the spaces";
     for password in ["abcd efgh ijkl", "abcd\u{a0}efgh", "abcdefgh ", "abcd\tefgh", "abcd\u{202f}efgh"] {
         let outcome = fetch_with_file(format!("{password}\n").as_bytes(), 0o400).expect(77).says(hint);
         assert!(!outcome.output().contains("abcd"), "{outcome:#?}");

@@ -21,22 +21,12 @@ use crate::certificates::{Authority, Kind};
 use crate::delivered::assert_same_mail;
 use crate::leaks::assert_no_secret;
 use crate::mail::{small, small_ones, small_ones_stored};
-use crate::program::{Account, Running, TestEnv};
+use crate::program::{Account, Running, TestEnv, wait_for};
 use crate::scripted::Faults;
 use crate::scripted::maildrop::{Maildrop, Message};
 
 /// Nothing that is waited for takes longer, on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(40);
-
-/// Waits until something is so.
-#[track_caller]
-fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !so() {
-        assert!(begun.elapsed() < PATIENCE, "{what} does not happen");
-        std::thread::sleep(Duration::from_millis(20)); // the pace of looking, nothing depends on it
-    }
-}
 
 /// A daemon in its home.
 struct Daemon<'a> {
@@ -111,8 +101,8 @@ fn while_mail_is_awaited_it_polls_often_and_says_until_when() {
         daemon.account("awaited")["last_poll"].is_i64() && daemon.account("other")["last_poll"].is_i64()
     });
     assert!(daemon.account("awaited")["often_until"].is_null());
-    env.run(&["poll", "--for", "10m", "awaited"]).expect(0).says("awaited: polled now, and often until 2");
-    wait_for("the plan", || daemon.account("awaited")["next_poll_why"].to_string().contains("somebody waits for mail"));
+    env.run(&["poll", "--for", "10m", "awaited"]).expect(0).says("awaited: will be polled now, and often until 2");
+    wait_for("the plan", || daemon.account("awaited")["next_poll_why"].to_string().contains("is waiting for mail"));
     let (now, account) = (daemon.status()["now"].as_i64().unwrap(), daemon.account("awaited"));
     let left = account["often_until"].as_i64().unwrap() - now;
     assert!((540..=601).contains(&left), "{account}");
@@ -135,7 +125,7 @@ fn an_interval_with_bounds_is_learnt_over_a_restart() {
     let hints = || std::fs::read_to_string(env.path("state/a.hints")).unwrap_or_default();
     for round in 1..=2 {
         let daemon = Daemon::start(&env);
-        wait_for("the plan", || daemon.account("a")["next_poll_why"].to_string().contains("learnt when mail comes"));
+        wait_for("the plan", || daemon.account("a")["next_poll_why"].to_string().contains("learned when mail arrives"));
         let (now, account) = (daemon.status()["now"].as_i64().unwrap(), daemon.account("a"));
         let wait = account["next_poll"].as_i64().unwrap() - now;
         assert!((50..=900).contains(&wait), "{account}");
@@ -227,7 +217,7 @@ fn a_changed_configuration_is_taken_over_as_a_whole_or_not_at_all() {
     daemon.running.signal(Signal::HUP);
     wait_for("the new account", || daemon.account("two")["total"]["messages"] == 2);
     assert_eq!((daemon.account("one"), &daemon.status()["config_problem"]), (Value::Null, &Value::Null));
-    daemon.end().says("was not taken over").says("read anew");
+    daemon.end().says("was refused").says("was reloaded");
 }
 
 #[test]

@@ -196,6 +196,24 @@ fn keys(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
+/// What is forwarded, with every field.
+fn full_forwarding() -> Forwarding {
+    Forwarding {
+        to: "t".to_owned(),
+        running: false,
+        messages: 1,
+        octets: 2,
+        oldest: None,
+        why: None,
+        since: None,
+        next_try: None,
+        forwarded: 3,
+        last_forwarded: None,
+        set_aside: 1,
+        first_set_aside: vec![SetAside { name: "n".to_owned(), since: 1, reason: "r".to_owned() }],
+    }
+}
+
 /// A status in which every field is there.
 fn full_status() -> Status {
     let came = Came { messages: 1, octets: 2 };
@@ -225,23 +243,19 @@ fn full_status() -> Status {
         often_until: None,
         polls: PollCounts { succeeded: 1, failed: 2 },
         last_poll_milliseconds: Some(3),
+        last_poll_octets: Some(4),
+        last_poll_round_trips: Some(5),
         certificate_expires: Some(4),
         hours: vec![Hour { begun: 1, messages: 2, octets: 3, failed: 4 }],
-        recent: vec![PastPoll { ended: 1, milliseconds: 2, messages: 3, octets: 4, cause: Some(Cause::Tls) }],
-        forward: Some(Forwarding {
-            to: "t".to_owned(),
-            running: false,
-            messages: 1,
-            octets: 2,
-            oldest: None,
-            why: None,
-            since: None,
-            next_try: None,
-            forwarded: 3,
-            last_forwarded: None,
-            set_aside: 1,
-            first_set_aside: vec![SetAside { name: "n".to_owned(), since: 1, reason: "r".to_owned() }],
-        }),
+        recent: vec![PastPoll {
+            ended: 1,
+            milliseconds: 2,
+            messages: 3,
+            octets: 4,
+            round_trips: 5,
+            cause: Some(Cause::Tls),
+        }],
+        forward: Some(full_forwarding()),
         token: Some(Token { signed_in: 1, renewed: 2, access_ends: None, sign_in_ends: None, end_is_fixed: false }),
     };
     Status {

@@ -1,6 +1,7 @@
 //! Messages that end before their end: what was stored is a part, and the answers behind it may belong to other commands.
 
-use crate::mail::{small, small_ones};
+use crate::delivered::assert_same_mail;
+use crate::mail::{small, small_ones, small_ones_stored};
 use crate::program::{Account, TestEnv};
 use crate::raw::stored;
 use crate::scripted::maildrop::{Maildrop, Message};
@@ -155,5 +156,58 @@ fn where_sizes_say_nothing_a_message_that_grew_is_stored_whole() {
         assert!(env.mail().contains(&stored(&whole)), "LIST is refused: {refused}");
         env.fetch().expect(0);
         assert!(maildrop.left().is_empty());
+    }
+}
+
+/// Where mail stays, only the bytes show that what is there is half of it: its header is whole, and its name and size are
+/// those of the listing.
+#[test]
+fn half_a_message_is_not_taken_for_the_whole_where_mail_stays() {
+    let other = format!("+OK\r\n{HEADER}it looks like another one\r\n.\r\n+OK 3 900\r\n");
+    for rest in ["+OK nice\r\nthe rest\r\n", "-ERR no\r\nthe rest\r\n", "+OK 3 1700\r\n", &other] {
+        for hangs_up in [false, true] {
+            let whole = message(&format!("{}.\r\n{rest}", "The first half.\r\n".repeat(20)));
+            let mut messages = small_ones(3);
+            messages[1] = Message::new("u2", &whole);
+            let maildrop = Maildrop::with(messages, |behaviour| {
+                behaviour.answers.push(("RETR 2".to_owned(), answer(&whole)));
+                behaviour.hang_up_at = hangs_up.then(|| "RETR 3".to_owned());
+            });
+            let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+            env.fetch();
+            maildrop.change(|contents| contents.behaviour.hang_up_at = None);
+            for _ in 0..3 {
+                env.fetch();
+            }
+            let outcome = env.fetch();
+            let told = outcome.output().contains("quarantine") || outcome.status != 0;
+            assert!(told || env.mail().contains(&stored(&whole)), "{rest:?} {hangs_up}: {outcome:#?}");
+            for small in [small(1), small(3)] {
+                assert!(env.mail().contains(&stored(&small)), "{rest:?} {hangs_up}: {outcome:#?}");
+            }
+        }
+    }
+}
+
+/// Some servers count in STAT what has come since, or no more what was retrieved; some refuse it then.
+#[test]
+fn a_stat_that_goes_with_the_session_costs_nothing() {
+    for (later, uids) in
+        [("+OK 9 900", ["u1", "u2", "u3"]), ("-ERR no", ["7", "8", "9"]), ("+OK 0 0", ["7", "8", "300"])]
+    {
+        for (pipelining, delete) in [(true, true), (false, true), (true, false)] {
+            let messages: Vec<Message> = uids.iter().zip(1..).map(|(uid, n)| Message::new(uid, &small(n))).collect();
+            let maildrop = Maildrop::with(messages, |behaviour| {
+                behaviour.pipelining = pipelining;
+                behaviour.stat_after_retr = Some(later.to_owned());
+            });
+            let account = Account::at(maildrop.server.address);
+            let env = TestEnv::new(&[if delete { account.deleting() } else { account }]);
+            env.fetch().expect(0).says("3 new messages");
+            assert_same_mail(&env.mail(), &small_ones_stored(3));
+            assert_eq!(maildrop.left().is_empty(), delete, "{later}, {pipelining}");
+            env.fetch().expect(0).says("nothing new");
+            assert_eq!(maildrop.count("RETR"), 3);
+        }
     }
 }

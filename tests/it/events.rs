@@ -47,7 +47,7 @@ impl Observer for Diary {
             PollEvent::Ended { error: None, .. } => "ended".to_owned(),
             PollEvent::MessageOctets { .. }
             | PollEvent::Quarantine(_)
-            | PollEvent::Totals(_)
+            | PollEvent::Totals { .. }
             | PollEvent::LooksAtHeaders { .. } => return,
             other => format!("{other:?}"),
         };

@@ -254,6 +254,18 @@ fn what_uidl_leaves_out_is_asked_for() {
     assert_same_mail(&env.mail(), &small_ones_stored(3));
 }
 
+#[test]
+fn thousands_that_uidl_leaves_out_are_asked_for() {
+    let server = server_with("UIDL\r\nTOP\r\nUSER", move |wire, verb, rest| match (verb, rest.parse::<usize>()) {
+        ("RETR", Ok(n)) => message(wire, &small(n)),
+        ("UIDL", Ok(n)) => wire.send(format!("+OK {n} u{n}\r\n").as_bytes()),
+        ("UIDL", Err(_)) => wire.send(b"+OK\r\n2 u2\r\n.\r\n"),
+        _ => listings(wire, verb, 1200),
+    });
+    let env = TestEnv::in_memory(&[at(&server)]);
+    env.fetch().expect(0).says("1200 new messages");
+}
+
 /// A server that answers a question about one message by a whole listing: the others are fetched all the same.
 #[test]
 fn a_listing_in_the_place_of_one_unique_id_costs_no_other_message() {
@@ -496,6 +508,11 @@ fn always_more(capabilities: &str) -> Server {
         "UIDL" => {
             let session = sessions.fetch_add(1, Ordering::SeqCst);
             wire.send(format!("+OK\r\n1 a{session}\r\n2 b{session}\r\n.\r\n").as_bytes())
+        }
+        // Others each time: the same sizes under other names would be the same messages.
+        "LIST" => {
+            let size = 100 + sessions.load(Ordering::SeqCst);
+            wire.send(format!("+OK\r\n1 {size}\r\n2 {size}\r\n.\r\n").as_bytes())
         }
         "RETR" => {
             let session = sessions.load(Ordering::SeqCst);

@@ -90,7 +90,7 @@ fn delivered(dir: &Path) -> Vec<Vec<u8>> {
 }
 
 /// The second half arrives, the page's recipe is followed, and exactly that half comes; what the recipe printed.
-fn the_other_half_comes(env: &TestEnv, user: &User<'_>, page_name: &str, maildir: &Path) -> String {
+fn the_other_half_comes(env: &TestEnv, user: &User<'_>, page_name: &str, arrived: impl Fn() -> Vec<Vec<u8>>) -> String {
     user.add(5, &messages(5..10));
     let mut expected = messages(5..10);
     expected.sort();
@@ -98,11 +98,23 @@ fn the_other_half_comes(env: &TestEnv, user: &User<'_>, page_name: &str, maildir
     let (_, _, password) = user.login();
     assert!(!said.contains(&password), "the password was printed: {said}");
     assert!(said.contains("5 messages fetched before"), "{said}");
-    assert_same_mail(&delivered(maildir), &expected);
+    assert_same_mail(&arrived(), &expected);
     let again = follow(env, "mailferry fetch");
     assert!(again.contains("nothing new"), "{again}");
     assert_eq!(user.left(), 10, "nothing may go from the server");
     said
+}
+
+/// What a command that makes a file of each message got, beyond what it had before.
+fn got(dir: PathBuf) -> impl Fn() -> Vec<Vec<u8>> {
+    let before = files(&dir);
+    assert_eq!(before.len(), 5, "the other program has fetched its half");
+    move || {
+        let new = files(&dir).into_iter().filter(|path| !before.contains(path));
+        let mut mail: Vec<_> = new.map(|path| fs::read(path).unwrap()).collect();
+        mail.sort();
+        mail
+    }
 }
 
 fn home() -> TestEnv {
@@ -118,15 +130,16 @@ fn what_fetchmail_has_fetched_is_not_fetched_again() {
     let (address, name, password) = user.login();
     let rc = format!(
         "poll work via 127.0.0.1 proto pop3 port {}\n user \"{name}\" there with password \"{password}\" keep sslproto ''\n \
-         mda \"cat >>{}\"\n",
+         mda \"cat >$(mktemp {}/XXXXXX)\"\n",
         address.port(),
         env.path("got").display()
     );
     write(&env, ".fetchmailrc", &rc);
+    fs::create_dir(env.path("got")).unwrap();
     run(&env, &[fetchmail.to_str().unwrap(), "--nosyslog", "-v"]);
-    let maildir = env.path("Mail/work");
-    let said = the_other_half_comes(&env, &user, "migrating-from-fetchmail.md", &maildir);
-    assert!(said.contains("! mda: write forward = { command = [\"/bin/sh\", \"-c\", \"cat >>"), "{said}");
+    // What took the mail goes on taking it.
+    let said = the_other_half_comes(&env, &user, "migrating-from-fetchmail.md", got(env.path("got")));
+    assert!(said.contains("mda -> forward = { command = [\"/bin/sh\", \"-c\", \"cat >$(mktemp "), "{said}");
 }
 
 #[test]
@@ -136,14 +149,15 @@ fn what_getmail_has_fetched_is_not_fetched_again() {
     let (address, name, password) = user.login();
     let rc = format!(
         "[retriever]\ntype = SimplePOP3Retriever\nserver = 127.0.0.1\nport = {}\nusername = {name}\npassword = {password}\n\
-         [destination]\ntype = MDA_external\npath = /bin/sh\narguments = (\"-c\", \"cat >>{}\")\nallow_root_commands = True\n\
+         [destination]\ntype = MDA_external\npath = /bin/sh\narguments = (\"-c\", \"cat >$(mktemp {}/XXXXXX)\")\nallow_root_commands = True\n\
          [options]\nread_all = False\n",
         address.port(),
         env.path("got").display()
     );
     write(&env, ".getmail/getmailrc-work", &rc);
+    fs::create_dir(env.path("got")).unwrap();
     run(&env, &[getmail.to_str().unwrap(), "--rcfile", "getmailrc-work"]);
-    the_other_half_comes(&env, &user, "migrating-from-getmail.md", &env.path("Mail/work"));
+    the_other_half_comes(&env, &user, "migrating-from-getmail.md", got(env.path("got")));
 }
 
 #[test]
@@ -161,7 +175,7 @@ fn what_mpop_has_fetched_is_not_fetched_again() {
     write(&env, ".mpoprc", &rc);
     run(&env, &[mpop.to_str().unwrap(), "-q"]);
     // It goes on in the same Maildir.
-    the_other_half_comes(&env, &user, "migrating-from-mpop.md", &maildir);
+    the_other_half_comes(&env, &user, "migrating-from-mpop.md", || delivered(&maildir));
     assert_eq!(files(&maildir.join("new")).len(), 10);
 }
 
@@ -187,7 +201,7 @@ fn what_fdm_has_fetched_is_not_fetched_again() {
     write(&env, ".fdm.conf", &rc);
     fs::create_dir_all(env.path("Mail")).unwrap();
     run(&env, &[fdm.to_str().unwrap(), "-f", env.path(".fdm.conf").to_str().unwrap(), "fetch"]);
-    the_other_half_comes(&env, &user, "migrating-from-fdm.md", &maildir);
+    the_other_half_comes(&env, &user, "migrating-from-fdm.md", || delivered(&maildir));
 }
 
 #[test]
@@ -220,7 +234,8 @@ fn what_thunderbird_has_fetched_is_not_fetched_again() {
     // Its password is not to be had: the user writes it, as the page says.
     let account = format!("{name}@127.0.0.1");
     write(&env, &format!("{account}.password"), &format!("{password}\n"));
-    the_other_half_comes(&env, &user, "migrating-from-thunderbird.md", &env.path("Mail").join(&account));
+    let maildir = env.path("Mail").join(&account);
+    the_other_half_comes(&env, &user, "migrating-from-thunderbird.md", || delivered(&maildir));
 }
 
 #[test]
@@ -259,9 +274,83 @@ fn forty_accounts_are_taken_over_in_one_command() {
     env.run(&["uids", "list", "host39.example"])
         .expect(0)
         .says("39 messages known of u39@example.org at host39.example");
-    env.run(&["uids", "list", "host0.example"]).expect(0).says("nothing is remembered");
-    env.run(&["import", "fetchmail"]).expect(0).says("Here already").says("Nothing was written");
+    env.run(&["uids", "list", "host0.example"]).expect(0).says("nothing is recorded");
+    env.run(&["import", "fetchmail"]).expect(0).says("because the maildrop is known").says("Nothing was written");
     assert_eq!(fs::read_to_string(env.path("config.toml")).unwrap(), text);
+}
+
+#[test]
+fn the_report_says_where_mail_goes_and_what_is_left_out() {
+    let env = home();
+    write(
+        &env,
+        ".mpoprc",
+        "account a\nhost h\nuser u\npassword hush\ntls on\naccount b\nhost H\nuser u\npassword hush\ntls on\n\
+        tls_certcheck off\ndelivery maildir ~/other\naccount c : a\nuser v\nport 110\n",
+    );
+    let outcome = env.run(&["import", "mpop", "--dry-run"]).expect(0);
+    let said = outcome.output();
+    for words in [
+        "  its mail goes into the Maildir ~/Mail/a\n",
+        "the same maildrop as the account `a` above, so it is not taken over a second time. What it says otherwise is left out: ",
+        "delivery maildir -> maildir = ",
+        "tls_certcheck off",
+        "port -> port 110, which goes without saying",
+    ] {
+        assert!(said.contains(words), "{words}\n{said}");
+    }
+    assert!(!said.contains("other users can read"), "{said}");
+    fs::set_permissions(env.path(".mpoprc"), fs::Permissions::from_mode(0o644)).unwrap();
+    let said = env.run(&["import", "mpop", "--dry-run"]).expect(0).output();
+    assert!(said.contains("(mode 0644): other users can read the passwords in it: run `chmod 600 "), "{said}");
+}
+
+#[test]
+fn a_file_that_is_not_the_programs_is_refused_with_its_line() {
+    let env = home();
+    for (program, name, text, told) in [
+        (
+            "mpop",
+            ".mpoprc",
+            "acount x\n",
+            "line 1: this line begins with a word that is not a command of mpop; did you mean `account`?",
+        ),
+        (
+            "fdm",
+            ".fdm.conf",
+            "acount x\n",
+            "line 1: this line begins with a word that fdm does not have; did you mean `account`?",
+        ),
+        ("getmail", ".getmail/getmailrc", "[foo\n", "line 1: this is neither a section nor a key with a value"),
+        ("fetchmail", ".fetchmailrc", "pol x\n", "line 1: "),
+    ] {
+        write(&env, name, text);
+        env.run(&["import", program]).expect(78).says(told);
+    }
+    assert!(!env.path("config.toml").exists());
+}
+
+#[test]
+fn a_configuration_that_no_command_would_read_is_not_added_to() {
+    let env = home();
+    write(&env, ".mpoprc", "account a\nhost h\nuser u\npassword hush\ntls on\n");
+    let config = env.path("config.toml");
+    let refused = |words: &str| env.run(&["import", "mpop"]).expect(78).says(words).says("nothing was written");
+    fs::write(&config, "# mine\n").unwrap();
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o666)).unwrap();
+    refused("every user may write this file (mode 0666)");
+    assert_eq!(fs::read_to_string(&config).unwrap(), "# mine\n");
+    fs::remove_file(&config).unwrap();
+    std::os::unix::fs::symlink(env.path("nowhere"), &config).unwrap();
+    refused("is a link that leads to");
+    assert!(fs::symlink_metadata(&config).unwrap().is_symlink() && !env.path("nowhere").exists());
+    fs::remove_file(&config).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &config, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    refused("it is a pipe");
+    // No command waits for a pipe.
+    for command in [&["fetch"][..], &["check"], &["status"], &["daemon"], &["uids", "list", "a"], &["console", "a"]] {
+        env.run(command).expect(78).says("it is a pipe");
+    }
 }
 
 #[test]

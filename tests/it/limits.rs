@@ -3,7 +3,7 @@
 use crate::delivered::assert_same_mail;
 use crate::mail::{small, small_ones, small_ones_stored};
 use crate::program::{Account, TestEnv};
-use crate::scripted::maildrop::{Maildrop, Message};
+use crate::scripted::maildrop::{Body, Maildrop, Message};
 
 #[test]
 fn a_message_that_is_too_large_stays_and_is_spoken_of() {
@@ -67,6 +67,25 @@ fn a_server_that_lists_everything_is_asked_once_whether_it_does() {
         assert_eq!((env.mail().len(), maildrop.server.sessions().len()), (mails, sessions));
         let others = (301..=600).map(|n| Message::new(&format!("u{n}"), &small(n))).collect();
         maildrop.change(|contents| contents.messages = others);
+    }
+}
+
+/// Each of its sessions shows the same messages under other names, in headers that say nothing.
+#[test]
+fn portions_of_what_has_other_names_in_each_session_come_to_an_end() {
+    let mut messages = small_ones(6);
+    for (number, message) in (1..).zip(&mut messages) {
+        let bytes = format!("Subject: alarm\r\n\r\nnumber {number}\r\n").into_bytes();
+        message.body = Body::Bytes(bytes.into());
+    }
+    for top in [true, false] {
+        let maildrop = Maildrop::with(messages.clone(), |behaviour| (behaviour.new_names, behaviour.top) = (true, top));
+        let account = Account::at(maildrop.server.address).set("max_messages_per_session", 5);
+        let env = TestEnv::in_memory(&[account]);
+        env.fetch().expect(1).says("left for the next poll, because the last session brought nothing new");
+        maildrop.server.wait_until_idle();
+        assert!(maildrop.server.sessions().len() <= 2, "{} sessions", maildrop.server.sessions().len());
+        assert_eq!(env.mail().len(), 5, "copies");
     }
 }
 

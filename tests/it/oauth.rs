@@ -335,7 +335,7 @@ fn secrets_go_only_to_servers_that_are_trusted() {
         stage.env.configure(&[account.set("oauth2", settings)]);
         stage.expire();
         stage.change(|kept| kept["token_endpoint"] = token.into());
-        stage.env.fetch().expect(69).says("no token could be had");
+        stage.env.fetch().expect(69).says("could not get a token");
     }
     assert_eq!(stage.asked_for("refresh_token"), 1, "nothing was said to them");
 }
@@ -401,14 +401,12 @@ fn less_than_was_asked_for_is_not_kept() {
 fn another_mailbox_that_says_yes_is_noticed() {
     let stage = Stage::new();
     stage.server.inside().mailbox = Some("other@example.org".to_owned());
-    stage.sign_in(&["login", "a"]).expect(0).says("it was other@example.org that signed in");
+    stage.sign_in(&["login", "a"]).expect(0).says("other@example.org signed in");
     stage.server.inside().useless = true;
     let outcome = stage.sign_in(&["login", "a"]).expect(77);
-    outcome
-        .says("the sign-in is good and was kept, but")
-        .says("It was other@example.org that signed in: sign in again");
+    outcome.says("the sign-in succeeded and was kept, but").says("other@example.org signed in: sign in again");
     stage.server.inside().mailbox = Some("Jo@Example.org".to_owned());
-    stage.sign_in(&["login", "a"]).expect(77).says("See that POP3 is switched on for this mailbox");
+    stage.sign_in(&["login", "a"]).expect(77).says("Check that POP3 is enabled for this mailbox");
 }
 
 #[test]
@@ -416,8 +414,8 @@ fn a_mailbox_that_lets_in_and_has_pop3_switched_off_is_not_said_to_be_done() {
     let stage = Stage::new();
     stage.mailbox.switched_off.store(true, Ordering::Relaxed);
     let outcome = stage.sign_in(&["login", "a"]).expect(77);
-    let outcome = outcome.says("the sign-in is good and was kept, but").says("not enabled for POP access");
-    assert!(!outcome.says("See that POP3 is switched on").stdout.contains("signed in"));
+    let outcome = outcome.says("the sign-in succeeded and was kept, but").says("not enabled for POP access");
+    assert!(!outcome.says("Check that POP3 is enabled").stdout.contains("signed in"));
     stage.env.fetch().expect(77).says("not enabled for POP access");
     // Once it is on, what was kept is enough.
     stage.mailbox.switched_off.store(false, Ordering::Relaxed);

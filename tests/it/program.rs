@@ -329,6 +329,16 @@ impl Running {
     }
 }
 
+/// Waits until something is so.
+#[track_caller]
+pub(crate) fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < Duration::from_secs(40), "{what} does not happen");
+        std::thread::sleep(Duration::from_millis(10)); // the pace of looking, nothing depends on it
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         drop(self.child.kill());

@@ -4,10 +4,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use mailferry::account::CredentialSource;
 use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use mailferry::clock::Clock;
 use mailferry::clock::trusted_time::ClockReading;
-use mailferry::credential::{CredentialEnvironment, CredentialSource};
+use mailferry::credential::CredentialEnvironment;
 use mailferry::disk::RealDisk;
 use mailferry::maildir::names::NameSource;
 use mailferry::net::{Dialer, NetLimits};
@@ -50,7 +51,7 @@ impl Bench {
         let account = Account {
             name: AccountName::new("a").unwrap(),
             enabled: true,
-            endpoint: Endpoint {
+            endpoint: Arc::new(Endpoint {
                 host: "127.0.0.1".to_owned(),
                 port: maildrop.server.address.port(),
                 tls: TlsMode::None,
@@ -59,7 +60,7 @@ impl Bench {
                 allow_cleartext_password: false,
                 route: Default::default(),
                 tls_options: Default::default(),
-            },
+            }),
             username: USER.to_owned(),
             credential: CredentialSource::Inline(Secret::new(PASSWORD.as_bytes().to_vec())),
             auth: AuthChoice::Auto,

@@ -207,12 +207,12 @@ fn what_needs_a_person_is_not_for_later() {
             let maildrop = answering(messages, &answers);
             let outcome = TestEnv::in_memory(&[Account::at(maildrop.server.address)]).fetch();
             assert_eq!(outcome.status, 77, "{what}: {outcome:#?}");
-            let outcome = outcome.says("POP is not switched on").says("will not pass by itself");
+            let outcome = outcome.says("POP is not switched on").says("Waiting does not help");
             assert!(!outcome.output().contains("later"), "{what}: {outcome:#?}");
         }
     }
     let greeted = Maildrop::with(small_ones(1), |behaviour| behaviour.greeting = off.to_owned());
-    TestEnv::in_memory(&[Account::at(greeted.server.address)]).fetch().expect(77).says("will not pass by itself");
+    TestEnv::in_memory(&[Account::at(greeted.server.address)]).fetch().expect(77).says("Waiting does not help");
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn a_maildrop_that_is_locked_only_behind_the_login_is_for_later() {
     for answer in ["-ERR [SYS/TEMP] no", "-ERR [IN-USE] no", "-ERR mailbox is locked", "-ERR cannot open mailbox"] {
         let maildrop = answering(1, &[("STAT", answer), ("UIDL", answer), ("LIST", answer)]);
         let env = TestEnv::in_memory(&[Account::at(maildrop.server.address)]);
-        env.fetch().expect(75).says("let us in");
+        env.fetch().expect(75).says("accepted the login");
         maildrop.change(|contents| contents.behaviour.answers.clear());
         env.fetch().expect(0);
     }
@@ -251,7 +251,7 @@ fn a_server_that_hangs_up_behind_a_good_login_is_in_trouble() {
             let server = login(steps);
             let outcome = fetch_from(&server);
             assert_eq!(outcome.status, status, "{said}: {outcome:#?}");
-            let outcome = outcome.says("let us in and then").says(said.strip_prefix("-ERR ").unwrap());
+            let outcome = outcome.says("accepted the login and then").says(said.strip_prefix("-ERR ").unwrap());
             assert!(!outcome.output().contains("without being asked"), "{outcome:#?}");
             assert_eq!(server.sessions().len(), 1, "it is not asked again at once");
         }
@@ -281,6 +281,12 @@ fn an_empty_maildrop_may_refuse_to_be_listed() {
             env.fetch().expect(0).says("1 new message");
             assert_same_mail(&env.mail(), &small_ones_stored(3));
         }
+    }
+    // Whatever it says then, as long as no code says more.
+    let words = "-ERR No messages in maildrop, try again later";
+    for stat in ["+OK 0 0", "+OK 0"] {
+        let maildrop = answering(0, &[("STAT", stat), ("UIDL", words), ("LIST", words)]);
+        TestEnv::in_memory(&[Account::at(maildrop.server.address)]).fetch().expect(0).says("nothing new");
     }
     // It may be empty, and the server in trouble.
     let maildrop = answering(0, &[("UIDL", "-ERR [SYS/TEMP] no"), ("LIST", no)]);

@@ -51,6 +51,10 @@ fn a_first_poll_takes_five_round_trips_and_an_idle_one_three() {
     assert_eq!(commands(&session), ["AUTH", "CAPA", "STAT", "UIDL", "QUIT"]);
     assert_eq!(session.flights, 3);
     assert_eq!(sessions(&maildrop).len(), 3, "one session each");
+    // It counts them itself.
+    let json = env.run(&["fetch", "--json"]).expect(0);
+    let report: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(report["round_trips"], 3, "{report}");
 }
 
 /// Messages that were fetched, polls that found nothing new, and then so many more.

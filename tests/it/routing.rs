@@ -142,7 +142,7 @@ fn without_top_nothing_is_skipped_and_that_is_said() {
             }
         });
         let env = TestEnv::in_memory(&[mailbox(&maildrop, RULES)]);
-        env.fetch().expect(0).says("2 new messages").says("1 message came that a rule with `skip` names");
+        env.fetch().expect(0).says("2 new messages").says("1 message came although a rule with `skip` matches");
         assert_eq!(mail_in(&env, "a"), ["one", "two"]);
         let outcome = env.fetch().expect(0);
         assert!(!outcome.output().contains("skip"), "{outcome:?}");
@@ -312,13 +312,17 @@ fn a_rule_that_says_too_little_or_too_much_is_refused_with_its_line() {
             "has no `forward`, and some of its mail is to go there",
             "[accounts.NAME.forward]",
         ),
-        ("header = \"To:\", contains = \"x\", skip = true", "`header` is no name of a header field", "without a colon"),
+        (
+            "header = \"To:\", contains = \"x\", skip = true",
+            "`header` is not the name of a header field",
+            "without a colon",
+        ),
         ("header = \"To\", contains = [], skip = true", "`contains` is empty", ""),
         ("header = \"To\", matches = 'x\\', skip = true", "ends in a backslash", ""),
         ("header = \"To\", contains = 7, skip = true", "`contains` is a whole number", ""),
         ("header = \"To\", contains = \"x\", skip = false", "`skip` is false, which leads nowhere", ""),
-        ("header = \"To\", contains = \"x\", folder = \"a/b\"", "`folder` is no name of a folder", "`maildir`"),
-        ("header = \"To\", contains = \"x\", folder = \"a..b\"", "`folder` is no name of a folder", ""),
+        ("header = \"To\", contains = \"x\", folder = \"a/b\"", "`folder` is not the name of a folder", "`maildir`"),
+        ("header = \"To\", contains = \"x\", folder = \"a..b\"", "`folder` is not the name of a folder", ""),
         ("header = \"To\", contains = \"x\", maildir = \"lists\"", "`maildir` is not an absolute path", ""),
         ("header = \"To\", contain = \"x\", skip = true", "unknown key `contain`", "did you mean `contains`?"),
     ] {

@@ -79,6 +79,6 @@ fn a_refused_login_is_told_as_what_it_is() {
         assert_eq!((outcome.end, outcome.logged_in), (End::Trouble(expected), true), "{answer}");
     }
     maildrop.change(|contents| contents.behaviour.answers.clear());
-    bench.account.credential = mailferry::credential::CredentialSource::Inline(Secret::new(b"wrong".to_vec()));
+    bench.account.credential = mailferry::account::CredentialSource::Inline(Secret::new(b"wrong".to_vec()));
     assert_eq!(end(&bench), End::Refused { explicit: true });
 }

@@ -15,10 +15,10 @@ use tempfile::TempDir;
 use crate::certificates::Authority;
 use crate::delivered::assert_same_mail;
 use crate::mail::{small, small_ones};
-use crate::program::{Outcome, TestEnv};
+use crate::program::{Outcome, TestEnv, wait_for};
 use crate::raw::stored;
 use crate::scripted::maildrop::{Maildrop, PASSWORD, USER};
-use crate::terminal::{Terminal, wait_for};
+use crate::terminal::Terminal;
 use surroundings::{Dns, Proxy, SRV, TXT, autoconfig, document, srv, txt, web_server};
 
 mod surroundings;
@@ -139,9 +139,12 @@ fn an_address_leads_to_mail_in_one_go_at_a_terminal() {
     terminal.wait_for("Password (it is not shown):");
     terminal.type_in(&format!("{password}\r"));
     terminal.wait_for("TLS 1.3");
-    terminal.wait_for("is let in by plain");
+    terminal.wait_for("is logged in by plain");
     terminal.wait_for("3 messages");
     terminal.wait_for("Maildir [~/Mail/ferry]:");
+    terminal.type_in("maybe\r");
+    terminal.wait_for("it is not an absolute path; write a path that begins with / or ~/");
+    assert!(!terminal.text().contains("config.toml:"), "no line of a file that is not written: {}", terminal.text());
     terminal.type_in("\r");
     terminal.wait_for("Leave it on the server [yes]:");
     terminal.type_in("5m\r");
@@ -206,7 +209,7 @@ fn an_address_leads_to_mail_by_options_alone() {
     env.spawn_with(&trust, &words).wait().expect(0).says("pop.ferry.test, port 110, TLS by STLS").says("1 message");
     let written = fs::read_to_string(env.path("config.toml")).unwrap();
     let expected = format!(
-        "# The configuration of mailferry. All keys: man mailferry.toml\n\n[accounts.mine]\nhost = \"pop.ferry.test\"\n\
+        "# The configuration of mailferry. All keys: mailferry man 5 | man -l -\n\n[accounts.mine]\nhost = \"pop.ferry.test\"\n\
          tls = \"starttls\"\nproxy = \"{}\"\nusername = \"setup-options@ferry.test\"\npassword_file = \"{}\"\n\
          maildir = \"~/Maildir\"\nleave_on_server = \"14d\"\n",
         proxy.url,
@@ -532,13 +535,53 @@ fn only_what_arrives_from_now_on_is_one_answer_away() {
 fn what_is_missing_in_a_script_is_named_in_one_go() {
     let stage = Stage::with(&["x.test"], 0);
     let outcome = stage.command(&["setup"]).expect(64);
-    for option in ["the address", "--password-stdin", "--maildir", "--leave-on-server", "--messages"] {
+    for option in
+        ["the address; one of --password-stdin", "--maildir DIR", "--leave-on-server yes, no", "--messages all"]
+    {
         assert!(outcome.stderr.contains(option), "{option}: {outcome:#?}");
+    }
+    let outcome = stage.command(&["setup", "nobody", "--messages", "all"]).expect(64);
+    for words in ["a mail address in place of `nobody`: that is not a mail address", "--maildir DIR"] {
+        assert!(outcome.stderr.contains(words), "{words}: {outcome:#?}");
     }
     stage.command(&["setup", "jo@ferry.test", "--leave-on-server", "perhaps"]).expect(64).says("14d");
     stage.command(&["setup", "jo@ferry.test", "--password", "hush"]).expect(64);
     stage.command(&["setup", "jo@ferry.test", "--resolver", "somewhere"]).expect(64).says("192.0.2.53");
     stage.wrote_nothing();
+}
+
+#[test]
+fn a_configuration_that_no_command_would_read_is_not_added_to() {
+    let stage = Stage::with(&["x.test"], 0);
+    let config = stage.env.path("config.toml");
+    let refused = |words: &str| {
+        let outcome = stage.command(&["setup", "jo@ferry.test"]).expect(78);
+        assert!(
+            outcome.stderr.contains(words) && outcome.stderr.contains("nothing was written"),
+            "{words}: {outcome:#?}"
+        );
+        outcome
+    };
+    // Each is refused in the words of every other command.
+    let account = "[accounts.a]\nhost = \"h\"\nusername = \"u\"\npassword = \"hush\"\nmaildir = \"~/m\"\n";
+    for (mode, words) in
+        [(0o666, "every user may write this file (mode 0666)"), (0o644, "gives its passwords to other users")]
+    {
+        stage.env.write_config(account, mode);
+        refused(words);
+        stage.command(&["check", "--offline"]).expect(78).says(words);
+        assert_eq!(fs::read_to_string(&config).unwrap(), account);
+    }
+    fs::remove_file(&config).unwrap();
+    std::os::unix::fs::symlink(stage.env.path("nowhere"), &config).unwrap();
+    refused("is a link that leads to");
+    assert!(fs::symlink_metadata(&config).unwrap().is_symlink() && !stage.env.path("nowhere").exists());
+    fs::remove_file(&config).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &config, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    refused("it is a pipe");
+    fs::remove_file(&config).unwrap();
+    fs::create_dir(&config).unwrap();
+    refused("it is a directory");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::program::{Account, Outcome, Running, TestEnv, skip};
 use crate::scripted::maildrop::{Maildrop, PASSWORD};
 
 /// The words that no limit of the system may be told with.
-const WRONG: [&str; 5] = ["panicked", "report it", "fault of its own", "Make room", "make room"];
+const WRONG: [&str; 5] = ["panicked", "report it", "internal error", "Free some space", "free some space"];
 
 /// Starts the program in a shell: `script` sees it as `"$@"`.
 fn in_shell(env: &TestEnv, script: &str, args: &[&str]) -> Running {
@@ -168,6 +168,46 @@ fn little_address_space_is_enough_or_said_in_words() {
         assert_same_mail(&env.mail(), &small_ones_stored(100));
     }
     assert!(fetched);
+}
+
+/// Which thread asks for memory first must not decide whether there is any.
+#[test]
+fn a_daemon_with_little_address_space_lives() {
+    for mebibytes in [192, 229, 256, 288, 300, 320] {
+        let maildrop = Maildrop::new(small_ones(20));
+        let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+        let script = format!("ulimit -v {}; exec \"$@\"", mebibytes * 1024);
+        let mut running = in_shell(&env, &script, &["daemon"]);
+        let polled = |times| maildrop.server.sessions().len() >= times;
+        let asked = |times| {
+            env.run(&["poll"]);
+            polled(times)
+        };
+        assert!(wait_for(&mut running, || asked(3) && env.run(&["status"]).status == 0), "{mebibytes}");
+        running.signal(Signal::TERM);
+        running.wait().expect(143);
+        assert_same_mail(&env.mail(), &small_ones_stored(20));
+    }
+}
+
+/// A state is worked on by one thread after the other, and each kept what it had had of it.
+#[test]
+#[cfg(target_env = "gnu")]
+fn a_daemon_gives_large_blocks_of_memory_back_and_is_still_called_by_its_name() {
+    for given in [None, Some(("MALLOC_MMAP_THRESHOLD_", "65536"))] {
+        let maildrop = Maildrop::new(Vec::new());
+        let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+        let mut running = env.spawn_with(given.as_slice(), &["daemon"]);
+        assert!(wait_for(&mut running, || env.run(&["status"]).status == 0), "{given:?}");
+        let proc = std::path::PathBuf::from(format!("/proc/{}", running.pid()));
+        let environment = fs::read(proc.join("environ")).unwrap();
+        let variables: Vec<&[u8]> = environment.split(|c| *c == 0).collect();
+        let expected = format!("MALLOC_MMAP_THRESHOLD_={}", given.map_or("1048576", |(_, value)| value));
+        assert!(variables.contains(&expected.as_bytes()), "{}", String::from_utf8_lossy(&environment));
+        assert_eq!(fs::read_to_string(proc.join("comm")).unwrap(), "mailferry\n");
+        running.signal(Signal::TERM);
+        running.wait().expect(143);
+    }
 }
 
 #[test]

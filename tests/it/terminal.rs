@@ -110,13 +110,3 @@ impl Terminal {
 fn size(columns: u16, rows: u16) -> Winsize {
     Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
 }
-
-/// Waits until something is so.
-#[track_caller]
-pub(crate) fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !so() {
-        assert!(begun.elapsed() < Duration::from_secs(40), "{what} does not happen");
-        std::thread::sleep(Duration::from_millis(10)); // the pace of looking, nothing depends on it
-    }
-}

@@ -7,7 +7,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use rustls::ServerConfig;
@@ -17,7 +16,7 @@ use crate::certificates::{Authority, Kind};
 use crate::delivered::assert_same_mail;
 use crate::leaks::assert_no_secret;
 use crate::mail::{small_ones, small_ones_stored};
-use crate::program::{Account, TestEnv, skip};
+use crate::program::{Account, TestEnv, skip, wait_for};
 use crate::scripted::maildrop::Maildrop;
 use crate::scripted::middle_box::{Meddling, MiddleBox};
 
@@ -45,10 +44,15 @@ fn a_large_first_message_that_gets_lost_is_sent_once_more_and_smaller() {
     let cases = [
         (true, Meddling::Resets),
         (true, Meddling::Closes),
-        (true, Meddling::Alerts),
+        // close_notify, handshake_failure, decode_error, protocol_version
+        (true, Meddling::Alerts(0)),
+        (true, Meddling::Alerts(40)),
+        (true, Meddling::Alerts(50)),
+        (true, Meddling::Alerts(70)),
         (false, Meddling::Resets),
         (false, Meddling::Closes),
-        (false, Meddling::Alerts),
+        (false, Meddling::Alerts(50)),
+        (false, Meddling::Alerts(40)),
         (false, Meddling::Swallows),
     ];
     for (implicit, meddling) in cases {
@@ -159,16 +163,6 @@ fn a_warning_about_the_name_is_not_for_the_user_unless_it_ends_there() {
     }
 }
 
-/// Waits until something is so.
-#[track_caller]
-fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !so() {
-        assert!(begun.elapsed() < Duration::from_secs(40), "{what} does not happen");
-        std::thread::sleep(Duration::from_millis(50)); // the pace of looking, nothing depends on it
-    }
-}
-
 #[test]
 fn an_authority_that_is_installed_or_removed_counts_without_a_restart() {
     let ((_dir, ours), (_other_dir, other)) = (authority(), authority());
@@ -220,6 +214,7 @@ fn an_address_that_accepts_and_does_not_work_does_not_hide_the_next() {
         (Some(false), Meddling::ClosesAll),
         (Some(false), Meddling::Silent),
         (None, Meddling::ClosesAll),
+        (None, Meddling::Refuses),
         (None, Meddling::Silent),
     ] {
         let maildrop = match tls {

@@ -27,13 +27,12 @@ fn go_back(outcome: &Outcome) {
 fn what_is_on_the_server_is_adopted_and_forgotten_again() {
     let maildrop = Maildrop::new(small_ones(3));
     let env = env_at(&maildrop);
-    env.run(&["uids", "list", "a"]).expect(0).says("nothing is remembered");
+    env.run(&["uids", "list", "a"]).expect(0).says("nothing is recorded");
     env.run(&["uids", "adopt", "a", "--all"]).expect(64).says("3 messages will count as fetched").says("--yes");
     env.run(&["uids", "adopt", "a", "--all", "--yes"]).expect(0).says("adopted 3 messages");
     env.fetch().expect(0).says("nothing new");
     env.run(&["uids", "list", "a"]).expect(0).says("3 adopted").says("u2");
-    let forgot =
-        env.run(&["uids", "forget", "a", "u2", "nobody", "--yes"]).expect(1).says("nothing is known of nobody");
+    let forgot = env.run(&["uids", "forget", "a", "u2", "nobody", "--yes"]).expect(1).says("no record of nobody");
     let forgot = forgot.says("forgot 1 message");
     env.fetch().expect(0).says("1 new message");
     go_back(&forgot);
@@ -101,7 +100,7 @@ fn a_hash_by_chance_is_no_message() {
         Some(&unique_id),
     );
     fs::write(maildir.join("new").join(name.published(other.len() as u64)), &other).unwrap();
-    env.run(&["uids", "adopt", "a", "--from-maildir", "--yes"]).expect(0).says("there is nothing to adopt");
+    env.run(&["uids", "adopt", "a", "--from-maildir", "--yes"]).expect(0).says("nothing to adopt");
     env.run(&["fetch", "--new-state"]).expect(0).says("1 new message");
 }
 
@@ -140,7 +139,7 @@ fn options_that_have_nothing_to_do_say_so_and_what_does_it() {
     let env = env_at(&maildrop);
     env.run(&["fetch", "--new-state"]).expect(0).says("2 new messages");
     for option in ["--new-state", "--accept-maildir", "--fetch-again"] {
-        let outcome = env.run(&["fetch", option]).expect(0).says(&format!("{option} has nothing to do"));
+        let outcome = env.run(&["fetch", option]).expect(0).says(&format!("{option} has no effect"));
         outcome.says("uids forget a --all");
     }
     let fresh = env.run(&["uids", "forget", "a", "--all", "--yes"]).expect(0);

@@ -1,10 +1,10 @@
 //! Servers that do not know UIDL: nothing can be left there, everything can be taken away.
 
 use crate::delivered::assert_same_mail;
-use crate::mail::{small_ones, small_ones_stored};
+use crate::mail::{small, small_ones, small_ones_stored};
 use crate::program::{Account, TestEnv};
 use crate::scripted::Faults;
-use crate::scripted::maildrop::Maildrop;
+use crate::scripted::maildrop::{Maildrop, Message};
 
 /// Three messages without unique-ids.
 fn three(top: bool, faults: Option<Faults>) -> Maildrop {
@@ -79,4 +79,48 @@ fn equal_messages_are_all_taken() {
     let one = small_ones_stored(1).remove(0);
     assert_same_mail(&env.mail(), &[one.clone(), one]);
     assert!(maildrop.left().is_empty());
+}
+
+/// What the second of four messages may be, and what is said of it.
+fn bad_ones() -> Vec<(&'static str, Message, &'static str)> {
+    let bad = |answer: &str| Message {
+        refusal: Some(answer.to_owned()),
+        ..Message::new("bad", b"Subject: bad\r\n\r\n.\r\nsecond half\r\n")
+    };
+    let mut large = Message::large("bad", 3 << 20);
+    large.reported_size = Some(91);
+    vec![
+        ("goes on and on", large, "MiB had come"),
+        ("hangs up", bad("hang up"), "closed the connection"),
+        ("is not stuffed", bad("+OK\r\nSubject: bad\r\n\r\n.\r\nsecond half\r\n."), "second half"),
+    ]
+}
+
+#[test]
+fn one_at_which_sessions_break_costs_the_others_nothing() {
+    for (what, bad, words) in bad_ones() {
+        for (pipelining, place) in [(false, 0), (false, 1), (true, 0), (true, 1), (true, 3)] {
+            let mut messages = small_ones(3);
+            messages.insert(place, bad.clone());
+            let maildrop = Maildrop::with(messages, |behaviour| {
+                behaviour.uidl = false;
+                behaviour.pipelining = pipelining;
+            });
+            let account = Account::at(maildrop.server.address).deleting().text("max_message_size", "1 MiB");
+            let env = TestEnv::new(&[account]);
+            env.fetch().expect(1).says(words);
+            assert_same_mail(&env.mail(), &small_ones_stored(3));
+            assert_eq!(maildrop.left(), ["bad"], "{what}, {pipelining}, {place}");
+            maildrop.change(|contents| {
+                contents.messages.push(Message::new("u4", &small(4)));
+            });
+            env.fetch().expect(1).says(words);
+            assert_same_mail(&env.mail(), &small_ones_stored(4));
+            assert_eq!(maildrop.left(), ["bad"], "{what}, {pipelining}, {place}");
+            maildrop.change(|contents| contents.messages[0] = Message::new("good", &small(5)));
+            env.fetch().expect(0);
+            assert_same_mail(&env.mail(), &small_ones_stored(5));
+            assert!(maildrop.left().is_empty(), "{what}, {pipelining}, {place}");
+        }
+    }
 }

@@ -39,11 +39,11 @@ fn refused(authority: &Authority, kind: Kind, change: impl Fn(Account) -> Accoun
 fn who_nobody_vouches_for_is_refused() {
     let (dir, other_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (authority, other) = (Authority::new(dir.path()), Authority::new(other_dir.path()));
-    refused(&authority, Kind::SelfSigned, |account| account, "is signed by itself");
+    refused(&authority, Kind::SelfSigned, |account| account, "is self-signed");
     let trusts = |account: Account| account.text("tls_ca_file", other.ca_file.to_str().unwrap());
     // It has the name of the one that is trusted.
     refused(&authority, Kind::Good, trusts, "localhost is not signed by the authority that it names");
-    refused(&authority, Kind::Good, |account| account.without("tls_ca_file"), "no authority trusted here has signed");
+    refused(&authority, Kind::Good, |account| account.without("tls_ca_file"), "is not signed by an authority");
 }
 
 #[test]
@@ -102,9 +102,9 @@ fn a_key_that_is_not_the_pinned_one_is_refused() {
     let authority = Authority::new(dir.path());
     let pin = "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     let pinned = |account: Account| account.text("tls_pin", pin);
-    refused(&authority, Kind::Good, pinned, "the public key of localhost is not one that is pinned");
+    refused(&authority, Kind::Good, pinned, "the public key of localhost is not a pinned one");
     let alone = |account: Account| pinned(account).without("tls_ca_file").text("tls_trust", "pin");
-    refused(&authority, Kind::SelfSigned, alone, "is not one that is pinned");
+    refused(&authority, Kind::SelfSigned, alone, "is not a pinned one");
     // A right pin makes no wrong certificate good.
     refused(&authority, Kind::OtherName, pinned, "localhost is for pop.example.org");
 }

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use gungraun::prelude::*;
 use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
-use mailferry::credential::CredentialSource;
+use mailferry::account::CredentialSource;
+use mailferry::clock::trusted_time::{ClockMark, ClockReading};
 use mailferry::disk::{Disk as _, RealDisk};
 use mailferry::ids::{EntryId, InstanceId, MaildirId, MaildirNumber};
-use mailferry::clock::trusted_time::{ClockMark, ClockReading};
-use mailferry::state::entries::{Entry, Identity, Intent, KnownMaildir, Origin, UidState, Fingerprint};
+use mailferry::message::MessageDigester;
+use mailferry::state::entries::{Entry, Fingerprint, Identity, Intent, KnownMaildir, Origin, UidState};
 use mailferry::state::journal::{self, BadJournal, Durability, Journal};
 use mailferry::state::record::Record;
 use mailferry::state::store::{ConfiguredAccounts, OpenOptions, Store};
-use mailferry::message::MessageDigester;
 use tempfile::TempDir;
 
 use crate::samples;
@@ -39,7 +39,7 @@ fn entry(number: u32, intent: Option<Intent>) -> Entry {
         origin: Origin::Delivered,
         fingerprint: Fingerprint { reported_size: Some(samples::size(number)), header, whole: None },
         delivered_at: NOW.wall,
-        delivered_certain: u64::from(number) * 60,
+        delivered_trusted: u64::from(number) * 60,
         intent,
         removed: false,
         doubt: false,
@@ -49,7 +49,12 @@ fn entry(number: u32, intent: Option<Intent>) -> Entry {
 
 /// A state that remembers so many messages.
 pub fn state(count: u32) -> UidState {
-    let identity = Identity { instance: InstanceId::new(7), host: "pop.example.org".to_owned(), user: "jo".to_owned(), created: 1 };
+    let identity = Identity {
+        instance: InstanceId::new(7),
+        host: "pop.example.org".to_owned(),
+        user: "jo".to_owned(),
+        created: 1,
+    };
     let mut state = UidState::new(identity);
     let clock = Record::Clock(ClockMark::first(NOW));
     let maildir = KnownMaildir {
@@ -67,8 +72,9 @@ pub fn state(count: u32) -> UidState {
 /// A directory with the file of a state that remembers so many messages.
 fn file(count: u32) -> (TempDir, Journal) {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let mut journal = Journal::absent(Arc::new(RealDisk), dir.path().join("jo.uids"), RealDisk.open_dir(dir.path()).ok());
-    journal.rewrite(&state(count).records().collect::<Vec<_>>()).expect("to write the file");
+    let mut journal =
+        Journal::absent(Arc::new(RealDisk), dir.path().join("jo.uids"), RealDisk.open_dir(dir.path()).ok());
+    journal.rewrite(state(count).records()).expect("to write the file");
     (dir, journal)
 }
 
@@ -76,7 +82,7 @@ fn file_to_read() -> (TempDir, Account, OpenOptions) {
     let account = Account {
         name: AccountName::new("jo").expect("a name"),
         enabled: true,
-        endpoint: Endpoint {
+        endpoint: Arc::new(Endpoint {
             host: "pop.example.org".to_owned(),
             port: 995,
             tls: TlsMode::Implicit,
@@ -85,7 +91,7 @@ fn file_to_read() -> (TempDir, Account, OpenOptions) {
             allow_cleartext_password: false,
             route: Default::default(),
             tls_options: Default::default(),
-        },
+        }),
         username: "jo".to_owned(),
         credential: CredentialSource::File(PathBuf::new()),
         auth: AuthChoice::Auto,

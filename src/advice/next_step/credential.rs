@@ -35,8 +35,8 @@ pub(crate) fn reading(fault: &ReadFault) -> &'static str {
     match fault {
         ReadFault::Io(e) => match e.kind() {
             io::ErrorKind::NotFound => "Create it, or correct the path",
-            io::ErrorKind::PermissionDenied => "Let the user that mailferry runs as read it",
-            _ => system::step(e).unwrap_or("Look at the file and its file system"),
+            io::ErrorKind::PermissionDenied => "Make it readable by the user that mailferry runs as",
+            _ => system::step(e).unwrap_or("Check the file and its file system"),
         },
         ReadFault::NotRegular(_) => "Give the path of a regular file",
         ReadFault::TooLarge(_) => "Correct the path",
@@ -54,9 +54,9 @@ pub(crate) fn closing(file: &ExposedFile) -> Cow<'static, str> {
     let (own, group) = (chmod(&file.path, "600"), chmod(&file.path, "640"));
     match file.reader {
         reader if reader == file.owner => format!("Run `{own}`"),
-        0 => format!("Run `{own}`, or let mailferry run as a user whose group it is and run `{group}`"),
+        0 => format!("Run `{own}`, or run mailferry as a user of its group and run `{group}`"),
         _ => format!(
-            "Let its owner, user {}, give it a group that mailferry runs as and run `{group}`, or, where a container \
+            "Have its owner, user {}, give it a group that mailferry runs as and run `{group}`, or, where a container \
              mounts it, mount it with mode 0400 for the user that mailferry runs as",
             file.owner
         ),
@@ -73,7 +73,7 @@ fn command(fault: &CommandFault, secret: &str) -> Cow<'static, str> {
         CommandFault::TimedOut { .. } => {
             "Does it wait for a passphrase or a prompt that nobody sees? Unlock the password store first"
         }
-        CommandFault::TooMuch { .. } => return format!("Let it print the {secret} alone").into(),
+        CommandFault::TooMuch { .. } => return format!("Make it print only the {secret}").into(),
     }
     .into()
 }
@@ -81,16 +81,16 @@ fn command(fault: &CommandFault, secret: &str) -> Cow<'static, str> {
 fn contents(origin: &Origin, fault: ContentsFault) -> Cow<'static, str> {
     match (origin, fault) {
         (Origin::Command(key, _), ContentsFault::Empty) => {
-            return format!("Run it by hand and see that it prints the {}", secret_of(key)).into();
+            return format!("Run it by hand and check that it prints the {}", secret_of(key)).into();
         }
         (Origin::Command(..), ContentsFault::SeveralLines) => {
-            "Let it print the first only, for example by [\"sh\", \"-c\", \"pass show mail/qq | head -n 1\"]"
+            "Make it print the first only, for example with [\"sh\", \"-c\", \"pass show mail/qq | head -n 1\"]"
         }
         (Origin::Command(key, _), ContentsFault::Utf16) => {
-            return format!("Let it print the {} as UTF-8 or ASCII, without a byte order mark", secret_of(key)).into();
+            return format!("Make it print the {} as UTF-8 or ASCII, without a byte order mark", secret_of(key)).into();
         }
         (Origin::File(_) | Origin::Credential(_), ContentsFault::Empty) => "Write the password into it",
-        (Origin::File(_) | Origin::Credential(_), ContentsFault::SeveralLines) => "Leave the password alone in it",
+        (Origin::File(_) | Origin::Credential(_), ContentsFault::SeveralLines) => "Keep only the password in it",
         (Origin::File(_) | Origin::Credential(_), ContentsFault::Utf16) => {
             "Write the password as UTF-8 or ASCII, without a byte order mark"
         }
@@ -110,8 +110,10 @@ mod tests {
             closing(&ExposedFile { path, mode: 0o444, to: Exposure::Others, owner: 1000, reader, read_only })
         };
         assert_eq!(advice(1000, false), "Run `chmod 600 /run/secrets/pw`");
-        assert!(advice(0, false).starts_with("Run `chmod 600 /run/secrets/pw`, or let mailferry run as a user"));
-        assert!(advice(7, false).starts_with("Let its owner, user 1000, give it a group"));
+        assert!(
+            advice(0, false).starts_with("Run `chmod 600 /run/secrets/pw`, or run mailferry as a user of its group")
+        );
+        assert!(advice(7, false).starts_with("Have its owner, user 1000, give it a group"));
         for user in [0, 7, 1000] {
             let advice = advice(user, true);
             assert!(

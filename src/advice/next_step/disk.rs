@@ -29,6 +29,9 @@ pub(super) fn maildir(error: &io::Error) -> Step {
 
 /// What to do about a failed system call on a state.
 pub(super) fn state(error: &io::Error) -> Step {
+    if let Some(foreign) = error.get_ref().and_then(|inner| inner.downcast_ref::<Foreign>()) {
+        return Some(whose(foreign).into());
+    }
     match system::step(error) {
         Some(step) => Some(format!("{step}. Nothing is lost").into()),
         None => common(error).map(Into::into),
@@ -38,7 +41,7 @@ pub(super) fn state(error: &io::Error) -> Step {
 fn common(error: &io::Error) -> Option<&'static str> {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Some("Make room there and run again; nothing is lost. If there is room, look for inodes: df -i")
+            Some("Free some space there and run again; nothing is lost. If there is space, check the inodes: df -i")
         }
         io::ErrorKind::PermissionDenied => Some("Give the user that runs mailferry access to it"),
         io::ErrorKind::ReadOnlyFilesystem => {
@@ -59,7 +62,7 @@ fn whose(Foreign { path, owner }: &Foreign) -> String {
 /// What to do where a message, or any message, does not fit.
 pub(super) fn space(message: Option<&DoesNotFit>) -> &'static str {
     match message {
-        Some(DoesNotFit { never: true, .. }) => "To leave such messages for good, set max_message_size",
-        Some(DoesNotFit { never: false, .. }) | None => "Make room there and run again; nothing is lost",
+        Some(DoesNotFit { never: true, .. }) => "To leave such messages on the server for good, set max_message_size",
+        Some(DoesNotFit { never: false, .. }) | None => "Free some space there and run again; nothing is lost",
     }
 }

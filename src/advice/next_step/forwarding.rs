@@ -14,7 +14,7 @@ pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
             Some(format!("Check `username` and the password in [accounts.{account}.forward]").into())
         }
         ForwardError::Refused { lasting: true, .. } => Some(format!("Check [accounts.{account}.forward]").into()),
-        ForwardError::Full { .. } => Some("It is tried again every hour by the daemon".into()),
+        ForwardError::Full { .. } => Some("The daemon tries it again every hour".into()),
         ForwardError::Cleartext => Some("Write tls = \"implicit\" or tls = \"starttls\" for the destination".into()),
         ForwardError::Command { .. } => Some("Run it by hand with a message on its standard input to see why".into()),
         ForwardError::Protocol { what, .. } if what.starts_with("+OK") => Some(

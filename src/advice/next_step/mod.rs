@@ -28,7 +28,7 @@ pub(super) type Step = Option<Cow<'static, str>>;
 
 const TRY_LATER: &str = "Try again later";
 
-const REPORT_IT: &str = "This is a fault of mailferry: please report it with the lines above";
+const REPORT_IT: &str = "This is a bug in mailferry: please report it with the lines above";
 
 /// The command that goes on with what a person has decided.
 fn fetch_with(decision: Decision, account: impl Display) -> String {
@@ -49,12 +49,12 @@ pub(crate) fn needless(decision: Decision, account: &AccountName) -> String {
     let (why, meant) = match decision {
         Decision::NewState => ("there is a record of what was fetched", "fetch everything again"),
         Decision::AcceptMaildir => {
-            ("the Maildir is the one that was delivered to, or none was yet", "fetch everything into it again")
+            ("the Maildir is the one that was delivered to before, or there was none", "fetch everything into it again")
         }
         Decision::FetchAgain => ("the server has not renumbered its messages", "fetch everything again"),
     };
     let forget = this_program(&format!("uids forget {account} --all"));
-    format!("{} has nothing to do: {why}. To {meant}: {forget}", option(decision))
+    format!("{} has no effect: {why}. To {meant}: {forget}", option(decision))
 }
 
 /// What to do about the end of a poll.
@@ -103,13 +103,13 @@ pub(super) fn instead_of_waiting(reason: &Reason) -> &'static str {
         | Reason::Doubt => return "",
     };
     match cause {
-        Cause::LoginRefused => "; after a changed credential, a reload or `mailferry poll` at once",
+        Cause::LoginRefused => "; sooner after a changed password, a reload or `mailferry poll`",
         Cause::AccessRefused
         | Cause::Tls
         | Cause::Protocol
         | Cause::Credential
         | Cause::Configuration
-        | Cause::InternalError => "; after a reload or `mailferry poll` at once",
+        | Cause::InternalError => "; sooner after a reload or `mailferry poll`",
         Cause::NetworkDown
         | Cause::ConnectionLost
         | Cause::TooSlow
@@ -121,10 +121,10 @@ pub(super) fn instead_of_waiting(reason: &Reason) -> &'static str {
 }
 
 /// What to do where nothing is deleted on the server, because a delivery cannot be made durable.
-pub(crate) const UNSYNCABLE: &str = "Use a local disk for the Maildir, or leave_on_server = true";
+pub(crate) const UNSYNCABLE: &str = "Keep Maildir and state on a local disk, or set leave_on_server = true";
 
 /// What to do where a server does not show the headers by which a rule would leave messages there.
-pub(crate) const NOT_SKIPPED: &str = "Let the rule lead to a Maildir instead";
+pub(crate) const NOT_SKIPPED: &str = "Let the rule deliver to a Maildir instead";
 
 #[cfg(test)]
 mod tests;

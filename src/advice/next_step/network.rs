@@ -35,7 +35,7 @@ pub(super) fn step(error: &NetError) -> Step {
             }
         },
         NetError::ClosedDuringHandshake { .. } => {
-            "Try again later; if it stays so, check that the port is the one for TLS"
+            "Try again later; if it persists, check that the port is the one for TLS"
         }
         NetError::Certificate { host, problem } => return Some(tls::certificate(host, problem)),
         NetError::Handshake { problem, .. } => tls::handshake(problem),

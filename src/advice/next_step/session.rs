@@ -18,7 +18,7 @@ pub(super) fn step(error: &ClientError) -> Step {
         ClientError::SpeaksTls { .. } => "Set tls = \"implicit\", or give the plaintext port, usually 110",
         ClientError::NoStls { .. } => "Use tls = \"implicit\" with port 995 if the server has it",
         ClientError::Cleartext { .. } => {
-            "Set tls = \"implicit\" or \"starttls\", or write allow_cleartext_password = true if that is really meant"
+            "Set tls = \"implicit\" or \"starttls\", or set allow_cleartext_password = true if you really want that"
         }
         ClientError::Sasl { .. } => return None,
         ClientError::NoLogin(e) => login::no_method(*e),

@@ -16,7 +16,7 @@ const BEGIN_AGAIN: &str = "Begin again";
 pub(in crate::advice) fn step_by_hand(error: &OAuthError, account: &AccountName) -> Step {
     match error {
         OAuthError::Http(HttpError { problem: HttpProblem::Net(_), .. }) => step(error, account),
-        OAuthError::Http(e) if e.is_temporary() => Some(format!("Try again later by: {}", login(account)).into()),
+        OAuthError::Http(e) if e.is_temporary() => Some(format!("Try again later: {}", login(account)).into()),
         _ => step(error, account),
     }
 }
@@ -34,16 +34,17 @@ pub(in crate::advice) fn step(error: &OAuthError, account: &AccountName) -> Step
         OAuthError::State(e) => return state::step(e, account),
         OAuthError::Http(e) if e.is_temporary() => "It is tried again",
         OAuthError::Http(_) | OAuthError::Unintelligible { .. } => CHECK_ADDRESSES,
-        OAuthError::NotSignedIn { .. } => return Some(format!("Sign in by: {}", login(account)).into()),
-        OAuthError::SignInAgain { .. } => return Some(format!("Sign in again by: {}", login(account)).into()),
+        OAuthError::NotSignedIn { .. } => return Some(format!("Sign in: {}", login(account)).into()),
+        OAuthError::SignInAgain { .. } => return Some(format!("Sign in again: {}", login(account)).into()),
         OAuthError::Refused { code, .. } => refused(code),
         OAuthError::Scope { .. } => {
             "Sign in again and leave every box ticked, and see that the client is allowed to ask for it"
         }
-        OAuthError::NoRefreshToken => "Let `scope` hold what asks for one (offline_access at many servers)",
+        OAuthError::NoRefreshToken => "Add to `scope` what asks for one (offline_access at many servers)",
         OAuthError::NoClient { registration: Some(how) } => return Some(sentence(how).into()),
         OAuthError::NoClient { registration: None } => {
-            "Register one with the provider and write it down, or give `issuer` or `registration_endpoint` where clients may \
+            "Register one with the provider and set `client_id`, or give `issuer` or `registration_endpoint` where \
+             clients may \
              register themselves"
         }
         OAuthError::NoSuchWay(MissingWay::Browser) => "Add `authorization_endpoint`, or use --device",
@@ -52,7 +53,7 @@ pub(in crate::advice) fn step(error: &OAuthError, account: &AccountName) -> Step
             "Leave --device out, or use --paste where there is no browser"
         }
         OAuthError::Callback { .. } | OAuthError::TooLate => BEGIN_AGAIN,
-        OAuthError::File { .. } => "See that there is room and that it can be written",
+        OAuthError::File { .. } => "Check that it can be written and that there is space",
         OAuthError::Busy { .. } | OAuthError::NotDone(_) => TRY_LATER,
     };
     Some(words.into())
@@ -72,7 +73,7 @@ fn sentence(clause: &str) -> String {
 /// About a code (RFC 6749, sections 4.1.2.1 and 5.2; RFC 8628, section 3.5).
 fn refused(code: &str) -> &'static str {
     match code {
-        "access_denied" => "Whoever was asked said no, or an administrator must allow the client first",
+        "access_denied" => "The sign-in was declined, or an administrator must allow the client first",
         "invalid_client" | "unauthorized_client" => {
             "Check `client_id` and `client_secret`, and that the client is registered for this way to sign in"
         }
@@ -82,6 +83,6 @@ fn refused(code: &str) -> &'static str {
             "Set `client_id` and `redirect` to those of a registered client"
         }
         "expired_token" => "The code has expired: begin again",
-        _ => "Begin again, and if it stays so, check what the client is registered for",
+        _ => "Begin again; if it persists, check what the client is registered for",
     }
 }

@@ -14,6 +14,11 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
         StateError::Locked { .. } => "Try later, or wait with --wait".to_owned(),
         StateError::Io { source, .. } => return disk::state(source),
         StateError::OpenToAll { dir, .. } => format!("Take that away: {}", chmod(dir, "o-w")),
+        StateError::Damaged { path, .. } if path.extension().is_some_and(|ending| ending == "forward") => {
+            "Restore it from a backup, or move it away: then what is in the spool is forwarded, and some of it may have \
+             arrived already"
+                .to_owned()
+        }
         StateError::Damaged { .. } => format!(
             "Restore it from a backup, or move it away and run `{}`, which retrieves everything on the server again",
             new_state()
@@ -25,15 +30,15 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
             text::path(path),
             new_state()
         ),
-        StateError::Renamed { other, dir, .. } => format!(
-            "If the account was renamed: mv {dir}/{other}.uids {dir}/{account}.uids. If not: {}",
-            new_state(),
-            dir = text::path(dir),
-            other = text::value(other)
-        ),
+        StateError::Renamed { other, dir, files, .. } => {
+            let (dir, other) = (text::path(dir), text::value(other));
+            let moves: Vec<String> =
+                files.iter().map(|file| format!("mv {dir}/{other}.{file} {dir}/{account}.{file}")).collect();
+            format!("If the account was renamed: {}. If not: {}", moves.join(" && "), new_state())
+        }
         StateError::Lost { .. } => format!(
-            "If the state is somewhere else, put {account}.uids back or give --state-dir; if it is lost, let what the \
-             Maildir holds count as fetched: {}; to fetch everything again, or if this is another account's Maildir: {}",
+            "If the state is somewhere else, put {account}.uids back or give --state-dir; if it is lost, count what \
+             the Maildir holds as fetched: {}; to fetch everything again, or if this is another account's Maildir: {}",
             this_program(&format!("uids adopt {account} --from-maildir")),
             new_state()
         ),
@@ -41,7 +46,7 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
         StateError::OtherOwner { owner, .. } => format!("As that user: {}", this_command_as(*owner)),
         StateError::SameFiles { .. } => "Give one of them another name".to_owned(),
         StateError::FormerMaildir { .. } => {
-            format!("Make it reachable once, or let what was on its way be fetched again: {}", accept_maildir())
+            format!("Make it available once more, or have what was on its way fetched again: {}", accept_maildir())
         }
         StateError::MaildirMissing { .. } => {
             format!("Is it mounted? Was it moved? If it is gone for good: {}", accept_maildir())

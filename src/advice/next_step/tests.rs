@@ -14,7 +14,7 @@ use crate::https::{HttpError, HttpProblem};
 use crate::net::{CaFileProblem, CertificateProblem, HandshakeProblem, NetError};
 use crate::oauth::OAuthError;
 use crate::poll::error::DoesNotFit;
-use crate::pop3::{CommandError, CommandKind, FramingError, Refusal, Response, SendError, Status};
+use crate::pop3::{CommandError, CommandKind, FramingError, Mechanism, Refusal, Response, SendError, Status};
 use crate::sasl::NoLoginMethod;
 use crate::state::error::StateError;
 
@@ -82,10 +82,7 @@ fn the_network_is_told_with_what_to_look_at() {
         (net(not_tls(TlsMode::StartTls)), &["no password was sent. Use the port for implicit TLS"]),
         (net(closed), &["handshake. Try again later"]),
         (net(ca_file(CaFileProblem::NoCertificate)), &["/ca.pem", "BEGIN CERTIFICATE", "tls_ca_file"]),
-        (
-            net(ca_file(CaFileProblem::NotAFile)),
-            &["not a regular file. Name a file of PEM certificates by tls_ca_file"],
-        ),
+        (net(ca_file(CaFileProblem::NotAFile)), &["not a regular file. Set tls_ca_file to a file of PEM certificates"]),
         (net(ca_file(CaFileProblem::Read(Errno::MFILE.into()))), &["ulimit -n"]),
         (
             net(NetError::NoTrustStore { why: "none".to_owned() }),
@@ -98,13 +95,14 @@ fn the_network_is_told_with_what_to_look_at() {
 #[test]
 fn an_untrusted_server_is_told_with_who_can_mend_it() {
     let certificate = |problem| ClientError::from(NetError::Certificate { host: host(), problem }).into();
-    let handshake = |problem| ClientError::from(NetError::Handshake { host: host(), port: 995, problem }).into();
+    let handshake =
+        |problem| ClientError::from(NetError::Handshake { host: host(), port: 995, problem, answered: true }).into();
     check(vec![
         (
             certificate(CertificateProblem::Expired { not_after: None }),
             &["expired; no password was sent. Ask the server's operator to renew it, and check this machine's clock"],
         ),
-        (certificate(CertificateProblem::SelfSigned), &["signed by itself", "name the file by tls_ca_file"]),
+        (certificate(CertificateProblem::SelfSigned), &["self-signed", "set tls_ca_file to the copy"]),
         (certificate(CertificateProblem::UnknownIssuer), &["no password was sent", "tls_ca_file"]),
         (
             certificate(CertificateProblem::WrongName { presented: vec!["a.example".to_owned()] }),
@@ -114,7 +112,7 @@ fn an_untrusted_server_is_told_with_who_can_mend_it() {
             certificate(CertificateProblem::WrongName { presented: Vec::new() }),
             &["names no host", "for one that names pop.example.org"],
         ),
-        (handshake(HandshakeProblem::OldVersions), &["versions before 1.2", "switch TLS 1.2 or 1.3 on"]),
+        (handshake(HandshakeProblem::OldVersions), &["versions before 1.2", "enable TLS 1.2 or 1.3"]),
         (handshake(HandshakeProblem::NameRefused), &["Set host to the name its operator gives"]),
     ]);
 }
@@ -136,12 +134,12 @@ fn a_session_is_told_with_the_key_that_helps() {
         (ClientError::NoLogin(NoLoginMethod::ApopWithoutTimestamp).into(), &["no timestamp", "Set auth = \"auto\""]),
         (ClientError::NoLogin(NoLoginMethod::NoneThatHides).into(), &["hides it", "Use TLS", "auth = \"user\""]),
         (refused("what?").into(), &["refused STAT, saying \"what?\"", "Run with -v and ask its operator"]),
-        (refused("try again later").into(), &["let us in and then refused STAT", "Try again later"]),
+        (refused("try again later").into(), &["accepted the login and then refused STAT", "Try again later"]),
         (ClientError::TooLong(too_long).into(), &["3.0 MiB had come", "1.0 MiB", "raise max_message_size"]),
         (ClientError::from(FramingError::LooksLikeTls).into(), &["speaks TLS", "Set tls = \"implicit\""]),
         (
             ClientError::from(FramingError::NotPop3 { excerpt: "220 smtp".to_owned() }).into(),
-            &["\"220 smtp\" where +OK or -ERR is due. Check the host and the port"],
+            &["\"220 smtp\" where +OK or -ERR was expected. Check the host and the port"],
         ),
         (
             ClientError::from(FramingError::NotPop3 { excerpt: "* OK IMAP4rev1 ready".to_owned() }).into(),
@@ -160,11 +158,13 @@ fn a_refused_login_is_told_with_what_to_check() {
     };
     let plain = login(CommandKind::Pass, Refusal::Credentials, false);
     assert!(plain.starts_with("the server refused the login, saying \"no\". Check username and password"), "{plain}");
-    assert!(!plain.contains("APOP") && !plain.contains("blanks"), "{plain}");
+    assert!(!plain.contains("APOP") && !plain.contains("spaces"), "{plain}");
     let apop = login(CommandKind::Apop, Refusal::Credentials, true);
-    assert!(apop.contains("auth = \"user\"") && apop.contains("the password holds blanks"), "{apop}");
+    assert!(apop.contains("auth = \"user\"") && apop.contains("the password contains spaces"), "{apop}");
+    let token = login(CommandKind::Auth(Mechanism::XOAuth2), Refusal::Credentials, false);
+    assert!(token.contains("neither OAUTHBEARER nor XOAUTH2") && !token.contains("app password"), "{token}");
     let permanent = login(CommandKind::Pass, Refusal::Permanent, false);
-    assert!(permanent.contains("It will not pass by itself: switch POP3 on"), "{permanent}");
+    assert!(permanent.contains("Waiting does not help: enable POP3"), "{permanent}");
     assert!(login(CommandKind::Pass, Refusal::Temporary, false).ends_with("Try again later"));
 }
 
@@ -182,10 +182,23 @@ fn a_state_is_told_with_the_command_that_goes_on() {
             StateError::Damaged { path: path(), what: "line 3".to_owned() }.into(),
             &["/s/work.uids is damaged: line 3. It was left as it is", "`mailferry fetch --new-state work`"],
         ),
+        (
+            StateError::Damaged { path: "/s/work.forward".into(), what: "line 3".to_owned() }.into(),
+            &["/s/work.forward is damaged", "move it away: then what is in the spool is forwarded"],
+        ),
         (StateError::OpenToAll { dir: dir(), mode: 0o777 }.into(), &["(mode 777)", "chmod o-w /s"]),
         (
-            StateError::Renamed { account: account(), other: "old".to_owned(), dir: dir() }.into(),
-            &["mv /s/old.uids /s/work.uids", "If not: mailferry fetch --new-state work"],
+            StateError::Renamed {
+                account: account(),
+                other: "old".to_owned(),
+                dir: dir(),
+                files: vec!["spool", "uids"],
+            }
+            .into(),
+            &[
+                "mv /s/old.spool /s/work.spool && mv /s/old.uids /s/work.uids",
+                "If not: mailferry fetch --new-state work",
+            ],
         ),
         (
             StateError::Lost { account: account(), maildir: "/m".into(), dir: dir() }.into(),
@@ -197,7 +210,10 @@ fn a_state_is_told_with_the_command_that_goes_on() {
             StateError::FormerMaildir { path: "/m".into(), why: "it is not there".to_owned() }.into(),
             &["be reached: it is not there. Nothing was fetched", "fetch --accept-maildir work"],
         ),
-        (io(Errno::NOSPC), &["cannot sync /s/work.uids", "Make room there and run again; nothing is lost", "df -i"]),
+        (
+            io(Errno::NOSPC),
+            &["cannot sync /s/work.uids", "Free some space there and run again; nothing is lost", "df -i"],
+        ),
         (io(Errno::MFILE), &["ulimit -n", "Nothing is lost"]),
         (io(Errno::ROFS), &["mounted read-only"]),
         (io(Errno::ACCESS), &["Give the user that runs mailferry access to it"]),
@@ -208,7 +224,7 @@ fn a_state_is_told_with_the_command_that_goes_on() {
 fn words_from_a_file_are_escaped() {
     let evil = || "\u{1b}[31mEVIL\u{7}\nfake".to_owned();
     let locked = StateError::Locked { account: account(), holder: evil() };
-    let renamed = StateError::Renamed { account: account(), other: evil(), dir: "/s".into() };
+    let renamed = StateError::Renamed { account: account(), other: evil(), dir: "/s".into(), files: vec!["uids"] };
     for text in [words(locked), words(renamed)] {
         assert!(text.contains("\\u{1b}[31m") && !text.chars().any(char::is_control), "{text:?}");
     }
@@ -221,7 +237,7 @@ fn whoever_signs_in_is_not_told_to_wait_for_another_try() {
         crate::advice::told_of_sign_in(&error, &account())
     };
     let busy = by_hand(HttpProblem::Status(503));
-    assert!(busy.contains("Try again later by: ") && busy.ends_with("login work"), "{busy:?}");
+    assert!(busy.contains("Try again later: ") && busy.ends_with("login work"), "{busy:?}");
     let connect = NetError::Connect { host: host(), port: 9, attempts: Vec::new() };
     let down = by_hand(HttpProblem::Net(connect));
     assert!(down.contains("Check the addresses in `oauth2`") && !down.contains("tried again"), "{down:?}");
@@ -241,7 +257,7 @@ fn a_disk_is_told_with_what_to_do_there() {
     };
     let space = |unfit| PollError::InsufficientSpace { path: "/m".into(), message: Some(unfit) };
     check(vec![
-        (maildir(Errno::NOSPC), &["cannot sync /m", "Make room there and run again; nothing is lost"]),
+        (maildir(Errno::NOSPC), &["cannot sync /m", "Free some space there and run again; nothing is lost"]),
         (maildir(Errno::NOENT), &["Is the disk mounted, and is the path of `maildir` right?", "Nothing is lost"]),
         (maildir(Errno::IO), &["Nothing is lost: what was not delivered is still on the server"]),
         (maildir(Errno::NOMEM), &["ulimit -v", "Nothing is lost"]),
@@ -257,7 +273,7 @@ fn a_disk_is_told_with_what_to_do_there() {
             space(unfit(3, 0, false)),
             &[
                 "message 1 and 2 others (9.0 MiB in all) do not fit into /m",
-                "Nothing else was fetched. Make room there and run again; nothing is lost",
+                "Nothing else was fetched. Free some space there and run again; nothing is lost",
             ],
         ),
         (
@@ -268,8 +284,8 @@ fn a_disk_is_told_with_what_to_do_there() {
             PollError::TooSlow { octets: 3, window: Duration::from_secs(60) },
             &["only 3 octets", "raise `concurrency` or `per_host`"],
         ),
-        (PollError::NoThread, &["no further thread", "TasksMax="]),
-        (PollError::Stopped, &["the next run goes on from here"]),
+        (PollError::NoThread, &["cannot start another thread", "TasksMax="]),
+        (PollError::Stopped, &["the next run continues from here"]),
         (PollError::contradiction("end", "it was odd"), &["Please report it with the lines above"]),
     ]);
 }
@@ -297,7 +313,7 @@ fn a_password_is_told_with_where_to_put_it() {
         (file(ReadFault::Io(Errno::NOENT.into())), &["/pw: there is no such file. Create it, or correct the path"]),
         (
             file(ReadFault::Io(Errno::ACCESS.into())),
-            &["permission denied. Let the user that mailferry runs as read it"],
+            &["permission denied. Make it readable by the user that mailferry runs as"],
         ),
         (file(ReadFault::NotRegular("a pipe")), &["it is a pipe. Give the path of a regular file"]),
         (command(CommandFault::NotFound), &["the password command `pass` was not found. Install it"]),
@@ -324,8 +340,8 @@ fn a_password_is_told_with_where_to_put_it() {
 #[test]
 fn what_a_person_has_to_mend_need_not_be_waited_for() {
     let way_out = |cause| instead_of_waiting(&Reason::Trouble { cause, times: 1 });
-    assert_eq!(way_out(Cause::LoginRefused), "; after a changed credential, a reload or `mailferry poll` at once");
-    assert_eq!(way_out(Cause::Tls), "; after a reload or `mailferry poll` at once");
+    assert_eq!(way_out(Cause::LoginRefused), "; sooner after a changed password, a reload or `mailferry poll`");
+    assert_eq!(way_out(Cause::Tls), "; sooner after a reload or `mailferry poll`");
     assert_eq!(way_out(Cause::NetworkDown), "");
     assert_eq!(instead_of_waiting(&Reason::Doubt), "");
 }

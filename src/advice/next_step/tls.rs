@@ -14,30 +14,34 @@ pub(super) fn certificate(host: &str, problem: &CertificateProblem) -> Cow<'stat
             return format!("Ask the server's operator for one that names {host}").into();
         }
         CertificateProblem::WrongName { .. } => {
-            "Set host to a name it is for, if you trust that name, or ask the server's operator"
+            "Set host to a name it is for, or tls_server_name where that is set, if you trust that name; or ask the server's \
+             operator"
         }
         CertificateProblem::UnknownIssuer => {
-            "If its authority is a private one, name the authority's PEM file by tls_ca_file, otherwise ask the server's \
-             operator whether it sends its intermediate certificates"
+            "If its authority is a private one, set tls_ca_file to that authority's PEM file, or, if that is set, check that the \
+             file holds this authority; otherwise ask the server's operator whether it sends its intermediate certificates"
         }
         CertificateProblem::SelfSigned => {
-            "If the server is yours, copy its certificate from there and name the file by tls_ca_file"
+            "If the server is yours, copy its certificate from there and set tls_ca_file to the copy"
         }
         CertificateProblem::WrongKey { .. } => {
-            "If its operator has made a new key, put this one into tls_pin; otherwise ask who is in between"
+            "If its operator has made a new key, set tls_pin to this one; otherwise somebody may be intercepting the \
+             connection"
         }
         CertificateProblem::Revoked => "Ask the server's operator",
-        CertificateProblem::Other(_) => "Ask the server's operator for a right one",
+        CertificateProblem::Other(_) => "Ask the server's operator for a valid one",
     };
     step.into()
 }
 
 pub(super) fn handshake(problem: &HandshakeProblem) -> &'static str {
     match problem {
-        HandshakeProblem::OldVersions => "Ask the server's operator to switch TLS 1.2 or 1.3 on",
+        HandshakeProblem::OldVersions => "Ask the server's operator to enable TLS 1.2 or 1.3",
         HandshakeProblem::NothingInCommon => "Ask the server's operator to update its TLS settings",
         HandshakeProblem::NameRefused => "Set host to the name its operator gives",
-        HandshakeProblem::ClientCertificateWanted => "Ask its operator for a host or port where a password is enough",
+        HandshakeProblem::ClientCertificateWanted => {
+            "Set tls_client_cert, or ask its operator for a host or port where a password is enough"
+        }
         HandshakeProblem::ClientCertificateRefused => "Check tls_client_cert, and ask its operator which one it wants",
         HandshakeProblem::Other(_) | HandshakeProblem::NotUnderstood(_) => {
             "Try again later, then tell the server's operator"
@@ -51,11 +55,9 @@ pub(super) fn ca_file(problem: &CaFileProblem) -> &'static str {
         CaFileProblem::Read(source) => {
             system::step(source).unwrap_or("Check the path in tls_ca_file and its permissions")
         }
-        CaFileProblem::NotAFile | CaFileProblem::TooLarge(_) => "Name a file of PEM certificates by tls_ca_file",
+        CaFileProblem::NotAFile | CaFileProblem::TooLarge(_) => "Set tls_ca_file to a file of PEM certificates",
         CaFileProblem::TooSlow(_) => "Check the disk it is on",
-        CaFileProblem::NoCertificate => {
-            "It should have lines that say BEGIN CERTIFICATE: name such a file by tls_ca_file"
-        }
+        CaFileProblem::NoCertificate => "Set tls_ca_file to a file with lines that say BEGIN CERTIFICATE",
         CaFileProblem::Damaged { .. } => "Copy it again",
     }
 }
@@ -68,11 +70,14 @@ pub(super) fn client_certificate(problem: &ClientCertificateProblem) -> Step {
         }
         ClientCertificateProblem::NotAFile
         | ClientCertificateProblem::TooLarge
-        | ClientCertificateProblem::Unusable(_) => "Name files in PEM form by tls_client_cert and tls_client_key",
-        ClientCertificateProblem::NoCertificate => "Name a file that has a certificate by tls_client_cert",
-        ClientCertificateProblem::NoKey => "Name a file that has the key, without a passphrase, by tls_client_key",
-        ClientCertificateProblem::Exposed { .. } => "Let nobody but its owner read it (mode 0600)",
-        ClientCertificateProblem::Mismatch => "Name the key of this very certificate by tls_client_key",
+        | ClientCertificateProblem::Unusable(_) => "Set tls_client_cert and tls_client_key to files in PEM form",
+        ClientCertificateProblem::NoCertificate => "Set tls_client_cert to a file that has a certificate",
+        ClientCertificateProblem::NoKey => "Set tls_client_key to a file that has the key, without a passphrase",
+        ClientCertificateProblem::Exposed { .. } => {
+            "Make it readable by its owner only (mode 0600); where a container mounts it, mount it with mode 0400 for the user \
+             that mailferry runs as"
+        }
+        ClientCertificateProblem::Mismatch => "Set tls_client_key to the key of this certificate",
     };
     Some(step.into())
 }

@@ -182,7 +182,7 @@ impl Talk {
         } else if retrieves && self.takes_away {
             self.takes_away = false;
             stderr_line(
-                "note: this server takes away at QUIT what was retrieved (EXPIRE 0); close with Ctrl-C to keep it there",
+                "note: this server deletes at QUIT what was retrieved (EXPIRE 0); leave with Ctrl-C to keep it there",
             );
         }
         Ok(())
@@ -194,10 +194,7 @@ impl Talk {
             return Ok((input, true));
         }
         if !self.interactive {
-            self.complain(
-                ExitStatus::Usage,
-                "DELE asks first, and there is no terminal to answer at; give --yes if it is meant",
-            );
+            self.complain(ExitStatus::Usage, "DELE asks first, and there is no terminal to ask on; use --yes");
             return Ok((input, false));
         }
         let question = format!("Delete message {number} on the server at QUIT? [y/N] ");
@@ -216,7 +213,7 @@ impl Talk {
         if response.status == Status::Ok {
             self.marked.push(number);
             if self.interactive {
-                say("It goes at QUIT; RSET takes it back.");
+                say("It is deleted at QUIT; RSET undoes that.");
             }
         } else {
             self.note_failure(ExitStatus::Partial);

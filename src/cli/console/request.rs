@@ -27,7 +27,7 @@ UIDL [N]      the unique-id of each, or of message N
 TOP N [L]     the header and L lines (10) of message N
 RETR N        the whole of message N
 DELE N        mark message N; it is deleted at QUIT
-RSET          take all marks back
+RSET          remove all marks
 NOOP          keep the session alive
 CAPA          what the server can do
 QUIT          delete what is marked, and end
@@ -65,7 +65,7 @@ impl Request {
             "USER" | "PASS" | "AUTH" | "APOP" | "STLS" => {
                 return Err("you are logged in already; HELP lists the commands".to_owned());
             }
-            _ => return Err("this is none of the commands; HELP lists them".to_owned()),
+            _ => return Err("unknown command; HELP lists the commands".to_owned()),
         };
         if arguments.len() > most {
             return Err(format!("too many words for {name}; HELP shows what it takes"));
@@ -116,7 +116,7 @@ mod tests {
             ("top 1 x", "a number of lines"),
             ("stat 1", "too many words"),
             ("retr 1 2", "too many words"),
-            ("fetch", "none of the commands"),
+            ("fetch", "unknown command"),
             ("pass hunter2", "logged in already"),
         ] {
             assert!(read(line).contains(words) && !read(line).contains("hunter2"), "{line}: {}", read(line));

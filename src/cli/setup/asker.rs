@@ -32,8 +32,8 @@ impl Asker {
     /// Nobody is there to answer: the options that would.
     pub(super) fn missing(options: &[&str]) -> Ended {
         stderr_line(format_args!(
-            "mailferry: nothing was done: nobody is there to answer, so give {}",
-            options.join(", and ")
+            "mailferry: nothing was done: nobody is there to answer. Give {}",
+            options.join("; ")
         ));
         Ended(ExitStatus::Usage)
     }

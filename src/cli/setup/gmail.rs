@@ -52,7 +52,7 @@ impl Wizard<'_> {
                 }
                 _ => AccountSettings { maildir: Some(text.to_owned()), ..settings.clone() },
             };
-            self.target.with(name, &with.table()).map(|_| with).map_err(|e| e.to_string())
+            self.target.with(name, &with.table()).map(|_| with).map_err(|e| e.in_short())
         };
         self.asker.ask("Maildir", Some(&format!("~/Mail/{name}")), "--maildir", read).await
     }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::secret::Kept;
 use super::{Ended, Wizard};
-use crate::account::{Account, AccountName};
+use crate::account::{Account, AccountName, CredentialSource};
 use crate::check::{AccountCheck, CheckContext, Mark, check_server};
 use crate::cli::login;
-use crate::cli::output::{say, stderr_line};
-use crate::credential::CredentialSource;
+use crate::cli::output::stderr_line;
+use crate::cli::wrapped::{say_wrapped, stderr_wrapped};
 use crate::exit::ExitStatus;
 use crate::net::{Dialer, NetLimits};
 use crate::oauth::store;
@@ -24,6 +24,23 @@ use crate::threads;
 
 /// So often a password is asked for.
 const MOST_PASSWORDS: u32 = 3;
+
+/// Where the words of a step begin.
+const STEP: usize = 20;
+
+/// What advice calls by the keys of a configuration, and how it is said to `setup`.
+const OPTIONS: [(&str, &str); 5] = [
+    ("tls_ca_file", "--tls-ca-file"),
+    ("Set host to", "Give --host with"),
+    ("Check the host and the port", "Check --host and --port"),
+    ("Set tls = \"implicit\"", "Give --tls implicit"),
+    ("Set tls = \"starttls\"", "Give --tls starttls"),
+];
+
+/// Advice for who has no configuration yet.
+fn in_options(words: &str) -> String {
+    OPTIONS.iter().fold(words.to_owned(), |words, (key, option)| words.replace(key, option))
+}
 
 /// The steps that are shown: what was found of the server.
 const SHOWN: [&str; 4] = ["connection", "tls", "login", "messages"];
@@ -120,10 +137,11 @@ impl Wizard<'_> {
         for step in &found.steps {
             let failed = step.mark == Mark::Fail && !without_unique_ids;
             let shown = SHOWN.contains(&step.step) || step.mark == Mark::Warn || self.arguments.verbose > 0;
+            let line = format!("  {:4}  {:10}  {}", step.mark, step.step, step.text);
             if failed {
-                stderr_line(format_args!("  {:4}  {:10}  {}", step.mark, step.step, step.text));
+                stderr_wrapped(&in_options(&line), STEP);
             } else if shown && !self.arguments.quiet {
-                say(format_args!("  {:4}  {:10}  {}", step.mark, step.step, step.text));
+                say_wrapped(&line, STEP);
             }
         }
     }

@@ -17,16 +17,16 @@ use super::signals::{Listener, survive_limit_on_files};
 use super::{import, prepare, uids};
 use crate::account::{AccountName, Route};
 use crate::config::Environment;
-use crate::credential::printable;
 use crate::discovery::MailAddress;
 use crate::exit::ExitStatus;
 use crate::new_account::writing::{self, NewAccount, NewConfig, Surroundings};
 use crate::new_account::{free_name, is_free};
 use crate::poll::PollContext;
 use crate::provider::Provider;
-use crate::setup::settings::{AccountSettings, LEAVE_ON_SERVER, LeaveOnServer, SecretSource};
+use crate::setup::settings::{AccountSettings, LeaveOnServer, SecretSource};
 use crate::setup::target::{Extended, Target, TargetError};
 use crate::setup::unit::UserUnit;
+use crate::text;
 use crate::text::Count;
 use crate::threads;
 use asker::Asker;
@@ -127,7 +127,7 @@ impl<'a> Wizard<'a> {
         self.has_maildir = self.target.with(&name, &settings.table()).is_ok();
         settings.maildir = Some("/maildir".to_owned());
         let extended = self.target.with(&name, &settings.table()).map_err(|e| told(&e))?;
-        self.route = extended.account.endpoint.route;
+        self.route = extended.account.endpoint.route.clone();
         Ok(())
     }
 
@@ -137,14 +137,19 @@ impl<'a> Wizard<'a> {
             return Ok(());
         }
         let options = self.options;
-        let secret = "--password-stdin, --password-command, --password-file, --password-credential or --sign-in";
+        let secret =
+            "one of --password-stdin, --password-command, --password-file, --password-credential and --sign-in";
+        let wrong_address = options.address.as_deref().and_then(|text| Some((text, MailAddress::new(text).err()?)));
+        let wrong_address =
+            wrong_address.map(|(text, e)| format!("a mail address in place of `{}`: {e}", text::value(text)));
         let missing: Vec<&str> = [
             (options.address.is_none(), "the address"),
+            (wrong_address.is_some(), wrong_address.as_deref().unwrap_or_default()),
             (!secret::is_given(options), secret),
-            (self.wants_maildir(), "--maildir or --gmail"),
+            (self.wants_maildir(), "--maildir DIR or --gmail ADDRESS"),
             (options.gmail.is_some() && gmail::secret(options).is_none(), gmail::SECRET),
-            (options.leave_on_server.is_none(), "--leave-on-server"),
-            (options.messages.is_none(), "--messages"),
+            (options.leave_on_server.is_none(), "--leave-on-server yes, no or a time such as 14d"),
+            (options.messages.is_none(), "--messages all or new"),
         ]
         .into_iter()
         .filter_map(|(is_missing, option)| is_missing.then_some(option))
@@ -210,7 +215,7 @@ impl<'a> Wizard<'a> {
     async fn address(&self) -> Result<MailAddress, Ended> {
         let read = |text: &str| MailAddress::new(text).map_err(|e| e.to_string());
         match &self.options.address {
-            Some(text) => read(text).map_err(|e| usage(&format!("`{}`: {e}", printable(text)))),
+            Some(text) => read(text).map_err(|e| usage(&format!("`{}`: {e}", text::value(text)))),
             None => self.asker.ask("Mail address", None, "the address", read).await,
         }
     }
@@ -271,8 +276,10 @@ impl<'a> Wizard<'a> {
         settings.leave_on_server = match &self.options.leave_on_server {
             Some(answer) => answer.clone(),
             None => {
-                say(format_args!("Does mail stay on the server once it is delivered? {LEAVE_ON_SERVER}."));
                 let asker = self.asker;
+                say(
+                    "Leave mail on the server after delivery? yes, no, or a time after which it is deleted, such as 14d.",
+                );
                 asker.ask("Leave it on the server", Some("yes"), "--leave-on-server", LeaveOnServer::new).await?
             }
         };
@@ -310,7 +317,7 @@ impl<'a> Wizard<'a> {
     fn extended(&self, name: &AccountName, settings: &AccountSettings) -> Result<Extended, Ended> {
         let extended = self.target.with(name, &settings.table()).map_err(|e| told(&e))?;
         if let Some(twin) = extended.twin() {
-            let path = printable(&self.target.path.to_string_lossy());
+            let path = text::value(&self.target.path.to_string_lossy());
             stderr_line(format_args!(
                 "mailferry: nothing was written: the account `{twin}` in {path} is this maildrop already"
             ));
@@ -359,7 +366,7 @@ impl<'a> Wizard<'a> {
     }
 
     fn tell_end(&self, name: &AccountName, adopted: usize, files: &[PathBuf], by_hand: &[String]) {
-        let shown = |path: &Path| printable(&path.to_string_lossy());
+        let shown = |path: &Path| text::value(&path.to_string_lossy());
         say(format_args!("\nThe account `{name}` is in {}.", shown(&self.target.path)));
         files.iter().for_each(|file| say(format_args!("Made {}, which only you can read.", shown(file))));
         if adopted > 0 {
@@ -391,7 +398,7 @@ impl<'a> Wizard<'a> {
         if !self.arguments.quiet || answer.is_none() {
             say("\nAll day, as a service of yours:");
             if let Some(path) = &unit.missing {
-                say(format_args!("    (writes {})", printable(&path.to_string_lossy())));
+                say(format_args!("    (writes {})", text::value(&path.to_string_lossy())));
             }
             unit.commands().iter().for_each(|line| say(format_args!("    {line}")));
         }

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use super::asker::secret_line;
 use super::{Ended, Wizard, usage};
 use crate::account::AccountName;
+use crate::account::preset::Preset;
 use crate::cli::arguments::Setup;
 use crate::cli::output::{say, stderr_line};
-use crate::credential::{CredentialEnvironment, is_credential_name, printable};
+use crate::credential::{CredentialEnvironment, is_credential_name};
 use crate::discovery::Candidate;
 use crate::exit::ExitStatus;
-use crate::oauth::preset::Preset;
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::setup::sealed::{CredentialPlaces, encrypt};
 use crate::setup::settings::{SecretSource, SignInClient, command_words};
+use crate::text;
 use crate::threads;
 
 /// Where the secret is kept, and what of it setup has to do.
@@ -226,7 +227,7 @@ pub(super) fn as_line(password: &Secret) -> Secret {
 /// A credential: one that this process was given is there already, another one is made from the password.
 fn credential_of(name: &str, is_piped: bool) -> Result<Kept, Ended> {
     if !is_credential_name(name) {
-        return Err(usage(&format!("`{}` cannot be the name of a credential", printable(name))));
+        return Err(usage(&format!("`{}` cannot be the name of a credential", text::value(name))));
     }
     let source = SecretSource::Credential(name.to_owned());
     let given = CredentialEnvironment::from_process().credentials_directory;

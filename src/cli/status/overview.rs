@@ -42,7 +42,7 @@ pub(in crate::cli) fn head(status: &Status) -> Vec<Row> {
     let program = format!("mailferry {}, process {}, up for {up}", status.program, status.pid);
     let mut rows = vec![Row::marked(sums, mark), Row::plain(program, 2)];
     if let Some(problem) = &status.config_problem {
-        let words = "The configuration was changed and is wrong, so the one before it is in force:";
+        let words = "The configuration was changed and has errors, so the one before it stays in force:";
         rows.push(Row::marked(words, Mark::Trouble));
         rows.extend(problem.lines().map(|line| Row::plain(line, 0)));
     }
@@ -121,7 +121,9 @@ fn trouble_line(account: &AccountStatus, width: usize, now: i64) -> Row {
             } else {
                 String::new()
             };
-            format!("{} at {host} for {since}{times}; {}", trouble.cause.name(), next_try(account, now))
+            // What is wrong here is not the server's fault.
+            let place = if trouble.cause.is_local() { String::new() } else { format!(" at {host}") };
+            format!("{}{place} for {since}{times}; {}", trouble.cause.name(), next_try(account, now))
         }
         (_, since) => format!("{} since {}", words(State::Hung), LocalTime(since.unwrap_or(now))),
     };
@@ -149,7 +151,7 @@ fn table(well: &[&AccountStatus], now: i64) -> Vec<Row> {
         let (name, today) = (&account.account, Mail(account.today));
         let aside = match account.quarantine.len() {
             0 => String::new(),
-            aside => format!(", {aside} set aside"),
+            aside => format!(", {aside} in quarantine"),
         };
         let begin = format!("{name:width$}  {state:7}  last {last:11}");
         let text = format!("{begin}  next {next:7}  today {today}{aside}");
@@ -242,7 +244,7 @@ mod tests {
             [
                 "33 accounts: 30 well, 2 IN TROUBLE, 1 not polled yet; 1 being polled, 2 queued",
                 "mailferry 1, process 7, up for 25 h",
-                "The configuration was changed and is wrong, so the one before it is in force:",
+                "The configuration was changed and has errors, so the one before it stays in force:",
                 "line 5 is wrong",
                 "here"
             ]
@@ -273,6 +275,17 @@ mod tests {
         assert_eq!(lines[9], "person00  well     last 1 min ago    next 4 min    today 1 message (2.0 KiB)");
         assert_eq!(lines[13], "person05  polling  last 1 min ago    next now      today 20 messages (5.0 MiB)");
         assert_eq!(lines.len(), 9 + 27, "{text}");
+    }
+
+    #[test]
+    fn what_is_wrong_on_this_machine_names_no_server() {
+        let mut full = refused(7);
+        if let Some(trouble) = &mut full.trouble {
+            trouble.cause = Cause::Storage;
+        }
+        let accounts = (0..30).map(|n| if n == 7 { full.clone() } else { of(n) });
+        let text = shown(&status(accounts.collect()), Detail::AsFits, None);
+        assert!(text.contains("person07  storage for 17 min, 2 polls; next try in 60 min"), "{text}");
     }
 
     #[test]

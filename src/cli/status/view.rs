@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::cli::keys::Key;
+use crate::cli::terminal::Size;
 
 /// A window into lines that are more than fit, below a head that stays and above a foot.
 #[derive(Debug, Default)]
@@ -37,8 +38,9 @@ impl View {
         self.lines.saturating_sub(self.height)
     }
 
-    /// What so many rows show.
-    pub(super) fn frame(&mut self, head: &[String], body: &[String], rows: usize) -> Vec<String> {
+    /// What a terminal of this size shows.
+    pub(super) fn frame(&mut self, head: &[String], body: &[String], size: Size) -> Vec<String> {
+        let rows = size.rows;
         // On a very small terminal the head gives way.
         let head = head.get(..head.len().min(rows / 2)).unwrap_or_default();
         self.height = rows.saturating_sub(head.len() + 1);
@@ -48,16 +50,18 @@ impl View {
         let mut frame = head.to_vec();
         frame.extend_from_slice(body.get(self.first..end).unwrap_or_default());
         frame.resize(rows.saturating_sub(1), String::new());
-        frame.push(self.foot(end));
+        frame.push(self.foot(end, size.columns));
         frame
     }
 
-    fn foot(&self, end: usize) -> String {
+    fn foot(&self, end: usize, columns: usize) -> String {
         if self.lines <= self.height {
             return "q: quit".to_owned();
         }
-        // What a narrow terminal cuts off is what one can do without.
-        format!("q: quit   arrows, PgUp, PgDn, Home, End: scroll   lines {}-{end} of {}", self.first + 1, self.lines)
+        let place = format!("lines {}-{end} of {}", self.first + 1, self.lines);
+        let all = format!("q: quit   arrows, PgUp, PgDn, Home, End: scroll   {place}");
+        // Where one is, is what a narrow terminal shows.
+        if all.len() < columns { all } else { format!("q: quit   {place}") }
     }
 }
 
@@ -101,8 +105,19 @@ mod tests {
     #[test]
     fn a_frame_has_the_rows_of_the_terminal_whatever_there_is() {
         for (head, body, rows) in [(2, 300, 24), (2, 3, 24), (9, 300, 5), (2, 300, 2), (1, 0, 1), (0, 0, 10)] {
-            let frame = View::default().frame(&lines(head), &lines(body), rows);
+            let frame = View::default().frame(&lines(head), &lines(body), Size { columns: 80, rows });
             assert_eq!(frame.len(), rows, "{head} {body} {rows}");
+        }
+    }
+
+    #[test]
+    fn a_narrow_terminal_shows_where_one_is() {
+        for (columns, foot) in [
+            (80, "q: quit   arrows, PgUp, PgDn, Home, End: scroll   lines 1-22 of 300"),
+            (60, "q: quit   lines 1-22 of 300"),
+        ] {
+            let frame = View::default().frame(&lines(1), &lines(300), Size { columns, rows: 24 });
+            assert_eq!(frame.last().unwrap(), foot);
         }
     }
 
@@ -110,7 +125,8 @@ mod tests {
     fn keys_move_within_the_lines() {
         let (head, body) = (lines(2), lines(300));
         let mut view = View::default();
-        let first = |view: &mut View| view.frame(&head, &body, 23)[2].clone();
+        let size = Size { columns: 80, rows: 23 };
+        let first = |view: &mut View| view.frame(&head, &body, size)[2].clone();
         assert_eq!(first(&mut view), "line 1");
         for (key, shown) in [
             (Key::Up, "line 1"),
@@ -125,7 +141,7 @@ mod tests {
             assert_eq!(first(&mut view), shown, "{key:?}");
         }
         view.scroll(Key::End);
-        let shorter = view.frame(&head, &lines(30), 23);
+        let shorter = view.frame(&head, &lines(30), size);
         assert_eq!((shorter[2].as_str(), shorter[21].as_str()), ("line 11", "line 30"));
         assert_eq!(shorter[22], "q: quit   arrows, PgUp, PgDn, Home, End: scroll   lines 11-30 of 30");
     }

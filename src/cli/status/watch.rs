@@ -127,7 +127,7 @@ impl Picture {
         let layout = Layout { width: Some(size.columns.saturating_sub(1)), colour: terminal::colour() };
         let lines = |rows: Vec<Row>| rows.iter().flat_map(|row| row.lines(layout)).collect::<Vec<String>>();
         let body = self.last.as_ref().map(|status| overview::body(status, self.detail)).unwrap_or_default();
-        let frame = self.view.frame(&lines(self.head()), &lines(body), size.rows);
+        let frame = self.view.frame(&lines(self.head()), &lines(body), size);
         let foot = frame.last().map(|foot| foot.chars().take(size.columns.saturating_sub(1)).collect());
         let frame = frame.iter().take(size.rows.saturating_sub(1)).cloned().chain(foot).collect();
         let changes = self.shown.change_to(frame);

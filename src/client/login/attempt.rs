@@ -11,7 +11,14 @@ use crate::pop3::{Capabilities, FramingError, Refusal, ResponseCode, is_unknown_
 use crate::sasl::{Link, LoginMethod, Offer, ways_to_log_in};
 use crate::secret::Secret;
 
-/// A login under way, over one session or two.
+/// So many sessions are begun for one login: one for each way that there may be, and one without CAPA.
+const MOST_SESSIONS: usize = 8;
+
+/// In so many of them the credential is sent: a server that hangs up at it may mean that it refuses it, and locks the
+/// account for much guessing.
+const MOST_OFFERS: usize = 2;
+
+/// A login under way, over one session or several.
 pub(super) struct Attempt<'a> {
     account: &'a Account,
     password: &'a Secret,
@@ -20,6 +27,14 @@ pub(super) struct Attempt<'a> {
     failed: Vec<LoginMethod>,
     /// The server hung up when a way was tried, and there is another one.
     another_way: bool,
+    /// A way was refused in this session, so that the server may have hung up for that.
+    refused: bool,
+    /// In so many sessions that broke the credential had been sent.
+    offers: usize,
+    /// The server hung up at CAPA.
+    without_capa: bool,
+    /// The server hung up before it had answered UTF8.
+    without_utf8: bool,
     /// The server refused a way that hides the password, and may only seem to have such ways.
     only_showing: bool,
     /// Anybody can listen to the connection.
@@ -42,30 +57,34 @@ impl<'a> Attempt<'a> {
             cached,
             failed: Vec::new(),
             another_way: false,
+            refused: false,
+            offers: 0,
+            without_capa: false,
+            without_utf8: false,
             only_showing: false,
             overheard: false,
         }
     }
 
-    /// Logs in, in one session, or in another one if the server hangs up at a way.
+    /// Logs in, in one session, or in further ones if the server hangs up at a way.
     pub(super) async fn run(mut self, dialer: &dyn Dial) -> Result<LoggedIn, LoginError> {
-        let first = match self.session(dialer).await {
-            Ok(logged_in) => return Ok(logged_in),
-            Err(error) => error,
-        };
-        if !self.another_way {
-            return Err(self.over(first));
-        }
-        info!("the server hung up at a way to log in, so another one is tried: {first}");
-        match self.session(dialer).await {
-            Ok(logged_in) => Ok(logged_in),
-            Err(error) => {
-                if !matches!(error, ClientError::Login { .. }) {
-                    // It hangs up at everything: that is hardly about the way to log in.
-                    self.failed.retain(|way| self.overheard && way.hides_password());
-                }
-                Err(self.over(error))
+        let mut sessions = 0;
+        loop {
+            sessions += 1;
+            (self.another_way, self.refused) = (false, false);
+            let error = match self.session(dialer).await {
+                Ok(logged_in) => return Ok(logged_in),
+                Err(error) => error,
+            };
+            if self.another_way && self.offers < MOST_OFFERS && sessions < MOST_SESSIONS {
+                info!("the server closed the connection during the login, so another way to log in is tried: {error}");
+                continue;
             }
+            if sessions > 1 && !matches!(error, ClientError::Login { .. }) {
+                // It hangs up at everything: that is hardly about the way to log in.
+                self.failed.retain(|way| self.overheard && way.hides_password());
+            }
+            return Err(self.over(error));
         }
     }
 
@@ -100,11 +119,12 @@ impl<'a> Attempt<'a> {
         client.refuse_cleartext(account)?;
         client.careful = cached.one_at_a_time;
         self.overheard |= client.link() == Link::Cleartext;
-        let login = Login { account, password, timestamp: greeting.timestamp.as_deref() };
+        let utf8 = !self.without_utf8;
+        let login = Login { account, password, timestamp: greeting.timestamp.as_deref(), utf8 };
         // TLS 1.3 refuses only now what it has against us.
         let (method, capabilities) = self.enter(&mut client, &login).await.map_err(of_tls)?;
         let failed = std::mem::take(&mut self.failed);
-        Ok(LoggedIn { client, capabilities, method, failed })
+        Ok(LoggedIn { client, capabilities, bears_capa: !self.without_capa, method, failed })
     }
 
     /// Tries the ways to log in until the server lets us in, or refuses more than the way.
@@ -116,7 +136,8 @@ impl<'a> Attempt<'a> {
         let mut from_memory = self.cached.before_login.is_some();
         let mut announced = match &self.cached.before_login {
             Some(remembered) => Some(remembered.clone()),
-            None => client.capabilities().await?,
+            None if self.without_capa => None,
+            None => client.capabilities().await.inspect_err(|e| self.broke_at_capa(e))?,
         };
         let mut method = self.next(client, login, announced.as_ref())?.ok_or(ClientError::Closed)?;
         loop {
@@ -138,13 +159,14 @@ impl<'a> Attempt<'a> {
                 }
             }
             let Some(next) = self.next(client, login, announced.as_ref())? else { return Err(error) };
-            info!("the login {} came to nothing ({error}), so {} is tried", method.name(), next.name());
+            info!("the login {} failed ({error}), so {} is tried", method.name(), next.name());
             method = next;
         }
     }
 
     /// What a failure means for this way and the others.
     fn judge(&mut self, failure: Failure, method: LoginMethod, link: Link, login: &Login<'_>) -> Judged {
+        self.refused = true;
         let (asked, response, offered, certain) = match failure {
             Failure::Refused { asked, response, offered, certain } => (asked, response, offered, certain),
             Failure::Broken { mechanism, error } => {
@@ -190,6 +212,13 @@ impl<'a> Attempt<'a> {
         Ok(ways.into_iter().filter(is_left).min_by_key(before))
     }
 
+    /// The session broke at CAPA: a server from before RFC 2449 may not bear it.
+    fn broke_at_capa(&mut self, error: &ClientError) {
+        if matches!(error, ClientError::Closed | ClientError::Lost { .. }) {
+            (self.without_capa, self.another_way) = (true, true);
+        }
+    }
+
     /// The session broke when a way was tried: that may have been what it did not bear.
     fn broke(
         &mut self,
@@ -206,11 +235,20 @@ impl<'a> Attempt<'a> {
             error,
             ClientError::Closed | ClientError::Lost { .. } | ClientError::Framing(FramingError::NotPop3 { .. })
         ) {
+            self.offers += usize::from(client.login.offered);
+            // It may have been UTF8 that it did not bear.
+            let utf8 = login.utf8 && announced.is_some_and(Capabilities::utf8) && !client.login.utf8_answered;
+            self.without_utf8 |= utf8;
             // After a refusal it may well be the refusal that it hung up behind.
-            if self.failed.is_empty() {
+            if !self.refused {
                 self.failed.push(method);
             }
-            return self.hung_up(error, client, login, announced);
+            let error = self.hung_up(error, client, login, announced);
+            if utf8 && !self.another_way {
+                self.failed.pop_if(|way| *way == method);
+                self.another_way = true;
+            }
+            return error;
         }
         error
     }

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use super::{account, config};
 use crate::account::{
-    AuthChoice, ClientCertificate, Endpoint, Interval, IpVersion, KeyExchange, MaildirMode, PublicKeyPin,
-    RemovalPolicy, TlsMode, TlsTrust,
+    AuthChoice, ClientCertificate, CredentialSource, Endpoint, Interval, IpVersion, KeyExchange, MaildirMode,
+    PublicKeyPin, RemovalPolicy, TlsMode, TlsTrust,
 };
 use crate::config::NotifySettings;
-use crate::credential::CredentialSource;
 
 #[test]
 fn the_smallest_account_gets_the_defaults() {
@@ -26,7 +25,7 @@ fn the_smallest_account_gets_the_defaults() {
         route: Default::default(),
         tls_options: Default::default(),
     };
-    assert_eq!(account.endpoint, endpoint);
+    assert_eq!(*account.endpoint, endpoint);
     assert_eq!(account.username, "jo");
     assert_eq!(account.auth, AuthChoice::Auto);
     assert_eq!(account.removal, RemovalPolicy::Keep);
@@ -68,7 +67,7 @@ fn every_key_reaches_the_account() {
         route: Default::default(),
         tls_options: Default::default(),
     };
-    assert_eq!(account.endpoint, endpoint);
+    assert_eq!(*account.endpoint, endpoint);
     assert!(matches!(&account.credential, CredentialSource::Inline(secret) if secret.expose() == b"hunter2"));
     assert_eq!(account.auth, AuthChoice::Apop);
     assert_eq!(account.maildir, PathBuf::from("/home/jo/Mail/work/in"));
@@ -78,7 +77,7 @@ fn every_key_reaches_the_account() {
     assert_eq!(account.max_message_size, Some(50 * 1024 * 1024));
     assert_eq!(account.max_messages_per_session, NonZeroU32::new(250));
     assert_eq!(account.maildir_mode, MaildirMode::new(0o2750).unwrap());
-    assert_eq!(account.on_new_mail, Some(vec!["notmuch".into(), "new".into()]));
+    assert_eq!(account.on_new_mail, Some(["notmuch".into(), "new".into()].into()));
     let notify = NotifySettings {
         command: Some(vec!["/home/jo/bin/tell".into(), "jo".into()]),
         no_success_for: Some(Duration::from_secs(6 * 3600)),
@@ -107,7 +106,7 @@ fn the_keys_of_the_way_and_of_tls_reach_the_account() {
     let ours = ClientCertificate { certificate: "/c.pem".into(), key: "/home/jo/k.pem".into() };
     assert_eq!(options.client_certificate, Some(ours));
     // One file may hold both.
-    let ours = account_with("tls_client_cert = \"/c.pem\"").endpoint.tls_options.client_certificate.unwrap();
+    let ours = account_with("tls_client_cert = \"/c.pem\"").endpoint.tls_options.client_certificate.clone().unwrap();
     assert_eq!(ours.key, ours.certificate);
 }
 

@@ -38,7 +38,7 @@ fn a_dangling_link_is_not_passed_over_in_silence() {
     let etc = dir.path().join("etc");
     let mine = dir.path().join("mailferry/config.toml");
     std::fs::create_dir_all(mine.parent().unwrap()).unwrap();
-    symlink("/nonexistent", &mine).unwrap();
+    symlink(dir.path().join("nowhere"), &mine).unwrap();
     let env = Environment { config_home: Some(dir.path().to_owned()), etc, ..Environment::default() };
     assert_eq!(find(None, &env).unwrap(), mine);
     let text = load(&mine, &env).unwrap_err().to_string();
@@ -144,4 +144,24 @@ fn what_cannot_be_read_is_named_with_the_next_step() {
     std::fs::write(&path, b"a = 1\nb = \"\xff\"\n").unwrap();
     let text = load(&path, &env()).unwrap_err().to_string();
     assert!(text.contains("not UTF-8") && text.contains("config.toml:2"), "{text}");
+}
+
+#[test]
+fn the_state_directory_is_found_without_the_accounts() {
+    use crate::config::top;
+    let of = |text: &str| {
+        let (_dir, path) = file(text);
+        top(&path, &env()).map(|top| top.state_dir)
+    };
+    assert_eq!(of(&format!("state_dir = \"~/s\"\n{}", account("a", ""))), Some(Some(PathBuf::from("/home/jo/s"))));
+    assert_eq!(of(&account("a", "")), Some(None));
+    assert_eq!(of("# nothing\n"), Some(None));
+    assert_eq!(
+        of("state_dir = \"/s\"\n[accounts.a\nhost = \n"),
+        Some(Some(PathBuf::from("/s"))),
+        "the rest may be wrong"
+    );
+    assert_eq!(of("state_dir = \"\"\"\n[accounts.a]\n\"\"\"\n[accounts.b]\n"), None, "no table begins in a string");
+    assert_eq!(of("state_dir = 5\n[accounts.a]\n"), None);
+    assert_eq!(of("[daemon]\nstate_dir = \"/s\"\n"), Some(None), "not above the tables");
 }

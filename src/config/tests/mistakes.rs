@@ -60,7 +60,7 @@ fn twenty_mistakes_are_twenty_findings_and_more_in_the_order_of_the_file() {
         (5, "unknown key `concurency`"),
         (6, "unknown key `interval` in [daemon]"),
         (8, "typographic quotes"),
-        (9, "a text stands in quotes"),
+        (9, "a text must stand in quotes"),
         (10, "parted by =, not by a colon"),
         (11, "a line does not end with ;"),
         (12, "true and false"),
@@ -103,7 +103,7 @@ fn twenty_mistakes_are_twenty_findings_and_more_in_the_order_of_the_file() {
 fn one_mistake_is_one_finding() {
     let good = account("a", "interval = \"5m\"");
     for (from, to, said) in [
-        ("interval = \"5m\"", "interval = 5m", "a text stands in quotes"),
+        ("interval = \"5m\"", "interval = 5m", "a text must stand in quotes"),
         ("interval = \"5m\"", "interval: 5m", "not by a colon"),
         ("interval = \"5m\"", "interval \"5m\"", "= is missing"),
         ("interval = \"5m\"", "interval = \"5m\",", "does not end with ,"),
@@ -111,17 +111,17 @@ fn one_mistake_is_one_finding() {
         ("interval = \"5m\"", "interval = ", "is missing"),
         ("interval = \"5m\"", "interval", "the value of `interval` is missing"),
         ("interval = \"5m\"", "interval =\u{a0}\"5m\"", "invisible character (U+00A0)"),
-        ("interval = \"5m\"", "max_message_size = 50 MiB", "a text stands in quotes"),
+        ("interval = \"5m\"", "max_message_size = 50 MiB", "a text must stand in quotes"),
         ("interval = \"5m\"", "max message size = \"50 MiB\"", "this is not a key"),
         ("interval = \"5m\"", "enabled = TRUE", "true and false"),
         ("interval = \"5m\"", "---", "`---` is of YAML"),
-        ("host = \"pop.example.org\"", "host = pop.example.org", "a text stands in quotes"),
+        ("host = \"pop.example.org\"", "host = pop.example.org", "a text must stand in quotes"),
         ("host = \"pop.example.org\"", "host: pop.example.org", "not by a colon"),
         ("host = \"pop.example.org\"", "\"host\": \"pop.example.org\",", "not by a colon"),
         ("host = \"pop.example.org\"", "host = {pop}", "this table in a line"),
         ("password_command = [\"pw\"]", "password_command = [pass, show]", "this list is not one"),
         ("password_command = [\"pw\"]", "password: x", "not by a colon"),
-        ("password_command = [\"pw\"]", "password = x y", "a text stands in quotes"),
+        ("password_command = [\"pw\"]", "password = x y", "a text must stand in quotes"),
         ("[accounts.a]", "[accounts.jo@a.org]", "stands in quotes"),
         ("[accounts.a]", "[accounts.a b]", "letters, digits and . _ @ -"),
         ("[accounts.a]", "[accounts.工作]", "letters, digits and . _ @ -"),
@@ -136,6 +136,97 @@ fn one_mistake_is_one_finding() {
         let told = told(&text);
         assert!(told.len() == 1 && told[0].1.contains(said), "{said}\n{text}\n{told:#?}");
     }
+}
+
+#[test]
+fn each_mistake_is_shown_with_what_to_write() {
+    let good = account("a", "interval = \"5m\"");
+    let command = "password_command = [\"pw\"]";
+    for (from, to, line, said) in [
+        ("interval = \"5m\"", "interval = `5m`", "interval = `5m`", "backticks are not quotes"),
+        ("interval = \"5m\"", "interval ＝ \"5m\"", "interval ＝ \"5m\"", "full-width"),
+        ("interval = \"5m\"", "interval\u{a0}= \"5m\"", "interval\u{a0}= \"5m\"", "invisible character"),
+        ("interval = \"5m\"", "leave–on–server = true", "leave–on–server = true", "did you mean `leave_on_server`?"),
+        ("interval = \"5m\"", "\"interval\": \"5m\",", "\"interval\": \"5m\",", "not by a colon"),
+        (
+            "interval = \"5m\"",
+            "interval = \"5m\" // often",
+            "interval = \"5m\" \"[secret]\"",
+            "begins with #, not with //",
+        ),
+        ("interval = \"5m\"", "include \"other.toml\"", "include \"[secret]\"", "no `include` in TOML"),
+        ("interval = \"5m\"", "export X=1", "export \"[secret]\"", "no `export` in TOML"),
+        ("interval = \"5m\"", "/* often */", "/* often */", "a comment begins with #"),
+        ("interval = \"5m\"", "interval = \"1\"", "interval = \"1\"", "`interval` has no unit"),
+        ("interval = \"5m\"", "interval = -5", "interval = -5", "`interval` is negative"),
+        ("interval = \"5m\"", "maildir_mode = \"9\"", "maildir_mode = \"9\"", "octal"),
+        ("interval = \"5m\"", "tls = yes", "tls = yes", "write \"implicit\", \"starttls\" or \"none\""),
+        ("interval = \"5m\"", "port = 0995", "port = 0995", "write 995"),
+        ("interval = \"5m\"", "interval = \"1m-5m\"", "interval = \"1m-5m\"", "\"1m..5m\""),
+        ("interval = \"5m\"", "-- often", "-- often", "a comment begins with #"),
+        ("interval = \"5m\"", "\u{1a}", "", "a control character (U+001A)"),
+        ("interval = \"5m\"", "[[accounts]]\nname = \"b\"", "[[accounts]]", "accounts are tables with a name"),
+        (
+            "interval = \"5m\"",
+            "[[accounts.a.rules]]\nheader = \"To\"\ncontain = \"x\"\nmaildir = \"/x\"",
+            "contain",
+            "did you mean `contains`?",
+        ),
+        ("interval = \"5m\"", "[accounts.a.forward]\nlmpt = { }", "lmpt", "did you mean `lmtp`?"),
+        (command, "oauth2 = true", "oauth2 = true", "a table is expected"),
+        ("[accounts.a]", "[accounts a]", "[accounts a]", "write [accounts.a]"),
+        ("[accounts.a]", "[accounts.a]:", "[accounts.a]:", "behind the header"),
+        ("[accounts.a]", "[accounts.\"a b\"]", "[accounts.\"a b\"]", "a blank is none of them"),
+        ("[accounts.a]", "[account.a]", "[account.a]", "did you mean `accounts`?"),
+        ("[accounts.a]", "[a]", "[a]", "if it is an account, write [accounts.a]"),
+        (
+            command,
+            "password_command = [\"pass show x\"]",
+            "[\"pass show x\"]",
+            "write each word separately: [\"pass\", \"show\", \"x\"]",
+        ),
+        (command, "password_file = \"$HOME/pw\"", "\"$HOME/pw\"", "for a variable"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        let (text, count) = errors(&good.replace(from, to));
+        assert!(count == 1 && text.contains(line) && text.contains(said), "{to}: {said}\n{text}");
+    }
+}
+
+#[test]
+fn a_table_with_a_misspelt_name_is_judged_in_the_same_go() {
+    let text =
+        "[deamon]\nconcurency = 4\n".to_owned() + &account("a", "intervall = 1").replace("[accounts", "[account");
+    let (shown, count) = errors(&text);
+    for said in [
+        "did you mean `daemon`?",
+        "did you mean `concurrency`?",
+        "did you mean `accounts`?",
+        "did you mean `interval`?",
+    ] {
+        assert!(shown.contains(said), "{said}\n{shown}");
+    }
+    assert_eq!(count, 4, "{shown}");
+}
+
+#[test]
+fn a_file_of_another_program_or_language_is_recognised_as_a_whole() {
+    for (text, said) in [
+        ("# mine\npoll pop.h proto pop3\n  user jo password hunter2\n", "this is a configuration of fetchmail"),
+        ("set daemon 300\n", "`mailferry import fetchmail FILE`"),
+        ("account work\nhost pop.h\npassword hunter2\n", "this is a configuration of mpop"),
+        ("[retriever]\ntype = SimplePOP3Retriever\npassword = hunter2\n", "this is a configuration of getmail"),
+        ("account \"a\" pop3s server \"h\" pass \"hunter2\"\n", "this is a configuration of fdm"),
+        ("{\"accounts\": {\"a\": {\"password\": \"hunter2\"}}}\n", "this file is JSON"),
+        ("<account><password>hunter2</password></account>\n", "this file is XML"),
+        ("[accounts.a]\rhost = \"h\"\rpassword = \"hunter2\"\r", "end with CR alone"),
+    ] {
+        let (shown, count) = errors(text);
+        assert!(count == 1 && shown.contains(said) && !shown.contains("hunter2"), "{text}\n{shown}");
+    }
+    // One account is enough to make it ours.
+    let (shown, _) = errors("poll pop.h\n[accounts.a]\nhost = 'h'\n");
+    assert!(!shown.contains("configuration of"), "{shown}");
 }
 
 #[test]

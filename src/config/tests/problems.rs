@@ -23,7 +23,7 @@ fn each_wrong_value_is_shown_with_its_line_and_the_next_step() {
         ("auth = \"kerberos\"", "cannot be \"kerberos\"", "write one of \"auto\", \"plain\", \"login\", \"user\""),
         ("auth = \"scram-sha1\"", "cannot be \"scram-sha1\"", "did you mean \"scram-sha-1\"?"),
         ("auth = \"plian\"", "`auth` cannot be \"plian\"", "did you mean \"plain\"?"),
-        ("leave_on_server = \"0d\"", "no time at all", "write leave_on_server = false"),
+        ("leave_on_server = \"0d\"", "is zero", "write leave_on_server = false"),
         ("leave_on_server = \"59m\"", "too short", "at least \"1h\""),
         ("leave_on_server = \"300y\"", "months or years", "say it in days"),
         ("leave_on_server = \"99999d\"", "too long", "at most \"36500d\""),
@@ -61,7 +61,7 @@ fn each_wrong_value_is_shown_with_its_line_and_the_next_step() {
         ("keep = true", "unknown key `keep`", "did you mean `leave_on_server`?"),
         ("per_host = 3", "unknown key `per_host`", "its place is [daemon]"),
         ("state_dir = \"/x\"", "unknown key `state_dir`", "its place is the top of the file"),
-        ("\"a\\u001b[2Jb\" = 1", "unknown key `a\\u{1b}[2Jb`", "the keys here are `host`, `port`"),
+        ("\"a\\u001b[2Jb\" = 1", "unknown key `a\\u{1b}[2Jb`", "the keys here are `allow_cleartext_password`, `auth`"),
     ];
     check_each(&cases);
 }
@@ -142,12 +142,20 @@ fn what_is_wrong_outside_of_accounts_is_shown_with_its_line() {
         ("stat_dir = \"/x\"", "unknown key `stat_dir` at the top of the file", "did you mean `state_dir`?"),
         ("state_dir = \"x\"", "`state_dir` is not an absolute path", "begins with /"),
         ("interval = \"5m\"", "unknown key `interval` at the top", "its place is [accounts.NAME] or [defaults]"),
-        ("daemon.frob = 1", "unknown key `frob` in [daemon]", "are `concurrency`, `per_host`"),
+        ("daemon.frob = 1", "unknown key `frob` in [daemon]", "are `concurrency`, `http`"),
         ("daemon.http = \"0.0.0.0:9110\"", "`http` can be reached from other machines", "http_allow_remote = true"),
         ("daemon.http = \"http://localhost:9110/\"", "`http` is a URL", "127.0.0.1:9110"),
-        ("daemon.http = \"9110\"", "`http` is no address with a port", "/run/mailferry/http.sock"),
-        ("daemon.concurrency = 0", "`concurrency` is 0", "write 32"),
-        ("daemon.per_host = 1.5", "`per_host` is a number with a fraction", "write 4"),
+        ("daemon.http = \"9110\"", "`http` is neither an address with a port", "/run/mailferry/http.sock"),
+        (
+            "daemon.concurrency = 0",
+            "`concurrency` is 0",
+            "write a number from 1 to 4096, without quotes; 32 is the default",
+        ),
+        (
+            "daemon.per_host = 1.5",
+            "`per_host` is a number with a fraction",
+            "write a number from 1 to 4096, without quotes; 4 is the default",
+        ),
         ("notify.comand = [\"x\"]", "unknown key `comand` in [notify]", "did you mean `command`?"),
         ("notify.host = \"x\"", "unknown key `host` in [notify]", "its place is [accounts.NAME]"),
         ("notify.command = \"x\"", "`command` is a string, but an array of strings", "~/bin/mail-trouble"),

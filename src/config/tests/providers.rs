@@ -1,8 +1,6 @@
 use super::{config, errors};
-use crate::account::TlsMode;
+use crate::account::{CredentialSource, OAuthSettings, TlsMode};
 use crate::config::Config;
-use crate::credential::CredentialSource;
-use crate::oauth::OAuthSettings;
 
 /// An account without a server, with these lines.
 fn text(lines: &str) -> String {

@@ -1,5 +1,6 @@
 //! What the supervisor answers to those who ask.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tracing::info;
@@ -10,7 +11,6 @@ use crate::clock::alarm::since_boot;
 use crate::control::status::{AccountStatus, Status, VERSION};
 use crate::control::{LONGEST_OFTEN, Request, Response};
 use crate::daemon::accounts::AccountState;
-use crate::schedule::queue::Doing;
 use crate::text::Count;
 
 impl Supervisor {
@@ -51,7 +51,7 @@ impl Supervisor {
 
     pub(super) fn answer(&mut self, request: Request) -> Response {
         match request {
-            Request::Status => Response::Status(Box::new(self.status())),
+            Request::Status { accounts } => Response::Status(Box::new(self.status(&accounts))),
             // Its answer comes later.
             Request::TestNotify => Response::NotUnderstood { why: "it is answered elsewhere".to_owned() },
             Request::Poll { accounts, often_for } => {
@@ -62,16 +62,23 @@ impl Supervisor {
                 let wanted: Vec<AccountName> = named.iter().filter_map(known).collect();
                 let often_until = often_for.map(|seconds| self.poll_often(&wanted, Duration::from_secs(seconds)));
                 let woken = self.poll_now(&wanted);
-                info!(event = "poll-now", "asked to poll {} now", Count::of(woken.len(), "account"));
+                info!(event = "poll-now", "a client asks to poll {} now", Count::of(woken.len(), "account"));
                 Response::Poll { woken: woken.iter().map(ToString::to_string).collect(), unknown, often_until }
             }
         }
     }
 
-    pub(super) fn status(&self) -> Status {
+    /// How things are, with the accounts that are named and known; all, if none is named.
+    pub(super) fn status(&self, named: &[String]) -> Status {
+        let is_of_all = named.is_empty();
+        let named: BTreeSet<AccountName> = named.iter().filter_map(|name| AccountName::new(name).ok()).collect();
         let (now, wall, today) = (since_boot(), self.context.clock.read().wall, self.context.clock.today());
-        let doing = |name: &AccountName| self.queue.doing(name);
-        let ready = |kept: &&AccountState| matches!(doing(kept.name()), Some(Doing::Ready(_)));
+        let show = |kept: &AccountState| self.status_of(kept, now, wall, &today);
+        let accounts = if is_of_all {
+            self.accounts.values().map(|kept| show(kept)).collect()
+        } else {
+            named.iter().filter_map(|name| self.accounts.get(name)).map(|kept| show(kept)).collect()
+        };
         Status {
             version: VERSION,
             program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -82,18 +89,17 @@ impl Supervisor {
             state_dir: self.context.state_dir.display().to_string(),
             config_problem: self.config_problem.clone(),
             polling: self.queue.running(),
-            queued: self.accounts.values().filter(ready).count(),
-            accounts: self
-                .accounts
-                .values()
-                .map(|kept| {
-                    let (name, polls) = (kept.name(), &self.polls);
-                    let status =
-                        kept.status(doing(name), polls.hung_since(name), polls.delivered(name), now, wall, &today);
-                    AccountStatus { forward: self.forwarders.status(name, now, wall), ..status }
-                })
-                .collect(),
+            queued: self.queue.ready(),
+            accounts,
         }
+    }
+
+    /// What there is to show of an account at a time, given as that since boot and that since 1970.
+    fn status_of(&self, kept: &AccountState, now: Duration, wall: i64, today: &str) -> AccountStatus {
+        let (name, polls) = (kept.name(), &self.polls);
+        let (hung, this_poll) = (polls.hung_since(name), polls.delivered(name));
+        let status = kept.status(self.queue.doing(name), hung, this_poll, now, wall, today);
+        AccountStatus { forward: self.forwarders.status(name, now, wall), ..status }
     }
 
     /// The line for `systemctl status`.
@@ -104,7 +110,7 @@ impl Supervisor {
             line.push_str(&format!(", {troubled} in trouble: see `mailferry status`"));
         }
         if self.config_problem.is_some() {
-            line.push_str("; the changed configuration is wrong and not in force");
+            line.push_str("; the changed configuration has errors and is not in force");
         }
         line
     }

@@ -1,9 +1,11 @@
 //! What the supervisor has told to people by the user's commands.
 
+use std::time::Duration;
+
 use tokio::sync::oneshot;
 
 use super::Supervisor;
-use crate::account::{Account, AccountName};
+use crate::account::AccountName;
 use crate::clock::alarm::since_boot;
 use crate::config::NotifySettings;
 use crate::control::Response;
@@ -11,22 +13,31 @@ use crate::notify::CommandRunner;
 use crate::notify::grouping::{self, News};
 use crate::schedule::queue::Doing;
 
+/// Of so many accounts it is looked after each event whether more may have the same to tell.
+const FEW: usize = 1000;
+
+/// Of more, no sooner than so long after the last time.
+const LOOK_AT_GROUPS: Duration = Duration::from_secs(1);
+
 impl Supervisor {
     /// Tells what has waited long enough for more of its kind, or waits for nobody.
     pub(super) fn tell_groups(&mut self) {
-        if self.grouping.due().is_none() {
+        let now = since_boot();
+        let Some(due) = self.grouping.due() else { return };
+        // To look is to go over all accounts.
+        if now < due && self.accounts.len() > FEW && now.saturating_sub(self.looked_at_groups) < LOOK_AT_GROUPS {
             return;
         }
-        let now = since_boot();
+        self.looked_at_groups = now;
         let is_soon = |name: &AccountName| match self.queue.doing(name) {
             Some(Doing::Running | Doing::Ready(_)) => true,
             Some(Doing::Waiting(due)) => due < now + grouping::PATIENCE,
             None => false,
         };
         let accounts = &self.accounts;
-        let may_join = |host: &str, is_in: &dyn Fn(&Account) -> bool| {
+        let may_join = |host: &str, is_in: &dyn Fn(&AccountName) -> bool| {
             let at_host = accounts.values().filter(|kept| kept.account.endpoint.host.eq_ignore_ascii_case(host));
-            let mut others = at_host.filter(|kept| !is_in(&kept.account));
+            let mut others = at_host.filter(|kept| !is_in(kept.name()));
             others.any(|kept| is_soon(kept.name()))
         };
         for news in self.grouping.ready(now, may_join) {
@@ -40,7 +51,7 @@ impl Supervisor {
         let (outcome, ended) = oneshot::channel();
         self.command_runner.test(&self.notify, outcome);
         self.polls.runtime().spawn(async move {
-            let ended = ended.await.unwrap_or_else(|_| Err("the command could not be followed to its end".to_owned()));
+            let ended = ended.await.unwrap_or_else(|_| Err("the command could not be waited for".to_owned()));
             let (well, text) = (ended.is_ok(), ended.unwrap_or_else(|words| words));
             // Who asked may have gone.
             let _ = answer.send(Response::Notified { well, configured, text });

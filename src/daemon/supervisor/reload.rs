@@ -11,7 +11,6 @@ use super::Supervisor;
 use crate::account::{Account, AccountName};
 use crate::clock::alarm::since_boot;
 use crate::config::{Config, ConfigError};
-use crate::credential::CredentialSource;
 use crate::daemon::accounts::AccountState;
 use crate::daemon::systemd;
 use crate::poll::PollContext;
@@ -53,13 +52,16 @@ impl Reload {
 }
 
 impl Supervisor {
-    /// The configuration was read anew. One with errors is refused as a whole.
+    /// The configuration was reloaded. One with errors is refused as a whole.
     pub(super) fn reloaded(&mut self, config: Result<Config, ConfigError>, stamp: String) {
         self.reload.under_way = false;
         match config {
             Err(e) => {
                 let text = e.render(false).trim_end().to_owned();
-                error!(event = "reload", "the configuration was not taken over, and the one before it stays:\n{text}");
+                error!(
+                    event = "reload",
+                    "the configuration was refused, and the one before it stays in force:\n{text}"
+                );
                 self.config_problem = Some(text);
             }
             Ok(config) => {
@@ -76,7 +78,7 @@ impl Supervisor {
                 self.take_in(config.accounts);
                 info!(
                     event = "reload",
-                    "the configuration was read anew: {}",
+                    "the configuration was reloaded: {}",
                     Count::of(self.accounts.len(), "account")
                 );
             }
@@ -86,14 +88,14 @@ impl Supervisor {
 
     /// These accounts are configured from now on. Sessions that run go on.
     pub(super) fn take_in(&mut self, configured: Vec<Account>) {
-        let configured: BTreeMap<AccountName, Account> = configured
+        let configured: BTreeMap<AccountName, Arc<Account>> = configured
             .into_iter()
             .filter(|account| account.enabled)
-            .map(|account| (account.name.clone(), account.with_spool(&self.context.state_dir)))
+            .map(|account| (account.name.clone(), Arc::new(account.with_spool(&self.context.state_dir))))
             .collect();
         self.let_go(|name| !configured.contains_key(name));
         let (now, count) = (since_boot(), configured.len());
-        let mut unknown: Vec<(AccountName, CredentialSource)> = Vec::new();
+        let mut unknown: Vec<Arc<Account>> = Vec::new();
         for (name, account) in configured {
             if let Some(back) = self.gone.remove(&name) {
                 self.take_back(back, account, count, now);
@@ -108,13 +110,14 @@ impl Supervisor {
                     }
                 }
                 None => {
-                    unknown.push((name.clone(), account.credential.clone()));
+                    unknown.push(Arc::clone(&account));
                     self.unrecalled.insert(name.clone(), false);
-                    self.accounts.insert(name, AccountState::new(account, self.installation, count, now));
+                    let new = AccountState::new(account, self.installation, count, now);
+                    self.accounts.insert(name, Box::new(new));
                 }
             }
         }
-        self.forwarders.take_in(self.accounts.values().map(|kept| &kept.account), now);
+        self.forwarders.take_in(self.accounts.values().map(|kept| &*kept.account), now);
         if !unknown.is_empty() {
             self.outside.recall(&self.context, unknown);
         }
@@ -122,7 +125,13 @@ impl Supervisor {
 
     /// An account that was taken out of the configuration and put back: what was learned of it and told stays, and so does
     /// its back-off, unless it came back changed.
-    pub(super) fn take_back(&mut self, mut kept: AccountState, account: Account, count: usize, now: Duration) {
+    pub(super) fn take_back(
+        &mut self,
+        mut kept: Box<AccountState>,
+        account: Arc<Account>,
+        count: usize,
+        now: Duration,
+    ) {
         if kept.account == account {
             kept.come_back(count, now);
         } else {

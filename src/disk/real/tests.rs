@@ -59,7 +59,9 @@ fn a_file_is_locked_by_one_at_a_time() {
 #[test]
 fn only_some_errors_mean_that_there_are_no_links() {
     use crate::disk::has_no_links;
-    for (errno, none) in [(Errno::PERM, true), (Errno::NOTSUP, true), (Errno::IO, false), (Errno::NOSPC, false)] {
+    let none = [Errno::PERM, Errno::ACCESS, Errno::INVAL, Errno::NOTSUP].map(|errno| (errno, true));
+    let others = [Errno::IO, Errno::NOSPC, Errno::NOENT].map(|errno| (errno, false));
+    for (errno, none) in none.into_iter().chain(others) {
         assert_eq!(has_no_links(&errno.into()), none, "{errno}");
     }
 }

@@ -1,6 +1,6 @@
 //! What an IMAP server says, as far as APPEND needs it. PURE: lines in, values out.
 
-use crate::credential::printable;
+use crate::text;
 
 /// One line of a response, without the octets of a literal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Condition {
     pub(super) fn words(&self) -> String {
         match &self.code {
             Some((name, rest)) if rest.is_empty() => format!("[{name}] {}", self.text),
-            Some((name, rest)) => format!("[{name} {}] {}", printable(rest), self.text),
+            Some((name, rest)) => format!("[{name} {}] {}", text::value(rest), self.text),
             None => self.text.clone(),
         }
     }
@@ -79,10 +79,10 @@ fn condition(rest: &[u8]) -> Option<Condition> {
     };
     let text = String::from_utf8_lossy(rest.get(end + 1..).unwrap_or_default()).into_owned();
     let coded = text.strip_prefix('[').and_then(|text| text.split_once(']'));
-    let Some((code, text)) = coded else { return Some(Condition { kind, code: None, text: printable(&text) }) };
+    let Some((code, text)) = coded else { return Some(Condition { kind, code: None, text: text::value(&text) }) };
     let (name, arguments) = code.split_once(' ').unwrap_or((code, ""));
     let code = Some((name.to_ascii_uppercase(), arguments.to_owned()));
-    Some(Condition { kind, code, text: printable(text.trim_start()) })
+    Some(Condition { kind, code, text: text::value(text.trim_start()) })
 }
 
 /// The length of the literal that a line announces at its end.

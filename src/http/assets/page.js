@@ -13,6 +13,8 @@
       const words = page.getElementById("status").textContent, status = document.getElementById("status");
       if (status.textContent !== words) status.textContent = words;
       document.title = page.title;
+      const icon = document.querySelector("link[rel=icon]"), freshIcon = page.querySelector("link[rel=icon]").href;
+      if (icon.href !== freshIcon) icon.href = freshIcon;
       shown = new Date();
       stale.hidden = true;
     } catch {

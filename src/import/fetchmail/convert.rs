@@ -22,6 +22,9 @@ pub(super) struct Given<'a> {
     pub(super) user: Option<&'a str>,
 }
 
+/// Where fetchmail takes mail that nothing is said of.
+const BY_SMTP: &str = "delivery to the mail server of this machine, the default";
+
 /// Makes accounts of all users.
 pub(super) fn convert(file: &File, given: &Given<'_>, found: &mut Found) {
     globals(file, found);
@@ -36,6 +39,10 @@ pub(super) fn convert(file: &File, given: &Given<'_>, found: &mut Found) {
                 Err(note) => found.left.push(note),
             }
         }
+    }
+    if found.drafts.iter().any(|draft| draft.became.iter().any(|(theirs, _)| theirs == BY_SMTP)) {
+        let to = destination::lmtp("/run/dovecot/lmtp", None, "USER").map(|to| to.to_string()).unwrap_or_default();
+        found.general.push(Note::new(BY_SMTP, without_smtp(&to, "USER")));
     }
 }
 
@@ -150,17 +157,19 @@ fn account(
         draft.auth = Some("apop");
         draft.became("proto apop", "auth = \"apop\"");
     }
-    encryption(&mut draft, &merged.options, given);
-    server_options(&mut draft, &merged.server, daemon);
+    encryption(&mut draft, &merged.options);
     draft.password = password(&draft, &merged.options, &label, given);
+    server_options(&mut draft, &merged.server, daemon);
+    certificates(&mut draft, &merged.options, given);
     let local = merged.local.first().map(|name| text(name));
-    user_options(&mut draft, &merged.options, local.as_deref().or(given.user).unwrap_or(&username));
+    user_options(&mut draft, &merged.options);
+    deliver(&mut draft, &merged.options, local.as_deref().or(given.user).unwrap_or(&username));
     if let Some(local) = local {
         match given.user == Some(local.as_str()) {
-            true => draft.became(format!("is {local} here"), format!("maildir = \"~/Mail/{}\" or so", label)),
+            true => draft.needless(format!("is {local} here")),
             false => draft.note(
                 format!("is {local} here"),
-                "the Maildir is the one of who runs mailferry; for another user run the import as that user, or set maildir",
+                "the mail is delivered as who runs mailferry; for another user run the import as that user, or set maildir",
             ),
         }
     }
@@ -168,7 +177,7 @@ fn account(
 }
 
 /// Without `ssl`, fetchmail begins TLS by STLS where the server has it; `sslproto ''` switches that off.
-fn encryption(draft: &mut Draft, options: &Options, given: &Given<'_>) {
+fn encryption(draft: &mut Draft, options: &Options) {
     let ssl = flag(options, "ssl").unwrap_or(false);
     let mode = first(options, "sslmode").map(text);
     let off = first(options, "sslproto").is_some_and(<[u8]>::is_empty) || mode.as_deref() == Some("none");
@@ -195,16 +204,48 @@ fn encryption(draft: &mut Draft, options: &Options, given: &Given<'_>) {
             }
         }
     }
-    if flag(options, "sslcertck") == Some(false) {
-        draft.note(
-            "no sslcertck",
-            "certificates are always checked; for one that is signed by itself name it as tls_ca_file",
-        );
+    match first(options, "sslproto").map(|word| text(word).to_ascii_uppercase()) {
+        Some(word) if word.contains("TLS1.3") => draft.note(
+            format!("sslproto {word}"),
+            "TLS 1.2 is taken, too, where a server has no other; tls_key_exchange = \"post-quantum\" refuses it",
+        ),
+        Some(word) if !word.is_empty() && !off => {
+            draft.became(format!("sslproto {word}"), "TLS 1.2 or 1.3, as always");
+        }
+        _ => {}
     }
-    if let Some(file) = first(options, "sslcertfile") {
-        let path = expand(&text(file), given.home, given.base);
-        draft.ca_file = Some(path.to_string_lossy().into_owned());
-        draft.became("sslcertfile", "tls_ca_file: these authorities and no others");
+}
+
+/// Whom to trust, and what this side shows.
+fn certificates(draft: &mut Draft, options: &Options, given: &Given<'_>) {
+    let file = |name: &str| {
+        let path = expand(&text(first(options, name)?), given.home, given.base);
+        Some(path.to_string_lossy().into_owned())
+    };
+    match flag(options, "sslcertck") {
+        Some(false) => draft.note_unchecked("no sslcertck"),
+        Some(true) => draft.needless("sslcertck"),
+        None => {}
+    }
+    if let Some(file) = file("sslcertfile") {
+        draft.trust("sslcertfile", &file);
+    }
+    if first(options, "sslfingerprint").is_some() {
+        draft.note_fingerprint("sslfingerprint", "MD5");
+    }
+    if let Some(name) = first(options, "sslcommonname") {
+        draft.set("sslcommonname", "tls_server_name", text(name));
+    }
+    match (file("sslcert"), file("sslkey")) {
+        (Some(certificate), key) => {
+            draft.set("sslcert", "tls_client_cert", certificate);
+            if let Some(key) = key {
+                draft.set("sslkey", "tls_client_key", key);
+            }
+        }
+        // Without a certificate of its own, the file has both.
+        (None, Some(both)) => draft.set("sslkey", "tls_client_cert", both),
+        (None, None) => {}
     }
 }
 
@@ -219,23 +260,25 @@ fn server_options(draft: &mut Draft, server: &Options, daemon: Option<u64>) {
         match *name {
             "proto" | "interval" => {}
             "via" => draft.became("via", "host"),
-            "port" => port(draft, &first(server, name).map(text).unwrap_or_default()),
+            "port" => draft.use_port("port", &first(server, name).map(text).unwrap_or_default()),
             "timeout" => draft.wait_for("timeout", number(server, name).unwrap_or(60)),
             "auth" => match first(server, name).map(text).unwrap_or_default().as_str() {
                 "any" | "password" => draft.needless("auth"),
-                other => draft.note(
-                    format!("auth {other}"),
-                    "this way to log in is not taken over; mailferry takes the best that it has in common with the server",
-                ),
+                other => draft.log_in_by(other),
             },
             "uidl" | "bad-header" | "retrieve-error" | "dns" | "checkalias" | "localdomains" | "aka" | "idletimeout"
             | "esmtpname" | "esmtppassword" => draft.needless(*name),
             "envelope" if *setting == Setting::Flag(false) => draft.needless("no envelope"),
             "envelope" | "qvirtual" => draft.note(*name, "the account goes by hand: [accounts.NAME.multidrop], see docs/routing.md"),
-            "plugin" | "plugout" => {
-                draft.note(*name, "a connection by way of a program is not taken over: the account connects directly");
-            }
-            "interface" | "monitor" => draft.note(*name, "a timer or a hook of the network can start and stop the service"),
+            "plugout" => draft.needless("plugout"),
+            "plugin" => draft.note(
+                "plugin",
+                "the account connects directly, and not by way of a program: a SOCKS or HTTP proxy is written as proxy; for a tunnel \
+                 of ssh run ssh -L as a service of its own, and write host = \"localhost\" with the name of the server as \
+                 tls_server_name",
+            ),
+            "interface" => draft.note("interface", interface(&first(server, name).map(text).unwrap_or_default())),
+            "monitor" => draft.note("monitor", "mailferry does not look whether a link is in use; see `interval`"),
             "tracepolls" if *setting == Setting::Flag(false) => draft.needless("no tracepolls"),
             "tracepolls" => draft.note(*name, "no header is added; the Maildir says which account it was"),
             "principal" => draft.note(*name, "Kerberos is not there"),
@@ -244,19 +287,14 @@ fn server_options(draft: &mut Draft, server: &Options, daemon: Option<u64>) {
     }
 }
 
-fn port(draft: &mut Draft, port: &str) {
-    let number = match port {
-        "pop3" | "pop-3" => Some(110),
-        "pop3s" => Some(995),
-        other => other.parse().ok().filter(|port| *port > 0),
-    };
-    match number {
-        Some(number) => {
-            draft.port = number;
-            draft.became("port", format!("port = {number}"));
-        }
-        None => draft.note("service", "it is not a number; look it up in /etc/services and set `port`"),
-    }
+/// What takes the place of asking for a link: an address that connections have to come from.
+fn interface(words: &str) -> String {
+    let address = words.split('/').nth(1).and_then(|address| address.parse::<std::net::IpAddr>().ok());
+    let written = address.map_or_else(|| "the address".to_owned(), |address| format!("\"{address}\""));
+    format!(
+        "mailferry does not look whether a link is up; if that is this machine's address there, write source_address = {written}, \
+         and connections come from it or there are none"
+    )
 }
 
 fn password(draft: &Draft, options: &Options, label: &str, given: &Given<'_>) -> Password {
@@ -273,10 +311,27 @@ fn password(draft: &Draft, options: &Options, label: &str, given: &Given<'_>) ->
 }
 
 /// What is judged together elsewhere.
-const JUDGED: [&str; 7] = ["ssl", "sslmode", "sslproto", "sslcertck", "sslcertfile", "password", "passwordeval"];
+const JUDGED: [&str; 17] = [
+    "ssl",
+    "sslmode",
+    "sslproto",
+    "sslcertck",
+    "sslcertfile",
+    "sslfingerprint",
+    "sslcommonname",
+    "sslcert",
+    "sslkey",
+    "password",
+    "passwordeval",
+    "mda",
+    "smtphost",
+    "lmtp",
+    "smtpaddress",
+    "smtpname",
+    "bsmtp",
+];
 
-/// `local` is the name of whom the mail is for on this machine.
-fn user_options(draft: &mut Draft, options: &Options, local: &str) {
+fn user_options(draft: &mut Draft, options: &Options) {
     let keeps = flag(options, "keep").unwrap_or(false);
     draft.removal = if keeps { Removal::Keep } else { Removal::AtOnce };
     match keeps {
@@ -289,45 +344,105 @@ fn user_options(draft: &mut Draft, options: &Options, local: &str) {
             "keep" => {}
             name if JUDGED.contains(&name) => {}
             "limit" => draft.limit_size("limit", number(options, name).unwrap_or(0)),
-            "fetchlimit" => draft.limit_count("fetchlimit", number(options, name).unwrap_or(0)),
+            // Both end a session; mailferry begins another one.
+            "fetchlimit" | "expunge" => draft.limit_count(name, number(options, name).unwrap_or(0)),
             "flush" | "limitflush" | "idle" | "forceidle" if is_off => draft.needless(format!("no {name}")),
             "flush" => draft.note("flush", "what mailferry has not delivered it does not delete"),
-            "limitflush" => draft.note("limitflush", "messages that are too large stay on the server"),
+            "limitflush" => draft.note(
+                "limitflush",
+                "messages that are too large stay on the server; delete them with `mailferry console`, or there",
+            ),
             "fetchall" | "rewrite" | "forcecr" | "stripcr" | "pass8bits" | "dropstatus" | "dropdelivered"
-            | "mimedecode" | "warnings" | "fetchsizelimit" | "fastuidl" | "batchlimit" | "expunge" | "smtpaddress"
-            | "smtpname" | "fetchdomains" | "antispam" | "sslprotocolversion" => draft.needless(name_of(name, is_off)),
+            | "mimedecode" | "warnings" | "fetchsizelimit" | "fastuidl" | "batchlimit" | "fetchdomains" | "antispam"
+            | "sslprotocolversion" => draft.needless(name_of(name, is_off)),
             "folder" | "idle" | "forceidle" | "moveto" => draft.note(*name, "it is of IMAP"),
-            "mda" | "smtphost" | "bsmtp" | "lmtp" if is_off => draft.needless(name_of(name, is_off)),
-            "mda" => {
-                let command = first(options, "mda").map(text).unwrap_or_default();
-                draft.note("mda", destination::shell_command(&command.replace("%T", local)));
-            }
-            // Says of smtphost how to speak to it.
-            "lmtp" if options.contains_key("smtphost") => {}
-            "lmtp" => draft.note("lmtp", destination::lmtp("localhost", local)),
-            "smtphost" => {
-                let server = first(options, "smtphost").map(text).unwrap_or_default();
-                let lmtp = destination::lmtp(&server, local);
-                match flag(options, "lmtp") {
-                    Some(true) => draft.note("smtphost, lmtp", lmtp),
-                    _ => draft.note(
-                        "smtphost",
-                        format!("mailferry does not speak SMTP; if the server speaks LMTP, too, {lmtp}"),
-                    ),
-                }
-            }
-            "bsmtp" => draft.note("bsmtp", destination::DESTINATIONS),
-            "preconnect" | "postconnect" => {
-                draft.note(*name, "ExecStartPre= and ExecStartPost= of a unit, or on_new_mail, take its place");
-            }
-            "sslfingerprint" => {
-                draft.note(*name, "write tls_pin, which is of the key, as docs/configuration.md says; or name the certificate as tls_ca_file");
-            }
+            "preconnect" => draft.note(
+                "preconnect",
+                "nothing is run before a connection; for runs by a timer ExecStartPre= in a drop-in does it, and a tunnel is a \
+                 service of its own",
+            ),
+            "postconnect" => postconnect(draft, options),
             "sslcertpath" => draft.note(*name, "SSL_CERT_DIR in the environment does the same"),
-            "sslcommonname" => draft.note(*name, "write that name as tls_server_name"),
-            "sslcert" | "sslkey" => draft.note(*name, "write the files as tls_client_cert and tls_client_key"),
             _ => draft.note(*name, "there is nothing like it"),
         }
+    }
+}
+
+/// What ran after each connection runs after new mail, unless it takes away what `preconnect` made.
+fn postconnect(draft: &mut Draft, options: &Options) {
+    let command = first(options, "postconnect").map(text).unwrap_or_default();
+    if options.contains_key("preconnect") || command.is_empty() {
+        return draft
+            .note("postconnect", "it belongs to preconnect: for runs by a timer ExecStartPost= in a drop-in does it");
+    }
+    let words: toml_edit::Array = ["/bin/sh", "-c", &command].into_iter().collect();
+    draft.set("postconnect", "on_new_mail", words);
+    draft.note("postconnect", "on_new_mail runs when the daemon has brought new mail, and not after every connection");
+}
+
+/// Where mail goes; `local` is the name of whom it is for on this machine.
+fn deliver(draft: &mut Draft, options: &Options, local: &str) {
+    let there = |name: &str| options.get(name).filter(|setting| **setting != Setting::Flag(false));
+    for name in ["mda", "smtphost", "bsmtp", "lmtp"] {
+        if options.contains_key(name) && there(name).is_none() {
+            draft.needless(format!("no {name}"));
+        }
+    }
+    let recipient = match (first(options, "smtpname"), first(options, "smtpaddress")) {
+        (Some(name), _) => text(name),
+        (None, Some(domain)) => format!("{local}@{}", text(domain)),
+        (None, None) => local.to_owned(),
+    };
+    let mut used = Vec::new();
+    if there("mda").is_some() {
+        mda(draft, &first(options, "mda").map(text).unwrap_or_default(), local);
+    } else if there("bsmtp").is_some() {
+        draft.note("bsmtp", destination::DESTINATIONS);
+    } else if let Some(server) = first(options, "smtphost").map(text) {
+        let lmtp = destination::lmtp(&server, None, &recipient);
+        used = vec!["smtpname", "smtpaddress"];
+        if let Some(Setting::Words(hosts)) = options.get("smtphost")
+            && hosts.len() > 1
+        {
+            draft.note("smtphost", "the first of these hosts is taken; mailferry waits for it and asks no other");
+        }
+        match there("lmtp") {
+            Some(_) => draft.forward("smtphost, lmtp", lmtp),
+            None => {
+                draft.note("smtphost", without_smtp(&lmtp.map(|to| to.to_string()).unwrap_or_default(), &recipient));
+            }
+        }
+    } else if there("lmtp").is_some() {
+        used = vec!["smtpname", "smtpaddress"];
+        draft.forward("lmtp", destination::lmtp("localhost", None, &recipient));
+    } else {
+        draft.became(BY_SMTP, "a Maildir");
+    }
+    for name in ["smtpname", "smtpaddress"].into_iter().filter(|name| options.contains_key(name)) {
+        match used.contains(&name) {
+            true => draft.became(name, format!("recipient \"{recipient}\"")),
+            false => draft.needless(name),
+        }
+    }
+}
+
+/// What there is in place of SMTP.
+fn without_smtp(lmtp: &str, recipient: &str) -> String {
+    format!(
+        "there is no SMTP: the mail goes into a Maildir. If it is to go on to that server, write in place of maildir forward = \
+         {lmtp} where it speaks LMTP, or forward = {{ command = [\"/usr/sbin/sendmail\", \"-i\", \"{recipient}\"] }}; see \
+         docs/forwarding.md"
+    )
+}
+
+/// A program that takes mail. fetchmail puts in the local user and the sender.
+fn mda(draft: &mut Draft, command: &str, local: &str) {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | '+');
+    let is_plain = !local.is_empty() && !local.starts_with('-') && local.chars().all(plain);
+    let command = if is_plain { command.replace("%T", local) } else { command.to_owned() };
+    draft.forward("mda", destination::shell_command(&command, &["%F", "%T", "%s"]));
+    if let Some(about) = destination::about_sendmail(&command).filter(|_| draft.forward.is_some()) {
+        draft.note("mda", about);
     }
 }
 

@@ -349,7 +349,7 @@ impl<'a> Parser<'a> {
                 user.options.insert(name, setting);
                 Ok(())
             }
-            None => Err(wrong(word, "something stands here that is no keyword of fetchmail")),
+            None => Err(wrong(word, "something stands here that is not a keyword of fetchmail")),
         }
     }
 

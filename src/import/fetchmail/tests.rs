@@ -102,8 +102,7 @@ fn encryption_is_never_less_than_it_was() {
 
 #[test]
 fn every_option_becomes_something_or_is_named() {
-    let judged =
-        ["password", "passwordeval", "ssl", "sslmode", "sslproto", "sslcertck", "sslcertfile", "keep", "proto"];
+    let judged = ["password", "passwordeval", "ssl", "sslmode", "sslproto", "keep", "proto"];
     for name in grammar::names() {
         for text in
             [format!("poll h {name} 7 user a"), format!("poll h user a {name} 7"), format!("poll h user a {name}")]
@@ -119,6 +118,72 @@ fn every_option_becomes_something_or_is_named() {
         }
     }
     assert!(grammar::names().len() > 60, "{:?}", grammar::names());
+}
+
+/// The lines of the account's table.
+fn lines(text: &str) -> String {
+    let draft = only(text);
+    let name = crate::account::AccountName::new("n").unwrap();
+    draft.table(&name, None).to_string()
+}
+
+#[test]
+fn options_become_keys() {
+    for (text, key) in [
+        ("poll h auth cram-md5 user a ssl", r#"auth = "cram-md5""#),
+        ("poll h auth external user a ssl sslcert /c sslkey /k", r#"tls_client_cert = "/c""#),
+        ("poll h user a ssl sslcert /c sslkey /k", r#"tls_client_key = "/k""#),
+        ("poll h user a ssl sslkey /both", r#"tls_client_cert = "/both""#),
+        ("poll h user a ssl sslcommonname other.h", r#"tls_server_name = "other.h""#),
+        ("poll h user a ssl sslcertfile /ca", r#"tls_ca_file = "/ca""#),
+        ("poll h user a expunge 20", "max_messages_per_session = 20"),
+        ("poll h user a expunge 20 fetchlimit 5", "max_messages_per_session = 5"),
+        ("poll h user a fetchlimit 20 limit 0", "max_messages_per_session = 20"),
+        ("poll h user a limit 1000", "max_message_size = 1000"),
+        ("poll h user a postconnect 'notmuch new'", r#"on_new_mail = ["/bin/sh", "-c", "notmuch new"]"#),
+        ("poll h user a mda 'procmail -d %T'", r#"forward = { command = ["procmail", "-d", "jo"] }"#),
+        ("poll h user a is ann here mda 'x %T|y'", r#"forward = { command = ["/bin/sh", "-c", "x ann|y"] }"#),
+        (
+            "poll h user a smtphost /run/l lmtp smtpname b@h",
+            r#"forward = { lmtp = { socket = "/run/l", recipient = "b@h" } }"#,
+        ),
+        (
+            "poll h user a lmtp smtphost mx/24 smtpaddress d.h",
+            r#"forward = { lmtp = { host = "mx", port = 24, recipient = "jo@d.h" } }"#,
+        ),
+        ("poll h auth xoauth2 user a ssl passwordeval 'tok x'", r#"token_command = ["sh", "-c", "tok x"]"#),
+    ] {
+        assert!(lines(text).lines().any(|line| line == key), "{text}: {}", lines(text));
+    }
+}
+
+#[test]
+fn what_has_no_counterpart_is_named_with_what_to_do() {
+    for (text, what, advice) in [
+        ("poll h user a ssl sslfingerprint 'AA:BB'", "sslfingerprint", "MD5 digest of the certificate"),
+        ("poll h user a ssl sslproto TLS1.3+", "sslproto TLS1.3+", "tls_key_exchange"),
+        ("poll h user a ssl no sslcertck", "no sslcertck", "tls_ca_file"),
+        ("poll h auth ntlm user a", "auth ntlm", "best that it has in common"),
+        ("poll h auth external user a", "auth external", "tls_client_cert"),
+        ("poll h auth oauthbearer user a pass tok", "auth oauthbearer", "mailferry login"),
+        ("poll h interface 'ppp0/192.0.2.7/255.255.255.255' user a", "interface", r#"source_address = "192.0.2.7""#),
+        ("poll h plugin 'ssh %h nc %h %p' user a", "plugin", "ssh -L"),
+        ("poll h user a preconnect up postconnect down", "postconnect", "ExecStartPost="),
+        ("poll h user a mda 'lda -f %F'", "mda", "in place of %F here"),
+        ("poll h user a mda 'sendmail -i jo'", "mda", "cannot hand over mail"),
+        ("poll h user a smtphost mx.h", "smtphost", "there is no SMTP"),
+    ] {
+        let draft = only(text);
+        let told = |note: &Note| note.what.starts_with(what) && note.advice.contains(advice);
+        assert!(draft.notes.iter().any(told), "{text}: {:?}", draft.notes);
+    }
+    // Of all accounts that are delivered so it is said once.
+    let found = read_text("poll h user a\npoll g user b\npoll f user c mda cat");
+    let told = found.general.iter().filter(|note| note.advice.contains("/usr/sbin/sendmail"));
+    assert_eq!(
+        (told.count(), found.drafts[2].became.iter().any(|(theirs, _)| theirs.contains("mail server"))),
+        (1, false)
+    );
 }
 
 #[test]

@@ -41,19 +41,19 @@ impl Display for NetError {
             }
             Self::TlsTimeout { .. } | Self::NotTls { .. } | Self::ClosedDuringHandshake { .. } => self.fmt_not_begun(f),
             Self::Certificate { host, problem } => write_certificate(f, host, problem),
-            Self::Handshake { host, port, problem } => write_handshake(f, host, *port, problem),
+            Self::Handshake { host, port, problem, .. } => write_handshake(f, host, *port, problem),
             Self::CaFile { path, why } => {
                 write!(f, "cannot use the file {} of trusted authorities: {why}", text::path(path))
             }
             Self::ClientCertificate { path, why } => {
-                write!(f, "cannot use the file {} to log in by a certificate: ", text::path(path))?;
+                write!(f, "cannot use the file {} as a client certificate: ", text::path(path))?;
                 write_client_certificate(f, why)
             }
             Self::NoTrustStore { why } => {
                 write!(f, "this machine has no certificates of authorities to trust ({})", words(why))
             }
             Self::System { source } => write!(f, "cannot begin to connect: {}", plain(source)),
-            Self::InvalidName { host } => write!(f, "no certificate can be for the host {}", text::value(host)),
+            Self::InvalidName { host } => write!(f, "there can be no certificate for the host {}", text::value(host)),
         }
     }
 }
@@ -63,10 +63,10 @@ impl NetError {
     fn fmt_route(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoAddressOnRoute { host } => {
-                write!(f, "{host} has addresses, but none of the version of IP that the account asks for")
+                write!(f, "{host} has no address of the IP version that the account asks for")
             }
             Self::SourceAddress { address, source } => {
-                write!(f, "no connection can come from the address {address}: {}", plain(source))
+                write!(f, "cannot connect from the address {address}: {}", plain(source))
             }
             Self::Proxy { proxy, problem } => write_proxy(f, proxy, problem),
             _ => Ok(()),
@@ -116,12 +116,12 @@ impl Display for CaFileProblem {
 fn write_proxy(f: &mut Formatter<'_>, proxy: &str, problem: &ProxyProblem) -> fmt::Result {
     match problem {
         ProxyProblem::Unreachable(error) => write!(f, "the proxy {proxy} cannot be reached: {error}"),
-        ProxyProblem::NotAProxy => write!(f, "the proxy {proxy} does not speak what its address says"),
+        ProxyProblem::NotAProxy => write!(f, "the proxy {proxy} does not speak the protocol that its address names"),
         ProxyProblem::CredentialsRefused => write!(f, "the proxy {proxy} refused the name and password for it"),
-        ProxyProblem::Refused(why) => write!(f, "the proxy {proxy} made no connection to the server: {}", words(why)),
+        ProxyProblem::Refused(why) => write!(f, "the proxy {proxy} could not connect to the server: {}", words(why)),
         ProxyProblem::Lost(error) => write!(f, "the connection to the proxy {proxy} broke: {}", plain(error)),
         ProxyProblem::TimedOut(limit) => {
-            write!(f, "the proxy {proxy} made no connection within {} s", limit.as_secs_f32())
+            write!(f, "the proxy {proxy} did not connect to the server within {} s", limit.as_secs_f32())
         }
     }
 }
@@ -135,7 +135,7 @@ fn write_client_certificate(f: &mut Formatter<'_>, why: &ClientCertificateProble
         ClientCertificateProblem::NoCertificate => f.write_str("it holds no certificate in PEM form"),
         ClientCertificateProblem::NoKey => f.write_str("it holds no private key in PEM form that is not encrypted"),
         ClientCertificateProblem::Exposed { mode } => {
-            write!(f, "every user of this machine can get at the key (its mode is {mode:04o})")
+            write!(f, "every user of this machine can read the key (its mode is {mode:04o})")
         }
         ClientCertificateProblem::Mismatch => f.write_str("the key does not belong to the certificate"),
         ClientCertificateProblem::Unusable(why) => f.write_str(&words(why)),
@@ -161,13 +161,13 @@ fn write_certificate(f: &mut Formatter<'_>, host: &str, problem: &CertificatePro
             write!(f, "the certificate of the server at {host} is for {names}")?;
         }
         CertificateProblem::UnknownIssuer => {
-            write!(f, "no authority trusted here has signed the certificate of {host}")?;
+            write!(f, "the certificate of {host} is not signed by an authority that is trusted here")?;
         }
         CertificateProblem::SelfSigned => {
-            write!(f, "the certificate of {host} is signed by itself, so nobody vouches for it")?;
+            write!(f, "the certificate of {host} is self-signed")?;
         }
         CertificateProblem::WrongKey { pin } => {
-            write!(f, "the public key of {host} is not one that is pinned: it is {}", words(pin))?;
+            write!(f, "the public key of {host} is not a pinned one: it is {}", words(pin))?;
         }
         CertificateProblem::Revoked => write!(f, "the certificate of {host} was revoked by its authority")?,
         CertificateProblem::Other(why) => write!(f, "the certificate of {host} {}", words(why))?,
@@ -191,7 +191,7 @@ fn write_handshake(f: &mut Formatter<'_>, host: &str, port: u16, problem: &Hands
             write!(f, "the server at {host} port {port} wants a client certificate, and mailferry has none to show")?;
         }
         HandshakeProblem::ClientCertificateRefused => {
-            write!(f, "the server at {host} port {port} refused the client certificate that it was shown")?;
+            write!(f, "the server at {host} port {port} refused the client certificate")?;
         }
         HandshakeProblem::Other(why) | HandshakeProblem::NotUnderstood(why) => {
             write!(f, "the TLS handshake with {host} port {port} failed: {}", words(why))?;

@@ -105,7 +105,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Asking<S> {
         Poll::Ready(match self.refusal.take() {
             Some((host, port)) if refused => {
                 let problem = problem(self.shown);
-                Err(io::Error::other(NetError::Handshake { host, port, problem }))
+                Err(io::Error::other(NetError::Handshake { host, port, problem, answered: true }))
             }
             _ => read,
         })

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
+use crate::net::TlsFacts;
+use crate::text;
 use rustls::client::ClientConnection;
 use rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
-
-use crate::credential::printable;
-use crate::net::TlsFacts;
 
 /// No more of an issuer's name is kept, in characters: it is the server's to choose.
 const ISSUER: usize = 200;
@@ -28,7 +27,7 @@ pub(super) fn of(connection: &ClientConnection, took: Duration) -> TlsFacts {
         let certificate = certificate.tbs_certificate();
         let issuer: String = certificate.issuer().to_string().chars().take(ISSUER).collect();
         let seconds = |since: Duration| i64::try_from(since.as_secs()).ok();
-        facts.issuer = Some(printable(&issuer)).filter(|issuer| !issuer.is_empty());
+        facts.issuer = Some(text::value(&issuer)).filter(|issuer| !issuer.is_empty());
         facts.not_before = seconds(certificate.validity().not_before.to_unix_duration());
         facts.not_after = seconds(certificate.validity().not_after.to_unix_duration());
     }

@@ -1,7 +1,11 @@
 //! The length of a certificate's RSA key: what is too short is refused by the cryptography as a wrong signature, and
 //! named here as what it is.
 
+use std::fmt;
+use std::sync::Arc;
+
 use rustls::pki_types::CertificateDer;
+use rustls::{CertificateError, Error, OtherError};
 use x509_cert::Certificate;
 use x509_cert::der::asn1::{ObjectIdentifier, UintRef};
 use x509_cert::der::{Decode as _, Reader as _, SliceReader};
@@ -12,8 +16,39 @@ const LEAST: usize = 2048;
 /// RSA keys (RFC 8017, appendix A.1).
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
+/// Marks the refusal of a certificate whose key, or whose authority's key, is too short: so many bits.
+#[derive(Debug)]
+pub(super) struct ShortKey(pub(super) usize);
+
+impl fmt::Display for ShortKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a key of {} bits is too short", self.0)
+    }
+}
+
+impl std::error::Error for ShortKey {}
+
+/// A signature that is refused because the key it was made with is too short counts as a wrong one; this names the key.
+pub(super) fn name_short_key<'a, 'b: 'a>(
+    refusal: Error,
+    certificates: impl IntoIterator<Item = &'a CertificateDer<'b>>,
+) -> Error {
+    let about_signature = matches!(
+        &refusal,
+        Error::InvalidCertificate(
+            CertificateError::BadSignature
+                | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+                | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
+        ) | Error::PeerMisbehaved(_)
+    );
+    let short = certificates.into_iter().find_map(too_short).filter(|_| about_signature);
+    short.map_or(refusal, |bits| {
+        Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(ShortKey(bits)))))
+    })
+}
+
 /// The length in bits of a certificate's key, if it is an RSA key that is too short.
-pub(super) fn too_short(certificate: &CertificateDer<'_>) -> Option<usize> {
+fn too_short(certificate: &CertificateDer<'_>) -> Option<usize> {
     let certificate = Certificate::from_der(certificate).ok()?;
     let key = certificate.tbs_certificate().subject_public_key_info();
     if key.algorithm.oid != RSA {

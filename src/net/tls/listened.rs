@@ -33,6 +33,12 @@ impl Beginning {
         matches!(self.kept(), (KEPT, [21, 3, _, 0, 2, 1, UNRECOGNISED_NAME]))
     }
 
+    /// Whether the server closed the connection by its first word (RFC 8446, section 6.1).
+    pub(super) fn says_goodbye(&self) -> bool {
+        const CLOSE_NOTIFY: u8 = 0;
+        matches!(self.kept(), (KEPT, [21, 3, _, 0, 2, _, CLOSE_NOTIFY]))
+    }
+
     /// How many bytes there are, and the bytes.
     fn kept(&self) -> (usize, [u8; KEPT]) {
         let [count, bytes @ ..] = self.0.load(Ordering::Relaxed).to_be_bytes();

@@ -109,7 +109,7 @@ impl Tls {
         connection: Connection,
         began: TlsMode,
     ) -> Result<Connection, NetError> {
-        let Connection { stream, peer, loopback, classical, .. } = connection;
+        let Connection { stream, peer, loopback, classical, round_trips, .. } = connection;
         let client_certificate_expires = prepared.client_certificate_expires;
         let connector = TlsConnector::from(prepared.config);
         let heard = Beginning::default();
@@ -135,6 +135,7 @@ impl Tls {
                     classical,
                     binding,
                     tls: Some(tls),
+                    round_trips,
                 });
             }
             Ok((Err(error), asked)) => problem::explain(endpoint, began, error, &heard, asked),

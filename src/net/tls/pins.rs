@@ -11,6 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 use sha2::{Digest as _, Sha256};
 
+use super::key_length::name_short_key;
 use crate::account::PublicKeyPin;
 
 /// Takes only a server that has one of these keys.
@@ -72,7 +73,8 @@ impl ServerCertVerifier for PinVerifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         match &self.inner {
             Some(inner) => inner.verify_tls12_signature(message, cert, dss),
-            None => verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms),
+            None => verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+                .map_err(|refusal| name_short_key(refusal, [cert])),
         }
     }
 
@@ -84,7 +86,8 @@ impl ServerCertVerifier for PinVerifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         match &self.inner {
             Some(inner) => inner.verify_tls13_signature(message, cert, dss),
-            None => verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms),
+            None => verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+                .map_err(|refusal| name_short_key(refusal, [cert])),
         }
     }
 

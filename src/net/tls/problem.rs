@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherError, PeerIncompatible};
 
+use super::key_length::ShortKey;
 use super::listened::Beginning;
 use super::pins::WrongKey;
 use super::{client_certificate, inner_error};
@@ -25,14 +26,20 @@ pub(super) fn explain(
 ) -> NetError {
     let host = endpoint.host.clone();
     let port = endpoint.port;
-    let failed = |problem| NetError::Handshake { host: endpoint.host.clone(), port, problem };
+    // An alert in the place of an answer; a warning may have an answer behind it.
+    let answered =
+        heard.is_heard() && !(heard.is_alert() && matches!(inner_error(&error), Some(Error::AlertReceived(_))));
+    let failed = |problem| NetError::Handshake { host: endpoint.host.clone(), port, problem, answered };
     let shown = endpoint.tls_options.client_certificate.is_some();
     match inner_error(&error) {
         None if heard.warns_of_name() => failed(HandshakeProblem::NameRefused),
         None if asked && !shown => failed(HandshakeProblem::ClientCertificateWanted),
-        None => NetError::ClosedDuringHandshake { host, port, source: error, heard: heard.is_heard() },
+        None => {
+            let heard = heard.is_heard() && !heard.says_goodbye();
+            NetError::ClosedDuringHandshake { host, port, source: error, heard }
+        }
         Some(refusal) if asked && client_certificate::is_refusal(refusal) => failed(client_certificate::problem(shown)),
-        Some(Error::AlertReceived(alert)) if heard.is_alert() && means_garbled(*alert) => {
+        Some(Error::AlertReceived(alert)) if !answered && means_garbled(*alert) => {
             failed(HandshakeProblem::NotUnderstood(format!("received fatal alert: {alert:?}")))
         }
         // A record of an unknown type: the first byte is a letter or a sign.
@@ -41,15 +48,16 @@ pub(super) fn explain(
             let host = endpoint.tls_options.server_name.clone().unwrap_or(host);
             NetError::Certificate { host, problem: certificate(refusal) }
         }
-        Some(other) => NetError::Handshake { host, port, problem: handshake(other) },
+        Some(other) => failed(handshake(other)),
     }
 }
 
-/// Whether an alert says that what came was garbled, and not that it was unwelcome.
+/// Whether an alert says that what came was garbled, and not that it was unwelcome; or nothing.
 fn means_garbled(alert: AlertDescription) -> bool {
     matches!(
         alert,
-        AlertDescription::DecodeError
+        AlertDescription::CloseNotify
+            | AlertDescription::DecodeError
             | AlertDescription::RecordOverflow
             | AlertDescription::IllegalParameter
             | AlertDescription::UnexpectedMessage
@@ -57,25 +65,13 @@ fn means_garbled(alert: AlertDescription) -> bool {
     )
 }
 
-/// Marks the refusal of a certificate whose key, or whose authority's key, is too short: so many bits.
-#[derive(Debug)]
-pub(super) struct ShortKey(pub(super) usize);
-
-impl fmt::Display for ShortKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a key of {} bits is too short", self.0)
-    }
-}
-
-impl std::error::Error for ShortKey {}
-
 /// Marks the refusal of a certificate that is signed by itself, which rustls does not tell from other unknown issuers.
 #[derive(Debug)]
 pub(super) struct SelfSigned;
 
 impl fmt::Display for SelfSigned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the certificate is signed by itself")
+        f.write_str("the certificate is self-signed")
     }
 }
 

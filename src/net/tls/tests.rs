@@ -21,18 +21,8 @@ fn dialer() -> Dialer {
 
 /// TLS with a server that is reached by its address and called by `host`.
 async fn call(host: &str, address: SocketAddr, ca_file: Option<&Path>) -> Result<Connection, NetError> {
-    let stream = Box::new(tokio::net::TcpStream::connect(address).await.unwrap());
-    let connection = Connection {
-        stream,
-        peer: address,
-        protected: false,
-        loopback: true,
-        certificate_expires: None,
-        client_certificate_expires: None,
-        classical: false,
-        binding: None,
-        tls: None,
-    };
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let connection = Connection::in_clear(stream, address);
     dialer().start_tls(&endpoint(host, address, ca_file), connection).await
 }
 

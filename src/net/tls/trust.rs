@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -21,9 +21,9 @@ use rustls_platform_verifier::Verifier;
 
 use super::client_certificate::OurCertificate;
 use super::identity::Identity;
-use super::key_length;
+use super::key_length::name_short_key;
 use super::pins::PinVerifier;
-use super::problem::{SelfSigned, ShortKey, is_authority_as_server};
+use super::problem::{SelfSigned, is_authority_as_server};
 use super::sessions::Sessions;
 use crate::account::{ClientCertificate, Endpoint, KeyExchange, PublicKeyPin, TlsOptions, TlsTrust};
 use crate::disk::Stamp;
@@ -261,7 +261,7 @@ fn verifier_of(
     let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
         .build()
         .map_err(|_| CaFileProblem::NoCertificate)?;
-    Ok(TrustVerifier { inner, listed })
+    Ok(TrustVerifier { inner, listed, platform: None })
 }
 
 /// Trusts whom the platform trusts, and these.
@@ -283,22 +283,35 @@ fn platform_verifier(
             },
         }
     })?;
-    Ok(TrustVerifier { inner: Arc::new(inner), listed })
+    Ok(TrustVerifier { inner: Arc::new(inner), listed, platform: Some(OnceLock::new()) })
 }
 
 /// Asks another verifier, and looks again at what it refuses.
 ///
-/// It accepts one thing more: the very certificate that stands in `tls_ca_file`, when that is marked as an authority's,
-/// as those are that `openssl req -x509` makes for a server at home. Its dates and its name must be right all the same.
+/// It accepts one thing more: the very certificate that stands in `tls_ca_file` or among the platform's, when that is
+/// marked as an authority's, as those are that `openssl req -x509` makes for a server at home. Its dates and its name must
+/// be right all the same.
 #[derive(Debug)]
 struct TrustVerifier {
     /// Decides.
     inner: Arc<dyn ServerCertVerifier>,
-    /// The certificates of `tls_ca_file`; none for the platform's trust.
+    /// The certificates of `tls_ca_file`.
     listed: Vec<CertificateDer<'static>>,
+    /// The platform's, read when first a certificate is refused that may be one of them; None where they are not trusted.
+    platform: Option<OnceLock<Vec<CertificateDer<'static>>>>,
 }
 
 impl TrustVerifier {
+    /// Whether this very certificate is one of those that are trusted.
+    fn is_trusted_itself(&self, certificate: &CertificateDer<'_>) -> bool {
+        let is_it = |trusted: &CertificateDer<'_>| trusted == certificate;
+        self.listed.iter().any(is_it)
+            || self.platform.as_ref().is_some_and(|platform| {
+                // What cannot be read was told when the verifier was made.
+                platform.get_or_init(|| rustls_native_certs::load_native_certs().certs).iter().any(is_it)
+            })
+    }
+
     /// Whether a refused certificate is acceptable after all, or how to name what is wrong with it.
     fn look_again(
         &self,
@@ -307,7 +320,7 @@ impl TrustVerifier {
         refusal: Error,
     ) -> Result<ServerCertVerified, Error> {
         let authority_as_server = is_authority_as_server(&refusal);
-        if authority_as_server && self.listed.iter().any(|listed| listed == certificate) {
+        if authority_as_server && self.is_trusted_itself(certificate) {
             // webpki has found the dates right before it came to the mark of an authority; a test watches that.
             verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
             return Ok(ServerCertVerified::assertion());
@@ -318,22 +331,6 @@ impl TrustVerifier {
         }
         Err(refusal)
     }
-}
-
-/// A signature that is refused because the key it was made with is too short counts as a wrong one; this names the key.
-fn name_short_key<'a, 'b: 'a>(refusal: Error, certificates: impl IntoIterator<Item = &'a CertificateDer<'b>>) -> Error {
-    let about_signature = matches!(
-        &refusal,
-        Error::InvalidCertificate(
-            CertificateError::BadSignature
-                | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
-                | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
-        ) | Error::PeerMisbehaved(_)
-    );
-    let short = certificates.into_iter().find_map(key_length::too_short).filter(|_| about_signature);
-    short.map_or(refusal, |bits| {
-        Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(ShortKey(bits)))))
-    })
 }
 
 /// Whether a certificate names itself as its issuer.

@@ -213,7 +213,7 @@ fn later_sessions_of_the_poll_go_on_recognising() {
 fn without_headers_a_renumbering_is_a_question() {
     let moved = Policy { moved: true, has_top: false, ..KEEP };
     let same_day = |mut entries: Vec<Entry>| {
-        entries.iter_mut().for_each(|entry| entry.delivered_certain = NOW);
+        entries.iter_mut().for_each(|entry| entry.delivered_trusted = NOW);
         entries
     };
     let keep = NO_TOP;

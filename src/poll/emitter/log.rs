@@ -14,7 +14,7 @@ const MANY_HEADERS: usize = 20_000;
 pub(super) fn on_event(event: &PollEvent<'_>) {
     match event {
         PollEvent::Recovered(recovered) if !recovered.is_nothing() => was_interrupted(recovered),
-        PollEvent::TokenRefused(error) => info!("{error}. Another access token is had, and tried"),
+        PollEvent::TokenRefused(error) => info!("{error}. Another access token is tried"),
         PollEvent::OneAtATime(error) => info!(
             "the session ended at the first commands that were sent ahead, so they are sent one at a time: {error}"
         ),
@@ -74,6 +74,6 @@ fn session_failed(error: &PollError, next: AfterFailure) {
         // Whoever gets the report tells it.
         AfterFailure::PollEnds => {}
         AfterFailure::NothingLost => info!("another session to look for more ended early: {error}"),
-        AfterFailure::GoesOn => warn!("the session broke at a message, and another one goes on behind it: {error}"),
+        AfterFailure::GoesOn => warn!("the session broke at a message; another one continues after it: {error}"),
     }
 }

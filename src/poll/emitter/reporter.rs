@@ -1,12 +1,16 @@
 //! Makes the report of a poll of what the poll tells.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::account::AccountName;
+use crate::account_history::History;
+use crate::ids::EntryId;
 use crate::plan::Plan;
 use crate::poll::error::PollError;
 use crate::poll::events::PollEvent;
 use crate::poll::report::{Failures, PollReport, Tally};
+use crate::state::hints::Past;
 
 /// The report of a poll under way.
 #[derive(Debug)]
@@ -56,20 +60,18 @@ impl Reporter {
                 report.long_headers = report.long_headers.saturating_add(*long_headers);
             }
             PollEvent::DeletionRefused(entries) => report.undeletable.extend(*entries),
-            PollEvent::Deleted(entries) => {
-                let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-                report.removed += count;
-                report.on_server = report.on_server.map(|listed| listed.saturating_sub(count));
-                entries.iter().for_each(|entry| _ = report.undeletable.remove(entry));
-            }
+            PollEvent::Deleted(entries) => deleted(report, entries),
             PollEvent::QuitNotAcknowledged => report.unacknowledged = true,
             PollEvent::SessionEnded { .. } => report.failed.absorb(std::mem::take(&mut self.refused)),
             PollEvent::SessionFailed { .. } => self.refused = Failures::default(),
-            PollEvent::MayBeMore => report.more = true,
+            PollEvent::MayBeMore { had_its_share } => {
+                report.more = true;
+                report.had_its_share = *had_its_share;
+            }
             PollEvent::LeftOver(left) => report.left = Some(*left),
             PollEvent::Quarantine(messages) => report.quarantine = messages.to_vec(),
-            PollEvent::Totals(past) => report.past = (*past).clone(),
-            PollEvent::Ended { duration, .. } => report.duration = *duration,
+            PollEvent::Totals { past, history } => totals(report, past, history),
+            PollEvent::Ended { duration, round_trips, .. } => ended(report, *duration, *round_trips),
             PollEvent::TokenRefused(_)
             | PollEvent::Connected { .. }
             | PollEvent::OneAtATime(_)
@@ -89,6 +91,22 @@ impl Reporter {
     pub(super) fn finish(self, end: Result<(), PollError>) -> PollReport {
         PollReport { end, ..self.report }
     }
+}
+
+fn deleted(report: &mut PollReport, entries: &[EntryId]) {
+    let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+    report.removed += count;
+    report.on_server = report.on_server.map(|listed| listed.saturating_sub(count));
+    entries.iter().for_each(|entry| _ = report.undeletable.remove(entry));
+}
+
+fn totals(report: &mut PollReport, past: &Past, history: &History) {
+    report.past = past.clone();
+    report.history = Some(history.clone());
+}
+
+fn ended(report: &mut PollReport, duration: Duration, round_trips: u32) {
+    (report.duration, report.round_trips) = (duration, round_trips);
 }
 
 fn planned(report: &mut PollReport, on_server: usize, plan: &Plan) {

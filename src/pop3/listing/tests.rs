@@ -90,7 +90,9 @@ fn refuses_sizes_that_are_none() {
 #[test]
 fn reads_a_drop_listing_and_passes_over_what_follows() {
     assert_eq!(DropListing::parse("2 320"), Ok(DropListing { count: 2, reported_size: 320 }));
-    assert_eq!(DropListing::parse("0 0"), Ok(DropListing { count: 0, reported_size: 0 }));
+    for empty in ["0 0", "0", " 0 "] {
+        assert_eq!(DropListing::parse(empty), Ok(DropListing { count: 0, reported_size: 0 }));
+    }
     assert_eq!(
         DropListing::parse(" 3   5000000000 octets in all"),
         Ok(DropListing { count: 3, reported_size: 5_000_000_000 })

@@ -229,6 +229,7 @@ pub(super) const NOT_TAKEN: &[&str] = &[
     "not allowed",
     "not permitted",
     "not available",
+    "unavailable",
     "not enabled",
     "disabled",
     "disallowed",

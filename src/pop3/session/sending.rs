@@ -1,6 +1,6 @@
 //! Which command may be sent when (RFC 1939, section 3; RFC 2449, section 6.6; RFC 2595, section 4).
 
-use super::{Output, Reading, Session, SessionState};
+use super::{Output, Outstanding, Reading, Session, SessionState};
 use crate::pop3::command::{Command, CommandKind, check_response, encode_response};
 use crate::pop3::error::SendError;
 use crate::secret::Secret;
@@ -14,7 +14,7 @@ impl Session {
         let asked = command.asked();
         self.check_turn(asked)?;
         self.held_response = command.write_to(self.output.buffer())?;
-        self.outstanding.push_back(asked);
+        self.outstanding.push_back(Outstanding { kind: asked, round_trip: self.next_round_trip() });
         match asked {
             CommandKind::Quit if self.state == SessionState::Transaction => self.state = SessionState::Update,
             CommandKind::Utf8 => self.utf8_sent = true,
@@ -29,11 +29,11 @@ impl Session {
     /// [`SendError::NoChallenge`] when there is none, [`SendError::Command`] when the server would take the response
     /// for something else. Then nothing is sent, and the challenge can still be cancelled.
     pub fn answer_challenge(&mut self, response: &Secret) -> Result<(), SendError> {
-        let (Reading::ChallengeAnswer, Some(CommandKind::Auth(mechanism))) = (&self.reading, self.outstanding.front())
-        else {
+        let asked = self.outstanding.front().map(|asked| asked.kind);
+        let (Reading::ChallengeAnswer, Some(CommandKind::Auth(mechanism))) = (&self.reading, asked) else {
             return Err(SendError::NoChallenge);
         };
-        check_response(*mechanism, response)?;
+        check_response(mechanism, response)?;
         self.write_answer(response);
         Ok(())
     }
@@ -47,7 +47,7 @@ impl Session {
             return Err(SendError::NoChallenge);
         }
         self.output.buffer().extend_from_slice(b"*\r\n");
-        self.reading = Reading::StatusLine;
+        self.await_answer();
         Ok(())
     }
 
@@ -75,11 +75,20 @@ impl Session {
         buffer.reserve(encoded.expose().len() + 2);
         buffer.extend_from_slice(encoded.expose());
         buffer.extend_from_slice(b"\r\n");
+        self.await_answer();
+    }
+
+    /// A challenge is answered: what the server says to that comes in another round trip.
+    fn await_answer(&mut self) {
         self.reading = Reading::StatusLine;
+        let round_trip = self.next_round_trip();
+        if let Some(asked) = self.outstanding.front_mut() {
+            asked.round_trip = round_trip;
+        }
     }
 
     fn check_turn(&self, asked: CommandKind) -> Result<(), SendError> {
-        let last_is_barrier = self.outstanding.back().is_some_and(|&last| ends_its_flight(last));
+        let last_is_barrier = self.outstanding.back().is_some_and(|last| ends_its_flight(last.kind));
         if last_is_barrier || matches!(self.reading, Reading::Handshake) {
             return Err(SendError::MustWait);
         }

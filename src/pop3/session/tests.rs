@@ -74,6 +74,29 @@ fn allowed(session: impl Fn() -> Session) -> Vec<String> {
 }
 
 #[test]
+fn counts_what_had_to_be_waited_for_and_not_what_left_together() {
+    let mut session = greeted();
+    assert_eq!(session.round_trips(), 0, "the greeting is not asked for");
+    session.send(auth(None)).unwrap();
+    session.receive(b"+ \r\n").unwrap();
+    assert_eq!(session.round_trips(), 1);
+    session.answer_challenge(&plain_response("jo", &secret("x"))).unwrap();
+    session.receive(b"+OK\r\n").unwrap();
+    assert_eq!(session.round_trips(), 2);
+    // Three leave together; the fourth leaves when the first of them is answered.
+    for _ in 0..3 {
+        session.send(Command::Noop).unwrap();
+    }
+    session.receive(b"+OK\r\n").unwrap();
+    session.send(Command::Noop).unwrap();
+    session.receive(b"+OK\r\n").unwrap();
+    session.receive(b"+OK\r\n").unwrap();
+    assert_eq!(session.round_trips(), 3);
+    session.receive(b"+OK\r\n").unwrap();
+    assert_eq!(session.round_trips(), 4);
+}
+
+#[test]
 fn says_nothing_before_the_greeting_and_after_the_end() {
     assert!(allowed(Session::new).is_empty());
     let refused = || {

@@ -12,8 +12,8 @@ pub enum ForwardRecord {
     Arrived {
         /// The file.
         name: String,
-        /// The digest of its header, if it is known.
-        header: Option<Digest>,
+        /// The digest of all its octets as they went over the wire, if it is known.
+        whole: Option<Digest>,
         /// Under this UID of the mailbox, if that is known.
         uid: Option<MailboxUid>,
     },
@@ -66,8 +66,8 @@ impl ForwardRecord {
                 let AppendIntent { name, mailbox, uid_validity, uid_next } = intent;
                 out.letter('I').text(name.as_bytes()).text(mailbox.as_bytes()).number(uid_validity).number(uid_next);
             }
-            Self::Arrived { name, header, uid } => {
-                out.letter('J').text(name.as_bytes()).optional(*header);
+            Self::Arrived { name, whole, uid } => {
+                out.letter('J').text(name.as_bytes()).optional(*whole);
                 if let Some(MailboxUid { validity, uid }) = uid {
                     out.number(validity).number(uid);
                 }
@@ -96,7 +96,7 @@ impl ForwardRecord {
             b'J' => {
                 let uid =
                     |fields: &mut Parse<'_>| Some(MailboxUid { validity: fields.number()?, uid: fields.number()? });
-                Self::Arrived { name, header: fields.optional(Digest::parse)?, uid: fields.if_there(uid)? }
+                Self::Arrived { name, whole: fields.optional(Digest::parse)?, uid: fields.if_there(uid)? }
             }
             b'K' => Self::SetAside { name, since: fields.number()?, reason: fields.string()? },
             b'N' => Self::Refused { name, times: fields.number()? },
@@ -120,10 +120,10 @@ mod tests {
             ForwardRecord::Intent(intent),
             ForwardRecord::Arrived {
                 name: name(),
-                header: digest,
+                whole: digest,
                 uid: Some(MailboxUid { validity: 7, uid: u32::MAX }),
             },
-            ForwardRecord::Arrived { name: name(), header: None, uid: None },
+            ForwardRecord::Arrived { name: name(), whole: None, uid: None },
             ForwardRecord::SetAside { name: name(), since: -1, reason: "552 too\r\nbig %".to_owned() },
             ForwardRecord::Refused { name: name(), times: 2 },
             ForwardRecord::Released(name()),

@@ -29,7 +29,7 @@ impl Store {
         if messages.is_empty() {
             return Ok(());
         }
-        let now = self.mark.certain;
+        let now = self.mark.trusted;
         let record = |listed_as: ListedAs| {
             let before = self.state.quarantine(&listed_as.unique_id, listed_as.reported_size);
             let count = before.map_or(0, |quarantine| quarantine.count).saturating_add(1);
@@ -38,6 +38,20 @@ impl Store {
         };
         let records = messages.into_iter().map(record).collect();
         self.append(records, Durability::Later)
+    }
+
+    /// These messages could not be delivered, and not by any fault of theirs: others come first next time, but none of these is
+    /// ever left alone for that.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_others_first(&mut self, messages: Vec<ListedAs>) -> Result<(), StateError> {
+        let until = self.mark.trusted;
+        let is_new = |one: &ListedAs| self.state.quarantine(&one.unique_id, one.reported_size).is_none();
+        let last = Quarantine { kind: QuarantineReason::Refused, count: 1, until };
+        let record = |listed_as| Record::Quarantine { listed_as, quarantine: last };
+        let records: Vec<Record> = messages.into_iter().filter(is_new).map(record).collect();
+        if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
     }
 
     /// These messages make no trouble any more: they are not on the server.

@@ -80,7 +80,7 @@ fn accounts_on_a_disk_that_hangs_give_their_places_to_others() {
     env.run(&["poll"]).expect(0);
     wait_for("another poll of the good one", || polls(&good) > before);
     assert!(stuck.iter().all(|maildrop| polls(maildrop) == 1), "no second poll of an account whose first one hangs");
-    // It answers again: everything goes on by itself.
+    // It responds again: everything goes on by itself.
     disk.answer();
     for (n, maildrop) in stuck.iter().enumerate() {
         maildrop.change(|contents| contents.messages.push(Message::new("u3", &small(3))));
@@ -88,7 +88,7 @@ fn accounts_on_a_disk_that_hangs_give_their_places_to_others() {
         wait_for("the mail", || daemon.account(&name)["total"]["messages"] == 3);
         assert_eq!(env.mail_of(&name), small_ones_stored(3));
     }
-    daemon.end().says("does not answer").says("answers again");
+    daemon.end().says("does not respond").says("responds again");
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn many_reloads_in_a_row_are_one() {
     wait_for("another try", || refusing.server.count("AUTH") == 2);
     wait_for("its end", || daemon.account("wrong")["state"] == "trouble");
     let outcome = daemon.end();
-    assert_eq!(outcome.output().matches("was read anew").count(), 1, "{outcome:#?}");
+    assert_eq!(outcome.output().matches("was reloaded").count(), 1, "{outcome:#?}");
     assert_eq!(refusing.count("AUTH"), 2);
 }
 
@@ -125,7 +125,7 @@ fn what_a_fetch_has_met_before_is_told_once_by_the_daemon() {
         wait_for("the news", || lines(&told) == ["trouble wrong"]);
         let written = || std::fs::read_to_string(env.path("state/wrong.hints")).unwrap_or_default();
         wait_for("it to be kept", || written().contains("[standing.told.troubles]"));
-        daemon.end().says("wrong: known from before: the server refused the login");
+        daemon.end().says("wrong: from before: the server refused the login");
         assert_eq!(refusing.count("AUTH"), 1, "in life {life}: a restart offers no refused password");
         assert_eq!(lines(&told), ["trouble wrong"], "in life {life}");
     }

@@ -64,7 +64,7 @@ fn a_monitor_is_told_by_the_exit_status() {
     env.write_config("[accounts.acc03]\nhost = \n", 0o600);
     daemon.running.signal(Signal::HUP);
     wait_for("the refusal", || daemon.status()["config_problem"].is_string());
-    env.run(&["status", "--check"]).expect(78).says("was changed and is wrong");
+    env.run(&["status", "--check"]).expect(78).says("was changed and has errors");
     daemon.end();
 }
 
@@ -96,7 +96,7 @@ fn who_watches_sees_what_changes_and_has_the_terminal_back_afterwards() {
     terminal.resize(60, 40);
     terminal.wait_for("\u{1b}[2J");
     terminal.wait_for("60 accounts:");
-    terminal.wait_for("\u{1b}[40;1Hq: quit   arrows");
+    terminal.wait_for("\u{1b}[40;1Hq: quit   lines");
     // The daemon goes and comes.
     daemon.end();
     terminal.wait_for("no daemon is running");

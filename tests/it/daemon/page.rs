@@ -81,6 +81,38 @@ fn it_shows_all_accounts_those_in_trouble_first_and_nothing_can_be_changed_by_it
 }
 
 #[test]
+fn what_fetch_brings_is_in_the_history_and_a_restart_loses_none_of_it() {
+    let maildrop = Maildrop::new(small_ones(3));
+    let (env, socket) = home(&maildrop);
+    env.run(&["fetch", "a"]).expect(0);
+    let brought = |daemon: &Daemon<'_>| {
+        let account = daemon.account("a");
+        let hours = account["hours"].as_array().unwrap();
+        let messages: u64 = hours.iter().map(|hour| hour["messages"].as_u64().unwrap()).sum();
+        (messages, account["recent"].as_array().unwrap().len(), account["today"]["messages"].as_u64().unwrap())
+    };
+    let daemon = Daemon::start(&env);
+    wait_for("the first poll", || daemon.account("a")["last_poll"].is_i64());
+    assert_eq!(brought(&daemon), (3, 1, 3));
+    let last = daemon.account("a");
+    assert_eq!((&last["last_poll_octets"], &last["last_poll_round_trips"]), (&0.into(), &3.into()), "{last}");
+    // Beside the daemon, which learns of it by its next poll.
+    maildrop.change(|contents| contents.messages.push(Message::new("new", b"Subject: new\r\n\r\nnew\r\n")));
+    env.run(&["fetch", "--wait", "a"]).expect(0).says("1 new message");
+    maildrop.change(|contents| contents.messages.push(Message::new("newer", b"Subject: newer\r\n\r\nnewer\r\n")));
+    daemon.poll("a");
+    wait_for("the daemon's own", || brought(&daemon) == (5, 3, 5));
+    let page = get(&socket, "/account/a");
+    for part in ["5 messages in 7 days", "data-label=\"round trips\"", " round trips, "] {
+        assert!(page.contains(part), "{part:?} is not in {page}");
+    }
+    daemon.end();
+    let daemon = Daemon::start(&env);
+    wait_for("the history", || brought(&daemon).0 == 5);
+    daemon.end();
+}
+
+#[test]
 fn metrics_come_in_both_forms() {
     let maildrop = Maildrop::new(small_ones(2));
     let (env, socket) = home(&maildrop);

@@ -86,7 +86,7 @@ fn the_daemon_tries_the_command_and_tells_what_became_of_it() {
         outcome
     };
     let event = "echo $MAILFERRY_EVENT: $MAILFERRY_TEXT";
-    try_it(&format!("[\"sh\", \"-c\", '{event}']")).expect(0).says("ended well, saying: test: This is a test");
+    try_it(&format!("[\"sh\", \"-c\", '{event}']")).expect(0).says("succeeded, saying: test: This is a test");
     try_it("[\"sh\", \"-c\", 'echo no way >&2; exit 3']").expect(1).says("exit status: 3, saying: no way");
     try_it("[\"/nonexistent/tell\"]").expect(1).says("`/nonexistent/tell` for the event test was not found");
     env.run(&["poll", "--test-notify", "a"]).expect(64);
@@ -144,7 +144,7 @@ fn send_by_the_documented_command(server: SocketAddr) {
     // As the units have it: no program gives more privileges than the daemon has.
     let running = env.spawn_under(&["setpriv", "--no-new-privs"], &["daemon"]);
     wait_for("the daemon", || env.run(&["status"]).status == 0);
-    env.run(&["poll", "--test-notify"]).expect(0).says("ended well");
+    env.run(&["poll", "--test-notify"]).expect(0).says("succeeded");
     running.signal(rustix::process::Signal::TERM);
     running.wait().expect(143);
 }

@@ -1,7 +1,7 @@
 //! Into a mailbox, each message once, whatever happens to the answers.
 
 use super::*;
-use crate::scripted::imap::Stored;
+use crate::scripted::imap::{Naming, Stored};
 use crate::scripted::maildrop::PASSWORD;
 
 /// Fetches until everything has arrived, and once more; what is there then must be the small messages, each once.
@@ -23,7 +23,7 @@ fn a_lost_answer_costs_a_look_and_no_copy() {
         let (maildrop, server) = (Maildrop::new(small_ones(6)), ImapServer::start());
         if !uidplus {
             server.with(|mailbox| {
-                (mailbox.uidplus, mailbox.capabilities) = (false, "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL-");
+                (mailbox.naming, mailbox.capabilities) = (Naming::Nothing, "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL-");
             });
         }
         server.faults(&[Fault::None, Fault::LoseAnswer, Fault::None, Fault::LoseAnswer]);
@@ -192,7 +192,7 @@ fn what_gmail_takes_for_another_message_is_set_aside_and_stays_at_the_source() {
     });
     let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 1")]);
     let outcome = env.fetch().expect(1);
-    assert!(outcome.stderr.contains("another message of another size, with the same Message-ID"), "{outcome:#?}");
+    assert!(outcome.stderr.contains("taken it for another message, with the same Message-ID"), "{outcome:#?}");
     for _ in 0..2 {
         env.fetch().expect(1);
         let mut expected = vec![on_the_wire(one), on_the_wire(&small(3))];
@@ -276,4 +276,137 @@ fn a_file_that_is_not_whole_any_more_goes_nowhere() {
     env.run(&["forward"]).expect(1).says("has 0 bytes, and");
     env.fetch();
     assert_eq!((server.mail().len(), maildrop.left().len()), (1, 1), "the source still has it");
+}
+
+/// What a server says of UIDs costs no message, whatever it says.
+#[test]
+fn the_same_bytes_twice_are_two_messages_even_if_the_server_names_wrong_uids_or_none() {
+    let namings =
+        [Naming::Nothing, Naming::Always(1), Naming::TooHigh(2), Naming::OtherValidity, Naming::Garbage, Naming::Right];
+    for naming in namings {
+        for lost in 1..6 {
+            let twin = |n: usize| Message::new(&format!("u{n}"), &small(1));
+            let (maildrop, server) = (Maildrop::new((1..=6).map(twin).collect()), ImapServer::start());
+            server.with(|mailbox| mailbox.naming = naming);
+            // One is not stored, and the connection breaks; all behind it are sent again.
+            let mut faults = vec![Fault::None; lost];
+            faults.push(Fault::CutLiteral(3));
+            server.faults(&faults);
+            let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 2")]);
+            for _ in 0..4 {
+                env.fetch();
+            }
+            let there = server.mail().len();
+            assert!(there >= 6 && maildrop.left().is_empty(), "{naming:?}, {lost}: {there} of 6 are there");
+            assert!(there == 6 || naming != Naming::Right, "{naming:?}, {lost}: {there} are there");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_estimates_sizes_gets_no_message_twice() {
+    for error in [2, -1, 700] {
+        let (maildrop, server) = (Maildrop::new(small_ones(4)), ImapServer::start());
+        server.with(|mailbox| mailbox.size_error = error);
+        let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 1")]);
+        for _ in 0..3 {
+            server.faults(&[Fault::LoseAnswer, Fault::LoseAnswer]);
+            env.fetch();
+        }
+        server.faults(&[]);
+        all_arrive(&env, &maildrop, &server, 4);
+    }
+}
+
+/// Nothing tells that it is the message, so it is appended again, but not for ever.
+#[test]
+fn where_the_server_changes_the_bytes_lost_answers_cost_a_few_copies_at_most() {
+    let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    for _ in 0..8 {
+        server.faults(&[Fault::LoseAnswer]);
+        env.fetch();
+        server.with(|mailbox| {
+            let changed = |message: &mut Stored| {
+                if !message.bytes.ends_with(b"\r\nchanged\r\n") {
+                    message.bytes.extend_from_slice(b"\r\nchanged\r\n");
+                }
+            };
+            mailbox.messages.iter_mut().for_each(changed);
+        });
+    }
+    assert_eq!((server.mail().len(), maildrop.left().len()), (3, 1));
+    env.fetch().expect(1).says("with its header and other bytes");
+}
+
+#[test]
+fn an_answer_to_no_command_of_ours_ends_the_session_at_once() {
+    let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());
+    server.faults(&[Fault::ForeignTag]);
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    let begun = std::time::Instant::now();
+    env.fetch().expect(76).says("the server answered \"zz9 OK done\"");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+    all_arrive(&env, &maildrop, &server, 1);
+}
+
+#[test]
+fn what_waits_is_counted_even_where_the_journal_is_damaged() {
+    let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
+    server.with(|mailbox| mailbox.login_refusal = Some("NO [UNAVAILABLE] down"));
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    env.fetch().expect(75);
+    let journal = env.path("state/a.forward");
+    let mut bytes = std::fs::read(&journal).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&journal, bytes).unwrap();
+    env.run(&["forward"]).expect(73).says("3 messages wait in the spool");
+}
+
+#[test]
+fn a_renamed_account_takes_its_spool_along_by_the_command_that_is_told() {
+    let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
+    server.with(|mailbox| mailbox.login_refusal = Some("NO [UNAVAILABLE] down"));
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    env.fetch().expect(75);
+    let text = std::fs::read_to_string(env.path("config.toml")).unwrap();
+    std::fs::write(env.path("config.toml"), text.replace("[accounts.a]", "[accounts.b]")).unwrap();
+    let told = env.fetch().expect(73);
+    let command = told.stderr.split("If the account was renamed: ").nth(1).unwrap().split(". If not").next().unwrap();
+    assert!(command.contains("a.spool") && command.contains("a.forward"), "{told:#?}");
+    assert!(std::process::Command::new("sh").args(["-c", command]).status().unwrap().success());
+    server.with(|mailbox| mailbox.login_refusal = None);
+    env.fetch().expect(0);
+    env.fetch().expect(0);
+    assert_same_mail(&server.mail(), &small_on_the_wire(3));
+    assert!(maildrop.left().is_empty());
+}
+
+#[test]
+fn what_gmail_takes_for_another_message_of_the_same_size_is_told_by_its_bytes() {
+    let with = |body: &str| format!("Message-ID: <same@x>\r\nSubject: s\r\n\r\n{body}\r\n").into_bytes();
+    let (one, other) = (with("one"), with("two"));
+    let maildrop = Maildrop::new(vec![Message::new("u1", &one), Message::new("u2", &other)]);
+    let server = ImapServer::start();
+    server.with(|mailbox| {
+        (mailbox.merges, mailbox.capabilities) = (true, "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL- UIDPLUS X-GM-EXT-1");
+    });
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    env.fetch().expect(1).says("taken it for another message, with the same Message-ID");
+    env.fetch().expect(1);
+    assert_same_mail(&server.mail(), &[on_the_wire(&one)]);
+    assert_eq!((maildrop.left(), spool(&env)), (vec!["u2".to_owned()], 1));
+}
+
+#[test]
+fn what_was_taken_before_a_daily_limit_is_known_to_have_arrived() {
+    let (maildrop, server) = (Maildrop::new(small_ones(9)), ImapServer::start());
+    server.with(|mailbox| mailbox.capabilities = "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL- UIDPLUS X-GM-EXT-1");
+    let mut faults = vec![Fault::None; 4];
+    faults.extend(vec![Fault::Refuse("NO [OVERQUOTA] Account exceeded command or bandwidth limits."); 5]);
+    server.faults(&faults);
+    let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 1")]);
+    env.fetch().expect(75).says("4 forwarded, 5 wait in the spool");
+    all_arrive(&env, &maildrop, &server, 9);
 }

@@ -137,11 +137,14 @@ fn a_recipient_whose_maildir_is_full_costs_the_others_nothing() {
             contents.messages.push(sent_to(&format!("bob{n}"), &["bob@site.example"]));
         }
     });
-    env.fetch().expect(73).says("Mail/ann");
+    for _ in 0..4 {
+        env.fetch().expect(73).says("Mail/ann");
+    }
     assert_eq!(boxes(&env), [names(&["first"]), names(&["bob0", "bob1", "bob2", "bob3", "bob4"]), vec![]]);
     assert_eq!(maildrop.left().len(), 15, "nothing is deleted");
     assert!(files(&env.path("Mail/bob/tmp")).is_empty(), "what did not get into all is in none");
     fs::remove_file(&filler).unwrap();
+    // However often that was tried in vain: want of room is no fault of a message.
     env.fetch().expect(0);
     assert_eq!(boxes(&env).map(|mail| mail.len()), [11, 10, 0]);
     assert!(maildrop.left().is_empty());

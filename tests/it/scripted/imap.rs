@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::listening::Listening;
 use super::maildrop::{PASSWORD, USER};
 
 /// What goes wrong at an APPEND.
@@ -26,6 +26,48 @@ pub(crate) enum Fault {
     RefuseAtOnce(&'static str),
     /// BYE with these words, and the end, before the literal.
     Bye(&'static str),
+    /// The answer is under a tag that nobody sent, and nothing follows.
+    ForeignTag,
+}
+
+/// Which UID a server names for what was appended (RFC 4315).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// Its own.
+    Right,
+    /// None.
+    Nothing,
+    /// This one, whichever it is.
+    Always(u32),
+    /// One that is higher than its own by so many.
+    TooHigh(u32),
+    /// Its own, under another UIDVALIDITY.
+    OtherValidity,
+    /// What is no number.
+    Garbage,
+}
+
+impl Naming {
+    fn code(self, validity: u32, uid: u32) -> String {
+        match self {
+            Self::Right => format!("[APPENDUID {validity} {uid}] "),
+            Self::Nothing => String::new(),
+            Self::Always(other) => format!("[APPENDUID {validity} {other}] "),
+            Self::TooHigh(by) => format!("[APPENDUID {validity} {}] ", uid + by),
+            Self::OtherValidity => format!("[APPENDUID 7 {uid}] "),
+            Self::Garbage => "[APPENDUID x 99999999999999999999] ".to_owned(),
+        }
+    }
+}
+
+/// The UIDs that a set such as `1,4:7,9:*` names, of messages of which the last one has this UID (RFC 9051, section 9).
+pub(crate) fn names(set: &str, uid: u32, last: u32) -> bool {
+    let number = |text: &str| if text == "*" { last } else { text.parse().unwrap() };
+    set.split(',').any(|part| {
+        let (from, to) = part.split_once(':').unwrap_or((part, part));
+        let (from, to) = (number(from), number(to));
+        (from.min(to)..=from.max(to)).contains(&uid)
+    })
 }
 
 /// A message of the mailbox.
@@ -53,8 +95,10 @@ pub(crate) struct Mailbox {
     pub(crate) capabilities: &'static str,
     /// It takes a message for the one that it has with the same Message-ID, as Gmail does.
     pub(crate) merges: bool,
-    /// Whether it tells the UID of what was appended.
-    pub(crate) uidplus: bool,
+    /// How it tells the UID of what was appended.
+    pub(crate) naming: Naming,
+    /// So much it adds to each size: some servers tell estimates.
+    pub(crate) size_error: i64,
     /// Nobody is let in, with these words.
     pub(crate) login_refusal: Option<&'static str>,
     /// How many APPENDs were answered by OK.
@@ -70,7 +114,7 @@ pub(crate) struct Mailbox {
 pub(crate) struct ImapServer {
     pub(crate) address: SocketAddr,
     mailbox: Arc<Mutex<Mailbox>>,
-    stop: Arc<AtomicBool>,
+    _listening: Listening,
 }
 
 impl ImapServer {
@@ -87,35 +131,30 @@ impl ImapServer {
             faults: VecDeque::new(),
             capabilities: "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL- UIDPLUS",
             merges: false,
-            uidplus: true,
+            naming: Naming::Right,
+            size_error: 0,
             login_refusal: None,
             answered: 0,
             commands: Vec::new(),
             most_connections: 0,
             connections: 0,
         };
-        let (mailbox, stop) = (Arc::new(Mutex::new(mailbox)), Arc::new(AtomicBool::new(false)));
-        let (theirs, ends) = (Arc::clone(&mailbox), Arc::clone(&stop));
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                if ends.load(Ordering::Relaxed) {
-                    return;
-                }
-                let mailbox = Arc::clone(&theirs);
-                std::thread::spawn(move || {
-                    drop(stream.set_read_timeout(Some(Duration::from_secs(30))));
-                    change(&mailbox, |mailbox| {
-                        mailbox.connections += 1;
-                        mailbox.most_connections = mailbox.most_connections.max(mailbox.connections);
-                    });
-                    let mut session = Session { stream: BufReader::new(stream), mailbox };
-                    let _ = session.converse();
-                    drop(session.stream.get_ref().shutdown(Shutdown::Both));
-                    change(&session.mailbox, |mailbox| mailbox.connections -= 1);
-                });
-            }
-        });
-        Self { address, mailbox, stop }
+        let mailbox = Arc::new(Mutex::new(mailbox));
+        let theirs = Arc::clone(&mailbox);
+        let serve = move |stream: TcpStream| {
+            drop(stream.set_read_timeout(Some(Duration::from_secs(30))));
+            change(&theirs, |mailbox| {
+                mailbox.connections += 1;
+                mailbox.most_connections = mailbox.most_connections.max(mailbox.connections);
+            });
+            let mut session = Session { stream: BufReader::new(stream), mailbox: Arc::clone(&theirs) };
+            let _ = session.converse();
+            drop(session.stream.get_ref().shutdown(Shutdown::Both));
+            change(&session.mailbox, |mailbox| mailbox.connections -= 1);
+        };
+        let accept = move || listener.accept().map(|(stream, _)| stream);
+        let listening = Listening::start(accept, serve, move || drop(TcpStream::connect(address)));
+        Self { address, mailbox, _listening: listening }
     }
 
     /// Looks at the mailbox, or changes it.
@@ -142,13 +181,6 @@ impl ImapServer {
             "{{ imap = {{ host = \"{host}\", port = {port}, tls = \"none\", username = {USER:?}, \
              password = {PASSWORD:?}{more} }} }}"
         )
-    }
-}
-
-impl Drop for ImapServer {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        drop(TcpStream::connect(self.address));
     }
 }
 
@@ -298,27 +330,24 @@ impl Session {
             }
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
+        if matches!(fault, Fault::ForeignTag) {
+            return self.say("zz9 OK done");
+        }
         self.with(|mailbox| mailbox.answered += 1);
-        let has_uidplus = self.with(|mailbox| mailbox.uidplus);
-        let code = if has_uidplus { format!("[APPENDUID {validity} {uid}] ") } else { String::new() };
+        let code = self.with(|mailbox| mailbox.naming).code(validity, uid);
         self.say(&format!("{tag} OK {code}done"))
     }
 
-    /// `UID FETCH a:* (UID RFC822.SIZE)` and `UID FETCH n (UID BODY.PEEK[...])`.
+    /// `UID FETCH a:* (UID RFC822.SIZE)` and `UID FETCH a,b (UID BODY.PEEK[...])`.
     fn fetch(&mut self, tag: &str, command: &str) -> Result<(), Over> {
         let set = command.split(' ').nth(2).unwrap();
-        let (from, to) = match set.split_once(':') {
-            Some((from, _)) => (from.parse().unwrap(), u32::MAX),
-            None => (set.parse().unwrap(), set.parse().unwrap()),
-        };
-        let messages = self.with(|mailbox| mailbox.messages.clone());
+        let (messages, error) = self.with(|mailbox| (mailbox.messages.clone(), mailbox.size_error));
         let last = messages.last().map_or(0, |message| message.uid);
-        // A star is the last message, even before `from`.
-        let is_asked = |uid: u32| (from..=to).contains(&uid) || to == u32::MAX && uid == last;
-        for (number, message) in (1..).zip(&messages).filter(|(_, message)| is_asked(message.uid)) {
+        for (number, message) in (1..).zip(&messages).filter(|(_, message)| names(set, message.uid, last)) {
             let (uid, bytes) = (message.uid, &message.bytes);
             if command.contains("RFC822.SIZE") {
-                self.say(&format!("* {number} FETCH (RFC822.SIZE {} UID {uid})", bytes.len()))?;
+                let size = i64::try_from(bytes.len()).unwrap() + error;
+                self.say(&format!("* {number} FETCH (RFC822.SIZE {size} UID {uid})"))?;
                 continue;
             }
             let header = bytes.windows(4).position(|end| end == b"\r\n\r\n").map_or(bytes.len(), |end| end + 4);

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use super::listening::Listening;
 
 /// What goes wrong with a message.
 #[derive(Debug, Clone)]
@@ -36,30 +37,23 @@ pub(crate) struct Mailbox {
 
 /// A listening server; it ends with the value.
 pub(crate) struct LmtpServer {
-    path: PathBuf,
     mailbox: Arc<Mutex<Mailbox>>,
-    stop: Arc<AtomicBool>,
+    _listening: Listening,
 }
 
 impl LmtpServer {
     /// Listens at this path.
     pub(crate) fn start(path: &Path) -> Self {
         let listener = UnixListener::bind(path).unwrap();
-        let (mailbox, stop) = (Arc::new(Mutex::new(Mailbox::default())), Arc::new(AtomicBool::new(false)));
-        let (theirs, ends) = (Arc::clone(&mailbox), Arc::clone(&stop));
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                if ends.load(Ordering::Relaxed) {
-                    return;
-                }
-                let mailbox = Arc::clone(&theirs);
-                std::thread::spawn(move || {
-                    drop(stream.set_read_timeout(Some(Duration::from_secs(30))));
-                    let _ = converse(BufReader::new(stream), &mailbox);
-                });
-            }
-        });
-        Self { path: path.to_owned(), mailbox, stop }
+        let mailbox = Arc::new(Mutex::new(Mailbox::default()));
+        let (theirs, path) = (Arc::clone(&mailbox), path.to_owned());
+        let serve = move |stream: UnixStream| {
+            drop(stream.set_read_timeout(Some(Duration::from_secs(30))));
+            let _ = converse(BufReader::new(stream), &theirs);
+        };
+        let accept = move || listener.accept().map(|(stream, _)| stream);
+        let listening = Listening::start(accept, serve, move || drop(UnixStream::connect(&path)));
+        Self { mailbox, _listening: listening }
     }
 
     /// Looks at what came, or changes it.
@@ -77,13 +71,6 @@ impl LmtpServer {
         let mut all = self.with(|mailbox| mailbox.messages.clone());
         all.sort();
         all
-    }
-}
-
-impl Drop for LmtpServer {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        drop(UnixStream::connect(&self.path));
     }
 }
 

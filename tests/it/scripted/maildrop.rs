@@ -29,7 +29,7 @@ pub(crate) struct Message {
     pub(crate) body: Body,
     /// The size to report, where it is not the true one.
     pub(crate) reported_size: Option<u64>,
-    /// The whole answer to RETR, where it is not the message (`-ERR ...`).
+    /// The whole answer to RETR, where it is not the message (`-ERR ...`); `hang up`: the end of the connection.
     pub(crate) refusal: Option<String>,
     /// Whether a session that retrieved it has ended by QUIT.
     pub(crate) popped: bool,
@@ -91,6 +91,8 @@ pub(crate) struct Behaviour {
     pub(crate) logins: Option<usize>,
     /// The whole answers, with their CRLFs, to commands that begin so. They win over everything else.
     pub(crate) answers: Vec<(String, String)>,
+    /// The answer to STAT behind a message that was retrieved.
+    pub(crate) stat_after_retr: Option<String>,
     /// QUIT takes away whatever the session has retrieved, and CAPA says so: EXPIRE 0 (RFC 2449, section 6.7).
     pub(crate) expire_0: bool,
     /// Every session finds the messages under other unique-ids.
@@ -127,6 +129,7 @@ impl Default for Behaviour {
             login_answer: None,
             logins: None,
             answers: Vec::new(),
+            stat_after_retr: None,
             expire_0: false,
             new_names: false,
             hang_up_at: None,

@@ -22,8 +22,8 @@ pub(crate) enum Meddling {
     Resets,
     /// It closes such a connection.
     Closes,
-    /// It answers such a message by the alert "decode error".
-    Alerts,
+    /// It answers such a message by the alert with this description (RFC 8446, section 6).
+    Alerts(u8),
     /// It says nothing to such a message.
     Swallows,
     /// It puts a warning in front of what the server says.
@@ -34,6 +34,8 @@ pub(crate) enum Meddling {
     ClosesAll,
     /// It accepts, and says nothing.
     Silent,
+    /// It accepts, and its first words are a refusal.
+    Refuses,
 }
 
 /// A running box; ends when it is dropped.
@@ -114,6 +116,10 @@ fn stand_between(
     if meddling == Meddling::Silent {
         return wait(client, stop);
     }
+    if meddling == Meddling::Refuses {
+        let _ = (&*client).write_all(b"-ERR [SYS/TEMP] too busy\r\n");
+        return Some(());
+    }
     let server = TcpStream::connect(server).ok()?;
     let back = (server.try_clone().ok()?, client.try_clone().ok()?);
     if meddling == Meddling::Warns {
@@ -141,7 +147,7 @@ fn stand_between(
     }
     match meddling {
         Meddling::Resets => drop(rustix::net::sockopt::set_socket_linger(client, Some(Duration::ZERO))),
-        Meddling::Alerts => drop((&*client).write_all(b"\x15\x03\x03\x00\x02\x02\x32")),
+        Meddling::Alerts(description) => drop((&*client).write_all(&[0x15, 3, 3, 0, 2, 2, description])),
         Meddling::WarnsAndCloses => drop((&*client).write_all(UNKNOWN_NAME)),
         Meddling::Swallows => drop(wait(client, stop)),
         _ => {}
@@ -155,7 +161,7 @@ fn stand_between(
 }
 
 fn meddles_with_large(meddling: Meddling) -> bool {
-    matches!(meddling, Meddling::Resets | Meddling::Closes | Meddling::Alerts | Meddling::Swallows)
+    matches!(meddling, Meddling::Resets | Meddling::Closes | Meddling::Alerts(_) | Meddling::Swallows)
 }
 
 /// Waits until the client leaves or the box is dropped.

@@ -6,6 +6,7 @@
 pub(crate) mod between;
 pub(crate) mod dialogue;
 pub(crate) mod imap;
+mod listening;
 pub(crate) mod lmtp;
 pub(crate) mod maildrop;
 pub(crate) mod middle_box;

@@ -38,7 +38,7 @@ fn three_changes(fault: Option<Fault>) -> (Vec<bool>, Vec<(Operation, String)>, 
     let mut done = Vec::new();
     for host in ["first.example.org", "second.example.org", "third.example.org"] {
         let mut account = script.account("keep").clone();
-        account.endpoint.host = host.to_owned();
+        Arc::make_mut(&mut account.endpoint).host = host.to_owned();
         done.push(store.record_host(&account).is_ok());
     }
     drop(store);

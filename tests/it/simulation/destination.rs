@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 use super::disk::{Shared, look};
 use super::server::{Posts, open};
+use crate::scripted::imap::names;
 
 /// A port at which a host speaks IMAP.
 pub(crate) const IMAP: u16 = 143;
@@ -182,20 +183,14 @@ impl Session {
         self.say(format!("{tag} OK {code}done\r\n")).await
     }
 
-    /// `UID FETCH a:* (UID RFC822.SIZE)` and `UID FETCH n (UID BODY.PEEK[...])`.
+    /// `UID FETCH a:* (UID RFC822.SIZE)` and `UID FETCH a,b (UID BODY.PEEK[...])`.
     async fn fetch(&mut self, tag: &str, line: &str) -> Result<(), Over> {
         let set = line.split(' ').nth(3).unwrap();
-        let (from, to) = match set.split_once(':') {
-            Some((from, _)) => (from.parse::<u32>().unwrap(), u32::MAX),
-            None => (set.parse().unwrap(), set.parse().unwrap()),
-        };
         let messages = self.with(|destination| destination.messages.clone());
-        let last = messages.last().map(|(uid, _)| *uid);
+        let last = messages.last().map_or(0, |(uid, _)| *uid);
         let mut answer = Vec::new();
         for (number, (uid, bytes)) in (1..).zip(&messages) {
-            // A star is the last message, even before `from`.
-            let is_last = to == u32::MAX && last == Some(*uid);
-            if !(from..=to).contains(uid) && !is_last {
+            if !names(set, *uid, last) {
                 continue;
             }
             let header = bytes.windows(4).position(|end| end == b"\r\n\r\n").map_or(bytes.len(), |end| end + 4);

@@ -38,7 +38,7 @@ impl To {
     fn forward(self) -> Forward {
         let port = if self == Self::Lmtp { LMTP } else { IMAP };
         let Account { endpoint, credential, .. } = account(ON, "/", RemovalPolicy::Keep);
-        let endpoint = Endpoint { port, ..endpoint };
+        let endpoint = Endpoint { port, ..(*endpoint).clone() };
         let to = match self {
             Self::Lmtp => ForwardTo::Lmtp(Box::new(LmtpDestination {
                 server: LmtpServer::Tcp(Box::new(endpoint)),

@@ -1,10 +1,11 @@
 //! What happens in the world: accounts, and one thing after the other.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use mailferry::account::CredentialSource;
 use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
-use mailferry::credential::CredentialSource;
 use mailferry::routing::{
     Address, Condition, HeaderEnd, Multidrop, Occurrence, OtherMaildir, Pattern, Route, Routing, Rule, Rules, Target,
 };
@@ -62,7 +63,7 @@ pub(crate) fn account(name: &str, maildir: &str, removal: RemovalPolicy) -> Acco
     Account {
         name: AccountName::new(name).unwrap(),
         enabled: true,
-        endpoint: Endpoint {
+        endpoint: Arc::new(Endpoint {
             host: name.to_owned(),
             port: 110,
             tls: TlsMode::None,
@@ -71,7 +72,7 @@ pub(crate) fn account(name: &str, maildir: &str, removal: RemovalPolicy) -> Acco
             allow_cleartext_password: false,
             route: Default::default(),
             tls_options: Default::default(),
-        },
+        }),
         username: "jo".to_owned(),
         credential: CredentialSource::Inline(Secret::new(b"secret".to_vec())),
         auth: AuthChoice::User,
@@ -247,7 +248,7 @@ pub(crate) fn shared() -> Script {
         trusted_received_by: Vec::new(),
         recipients: [recipient("ann@example.org", ANN), recipient("bob@example.org", BOB)].into(),
     };
-    let routing = Routing::Multidrop(multidrop);
+    let routing = Routing::Multidrop(Box::new(multidrop));
     let accounts = vec![(Account { routing, ..account("office", OWN, RemovalPolicy::AfterDelivery) }, ABLE)];
     let acts = vec![
         Mail("office", "ab1", 300),

@@ -69,7 +69,7 @@ impl Life {
     pub(super) fn status(&mut self) -> Result<Status, String> {
         let pid = self.running().pid();
         let dirs = [self.state_dir.clone()];
-        let answer = self.runtime.block_on(ask(&dirs, &Request::Status)).map_err(|e| e.to_string())?;
+        let answer = self.runtime.block_on(ask(&dirs, &Request::status_of(&[]))).map_err(|e| e.to_string())?;
         match answer {
             Response::Status(status) if status.pid == pid => Ok(*status),
             other => Err(format!("this is no status of process {pid}: {other:?}")),

@@ -93,6 +93,7 @@ fn a_servers_words_cannot_move_the_cursor() {
             host: "pop.example.org".to_owned(),
             port: 995,
             problem: HandshakeProblem::Other(evil.clone()),
+            answered: true,
         }
         .to_string(),
         NetError::NoTrustStore { why: evil.clone() }.to_string(),

@@ -112,7 +112,7 @@ async fn refuses_an_authority_that_is_not_in_the_file() {
     let (address, _) = serve(other.sign(&for_name(HOST)).server(ALL)).await;
     let (problem, words) = refusal(call(HOST, address, Some(&Authority::new().ca_file())).await);
     assert_eq!(problem, CertificateProblem::UnknownIssuer);
-    assert!(words.contains("no authority trusted here"), "{words}");
+    assert!(words.contains("not signed by an authority that is trusted here"), "{words}");
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn refuses_a_stranger_that_is_signed_by_itself() {
         let (address, _) = serve(Identity::self_signed(&params).server(ALL)).await;
         let (problem, words) = refusal(call(HOST, address, Some(&Authority::new().ca_file())).await);
         assert_eq!(problem, CertificateProblem::SelfSigned);
-        assert!(words.contains("is signed by itself"), "{words}");
+        assert!(words.contains("is self-signed"), "{words}");
     }
 }
 

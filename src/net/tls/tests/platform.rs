@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use rcgen::{BasicConstraints, IsCa};
+
 use super::dialer;
-use super::server::{ALL, Authority, endpoint, for_loopback, serve};
+use super::server::{ALL, Authority, Identity, endpoint, for_loopback, serve};
 use crate::net::NetError;
 
 /// Tells the process what it is there for: the server's address.
@@ -50,6 +52,23 @@ async fn trusts_the_platforms_authorities_and_no_other() {
     assert!(words.contains("RESULT protected=true"), "{words}");
     let words = connect_trusting(&other.ca_file(), None, address).await;
     assert!(words.contains("UnknownIssuer"), "{words}");
+}
+
+/// As `openssl req -x509` makes them, and an administrator puts them among the system's.
+#[tokio::test]
+async fn trusts_a_certificate_signed_by_itself_that_the_platform_trusts() {
+    let (files, other) = (Authority::new(), Authority::named("another authority"));
+    for is_ca in [IsCa::NoCa, IsCa::Ca(BasicConstraints::Unconstrained)] {
+        let mut params = for_loopback();
+        params.is_ca = is_ca;
+        let identity = Identity::self_signed(&params);
+        let listed = files.file("server.pem", &identity.pem);
+        let (address, _) = serve(identity.server(ALL)).await;
+        let words = connect_trusting(&listed, None, address).await;
+        assert!(words.contains("RESULT protected=true"), "{words}");
+        let words = connect_trusting(&other.ca_file(), None, address).await;
+        assert!(words.contains("SelfSigned"), "{words}");
+    }
 }
 
 #[tokio::test]

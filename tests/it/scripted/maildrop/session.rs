@@ -112,6 +112,10 @@ impl<'a> Conversation<'a> {
                 self.marked.clear();
                 self.say("+OK")
             }
+            "STAT" if !self.taken.is_empty() && self.behaviour.stat_after_retr.is_some() => {
+                let answer = self.behaviour.stat_after_retr.clone()?;
+                self.say(&answer)
+            }
             "STAT" => {
                 let octets: u64 = self.unmarked().map(|(_, message)| reported(message)).sum();
                 let count = self.unmarked().count();
@@ -254,6 +258,10 @@ impl<'a> Conversation<'a> {
     fn retr(&mut self, rest: &str) -> Option<()> {
         let Some(place) = self.find(rest) else { return self.say("-ERR no such message") };
         let message = self.listed[place].clone();
+        if message.refusal.as_deref() == Some("hang up") {
+            self.wire.close();
+            return None;
+        }
         if let Some(refusal) = &message.refusal {
             return self.say(refusal);
         }

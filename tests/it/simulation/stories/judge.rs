@@ -164,20 +164,23 @@ fn is_told(report: &PollReport, number: usize, line: &Line) -> bool {
     told || unnamed
 }
 
-/// The poll ended with status 0: everything that was listed is stored, durably, or was told to be left.
+/// The poll ended with status 0: everything that was listed is stored, durably, or was told to be left. What is not stored
+/// and beyond notice.
 pub(super) fn everything_is_dealt_with(
     player: &Player<'_>,
     account: usize,
     shown: &Shown,
     report: &PollReport,
-) -> Result<(), Failure> {
+) -> Result<BTreeSet<String>, Failure> {
+    let mut beyond_notice = BTreeSet::new();
     let manner = player.manner(account);
     let machine = look(&player.world.machine);
     let surviving = machine.storage.surviving(Path::new(MAIL));
     let safe: BTreeSet<&[u8]> = surviving.iter().filter(|(path, _)| is_mail(path)).map(|(_, bytes)| *bytes).collect();
     for (place, line) in shown.lines.iter().enumerate() {
         let listed = line.octets.is_some() || line.unique_id.is_some();
-        if !listed || is_told(report, place + 1, line) || player.ledger.is_hidden(account, line, shown) {
+        let is_hidden = player.ledger.is_hidden(account, line, shown);
+        if !is_hidden && (!listed || is_told(report, place + 1, line)) {
             continue;
         }
         let message = player.post(account, |post| post.messages.iter().find(|other| other.id == line.id).cloned());
@@ -186,9 +189,11 @@ pub(super) fn everything_is_dealt_with(
             Received::Whole(bytes) => safe.contains(bytes.as_slice()),
             Received::Part(_) => false,
         };
-        if !stored {
-            return fail(Kind::Lost, format!("{line:?} was listed and is not stored"));
+        match (stored, is_hidden) {
+            (true, _) => {}
+            (false, true) => _ = beyond_notice.insert(line.id.clone()),
+            (false, false) => return fail(Kind::Lost, format!("{line:?} was listed and is not stored")),
         }
     }
-    Ok(())
+    Ok(beyond_notice)
 }

@@ -215,8 +215,10 @@ impl Ledger {
     /// Whether a message that is not stored is beyond notice; to be asked before
     /// [`Ledger::note_good_end`].
     pub(crate) fn is_hidden(&self, account: usize, line: &Line, shown: &Shown) -> bool {
-        let name = (line.unique_id.clone(), line.octets);
-        if self.hidden.get(&line.id) == Some(&name) {
+        let is_name = |(unique_id, octets): &Name| {
+            *unique_id == line.unique_id && (octets.is_none() || line.octets.is_none() || *octets == line.octets)
+        };
+        if self.hidden.get(&line.id).is_some_and(is_name) {
             return true;
         }
         let stands_for = line.unique_id.as_ref().and_then(|unique_id| self.names[account].get(unique_id));
@@ -243,16 +245,27 @@ impl Ledger {
         }
     }
 
-    /// A poll has ended well with this session: everything that was listed has been dealt with, and what was not is gone.
-    pub(crate) fn note_good_end(&mut self, account: usize, shown: &Shown, is_left: impl Fn(&str) -> bool) {
-        let hidden = |line: &&Line| self.stored(&line.id).is_none() && self.is_hidden(account, line, shown);
+    /// A poll has ended well with this session: everything that was listed has been dealt with, but for what is beyond
+    /// notice, and what was not listed is gone.
+    pub(crate) fn note_good_end(
+        &mut self,
+        account: usize,
+        shown: &Shown,
+        beyond_notice: &BTreeSet<String>,
+        is_left: impl Fn(&str) -> bool,
+    ) {
+        let hidden = |line: &&Line| beyond_notice.contains(&line.id);
         let name = |line: &Line| (line.id.clone(), (line.unique_id.clone(), line.octets));
         let hidden: Vec<(String, Name)> = shown.lines.iter().filter(hidden).map(name).collect();
         if shown.lines.iter().all(|line| line.unique_id.is_some() && line.octets.is_some()) {
             self.hidden.retain(|id, _| self.messages[id].account != account);
             self.names[account].clear();
         }
-        self.hidden.extend(hidden);
+        for (id, (unique_id, octets)) in hidden {
+            // A size that is not told now is still the one that was told before.
+            let before = self.hidden.get(&id).filter(|(name, _)| *name == unique_id).and_then(|(_, octets)| *octets);
+            self.hidden.insert(id, (unique_id, octets.or(before)));
+        }
         self.note_names(account, shown, is_left);
     }
 

@@ -302,7 +302,11 @@ impl<'a> Player<'a> {
             self.post(account, |post| post.lacking = (None, BTreeSet::new()));
         }
         let mut restless: Vec<usize> = (0..self.story.accounts.len()).collect();
-        for _ in 0..LAST_POLLS {
+        let mut polls = 0;
+        let mut left = self.left();
+        // A poll that may retrieve only some may also delete only some: it goes on as long as that gets on.
+        while polls < LAST_POLLS || (!restless.is_empty() && self.left() < left) {
+            (polls, left) = (polls + 1, self.left());
             let mut still = Vec::new();
             for account in restless {
                 self.log.push(format!("last poll of {account}"));
@@ -315,9 +319,10 @@ impl<'a> Player<'a> {
         }
         for account in restless {
             let garbled = self.post(account, |post| post.messages.clone());
-            // Where each session has other names and may retrieve only some, the same ones are new again and again.
+            // Where names do not last and a session may retrieve only some, the same ones are retrieved again and again.
             let character = &self.story.accounts[account];
-            let names_are_new = character.manner.unique_ids == UniqueIds::PerSession && character.most.is_some();
+            let lasting = !matches!(character.manner.unique_ids, UniqueIds::PerSession | UniqueIds::Counting);
+            let names_are_new = !lasting && character.most.is_some();
             if !names_are_new && !garbled.iter().any(|message| self.is_garbled(account, message)) {
                 let text = format!("{} does not come to rest", self.story.accounts[account].name);
                 return Err(Failure { kind: Kind::Restless, text });
@@ -332,6 +337,11 @@ impl<'a> Player<'a> {
         }
         self.count();
         Ok(())
+    }
+
+    /// How many messages are left on all servers.
+    fn left(&self) -> usize {
+        (0..self.story.accounts.len()).map(|account| self.post(account, |post| post.messages.len())).sum()
     }
 
     fn count(&mut self) {

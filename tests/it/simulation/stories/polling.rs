@@ -104,8 +104,8 @@ impl Player<'_> {
                 self.ledger.note_names(account, shown, |id| !well || !marked.contains(id));
             }
             if well {
-                judge::everything_is_dealt_with(self, account, last, &polled.report)?;
-                self.ledger.note_good_end(account, last, |id| !marked.contains(id));
+                let beyond_notice = judge::everything_is_dealt_with(self, account, last, &polled.report)?;
+                self.ledger.note_good_end(account, last, &beyond_notice, |id| !marked.contains(id));
             } else {
                 self.ledger.note_names(account, last, |_| true);
             }

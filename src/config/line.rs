@@ -3,9 +3,9 @@
 
 use toml::de::DeTable;
 
+use super::keys;
 use crate::account::AccountName;
-use crate::config::keys;
-use crate::credential::printable;
+use crate::text;
 
 /// What is wrong with a line.
 pub(super) struct Diagnosis {
@@ -26,9 +26,24 @@ pub(super) fn parses(text: &str) -> bool {
     DeTable::parse(text).is_ok()
 }
 
+/// Whether a line speaks of a secret anywhere and is not TOML by itself: the next lines may be the rest of it. A bare word
+/// ends with its line.
+pub(super) fn begins_secret(line: &str) -> bool {
+    let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+    let secret = |word: &str| {
+        let is_one = keys::is_secret(word) || word == keys::PROXY;
+        is_one || (!keys::is_known(word) && keys::looks_secret(word))
+    };
+    let open = line.contains(['"', '\'', '[', '{', '“', '”', '‘', '’']) || line.trim_end().ends_with(['=', ':']);
+    words.any(secret) && open && !parses(line)
+}
+
 /// Typographic quotes, and the straight one that each stands for.
 const QUOTES: [(char, char); 9] =
     [('“', '"'), ('”', '"'), ('„', '"'), ('‟', '"'), ('«', '"'), ('»', '"'), ('＂', '"'), ('‘', '\''), ('’', '\'')];
+
+/// Dashes that are no hyphen.
+const DASHES: [char; 6] = ['\u{2010}', '\u{2011}', '\u{2012}', '–', '—', '\u{2212}'];
 
 /// Characters that look like a blank and are none.
 const NO_BLANKS: [char; 6] = ['\u{a0}', '\u{2003}', '\u{200b}', '\u{202f}', '\u{3000}', '\u{feff}'];
@@ -80,13 +95,24 @@ impl Look<'_> {
         if let Some((at, c)) = self.content.char_indices().find(|(_, c)| straight(*c).is_some())
             && !self.content.starts_with(['#', ';'])
         {
-            let message = format!("typographic quotes ({c}) are no quotes in TOML");
+            let message = format!("typographic quotes ({c}) are not quotes in TOML");
             let help = "write the straight ones, \" or ', as a text editor does and a word processor does not";
             return Some(self.at(at, c.len_utf8(), self.all(message, help, Some(replaced))));
         }
+        if let Some(at) = self.content.find('＝').filter(|_| !self.content.contains('=')) {
+            let said = self.all("＝ is a full-width sign, not =", "write =", Some(replaced.replace('＝', "=")));
+            return Some(self.at(at, '＝'.len_utf8(), said));
+        }
+        if let Some((at, c)) = self.content.char_indices().find(|(_, c)| c.is_control() && *c != '\t') {
+            let meant: String = self.content.chars().filter(|c| !c.is_control()).collect();
+            let message = format!("there is a control character (U+{:04X})", u32::from(c));
+            let said =
+                self.all(message, "take it away, or type the line anew", Some(meant).filter(|meant| parses(meant)));
+            return Some(Diagnosis { key: None, ..self.at(at, c.len_utf8(), said) });
+        }
         let (at, c) = self.content.char_indices().find(|(_, c)| NO_BLANKS.contains(c))?;
         let replaced: String = self.content.chars().map(|c| if NO_BLANKS.contains(&c) { ' ' } else { c }).collect();
-        let message = format!("there is an invisible character (U+{:04X}) that is no blank", u32::from(c));
+        let message = format!("there is an invisible character (U+{:04X}) that is not a blank", u32::from(c));
         parses(&replaced).then(|| {
             let help = "type the line anew; it was probably copied from a web page or a document";
             self.at(at, c.len_utf8(), self.all(message, help, Some(replaced)))
@@ -129,15 +155,21 @@ impl Look<'_> {
             return Some(said);
         }
         let Some(account) = account else {
-            let help = "the tables are [daemon], [notify], [defaults] and [accounts.NAME]";
-            return Some(self.all("this is not the header of a table", help, None));
+            let apart =
+                name.trim().strip_prefix("accounts").map(|name| name.trim_matches([' ', '\t', '.', '"', '\'', ':']));
+            let meant = apart.filter(|name| AccountName::new(name).is_ok());
+            let help = match meant {
+                Some(account) => format!("write {}", header_of(account)),
+                None => "the tables are [daemon], [notify], [defaults] and [accounts.NAME]".to_owned(),
+            };
+            return Some(self.all("this is not the header of a table", help, meant.map(header_of)));
         };
         if let Err(invalid) = AccountName::new(account) {
             let help = "choose another name; it also names the account's files and stands on the command line";
             return Some(self.all(invalid.to_string(), help, None));
         }
         let message = "an account's name with something else in it than letters, digits, - and _ stands in quotes";
-        Some(self.all(message, format!("write [accounts.\"{}\"]", printable(account)), header))
+        Some(self.all(message, format!("write [accounts.\"{}\"]", text::value(account)), header))
     }
 
     /// What other languages end a line with.
@@ -200,19 +232,31 @@ impl Look<'_> {
         let (bare, value) = (key.trim(), value.trim());
         let plain = bare.trim_matches(['"', '\'']);
         if !bare.split('.').all(is_key) && !parses(&format!("{bare} = 1")) {
+            if let Some(said) = self.dashes(key, value) {
+                return said;
+            }
             let joined = plain.split_whitespace().collect::<Vec<_>>().join("_");
             let repaired = Some(format!("{joined} = {value}")).filter(|_| is_key(&joined));
-            let help = "a key is one word of letters, digits, _ and -, in front of =";
+            let help = match repaired.as_ref().filter(|_| keys::is_known(&joined)) {
+                Some(_) => format!("did you mean `{joined}`?"),
+                None => "a key is one word of letters, digits, _ and -, in front of =".to_owned(),
+            };
+            if let Some(said) = self.of_another_language() {
+                return said;
+            }
             let said = self.all("this is not a key", help, repaired);
             return Diagnosis { key: Some(joined), ..self.at(0, key.trim_end().len(), said) };
         }
         let start = self.content.len() - value.len();
         if value.is_empty() || value.starts_with('#') {
             return self.all(
-                format!("the value of `{}` is missing", printable(plain)),
+                format!("the value of `{}` is missing", text::value(plain)),
                 "write it behind =, or take the line away",
                 None,
             );
+        }
+        if let Some(said) = self.number(plain, value, start).or_else(|| self.encryption(plain, value, start)) {
+            return said;
         }
         let (message, help) = what_of_value(value);
         let said = self.all(message, help, meant(bare, value));
@@ -220,11 +264,63 @@ impl Look<'_> {
         Diagnosis { key, ..self.at(start, value.len(), said) }
     }
 
+    /// `port = 0995`.
+    fn number(&self, key: &str, value: &str, start: usize) -> Option<Diagnosis> {
+        let digits = value.bytes().all(|c| c.is_ascii_digit()) && value.starts_with('0');
+        let number = value.trim_start_matches('0');
+        (digits && !number.is_empty() && key != "maildir_mode").then(|| {
+            let said = self.all(
+                "a number does not begin with 0",
+                format!("write {number}, or put it in quotes if it is not a number"),
+                Some(format!("{key} = {number}")),
+            );
+            self.at(start, value.len(), said)
+        })
+    }
+
+    /// `tls = yes`: it is no question of yes or no.
+    fn encryption(&self, key: &str, value: &str, start: usize) -> Option<Diagnosis> {
+        let truth = truth(value).filter(|_| key == "tls")?;
+        let help = "write \"implicit\", \"starttls\" or \"none\"";
+        let meant = if truth { "tls = \"implicit\"" } else { "tls = \"none\"" };
+        Some(self.at(start, value.len(), self.all("`tls` is not true or false", help, Some(meant.to_owned()))))
+    }
+
+    /// A key with dashes that a word processor has made.
+    fn dashes(&self, key: &str, value: &str) -> Option<Diagnosis> {
+        let (at, dash) = key.char_indices().find(|(_, c)| DASHES.contains(c))?;
+        let meant: String = key.trim().chars().map(|c| if DASHES.contains(&c) || c == '-' { '_' } else { c }).collect();
+        let help = match keys::is_known(&meant) {
+            true => format!("did you mean `{meant}`?"),
+            false => "write - or _".to_owned(),
+        };
+        let repaired = Some(format!("{meant} = {value}")).filter(|_| is_key(&meant));
+        let said = self.all(format!("a typographic dash ({dash}) cannot be part of a key"), help, repaired);
+        Some(Diagnosis { key: Some(meant), ..self.at(at, dash.len_utf8(), said) })
+    }
+
+    /// A word with which other configurations take in files or set variables.
+    fn of_another_language(&self) -> Option<Diagnosis> {
+        let word = self.content.split([' ', '\t']).next().unwrap_or_default();
+        let help = match word {
+            "include" | "source" | "import" | "require" => {
+                "one file holds the whole configuration, so put the other one in here"
+            }
+            "export" | "setenv" => "variables of the environment have no place here: take the line away",
+            _ => return None,
+        };
+        let said = self.all(format!("there is no `{word}` in TOML"), help, Some(String::new()));
+        Some(Diagnosis { key: None, ..self.at(0, word.len(), said) })
+    }
+
     /// No `=` in the line.
     fn without_sign(&self) -> Diagnosis {
         let word = self.content.split([' ', '\t']).next().unwrap_or_default();
         let value = self.content.get(word.len()..).unwrap_or_default().trim();
         if !keys::is_known(word) {
+            if let Some(said) = self.of_another_language() {
+                return said;
+            }
             let help = "write a line such as host = \"pop.example.org\", a header such as [accounts.work], or # before a comment";
             return self.all("this line is neither a key with its value nor the header of a table", help, None);
         }
@@ -252,9 +348,13 @@ fn what_of_value(value: &str) -> (&'static str, &'static str) {
             "in double quotes, \\ begins an escape such as \\n or \\\", and this is none",
             "write the text in single quotes, where \\ is a character like others",
         ),
+        '"' | '\'' if comment_behind(inside, first) => {
+            ("a comment behind a value begins with #, not with // or ;", "write # in front of it")
+        }
         '"' | '\'' => {
             ("something stands behind the value", "one value in quotes, and nothing behind it but a # comment")
         }
+        '`' => ("backticks are not quotes in TOML", "write \" or ' before and behind the text"),
         '[' => (
             "this list is not one of TOML",
             "write its texts in quotes, with commas between them: [\"pass\", \"show\"]",
@@ -263,7 +363,23 @@ fn what_of_value(value: &str) -> (&'static str, &'static str) {
         _ if truth(value).is_some() => {
             ("true and false are written so, in small letters", "write true or false, without quotes")
         }
-        _ => ("a text stands in quotes", "write \" before and behind it; only numbers, true and false stand without"),
+        _ => {
+            ("a text must stand in quotes", "write \" before and behind it; only numbers, true and false stand without")
+        }
+    }
+}
+
+/// Whether what other languages begin a comment with stands behind the quote that ends a text.
+fn comment_behind(inside: &str, quote: char) -> bool {
+    let rest = inside.split_once(quote).map_or("", |(_, rest)| rest.trim_start());
+    ["//", ";", "--", "/*"].iter().any(|mark| rest.starts_with(mark))
+}
+
+/// The header of the table of an account with this name.
+fn header_of(account: &str) -> String {
+    match is_key(account) {
+        true => format!("[accounts.{account}]"),
+        false => format!("[accounts.\"{account}\"]"),
     }
 }
 
@@ -296,6 +412,7 @@ fn meant(key: &str, value: &str) -> Option<String> {
             }
         }
         '[' | '{' => None,
+        '`' => line(&format!("'{}'", trimmed.trim_matches('`'))),
         _ => line(&format!("'{}'", trimmed.split(" #").next()?.trim_end())),
     }
 }

@@ -215,7 +215,7 @@ pub(crate) fn named_or_none(id: Option<&str>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::https::server_url::ServerUrl;
+    use crate::account::server_url::ServerUrl;
 
     #[test]
     fn every_endpoint_is_encrypted_and_no_foreign_client_is_among_them() {

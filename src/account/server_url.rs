@@ -6,7 +6,7 @@ use std::path::Path;
 
 use url::{Host, Url};
 
-use crate::account::{Endpoint, KeyExchange, Route, TlsMode, TlsOptions};
+use super::{Endpoint, KeyExchange, Route, TlsMode, TlsOptions};
 
 /// An https URL; or an http one that cannot leave this machine.
 #[derive(Clone, PartialEq, Eq, Hash)]

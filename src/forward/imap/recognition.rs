@@ -1,0 +1,168 @@
+//! Which of the messages whose answers were lost are in the mailbox. PURE.
+//!
+//! Only equal bytes show it. Of several messages of ours with the same bytes each takes one of the mailbox; what is known to
+//! have arrived takes its own first, and where the mailbox does not show which one that is, because the server named another
+//! UID or none, it may be any. So in doubt a message is appended again: a second copy is better than none.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::message::Digest;
+
+/// A message of ours whose answer was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sought {
+    /// Its size on the wire, in octets.
+    pub(super) size: u64,
+    /// The digest of its header.
+    pub(super) header: Digest,
+    /// The digest of all its octets.
+    pub(super) whole: Digest,
+    /// It has this UID at the least. None: the UIDs say nothing.
+    pub(super) from: Option<u32>,
+}
+
+impl Sought {
+    pub(super) fn may_have(&self, uid: u32) -> bool {
+        self.from.is_none_or(|from| from <= uid)
+    }
+}
+
+/// A message of ours that is known to have arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Twin {
+    /// The digest of all its octets.
+    pub(super) whole: Digest,
+    /// The UID that the server named.
+    pub(super) uid: Option<u32>,
+}
+
+/// What was seen of a mailbox, by UIDs.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    /// The digests of headers.
+    pub(super) headers: BTreeMap<u32, Digest>,
+    /// The digests of all octets.
+    pub(super) wholes: BTreeMap<u32, Digest>,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is there, under this UID.
+    There(u32),
+    /// It is not.
+    Absent,
+    /// Something with its header and other bytes is there: another message, or what the server has made of it.
+    Changed(u32),
+}
+
+/// What became of each; `known` are the UIDs under which messages of ours have arrived.
+pub(super) fn recognise(sought: &[Sought], twins: &[Twin], known: &BTreeSet<u32>, seen: &Seen) -> Vec<Fate> {
+    let (mut taken, unplaced) = place(twins, seen);
+    let found: Vec<Option<u32>> = sought
+        .iter()
+        .map(|sought| {
+            let is_free = |uid: &u32| sought.may_have(*uid) && !taken.contains(uid);
+            let mut same = seen.wholes.iter().filter(|(_, whole)| **whole == sought.whole);
+            let mut free = same.by_ref().map(|(uid, _)| *uid).filter(is_free);
+            let first = free.next();
+            let others = free.count();
+            let found = first.filter(|_| others >= unplaced.get(&sought.whole).copied().unwrap_or(0));
+            taken.extend(found);
+            found
+        })
+        .collect();
+    let changed = |sought: &Sought| {
+        let is_alike = |uid: &u32| sought.may_have(*uid) && !taken.contains(uid) && !known.contains(uid);
+        let mut alike = seen.headers.iter().filter(|(_, header)| **header == sought.header && header.is_strong());
+        let differs = |uid: &u32| seen.wholes.get(uid).is_some_and(|whole| *whole != sought.whole);
+        alike.find(|(uid, _)| is_alike(uid) && differs(uid)).map(|(uid, _)| *uid)
+    };
+    let fate = |(found, sought): (Option<u32>, &Sought)| match found {
+        Some(uid) => Fate::There(uid),
+        None => changed(sought).map_or(Fate::Absent, Fate::Changed),
+    };
+    found.into_iter().zip(sought).map(fate).collect()
+}
+
+/// The UIDs of those that are where the server said, and how many with the same bytes are not.
+fn place(twins: &[Twin], seen: &Seen) -> (BTreeSet<u32>, BTreeMap<Digest, usize>) {
+    let (mut taken, mut unplaced) = (BTreeSet::new(), BTreeMap::new());
+    for twin in twins {
+        let placed = twin.uid.filter(|uid| seen.wholes.get(uid) == Some(&twin.whole));
+        if !placed.is_some_and(|uid| taken.insert(uid)) {
+            *unplaced.entry(twin.whole).or_insert(0) += 1;
+        }
+    }
+    (taken, unplaced)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{HeaderDigester, MessageDigester};
+
+    fn whole(text: &str) -> Digest {
+        let mut digester = MessageDigester::default();
+        digester.update(text.as_bytes());
+        digester.finish()
+    }
+
+    fn header() -> Digest {
+        let mut digester = HeaderDigester::default();
+        digester.update(b"Message-ID: <a@b>\n\n");
+        digester.finish()
+    }
+
+    fn sought(text: &str, from: u32) -> Sought {
+        Sought { size: 9, header: header(), whole: whole(text), from: Some(from) }
+    }
+
+    /// A mailbox with these texts from UID 1 on.
+    fn mailbox(texts: &[&str]) -> Seen {
+        let uids = || 1..=u32::try_from(texts.len()).unwrap();
+        Seen {
+            headers: uids().map(|uid| (uid, header())).collect(),
+            wholes: uids().zip(texts).map(|(uid, text)| (uid, whole(text))).collect(),
+        }
+    }
+
+    fn fates(open: &[Sought], twins: &[(&str, Option<u32>)], texts: &[&str]) -> Vec<Fate> {
+        let known = twins.iter().filter_map(|(_, uid)| *uid).collect();
+        let twins: Vec<Twin> = twins.iter().map(|(text, uid)| Twin { whole: whole(text), uid: *uid }).collect();
+        recognise(open, &twins, &known, &mailbox(texts))
+    }
+
+    #[test]
+    fn equal_bytes_at_a_uid_that_can_be_show_that_a_message_arrived() {
+        assert_eq!(fates(&[sought("a", 2)], &[], &["a", "a"]), [Fate::There(2)]);
+        assert_eq!(fates(&[sought("a", 3)], &[], &["a", "a"]), [Fate::Absent]);
+        let anywhere = Sought { from: None, ..sought("a", 0) };
+        assert_eq!(fates(&[anywhere], &[], &["a"]), [Fate::There(1)]);
+        assert_eq!(fates(&[sought("a", 1)], &[], &["b"]), [Fate::Changed(1)]);
+        assert_eq!(fates(&[sought("a", 1), sought("b", 1)], &[], &["b"]), [Fate::Absent, Fate::There(1)]);
+    }
+
+    #[test]
+    fn the_same_bytes_twice_are_two_messages() {
+        let two = [sought("a", 1), sought("a", 1)];
+        assert_eq!(fates(&two, &[], &["a"]), [Fate::There(1), Fate::Absent]);
+        assert_eq!(fates(&two, &[], &["a", "a"]), [Fate::There(1), Fate::There(2)]);
+        assert_eq!(fates(&two, &[("a", Some(1))], &["a", "a"]), [Fate::There(2), Fate::Absent]);
+    }
+
+    #[test]
+    fn a_uid_that_is_wrong_or_missing_costs_no_message() {
+        for named in [None, Some(2), Some(9)] {
+            assert_eq!(fates(&[sought("a", 1)], &[("a", named)], &["a"]), [Fate::Absent], "{named:?}");
+            // The other one may be what the server has made of it, unless it is known.
+            let other = if named == Some(2) { Fate::Absent } else { Fate::Changed(2) };
+            assert_eq!(fates(&[sought("a", 1)], &[("a", named)], &["a", "b"]), [other], "{named:?}");
+            assert_eq!(fates(&[sought("a", 1)], &[("a", named)], &["a", "b", "a"]), [Fate::There(1)], "{named:?}");
+        }
+        // The server names the same one for two.
+        let twice = [("a", Some(1)), ("a", Some(1))];
+        assert_eq!(fates(&[sought("a", 1)], &twice, &["a", "a"]), [Fate::Absent]);
+        assert_eq!(fates(&[sought("a", 1)], &twice, &["a", "a", "a"]), [Fate::There(2)]);
+    }
+}

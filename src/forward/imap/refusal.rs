@@ -1,0 +1,65 @@
+//! What a refused APPEND is about. PURE.
+
+use super::response::Condition;
+
+/// What a refused APPEND is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judgement {
+    /// A quota, or a limit for a day.
+    Full,
+    /// The message is too large for ever.
+    TooLarge,
+    /// The mailbox or the server.
+    Destination { lasting: bool },
+    /// The message, as far as anybody can tell.
+    Message,
+}
+
+pub(super) fn judge(condition: &Condition) -> Judgement {
+    let has = |codes: &[&str]| codes.iter().any(|code| condition.code(code).is_some());
+    let text = condition.text.to_ascii_lowercase();
+    if has(&["TOOBIG"]) || ["too large", "too big", "maximum message size"].iter().any(|part| text.contains(part)) {
+        Judgement::TooLarge
+    } else if is_full(condition) {
+        Judgement::Full
+    } else if has(&["TRYCREATE", "NONEXISTENT", "NOPERM", "CONTACTADMIN"]) {
+        Judgement::Destination { lasting: true }
+    } else if has(&["UNAVAILABLE", "INUSE", "SERVERBUG", "EXPIRED", "AUTHENTICATIONFAILED"]) {
+        Judgement::Destination { lasting: false }
+    } else {
+        Judgement::Message
+    }
+}
+
+/// Whether a refusal says that nothing more is taken for now: by its code (RFC 5530, RFC 9208), or in the words that large
+/// providers have for a quota and for what may be uploaded in a day.
+pub(super) fn is_full(condition: &Condition) -> bool {
+    let text = condition.text.to_ascii_lowercase();
+    let says = ["quota", "bandwidth limit", "limit exceeded", "exceeded", "rate limit", "throttled"];
+    ["OVERQUOTA", "LIMIT", "THROTTLED"].iter().any(|code| condition.code(code).is_some())
+        || says.iter().any(|part| text.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forward::imap::response::{Line, line};
+
+    #[test]
+    fn a_refusal_is_about_the_message_or_about_the_destination() {
+        for (said, judged) in [
+            ("NO [OVERQUOTA] Quota exceeded", Judgement::Full),
+            ("NO [LIMIT] later", Judgement::Full),
+            ("NO Account exceeded command or bandwidth limits. x", Judgement::Full),
+            ("NO [TOOBIG] Message too large", Judgement::TooLarge),
+            ("BAD maximum message size exceeded", Judgement::TooLarge),
+            ("NO [TRYCREATE] Mailbox doesn't exist", Judgement::Destination { lasting: true }),
+            ("NO [UNAVAILABLE] Internal error", Judgement::Destination { lasting: false }),
+            ("NO Message contains NULs", Judgement::Message),
+            ("BAD Invalid arguments", Judgement::Message),
+        ] {
+            let Some(Line::Tagged(_, condition)) = line(format!("a {said}").as_bytes()) else { panic!("{said}") };
+            assert_eq!(judge(&condition), judged, "{said}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Looks through a mailbox for messages whose answers were lost: the sizes first, then the headers of those of the right size,
+//! then all of those with the right header. Servers whose sizes are estimates have the headers of all new messages looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::recognition::{Fate, Seen, Sought, Twin, recognise};
+use super::session::Session;
+use crate::forward::error::ForwardError;
+use crate::message::Digest;
+
+/// So many messages are looked at for their size, the newest ones, and so many others.
+const MOST_CANDIDATES: usize = 1000;
+
+/// What became of each of these; `known` are the UIDs under which messages of ours have arrived, `twins` those of them that
+/// have the same bytes as one that is sought.
+pub(super) async fn look_for(
+    session: &mut Session,
+    sought: &[Sought],
+    twins: &[Twin],
+    known: &BTreeSet<u32>,
+) -> Result<Vec<Fate>, ForwardError> {
+    let Some(from) = sought.iter().map(|sought| sought.from.unwrap_or(1)).min() else { return Ok(Vec::new()) };
+    let (mut fitting, mut others) = (BTreeMap::new(), BTreeSet::new());
+    session
+        .sizes(from, |uid, size| {
+            if sought.iter().any(|sought| sought.size == size && sought.may_have(uid)) {
+                fitting.insert(uid, size);
+            } else if !known.contains(&uid) && sought.iter().any(|sought| sought.from.is_some() && sought.may_have(uid))
+            {
+                others.insert(uid);
+            }
+            if fitting.len() > MOST_CANDIDATES {
+                fitting.pop_first();
+            }
+            if others.len() > MOST_CANDIDATES {
+                others.pop_first();
+            }
+        })
+        .await?;
+    let mut seen = Seen::default();
+    let uids: Vec<u32> = fitting.keys().copied().collect();
+    look_at(session, sought, &uids, &mut seen, |sought, uid| fitting.get(&uid) == Some(&sought.size)).await?;
+    verify(session, twins, &mut seen).await?;
+    let fates = recognise(sought, twins, known, &seen);
+    let is_missing = |fate: &Fate| !matches!(fate, Fate::There(_));
+    if !fates.iter().zip(sought).any(|(fate, sought)| is_missing(fate) && sought.from.is_some()) {
+        return Ok(fates);
+    }
+    // Where sizes are estimates, one of the right size may be another one's.
+    let others: Vec<u32> = others.into_iter().collect();
+    look_at(session, sought, &others, &mut seen, |sought, _| sought.from.is_some()).await?;
+    verify(session, twins, &mut seen).await?;
+    Ok(recognise(sought, twins, known, &seen))
+}
+
+/// Looks at the headers of further messages, and at all of those seen that may be one that is sought.
+async fn look_at(
+    session: &mut Session,
+    sought: &[Sought],
+    uids: &[u32],
+    seen: &mut Seen,
+    may_be: impl Fn(&Sought, u32) -> bool,
+) -> Result<(), ForwardError> {
+    seen.headers.extend(session.headers(uids).await?);
+    let is_alike = |uid: u32, header| {
+        sought.iter().any(|sought| sought.header == header && sought.may_have(uid) && may_be(sought, uid))
+    };
+    let is_new = |(uid, header): &(&u32, &Digest)| !seen.wholes.contains_key(uid) && is_alike(**uid, **header);
+    let alike: Vec<u32> = seen.headers.iter().filter(is_new).map(|(uid, _)| *uid).collect();
+    let wholes = session.wholes(&alike).await?;
+    seen.wholes.extend(wholes);
+    Ok(())
+}
+
+/// Looks whether the messages that are known to have arrived are where the server said, as far as that makes a difference.
+async fn verify(session: &mut Session, twins: &[Twin], seen: &mut Seen) -> Result<(), ForwardError> {
+    let matters = |twin: &&Twin| seen.wholes.values().any(|whole| *whole == twin.whole);
+    let named = twins.iter().filter(matters).filter_map(|twin| twin.uid);
+    let uids: BTreeSet<u32> = named.filter(|uid| !seen.wholes.contains_key(uid)).collect();
+    let uids: Vec<u32> = uids.into_iter().collect();
+    let wholes = session.wholes(&uids).await?;
+    seen.wholes.extend(wholes);
+    Ok(())
+}

@@ -1,0 +1,281 @@
+//! A connection that appends: what waits, one message behind the other, as many under way as the server takes.
+
+mod open_ones;
+mod placing;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::append::{Appended, Heard};
+use super::refusal::{Judgement, judge};
+use super::response::Condition;
+use super::session::{LONG_ANSWER, Selected, Session};
+use crate::account::ImapDestination;
+use crate::client::Redactor;
+use crate::forward::error::ForwardError;
+use crate::forward::letter::Letter;
+use crate::forward::pass::{Pass, words};
+use crate::forward::wire::WireError;
+use crate::secret::Secret;
+use crate::state::record::{AppendIntent, ForwardRecord, MailboxUid};
+
+/// So many messages are under way on a connection.
+const MOST_AHEAD: usize = 128;
+
+/// So many are begun at a time: their intents are one write to the disk.
+const AT_ONCE: usize = 32;
+
+/// Another message is begun as long as those under way have no more octets than this.
+const MOST_OCTETS: u64 = 2 << 20;
+
+/// A server that has closed the connection may have said something before; nothing more comes after such a time.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What APPEND is for.
+const DOING: &str = "append a message";
+
+/// A message that is under way.
+struct UnderWay {
+    letter: Letter,
+    intent: AppendIntent,
+    tag: String,
+}
+
+/// A message that has arrived, and of which it is open under which UID.
+struct Unplaced {
+    letter: Letter,
+    intent: AppendIntent,
+    /// What the server says.
+    named: Option<MailboxUid>,
+}
+
+/// A connection that appends.
+pub(super) struct Worker<'a> {
+    pass: &'a Arc<Pass>,
+    to: &'a ImapDestination,
+    pub(super) session: Session,
+    selected: Selected,
+    /// Hides the password in the server's words.
+    redactor: Arc<Redactor>,
+    /// What is true and not written yet: it goes with the next record.
+    unwritten: Vec<ForwardRecord>,
+    /// Those that are not answered, in the order of their APPENDs.
+    under_way: VecDeque<UnderWay>,
+    /// Those that are to be looked at once nothing is under way.
+    unplaced: Vec<Unplaced>,
+    /// The UIDs under which messages of ours are known to have arrived.
+    taken: BTreeSet<u32>,
+    /// A message was begun and has not left whole: whatever is sent now would be taken for a part of it.
+    in_the_middle: bool,
+}
+
+impl<'a> Worker<'a> {
+    pub(super) async fn open(
+        pass: &'a Arc<Pass>,
+        to: &'a ImapDestination,
+        secret: &Secret,
+        redactor: &Arc<Redactor>,
+    ) -> Result<Self, ForwardError> {
+        let mut session = Session::open(&pass.context.dialer, to, secret, pass.patience).await?;
+        let selected = session.select(&to.mailbox).await?;
+        Ok(Self {
+            pass,
+            to,
+            session,
+            selected,
+            redactor: Arc::clone(redactor),
+            unwritten: Vec::new(),
+            under_way: VecDeque::new(),
+            unplaced: Vec::new(),
+            taken: pass.known_uids(selected.validity).await,
+            in_the_middle: false,
+        })
+    }
+
+    /// Appends until nothing is left.
+    pub(super) async fn run(mut self) -> Result<(), ForwardError> {
+        let mut end = self.append_all().await;
+        if let Err(e) = end {
+            self.pass.end();
+            end = Err(self.hear_the_rest(e).await);
+        }
+        let written = self.write().await;
+        if end.is_ok() {
+            self.session.log_out().await;
+        }
+        end.and(written)
+    }
+
+    async fn append_all(&mut self) -> Result<(), ForwardError> {
+        // Which one is which of several can only be told where the server names the UIDs.
+        let window = if self.session.has("UIDPLUS") { MOST_AHEAD } else { 1 };
+        loop {
+            while self.unplaced.is_empty()
+                && self.under_way.len() <= window.saturating_sub(AT_ONCE)
+                && self.begin_more(window).await?
+            {}
+            match (self.under_way.is_empty(), self.unplaced.is_empty()) {
+                (true, true) => return Ok(()),
+                (true, false) => self.place().await?,
+                (false, _) => drop(self.hear().await?),
+            }
+        }
+    }
+
+    /// Begins further messages; false if there is none, or no room for one. Their intents are durable before the first one
+    /// leaves, so each that is not answered is looked for.
+    async fn begin_more(&mut self, window: usize) -> Result<bool, ForwardError> {
+        let mut letters = Vec::new();
+        let mut octets: u64 = self.under_way.iter().map(|one| one.letter.size).sum();
+        let most = AT_ONCE.min(window.saturating_sub(self.under_way.len()));
+        while letters.len() < most && octets <= MOST_OCTETS {
+            let Some(message) = self.pass.next() else { break };
+            let Some(letter) = self.pass.measure(message, String::new()).await? else { continue };
+            if let Some(why) = self.too_large(&letter) {
+                self.pass.set_aside(&letter.spooled, &why).await?;
+                continue;
+            }
+            octets = octets.saturating_add(letter.size);
+            letters.push(letter);
+        }
+        if letters.is_empty() {
+            return Ok(false);
+        }
+        let intents: Vec<AppendIntent> = letters.iter().map(|letter| self.intent(letter)).collect();
+        self.unwritten.extend(intents.iter().cloned().map(ForwardRecord::Intent));
+        self.write().await?;
+        for (letter, intent) in letters.into_iter().zip(intents) {
+            self.begin(letter, intent).await?;
+        }
+        self.session.send_gathered().await.map(|()| true)
+    }
+
+    fn too_large(&self, letter: &Letter) -> Option<String> {
+        match self.session.append_limit().filter(|limit| letter.size > *limit) {
+            Some(limit) => Some(format!("it has {} octets, and the server takes {limit} (APPENDLIMIT)", letter.size)),
+            None => u32::try_from(letter.size).is_err().then(|| "it is larger than 4 GiB".to_owned()),
+        }
+    }
+
+    /// Sends a message, once the server wants it.
+    async fn begin(&mut self, letter: Letter, intent: AppendIntent) -> Result<(), ForwardError> {
+        let is_ahead = self.session.sends_ahead(&letter);
+        self.in_the_middle = true;
+        let tag = self.session.begin_append(&self.to.mailbox, &self.to.flags, &letter).await?;
+        self.under_way.push_back(UnderWay { letter: letter.clone(), intent, tag: tag.clone() });
+        let sent = if is_ahead { Ok(()) } else { self.send_when_wanted(&letter, &tag).await };
+        match sent {
+            Ok(()) => self.in_the_middle = false,
+            // Nobody answers a message that was not sent.
+            Err(_) => self.under_way.retain(|one| one.tag != tag),
+        }
+        sent
+    }
+
+    /// Sends the octets of a message, unless the server refuses them at once.
+    async fn send_when_wanted(&mut self, letter: &Letter, tag: &str) -> Result<(), ForwardError> {
+        loop {
+            match self.hear().await? {
+                None => break,
+                Some(ended) if ended == tag => return Ok(()),
+                Some(_) => {}
+            }
+        }
+        self.session.send_letter(letter).await?;
+        self.session.send_gathered().await
+    }
+
+    /// Deals with what comes next: the tag of a message whose APPEND has ended, None if the server wants one.
+    async fn hear(&mut self) -> Result<Option<String>, ForwardError> {
+        match self.session.hear().await? {
+            Heard::GoOn => Ok(None),
+            Heard::Ended(tag, how) => {
+                self.on_end(&tag, how).await?;
+                Ok(Some(tag))
+            }
+        }
+    }
+
+    async fn on_end(&mut self, tag: &str, how: Appended) -> Result<(), ForwardError> {
+        let place = self.under_way.iter().position(|one| one.tag == tag);
+        let Some(UnderWay { letter, intent, .. }) = place.and_then(|place| self.under_way.remove(place)) else {
+            return Ok(());
+        };
+        let named = match how {
+            Appended::Yes(named) => named,
+            Appended::No(condition) => return self.on_refusal(&letter, &condition).await,
+        };
+        let can_be = |uid: &MailboxUid| uid.validity == self.selected.validity && uid.uid >= intent.uid_next;
+        match named.filter(can_be).filter(|_| !self.is_gmail()) {
+            Some(uid) if self.taken.insert(uid.uid) => self.unwritten.push(self.pass.arrived(&letter, Some(uid))),
+            _ => self.unplaced.push(Unplaced { letter, intent, named }),
+        }
+        Ok(())
+    }
+
+    /// What was answered before the end, or says why it came.
+    async fn hear_the_rest(&mut self, end: ForwardError) -> ForwardError {
+        let (is_wire, patience) = match &end {
+            // Nothing more can be expected.
+            ForwardError::Wire { error: WireError::Silence(_), .. } | ForwardError::Protocol { .. } => return end,
+            ForwardError::Wire { .. } => (true, LAST_WORDS),
+            // Of what was begun a part may not have left.
+            _ if self.session.send_gathered().await.is_err() => return end,
+            _ => (false, LONG_ANSWER),
+        };
+        while !self.under_way.is_empty() {
+            match self.session.hear_within(patience).await {
+                Ok(Heard::Ended(tag, how)) => drop(self.on_end(&tag, how).await),
+                Ok(Heard::GoOn) => {}
+                Err(said) if is_wire && !matches!(said, ForwardError::Wire { .. }) => return said,
+                Err(_) => return end,
+            }
+        }
+        if !is_wire && !self.in_the_middle {
+            // What cannot be placed now is looked for by the next pass.
+            let _ = self.place().await;
+        }
+        end
+    }
+
+    async fn on_refusal(&mut self, letter: &Letter, condition: &Condition) -> Result<(), ForwardError> {
+        let (message, said) = (&letter.spooled, self.redactor.hide(&words(&condition.words())));
+        match judge(condition) {
+            Judgement::Full => {
+                self.pass.record(vec![ForwardRecord::Released(message.name.clone())]).await?;
+                Err(ForwardError::Full { response: said })
+            }
+            Judgement::TooLarge => self.pass.set_aside(message, &said).await,
+            Judgement::Destination { lasting } => {
+                self.pass.record(vec![ForwardRecord::Released(message.name.clone())]).await?;
+                Err(ForwardError::Refused { doing: DOING, response: said, lasting })
+            }
+            Judgement::Message => self.pass.refused(message, DOING, &said).await,
+        }
+    }
+
+    fn is_gmail(&self) -> bool {
+        self.session.has("X-GM-EXT-1")
+    }
+
+    fn intent(&self, letter: &Letter) -> AppendIntent {
+        AppendIntent {
+            name: letter.spooled.name.clone(),
+            mailbox: self.mailbox(),
+            uid_validity: self.selected.validity,
+            uid_next: self.selected.next,
+        }
+    }
+
+    /// The mailbox in the words that tell an intent's from another one.
+    fn mailbox(&self) -> String {
+        let endpoint = &self.to.endpoint;
+        format!("{} {} {} {}", endpoint.host, endpoint.port, self.to.username, self.to.mailbox)
+    }
+
+    async fn write(&mut self) -> Result<(), ForwardError> {
+        let unwritten = std::mem::take(&mut self.unwritten);
+        self.pass.record(unwritten).await
+    }
+}

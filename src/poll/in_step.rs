@@ -1,0 +1,161 @@
+//! Whether the server's answers belong to our commands. PURE.
+//!
+//! A line in a message that looks like the answer to something else, behind an end in the wrong place, would shift all
+//! answers by one. So what is asked behind the messages is something that nothing else answers: STAT, with the number of
+//! messages that the session began with. Some servers count while the session goes on, what has come meanwhile or without
+//! what was retrieved; they are asked for the unique-id of one message. Where STAT tells nothing, NOOP must do.
+//!
+//! Where sizes are asked for beside the messages, the answer to the LIST of the last one looks like STAT's, but for the sum
+//! of the sizes: then that has to be the one that the session began with, too.
+
+use crate::plan::maildrop::Listed;
+use crate::pop3::{Command, CommandKind, DropListing, FramingError, MessageNumber, Response, Status, UniqueId};
+
+/// What the right answers are.
+#[derive(Debug, Clone)]
+pub(super) struct InStep {
+    /// The number of messages that STAT told when the session began, if it did.
+    count: Option<u32>,
+    /// The sum of the sizes that it told, where sizes are asked for beside the messages.
+    octets: Option<u64>,
+    /// The message that was asked for last, if the listing told its unique-id.
+    last: Option<(MessageNumber, UniqueId)>,
+    /// The one whose unique-id was asked for because STAT told something else.
+    asked: Option<(MessageNumber, UniqueId)>,
+}
+
+impl InStep {
+    /// In a session that began with so many messages, as STAT told.
+    pub(super) fn new(count: Option<u32>) -> Self {
+        Self { count, octets: None, last: None, asked: None }
+    }
+
+    /// LIST is asked for one message at a time; STAT told this sum of the sizes when the session began.
+    pub(super) fn sizes_come_beside(&mut self, octets: u64) {
+        self.octets = Some(octets);
+    }
+
+    /// This one is asked for.
+    pub(super) fn retrieves(&mut self, listed: &Listed) {
+        let named = listed.unique_id.as_ref().map(|unique_id| (listed.number, unique_id.clone()));
+        self.last = named.or(self.last.take());
+    }
+
+    /// What is asked first.
+    pub(super) fn question(&self) -> Command {
+        if self.count.is_some() { Command::Stat } else { Command::Noop }
+    }
+
+    /// Hears an answer. None: it is the right one; Some: that has to be asked to be sure.
+    pub(super) fn hear(&mut self, to: CommandKind, response: &Response) -> Result<Option<Command>, FramingError> {
+        let out_of_step = || FramingError::out_of_step(to, &response.text);
+        let listing = DropListing::parse(&response.text).ok().filter(|_| response.status == Status::Ok);
+        match to {
+            CommandKind::Stat => {
+                let is_it = |listing: DropListing| {
+                    Some(listing.count) == self.count && self.octets.is_none_or(|sum| sum == listing.reported_size)
+                };
+                if listing.is_some_and(is_it) {
+                    return Ok(None);
+                }
+                // A refusal and another number may be STAT's answer, any other words are none.
+                let may_be = listing.is_some() || response.status == Status::Err;
+                let asked = self.last.clone().filter(|_| may_be).ok_or_else(out_of_step)?;
+                let number = asked.0;
+                self.asked = Some(asked);
+                Ok(Some(Command::Uidl(Some(number))))
+            }
+            CommandKind::Uidl(_) => {
+                let asked = self.asked.as_ref().map(|(_, unique_id)| unique_id);
+                if asked.is_none() || response.unique_id.as_ref() != asked {
+                    return Err(out_of_step());
+                }
+                // "+OK 4 400" may be STAT's answer. Then the next one is this one's, and not that to NOOP.
+                Ok(listing.map(|_| Command::Noop))
+            }
+            CommandKind::Noop if self.asked.is_some() && listing.is_some() => Err(out_of_step()),
+            _ => Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&[u8]; 2] = [b"abc", b"400"];
+
+    /// A status line, as the session reads it in answer to this.
+    fn response(to: CommandKind, line: &str) -> Response {
+        let status = if line.starts_with("+OK") { Status::Ok } else { Status::Err };
+        let text = line.split_once(' ').map_or("", |(_, text)| text).to_owned();
+        let named = text.strip_prefix("4 ").filter(|_| matches!(to, CommandKind::Uidl(_)));
+        let unique_id = named.and_then(|name| UniqueId::new(name.as_bytes()).ok());
+        Response { status, code: None, text, decoded: None, unique_id }
+    }
+
+    /// What is asked behind these answers, which are about the fourth of four messages.
+    fn hear(name: &[u8], answers: &[(CommandKind, &str)]) -> Result<Option<CommandKind>, FramingError> {
+        let number = MessageNumber::new(4).unwrap();
+        let mut in_step = InStep::new(Some(4));
+        in_step.retrieves(&Listed { number, unique_id: UniqueId::new(name).ok(), reported_size: None });
+        let mut next = Ok(None);
+        for (to, line) in answers {
+            next = in_step.hear(*to, &response(*to, line));
+        }
+        next.map(|question| question.map(|question| question.asked()))
+    }
+
+    #[test]
+    fn the_number_that_the_session_began_with_is_enough() {
+        for name in NAMES {
+            assert_eq!(hear(name, &[(CommandKind::Stat, "+OK 4 400")]), Ok(None));
+        }
+    }
+
+    #[test]
+    fn another_number_or_a_refusal_is_borne_out_by_a_unique_id() {
+        let uidl = CommandKind::Uidl(MessageNumber::new(4));
+        for stat in ["+OK 5 500", "+OK 0 0", "-ERR not now"] {
+            for name in NAMES {
+                let (stat, right) = ((CommandKind::Stat, stat), format!("+OK 4 {}", name.escape_ascii()));
+                assert_eq!(hear(name, &[stat]), Ok(Some(uidl)));
+                for wrong in ["+OK", "+OK 4 4000", "-ERR", "+OK 4 abcd"] {
+                    assert!(hear(name, &[stat, (uidl, wrong)]).is_err(), "{wrong}");
+                }
+                let next = hear(name, &[stat, (uidl, &right)]);
+                assert_eq!(next, Ok((name == b"400").then_some(CommandKind::Noop)));
+                let noop = |answer| hear(name, &[stat, (uidl, &right), (CommandKind::Noop, answer)]);
+                assert_eq!(noop("+OK"), Ok(None));
+                assert!(
+                    noop(&right).is_ok() == (name == b"abc"),
+                    "what may have been STAT's answer is told by the next"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_answer_to_the_list_of_the_last_message_is_not_taken_for_that_to_stat() {
+        let mut beside = InStep::new(Some(4));
+        beside.sizes_come_beside(1000);
+        let number = MessageNumber::new(4).unwrap();
+        beside.retrieves(&Listed { number, unique_id: UniqueId::new(b"abc").ok(), reported_size: None });
+        let mut hear = |to, line| beside.hear(to, &response(to, line)).map(|next| next.map(|next| next.asked()));
+        let uidl = CommandKind::Uidl(Some(number));
+        assert_eq!(hear(CommandKind::Stat, "+OK 4 1000"), Ok(None));
+        assert_eq!(hear(CommandKind::Stat, "+OK 4 400"), Ok(Some(uidl)), "it may have counted anew");
+        assert_eq!(hear(uidl, "+OK 4 abc"), Ok(None));
+        assert_eq!(hear(CommandKind::Stat, "+OK 4 400"), Ok(Some(uidl)));
+        assert!(hear(uidl, "+OK 400 octets").is_err(), "that is the answer to RETR");
+    }
+
+    #[test]
+    fn what_is_no_answer_to_stat_shows_that_they_are_not() {
+        for other in ["+OK", "+OK 4", "+OK 4 messages", "+OK\t4"] {
+            assert!(hear(b"abc", &[(CommandKind::Stat, other)]).is_err(), "{other}");
+        }
+        let mut nameless = InStep::new(Some(4));
+        assert!(nameless.hear(CommandKind::Stat, &response(CommandKind::Stat, "+OK 5 500")).is_err());
+    }
+}
