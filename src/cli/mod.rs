@@ -82,6 +82,9 @@ fn run_command(arguments: &Arguments) -> u8 {
         stderr_line(format_args!("mailferry: {too_little}"));
         return ExitStatus::Temporary.code();
     }
+    if let Command::Fetch(fetch) = &arguments.command {
+        return fetch::run(arguments, fetch);
+    }
     let polls = matches!(
         arguments.command,
         Command::Forward(_)

@@ -85,6 +85,7 @@ impl Poll {
             untried: plan.untried,
             careful: self.pass == Pass::Isolated,
             beside: None,
+            sizes_put_off: maildrop.sizes_put_off.is_some(),
         })
     }
 }

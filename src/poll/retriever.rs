@@ -88,6 +88,8 @@ pub(super) struct Retrieval {
     pub(super) careful: bool,
     /// The sizes were not listed: each is asked for beside its message, and this is expected of them.
     pub(super) beside: Option<Expected>,
+    /// The sizes were not listed, but asked for one by one: a message without one may be a part.
+    pub(super) sizes_put_off: bool,
 }
 
 impl Retrieval {
@@ -524,7 +526,7 @@ impl<'a> Retriever<'a> {
             self.done.first_short.get_or_insert_with(|| (listed.clone(), octets));
         }
         let ended_early = ListedAs::of(&listed).filter(|_| ended_early && self.done.short <= FEW);
-        let is_unsized = self.retrieval.beside.is_some() && listed.reported_size.is_none();
+        let is_unsized = self.retrieval.sizes_put_off && listed.reported_size.is_none();
         let arrival = Arrival::of(self.client.serial(), listed, octets);
         let received = staging.finish(if is_unsized { arrival.of_unknown_size() } else { arrival });
         if self.is_remembered(&received) {

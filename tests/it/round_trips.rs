@@ -140,6 +140,28 @@ fn a_message_that_is_exchanged_while_new_mail_comes_is_found_by_the_look_behind_
 }
 
 #[test]
+fn a_message_that_is_exchanged_is_found_though_the_new_one_cannot_be_had() {
+    let (maildrop, env) = with_new(3, 1, |account| account);
+    let another = Message::new("u1", &[&small(1)[..], b"and more\r\n"].concat());
+    maildrop.change(|contents| {
+        contents.messages[0] = another;
+        contents.behaviour.answers = vec![("RETR 4".to_owned(), "-ERR not now\r\n".to_owned())];
+    });
+    (0..3).for_each(|_| _ = env.fetch());
+    assert_eq!(env.mail().len(), 4, "the other one under the known unique-id");
+}
+
+#[test]
+fn a_server_that_counts_anew_is_asked_for_a_unique_id_behind_the_sizes() {
+    let (maildrop, env) = with_new(3, 2, |account| account);
+    maildrop.change(|contents| contents.behaviour.stat_after_retr = Some("+OK 5 1".to_owned()));
+    env.fetch().expect(0).says("2 new messages");
+    let session = last(&maildrop);
+    assert!(session.lines.ends_with(&["STAT", "UIDL 5", "QUIT"].map(str::to_owned)), "{:?}", session.lines);
+    assert_same_mail(&env.mail(), &small_ones_stored(5));
+}
+
+#[test]
 fn a_server_that_does_not_tell_the_size_of_one_message_is_asked_for_all_from_then_on() {
     for answer in ["-ERR not so\r\n", "+OK 9 5\r\n", "+OK\r\n", "+OK\r\n4 5\r\n.\r\n"] {
         for delete in [false, true] {
