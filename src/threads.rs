@@ -143,7 +143,8 @@ pub(crate) fn runtime(beside: usize) -> io::Result<Runtime> {
     built.recv_timeout(START).unwrap_or_else(|_| Err(NotDone::NoThread.into()))
 }
 
-/// The runtime of a command that only asks: it needs no thread beside the first.
+/// The runtime of a command that only asks, or polls a single account: it needs no thread beside the first, but for what
+/// blocks.
 ///
 /// # Errors
 /// Those of the system: too many open files.

@@ -165,9 +165,13 @@ class Dovecot:
             session.log_in(name)
             return [line.split()[1].decode() for line in session.ask_for_lines("UIDL")]
 
+    def maildrop(self, name):
+        """Where a user's messages are."""
+        return os.path.join(self.dir, "mail", name, "Maildir", "cur")
+
     def left(self, name):
         """How many messages a user has."""
-        maildir = os.path.join(self.dir, "mail", name, "Maildir")
+        maildir = os.path.dirname(self.maildrop(name))
         return sum(len(os.listdir(os.path.join(maildir, part))) for part in ("cur", "new"))
 
     def remove_user(self, name):

@@ -121,8 +121,7 @@ def last_words(output):
 
 def confirm(program, messages, left):
     """Raises unless a program has delivered every message, and the server holds what it should: it has `left`."""
-    exact = program.name in ("mailferry", "bare", "bare-no-sync")
-    problem = check.delivered(program.maildir, messages, exact)
+    problem = check.delivered(program.maildir, messages, program.exact) if program.delivers else None
     if problem:
         raise Failed(problem)
     expected = 0 if program.account.delete else len(messages)

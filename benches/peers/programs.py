@@ -22,6 +22,7 @@ class Account:
     tls: bool
     ca_file: str
     delete: bool  # after delivery; else it stays on the server
+    maildrop: str  # the directory with its messages
 
 
 class Program:
@@ -30,6 +31,8 @@ class Program:
     name = ""
     needs_maildir = True  # it does not make one itself
     nothing_new = 0  # its exit status when there was no mail
+    delivers = True  # it leaves the messages in its Maildir
+    exact = False  # and nothing before them
 
     def __init__(self, home, account, tools):
         self.home = home
@@ -69,6 +72,7 @@ class Program:
 class Mailferry(Program):
     name = "mailferry"
     needs_maildir = False
+    exact = True
 
     def configure(self):
         account = self.account
@@ -178,6 +182,7 @@ class Bare(Program):
 
     name = "bare"
     needs_maildir = False
+    exact = True
     sync = "sync"
 
     def command(self):
@@ -192,5 +197,28 @@ class BareWithoutSync(Bare):
     sync = "no-sync"
 
 
+class Discard(Program):
+    """A floor: reads all messages and keeps none. See floor.c."""
+
+    name = "discard"
+    needs_maildir = False
+    delivers = False
+
+    def command(self):
+        return [os.path.join(self.tools, "floor"), "discard", str(self.account.port), self.account.user, PASSWORD]
+
+
+class Write(Program):
+    """A floor: writes and syncs the same files side by side, and talks to no server. See floor.c."""
+
+    name = "write"
+    needs_maildir = False
+    exact = True
+    threads = 16  # as many as mailferry's at most
+
+    def command(self):
+        return [os.path.join(self.tools, "floor"), "write", self.account.maildrop, self.maildir, str(self.threads)]
+
+
 PEERS = (Mpop, Fdm, Getmail, Fetchmail)
-ALL = {program.name: program for program in (Mailferry, *PEERS, Bare, BareWithoutSync)}
+ALL = {program.name: program for program in (Mailferry, *PEERS, Bare, BareWithoutSync, Discard, Write)}

@@ -94,7 +94,8 @@ class Turn:
     def program(self, name, label):
         """A program with a user and a home of its own."""
         user = self.comparison.new_user(self.row.name)
-        account = programs.Account(user, self.port, self.row.tls, self.dovecot.ca_file, self.row.delete)
+        maildrop = self.dovecot.maildrop(user)
+        account = programs.Account(user, self.port, self.row.tls, self.dovecot.ca_file, self.row.delete, maildrop)
         program = programs.ALL[name](os.path.join(self.place.path, f"{name}-{label}"), account, self.runner.tools)
         self.runner.prepare(program)
         self.place.settle()
@@ -105,7 +106,7 @@ class Turn:
         self.result.failures.setdefault(name, []).append(str(reason))
 
     def fetch_before(self, names):
-        """Lets each program fetch everything, un-timed."""
+        """Lets each program fetch everything, and find nothing new once, un-timed."""
         ready = {}
         for name in names:
             program = self.program(name, "kept")
@@ -114,6 +115,7 @@ class Turn:
                     self.runner.run(program, self.row.limit_s, True)
                     self.confirm(program)
                 self.runner.give_away(program.home)
+                self.run_again(program)
                 ready[name] = program
             except measure.Failed as error:
                 self.fail(name, f"fetching what is to be kept: {error}")

@@ -3,6 +3,7 @@
 from statistics import median
 
 from measure import FIGURES
+from rows import PEERS
 
 WORDS = {"wall": "wall time", "cpu": "CPU time", "peak": "peak memory"}
 
@@ -15,10 +16,14 @@ and its kind, counted in a run of its own. A program that did not deliver every 
 """
 
 
-def ratios(result, figure, name):
-    """mailferry's figure divided by another program's, round by round."""
-    pairs = zip(result.runs.get("mailferry", []), result.runs.get(name, []))
-    return [getattr(own, figure) / max(getattr(other, figure), 1e-6) for own, other in pairs if own and other]
+def ratios(result, figure, names, of=min):
+    """mailferry's figure divided by the lowest, or with max the highest, of other programs', round by round."""
+    there = [result.runs[name] for name in names if name in result.runs]
+    rounds = zip(result.runs.get("mailferry", []), *there)
+    return [
+        getattr(own, figure) / max(of(getattr(other, figure) for other in others if other), 1e-6)
+        for own, *others in rounds if own and any(others)
+    ]
 
 
 def spread(values, digits):
@@ -45,7 +50,7 @@ def judged(result):
     """Each target with what was reached: (target, value or None, whether it is met)."""
     for target in result.row.targets:
         if target.against:
-            values = ratios(result, target.figure, target.against)
+            values = ratios(result, target.figure, target.against, max if target.floors else min)
         else:
             values = [getattr(used, target.figure) for used in result.used("mailferry")]
         value = median(values) if values else None
@@ -56,7 +61,9 @@ def describe(target, value, met):
     """One line about a target."""
     what = WORDS[target.figure]
     if target.against:
-        wanted, reached = f"at most {target.limit:g} of {target.against}'s", f"{value:.2f}" if value is not None else ""
+        which = target.against[0] + "'s" if len(target.against) == 1 else "the higher floor's" if target.floors else (
+            "the lowest peer's")
+        wanted, reached = f"at most {target.limit:g} of {which}", f"{value:.2f}" if value is not None else ""
     else:
         unit = FIGURES[target.figure]
         wanted = f"at most {target.limit:g} {unit}"
@@ -79,15 +86,15 @@ def show(result):
         if result.syncs:
             cells.append(f"{result.syncs[name]:,}" if name in result.syncs else "")
         for figure in ("wall", "cpu"):
-            values = ratios(result, figure, name) if name != "mailferry" else []
+            values = ratios(result, figure, [name]) if name != "mailferry" else []
             cells.append(f"{median(values):.2f}" if values else "")
         lines.append("| " + " | ".join(cells) + " |")
     lines.append("")
     for name, reasons in result.failures.items():
         lines.append(f"FAILED: {name}, {len(reasons)} of its runs: {reasons[0]}")
     first = best(result, "wall")
-    if first and len(row.others) > 1:
-        values = ratios(result, "wall", first)
+    if first and row.others == PEERS:
+        values = ratios(result, "wall", [first])
         reached = f"; mailferry takes {median(values):.2f} of its wall time" if values else ""
         lines.append(f"fastest peer: {first}{reached}")
     lines += [describe(*judgement) for judgement in judged(result)]
@@ -101,7 +108,7 @@ def raw(result):
         for name, all_used in result.runs.items() for number, used in enumerate(all_used, 1) if used
     ]
     targets = [
-        dict(figure=target.figure, limit=target.limit, against=target.against or None, value=value, met=met)
+        dict(figure=target.figure, limit=target.limit, against=list(target.against), value=value, met=met)
         for target, value, met in judged(result)
     ]
     return dict(name=result.row.name, title=result.row.title, storage=result.storage, load=result.load, runs=runs,

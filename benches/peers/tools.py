@@ -8,9 +8,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 def build(directory):
     """Builds them into a directory."""
-    for name in ("launch", "proxy", "bare"):
-        source = os.path.join(HERE, name + ".c")
-        subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", os.path.join(directory, name), source], check=True)
+    for name in ("launch", "proxy", "bare", "floor"):
+        source, target = os.path.join(HERE, name + ".c"), os.path.join(directory, name)
+        subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-pthread", "-o", target, source], check=True)
 
 
 class Proxy:

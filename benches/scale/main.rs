@@ -189,7 +189,7 @@ fn accounts_over_tls(dir: &Path) {
          |---:|---:|---:|---:|---:|---:|---:|---:|"
     );
     let asked: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
-    for accounts in if asked.is_empty() { vec![1_000] } else { asked } {
+    for accounts in if asked.is_empty() { vec![1_000, 10_000] } else { asked } {
         for at_once in [4, 32] {
             let dir = dir.join(format!("{accounts}-{at_once}"));
             fs::create_dir_all(&dir).unwrap();

@@ -151,6 +151,7 @@ fn serve<S: Read + Write>(stream: S, maildrop: Maildrop, logins: &Mutex<Vec<Inst
                 write!(writer, "+OK {} {}\r\n", maildrop.messages, u64::from(maildrop.messages) * size(maildrop))?;
             }
             ("UIDL", _) => list(&mut writer, maildrop, |n| format!("{:016x}{n:08x}", 0x67b1_f3a2_u64))?,
+            ("LIST", Some(number)) => write!(writer, "+OK {number} {}\r\n", size(maildrop))?,
             ("LIST", _) => list(&mut writer, maildrop, |_| size(maildrop).to_string())?,
             ("RETR", Some(number)) => message(&mut writer, number, maildrop.octets)?,
             ("TOP", Some(number)) => message(&mut writer, number, 0)?,

@@ -75,7 +75,9 @@ fn drive(server: &[u8], cuts: &[usize], choice: u8) -> Seen {
             let last = step.event == Event::NeedInput;
             match step.event {
                 Event::NeedInput => {}
-                Event::Line(range) | Event::LongLine(range) => seen.lines.push(unread[range].to_vec()),
+                Event::Line(range) | Event::LongLine(range) | Event::Lines(range) => {
+                    seen.lines.push(unread[range].to_vec())
+                }
                 Event::Data(range) => seen.data.extend_from_slice(&unread[range]),
                 event => {
                     let commands = match &event {

@@ -26,6 +26,10 @@ use crate::forward::ForwardOptions;
 use crate::poll::{PollContext, PollError, PollOptions, PollReport, forward_spool, poll};
 use crate::schedule::{Cause, End};
 use crate::state::error::StateError;
+use crate::threads;
+
+/// So many threads are needed beside those that poll: one that waits for signals, and one for what blocks.
+const BESIDE: usize = 2;
 
 /// How often an account that somebody else polls is looked at with `--wait`.
 const WAIT: Duration = Duration::from_millis(250);
@@ -34,7 +38,7 @@ const WAIT: Duration = Duration::from_millis(250);
 const FORWARDING: Duration = Duration::from_secs(120);
 
 /// Runs the command; the answer is for the shell.
-pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
+pub(super) fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
     let Prepared { config, context, accounts } = match prepare::accounts(arguments, &fetch.accounts, "fetch") {
         Ok(prepared) => prepared,
         Err(status) => return failed_before_polling(status, fetch.fetchmail_exit_codes),
@@ -42,6 +46,25 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
     if accounts.is_empty() && !arguments.quiet {
         stderr_line("mailferry: no account is enabled; name the accounts to fetch, or remove `enabled = false`");
     }
+    // One poll needs no thread beside the first, but for what blocks, and threads are what an idle poll would cost most.
+    let runtime = match if accounts.len() > 1 { threads::runtime(BESIDE) } else { threads::small_runtime() } {
+        Ok(runtime) => runtime,
+        Err(e) => return super::no_thread(&e).code(),
+    };
+    let code = runtime.block_on(poll_all(arguments, fetch, &config, context, accounts));
+    // A look-up of a name that hangs must not keep the process.
+    runtime.shutdown_background();
+    code
+}
+
+/// Polls these accounts.
+async fn poll_all(
+    arguments: &Arguments,
+    fetch: &Fetch,
+    config: &Config,
+    context: Arc<PollContext>,
+    accounts: Vec<Account>,
+) -> u8 {
     let stop = CancellationToken::new();
     let signals = match Listener::begin(stop.clone()) {
         Ok(signals) => signals,
@@ -53,7 +76,7 @@ pub(super) async fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
     // With the dialogue the lines come too fast for anything in place.
     let wanted = !arguments.quiet && arguments.verbose == 0;
     let (display, shown) = Display::begin(wanted, accounts.len());
-    let mut polls = begin_polls(context, &config, accounts, fetch, &stop, &display);
+    let mut polls = begin_polls(context, config, accounts, fetch, &stop, &display);
     let reports = print_each(&mut polls, &reporter).await;
     drop(shown);
     progress::above(|| {});

@@ -82,10 +82,12 @@ fn run_command(arguments: &Arguments) -> u8 {
         stderr_line(format_args!("mailferry: {too_little}"));
         return ExitStatus::Temporary.code();
     }
+    if let Command::Fetch(fetch) = &arguments.command {
+        return fetch::run(arguments, fetch);
+    }
     let polls = matches!(
         arguments.command,
-        Command::Fetch(_)
-            | Command::Forward(_)
+        Command::Forward(_)
             | Command::Daemon
             | Command::Login(_)
             | Command::Check(_)
@@ -100,7 +102,7 @@ fn run_command(arguments: &Arguments) -> u8 {
         Err(e) => return no_thread(&e).code(),
     };
     let code = match &arguments.command {
-        Command::Fetch(fetch) => runtime.block_on(fetch::run(arguments, fetch)),
+        Command::Fetch(fetch) => fetch::run(arguments, fetch),
         Command::Daemon => runtime.block_on(daemon::run(arguments)).code(),
         Command::Forward(forward) => runtime.block_on(forward::run(arguments, forward)),
         Command::Poll(poll) => runtime.block_on(poll::run(arguments, poll)).code(),

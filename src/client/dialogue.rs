@@ -58,6 +58,11 @@ impl Dialogue {
         }
     }
 
+    /// Whether the lines of listings are shown.
+    pub(super) fn shows_lines() -> bool {
+        enabled!(target: TARGET, Level::TRACE)
+    }
+
     /// The line as it is shown; None once there was enough.
     fn shown(&mut self, words: &str) -> Option<String> {
         if self.left == 0 {

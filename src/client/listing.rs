@@ -1,6 +1,9 @@
 //! What is in the maildrop: CAPA once more, STAT, UIDL and LIST, in one flight where the server takes it.
+//!
+//! Where a listing is to be recognised, LIST waits: the same one needs no sizes, and of another one those of what is new
+//! may come beside the messages.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -9,15 +12,15 @@ use tracing::warn;
 
 use super::budget::{self, Share};
 use super::error::TooLong;
-use super::listing_digest::{KeptLines, ListingDigest, ListingDigester};
+use super::listing_digest::{KeptLines, ListingDigest, ListingDigester, each_line};
 use super::login::{CachedCapabilities, LoggedIn};
 use super::{Client, ClientError, ResponsePart};
 use crate::message::HeaderDigester;
 use crate::plan::Seen;
 use crate::plan::maildrop::{Maildrop, MaildropBuilder};
 use crate::pop3::{
-    Capabilities, Command, CommandKind, DropListing, MessageNumber, Response, ScanListing, Status, UniqueIdListing,
-    has_access_code, judge_access, limits,
+    Capabilities, Command, CommandKind, DropListing, FramingError, MessageNumber, Response, ScanListing, Status,
+    UniqueIdListing, has_access_code, judge_access, limits,
 };
 use crate::sasl::LoginMethod;
 
@@ -67,6 +70,63 @@ impl Opened {
     }
 }
 
+/// Asks for the sizes of all messages of a listing where that was put off.
+///
+/// # Errors
+/// [`ClientError`]; that LIST is refused is none, unless it says that the maildrop cannot be had.
+pub async fn ask_for_sizes(
+    client: &mut Client,
+    maildrop: Maildrop,
+    share: &mut Share,
+) -> Result<Maildrop, ClientError> {
+    let builder = MaildropBuilder::with_sizes_to_come(maildrop);
+    let mut answers = Answers { builder, share: std::mem::take(share), ..Answers::default() };
+    let asked = client.try_converse([Command::List(None)], |asked, part| answers.on_event(asked, part)).await;
+    answers.tell(client);
+    *share = std::mem::take(&mut answers.share);
+    asked.map_err(|error| answers.why_it_ended(error))?;
+    match answers.no_access {
+        Some((asked, response)) if has_access_code(&response) => Err(ClientError::Refused { asked, response }),
+        _ => Ok(answers.builder.finish(Some(client.serial()))),
+    }
+}
+
+/// The sizes of some messages, each asked for by itself. Those that the server refuses are missing.
+///
+/// # Errors
+/// [`ClientError`].
+pub async fn sizes_of(
+    client: &mut Client,
+    numbers: impl IntoIterator<Item = MessageNumber>,
+) -> Result<HashMap<MessageNumber, u64>, ClientError> {
+    let mut sizes = HashMap::new();
+    let commands: Vec<Command> = numbers.into_iter().map(|number| Command::List(Some(number))).collect();
+    let on_event = |asked, part: ResponsePart<'_>| {
+        if let (CommandKind::List(Some(number)), ResponsePart::Response(response)) = (asked, part) {
+            sizes.extend(size_of(number, response)?.map(|size| (number, size)));
+        }
+        Ok(ControlFlow::Continue(()))
+    };
+    match client.try_converse(commands, on_event).await {
+        Ok(()) => Ok(sizes),
+        Err(ClientError::Framing(error)) => Err(client.masked(error)),
+        Err(error) => Err(error),
+    }
+}
+
+/// What the answer to LIST says of this message; None if it is refused.
+///
+/// # Errors
+/// It speaks of something else, so it is the answer to another command.
+pub(crate) fn size_of(number: MessageNumber, response: &Response) -> Result<Option<u64>, FramingError> {
+    if response.status == Status::Err {
+        return Ok(None);
+    }
+    let listing = ScanListing::parse(response.text.as_bytes()).ok().filter(|listing| listing.number == number);
+    let out_of_step = || FramingError::out_of_step(CommandKind::List(Some(number)), &response.text);
+    listing.map(|listing| Some(listing.reported_size)).ok_or_else(out_of_step)
+}
+
 /// A maildrop that could not be listed.
 #[derive(Debug)]
 pub struct OpenError {
@@ -108,8 +168,8 @@ struct Answers {
     builder: MaildropBuilder,
     /// What they hold in memory.
     share: Share,
-    /// The number of messages that STAT told, if it did.
-    count: Option<u32>,
+    /// What STAT told, if it did.
+    drop: Option<DropListing>,
     /// The refusals of UIDL and LIST.
     no_uidl: Option<Response>,
     no_list: Option<Response>,
@@ -127,9 +187,10 @@ struct Answers {
 
 impl Answers {
     async fn ask(&mut self, client: &mut Client, bears_capa: bool) -> Result<(), ClientError> {
+        let puts_sizes_off = self.expected.is_some();
         let mut commands = if bears_capa { vec![Command::Capa] } else { vec![] };
         commands.extend([Command::Stat, Command::Uidl(None)]);
-        if self.expected.is_none() {
+        if !puts_sizes_off {
             commands.push(Command::List(None));
         }
         if bears_capa && client.window() == 1 {
@@ -137,12 +198,10 @@ impl Answers {
             client.try_converse(commands.drain(..1), |asked, part| self.on_event(asked, part)).await?;
             client.pipelining = self.capabilities.as_ref().is_some_and(Capabilities::pipelining);
         }
+        client.take_lines_together(puts_sizes_off);
         client.try_converse(commands, |asked, part| self.on_event(asked, part)).await?;
-        if self.expected.is_some() && !self.is_recognised() {
-            self.ask_for_another_listing(client).await
-        } else {
-            Ok(())
-        }
+        client.take_lines_together(false);
+        if puts_sizes_off && !self.is_recognised() { self.ask_for_another_listing(client).await } else { Ok(()) }
     }
 
     /// Whether it is the expected listing.
@@ -150,15 +209,31 @@ impl Answers {
         self.expected.is_some() && self.expected == self.digester.finish()
     }
 
-    /// It is another listing than the expected one: what was not kept of it is asked for, and the sizes.
+    /// It is another listing than the expected one: what was not kept of it is asked for, and the sizes, unless these can
+    /// wait.
     async fn ask_for_another_listing(&mut self, client: &mut Client) -> Result<(), ClientError> {
-        self.expected = None;
-        let mut commands = vec![Command::List(None)];
-        match self.kept.take() {
-            Some(lines) => lines.iter().try_for_each(|line| self.take_unique_id(line))?,
-            None => commands.insert(0, Command::Uidl(None)),
+        if self.expected.take().is_some() {
+            match self.kept.take() {
+                Some(lines) => lines.iter().try_for_each(|line| self.take_unique_id(line))?,
+                None => {
+                    client.try_converse([Command::Uidl(None)], |asked, part| self.on_event(asked, part)).await?;
+                }
+            }
         }
-        client.try_converse(commands, |asked, part| self.on_event(asked, part)).await
+        match self.drop.filter(|_| self.builder.is_plain()) {
+            Some(listing) => self.builder.put_sizes_off(listing.reported_size),
+            None => client.try_converse([Command::List(None)], |asked, part| self.on_event(asked, part)).await?,
+        }
+        Ok(())
+    }
+
+    /// The messages that STAT told. Another sum than the expected one is another listing, so its lines are taken at once.
+    fn take_drop(&mut self, listing: DropListing) {
+        self.drop = Some(listing);
+        self.builder.stat(listing.count);
+        self.digester.stat(listing);
+        self.expected
+            .take_if(|expected| (expected.messages, expected.octets) != (listing.count, listing.reported_size));
     }
 
     /// A line of LIST's answer.
@@ -256,11 +331,7 @@ impl Answers {
             }
             (CommandKind::Stat, ResponsePart::Response(r)) if r.status == Status::Ok => {
                 match DropListing::parse(&r.text) {
-                    Ok(listing) => {
-                        self.count = Some(listing.count);
-                        self.builder.stat(listing.count);
-                        self.digester.stat(listing);
-                    }
+                    Ok(listing) => self.take_drop(listing),
                     Err(_) => self.builder.unreadable_line(),
                 }
             }
@@ -279,6 +350,13 @@ impl Answers {
                 match self.expected {
                     Some(_) => self.kept.push(line),
                     None => self.take_unique_id(line)?,
+                }
+            }
+            (CommandKind::Uidl(_), ResponsePart::Lines(lines)) => {
+                self.digester.lines(lines);
+                match self.expected {
+                    Some(_) => self.kept.extend(lines),
+                    None => each_line(lines).try_for_each(|line| self.take_unique_id(line))?,
                 }
             }
             (CommandKind::Uidl(None), ResponsePart::End) => self.digester.end(),
@@ -335,7 +413,7 @@ impl Answers {
             // Some servers refuse to list what is empty, in words that may sound like trouble.
             (no_access, ..)
                 if refused
-                    && self.count == Some(0)
+                    && self.drop.is_some_and(|listing| listing.count == 0)
                     && no_access.as_ref().is_none_or(|(_, response)| !has_access_code(response)) =>
             {
                 self.builder.unique_ids_follow();

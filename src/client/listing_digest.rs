@@ -22,7 +22,7 @@ pub struct ListingDigest {
 
 /// Makes a digest of the answers.
 #[derive(Debug, Default)]
-pub(super) struct ListingDigester {
+pub struct ListingDigester {
     drop: Option<DropListing>,
     lines: Sha256,
     /// UIDL was answered by +OK and to its end, and every line could be read.
@@ -33,34 +33,40 @@ pub(super) struct ListingDigester {
 
 impl ListingDigester {
     /// The answer to STAT.
-    pub(super) fn stat(&mut self, listing: DropListing) {
+    pub fn stat(&mut self, listing: DropListing) {
         self.drop = Some(listing);
     }
 
     /// UIDL begins to answer.
-    pub(super) fn begin(&mut self) {
+    pub fn begin(&mut self) {
         self.lines = Sha256::new();
         self.is_whole = false;
     }
 
-    /// A line of UIDL's answer, as it came.
-    pub(super) fn line(&mut self, line: &[u8]) {
+    /// A line of UIDL's answer, without its end.
+    pub fn line(&mut self, line: &[u8]) {
         self.lines.update(line);
-        self.lines.update(b"\n");
+        self.lines.update(b"\r\n");
+    }
+
+    /// Lines of it as they came, each with CRLF behind it: the same as each by itself.
+    pub fn lines(&mut self, lines: &[u8]) {
+        self.lines.update(lines);
     }
 
     /// The answer to UIDL is complete.
-    pub(super) fn end(&mut self) {
+    pub fn end(&mut self) {
         self.is_whole = true;
     }
 
     /// Something was not as it should be, so nothing is recognised by this listing.
-    pub(super) fn odd(&mut self) {
+    pub fn odd(&mut self) {
         self.is_odd = true;
     }
 
     /// The digest, if there is a whole listing.
-    pub(super) fn finish(&self) -> Option<ListingDigest> {
+    #[must_use]
+    pub fn finish(&self) -> Option<ListingDigest> {
         let drop = self.drop.filter(|_| self.is_whole && !self.is_odd)?;
         let unique_ids = self.lines.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Some(ListingDigest { messages: drop.count, octets: drop.reported_size, unique_ids })
@@ -70,7 +76,7 @@ impl ListingDigester {
 /// Lines of UIDL's answer, kept as long as they are few.
 #[derive(Debug, Default)]
 pub(super) struct KeptLines {
-    /// The lines, each with a line feed behind it. None: there were too many.
+    /// The lines, each with CRLF behind it. None: there were too many.
     lines: Option<Vec<u8>>,
 }
 
@@ -80,23 +86,28 @@ impl KeptLines {
         Self { lines: Some(Vec::new()) }
     }
 
-    /// One more.
+    /// One more, without its end.
     pub(super) fn push(&mut self, line: &[u8]) {
-        let Some(lines) = &mut self.lines else { return };
-        if lines.len() + line.len() >= KEPT {
-            self.lines = None;
-            return;
-        }
-        lines.extend_from_slice(line);
-        lines.push(b'\n');
+        self.extend(line);
+        self.extend(b"\r\n");
+    }
+
+    /// More of them, each with CRLF behind it.
+    pub(super) fn extend(&mut self, more: &[u8]) {
+        self.lines.take_if(|lines| lines.len() + more.len() > KEPT);
+        self.lines.iter_mut().for_each(|lines| lines.extend_from_slice(more));
     }
 
     /// All of them; None if there were too many to be kept.
     pub(super) fn take(&mut self) -> Option<Vec<Vec<u8>>> {
         let lines = self.lines.take()?;
-        let line = |line: &[u8]| line.strip_suffix(b"\n").unwrap_or(line).to_vec();
-        Some(lines.split_inclusive(|byte| *byte == b'\n').map(line).collect())
+        Some(each_line(&lines).map(<[u8]>::to_vec).collect())
     }
+}
+
+/// Each of some lines that have CRLF behind them, without it.
+pub(super) fn each_line(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
+    lines.split_inclusive(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r\n").unwrap_or(line))
 }
 
 #[cfg(test)]
@@ -127,6 +138,20 @@ mod tests {
         ] {
             assert_ne!(same, other);
         }
+    }
+
+    #[test]
+    fn lines_together_are_the_same_as_one_by_one() {
+        let mut together = ListingDigester::default();
+        together.stat(DropListing { count: 2, reported_size: 30 });
+        together.begin();
+        together.lines(b"1 a\r\n2 b\r\n");
+        together.end();
+        assert_eq!(together.finish(), digest((2, 30), &["1 a", "2 b"]));
+        let mut kept = KeptLines::new();
+        kept.push(b"1 a\r");
+        kept.extend(b"2 b\r\n3 c\r\n");
+        assert_eq!(kept.take(), Some(vec![b"1 a\r".to_vec(), b"2 b".to_vec(), b"3 c".to_vec()]));
     }
 
     #[test]

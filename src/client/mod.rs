@@ -138,8 +138,15 @@ impl InFlight {
                 if response.status == Status::Ok => {}
             Event::Response { .. } | Event::End { .. } => {
                 let asked = self.awaited.pop_front();
-                // These are only asked to see whether the message before them ended where it should.
-                if !matches!(asked, Some(CommandKind::Stat | CommandKind::Noop | CommandKind::Uidl(_))) {
+                // These are only asked to see whether the message before them ended where it should, and LIST beside the
+                // next one.
+                let is_beside = |asked: &CommandKind| {
+                    matches!(
+                        asked,
+                        CommandKind::Stat | CommandKind::Noop | CommandKind::Uidl(_) | CommandKind::List(Some(_))
+                    )
+                };
+                if !asked.as_ref().is_some_and(is_beside) {
                     self.previous = asked.and_then(message_of);
                 }
                 self.begun = false;
@@ -151,7 +158,7 @@ impl InFlight {
 
 fn message_of(asked: CommandKind) -> Option<MessageNumber> {
     match asked {
-        CommandKind::Retr(number) | CommandKind::Top(number) => Some(number),
+        CommandKind::Retr(number) | CommandKind::Top(number) | CommandKind::List(Some(number)) => Some(number),
         _ => None,
     }
 }
@@ -188,6 +195,8 @@ pub enum ResponsePart<'a> {
     Response(&'a Response),
     /// A line of CAPA, LIST or UIDL.
     Line(&'a [u8]),
+    /// Lines of UIDL as they came, after [`Client::take_lines_together`].
+    Lines(&'a [u8]),
     /// The first octets of a line of CAPA, LIST or UIDL that is too long and passed over.
     LongLine(&'a [u8]),
     /// A piece of RETR or TOP.
@@ -313,6 +322,11 @@ impl Client {
         self.in_flight.awaited.front().copied().filter(|_| self.in_flight.begun).and_then(message_of)
     }
 
+    /// Whether the lines of UIDL may come many at a time, as [`ResponsePart::Lines`]: not while each of them is logged.
+    pub(super) fn take_lines_together(&mut self, together: bool) {
+        self.session.take_lines_together(together && !Dialogue::shows_lines());
+    }
+
     /// Queues a command; it leaves with the next [`Client::event`]. DELE is [`Client::delete`]'s.
     ///
     /// # Errors
@@ -383,10 +397,11 @@ impl Client {
                     continue;
                 }
                 Event::Line(range) => Event::Line(shift(range)),
+                Event::Lines(range) => Event::Lines(shift(range)),
                 Event::LongLine(range) => Event::LongLine(shift(range)),
                 Event::Data(range) => Event::Data(shift(range)),
-                // Of the answer to STAT only the numbers are used, and these may look like a password.
-                Event::Response { to, response } if to != CommandKind::Stat => {
+                // Of the answers to STAT and LIST only the numbers are used, and these may look like a password.
+                Event::Response { to, response } if !matches!(to, CommandKind::Stat | CommandKind::List(Some(_))) => {
                     Event::Response { to, response: self.redactor.response(response) }
                 }
                 Event::Greeting(Greeting { response, timestamp }) => {
@@ -465,6 +480,7 @@ impl Client {
                     on_event(to, ResponsePart::Response(&response))?
                 }
                 Event::Line(range) => on_event(current, ResponsePart::Line(self.bytes(range)))?,
+                Event::Lines(range) => on_event(current, ResponsePart::Lines(self.bytes(range)))?,
                 Event::LongLine(range) => on_event(current, ResponsePart::LongLine(self.bytes(range)))?,
                 Event::Data(range) => on_event(current, ResponsePart::Data(self.bytes(range)))?,
                 Event::End { to } => on_event(to, ResponsePart::End)?,
@@ -547,7 +563,8 @@ impl Client {
         Poll::Ready(Ok(room.filled().len()))
     }
 
-    fn masked(&self, error: FramingError) -> ClientError {
+    /// An error of framing as it may be shown.
+    pub(crate) fn masked(&self, error: FramingError) -> ClientError {
         ClientError::Framing(self.redactor.framing(error))
     }
 
@@ -568,9 +585,10 @@ impl Client {
             }
             Event::Challenge(_) | Event::BadChallenge => dialogue.line('S', || "+ [challenge]"),
             Event::End { to } => dialogue.detail('S', || format!(". (end of {to}, {:.3} s)", after())),
-            Event::Data(_) | Event::NeedInput => {}
+            // They come one by one where they are shown.
+            Event::Lines(_) | Event::Data(_) | Event::NeedInput => {}
         }
-        if !matches!(event, Event::Data(_) | Event::Line(_) | Event::LongLine(_)) {
+        if !matches!(event, Event::Data(_) | Event::Line(_) | Event::Lines(_) | Event::LongLine(_)) {
             self.stall_detector.answered();
         }
     }

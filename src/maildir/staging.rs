@@ -161,7 +161,7 @@ impl Staging {
     }
 
     /// Takes the next bytes as the server sent them, unstuffed. CRLF becomes LF, nothing else changes.
-    pub fn take(&mut self, mut bytes: &[u8]) {
+    pub fn take(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
@@ -169,23 +169,25 @@ impl Staging {
         self.line_feeds += memchr::memchr_iter(b'\n', bytes).count();
         self.header.update(bytes);
         let start = self.buffer.len();
+        self.buffer.reserve(bytes.len() + 1);
         if std::mem::take(&mut self.cr) {
             match bytes.first() {
                 Some(b'\n') => self.carriage_returns += 1,
                 _ => self.buffer.push(b'\r'),
             }
         }
-        while let Some(at) = memchr::memchr(b'\r', bytes) {
-            let (before, rest) = bytes.split_at(at);
-            self.buffer.extend_from_slice(before);
-            bytes = rest.get(1..).unwrap_or_default();
-            match bytes.first() {
+        let mut from = 0;
+        for at in memchr::memchr_iter(b'\r', bytes) {
+            match bytes.get(at + 1) {
                 Some(b'\n') => self.carriage_returns += 1,
-                Some(_) => self.buffer.push(b'\r'),
+                // It stays where it is.
+                Some(_) => continue,
                 None => self.cr = true,
             }
+            self.buffer.extend_from_slice(bytes.get(from..at).unwrap_or_default());
+            from = at + 1;
         }
-        self.buffer.extend_from_slice(bytes);
+        self.buffer.extend_from_slice(bytes.get(from..).unwrap_or_default());
         self.whole.update(self.buffer.get(start..).unwrap_or_default());
     }
 

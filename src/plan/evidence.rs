@@ -40,6 +40,12 @@ impl Arrival {
         Self { session, listed, is_short, is_unsure: is_short || is_longer }
     }
 
+    /// The size of this one was asked for and did not come: it may be a part, like one that is shorter than it was listed.
+    #[must_use]
+    pub fn of_unknown_size(self) -> Self {
+        Self { is_short: true, is_unsure: true, ..self }
+    }
+
     /// Whether a message that is listed so would be too short with so many octets.
     #[must_use]
     pub fn would_be_short(listed: &Listed, octets: u64) -> bool {

@@ -13,10 +13,12 @@ pub struct Maildrop {
     pub messages: Vec<Listed>,
     /// Whether the server answered UIDL.
     pub has_unique_ids: bool,
-    /// Whether STAT, UIDL and LIST agree on what there is: only then does absence mean anything.
+    /// Whether STAT, UIDL and LIST, as far as they were asked, agree on what there is: only then does absence mean anything.
     pub complete: bool,
     /// The number of messages that STAT told, if it did.
     pub count: Option<u32>,
+    /// LIST was not asked, so no size is known: their sum as STAT told it.
+    pub sizes_put_off: Option<u64>,
     /// The session whose numbers the messages have. None: nothing may be deleted by them.
     pub session: Option<SessionSerial>,
 }
@@ -56,9 +58,18 @@ pub struct MaildropBuilder {
     has_unique_ids: bool,
     /// Something was unreadable or contradictory.
     odd: bool,
+    /// The sum of the sizes as STAT told it, where LIST is not asked.
+    sizes_put_off: Option<u64>,
 }
 
 impl MaildropBuilder {
+    /// Goes on with a listing whose sizes were put off.
+    #[must_use]
+    pub fn with_sizes_to_come(maildrop: Maildrop) -> Self {
+        let Maildrop { messages, has_unique_ids, complete, count, .. } = maildrop;
+        Self { count, named: messages, has_unique_ids, odd: !complete, ..Self::default() }
+    }
+
     /// What STAT told.
     pub fn stat(&mut self, count: u32) {
         self.count = Some(count);
@@ -83,6 +94,19 @@ impl MaildropBuilder {
     /// A line that could not be read.
     pub fn unreadable_line(&mut self) {
         self.odd = true;
+    }
+
+    /// Whether STAT and UIDL agree and nothing is odd, so that sizes may wait.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let ascends = self.named.iter().zip(self.named.iter().skip(1)).all(|(a, b)| a.number < b.number);
+        let counts_agree = self.count.and_then(|count| usize::try_from(count).ok()) == Some(self.named.len());
+        self.has_unique_ids && counts_agree && ascends && !self.odd
+    }
+
+    /// LIST is not asked for now; STAT told this sum of the sizes.
+    pub fn put_sizes_off(&mut self, octets: u64) {
+        self.sizes_put_off = Some(octets);
     }
 
     /// The messages that UIDL left out, as far as LIST, or else STAT, tells of them; no more than `most`.
@@ -126,7 +150,7 @@ impl MaildropBuilder {
     #[must_use]
     pub fn finish(mut self, session: Option<SessionSerial>) -> Maildrop {
         self.sort();
-        let Self { count, mut named, mut sizes, has_unique_ids, mut odd } = self;
+        let Self { count, mut named, mut sizes, has_unique_ids, mut odd, sizes_put_off } = self;
         odd |= name_each_once(&mut named);
         let before = sizes.len();
         // A number that is listed again has the size that came last.
@@ -137,7 +161,8 @@ impl MaildropBuilder {
         let messages = merge(named, sizes);
         let counts_agree = count.and_then(|count| usize::try_from(count).ok()) == Some(messages.len());
         let all_named = !has_unique_ids || messages.iter().all(|listed| listed.unique_id.is_some());
-        Maildrop { messages, has_unique_ids, complete: counts_agree && all_named && !odd, count, session }
+        let complete = counts_agree && all_named && !odd;
+        Maildrop { messages, has_unique_ids, complete, count, sizes_put_off, session }
     }
 }
 
@@ -215,6 +240,38 @@ mod tests {
         assert!(maildrop.complete);
         let sizes: Vec<_> = maildrop.messages.iter().map(|m| (m.number.get(), m.reported_size)).collect();
         assert_eq!(sizes, [(1, Some(10)), (2, Some(20))]);
+    }
+
+    #[test]
+    fn sizes_may_wait_where_stat_and_uidl_agree() {
+        let builder = |count: u32, numbers: &[u32]| {
+            let mut builder = MaildropBuilder::default();
+            builder.stat(count);
+            builder.unique_ids_follow();
+            for n in numbers {
+                let unique_id = UniqueId::new(n.to_string().as_bytes()).unwrap();
+                builder.unique_id(UniqueIdListing { number: number(*n), unique_id });
+            }
+            builder
+        };
+        assert!(builder(2, &[1, 2]).is_plain());
+        for (count, numbers) in [(3, &[1, 2][..]), (2, &[2, 1]), (2, &[1, 1]), (1, &[1, 2])] {
+            assert!(!builder(count, numbers).is_plain(), "{count} {numbers:?}");
+        }
+        let mut odd = builder(1, &[1]);
+        odd.unreadable_line();
+        assert!(!odd.is_plain() && !MaildropBuilder::default().is_plain());
+        let mut waits = builder(2, &[1, 2]);
+        waits.put_sizes_off(30);
+        let maildrop = waits.finish(None);
+        assert!((maildrop.complete, maildrop.sizes_put_off) == (true, Some(30)));
+        let mut goes_on = MaildropBuilder::with_sizes_to_come(maildrop);
+        [10, 20].into_iter().zip(1..).for_each(|(reported_size, n)| {
+            goes_on.size(ScanListing { number: number(n), reported_size });
+        });
+        let mut whole = build(2, &[(1, "1"), (2, "2")], &[(1, 10), (2, 20)]);
+        whole.session = None;
+        assert_eq!(goes_on.finish(None), whole);
     }
 
     #[test]

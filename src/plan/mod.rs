@@ -2,7 +2,8 @@
 //!
 //! It takes steps, because some messages can only be told apart by their header: [`PlanInput::look_at`] names those whose
 //! header the session should ask for (TOP n 0), [`PlanInput::look_for_renumbering`] more of them if everything seems to have
-//! another name now, and [`PlanInput::plan`] decides with what came back.
+//! another name now, and [`PlanInput::plan`] decides with what came back. Before all that, [`PlanInput::sizes_may_wait`]
+//! tells whether LIST, where it was not asked, is needed at all.
 //!
 //! Two questions are kept apart. Whether a message has to be fetched may be answered by a hint: its unique-id and size.
 //! Whether one may be deleted is answered by evidence alone: [`evidence`] says by which.
@@ -12,6 +13,7 @@ pub mod maildrop;
 mod matching;
 mod nameless;
 mod renumbering;
+mod sizing;
 mod skipping;
 
 use std::borrow::Cow;
@@ -33,6 +35,7 @@ pub use matching::Seen;
 pub use nameless::Nameless;
 use nameless::Waits;
 use renumbering::Renumbered;
+pub use sizing::Expected;
 pub use skipping::Skipping;
 use skipping::Verdict;
 

@@ -58,7 +58,8 @@ fn maildrop(messages: &[(&str, u64)]) -> Maildrop {
             reported_size: Some(*size),
         })
         .collect();
-    Maildrop { messages, has_unique_ids: true, complete: true, count: None, session: Some(session()) }
+    let session = Some(session());
+    Maildrop { messages, has_unique_ids: true, complete: true, count: None, sizes_put_off: None, session }
 }
 
 /// The session that all listings here are of.
@@ -401,6 +402,7 @@ fn what_another_program_fetched_is_known_by_its_unique_id() {
 
 mod renumbering;
 mod shared_names;
+mod sizing;
 
 #[test]
 fn what_was_gone_and_is_back_is_not_deleted_unseen() {

@@ -4,6 +4,9 @@
 //! answers by one. So what is asked behind the messages is something that nothing else answers: STAT, with the number of
 //! messages that the session began with. Some servers count while the session goes on, what has come meanwhile or without
 //! what was retrieved; they are asked for the unique-id of one message. Where STAT tells nothing, NOOP must do.
+//!
+//! Where sizes are asked for beside the messages, the answer to the LIST of the last one looks like STAT's, but for the sum
+//! of the sizes: then that has to be the one that the session began with, too.
 
 use crate::plan::maildrop::Listed;
 use crate::pop3::{Command, CommandKind, DropListing, FramingError, MessageNumber, Response, Status, UniqueId};
@@ -13,6 +16,8 @@ use crate::pop3::{Command, CommandKind, DropListing, FramingError, MessageNumber
 pub(super) struct InStep {
     /// The number of messages that STAT told when the session began, if it did.
     count: Option<u32>,
+    /// The sum of the sizes that it told, where sizes are asked for beside the messages.
+    octets: Option<u64>,
     /// The message that was asked for last, if the listing told its unique-id.
     last: Option<(MessageNumber, UniqueId)>,
     /// The one whose unique-id was asked for because STAT told something else.
@@ -22,7 +27,12 @@ pub(super) struct InStep {
 impl InStep {
     /// In a session that began with so many messages, as STAT told.
     pub(super) fn new(count: Option<u32>) -> Self {
-        Self { count, last: None, asked: None }
+        Self { count, octets: None, last: None, asked: None }
+    }
+
+    /// LIST is asked for one message at a time; STAT told this sum of the sizes when the session began.
+    pub(super) fn sizes_come_beside(&mut self, octets: u64) {
+        self.octets = Some(octets);
     }
 
     /// This one is asked for.
@@ -42,7 +52,10 @@ impl InStep {
         let listing = DropListing::parse(&response.text).ok().filter(|_| response.status == Status::Ok);
         match to {
             CommandKind::Stat => {
-                if listing.is_some() && listing.map(|listing| listing.count) == self.count {
+                let is_it = |listing: DropListing| {
+                    Some(listing.count) == self.count && self.octets.is_none_or(|sum| sum == listing.reported_size)
+                };
+                if listing.is_some_and(is_it) {
                     return Ok(None);
                 }
                 // A refusal and another number may be STAT's answer, any other words are none.
@@ -120,6 +133,21 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn the_answer_to_the_list_of_the_last_message_is_not_taken_for_that_to_stat() {
+        let mut beside = InStep::new(Some(4));
+        beside.sizes_come_beside(1000);
+        let number = MessageNumber::new(4).unwrap();
+        beside.retrieves(&Listed { number, unique_id: UniqueId::new(b"abc").ok(), reported_size: None });
+        let mut hear = |to, line| beside.hear(to, &response(to, line)).map(|next| next.map(|next| next.asked()));
+        let uidl = CommandKind::Uidl(Some(number));
+        assert_eq!(hear(CommandKind::Stat, "+OK 4 1000"), Ok(None));
+        assert_eq!(hear(CommandKind::Stat, "+OK 4 400"), Ok(Some(uidl)), "it may have counted anew");
+        assert_eq!(hear(uidl, "+OK 4 abc"), Ok(None));
+        assert_eq!(hear(CommandKind::Stat, "+OK 4 400"), Ok(Some(uidl)));
+        assert!(hear(uidl, "+OK 400 octets").is_err(), "that is the answer to RETR");
     }
 
     #[test]

@@ -30,7 +30,7 @@ mod session;
 mod spool;
 mod window;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -159,6 +159,7 @@ pub async fn poll(
         probes_for_more: false,
         spool_is_full: false,
         sizes: Sizes::default(),
+        sizes_beside: HashMap::new(),
         too_long: Vec::new(),
         clean: None,
         refused_token: None,
@@ -214,6 +215,8 @@ struct Poll {
     spool_is_full: bool,
     /// The sizes of the messages in the last listing.
     sizes: Sizes,
+    /// Those that came beside their messages in the current session.
+    sizes_beside: HashMap<MessageNumber, u64>,
     /// Messages that went on beyond what they may have: their numbers and sizes as listed.
     too_long: Vec<(MessageNumber, Option<u64>)>,
     /// The last session found nothing to do.
@@ -233,6 +236,8 @@ struct InSession {
     unproven: bool,
     /// The remembered messages whose bytes came again.
     recognised: Vec<EntryId>,
+    /// A size that was asked for beside its message did not come.
+    sizes_do_not_come: bool,
 }
 
 impl Poll {
@@ -318,7 +323,7 @@ impl Poll {
             }
             let before = self.so_far.messages;
             let first_entry = state.read()?.state().next_id();
-            self.in_session = InSession::default();
+            self.forget_session();
             self.clean = None;
             let next = match self.session(begun.take(), state, profile, password).await {
                 Ok(ended) => {
@@ -378,7 +383,7 @@ impl Poll {
         first_entry: EntryId,
         state: &mut StateHandle,
     ) -> Result<(), PollError> {
-        let InSession { short, unproven, recognised } = std::mem::take(&mut self.in_session);
+        let InSession { short, unproven, recognised, .. } = std::mem::take(&mut self.in_session);
         // What speaks unasked may have given the answer that showed the contrary.
         if broken.is_about_framing() || (unproven && short) {
             let unproven = move |store: &mut Store| record_unproven(store, first_entry, &recognised);
@@ -391,6 +396,12 @@ impl Poll {
     fn begin_session(&mut self) {
         self.so_far.sessions += 1;
         self.events.tell(&PollEvent::SessionBegun);
+    }
+
+    /// What was true of the session before is not of the next one.
+    fn forget_session(&mut self) {
+        self.in_session = InSession::default();
+        self.sizes_beside.clear();
     }
 
     /// From now on this is logged in with.

@@ -9,13 +9,14 @@ use super::events::PollEvent;
 use super::report::Decision;
 use crate::account::{Account, RemovalPolicy};
 use crate::client::Client;
+use crate::client::budget::Share;
 use crate::client::headers::{Shown, headers};
-use crate::client::listing::look;
+use crate::client::listing::{ask_for_sizes, look};
 use crate::delivery::destination::sync_directories;
 use crate::disk::{DirSync, Disk};
 use crate::ids::EntryId;
 use crate::plan::maildrop::Maildrop;
-use crate::plan::{Done, Nameless, Pass, Plan, PlanInput, Policy, Seen, Skipping};
+use crate::plan::{Done, Expected, Nameless, Pass, Plan, PlanInput, Policy, Seen, Skipping};
 use crate::pop3::{Capabilities, MessageNumber};
 use crate::routing::{HEADER_MOST, HeaderEnd, Route, Routing};
 use crate::state::entries::{ListedAs, UidState};
@@ -42,6 +43,18 @@ struct Given {
     first_looks: u32,
     /// What is known of messages that a rule may leave on the server.
     judging: Judging,
+    /// The server may be asked for sizes beside the messages.
+    takes_sizes_beside: bool,
+    /// What may be expected of messages whose sizes come so.
+    expected: Option<Expected>,
+}
+
+/// What a session is to do, and what that was decided by.
+pub(super) struct Planned {
+    /// What it is to do.
+    pub(super) plan: Plan,
+    /// What may be expected of messages whose sizes come beside them, if they do.
+    pub(super) expected: Option<Expected>,
 }
 
 /// What is known of messages that a rule may leave on the server.
@@ -61,8 +74,20 @@ impl Judging {
     }
 }
 
+/// A maildrop as it was just listed.
+pub(super) struct ListedNow<'a> {
+    /// The listing, which gets its sizes if all of them have to be known.
+    pub(super) maildrop: &'a mut Arc<Maildrop>,
+    /// The memory that it may take.
+    pub(super) share: &'a mut Share,
+    /// As far as is known the server may be asked for sizes beside the messages.
+    pub(super) sizes_beside: bool,
+}
+
 /// What comes next.
 enum Step {
+    /// All sizes have to be known.
+    Sizes,
     /// The headers of these tell more.
     Look(Vec<MessageNumber>),
     /// The headers of these tell whether a rule leaves them on the server.
@@ -78,6 +103,12 @@ impl Given {
         let skipping = self.judging.rules.map(|rules| Skipping { rules, judged: &self.judging.judged });
         let input = PlanInput::new(&self.maildrop, store.state(), done, store.now()).with_skipping(skipping);
         let input = input.with_nameless(&self.nameless);
+        if self.maildrop.sizes_put_off.is_some() && self.expected.is_none() {
+            self.expected = self.takes_sizes_beside.then(|| input.sizes_may_wait(&self.policy)).flatten();
+            if self.expected.is_none() {
+                return Step::Sizes;
+            }
+        }
         // What the plan needs, then a sample of what may have been renumbered, then the rest of that.
         let mut numbers = if self.looks == 0 { input.look_at(&self.policy) } else { Vec::new() };
         if numbers.is_empty() && self.looks < 3 {
@@ -103,14 +134,14 @@ impl Given {
 }
 
 impl Poll {
-    /// Decides what to do, after a look at the headers that matter.
+    /// Decides what to do, after a look at the sizes and the headers that matter.
     pub(super) async fn plan(
         &mut self,
         client: &mut Client,
         capabilities: Option<&Capabilities>,
-        maildrop: &Arc<Maildrop>,
+        listed: ListedNow<'_>,
         state: &mut StateHandle,
-    ) -> Result<Plan, PollError> {
+    ) -> Result<Planned, PollError> {
         let store = state.read()?;
         let policy = Policy {
             removal: if self.unsyncable { RemovalPolicy::Keep } else { self.account.removal },
@@ -123,11 +154,23 @@ impl Poll {
             pass: self.pass,
         };
         let tried = self.not_in_this_session(store.state(), store.now());
-        let (maildrop, compared, compared_as) = (Arc::clone(maildrop), self.compared.clone(), self.compared_as.clone());
-        let (nameless, seen) = (self.nameless.clone(), Seen::in_session(client.serial()));
-        let judging = Judging::by(&self.account.routing);
-        let mut given =
-            Given { maildrop, policy, tried, nameless, compared, compared_as, seen, looks: 0, first_looks: 0, judging };
+        let ListedNow { maildrop, share, sizes_beside } = listed;
+        // Where messages wait in a spool its bounds are a policy by size.
+        let takes_sizes_beside = sizes_beside && self.account.forward.is_none() && client.window() > 1;
+        let mut given = Given {
+            maildrop: Arc::clone(maildrop),
+            policy,
+            tried,
+            nameless: self.nameless.clone(),
+            compared: self.compared.clone(),
+            compared_as: self.compared_as.clone(),
+            seen: Seen::in_session(client.serial()),
+            looks: 0,
+            first_looks: 0,
+            judging: Judging::by(&self.account.routing),
+            takes_sizes_beside,
+            expected: None,
+        };
         let plan = loop {
             let step;
             let plan = move |store: &mut Store| {
@@ -136,6 +179,12 @@ impl Poll {
             };
             (given, step) = state.with("plan a session", plan).await?;
             match step {
+                Step::Sizes => {
+                    drop(std::mem::take(&mut given.maildrop));
+                    let without = Arc::unwrap_or_clone(std::mem::take(maildrop));
+                    *maildrop = Arc::new(self.sizes(client, without, share).await?);
+                    given.maildrop = Arc::clone(maildrop);
+                }
                 Step::Look(numbers) => self.look(client, &numbers, &mut given).await?,
                 Step::Judge(numbers) => self.judge(client, &numbers, &mut given).await?,
                 // Where a power cut may take away what was delivered, nothing is deleted, or retrieved only to be.
@@ -152,7 +201,16 @@ impl Poll {
         if plan.unrecognisable == 0 && self.options.fetch_again && self.so_far.sessions == 1 {
             self.events.tell(&PollEvent::Needless(Decision::FetchAgain));
         }
-        Ok(*plan)
+        Ok(Planned { plan: *plan, expected: given.expected })
+    }
+
+    /// Asks for the sizes of all messages.
+    async fn sizes(&self, client: &mut Client, maildrop: Maildrop, share: &mut Share) -> Result<Maildrop, PollError> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(PollError::Stopped),
+            asked = ask_for_sizes(client, maildrop, share) => Ok(asked?),
+        }
     }
 
     /// Looks at the headers of some messages.

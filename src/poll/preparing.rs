@@ -8,12 +8,14 @@ use super::deletions::Deletions;
 use super::error::PollError;
 use super::in_step::InStep;
 use super::retriever::Retrieval;
+use crate::client::listing::sizes_of;
+use crate::client::{Client, ClientError};
 use crate::delivery::destination::{Destinations, sync_directories};
 use crate::disk::free_space::{FreeSpaces, InsufficientSpace, free_spaces};
 use crate::disk::{DirSync, Disk};
 use crate::ids::EntryId;
 use crate::plan::maildrop::{Listed, Maildrop};
-use crate::plan::{Pass, Plan, Remembered};
+use crate::plan::{Expected, Pass, Plan, Remembered};
 use crate::pop3::UniqueId;
 use crate::state::entries::UidState;
 use crate::state::handle::StateHandle;
@@ -82,7 +84,26 @@ impl Poll {
             max_message_size: self.account.max_message_size,
             untried: plan.untried,
             careful: self.pass == Pass::Isolated,
+            beside: None,
+            sizes_put_off: maildrop.sizes_put_off.is_some(),
         })
+    }
+}
+
+impl Retrieval {
+    /// The sizes of the messages come beside them, if so much is expected and that fits; else they are asked for now.
+    pub(super) async fn expects(&mut self, expected: Option<Expected>, client: &mut Client) -> Result<(), ClientError> {
+        let Some(expected) = expected else { return Ok(()) };
+        if expected.octets.get() <= self.free_space {
+            self.beside = Some(expected);
+            self.in_step.sizes_come_beside(expected.all);
+            return Ok(());
+        }
+        let sizes = sizes_of(client, self.messages.iter().map(|listed| listed.number)).await?;
+        for listed in &mut self.messages {
+            listed.reported_size = sizes.get(&listed.number).copied();
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Asks for messages ahead, as many as the server takes, and streams what comes into staging.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use super::refusals::Refusals;
 use super::window::Window;
 use crate::account::{MaildirMode, RemovalPolicy};
 use crate::client::error::TooLong;
+use crate::client::listing::size_of;
 use crate::client::{Client, ClientError, Message};
 use crate::delivery::committer::ReceivedMessage;
 use crate::delivery::destination::{Destinations, OWN};
@@ -28,8 +29,8 @@ use crate::disk::free_space::FreeSpaces;
 use crate::ids::{EntryId, InstanceId};
 use crate::maildir::staging::{NotWritten, Received, Staging};
 use crate::plan::maildrop::Listed;
-use crate::plan::{Arrival, Remembered, Removable};
-use crate::pop3::{Command, CommandKind, Event, Response, Status, UniqueId};
+use crate::plan::{Arrival, Expected, Remembered, Removable};
+use crate::pop3::{Command, CommandKind, Event, MessageNumber, Response, Status, UniqueId};
 use crate::routing::Routing;
 use crate::state::entries::{Entry, ListedAs};
 use crate::watch;
@@ -85,6 +86,17 @@ pub(super) struct Retrieval {
     /// A session ended at this message before: it is not taken until a NOOP behind it was answered, since its end may
     /// have been in the wrong place.
     pub(super) careful: bool,
+    /// The sizes were not listed: each is asked for beside its message, and this is expected of them.
+    pub(super) beside: Option<Expected>,
+    /// The sizes were not listed, but asked for one by one: a message without one may be a part.
+    pub(super) sizes_put_off: bool,
+}
+
+impl Retrieval {
+    /// How many octets a message is taken for.
+    fn size(&self, listed: &Listed) -> u64 {
+        listed.reported_size.or(self.beside.map(|expected| expected.each)).unwrap_or(0)
+    }
 }
 
 /// What came of it.
@@ -163,6 +175,10 @@ pub(super) struct Retriever<'a> {
     pub(super) in_step: bool,
     /// That was asked, and not answered yet.
     asks: bool,
+    /// A size that was asked for beside its message did not come.
+    pub(super) sizes_do_not_come: bool,
+    /// Those that did.
+    pub(super) sizes: HashMap<MessageNumber, u64>,
     /// A message whose end may have been in the wrong place: taken once the next answer shows that it was not.
     held: Option<(Listed, Incoming)>,
     /// The unique-ids of those that are none of the remembered messages.
@@ -197,6 +213,8 @@ impl<'a> Retriever<'a> {
             told: Duration::ZERO,
             in_step: false,
             asks: false,
+            sizes_do_not_come: false,
+            sizes: HashMap::new(),
             held: None,
             others: HashSet::new(),
             begun: Instant::now(),
@@ -246,9 +264,13 @@ impl<'a> Retriever<'a> {
         if self.deadline.is_some() || is_over || self.done.refused.are_too_many() {
             return Ok(());
         }
-        while self.client.outstanding() < self.client.window() && (self.window.is_open() || self.under_way.is_empty()) {
+        // Many at a time, as the window does.
+        let window = self.client.window();
+        let is_worth_it = self.client.outstanding() <= window - window / 8 || self.under_way.is_empty();
+        while is_worth_it && self.client.outstanding() < window && (self.under_way.is_empty() || self.window.is_open())
+        {
             let Some(next) = self.retrieval.messages.front() else { break };
-            let size = next.reported_size.unwrap_or(0);
+            let size = self.retrieval.size(next);
             let Some(free_space) = self.retrieval.free_space.checked_sub(size) else {
                 if !self.under_way.is_empty() {
                     // Those may turn out smaller than they were listed.
@@ -257,6 +279,10 @@ impl<'a> Retriever<'a> {
                 self.does_not_fit();
                 continue;
             };
+            if self.retrieval.beside.is_some() {
+                // In front of the message, so that its size is known when it begins.
+                self.client.ask(Command::List(Some(next.number)))?;
+            }
             self.client.ask(Command::Retr(next.number))?;
             self.in_step = false;
             self.retrieval.in_step.retrieves(next);
@@ -275,7 +301,7 @@ impl<'a> Retriever<'a> {
     /// The next message is larger than the room. A size is a hint and may be a lie: the others must not suffer from it.
     fn does_not_fit(&mut self) {
         let Some(listed) = self.retrieval.messages.pop_front() else { return };
-        let (room, size) = (self.retrieval.room, listed.reported_size.unwrap_or(0));
+        let (room, size) = (self.retrieval.room, self.retrieval.size(&listed));
         let taken = room.now.saturating_sub(self.retrieval.free_space);
         let no_room = self.done.insufficient_space.get_or_insert_with(|| NoRoom {
             first: listed,
@@ -326,10 +352,15 @@ impl<'a> Retriever<'a> {
         received_messages: &mpsc::Sender<ReceivedMessage<Arrival>>,
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
-        if let Event::Response { to, response } = &event
-            && let Some(question) = self.retrieval.in_step.hear(*to, response).map_err(ClientError::from)?
-        {
-            return Ok(self.client.ask(question)?);
+        match &event {
+            Event::Response { to: CommandKind::List(Some(number)), response } => self.hear_size(*number, response)?,
+            Event::Response { to, response } => {
+                let heard = self.retrieval.in_step.hear(*to, response);
+                if let Some(question) = heard.map_err(|e| self.client.masked(e))? {
+                    return Ok(self.client.ask(question)?);
+                }
+            }
+            _ => {}
         }
         if matches!(event, Event::Response { .. })
             && let Some((listed, incoming)) = self.held.take()
@@ -340,6 +371,7 @@ impl<'a> Retriever<'a> {
         match event {
             Event::Response { to: CommandKind::Retr(_), response } if response.status == Status::Ok => self.begin(),
             Event::Response { to: CommandKind::Retr(_), response } => self.refused(&response),
+            Event::Response { to: CommandKind::List(Some(_)), .. } => {}
             Event::Response { to: CommandKind::Stat | CommandKind::Uidl(_) | CommandKind::Noop, .. } => {
                 self.in_step = self.client.outstanding() == 0;
                 self.asks = false;
@@ -426,6 +458,22 @@ impl<'a> Retriever<'a> {
         self.client.ask(self.retrieval.in_step.question())
     }
 
+    /// The answer to LIST, in front of the message that it is about. It also shows that the answers are in step so far.
+    fn hear_size(&mut self, number: MessageNumber, response: &Response) -> Result<(), ClientError> {
+        let size = size_of(number, response);
+        self.sizes_do_not_come |= !matches!(size, Ok(Some(_)));
+        let size = size.map_err(|e| self.client.masked(e))?;
+        self.sizes.extend(size.map(|size| (number, size)));
+        let Some(listed) = self.under_way.iter_mut().find(|listed| listed.number == number) else { return Ok(()) };
+        let before = self.retrieval.size(listed);
+        listed.reported_size = size;
+        let now = self.retrieval.size(listed);
+        self.window.completed(before);
+        self.window.asked(now);
+        self.retrieval.free_space = self.retrieval.free_space.saturating_add(before).saturating_sub(now);
+        Ok(())
+    }
+
     fn begin(&mut self) {
         if let Some(listed) = self.under_way.front() {
             self.events.tell(&PollEvent::MessageBegun(listed));
@@ -435,8 +483,12 @@ impl<'a> Retriever<'a> {
         let tmp = self.retrieval.destinations.at(OWN).maildir.tmp();
         let staging = Staging::new(Arc::clone(&self.context.disk), tmp, name).with_mode(self.retrieval.maildir_mode);
         self.incoming = Some(Incoming::new(staging, &self.retrieval.routing));
-        let reported_size = self.under_way.front().and_then(|listed| listed.reported_size);
-        let free_space = self.retrieval.free_space.saturating_add(reported_size.unwrap_or(0));
+        let front = self.under_way.front();
+        let reported_size = front.and_then(|listed| listed.reported_size);
+        let taken = front.map_or(0, |listed| self.retrieval.size(listed));
+        let free_space = self.retrieval.free_space.saturating_add(taken);
+        // Where it was asked for before its size was known, it may be listed with more than there is room for.
+        let reported_size = reported_size.filter(|size| self.retrieval.beside.is_none() || *size <= free_space);
         self.ceiling = Some(Ceiling::of(reported_size, self.retrieval.max_message_size, free_space));
     }
 
@@ -473,7 +525,9 @@ impl<'a> Retriever<'a> {
             self.done.short += 1;
         }
         let is_one_of_few = ended_early && self.done.short <= FEW;
-        let received = staging.finish(Arrival::of(self.client.serial(), listed, octets));
+        let is_unsized = self.retrieval.sizes_put_off && listed.reported_size.is_none();
+        let arrival = Arrival::of(self.client.serial(), listed, octets);
+        let received = staging.finish(if is_unsized { arrival.of_unknown_size() } else { arrival });
         let known = self.remembered(&received, is_one_of_few);
         let listed = received.payload().listed();
         if ended_early && known.as_ref().is_none_or(|entry| entry.doubt) {
@@ -511,7 +565,7 @@ impl<'a> Retriever<'a> {
     /// listed as.
     fn completed(&mut self, octets: u64) -> Option<Listed> {
         let listed = self.under_way.pop_front()?;
-        let reported = listed.reported_size.unwrap_or(0);
+        let reported = self.retrieval.size(&listed);
         self.window.completed(reported);
         self.retrieval.free_space = self.retrieval.free_space.saturating_add(reported).saturating_sub(octets);
         Some(listed)

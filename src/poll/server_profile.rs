@@ -126,6 +126,19 @@ impl ServerProfile {
         self.server.note_login(opened.login.name());
     }
 
+    /// Whether the server may be asked for the size of a message beside the message: one that lists a maildrop in portions
+    /// is seen through by the sizes of all.
+    pub(super) fn sizes_beside(&self) -> bool {
+        self.server.takes_sizes_beside(self.now) && !self.may_list_more(1)
+    }
+
+    /// A session is over, in which a size that was asked for beside its message did, or did not, fail to come.
+    pub(super) fn note_sizes(&mut self, do_not_come: bool) {
+        if do_not_come {
+            self.server.note_sizes_first(self.now);
+        }
+    }
+
     /// A session ended in order.
     pub(super) fn ended_in_order(&mut self, ahead: bool, retrieved: bool) {
         self.server.note_in_order(ahead, retrieved, self.now);

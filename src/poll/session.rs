@@ -13,7 +13,7 @@ use super::dialing::Dialing;
 use super::ending::Work;
 use super::error::PollError;
 use super::events::PollEvent;
-use super::planning::is_moved;
+use super::planning::{ListedNow, Planned, is_moved};
 use super::report::WouldDo;
 use super::retriever::{DRAIN, FEW, Retrieval, Retrieved, Retriever};
 use super::server_profile::ServerProfile;
@@ -110,15 +110,16 @@ impl Poll {
         profile.opened(&opened, &self.redactor);
         let capabilities = opened.capabilities().cloned();
         self.note_login(&opened);
-        let Opened { mut client, maildrop, digest, .. } = opened;
+        let Opened { mut client, maildrop, digest, mut share, .. } = opened;
         let ahead = client.window() > 1;
-        let maildrop = Arc::new(maildrop);
+        let mut maildrop = Arc::new(maildrop);
         let (messages, is_complete) = (maildrop.messages.len(), maildrop.complete);
         self.events.tell(&PollEvent::Listed { messages, is_complete });
-        let planned = self.plan(&mut client, capabilities.as_ref(), &maildrop, state).await;
+        let listed = ListedNow { maildrop: &mut maildrop, share: &mut share, sizes_beside: profile.sizes_beside() };
+        let planned = self.plan(&mut client, capabilities.as_ref(), listed, state).await;
         let mut clean = None;
         let done = match planned {
-            Ok(mut plan) => {
+            Ok(Planned { mut plan, expected }) => {
                 self.keep_within_spool(&mut plan).await;
                 let sizes = std::mem::replace(&mut self.sizes, maildrop.sizes());
                 if self.is_the_same_again(&plan, &maildrop, &sizes, state) {
@@ -130,7 +131,7 @@ impl Poll {
                 if self.options.dry_run {
                     return Ok(self.dry_run(client, plan).await);
                 }
-                self.carry_out(state, &mut client, &maildrop, plan).await
+                self.carry_out(state, &mut client, &maildrop, Planned { plan, expected }).await
             }
             Err(e @ PollError::Renumbered { .. }) => {
                 self.quit_in_order(client).await;
@@ -138,13 +139,12 @@ impl Poll {
             }
             Err(e) => Err(e),
         };
+        profile.note_sizes(self.in_session.sizes_do_not_come);
         match done {
             Ok((work, ended)) => {
                 let last = client.last_message();
-                let retrieved = self.end_session(state, client, work).await.map_err(|error| {
-                    let to_isolate = suspect_at_the_end(&error, last, &maildrop);
-                    Broken { error, to_isolate, opened: true }
-                })?;
+                let retrieved = self.end_session(state, client, work).await;
+                let retrieved = retrieved.map_err(|error| self.broken_at_the_end(error, last, &maildrop))?;
                 profile.ended_in_order(ahead, retrieved);
                 Ok(Ended { clean, ..ended })
             }
@@ -153,7 +153,7 @@ impl Poll {
                 if error.may_be_because_of_pipelining() {
                     profile.broke(client.was_ahead());
                 }
-                Err(Broken { to_isolate: to_isolate(&error, &client, &maildrop), error, opened: true })
+                Err(Broken { to_isolate: self.to_isolate(&error, &client, &maildrop), error, opened: true })
             }
         }
     }
@@ -302,7 +302,7 @@ impl Poll {
         state: &mut StateHandle,
         client: &mut Client,
         maildrop: &Arc<Maildrop>,
-        mut plan: Plan,
+        Planned { mut plan, expected }: Planned,
     ) -> Result<(Work, Ended), PollError> {
         let newly_skipped = !plan.newly_skipped.is_empty();
         self.note_listing(state, maildrop, &mut plan).await?;
@@ -324,7 +324,8 @@ impl Poll {
         }
         let mut retrieved = Retrieved::default();
         if !plan.retrieve.is_empty() {
-            let retrieval = self.retrieval(state, maildrop, &mut plan, &mut deletions).await?;
+            let mut retrieval = self.retrieval(state, maildrop, &mut plan, &mut deletions).await?;
+            retrieval.expects(expected, client).await?;
             if deletions.cancelled {
                 self.note_cannot_sync();
             }
@@ -352,6 +353,33 @@ impl Poll {
         plan.forget.retain(|id| !listed.contains(id) && (all_came || has_unique_id(known, *id)));
         let Deletions { marked, numbers, .. } = deletions;
         Ok((Work { retrieved, marked, numbers, forget: plan.forget }, ended))
+    }
+
+    /// The messages at which a session may have ended with this error.
+    fn to_isolate(&self, error: &PollError, client: &Client, maildrop: &Maildrop) -> Vec<Listed> {
+        let numbers = match error {
+            PollError::Client(e) => client.suspects(e),
+            // The message that filled the disk comes last from now on.
+            PollError::Maildir { .. } => client.receiving().into_iter().collect(),
+            _ => Vec::new(),
+        };
+        self.with_sizes(maildrop, &numbers)
+    }
+
+    /// What is not the answer to QUIT may be the rest of the message that came last.
+    fn broken_at_the_end(&self, error: PollError, last: Option<MessageNumber>, maildrop: &Maildrop) -> Broken {
+        let is_framing = matches!(error, PollError::Client(ClientError::Framing(_)));
+        let to_isolate = self.with_sizes(maildrop, last.filter(|_| is_framing).as_slice());
+        Broken { error, to_isolate, opened: true }
+    }
+
+    /// The messages with these numbers, as they were listed, with those sizes that came beside them.
+    fn with_sizes(&self, maildrop: &Maildrop, numbers: &[MessageNumber]) -> Vec<Listed> {
+        let with_size = |listed: &Listed| {
+            let reported_size = listed.reported_size.or_else(|| self.sizes_beside.get(&listed.number).copied());
+            Listed { reported_size, ..listed.clone() }
+        };
+        maildrop.messages.iter().filter(|listed| numbers.contains(&listed.number)).map(with_size).collect()
     }
 
     /// Sends the DELEs that are left. When the end is asked for meanwhile, those under way are waited for within a bound.
@@ -425,8 +453,15 @@ impl Poll {
         }
         self.so_far.messages += retriever.done.safe;
         self.octets += retriever.done.octets;
+        let is_framing = matches!(&retrieved, Err(PollError::Client(ClientError::Framing(_))));
         let recognised = retriever.done.known.iter().map(|(id, _)| *id).collect();
-        self.in_session = InSession { short: retriever.done.any_shorter, unproven: !retriever.in_step, recognised };
+        self.in_session = InSession {
+            short: retriever.done.any_shorter,
+            unproven: !retriever.in_step,
+            recognised,
+            sizes_do_not_come: retriever.sizes_do_not_come || retriever.retrieval.beside.is_some() && is_framing,
+        };
+        self.sizes_beside = std::mem::take(&mut retriever.sizes);
         let (not_skipped, long_headers) = (retriever.done.not_skipped, retriever.done.long_headers);
         if not_skipped + long_headers > 0 {
             self.events.tell(&PollEvent::NotRouted { not_skipped, long_headers });
@@ -477,22 +512,4 @@ fn gone_of_skipped(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
     }
     let listed: HashSet<ListedAs> = maildrop.messages.iter().filter_map(ListedAs::of).collect();
     state.skipped().filter(|one| !listed.contains(one)).cloned().collect()
-}
-
-/// What is not the answer to QUIT may be the rest of the message that came last.
-fn suspect_at_the_end(error: &PollError, last: Option<MessageNumber>, maildrop: &Maildrop) -> Vec<Listed> {
-    let is_framing = matches!(error, PollError::Client(ClientError::Framing(_)));
-    let is_it = |listed: &&Listed| is_framing && Some(listed.number) == last;
-    maildrop.messages.iter().filter(is_it).cloned().collect()
-}
-
-/// The messages at which a session may have ended with this error.
-fn to_isolate(error: &PollError, client: &Client, maildrop: &Maildrop) -> Vec<Listed> {
-    let numbers = match error {
-        PollError::Client(e) => client.suspects(e),
-        // The message that filled the disk comes last from now on.
-        PollError::Maildir { .. } => client.receiving().into_iter().collect(),
-        _ => Vec::new(),
-    };
-    maildrop.messages.iter().filter(|listed| numbers.contains(&listed.number)).cloned().collect()
 }

@@ -40,6 +40,8 @@ pub(super) struct Window {
     under_way: u64,
     /// How many octets may be under way.
     allowed: u64,
+    /// It was full when it was looked at last.
+    was_full: bool,
     /// Octets that came in since `since`.
     arrived: u64,
     /// Octets that came in at all.
@@ -50,12 +52,15 @@ pub(super) struct Window {
 
 impl Window {
     pub(super) fn new() -> Self {
-        Self { under_way: 0, allowed: FIRST, arrived: 0, total: 0, since: None }
+        Self { under_way: 0, allowed: FIRST, was_full: false, arrived: 0, total: 0, since: None }
     }
 
-    /// Whether another message may be asked for.
-    pub(super) fn is_open(&self) -> bool {
-        self.under_way < self.allowed
+    /// Whether another message may be asked for. Once it was full, an eighth has to come in first: to ask for one message
+    /// whenever another one is complete costs a packet for each.
+    pub(super) fn is_open(&mut self) -> bool {
+        let most = if self.was_full { self.allowed - self.allowed / 8 } else { self.allowed };
+        self.was_full = self.under_way >= most;
+        !self.was_full
     }
 
     /// A message of so many octets, as reported, was asked for.
@@ -144,5 +149,12 @@ mod tests {
         assert!(!window.is_open());
         window.completed(u64::MAX);
         assert!(window.is_open(), "sizes are hints, and may be lies");
+        let mut window = Window::new();
+        window.asked(FIRST);
+        assert!(!window.is_open());
+        window.completed(FIRST / 8);
+        assert!(!window.is_open(), "not for each that is complete");
+        window.completed(1);
+        assert!(window.is_open());
     }
 }

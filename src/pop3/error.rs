@@ -44,8 +44,8 @@ pub enum FramingError {
         /// The beginning of those bytes, escaped.
         excerpt: String,
     },
-    /// What should be the answer to STAT, or to UIDL about one message, is none: an answer too many stands before it, so
-    /// none can be trusted to belong to the command that it seems to answer.
+    /// What should be the answer to STAT, or to LIST or UIDL about one message, is none: an answer too many stands before
+    /// it, so none can be trusted to belong to the command that it seems to answer.
     OutOfStep {
         /// The command whose answer is due.
         to: CommandKind,

@@ -169,6 +169,25 @@ impl ListingDecoder {
         (self.lines, self.octets) = (lines, octets);
     }
 
+    /// Takes as many whole lines as begin the input and are plain, and tells how many octets they have, line ends included:
+    /// each ends in CRLF as lines do here, begins with no dot and has at most `limit` octets. None: the first line is not.
+    pub fn decode_plain_lines(&mut self, input: &[u8], limit: usize) -> Option<usize> {
+        if !self.at_line_start || self.passing_over.is_some() || self.line_end != LineEnd::CrLf {
+            return None;
+        }
+        let (mut start, mut lines) = (0, 0);
+        for at in memchr::memchr_iter(b'\n', input) {
+            let Some(line) = input.get(start..=at) else { break };
+            if line.len() > limit || line.starts_with(b".") || !line.ends_with(b"\r\n") {
+                break;
+            }
+            (start, lines) = (at + 1, lines + 1);
+        }
+        self.lines += lines;
+        self.octets = self.octets.saturating_add(u64::try_from(start).unwrap_or(u64::MAX));
+        (start > 0).then_some(start)
+    }
+
     /// Takes one line of at most `limit` octets from `input`. The content has neither line end nor stuffed dot. Of a
     /// longer line the beginning is told; no octet of it is held.
     pub fn decode(&mut self, input: &[u8], limit: usize) -> Piece {

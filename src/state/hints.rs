@@ -31,6 +31,9 @@ const FAILED_LOGINS_FOR: u64 = 7 * 86_400;
 /// since whatever stands between may be replaced.
 const CLASSICAL_FOR: u64 = 7 * 86_400;
 
+/// How long a server that does not tell the size of one message is asked for all of them first, in seconds: 7 days.
+const SIZES_FIRST_FOR: u64 = 7 * 86_400;
+
 /// So many sessions in a row broke with commands under way: it is time to try without.
 const SUSPICIOUS: u8 = 2;
 
@@ -117,6 +120,8 @@ pub struct ServerHints {
     failed_logins_until: u64,
     /// Until then, in trusted seconds of the state, TLS begins without the large key share. 0: no longer.
     classical_until: u64,
+    /// Until then, in certain seconds of the state, all sizes are asked for before a message is. 0: no longer.
+    sizes_first_until: u64,
 }
 
 /// How much of a maildrop a server lists.
@@ -166,6 +171,18 @@ impl ServerHints {
     /// TLS came about only without the large key share.
     pub fn note_needs_classical(&mut self, now: u64) {
         self.classical_until = now.saturating_add(CLASSICAL_FOR);
+    }
+
+    /// Whether the size of a message may be asked for beside it; `now` in certain seconds.
+    #[must_use]
+    pub fn takes_sizes_beside(&self, now: u64) -> bool {
+        let until = self.sizes_first_until;
+        now >= until || until - now > SIZES_FIRST_FOR
+    }
+
+    /// The size of a message did not come when it was asked for beside it.
+    pub fn note_sizes_first(&mut self, now: u64) {
+        self.sizes_first_until = now.saturating_add(SIZES_FIRST_FOR);
     }
 
     /// A session broke; `ahead` says whether several commands were under way.
@@ -410,6 +427,17 @@ mod tests {
         assert!(!hints.needs_classical(100 + WEEK));
         hints.classical_until = 10 * WEEK;
         assert!(!hints.needs_classical(0), "a time of another clock");
+    }
+
+    #[test]
+    fn that_the_size_of_one_message_is_not_told_is_known_for_a_week() {
+        let mut hints = ServerHints::new(&endpoint());
+        assert!(hints.takes_sizes_beside(0));
+        hints.note_sizes_first(100);
+        assert!(!hints.takes_sizes_beside(100) && !hints.takes_sizes_beside(100 + WEEK - 1));
+        assert!(hints.takes_sizes_beside(100 + WEEK));
+        hints.sizes_first_until = 10 * WEEK;
+        assert!(hints.takes_sizes_beside(0), "a time of another clock");
     }
 
     #[test]

@@ -88,6 +88,52 @@ fn what_looks_like_an_answer_within_a_message_costs_no_message() {
     }
 }
 
+/// The same where the size of each message is asked for beside it.
+#[test]
+fn what_looks_like_a_size_within_a_message_costs_no_message_either() {
+    for delete in [false, true] {
+        // The numbers of the two new ones.
+        let (first, second) = if delete { (1, 2) } else { (4, 5) };
+        for rest in [
+            "+OK then\r\nthe rest\r\n".to_owned(),
+            "+OK\r\n".to_owned(),
+            "-ERR no\r\n".to_owned(),
+            "-ERR no\r\n-ERR no\r\n".to_owned(),
+            format!("+OK {second} 40\r\n-ERR no\r\n"),
+            format!("+OK {second} 40\r\n+OK\r\nno message\r\n"),
+            format!("+OK {second} 40\r\n+OK\r\nno message\r\n.\r\n+OK {second} 40\r\n"),
+        ] {
+            let maildrop = Maildrop::new(small_ones(3));
+            let account = Account::at(maildrop.server.address);
+            let env = TestEnv::new(&[if delete { account.deleting() } else { account }]);
+            (0..3).for_each(|_| _ = env.fetch().expect(0));
+            let whole = message(&format!("first half\r\n.\r\n{rest}"));
+            maildrop.change(|contents| {
+                contents.messages.extend([Message::new("u4", &whole), Message::new("u5", &small(5))]);
+                contents.behaviour.answers = vec![(format!("RETR {first}"), answer(&whole))];
+            });
+            let is_kept = |mine: &[u8], uid: &str| {
+                let (mail, left) = (env.mail(), maildrop.left());
+                let is_there = left.contains(&uid.to_owned());
+                assert!(is_there || mail.contains(&stored(mine)), "{uid} of {rest:?}, {delete}, left {left:?}");
+            };
+            for run in 0..5 {
+                env.fetch();
+                is_kept(&whole, "u4");
+                is_kept(&small(5), "u5");
+                if run == 0 {
+                    let asked = maildrop.server.sessions().into_iter().flat_map(|session| session.lines);
+                    assert!(asked.into_iter().any(|line| line == format!("LIST {first}")));
+                }
+                if run == 1 {
+                    maildrop.change(|contents| contents.behaviour.answers.clear());
+                }
+            }
+            assert!(env.mail().contains(&stored(&small(5))), "{rest:?}, {delete}");
+        }
+    }
+}
+
 #[test]
 fn where_sizes_say_nothing_a_message_that_grew_is_stored_whole() {
     let (first, whole) = (message("first part\r\n"), message("first part\r\nSECOND PART\r\n"));

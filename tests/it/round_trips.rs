@@ -4,10 +4,10 @@
 use std::fs;
 
 use crate::delivered::assert_same_mail;
-use crate::mail::{small_ones, small_ones_stored};
+use crate::mail::{small, small_ones, small_ones_stored};
 use crate::program::{Account, TestEnv};
 use crate::scripted::Session;
-use crate::scripted::maildrop::{Behaviour, Maildrop};
+use crate::scripted::maildrop::{Behaviour, Maildrop, Message};
 
 /// The sessions so far, all of them ended.
 fn sessions(maildrop: &Maildrop) -> Vec<Session> {
@@ -55,6 +55,136 @@ fn a_first_poll_takes_five_round_trips_and_an_idle_one_three() {
     let json = env.run(&["fetch", "--json"]).expect(0);
     let report: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(report["round_trips"], 3, "{report}");
+}
+
+/// Messages that were fetched, polls that found nothing new, and then so many more.
+fn with_new(known: usize, new: usize, settings: impl FnOnce(Account) -> Account) -> (Maildrop, TestEnv) {
+    let maildrop = Maildrop::new(small_ones(known));
+    let env = TestEnv::in_memory(&[settings(Account::at(maildrop.server.address))]);
+    env.fetch().expect(0);
+    (0..2).for_each(|_| _ = env.fetch().expect(0).says("nothing new"));
+    assert!(!commands(&last(&maildrop)).contains(&"LIST"), "at rest no size is asked for");
+    maildrop.change(|contents| contents.messages.extend(small_ones(known + new).split_off(known)));
+    (maildrop, env)
+}
+
+#[test]
+fn new_mail_takes_four_round_trips_and_its_sizes_come_beside_it() {
+    let (maildrop, env) = with_new(3, 2, |account| account);
+    env.fetch().expect(0).says("2 new messages");
+    let session = last(&maildrop);
+    let asked: Vec<&str> = session.lines.iter().skip(1).map(String::as_str).collect();
+    let retrieved = ["LIST 4", "RETR 4", "LIST 5", "RETR 5", "STAT"];
+    assert_eq!(asked, [&["CAPA", "STAT", "UIDL"][..], &retrieved, &["QUIT"]].concat());
+    assert_eq!(session.flights, 4);
+    assert_same_mail(&env.mail(), &small_ones_stored(5));
+    // The look behind it is a full one, and the sizes are those that it lists.
+    env.fetch().expect(0).says("nothing new");
+    assert_eq!(commands(&last(&maildrop)), ["AUTH", "CAPA", "STAT", "UIDL", "LIST", "QUIT"]);
+    env.fetch().expect(0).says("nothing new");
+    assert_eq!(commands(&last(&maildrop)), ["AUTH", "CAPA", "STAT", "UIDL", "QUIT"]);
+}
+
+#[test]
+fn new_mail_among_thousands_takes_no_more() {
+    // More than is kept of a listing that may be the same.
+    let (maildrop, env) = with_new(6_000, 1, |account| account);
+    env.fetch().expect(0).says("1 new message");
+    let session = last(&maildrop);
+    assert_eq!(commands(&session), ["AUTH", "CAPA", "STAT", "UIDL", "LIST", "RETR", "STAT", "QUIT"]);
+    assert_eq!(session.flights, 4);
+}
+
+#[test]
+fn where_mail_is_deleted_a_round_trip_more_marks_it() {
+    let (maildrop, env) = with_new(1, 2, Account::deleting);
+    env.fetch().expect(0).says("2 new messages");
+    let session = last(&maildrop);
+    let first = ["AUTH", "CAPA", "STAT", "UIDL", "LIST", "RETR", "LIST", "RETR", "STAT"];
+    assert_eq!(commands(&session), [&first[..], &["DELE", "DELE", "QUIT"]].concat());
+    assert_eq!(session.flights, 5);
+    assert!(maildrop.left().is_empty());
+}
+
+#[test]
+fn all_sizes_come_first_where_they_decide_something() {
+    type Case = (&'static str, usize, fn(Account) -> Account);
+    let cases: [Case; 2] = [
+        ("much is new", 65, |account| account),
+        ("a limit on sizes", 1, |account| account.text("max_message_size", "1 MB")),
+    ];
+    for (what, new, settings) in cases {
+        let (maildrop, env) = with_new(3, new, settings);
+        env.fetch().expect(0);
+        let session = last(&maildrop);
+        assert_eq!(commands(&session)[..6], ["AUTH", "CAPA", "STAT", "UIDL", "LIST", "RETR"], "{what}");
+        assert_eq!(session.lines[4], "LIST", "{what}");
+        assert_same_mail(&env.mail(), &small_ones_stored(3 + new));
+    }
+    // One of those that are known is gone.
+    let (maildrop, env) = with_new(3, 1, |account| account);
+    maildrop.change(|contents| _ = contents.messages.remove(0));
+    env.fetch().expect(0).says("1 new message");
+    assert!(last(&maildrop).lines.iter().any(|line| line == "LIST"), "{:?}", last(&maildrop).lines);
+}
+
+#[test]
+fn a_message_that_is_exchanged_while_new_mail_comes_is_found_by_the_look_behind_it() {
+    let (maildrop, env) = with_new(3, 1, |account| account);
+    let another = Message::new("u1", &[&small(1)[..], b"and more\r\n"].concat());
+    maildrop.change(|contents| contents.messages[0] = another);
+    env.fetch().expect(0).says("1 new message");
+    env.fetch().expect(0).says("1 new message");
+    assert_eq!(env.mail().len(), 5);
+    env.fetch().expect(0).says("nothing new");
+}
+
+#[test]
+fn a_message_that_is_exchanged_is_found_though_the_new_one_cannot_be_had() {
+    let (maildrop, env) = with_new(3, 1, |account| account);
+    let another = Message::new("u1", &[&small(1)[..], b"and more\r\n"].concat());
+    maildrop.change(|contents| {
+        contents.messages[0] = another;
+        contents.behaviour.answers = vec![("RETR 4".to_owned(), "-ERR not now\r\n".to_owned())];
+    });
+    (0..3).for_each(|_| _ = env.fetch());
+    assert_eq!(env.mail().len(), 4, "the other one under the known unique-id");
+}
+
+#[test]
+fn a_server_that_counts_anew_is_asked_for_a_unique_id_behind_the_sizes() {
+    let (maildrop, env) = with_new(3, 2, |account| account);
+    maildrop.change(|contents| contents.behaviour.stat_after_retr = Some("+OK 5 1".to_owned()));
+    env.fetch().expect(0).says("2 new messages");
+    let session = last(&maildrop);
+    assert!(session.lines.ends_with(&["STAT", "UIDL 5", "QUIT"].map(str::to_owned)), "{:?}", session.lines);
+    assert_same_mail(&env.mail(), &small_ones_stored(5));
+}
+
+#[test]
+fn a_server_that_does_not_tell_the_size_of_one_message_is_asked_for_all_from_then_on() {
+    for answer in ["-ERR not so\r\n", "+OK 9 5\r\n", "+OK\r\n", "+OK\r\n4 5\r\n.\r\n"] {
+        for delete in [false, true] {
+            let settings = |account: Account| if delete { account.deleting() } else { account };
+            let (known, number) = if delete { (1, 1) } else { (3, 4) };
+            let (maildrop, env) = with_new(known, 2, settings);
+            let answers = vec![(format!("LIST {number}"), answer.to_owned())];
+            maildrop.change(|contents| contents.behaviour.answers = answers);
+            env.fetch();
+            let is_kept = maildrop.left().contains(&format!("u{}", known + 1));
+            assert!(is_kept || !answer.starts_with('-'), "of unknown size it is not deleted");
+            env.fetch().expect(0);
+            env.fetch().expect(0).says("nothing new");
+            assert_same_mail(&env.mail(), &small_ones_stored(known + 2));
+            assert_eq!(maildrop.left().len(), if delete { 0 } else { 5 }, "{answer:?}");
+            // Known now.
+            env.fetch().expect(0).says("nothing new");
+            maildrop.change(|contents| contents.messages.extend(small_ones(known + 3).pop()));
+            env.fetch().expect(0).says("1 new message");
+            assert!(last(&maildrop).lines.iter().any(|line| line == "LIST"), "{answer:?}");
+            assert_same_mail(&env.mail(), &small_ones_stored(known + 3));
+        }
+    }
 }
 
 #[test]

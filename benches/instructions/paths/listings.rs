@@ -1,13 +1,14 @@
 //! The maildrop, from the answers to UIDL and LIST to a plan.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hint::black_box;
 
 use gungraun::prelude::*;
 use mailferry::account::RemovalPolicy;
 use mailferry::plan::maildrop::{Maildrop, MaildropBuilder};
-use mailferry::plan::{PlanInput, Plan, Policy, Pass};
-use mailferry::pop3::{Command, Event, ScanListing, Session, UniqueId, UniqueIdListing};
+use mailferry::client::listing_digest::{ListingDigest, ListingDigester};
+use mailferry::plan::{Done, Pass, Plan, PlanInput, Policy, Seen};
+use mailferry::pop3::{Command, DropListing, Event, ScanListing, Session, SessionSerial, UniqueIdListing};
 use mailferry::state::entries::UidState;
 
 use crate::remembered;
@@ -16,21 +17,48 @@ use crate::samples::{self, listen};
 /// How many messages are listed.
 const LISTED: u32 = 10_000;
 
-fn asked(question: Command, line: impl Fn(u32) -> String) -> (Session, Vec<u8>) {
-    let lines: String = (1..=LISTED).map(line).collect();
+fn asked(question: Command, count: u32, line: impl Fn(u32) -> String) -> (Session, Vec<u8>) {
+    let lines: String = (1..=count).map(line).collect();
     (samples::session(question), format!("+OK they follow\r\n{lines}.\r\n").into_bytes())
 }
 
-fn asked_uidl() -> (Session, Vec<u8>) {
-    asked(Command::Uidl(None), |number| format!("{number} {}\r\n", samples::unique_id(number)))
+fn asked_uidl(count: u32) -> (Session, Vec<u8>) {
+    asked(Command::Uidl(None), count, |number| format!("{number} {}\r\n", samples::unique_id(number)))
 }
 
 fn asked_list() -> (Session, Vec<u8>) {
-    asked(Command::List(None), |number| format!("{number} {}\r\n", samples::size(number)))
+    asked(Command::List(None), LISTED, |number| format!("{number} {}\r\n", samples::size(number)))
+}
+
+/// As much as a client reads at a time.
+const CHUNK: usize = 64 << 10;
+
+/// The same listing as last time, read as a client reads it.
+#[library_benchmark]
+#[bench::lines_20_000(args = (20_000), setup = asked_uidl)]
+#[bench::lines_100_000(args = (100_000), setup = asked_uidl)]
+fn recognised((mut session, answer): (Session, Vec<u8>)) -> (Session, Vec<u8>, Option<ListingDigest>) {
+    let mut digester = ListingDigester::default();
+    digester.stat(DropListing { count: 1, reported_size: 1 });
+    session.take_lines_together(true);
+    let (mut from, mut to) = (0, 0);
+    while to < answer.len() {
+        to = (from + CHUNK).min(answer.len());
+        from += listen(&mut session, black_box(&answer[from..to]), |event, input| match event {
+            Event::Response { .. } => digester.begin(),
+            Event::Lines(range) => digester.lines(&input[range.clone()]),
+            Event::Line(range) => digester.line(&input[range.clone()]),
+            Event::End { .. } => digester.end(),
+            _ => {}
+        });
+    }
+    let digest = digester.finish();
+    assert!(digest.is_some());
+    (session, answer, digest)
 }
 
 #[library_benchmark]
-#[bench::lines_10_000(setup = asked_uidl)]
+#[bench::lines_10_000(args = (LISTED), setup = asked_uidl)]
 fn uidl((mut session, answer): (Session, Vec<u8>)) -> (Session, Vec<u8>, MaildropBuilder) {
     let mut builder = MaildropBuilder::default();
     listen(&mut session, black_box(&answer), |event, input| match event {
@@ -73,12 +101,12 @@ fn told(count: u32) -> MaildropBuilder {
 #[library_benchmark]
 #[bench::messages_10_000(args = (LISTED), setup = told)]
 fn put_together(builder: MaildropBuilder) -> Maildrop {
-    black_box(builder).finish()
+    black_box(builder).finish(None)
 }
 
 /// A listing with some new messages behind those that are known.
 fn known_and_new() -> (Maildrop, UidState) {
-    (told(LISTED + 10).finish(), remembered::state(LISTED))
+    (told(LISTED + 10).finish(Some(SessionSerial::next())), remembered::state(LISTED))
 }
 
 #[library_benchmark]
@@ -89,13 +117,14 @@ fn plan((maildrop, state): (Maildrop, UidState)) -> (Maildrop, UidState, Plan) {
         max_message_size: None,
         max_messages: None,
         has_top: true,
-        top_refused: false,
         moved: false,
         renumbered: false,
         pass: Pass::Normal,
     };
-    let (tried, seen) = (HashSet::<UniqueId>::new(), HashMap::new());
-    let input = PlanInput::new(black_box(&maildrop), black_box(&state), &tried, 0);
+    let (tried, compared, compared_as) = (HashSet::new(), HashSet::new(), HashSet::new());
+    let done = Done { tried: &tried, compared: &compared, compared_as: &compared_as };
+    let seen = Seen::in_session(maildrop.session.expect("a session"));
+    let input = PlanInput::new(black_box(&maildrop), black_box(&state), done, 0);
     // As a session does that has no header to look at.
     assert!(input.look_at(&policy).is_empty());
     assert!(input.look_for_renumbering(&policy, &seen).is_empty());
@@ -104,4 +133,4 @@ fn plan((maildrop, state): (Maildrop, UidState)) -> (Maildrop, UidState, Plan) {
     (maildrop, state, plan)
 }
 
-library_benchmark_group!(name = listing, benchmarks = [uidl, list, put_together, plan]);
+library_benchmark_group!(name = listing, benchmarks = [recognised, uidl, list, put_together, plan]);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use gungraun::prelude::*;
 use mailferry::disk::{Disk as _, RealDisk};
+use mailferry::ids::InstanceId;
 use mailferry::maildir::names::NameSource;
 use mailferry::maildir::staging::Staging;
 use mailferry::pop3::multi_line::{LineEnd, MultiLineDecoder, Piece};
@@ -50,7 +51,7 @@ fn decode(message: Vec<u8>) -> (Vec<u8>, usize) {
 
 fn staging() -> (Staging, Vec<u8>) {
     // Less than a piece, so that nothing touches the disk.
-    let name = NameSource::new(1, b"host").next(std::time::Duration::ZERO, 1, None);
+    let name = NameSource::new(1, b"host").next(std::time::Duration::ZERO, InstanceId::new(1), None);
     let tmp = RealDisk.open_dir(Path::new("/")).expect("a directory");
     let staging = Staging::new(Arc::new(RealDisk), &tmp, name);
     (staging, samples::message())

@@ -114,6 +114,7 @@ fn file_to_read() -> (TempDir, Account, OpenOptions) {
         holder: String::new(),
         new_state: false,
         configured_accounts: Arc::new(ConfiguredAccounts::new([account.name.clone()])),
+        delivered_by: |_, _| Ok(Vec::new()),
     };
     (file(REMEMBERED).0, account, open_options)
 }
@@ -152,6 +153,7 @@ fn file_to_append_to() -> (TempDir, Journal, Vec<Record>) {
     let intent = |number| Intent {
         file_name: format!("1764000000.M{number:06}P4242Q{number}_mf-0000000000000007-5f3a9c41.host,S=4000"),
         maildir: MaildirNumber::FIRST,
+        spooled: false,
         also: Vec::new(),
     };
     let records = (1..=INTENTS).map(|number| Record::Entry(entry(number, Some(intent(number))))).collect();

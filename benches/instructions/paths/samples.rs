@@ -82,14 +82,15 @@ pub fn session(question: Command) -> Session {
     session
 }
 
-/// Hands over what the session makes of `input`, as a client does that has read it.
-pub fn listen(session: &mut Session, mut input: &[u8], mut on_event: impl FnMut(&Event, &[u8])) {
+/// Hands over what the session makes of `input`, as a client does that has read it, and tells how much of it is dealt with.
+pub fn listen(session: &mut Session, input: &[u8], mut on_event: impl FnMut(&Event, &[u8])) -> usize {
+    let mut rest = input;
     loop {
-        let step = session.receive(input).expect("POP3");
+        let step = session.receive(rest).expect("POP3");
         if step.event == Event::NeedInput {
-            return;
+            return input.len() - rest.len();
         }
-        on_event(&step.event, input);
-        input = &input[step.consumed..];
+        on_event(&step.event, rest);
+        rest = &rest[step.consumed..];
     }
 }

@@ -54,6 +54,10 @@ impl<'a> Shown<'a> {
                 self.status(response);
             }
             ResponsePart::Line(line) => self.listed(line),
+            ResponsePart::Lines(lines) => {
+                let lines = lines.split_inclusive(|octet| *octet == b'\n');
+                lines.for_each(|line| self.listed(line.strip_suffix(b"\r\n").unwrap_or(line)));
+            }
             ResponsePart::LongLine(line) => say(format_args!("{}... (too long)", self.tame(line))),
             ResponsePart::Data(data) => self.data(data),
             ResponsePart::End => {

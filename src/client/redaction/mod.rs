@@ -113,6 +113,7 @@ impl Redactor {
         match error {
             FramingError::NotPop3 { excerpt } => FramingError::NotPop3 { excerpt: self.hide(&excerpt) },
             FramingError::Unsolicited { excerpt } => FramingError::Unsolicited { excerpt: self.hide(&excerpt) },
+            FramingError::OutOfStep { to, excerpt } => FramingError::OutOfStep { to, excerpt: self.hide(&excerpt) },
             other => other,
         }
     }

@@ -86,6 +86,11 @@ fn drive(session: &mut Session, input: &[u8], cuts: &[usize], flight: &[Command]
                 Event::Line(range) | Event::LongLine(range) => {
                     events.push(Event::Challenge(unread[range].to_vec()));
                 }
+                Event::Lines(range) => {
+                    assert!(range == (0..step.consumed) && unread[range.clone()].ends_with(b"\r\n"));
+                    let lines = unread[range].split_inclusive(|octet| *octet == b'\n');
+                    events.extend(lines.map(|line| Event::Challenge(line.strip_suffix(b"\r\n").unwrap().to_vec())));
+                }
                 event => {
                     assert!(step.consumed > 0);
                     if matches!(event, Event::Greeting(_)) {
@@ -145,6 +150,20 @@ fn flights() -> impl Strategy<Value = Vec<Command>> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Lines of UIDL that are handed over many at a time are those that come one by one.
+    #[test]
+    fn lines_together_are_lines(listing in octets(40), long in 0..3_usize, lf in any::<bool>(), cuts in cuts()) {
+        let line_end: &[u8] = if lf { b"\n" } else { b"\r\n" };
+        let input = [b"+OK", line_end, &listing, &vec![b'x'; long * 3000], line_end, b".", line_end].concat();
+        let listed = |together| {
+            let mut session = logged_in(line_end);
+            session.take_lines_together(together);
+            session.send(Command::Uidl(None)).unwrap();
+            drive(&mut session, &input, &cuts, &[])
+        };
+        prop_assert_eq!(listed(true), listed(false));
+    }
 
     #[test]
     fn a_message_comes_out_as_it_went_in(message in octets(60), cuts in cuts(), bare_lf in any::<bool>()) {

@@ -99,6 +99,7 @@ impl Seen {
             Event::End { to } => format!("end of {to}"),
             Event::Challenge(challenge) => format!("challenge \"{}\"", challenge.escape_ascii()),
             Event::LongLine(range) => format!("long line {}", input[range].escape_ascii()),
+            Event::Lines(range) => format!("lines {}", input[range].escape_ascii()),
             Event::BadChallenge => "bad challenge".to_owned(),
         };
         self.0.push(text);

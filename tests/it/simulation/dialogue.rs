@@ -120,6 +120,11 @@ impl Dialogue {
                 self.list(out, |line| Some(line.octets?.to_string()));
                 self.post(|post| post.sessions.last_mut().unwrap().answered = true);
             }
+            ("LIST", Some(place), Some(_)) => match self.post(|post| post.sessions.last().unwrap().lines[place].octets)
+            {
+                Some(octets) => say(out, &format!("+OK {} {octets}", place + 1)),
+                None => say(out, "-ERR"),
+            },
             ("UIDL", None, _) if self.manner.uidl => self.list(out, |line| line.unique_id.clone()),
             ("TOP", ..) if self.manner.refuses_top || self.mishaps.refuses_top => say(out, "-ERR"),
             ("TOP", _, Some(message)) if self.manner.top => {
