@@ -102,6 +102,9 @@ impl PollReport {
                 Count(u64::from(self.sessions), "session"),
                 self.duration.as_secs()
             ),
+            (LeftFor::LargeState, _) => {
+                format!("{left}, because what is remembered of earlier ones takes all the memory there is for that")
+            }
             (LeftFor::FullSpool, _) => {
                 format!("{left}, because the spool is full: they are fetched once what is in it has been forwarded")
             }
@@ -300,6 +303,11 @@ mod tests {
         for (messages, why, words) in [
             (1, LeftFor::LoginDelay, "1 message is left for the next poll, because the server wants 300 s between"),
             (7, LeftFor::LongPoll, "7 messages are left for the next poll, because this one took"),
+            (
+                7,
+                LeftFor::LargeState,
+                "7 messages are left for the next poll, because what is remembered of earlier ones",
+            ),
             (7, LeftFor::Refusals, "7 messages are left for the next poll, because the server refused"),
             (2, LeftFor::NoProgress, "2 messages are left for the next poll, because the last session brought nothing"),
         ] {

@@ -19,10 +19,30 @@ tokio::task_local! {
 pub(crate) struct Watch {
     /// Somebody else should have its turn soon.
     give_way: AtomicBool,
+    /// The poll waits until its state has room in memory.
+    waits_for_room: AtomicBool,
+    /// Gives back what others need if the poll hangs.
+    on_hang: OnHang,
     /// The work that blocks and has not ended.
     blocking: Mutex<Outstanding>,
     /// Rings when there is none any more.
     idle: Notify,
+}
+
+/// What is done if a poll hangs.
+#[derive(Default)]
+struct OnHang(Mutex<Option<Box<dyn Fn() + Send>>>);
+
+impl std::fmt::Debug for OnHang {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnHang")
+    }
+}
+
+impl OnHang {
+    fn lock(&self) -> MutexGuard<'_, Option<Box<dyn Fn() + Send>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Work on other threads.
@@ -39,6 +59,19 @@ impl Watch {
     #[must_use]
     pub(crate) fn waiting_for_disk(&self) -> Option<Instant> {
         self.lock().begun.first_key_value().map(|(_, begun)| *begun)
+    }
+
+    /// Whether the poll waits until its state has room in memory.
+    #[must_use]
+    pub(crate) fn waits_for_room(&self) -> bool {
+        self.waits_for_room.load(Ordering::Relaxed)
+    }
+
+    /// The poll hangs: what it has of what others need is given back.
+    pub(crate) fn hangs(&self) {
+        if let Some(give_back) = &*self.on_hang.lock() {
+            give_back();
+        }
     }
 
     /// Asks the poll to let others have their turn: it begins nothing new, finishes what is under way and ends in order.
@@ -71,6 +104,20 @@ pub(crate) async fn watched<T>(watch: Arc<Watch>, poll: impl Future<Output = T>)
 #[must_use]
 pub(crate) fn is_to_give_way() -> bool {
     WATCH.try_with(|watch| watch.give_way.load(Ordering::Relaxed)).unwrap_or(false)
+}
+
+/// What is to be done if the poll that runs here hangs.
+pub(crate) fn on_hang(give_back: impl Fn() + Send + 'static) {
+    let _ = WATCH.try_with(|watch| *watch.on_hang.lock() = Some(Box::new(give_back)));
+}
+
+/// Waits for room in memory; who watches the poll sees that it can do nothing about it.
+pub(crate) async fn waiting_for_room<T>(room: impl Future<Output = T>) -> T {
+    let set = |waits: bool| _ = WATCH.try_with(|watch| watch.waits_for_room.store(waits, Ordering::Relaxed));
+    set(true);
+    let taken = room.await;
+    set(false);
+    taken
 }
 
 /// Begins work that blocks as [`threads::blocking`] does; who watches the poll sees how long it takes.
@@ -131,6 +178,17 @@ mod tests {
         release.send(()).unwrap();
         tokio::time::timeout(Duration::from_secs(20), watch.idle()).await.unwrap();
         assert_eq!(watch.waiting_for_disk(), None);
+    }
+
+    #[tokio::test]
+    async fn what_hangs_gives_back_what_others_need() {
+        let (watch, given_back) = (Arc::new(Watch::default()), Arc::new(AtomicBool::new(false)));
+        watch.hangs();
+        let noted = Arc::clone(&given_back);
+        watched(Arc::clone(&watch), async { on_hang(move || noted.store(true, Ordering::Relaxed)) }).await;
+        assert!(!given_back.load(Ordering::Relaxed));
+        watch.hangs();
+        assert!(given_back.load(Ordering::Relaxed));
     }
 
     #[tokio::test]

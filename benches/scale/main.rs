@@ -133,16 +133,19 @@ const SETTLING: u32 = 4;
 /// The same where the intervals are long.
 const SETTLING_LONG: u32 = 2;
 
+/// So many intervals are looked at.
+const LOOKED_AT: u32 = 2;
+
 /// A daemon with many accounts, each with one message that was fetched.
 fn accounts(dir: &Path) {
     println!("\n## Accounts of one daemon, each polled every 30 s; more than 10,000: 800 polls a second\n");
     println!(
         "Memory is what is resident when all were polled. The last columns: idle polls when all are asked for at once \
-         (32 at a time), and how many polls began in each second of the fifth interval (of more than 10,000 accounts: the third): the fewest, the median, the most.\n"
+         (32 at a time), how many polls began in each second of the fifth and sixth interval (of more than 10,000 accounts: the third and fourth): the fewest, the median, the most, and that to the mean; and what is resident after each of three reloads, in MiB.\n"
     );
     println!(
-        "| accounts | ready after | memory | memory per account | polls/s | CPU per poll | in a second |\n\
-         |---:|---:|---:|---:|---:|---:|---|"
+        "| accounts | ready after | memory | memory per account | polls/s | CPU per poll | in a second | reloaded |\n\
+         |---:|---:|---:|---:|---:|---:|---|---|"
     );
     // Behind DIR and the case.
     let asked: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
@@ -163,8 +166,8 @@ fn accounts(dir: &Path) {
         // The first polls deliver; from here on all are idle. Each account finds its own moment in the interval.
         thread::sleep(interval * settling);
         let begun = Instant::now();
-        thread::sleep(interval);
-        let spread = spread(&server.since(begun), interval);
+        thread::sleep(interval * LOOKED_AT);
+        let spread = spread(&server.since(begun), interval * LOOKED_AT);
         let (cpu, at_once, before) = (daemon.cpu(), Instant::now(), server.logins());
         daemon.signal(rustix::process::Signal::USR1);
         server.wait_for(before + wanted, Duration::from_secs(300));
@@ -173,9 +176,16 @@ fn accounts(dir: &Path) {
         let cpu = (daemon.cpu() - cpu) / polls * 1e6;
         let memory = daemon.resident();
         let each = memory * 1024.0 / f64::from(u32::try_from(accounts).unwrap());
+        let reloaded: Vec<String> = (0..3)
+            .map(|_| {
+                daemon.reload();
+                format!("{:.0}", daemon.resident())
+            })
+            .collect();
         println!(
-            "| {accounts} | {ready:.2} s | {memory:.1} MiB | {each:.1} KiB | {:.0} | {cpu:.0} µs | {spread} |",
-            polls / took
+            "| {accounts} | {ready:.2} s | {memory:.1} MiB | {each:.1} KiB | {:.0} | {cpu:.0} µs | {spread} | {} |",
+            polls / took,
+            reloaded.join(", ")
         );
         daemon.end();
     }
@@ -229,7 +239,7 @@ fn over_tls(dir: &Path, accounts: usize, at_once: usize) {
     daemon.end();
 }
 
-/// The fewest, the median and the most in a second.
+/// The fewest, the median and the most in a second, and how many times the mean that is.
 fn spread(times: &[Duration], interval: Duration) -> String {
     let mut seconds = vec![0_u32; usize::try_from(interval.as_secs()).unwrap()];
     for time in times {
@@ -239,7 +249,9 @@ fn spread(times: &[Duration], interval: Duration) -> String {
     }
     seconds.sort_unstable();
     let at = |place: usize| seconds.get(place).copied().unwrap_or_default();
-    format!("{}, {}, {}", at(0), at(seconds.len() / 2), at(seconds.len() - 1))
+    let mean = f64::from(seconds.iter().sum::<u32>()) / f64::from(u32::try_from(seconds.len()).unwrap());
+    let most = at(seconds.len() - 1);
+    format!("{}, {}, {most} ({:.2})", at(0), at(seconds.len() / 2), f64::from(most) / mean)
 }
 
 impl std::fmt::Display for Cost {

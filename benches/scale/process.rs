@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,11 +23,12 @@ pub(crate) struct Cost {
 /// Runs it to its end, which must be a good one.
 pub(crate) fn run(config: &Path, arguments: &[&str]) -> Cost {
     let begun = Instant::now();
-    let mut running = Running(command(config, arguments).spawn().expect("to start mailferry"));
+    let process = command(config, arguments).spawn().expect("to start mailferry");
+    let mut running = Running { process, ready: mpsc::channel().1 };
     let (mut cpu, mut peak) = (0.0, 0.0);
     let status = loop {
         (cpu, peak) = (running.cpu().max(cpu), running.status("VmHWM:").max(peak));
-        if let Some(status) = running.0.try_wait().unwrap() {
+        if let Some(status) = running.process.try_wait().unwrap() {
             break status;
         }
         thread::sleep(Duration::from_millis(2)); // the pace of looking
@@ -42,31 +44,46 @@ fn command(config: &Path, arguments: &[&str]) -> Command {
 }
 
 /// A process that is ended with this value.
-pub(crate) struct Running(Child);
+pub(crate) struct Running {
+    process: Child,
+    /// Tells each time that it says that it is ready.
+    ready: Receiver<()>,
+}
 
 impl Running {
     /// A daemon, and how many seconds it took to say that it is ready.
     pub(crate) fn start_daemon(config: &Path) -> (Self, f64) {
         let socket = config.with_file_name("notify");
         let notify = UnixDatagram::bind(&socket).unwrap();
-        notify.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let begun = Instant::now();
-        let daemon = Self(command(config, &["--quiet", "daemon"]).env("NOTIFY_SOCKET", &socket).spawn().unwrap());
-        let mut bytes = [0; 4096];
-        loop {
-            let length = notify.recv(&mut bytes).expect("the daemon to be ready");
-            let said = String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()).into_owned();
-            if said.contains("READY=1") {
-                let ready = begun.elapsed().as_secs_f64();
-                // What else it says must not fill the socket.
-                thread::spawn(move || while notify.recv(&mut bytes).is_ok() {});
-                return (daemon, ready);
+        let process = command(config, &["--quiet", "daemon"]).env("NOTIFY_SOCKET", &socket).spawn().unwrap();
+        let (says, ready) = mpsc::channel();
+        // All that it says is read, or the socket would fill.
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(length) = notify.recv(&mut bytes) {
+                if String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()).contains("READY=1") {
+                    let _ = says.send(());
+                }
             }
-        }
+        });
+        let daemon = Self { process, ready };
+        daemon.wait_until_ready();
+        (daemon, begun.elapsed().as_secs_f64())
+    }
+
+    fn wait_until_ready(&self) {
+        self.ready.recv_timeout(Duration::from_secs(60)).expect("the daemon to be ready");
+    }
+
+    /// Has it read its configuration anew, and waits for that.
+    pub(crate) fn reload(&self) {
+        self.signal(Signal::HUP);
+        self.wait_until_ready();
     }
 
     fn pid(&self) -> Pid {
-        Pid::from_child(&self.0)
+        Pid::from_child(&self.process)
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -75,7 +92,7 @@ impl Running {
 
     /// Seconds of user and system time so far.
     pub(crate) fn cpu(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap_or_default();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap_or_default();
         let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
         // utime and stime, in hundredths of a second: fields 14 and 15 of proc(5), of which the first two are gone.
         fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
@@ -87,7 +104,7 @@ impl Running {
     }
 
     fn status(&self, name: &str) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap_or_default();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kibibytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
         kibibytes.unwrap_or_default() / 1024.0
@@ -96,13 +113,13 @@ impl Running {
     /// Ends it in order.
     pub(crate) fn end(mut self) {
         self.signal(Signal::TERM);
-        self.0.wait().unwrap();
+        self.process.wait().unwrap();
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
+        drop(self.process.kill());
+        drop(self.process.wait());
     }
 }

@@ -280,7 +280,7 @@ impl Answers {
                     Some(unique_id) => {
                         in_a_row = 0;
                         self.take(budget::UNIQUE_ID + unique_id.as_bytes().len())?;
-                        self.builder.unique_id(UniqueIdListing { number, unique_id: unique_id.clone() });
+                        self.builder.unique_id(UniqueIdListing { number, unique_id: (**unique_id).clone() });
                     }
                     None => {
                         in_a_row += 1;

@@ -52,6 +52,8 @@ pub(super) struct Seen {
     pub(super) octets: u64,
     /// For how long it has been waiting for a disk.
     pub(super) waits_for_disk: Option<Duration>,
+    /// Whether its state waits for room in memory.
+    pub(super) waits_for_room: bool,
     /// Whether others wait for a place that it has.
     pub(super) in_the_way: bool,
 }
@@ -87,8 +89,9 @@ impl Conduct {
 
     /// Judges it.
     pub(super) fn judge(&mut self, seen: Seen) -> Verdict {
-        if seen.waits_for_disk.is_some() || seen.octets >= self.octets.saturating_add(SOMETHING) {
-            // What waits for a disk is not slow.
+        if seen.waits_for_disk.is_some() || seen.waits_for_room || seen.octets >= self.octets.saturating_add(SOMETHING)
+        {
+            // What waits for a disk, or for room, is not slow.
             (self.progress, self.octets) = (seen.now, seen.octets);
         }
         if let Some(waited) = seen.waits_for_disk.filter(|waited| *waited >= HUNG) {
@@ -139,7 +142,15 @@ mod tests {
         (1..=seconds).filter_map(judge).collect()
     }
 
-    const IDLE: Seen = Seen { now: Duration::ZERO, octets: 0, waits_for_disk: None, in_the_way: true };
+    const IDLE: Seen =
+        Seen { now: Duration::ZERO, octets: 0, waits_for_disk: None, waits_for_room: false, in_the_way: true };
+
+    #[test]
+    fn what_waits_for_room_stands_aside_and_is_not_ended() {
+        let waits = |second| Seen { waits_for_room: second <= 300, ..IDLE };
+        let expected = [(3, Verdict::StandAside), (60, Verdict::GiveWay), (360, Verdict::End)];
+        assert_eq!(verdicts(400, waits), expected);
+    }
 
     #[test]
     fn what_drips_stands_aside_and_is_ended_if_others_still_wait() {

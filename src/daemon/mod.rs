@@ -7,6 +7,7 @@
 
 mod accounts;
 mod conduct;
+mod configured;
 mod forwarders;
 mod log;
 mod outside;

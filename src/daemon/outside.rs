@@ -13,6 +13,7 @@ use crate::account::{Account, AccountName, CredentialSource};
 use crate::account_history::History;
 use crate::account_record::stamp;
 use crate::config::{Config, ConfigError};
+use crate::daemon::configured::Configured;
 use crate::oauth::store;
 use crate::poll::PollContext;
 use crate::state::hints::{HintsFile, Past, keep_outcome};
@@ -37,7 +38,7 @@ pub(super) type Load = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync
 /// What was found.
 pub(super) enum Found {
     /// The configuration, and what its file looks like.
-    Config(Box<Result<Config, ConfigError>>, String),
+    Config(Box<Result<Configured, ConfigError>>, String),
     /// What is kept of accounts.
     AccountState(Vec<Recalled>),
     /// What the files of passwords in a directory look like.
@@ -85,14 +86,16 @@ impl Outside {
         }
     }
 
-    /// Reads the configuration.
-    pub(super) fn read_config(&self, load: &Arc<Load>, path: &Path) {
-        let (load, path, sender) = (Arc::clone(load), path.to_owned(), self.sender.clone());
+    /// Reads the configuration; `in_force` are the accounts that are in force, in the order of their names.
+    pub(super) fn read_config(&self, load: &Arc<Load>, path: &Path, in_force: Vec<Arc<Account>>, state_dir: &Path) {
+        let (load, sender) = (Arc::clone(load), self.sender.clone());
+        let (path, state_dir) = (path.to_owned(), state_dir.to_owned());
         begin(move || {
             // Before it is read: what is changed meanwhile is seen as a change.
             let stamp = stamp(&path);
             // Who wanted it may have ended.
-            let _ = sender.blocking_send(Found::Config(Box::new(load()), stamp));
+            let configured = load().map(|config| Configured::new(config, &in_force, &state_dir));
+            let _ = sender.blocking_send(Found::Config(Box::new(configured), stamp));
         });
     }
 

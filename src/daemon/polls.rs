@@ -198,8 +198,8 @@ impl Polls {
         let mut hung = self.running.values().filter(|running| running.conduct.hung.is_some()).count();
         for Running { account, conduct, watch, progress, stop, .. } in self.running.values_mut() {
             let waits_for_disk = watch.waiting_for_disk().map(|since| since.elapsed());
-            let in_the_way = queue.is_in_the_way(account);
-            let seen = Seen { now, octets: progress.received(), waits_for_disk, in_the_way };
+            let (waits_for_room, in_the_way) = (watch.waits_for_room(), queue.is_in_the_way(account));
+            let seen = Seen { now, octets: progress.received(), waits_for_disk, waits_for_room, in_the_way };
             match conduct.judge(seen) {
                 Verdict::GoOn => {}
                 Verdict::StandAside => {
@@ -215,6 +215,7 @@ impl Polls {
                 Verdict::End => stop.cancel(),
                 Verdict::Hangs => {
                     hung += 1;
+                    watch.hangs();
                     if hung <= MOST_HUNG {
                         queue.give_up_places(account);
                     }

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::accounts::AccountState;
+use super::configured::Configured;
 use super::forwarders::{Aftermath, Forwarders};
 use super::log::{log, log_back_off, log_complaints};
 use super::outside::{Found, Load, Outside, Recalled};
@@ -160,7 +161,7 @@ impl Supervisor {
             started: context.clock.read().wall,
             context,
             load: Arc::new(load),
-            config: config.path,
+            config: config.path.clone(),
             config_stamp,
             config_problem: None,
             installation,
@@ -179,7 +180,7 @@ impl Supervisor {
             control,
             signals,
             refused: HashMap::new(),
-            notify: config.notify,
+            notify: config.notify.clone(),
             grouping: Grouping::default(),
             looked_at_groups: Duration::ZERO,
             command_runner,
@@ -187,7 +188,8 @@ impl Supervisor {
             metrics,
             http: page,
         };
-        supervisor.take_in(config.accounts);
+        let configured = Configured::new(config, &[], &supervisor.context.state_dir);
+        supervisor.take_in(configured.accounts);
         supervisor
     }
 
@@ -238,7 +240,8 @@ impl Supervisor {
                     self.reload = Reload { asked: None, under_way: true };
                     self.control.restore();
                     self.context.dialer.read_trust_anew();
-                    self.outside.read_config(&self.load, &self.config);
+                    let in_force = self.accounts.values().map(|kept| Arc::clone(&kept.account)).collect();
+                    self.outside.read_config(&self.load, &self.config, in_force, &self.context.state_dir);
                 }
                 Event::Signal(SignalRequest::Stop(status)) => {
                     self.end().await;

@@ -20,6 +20,7 @@ mod sync_pool;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 pub use dir::{Dir, FileId, FileStatus};
@@ -164,6 +165,16 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// # Errors
     /// Those of `open(2)` and `read(2)`; a symbolic link is not followed, and anything but a regular file is refused.
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
+
+    /// Reads a whole file in pieces, as long as `take` wants another one; it is told each, and how long the file was.
+    ///
+    /// # Errors
+    /// Those of [`Disk::read`].
+    fn read_pieces(&self, path: &Path, take: &mut dyn FnMut(&[u8], u64) -> ControlFlow<()>) -> io::Result<()> {
+        let bytes = self.read(path, u64::MAX)?;
+        let _ = take(&bytes, u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        Ok(())
+    }
 
     /// Reads what stands behind `offset` in a file of a directory, as much as fits; 0 at its end. Nobody has to hold a
     /// whole message in memory.

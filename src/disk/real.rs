@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -38,6 +39,9 @@ impl Drop for Unlocking {
 pub struct RealDisk;
 
 struct RealFile(File);
+
+/// So many octets of a file are read at a time.
+const PIECE: usize = 64 << 10;
 
 /// Opens a file of ours. Where others may put something in its place, no link leads us elsewhere, and no pipe makes us
 /// wait for its other end.
@@ -248,6 +252,21 @@ impl Disk for RealDisk {
         let _ = bytes.try_reserve_exact(usize::try_from(length).unwrap_or(0).saturating_add(1));
         file.take(limit).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    fn read_pieces(&self, path: &Path, take: &mut dyn FnMut(&[u8], u64) -> ControlFlow<()>) -> io::Result<()> {
+        let mut file = open_regular(path, OFlags::RDONLY)?;
+        let length = file.metadata()?.len();
+        let mut piece = vec![0; PIECE];
+        loop {
+            match file.read(&mut piece) {
+                Ok(0) => return Ok(()),
+                Ok(count) if take(piece.get(..count).unwrap_or_default(), length).is_break() => return Ok(()),
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
     }
 
     fn read_at(&self, dir: &Dir, name: &OsStr, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {

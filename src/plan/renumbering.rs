@@ -76,10 +76,17 @@ impl<'a> Renumbered<'a> {
     pub(super) fn look(&self, seen: &Seen) -> Vec<MessageNumber> {
         let (shown, unseen): (Vec<&Listed>, Vec<&Listed>) =
             self.unknown.iter().partition(|listed| seen.get(&listed.number).is_some());
-        let headers: HashSet<Digest> = self.lost.iter().filter_map(|entry| strong_header(entry)).collect();
-        if shown.iter().any(|listed| seen.get(&listed.number).is_some_and(|digest| headers.contains(digest))) {
+        let shown_headers: HashSet<Digest> =
+            shown.iter().filter_map(|listed| seen.get(&listed.number)).copied().collect();
+        let strong = || self.lost.iter().filter_map(|entry| strong_header(entry));
+        if strong().any(|header| shown_headers.contains(&header)) {
             return unseen.iter().map(|listed| listed.number).collect();
         }
+        // Of a million entries a row takes a fraction of what a set does.
+        let mut headers: Vec<Digest> = Vec::with_capacity(self.lost.len());
+        headers.extend(strong());
+        headers.sort_unstable();
+        headers.dedup();
         let sample = match headers.len() {
             0 => 0,
             headers => EXPECTED.saturating_mul(self.unknown.len()).div_ceil(headers).max(EXPECTED),
@@ -93,17 +100,20 @@ impl<'a> Renumbered<'a> {
     /// Which unknown message is which vanished one, by header and size. Nothing, unless so many agree that it is no
     /// coincidence.
     pub(super) fn recognise(&self, seen: &Seen) -> Vec<(&'a Listed, &'a Entry)> {
-        let mut vanished: HashMap<(Digest, u64), Vec<&'a Entry>> = HashMap::new();
+        let key_of = |listed: &Listed| seen.get(&listed.number).copied().zip(listed.reported_size);
+        let mut vanished: HashMap<(Digest, u64), Vec<&'a Entry>> =
+            self.unknown.iter().filter_map(|listed| Some((key_of(listed)?, Vec::new()))).collect();
         // From the youngest on, so that of several alike the oldest are taken first.
         for entry in self.lost.iter().rev() {
-            if let Some(key) = strong_header(entry).zip(entry.fingerprint.reported_size) {
-                vanished.entry(key).or_default().push(entry);
+            let key = strong_header(entry).zip(entry.fingerprint.reported_size);
+            if let Some(alike) = key.and_then(|key| vanished.get_mut(&key)) {
+                alike.push(entry);
             }
         }
         let mut headers = HashSet::new();
         let mut pairs = Vec::new();
         for listed in &self.unknown {
-            let Some(key) = seen.get(&listed.number).copied().zip(listed.reported_size) else { continue };
+            let Some(key) = key_of(listed) else { continue };
             if let Some(entry) = vanished.get_mut(&key).and_then(Vec::pop) {
                 headers.insert(key.0);
                 pairs.push((*listed, entry));

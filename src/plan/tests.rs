@@ -178,12 +178,12 @@ fn what_is_not_known_to_be_delivered_is_not_deleted() {
         id: crate::ids::MaildirId { tmp_inode: 1, new_inode: 2, marker: None },
     };
     let mut begun = entry(1, "a", "A", 1, 20);
-    begun.intent = Some(crate::state::entries::Intent {
+    begun.intent = Some(Box::new(crate::state::entries::Intent {
         file_name: "f".to_owned(),
         maildir: MaildirNumber::FIRST,
         spooled: false,
         also: Vec::new(),
-    });
+    }));
     let mut state = state(Vec::new());
     state.apply(Record::Maildir(MaildirNumber::FIRST, maildir)).unwrap();
     state.apply(Record::Entry(begun)).unwrap();

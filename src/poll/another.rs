@@ -44,6 +44,8 @@ pub(super) struct SoFar {
     pub(super) login_delay: Option<Duration>,
     /// Other accounts wait for a place.
     pub(super) others_wait: bool,
+    /// The state has become larger than there is room for.
+    pub(super) lacks_room: bool,
 }
 
 /// When the next session may begin.
@@ -61,6 +63,9 @@ pub(super) fn another(so_far: &SoFar) -> Another {
     let longest = if so_far.others_wait { LONGEST_WHILE_OTHERS_WAIT } else { LONGEST };
     if u64::from(so_far.sessions) >= most || so_far.time >= longest {
         return Another::NextPoll(LeftFor::LongPoll);
+    }
+    if so_far.lacks_room {
+        return Another::NextPoll(LeftFor::LargeState);
     }
     let delay = so_far.login_delay.unwrap_or_default();
     let too_long = delay > LONGEST_WAIT || so_far.waited.saturating_add(delay) > ALL_WAITS || so_far.others_wait;
@@ -94,6 +99,13 @@ mod tests {
             assert_eq!(of(longest - SECOND), Another::After(Duration::ZERO));
             assert_eq!(of(longest), Another::NextPoll(LeftFor::LongPoll));
         }
+    }
+
+    #[test]
+    fn a_state_without_room_for_more_ends_the_poll() {
+        let of = |lacks_room| another(&SoFar { sessions: 1, lacks_room, ..SoFar::default() });
+        assert_eq!(of(false), Another::After(Duration::ZERO));
+        assert_eq!(of(true), Another::NextPoll(LeftFor::LargeState));
     }
 
     #[test]

@@ -182,6 +182,11 @@ pub enum PollEvent<'a> {
     },
     /// Another session begins only after this time, because the server wants that.
     Waits(Duration),
+    /// The account's state is large, and waits for room that the states of other accounts have.
+    WaitsForRoom {
+        /// How large its file is.
+        octets: u64,
+    },
     /// There is, or may be, more on the server than was listed.
     MayBeMore {
         /// The poll had as many sessions, or as much time, as one may have.

@@ -67,7 +67,7 @@ impl InStep {
             }
             CommandKind::Uidl(_) => {
                 let asked = self.asked.as_ref().map(|(_, unique_id)| unique_id);
-                if asked.is_none() || response.unique_id.as_ref() != asked {
+                if asked.is_none() || response.unique_id.as_deref() != asked {
                     return Err(out_of_step());
                 }
                 // "+OK 4 400" may be STAT's answer. Then the next one is this one's, and not that to NOOP.
@@ -91,7 +91,7 @@ mod tests {
         let text = line.split_once(' ').map_or("", |(_, text)| text).to_owned();
         let named = text.strip_prefix("4 ").filter(|_| matches!(to, CommandKind::Uidl(_)));
         let unique_id = named.and_then(|name| UniqueId::new(name.as_bytes()).ok());
-        Response { status, code: None, text, decoded: None, unique_id }
+        Response { status, code: None, text, decoded: None, unique_id: unique_id.map(Box::new) }
     }
 
     /// What is asked behind these answers, which are about the fourth of four messages.

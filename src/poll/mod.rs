@@ -32,7 +32,7 @@ mod window;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
@@ -59,6 +59,7 @@ use crate::process_context::ProcessContext;
 use crate::secret::Secret;
 use crate::state::entries::ListedAs;
 use crate::state::handle::StateHandle;
+use crate::state::room::Share;
 use crate::state::store::{ConfiguredAccounts, Store};
 use crate::watch;
 use another::SoFar;
@@ -164,6 +165,7 @@ pub async fn poll(
         clean: None,
         refused_token: None,
         redactor: Arc::default(),
+        share: Arc::default(),
     };
     let end = poll.run().await;
     poll.events.end(begun.elapsed(), end)
@@ -225,6 +227,8 @@ struct Poll {
     refused_token: Option<Secret>,
     /// Hides what it logs in with in the server's words.
     redactor: Arc<Redactor>,
+    /// The room that the state has in memory. It may be given back while the poll hangs.
+    share: Arc<Mutex<Share>>,
 }
 
 /// What is only true of one session.
@@ -242,13 +246,14 @@ struct InSession {
 
 impl Poll {
     async fn run(&mut self) -> Result<(), PollError> {
-        let (locked, first) = match self.options.dry_run {
+        let (locked, mut first) = match self.options.dry_run {
             true => (None, None),
             false => match self.begin().await? {
                 Beginning::Nothing => return Ok(()),
                 Beginning::Full(locked, first) => (Some(locked), first),
             },
         };
+        self.wait_for_room(locked.as_deref(), &mut first).await?;
         let (mut state, hints) = self.open_state(locked).await?;
         let (begun, mut profile) = match first.map(|first| *first) {
             Some(First { opened, profile, obtained }) => (Some((opened, obtained)), profile),
@@ -360,8 +365,8 @@ impl Poll {
                     return Ok(());
                 }
                 next => {
-                    if let Some(why) = self.wait_for_another().await? {
-                        let had_its_share = why == LeftFor::LongPoll;
+                    if let Some(why) = self.wait_for_another(state).await? {
+                        let had_its_share = matches!(why, LeftFor::LongPoll | LeftFor::LargeState);
                         self.events.tell(&PollEvent::MayBeMore { had_its_share });
                         if matches!(next, Next::Session(_)) {
                             self.leave(self.left.max(1), why);

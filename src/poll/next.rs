@@ -43,12 +43,13 @@ pub(super) enum Next {
 
 impl Poll {
     /// Waits until another session may begin. Some if that is the next poll's.
-    pub(super) async fn wait_for_another(&mut self) -> Result<Option<LeftFor>, PollError> {
+    pub(super) async fn wait_for_another(&mut self, state: &StateHandle) -> Result<Option<LeftFor>, PollError> {
         let trusted = !Provider::of(&self.account.endpoint.host).is_some_and(|known| known.login_delay_is_untrue);
         let so_far = SoFar {
             time: self.begun.elapsed(),
             login_delay: self.so_far.login_delay.filter(|_| trusted),
             others_wait: places::others_wait() || watch::is_to_give_way(),
+            lacks_room: !self.has_room(state),
             ..self.so_far
         };
         let delay = match another(&so_far) {

@@ -1,21 +1,24 @@
 //! How a poll begins: the state is read, and what an earlier run left over is finished.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::PollError;
 use super::events::PollEvent;
+use super::recognition::First;
 use super::report::Decision;
 use super::server_profile::ServerProfile;
 use super::spool::settle_spool;
 use super::{Poll, PollOptions};
 use crate::account::{Account, MaildirOf, RemovalPolicy};
+use crate::client::places;
 use crate::delivery::destination::keep_decision;
 use crate::delivery::recovery::{OtherMaildir, Recovered, known_maildir, recover};
 use crate::disk::Disk;
 use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
 use crate::state::hints::HintsFile;
+use crate::state::room::{Room, Share};
 use crate::state::store::{LockedState, OpenOptions, Store};
 use crate::watch;
 
@@ -70,6 +73,52 @@ impl Poll {
         }
         Ok((StateHandle::new(store), profile))
     }
+}
+
+impl Poll {
+    /// Waits until there is room in memory for a state that is large. A session that was begun does not: its server would
+    /// not wait so long.
+    pub(super) async fn wait_for_room(
+        &self,
+        locked: Option<&LockedState>,
+        first: &mut Option<Box<First>>,
+    ) -> Result<(), PollError> {
+        let octets = locked.map_or(0, LockedState::size);
+        let room = Room::of_process();
+        if let Some(share) = room.try_take(octets) {
+            self.has_taken(share);
+            return Ok(());
+        }
+        *first = None;
+        self.events.tell(&PollEvent::WaitsForRoom { octets });
+        // Whoever has the room is in the way, however many places there are.
+        let _waits = places::wait();
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(PollError::Stopped),
+            share = watch::waiting_for_room(room.take(octets)) => {
+                self.has_taken(share);
+                Ok(())
+            }
+        }
+    }
+
+    /// It is the poll's until its end, unless the poll hangs: then others need it.
+    fn has_taken(&self, taken: Share) {
+        *share(&self.share) = taken;
+        let held = Arc::clone(&self.share);
+        watch::on_hang(move || *share(&held) = Share::default());
+    }
+
+    /// Whether there is room for what the state has grown by.
+    pub(super) fn has_room(&self, state: &StateHandle) -> bool {
+        let Ok(store) = state.read() else { return true };
+        Room::of_process().grow(&mut share(&self.share), store.size())
+    }
+}
+
+fn share(share: &Mutex<Share>) -> MutexGuard<'_, Share> {
+    share.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What the user has decided although nothing asks for it. Blocks.

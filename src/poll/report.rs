@@ -148,6 +148,8 @@ pub enum LeftFor {
     LoginDelay,
     /// The poll has had its share of sessions and time.
     LongPoll,
+    /// The state takes as much memory as there is for it.
+    LargeState,
     /// The server refused hundreds in a row.
     Refusals,
     /// The last session brought nothing new.

@@ -19,8 +19,9 @@ pub const STATUS_LINE: usize = 4096;
 
 /// The longest status line after which a session goes on, in octets with its line end.
 ///
-/// What has not ended by then is an endless line, and nothing behind it will ever come.
-pub const STATUS_LINE_PASSED: usize = 64 * 1024;
+/// What has not ended by then is an endless line, and nothing behind it will ever come. No octet of what is passed over is
+/// held, so the bound is on the time that it takes; the least throughput of a session holds, too.
+pub const STATUS_LINE_PASSED: usize = 32 << 20;
 
 /// The most characters of a status line's text that are kept.
 ///
@@ -63,8 +64,9 @@ pub const CAPABILITY_LINES: usize = 500;
 /// The most octets of capabilities that are kept; the lines that do not fit are passed over.
 pub const CAPABILITIES_KEPT: usize = 16 * 1024;
 
-/// The most octets in the answer to CAPA: one that goes on is an endless one.
-pub const CAPABILITY_OCTETS: u64 = 1 << 20;
+/// The most octets in the answer to CAPA, those of lines that are passed over included: one that goes on is an endless
+/// one. It is as many as a status line may have: what passes through costs time and no memory.
+pub const CAPABILITY_OCTETS: u64 = 32 << 20;
 
 /// The longest unique-id, in octets.
 ///

@@ -3,7 +3,9 @@
 //! These parsers are lenient where real servers are odd and the meaning is still certain, and refuse the rest. A
 //! refused line concerns one message; the session goes on.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -38,9 +40,39 @@ impl fmt::Display for MessageNumber {
 ///
 /// The RFC allows 1 to 70 octets between 0x21 and 0x7E. Servers send blanks, slashes, 8-bit octets and a thousand
 /// characters, and such a name serves its purpose as well, so 1 to [`limits::UNIQUE_ID`] octets of anything but CR, LF
-/// and NUL are taken. They are compared octet by octet. Copies share the octets.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UniqueId(Arc<[u8]>);
+/// and NUL are taken. They are compared octet by octet. A million of them may be remembered: a usual one needs no
+/// allocation, and copies of a long one share the octets.
+#[derive(Clone)]
+pub struct UniqueId(Octets);
+
+/// So many octets stand in the value itself: those of most servers' unique-ids.
+const INLINE: usize = 22;
+
+#[derive(Clone)]
+enum Octets {
+    Inline { length: u8, octets: [u8; INLINE] },
+    Shared(Arc<[u8]>),
+}
+
+impl Octets {
+    fn new(given: &[u8]) -> Self {
+        let mut octets = [0; INLINE];
+        match (octets.get_mut(..given.len()), u8::try_from(given.len())) {
+            (Some(place), Ok(length)) => {
+                place.copy_from_slice(given);
+                Self::Inline { length, octets }
+            }
+            _ => Self::Shared(given.into()),
+        }
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Inline { length, octets } => octets.get(..usize::from(*length)).unwrap_or_default(),
+            Self::Shared(octets) => octets,
+        }
+    }
+}
 
 /// Why some octets cannot be a unique-id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,14 +105,46 @@ impl UniqueId {
         }
         match memchr::memchr3(b'\r', b'\n', 0, octets).and_then(|at| octets.get(at)) {
             Some(&octet) => Err(InvalidUniqueId::Forbidden { octet }),
-            None => Ok(Self(octets.into())),
+            None => Ok(Self(Octets::new(octets))),
         }
     }
 
     /// The octets as the server sent them.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.0.as_slice()
+    }
+}
+
+impl PartialEq for UniqueId {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for UniqueId {}
+
+impl PartialOrd for UniqueId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for UniqueId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl Hash for UniqueId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
+    }
+}
+
+impl fmt::Debug for UniqueId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UniqueId({self})")
     }
 }
 

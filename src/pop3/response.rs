@@ -21,8 +21,8 @@ pub struct Response {
     pub text: String,
     /// The same for people alone, if a server in China said it in its own encoding: [`words`](Self::words).
     pub decoded: Option<String>,
-    /// What UIDL with a number was answered by, if it was a unique-id of that message.
-    pub unique_id: Option<UniqueId>,
+    /// What UIDL with a number was answered by, if it was a unique-id of that message. In a box, since few answers are.
+    pub unique_id: Option<Box<UniqueId>>,
 }
 
 /// The status indicator (RFC 1939, section 3).

@@ -319,7 +319,7 @@ impl Session {
                 let mut response = Response::parse(content)?;
                 if let (CommandKind::Uidl(Some(number)), Status::Ok) = (to, response.status) {
                     let named = UniqueIdListing::parse(content).ok().filter(|named| named.number == number);
-                    response.unique_id = named.map(|named| named.unique_id);
+                    response.unique_id = named.map(|named| Box::new(named.unique_id));
                 }
                 self.answered(to, response.status);
                 Ok(Step { consumed: line.consumed, event: Event::Response { to, response } })

@@ -8,6 +8,7 @@ pub use super::entry::{
 };
 use super::entry_table::EntryTable;
 use super::record::Record;
+use super::unique_id_index::UniqueIdIndex;
 use crate::clock::trusted_time::{ClockMark, ClockReading};
 pub use crate::ids::{EntryId, MaildirNumber};
 use crate::pop3::UniqueId;
@@ -45,8 +46,8 @@ pub struct UidState {
     maildirs: BTreeMap<MaildirNumber, KnownMaildir>,
     /// The messages, in the order in which they became known.
     entries: EntryTable,
-    /// Entries by unique-id, oldest first.
-    by_unique_id: HashMap<UniqueId, Ids>,
+    /// Where they are by unique-id.
+    by_unique_id: UniqueIdIndex,
     /// Greater than every entry's id.
     next_id: EntryId,
     /// Messages that made trouble, by unique-id, each with the size that it was listed with: nearly always one.
@@ -55,29 +56,6 @@ pub struct UidState {
     skipped: HashMap<ListedAs, u32>,
     /// Records of a newer version that may be ignored; kept through every rewrite.
     preserved: Vec<Vec<u8>>,
-}
-
-/// The entries that share a unique-id, oldest first: nearly always one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Ids {
-    One(EntryId),
-    Several(Vec<EntryId>),
-}
-
-impl Ids {
-    fn as_slice(&self) -> &[EntryId] {
-        match self {
-            Self::One(id) => std::slice::from_ref(id),
-            Self::Several(ids) => ids,
-        }
-    }
-
-    fn push(&mut self, id: EntryId) {
-        match self {
-            Self::One(first) => *self = Self::Several(vec![*first, id]),
-            Self::Several(ids) => ids.push(id),
-        }
-    }
 }
 
 /// A record that does not fit what came before it: the file was damaged or edited.
@@ -93,7 +71,7 @@ impl UidState {
             clock: None,
             maildirs: BTreeMap::new(),
             entries: EntryTable::default(),
-            by_unique_id: HashMap::new(),
+            by_unique_id: UniqueIdIndex::default(),
             next_id: EntryId::FIRST,
             quarantines: HashMap::new(),
             skipped: HashMap::new(),
@@ -150,7 +128,7 @@ impl UidState {
     /// The ids of the entries with this unique-id, oldest first.
     #[must_use]
     pub fn ids_of(&self, unique_id: &UniqueId) -> &[EntryId] {
-        self.by_unique_id.get(unique_id).map(Ids::as_slice).unwrap_or_default()
+        self.by_unique_id.get(unique_id, &self.entries)
     }
 
     /// The entry of what getmail fetched under this unique-id: it writes each slash as a hyphen. None once its own name is
@@ -182,7 +160,7 @@ impl UidState {
     }
 
     fn with_files(&self) -> impl Iterator<Item = (&Entry, &Intent)> {
-        self.entries.iter().filter_map(|entry| entry.intent.as_ref().map(|intent| (entry, intent)))
+        self.entries.iter().filter_map(|entry| entry.intent.as_deref().map(|intent| (entry, intent)))
     }
 
     /// The trouble that the message that is listed so made last.
@@ -267,7 +245,7 @@ impl UidState {
     /// Makes room for so many more messages.
     pub fn reserve(&mut self, additional: usize) {
         self.entries.reserve(additional);
-        self.by_unique_id.reserve(additional);
+        self.by_unique_id.reserve(additional, &self.entries);
     }
 
     /// Takes one record in.
@@ -342,7 +320,7 @@ impl UidState {
         let (id, unique_id) = (entry.id, entry.unique_id.clone());
         self.entries.insert(entry).ok_or(Inconsistent("the same entry twice"))?;
         if let Some(unique_id) = unique_id {
-            self.by_unique_id.entry(unique_id).and_modify(|ids| ids.push(id)).or_insert(Ids::One(id));
+            self.by_unique_id.add(id, &unique_id, &self.entries);
         }
         self.next_id = self.next_id.max(id.next());
         Ok(())
@@ -358,14 +336,11 @@ impl UidState {
     }
 
     fn remove(&mut self, id: EntryId) -> Result<(), Inconsistent> {
-        let entry = self.entries.remove(id).ok_or(UNKNOWN_ENTRY)?;
-        self.unlist(&entry);
-        Ok(())
+        self.take_out(id).map(drop)
     }
 
     fn rename(&mut self, id: EntryId, unique_id: UniqueId) -> Result<(), Inconsistent> {
-        let mut entry = self.entries.remove(id).ok_or(UNKNOWN_ENTRY)?;
-        self.unlist(&entry);
+        let mut entry = self.take_out(id)?;
         entry.unique_id = Some(unique_id);
         entry.set_present();
         // Without a fingerprint it is no other message, but the name as another program spelt it.
@@ -382,17 +357,11 @@ impl UidState {
         }
     }
 
-    fn unlist(&mut self, entry: &Entry) {
-        let Some(unique_id) = &entry.unique_id else { return };
-        let Some(mut ids) = self.by_unique_id.remove(unique_id) else { return };
-        match &mut ids {
-            Ids::One(id) if *id == entry.id => return,
-            Ids::One(_) => {}
-            Ids::Several(several) => several.retain(|id| *id != entry.id),
+    fn take_out(&mut self, id: EntryId) -> Result<Entry, Inconsistent> {
+        if let Some(unique_id) = self.entries.get(id).and_then(|entry| entry.unique_id.as_ref()) {
+            self.by_unique_id.remove(id, unique_id);
         }
-        if !ids.as_slice().is_empty() {
-            self.by_unique_id.insert(unique_id.clone(), ids);
-        }
+        self.entries.remove(id).ok_or(UNKNOWN_ENTRY)
     }
 
     fn each(&mut self, ids: &[EntryId], mut change: impl FnMut(&mut Entry)) -> Result<(), Inconsistent> {

@@ -99,8 +99,8 @@ pub struct Entry {
     pub delivered_at: i64,
     /// The same in trusted seconds: for ages.
     pub delivered_trusted: u64,
-    /// Some until the delivery is known to have been finished.
-    pub intent: Option<Intent>,
+    /// Some until the delivery is known to have been finished. In a box, since that is of few.
+    pub intent: Option<Box<Intent>>,
     /// We deleted it, and the server acknowledged the QUIT.
     pub removed: bool,
     /// What is listed under its unique-id may be another message, whatever its header says: it was missing in a listing,

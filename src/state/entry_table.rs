@@ -9,10 +9,42 @@ use crate::ids::EntryId;
 /// The entries of a state, oldest first.
 #[derive(Debug, Clone, Default)]
 pub(super) struct EntryTable {
-    /// By growing id. None where the entry is not remembered any more.
-    places: Vec<(EntryId, Option<Entry>)>,
+    /// By growing id.
+    places: Vec<Place>,
     /// How many are remembered.
     count: usize,
+}
+
+/// A place in the row.
+#[derive(Debug, Clone)]
+enum Place {
+    /// An entry.
+    Taken(Entry),
+    /// That of an entry that is not remembered any more.
+    Free(EntryId),
+}
+
+impl Place {
+    fn id(&self) -> EntryId {
+        match self {
+            Self::Taken(entry) => entry.id,
+            Self::Free(id) => *id,
+        }
+    }
+
+    fn entry(&self) -> Option<&Entry> {
+        match self {
+            Self::Taken(entry) => Some(entry),
+            Self::Free(_) => None,
+        }
+    }
+
+    fn entry_mut(&mut self) -> Option<&mut Entry> {
+        match self {
+            Self::Taken(entry) => Some(entry),
+            Self::Free(_) => None,
+        }
+    }
 }
 
 impl EntryTable {
@@ -28,33 +60,32 @@ impl EntryTable {
 
     /// All of them, oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.places.iter().filter_map(|(_, entry)| entry.as_ref())
+        self.places.iter().filter_map(Place::entry)
     }
 
     /// All of them, to change them. Their ids stay.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
-        self.places.iter_mut().filter_map(|(_, entry)| entry.as_mut())
+        self.places.iter_mut().filter_map(Place::entry_mut)
     }
 
     /// One of them.
     pub(super) fn get(&self, id: EntryId) -> Option<&Entry> {
-        self.places.get(self.place(id).ok()?)?.1.as_ref()
+        self.places.get(self.place(id).ok()?)?.entry()
     }
 
     /// One of them, to change it. Its id stays.
     pub(super) fn get_mut(&mut self, id: EntryId) -> Option<&mut Entry> {
         let place = self.place(id).ok()?;
-        self.places.get_mut(place)?.1.as_mut()
+        self.places.get_mut(place)?.entry_mut()
     }
 
     /// Takes one in. None if its id is taken.
     pub(super) fn insert(&mut self, entry: Entry) -> Option<()> {
         let id = entry.id;
         match self.place(id) {
-            Err(place) => self.places.insert(place, (id, Some(entry))),
+            Err(place) => self.places.insert(place, Place::Taken(entry)),
             Ok(place) => {
-                let (_, free) = self.places.get_mut(place).filter(|(_, taken)| taken.is_none())?;
-                *free = Some(entry);
+                *self.places.get_mut(place).filter(|place| place.entry().is_none())? = Place::Taken(entry);
             }
         }
         self.count += 1;
@@ -64,24 +95,30 @@ impl EntryTable {
     /// Takes one out.
     pub(super) fn remove(&mut self, id: EntryId) -> Option<Entry> {
         let place = self.place(id).ok()?;
-        let entry = self.places.get_mut(place)?.1.take()?;
-        self.count -= 1;
-        Some(entry)
+        match std::mem::replace(self.places.get_mut(place)?, Place::Free(id)) {
+            Place::Taken(entry) => {
+                self.count -= 1;
+                Some(entry)
+            }
+            Place::Free(_) => None,
+        }
     }
 
     /// Where this id stands, or where it would.
     fn place(&self, id: EntryId) -> Result<usize, usize> {
         let end = self.places.len();
-        let (Some((first, _)), Some((last, _))) = (self.places.first(), self.places.last()) else { return Err(0) };
-        if id > *last {
+        let (Some(first), Some(last)) = (self.places.first().map(Place::id), self.places.last().map(Place::id)) else {
+            return Err(0);
+        };
+        if id > last {
             return Err(end);
         }
         let Some(distance) = id.get().checked_sub(first.get()) else { return Err(0) };
         // Ids grow by one at least, so it can stand no later than that.
         let latest = usize::try_from(distance).unwrap_or(end).min(end);
         match self.places.get(latest) {
-            Some((at, _)) if *at == id => Ok(latest),
-            _ => self.places.get(..latest).unwrap_or_default().binary_search_by_key(&id, |(at, _)| *at),
+            Some(at) if at.id() == id => Ok(latest),
+            _ => self.places.get(..latest).unwrap_or_default().binary_search_by_key(&id, Place::id),
         }
     }
 }
@@ -114,6 +151,11 @@ mod tests {
 
     fn ids(table: &EntryTable) -> Vec<u64> {
         table.iter().map(|entry| entry.id.get()).collect()
+    }
+
+    #[test]
+    fn a_million_entries_have_room() {
+        assert!(size_of::<Place>() <= 128, "{} octets for each message that is remembered", size_of::<Place>());
     }
 
     #[test]

@@ -121,15 +121,94 @@ struct Batch<'a> {
 impl Batch<'_> {
     /// The offset up to which the file was durable, if `commit` is this batch's commit record.
     fn check(&self, bytes: &[u8], commit: &[u8]) -> Option<u64> {
-        let text = std::str::from_utf8(commit).ok()?;
-        let (covered, crc) = text.rsplit_once(' ')?;
-        let (count, synced) = covered.strip_prefix("= ")?.split_once(' ')?;
-        if count.parse() != Ok(self.lines.len()) {
+        let commit = Commit::parse(commit)?;
+        if commit.count != self.lines.len() {
             return None;
         }
         let length: usize = self.lines.iter().map(|line| line.len() + 1).sum();
         let records = bytes.get(self.start..self.start.checked_add(length)?)?;
-        (u32::from_str_radix(crc, 16).ok()? == checksum(records, covered)).then(|| synced.parse().ok())?
+        (commit.crc == checksum(records, commit.covered)).then_some(commit.synced)
+    }
+}
+
+/// What a commit record says.
+struct Commit<'a> {
+    /// What its checksum covers beside the records.
+    covered: &'a str,
+    count: usize,
+    synced: u64,
+    crc: u32,
+}
+
+impl<'a> Commit<'a> {
+    fn parse(line: &'a [u8]) -> Option<Self> {
+        let (covered, crc) = std::str::from_utf8(line).ok()?.rsplit_once(' ')?;
+        let (count, synced) = covered.strip_prefix("= ")?.split_once(' ')?;
+        let (count, synced) = (count.parse().ok()?, synced.parse().ok()?);
+        Some(Self { covered, count, synced, crc: u32::from_str_radix(crc, 16).ok()? })
+    }
+}
+
+/// Reads a file that is as its writer left it, line by line, so that it is never held whole. What is found to be otherwise
+/// is for [`parse`] to judge, and what was read so far counts for nothing.
+#[derive(Debug)]
+pub struct LineByLine {
+    contents: Contents,
+    /// Where the next line begins.
+    at: u64,
+    /// Of the current batch.
+    hasher: crc32fast::Hasher,
+    /// How many the current batch has.
+    records: usize,
+}
+
+impl LineByLine {
+    /// Nothing is read yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let contents = Contents { count: 0, valid: offset(MAGIC.len()), synced: 0, outdated: false };
+        Self { contents, at: 0, hasher: crc32fast::Hasher::new(), records: 0 }
+    }
+
+    /// The next line, without its end; a record is handed over before it is known whether its batch is valid. None if the
+    /// file is not as it was left, or `take` gives it back.
+    pub fn line(&mut self, line: &[u8], take: impl FnOnce(Record) -> Option<()>) -> Option<()> {
+        let is_first = self.at == 0;
+        self.at += offset(line.len()) + 1;
+        if is_first {
+            return (Some(line) == MAGIC.strip_suffix(b"\n")).then_some(());
+        }
+        if !line.starts_with(b"= ") {
+            self.hasher.update(line);
+            self.hasher.update(b"\n");
+            self.records += 1;
+            return take(Record::parse(line).ok()?);
+        }
+        let commit = Commit::parse(line)?;
+        let mut hasher = std::mem::take(&mut self.hasher);
+        hasher.update(commit.covered.as_bytes());
+        let records = std::mem::take(&mut self.records);
+        if commit.count != records || commit.crc != hasher.finalize() {
+            return None;
+        }
+        if records > 0 {
+            self.contents.count += records;
+            self.contents.valid = self.at;
+        }
+        self.contents.synced = self.contents.synced.max(commit.synced);
+        Some(())
+    }
+
+    /// What the file holds, if it ended behind the last line. None if it is not as it was left.
+    #[must_use]
+    pub fn finish(self) -> Option<Contents> {
+        (self.records == 0 && self.at > 0).then_some(self.contents)
+    }
+}
+
+impl Default for LineByLine {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -231,9 +310,19 @@ struct Open {
 }
 
 /// A journal's file, locked: whoever has the lock on its name, nobody else adds to the file.
-pub struct LockedFile(Open);
+pub struct LockedFile {
+    open: Open,
+    /// Its octets.
+    size: u64,
+}
 
 impl LockedFile {
+    /// How many octets it had when it was locked.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Opens a file and locks it, whatever its name. None if another process holds it.
     ///
     /// # Errors
@@ -245,9 +334,10 @@ impl LockedFile {
                 return Ok(None);
             }
             let id = file.id()?;
+            let status = disk.status(path)?;
             // Whoever held it before may have replaced it.
-            if disk.status(path)?.id == id {
-                return Ok(Some(Self(Open { file, id, trimmed: false })));
+            if status.id == id {
+                return Ok(Some(Self { open: Open { file, id, trimmed: false }, size: status.size }));
             }
         }
     }
@@ -265,7 +355,7 @@ impl Journal {
         file: Option<LockedFile>,
     ) -> Self {
         let &Contents { count: records, valid: length, synced, outdated } = contents;
-        let file = file.map(|LockedFile(open)| open);
+        let file = file.map(|LockedFile { open, .. }| open);
         let unproven = length > synced;
         Self { disk, path, dir, file, length, synced, records, outdated, unproven, unsynced: false, broken: false }
     }
@@ -333,6 +423,12 @@ impl Journal {
     #[must_use]
     pub fn is_broken(&self) -> bool {
         self.broken
+    }
+
+    /// How far the valid batches go, in octets.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
     }
 
     /// How many records stand in the file, dead ones included.

@@ -2,7 +2,7 @@
 //!
 //! [`entries`] is what we know, [`entry`] what of one message, [`record`] and [`journal`] how it is kept on disk, [`store`] the
 //! one way to change both, [`handle`] the store as a task has it that must not block, [`orphans`] states and accounts that
-//! lost each other, [`ownership`] whose a state is, [`adopt`] what is known without having been delivered. [`hints`] is the
+//! lost each other, [`ownership`] whose a state is, [`room`] how many may be in memory at the same time, [`adopt`] what is known without having been delivered. [`hints`] is the
 //! rest, which may be lost.
 
 pub mod adopt;
@@ -17,8 +17,10 @@ pub mod journal;
 pub mod orphans;
 pub mod ownership;
 pub mod record;
+pub(crate) mod room;
 pub mod saved;
 pub mod store;
 
 mod entry_table;
 mod reading;
+mod unique_id_index;

@@ -1,11 +1,12 @@
 //! A `.uids` file, read into what it says.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::entries::{Inconsistent, UidState};
 use super::error::StateError;
-use super::journal::{self, BadJournal, Contents};
+use super::journal::{self, BadJournal, Contents, LineByLine};
 use super::record::Record;
 use crate::disk::Disk;
 
@@ -27,30 +28,91 @@ const LINE: usize = 128;
 
 /// Reads a file, if there is one.
 pub(super) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Loaded>, StateError> {
+    match read_as_left(disk, path) {
+        Ok(Some(loaded)) => Ok(Some(loaded)),
+        Ok(None) => judge(disk, path),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(StateError::io("read", path, e)),
+    }
+}
+
+/// What is read so far.
+#[derive(Default)]
+struct Reading {
+    state: Option<UidState>,
+    settled: usize,
+}
+
+impl Reading {
+    fn take(&mut self, record: Record, length: u64) -> Result<(), Unreadable> {
+        match (&mut self.state, record) {
+            (None, Record::Header(identity)) => {
+                let lines = usize::try_from(length).unwrap_or(0) / LINE;
+                self.state.insert(UidState::new(identity)).reserve(lines);
+                Ok(())
+            }
+            (None, _) => Err(Unreadable::Journal(BadJournal::NotOurs)),
+            (Some(state), record) => {
+                if let Record::Published(ids) = &record {
+                    self.settled = self.settled.saturating_add(ids.len());
+                }
+                state.apply(record).map_err(Unreadable::Inconsistent)
+            }
+        }
+    }
+}
+
+/// Reads a file that is as its writer left it, in pieces: a million messages are not held in memory twice. None if it is not.
+fn read_as_left(disk: &dyn Disk, path: &Path) -> io::Result<Option<Loaded>> {
+    let (mut reading, mut lines, mut rest) = (Reading::default(), LineByLine::new(), Vec::new());
+    let (mut is_as_left, mut is_too_large) = (true, false);
+    disk.read_pieces(path, &mut |piece, length| {
+        let mut take = |line: &[u8]| lines.line(line, |record| reading.take(record, length).ok());
+        is_too_large = length > MAX_FILE;
+        is_as_left = !is_too_large && each_line(piece, &mut rest, &mut take).is_some();
+        if is_as_left { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    if is_too_large {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it has more than 2 GiB"));
+    }
+    let contents = Some(lines).filter(|_| is_as_left && rest.is_empty()).and_then(LineByLine::finish);
+    let Reading { state, settled } = reading;
+    Ok(contents.zip(state).map(|(contents, state)| Loaded { state, contents, settled }))
+}
+
+/// The lines that end in this piece, without their ends; `rest` is what the pieces before it left of the first one.
+fn each_line(piece: &[u8], rest: &mut Vec<u8>, take: &mut impl FnMut(&[u8]) -> Option<()>) -> Option<()> {
+    let mut at = 0;
+    for end in memchr::memchr_iter(b'\n', piece) {
+        let line = piece.get(at..end)?;
+        at = end + 1;
+        if rest.is_empty() {
+            take(line)?;
+        } else {
+            rest.extend_from_slice(line);
+            take(&std::mem::take(rest))?;
+        }
+    }
+    rest.extend_from_slice(piece.get(at..)?);
+    Some(())
+}
+
+/// Reads a file whole: its tail is left out, and damage has a place.
+fn judge(disk: &dyn Disk, path: &Path) -> Result<Option<Loaded>, StateError> {
     let bytes = match disk.read(path, MAX_FILE) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(StateError::io("read", path, e)),
     };
-    let (mut state, mut settled): (Option<UidState>, usize) = (None, 0);
-    let contents = journal::parse(&bytes, |record| match (&mut state, record) {
-        (None, Record::Header(identity)) => {
-            state.insert(UidState::new(identity)).reserve(bytes.len() / LINE);
-            Ok(())
-        }
-        (None, _) => Err(Unreadable::Journal(BadJournal::NotOurs)),
-        (Some(state), record) => {
-            if let Record::Published(ids) = &record {
-                settled = settled.saturating_add(ids.len());
-            }
-            state.apply(record).map_err(Unreadable::Inconsistent)
-        }
-    });
+    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let mut reading = Reading::default();
+    let contents = journal::parse(&bytes, |record| reading.take(record, length));
     let unreadable = |e| match e {
         Unreadable::Journal(bad) => StateError::journal(path, bad),
         Unreadable::Inconsistent(e) => StateError::inconsistent(path, e),
     };
     let contents = contents.map_err(unreadable)?;
+    let Reading { state, settled } = reading;
     let state = state.ok_or_else(|| StateError::journal(path, BadJournal::NotOurs))?;
     Ok(Some(Loaded { state, contents, settled }))
 }
@@ -66,3 +128,7 @@ impl From<BadJournal> for Unreadable {
         Self::Journal(bad)
     }
 }
+
+#[cfg(test)]
+#[path = "reading_tests.rs"]
+mod tests;

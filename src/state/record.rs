@@ -499,7 +499,8 @@ impl<'a> Parse<'a> {
         let doubt = doubt || absent_since.is_some();
         let unique_id = self.optional(|field| UniqueId::new(&unescape(field)?).ok())?;
         let intent = self.if_there(|fields| {
-            Some(Intent { maildir: fields.number()?, also: Vec::new(), spooled: false, file_name: fields.string()? })
+            let (maildir, file_name) = (fields.number()?, fields.string()?);
+            Some(Box::new(Intent { maildir, also: Vec::new(), spooled: false, file_name }))
         })?;
         let fingerprint = Fingerprint { reported_size, header, whole };
         Some(Entry {

@@ -22,12 +22,12 @@ fn entry(id: u64) -> Entry {
         },
         delivered_at: -5,
         delivered_trusted: 9,
-        intent: Some(Intent {
+        intent: Some(Box::new(Intent {
             file_name: "1.M2P3.host,S=4".to_owned(),
             maildir: MaildirNumber::FIRST,
             also: Vec::new(),
             spooled: false,
-        }),
+        })),
         removed: false,
         doubt: false,
         absent_since: None,

@@ -242,7 +242,7 @@ impl Store {
             fingerprint: Fingerprint { reported_size, header, whole },
             delivered_at: self.mark.reading.wall,
             delivered_trusted: self.mark.trusted,
-            intent: Some(Intent { file_name, maildir, also, spooled: false }),
+            intent: Some(Box::new(Intent { file_name, maildir, also, spooled: false })),
             removed: false,
             doubt: is_unsure,
             absent_since: None,
@@ -279,7 +279,7 @@ impl Store {
 
     /// Whether a message that is being delivered goes into the spool.
     pub(crate) fn is_for_spool(&self, id: EntryId) -> bool {
-        let Some(intent) = self.state.entry(id).and_then(|entry| entry.intent.as_ref()) else { return false };
+        let Some(intent) = self.state.entry(id).and_then(|entry| entry.intent.as_deref()) else { return false };
         let mut maildirs = intent.maildirs().filter_map(|number| self.state.maildir(number));
         maildirs.any(|maildir| maildir.configured == self.spool())
     }
@@ -528,6 +528,12 @@ impl Store {
     #[must_use]
     pub fn exists(&self) -> bool {
         self.journal.exists()
+    }
+
+    /// The octets of its file.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.journal.length()
     }
 
     /// Where its file is.

@@ -40,7 +40,7 @@ fn entry(number: u32, intent: Option<Intent>) -> Entry {
         fingerprint: Fingerprint { reported_size: Some(samples::size(number)), header, whole: None },
         delivered_at: NOW.wall,
         delivered_trusted: u64::from(number) * 60,
-        intent,
+        intent: intent.map(Box::new),
         removed: false,
         doubt: false,
         absent_since: None,

@@ -34,6 +34,12 @@ pub(super) fn state(error: &io::Error) -> Step {
     }
     match system::step(error) {
         Some(step) => Some(format!("{step}. Nothing is lost").into()),
+        // Our own limit, not one of the system.
+        None if error.kind() == io::ErrorKind::FileTooLarge && error.raw_os_error().is_none() => Some(
+            "It remembers some ten million messages. Move it away: `mailferry uids adopt --from-maildir` begins a new one \
+             with what the Maildir holds"
+                .into(),
+        ),
         None => common(error).map(Into::into),
     }
 }

@@ -10,12 +10,12 @@ use tracing::{error, info, warn};
 use super::Supervisor;
 use crate::account::{Account, AccountName};
 use crate::clock::alarm::since_boot;
-use crate::config::{Config, ConfigError};
+use crate::config::ConfigError;
 use crate::daemon::accounts::AccountState;
+use crate::daemon::configured::Configured;
 use crate::daemon::systemd;
 use crate::poll::PollContext;
 use crate::schedule::queue::Limits;
-use crate::state::store::ConfiguredAccounts;
 use crate::text::Count;
 
 /// A reload begins when nobody has asked for one for so long: scripts may ask for many in a row.
@@ -53,9 +53,9 @@ impl Reload {
 
 impl Supervisor {
     /// The configuration was reloaded. One with errors is refused as a whole.
-    pub(super) fn reloaded(&mut self, config: Result<Config, ConfigError>, stamp: String) {
+    pub(super) fn reloaded(&mut self, configured: Result<Configured, ConfigError>, stamp: String) {
         self.reload.under_way = false;
-        match config {
+        match configured {
             Err(e) => {
                 let text = e.render(false).trim_end().to_owned();
                 error!(
@@ -64,18 +64,17 @@ impl Supervisor {
                 );
                 self.config_problem = Some(text);
             }
-            Ok(config) => {
+            Ok(Configured { config, accounts, names }) => {
                 config.warnings.iter().for_each(|warning| warn!(event = "reload", "{warning}"));
                 self.config_problem = None;
                 self.config_stamp = stamp;
                 let (concurrency, per_host) = (config.daemon.concurrency, config.daemon.per_host);
                 self.queue.set_limits(Limits { concurrency, per_host });
                 self.http.listen(config.daemon.http);
-                let names = config.accounts.iter().map(|account| account.name.clone());
-                let configured_accounts = Arc::new(ConfiguredAccounts::new(names));
+                let configured_accounts = Arc::new(names);
                 self.context = Arc::new(PollContext { configured_accounts, ..(*self.context).clone() });
                 self.notify = config.notify;
-                self.take_in(config.accounts);
+                self.take_in(accounts);
                 info!(
                     event = "reload",
                     "the configuration was reloaded: {}",
@@ -87,12 +86,7 @@ impl Supervisor {
     }
 
     /// These accounts are configured from now on. Sessions that run go on.
-    pub(super) fn take_in(&mut self, configured: Vec<Account>) {
-        let configured: BTreeMap<AccountName, Arc<Account>> = configured
-            .into_iter()
-            .filter(|account| account.enabled)
-            .map(|account| (account.name.clone(), Arc::new(account.with_spool(&self.context.state_dir))))
-            .collect();
+    pub(super) fn take_in(&mut self, configured: BTreeMap<AccountName, Arc<Account>>) {
         self.let_go(|name| !configured.contains_key(name));
         let (now, count) = (since_boot(), configured.len());
         let mut unknown: Vec<Arc<Account>> = Vec::new();

@@ -6,6 +6,7 @@ use crate::delivery::recovery::Recovered;
 use crate::plan::maildrop::Listed;
 use crate::poll::error::PollError;
 use crate::poll::events::{AfterFailure, PollEvent};
+use crate::text::Size;
 
 /// To look at so many headers takes a while, so the user is told why.
 const MANY_HEADERS: usize = 20_000;
@@ -14,6 +15,12 @@ const MANY_HEADERS: usize = 20_000;
 pub(super) fn on_event(event: &PollEvent<'_>) {
     match event {
         PollEvent::Recovered(recovered) if !recovered.is_nothing() => was_interrupted(recovered),
+        PollEvent::WaitsForRoom { octets } => {
+            info!(
+                "its state of {} waits until the large states of other accounts have been polled with",
+                Size(*octets)
+            );
+        }
         PollEvent::TokenRefused(error) => info!("{error}. Another access token is tried"),
         PollEvent::OneAtATime(error) => info!(
             "the session ended at the first commands that were sent ahead, so they are sent one at a time: {error}"

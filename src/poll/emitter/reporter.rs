@@ -83,6 +83,7 @@ impl Reporter {
             | PollEvent::MessageRecognised { .. }
             | PollEvent::EndedEarly { .. }
             | PollEvent::Stopping { .. }
+            | PollEvent::WaitsForRoom { .. }
             | PollEvent::Waits(_) => {}
         }
     }

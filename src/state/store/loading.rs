@@ -41,6 +41,12 @@ impl std::fmt::Debug for LockedState {
 }
 
 impl LockedState {
+    /// How many octets the file has; 0 if there is none.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.locked.file.as_ref().map_or(0, LockedFile::size)
+    }
+
     /// What is known of the file without reading it. None if there is none.
     #[must_use]
     pub fn status(&self) -> Option<FileStatus> {

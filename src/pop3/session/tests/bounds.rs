@@ -39,7 +39,7 @@ fn events(session: &mut Session, octets: &[u8], piece: usize) -> Vec<Event> {
 
 #[test]
 fn of_a_longer_status_line_the_beginning_counts_and_the_session_goes_on() {
-    for octets in [limits::STATUS_LINE + 1, limits::STATUS_LINE + 2, limits::STATUS_LINE_PASSED] {
+    for octets in [limits::STATUS_LINE + 1, limits::STATUS_LINE + 2, 1 << 20] {
         for piece in [1000, limits::STATUS_LINE, usize::MAX] {
             let mut session = logged_in();
             session.send(Command::Noop).unwrap();
@@ -69,7 +69,12 @@ fn a_status_line_without_end_ends_the_session() {
     let too_long = FramingError::LineTooLong { to: CommandKind::Noop, limit };
     let mut session = logged_in();
     session.send(Command::Noop).unwrap();
-    assert_eq!(session.receive(&line_of(b"-ERR ", limit + 1)), Err(too_long));
+    let longest = line_of(b"-ERR ", limit);
+    let step = session.receive(&longest).unwrap();
+    assert!(matches!(step.event, Event::Response { .. }) && step.consumed == limit);
+    session.send(Command::Noop).unwrap();
+    session.receive(&longest[..limit - 2]).unwrap();
+    assert_eq!(session.receive(b"xxx"), Err(too_long));
 }
 
 #[test]
@@ -125,7 +130,7 @@ fn listing(command: Command) -> Session {
 
 #[test]
 fn a_longer_line_of_a_listing_is_passed_over_alone() {
-    for octets in [limits::LISTING_LINE + 1, 50_000, 1 << 20] {
+    for octets in [limits::LISTING_LINE + 1, 50_000, 3 << 20] {
         for piece in [999, limits::LISTING_LINE, usize::MAX] {
             let mut session = listing(Command::Uidl(None));
             let answer = [b"1 a\r\n".to_vec(), line_of(b"2 ", octets), b"3 c\r\n.\r\n".to_vec()].concat();
@@ -168,8 +173,9 @@ fn a_listing_has_a_bounded_number_of_lines_and_octets() {
         assert_eq!(session.receive(b"1 1\r\n"), Err(FramingError::TooManyOctets { to, limit }));
         // In the middle of a line that does not end as well.
         let mut session = listing(Command::Capa);
-        let endless = vec![b'x'; 2 << 20];
-        session.receive(&endless).unwrap();
+        let endless = vec![b'x'; usize::try_from(limits::CAPABILITY_OCTETS / 4 * 3).unwrap()];
+        assert!(matches!(session.receive(&endless).unwrap().event, Event::LongLine(_)));
+        assert_eq!(session.receive(&endless).unwrap().event, Event::NeedInput);
         let error = session.receive(&endless).unwrap_err();
         assert_eq!(error, FramingError::TooManyOctets { to: CommandKind::Capa, limit: limits::CAPABILITY_OCTETS });
     };

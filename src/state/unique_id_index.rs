@@ -1,0 +1,164 @@
+//! Finds entries by unique-id. PURE.
+//!
+//! The unique-ids themselves stand in the entries and nowhere else: of a million of them that is most of the memory.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+
+use hashbrown::HashTable;
+
+use super::entry_table::EntryTable;
+use crate::ids::EntryId;
+use crate::pop3::UniqueId;
+
+/// Which entries have which unique-id. Whoever asks brings the entries along: all that were added and not removed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct UniqueIdIndex {
+    /// One entry for each unique-id.
+    one_of_each: HashTable<EntryId>,
+    /// All entries of a unique-id in the order in which they got it, where it is more than one.
+    several: HashMap<UniqueId, Vec<EntryId>>,
+    /// What the unique-ids, which a server chooses, are hashed by.
+    hasher: RandomState,
+}
+
+impl UniqueIdIndex {
+    /// The entries that have it, in the order in which they got it.
+    pub(super) fn get<'a>(&'a self, unique_id: &UniqueId, entries: &EntryTable) -> &'a [EntryId] {
+        if let Some(ids) = self.several.get(unique_id) {
+            return ids;
+        }
+        let has_it = |id: &EntryId| unique_id_of(*id, entries) == Some(unique_id);
+        let found = self.one_of_each.find(self.hasher.hash_one(unique_id), has_it);
+        found.map(std::slice::from_ref).unwrap_or_default()
+    }
+
+    /// This entry, which is among the entries, has it.
+    pub(super) fn add(&mut self, id: EntryId, unique_id: &UniqueId, entries: &EntryTable) {
+        if let Some(ids) = self.several.get_mut(unique_id) {
+            ids.push(id);
+            return;
+        }
+        let Self { one_of_each, several, hasher } = self;
+        let hash = hasher.hash_one(unique_id);
+        let has_it = |id: &EntryId| unique_id_of(*id, entries) == Some(unique_id);
+        let hash_of = |id: &EntryId| unique_id_of(*id, entries).map_or(0, |one| hasher.hash_one(one));
+        match one_of_each.find(hash, has_it) {
+            Some(first) => _ = several.insert(unique_id.clone(), vec![*first, id]),
+            None => _ = one_of_each.insert_unique(hash, id, hash_of),
+        }
+    }
+
+    /// This entry, which is still among the entries, does not have it any more.
+    pub(super) fn remove(&mut self, id: EntryId, unique_id: &UniqueId) {
+        let next = self.several.get_mut(unique_id).and_then(|ids| {
+            ids.retain(|other| *other != id);
+            ids.first().copied()
+        });
+        if self.several.get(unique_id).is_some_and(|ids| ids.len() < 2) {
+            self.several.remove(unique_id);
+        }
+        let hash = self.hasher.hash_one(unique_id);
+        let Ok(mut place) = self.one_of_each.find_entry(hash, |one| *one == id) else { return };
+        match next {
+            Some(next) => *place.get_mut() = next,
+            None => {
+                place.remove();
+            }
+        }
+    }
+
+    /// Makes room for so many more.
+    pub(super) fn reserve(&mut self, additional: usize, entries: &EntryTable) {
+        let Self { one_of_each, hasher, .. } = self;
+        let hash_of = |id: &EntryId| unique_id_of(*id, entries).map_or(0, |one| hasher.hash_one(one));
+        one_of_each.reserve(additional, hash_of);
+    }
+}
+
+fn unique_id_of(id: EntryId, entries: &EntryTable) -> Option<&UniqueId> {
+    entries.get(id)?.unique_id.as_ref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::entry::{Entry, Fingerprint, Origin};
+
+    /// Entries with an index, and what they should have: by unique-id, in order.
+    #[derive(Default)]
+    struct Kept {
+        entries: EntryTable,
+        index: UniqueIdIndex,
+        expected: HashMap<UniqueId, Vec<EntryId>>,
+    }
+
+    fn named(number: u64) -> UniqueId {
+        // Some of them have room in the value itself, and some do not.
+        UniqueId::new("x".repeat(usize::try_from(number).unwrap()).as_bytes()).unwrap()
+    }
+
+    impl Kept {
+        fn add(&mut self, id: EntryId, unique_id: UniqueId) {
+            let entry = Entry {
+                id,
+                unique_id: Some(unique_id.clone()),
+                origin: Origin::Delivered,
+                fingerprint: Fingerprint { reported_size: None, header: None, whole: None },
+                delivered_at: 0,
+                delivered_trusted: 0,
+                intent: None,
+                removed: false,
+                doubt: false,
+                absent_since: None,
+            };
+            self.entries.insert(entry).unwrap();
+            self.index.add(id, &unique_id, &self.entries);
+            self.expected.entry(unique_id).or_default().push(id);
+        }
+
+        fn remove(&mut self, id: EntryId) {
+            let unique_id = self.entries.get(id).unwrap().unique_id.clone().unwrap();
+            self.index.remove(id, &unique_id);
+            self.entries.remove(id).unwrap();
+            self.expected.get_mut(&unique_id).unwrap().retain(|other| *other != id);
+        }
+
+        fn check(&self) {
+            for number in 1..40 {
+                let expected = self.expected.get(&named(number)).map(Vec::as_slice).unwrap_or_default();
+                assert_eq!(self.index.get(&named(number), &self.entries), expected, "{number}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_unique_id_leads_to_its_entries_whatever_comes_and_goes() {
+        for seed in 0..20 {
+            let (mut kept, mut random) = (Kept::default(), fastrand::Rng::with_seed(seed));
+            let mut there = Vec::new();
+            for id in 1..400 {
+                if random.u8(..) < 100 && !there.is_empty() {
+                    kept.remove(there.swap_remove(random.usize(..there.len())));
+                } else {
+                    kept.add(EntryId::new(id), named(random.u64(1..40)));
+                    there.push(EntryId::new(id));
+                }
+                kept.check();
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_removed_can_be_there_again_under_another_name() {
+        let mut kept = Kept::default();
+        let [one, two] = [1, 2].map(EntryId::new);
+        kept.add(one, named(3));
+        kept.add(two, named(3));
+        kept.remove(one);
+        kept.add(one, named(4));
+        kept.check();
+        kept.index.reserve(1000, &kept.entries);
+        kept.check();
+    }
+}
