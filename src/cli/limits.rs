@@ -66,10 +66,11 @@ const LARGE_FROM: &str = "MALLOC_MMAP_THRESHOLD_";
 const LARGE: &str = "1048576";
 
 /// Where address space is limited, this process begins once more, so that its threads share one arena: whether memory can be
-/// had would else be a matter of which thread asks first.
+/// had would else be a matter of which thread asks first. What a daemon wants is said together with it, so that it does not
+/// begin a third time.
 pub(super) fn share_one_arena(words: &[OsString]) {
     if getrlimit(Resource::As).current.is_some_and(|limit| limit < MUCH_ADDRESS_SPACE) {
-        begin_once_more(words, ARENAS, "1");
+        begin_once_more(words, &[(ARENAS, "1"), (LARGE_FROM, LARGE)]);
     }
 }
 
@@ -78,17 +79,18 @@ pub(super) fn share_one_arena(words: &[OsString]) {
 /// state is worked on by one thread after the other, and a large one stays in memory several times.
 pub(super) fn give_large_blocks_back(words: &[OsString]) {
     if cfg!(target_env = "gnu") {
-        begin_once_more(words, LARGE_FROM, LARGE);
+        begin_once_more(words, &[(LARGE_FROM, LARGE)]);
     }
 }
 
-/// Begins once more with this in the environment, unless it is there: only the environment can tell glibc, and only at the
-/// beginning. By its own path, as the process is called what its file is. It comes back only if that fails, and then it goes
-/// on as it is.
-fn begin_once_more(words: &[OsString], variable: &str, value: &str) {
-    let Some((name, rest)) = words.split_first().filter(|_| std::env::var_os(variable).is_none()) else { return };
+/// Begins once more with what it lacks of these in the environment, if it lacks any: only the environment can tell glibc,
+/// and only at the beginning. By its own path, as the process is called what its file is. It comes back only if that fails,
+/// and then it goes on as it is.
+fn begin_once_more(words: &[OsString], variables: &[(&str, &str)]) {
+    let lacking: Vec<_> = variables.iter().filter(|(name, _)| std::env::var_os(name).is_none()).copied().collect();
+    let Some((name, rest)) = words.split_first().filter(|_| !lacking.is_empty()) else { return };
     if let Ok(program) = std::env::current_exe() {
-        let _ = Command::new(program).arg0(name).args(rest).env(variable, value).exec();
+        let _ = Command::new(program).arg0(name).args(rest).envs(lacking).exec();
     }
 }
 

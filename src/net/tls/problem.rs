@@ -39,7 +39,7 @@ pub(super) fn explain(
             NetError::ClosedDuringHandshake { host, port, source: error, heard }
         }
         Some(refusal) if asked && client_certificate::is_refusal(refusal) => failed(client_certificate::problem(shown)),
-        Some(Error::AlertReceived(alert)) if !answered && means_garbled(*alert) => {
+        Some(Error::AlertReceived(alert)) if !answered && may_be_cured_by_a_smaller_hello(*alert) => {
             failed(HandshakeProblem::NotUnderstood(format!("received fatal alert: {alert:?}")))
         }
         // A record of an unknown type: the first byte is a letter or a sign.
@@ -52,8 +52,9 @@ pub(super) fn explain(
     }
 }
 
-/// Whether an alert says that what came was garbled, and not that it was unwelcome; or nothing.
-fn means_garbled(alert: AlertDescription) -> bool {
+/// Whether an alert in the place of an answer may come of a ClientHello that was cut or dropped on its way: it says that
+/// what came was garbled, and not that it was unwelcome; or it says nothing.
+fn may_be_cured_by_a_smaller_hello(alert: AlertDescription) -> bool {
     matches!(
         alert,
         AlertDescription::CloseNotify
