@@ -105,6 +105,7 @@ impl PollReport {
             (LeftFor::FullSpool, _) => {
                 format!("{left}, because the spool is full: they are fetched once what is in it has been forwarded")
             }
+            (LeftFor::DownloadLimit, _) => format!("{left}, because the server gives no more for now"),
             (LeftFor::NoProgress, _) => format!("{left}, because the last session brought nothing new"),
             (LeftFor::Refusals, _) => {
                 format!(
@@ -301,6 +302,7 @@ mod tests {
             (1, LeftFor::LoginDelay, "1 message is left for the next poll, because the server wants 300 s between"),
             (7, LeftFor::LongPoll, "7 messages are left for the next poll, because this one took"),
             (7, LeftFor::Refusals, "7 messages are left for the next poll, because the server refused"),
+            (7, LeftFor::DownloadLimit, "7 messages are left for the next poll, because the server gives no more"),
             (2, LeftFor::NoProgress, "2 messages are left for the next poll, because the last session brought nothing"),
         ] {
             left.left = Some(Left { messages, why });
