@@ -26,6 +26,7 @@ fn refused() -> PollReport {
     let code = Some(ResponseCode::Auth);
     let response = Response { status: Status::Err, code, text: "no".to_owned(), decoded: None, unique_id: None };
     let login = crate::client::ClientError::Login {
+        provider: None,
         asked: CommandKind::Pass,
         refusal: Refusal::Credentials,
         response,

@@ -108,6 +108,7 @@ impl PollReport {
             (LeftFor::FullSpool, _) => {
                 format!("{left}, because the spool is full: they are fetched once what is in it has been forwarded")
             }
+            (LeftFor::DownloadLimit, _) => format!("{left}, because the server gives no more for now"),
             (LeftFor::NoProgress, _) => format!("{left}, because the last session brought nothing new"),
             (LeftFor::Refusals, _) => {
                 format!(
@@ -309,6 +310,7 @@ mod tests {
                 "7 messages are left for the next poll, because what is remembered of earlier ones",
             ),
             (7, LeftFor::Refusals, "7 messages are left for the next poll, because the server refused"),
+            (7, LeftFor::DownloadLimit, "7 messages are left for the next poll, because the server gives no more"),
             (2, LeftFor::NoProgress, "2 messages are left for the next poll, because the last session brought nothing"),
         ] {
             left.left = Some(Left { messages, why });

@@ -148,14 +148,16 @@ pub(super) fn of_session(error: &ClientError) -> Class {
             Refusal::Permanent => Class::AccessRefused { stage: Stage::Login },
             Refusal::Temporary => busy(response, Stage::Login),
         },
-        ClientError::Unwilling { response } => of_access(response, Stage::Greeting),
+        ClientError::Unwilling { response, .. } => of_access(response, Stage::Greeting),
         ClientError::Goodbye { response, .. } => of_access(response, Stage::Session),
         // Some servers let everybody in, and say only then that it will not be now, or not at all.
         ClientError::Refused { response, .. } => match judge_access(response) {
             Some(_) => of_access(response, Stage::Session),
             None => Class::Protocol,
         },
-        ClientError::UniqueIdsRefused => Class::Busy { stage: Stage::Session, rate_limited: false },
+        ClientError::UniqueIdsRefused | ClientError::DownloadLimit { .. } => {
+            Class::Busy { stage: Stage::Session, rate_limited: false }
+        }
         ClientError::ListedTooMuch { .. } if !error.is_too_much_alone() => Class::ListingsTooLarge,
         ClientError::NoUniqueIds | ClientError::ListedTooMuch { .. } | ClientError::Send(_) => Class::Protocol,
         ClientError::TooLong(_) => Class::MessageTooLong,
@@ -307,6 +309,7 @@ fn session_came_after_the_login(error: &ClientError) -> bool {
     match error {
         ClientError::Goodbye { logged_in, .. } => *logged_in,
         ClientError::Refused { .. }
+        | ClientError::DownloadLimit { .. }
         | ClientError::NoUniqueIds
         | ClientError::UniqueIdsRefused
         | ClientError::ListedTooMuch { .. }

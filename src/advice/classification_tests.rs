@@ -27,7 +27,7 @@ fn response(code: Option<ResponseCode>, text: &str) -> Response {
 fn login(code: Option<ResponseCode>, text: &str) -> ClientError {
     let response = response(code, text);
     let refusal = judge_refusal(&response);
-    ClientError::Login { asked: CommandKind::Pass, response, refusal, blanks: false }
+    ClientError::Login { provider: None, asked: CommandKind::Pass, response, refusal, blanks: false }
 }
 
 fn broken() -> io::Error {
@@ -59,8 +59,8 @@ fn a_refused_login_is_explicit_only_by_its_code() {
 fn what_goes_wrong_at_the_server_has_its_cause() {
     let host = || "h".to_owned();
     let too_soon = response(None, "login allowed only every 15 minutes");
-    let refused = |response| ClientError::Refused { asked: CommandKind::Stat, response };
-    let goodbye = |code, text| ClientError::Goodbye { response: response(code, text), logged_in: true };
+    let refused = |response| ClientError::Refused { provider: None, asked: CommandKind::Stat, response };
+    let goodbye = |code, text| ClientError::Goodbye { provider: None, response: response(code, text), logged_in: true };
     let closed = NetError::ClosedDuringHandshake { host: host(), port: 995, source: broken(), heard: true };
     for (error, expected) in [
         (ClientError::from(NetError::NoAddress { host: host() }), Cause::NetworkDown),
@@ -74,16 +74,20 @@ fn what_goes_wrong_at_the_server_has_its_cause() {
         (FramingError::NotPop3 { excerpt: String::new() }.into(), Cause::Protocol),
         (FramingError::LooksLikeTls.into(), Cause::Tls),
         (ClientError::NoStls { response: response(None, "") }, Cause::Tls),
-        (ClientError::Unwilling { response: response(None, "") }, Cause::ServerBusy),
-        (ClientError::Unwilling { response: too_soon.clone() }, Cause::RateLimited),
+        (ClientError::Unwilling { provider: None, response: response(None, "") }, Cause::ServerBusy),
+        (ClientError::Unwilling { provider: None, response: too_soon.clone() }, Cause::RateLimited),
         (ClientError::NoLogin(NoLoginMethod::ApopWithoutTimestamp), Cause::Protocol),
         (ClientError::UniqueIdsRefused, Cause::ServerBusy),
+        (ClientError::DownloadLimit { provider: None, response: response(None, "") }, Cause::ServerBusy),
         (ClientError::NoUniqueIds, Cause::Protocol),
         (refused(response(None, "unknown command")), Cause::Protocol),
         (refused(too_soon), Cause::RateLimited),
         (refused(response(Some(ResponseCode::SysTemp), "")), Cause::ServerBusy),
         (refused(response(Some(ResponseCode::SysPerm), "busy")), Cause::AccessRefused),
-        (ClientError::Unwilling { response: response(Some(ResponseCode::SysPerm), "") }, Cause::AccessRefused),
+        (
+            ClientError::Unwilling { provider: None, response: response(Some(ResponseCode::SysPerm), "") },
+            Cause::AccessRefused,
+        ),
         (goodbye(Some(ResponseCode::SysPerm), ""), Cause::AccessRefused),
         (goodbye(Some(ResponseCode::SysTemp), ""), Cause::ServerBusy),
         (goodbye(None, "shutting down"), Cause::ServerBusy),
@@ -134,8 +138,8 @@ fn an_error_may_tell_that_the_server_had_let_us_in() {
     let logged_in = |error: ClientError| report(Err(error.into())).outcome().logged_in;
     assert!(logged_in(ClientError::NoUniqueIds));
     let said = response(Some(ResponseCode::SysTemp), "");
-    assert!(logged_in(ClientError::Goodbye { response: said.clone(), logged_in: true }));
-    assert!(!logged_in(ClientError::Goodbye { response: said, logged_in: false }));
+    assert!(logged_in(ClientError::Goodbye { provider: None, response: said.clone(), logged_in: true }));
+    assert!(!logged_in(ClientError::Goodbye { provider: None, response: said, logged_in: false }));
     assert!(!logged_in(ClientError::Closed));
     let mut later = report(Err(ClientError::Closed.into()));
     later.logged_in = true;

@@ -12,6 +12,7 @@ pub mod fetchmail;
 mod forwarding;
 pub(crate) mod next_step;
 mod outcome;
+mod refusals;
 
 use std::time::Duration;
 

@@ -60,7 +60,10 @@ pub fn warnings(config: &Config, named: &[String], etc: &Path) -> Vec<String> {
 fn passwords(accounts: &[&Account], found: &mut Vec<String>) {
     let inside: Vec<&str> = accounts
         .iter()
-        .filter(|account| matches!(account.credential, CredentialSource::Inline(_)))
+        // It is empty where a certificate logs in.
+        .filter(
+            |account| matches!(&account.credential, CredentialSource::Inline(secret) if !secret.expose().is_empty()),
+        )
         .map(|account| account.name.as_str())
         .collect();
     if !inside.is_empty() {

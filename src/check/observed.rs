@@ -23,8 +23,12 @@ pub(super) struct Seen {
     pub(super) peer: Option<SocketAddr>,
     /// How long it took to reach it, without TLS.
     pub(super) reached_in: Duration,
+    /// Nothing of the connection leaves this machine.
+    pub(super) loopback: bool,
     /// What TLS came to.
     pub(super) tls: Option<TlsFacts>,
+    /// When the certificate of this side expires, in seconds since 1970, if one was shown.
+    pub(super) client_certificate_expires: Option<i64>,
     /// TLS came about only without the large key share.
     pub(super) classical: bool,
     /// The beginning of what the server said.
@@ -75,7 +79,9 @@ impl Dial for Observed {
             *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = Seen {
                 peer: Some(connection.peer),
                 reached_in: begun.elapsed().saturating_sub(in_tls),
+                loopback: connection.loopback,
                 tls,
+                client_certificate_expires: connection.client_certificate_expires,
                 classical: connection.classical,
                 ..Seen::default()
             };
@@ -93,6 +99,7 @@ impl Dial for Observed {
             let connection = self.dialer.start_tls(endpoint, connection).await?;
             let mut seen = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
             seen.tls = connection.tls.as_deref().cloned();
+            seen.client_certificate_expires = connection.client_certificate_expires;
             drop(seen);
             Ok(connection)
         })

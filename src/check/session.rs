@@ -156,8 +156,7 @@ fn tell_connection(
         (Some(_), _) => steps.push(tls(account, seen, in_short)),
         (None, TlsMode::None) => {
             let what = "the connection is not encrypted, because of tls = \"none\"";
-            let loopback = peer.ip().to_canonical().is_loopback();
-            let step = if loopback {
+            let step = if seen.loopback {
                 Step::ok("tls", format!("{what}; it does not leave this machine"))
             } else {
                 Step::warn("tls", format!("{what}: everybody on the network path can read the password"))
@@ -186,14 +185,28 @@ fn tls(account: &Account, seen: &Seen, in_short: &mut Vec<String>) -> Step {
     if let Some(issuer) = &facts.issuer {
         text.push_str(&format!("; the certificate for {} is by {issuer}", account.endpoint.host));
     }
-    let Some(end) = facts.not_after else { return Step::ok("tls", text) };
-    text.push_str(&format!(", valid until {}", day(end)));
-    let left = end.saturating_sub(jiff::Timestamp::now().as_second()) / 86_400;
-    if left < EXPIRES_SOON {
-        text.push_str(&format!(": {left} days are left, and it has not been renewed; tell the server's operator"));
-        return Step::warn("tls", text);
+    let mut mark = Mark::Ok;
+    if let Some(end) = facts.not_after {
+        text.push_str(&format!(", valid until {}", day(end)));
+        if let Some(left) = ends_soon(end) {
+            text.push_str(&format!(": {left} are left, and it has not been renewed; tell the server's operator"));
+            mark = Mark::Warn;
+        }
     }
-    Step::ok("tls", text)
+    if let Some(end) = seen.client_certificate_expires {
+        text.push_str(&format!("; the certificate of this side is valid until {}", day(end)));
+        if let Some(left) = ends_soon(end) {
+            text.push_str(&format!(": {left} are left; put a new one in its place"));
+            mark = Mark::Warn;
+        }
+    }
+    Step::new("tls", mark, text)
+}
+
+/// What is left of the time of a certificate, if that is little.
+fn ends_soon(end: i64) -> Option<Count> {
+    let left = end.saturating_sub(jiff::Timestamp::now().as_second()) / 86_400;
+    (left < EXPIRES_SOON).then(|| Count(u64::try_from(left).unwrap_or(0), "day"))
 }
 
 /// A session under way.

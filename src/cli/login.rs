@@ -26,6 +26,7 @@ use crate::oauth::tokens::Tokens;
 use crate::poll::PollContext;
 use crate::pop3::{Command, Status};
 use crate::provider::Provider;
+use crate::text::Count;
 use crate::threads;
 
 mod browser;
@@ -245,11 +246,11 @@ impl LoginCommand<'_> {
         let device = sign_in.device().await?;
         say(format_args!(
             "Open this address on any device, sign in as {}, and type in the code:\n\n    {}\n\n    {}\n\nThe code is good for \
-             {} minutes. Give it to nobody: whoever enters it opens this mailbox to the one who began.\n",
+             {}. Give it to nobody: whoever enters it opens this mailbox to the one who began.\n",
             self.account.username,
             crate::text::value(&device.address()),
             crate::text::value(device.code()),
-            device.time().as_secs() / 60
+            Count(device.time().as_secs() / 60, "minute")
         ));
         device.finish(sign_in.http()).await
     }
@@ -267,8 +268,8 @@ impl LoginCommand<'_> {
     }
 
     fn instructions(&self, waiting: &BrowserSignIn<'_>, opened: bool, by_hand: bool) -> String {
-        let begin = if opened { "A browser was opened at this address" } else { "Open this address in a browser" };
-        let mut words = format!("{begin}, and sign in as {}:\n\n    {}\n", self.account.username, waiting.url);
+        let begin = if opened { "This address was opened in a browser" } else { "Open this address in a browser" };
+        let mut words = format!("{begin}. Sign in there as {}:\n\n    {}\n", self.account.username, waiting.url);
         if by_hand {
             words.push_str(&format!(
                 "\nIn the end the browser is sent to an address that begins with {}, and may show an error page. \
@@ -301,14 +302,15 @@ impl LoginCommand<'_> {
         let mut client = logged_in.map_err(|e| e.error)?.client;
         let response = client.exchange(Command::Stat).await?;
         if response.status != Status::Ok {
-            let asked = crate::pop3::CommandKind::Stat;
-            return Err(ClientError::Refused { asked, response });
+            let (provider, asked) = (Provider::of(&self.account.endpoint.host), crate::pop3::CommandKind::Stat);
+            return Err(ClientError::Refused { provider, asked, response });
         }
         let messages = response.text.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
         // Nothing was retrieved, so it promises nothing.
         client.quit().await?;
         if !self.quiet {
-            let found = messages.map_or_else(|| "is open".to_owned(), |count| format!("holds {count} messages"));
+            let found =
+                messages.map_or_else(|| "is open".to_owned(), |count| format!("holds {}", Count(count, "message")));
             say(format_args!("{}: signed in; the mailbox of {} {found}.", self.account.name, self.account.username));
         }
         Ok(())

@@ -70,7 +70,7 @@ enum Failed {
     /// It has been told.
     Told(ExitStatus),
     /// Why.
-    Poll(PollError),
+    Poll(Box<PollError>),
     /// The Maildir.
     Maildir(PathBuf, std::io::Error),
     /// What was asked for cannot be done.
@@ -82,7 +82,7 @@ where
     PollError: From<E>,
 {
     fn from(e: E) -> Self {
-        Self::Poll(e.into())
+        Self::Poll(Box::new(e.into()))
     }
 }
 

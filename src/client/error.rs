@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::budget;
 use crate::net::NetError;
 use crate::pop3::{CommandKind, FramingError, Mechanism, MessageNumber, Refusal, Response, SendError, goodbye};
+use crate::provider::Provider;
 use crate::sasl::{NoLoginMethod, SaslError};
 use crate::text::Size;
 
@@ -38,6 +39,8 @@ pub enum ClientError {
     Framing(FramingError),
     /// The server does not want to talk to anybody now.
     Unwilling {
+        /// Whose server it is, if that is known.
+        provider: Option<&'static Provider>,
         /// Its words.
         response: Response,
     },
@@ -60,6 +63,8 @@ pub enum ClientError {
     NoLogin(NoLoginMethod),
     /// The login was refused.
     Login {
+        /// Whose server it is, if that is known.
+        provider: Option<&'static Provider>,
         /// The last command.
         asked: CommandKind,
         /// The server's words.
@@ -78,6 +83,8 @@ pub enum ClientError {
     },
     /// The server ended the session before the maildrop was listed, and said why.
     Goodbye {
+        /// Whose server it is, if that is known.
+        provider: Option<&'static Provider>,
         /// Its words.
         response: Response,
         /// Whether it had let us in.
@@ -85,9 +92,18 @@ pub enum ClientError {
     },
     /// A command that every server has to know was refused, behind a good login.
     Refused {
+        /// Whose server it is, if that is known.
+        provider: Option<&'static Provider>,
         /// The command.
         asked: CommandKind,
         /// The server's words.
+        response: Response,
+    },
+    /// The server gives no more messages for now: it has given as many as it gives in a time.
+    DownloadLimit {
+        /// Whose server it is, if that is known.
+        provider: Option<&'static Provider>,
+        /// Its words.
         response: Response,
     },
     /// The server has no unique-ids, and mail is to stay there.
@@ -182,10 +198,10 @@ impl ClientError {
     /// What a server says without being asked, before anything was retrieved: the reason for its hanging up, where it is
     /// a refusal.
     #[must_use]
-    pub(super) fn or_goodbye(self, logged_in: bool) -> Self {
+    pub(super) fn or_goodbye(self, provider: Option<&'static Provider>, logged_in: bool) -> Self {
         match &self {
             Self::Framing(FramingError::Unsolicited { excerpt }) => match goodbye(excerpt) {
-                Some(response) => Self::Goodbye { response, logged_in },
+                Some(response) => Self::Goodbye { provider, response, logged_in },
                 None => self,
             },
             _ => self,
@@ -206,11 +222,11 @@ impl ClientError {
     /// What the server said no to.
     fn fmt_refusal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unwilling { response } => write!(f, "the server refused the connection, {}", words(response)),
-            Self::Goodbye { response, logged_in: false } => {
+            Self::Unwilling { response, .. } => write!(f, "the server refused the connection, {}", words(response)),
+            Self::Goodbye { response, logged_in: false, .. } => {
                 write!(f, "the server ended the session before the login, {}", words(response))
             }
-            Self::Goodbye { response, logged_in: true } => {
+            Self::Goodbye { response, logged_in: true, .. } => {
                 write!(f, "the server accepted the login and then ended the session, {}", words(response))
             }
             Self::Login { response, refusal: Refusal::Credentials, .. } => {
@@ -222,7 +238,10 @@ impl ClientError {
             Self::Login { response, refusal: Refusal::Temporary, .. } => {
                 write!(f, "the server cannot accept the login now, {}", words(response))
             }
-            Self::Refused { asked, response } => {
+            Self::DownloadLimit { response, .. } => {
+                write!(f, "the server gives no more messages for now, {}", words(response))
+            }
+            Self::Refused { asked, response, .. } => {
                 write!(
                     f,
                     "the server accepted the login and then refused {asked}, {}. Nothing was changed",
@@ -263,9 +282,11 @@ impl fmt::Display for ClientError {
                 )
             }
             Self::Framing(e) => e.fmt(f),
-            Self::Unwilling { .. } | Self::Goodbye { .. } | Self::Login { .. } | Self::Refused { .. } => {
-                self.fmt_refusal(f)
-            }
+            Self::Unwilling { .. }
+            | Self::Goodbye { .. }
+            | Self::Login { .. }
+            | Self::Refused { .. }
+            | Self::DownloadLimit { .. } => self.fmt_refusal(f),
             Self::SpeaksTls { port } => {
                 write!(f, "port {port} begins with TLS, and a plaintext greeting was expected")
             }

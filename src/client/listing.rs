@@ -22,6 +22,7 @@ use crate::pop3::{
     Capabilities, Command, CommandKind, DropListing, FramingError, MessageNumber, Response, ScanListing, Status,
     UniqueIdListing, has_access_code, judge_access, limits,
 };
+use crate::provider::Provider;
 use crate::sasl::LoginMethod;
 
 /// So many messages that UIDL left out are asked for one by one at a time.
@@ -84,9 +85,11 @@ pub async fn ask_for_sizes(
     let asked = client.try_converse([Command::List(None)], |asked, part| answers.on_event(asked, part)).await;
     answers.tell(client);
     *share = std::mem::take(&mut answers.share);
-    asked.map_err(|error| answers.why_it_ended(error))?;
+    asked.map_err(|error| answers.why_it_ended(error, client.provider))?;
     match answers.no_access {
-        Some((asked, response)) if has_access_code(&response) => Err(ClientError::Refused { asked, response }),
+        Some((asked, response)) if has_access_code(&response) => {
+            Err(ClientError::Refused { provider: client.provider, asked, response })
+        }
         _ => Ok(answers.builder.finish(Some(client.serial()))),
     }
 }
@@ -150,7 +153,7 @@ pub async fn open(logged_in: LoggedIn, cached: &CachedCapabilities) -> Result<Op
     let mut answers = Answers { expected: cached.listing.clone(), kept: KeptLines::new(), ..Answers::default() };
     let asked = answers.ask(&mut client, bears_capa).await;
     let mut ahead = client.was_ahead();
-    let mut listed = asked.map_err(|error| answers.why_it_ended(error));
+    let mut listed = asked.map_err(|error| answers.why_it_ended(error, client.provider));
     if listed.is_ok() && !client.careful && !answers.is_recognised() {
         listed = answers.ask_for_what_was_left_out(&mut client).await;
         // A server that answers a question about one message by more than a line is not asked that in a careful session.
@@ -387,11 +390,11 @@ impl Answers {
     }
 
     /// The reason for the end of a session in which a refusal said that the maildrop cannot be had.
-    fn why_it_ended(&mut self, error: ClientError) -> ClientError {
+    fn why_it_ended(&mut self, error: ClientError, provider: Option<&'static Provider>) -> ClientError {
         let hung_up = matches!(error, ClientError::Closed | ClientError::Lost { .. } | ClientError::Framing(_));
         match self.no_access.take_if(|_| hung_up) {
-            Some((_, response)) => ClientError::Goodbye { response, logged_in: true },
-            _ => error.or_goodbye(true),
+            Some((_, response)) => ClientError::Goodbye { provider, response, logged_in: true },
+            _ => error.or_goodbye(provider, true),
         }
     }
 
@@ -409,6 +412,7 @@ impl Answers {
         let refused = self.no_uidl.is_some() || self.no_list.is_some();
         // In words alone, a UIDL that is not announced may well not be there.
         let only_unannounced = !announced && self.no_list.is_none();
+        let refused_by = |asked, response| ClientError::Refused { provider: client.provider, asked, response };
         match (self.no_access, self.no_uidl, self.no_list) {
             // Some servers refuse to list what is empty, in words that may sound like trouble.
             (no_access, ..)
@@ -420,13 +424,13 @@ impl Answers {
             }
             // One of them failed because the maildrop cannot be had, so the rest says nothing either.
             (Some((asked, response)), _, _) if refused && (has_access_code(&response) || !only_unannounced) => {
-                return Err(ClientError::Refused { asked, response });
+                return Err(refused_by(asked, response));
             }
             (_, Some(response), _) if announced => {
-                return Err(ClientError::Refused { asked: CommandKind::Uidl(None), response });
+                return Err(refused_by(CommandKind::Uidl(None), response));
             }
             (_, Some(_), Some(response)) => {
-                return Err(ClientError::Refused { asked: CommandKind::List(None), response });
+                return Err(refused_by(CommandKind::List(None), response));
             }
             _ => {}
         }

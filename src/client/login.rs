@@ -123,7 +123,9 @@ impl Client {
         };
         match first {
             Event::Greeting(greeting) if greeting.response.status == Status::Ok => Ok(greeting),
-            Event::Greeting(Greeting { response, .. }) => Err(ClientError::Unwilling { response }),
+            Event::Greeting(Greeting { response, .. }) => {
+                Err(ClientError::Unwilling { provider: self.provider, response })
+            }
             _ => Err(ClientError::Closed),
         }
     }
@@ -138,7 +140,7 @@ impl Client {
         // Bytes behind the answer came in clear and could come from anybody: the session refuses them.
         let left = self.buffer.get(self.unread.clone()).unwrap_or_default();
         self.session.receive(left).map_err(|e| self.masked(e))?;
-        let Self { stream, mut session, info, timeouts, redactor, round_trips, .. } = self;
+        let Self { stream, mut session, info, provider, timeouts, redactor, round_trips, .. } = self;
         let (peer, loopback) = (info.peer, info.loopback);
         let plain = Connection {
             binding: None,
@@ -163,7 +165,7 @@ impl Client {
         };
         let protected = handshake.map_err(silent)??;
         session.tls_started()?;
-        Ok(Self { session, redactor, ..Self::new(protected, timeouts) })
+        Ok(Self { session, provider, redactor, ..Self::new(protected, timeouts) })
     }
 
     fn refuse_cleartext(&self, account: &Account) -> Result<(), ClientError> {

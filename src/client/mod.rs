@@ -39,6 +39,7 @@ use crate::pop3::{
     Command, CommandKind, Event, FramingError, Greeting, MessageNumber, Response, SendError, Session, SessionSerial,
     SessionState, Status,
 };
+use crate::provider::Provider;
 use crate::sasl::ChannelBinding;
 use crate::watch;
 use dialogue::Dialogue;
@@ -109,6 +110,8 @@ pub struct Client {
     sent: VecDeque<Instant>,
     /// The connection as it was made, without its stream.
     info: ConnectionInfo,
+    /// Whose server it is, if that is known.
+    provider: Option<&'static Provider>,
     /// Which session of this process it is.
     serial: SessionSerial,
     /// Counts what it waits for, with the other sessions of the poll.
@@ -235,6 +238,7 @@ impl Client {
                 classical,
                 binding,
             },
+            provider: None,
             serial: SessionSerial::next(),
             round_trips,
         }

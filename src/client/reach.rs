@@ -7,6 +7,7 @@ use super::{Client, ClientError, Redactor, Timeouts};
 use crate::account::{Account, Endpoint, KeyExchange, TlsMode};
 use crate::net::{Dial, MOST_ADDRESSES, NetError};
 use crate::pop3::{FramingError, Greeting};
+use crate::provider::Provider;
 use crate::secret::Secret;
 
 /// Connects, hears the greeting and begins TLS by STLS where that is configured. `known_classical`: TLS came about only
@@ -34,6 +35,7 @@ pub(super) async fn reach(
         let mut client = Client::new(connection, Timeouts::new(account.timeout));
         // Before the greeting: the server may know the password from an earlier session.
         client.redactor = Redactor::new(&account.username, password);
+        client.provider = Provider::of(&endpoint.host);
         let failed = match client.meet(dialer, &endpoint).await {
             Ok((mut client, greeting)) => {
                 client.info.classical |= classical;

@@ -50,7 +50,7 @@ impl Poll {
         let Work { retrieved, marked, numbers, forget } = work;
         let refused = retrieved.refused.count();
         let known = u64::try_from(retrieved.known.len()).unwrap_or(u64::MAX);
-        if retrieved.asked != retrieved.safe + known + refused {
+        if retrieved.asked != retrieved.safe + known + refused + retrieved.not_given {
             return Err(PollError::contradiction(
                 "end the session",
                 "not everything that was asked for is accounted for",

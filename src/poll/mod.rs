@@ -43,8 +43,8 @@ use report::LeftFor;
 pub use report::{PollReport, Quarantined};
 
 use crate::account::Account;
-use crate::client::Redactor;
 use crate::client::listing::Opened;
+use crate::client::{ClientError, Redactor};
 use crate::clock::Clock;
 use crate::credential::CredentialEnvironment;
 use crate::delivery::recovery::OtherMaildir;
@@ -56,6 +56,7 @@ use crate::plan::maildrop::Sizes;
 use crate::plan::{Nameless, Pass};
 use crate::pop3::MessageNumber;
 use crate::process_context::ProcessContext;
+use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::ListedAs;
 use crate::state::handle::StateHandle;
@@ -68,7 +69,7 @@ use emitter::Emitter;
 use next::{Next, record_unproven};
 use recognition::{Beginning, First};
 use server_profile::ServerProfile;
-use session::{Broken, Clean};
+use session::{Broken, Clean, Ended};
 pub use spool::{forward_spool, settle_account};
 
 /// What all polls of this process share.
@@ -331,7 +332,7 @@ impl Poll {
             self.forget_session();
             self.clean = None;
             let next = match self.session(begun.take(), state, profile, password).await {
-                Ok(ended) => {
+                Ok(mut ended) => {
                     self.clean.clone_from(&ended.clean);
                     let has_new = self.so_far.messages > before;
                     if self.probes_for_more {
@@ -345,6 +346,7 @@ impl Poll {
                         self.compared.insert(*id);
                         self.compared_as.insert((listed.number, ListedAs::of(listed)));
                     }
+                    self.end_at_download_limit(&mut ended)?;
                     self.after(ended, progress, more)
                 }
                 Err(broken) => {
@@ -378,6 +380,14 @@ impl Poll {
                 }
             }
         }
+    }
+
+    /// Ends the poll where the server gives no more messages for now.
+    fn end_at_download_limit(&self, ended: &mut Ended) -> Result<(), PollError> {
+        let Some(response) = ended.download_limit.take() else { return Ok(()) };
+        self.leave(ended.left, LeftFor::DownloadLimit);
+        let provider = Provider::of(&self.account.endpoint.host);
+        Err(ClientError::DownloadLimit { provider, response }.into())
     }
 
     /// A message that ended early may have shifted the answers behind it, until something shows the contrary: none of what

@@ -152,6 +152,8 @@ pub enum LeftFor {
     LargeState,
     /// The server refused hundreds in a row.
     Refusals,
+    /// The server gives no more messages for now.
+    DownloadLimit,
     /// The last session brought nothing new.
     NoProgress,
     /// The spool holds as much as it may, until some of it is forwarded.

@@ -30,7 +30,7 @@ use crate::ids::{EntryId, InstanceId};
 use crate::maildir::staging::{NotWritten, Received, Staging};
 use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Expected, Remembered, Removable};
-use crate::pop3::{Command, CommandKind, Event, MessageNumber, Response, Status, UniqueId};
+use crate::pop3::{Command, CommandKind, Event, MessageNumber, Response, Status, UniqueId, is_download_limit};
 use crate::routing::Routing;
 use crate::state::entries::{Entry, ListedAs};
 use crate::watch;
@@ -106,6 +106,10 @@ pub(super) struct Retrieved {
     pub(super) asked: u64,
     /// Those that the server refused, and how.
     pub(super) refused: Refusals,
+    /// What the server said when it began to give no more messages for now.
+    pub(super) download_limit: Option<Response>,
+    /// How many RETR it answered so.
+    pub(super) not_given: u64,
     /// Those that turned out to be known already, as the server lists them now.
     pub(super) known: Vec<(EntryId, Listed)>,
     /// Those that became safe: how many, and their octets.
@@ -181,6 +185,8 @@ pub(super) struct Retriever<'a> {
     pub(super) sizes: HashMap<MessageNumber, u64>,
     /// A message whose end may have been in the wrong place: taken once the next answer shows that it was not.
     held: Option<(Listed, Incoming)>,
+    /// A message that was refused by words of a limit, until the next answer shows whether that is about all of them.
+    limited: Option<(Listed, Response)>,
     /// The unique-ids of those that are none of the remembered messages.
     others: HashSet<UniqueId>,
     begun: Instant,
@@ -216,6 +222,7 @@ impl<'a> Retriever<'a> {
             sizes_do_not_come: false,
             sizes: HashMap::new(),
             held: None,
+            limited: None,
             others: HashSet::new(),
             begun: Instant::now(),
             deadline: None,
@@ -239,7 +246,10 @@ impl<'a> Retriever<'a> {
                 self.ask_whether_in_step()?;
             }
             if self.client.outstanding() == 0 {
-                self.done.left = self.retrieval.messages.len();
+                if let Some((_, response)) = self.limited.take() {
+                    self.not_given(1, &response);
+                }
+                self.done.left += self.retrieval.messages.len();
                 if self.done.left == 0 && self.done.refused.count() == 0 && self.retrieval.is_whole {
                     self.done.absent = self.retrieval.remembered.left_of(&self.others).collect();
                 }
@@ -261,7 +271,8 @@ impl<'a> Retriever<'a> {
 
     fn ask_ahead(&mut self) -> Result<(), PollError> {
         let is_over = self.begun.elapsed() > SESSION || watch::is_to_give_way();
-        if self.deadline.is_some() || is_over || self.done.refused.are_too_many() {
+        let gets_no_more = self.done.refused.are_too_many() || self.done.download_limit.is_some();
+        if self.deadline.is_some() || is_over || gets_no_more {
             return Ok(());
         }
         // Many at a time, as the window does.
@@ -399,11 +410,38 @@ impl<'a> Retriever<'a> {
     /// The server refuses the oldest message under way.
     fn refused(&mut self, response: &Response) {
         let Some(listed) = self.completed(0) else { return };
+        if is_download_limit(response) {
+            match self.limited.take() {
+                _ if self.done.download_limit.is_some() => self.not_given(1, response),
+                Some(_) => self.not_given(2, response),
+                None => self.limited = Some((listed, response.clone())),
+            }
+            return;
+        }
+        self.was_about_one();
+        self.count_refused(&listed, response);
+    }
+
+    /// So many messages were not given because of a limit that is about all of them.
+    fn not_given(&mut self, messages: u32, response: &Response) {
+        self.done.left = self.done.left.saturating_add(messages.try_into().unwrap_or(usize::MAX));
+        self.done.not_given += u64::from(messages);
+        self.done.download_limit.get_or_insert_with(|| response.clone());
+    }
+
+    /// What was refused by words of a limit was refused alone: others are given behind it.
+    fn was_about_one(&mut self) {
+        if let Some((listed, response)) = self.limited.take() {
+            self.count_refused(&listed, &response);
+        }
+    }
+
+    fn count_refused(&mut self, listed: &Listed, response: &Response) {
         self.events.tell(&PollEvent::MessageRefused {
-            listed: &listed,
+            listed,
             why: format_args!("the server refuses it, saying \"{}\"", response.words()),
         });
-        if self.done.refused.refused(&listed) {
+        if self.done.refused.refused(listed) {
             self.newest_first();
         }
     }
@@ -438,6 +476,7 @@ impl<'a> Retriever<'a> {
         incoming.route(&self.retrieval.routing, &self.retrieval.destinations, true);
         let listed = self.completed(incoming.staging.size()).ok_or_else(no_such)?;
         self.events.tell(&PollEvent::MessageReceived { listed: &listed, octets: incoming.staging.octets() });
+        self.was_about_one();
         self.done.refused.came();
         if !self.retrieval.careful && !Arrival::would_be_short(&listed, incoming.staging.octets()) {
             return self.hand_over(listed, incoming, received_messages, held).await;

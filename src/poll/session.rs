@@ -29,7 +29,7 @@ use crate::disk::DirSync;
 use crate::ids::EntryId;
 use crate::plan::maildrop::{Listed, Maildrop, Sizes};
 use crate::plan::{Arrival, Pass, Plan, next_due};
-use crate::pop3::{Capabilities, LoginDelay, MessageNumber, UniqueId};
+use crate::pop3::{Capabilities, LoginDelay, MessageNumber, Response, UniqueId};
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::{Entry, ListedAs, QuarantineReason, UidState};
@@ -57,6 +57,8 @@ pub(super) struct Ended {
     pub(super) compared: Vec<(EntryId, Listed)>,
     /// The server refused so many messages in a row that no further one was asked for.
     pub(super) gave_up: bool,
+    /// What the server said when it gave no more messages for now.
+    pub(super) download_limit: Option<Response>,
     /// Nothing was to be done.
     pub(super) clean: Option<Clean>,
 }
@@ -316,6 +318,7 @@ impl Poll {
             newly_skipped,
             compared: Vec::new(),
             gave_up: false,
+            download_limit: None,
             clean: None,
         };
         let mut deletions = Deletions::new(std::mem::take(&mut plan.delete));
@@ -344,6 +347,7 @@ impl Poll {
         }
         ended.left += retrieved.left;
         ended.gave_up = retrieved.refused.are_too_many();
+        ended.download_limit.clone_from(&retrieved.download_limit);
         ended.compared.clone_from(&retrieved.known);
         // What was recognised when it was here was listed, though the plan could not know.
         let listed: HashSet<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();

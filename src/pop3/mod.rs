@@ -44,7 +44,9 @@ pub use listing::{
     DropListing, InvalidUniqueId, Listed, ListingError, MessageNumber, ScanListing, UniqueId, UniqueIdListing,
 };
 pub use mechanism::Mechanism;
-pub use refusal::{Refusal, goodbye, has_access_code, is_too_soon, is_unknown_method, judge_access, judge_refusal};
+pub use refusal::{
+    Refusal, goodbye, has_access_code, is_download_limit, is_too_soon, is_unknown_method, judge_access, judge_refusal,
+};
 pub use response::{Greeting, Response, ResponseCode, Status};
 pub use serial::SessionSerial;
 pub use session::{Event, Session, Step};

@@ -5,7 +5,7 @@
 //! offered again every few minutes gets an account locked.
 
 use super::response::{Response, ResponseCode, Status};
-use words::{ASKED_FOR, NOT_KNOWN, NOT_TAKEN, NOT_THERE, PASSING, TOO_SOON, WHO, Words};
+use words::{ASKED_FOR, DOWNLOAD_LIMIT, NOT_KNOWN, NOT_TAKEN, NOT_THERE, PASSING, TOO_SOON, WHO, Words};
 
 mod words;
 
@@ -79,6 +79,12 @@ pub fn is_too_soon(response: &Response) -> bool {
         }
         Some(_) => false,
     }
+}
+
+/// Whether a refused RETR says that no further message is given for now, whichever it is.
+#[must_use]
+pub fn is_download_limit(response: &Response) -> bool {
+    Words::of(&response.text).any(DOWNLOAD_LIMIT)
 }
 
 /// Whether a server refused the way to log in rather than who wanted to: it does not know the command, the mechanism, or

@@ -7,7 +7,7 @@ use std::path::Path;
 /// What a server says, for people to read: what does not print is shown by its escape, all else as it is. Quotes and
 /// backslashes stay, so it does no harm to pass through here twice.
 pub(crate) fn words(text: &str) -> String {
-    escaped(text.chars())
+    escaped(text.chars(), text.len())
 }
 
 /// The same of bytes. Invalid UTF-8 becomes U+FFFD.
@@ -17,15 +17,16 @@ pub(crate) fn words_in(bytes: &[u8]) -> String {
 
 /// At most so many characters of a text, with an ellipsis if there are more.
 pub(crate) fn cut_words(text: &str, most: usize) -> String {
-    let mut shown = escaped(text.chars().take(most));
+    let mut shown = escaped(text.chars().take(most), text.len().min(most));
     if text.chars().nth(most).is_some() {
         shown.push('…');
     }
     shown
 }
 
-fn escaped(chars: impl Iterator<Item = char>) -> String {
-    let mut text = String::new();
+/// So many octets are reserved: what prints does not grow, and leaves no part of itself behind in freed memory.
+fn escaped(chars: impl Iterator<Item = char>, room: usize) -> String {
+    let mut text = String::with_capacity(room);
     for c in chars {
         match c {
             // Some servers part their words with tabs. In a line of text it is a blank as well.

@@ -118,7 +118,19 @@ impl Authority {
 
     /// A client's certificate, for a user of this name.
     pub(crate) fn client(&self, name: &str) -> Leaf {
+        self.client_with(name, |_| {})
+    }
+
+    /// The same, and its time is over in three days.
+    pub(crate) fn expiring_client(&self, name: &str) -> Leaf {
+        self.client_with(name, |params| {
+            params.not_after = (std::time::SystemTime::now() + Duration::from_secs(3 * 86_400)).into();
+        })
+    }
+
+    fn client_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        change(&mut params);
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate().unwrap();

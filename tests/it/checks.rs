@@ -11,6 +11,7 @@ use crate::certificates::{Authority, Kind};
 use crate::disk_full::SmallDisk;
 use crate::mail::small_ones;
 use crate::program::{Account, Outcome, TestEnv};
+use crate::proxies::{proxy_to, url};
 use crate::scripted::maildrop::{Maildrop, Message, USER};
 
 /// The steps of the first account in the document: name, mark, text.
@@ -84,6 +85,42 @@ fn tls_is_told_with_its_version_key_exchange_and_certificate() {
         assert!(step(&outcome, "greeting", "ok").contains("+OK ready"));
         assert!(step(&outcome, "capabilities-after-login", "ok").contains("UIDL"));
     }
+}
+
+#[test]
+fn a_certificate_of_this_side_that_expires_soon_is_told_and_needs_no_password() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new(dir.path());
+    for (leaf, mark) in [(authority.expiring_client("jo"), "warn"), (authority.client("jo"), "ok")] {
+        let maildrop = Maildrop::with(small_ones(1), |behaviour| {
+            behaviour.capabilities = Some(vec!["SASL EXTERNAL".to_owned()]);
+            behaviour.answers = vec![("AUTH EXTERNAL".to_owned(), "-ERR [AUTH] not today\r\n".to_owned())];
+            behaviour.tls = Some(authority.server_config_of(Kind::Good, rustls::ALL_VERSIONS, true));
+            behaviour.implicit_tls = true;
+        });
+        let file = dir.path().join("client.pem");
+        fs::write(&file, leaf.certificate + &leaf.key).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let account = Account::at(maildrop.server.address).tls("implicit", &authority.ca_file);
+        let account = account.without("password").text("auth", "external");
+        let env = TestEnv::new(&[account.text("tls_client_cert", file.to_str().unwrap())]);
+        let outcome = env.run(&["check", "--json"]).expect(77);
+        let text = step(&outcome, "tls", mark);
+        assert!(text.contains("the certificate of this side is valid until "), "{text}");
+        assert_eq!(text.contains("put a new one in its place"), mark == "warn", "{text}");
+        assert!(!env.run(&["check"]).output().contains("the password is in the configuration"));
+    }
+}
+
+#[test]
+fn what_leaves_this_machine_through_a_proxy_here_is_not_said_to_stay() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let address = maildrop.server.address;
+    let (through, _) = proxy_to(move |_| Some((address, true)));
+    let account = Account::at(address).text("host", "pop.example.org").set("allow_cleartext_password", true);
+    let env = TestEnv::new(&[account.text("proxy", &url(through, "pr0xy-s3cret"))]);
+    let text = step(&env.run(&["check", "--json"]).expect(0), "tls", "warn");
+    assert!(text.contains("everybody on the network path"), "{text}");
 }
 
 #[test]

@@ -146,13 +146,13 @@ fn configuration(dir: &Path, clear: u16, tls: u16) -> String {
         "{users}protocols = pop3\nlisten = 127.0.0.1\nlogin_greeting = Dovecot of the tests\n\
          base_dir = {dir}/run\nstate_dir = {dir}/state\nlog_path = {dir}/log\n\
          ssl = yes\nssl_cert = <{dir}/cert.pem\nssl_key = <{dir}/key.pem\ndisable_plaintext_auth = no\n\
-         auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256 external xoauth2 oauthbearer\n\
+         auth_mechanisms = plain login apop cram-md5 scram-sha-1 scram-sha-256 external xoauth2 oauthbearer\n\
          ssl_ca = <{dir}/ca.pem\nssl_verify_client_cert = yes\nssl_require_crl = no\n\
          auth_ssl_username_from_cert = yes\nauth_failure_delay = 0\nmail_max_userip_connections = 100\n\
          first_valid_uid = 1\nmail_location = maildir:~/Maildir\nmail_fsync = never\n\
          passdb {{\n driver = oauth2\n mechanisms = xoauth2 oauthbearer\n args = {dir}/oauth2.conf\n}}\n\
          passdb {{\n driver = static\n mechanisms = external\n args = nopassword=y\n}}\n\
-         passdb {{\n driver = static\n mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256\n\
+         passdb {{\n driver = static\n mechanisms = plain login apop cram-md5 scram-sha-1 scram-sha-256\n\
          args = password={}\n}}\n\
          userdb {{\n driver = static\n args = home={dir}/mail/%u allow_all_users=yes\n}}\n\
          service pop3-login {{\n chroot =\n process_limit = 200\n\

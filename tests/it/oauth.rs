@@ -173,7 +173,7 @@ impl Drop for Login {
 fn a_browser_signs_in_and_the_mailbox_is_opened_before_it_is_said_to_be_done() {
     let stage = Stage::new();
     let outcome = stage.sign_in(&["login", "a"]).expect(0);
-    let outcome = outcome.says("a: signed in; the mailbox of jo@example.org holds 1 messages.");
+    let outcome = outcome.says("a: signed in; the mailbox of jo@example.org holds 1 message.");
     assert_eq!(stage.mailbox.logins(), [true], "{outcome:?}");
     {
         let inside = stage.server.inside();
@@ -205,7 +205,7 @@ fn a_browser_is_opened_where_the_user_has_one() {
     }
     assert_eq!(fs::read_to_string(&opened).unwrap(), url);
     browse(&url);
-    login.end().expect(0).says("A browser was opened");
+    login.end().expect(0).says("This address was opened in a browser");
 }
 
 #[test]
@@ -215,12 +215,7 @@ fn where_no_browser_is_the_address_is_pasted() {
     let address = sent_to(&login.url());
     login.paste("what is this?");
     login.paste(&address);
-    login
-        .end()
-        .expect(0)
-        .says("Copy that address")
-        .says("copy all of it from the address bar")
-        .says("holds 1 messages");
+    login.end().expect(0).says("Copy that address").says("copy all of it from the address bar").says("holds 1 message");
     // Over ssh that is the way, and a tunnel is another.
     let mut login =
         stage.begin(&["login", "a"], &[("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22"), ("BROWSER", "false")]);
@@ -266,7 +261,7 @@ fn a_code_is_typed_in_on_another_device() {
     let stage = Stage::new();
     stage.server.inside().pending = 2;
     let outcome = stage.begin(&["login", "--device", "a"], &[]).end().expect(0);
-    outcome.says("https://e.org/device").says("WDJB-MJHT").says("Give it to nobody").says("holds 1 messages");
+    outcome.says("https://e.org/device").says("WDJB-MJHT").says("Give it to nobody").says("holds 1 message");
     assert_eq!(stage.asked_for("urn:ietf:params:oauth:grant-type:device_code"), 3);
 }
 
@@ -361,7 +356,7 @@ fn tokens_come_by_the_way_of_the_account() {
     let account = account.text("source_address", "127.0.0.5").text("ip", "4");
     let env = TestEnv::in_memory(&[account.text("proxy", &url(through, "pr0xy-s3cret"))]);
     let stage = Stage { server, mailbox, env };
-    stage.sign_in(&["login", "a"]).expect(0).says("holds 1 messages");
+    stage.sign_in(&["login", "a"]).expect(0).says("holds 1 message");
     stage.expire();
     stage.env.fetch().expect(0);
     assert_eq!(stage.asked_for("refresh_token"), 1);

@@ -87,7 +87,7 @@ fn a_thousand_messages_arrive() {
 #[test]
 fn every_login_that_dovecot_offers_works() {
     let Some(dovecot) = shared() else { return };
-    for auth in ["plain", "user", "login", "cram-md5", "scram-sha-1", "scram-sha-256"] {
+    for auth in ["plain", "user", "login", "apop", "cram-md5", "scram-sha-1", "scram-sha-256"] {
         let user = dovecot.user(&format!("auth-{auth}"), &thousand_mixed()[..3]);
         everything_arrives_once(&user, user.inside_tls().text("auth", auth));
         let wrong = user.in_clear().text("auth", auth).text("password", "not-this-one");

@@ -7,6 +7,7 @@ use crate::delivered::assert_same_mail;
 use crate::leaks::assert_no_secret;
 use crate::mail::{small_ones, small_ones_stored};
 use crate::program::{Account, TestEnv};
+use crate::proxies::{proxy_to, url};
 use crate::scripted::Server;
 use crate::scripted::dialogue::{self, Step};
 use crate::scripted::maildrop::Maildrop;
@@ -291,4 +292,86 @@ fn an_empty_maildrop_may_refuse_to_be_listed() {
     // It may be empty, and the server in trouble.
     let maildrop = answering(0, &[("UIDL", "-ERR [SYS/TEMP] no"), ("LIST", no)]);
     TestEnv::in_memory(&[Account::at(maildrop.server.address)]).fetch().expect(75);
+}
+
+/// A maildrop of three messages that is reached by the name of a provider's server, and answers so.
+fn of_provider(host: &str, answers: &[(&str, &str)], change: impl Fn(Account) -> Account) -> (Maildrop, TestEnv) {
+    let maildrop = answering(3, answers);
+    let address = maildrop.server.address;
+    let (through, _) = proxy_to(move |_| Some((address, true)));
+    let account = Account::at(address).text("host", host).set("allow_cleartext_password", true);
+    let env = TestEnv::in_memory(&[change(account.text("proxy", &url(through, "pr0xy-s3cret")))]);
+    (maildrop, env)
+}
+
+#[test]
+fn what_a_provider_says_is_explained() {
+    let off = "-ERR [SYS/PERM] Your account is not enabled for POP access. Please visit your Gmail settings page and \
+               enable your account for POP access.";
+    for (host, answers, status, explained) in [
+        (
+            "pop.gmail.com",
+            &[("AUTH", "-ERR [AUTH] Application-specific password required: https://support.google.com/x")][..],
+            77,
+            "Make an app password at myaccount.google.com/apppasswords",
+        ),
+        ("pop.gmail.com", &[("STAT", off), ("UIDL", off), ("LIST", off)], 77, "POP3 is switched off for this mailbox"),
+        ("pop.gmail.com", &[("STAT", off), ("UIDL", off), ("LIST", off)], 77, "Forwarding and POP/IMAP > POP download"),
+        ("pop.163.com", &[("AUTH", "-ERR Unable to log on")], 77, "新增授权密码"),
+        ("pop.qiye.163.com", &[("AUTH", "-ERR ERR.LOGIN.REQCODE")], 77, "授权码"),
+        ("pop.qq.com", &[("AUTH", "-ERR Login fail. Account is abnormal")], 77, "for every cause"),
+        ("pop3.web.de", &[("AUTH", "-ERR no")], 77, "what stands before the @"),
+        ("pop.example.org", &[("AUTH", "-ERR [IN-USE] no")], 75, "Another program has the mailbox open"),
+        ("pop.example.org", &[("AUTH", "-ERR too many logins, wait")], 75, "those of other programs"),
+    ] {
+        let (maildrop, env) = of_provider(host, answers, |account| account);
+        env.fetch().expect(status).says(explained);
+        env.run(&["check"]).says(explained);
+        assert_eq!(maildrop.count("RETR"), 0);
+    }
+    let token = |account: Account| account.text("auth", "xoauth2");
+    let refused = "-ERR Authentication failure: unknown user name or bad password";
+    let (_maildrop, env) = of_provider("outlook.office365.com", &[("AUTH", refused)], token);
+    env.fetch().expect(77).says("or the token is of another one").says("Let devices and apps use POP");
+}
+
+/// What is said of one message stops no other, whatever the words.
+#[test]
+fn a_limit_that_is_about_one_message_is_a_refused_message() {
+    for pipelining in [true, false] {
+        let maildrop = Maildrop::with(small_ones(3), |behaviour| behaviour.pipelining = pipelining);
+        maildrop.change(|contents| {
+            contents.messages[0].refusal = Some("-ERR it is larger than the download limit".into());
+        });
+        let env = TestEnv::in_memory(&[Account::at(maildrop.server.address)]);
+        env.fetch().expect(1).says("it is larger than the download limit").says("2 new messages");
+        assert_eq!(env.mail().len(), 2);
+    }
+}
+
+/// What came is kept; what did not is asked for again when the server gives more, and none of it counts as trouble.
+#[test]
+fn a_daily_limit_is_waited_for() {
+    for pipelining in [true, false] {
+        let (maildrop, env) = of_provider("pop.163.com", &[], |account| account);
+        maildrop.change(|contents| {
+            contents.behaviour.pipelining = pipelining;
+            contents.messages[1..].iter_mut().for_each(|message| message.refusal = Some("-ERR Download exceed".into()));
+        });
+        let outcome = env.fetch().expect(75).says("Download exceed").says("Nothing is to be done");
+        let outcome = outcome.says("2 messages are left for the next poll, because the server gives no more for now");
+        assert!(!outcome.output().contains("could not be fetched"), "{outcome:#?}");
+        assert_same_mail(&env.mail(), &small_ones_stored(1));
+        maildrop.server.wait_until_idle();
+        let session = maildrop.server.sessions().pop().unwrap();
+        assert!(session.quit && maildrop.server.sessions().len() == 1, "{:?}", session.lines);
+        assert_eq!(maildrop.count("RETR"), 3);
+        for _ in 0..3 {
+            env.fetch().expect(75);
+        }
+        // Nothing was set aside for it.
+        maildrop.change(|contents| contents.messages.iter_mut().for_each(|message| message.refusal = None));
+        env.fetch().expect(0).says("2 new messages");
+        assert_same_mail(&env.mail(), &small_ones_stored(3));
+    }
 }

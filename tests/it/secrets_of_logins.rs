@@ -1,6 +1,8 @@
 //! What a login is made of shows nowhere: not in `/proc`, not in the log at its highest level, not in what is kept.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -9,7 +11,7 @@ use rustix::process::Signal;
 
 use crate::certificates::{Authority, Kind};
 use crate::mail::small_ones;
-use crate::program::{Account, TestEnv};
+use crate::program::{Account, TestEnv, skip};
 use crate::scripted::maildrop::{Maildrop, PASSWORD, USER};
 
 /// Anything shorter may be there by chance.
@@ -81,6 +83,84 @@ fn proc(pid: u32) -> String {
     all
 }
 
+/// A maildrop with one message, the home of its account, and the file with the password. The password comes from a file: then
+/// the configuration is among what is searched.
+fn home(auth: &str, sasl: &str, tls: Option<&Authority>) -> (Maildrop, TestEnv, PathBuf) {
+    let maildrop = Maildrop::with(small_ones(1), |behaviour| {
+        behaviour.greeting = "+OK <16184.1473445882@mail.example.org>".to_owned();
+        behaviour.capabilities = Some(vec!["USER".to_owned(), format!("SASL {sasl}")]);
+        behaviour.tls = tls.map(|authority| authority.server_config(Kind::Good));
+        behaviour.implicit_tls = tls.is_some();
+    });
+    let account = Account::at(maildrop.server.address).text("auth", auth);
+    let account = if let Some(authority) = tls { account.tls("implicit", &authority.ca_file) } else { account };
+    let env = TestEnv::in_memory(&[account.without("password").text("password_file", "password")]);
+    let password = env.path("password");
+    fs::write(&password, PASSWORD).unwrap();
+    fs::set_permissions(&password, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let config = fs::read_to_string(env.path("config.toml")).unwrap();
+    env.write_config(&config.replace("\"password\"", &format!("{password:?}")), 0o600);
+    (maildrop, env, password)
+}
+
+/// What a process may write to of its memory. None without the right to look.
+fn memory(pid: u32) -> Option<Vec<u8>> {
+    let memory = fs::File::open(format!("/proc/{pid}/mem")).ok()?;
+    let mut all = Vec::new();
+    for line in fs::read_to_string(format!("/proc/{pid}/maps")).ok()?.lines() {
+        let mut words = line.split(' ');
+        let (range, rights) = (words.next()?.split_once('-')?, words.next()?);
+        let [from, to] = [range.0, range.1].map(|end| u64::from_str_radix(end, 16).unwrap());
+        let mut part = vec![0; usize::try_from(to - from).unwrap()];
+        if rights.starts_with("rw") && memory.read_exact_at(&mut part, from).is_ok() {
+            all.extend(part);
+        }
+    }
+    Some(all)
+}
+
+/// Which of these texts are there.
+fn found<'a>(texts: &'a [String], memory: &[u8]) -> Vec<&'a String> {
+    let begins: Vec<u8> = texts.iter().map(|text| text.as_bytes()[0]).collect();
+    let places = memory.iter().enumerate().filter(|(_, octet)| begins.contains(octet));
+    places.filter_map(|(at, _)| texts.iter().find(|text| memory[at..].starts_with(text.as_bytes()))).collect()
+}
+
+#[test]
+fn between_polls_the_memory_of_a_daemon_holds_no_password() {
+    for (auth, name) in [
+        ("user", "PLAIN"),
+        ("plain", "PLAIN"),
+        ("login", "LOGIN"),
+        ("cram-md5", "CRAM-MD5"),
+        ("scram-sha-256", "SCRAM-SHA-256"),
+        ("xoauth2", "XOAUTH2"),
+    ] {
+        let (_maildrop, env, _) = home(auth, name, None);
+        let daemon = env.spawn(&["daemon"]);
+        let begun = Instant::now();
+        while env.mail().is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "{name}: no mail comes");
+            std::thread::sleep(Duration::from_millis(10)); // the pace of looking
+        }
+        // The session has still to end.
+        loop {
+            let Some(memory) = memory(daemon.pid()) else { return skip("it takes root to look into another process") };
+            assert!(memory.len() > 1 << 20, "{}", memory.len());
+            // What masks it in the log has it in small letters.
+            let forms: Vec<String> = forms().into_iter().flat_map(|form| [form.to_ascii_lowercase(), form]).collect();
+            let left = found(&forms, &memory);
+            if left.is_empty() {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "{auth}: {left:?}");
+            std::thread::sleep(Duration::from_millis(50)); // the pace of looking
+        }
+        daemon.signal(Signal::TERM);
+        daemon.wait().expect(143);
+    }
+}
+
 #[test]
 fn no_part_of_a_login_shows_anywhere() {
     let dir = tempfile::tempdir().unwrap();
@@ -97,22 +177,7 @@ fn no_part_of_a_login_shows_anywhere() {
         ("xoauth2", "XOAUTH2", false),
         ("oauthbearer", "OAUTHBEARER", false),
     ] {
-        let maildrop = Maildrop::with(small_ones(1), |behaviour| {
-            behaviour.greeting = "+OK <16184.1473445882@mail.example.org>".to_owned();
-            behaviour.capabilities = Some(vec!["USER".to_owned(), format!("SASL {name}")]);
-            behaviour.tls = tls.then(|| authority.server_config(Kind::Good));
-            behaviour.implicit_tls = tls;
-        });
-        let account = Account::at(maildrop.server.address).text("auth", auth);
-        let account = if tls { account.tls("implicit", &authority.ca_file) } else { account };
-        // The password comes from a file: then the configuration is among what is searched.
-        let env = TestEnv::in_memory(&[account.without("password").text("password_file", "password")]);
-        let password = env.path("password");
-        fs::write(&password, PASSWORD).unwrap();
-        fs::set_permissions(&password, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-        let config = fs::read_to_string(env.path("config.toml")).unwrap();
-        env.write_config(&config.replace("\"password\"", &format!("{password:?}")), 0o600);
-
+        let (maildrop, env, password) = home(auth, name, tls.then_some(&authority));
         let daemon = env.spawn(&["-vv", "daemon"]);
         let begun = Instant::now();
         while env.mail().is_empty() {

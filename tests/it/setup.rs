@@ -380,6 +380,8 @@ fn what_has_no_pop3_is_said_before_anything_is_asked() {
     stage.run("", &dns, &proxy, &["jo@icloud.com"]).expect(78).says("iCloud Mail has no POP3");
     // It takes no password, and the account for its sign-in is not given.
     stage.run("", &dns, &proxy, &["jo@proton.me"]).expect(78).says("no POP3");
+    // Nor is any option wanted first.
+    stage.command(&["setup", "jo@icloud.com"]).expect(78).says("iCloud Mail has no POP3");
     let words =
         ["setup", "jo@outlook.com", "--sign-in", "--maildir", "~/m", "--leave-on-server", "yes", "--messages", "all"];
     stage.command(&words).expect(64).says("--client-id");

@@ -96,7 +96,7 @@ fn a_command_that_the_system_cannot_start_is_tried_again() {
     let maildrop = Maildrop::new(small_ones(1));
     let at = Account::at(maildrop.server.address);
     let mut refused = false;
-    for limit in 4..=9 {
+    for limit in 1..=9 {
         let env = TestEnv::new(&[at.clone().without("password").set("password_command", "[\"false\"]")]);
         let Some(wrapper) = with_threads(&env, limit) else { return };
         let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();

@@ -3,28 +3,45 @@
 use std::borrow::Cow;
 
 use super::TRY_LATER;
+use crate::advice::refusals::{When, meaning, taken_by};
 use crate::pop3::{CommandKind, Mechanism, Refusal, Response, judge_access};
+use crate::provider::Provider;
 use crate::sasl::NoLoginMethod;
 
 /// What a person has to do where the server says that it will not pass.
 const WILL_NOT_PASS: &str =
     "Waiting does not help: enable POP3 in the account's web settings, or ask the server's operator";
 
-/// About a login that was refused in answer to this command; `blanks`: the password holds some.
-pub(super) fn refused(asked: CommandKind, refusal: Refusal, blanks: bool) -> Cow<'static, str> {
+/// What is checked where nothing is known of a server.
+const CHECK_PASSWORD: &str = "Check username and password; some providers require an app password or authorization \
+                              code, or POP3 to be enabled in their web settings";
+
+/// The same of a token.
+const CHECK_TOKEN: &str = "Check username, and that the token is good for POP3. A server that offers neither OAUTHBEARER \
+                           nor XOAUTH2 takes no token, and wants a password";
+
+/// About a login that a server of this provider refused in answer to this command; `blanks`: the password holds some.
+pub(super) fn refused(
+    provider: Option<&Provider>,
+    asked: CommandKind,
+    response: &Response,
+    refusal: Refusal,
+    blanks: bool,
+) -> Cow<'static, str> {
+    let by_token = matches!(asked, CommandKind::Auth(Mechanism::XOAuth2 | Mechanism::OAuthBearer));
+    let when = match refusal {
+        Refusal::Temporary => When::Later,
+        Refusal::Credentials | Refusal::Permanent if by_token => When::Token,
+        Refusal::Credentials | Refusal::Permanent => When::Password,
+    };
+    let known = meaning(provider, when, response);
+    let or = |unknown: &'static str| known.clone().map_or(unknown.into(), Cow::from);
     match refusal {
-        Refusal::Permanent => WILL_NOT_PASS.into(),
-        Refusal::Temporary => TRY_LATER.into(),
-        Refusal::Credentials if matches!(asked, CommandKind::Auth(Mechanism::XOAuth2 | Mechanism::OAuthBearer)) => {
-            "Check username, and that the token is good for POP3. A server that offers neither OAUTHBEARER nor XOAUTH2 takes no \
-             token, and wants a password"
-                .into()
-        }
+        Refusal::Permanent => or(WILL_NOT_PASS),
+        Refusal::Temporary => or(TRY_LATER),
+        Refusal::Credentials if by_token => or(CHECK_TOKEN),
         Refusal::Credentials => {
-            let mut step =
-                "Check username and password; some providers require an app password or authorization code, or POP3 \
-                 to be enabled in their web settings"
-                    .to_owned();
+            let mut step = known.or_else(|| provider.and_then(taken_by)).unwrap_or_else(|| CHECK_PASSWORD.to_owned());
             if asked == CommandKind::Apop {
                 step.push_str(
                     ". The server may refuse APOP alone, for which it has to store the password in clear; auth = \
@@ -43,11 +60,12 @@ pub(super) fn refused(asked: CommandKind, refusal: Refusal, blanks: bool) -> Cow
 }
 
 /// About a refusal that is not about the login.
-pub(super) fn access(response: &Response) -> &'static str {
-    match judge_access(response) {
+pub(super) fn access(provider: Option<&Provider>, when: When, response: &Response) -> Cow<'static, str> {
+    let unknown = match judge_access(response) {
         Some(Refusal::Permanent) => WILL_NOT_PASS,
         Some(Refusal::Credentials | Refusal::Temporary) | None => TRY_LATER,
-    }
+    };
+    meaning(provider, when, response).map_or(unknown.into(), Cow::from)
 }
 
 /// About a way to log in that is not there.

@@ -1,6 +1,7 @@
 //! Sessions with a server.
 
 use super::{Step, TRY_LATER, login, network, protocol};
+use crate::advice::refusals::When;
 use crate::client::ClientError;
 use crate::client::error::{TooLong, TooLongFor};
 use crate::pop3::judge_access;
@@ -14,7 +15,15 @@ pub(super) fn step(error: &ClientError) -> Step {
         | ClientError::UniqueIdsRefused => TRY_LATER,
         ClientError::Silence { .. } => "Try again later, or allow it more time with `timeout`",
         ClientError::Framing(e) => protocol::framing(e),
-        ClientError::Unwilling { response } | ClientError::Goodbye { response, .. } => login::access(response),
+        ClientError::Unwilling { provider, response } => {
+            return Some(login::access(*provider, When::Greeting, response));
+        }
+        ClientError::Goodbye { provider, response, .. } => {
+            return Some(login::access(*provider, When::Behind, response));
+        }
+        ClientError::DownloadLimit { provider, response } => {
+            return Some(login::access(*provider, When::Retrieval, response));
+        }
         ClientError::SpeaksTls { .. } => "Set tls = \"implicit\", or give the plaintext port, usually 110",
         ClientError::NoStls { .. } => "Use tls = \"implicit\" with port 995 if the server has it",
         ClientError::Cleartext { .. } => {
@@ -22,9 +31,11 @@ pub(super) fn step(error: &ClientError) -> Step {
         }
         ClientError::Sasl { .. } => return None,
         ClientError::NoLogin(e) => login::no_method(*e),
-        ClientError::Login { asked, refusal, blanks, .. } => return Some(login::refused(*asked, *refusal, *blanks)),
-        ClientError::Refused { response, .. } => match judge_access(response) {
-            Some(_) => login::access(response),
+        ClientError::Login { provider, asked, response, refusal, blanks } => {
+            return Some(login::refused(*provider, *asked, response, *refusal, *blanks));
+        }
+        ClientError::Refused { provider, response, .. } => match judge_access(response) {
+            Some(_) => return Some(login::access(*provider, When::Behind, response)),
             None => "Run with -v and ask its operator",
         },
         ClientError::NoUniqueIds => "Set leave_on_server = false to fetch and delete",

@@ -120,7 +120,7 @@ fn an_untrusted_server_is_told_with_who_can_mend_it() {
 #[test]
 fn a_session_is_told_with_the_key_that_helps() {
     let too_long = TooLong { what: "message 1".to_owned(), came: 3 << 20, most: 1 << 20, because: TooLongFor::Account };
-    let refused = |text| ClientError::Refused { asked: CommandKind::Stat, response: response(text) };
+    let refused = |text| ClientError::Refused { provider: None, asked: CommandKind::Stat, response: response(text) };
     let command = CommandError::TooLong { argument: "the password", octets: 300 };
     check(vec![
         (ClientError::Silence { after: Duration::from_secs(60) }.into(), &["for 60 s. Try again later", "`timeout`"]),
@@ -154,7 +154,7 @@ fn a_session_is_told_with_the_key_that_helps() {
 fn a_refused_login_is_told_with_what_to_check() {
     let login = |asked, refusal, blanks| {
         let response = response("no");
-        words(ClientError::Login { asked, response, refusal, blanks })
+        words(ClientError::Login { provider: None, asked, response, refusal, blanks })
     };
     let plain = login(CommandKind::Pass, Refusal::Credentials, false);
     assert!(plain.starts_with("the server refused the login, saying \"no\". Check username and password"), "{plain}");

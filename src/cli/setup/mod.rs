@@ -115,6 +115,10 @@ impl<'a> Wizard<'a> {
             route: Route::default(),
         };
         wizard.look_at_target()?;
+        // No option makes up for that.
+        if let Some(provider) = options.address.as_deref().and_then(without_pop3) {
+            return Err(no_pop3(provider));
+        }
         wizard.complain_of_missing_options()?;
         Ok(wizard)
     }
@@ -182,7 +186,7 @@ impl<'a> Wizard<'a> {
     async fn prepare(&self) -> Result<Ready, Ended> {
         let address = self.address().await?;
         let provider = Provider::of_address(&address.to_string());
-        if let Some(provider) = provider.filter(|provider| provider.no_pop3) {
+        if let Some(provider) = without_pop3(&address.to_string()) {
             return Err(no_pop3(provider));
         }
         let name = self.name(&address, provider).await?;
@@ -433,6 +437,11 @@ fn told(error: &TargetError) -> Ended {
 fn usage(words: &str) -> Ended {
     stderr_line(format_args!("mailferry: nothing was written: {words}"));
     Ended(ExitStatus::Usage)
+}
+
+/// The provider of an address, if it has no POP3.
+fn without_pop3(address: &str) -> Option<&'static Provider> {
+    Provider::of_address(address).filter(|provider| provider.no_pop3)
 }
 
 fn no_pop3(provider: &Provider) -> Ended {

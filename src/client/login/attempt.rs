@@ -8,6 +8,7 @@ use crate::client::reach::{of_tls, reach};
 use crate::client::{Client, ClientError};
 use crate::net::Dial;
 use crate::pop3::{Capabilities, FramingError, Refusal, ResponseCode, is_unknown_method, judge_refusal};
+use crate::provider::Provider;
 use crate::sasl::{Link, LoginMethod, Offer, ways_to_log_in};
 use crate::secret::Secret;
 
@@ -93,7 +94,8 @@ impl<'a> Attempt<'a> {
             // Who keeps such a way away for long enough must not get the password shown in the end.
             self.failed.extend(self.hiding_earlier());
         }
-        LoginError { error: error.or_goodbye(false), failed: self.failed }
+        let provider = Provider::of(&self.account.endpoint.host);
+        LoginError { error: error.or_goodbye(provider, false), failed: self.failed }
     }
 
     /// The ways that hide the password, of those that the server is remembered for.
@@ -186,7 +188,8 @@ impl<'a> Attempt<'a> {
         if unknown || doubtful || (refusal == Refusal::Credentials && !coded && !certain) {
             self.failed.push(method);
         }
-        let error = ClientError::Login { asked, response, refusal, blanks: holds_blanks(login.password) };
+        let (provider, blanks) = (Provider::of(&login.account.endpoint.host), holds_blanks(login.password));
+        let error = ClientError::Login { provider, asked, response, refusal, blanks };
         Judged { error, another: unknown || doubtful }
     }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD as BASE64, BASE64_URL_SAFE};
+use secrecy::zeroize::Zeroizing;
 
 use crate::pop3::{FramingError, Response, ResponseCode, UniqueId};
 use crate::sasl::plain_response;
@@ -16,6 +17,9 @@ mod message;
 mod percent;
 
 pub(crate) use message::Message;
+
+/// A form of a secret, on its way into what is kept.
+type Wiped = Zeroizing<String>;
 
 /// What stands in the place of a secret.
 const MASK: &str = "[secret]";
@@ -51,23 +55,23 @@ impl Redactor {
             return Self::default();
         }
         let plain = plain_response(username, password);
-        let in_unique_id = UniqueId::new(octets).map(|id| id.to_string()).unwrap_or_default();
-        let mut forms = vec![words_in(octets), octets.escape_ascii().to_string(), in_unique_id];
+        let mut forms = as_shown(octets);
         if let Ok(text) = str::from_utf8(octets) {
             // A form sent by a browser has a plus in the place of a blank.
-            forms.extend([words(&text.replace(' ', "+")), words(&as_html(text))]);
+            let with_plus = replaced(text, |c| if c == ' ' { Some("+") } else { None });
+            forms.extend([with_plus, as_html(text)].map(|form| Wiped::new(words(&form))));
         }
-        for encoded in [octets, plain.expose()].map(|secret| [BASE64.encode(secret), BASE64_URL_SAFE.encode(secret)]) {
-            forms.extend(encoded.iter().map(|text| text.trim_end_matches('=').to_owned()));
+        for encoded in [octets, plain.expose()].map(in_base64) {
+            forms.extend(encoded.iter().map(|text| Wiped::new(text.trim_end_matches('=').to_owned())));
             forms.extend(encoded);
         }
-        forms.extend(["", " ", ":", "-"].map(|separator| hexadecimal(octets, separator)));
+        forms.extend(["", " ", ":", "-"].map(|separator| Wiped::new(hexadecimal(octets, separator))));
         // Without blanks at the ends: those of a line are not shown.
         let forms = in_lower_case(forms.iter().map(|form| form.trim()));
         let within_base64 = (0..3).flat_map(|before| within_base64(octets, before)).collect::<Vec<_>>();
         Self {
             forms,
-            within_base64: in_lower_case(within_base64.iter().map(String::as_str)),
+            within_base64: in_lower_case(within_base64.iter().map(|form| form.as_str())),
             beyond_ascii: !octets.is_ascii(),
         }
     }
@@ -168,20 +172,55 @@ fn hexadecimal(octets: &[u8], separator: &str) -> String {
     digits.join(separator)
 }
 
-fn as_html(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+/// As our own messages show it: escaped for a terminal, as octets, as a unique-id.
+fn as_shown(octets: &[u8]) -> Vec<Wiped> {
+    // It never grows: what a growing text leaves behind is not wiped.
+    let mut escaped = Wiped::new(String::with_capacity(octets.len() * 4));
+    escaped.extend(octets.escape_ascii().map(char::from));
+    let mut shown = vec![escaped, Wiped::new(words_in(octets))];
+    // Anything else is a unique-id as it is.
+    if octets.iter().any(|octet| !matches!(octet, b' '..=b'[' | b']'..=b'~')) {
+        shown.extend(UniqueId::new(octets).map(|id| Wiped::new(id.to_string())));
+    }
+    shown
+}
+
+/// A text in which characters are replaced.
+fn replaced(text: &str, by: impl Fn(char) -> Option<&'static str>) -> Wiped {
+    let mut replaced = Wiped::new(String::with_capacity(text.len() * 6));
+    for c in text.chars() {
+        match by(c) {
+            Some(other) => replaced.push_str(other),
+            None => replaced.push(c),
+        }
+    }
+    replaced
+}
+
+fn as_html(text: &str) -> Wiped {
+    replaced(text, |c| match c {
+        '&' => Some("&amp;"),
+        '<' => Some("&lt;"),
+        '>' => Some("&gt;"),
+        '"' => Some("&quot;"),
+        '\'' => Some("&#39;"),
+        _ => None,
+    })
+}
+
+/// In both alphabets.
+fn in_base64(octets: &[u8]) -> [Wiped; 2] {
+    [BASE64.encode(octets), BASE64_URL_SAFE.encode(octets)].map(Wiped::new)
 }
 
 /// What the base64 of any text has for these octets when so many others (0 to 2, counted by threes) stand before them,
 /// as far as it depends on nothing else. In both alphabets.
-fn within_base64(octets: &[u8], before: usize) -> [String; 2] {
-    let mut text = vec![0; before];
+fn within_base64(octets: &[u8], before: usize) -> [Wiped; 2] {
+    let mut text = Zeroizing::new(vec![0; before]);
     text.extend_from_slice(octets);
     // The first characters hold bits of what stands before, the last one may hold bits of what comes behind.
     let (first, end) = ((before * 8).div_ceil(6), text.len() * 8 / 6);
-    let encoded = [BASE64.encode(&text), BASE64_URL_SAFE.encode(&text)];
-    secrecy::zeroize::Zeroize::zeroize(&mut text);
-    encoded.map(|encoded| encoded.get(first..end).unwrap_or_default().to_owned())
+    in_base64(&text).map(|encoded| Wiped::new(encoded.get(first..end).unwrap_or_default().to_owned()))
 }
 
 /// All of the base64 around a part of it: its ends hold a few bits of the secret, too.

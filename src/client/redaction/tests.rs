@@ -39,7 +39,7 @@ fn hides_a_password_however_it_is_encoded() {
             forms.extend([BASE64.encode(secret), BASE64_URL_SAFE.encode(secret)]);
         }
         forms.extend(["", " ", ":", "-"].map(|separator| hexadecimal(octets, separator)));
-        forms.push(as_html(password));
+        forms.push(as_html(password).to_string());
         for form in forms {
             for form in [
                 form.trim_end_matches('=').to_owned(),

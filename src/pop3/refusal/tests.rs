@@ -104,6 +104,17 @@ fn a_login_that_came_too_soon_is_known() {
 }
 
 #[test]
+fn a_limit_to_what_is_given_in_a_day_is_no_refused_message() {
+    let judge = |text: &str| is_download_limit(&response(&format!("-ERR {text}")));
+    for text in ["Download exceed", "[SYS/TEMP] Account exceeded bandwidth limits.", "Daily limit reached"] {
+        assert!(judge(text), "{text}");
+    }
+    for text in ["", "no such message", "message exceeds the size limit", "cannot open it", "mailbox quota exceeded"] {
+        assert!(!judge(text), "{text}");
+    }
+}
+
+#[test]
 fn behind_a_good_login_nothing_is_said_of_the_credentials() {
     let judge = |text: &str| judge_access(&response(&format!("-ERR {text}")));
     assert_eq!(judge("[SYS/PERM] Your account is not enabled for POP access."), Some(Refusal::Permanent));

@@ -119,6 +119,23 @@ pub(super) const TOO_SOON: &[&str] = &[
     "minimum time between",
 ];
 
+/// Words of a server that has given as many messages as it gives in a time. That a message exceeds something is no such.
+pub(super) const DOWNLOAD_LIMIT: &[&str] = &[
+    "download exceed",
+    "download exceeds",
+    "download exceeded",
+    "exceed download",
+    "exceeded download",
+    "download limit",
+    "download quota",
+    "daily limit",
+    "daily quota",
+    "bandwidth limit",
+    "bandwidth limits",
+    "traffic limit",
+    "traffic quota",
+];
+
 /// Words of a lock, or of a login that failed inside the server: they go before what only looks like credentials.
 pub(super) const BUSY: &[&str] = &[
     "temporary authentication failure",
