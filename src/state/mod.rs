@@ -20,5 +20,6 @@ pub mod record;
 pub mod saved;
 pub mod store;
 
+mod case;
 mod entry_table;
 mod reading;
