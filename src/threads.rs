@@ -15,6 +15,9 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinError, JoinHandle};
 
+/// What a thread has for its stack, in bytes. It is said, so that $RUST_MIN_STACK is not looked at.
+const STACK: usize = 2 << 20;
+
 /// How long making the runtime may take. It takes a millisecond, or for ever, if a thread is refused half way.
 const START: Duration = Duration::from_secs(3);
 
@@ -120,7 +123,11 @@ pub(crate) fn is_expected(_panic: &PanicHookInfo<'_>) -> bool {
 
 /// Starts a thread that has a name.
 pub(crate) fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+    named(name).spawn(work).map(drop)
+}
+
+fn named(name: &str) -> thread::Builder {
+    thread::Builder::new().name(name.to_owned()).stack_size(STACK)
 }
 
 /// The runtime that polls: a thread for each processor, or a single one where there are no more. `beside` is how many
@@ -136,7 +143,8 @@ pub(crate) fn runtime(beside: usize) -> io::Result<Runtime> {
     // so it is done where that keeps nobody. The number is given, so that $TOKIO_WORKER_THREADS is not looked at.
     let (sender, built) = mpsc::channel();
     start("start", move || {
-        let build = || Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+        let build =
+            || Builder::new_multi_thread().worker_threads(workers).thread_stack_size(STACK).enable_all().build();
         // Nobody waits any more if that took too long.
         let _ = sender.send(quietly(build).unwrap_or_else(|| Err(NotDone::NoThread.into())));
     })?;
@@ -149,7 +157,7 @@ pub(crate) fn runtime(beside: usize) -> io::Result<Runtime> {
 /// # Errors
 /// Those of the system: too many open files.
 pub(crate) fn small_runtime() -> io::Result<Runtime> {
-    Builder::new_current_thread().enable_all().build()
+    Builder::new_current_thread().thread_stack_size(STACK).enable_all().build()
 }
 
 /// Whether so many threads can be had, by taking them all for a moment.
@@ -162,7 +170,7 @@ fn can_be_had(threads: usize) -> io::Result<()> {
         let receiver = Arc::clone(&receiver);
         // Nothing is sent: this ends when the sender goes.
         let wait = move || _ = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        match thread::Builder::new().name("probe".to_owned()).spawn(wait) {
+        match named("probe").spawn(wait) {
             Ok(thread) => taken.push(thread),
             Err(e) => {
                 refused = Err(e);

@@ -94,7 +94,10 @@ fn maildir(context: &CheckContext, account: &Account, path: &Path) -> Step {
     let mut text = format!("{} is there and can be written to", path.display());
     match free_spaces(&*context.disk, maildir.tmp()) {
         Ok(space) if space.now == 0 => return no_room(account, path),
-        Ok(space) => text.push_str(&format!(", {} are free", Size(space.now))),
+        Ok(space) => match space.told() {
+            Some(now) => text.push_str(&format!(", {} are free", Size(now))),
+            None => text.push_str(", and does not tell how much is free"),
+        },
         Err(e) => text.push_str(&format!("; {e}")),
     }
     match doubtful_file_system(maildir.path()) {

@@ -25,10 +25,11 @@ pub(super) fn begin(arguments: &Arguments) {
         (false, 1) => "debug",
         (false, _) => "trace",
     };
-    // What libraries log is for who looks for a fault. The verifier logs every certificate that it refuses; our errors
-    // say the same in better words.
+    // What libraries log is for who looks for a fault. The verifier logs every certificate that it refuses, and rustls
+    // each alert; our errors say the same in better words.
     let others = if verbose > 0 { "warn" } else { "off" };
-    let filter = EnvFilter::new(format!("{others},mailferry={level},rustls_platform_verifier=off"));
+    let tls = if verbose > 1 { "warn" } else { "off" };
+    let filter = EnvFilter::new(format!("{others},rustls={tls},mailferry={level},rustls_platform_verifier=off"));
     let journal = match arguments.log_format {
         LogFormat::Journald => true,
         LogFormat::Auto => daemon && leads_to_the_journal(),

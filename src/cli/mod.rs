@@ -41,7 +41,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 
 use crate::exit::ExitStatus;
-use crate::{advice, threads};
+use crate::{advice, subprocess, threads};
 use arguments::{Arguments, Command};
 use output::stderr_line;
 
@@ -101,6 +101,11 @@ fn run_command(arguments: &Arguments) -> u8 {
         Ok(runtime) => runtime,
         Err(e) => return no_thread(&e).code(),
     };
+    let ends_at_once =
+        matches!(arguments.command, Command::Check(_) | Command::Console(_) | Command::Login(_) | Command::Uids(_));
+    if ends_at_once {
+        signals::end_at_once();
+    }
     let code = match &arguments.command {
         Command::Fetch(fetch) => fetch::run(arguments, fetch),
         Command::Daemon => runtime.block_on(daemon::run(arguments)).code(),
@@ -118,6 +123,7 @@ fn run_command(arguments: &Arguments) -> u8 {
     };
     // A look-up of a name that hangs must not keep the process.
     runtime.shutdown_background();
+    drop(subprocess::end_all());
     code
 }
 

@@ -1,11 +1,11 @@
-//! SIGINT and SIGTERM end in order; the second one ends at once. SIGHUP and SIGUSR1 are for the daemon. What a parent
-//! left of other signals is put right.
+//! SIGINT and SIGTERM end in order; the second one ends at once, and so does the first one of a command that only looks.
+//! SIGHUP and SIGUSR1 are for the daemon. What a parent left of other signals is put right.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::SigSet;
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::daemon::SignalRequest;
 use crate::exit::ExitStatus;
-use crate::threads;
+use crate::{subprocess, threads};
 
 /// How long after a SIGHUP the terminal may take to be gone: some shells say it just before they end.
 const TERMINAL_GOES: Duration = Duration::from_millis(300);
@@ -62,8 +62,7 @@ impl Listener {
         threads::start("signals", move || {
             for signal in signals.forever() {
                 if seen.swap(signal, Ordering::SeqCst) != 0 {
-                    super::terminal::give_back();
-                    std::process::exit(i32::from(status_of(signal).code()));
+                    end_now(signal);
                 }
                 stop.cancel();
             }
@@ -78,6 +77,33 @@ impl Listener {
             signal => Some(status_of(signal)),
         }
     }
+}
+
+/// From here on a SIGINT or SIGTERM ends the process at once, and the commands that it has started with it. For what only
+/// looks, and for what is written as a whole or not at all. Where there is no thread for it they end the process alone.
+pub(super) fn end_at_once() {
+    let (ready, listens) = mpsc::channel();
+    let started = threads::start("signals", move || {
+        let signals = Signals::new([SIGINT, SIGTERM]);
+        let _ = ready.send(());
+        if let Ok(mut signals) = signals
+            && let Some(signal) = signals.forever().next()
+        {
+            end_now(signal);
+        }
+    });
+    match started {
+        // Nothing is started before somebody listens.
+        Ok(()) => _ = listens.recv(),
+        Err(e) => tracing::debug!("cannot listen for signals: {e}"),
+    }
+}
+
+/// Ends the process, and leaves nothing behind that it has started.
+fn end_now(signal: i32) -> ! {
+    let _ended = subprocess::end_all();
+    super::terminal::give_back();
+    std::process::exit(i32::from(status_of(signal).code()))
 }
 
 /// Passes what signals ask for on to a daemon, as long as the answer lives. A second SIGINT or SIGTERM ends at once.
@@ -102,9 +128,7 @@ pub(super) fn tell_daemon(daemon: UnboundedSender<SignalRequest>) -> io::Result<
                 SIGHUP if terminal.is_gone() => SignalRequest::Stop(ExitStatus::Terminated),
                 SIGHUP => SignalRequest::Reload,
                 SIGUSR1 => SignalRequest::PollNow,
-                _ if seen.swap(signal, Ordering::SeqCst) != 0 => {
-                    std::process::exit(i32::from(status_of(signal).code()));
-                }
+                _ if seen.swap(signal, Ordering::SeqCst) != 0 => end_now(signal),
                 _ => SignalRequest::Stop(status_of(signal)),
             };
             if daemon.send(request).is_err() {

@@ -17,6 +17,7 @@ use crate::secret::Secret;
 use crate::threads;
 use attempt::Attempt;
 
+mod addresses;
 mod attempt;
 
 /// After so much silence on a plaintext connection it is worth asking whether the server waits for TLS.

@@ -1,6 +1,8 @@
 //! From an account to a server that has greeted, protected as far as it is to be before the login. An address that takes
 //! connections and does not come so far does not hide the others.
 
+use std::net::SocketAddr;
+
 use tracing::debug;
 
 use super::{Client, ClientError, Redactor, Timeouts};
@@ -11,15 +13,16 @@ use crate::provider::Provider;
 use crate::secret::Secret;
 
 /// Connects, hears the greeting and begins TLS by STLS where that is configured. `known_classical`: TLS came about only
-/// without the large key share, in an earlier session.
+/// without the large key share, in an earlier session. Addresses to avoid are not tried, and those that do not come so
+/// far are added to them.
 pub(super) async fn reach(
     dialer: &dyn Dial,
     account: &Account,
     password: &Secret,
     known_classical: bool,
+    avoid: &mut Vec<SocketAddr>,
 ) -> Result<(Client, Greeting), ClientError> {
     let mut endpoint = Endpoint::clone(&account.endpoint);
-    let mut avoid = Vec::new();
     let mut first: Option<ClientError> = None;
     // Found out by STLS in this session; by implicit TLS the dialer does.
     let mut classical = false;
@@ -27,7 +30,7 @@ pub(super) async fn reach(
         endpoint.key_exchange = KeyExchange::Classical;
     }
     loop {
-        let connection = match dialer.connect(&endpoint, &avoid).await {
+        let connection = match dialer.connect(&endpoint, avoid).await {
             Ok(connection) => connection,
             Err(e) => return Err(first.unwrap_or_else(|| e.into())),
         };
@@ -63,7 +66,7 @@ pub(super) async fn reach(
 /// # Errors
 /// [`ClientError`].
 pub async fn greet(dialer: &dyn Dial, account: &Account) -> Result<(), ClientError> {
-    let (client, _) = reach(dialer, account, &Secret::new(Vec::new()), false).await?;
+    let (client, _) = reach(dialer, account, &Secret::new(Vec::new()), false, &mut Vec::new()).await?;
     // It was polite; what comes of it is the server's.
     let _ = client.quit().await;
     Ok(())
@@ -75,6 +78,7 @@ fn is_of_one_address(error: &ClientError) -> bool {
     match error {
         ClientError::Lost { .. } | ClientError::Closed | ClientError::Silence { .. } => true,
         ClientError::Unwilling { .. } | ClientError::Framing(FramingError::NotPop3 { .. }) => true,
+        ClientError::TooSlow { .. } | ClientError::NoStls { .. } => true,
         ClientError::Net(e) => e.is_of_one_address(),
         _ => false,
     }

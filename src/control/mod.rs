@@ -12,7 +12,7 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -162,7 +162,7 @@ pub(super) struct Control {
     /// For others who ask on behalf of somebody.
     sender: mpsc::Sender<Pending>,
     /// Where it is.
-    pub(super) path: PathBuf,
+    path: Arc<Mutex<PathBuf>>,
     /// Asks for a look whether it is still there.
     look: Arc<Notify>,
 }
@@ -170,7 +170,7 @@ pub(super) struct Control {
 impl Drop for Control {
     fn drop(&mut self) {
         // Who comes later finds no daemon either way.
-        let _ = fs::remove_file(&self.path);
+        let _ = fs::remove_file(self.path());
     }
 }
 
@@ -183,14 +183,20 @@ impl Control {
             match bind(dir) {
                 Ok(listener) => {
                     let (sender, questions) = mpsc::channel(MOST);
-                    let look = Arc::new(Notify::new());
-                    tokio::spawn(accept(listener, dir.clone(), Arc::clone(&look), sender.clone()));
-                    return Ok(Self { questions, sender, path: dir.join(NAME), look });
+                    let (look, path) = (Arc::new(Notify::new()), Arc::new(Mutex::new(dir.join(NAME))));
+                    let place = Place { dir: dir.clone(), others: dirs.to_vec(), path: Arc::clone(&path) };
+                    tokio::spawn(accept(listener, place, Arc::clone(&look), sender.clone()));
+                    return Ok(Self { questions, sender, path, look });
                 }
                 Err(e) => tried.push((dir.clone(), e)),
             }
         }
         Err(ControlError { tried })
+    }
+
+    /// Where it is now.
+    pub(super) fn path(&self) -> PathBuf {
+        self.path.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Makes the socket anew now if somebody removed it. That is looked at every [`LOOK`] as well.
@@ -250,30 +256,52 @@ fn bind(dir: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Makes the socket anew if its name is gone; None if it is there, or cannot be made.
-fn restored(dir: &Path, troubled: &mut bool) -> Option<UnixListener> {
-    let there = open_dir(dir).and_then(|opened| fs::symlink_metadata(address(dir, &opened)));
-    if !there.is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
-        return None;
-    }
-    match bind(dir) {
-        Ok(listener) => {
-            *troubled = false;
-            info!(event = "control", "the control socket in {} was removed and has been made again", dir.display());
-            Some(listener)
+/// Where the socket is.
+struct Place {
+    /// In this directory.
+    dir: PathBuf,
+    /// Where it may be, the best place first.
+    others: Vec<PathBuf>,
+    /// Its path, for who asks.
+    path: Arc<Mutex<PathBuf>>,
+}
+
+impl Place {
+    /// Makes the socket anew if its name is gone, elsewhere if its directory has gone, too. None if it is there, or cannot be
+    /// made.
+    fn restored(&mut self, troubled: &mut bool) -> Option<UnixListener> {
+        let dir = &self.dir;
+        let there = open_dir(dir).and_then(|opened| fs::symlink_metadata(address(dir, &opened)));
+        if !there.is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+            return None;
         }
-        Err(e) => {
-            // Once is enough.
-            if !std::mem::replace(troubled, true) {
-                let dir = dir.display();
-                warn!(event = "control", "the control socket in {dir} was removed and cannot be made again: {e}");
+        let error = match bind(dir) {
+            Ok(listener) => {
+                *troubled = false;
+                info!(event = "control", "the control socket in {} was removed and has been made again", dir.display());
+                return Some(listener);
             }
-            None
+            Err(e) => e,
+        };
+        let elsewhere = self.others.iter().filter(|other| *other != dir);
+        if let Some((other, listener)) = elsewhere.filter_map(|other| Some((other, bind(other).ok()?))).next() {
+            let (from, to) = (dir.display(), other.display());
+            info!(event = "control", "the control socket in {from} was removed and is in {to} now: {error}");
+            *troubled = false;
+            *self.path.lock().unwrap_or_else(PoisonError::into_inner) = other.join(NAME);
+            self.dir = other.clone();
+            return Some(listener);
         }
+        // Once is enough.
+        if !std::mem::replace(troubled, true) {
+            let dir = dir.display();
+            warn!(event = "control", "the control socket in {dir} was removed and cannot be made again: {error}");
+        }
+        None
     }
 }
 
-async fn accept(mut listener: UnixListener, dir: PathBuf, look: Arc<Notify>, sender: mpsc::Sender<Pending>) {
+async fn accept(mut listener: UnixListener, mut at: Place, look: Arc<Notify>, sender: mpsc::Sender<Pending>) {
     let places = Arc::new(Semaphore::new(MOST));
     let us = rustix::process::geteuid().as_raw();
     let mut looks = tokio::time::interval(LOOK);
@@ -284,7 +312,7 @@ async fn accept(mut listener: UnixListener, dir: PathBuf, look: Arc<Notify>, sen
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = async { tokio::select! { _ = looks.tick() => {} () = look.notified() => {} } } => {
-                if let Some(restored) = restored(&dir, &mut troubled) {
+                if let Some(restored) = at.restored(&mut troubled) {
                     listener = restored;
                 }
                 continue;

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tracing::error;
 
@@ -161,7 +161,7 @@ pub(crate) async fn run(start: Start) -> Result<ExitStatus, StartError> {
 }
 
 fn begin_thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
-    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop).map_err(StartError::Thread)
+    threads::start(name, work).map_err(StartError::Thread)
 }
 
 /// Passes signals on, and sees to it that the one that asks for the end is obeyed in time, even by a supervisor that hangs
@@ -183,7 +183,7 @@ fn pass_on(
 }
 
 fn supervise(start: Start, polls: Handle) -> Result<ExitStatus, StartError> {
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+    let runtime = threads::small_runtime().map_err(StartError::Thread)?;
     let ended = runtime.block_on(async {
         let Start { config, config_stamp, context, load, sockets, signals } = start;
         let alone = take_daemon_lock(&context)?;

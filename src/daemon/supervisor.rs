@@ -199,7 +199,7 @@ impl Supervisor {
             event = "ready",
             "polling {}; the control socket is at {}",
             Count::of(self.accounts.len(), "account"),
-            self.control.path.display()
+            self.control.path().display()
         );
         systemd::ready(&self.line());
         let mut rhythms = Rhythms::begin();

@@ -54,6 +54,13 @@ pub struct FreeSpaces {
     pub(crate) reserve: u64,
 }
 
+impl FreeSpaces {
+    /// What may be written now; None where the file system does not tell.
+    pub(crate) fn told(&self) -> Option<u64> {
+        Some(self.now).filter(|now| *now != UNTOLD)
+    }
+}
+
 /// How much may be written in a directory. Blocks.
 ///
 /// # Errors
@@ -127,5 +134,7 @@ mod tests {
     fn a_file_system_that_tells_no_sizes_is_not_full() {
         assert_eq!(beyond_reserve(Space { available: 0, total: 0 }), UNTOLD);
         assert_eq!(beyond_reserve(Space { available: 0, total: 1 << 30 }), 0);
+        let spaces = |now| FreeSpaces { now, empty: now, available: 0, reserve: 0 };
+        assert_eq!((spaces(UNTOLD).told(), spaces(0).told()), (None, Some(0)));
     }
 }

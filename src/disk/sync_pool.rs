@@ -22,6 +22,9 @@ const THREADS: usize = 15;
 /// How many threads there are in all pools: those of a file system that hangs may never come back.
 const MOST_THREADS: usize = 16 * THREADS;
 
+/// What a thread has for its stack, in bytes. It is said, so that $RUST_MIN_STACK is not looked at.
+const STACK: usize = 256 << 10;
+
 /// A thread that had nothing to do for so long ends.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -110,7 +113,7 @@ impl Pools {
         };
         for _ in 0..missing {
             let work = move || self.work(device);
-            if thread::Builder::new().name("sync".to_owned()).spawn(work).is_err() {
+            if thread::Builder::new().name("sync".to_owned()).stack_size(STACK).spawn(work).is_err() {
                 // The owner of the batch gets it done alone.
                 self.leave(&mut lock(&self.pools), device);
             }

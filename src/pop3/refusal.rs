@@ -45,7 +45,9 @@ pub fn judge_access(response: &Response) -> Option<Refusal> {
         Some(Refusal::Credentials) => None,
         None => {
             let words = Words::of(&response.text);
-            let passes = words.say_to_wait() || words.any(PASSING) || words.any(TOO_SOON);
+            // What the server itself may not open: who logged in was let in.
+            let shut = words.have("permission denied");
+            let passes = words.say_to_wait() || words.any(PASSING) || words.any(TOO_SOON) || shut;
             let unknown = words.any(NOT_THERE) || words.any(NOT_KNOWN) || words.have("command");
             (passes && !unknown).then_some(Refusal::Temporary)
         }

@@ -21,6 +21,7 @@ pub(crate) mod room;
 pub mod saved;
 pub mod store;
 
+mod case;
 mod entry_table;
 mod reading;
 mod unique_id_index;

@@ -7,6 +7,7 @@
 //! is inherited.
 
 use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
@@ -31,6 +32,9 @@ const LAST_BREATH: Duration = Duration::from_secs(5);
 /// So many times those are killed that were started meanwhile.
 const ROUNDS: u32 = 20;
 
+/// Those that run now: they end with this process, however that ends in order.
+static UNDER_WAY: Mutex<Vec<Family>> = Mutex::new(Vec::new());
+
 /// The processes of a command.
 #[derive(Debug, Clone)]
 pub(super) struct Family {
@@ -53,7 +57,14 @@ impl Family {
         let child = command.spawn()?;
         let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let leader = leader.ok_or_else(|| io::Error::other("it has no process id"))?;
-        Ok((child, Self { leader, grouped, mark: format!("{MARK}={value}") }))
+        let family = Self { leader, grouped, mark: format!("{MARK}={value}") };
+        UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).push(family.clone());
+        Ok((child, family))
+    }
+
+    /// It has ended: what is left of it is the user's.
+    pub(super) fn let_go(&self) {
+        UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| other.mark != self.mark);
     }
 
     /// Asks all of them to end, and kills those that have not a little later.
@@ -126,6 +137,14 @@ impl Family {
             environment.split(|octet| *octet == 0).any(|variable| variable == self.mark.as_bytes()).then_some(pid)
         })
     }
+}
+
+/// Ends all commands that run now without waiting, because this process ends. As long as the answer lives, nobody goes on
+/// who waited for one of them.
+pub(super) fn abandon_all() -> MutexGuard<'static, Vec<Family>> {
+    let mut under_way = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner);
+    under_way.drain(..).for_each(|family| family.abandon());
+    under_way
 }
 
 /// Whether this process has a controlling terminal.

@@ -114,7 +114,9 @@ impl Running {
             family.end(&mut self.child).await;
         }
         // It has ended; what it left running in the background is the user's.
-        self.family = None;
+        if let Some(family) = self.family.take() {
+            family.let_go();
+        }
         ended
     }
 
@@ -139,9 +141,17 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(family) = self.family.take() {
+            family.let_go();
             family.abandon();
         }
     }
+}
+
+/// Ends all commands that still run, because this process ends. Waits for none of them. As long as the answer lives, nobody
+/// goes on who waited for one of them: so nobody tells how it ended.
+#[must_use]
+pub(crate) fn end_all() -> impl Sized {
+    family::abandon_all()
 }
 
 /// A command with pipes for what it writes; `inherited` are the names of the environment's variables.

@@ -1,7 +1,8 @@
 //! As the first process of a container, with a tidy neighbour, and in a terminal that is closed.
 
 use std::fs;
-use std::process::Command;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
@@ -108,6 +109,37 @@ fn a_control_socket_that_somebody_removed_comes_back() {
     running.wait().expect(143).says("was removed and has been made again");
     assert!(!socket.exists());
     env.run(&["status"]).expect(75).says("no daemon is running");
+}
+
+#[test]
+fn a_control_socket_whose_place_is_gone_is_made_elsewhere() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let (runtime, state) = (env.path("runtime"), env.path("xdg/mailferry"));
+    for dir in [&runtime, &state] {
+        fs::create_dir_all(dir).unwrap();
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    let (config, home) = (env.path("config.toml"), env.path("xdg"));
+    let command = |word: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mailferry"));
+        command.arg("--config").arg(&config).arg(word).env_remove("RUNTIME_DIRECTORY").env_remove("STATE_DIRECTORY");
+        command.env("XDG_RUNTIME_DIR", &runtime).env("XDG_STATE_HOME", &home).stdout(Stdio::null());
+        command.stderr(fs::OpenOptions::new().create(true).append(true).open(env.path("log")).unwrap());
+        command
+    };
+    let mut daemon = command("daemon").spawn().unwrap();
+    let answers = || command("status").status().unwrap().success();
+    wait_for("the daemon", answers);
+    assert!(runtime.join("mailferry/control.sock").exists() && !state.join("control.sock").exists());
+    fs::remove_dir_all(&runtime).unwrap();
+    let pid = Pid::from_child(&daemon);
+    kill_process(pid, Signal::HUP).unwrap();
+    wait_for("the socket", answers);
+    assert!(state.join("control.sock").exists());
+    kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(daemon.wait().unwrap().code(), Some(143));
+    assert!(!state.join("control.sock").exists(), "{}", fs::read_to_string(env.path("log")).unwrap());
 }
 
 #[test]

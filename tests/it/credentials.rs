@@ -121,15 +121,22 @@ fn an_agent_that_a_command_leaves_behind_is_not_waited_for() {
 
 #[test]
 fn a_command_that_is_interrupted_leaves_nothing_behind() {
+    for words in [&["fetch"][..], &["daemon"], &["check"], &["console", "a"], &["uids", "adopt", "a", "--all", "--yes"]]
+    {
+        is_interrupted_and_leaves_nothing_behind(words);
+    }
+}
+
+fn is_interrupted_and_leaves_nothing_behind(words: &[&str]) {
     let maildrop = Maildrop::new(small_ones(1));
     let env = TestEnv::new(&[]);
     let script = "sleep 1000 & echo $! > child; mv child ready; wait";
     env.configure(&[account(&maildrop, "password_command", shell(script))]);
-    let running = env.spawn(&["fetch"]);
+    let running = env.spawn(words);
     let ready = env.path("ready");
     let begun = std::time::Instant::now();
     while !ready.exists() {
-        assert!(begun.elapsed() < Duration::from_secs(20));
+        assert!(begun.elapsed() < Duration::from_secs(20), "{words:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
     running.signal(rustix::process::Signal::TERM);
@@ -137,7 +144,7 @@ fn a_command_that_is_interrupted_leaves_nothing_behind() {
     let child = fs::read_to_string(&ready).unwrap();
     let stat = format!("/proc/{}/stat", child.trim());
     while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
-        assert!(begun.elapsed() < Duration::from_secs(20), "it still runs");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{words:?}: it still runs");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -21,6 +21,7 @@ mod scripted;
 
 mod servers;
 
+mod addresses;
 mod advice_is_in_one_room;
 mod checks;
 mod chunks;

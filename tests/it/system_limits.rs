@@ -316,6 +316,7 @@ fn odd_variables_harm_nobody() {
         &[("TOKIO_WORKER_THREADS", "")][..],
         &[("TOKIO_WORKER_THREADS", "many")],
         &[("TOKIO_WORKER_THREADS", "0")],
+        &[("RUST_MIN_STACK", "0")],
         &[("RUST_LOG", "==,[{/:*")],
         &[("RUST_BACKTRACE", "full"), ("RUST_LOG", "trace")],
         &[("HOME", ""), ("XDG_STATE_HOME", ""), ("XDG_RUNTIME_DIR", "")],

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 use super::{Step, system};
 use crate::command_line::{chmod, this_command_as};
 use crate::maildir::Foreign;
@@ -40,8 +42,18 @@ pub(super) fn state(error: &io::Error) -> Step {
              with what the Maildir holds"
                 .into(),
         ),
+        None if has_no_locks(error) => Some(NO_LOCKS.into()),
         None => common(error).map(Into::into),
     }
+}
+
+/// What to do where a file system has no locks.
+const NO_LOCKS: &str = "This file system has no locks, without which two processes could poll the account: put the state on \
+                        another one with --state-dir or `state_dir`";
+
+/// The errors of flock(2) where there are none.
+fn has_no_locks(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::NOLCK | Errno::NOSYS | Errno::NOTSUP))
 }
 
 fn common(error: &io::Error) -> Option<&'static str> {

@@ -345,3 +345,11 @@ fn what_a_person_has_to_mend_need_not_be_waited_for() {
     assert_eq!(way_out(Cause::NetworkDown), "");
     assert_eq!(instead_of_waiting(&Reason::Doubt), "");
 }
+
+#[test]
+fn a_state_on_a_file_system_without_locks_has_to_go_elsewhere() {
+    for errno in [Errno::NOLCK, Errno::NOSYS, Errno::NOTSUP] {
+        let step = disk::state(&errno.into()).unwrap();
+        assert!(step.contains("--state-dir"), "{step}");
+    }
+}

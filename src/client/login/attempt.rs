@@ -2,40 +2,34 @@
 
 use tracing::info;
 
+use super::addresses::{Addresses, Ended, Next, Place};
 use super::{CachedCapabilities, Failure, LoggedIn, Login, LoginError};
 use crate::account::{Account, AuthChoice};
 use crate::client::reach::{of_tls, reach};
 use crate::client::{Client, ClientError};
 use crate::net::Dial;
-use crate::pop3::{Capabilities, FramingError, Refusal, ResponseCode, is_unknown_method, judge_refusal};
+use crate::pop3::{Capabilities, CommandKind, FramingError, Refusal, ResponseCode, is_unknown_method, judge_refusal};
 use crate::provider::Provider;
 use crate::sasl::{Link, LoginMethod, Offer, ways_to_log_in};
 use crate::secret::Secret;
-
-/// So many sessions are begun for one login: one for each way that there may be, and one without CAPA.
-const MOST_SESSIONS: usize = 8;
-
-/// In so many of them the credential is sent: a server that hangs up at it may mean that it refuses it, and locks the
-/// account for much guessing.
-const MOST_OFFERS: usize = 2;
 
 /// A login under way, over one session or several.
 pub(super) struct Attempt<'a> {
     account: &'a Account,
     password: &'a Secret,
     cached: &'a CachedCapabilities,
-    /// The ways that came to nothing, in the order in which they were tried.
-    failed: Vec<LoginMethod>,
+    /// What was found out at the address that is tried.
+    here: Place,
+    /// Which address that is, and what may be tried next.
+    addresses: Addresses,
     /// The server hung up when a way was tried, and there is another one.
     another_way: bool,
+    /// The session ended at a way while there was another one, to be tried now or in the next poll.
+    untried: bool,
+    /// It is not about the way nor about the credential that this session came to nothing.
+    another_address: bool,
     /// A way was refused in this session, so that the server may have hung up for that.
     refused: bool,
-    /// In so many sessions that broke the credential had been sent.
-    offers: usize,
-    /// The server hung up at CAPA.
-    without_capa: bool,
-    /// The server hung up before it had answered UTF8.
-    without_utf8: bool,
     /// The server refused a way that hides the password, and may only seem to have such ways.
     only_showing: bool,
     /// Anybody can listen to the connection.
@@ -56,46 +50,51 @@ impl<'a> Attempt<'a> {
             account,
             password,
             cached,
-            failed: Vec::new(),
+            here: Place::default(),
+            addresses: Addresses::default(),
             another_way: false,
+            untried: false,
+            another_address: false,
             refused: false,
-            offers: 0,
-            without_capa: false,
-            without_utf8: false,
             only_showing: false,
             overheard: false,
         }
     }
 
-    /// Logs in, in one session, or in further ones if the server hangs up at a way.
+    /// Logs in, in one session, or in further ones if the server hangs up at a way, or if one of its addresses does not work.
     pub(super) async fn run(mut self, dialer: &dyn Dial) -> Result<LoggedIn, LoginError> {
-        let mut sessions = 0;
         loop {
-            sessions += 1;
-            (self.another_way, self.refused) = (false, false);
-            let error = match self.session(dialer).await {
+            (self.another_way, self.untried, self.another_address, self.refused) = (false, false, false, false);
+            let ended = match self.session(dialer).await {
                 Ok(logged_in) => return Ok(logged_in),
-                Err(error) => error,
+                Err(ended) => ended,
             };
-            if self.another_way && self.offers < MOST_OFFERS && sessions < MOST_SESSIONS {
-                info!("the server closed the connection during the login, so another way to log in is tried: {error}");
-                continue;
+            let (another_way, another_address) = (self.another_way, self.another_address && !self.only_showing);
+            match self.addresses.next(ended, another_way, another_address, &mut self.here) {
+                Next::Way(error) => {
+                    info!(
+                        "the server closed the connection during the login, so another way to log in is tried: {error}"
+                    );
+                }
+                Next::Address => {}
+                Next::Over(error) => {
+                    if !self.untried && self.addresses.sessions > 1 && !matches!(error, ClientError::Login { .. }) {
+                        // It hangs up at everything: that is hardly about the way to log in.
+                        self.here.failed.retain(|way| self.overheard && way.hides_password());
+                    }
+                    return Err(self.over(error));
+                }
             }
-            if sessions > 1 && !matches!(error, ClientError::Login { .. }) {
-                // It hangs up at everything: that is hardly about the way to log in.
-                self.failed.retain(|way| self.overheard && way.hides_password());
-            }
-            return Err(self.over(error));
         }
     }
 
     fn over(mut self, error: ClientError) -> LoginError {
         if self.overheard {
             // Who keeps such a way away for long enough must not get the password shown in the end.
-            self.failed.extend(self.hiding_earlier());
+            self.here.failed.extend(self.hiding_earlier());
         }
         let provider = Provider::of(&self.account.endpoint.host);
-        LoginError { error: error.or_goodbye(provider, false), failed: self.failed }
+        LoginError { error: error.or_goodbye(provider, false), failed: self.here.failed }
     }
 
     /// The ways that hide the password, of those that the server is remembered for.
@@ -111,22 +110,34 @@ impl<'a> Attempt<'a> {
             ways_to_log_in(AuthChoice::Auto, false, &offer).unwrap_or_default()
         });
         let remembered = announced.into_iter().flatten().chain(self.cached.failed_logins.iter().copied());
-        remembered.filter(|way| way.hides_password() && !self.failed.contains(way)).collect()
+        remembered.filter(|way| way.hides_password() && !self.here.failed.contains(way)).collect()
     }
 
     /// One session, from the connection to the login.
-    async fn session(&mut self, dialer: &dyn Dial) -> Result<LoggedIn, ClientError> {
+    async fn session(&mut self, dialer: &dyn Dial) -> Result<LoggedIn, Ended> {
         let Self { account, password, cached, .. } = *self;
-        let (mut client, greeting) = reach(dialer, account, password, cached.classical).await?;
-        client.refuse_cleartext(account)?;
+        let reached = reach(dialer, account, password, cached.classical, &mut self.addresses.avoid).await;
+        let (mut client, greeting) = reached.map_err(Ended::Unreached)?;
+        client.refuse_cleartext(account).map_err(Ended::Unreached)?;
         client.careful = cached.one_at_a_time;
         self.overheard |= client.link() == Link::Cleartext;
-        let utf8 = !self.without_utf8;
+        let utf8 = !self.here.without_utf8;
         let login = Login { account, password, timestamp: greeting.timestamp.as_deref(), utf8 };
+        match self.enter(&mut client, &login).await {
+            Ok((method, capabilities)) => {
+                let Place { failed, without_capa, .. } = std::mem::take(&mut self.here);
+                Ok(LoggedIn { client, capabilities, bears_capa: !without_capa, method, failed })
+            }
+            Err(error) => Err(self.broken(error, &client)),
+        }
+    }
+
+    /// A session in which the server did not let us in.
+    fn broken(&mut self, error: ClientError, client: &Client) -> Ended {
         // TLS 1.3 refuses only now what it has against us.
-        let (method, capabilities) = self.enter(&mut client, &login).await.map_err(of_tls)?;
-        let failed = std::mem::take(&mut self.failed);
-        Ok(LoggedIn { client, capabilities, bears_capa: !self.without_capa, method, failed })
+        let error = of_tls(error);
+        self.another_address |= is_of_one_address(&error);
+        Ended::Broken { peer: client.info.peer, error, offered: client.login.offered }
     }
 
     /// Tries the ways to log in until the server lets us in, or refuses more than the way.
@@ -138,7 +149,7 @@ impl<'a> Attempt<'a> {
         let mut from_memory = self.cached.before_login.is_some();
         let mut announced = match &self.cached.before_login {
             Some(remembered) => Some(remembered.clone()),
-            None if self.without_capa => None,
+            None if self.here.without_capa => None,
             None => client.capabilities().await.inspect_err(|e| self.broke_at_capa(e))?,
         };
         let mut method = self.next(client, login, announced.as_ref())?.ok_or(ClientError::Closed)?;
@@ -172,7 +183,7 @@ impl<'a> Attempt<'a> {
         let (asked, response, offered, certain) = match failure {
             Failure::Refused { asked, response, offered, certain } => (asked, response, offered, certain),
             Failure::Broken { mechanism, error } => {
-                self.failed.push(method);
+                self.here.failed.push(method);
                 return Judged { error: ClientError::Sasl { mechanism, error }, another: true };
             }
         };
@@ -186,8 +197,10 @@ impl<'a> Attempt<'a> {
         // way comes first next time.
         let coded = response.code == Some(ResponseCode::Auth);
         if unknown || doubtful || (refusal == Refusal::Credentials && !coded && !certain) {
-            self.failed.push(method);
+            self.here.failed.push(method);
         }
+        // Too busy before it has judged any credential: that may be so at this address alone.
+        self.another_address = refusal == Refusal::Temporary && (!offered || asked == CommandKind::User);
         let (provider, blanks) = (Provider::of(&login.account.endpoint.host), holds_blanks(login.password));
         let error = ClientError::Login { provider, asked, response, refusal, blanks };
         Judged { error, another: unknown || doubtful }
@@ -201,7 +214,8 @@ impl<'a> Attempt<'a> {
         announced: Option<&Capabilities>,
     ) -> Result<Option<LoginMethod>, ClientError> {
         let bindable = client.info.binding.is_some();
-        let earlier = [self.failed.as_slice(), &self.cached.failed_logins].concat();
+        let failed = &self.here.failed;
+        let earlier = [failed.as_slice(), &self.addresses.failed_elsewhere, &self.cached.failed_logins].concat();
         let (timestamp, link) = (login.timestamp, client.link());
         let offer = Offer { capabilities: announced, timestamp, link, bindable, earlier: &earlier };
         let Account { auth, uses_token, .. } = login.account;
@@ -209,7 +223,7 @@ impl<'a> Attempt<'a> {
         let before = |way: &LoginMethod| self.cached.failed_logins.iter().position(|failed| failed == way);
         let is_left = |way: &LoginMethod| {
             let passed_over = self.only_showing && way.hides_password();
-            !self.failed.contains(way) && !passed_over
+            !failed.contains(way) && !passed_over
         };
         // What never failed comes first, then what did so longest ago.
         Ok(ways.into_iter().filter(is_left).min_by_key(before))
@@ -218,7 +232,7 @@ impl<'a> Attempt<'a> {
     /// The session broke at CAPA: a server from before RFC 2449 may not bear it.
     fn broke_at_capa(&mut self, error: &ClientError) {
         if matches!(error, ClientError::Closed | ClientError::Lost { .. }) {
-            (self.without_capa, self.another_way) = (true, true);
+            (self.here.without_capa, self.another_way) = (true, true);
         }
     }
 
@@ -232,23 +246,23 @@ impl<'a> Attempt<'a> {
         announced: Option<&Capabilities>,
     ) -> ClientError {
         if matches!(error, ClientError::Silence { .. }) {
-            self.failed.push(method);
+            self.here.failed.push(method);
+            self.untried = self.has_another(client, login, announced);
         }
         if matches!(
             error,
             ClientError::Closed | ClientError::Lost { .. } | ClientError::Framing(FramingError::NotPop3 { .. })
         ) {
-            self.offers += usize::from(client.login.offered);
             // It may have been UTF8 that it did not bear.
             let utf8 = login.utf8 && announced.is_some_and(Capabilities::utf8) && !client.login.utf8_answered;
-            self.without_utf8 |= utf8;
+            self.here.without_utf8 |= utf8;
             // After a refusal it may well be the refusal that it hung up behind.
             if !self.refused {
-                self.failed.push(method);
+                self.here.failed.push(method);
             }
             let error = self.hung_up(error, client, login, announced);
             if utf8 && !self.another_way {
-                self.failed.pop_if(|way| *way == method);
+                self.here.failed.pop_if(|way| *way == method);
                 self.another_way = true;
             }
             return error;
@@ -264,8 +278,23 @@ impl<'a> Attempt<'a> {
         login: &Login<'_>,
         announced: Option<&Capabilities>,
     ) -> ClientError {
-        self.another_way = self.next(client, login, announced).is_ok_and(|next| next.is_some());
+        self.another_way = self.has_another(client, login, announced);
+        self.untried = self.another_way;
         error
+    }
+
+    fn has_another(&self, client: &Client, login: &Login<'_>, announced: Option<&Capabilities>) -> bool {
+        self.next(client, login, announced).is_ok_and(|next| next.is_some())
+    }
+}
+
+/// Whether a session that ended so before the login was answered may have gone better at another address.
+fn is_of_one_address(error: &ClientError) -> bool {
+    match error {
+        ClientError::Lost { .. } | ClientError::Closed | ClientError::Framing(_) => true,
+        ClientError::Silence { .. } | ClientError::TooSlow { .. } => true,
+        ClientError::Net(e) => e.is_of_one_address(),
+        _ => false,
     }
 }
 

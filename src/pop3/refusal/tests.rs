@@ -46,6 +46,8 @@ fn whoever_speaks_of_credentials_means_them() {
         "too many incorrect logins",
         "temporarily blocked after repeated failures",
         "Mailbox disabled, try later",
+        "mailbox is over quota, login disabled",
+        "permission denied",
         "PASSWORD expired, account temporarily unavailable",
         "Basic authentication is disabled",
         qq,
@@ -78,6 +80,10 @@ fn a_lock_or_a_limit_is_for_later() {
         "login allowed only every 15 minutes",
         "Exceeded the login limit for a 15 minute period.",
         "maximum number of sessions exceeded",
+        "over quota",
+        "User has exceeded quota",
+        "mailbox is full",
+        "write error: no space left on device",
     ] {
         assert_eq!(judge(text), Refusal::Temporary, "{text}");
     }
@@ -121,6 +127,8 @@ fn behind_a_good_login_nothing_is_said_of_the_credentials() {
     assert_eq!(judge("[SYS/TEMP] cannot open mailbox"), Some(Refusal::Temporary));
     assert_eq!(judge("cannot open mailbox"), Some(Refusal::Temporary));
     assert_eq!(judge("mailbox is locked"), Some(Refusal::Temporary));
+    assert_eq!(judge("over quota"), Some(Refusal::Temporary));
+    assert_eq!(judge("maildrop: Permission denied"), Some(Refusal::Temporary));
     for text in
         ["", "no messages", "unknown command", "[AUTH] busy", "command not available", "UIDL not supported, try later"]
     {

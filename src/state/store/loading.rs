@@ -7,10 +7,11 @@ use std::sync::Arc;
 use super::{AccountLock, Finished, OpenOptions, Store};
 use crate::account::Account;
 use crate::disk::{Dir, Disk, FileStatus, Lock, make_dirs};
+use crate::state::case::refuse_twins;
 use crate::state::entries::{Identity, UidState};
 use crate::state::error::StateError;
 use crate::state::journal::{Journal, LockedFile};
-use crate::state::orphans::{ConfiguredAccounts, lock_file, refuse_lost_state, uids_file};
+use crate::state::orphans::{lock_file, refuse_lost_state, uids_file};
 use crate::state::ownership;
 use crate::state::reading::{Loaded, read};
 use crate::state::record::Record;
@@ -93,12 +94,14 @@ impl Store {
         ownership::check_open_to_all(&*disk, dir)?;
         let path = lock_file(dir, account.name.as_str());
         let held = |holder| StateError::Locked { account: account.name.clone(), holder };
-        let lock = match disk.lock(&path, &open_options.holder) {
+        let locked = disk.lock(&path, &open_options.holder);
+        // Behind the lock, so that there is a file to see it by; and who holds it may be the twin.
+        refuse_twins(&*disk, dir, &account.name, &open_options.configured_accounts)?;
+        let lock = match locked {
             Ok(Lock::Acquired(lock)) => AccountLock { path, lock },
             Ok(Lock::Held(holder)) => return Err(held(holder)),
             Err(e) => return Err(StateError::io("lock", &path, e)),
         };
-        refuse_twins(&*disk, dir, account, &open_options.configured_accounts, &lock)?;
         // The file has a lock of its own: it may have come here under another name while it is written to.
         let uids = uids_file(dir, account.name.as_str());
         let file = match LockedFile::open(&*disk, &uids) {
@@ -123,6 +126,7 @@ impl Store {
         account: &Account,
         open_options: &OpenOptions,
     ) -> Result<Self, StateError> {
+        refuse_twins(&*disk, dir, &account.name, &open_options.configured_accounts)?;
         Self::load(disk, dir, account, open_options, None)
     }
 
@@ -167,26 +171,6 @@ impl Store {
         }
         Ok(store)
     }
-}
-
-/// On a file system that does not tell capitals from small letters, two accounts can have the same files.
-fn refuse_twins(
-    disk: &dyn Disk,
-    dir: &Path,
-    account: &Account,
-    configured_accounts: &ConfiguredAccounts,
-    lock: &AccountLock,
-) -> Result<(), StateError> {
-    for other in configured_accounts.twins(&account.name) {
-        if disk.status(&lock_file(dir, other.as_str())).is_ok_and(|status| status.id == lock.lock.file()) {
-            return Err(StateError::SameFiles {
-                account: account.name.clone(),
-                other: other.clone(),
-                dir: dir.to_owned(),
-            });
-        }
-    }
-    Ok(())
 }
 
 fn check_user(state: &UidState, account: &Account, path: &Path) -> Result<(), StateError> {
