@@ -3,9 +3,10 @@
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
 
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
+use tracing_subscriber::{Layer, Registry};
 
 use super::arguments::{Arguments, Command, LogFormat};
 use super::output::Log;
@@ -17,19 +18,20 @@ pub(super) fn begin(arguments: &Arguments) {
     let verbose = arguments.verbose.saturating_sub(u8::from(matches!(arguments.command, Command::Check(_))));
     let level = match (arguments.quiet, verbose) {
         // What `fetch` prints as an error, a daemon has only its log for.
-        (true, _) if daemon => "warn",
-        (true, _) => "error",
+        (true, _) if daemon => LevelFilter::WARN,
+        (true, _) => LevelFilter::ERROR,
         // A daemon tells what it did; a command prints that itself.
-        (false, 0) if daemon => "info",
-        (false, 0) => "warn",
-        (false, 1) => "debug",
-        (false, _) => "trace",
+        (false, 0) if daemon => LevelFilter::INFO,
+        (false, 0) => LevelFilter::WARN,
+        (false, 1) => LevelFilter::DEBUG,
+        (false, _) => LevelFilter::TRACE,
     };
     // What libraries log is for who looks for a fault. The verifier logs every certificate that it refuses, and rustls
     // each alert; our errors say the same in better words.
-    let others = if verbose > 0 { "warn" } else { "off" };
-    let tls = if verbose > 1 { "warn" } else { "off" };
-    let filter = EnvFilter::new(format!("{others},rustls={tls},mailferry={level},rustls_platform_verifier=off"));
+    let others = if verbose > 0 { LevelFilter::WARN } else { LevelFilter::OFF };
+    let tls = if verbose > 1 { LevelFilter::WARN } else { LevelFilter::OFF };
+    let targets = [("mailferry", level), ("rustls", tls), ("rustls_platform_verifier", LevelFilter::OFF)];
+    let filter = Targets::new().with_default(others).with_targets(targets);
     let journal = match arguments.log_format {
         LogFormat::Journald => true,
         LogFormat::Auto => daemon && leads_to_the_journal(),

@@ -150,7 +150,8 @@ pub struct OpenError {
 pub async fn open(logged_in: LoggedIn, cached: &CachedCapabilities) -> Result<Opened, OpenError> {
     let LoggedIn { mut client, capabilities, bears_capa, method, failed } = logged_in;
     client.pipelining |= cached.after_login.as_ref().is_some_and(Capabilities::pipelining);
-    let mut answers = Answers { expected: cached.listing.clone(), kept: KeptLines::new(), ..Answers::default() };
+    let kept = cached.listing.as_ref().map(|expected| KeptLines::of(expected.messages)).unwrap_or_default();
+    let mut answers = Answers { expected: cached.listing.clone(), kept, ..Answers::default() };
     let asked = answers.ask(&mut client, bears_capa).await;
     let mut ahead = client.was_ahead();
     let mut listed = asked.map_err(|error| answers.why_it_ended(error, client.provider));

@@ -8,6 +8,9 @@ use crate::pop3::DropListing;
 /// As much of UIDL's answer as is kept in case the listing is another one, in bytes. A larger one is asked for again.
 const KEPT: usize = 64 << 10;
 
+/// The octets of the shortest line that tells of a message: `1 a`, and CRLF.
+const LEAST_LINE: usize = 5;
+
 /// A listing, as far as it takes to recognise it: the answers to STAT and UIDL. The total of STAT changes with the size of
 /// any one message, the rest with any unique-id, number or order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,9 +84,10 @@ pub(super) struct KeptLines {
 }
 
 impl KeptLines {
-    /// No lines yet.
-    pub(super) fn new() -> Self {
-        Self { lines: Some(Vec::new()) }
+    /// None yet, of so many messages; none at all, if these cannot be few enough.
+    pub(super) fn of(messages: u32) -> Self {
+        let is_few = usize::try_from(messages).is_ok_and(|messages| messages <= KEPT / LEAST_LINE);
+        Self { lines: is_few.then(Vec::new) }
     }
 
     /// One more, without its end.
@@ -148,7 +152,7 @@ mod tests {
         together.lines(b"1 a\r\n2 b\r\n");
         together.end();
         assert_eq!(together.finish(), digest((2, 30), &["1 a", "2 b"]));
-        let mut kept = KeptLines::new();
+        let mut kept = KeptLines::of(3);
         kept.push(b"1 a\r");
         kept.extend(b"2 b\r\n3 c\r\n");
         assert_eq!(kept.take(), Some(vec![b"1 a\r".to_vec(), b"2 b".to_vec(), b"3 c".to_vec()]));
@@ -170,12 +174,17 @@ mod tests {
 
     #[test]
     fn lines_are_kept_while_they_are_few() {
-        let mut kept = KeptLines::new();
+        let mut kept = KeptLines::of(3);
         kept.push(b"1 a");
         kept.push(b"2 b");
         assert_eq!(kept.take(), Some(vec![b"1 a".to_vec(), b"2 b".to_vec()]));
-        let mut kept = KeptLines::new();
+        let mut kept = KeptLines::of(3);
         (0..KEPT).for_each(|_| kept.push(b"1 abcdef"));
         assert_eq!(kept.take(), None);
+        for (messages, are_few) in [(0, true), (13_107, true), (13_108, false), (u32::MAX, false)] {
+            let mut kept = KeptLines::of(messages);
+            kept.push(b"1 a");
+            assert_eq!(kept.take().is_some(), are_few, "{messages}");
+        }
     }
 }

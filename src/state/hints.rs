@@ -34,6 +34,10 @@ const CLASSICAL_FOR: u64 = 7 * 86_400;
 /// How long a server that does not tell the size of one message is asked for all of them first, in seconds: 7 days.
 const SIZES_FIRST_FOR: u64 = 7 * 86_400;
 
+/// A poll that reads the state and one that does not round the time each in its own way; they are less than this apart, in
+/// seconds.
+const APART: u64 = 60;
+
 /// So many sessions in a row broke with commands under way: it is time to try without.
 const SUSPICIOUS: u8 = 2;
 
@@ -120,8 +124,14 @@ pub struct ServerHints {
     failed_logins_until: u64,
     /// Until then, in trusted seconds of the state, TLS begins without the large key share. 0: no longer.
     classical_until: u64,
-    /// Until then, in certain seconds of the state, all sizes are asked for before a message is. 0: no longer.
+    /// Until then, in trusted seconds of the state, all sizes are asked for before a message is. 0: no longer.
     sizes_first_until: u64,
+}
+
+/// Whether what was learned `how_long` before `until`, at most, still holds. A time further away than we ever set belongs to
+/// another state's clock.
+fn holds(until: u64, now: u64, how_long: u64) -> bool {
+    now < until && until - now <= how_long.saturating_add(APART)
 }
 
 /// How much of a maildrop a server lists.
@@ -156,16 +166,13 @@ impl ServerHints {
     /// Whether commands should be sent one at a time; `now` in trusted seconds.
     #[must_use]
     pub fn one_at_a_time(&self, now: u64) -> bool {
-        // A time further away than we ever set belongs to another state's clock.
-        let until = self.one_at_a_time_until;
-        self.strikes >= SUSPICIOUS || (now < until && until - now <= ONE_AT_A_TIME_FOR)
+        self.strikes >= SUSPICIOUS || holds(self.one_at_a_time_until, now, ONE_AT_A_TIME_FOR)
     }
 
     /// Whether TLS should begin without the large key share; `now` in trusted seconds.
     #[must_use]
     pub fn needs_classical(&self, now: u64) -> bool {
-        let until = self.classical_until;
-        now < until && until - now <= CLASSICAL_FOR
+        holds(self.classical_until, now, CLASSICAL_FOR)
     }
 
     /// TLS came about only without the large key share.
@@ -173,11 +180,10 @@ impl ServerHints {
         self.classical_until = now.saturating_add(CLASSICAL_FOR);
     }
 
-    /// Whether the size of a message may be asked for beside it; `now` in certain seconds.
+    /// Whether the size of a message may be asked for beside it; `now` in trusted seconds.
     #[must_use]
     pub fn takes_sizes_beside(&self, now: u64) -> bool {
-        let until = self.sizes_first_until;
-        now >= until || until - now > SIZES_FIRST_FOR
+        !holds(self.sizes_first_until, now, SIZES_FIRST_FOR)
     }
 
     /// The size of a message did not come when it was asked for beside it.
@@ -211,8 +217,7 @@ impl ServerHints {
 
     /// The ways to log in that are to be tried after the others; `now` in trusted seconds.
     pub fn failed_logins(&self, now: u64) -> impl Iterator<Item = &str> {
-        let until = self.failed_logins_until;
-        let counts = now < until && until - now <= FAILED_LOGINS_FOR;
+        let counts = holds(self.failed_logins_until, now, FAILED_LOGINS_FOR);
         self.failed_logins.iter().filter(move |_| counts).map(String::as_str)
     }
 
@@ -436,6 +441,7 @@ mod tests {
         hints.note_sizes_first(100);
         assert!(!hints.takes_sizes_beside(100) && !hints.takes_sizes_beside(100 + WEEK - 1));
         assert!(hints.takes_sizes_beside(100 + WEEK));
+        assert!(!hints.takes_sizes_beside(99), "the next poll may round the time otherwise");
         hints.sizes_first_until = 10 * WEEK;
         assert!(hints.takes_sizes_beside(0), "a time of another clock");
     }
