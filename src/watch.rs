@@ -21,6 +21,8 @@ pub(crate) struct Watch {
     give_way: AtomicBool,
     /// The poll waits until its state has room in memory.
     waits_for_room: AtomicBool,
+    /// Its state is large, and has room that others may wait for.
+    holds_room: AtomicBool,
     /// Gives back what others need if the poll hangs.
     on_hang: OnHang,
     /// The work that blocks and has not ended.
@@ -67,6 +69,12 @@ impl Watch {
         self.waits_for_room.load(Ordering::Relaxed)
     }
 
+    /// Whether the poll has room in memory that others may wait for.
+    #[must_use]
+    pub(crate) fn holds_room(&self) -> bool {
+        self.holds_room.load(Ordering::Relaxed)
+    }
+
     /// The poll hangs: what it has of what others need is given back.
     pub(crate) fn hangs(&self) {
         if let Some(give_back) = &*self.on_hang.lock() {
@@ -109,6 +117,11 @@ pub(crate) fn is_to_give_way() -> bool {
 /// What is to be done if the poll that runs here hangs.
 pub(crate) fn on_hang(give_back: impl Fn() + Send + 'static) {
     let _ = WATCH.try_with(|watch| *watch.on_hang.lock() = Some(Box::new(give_back)));
+}
+
+/// Whether the poll that runs here has room in memory that others may wait for.
+pub(crate) fn has_room(holds: bool) {
+    let _ = WATCH.try_with(|watch| watch.holds_room.store(holds, Ordering::Relaxed));
 }
 
 /// Waits for room in memory; who watches the poll sees that it can do nothing about it.
@@ -189,6 +202,19 @@ mod tests {
         assert!(!given_back.load(Ordering::Relaxed));
         watch.hangs();
         assert!(given_back.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test]
+    async fn who_watches_sees_who_waits_for_room_and_who_has_it() {
+        let (waiting, holding) = (Arc::new(Watch::default()), Arc::new(Watch::default()));
+        watched(Arc::clone(&waiting), async {
+            waiting_for_room(async { assert!(waiting.waits_for_room() && !waiting.holds_room()) }).await;
+        })
+        .await;
+        watched(Arc::clone(&holding), async { has_room(true) }).await;
+        assert!(!waiting.waits_for_room() && holding.holds_room());
+        watched(Arc::clone(&holding), async { has_room(false) }).await;
+        assert!(!holding.holds_room());
     }
 
     #[tokio::test]

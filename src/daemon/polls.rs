@@ -196,9 +196,11 @@ impl Polls {
     /// Looks at how they get on, and gives places to those that wait.
     pub(super) fn look(&mut self, queue: &mut Queue, now: Duration) {
         let mut hung = self.running.values().filter(|running| running.conduct.hung.is_some()).count();
+        let room_is_wanted = self.running.values().any(|running| running.watch.waits_for_room());
         for Running { account, conduct, watch, progress, stop, .. } in self.running.values_mut() {
             let waits_for_disk = watch.waiting_for_disk().map(|since| since.elapsed());
-            let (waits_for_room, in_the_way) = (watch.waits_for_room(), queue.is_in_the_way(account));
+            let waits_for_room = watch.waits_for_room();
+            let in_the_way = queue.is_in_the_way(account) || room_is_wanted && watch.holds_room();
             let seen = Seen { now, octets: progress.received(), waits_for_disk, waits_for_room, in_the_way };
             match conduct.judge(seen) {
                 Verdict::GoOn => {}

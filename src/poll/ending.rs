@@ -59,11 +59,12 @@ impl Poll {
         if let Some((first, octets)) = &retrieved.first_short {
             self.events.tell(&PollEvent::EndedEarly { first, octets: *octets, messages: retrieved.short });
         }
-        let verified: Vec<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();
+        let (verified, still_short) = (retrieved.verified(), retrieved.still_short.clone());
         let promised = marked.clone();
         let absent: Vec<EntryId> = retrieved.absent.clone();
         let before_quit = move |store: &mut Store| {
             store.record_verified(verified)?;
+            store.record_had_its_turn(still_short)?;
             store.record_absent(absent)?;
             // Should the answer to QUIT be lost, another message may have taken the place of one of these.
             if promised.is_empty() { Ok(()) } else { store.record_doubt(promised) }

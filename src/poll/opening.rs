@@ -105,6 +105,7 @@ impl Poll {
 
     /// It is the poll's until its end, unless the poll hangs: then others need it.
     fn has_taken(&self, taken: Share) {
+        watch::has_room(taken.is_large());
         *share(&self.share) = taken;
         let held = Arc::clone(&self.share);
         watch::on_hang(move || *share(&held) = Share::default());
@@ -113,7 +114,10 @@ impl Poll {
     /// Whether there is room for what the state has grown by.
     pub(super) fn has_room(&self, state: &StateHandle) -> bool {
         let Ok(store) = state.read() else { return true };
-        Room::of_process().grow(&mut share(&self.share), store.size())
+        let mut share = share(&self.share);
+        let has_room = Room::of_process().grow(&mut share, store.size());
+        watch::has_room(share.is_large());
+        has_room
     }
 }
 

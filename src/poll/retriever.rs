@@ -128,6 +128,10 @@ pub(super) struct Retrieved {
     pub(super) short: u64,
     /// The first ones of those that are new.
     pub(super) far_shorter: Vec<ListedAs>,
+    /// Those that came so before, and did again with the same bytes.
+    pub(super) still_short: Vec<ListedAs>,
+    /// The entries of those: nothing shows that they are whole.
+    pub(super) unproven: HashSet<EntryId>,
     /// The first one that had not come so before, with the octets that came.
     pub(super) first_short: Option<(Listed, u64)>,
     /// Remembered messages in whose place others came: they are not on the server.
@@ -152,6 +156,13 @@ pub(super) struct NoRoom {
     pub(super) messages: u64,
     /// Their size as it was listed, in octets.
     pub(super) octets: u64,
+}
+
+impl Retrieved {
+    /// The entries of which it was seen that they are what the server has.
+    pub(super) fn verified(&self) -> Vec<EntryId> {
+        self.known.iter().map(|(id, _)| *id).filter(|id| !self.unproven.contains(id)).collect()
+    }
 }
 
 /// A retriever under way.
@@ -183,6 +194,8 @@ pub(super) struct Retriever<'a> {
     pub(super) sizes_do_not_come: bool,
     /// Those that did.
     pub(super) sizes: HashMap<MessageNumber, u64>,
+    /// Messages under way whose size, told beside them, is more than there is room for.
+    oversized: HashSet<MessageNumber>,
     /// A message whose end may have been in the wrong place: taken once the next answer shows that it was not.
     held: Option<(Listed, Incoming)>,
     /// A message that was refused by words of a limit, until the next answer shows whether that is about all of them.
@@ -221,6 +234,7 @@ impl<'a> Retriever<'a> {
             asks: false,
             sizes_do_not_come: false,
             sizes: HashMap::new(),
+            oversized: HashSet::new(),
             held: None,
             limited: None,
             others: HashSet::new(),
@@ -509,8 +523,21 @@ impl<'a> Retriever<'a> {
         let now = self.retrieval.size(listed);
         self.window.completed(before);
         self.window.asked(now);
-        self.retrieval.free_space = self.retrieval.free_space.saturating_add(before).saturating_sub(now);
+        let room = self.retrieval.free_space.saturating_add(before);
+        let taken = if now > room {
+            // It may be a lie, so it costs the others nothing: what comes takes the room.
+            self.oversized.insert(number);
+            0
+        } else {
+            now
+        };
+        self.retrieval.free_space = room.saturating_sub(taken);
         Ok(())
+    }
+
+    /// What is counted as taken of the room for a message under way.
+    fn takes(&self, listed: &Listed) -> u64 {
+        if self.oversized.contains(&listed.number) { 0 } else { self.retrieval.size(listed) }
     }
 
     fn begin(&mut self) {
@@ -524,7 +551,7 @@ impl<'a> Retriever<'a> {
         self.incoming = Some(Incoming::new(staging, &self.retrieval.routing));
         let front = self.under_way.front();
         let reported_size = front.and_then(|listed| listed.reported_size);
-        let taken = front.map_or(0, |listed| self.retrieval.size(listed));
+        let taken = front.map_or(0, |listed| self.takes(listed));
         let free_space = self.retrieval.free_space.saturating_add(taken);
         // Where it was asked for before its size was known, it may be listed with more than there is room for.
         let reported_size = reported_size.filter(|size| self.retrieval.beside.is_none() || *size <= free_space);
@@ -563,11 +590,10 @@ impl<'a> Retriever<'a> {
         if ended_early {
             self.done.short += 1;
         }
-        let is_one_of_few = ended_early && self.done.short <= FEW;
         let is_unsized = self.retrieval.sizes_put_off && listed.reported_size.is_none();
         let arrival = Arrival::of(self.client.serial(), listed, octets);
         let received = staging.finish(if is_unsized { arrival.of_unknown_size() } else { arrival });
-        let known = self.remembered(&received, is_one_of_few);
+        let known = self.remembered(&received, ended_early);
         let listed = received.payload().listed();
         if ended_early && known.as_ref().is_none_or(|entry| entry.doubt) {
             self.done.first_short.get_or_insert_with(|| (listed.clone(), octets));
@@ -575,7 +601,7 @@ impl<'a> Retriever<'a> {
         if known.is_some() {
             return Ok(());
         }
-        self.done.far_shorter.extend(ListedAs::of(listed).filter(|_| is_one_of_few));
+        self.done.far_shorter.extend(ListedAs::of(listed).filter(|_| ended_early && self.done.short <= FEW));
         self.done.not_skipped += u64::from(would_be_skipped);
         self.done.long_headers += u64::from(has_long_header);
         let bytes = u32::try_from(received.held() + OVERHEAD).unwrap_or(HELD).min(HELD);
@@ -586,7 +612,7 @@ impl<'a> Retriever<'a> {
     }
 
     /// The entry, if it is one that we have after all: then this copy goes, and it has been verified. One that ended early
-    /// again is not deleted in this session, whatever its bytes.
+    /// again has not: what is missing may come another time.
     fn remembered(&mut self, received: &Received<Arrival>, ended_early: bool) -> Option<Entry> {
         let (listed, digests) = (received.payload().listed(), received.digests());
         let Some(entry) = self.retrieval.remembered.take(listed, digests) else {
@@ -595,8 +621,13 @@ impl<'a> Retriever<'a> {
         };
         self.events.tell(&PollEvent::MessageRecognised { listed, entry: entry.id });
         self.done.known.push((entry.id, listed.clone()));
+        if ended_early {
+            self.done.still_short.extend(ListedAs::of(listed));
+            self.done.unproven.insert(entry.id);
+            return Some(entry);
+        }
         let removable = Removable::after_comparison(received, &entry, self.retrieval.removal, self.retrieval.now);
-        removable.into_iter().filter(|_| !ended_early).for_each(|removable| self.deletions.add(removable));
+        removable.into_iter().for_each(|removable| self.deletions.add(removable));
         Some(entry)
     }
 
@@ -604,9 +635,9 @@ impl<'a> Retriever<'a> {
     /// listed as.
     fn completed(&mut self, octets: u64) -> Option<Listed> {
         let listed = self.under_way.pop_front()?;
-        let reported = self.retrieval.size(&listed);
-        self.window.completed(reported);
-        self.retrieval.free_space = self.retrieval.free_space.saturating_add(reported).saturating_sub(octets);
+        self.window.completed(self.retrieval.size(&listed));
+        let taken = self.takes(&listed);
+        self.retrieval.free_space = self.retrieval.free_space.saturating_add(taken).saturating_sub(octets);
         Some(listed)
     }
 }

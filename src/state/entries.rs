@@ -317,6 +317,10 @@ impl UidState {
         if entry.intent.as_ref().is_some_and(|intent| !self.maildirs.contains_key(&intent.maildir)) {
             return Err(UNKNOWN_MAILDIR);
         }
+        // Those behind it have to have numbers, too.
+        if entry.id.get() > u64::MAX / 2 {
+            return Err(Inconsistent("an entry with a number that nobody counts to"));
+        }
         let (id, unique_id) = (entry.id, entry.unique_id.clone());
         self.entries.insert(entry).ok_or(Inconsistent("the same entry twice"))?;
         if let Some(unique_id) = unique_id {

@@ -110,3 +110,10 @@ fn a_tail_is_left_out_and_damage_told() {
     assert!(read(&RealDisk, &path).is_err());
     assert!(read(&RealDisk, &path.with_extension("none")).unwrap().is_none());
 }
+
+#[test]
+fn a_number_that_nobody_counts_to_is_refused() {
+    for id in [u64::MAX / 2 + 1, u64::MAX - 1, u64::MAX] {
+        assert!(Reading::default().take(entry(id), 0).is_err(), "{id}");
+    }
+}

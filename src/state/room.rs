@@ -90,6 +90,14 @@ fn pieces(octets: u64) -> u32 {
 #[derive(Debug, Default)]
 pub(crate) struct Share(Option<OwnedSemaphorePermit>);
 
+impl Share {
+    /// Whether others may have to wait for it.
+    #[must_use]
+    pub(crate) fn is_large(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

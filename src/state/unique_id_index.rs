@@ -11,13 +11,44 @@ use super::entry_table::EntryTable;
 use crate::ids::EntryId;
 use crate::pop3::UniqueId;
 
+/// The entries of one unique-id, in the order in which they got it.
+#[derive(Debug, Clone)]
+struct Several {
+    ids: Vec<EntryId>,
+    /// So many of the first ones have it no more. Entries go in the order in which they came, as a rule: moving all that
+    /// follow up for each of them would make a maildrop of messages that are all called alike quadratic.
+    gone: usize,
+}
+
+impl Several {
+    fn as_slice(&self) -> &[EntryId] {
+        self.ids.get(self.gone..).unwrap_or_default()
+    }
+
+    fn remove(&mut self, id: EntryId) {
+        if self.as_slice().first() == Some(&id) {
+            self.gone += 1;
+            if self.gone > self.ids.len() / 2 {
+                self.ids.drain(..self.gone);
+                self.gone = 0;
+            }
+        } else if self.ids.last() == Some(&id) {
+            self.ids.pop();
+        } else {
+            self.ids.drain(..self.gone);
+            self.gone = 0;
+            self.ids.retain(|other| *other != id);
+        }
+    }
+}
+
 /// Which entries have which unique-id. Whoever asks brings the entries along: all that were added and not removed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct UniqueIdIndex {
     /// One entry for each unique-id.
     one_of_each: HashTable<EntryId>,
     /// All entries of a unique-id in the order in which they got it, where it is more than one.
-    several: HashMap<UniqueId, Vec<EntryId>>,
+    several: HashMap<UniqueId, Several>,
     /// What the unique-ids, which a server chooses, are hashed by.
     hasher: RandomState,
 }
@@ -26,7 +57,7 @@ impl UniqueIdIndex {
     /// The entries that have it, in the order in which they got it.
     pub(super) fn get<'a>(&'a self, unique_id: &UniqueId, entries: &EntryTable) -> &'a [EntryId] {
         if let Some(ids) = self.several.get(unique_id) {
-            return ids;
+            return ids.as_slice();
         }
         let has_it = |id: &EntryId| unique_id_of(*id, entries) == Some(unique_id);
         let found = self.one_of_each.find(self.hasher.hash_one(unique_id), has_it);
@@ -35,8 +66,8 @@ impl UniqueIdIndex {
 
     /// This entry, which is among the entries, has it.
     pub(super) fn add(&mut self, id: EntryId, unique_id: &UniqueId, entries: &EntryTable) {
-        if let Some(ids) = self.several.get_mut(unique_id) {
-            ids.push(id);
+        if let Some(several) = self.several.get_mut(unique_id) {
+            several.ids.push(id);
             return;
         }
         let Self { one_of_each, several, hasher } = self;
@@ -44,18 +75,18 @@ impl UniqueIdIndex {
         let has_it = |id: &EntryId| unique_id_of(*id, entries) == Some(unique_id);
         let hash_of = |id: &EntryId| unique_id_of(*id, entries).map_or(0, |one| hasher.hash_one(one));
         match one_of_each.find(hash, has_it) {
-            Some(first) => _ = several.insert(unique_id.clone(), vec![*first, id]),
+            Some(first) => _ = several.insert(unique_id.clone(), Several { ids: vec![*first, id], gone: 0 }),
             None => _ = one_of_each.insert_unique(hash, id, hash_of),
         }
     }
 
     /// This entry, which is still among the entries, does not have it any more.
     pub(super) fn remove(&mut self, id: EntryId, unique_id: &UniqueId) {
-        let next = self.several.get_mut(unique_id).and_then(|ids| {
-            ids.retain(|other| *other != id);
-            ids.first().copied()
+        let next = self.several.get_mut(unique_id).and_then(|several| {
+            several.remove(id);
+            several.as_slice().first().copied()
         });
-        if self.several.get(unique_id).is_some_and(|ids| ids.len() < 2) {
+        if self.several.get(unique_id).is_some_and(|several| several.as_slice().len() < 2) {
             self.several.remove(unique_id);
         }
         let hash = self.hasher.hash_one(unique_id);
@@ -128,6 +159,24 @@ mod tests {
             for number in 1..40 {
                 let expected = self.expected.get(&named(number)).map(Vec::as_slice).unwrap_or_default();
                 assert_eq!(self.index.get(&named(number), &self.entries), expected, "{number}");
+            }
+        }
+    }
+
+    #[test]
+    fn those_of_one_unique_id_go_from_either_end_and_from_the_middle() {
+        let orders: [fn(&mut Vec<u64>); 3] = [|_| {}, |ids| ids.reverse(), |ids| ids.rotate_left(200)];
+        for order in orders {
+            let mut kept = Kept::default();
+            let mut ids: Vec<u64> = (1..400).collect();
+            ids.iter().for_each(|id| kept.add(EntryId::new(*id), named(7)));
+            order(&mut ids);
+            for (number, id) in ids.into_iter().enumerate() {
+                kept.remove(EntryId::new(id));
+                if number % 50 == 0 {
+                    kept.add(EntryId::new(1000 + id), named(7));
+                }
+                kept.check();
             }
         }
     }

@@ -79,6 +79,15 @@ impl Store {
         if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
     }
 
+    /// These came again as they came before, and need no session of their own any more.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_had_its_turn(&mut self, messages: Vec<ListedAs>) -> Result<(), StateError> {
+        let records = self.troubles_over(messages.into_iter());
+        if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
+    }
+
     pub(super) fn troubles_over(&self, messages: impl Iterator<Item = ListedAs>) -> Vec<Record> {
         let made_trouble = |one: &ListedAs| self.state.quarantine(&one.unique_id, one.reported_size).is_some();
         messages.filter(made_trouble).map(Record::TroubleOver).collect()
