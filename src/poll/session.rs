@@ -457,13 +457,14 @@ impl Poll {
         }
         self.so_far.messages += retriever.done.safe;
         self.octets += retriever.done.octets;
-        let is_framing = matches!(&retrieved, Err(PollError::Client(ClientError::Framing(_))));
+        // It may have been the question for one size that a server hung up at, or did not answer.
+        let broke = matches!(&retrieved, Err(PollError::Client(_)));
         let recognised = retriever.done.known.iter().map(|(id, _)| *id).collect();
         self.in_session = InSession {
             short: retriever.done.any_shorter,
             unproven: !retriever.in_step,
             recognised,
-            sizes_do_not_come: retriever.sizes_do_not_come || retriever.retrieval.beside.is_some() && is_framing,
+            sizes_do_not_come: retriever.sizes_do_not_come || retriever.retrieval.beside.is_some() && broke,
         };
         self.sizes_beside = std::mem::take(&mut retriever.sizes);
         let (not_skipped, long_headers) = (retriever.done.not_skipped, retriever.done.long_headers);

@@ -156,7 +156,7 @@ fn what_would_be_named_is_found() {
         "allow it more time with `timeout`",
         "set tls = \"implicit\"",
         "larger than max_message_size",
-        "wait with --wait",
+        "fetch --wait` waits",
         "run mailferry fetch again",
         "see `mailferry status`",
     ] {

@@ -11,7 +11,7 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
     let new_state = || fetch_with(Decision::NewState, account);
     let accept_maildir = || fetch_with(Decision::AcceptMaildir, account);
     let step = match error {
-        StateError::Locked { .. } => "Try later, or wait with --wait".to_owned(),
+        StateError::Locked { .. } => "Try later; `fetch --wait` waits for it".to_owned(),
         StateError::Io { source, .. } => return disk::state(source),
         StateError::OpenToAll { dir, .. } => format!("Take that away: {}", chmod(dir, "o-w")),
         StateError::Damaged { path, .. } if path.extension().is_some_and(|ending| ending == "forward") => {
