@@ -22,7 +22,9 @@ impl fmt::Display for Account<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(account, now) = *self;
         let ago = |time| Ago(time, now);
-        write!(f, "{}: {}", account.account, words(account.state))?;
+        let is_waiting = account.state == State::Idle && account.not_forwarded().is_some();
+        let state = if is_waiting { "its mail is not forwarded" } else { words(account.state) };
+        write!(f, "{}: {state}", account.account)?;
         if let Some(since) = account.hung_since {
             write!(f, " since {}", LocalTime(since))?;
         }

@@ -110,6 +110,15 @@ pub struct AccountStatus {
     pub forward: Option<Forwarding>,
 }
 
+impl AccountStatus {
+    /// How its mail would go on, if it does not get there: something keeps it waiting, or was refused for good.
+    #[must_use]
+    pub fn not_forwarded(&self) -> Option<&Forwarding> {
+        let waits = |forward: &&Forwarding| forward.messages > 0 && forward.why.is_some();
+        self.forward.as_ref().filter(|forward| forward.set_aside > 0 || waits(forward))
+    }
+}
+
 /// How mail goes on from the spool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forwarding {

@@ -2,7 +2,7 @@
 
 use crate::cli::status::layout::{Mark, Row};
 use crate::cli::status_text::{Account, LocalTime, Mail, words};
-use crate::control::status::{AccountStatus, State, Status};
+use crate::control::status::{AccountStatus, Forwarding, State, Status};
 use crate::text::{Count, Span, plural};
 
 /// So many accounts are told in full; of more there is a line each.
@@ -68,7 +68,7 @@ pub(in crate::cli) fn body(status: &Status, detail: Detail) -> Vec<Row> {
 
 /// Whether a person should look at it.
 pub(in crate::cli) fn is_in_trouble(account: &AccountStatus) -> bool {
-    account.trouble.is_some() || account.hung_since.is_some()
+    account.trouble.is_some() || account.hung_since.is_some() || account.not_forwarded().is_some()
 }
 
 fn in_full(account: &AccountStatus, now: i64) -> Vec<Row> {
@@ -82,17 +82,23 @@ fn in_full(account: &AccountStatus, now: i64) -> Vec<Row> {
     rows
 }
 
+/// What is wrong where a poll itself has done its work.
+const NOT_FORWARDED: &str = "not forwarded";
+
 /// What is wrong, in a word.
 fn what(account: &AccountStatus) -> &'static str {
     match (&account.trouble, account.hung_since) {
         (Some(trouble), None) => trouble.cause.name(),
-        _ => words(State::Hung),
+        (_, Some(_)) => words(State::Hung),
+        (None, None) => NOT_FORWARDED,
     }
 }
 
 /// What happened, and what to do about it.
 fn text(account: &AccountStatus) -> Option<&str> {
-    account.trouble.as_ref().filter(|_| account.hung_since.is_none()).map(|trouble| trouble.text.as_str())
+    let trouble = || account.trouble.as_ref().map(|trouble| trouble.text.as_str());
+    let forward = || account.not_forwarded().and_then(|forward| forward.why.as_deref());
+    if account.hung_since.is_some() { None } else { trouble().or_else(forward) }
 }
 
 /// Those in trouble: cause, since when and the next try of each, and below those that are alike what to do.
@@ -125,7 +131,8 @@ fn trouble_line(account: &AccountStatus, width: usize, now: i64) -> Row {
             let place = if trouble.cause.is_local() { String::new() } else { format!(" at {host}") };
             format!("{}{place} for {since}{times}; {}", trouble.cause.name(), next_try(account, now))
         }
-        (_, since) => format!("{} since {}", words(State::Hung), LocalTime(since.unwrap_or(now))),
+        (_, Some(since)) => format!("{} since {}", words(State::Hung), LocalTime(since)),
+        (None, None) => account.not_forwarded().map_or_else(String::new, |forward| forward_line(forward, now)),
     };
     Row {
         text: format!("{name:width$}  {about}"),
@@ -134,6 +141,16 @@ fn trouble_line(account: &AccountStatus, width: usize, now: i64) -> Row {
         hanging: width + 2,
         shorter: Vec::new(),
     }
+}
+
+fn forward_line(forward: &Forwarding, now: i64) -> String {
+    let since = forward.since.map_or_else(String::new, |since| format!(" for {}", Span::between(since, now)));
+    let next = match forward.next_try {
+        _ if forward.messages == 0 => format!("{} set aside", Count(forward.set_aside, "message")),
+        Some(next) => format!("tried again in {}", Span::between(now, next)),
+        None => "tried again now".to_owned(),
+    };
+    format!("{NOT_FORWARDED}{since}; {next}")
 }
 
 /// A line for each account that is well, with columns.
@@ -249,6 +266,34 @@ mod tests {
                 "here"
             ]
         );
+    }
+
+    #[test]
+    fn an_account_whose_mail_is_not_forwarded_is_not_well() {
+        let forward = Forwarding {
+            to: "INBOX at imap://imap.example.org:993".into(),
+            running: false,
+            messages: 2,
+            octets: 2048,
+            oldest: Some(89_000),
+            why: Some("the server refused the login. Check username and password".into()),
+            since: Some(89_000),
+            next_try: Some(90_600),
+            forwarded: 0,
+            last_forwarded: None,
+            set_aside: 0,
+            first_set_aside: Vec::new(),
+        };
+        let waits = AccountStatus { forward: Some(forward.clone()), ..of(1) };
+        let text = shown(&status(vec![waits.clone(), of(2)]), Detail::AsFits, None);
+        assert!(text.starts_with("2 accounts: 1 well, 1 IN TROUBLE"), "{text}");
+        assert!(text.contains("person01: its mail is not forwarded"), "{text}");
+        let text = shown(&status((2..9).map(of).chain([waits]).collect()), Detail::AsFits, None);
+        let expected = "person01  not forwarded for 17 min; tried again in 10 min\n    the server refused the login.";
+        assert!(text.contains(expected), "{text}");
+        let idle = Forwarding { messages: 0, why: None, ..forward.clone() };
+        assert!(!is_in_trouble(&AccountStatus { forward: Some(idle.clone()), ..of(1) }));
+        assert!(is_in_trouble(&AccountStatus { forward: Some(Forwarding { set_aside: 1, ..idle }), ..of(1) }));
     }
 
     #[test]
