@@ -207,7 +207,9 @@ fn provider(value: &DeValue<'_>) -> Result<&'static Provider, Complaint> {
     let text = plain_text(value, "the provider's name, such as \"gmail\"")?;
     Provider::named(text).ok_or_else(|| {
         let by_domain = || Provider::of_address(&format!("@{text}")).map(|provider| provider.id);
+        let by_label: Vec<String> = Provider::names_by_label(text).map(|name| format!("\"{name}\"")).collect();
         let help = match keys::nearest(text, Provider::names()).or_else(by_domain) {
+            _ if !by_label.is_empty() => format!("did you mean {}?", by_label.join(" or ")),
             Some(nearest) => format!("did you mean \"{nearest}\"?"),
             None => "docs/providers.md lists those that are known; for any other give `host`".to_owned(),
         };

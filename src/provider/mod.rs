@@ -129,6 +129,14 @@ impl Provider {
         by(&is_same).or_else(|| by(&is_like))
     }
 
+    /// The names of those that have addresses in a domain which begins with this label, such as "gmx".
+    pub fn names_by_label(label: &str) -> impl Iterator<Item = &'static str> {
+        let label = label.to_ascii_lowercase();
+        let begins = move |domain: &&str| domain.strip_prefix(label.as_str()).is_some_and(|rest| rest.starts_with('.'));
+        let is_named = |one: &&Self| one.host.is_some() || one.no_pop3;
+        PROVIDERS.iter().filter(is_named).filter(move |one| one.domains.iter().any(&begins)).map(|one| one.id)
+    }
+
     /// The names that may stand in the configuration.
     pub fn names() -> impl Iterator<Item = &'static str> {
         PROVIDERS.iter().filter(|one| one.host.is_some() || one.no_pop3).map(|provider| provider.id)

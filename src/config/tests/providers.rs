@@ -46,6 +46,8 @@ fn what_cannot_work_there_is_said_at_once() {
         ("provider = \"hey\"", "HEY has no POP3", "neither POP3 nor IMAP"),
         ("provider = \"gmial\"", "`provider` cannot be \"gmial\"", "did you mean \"gmail\"?"),
         ("provider = \"hotmail.com\"", "`provider` cannot be", "did you mean \"outlook\"?"),
+        ("provider = \"protonmail\"", "`provider` cannot be", "did you mean \"proton\"?"),
+        ("provider = \"GMX\"", "`provider` cannot be", "did you mean \"gmx-net\" or \"gmx-com\"?"),
         ("provider = \"something-else\"", "`provider` cannot be", "docs/providers.md"),
         ("provider = 163", "`provider` is a whole number", "in quotes"),
     ] {
