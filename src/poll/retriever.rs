@@ -586,14 +586,14 @@ impl<'a> Retriever<'a> {
         let octets = staging.octets();
         let is_shorter = Arrival::would_be_short(&listed, octets);
         self.done.any_shorter |= is_shorter;
-        let ended_early = is_shorter && is_far_shorter(&listed, octets);
+        let ended_early = is_shorter && is_far_shorter(listed.reported_size, octets);
         if ended_early {
             self.done.short += 1;
         }
         let is_unsized = self.retrieval.sizes_put_off && listed.reported_size.is_none();
         let arrival = Arrival::of(self.client.serial(), listed, octets);
         let received = staging.finish(if is_unsized { arrival.of_unknown_size() } else { arrival });
-        let known = self.remembered(&received, ended_early);
+        let known = self.remembered(&received, ended_early.then_some(octets));
         let listed = received.payload().listed();
         if ended_early && known.as_ref().is_none_or(|entry| entry.doubt) {
             self.done.first_short.get_or_insert_with(|| (listed.clone(), octets));
@@ -612,8 +612,8 @@ impl<'a> Retriever<'a> {
     }
 
     /// The entry, if it is one that we have after all: then this copy goes, and it has been verified. One that ended early
-    /// again has not: what is missing may come another time.
-    fn remembered(&mut self, received: &Received<Arrival>, ended_early: bool) -> Option<Entry> {
+    /// (with so many octets) is not deleted in this session, and has not been verified if it did so before.
+    fn remembered(&mut self, received: &Received<Arrival>, ended_early: Option<u64>) -> Option<Entry> {
         let (listed, digests) = (received.payload().listed(), received.digests());
         let Some(entry) = self.retrieval.remembered.take(listed, digests) else {
             self.others.extend(listed.unique_id.clone());
@@ -621,9 +621,12 @@ impl<'a> Retriever<'a> {
         };
         self.events.tell(&PollEvent::MessageRecognised { listed, entry: entry.id });
         self.done.known.push((entry.id, listed.clone()));
-        if ended_early {
-            self.done.still_short.extend(ListedAs::of(listed));
-            self.done.unproven.insert(entry.id);
+        if let Some(octets) = ended_early {
+            // The bytes are the same: if it was listed so when it came first, it ended early then, too.
+            if is_far_shorter(entry.fingerprint.reported_size, octets) {
+                self.done.still_short.extend(ListedAs::of(listed));
+                self.done.unproven.insert(entry.id);
+            }
             return Some(entry);
         }
         let removable = Removable::after_comparison(received, &entry, self.retrieval.removal, self.retrieval.now);
@@ -646,6 +649,6 @@ impl<'a> Retriever<'a> {
 pub(super) const FEW: u64 = 8;
 
 /// Whether so much less came that somebody should know: some servers round their sizes up, none doubles them.
-fn is_far_shorter(listed: &Listed, octets: u64) -> bool {
-    listed.reported_size.is_some_and(|size| octets < size / 2)
+fn is_far_shorter(reported_size: Option<u64>, octets: u64) -> bool {
+    reported_size.is_some_and(|size| octets < size / 2)
 }

@@ -102,7 +102,7 @@ fn what_is_no_pop3_server_gets_no_password() {
 
 #[test]
 fn an_endless_greeting_ends() {
-    let server = dialogue::serve(vec![Step::Send(vec![b'+'; 4 << 20]), Step::Stall]);
+    let server = dialogue::serve(vec![Step::Send(vec![b'+'; 40 << 20]), Step::Stall]);
     let outcome = fetch_from(&server).expect(76);
     assert!(outcome.peak_kib < 8 * 1024, "{} KiB", outcome.peak_kib);
 }
