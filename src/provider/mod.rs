@@ -112,7 +112,7 @@ impl Provider {
     /// The provider of this name in the configuration.
     #[must_use]
     pub fn named(id: &str) -> Option<&'static Self> {
-        PROVIDERS.iter().find(|provider| provider.id == id && (provider.host.is_some() || provider.no_pop3))
+        PROVIDERS.iter().find(|provider| provider.id == id && provider.may_be_named())
     }
 
     /// The provider of a mail address, by its domain.
@@ -133,13 +133,18 @@ impl Provider {
     pub fn names_by_label(label: &str) -> impl Iterator<Item = &'static str> {
         let label = label.to_ascii_lowercase();
         let begins = move |domain: &&str| domain.strip_prefix(label.as_str()).is_some_and(|rest| rest.starts_with('.'));
-        let is_named = |one: &&Self| one.host.is_some() || one.no_pop3;
-        PROVIDERS.iter().filter(is_named).filter(move |one| one.domains.iter().any(&begins)).map(|one| one.id)
+        let is_its = move |one: &&Self| one.may_be_named() && one.domains.iter().any(&begins);
+        PROVIDERS.iter().filter(is_its).map(|one| one.id)
     }
 
     /// The names that may stand in the configuration.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        PROVIDERS.iter().filter(|one| one.host.is_some() || one.no_pop3).map(|provider| provider.id)
+        PROVIDERS.iter().filter(|one| one.may_be_named()).map(|provider| provider.id)
+    }
+
+    /// Whether the configuration may name it: it has a server, or none that it could have.
+    fn may_be_named(&self) -> bool {
+        self.host.is_some() || self.no_pop3
     }
 }
 
