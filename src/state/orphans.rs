@@ -1,9 +1,9 @@
 //! States without an account, and accounts without a state that should have one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::error::StateError;
 use super::journal;
@@ -20,6 +20,9 @@ pub type DeliveredBy = fn(&dyn Disk, &Path) -> Result<Vec<InstanceId>, StateErro
 pub struct ConfiguredAccounts {
     /// Those that are configured: a file of any other name is an orphan.
     configured: HashSet<AccountName>,
+    /// Of each name that differs from another one only in case: all that do, and itself. Looked for once, because every
+    /// poll asks for its account's.
+    twins: HashMap<AccountName, Arc<[AccountName]>>,
     /// The names of the orphans. Looked up once, because every account without a state asks.
     orphans: OnceLock<Vec<String>>,
     /// One look at a lock at a time: to look is to take it, and two looks would take each other for a poll.
@@ -30,14 +33,14 @@ impl ConfiguredAccounts {
     /// These accounts are configured.
     #[must_use]
     pub fn new(configured: impl IntoIterator<Item = AccountName>) -> Self {
-        Self { configured: configured.into_iter().collect(), ..Self::default() }
+        let configured: HashSet<AccountName> = configured.into_iter().collect();
+        Self { twins: twins(&configured), configured, ..Self::default() }
     }
 
     /// The other configured accounts whose names differ from this one only in case: on some file systems their files are
     /// the same.
     pub(super) fn twins<'a>(&'a self, name: &'a AccountName) -> impl Iterator<Item = &'a AccountName> {
-        let is_twin = move |other: &&AccountName| *other != name && other.as_str().eq_ignore_ascii_case(name.as_str());
-        self.configured.iter().filter(is_twin)
+        self.twins.get(name).into_iter().flat_map(|alike| alike.iter()).filter(move |other| *other != name)
     }
 
     fn orphans(&self, disk: &dyn Disk, dir: &Path) -> Result<&[String], StateError> {
@@ -54,6 +57,22 @@ impl ConfiguredAccounts {
         let _alone = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
         holder(disk, dir, name)
     }
+}
+
+/// The names that differ only in case.
+fn twins(names: &HashSet<AccountName>) -> HashMap<AccountName, Arc<[AccountName]>> {
+    fn folded(name: &AccountName) -> impl Iterator<Item = u8> {
+        name.as_str().bytes().map(|octet| octet.to_ascii_lowercase())
+    }
+    let mut sorted: Vec<&AccountName> = names.iter().collect();
+    sorted.sort_unstable_by(|one, other| folded(one).cmp(folded(other)));
+    let mut twins = HashMap::new();
+    let alike = sorted.chunk_by(|one, other| one.as_str().eq_ignore_ascii_case(other.as_str()));
+    for alike in alike.filter(|alike| alike.len() > 1) {
+        let shared: Arc<[AccountName]> = alike.iter().copied().cloned().collect();
+        twins.extend(alike.iter().map(|&name| (name.clone(), Arc::clone(&shared))));
+    }
+    twins
 }
 
 /// There is no state. If there should be one, downloading everything again in silence would be wrong.
@@ -152,6 +171,24 @@ fn holder(disk: &dyn Disk, dir: &Path, name: &str) -> Result<Option<String>, Sta
 mod tests {
     use super::*;
     use crate::disk::RealDisk;
+
+    #[test]
+    fn names_that_differ_only_in_case_are_each_others_twins() {
+        let name = |text: &str| AccountName::new(text).unwrap();
+        let accounts = ConfiguredAccounts::new(["work", "jo", "Work", "home", "WORK", "worker", "JO"].map(name));
+        let twins_of = |text| {
+            let own = name(text);
+            let mut twins: Vec<String> = accounts.twins(&own).map(ToString::to_string).collect();
+            twins.sort_unstable();
+            twins
+        };
+        assert_eq!(twins_of("work"), ["WORK", "Work"]);
+        assert_eq!(twins_of("Work"), ["WORK", "work"]);
+        assert_eq!(twins_of("JO"), ["jo"]);
+        for alone in ["home", "worker", "absent"] {
+            assert!(twins_of(alone).is_empty(), "{alone}");
+        }
+    }
 
     #[test]
     fn who_looks_at_a_lock_is_no_holder_of_it() {
