@@ -13,7 +13,7 @@ use super::arguments::{Arguments, Fetch};
 use super::output::stderr_line;
 use super::prepare::{self, Prepared};
 use super::progress::{self, Display};
-use super::reporter::{Reporter, Told};
+use super::reporter::{Failures, Reporter};
 use super::scheduled::{Settings, keep_history, recall};
 use super::signals::{Listener, survive_limit_on_files};
 use crate::account::Account;
@@ -80,7 +80,7 @@ async fn poll_all(
     let reports = print_each(&mut polls, &reporter).await;
     drop(shown);
     progress::above(|| {});
-    reporter.print_end(&reports, if fetch.scheduled { Told::News } else { Told::All });
+    reporter.print_end(&reports, if fetch.scheduled { Failures::None } else { Failures::All });
     if let Some(status) = signals.status() {
         return status.code();
     }

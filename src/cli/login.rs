@@ -263,8 +263,8 @@ impl LoginCommand<'_> {
         say(format_args!("{}", self.instructions(&waiting, opened, by_hand)));
         let (sender, pasted) = mpsc::channel(1);
         let _reader = threads::blocking(move || read_lines(&sender));
-        let complain = |e: &OAuthError| stderr_line(format_args!("mailferry: {e}"));
-        waiting.finish(pasted, self.login.paste, complain).await
+        let on_error = |e: &OAuthError| stderr_line(format_args!("mailferry: {e}"));
+        waiting.finish(pasted, self.login.paste, on_error).await
     }
 
     fn instructions(&self, waiting: &BrowserSignIn<'_>, opened: bool, by_hand: bool) -> String {

@@ -19,7 +19,7 @@ use crate::poll::events::{Observer, Observers};
 use crate::poll::progress::Progress;
 
 /// How often it is drawn.
-const PACE: Duration = Duration::from_millis(250);
+const DRAW_EVERY: Duration = Duration::from_millis(250);
 
 /// What is assumed of a terminal that does not know its size.
 const USUAL: Size = Size { columns: 80, rows: 24 };
@@ -86,7 +86,7 @@ fn lock(board: &Mutex<Board>) -> std::sync::MutexGuard<'_, Board> {
 
 async fn keep_drawing(board: Arc<Mutex<Board>>, stop: CancellationToken) {
     let begun = Instant::now();
-    let mut ticks = tokio::time::interval(PACE);
+    let mut ticks = tokio::time::interval(DRAW_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {

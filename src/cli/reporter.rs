@@ -63,7 +63,7 @@ impl Reporter {
         }
         self.print_needless(report);
         for words in report.complaints() {
-            complain(&Row::plain(format!("{}: {words}", report.account), HANGING), false);
+            print_warning(&Row::plain(format!("{}: {words}", report.account), HANGING), false);
         }
         if !self.at_terminal {
             self.print_failure(report);
@@ -81,11 +81,11 @@ impl Reporter {
     }
 
     /// All were.
-    pub(super) fn print_end(&self, reports: &[Option<PollReport>], told: Told) {
+    pub(super) fn print_end(&self, reports: &[Option<PollReport>], failures: Failures) {
         if !self.at_terminal {
             return;
         }
-        if told == Told::All {
+        if failures == Failures::All {
             let mut failed: Vec<&PollReport> = reports.iter().flatten().filter(|report| report.end.is_err()).collect();
             failed.sort_by(|one, other| one.account.cmp(&other.account));
             failed.into_iter().for_each(|report| self.print_failure(report));
@@ -110,7 +110,7 @@ impl Reporter {
     fn print_needless(&self, report: &PollReport) {
         for decision in report.needless.iter().filter(|_| !self.quiet) {
             let words = next_step::needless(*decision, &report.account);
-            complain(&Row::plain(format!("{}: {words}", report.account), HANGING), false);
+            print_warning(&Row::plain(format!("{}: {words}", report.account), HANGING), false);
         }
     }
 
@@ -119,25 +119,25 @@ impl Reporter {
         let text = format!("{}: {trouble}", report.account);
         if self.at_terminal {
             let row = Row::marked(format!("error: {text}"), Mark::Trouble);
-            complain(&Row { marked: "error:".len(), hanging: HANGING, ..row }, self.colour);
+            print_warning(&Row { marked: "error:".len(), hanging: HANGING, ..row }, self.colour);
         } else {
-            complain(&Row::plain(text, HANGING), false);
+            print_warning(&Row::plain(text, HANGING), false);
         }
     }
 }
 
 /// Prints something on standard error, wrapped if that is a terminal.
-fn complain(row: &Row, colour: bool) {
+fn print_warning(row: &Row, colour: bool) {
     row.lines(Layout { width: width_of(&io::stderr()), colour }).iter().for_each(stderr_line);
 }
 
-/// What was told of failures: with `--scheduled` only what is news.
+/// Which failures are printed at the end: with `--scheduled` what is news has been printed by then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
-    /// All that is wrong is to be told.
+pub(super) enum Failures {
+    /// All of them.
     All,
-    /// What is news was told.
-    News,
+    /// None.
+    None,
 }
 
 /// What all polls came to.

@@ -29,7 +29,7 @@ pub(super) async fn run(arguments: &Arguments, options: &Options) -> ExitStatus 
         if !options.watch || shown == ExitStatus::Usage {
             return shown;
         }
-        tokio::time::sleep(watch::PACE).await;
+        tokio::time::sleep(watch::ASK_EVERY).await;
     }
 }
 

@@ -67,8 +67,8 @@ pub(super) async fn adopt_all(context: &Arc<PollContext>, account: &Account, qui
 
 /// How a command ends early.
 enum Failed {
-    /// It has been told.
-    Told(ExitStatus),
+    /// It has been printed.
+    Reported(ExitStatus),
     /// Why.
     Poll(Box<PollError>),
     /// The Maildir.
@@ -90,7 +90,7 @@ fn told(account: &Account, done: Result<(), Failed>) -> ExitStatus {
     let name = &account.name;
     match done {
         Ok(()) => ExitStatus::Ok,
-        Err(Failed::Told(status)) => status,
+        Err(Failed::Reported(status)) => status,
         Err(Failed::Poll(e)) => {
             stderr_line(format_args!("{name}: {}", crate::advice::told(&e, name)));
             e.exit_status()
@@ -240,7 +240,7 @@ async fn adopt(context: &Arc<PollContext>, account: &Account, options: &Adopt, q
         "{name}: of {on_server} on the server, {adopted} will count as fetched: not fetched, and never deleted by mailferry."
     );
     say_unless(quiet, what);
-    if !confirm("Do it?", options.yes).await.map_err(Failed::Told)? {
+    if !confirm("Do it?", options.yes).await.map_err(Failed::Reported)? {
         return Ok(());
     }
     let (count, copy) = change(store, move |store| store.record_known(known)).await?;
@@ -291,14 +291,14 @@ async fn forget(context: &Arc<PollContext>, account: &Account, options: &Forget,
         ));
     }
     let partial =
-        || if missing.is_empty() && under_way.is_empty() { Ok(()) } else { Err(Failed::Told(ExitStatus::Partial)) };
+        || if missing.is_empty() && under_way.is_empty() { Ok(()) } else { Err(Failed::Reported(ExitStatus::Partial)) };
     if ids.is_empty() {
         say_unless(quiet, format!("{name}: there is nothing to forget"));
         return partial();
     }
     let count = Count::of(ids.len(), "message").to_string();
     say_unless(quiet, format!("{name}: {count} will be forgotten: those still on the server are fetched again."));
-    if !confirm("Do it?", options.yes).await.map_err(Failed::Told)? {
+    if !confirm("Do it?", options.yes).await.map_err(Failed::Reported)? {
         return Ok(());
     }
     let ((), copy) = change(store, move |store| store.record_forgotten(ids)).await?;

@@ -21,7 +21,7 @@ const MOST: usize = 256 << 10;
 const PIECE: usize = 4096;
 
 /// How long a command waits for a reader that does not read, before it goes on without.
-const PATIENCE: Duration = Duration::from_secs(5);
+const READER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the end of the process waits for one.
 const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -173,23 +173,23 @@ pub(super) fn write(which: Which, line: &[u8]) {
     if here.write_waiting() {
         here.given_up = false;
     } else if here.waits && !here.given_up {
-        here.given_up = !wait(&mut here, PATIENCE);
+        here.given_up = !wait(&mut here, READER_TIMEOUT);
     } else {
         drop(here);
         BEHIND.notify_one();
     }
 }
 
-/// Waits until everything is written, as long as the reader takes something in each `patience`; whether it was. Others
+/// Waits until everything is written, as long as the reader takes something in each `timeout`; whether it was. Others
 /// who write wait as well.
-fn wait(here: &mut Stream, patience: Duration) -> bool {
+fn wait(here: &mut Stream, timeout: Duration) -> bool {
     let mut since = Instant::now();
     let mut left = here.waiting.len();
     while !here.write_waiting() {
         if here.waiting.len() < left {
             (since, left) = (Instant::now(), here.waiting.len());
         }
-        if since.elapsed() > patience {
+        if since.elapsed() > timeout {
             return false;
         }
         std::thread::sleep(PAUSE);

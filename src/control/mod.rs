@@ -36,7 +36,7 @@ const LONGEST_QUESTION: u64 = 256 << 10;
 const MOST_NAMES: usize = 32 << 10;
 
 /// How long a question may take to come, and an answer to be taken.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest time for which accounts are polled often, because somebody waits for mail.
 pub const LONGEST_OFTEN: Duration = Duration::from_secs(3600);
@@ -79,10 +79,10 @@ impl Request {
     }
 
     /// How long its answer may take to come.
-    fn patience(&self) -> Duration {
+    fn timeout(&self) -> Duration {
         match self {
-            Self::Status { .. } | Self::Poll { .. } => PATIENCE,
-            Self::TestNotify => command_runner::LIMIT + PATIENCE,
+            Self::Status { .. } | Self::Poll { .. } => TIMEOUT,
+            Self::TestNotify => command_runner::LIMIT + TIMEOUT,
         }
     }
 }
@@ -344,19 +344,19 @@ async fn hear(stream: UnixStream, sender: mpsc::Sender<Pending>) -> Option<()> {
     let (read, mut write) = stream.into_split();
     let mut line = Vec::new();
     let mut read = BufReader::new(read.take(LONGEST_QUESTION));
-    tokio::time::timeout(PATIENCE, read.read_until(b'\n', &mut line)).await.ok()?.ok()?;
+    tokio::time::timeout(TIMEOUT, read.read_until(b'\n', &mut line)).await.ok()?.ok()?;
     let answer = match serde_json::from_slice::<Request>(&line) {
         Ok(request) => {
             let (answer, answered) = oneshot::channel();
-            let patience = request.patience();
-            tokio::time::timeout(PATIENCE, sender.send(Pending { request, answer })).await.ok()?.ok()?;
-            tokio::time::timeout(patience, answered).await.ok()?.ok()?
+            let timeout = request.timeout();
+            tokio::time::timeout(TIMEOUT, sender.send(Pending { request, answer })).await.ok()?.ok()?;
+            tokio::time::timeout(timeout, answered).await.ok()?.ok()?
         }
         Err(e) => Response::NotUnderstood { why: e.to_string() },
     };
     let mut text = serde_json::to_vec(&answer).ok()?;
     text.push(b'\n');
-    tokio::time::timeout(PATIENCE, write.write_all(&text)).await.ok()?.ok()
+    tokio::time::timeout(TIMEOUT, write.write_all(&text)).await.ok()?.ok()
 }
 
 /// Why a daemon did not answer.
@@ -431,7 +431,7 @@ pub async fn ask(dirs: &[PathBuf], request: &Request) -> Result<Response, AskErr
         };
         match UnixStream::connect(address(dir, &opened)).await {
             Ok(stream) => {
-                let answer = tokio::time::timeout(3 * PATIENCE + request.patience(), converse(stream, request)).await;
+                let answer = tokio::time::timeout(3 * TIMEOUT + request.timeout(), converse(stream, request)).await;
                 let answer = answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
                 return answer.map_err(|e| AskError::NoAnswer { socket, why: e.to_string() });
             }

@@ -175,7 +175,7 @@ fn pass_on(
         // It may have ended.
         let _ = supervisor.send(request);
         if let SignalRequest::Stop(status) = request {
-            thread::sleep(supervisor::ENDING + supervisor::TELLING + GIVING_BACK);
+            thread::sleep(supervisor::ENDING + supervisor::NOTIFYING + GIVING_BACK);
             let _ = late.send(Ok(status));
             return;
         }

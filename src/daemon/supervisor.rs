@@ -52,7 +52,7 @@ const LOOK_AT_POLLS: Duration = Duration::from_secs(1);
 pub(super) const ENDING: Duration = Duration::from_secs(25);
 
 /// How long commands that tell people something may take to end.
-pub(super) const TELLING: Duration = Duration::from_secs(3);
+pub(super) const NOTIFYING: Duration = Duration::from_secs(3);
 
 /// Everything there is to know between two events.
 pub(super) struct Supervisor {
@@ -425,11 +425,11 @@ impl Supervisor {
             warn!(event = "stopping", "{} did not end in time; nothing is lost", Count::of(self.polls.count(), "poll"));
         }
         // What an APPEND under way leaves, the next pass finds out.
-        let _ = timeout(TELLING, self.forwarders.finish()).await;
+        let _ = timeout(NOTIFYING, self.forwarders.finish()).await;
         for news in self.grouping.all() {
             tell(&self.command_runner, &self.notify, news);
         }
-        if !self.command_runner.finish(TELLING).await {
+        if !self.command_runner.finish(NOTIFYING).await {
             warn!(event = "stopping", "commands of [notify] or on_new_mail were killed before they had ended");
         }
         info!(event = "stopped", "ended");

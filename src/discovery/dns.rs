@@ -13,7 +13,7 @@ use hickory_resolver::proto::rr::{RData, RecordType};
 use super::srv::SrvRecord;
 
 /// How long one server is waited for, and how often it is asked.
-const PATIENCE: (Duration, usize) = (Duration::from_secs(3), 2);
+const TIMEOUT: (Duration, usize) = (Duration::from_secs(3), 2);
 
 /// So many records of an answer are looked at.
 const MOST: usize = 32;
@@ -51,7 +51,7 @@ impl Dns {
             None => TokioResolver::builder_tokio().map_err(failed)?,
         };
         let options = builder.options_mut();
-        (options.timeout, options.attempts) = PATIENCE;
+        (options.timeout, options.attempts) = TIMEOUT;
         options.use_hosts_file = ResolveHosts::Never;
         builder.build().map(Self).map_err(failed)
     }

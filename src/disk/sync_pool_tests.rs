@@ -4,7 +4,7 @@ use std::time::Instant;
 use super::*;
 
 /// No wait here takes longer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A file whose sync does this.
 struct Odd<F>(F);
@@ -57,7 +57,7 @@ fn threads(pools: &Pools) -> usize {
 fn wait_for(mut so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !so() {
-        assert!(begun.elapsed() < PATIENCE, "it does not happen");
+        assert!(begun.elapsed() < TIMEOUT, "it does not happen");
         thread::sleep(Duration::from_millis(1)); // the pace of looking
     }
 }

@@ -98,7 +98,7 @@ impl Session {
     async fn open(pass: &Pass, to: &LmtpDestination) -> Result<Self, ForwardError> {
         const DOING: &str = "begin an LMTP session";
         let stream = connect(pass, to).await?;
-        let mut session = Self { wire: Wire::new(stream, pass.patience), has_8bitmime: false, size: None };
+        let mut session = Self { wire: Wire::new(stream, pass.timeout), has_8bitmime: false, size: None };
         let greeting = session.reply(DOING).await?;
         if !greeting.is_positive() {
             return Err(greeting.refusal(DOING));
@@ -194,14 +194,14 @@ impl Session {
         self.reply_within(doing, Duration::ZERO).await
     }
 
-    /// The next answer. A patience of zero is the usual one.
-    async fn reply_within(&mut self, doing: &'static str, patience: Duration) -> Result<Reply, ForwardError> {
+    /// The next answer. A timeout of zero is the usual one.
+    async fn reply_within(&mut self, doing: &'static str, timeout: Duration) -> Result<Reply, ForwardError> {
         let lost = |error| ForwardError::Wire { doing, error };
         let mut text = String::new();
         for _ in 0..MOST_LINES {
-            let line = match patience {
+            let line = match timeout {
                 Duration::ZERO => self.wire.line().await,
-                patience => self.wire.line_within(patience).await,
+                timeout => self.wire.line_within(timeout).await,
             };
             let line = line.map_err(lost)?;
             let Some((code, more, words)) = reply_line(&line) else {
@@ -229,7 +229,7 @@ async fn connect(pass: &Pass, to: &LmtpDestination) -> Result<Stream, ForwardErr
     match &to.server {
         LmtpServer::Tcp(endpoint) => Ok(pass.context.dialer.connect(endpoint, &[]).await?.stream),
         LmtpServer::Socket(path) => {
-            let connected = tokio::time::timeout(pass.patience, UnixStream::connect(path)).await;
+            let connected = tokio::time::timeout(pass.timeout, UnixStream::connect(path)).await;
             let refused = |why: String| ForwardError::Refused {
                 doing: "reach the LMTP server",
                 response: format!("{}: {why}", path.display()),

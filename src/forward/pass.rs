@@ -35,7 +35,7 @@ pub(super) struct Pass {
     /// The account.
     pub(super) name: AccountName,
     /// So long the destination may be silent.
-    pub(super) patience: Duration,
+    pub(super) timeout: Duration,
     pub(super) context: Arc<ProcessContext>,
     stop: CancellationToken,
     /// None while it is away, and when it is lost.
@@ -69,7 +69,7 @@ impl Pass {
     ) -> Self {
         Self {
             name: account.name.clone(),
-            patience: account.timeout,
+            timeout: account.timeout,
             context,
             stop,
             journal: AsyncMutex::new(Some(journal)),
@@ -83,7 +83,7 @@ impl Pass {
     pub(super) fn without_messages(context: Arc<ProcessContext>, account: &Account) -> Self {
         Self {
             name: account.name.clone(),
-            patience: account.timeout,
+            timeout: account.timeout,
             context,
             stop: CancellationToken::new(),
             journal: AsyncMutex::new(None),

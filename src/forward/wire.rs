@@ -6,7 +6,6 @@ use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::timeout;
 
 use crate::net::Stream;
 
@@ -47,12 +46,12 @@ pub(super) struct Wire {
     buffer: Vec<u8>,
     taken: usize,
     /// So long the other side may be silent.
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Wire {
-    pub(super) fn new(stream: Stream, patience: Duration) -> Self {
-        Self { stream, buffer: Vec::new(), taken: 0, patience }
+    pub(super) fn new(stream: Stream, timeout: Duration) -> Self {
+        Self { stream, buffer: Vec::new(), taken: 0, timeout }
     }
 
     /// The connection itself. None if more was read of it than was handed out: what came in clear before TLS is nobody's
@@ -63,11 +62,11 @@ impl Wire {
 
     /// The next line, without its end.
     pub(super) async fn line(&mut self) -> Result<Vec<u8>, WireError> {
-        self.line_within(self.patience).await
+        self.line_within(self.timeout).await
     }
 
     /// The same, where an answer may take longer: as long as this.
-    pub(super) async fn line_within(&mut self, patience: Duration) -> Result<Vec<u8>, WireError> {
+    pub(super) async fn line_within(&mut self, timeout: Duration) -> Result<Vec<u8>, WireError> {
         let mut looked = 0;
         loop {
             let rest = self.buffer.get(self.taken..).unwrap_or_default();
@@ -81,7 +80,7 @@ impl Wire {
             if looked > LONGEST_LINE {
                 return Err(WireError::LongLine);
             }
-            self.read(patience).await?;
+            self.read(timeout).await?;
         }
     }
 
@@ -89,7 +88,7 @@ impl Wire {
     pub(super) async fn octets(&mut self, mut count: u64, mut sink: impl FnMut(&[u8])) -> Result<(), WireError> {
         while count > 0 {
             if self.taken == self.buffer.len() {
-                self.read(self.patience).await?;
+                self.read(self.timeout).await?;
             }
             let rest = self.buffer.get(self.taken..).unwrap_or_default();
             let piece = usize::try_from(count).unwrap_or(usize::MAX).min(rest.len());
@@ -100,20 +99,20 @@ impl Wire {
         Ok(())
     }
 
-    async fn read(&mut self, patience: Duration) -> Result<(), WireError> {
+    async fn read(&mut self, timeout: Duration) -> Result<(), WireError> {
         self.buffer.drain(..self.taken);
         self.taken = 0;
         let length = self.buffer.len();
         self.buffer.resize(length + PIECE, 0);
         let space = self.buffer.get_mut(length..).unwrap_or_default();
-        let read = timeout(patience, self.stream.read(space)).await;
+        let read = tokio::time::timeout(timeout, self.stream.read(space)).await;
         let count = match &read {
             Ok(Ok(count)) => *count,
             _ => 0,
         };
         self.buffer.truncate(length + count);
         match read {
-            Err(_) => Err(WireError::Silence(patience)),
+            Err(_) => Err(WireError::Silence(timeout)),
             Ok(Err(e)) => Err(WireError::Io(e)),
             Ok(Ok(0)) => Err(WireError::Closed),
             Ok(Ok(_)) => Ok(()),
@@ -124,15 +123,15 @@ impl Wire {
     pub(super) async fn send(&mut self, octets: &[u8]) -> Result<(), WireError> {
         let mut rest = octets;
         while !rest.is_empty() {
-            match timeout(self.patience, self.stream.write(rest)).await {
-                Err(_) => return Err(WireError::Silence(self.patience)),
+            match tokio::time::timeout(self.timeout, self.stream.write(rest)).await {
+                Err(_) => return Err(WireError::Silence(self.timeout)),
                 Ok(Err(e)) => return Err(WireError::Io(e)),
                 Ok(Ok(0)) => return Err(WireError::Closed),
                 Ok(Ok(count)) => rest = rest.get(count..).unwrap_or_default(),
             }
         }
-        match timeout(self.patience, self.stream.flush()).await {
-            Err(_) => Err(WireError::Silence(self.patience)),
+        match tokio::time::timeout(self.timeout, self.stream.flush()).await {
+            Err(_) => Err(WireError::Silence(self.timeout)),
             Ok(flushed) => flushed.map_err(WireError::Io),
         }
     }

@@ -14,7 +14,7 @@ use crate::metrics::PollMetrics;
 const FRESH: Duration = Duration::from_secs(1);
 
 /// How long the supervisor may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Asks for the status and keeps the last answer.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Snapshots {
             self.supervisor.send(Pending { request: Request::status_of(&[]), answer }).await.ok()?;
             answered.await.ok()
         };
-        let Ok(Some(Response::Status(status))) = timeout(PATIENCE, ask).await else { return None };
+        let Ok(Some(Response::Status(status))) = timeout(ANSWER_TIMEOUT, ask).await else { return None };
         let status: Arc<Status> = Arc::from(status);
         *last = Some((Instant::now(), Arc::clone(&status)));
         Some(status)

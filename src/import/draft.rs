@@ -336,7 +336,7 @@ impl Draft {
         self.became(theirs, format!("interval = \"{}\"", duration(seconds)));
     }
 
-    /// Takes a number of seconds for the patience with a silent server, within what is allowed.
+    /// Takes a number of seconds for how long a server may be silent, within what is allowed.
     pub fn wait_for(&mut self, theirs: &str, seconds: u64) {
         let seconds = seconds.clamp(5, 3600);
         self.timeout = Some(seconds);

@@ -54,15 +54,15 @@ struct RunningCommand {
 }
 
 impl CommandRunner {
-    /// A teller whose commands run in the current tokio runtime, which must be there.
+    /// A runner whose commands run in the current tokio runtime, which must be there.
     #[must_use]
     pub(crate) fn new() -> Self {
         Self::with_limit(LIMIT)
     }
 
     fn with_limit(limit: Duration) -> Self {
-        let (queue, tellings) = mpsc::unbounded_channel();
-        tokio::spawn(run_all(tellings, limit));
+        let (queue, commands) = mpsc::unbounded_channel();
+        tokio::spawn(run_all(commands, limit));
         Self { queue, places: Arc::new(Semaphore::new(AT_ONCE + WAITING)), runtime: Handle::current() }
     }
 
@@ -81,7 +81,7 @@ impl CommandRunner {
             warn!(account, event = "notify", "{what} was not run: {WAITING} others are waiting for their turn");
             return;
         };
-        // The task at the other end goes on as long as there is a teller.
+        // The task at the other end goes on as long as there is a runner.
         let _ = self.queue.send(RunningCommand { command: command.to_vec(), environment, place });
     }
 
@@ -110,10 +110,10 @@ impl Default for CommandRunner {
     }
 }
 
-/// Starts what comes, in order, as long as there is a teller.
-async fn run_all(mut tellings: mpsc::UnboundedReceiver<RunningCommand>, limit: Duration) {
+/// Starts what comes, in order, as long as there is a runner.
+async fn run_all(mut commands: mpsc::UnboundedReceiver<RunningCommand>, limit: Duration) {
     let turns = Arc::new(Semaphore::new(AT_ONCE));
-    while let Some(RunningCommand { command, environment, place }) = tellings.recv().await {
+    while let Some(RunningCommand { command, environment, place }) = commands.recv().await {
         // It is never closed.
         let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
         tokio::spawn(async move {

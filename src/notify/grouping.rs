@@ -12,7 +12,7 @@ use crate::account::{Account, AccountName};
 use crate::schedule::Cause;
 
 /// How long news waits for more of its kind.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const LONGEST_HELD: Duration = Duration::from_secs(60);
 
 /// So many accounts are named in the words of a group.
 const NAMED: usize = 20;
@@ -82,7 +82,7 @@ impl Grouping {
 
     /// When something is to be told at the latest, since boot.
     pub(crate) fn due(&self) -> Option<Duration> {
-        self.held.values().map(|held| held.since.saturating_add(PATIENCE)).min()
+        self.held.values().map(|held| held.since.saturating_add(LONGEST_HELD)).min()
     }
 
     /// What has waited long enough, or waits for nobody: `may_join` tells of a server whether one of its accounts, but those
@@ -94,7 +94,7 @@ impl Grouping {
     ) -> Vec<News> {
         let is_ready = |kind: &Kind, held: &Held| {
             let is_in = |account: &AccountName| held.names.contains(account);
-            now.saturating_sub(held.since) >= PATIENCE || !may_join(&kind.host, &is_in)
+            now.saturating_sub(held.since) >= LONGEST_HELD || !may_join(&kind.host, &is_in)
         };
         let ready: Vec<Kind> =
             self.held.iter().filter(|(kind, held)| is_ready(kind, held)).map(|(kind, _)| kind.clone()).collect();

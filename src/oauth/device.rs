@@ -15,7 +15,7 @@ use crate::https::{Http, HttpError, Repeat};
 use crate::secret::Secret;
 
 /// A device code is waited for no longer than this, whatever the server says.
-const PATIENCE: Duration = Duration::from_secs(30 * 60);
+const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// The server is not asked more often than this, whatever it says.
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
@@ -65,7 +65,7 @@ impl DeviceSignIn {
     /// How long it can be typed in.
     #[must_use]
     pub fn time(&self) -> Duration {
-        self.details.expires_in().min(PATIENCE)
+        self.details.expires_in().min(TIMEOUT)
     }
 
     /// Waits until somebody has typed it in and said yes, no, or nothing.

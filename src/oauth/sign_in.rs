@@ -24,7 +24,7 @@ use crate::https::Http;
 use crate::secret::Secret;
 
 /// How long somebody may take to say yes.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// So many texts that are no address may be pasted.
 const MOST_PASTED: u32 = 10;
@@ -267,10 +267,10 @@ impl BrowserSignIn<'_> {
         self,
         pasted: mpsc::Receiver<String>,
         is_to_be_pasted: bool,
-        complain: impl FnMut(&OAuthError),
+        on_error: impl FnMut(&OAuthError),
     ) -> Result<Granted, OAuthError> {
         let Self { of, listener, expected, redirect, verifier, .. } = self;
-        let code = timeout(PATIENCE, answer(listener, &expected, pasted, is_to_be_pasted, complain)).await;
+        let code = timeout(TIMEOUT, answer(listener, &expected, pasted, is_to_be_pasted, on_error)).await;
         let code = code.map_err(|_| OAuthError::TooLate)??;
         of.client.exchange_code(&of.http, &code, verifier, &redirect).await
     }
@@ -281,7 +281,7 @@ async fn answer(
     expected: &Expected,
     mut pasted: mpsc::Receiver<String>,
     is_to_be_pasted: bool,
-    mut complain: impl FnMut(&OAuthError),
+    mut on_error: impl FnMut(&OAuthError),
 ) -> Result<Secret, OAuthError> {
     let listens = listener.is_some();
     let through_browser = async {
@@ -296,7 +296,7 @@ async fn answer(
             let is_address = Url::parse(text.trim()).is_ok_and(|url| expected.is_answer(&url));
             tries += 1;
             match expected.pasted(&text) {
-                Err(e) if !is_address && tries < MOST_PASTED => complain(&e),
+                Err(e) if !is_address && tries < MOST_PASTED => on_error(&e),
                 done => return done,
             }
         }

@@ -14,7 +14,7 @@ use crate::disk::{Disk, HeldLock, Lock, make_dirs, sync_dirs_above};
 use crate::state::ownership;
 
 /// How long another process is waited for that refreshes the same token. It is bounded itself.
-const PATIENCE: Duration = Duration::from_secs(100);
+const TIMEOUT: Duration = Duration::from_secs(100);
 
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -102,7 +102,7 @@ pub fn lock(disk: &dyn Disk, dir: &Path, account: &AccountName, holder: &str) ->
     loop {
         match disk.lock(&path, holder) {
             Ok(Lock::Acquired(lock)) => return Ok(TokenLock { _lock: lock }),
-            Ok(Lock::Held(holder)) if begun.elapsed() >= PATIENCE => return Err(OAuthError::Busy { holder }),
+            Ok(Lock::Held(holder)) if begun.elapsed() >= TIMEOUT => return Err(OAuthError::Busy { holder }),
             Ok(Lock::Held(_)) => std::thread::sleep(LOOK),
             Err(source) => return Err(OAuthError::File { doing: "lock", path, source }),
         }

@@ -101,7 +101,7 @@ pub struct Plan {
     pub unjudged: usize,
     /// UIDL had no unique-id for these: they stay until it has.
     pub unnamed: Vec<Listed>,
-    /// There was something to do with these, but they made trouble too often: they are set aside for a while.
+    /// There was something to do with these, but they failed too often: they are quarantined for a while.
     pub quarantined: Vec<Listed>,
     /// There is something to do with these, in a session of their own.
     pub to_isolate: Vec<Listed>,

@@ -40,7 +40,7 @@ pub struct PollReport {
     pub failed: Failures,
     /// Messages that were listed and are left for another poll.
     pub left: Option<Left>,
-    /// Messages that made trouble so often that they are set aside for a while.
+    /// Messages that failed so often that they are quarantined for a while.
     pub quarantined: Tally,
     /// Messages that are larger than the account allows.
     pub too_large: Tally,

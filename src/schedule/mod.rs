@@ -78,7 +78,7 @@ pub struct PollTiming {
 }
 
 impl PollTiming {
-    /// The wishes of an account at a host.
+    /// What an account at a host wants.
     #[must_use]
     pub fn new(interval: Interval, host: &str) -> Self {
         Self { interval, provider: Provider::of(host) }

@@ -153,7 +153,7 @@ impl ListedAs {
     }
 }
 
-/// A message that made trouble: it is set aside for a growing time so that everything else flows.
+/// A message that failed: it is quarantined for a growing time so that everything else flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quarantine {
     /// What kind.

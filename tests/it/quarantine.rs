@@ -1,4 +1,4 @@
-//! A message that fails again and again is set aside, longer each time, and comes back when its time is over. Here the
+//! A message that fails again and again is quarantined, longer each time, and comes back when its time is over. Here the
 //! library is run in the tests' own process, because a clock has to be set.
 
 use std::sync::{Arc, Mutex};
@@ -146,7 +146,7 @@ fn tries(maildrop: &Maildrop) -> usize {
 const RESTS: [u64; 12] = [0, 0, 3600, 7200, 14_400, 28_800, 57_600, 115_200, 230_400, 460_800, 7 * 86_400, 7 * 86_400];
 
 #[test]
-fn a_refused_message_is_set_aside_longer_each_time() {
+fn a_refused_message_is_quarantined_longer_each_time() {
     let mut messages = small_ones(3);
     messages[1].refusal = Some("-ERR cannot open it".to_owned());
     let maildrop = Maildrop::new(messages);
@@ -160,7 +160,7 @@ fn a_refused_message_is_set_aside_longer_each_time() {
 }
 
 #[test]
-fn a_message_at_which_the_server_hangs_up_is_set_aside_longer_each_time() {
+fn a_message_at_which_the_server_hangs_up_is_quarantined_longer_each_time() {
     let maildrop = Maildrop::with(small_ones(3), |behaviour| behaviour.hang_up_at = Some("RETR 2".to_owned()));
     let bench = Bench::at(&maildrop);
     for seconds in RESTS {
@@ -184,7 +184,7 @@ fn a_message_that_is_gone_for_good_is_not_remembered_as_trouble() {
     let bad = maildrop.change(|contents| contents.messages.remove(1));
     bench.poll();
     maildrop.change(|contents| contents.messages.insert(1, bad));
-    // It begins anew: not set aside, but tried.
+    // It begins anew: not quarantined, but tried.
     bench.fails_and_rests_for(&maildrop, 0);
     bench.fails_and_rests_for(&maildrop, 0);
 }

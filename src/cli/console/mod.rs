@@ -146,7 +146,7 @@ impl Talk {
                 Ok(None) => continue,
                 Ok(Some(request)) => request,
                 Err(wrong) => {
-                    self.complain(ExitStatus::Usage, &wrong);
+                    self.fail(ExitStatus::Usage, &wrong);
                     continue;
                 }
             };
@@ -194,7 +194,7 @@ impl Talk {
             return Ok((input, true));
         }
         if !self.interactive {
-            self.complain(ExitStatus::Usage, "DELE asks first, and there is no terminal to ask on; use --yes");
+            self.fail(ExitStatus::Usage, "DELE asks first, and there is no terminal to ask on; use --yes");
             return Ok((input, false));
         }
         let question = format!("Delete message {number} on the server at QUIT? [y/N] ");
@@ -225,7 +225,7 @@ impl Talk {
         let marked = self.marked.len();
         let done = client.quit().await?;
         if !done {
-            self.complain(ExitStatus::Partial, "the server refused QUIT: what was marked may still be there");
+            self.fail(ExitStatus::Partial, "the server refused QUIT: what was marked may still be there");
         } else if marked > 0 {
             say(format_args!("+OK, {} deleted", Count::of(marked, "message")));
         } else {
@@ -243,7 +243,7 @@ impl Talk {
                 stderr_line("the session is closed without QUIT, so nothing is deleted");
                 return Ok(self.status());
             }
-            self.complain(ExitStatus::Partial, "there was no QUIT, so nothing was deleted");
+            self.fail(ExitStatus::Partial, "there was no QUIT, so nothing was deleted");
         }
         client.quit().await?;
         Ok(self.status())
@@ -256,7 +256,7 @@ impl Talk {
         Ok(ExitStatus::Temporary)
     }
 
-    fn complain(&mut self, status: ExitStatus, words: &str) {
+    fn fail(&mut self, status: ExitStatus, words: &str) {
         stderr_line(words);
         self.note_failure(status);
     }

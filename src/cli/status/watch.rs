@@ -20,7 +20,7 @@ use crate::control::status::Status;
 use crate::exit::ExitStatus;
 
 /// How often the daemon is asked.
-pub(super) const PACE: Duration = Duration::from_secs(1);
+pub(super) const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// What is assumed of a terminal that does not know its size.
 const USUAL: Size = Size { columns: 80, rows: 24 };
@@ -67,7 +67,7 @@ enum Ended {
 /// Asks again and again.
 async fn ask(arguments: &Arguments, options: &Options, answers: mpsc::Sender<Answer>) {
     while answers.send(question(arguments, options).await).await.is_ok() {
-        tokio::time::sleep(PACE).await;
+        tokio::time::sleep(ASK_EVERY).await;
     }
 }
 

@@ -31,7 +31,7 @@ impl Supervisor {
         self.looked_at_groups = now;
         let is_soon = |name: &AccountName| match self.queue.doing(name) {
             Some(Doing::Running | Doing::Ready(_)) => true,
-            Some(Doing::Waiting(due)) => due < now + grouping::PATIENCE,
+            Some(Doing::Waiting(due)) => due < now + grouping::LONGEST_HELD,
             None => false,
         };
         let accounts = &self.accounts;

@@ -32,9 +32,9 @@ pub(super) enum Appended {
 
 /// What comes while APPENDs are under way.
 #[derive(Debug)]
-pub(super) enum Heard {
+pub(super) enum AppendEvent {
     /// The server wants the octets.
-    GoOn,
+    Wanted,
     /// The APPEND with this tag has ended so.
     Ended(String, Appended),
 }
@@ -89,17 +89,17 @@ impl Session {
     }
 
     /// What comes next of the APPENDs that are under way.
-    pub(super) async fn hear(&mut self) -> Result<Heard, ForwardError> {
-        self.hear_within(LONG_ANSWER).await
+    pub(super) async fn next_event(&mut self) -> Result<AppendEvent, ForwardError> {
+        self.next_event_within(LONG_ANSWER).await
     }
 
     /// The same, as long as the server is not silent for so long.
-    pub(super) async fn hear_within(&mut self, patience: Duration) -> Result<Heard, ForwardError> {
+    pub(super) async fn next_event_within(&mut self, timeout: Duration) -> Result<AppendEvent, ForwardError> {
         for _ in 0..MOST_LINES {
-            match self.response(DOING, patience, None).await?.0 {
-                Line::Continue => return Ok(Heard::GoOn),
+            match self.response(DOING, timeout, None).await?.0 {
+                Line::Continue => return Ok(AppendEvent::Wanted),
                 Line::Tagged(tag, done) => {
-                    return Ok(Heard::Ended(String::from_utf8_lossy(&tag).into_owned(), appended(done)));
+                    return Ok(AppendEvent::Ended(String::from_utf8_lossy(&tag).into_owned(), appended(done)));
                 }
                 Line::Condition(_) | Line::Data(_) => {}
             }

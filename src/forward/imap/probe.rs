@@ -23,7 +23,7 @@ pub(in crate::forward) async fn probe(pass: &Pass, to: &ImapDestination) -> Resu
 }
 
 async fn look(pass: &Pass, to: &ImapDestination, secret: &Secret) -> Result<Probed, ForwardError> {
-    let mut session = Session::open(&pass.context.dialer, to, secret, pass.patience).await?;
+    let mut session = Session::open(&pass.context.dialer, to, secret, pass.timeout).await?;
     let found = match session.examine(&to.mailbox).await? {
         Ok(_) => Probed::Takes,
         Err(refused) if ["NONEXISTENT", "TRYCREATE"].iter().any(|code| refused.code(code).is_some()) => {

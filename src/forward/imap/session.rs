@@ -58,8 +58,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    fn new(connection: Connection, patience: Duration) -> Self {
-        let (wire, outgoing) = (Wire::new(connection.stream, patience), Vec::new());
+    fn new(connection: Connection, timeout: Duration) -> Self {
+        let (wire, outgoing) = (Wire::new(connection.stream, timeout), Vec::new());
         Self { wire, outgoing, tag: 0, open_tags: Vec::new(), capabilities: Vec::new(), told: 0 }
     }
 
@@ -68,11 +68,11 @@ impl Session {
         dialer: &Arc<dyn Dial>,
         to: &ImapDestination,
         secret: &Secret,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Self, ForwardError> {
         let connection = dialer.connect(&to.endpoint, &[]).await?;
         let (mut protected, loopback, peer) = (connection.protected, connection.loopback, connection.peer);
-        let mut session = Self::new(connection, patience);
+        let mut session = Self::new(connection, timeout);
         let greeting = session.greeting().await?;
         if to.endpoint.tls == TlsMode::StartTls {
             if session.capabilities.is_empty() {
@@ -85,7 +85,7 @@ impl Session {
             };
             let connection = dialer.start_tls(&to.endpoint, Connection::in_clear(stream, peer)).await?;
             protected = connection.protected;
-            session = Self::new(connection, patience);
+            session = Self::new(connection, timeout);
         }
         if session.capabilities.is_empty() {
             session.simple("ask for the server's capabilities", "CAPABILITY").await?;
@@ -268,11 +268,11 @@ impl Session {
     pub(super) async fn answer_within(
         &mut self,
         doing: &'static str,
-        patience: Duration,
+        timeout: Duration,
         mut data: impl FnMut(&[u8]) + Send,
     ) -> Result<Condition, ForwardError> {
         for _ in 0..MOST_LINES {
-            match self.response(doing, patience, None).await?.0 {
+            match self.response(doing, timeout, None).await?.0 {
                 Line::Data(line) => data(&line),
                 Line::Tagged(_, done) => return Ok(done),
                 Line::Condition(_) | Line::Continue => {}
@@ -286,15 +286,15 @@ impl Session {
     }
 
     /// The next response; BYE is an error, and so is an answer to no command of ours. And whether there was a literal: the
-    /// octets of the first one go to the sink. A patience of zero is the usual one.
+    /// octets of the first one go to the sink. A timeout of zero is the usual one.
     pub(super) async fn response(
         &mut self,
         doing: &'static str,
-        patience: Duration,
+        timeout: Duration,
         sink: Option<Sink<'_>>,
     ) -> Result<(Line, bool), ForwardError> {
         let (whole, had_literal) =
-            self.read(patience, sink).await.map_err(|error| ForwardError::Wire { doing, error })?;
+            self.read(timeout, sink).await.map_err(|error| ForwardError::Wire { doing, error })?;
         let not_imap = || ForwardError::Protocol { doing, what: words(&String::from_utf8_lossy(&whole)) };
         let line = response::line(&whole).ok_or_else(not_imap)?;
         match &line {
@@ -315,10 +315,10 @@ impl Session {
     }
 
     /// The next response as it comes, without the octets of its literals.
-    async fn read(&mut self, patience: Duration, mut sink: Option<Sink<'_>>) -> Result<(Vec<u8>, bool), WireError> {
-        let mut whole = match patience {
+    async fn read(&mut self, timeout: Duration, mut sink: Option<Sink<'_>>) -> Result<(Vec<u8>, bool), WireError> {
+        let mut whole = match timeout {
             Duration::ZERO => self.wire.line().await?,
-            patience => self.wire.line_within(patience).await?,
+            timeout => self.wire.line_within(timeout).await?,
         };
         let mut literals = 0;
         while let Some(length) = response::literal(&whole).filter(|_| whole.starts_with(b"* ")) {

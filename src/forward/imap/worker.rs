@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::append::{Appended, Heard};
+use super::append::{AppendEvent, Appended};
 use super::refusal::{Judgement, judge};
 use super::response::Condition;
 use super::session::{LONG_ANSWER, Selected, Session};
@@ -77,7 +77,7 @@ impl<'a> Worker<'a> {
         secret: &Secret,
         redactor: &Arc<Redactor>,
     ) -> Result<Self, ForwardError> {
-        let mut session = Session::open(&pass.context.dialer, to, secret, pass.patience).await?;
+        let mut session = Session::open(&pass.context.dialer, to, secret, pass.timeout).await?;
         let selected = session.select(&to.mailbox).await?;
         Ok(Self {
             pass,
@@ -98,7 +98,7 @@ impl<'a> Worker<'a> {
         let mut end = self.append_all().await;
         if let Err(e) = end {
             self.pass.end();
-            end = Err(self.hear_the_rest(e).await);
+            end = Err(self.read_the_rest(e).await);
         }
         let written = self.write().await;
         if end.is_ok() {
@@ -118,7 +118,7 @@ impl<'a> Worker<'a> {
             match (self.under_way.is_empty(), self.unplaced.is_empty()) {
                 (true, true) => return Ok(()),
                 (true, false) => self.place().await?,
-                (false, _) => drop(self.hear().await?),
+                (false, _) => drop(self.on_event().await?),
             }
         }
     }
@@ -176,7 +176,7 @@ impl<'a> Worker<'a> {
     /// Sends the octets of a message, unless the server refuses them at once.
     async fn send_when_wanted(&mut self, letter: &Letter, tag: &str) -> Result<(), ForwardError> {
         loop {
-            match self.hear().await? {
+            match self.on_event().await? {
                 None => break,
                 Some(ended) if ended == tag => return Ok(()),
                 Some(_) => {}
@@ -187,10 +187,10 @@ impl<'a> Worker<'a> {
     }
 
     /// Deals with what comes next: the tag of a message whose APPEND has ended, None if the server wants one.
-    async fn hear(&mut self) -> Result<Option<String>, ForwardError> {
-        match self.session.hear().await? {
-            Heard::GoOn => Ok(None),
-            Heard::Ended(tag, how) => {
+    async fn on_event(&mut self) -> Result<Option<String>, ForwardError> {
+        match self.session.next_event().await? {
+            AppendEvent::Wanted => Ok(None),
+            AppendEvent::Ended(tag, how) => {
                 self.on_end(&tag, how).await?;
                 Ok(Some(tag))
             }
@@ -215,8 +215,8 @@ impl<'a> Worker<'a> {
     }
 
     /// What was answered before the end, or says why it came.
-    async fn hear_the_rest(&mut self, end: ForwardError) -> ForwardError {
-        let (is_wire, patience) = match &end {
+    async fn read_the_rest(&mut self, end: ForwardError) -> ForwardError {
+        let (is_wire, timeout) = match &end {
             // Nothing more can be expected.
             ForwardError::Wire { error: WireError::Silence(_), .. } | ForwardError::Protocol { .. } => return end,
             ForwardError::Wire { .. } => (true, LAST_WORDS),
@@ -225,9 +225,9 @@ impl<'a> Worker<'a> {
             _ => (false, LONG_ANSWER),
         };
         while !self.under_way.is_empty() {
-            match self.session.hear_within(patience).await {
-                Ok(Heard::Ended(tag, how)) => drop(self.on_end(&tag, how).await),
-                Ok(Heard::GoOn) => {}
+            match self.session.next_event_within(timeout).await {
+                Ok(AppendEvent::Ended(tag, how)) => drop(self.on_end(&tag, how).await),
+                Ok(AppendEvent::Wanted) => {}
                 Err(said) if is_wire && !matches!(said, ForwardError::Wire { .. }) => return said,
                 Err(_) => return end,
             }

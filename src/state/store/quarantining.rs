@@ -1,4 +1,4 @@
-//! Messages that are left on the server: how long one that made trouble is set aside, and what a rule says of others.
+//! Messages that are left on the server: how long one that failed is quarantined, and what a rule says of others.
 
 use super::Store;
 use crate::state::entries::{ListedAs, Quarantine, QuarantineReason};
@@ -6,12 +6,12 @@ use crate::state::error::StateError;
 use crate::state::journal::Durability;
 use crate::state::record::Record;
 
-/// After so many times in a row a message is set aside.
+/// After so many times in a row a message is quarantined.
 const FIRST_QUARANTINE: u32 = 3;
 
-/// How long a message is set aside after making trouble so often, in seconds: not at all twice, since most trouble
+/// How long a message is quarantined after it failed so often, in seconds: not at all twice, since most trouble
 /// passes; then from an hour on, doubling, up to a week.
-fn set_aside_for(count: u32) -> u64 {
+fn quarantined_for(count: u32) -> u64 {
     const HOUR: u64 = 3600;
     const WEEK: u64 = 7 * 24 * HOUR;
     match count.checked_sub(FIRST_QUARANTINE) {
@@ -21,7 +21,7 @@ fn set_aside_for(count: u32) -> u64 {
 }
 
 impl Store {
-    /// These messages made trouble. How long each is set aside grows with how often it did.
+    /// These messages failed. How long each is quarantined grows with how often it did.
     ///
     /// # Errors
     /// Those of the disk.
@@ -33,7 +33,7 @@ impl Store {
         let record = |listed_as: ListedAs| {
             let before = self.state.quarantine(&listed_as.unique_id, listed_as.reported_size);
             let count = before.map_or(0, |quarantine| quarantine.count).saturating_add(1);
-            let until = now.saturating_add(set_aside_for(count));
+            let until = now.saturating_add(quarantined_for(count));
             Record::Quarantine { listed_as, quarantine: Quarantine { kind, count, until } }
         };
         let records = messages.into_iter().map(record).collect();
