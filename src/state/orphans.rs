@@ -22,6 +22,9 @@ pub struct ConfiguredAccounts {
     configured: HashSet<AccountName>,
     /// The names of the orphans. Looked up once, because every account without a state asks.
     orphans: OnceLock<Vec<String>>,
+    /// Groups of accounts whose names differ only in case, in the order of [`folded`]. Looked for once: every poll asks, and there may be
+    /// a hundred thousand accounts.
+    alike: OnceLock<Vec<Vec<AccountName>>>,
     /// One look at a lock at a time: to look is to take it, and two looks would take each other for a poll.
     looking: Mutex<()>,
 }
@@ -36,8 +39,10 @@ impl ConfiguredAccounts {
     /// The other configured accounts whose names differ from this one only in case: on some file systems their files are
     /// the same.
     pub(super) fn twins<'a>(&'a self, name: &'a AccountName) -> impl Iterator<Item = &'a AccountName> {
-        let is_twin = move |other: &&AccountName| *other != name && other.as_str().eq_ignore_ascii_case(name.as_str());
-        self.configured.iter().filter(is_twin)
+        let alike = self.alike.get_or_init(|| alike(self.configured.iter().collect()));
+        let of_group = |group: &'a Vec<AccountName>| group.iter().take(1).flat_map(|first| folded(first.as_str()));
+        let place = alike.binary_search_by(|group| of_group(group).cmp(folded(name.as_str()))).ok();
+        place.and_then(|place| alike.get(place)).into_iter().flatten().filter(move |other| *other != name)
     }
 
     fn orphans(&self, disk: &dyn Disk, dir: &Path) -> Result<&[String], StateError> {
@@ -54,6 +59,19 @@ impl ConfiguredAccounts {
         let _alone = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
         holder(disk, dir, name)
     }
+}
+
+/// A name as it is compared where case does not count.
+fn folded(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().map(|byte| byte.to_ascii_lowercase())
+}
+
+/// The groups of names that differ only in case.
+fn alike(mut names: Vec<&AccountName>) -> Vec<Vec<AccountName>> {
+    names.sort_unstable_by(|one, other| folded(one.as_str()).cmp(folded(other.as_str())));
+    let same = |one: &&AccountName, other: &&AccountName| one.as_str().eq_ignore_ascii_case(other.as_str());
+    let groups = names.chunk_by(same).filter(|group| group.len() > 1);
+    groups.map(|group| group.iter().copied().cloned().collect()).collect()
 }
 
 /// There is no state. If there should be one, downloading everything again in silence would be wrong.
@@ -152,6 +170,20 @@ fn holder(disk: &dyn Disk, dir: &Path, name: &str) -> Result<Option<String>, Sta
 mod tests {
     use super::*;
     use crate::disk::RealDisk;
+
+    #[test]
+    fn twins_are_found_among_all_accounts() {
+        let name = |name: &str| AccountName::new(name).unwrap();
+        let accounts = ConfiguredAccounts::new(["b", "Work", "a_", "wORK", "A-", "work", "aB", "Ab", "c"].map(name));
+        for (of, expected) in [("work", vec!["Work", "wORK"]), ("aB", vec!["Ab"]), ("a_", vec![]), ("c", vec![])] {
+            let of = name(of);
+            let mut twins: Vec<&str> = accounts.twins(&of).map(AccountName::as_str).collect();
+            twins.sort_unstable();
+            assert_eq!(twins, expected, "{of}");
+        }
+        assert_eq!(accounts.twins(&name("WORK")).count(), 3, "one that is not configured");
+        assert_eq!(accounts.twins(&name("zebra")).count(), 0);
+    }
 
     #[test]
     fn who_looks_at_a_lock_is_no_holder_of_it() {
