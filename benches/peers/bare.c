@@ -7,78 +7,23 @@
  * remembers nothing, syncs no directory, and whatever goes wrong ends it. */
 
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 /* Questions ahead of their answers: enough to keep a loopback link full, too few to block both sides. */
 #define AHEAD 64
 
-static int server;
-static char in[256 * 1024], out[256 * 1024];
-static size_t in_at, in_end, out_end;
+#include "pop3.h"
 
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static void say(const char *words)
-{
-    size_t length = strlen(words);
-    if (write(server, words, length) != (ssize_t)length)
-        die("bare: write to the server");
-}
-
-static void fill(void)
-{
-    ssize_t got = read(server, in, sizeof in);
-    if (got <= 0)
-        die("bare: read from the server");
-    in_at = 0;
-    in_end = (size_t)got;
-}
-
-/* One line of the server's, which must be +OK, in `line`. */
-static void answer(char *line, size_t room)
-{
-    size_t length = 0;
-    for (;;) {
-        if (in_at == in_end)
-            fill();
-        char byte = in[in_at++];
-        if (byte == '\n')
-            break;
-        if (length + 1 < room)
-            line[length++] = byte;
-    }
-    line[length] = 0;
-    if (strncmp(line, "+OK", 3) != 0) {
-        fprintf(stderr, "bare: the server said %s\n", line);
-        exit(1);
-    }
-}
-
-static void ask(const char *command, char *line, size_t room)
-{
-    say(command);
-    answer(line, room);
-}
+static char out[256 * 1024];
+static size_t out_end;
 
 static void flush(int file)
 {
     for (size_t done = 0; done < out_end;) {
         ssize_t put = write(file, out + done, out_end - done);
         if (put < 0)
-            die("bare: write");
+            die("write");
         done += (size_t)put;
     }
     out_end = 0;
@@ -132,15 +77,6 @@ static void message(int file)
     }
 }
 
-static void connect_to(int port)
-{
-    struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    server = socket(AF_INET, SOCK_STREAM, 0);
-    if (server < 0 || connect(server, (struct sockaddr *)&place, sizeof place) < 0)
-        die("bare: connect");
-}
-
 static int make_maildir(const char *path)
 {
     if (mkdir(path, 0700) < 0)
@@ -151,36 +87,17 @@ static int make_maildir(const char *path)
     return dir;
 }
 
-static void ask_ahead(unsigned long *asked, unsigned long upto)
-{
-    char words[AHEAD * 32];
-    size_t length = 0;
-    while (*asked < upto && length + 32 < sizeof words)
-        length += (size_t)sprintf(words + length, "RETR %lu\r\n", ++*asked);
-    if (length > 0)
-        say(words);
-}
-
 int main(int argc, char **argv)
 {
     if (argc != 6) {
         fprintf(stderr, "usage: bare PORT USER PASSWORD MAILDIR sync|no-sync\n");
         return 64;
     }
-    char line[1024], command[1024];
-    connect_to(atoi(argv[1]));
-    answer(line, sizeof line);
-    snprintf(command, sizeof command, "USER %s\r\n", argv[2]);
-    ask(command, line, sizeof line);
-    snprintf(command, sizeof command, "PASS %s\r\n", argv[3]);
-    ask(command, line, sizeof line);
-    ask("STAT\r\n", line, sizeof line);
-    unsigned long count = strtoul(line + 4, NULL, 10), asked = 0;
-
+    char line[1024];
+    unsigned long count = log_in(atoi(argv[1]), argv[2], argv[3]), asked = 0;
     int dir = make_maildir(argv[4]), sync = strcmp(argv[5], "sync") == 0;
     for (unsigned long number = 1; number <= count; number++) {
-        if (asked < number + AHEAD / 2)
-            ask_ahead(&asked, number + AHEAD - 1 < count ? number + AHEAD - 1 : count);
+        ask_ahead(&asked, number, count);
         char tmp[64], new[64];
         snprintf(tmp, sizeof tmp, "tmp/%lu.bare", number);
         snprintf(new, sizeof new, "new/%lu.bare", number);
@@ -191,7 +108,7 @@ int main(int argc, char **argv)
         message(file);
         flush(file);
         if (sync && fsync(file) < 0)
-            die("bare: fsync");
+            die("fsync");
         if (close(file) < 0 || renameat(dir, tmp, dir, new) < 0)
             die(new);
     }

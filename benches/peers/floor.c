@@ -8,76 +8,19 @@
  * side by side, and in the end the two directories are synced. Whatever goes wrong ends them. */
 
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 /* Questions ahead of their answers: enough to keep a loopback link full, too few to block both sides. */
 #define AHEAD 256
 
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
+#include "pop3.h"
 
 /* --- discard --- */
-
-static int server;
-static char in[256 * 1024];
-static size_t in_at, in_end;
-
-static void say(const char *words, size_t length)
-{
-    if (write(server, words, length) != (ssize_t)length)
-        die("floor: write to the server");
-}
-
-static void fill(void)
-{
-    ssize_t got = read(server, in, sizeof in);
-    if (got <= 0)
-        die("floor: read from the server");
-    in_at = 0;
-    in_end = (size_t)got;
-}
-
-/* The server's next line, which must be +OK, as far as it fits into `line`. */
-static void answer(char *line, size_t room)
-{
-    size_t length = 0;
-    for (;;) {
-        if (in_at == in_end)
-            fill();
-        char byte = in[in_at++];
-        if (byte == '\n')
-            break;
-        if (length + 1 < room)
-            line[length++] = byte;
-    }
-    line[length] = 0;
-    if (strncmp(line, "+OK", 3) != 0) {
-        fprintf(stderr, "floor: the server said %s\n", line);
-        exit(1);
-    }
-}
-
-static void ask(const char *command, char *line, size_t room)
-{
-    say(command, strlen(command));
-    answer(line, room);
-}
 
 /* Reads a message up to the line with nothing but a dot. */
 static void pass_message_over(void)
@@ -100,34 +43,12 @@ static void pass_message_over(void)
     }
 }
 
-static void ask_ahead(unsigned long *asked, unsigned long upto)
-{
-    char words[AHEAD * 32];
-    size_t length = 0;
-    while (*asked < upto && length + 32 < sizeof words)
-        length += (size_t)sprintf(words + length, "RETR %lu\r\n", ++*asked);
-    if (length > 0)
-        say(words, length);
-}
-
 static int discard(int port, const char *user, const char *password)
 {
-    char line[1024], command[1024];
-    struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    server = socket(AF_INET, SOCK_STREAM, 0);
-    if (server < 0 || connect(server, (struct sockaddr *)&place, sizeof place) < 0)
-        die("floor: connect");
-    answer(line, sizeof line);
-    snprintf(command, sizeof command, "USER %s\r\n", user);
-    ask(command, line, sizeof line);
-    snprintf(command, sizeof command, "PASS %s\r\n", password);
-    ask(command, line, sizeof line);
-    ask("STAT\r\n", line, sizeof line);
-    unsigned long count = strtoul(line + 4, NULL, 10), asked = 0;
+    char line[1024];
+    unsigned long count = log_in(port, user, password), asked = 0;
     for (unsigned long number = 1; number <= count; number++) {
-        if (asked < number + AHEAD / 2)
-            ask_ahead(&asked, number + AHEAD - 1 < count ? number + AHEAD - 1 : count);
+        ask_ahead(&asked, number, count);
         answer(line, sizeof line);
         pass_message_over();
     }

@@ -61,7 +61,10 @@ pub(super) struct Arguments {
     pub(super) command: Command,
 }
 
+// The options of a command are made when it is the one that was given. What stands here is what `--help` says of it, so the
+// structs behind have no documentation comments: those would take its place.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum Command {
     /// Poll once, now, then exit: for cron, timers and terminals
     Fetch(Fetch),
@@ -92,7 +95,7 @@ pub(super) enum Command {
     Man(Man),
 }
 
-/// Forwards.
+// Forwards.
 #[derive(Debug, Args)]
 pub(super) struct Forward {
     /// The accounts [default: all that forward]
@@ -104,7 +107,7 @@ pub(super) struct Forward {
     pub(super) again: bool,
 }
 
-/// Makes an account.
+// Makes an account.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 What no option gives is asked for on the terminal; without a terminal, what is missing is listed and nothing is \
@@ -254,7 +257,7 @@ fn resolver(text: &str) -> Result<SocketAddr, String> {
     found.ok_or_else(|| "write an address such as 192.0.2.53, or 127.0.0.1:5353".to_owned())
 }
 
-/// Moves in.
+// Moves in.
 #[derive(Debug, Args)]
 pub(super) struct Import {
     /// The program to take over
@@ -299,6 +302,7 @@ pub(super) enum ProgramName {
 
 /// What is done with what is remembered.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum Uids {
     /// List what is recorded
     List(List),
@@ -308,7 +312,7 @@ pub(super) enum Uids {
     Forget(Forget),
 }
 
-/// Shows it.
+// Shows it.
 #[derive(Debug, Args)]
 pub(super) struct List {
     /// The account
@@ -320,7 +324,7 @@ pub(super) struct List {
     pub(super) json: bool,
 }
 
-/// Counts messages as fetched.
+// Counts messages as fetched.
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("which").required(true).args(["all", "before", "from_maildir"])))]
 pub(super) struct Adopt {
@@ -345,7 +349,7 @@ pub(super) struct Adopt {
     pub(super) yes: bool,
 }
 
-/// Fetches again.
+// Fetches again.
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("which").required(true).args(["all", "unique_ids"])))]
 pub(super) struct Forget {
@@ -366,7 +370,7 @@ pub(super) struct Forget {
     pub(super) yes: bool,
 }
 
-/// A prompt.
+// A prompt.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Commands may come from a pipe, one per line; then there is no prompt, and the exit status is 64 if one was not \
@@ -383,7 +387,7 @@ pub(super) struct Console {
     pub(super) yes: bool,
 }
 
-/// Prints a script.
+// Prints a script.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 bash: mailferry completions bash > ~/.local/share/bash-completion/completions/mailferry
@@ -417,7 +421,7 @@ impl Shell {
     }
 }
 
-/// Prints a page.
+// Prints a page.
 #[derive(Debug, Args)]
 pub(super) struct Man {
     /// The section: 1 for the program, 5 for the configuration
@@ -433,7 +437,7 @@ fn section(word: &str) -> Result<u8, String> {
     }
 }
 
-/// Looks, and changes nothing.
+// Looks, and changes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 -v shows every step, -vv also the dialogue with the servers. Each server gets one session, which ends in order; no \
@@ -455,7 +459,7 @@ pub(super) struct Check {
     pub(super) json: bool,
 }
 
-/// Wakes the daemon.
+// Wakes the daemon.
 #[derive(Debug, Args)]
 pub(super) struct Poll {
     /// Keep polling often for this long, such as 10m, because mail is expected; at most 1h
@@ -476,7 +480,7 @@ fn often(text: &str) -> Result<Duration, String> {
     config::duration_in_words(text, (Duration::from_secs(60), "1m"), (LONGEST_OFTEN, "1h"), "10m")
 }
 
-/// Signs in.
+// Signs in.
 #[derive(Debug, Args)]
 pub(super) struct Login {
     /// The account to sign in to
@@ -496,7 +500,7 @@ pub(super) struct Login {
     pub(super) forward: bool,
 }
 
-/// Asks the daemon.
+// Asks the daemon.
 #[derive(Debug, Args)]
 pub(super) struct Status {
     /// Print JSON for scripts, described in docs/operations.md
@@ -529,7 +533,7 @@ pub(super) enum LogFormat {
     Journald,
 }
 
-/// Polls once.
+// Polls once.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit status: 0 everything was dealt with, new mail or not; 1 some messages could not be fetched; 64 usage; 69 no trusted \

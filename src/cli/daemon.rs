@@ -12,7 +12,7 @@ use super::signals::{survive_limit_on_files, tell_daemon};
 use super::unread;
 use crate::account_record::stamp;
 use crate::config::{self, Config, ConfigError, Environment};
-use crate::daemon::{self, Start};
+use crate::daemon::{self, Load, Start};
 use crate::exit::ExitStatus;
 use crate::schedule::queue::most_polls;
 
@@ -44,7 +44,10 @@ pub(super) async fn run(arguments: &Arguments) -> ExitStatus {
     let path = config.path.clone();
     let config_stamp = stamp(&path);
     let (given, in_force) = (arguments.state_dir.clone(), context.state_dir.clone());
-    let load = Box::new(move || load(&path, &environment, given.as_deref(), &in_force));
+    let load: Load = Box::new(move |share| {
+        let (config, accounts) = config::load_each(&path, &environment, share)?;
+        Ok((warned(config, &environment, given.as_deref(), &in_force)?, accounts))
+    });
     match daemon::run(Start { config, config_stamp, context, load, sockets, signals }).await {
         Ok(status) => status,
         Err(e) => {
@@ -54,15 +57,19 @@ pub(super) async fn run(arguments: &Arguments) -> ExitStatus {
     }
 }
 
-/// Reads the configuration anew, for a daemon that works with the state directory `in_force`; `given` is the one of its
-/// command line.
-fn load(path: &Path, environment: &Environment, given: Option<&Path>, in_force: &Path) -> Result<Config, ConfigError> {
-    let mut config = config::load(path, environment)?;
+/// A configuration that was read anew, for a daemon that works with the state directory `in_force`; `given` is the one of
+/// its command line.
+fn warned(
+    mut config: Config,
+    environment: &Environment,
+    given: Option<&Path>,
+    in_force: &Path,
+) -> Result<Config, ConfigError> {
     let wanted = config::state_dir(given, &config, environment)?;
     if wanted != in_force {
         config.warnings.push(format!(
             "{}: the state directory is {} now, which takes a restart; until then it is {}",
-            path.display(),
+            config.path.display(),
             wanted.display(),
             in_force.display()
         ));
@@ -83,7 +90,9 @@ mod tests {
         let path = dir.path().join("config.toml");
         let warnings = |text: &str, given: Option<&str>| {
             std::fs::write(&path, format!("{text}{ACCOUNT}")).unwrap();
-            load(&path, &Environment::default(), given.map(Path::new), Path::new("/a")).unwrap().warnings
+            let environment = Environment::default();
+            let config = config::load(&path, &environment).unwrap();
+            warned(config, &environment, given.map(Path::new), Path::new("/a")).unwrap().warnings
         };
         assert!(warnings("state_dir = \"/a\"\n", None).is_empty());
         let changed = warnings("state_dir = \"/b\"\n", None);

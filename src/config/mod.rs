@@ -36,6 +36,7 @@ mod secret_source;
 mod settings;
 mod sharing;
 mod syntax;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -120,8 +121,22 @@ impl Default for NotifySettings {
 /// # Errors
 /// [`ConfigError`] holds all problems of the file at once, each with its line, or why it cannot be read.
 pub fn load(path: &Path, env: &Environment) -> Result<Config, ConfigError> {
+    let (config, accounts) = load_each(path, env, std::convert::identity)?;
+    Ok(Config { accounts, ..config })
+}
+
+/// The same where there may be very many accounts: `make` has each as soon as it is read, and may have some twice. The list
+/// of accounts in the configuration is empty.
+///
+/// # Errors
+/// As of [`load`].
+pub(crate) fn load_each<T>(
+    path: &Path,
+    env: &Environment,
+    make: impl Fn(Account) -> T,
+) -> Result<(Config, Vec<T>), ConfigError> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    read::load(&path, env)
+    read::load(&path, env, make)
 }
 
 /// What stands above the tables of a configuration.

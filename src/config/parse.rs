@@ -33,12 +33,8 @@ pub(super) struct Parsed {
     pub(super) warnings: Vec<(Span, String)>,
     /// Where the first password stands, if there is one.
     pub(super) password: Option<Span>,
-    /// `[daemon]`.
-    pub(super) daemon: DaemonSettings,
-    /// `[notify]`.
-    pub(super) notify: NotifySettings,
-    /// `state_dir`.
-    pub(super) state_dir: Option<PathBuf>,
+    /// What stands beside the accounts.
+    pub(super) above: Above,
     /// In the order of the file.
     pub(super) accounts: Vec<Account>,
 }
@@ -78,24 +74,11 @@ pub(super) fn state_dir_at_top(text: &str, home: Option<&Path>) -> Option<Option
 }
 
 fn of_table(text: &str, table: &DeTable<'_>, home: Option<&Path>) -> Parsed {
-    let mut problems = Vec::new();
-    report_unknown(table, Level::Top, &mut problems);
-    let state_dir = read(table, "state_dir", &mut problems, |value| path::path(value, home));
-    let daemon = daemon(table, home, &mut problems);
-    let notify = notify(inner_table(table, "notify", &mut problems), home, &mut problems);
-    let mut reader = Reader { home, problems, warnings: Vec::new(), password: None, endpoints: Endpoints::default() };
+    let mut reader = Reader::new(home);
+    let above = reader.above(table);
     let accounts = reader.accounts(table);
     let Reader { problems, warnings, password, .. } = reader;
-    Parsed {
-        source: Masked::of_table(text, table),
-        problems,
-        warnings,
-        password,
-        daemon,
-        notify,
-        state_dir: state_dir.value().cloned(),
-        accounts,
-    }
+    Parsed { source: Masked::of_table(text, table), problems, warnings, password, above, accounts }
 }
 
 /// A file that is not TOML: what is wrong with its lines, and with the rest as it was probably meant.
@@ -159,30 +142,63 @@ fn meant_table<'t, 'i>(table: &'t DeTable<'i>, key: &str) -> Option<&'t DeTable<
     table.iter().find(|(name, _)| is_meant(name.get_ref())).and_then(|(_, value)| value.get_ref().as_table())
 }
 
+/// What stands beside the accounts.
+pub(super) struct Above {
+    /// `state_dir`.
+    pub(super) state_dir: Option<PathBuf>,
+    /// `[daemon]`.
+    pub(super) daemon: DaemonSettings,
+    /// `[notify]`.
+    pub(super) notify: NotifySettings,
+}
+
 /// What `[accounts.NAME]` or `[defaults]` says.
 #[derive(Debug, Default)]
-struct Tables {
+pub(super) struct Tables {
     /// Its keys.
     settings: Settings,
     /// Its table `forward`.
     forward: Setting<ForwardTable>,
 }
 
-/// Goes over all accounts.
-struct Reader<'a> {
+/// Goes over all tables.
+pub(super) struct Reader<'a> {
+    /// For `~`.
     home: Option<&'a Path>,
-    problems: Vec<Problem>,
-    warnings: Vec<(Span, String)>,
-    password: Option<Span>,
+    /// What is wrong.
+    pub(super) problems: Vec<Problem>,
+    /// What is allowed and looks wrong.
+    pub(super) warnings: Vec<(Span, String)>,
+    /// Where the first password stands, if there is one.
+    pub(super) password: Option<Span>,
+    /// The servers of the accounts so far.
     endpoints: Endpoints,
 }
 
-impl Reader<'_> {
-    fn accounts(&mut self, top: &DeTable<'_>) -> Vec<Account> {
-        let defaults = match inner_table(top, "defaults", &mut self.problems) {
+impl<'a> Reader<'a> {
+    pub(super) fn new(home: Option<&'a Path>) -> Self {
+        Self { home, problems: Vec::new(), warnings: Vec::new(), password: None, endpoints: Endpoints::default() }
+    }
+
+    /// What stands beside the accounts.
+    pub(super) fn above(&mut self, top: &DeTable<'_>) -> Above {
+        let (home, problems) = (self.home, &mut self.problems);
+        report_unknown(top, Level::Top, problems);
+        let state_dir = read(top, "state_dir", problems, |value| path::path(value, home)).value().cloned();
+        let daemon = daemon(top, home, problems);
+        Above { state_dir, daemon, notify: notify(inner_table(top, "notify", problems), home, problems) }
+    }
+
+    /// `[defaults]`.
+    pub(super) fn defaults(&mut self, top: &DeTable<'_>) -> Tables {
+        match inner_table(top, "defaults", &mut self.problems) {
             Some(table) => self.tables(table, Level::Defaults),
             None => Tables::default(),
-        };
+        }
+    }
+
+    fn accounts(&mut self, top: &DeTable<'_>) -> Vec<Account> {
+        let defaults = self.defaults(top);
         let Some(table) = inner_table(top, "accounts", &mut self.problems) else {
             if !top.contains_key("accounts") {
                 self.no_accounts();
@@ -199,7 +215,8 @@ impl Reader<'_> {
         accounts
     }
 
-    fn account(
+    /// `[accounts.KEY]`.
+    pub(super) fn account(
         &mut self,
         key: &Spanned<std::borrow::Cow<'_, str>>,
         value: &Spanned<DeValue<'_>>,

@@ -3,8 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::parse::Above;
 use super::problem::{ConfigError, Problem, warning};
-use super::{Config, Environment, parse};
+use super::tables::{self, Good};
+use super::{Config, Environment, Span, parse};
+use crate::account::Account;
 use crate::advice::next_step::credential;
 use crate::command_line::chmod;
 use crate::credential::private_file::{self, Exposure, Identity, PrivateFile, ReadFault};
@@ -13,20 +16,39 @@ use crate::text;
 /// The largest configuration, in bytes: a hundred thousand accounts.
 const MAX_FILE: usize = 16 * 1024 * 1024;
 
-/// Reads the file and everything in it.
-pub(super) fn load(path: &Path, env: &Environment) -> Result<Config, ConfigError> {
+/// Reads the file and everything in it; `make` has each account as soon as it is read, and may have some twice. The list of accounts in
+/// the configuration is empty.
+pub(super) fn load<T>(
+    path: &Path,
+    env: &Environment,
+    make: impl Fn(Account) -> T,
+) -> Result<(Config, Vec<T>), ConfigError> {
     let fail = |source, problems| ConfigError::new(path.to_owned(), source, problems);
     let file = private_file::read(path, MAX_FILE).map_err(|fault| fail(None, vec![unreadable(&fault)]))?;
     let text = text_of(&file).map_err(|problems| fail(None, problems))?;
-    let mut parsed = parse::parse(text, env.home.as_deref());
+    let (home, reader) = (env.home.as_deref(), Identity::of_process());
+    let with = |warnings, Above { state_dir, daemon, notify }| Config {
+        path: path.to_owned(),
+        daemon,
+        notify,
+        state_dir,
+        accounts: Vec::new(),
+        warnings,
+    };
+    if let Some(Good { above, password, accounts }) = tables::read(text, home, &make) {
+        let mut warnings = Vec::new();
+        if judge(path, &file, &reader, password.as_ref(), &mut warnings).is_empty() {
+            return Ok((with(warnings, above), accounts));
+        }
+    }
+    let mut parsed = parse::parse(text, home);
     let mut warnings: Vec<String> =
         parsed.warnings.iter().map(|(place, text)| warning(path, &parsed.source, place, text)).collect();
-    judge(path, &file, &Identity::of_process(), &mut parsed, &mut warnings);
+    parsed.problems.extend(judge(path, &file, &reader, parsed.password.as_ref(), &mut warnings));
     if !parsed.problems.is_empty() {
         return Err(fail(Some(parsed.source), parsed.problems));
     }
-    let parse::Parsed { daemon, notify, state_dir, accounts, .. } = parsed;
-    Ok(Config { path: path.to_owned(), daemon, notify, state_dir, accounts, warnings })
+    Ok((with(warnings, parsed.above), parsed.accounts.into_iter().map(make).collect()))
 }
 
 fn text_of(file: &PrivateFile) -> Result<&str, Vec<Problem>> {
@@ -52,13 +74,12 @@ pub(super) fn text_before(path: &Path, env: &Environment) -> Result<Option<Strin
         Err(fault) => return Err(fail(None, vec![unreadable(&fault)])),
     };
     let text = text_of(&file).map_err(|problems| fail(None, problems))?;
-    let mut parsed = parse::parse(text, env.home.as_deref());
+    let parsed = parse::parse(text, env.home.as_deref());
     // What it says is judged together with what is added.
-    parsed.problems.clear();
-    judge(path, &file, &Identity::of_process(), &mut parsed, &mut Vec::new());
-    match parsed.problems.is_empty() {
+    let problems = judge(path, &file, &Identity::of_process(), parsed.password.as_ref(), &mut Vec::new());
+    match problems.is_empty() {
         true => Ok(Some(text.to_owned())),
-        false => Err(fail(Some(parsed.source), parsed.problems)),
+        false => Err(fail(Some(parsed.source), problems)),
     }
 }
 
@@ -85,19 +106,21 @@ fn as_help(step: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
-/// Whoever can write the file decides which commands run as us; whoever can read it has the passwords in it.
+/// Whoever can write the file decides which commands run as us; whoever can read it has the passwords in it, of which
+/// `password` is the place of the first.
 pub(super) fn judge(
     path: &Path,
     file: &PrivateFile,
     reader: &Identity,
-    parsed: &mut parse::Parsed,
+    password: Option<&Span>,
     warnings: &mut Vec<String>,
-) {
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
     let mode = format!("{:04o}", file.mode);
     if file.mode & 0o002 != 0 {
         let message = format!("every user may write this file (mode {mode}), and it says which commands run");
         let help = format!("run `{}`", chmod(path, "600"));
-        parsed.problems.push(Problem::new(message).help(help));
+        problems.push(Problem::new(message).help(help));
     } else if file.mode & 0o020 != 0 {
         warnings.push(format!(
             "{}: its group may write this file (mode {mode}), and it says which commands run; run `{}`",
@@ -105,17 +128,13 @@ pub(super) fn judge(
             chmod(path, "g-w")
         ));
     }
-    let (Some(password), Some(exposed)) = (&parsed.password, file.exposed(path, reader)) else {
-        return;
-    };
+    let (Some(password), Some(exposed)) = (password, file.exposed(path, reader)) else { return problems };
     let who = match exposed.to {
         Exposure::Others => "other users",
         Exposure::StrangeGroup => "a group that mailferry does not belong to",
     };
     let message = format!("the mode {mode} of this file gives its passwords to {who}");
-    parsed.problems.push(
-        Problem::new(message)
-            .at(password)
-            .help(format!("{}; or use password_command or password_file", as_help(&credential::closing(&exposed)))),
-    );
+    let help = format!("{}; or use password_command or password_file", as_help(&credential::closing(&exposed)));
+    problems.push(Problem::new(message).at(password).help(help));
+    problems
 }

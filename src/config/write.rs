@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{DocumentMut, Item, Table};
 
+use super::parse::Above;
 use super::problem::ConfigError;
 use super::{Config, Environment, parse};
 use crate::account::AccountName;
@@ -89,7 +90,7 @@ pub(crate) fn check(path: &Path, text: &str, env: &Environment) -> Result<Config
     if !parsed.problems.is_empty() {
         return Err(ConfigError::new(path.to_owned(), Some(parsed.source), parsed.problems));
     }
-    let parse::Parsed { daemon, notify, state_dir, accounts, .. } = parsed;
+    let parse::Parsed { above: Above { state_dir, daemon, notify }, accounts, .. } = parsed;
     Ok(Config { path: path.to_owned(), daemon, notify, state_dir, accounts, warnings: Vec::new() })
 }
 

@@ -1,8 +1,8 @@
 //! The accounts of a configuration that was read, beside those that are in force. PURE.
 //!
 //! A configuration of a hundred thousand accounts is read anew for the sake of one of them. What is as it was stays the same
-//! value, and what was read of it is dropped at once, on the thread that read it: else both would be held, and what is
-//! freed later would lie in pieces between what is kept.
+//! value, and what was read of it is dropped before the next one is read: else both would be held, and what is freed later
+//! would lie in pieces between what is kept.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,22 +23,23 @@ pub(super) struct Configured {
 }
 
 impl Configured {
-    /// Of a configuration that was read; `in_force` are the accounts that are in force, in the order of their names.
-    pub(super) fn new(mut config: Config, in_force: &[Arc<Account>], state_dir: &Path) -> Self {
-        let (mut accounts, mut names) = (BTreeMap::new(), Vec::with_capacity(config.accounts.len()));
-        for account in std::mem::take(&mut config.accounts) {
-            let account = as_it_was(account.with_spool(state_dir), in_force);
-            names.push(account.name.clone());
-            if account.enabled {
-                accounts.insert(account.name.clone(), account);
-            }
-        }
-        Self { config, accounts, names: ConfiguredAccounts::new(names) }
+    /// Of the configuration that a daemon begins with.
+    pub(super) fn first(mut config: Config, state_dir: &Path) -> Self {
+        let accounts = std::mem::take(&mut config.accounts);
+        Self::new(config, accounts.into_iter().map(|account| Arc::new(account.with_spool(state_dir))).collect())
+    }
+
+    /// Of a configuration without its list of accounts, and of these, each [as it was](as_it_was).
+    pub(super) fn new(config: Config, all: Vec<Arc<Account>>) -> Self {
+        let names = ConfiguredAccounts::new(all.iter().map(|account| account.name.clone()));
+        let enabled = all.into_iter().filter(|account| account.enabled);
+        Self { config, accounts: enabled.map(|account| (account.name.clone(), account)).collect(), names }
     }
 }
 
-/// The account that is in force, if it is the same.
-fn as_it_was(account: Account, in_force: &[Arc<Account>]) -> Arc<Account> {
+/// The account that is in force, if it is the same as one that was read; `in_force` is in the order of the names.
+pub(super) fn as_it_was(account: Account, in_force: &[Arc<Account>], state_dir: &Path) -> Arc<Account> {
+    let account = account.with_spool(state_dir);
     let place = in_force.binary_search_by(|other| other.name.cmp(&account.name)).ok();
     match place.and_then(|place| in_force.get(place)).filter(|other| ***other == account) {
         Some(same) => Arc::clone(same),
@@ -70,13 +71,14 @@ mod tests {
 
     #[test]
     fn what_is_as_it_was_stays_the_same_value() {
-        let read = |accounts| Configured::new(config(accounts), &[], Path::new("/s"));
-        let before = read(vec![named("c"), named("a"), named("b")]);
+        let state_dir = Path::new("/s");
+        let before = Configured::first(config(vec![named("c"), named("a"), named("b")]), state_dir);
         let in_force: Vec<Arc<Account>> = before.accounts.into_values().collect();
         let changed = Account { username: "another".to_owned(), ..named("b") };
         let disabled = Account { enabled: false, ..named("c") };
-        let accounts = vec![changed.clone(), disabled, named("a"), named("d")];
-        let after = Configured::new(config(accounts), &in_force, Path::new("/s"));
+        let accounts = [changed.clone(), disabled, named("a"), named("d")];
+        let accounts = accounts.map(|account| as_it_was(account, &in_force, state_dir));
+        let after = Configured::new(config(Vec::new()), accounts.into());
         let names: Vec<&str> = after.accounts.keys().map(AccountName::as_str).collect();
         assert_eq!(names, ["a", "b", "d"]);
         let is_kept = |name: &str| {

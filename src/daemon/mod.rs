@@ -27,6 +27,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tracing::error;
 
+use crate::account::Account;
 use crate::advice::Class;
 use crate::advice::next_step::{state::of_directory, system};
 use crate::config::{Config, ConfigError};
@@ -48,12 +49,18 @@ pub(crate) struct Start {
     /// What all polls share.
     pub context: PollContext,
     /// Reads the configuration again.
-    pub load: Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>,
+    pub load: Load,
     /// Where the control socket may be, the best place first.
     pub sockets: Vec<PathBuf>,
     /// What systemd or a user's shell says.
     pub signals: mpsc::UnboundedReceiver<SignalRequest>,
 }
+
+/// Reads the configuration again, and shares each account as soon as it is read. The list in the configuration is empty.
+pub(crate) type Load = Box<dyn Fn(Share<'_>) -> Result<(Config, Vec<Arc<Account>>), ConfigError> + Send + Sync>;
+
+/// Makes of an account what the daemon has of it.
+pub(crate) type Share<'a> = &'a dyn Fn(Account) -> Arc<Account>;
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

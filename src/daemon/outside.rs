@@ -12,8 +12,9 @@ use tracing::debug;
 use crate::account::{Account, AccountName, CredentialSource};
 use crate::account_history::History;
 use crate::account_record::stamp;
-use crate::config::{Config, ConfigError};
-use crate::daemon::configured::Configured;
+use crate::config::ConfigError;
+use crate::daemon::Load;
+use crate::daemon::configured::{Configured, as_it_was};
 use crate::oauth::store;
 use crate::poll::PollContext;
 use crate::state::hints::{HintsFile, Past, keep_outcome};
@@ -31,9 +32,6 @@ const GO: usize = 256;
 
 /// Where the system had no thread for a look, it is asked again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
-
-/// Reads the configuration again.
-pub(super) type Load = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
 
 /// What was found.
 pub(super) enum Found {
@@ -94,7 +92,8 @@ impl Outside {
             // Before it is read: what is changed meanwhile is seen as a change.
             let stamp = stamp(&path);
             // Who wanted it may have ended.
-            let configured = load().map(|config| Configured::new(config, &in_force, &state_dir));
+            let loaded = load(&|account| as_it_was(account, &in_force, &state_dir));
+            let configured = loaded.map(|(config, accounts)| Configured::new(config, accounts));
             let _ = sender.blocking_send(Found::Config(Box::new(configured), stamp));
         });
     }

@@ -14,9 +14,9 @@ use super::accounts::AccountState;
 use super::configured::Configured;
 use super::forwarders::{Aftermath, Forwarders};
 use super::log::{log, log_back_off, log_complaints};
-use super::outside::{Found, Load, Outside, Recalled};
+use super::outside::{Found, Outside, Recalled};
 use super::polls::{After, Ended, Polled, Polls};
-use super::{SignalRequest, systemd};
+use super::{Load, SignalRequest, systemd};
 use crate::account::AccountName;
 use crate::account_record::Trouble;
 use crate::clock::alarm::{Alarm, since_boot};
@@ -188,7 +188,7 @@ impl Supervisor {
             metrics,
             http: page,
         };
-        let configured = Configured::new(config, &[], &supervisor.context.state_dir);
+        let configured = Configured::first(config, &supervisor.context.state_dir);
         supervisor.take_in(configured.accounts);
         supervisor
     }

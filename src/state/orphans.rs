@@ -1,9 +1,9 @@
 //! States without an account, and accounts without a state that should have one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::error::StateError;
 use super::journal;
@@ -20,11 +20,11 @@ pub type DeliveredBy = fn(&dyn Disk, &Path) -> Result<Vec<InstanceId>, StateErro
 pub struct ConfiguredAccounts {
     /// Those that are configured: a file of any other name is an orphan.
     configured: HashSet<AccountName>,
-    /// Of each name that differs from another one only in case: all that do, and itself. Looked for once, because every
-    /// poll asks for its account's.
-    twins: HashMap<AccountName, Arc<[AccountName]>>,
     /// The names of the orphans. Looked up once, because every account without a state asks.
     orphans: OnceLock<Vec<String>>,
+    /// Groups of accounts whose names differ only in case, in the order of [`folded`]. Looked for once: every poll asks, and there may be
+    /// a hundred thousand accounts.
+    alike: OnceLock<Vec<Vec<AccountName>>>,
     /// One look at a lock at a time: to look is to take it, and two looks would take each other for a poll.
     looking: Mutex<()>,
 }
@@ -33,14 +33,16 @@ impl ConfiguredAccounts {
     /// These accounts are configured.
     #[must_use]
     pub fn new(configured: impl IntoIterator<Item = AccountName>) -> Self {
-        let configured: HashSet<AccountName> = configured.into_iter().collect();
-        Self { twins: twins(&configured), configured, ..Self::default() }
+        Self { configured: configured.into_iter().collect(), ..Self::default() }
     }
 
     /// The other configured accounts whose names differ from this one only in case: on some file systems their files are
     /// the same.
     pub(super) fn twins<'a>(&'a self, name: &'a AccountName) -> impl Iterator<Item = &'a AccountName> {
-        self.twins.get(name).into_iter().flat_map(|alike| alike.iter()).filter(move |other| *other != name)
+        let alike = self.alike.get_or_init(|| alike(self.configured.iter().collect()));
+        let of_group = |group: &'a Vec<AccountName>| group.iter().take(1).flat_map(|first| folded(first.as_str()));
+        let place = alike.binary_search_by(|group| of_group(group).cmp(folded(name.as_str()))).ok();
+        place.and_then(|place| alike.get(place)).into_iter().flatten().filter(move |other| *other != name)
     }
 
     fn orphans(&self, disk: &dyn Disk, dir: &Path) -> Result<&[String], StateError> {
@@ -59,20 +61,17 @@ impl ConfiguredAccounts {
     }
 }
 
-/// The names that differ only in case.
-fn twins(names: &HashSet<AccountName>) -> HashMap<AccountName, Arc<[AccountName]>> {
-    fn folded(name: &AccountName) -> impl Iterator<Item = u8> {
-        name.as_str().bytes().map(|octet| octet.to_ascii_lowercase())
-    }
-    let mut sorted: Vec<&AccountName> = names.iter().collect();
-    sorted.sort_unstable_by(|one, other| folded(one).cmp(folded(other)));
-    let mut twins = HashMap::new();
-    let alike = sorted.chunk_by(|one, other| one.as_str().eq_ignore_ascii_case(other.as_str()));
-    for alike in alike.filter(|alike| alike.len() > 1) {
-        let shared: Arc<[AccountName]> = alike.iter().copied().cloned().collect();
-        twins.extend(alike.iter().map(|&name| (name.clone(), Arc::clone(&shared))));
-    }
-    twins
+/// A name as it is compared where case does not count.
+fn folded(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().map(|byte| byte.to_ascii_lowercase())
+}
+
+/// The groups of names that differ only in case.
+fn alike(mut names: Vec<&AccountName>) -> Vec<Vec<AccountName>> {
+    names.sort_unstable_by(|one, other| folded(one.as_str()).cmp(folded(other.as_str())));
+    let same = |one: &&AccountName, other: &&AccountName| one.as_str().eq_ignore_ascii_case(other.as_str());
+    let groups = names.chunk_by(same).filter(|group| group.len() > 1);
+    groups.map(|group| group.iter().copied().cloned().collect()).collect()
 }
 
 /// There is no state. If there should be one, downloading everything again in silence would be wrong.
@@ -173,21 +172,17 @@ mod tests {
     use crate::disk::RealDisk;
 
     #[test]
-    fn names_that_differ_only_in_case_are_each_others_twins() {
-        let name = |text: &str| AccountName::new(text).unwrap();
-        let accounts = ConfiguredAccounts::new(["work", "jo", "Work", "home", "WORK", "worker", "JO"].map(name));
-        let twins_of = |text| {
-            let own = name(text);
-            let mut twins: Vec<String> = accounts.twins(&own).map(ToString::to_string).collect();
+    fn twins_are_found_among_all_accounts() {
+        let name = |name: &str| AccountName::new(name).unwrap();
+        let accounts = ConfiguredAccounts::new(["b", "Work", "a_", "wORK", "A-", "work", "aB", "Ab", "c"].map(name));
+        for (of, expected) in [("work", vec!["Work", "wORK"]), ("aB", vec!["Ab"]), ("a_", vec![]), ("c", vec![])] {
+            let of = name(of);
+            let mut twins: Vec<&str> = accounts.twins(&of).map(AccountName::as_str).collect();
             twins.sort_unstable();
-            twins
-        };
-        assert_eq!(twins_of("work"), ["WORK", "Work"]);
-        assert_eq!(twins_of("Work"), ["WORK", "work"]);
-        assert_eq!(twins_of("JO"), ["jo"]);
-        for alone in ["home", "worker", "absent"] {
-            assert!(twins_of(alone).is_empty(), "{alone}");
+            assert_eq!(twins, expected, "{of}");
         }
+        assert_eq!(accounts.twins(&name("WORK")).count(), 3, "one that is not configured");
+        assert_eq!(accounts.twins(&name("zebra")).count(), 0);
     }
 
     #[test]

@@ -110,9 +110,9 @@ fn a_group_that_is_not_ours_must_not_read_a_password() {
         let reader = Identity { user, groups: vec![8] };
         let contents = text.clone().into_bytes().into();
         let file = PrivateFile { contents, mode: 0o640, group, owner: user, read_only: false };
-        let mut parsed = parse(&text, None);
-        judge(Path::new("/config.toml"), &file, &reader, &mut parsed, &mut Vec::new());
-        assert_eq!(parsed.problems.len(), expected, "{:?}", parsed.problems);
+        let password = parse(&text, None).password;
+        let problems = judge(Path::new("/config.toml"), &file, &reader, password.as_ref(), &mut Vec::new());
+        assert_eq!(problems.len(), expected, "{problems:?}");
     }
 }
 

@@ -100,7 +100,7 @@ impl Supervisor {
                 Some(kept) => {
                     kept.reconfigure(account, count, now);
                     if !self.unrecalled.contains_key(&name) {
-                        self.queue.insert(name, &kept.account.endpoint.host, kept.next.at);
+                        self.queue.insert(name, &kept.account.endpoint.server(), kept.next.at);
                     }
                 }
                 None => {
@@ -132,7 +132,7 @@ impl Supervisor {
             kept.reconfigure(account, count, now);
         }
         let name = kept.name().clone();
-        self.queue.insert(name.clone(), &kept.account.endpoint.host, kept.next.at);
+        self.queue.insert(name.clone(), &kept.account.endpoint.server(), kept.next.at);
         self.accounts.insert(name, kept);
     }
 

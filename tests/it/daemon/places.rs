@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use super::{Daemon, wait_for};
 use crate::mail::small_ones;
 use crate::program::{Account, TestEnv};
@@ -87,6 +89,27 @@ fn who_drips_at_a_server_gives_its_place_there_to_those_who_wait() {
     let pause = drip["next_poll"].as_i64().unwrap() - drip["last_poll"].as_i64().unwrap();
     assert!(pause >= 300, "{drip}");
     daemon.end().says("while other accounts waited");
+}
+
+#[test]
+fn a_reload_gives_nobody_a_place_that_is_taken() {
+    let server = dripping();
+    let account = |name: &str| Account::at(server.address).named(name).text("auth", "user");
+    let env = TestEnv::new(&[]);
+    let configure = |good: Account| {
+        env.configure(&[account("drip").text("username", "drip"), good]);
+        env.configure_more("\n[daemon]\nper_host = 1\n");
+    };
+    configure(account("good"));
+    let daemon = Daemon::start(&env);
+    wait_for("the drip", || server.count("RETR") > 0 && daemon.account("drip")["state"] == "polling");
+    let elsewhere = env.path("Elsewhere");
+    configure(account("good").text("maildir", elsewhere.to_str().unwrap()));
+    daemon.running.signal(Signal::HUP);
+    wait_for("the reload", || daemon.account("good")["maildir"] == elsewhere.to_str().unwrap());
+    env.run(&["poll", "good"]).expect(0);
+    assert_eq!(daemon.account("good")["state"], "queued", "{}", daemon.status());
+    daemon.end();
 }
 
 #[test]
