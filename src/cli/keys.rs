@@ -19,6 +19,8 @@ pub(super) enum Key {
     Quit,
     /// Ctrl-C.
     Interrupt,
+    /// Into the background for a while: Ctrl-Z.
+    Suspend,
     /// Draw all of it anew: Ctrl-L.
     Redraw,
     /// Nothing was typed, but the terminal has another size.
@@ -66,6 +68,7 @@ fn plain(byte: u8) -> Option<Key> {
         b'G' => Key::End,
         b'q' | b'Q' => Key::Quit,
         0x03 => Key::Interrupt,
+        0x1a => Key::Suspend,
         0x0c => Key::Redraw,
         _ => return None,
     })
@@ -80,8 +83,18 @@ mod tests {
         assert_eq!(parse(b"\x1b[A\x1bOB\x1b[5~\x1b[6~"), [Key::Up, Key::Down, Key::PageUp, Key::PageDown]);
         assert_eq!(parse(b"\x1b[H\x1bOH\x1b[1~\x1b[F\x1b[4~"), [Key::Home, Key::Home, Key::Home, Key::End, Key::End]);
         assert_eq!(
-            parse(b"jkgGq\x03\x0c "),
-            [Key::Down, Key::Up, Key::Home, Key::End, Key::Quit, Key::Interrupt, Key::Redraw, Key::PageDown]
+            parse(b"jkgGq\x03\x1a\x0c "),
+            [
+                Key::Down,
+                Key::Up,
+                Key::Home,
+                Key::End,
+                Key::Quit,
+                Key::Interrupt,
+                Key::Suspend,
+                Key::Redraw,
+                Key::PageDown
+            ]
         );
     }
 

@@ -1,12 +1,18 @@
-//! A log line for people: its words, and of its fields only those that the words do not hold already.
+//! A log line for people: whose account it is about, its words, and of its fields only those that the words do not hold
+//! already.
 
 use std::fmt::{self, Write as _};
 
 use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::registry::{LookupSpan, Scope};
+
+use super::status::layout::{Layout, Mark, Row};
+use super::terminal::width_of;
 
 /// The fields that are for machines: the words of a line say the same.
 const FOR_MACHINES: [&str; 5] = ["host", "event", "cause", "new", "removed"];
@@ -37,6 +43,81 @@ impl<'writer> FormatFields<'writer> for Message {
     }
 }
 
+/// Whose lines they are.
+pub(super) enum Lines {
+    /// A daemon's: each has its level, and its time unless the journal has that.
+    Daemon {
+        /// Whether it has its time.
+        timed: bool,
+    },
+    /// A command's, for who waits for it: `mailferry: work: what is wrong`, and what -v tells without the first word.
+    Command,
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let level = *event.metadata().level();
+        let colour = writer.has_ansi_escapes();
+        let words = words(context, event)?;
+        match self {
+            Self::Daemon { timed } => {
+                if *timed {
+                    Now.format_time(&mut writer)?;
+                    writer.write_char(' ')?;
+                }
+                let (begin, end) = if colour { (colour_of(level), "\x1b[0m") } else { ("", "") };
+                writeln!(writer, "{begin}{level:>5}{end} {words}")
+            }
+            Self::Command if level <= Level::WARN => {
+                let row = Row::plain(format!("{PROGRAM} {words}"), HANGING);
+                let row = Row { mark: Mark::Trouble, marked: PROGRAM.len(), ..row };
+                let layout = Layout { width: width_of(&std::io::stderr()), colour };
+                row.lines(layout).iter().try_for_each(|line| writeln!(writer, "{line}"))
+            }
+            Self::Command => writeln!(writer, "{words}"),
+        }
+    }
+}
+
+/// How what is wrong begins.
+const PROGRAM: &str = "mailferry:";
+
+/// How far what does not fit in a line is indented below it, in columns.
+const HANGING: usize = 4;
+
+/// The accounts that it is about, and what is said.
+fn words<S, N>(context: &FmtContext<'_, S, N>, event: &Event<'_>) -> Result<String, fmt::Error>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    let mut words = String::new();
+    for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
+        if let Some(fields) = span.extensions().get::<FormattedFields<N>>().filter(|fields| !fields.is_empty()) {
+            write!(words, "{fields}: ")?;
+        }
+    }
+    let mut said = String::new();
+    context.format_fields(Writer::new(&mut said), event)?;
+    // What the daemon says of an account names it in its words, wherever it is said.
+    if said.starts_with(&words) { Ok(said) } else { Ok(words + &said) }
+}
+
+/// How a level is coloured on a terminal (ECMA-48, SGR).
+fn colour_of(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "\x1b[31m",
+        Level::WARN => "\x1b[33m",
+        Level::INFO => "\x1b[32m",
+        Level::DEBUG => "\x1b[34m",
+        Level::TRACE => "\x1b[35m",
+    }
+}
+
 #[derive(Default)]
 struct Line {
     message: Option<String>,
@@ -48,7 +129,7 @@ impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         match field.name() {
             "message" => self.message = Some(format!("{value:?}")),
-            "account" => self.account = Some(format!("account={value:?}")),
+            "account" => self.account = Some(format!("{value:?}")),
             // Where in a library a line comes from.
             name if FOR_MACHINES.contains(&name) || name.starts_with("log.") => {}
             name => {

@@ -9,6 +9,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry};
 
 use super::arguments::{Arguments, Command, LogFormat};
+use super::log_lines::{Lines, Message};
 use super::output::Log;
 
 /// Begins logging. A second call in the same process changes nothing.
@@ -45,18 +46,17 @@ pub(super) fn begin(arguments: &Arguments) {
             tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(|| Log).log_internal_errors(false),
         ),
         None => {
-            let lines = tracing_subscriber::fmt::layer()
-                .with_writer(|| Log)
-                .log_internal_errors(false)
-                .with_ansi(std::io::stderr().is_terminal() && super::colour())
-                .with_target(false)
-                .fmt_fields(super::log_lines::Message);
-            // The journal has its own times, and a command is over soon.
-            if daemon && !leads_to_the_journal() {
-                Box::new(lines.with_timer(super::log_lines::Now))
-            } else {
-                Box::new(lines.without_time())
-            }
+            // The journal has its own times.
+            let timed = !leads_to_the_journal();
+            let lines = if daemon { Lines::Daemon { timed } } else { Lines::Command };
+            Box::new(
+                tracing_subscriber::fmt::layer()
+                    .with_writer(|| Log)
+                    .log_internal_errors(false)
+                    .with_ansi(std::io::stderr().is_terminal() && super::colour())
+                    .fmt_fields(Message)
+                    .event_format(lines),
+            )
         }
     };
     // It fails if there is a log already, and that one serves.

@@ -8,6 +8,7 @@ mod confirm;
 mod console;
 mod core_dumps;
 mod daemon;
+mod dry_run;
 mod fetch;
 mod forward;
 mod import;

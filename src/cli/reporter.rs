@@ -1,14 +1,16 @@
 //! What `fetch` prints of each account and of all: the good news on standard output, the bad on standard error. At a terminal,
 //! among many accounts, what failed is told at the end, where it is seen.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
 use super::arguments::{Arguments, Fetch};
+use super::dry_run::DryRun;
 use super::output::{report as say, stderr_line};
 use super::status::layout::{Layout, Mark, Row};
-use super::summary::{DryRun, as_json};
+use super::summary::as_json;
 use super::terminal::{self, width_of};
 use crate::advice::next_step;
 use crate::exit::ExitStatus;
@@ -58,7 +60,7 @@ impl Reporter {
             return say(as_json(report));
         }
         match &report.would {
-            Some(would) if !self.quiet => say(DryRun { report, would, brief: self.brief }),
+            Some(would) if !self.quiet => self.print_dry_run(&DryRun { report, would }),
             _ => self.print_line(report),
         }
         self.print_needless(report);
@@ -86,24 +88,34 @@ impl Reporter {
             return;
         }
         if failures == Failures::All {
-            let mut failed: Vec<&PollReport> = reports.iter().flatten().filter(|report| report.end.is_err()).collect();
-            failed.sort_by(|one, other| one.account.cmp(&other.account));
-            failed.into_iter().for_each(|report| self.print_failure(report));
+            let failed =
+                reports.iter().flatten().filter_map(|report| Some((report.trouble()?, report.account.as_str())));
+            alike(failed.collect())
+                .iter()
+                .for_each(|(names, trouble)| self.print_error(&format!("{names}: {trouble}")));
         }
         if !self.quiet {
             let sums = Sums::of(reports, self.dry_run, self.begun.elapsed());
             let mark = if sums.is_well() { Mark::Head } else { Mark::Trouble };
             let layout = Layout { width: width_of(&io::stdout()), colour: self.colour };
-            Row::marked(sums.to_string(), mark).lines(layout).iter().for_each(say);
+            sums.row(mark).lines(layout).iter().for_each(say);
         }
     }
 
     fn print_line(&self, report: &PollReport) {
         if !self.quiet && (report.end.is_ok() || report.retrieved > 0 || report.removed > 0) {
-            let row = Row::plain(format!("{}: {}", report.account, report.line()), HANGING);
-            let width = width_of(&io::stdout());
-            row.lines(Layout { width, colour: false }).iter().for_each(say);
+            let text = format!("{}: {}", report.account, report.line());
+            // What is there and is no news is the first to go where there is no room.
+            let there = text.strip_suffix(" on the server").and_then(|text| text.rsplit_once("; "));
+            let shorter = there.map(|(news, _)| news.to_owned()).into_iter().collect();
+            tell(&Row { shorter, ..Row::plain(text, HANGING) });
         }
+    }
+
+    fn print_dry_run(&self, dry_run: &DryRun<'_>) {
+        tell(&Row::plain(dry_run.line(), HANGING));
+        let messages = if self.brief { Vec::new() } else { dry_run.messages() };
+        messages.into_iter().for_each(|line| tell(&Row::plain(line, HANGING)));
     }
 
     /// Says which options had nothing to do.
@@ -115,15 +127,37 @@ impl Reporter {
     }
 
     fn print_failure(&self, report: &PollReport) {
-        let Some(trouble) = report.trouble() else { return };
-        let text = format!("{}: {trouble}", report.account);
-        if self.at_terminal {
-            let row = Row::marked(format!("error: {text}"), Mark::Trouble);
-            print_warning(&Row { marked: "error:".len(), hanging: HANGING, ..row }, self.colour);
-        } else {
-            print_warning(&Row::plain(text, HANGING), false);
+        if let Some(trouble) = report.trouble() {
+            print_warning(&Row::plain(format!("{}: {trouble}", report.account), HANGING), false);
         }
     }
+
+    fn print_error(&self, words: &str) {
+        let row = Row::marked(format!("error: {words}"), Mark::Trouble);
+        print_warning(&Row { marked: "error:".len(), hanging: HANGING, ..row }, self.colour);
+    }
+}
+
+/// What failed for the same reason stands together, with that reason once.
+fn alike(mut failed: Vec<(String, &str)>) -> Vec<(String, String)> {
+    failed.sort_unstable_by_key(|(_, name)| *name);
+    let mut together: Vec<(Vec<&str>, String)> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for (trouble, name) in failed {
+        let place = *places.entry(trouble).or_insert_with_key(|trouble| {
+            together.push((Vec::new(), trouble.clone()));
+            together.len() - 1
+        });
+        if let Some((names, _)) = together.get_mut(place) {
+            names.push(name);
+        }
+    }
+    together.into_iter().map(|(names, trouble)| (names.join(", "), trouble)).collect()
+}
+
+/// Prints something on standard output, wrapped if that is a terminal.
+fn tell(row: &Row) {
+    row.lines(Layout { width: width_of(&io::stdout()), colour: false }).iter().for_each(say);
 }
 
 /// Prints something on standard error, wrapped if that is a terminal.
@@ -190,6 +224,14 @@ impl Sums {
         self.octets = self.octets.saturating_add(octets);
     }
 
+    /// The line, which does without the time where there is no room.
+    fn row(&self, mark: Mark) -> Row {
+        let text = self.to_string();
+        let without = text.rsplit_once(" in ").filter(|_| !self.dry_run).map(|(before, _)| before.to_owned());
+        let shorter = without.into_iter().collect();
+        Row { shorter, ..Row::marked(text, mark) }
+    }
+
     fn is_well(&self) -> bool {
         self.in_part.is_empty() && self.failed.is_empty()
     }
@@ -242,7 +284,11 @@ mod tests {
         failed.end = Err(PollError::Stopped);
         (failed.retrieved, failed.octets) = (1, 2048);
         reports.push(Some(failed));
-        assert_eq!(text(&reports), "29 fetched, 1 failed: acc00; 1 new message (2.0 KiB) in 12.3 s");
+        let line = "29 fetched, 1 failed: acc00; 1 new message (2.0 KiB) in 12.3 s";
+        assert_eq!(text(&reports), line);
+        let narrow = Layout { width: Some(60), colour: true };
+        let short = "\x1b[1;31m29 fetched, 1 failed: acc00; 1 new message (2.0 KiB)\x1b[0m";
+        assert_eq!(Sums::of(&reports, false, took).row(Mark::Trouble).lines(narrow), [short]);
         for n in 30..60 {
             let mut failed = report(&format!("acc{n}"));
             failed.end = Err(PollError::Stopped);
@@ -251,6 +297,15 @@ mod tests {
         assert!(text(&reports).contains(", 31 failed: acc00, acc30, acc31"), "{}", text(&reports));
         assert!(text(&reports).contains("acc38 and 21 more; 1 new"), "{}", text(&reports));
         assert!(!Sums::of(&reports, false, took).is_well());
+    }
+
+    #[test]
+    fn what_failed_for_the_same_reason_stands_together() {
+        let failed = [("refused", "b"), ("full", "c"), ("refused", "a"), ("refused", "d")];
+        let failed = failed.into_iter().map(|(trouble, name)| (trouble.to_owned(), name)).collect();
+        let together: Vec<String> =
+            alike(failed).iter().map(|(names, trouble)| format!("{names}: {trouble}")).collect();
+        assert_eq!(together, ["a, b, d: refused", "c: full"]);
     }
 
     #[test]

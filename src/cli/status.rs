@@ -8,11 +8,11 @@ mod watch;
 use std::io::{self, IsTerminal as _};
 
 use self::layout::Layout;
-use self::overview::{Detail, is_in_trouble};
+use self::overview::Detail;
 use super::arguments::{Arguments, Status as Options};
 use super::output::{say, stderr_line};
 use super::{prepare, terminal};
-use crate::control::status::{State, Status};
+use crate::control::status::{AccountStatus, State, Status};
 use crate::control::{Request, Response};
 use crate::exit::ExitStatus;
 
@@ -111,7 +111,7 @@ fn print(status: &Status, options: &Options, arguments: &Arguments) -> ExitStatu
 
 /// What a monitor is told.
 fn judge(status: &Status) -> ExitStatus {
-    let in_trouble = status.accounts.iter().any(is_in_trouble);
+    let in_trouble = status.accounts.iter().any(AccountStatus::is_in_trouble);
     match (&status.config_problem, in_trouble) {
         (Some(_), _) => ExitStatus::Config,
         (None, true) => ExitStatus::Partial,

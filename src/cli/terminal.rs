@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
-use signal_hook::consts::SIGWINCH;
+use signal_hook::consts::{SIGTSTP, SIGWINCH};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::keys::{Key, parse};
@@ -85,6 +85,26 @@ impl FullScreen {
         threads::start("keys", move || read_keys(typed_at, &resized, &sender))?;
         write(TAKE)?;
         Ok(screen)
+    }
+
+    /// Gives the terminal back, stops until somebody wants this process to go on, and takes the terminal again. Where
+    /// no shell could make it go on (an orphaned process group) the system does not stop it.
+    ///
+    /// # Errors
+    /// The terminal has gone.
+    pub(super) fn suspend(&self) -> io::Result<()> {
+        let mut raw = None;
+        if let Some((typed_at, before)) = &*lock() {
+            raw = Some(tcgetattr(typed_at)?);
+            write(GIVE_BACK)?;
+            tcsetattr(typed_at, OptionalActions::Drain, before)?;
+        }
+        signal_hook::low_level::raise(SIGTSTP)?;
+        if let (Some((typed_at, _)), Some(raw)) = (&*lock(), raw) {
+            tcsetattr(typed_at, OptionalActions::Drain, &raw)?;
+            write(TAKE)?;
+        }
+        Ok(())
     }
 
     /// The next key; None if nobody can type any more.

@@ -574,7 +574,8 @@ impl Client {
 
     /// Logs what was said and notes that an answer arrived.
     fn note(&mut self, event: &Event) {
-        let Self { dialogue, redactor, buffer, sent, .. } = self;
+        let Self { dialogue, redactor, buffer, sent, in_flight, .. } = self;
+        let capabilities = in_flight.awaited.front() == Some(&CommandKind::Capa);
         let after = || sent.front().map(Instant::elapsed).unwrap_or_default().as_secs_f64();
         let shown = |words: &dyn std::fmt::Display| redactor.hide(&words.to_string());
         let octets = |range: &Range<usize>| buffer.get(range.clone()).unwrap_or_default().escape_ascii();
@@ -583,6 +584,7 @@ impl Client {
             Event::Response { to, response } => {
                 dialogue.answer(|| shown(&Spoken(response)), || format!("{to}, {:.3} s", after()));
             }
+            Event::Line(range) if capabilities => dialogue.line('S', || shown(&octets(range))),
             Event::Line(range) => dialogue.detail('S', || shown(&octets(range))),
             Event::LongLine(range) => {
                 dialogue.line('S', || format!("{}… (too long, passed over)", shown(&octets(range))));

@@ -111,6 +111,24 @@ pub struct AccountStatus {
 }
 
 impl AccountStatus {
+    /// Whether a person should look at it: its polls fail or hang, or its mail does not go on.
+    #[must_use]
+    pub fn is_in_trouble(&self) -> bool {
+        self.is_poll_in_trouble() || self.not_forwarded().is_some()
+    }
+
+    /// Whether its polls fail or hang.
+    #[must_use]
+    pub fn is_poll_in_trouble(&self) -> bool {
+        self.trouble.is_some() || self.hung_since.is_some()
+    }
+
+    /// Whether nothing is known of it yet: it has not been polled since the daemon began, and was in no trouble before.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.last_poll.is_none() && !self.is_in_trouble()
+    }
+
     /// How its mail would go on, if it does not get there: something keeps it waiting, or was refused for good.
     #[must_use]
     pub fn not_forwarded(&self) -> Option<&Forwarding> {

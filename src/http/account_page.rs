@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::forwarding;
 use super::html::{Count, Moment, Prose, Size, Text, Took};
-use super::overview::{class, cost, mail, word};
+use super::overview::{Doing, cost, mail};
 use super::plot::{ByDay, Plot};
-use super::troubles::{is_in_trouble, trouble};
+use super::troubles::trouble;
 use crate::account_history::PastPoll;
 use crate::control::status::{AccountStatus, Quarantine};
 use crate::state::entries::QuarantineReason;
@@ -22,8 +22,8 @@ impl fmt::Display for AccountPage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { account, now } = *self;
         write!(f, "<h1>{}</h1>", Text(&account.account))?;
-        write!(f, "<p><span class=\"state {}\">{}</span></p>", class(account.state), word(account.state))?;
-        if is_in_trouble(account) {
+        write!(f, "<p>{}</p>", Doing(account))?;
+        if account.is_poll_in_trouble() {
             trouble(f, account, now)?;
         }
         forwarding::card(f, account, now)?;

@@ -8,23 +8,19 @@ use crate::control::status::{AccountStatus, Forwarding, Status};
 /// So many accounts have a card of their own.
 const MOST_CARDS: usize = 20;
 
-/// Whether mail waits for a reason, or was refused for good.
-fn is_held(forward: &Forwarding) -> bool {
-    forward.why.is_some() || forward.set_aside > 0
-}
-
 /// The accounts whose mail does not go on, those first that have waited for the longest time.
 pub(super) struct Held<'a>(pub(super) &'a Status);
 
 impl fmt::Display for Held<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let forwarding = self.0.accounts.iter().filter_map(|account| Some((account, account.forward.as_ref()?)));
-        let mut held: Vec<(&AccountStatus, &Forwarding)> = forwarding.filter(|(_, forward)| is_held(forward)).collect();
+        let forwarding = self.0.accounts.iter().filter_map(|account| Some((account, account.not_forwarded()?)));
+        let mut held: Vec<(&AccountStatus, &Forwarding)> = forwarding.collect();
         if held.is_empty() {
             return Ok(());
         }
         held.sort_by_key(|(_, forward)| forward.since.or(forward.oldest).unwrap_or(i64::MAX));
-        f.write_str("<section aria-labelledby=\"held\"><h2 id=\"held\">Not forwarded</h2>")?;
+        let accounts = Count(held.len(), "account");
+        write!(f, "<section aria-labelledby=\"held\"><h2 id=\"held\">Mail of {accounts} is not forwarded</h2>")?;
         for (account, _) in held.iter().take(MOST_CARDS) {
             card(f, account, self.0.now)?;
         }
@@ -37,7 +33,7 @@ impl fmt::Display for Held<'_> {
 
 /// What keeps an account's mail from going on, if something does.
 pub(super) fn card(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: i64) -> fmt::Result {
-    let Some(forward) = account.forward.as_ref().filter(|forward| is_held(forward)) else { return Ok(()) };
+    let Some(forward) = account.not_forwarded() else { return Ok(()) };
     write!(
         f,
         "<article class=\"held\"><h3><a href=\"/account/{}\">{}</a><span class=\"cause\">to {}</span></h3>",

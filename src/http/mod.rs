@@ -14,6 +14,7 @@ mod metrics_page;
 mod overview;
 mod plot;
 mod request;
+mod room;
 mod snapshot;
 mod theme;
 mod troubles;

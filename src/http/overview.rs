@@ -5,7 +5,7 @@ use std::fmt;
 use super::forwarding::Held;
 use super::html::{Count, Moment, PathSegment, Size, Span, Text, Took};
 use super::plot::{ByDay, Plot};
-use super::troubles::{Troubles, is_in_trouble};
+use super::troubles::Troubles;
 use crate::control::status::{AccountStatus, State, Status};
 
 /// So many accounts stand on one page.
@@ -24,8 +24,10 @@ pub(super) struct Selection {
 pub(super) struct Sums {
     /// All of them.
     pub(super) accounts: usize,
-    /// Those in trouble, and those that wait for a disk that hangs.
+    /// Those that a person should look at.
     pub(super) in_trouble: usize,
+    /// Those that were not polled yet.
+    pub(super) new: usize,
     /// Those that are being polled.
     pub(super) polling: usize,
     /// Those that wait for their turn.
@@ -34,16 +36,26 @@ pub(super) struct Sums {
 
 impl Sums {
     pub(super) fn of(status: &Status) -> Self {
-        let in_trouble = status.accounts.iter().filter(|account| is_in_trouble(account)).count();
-        Self { accounts: status.accounts.len(), in_trouble, polling: status.polling, queued: status.queued }
+        let count = |are: fn(&AccountStatus) -> bool| status.accounts.iter().filter(|account| are(account)).count();
+        Self {
+            accounts: status.accounts.len(),
+            in_trouble: count(AccountStatus::is_in_trouble),
+            new: count(AccountStatus::is_new),
+            polling: status.polling,
+            queued: status.queued,
+        }
     }
 }
 
 impl fmt::Display for Sums {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { accounts, in_trouble, polling, queued } = *self;
-        write!(f, "{}: {} well, ", Count(accounts, "account"), accounts - in_trouble)?;
-        write!(f, "{in_trouble} in trouble, {polling} being polled")?;
+        let Self { accounts, in_trouble, new, polling, queued } = *self;
+        let well = accounts.saturating_sub(in_trouble.saturating_add(new));
+        write!(f, "{}: {well} well, {in_trouble} in trouble", Count(accounts, "account"))?;
+        if new > 0 {
+            write!(f, ", {new} not polled yet")?;
+        }
+        write!(f, ", {polling} being polled")?;
         if queued > 0 { write!(f, ", {queued} queued") } else { Ok(()) }
     }
 }
@@ -65,8 +77,11 @@ impl fmt::Display for Overview<'_> {
                 Text(problem)
             )?;
         }
-        Troubles(status).fmt(f)?;
-        Held(status).fmt(f)?;
+        match Sums::of(status) {
+            Sums { in_trouble: 0, new: 0, .. } => f.write_str("<p class=\"fine\">All accounts are well.</p>")?,
+            Sums { in_trouble: 0, .. } => f.write_str("<p class=\"fine\">No account is in trouble.</p>")?,
+            _ => write!(f, "{}{}", Troubles(status), Held(status))?,
+        }
         let wanted = selection.name.to_lowercase();
         let matching: Vec<&AccountStatus> =
             status.accounts.iter().filter(|account| account.account.to_lowercase().contains(&wanted)).collect();
@@ -142,13 +157,12 @@ fn row(f: &mut fmt::Formatter<'_>, account: &AccountStatus, at: usize, now: i64)
     write!(
         f,
         "<tr><th scope=\"row\"><a id=\"a{at}\" href=\"/account/{}\">{}</a></th>\
-         <td><span class=\"state {}\">{}</span></td>\
+         <td>{}</td>\
          <td class=\"small\" data-label=\"last poll\">{}{}</td><td class=\"small\" data-label=\"next poll\">{}</td>\
          <td class=\"n\" data-label=\"new today\">{}{}</td><td class=\"plotted\">",
         PathSegment(name),
         Text(name),
-        class(account.state),
-        word(account.state),
+        Doing(account),
         moment(account.last_poll, "never"),
         cost(account).map_or_else(String::new, |cost| format!("<small>{cost}</small>")),
         moment(account.next_poll, "now"),
@@ -177,8 +191,20 @@ pub(super) fn class(state: State) -> &'static str {
     }
 }
 
+/// What an account is doing, as it is seen.
+pub(super) struct Doing<'a>(pub(super) &'a AccountStatus);
+
+impl fmt::Display for Doing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.0.state;
+        let is_held = state == State::Idle && self.0.not_forwarded().is_some();
+        let (class, word) = if is_held { ("held", "not forwarded") } else { (class(state), word(state)) };
+        write!(f, "<span class=\"state {class}\">{word}</span>")
+    }
+}
+
 /// A state in words.
-pub(super) fn word(state: State) -> &'static str {
+fn word(state: State) -> &'static str {
     match state {
         State::New => "not polled yet",
         State::Idle => "well",

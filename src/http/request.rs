@@ -34,10 +34,20 @@ pub(super) enum Hosts {
 /// An answer in memory.
 pub(super) type Answer = Response<Full<Bytes>>;
 
+/// The same before there is room for it.
+type Made = Response<Bytes>;
+
 /// Answers a request. Nothing that it says changes anything.
 pub(super) async fn answer<B>(request: Request<B>, hosts: Hosts, snapshots: &Snapshots) -> Answer {
-    let answer = respond(&request, hosts, snapshots).await.unwrap_or_else(Refused::answer);
-    if request.method() == Method::HEAD { without_body(answer) } else { answer }
+    let made = {
+        let _turn = snapshots.room().turn().await;
+        respond(&request, hosts, snapshots).await.unwrap_or_else(Refused::answer)
+    };
+    let (head, body) = if request.method() == Method::HEAD { without_body(made) } else { made }.into_parts();
+    match snapshots.room().hold(body) {
+        Some(body) => Response::from_parts(head, Full::new(body)),
+        None => Refused::NoRoom.answer().map(Full::new),
+    }
 }
 
 /// Why there is no page.
@@ -53,15 +63,18 @@ enum Refused {
     NoAnswer,
     /// The page could not be made.
     Failed,
+    /// Others have asked for so much that they do not read.
+    NoRoom,
 }
 
 impl Refused {
-    fn answer(self) -> Answer {
+    fn answer(self) -> Made {
         let (status, words) = match self {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed"),
             Self::Host => (StatusCode::MISDIRECTED_REQUEST, "the Host header names another host"),
             Self::NotFound => (StatusCode::NOT_FOUND, "there is no such page"),
             Self::NoAnswer => (StatusCode::SERVICE_UNAVAILABLE, "the daemon does not answer"),
+            Self::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, "others have not read their answers yet"),
             Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be made"),
         };
         let mut answer = plain(format!("{words}\n"));
@@ -79,7 +92,7 @@ impl From<fmt::Error> for Refused {
     }
 }
 
-async fn respond<B>(request: &Request<B>, hosts: Hosts, snapshots: &Snapshots) -> Result<Answer, Refused> {
+async fn respond<B>(request: &Request<B>, hosts: Hosts, snapshots: &Snapshots) -> Result<Made, Refused> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(Refused::Method);
     }
@@ -111,7 +124,7 @@ async fn respond<B>(request: &Request<B>, hosts: Hosts, snapshots: &Snapshots) -
     }
 }
 
-fn overview(status: &Status, query: &str) -> Result<Answer, Refused> {
+fn overview(status: &Status, query: &str) -> Result<Made, Refused> {
     let selection = selection(query);
     let sums = Sums::of(status);
     let title = match sums.in_trouble {
@@ -122,7 +135,7 @@ fn overview(status: &Status, query: &str) -> Result<Answer, Refused> {
     Ok(html(page))
 }
 
-fn account(status: &Status, segment: &str) -> Result<Answer, Refused> {
+fn account(status: &Status, segment: &str) -> Result<Made, Refused> {
     let name = percent_decoded(segment);
     let is_it = |account: &&AccountStatus| account.account == name;
     let account = status.accounts.iter().find(is_it).ok_or(Refused::NotFound)?;
@@ -166,13 +179,17 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Whether a request is for this machine (DNS rebinding).
+/// Whether a request is for this machine (DNS rebinding): whatever host it names, in whichever place.
 fn is_meant<B>(request: &Request<B>, hosts: Hosts) -> bool {
-    let named = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let Some(host) = named.or_else(|| request.uri().authority().map(hyper::http::uri::Authority::as_str)) else {
-        return hosts == Hosts::Any;
-    };
-    let name = without_port(host);
+    if hosts == Hosts::Any {
+        return true;
+    }
+    let headers = request.headers().get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
+    let mut named = headers.chain(request.uri().authority().map(hyper::http::uri::Authority::as_str)).peekable();
+    named.peek().is_some() && named.all(|host| is_this_machine(without_port(host), hosts))
+}
+
+fn is_this_machine(name: &str, hosts: Hosts) -> bool {
     let address: Option<IpAddr> = name.trim_matches(['[', ']']).parse().ok();
     match (hosts, address) {
         (Hosts::Any, _) | (Hosts::Addresses, Some(_)) => true,
@@ -203,7 +220,7 @@ fn accepts_open_metrics(headers: &HeaderMap) -> bool {
     headers.get_all(ACCEPT).iter().any(accepts)
 }
 
-fn html(page: String) -> Answer {
+fn html(page: String) -> Made {
     let mut answer = with_type(page, "text/html; charset=utf-8");
     if let Ok(policy) = HeaderValue::from_str(&theme::policy()) {
         answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
@@ -211,12 +228,12 @@ fn html(page: String) -> Answer {
     answer
 }
 
-fn plain(text: String) -> Answer {
+fn plain(text: String) -> Made {
     with_type(text, "text/plain; charset=utf-8")
 }
 
-fn with_type(text: String, kind: &'static str) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(text)));
+fn with_type(text: String, kind: &'static str) -> Made {
+    let mut answer = Response::new(Bytes::from(text));
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -231,8 +248,8 @@ fn with_type(text: String, kind: &'static str) -> Answer {
     answer
 }
 
-fn without_body(mut answer: Answer) -> Answer {
-    *answer.body_mut() = Full::default();
+fn without_body(mut answer: Made) -> Made {
+    *answer.body_mut() = Bytes::new();
     answer
 }
 
@@ -256,6 +273,12 @@ mod tests {
         assert!(meant("192.0.2.1:9110", Hosts::Addresses) && !meant("evil.example", Hosts::Addresses));
         assert!(meant("evil.example", Hosts::Any));
         assert!(!is_meant(&Request::builder().uri("/").body(()).unwrap(), Hosts::Loopback), "no host at all");
+        let two = |uri: &str, second: &str| {
+            let request = Request::builder().uri(uri).header(HOST, "localhost").header(HOST, second);
+            is_meant(&request.body(()).unwrap(), Hosts::Loopback)
+        };
+        assert!(two("/", "localhost") && two("http://localhost/", "127.0.0.1"));
+        assert!(!two("/", "evil.example") && !two("http://evil.example/", "localhost"), "one of them is another host");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
+use super::room::Room;
 use crate::control::status::Status;
 use crate::control::{Pending, Request, Response};
 use crate::metrics::PollMetrics;
@@ -22,11 +23,17 @@ pub(super) struct Snapshots {
     supervisor: mpsc::Sender<Pending>,
     last: Mutex<Option<(Instant, Arc<Status>)>>,
     polls: PollMetrics,
+    room: Room,
 }
 
 impl Snapshots {
     pub(super) fn new(supervisor: mpsc::Sender<Pending>, polls: PollMetrics) -> Self {
-        Self { supervisor, last: Mutex::new(None), polls }
+        Self { supervisor, last: Mutex::new(None), polls, room: Room::default() }
+    }
+
+    /// Where answers wait to be read.
+    pub(super) fn room(&self) -> &Room {
+        &self.room
     }
 
     /// The sums of all polls.

@@ -50,3 +50,35 @@ pub(super) fn page(title: &str, sums: &Sums, middle: impl Display) -> Result<Str
     )?;
     Ok(page)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The colour of this name in a scheme of the style, as its relative luminance (WCAG 2.2).
+    fn luminance(scheme: &str, name: &str) -> f64 {
+        let (_, value) = scheme.split_once(&format!("--{name}:#")).unwrap();
+        let digits: String = value.chars().take_while(char::is_ascii_hexdigit).collect();
+        let digits = if digits.len() == 3 { digits.chars().flat_map(|c| [c, c]).collect() } else { digits };
+        let part = |at: usize| {
+            let part = f64::from(u8::from_str_radix(digits.get(at..at + 2).unwrap(), 16).unwrap()) / 255.0;
+            if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * part(0) + 0.7152 * part(2) + 0.0722 * part(4)
+    }
+
+    #[test]
+    fn all_words_can_be_read_light_and_dark() {
+        let schemes: Vec<&str> = STYLE.split(":root{").skip(1).collect();
+        assert_eq!(schemes.len(), 2);
+        for scheme in schemes {
+            for ground in ["ground", "card", "bad-ground"] {
+                for ink in ["ink", "soft", "accent", "good", "bad", "wait"] {
+                    let (one, other) = (luminance(scheme, ground) + 0.05, luminance(scheme, ink) + 0.05);
+                    let contrast = one.max(other) / one.min(other);
+                    assert!(contrast >= 4.5, "{ink} on {ground}: {contrast:.1}");
+                }
+            }
+        }
+    }
+}

@@ -12,11 +12,6 @@ const MOST_CARDS: usize = 50;
 /// So many accounts of a card are named.
 const MOST_NAMES: usize = 24;
 
-/// Whether a person should look at it.
-pub(super) fn is_in_trouble(account: &AccountStatus) -> bool {
-    account.trouble.is_some() || account.hung_since.is_some()
-}
-
 /// Since when it has been in trouble.
 fn since(account: &AccountStatus) -> Option<i64> {
     account.hung_since.or_else(|| account.trouble.as_ref().map(|trouble| trouble.since))
@@ -42,13 +37,13 @@ pub(super) struct Troubles<'a>(pub(super) &'a Status);
 
 impl fmt::Display for Troubles<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let troubled = self.0.accounts.iter().filter(|account| is_in_trouble(account));
+        let troubled = self.0.accounts.iter().filter(|account| account.is_poll_in_trouble());
         let mut by_cause: BTreeMap<(&str, &str), Vec<&AccountStatus>> = BTreeMap::new();
         for account in troubled {
             by_cause.entry((cause(account), place(account))).or_default().push(account);
         }
         if by_cause.is_empty() {
-            return f.write_str("<p class=\"fine\">All accounts are well.</p>");
+            return Ok(());
         }
         let sum = by_cause.values().map(Vec::len).sum();
         let mut cards: Vec<Vec<&AccountStatus>> = by_cause.into_values().collect();

@@ -102,7 +102,7 @@ async fn watched(source: Option<IpAddr>, address: SocketAddr) -> io::Result<TcpS
     let seconds = begun.elapsed().as_secs_f64();
     match &opened {
         Ok(_) => tracing::debug!("{address} took the connection after {seconds:.3} s"),
-        Err(e) => tracing::debug!("{address} did not after {seconds:.3} s: {e}"),
+        Err(e) => tracing::debug!("{address} did not take the connection after {seconds:.3} s: {e}"),
     }
     opened
 }

@@ -66,6 +66,12 @@ pub struct TlsFacts {
     pub version: String,
     /// How the secret was agreed on, such as `X25519MLKEM768`.
     pub key_exchange: Option<String>,
+    /// How what is sent is encrypted, such as `TLS_AES_256_GCM_SHA384` (RFC 8446, appendix B.4).
+    pub cipher_suite: Option<String>,
+    /// Whose certificate it is, by its own words (RFC 5280, section 4.1.2.6), control characters escaped.
+    pub subject: Option<String>,
+    /// The SHA-256 of the server's public key, as a pin is written.
+    pub pin: Option<String>,
     /// Who has signed the server's certificate (RFC 5280, section 4.1.2.4), control characters escaped.
     pub issuer: Option<String>,
     /// The first moment of its validity, in seconds since 1970.
@@ -84,16 +90,23 @@ impl fmt::Display for TlsFacts {
         if let Some(group) = &self.key_exchange {
             write!(f, " with {group}")?;
         }
+        if let Some(suite) = &self.cipher_suite {
+            write!(f, ", {suite}")?;
+        }
         let resumed = if self.resumed { ", resumed from an earlier session" } else { "" };
         write!(f, " in {:.3} s{resumed}; the certificate", self.took.as_secs_f64())?;
+        if let Some(subject) = &self.subject {
+            write!(f, " of {subject}")?;
+        }
         if let Some(issuer) = &self.issuer {
             write!(f, " is by {issuer} and")?;
         }
         let day = |seconds: i64| jiff::Timestamp::from_second(seconds).map(|time| time.strftime("%F").to_string());
         match self.not_after.map(day) {
-            Some(Ok(day)) => write!(f, " ends on {day}"),
-            _ => f.write_str(" has no end that could be read"),
+            Some(Ok(day)) => write!(f, " ends on {day}")?,
+            _ => f.write_str(" has no end that could be read")?,
         }
+        self.pin.as_ref().map_or(Ok(()), |pin| write!(f, "; its key is {pin}"))
     }
 }
 

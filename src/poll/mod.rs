@@ -14,6 +14,7 @@ mod ceiling;
 pub(crate) mod credential;
 mod deletions;
 mod dialing;
+mod dry_run;
 mod emitter;
 mod ending;
 mod in_step;

@@ -1,11 +1,12 @@
 //! What a poll did: made of what it told while it ran, and of nothing else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::PollError;
-use crate::account::AccountName;
+use crate::account::{AccountName, RemovalPolicy};
 use crate::account_history::History;
 use crate::client::Redactor;
 use crate::delivery::recovery::Recovered;
@@ -13,7 +14,7 @@ use crate::forward::ForwardReport;
 use crate::ids::EntryId;
 use crate::oauth::tokens::TokenTimes;
 use crate::plan::maildrop::Listed;
-use crate::pop3::UniqueId;
+use crate::pop3::{MessageNumber, UniqueId};
 use crate::state::entries::{ListedAs, Quarantine, QuarantineReason};
 use crate::state::hints::Past;
 use crate::state::store::Store;
@@ -171,15 +172,58 @@ pub enum Decision {
     FetchAgain,
 }
 
-/// The plan of a dry run.
+/// What a poll would do: the plan of a dry run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WouldDo {
     /// What would be retrieved.
     pub retrieve: Vec<Listed>,
+    /// Where that would go.
+    pub into: WouldGo,
     /// What would be deleted: delivered earlier, verified.
-    pub delete: usize,
-    /// Whether what is retrieved would be deleted, too.
-    pub delete_retrieved: bool,
+    pub delete: Vec<Listed>,
+    /// What happens to what is delivered.
+    pub removal: RemovalPolicy,
+    /// So many are more than one session may retrieve, and come in the next one.
+    pub postponed: usize,
+}
+
+/// Where messages would go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WouldGo {
+    /// All to one place.
+    To(Place),
+    /// Each where its header says.
+    ByHeader {
+        /// Those whose headers were seen, each with its places.
+        seen: HashMap<MessageNumber, BTreeSet<Place>>,
+    },
+}
+
+/// Where a message goes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// Into this Maildir.
+    Maildir(PathBuf),
+    /// It is forwarded to there.
+    Forwarded(String),
+}
+
+impl WouldDo {
+    /// Whether what is retrieved is deleted in the same session.
+    #[must_use]
+    pub fn deletes_at_once(&self) -> bool {
+        self.removal == RemovalPolicy::AfterDelivery && !self.forwards()
+    }
+
+    /// Whether it may be forwarded.
+    #[must_use]
+    pub fn forwards(&self) -> bool {
+        let is_forwarded = |place: &Place| matches!(place, Place::Forwarded(_));
+        match &self.into {
+            WouldGo::To(place) => is_forwarded(place),
+            WouldGo::ByHeader { seen } => seen.values().flatten().any(is_forwarded),
+        }
+    }
 }
 
 impl PollReport {

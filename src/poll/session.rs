@@ -14,7 +14,6 @@ use super::ending::Work;
 use super::error::PollError;
 use super::events::PollEvent;
 use super::planning::{ListedNow, Planned, is_moved};
-use super::report::WouldDo;
 use super::retriever::{DRAIN, FEW, Retrieval, Retrieved, Retriever};
 use super::server_profile::ServerProfile;
 use super::{InSession, Poll};
@@ -131,7 +130,7 @@ impl Poll {
                 self.events.tell(&PollEvent::Planned { on_server: messages, plan: &plan });
                 clean = self.clean(digest, &maildrop, &plan, state);
                 if self.options.dry_run {
-                    return Ok(self.dry_run(client, plan).await);
+                    return Ok(self.dry_run(client, plan, &maildrop).await);
                 }
                 self.carry_out(state, &mut client, &maildrop, Planned { plan, expected }).await
             }
@@ -274,18 +273,8 @@ impl Poll {
         announced.filter(|_| trusted).map(|delay| Duration::from_secs(delay.seconds))
     }
 
-    async fn dry_run(&self, client: Client, plan: Plan) -> Ended {
-        self.events.tell(&PollEvent::WouldDo(&WouldDo {
-            delete: plan.delete.len(),
-            delete_retrieved: self.account.removal == RemovalPolicy::AfterDelivery,
-            retrieve: plan.retrieve,
-        }));
-        self.quit_in_order(client).await;
-        Ended::default()
-    }
-
     /// Ends a session in which nothing was retrieved or deleted. That it may fail is no trouble.
-    async fn quit_in_order(&self, client: Client) {
+    pub(super) async fn quit_in_order(&self, client: Client) {
         let quit = client.quit().await;
         self.events.tell(&PollEvent::SessionEnded { trouble: quit.err().as_ref() });
     }

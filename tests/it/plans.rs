@@ -3,7 +3,7 @@
 use crate::delivered::assert_same_mail;
 use crate::mail::{small_ones, small_ones_stored};
 use crate::program::{Account, TestEnv};
-use crate::scripted::maildrop::Maildrop;
+use crate::scripted::maildrop::{Maildrop, Message};
 
 #[test]
 fn a_dry_run_writes_nothing_and_says_what_it_would_do() {
@@ -27,4 +27,41 @@ fn a_dry_run_writes_nothing_and_says_what_it_would_do() {
         env.fetch().expect(0);
         assert_same_mail(&env.mail(), &small_ones_stored(5));
     }
+}
+
+#[test]
+fn a_dry_run_says_where_each_message_would_go_and_what_a_rule_skips() {
+    let message = |uid: &str, header: &str| Message::new(uid, format!("{header}\r\n\r\nThis is {uid}.\r\n").as_bytes());
+    let messages = || {
+        vec![
+            message("plain", "Subject: hello"),
+            message("list", "List-Id: <dev.example.org>"),
+            message("unwanted", "Subject: unsubscribe"),
+        ]
+    };
+    let rules = "[{ header = \"List-Id\", contains = \"<dev.example.org>\", folder = \"Dev\" }, \
+                 { header = \"Subject\", contains = \"unsubscribe\", skip = true }]";
+    let maildrop = Maildrop::new(messages());
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).set("rules", rules.to_owned()).deleting()]);
+    let before = env.everything();
+    let own = env.path("Mail/a").display().to_string();
+    let said = env.run(&["fetch", "--dry-run"]).expect(0).stdout;
+    for words in [
+        format!(
+            ": 1 into {own}, 1 into {own}/.Dev; delete these once they are delivered; leave 1 on the server (1 skipped"
+        ),
+        format!("  fetch message 1 (unique-id plain, {} B) into {own}\n", messages()[0].size()),
+        format!("  fetch message 2 (unique-id list, {} B) into {own}/.Dev\n", messages()[1].size()),
+        format!("  leave message 3 (unique-id unwanted, {} B): skipped by a rule\n", messages()[2].size()),
+    ] {
+        assert!(said.contains(&words), "{words:?} is not in {said}");
+    }
+    assert!(env.everything() == before, "a file has changed");
+    assert_eq!((maildrop.count("RETR"), maildrop.count("DELE"), maildrop.count("QUIT")), (0, 0, 1));
+    // Without TOP nobody knows.
+    let maildrop = Maildrop::with(messages(), |behaviour| behaviour.top = false);
+    env.configure(&[Account::at(maildrop.server.address).set("rules", rules.to_owned())]);
+    env.run(&["fetch", "--dry-run"])
+        .expect(0)
+        .says("where 3 messages would go is not known: the server shows no headers");
 }

@@ -101,7 +101,7 @@ fn a_warning_names_its_account() {
         behaviour.answers = vec![("STAT".to_owned(), "+OK 99 5\r\n".to_owned())];
     });
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
-    env.fetch().expect(0).says("poll{account=a}: the server's answers");
+    env.fetch().expect(0).says("mailferry: a: the server's answers");
 }
 
 #[test]

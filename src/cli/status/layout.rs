@@ -93,8 +93,34 @@ impl Row {
         // Half of a line stays for words.
         let indent = " ".repeat(self.hanging.min(width / 2));
         let options = Options::new(width).subsequent_indent(&indent).word_splitter(WordSplitter::NoHyphenation);
-        textwrap::wrap(&self.text, options).into_iter().map(std::borrow::Cow::into_owned).collect()
+        let held = held_together(&self.text);
+        textwrap::wrap(&held, options).iter().map(|line| line.replace(NO_BREAK, " ")).collect()
     }
+}
+
+/// A blank at which no line ends.
+const NO_BREAK: char = '\u{a0}';
+
+/// A word behind a number is part of the number if it is no longer than this: a unit, or what is counted.
+const UNIT: usize = 10;
+
+/// The same text, in which a number and what it counts stay in one line.
+fn held_together(text: &str) -> String {
+    let words: Vec<&str> = text.split(' ').collect();
+    let is_number = |word: &str| {
+        let digits = word.trim_start_matches('(');
+        digits.starts_with(|c: char| c.is_ascii_digit()) && digits.chars().all(|c| c.is_ascii_digit() || c == '.')
+    };
+    let is_unit = |word: &str| word.starts_with(|c: char| c.is_ascii_alphabetic()) && word.len() <= UNIT;
+    let mut held = String::with_capacity(text.len() + words.len());
+    for (place, word) in words.iter().enumerate() {
+        let before = place.checked_sub(1).and_then(|before| words.get(before));
+        if let Some(before) = before {
+            held.push(if is_number(before) && is_unit(word) { NO_BREAK } else { ' ' });
+        }
+        held.push_str(word);
+    }
+    held
 }
 
 /// All rows as one text, without a newline at its end.
@@ -122,6 +148,14 @@ mod tests {
         let shorter = Row { shorter: vec![row.text.clone(), "work  refused".to_owned()], ..row };
         assert_eq!(shorter.lines(NARROW), ["work  refused"]);
         assert_eq!(Row::plain("", 0).lines(NARROW), [""], "an empty line stays one");
+    }
+
+    #[test]
+    fn a_number_stays_with_what_it_counts() {
+        let row = Row::plain("fetched; 385 new messages in 13.0 s. Wait (14.5 MiB) 123 times", 2);
+        let lines = |columns| row.lines(Layout { width: Some(columns), colour: false });
+        assert_eq!(lines(35), ["fetched; 385 new messages in", "  13.0 s. Wait (14.5 MiB) 123 times"]);
+        assert_eq!(lines(24), ["fetched; 385 new", "  messages in 13.0 s.", "  Wait (14.5 MiB)", "  123 times"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::cli::status::layout::{Mark, Row};
 use crate::cli::status_text::{Account, LocalTime, Mail, words};
-use crate::control::status::{AccountStatus, Forwarding, State, Status};
+use crate::control::status::{AccountStatus, Forwarding, State, Status, Trouble};
 use crate::text::{Count, Span, plural};
 
 /// So many accounts are told in full; of more there is a line each.
@@ -22,8 +22,8 @@ pub(in crate::cli) enum Detail {
 
 /// The first rows: how many accounts are how, and whose they are.
 pub(in crate::cli) fn head(status: &Status) -> Vec<Row> {
-    let troubled = status.accounts.iter().filter(|account| is_in_trouble(account)).count();
-    let new = status.accounts.iter().filter(|account| account.state == State::New).count();
+    let troubled = status.accounts.iter().filter(|account| account.is_in_trouble()).count();
+    let new = status.accounts.iter().filter(|account| account.is_new()).count();
     let well = status.accounts.len().saturating_sub(troubled + new);
     let mut sums = format!("{}: {well} well", Count::of(status.accounts.len(), "account"));
     if troubled > 0 {
@@ -52,7 +52,7 @@ pub(in crate::cli) fn head(status: &Status) -> Vec<Row> {
 /// The accounts.
 pub(in crate::cli) fn body(status: &Status, detail: Detail) -> Vec<Row> {
     let (mut troubled, well): (Vec<&AccountStatus>, Vec<&AccountStatus>) =
-        status.accounts.iter().partition(|account| is_in_trouble(account));
+        status.accounts.iter().partition(|account| account.is_in_trouble());
     // What is alike stands together, and its words once.
     troubled.sort_by_key(|account| (what(account), &account.host, text(account), &account.account));
     if detail == Detail::Full || status.accounts.len() <= IN_FULL {
@@ -66,18 +66,13 @@ pub(in crate::cli) fn body(status: &Status, detail: Detail) -> Vec<Row> {
     rows
 }
 
-/// Whether a person should look at it.
-pub(in crate::cli) fn is_in_trouble(account: &AccountStatus) -> bool {
-    account.trouble.is_some() || account.hung_since.is_some() || account.not_forwarded().is_some()
-}
-
 fn in_full(account: &AccountStatus, now: i64) -> Vec<Row> {
     let lines = Account(account, now).to_string();
     let mut rows = vec![Row::default()];
     rows.extend(lines.lines().map(|line| Row::plain(line, Account::LABEL)));
     if let Some(first) = rows.get_mut(1) {
         first.marked = account.account.len();
-        first.mark = if is_in_trouble(account) { Mark::Trouble } else { Mark::Head };
+        first.mark = if account.is_in_trouble() { Mark::Trouble } else { Mark::Head };
     }
     rows
 }
@@ -118,29 +113,40 @@ fn in_trouble(troubled: &[&AccountStatus], now: i64) -> Vec<Row> {
 }
 
 fn trouble_line(account: &AccountStatus, width: usize, now: i64) -> Row {
-    let AccountStatus { account: name, host, .. } = account;
-    let about = match (&account.trouble, account.hung_since) {
-        (Some(trouble), None) => {
-            let since = Span::between(trouble.since, now);
-            let times = if trouble.times > 1 {
-                format!(", {} {}", trouble.times, plural(trouble.times.into(), "poll"))
-            } else {
-                String::new()
-            };
-            // What is wrong here is not the server's fault.
-            let place = if trouble.cause.is_local() { String::new() } else { format!(" at {host}") };
-            format!("{}{place} for {since}{times}; {}", trouble.cause.name(), next_try(account, now))
-        }
-        (_, Some(since)) => format!("{} since {}", words(State::Hung), LocalTime(since)),
-        (None, None) => account.not_forwarded().map_or_else(String::new, |forward| forward_line(forward, now)),
+    let name = &account.account;
+    let mut about = match (&account.trouble, account.hung_since) {
+        (Some(trouble), None) => about_trouble(account, trouble, now),
+        (_, Some(since)) => vec![format!("{} since {}", words(State::Hung), LocalTime(since))],
+        (None, None) => account.not_forwarded().map(|forward| forward_line(forward, now)).into_iter().collect(),
     };
+    about.iter_mut().for_each(|about| *about = format!("{name:width$}  {about}"));
+    let mut about = about.into_iter();
     Row {
-        text: format!("{name:width$}  {about}"),
+        text: about.next().unwrap_or_else(|| name.clone()),
         mark: Mark::Trouble,
         marked: name.len(),
         hanging: width + 2,
-        shorter: Vec::new(),
+        shorter: about.collect(),
     }
+}
+
+/// What is wrong, where, since when, and when it is tried again; then the same in fewer words.
+fn about_trouble(account: &AccountStatus, trouble: &Trouble, now: i64) -> Vec<String> {
+    let since = Span::between(trouble.since, now);
+    let times = match trouble.times {
+        ..=1 => String::new(),
+        times => format!(", {times} {}", plural(times.into(), "poll")),
+    };
+    // What is wrong here is not the server's fault.
+    let place = if trouble.cause.is_local() { String::new() } else { format!(" at {}", account.host) };
+    let (cause, next) = (trouble.cause.name(), next_try(account, now));
+    let briefly = next.replacen("next try", "next", 1);
+    vec![
+        format!("{cause}{place} for {since}{times}; {next}"),
+        format!("{cause}{place} for {since}; {next}"),
+        format!("{cause}{place} for {since}; {briefly}"),
+        format!("{cause} for {since}; {next}"),
+    ]
 }
 
 fn forward_line(forward: &Forwarding, now: i64) -> String {
@@ -213,7 +219,7 @@ mod tests {
     use super::*;
     use crate::cli::status::layout::{self, Layout};
     use crate::cli::status_text::tests::account;
-    use crate::control::status::{Came, Trouble, VERSION};
+    use crate::control::status::{Came, VERSION};
     use crate::schedule::Cause;
 
     fn status(accounts: Vec<AccountStatus>) -> Status {
@@ -252,14 +258,16 @@ mod tests {
     #[test]
     fn the_first_line_has_the_sums_and_a_wrong_configuration_is_told() {
         let mut status = status((0..30).map(of).chain([refused(30), refused(31)]).collect());
-        status.accounts.push(AccountStatus { state: State::New, ..of(32) });
+        status.accounts.push(AccountStatus { state: State::New, last_poll: None, ..of(32) });
+        // What waits for its first poll is not well yet.
+        status.accounts.push(AccountStatus { state: State::Queued, last_poll: None, ..of(33) });
         status.config_problem = Some("line 5 is wrong\nhere".into());
         let text = shown(&status, Detail::AsFits, None);
         let first: Vec<&str> = text.lines().take(5).collect();
         assert_eq!(
             first,
             [
-                "33 accounts: 30 well, 2 IN TROUBLE, 1 not polled yet; 1 being polled, 2 queued",
+                "34 accounts: 30 well, 2 IN TROUBLE, 2 not polled yet; 1 being polled, 2 queued",
                 "mailferry 1, process 7, up for 25 h",
                 "The configuration was changed and has errors, so the one before it stays in force:",
                 "line 5 is wrong",
@@ -292,8 +300,8 @@ mod tests {
         let expected = "person01  not forwarded for 17 min; tried again in 10 min\n    the server refused the login.";
         assert!(text.contains(expected), "{text}");
         let idle = Forwarding { messages: 0, why: None, ..forward.clone() };
-        assert!(!is_in_trouble(&AccountStatus { forward: Some(idle.clone()), ..of(1) }));
-        assert!(is_in_trouble(&AccountStatus { forward: Some(Forwarding { set_aside: 1, ..idle }), ..of(1) }));
+        assert!(!AccountStatus { forward: Some(idle.clone()), ..of(1) }.is_in_trouble());
+        assert!(AccountStatus { forward: Some(Forwarding { set_aside: 1, ..idle }), ..of(1) }.is_in_trouble());
     }
 
     #[test]
@@ -320,6 +328,21 @@ mod tests {
         assert_eq!(lines[9], "person00  well     last 1 min ago    next 4 min    today 1 message (2.0 KiB)");
         assert_eq!(lines[13], "person05  polling  last 1 min ago    next now      today 20 messages (5.0 MiB)");
         assert_eq!(lines.len(), 9 + 27, "{text}");
+    }
+
+    #[test]
+    fn a_trouble_has_one_line_on_any_usual_terminal() {
+        let accounts: Vec<AccountStatus> = (0..30).map(|n| if n == 7 { refused(7) } else { of(n) }).collect();
+        let status = status(accounts);
+        for (columns, line) in [
+            (90, "person07  login-refused at pop.example.org for 17 min, 2 polls; next try in 60 min"),
+            (80, "person07  login-refused at pop.example.org for 17 min; next try in 60 min"),
+            (70, "person07  login-refused at pop.example.org for 17 min; next in 60 min"),
+            (60, "person07  login-refused for 17 min; next try in 60 min"),
+        ] {
+            let text = shown(&status, Detail::AsFits, Some(columns));
+            assert!(text.lines().any(|one| one == line), "{columns}: {text}");
+        }
     }
 
     #[test]

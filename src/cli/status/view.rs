@@ -28,7 +28,7 @@ impl View {
             Key::PageDown => self.first.saturating_add(page),
             Key::Home => 0,
             Key::End => usize::MAX,
-            Key::Quit | Key::Interrupt | Key::Redraw | Key::Resized => self.first,
+            Key::Quit | Key::Interrupt | Key::Suspend | Key::Redraw | Key::Resized => self.first,
         }
         .min(self.last_first());
     }

@@ -87,6 +87,10 @@ async fn show(
             key = screen.key() => match key {
                 None | Some(Key::Quit) => return Ended::Quit,
                 Some(Key::Interrupt) => return Ended::Interrupted,
+                Some(Key::Suspend) => match screen.suspend() {
+                    Ok(()) => picture.shown.forget(),
+                    Err(e) => return Ended::NoTerminal(e),
+                },
                 Some(Key::Redraw | Key::Resized) => picture.shown.forget(),
                 Some(key) => picture.view.scroll(key),
             },

@@ -3,6 +3,8 @@
   let shown = new Date();
   const refresh = async () => {
     if (document.hidden || main.querySelector("input:focus")) return;
+    // Who is copying a command keeps what is marked, but not for ever.
+    if (getSelection().type === "Range" && new Date() - shown < 60000) return;
     try {
       const answer = await fetch(location.href, { cache: "no-store" });
       if (!answer.ok) throw new Error(answer.status);

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use super::pins;
 use crate::net::TlsFacts;
 use crate::text;
 use rustls::client::ClientConnection;
 use rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
+use webpki::EndEntityCert;
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
+use x509_cert::name::Name;
 
-/// No more of an issuer's name is kept, in characters: it is the server's to choose.
-const ISSUER: usize = 200;
+/// No more of a name in a certificate is kept, in characters: it is the server's to choose.
+const NAME: usize = 200;
 
 /// What a handshake that has just ended came to.
 pub(super) fn of(connection: &ClientConnection, took: Duration) -> TlsFacts {
@@ -21,17 +24,37 @@ pub(super) fn of(connection: &ClientConnection, took: Duration) -> TlsFacts {
     };
     let key_exchange = connection.negotiated_key_exchange_group().map(|group| name(group.name()));
     let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
-    let mut facts = TlsFacts { version, key_exchange, issuer: None, not_before: None, not_after: None, resumed, took };
+    let cipher_suite = connection.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite()));
+    let mut facts = TlsFacts {
+        version,
+        key_exchange,
+        // Those of TLS 1.3 have other names in rustls than in its RFC.
+        cipher_suite: cipher_suite.map(|suite| suite.replacen("TLS13_", "TLS_", 1)),
+        subject: None,
+        pin: None,
+        issuer: None,
+        not_before: None,
+        not_after: None,
+        resumed,
+        took,
+    };
     let end_entity = connection.peer_certificates().and_then(<[_]>::first);
+    facts.pin = end_entity.and_then(|der| Some(pins::pin(&EndEntityCert::try_from(der).ok()?)));
     if let Some(certificate) = end_entity.and_then(|der| Certificate::from_der(der).ok()) {
         let certificate = certificate.tbs_certificate();
-        let issuer: String = certificate.issuer().to_string().chars().take(ISSUER).collect();
         let seconds = |since: Duration| i64::try_from(since.as_secs()).ok();
-        facts.issuer = Some(text::value(&issuer)).filter(|issuer| !issuer.is_empty());
+        facts.subject = words(certificate.subject());
+        facts.issuer = words(certificate.issuer());
         facts.not_before = seconds(certificate.validity().not_before.to_unix_duration());
         facts.not_after = seconds(certificate.validity().not_after.to_unix_duration());
     }
     facts
+}
+
+/// A name in a certificate; None if it is empty.
+fn words(name: &Name) -> Option<String> {
+    let name: String = name.to_string().chars().take(NAME).collect();
+    Some(text::value(&name)).filter(|name| !name.is_empty())
 }
 
 /// A group as it is called where people look it up.

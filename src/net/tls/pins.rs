@@ -39,13 +39,22 @@ impl PinVerifier {
     fn check(&self, certificate: &CertificateDer<'_>) -> Result<ServerCertVerified, Error> {
         let parsed = webpki::EndEntityCert::try_from(certificate)
             .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
-        let digest: [u8; 32] = Sha256::digest(parsed.subject_public_key_info()).into();
+        let digest = digest(&parsed);
         if self.pins.contains(&PublicKeyPin(digest)) {
             return Ok(ServerCertVerified::assertion());
         }
-        let pin = WrongKey(format!("sha256//{}", BASE64_STANDARD.encode(digest)));
+        let pin = WrongKey(pin(&parsed));
         Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(pin)))))
     }
+}
+
+/// The pin of a certificate's key, as it is written in a configuration.
+pub(super) fn pin(certificate: &webpki::EndEntityCert<'_>) -> String {
+    format!("sha256//{}", BASE64_STANDARD.encode(digest(certificate)))
+}
+
+fn digest(certificate: &webpki::EndEntityCert<'_>) -> [u8; 32] {
+    Sha256::digest(certificate.subject_public_key_info()).into()
 }
 
 impl ServerCertVerifier for PinVerifier {

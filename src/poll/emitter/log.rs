@@ -6,7 +6,7 @@ use crate::delivery::recovery::Recovered;
 use crate::plan::maildrop::Listed;
 use crate::poll::error::PollError;
 use crate::poll::events::{AfterFailure, PollEvent};
-use crate::text::Size;
+use crate::text::{Count, Size};
 
 /// To look at so many headers takes a while, so the user is told why.
 const MANY_HEADERS: usize = 20_000;
@@ -35,7 +35,8 @@ pub(super) fn on_event(event: &PollEvent<'_>) {
         }
         PollEvent::Planned { on_server, plan } => {
             let (retrieve, delete, known) = (plan.retrieve.len(), plan.delete.len(), plan.known);
-            debug!(retrieve, delete, known, "of {on_server} messages on the server");
+            let all = Count::of(*on_server, "message");
+            debug!("{all} on the server: {retrieve} to fetch, {delete} to delete, {known} known");
         }
         PollEvent::MessageDelivered { listed, file_name, tmp_dirs, octets, .. } => {
             for maildir in tmp_dirs.iter().filter_map(|tmp| tmp.path().parent()) {

@@ -92,6 +92,12 @@ fn who_watches_sees_what_changes_and_has_the_terminal_back_afterwards() {
     terminal.wait_for("acc19");
     terminal.type_in("g");
     terminal.wait_for("acc00");
+    // Whom no shell could wake goes on at once, with the terminal as it was in between.
+    terminal.type_in("\u{1a}");
+    terminal.wait_for(GIVES_BACK);
+    terminal.wait_for(TAKES);
+    terminal.wait_for("60 accounts:");
+    assert!(!terminal.echoes());
     // Another size.
     terminal.resize(60, 40);
     terminal.wait_for("\u{1b}[2J");

@@ -179,7 +179,7 @@ fn what_is_not_forwarded_is_seen_with_the_reason() {
     let socket = env.path("http.sock");
     env.configure_more(&format!("\n[daemon]\nhttp = {:?}\n", socket.display().to_string()));
     let daemon = Daemon::start(&env);
-    wait_for("the card", || get(&socket, "/").contains("<h2 id=\"held\">Not forwarded</h2>"));
+    wait_for("the card", || get(&socket, "/").contains("<h2 id=\"held\">Mail of 1 account is not forwarded</h2>"));
     for page in [get(&socket, "/"), get(&socket, "/account/a")] {
         for part in
             ["<a href=\"/account/a\">a</a>", "&lt;b&gt;Invalid&lt;/b&gt;", "3 messages in the spool", "next try"]

@@ -1,0 +1,267 @@
+//! What `fetch --dry-run` tells of an account: in one line what would be fetched, deleted and left, then each message.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::account::RemovalPolicy;
+use crate::client::Message;
+use crate::plan::maildrop::Listed;
+use crate::poll::PollReport;
+use crate::poll::report::{Place, Tally, WouldDo, WouldGo};
+use crate::text::{Count, Size};
+
+/// A dry run of an account.
+pub(super) struct DryRun<'a> {
+    /// The report.
+    pub(super) report: &'a PollReport,
+    /// What it would have done.
+    pub(super) would: &'a WouldDo,
+}
+
+impl DryRun<'_> {
+    /// The account in one line.
+    pub(super) fn line(&self) -> String {
+        let Self { report, would } = self;
+        let mut parts = vec![self.fetch(), self.delete(), self.leave()];
+        if report.renumbered > 0 {
+            parts.push(format!("{} renumbered by the server and recognised", report.renumbered));
+        }
+        if self.shows_no_headers() {
+            let count = Count::of(would.retrieve.len(), "message");
+            parts.push(format!("where {count} would go is not known: the server shows no headers (TOP)"));
+        }
+        format!("{}: would {}", report.account, parts.join("; "))
+    }
+
+    /// A line for each message that something would be done with, or that is left for a reason.
+    pub(super) fn messages(&self) -> Vec<String> {
+        let Self { report, would } = self;
+        let message = |listed| Message(listed, &report.redactor);
+        let mut lines: Vec<String> = Vec::new();
+        for listed in &would.retrieve {
+            lines.push(format!("  fetch {}{}", message(listed), self.way_of(listed)));
+        }
+        lines.extend(would.delete.iter().map(|listed| format!("  delete {}, fetched earlier", message(listed))));
+        for (left, why) in self.left() {
+            lines.extend(left.first().iter().map(|listed| format!("  leave {}: {why}", message(listed))));
+            let more = left.len().saturating_sub(left.first().len());
+            lines.extend((more > 0).then(|| format!("  leave {more} more: {why}")));
+        }
+        lines
+    }
+
+    /// What would be fetched, and into where.
+    fn fetch(&self) -> String {
+        let would = self.would;
+        if would.retrieve.is_empty() {
+            return "fetch nothing".to_owned();
+        }
+        // A server may report any size.
+        let sizes = would.retrieve.iter().filter_map(|listed| listed.reported_size);
+        let octets = sizes.fold(0, u64::saturating_add);
+        let fetch = format!("fetch {} ({})", Count::of(would.retrieve.len(), "message"), Size(octets));
+        match &would.into {
+            WouldGo::To(place) => format!("{fetch} {}", Way(place)),
+            WouldGo::ByHeader { .. } if self.shows_no_headers() => fetch,
+            WouldGo::ByHeader { .. } => format!("{fetch}: {}", self.ways().join(", ")),
+        }
+    }
+
+    /// How many would go which way, and of how many that is not known.
+    fn ways(&self) -> Vec<String> {
+        let WouldGo::ByHeader { seen } = &self.would.into else { return Vec::new() };
+        let mut ways: BTreeMap<&Place, usize> = BTreeMap::new();
+        seen.values().flatten().for_each(|place| *ways.entry(place).or_default() += 1);
+        let mut words: Vec<String> = ways.iter().map(|(place, count)| format!("{count} {}", Way(place))).collect();
+        let unseen = self.would.retrieve.len().saturating_sub(seen.len());
+        words.extend((unseen > 0).then(|| format!("{unseen} as their headers say, which were not looked at")));
+        words
+    }
+
+    /// The rules decide, and no header could be seen.
+    fn shows_no_headers(&self) -> bool {
+        let WouldDo { retrieve, into, .. } = self.would;
+        matches!(into, WouldGo::ByHeader { seen } if seen.is_empty()) && !retrieve.is_empty()
+    }
+
+    /// Where one of several ways is this message's.
+    fn way_of(&self, listed: &Listed) -> String {
+        let WouldGo::ByHeader { seen } = &self.would.into else { return String::new() };
+        let Some(places) = seen.get(&listed.number) else { return String::new() };
+        let ways: Vec<String> = places.iter().map(|place| Way(place).to_string()).collect();
+        format!(" {}", ways.join(" and "))
+    }
+
+    /// What would be deleted on the server.
+    fn delete(&self) -> String {
+        let WouldDo { retrieve, delete, removal, .. } = self.would;
+        let earlier = match delete.len() {
+            0 => None,
+            count => Some(format!("{count} fetched earlier")),
+        };
+        let of_these = match removal {
+            RemovalPolicy::AfterDelivery if retrieve.is_empty() => None,
+            RemovalPolicy::AfterDelivery if self.would.forwards() => Some("these once they have been forwarded"),
+            RemovalPolicy::AfterDelivery => Some("these once they are delivered"),
+            RemovalPolicy::Keep | RemovalPolicy::AfterAge(_) => None,
+        };
+        match (of_these, earlier, removal) {
+            (Some(these), Some(earlier), _) => format!("delete {these}, and {earlier}"),
+            (Some(these), None, _) => format!("delete {these}"),
+            (None, Some(earlier), _) => format!("delete {earlier}"),
+            (None, None, RemovalPolicy::AfterAge(_)) => "delete none yet".to_owned(),
+            (None, None, _) => "delete none".to_owned(),
+        }
+    }
+
+    /// What would be on the server afterwards, and why, where that is no matter of course.
+    fn leave(&self) -> String {
+        let Self { report, would } = self;
+        let fetched = if would.deletes_at_once() { would.retrieve.len() } else { 0 };
+        let deleted = u64::try_from(would.delete.len().saturating_add(fetched)).unwrap_or(u64::MAX);
+        let left = report.on_server.unwrap_or(0).saturating_sub(deleted);
+        let mut reasons: Vec<String> =
+            self.left().iter().map(|(messages, why)| format!("{} {why}", messages.len())).collect();
+        if would.postponed > 0 {
+            reasons.push(format!("{} for another session", would.postponed));
+        }
+        let why = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+        if left == 0 { "leave none there".to_owned() } else { format!("leave {left} on the server{why}") }
+    }
+
+    /// What is not fetched, and why.
+    fn left(&self) -> Vec<(&Tally<Listed>, &'static str)> {
+        let PollReport { too_large, skipped, unnamed, quarantined, .. } = self.report;
+        let all = [
+            (too_large, "larger than max_message_size"),
+            (skipped, "skipped by a rule"),
+            (unnamed, "without a unique-id yet"),
+            (quarantined, "in quarantine"),
+        ];
+        all.into_iter().filter(|(messages, _)| !messages.is_empty()).collect()
+    }
+}
+
+/// Where a message goes, in words.
+struct Way<'a>(&'a Place);
+
+impl fmt::Display for Way<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Place::Maildir(path) => write!(f, "into {}", crate::text::path(path)),
+            Place::Forwarded(to) => write!(f, "forwarded to {}", crate::text::value(to)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::AccountName;
+    use crate::pop3::MessageNumber;
+    use std::collections::{BTreeSet, HashMap};
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    fn listed(n: u32) -> Listed {
+        Listed { number: MessageNumber::new(n).unwrap(), unique_id: None, reported_size: Some(1024) }
+    }
+
+    fn maildir(path: &str) -> Place {
+        Place::Maildir(PathBuf::from(path))
+    }
+
+    fn report(on_server: u64) -> PollReport {
+        let mut report = PollReport::new(AccountName::new("work").unwrap());
+        report.on_server = Some(on_server);
+        report
+    }
+
+    fn would(retrieve: u32, removal: RemovalPolicy) -> WouldDo {
+        let retrieve = (1..=retrieve).map(listed).collect();
+        WouldDo { retrieve, into: WouldGo::To(maildir("/m")), delete: Vec::new(), removal, postponed: 0 }
+    }
+
+    fn line(report: &PollReport, would: &WouldDo) -> String {
+        DryRun { report, would }.line()
+    }
+
+    #[test]
+    fn a_line_says_what_would_be_fetched_deleted_and_left() {
+        let keep = RemovalPolicy::Keep;
+        let said = |on_server, would: &WouldDo| line(&report(on_server), would);
+        let fetch = "work: would fetch 2 messages (2.0 KiB) into /m; delete";
+        assert_eq!(said(5, &would(2, keep)), format!("{fetch} none; leave 5 on the server"));
+        assert_eq!(said(5, &would(0, keep)), "work: would fetch nothing; delete none; leave 5 on the server");
+        let at_once = would(2, RemovalPolicy::AfterDelivery);
+        assert_eq!(said(2, &at_once), format!("{fetch} these once they are delivered; leave none there"));
+        let both = WouldDo { delete: vec![listed(3), listed(4)], ..at_once };
+        let words = "these once they are delivered, and 2 fetched earlier; leave 1 on the server";
+        assert_eq!(said(5, &both), format!("{fetch} {words}"));
+        let later = would(2, RemovalPolicy::AfterAge(Duration::from_secs(86_400)));
+        assert_eq!(said(2, &later), format!("{fetch} none yet; leave 2 on the server"));
+        let into = WouldGo::To(Place::Forwarded("INBOX at imap://imap.example.org:993".to_owned()));
+        let forwarded = WouldDo { into, ..would(2, RemovalPolicy::AfterDelivery) };
+        let words = "forwarded to INBOX at imap://imap.example.org:993; delete these once they have been forwarded";
+        assert!(said(2, &forwarded).contains(words), "{}", said(2, &forwarded));
+        assert!(said(2, &forwarded).ends_with("; leave 2 on the server"), "it may take a while");
+    }
+
+    #[test]
+    fn what_is_left_is_told_with_the_reason() {
+        let mut report = report(20);
+        report.too_large = Tally::of(&[listed(3)]);
+        report.skipped = Tally::of(&(4..=6).map(listed).collect::<Vec<_>>());
+        let would = WouldDo { postponed: 7, ..would(2, RemovalPolicy::AfterDelivery) };
+        let words =
+            "leave 18 on the server (1 larger than max_message_size, 3 skipped by a rule, 7 for another session)";
+        assert!(line(&report, &would).ends_with(words), "{}", line(&report, &would));
+        let messages = DryRun { report: &report, would: &would }.messages();
+        assert_eq!(messages[0], "  fetch message 1 (1.0 KiB)");
+        assert_eq!(
+            messages[2..4],
+            [
+                "  leave message 3 (1.0 KiB): larger than max_message_size",
+                "  leave message 4 (1.0 KiB): skipped by a rule"
+            ]
+        );
+    }
+
+    #[test]
+    fn each_message_has_its_way_where_headers_decide() {
+        let ways = |places: &[&str]| places.iter().map(|path| maildir(path)).collect::<BTreeSet<Place>>();
+        let number = |n| MessageNumber::new(n).unwrap();
+        let seen =
+            HashMap::from([(number(1), ways(&["/m"])), (number(2), ways(&["/l"])), (number(3), ways(&["/l", "/m"]))]);
+        let by_header = WouldDo { into: WouldGo::ByHeader { seen }, ..would(5, RemovalPolicy::Keep) };
+        let said = line(&report(5), &by_header);
+        let words = "(5.0 KiB): 2 into /l, 2 into /m, 2 as their headers say, which were not looked at; delete none";
+        assert!(said.contains(words), "{said}");
+        let report = report(5);
+        let messages = DryRun { report: &report, would: &by_header }.messages();
+        assert_eq!(
+            messages[1..4],
+            [
+                "  fetch message 2 (1.0 KiB) into /l",
+                "  fetch message 3 (1.0 KiB) into /l and into /m",
+                "  fetch message 4 (1.0 KiB)"
+            ]
+        );
+        let unseen = WouldDo { into: WouldGo::ByHeader { seen: HashMap::new() }, ..by_header };
+        assert!(
+            line(&report, &unseen)
+                .ends_with("where 5 messages would go is not known: the server shows no headers (TOP)")
+        );
+    }
+
+    #[test]
+    fn any_size_that_a_server_reports_is_told() {
+        let mut retrieve = vec![listed(1), listed(2)];
+        retrieve.iter_mut().for_each(|listed| listed.reported_size = Some(u64::MAX));
+        let would = WouldDo { retrieve, ..would(0, RemovalPolicy::Keep) };
+        let mut report = report(2);
+        assert!(line(&report, &would).starts_with("work: would fetch 2 messages (16.0 EiB) into"));
+        report.would = Some(would);
+        assert_eq!(crate::advice::fetchmail::code([Some(&report)].into_iter()), 0, "mail is waiting");
+    }
+}
