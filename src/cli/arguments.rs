@@ -300,7 +300,7 @@ pub(super) enum ProgramName {
 /// What is done with what is remembered.
 #[derive(Debug, Subcommand)]
 pub(super) enum Uids {
-    /// List what is recorded
+    /// List what is recorded; without an account, how much of each one
     List(List),
     /// Count messages on the server as fetched: they are not fetched, and never deleted
     Adopt(Adopt),
@@ -311,11 +311,11 @@ pub(super) enum Uids {
 /// Shows it.
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// The account
+    /// The accounts, each with its messages [default: one line about each account]
     #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
-    pub(super) account: String,
+    pub(super) accounts: Vec<String>,
 
-    /// Print one JSON object per line
+    /// Print one JSON object per line, for each message
     #[arg(long)]
     pub(super) json: bool,
 }

@@ -548,6 +548,13 @@ fn what_is_missing_in_a_script_is_named_in_one_go() {
     }
     stage.command(&["setup", "jo@ferry.test", "--leave-on-server", "perhaps"]).expect(64).says("14d");
     stage.command(&["setup", "jo@ferry.test", "--password", "hush"]).expect(64);
+    // What an option makes wrong is said of the option: nobody has seen a line of the file.
+    let answers = ["--password-command", "x", "--maildir", "/m", "--leave-on-server", "yes", "--messages", "all"];
+    for (option, value) in [("--host", "pop example.org"), ("--username", ""), ("--proxy", "socks5://h")] {
+        let words: Vec<&str> = ["setup", "jo@ferry.test", option, value].into_iter().chain(answers).collect();
+        let outcome = stage.command(&words).expect(78).says(&format!("mailferry: {option} ")).says("; write ");
+        assert!(!outcome.stderr.contains("config.toml") && !outcome.stderr.contains('|'), "{outcome:#?}");
+    }
     stage.command(&["setup", "jo@ferry.test", "--resolver", "somewhere"]).expect(64).says("192.0.2.53");
     stage.wrote_nothing();
 }

@@ -280,6 +280,20 @@ fn colours_are_used_only_when_asked_for() {
 }
 
 #[test]
+fn sentences_are_wrapped_for_a_terminal_and_stay_whole_elsewhere() {
+    let (_dir, path) = file(&account("a", "\ntls = \"plain text\"\npassword_fiel = \"/x\"\nmaildir = \"~/a\"\n"));
+    let error = load(&path, &super::env()).unwrap_err();
+    let of_words = |line: &&str| !line.contains(" --> ");
+    let long = |text: &str| text.lines().filter(of_words).any(|line| line.chars().count() > 60);
+    let narrow = error.render_within(false, Some(60));
+    assert!(long(&error.render(false)) && !long(&narrow), "{narrow}");
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words(&error.render(false)), words(&narrow), "no word is lost");
+    let none = super::super::find::find(None, &super::env()).unwrap_err();
+    assert!(none.render(false).contains("mkdir -p /etc/mailferry`") && !long(&none.render_within(false, Some(60))));
+}
+
+#[test]
 fn a_source_address_of_another_version_than_ip_is_refused() {
     for (ip, address, good) in
         [("4", "192.0.2.7", true), ("6", "192.0.2.7", false), ("4", "::1", false), ("any", "::1", true)]
