@@ -24,7 +24,7 @@ const FOR_ALL: &str = "For all commands";
     version,
     max_term_width = 100,
     subcommand_required = true,
-    arg_required_else_help = false
+    arg_required_else_help = true
 )]
 pub(super) struct Arguments {
     /// The configuration [default: $MAILFERRY_CONFIG, else mailferry/config.toml in $XDG_CONFIG_HOME, else

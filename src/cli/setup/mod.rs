@@ -429,7 +429,7 @@ impl<'a> Wizard<'a> {
 fn told(error: &TargetError) -> Ended {
     match error {
         TargetError::Config(e) => {
-            stderr_line(super::rendered(&e));
+            stderr_line(super::rendered(e));
             stderr_sentence("mailferry: nothing was written");
         }
         TargetError::Account(e) => {
