@@ -127,7 +127,9 @@ impl Class {
 pub(super) fn of_session(error: &ClientError) -> Class {
     match error {
         ClientError::Net(e) => of_network(e),
-        ClientError::Lost { .. } | ClientError::Closed | ClientError::Silence { .. } => Class::ConnectionLost,
+        ClientError::Lost { .. } | ClientError::NoGreeting | ClientError::Closed | ClientError::Silence { .. } => {
+            Class::ConnectionLost
+        }
         ClientError::TooSlow { .. } => Class::TooSlow,
         ClientError::Framing(e) => of_framing(e),
         ClientError::SpeaksTls { .. } | ClientError::NoStls { .. } => Class::Tls,
@@ -316,6 +318,7 @@ fn session_came_after_the_login(error: &ClientError) -> bool {
         | ClientError::TooLong(_) => true,
         ClientError::Net(_)
         | ClientError::Lost { .. }
+        | ClientError::NoGreeting
         | ClientError::Closed
         | ClientError::Silence { .. }
         | ClientError::TooSlow { .. }

@@ -263,7 +263,8 @@ pub(super) fn taken_by(provider: &Provider) -> Option<String> {
     let accepts = provider.accepts;
     let ways = [
         (accepts.password, "the mailbox's password"),
-        (accepts.app_password, "an app password"),
+        (accepts.app_password && accepts.password, "an app password where two-step verification is on"),
+        (accepts.app_password && !accepts.password, "an app password"),
         (accepts.authorization_code, "an authorization code (授权码)"),
         (accepts.oauth, "OAuth 2.0"),
     ];

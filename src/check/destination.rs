@@ -31,7 +31,9 @@ pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut 
         }
         Err(e) => {
             let told = advice::told_of_forwarding(&e, &account.name);
-            Step::fail("forward", Class::of_forwarding(&e).exit_status(), &format!("to {to}: {told}"))
+            let names_it = told.starts_with(&to.to_string());
+            let told = if names_it { told } else { format!("to {to}: {told}") };
+            Step::fail("forward", Class::of_forwarding(&e).exit_status(), &told)
         }
     });
 }

@@ -19,9 +19,9 @@ const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
 const SENDERS: [&str; 5] = ["sendmail", "mail", "mailx", "s-nail", "postdrop"];
 
 /// All of it, as sentences; of the accounts with these names alone, if there are any. Only files are looked at, and no command
-/// is run.
+/// is run. Unless it is all that is done (`offline`), what the steps of an account tell is left to them.
 #[must_use]
-pub fn warnings(config: &Config, named: &[String], etc: &Path) -> Vec<String> {
+pub fn warnings(config: &Config, named: &[String], etc: &Path, offline: bool) -> Vec<String> {
     let mut found = Vec::new();
     let is_meant = |account: &&Account| named.is_empty() || named.iter().any(|name| name == account.name.as_str());
     let accounts: Vec<&Account> = config.accounts.iter().filter(is_meant).collect();
@@ -33,17 +33,20 @@ pub fn warnings(config: &Config, named: &[String], etc: &Path) -> Vec<String> {
     shared_maildirs(config, is_meant, &mut found);
     let of_the_machine = config.path.starts_with(etc);
     if let Some(command) = config.notify.command.as_ref().filter(|_| named.is_empty()) {
-        check_command("`command` of [notify]", command, of_the_machine, &mut found);
+        check_command("`command` of [notify]", command, of_the_machine, false, &mut found);
     }
     for account in accounts {
+        let is_tried = !offline && (account.enabled || !named.is_empty());
         if let Some(command) = &account.on_new_mail {
-            check_command(&format!("`on_new_mail` of {}", account.name), command, of_the_machine, &mut found);
+            check_command(&format!("`on_new_mail` of {}", account.name), command, of_the_machine, false, &mut found);
         }
         if let CredentialSource::Command(command) = &account.credential {
-            check_command(&format!("`password_command` of {}", account.name), command, of_the_machine, &mut found);
+            let what = format!("`password_command` of {}", account.name);
+            check_command(&what, command, of_the_machine, is_tried, &mut found);
         }
         if let Some(ForwardTo::Command(command)) = account.forward.as_ref().map(|forward| &forward.to) {
-            check_command(&format!("`command` in `forward` of {}", account.name), command, of_the_machine, &mut found);
+            let what = format!("`command` in `forward` of {}", account.name);
+            check_command(&what, command, of_the_machine, is_tried, &mut found);
         }
         let is_below = |home: &&&str| account.maildirs().iter().any(|maildir| maildir.path.starts_with(home));
         if of_the_machine && let Some(home) = HOMES.iter().find(is_below) {
@@ -154,12 +157,16 @@ fn grouped<K: std::hash::Hash + Eq>(accounts: &[Account], key: impl Fn(&Account)
     groups
 }
 
-/// Whether a command is there, and whether it can work under a unit of the machine.
-fn check_command(what: &str, command: &[OsString], of_the_machine: bool, found: &mut Vec<String>) {
+/// Whether a command is there, unless it is tried as well, and whether it can work under a unit of the machine.
+fn check_command(what: &str, command: &[OsString], of_the_machine: bool, is_tried: bool, found: &mut Vec<String>) {
     let Some(program) = command.first() else { return };
     let shown = text::value(&program.to_string_lossy());
     let Some(path) = find_program(program) else {
-        found.push(format!("{what} is `{shown}`, and there is no such program; install it, or write its whole path"));
+        if !is_tried {
+            found.push(format!(
+                "{what} is `{shown}`, and there is no such program; install it, or write its whole path"
+            ));
+        }
         return;
     };
     let unit = if of_the_machine { "mailferry.service" } else { "the units of systemd/user" };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statfs, statvfs};
 
-use super::{CheckContext, Step, day};
+use super::{CheckContext, Step, day, room};
 use crate::account::Account;
 use crate::advice;
 use crate::delivery::recovery::known_maildir;
@@ -14,7 +14,9 @@ use crate::disk::free_space::free_spaces;
 use crate::exit::ExitStatus;
 use crate::ids::InstanceId;
 use crate::maildir::Maildir;
+use crate::plan::maildrop::Maildrop;
 use crate::poll::PollError;
+use crate::state::error::StateError;
 use crate::state::ownership;
 use crate::state::store::{OpenOptions, Store};
 use crate::text::{Count, Size};
@@ -27,10 +29,10 @@ const EARLIEST: i64 = 1_735_689_600;
 const BEHIND: i64 = 24 * 60 * 60;
 
 /// Looks at what lies on this machine. What hangs, hangs in a thread of its own.
-pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut Vec<Step>) {
+pub(super) async fn look(context: &CheckContext, account: &Account, maildrop: Option<Maildrop>, steps: &mut Vec<Step>) {
     let name = account.name.clone();
     let (context, account) = (context.clone(), account.clone());
-    match watch::blocking(move || look_now(&context, &account)).await {
+    match watch::blocking(move || look_now(&context, &account, maildrop.as_ref())).await {
         Ok(found) => steps.extend(found),
         Err(e) => {
             let e = PollError::from(e.doing("look at the Maildir"));
@@ -39,8 +41,8 @@ pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut 
     }
 }
 
-fn look_now(context: &CheckContext, account: &Account) -> Vec<Step> {
-    let account = &account.clone().with_spool(&context.state_dir);
+fn look_now(context: &CheckContext, configured: &Account, maildrop: Option<&Maildrop>) -> Vec<Step> {
+    let account = &configured.clone().with_spool(&context.state_dir);
     let maildirs: Vec<&Path> = account.maildirs().into_iter().map(|maildir| maildir.path).collect();
     let mut steps: Vec<Step> = maildirs.iter().map(|path| maildir(context, account, path)).collect();
     let options = OpenOptions {
@@ -55,11 +57,12 @@ fn look_now(context: &CheckContext, account: &Account) -> Vec<Step> {
     let (disk, dir, name) = (&*context.disk, &context.state_dir, account.name.as_str());
     let owned = if dir.exists() { ownership::check_place(disk, dir, name) } else { ownership::check(disk, dir, name) };
     let store = owned.and_then(|()| Store::look(Arc::clone(&context.disk), &context.state_dir, account, &options));
-    let mut written = None;
+    let (mut written, mut room) = (None, None);
     let state = match &store {
         Err(e) => Step::fail("state", e.exit_status(), &advice::told_of_state(e, &account.name)),
         Ok(store) => {
             written = store.state().clock().map(|mark| mark.reading.wall);
+            room = room::look(context, configured, store.state(), maildrop);
             match maildirs.iter().try_for_each(|path| known_maildir(disk, store, path).map(drop)) {
                 Err(e) => {
                     // What was said of the place before is true of any Maildir, and not of this one.
@@ -70,6 +73,7 @@ fn look_now(context: &CheckContext, account: &Account) -> Vec<Step> {
             }
         }
     };
+    steps.extend(room);
     steps.push(state);
     steps.push(clock(options.now.wall, written));
     steps
@@ -155,8 +159,13 @@ fn to_be_made(
 
 /// Whether this user may make files in a directory.
 fn may_write(dir: &Path) -> io::Result<()> {
-    if statvfs(dir)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
+    let file_system = statvfs(dir)?;
+    if file_system.f_flag.contains(StatVfsMountFlags::RDONLY) {
         return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+    }
+    // Some make inodes as they need them, and say that they have none at all.
+    if file_system.f_files > 0 && file_system.f_favail == 0 {
+        return Err(io::ErrorKind::StorageFull.into());
     }
     Ok(accessat(CWD, dir, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
 }
@@ -204,13 +213,15 @@ fn state(context: &CheckContext, account: &Account, store: &Store) -> Step {
     } else {
         format!("nothing is remembered yet; {} will be made by the first fetch", store.path().display())
     };
-    let dir = context.state_dir.ancestors().find(|dir| dir.exists());
-    match dir.map(|dir| (dir, may_write(dir))) {
-        Some((dir, Err(e))) => {
-            let e = PollError::Maildir { doing: "write to the state in", path: dir.to_owned(), source: e };
-            Step::fail("state", ExitStatus::Local, &advice::told(&e, &account.name))
+    let Some(dir) = context.state_dir.ancestors().find(|dir| dir.exists()) else { return Step::ok("state", text) };
+    let full = || room::of_place(context, dir).is_some_and(|space| room::is_full(&space));
+    let writable = may_write(dir).and_then(|()| if full() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) });
+    match writable {
+        Err(e) => {
+            let e = StateError::io("write to", dir, e);
+            Step::fail("state", e.exit_status(), &advice::told_of_state(&e, &account.name))
         }
-        _ => Step::ok("state", text),
+        Ok(()) => Step::ok("state", text),
     }
 }
 

@@ -1,7 +1,8 @@
 //! `mailferry check`: looks at everything that a poll needs, step by step, and changes nothing.
 //!
 //! What can be known without a server is looked at first ([`local`], [`habits`]); then one session is held
-//! ([`session`]) over the same path as a poll's, watched from outside ([`observed`]). Of a maildrop that holds the mail of
+//! ([`session`]) over the same path as a poll's, watched from outside ([`observed`]). What waits there is compared with the
+//! room here ([`room`]). Of a maildrop that holds the mail of
 //! several people it is shown who would get what ([`multidrop`]). Where mail goes on from here, the
 //! destination is looked at, too ([`destination`]). No message is retrieved or sent, nothing is marked, and nothing is
 //! written.
@@ -11,6 +12,7 @@ pub mod habits;
 mod local;
 pub(crate) mod multidrop;
 mod observed;
+mod room;
 mod session;
 
 use std::fmt;
@@ -26,6 +28,7 @@ use crate::credential::CredentialEnvironment;
 use crate::disk::Disk;
 use crate::exit::ExitStatus;
 use crate::net::{Dial, Dialer};
+use crate::plan::maildrop::Maildrop;
 use crate::process_context::ProcessContext;
 use crate::state::store::ConfiguredAccounts;
 
@@ -149,10 +152,15 @@ pub async fn check(context: &CheckContext, account: &Account) -> AccountCheck {
     let begun = Instant::now();
     let mut steps = Vec::new();
     let mut in_short = Vec::new();
-    let messages = session::look(context, account, &mut steps, &mut in_short).await;
-    local::look(context, account, &mut steps).await;
+    let maildrop = session::look(context, account, &mut steps, &mut in_short).await;
+    let messages = count(maildrop.as_ref());
+    local::look(context, account, maildrop, &mut steps).await;
     destination::look(context, account, &mut steps).await;
     found(account, steps, messages, in_short, begun)
+}
+
+fn count(maildrop: Option<&Maildrop>) -> Option<u64> {
+    u64::try_from(maildrop?.messages.len()).ok()
 }
 
 fn found(
@@ -176,8 +184,8 @@ fn found(
 pub async fn check_server(context: &CheckContext, account: &Account) -> AccountCheck {
     let begun = Instant::now();
     let (mut steps, mut in_short) = (Vec::new(), Vec::new());
-    let messages = session::look(context, account, &mut steps, &mut in_short).await;
-    found(account, steps, messages, in_short, begun)
+    let maildrop = session::look(context, account, &mut steps, &mut in_short).await;
+    found(account, steps, count(maildrop.as_ref()), in_short, begun)
 }
 
 /// A time as a person reads it.

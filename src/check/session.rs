@@ -13,6 +13,7 @@ use crate::client::login::{CachedCapabilities, LoggedIn, log_in};
 use crate::client::{Client, ClientError, Redactor, ResponsePart, Timeouts};
 use crate::net::{Dial, NetError};
 use crate::oauth::refresh::{TokenOf, access_token};
+use crate::plan::maildrop::Maildrop;
 use crate::poll::PollError;
 use crate::pop3::{Capabilities, Command, Event, Status};
 use crate::routing::Routing;
@@ -32,13 +33,13 @@ const LARGE_HEADER: u64 = 256 << 10;
 /// After so much the answer to TOP is not heard any further, in octets.
 const MOST_OF_TOP: u64 = 32 << 20;
 
-/// Looks at everything for which the server is asked. The answer is how many messages there are, if it comes so far.
+/// Looks at everything for which the server is asked. The answer is what it lists, if it comes so far.
 pub(super) async fn look(
     context: &CheckContext,
     account: &Account,
     steps: &mut Vec<Step>,
     in_short: &mut Vec<String>,
-) -> Option<u64> {
+) -> Option<Maildrop> {
     let password = match secret(context, account).await {
         Ok(password) => {
             steps.push(Step::ok("secret", "the password is available"));
@@ -58,9 +59,9 @@ pub(super) async fn look(
     let dialer = Observed::new(Arc::clone(&context.dialer));
     match password {
         Some(password) => {
-            let mut looking = Looking { account, password, dialer, steps, in_short, messages: None };
+            let mut looking = Looking { account, password, dialer, steps, in_short, maildrop: None };
             looking.session().await;
-            looking.messages
+            looking.maildrop
         }
         None => {
             without_password(account, &dialer, steps).await;
@@ -216,8 +217,8 @@ struct Looking<'a> {
     dialer: Observed,
     steps: &'a mut Vec<Step>,
     in_short: &'a mut Vec<String>,
-    /// How many there are.
-    messages: Option<u64>,
+    /// What is there, if it was listed.
+    maildrop: Option<Maildrop>,
 }
 
 impl Looking<'_> {
@@ -271,6 +272,7 @@ impl Looking<'_> {
                     ClientError::SpeaksTls { .. } | ClientError::NoStls { .. } => "tls",
                     _ if seen.greeting().is_none() => "greeting",
                     ClientError::Unwilling { .. } => "greeting",
+                    _ if self.account.endpoint.tls == TlsMode::StartTls && seen.tls.is_none() => "tls",
                     _ => "login",
                 };
                 let mut failed = Step::fail(step, error.exit_status(), &advice::told_of_session(&error));
@@ -299,10 +301,17 @@ impl Looking<'_> {
     async fn listed(&mut self, opened: Opened, broke: Option<&ClientError>) {
         self.steps.push(capabilities("capabilities-after-login", "after the login", opened.after_login.as_ref()));
         let pipelining = opened.capabilities().is_some_and(Capabilities::pipelining);
-        let maildrop = &opened.maildrop;
+        self.messages(&opened.maildrop);
+        self.steps.push(self.unique_ids(&opened.maildrop));
+        let maildrop = opened.maildrop;
+        self.headers(opened.client, &maildrop, broke, pipelining).await;
+        self.maildrop = Some(maildrop);
+    }
+
+    /// How many messages there are.
+    fn messages(&mut self, maildrop: &Maildrop) {
         let octets = maildrop.messages.iter().filter_map(|listed| listed.reported_size).fold(0, u64::saturating_add);
         let count = Count::of(maildrop.messages.len(), "message");
-        self.messages = u64::try_from(maildrop.messages.len()).ok();
         self.in_short.push(format!("{count} ({})", Size(octets)));
         let mut text = format!("{count}, {} in all", Size(octets));
         if maildrop.complete {
@@ -311,9 +320,17 @@ impl Looking<'_> {
             text.push_str("; STAT, UIDL and LIST do not agree, so no message is considered gone");
             self.steps.push(Step::warn("messages", text));
         }
-        self.steps.push(self.unique_ids(&opened));
+    }
+
+    /// Looks at headers, and goes.
+    async fn headers(
+        &mut self,
+        mut client: Client,
+        maildrop: &Maildrop,
+        broke: Option<&ClientError>,
+        pipelining: bool,
+    ) {
         let first = maildrop.messages.first().map(|listed| listed.number);
-        let mut client = opened.client;
         let top = match first {
             None => Step::new("top", Mark::Skip, "not tried, because there is no message"),
             Some(number) => match top(&mut client, number).await {
@@ -346,8 +363,7 @@ impl Looking<'_> {
         });
     }
 
-    fn unique_ids(&self, opened: &Opened) -> Step {
-        let maildrop = &opened.maildrop;
+    fn unique_ids(&self, maildrop: &Maildrop) -> Step {
         let without = maildrop.messages.iter().filter(|listed| listed.unique_id.is_none()).count();
         if !maildrop.has_unique_ids && self.account.removal != RemovalPolicy::AfterDelivery {
             let error = ClientError::NoUniqueIds;

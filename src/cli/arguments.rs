@@ -24,7 +24,7 @@ const FOR_ALL: &str = "For all commands";
     version,
     max_term_width = 100,
     subcommand_required = true,
-    arg_required_else_help = false
+    arg_required_else_help = true
 )]
 pub(super) struct Arguments {
     /// The configuration [default: $MAILFERRY_CONFIG, else mailferry/config.toml in $XDG_CONFIG_HOME, else
@@ -304,7 +304,7 @@ pub(super) enum ProgramName {
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub(super) enum Uids {
-    /// List what is recorded
+    /// List what is recorded; without an account, how much of each one
     List(List),
     /// Count messages on the server as fetched: they are not fetched, and never deleted
     Adopt(Adopt),
@@ -315,11 +315,11 @@ pub(super) enum Uids {
 // Shows it.
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// The account
+    /// The accounts, each with its messages [default: one line about each account]
     #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
-    pub(super) account: String,
+    pub(super) accounts: Vec<String>,
 
-    /// Print one JSON object per line
+    /// Print one JSON object per line, for each message
     #[arg(long)]
     pub(super) json: bool,
 }

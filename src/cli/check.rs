@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::arguments::{Arguments, Check};
 use super::output::{say, stderr_line};
-use super::wrapped::say_wrapped;
+use super::wrapped::{say_wrapped, stderr_sentence};
 use super::{prepare, signals};
 use crate::account::Account;
 use crate::check::{AccountCheck, CheckContext, Mark, Step, check, habits, multidrop};
@@ -51,7 +51,7 @@ pub(super) async fn run(arguments: &Arguments, options: &Check) -> ExitStatus {
     let selected: Vec<Account> = match config.select(&options.accounts) {
         Ok(accounts) => accounts.into_iter().cloned().collect(),
         Err(e) => {
-            stderr_line(format_args!("mailferry: {e}"));
+            stderr_sentence(format_args!("mailferry: {e}"));
             return ExitStatus::Usage;
         }
     };
@@ -63,7 +63,7 @@ pub(super) async fn run(arguments: &Arguments, options: &Check) -> ExitStatus {
             .warnings
             .iter()
             .cloned()
-            .chain(habits::warnings(&config, &options.accounts, &environment.etc))
+            .chain(habits::warnings(&config, &options.accounts, &environment.etc, options.offline))
             .collect(),
         accounts: Vec::new(),
     };
@@ -165,7 +165,7 @@ fn wrong(error: &ConfigError, json: bool) -> ExitStatus {
         };
         print_json(&report);
     } else {
-        stderr_line(error.render(super::colour()));
+        stderr_line(super::rendered(error));
     }
     ExitStatus::Config
 }
@@ -184,8 +184,8 @@ fn tell_configuration(config: &Config, warnings: &[String], always: bool) {
         let path = text::value(&config.path.to_string_lossy());
         let accounts = text::Count::of(config.accounts.len(), "account");
         match enabled == config.accounts.len() {
-            true => say(format_args!("{path} is good: {accounts}")),
-            false => say(format_args!("{path} is good: {accounts}, {enabled} of them enabled")),
+            true => say_wrapped(&format!("{path} is good: {accounts}"), 2),
+            false => say_wrapped(&format!("{path} is good: {accounts}, {enabled} of them enabled"), 2),
         }
     }
     warnings.iter().for_each(|warning| say_wrapped(&format!("{:4}  {warning}", Mark::Warn), 6));

@@ -28,7 +28,7 @@ pub(super) async fn run(arguments: &Arguments) -> ExitStatus {
     let (config, context, sockets) = match prepared {
         Ok(prepared) => prepared,
         Err(e) => {
-            stderr_line(e.render(super::colour()));
+            stderr_line(super::rendered(&e));
             return ExitStatus::Config;
         }
     };

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::arguments::{Arguments, Import, ProgramName};
-use super::output::{say, stderr_line};
+use super::output::stderr_line;
+use super::wrapped::say_wrapped;
 use super::{prepare, uids};
 use crate::advice;
 use crate::config::{Config, ConfigError, Environment, state_dir};
@@ -47,7 +48,10 @@ pub(super) async fn run(arguments: &Arguments, import: &Import) -> ExitStatus {
     let nothing_new = planned.accounts.is_empty();
     if !arguments.quiet {
         let report = Report { found: &found, plan: &planned, dry_run: import.dry_run, trust: import.trust_deliveries };
-        say(report);
+        report.to_string().lines().for_each(|line| {
+            let blanks = line.len() - line.trim_start_matches(' ').len();
+            say_wrapped(line, blanks + 2);
+        });
     }
     match (context, import.mark_existing && !import.dry_run && !nothing_new) {
         (Some(context), true) => mark_existing(&planned, context, arguments.quiet).await,
@@ -115,7 +119,7 @@ async fn mark_existing(planned: &Plan, context: PollContext, quiet: bool) -> Exi
 fn failed(error: TakeOverError) -> ExitStatus {
     match error {
         TakeOverError::Config(e) => {
-            stderr_line(e.render(super::colour()));
+            stderr_line(super::rendered(&e));
             stderr_line("mailferry: nothing was written");
             ExitStatus::Config
         }

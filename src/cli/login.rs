@@ -41,7 +41,7 @@ pub(super) async fn run(arguments: &Arguments, login: &Login) -> ExitStatus {
     let (config, context) = match prepared {
         Ok(prepared) => prepared,
         Err(e) => {
-            stderr_line(e.render(super::colour()));
+            stderr_line(super::rendered(&e));
             return ExitStatus::Config;
         }
     };

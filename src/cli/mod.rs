@@ -41,6 +41,7 @@ use std::panic::PanicHookInfo;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
+use crate::config::ConfigError;
 use crate::exit::ExitStatus;
 use crate::{advice, subprocess, threads};
 use arguments::{Arguments, Command};
@@ -142,6 +143,11 @@ fn show_panic(panic: &PanicHookInfo<'_>) {
         let thread = std::thread::current();
         stderr_line(format_args!("thread '{}' {panic}", thread.name().unwrap_or("unnamed")));
     }
+}
+
+/// What is wrong with a configuration, for standard error.
+fn rendered(error: &ConfigError) -> String {
+    error.render_within(colour(), terminal::width_of(&std::io::stderr()))
 }
 
 /// Whether errors may be shown in colour.

@@ -44,7 +44,7 @@ pub(super) fn accounts(arguments: &Arguments, names: &[String], command: &str) -
     let prepared = configuration(arguments, &environment)
         .and_then(|config| context(arguments, &environment, &config, command).map(|context| (config, context)));
     let (config, context) = prepared.map_err(|e| {
-        stderr_line(e.render(super::colour()));
+        stderr_line(super::rendered(&e));
         ExitStatus::Config
     })?;
     print_warnings(&config, arguments.quiet);
@@ -101,7 +101,7 @@ pub(super) async fn ask_daemon(arguments: &Arguments, request: &Request) -> Resu
         None => config::state_dir_without(arguments.state_dir.as_deref(), &environment),
     };
     let configured = || configuration(arguments, &environment);
-    let wrong = |e: &ConfigError| (e.render(super::colour()), ExitStatus::Config);
+    let wrong = |e: &ConfigError| (super::rendered(e), ExitStatus::Config);
     let state_dir = state_dir.map_err(|e| wrong(configured().as_ref().err().unwrap_or(&e)))?;
     let given = arguments.state_dir.is_some() || top.is_some_and(|top| top.state_dir.is_some());
     let user = rustix::process::geteuid().as_raw();

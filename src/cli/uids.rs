@@ -28,10 +28,9 @@ use crate::threads;
 /// Runs the command.
 pub(super) async fn run(arguments: &Arguments, uids: &Uids) -> ExitStatus {
     let environment = Environment::from_process();
-    let name = match uids {
-        Uids::List(List { account, .. })
-        | Uids::Adopt(Adopt { account, .. })
-        | Uids::Forget(Forget { account, .. }) => account,
+    let names = match uids {
+        Uids::List(List { accounts, .. }) => accounts.as_slice(),
+        Uids::Adopt(Adopt { account, .. }) | Uids::Forget(Forget { account, .. }) => std::slice::from_ref(account),
     };
     let prepared = prepare::configuration(arguments, &environment).and_then(|config| {
         prepare::context(arguments, &environment, &config, "uids").map(|context| (config, Arc::new(context)))
@@ -39,24 +38,29 @@ pub(super) async fn run(arguments: &Arguments, uids: &Uids) -> ExitStatus {
     let (config, context) = match prepared {
         Ok(prepared) => prepared,
         Err(e) => {
-            stderr_line(e.render(super::colour()));
+            stderr_line(super::rendered(&e));
             return ExitStatus::Config;
         }
     };
-    let account = match config.select(std::slice::from_ref(name)) {
-        Ok(accounts) => accounts.first().copied().cloned(),
+    let accounts: Vec<&Account> = match config.select(names) {
+        // There may be much to know of an account that is not polled any more.
+        Ok(_) if names.is_empty() => config.accounts.iter().collect(),
+        Ok(accounts) => accounts,
         Err(e) => {
             stderr_line(format_args!("mailferry: {e}"));
             return ExitStatus::Usage;
         }
     };
-    let Some(account) = account else { return ExitStatus::Usage };
-    let done = match uids {
-        Uids::List(options) => list(&context, &account, options.json).await,
-        Uids::Adopt(options) => adopt(&context, &account, options, arguments.quiet).await,
-        Uids::Forget(options) => forget(&context, &account, options, arguments.quiet).await,
-    };
-    told(&account, done)
+    let mut status = ExitStatus::Ok;
+    for account in accounts {
+        let done = match uids {
+            Uids::List(options) => list(&context, account, options).await,
+            Uids::Adopt(options) => adopt(&context, account, options, arguments.quiet).await,
+            Uids::Forget(options) => forget(&context, account, options, arguments.quiet).await,
+        };
+        status = status.worst(told(account, done));
+    }
+    status
 }
 
 /// Counts what is on the server now as fetched, without asking.
@@ -130,10 +134,10 @@ async fn store(context: &Arc<PollContext>, account: &Account, locked: bool) -> R
     Ok(opened.await.map_err(|e| e.doing("open the state"))??)
 }
 
-async fn list(context: &Arc<PollContext>, account: &Account, as_json: bool) -> Result<(), Failed> {
+async fn list(context: &Arc<PollContext>, account: &Account, options: &List) -> Result<(), Failed> {
     let store = store(context, account, false).await?;
-    if as_json {
-        store.state().entries().for_each(|entry| report(json_line(entry)));
+    if options.json {
+        store.state().entries().for_each(|entry| report(json_line(account, entry)));
         return Ok(());
     }
     if !store.exists() {
@@ -141,6 +145,9 @@ async fn list(context: &Arc<PollContext>, account: &Account, as_json: bool) -> R
         return Ok(());
     }
     report(summary(account, store.state()));
+    if options.accounts.is_empty() {
+        return Ok(());
+    }
     for entry in store.state().entries() {
         report(line(entry));
     }
@@ -149,19 +156,27 @@ async fn list(context: &Arc<PollContext>, account: &Account, as_json: bool) -> R
 
 fn summary(account: &Account, state: &UidState) -> String {
     let count = |origin| state.entries().filter(|entry| entry.origin == origin).count();
-    let gone = state.entries().filter(|entry| entry.was_gone()).count();
     let identity = state.identity();
-    format!(
-        "{}: {} known of {} at {}: {} delivered, {} imported, {} imported and trusted, {} adopted; {gone} not on the server",
+    let parts = [
+        (count(Origin::Delivered), "delivered"),
+        (count(Origin::Imported), "imported"),
+        (count(Origin::Trusted), "imported and trusted"),
+        (count(Origin::Adopted), "adopted"),
+        (state.entries().filter(|entry| entry.was_gone()).count(), "not on the server any more"),
+    ];
+    let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+    let mut words = format!(
+        "{}: {} known of {} at {}",
         account.name,
         Count::of(state.len(), "message"),
         text::value(&identity.user),
-        text::value(&identity.host),
-        count(Origin::Delivered),
-        count(Origin::Imported),
-        count(Origin::Trusted),
-        count(Origin::Adopted)
-    )
+        text::value(&identity.host)
+    );
+    parts.enumerate().for_each(|(n, part)| {
+        words.push_str(if n == 0 { ": " } else { ", " });
+        words.push_str(&part);
+    });
+    words
 }
 
 fn origin(entry: &Entry) -> &'static str {
@@ -195,8 +210,9 @@ fn line(entry: &Entry) -> String {
     format!("  {}  {:<9}  {:<9}  {size:>10}  {unique_id}", moment(entry), origin(entry), place(entry))
 }
 
-fn json_line(entry: &Entry) -> String {
+fn json_line(account: &Account, entry: &Entry) -> String {
     json!({
+        "account": account.name.as_str(),
         "unique_id": entry.unique_id.as_ref().map(ToString::to_string),
         "origin": origin(entry),
         "place": place(entry),

@@ -21,6 +21,8 @@ pub enum ClientError {
         /// Why.
         source: io::Error,
     },
+    /// The server closed the connection before it said anything.
+    NoGreeting,
     /// The server closed the connection in the middle of a session.
     Closed,
     /// The server said nothing for too long.
@@ -209,13 +211,16 @@ impl ClientError {
     }
 }
 
-/// A server's words in quotes, with its response code; they are escaped already.
+/// A server's words in quotes, with its response code; they are escaped already. The full stop of its sentence is left to
+/// ours.
 fn words(response: &Response) -> String {
     let code = response.code.as_ref().map(|code| format!("[{code}] ")).unwrap_or_default();
     if code.is_empty() && response.text.is_empty() {
         return "without a word".to_owned();
     }
-    format!("saying \"{code}{}\"", response.words())
+    let words = response.words();
+    let words = words.strip_suffix('.').filter(|sentence| !sentence.ends_with('.')).unwrap_or(words);
+    format!("saying \"{code}{words}\"")
 }
 
 impl ClientError {
@@ -272,6 +277,7 @@ impl fmt::Display for ClientError {
         match self {
             Self::Net(e) => e.fmt(f),
             Self::Lost { source } => write!(f, "the connection broke: {source}"),
+            Self::NoGreeting => f.write_str("the server closed the connection before it greeted"),
             Self::Closed => f.write_str("the server closed the connection in the middle of the session"),
             Self::Silence { after } => write!(f, "the server said nothing for {} s", after.as_secs()),
             Self::TooSlow { octets, window } => {

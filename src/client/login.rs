@@ -113,13 +113,17 @@ enum Failure {
 
 impl Client {
     pub(super) async fn greeting(&mut self, dialer: &dyn Dial, endpoint: &Endpoint) -> Result<Greeting, ClientError> {
+        let heard = |event: Result<Event, ClientError>| match event {
+            Err(ClientError::Closed) => Err(ClientError::NoGreeting),
+            heard => heard,
+        };
         let first = match timeout(SUSPICIOUS_SILENCE, self.event()).await {
-            Ok(event) => event?,
+            Ok(event) => heard(event)?,
             Err(_) => {
                 if !self.info.protected && dialer.speaks_tls(self.info.peer, endpoint).await {
                     return Err(ClientError::SpeaksTls { port: endpoint.port });
                 }
-                self.event().await?
+                heard(self.event().await)?
             }
         };
         match first {
@@ -127,7 +131,7 @@ impl Client {
             Event::Greeting(Greeting { response, .. }) => {
                 Err(ClientError::Unwilling { provider: self.provider, response })
             }
-            _ => Err(ClientError::Closed),
+            _ => Err(ClientError::NoGreeting),
         }
     }
 

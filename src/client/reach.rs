@@ -76,7 +76,7 @@ pub async fn greet(dialer: &dyn Dial, account: &Account) -> Result<(), ClientErr
 /// is not POP3, or did not come to TLS.
 fn is_of_one_address(error: &ClientError) -> bool {
     match error {
-        ClientError::Lost { .. } | ClientError::Closed | ClientError::Silence { .. } => true,
+        ClientError::Lost { .. } | ClientError::NoGreeting | ClientError::Closed | ClientError::Silence { .. } => true,
         ClientError::Unwilling { .. } | ClientError::Framing(FramingError::NotPop3 { .. }) => true,
         ClientError::TooSlow { .. } | ClientError::NoStls { .. } => true,
         ClientError::Net(e) => e.is_of_one_address(),

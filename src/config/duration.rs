@@ -17,8 +17,10 @@ pub(super) fn duration(value: &DeValue<'_>, least: Bound, most: Bound, example: 
         if number.as_str().starts_with('-') {
             return Err(Complaint::new("is negative", format!("write a number with a unit, such as \"{example}\"")));
         }
-        let help = format!("write a number with its unit in quotes, such as \"{number}s\" for seconds");
-        return Err(Complaint::new("has no unit", help));
+        let in_seconds = format!("{number}s");
+        let would_do = parse(&in_seconds, example).and_then(|meant| within(meant, least, most)).is_ok();
+        let such = if would_do { format!("\"{in_seconds}\" for seconds") } else { format!("\"{example}\"") };
+        return Err(Complaint::new("has no unit", format!("write a number with its unit in quotes, such as {such}")));
     }
     within(parse(string(value, &format!("a duration such as \"{example}\""))?, example)?, least, most)
 }

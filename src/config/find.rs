@@ -87,11 +87,12 @@ pub fn find(explicit: Option<&Path>, env: &Environment) -> Result<PathBuf, Confi
     }
     let looked: Vec<String> = candidates.iter().map(|path| text::path(path)).collect();
     let target = looked.first().map(String::as_str).unwrap_or_default();
+    let dir = candidates.first().and_then(|path| path.parent()).map(text::path).unwrap_or_default();
     Err(Problem::new(format!("there is no configuration: looked for {}", looked.join(" and ")))
         .help(format!(
-            "run `mailferry setup`, which asks for your address and writes it. Or write the six lines below, with your own \
-             values, into {target}, run `chmod 600` on it, and then `mailferry check`. A file elsewhere is named with --config \
-             or $MAILFERRY_CONFIG"
+            "run `mailferry setup`, which asks for your address and writes it. Or run `mkdir -p {dir}`, write the six lines \
+             below, with your own values, into {target}, run `chmod 600` on it, and then `mailferry check`. A file elsewhere \
+             is named with --config or $MAILFERRY_CONFIG"
         ))
         .below(EXAMPLE)
         .into())

@@ -205,7 +205,7 @@ impl Look<'_> {
             let said = self.all("a name with a colon is a table of YAML, and this file is TOML", help, None);
             return Some(Diagnosis { key: None, ..said });
         }
-        let help = format!("write {bare} = and the value behind it, a text in quotes");
+        let help = format!("write {bare} = and the value behind it, {}", form_of(bare));
         let said = self.all("a key and its value are parted by =, not by a colon", help, meant(bare, value));
         Some(self.at(key.len(), 1, said))
     }
@@ -258,7 +258,13 @@ impl Look<'_> {
         if let Some(said) = self.number(plain, value, start).or_else(|| self.encryption(plain, value, start)) {
             return said;
         }
-        let (message, help) = what_of_value(value);
+        let (message, help) = if takes_words(plain) && !value.starts_with(['[', '{', '"', '\'']) {
+            ("a command is a list of words", "write each word in quotes: [\"pass\", \"show\", \"mail/work\"]")
+        } else if NUMBERS.contains(&plain) && truth(value).is_some() {
+            ("this is a number, and not true or false", "write it without quotes, such as 995")
+        } else {
+            what_of_value(value)
+        };
         let said = self.all(message, help, meant(bare, value));
         let key = Some(plain.to_owned());
         Diagnosis { key, ..self.at(start, value.len(), said) }
@@ -331,8 +337,25 @@ impl Look<'_> {
                 None,
             );
         }
-        let help = format!("write {word} = and the value behind it, a text in quotes");
+        let help = format!("write {word} = and the value behind it, {}", form_of(word));
         self.all("= is missing between the key and its value", help, meant(word, value))
+    }
+}
+
+/// Keys whose values are numbers.
+const NUMBERS: [&str; 4] = ["port", "concurrency", "per_host", "max_messages_per_session"];
+
+/// Whether a key has the words of a command.
+fn takes_words(key: &str) -> bool {
+    let name = key.rsplit('.').next().unwrap_or(key);
+    keys::is_known(name) && (name.ends_with("command") || name == "on_new_mail")
+}
+
+/// How the value of a key is written.
+fn form_of(key: &str) -> &'static str {
+    match takes_words(key) {
+        true => "its words in brackets: [\"pass\", \"show\", \"mail/work\"]",
+        false => "a text in quotes",
     }
 }
 

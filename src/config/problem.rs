@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use textwrap::{Options, WordSplitter};
 
 use super::Span;
 use super::keys;
@@ -123,6 +124,18 @@ impl Problem {
         Self { place, other, ..self }
     }
 
+    /// The same with its sentences in lines of so many columns.
+    fn wrapped(&self, width: Option<usize>) -> Self {
+        let Some(width) = width else { return self.clone() };
+        // In front of the words: the number of the line, and "= help: ".
+        let number = 4;
+        Self {
+            message: in_lines(&self.message, width.saturating_sub("error: ".len())),
+            help: self.help.as_ref().map(|help| in_lines(help, width.saturating_sub(number + "= help: ".len()))),
+            ..self.clone()
+        }
+    }
+
     /// The same without words that begin so and end with a hyphen behind a number.
     pub(super) fn without(self, mark: &str) -> Self {
         let Some((before, rest)) = self.message.split_once(mark) else { return self };
@@ -130,6 +143,14 @@ impl Problem {
         let message = format!("{before}{rest}");
         Self { message, ..self }
     }
+}
+
+/// No narrower lines are made, in columns.
+const NARROWEST: usize = 20;
+
+fn in_lines(words: &str, width: usize) -> String {
+    let options = Options::new(width.max(NARROWEST)).word_splitter(WordSplitter::NoHyphenation).break_words(false);
+    textwrap::fill(words, options)
 }
 
 impl From<Problem> for ConfigError {
@@ -168,13 +189,38 @@ impl ConfigError {
         }
     }
 
+    /// Whether all of it is about what stands behind this offset of the text.
+    pub(crate) fn is_behind(&self, offset: usize) -> bool {
+        self.problems.iter().all(|problem| problem.place.as_ref().is_some_and(|place| place.start >= offset))
+    }
+
+    /// The problems and their next steps, without their lines.
+    pub(crate) fn sentences(&self) -> Vec<String> {
+        let words = |problem: &Problem| match &problem.help {
+            Some(help) => format!("{}; {help}", problem.message),
+            None => problem.message.clone(),
+        };
+        self.problems.iter().take(MOST_SHOWN).map(words).collect()
+    }
+
     /// All problems, each with its line and the next step, ending in a newline. No secret is shown.
     #[must_use]
     pub fn render(&self, color: bool) -> String {
+        self.render_within(color, None)
+    }
+
+    /// The same in lines of so many columns, but for paths and the first columns of the file's own lines.
+    #[must_use]
+    pub fn render_within(&self, color: bool, width: Option<usize>) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let renderer = match width {
+            Some(width) => renderer.term_width(width),
+            None => renderer,
+        };
         let path = self.path.as_ref().map(|path| text::path(path));
         let mut text = String::new();
         for problem in self.problems.iter().take(MOST_SHOWN) {
+            let problem = &problem.wrapped(width);
             let group = self.group(problem, path.as_deref());
             text.push_str(&renderer.render(&[group]));
             text.push_str("\n\n");

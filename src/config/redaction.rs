@@ -262,7 +262,8 @@ fn shown_prefix(line: &str, secret_goes_on: bool) -> (usize, bool) {
     let has_sign = after_key.starts_with(['=', ':', '＝']);
     let before_value = line.len() - value.len();
     if keys::is_shown(name) {
-        return (before_value + first_value(value), false);
+        let shown = if value.starts_with('[') { list_prefix(value) } else { first_value(value) };
+        return (before_value + shown, false);
     }
     if !has_sign {
         return (indent, secret_goes_on);
@@ -289,6 +290,33 @@ const SHORTEST_KEY: usize = 3;
 /// Whether anything in this may be the name of a secret.
 fn mentions_secret(text: &str) -> bool {
     text.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(keys::looks_secret)
+}
+
+/// How much of this may be shown as the list of a harmless key: plain words, in quotes or without. What follows on anything
+/// else may be anything.
+fn list_prefix(text: &str) -> usize {
+    let plain = |c: char| c.is_alphanumeric() || "._-:/~+@ ".contains(c);
+    let mut rest = text;
+    loop {
+        let behind = rest.trim_start_matches(['[', ']', ',', ' ', '\t']);
+        let is_closed = rest.get(..rest.len() - behind.len()).is_some_and(|gap| gap.contains(']'));
+        rest = behind;
+        let shown = text.len() - rest.len();
+        if is_closed {
+            return shown;
+        }
+        let word = match rest.chars().next() {
+            None => return text.len(),
+            Some(quote @ ('"' | '\'')) => rest.get(1..).and_then(|inside| inside.find(quote)).map(|end| end + 2),
+            Some(_) => rest.find(|c: char| !plain(c) || c == ' ').or(Some(rest.len())),
+        };
+        let Some((word, behind)) = word.and_then(|length| rest.split_at_checked(length)) else { return shown };
+        let is_apart = behind.is_empty() || behind.starts_with([']', ',', ' ', '\t']);
+        if word.is_empty() || !is_apart || !word.trim_matches(['"', '\'']).chars().all(plain) {
+            return shown;
+        }
+        rest = behind;
+    }
 }
 
 /// How much of this may be shown as the value of a harmless key: one plain word or one string, and the blanks behind it.

@@ -250,7 +250,12 @@ fn interval(value: &DeValue<'_>) -> Result<Interval, Complaint> {
         return Err(Complaint::new("is not a duration, nor two of them", help));
     }
     let Some((first, second)) = text.split_once("..") else {
-        return duration(value, INTERVAL_LEAST, INTERVAL_MOST, example).map(Interval::fixed);
+        return duration(value, INTERVAL_LEAST, INTERVAL_MOST, example).map(Interval::fixed).map_err(|wrong| {
+            // Who writes no number may mean that it is not to be polled at all.
+            let is_word = !text.contains(|c: char| c.is_ascii_digit());
+            let help = format!("{}; an account that is polled only when it is named has enabled = false", wrong.help);
+            if is_word { Complaint { help, ..wrong } } else { wrong }
+        });
     };
     if first.trim().is_empty() || second.trim().is_empty() || second.contains("..") {
         let help = "write the shortest and the longest time, such as \"1m..15m\"";
@@ -293,7 +298,10 @@ fn removal(value: &DeValue<'_>) -> Result<RemovalPolicy, Complaint> {
             duration(value, AGE_LEAST, AGE_MOST, "14d").map(RemovalPolicy::AfterAge).map_err(|wrong| {
                 // Who writes no number did not think of an age.
                 let is_word = !text.contains(|c: char| c.is_ascii_digit());
-                if is_word { Complaint { help: format!("write {example}"), ..wrong } } else { wrong }
+                match is_word {
+                    true => Complaint::new("is neither true, false nor an age", format!("write {example}")),
+                    false => wrong,
+                }
             })
         }
         _ => Err(wrong_type(value, example, example)),

@@ -10,13 +10,17 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::subprocess::{Full, NoEnd, Running, Sink, Tail};
 
-/// Runs a command without a shell and returns what it wrote to standard output until it ended, at most `max_output`
-/// bytes. A command that has not ended after `limit` is ended, with all that it started.
-pub(super) async fn output_of(
-    argv: &[OsString],
-    max_output: usize,
-    limit: Duration,
-) -> Result<Zeroizing<Vec<u8>>, CommandFault> {
+/// What a command wrote until it ended with success.
+pub(super) struct Output {
+    /// To standard output.
+    pub(super) bytes: Zeroizing<Vec<u8>>,
+    /// The end of what it wrote to standard error, escaped.
+    pub(super) stderr: String,
+}
+
+/// Runs a command without a shell and returns what it wrote, at most `max_output` bytes to standard output. A command that
+/// has not ended after `limit` is ended, with all that it started.
+pub(super) async fn output_of(argv: &[OsString], max_output: usize, limit: Duration) -> Result<Output, CommandFault> {
     let Some((program, arguments)) = argv.split_first() else {
         return Err(CommandFault::NotFound);
     };
@@ -33,7 +37,7 @@ pub(super) async fn output_of(
         NoEnd::Lost(e) => CommandFault::Lost(e),
     })?;
     match (status.code(), status.signal()) {
-        (Some(0), _) => Ok(output.bytes),
+        (Some(0), _) => Ok(Output { bytes: output.bytes, stderr }),
         (Some(code), _) => Err(CommandFault::Failed { code, stderr }),
         (None, signal) => Err(CommandFault::Killed { signal: signal.unwrap_or(0), stderr }),
     }
@@ -117,7 +121,7 @@ impl fmt::Display for CommandFault {
 }
 
 /// What the command said, if it said anything.
-struct Said<'a>(&'a str);
+pub(super) struct Said<'a>(pub(super) &'a str);
 
 impl fmt::Display for Said<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,6 +17,7 @@ use private_file::Identity;
 mod command;
 pub(crate) mod private_file;
 pub use command::CommandFault;
+use command::{Output, Said};
 pub use private_file::{ExposedFile, Exposure, ReadFault};
 #[cfg(test)]
 mod tests;
@@ -115,12 +116,15 @@ async fn from_systemd(name: &str, env: &CredentialEnvironment) -> Result<Secret,
 
 async fn from_command(key: &'static str, argv: &[OsString], limit: Duration) -> Result<Secret, CredentialError> {
     let program = || argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-    let output = command::output_of(argv, MAX_SECRET, limit).await.map_err(|fault| CredentialError::Command {
-        key,
-        program: program(),
-        fault,
-    })?;
-    secret_in(&output).map_err(|fault| CredentialError::Contents { origin: Origin::Command(key, program()), fault })
+    let Output { bytes, stderr } = command::output_of(argv, MAX_SECRET, limit)
+        .await
+        .map_err(|fault| CredentialError::Command { key, program: program(), fault })?;
+    secret_in(&bytes).map_err(|fault| {
+        // A shell ends well whatever became of the first commands in a pipe: what they said tells why there is nothing. Where
+        // there is something, they may have said that, too.
+        let stderr = if fault == ContentsFault::Empty { stderr } else { String::new() };
+        CredentialError::Contents { origin: Origin::Command { key, program: program(), stderr }, fault }
+    })
 }
 
 /// Reads off the runtime's threads, because a file on a network may make us wait.
@@ -207,8 +211,15 @@ pub enum Origin {
     File(PathBuf),
     /// The systemd credential of this name.
     Credential(String),
-    /// The command under this key, with this first word.
-    Command(&'static str, String),
+    /// A command.
+    Command {
+        /// The key that it stands under.
+        key: &'static str,
+        /// Its first word.
+        program: String,
+        /// The end of what it wrote to standard error, escaped, if it printed nothing.
+        stderr: String,
+    },
 }
 
 /// What is wrong with something that should have been a password.
@@ -244,9 +255,9 @@ impl fmt::Display for CredentialError {
                 write!(f, "the {} command `{}` {fault}", secret_of(key), text::value(program))
             }
             Self::SignIn => f.write_str("a sign-in gives tokens and no other secret"),
-            Self::Contents { origin: Origin::Command(key, program), fault } => {
-                let secret = secret_of(key);
-                write!(f, "the {secret} command `{}` printed {}", text::value(program), Printed(*fault, secret))
+            Self::Contents { origin: Origin::Command { key, program, stderr }, fault } => {
+                let (secret, program) = (secret_of(key), text::value(program));
+                write!(f, "the {secret} command `{program}` printed {}{}", Printed(*fault, secret), Said(stderr))
             }
             Self::Contents { origin: origin @ (Origin::File(_) | Origin::Credential(_)), fault } => {
                 write!(f, "{origin} {fault}")
@@ -288,7 +299,7 @@ impl fmt::Display for Origin {
         match self {
             Self::File(path) => write!(f, "the password file {}", text::path(path)),
             Self::Credential(name) => write!(f, "the systemd credential `{}`", text::value(name)),
-            Self::Command(_, program) => write!(f, "the output of `{}`", text::value(program)),
+            Self::Command { program, .. } => write!(f, "the output of `{}`", text::value(program)),
         }
     }
 }

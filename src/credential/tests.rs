@@ -128,14 +128,15 @@ async fn no_shell_reads_the_arguments() {
 #[tokio::test]
 async fn each_way_to_fail_has_its_own_words() {
     let too_much = format!("head -c {} /dev/zero", MAX_SECRET + 1);
-    let cases: [(Vec<OsString>, &str); 9] = [
+    let cases: [(Vec<OsString>, &str); 10] = [
         (argv(&["/nonexistent/pass"]), "`/nonexistent/pass` was not found"),
         (argv(&["/"]), "could not be started"),
         (argv(&[]), "was not found"),
         (sh("echo no such entry >&2; exit 3"), "ended with status 3, saying: no such entry"),
         (sh("kill -9 $$"), "was killed by signal 9"),
         (sh(":"), "printed nothing"),
-        (sh("echo hunter2; echo user: jo"), "printed more than one line"),
+        (sh("cat /nonexistent/pw | head -n 1"), "printed nothing, saying: cat: /nonexistent/pw: "),
+        (sh("echo hunter2; echo user: jo; echo hunter2 >&2"), "printed more than one line"),
         (sh(&too_much), "printed more than 64 KiB"),
         (sh("printf '\\033[2J\\a' >&2; exit 1"), "saying: \\u{1b}[2J\\u{7}"),
     ];

@@ -71,10 +71,13 @@ impl Report<'_> {
     fn fetched(&self, f: &mut fmt::Formatter<'_>, name: &str, draft: &Draft) -> fmt::Result {
         let record = &draft.record;
         match (record.found, record.fetched.len()) {
+            (true, 0) => writeln!(f, "  nothing fetched before -> the first poll fetches all that is on the server")?,
             (true, messages) => {
+                let (them, their) =
+                    if messages == 1 { ("it", "its header was") } else { ("them", "their headers were") };
                 let fate = match self.trust {
-                    true => "and deleted on the server as leave_on_server says, once their headers were seen twice",
-                    false => "and mailferry never deletes them on the server",
+                    true => format!("and deleted on the server as leave_on_server says, once {their} seen twice"),
+                    false => format!("and mailferry never deletes {them} on the server"),
                 };
                 let messages = Count::of(messages, "message");
                 writeln!(f, "  {messages} fetched before -> not fetched again, {fate}")?;
@@ -115,6 +118,7 @@ impl Report<'_> {
         for step in &found.switch_off {
             write!(f, "\n    {}", shown(step))?;
         }
+        write!(f, "\n  see whether all is well: {}", crate::command_line::this_program("check"))?;
         write!(f, "\n  see what would be fetched: {}", crate::command_line::this_program("fetch --dry-run"))?;
         write!(
             f,

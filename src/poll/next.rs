@@ -154,7 +154,11 @@ impl Poll {
     /// Whether a connection ended at a message, and not too often yet.
     fn is_one_of_few_lost(&mut self, error: &PollError) -> bool {
         let PollError::Client(
-            ClientError::Closed | ClientError::Lost { .. } | ClientError::Silence { .. } | ClientError::TooSlow { .. },
+            ClientError::NoGreeting
+            | ClientError::Closed
+            | ClientError::Lost { .. }
+            | ClientError::Silence { .. }
+            | ClientError::TooSlow { .. },
         ) = error
         else {
             return false;

@@ -96,6 +96,7 @@ impl ServerProfile {
             ClientError::Login { .. }
                 | ClientError::Sasl { .. }
                 | ClientError::NoLogin(_)
+                | ClientError::NoGreeting
                 | ClientError::Closed
                 | ClientError::Framing(_)
         ) {

@@ -44,8 +44,6 @@ pub struct Provider {
     pub login_delay_is_untrue: bool,
     /// A session lists only some of the messages; the next one lists more.
     pub lists_in_portions: bool,
-    /// Its servers close the connection when AUTH comes with an initial response.
-    pub two_step_auth: bool,
     /// It has no POP3.
     pub no_pop3: bool,
     /// Where POP3 is switched on, and a password for programs made: the words of its menus.

@@ -132,7 +132,6 @@ impl Row {
             interval: seconds(interval).ok_or("interval")?,
             login_delay_is_untrue: flags.login_delay_untrue,
             lists_in_portions: flags.portions,
-            two_step_auth: flags.two_step_auth,
             no_pop3: flags.no_pop3,
             enable: text(enable),
             note: text(note),
@@ -147,7 +146,6 @@ impl Row {
 struct Flags {
     login_delay_untrue: bool,
     portions: bool,
-    two_step_auth: bool,
     no_pop3: bool,
     facts_only: bool,
 }
@@ -159,7 +157,6 @@ impl Flags {
             *match word {
                 "login-delay-untrue" => &mut flags.login_delay_untrue,
                 "portions" => &mut flags.portions,
-                "two-step-auth" => &mut flags.two_step_auth,
                 "no-pop3" => &mut flags.no_pop3,
                 "facts-only" => &mut flags.facts_only,
                 _ => return None,

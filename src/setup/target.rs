@@ -22,8 +22,10 @@ pub(crate) struct Target {
 /// Why there is no such configuration.
 #[derive(Debug)]
 pub(crate) enum TargetError {
-    /// It would be wrong, or is.
+    /// It is wrong as it is.
     Config(ConfigError),
+    /// It would be wrong, by what is to be written.
+    Account(ConfigError),
     /// It cannot be added to.
     CannotAdd(CannotAdd),
 }
@@ -73,10 +75,13 @@ impl Target {
     /// What it would be with this account.
     ///
     /// # Errors
-    /// [`TargetError`].
+    /// [`TargetError`]: [`TargetError::Config`] only where what is wrong is there already.
     pub(crate) fn with(&self, name: &AccountName, table: &Table) -> Result<Extended, TargetError> {
         let text = write::add_account(&self.text, name, table)?;
-        let config = write::check(&self.path, &text, &self.environment)?;
+        let config = write::check(&self.path, &text, &self.environment).map_err(|e| {
+            // No octet of what is there changes, and the account comes behind it.
+            if e.is_behind(self.text.len()) { TargetError::Account(e) } else { TargetError::Config(e) }
+        })?;
         let account = config.accounts.iter().find(|account| account.name == *name).cloned();
         let account = account.ok_or(CannotAdd::NoTables)?;
         Ok(Extended { text, config, account })
@@ -100,7 +105,7 @@ impl TargetError {
     /// Why, to somebody who has just typed what is wrong: without the lines of a file that is not written yet.
     pub(crate) fn in_short(&self) -> String {
         match self {
-            Self::Config(e) => e.in_short(),
+            Self::Config(e) | Self::Account(e) => e.in_short(),
             Self::CannotAdd(e) => e.to_string(),
         }
     }
@@ -110,6 +115,7 @@ impl std::fmt::Display for TargetError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Config(e) => e.fmt(f),
+            Self::Account(e) => f.write_str(&e.sentences().join(". ")),
             Self::CannotAdd(e) => e.fmt(f),
         }
     }

@@ -250,6 +250,63 @@ fn where_fetch_can_make_no_maildir_check_says_so() {
 }
 
 #[test]
+fn what_waits_is_compared_with_the_room_that_there_is() {
+    let large = format!("Subject: large\r\n\r\n{}", "x\r\n".repeat(200_000));
+    let mut messages = small_ones(2);
+    messages.push(Message::new("large", large.as_bytes()));
+    let maildrop = Maildrop::new(messages);
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let told = step(&env.run(&["check", "--json"]).expect(0), "room", "ok");
+    assert!(told.starts_with("3 messages (586") && told.contains(" may be filled"), "{told}");
+    let Some(_small) = SmallDisk::mount(&env.path("Mail"), 400) else { return };
+    let told = step(&env.run(&["check", "--json"]).expect(0), "room", "warn");
+    assert!(told.contains("what does not fit stays on the server") && told.contains("make room"), "{told}");
+    // What is remembered is not fetched again, and what is too large never.
+    env.run(&["uids", "adopt", "a", "--all", "--yes"]).expect(0);
+    let steps = steps(&env.run(&["check", "--json"]).expect(0));
+    assert!(steps.iter().all(|(step, ..)| step != "room"), "{steps:?}");
+}
+
+#[test]
+fn a_full_file_system_under_the_state_is_told() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let Some(_small) = SmallDisk::mount(&env.path("state"), 400) else { return };
+    let mut file = fs::File::create(env.path("state").join("filler")).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    let told = step(&env.run(&["check", "--json"]).expect(73), "state", "fail");
+    assert!(told.contains("Free some space there"), "{told}");
+    env.fetch().expect(73);
+}
+
+#[test]
+fn a_server_that_hangs_up_before_it_greets_is_told_at_that_step() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    let env = TestEnv::new(&[Account::at(address)]);
+    let told = step(&env.run(&["check", "--json"]).expect(75), "greeting", "fail");
+    // It may be a reset, too.
+    assert!(told.contains("before it greeted") || told.contains("the connection broke"), "{told}");
+    assert!(!told.contains("middle"), "{told}");
+}
+
+#[test]
+fn a_program_that_is_missing_is_told_once() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let account = || Account::at(maildrop.server.address).without("maildir").named("a");
+    let env = TestEnv::new(&[account()]);
+    env.configure_more("[accounts.a.forward]\ncommand = [\"/nowhere/program\"]\n");
+    let outcome = env.run(&["check"]).expect(75).says("Install it, or write its whole path");
+    assert_eq!(outcome.stdout.matches("/nowhere/program").count(), 1, "{outcome:#?}");
+    assert!(!outcome.stdout.contains("there is no such program"), "{outcome:#?}");
+    env.run(&["check", "--offline"]).expect(0).says("`/nowhere/program`, and there is no such program");
+    env.configure(&[account().without("password").set("password_command", "[\"/nowhere/pass\"]")]);
+    let outcome = env.run(&["check"]);
+    assert_eq!(outcome.stdout.matches("/nowhere/pass").count(), 1, "{outcome:#?}");
+}
+
+#[test]
 fn several_accounts_are_looked_at_side_by_side_and_told_in_order() {
     let slow = Maildrop::new(small_ones(1));
     let fast = Maildrop::new(small_ones(2));

@@ -56,3 +56,13 @@ fn the_manual_pages_are_in_the_program() {
     env.run(&["man", "5"]).expect(0).says(".Dt MAILFERRY.TOML 5");
     env.run(&["man", "7"]).expect(64).says("the sections are 1");
 }
+
+#[test]
+fn without_a_word_the_help_is_shown() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_mailferry")).env_clear().output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(64), "{said}");
+    for words in ["Usage: mailferry [OPTIONS] <COMMAND>", "  setup ", "  check "] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}

@@ -52,7 +52,7 @@ fn nothing_is_deleted_without_the_word_for_it_and_quit() {
     let maildrop = Maildrop::new(small_ones(4));
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
     // Nobody can be asked.
-    piped(&env, "DELE 1\nQUIT\n", &[]).expect(64).says("use --yes");
+    piped(&env, "DELE 1\nQUIT\n", &[]).expect(64).says("DELE 1 was not sent").says("console a --yes");
     assert_eq!(maildrop.count("DELE"), 0);
     // RSET undoes that, and so does an end without QUIT.
     piped(&env, "DELE 1\nRSET\nQUIT\n", &["--yes"]).expect(0);

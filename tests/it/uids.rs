@@ -32,6 +32,10 @@ fn what_is_on_the_server_is_adopted_and_forgotten_again() {
     env.run(&["uids", "adopt", "a", "--all", "--yes"]).expect(0).says("adopted 3 messages");
     env.fetch().expect(0).says("nothing new");
     env.run(&["uids", "list", "a"]).expect(0).says("3 adopted").says("u2");
+    // Without an account it is one line about each.
+    let all = env.run(&["uids", "list"]).expect(0).says("a: 3 messages known").says("3 adopted");
+    assert_eq!(all.stdout.lines().count(), 1, "{all:?}");
+    env.run(&["uids", "list", "--json"]).expect(0).says("\"account\":\"a\"").says("\"unique_id\":\"u2\"");
     let forgot = env.run(&["uids", "forget", "a", "u2", "nobody", "--yes"]).expect(1).says("no record of nobody");
     let forgot = forgot.says("forgot 1 message");
     env.fetch().expect(0).says("1 new message");

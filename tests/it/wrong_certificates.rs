@@ -58,11 +58,11 @@ fn a_certificate_out_of_its_time_is_refused() {
 fn a_certificate_for_another_name_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::new(dir.path());
-    refused(&authority, Kind::OtherName, |account| account, "localhost is for pop.example.org");
+    refused(&authority, Kind::OtherName, |account| account, "is for pop.example.org, not for localhost");
     // An address in the place of the name, the name in that of the address, and the address written as a name.
-    refused(&authority, Kind::AddressOnly, |account| account, "localhost is for 127.0.0.1");
+    refused(&authority, Kind::AddressOnly, |account| account, "is for 127.0.0.1, not for localhost");
     let by_address = |account: Account| account.text("host", "127.0.0.1");
-    refused(&authority, Kind::Named(&["localhost"]), by_address, "127.0.0.1 is for localhost");
+    refused(&authority, Kind::Named(&["localhost"]), by_address, "is for localhost, not for 127.0.0.1");
     refused(&authority, Kind::Named(&["127.0.0.1"]), by_address, "is for the name 127.0.0.1 (not for the address)");
     // Without any name.
     refused(&authority, Kind::Named(&[]), |account| account, "names no host");
@@ -106,7 +106,7 @@ fn a_key_that_is_not_the_pinned_one_is_refused() {
     let alone = |account: Account| pinned(account).without("tls_ca_file").text("tls_trust", "pin");
     refused(&authority, Kind::SelfSigned, alone, "is not a pinned one");
     // A right pin makes no wrong certificate good.
-    refused(&authority, Kind::OtherName, pinned, "localhost is for pop.example.org");
+    refused(&authority, Kind::OtherName, pinned, "is for pop.example.org, not for localhost");
 }
 
 /// A server of OpenSSL with this certificate, from the first byte and behind STLS.

@@ -80,13 +80,13 @@ fn command(fault: &CommandFault, secret: &str) -> Cow<'static, str> {
 
 fn contents(origin: &Origin, fault: ContentsFault) -> Cow<'static, str> {
     match (origin, fault) {
-        (Origin::Command(key, _), ContentsFault::Empty) => {
+        (Origin::Command { key, .. }, ContentsFault::Empty) => {
             return format!("Run it by hand and check that it prints the {}", secret_of(key)).into();
         }
-        (Origin::Command(..), ContentsFault::SeveralLines) => {
+        (Origin::Command { .. }, ContentsFault::SeveralLines) => {
             "Make it print the first only, for example with [\"sh\", \"-c\", \"pass show mail/qq | head -n 1\"]"
         }
-        (Origin::Command(key, _), ContentsFault::Utf16) => {
+        (Origin::Command { key, .. }, ContentsFault::Utf16) => {
             return format!("Make it print the {} as UTF-8 or ASCII, without a byte order mark", secret_of(key)).into();
         }
         (Origin::File(_) | Origin::Credential(_), ContentsFault::Empty) => "Write the password into it",

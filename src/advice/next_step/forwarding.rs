@@ -16,6 +16,9 @@ pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
         ForwardError::Refused { lasting: true, .. } => Some(format!("Check [accounts.{account}.forward]").into()),
         ForwardError::Full { .. } => Some("The daemon tries it again every hour".into()),
         ForwardError::Cleartext => Some("Write tls = \"implicit\" or tls = \"starttls\" for the destination".into()),
+        ForwardError::Command { what, .. } if what.starts_with("is not there") => {
+            Some("Install it, or write its whole path".into())
+        }
         ForwardError::Command { .. } => Some("Run it by hand with a message on its standard input to see why".into()),
         ForwardError::Protocol { what, .. } if what.starts_with("+OK") => Some(
             format!(

@@ -10,6 +10,7 @@ pub(super) fn step(error: &ClientError) -> Step {
     let step = match error {
         ClientError::Net(e) => return network::step(e),
         ClientError::Lost { .. }
+        | ClientError::NoGreeting
         | ClientError::Closed
         | ClientError::TooSlow { .. }
         | ClientError::UniqueIdsRefused => TRY_LATER,

@@ -34,7 +34,12 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
             let (dir, other) = (text::path(dir), text::value(other));
             let moves: Vec<String> =
                 files.iter().map(|file| format!("mv {dir}/{other}.{file} {dir}/{account}.{file}")).collect();
-            format!("If the account was renamed: {}. If not: {}", moves.join(" && "), new_state())
+            format!(
+                "If the account was renamed: {}. If not, because {other} is of another configuration, give this one a \
+                 `state_dir` of its own; else: {}",
+                moves.join(" && "),
+                new_state()
+            )
         }
         StateError::Lost { .. } => format!(
             "If the state is somewhere else, put {account}.uids back or give --state-dir; if it is lost, count what \

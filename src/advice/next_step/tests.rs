@@ -106,7 +106,18 @@ fn an_untrusted_server_is_told_with_who_can_mend_it() {
         (certificate(CertificateProblem::UnknownIssuer), &["no password was sent", "tls_ca_file"]),
         (
             certificate(CertificateProblem::WrongName { presented: vec!["a.example".to_owned()] }),
-            &["is for a.example; no password was sent. Set host to a name it is for"],
+            &[
+                "is for a.example, not for pop.example.org; no password was sent. If that is a name of your server, set host",
+                "(or tls_server_name, if that is what says pop.example.org)",
+            ],
+        ),
+        (
+            ClientError::from(NetError::Certificate {
+                host: "pop.gmail.com".to_owned(),
+                problem: CertificateProblem::UnknownIssuer,
+            })
+            .into(),
+            &["Gmail has one that every machine trusts", "a virus scanner or a proxy", "or `host` leads elsewhere"],
         ),
         (
             certificate(CertificateProblem::WrongName { presented: Vec::new() }),
@@ -195,10 +206,7 @@ fn a_state_is_told_with_the_command_that_goes_on() {
                 files: vec!["spool", "uids"],
             }
             .into(),
-            &[
-                "mv /s/old.spool /s/work.spool && mv /s/old.uids /s/work.uids",
-                "If not: mailferry fetch --new-state work",
-            ],
+            &["mv /s/old.spool /s/work.spool && mv /s/old.uids /s/work.uids", "else: mailferry fetch --new-state work"],
         ),
         (
             StateError::Lost { account: account(), maildir: "/m".into(), dir: dir() }.into(),
@@ -327,7 +335,10 @@ fn a_password_is_told_with_where_to_put_it() {
             &["within 60 seconds", "Unlock the password store first"],
         ),
         (
-            contents(Origin::Command("password_command", "pass".to_owned()), ContentsFault::SeveralLines),
+            contents(
+                Origin::Command { key: "password_command", program: "pass".to_owned(), stderr: String::new() },
+                ContentsFault::SeveralLines,
+            ),
             &["`pass` printed more than one line", "head -n 1"],
         ),
         (contents(Origin::File("/pw".into()), ContentsFault::Empty), &["the password file /pw is empty. Write the"]),

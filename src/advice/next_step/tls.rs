@@ -5,8 +5,14 @@ use std::borrow::Cow;
 use super::Step;
 use super::system;
 use crate::net::{CaFileProblem, CertificateProblem, ClientCertificateProblem, HandshakeProblem};
+use crate::provider::Provider;
 
+/// About a certificate; `host` is the name that it should be for.
 pub(super) fn certificate(host: &str, problem: &CertificateProblem) -> Cow<'static, str> {
+    let is_unknown = matches!(problem, CertificateProblem::UnknownIssuer | CertificateProblem::SelfSigned);
+    if let Some(provider) = Provider::of(host).filter(|_| is_unknown) {
+        return intercepted(provider).into();
+    }
     let step = match problem {
         CertificateProblem::Expired { .. } => "Ask the server's operator to renew it, and check this machine's clock",
         CertificateProblem::NotYetValid { .. } => "Check this machine's clock, then ask the server's operator",
@@ -14,8 +20,11 @@ pub(super) fn certificate(host: &str, problem: &CertificateProblem) -> Cow<'stat
             return format!("Ask the server's operator for one that names {host}").into();
         }
         CertificateProblem::WrongName { .. } => {
-            "Set host to a name it is for, or tls_server_name where that is set, if you trust that name; or ask the server's \
-             operator"
+            return format!(
+                "If that is a name of your server, set host to it (or tls_server_name, if that is what says {host}); if not, \
+                 ask the server's operator"
+            )
+            .into();
         }
         CertificateProblem::UnknownIssuer => {
             "If its authority is a private one, set tls_ca_file to that authority's PEM file, or, if that is set, check that the \
@@ -32,6 +41,16 @@ pub(super) fn certificate(host: &str, problem: &CertificateProblem) -> Cow<'stat
         CertificateProblem::Other(_) => "Ask the server's operator for a valid one",
     };
     step.into()
+}
+
+/// The servers of a provider that is known have certificates that every machine trusts.
+fn intercepted(provider: &Provider) -> String {
+    format!(
+        "{} has one that every machine trusts, so this is hardly its server: a virus scanner or a proxy on the way may be \
+         reading along, or `host` leads elsewhere. Look at these first, and set tls_ca_file only to the authority of one that \
+         you trust with your mail",
+        provider.name
+    )
 }
 
 pub(super) fn handshake(problem: &HandshakeProblem) -> &'static str {

@@ -10,9 +10,11 @@ use std::sync::Arc;
 use super::arguments::{Arguments, Console};
 use super::output::{say, stderr_line};
 use super::prepare;
-use crate::account::Account;
+use super::wrapped::{say_sentence, stderr_sentence};
+use crate::account::{Account, AccountName};
 use crate::client::login::{CachedCapabilities, log_in};
 use crate::client::{ByHand, Client, ClientError, Redactor, ResponsePart};
+use crate::command_line::this_program;
 use crate::config::{Config, Environment};
 use crate::exit::ExitStatus;
 use crate::poll::{PollContext, PollError, credential};
@@ -35,7 +37,7 @@ pub(super) async fn run(arguments: &Arguments, options: &Console) -> ExitStatus 
     let (config, context) = match prepared {
         Ok(prepared) => prepared,
         Err(e) => {
-            stderr_line(e.render(super::colour()));
+            stderr_line(super::rendered(&e));
             return ExitStatus::Config;
         }
     };
@@ -51,7 +53,7 @@ pub(super) async fn run(arguments: &Arguments, options: &Console) -> ExitStatus 
     match talk(&context, &account, arguments, options).await {
         Ok(status) => status,
         Err(e) => {
-            stderr_line(format_args!("{}: {}", account.name, crate::advice::told(&e, &account.name)));
+            stderr_sentence(format_args!("{}: {}", account.name, crate::advice::told(&e, &account.name)));
             e.exit_status()
         }
     }
@@ -78,6 +80,7 @@ async fn talk(
     let takes_away = capabilities.as_ref().and_then(Capabilities::expire) == Some(Expire::Days(0));
     let input = Input::new();
     let talk = Talk {
+        account: account.name.clone(),
         interactive: input.is_terminal(),
         yes: options.yes,
         redactor: Redactor::new(&account.username, password),
@@ -87,8 +90,8 @@ async fn talk(
     };
     if talk.interactive && !arguments.quiet {
         let user = words_in(account.username.as_bytes());
-        say(format_args!("{user} is logged in at {} ({}).", account.endpoint.host, logged_in.method.name()));
-        say("HELP lists the commands. Nothing is deleted before you say DELE and then QUIT.");
+        say_sentence(format_args!("{user} is logged in at {} ({}).", account.endpoint.host, logged_in.method.name()));
+        say_sentence("HELP lists the commands. Nothing is deleted before you say DELE and then QUIT.");
     }
     talk.run(client, input, &format!("{}> ", account.name)).await.map_err(PollError::from)
 }
@@ -114,6 +117,8 @@ async fn announced(client: &mut Client) -> Result<Option<Capabilities>, ClientEr
 
 /// A conversation.
 struct Talk {
+    /// Whose it is.
+    account: AccountName,
     /// Somebody sits at a terminal: there is a prompt, and questions are asked.
     interactive: bool,
     /// DELE does not ask.
@@ -181,7 +186,7 @@ impl Talk {
             self.marked.clear();
         } else if retrieves && self.takes_away {
             self.takes_away = false;
-            stderr_line(
+            stderr_sentence(
                 "note: this server deletes at QUIT what was retrieved (EXPIRE 0); leave with Ctrl-C to keep it there",
             );
         }
@@ -194,7 +199,11 @@ impl Talk {
             return Ok((input, true));
         }
         if !self.interactive {
-            self.fail(ExitStatus::Usage, "DELE asks first, and there is no terminal to ask on; use --yes");
+            let words = format!(
+                "DELE {number} was not sent: it asks first, and there is no terminal to ask on. To let it through: {}",
+                this_program(&format!("console {} --yes", self.account))
+            );
+            self.fail(ExitStatus::Usage, &words);
             return Ok((input, false));
         }
         let question = format!("Delete message {number} on the server at QUIT? [y/N] ");
@@ -257,7 +266,7 @@ impl Talk {
     }
 
     fn fail(&mut self, status: ExitStatus, words: &str) {
-        stderr_line(words);
+        stderr_sentence(words);
         self.note_failure(status);
     }
 

@@ -6,7 +6,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 use secrecy::zeroize::Zeroizing;
 
 use super::Ended;
-use crate::cli::output::{prompt, say, stderr_line};
+use crate::cli::wrapped::{prompt_wrapped, say_sentence, stderr_sentence};
 use crate::exit::ExitStatus;
 use crate::secret::Secret;
 use crate::threads;
@@ -31,7 +31,7 @@ impl Asker {
 
     /// Nobody is there to answer: the options that would.
     pub(super) fn missing(options: &[&str]) -> Ended {
-        stderr_line(format_args!(
+        stderr_sentence(format_args!(
             "mailferry: nothing was done: nobody is there to answer. Give {}",
             options.join("; ")
         ));
@@ -51,8 +51,8 @@ impl Asker {
         }
         for _ in 0..MOST_TRIES {
             match default {
-                Some(default) => prompt(format_args!("{question} [{default}]:")),
-                None => prompt(format_args!("{question}:")),
+                Some(default) => prompt_wrapped(&format!("{question} [{default}]:")),
+                None => prompt_wrapped(&format!("{question}:")),
             }
             let line = line().await?;
             let answer = match (line.trim(), default) {
@@ -62,10 +62,10 @@ impl Asker {
             };
             match read(answer) {
                 Ok(answer) => return Ok(answer),
-                Err(why) => say(format_args!("  {why}")),
+                Err(why) => say_sentence(format_args!("  {why}")),
             }
         }
-        stderr_line(format_args!(
+        stderr_sentence(format_args!(
             "mailferry: nothing was written: none of {MOST_TRIES} answers to \"{question}\" could be taken"
         ));
         Err(Ended(ExitStatus::Usage))
@@ -89,10 +89,10 @@ impl Asker {
         for _ in 0..MOST_TRIES {
             let secret = {
                 let _hidden = Hidden::begin();
-                prompt(format_args!("{question} (it is not shown):"));
+                prompt_wrapped(&format!("{question} (it is not shown):"));
                 secret_line().await
             };
-            say("");
+            say_sentence("");
             let secret = secret?;
             if !secret.expose().is_empty() {
                 return Ok(secret);
@@ -152,6 +152,6 @@ pub(super) async fn secret_line() -> Result<Secret, Ended> {
 }
 
 fn no_more() -> Ended {
-    stderr_line("\nmailferry: the input has ended before all was answered");
+    stderr_sentence("\nmailferry: the input has ended before all was answered");
     Ended(ExitStatus::Usage)
 }

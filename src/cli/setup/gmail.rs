@@ -6,7 +6,7 @@ use super::secret::as_line;
 use super::{Ended, Wizard};
 use crate::account::AccountName;
 use crate::cli::arguments::Setup;
-use crate::cli::output::say;
+use crate::cli::wrapped::say_sentence;
 use crate::discovery::MailAddress;
 use crate::secret::Secret;
 use crate::setup::settings::{AccountSettings, GmailMailbox, SecretSource, command_words};
@@ -43,7 +43,7 @@ impl Wizard<'_> {
         name: &AccountName,
         settings: &AccountSettings,
     ) -> Result<AccountSettings, Ended> {
-        say("Mail goes into a Maildir on this machine. To have it in Gmail instead, write the Gmail address.");
+        say_sentence("Mail goes into a Maildir on this machine. To have it in Gmail instead, write the Gmail address.");
         let read = |text: &str| {
             let with = match MailAddress::new(text) {
                 Ok(address) if !text.contains('/') => {
@@ -64,7 +64,9 @@ impl Wizard<'_> {
         settings: &mut AccountSettings,
     ) -> Result<(), Ended> {
         let Some(gmail) = settings.gmail.as_mut().filter(|gmail| gmail.secret.is_none()) else { return Ok(()) };
-        say("Gmail wants an app password of 16 letters. Make one at: https://myaccount.google.com/apppasswords");
+        say_sentence(
+            "Gmail wants an app password of 16 letters. Make one at: https://myaccount.google.com/apppasswords",
+        );
         gmail.typed = Some(self.asker.hidden("App password", SECRET).await?);
         gmail.secret = Some(SecretSource::File(self.free_file(name, "gmail-password")));
         Ok(())

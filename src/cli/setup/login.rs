@@ -8,8 +8,7 @@ use super::{Ended, Wizard};
 use crate::account::{Account, AccountName, CredentialSource};
 use crate::check::{AccountCheck, CheckContext, Mark, check_server};
 use crate::cli::login;
-use crate::cli::output::stderr_line;
-use crate::cli::wrapped::{say_wrapped, stderr_wrapped};
+use crate::cli::wrapped::{say_wrapped, stderr_sentence, stderr_wrapped};
 use crate::exit::ExitStatus;
 use crate::net::{Dialer, NetLimits};
 use crate::oauth::store;
@@ -111,7 +110,7 @@ impl Wizard<'_> {
                 return Ok(Tried { password, messages, without_unique_ids, only_new: None, sign_in: None });
             }
             if !(status == ExitStatus::Auth && is_typed && tries < MOST_PASSWORDS) {
-                stderr_line("mailferry: nothing was written");
+                stderr_sentence("mailferry: nothing was written");
                 return Err(Ended(status));
             }
             let read = |text: &str| Ok(text.to_owned());
@@ -160,7 +159,7 @@ impl Wizard<'_> {
         let guard = TokenGuard((!path.exists()).then_some(path));
         let signed_in = login::sign_in(&extended.account, oauth, Arc::clone(&context), self.arguments.quiet).await;
         signed_in.map_err(|status| {
-            stderr_line("mailferry: nothing was written");
+            stderr_sentence("mailferry: nothing was written");
             Ended(status)
         })?;
         Ok(Tried { only_new, sign_in: Some(guard), ..nothing })
@@ -178,7 +177,7 @@ pub(super) async fn on_server(
         account.credential = CredentialSource::Inline(password.clone());
     }
     let failed = |e: crate::poll::PollError| {
-        stderr_line(format_args!("mailferry: nothing was written: {e}"));
+        stderr_sentence(format_args!("mailferry: nothing was written: {e}"));
         Ended(e.exit_status())
     };
     let (shared, looked_at) = (Arc::clone(context), account.clone());

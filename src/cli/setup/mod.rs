@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::arguments::{Answer, Arguments, Setup, Which};
 use super::output::{say, stderr_line};
 use super::signals::{Listener, survive_limit_on_files};
+use super::wrapped::{say_sentence, stderr_sentence};
 use super::{import, prepare, uids};
 use crate::account::{AccountName, Route};
 use crate::config::Environment;
@@ -78,7 +79,7 @@ pub(super) async fn run(arguments: &Arguments, options: &Setup) -> ExitStatus {
     };
     let ready = match (prepared, signals.status()) {
         (_, Some(status)) => {
-            stderr_line("\nmailferry: interrupted: nothing was written");
+            stderr_sentence("\nmailferry: interrupted: nothing was written");
             return status;
         }
         (Err(Ended(status)), None) => return status,
@@ -101,7 +102,7 @@ impl<'a> Wizard<'a> {
     fn begin(arguments: &'a Arguments, options: &'a Setup) -> Result<Self, Ended> {
         let environment = Environment::from_process();
         let Some(path) = import::configuration(arguments, &environment) else {
-            stderr_line("mailferry: there is no place for the configuration: give --config FILE");
+            stderr_sentence("mailferry: there is no place for the configuration: give --config FILE");
             return Err(Ended(ExitStatus::Config));
         };
         let target = Target::read(&path, &environment).map_err(|e| told(&e))?;
@@ -242,7 +243,7 @@ impl<'a> Wizard<'a> {
             Some(text) => match read(text) {
                 Ok(name) => Ok(name),
                 Err(why) if self.asker.is_there => {
-                    say(format_args!("{why}."));
+                    say_sentence(format_args!("{why}."));
                     self.asker.ask("Name of the account", None, "--name", read).await
                 }
                 Err(why) => Err(usage(&format!("{why}; give another --name"))),
@@ -256,9 +257,9 @@ impl<'a> Wizard<'a> {
             return;
         }
         match provider {
-            Some(provider) => say(secret::what_is_taken(provider)),
+            Some(provider) => say_sentence(secret::what_is_taken(provider)),
             None if server.oauth_only => {
-                say(
+                say_sentence(
                     "It says that it takes OAuth 2.0 alone: docs/authentication.md has what an account needs for that.",
                 );
             }
@@ -281,14 +282,14 @@ impl<'a> Wizard<'a> {
             Some(answer) => answer.clone(),
             None => {
                 let asker = self.asker;
-                say(
+                say_sentence(
                     "Leave mail on the server after delivery? yes, no, or a time after which it is deleted, such as 14d.",
                 );
                 asker.ask("Leave it on the server", Some("yes"), "--leave-on-server", LeaveOnServer::new).await?
             }
         };
         if tried.without_unique_ids && settings.leave_on_server != LeaveOnServer::Delete {
-            stderr_line(
+            stderr_sentence(
                 "mailferry: nothing was written: this server has no UIDL, so mail that stays there would be fetched again \
                  and again; with --leave-on-server no it works",
             );
@@ -322,7 +323,7 @@ impl<'a> Wizard<'a> {
         let extended = self.target.with(name, &settings.table()).map_err(|e| told(&e))?;
         if let Some(twin) = extended.twin() {
             let path = text::value(&self.target.path.to_string_lossy());
-            stderr_line(format_args!(
+            stderr_sentence(format_args!(
                 "mailferry: nothing was written: the account `{twin}` in {path} is this maildrop already"
             ));
             return Err(Ended(ExitStatus::Config));
@@ -332,7 +333,7 @@ impl<'a> Wizard<'a> {
 
     fn context(&self, extended: &Extended) -> Result<PollContext, Ended> {
         prepare::context(self.arguments, &self.environment, &extended.config, "setup").map_err(|e| {
-            stderr_line(e.render(super::colour()));
+            stderr_line(super::rendered(&e));
             Ended(ExitStatus::Config)
         })
     }
@@ -356,7 +357,7 @@ impl<'a> Wizard<'a> {
             Ok(Ok(counts)) => counts.into_iter().sum::<usize>(),
             Ok(Err(e)) => return Err(Ended(import::not_written(&e))),
             Err(e) => {
-                stderr_line(format_args!("mailferry: nothing was written: {}", std::io::Error::from(e)));
+                stderr_sentence(format_args!("mailferry: nothing was written: {}", std::io::Error::from(e)));
                 return Err(Ended(ExitStatus::Temporary));
             }
         };
@@ -371,13 +372,13 @@ impl<'a> Wizard<'a> {
 
     fn tell_end(&self, name: &AccountName, adopted: usize, files: &[PathBuf], by_hand: &[String]) {
         let shown = |path: &Path| text::value(&path.to_string_lossy());
-        say(format_args!("\nThe account `{name}` is in {}.", shown(&self.target.path)));
-        files.iter().for_each(|file| say(format_args!("Made {}, which only you can read.", shown(file))));
+        say_sentence(format_args!("\nThe account `{name}` is in {}.", shown(&self.target.path)));
+        files.iter().for_each(|file| say_sentence(format_args!("Made {}, which only you can read.", shown(file))));
         if adopted > 0 {
-            say(format_args!("{} on the server will not be fetched.", Count::of(adopted, "message")));
+            say_sentence(format_args!("{} on the server will not be fetched.", Count::of(adopted, "message")));
         }
-        by_hand.iter().for_each(say);
-        say(format_args!("Fetch now: {} {name}", crate::command_line::this_program("fetch")));
+        by_hand.iter().for_each(say_sentence);
+        say_sentence(format_args!("Fetch now: {} {name}", crate::command_line::this_program("fetch")));
     }
 
     /// The daemon as a service of the user's, shown and run only on a yes. A sign-in reads the terminal to its end: after one
@@ -388,21 +389,23 @@ impl<'a> Wizard<'a> {
         let own = home.filter(|home| self.target.path == home.join("mailferry/config.toml"));
         let Some(home) = own.filter(|_| answer != Some(Answer::No) && (answer.is_some() || self.asker.is_there)) else {
             if answer == Some(Answer::Yes) {
-                stderr_line("mailferry: the user unit is for a configuration in its usual place");
+                stderr_sentence("mailferry: the user unit is for a configuration in its usual place");
             }
             return;
         };
         let looked = threads::blocking(move || UserUnit::look(&home)).await;
         let Some(unit) = looked.ok().flatten() else {
             if answer == Some(Answer::Yes) {
-                stderr_line("mailferry: there is no service manager of yours to ask; systemd/README.md has other ways");
+                stderr_sentence(
+                    "mailferry: there is no service manager of yours to ask; systemd/README.md has other ways",
+                );
             }
             return;
         };
         if !self.arguments.quiet || answer.is_none() {
-            say("\nAll day, as a service of yours:");
+            say_sentence("\nAll day, as a service of yours:");
             if let Some(path) = &unit.missing {
-                say(format_args!("    (writes {})", text::value(&path.to_string_lossy())));
+                say_sentence(format_args!("    (writes {})", text::value(&path.to_string_lossy())));
             }
             unit.commands().iter().for_each(|line| say(format_args!("    {line}")));
         }
@@ -414,8 +417,8 @@ impl<'a> Wizard<'a> {
         if agreed {
             let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/usr/local/bin/mailferry"));
             match threads::blocking(move || unit.enable(&program)).await {
-                Ok(Ok(())) if !self.arguments.quiet => say("Done. `mailferry status` tells how it gets on."),
-                Ok(Err(why)) => stderr_line(format_args!("mailferry: the account is written, but {why}")),
+                Ok(Ok(())) if !self.arguments.quiet => say_sentence("Done. `mailferry status` tells how it gets on."),
+                Ok(Err(why)) => stderr_sentence(format_args!("mailferry: the account is written, but {why}")),
                 _ => {}
             }
         }
@@ -426,16 +429,44 @@ impl<'a> Wizard<'a> {
 fn told(error: &TargetError) -> Ended {
     match error {
         TargetError::Config(e) => {
-            stderr_line(e.render(super::colour()));
+            stderr_line(super::rendered(e));
+            stderr_sentence("mailferry: nothing was written");
+        }
+        TargetError::Account(e) => {
+            // Nobody has seen the lines: they are what the options say.
+            e.sentences().iter().for_each(|words| stderr_sentence(format_args!("mailferry: {}", in_options(words))));
             stderr_line("mailferry: nothing was written");
         }
-        e => stderr_line(format_args!("mailferry: nothing was written: {e}")),
+        TargetError::CannotAdd(e) => stderr_sentence(format_args!("mailferry: nothing was written: {e}")),
     }
     Ended(ExitStatus::Config)
 }
 
+/// What is said of a key of the account, said of the option that it comes from.
+fn in_options(words: &str) -> String {
+    const KEYS: [&str; 14] = [
+        "host",
+        "port",
+        "tls",
+        "username",
+        "password_file",
+        "password_command",
+        "password_credential",
+        "client_id",
+        "client_secret_file",
+        "tenant",
+        "maildir",
+        "leave_on_server",
+        "proxy",
+        "tls_ca_file",
+    ];
+    KEYS.iter().fold(words.to_owned(), |words, key| {
+        words.replace(&format!("`{key}`"), &format!("--{}", key.replace('_', "-")))
+    })
+}
+
 fn usage(words: &str) -> Ended {
-    stderr_line(format_args!("mailferry: nothing was written: {words}"));
+    stderr_sentence(format_args!("mailferry: nothing was written: {words}"));
     Ended(ExitStatus::Usage)
 }
 
@@ -446,6 +477,6 @@ fn without_pop3(address: &str) -> Option<&'static Provider> {
 
 fn no_pop3(provider: &Provider) -> Ended {
     let note = provider.note.map(|note| format!(": {note}")).unwrap_or_default();
-    stderr_line(format_args!("mailferry: nothing was written: {} has no POP3{note}", provider.name));
+    stderr_sentence(format_args!("mailferry: nothing was written: {} has no POP3{note}", provider.name));
     Ended(ExitStatus::Config)
 }

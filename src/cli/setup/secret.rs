@@ -7,7 +7,7 @@ use super::{Ended, Wizard, usage};
 use crate::account::AccountName;
 use crate::account::preset::Preset;
 use crate::cli::arguments::Setup;
-use crate::cli::output::{say, stderr_line};
+use crate::cli::wrapped::{say_sentence, stderr_sentence};
 use crate::credential::{CredentialEnvironment, is_credential_name};
 use crate::discovery::Candidate;
 use crate::exit::ExitStatus;
@@ -116,12 +116,12 @@ impl Wizard<'_> {
         if !takes_password && takes_oauth {
             return self.sign_in_client(provider).await;
         }
-        say("\nWhere does the password come from?");
-        say("  1  you type it now, and it is kept in a file that only you can read");
-        say("  2  a command prints it: pass, secret-tool, bw ...");
-        say("  3  you type it now, and systemd keeps it, encrypted, for the service alone");
+        say_sentence("\nWhere does the password come from?");
+        say_sentence("  1  you type it now, and it is kept in a file that only you can read");
+        say_sentence("  2  a command prints it: pass, secret-tool, bw ...");
+        say_sentence("  3  you type it now, and systemd keeps it, encrypted, for the service alone");
         if takes_oauth {
-            say("  4  no password: sign in by OAuth 2.0, in a browser");
+            say_sentence("  4  no password: sign in by OAuth 2.0, in a browser");
         }
         let read = |answer: &str| match answer {
             "1" | "2" | "3" => Ok(answer.to_owned()),
@@ -156,7 +156,7 @@ impl Wizard<'_> {
         };
         if client.client_id.is_none() && preset.registers_at.is_none() {
             if self.asker.is_there {
-                say(format_args!("{} wants a client of your own: {}.", preset.name, preset.registration));
+                say_sentence(format_args!("{} wants a client of your own: {}.", preset.name, preset.registration));
             }
             let read = |text: &str| Ok(text.to_owned());
             client.client_id = Some(self.asker.ask("Its client id", None, "--client-id", read).await?);
@@ -202,7 +202,7 @@ impl Wizard<'_> {
         let (word, of_user) = (credential.to_owned(), places.of_user);
         let encrypted = threads::blocking(move || encrypt(&word, &password, of_user)).await;
         let encrypted = encrypted.unwrap_or_else(|e| Err(std::io::Error::from(e).to_string())).map_err(|why| {
-            stderr_line(format_args!("mailferry: nothing was written: {why}"));
+            stderr_sentence(format_args!("mailferry: nothing was written: {why}"));
             Ended(ExitStatus::Local)
         })?;
         let user = if of_user { " --user" } else { "" };

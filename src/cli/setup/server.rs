@@ -9,7 +9,7 @@ use super::asker::Asker;
 use super::{Ended, Wizard, usage};
 use crate::account::{Account, AccountName, TlsMode};
 use crate::cli::arguments::{Answer, WhenTls};
-use crate::cli::output::{say, stderr_line};
+use crate::cli::wrapped::{say_sentence, stderr_sentence};
 use crate::client::reach::greet;
 use crate::discovery::autoconfig::ISPDB;
 use crate::discovery::dns::Dns;
@@ -88,7 +88,7 @@ impl Wizard<'_> {
 
     fn say(&self, words: String) {
         if !self.arguments.quiet {
-            say(words);
+            say_sentence(words);
         }
     }
 
@@ -164,10 +164,10 @@ impl Wizard<'_> {
             address.domain()
         );
         if !self.asker.is_there {
-            stderr_line(format_args!("mailferry: {warning}"));
+            stderr_sentence(format_args!("mailferry: {warning}"));
             return Err(Asker::missing(&[&format!("--accept-host {host}, if it is the server of your provider")]));
         }
-        say(warning);
+        say_sentence(warning);
         self.asker.yes(&format!("Log in at {host}?"), false, "--accept-host").await
     }
 
@@ -212,7 +212,7 @@ impl Wizard<'_> {
         failed: &[String],
         unanswered: Vec<String>,
     ) -> Result<Candidate, Ended> {
-        let told = |line: String| if self.asker.is_there { say(line) } else { stderr_line(line) };
+        let told = |line: String| if self.asker.is_there { say_sentence(line) } else { stderr_sentence(line) };
         for line in failed.iter().chain(&unanswered) {
             told(format!("  {line}"));
         }
@@ -221,10 +221,10 @@ impl Wizard<'_> {
             if unanswered.is_empty() {
                 return Err(usage(&words));
             }
-            stderr_line(format_args!("mailferry: nothing was written: {words}, or try again later"));
+            stderr_sentence(format_args!("mailferry: nothing was written: {words}, or try again later"));
             return Err(Ended(ExitStatus::Temporary));
         }
-        say(format_args!(
+        say_sentence(format_args!(
             "No POP3 server was found for {}. Perhaps the provider has a page about mail programs.",
             address.domain()
         ));
@@ -232,7 +232,7 @@ impl Wizard<'_> {
             let server = Candidate { host: host.to_owned(), username: address.to_string(), ..placeholder() };
             let settings = self.settings(server.clone(), SecretSource::Credential("x".to_owned()));
             let with = crate::setup::settings::AccountSettings { maildir: Some("/maildir".to_owned()), ..settings };
-            self.target.with(name, &with.table()).map(|_| server).map_err(|e| e.to_string())
+            self.target.with(name, &with.table()).map(|_| server).map_err(|e| e.in_short())
         };
         self.asker.ask("POP3 server (port 995, TLS)", None, "--host", read).await
     }

@@ -27,7 +27,10 @@ fn each_wrong_value_is_shown_with_its_line_and_the_next_step() {
         ("leave_on_server = \"59m\"", "too short", "at least \"1h\""),
         ("leave_on_server = \"300y\"", "months or years", "say it in days"),
         ("leave_on_server = \"99999d\"", "too long", "at most \"36500d\""),
-        ("leave_on_server = \"nope\"", "not a duration", "write true, false, or an age such as \"14d\""),
+        ("timeout = 0", "has no unit", "such as \"60s\""),
+        ("timeout = 90", "has no unit", "such as \"90s\" for seconds"),
+        ("interval = \"never\"", "not a duration", "has enabled = false"),
+        ("leave_on_server = \"nope\"", "neither true, false nor an age", "write true, false, or an age such as \"14d\""),
         ("leave_on_server = \"true\"", "is a string", "write true without quotes"),
         ("leave_on_server = 14", "has no unit", "write \"14d\""),
         ("leave_on_server = [1]", "is an array", "an age such as \"14d\""),
@@ -277,6 +280,20 @@ fn colours_are_used_only_when_asked_for() {
     assert!(!error.render(false).contains(['\x1b', '\u{9b}']), "{:?}", error.render(false));
     assert!(error.render(true).contains("\x1b["));
     assert!(!error.render(true).contains("\x1b[31m`"), "{:?}", error.render(true));
+}
+
+#[test]
+fn sentences_are_wrapped_for_a_terminal_and_stay_whole_elsewhere() {
+    let (_dir, path) = file(&account("a", "\ntls = \"plain text\"\npassword_fiel = \"/x\"\nmaildir = \"~/a\"\n"));
+    let error = load(&path, &super::env()).unwrap_err();
+    let of_words = |line: &&str| !line.contains(" --> ");
+    let long = |text: &str| text.lines().filter(of_words).any(|line| line.chars().count() > 60);
+    let narrow = error.render_within(false, Some(60));
+    assert!(long(&error.render(false)) && !long(&narrow), "{narrow}");
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words(&error.render(false)), words(&narrow), "no word is lost");
+    let none = super::super::find::find(None, &super::env()).unwrap_err();
+    assert!(none.render(false).contains("mkdir -p /etc/mailferry`") && !long(&none.render_within(false, Some(60))));
 }
 
 #[test]

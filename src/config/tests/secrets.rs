@@ -94,6 +94,11 @@ fn of_a_line_that_is_not_toml_no_more_than_its_first_value_is_shown() {
         ("port = 995x # old", "port = 995x \"[secret]\""),
         ("tls = 'none", "tls = 'none"),
         ("tls = 'none x = y", "tls = \"[secret]\""),
+        ("password_command = [\"pass\" \"show\", 'mail/work']", "password_command = [\"pass\" \"show\", 'mail/work']"),
+        ("password_command = [pass, show]", "password_command = [pass, show]"),
+        ("password_command = [\"pass\", \"show, \"mail\"]", "password_command = [\"pass\", \"[secret]\""),
+        ("password_command = [\"pass\"], pasword = \"x\"", "password_command = [\"pass\"], \"[secret]\""),
+        ("password = [\"x\" \"y\"]", "password = \"[secret]\""),
     ] {
         let (_dir, path) = file(&format!("[accounts.a]\n{line}\n"));
         let text = load(&path, &env()).unwrap_err().to_string();

@@ -158,7 +158,7 @@ fn write_certificate(f: &mut Formatter<'_>, host: &str, problem: &CertificatePro
         }
         CertificateProblem::WrongName { presented } => {
             let names = list(presented.iter().map(|name| words(name)));
-            write!(f, "the certificate of the server at {host} is for {names}")?;
+            write!(f, "the certificate of the server is for {names}, not for {host}")?;
         }
         CertificateProblem::UnknownIssuer => {
             write!(f, "the certificate of {host} is not signed by an authority that is trusted here")?;

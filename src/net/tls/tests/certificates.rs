@@ -79,7 +79,7 @@ async fn refuses_another_name_and_says_which_ones_it_has() {
     let (problem, words) = problem_with(&params).await;
     let presented = vec!["mail.example.net".to_owned(), "127.0.0.1".to_owned()];
     assert_eq!(problem, CertificateProblem::WrongName { presented });
-    assert!(words.contains("is for mail.example.net, 127.0.0.1;"), "{words}");
+    assert!(words.contains("is for mail.example.net, 127.0.0.1, not for "), "{words}");
 }
 
 #[tokio::test]

@@ -1,4 +1,6 @@
 use super::*;
+use crate::account::TlsMode;
+use crate::import::draft::{Draft, Note, Password, Removal};
 
 #[test]
 fn a_configuration_becomes_accounts() {

@@ -1,0 +1,65 @@
+//! Whether what waits at the server has room here.
+
+use std::path::Path;
+
+use super::{CheckContext, Step};
+use crate::account::Account;
+use crate::disk::Dir;
+use crate::disk::free_space::{FreeSpaces, free_spaces};
+use crate::plan::maildrop::{Listed, Maildrop};
+use crate::state::entries::UidState;
+use crate::text::{Count, Size};
+
+/// Less than this is no room for a record, in bytes.
+const RECORD: u64 = 4096;
+
+/// What a file system has left, by the nearest directory that is there and can be opened.
+pub(super) fn of_place(context: &CheckContext, path: &Path) -> Option<FreeSpaces> {
+    let disk = &*context.disk;
+    let open = |dir: &Path| -> Option<Dir> { disk.open_dir(&disk.resolve(dir).ok()?).ok() };
+    let dir = path.ancestors().filter(|dir| dir.exists()).find_map(open)?;
+    free_spaces(disk, &dir).ok()
+}
+
+/// Whether nothing can be recorded there any more.
+pub(super) fn is_full(space: &FreeSpaces) -> bool {
+    space.told().is_some() && space.available < RECORD
+}
+
+/// Compares what is to be fetched with the room in the Maildir. None where nothing is to be fetched, or it is forwarded
+/// message by message.
+pub(super) fn look(
+    context: &CheckContext,
+    account: &Account,
+    state: &UidState,
+    maildrop: Option<&Maildrop>,
+) -> Option<Step> {
+    if account.maildir.is_relative() {
+        return None;
+    }
+    let is_wanted = |listed: &&Listed| {
+        let known = listed.unique_id.as_ref().is_some_and(|unique_id| !state.ids_of(unique_id).is_empty());
+        let too_large = account.max_message_size.zip(listed.reported_size).is_some_and(|(most, size)| size > most);
+        !known && !too_large
+    };
+    let wanted: Vec<&Listed> = maildrop?.messages.iter().filter(is_wanted).collect();
+    let octets = wanted.iter().filter_map(|listed| listed.reported_size).fold(0, u64::saturating_add);
+    let free = of_place(context, &account.maildir)?.told()?;
+    let waiting = Count::of(wanted.len(), "message");
+    match octets {
+        0 => None,
+        _ if octets <= free => {
+            Some(Step::ok("room", format!("{waiting} ({}) to fetch, and {} may be filled", Size(octets), Size(free))))
+        }
+        _ => Some(Step::warn(
+            "room",
+            format!(
+                "{waiting} ({}) to fetch, and only {} may be filled where {} is: what does not fit stays on the server; make \
+                 room, or move the Maildir",
+                Size(octets),
+                Size(free),
+                account.maildir.display()
+            ),
+        )),
+    }
+}
