@@ -113,6 +113,7 @@ impl Class {
             | StateError::OpenToAll { .. }
             | StateError::Damaged { .. }
             | StateError::Newer { .. }
+            | StateError::LineEnds { .. }
             | StateError::Renamed { .. }
             | StateError::Lost { .. }
             | StateError::OtherOwner { .. }

@@ -400,6 +400,22 @@ fn what_another_program_fetched_is_known_by_its_unique_id() {
     assert!(retrieved(&decide(&maildrop(&[("a", 2)]), &remembered, &KEEP, &["A"])).is_empty());
 }
 
+#[test]
+fn the_next_removal_is_that_of_the_oldest_message_that_the_policy_may_delete() {
+    let due = |origin, absent_since| {
+        let older = Entry { origin, absent_since, ..entry(1, "a", "A", 1, 10) };
+        next_due(&state(vec![older, entry(2, "b", "B", 1, 3)]), aged(14).removal, NOW)
+    };
+    for origin in [Origin::Delivered, Origin::Trusted] {
+        assert_eq!(due(origin, None), Some(4 * DAY), "{origin:?}");
+    }
+    for origin in [Origin::Imported, Origin::Adopted] {
+        assert_eq!(due(origin, None), Some(11 * DAY), "{origin:?}");
+    }
+    assert_eq!(due(Origin::Trusted, Some(NOW)), Some(11 * DAY), "what is gone");
+    assert_eq!(next_due(&state(vec![entry(1, "a", "A", 1, 10)]), KEEP.removal, NOW), None);
+}
+
 mod renumbering;
 mod shared_names;
 mod sizing;
