@@ -21,11 +21,8 @@ use crate::schedule::queue::Queue;
 use crate::state::hints::keep_outcome;
 use crate::state::saved::{Files, Saved};
 use crate::threads::NotDone;
+use crate::watch::hang::MOST_HUNG;
 use crate::watch::{Watch, blocking, watched};
-
-/// So many accounts that hang give their places to others. Each may hold some of the runtime's 512 threads for what blocks,
-/// and those that do not hang need some, too.
-const MOST_HUNG: usize = 128;
 
 /// All of them.
 pub(super) struct Polls {
@@ -175,7 +172,7 @@ impl Polls {
             return After::Nothing;
         };
         self.tasks_of.remove(&account);
-        if conduct.hung.is_some() {
+        if conduct.hung().is_some() {
             info!(account = %account, event = "hung", "{account}: the disk responds again");
         }
         let (mut report, password) = match (ended, due) {
@@ -195,7 +192,7 @@ impl Polls {
 
     /// Looks at how they get on, and gives places to those that wait.
     pub(super) fn look(&mut self, queue: &mut Queue, now: Duration) {
-        let mut hung = self.running.values().filter(|running| running.conduct.hung.is_some()).count();
+        let mut hung = self.running.values().filter(|running| running.conduct.hung().is_some()).count();
         let room_is_wanted = self.running.values().any(|running| running.watch.waits_for_room());
         for Running { account, conduct, watch, progress, stop, .. } in self.running.values_mut() {
             let waits_for_disk = watch.waiting_for_disk().map(|since| since.elapsed());
@@ -235,7 +232,7 @@ impl Polls {
 
     /// Since when an account has been waiting for a disk that hangs, since boot.
     pub(super) fn hung_since(&self, account: &AccountName) -> Option<Duration> {
-        self.running.get(self.tasks_of.get(account)?)?.conduct.hung
+        self.running.get(self.tasks_of.get(account)?)?.conduct.hung()
     }
 
     /// What the poll of an account has delivered so far. None if none runs.
@@ -246,7 +243,7 @@ impl Polls {
 
     /// Whether all that are left wait for disks that hang.
     pub(super) fn all_hang(&self) -> bool {
-        self.running.values().all(|running| running.conduct.hung.is_some())
+        self.running.values().all(|running| running.conduct.hung().is_some())
     }
 
     /// Tells all to end.

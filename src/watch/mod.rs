@@ -1,6 +1,8 @@
 //! How long a poll that runs has been waiting for a disk, and whether it is to give way. The poll says the one and heeds the
 //! other without knowing who looks; whoever runs it by itself loses nothing.
 
+pub(crate) mod hang;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
