@@ -12,6 +12,7 @@ use tracing::{Instrument as _, debug, info, warn};
 use super::conduct::{Conduct, Seen, Verdict, WINDOW};
 use crate::account::{Account, AccountName, CredentialSource};
 use crate::account_history::History;
+use crate::advice;
 use crate::control::status::Came;
 use crate::oauth::store;
 use crate::poll::events::{Observer, Observers};
@@ -173,7 +174,7 @@ impl Polls {
         };
         self.tasks_of.remove(&account);
         if conduct.hung().is_some() {
-            info!(account = %account, event = "hung", "{account}: the disk responds again");
+            info!(account = %account, event = "hung", "{}", advice::hangs_no_more(&account));
         }
         let (mut report, password) = match (ended, due) {
             (_, Some(due)) => return After::Rests(account, due),
@@ -218,14 +219,9 @@ impl Polls {
                     if hung <= MOST_HUNG {
                         queue.give_up_places(account);
                     }
-                    warn!(
-                        account = %account,
-                        event = "hung",
-                        "{account}: its poll waits for a disk that does not respond (the Maildir, the state, or the \
-                         file of the password), so other accounts go first. Check that disk; the poll continues by itself"
-                    );
+                    warn!(account = %account, event = "hung", "{}", advice::hangs(account));
                 }
-                Verdict::HangsNoMore => info!(account = %account, event = "hung", "{account}: the disk responds again"),
+                Verdict::HangsNoMore => info!(account = %account, event = "hung", "{}", advice::hangs_no_more(account)),
             }
         }
     }

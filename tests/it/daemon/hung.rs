@@ -34,7 +34,7 @@ impl Disk {
         std::fs::write(&self.hangs, "").unwrap();
     }
 
-    fn answer(&self) {
+    pub(crate) fn answer(&self) {
         std::fs::remove_file(&self.hangs).unwrap();
     }
 
