@@ -91,11 +91,13 @@ impl Poll {
             .collect();
         let troubled = retrieved.refused.listed_as().to_vec();
         self.tried.extend(troubled.iter().cloned());
+        let over_limit = retrieved.refused.limit().and_then(|limit| limit.first.clone());
         let after_quit = move |store: &mut Store| {
             store.record_resized(sizes)?;
             store.record_removed(removed)?;
             store.record_forgotten(forget)?;
             store.record_quarantine(troubled, QuarantineReason::Refused)?;
+            over_limit.map_or(Ok(()), |first| store.record_over_limit(first))?;
             store.settle()
         };
         state.with("write down what was removed", after_quit).await??;
