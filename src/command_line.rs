@@ -26,12 +26,22 @@ pub(crate) fn this_program(command: &str) -> String {
 
 /// The command that gives a file this mode.
 pub(crate) fn chmod(path: &Path, mode: &str) -> String {
+    format!("chmod {mode} {}", word(path))
+}
+
+/// The command that makes the lines of this file end in LF.
+pub(crate) fn to_lf(path: &Path) -> String {
+    format!(r"sed -i 's/\r$//' {}", word(path))
+}
+
+/// A path as the last word of a shell's command line.
+fn word(path: &Path) -> String {
     let path = text::path(path);
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '@' | '+' | ',' | ':');
     if path.chars().all(plain) && !path.starts_with('-') {
-        format!("chmod {mode} {path}")
+        path
     } else {
-        format!("chmod {mode} -- '{}'", path.replace('\'', r"'\''"))
+        format!("-- '{}'", path.replace('\'', r"'\''"))
     }
 }
 

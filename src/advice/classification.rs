@@ -92,7 +92,9 @@ impl Class {
             PollError::Credential(e) => of_credential(e),
             PollError::OAuth(e) => of_sign_in(e),
             PollError::Maildir { source, .. } if system_limit::of(source).is_some() => Self::StorageLater,
-            PollError::Maildir { .. } | PollError::InsufficientSpace { .. } => Self::Storage,
+            PollError::Maildir { .. } | PollError::InsufficientSpace { .. } | PollError::DiskHangs { .. } => {
+                Self::Storage
+            }
             PollError::Renumbered { .. } => Self::Undecided,
             PollError::TooSlow { .. } => Self::TooSlow,
             PollError::Stopped => Self::Stopped,
@@ -113,6 +115,7 @@ impl Class {
             | StateError::OpenToAll { .. }
             | StateError::Damaged { .. }
             | StateError::Newer { .. }
+            | StateError::LineEnds { .. }
             | StateError::Renamed { .. }
             | StateError::Lost { .. }
             | StateError::OtherOwner { .. }
@@ -300,6 +303,7 @@ pub(super) fn came_after_the_login(error: &PollError) -> bool {
         | PollError::InsufficientSpace { .. }
         | PollError::Renumbered { .. }
         | PollError::TooSlow { .. }
+        | PollError::DiskHangs { .. }
         | PollError::Stopped
         | PollError::NoThread
         | PollError::OAuth(_)

@@ -10,6 +10,7 @@ pub mod classification;
 mod exit;
 pub mod fetchmail;
 mod forwarding;
+mod hanging;
 pub(crate) mod next_step;
 mod outcome;
 mod refusals;
@@ -28,6 +29,7 @@ use crate::state::error::StateError;
 
 pub use classification::Class;
 pub use forwarding::{after_setting_aside, told_of_forwarding};
+pub(crate) use hanging::{hangs, hangs_no_more};
 
 /// What follows from an error.
 #[derive(Debug, Clone, PartialEq, Eq)]

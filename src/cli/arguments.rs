@@ -19,13 +19,7 @@ const FOR_ALL: &str = "For all commands";
 
 /// Ferries mail from POP3 servers into Maildirs, each message exactly once.
 #[derive(Debug, Parser)]
-#[command(
-    name = "mailferry",
-    version,
-    max_term_width = 100,
-    subcommand_required = true,
-    arg_required_else_help = true
-)]
+#[command(name = "mailferry", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
 pub(super) struct Arguments {
     /// The configuration [default: $MAILFERRY_CONFIG, else mailferry/config.toml in $XDG_CONFIG_HOME, else
     /// /etc/mailferry/config.toml]

@@ -1,11 +1,12 @@
 //! `mailferry fetch`: polls once, several accounts side by side, one line for each.
 
+mod polls;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -24,9 +25,11 @@ use crate::delivery::recovery::OtherMaildir;
 use crate::exit::ExitStatus;
 use crate::forward::ForwardOptions;
 use crate::poll::{PollContext, PollError, PollOptions, PollReport, forward_spool, poll};
-use crate::schedule::{Cause, End};
+use crate::schedule::{Cause, End as EndOfPoll};
 use crate::state::error::StateError;
 use crate::threads;
+use crate::watch::places::Line;
+use polls::{End, HeldPlaces, Patience, Polls};
 
 /// So many threads are needed beside those that poll: one that waits for signals, and one for what blocks.
 const BESIDE: usize = 2;
@@ -77,7 +80,7 @@ async fn poll_all(
     let wanted = !arguments.quiet && arguments.verbose == 0;
     let (display, shown) = Display::begin(wanted, accounts.len());
     let mut polls = begin_polls(context, config, accounts, fetch, &stop, &display);
-    let reports = print_each(&mut polls, &reporter).await;
+    let reports = print_each(&mut polls, &reporter, &display).await;
     drop(shown);
     progress::above(|| {});
     reporter.print_end(&reports, if fetch.scheduled { Failures::None } else { Failures::All });
@@ -92,21 +95,26 @@ async fn poll_all(
 }
 
 /// Tells the end of each poll as it comes.
-async fn print_each(polls: &mut JoinSet<Ended>, reporter: &Reporter) -> Vec<Option<PollReport>> {
+async fn print_each(polls: &mut Polls<Ended>, reporter: &Reporter, display: &Display) -> Vec<Option<PollReport>> {
     let mut reports = Vec::new();
-    while let Some(ended) = polls.join_next().await {
-        match ended {
-            Ok(Ended::LeftOut(news)) => news.iter().for_each(stderr_line),
-            Ok(Ended::Polled(report)) => {
+    while let Some(end) = polls.next().await {
+        match end {
+            End::Done(Ended::LeftOut(news)) => news.iter().for_each(stderr_line),
+            End::Done(Ended::Polled(report)) => {
                 reporter.print(&report);
                 reports.push(Some(*report));
             }
-            Ok(Ended::Scheduled(report, notifications)) => {
+            End::Done(Ended::Scheduled(report, notifications)) => {
                 reporter.print_news(&report, &notifications);
                 reports.push(Some(*report));
             }
-            // A panic in one account's work has been printed; it costs the others nothing.
-            Err(_) => reports.push(None),
+            End::GivenUp(report) => {
+                display.ended(report.account.as_str(), true);
+                reporter.print(&report);
+                reports.push(Some(*report));
+            }
+            // It costs the others nothing.
+            End::Panicked => reports.push(None),
         }
     }
     reports
@@ -125,9 +133,9 @@ fn begin_polls(
     fetch: &Fetch,
     stop: &CancellationToken,
     display: &Display,
-) -> JoinSet<Ended> {
+) -> Polls<Ended> {
     let all = Arc::new(Semaphore::new(config.daemon.concurrency.get()));
-    let mut hosts: HashMap<String, Arc<Semaphore>> = HashMap::new();
+    let mut hosts: HashMap<String, (Arc<Semaphore>, Line)> = HashMap::new();
     let options = PollOptions {
         dry_run: fetch.dry_run,
         new_state: fetch.new_state,
@@ -136,15 +144,18 @@ fn begin_polls(
     };
     let (wait, scheduled) = (fetch.wait, fetch.scheduled);
     let settings = Settings { notify: config.notify.clone(), config_stamp: stamp(&config.path) };
-    let mut polls = JoinSet::new();
+    let mut polls = Polls::new(Patience::default(), stop.clone());
     for account in accounts {
         let per_host = config.daemon.per_host.get();
         let server = account.endpoint.server();
-        let host = Arc::clone(hosts.entry(server).or_insert_with(|| Arc::new(Semaphore::new(per_host))));
+        let begin = || (Arc::new(Semaphore::new(per_host)), Line::default());
+        let (host, line) = hosts.entry(server).or_insert_with(begin);
+        let (host, held) = (Arc::clone(host), HeldPlaces::at(line));
         let (all, context, stop) = (Arc::clone(&all), Arc::clone(&context), stop.clone());
         // At the highest level, so that every line of the log names its account.
         let span = tracing::error_span!("poll", account = %account.name);
-        let places = Places { host, all, display: display.clone() };
+        let places = Places { host, all, held: held.clone(), display: display.clone() };
+        let name = account.name.clone();
         let settings = settings.clone();
         let work = async move {
             let ended = if scheduled {
@@ -166,7 +177,7 @@ fn begin_polls(
             places.display.ended(account.name.as_str(), ended.is_failure());
             ended
         };
-        polls.spawn(work.instrument(span));
+        polls.begin(name, held, work.instrument(span));
     }
     polls
 }
@@ -221,7 +232,7 @@ async fn keep_back_off(
     begun: Duration,
     stop: &CancellationToken,
 ) {
-    let refused = matches!(report.outcome().end, End::Refused { .. } | End::Trouble(Cause::AccessRefused));
+    let refused = matches!(report.outcome().end, EndOfPoll::Refused { .. } | EndOfPoll::Trouble(Cause::AccessRefused));
     if !refused && report.end.is_err() {
         return;
     }
@@ -255,6 +266,8 @@ struct Places {
     host: Arc<Semaphore>,
     /// Among all polls.
     all: Arc<Semaphore>,
+    /// Those that it has.
+    held: HeldPlaces,
     /// Where it is seen how it goes.
     display: Display,
 }
@@ -267,11 +280,14 @@ async fn poll_in_turn(
     places: &Places,
     stop: &CancellationToken,
 ) -> PollReport {
-    let waits = crate::client::places::wait();
     // The host's place comes first, so that nobody who waits for one server keeps others from theirs.
-    let _at_host = places.host.acquire().await;
-    let _of_all = places.all.acquire().await;
+    let waits = places.held.wait_at_server();
+    let at_host = Arc::clone(&places.host).acquire_owned().await;
     drop(waits);
+    let waits = Line::for_any().wait();
+    let of_all = Arc::clone(&places.all).acquire_owned().await;
+    drop(waits);
+    let _held = places.held.hold(at_host.into_iter().chain(of_all));
     let observers = places.display.observers(account);
     poll(Arc::clone(context), account.clone(), options, stop.clone(), observers).await
 }

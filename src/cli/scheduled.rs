@@ -24,7 +24,7 @@ use crate::state::error::StateError;
 use crate::state::hints::{HintsFile, keep_outcome};
 use crate::state::ownership;
 use crate::state::saved::{Files, Saved};
-use crate::threads;
+use crate::watch;
 
 /// So many complaints of one poll are told.
 const MOST_COMPLAINTS: usize = 20;
@@ -65,7 +65,7 @@ pub(super) async fn recall(
 ) -> Option<Recalled> {
     let (context, name, source) = (Arc::clone(context), account.name.clone(), account.credential.clone());
     let config = settings.config_stamp.clone();
-    let read = threads::blocking(move || {
+    let read = watch::blocking(move || {
         // What anybody may have put there keeps no account from its poll, which refuses the place.
         let usable = ownership::check_place(&*context.disk, &context.state_dir, name.as_str()).is_ok();
         let read = || HintsFile::read(&*context.disk, &context.state_dir, &name).hints.standing;
@@ -199,7 +199,7 @@ impl Recalled {
                 let (disk, dir, holder) = (&*context.disk, &context.state_dir, &context.holder);
                 keep_outcome(disk, dir, &name, holder, Some(&saved), &History::default())
             };
-            if let Ok(Err(e)) = threads::blocking(keep).await {
+            if let Ok(Err(e)) = watch::blocking(keep).await {
                 debug!("{}: cannot save its state between polls: {e}. The next run starts without it", account.name);
                 return false;
             }
@@ -235,7 +235,7 @@ pub(super) async fn keep_history(context: &Arc<PollContext>, account: &Account, 
         let (disk, dir, holder) = (&*context.disk, &context.state_dir, &context.holder);
         keep_outcome(disk, dir, &name, holder, None, &brought)
     };
-    if let Ok(Err(e)) = threads::blocking(keep).await {
+    if let Ok(Err(e)) = watch::blocking(keep).await {
         debug!("{}: cannot add this poll to the history: {e}", account.name);
     }
 }

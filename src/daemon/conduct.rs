@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use crate::watch::hang::{Change, Hang};
+
 /// A poll that has run for so long stands aside, if others wait.
 const LONG: Duration = Duration::from_secs(10);
 
@@ -20,9 +22,6 @@ pub(super) const WINDOW: Duration = Duration::from_secs(60);
 
 /// So many octets of messages are something. The same pace as that of a single answer, which the client judges.
 const SOMETHING: u64 = 6000;
-
-/// A disk that has not answered for so long hangs.
-const HUNG: Duration = Duration::from_secs(15);
 
 /// A poll that runs, as it was judged last. Times are since boot.
 #[derive(Debug)]
@@ -39,8 +38,8 @@ pub(super) struct Conduct {
     gives_way: bool,
     /// It was told to end: so many octets of messages had come in the last [`WINDOW`].
     pub(super) too_slow: Option<u64>,
-    /// Since when it has been waiting for a disk that hangs.
-    pub(super) hung: Option<Duration>,
+    /// Whether it waits for a disk that hangs.
+    hang: Hang,
 }
 
 /// What is seen of a poll.
@@ -84,7 +83,20 @@ pub(super) enum Verdict {
 
 impl Conduct {
     pub(super) fn new(begun: Duration) -> Self {
-        Self { begun, progress: begun, octets: 0, aside: false, gives_way: false, too_slow: None, hung: None }
+        Self {
+            begun,
+            progress: begun,
+            octets: 0,
+            aside: false,
+            gives_way: false,
+            too_slow: None,
+            hang: Hang::default(),
+        }
+    }
+
+    /// Since when it has been waiting for a disk that hangs.
+    pub(super) fn hung(&self) -> Option<Duration> {
+        self.hang.since()
     }
 
     /// Judges it.
@@ -94,13 +106,11 @@ impl Conduct {
             // What waits for a disk, or for room, is not slow.
             (self.progress, self.octets) = (seen.now, seen.octets);
         }
-        if let Some(waited) = seen.waits_for_disk.filter(|waited| *waited >= HUNG) {
-            let new = self.hung.is_none();
-            self.hung = Some(seen.now.saturating_sub(waited));
-            return if new { Verdict::Hangs } else { Verdict::GoOn };
-        }
-        if self.hung.take().is_some() {
-            return Verdict::HangsNoMore;
+        match self.hang.judge(seen.now, seen.waits_for_disk) {
+            Some(Change::Hangs) => return Verdict::Hangs,
+            Some(Change::HangsNoMore) => return Verdict::HangsNoMore,
+            None if self.hang.since().is_some() => return Verdict::GoOn,
+            None => {}
         }
         if !seen.in_the_way || self.too_slow.is_some() {
             return Verdict::GoOn;

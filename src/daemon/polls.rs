@@ -12,6 +12,7 @@ use tracing::{Instrument as _, debug, info, warn};
 use super::conduct::{Conduct, Seen, Verdict, WINDOW};
 use crate::account::{Account, AccountName, CredentialSource};
 use crate::account_history::History;
+use crate::advice;
 use crate::control::status::Came;
 use crate::oauth::store;
 use crate::poll::events::{Observer, Observers};
@@ -21,11 +22,8 @@ use crate::schedule::queue::Queue;
 use crate::state::hints::keep_outcome;
 use crate::state::saved::{Files, Saved};
 use crate::threads::NotDone;
+use crate::watch::hang::MOST_HUNG;
 use crate::watch::{Watch, blocking, watched};
-
-/// So many accounts that hang give their places to others. Each may hold some of the runtime's 512 threads for what blocks,
-/// and those that do not hang need some, too.
-const MOST_HUNG: usize = 128;
 
 /// All of them.
 pub(super) struct Polls {
@@ -175,8 +173,8 @@ impl Polls {
             return After::Nothing;
         };
         self.tasks_of.remove(&account);
-        if conduct.hung.is_some() {
-            info!(account = %account, event = "hung", "{account}: the disk responds again");
+        if conduct.hung().is_some() {
+            info!(account = %account, event = "hung", "{}", advice::hangs_no_more(&account));
         }
         let (mut report, password) = match (ended, due) {
             (_, Some(due)) => return After::Rests(account, due),
@@ -195,7 +193,7 @@ impl Polls {
 
     /// Looks at how they get on, and gives places to those that wait.
     pub(super) fn look(&mut self, queue: &mut Queue, now: Duration) {
-        let mut hung = self.running.values().filter(|running| running.conduct.hung.is_some()).count();
+        let mut hung = self.running.values().filter(|running| running.conduct.hung().is_some()).count();
         let room_is_wanted = self.running.values().any(|running| running.watch.waits_for_room());
         for Running { account, conduct, watch, progress, stop, .. } in self.running.values_mut() {
             let waits_for_disk = watch.waiting_for_disk().map(|since| since.elapsed());
@@ -221,21 +219,16 @@ impl Polls {
                     if hung <= MOST_HUNG {
                         queue.give_up_places(account);
                     }
-                    warn!(
-                        account = %account,
-                        event = "hung",
-                        "{account}: its poll waits for a disk that does not respond (the Maildir, the state, or the \
-                         file of the password), so other accounts go first. Check that disk; the poll continues by itself"
-                    );
+                    warn!(account = %account, event = "hung", "{}", advice::hangs(account));
                 }
-                Verdict::HangsNoMore => info!(account = %account, event = "hung", "{account}: the disk responds again"),
+                Verdict::HangsNoMore => info!(account = %account, event = "hung", "{}", advice::hangs_no_more(account)),
             }
         }
     }
 
     /// Since when an account has been waiting for a disk that hangs, since boot.
     pub(super) fn hung_since(&self, account: &AccountName) -> Option<Duration> {
-        self.running.get(self.tasks_of.get(account)?)?.conduct.hung
+        self.running.get(self.tasks_of.get(account)?)?.conduct.hung()
     }
 
     /// What the poll of an account has delivered so far. None if none runs.
@@ -246,7 +239,7 @@ impl Polls {
 
     /// Whether all that are left wait for disks that hang.
     pub(super) fn all_hang(&self) -> bool {
-        self.running.values().all(|running| running.conduct.hung.is_some())
+        self.running.values().all(|running| running.conduct.hung().is_some())
     }
 
     /// Tells all to end.

@@ -101,7 +101,7 @@ pub(super) fn proof(listed: &Listed, entry: &Entry, policy: &Policy) -> Proof {
 
 /// Whether the policy wants a remembered message deleted now.
 pub(super) fn is_due(entry: &Entry, removal: RemovalPolicy, now: u64) -> bool {
-    matches!(entry.origin, Origin::Delivered | Origin::Trusted)
+    may_fall_due(entry)
         && entry.intent.is_none()
         && match removal {
             RemovalPolicy::Keep => false,
@@ -110,11 +110,16 @@ pub(super) fn is_due(entry: &Entry, removal: RemovalPolicy, now: u64) -> bool {
         }
 }
 
+/// Whether a policy may ever want it deleted: somebody vouches for its delivery.
+fn may_fall_due(entry: &Entry) -> bool {
+    matches!(entry.origin, Origin::Delivered | Origin::Trusted)
+}
+
 /// In how many seconds the policy will want the next remembered message deleted, if nothing changes. None: never.
 #[must_use]
 pub fn next_due(state: &UidState, removal: RemovalPolicy, now: u64) -> Option<u64> {
     let RemovalPolicy::AfterAge(age) = removal else { return None };
-    let is_here = |entry: &&Entry| entry.origin == Origin::Delivered && !entry.was_gone();
+    let is_here = |entry: &&Entry| may_fall_due(entry) && !entry.was_gone();
     let due = |entry: &Entry| entry.delivered_trusted.saturating_add(age.as_secs()).saturating_sub(now);
     state.entries().filter(is_here).map(due).min()
 }

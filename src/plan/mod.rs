@@ -409,7 +409,7 @@ impl Plan {
     /// thousands of messages that cannot be had would be tried again before one that can.
     fn order_and_limit(&mut self, state: &UidState, most: Option<NonZeroU32>) {
         let tries = |listed: &Listed| tries(state, listed);
-        self.retrieve.sort_by_key(tries);
+        self.retrieve.sort_by_cached_key(tries);
         self.untried = self.retrieve.partition_point(|listed| tries(listed) == 0);
         let most = most.map_or(usize::MAX, |most| usize::try_from(most.get()).unwrap_or(usize::MAX));
         self.postponed = self.retrieve.len().saturating_sub(most) + self.unjudged;
@@ -507,7 +507,12 @@ impl Plan {
 /// How often a message made trouble in a row.
 fn tries(state: &UidState, listed: &Listed) -> u32 {
     let quarantine = listed.unique_id.as_ref().and_then(|unique_id| state.quarantine(unique_id, listed.reported_size));
-    quarantine.map_or(0, |quarantine| quarantine.count)
+    match quarantine {
+        // It keeps its place: others would be the first ones that a limit keeps back, and none would come to its turn.
+        Some(quarantine) if quarantine.kind == QuarantineReason::OverLimit => 0,
+        Some(quarantine) => quarantine.count,
+        None => 0,
+    }
 }
 
 fn plan_retrieval(

@@ -252,6 +252,22 @@ fn many_messages_alike_cost_what_others_do() {
 }
 
 #[test]
+fn many_messages_alike_that_were_all_refused_cost_what_others_do() {
+    let begun = std::time::Instant::now();
+    let sizes = 1..=150_000;
+    let mut state = state(Vec::new());
+    for reported_size in sizes.clone() {
+        let listed_as = ListedAs { unique_id: UniqueId::new(b"a").unwrap(), reported_size: Some(reported_size) };
+        let quarantine = Quarantine { kind: QuarantineReason::Refused, count: 1, until: 0 };
+        state.apply(Record::Quarantine { listed_as, quarantine }).unwrap();
+    }
+    let listing = maildrop(&sizes.map(|size| ("a", size)).collect::<Vec<_>>());
+    let plan = decide(&listing, &state, &NO_TOP, &[]);
+    assert_eq!(plan.retrieve.len(), listing.messages.len());
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn a_message_in_doubt_at_which_a_session_ended_is_compared_in_a_session_of_its_own() {
     let mut state = in_quarantine(QuarantineReason::BrokeSession, NOW);
     let listing = maildrop(&[("a", 1)]);
@@ -398,6 +414,22 @@ fn what_another_program_fetched_is_known_by_its_unique_id() {
     let remembered = state(vec![imported]);
     assert!(retrieved(&decide(&maildrop(&[("a", 1)]), &remembered, &KEEP, &["A"])).is_empty());
     assert!(retrieved(&decide(&maildrop(&[("a", 2)]), &remembered, &KEEP, &["A"])).is_empty());
+}
+
+#[test]
+fn the_next_removal_is_that_of_the_oldest_message_that_the_policy_may_delete() {
+    let due = |origin, absent_since| {
+        let older = Entry { origin, absent_since, ..entry(1, "a", "A", 1, 10) };
+        next_due(&state(vec![older, entry(2, "b", "B", 1, 3)]), aged(14).removal, NOW)
+    };
+    for origin in [Origin::Delivered, Origin::Trusted] {
+        assert_eq!(due(origin, None), Some(4 * DAY), "{origin:?}");
+    }
+    for origin in [Origin::Imported, Origin::Adopted] {
+        assert_eq!(due(origin, None), Some(11 * DAY), "{origin:?}");
+    }
+    assert_eq!(due(Origin::Trusted, Some(NOW)), Some(11 * DAY), "what is gone");
+    assert_eq!(next_due(&state(vec![entry(1, "a", "A", 1, 10)]), KEEP.removal, NOW), None);
 }
 
 mod renumbering;

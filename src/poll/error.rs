@@ -57,6 +57,11 @@ pub enum PollError {
         /// In so much time.
         window: Duration,
     },
+    /// A disk did not respond: that of the Maildir, the state or the file of the password.
+    DiskHangs {
+        /// For so long.
+        waited: Duration,
+    },
     /// The user, or the system, asked for the end.
     Stopped,
     /// The system has no thread for it.
@@ -126,6 +131,12 @@ impl fmt::Display for PollError {
                 "only {octets} octets of mail came in {} s while other accounts waited for their turn, so the poll was \
                  ended. Nothing is lost: the next one continues from here",
                 window.as_secs()
+            ),
+            Self::DiskHangs { waited } => write!(
+                f,
+                "its disk has not responded for {} s (the Maildir, the state, or the file of the password), so the poll \
+                 was ended. Nothing is lost: the next one continues from here",
+                waited.as_secs()
             ),
             Self::Stopped => f.write_str("interrupted. Nothing is lost: the next run continues from here"),
             Self::NoThread => write!(f, "{}. Nothing is lost: the next run continues from here", NotDone::NoThread),

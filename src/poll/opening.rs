@@ -11,7 +11,6 @@ use super::server_profile::ServerProfile;
 use super::spool::settle_spool;
 use super::{Poll, PollOptions};
 use crate::account::{Account, MaildirOf, RemovalPolicy};
-use crate::client::places;
 use crate::delivery::destination::keep_decision;
 use crate::delivery::recovery::{OtherMaildir, Recovered, known_maildir, recover};
 use crate::disk::Disk;
@@ -20,7 +19,7 @@ use crate::state::handle::StateHandle;
 use crate::state::hints::HintsFile;
 use crate::state::room::{Room, Share};
 use crate::state::store::{LockedState, OpenOptions, Store};
-use crate::watch;
+use crate::watch::{self, Needed};
 
 impl Poll {
     pub(super) fn open_options(&self) -> OpenOptions {
@@ -91,8 +90,6 @@ impl Poll {
         }
         *first = None;
         self.events.tell(&PollEvent::WaitsForRoom { octets });
-        // Whoever has the room is in the way, however many places there are.
-        let _waits = places::wait();
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(PollError::Stopped),
@@ -108,7 +105,7 @@ impl Poll {
         watch::has_room(taken.is_large());
         *share(&self.share) = taken;
         let held = Arc::clone(&self.share);
-        watch::on_hang(move || *share(&held) = Share::default());
+        watch::on_hang(Needed::State, move || *share(&held) = Share::default());
     }
 
     /// Whether there is room for what the state has grown by.

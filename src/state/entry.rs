@@ -45,6 +45,25 @@ pub enum Origin {
     Trusted,
 }
 
+#[cfg(test)]
+impl Entry {
+    /// A message of which nothing but this is known.
+    pub(super) fn bare(id: u64, unique_id: Option<UniqueId>) -> Self {
+        Self {
+            id: EntryId::new(id),
+            unique_id,
+            origin: Origin::Delivered,
+            fingerprint: Fingerprint { reported_size: None, header: None, whole: None },
+            delivered_at: 0,
+            delivered_trusted: 0,
+            intent: None,
+            removed: false,
+            doubt: false,
+            absent_since: None,
+        }
+    }
+}
+
 /// What tells this message from others with the same unique-id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint {
@@ -146,11 +165,6 @@ impl ListedAs {
     pub fn of_entry(entry: &Entry) -> Option<Self> {
         Some(Self { unique_id: entry.unique_id.clone()?, reported_size: entry.fingerprint.reported_size })
     }
-
-    /// Whether it speaks of what is listed so. An unknown size fits any.
-    pub(super) fn fits(&self, listed_size: Option<u64>) -> bool {
-        self.reported_size.zip(listed_size).is_none_or(|(ours, listed)| ours == listed)
-    }
 }
 
 /// A message that failed: it is quarantined for a growing time so that everything else flows.
@@ -172,4 +186,7 @@ pub enum QuarantineReason {
     Refused,
     /// A session ended at it: cut there, or its answer broke the framing. It is only asked for in a session of its own.
     BrokeSession,
+    /// The server gave no more for the day when this was asked for. It counts once a day, and until it is set aside `until`
+    /// is when it counted last.
+    OverLimit,
 }

@@ -48,6 +48,11 @@ pub enum StateError {
         /// The file.
         path: PathBuf,
     },
+    /// The lines of the file end in CRLF.
+    LineEnds {
+        /// The file.
+        path: PathBuf,
+    },
     /// The state was made for another user.
     OtherUser {
         /// The account.
@@ -153,6 +158,7 @@ impl StateError {
         let path = path.to_owned();
         match bad {
             BadJournal::Newer => Self::Newer { path },
+            BadJournal::LineEnds => Self::LineEnds { path },
             BadJournal::NotOurs => Self::Damaged { path, what: "it does not begin like a state file".to_owned() },
             BadJournal::Damaged { line } => {
                 Self::Damaged { path, what: format!("line {line} and those behind it are not what was written") }
@@ -176,6 +182,12 @@ impl fmt::Display for StateError {
                 write!(f, "the state file {} is damaged: {what}. It was left as it is", path.display())
             }
             Self::Newer { path } => write!(f, "the state file {} was written by a newer mailferry", path.display()),
+            Self::LineEnds { path } => write!(
+                f,
+                "the lines of the state file {} end in CRLF and not in LF: an editor or a transfer has rewritten it as \
+                 text. It was left as it is",
+                path.display()
+            ),
             Self::Moved { path } => write!(
                 f,
                 "{} was moved, replaced or removed while the account was being polled, so this poll has ended. Nothing is \

@@ -47,6 +47,8 @@ pub enum BadJournal {
     NotOurs,
     /// It was written by a newer version.
     Newer,
+    /// Its lines end in CRLF, as no version writes them: somebody has rewritten it as text.
+    LineEnds,
     /// It is damaged at this line.
     Damaged {
         /// The first line of the batch that is not what was written, from 1.
@@ -61,8 +63,7 @@ pub enum BadJournal {
 pub fn parse<E: From<BadJournal>>(bytes: &[u8], mut take: impl FnMut(Record) -> Result<(), E>) -> Result<Contents, E> {
     let outdated = bytes.starts_with(MAGIC_1);
     let Some(body) = body(bytes) else {
-        let newer = bytes.starts_with(MAGIC_STEM);
-        return Err(if newer { BadJournal::Newer } else { BadJournal::NotOurs }.into());
+        return Err(judge_beginning(bytes).into());
     };
     let mut contents = Contents { count: 0, valid: offset(MAGIC.len()), synced: 0, outdated };
     let mut batch = Batch { start: MAGIC.len(), line: 2, lines: Vec::new() };
@@ -92,6 +93,16 @@ pub fn parse<E: From<BadJournal>>(bytes: &[u8], mut take: impl FnMut(Record) -> 
         batch = Batch { start: at, line: batch.line + batch.lines.len() + 1, lines: Vec::new() };
     }
     Ok(contents)
+}
+
+/// What a file is that does not begin with the first line of a version that we know.
+fn judge_beginning(bytes: &[u8]) -> BadJournal {
+    let first = bytes.split(|c| *c == b'\n').next().unwrap_or_default();
+    match first.strip_prefix(MAGIC_STEM) {
+        Some(version) if version.ends_with(b"\r") => BadJournal::LineEnds,
+        Some(_) => BadJournal::Newer,
+        None => BadJournal::NotOurs,
+    }
 }
 
 /// What follows the first line; both versions' are of the same length. None if it is not one of them.

@@ -117,6 +117,9 @@ fn other_files_and_newer_ones_are_refused() {
     assert_eq!(parse(b""), Err(BadJournal::NotOurs));
     assert_eq!(parse(b"something else\n"), Err(BadJournal::NotOurs));
     assert_eq!(parse(b"mailferry-uids 3\n"), Err(BadJournal::Newer));
+    for rewritten in [&b"mailferry-uids 2\r\nh 1\r\n"[..], b"mailferry-uids 1\r\n", b"mailferry-uids 2\r"] {
+        assert_eq!(parse(rewritten), Err(BadJournal::LineEnds));
+    }
     let mut bytes = MAGIC.to_vec();
     encode(&[header(), Record::Unknown(b"Y 1".to_vec())], 0, &mut bytes);
     assert_eq!(parse(&bytes), Err(BadJournal::Newer));

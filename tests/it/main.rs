@@ -40,6 +40,7 @@ mod events;
 mod evidence;
 mod forward;
 mod hostile;
+mod hung_disks;
 mod import;
 mod kills;
 mod limits;

@@ -72,6 +72,7 @@ pub(super) fn of(error: &PollError, account: &AccountName) -> Step {
         PollError::TooSlow { .. } => {
             Some("If the server is always that slow, raise `concurrency` or `per_host`".into())
         }
+        PollError::DiskHangs { .. } => Some("Check that disk".into()),
         PollError::Stopped => None,
         PollError::NoThread => Some(system::THREADS.into()),
         PollError::InternalError(_) => Some("Please report it with the lines above".into()),

@@ -2,7 +2,7 @@
 
 use super::{Step, disk, fetch_with};
 use crate::account::AccountName;
-use crate::command_line::{chmod, this_command_as, this_program};
+use crate::command_line::{chmod, this_command_as, this_program, to_lf};
 use crate::poll::report::Decision;
 use crate::state::error::StateError;
 use crate::text;
@@ -24,6 +24,7 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
             new_state()
         ),
         StateError::Newer { .. } => "Run that one".to_owned(),
+        StateError::LineEnds { path } => format!("Take the CRs away again: {}", to_lf(path)),
         StateError::Moved { .. } => return None,
         StateError::OtherUser { path, .. } => format!(
             "If this is another maildrop, give it another account name; if the user was renamed, move {} away and run `{}`",
@@ -72,6 +73,7 @@ pub(crate) fn of_directory(error: &StateError) -> Step {
         StateError::Locked { .. }
         | StateError::Damaged { .. }
         | StateError::Newer { .. }
+        | StateError::LineEnds { .. }
         | StateError::Moved { .. }
         | StateError::OtherUser { .. }
         | StateError::Renamed { .. }

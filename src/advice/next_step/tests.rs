@@ -190,6 +190,10 @@ fn a_state_is_told_with_the_command_that_goes_on() {
             &["being polled by another mailferry. Try later; `fetch --wait` waits for it"],
         ),
         (
+            StateError::LineEnds { path: path() }.into(),
+            &["end in CRLF and not in LF", r"Take the CRs away again: sed -i 's/\r$//' /s/work.uids"],
+        ),
+        (
             StateError::Damaged { path: path(), what: "line 3".to_owned() }.into(),
             &["/s/work.uids is damaged: line 3. It was left as it is", "`mailferry fetch --new-state work`"],
         ),
@@ -291,6 +295,10 @@ fn a_disk_is_told_with_what_to_do_there() {
         (
             PollError::TooSlow { octets: 3, window: Duration::from_secs(60) },
             &["only 3 octets", "raise `concurrency` or `per_host`"],
+        ),
+        (
+            PollError::DiskHangs { waited: Duration::from_secs(600) },
+            &["its disk has not responded for 600 s", "Check that disk"],
         ),
         (PollError::NoThread, &["cannot start another thread", "TasksMax="]),
         (PollError::Stopped, &["the next run continues from here"]),

@@ -30,7 +30,11 @@ fn each_wrong_value_is_shown_with_its_line_and_the_next_step() {
         ("timeout = 0", "has no unit", "such as \"60s\""),
         ("timeout = 90", "has no unit", "such as \"90s\" for seconds"),
         ("interval = \"never\"", "not a duration", "has enabled = false"),
-        ("leave_on_server = \"nope\"", "neither true, false nor an age", "write true, false, or an age such as \"14d\""),
+        (
+            "leave_on_server = \"nope\"",
+            "neither true, false nor an age",
+            "write true, false, or an age such as \"14d\"",
+        ),
         ("leave_on_server = \"true\"", "is a string", "write true without quotes"),
         ("leave_on_server = 14", "has no unit", "write \"14d\""),
         ("leave_on_server = [1]", "is an array", "an age such as \"14d\""),

@@ -1,14 +1,19 @@
 //! How long a poll that runs has been waiting for a disk, and whether it is to give way. The poll says the one and heeds the
 //! other without knowing who looks; whoever runs it by itself loses nothing.
 
+pub(crate) mod hang;
+pub(crate) mod places;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 use crate::threads;
+use places::Line;
 
 tokio::task_local! {
     static WATCH: Arc<Watch>;
@@ -23,6 +28,8 @@ pub(crate) struct Watch {
     waits_for_room: AtomicBool,
     /// Its state is large, and has room that others may wait for.
     holds_room: AtomicBool,
+    /// Those that wait for a place at its server. None: whoever looks knows of them.
+    at_server: Option<Line>,
     /// Gives back what others need if the poll hangs.
     on_hang: OnHang,
     /// The work that blocks and has not ended.
@@ -31,9 +38,18 @@ pub(crate) struct Watch {
     idle: Notify,
 }
 
+/// What a poll has of what others need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Needed {
+    /// Memory for its state.
+    State,
+    /// Memory for what the server lists.
+    Listing,
+}
+
 /// What is done if a poll hangs.
 #[derive(Default)]
-struct OnHang(Mutex<Option<Box<dyn Fn() + Send>>>);
+struct OnHang(Mutex<BTreeMap<Needed, Box<dyn Fn() + Send>>>);
 
 impl std::fmt::Debug for OnHang {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -42,7 +58,7 @@ impl std::fmt::Debug for OnHang {
 }
 
 impl OnHang {
-    fn lock(&self) -> MutexGuard<'_, Option<Box<dyn Fn() + Send>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Needed, Box<dyn Fn() + Send>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -57,6 +73,11 @@ struct Outstanding {
 }
 
 impl Watch {
+    /// Of a poll with a place that those in this line wait for.
+    pub(crate) fn at_server(line: Line) -> Self {
+        Self { at_server: Some(line), ..Self::default() }
+    }
+
     /// Since when the poll has been waiting for the oldest piece of work that blocks; None if it waits for none.
     #[must_use]
     pub(crate) fn waiting_for_disk(&self) -> Option<Instant> {
@@ -77,9 +98,7 @@ impl Watch {
 
     /// The poll hangs: what it has of what others need is given back.
     pub(crate) fn hangs(&self) {
-        if let Some(give_back) = &*self.on_hang.lock() {
-            give_back();
-        }
+        self.on_hang.lock().values().for_each(|give_back| give_back());
     }
 
     /// Asks the poll to let others have their turn: it begins nothing new, finishes what is under way and ends in order.
@@ -114,9 +133,20 @@ pub(crate) fn is_to_give_way() -> bool {
     WATCH.try_with(|watch| watch.give_way.load(Ordering::Relaxed)).unwrap_or(false)
 }
 
-/// What is to be done if the poll that runs here hangs.
-pub(crate) fn on_hang(give_back: impl Fn() + Send + 'static) {
-    let _ = WATCH.try_with(|watch| *watch.on_hang.lock() = Some(Box::new(give_back)));
+/// Whether others wait for something that the poll that runs here has. Who waits for a place at another server, or for memory
+/// that this one does not have, does not.
+#[must_use]
+pub(crate) fn is_in_the_way() -> bool {
+    let has_it = |watch: &Arc<Watch>| {
+        watch.at_server.as_ref().is_some_and(|line| !line.is_empty())
+            || watch.holds_room() && !Line::for_room().is_empty()
+    };
+    !Line::for_any().is_empty() || WATCH.try_with(has_it).unwrap_or(false)
+}
+
+/// How the poll that runs here gives back what others need, if it hangs.
+pub(crate) fn on_hang(what: Needed, give_back: impl Fn() + Send + 'static) {
+    let _ = WATCH.try_with(|watch| watch.on_hang.lock().insert(what, Box::new(give_back)));
 }
 
 /// Whether the poll that runs here has room in memory that others may wait for.
@@ -124,8 +154,9 @@ pub(crate) fn has_room(holds: bool) {
     let _ = WATCH.try_with(|watch| watch.holds_room.store(holds, Ordering::Relaxed));
 }
 
-/// Waits for room in memory; who watches the poll sees that it can do nothing about it.
+/// Waits for room in memory; who watches the poll sees that it can do nothing about it. Whoever has room is in the way.
 pub(crate) async fn waiting_for_room<T>(room: impl Future<Output = T>) -> T {
+    let _waits = Line::for_room().wait();
     let set = |waits: bool| _ = WATCH.try_with(|watch| watch.waits_for_room.store(waits, Ordering::Relaxed));
     set(true);
     let taken = room.await;
@@ -145,6 +176,14 @@ where
         drop(seen);
         result
     })
+}
+
+/// Begins a task that is watched as the poll is that runs here, and goes on when nobody waits for it.
+pub(crate) fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    match WATCH.try_with(Arc::clone) {
+        Ok(watch) => tokio::spawn(watched(watch, task)),
+        Err(_) => tokio::spawn(task),
+    }
 }
 
 /// Work that is seen until this is dropped.
@@ -194,14 +233,40 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_hangs_gives_back_what_others_need() {
-        let (watch, given_back) = (Arc::new(Watch::default()), Arc::new(AtomicBool::new(false)));
+    async fn what_a_task_of_a_poll_waits_for_is_seen() {
+        let watch = Arc::new(Watch::default());
+        let (release, released) = mpsc::channel::<()>();
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let task = async move {
+            let work = blocking(move || released.recv());
+            begun.send(()).unwrap();
+            work.await
+        };
+        let task = watched(Arc::clone(&watch), async { spawn(task) }).await;
+        has_begun.await.unwrap();
+        assert!(watch.waiting_for_disk().is_some());
+        drop(release);
+        assert!(task.await.unwrap().is_ok());
+        assert_eq!(watch.waiting_for_disk(), None);
+        assert_eq!(spawn(async { 7 }).await.unwrap(), 7, "nobody needs to watch");
+    }
+
+    #[tokio::test]
+    async fn what_hangs_gives_back_all_that_others_need() {
+        let watch = Arc::new(Watch::default());
         watch.hangs();
-        let noted = Arc::clone(&given_back);
-        watched(Arc::clone(&watch), async { on_hang(move || noted.store(true, Ordering::Relaxed)) }).await;
-        assert!(!given_back.load(Ordering::Relaxed));
+        let given_back: Arc<Mutex<Vec<Needed>>> = Arc::default();
+        let needed = [Needed::State, Needed::Listing];
+        watched(Arc::clone(&watch), async {
+            for what in needed {
+                let noted = Arc::clone(&given_back);
+                on_hang(what, move || noted.lock().unwrap().push(what));
+            }
+        })
+        .await;
+        assert!(given_back.lock().unwrap().is_empty());
         watch.hangs();
-        assert!(given_back.load(Ordering::Relaxed));
+        assert_eq!(*given_back.lock().unwrap(), needed);
     }
 
     #[tokio::test]
@@ -215,6 +280,26 @@ mod tests {
         assert!(!waiting.waits_for_room() && holding.holds_room());
         watched(Arc::clone(&holding), async { has_room(false) }).await;
         assert!(!holding.holds_room());
+    }
+
+    #[tokio::test]
+    async fn only_who_has_what_others_wait_for_is_in_the_way() {
+        let (here, elsewhere) = (Line::default(), Line::default());
+        let at = |line: &Line| Arc::new(Watch::at_server(line.clone()));
+        let waits = here.wait();
+        assert!(watched(at(&here), async { is_in_the_way() }).await);
+        assert!(!watched(at(&elsewhere), async { is_in_the_way() }).await);
+        drop(waits);
+        assert!(!watched(at(&here), async { is_in_the_way() }).await);
+        waiting_for_room(async {
+            watched(at(&elsewhere), async {
+                assert!(!is_in_the_way());
+                has_room(true);
+                assert!(is_in_the_way());
+            })
+            .await;
+        })
+        .await;
     }
 
     #[tokio::test]

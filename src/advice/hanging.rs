@@ -1,0 +1,16 @@
+//! What is said of a poll that waits for a disk that does not respond.
+
+use crate::account::AccountName;
+
+/// It hangs.
+pub(crate) fn hangs(account: &AccountName) -> String {
+    format!(
+        "{account}: its poll waits for a disk that does not respond (the Maildir, the state, or the file of the password), so \
+         other accounts go first. Check that disk; the poll continues by itself"
+    )
+}
+
+/// It does not any more.
+pub(crate) fn hangs_no_more(account: &AccountName) -> String {
+    format!("{account}: the disk responds again")
+}
