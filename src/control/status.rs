@@ -78,6 +78,9 @@ pub struct AccountStatus {
     pub quarantine: Vec<Quarantine>,
     /// What keeps it from its work. None: nothing.
     pub trouble: Option<Trouble>,
+    /// Another mailferry holds it, and not for long yet. None: none does, or it is a trouble by now.
+    #[serde(default)]
+    pub held: Option<Hold>,
     /// The polls since the daemon began.
     #[serde(default)]
     pub polls: PollCounts,
@@ -188,8 +191,19 @@ pub enum State {
     Queued,
     /// Its poll has been waiting for a disk for so long that its place was given to others.
     Hung,
+    /// Another mailferry holds it, and not for long yet.
+    Held,
     /// The last poll did not come to its end.
     Trouble,
+}
+
+/// Another mailferry that holds an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Since when polls have found it held.
+    pub since: i64,
+    /// Who it is.
+    pub text: String,
 }
 
 /// How many polls there were.
@@ -210,7 +224,7 @@ pub struct Came {
     pub octets: u64,
 }
 
-/// A message that is set aside.
+/// A message in quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantine {
     /// Its unique-id, control characters escaped.

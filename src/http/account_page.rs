@@ -23,6 +23,9 @@ impl fmt::Display for AccountPage<'_> {
         let Self { account, now } = *self;
         write!(f, "<h1>{}</h1>", Text(&account.account))?;
         write!(f, "<p><span class=\"state {}\">{}</span></p>", class(account.state), word(account.state))?;
+        if let Some(hold) = &account.held {
+            write!(f, "<p>{}</p>", Prose(&hold.text))?;
+        }
         if is_in_trouble(account) {
             trouble(f, account, now)?;
         }

@@ -173,6 +173,7 @@ pub(super) fn class(state: State) -> &'static str {
         State::Polling => "polling",
         State::Queued => "queued",
         State::Hung => "hung",
+        State::Held => "held",
         State::Trouble => "trouble",
     }
 }
@@ -185,6 +186,7 @@ pub(super) fn word(state: State) -> &'static str {
         State::Polling => "being polled",
         State::Queued => "queued",
         State::Hung => "hung",
+        State::Held => "held by another mailferry",
         State::Trouble => "in trouble",
     }
 }

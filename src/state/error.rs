@@ -164,7 +164,7 @@ impl StateError {
 impl fmt::Display for StateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Locked { holder, .. } => write!(f, "this account is being polled by {}", Holder(holder)),
+            Self::Locked { holder, .. } => write!(f, "this account is in use by {}", Holder(holder)),
             Self::Io { doing, path, source } => write!(f, "cannot {doing} {}: {source}", path.display()),
             Self::OpenToAll { dir, mode } => write!(
                 f,

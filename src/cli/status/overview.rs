@@ -24,10 +24,14 @@ pub(in crate::cli) enum Detail {
 pub(in crate::cli) fn head(status: &Status) -> Vec<Row> {
     let troubled = status.accounts.iter().filter(|account| is_in_trouble(account)).count();
     let new = status.accounts.iter().filter(|account| account.state == State::New).count();
-    let well = status.accounts.len().saturating_sub(troubled + new);
+    let held = status.accounts.iter().filter(|account| account.state == State::Held && !is_in_trouble(account)).count();
+    let well = status.accounts.len().saturating_sub(troubled + new + held);
     let mut sums = format!("{}: {well} well", Count::of(status.accounts.len(), "account"));
     if troubled > 0 {
         sums += &format!(", {troubled} IN TROUBLE");
+    }
+    if held > 0 {
+        sums += &format!(", {held} held by another mailferry");
     }
     if new > 0 {
         sums += &format!(", {new} not polled yet");
@@ -161,6 +165,7 @@ fn table(well: &[&AccountStatus], now: i64) -> Vec<Row> {
             State::Idle => "well",
             State::Queued => "queued",
             State::Polling => "polling",
+            State::Held => "held",
             _ => "new",
         };
         let last = account.last_poll.map_or_else(|| "-".to_owned(), |time| ago(now.saturating_sub(time)));
