@@ -232,7 +232,7 @@ impl StateError {
             Self::RenamedAndPolled { other, holder, .. } => write!(
                 f,
                 "this account has no state, but {}, which is not configured any more, was the same user at the same \
-                 server, and is being polled by {}",
+                 server, and is in use by {}",
                 text::value(other),
                 Holder(holder)
             ),
