@@ -13,8 +13,9 @@ use crate::account_history::PastPoll;
 use crate::clock::trusted_time::ClockReading;
 use crate::disk::Stamp;
 use crate::notify::{Notification, NotifyState, PollFacts, after_poll};
-use crate::poll::PollReport;
+use crate::poll::{PollError, PollReport};
 use crate::schedule::{Arrivals, Cause, Experience, History, Next, PollTiming, Reason, TimeOfWeek, next};
+use crate::state::error::StateError;
 use crate::state::saved::{Files, Saved, SavedTrouble};
 
 /// The longest text of a trouble that is kept, in characters.
@@ -55,6 +56,13 @@ impl Trouble {
         }
     }
 
+    /// Whether another mailferry holds the account, and not for long yet at this time, in seconds since 1970. That is nothing
+    /// that a person has to look at.
+    #[must_use]
+    pub fn is_brief_hold(&self, wall: i64) -> bool {
+        self.cause() == Cause::LockedByAnother && wall.abs_diff(self.since) < Cause::BRIEF_HOLD.as_secs()
+    }
+
     /// Whether it is waited out although the daemon was started anew: a login or a question to a person is not to be
     /// tried again by that alone.
     #[must_use]
@@ -92,7 +100,12 @@ impl Standing {
         let timing = PollTiming::new(account.interval, &account.endpoint.host);
         let next = next(&timing, &mut self.history, &report.outcome(), seed, polled, local);
         let is_trouble = matches!(next.reason, Reason::Trouble { .. } | Reason::Doubt);
-        self.trouble = report.trouble().filter(|_| is_trouble).map(|mut text| {
+        let text = match &report.end {
+            // Who is told of it later did not ask for the account.
+            Err(PollError::State(held @ StateError::Locked { .. })) => Some(held.to_string()),
+            _ => report.trouble(),
+        };
+        self.trouble = text.filter(|_| is_trouble).map(|mut text| {
             text.shrink_to_fit();
             let mut trouble = Trouble { reason: next.reason, due: next.at, since: wall, text };
             if let Some(known) = self.trouble.as_ref().filter(|known| known.cause() == trouble.cause()) {

@@ -2,7 +2,6 @@ use super::*;
 use crate::account::Interval;
 use crate::config::NotifySettings;
 use crate::delivery::bench::account as account_of;
-use crate::poll::PollError;
 use crate::pop3::{CommandKind, Refusal, Response, ResponseCode, Status};
 
 const HOUR: u64 = 3600;
@@ -189,4 +188,18 @@ fn a_changed_file_is_seen() {
     let account = Account { credential, ..account };
     assert_eq!(Files::password_of(&account.credential, Some(dir.path())), stamp(&path));
     assert_eq!(Files::password_of(&account.credential, None), "");
+}
+
+#[test]
+fn another_mailferry_may_hold_an_account_for_an_hour() {
+    let held_by = |cause| Trouble {
+        reason: Reason::Trouble { cause, times: 3 },
+        due: Duration::ZERO,
+        since: 10_000,
+        text: String::new(),
+    };
+    let held = held_by(Cause::LockedByAnother);
+    assert!(held.is_brief_hold(10_000) && held.is_brief_hold(13_599) && !held.is_brief_hold(13_600));
+    assert!(held.is_brief_hold(9_990) && !held.is_brief_hold(0), "a clock that was put back hides nothing for long");
+    assert!(!held_by(Cause::Storage).is_brief_hold(10_000));
 }

@@ -6,6 +6,7 @@
 //! helps ([`next_step`]). Every match over our own errors is exhaustive, so that a new one has to be judged here before
 //! it compiles.
 
+pub(crate) mod by_request;
 pub mod classification;
 mod exit;
 pub mod fetchmail;

@@ -1,10 +1,13 @@
 //! `mailferry poll`: wakes the running daemon.
 
+use std::time::Duration;
+
 use super::arguments::{Arguments, Poll};
 use super::output::{say, stderr_line};
 use super::prepare;
 use super::status_text::LocalTime;
-use crate::control::{Request, Response};
+use crate::advice::by_request::{Failing, tried_again};
+use crate::control::{Request, Response, TriedAgain};
 use crate::exit::ExitStatus;
 
 /// Runs the command.
@@ -15,7 +18,7 @@ pub(super) async fn run(arguments: &Arguments, poll: &Poll) -> ExitStatus {
     let often_for = poll.often_for.map(|time| time.as_secs());
     let request = Request::Poll { accounts: poll.accounts.clone(), often_for };
     match prepare::ask_daemon(arguments, &request).await {
-        Ok(Response::Poll { woken, unknown, often_until }) => {
+        Ok(Response::Poll { woken, unknown, often_until, troubles }) => {
             let often = often_until.map(|until| format!(", and often until {}", LocalTime(until))).unwrap_or_default();
             if !arguments.quiet {
                 woken.iter().for_each(|account| say(format_args!("{account}: will be polled now{often}")));
@@ -23,11 +26,9 @@ pub(super) async fn run(arguments: &Arguments, poll: &Poll) -> ExitStatus {
             if often_for.is_some() && often_until.is_none() {
                 stderr_line("mailferry: the daemon is older and does not know --for, so it polls once. Restart it");
             }
-            for account in &unknown {
-                stderr_line(format_args!(
-                    "mailferry: the daemon has no account `{}`; if it is new or was disabled, reload the daemon first (SIGHUP)",
-                    crate::text::value(account)
-                ));
+            troubles.iter().for_each(|account| stderr_line(tried_again(failing(account), often_until.is_some())));
+            if !unknown.is_empty() {
+                prepare::why_unknown(arguments, &unknown).iter().for_each(stderr_line);
             }
             if unknown.is_empty() { ExitStatus::Ok } else { ExitStatus::Usage }
         }
@@ -40,6 +41,11 @@ pub(super) async fn run(arguments: &Arguments, poll: &Poll) -> ExitStatus {
             status
         }
     }
+}
+
+fn failing(account: &TriedAgain) -> Failing<'_> {
+    let [time, next_wait] = [account.for_seconds, account.next_wait].map(Duration::from_secs);
+    Failing { account: &account.account, time, text: &account.text, next_wait }
 }
 
 /// Has the daemon run the command of `[notify]`, under the rules that it runs under.

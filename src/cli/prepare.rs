@@ -7,6 +7,7 @@ use super::arguments::Arguments;
 use super::limits;
 use super::output::stderr_line;
 use crate::account::Account;
+use crate::advice::by_request::{NotThere, not_there};
 use crate::clock::RealClock;
 use crate::config::{self, Config, ConfigError, Environment};
 use crate::control::{AskError, Request, Response, ask};
@@ -118,6 +119,22 @@ pub(super) async fn ask_daemon(arguments: &Arguments, request: &Request) -> Resu
         },
         Err(e) => Err((format!("mailferry: {e}"), ExitStatus::Temporary)),
     }
+}
+
+/// Why the running daemon does not have these accounts: a line each.
+pub(super) fn why_unknown(arguments: &Arguments, names: &[String]) -> Vec<String> {
+    let config = configuration(arguments, &Environment::from_process());
+    let why = |name: &String| match &config {
+        Err(_) => not_there(name, NotThere::NoConfiguration),
+        Ok(config) => match config.select(std::slice::from_ref(name)) {
+            Err(unknown) => unknown.to_string(),
+            Ok(found) if found.iter().any(|account| account.enabled) => {
+                not_there(name, NotThere::NotReloaded(&config.path))
+            }
+            Ok(_) => not_there(name, NotThere::Disabled(&config.path)),
+        },
+    };
+    names.iter().map(|name| format!("mailferry: {}", why(name))).collect()
 }
 
 /// Where the daemon's control socket may be, the best place first.

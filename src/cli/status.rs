@@ -48,10 +48,7 @@ async fn question(arguments: &Arguments, options: &Options) -> Answer {
     match prepare::ask_daemon(arguments, &Request::status_of(&options.accounts)).await {
         Ok(Response::Status(mut status)) => match only_named(&mut status, &options.accounts) {
             unknown if unknown.is_empty() => Answer::Status(status),
-            unknown => Answer::Unknown(format!(
-                "mailferry: the daemon has no account {}; if it is new or was disabled, reload the daemon first (SIGHUP)",
-                unknown.join(", ")
-            )),
+            unknown => Answer::Unknown(prepare::why_unknown(arguments, &unknown).join("\n")),
         },
         Ok(other) => Answer::None(not_understood(&other), ExitStatus::Temporary),
         Err((words, status)) => Answer::None(words, status),
@@ -75,8 +72,7 @@ async fn show(arguments: &Arguments, options: &Options) -> ExitStatus {
 /// Leaves only the accounts that are named, if any is; gives back the names that the daemon does not know.
 fn only_named(status: &mut Status, names: &[String]) -> Vec<String> {
     let is_there = |name: &String| status.accounts.iter().any(|account| account.account == *name);
-    let unknown =
-        names.iter().filter(|name| !is_there(name)).map(|name| format!("`{}`", name.escape_debug())).collect();
+    let unknown = names.iter().filter(|name| !is_there(name)).cloned().collect();
     if !names.is_empty() {
         status.accounts.retain(|account| names.contains(&account.account));
         let are = |states: &[State]| status.accounts.iter().filter(|account| states.contains(&account.state)).count();

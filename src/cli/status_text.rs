@@ -35,6 +35,9 @@ impl fmt::Display for Account<'_> {
             let polls = plural(u64::from(trouble.times), "poll");
             writeln!(f, "                {} for {since}, {} {polls} in a row", trouble.cause.name(), trouble.times)?;
         }
+        if let Some(hold) = &account.held {
+            writeln!(f, "  held          for {}: {}", Span::between(hold.since, now), hold.text)?;
+        }
         writeln!(f, "  last poll     {}", ago(account.last_poll))?;
         writeln!(f, "  last success  {}", ago(account.last_success))?;
         writeln!(f, "  last new mail {}", ago(account.last_new_mail))?;
@@ -88,6 +91,7 @@ pub(super) fn words(state: State) -> &'static str {
         State::Polling => "being polled now",
         State::Hung => "hung: waiting for the disk",
         State::Queued => "queued (`concurrency`, `per_host`)",
+        State::Held => "held by another mailferry",
         State::Trouble => "in trouble",
     }
 }
@@ -220,6 +224,7 @@ pub(super) mod tests {
             on_server: Some(7),
             too_large: 0,
             hung_since: None,
+            held: None,
             this_poll: None,
             token: None,
             forward: None,

@@ -1,7 +1,6 @@
 //! The control socket: one question and one answer, a line of JSON each.
 //!
-//! The daemon answers its own user and root only. A question is short and comes soon, or the connection is closed;
-//! nobody
+//! The daemon answers its own user and root only. A question is short and comes soon, or the connection is closed; nobody
 //! who asks can keep the daemon from its work.
 
 pub mod status;
@@ -102,6 +101,9 @@ pub enum Response {
         /// They are polled often until then, in seconds since 1970.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         often_until: Option<i64>,
+        /// Those of them that are in trouble.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        troubles: Vec<TriedAgain>,
     },
     /// To [`Request::TestNotify`].
     Notified {
@@ -117,6 +119,19 @@ pub enum Response {
         /// Why.
         why: String,
     },
+}
+
+/// An account that was in trouble when somebody asked for a poll.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriedAgain {
+    /// Its name.
+    pub account: String,
+    /// For how long it has been in trouble, in seconds.
+    pub for_seconds: u64,
+    /// What happened and what to do about it.
+    pub text: String,
+    /// How long it waits if it happens once more, in seconds.
+    pub next_wait: u64,
 }
 
 /// A question with the place for its answer.
@@ -484,7 +499,8 @@ mod tests {
     #[test]
     fn an_answer_of_an_older_daemon_is_understood() {
         let old = r#"{"answer":"poll","woken":["a"],"unknown":[]}"#;
-        let answer = Response::Poll { woken: vec!["a".to_owned()], unknown: vec![], often_until: None };
+        let answer =
+            Response::Poll { woken: vec!["a".to_owned()], unknown: vec![], often_until: None, troubles: vec![] };
         assert_eq!(serde_json::from_str::<Response>(old).unwrap(), answer);
         assert_eq!(serde_json::to_string(&answer).unwrap(), old);
     }

@@ -78,6 +78,9 @@ pub struct AccountStatus {
     pub quarantine: Vec<Quarantine>,
     /// What keeps it from its work. None: nothing.
     pub trouble: Option<Trouble>,
+    /// Another mailferry holds it, and not for long yet. None: none does, or it is a trouble by now.
+    #[serde(default)]
+    pub held: Option<Hold>,
     /// The polls since the daemon began.
     #[serde(default)]
     pub polls: PollCounts,
@@ -126,7 +129,13 @@ impl AccountStatus {
     /// Whether nothing is known of it yet: it has not been polled since the daemon began, and was in no trouble before.
     #[must_use]
     pub fn is_new(&self) -> bool {
-        self.last_poll.is_none() && !self.is_in_trouble()
+        self.last_poll.is_none() && !self.is_in_trouble() && !self.is_held()
+    }
+
+    /// Whether another mailferry holds it, which is no trouble yet.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.held.is_some() && !self.is_in_trouble()
     }
 
     /// How its mail would go on, if it does not get there: something keeps it waiting, or was refused for good.
@@ -206,8 +215,19 @@ pub enum State {
     Queued,
     /// Its poll has been waiting for a disk for so long that its place was given to others.
     Hung,
+    /// Another mailferry holds it, and not for long yet.
+    Held,
     /// The last poll did not come to its end.
     Trouble,
+}
+
+/// Another mailferry that holds an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Since when polls have found it held.
+    pub since: i64,
+    /// Who it is.
+    pub text: String,
 }
 
 /// How many polls there were.
@@ -228,7 +248,7 @@ pub struct Came {
     pub octets: u64,
 }
 
-/// A message that is set aside.
+/// A message in quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantine {
     /// Its unique-id, control characters escaped.

@@ -11,6 +11,7 @@ use crate::advice;
 use crate::client::Redactor;
 use crate::clock::trusted_time::ClockReading;
 use crate::config::NotifySettings;
+use crate::control::TriedAgain;
 use crate::control::status::{self, AccountStatus, Came, PollCounts, Quarantine, State};
 use crate::notify::Notification;
 use crate::oauth::tokens::TokenTimes;
@@ -260,10 +261,12 @@ impl AccountState {
         wall: i64,
         today: &str,
     ) -> AccountStatus {
+        let held = self.trouble().filter(|trouble| trouble.is_brief_hold(wall));
         let state = match doing {
             Some(Doing::Running) if hung.is_some() => State::Hung,
             Some(Doing::Running) => State::Polling,
             Some(Doing::Ready(_)) => State::Queued,
+            _ if held.is_some() => State::Held,
             _ if self.standing.trouble.is_some() => State::Trouble,
             _ if self.last_poll.is_none() => State::New,
             _ => State::Idle,
@@ -292,7 +295,8 @@ impl AccountState {
             on_server: self.on_server,
             too_large: self.too_large,
             quarantine: self.quarantine.clone(),
-            trouble: self.trouble().map(shown),
+            trouble: self.trouble_at(wall).map(shown),
+            held: held.map(|hold| status::Hold { since: hold.since, text: hold.text.clone() }),
             forward: None,
             token: self.token.as_deref().filter(|_| self.account.uses_token).map(token),
             polls: self.polls,
@@ -324,6 +328,27 @@ impl AccountState {
     /// What keeps it from its work.
     pub(super) fn trouble(&self) -> Option<&Trouble> {
         self.standing.trouble.as_deref()
+    }
+
+    /// What somebody is told who has it polled although it is in trouble, at a time in seconds since 1970.
+    pub(super) fn tried_again(&self, wall: i64) -> Option<TriedAgain> {
+        let trouble = self.trouble()?;
+        let cause = match trouble.reason {
+            // A refusal is believed the second time.
+            Reason::Doubt => Cause::LoginRefused,
+            _ => trouble.cause(),
+        };
+        Some(TriedAgain {
+            account: self.account.name.to_string(),
+            for_seconds: u64::try_from(wall.saturating_sub(trouble.since)).unwrap_or(0),
+            text: trouble.text.clone(),
+            next_wait: cause.wait(1, self.account.interval.longest).as_secs(),
+        })
+    }
+
+    /// What keeps it from its work, where a person should look at it, at a time in seconds since 1970.
+    pub(super) fn trouble_at(&self, wall: i64) -> Option<&Trouble> {
+        self.trouble().filter(|trouble| !trouble.is_brief_hold(wall))
     }
 }
 

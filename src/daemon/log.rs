@@ -7,19 +7,21 @@ use tracing::{debug, info, warn};
 use super::accounts::AccountState;
 use crate::advice;
 use crate::poll::{PollError, PollReport};
-use crate::schedule::{Cause, Reason};
+use crate::schedule::Cause;
 
 /// So many complaints of one poll are written to the log.
 const MOST_COMPLAINTS: usize = 20;
 
 /// One line for a poll that did something or changed something; none for an idle one.
-pub(super) fn log(kept: &AccountState, report: &PollReport, before: Option<Cause>, now: Duration) {
+///
+/// `before` is what was in its way before that poll, `wall` its end, in seconds since 1970.
+pub(super) fn log(kept: &AccountState, report: &PollReport, before: Option<Cause>, now: Duration, wall: i64) {
     let (name, host) = (kept.name(), kept.account.endpoint.host.as_str());
     let next = advice::polled_next(&kept.next, now);
     let words = report.trouble().unwrap_or_default();
     match (&report.end, kept.trouble()) {
         (Err(PollError::Stopped), _) => debug!(account = %name, host, event = "stopped", "{name}: stopped"),
-        (Err(_), _) if matches!(kept.next.reason, Reason::Trouble { cause: Cause::LockedByAnother, .. }) => {
+        (Err(_), Some(trouble)) if trouble.is_brief_hold(wall) => {
             debug!(account = %name, host, event = "locked", "{name}: {words}; next poll {next}");
         }
         (Err(_), Some(trouble)) if before == Some(trouble.cause()) && !trouble.times().is_power_of_two() => {

@@ -306,10 +306,10 @@ impl Supervisor {
         let Some(kept) = self.accounts.get_mut(name).or_else(|| self.gone.get_mut(name)) else {
             return self.queue.finished(name, now);
         };
-        let before = kept.trouble().map(Trouble::cause);
+        let before = kept.trouble_at(clock.wall).map(Trouble::cause);
         kept.on_poll_end(report, polled.begun..now, clock.wall, self.context.clock.time_of_week());
         self.metrics.on_poll_end(report, kept.trouble().map(Trouble::cause));
-        log(kept, report, before, now);
+        log(kept, report, before, now, clock.wall);
         log_complaints(kept, report);
         let spool_is_full = report.left.is_some_and(|left| left.why == LeftFor::FullSpool);
         self.forwarders.on_poll_end(name, report.retrieved, spool_is_full, now);

@@ -23,6 +23,9 @@ impl fmt::Display for AccountPage<'_> {
         let Self { account, now } = *self;
         write!(f, "<h1>{}</h1>", Text(&account.account))?;
         write!(f, "<p>{}</p>", Doing(account))?;
+        if let Some(hold) = &account.held {
+            write!(f, "<p>{}</p>", Prose(&hold.text))?;
+        }
         if account.is_poll_in_trouble() {
             trouble(f, account, now)?;
         }

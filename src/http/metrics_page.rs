@@ -16,7 +16,8 @@ use crate::metrics::{Label, PollMetrics};
 const MOST_ACCOUNTS: usize = 1000;
 
 /// All states of an account.
-const STATES: [State; 6] = [State::New, State::Idle, State::Polling, State::Queued, State::Hung, State::Trouble];
+const STATES: [State; 7] =
+    [State::New, State::Idle, State::Polling, State::Queued, State::Hung, State::Held, State::Trouble];
 
 /// The account that a figure is about, and another label of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -187,6 +187,7 @@ pub(super) fn class(state: State) -> &'static str {
         State::Polling => "polling",
         State::Queued => "queued",
         State::Hung => "hung",
+        State::Held => "held",
         State::Trouble => "trouble",
     }
 }
@@ -211,6 +212,7 @@ fn word(state: State) -> &'static str {
         State::Polling => "being polled",
         State::Queued => "queued",
         State::Hung => "hung",
+        State::Held => "held by another mailferry",
         State::Trouble => "in trouble",
     }
 }

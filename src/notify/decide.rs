@@ -295,9 +295,8 @@ impl NotifyState {
             Cause::NetworkDown | Cause::ConnectionLost => {
                 self.failures.max(times) >= 5 && now.saturating_sub(self.failing_since) >= NETWORK_PATIENCE
             }
-            Cause::TooSlow | Cause::ServerBusy | Cause::RateLimited | Cause::LockedByAnother => {
-                self.failures.max(times) >= 6
-            }
+            Cause::TooSlow | Cause::ServerBusy | Cause::RateLimited => self.failures.max(times) >= 6,
+            Cause::LockedByAnother => now.saturating_sub(self.failing_since) >= Cause::BRIEF_HOLD,
         }
     }
 

@@ -75,7 +75,7 @@ fn what_a_person_has_to_mend_is_told_soon() {
         (Cause::Storage, 2),
         (Cause::ServerBusy, 6),
         (Cause::RateLimited, 6),
-        (Cause::LockedByAnother, 6),
+        (Cause::LockedByAnother, 13),
     ] {
         let mut account = Account::new();
         assert!(account.well(MINUTE).is_empty());

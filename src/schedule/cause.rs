@@ -48,6 +48,10 @@ const fn hours(hours: u64) -> Duration {
 }
 
 impl Cause {
+    /// For so long another mailferry may hold an account before it is a trouble: somebody looks at a maildrop, or a `fetch`
+    /// brings much.
+    pub const BRIEF_HOLD: Duration = hours(1);
+
     /// All of them.
     pub const ALL: [Self; 14] = [
         Self::NetworkDown,

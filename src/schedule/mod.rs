@@ -248,8 +248,7 @@ fn regular(
 }
 
 /// Places a poll so long after the last one, a few percent sooner or later, between the bounds, and not before the least
-/// time. What moves it is the
-/// account's own moment: accounts of which nothing is known yet would else come in a bunch after a start.
+/// time.
 fn adapted(
     wait: Duration,
     reason: Reason,
@@ -258,14 +257,25 @@ fn adapted(
     polled: &Range<Duration>,
 ) -> Next {
     let due = polled.start.saturating_add(wait);
-    let period = arrivals::middle(bounds);
-    let sooner = part(past_own_moment(seed, period, due), wait / 8, period);
+    let sooner = sooner(wait, bounds, seed, due);
     let mut next = Next::after(due.saturating_sub(sooner), Duration::ZERO, wait / 16, seed, reason);
     next.at =
         next.at.max(polled.start.saturating_add(bounds.shortest)).min(polled.start.saturating_add(bounds.longest));
     // A poll may have taken longer than that, and the server's least time counts from its end.
     next.at = next.at.max(polled.end.saturating_add(least.max(wait / 16)));
     next
+}
+
+/// How much sooner than it is due a poll comes, so that accounts do not come in a bunch after a start: each moves towards
+/// a moment of its own. At the longer bound nothing can come later in exchange, so who is near the moment stays there.
+fn sooner(wait: Duration, bounds: Interval, seed: u64, due: Duration) -> Duration {
+    if wait < bounds.longest {
+        let period = arrivals::middle(bounds);
+        return part(past_own_moment(seed, period, due), wait / 8, period);
+    }
+    let (period, near) = (bounds.longest, bounds.longest / 32);
+    let past = past_own_moment(seed, period, due.saturating_add(near));
+    if past <= near.saturating_mul(2) { Duration::ZERO } else { part(past.saturating_sub(near), wait / 8, period) }
 }
 
 /// Places a poll near the account's own moment, a period after the last one or less.

@@ -170,7 +170,7 @@ impl StateError {
 impl fmt::Display for StateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Locked { holder, .. } => write!(f, "this account is being polled by {}", Holder(holder)),
+            Self::Locked { holder, .. } => write!(f, "this account is in use by {}", Holder(holder)),
             Self::Io { doing, path, source } => write!(f, "cannot {doing} {}: {source}", path.display()),
             Self::OpenToAll { dir, mode } => write!(
                 f,
@@ -244,7 +244,7 @@ impl StateError {
             Self::RenamedAndPolled { other, holder, .. } => write!(
                 f,
                 "this account has no state, but {}, which is not configured any more, was the same user at the same \
-                 server, and is being polled by {}",
+                 server, and is in use by {}",
                 text::value(other),
                 Holder(holder)
             ),

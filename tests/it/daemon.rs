@@ -1,6 +1,7 @@
 //! The daemon, run as systemd or a user would: polls, reloads, tells what it does, ends in order.
 
 mod browser;
+mod by_request;
 mod devtools;
 mod forwarding;
 pub(crate) mod hung;

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use mailferry::account_history::{Hour, PastPoll};
 use mailferry::control::status::{
-    AccountStatus, Came, Forwarding, PollCounts, Quarantine, SetAside, State, Status, Token, Trouble, VERSION,
+    AccountStatus, Came, Forwarding, Hold, PollCounts, Quarantine, SetAside, State, Status, Token, Trouble, VERSION,
 };
 use mailferry::exit::ExitStatus;
 use mailferry::schedule::Cause;
@@ -239,6 +239,7 @@ fn full_status() -> Status {
         }],
         trouble: Some(Trouble { cause: Cause::ConnectionLost, times: 1, since: 2, text: "t".to_owned() }),
         hung_since: None,
+        held: Some(Hold { since: 1, text: "t".to_owned() }),
         this_poll: Some(came),
         often_until: None,
         polls: PollCounts { succeeded: 1, failed: 2 },
@@ -283,7 +284,7 @@ fn every_field_of_the_status_is_described() {
     for key in found {
         assert!(section.contains(&format!("`{key}`")), "docs/operations.md does not describe {key}");
     }
-    for state in [State::New, State::Idle, State::Polling, State::Queued, State::Hung, State::Trouble] {
+    for state in [State::New, State::Idle, State::Polling, State::Queued, State::Hung, State::Held, State::Trouble] {
         let word = serde_json::to_value(state).unwrap();
         assert!(section.contains(&format!("`{}`", word.as_str().unwrap())), "{word}");
     }

@@ -245,7 +245,7 @@ fn the_advice_to_rename_a_state_waits_for_whoever_uses_it() {
     maildrop.server.wait_until_stalled(1);
     env.configure(&[Account::at(maildrop.server.address).named("renamed")]);
     let outcome = env.fetch().expect(75);
-    assert!(outcome.stderr.contains("is being polled by"), "{outcome:#?}");
+    assert!(outcome.stderr.contains("is in use by"), "{outcome:#?}");
     assert!(!outcome.stderr.contains("mv "), "{outcome:#?}");
     // Who moves it all the same waits for the lock that is on the file itself.
     fs::rename(env.path("state").join("a.uids"), env.path("state").join("renamed.uids")).unwrap();

@@ -187,7 +187,7 @@ fn a_state_is_told_with_the_command_that_goes_on() {
     check(vec![
         (
             StateError::Locked { account: account(), holder: String::new() }.into(),
-            &["being polled by another mailferry. Try later; `fetch --wait` waits for it"],
+            &["in use by another mailferry. Try later; `fetch --wait` waits for it"],
         ),
         (
             StateError::LineEnds { path: path() }.into(),

@@ -23,11 +23,15 @@ pub(in crate::cli) enum Detail {
 /// The first rows: how many accounts are how, and whose they are.
 pub(in crate::cli) fn head(status: &Status) -> Vec<Row> {
     let troubled = status.accounts.iter().filter(|account| account.is_in_trouble()).count();
+    let held = status.accounts.iter().filter(|account| account.is_held()).count();
     let new = status.accounts.iter().filter(|account| account.is_new()).count();
-    let well = status.accounts.len().saturating_sub(troubled + new);
+    let well = status.accounts.len().saturating_sub(troubled + new + held);
     let mut sums = format!("{}: {well} well", Count::of(status.accounts.len(), "account"));
     if troubled > 0 {
         sums += &format!(", {troubled} IN TROUBLE");
+    }
+    if held > 0 {
+        sums += &format!(", {held} held by another mailferry");
     }
     if new > 0 {
         sums += &format!(", {new} not polled yet");
@@ -167,6 +171,7 @@ fn table(well: &[&AccountStatus], now: i64) -> Vec<Row> {
             State::Idle => "well",
             State::Queued => "queued",
             State::Polling => "polling",
+            State::Held => "held",
             _ => "new",
         };
         let last = account.last_poll.map_or_else(|| "-".to_owned(), |time| ago(now.saturating_sub(time)));

@@ -9,9 +9,12 @@ use super::Supervisor;
 use crate::account::AccountName;
 use crate::clock::alarm::since_boot;
 use crate::control::status::{AccountStatus, Status, VERSION};
-use crate::control::{LONGEST_OFTEN, Request, Response};
+use crate::control::{LONGEST_OFTEN, Request, Response, TriedAgain};
 use crate::daemon::accounts::AccountState;
 use crate::text::Count;
+
+/// So many accounts in trouble are named to who asks for polls.
+const MOST_TRIED_AGAIN: usize = 100;
 
 impl Supervisor {
     /// Polls these as soon as there are places; the names of those that are known.
@@ -49,6 +52,13 @@ impl Supervisor {
         self.context.clock.read().wall.saturating_add(seconds)
     }
 
+    /// Those of these that are in trouble.
+    fn tried_again(&self, names: &[AccountName]) -> Vec<TriedAgain> {
+        let wall = self.context.clock.read().wall;
+        let accounts = names.iter().filter_map(|name| self.accounts.get(name));
+        accounts.filter_map(|kept| kept.tried_again(wall)).take(MOST_TRIED_AGAIN).collect()
+    }
+
     pub(super) fn answer(&mut self, request: Request) -> Response {
         match request {
             Request::Status { accounts } => Response::Status(Box::new(self.status(&accounts))),
@@ -61,9 +71,15 @@ impl Supervisor {
                 let unknown = named.iter().filter(|name| known(name).is_none()).cloned().collect();
                 let wanted: Vec<AccountName> = named.iter().filter_map(known).collect();
                 let often_until = often_for.map(|seconds| self.poll_often(&wanted, Duration::from_secs(seconds)));
+                let troubles = self.tried_again(&wanted);
                 let woken = self.poll_now(&wanted);
                 info!(event = "poll-now", "a client asks to poll {} now", Count::of(woken.len(), "account"));
-                Response::Poll { woken: woken.iter().map(ToString::to_string).collect(), unknown, often_until }
+                Response::Poll {
+                    woken: woken.iter().map(ToString::to_string).collect(),
+                    unknown,
+                    often_until,
+                    troubles,
+                }
             }
         }
     }
@@ -104,7 +120,8 @@ impl Supervisor {
 
     /// The line for `systemctl status`.
     pub(super) fn line(&self) -> String {
-        let troubled = self.accounts.values().filter(|kept| kept.trouble().is_some()).count();
+        let wall = self.context.clock.read().wall;
+        let troubled = self.accounts.values().filter(|kept| kept.trouble_at(wall).is_some()).count();
         let mut line = format!("{}, {} being polled", Count::of(self.accounts.len(), "account"), self.queue.running());
         if troubled > 0 {
             line.push_str(&format!(", {troubled} in trouble: see `mailferry status`"));

@@ -6,9 +6,11 @@
 //! last mail. Their product is the expected rate; the next poll comes when the integral of the poll rate has reached 1, so
 //! that one before the beginning of a busy hour does not miss it.
 //!
-//! Little is known of an hour of which twelve weeks are remembered. So its estimate is a mean (of a gamma distribution) with
-//! what the same hour of other days and the other hours of its day make likely, and mail that comes at any time gives
-//! polls that are evenly spaced.
+//! Little is known of an hour of which twelve weeks are remembered. So what is likely is estimated first: for an hour of
+//! the day by the hours around it, for an hour of the week by the same hour of other days and the other hours of its day.
+//! Whether an hour differs from that at all is a question of its own: as far as chance explains what was seen, the estimate
+//! is what was likely, else it is the mean of a gamma distribution. So few messages give a pattern, and mail that comes at
+//! any time gives polls that are evenly spaced.
 
 use std::time::Duration;
 
@@ -52,11 +54,20 @@ const ORDINARY: f64 = 1.0;
 /// The weight of [`ORDINARY`] in the estimate of all hours together, in hours.
 const WEIGHT_OF_ORDINARY: f64 = 6.0;
 
-/// The weight of what is likely for an hour of the day or a day of the week, in messages.
-const WEIGHT_OF_ALL: f64 = 1.5;
+/// How much of what was seen one and two hours from an hour of the day counts for it.
+const AROUND: [f64; 2] = [1.0, 0.5];
 
-/// The weight of what is likely for an hour of the week, in messages.
-const WEIGHT_OF_BOTH: f64 = 3.0;
+/// The weight of [`Rates::overall`] in what is likely for an hour of the day, in messages.
+const WEIGHT_OF_OVERALL: f64 = 0.5;
+
+/// How hours of the day differ from those around them.
+const HOURS_OF_DAY: Differences = Differences { weight: 1.0, odds: 1.0 };
+
+/// How days differ from the week. A weekend may differ much.
+const DAYS_OF_WEEK: Differences = Differences { weight: 0.5, odds: 0.3 };
+
+/// How hours of the week differ from what is likely by their hour and their day.
+const HOURS_OF_WEEK: Differences = Differences { weight: 3.0, odds: 0.2 };
 
 /// The weight of no influence of the last mail, in messages.
 const WEIGHT_OF_NONE: f64 = 4.0;
@@ -194,9 +205,35 @@ fn hours(of: u64) -> f64 {
     f64::from(u32::try_from(of).unwrap_or(u32::MAX)) / f64::from(HOUR)
 }
 
-/// An estimate of messages an hour: the mean with what is likely, which weighs as much as so many messages.
-fn estimate(seen: Seen, likely: f64, weight: f64) -> f64 {
-    (messages(seen.came) + weight) / (hours(seen.watched) + weight / likely)
+/// How rates of a kind differ from what is likely for them.
+#[derive(Debug, Clone, Copy)]
+struct Differences {
+    /// Where one differs, what is likely weighs as much as so many messages: the shape of a gamma distribution.
+    weight: f64,
+    /// The odds that one does, before anything was seen.
+    odds: f64,
+}
+
+impl Differences {
+    /// An estimate of messages an hour.
+    fn estimate(self, seen: Seen, likely: f64) -> f64 {
+        let Self { weight, odds } = self;
+        let (came, watched) = (messages(seen.came), hours(seen.watched));
+        let own = (came + weight) / (watched + weight / likely);
+        // How much better a gamma distribution of rates explains what came than the likely rate alone: a negative binomial
+        // distribution against one of Poisson.
+        let expected = likely * watched;
+        let evidence = ln_gamma(weight + came) - ln_gamma(weight) + weight * weight.ln() + expected
+            - (weight + came) * (weight + expected).ln();
+        let odds = odds * evidence.clamp(-30.0, 30.0).exp();
+        (odds * own + likely) / (odds + 1.0)
+    }
+}
+
+/// The logarithm of the gamma function, for positive numbers, to a thousandth (Stirling's formula).
+fn ln_gamma(x: f64) -> f64 {
+    let next = x + 1.0;
+    (next - 0.5) * next.ln() - next + 0.5 * std::f64::consts::TAU.ln() + 1.0 / (12.0 * next) - x.ln()
 }
 
 impl<'a> Rates<'a> {
@@ -209,9 +246,22 @@ impl<'a> Rates<'a> {
     /// How much more comes in an hour of the week than on the average.
     fn of_hour(&self, hour: usize) -> f64 {
         let Arrivals { hours, sums, .. } = self.arrivals;
-        let group = |seen: Option<&Seen>| estimate(seen.copied().unwrap_or_default(), self.overall, WEIGHT_OF_ALL);
-        let likely = group(sums.hours.get(hour % 24)) * group(sums.days.get(hour / 24)) / self.overall;
-        estimate(hours.get(hour).copied().unwrap_or_default(), likely, WEIGHT_OF_BOTH) / self.overall
+        let seen = |seen: Option<&Seen>| seen.copied().unwrap_or_default();
+        let of_hour = HOURS_OF_DAY.estimate(seen(sums.hours.get(hour % 24)), self.around(hour));
+        let of_day = DAYS_OF_WEEK.estimate(seen(sums.days.get(hour / 24)), self.overall);
+        HOURS_OF_WEEK.estimate(seen(hours.get(hour)), of_hour * of_day / self.overall) / self.overall
+    }
+
+    /// What is likely for an hour of the day by what came in it and around it.
+    fn around(&self, hour: usize) -> f64 {
+        let (mut came, mut watched) = (WEIGHT_OF_OVERALL, WEIGHT_OF_OVERALL / self.overall);
+        let around = (1..).zip(AROUND).flat_map(|(distance, counts)| [(distance, counts), (24 - distance, counts)]);
+        for (distance, counts) in around.chain([(0, 1.0)]) {
+            let seen = self.arrivals.sums.hours.get((hour + distance) % 24).copied().unwrap_or_default();
+            came += counts * messages(seen.came);
+            watched += counts * hours(seen.watched);
+        }
+        came / watched
     }
 
     /// How much more than that comes so long after the last mail.

@@ -1,0 +1,90 @@
+//! What somebody is told who asks the daemon about an account or for its poll.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::command_line::this_program;
+use crate::text::{self, Span};
+
+/// Why a running daemon does not have an account that is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotThere<'a> {
+    /// It is disabled in this configuration.
+    Disabled(&'a Path),
+    /// It is enabled in this configuration, as it stands in the file now.
+    NotReloaded(&'a Path),
+    /// The configuration cannot be used.
+    NoConfiguration,
+}
+
+/// Why, and what to do.
+pub(crate) fn not_there(account: &str, why: NotThere<'_>) -> String {
+    let account = text::value(account);
+    match why {
+        NotThere::Disabled(path) => format!(
+            "the account `{account}` is disabled in {} (`enabled = false`), so the daemon does not poll it. To poll it \
+             once: {}",
+            text::path(path),
+            this_program(&format!("fetch {account}"))
+        ),
+        NotThere::NotReloaded(path) => format!(
+            "the daemon does not have the account `{account}` yet: it was added to {}, or enabled there, after the daemon \
+             read it. Reload the daemon (SIGHUP)",
+            text::path(path)
+        ),
+        NotThere::NoConfiguration => format!(
+            "the daemon has no account `{account}`, and why cannot be said, because the configuration has errors: {}",
+            this_program("check --offline")
+        ),
+    }
+}
+
+/// An account whose polls fail, and which is polled because somebody asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Failing<'a> {
+    /// Its name.
+    pub(crate) account: &'a str,
+    /// For how long they have failed.
+    pub(crate) time: Duration,
+    /// What happened and what to do about it.
+    pub(crate) text: &'a str,
+    /// How long it waits if it happens once more.
+    pub(crate) next_wait: Duration,
+}
+
+/// What is said of it; `often` if somebody waits for its mail.
+pub(crate) fn tried_again(failing: Failing<'_>, often: bool) -> String {
+    let Failing { account, time, text, next_wait } = failing;
+    let (time, wait) = (Span(time), Span(next_wait));
+    let often = if often { ", and not often, as long as that lasts" } else { "" };
+    format!("{account}: its polls have failed for {time}: {text}. If this one fails, too, the next is in {wait}{often}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_mail_of_an_account_in_trouble_is_told_when_it_is_tried_again() {
+        let text = "the server refused the login. Check the password".to_owned();
+        let [time, next_wait] = [7200, 3600].map(Duration::from_secs);
+        let failing = Failing { account: "work", time, text: &text, next_wait };
+        let begin = "work: its polls have failed for 2 h: the server refused the login. Check the password. If this one fails, \
+                     too, the next is in 60 min";
+        assert_eq!(tried_again(failing, false), begin);
+        assert_eq!(tried_again(failing, true), format!("{begin}, and not often, as long as that lasts"));
+    }
+
+    #[test]
+    fn what_the_daemon_does_not_have_is_told_with_what_helps() {
+        let path = Path::new("/c.toml");
+        for (why, helps) in [
+            (NotThere::Disabled(path), "is disabled in /c.toml"),
+            (NotThere::NotReloaded(path), "Reload the daemon"),
+            (NotThere::NoConfiguration, "check --offline"),
+        ] {
+            let told = not_there("a\u{1b}", why);
+            assert!(told.contains(helps) && !told.contains('\u{1b}'), "{told}");
+        }
+    }
+}
