@@ -167,7 +167,7 @@ fn what_is_wrong_outside_of_accounts_is_shown_with_its_line() {
         ("notify.no_success_for = \"366d\"", "`no_success_for` is too long", "at most \"365d\""),
         ("notify.no_success_for = true", "`no_success_for` is true", "or false"),
         ("notify.no_success_for = \"false\"", "`no_success_for` is a string", "false without quotes"),
-        ("notify.no_success_for = 24", "`no_success_for` has no unit", "\"24s\""),
+        ("notify.no_success_for = 24", "`no_success_for` has no unit", "such as \"24h\""),
         ("notify.certificate_days = -1", "`certificate_days` is -1", "or 0 for never"),
         ("notify.certificate_days = 366", "`certificate_days` is 366, which is not from 0 to 365", "or 0 for never"),
         ("notify.certificate_days = \"14d\"", "`certificate_days` is a string", "or 0 for never"),
