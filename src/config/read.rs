@@ -24,7 +24,7 @@ pub(super) fn load<T>(
     make: impl Fn(Account) -> T,
 ) -> Result<(Config, Vec<T>), ConfigError> {
     let fail = |source, problems| ConfigError::new(path.to_owned(), source, problems);
-    let file = private_file::read(path, MAX_FILE).map_err(|fault| fail(None, vec![unreadable(&fault)]))?;
+    let file = private_file::read(path, MAX_FILE).map_err(|fault| fail(None, vec![unreadable(path, env, &fault)]))?;
     let text = text_of(&file).map_err(|problems| fail(None, problems))?;
     let (home, reader) = (env.home.as_deref(), Identity::of_process());
     let with = |warnings, Above { state_dir, daemon, notify }| Config {
@@ -71,7 +71,7 @@ pub(super) fn text_before(path: &Path, env: &Environment) -> Result<Option<Strin
                 Err(_) => Ok(None),
             };
         }
-        Err(fault) => return Err(fail(None, vec![unreadable(&fault)])),
+        Err(fault) => return Err(fail(None, vec![unreadable(path, env, &fault)])),
     };
     let text = text_of(&file).map_err(|problems| fail(None, problems))?;
     let parsed = parse::parse(text, env.home.as_deref());
@@ -96,8 +96,16 @@ pub(super) fn state_dir_at_top(path: &Path, env: &Environment) -> Option<Option<
     parse::state_dir_at_top(std::str::from_utf8(&file.contents).ok()?, env.home.as_deref())
 }
 
-fn unreadable(fault: &ReadFault) -> Problem {
-    Problem::new(format!("cannot read the configuration: {fault}")).help(as_help(credential::reading(fault)))
+pub(super) fn unreadable(path: &Path, env: &Environment, fault: &ReadFault) -> Problem {
+    let problem = Problem::new(format!("cannot read the configuration: {fault}"));
+    match fault {
+        // Nobody is to open the passwords of the machine because they have no configuration of their own.
+        ReadFault::Io(e) if e.kind() == io::ErrorKind::PermissionDenied && path.starts_with(&env.etc) => problem.help(
+            "it is the one of this machine's service; for mail of your own run `mailferry setup`, and as for the service, run \
+             this as root or as the user that the service runs as",
+        ),
+        _ => problem.help(as_help(credential::reading(fault))),
+    }
 }
 
 /// A next step as the help to a problem, which begins in small letters.

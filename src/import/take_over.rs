@@ -85,7 +85,8 @@ impl From<WriteError> for TakeOverError {
 /// [`TakeOverError`].
 pub fn plan(found: &mut Found, path: &Path, environment: &Environment) -> Result<Plan, TakeOverError> {
     let before = write::text_before(path, environment).map_err(TakeOverError::Config)?;
-    let mut text = before.clone().unwrap_or_else(|| NEW_FILE.to_owned());
+    let base = before.as_deref().unwrap_or(NEW_FILE);
+    let mut text = base.to_owned();
     let mut names = write::account_names(&text);
     let configured = write::check(path, &text, environment).map(|config| config.accounts).unwrap_or_default();
     let mut maildrops: Vec<(String, u16, String, String)> = configured
@@ -96,7 +97,10 @@ pub fn plan(found: &mut Found, path: &Path, environment: &Environment) -> Result
         })
         .collect();
     let (mut accounts, mut here_already) = (Vec::new(), Vec::new());
-    for draft in found.drafts.drain(..) {
+    for mut draft in found.drafts.drain(..) {
+        if matches!(&draft.password, Password::InClear(secret) if secret.expose().is_empty()) {
+            draft.password = Password::Missing("it is empty in the old file".to_owned());
+        }
         let maildrop = (draft.host.to_ascii_lowercase(), draft.port, draft.username.clone());
         let same = maildrops
             .iter()
@@ -117,9 +121,15 @@ pub fn plan(found: &mut Found, path: &Path, environment: &Environment) -> Result
         let mut table = draft.table(&name, password_file.as_deref());
         let origin = crate::text::value(&format!("{}: {}", found.program.name(), draft.origin));
         table.decor_mut().set_prefix(format!("# From {origin}\n"));
-        text = write::add_account(&text, &name, &table).map_err(|e: CannotAdd| {
+        let cannot_add = |e: CannotAdd| {
             TakeOverError::CannotAdd(CannotAddTo(format!("{}: {e}", crate::text::value(&path.to_string_lossy()))))
-        })?;
+        };
+        let alone = write::add_account(base, &name, &table).map_err(cannot_add)?;
+        if let Some(e) = write::check(path, &alone, environment).err().filter(|e| e.is_behind(base.len())) {
+            found.left.push(Note::new(draft.origin, impossible(&e)));
+            continue;
+        }
+        text = write::add_account(&text, &name, &table).map_err(cannot_add)?;
         names.push(name.to_string());
         maildrops.push((maildrop.0, maildrop.1, maildrop.2, name.to_string()));
         accounts.push(Planned { name, draft, password_file, secret });
@@ -129,6 +139,11 @@ pub fn plan(found: &mut Found, path: &Path, environment: &Environment) -> Result
         false => Some(write::check(path, &text, environment).map_err(TakeOverError::Config)?),
     };
     Ok(Plan { path: path.to_owned(), exists: before.is_some(), accounts, here_already, text, config })
+}
+
+/// What is said of an account that the configuration could not have, so that the others are taken over without it.
+fn impossible(error: &ConfigError) -> String {
+    format!("{}. Mend it there and import once more, or write the account by hand", error.sentences().join(". "))
 }
 
 /// What is said of a second account of the other program for one maildrop: two of ours would fetch each message twice.

@@ -123,3 +123,22 @@ fn a_wrong_result_is_refused_before_anything_is_written() {
     assert!(matches!(bench.plan(vec![wrong]), Err(TakeOverError::Config(_))));
     assert!(bench.files().is_empty());
 }
+
+#[test]
+fn an_account_that_the_configuration_cannot_have_is_named_and_the_others_are_taken_over() {
+    let bench = Bench::new();
+    let mut found = Found::new(Program::Fetchmail, bench.path("rc"));
+    let mut bad = draft("bad", &[]);
+    bad.host = "bad host".to_owned();
+    let mut good = draft("good", &["u1"]);
+    good.password = Password::InClear(Secret::new(Vec::new()));
+    found.drafts = vec![bad, good];
+    let environment = Environment { home: Some(bench.dir.path().to_owned()), ..Environment::default() };
+    let plan = plan(&mut found, &bench.path("conf/config.toml"), &environment).unwrap();
+    assert_eq!(plan.accounts.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["good"]);
+    assert!(matches!(&plan.accounts[0].draft.password, Password::Missing(why) if why.contains("is empty")));
+    assert!(plan.config.is_some() && !plan.text.contains("bad host"), "{}", plan.text);
+    let [left] = &found.left[..] else { panic!("{:?}", found.left) };
+    assert_eq!(left.what, "poll bad");
+    assert!(left.advice.contains("`host` is not a host name") && left.advice.contains("import once more"), "{left:?}");
+}

@@ -2,7 +2,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::{account, config, env, file, file_with_mode};
-use crate::config::{Config, Environment, find, load, state_dir};
+use crate::config::{Config, ConfigError, Environment, find, load, state_dir};
 use crate::credential::private_file::{Identity, PrivateFile};
 
 #[test]
@@ -164,4 +164,18 @@ fn the_state_directory_is_found_without_the_accounts() {
     assert_eq!(of("state_dir = \"\"\"\n[accounts.a]\n\"\"\"\n[accounts.b]\n"), None, "no table begins in a string");
     assert_eq!(of("state_dir = 5\n[accounts.a]\n"), None);
     assert_eq!(of("[daemon]\nstate_dir = \"/s\"\n"), Some(None), "not above the tables");
+}
+
+#[test]
+fn who_may_not_read_the_configuration_of_the_service_is_not_told_to_open_it() {
+    use crate::config::read::unreadable;
+    use crate::credential::private_file::ReadFault;
+    let env = Environment { etc: "/etc".into(), ..Environment::default() };
+    let told = |path: &str| {
+        let fault = ReadFault::Io(std::io::ErrorKind::PermissionDenied.into());
+        ConfigError::from(unreadable(path.as_ref(), &env, &fault)).to_string()
+    };
+    let of_service = told("/etc/mailferry/config.toml");
+    assert!(of_service.contains("run `mailferry setup`") && !of_service.contains("make it readable"), "{of_service}");
+    assert!(told("/home/jo/config.toml").contains("make it readable"));
 }

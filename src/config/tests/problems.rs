@@ -74,6 +74,15 @@ fn each_wrong_value_is_shown_with_its_line_and_the_next_step() {
 }
 
 #[test]
+fn who_writes_no_time_is_told_one_that_would_do() {
+    check_each(&[
+        ("timeout = 0", "has no unit", "such as \"60s\""),
+        ("timeout = 90", "has no unit", "such as \"90s\" for seconds"),
+        ("interval = \"never\"", "not a duration", "has enabled = false"),
+    ]);
+}
+
+#[test]
 fn each_wrong_value_about_a_maildir_is_shown_with_its_line_and_the_next_step() {
     let cases = [
         ("maildir_mode = 0o700", "`maildir_mode` is a whole number, but a string", "in octal digits and quotes"),
@@ -171,7 +180,7 @@ fn what_is_wrong_outside_of_accounts_is_shown_with_its_line() {
         ("notify.no_success_for = \"366d\"", "`no_success_for` is too long", "at most \"365d\""),
         ("notify.no_success_for = true", "`no_success_for` is true", "or false"),
         ("notify.no_success_for = \"false\"", "`no_success_for` is a string", "false without quotes"),
-        ("notify.no_success_for = 24", "`no_success_for` has no unit", "\"24s\""),
+        ("notify.no_success_for = 24", "`no_success_for` has no unit", "such as \"24h\""),
         ("notify.certificate_days = -1", "`certificate_days` is -1", "or 0 for never"),
         ("notify.certificate_days = 366", "`certificate_days` is 366, which is not from 0 to 365", "or 0 for never"),
         ("notify.certificate_days = \"14d\"", "`certificate_days` is a string", "or 0 for never"),
