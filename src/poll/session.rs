@@ -128,11 +128,7 @@ impl Poll {
             Ok((work, ended)) => {
                 let last = client.last_message();
                 let retrieved = self.end_session(state, client, work).await;
-                let broken = |error| {
-                    let suspect = suspect_behind_quit(&error, last);
-                    self.broken_at(suspect.as_slice(), error, &maildrop)
-                };
-                let retrieved = retrieved.map_err(broken)?;
+                let retrieved = retrieved.map_err(|error| self.broken_behind_quit(error, last, &maildrop))?;
                 profile.ended_in_order(ahead, retrieved);
                 Ok(Ended { clean, ..ended })
             }
@@ -279,6 +275,12 @@ impl Poll {
         Broken { to_isolate: self.with_sizes(maildrop, suspects), error, opened: true }
     }
 
+    /// The same behind QUIT: what is not its answer may be the rest of the message that came last.
+    fn broken_behind_quit(&self, error: PollError, last: Option<MessageNumber>, maildrop: &Maildrop) -> Broken {
+        let suspect = last.filter(|_| matches!(error, PollError::Client(ClientError::Framing(_))));
+        self.broken_at(suspect.as_slice(), error, maildrop)
+    }
+
     /// The messages with these numbers, as they were listed, with those sizes that came beside them.
     fn with_sizes(&self, maildrop: &Maildrop, numbers: &[MessageNumber]) -> Vec<Listed> {
         let with_size = |listed: &Listed| {
@@ -297,9 +299,4 @@ fn suspects(error: &PollError, client: &Client) -> Vec<MessageNumber> {
         PollError::Maildir { .. } => client.receiving().into_iter().collect(),
         _ => Vec::new(),
     }
-}
-
-/// The same behind QUIT: what is not its answer may be the rest of the message that came last.
-fn suspect_behind_quit(error: &PollError, last: Option<MessageNumber>) -> Option<MessageNumber> {
-    last.filter(|_| matches!(error, PollError::Client(ClientError::Framing(_))))
 }

@@ -161,7 +161,7 @@ fn a_refused_message_is_quarantined_longer_each_time() {
 
 /// Whatever is kept back on several days is larger than the limit of any, and keeps nothing else back.
 #[test]
-fn what_a_limit_for_the_day_keeps_back_day_after_day_is_set_aside() {
+fn what_a_limit_for_the_day_keeps_back_day_after_day_is_quarantined() {
     const DAY: u64 = 86_400;
     let mut messages = small_ones(2);
     messages[1].refusal = Some("-ERR Download exceed".to_owned());
@@ -202,7 +202,7 @@ fn what_a_limit_for_the_day_keeps_back_day_after_day_is_set_aside() {
 
 /// Where several are too large, one after the other is found out.
 #[test]
-fn all_that_a_limit_for_the_day_keeps_back_is_set_aside_in_the_end() {
+fn all_that_a_limit_for_the_day_keeps_back_is_quarantined_in_the_end() {
     let mut messages = small_ones(2);
     messages.iter_mut().for_each(|message| message.refusal = Some("-ERR Download exceed".to_owned()));
     let maildrop = Maildrop::new(messages);
