@@ -242,7 +242,7 @@ mod tests {
             begun.send(()).unwrap();
             work.await
         };
-        let task = watched(Arc::clone(&watch), async { spawn(task) }).await;
+        let [task] = watched(Arc::clone(&watch), async { [spawn(task)] }).await;
         has_begun.await.unwrap();
         assert!(watch.waiting_for_disk().is_some());
         drop(release);
