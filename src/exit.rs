@@ -27,6 +27,12 @@ pub enum ExitStatus {
     Terminated = 143,
 }
 
+impl From<ExitStatus> for u8 {
+    fn from(status: ExitStatus) -> Self {
+        status.code()
+    }
+}
+
 impl ExitStatus {
     /// The number that the shell sees.
     #[must_use]

@@ -34,11 +34,12 @@ mod unread;
 mod wrapped;
 
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
 use std::panic::PanicHookInfo;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use tokio::runtime::Runtime;
 
 use crate::exit::ExitStatus;
 use crate::{advice, subprocess, threads};
@@ -82,53 +83,50 @@ fn run_command(arguments: &Arguments) -> u8 {
         stderr_line(format_args!("mailferry: {too_little}"));
         return ExitStatus::Temporary.code();
     }
-    if let Command::Fetch(fetch) = &arguments.command {
-        return fetch::run(arguments, fetch);
-    }
-    let polls = matches!(
-        arguments.command,
-        Command::Forward(_)
-            | Command::Daemon
-            | Command::Login(_)
-            | Command::Check(_)
-            | Command::Console(_)
-            | Command::Setup(_)
-    );
     // One that waits for signals, and one for what blocks; a daemon has them twice, for polls and for who decides, and
     // one that sees to its end.
-    let beside = if matches!(arguments.command, Command::Daemon) { 6 } else { 2 };
-    let runtime = match if polls { threads::runtime(beside) } else { threads::small_runtime() } {
+    let that_polls = |daemon: bool| threads::runtime(if daemon { 6 } else { 2 });
+    match &arguments.command {
+        // It knows how many polls there are before it makes a runtime for them.
+        Command::Fetch(fetch) => fetch::run(arguments, fetch),
+        Command::Daemon => run_in(that_polls(true), daemon::run(arguments)),
+        Command::Forward(forward) => run_in(that_polls(false), forward::run(arguments, forward)),
+        Command::Poll(poll) => run_in(threads::small_runtime(), poll::run(arguments, poll)),
+        Command::Login(login) => run_until_signal(that_polls(false), login::run(arguments, login)),
+        Command::Setup(setup) => run_in(that_polls(false), setup::run(arguments, setup)),
+        Command::Import(import) => run_in(threads::small_runtime(), import::run(arguments, import)),
+        Command::Uids(uids) => run_until_signal(threads::small_runtime(), uids::run(arguments, uids)),
+        Command::Check(check) => run_until_signal(that_polls(false), check::run(arguments, check)),
+        Command::Console(console) => run_until_signal(that_polls(false), console::run(arguments, console)),
+        Command::Completions(options) => completions::run(options).code(),
+        Command::Man(options) => completions::man(options).code(),
+        Command::Status(status) => run_in(threads::small_runtime(), status::run(arguments, status)),
+    }
+}
+
+/// Runs a command in its runtime.
+fn run_in<S: Into<u8>>(runtime: io::Result<Runtime>, command: impl Future<Output = S>) -> u8 {
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(e) => return no_thread(&e).code(),
     };
-    let ends_at_once =
-        matches!(arguments.command, Command::Check(_) | Command::Console(_) | Command::Login(_) | Command::Uids(_));
-    if ends_at_once {
-        signals::end_at_once();
-    }
-    let code = match &arguments.command {
-        Command::Fetch(fetch) => fetch::run(arguments, fetch),
-        Command::Daemon => runtime.block_on(daemon::run(arguments)).code(),
-        Command::Forward(forward) => runtime.block_on(forward::run(arguments, forward)),
-        Command::Poll(poll) => runtime.block_on(poll::run(arguments, poll)).code(),
-        Command::Login(login) => runtime.block_on(login::run(arguments, login)).code(),
-        Command::Setup(setup) => runtime.block_on(setup::run(arguments, setup)).code(),
-        Command::Import(import) => runtime.block_on(import::run(arguments, import)).code(),
-        Command::Uids(uids) => runtime.block_on(uids::run(arguments, uids)).code(),
-        Command::Check(check) => runtime.block_on(check::run(arguments, check)).code(),
-        Command::Console(console) => runtime.block_on(console::run(arguments, console)).code(),
-        Command::Completions(options) => completions::run(options).code(),
-        Command::Man(options) => completions::man(options).code(),
-        Command::Status(status) => runtime.block_on(status::run(arguments, status)).code(),
-    };
+    let code = runtime.block_on(command).into();
     // A look-up of a name that hangs must not keep the process.
     runtime.shutdown_background();
     drop(subprocess::end_all());
     code
 }
 
+/// The same for a command that a signal ends at once.
+fn run_until_signal<S: Into<u8>>(runtime: io::Result<Runtime>, command: impl Future<Output = S>) -> u8 {
+    if runtime.is_ok() {
+        signals::end_at_once();
+    }
+    run_in(runtime, command)
+}
+
 /// The system has too few threads, or files, to begin with.
-fn no_thread(error: &std::io::Error) -> ExitStatus {
+fn no_thread(error: &io::Error) -> ExitStatus {
     let step = advice::next_step::system::step(error).unwrap_or("Try again later");
     stderr_line(format_args!("mailferry: cannot start its threads: {error}. {step}"));
     ExitStatus::Temporary
@@ -145,5 +143,5 @@ fn show_panic(panic: &PanicHookInfo<'_>) {
 
 /// Whether errors may be shown in colour.
 fn colour() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }

@@ -3,7 +3,8 @@
 use super::Poll;
 use super::error::{DoesNotFit, PollError};
 use super::events::PollEvent;
-use super::retriever::{DRAIN, NoRoom, Retrieved};
+use super::retrieval::{NoRoom, Retrieved};
+use super::retriever::DRAIN;
 use crate::client::Client;
 use crate::client::Message;
 use crate::ids::EntryId;
@@ -48,9 +49,9 @@ impl Poll {
         work: Work,
     ) -> Result<bool, PollError> {
         let Work { retrieved, marked, numbers, forget } = work;
-        let refused = retrieved.refused.count();
+        let refused = retrieved.refused.alone();
         let known = u64::try_from(retrieved.known.len()).unwrap_or(u64::MAX);
-        if retrieved.asked != retrieved.safe + known + refused + retrieved.not_given {
+        if retrieved.asked != retrieved.safe + known + refused + retrieved.refused.not_given() {
             return Err(PollError::contradiction(
                 "end the session",
                 "not everything that was asked for is accounted for",
@@ -59,12 +60,13 @@ impl Poll {
         if let Some((first, octets)) = &retrieved.first_short {
             self.events.tell(&PollEvent::EndedEarly { first, octets: *octets, messages: retrieved.short });
         }
-        let (verified, still_short) = (retrieved.verified(), retrieved.still_short.clone());
+        let (verified, still_short) =
+            (retrieved.verified(), retrieved.still_short.values().flatten().cloned().collect());
         let promised = marked.clone();
         let absent: Vec<EntryId> = retrieved.absent.clone();
         let before_quit = move |store: &mut Store| {
             store.record_verified(verified)?;
-            store.record_had_its_turn(still_short)?;
+            store.record_quarantine_over(still_short)?;
             store.record_absent(absent)?;
             // Should the answer to QUIT be lost, another message may have taken the place of one of these.
             if promised.is_empty() { Ok(()) } else { store.record_doubt(promised) }

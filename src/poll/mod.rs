@@ -10,7 +10,9 @@ pub mod progress;
 pub mod report;
 
 mod another;
+mod carrying_out;
 mod ceiling;
+mod context;
 pub(crate) mod credential;
 mod deletions;
 mod dialing;
@@ -24,6 +26,7 @@ mod planning;
 mod preparing;
 mod recognition;
 mod refusals;
+mod retrieval;
 mod retriever;
 mod server_profile;
 mod session;
@@ -31,12 +34,12 @@ mod spool;
 mod window;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
+pub use context::{PollContext, PollOptions};
 pub use error::PollError;
 use events::{AfterFailure, Observers, PollEvent};
 use report::LeftFor;
@@ -45,23 +48,16 @@ pub use report::{PollReport, Quarantined};
 use crate::account::Account;
 use crate::client::listing::Opened;
 use crate::client::{ClientError, Redactor};
-use crate::clock::Clock;
-use crate::credential::CredentialEnvironment;
-use crate::delivery::recovery::OtherMaildir;
-use crate::disk::Disk;
 use crate::ids::EntryId;
-use crate::maildir::names::NameSource;
-use crate::net::Dial;
 use crate::plan::maildrop::Sizes;
 use crate::plan::{Nameless, Pass};
 use crate::pop3::MessageNumber;
-use crate::process_context::ProcessContext;
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::ListedAs;
 use crate::state::handle::StateHandle;
 use crate::state::room::Share;
-use crate::state::store::{ConfiguredAccounts, Store};
+use crate::state::store::Store;
 use crate::watch;
 use another::SoFar;
 use credential::Obtained;
@@ -71,57 +67,6 @@ use recognition::{Beginning, First};
 use server_profile::ServerProfile;
 use session::{Broken, Clean, Ended};
 pub use spool::{forward_spool, settle_account};
-
-/// What all polls of this process share.
-#[derive(Debug, Clone)]
-pub struct PollContext {
-    /// Makes connections.
-    pub dialer: Arc<dyn Dial>,
-    /// Where everything is written.
-    pub disk: Arc<dyn Disk>,
-    /// What time it is.
-    pub clock: Arc<dyn Clock>,
-    /// Names files.
-    pub names: Arc<NameSource>,
-    /// Where the states are.
-    pub state_dir: PathBuf,
-    /// Where credentials of systemd are.
-    pub credentials: CredentialEnvironment,
-    /// Tells others who holds a lock.
-    pub holder: String,
-    /// The accounts that share the state directory.
-    pub configured_accounts: Arc<ConfiguredAccounts>,
-    /// How many files one poll may hold open at the same time.
-    pub most_files: usize,
-}
-
-impl PollContext {
-    /// What access tokens and forwarders need of it.
-    #[must_use]
-    pub fn of_process(&self) -> ProcessContext {
-        ProcessContext {
-            dialer: Arc::clone(&self.dialer),
-            disk: Arc::clone(&self.disk),
-            clock: Arc::clone(&self.clock),
-            state_dir: self.state_dir.clone(),
-            credentials: self.credentials.clone(),
-            holder: self.holder.clone(),
-        }
-    }
-}
-
-/// How the user wants this poll to be.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PollOptions {
-    /// Tell what would be done and do nothing.
-    pub dry_run: bool,
-    /// Begin a state anew where one seems to be lost.
-    pub new_state: bool,
-    /// Whether the Maildir that is there is taken, though it is not the one that was delivered to.
-    pub other_maildir: OtherMaildir,
-    /// Fetch what the server seems to have renumbered and cannot be recognised, although it may be there already.
-    pub fetch_again: bool,
-}
 
 /// Polls an account once. Never panics because of what a server or a disk does; what went wrong is in the report.
 ///

@@ -7,7 +7,7 @@ use super::Poll;
 use super::deletions::Deletions;
 use super::error::PollError;
 use super::in_step::InStep;
-use super::retriever::Retrieval;
+use super::retrieval::Retrieval;
 use crate::client::listing::sizes_of;
 use crate::client::{Client, ClientError};
 use crate::delivery::destination::{Destinations, sync_directories};

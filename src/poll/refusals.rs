@@ -1,6 +1,10 @@
 //! The messages that a server refuses while they are asked for: counted, and a reason to give up.
+//!
+//! Some refuse all that is left once a limit for the day is reached, and say so at each message. What is refused by such
+//! words waits for the answer behind it: if that is another such refusal, or if there is none, it is about all of them.
 
 use crate::plan::maildrop::Listed;
+use crate::pop3::{Response, is_download_limit};
 use crate::state::entries::ListedAs;
 
 /// After so many refusals in a row the newest messages are asked for first: new mail does not wait behind thousands of
@@ -19,34 +23,94 @@ pub(super) struct Refusals {
     count: u64,
     /// What they are known by; the octets of unique-ids are shared with the listing.
     listed_as: Vec<ListedAs>,
+    /// A message that was refused by words of a limit, until the next answer shows whether that is about all of them.
+    limited: Option<(Listed, Response)>,
+    /// The limit behind which no message is given for now.
+    limit: Option<Limit>,
+}
+
+/// A server gives no more messages for now.
+#[derive(Debug)]
+pub(super) struct Limit {
+    /// What it said when that began.
+    pub(super) response: Response,
+    /// How many messages it answered so.
+    pub(super) messages: u64,
 }
 
 impl Refusals {
-    /// A message was refused. True if from now on the newest should be asked for first.
-    pub(super) fn refused(&mut self, listed: &Listed) -> bool {
+    /// A message was refused. Those that were refused alone are told. True if from now on the newest should be asked for
+    /// first.
+    pub(super) fn refused(&mut self, listed: Listed, response: &Response, tell: impl Fn(&Listed, &Response)) -> bool {
+        if !is_download_limit(response) {
+            let turns = self.limited_was_alone(&tell);
+            tell(&listed, response);
+            return self.count(&listed) || turns;
+        }
+        if let Some(limit) = &mut self.limit {
+            limit.messages += 1;
+        } else if let Some((_, response)) = self.limited.take() {
+            self.limit = Some(Limit { response, messages: 2 });
+        } else {
+            self.limited = Some((listed, response.clone()));
+        }
+        false
+    }
+
+    /// A message came: what was refused by words of a limit before it was refused alone. True as above.
+    pub(super) fn came(&mut self, tell: impl Fn(&Listed, &Response)) -> bool {
+        let turns = self.limited_was_alone(&tell);
+        self.in_a_row = 0;
+        turns
+    }
+
+    /// No answer is to come any more.
+    pub(super) fn end(&mut self) {
+        if let Some((_, response)) = self.limited.take() {
+            self.limit = Some(Limit { response, messages: 1 });
+        }
+    }
+
+    fn limited_was_alone(&mut self, tell: &impl Fn(&Listed, &Response)) -> bool {
+        let Some((listed, response)) = self.limited.take() else { return false };
+        tell(&listed, &response);
+        self.count(&listed)
+    }
+
+    fn count(&mut self, listed: &Listed) -> bool {
         self.in_a_row = self.in_a_row.saturating_add(1);
         self.count += 1;
         self.listed_as.extend(ListedAs::of(listed));
         self.in_a_row == NEWEST_FIRST
     }
 
-    /// A message came.
-    pub(super) fn came(&mut self) {
-        self.in_a_row = 0;
-    }
-
-    /// How many there are.
-    pub(super) fn count(&self) -> u64 {
+    /// How many were refused alone.
+    pub(super) fn alone(&self) -> u64 {
         self.count
     }
 
-    /// What they are known by, those without a unique-id left out.
+    /// What those are known by, those without a unique-id left out.
     pub(super) fn listed_as(&self) -> &[ListedAs] {
         &self.listed_as
     }
 
+    /// The limit behind which no message is given for now.
+    pub(super) fn limit(&self) -> Option<&Limit> {
+        self.limit.as_ref()
+    }
+
+    /// How many messages were not given because of that.
+    pub(super) fn not_given(&self) -> u64 {
+        self.limit.as_ref().map_or(0, |limit| limit.messages)
+    }
+
     /// Whether it is of no use to go on.
     pub(super) fn are_too_many(&self) -> bool {
+        self.in_a_row >= GIVE_UP || self.limit.is_some()
+    }
+
+    /// Whether so many were refused in a row that the rest was not asked for.
+    pub(super) fn gave_up(&self) -> bool {
         self.in_a_row >= GIVE_UP
     }
 }
@@ -54,15 +118,24 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pop3::{MessageNumber, UniqueId};
+    use crate::pop3::{MessageNumber, Status, UniqueId};
+
+    fn says(text: &str) -> Response {
+        Response { status: Status::Err, code: None, text: text.to_owned(), decoded: None, unique_id: None }
+    }
+
+    fn listed(n: u32) -> Listed {
+        let number = MessageNumber::new(n).unwrap();
+        Listed { number, unique_id: UniqueId::new(format!("u{n}").as_bytes()).ok(), reported_size: None }
+    }
 
     fn refuse(refusals: &mut Refusals, n: u32) -> bool {
-        let listed = Listed {
-            number: MessageNumber::new(n).unwrap(),
-            unique_id: UniqueId::new(format!("u{n}").as_bytes()).ok(),
-            reported_size: None,
-        };
-        refusals.refused(&listed)
+        refusals.refused(listed(n), &says("no"), |_, _| {})
+    }
+
+    fn limit(refusals: &mut Refusals, n: u32) {
+        let told = |_: &Listed, _: &Response| panic!("told");
+        assert!(!refusals.refused(listed(n), &says("Download exceed"), told));
     }
 
     #[test]
@@ -71,17 +144,37 @@ mod tests {
         let turned: Vec<u32> = (1..GIVE_UP).filter(|n| refuse(&mut refusals, *n)).collect();
         assert_eq!(turned, [NEWEST_FIRST]);
         assert!(!refusals.are_too_many());
-        refusals.came();
+        refusals.came(|_, _| {});
         assert!((1..GIVE_UP).filter(|n| refuse(&mut refusals, 1000 + n)).count() == 1);
         assert!(!refusals.are_too_many());
         refuse(&mut refusals, 9999);
-        assert!(refusals.are_too_many());
+        assert!(refusals.are_too_many() && refusals.gave_up());
     }
 
     #[test]
     fn all_are_counted_and_known() {
         let mut refusals = Refusals::default();
         (1..=1000).for_each(|n| _ = refuse(&mut refusals, n));
-        assert_eq!((refusals.count(), refusals.listed_as().len()), (1000, 1000));
+        assert_eq!((refusals.alone(), refusals.listed_as().len()), (1000, 1000));
+    }
+
+    #[test]
+    fn words_of_a_limit_are_about_all_unless_something_else_comes_behind_them() {
+        for others in [0, 1, 2] {
+            let mut refusals = Refusals::default();
+            (0..=others).for_each(|n| limit(&mut refusals, n + 1));
+            assert_eq!((refusals.alone(), refusals.are_too_many()), (0, others > 0));
+            refusals.end();
+            assert_eq!((refusals.alone(), refusals.not_given()), (0, u64::from(others) + 1));
+        }
+        let told = std::cell::Cell::new(0);
+        let tell = |_: &Listed, _: &Response| told.set(told.get() + 1);
+        let mut refusals = Refusals::default();
+        limit(&mut refusals, 1);
+        refusals.came(tell);
+        limit(&mut refusals, 2);
+        refusals.refused(listed(3), &says("no"), tell);
+        refusals.end();
+        assert_eq!((told.get(), refusals.alone(), refusals.not_given()), (3, 3, 0));
     }
 }

@@ -14,24 +14,19 @@ use super::deletions::Deletions;
 use super::emitter::Emitter;
 use super::error::PollError;
 use super::events::PollEvent;
-use super::in_step::InStep;
 use super::incoming::Incoming;
-use super::refusals::Refusals;
+use super::retrieval::{NoRoom, Retrieval, Retrieved};
 use super::window::Window;
-use crate::account::{MaildirMode, RemovalPolicy};
 use crate::client::error::TooLong;
 use crate::client::listing::size_of;
 use crate::client::{Client, ClientError, Message};
 use crate::delivery::committer::ReceivedMessage;
-use crate::delivery::destination::{Destinations, OWN};
+use crate::delivery::destination::OWN;
 use crate::delivery::publish::Delivered;
-use crate::disk::free_space::FreeSpaces;
-use crate::ids::{EntryId, InstanceId};
 use crate::maildir::staging::{NotWritten, Received, Staging};
 use crate::plan::maildrop::Listed;
-use crate::plan::{Arrival, Expected, Remembered, Removable};
-use crate::pop3::{Command, CommandKind, Event, MessageNumber, Response, Status, UniqueId, is_download_limit};
-use crate::routing::Routing;
+use crate::plan::{Arrival, Removable};
+use crate::pop3::{Command, CommandKind, Event, MessageNumber, Response, Status, UniqueId};
 use crate::state::entries::{Entry, ListedAs};
 use crate::watch;
 
@@ -52,118 +47,6 @@ pub(super) const DRAIN: Duration = Duration::from_secs(10);
 
 /// A session asks for no further message after this long; the rest is another session's.
 const SESSION: Duration = Duration::from_secs(3600);
-
-/// What is to be retrieved, and how.
-pub(super) struct Retrieval {
-    /// The messages, in this order.
-    pub(super) messages: VecDeque<Listed>,
-    /// Where they may go.
-    pub(super) destinations: Arc<Destinations>,
-    /// Which of them goes where.
-    pub(super) routing: Arc<Routing>,
-    /// The permissions that their files get.
-    pub(super) maildir_mode: MaildirMode,
-    /// The instance id for their names.
-    pub(super) instance: InstanceId,
-    /// What happens to them on the server afterwards.
-    pub(super) removal: RemovalPolicy,
-    /// Remembered messages that one of these may turn out to be.
-    pub(super) remembered: Remembered,
-    /// Nothing that was listed is left out: what is none of these is not on the server.
-    pub(super) is_whole: bool,
-    /// What shows that the answers belong to the commands.
-    pub(super) in_step: InStep,
-    /// The time of this poll, in trusted seconds.
-    pub(super) now: u64,
-    /// How many bytes may be written without touching the reserve.
-    pub(super) free_space: u64,
-    /// What was known of that when the session began.
-    pub(super) room: FreeSpaces,
-    /// Messages that turn out larger than so many octets stay on the server.
-    pub(super) max_message_size: Option<u64>,
-    /// So many of the messages, the first ones, never made trouble.
-    pub(super) untried: usize,
-    /// A session ended at this message before: it is not taken until a NOOP behind it was answered, since its end may
-    /// have been in the wrong place.
-    pub(super) careful: bool,
-    /// The sizes were not listed: each is asked for beside its message, and this is expected of them.
-    pub(super) beside: Option<Expected>,
-    /// The sizes were not listed, but asked for one by one: a message without one may be a part.
-    pub(super) sizes_put_off: bool,
-}
-
-impl Retrieval {
-    /// How many octets a message is taken for.
-    fn size(&self, listed: &Listed) -> u64 {
-        listed.reported_size.or(self.beside.map(|expected| expected.each)).unwrap_or(0)
-    }
-}
-
-/// What came of it.
-#[derive(Default)]
-pub(super) struct Retrieved {
-    /// How many RETR were sent.
-    pub(super) asked: u64,
-    /// Those that the server refused, and how.
-    pub(super) refused: Refusals,
-    /// What the server said when it began to give no more messages for now.
-    pub(super) download_limit: Option<Response>,
-    /// How many RETR it answered so.
-    pub(super) not_given: u64,
-    /// Those that turned out to be known already, as the server lists them now.
-    pub(super) known: Vec<(EntryId, Listed)>,
-    /// Those that became safe: how many, and their octets.
-    pub(super) safe: u64,
-    /// Octets of those.
-    pub(super) octets: u64,
-    /// What was not asked for any more: no time, no room, or the end was asked for.
-    pub(super) left: usize,
-    /// The end was asked for.
-    pub(super) stopped: bool,
-    /// There was no room for some.
-    pub(super) insufficient_space: Option<NoRoom>,
-    /// One came out shorter than it was listed.
-    pub(super) any_shorter: bool,
-    /// How many came out far shorter.
-    pub(super) short: u64,
-    /// The first ones of those that are new.
-    pub(super) far_shorter: Vec<ListedAs>,
-    /// Those that came so before, and did again with the same bytes.
-    pub(super) still_short: Vec<ListedAs>,
-    /// The entries of those: nothing shows that they are whole.
-    pub(super) unproven: HashSet<EntryId>,
-    /// The first one that had not come so before, with the octets that came.
-    pub(super) first_short: Option<(Listed, u64)>,
-    /// Remembered messages in whose place others came: they are not on the server.
-    pub(super) absent: Vec<EntryId>,
-    /// How many came that a rule would have left on the server.
-    pub(super) not_skipped: u64,
-    /// How many had a header that is too long to route them by.
-    pub(super) long_headers: u64,
-}
-
-/// Messages for which there is no room.
-pub(super) struct NoRoom {
-    /// The first one.
-    pub(super) first: Listed,
-    /// It is larger than the whole file system.
-    pub(super) never: bool,
-    /// What was free then, the reserve included, in bytes.
-    pub(super) available: u64,
-    /// The reserve, in bytes.
-    pub(super) reserve: u64,
-    /// How many there are.
-    pub(super) messages: u64,
-    /// Their size as it was listed, in octets.
-    pub(super) octets: u64,
-}
-
-impl Retrieved {
-    /// The entries of which it was seen that they are what the server has.
-    pub(super) fn verified(&self) -> Vec<EntryId> {
-        self.known.iter().map(|(id, _)| *id).filter(|id| !self.unproven.contains(id)).collect()
-    }
-}
 
 /// A retriever under way.
 pub(super) struct Retriever<'a> {
@@ -198,8 +81,6 @@ pub(super) struct Retriever<'a> {
     oversized: HashSet<MessageNumber>,
     /// A message whose end may have been in the wrong place: taken once the next answer shows that it was not.
     held: Option<(Listed, Incoming)>,
-    /// A message that was refused by words of a limit, until the next answer shows whether that is about all of them.
-    limited: Option<(Listed, Response)>,
     /// The unique-ids of those that are none of the remembered messages.
     others: HashSet<UniqueId>,
     begun: Instant,
@@ -236,7 +117,6 @@ impl<'a> Retriever<'a> {
             sizes: HashMap::new(),
             oversized: HashSet::new(),
             held: None,
-            limited: None,
             others: HashSet::new(),
             begun: Instant::now(),
             deadline: None,
@@ -260,11 +140,10 @@ impl<'a> Retriever<'a> {
                 self.ask_whether_in_step()?;
             }
             if self.client.outstanding() == 0 {
-                if let Some((_, response)) = self.limited.take() {
-                    self.not_given(1, &response);
-                }
-                self.done.left += self.retrieval.messages.len();
-                if self.done.left == 0 && self.done.refused.count() == 0 && self.retrieval.is_whole {
+                self.done.refused.end();
+                let not_given = usize::try_from(self.done.refused.not_given()).unwrap_or(usize::MAX);
+                self.done.left = self.retrieval.messages.len().saturating_add(not_given);
+                if self.done.left == 0 && self.done.refused.alone() == 0 && self.retrieval.is_whole {
                     self.done.absent = self.retrieval.remembered.left_of(&self.others).collect();
                 }
                 return Ok(());
@@ -285,8 +164,7 @@ impl<'a> Retriever<'a> {
 
     fn ask_ahead(&mut self) -> Result<(), PollError> {
         let is_over = self.begun.elapsed() > SESSION || watch::is_to_give_way();
-        let gets_no_more = self.done.refused.are_too_many() || self.done.download_limit.is_some();
-        if self.deadline.is_some() || is_over || gets_no_more {
+        if self.deadline.is_some() || is_over || self.done.refused.are_too_many() {
             return Ok(());
         }
         // Many at a time, as the window does.
@@ -424,38 +302,7 @@ impl<'a> Retriever<'a> {
     /// The server refuses the oldest message under way.
     fn refused(&mut self, response: &Response) {
         let Some(listed) = self.completed(0) else { return };
-        if is_download_limit(response) {
-            match self.limited.take() {
-                _ if self.done.download_limit.is_some() => self.not_given(1, response),
-                Some(_) => self.not_given(2, response),
-                None => self.limited = Some((listed, response.clone())),
-            }
-            return;
-        }
-        self.was_about_one();
-        self.count_refused(&listed, response);
-    }
-
-    /// So many messages were not given because of a limit that is about all of them.
-    fn not_given(&mut self, messages: u32, response: &Response) {
-        self.done.left = self.done.left.saturating_add(messages.try_into().unwrap_or(usize::MAX));
-        self.done.not_given += u64::from(messages);
-        self.done.download_limit.get_or_insert_with(|| response.clone());
-    }
-
-    /// What was refused by words of a limit was refused alone: others are given behind it.
-    fn was_about_one(&mut self) {
-        if let Some((listed, response)) = self.limited.take() {
-            self.count_refused(&listed, &response);
-        }
-    }
-
-    fn count_refused(&mut self, listed: &Listed, response: &Response) {
-        self.events.tell(&PollEvent::MessageRefused {
-            listed,
-            why: format_args!("the server refuses it, saying \"{}\"", response.words()),
-        });
-        if self.done.refused.refused(listed) {
+        if self.done.refused.refused(listed, response, |listed, response| tell_refused(self.events, listed, response)) {
             self.newest_first();
         }
     }
@@ -490,8 +337,9 @@ impl<'a> Retriever<'a> {
         incoming.route(&self.retrieval.routing, &self.retrieval.destinations, true);
         let listed = self.completed(incoming.staging.size()).ok_or_else(no_such)?;
         self.events.tell(&PollEvent::MessageReceived { listed: &listed, octets: incoming.staging.octets() });
-        self.was_about_one();
-        self.done.refused.came();
+        if self.done.refused.came(|listed, response| tell_refused(self.events, listed, response)) {
+            self.newest_first();
+        }
         if !self.retrieval.careful && !Arrival::would_be_short(&listed, incoming.staging.octets()) {
             return self.hand_over(listed, incoming, received_messages, held).await;
         }
@@ -624,8 +472,7 @@ impl<'a> Retriever<'a> {
         if let Some(octets) = ended_early {
             // The bytes are the same: if it was listed so when it came first, it ended early then, too.
             if is_far_shorter(entry.fingerprint.reported_size, octets) {
-                self.done.still_short.extend(ListedAs::of(listed));
-                self.done.unproven.insert(entry.id);
+                self.done.still_short.insert(entry.id, ListedAs::of(listed));
             }
             return Some(entry);
         }
@@ -643,6 +490,11 @@ impl<'a> Retriever<'a> {
         self.retrieval.free_space = self.retrieval.free_space.saturating_add(taken).saturating_sub(octets);
         Some(listed)
     }
+}
+
+fn tell_refused(events: &Emitter, listed: &Listed, response: &Response) {
+    let why = format_args!("the server refuses it, saying \"{}\"", response.words());
+    events.tell(&PollEvent::MessageRefused { listed, why });
 }
 
 /// Where no more than so many messages of a session end early, each is retrieved once more.

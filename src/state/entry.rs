@@ -45,6 +45,25 @@ pub enum Origin {
     Trusted,
 }
 
+#[cfg(test)]
+impl Entry {
+    /// A message of which nothing but this is known.
+    pub(super) fn bare(id: u64, unique_id: Option<UniqueId>) -> Self {
+        Self {
+            id: EntryId::new(id),
+            unique_id,
+            origin: Origin::Delivered,
+            fingerprint: Fingerprint { reported_size: None, header: None, whole: None },
+            delivered_at: 0,
+            delivered_trusted: 0,
+            intent: None,
+            removed: false,
+            doubt: false,
+            absent_since: None,
+        }
+    }
+}
+
 /// What tells this message from others with the same unique-id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint {

@@ -126,26 +126,10 @@ impl EntryTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::entry::{Fingerprint, Origin};
-
-    fn entry(id: u64) -> Entry {
-        Entry {
-            id: EntryId::new(id),
-            unique_id: None,
-            origin: Origin::Delivered,
-            fingerprint: Fingerprint { reported_size: None, header: None, whole: None },
-            delivered_at: 0,
-            delivered_trusted: 0,
-            intent: None,
-            removed: false,
-            doubt: false,
-            absent_since: None,
-        }
-    }
 
     fn table(ids: &[u64]) -> EntryTable {
         let mut table = EntryTable::default();
-        ids.iter().for_each(|id| table.insert(entry(*id)).unwrap());
+        ids.iter().for_each(|id| table.insert(Entry::bare(*id, None)).unwrap());
         table
     }
 
@@ -175,14 +159,14 @@ mod tests {
     #[test]
     fn what_went_is_gone_and_its_place_can_be_taken() {
         let mut table = table(&[1, 2, 3, 5]);
-        assert!(table.insert(entry(2)).is_none(), "it is there");
+        assert!(table.insert(Entry::bare(2, None)).is_none(), "it is there");
         let (two, four) = (EntryId::new(2), EntryId::new(4));
         assert_eq!(table.remove(two).unwrap().id, two);
         assert!(table.remove(two).is_none() && table.remove(four).is_none());
         assert!(table.get(two).is_none() && table.get_mut(two).is_none());
         assert_eq!((ids(&table), table.len()), (vec![1, 3, 5], 3));
-        table.insert(entry(2)).unwrap();
-        table.insert(entry(4)).unwrap();
+        table.insert(Entry::bare(2, None)).unwrap();
+        table.insert(Entry::bare(4, None)).unwrap();
         assert_eq!((ids(&table), table.len()), (vec![1, 2, 3, 4, 5], 5));
     }
 }

@@ -5,22 +5,11 @@ use super::*;
 use crate::account::AccountName;
 use crate::disk::RealDisk;
 use crate::ids::{EntryId, InstanceId};
-use crate::state::entries::{Entry, Fingerprint, Identity, Origin};
+use crate::state::entries::{Entry, Identity};
 use crate::state::journal::{Durability, Journal};
 
 fn entry(id: u64) -> Record {
-    Record::Entry(Entry {
-        id: EntryId::new(id),
-        unique_id: None,
-        origin: Origin::Delivered,
-        fingerprint: Fingerprint { reported_size: Some(id), header: None, whole: None },
-        delivered_at: 1,
-        delivered_trusted: 2,
-        intent: None,
-        removed: false,
-        doubt: false,
-        absent_since: None,
-    })
+    Record::Entry(Entry::bare(id, None))
 }
 
 /// A file of several batches, the last one without records.

@@ -114,7 +114,7 @@ fn unique_id_of(id: EntryId, entries: &EntryTable) -> Option<&UniqueId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::entry::{Entry, Fingerprint, Origin};
+    use crate::state::entry::Entry;
 
     /// Entries with an index, and what they should have: by unique-id, in order.
     #[derive(Default)]
@@ -131,18 +131,7 @@ mod tests {
 
     impl Kept {
         fn add(&mut self, id: EntryId, unique_id: UniqueId) {
-            let entry = Entry {
-                id,
-                unique_id: Some(unique_id.clone()),
-                origin: Origin::Delivered,
-                fingerprint: Fingerprint { reported_size: None, header: None, whole: None },
-                delivered_at: 0,
-                delivered_trusted: 0,
-                intent: None,
-                removed: false,
-                doubt: false,
-                absent_since: None,
-            };
+            let entry = Entry::bare(id.get(), Some(unique_id.clone()));
             self.entries.insert(entry).unwrap();
             self.index.add(id, &unique_id, &self.entries);
             self.expected.entry(unique_id).or_default().push(id);

@@ -54,12 +54,12 @@ impl Store {
         if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
     }
 
-    /// These messages make no trouble any more: they are not on the server.
+    /// Whichever of these messages made trouble does not any more: it is not on the server, or had its turn.
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn record_quarantine_over(&mut self, gone: Vec<ListedAs>) -> Result<(), StateError> {
-        let records: Vec<Record> = gone.into_iter().map(Record::TroubleOver).collect();
+    pub fn record_quarantine_over(&mut self, messages: Vec<ListedAs>) -> Result<(), StateError> {
+        let records = self.troubles_over(messages.into_iter());
         if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
     }
 
@@ -76,15 +76,6 @@ impl Store {
         let over = over.into_iter().map(Record::NotSkipped);
         let skipped = skipped.into_iter().map(|listed_as| Record::Skipped { listed_as, rules });
         let records: Vec<Record> = over.chain(skipped).collect();
-        if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
-    }
-
-    /// These came again as they came before, and need no session of their own any more.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn record_had_its_turn(&mut self, messages: Vec<ListedAs>) -> Result<(), StateError> {
-        let records = self.troubles_over(messages.into_iter());
         if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
     }
 

@@ -1,0 +1,230 @@
+//! A plan is carried out: what the listing says is written down, messages are retrieved and delivered, and what is due is
+//! deleted.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::deletions::Deletions;
+use super::ending::Work;
+use super::error::PollError;
+use super::events::PollEvent;
+use super::planning::{Planned, is_moved};
+use super::retrieval::{Retrieval, Retrieved};
+use super::retriever::{DRAIN, FEW, Retriever};
+use super::session::Ended;
+use super::{InSession, Poll};
+use crate::client::Client;
+use crate::delivery::committer::{Committed, Committer};
+use crate::delivery::publish::Delivered;
+use crate::disk::DirSync;
+use crate::ids::EntryId;
+use crate::plan::maildrop::Maildrop;
+use crate::plan::{Arrival, Plan};
+use crate::pop3::UniqueId;
+use crate::state::entries::{ListedAs, QuarantineReason, UidState};
+use crate::state::handle::StateHandle;
+use crate::state::store::Store;
+
+/// How many complete messages may wait for the committer; their bytes have a limit of their own.
+const IN_FLIGHT: usize = 1024;
+
+/// So many messages that made trouble are remembered whatever is listed.
+const MOST_TROUBLES: usize = 10_000;
+
+impl Poll {
+    /// Writes down what the listing says, retrieves, delivers and deletes.
+    pub(super) async fn carry_out(
+        &mut self,
+        state: &mut StateHandle,
+        client: &mut Client,
+        maildrop: &Arc<Maildrop>,
+        Planned { mut plan, expected }: Planned,
+    ) -> Result<(Work, Ended), PollError> {
+        let newly_skipped = !plan.newly_skipped.is_empty();
+        self.note_listing(state, maildrop, &mut plan).await?;
+        let all_new =
+            plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty() && plan.skipped.is_empty();
+        let is_about_all = plan.to_isolate.is_empty() && plan.left_alone == 0;
+        let mut ended = Ended {
+            left: plan.postponed,
+            to_isolate: plan.to_isolate.iter().filter_map(ListedAs::of).collect(),
+            all_new: if all_new { maildrop.messages.len() } else { 0 },
+            newly_skipped,
+            compared: Vec::new(),
+            gave_up: false,
+            download_limit: None,
+            clean: None,
+        };
+        let mut deletions = Deletions::new(std::mem::take(&mut plan.delete));
+        if self.unsyncable {
+            deletions.cancel();
+        }
+        let mut retrieved = Retrieved::default();
+        if !plan.retrieve.is_empty() {
+            let mut retrieval = self.retrieval(state, maildrop, &mut plan, &mut deletions).await?;
+            retrieval.expects(expected, client).await?;
+            if deletions.cancelled {
+                self.note_cannot_sync();
+            }
+            let synced;
+            (retrieved, synced) = self.retrieve(state, client, &mut deletions, retrieval).await?;
+            if synced == DirSync::Unsupported {
+                self.note_cannot_sync();
+            }
+        }
+        if self.unsyncable {
+            deletions.cancel();
+        }
+        self.finish_deletions(&mut deletions, client).await?;
+        if !deletions.refused.is_empty() {
+            self.events.tell(&PollEvent::DeletionRefused(&deletions.refused));
+        }
+        ended.left += retrieved.left;
+        ended.gave_up = retrieved.refused.gave_up();
+        ended.download_limit = retrieved.refused.limit().map(|limit| limit.response.clone());
+        ended.compared.clone_from(&retrieved.known);
+        // What was recognised when it was here was listed, though the plan could not know.
+        let listed: HashSet<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();
+        let all_came =
+            ended.left == 0 && is_about_all && retrieved.refused.alone() == 0 && retrieved.insufficient_space.is_none();
+        let known = state.read()?.state();
+        plan.forget.retain(|id| !listed.contains(id) && (all_came || has_unique_id(known, *id)));
+        let Deletions { marked, numbers, .. } = deletions;
+        Ok((Work { retrieved, marked, numbers, forget: plan.forget }, ended))
+    }
+
+    /// Sends the DELEs that are left. When the end is asked for meanwhile, those under way are waited for within a bound.
+    async fn finish_deletions(&self, deletions: &mut Deletions, client: &mut Client) -> Result<(), PollError> {
+        tokio::select! {
+            biased;
+            finished = deletions.finish(client) => return Ok(finished?),
+            () = self.stop.cancelled() => {}
+        }
+        deletions.cancel();
+        timeout(DRAIN, deletions.finish(client)).await.map_err(|_| PollError::Stopped)??;
+        Ok(())
+    }
+
+    async fn note_listing(
+        &self,
+        state: &mut StateHandle,
+        maildrop: &Arc<Maildrop>,
+        plan: &mut Plan,
+    ) -> Result<(), PollError> {
+        let (absent, present) = (std::mem::take(&mut plan.absent), std::mem::take(&mut plan.present));
+        let (resized, renamed) = (std::mem::take(&mut plan.resized), std::mem::take(&mut plan.renamed));
+        let (respelt, fingerprinted) = (std::mem::take(&mut plan.respelt), std::mem::take(&mut plan.fingerprinted));
+        let skipped = std::mem::take(&mut plan.newly_skipped);
+        let account = self.account.clone();
+        let maildrop = Arc::clone(maildrop);
+        let note = move |store: &mut Store| {
+            if is_moved(store, &account) {
+                store.record_host(&account)?;
+            }
+            store.record_quarantine_over(over_with(&maildrop, store.state()))?;
+            let no_longer_skipped = gone_of_skipped(&maildrop, store.state());
+            store.record_skipped(skipped, account.routing.digest(), no_longer_skipped)?;
+            store.record_renamed(renamed)?;
+            store.record_renamed(respelt)?;
+            store.record_fingerprinted(fingerprinted)?;
+            store.record_present(present)?;
+            store.record_absent(absent)?;
+            store.record_resized(resized)?;
+            Ok(())
+        };
+        state.with("write down what is listed", note).await?
+    }
+
+    /// The retriever and the committer, side by side. Tells whether the file system can make a delivery durable.
+    async fn retrieve(
+        &mut self,
+        state: &mut StateHandle,
+        client: &mut Client,
+        deletions: &mut Deletions,
+        retrieval: Retrieval,
+    ) -> Result<(Retrieved, DirSync), PollError> {
+        let (disk, destinations) = (Arc::clone(&self.context.disk), Arc::clone(&retrieval.destinations));
+        let events = &self.events;
+        let mut retriever = Retriever::new(&self.context, client, deletions, retrieval, &self.stop, events);
+        let (to_committer, received_messages) = mpsc::channel(IN_FLIGHT);
+        let (to_retriever, mut safe) = mpsc::unbounded_channel();
+        let announce = |one: Delivered<Arrival>| {
+            let (listed, entry, octets) = (one.payload().listed(), one.entry(), one.size());
+            let (file_name, tmp_dirs) = (one.file_name(), one.tmp_dirs());
+            events.tell(&PollEvent::MessageDelivered { listed, entry, file_name, tmp_dirs, octets });
+            // The retriever may be gone; a message is safe all the same.
+            let _ = to_retriever.send(one);
+        };
+        let (retrieved, committed) = tokio::join!(
+            retriever.retrieve(to_committer, &mut safe),
+            Committer::new(disk, destinations, announce).run(state, received_messages)
+        );
+        while let Ok(one) = safe.try_recv() {
+            retriever.note_safe(&one);
+        }
+        self.so_far.messages += retriever.done.safe;
+        self.octets += retriever.done.octets;
+        // It may have been the question for one size that a server hung up at, or did not answer.
+        let broke = matches!(&retrieved, Err(PollError::Client(_)));
+        let recognised = retriever.done.known.iter().map(|(id, _)| *id).collect();
+        self.in_session = InSession {
+            short: retriever.done.any_shorter,
+            unproven: !retriever.in_step,
+            recognised,
+            sizes_do_not_come: retriever.sizes_do_not_come || retriever.retrieval.beside.is_some() && broke,
+        };
+        self.sizes_beside = std::mem::take(&mut retriever.sizes);
+        let (not_skipped, long_headers) = (retriever.done.not_skipped, retriever.done.long_headers);
+        if not_skipped + long_headers > 0 {
+            self.events.tell(&PollEvent::NotRouted { not_skipped, long_headers });
+        }
+        let Committed { result: committed, undelivered } = committed;
+        if !undelivered.is_empty() {
+            let others_first = |store: &mut Store| store.record_others_first(undelivered);
+            state.with("write down what was not delivered", others_first).await??;
+        }
+        // One that ended early is retrieved once more, alone, whatever the policy. Where many are, the sizes are wrong.
+        let early = std::mem::take(&mut retriever.done.far_shorter);
+        if retriever.done.short <= FEW && !early.is_empty() && committed.is_ok() {
+            let quarantine = |store: &mut Store| store.record_quarantine(early, QuarantineReason::BrokeSession);
+            state.with("write down what ended early", quarantine).await??;
+        }
+        // If both failed, the retriever did so because the committer was gone.
+        let synced = committed?;
+        retrieved?;
+        Ok((retriever.done, synced))
+    }
+}
+
+/// Whether an entry is one that a unique-id tells from others.
+fn has_unique_id(known: &UidState, id: EntryId) -> bool {
+    known.entry(id).is_some_and(|entry| entry.unique_id.is_some())
+}
+
+/// The messages that made trouble and are not on the server any more, if the listing can tell.
+fn over_with(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
+    let quarantines = state.quarantines().count();
+    // What makes trouble under other unique-ids each time, in listings that are never complete, must not pile up.
+    if quarantines == 0 || !maildrop.complete && quarantines < MOST_TROUBLES {
+        return Vec::new();
+    }
+    let listed: HashSet<ListedAs> = maildrop.messages.iter().filter_map(ListedAs::of).collect();
+    let names: HashSet<&UniqueId> = listed.iter().map(|one| &one.unique_id).collect();
+    let is_there = |one: &ListedAs| match one.reported_size {
+        Some(_) => listed.contains(one) || listed.contains(&ListedAs { reported_size: None, ..one.clone() }),
+        None => names.contains(&one.unique_id),
+    };
+    state.quarantines().map(|(one, _)| one).filter(|one| !is_there(one)).cloned().collect()
+}
+
+/// Messages that a rule left on the server and that are not there any more, if the listing can tell.
+fn gone_of_skipped(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
+    if !maildrop.complete || state.skipped().next().is_none() {
+        return Vec::new();
+    }
+    let listed: HashSet<ListedAs> = maildrop.messages.iter().filter_map(ListedAs::of).collect();
+    state.skipped().filter(|one| !listed.contains(one)).cloned().collect()
+}
