@@ -172,6 +172,7 @@ impl fmt::Display for Message<'_> {
         let what = match message.kind {
             QuarantineReason::Refused => "the server refused it",
             QuarantineReason::BrokeSession => "a session broke at it",
+            QuarantineReason::OverLimit => "the server's limit for a day kept it back",
         };
         let times = plural(u64::from(message.times), "time");
         write!(f, "{}: {what} {} {times}; ", message.unique_id, message.times)?;

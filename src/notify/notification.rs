@@ -144,6 +144,7 @@ impl Notification {
                 let what = match kind {
                     QuarantineReason::Refused => "the server refuses to send it",
                     QuarantineReason::BrokeSession => "sessions end at it",
+                    QuarantineReason::OverLimit => "the server's limit for a day has kept it back on several days",
                 };
                 let others = match count.saturating_sub(1) {
                     0 => String::new(),

@@ -507,7 +507,12 @@ impl Plan {
 /// How often a message made trouble in a row.
 fn tries(state: &UidState, listed: &Listed) -> u32 {
     let quarantine = listed.unique_id.as_ref().and_then(|unique_id| state.quarantine(unique_id, listed.reported_size));
-    quarantine.map_or(0, |quarantine| quarantine.count)
+    match quarantine {
+        // It keeps its place: others would be the first ones that a limit keeps back, and none would come to its turn.
+        Some(quarantine) if quarantine.kind == QuarantineReason::OverLimit => 0,
+        Some(quarantine) => quarantine.count,
+        None => 0,
+    }
 }
 
 fn plan_retrieval(

@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::client::Message;
 use crate::ids::EntryId;
 use crate::pop3::MessageNumber;
-use crate::state::entries::QuarantineReason;
+use crate::state::entries::{QuarantineReason, UidState};
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
 
@@ -80,22 +80,16 @@ impl Poll {
         self.nameless.removed(if acknowledged { &numbers } else { &[] });
         let deleted = removed.clone();
         let known = state.read()?.state();
-        let is_new = |(id, size): &(EntryId, u64)| {
-            known.entry(*id).is_some_and(|entry| entry.fingerprint.reported_size != Some(*size))
-        };
-        let sizes = retrieved
-            .known
-            .iter()
-            .filter_map(|(id, listed)| Some((*id, listed.reported_size?)))
-            .filter(is_new)
-            .collect();
+        let sizes = new_sizes(known, &retrieved);
         let troubled = retrieved.refused.listed_as().to_vec();
         self.tried.extend(troubled.iter().cloned());
+        let over_limit = retrieved.refused.limit().and_then(|limit| limit.first.clone());
         let after_quit = move |store: &mut Store| {
             store.record_resized(sizes)?;
             store.record_removed(removed)?;
             store.record_forgotten(forget)?;
             store.record_quarantine(troubled, QuarantineReason::Refused)?;
+            over_limit.map_or(Ok(()), |first| store.record_over_limit(first))?;
             store.settle()
         };
         state.with("write down what was removed", after_quit).await??;
@@ -109,4 +103,13 @@ impl Poll {
         }
         if retrieved.stopped { Err(PollError::Stopped) } else { Ok(retrieved.safe > 0) }
     }
+}
+
+/// The sizes that remembered messages are listed with now, where they had others.
+fn new_sizes(known: &UidState, retrieved: &Retrieved) -> Vec<(EntryId, u64)> {
+    let is_new = |(id, size): &(EntryId, u64)| {
+        known.entry(*id).is_some_and(|entry| entry.fingerprint.reported_size != Some(*size))
+    };
+    let listed = retrieved.known.iter().filter_map(|(id, listed)| Some((*id, listed.reported_size?)));
+    listed.filter(is_new).collect()
 }

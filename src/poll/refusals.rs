@@ -34,6 +34,8 @@ pub(super) struct Refusals {
 pub(super) struct Limit {
     /// What it said when that began.
     pub(super) response: Response,
+    /// The message that was asked for then, if it has a name. It may be larger than the limit.
+    pub(super) first: Option<ListedAs>,
     /// How many messages it answered so.
     pub(super) messages: u64,
 }
@@ -49,8 +51,8 @@ impl Refusals {
         }
         if let Some(limit) = &mut self.limit {
             limit.messages += 1;
-        } else if let Some((_, response)) = self.limited.take() {
-            self.limit = Some(Limit { response, messages: 2 });
+        } else if let Some((first, response)) = self.limited.take() {
+            self.limit = Some(Limit { response, first: ListedAs::of(&first), messages: 2 });
         } else {
             self.limited = Some((listed, response.clone()));
         }
@@ -66,8 +68,8 @@ impl Refusals {
 
     /// No answer is to come any more.
     pub(super) fn end(&mut self) {
-        if let Some((_, response)) = self.limited.take() {
-            self.limit = Some(Limit { response, messages: 1 });
+        if let Some((first, response)) = self.limited.take() {
+            self.limit = Some(Limit { response, first: ListedAs::of(&first), messages: 1 });
         }
     }
 
@@ -166,6 +168,7 @@ mod tests {
             assert_eq!((refusals.alone(), refusals.are_too_many()), (0, others > 0));
             refusals.end();
             assert_eq!((refusals.alone(), refusals.not_given()), (0, u64::from(others) + 1));
+            assert_eq!(refusals.limit().unwrap().first, ListedAs::of(&listed(1)));
         }
         let told = std::cell::Cell::new(0);
         let tell = |_: &Listed, _: &Response| told.set(told.get() + 1);

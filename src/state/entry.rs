@@ -191,4 +191,7 @@ pub enum QuarantineReason {
     Refused,
     /// A session ended at it: cut there, or its answer broke the framing. It is only asked for in a session of its own.
     BrokeSession,
+    /// The server gave no more for the day when this was asked for. It counts once a day, and until it is set aside `until`
+    /// is when it counted last.
+    OverLimit,
 }

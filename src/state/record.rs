@@ -239,6 +239,7 @@ fn letter_of(kind: QuarantineReason) -> char {
     match kind {
         QuarantineReason::Refused => 'r',
         QuarantineReason::BrokeSession => 'b',
+        QuarantineReason::OverLimit => 'l',
     }
 }
 
@@ -471,6 +472,7 @@ impl<'a> Parse<'a> {
         let kind = match self.field()? {
             b"r" => QuarantineReason::Refused,
             b"b" => QuarantineReason::BrokeSession,
+            b"l" => QuarantineReason::OverLimit,
             _ => return None,
         };
         let quarantine = Quarantine { kind, count: self.number()?, until: self.number()? };

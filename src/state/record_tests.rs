@@ -84,7 +84,7 @@ fn samples() -> Vec<Record> {
         },
         Record::Quarantine {
             listed_as: bad_one(None),
-            quarantine: Quarantine { kind: QuarantineReason::Refused, count: 1, until: 0 },
+            quarantine: Quarantine { kind: QuarantineReason::OverLimit, count: 1, until: 0 },
         },
         Record::TroubleOver(bad_one(None)),
         Record::TroubleOver(bad_one(Some(7))),

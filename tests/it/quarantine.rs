@@ -159,6 +159,62 @@ fn a_refused_message_is_set_aside_longer_each_time() {
     assert_eq!(files(&bench.account.maildir.join("new")).len(), 3);
 }
 
+/// Whatever is kept back on several days is larger than the limit of any, and keeps nothing else back.
+#[test]
+fn what_a_limit_for_the_day_keeps_back_day_after_day_is_set_aside() {
+    const DAY: u64 = 86_400;
+    let mut messages = small_ones(2);
+    messages[1].refusal = Some("-ERR Download exceed".to_owned());
+    let maildrop = Maildrop::new(messages);
+    let bench = Bench::at(&maildrop);
+    for rest in [DAY, DAY, 0] {
+        // However often it is asked for in a day.
+        for _ in 0..5 {
+            let before = tries(&maildrop);
+            let report = bench.poll();
+            assert!(report.end.is_err() && report.failed.is_empty(), "{report:?}");
+            assert_eq!(tries(&maildrop), before + 1);
+            if rest == 0 {
+                break;
+            }
+            bench.wait(1000);
+        }
+        bench.wait(rest);
+    }
+    for rest in [DAY, 2 * DAY, 4 * DAY, 7 * DAY, 7 * DAY] {
+        let before = tries(&maildrop);
+        for wait in [0, rest - 1] {
+            bench.wait(wait);
+            let report = bench.poll();
+            assert!(report.end.is_ok(), "{report:?}");
+            assert_eq!((report.quarantined.len(), tries(&maildrop)), (1, before), "{rest} s");
+        }
+        bench.wait(1);
+        assert!(bench.poll().end.is_err());
+        assert_eq!(tries(&maildrop), before + 1);
+    }
+    maildrop.change(|contents| contents.messages.push(small_ones(3).pop().unwrap()));
+    assert_eq!(bench.poll().retrieved, 1, "what is new comes meanwhile");
+    bench.wait(7 * DAY);
+    maildrop.change(|contents| contents.messages[1].refusal = None);
+    assert_eq!(bench.poll().retrieved, 1, "its time is over");
+}
+
+/// Where several are too large, one after the other is found out.
+#[test]
+fn all_that_a_limit_for_the_day_keeps_back_is_set_aside_in_the_end() {
+    let mut messages = small_ones(2);
+    messages.iter_mut().for_each(|message| message.refusal = Some("-ERR Download exceed".to_owned()));
+    let maildrop = Maildrop::new(messages);
+    let bench = Bench::at(&maildrop);
+    let fails = |report: PollReport| report.end.is_err();
+    let days = std::iter::repeat_with(|| {
+        bench.wait(86_400);
+        fails(bench.poll())
+    });
+    assert!(days.take(30).any(|failed| !failed), "it is waited for the limit without end");
+}
+
 #[test]
 fn a_message_at_which_the_server_hangs_up_is_set_aside_longer_each_time() {
     let maildrop = Maildrop::with(small_ones(3), |behaviour| behaviour.hang_up_at = Some("RETR 2".to_owned()));

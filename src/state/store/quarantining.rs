@@ -9,15 +9,34 @@ use crate::state::record::Record;
 /// After so many times in a row a message is set aside.
 const FIRST_QUARANTINE: u32 = 3;
 
+const HOUR: u64 = 3600;
+const DAY: u64 = 24 * HOUR;
+
 /// How long a message is set aside after making trouble so often, in seconds: not at all twice, since most trouble
-/// passes; then from an hour on, doubling, up to a week.
-fn set_aside_for(count: u32) -> u64 {
-    const HOUR: u64 = 3600;
-    const WEEK: u64 = 7 * 24 * HOUR;
+/// passes; then from so long on, doubling, up to a week.
+fn set_aside_for(count: u32, first: u64) -> u64 {
     match count.checked_sub(FIRST_QUARANTINE) {
         None => 0,
-        Some(doublings) => HOUR.saturating_mul(1 << doublings.min(10)).min(WEEK),
+        Some(doublings) => first.saturating_mul(1 << doublings.min(10)).min(7 * DAY),
     }
+}
+
+/// What is known of a message that a server's limit for the day keeps back once more; None if that counted today. Each day
+/// has a limit of its own, and a message that comes on none of several is larger than any of them.
+fn over_limit(before: Option<Quarantine>, now: u64) -> Option<Quarantine> {
+    /// Polls of one day are not at the same hour.
+    const APART: u64 = 20 * HOUR;
+    let counted_today = |before: Quarantine| {
+        before.kind == QuarantineReason::OverLimit
+            && before.count < FIRST_QUARANTINE
+            && now < before.until.saturating_add(APART)
+    };
+    if before.is_some_and(counted_today) {
+        return None;
+    }
+    let count = before.map_or(0, |before| before.count).saturating_add(1);
+    let until = now.saturating_add(set_aside_for(count, DAY));
+    Some(Quarantine { kind: QuarantineReason::OverLimit, count, until })
 }
 
 impl Store {
@@ -33,11 +52,24 @@ impl Store {
         let record = |listed_as: ListedAs| {
             let before = self.state.quarantine(&listed_as.unique_id, listed_as.reported_size);
             let count = before.map_or(0, |quarantine| quarantine.count).saturating_add(1);
-            let until = now.saturating_add(set_aside_for(count));
+            let until = now.saturating_add(set_aside_for(count, HOUR));
             Record::Quarantine { listed_as, quarantine: Quarantine { kind, count, until } }
         };
         let records = messages.into_iter().map(record).collect();
         self.append(records, Durability::Later)
+    }
+
+    /// When this message was asked for the server gave no more for the day. On the third such day it is set aside for a day,
+    /// then for two, up to a week.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_over_limit(&mut self, listed_as: ListedAs) -> Result<(), StateError> {
+        let before = self.state.quarantine(&listed_as.unique_id, listed_as.reported_size);
+        match over_limit(before, self.mark.trusted) {
+            Some(quarantine) => self.append(vec![Record::Quarantine { listed_as, quarantine }], Durability::Later),
+            None => Ok(()),
+        }
     }
 
     /// These messages could not be delivered, and not by any fault of theirs: others come first next time, but none of these is
