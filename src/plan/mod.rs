@@ -409,7 +409,7 @@ impl Plan {
     /// thousands of messages that cannot be had would be tried again before one that can.
     fn order_and_limit(&mut self, state: &UidState, most: Option<NonZeroU32>) {
         let tries = |listed: &Listed| tries(state, listed);
-        self.retrieve.sort_by_key(tries);
+        self.retrieve.sort_by_cached_key(tries);
         self.untried = self.retrieve.partition_point(|listed| tries(listed) == 0);
         let most = most.map_or(usize::MAX, |most| usize::try_from(most.get()).unwrap_or(usize::MAX));
         self.postponed = self.retrieve.len().saturating_sub(most) + self.unjudged;

@@ -252,6 +252,22 @@ fn many_messages_alike_cost_what_others_do() {
 }
 
 #[test]
+fn many_messages_alike_that_were_all_refused_cost_what_others_do() {
+    let begun = std::time::Instant::now();
+    let sizes = 1..=150_000;
+    let mut state = state(Vec::new());
+    for reported_size in sizes.clone() {
+        let listed_as = ListedAs { unique_id: UniqueId::new(b"a").unwrap(), reported_size: Some(reported_size) };
+        let quarantine = Quarantine { kind: QuarantineReason::Refused, count: 1, until: 0 };
+        state.apply(Record::Quarantine { listed_as, quarantine }).unwrap();
+    }
+    let listing = maildrop(&sizes.map(|size| ("a", size)).collect::<Vec<_>>());
+    let plan = decide(&listing, &state, &NO_TOP, &[]);
+    assert_eq!(plan.retrieve.len(), listing.messages.len());
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn a_message_in_doubt_at_which_a_session_ended_is_compared_in_a_session_of_its_own() {
     let mut state = in_quarantine(QuarantineReason::BrokeSession, NOW);
     let listing = maildrop(&[("a", 1)]);

@@ -8,6 +8,7 @@ pub use super::entry::{
 };
 use super::entry_table::EntryTable;
 use super::record::Record;
+use super::troubles::Troubles;
 use super::unique_id_index::UniqueIdIndex;
 use crate::clock::trusted_time::{ClockMark, ClockReading};
 pub use crate::ids::{EntryId, MaildirNumber};
@@ -50,8 +51,8 @@ pub struct UidState {
     by_unique_id: UniqueIdIndex,
     /// Greater than every entry's id.
     next_id: EntryId,
-    /// Messages that made trouble, by unique-id, each with the size that it was listed with: nearly always one.
-    quarantines: HashMap<UniqueId, Vec<(ListedAs, Quarantine)>>,
+    /// Messages that made trouble, by unique-id.
+    quarantines: HashMap<UniqueId, Troubles>,
     /// Messages that a rule leaves on the server, each with what tells the rules from others.
     skipped: HashMap<ListedAs, u32>,
     /// Records of a newer version that may be ignored; kept through every rewrite.
@@ -166,13 +167,12 @@ impl UidState {
     /// The trouble that the message that is listed so made last.
     #[must_use]
     pub fn quarantine(&self, unique_id: &UniqueId, reported_size: Option<u64>) -> Option<Quarantine> {
-        let quarantines = self.quarantines.get(unique_id)?;
-        quarantines.iter().find(|(listed_as, _)| listed_as.fits(reported_size)).map(|(_, quarantine)| *quarantine)
+        self.quarantines.get(unique_id)?.get(reported_size)
     }
 
     /// All messages that made trouble.
     pub fn quarantines(&self) -> impl Iterator<Item = (&ListedAs, &Quarantine)> {
-        self.quarantines.values().flatten().map(|(listed_as, quarantine)| (listed_as, quarantine))
+        self.quarantines.values().flat_map(Troubles::iter).map(|(listed_as, quarantine)| (listed_as, quarantine))
     }
 
     /// Whether these rules leave the message on the server that is listed so, as far as was ever decided.
@@ -288,7 +288,7 @@ impl UidState {
                 entry.set_present();
                 entry.doubt = false;
             })?,
-            Record::Forgotten(ids) => ids.iter().try_for_each(|id| self.remove(*id))?,
+            Record::Forgotten(ids) => self.forget(&ids)?,
             Record::Resized { id, reported_size } => {
                 self.each(&[id], |entry| entry.fingerprint.reported_size = Some(reported_size))?;
             }
@@ -297,9 +297,7 @@ impl UidState {
                 self.each(&[id], |entry| entry.fingerprint.header = Some(header))?;
             }
             Record::Quarantine { listed_as, quarantine } => {
-                let quarantines = self.quarantines.entry(listed_as.unique_id.clone()).or_default();
-                quarantines.retain(|(other, _)| !other.fits(listed_as.reported_size));
-                quarantines.push((listed_as, quarantine));
+                self.quarantines.entry(listed_as.unique_id.clone()).or_default().set(listed_as, quarantine);
             }
             Record::TroubleOver(listed_as) => self.end_trouble(&listed_as),
             Record::Skipped { listed_as, rules } => {
@@ -339,8 +337,9 @@ impl UidState {
         Ok(())
     }
 
-    fn remove(&mut self, id: EntryId) -> Result<(), Inconsistent> {
-        self.take_out(id).map(drop)
+    fn forget(&mut self, ids: &[EntryId]) -> Result<(), Inconsistent> {
+        self.by_unique_id.remove_all(ids, &self.entries);
+        ids.iter().try_for_each(|id| self.entries.remove(*id).map(drop).ok_or(UNKNOWN_ENTRY))
     }
 
     fn rename(&mut self, id: EntryId, unique_id: UniqueId) -> Result<(), Inconsistent> {
@@ -353,9 +352,9 @@ impl UidState {
     }
 
     fn end_trouble(&mut self, listed_as: &ListedAs) {
-        if let Some(quarantines) = self.quarantines.get_mut(&listed_as.unique_id) {
-            quarantines.retain(|(other, _)| !other.fits(listed_as.reported_size));
-            if quarantines.is_empty() {
+        if let Some(troubles) = self.quarantines.get_mut(&listed_as.unique_id) {
+            troubles.end(listed_as.reported_size);
+            if troubles.is_empty() {
                 self.quarantines.remove(&listed_as.unique_id);
             }
         }

@@ -165,11 +165,6 @@ impl ListedAs {
     pub fn of_entry(entry: &Entry) -> Option<Self> {
         Some(Self { unique_id: entry.unique_id.clone()?, reported_size: entry.fingerprint.reported_size })
     }
-
-    /// Whether it speaks of what is listed so. An unknown size fits any.
-    pub(super) fn fits(&self, listed_size: Option<u64>) -> bool {
-        self.reported_size.zip(listed_size).is_none_or(|(ours, listed)| ours == listed)
-    }
 }
 
 /// A message that made trouble: it is set aside for a growing time so that everything else flows.

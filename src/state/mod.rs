@@ -24,4 +24,5 @@ pub mod store;
 mod case;
 mod entry_table;
 mod reading;
+mod troubles;
 mod unique_id_index;

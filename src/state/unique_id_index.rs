@@ -2,7 +2,7 @@
 //!
 //! The unique-ids themselves stand in the entries and nowhere else: of a million of them that is most of the memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 
 use hashbrown::HashTable;
@@ -99,6 +99,36 @@ impl UniqueIdIndex {
         }
     }
 
+    /// These entries, which are still among the entries, do not have theirs any more. Of those that share one, any number go
+    /// in one go, whichever they are.
+    pub(super) fn remove_all(&mut self, ids: &[EntryId], entries: &EntryTable) {
+        let mut shared: HashMap<UniqueId, HashSet<EntryId>> = HashMap::new();
+        for id in ids {
+            let Some(unique_id) = unique_id_of(*id, entries) else { continue };
+            if self.several.contains_key(unique_id) {
+                shared.entry(unique_id.clone()).or_default().insert(*id);
+            } else {
+                self.remove(*id, unique_id);
+            }
+        }
+        for (unique_id, removed) in shared {
+            let Some(several) = self.several.get_mut(&unique_id) else { continue };
+            let mut left = several.as_slice().to_vec();
+            left.retain(|id| !removed.contains(id));
+            let first = left.first().copied();
+            match left.len() {
+                0 | 1 => _ = self.several.remove(&unique_id),
+                _ => *several = Several { ids: left, gone: 0 },
+            }
+            let hash = self.hasher.hash_one(&unique_id);
+            let Ok(mut place) = self.one_of_each.find_entry(hash, |one| removed.contains(one)) else { continue };
+            match first {
+                Some(first) => *place.get_mut() = first,
+                None => _ = place.remove(),
+            }
+        }
+    }
+
     /// Makes room for so many more.
     pub(super) fn reserve(&mut self, additional: usize, entries: &EntryTable) {
         let Self { one_of_each, hasher, .. } = self;
@@ -144,6 +174,14 @@ mod tests {
             self.expected.get_mut(&unique_id).unwrap().retain(|other| *other != id);
         }
 
+        fn remove_all(&mut self, ids: &[EntryId]) {
+            self.index.remove_all(ids, &self.entries);
+            for id in ids {
+                let entry = self.entries.remove(*id).unwrap();
+                self.expected.get_mut(&entry.unique_id.unwrap()).unwrap().retain(|other| other != id);
+            }
+        }
+
         fn check(&self) {
             for number in 1..40 {
                 let expected = self.expected.get(&named(number)).map(Vec::as_slice).unwrap_or_default();
@@ -185,6 +223,34 @@ mod tests {
                 kept.check();
             }
         }
+    }
+
+    #[test]
+    fn many_go_in_one_go() {
+        for seed in 0..50 {
+            let (mut kept, mut random) = (Kept::default(), fastrand::Rng::with_seed(seed));
+            (1..400).for_each(|id| kept.add(EntryId::new(id), named(random.u64(1..40).max(random.u64(1..40)))));
+            let mut there: Vec<EntryId> = (1..400).map(EntryId::new).collect();
+            random.shuffle(&mut there);
+            while !there.is_empty() {
+                let gone = there.split_off(there.len() - random.usize(1..=there.len()));
+                kept.remove_all(&gone);
+                kept.check();
+            }
+        }
+    }
+
+    #[test]
+    fn every_second_one_of_many_alike_goes_as_fast_as_all() {
+        let mut kept = Kept::default();
+        let ids: Vec<EntryId> = (1..=150_000).map(EntryId::new).collect();
+        ids.iter().for_each(|id| kept.add(*id, named(7)));
+        let begun = std::time::Instant::now();
+        let gone: Vec<EntryId> = ids.into_iter().step_by(2).collect();
+        kept.index.remove_all(&gone, &kept.entries);
+        // One by one it takes minutes.
+        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert_eq!(kept.index.get(&named(7), &kept.entries).len(), 75_000);
     }
 
     #[test]

@@ -1,0 +1,84 @@
+//! The trouble that messages of one unique-id made. PURE.
+//!
+//! A server may list any number of messages under one unique-id, and refuse each of them: each costs the same, however many
+//! there are.
+
+use std::collections::BTreeMap;
+
+use super::entry::{ListedAs, Quarantine};
+
+/// Which of them made what trouble.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Troubles {
+    /// By the size that they were listed with.
+    sized: BTreeMap<u64, (ListedAs, Quarantine)>,
+    /// That of one that was listed without a size, which speaks of any: then there is no other.
+    sizeless: Option<(ListedAs, Quarantine)>,
+}
+
+impl Troubles {
+    /// What the one made that is listed with this size. An unknown size fits any.
+    pub(super) fn get(&self, reported_size: Option<u64>) -> Option<Quarantine> {
+        let made = match reported_size {
+            Some(size) => self.sized.get(&size).or(self.sizeless.as_ref()),
+            None => self.iter().next(),
+        };
+        made.map(|(_, quarantine)| *quarantine)
+    }
+
+    /// One has made this.
+    pub(super) fn set(&mut self, listed_as: ListedAs, quarantine: Quarantine) {
+        let size = listed_as.reported_size;
+        self.end(size);
+        match size {
+            Some(size) => _ = self.sized.insert(size, (listed_as, quarantine)),
+            None => self.sizeless = Some((listed_as, quarantine)),
+        }
+    }
+
+    /// The one that is listed with this size makes none any more.
+    pub(super) fn end(&mut self, reported_size: Option<u64>) {
+        self.sizeless = None;
+        match reported_size {
+            Some(size) => _ = self.sized.remove(&size),
+            None => self.sized.clear(),
+        }
+    }
+
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(ListedAs, Quarantine)> {
+        self.sized.values().chain(&self.sizeless)
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.sized.is_empty() && self.sizeless.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pop3::UniqueId;
+    use crate::state::entry::QuarantineReason;
+
+    #[test]
+    fn an_unknown_size_speaks_of_any() {
+        let mut troubles = Troubles::default();
+        let set = |troubles: &mut Troubles, reported_size, count| {
+            let listed_as = ListedAs { unique_id: UniqueId::new(b"a").unwrap(), reported_size };
+            troubles.set(listed_as, Quarantine { kind: QuarantineReason::Refused, count, until: 0 });
+        };
+        let count = |troubles: &Troubles, size| troubles.get(size).map(|quarantine| quarantine.count);
+        set(&mut troubles, Some(1), 1);
+        set(&mut troubles, Some(2), 2);
+        assert_eq!([Some(1), Some(2), Some(3)].map(|size| count(&troubles, size)), [Some(1), Some(2), None]);
+        assert!(count(&troubles, None).is_some());
+        set(&mut troubles, None, 3);
+        assert_eq!((count(&troubles, Some(1)), count(&troubles, None), troubles.iter().count()), (Some(3), Some(3), 1));
+        set(&mut troubles, Some(1), 4);
+        assert_eq!((count(&troubles, Some(1)), count(&troubles, Some(2))), (Some(4), None));
+        troubles.end(None);
+        assert!(troubles.is_empty());
+    }
+}
