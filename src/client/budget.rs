@@ -4,6 +4,7 @@
 //! Nobody can take everything: a listing may hold at most twice what it leaves to others, so the first gets two thirds of
 //! all, the next two thirds of the rest, and an account with an endless listing is in nobody's way.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What the listings of all sessions of this process may hold together, in bytes.
@@ -45,11 +46,23 @@ impl Budget {
 /// What one listing holds. Given back when it is dropped.
 #[derive(Debug)]
 pub struct Share {
-    budget: &'static Budget,
-    /// Taken from the budget, in bytes.
-    held: usize,
+    held: Arc<Held>,
     /// Of that, what is not used yet.
     spare: usize,
+}
+
+/// Taken from a budget.
+#[derive(Debug)]
+struct Held {
+    budget: &'static Budget,
+    /// So much, in bytes.
+    bytes: AtomicUsize,
+}
+
+impl Held {
+    fn give_back(&self) {
+        self.budget.left.fetch_add(self.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+    }
 }
 
 impl Default for Share {
@@ -61,7 +74,7 @@ impl Default for Share {
 
 impl Share {
     fn of(budget: &'static Budget) -> Self {
-        Self { budget, held: 0, spare: 0 }
+        Self { held: Arc::new(Held { budget, bytes: AtomicUsize::new(0) }), spare: 0 }
     }
 
     /// Takes so many bytes more. False if there are none.
@@ -69,10 +82,10 @@ impl Share {
     pub fn take(&mut self, bytes: usize) -> bool {
         if bytes > self.spare {
             let step = bytes.max(STEP);
-            if !self.budget.take(step, self.held) {
+            if !self.held.budget.take(step, self.held()) {
                 return false;
             }
-            self.held += step;
+            self.held.bytes.fetch_add(step, Ordering::Relaxed);
             self.spare += step;
         }
         self.spare -= bytes;
@@ -82,13 +95,20 @@ impl Share {
     /// What it holds, in bytes.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.held
+        self.held.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Gives all of it back though the listing is still there: a poll that waits for a disk that hangs does so for hours, and
+    /// others have to list meanwhile.
+    pub(crate) fn giver(&self) -> impl Fn() + Send + 'static {
+        let held = Arc::clone(&self.held);
+        move || held.give_back()
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.budget.left.fetch_add(self.held, Ordering::Relaxed);
+        self.held.give_back();
     }
 }
 
@@ -119,6 +139,21 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(take_all(&mut Share::of(budget)), 6);
         }
+    }
+
+    #[test]
+    fn what_hangs_gives_it_back_once() {
+        let budget = budget(9);
+        let mut hangs = Share::of(budget);
+        let give_back = hangs.giver();
+        assert_eq!(take_all(&mut hangs), 6);
+        give_back();
+        let mut other = Share::of(budget);
+        assert_eq!(take_all(&mut other), 6);
+        drop(hangs);
+        give_back();
+        drop(other);
+        assert_eq!(take_all(&mut Share::of(budget)), 6, "and no more than there is");
     }
 
     #[test]

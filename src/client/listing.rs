@@ -24,6 +24,7 @@ use crate::pop3::{
 };
 use crate::provider::Provider;
 use crate::sasl::LoginMethod;
+use crate::watch::{self, Needed};
 
 /// So many messages that UIDL left out are asked for one by one at a time.
 const LEFT_OUT: usize = 10_000;
@@ -437,6 +438,7 @@ impl Answers {
         }
         let maildrop = self.builder.finish(Some(client.serial()));
         let (after_login, share) = (self.capabilities, self.share);
+        watch::on_hang(Needed::Listing, share.giver());
         Ok(Opened { client, before_login, after_login, login, failed_logins, maildrop, digest, is_recognised, share })
     }
 }

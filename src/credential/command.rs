@@ -20,7 +20,7 @@ pub(super) async fn output_of(
     let Some((program, arguments)) = argv.split_first() else {
         return Err(CommandFault::NotFound);
     };
-    let running = Running::start(program, arguments, []).map_err(|e| match e.kind() {
+    let running = Running::start(program, arguments, []).await.map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => CommandFault::NotFound,
         _ => CommandFault::NotStarted(e),
     })?;

@@ -86,7 +86,7 @@ async fn run(
     ];
     // The file itself, not a pipe: if mailferry is killed, a pipe would end early, and the command take that for the whole.
     let input = place(&letter.spooled).join(&letter.spooled.file);
-    let started = Running::start_fed(program, arguments, environment, &input);
+    let started = Running::start_fed(program, arguments, environment, &input).await;
     let running = started.map_err(|e| failed(format!("could not be started: {e}")))?;
     let (mut output, mut errors) = (Tail::default(), Tail::default());
     let ended = running.follow(LIMIT, &mut output, &mut errors).await;

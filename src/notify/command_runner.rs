@@ -143,7 +143,7 @@ async fn run_to_its_end(
 ) -> Result<String, String> {
     let what = What::of(command, &environment);
     let Some((program, arguments)) = command.split_first() else { return Err(format!("{what} is empty")) };
-    let running = match Running::start(program, arguments, environment) {
+    let running = match Running::start(program, arguments, environment).await {
         Ok(running) => running,
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             return Err(format!("{what} was not found; install it, or give its full path"));

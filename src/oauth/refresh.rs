@@ -21,7 +21,7 @@ use crate::credential::{CredentialEnvironment, CredentialError};
 use crate::https::Http;
 use crate::process_context::ProcessContext;
 use crate::secret::Secret;
-use crate::threads::blocking;
+use crate::watch::blocking;
 
 /// Whose token it is.
 #[derive(Debug, Clone)]

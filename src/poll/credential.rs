@@ -13,6 +13,7 @@ use crate::oauth::tokens::TokenTimes;
 use crate::pop3::Refusal;
 use crate::secret::Secret;
 use crate::threads::NotDone;
+use crate::watch;
 
 /// An access token that was refused so soon after it was had is not worth another one.
 const SOON: Duration = Duration::from_secs(60);
@@ -49,7 +50,7 @@ pub(crate) async fn obtain(
     };
     let of = TokenOf::account(account, settings);
     // A task of its own: it goes on when nobody waits for it any more.
-    let mut refresh = tokio::spawn(access_token(context.of_process(), of, refused));
+    let mut refresh = watch::spawn(access_token(context.of_process(), of, refused));
     let tokens = tokio::select! {
         biased;
         tokens = &mut refresh => tokens.map_err(|e| NotDone::from(e).doing("refresh the access token"))??,

@@ -20,7 +20,7 @@ use crate::state::handle::StateHandle;
 use crate::state::hints::HintsFile;
 use crate::state::room::{Room, Share};
 use crate::state::store::{LockedState, OpenOptions, Store};
-use crate::watch;
+use crate::watch::{self, Needed};
 
 impl Poll {
     pub(super) fn open_options(&self) -> OpenOptions {
@@ -108,7 +108,7 @@ impl Poll {
         watch::has_room(taken.is_large());
         *share(&self.share) = taken;
         let held = Arc::clone(&self.share);
-        watch::on_hang(move || *share(&held) = Share::default());
+        watch::on_hang(Needed::State, move || *share(&held) = Share::default());
     }
 
     /// Whether there is room for what the state has grown by.

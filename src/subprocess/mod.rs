@@ -16,6 +16,8 @@ use rustix::fs::OFlags;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
 
+use crate::watch;
+
 mod family;
 mod output;
 
@@ -69,28 +71,32 @@ pub(crate) enum NoEnd {
 impl Running {
     /// Starts a command. What systemd told this process and our own `MAILFERRY_` variables are not in its environment,
     /// except what is given here.
-    pub(crate) fn start(
+    pub(crate) async fn start(
         program: &OsStr,
         arguments: &[OsString],
         environment: impl IntoIterator<Item = (&'static str, OsString)>,
     ) -> io::Result<Self> {
         let mut command = prepare_from(program, arguments, std::env::vars_os().map(|(name, _)| name));
         command.envs(environment);
-        Self::start_command(command, !family::has_terminal())
+        off_the_runtime(move || Self::start_command(command, !family::has_terminal())).await
     }
 
     /// The same, for a command whose standard input is this file: no symbolic link.
-    pub(crate) fn start_fed(
+    pub(crate) async fn start_fed(
         program: &OsStr,
         arguments: &[OsString],
         environment: impl IntoIterator<Item = (&'static str, OsString)>,
         input: &Path,
     ) -> io::Result<Self> {
         let mut command = prepare_from(program, arguments, std::env::vars_os().map(|(name, _)| name));
+        command.envs(environment);
         let no_link = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
-        let input = OpenOptions::new().read(true).custom_flags(no_link).open(input)?;
-        command.envs(environment).stdin(input);
-        Self::start_command(command, !family::has_terminal())
+        let input = input.to_owned();
+        let start = move || {
+            command.stdin(OpenOptions::new().read(true).custom_flags(no_link).open(input)?);
+            Self::start_command(command, !family::has_terminal())
+        };
+        off_the_runtime(start).await
     }
 
     fn start_command(mut command: Command, grouped: bool) -> io::Result<Self> {
@@ -136,6 +142,11 @@ impl Running {
         output::drain(&self.stderr, errors).map_err(|Full| NoEnd::TooMuch)?;
         Ok(status)
     }
+}
+
+/// Whoever starts a program waits until the system has found and read it: on a disk that hangs, for ever.
+async fn off_the_runtime<T: Send + 'static>(start: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    watch::blocking(start).await.unwrap_or_else(|e| Err(e.into()))
 }
 
 impl Drop for Running {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 use crate::threads;
 
@@ -33,9 +34,18 @@ pub(crate) struct Watch {
     idle: Notify,
 }
 
+/// What a poll has of what others need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Needed {
+    /// Memory for its state.
+    State,
+    /// Memory for what the server lists.
+    Listing,
+}
+
 /// What is done if a poll hangs.
 #[derive(Default)]
-struct OnHang(Mutex<Option<Box<dyn Fn() + Send>>>);
+struct OnHang(Mutex<BTreeMap<Needed, Box<dyn Fn() + Send>>>);
 
 impl std::fmt::Debug for OnHang {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -44,7 +54,7 @@ impl std::fmt::Debug for OnHang {
 }
 
 impl OnHang {
-    fn lock(&self) -> MutexGuard<'_, Option<Box<dyn Fn() + Send>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Needed, Box<dyn Fn() + Send>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -79,9 +89,7 @@ impl Watch {
 
     /// The poll hangs: what it has of what others need is given back.
     pub(crate) fn hangs(&self) {
-        if let Some(give_back) = &*self.on_hang.lock() {
-            give_back();
-        }
+        self.on_hang.lock().values().for_each(|give_back| give_back());
     }
 
     /// Asks the poll to let others have their turn: it begins nothing new, finishes what is under way and ends in order.
@@ -116,9 +124,9 @@ pub(crate) fn is_to_give_way() -> bool {
     WATCH.try_with(|watch| watch.give_way.load(Ordering::Relaxed)).unwrap_or(false)
 }
 
-/// What is to be done if the poll that runs here hangs.
-pub(crate) fn on_hang(give_back: impl Fn() + Send + 'static) {
-    let _ = WATCH.try_with(|watch| *watch.on_hang.lock() = Some(Box::new(give_back)));
+/// How the poll that runs here gives back what others need, if it hangs.
+pub(crate) fn on_hang(what: Needed, give_back: impl Fn() + Send + 'static) {
+    let _ = WATCH.try_with(|watch| watch.on_hang.lock().insert(what, Box::new(give_back)));
 }
 
 /// Whether the poll that runs here has room in memory that others may wait for.
@@ -147,6 +155,14 @@ where
         drop(seen);
         result
     })
+}
+
+/// Begins a task that is watched as the poll is that runs here, and goes on when nobody waits for it.
+pub(crate) fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    match WATCH.try_with(Arc::clone) {
+        Ok(watch) => tokio::spawn(watched(watch, task)),
+        Err(_) => tokio::spawn(task),
+    }
 }
 
 /// Work that is seen until this is dropped.
@@ -196,14 +212,40 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_hangs_gives_back_what_others_need() {
-        let (watch, given_back) = (Arc::new(Watch::default()), Arc::new(AtomicBool::new(false)));
+    async fn what_a_task_of_a_poll_waits_for_is_seen() {
+        let watch = Arc::new(Watch::default());
+        let (release, released) = mpsc::channel::<()>();
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let task = async move {
+            let work = blocking(move || released.recv());
+            begun.send(()).unwrap();
+            work.await
+        };
+        let [task] = watched(Arc::clone(&watch), async { [spawn(task)] }).await;
+        has_begun.await.unwrap();
+        assert!(watch.waiting_for_disk().is_some());
+        drop(release);
+        assert!(task.await.unwrap().is_ok());
+        assert_eq!(watch.waiting_for_disk(), None);
+        assert_eq!(spawn(async { 7 }).await.unwrap(), 7, "nobody needs to watch");
+    }
+
+    #[tokio::test]
+    async fn what_hangs_gives_back_all_that_others_need() {
+        let watch = Arc::new(Watch::default());
         watch.hangs();
-        let noted = Arc::clone(&given_back);
-        watched(Arc::clone(&watch), async { on_hang(move || noted.store(true, Ordering::Relaxed)) }).await;
-        assert!(!given_back.load(Ordering::Relaxed));
+        let given_back: Arc<Mutex<Vec<Needed>>> = Arc::default();
+        let needed = [Needed::State, Needed::Listing];
+        watched(Arc::clone(&watch), async {
+            for what in needed {
+                let noted = Arc::clone(&given_back);
+                on_hang(what, move || noted.lock().unwrap().push(what));
+            }
+        })
+        .await;
+        assert!(given_back.lock().unwrap().is_empty());
         watch.hangs();
-        assert!(given_back.load(Ordering::Relaxed));
+        assert_eq!(*given_back.lock().unwrap(), needed);
     }
 
     #[tokio::test]

@@ -103,6 +103,11 @@ impl<T: Send + 'static> Polls<T> {
     fn after(&mut self, ended: Result<(Id, T), JoinError>) -> End<T> {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let running = self.running.remove(&id);
+        if let Some(Running { account, hang, given_up: None, .. }) = &running
+            && hang.since().is_some()
+        {
+            stderr_line(advice::hangs_no_more(account));
+        }
         match (ended, running) {
             (Ok((_, done)), _) => End::Done(done),
             (Err(_), Some(Running { account, given_up: Some(waited), .. })) => {
@@ -177,7 +182,7 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::watch::{blocking, on_hang};
+    use crate::watch::{Needed, blocking, on_hang};
 
     const PATIENCE: Patience =
         Patience { hung: Duration::from_millis(50), most: Duration::from_secs(3600), pace: Duration::from_millis(5) };
@@ -202,7 +207,7 @@ mod tests {
         let (held, noted) = (places.clone(), Arc::clone(&room_is_given_back));
         polls.begin(name("stuck"), places, async move {
             let _held = held.hold([permit]);
-            on_hang(move || noted.store(true, Ordering::Relaxed));
+            on_hang(Needed::State, move || noted.store(true, Ordering::Relaxed));
             blocking(hangs).await.unwrap();
             "stuck"
         });

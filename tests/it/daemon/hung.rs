@@ -146,3 +146,38 @@ fn a_password_file_that_hangs_keeps_the_daemon_from_nothing() {
     wait_for("the other one to go on", || daemon.account("later")["state"] == "idle");
     daemon.end();
 }
+
+#[test]
+fn a_command_on_a_disk_that_hangs_keeps_nobody_from_anything() {
+    let env = TestEnv::new(&[]);
+    let Some(disk) = Disk::make(&env) else { return };
+    let (stuck, good) = (Maildrop::new(small_ones(1)), Maildrop::new(small_ones(1)));
+    let dir = env.path("vault");
+    std::fs::create_dir(&dir).unwrap();
+    let command = dir.join("password");
+    std::fs::write(&command, format!("#!/bin/sh\necho '{PASSWORD}'\n")).unwrap();
+    std::fs::set_permissions(&command, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    // More of them than the runtime has threads.
+    let many = std::thread::available_parallelism().map_or(1, usize::from) + 1;
+    let command = format!("[\"{}\"]", command.display());
+    let with_command = |n: usize| {
+        let account = Account::at(stuck.server.address).named(&format!("stuck{n}")).without("password");
+        account.set("password_command", &command)
+    };
+    let mut accounts: Vec<Account> = (0..many).map(with_command).collect();
+    let account = Account::at(good.server.address).named("good").text("interval", "10s");
+    accounts.push(account.set("on_new_mail", &command));
+    env.configure(&accounts);
+    env.configure_more("\n[daemon]\nper_host = 64\n");
+    disk.hang();
+    let daemon = disk.start(&env, "/vault/");
+    wait_for("the good one", || daemon.account("good")["total"]["messages"] == 1);
+    let polls = good.server.sessions().len();
+    wait_for("another poll, though the command that tells of the first one hangs", || {
+        good.server.sessions().len() > polls
+    });
+    wait_for("the others to hang", || (0..many).all(|n| daemon.account(&format!("stuck{n}"))["state"] == "hung"));
+    disk.answer();
+    wait_for("all mail", || (0..many).all(|n| daemon.account(&format!("stuck{n}"))["total"]["messages"] == 1));
+    daemon.end();
+}
