@@ -28,6 +28,7 @@ use crate::poll::{PollContext, PollError, PollOptions, PollReport, forward_spool
 use crate::schedule::{Cause, End as EndOfPoll};
 use crate::state::error::StateError;
 use crate::threads;
+use crate::watch::places::Line;
 use polls::{End, HeldPlaces, Patience, Polls};
 
 /// So many threads are needed beside those that poll: one that waits for signals, and one for what blocks.
@@ -134,7 +135,7 @@ fn begin_polls(
     display: &Display,
 ) -> Polls<Ended> {
     let all = Arc::new(Semaphore::new(config.daemon.concurrency.get()));
-    let mut hosts: HashMap<String, Arc<Semaphore>> = HashMap::new();
+    let mut hosts: HashMap<String, (Arc<Semaphore>, Line)> = HashMap::new();
     let options = PollOptions {
         dry_run: fetch.dry_run,
         new_state: fetch.new_state,
@@ -147,11 +148,12 @@ fn begin_polls(
     for account in accounts {
         let per_host = config.daemon.per_host.get();
         let server = account.endpoint.server();
-        let host = Arc::clone(hosts.entry(server).or_insert_with(|| Arc::new(Semaphore::new(per_host))));
+        let begin = || (Arc::new(Semaphore::new(per_host)), Line::default());
+        let (host, line) = hosts.entry(server).or_insert_with(begin);
+        let (host, held) = (Arc::clone(host), HeldPlaces::at(line));
         let (all, context, stop) = (Arc::clone(&all), Arc::clone(&context), stop.clone());
         // At the highest level, so that every line of the log names its account.
         let span = tracing::error_span!("poll", account = %account.name);
-        let held = HeldPlaces::default();
         let places = Places { host, all, held: held.clone(), display: display.clone() };
         let name = account.name.clone();
         let settings = settings.clone();
@@ -278,9 +280,11 @@ async fn poll_in_turn(
     places: &Places,
     stop: &CancellationToken,
 ) -> PollReport {
-    let waits = crate::client::places::wait();
     // The host's place comes first, so that nobody who waits for one server keeps others from theirs.
+    let waits = places.held.wait_at_server();
     let at_host = Arc::clone(&places.host).acquire_owned().await;
+    drop(waits);
+    let waits = Line::for_any().wait();
     let of_all = Arc::clone(&places.all).acquire_owned().await;
     drop(waits);
     let _held = places.held.hold(at_host.into_iter().chain(of_all));

@@ -13,7 +13,6 @@ pub(crate) mod headers;
 pub mod listing;
 pub mod listing_digest;
 pub mod login;
-pub(crate) mod places;
 pub mod reach;
 mod redaction;
 mod stall_detector;
@@ -526,7 +525,7 @@ impl Client {
             Ok(Ok(count)) => {
                 self.unread.end += count;
                 self.stall_detector
-                    .waited(before.elapsed(), count, places::others_wait() || watch::is_to_give_way())
+                    .waited(before.elapsed(), count, watch::is_in_the_way() || watch::is_to_give_way())
                     .map_err(|TooSlow { octets, time }| ClientError::TooSlow { octets, window: time })
             }
         }

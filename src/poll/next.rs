@@ -10,7 +10,7 @@ use super::error::PollError;
 use super::events::{AfterFailure, PollEvent};
 use super::report::{Left, LeftFor};
 use super::session::{Broken, Ended};
-use crate::client::{ClientError, places};
+use crate::client::ClientError;
 use crate::ids::EntryId;
 use crate::message::Digest;
 use crate::plan::Pass;
@@ -48,7 +48,7 @@ impl Poll {
         let so_far = SoFar {
             time: self.begun.elapsed(),
             login_delay: self.so_far.login_delay.filter(|_| trusted),
-            others_wait: places::others_wait() || watch::is_to_give_way(),
+            others_wait: watch::is_in_the_way() || watch::is_to_give_way(),
             lacks_room: !self.has_room(state),
             ..self.so_far
         };

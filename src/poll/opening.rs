@@ -11,7 +11,6 @@ use super::server_profile::ServerProfile;
 use super::spool::settle_spool;
 use super::{Poll, PollOptions};
 use crate::account::{Account, MaildirOf, RemovalPolicy};
-use crate::client::places;
 use crate::delivery::destination::keep_decision;
 use crate::delivery::recovery::{OtherMaildir, Recovered, known_maildir, recover};
 use crate::disk::Disk;
@@ -91,8 +90,6 @@ impl Poll {
         }
         *first = None;
         self.events.tell(&PollEvent::WaitsForRoom { octets });
-        // Whoever has the room is in the way, however many places there are.
-        let _waits = places::wait();
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(PollError::Stopped),

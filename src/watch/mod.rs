@@ -2,6 +2,7 @@
 //! other without knowing who looks; whoever runs it by itself loses nothing.
 
 pub(crate) mod hang;
+pub(crate) mod places;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::threads;
+use places::Line;
 
 tokio::task_local! {
     static WATCH: Arc<Watch>;
@@ -26,6 +28,8 @@ pub(crate) struct Watch {
     waits_for_room: AtomicBool,
     /// Its state is large, and has room that others may wait for.
     holds_room: AtomicBool,
+    /// Those that wait for a place at its server. None: whoever looks knows of them.
+    at_server: Option<Line>,
     /// Gives back what others need if the poll hangs.
     on_hang: OnHang,
     /// The work that blocks and has not ended.
@@ -69,6 +73,11 @@ struct Outstanding {
 }
 
 impl Watch {
+    /// Of a poll with a place that those in this line wait for.
+    pub(crate) fn at_server(line: Line) -> Self {
+        Self { at_server: Some(line), ..Self::default() }
+    }
+
     /// Since when the poll has been waiting for the oldest piece of work that blocks; None if it waits for none.
     #[must_use]
     pub(crate) fn waiting_for_disk(&self) -> Option<Instant> {
@@ -124,6 +133,17 @@ pub(crate) fn is_to_give_way() -> bool {
     WATCH.try_with(|watch| watch.give_way.load(Ordering::Relaxed)).unwrap_or(false)
 }
 
+/// Whether others wait for something that the poll that runs here has. Who waits for a place at another server, or for memory
+/// that this one does not have, does not.
+#[must_use]
+pub(crate) fn is_in_the_way() -> bool {
+    let has_it = |watch: &Arc<Watch>| {
+        watch.at_server.as_ref().is_some_and(|line| !line.is_empty())
+            || watch.holds_room() && !Line::for_room().is_empty()
+    };
+    !Line::for_any().is_empty() || WATCH.try_with(has_it).unwrap_or(false)
+}
+
 /// How the poll that runs here gives back what others need, if it hangs.
 pub(crate) fn on_hang(what: Needed, give_back: impl Fn() + Send + 'static) {
     let _ = WATCH.try_with(|watch| watch.on_hang.lock().insert(what, Box::new(give_back)));
@@ -134,8 +154,9 @@ pub(crate) fn has_room(holds: bool) {
     let _ = WATCH.try_with(|watch| watch.holds_room.store(holds, Ordering::Relaxed));
 }
 
-/// Waits for room in memory; who watches the poll sees that it can do nothing about it.
+/// Waits for room in memory; who watches the poll sees that it can do nothing about it. Whoever has room is in the way.
 pub(crate) async fn waiting_for_room<T>(room: impl Future<Output = T>) -> T {
+    let _waits = Line::for_room().wait();
     let set = |waits: bool| _ = WATCH.try_with(|watch| watch.waits_for_room.store(waits, Ordering::Relaxed));
     set(true);
     let taken = room.await;
@@ -259,6 +280,26 @@ mod tests {
         assert!(!waiting.waits_for_room() && holding.holds_room());
         watched(Arc::clone(&holding), async { has_room(false) }).await;
         assert!(!holding.holds_room());
+    }
+
+    #[tokio::test]
+    async fn only_who_has_what_others_wait_for_is_in_the_way() {
+        let (here, elsewhere) = (Line::default(), Line::default());
+        let at = |line: &Line| Arc::new(Watch::at_server(line.clone()));
+        let waits = here.wait();
+        assert!(watched(at(&here), async { is_in_the_way() }).await);
+        assert!(!watched(at(&elsewhere), async { is_in_the_way() }).await);
+        drop(waits);
+        assert!(!watched(at(&here), async { is_in_the_way() }).await);
+        waiting_for_room(async {
+            watched(at(&elsewhere), async {
+                assert!(!is_in_the_way());
+                has_room(true);
+                assert!(is_in_the_way());
+            })
+            .await;
+        })
+        .await;
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@ use crate::advice;
 use crate::cli::output::stderr_line;
 use crate::poll::{PollError, PollReport};
 use crate::watch::hang::{Change, HUNG, Hang, MOST_HUNG};
+use crate::watch::places::{Line, Waits};
 use crate::watch::{Watch, watched};
 
 /// How long disks are waited for.
@@ -82,7 +83,7 @@ impl<T: Send + 'static> Polls<T> {
         places: HeldPlaces,
         work: impl Future<Output = T> + Send + 'static,
     ) {
-        let watch = Arc::new(Watch::default());
+        let watch = Arc::new(Watch::at_server(places.at_server.clone()));
         let task = self.tasks.spawn(watched(Arc::clone(&watch), work));
         let hang = Hang::after(self.patience.hung);
         let running = Running { account, watch, places, hang, task: task.clone(), given_up: None };
@@ -147,13 +148,27 @@ impl<T: Send + 'static> Polls<T> {
 
 /// The places that a poll has; whoever sees that it hangs gives them back.
 #[derive(Debug, Clone, Default)]
-pub(super) struct HeldPlaces(Arc<Mutex<Vec<OwnedSemaphorePermit>>>);
+pub(super) struct HeldPlaces {
+    permits: Arc<Mutex<Vec<OwnedSemaphorePermit>>>,
+    /// Those that wait for a place at the same server.
+    at_server: Line,
+}
 
 impl HeldPlaces {
+    /// None yet, at the server of this line.
+    pub(super) fn at(server: &Line) -> Self {
+        Self { at_server: server.clone(), ..Self::default() }
+    }
+
     /// Has these until what comes out is dropped.
     pub(super) fn hold(&self, permits: impl IntoIterator<Item = OwnedSemaphorePermit>) -> Held<'_> {
         self.lock().extend(permits);
         Held(self)
+    }
+
+    /// From here on the poll waits for a place at its server.
+    pub(super) fn wait_at_server(&self) -> Waits {
+        self.at_server.wait()
     }
 
     fn give_back(&self) {
@@ -161,7 +176,7 @@ impl HeldPlaces {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<OwnedSemaphorePermit>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.permits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
