@@ -118,10 +118,10 @@ fn whatever_fails_leaves_everything_as_it_was() {
 #[test]
 fn a_wrong_result_is_refused_before_anything_is_written() {
     let bench = Bench::new();
-    let mut wrong = draft("a", &[]);
-    wrong.host = "no host name".to_owned();
-    assert!(matches!(bench.plan(vec![wrong]), Err(TakeOverError::Config(_))));
-    assert!(bench.files().is_empty());
+    fs::create_dir_all(bench.path("conf")).unwrap();
+    fs::write(bench.path("conf/config.toml"), "x = 1\n").unwrap();
+    assert!(matches!(bench.plan(vec![draft("a", &[])]), Err(TakeOverError::Config(_))));
+    assert_eq!(bench.files(), ["config.toml"]);
 }
 
 #[test]
