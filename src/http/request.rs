@@ -108,8 +108,8 @@ async fn respond<B>(request: &Request<B>, hosts: Hosts, snapshots: &Snapshots) -
         "/" => overview(&status, request.uri().query().unwrap_or_default()),
         "/healthz" => Ok(plain("ok\n".to_owned())),
         "/api/v1/status" => {
-            let text = serde_json::to_string(&*status).map_err(|_| Refused::Failed)?;
-            Ok(with_type(text, "application/json"))
+            let document = snapshots.document(&status).ok_or(Refused::Failed)?;
+            Ok(with_type(document, "application/json"))
         }
         "/metrics" => {
             let open = accepts_open_metrics(request.headers());
@@ -232,8 +232,8 @@ fn plain(text: String) -> Made {
     with_type(text, "text/plain; charset=utf-8")
 }
 
-fn with_type(text: String, kind: &'static str) -> Made {
-    let mut answer = Response::new(Bytes::from(text));
+fn with_type(text: impl Into<Bytes>, kind: &'static str) -> Made {
+    let mut answer = Response::new(text.into());
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
