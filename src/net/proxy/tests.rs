@@ -123,7 +123,7 @@ async fn a_proxy_that_is_not_there_or_says_nothing_is_named() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         listener.local_addr().unwrap()
     };
-    let dialer = Dialer::new(NetLimits { connect: Duration::from_millis(300), ..NetLimits::default() });
+    let dialer = Dialer::new(NetLimits { connect: Duration::from_secs(2), ..NetLimits::default() });
     let error = dialer.connect(&endpoint(ProxyKind::Socks5, closed, false), &[]).await.unwrap_err();
     assert!(error.to_string().contains("the proxy socks5://127.0.0.1:"), "{error}");
     for kind in [ProxyKind::Socks5, ProxyKind::HttpConnect] {
