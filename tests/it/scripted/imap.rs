@@ -86,6 +86,8 @@ pub(crate) struct Mailbox {
     pub(crate) name: String,
     /// Whether it is there.
     pub(crate) exists: bool,
+    /// What is said where it is not.
+    pub(crate) missing: &'static str,
     pub(crate) validity: u32,
     pub(crate) next: u32,
     pub(crate) messages: Vec<Stored>,
@@ -93,6 +95,8 @@ pub(crate) struct Mailbox {
     pub(crate) faults: VecDeque<Fault>,
     /// What it announces.
     pub(crate) capabilities: &'static str,
+    /// It breaks at a message with these bytes in it: the connection is cut.
+    pub(crate) poison: Option<&'static [u8]>,
     /// It takes a message for the one that it has with the same Message-ID, as Gmail does.
     pub(crate) merges: bool,
     /// How it tells the UID of what was appended.
@@ -125,11 +129,13 @@ impl ImapServer {
         let mailbox = Mailbox {
             name: "INBOX".to_owned(),
             exists: true,
+            missing: "NO [NONEXISTENT] no such mailbox",
             validity: 77,
             next: 1,
             messages: Vec::new(),
             faults: VecDeque::new(),
             capabilities: "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL- UIDPLUS",
+            poison: None,
             merges: false,
             naming: Naming::Right,
             size_error: 0,
@@ -269,7 +275,8 @@ impl Session {
             }
         });
         if !is_there {
-            return self.say(&format!("{tag} NO [NONEXISTENT] no such mailbox"));
+            let words = self.with(|mailbox| mailbox.missing);
+            return self.say(&format!("{tag} {words}"));
         }
         let (validity, next, count) = self.with(|mailbox| (mailbox.validity, mailbox.next, mailbox.messages.len()));
         self.say(&format!("* {count} EXISTS"))?;
@@ -299,6 +306,12 @@ impl Session {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
         self.stream.read_exact(&mut bytes)?;
+        if self
+            .with(|mailbox| mailbox.poison)
+            .is_some_and(|poison| bytes.windows(poison.len()).any(|part| part == poison))
+        {
+            return Err(std::io::ErrorKind::ConnectionAborted.into());
+        }
         assert_eq!(self.line()?, "", "the literal is as long as it was said");
         match fault {
             Fault::Refuse(words) | Fault::RefuseAtOnce(words) => return self.say(&format!("{tag} {words}")),
