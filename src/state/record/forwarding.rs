@@ -105,7 +105,7 @@ impl ForwardRecord {
             }
             b'K' => Self::SetAside { name, since: fields.number()?, reason: fields.string()? },
             b'N' => {
-                let (times, breaks) = (fields.number()?, fields.if_there(|fields| fields.number())?);
+                let (times, breaks) = (fields.number()?, fields.if_there(Parse::number)?);
                 Self::Refused { name, times, breaks: breaks.unwrap_or(0) }
             }
             _ => Self::Released(name),

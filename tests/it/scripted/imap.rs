@@ -114,6 +114,15 @@ pub(crate) struct Mailbox {
     connections: usize,
 }
 
+impl Mailbox {
+    /// It is made anew: the UIDs are others, and UIDVALIDITY says so.
+    fn renumber(&mut self) {
+        self.validity += 1;
+        self.messages.iter_mut().zip(1..).for_each(|(message, uid)| message.uid = uid);
+        self.next = u32::try_from(self.messages.len()).unwrap() + 1;
+    }
+}
+
 /// A listening server; it ends with the value.
 pub(crate) struct ImapServer {
     pub(crate) address: SocketAddr,
@@ -285,6 +294,11 @@ impl Session {
         self.say(&format!("{tag} OK [READ-WRITE] selected"))
     }
 
+    fn breaks_at(&self, bytes: &[u8]) -> bool {
+        let poison = self.with(|mailbox| mailbox.poison);
+        poison.is_some_and(|poison| bytes.windows(poison.len()).any(|part| part == poison))
+    }
+
     fn append(&mut self, tag: &str, command: &str) -> Result<(), Over> {
         let fault = self.with(|mailbox| mailbox.faults.pop_front()).unwrap_or(Fault::None);
         let inner = command.rsplit_once('{').unwrap().1.trim_end_matches('}');
@@ -306,10 +320,7 @@ impl Session {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
         self.stream.read_exact(&mut bytes)?;
-        if self
-            .with(|mailbox| mailbox.poison)
-            .is_some_and(|poison| bytes.windows(poison.len()).any(|part| part == poison))
-        {
+        if self.breaks_at(&bytes) {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
         assert_eq!(self.line()?, "", "the literal is as long as it was said");
@@ -335,11 +346,7 @@ impl Session {
         });
         if matches!(fault, Fault::LoseAnswer | Fault::LoseAnswerAndRenumber) {
             if matches!(fault, Fault::LoseAnswerAndRenumber) {
-                self.with(|mailbox| {
-                    mailbox.validity += 1;
-                    mailbox.messages.iter_mut().zip(1..).for_each(|(message, uid)| message.uid = uid);
-                    mailbox.next = u32::try_from(mailbox.messages.len()).unwrap() + 1;
-                });
+                self.with(Mailbox::renumber);
             }
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
