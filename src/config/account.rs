@@ -48,6 +48,7 @@ macro_rules! setting {
     };
 }
 
+mod circle;
 mod destination;
 mod endpoint;
 
@@ -60,7 +61,16 @@ impl Builder<'_> {
         let endpoint = self.endpoint();
         let username = self.required("username", setting!(self, username), USERNAME_HELP);
         let credential = self.credential();
-        let (maildir, forward) = self.destination(forward).unzip();
+        let (maildir, to) = self.destination(forward).unzip();
+        if let (Some(endpoint), Some(username), Some(Some(to)), Some(At { span, .. })) =
+            (&endpoint, &username, &to, forward.given())
+            && circle::comes_back(&endpoint.host, username, to)
+        {
+            let message = format!("mail of account `{}` would go back to where it comes from", self.name.value);
+            let help = "it would be fetched again, and so on for ever: forward to another mailbox";
+            self.problems.push(Problem::new(message).at(span).help(help));
+        }
+        let forward = to;
         let auth = *setting!(self, auth).value().unwrap_or(&AuthChoice::Auto);
         let uses_token = credential.as_ref().is_some_and(CredentialSource::is_token)
             || matches!(auth, AuthChoice::XOAuth2 | AuthChoice::OAuthBearer);

@@ -48,8 +48,8 @@ pub(super) struct ImapTable {
 /// The largest number of connections at a time. Providers count all of a user's.
 const MOST_CONNECTIONS: u64 = 8;
 
-/// As many as a backlog needs where the round trips are long.
-const CONNECTIONS: usize = 3;
+/// With one all messages arrive in their order.
+const CONNECTIONS: usize = 1;
 
 /// The flags that every IMAP server knows (RFC 9051, section 2.3.2), but for the one that deletes.
 const SYSTEM_FLAGS: [(&str, &str); 4] =

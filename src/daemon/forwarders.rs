@@ -13,7 +13,7 @@ use tracing::{Instrument as _, info, warn};
 use crate::account::{Account, AccountName};
 use crate::advice::{self, Class};
 use crate::control::status;
-use crate::forward::{ForwardError, ForwardOptions, ForwardReport, Pause, Waiting, forward};
+use crate::forward::{ForwardError, ForwardOptions, ForwardReport, Live, Pause, Waiting, forward};
 use crate::notify::Notification;
 use crate::poll::PollContext;
 use crate::summary::{Forwarded, in_the_spool};
@@ -44,8 +44,10 @@ struct Forwarder {
     trouble: Option<(i64, String)>,
     /// The destination in words.
     to: String,
-    /// What is left.
+    /// What was left by the last pass.
     waiting: Waiting,
+    /// What is left by the one that runs.
+    live: Live,
     /// How many messages have arrived since the daemon began.
     forwarded: u64,
     /// When the last one did, in seconds since 1970.
@@ -135,8 +137,10 @@ impl Forwarders {
             let span = tracing::error_span!("forward", account = %name);
             let (name, account, stop) = (name.clone(), account.clone(), self.stop.child_token());
             let context = Arc::new(context.of_process());
+            forwarder.live = Live::default();
+            let live = forwarder.live.clone();
             let work = async move {
-                let report = forward(context, &account, to, ForwardOptions::default(), stop).await;
+                let report = forward(context, &account, to, ForwardOptions::default(), live, stop).await;
                 (name, report)
             };
             self.tasks.spawn_on(work.instrument(span), &self.runtime);
@@ -176,21 +180,22 @@ impl Forwarders {
     /// What there is to show of an account's forwarder.
     pub(super) fn status(&self, account: &AccountName, now: Duration, wall: i64) -> Option<status::Forwarding> {
         let forwarder = self.accounts.get(account)?;
+        let live = forwarder.live.waiting().filter(|_| forwarder.running);
+        let waiting = live.as_ref().unwrap_or(&forwarder.waiting);
         let seconds = |due: Duration| i64::try_from(due.saturating_sub(now).as_secs()).unwrap_or(i64::MAX);
         Some(status::Forwarding {
             to: forwarder.to.clone(),
             running: forwarder.running,
-            messages: forwarder.waiting.messages,
-            octets: forwarder.waiting.octets,
-            oldest: forwarder.waiting.oldest,
+            messages: waiting.messages,
+            octets: waiting.octets,
+            oldest: waiting.oldest,
             why: forwarder.trouble.as_ref().map(|(_, why)| why.clone()),
             since: forwarder.trouble.as_ref().map(|(since, _)| *since),
             next_try: forwarder.due.filter(|_| !forwarder.running).map(|due| wall.saturating_add(seconds(due))),
             forwarded: forwarder.forwarded,
             last_forwarded: forwarder.last,
-            set_aside: forwarder.waiting.set_aside,
-            first_set_aside: forwarder
-                .waiting
+            set_aside: waiting.set_aside,
+            first_set_aside: waiting
                 .first_set_aside
                 .iter()
                 .map(|one| status::SetAside { name: one.name.clone(), since: one.since, reason: one.reason.clone() })

@@ -45,8 +45,15 @@ pub(super) async fn deliver(pass: &Arc<Pass>, command: &[OsString]) -> Result<()
     const DOING: &str = "give a message to the command";
     let Some((program, arguments)) = command.split_first() else { return Ok(()) };
     while let Some(message) = pass.next() {
+        if pass.is_set_aside_for_breaks(&message).await? {
+            continue;
+        }
         let Some(letter) = pass.measure(message, String::new()).await? else { continue };
-        let (status, said) = run(pass, program, arguments, &letter).await?;
+        let ran = run(pass, program, arguments, &letter).await;
+        if matches!(ran, Err(ForwardError::Command { .. })) {
+            pass.broke_off(&letter.spooled).await?;
+        }
+        let (status, said) = ran?;
         let Some(code) = status.code() else {
             pass.later(DOING, &format!("{} was ended by a signal {said}", name(program)))?;
             continue;

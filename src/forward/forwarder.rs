@@ -1,15 +1,16 @@
 //! One pass: what waits in the spool of an account is taken on, the oldest first, until nothing is left or the destination
 //! takes no more.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use super::error::ForwardError;
-use super::journal::{ForwardJournal, glance, journal_file};
-use super::pass::Pass;
+use super::journal::{ForwardJournal, Progress, glance, journal_file};
+use super::live::Live;
+use super::pass::{Opened, Pass};
 use super::report::{ForwardReport, Waiting};
 use super::spool::{self, Spooled};
 use super::{command, imap, lmtp};
@@ -32,12 +33,13 @@ pub struct ForwardOptions {
 
 /// Takes on what waits in the spool of an account that forwards. Never panics because of what a server or a disk does.
 ///
-/// When `stop` is cancelled no further message is begun, and what is under way has a few seconds.
+/// `live` tells meanwhile what waits. When `stop` is cancelled no further message is begun, and what is under way has a few seconds.
 pub async fn forward(
     context: Arc<ProcessContext>,
     account: &Account,
     forward: Arc<Forward>,
     options: ForwardOptions,
+    live: Live,
     stop: CancellationToken,
 ) -> ForwardReport {
     let begun = Instant::now();
@@ -55,13 +57,14 @@ pub async fn forward(
             return report;
         }
     };
-    let pass = Arc::new(Pass::new(context, account, opened.journal, opened.queue, stop.clone()));
+    live.begin(Waiting::of(&opened.messages, opened.journal.ledger()));
+    let pass = Arc::new(Pass::new(context, account, opened, live, stop.clone()));
     if pass.has_more() {
         report.end = run(&pass, &forward.to, &stop).await;
     }
     let done = pass.done();
     (report.forwarded, report.octets, report.newly_set_aside) = (done.forwarded, done.octets, done.newly_set_aside);
-    match pass.waiting(opened.messages).await {
+    match pass.waiting().await {
         Ok(waiting) => report.waiting = waiting,
         Err(e) if report.end.is_ok() => report.end = Err(e),
         Err(_) => {}
@@ -76,15 +79,6 @@ enum Opening {
     Nothing(Waiting),
     /// This.
     Work(Box<Opened>),
-}
-
-/// A journal and what is to be done.
-struct Opened {
-    journal: ForwardJournal,
-    /// All of the spool.
-    messages: Vec<Spooled>,
-    /// What is to be forwarded; first what may have arrived already.
-    queue: VecDeque<Spooled>,
 }
 
 async fn open(
@@ -153,7 +147,9 @@ fn open_journal(
     let is_open = |message: &Spooled| ledger.get(&message.name).is_some_and(|known| known.intent.is_some());
     let (first, others): (Vec<Spooled>, Vec<Spooled>) =
         messages.iter().filter(is_to_do).cloned().partition(|message| is_open(message));
-    let queue = first.into_iter().chain(others).collect();
+    let is_suspect = |message: &Spooled| ledger.get(&message.name).is_some_and(Progress::is_suspect);
+    let (last, others): (Vec<Spooled>, Vec<Spooled>) = others.into_iter().partition(is_suspect);
+    let queue = first.into_iter().chain(others).chain(last).collect();
     Ok(Opening::Work(Box::new(Opened { journal, messages, queue })))
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Progress {
     pub(super) set_aside: Option<(i64, String)>,
     /// It was refused so often.
     pub(super) refusals: u32,
+    /// So often, in a row, a try has broken off at it.
+    pub(super) breaks: u32,
 }
 
 /// What is known of a message that arrived.
@@ -101,9 +103,9 @@ impl Ledger {
                 let progress = self.messages.entry(name).or_default();
                 (progress.set_aside, progress.intent) = (Some((since, reason)), None);
             }
-            ForwardRecord::Refused { name, times } => {
+            ForwardRecord::Refused { name, times, breaks } => {
                 let progress = self.messages.entry(name).or_default();
-                (progress.refusals, progress.intent) = (times, None);
+                (progress.refusals, progress.breaks, progress.intent) = (times, breaks, None);
             }
             ForwardRecord::Released(name) => {
                 self.messages.remove(&name);
@@ -114,8 +116,9 @@ impl Ledger {
     /// The records that this is made from.
     fn records(&self) -> impl Iterator<Item = ForwardRecord> + '_ {
         self.messages.iter().flat_map(|(name, progress)| {
-            let refused = (progress.refusals > 0)
-                .then(|| ForwardRecord::Refused { name: name.clone(), times: progress.refusals });
+            let (times, breaks) = (progress.refusals, progress.breaks);
+            let refused =
+                (times > 0 || breaks > 0).then(|| ForwardRecord::Refused { name: name.clone(), times, breaks });
             let intent = progress.intent.clone().map(ForwardRecord::Intent);
             let aside = progress.set_aside.clone();
             let aside = aside.map(|(since, reason)| ForwardRecord::SetAside { name: name.clone(), since, reason });

@@ -229,4 +229,18 @@ mod tests {
             assert_eq!(letter.whole, whole.finish());
         }
     }
+
+    #[tokio::test]
+    async fn a_file_that_becomes_shorter_while_it_is_sent_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let opened = RealDisk.open_dir(dir.path()).unwrap();
+        std::fs::write(dir.path().join("f"), vec![b'x'; PIECE + 9]).unwrap();
+        let spooled = Spooled { name: "f".to_owned(), dir: opened, file: "f".into() };
+        let letter = Letter::measure(disk, spooled, String::new()).await.unwrap();
+        let mut octets = letter.octets();
+        assert_eq!(octets.next().await.unwrap().unwrap().len(), PIECE);
+        std::fs::write(dir.path().join("f"), vec![b'x'; PIECE + 8]).unwrap();
+        assert!(octets.next().await.is_err(), "the other side was told a size");
+    }
 }

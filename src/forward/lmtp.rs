@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::system::uname;
 use tokio::net::UnixStream;
+use tokio::time::Instant;
 
 use super::error::ForwardError;
 use super::letter::{Letter, delivery_id, place};
@@ -23,6 +24,9 @@ const LONG_ANSWER: Duration = Duration::from_secs(10 * 60);
 
 /// The most lines of one answer.
 const MOST_LINES: usize = 100;
+
+/// So much of its text is kept, in octets.
+const MOST_TEXT: usize = 16 << 10;
 
 /// What a server said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +69,14 @@ impl Reply {
 pub(super) async fn deliver(pass: &Arc<Pass>, to: &LmtpDestination) -> Result<(), ForwardError> {
     let mut session = Session::open(pass, to).await?;
     while let Some(message) = pass.next() {
-        session.one(pass, to, message).await?;
+        if pass.is_set_aside_for_breaks(&message).await? {
+            continue;
+        }
+        let sent = session.one(pass, to, message.clone()).await;
+        if matches!(sent, Err(ForwardError::Wire { .. })) {
+            pass.broke_off(&message).await?;
+        }
+        sent?;
     }
     session.quit().await;
     Ok(())
@@ -88,6 +99,8 @@ pub(super) async fn probe(pass: &Pass, to: &LmtpDestination) -> Result<(), Forwa
 
 struct Session {
     wire: Wire,
+    /// So long the server may be silent.
+    timeout: Duration,
     /// The server takes octets beyond ASCII (RFC 6152).
     has_8bitmime: bool,
     /// It wants to know sizes (RFC 1870), and takes no larger ones than this; 0 where it does not say.
@@ -98,7 +111,8 @@ impl Session {
     async fn open(pass: &Pass, to: &LmtpDestination) -> Result<Self, ForwardError> {
         const DOING: &str = "begin an LMTP session";
         let stream = connect(pass, to).await?;
-        let mut session = Self { wire: Wire::new(stream, pass.timeout), has_8bitmime: false, size: None };
+        let (wire, timeout) = (Wire::new(stream, pass.timeout), pass.timeout);
+        let mut session = Self { wire, timeout, has_8bitmime: false, size: None };
         let greeting = session.reply(DOING).await?;
         if !greeting.is_positive() {
             return Err(greeting.refusal(DOING));
@@ -191,19 +205,19 @@ impl Session {
     }
 
     async fn reply(&mut self, doing: &'static str) -> Result<Reply, ForwardError> {
-        self.reply_within(doing, Duration::ZERO).await
+        self.reply_within(doing, self.timeout).await
     }
 
-    /// The next answer. A timeout of zero is the usual one.
+    /// The next answer, all of it within such a time.
     async fn reply_within(&mut self, doing: &'static str, timeout: Duration) -> Result<Reply, ForwardError> {
         let lost = |error| ForwardError::Wire { doing, error };
-        let mut text = String::new();
+        let (mut text, begun) = (String::new(), Instant::now());
         for _ in 0..MOST_LINES {
-            let line = match timeout {
-                Duration::ZERO => self.wire.line().await,
-                timeout => self.wire.line_within(timeout).await,
-            };
-            let line = line.map_err(lost)?;
+            let left = timeout.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return Err(lost(WireError::TooSlow));
+            }
+            let line = self.wire.line_within(left).await.map_err(lost)?;
             let Some((code, more, words)) = reply_line(&line) else {
                 let what = words(&String::from_utf8_lossy(&line));
                 return Err(ForwardError::Protocol { doing, what });
@@ -211,12 +225,14 @@ impl Session {
             if !text.is_empty() {
                 text.push(' ');
             }
-            text.push_str(&text::value(&words));
+            if text.len() < MOST_TEXT {
+                text.push_str(&text::value(&words.chars().take(MOST_TEXT).collect::<String>()));
+            }
             if !more {
                 return Ok(Reply { code, text });
             }
         }
-        Err(lost(WireError::LongLine))
+        Err(lost(WireError::Flood))
     }
 
     async fn quit(mut self) {

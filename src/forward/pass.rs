@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use super::error::ForwardError;
 use super::journal::{Arrival, ForwardJournal, Progress};
 use super::letter::{Letter, place};
+use super::live::Live;
 use super::report::Waiting;
 use super::spool::Spooled;
 use crate::account::{Account, AccountName};
@@ -30,6 +31,15 @@ const REFUSALS_IN_A_ROW: u32 = 10;
 /// The longest reason that is kept, in characters.
 const REASON: usize = 300;
 
+/// A journal and what is to be done.
+pub(super) struct Opened {
+    pub(super) journal: ForwardJournal,
+    /// All of the spool.
+    pub(super) messages: Vec<Spooled>,
+    /// What is to be forwarded; first what may have arrived already.
+    pub(super) queue: VecDeque<Spooled>,
+}
+
 /// A pass under way; connections to one destination share it.
 pub(super) struct Pass {
     /// The account.
@@ -40,7 +50,11 @@ pub(super) struct Pass {
     stop: CancellationToken,
     /// None while it is away, and when it is lost.
     journal: AsyncMutex<Option<ForwardJournal>>,
+    /// All of the spool.
+    messages: Vec<Spooled>,
     queue: Mutex<VecDeque<Spooled>>,
+    /// What waits, for whoever looks meanwhile.
+    live: Live,
     counts: Mutex<Counts>,
     /// A connection has found that the destination takes no more.
     ended: CancellationToken,
@@ -63,8 +77,8 @@ impl Pass {
     pub(super) fn new(
         context: Arc<ProcessContext>,
         account: &Account,
-        journal: ForwardJournal,
-        queue: VecDeque<Spooled>,
+        opened: Opened,
+        live: Live,
         stop: CancellationToken,
     ) -> Self {
         Self {
@@ -72,8 +86,10 @@ impl Pass {
             timeout: account.timeout,
             context,
             stop,
-            journal: AsyncMutex::new(Some(journal)),
-            queue: Mutex::new(queue),
+            journal: AsyncMutex::new(Some(opened.journal)),
+            messages: opened.messages,
+            queue: Mutex::new(opened.queue),
+            live,
             counts: Mutex::new(Counts::default()),
             ended: CancellationToken::new(),
         }
@@ -87,7 +103,9 @@ impl Pass {
             context,
             stop: CancellationToken::new(),
             journal: AsyncMutex::new(None),
+            messages: Vec::new(),
             queue: Mutex::default(),
+            live: Live::default(),
             counts: Mutex::default(),
             ended: CancellationToken::new(),
         }
@@ -129,6 +147,11 @@ impl Pass {
         self.queue().push_front(message);
     }
 
+    /// Puts a message behind all others.
+    pub(super) fn put_last(&self, message: Spooled) {
+        self.queue().push_back(message);
+    }
+
     /// No further message is begun.
     pub(super) fn end(&self) {
         self.ended.cancel();
@@ -146,6 +169,13 @@ impl Pass {
         let why = format!("its file in the spool has {} bytes, and {delivered} were delivered", letter.file_size());
         self.set_aside(&letter.spooled, &why).await?;
         Ok(None)
+    }
+
+    /// All messages of which something is known, as long as something is to be said of them.
+    pub(super) async fn known<T>(&self, of: impl Fn(&str, &Progress) -> Option<T>) -> Vec<T> {
+        let place = self.journal.lock().await;
+        let known = place.iter().flat_map(|journal| journal.ledger().iter());
+        known.filter_map(|(name, progress)| of(name, progress)).collect()
     }
 
     /// What is known of a message.
@@ -184,6 +214,7 @@ impl Pass {
 
     /// A message arrived: the record that says so, which the caller writes before or with the next one.
     pub(super) fn arrived(&self, letter: &Letter, uid: Option<MailboxUid>) -> ForwardRecord {
+        self.live.took(&letter.spooled, false);
         let mut counts = self.counts();
         counts.forwarded += 1;
         counts.octets += letter.spooled.size();
@@ -199,6 +230,7 @@ impl Pass {
             "{}: a message is set aside and not forwarded: {reason}. It stays in the spool and on the server",
             self.name
         );
+        self.live.took(message, true);
         self.counts().newly_set_aside += 1;
         let since = self.context.clock.read().wall;
         self.record(vec![ForwardRecord::SetAside { name: message.name.clone(), since, reason }]).await
@@ -212,12 +244,13 @@ impl Pass {
 
     /// Counts a try that came to nothing. True if it was the last one: then the message is set aside.
     pub(super) async fn is_given_up(&self, message: &Spooled, why: &str) -> Result<bool, ForwardError> {
-        let times = self.progress(&message.name).await.map_or(0, |progress| progress.refusals).saturating_add(1);
+        let Progress { refusals, breaks, .. } = self.progress(&message.name).await.unwrap_or_default();
+        let times = refusals.saturating_add(1);
         if times >= MOST_REFUSALS {
             self.set_aside(message, why).await?;
             return Ok(true);
         }
-        self.record(vec![ForwardRecord::Refused { name: message.name.clone(), times }]).await?;
+        self.record(vec![ForwardRecord::Refused { name: message.name.clone(), times, breaks }]).await?;
         Ok(false)
     }
 
@@ -236,10 +269,10 @@ impl Pass {
     }
 
     /// What is left of the messages that were there.
-    pub(super) async fn waiting(&self, messages: Vec<Spooled>) -> Result<Waiting, ForwardError> {
+    pub(super) async fn waiting(&self) -> Result<Waiting, ForwardError> {
         let place = self.journal.lock().await;
         let journal = place.as_ref().ok_or(ForwardError::Stopped)?;
-        Ok(Waiting::of(&messages, journal.ledger()))
+        Ok(Waiting::of(&self.messages, journal.ledger()))
     }
 }
 

@@ -46,7 +46,7 @@ impl Spooled {
     }
 
     /// Those that were delivered first come first.
-    fn order(&self) -> (i64, u64, u64) {
+    pub(super) fn order(&self) -> (i64, u64, u64) {
         let middle = self.name.split('.').nth(1).unwrap_or_default();
         let number = |letter: char| {
             let digits = middle.split_once(letter).map(|(_, rest)| rest).unwrap_or_default();

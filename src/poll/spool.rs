@@ -14,7 +14,7 @@ use crate::delivery::delivered_by;
 use crate::delivery::recovery::OtherMaildir;
 use crate::disk::Disk;
 use crate::forward::settlement::{Settled, settle};
-use crate::forward::{ForwardOptions, SpoolUse, forward, spool_use};
+use crate::forward::{ForwardOptions, Live, SpoolUse, forward, spool_use};
 use crate::ids::InstanceId;
 use crate::plan::Plan;
 use crate::state::error::StateError;
@@ -101,7 +101,7 @@ pub async fn forward_spool(
     let to = account.forward.clone()?;
     let stop = stop.child_token();
     let in_time = stop.clone();
-    let pass = forward(Arc::new(context.of_process()), account, to, options, stop.clone());
+    let pass = forward(Arc::new(context.of_process()), account, to, options, Live::default(), stop.clone());
     tokio::pin!(pass);
     let report = tokio::select! {
         biased;

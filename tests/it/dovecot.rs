@@ -23,6 +23,8 @@ use crate::scripted::maildrop::PASSWORD;
 
 /// Where Debian puts it.
 const PROGRAM: &str = "/usr/sbin/dovecot";
+/// What sorts mail by Sieve scripts.
+const SIEVE: &str = "/usr/lib/dovecot/modules/lib90_sieve_plugin.so";
 /// Says that tests fail, instead of being skipped, where Dovecot is missing.
 const REQUIRED: &str = "MAILFERRY_TESTS_REQUIRE_DOVECOT";
 /// The owner of the mail when the tests are run by root: nobody and nogroup, of every Debian.
@@ -182,6 +184,9 @@ fn beyond_pop3(dir: &Path, imap: Option<u16>) -> String {
         protocols.push_str(" lmtp");
         let socket = dir.join("lmtp");
         text.push_str(&format!("service lmtp {{\n unix_listener {} {{\n mode = 0666\n }}\n}}\n", socket.display()));
+        if Path::new(SIEVE).exists() {
+            text.push_str("protocol lmtp {\n mail_plugins = sieve\n}\nplugin {\n sieve = file:~/.dovecot.sieve\n}\n");
+        }
     }
     text.push_str(&format!("protocols = {protocols}\n"));
     text
@@ -228,6 +233,11 @@ fn password() -> String {
 }
 
 impl Dovecot {
+    /// Where it takes mail by LMTP, if it can do that and sorts by scripts.
+    pub(crate) fn lmtp_with_sieve(&self) -> Option<PathBuf> {
+        Some(self.dir.join("lmtp")).filter(|socket| socket.exists() && Path::new(SIEVE).exists())
+    }
+
     /// A user with these messages waiting. Each test takes a name of its own.
     pub(crate) fn user(&self, name: &str, messages: &[Vec<u8>]) -> User<'_> {
         let home = self.dir.join("mail").join(name);
@@ -305,6 +315,13 @@ impl User<'_> {
     pub(crate) fn forward_by_lmtp(&self) -> Option<String> {
         let socket = Some(self.dovecot.dir.join("lmtp")).filter(|socket| socket.exists())?;
         Some(format!("{{ lmtp = {{ socket = {socket:?}, recipient = {:?} }} }}", self.name))
+    }
+
+    /// What comes by LMTP is sorted by this script.
+    pub(crate) fn sort_by(&self, script: &str) {
+        let file = self.maildir.with_file_name(".dovecot.sieve");
+        fs::write(&file, script).unwrap();
+        give_away(&file);
     }
 
     /// The account with STLS.

@@ -8,10 +8,13 @@ use crate::scripted::maildrop::{Maildrop, Message};
 
 mod checks;
 mod command;
+pub(crate) mod hostile;
 mod imap;
 mod kills;
 mod lmtp;
+mod outages;
 mod real_server;
+mod sieve;
 mod sorted;
 
 /// An account whose mail goes on to this server, and leaves the source behind it.
@@ -70,25 +73,6 @@ fn every_message_arrives_once_byte_for_byte_and_leaves_the_source_only_then() {
 fn arrived(bytes: &[u8]) -> Vec<u8> {
     let is_whole = bytes.is_empty() || bytes.ends_with(b"\r\n");
     on_the_wire(&[bytes, if is_whole { b"" } else { b"\r\n" }].concat())
-}
-
-#[test]
-fn a_destination_that_is_down_costs_the_source_nothing_and_everything_goes_on_later() {
-    let (maildrop, server) = (Maildrop::new(small_ones(5)), ImapServer::start());
-    server.with(|mailbox| mailbox.login_refusal = Some("NO [UNAVAILABLE] down for today"));
-    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
-    let outcome = env.fetch().expect(75);
-    assert!(outcome.stdout.contains("5 new messages") && outcome.stderr.contains("down for today"), "{outcome:#?}");
-    env.fetch().expect(75);
-    assert_eq!((maildrop.left().len(), spool(&env), server.mail().len()), (5, 5, 0));
-    server.with(|mailbox| mailbox.login_refusal = None);
-    env.run(&["forward"]).expect(0).says("5 forwarded");
-    assert_same_mail(&server.mail(), &small_on_the_wire(5));
-    let order: Vec<_> = server.with(|mailbox| mailbox.messages.iter().map(|message| message.bytes.clone()).collect());
-    assert_eq!(order, (1..=5).map(|n| on_the_wire(&small(n))).collect::<Vec<_>>(), "the oldest first");
-    env.fetch().expect(0);
-    assert_eq!((maildrop.left().len(), spool(&env)), (0, 0));
-    assert_same_mail(&server.mail(), &small_on_the_wire(5));
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Memory does not grow with what a server sends.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use crate::delivered::files;
 use crate::program::{Account, TestEnv};
 use crate::scripted::Server;
 use crate::scripted::dialogue::{self, Step};
-use crate::scripted::maildrop::{Maildrop, Message};
+use crate::scripted::imap::ImapServer;
+use crate::scripted::lmtp::LmtpServer;
+use crate::scripted::maildrop::{LINE, Maildrop, Message};
 
 /// What a fetch may take, in KiB.
 const BOUND: u64 = 8 * 1024;
@@ -60,13 +63,33 @@ fn one_message_of_a_single_line_takes_little_memory() {
 const FORWARDING_BOUND: u64 = 16 * 1024;
 
 #[test]
-fn a_huge_message_is_forwarded_in_little_memory() {
-    let message = Message::large("huge", LARGE);
-    let octets = message.size();
-    let (maildrop, server) = (Maildrop::new(vec![message]), crate::scripted::imap::ImapServer::start());
-    let account = Account::at(maildrop.server.address).deleting().set("forward", server.forward(""));
-    let env = TestEnv::new(&[account]);
-    let outcome = env.fetch().expect(0).says("1 forwarded");
-    assert!(outcome.peak_kib > 0 && outcome.peak_kib < FORWARDING_BOUND, "{} KiB at the most", outcome.peak_kib);
-    assert_eq!(server.with(|mailbox| mailbox.messages[0].bytes.len() as u64), octets);
+fn a_huge_message_is_forwarded_in_little_memory_to_every_kind_of_destination() {
+    let dir = tempfile::tempdir().unwrap();
+    let (socket, program, taken) = (dir.path().join("lmtp"), dir.path().join("deliver"), dir.path().join("taken"));
+    let (imap, lmtp) = (ImapServer::start(), LmtpServer::start(&socket));
+    lmtp.with(|mailbox| mailbox.largest = LARGE * 2);
+    fs::write(&program, "#!/bin/sh\ncat >\"$1\"\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let imap_forward = imap.forward("");
+    let octets = Message::large("huge", LARGE).size();
+    let lines = LARGE / LINE.len() as u64 + 3;
+    let to_imap = move || imap.with(|mailbox| mailbox.messages[0].bytes.len() as u64);
+    let to_lmtp = move || lmtp.with(|mailbox| mailbox.messages[0].len() as u64);
+    let (path, forward) = (taken.clone(), |what: String| format!("{{ {what} }}"));
+    let to_command = move || fs::metadata(&path).unwrap().len() + lines;
+    let destinations: [(String, Box<dyn Fn() -> u64>); 3] = [
+        (imap_forward, Box::new(to_imap)),
+        (forward(format!("lmtp = {{ socket = {socket:?}, recipient = \"jo\" }}")), Box::new(to_lmtp)),
+        (forward(format!("command = [{program:?}, {taken:?}]")), Box::new(to_command)),
+    ];
+    for (forward, size) in destinations {
+        let maildrop = Maildrop::new(vec![Message::large("huge", LARGE)]);
+        let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting().set("forward", &forward)]);
+        let outcome = env.fetch().expect(0).says("1 forwarded");
+        let peak = outcome.peak_kib;
+        assert!(peak > 0 && peak < FORWARDING_BOUND, "{forward}: {peak} KiB at the most");
+        assert_eq!(size(), octets, "{forward}");
+        env.fetch().expect(0);
+        assert!(maildrop.left().is_empty());
+    }
 }

@@ -233,6 +233,8 @@ fn mail_for_gmail_goes_on_to_an_address_in_place_of_a_maildir() {
     terminal.type_in(&format!("{PASSWORD}\r"));
     terminal.wait_for("To have it in Gmail instead, write the Gmail address.");
     terminal.wait_for("Maildir [~/Mail/ferry]:");
+    terminal.type_in("me@gmx.net\r");
+    terminal.wait_for("that is an address at GMX (de, at, ch), and mail goes on to Gmail here");
     terminal.type_in("me@gmail.com\r");
     terminal.wait_for("https://myaccount.google.com/apppasswords");
     terminal.wait_for("App password (it is not shown):");
@@ -243,6 +245,7 @@ fn mail_for_gmail_goes_on_to_an_address_in_place_of_a_maildir() {
     terminal.wait_for("Fetch all of the 1 message");
     terminal.type_in("\r");
     terminal.wait_for("The account `ferry` is in");
+    terminal.wait_for("See whether Gmail lets me@gmail.com in: ");
     wait_for("the end", || !running.is_running());
     assert_eq!(running.wait().status, 0);
     let written = stage.configuration();
@@ -271,6 +274,11 @@ fn a_script_says_by_options_that_mail_goes_on_to_gmail() {
     stage.with_input(&input, &words).expect(64).says("--gmail-password-file or --gmail-password-command");
     stage.wrote_nothing();
     words.extend(["--gmail-password-command", "pass show mail/gmail"]);
+    for (wrong, said) in [("me@gmx.net", "that is an address at GMX"), ("gmail", "--gmail: ")] {
+        let other: Vec<&str> = words.iter().map(|word| if *word == "me@gmail.com" { wrong } else { *word }).collect();
+        stage.with_input(&input, &other).expect(64).says(said);
+        stage.wrote_nothing();
+    }
     stage.with_input(&input, &words).expect(0);
     let written = stage.configuration();
     assert!(written.contains("password_command = [\"pass\", \"show\", \"mail/gmail\"] } }\n"), "{written}");

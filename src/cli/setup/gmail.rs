@@ -8,6 +8,7 @@ use crate::account::AccountName;
 use crate::cli::arguments::Setup;
 use crate::cli::wrapped::say_sentence;
 use crate::discovery::MailAddress;
+use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::setup::settings::{AccountSettings, GmailMailbox, SecretSource, command_words};
 
@@ -36,6 +37,19 @@ pub(super) fn file(gmail: GmailMailbox) -> Option<(PathBuf, Secret)> {
     }
 }
 
+/// An address as it may stand for a mailbox at Gmail: of Gmail itself, or of a domain that may be at Google.
+pub(super) fn address(text: &str) -> Result<MailAddress, String> {
+    let address = MailAddress::new(text).map_err(|e| e.to_string())?;
+    match Provider::of_address(&address.to_string()).filter(|provider| !["gmail", "gworkspace"].contains(&provider.id))
+    {
+        Some(provider) => Err(format!(
+            "that is an address at {}, and mail goes on to Gmail here; for others see docs/forwarding.md",
+            provider.name
+        )),
+        None => Ok(address),
+    }
+}
+
 impl Wizard<'_> {
     /// Where mail goes: a Maildir, or an address at Gmail.
     pub(super) async fn ask_where_to(
@@ -46,8 +60,8 @@ impl Wizard<'_> {
         say_sentence("Mail goes into a Maildir on this machine. To have it in Gmail instead, write the Gmail address.");
         let read = |text: &str| {
             let with = match MailAddress::new(text) {
-                Ok(address) if !text.contains('/') => {
-                    let gmail = GmailMailbox { address: address.to_string(), secret: None, typed: None };
+                Ok(_) if !text.contains('/') => {
+                    let gmail = GmailMailbox { address: address(text)?.to_string(), secret: None, typed: None };
                     AccountSettings { gmail: Some(gmail), maildir: None, ..settings.clone() }
                 }
                 _ => AccountSettings { maildir: Some(text.to_owned()), ..settings.clone() },

@@ -58,6 +58,8 @@ struct Ready {
     sign_in: Option<login::TokenGuard>,
     /// What else has to be done by hand.
     by_hand: Vec<String>,
+    /// The address at Gmail that mail goes on to.
+    to_gmail: Option<String>,
 }
 
 /// Runs the command.
@@ -119,6 +121,9 @@ impl<'a> Wizard<'a> {
         // No option makes up for that.
         if let Some(provider) = options.address.as_deref().and_then(without_pop3) {
             return Err(no_pop3(provider));
+        }
+        if let Some(Err(why)) = options.gmail.as_deref().map(gmail::address) {
+            return Err(usage(&format!("--gmail: {why}")));
         }
         wizard.complain_of_missing_options()?;
         Ok(wizard)
@@ -212,9 +217,10 @@ impl<'a> Wizard<'a> {
         let context = Arc::new(self.context(&extended)?);
         let known = if only_new { login::on_server(&tried, &extended, &context).await? } else { Vec::new() };
         let (mut secret_files, by_hand) = self.secret_files(&name, &kept, tried.password.take()).await?;
+        let to_gmail = settings.gmail.as_ref().map(|gmail| gmail.address.clone());
         secret_files.extend(settings.gmail.and_then(gmail::file));
         let new_account = NewAccount { name, secret_files, known };
-        Ok(Ready { extended, new_account, context, sign_in: tried.sign_in, by_hand })
+        Ok(Ready { extended, new_account, context, sign_in: tried.sign_in, by_hand, to_gmail })
     }
 
     async fn address(&self) -> Result<MailAddress, Ended> {
@@ -340,7 +346,7 @@ impl<'a> Wizard<'a> {
 
     /// Writes it all.
     async fn write(&self, ready: Ready) -> Result<(), Ended> {
-        let Ready { extended, new_account, context, sign_in, by_hand } = ready;
+        let Ready { extended, new_account, context, sign_in, by_hand, to_gmail } = ready;
         let path = self.target.path.clone();
         let name = new_account.name.clone();
         let files: Vec<PathBuf> = new_account.secret_files.iter().map(|(path, _)| path.clone()).collect();
@@ -366,6 +372,10 @@ impl<'a> Wizard<'a> {
         }
         if !self.arguments.quiet {
             self.tell_end(&name, adopted, &files, &by_hand);
+            if let Some(to) = to_gmail {
+                let check = crate::command_line::this_program("check");
+                say(format_args!("See whether Gmail lets {} in: {check} {name}", text::value(&to)));
+            }
         }
         Ok(())
     }

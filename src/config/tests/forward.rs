@@ -22,7 +22,7 @@ fn an_imap_server_is_told_like_the_server_of_an_account() {
         (to.endpoint.host.as_str(), to.endpoint.port, to.endpoint.tls),
         ("imap.gmail.com", 993, TlsMode::Implicit)
     );
-    assert_eq!((to.mailbox.as_str(), to.connections, to.uses_token), ("Old", 3, false));
+    assert_eq!((to.mailbox.as_str(), to.connections, to.uses_token), ("Old", 1, false));
     assert_eq!(to.flags, ["\\Seen", "\\Flagged", "$Work"]);
     assert_eq!(forward.spool, SpoolBounds { octets: 5 << 20, messages: 10_000 });
     let spool = account.with_spool(std::path::Path::new("/state")).maildir;
@@ -95,6 +95,28 @@ fn what_cannot_be_meant_is_told_with_what_to_write() {
     }
     let (told, _) = errors(&account("a", "forward = { command = [\"c\"] }"));
     assert!(told.contains("has a `maildir` and a `forward`"), "{told}");
+}
+
+#[test]
+fn mail_does_not_go_back_to_where_it_comes_from() {
+    let at = |provider: &str, user: &str, host: &str, to: &str| {
+        let from = format!("[accounts.a]\nhost = \"{provider}\"\nusername = {user:?}\npassword_command = [\"p\"]\n");
+        format!("{from}forward = {{ imap = {{ host = {host:?}, username = {to}, password_command = [\"p\"] }} }}\n")
+    };
+    for text in [
+        at("pop.gmail.com", "me@gmail.com", "imap.gmail.com", "\"Me@gmail.com\", mailbox = \"Old\""),
+        at("pop.example.org", "me", "imap.example.org", "\"me\""),
+    ] {
+        let (told, _) = errors(&text);
+        assert!(told.contains("would go back to where it comes from"), "{text}\n{told}");
+    }
+    for text in [
+        at("pop.gmail.com", "me@gmail.com", "imap.gmail.com", "\"you@gmail.com\""),
+        at("pop.example.org", "me", "imap.example.org", "\"me\", mailbox = \"Old\""),
+        at("pop.example.org", "me", "imap.example.com", "\"me\""),
+    ] {
+        assert_eq!(config(&text).accounts.len(), 1, "{text}");
+    }
 }
 
 #[test]

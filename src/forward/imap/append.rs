@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use super::awaited::Awaited;
 use super::response::{self, Condition, Kind, Line};
-use super::session::{LONG_ANSWER, MOST_LINES, Session};
+use super::session::{LONG_ANSWER, Session};
 use crate::forward::error::ForwardError;
 use crate::forward::letter::{Letter, place};
-use crate::forward::wire::WireError;
 use crate::state::record::MailboxUid;
 
 /// Messages up to this size are sent without waiting where LITERAL- is offered (RFC 7888), in octets.
@@ -83,6 +83,7 @@ impl Session {
         let mut gathered = std::mem::take(&mut self.outgoing);
         // What the server says at its end is read by whoever waits for the answers that are open.
         let sent = self.wire.send(&gathered).await.map_err(|error| ForwardError::Wire { doing: DOING, error });
+        self.awaited = Awaited::begin();
         gathered.clear();
         self.outgoing = gathered;
         sent
@@ -95,7 +96,7 @@ impl Session {
 
     /// The same, as long as the server is not silent for so long.
     pub(super) async fn next_event_within(&mut self, timeout: Duration) -> Result<AppendEvent, ForwardError> {
-        for _ in 0..MOST_LINES {
+        loop {
             match self.response(DOING, timeout, None).await?.0 {
                 Line::Continue => return Ok(AppendEvent::Wanted),
                 Line::Tagged(tag, done) => {
@@ -104,7 +105,6 @@ impl Session {
                 Line::Condition(_) | Line::Data(_) => {}
             }
         }
-        Err(ForwardError::Wire { doing: DOING, error: WireError::LongLine })
     }
 }
 

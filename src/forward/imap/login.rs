@@ -5,13 +5,15 @@ use base64::prelude::BASE64_STANDARD;
 use secrecy::zeroize::Zeroizing;
 
 use super::response::{Condition, Kind, Line};
-use super::session::{MOST_LINES, Session, refusal};
+use super::session::{Session, refusal};
 use crate::account::{AuthChoice, ImapDestination};
 use crate::forward::error::ForwardError;
 use crate::forward::pass::words;
-use crate::forward::wire::WireError;
 use crate::sasl;
 use crate::secret::Secret;
+
+/// The server may ask for something so often before it answers.
+const MOST_QUESTIONS: u32 = 10;
 
 impl Session {
     /// Logs in.
@@ -53,21 +55,27 @@ impl Session {
             false => Zeroizing::new(format!("AUTHENTICATE {mechanism}")),
         };
         self.command(DOING, &command).await?;
-        let mut sent = at_once;
-        for _ in 0..MOST_LINES {
+        let (mut sent, mut questions) = (at_once, 0);
+        loop {
             match self.next_line(DOING).await? {
+                Line::Continue if questions == MOST_QUESTIONS => {
+                    let what = "+ again and again".to_owned();
+                    return Err(ForwardError::Protocol { doing: DOING, what });
+                }
                 Line::Continue if !sent => {
                     sent = true;
                     let line = Zeroizing::new(format!("{}\r\n", encoded.as_str()));
                     self.send(DOING, line.as_bytes()).await?;
                 }
                 // What a refused token is refused for; an empty answer asks for the end.
-                Line::Continue => self.send(DOING, b"\r\n").await?,
+                Line::Continue => {
+                    questions += 1;
+                    self.send(DOING, b"\r\n").await?;
+                }
                 Line::Tagged(_, done) => return logged_in(&done),
                 Line::Condition(_) | Line::Data(_) => {}
             }
         }
-        Err(ForwardError::Wire { doing: DOING, error: WireError::LongLine })
     }
 
     async fn log_in_by_login(&mut self, to: &ImapDestination, secret: &Secret) -> Result<(), ForwardError> {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::awaited::Awaited;
 use super::response::{self, Kind, Line};
-use super::session::{LONG_ANSWER, MOST_LINES, Session, refusal};
+use super::session::{LONG_ANSWER, Session, refusal};
 use crate::forward::error::ForwardError;
-use crate::forward::wire::WireError;
 use crate::message::{Digest, HeaderDigester, MessageDigester};
 
 /// So many messages are asked for in one command: some servers take no long lines.
@@ -47,6 +47,7 @@ impl Session {
     pub(super) async fn sizes(&mut self, from: u32, mut sink: impl FnMut(u32, u64) + Send) -> Result<(), ForwardError> {
         const DOING: &str = "look for a message";
         self.command(DOING, &format!("UID FETCH {from}:* (UID RFC822.SIZE)")).await?;
+        self.awaited = Awaited::begin_listing();
         let take = |data: &[u8]| {
             let uid = response::item(data, "UID").and_then(|uid| u32::try_from(uid).ok());
             // `*` is the last message, even if it is before `from`.
@@ -71,16 +72,16 @@ impl Session {
     async fn digests<P: Part>(&mut self, uids: &[u32]) -> Result<BTreeMap<u32, Digest>, ForwardError> {
         let mut found = BTreeMap::new();
         for some in uids.chunks(AT_ONCE) {
-            let set = some.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-            self.fetch::<P>(&set, &mut found).await?;
+            self.fetch::<P>(some, &mut found).await?;
         }
         Ok(found)
     }
 
-    async fn fetch<P: Part>(&mut self, set: &str, found: &mut BTreeMap<u32, Digest>) -> Result<(), ForwardError> {
+    async fn fetch<P: Part>(&mut self, uids: &[u32], found: &mut BTreeMap<u32, Digest>) -> Result<(), ForwardError> {
         const DOING: &str = "look at a message";
+        let set = uids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
         self.command(DOING, &format!("UID FETCH {set} (UID {})", P::NAME)).await?;
-        for _ in 0..MOST_LINES {
+        loop {
             let mut part = P::default();
             let mut sink = |octets: &[u8]| part.update(octets);
             match self.response(DOING, LONG_ANSWER, Some(&mut sink)).await? {
@@ -89,13 +90,13 @@ impl Session {
                 }
                 (Line::Data(data), true) => {
                     let uid = response::item(&data, "UID").and_then(|uid| u32::try_from(uid).ok());
-                    if let Some(uid) = uid {
+                    // A server may tell more than it was asked for.
+                    if let Some(uid) = uid.filter(|uid| uids.contains(uid)) {
                         found.insert(uid, part.finish());
                     }
                 }
                 _ => {}
             }
         }
-        Err(ForwardError::Wire { doing: DOING, error: WireError::LongLine })
     }
 }

@@ -5,6 +5,7 @@
 //! are not among them ([`recognition`]).
 
 mod append;
+mod awaited;
 mod login;
 mod looks;
 mod probe;
@@ -34,7 +35,8 @@ use worker::Worker;
 /// Another connection is worth its login where so many messages wait for each.
 const FOR_EACH: usize = 8;
 
-/// Takes on what waits, over several connections if there is much.
+/// Takes on what waits: over one connection, so that it arrives in its order; over several where the user wants that and there
+/// is much.
 pub(super) async fn deliver(pass: &Arc<Pass>, to: &ImapDestination) -> Result<(), ForwardError> {
     let secret = secret(pass, to).await?;
     let redactor = Arc::new(Redactor::new(&to.username, &secret));

@@ -1,5 +1,6 @@
 //! Whether an IMAP server would take mail. Nothing is made and nothing is appended.
 
+use super::response::Condition;
 use super::secret;
 use super::session::Session;
 use crate::account::ImapDestination;
@@ -26,11 +27,17 @@ async fn look(pass: &Pass, to: &ImapDestination, secret: &Secret) -> Result<Prob
     let mut session = Session::open(&pass.context.dialer, to, secret, pass.timeout).await?;
     let found = match session.examine(&to.mailbox).await? {
         Ok(_) => Probed::Takes,
-        Err(refused) if ["NONEXISTENT", "TRYCREATE"].iter().any(|code| refused.code(code).is_some()) => {
-            Probed::NoMailboxYet { response: None }
-        }
+        Err(refused) if is_missing(&refused) => Probed::NoMailboxYet { response: None },
         Err(refused) => Probed::NoMailboxYet { response: Some(words(&refused.words())) },
     };
     session.log_out().await;
     Ok(found)
+}
+
+/// Whether a mailbox could not be opened because it is not there. Dovecot says so in words alone.
+fn is_missing(refused: &Condition) -> bool {
+    let says = |words: &str| refused.text.to_ascii_lowercase().contains(words);
+    ["NONEXISTENT", "TRYCREATE"].iter().any(|code| refused.code(code).is_some())
+        || says("doesn't exist")
+        || says("does not exist")
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
 
+use super::awaited::Awaited;
 use super::response::{self, Condition, Kind, Line};
 use crate::account::{ImapDestination, TlsMode};
 use crate::forward::error::ForwardError;
@@ -20,8 +21,11 @@ use crate::secret::Secret;
 /// A server may have to store a large message, or to look through a large mailbox, before it answers.
 pub(super) const LONG_ANSWER: Duration = Duration::from_secs(5 * 60);
 
-/// So many lines may come before a command is answered, beside those that it asked for.
-pub(super) const MOST_LINES: u32 = 2_000_000;
+/// A server that has closed the connection has said so many lines before at the most.
+const MOST_LAST_WORDS: usize = 100;
+
+/// The end of a session is not waited for longer.
+const LAST_ANSWER: Duration = Duration::from_secs(10);
 
 /// So many literals may stand in one response.
 const MOST_LITERALS: u32 = 100;
@@ -51,6 +55,8 @@ pub(super) struct Session {
     tag: u32,
     /// The tags of the commands that are not answered yet.
     open_tags: Vec<String>,
+    /// What has come since one was sent or answered.
+    pub(super) awaited: Awaited,
     /// What CAPABILITY says, in capitals.
     capabilities: Vec<String>,
     /// How often the server has said it.
@@ -60,7 +66,8 @@ pub(super) struct Session {
 impl Session {
     fn new(connection: Connection, timeout: Duration) -> Self {
         let (wire, outgoing) = (Wire::new(connection.stream, timeout), Vec::new());
-        Self { wire, outgoing, tag: 0, open_tags: Vec::new(), capabilities: Vec::new(), told: 0 }
+        let (open_tags, awaited, capabilities) = (Vec::new(), Awaited::begin(), Vec::new());
+        Self { wire, outgoing, tag: 0, open_tags, awaited, capabilities, told: 0 }
     }
 
     /// Connects and logs in.
@@ -196,9 +203,12 @@ impl Session {
 
     /// Ends the session. That it may fail is no trouble.
     pub(super) async fn log_out(mut self) {
-        if self.command("log out", "LOGOUT").await.is_ok() {
-            while !matches!(self.next_line("log out").await, Ok(Line::Tagged(..)) | Err(_)) {}
-        }
+        let said = async {
+            if self.command("log out", "LOGOUT").await.is_ok() {
+                while !matches!(self.next_line("log out").await, Ok(Line::Tagged(..)) | Err(_)) {}
+            }
+        };
+        let _ = tokio::time::timeout(LAST_ANSWER, said).await;
     }
 
     /// The tag of a command that is about to be sent.
@@ -206,6 +216,7 @@ impl Session {
         self.tag += 1;
         let tag = format!("m{}", self.tag);
         self.open_tags.push(tag.clone());
+        self.awaited = Awaited::begin();
         tag
     }
 
@@ -218,7 +229,8 @@ impl Session {
 
     /// What the server said before it closed the connection, if it did; else how that broke.
     pub(super) async fn last_words(&mut self, doing: &'static str, error: WireError) -> ForwardError {
-        while let Ok(line) = self.wire.line_within(Duration::from_secs(1)).await {
+        for _ in 0..MOST_LAST_WORDS {
+            let Ok(line) = self.wire.line_within(Duration::from_secs(1)).await else { break };
             match response::line(&line) {
                 Some(Line::Condition(said) | Line::Tagged(_, said)) if said.kind != Kind::Ok => {
                     return refusal(doing, &said);
@@ -245,14 +257,13 @@ impl Session {
 
     /// Waits until the server wants what comes next. Some if it refused the command instead; no other is under way.
     pub(super) async fn continuation(&mut self, doing: &'static str) -> Result<Option<Condition>, ForwardError> {
-        for _ in 0..MOST_LINES {
+        loop {
             match self.next_line(doing).await? {
                 Line::Continue => return Ok(None),
                 Line::Tagged(_, done) => return Ok(Some(done)),
                 Line::Condition(_) | Line::Data(_) => {}
             }
         }
-        Err(ForwardError::Wire { doing, error: WireError::LongLine })
     }
 
     /// How the command that is under way ended; what comes before that is handed over.
@@ -271,22 +282,22 @@ impl Session {
         timeout: Duration,
         mut data: impl FnMut(&[u8]) + Send,
     ) -> Result<Condition, ForwardError> {
-        for _ in 0..MOST_LINES {
+        loop {
             match self.response(doing, timeout, None).await?.0 {
                 Line::Data(line) => data(&line),
                 Line::Tagged(_, done) => return Ok(done),
                 Line::Condition(_) | Line::Continue => {}
             }
         }
-        Err(ForwardError::Wire { doing, error: WireError::LongLine })
     }
 
     pub(super) async fn next_line(&mut self, doing: &'static str) -> Result<Line, ForwardError> {
         Ok(self.response(doing, Duration::ZERO, None).await?.0)
     }
 
-    /// The next response; BYE is an error, and so is an answer to no command of ours. And whether there was a literal: the
-    /// octets of the first one go to the sink. A timeout of zero is the usual one.
+    /// The next response; BYE is an error, and so is an answer to no command of ours, or one that does not come however much
+    /// else does. And whether there was a literal: the octets of the first one go to the sink. A timeout of zero is the usual
+    /// one.
     pub(super) async fn response(
         &mut self,
         doing: &'static str,
@@ -303,6 +314,7 @@ impl Session {
             Line::Tagged(tag, condition) => {
                 let open = self.open_tags.iter().position(|open| open.as_bytes() == tag);
                 self.open_tags.remove(open.ok_or_else(not_imap)?);
+                self.awaited = Awaited::begin();
                 self.take_capabilities(condition.code("CAPABILITY"));
             }
             Line::Data(data) => {
@@ -320,8 +332,10 @@ impl Session {
             Duration::ZERO => self.wire.line().await?,
             timeout => self.wire.line_within(timeout).await?,
         };
+        self.awaited.take_line(whole.len())?;
         let mut literals = 0;
         while let Some(length) = response::literal(&whole).filter(|_| whole.starts_with(b"* ")) {
+            self.awaited.take_literal(length)?;
             match sink.take() {
                 Some(sink) => self.wire.octets(length, sink).await?,
                 None => self.wire.octets(length, |_| {}).await?,

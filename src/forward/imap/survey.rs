@@ -9,7 +9,7 @@ use crate::forward::error::ForwardError;
 use crate::message::Digest;
 
 /// So many messages are looked at for their size, the newest ones, and so many others.
-const MOST_CANDIDATES: usize = 1000;
+pub(super) const MOST_CANDIDATES: usize = 1000;
 
 /// What became of each of these; `known` are the UIDs under which messages of ours have arrived, `twins` those of them that
 /// have the same bytes as one that is sought.

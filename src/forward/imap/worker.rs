@@ -16,6 +16,7 @@ use crate::client::Redactor;
 use crate::forward::error::ForwardError;
 use crate::forward::letter::Letter;
 use crate::forward::pass::{Pass, words};
+use crate::forward::spool::Spooled;
 use crate::forward::wire::WireError;
 use crate::secret::Secret;
 use crate::state::record::{AppendIntent, ForwardRecord, MailboxUid};
@@ -68,6 +69,8 @@ pub(super) struct Worker<'a> {
     taken: BTreeSet<u32>,
     /// A message was begun and has not left whole: whatever is sent now would be taken for a part of it.
     in_the_middle: bool,
+    /// The message that the connection broke in the middle of.
+    broken: Option<Spooled>,
 }
 
 impl<'a> Worker<'a> {
@@ -90,21 +93,35 @@ impl<'a> Worker<'a> {
             unplaced: Vec::new(),
             taken: pass.known_uids(selected.validity).await,
             in_the_middle: false,
+            broken: None,
         })
     }
 
     /// Appends until nothing is left.
     pub(super) async fn run(mut self) -> Result<(), ForwardError> {
-        let mut end = self.append_all().await;
+        let (mut end, mut noted) = (self.append_all().await, Ok(()));
         if let Err(e) = end {
             self.pass.end();
-            end = Err(self.read_the_rest(e).await);
+            let e = self.read_the_rest(e).await;
+            if matches!(e, ForwardError::Wire { .. } | ForwardError::Protocol { .. } | ForwardError::Refused { .. }) {
+                noted = self.note_break().await;
+            }
+            end = Err(e);
         }
         let written = self.write().await;
         if end.is_ok() {
             self.session.log_out().await;
         }
-        end.and(written)
+        end.and(noted).and(written)
+    }
+
+    /// The first message that was not answered may be why the connection broke.
+    async fn note_break(&mut self) -> Result<(), ForwardError> {
+        let first = self.under_way.front().map(|one| one.letter.spooled.clone());
+        match first.or(self.broken.take()) {
+            Some(message) => self.pass.broke_off(&message).await,
+            None => Ok(()),
+        }
     }
 
     async fn append_all(&mut self) -> Result<(), ForwardError> {
@@ -168,7 +185,10 @@ impl<'a> Worker<'a> {
         match sent {
             Ok(()) => self.in_the_middle = false,
             // Nobody answers a message that was not sent.
-            Err(_) => self.under_way.retain(|one| one.tag != tag),
+            Err(_) => {
+                self.under_way.retain(|one| one.tag != tag);
+                self.broken = Some(letter.spooled);
+            }
         }
         sent
     }
@@ -218,7 +238,10 @@ impl<'a> Worker<'a> {
     async fn read_the_rest(&mut self, end: ForwardError) -> ForwardError {
         let (is_wire, timeout) = match &end {
             // Nothing more can be expected.
-            ForwardError::Wire { error: WireError::Silence(_), .. } | ForwardError::Protocol { .. } => return end,
+            ForwardError::Protocol { .. } => return end,
+            ForwardError::Wire { error: WireError::Silence(_) | WireError::TooSlow | WireError::Flood, .. } => {
+                return end;
+            }
             ForwardError::Wire { .. } => (true, LAST_WORDS),
             // Of what was begun a part may not have left.
             _ if self.session.send_gathered().await.is_err() => return end,

@@ -26,12 +26,14 @@ pub enum ForwardRecord {
         /// Why, in words for people.
         reason: String,
     },
-    /// `N`: it was refused so often, and is tried again.
+    /// `N`: it was refused, and is tried again.
     Refused {
         /// The file.
         name: String,
         /// So often.
         times: u32,
+        /// So often, in a row, a try has broken off at it.
+        breaks: u32,
     },
     /// `Z`: nothing is on record of it any more.
     Released(String),
@@ -75,8 +77,11 @@ impl ForwardRecord {
             Self::SetAside { name, since, reason } => {
                 out.letter('K').text(name.as_bytes()).number(since).text(reason.as_bytes());
             }
-            Self::Refused { name, times } => {
+            Self::Refused { name, times, breaks } => {
                 out.letter('N').text(name.as_bytes()).number(times);
+                if *breaks > 0 {
+                    out.number(breaks);
+                }
             }
             Self::Released(name) => {
                 out.letter('Z').text(name.as_bytes());
@@ -99,7 +104,10 @@ impl ForwardRecord {
                 Self::Arrived { name, whole: fields.optional(Digest::parse)?, uid: fields.if_there(uid)? }
             }
             b'K' => Self::SetAside { name, since: fields.number()?, reason: fields.string()? },
-            b'N' => Self::Refused { name, times: fields.number()? },
+            b'N' => {
+                let (times, breaks) = (fields.number()?, fields.if_there(Parse::number)?);
+                Self::Refused { name, times, breaks: breaks.unwrap_or(0) }
+            }
             _ => Self::Released(name),
         })
     }
@@ -125,7 +133,8 @@ mod tests {
             },
             ForwardRecord::Arrived { name: name(), whole: None, uid: None },
             ForwardRecord::SetAside { name: name(), since: -1, reason: "552 too\r\nbig %".to_owned() },
-            ForwardRecord::Refused { name: name(), times: 2 },
+            ForwardRecord::Refused { name: name(), times: 2, breaks: 0 },
+            ForwardRecord::Refused { name: name(), times: 0, breaks: 3 },
             ForwardRecord::Released(name()),
         ] {
             let (mut line, record) = (Vec::new(), Record::Forwarding(record));
@@ -133,7 +142,7 @@ mod tests {
             assert!(!line.contains(&b'\n') && line.is_ascii());
             assert_eq!(Record::parse(&line), Ok(record));
         }
-        for bad in ["I a b 1", "I a b 1 2 3", "J a", "J a - 1", "J a 1", "K a 1", "N a", "Z", "Z a b"] {
+        for bad in ["I a b 1", "I a b 1 2 3", "J a", "J a - 1", "J a 1", "K a 1", "N a", "N a 1 2 3", "Z", "Z a b"] {
             assert!(Record::parse(bad.as_bytes()).is_err(), "{bad}");
         }
     }

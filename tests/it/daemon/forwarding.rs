@@ -46,3 +46,47 @@ fn mail_goes_on_by_itself_and_a_dead_destination_holds_neither_polls_nor_other_a
     assert_eq!(daemon.account("a")["forward"]["forwarded"], 4);
     daemon.end();
 }
+
+#[test]
+fn destinations_that_never_come_to_an_end_hold_nobody_and_cost_little_memory() {
+    use crate::forward::hostile::{imap_at, lmtp_at};
+    use crate::scripted::endless::{imap_servers, lmtp_servers};
+    let (maildrop, well) = (Maildrop::new(small_ones(3)), ImapServer::start());
+    let (mut accounts, mut kept) = (Vec::new(), Vec::new());
+    let mut add = |forward: String| {
+        let source = Maildrop::new(small_ones(1));
+        let name = format!("h{}", accounts.len());
+        accounts.push(
+            Account::at(source.server.address).deleting().named(&name).text("timeout", "5s").set("forward", forward),
+        );
+        kept.push(source);
+    };
+    let mut listening = Vec::new();
+    for (servers, at) in [(imap_servers(), imap_at as fn(_) -> _), (lmtp_servers(), lmtp_at as fn(_) -> _)] {
+        for (_, server) in servers {
+            let (address, held) = server.start();
+            listening.push(held);
+            add(at(address));
+        }
+    }
+    let hostile = accounts.len();
+    accounts.push(Account::at(maildrop.server.address).deleting().set("forward", well.forward("")));
+    let env = TestEnv::new(&accounts);
+    let daemon = Daemon::start(&env);
+    wait_for("the account that is well", || well.mail().len() == 3);
+    wait_for("the others to be tried", || {
+        let is_told = |n| daemon.account(&format!("h{n}"))["forward"]["messages"] == 1;
+        (0..hostile).all(is_told)
+    });
+    let begun = Instant::now();
+    maildrop.change(|contents| contents.messages.push(Message::new("u4", &small(4))));
+    daemon.poll("a");
+    wait_for("what came meanwhile", || well.mail().len() == 4);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.running.pid())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak < 96 * 1024, "{peak} KiB, the program's text included");
+    assert!(kept.iter().all(|source| source.left().len() == 1), "nothing goes that has not arrived");
+    daemon.end();
+}

@@ -25,6 +25,9 @@ fn a_mailbox_that_takes_mail_is_well_and_one_that_is_missing_is_not_made() {
     assert!(check(&server.forward(""), 0, "ok").contains("can be delivered to"));
     server.with(|mailbox| mailbox.exists = false);
     assert!(check(&server.forward(""), 0, "ok").contains("forwarding makes it"));
+    // As Dovecot says it.
+    server.with(|mailbox| mailbox.missing = "NO Mailbox doesn't exist: INBOX (0.001 + 0.000 secs).");
+    assert!(check(&server.forward(""), 0, "ok").contains("forwarding makes it"));
     let commands = server.with(|mailbox| mailbox.commands.clone());
     assert!(commands.iter().any(|command| command.starts_with("EXAMINE")), "{commands:?}");
     let changes = ["SELECT", "CREATE", "SUBSCRIBE", "APPEND"];

@@ -80,18 +80,6 @@ fn a_permanent_failure_is_set_aside_and_told_with_what_the_command_said() {
 }
 
 #[test]
-fn a_command_that_is_wrong_itself_sets_nothing_aside() {
-    let (dir, maildrop, env) = bench(3, "exit 78");
-    env.fetch().expect(78).says("3 wait in the spool");
-    fs::remove_file(dir.path().join("deliver")).unwrap();
-    env.fetch().expect(75).says("could not be started");
-    assert_eq!(maildrop.left().len(), 3);
-    write_script(&dir, DELIVER);
-    env.fetch().expect(0);
-    assert_same_mail(&delivered(&dir), &crate::mail::small_ones_stored(3));
-}
-
-#[test]
 fn nothing_private_is_in_its_environment() {
     let (dir, _maildrop, env) = bench(1, "cat >/dev/null; env >$1/m.env");
     env.fetch().expect(0);

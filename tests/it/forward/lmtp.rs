@@ -77,30 +77,3 @@ fn what_is_refused_for_now_comes_later_and_what_is_refused_for_good_is_set_aside
     assert_same_mail(&server.mail(), &small_on_the_wire(3));
     assert!(maildrop.left().is_empty());
 }
-
-#[test]
-fn a_full_mailbox_and_an_unknown_recipient_hold_the_mail_and_set_nothing_aside() {
-    for (fault, status) in [
-        (Fault::Refuse("552 5.2.2 <jo@example.org> Quota exceeded"), 75),
-        (Fault::RefuseRecipient("452 4.2.2 mailbox full"), 75),
-        (Fault::RefuseRecipient("550 5.1.1 no such user"), 78),
-    ] {
-        let (_dir, maildrop, server, env) = bench(2, "");
-        server.faults(&[fault]);
-        env.fetch().expect(status).says("2 wait in the spool");
-        assert_eq!(maildrop.left().len(), 2);
-        env.fetch().expect(0);
-        assert_same_mail(&server.mail(), &small_on_the_wire(2));
-    }
-}
-
-#[test]
-fn a_socket_that_is_not_there_holds_nobody() {
-    let (dir, maildrop, server, env) = bench(2, "");
-    std::fs::rename(dir.path().join("lmtp"), dir.path().join("away")).unwrap();
-    env.fetch().expect(75).says("2 new messages");
-    assert_eq!((maildrop.left().len(), server.mail().len()), (2, 0));
-    std::fs::rename(dir.path().join("away"), dir.path().join("lmtp")).unwrap();
-    env.fetch().expect(0);
-    assert_same_mail(&server.mail(), &small_on_the_wire(2));
-}

@@ -86,6 +86,8 @@ pub(crate) struct Mailbox {
     pub(crate) name: String,
     /// Whether it is there.
     pub(crate) exists: bool,
+    /// What is said where it is not.
+    pub(crate) missing: &'static str,
     pub(crate) validity: u32,
     pub(crate) next: u32,
     pub(crate) messages: Vec<Stored>,
@@ -93,6 +95,8 @@ pub(crate) struct Mailbox {
     pub(crate) faults: VecDeque<Fault>,
     /// What it announces.
     pub(crate) capabilities: &'static str,
+    /// It breaks at a message with these bytes in it: the connection is cut.
+    pub(crate) poison: Option<&'static [u8]>,
     /// It takes a message for the one that it has with the same Message-ID, as Gmail does.
     pub(crate) merges: bool,
     /// How it tells the UID of what was appended.
@@ -110,6 +114,15 @@ pub(crate) struct Mailbox {
     connections: usize,
 }
 
+impl Mailbox {
+    /// It is made anew: the UIDs are others, and UIDVALIDITY says so.
+    fn renumber(&mut self) {
+        self.validity += 1;
+        self.messages.iter_mut().zip(1..).for_each(|(message, uid)| message.uid = uid);
+        self.next = u32::try_from(self.messages.len()).unwrap() + 1;
+    }
+}
+
 /// A listening server; it ends with the value.
 pub(crate) struct ImapServer {
     pub(crate) address: SocketAddr,
@@ -125,11 +138,13 @@ impl ImapServer {
         let mailbox = Mailbox {
             name: "INBOX".to_owned(),
             exists: true,
+            missing: "NO [NONEXISTENT] no such mailbox",
             validity: 77,
             next: 1,
             messages: Vec::new(),
             faults: VecDeque::new(),
             capabilities: "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL- UIDPLUS",
+            poison: None,
             merges: false,
             naming: Naming::Right,
             size_error: 0,
@@ -269,13 +284,19 @@ impl Session {
             }
         });
         if !is_there {
-            return self.say(&format!("{tag} NO [NONEXISTENT] no such mailbox"));
+            let words = self.with(|mailbox| mailbox.missing);
+            return self.say(&format!("{tag} {words}"));
         }
         let (validity, next, count) = self.with(|mailbox| (mailbox.validity, mailbox.next, mailbox.messages.len()));
         self.say(&format!("* {count} EXISTS"))?;
         self.say(&format!("* OK [UIDVALIDITY {validity}] valid"))?;
         self.say(&format!("* OK [UIDNEXT {next}] next"))?;
         self.say(&format!("{tag} OK [READ-WRITE] selected"))
+    }
+
+    fn breaks_at(&self, bytes: &[u8]) -> bool {
+        let poison = self.with(|mailbox| mailbox.poison);
+        poison.is_some_and(|poison| bytes.windows(poison.len()).any(|part| part == poison))
     }
 
     fn append(&mut self, tag: &str, command: &str) -> Result<(), Over> {
@@ -299,6 +320,9 @@ impl Session {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
         self.stream.read_exact(&mut bytes)?;
+        if self.breaks_at(&bytes) {
+            return Err(std::io::ErrorKind::ConnectionAborted.into());
+        }
         assert_eq!(self.line()?, "", "the literal is as long as it was said");
         match fault {
             Fault::Refuse(words) | Fault::RefuseAtOnce(words) => return self.say(&format!("{tag} {words}")),
@@ -322,11 +346,7 @@ impl Session {
         });
         if matches!(fault, Fault::LoseAnswer | Fault::LoseAnswerAndRenumber) {
             if matches!(fault, Fault::LoseAnswerAndRenumber) {
-                self.with(|mailbox| {
-                    mailbox.validity += 1;
-                    mailbox.messages.iter_mut().zip(1..).for_each(|(message, uid)| message.uid = uid);
-                    mailbox.next = u32::try_from(mailbox.messages.len()).unwrap() + 1;
-                });
+                self.with(Mailbox::renumber);
             }
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }

@@ -25,7 +25,7 @@ pub(crate) enum Fault {
 }
 
 /// What came, and how the server behaves.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Mailbox {
     /// The messages, unstuffed, in the order of their coming.
     pub(crate) messages: Vec<Vec<u8>>,
@@ -33,6 +33,10 @@ pub(crate) struct Mailbox {
     pub(crate) faults: VecDeque<Fault>,
     /// Every command that came.
     pub(crate) commands: Vec<String>,
+    /// It breaks at a message with these bytes in it: the connection is cut.
+    pub(crate) poison: Option<&'static [u8]>,
+    /// The size that it announces as the largest.
+    pub(crate) largest: u64,
 }
 
 /// A listening server; it ends with the value.
@@ -45,7 +49,9 @@ impl LmtpServer {
     /// Listens at this path.
     pub(crate) fn start(path: &Path) -> Self {
         let listener = UnixListener::bind(path).unwrap();
-        let mailbox = Arc::new(Mutex::new(Mailbox::default()));
+        let (messages, faults, commands) = (Vec::new(), VecDeque::new(), Vec::new());
+        let empty = Mailbox { messages, faults, commands, poison: None, largest: 1_000_000 };
+        let mailbox = Arc::new(Mutex::new(empty));
         let (theirs, path) = (Arc::clone(&mailbox), path.to_owned());
         let serve = move |stream: UnixStream| {
             drop(stream.set_read_timeout(Some(Duration::from_secs(30))));
@@ -91,7 +97,7 @@ fn converse(mut stream: BufReader<UnixStream>, mailbox: &Mutex<Mailbox>) -> std:
         lock(mailbox).commands.push(command.clone());
         let verb = command.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
         let answer = match verb.as_str() {
-            "LHLO" => "250-here\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n250 8BITMIME",
+            "LHLO" => &format!("250-here\r\n250-PIPELINING\r\n250-SIZE {}\r\n250 8BITMIME", lock(mailbox).largest),
             "MAIL" => {
                 fault = lock(mailbox).faults.pop_front().unwrap_or(Fault::None);
                 "250 2.1.0 ok"
@@ -103,6 +109,10 @@ fn converse(mut stream: BufReader<UnixStream>, mailbox: &Mutex<Mailbox>) -> std:
             "DATA" => {
                 stream.get_mut().write_all(b"354 go on\r\n")?;
                 let bytes = message(&mut stream, &fault)?;
+                let poison = lock(mailbox).poison;
+                if poison.is_some_and(|poison| bytes.windows(poison.len()).any(|part| part == poison)) {
+                    return Err(over());
+                }
                 match fault {
                     Fault::Refuse(words) => words,
                     Fault::LoseAnswer => {

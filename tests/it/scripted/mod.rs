@@ -5,8 +5,9 @@
 
 pub(crate) mod between;
 pub(crate) mod dialogue;
+pub(crate) mod endless;
 pub(crate) mod imap;
-mod listening;
+pub(crate) mod listening;
 pub(crate) mod lmtp;
 pub(crate) mod maildrop;
 pub(crate) mod middle_box;

@@ -31,7 +31,11 @@ impl Worker<'_> {
                     let uid = MailboxUid { validity: self.selected.validity, uid };
                     self.unwritten.push(self.pass.arrived(&letter, Some(uid)));
                 }
-                Fate::Absent => absent.push(letter),
+                Fate::Absent => {
+                    if !self.pass.is_set_aside_for_breaks(&letter.spooled).await? {
+                        absent.push(letter);
+                    }
+                }
                 Fate::Changed(_) => {
                     let why = "its answers were lost, and the destination has messages with its header and other bytes";
                     if !self.pass.is_given_up(&letter.spooled, why).await? {
@@ -40,7 +44,14 @@ impl Worker<'_> {
                 }
             }
         }
-        absent.into_iter().rev().for_each(|letter| self.pass.put_back(letter.spooled));
+        absent.sort_by_key(|letter| letter.spooled.order());
+        for letter in absent.into_iter().rev() {
+            let progress = self.pass.progress(&letter.spooled.name).await;
+            match progress.is_some_and(|progress| progress.is_suspect()) {
+                true => self.pass.put_last(letter.spooled),
+                false => self.pass.put_back(letter.spooled),
+            }
+        }
         self.write().await
     }
 

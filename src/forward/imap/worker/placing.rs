@@ -1,9 +1,10 @@
 //! Under which UID a message has arrived, where the answer does not tell or cannot be believed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{Unplaced, Worker};
 use crate::forward::error::ForwardError;
+use crate::forward::imap::survey::MOST_CANDIDATES;
 use crate::forward::letter::Letter;
 use crate::state::record::MailboxUid;
 
@@ -34,9 +35,12 @@ impl Worker<'_> {
     async fn sizes(&mut self, unplaced: &[Unplaced]) -> Result<BTreeMap<u32, u64>, ForwardError> {
         let mut sizes = BTreeMap::new();
         let named = unplaced.iter().filter_map(|one| Some(one.named?.uid).filter(|uid| *uid >= one.intent.uid_next));
-        if let Some(lowest) = named.min().filter(|_| self.is_gmail()) {
+        let named: BTreeSet<u32> = named.collect();
+        if let Some(lowest) = named.first().copied().filter(|_| self.is_gmail()) {
             let take = |uid, size| {
-                sizes.insert(uid, size);
+                if named.contains(&uid) {
+                    sizes.insert(uid, size);
+                }
             };
             self.session.sizes(lowest, take).await?;
         }
@@ -80,14 +84,17 @@ impl Worker<'_> {
 
     /// The UID of a message that has arrived, where only a look tells.
     async fn find(&mut self, letter: &Letter, from: u32) -> Result<Option<u32>, ForwardError> {
-        let (mut fitting, taken) = (Vec::new(), &self.taken);
+        let (mut fitting, taken) = (VecDeque::new(), &self.taken);
         let take = |uid, size| {
             if size == letter.size && !taken.contains(&uid) {
-                fitting.push(uid);
+                fitting.push_back(uid);
+            }
+            if fitting.len() > MOST_CANDIDATES {
+                fitting.pop_front();
             }
         };
         self.session.sizes(from, take).await?;
-        let headers = self.session.headers(&fitting).await?;
+        let headers = self.session.headers(fitting.make_contiguous()).await?;
         let found = headers.into_iter().find(|(_, header)| *header == letter.header).map(|(uid, _)| uid);
         if let Some(uid) = found {
             self.selected.next = self.selected.next.max(uid.saturating_add(1));
