@@ -13,11 +13,6 @@ const SHOWN: usize = 5;
 /// An account, at a time.
 pub(super) struct Account<'a>(pub(super) &'a AccountStatus, pub(super) i64);
 
-impl Account<'_> {
-    /// How wide what stands before each of its lines is, in columns.
-    pub(super) const LABEL: usize = 16;
-}
-
 impl fmt::Display for Account<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(account, now) = *self;
@@ -29,15 +24,7 @@ impl fmt::Display for Account<'_> {
             write!(f, " since {}", LocalTime(since))?;
         }
         writeln!(f, " ({})", account.host)?;
-        if let Some(trouble) = &account.trouble {
-            let since = Span::between(trouble.since, now);
-            writeln!(f, "  trouble       {}", trouble.text)?;
-            let polls = plural(u64::from(trouble.times), "poll");
-            writeln!(f, "                {} for {since}, {} {polls} in a row", trouble.cause.name(), trouble.times)?;
-        }
-        if let Some(hold) = &account.held {
-            writeln!(f, "  held          for {}: {}", Span::between(hold.since, now), hold.text)?;
-        }
+        self.what_keeps_it(f)?;
         writeln!(f, "  last poll     {}", ago(account.last_poll))?;
         writeln!(f, "  last success  {}", ago(account.last_success))?;
         writeln!(f, "  last new mail {}", ago(account.last_new_mail))?;
@@ -81,6 +68,26 @@ impl fmt::Display for Account<'_> {
             0 => Ok(()),
             more => write!(f, "\n                and {more} more: see --json"),
         }
+    }
+}
+
+impl Account<'_> {
+    /// How wide what stands before each of its lines is, in columns.
+    pub(super) const LABEL: usize = 16;
+
+    /// Its trouble, and who holds it.
+    fn what_keeps_it(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(account, now) = *self;
+        if let Some(trouble) = &account.trouble {
+            let since = Span::between(trouble.since, now);
+            writeln!(f, "  trouble       {}", trouble.text)?;
+            let polls = plural(u64::from(trouble.times), "poll");
+            writeln!(f, "                {} for {since}, {} {polls} in a row", trouble.cause.name(), trouble.times)?;
+        }
+        if let Some(hold) = &account.held {
+            writeln!(f, "  held          for {}: {}", Span::between(hold.since, now), hold.text)?;
+        }
+        Ok(())
     }
 }
 

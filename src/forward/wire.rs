@@ -175,7 +175,7 @@ impl Wire {
                 }
             }
         }
-        match tokio::time::timeout(self.timeout, self.stream.flush()).await {
+        match timeout(self.timeout, self.stream.flush()).await {
             Err(_) => Err(pace.over()),
             Ok(flushed) => flushed.map_err(WireError::Io),
         }
