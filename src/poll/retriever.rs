@@ -493,7 +493,8 @@ impl<'a> Retriever<'a> {
 }
 
 fn tell_refused(events: &Emitter, listed: &Listed, response: &Response) {
-    let why = format_args!("the server refuses it, saying \"{}\"", response.words());
+    let words = response.words();
+    let why = format_args!("the server refuses it, saying \"{words}\"");
     events.tell(&PollEvent::MessageRefused { listed, why });
 }
 
