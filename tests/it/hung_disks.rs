@@ -29,7 +29,7 @@ fn accounts_that_are_fetched_from_a_disk_that_hangs_give_their_places_to_others(
     wait_for("the account on the disk that hangs", || stuck.server.sessions().len() == 1);
     let begun = Instant::now();
     let has_all = |name: &&str| env.maildir(name).exists() && env.mail_of(name).len() == 2;
-    wait_for("the accounts on another disk", || GOOD.iter().all(|name| has_all(name)));
+    wait_for("the accounts on another disk", || GOOD.iter().all(has_all));
     // It may have been the last one to get the place, and is to be noticed all the same.
     std::thread::sleep(NOTICED.saturating_sub(begun.elapsed()));
     disk.answer();

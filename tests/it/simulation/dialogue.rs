@@ -91,6 +91,7 @@ impl Dialogue {
             let mut words = line.split_whitespace();
             let (command, rest) = (words.next().unwrap_or(""), words.next());
             if command == "QUIT" {
+                self.shown(|shown| shown.answered |= shown.listed);
                 if self.post(|post| std::mem::take(&mut post.loses_quit)) {
                     return Next::Cut;
                 }
@@ -106,7 +107,22 @@ impl Dialogue {
         Next::Answer(answer)
     }
 
+    fn shown<T>(&self, act: impl FnOnce(&mut Shown) -> T) -> T {
+        self.post(|post| act(post.sessions.last_mut().unwrap()))
+    }
+
+    /// A size that is asked for alone.
+    fn size(&self, place: usize) -> Option<usize> {
+        self.shown(|shown| {
+            shown.sizes.insert(place);
+            shown.lines[place].octets
+        })
+    }
+
     fn answer(&mut self, command: &str, rest: Option<&str>, out: &mut Vec<u8>) {
+        if matches!((command, rest), ("RETR" | "TOP" | "DELE", _) | ("LIST", Some(_))) {
+            self.shown(|shown| shown.answered |= shown.listed);
+        }
         let place = rest.and_then(|number| number.parse::<usize>().ok()).and_then(|number| number.checked_sub(1));
         let message = place.and_then(|place| self.listed.get(place)).filter(|_| !self.marked.contains(&place.unwrap()));
         match (command, place, message) {
@@ -118,14 +134,19 @@ impl Dialogue {
             }
             ("LIST", None, _) => {
                 self.list(out, |line| Some(line.octets?.to_string()));
-                self.post(|post| post.sessions.last_mut().unwrap().answered = true);
+                self.shown(|shown| {
+                    (shown.listed, shown.answered) = (true, true);
+                    shown.sizes.extend(0..shown.lines.len());
+                });
             }
-            ("LIST", Some(place), Some(_)) => match self.post(|post| post.sessions.last().unwrap().lines[place].octets)
-            {
+            ("LIST", Some(place), Some(_)) => match self.size(place) {
                 Some(octets) => say(out, &format!("+OK {} {octets}", place + 1)),
                 None => say(out, "-ERR"),
             },
-            ("UIDL", None, _) if self.manner.uidl => self.list(out, |line| line.unique_id.clone()),
+            ("UIDL", None, _) if self.manner.uidl => {
+                self.list(out, |line| line.unique_id.clone());
+                self.shown(|shown| shown.listed = true);
+            }
             ("TOP", ..) if self.manner.refuses_top || self.mishaps.refuses_top => say(out, "-ERR"),
             ("TOP", _, Some(message)) if self.manner.top => {
                 let header = message.bytes.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
@@ -229,10 +250,11 @@ fn shown(post: &Post, listed: &[Message]) -> Shown {
             id: message.id.clone(),
             unique_id: unique_id.then(|| message.unique_id.clone()),
             octets: octets.then_some(message.bytes.len()),
+            lacks_size: !octets,
         }
     };
     let refuses_top = post.next_session.refuses_top;
-    Shown { lines: listed.iter().map(line).collect(), answered: false, refuses_top }
+    Shown { lines: listed.iter().map(line).collect(), refuses_top, ..Shown::default() }
 }
 
 /// The bytes of all files in a Maildir or a spool, or where a mail reader put them, that would be there after a power cut.

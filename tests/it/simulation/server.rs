@@ -91,18 +91,35 @@ pub(crate) struct Line {
     pub(crate) id: String,
     /// None if UIDL leaves it out, or there is no UIDL.
     pub(crate) unique_id: Option<String>,
-    /// Its size in octets. None if LIST leaves it out.
+    /// Its size in octets. None if LIST leaves it out, or in [`Shown::as_told`] if it was not asked for.
     pub(crate) octets: Option<usize>,
+    /// LIST leaves it out.
+    pub(crate) lacks_size: bool,
 }
 
 /// What a session has listed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shown {
     pub(crate) lines: Vec<Line>,
-    /// LIST was answered, and so all of them.
+    /// UIDL was answered, or LIST.
+    pub(crate) listed: bool,
+    /// So was all that the client asked for before it went on: it knows of all of them.
     pub(crate) answered: bool,
+    /// The sizes at these places were told.
+    pub(crate) sizes: BTreeSet<usize>,
     /// In this session TOP is refused.
     pub(crate) refuses_top: bool,
+}
+
+impl Shown {
+    /// The same with the sizes that were told alone.
+    pub(crate) fn as_told(&self) -> Self {
+        let told = |(place, line): (usize, &Line)| {
+            let octets = line.octets.filter(|_| self.sizes.contains(&place));
+            Line { octets, ..line.clone() }
+        };
+        Self { lines: self.lines.iter().enumerate().map(told).collect(), ..self.clone() }
+    }
 }
 
 /// A message that a client had removed.

@@ -187,7 +187,7 @@ impl Ledger {
             let garbled = !unnamed && shown.lines.iter().any(|other| garbled(&other));
             let message = self.message(&line.id);
             // Under another unique-id it is only recognised if its size is the same, too.
-            message.recognisable &= line.octets.is_some();
+            message.recognisable &= !line.lacks_size;
             message.doubts.extend(garbled.then_some(Doubt::Garbled));
             if let Some((when, name)) = &message.listed {
                 let doubt = if now - when >= REMEMBERED {
@@ -228,7 +228,7 @@ impl Ledger {
             *id != line.id && same_size && !there
         };
         // What has grown while LIST leaves it out shows in nothing at all, until LIST has it again.
-        let grown = |(_, id): &(Option<usize>, String)| *id == line.id && line.octets.is_none();
+        let grown = |(_, id): &(Option<usize>, String)| *id == line.id && line.lacks_size;
         stands_for.is_some_and(|names| names.iter().any(|name| another(name) || grown(name)))
     }
 

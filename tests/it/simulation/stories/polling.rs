@@ -88,7 +88,8 @@ impl Player<'_> {
             return Err(Failure { kind: Kind::Endless, text: format!("{} sessions in one poll", sessions.len()) });
         }
         let well = !crashed && polled.report.exit_status() == ExitStatus::Ok;
-        for shown in sessions.iter().filter(|shown| shown.answered) {
+        let answered: Vec<Shown> = sessions.iter().filter(|shown| shown.answered).map(Shown::as_told).collect();
+        for shown in &answered {
             let looks = well && manner.top && !manner.refuses_top && !shown.refuses_top;
             self.ledger.note_session(account, shown, manner, looks, now);
         }
@@ -98,7 +99,6 @@ impl Player<'_> {
         let marked: BTreeSet<String> = self.post(account, |post| {
             post.removed.iter().filter(|removal| removal.marked).map(|removal| removal.id.clone()).collect()
         });
-        let answered: Vec<&Shown> = sessions.iter().filter(|shown| shown.answered).collect();
         if let Some((last, earlier)) = answered.split_last() {
             for shown in earlier {
                 self.ledger.note_names(account, shown, |id| !well || !marked.contains(id));
