@@ -15,6 +15,8 @@ use crate::pop3::MessageNumber;
 pub struct Nameless {
     /// In the order in which they were met.
     suspects: Vec<Suspect>,
+    /// The one whose session this was is gone with it, and so has had its turn.
+    is_gone: bool,
 }
 
 /// One of them.
@@ -57,14 +59,19 @@ impl Nameless {
 
     /// The next one of those that wait has had its session.
     pub fn had_its_turn(&mut self) {
+        if std::mem::take(&mut self.is_gone) {
+            return;
+        }
         if let Some(next) = self.suspects.iter_mut().find(|suspect| !suspect.was_tried) {
             next.was_tried = true;
         }
     }
 
-    /// The server has removed what had these numbers.
-    pub fn removed(&mut self, numbers: &[MessageNumber]) {
+    /// At the end of a session the server has removed what had these numbers.
+    pub fn removed(&mut self, numbers: &[MessageNumber], pass: Pass) {
         let removed: HashSet<MessageNumber> = numbers.iter().copied().collect();
+        let next = self.suspects.iter().find(|suspect| !suspect.was_tried);
+        self.is_gone = pass == Pass::Isolated && next.is_some_and(|next| removed.contains(&next.number));
         self.suspects.retain_mut(|suspect| {
             let before = removed.iter().filter(|number| **number < suspect.number).count();
             let number = u32::try_from(before).ok().and_then(|before| suspect.number.get().checked_sub(before));
@@ -126,12 +133,25 @@ mod tests {
     }
 
     #[test]
+    fn the_turn_of_one_that_goes_with_its_session_is_not_that_of_the_next() {
+        let mut nameless = Nameless::default();
+        nameless.broke(&listed(1, 10), false);
+        nameless.broke(&listed(2, 20), false);
+        nameless.removed(&[number(1)], Pass::Isolated);
+        nameless.had_its_turn();
+        assert_eq!((nameless.waiting(), nameless.waits(&listed(1, 20), Pass::Isolated)), (1, Waits::ForThis));
+        nameless.removed(&[], Pass::Isolated);
+        nameless.had_its_turn();
+        assert_eq!((nameless.waiting(), nameless.waits(&listed(1, 20), Pass::Isolated)), (0, Waits::ForNone));
+    }
+
+    #[test]
     fn numbers_shift_by_what_was_removed_before_them() {
         let mut nameless = Nameless::default();
         for (n, size) in [(2, 20), (4, 40), (6, 60)] {
             nameless.broke(&listed(n, size), false);
         }
-        nameless.removed(&[number(5), number(1), number(3), number(4), number(7)]);
+        nameless.removed(&[number(5), number(1), number(3), number(4), number(7)], Pass::Normal);
         let waits = |n, size| nameless.waits(&listed(n, size), Pass::Normal);
         assert_eq!((waits(1, 20), waits(2, 60)), (Waits::ForAnother, Waits::ForAnother));
         assert_eq!(nameless.waiting(), 2, "4 is gone");
