@@ -180,7 +180,9 @@ pub(super) fn everything_is_dealt_with(
     for (place, line) in shown.lines.iter().enumerate() {
         let listed = line.octets.is_some() || line.unique_id.is_some();
         let is_hidden = player.ledger.is_hidden(account, line, shown);
-        if !is_hidden && (!listed || is_told(report, place + 1, line)) {
+        // What has grown while no size of it was asked for is noticed when the next LIST comes.
+        let may_have_grown = line.octets.is_none() && !line.lacks_size && player.ledger.is_name(account, line);
+        if !is_hidden && (!listed || may_have_grown || is_told(report, place + 1, line)) {
             continue;
         }
         let message = player.post(account, |post| post.messages.iter().find(|other| other.id == line.id).cloned());

@@ -232,6 +232,12 @@ impl Ledger {
         stands_for.is_some_and(|names| names.iter().any(|name| another(name) || grown(name)))
     }
 
+    /// Whether a message was listed under this unique-id before.
+    pub(crate) fn is_name(&self, account: usize, line: &Line) -> bool {
+        let names = line.unique_id.as_ref().and_then(|unique_id| self.names[account].get(unique_id));
+        names.is_some_and(|names| names.iter().any(|(_, id)| *id == line.id))
+    }
+
     /// A session is over, with others behind it in the same poll, or with an uncertain end: what it has listed stands for
     /// what it is. `is_left` tells which messages are there as far as the client knows.
     pub(crate) fn note_names(&mut self, account: usize, shown: &Shown, is_left: impl Fn(&str) -> bool) {
