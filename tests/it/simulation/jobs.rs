@@ -37,16 +37,34 @@ fn is_in_sample(index: usize, jobs: usize) -> bool {
     jobs <= FEW || (index.wrapping_mul(0x9e37_79b1) >> 16).is_multiple_of(ONE_OF)
 }
 
-/// Does all jobs and fails with the descriptions of those that failed.
+/// Does all jobs, or a sample of many, and fails with the descriptions of those that failed.
 pub(crate) fn do_all<J: Sync>(
     jobs: &[J],
     describe: impl Fn(&J) -> String + Sync,
     act: impl Fn(&J, &Runtime) -> Verdict + Sync,
 ) {
+    let wants_all = [ONLY, LIST, SEEDS].into_iter().any(|variable| std::env::var_os(variable).is_some());
+    do_chosen(jobs, |index| wants_all || is_in_sample(index, jobs.len()), describe, act);
+}
+
+/// The same with every one of them, however many there are.
+pub(crate) fn do_every_one<J: Sync>(
+    jobs: &[J],
+    describe: impl Fn(&J) -> String + Sync,
+    act: impl Fn(&J, &Runtime) -> Verdict + Sync,
+) {
+    do_chosen(jobs, |_| true, describe, act);
+}
+
+fn do_chosen<J: Sync>(
+    jobs: &[J],
+    is_chosen: impl Fn(usize) -> bool + Sync,
+    describe: impl Fn(&J) -> String + Sync,
+    act: impl Fn(&J, &Runtime) -> Verdict + Sync,
+) {
     let only = std::env::var(ONLY).ok();
     let list = std::env::var_os(LIST);
-    let all = only.is_some() || list.is_some() || more_is_wanted();
-    let next = AtomicUsize::new(0);
+    let (next, played) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let failures: Mutex<Vec<String>> = Mutex::default();
     let work = || {
         let enough = || list.is_none() && failures.lock().unwrap().len() >= ENOUGH;
@@ -54,13 +72,14 @@ pub(crate) fn do_all<J: Sync>(
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(job) = jobs.get(index).filter(|_| !enough()) else { break };
-            if !all && !is_in_sample(index, jobs.len()) {
+            if !is_chosen(index) {
                 continue;
             }
             let name = describe(job);
             if only.as_ref().is_some_and(|only| !name.contains(only)) {
                 continue;
             }
+            played.fetch_add(1, Ordering::Relaxed);
             if let Err(why) = act(job, &runtime) {
                 failures.lock().unwrap().push(format!("{name}\n  {why}"));
             }
@@ -80,5 +99,5 @@ pub(crate) fn do_all<J: Sync>(
         failures.len(),
         jobs.len()
     );
-    println!("{} worlds", jobs.len());
+    println!("{} of {} worlds", played.into_inner(), jobs.len());
 }

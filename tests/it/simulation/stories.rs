@@ -28,7 +28,7 @@ use std::sync::Mutex;
 
 use tokio::runtime::Runtime;
 
-use super::jobs::do_all;
+use super::jobs::do_every_one;
 use super::verdict::Verdict;
 use generate::story;
 use judge::Kind;
@@ -88,7 +88,7 @@ fn in_no_story_is_a_message_deleted_that_is_not_stored_or_lost_or_doubled_withou
     let (totals, told) = (Mutex::default(), Mutex::default());
     let describe = |seed: &u64| format!("story {seed};");
     let played = catch_unwind(AssertUnwindSafe(|| {
-        do_all(&seeds, describe, |seed, runtime| check(*seed, &totals, &told, runtime));
+        do_every_one(&seeds, describe, |seed, runtime| check(*seed, &totals, &told, runtime));
     }));
     println!("{}", totals.into_inner().unwrap());
     if let Err(failures) = played {
