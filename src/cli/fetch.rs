@@ -29,7 +29,7 @@ use crate::schedule::{Cause, End as EndOfPoll};
 use crate::state::error::StateError;
 use crate::threads;
 use crate::watch::places::Line;
-use polls::{End, HeldPlaces, Patience, Polls};
+use polls::{End, HangLimits, HeldPlaces, Polls};
 
 /// So many threads are needed beside those that poll: one that waits for signals, and one for what blocks.
 const BESIDE: usize = 2;
@@ -144,7 +144,7 @@ fn begin_polls(
     };
     let (wait, scheduled) = (fetch.wait, fetch.scheduled);
     let settings = Settings { notify: config.notify.clone(), config_stamp: stamp(&config.path) };
-    let mut polls = Polls::new(Patience::default(), stop.clone());
+    let mut polls = Polls::new(HangLimits::default(), stop.clone());
     for account in accounts {
         let per_host = config.daemon.per_host.get();
         let server = account.endpoint.server();

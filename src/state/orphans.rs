@@ -22,8 +22,8 @@ pub struct ConfiguredAccounts {
     configured: HashSet<AccountName>,
     /// The names of the orphans. Looked up once, because every account without a state asks.
     orphans: OnceLock<Vec<String>>,
-    /// Groups of accounts whose names differ only in case, in the order of [`folded`]. Looked for once: every poll asks, and there may be
-    /// a hundred thousand accounts.
+    /// Groups of accounts whose names differ only in case, in the order of [`folded`]. Looked for once: every poll asks, and
+    /// there may be a hundred thousand accounts.
     alike: OnceLock<Vec<Vec<AccountName>>>,
     /// One look at a lock at a time: to look is to take it, and two looks would take each other for a poll.
     looking: Mutex<()>,

@@ -20,7 +20,7 @@ use crate::watch::{Watch, watched};
 
 /// How long disks are waited for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct HangLimits {
     /// A poll that has waited for so long hangs.
     hung: Duration,
     /// One that has waited for so long is given up: the next run of a timer waits for the end of this one. No disk that
@@ -30,7 +30,7 @@ pub(super) struct Patience {
     pace: Duration,
 }
 
-impl Default for Patience {
+impl Default for HangLimits {
     fn default() -> Self {
         Self { hung: HUNG, most: Duration::from_secs(600), pace: Duration::from_secs(1) }
     }
@@ -40,7 +40,7 @@ impl Default for Patience {
 pub(super) struct Polls<T> {
     tasks: JoinSet<T>,
     running: HashMap<Id, Running>,
-    patience: Patience,
+    limits: HangLimits,
     begun: Instant,
     /// When they are looked at next.
     look: Instant,
@@ -71,9 +71,9 @@ pub(super) enum End<T> {
 
 impl<T: Send + 'static> Polls<T> {
     /// None yet.
-    pub(super) fn new(patience: Patience, stop: CancellationToken) -> Self {
+    pub(super) fn new(limits: HangLimits, stop: CancellationToken) -> Self {
         let (tasks, begun) = (JoinSet::new(), Instant::now());
-        Self { tasks, running: HashMap::new(), patience, begun, look: begun + patience.pace, stop }
+        Self { tasks, running: HashMap::new(), limits, begun, look: begun + limits.pace, stop }
     }
 
     /// Begins what is to be done for an account. While that hangs, others get these places.
@@ -85,7 +85,7 @@ impl<T: Send + 'static> Polls<T> {
     ) {
         let watch = Arc::new(Watch::at_server(places.at_server.clone()));
         let task = self.tasks.spawn(watched(Arc::clone(&watch), work));
-        let hang = Hang::after(self.patience.hung);
+        let hang = Hang::after(self.limits.hung);
         let running = Running { account, watch, places, hang, task: task.clone(), given_up: None };
         self.running.insert(task.id(), running);
     }
@@ -119,7 +119,7 @@ impl<T: Send + 'static> Polls<T> {
     }
 
     fn look(&mut self) {
-        self.look = Instant::now() + self.patience.pace;
+        self.look = Instant::now() + self.limits.pace;
         let now = self.begun.elapsed();
         let mut hung = self.running.values().filter(|running| running.hang.since().is_some()).count();
         for Running { account, watch, places, hang, task, given_up } in self.running.values_mut() {
@@ -136,7 +136,7 @@ impl<T: Send + 'static> Polls<T> {
                 Some(Change::HangsNoMore) => stderr_line(advice::hangs_no_more(account)),
                 None => {}
             }
-            let is_enough = |waited: &Duration| self.stop.is_cancelled() || *waited >= self.patience.most;
+            let is_enough = |waited: &Duration| self.stop.is_cancelled() || *waited >= self.limits.most;
             if let Some(waited) = waited.filter(|waited| hang.since().is_some() && is_enough(waited)) {
                 // What blocks goes on behind it, and a kill would leave no less: the next poll finishes it.
                 *given_up = Some(waited);
@@ -199,8 +199,8 @@ mod tests {
     use super::*;
     use crate::watch::{Needed, blocking, on_hang};
 
-    const PATIENCE: Patience =
-        Patience { hung: Duration::from_millis(50), most: Duration::from_secs(3600), pace: Duration::from_millis(5) };
+    const LIMITS: HangLimits =
+        HangLimits { hung: Duration::from_millis(50), most: Duration::from_secs(3600), pace: Duration::from_millis(5) };
 
     fn name(name: &str) -> AccountName {
         AccountName::new(name).unwrap()
@@ -214,7 +214,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_hangs_has_neither_place_nor_room_and_goes_on_when_the_disk_answers() {
-        let mut polls = Polls::new(PATIENCE, CancellationToken::new());
+        let mut polls = Polls::new(LIMITS, CancellationToken::new());
         let place = Arc::new(Semaphore::new(1));
         let room_is_given_back = Arc::new(AtomicBool::new(false));
         let (answer, hangs) = disk();
@@ -242,22 +242,22 @@ mod tests {
     #[tokio::test]
     async fn what_hangs_for_too_long_or_beyond_the_end_is_not_waited_for() {
         let stop = CancellationToken::new();
-        for (most, stops) in [(Duration::from_millis(80), false), (PATIENCE.most, true)] {
-            let mut polls = Polls::new(Patience { most, ..PATIENCE }, stop.clone());
+        for (most, stops) in [(Duration::from_millis(80), false), (LIMITS.most, true)] {
+            let mut polls = Polls::new(HangLimits { most, ..LIMITS }, stop.clone());
             let (answer, hangs) = disk();
             polls.begin(name("stuck"), HeldPlaces::default(), async move { blocking(hangs).await.unwrap() });
             if stops {
                 stop.cancel();
             }
             let Some(End::GivenUp(report)) = polls.next().await else { panic!("it was waited for") };
-            assert!(matches!(&report.end, Err(PollError::DiskHangs { waited }) if *waited >= PATIENCE.hung));
+            assert!(matches!(&report.end, Err(PollError::DiskHangs { waited }) if *waited >= LIMITS.hung));
             drop(answer);
         }
     }
 
     #[tokio::test]
     async fn a_panic_is_the_end_of_one() {
-        let mut polls = Polls::new(PATIENCE, CancellationToken::new());
+        let mut polls = Polls::new(LIMITS, CancellationToken::new());
         polls.begin(name("odd"), HeldPlaces::default(), async { std::panic::resume_unwind(Box::new("odd")) });
         assert!(matches!(polls.next().await, Some(End::<()>::Panicked)));
     }
