@@ -38,7 +38,26 @@ impl Drop for Unlocking {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
 
-struct RealFile(File);
+struct RealFile {
+    file: File,
+    /// Whether it is locked by us.
+    locked: bool,
+}
+
+impl From<File> for RealFile {
+    fn from(file: File) -> Self {
+        Self { file, locked: false }
+    }
+}
+
+impl Drop for RealFile {
+    fn drop(&mut self) {
+        if self.locked {
+            // As for [`Unlocking`].
+            let _ = self.file.unlock();
+        }
+    }
+}
 
 /// So many octets of a file are read at a time.
 const PIECE: usize = 64 << 10;
@@ -99,15 +118,15 @@ fn status_at(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<FileStatus> {
 
 impl DiskFile for RealFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        self.file.write(bytes)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.0.sync_all()
+        self.file.sync_all()
     }
 
     fn set_mode(&mut self, mode: u32) -> io::Result<()> {
-        Ok(rustix::fs::fchmod(&self.0, Mode::from_raw_mode(mode))?)
+        Ok(rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode))?)
     }
 
     fn device(&self) -> Option<u64> {
@@ -116,21 +135,24 @@ impl DiskFile for RealFile {
 
     fn begin_sync(&mut self) {
         // The pages are dirty, so what this advice does on Linux is to begin writing them. It is no more than advice.
-        let _ = rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed);
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
     }
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
-        self.0.set_len(length)?;
-        self.0.seek(SeekFrom::Start(length)).map(|_| ())
+        self.file.set_len(length)?;
+        self.file.seek(SeekFrom::Start(length)).map(|_| ())
     }
 
     fn id(&self) -> io::Result<FileId> {
-        Ok(file_status(&rustix::fs::fstat(&self.0)?).id)
+        Ok(file_status(&rustix::fs::fstat(&self.file)?).id)
     }
 
     fn try_lock(&mut self) -> io::Result<bool> {
-        match self.0.try_lock() {
-            Ok(()) => Ok(true),
+        match self.file.try_lock() {
+            Ok(()) => {
+                self.locked = true;
+                Ok(true)
+            }
             Err(fs::TryLockError::WouldBlock) => Ok(false),
             Err(fs::TryLockError::Error(e)) => Err(e),
         }
@@ -191,7 +213,7 @@ impl Disk for RealDisk {
     fn create_in(&self, dir: &Dir, name: &OsStr) -> io::Result<Box<dyn DiskFile>> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(dir.fd()?, name, flags, Mode::RUSR | Mode::WUSR)?;
-        Ok(Box::new(RealFile(file.into())))
+        Ok(Box::new(RealFile::from(File::from(file))))
     }
 
     fn link(&self, from: &Dir, name: &OsStr, to: &Dir, new_name: &OsStr) -> io::Result<()> {
@@ -235,13 +257,13 @@ impl Disk for RealDisk {
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        Ok(Box::new(RealFile(file)))
+        Ok(Box::new(RealFile::from(file)))
     }
 
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let mut file = open_regular(path, OFlags::WRONLY)?;
         file.seek(SeekFrom::End(0))?;
-        Ok(Box::new(RealFile(file)))
+        Ok(Box::new(RealFile::from(file)))
     }
 
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {

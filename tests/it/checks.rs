@@ -12,6 +12,7 @@ use crate::disk_full::SmallDisk;
 use crate::mail::small_ones;
 use crate::program::{Account, Outcome, TestEnv};
 use crate::proxies::{proxy_to, url};
+use crate::scripted::closed::ClosedPort;
 use crate::scripted::maildrop::{Maildrop, Message, USER};
 
 /// The steps of the first account in the document: name, mark, text.
@@ -132,7 +133,8 @@ fn what_fails_is_told_at_its_step_with_the_status_of_a_fetch() {
     assert!(step(&outcome, "login", "fail").contains("refused"), "{outcome:#?}");
     step(&outcome, "maildir", "ok");
     // No server at the port.
-    let gone = { std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap() };
+    let closed = ClosedPort::new();
+    let gone = closed.address;
     env.configure(&[Account::at(gone)]);
     step(&env.run(&["check", "--json"]).expect(75), "connection", "fail");
     // No name. (RFC 6761 reserves the domain; a machine without a resolver fails likewise.)

@@ -15,6 +15,7 @@ use crate::certificates::{Authority, Kind};
 use crate::leaks::check_output;
 use crate::program::{Account, Outcome, TestEnv};
 use crate::proxies::{proxy_to, url};
+use crate::scripted::closed::ClosedPort;
 use authorization_server::{AuthorizationServer, CLIENT, TOKEN_MARK, browse, sent_to};
 use mailbox::{MAIL, Mailbox};
 
@@ -370,9 +371,9 @@ fn tokens_come_by_the_way_of_the_account() {
         "{asked:?}"
     );
     // A proxy that is not there is named, and nothing goes past it.
-    let nobody = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let nobody = ClosedPort::new();
     let config = fs::read_to_string(stage.env.path("config.toml")).unwrap();
-    stage.env.write_config(&config.replace(&through.to_string(), &nobody.to_string()), 0o600);
+    stage.env.write_config(&config.replace(&through.to_string(), &nobody.address.to_string()), 0o600);
     stage.expire();
     stage.env.fetch().expect(75).says("the proxy http://127.0.0.1:");
     assert_eq!(stage.asked_for("refresh_token"), 2);

@@ -1,6 +1,5 @@
 //! What a server can say no to, and what the exit status says then.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use crate::delivered::assert_same_mail;
@@ -9,6 +8,7 @@ use crate::mail::{small_ones, small_ones_stored};
 use crate::program::{Account, TestEnv};
 use crate::proxies::{proxy_to, url};
 use crate::scripted::Server;
+use crate::scripted::closed::ClosedPort;
 use crate::scripted::dialogue::{self, Step};
 use crate::scripted::maildrop::Maildrop;
 
@@ -45,10 +45,10 @@ fn one_refused_message_does_not_stop_the_others() {
 #[test]
 fn one_bad_account_does_not_stop_the_others() {
     let maildrop = Maildrop::new(small_ones(3));
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = ClosedPort::new();
     let good = Account::at(maildrop.server.address).named("good");
     let wrong = Account::at(maildrop.server.address).named("wrong").text("password", "no");
-    let env = TestEnv::new(&[wrong, Account::at(nobody).named("away"), good]);
+    let env = TestEnv::new(&[wrong, Account::at(nobody.address).named("away"), good]);
     let outcome = env.fetch().expect(77);
     assert_same_mail(&env.mail_of("good"), &small_ones_stored(3));
     for account in ["good", "wrong", "away"] {
@@ -109,8 +109,8 @@ fn an_endless_greeting_ends() {
 
 #[test]
 fn nobody_there_is_for_later() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    TestEnv::new(&[Account::at(nobody)]).fetch().expect(75);
+    let nobody = ClosedPort::new();
+    TestEnv::new(&[Account::at(nobody.address)]).fetch().expect(75);
 }
 
 #[test]

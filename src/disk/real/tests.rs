@@ -57,6 +57,18 @@ fn a_file_is_locked_by_one_at_a_time() {
 }
 
 #[test]
+fn the_lock_of_a_file_ends_at_once_although_a_copy_of_it_is_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    let file = File::create(&path).unwrap();
+    let _copy = file.try_clone().unwrap();
+    let mut first = RealFile::from(file);
+    assert!(first.try_lock().unwrap());
+    drop(first);
+    assert!(RealDisk.append(&path).unwrap().try_lock().unwrap());
+}
+
+#[test]
 fn only_some_errors_mean_that_there_are_no_links() {
     use crate::disk::has_no_links;
     let none = [Errno::PERM, Errno::ACCESS, Errno::INVAL, Errno::NOTSUP].map(|errno| (errno, true));

@@ -2,6 +2,8 @@ use std::future::pending;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex};
 
+use tokio::net::TcpSocket;
+
 use super::*;
 use crate::account::{IpVersion, TlsMode};
 
@@ -34,9 +36,13 @@ fn endpoint(host: &str, port: u16) -> Endpoint {
     }
 }
 
-/// A port of this machine where nobody listens.
-fn closed_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+/// A port of this machine that refuses connections for as long as the socket is held. It is taken, so that no other test
+/// is given it meanwhile, and nothing has listened at it that a process just being started could still have a copy of.
+fn closed_port() -> (TcpSocket, u16) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    (socket, port)
 }
 
 #[test]
@@ -122,7 +128,8 @@ async fn the_limit_covers_all_addresses_together() {
 async fn a_refused_address_does_not_keep_the_next_from_working() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let works = listener.local_addr().unwrap();
-    let refuses = SocketAddr::from((Ipv4Addr::LOCALHOST, closed_port()));
+    let (_closed, port) = closed_port();
+    let refuses = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let (winner, stream) = race(&[refuses, works], in_seconds(30), |address| open(None, address)).await.unwrap();
     assert_eq!(winner, works);
     assert_eq!(stream.peer_addr().unwrap(), works);
@@ -131,7 +138,7 @@ async fn a_refused_address_does_not_keep_the_next_from_working() {
 
 #[tokio::test]
 async fn a_refused_port_is_named() {
-    let port = closed_port();
+    let (_closed, port) = closed_port();
     let error = connect(&endpoint("127.0.0.1", port), &[], Duration::from_secs(30)).await.map(|_| ()).unwrap_err();
     let NetError::Connect { attempts, .. } = &error else { panic!("{error:?}") };
     assert_eq!(attempts.len(), 1);
@@ -154,9 +161,10 @@ fn target(host: &str) -> Target<'_> {
 
 #[tokio::test]
 async fn a_route_leaves_out_the_addresses_that_it_does_not_lead_to() {
+    let (_closed, port) = closed_port();
     let with = |ip, source_address: Option<&str>| Endpoint {
         route: Route { ip, source_address: source_address.map(|text| text.parse().unwrap()), proxy: None },
-        ..endpoint("127.0.0.1", closed_port())
+        ..endpoint("127.0.0.1", port)
     };
     let limit = Duration::from_secs(30);
     for endpoint in [with(IpVersion::V6, None), with(IpVersion::Any, Some("::1"))] {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::*;
+use crate::scripted::closed::ClosedPort;
 use crate::scripted::lmtp::LmtpServer;
 
 /// Checks the account `a` with this `forward`; what the step `forward` says.
@@ -45,8 +46,8 @@ fn a_login_that_is_refused_and_a_server_that_is_away_are_told_with_their_next_st
     assert!(said.contains("is wrong") && !said.contains("s3cr3t"), "{said}");
     let forward = server.forward("");
     let port = server.address.port();
-    let closed = { std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port() };
-    let said = check(&forward.replace(&port.to_string(), &closed.to_string()), 75, "fail");
+    let closed = ClosedPort::new();
+    let said = check(&forward.replace(&port.to_string(), &closed.address.port().to_string()), 75, "fail");
     assert!(said.contains("refused"), "{said}");
 }
 

@@ -4,6 +4,7 @@
 //! Both write down every byte that they receive. Nothing a client does makes them panic.
 
 pub(crate) mod between;
+pub(crate) mod closed;
 pub(crate) mod dialogue;
 pub(crate) mod endless;
 pub(crate) mod imap;
