@@ -7,6 +7,7 @@
 
 mod accounts;
 mod conduct;
+mod configuration_reader;
 mod configured;
 mod forwarders;
 mod log;

@@ -14,6 +14,7 @@ use crate::account_history::History;
 use crate::account_record::stamp;
 use crate::config::ConfigError;
 use crate::daemon::Load;
+use crate::daemon::configuration_reader::ConfigurationReader;
 use crate::daemon::configured::{Configured, as_it_was};
 use crate::oauth::store;
 use crate::poll::PollContext;
@@ -62,12 +63,14 @@ pub(super) struct Outside {
     found: mpsc::Receiver<Found>,
     /// The directories that are being looked into.
     looks: BTreeSet<PathBuf>,
+    /// Who reads the configuration.
+    reader: ConfigurationReader,
 }
 
 impl Outside {
     pub(super) fn new() -> Self {
         let (sender, found) = mpsc::channel(WAITING);
-        Self { sender, found, looks: BTreeSet::new() }
+        Self { sender, found, looks: BTreeSet::new(), reader: ConfigurationReader::default() }
     }
 
     /// What was found next.
@@ -85,10 +88,10 @@ impl Outside {
     }
 
     /// Reads the configuration; `in_force` are the accounts that are in force, in the order of their names.
-    pub(super) fn read_config(&self, load: &Arc<Load>, path: &Path, in_force: Vec<Arc<Account>>, state_dir: &Path) {
+    pub(super) fn read_config(&mut self, load: &Arc<Load>, path: &Path, in_force: Vec<Arc<Account>>, state_dir: &Path) {
         let (load, sender) = (Arc::clone(load), self.sender.clone());
         let (path, state_dir) = (path.to_owned(), state_dir.to_owned());
-        begin(move || {
+        let reading = Arc::new(move || {
             // Before it is read: what is changed meanwhile is seen as a change.
             let stamp = stamp(&path);
             // Who wanted it may have ended.
@@ -96,6 +99,10 @@ impl Outside {
             let configured = loaded.map(|(config, accounts)| Configured::new(config, accounts));
             let _ = sender.blocking_send(Found::Config(Box::new(configured), stamp));
         });
+        let first = Arc::clone(&reading);
+        if self.reader.read(Box::new(move || first())).is_err() {
+            begin(move || reading());
+        }
     }
 
     /// Reads what is kept of these accounts.
