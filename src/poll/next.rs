@@ -16,7 +16,7 @@ use crate::message::Digest;
 use crate::plan::Pass;
 use crate::plan::maildrop::{Listed, Sizes};
 use crate::provider::Provider;
-use crate::state::entries::{ListedAs, QuarantineReason};
+use crate::state::entries::{ListedAs, QuarantineReason, UidState};
 use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
@@ -130,8 +130,7 @@ impl Poll {
         let goes_on = is_framing
             || matches!(error, PollError::Client(ClientError::TooLong(_))) && self.is_first_such(&to_isolate)
             || messages.is_empty() && self.is_one_of_few_lost(&error);
-        let quarantine = |store: &mut Store| store.record_quarantine(messages, QuarantineReason::BrokeSession);
-        state.with("write down where a session broke", quarantine).await??;
+        self.note_where_it_broke(messages, state).await?;
         self.broken += 1;
         if !goes_on || self.broken > MOST_BROKEN {
             return Err(error);
@@ -158,6 +157,19 @@ impl Poll {
         }
         // Sound ones first, always: the suspects must not starve them.
         Ok(Next::Session(Pass::Normal))
+    }
+
+    /// Writes down that a session broke at these. If that was one of their own, what is remembered of them is doubtful.
+    async fn note_where_it_broke(&self, messages: Vec<ListedAs>, state: &mut StateHandle) -> Result<(), PollError> {
+        let was_its_turn = self.pass == Pass::Isolated;
+        let quarantine = move |store: &mut Store| {
+            if was_its_turn {
+                store.record_doubt(remembered_as(store.state(), &messages))?;
+            }
+            store.record_quarantine(messages, QuarantineReason::BrokeSession)
+        };
+        state.with("write down where a session broke", quarantine).await??;
+        Ok(())
     }
 
     /// Whether a connection ended at a message, and not too often yet.
@@ -206,6 +218,16 @@ impl Poll {
             self.events.tell(&PollEvent::LeftOver(Left { messages, why }));
         }
     }
+}
+
+/// What is remembered of messages that are listed so: that they did not come whole makes it doubtful whether these are they.
+fn remembered_as(state: &UidState, messages: &[ListedAs]) -> Vec<EntryId> {
+    let alike = |one: &ListedAs| {
+        let reported_size = one.reported_size;
+        let entries = state.with_unique_id(&one.unique_id);
+        entries.filter(move |entry| entry.fingerprint.reported_size == reported_size).map(|entry| entry.id)
+    };
+    messages.iter().flat_map(alike).collect()
 }
 
 /// Nothing tells which messages are in the files of this entry, of those behind it and of those that seemed to come again, or

@@ -156,13 +156,10 @@ impl Poll {
         probes || (goes_on && names.all(|name| name.is_some_and(is_new)))
     }
 
-    /// Ends a session that shows nothing new under new names.
+    /// Ends a session that shows nothing new under new names, as it seems: what it would have retrieved is told.
     async fn leave_what_came_before(&self, client: Client, plan: &Plan) -> Ended {
         self.quit_in_order(client).await;
-        // What was retrieved before and is to be deleted at once would be gone.
-        let was_retrieved = self.is_probe && self.account.removal != RemovalPolicy::AfterDelivery;
-        let left = if was_retrieved { 0 } else { plan.retrieve.len() + plan.postponed };
-        Ended { left, ..Ended::default() }
+        Ended { left: plan.retrieve.len() + plan.postponed, ..Ended::default() }
     }
 
     async fn open_maildrop(

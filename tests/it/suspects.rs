@@ -1,9 +1,15 @@
 //! Messages at which sessions break: each is found again in the next session, whatever it is listed as there, and none is
 //! left in silence.
 
+use std::time::Duration;
+
+use mailferry::account::RemovalPolicy;
+use mailferry::exit::ExitStatus;
+
 use crate::delivered::assert_same_mail;
 use crate::mail::{small, small_ones, small_ones_stored};
 use crate::program::{Account, TestEnv};
+use crate::quarantine::Bench;
 use crate::scripted::maildrop::{Behaviour, Maildrop, Message};
 
 /// A message that cannot be had: the server does not double the dot of a line that looks like its end.
@@ -33,6 +39,39 @@ fn one_whose_unique_id_shifts_while_others_are_deleted_is_told() {
         maildrop.server.wait_until_idle();
         assert!(maildrop.server.sessions().len() < 10, "{} sessions", maildrop.server.sessions().len());
     }
+}
+
+/// The first message goes when its age has come, and then the bad one has the name and the size of one that is stored.
+#[test]
+fn one_that_takes_the_unique_id_and_the_size_of_one_that_is_known_is_told() {
+    const DAY: u64 = 86_400;
+    let like_the_bad_one = |n: u32| {
+        let message = Message::new("", format!("Message-ID: <{n}@x>\r\n\r\nnumber {n}.\r\n").as_bytes());
+        assert_eq!(message.size(), unstuffed("").size());
+        message
+    };
+    let maildrop = Maildrop::with(vec![like_the_bad_one(1)], |behaviour| {
+        *behaviour = Behaviour { pipelining: false, counts: true, top: false, ..behaviour.clone() };
+    });
+    let add = |message| maildrop.change(|contents| contents.messages.push(message));
+    let mut bench = Bench::at(&maildrop);
+    bench.account.removal = RemovalPolicy::AfterAge(Duration::from_secs(2 * DAY));
+    assert_eq!(bench.poll().exit_status(), ExitStatus::Ok);
+    bench.wait(DAY);
+    (2..=3).for_each(|n| add(like_the_bad_one(n)));
+    assert_eq!(bench.poll().exit_status(), ExitStatus::Ok);
+    bench.wait(DAY);
+    add(unstuffed(""));
+    let report = bench.poll();
+    assert_eq!((report.exit_status(), report.removed, report.failed.len()), (ExitStatus::Partial, 1, 1), "{report:?}");
+    assert_eq!(maildrop.left().len(), 3);
+    bench.wait(60);
+    let again = bench.poll();
+    assert_eq!(
+        (again.exit_status(), again.failed.len()),
+        (ExitStatus::Partial, 1),
+        "not only the first time: {again:?}"
+    );
 }
 
 /// What came before the session broke may come once more: nothing tells that it is the same.
