@@ -62,7 +62,7 @@ fn look_now(context: &CheckContext, configured: &Account, maildrop: Option<&Mail
         Err(e) => Step::fail("state", e.exit_status(), &advice::told_of_state(e, &account.name)),
         Ok(store) => {
             written = store.state().clock().map(|mark| mark.reading.wall);
-            room = room::look(context, configured, store.state(), maildrop);
+            room = room::look(context, configured, store, maildrop);
             match maildirs.iter().try_for_each(|path| known_maildir(disk, store, path).map(drop)) {
                 Err(e) => {
                     // What was said of the place before is true of any Maildir, and not of this one.

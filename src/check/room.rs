@@ -7,7 +7,8 @@ use crate::account::Account;
 use crate::disk::Dir;
 use crate::disk::free_space::{FreeSpaces, free_spaces};
 use crate::plan::maildrop::{Listed, Maildrop};
-use crate::state::entries::UidState;
+use crate::plan::{Done, PlanInput, Policy, Skipping};
+use crate::state::store::Store;
 use crate::text::{Count, Size};
 
 /// Less than this is no room for a record, in bytes.
@@ -31,18 +32,18 @@ pub(super) fn is_full(space: &FreeSpaces) -> bool {
 pub(super) fn look(
     context: &CheckContext,
     account: &Account,
-    state: &UidState,
+    store: &Store,
     maildrop: Option<&Maildrop>,
 ) -> Option<Step> {
     if account.maildir.is_relative() {
         return None;
     }
-    let is_wanted = |listed: &&Listed| {
-        let known = listed.unique_id.as_ref().is_some_and(|unique_id| !state.ids_of(unique_id).is_empty());
-        let too_large = account.max_message_size.zip(listed.reported_size).is_some_and(|(most, size)| size > most);
-        !known && !too_large
-    };
-    let wanted: Vec<&Listed> = maildrop?.messages.iter().filter(is_wanted).collect();
+    let (tried, compared, compared_as, judged) = Default::default();
+    let done = Done { tried: &tried, compared: &compared, compared_as: &compared_as };
+    let rules = account.routing.skips().then(|| account.routing.digest());
+    let input = PlanInput::new(maildrop?, store.state(), done, store.now())
+        .with_skipping(rules.map(|rules| Skipping { rules, judged: &judged }));
+    let wanted: Vec<&Listed> = input.to_fetch(&Policy::of(account));
     let octets = wanted.iter().filter_map(|listed| listed.reported_size).fold(0, u64::saturating_add);
     let free = of_place(context, &account.maildir)?.told()?;
     let waiting = Count::of(wanted.len(), "message");

@@ -11,33 +11,33 @@
 mod evidence;
 pub mod maildrop;
 mod matching;
-mod nameless;
 mod renumbering;
 mod sizing;
 mod skipping;
+mod suspects;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
 pub use evidence::{Arrival, Remembered, Removable, next_due};
 
-use crate::account::RemovalPolicy;
+use crate::account::{Account, RemovalPolicy};
 use crate::ids::EntryId;
 use crate::message::Digest;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, UniqueId};
-use crate::state::entries::{Entry, ListedAs, Origin, QuarantineReason, UidState};
+use crate::state::entries::{Entry, ListedAs, Origin, Quarantine, QuarantineReason, UidState};
 use evidence::{Proof, is_due, proof};
 use matching::Matching;
 pub use matching::Seen;
-pub use nameless::Nameless;
-use nameless::Waits;
 use renumbering::Renumbered;
 pub use sizing::Expected;
 pub use skipping::Skipping;
 use skipping::Verdict;
+use suspects::Suspected;
+pub use suspects::Suspects;
 
 /// How long an absent message is remembered, in seconds (90 days): an empty or short listing proves nothing.
 const REMEMBER_ABSENT: u64 = 90 * 86_400;
@@ -65,6 +65,20 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// That of an account at a server of which nothing else is known.
+    #[must_use]
+    pub fn of(account: &Account) -> Self {
+        Self {
+            removal: account.removal,
+            max_message_size: account.max_message_size,
+            max_messages: account.max_messages_per_session,
+            has_top: true,
+            moved: false,
+            renumbered: false,
+            pass: Pass::Normal,
+        }
+    }
+
     fn is_too_large(&self, listed: &Listed) -> bool {
         self.max_message_size.zip(listed.reported_size).is_some_and(|(most, size)| size > most)
     }
@@ -151,8 +165,8 @@ pub struct PlanInput<'a> {
     now: u64,
     /// What the rules of the account leave on the server.
     skipping: Option<Skipping<'a>>,
-    /// The messages without unique-ids at which sessions of this poll broke.
-    nameless: Option<&'a Nameless>,
+    /// The messages at which sessions of this poll broke, by their numbers in this one.
+    suspects: HashMap<MessageNumber, Suspected>,
     /// What matches what as far as it can be told without a header.
     unseen: OnceLock<Matching<'a>>,
 }
@@ -181,7 +195,7 @@ impl<'a> PlanInput<'a> {
             compared_as,
             now,
             skipping: None,
-            nameless: None,
+            suspects: HashMap::new(),
             unseen: OnceLock::new(),
         }
     }
@@ -193,10 +207,10 @@ impl<'a> PlanInput<'a> {
         self
     }
 
-    /// The same in a poll in which sessions broke at messages without unique-ids.
+    /// The same in a poll in which sessions broke at messages: in a session that has met these.
     #[must_use]
-    pub fn with_nameless(mut self, nameless: &'a Nameless) -> Self {
-        self.nameless = Some(nameless);
+    pub fn with_suspects(mut self, suspects: &Suspects) -> Self {
+        self.suspects = suspects.by_number();
         self
     }
 
@@ -213,12 +227,22 @@ impl<'a> PlanInput<'a> {
     }
 
     fn turn(&self, listed: &Listed, policy: &Policy) -> Turn {
-        match self.nameless.map_or(Waits::No, |nameless| nameless.waits(listed, policy.pass)) {
-            Waits::No => turn(listed, self.state, policy.pass, self.tried, self.now),
-            Waits::ForThis => Turn::Now,
-            Waits::ForAnother => Turn::OtherSession,
-            Waits::ForNone => Turn::Tried,
+        let quarantine = self.quarantine(listed);
+        let was_tried = quarantine.is_some() && ListedAs::of(listed).is_some_and(|one| self.tried.contains(&one));
+        let breaks = quarantine.is_some_and(|quarantine| quarantine.kind == QuarantineReason::BrokeSession);
+        match self.suspects.get(&listed.number).map(|suspected| suspected.turn) {
+            _ if was_tried => Turn::Tried,
+            Some(Turn::Tried) => Turn::Tried,
+            _ if quarantine.is_some_and(|quarantine| quarantine.until > self.now) => Turn::Quarantined,
+            Some(turn) => turn,
+            None if breaks || policy.pass == Pass::Isolated => Turn::OtherSession,
+            None => Turn::Now,
         }
+    }
+
+    /// The trouble that this message made last.
+    fn quarantine(&self, listed: &Listed) -> Option<Quarantine> {
+        listed.unique_id.as_ref().and_then(|unique_id| self.state.quarantine(unique_id, listed.reported_size))
     }
 
     /// The messages whose header decides something: what they are, or whether they may be deleted.
@@ -276,15 +300,39 @@ impl<'a> PlanInput<'a> {
     /// The new messages whose headers tell whether a rule leaves them on the server: no more than a session asks for.
     #[must_use]
     pub fn look_to_skip(&self, policy: &Policy, seen: &Seen) -> Vec<MessageNumber> {
-        let Some(skipping) = &self.skipping else { return Vec::new() };
+        if self.skipping.is_none() {
+            return Vec::new();
+        }
         let matching = self.with_headers(seen);
-        let is_fetched = |listed: &&&Listed| {
-            let is_unnamed = self.maildrop.has_unique_ids && listed.unique_id.is_none();
-            !policy.is_too_large(listed) && !is_unnamed && self.turn(listed, policy) == Turn::Now
+        let is_open = |listed: &&&Listed| {
+            let may_be_fetched = self.may_be_fetched(listed, policy) && self.turn(listed, policy) == Turn::Now;
+            may_be_fetched && self.verdict(listed, policy) == Verdict::Unknown
         };
-        let is_open = |listed: &&&Listed| skipping.judge(listed, self.state, policy.has_top) == Verdict::Unknown;
-        let open = matching.new.iter().filter(is_fetched).filter(is_open);
+        let open = matching.new.iter().filter(is_open);
         open.take(skipping::MOST_HEADERS).map(|listed| listed.number).collect()
+    }
+
+    /// The new messages that a poll would fetch, some of them in sessions of their own, as far as that can be told without a
+    /// header.
+    #[must_use]
+    pub fn to_fetch(&self, policy: &Policy) -> Vec<&'a Listed> {
+        let is_wanted = |listed: &&&Listed| {
+            let is_skipped = matches!(self.verdict(listed, policy), Verdict::Skip { .. });
+            let has_a_turn = matches!(self.turn(listed, policy), Turn::Now | Turn::OtherSession);
+            self.may_be_fetched(listed, policy) && !is_skipped && has_a_turn
+        };
+        self.without_headers().new.iter().filter(is_wanted).copied().collect()
+    }
+
+    /// Whether neither its size nor the lack of a unique-id keeps a message on the server.
+    fn may_be_fetched(&self, listed: &Listed, policy: &Policy) -> bool {
+        let is_unnamed = self.maildrop.has_unique_ids && listed.unique_id.is_none();
+        !is_unnamed && !policy.is_too_large(listed)
+    }
+
+    /// What the rules of the account make of a new message.
+    fn verdict(&self, listed: &Listed, policy: &Policy) -> Verdict {
+        self.skipping.as_ref().map_or(Verdict::Fetch, |skipping| skipping.judge(listed, self.state, policy.has_top))
     }
 
     /// Decides. `seen` has the header digests of the messages that were looked at, as far as the server gave them.
@@ -319,10 +367,7 @@ impl<'a> PlanInput<'a> {
             }
         }
         let had_its_turn = |listed: &Listed| self.compared_as.contains(&(listed.number, ListedAs::of(listed)));
-        let verdict = |listed: &Listed| match &self.skipping {
-            Some(skipping) => skipping.judge(listed, self.state, policy.has_top),
-            None => Verdict::Fetch,
-        };
+        let verdict = |listed: &Listed| self.verdict(listed, policy);
         plan_retrieval(&mut plan, self.maildrop, &matching, policy, turn, had_its_turn, verdict);
         // Where every session has other names, only one that retrieves everything comes to an end.
         plan.order_and_limit(self.state, policy.max_messages.filter(|_| plan.unrecognisable == 0));
@@ -342,8 +387,11 @@ impl PlanInput<'_> {
         let same_name = listed.unique_id == entry.unique_id;
         let says_little = !entry.fingerprint.header.is_some_and(Digest::is_strong);
         let never_seen = entry.fingerprint.header.is_none() || (says_little && entry.origin != Origin::Delivered);
-        if !never_seen && same_name && (is_other || (policy.moved && !is_shown) || (entry.doubt && self.broke(listed)))
-        {
+        let is_doubtful = is_other
+            || (policy.moved && !is_shown)
+            || (entry.doubt && self.broke(listed))
+            || self.stands_for_a_suspect(listed, entry);
+        if !never_seen && same_name && is_doubtful {
             return true;
         }
         self.is_due(entry, policy)
@@ -370,8 +418,14 @@ impl PlanInput<'_> {
 
     /// Whether a session ended at this message.
     fn broke(&self, listed: &Listed) -> bool {
-        let quarantine = listed.unique_id.as_ref().and_then(|id| self.state.quarantine(id, listed.reported_size));
-        quarantine.is_some_and(|quarantine| quarantine.kind == QuarantineReason::BrokeSession)
+        self.quarantine(listed).is_some_and(|quarantine| quarantine.kind == QuarantineReason::BrokeSession)
+    }
+
+    /// Whether a session ended at this message when it was listed under another unique-id, so that it is only by chance that
+    /// it seems to be known.
+    fn stands_for_a_suspect(&self, listed: &Listed, entry: &Entry) -> bool {
+        let is_renamed = self.suspects.get(&listed.number).is_some_and(|suspected| suspected.is_renamed);
+        is_renamed && !self.compared.contains(&entry.id)
     }
 }
 
@@ -391,17 +445,6 @@ enum Turn {
     Quarantined,
     /// It was tried in this poll already.
     Tried,
-}
-
-fn turn(listed: &Listed, state: &UidState, pass: Pass, tried: &HashSet<ListedAs>, now: u64) -> Turn {
-    let quarantine = listed.unique_id.as_ref().and_then(|unique_id| state.quarantine(unique_id, listed.reported_size));
-    let breaks = match quarantine {
-        Some(_) if ListedAs::of(listed).is_some_and(|one| tried.contains(&one)) => return Turn::Tried,
-        Some(quarantine) if quarantine.until > now => return Turn::Quarantined,
-        Some(quarantine) => quarantine.kind == QuarantineReason::BrokeSession,
-        None => false,
-    };
-    if breaks == (pass == Pass::Isolated) { Turn::Now } else { Turn::OtherSession }
 }
 
 impl Plan {

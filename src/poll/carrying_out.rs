@@ -50,7 +50,7 @@ impl Poll {
         let is_about_all = plan.to_isolate.is_empty() && plan.left_alone == 0;
         let mut ended = Ended {
             left: plan.postponed,
-            to_isolate: plan.to_isolate.iter().filter_map(ListedAs::of).collect(),
+            others: plan.to_isolate.len(),
             all_new: if all_new { maildrop.messages.len() } else { 0 },
             newly_skipped,
             compared: Vec::new(),

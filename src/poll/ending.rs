@@ -77,7 +77,7 @@ impl Poll {
             self.events.tell(&PollEvent::QuitNotAcknowledged);
         }
         let removed = if acknowledged { marked } else { Vec::new() };
-        self.nameless.removed(if acknowledged { &numbers } else { &[] }, self.pass);
+        self.suspects.removed(if acknowledged { &numbers } else { &[] });
         let deleted = removed.clone();
         let known = state.read()?.state();
         let sizes = new_sizes(known, &retrieved);

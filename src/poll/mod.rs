@@ -34,7 +34,7 @@ mod session;
 mod spool;
 mod window;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -51,7 +51,7 @@ use crate::client::listing::Opened;
 use crate::client::{ClientError, Redactor};
 use crate::ids::EntryId;
 use crate::plan::maildrop::Sizes;
-use crate::plan::{Nameless, Pass};
+use crate::plan::{Pass, Suspects};
 use crate::pop3::MessageNumber;
 use crate::provider::Provider;
 use crate::secret::Secret;
@@ -89,9 +89,8 @@ pub async fn poll(
         options,
         stop,
         pass: Pass::Normal,
-        to_isolate: VecDeque::new(),
+        suspects: Suspects::default(),
         tried: HashSet::new(),
-        nameless: Nameless::default(),
         compared: HashSet::new(),
         compared_as: HashSet::new(),
         went_back: false,
@@ -104,7 +103,8 @@ pub async fn poll(
         in_session: InSession::default(),
         unsyncable: false,
         has_recognised_renumbered: false,
-        probes_for_more: false,
+        is_probe: false,
+        has_probed: false,
         spool_is_full: false,
         sizes: Sizes::default(),
         sizes_beside: HashMap::new(),
@@ -128,17 +128,15 @@ struct Poll {
     events: Emitter,
     /// Which messages the current session is about.
     pass: Pass,
-    /// Messages at which earlier sessions ended and that wait for sessions of their own, the next one first.
-    to_isolate: VecDeque<ListedAs>,
+    /// Messages at which sessions ended, and that wait for sessions of their own.
+    suspects: Suspects,
     /// Messages that made trouble in this poll and are left alone for the rest of it.
     tried: HashSet<ListedAs>,
-    /// The same, both of it, for messages without unique-ids.
-    nameless: Nameless,
     /// What was retrieved in this poll to be compared.
     compared: HashSet<EntryId>,
     /// How those messages were listed.
     compared_as: HashSet<(MessageNumber, Option<ListedAs>)>,
-    /// The suspects had their sessions, and the others one more.
+    /// The suspects had their sessions and the others one more, and no session has brought anything since.
     went_back: bool,
     /// How many sessions broke at a message.
     broken: u32,
@@ -159,7 +157,9 @@ struct Poll {
     /// Messages were recognised under other unique-ids.
     has_recognised_renumbered: bool,
     /// The current session is only held to see whether there is more.
-    probes_for_more: bool,
+    is_probe: bool,
+    /// Such a one was held: what is listed now may have been retrieved under other unique-ids.
+    has_probed: bool,
     /// The spool holds as much as it may: messages are left on the server.
     spool_is_full: bool,
     /// The sizes of the messages in the last listing.
@@ -281,7 +281,7 @@ impl Poll {
                 Ok(mut ended) => {
                     self.clean.clone_from(&ended.clean);
                     let has_new = self.so_far.messages > before;
-                    if self.probes_for_more {
+                    if self.is_probe {
                         profile.looked_for_more(has_new);
                     }
                     let more = has_new && ended.all_new > 0 && profile.may_list_more(ended.all_new);
@@ -293,7 +293,7 @@ impl Poll {
                         self.compared_as.insert((listed.number, ListedAs::of(listed)));
                     }
                     self.end_at_download_limit(&mut ended)?;
-                    self.after(ended, progress, more)
+                    self.after(&ended, progress, more)
                 }
                 Err(broken) => {
                     self.doubt_what_came(&broken, first_entry, state).await?;
@@ -310,19 +310,17 @@ impl Poll {
                 _ if self.stop.is_cancelled() => return Err(PollError::Stopped),
                 _ if watch::is_to_give_way() => {
                     self.events.tell(&PollEvent::MayBeMore { had_its_share: false });
+                    self.leave_for(&next, LeftFor::LongPoll);
                     return Ok(());
                 }
                 next => {
                     if let Some(why) = self.wait_for_another(state).await? {
                         let had_its_share = matches!(why, LeftFor::LongPoll | LeftFor::LargeState);
                         self.events.tell(&PollEvent::MayBeMore { had_its_share });
-                        if matches!(next, Next::Session(_)) {
-                            self.leave(self.left.max(1), why);
-                        }
+                        self.leave_for(&next, why);
                         return Ok(());
                     }
-                    self.probes_for_more |= matches!(next, Next::ProbeForMore);
-                    self.pass = if let Next::Session(pass) = next { pass } else { Pass::Normal };
+                    self.go_on(&next);
                 }
             }
         }

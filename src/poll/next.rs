@@ -14,9 +14,9 @@ use crate::client::ClientError;
 use crate::ids::EntryId;
 use crate::message::Digest;
 use crate::plan::Pass;
-use crate::plan::maildrop::Listed;
+use crate::plan::maildrop::{Listed, Sizes};
 use crate::provider::Provider;
-use crate::state::entries::{ListedAs, QuarantineReason};
+use crate::state::entries::{ListedAs, QuarantineReason, UidState};
 use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
@@ -68,17 +68,14 @@ impl Poll {
     }
 
     /// What comes after a session that ended in order; `more` says that the server may not have listed everything.
-    pub(super) fn after(&mut self, ended: Ended, progress: bool, more: bool) -> Next {
-        let has_others = !ended.to_isolate.is_empty();
-        match self.pass {
-            Pass::Normal => self.to_isolate = ended.to_isolate.into(),
-            Pass::Isolated => match self.to_isolate.pop_front() {
-                Some(listed_as) => self.tried.extend([listed_as]),
-                None => self.nameless.had_its_turn(),
-            },
+    pub(super) fn after(&mut self, ended: &Ended, progress: bool, more: bool) -> Next {
+        let Ended { left, others, .. } = *ended;
+        if self.pass == Pass::Isolated {
+            self.tried.extend(self.suspects.had_its_turn());
         }
-        let to_isolate = self.to_isolate.len() + self.nameless.waiting();
-        self.left = ended.left + to_isolate;
+        let suspects = self.suspects.waiting();
+        self.left = left + others.max(suspects);
+        self.went_back &= !progress;
         if ended.gave_up {
             self.leave(self.left, LeftFor::Refusals);
             return Next::Done;
@@ -88,18 +85,28 @@ impl Poll {
             return Next::Done;
         }
         match self.pass {
-            Pass::Normal if ended.left > 0 && progress => Next::Session(Pass::Normal),
-            _ if to_isolate > 0 => Next::Session(Pass::Isolated),
-            // What shared its unique-id with a suspect, or was one of them, may have its turn now.
-            Pass::Isolated if !self.went_back && (ended.left > 0 || has_others) => {
+            Pass::Normal if left > 0 && progress => Next::Session(Pass::Normal),
+            _ if suspects > 0 => Next::Session(Pass::Isolated),
+            // What came meanwhile, or was taken for a suspect, may have its turn now.
+            Pass::Isolated if !self.went_back && left + others > 0 => {
                 self.went_back = true;
                 Next::Session(Pass::Normal)
             }
             Pass::Normal if more => Next::ProbeForMore,
             _ => {
-                self.leave(ended.left, LeftFor::NoProgress);
+                self.leave(self.left, LeftFor::NoProgress);
                 Next::Done
             }
+        }
+    }
+
+    /// The next session of this poll may begin.
+    pub(super) fn go_on(&mut self, next: &Next) {
+        self.pass = if let Next::Session(pass) = next { *pass } else { Pass::Normal };
+        self.is_probe = matches!(next, Next::ProbeForMore);
+        self.has_probed |= self.is_probe;
+        if self.pass == Pass::Isolated {
+            self.suspects.take_turn();
         }
     }
 
@@ -108,7 +115,7 @@ impl Poll {
     pub(super) async fn after_broken(&mut self, broken: Broken, state: &mut StateHandle) -> Result<Next, PollError> {
         let is_framing = broken.is_about_framing();
         let Broken { error, to_isolate, opened } = broken;
-        if self.probes_for_more && !opened && error.is_about_the_server() {
+        if self.is_probe && !opened && error.is_about_the_server() {
             // The session was held only to see whether there is more: that it failed is no news.
             self.events.tell(&PollEvent::SessionFailed { error: &error, next: AfterFailure::NothingLost });
             self.events.tell(&PollEvent::MayBeMore { had_its_share: false });
@@ -123,11 +130,14 @@ impl Poll {
         let goes_on = is_framing
             || matches!(error, PollError::Client(ClientError::TooLong(_))) && self.is_first_such(&to_isolate)
             || messages.is_empty() && self.is_one_of_few_lost(&error);
-        let quarantine = |store: &mut Store| store.record_quarantine(messages, QuarantineReason::BrokeSession);
-        state.with("write down where a session broke", quarantine).await??;
+        self.note_where_it_broke(messages, state).await?;
         self.broken += 1;
         if !goes_on || self.broken > MOST_BROKEN {
             return Err(error);
+        }
+        if self.broken == 1 {
+            // What it has listed it has not fetched: the next one is not the same again, whatever the unique-ids.
+            self.sizes = Sizes::default();
         }
         let too_long = match &error {
             PollError::Client(ClientError::TooLong(too_long)) => Some(too_long.reason()),
@@ -136,10 +146,8 @@ impl Poll {
         self.events.tell(&PollEvent::SessionFailed { error: &error, next: AfterFailure::GoesOn });
         // What is too long is not tried again in this poll.
         let was_tried = self.pass == Pass::Isolated || too_long.is_some();
-        to_isolate
-            .iter()
-            .filter(|listed| listed.unique_id.is_none())
-            .for_each(|listed| self.nameless.broke(listed, was_tried));
+        to_isolate.iter().for_each(|listed| self.suspects.broke(listed, was_tried));
+        self.tried.extend(self.suspects.had_its_turn());
         if was_tried {
             let why = too_long.unwrap_or_else(|| error.to_string());
             for listed in &to_isolate {
@@ -149,6 +157,19 @@ impl Poll {
         }
         // Sound ones first, always: the suspects must not starve them.
         Ok(Next::Session(Pass::Normal))
+    }
+
+    /// Writes down that a session broke at these. If that was one of their own, what is remembered of them is doubtful.
+    async fn note_where_it_broke(&self, messages: Vec<ListedAs>, state: &mut StateHandle) -> Result<(), PollError> {
+        let was_its_turn = self.pass == Pass::Isolated;
+        let quarantine = move |store: &mut Store| {
+            if was_its_turn {
+                store.record_doubt(remembered_as(store.state(), &messages))?;
+            }
+            store.record_quarantine(messages, QuarantineReason::BrokeSession)
+        };
+        state.with("write down where a session broke", quarantine).await??;
+        Ok(())
     }
 
     /// Whether a connection ended at a message, and not too often yet.
@@ -184,12 +205,29 @@ impl Poll {
         self.too_long.contains(&(listed.number, listed.reported_size))
     }
 
+    /// What the next session would have been for is another poll's.
+    pub(super) fn leave_for(&self, next: &Next, why: LeftFor) {
+        if matches!(next, Next::Session(_)) {
+            self.leave(self.left.max(1), why);
+        }
+    }
+
     /// So many messages are another poll's.
     pub(super) fn leave(&self, messages: usize, why: LeftFor) {
         if messages > 0 {
             self.events.tell(&PollEvent::LeftOver(Left { messages, why }));
         }
     }
+}
+
+/// What is remembered of messages that are listed so: that they did not come whole makes it doubtful whether these are they.
+fn remembered_as(state: &UidState, messages: &[ListedAs]) -> Vec<EntryId> {
+    let alike = |one: &ListedAs| {
+        let reported_size = one.reported_size;
+        let entries = state.with_unique_id(&one.unique_id);
+        entries.filter(move |entry| entry.fingerprint.reported_size == reported_size).map(|entry| entry.id)
+    };
+    messages.iter().flat_map(alike).collect()
 }
 
 /// Nothing tells which messages are in the files of this entry, of those behind it and of those that seemed to come again, or

@@ -16,10 +16,10 @@ use crate::delivery::destination::sync_directories;
 use crate::disk::{DirSync, Disk};
 use crate::ids::EntryId;
 use crate::plan::maildrop::Maildrop;
-use crate::plan::{Done, Expected, Nameless, Pass, Plan, PlanInput, Policy, Seen, Skipping};
+use crate::plan::{Done, Expected, Pass, Plan, PlanInput, Policy, Seen, Skipping, Suspects};
 use crate::pop3::{Capabilities, MessageNumber};
 use crate::routing::{HEADER_MOST, HeaderEnd, Route, Routing};
-use crate::state::entries::{ListedAs, UidState};
+use crate::state::entries::ListedAs;
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
 
@@ -27,10 +27,10 @@ use crate::state::store::Store;
 struct Given {
     maildrop: Arc<Maildrop>,
     policy: Policy,
-    /// Messages that are left alone in this session.
+    /// Messages that are left alone for the rest of the poll.
     tried: HashSet<ListedAs>,
-    /// Messages without unique-ids at which sessions of this poll broke.
-    nameless: Nameless,
+    /// Those at which sessions of this poll broke.
+    suspects: Suspects,
     /// Entries that were compared in this poll.
     compared: HashSet<EntryId>,
     /// How those messages were listed.
@@ -99,10 +99,13 @@ enum Step {
 impl Given {
     /// Takes as long as the listing and the state are large. Blocks.
     fn step(&mut self, store: &Store) -> Step {
+        if self.maildrop.sizes_put_off.is_none() {
+            self.suspects.meet(&self.maildrop);
+        }
         let done = Done { tried: &self.tried, compared: &self.compared, compared_as: &self.compared_as };
         let skipping = self.judging.rules.map(|rules| Skipping { rules, judged: &self.judging.judged });
         let input = PlanInput::new(&self.maildrop, store.state(), done, store.now()).with_skipping(skipping);
-        let input = input.with_nameless(&self.nameless);
+        let input = input.with_suspects(&self.suspects);
         if self.maildrop.sizes_put_off.is_some() && self.expected.is_none() {
             self.expected = self.takes_sizes_beside.then(|| input.sizes_may_wait(&self.policy)).flatten();
             if self.expected.is_none() {
@@ -143,25 +146,15 @@ impl Poll {
         state: &mut StateHandle,
     ) -> Result<Planned, PollError> {
         let store = state.read()?;
-        let policy = Policy {
-            removal: if self.unsyncable { RemovalPolicy::Keep } else { self.account.removal },
-            max_message_size: self.account.max_message_size,
-            max_messages: self.account.max_messages_per_session,
-            // A server without CAPA cannot say that it has TOP; asking costs nothing.
-            has_top: capabilities.is_none_or(Capabilities::top),
-            moved: is_moved(store, &self.account),
-            renumbered: self.has_recognised_renumbered || self.probes_for_more,
-            pass: self.pass,
-        };
-        let tried = self.not_in_this_session(store.state(), store.now());
+        let policy = self.policy(store, capabilities);
         let ListedNow { maildrop, share, sizes_beside } = listed;
         // Where messages wait in a spool its bounds are a policy by size.
         let takes_sizes_beside = sizes_beside && self.account.forward.is_none() && client.window() > 1;
         let mut given = Given {
             maildrop: Arc::clone(maildrop),
             policy,
-            tried,
-            nameless: self.nameless.clone(),
+            tried: self.tried.clone(),
+            suspects: self.suspects.clone(),
             compared: self.compared.clone(),
             compared_as: self.compared_as.clone(),
             seen: Seen::in_session(client.serial()),
@@ -195,6 +188,10 @@ impl Poll {
                 Step::Decided(plan) => break plan,
             }
         };
+        self.suspects = given.suspects;
+        if self.pass == Pass::Normal {
+            self.suspects.wait(&plan.to_isolate);
+        }
         if plan.unrecognisable > 0 && !self.options.fetch_again {
             return Err(PollError::Renumbered { account: self.account.name.clone(), messages: plan.unrecognisable });
         }
@@ -202,6 +199,20 @@ impl Poll {
             self.events.tell(&PollEvent::Needless(Decision::FetchAgain));
         }
         Ok(Planned { plan: *plan, expected: given.expected })
+    }
+
+    /// What the account wants, at this server, in this session.
+    fn policy(&self, store: &Store, capabilities: Option<&Capabilities>) -> Policy {
+        let account = Policy::of(&self.account);
+        Policy {
+            removal: if self.unsyncable { RemovalPolicy::Keep } else { account.removal },
+            // A server without CAPA cannot say that it has TOP; asking costs nothing.
+            has_top: capabilities.is_none_or(Capabilities::top),
+            moved: is_moved(store, &self.account),
+            renumbered: self.has_recognised_renumbered || self.has_probed,
+            pass: self.pass,
+            ..account
+        }
     }
 
     /// Asks for the sizes of all messages.
@@ -245,17 +256,6 @@ impl Poll {
         // A server that shows none of them has no TOP, whatever it says.
         given.policy.has_top &= shown;
         Ok(())
-    }
-
-    /// Each message at which sessions ended has a session of its own: if that one ends early, too, it is clear at what.
-    fn not_in_this_session(&self, state: &UidState, now: u64) -> HashSet<ListedAs> {
-        let mut others = self.tried.clone();
-        if self.pass == Pass::Isolated {
-            let due =
-                state.quarantines().filter(|(_, quarantine)| quarantine.until <= now).map(|(listed_as, _)| listed_as);
-            others.extend(due.filter(|listed_as| Some(*listed_as) != self.to_isolate.front()).cloned());
-        }
-        others
     }
 }
 

@@ -21,7 +21,7 @@ use crate::plan::{Pass, Plan, next_due};
 use crate::pop3::{Capabilities, LoginDelay, MessageNumber, Response};
 use crate::provider::Provider;
 use crate::secret::Secret;
-use crate::state::entries::{Entry, ListedAs};
+use crate::state::entries::Entry;
 use crate::state::handle::StateHandle;
 
 /// How a session that ended in order ended.
@@ -29,8 +29,8 @@ use crate::state::handle::StateHandle;
 pub(super) struct Ended {
     /// How many messages are still to be retrieved.
     pub(super) left: usize,
-    /// Messages at which earlier sessions broke, and that wait for sessions of their own.
-    pub(super) to_isolate: Vec<ListedAs>,
+    /// There is something to do with so many in sessions of another kind: their own, or a normal one.
+    pub(super) others: usize,
     /// Everything that was listed was new: so many messages, 0 if some were known.
     pub(super) all_new: usize,
     /// It was found out that a rule leaves messages on the server.
@@ -149,18 +149,17 @@ impl Poll {
             return false;
         }
         // Without TOP nothing else would show it.
-        let probes = self.probes_for_more && !plan.has_top;
+        let probes = self.is_probe && !plan.has_top;
         let goes_on = self.pass == Pass::Normal && self.so_far.messages > 0 && !plan.retrieve.is_empty();
         let is_new = |unique_id| state.read().is_ok_and(|store| store.state().ids_of(unique_id).is_empty());
         let mut names = maildrop.messages.iter().map(|listed| listed.unique_id.as_ref());
         probes || (goes_on && names.all(|name| name.is_some_and(is_new)))
     }
 
-    /// Ends a session that shows nothing new under new names.
+    /// Ends a session that shows nothing new under new names, as it seems: what it would have retrieved is told.
     async fn leave_what_came_before(&self, client: Client, plan: &Plan) -> Ended {
         self.quit_in_order(client).await;
-        let left = if self.probes_for_more { 0 } else { plan.retrieve.len() + plan.postponed };
-        Ended { left, ..Ended::default() }
+        Ended { left: plan.retrieve.len() + plan.postponed, ..Ended::default() }
     }
 
     async fn open_maildrop(

@@ -123,7 +123,9 @@ pub struct Entry {
     /// We deleted it, and the server acknowledged the QUIT.
     pub removed: bool,
     /// What is listed under its unique-id may be another message, whatever its header says: it was missing in a listing,
-    /// was deleted or was to be, came in another size than it was listed with or in a session whose answers were out of step, has the unique-id from a renumbering, or stands on another host. Only its bytes tell.
+    /// was deleted or was to be, came in another size than it was listed with or in a session whose answers were out of
+    /// step, has the unique-id from a renumbering, stands on another host, or a session of its own ended at it. Only its
+    /// bytes tell.
     pub doubt: bool,
     /// Certain seconds at the first complete listing without it, or at the acknowledged QUIT that removed it.
     pub absent_since: Option<u64>,

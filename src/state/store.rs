@@ -351,8 +351,8 @@ impl Store {
         self.append_ids(ids, |ids| Record::Absent { ids, trusted })
     }
 
-    /// What is listed under the unique-ids of these later may be something else: they are about to be deleted. Durable when
-    /// this returns. Blocks.
+    /// What is listed under the unique-ids of these later may be something else: they are about to be deleted, or a session
+    /// ended at what stood there. Durable when this returns. Blocks.
     ///
     /// # Errors
     /// Those of the disk.

@@ -89,6 +89,20 @@ fn portions_of_what_has_other_names_in_each_session_come_to_an_end() {
     }
 }
 
+/// Without TOP nothing tells the second portion from the first one under other names.
+#[test]
+fn a_portion_that_looks_like_the_one_before_is_not_left_in_silence() {
+    let alike = |n: u32| Message::new(&format!("u{n}"), format!("Message-ID: <{n}@x>\r\n\r\n{n}\r\n").as_bytes());
+    let maildrop = Maildrop::with((1001..=1500).map(alike).collect(), |behaviour| {
+        (behaviour.window, behaviour.top) = (Some(250), false);
+    });
+    let env = TestEnv::in_memory(&[Account::at(maildrop.server.address).deleting()]);
+    env.fetch().expect(1).says("250 messages are left for the next poll");
+    assert_eq!((env.mail().len(), maildrop.left().len()), (250, 250));
+    env.fetch().expect(0);
+    assert_eq!((env.mail().len(), maildrop.left().len()), (500, 0));
+}
+
 #[test]
 fn portions_with_a_message_that_cannot_be_fetched_come_to_an_end() {
     let mut messages = small_ones(500);

@@ -72,6 +72,7 @@ mod signals;
 mod simulation;
 mod soak;
 mod surroundings;
+mod suspects;
 mod system_limits;
 mod terminal;
 mod tls;

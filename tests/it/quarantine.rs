@@ -111,7 +111,7 @@ impl Bench {
         runtime.block_on(poll(Arc::new(context), self.account.clone(), PollOptions::default(), stop, observers))
     }
 
-    fn wait(&self, seconds: u64) {
+    pub(crate) fn wait(&self, seconds: u64) {
         *self.clock.0.lock().unwrap() += seconds;
     }
 

@@ -97,6 +97,8 @@ pub(crate) struct Behaviour {
     pub(crate) expire_0: bool,
     /// Every session finds the messages under other unique-ids.
     pub(crate) new_names: bool,
+    /// The unique-ids are the numbers, so that they shift when a message goes.
+    pub(crate) counts: bool,
     /// A command that begins so is answered by the end of the connection, every time.
     pub(crate) hang_up_at: Option<String>,
     /// Only the first so many messages that are not popped yet are listed.
@@ -132,6 +134,7 @@ impl Default for Behaviour {
             stat_after_retr: None,
             expire_0: false,
             new_names: false,
+            counts: false,
             hang_up_at: None,
             window: None,
             next_faults: None,

@@ -1,5 +1,6 @@
 //! Many small worlds, on several threads.
 
+use std::ffi::OsString;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -37,14 +38,34 @@ fn is_in_sample(index: usize, jobs: usize) -> bool {
     jobs <= FEW || (index.wrapping_mul(0x9e37_79b1) >> 16).is_multiple_of(ONE_OF)
 }
 
+/// What the environment wants of a run.
+struct Wishes {
+    /// Only jobs whose description contains these words.
+    only: Option<String>,
+    /// All failures, in this file.
+    list: Option<OsString>,
+}
+
+impl Wishes {
+    fn read() -> Self {
+        Self { only: std::env::var(ONLY).ok(), list: std::env::var_os(LIST) }
+    }
+
+    /// Whether a sample is not enough.
+    fn are_about_all(&self) -> bool {
+        self.only.is_some() || self.list.is_some() || more_is_wanted()
+    }
+}
+
 /// Does all jobs, or a sample of many, and fails with the descriptions of those that failed.
 pub(crate) fn do_all<J: Sync>(
     jobs: &[J],
     describe: impl Fn(&J) -> String + Sync,
     act: impl Fn(&J, &Runtime) -> Verdict + Sync,
 ) {
-    let wants_all = [ONLY, LIST, SEEDS].into_iter().any(|variable| std::env::var_os(variable).is_some());
-    do_chosen(jobs, |index| wants_all || is_in_sample(index, jobs.len()), describe, act);
+    let wishes = Wishes::read();
+    let all = wishes.are_about_all();
+    do_chosen(wishes, jobs, |index| all || is_in_sample(index, jobs.len()), describe, act);
 }
 
 /// The same with every one of them, however many there are.
@@ -53,17 +74,16 @@ pub(crate) fn do_every_one<J: Sync>(
     describe: impl Fn(&J) -> String + Sync,
     act: impl Fn(&J, &Runtime) -> Verdict + Sync,
 ) {
-    do_chosen(jobs, |_| true, describe, act);
+    do_chosen(Wishes::read(), jobs, |_| true, describe, act);
 }
 
 fn do_chosen<J: Sync>(
+    Wishes { only, list }: Wishes,
     jobs: &[J],
     is_chosen: impl Fn(usize) -> bool + Sync,
     describe: impl Fn(&J) -> String + Sync,
     act: impl Fn(&J, &Runtime) -> Verdict + Sync,
 ) {
-    let only = std::env::var(ONLY).ok();
-    let list = std::env::var_os(LIST);
     let (next, played) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let failures: Mutex<Vec<String>> = Mutex::default();
     let work = || {

@@ -214,6 +214,9 @@ impl<'a> Conversation<'a> {
         if self.behaviour.new_names {
             lock(self.contents).messages.iter_mut().for_each(|message| message.uid.push('x'));
         }
+        if self.behaviour.counts {
+            (1..).zip(&mut lock(self.contents).messages).for_each(|(n, message): (u32, _)| message.uid = n.to_string());
+        }
         let window = self.behaviour.window;
         let visible = |message: &&Message| window.is_none() || !message.popped;
         let contents = lock(self.contents);

@@ -1,0 +1,282 @@
+//! Messages at which sessions of a poll broke, and that wait for sessions of their own. PURE.
+//!
+//! Some servers have no unique-ids, and some give a message another one in the next session, because they count. So a
+//! suspect is found again by its unique-id and size, or else by its number and size: numbers shift only when a session that
+//! ended by QUIT has deleted what stood before it. Should another message be taken for it all the same, that one waits its
+//! turn: nothing is deleted, or taken for delivered, by this.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use super::Turn;
+use crate::plan::maildrop::{Listed, Maildrop};
+use crate::pop3::MessageNumber;
+use crate::state::entries::ListedAs;
+
+/// Those messages.
+#[derive(Debug, Clone, Default)]
+pub struct Suspects {
+    /// They wait for sessions of their own, the next one first.
+    waiting: VecDeque<Suspect>,
+    /// The one that this session is for. None once it is gone.
+    current: Option<Suspect>,
+    /// They broke theirs, or had them and have no unique-ids, and are left alone for the rest of the poll.
+    tried: Vec<Suspect>,
+}
+
+/// One of them.
+#[derive(Debug, Clone)]
+struct Suspect {
+    /// As it was listed last, with the number that it has now.
+    listed: Listed,
+    /// It was listed under another unique-id before: what is remembered under this one is another message.
+    is_renamed: bool,
+}
+
+/// A suspect as a plan sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Suspected {
+    /// Whether this session is the one that it waits for.
+    pub(super) turn: Turn,
+    /// What is remembered under its unique-id is another message.
+    pub(super) is_renamed: bool,
+}
+
+impl Suspects {
+    /// A session broke at this message. If it `was_tried`, it is left alone for the rest of the poll.
+    pub fn broke(&mut self, listed: &Listed, was_tried: bool) {
+        let is_it = |suspect: &Suspect| suspect.listed.number == listed.number;
+        let is_renamed = self.all().any(|suspect| is_it(suspect) && suspect.is_renamed);
+        let was_its_turn = self.current.take_if(|current| is_it(current)).is_some();
+        if was_tried {
+            self.waiting.retain(|waiting| !is_it(waiting));
+        }
+        let suspect = Suspect { listed: listed.clone(), is_renamed };
+        match was_tried {
+            _ if self.all().any(is_it) => {}
+            false => self.waiting.push_back(suspect),
+            true if was_its_turn || listed.unique_id.is_none() => self.tried.push(suspect),
+            // The state knows it by its unique-id.
+            true => {}
+        }
+    }
+
+    /// These are the ones that wait, in this order, as they are listed now.
+    pub fn wait(&mut self, messages: &[Listed]) {
+        let renamed: HashSet<MessageNumber> =
+            self.all().filter(|suspect| suspect.is_renamed).map(|suspect| suspect.listed.number).collect();
+        let suspect =
+            |listed: &Listed| Suspect { listed: listed.clone(), is_renamed: renamed.contains(&listed.number) };
+        self.waiting = messages.iter().map(suspect).collect();
+    }
+
+    /// How many wait for sessions of their own.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all().next().is_none()
+    }
+
+    /// The session that begins is that of the next one.
+    pub fn take_turn(&mut self) {
+        self.current = self.waiting.pop_front();
+    }
+
+    /// The session is over. If the one that it was for is still there and has a unique-id, the answer is how it is listed.
+    pub fn had_its_turn(&mut self) -> Option<ListedAs> {
+        let had = self.current.take()?;
+        let listed_as = ListedAs::of(&had.listed);
+        if listed_as.is_none() {
+            self.tried.push(had);
+        }
+        listed_as
+    }
+
+    /// At the end of a session the server has removed what had these numbers.
+    pub fn removed(&mut self, numbers: &[MessageNumber]) {
+        let mut removed = numbers.to_vec();
+        removed.sort_unstable();
+        self.keep(|suspect| {
+            let Err(before) = removed.binary_search(&suspect.listed.number) else { return false };
+            let shifted = u32::try_from(before).ok().and_then(|before| suspect.listed.number.get().checked_sub(before));
+            let Some(number) = shifted.and_then(MessageNumber::new) else { return false };
+            suspect.listed.number = number;
+            true
+        });
+    }
+
+    /// Finds them in the listing of a new session, sizes included. What is not listed is none any more.
+    pub fn meet(&mut self, maildrop: &Maildrop) {
+        if self.is_empty() {
+            return;
+        }
+        let at = |number: MessageNumber| {
+            let place = maildrop.messages.binary_search_by_key(&number, |listed| listed.number).ok()?;
+            maildrop.messages.get(place)
+        };
+        let is_listed_so = |suspect: &&Suspect| at(suspect.listed.number) == Some(&suspect.listed);
+        let mut found: HashSet<MessageNumber> = self.all().filter(is_listed_so).map(|one| one.listed.number).collect();
+        let others = self.all().filter(|suspect| !is_listed_so(suspect));
+        let mut by_name: HashMap<ListedAs, VecDeque<&Listed>> =
+            others.filter_map(|suspect| Some((ListedAs::of(&suspect.listed)?, VecDeque::new()))).collect();
+        let listing = if by_name.is_empty() { &[] } else { maildrop.messages.as_slice() };
+        for listed in listing {
+            let alike = ListedAs::of(listed).filter(|_| !found.contains(&listed.number));
+            if let Some(alike) = alike.and_then(|name| by_name.get_mut(&name)) {
+                alike.push_back(listed);
+            }
+        }
+        self.keep(|suspect| {
+            if is_listed_so(&&*suspect) {
+                return true;
+            }
+            let Listed { number, unique_id, reported_size } = &suspect.listed;
+            let alike = ListedAs::of(&suspect.listed).and_then(|name| by_name.get_mut(&name)?.pop_front());
+            let is_there = |listed: &&Listed| {
+                let is_named = listed.unique_id.is_some() == unique_id.is_some();
+                let is_same = unique_id.is_some() && listed.unique_id == *unique_id;
+                is_named && (is_same || listed.reported_size == *reported_size) && !found.contains(number)
+            };
+            let Some(listed) = alike.or_else(|| at(*number).filter(is_there)) else { return false };
+            found.insert(listed.number);
+            suspect.is_renamed |= listed.unique_id != *unique_id;
+            suspect.listed = listed.clone();
+            true
+        });
+    }
+
+    /// What becomes of which message in a session that has met them.
+    pub(super) fn by_number(&self) -> HashMap<MessageNumber, Suspected> {
+        let have =
+            |turn| move |suspect: &Suspect| (suspect.listed.number, Suspected { turn, is_renamed: suspect.is_renamed });
+        let tried = self.tried.iter().map(have(Turn::Tried));
+        let waiting = self.waiting.iter().map(have(Turn::OtherSession));
+        tried.chain(waiting).chain(self.current.iter().map(have(Turn::Now))).collect()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Suspect> {
+        self.current.iter().chain(&self.waiting).chain(&self.tried)
+    }
+
+    /// Forgets those of which it is not true.
+    fn keep(&mut self, mut is_kept: impl FnMut(&mut Suspect) -> bool) {
+        self.current.take_if(|suspect| !is_kept(suspect));
+        self.waiting.retain_mut(&mut is_kept);
+        self.tried.retain_mut(&mut is_kept);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pop3::UniqueId;
+
+    fn number(n: u32) -> MessageNumber {
+        MessageNumber::new(n).unwrap()
+    }
+
+    /// A message without a unique-id.
+    fn nameless(n: u32, size: u64) -> Listed {
+        Listed { number: number(n), unique_id: None, reported_size: Some(size) }
+    }
+
+    fn named(n: u32, unique_id: &str, size: u64) -> Listed {
+        Listed { unique_id: UniqueId::new(unique_id.as_bytes()).ok(), ..nameless(n, size) }
+    }
+
+    fn maildrop(messages: &[Listed]) -> Maildrop {
+        Maildrop { messages: messages.to_vec(), ..Maildrop::default() }
+    }
+
+    /// When these messages have their turn, which are all that is listed; None: it is no suspect.
+    fn turns<const N: usize>(suspects: &mut Suspects, messages: &[Listed; N]) -> [Option<Turn>; N] {
+        suspects.meet(&maildrop(messages));
+        let by_number = suspects.by_number();
+        std::array::from_fn(|place| by_number.get(&messages[place].number).map(|suspected| suspected.turn))
+    }
+
+    const NOW: Option<Turn> = Some(Turn::Now);
+    const LATER: Option<Turn> = Some(Turn::OtherSession);
+    const NEVER: Option<Turn> = Some(Turn::Tried);
+
+    #[test]
+    fn each_has_a_session_of_its_own_in_its_turn_and_no_second_one() {
+        let mut suspects = Suspects::default();
+        suspects.broke(&nameless(3, 30), false);
+        suspects.broke(&nameless(1, 10), false);
+        suspects.broke(&nameless(5, 50), true);
+        let all = [nameless(1, 10), nameless(2, 20), nameless(3, 30), nameless(5, 50)];
+        assert_eq!(turns(&mut suspects, &all), [LATER, None, LATER, NEVER]);
+        suspects.take_turn();
+        assert_eq!(turns(&mut suspects, &all), [LATER, None, NOW, NEVER]);
+        assert_eq!(suspects.had_its_turn(), None);
+        suspects.take_turn();
+        assert_eq!((turns(&mut suspects, &all), suspects.waiting()), ([NOW, None, NEVER, NEVER], 0));
+        suspects.broke(&nameless(1, 10), true);
+        assert_eq!((turns(&mut suspects, &all), suspects.had_its_turn()), ([NEVER, None, NEVER, NEVER], None));
+    }
+
+    #[test]
+    fn the_turn_of_one_that_goes_with_its_session_is_not_that_of_the_next() {
+        let mut suspects = Suspects::default();
+        suspects.broke(&nameless(1, 10), false);
+        suspects.broke(&nameless(2, 20), false);
+        suspects.take_turn();
+        suspects.removed(&[number(1)]);
+        suspects.had_its_turn();
+        suspects.take_turn();
+        assert_eq!((suspects.waiting(), turns(&mut suspects, &[nameless(1, 20)])), (0, [NOW]));
+        suspects.removed(&[]);
+        suspects.had_its_turn();
+        assert_eq!(turns(&mut suspects, &[nameless(1, 20)]), [NEVER]);
+    }
+
+    #[test]
+    fn numbers_shift_by_what_was_removed_before_them() {
+        let mut suspects = Suspects::default();
+        for (n, size) in [(2, 20), (4, 40), (6, 60)] {
+            suspects.broke(&nameless(n, size), false);
+        }
+        suspects.removed(&[number(5), number(1), number(3), number(4), number(7)]);
+        assert_eq!(suspects.waiting(), 2, "4 is gone");
+        assert_eq!(turns(&mut suspects.clone(), &[nameless(1, 20), nameless(2, 60)]), [LATER, LATER]);
+        assert_eq!(turns(&mut suspects.clone(), &[nameless(1, 21), nameless(2, 60)]), [None, LATER], "another size");
+        assert_eq!(turns(&mut suspects, &[named(1, "a", 20), nameless(2, 60)]), [None, LATER], "it has a name");
+    }
+
+    #[test]
+    fn one_is_found_by_its_unique_id_or_where_that_is_not_listed_by_its_number() {
+        let mut suspects = Suspects::default();
+        suspects.broke(&named(2, "b", 20), false);
+        suspects.broke(&named(4, "d", 40), false);
+        let mut moved = suspects.clone();
+        let listing = [named(1, "b", 20), named(2, "x", 20), named(3, "y", 40), named(4, "d", 41)];
+        assert_eq!(turns(&mut moved, &listing), [LATER, None, None, LATER], "its size may be told anew");
+        let renamed = |suspects: &Suspects, n| suspects.by_number().get(&number(n)).map(|one| one.is_renamed);
+        assert_eq!(renamed(&moved, 1), Some(false));
+        suspects.removed(&[number(1)]);
+        let counted = [named(1, "a", 20), named(2, "b", 30), named(3, "c", 40)];
+        assert_eq!(turns(&mut suspects, &counted), [LATER, None, LATER]);
+        assert_eq!((renamed(&suspects, 1), renamed(&suspects, 3)), (Some(true), Some(true)));
+        suspects.take_turn();
+        suspects.wait(&counted[2..]);
+        assert_eq!(renamed(&suspects, 3), Some(true), "that is kept as long as it waits");
+        suspects.take_turn();
+        assert_eq!(suspects.clone().had_its_turn(), ListedAs::of(&counted[2]));
+        suspects.broke(&counted[2], true);
+        assert_eq!((turns(&mut suspects, &[named(3, "z", 40)]), suspects.had_its_turn()), ([NEVER], None));
+    }
+
+    #[test]
+    fn two_that_are_listed_alike_are_two() {
+        let mut suspects = Suspects::default();
+        let alike = [named(1, "a", 10), named(2, "a", 10), named(3, "a", 10)];
+        suspects.wait(&alike[1..]);
+        suspects.take_turn();
+        assert_eq!(turns(&mut suspects, &alike), [None, NOW, LATER]);
+    }
+}

@@ -1,0 +1,124 @@
+//! Messages at which sessions break: each is found again in the next session, whatever it is listed as there, and none is
+//! left in silence.
+
+use std::time::Duration;
+
+use mailferry::account::RemovalPolicy;
+use mailferry::exit::ExitStatus;
+
+use crate::delivered::assert_same_mail;
+use crate::mail::{small, small_ones, small_ones_stored};
+use crate::program::{Account, TestEnv};
+use crate::quarantine::Bench;
+use crate::scripted::maildrop::{Behaviour, Maildrop, Message};
+
+/// A message that cannot be had: the server does not double the dot of a line that looks like its end.
+fn unstuffed(uid: &str) -> Message {
+    let bytes = b"Subject: bad\r\n\r\n.\r\nsecond half\r\n";
+    let answer = format!("+OK\r\n{}.", String::from_utf8_lossy(bytes));
+    Message { refusal: Some(answer), ..Message::new(uid, bytes) }
+}
+
+#[test]
+fn one_whose_unique_id_shifts_while_others_are_deleted_is_told() {
+    for (pipelining, top) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut messages = small_ones(3);
+        messages[1].refusal = Some("hang up".to_owned());
+        let maildrop = Maildrop::with(messages, |behaviour| {
+            *behaviour = Behaviour { pipelining, top, counts: true, ..behaviour.clone() };
+        });
+        let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
+        env.fetch().expect(75);
+        maildrop.change(|contents| {
+            contents.messages[1].refusal = None;
+            contents.messages.push(unstuffed("bad"));
+        });
+        env.fetch().expect(1).says("second half");
+        assert_same_mail(&env.mail(), &small_ones_stored(3));
+        assert_eq!(maildrop.left().len(), 1, "pipelining {pipelining}, top {top}");
+        maildrop.server.wait_until_idle();
+        assert!(maildrop.server.sessions().len() < 10, "{} sessions", maildrop.server.sessions().len());
+    }
+}
+
+/// The first message goes when its age has come, and then the bad one has the name and the size of one that is stored.
+#[test]
+fn one_that_takes_the_unique_id_and_the_size_of_one_that_is_known_is_told() {
+    const DAY: u64 = 86_400;
+    let like_the_bad_one = |n: u32| {
+        let message = Message::new("", format!("Message-ID: <{n}@x>\r\n\r\nnumber {n}.\r\n").as_bytes());
+        assert_eq!(message.size(), unstuffed("").size());
+        message
+    };
+    let maildrop = Maildrop::with(vec![like_the_bad_one(1)], |behaviour| {
+        *behaviour = Behaviour { pipelining: false, counts: true, top: false, ..behaviour.clone() };
+    });
+    let add = |message| maildrop.change(|contents| contents.messages.push(message));
+    let mut bench = Bench::at(&maildrop);
+    bench.account.removal = RemovalPolicy::AfterAge(Duration::from_secs(2 * DAY));
+    assert_eq!(bench.poll().exit_status(), ExitStatus::Ok);
+    bench.wait(DAY);
+    (2..=3).for_each(|n| add(like_the_bad_one(n)));
+    assert_eq!(bench.poll().exit_status(), ExitStatus::Ok);
+    bench.wait(DAY);
+    add(unstuffed(""));
+    let report = bench.poll();
+    assert_eq!((report.exit_status(), report.removed, report.failed.len()), (ExitStatus::Partial, 1, 1), "{report:?}");
+    assert_eq!(maildrop.left().len(), 3);
+    bench.wait(60);
+    let again = bench.poll();
+    assert_eq!(
+        (again.exit_status(), again.failed.len()),
+        (ExitStatus::Partial, 1),
+        "not only the first time: {again:?}"
+    );
+}
+
+/// What came before the session broke may come once more: nothing tells that it is the same.
+#[test]
+fn one_with_another_unique_id_in_each_session_does_not_stop_the_others() {
+    for (pipelining, place) in [(false, 0), (false, 1), (true, 0), (true, 1), (true, 3)] {
+        let mut messages = small_ones(3);
+        messages.insert(place, unstuffed("bad"));
+        let maildrop = Maildrop::with(messages, |behaviour| {
+            *behaviour = Behaviour { pipelining, new_names: true, ..behaviour.clone() };
+        });
+        let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
+        env.fetch().expect(1).says("second half");
+        let mut mail = env.mail();
+        assert_eq!(mail.len(), 3 + place, "pipelining {pipelining}, place {place}");
+        mail.dedup();
+        assert_same_mail(&mail, &small_ones_stored(3));
+        assert_eq!(maildrop.left().len(), 1, "pipelining {pipelining}, place {place}");
+        env.fetch().expect(1).says("second half");
+        assert_eq!((env.mail().len(), maildrop.left().len()), (3 + place, 1));
+    }
+}
+
+/// A server that lists 250 messages at a time, one of its second portion unstuffed.
+fn in_portions(top: bool) -> Maildrop {
+    let mut messages = small_ones(251);
+    messages.extend([unstuffed("bad"), Message::new("u252", &small(252))]);
+    Maildrop::with(messages, |behaviour| (behaviour.window, behaviour.top) = (Some(250), top))
+}
+
+#[test]
+fn one_in_the_second_portion_costs_the_others_nothing_and_is_told() {
+    for top in [false, true] {
+        let maildrop = in_portions(top);
+        let env = TestEnv::in_memory(&[Account::at(maildrop.server.address)]);
+        env.fetch().expect(1).says("second half");
+        assert_same_mail(&env.mail(), &small_ones_stored(252));
+    }
+}
+
+#[test]
+fn what_is_left_of_the_second_portion_where_the_server_lets_nobody_in_any_more_is_no_success() {
+    let maildrop = in_portions(true);
+    maildrop.change(|contents| contents.behaviour.logins = Some(2));
+    let env = TestEnv::in_memory(&[Account::at(maildrop.server.address)]);
+    env.fetch().expect(75);
+    maildrop.change(|contents| contents.behaviour.logins = None);
+    env.fetch().expect(1).says("second half");
+    assert_same_mail(&env.mail(), &small_ones_stored(252));
+}
