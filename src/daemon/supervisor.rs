@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 use super::accounts::AccountState;
 use super::configured::Configured;
 use super::forwarders::{Aftermath, Forwarders};
-use super::log::{log, log_back_off, log_complaints};
+use super::log::{log, log_back_off, log_warnings};
 use super::outside::{Found, Outside, Recalled};
 use super::polls::{After, Ended, Polled, Polls};
 use super::{Load, SignalRequest, systemd};
@@ -310,7 +310,7 @@ impl Supervisor {
         kept.on_poll_end(report, polled.begun..now, clock.wall, self.context.clock.time_of_week());
         self.metrics.on_poll_end(report, kept.trouble().map(Trouble::cause));
         log(kept, report, before, now, clock.wall);
-        log_complaints(kept, report);
+        log_warnings(kept, report);
         let spool_is_full = report.left.is_some_and(|left| left.why == LeftFor::FullSpool);
         self.forwarders.on_poll_end(name, report.retrieved, spool_is_full, now);
         let host = kept.account.endpoint.host.as_str();
