@@ -20,6 +20,29 @@ pub(super) struct Selection {
     pub(super) page: usize,
 }
 
+impl Selection {
+    /// The accounts on that page, or on the last one there is.
+    pub(super) fn of(&self, status: &Status) -> Selected {
+        let wanted = self.name.to_lowercase();
+        let is_it = |account: &&AccountStatus| account.account.to_lowercase().contains(&wanted);
+        let matching: Vec<&AccountStatus> = status.accounts.iter().filter(is_it).collect();
+        let pages = matching.len().div_ceil(ON_A_PAGE).max(1);
+        let page = self.page.min(pages - 1);
+        let names = matching.iter().skip(page * ON_A_PAGE).take(ON_A_PAGE).map(|account| account.account.clone());
+        Selected { page, pages, names: names.collect() }
+    }
+}
+
+/// The accounts on a page.
+pub(super) struct Selected {
+    /// Which page it is.
+    page: usize,
+    /// How many pages there are.
+    pages: usize,
+    /// Their names.
+    pub(super) names: Vec<String>,
+}
+
 /// How many accounts are how.
 pub(super) struct Sums {
     /// All of them.
@@ -64,11 +87,14 @@ impl fmt::Display for Sums {
 pub(super) struct Overview<'a> {
     pub(super) status: &'a Status,
     pub(super) selection: &'a Selection,
+    pub(super) selected: &'a Selected,
+    /// Those that are selected, with their history.
+    pub(super) accounts: &'a [AccountStatus],
 }
 
 impl fmt::Display for Overview<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { status, selection } = self;
+        let Self { status, selection, selected, accounts } = self;
         if let Some(problem) = &status.config_problem {
             write!(
                 f,
@@ -82,11 +108,6 @@ impl fmt::Display for Overview<'_> {
             Sums { in_trouble: 0, .. } => f.write_str("<p class=\"fine\">No account is in trouble.</p>")?,
             _ => write!(f, "{}{}", Troubles(status), Held(status))?,
         }
-        let wanted = selection.name.to_lowercase();
-        let matching: Vec<&AccountStatus> =
-            status.accounts.iter().filter(|account| account.account.to_lowercase().contains(&wanted)).collect();
-        let pages = matching.len().div_ceil(ON_A_PAGE).max(1);
-        let page = selection.page.min(pages - 1);
         f.write_str("<section aria-labelledby=\"accounts\"><h2 id=\"accounts\">Accounts</h2>")?;
         let sum = |of: fn(&AccountStatus) -> u64| status.accounts.iter().map(of).fold(0, u64::saturating_add);
         let (messages, octets) = (sum(|account| account.today.messages), sum(|account| account.today.octets));
@@ -97,13 +118,13 @@ impl fmt::Display for Overview<'_> {
             write!(f, "; waiting to be forwarded: {}", mail(waiting, octets))?;
         }
         f.write_str("</p>")?;
-        if status.accounts.len() > 20 || !wanted.is_empty() {
-            navigation(f, selection, page, pages)?;
+        if status.accounts.len() > 20 || !selection.name.is_empty() {
+            navigation(f, selection, selected.page, selected.pages)?;
         }
-        if matching.is_empty() {
+        if selected.names.is_empty() {
             f.write_str("<p>No account matches that name.</p>")?;
         } else {
-            table(f, matching.iter().skip(page * ON_A_PAGE).take(ON_A_PAGE).copied(), status.now)?;
+            table(f, accounts, status.now)?;
         }
         write!(
             f,
@@ -137,13 +158,13 @@ fn navigation(f: &mut fmt::Formatter<'_>, selection: &Selection, page: usize, pa
     f.write_str("</nav>")
 }
 
-fn table<'a>(f: &mut fmt::Formatter<'_>, accounts: impl Iterator<Item = &'a AccountStatus>, now: i64) -> fmt::Result {
+fn table(f: &mut fmt::Formatter<'_>, accounts: &[AccountStatus], now: i64) -> fmt::Result {
     f.write_str(
         "<div class=\"box\"><table class=\"accounts\"><thead><tr><th scope=\"col\">Account</th><th scope=\"col\">State</th>\
          <th scope=\"col\">Last poll</th><th scope=\"col\">Next poll</th><th scope=\"col\" class=\"n\">New today</th>\
          <th scope=\"col\">New mail, 7 days</th><th scope=\"col\" class=\"n\">On the server</th></tr></thead><tbody>",
     )?;
-    for (at, account) in accounts.enumerate() {
+    for (at, account) in accounts.iter().enumerate() {
         row(f, account, at, now)?;
     }
     f.write_str("</tbody></table></div>")
