@@ -204,9 +204,9 @@ impl Supervisor {
         systemd::ready(&self.line());
         let mut rhythms = Rhythms::begin();
         loop {
+            self.reply_to_one().await;
             self.begin_polls();
             self.tell_groups();
-            self.reply_to_one().await;
             match self.next_event(&mut rhythms).await {
                 Event::Due => {}
                 Event::Alive => {

@@ -9,6 +9,7 @@ mod accept;
 mod account_page;
 mod content;
 mod document;
+mod figures;
 mod forwarding;
 mod html;
 mod listener;

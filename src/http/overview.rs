@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use super::figures::Figures;
 use super::forwarding::Held;
 use super::html::{Count, Moment, PathSegment, Size, Span, Text, Took};
 use super::plot::{ByDay, Plot};
 use super::troubles::Troubles;
-use crate::control::status::{AccountStatus, State, Status};
+use crate::control::status::{AccountStatus, State};
 
 /// So many accounts stand on one page.
 const ON_A_PAGE: usize = 200;
@@ -22,14 +23,14 @@ pub(super) struct Selection {
 
 impl Selection {
     /// The accounts on that page, or on the last one there is.
-    pub(super) fn of(&self, status: &Status) -> Selected {
+    pub(super) fn of(&self, names: &[Box<str>]) -> Selected {
         let wanted = self.name.to_lowercase();
-        let is_it = |account: &&AccountStatus| account.account.to_lowercase().contains(&wanted);
-        let matching: Vec<&AccountStatus> = status.accounts.iter().filter(is_it).collect();
+        let matching: Vec<&str> =
+            names.iter().map(|name| &**name).filter(|name| name.to_lowercase().contains(&wanted)).collect();
         let pages = matching.len().div_ceil(ON_A_PAGE).max(1);
         let page = self.page.min(pages - 1);
-        let names = matching.iter().skip(page * ON_A_PAGE).take(ON_A_PAGE).map(|account| account.account.clone());
-        Selected { page, pages, names: names.collect() }
+        let names = matching.into_iter().skip(page * ON_A_PAGE).take(ON_A_PAGE).map(str::to_owned).collect();
+        Selected { page, pages, names }
     }
 }
 
@@ -58,14 +59,13 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    pub(super) fn of(status: &Status) -> Self {
-        let count = |are: fn(&AccountStatus) -> bool| status.accounts.iter().filter(|account| are(account)).count();
+    pub(super) fn of(figures: &Figures) -> Self {
         Self {
-            accounts: status.accounts.len(),
-            in_trouble: count(AccountStatus::is_in_trouble),
-            new: count(AccountStatus::is_new),
-            polling: status.polling,
-            queued: status.queued,
+            accounts: figures.names.len(),
+            in_trouble: figures.in_trouble,
+            new: figures.new,
+            polling: figures.status.polling,
+            queued: figures.status.queued,
         }
     }
 }
@@ -85,7 +85,7 @@ impl fmt::Display for Sums {
 
 /// The middle of the page.
 pub(super) struct Overview<'a> {
-    pub(super) status: &'a Status,
+    pub(super) figures: &'a Figures,
     pub(super) selection: &'a Selection,
     pub(super) selected: &'a Selected,
     /// Those that are selected, with their history.
@@ -94,7 +94,8 @@ pub(super) struct Overview<'a> {
 
 impl fmt::Display for Overview<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { status, selection, selected, accounts } = self;
+        let Self { figures, selection, selected, accounts } = self;
+        let status = &figures.status;
         if let Some(problem) = &status.config_problem {
             write!(
                 f,
@@ -103,22 +104,19 @@ impl fmt::Display for Overview<'_> {
                 Text(problem)
             )?;
         }
-        match Sums::of(status) {
+        match Sums::of(figures) {
             Sums { in_trouble: 0, new: 0, .. } => f.write_str("<p class=\"fine\">All accounts are well.</p>")?,
             Sums { in_trouble: 0, .. } => f.write_str("<p class=\"fine\">No account is in trouble.</p>")?,
             _ => write!(f, "{}{}", Troubles(status), Held(status))?,
         }
         f.write_str("<section aria-labelledby=\"accounts\"><h2 id=\"accounts\">Accounts</h2>")?;
-        let sum = |of: fn(&AccountStatus) -> u64| status.accounts.iter().map(of).fold(0, u64::saturating_add);
-        let (messages, octets) = (sum(|account| account.today.messages), sum(|account| account.today.octets));
-        write!(f, "<p class=\"caption\">new today: {}", mail(messages, octets))?;
-        let waiting = sum(|account| account.forward.as_ref().map_or(0, |forward| forward.messages));
-        if waiting > 0 {
-            let octets = sum(|account| account.forward.as_ref().map_or(0, |forward| forward.octets));
-            write!(f, "; waiting to be forwarded: {}", mail(waiting, octets))?;
+        let (today, spooled) = (figures.today, figures.spooled);
+        write!(f, "<p class=\"caption\">new today: {}", mail(today.messages, today.octets))?;
+        if spooled.messages > 0 {
+            write!(f, "; waiting to be forwarded: {}", mail(spooled.messages, spooled.octets))?;
         }
         f.write_str("</p>")?;
-        if status.accounts.len() > 20 || !selection.name.is_empty() {
+        if figures.names.len() > 20 || !selection.name.is_empty() {
             navigation(f, selection, selected.page, selected.pages)?;
         }
         if selected.names.is_empty() {

@@ -13,10 +13,10 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use super::account_page::AccountPage;
 use super::content::Content;
 use super::document::{NoPiece, document};
+use super::figures::Figures;
 use super::overview::{Overview, Selection, Sums};
 use super::snapshot::Snapshots;
 use super::{metrics_page, theme};
-use crate::control::status::Status;
 
 /// The longest name that is looked for, in characters.
 const LONGEST_NAME: usize = 200;
@@ -121,9 +121,9 @@ async fn respond<B>(request: &Request<B>, hosts: Hosts, snapshots: &Arc<Snapshot
         return if answers { Ok(plain("ok\n".to_owned())) } else { Err(Refused::NoAnswer) };
     }
     // All who ask wait together.
-    let status = snapshots.latest().await.ok_or(Refused::NoAnswer)?;
+    let figures = snapshots.latest().await.ok_or(Refused::NoAnswer)?;
     match path {
-        "/" => overview(&status, request.uri().query().unwrap_or_default(), snapshots).await,
+        "/" => overview(&figures, request.uri().query().unwrap_or_default(), snapshots).await,
         "/metrics" => {
             let open = accepts_open_metrics(request.headers());
             let kind = if open {
@@ -132,36 +132,36 @@ async fn respond<B>(request: &Request<B>, hosts: Hosts, snapshots: &Arc<Snapshot
                 "text/plain; version=0.0.4; charset=utf-8"
             };
             let _turn = snapshots.room().turn().await;
-            Ok(with_type(whole(metrics_page::text(&status, snapshots.polls(), open)?), kind))
+            Ok(with_type(whole(metrics_page::text(&figures, snapshots.polls(), open)?), kind))
         }
-        _ => account(&status, path.strip_prefix("/account/").unwrap_or_default(), snapshots).await,
+        _ => account(&figures, path.strip_prefix("/account/").unwrap_or_default(), snapshots).await,
     }
 }
 
-async fn overview(status: &Status, query: &str, snapshots: &Snapshots) -> Result<Answer, Refused> {
+async fn overview(figures: &Figures, query: &str, snapshots: &Snapshots) -> Result<Answer, Refused> {
     let selection = selection(query);
     let selected = {
         let _turn = snapshots.room().turn().await;
-        selection.of(status)
+        selection.of(&figures.names)
     };
     let accounts = snapshots.accounts(&selected.names).await.ok_or(Refused::NoAnswer)?;
     let _turn = snapshots.room().turn().await;
-    let sums = Sums::of(status);
+    let sums = Sums::of(figures);
     let title = match sums.in_trouble {
         0 => "mailferry".to_owned(),
         troubled => format!("({troubled}) mailferry"),
     };
-    let page = Overview { status, selection: &selection, selected: &selected, accounts: &accounts };
+    let page = Overview { figures, selection: &selection, selected: &selected, accounts: &accounts };
     Ok(html(theme::page(&title, &sums, page)?))
 }
 
-async fn account(status: &Status, segment: &str, snapshots: &Snapshots) -> Result<Answer, Refused> {
+async fn account(figures: &Figures, segment: &str, snapshots: &Snapshots) -> Result<Answer, Refused> {
     let name = percent_decoded(segment);
     let accounts = snapshots.accounts(std::slice::from_ref(&name)).await.ok_or(Refused::NoAnswer)?;
     let account = accounts.first().ok_or(Refused::NotFound)?;
     let _turn = snapshots.room().turn().await;
     let title = format!("{name} - mailferry");
-    let page = theme::page(&title, &Sums::of(status), AccountPage { account, now: status.now })?;
+    let page = theme::page(&title, &Sums::of(figures), AccountPage { account, now: figures.status.now })?;
     Ok(html(page))
 }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::figures::Figures;
 use super::room::Room;
 use crate::control::Pending;
 use crate::control::pieces::{NoAnswer, Pieces};
-use crate::control::status::{AccountStatus, Status};
+use crate::control::status::AccountStatus;
 use crate::metrics::PollMetrics;
 
 /// How old an answer may be.
@@ -21,12 +22,12 @@ enum Answer {
     /// It is waited for.
     Awaited,
     /// It came then.
-    Known(Instant, Arc<Status>),
+    Known(Instant, Arc<Figures>),
     /// It did not come, or is too old.
     None,
 }
 
-/// Asks for the status. An answer is kept no longer than it is fresh: of many accounts it is large.
+/// Asks for the status. Its figures are kept no longer than they are fresh.
 #[derive(Debug)]
 pub(super) struct Snapshots {
     supervisor: mpsc::Sender<Pending>,
@@ -67,16 +68,18 @@ impl Snapshots {
         if names.is_empty() {
             return Some(Vec::new());
         }
-        let status = whole(Pieces::of(self.supervisor.clone(), names), |account| account).await;
-        status.ok().map(|status| status.accounts)
+        let (mut pieces, mut accounts) = (Pieces::of(self.supervisor.clone(), names), Vec::new());
+        while let Some(piece) = pieces.next().await.ok()? {
+            accounts.extend(piece.accounts);
+        }
+        Some(accounts)
     }
 
-    /// The status as it was a moment ago, without the history of the accounts: of most nothing is shown, and it is the
-    /// larger part. None: the supervisor does not answer.
-    pub(super) async fn latest(&self) -> Option<Arc<Status>> {
+    /// How all were a moment ago. None: the supervisor does not answer.
+    pub(super) async fn latest(&self) -> Option<Arc<Figures>> {
         let mut last = self.asked();
         match &*last.wait_for(|answer| !matches!(answer, Answer::Awaited)).await.ok()? {
-            Answer::Known(_, status) => Some(Arc::clone(status)),
+            Answer::Known(_, figures) => Some(Arc::clone(figures)),
             Answer::Awaited | Answer::None => None,
         }
     }
@@ -101,8 +104,8 @@ impl Snapshots {
 fn ask(pieces: Pieces) -> watch::Receiver<Answer> {
     let (answer, answered) = watch::channel(Answer::Awaited);
     tokio::spawn(async move {
-        if let Ok(status) = whole(pieces, without_history).await {
-            answer.send_replace(Answer::Known(Instant::now(), Arc::new(status)));
+        if let Ok(figures) = figures(pieces).await {
+            answer.send_replace(Answer::Known(Instant::now(), Arc::new(figures)));
             tokio::time::sleep(FRESH).await;
         }
         answer.send_replace(Answer::None);
@@ -110,18 +113,14 @@ fn ask(pieces: Pieces) -> watch::Receiver<Answer> {
     answered
 }
 
-/// All pieces in one, with what is to be kept of each account.
-async fn whole(mut pieces: Pieces, keep: impl Fn(AccountStatus) -> AccountStatus) -> Result<Status, NoAnswer> {
-    let mut whole = pieces.next().await?.ok_or(NoAnswer)?;
-    whole.accounts = whole.accounts.into_iter().map(&keep).collect();
-    while let Some(piece) = pieces.next().await? {
-        whole.accounts.extend(piece.accounts.into_iter().map(&keep));
+async fn figures(mut pieces: Pieces) -> Result<Figures, NoAnswer> {
+    let mut figures: Option<Figures> = None;
+    while let Some(mut piece) = pieces.next().await? {
+        let accounts = std::mem::take(&mut piece.accounts);
+        let figures = figures.get_or_insert_with(|| Figures::new(piece));
+        accounts.into_iter().for_each(|account| figures.add(account));
     }
-    Ok(whole)
-}
-
-fn without_history(account: AccountStatus) -> AccountStatus {
-    AccountStatus { hours: Vec::new(), recent: Vec::new(), ..account }
+    figures.ok_or(NoAnswer)
 }
 
 #[cfg(test)]
@@ -149,7 +148,7 @@ mod tests {
         for one in asking {
             answers.push(one.await.unwrap());
         }
-        assert!(answers.iter().all(|answer| Arc::ptr_eq(answer, &answers[0]) && answer.accounts.len() == 2));
+        assert!(answers.iter().all(|answer| Arc::ptr_eq(answer, &answers[0]) && answer.names.len() == 2));
         assert!(questions.try_recv().is_err(), "it was asked for once");
         let kept = Arc::downgrade(&answers[0]);
         drop(answers);
