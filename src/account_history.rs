@@ -78,6 +78,12 @@ impl History {
         self.hours.is_empty() && self.polls.is_empty()
     }
 
+    /// How many hours and polls are in it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.hours.len() + self.polls.len()
+    }
+
     /// Takes in what another history says of polls that this one does not know.
     pub fn absorb(&mut self, other: &Self) {
         if other.is_empty() {

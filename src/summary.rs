@@ -20,26 +20,26 @@ impl PollReport {
 
     /// What did not go as it should although the poll came to its end: a sentence each.
     #[must_use]
-    pub fn complaints(&self) -> Vec<String> {
-        let mut complaints: Vec<String> = Vec::new();
-        complaints.extend(self.failed());
-        complaints.extend(self.left());
-        complaints.extend(self.unnamed());
-        complaints.extend(self.forwarded.iter().flat_map(|forwarded| forwarded.complaints()));
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings: Vec<String> = Vec::new();
+        warnings.extend(self.failed());
+        warnings.extend(self.left());
+        warnings.extend(self.unnamed());
+        warnings.extend(self.forwarded.iter().flat_map(|forwarded| forwarded.warnings()));
         if self.unsyncable {
             let fact = "the file system of the Maildir or of the state cannot make a delivery durable, so nothing is deleted on the server";
-            complaints.push(advice::with_step(fact, Some(advice::next_step::UNSYNCABLE)));
+            warnings.push(advice::with_step(fact, Some(advice::next_step::UNSYNCABLE)));
         }
         if !self.undeletable.is_empty() {
             let count = Count::of(self.undeletable.len(), "message");
-            complaints.push(format!("the server refused to delete {count}. It is tried again next time"));
+            warnings.push(format!("the server refused to delete {count}. It is tried again next time"));
         }
         if self.unverified > 0 {
             let count = Count(self.unverified, "message");
-            complaints.push(format!("{count} could not be compared with what was delivered, and so not deleted"));
+            warnings.push(format!("{count} could not be compared with what was delivered, and so not deleted"));
         }
-        complaints.extend(self.routed());
-        complaints
+        warnings.extend(self.routed());
+        warnings
     }
 
     /// What was not routed as the rules say.
@@ -214,18 +214,18 @@ impl fmt::Display for Forwarded<'_> {
 impl ForwardReport {
     /// What did not go as it should: a sentence each.
     #[must_use]
-    pub fn complaints(&self) -> Vec<String> {
-        let mut complaints = Vec::new();
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
         if let (Err(e), Some(trouble)) = (&self.end, self.trouble()) {
             let wait = match e {
                 ForwardError::Busy => String::new(),
                 _ if self.waiting.messages == 0 => String::new(),
                 _ => format!(". {}", in_the_spool(self.waiting.messages)),
             };
-            complaints.push(format!("forwarding to {}: {trouble}{wait}", self.to));
+            warnings.push(format!("forwarding to {}: {trouble}{wait}", self.to));
         }
         if let Some(first) = self.waiting.first_set_aside.first() {
-            complaints.push(format!(
+            warnings.push(format!(
                 "{} set aside, because the destination refused {}: {}. What is set aside stays in the spool and on the \
                  server. {}",
                 Count(self.waiting.set_aside, "message"),
@@ -234,7 +234,7 @@ impl ForwardReport {
                 advice::after_setting_aside(&self.account)
             ));
         }
-        complaints
+        warnings
     }
 }
 /// The longest header by which a message is routed, in octets.
@@ -286,13 +286,13 @@ mod tests {
         let mut one = report();
         one.failed.add(&listed(1, "a"), "no");
         assert_eq!(
-            one.complaints(),
+            one.warnings(),
             ["message 1 (unique-id a, 100 B) could not be fetched: no. It stays on the server and is tried again"]
         );
         let mut many = report();
         (1..=50_000).for_each(|n| many.failed.add(&listed(n, "a"), "z".repeat(4000)));
-        let complaints = many.complaints();
-        let [sentence] = complaints.as_slice() else { panic!("{} sentences", complaints.len()) };
+        let warnings = many.warnings();
+        let [sentence] = warnings.as_slice() else { panic!("{} sentences", warnings.len()) };
         assert!(sentence.starts_with("50000 messages could not be fetched"), "{sentence}");
         assert!(sentence.ends_with("and 49997 more") && sentence.len() < 1000, "{sentence}");
     }
@@ -314,12 +314,12 @@ mod tests {
             (2, LeftFor::NoProgress, "2 messages are left for the next poll, because the last session brought nothing"),
         ] {
             left.left = Some(Left { messages, why });
-            assert!(left.complaints()[0].starts_with(words), "{:?}", left.complaints());
+            assert!(left.warnings()[0].starts_with(words), "{:?}", left.warnings());
             assert_eq!(left.exit_status(), crate::exit::ExitStatus::Partial);
         }
         let mut unnamed = report();
         unnamed.unnamed = crate::poll::report::Tally::of(&[listed(5, ""), listed(6, "")]);
-        assert!(unnamed.complaints()[0].starts_with("2 messages have no unique-id, message 5 (100 B) among them"));
+        assert!(unnamed.warnings()[0].starts_with("2 messages have no unique-id, message 5 (100 B) among them"));
         assert_eq!(unnamed.exit_status(), crate::exit::ExitStatus::Partial);
     }
 }

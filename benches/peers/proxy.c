@@ -216,8 +216,8 @@ static void wait_for_work(int listener)
     int64_t left = next - now_ns();
     if (left < 0)
         left = 0;
-    struct timespec patience = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
-    if (ppoll(slots, count, next == INT64_MAX ? NULL : &patience, NULL) < 0 && errno != EINTR)
+    struct timespec wait = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+    if (ppoll(slots, count, next == INT64_MAX ? NULL : &wait, NULL) < 0 && errno != EINTR)
         die("proxy: ppoll");
     if (slots[0].revents)
         accept_one(listener);

@@ -103,6 +103,17 @@ impl Running {
         self.status("VmRSS:")
     }
 
+    /// The most that was resident, in MiB.
+    pub(crate) fn peak(&self) -> f64 {
+        self.status("VmHWM:")
+    }
+
+    /// From here on the peak is counted anew.
+    pub(crate) fn forget_peak(&self) {
+        // proc(5): 5 resets it.
+        fs::write(format!("/proc/{}/clear_refs", self.process.id()), "5").unwrap();
+    }
+
     fn status(&self, name: &str) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix(name));

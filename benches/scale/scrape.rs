@@ -1,4 +1,4 @@
-//! How long `/metrics`, the page and the status take with many accounts.
+//! How long `/metrics`, the page and the status take with many accounts, and what memory.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::home;
-use crate::process::Running;
+use crate::process::{Running, run};
 use crate::server::{Maildrop, Server};
 
 /// So often each is asked for.
@@ -52,7 +52,26 @@ pub(crate) fn scrape(dir: &Path) {
                 daemon.resident()
             );
         }
+        ask(&config, &daemon, accounts);
         daemon.end();
+    }
+}
+
+/// What `status` takes, of the daemon and of the command.
+fn ask(config: &Path, daemon: &Running, accounts: usize) {
+    println!(
+        "\n| accounts | command | its cost | daemon before | at its height | after |\n|---:|---|---|---:|---:|---:|"
+    );
+    for arguments in [&["status"][..], &["status", "--json"], &["status", "--check", "--quiet"], &["status", "a7"]] {
+        let before = daemon.resident();
+        daemon.forget_peak();
+        let cost = run(config, arguments);
+        println!(
+            "| {accounts} | `{}` | {cost} | {before:.1} MiB | {:.1} MiB | {:.1} MiB |",
+            arguments.join(" "),
+            daemon.peak(),
+            daemon.resident()
+        );
     }
 }
 

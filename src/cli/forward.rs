@@ -103,7 +103,7 @@ fn print(report: &ForwardReport, quiet: bool) {
     if !quiet {
         say(format_args!("{}: to {}: {}", report.account, report.to, Forwarded(report)));
     }
-    for complaint in report.complaints() {
-        stderr_line(format_args!("{}: {complaint}", report.account));
+    for warning in report.warnings() {
+        stderr_line(format_args!("{}: {warning}", report.account));
     }
 }

@@ -10,7 +10,7 @@ use crate::account::Account;
 use crate::advice::by_request::{NotThere, not_there};
 use crate::clock::RealClock;
 use crate::config::{self, Config, ConfigError, Environment};
-use crate::control::{AskError, Request, Response, ask};
+use crate::control::{self, AskError, Request, Response, StatusReader, ask};
 use crate::credential::CredentialEnvironment;
 use crate::daemon;
 use crate::disk::RealDisk;
@@ -94,6 +94,27 @@ pub(super) fn context(
 /// # Errors
 /// What to print, and how to end.
 pub(super) async fn ask_daemon(arguments: &Arguments, request: &Request) -> Result<Response, (String, ExitStatus)> {
+    asked(arguments, async |dirs| ask(dirs, request).await).await
+}
+
+/// Asks the running daemon about the status of these accounts, of all if none is named; it is read as it comes. The answer,
+/// if it is another one.
+///
+/// # Errors
+/// What to print, and how to end.
+pub(super) async fn ask_status(
+    arguments: &Arguments,
+    accounts: &[String],
+    reader: &mut impl StatusReader,
+) -> Result<Option<Response>, (String, ExitStatus)> {
+    asked(arguments, async |dirs| control::ask_status(dirs, accounts, reader).await).await
+}
+
+/// Asks the daemon whose socket may be in one of the directories that the question is given.
+async fn asked<T>(
+    arguments: &Arguments,
+    question: impl AsyncFnOnce(&[PathBuf]) -> Result<T, AskError>,
+) -> Result<T, (String, ExitStatus)> {
     let environment = Environment::from_process();
     let path = config::find(arguments.config.as_deref(), &environment);
     let top = path.ok().and_then(|path| config::top(&path, &environment));
@@ -107,7 +128,7 @@ pub(super) async fn ask_daemon(arguments: &Arguments, request: &Request) -> Resu
     let given = arguments.state_dir.is_some() || top.is_some_and(|top| top.state_dir.is_some());
     let user = rustix::process::geteuid().as_raw();
     let dirs = config::control_dirs_to_ask(&state_dir, given, user, &environment);
-    match ask(&dirs, request).await {
+    match question(&dirs).await {
         Ok(answer) => Ok(answer),
         Err(AskError::NoDaemon { looked }) => match (daemon::holder(&state_dir), configured()) {
             (Some(holder), _) => {

@@ -64,7 +64,7 @@ impl Reporter {
             _ => self.print_line(report),
         }
         self.print_needless(report);
-        for words in report.complaints() {
+        for words in report.warnings() {
             print_warning(&Row::plain(format!("{}: {words}", report.account), HANGING), false);
         }
         if !self.at_terminal {

@@ -26,8 +26,8 @@ use crate::state::ownership;
 use crate::state::saved::{Files, Saved};
 use crate::watch;
 
-/// So many complaints of one poll are told.
-const MOST_COMPLAINTS: usize = 20;
+/// So many warnings of one poll are told.
+const MOST_WARNINGS: usize = 20;
 
 /// What all accounts of a run share.
 #[derive(Debug, Clone)]
@@ -181,9 +181,9 @@ impl Recalled {
             .filter(|notifications| !matches!(notifications, Notification::NewMail { .. }))
             .map(|notifications| notifications.text(account));
         let mut told: Vec<String> = notifications.collect();
-        let complaints = self.standing.told.fresh(report.complaints());
-        let more = complaints.len().saturating_sub(MOST_COMPLAINTS);
-        told.extend(complaints.iter().take(MOST_COMPLAINTS).map(|words| format!("{}: {words}", account.name)));
+        let warnings = self.standing.told.fresh(report.warnings());
+        let more = warnings.len().saturating_sub(MOST_WARNINGS);
+        told.extend(warnings.iter().take(MOST_WARNINGS).map(|words| format!("{}: {words}", account.name)));
         if more > 0 {
             told.push(format!("{}: and {more} more of this kind", account.name));
         }
@@ -242,6 +242,6 @@ pub(super) async fn keep_history(context: &Arc<PollContext>, account: &Account, 
 
 /// All that is wrong, told before or not.
 fn all_of(report: &PollReport) -> Vec<String> {
-    let words = report.complaints().into_iter().take(MOST_COMPLAINTS).chain(report.trouble());
+    let words = report.warnings().into_iter().take(MOST_WARNINGS).chain(report.trouble());
     words.map(|words| format!("{}: {words}", report.account)).collect()
 }

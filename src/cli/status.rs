@@ -2,18 +2,20 @@
 
 pub(super) mod layout;
 pub(super) mod overview;
+mod reading;
 mod view;
 mod watch;
 
 use std::io::{self, IsTerminal as _};
 
 use self::layout::Layout;
-use self::overview::Detail;
+use self::overview::{Detail, Overview};
+use self::reading::{Gathering, Judging, Named};
 use super::arguments::{Arguments, Status as Options};
 use super::output::{say, stderr_line};
+use super::unread::Growing;
 use super::{prepare, terminal};
-use crate::control::status::{AccountStatus, State, Status};
-use crate::control::{Request, Response};
+use crate::control::{Response, StatusReader};
 use crate::exit::ExitStatus;
 
 /// Runs the command.
@@ -25,7 +27,8 @@ pub(super) async fn run(arguments: &Arguments, options: &Options) -> ExitStatus 
         return ended;
     }
     loop {
-        let shown = show(arguments, options).await;
+        let shown = if options.json { document(arguments, options).await } else { words(arguments, options).await };
+        let shown = shown.unwrap_or_else(NoStatus::print);
         if !options.watch || shown == ExitStatus::Usage {
             return shown;
         }
@@ -33,86 +36,85 @@ pub(super) async fn run(arguments: &Arguments, options: &Options) -> ExitStatus 
     }
 }
 
-/// What came of asking.
-enum Answer {
-    /// How the accounts are that were asked for.
-    Status(Box<Status>),
-    /// It has no such account: what to print.
+/// Why there is nothing to show.
+enum NoStatus {
+    /// The daemon has no such account: what to print.
     Unknown(String),
-    /// There is none: what to print, and how to end.
+    /// It does not tell: what to print, and how to end.
     None(String, ExitStatus),
 }
 
-/// Asks the daemon once.
-async fn question(arguments: &Arguments, options: &Options) -> Answer {
-    match prepare::ask_daemon(arguments, &Request::status_of(&options.accounts)).await {
-        Ok(Response::Status(mut status)) => match only_named(&mut status, &options.accounts) {
-            unknown if unknown.is_empty() => Answer::Status(status),
-            unknown => Answer::Unknown(prepare::why_unknown(arguments, &unknown).join("\n")),
-        },
-        Ok(other) => Answer::None(not_understood(&other), ExitStatus::Temporary),
-        Err((words, status)) => Answer::None(words, status),
-    }
-}
-
-async fn show(arguments: &Arguments, options: &Options) -> ExitStatus {
-    match question(arguments, options).await {
-        Answer::Status(status) => print(&status, options, arguments),
-        Answer::Unknown(words) => {
-            stderr_line(words);
-            ExitStatus::Usage
-        }
-        Answer::None(words, status) => {
-            stderr_line(words);
-            status
-        }
-    }
-}
-
-/// Leaves only the accounts that are named, if any is; gives back the names that the daemon does not know.
-fn only_named(status: &mut Status, names: &[String]) -> Vec<String> {
-    let is_there = |name: &String| status.accounts.iter().any(|account| account.account == *name);
-    let unknown = names.iter().filter(|name| !is_there(name)).cloned().collect();
-    if !names.is_empty() {
-        status.accounts.retain(|account| names.contains(&account.account));
-        let are = |states: &[State]| status.accounts.iter().filter(|account| states.contains(&account.state)).count();
-        (status.polling, status.queued) = (are(&[State::Polling, State::Hung]), are(&[State::Queued]));
-    }
-    unknown
-}
-
-fn print(status: &Status, options: &Options, arguments: &Arguments) -> ExitStatus {
-    let healthy = if options.check { judge(status) } else { ExitStatus::Ok };
-    if options.json {
-        return match serde_json::to_string_pretty(status) {
-            Ok(text) => {
-                say(text);
-                healthy
-            }
-            Err(e) => {
-                stderr_line(format_args!("mailferry: cannot write this as JSON: {e}. Please report it"));
-                ExitStatus::Temporary
-            }
+impl NoStatus {
+    fn print(self) -> ExitStatus {
+        let (words, status) = match self {
+            Self::Unknown(words) => (words, ExitStatus::Usage),
+            Self::None(words, status) => (words, status),
         };
+        stderr_line(words);
+        status
     }
-    if !(arguments.quiet && options.check) {
-        let full = arguments.verbose > 0 || !options.accounts.is_empty();
-        let mut rows = overview::head(status);
-        rows.extend(overview::body(status, if full { Detail::Full } else { Detail::AsFits }));
-        let width = io::stdout().is_terminal().then(|| terminal::size(io::stdout())).flatten().map(|size| size.columns);
-        say(layout::text(&rows, Layout { width, colour: terminal::colour() }));
-    }
-    healthy
 }
 
-/// What a monitor is told.
-fn judge(status: &Status) -> ExitStatus {
-    let in_trouble = status.accounts.iter().any(AccountStatus::is_in_trouble);
-    match (&status.config_problem, in_trouble) {
-        (Some(_), _) => ExitStatus::Config,
-        (None, true) => ExitStatus::Partial,
-        (None, false) => ExitStatus::Ok,
+/// Asks the daemon once; what is asked for is read as it comes.
+async fn ask(arguments: &Arguments, options: &Options, reader: &mut impl StatusReader) -> Result<(), NoStatus> {
+    if options.accounts.is_empty() {
+        return ask_about_all(arguments, options, reader).await;
     }
+    let mut named = Named::new(&options.accounts);
+    ask_about_all(arguments, options, &mut named).await?;
+    match named.finish() {
+        Some(Ok(status)) => reading::read(status, reader),
+        Some(Err(unknown)) => {
+            return Err(NoStatus::Unknown(prepare::why_unknown(arguments, &unknown).join("\n")));
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+/// The same with all that the daemon tells.
+async fn ask_about_all(
+    arguments: &Arguments,
+    options: &Options,
+    reader: &mut impl StatusReader,
+) -> Result<(), NoStatus> {
+    match prepare::ask_status(arguments, &options.accounts, reader).await {
+        Ok(None) => Ok(()),
+        Ok(Some(other)) => Err(NoStatus::None(not_understood(&other), ExitStatus::Temporary)),
+        Err((words, status)) => Err(NoStatus::None(words, status)),
+    }
+}
+
+/// Asks the daemon once for all that there is to see, and for what a monitor is told.
+async fn overview(arguments: &Arguments, options: &Options) -> Result<(Overview, ExitStatus), NoStatus> {
+    let full = arguments.verbose > 0 || !options.accounts.is_empty();
+    let mut reader = Judging::new(Gathering::new(if full { Detail::Full } else { Detail::AsFits }));
+    ask(arguments, options, &mut reader).await?;
+    let verdict = reader.verdict();
+    let nothing = || NoStatus::None("mailferry: the daemon said nothing. Try again".to_owned(), ExitStatus::Temporary);
+    Ok((reader.into_reader().finish().ok_or_else(nothing)?, verdict))
+}
+
+/// Prints it for people.
+async fn words(arguments: &Arguments, options: &Options) -> Result<ExitStatus, NoStatus> {
+    let (overview, verdict) = overview(arguments, options).await?;
+    if !(arguments.quiet && options.check) {
+        let width = io::stdout().is_terminal().then(|| terminal::size(io::stdout())).flatten().map(|size| size.columns);
+        let layout = Layout { width, colour: terminal::colour() };
+        say(layout::text(overview.head().into_iter().chain(overview.body()), layout));
+    }
+    Ok(if options.check { verdict } else { ExitStatus::Ok })
+}
+
+/// Prints it for scripts.
+async fn document(arguments: &Arguments, options: &Options) -> Result<ExitStatus, NoStatus> {
+    let mut output = Growing::new();
+    let mut reader = Judging::new(reading::on_standard_output(&mut output));
+    ask(arguments, options, &mut reader).await?;
+    let verdict = reader.verdict();
+    reader.into_reader().finish();
+    output.finish();
+    Ok(if options.check { verdict } else { ExitStatus::Ok })
 }
 
 /// The daemon is of another version.

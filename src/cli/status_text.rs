@@ -211,40 +211,11 @@ impl fmt::Display for Ago {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::control::status::{PollCounts, SetAside, Trouble};
+    use crate::control::status::{SetAside, Trouble, examples};
     use crate::schedule::Cause;
 
     pub(in crate::cli) fn account() -> AccountStatus {
-        AccountStatus {
-            account: "work".into(),
-            host: "pop.example.org".into(),
-            maildir: "/home/jo/Mail/work".into(),
-            state: State::Idle,
-            last_poll: Some(940),
-            last_success: Some(940),
-            often_until: None,
-            last_new_mail: None,
-            next_poll: Some(1240),
-            next_poll_why: "in 4 min, as configured".into(),
-            today: Came { messages: 1, octets: 2048 },
-            total: Came { messages: 20, octets: 4 << 20 },
-            on_server: Some(7),
-            too_large: 0,
-            hung_since: None,
-            held: None,
-            this_poll: None,
-            token: None,
-            forward: None,
-            quarantine: Vec::new(),
-            trouble: None,
-            polls: PollCounts::default(),
-            last_poll_milliseconds: None,
-            last_poll_octets: None,
-            last_poll_round_trips: None,
-            certificate_expires: None,
-            hours: Vec::new(),
-            recent: Vec::new(),
-        }
+        examples::account("work")
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) fn as_json(report: &PollReport) -> serde_json::Value {
         "milliseconds": u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
         "round_trips": report.round_trips,
         "would": would,
-        "complaints": report.complaints(),
+        "warnings": report.warnings(),
         "error": report.trouble(),
     })
 }

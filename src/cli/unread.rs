@@ -197,6 +197,41 @@ fn wait(here: &mut Stream, timeout: Duration) -> bool {
     true
 }
 
+/// So much is added to a growing answer before it is tried whether the reader takes it, in bytes.
+const TRY: usize = 64 << 10;
+
+/// An answer on standard output that grows. What the reader does not take yet waits in memory, however much it is: whoever
+/// has more to say does not wait for him.
+pub(super) struct Growing {
+    stream: Stream,
+    /// It is tried again when so much waits.
+    try_at: usize,
+}
+
+impl Growing {
+    /// Says nothing yet.
+    pub(super) fn new() -> Self {
+        Self { stream: Stream::new(Which::Output), try_at: TRY }
+    }
+
+    /// Adds to it.
+    pub(super) fn add(&mut self, text: &[u8]) {
+        self.stream.waiting.extend_from_slice(text);
+        if self.stream.waiting.len() >= self.try_at {
+            self.stream.write_waiting();
+            // What is left is moved at each try, so they become rarer with it.
+            self.try_at = TRY + self.stream.waiting.len() / 2 * 3;
+        }
+    }
+
+    /// That was all: the reader is waited for.
+    pub(super) fn finish(self) {
+        let mut output = io::stdout().lock();
+        // Nobody has to read it.
+        let _ = output.write_all(&self.stream.waiting).and_then(|()| output.flush());
+    }
+}
+
 /// From here on nobody waits for the reader of standard error: what it does not take is written by a task, as soon as it does.
 pub(super) fn never_wait() {
     Which::Error.lock().waits = false;

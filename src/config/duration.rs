@@ -6,32 +6,40 @@ use bytesize::ByteSize;
 use jiff::fmt::friendly::SpanParser;
 use toml::de::DeValue;
 
-use super::value::{Complaint, integer, string, wrong_type};
+use super::value::{InvalidValue, integer, string, wrong_type};
 
 /// A duration with the words for it.
 pub(crate) type Bound = (Duration, &'static str);
 
 /// A duration of at least and at most so much; `example` is one that would do.
-pub(super) fn duration(value: &DeValue<'_>, least: Bound, most: Bound, example: &str) -> Result<Duration, Complaint> {
+pub(super) fn duration(
+    value: &DeValue<'_>,
+    least: Bound,
+    most: Bound,
+    example: &str,
+) -> Result<Duration, InvalidValue> {
     if let Some(number) = value.as_integer() {
         if number.as_str().starts_with('-') {
-            return Err(Complaint::new("is negative", format!("write a number with a unit, such as \"{example}\"")));
+            return Err(InvalidValue::new("is negative", format!("write a number with a unit, such as \"{example}\"")));
         }
         let in_seconds = format!("{number}s");
         let would_do = parse(&in_seconds, example).and_then(|meant| within(meant, least, most)).is_ok();
         let such = if would_do { format!("\"{in_seconds}\" for seconds") } else { format!("\"{example}\"") };
-        return Err(Complaint::new("has no unit", format!("write a number with its unit in quotes, such as {such}")));
+        return Err(InvalidValue::new(
+            "has no unit",
+            format!("write a number with its unit in quotes, such as {such}"),
+        ));
     }
     within(parse(string(value, &format!("a duration such as \"{example}\""))?, example)?, least, most)
 }
 
 /// The duration, if it is at least and at most so much.
-pub(super) fn within(duration: Duration, least: Bound, most: Bound) -> Result<Duration, Complaint> {
+pub(super) fn within(duration: Duration, least: Bound, most: Bound) -> Result<Duration, InvalidValue> {
     if duration < least.0 {
-        return Err(Complaint::new("is too short", format!("write at least \"{}\"", least.1)));
+        return Err(InvalidValue::new("is too short", format!("write at least \"{}\"", least.1)));
     }
     if duration > most.0 {
-        return Err(Complaint::new("is too long", format!("write at most \"{}\"", most.1)));
+        return Err(InvalidValue::new("is too long", format!("write at most \"{}\"", most.1)));
     }
     Ok(duration)
 }
@@ -46,16 +54,16 @@ pub(crate) fn in_words(text: &str, least: Bound, most: Bound, example: &str) -> 
 }
 
 /// Weeks, days, hours, minutes, seconds and parts of them. A day has 24 hours.
-pub(super) fn parse(text: &str, example: &str) -> Result<Duration, Complaint> {
+pub(super) fn parse(text: &str, example: &str) -> Result<Duration, InvalidValue> {
     let help = || format!("write a number with a unit (s, m, h, d, w), such as \"{example}\"");
     if !text.trim().is_empty() && text.trim().bytes().all(|c| c.is_ascii_digit()) {
-        return Err(Complaint::new("has no unit", help()));
+        return Err(InvalidValue::new("has no unit", help()));
     }
     let span = SpanParser::new()
         .parse_span(text.trim())
-        .map_err(|_| Complaint::new("is not a duration that mailferry understands", help()))?;
+        .map_err(|_| InvalidValue::new("is not a duration that mailferry understands", help()))?;
     if span.get_years() != 0 || span.get_months() != 0 {
-        return Err(Complaint::new("is in months or years, which differ in length", "say it in days"));
+        return Err(InvalidValue::new("is in months or years, which differ in length", "say it in days"));
     }
     let parts = [
         (i64::from(span.get_weeks()), 7 * 86_400 * NANOS),
@@ -68,7 +76,7 @@ pub(super) fn parse(text: &str, example: &str) -> Result<Duration, Complaint> {
         (span.get_nanoseconds(), 1),
     ];
     let nanos: i128 = parts.iter().map(|(count, unit)| i128::from(*count) * unit).sum();
-    let nanos = u128::try_from(nanos).map_err(|_| Complaint::new("is negative", help()))?;
+    let nanos = u128::try_from(nanos).map_err(|_| InvalidValue::new("is negative", help()))?;
     let seconds = u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX);
     let rest = u32::try_from(nanos % 1_000_000_000).unwrap_or(0);
     Ok(Duration::new(seconds, rest))
@@ -78,19 +86,19 @@ pub(super) fn parse(text: &str, example: &str) -> Result<Duration, Complaint> {
 const NANOS: i128 = 1_000_000_000;
 
 /// A size in octets: a whole number, or a string with a unit.
-pub(super) fn size(value: &DeValue<'_>) -> Result<u64, Complaint> {
+pub(super) fn size(value: &DeValue<'_>) -> Result<u64, InvalidValue> {
     let example = "\"50 MiB\", or leave the key out for no limit";
     let size = match value {
         DeValue::Integer(_) => integer(value, 0..=u64::MAX, example)?,
         DeValue::String(text) => text
             .trim()
             .parse::<ByteSize>()
-            .map_err(|_| Complaint::new("is not a size that mailferry understands", format!("write {example}")))?
+            .map_err(|_| InvalidValue::new("is not a size that mailferry understands", format!("write {example}")))?
             .as_u64(),
         _ => return Err(wrong_type(value, "a size", example)),
     };
     if size == 0 {
-        Err(Complaint::new("is 0, which would fetch nothing", format!("write {example}")))
+        Err(InvalidValue::new("is 0, which would fetch nothing", format!("write {example}")))
     } else {
         Ok(size)
     }
@@ -136,8 +144,8 @@ mod tests {
             ("99999999999999999999d", "not a duration"),
         ];
         for (text, expected) in cases {
-            let complaint = parse(text, "5m").unwrap_err();
-            assert!(complaint.message.contains(expected), "{text}: {complaint:?}");
+            let invalid = parse(text, "5m").unwrap_err();
+            assert!(invalid.message.contains(expected), "{text}: {invalid:?}");
         }
     }
 
@@ -169,8 +177,8 @@ mod tests {
             ("1.5", "a number with a fraction, but a size"),
             ("true", "true or false, but a size"),
         ] {
-            let complaint = size(DeValue::parse(text).unwrap().get_ref()).unwrap_err();
-            assert!(complaint.message.contains(expected), "{text}: {complaint:?}");
+            let invalid = size(DeValue::parse(text).unwrap().get_ref()).unwrap_err();
+            assert!(invalid.message.contains(expected), "{text}: {invalid:?}");
         }
     }
 }

@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::secret_source::command;
 use super::settings::{self, Settings};
 use super::unknown::report_unknown;
-use super::value::{At, Complaint, Setting, boolean, integer, plain_text, read, string, wrong_type};
+use super::value::{At, InvalidValue, Setting, boolean, integer, plain_text, read, string, wrong_type};
 use crate::account::{Endpoint, LmtpDestination, LmtpServer, SpoolBounds, TlsMode};
 
 /// What the table says, if it says one thing.
@@ -64,7 +64,7 @@ pub(super) fn table(
 ) -> Setting<ForwardTable> {
     let Some((key, value)) = account.get_key_value(FORWARD) else { return Setting::Absent };
     let Some(table) = value.get_ref().as_table() else {
-        let Complaint { message, help } = wrong_type(value.get_ref(), "a table", "[accounts.NAME.forward]");
+        let InvalidValue { message, help } = wrong_type(value.get_ref(), "a table", "[accounts.NAME.forward]");
         problems.push(Problem::new(format!("`forward` {message}")).at(&value.span()).help(help));
         return Setting::Bad;
     };
@@ -146,7 +146,7 @@ fn inner<'t, 'i>(
     if let Some(inner) = value.get_ref().as_table() {
         return Some(Some(inner));
     }
-    let Complaint { message, help } = wrong_type(value.get_ref(), "a table", example);
+    let InvalidValue { message, help } = wrong_type(value.get_ref(), "a table", example);
     problems.push(Problem::new(format!("`{key}` {message}")).at(&value.span()).help(help));
     None
 }
@@ -176,7 +176,7 @@ fn imap(
 }
 
 /// Flags of a message: those of the system by their names, with or without the backslash, and keywords.
-fn flags(value: &DeValue<'_>) -> Result<Vec<String>, Complaint> {
+fn flags(value: &DeValue<'_>) -> Result<Vec<String>, InvalidValue> {
     let example = "an array such as [\"seen\"]";
     let words = value.as_array().ok_or_else(|| wrong_type(value, example, example))?;
     let flag = |text: &str| {
@@ -190,7 +190,7 @@ fn flags(value: &DeValue<'_>) -> Result<Vec<String>, Complaint> {
     let each = words.iter().map(|word| {
         let text = string(word.get_ref(), example)?;
         flag(text).ok_or_else(|| {
-            Complaint::new(
+            InvalidValue::new(
                 "holds what is no flag",
                 "write \"seen\", \"flagged\", \"answered\", \"draft\", or a keyword such as \"$Work\"",
             )
@@ -263,11 +263,11 @@ fn endpoint(host: &str, port: Option<u64>) -> Endpoint {
 }
 
 /// An address as it stands between angle brackets.
-fn recipient(value: &DeValue<'_>) -> Result<String, Complaint> {
+fn recipient(value: &DeValue<'_>) -> Result<String, InvalidValue> {
     let example = "an address such as \"jo@example.org\"";
     let text = plain_text(value, example)?;
     if text.is_empty() || text.len() > 320 || text.contains(|c: char| c.is_whitespace() || matches!(c, '<' | '>')) {
-        return Err(Complaint::new("is not an address", format!("write {example}")));
+        return Err(InvalidValue::new("is not an address", format!("write {example}")));
     }
     Ok(text.to_owned())
 }

@@ -4,19 +4,19 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use toml::de::DeValue;
 
-use super::value::{Complaint, plain_text};
+use super::value::{InvalidValue, plain_text};
 use crate::text;
 
 /// The longest name that DNS has (RFC 1035, section 2.3.4).
 const MAX_LENGTH: usize = 253;
 
 /// A host name or an address; brackets around an IPv6 address are taken off.
-pub(super) fn host(value: &DeValue<'_>) -> Result<String, Complaint> {
+pub(super) fn host(value: &DeValue<'_>) -> Result<String, InvalidValue> {
     host_name(plain_text(value, "the server's name, such as \"pop.example.org\"")?)
 }
 
 /// The same of a text.
-pub(super) fn host_name(text: &str) -> Result<String, Complaint> {
+pub(super) fn host_name(text: &str) -> Result<String, InvalidValue> {
     if let Some(inside) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'))
         && inside.parse::<Ipv6Addr>().is_ok()
     {
@@ -26,28 +26,34 @@ pub(super) fn host_name(text: &str) -> Result<String, Complaint> {
         return Ok(text.to_owned());
     }
     if text.contains("://") {
-        return Err(Complaint::new("is a URL", "write the server's name alone; `port` and `tls` have their own keys"));
+        return Err(InvalidValue::new(
+            "is a URL",
+            "write the server's name alone; `port` and `tls` have their own keys",
+        ));
     }
     if let Some((name, port)) = text.rsplit_once(':')
         && port.parse::<u16>().is_ok()
     {
-        return Err(Complaint::new(
+        return Err(InvalidValue::new(
             "holds a port",
             format!("write host = \"{}\" and port = {port}", text::value(name)),
         ));
     }
     if text.contains('@') {
-        return Err(Complaint::new("is a mail address", "write the name of the POP3 server of that address"));
+        return Err(InvalidValue::new("is a mail address", "write the name of the POP3 server of that address"));
     }
     if !text.is_ascii() {
-        return Err(Complaint::new("holds letters that are not ASCII", "write the name in its xn-- form"));
+        return Err(InvalidValue::new("holds letters that are not ASCII", "write the name in its xn-- form"));
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     if text.is_empty() || !text.chars().all(allowed) || text.starts_with(['.', '-']) || text.contains("..") {
-        return Err(Complaint::new("is not a host name", "write the server's name, such as \"pop.example.org\""));
+        return Err(InvalidValue::new("is not a host name", "write the server's name, such as \"pop.example.org\""));
     }
     if text.len() > MAX_LENGTH {
-        return Err(Complaint::new("is too long for a host name", format!("it has at most {MAX_LENGTH} characters")));
+        return Err(InvalidValue::new(
+            "is too long for a host name",
+            format!("it has at most {MAX_LENGTH} characters"),
+        ));
     }
     Ok(text.to_owned())
 }
@@ -97,8 +103,8 @@ mod tests {
             ("[pop.qq.com]", "not a host name"),
             (&long, "too long"),
         ] {
-            let complaint = host(&DeValue::String(text.into())).unwrap_err();
-            assert!(complaint.message.contains(expected), "{text}: {complaint:?}");
+            let invalid = host(&DeValue::String(text.into())).unwrap_err();
+            assert!(invalid.message.contains(expected), "{text}: {invalid:?}");
         }
     }
 

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::HttpAddress;
 use super::path;
 use super::problem::Problem;
-use super::value::{Complaint, boolean, plain_text, read};
+use super::value::{InvalidValue, boolean, plain_text, read};
 
 /// What such an address looks like.
 const EXAMPLE: &str =
@@ -22,22 +22,21 @@ pub(super) fn address(table: &DeTable<'_>, home: Option<&Path>, problems: &mut V
     http.value().cloned()
 }
 
-fn one(value: &DeValue<'_>, home: Option<&Path>, may_be_remote: bool) -> Result<HttpAddress, Complaint> {
+fn one(value: &DeValue<'_>, home: Option<&Path>, may_be_remote: bool) -> Result<HttpAddress, InvalidValue> {
     let text = plain_text(value, EXAMPLE)?;
     if text.starts_with(['/', '~']) {
         return path::absolute(text, home).map(HttpAddress::Unix);
     }
     if text.contains("://") {
-        return Err(Complaint::new("is a URL", format!("write {EXAMPLE}")));
+        return Err(InvalidValue::new("is a URL", format!("write {EXAMPLE}")));
     }
     let local = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
-    let address: SocketAddr = local
-        .as_deref()
-        .unwrap_or(text)
-        .parse()
-        .map_err(|_| Complaint::new("is neither an address with a port nor a path", format!("write {EXAMPLE}")))?;
+    let address: SocketAddr =
+        local.as_deref().unwrap_or(text).parse().map_err(|_| {
+            InvalidValue::new("is neither an address with a port nor a path", format!("write {EXAMPLE}"))
+        })?;
     if !address.ip().is_loopback() && !may_be_remote {
-        return Err(Complaint::new(
+        return Err(InvalidValue::new(
             "can be reached from other machines, and everybody who can reach it could read the page",
             "write 127.0.0.1 and put a web server with a login in front of it, or add `http_allow_remote = true`",
         ));

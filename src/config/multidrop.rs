@@ -12,7 +12,7 @@ use super::path;
 use super::problem::Problem;
 use super::rules::field_name;
 use super::unknown::report_unknown;
-use super::value::{At, Complaint, Setting, boolean, integer, plain_text, read, string, wrong_type};
+use super::value::{At, InvalidValue, Setting, boolean, integer, plain_text, read, string, wrong_type};
 use crate::account::AccountName;
 use crate::routing::{Address, Multidrop, Occurrence, OtherMaildir};
 use crate::text;
@@ -67,7 +67,7 @@ pub(super) fn multidrop(
     let Some((key, value)) = account.get_key_value("multidrop") else { return Setting::Absent };
     let Some(table) = value.get_ref().as_table() else {
         let example = format!("[accounts.{}.multidrop] on a line of its own", level.name().unwrap_or("NAME"));
-        let Complaint { message, help } = wrong_type(value.get_ref(), "a table", &example);
+        let InvalidValue { message, help } = wrong_type(value.get_ref(), "a table", &example);
         problems.push(Problem::new(format!("`multidrop` {message}")).at(&value.span()).help(help));
         return Setting::Bad;
     };
@@ -144,8 +144,8 @@ impl Reader<'_, '_> {
         let Some(value) = self.table.get("recipients") else { return Vec::new() };
         let example = "recipients = { \"ann@site.example\" = \"/home/ann/Maildir\" }";
         let Some(table) = value.get_ref().as_table().filter(|table| !table.is_empty()) else {
-            let Complaint { message, help } = match value.get_ref().as_table() {
-                Some(_) => Complaint::new("is empty", format!("write {example}")),
+            let InvalidValue { message, help } = match value.get_ref().as_table() {
+                Some(_) => InvalidValue::new("is empty", format!("write {example}")),
                 None => wrong_type(value.get_ref(), "a table", example),
             };
             self.problems.push(Problem::new(format!("`recipients` {message}")).at(&value.span()).help(help));
@@ -154,38 +154,38 @@ impl Reader<'_, '_> {
         let mut found: Vec<(Address, Place)> = Vec::new();
         for (key, value) in table {
             let name: &str = key.get_ref();
-            let mut complain = |message: String, span: &Span, help: String| {
+            let mut report = |message: String, span: &Span, help: String| {
                 self.problems.push(Problem::new(message).at(span).help(help));
             };
             let shown = text::value(name);
             let Some(address) = Address::new(name).filter(|_| !name.contains(['<', '>', '*', ','])) else {
                 let help = "write one whole address, such as \"ann@site.example\"; there are no wildcards".to_owned();
-                complain(format!("`{shown}` is not an address"), &key.span(), help);
+                report(format!("`{shown}` is not an address"), &key.span(), help);
                 continue;
             };
             match place(value.get_ref(), self.home) {
                 Ok(_) if found.iter().any(|(known, _)| *known == address) => {
                     let help = "capitals in a domain do not count: take one of them away".to_owned();
-                    complain(format!("`{shown}` is there twice"), &key.span(), help);
+                    report(format!("`{shown}` is there twice"), &key.span(), help);
                 }
                 Ok(place) => found.push((address, place)),
-                Err(Complaint { message, help }) => complain(format!("`{shown}` {message}"), &value.span(), help),
+                Err(InvalidValue { message, help }) => report(format!("`{shown}` {message}"), &value.span(), help),
             }
         }
         found
     }
 }
 
-fn header(value: &DeValue<'_>) -> Result<String, Complaint> {
+fn header(value: &DeValue<'_>) -> Result<String, InvalidValue> {
     let name = field_name(value)?.to_ascii_lowercase();
     if OF_SENDERS.contains(&name.as_str()) {
-        return Err(Complaint::new("is a field that whoever sends a message can write", format!("write {HEADER}")));
+        return Err(InvalidValue::new("is a field that whoever sends a message can write", format!("write {HEADER}")));
     }
     Ok(name)
 }
 
 /// One host, or several in an array.
-fn hosts(value: &DeValue<'_>) -> Result<Vec<String>, Complaint> {
+fn hosts(value: &DeValue<'_>) -> Result<Vec<String>, InvalidValue> {
     let one = |value: &DeValue<'_>| host(value).map(|host| host.trim_end_matches('.').to_ascii_lowercase());
     match value.as_array() {
         None => {
@@ -193,14 +193,14 @@ fn hosts(value: &DeValue<'_>) -> Result<Vec<String>, Complaint> {
             Ok(vec![one(value)?])
         }
         Some(several) if several.is_empty() => {
-            Err(Complaint::new("is empty", "write at least one host, or leave it out"))
+            Err(InvalidValue::new("is empty", "write at least one host, or leave it out"))
         }
         Some(several) => several.iter().map(|value| one(value.get_ref())).collect(),
     }
 }
 
 /// The path of a Maildir, or the word `forward`, which no path is: they are absolute.
-fn place(value: &DeValue<'_>, home: Option<&Path>) -> Result<Place, Complaint> {
+fn place(value: &DeValue<'_>, home: Option<&Path>) -> Result<Place, InvalidValue> {
     let text = plain_text(value, "the path of a Maildir, such as \"/home/ann/Maildir\", or \"forward\"")?;
     if text == FORWARD {
         return Ok(Place::Forward);

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use toml::de::{DeTable, DeValue};
 
 use super::host::host_name;
-use super::value::{Complaint, plain_text};
+use super::value::{InvalidValue, plain_text};
 use crate::account::{IpVersion, Proxy, ProxyCredentials, ProxyKind};
 use crate::secret::Secret;
 
@@ -13,17 +13,17 @@ use crate::secret::Secret;
 pub(super) const IP: [(&str, IpVersion); 3] = [("any", IpVersion::Any), ("4", IpVersion::V4), ("6", IpVersion::V6)];
 
 /// An address of this machine.
-pub(super) fn source_address(value: &DeValue<'_>) -> Result<IpAddr, Complaint> {
+pub(super) fn source_address(value: &DeValue<'_>) -> Result<IpAddr, InvalidValue> {
     let example = "an address of this machine, such as \"192.0.2.7\"";
     let text = plain_text(value, example)?;
-    text.parse().map_err(|_| Complaint::new("is not an address", format!("write {example}")))
+    text.parse().map_err(|_| InvalidValue::new("is not an address", format!("write {example}")))
 }
 
 /// What `proxy` says; "none" takes that of `[defaults]` away.
-pub(super) fn proxy(value: &DeValue<'_>) -> Result<Option<Proxy>, Complaint> {
+pub(super) fn proxy(value: &DeValue<'_>) -> Result<Option<Proxy>, InvalidValue> {
     const HELP: &str = "write \"socks5://HOST:PORT\" or \"http://HOST:PORT\", with USER:PASSWORD@ before the host if it wants \
                         them, or \"none\"";
-    let wrong = |what: &str| Complaint::new(what, HELP);
+    let wrong = |what: &str| InvalidValue::new(what, HELP);
     let text = plain_text(value, "the proxy, such as \"socks5://localhost:1080\"")?;
     if text == "none" {
         return Ok(None);
@@ -86,7 +86,7 @@ pub(super) fn holds_password(table: &DeTable<'_>) -> bool {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Option<Proxy>, Complaint> {
+    fn read(text: &str) -> Result<Option<Proxy>, InvalidValue> {
         proxy(&DeValue::String(text.into()))
     }
 
@@ -123,11 +123,8 @@ mod tests {
             "http://jo:s3cret%ff@localhost:1080",
             "http://jo:@localhost:1080",
         ] {
-            let complaint = read(text).unwrap_err();
-            assert!(
-                !complaint.message.contains("s3cret") && !complaint.help.contains("s3cret"),
-                "{text}: {complaint:?}"
-            );
+            let invalid = read(text).unwrap_err();
+            assert!(!invalid.message.contains("s3cret") && !invalid.help.contains("s3cret"), "{text}: {invalid:?}");
         }
     }
 }

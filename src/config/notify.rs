@@ -11,7 +11,7 @@ use super::keys::Level;
 use super::problem::Problem;
 use super::secret_source::command;
 use super::unknown::report_unknown;
-use super::value::{Complaint, integer, read};
+use super::value::{InvalidValue, integer, read};
 
 const LEAST: Bound = (Duration::from_secs(10 * 60), "10m");
 const MOST: Bound = (Duration::from_secs(365 * 24 * 60 * 60), "365d");
@@ -37,14 +37,14 @@ pub(super) fn notify(table: Option<&DeTable<'_>>, home: Option<&Path>, problems:
 }
 
 /// A duration, or false for never.
-fn period(value: &DeValue<'_>) -> Result<Option<Duration>, Complaint> {
+fn period(value: &DeValue<'_>) -> Result<Option<Duration>, InvalidValue> {
     match value {
         DeValue::Boolean(false) => Ok(None),
         DeValue::Boolean(true) => {
-            Err(Complaint::new("is true, which says not how long", "write a duration such as \"24h\", or false"))
+            Err(InvalidValue::new("is true, which says not how long", "write a duration such as \"24h\", or false"))
         }
         DeValue::String(text) if matches!(text.as_ref(), "false") => {
-            Err(Complaint::new("is a string", "write false without quotes"))
+            Err(InvalidValue::new("is a string", "write false without quotes"))
         }
         _ => duration(value, LEAST, MOST, "24h").map(Some),
     }

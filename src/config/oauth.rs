@@ -11,7 +11,7 @@ use super::path;
 use super::problem::Problem;
 use super::secret_source::{command, only_one, systemd_credential};
 use super::unknown::report_unknown;
-use super::value::{At, Complaint, Setting, plain_text, read, wrong_type};
+use super::value::{At, InvalidValue, Setting, plain_text, read, wrong_type};
 use crate::account::preset::{Device, Preset};
 use crate::account::server_url::{InvalidServerUrl, ServerUrl};
 use crate::account::{CredentialSource, OAuthSettings};
@@ -51,7 +51,7 @@ pub(super) fn table(
     let Some(value) = account.get("oauth2") else { return Setting::Absent };
     let Some(table) = value.get_ref().as_table() else {
         let example = "oauth2 = { client_id = \"...\" }";
-        let Complaint { message, help } = wrong_type(value.get_ref(), "a table", example);
+        let InvalidValue { message, help } = wrong_type(value.get_ref(), "a table", example);
         problems.push(Problem::new(format!("`oauth2` {message}")).at(&value.span()).help(help));
         return Setting::Bad;
     };
@@ -94,7 +94,7 @@ pub(super) fn secret_in(account: &DeTable<'_>) -> Option<Span> {
     table.get_key_value(CLIENT_SECRET).map(|(key, value)| key.span().start..value.span().end)
 }
 
-fn preset(value: &DeValue<'_>) -> Result<&'static Preset, Complaint> {
+fn preset(value: &DeValue<'_>) -> Result<&'static Preset, InvalidValue> {
     let names: Vec<String> = Preset::names().map(|name| format!("\"{name}\"")).collect();
     let text = plain_text(value, "the provider's name, such as \"google\"")?;
     Preset::named(text).ok_or_else(|| {
@@ -105,38 +105,38 @@ fn preset(value: &DeValue<'_>) -> Result<&'static Preset, Complaint> {
                 names.join(", ")
             ),
         };
-        Complaint::new(format!("cannot be \"{}\"", text::value(text)), help)
+        InvalidValue::new(format!("cannot be \"{}\"", text::value(text)), help)
     })
 }
 
 /// A part of an address, and nothing that could lead elsewhere.
-fn tenant(value: &DeValue<'_>) -> Result<String, Complaint> {
+fn tenant(value: &DeValue<'_>) -> Result<String, InvalidValue> {
     let example = "the directory's name or number, or \"consumers\", \"organizations\" or \"common\"";
     let text = plain_text(value, example)?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
     if text.chars().all(allowed) && !text.starts_with('.') {
         return Ok(text.to_owned());
     }
-    Err(Complaint::new("is no directory of Microsoft Entra", format!("write {example}")))
+    Err(InvalidValue::new("is no directory of Microsoft Entra", format!("write {example}")))
 }
 
-fn server_url(value: &DeValue<'_>, example: &str) -> Result<ServerUrl, Complaint> {
+fn server_url(value: &DeValue<'_>, example: &str) -> Result<ServerUrl, InvalidValue> {
     let text = plain_text(value, &format!("an address such as \"{example}\""))?;
     ServerUrl::new(text).map_err(|e| {
         let help = match e {
             InvalidServerUrl::NotEncrypted => "begin it with https://; only this machine itself may be asked by http",
             _ => "write the whole address, from https:// on, as the provider documents it",
         };
-        Complaint::new(e.to_string(), help)
+        InvalidValue::new(e.to_string(), help)
     })
 }
 
-fn redirect(value: &DeValue<'_>) -> Result<String, Complaint> {
+fn redirect(value: &DeValue<'_>) -> Result<String, InvalidValue> {
     let example = "the address that is registered with the client, such as \"http://127.0.0.1\"";
     let text = plain_text(value, example)?;
     match Url::parse(text) {
         Ok(url) if url.fragment().is_none() && url.scheme() != "javascript" => Ok(text.to_owned()),
-        _ => Err(Complaint::new("is not a URL that a browser can be sent to", format!("write {example}"))),
+        _ => Err(InvalidValue::new("is not a URL that a browser can be sent to", format!("write {example}"))),
     }
 }
 

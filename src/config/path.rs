@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
 
-use super::value::{Complaint, plain_text};
+use super::value::{InvalidValue, plain_text};
 
 /// An absolute path.
-pub(super) fn path(value: &DeValue<'_>, home: Option<&Path>) -> Result<PathBuf, Complaint> {
+pub(super) fn path(value: &DeValue<'_>, home: Option<&Path>) -> Result<PathBuf, InvalidValue> {
     absolute(plain_text(value, "a path that begins with / or ~/")?, home)
 }
 
 /// The path that a text means: absolute, with `~` expanded.
-pub(super) fn absolute(text: &str, home: Option<&Path>) -> Result<PathBuf, Complaint> {
+pub(super) fn absolute(text: &str, home: Option<&Path>) -> Result<PathBuf, InvalidValue> {
     let path = expand(text, home)?;
     if path.is_absolute() {
         return Ok(path);
@@ -24,21 +24,21 @@ pub(super) fn absolute(text: &str, home: Option<&Path>) -> Result<PathBuf, Compl
     } else {
         "write a path that begins with / or ~/, because mailferry runs in different directories"
     };
-    Err(Complaint::new("is not an absolute path", help))
+    Err(InvalidValue::new("is not an absolute path", help))
 }
 
 /// A misspelt `{account}` would be a directory of that name, the same for all accounts.
-pub(super) fn only_account_in_braces(text: &str) -> Result<(), Complaint> {
+pub(super) fn only_account_in_braces(text: &str) -> Result<(), InvalidValue> {
     let rest = text.replace("{account}", "");
     if rest.contains(['{', '}']) {
         let help = "only {account} stands for something: the account's name";
-        return Err(Complaint::new("holds braces around something else than `account`", help));
+        return Err(InvalidValue::new("holds braces around something else than `account`", help));
     }
     Ok(())
 }
 
 /// Expands `~` and `~/` at the beginning.
-pub(super) fn expand(text: &str, home: Option<&Path>) -> Result<PathBuf, Complaint> {
+pub(super) fn expand(text: &str, home: Option<&Path>) -> Result<PathBuf, InvalidValue> {
     let rest = match text.strip_prefix('~') {
         Some("") => "",
         Some(rest) => match rest.strip_prefix('/') {
@@ -50,7 +50,7 @@ pub(super) fn expand(text: &str, home: Option<&Path>) -> Result<PathBuf, Complai
     match home {
         Some(home) if rest.is_empty() => Ok(home.to_owned()),
         Some(home) => Ok(home.join(rest)),
-        None => Err(Complaint::new("begins with ~, but this user has no home directory", "write the path in full")),
+        None => Err(InvalidValue::new("begins with ~, but this user has no home directory", "write the path in full")),
     }
 }
 

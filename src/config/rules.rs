@@ -9,7 +9,7 @@ use super::keys::Level;
 use super::path;
 use super::problem::Problem;
 use super::unknown::report_unknown;
-use super::value::{At, Complaint, Setting, boolean, plain_text, read, wrong_type};
+use super::value::{At, InvalidValue, Setting, boolean, plain_text, read, wrong_type};
 use crate::account::AccountName;
 use crate::routing::{Condition, InvalidPattern, OtherMaildir, Pattern, Rule, Rules, Target};
 
@@ -51,7 +51,7 @@ pub(super) fn rules(
         format!("[[accounts.{}.rules]] on a line of its own, and the rule's keys below it", place.unwrap_or("NAME"));
     let tables = value.get_ref().as_array().filter(|items| items.iter().all(|item| item.get_ref().is_table()));
     let Some(tables) = tables else {
-        let Complaint { message, help } = wrong_type(value.get_ref(), "an array of tables", &example);
+        let InvalidValue { message, help } = wrong_type(value.get_ref(), "an array of tables", &example);
         problems.push(Problem::new(format!("`rules` {message}")).at(&value.span()).help(help));
         return Setting::Bad;
     };
@@ -78,7 +78,7 @@ impl Reader<'_, '_> {
         let is_meant = |keys: &[&str]| meant.iter().any(|key| keys.contains(key));
         let header = read(self.table, "header", self.problems, field_name);
         if matches!(header, Setting::Absent) && !is_meant(&["header"]) {
-            self.complain("a rule has no `header`", format!("add {HEADER}"));
+            self.report("a rule has no `header`", format!("add {HEADER}"));
         }
         let patterns = if is_meant(&["equals", "contains", "matches"]) { None } else { self.patterns() };
         let target = if is_meant(&["maildir", "folder", "forward", "skip"]) { None } else { self.target() };
@@ -121,7 +121,7 @@ impl Reader<'_, '_> {
     fn truth(&mut self, key: &str, meaning: TargetKey, help: &str) -> Option<TargetKey> {
         let read = read(self.table, key, self.problems, |value| match boolean(value)? {
             true => Ok(()),
-            false => Err(Complaint::new("is false, which leads nowhere", format!("write {key} = true; {help}"))),
+            false => Err(InvalidValue::new("is false, which leads nowhere", format!("write {key} = true; {help}"))),
         });
         read.value().map(|()| meaning)
     }
@@ -131,7 +131,7 @@ impl Reader<'_, '_> {
         let present: Vec<&'static str> = keys.iter().copied().filter(|key| self.table.contains_key(*key)).collect();
         match present.as_slice() {
             [one] => return Some(one),
-            [] => self.complain(&format!("nothing in a rule {what}"), help),
+            [] => self.report(&format!("nothing in a rule {what}"), help),
             [first, second, ..] => {
                 let message = format!("`{first}` and `{second}` stand in the same rule, and only one of them {what}");
                 let at = self.table.get_key_value(*second).map_or_else(|| self.key.clone(), |(key, _)| key.span());
@@ -142,7 +142,7 @@ impl Reader<'_, '_> {
     }
 
     /// About the rule as a whole: where its first key stands.
-    fn complain(&mut self, message: &str, help: impl Into<String>) {
+    fn report(&mut self, message: &str, help: impl Into<String>) {
         let first = self.table.iter().map(|(key, _)| key.span()).min_by_key(|span| span.start);
         self.problems.push(Problem::new(message).at(&first.unwrap_or_else(|| self.key.clone())).help(help));
     }
@@ -151,38 +151,38 @@ impl Reader<'_, '_> {
 type MakePattern = fn(&str) -> Result<Pattern, InvalidPattern>;
 
 /// One text, or several in an array.
-fn patterns(value: &DeValue<'_>, make: MakePattern) -> Result<Vec<Pattern>, Complaint> {
+fn patterns(value: &DeValue<'_>, make: MakePattern) -> Result<Vec<Pattern>, InvalidValue> {
     let example = "a text in quotes, or several in an array";
     let one = |value: &DeValue<'_>| {
         let text = plain_text(value, example)?;
-        make(text).map_err(|invalid| Complaint::new(invalid.to_string(), format!("write {example}")))
+        make(text).map_err(|invalid| InvalidValue::new(invalid.to_string(), format!("write {example}")))
     };
     match value.as_array() {
         None => Ok(vec![one(value)?]),
-        Some(several) if several.is_empty() => Err(Complaint::new("is empty", format!("write {example}"))),
+        Some(several) if several.is_empty() => Err(InvalidValue::new("is empty", format!("write {example}"))),
         Some(several) => several.iter().map(|value| one(value.get_ref())).collect(),
     }
 }
 
 /// The name of a header field (RFC 5322, section 2.2).
-pub(super) fn field_name(value: &DeValue<'_>) -> Result<String, Complaint> {
+pub(super) fn field_name(value: &DeValue<'_>) -> Result<String, InvalidValue> {
     let text = plain_text(value, HEADER)?;
     let is_name = text.len() <= NAME && text.bytes().all(|c| matches!(c, 33..=126) && c != b':');
     if is_name {
         return Ok(text.to_owned());
     }
-    Err(Complaint::new("is not the name of a header field", format!("write {HEADER}, without a colon or blanks")))
+    Err(InvalidValue::new("is not the name of a header field", format!("write {HEADER}, without a colon or blanks")))
 }
 
 /// The name of a folder of a Maildir++: its levels with dots between them.
-fn folder(value: &DeValue<'_>) -> Result<String, Complaint> {
+fn folder(value: &DeValue<'_>) -> Result<String, InvalidValue> {
     let example = "the folder's name with a dot between its levels, such as \"Lists.Work\"";
     let text = plain_text(value, example)?;
     let is_name = text.len() <= NAME && !text.contains('/') && text.split('.').all(|level| !level.trim().is_empty());
     if is_name {
         return Ok(text.to_owned());
     }
-    Err(Complaint::new(
+    Err(InvalidValue::new(
         "is not the name of a folder: it has a slash, an empty level or more than 200 octets",
         format!("write {example}; a Maildir elsewhere is named by `maildir`"),
     ))

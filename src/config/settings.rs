@@ -22,7 +22,7 @@ use super::rules::{self, RuleTable};
 use super::secret_source::{command, only_one, systemd_credential};
 use super::tls;
 use super::unknown::report_unknown;
-use super::value::{Complaint, Setting, boolean, integer, plain_text, read, string, wrong_type};
+use super::value::{InvalidValue, Setting, boolean, integer, plain_text, read, string, wrong_type};
 use crate::account::{
     AuthChoice, CredentialSource, Interval, IpVersion, KeyExchange, MaildirMode, Proxy, PublicKeyPin, RemovalPolicy,
     TlsMode, TlsTrust,
@@ -129,7 +129,7 @@ impl Settings {
             auth: read(table, "auth", problems, |value| choice(value, &AUTH)),
             maildir: read(table, "maildir", problems, |value| {
                 if value.as_str().is_some_and(|text| !text.is_empty() && text.chars().all(|c| c == '/')) {
-                    return Err(Complaint::new(
+                    return Err(InvalidValue::new(
                         "is the root of all directories",
                         "write a directory for mail, such as \"~/Mail\"",
                     ));
@@ -203,7 +203,7 @@ fn credential(table: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Probl
     way
 }
 
-fn provider(value: &DeValue<'_>) -> Result<&'static Provider, Complaint> {
+fn provider(value: &DeValue<'_>) -> Result<&'static Provider, InvalidValue> {
     let text = plain_text(value, "the provider's name, such as \"gmail\"")?;
     Provider::named(text).ok_or_else(|| {
         let by_domain = || Provider::of_address(&format!("@{text}")).map(|provider| provider.id);
@@ -213,24 +213,24 @@ fn provider(value: &DeValue<'_>) -> Result<&'static Provider, Complaint> {
             Some(nearest) => format!("did you mean \"{nearest}\"?"),
             None => "docs/providers.md lists those that are known; for any other give `host`".to_owned(),
         };
-        Complaint::new(format!("cannot be \"{}\"", text::value(text)), help)
+        InvalidValue::new(format!("cannot be \"{}\"", text::value(text)), help)
     })
 }
 
-fn password(value: &DeValue<'_>) -> Result<CredentialSource, Complaint> {
+fn password(value: &DeValue<'_>) -> Result<CredentialSource, InvalidValue> {
     let text = plain_text(value, "the password as a string, in quotes")?;
     Ok(CredentialSource::Inline(Secret::new(text.as_bytes().to_vec())))
 }
 
 /// The permissions of a Maildir, in octal digits.
-fn maildir_mode(value: &DeValue<'_>) -> Result<MaildirMode, Complaint> {
+fn maildir_mode(value: &DeValue<'_>) -> Result<MaildirMode, InvalidValue> {
     let example = "the permissions of its directories in octal digits and quotes, such as \"0700\" or \"0750\"";
     let text = string(value, example)?;
     let octal = (3..=5).contains(&text.len()) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
     let bits = Some(text).filter(|_| octal).and_then(|text| u32::from_str_radix(text, 8).ok());
-    let bits = bits.ok_or_else(|| Complaint::new("is not a mode in octal digits", format!("write {example}")))?;
+    let bits = bits.ok_or_else(|| InvalidValue::new("is not a mode in octal digits", format!("write {example}")))?;
     MaildirMode::new(bits).map_err(|invalid| {
-        Complaint::new(
+        InvalidValue::new(
             invalid.to_string(),
             "begin with 7 for yourself; then 0, 5 (read) or 7 (read and write) for the group, 0 or 5 for others",
         )
@@ -238,7 +238,7 @@ fn maildir_mode(value: &DeValue<'_>) -> Result<MaildirMode, Complaint> {
 }
 
 /// One duration, or two with dots between them.
-fn interval(value: &DeValue<'_>) -> Result<Interval, Complaint> {
+fn interval(value: &DeValue<'_>) -> Result<Interval, InvalidValue> {
     let example = "5m";
     let DeValue::String(text) = value else {
         return duration(value, INTERVAL_LEAST, INTERVAL_MOST, example).map(Interval::fixed);
@@ -247,59 +247,59 @@ fn interval(value: &DeValue<'_>) -> Result<Interval, Complaint> {
     let bounds = text.split_once(['-', '–', '…', '/']).filter(|(first, second)| is_time(first) && is_time(second));
     if let Some((first, second)) = bounds {
         let help = format!("write two dots between them: \"{}..{}\"", first.trim(), second.trim());
-        return Err(Complaint::new("is not a duration, nor two of them", help));
+        return Err(InvalidValue::new("is not a duration, nor two of them", help));
     }
     let Some((first, second)) = text.split_once("..") else {
         return duration(value, INTERVAL_LEAST, INTERVAL_MOST, example).map(Interval::fixed).map_err(|wrong| {
             // Who writes no number may mean that it is not to be polled at all.
             let is_word = !text.contains(|c: char| c.is_ascii_digit());
             let help = format!("{}; an account that is polled only when it is named has enabled = false", wrong.help);
-            if is_word { Complaint { help, ..wrong } } else { wrong }
+            if is_word { InvalidValue { help, ..wrong } } else { wrong }
         });
     };
     if first.trim().is_empty() || second.trim().is_empty() || second.contains("..") {
         let help = "write the shortest and the longest time, such as \"1m..15m\"";
-        return Err(Complaint::new("is not two durations with two dots between them", help));
+        return Err(InvalidValue::new("is not two durations with two dots between them", help));
     }
     let bound = |text: &str, which: &str| {
         let bound = parse(text, example).and_then(|bound| within(bound, INTERVAL_LEAST, INTERVAL_MOST));
-        bound.map_err(|wrong| Complaint { message: format!("has a {which} bound that {}", wrong.message), ..wrong })
+        bound.map_err(|wrong| InvalidValue { message: format!("has a {which} bound that {}", wrong.message), ..wrong })
     };
     let (shortest, longest) = (bound(first, "first")?, bound(second, "second")?);
     let (first, second) = (text::value(first.trim()), text::value(second.trim()));
     match shortest.cmp(&longest) {
         std::cmp::Ordering::Less => Ok(Interval { shortest, longest }),
-        std::cmp::Ordering::Equal => Err(Complaint::new(
+        std::cmp::Ordering::Equal => Err(InvalidValue::new(
             "has two bounds that are the same, which leaves nothing to adapt",
             format!("write \"{first}\" for a fixed interval, or bounds that differ, such as \"1m..15m\""),
         )),
-        std::cmp::Ordering::Greater => Err(Complaint::new(
+        std::cmp::Ordering::Greater => Err(InvalidValue::new(
             "has its longer bound first",
             format!("write the shorter time first: \"{second}..{first}\""),
         )),
     }
 }
 
-fn removal(value: &DeValue<'_>) -> Result<RemovalPolicy, Complaint> {
+fn removal(value: &DeValue<'_>) -> Result<RemovalPolicy, InvalidValue> {
     let example = "true, false, or an age such as \"14d\"";
     match value {
         DeValue::Boolean(true) => Ok(RemovalPolicy::Keep),
         DeValue::Boolean(false) => Ok(RemovalPolicy::AfterDelivery),
         DeValue::String(text) if matches!(text.as_ref(), "true" | "false") => {
-            Err(Complaint::new("is a string", format!("write {text} without quotes")))
+            Err(InvalidValue::new("is a string", format!("write {text} without quotes")))
         }
         DeValue::Integer(number) => {
-            Err(Complaint::new("has no unit", format!("write \"{number}d\" for days, or true, or false")))
+            Err(InvalidValue::new("has no unit", format!("write \"{number}d\" for days, or true, or false")))
         }
         DeValue::String(text) if parse(text, "14d").is_ok_and(|age| age.is_zero()) => {
-            Err(Complaint::new("is zero", "to delete at once after delivery, write leave_on_server = false"))
+            Err(InvalidValue::new("is zero", "to delete at once after delivery, write leave_on_server = false"))
         }
         DeValue::String(text) => {
             duration(value, AGE_LEAST, AGE_MOST, "14d").map(RemovalPolicy::AfterAge).map_err(|wrong| {
                 // Who writes no number did not think of an age.
                 let is_word = !text.contains(|c: char| c.is_ascii_digit());
                 match is_word {
-                    true => Complaint::new("is neither true, false nor an age", format!("write {example}")),
+                    true => InvalidValue::new("is neither true, false nor an age", format!("write {example}")),
                     false => wrong,
                 }
             })
@@ -309,7 +309,7 @@ fn removal(value: &DeValue<'_>) -> Result<RemovalPolicy, Complaint> {
 }
 
 /// One of several words.
-fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)]) -> Result<T, Complaint> {
+fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)]) -> Result<T, InvalidValue> {
     let names: Vec<String> = known.iter().map(|(name, _)| format!("\"{name}\"")).collect();
     let names = names.join(", ");
     let text = string(value, &format!("one of {names}"))?;
@@ -321,7 +321,7 @@ fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)]) -> Result<T, Compla
         Some(nearest) => format!("did you mean \"{nearest}\"?"),
         None => format!("write one of {names}"),
     };
-    Err(Complaint::new(format!("cannot be \"{shown}\""), help))
+    Err(InvalidValue::new(format!("cannot be \"{shown}\""), help))
 }
 
 /// The place of a password in a table, if it has one: its file needs protection.

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use toml::de::DeValue;
 
-use super::value::{Complaint, string, wrong_type};
+use super::value::{InvalidValue, string, wrong_type};
 use crate::account::{PublicKeyPin, TlsTrust};
 
 /// The values of `tls_trust`.
@@ -14,9 +14,9 @@ pub(super) const TRUST: [(&str, TlsTrust); 3] =
 const EXAMPLE: &str = "the SHA-256 of the server's public key, such as \"sha256//...=\" or 64 hexadecimal digits";
 
 /// One pin, or several in an array.
-pub(super) fn pins(value: &DeValue<'_>) -> Result<Vec<PublicKeyPin>, Complaint> {
+pub(super) fn pins(value: &DeValue<'_>) -> Result<Vec<PublicKeyPin>, InvalidValue> {
     match value {
-        DeValue::Array(items) if items.is_empty() => Err(Complaint::new("is empty", format!("write {EXAMPLE}"))),
+        DeValue::Array(items) if items.is_empty() => Err(InvalidValue::new("is empty", format!("write {EXAMPLE}"))),
         DeValue::Array(items) => items.iter().map(|item| pin(item.get_ref())).collect(),
         DeValue::String(_) => pin(value).map(|pin| vec![pin]),
         _ => Err(wrong_type(value, "a string or an array of strings", EXAMPLE)),
@@ -24,14 +24,14 @@ pub(super) fn pins(value: &DeValue<'_>) -> Result<Vec<PublicKeyPin>, Complaint> 
 }
 
 /// `sha256//` with base64 behind it, or hexadecimal digits in upper or lower case, with or without colons.
-fn pin(value: &DeValue<'_>) -> Result<PublicKeyPin, Complaint> {
+fn pin(value: &DeValue<'_>) -> Result<PublicKeyPin, InvalidValue> {
     let text = string(value, EXAMPLE)?;
     let octets = match text.strip_prefix("sha256//") {
         Some(encoded) => BASE64_STANDARD.decode(encoded).ok(),
         None => hexadecimal(&text.replace(':', "")),
     };
     let digest = octets.and_then(|octets| octets.try_into().ok());
-    digest.map(PublicKeyPin).ok_or_else(|| Complaint::new("is not a SHA-256 digest", format!("write {EXAMPLE}")))
+    digest.map(PublicKeyPin).ok_or_else(|| InvalidValue::new("is not a SHA-256 digest", format!("write {EXAMPLE}")))
 }
 
 fn hexadecimal(digits: &str) -> Option<Vec<u8>> {

@@ -1,4 +1,4 @@
-//! Single values of the file: read as what they should be, or a complaint that says what was expected.
+//! Single values of the file: read as what they should be, or what was expected instead.
 
 use std::ops::RangeInclusive;
 
@@ -48,14 +48,14 @@ impl<T> Setting<T> {
 
 /// What is wrong with a value; the reader of the table adds the place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Complaint {
+pub(super) struct InvalidValue {
     /// Follows the key's name: "`port` ...".
     pub(super) message: String,
     /// The next step.
     pub(super) help: String,
 }
 
-impl Complaint {
+impl InvalidValue {
     pub(super) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { message: message.into(), help: help.into() }
     }
@@ -66,14 +66,14 @@ pub(super) fn read<T>(
     table: &DeTable<'_>,
     key: &str,
     problems: &mut Vec<Problem>,
-    as_what: impl FnOnce(&DeValue<'_>) -> Result<T, Complaint>,
+    as_what: impl FnOnce(&DeValue<'_>) -> Result<T, InvalidValue>,
 ) -> Setting<T> {
     let Some(value) = table.get(key) else {
         return Setting::Absent;
     };
     match as_what(value.get_ref()) {
         Ok(good) => Setting::Given(At { value: good, span: value.span() }),
-        Err(Complaint { message, help }) => {
+        Err(InvalidValue { message, help }) => {
             problems.push(Problem::new(format!("`{key}` {message}")).at(&value.span()).help(help));
             Setting::Bad
         }
@@ -81,18 +81,18 @@ pub(super) fn read<T>(
 }
 
 /// A string.
-pub(super) fn string<'a>(value: &'a DeValue<'_>, example: &str) -> Result<&'a str, Complaint> {
+pub(super) fn string<'a>(value: &'a DeValue<'_>, example: &str) -> Result<&'a str, InvalidValue> {
     value.as_str().ok_or_else(|| wrong_type(value, "a string", example))
 }
 
 /// A string that is not empty and has no control characters.
-pub(super) fn plain_text<'a>(value: &'a DeValue<'_>, example: &str) -> Result<&'a str, Complaint> {
+pub(super) fn plain_text<'a>(value: &'a DeValue<'_>, example: &str) -> Result<&'a str, InvalidValue> {
     let text = string(value, example)?;
     if text.is_empty() {
-        return Err(Complaint::new("is empty", format!("write {example}")));
+        return Err(InvalidValue::new("is empty", format!("write {example}")));
     }
     if text.chars().any(char::is_control) {
-        return Err(Complaint::new(
+        return Err(InvalidValue::new(
             "holds a control character",
             "write it without line breaks, tabs and other controls",
         ));
@@ -101,12 +101,12 @@ pub(super) fn plain_text<'a>(value: &'a DeValue<'_>, example: &str) -> Result<&'
 }
 
 /// true or false.
-pub(super) fn boolean(value: &DeValue<'_>) -> Result<bool, Complaint> {
+pub(super) fn boolean(value: &DeValue<'_>) -> Result<bool, InvalidValue> {
     value.as_bool().ok_or_else(|| wrong_type(value, "true or false", "true or false, without quotes"))
 }
 
 /// A whole number within a range.
-pub(super) fn integer(value: &DeValue<'_>, range: RangeInclusive<u64>, example: &str) -> Result<u64, Complaint> {
+pub(super) fn integer(value: &DeValue<'_>, range: RangeInclusive<u64>, example: &str) -> Result<u64, InvalidValue> {
     let Some(written) = value.as_integer() else {
         return Err(wrong_type(value, "a whole number", example));
     };
@@ -116,7 +116,7 @@ pub(super) fn integer(value: &DeValue<'_>, range: RangeInclusive<u64>, example: 
             &u64::MAX => format!("at least {}", range.start()),
             end => format!("from {} to {end}", range.start()),
         };
-        Complaint::new(format!("is {}, which is not {bounds}", as_written(written)), format!("write {example}"))
+        InvalidValue::new(format!("is {}, which is not {bounds}", as_written(written)), format!("write {example}"))
     })
 }
 
@@ -126,8 +126,8 @@ fn as_written(number: &toml::de::DeInteger<'_>) -> String {
     if text.chars().count() > 24 { "a very long number".to_owned() } else { text }
 }
 
-/// The complaint about a value of another type than the key takes.
-pub(super) fn wrong_type(value: &DeValue<'_>, expected: &str, example: &str) -> Complaint {
+/// What is wrong with a value of another type than the key takes.
+pub(super) fn wrong_type(value: &DeValue<'_>, expected: &str, example: &str) -> InvalidValue {
     let found = match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",
@@ -137,5 +137,5 @@ pub(super) fn wrong_type(value: &DeValue<'_>, expected: &str, example: &str) -> 
         DeValue::Array(_) => "an array",
         DeValue::Table(_) => "a table",
     };
-    Complaint::new(format!("is {found}, but {expected} is expected"), format!("write {example}"))
+    InvalidValue::new(format!("is {found}, but {expected} is expected"), format!("write {example}"))
 }

@@ -3,6 +3,8 @@
 //! The daemon answers its own user and root only. A question is short and comes soon, or the connection is closed; nobody
 //! who asks can keep the daemon from its work.
 
+mod arriving;
+pub(crate) mod pieces;
 pub mod status;
 
 use std::fmt;
@@ -16,10 +18,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tracing::{debug, info, warn};
 
+use self::arriving::Arriving;
+pub use self::arriving::StatusReader;
+use self::pieces::{Document, Piece, Pieces, Wanted};
 use self::status::Status;
 use crate::advice::next_step::system;
 use crate::notify::command_runner;
@@ -34,8 +40,14 @@ const LONGEST_QUESTION: u64 = 256 << 10;
 /// The names in a question about the status have so many bytes at the most: each may take six when it is written.
 const MOST_NAMES: usize = 32 << 10;
 
-/// How long a question may take to come, and an answer to be taken.
+/// How long a question may take to come, and an answer, or a piece of it, to be made or to be taken.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long all pieces of a status may take together.
+const ALL_PIECES: Duration = Duration::from_secs(60);
+
+/// So much of an answer is read at a time, in bytes.
+const READ: usize = 64 << 10;
 
 /// The longest time for which accounts are polled often, because somebody waits for mail.
 pub const LONGEST_OFTEN: Duration = Duration::from_secs(3600);
@@ -136,9 +148,11 @@ pub struct TriedAgain {
 
 /// A question with the place for its answer.
 #[derive(Debug)]
-pub(super) struct Pending {
-    pub(super) request: Request,
-    pub(super) answer: oneshot::Sender<Response>,
+pub(super) enum Pending {
+    /// About the status, a piece of which is the answer.
+    Status { wanted: Wanted, answer: oneshot::Sender<Piece> },
+    /// Any other.
+    Request { request: Request, answer: oneshot::Sender<Response> },
 }
 
 /// Why there is no control socket.
@@ -222,6 +236,11 @@ impl Control {
     /// A way to ask for those who do not come through the socket.
     pub(super) fn sender(&self) -> mpsc::Sender<Pending> {
         self.sender.clone()
+    }
+
+    /// A question that waits.
+    pub(super) fn waiting(&mut self) -> Option<Pending> {
+        self.questions.try_recv().ok()
     }
 
     /// The next question.
@@ -361,17 +380,39 @@ async fn hear(stream: UnixStream, sender: mpsc::Sender<Pending>) -> Option<()> {
     let mut read = BufReader::new(read.take(LONGEST_QUESTION));
     tokio::time::timeout(TIMEOUT, read.read_until(b'\n', &mut line)).await.ok()?.ok()?;
     let answer = match serde_json::from_slice::<Request>(&line) {
+        Ok(Request::Status { accounts }) => {
+            let pieces = Pieces::of(sender, &accounts);
+            return tokio::time::timeout(ALL_PIECES, tell_status(pieces, &mut write)).await.ok()?;
+        }
         Ok(request) => {
             let (answer, answered) = oneshot::channel();
             let timeout = request.timeout();
-            tokio::time::timeout(TIMEOUT, sender.send(Pending { request, answer })).await.ok()?.ok()?;
+            let question = Pending::Request { request, answer };
+            tokio::time::timeout(TIMEOUT, sender.send(question)).await.ok()?.ok()?;
             tokio::time::timeout(timeout, answered).await.ok()?.ok()?
         }
         Err(e) => Response::NotUnderstood { why: e.to_string() },
     };
     let mut text = serde_json::to_vec(&answer).ok()?;
     text.push(b'\n');
-    tokio::time::timeout(TIMEOUT, write.write_all(&text)).await.ok()?.ok()
+    tell(&text, &mut write).await
+}
+
+/// Answers a question about the status. The next piece is asked for when the one before it was taken.
+async fn tell_status(mut pieces: Pieces, write: &mut OwnedWriteHalf) -> Option<()> {
+    let (mut document, mut text) = (Document::answer(), Vec::new());
+    while let Some(piece) = pieces.next().await.ok()? {
+        document.add(piece, &mut text).ok()?;
+        tell(&text, write).await?;
+        text.clear();
+    }
+    text.extend_from_slice(Document::END);
+    text.push(b'\n');
+    tell(&text, write).await
+}
+
+async fn tell(text: &[u8], write: &mut OwnedWriteHalf) -> Option<()> {
+    tokio::time::timeout(TIMEOUT, write.write_all(text)).await.ok()?.ok()
 }
 
 /// Why a daemon did not answer.
@@ -437,6 +478,28 @@ impl std::error::Error for AskError {}
 /// # Errors
 /// [`AskError`].
 pub async fn ask(dirs: &[PathBuf], request: &Request) -> Result<Response, AskError> {
+    let (socket, stream) = connect(dirs).await?;
+    let answer = tokio::time::timeout(3 * TIMEOUT + request.timeout(), converse(stream, request)).await;
+    let answer = answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    answer.map_err(|e| AskError::NoAnswer { socket, why: e.to_string() })
+}
+
+/// Asks it about the status of these accounts, of all if none is named; what it says is read as it comes. The answer, if it
+/// is another one.
+///
+/// # Errors
+/// [`AskError`]; some of the status may have been read.
+pub async fn ask_status(
+    dirs: &[PathBuf],
+    accounts: &[String],
+    reader: &mut impl StatusReader,
+) -> Result<Option<Response>, AskError> {
+    let (socket, stream) = connect(dirs).await?;
+    let answer = read_status(stream, &Request::status_of(accounts), reader).await;
+    answer.map_err(|e| AskError::NoAnswer { socket, why: e.to_string() })
+}
+
+async fn connect(dirs: &[PathBuf]) -> Result<(PathBuf, UnixStream), AskError> {
     let mut looked = Vec::new();
     for dir in dirs {
         let socket = dir.join(NAME);
@@ -445,11 +508,7 @@ pub async fn ask(dirs: &[PathBuf], request: &Request) -> Result<Response, AskErr
             continue;
         };
         match UnixStream::connect(address(dir, &opened)).await {
-            Ok(stream) => {
-                let answer = tokio::time::timeout(3 * TIMEOUT + request.timeout(), converse(stream, request)).await;
-                let answer = answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-                return answer.map_err(|e| AskError::NoAnswer { socket, why: e.to_string() });
-            }
+            Ok(stream) => return Ok((socket, stream)),
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
                 looked.push(socket);
             }
@@ -457,6 +516,26 @@ pub async fn ask(dirs: &[PathBuf], request: &Request) -> Result<Response, AskErr
         }
     }
     Err(AskError::NoDaemon { looked })
+}
+
+async fn read_status(
+    mut stream: UnixStream,
+    request: &Request,
+    reader: &mut impl StatusReader,
+) -> io::Result<Option<Response>> {
+    let mut text = serde_json::to_vec(request)?;
+    text.push(b'\n');
+    let silence = 3 * TIMEOUT + request.timeout();
+    let timed_out = |_| io::Error::from(io::ErrorKind::TimedOut);
+    tokio::time::timeout(silence, stream.write_all(&text)).await.map_err(timed_out)??;
+    let (mut arriving, mut octets) = (Arriving::default(), vec![0; READ]);
+    loop {
+        let read = tokio::time::timeout(silence, stream.read(&mut octets)).await.map_err(timed_out)??;
+        match octets.get(..read) {
+            None | Some([]) => return arriving.finish(),
+            Some(octets) => arriving.take_in(octets, reader)?,
+        }
+    }
 }
 
 async fn converse(mut stream: UnixStream, request: &Request) -> io::Result<Response> {

@@ -273,3 +273,59 @@ pub struct Trouble {
     /// What happened and what to do about it.
     pub text: String,
 }
+
+#[cfg(test)]
+pub(crate) mod examples {
+    use super::*;
+
+    /// A status of these accounts.
+    pub(crate) fn status(accounts: Vec<AccountStatus>) -> Status {
+        Status {
+            version: VERSION,
+            program: "1".into(),
+            pid: 7,
+            started: 0,
+            now: 90_000,
+            config: String::new(),
+            state_dir: String::new(),
+            config_problem: None,
+            polling: 1,
+            queued: 2,
+            accounts,
+        }
+    }
+
+    /// An account that is well.
+    pub(crate) fn account(name: &str) -> AccountStatus {
+        AccountStatus {
+            account: name.into(),
+            host: "pop.example.org".into(),
+            maildir: format!("/home/jo/Mail/{name}"),
+            state: State::Idle,
+            last_poll: Some(940),
+            last_success: Some(940),
+            often_until: None,
+            last_new_mail: None,
+            next_poll: Some(1240),
+            next_poll_why: "in 4 min, as configured".into(),
+            today: Came { messages: 1, octets: 2048 },
+            total: Came { messages: 20, octets: 4 << 20 },
+            on_server: Some(7),
+            too_large: 0,
+            hung_since: None,
+            held: None,
+            this_poll: None,
+            token: None,
+            forward: None,
+            quarantine: Vec::new(),
+            trouble: None,
+            polls: PollCounts::default(),
+            last_poll_milliseconds: None,
+            last_poll_octets: None,
+            last_poll_round_trips: None,
+            certificate_expires: None,
+            hours: Vec::new(),
+            recent: Vec::new(),
+        }
+    }
+}

@@ -249,6 +249,11 @@ impl AccountState {
         Some((saved, std::mem::take(&mut self.unwritten)))
     }
 
+    /// Nearly how long that is which there is to show, as text, in bytes.
+    pub(super) fn status_length(&self) -> usize {
+        1024 + 128 * (self.history.len() + self.quarantine.len())
+    }
+
     /// What there is to show at a time, given as that since boot and that since 1970.
     ///
     /// `hung` is since when it has been waiting for a disk that hangs, `this_poll` what the poll that runs has delivered.

@@ -99,6 +99,11 @@ impl Conduct {
         self.hang.since()
     }
 
+    /// It has ended, and what is done behind it does not hang yet. Whether it hung.
+    pub(super) fn ends(&mut self) -> bool {
+        self.hang.end()
+    }
+
     /// Judges it.
     pub(super) fn judge(&mut self, seen: Seen) -> Verdict {
         if seen.waits_for_disk.is_some() || seen.waits_for_room || seen.octets >= self.octets.saturating_add(SOMETHING)

@@ -1,7 +1,7 @@
 //! The forwarders of the daemon: one task for each account whose mail goes on from its spool, apart from all polls. A
 //! destination that is slow or dead holds nobody but its own mail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub(super) struct Forwarders {
     runtime: Handle,
     tasks: JoinSet<(AccountName, ForwardReport)>,
     accounts: BTreeMap<AccountName, Forwarder>,
+    /// Those that wait for a time, by that: all changes go through [`Self::change`].
+    waiting: BTreeSet<(Duration, AccountName)>,
     stop: CancellationToken,
 }
 
@@ -78,7 +80,8 @@ const TOLD_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
 impl Forwarders {
     /// None, in this runtime.
     pub(super) fn new(runtime: Handle) -> Self {
-        Self { runtime, tasks: JoinSet::new(), accounts: BTreeMap::new(), stop: CancellationToken::new() }
+        let (accounts, waiting) = (BTreeMap::new(), BTreeSet::new());
+        Self { runtime, tasks: JoinSet::new(), accounts, waiting, stop: CancellationToken::new() }
     }
 
     /// These accounts are configured. What waits in their spools is looked at once.
@@ -91,32 +94,50 @@ impl Forwarders {
             (forwarder.due, forwarder.to) = (Some(now), to.to.to_string());
             self.accounts.insert(account.name.clone(), forwarder);
         }
+        let time = |(name, forwarder): (&AccountName, &Forwarder)| Some((forwarder.waits_until()?, name.clone()));
+        self.waiting = self.accounts.iter().filter_map(time).collect();
+    }
+
+    /// Changes what is known of an account's forwarder, if it has one.
+    fn change<T>(&mut self, account: &AccountName, change: impl FnOnce(&mut Forwarder) -> T) -> Option<T> {
+        let forwarder = self.accounts.get_mut(account)?;
+        let before = forwarder.waits_until();
+        let result = change(forwarder);
+        let now = forwarder.waits_until();
+        if before != now {
+            if let Some(due) = before {
+                self.waiting.remove(&(due, account.clone()));
+            }
+            if let Some(due) = now {
+                self.waiting.insert((due, account.clone()));
+            }
+        }
+        Some(result)
     }
 
     /// A poll has brought so much.
     pub(super) fn on_poll_end(&mut self, account: &AccountName, messages: u64, spool_is_full: bool, now: Duration) {
-        let Some(forwarder) = self.accounts.get_mut(account) else { return };
-        forwarder.wants_room = spool_is_full;
-        if messages == 0 {
-            return;
-        }
-        forwarder.more |= forwarder.running;
-        // In a pause it waits with the others.
-        if forwarder.failures == 0 {
-            forwarder.due = Some(forwarder.due.map_or(now, |due| due.min(now)));
-        }
+        self.change(account, |forwarder| {
+            forwarder.wants_room = spool_is_full;
+            if messages > 0 {
+                forwarder.something_came(now);
+            }
+        });
     }
 
     /// Somebody wants it to be tried now.
     pub(super) fn try_now(&mut self, account: &AccountName, now: Duration) {
-        if let Some(forwarder) = self.accounts.get_mut(account) {
-            forwarder.due = Some(now);
-        }
+        self.change(account, |forwarder| forwarder.due = Some(now));
     }
 
     /// When the next pass begins, since boot.
     pub(super) fn next_wake(&self) -> Option<Duration> {
-        self.accounts.values().filter(|forwarder| !forwarder.running).filter_map(|forwarder| forwarder.due).min()
+        self.waiting.first().map(|(due, _)| *due)
+    }
+
+    /// Who is due first.
+    fn first_due(&self, now: Duration) -> Option<AccountName> {
+        self.waiting.first().filter(|(due, _)| *due <= now).map(|(_, name)| name.clone())
     }
 
     /// Begins the passes that are due; `configured` gives an account.
@@ -126,19 +147,16 @@ impl Forwarders {
         configured: impl Fn(&AccountName) -> Option<&'a Account>,
         now: Duration,
     ) {
-        let is_due = |forwarder: &Forwarder| !forwarder.running && forwarder.due.is_some_and(|due| due <= now);
-        for (name, forwarder) in self.accounts.iter_mut().filter(|(_, forwarder)| is_due(forwarder)) {
-            forwarder.due = None;
-            let Some((account, to)) = configured(name).and_then(|account| Some((account, account.forward.clone()?)))
-            else {
+        while let Some(name) = self.first_due(now) {
+            let configured = configured(&name).and_then(|account| Some((account, account.forward.clone()?)));
+            let Some((account, to)) = configured else {
+                self.change(&name, |forwarder| forwarder.due = None);
                 continue;
             };
-            (forwarder.running, forwarder.more) = (true, false);
+            let Some(live) = self.change(&name, Forwarder::begin) else { continue };
             let span = tracing::error_span!("forward", account = %name);
-            let (name, account, stop) = (name.clone(), account.clone(), self.stop.child_token());
+            let (account, stop) = (account.clone(), self.stop.child_token());
             let context = Arc::new(context.of_process());
-            forwarder.live = Live::default();
-            let live = forwarder.live.clone();
             let work = async move {
                 let report = forward(context, &account, to, ForwardOptions::default(), live, stop).await;
                 (name, report)
@@ -161,20 +179,21 @@ impl Forwarders {
         let Some((name, report)) = ended else {
             // The panic has been printed. Whoever it was goes on after a while.
             if self.tasks.is_empty() {
-                for forwarder in self.accounts.values_mut().filter(|forwarder| forwarder.running) {
-                    forwarder.running = false;
-                    forwarder.failures = forwarder.failures.saturating_add(1);
-                    forwarder.due = Some(now + Pause::Soon.time(forwarder.failures));
+                let runs = |(name, forwarder): (&AccountName, &Forwarder)| forwarder.running.then(|| name.clone());
+                for name in self.accounts.iter().filter_map(runs).collect::<Vec<_>>() {
+                    self.change(&name, |forwarder| forwarder.panicked(now));
                 }
             }
             return Aftermath::default();
         };
-        let Some(forwarder) = self.accounts.get_mut(&name) else { return Aftermath::default() };
-        forwarder.running = false;
-        log(&name, &report, forwarder.trouble.is_some());
-        let news = forwarder.take_in(&report, now, wall);
-        let has_room = report.forwarded > 0 && std::mem::take(&mut forwarder.wants_room);
-        Aftermath { account: Some(name), has_room, news }
+        let aftermath = self.change(&name, |forwarder| {
+            forwarder.running = false;
+            log(&name, &report, forwarder.trouble.is_some());
+            let news = forwarder.take_in(&report, now, wall);
+            let has_room = report.forwarded > 0 && std::mem::take(&mut forwarder.wants_room);
+            Aftermath { account: Some(name.clone()), has_room, news }
+        });
+        aftermath.unwrap_or_default()
     }
 
     /// What there is to show of an account's forwarder.
@@ -215,6 +234,34 @@ impl Forwarders {
 }
 
 impl Forwarder {
+    /// When its next pass begins, since boot. None: one runs, or nothing is to be done.
+    fn waits_until(&self) -> Option<Duration> {
+        self.due.filter(|_| !self.running)
+    }
+
+    /// A pass begins; what it tells while it runs.
+    fn begin(&mut self) -> Live {
+        (self.due, self.running, self.more) = (None, true, false);
+        self.live = Live::default();
+        self.live.clone()
+    }
+
+    /// A pass ended in a panic.
+    fn panicked(&mut self, now: Duration) {
+        self.running = false;
+        self.failures = self.failures.saturating_add(1);
+        self.due = Some(now + Pause::Soon.time(self.failures));
+    }
+
+    /// A poll has brought something.
+    fn something_came(&mut self, now: Duration) {
+        self.more |= self.running;
+        // In a pause it waits with the others.
+        if self.failures == 0 {
+            self.due = Some(self.due.map_or(now, |due| due.min(now)));
+        }
+    }
+
     /// Takes in how a pass ended, and says what there is to tell.
     fn take_in(&mut self, report: &ForwardReport, now: Duration, wall: i64) -> Vec<Notification> {
         let mut news = Vec::new();
@@ -317,9 +364,36 @@ mod tests {
         assert_eq!(forwarders.next_wake(), None);
         forwarders.on_poll_end(&name, 3, false, now);
         assert_eq!(forwarders.next_wake(), Some(now));
-        drop(forwarders.accounts.get_mut(&name).unwrap().take_in(&report(0, 3, down()), now, 50));
+        drop(forwarders.after(Some((name.clone(), report(0, 3, down()))), now, 50));
         forwarders.on_poll_end(&name, 3, true, now);
         assert_eq!(forwarders.next_wake(), Some(now + Duration::from_secs(30)));
         assert!(forwarders.after(Some((name, report(6, 0, Ok(())))), now, 60).has_room);
+        assert_eq!(forwarders.next_wake(), None);
+    }
+
+    #[test]
+    fn who_is_due_first_is_found_whatever_happened_before() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut forwarders = Forwarders::new(runtime.handle().clone());
+        let names: Vec<AccountName> = (0..5).map(|n| AccountName::new(&format!("a{n}")).unwrap()).collect();
+        forwarders.accounts = names.iter().map(|name| (name.clone(), Forwarder::default())).collect();
+        let mut random = fastrand::Rng::with_seed(7);
+        for second in 0..2000 {
+            let (now, name) = (Duration::from_secs(second), &names[random.usize(..names.len())]);
+            match random.u8(..6) {
+                0 => forwarders.on_poll_end(name, random.u64(..2), false, now),
+                1 => forwarders.try_now(name, now),
+                2 => _ = forwarders.after(Some((name.clone(), report(0, 1, down()))), now, 0),
+                3 => _ = forwarders.after(Some((name.clone(), report(1, 0, Ok(())))), now, 0),
+                4 => _ = forwarders.after(None, now, 0),
+                _ => {
+                    while let Some(due) = forwarders.first_due(now) {
+                        forwarders.change(&due, Forwarder::begin);
+                    }
+                }
+            }
+            let first = forwarders.accounts.values().filter_map(Forwarder::waits_until).min();
+            assert_eq!(forwarders.next_wake(), first, "after {second} steps");
+        }
     }
 }

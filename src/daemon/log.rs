@@ -9,8 +9,8 @@ use crate::advice;
 use crate::poll::{PollError, PollReport};
 use crate::schedule::Cause;
 
-/// So many complaints of one poll are written to the log.
-const MOST_COMPLAINTS: usize = 20;
+/// So many warnings of one poll are written to the log.
+const MOST_WARNINGS: usize = 20;
 
 /// One line for a poll that did something or changed something; none for an idle one.
 ///
@@ -55,14 +55,14 @@ pub(super) fn log_back_off(kept: &AccountState, now: Duration) {
     warn!(account = %name, host, event = "trouble", cause, "{name}: from before: {words}. Next poll {next}");
 }
 
-/// What is complained of for the first time in a row, and not more than anybody reads.
-pub(super) fn log_complaints(kept: &mut AccountState, report: &PollReport) {
-    let fresh = kept.standing.told.fresh(report.complaints());
+/// What is warned of for the first time in a row, and not more than anybody reads.
+pub(super) fn log_warnings(kept: &mut AccountState, report: &PollReport) {
+    let fresh = kept.standing.told.fresh(report.warnings());
     let (name, host) = (kept.name(), kept.account.endpoint.host.as_str());
-    for words in fresh.iter().take(MOST_COMPLAINTS) {
+    for words in fresh.iter().take(MOST_WARNINGS) {
         warn!(account = %name, host, event = "message", "{name}: {words}");
     }
-    if let more @ 1.. = fresh.len().saturating_sub(MOST_COMPLAINTS) {
+    if let more @ 1.. = fresh.len().saturating_sub(MOST_WARNINGS) {
         warn!(account = %name, host, event = "message", "{name}: and {more} more of this kind");
     }
 }

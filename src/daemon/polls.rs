@@ -169,11 +169,11 @@ impl Polls {
     /// What follows from an end.
     pub(super) fn after(&mut self, Ended(ended): Ended) -> After {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
-        let Some(Running { account, conduct, watch, due, .. }) = self.running.remove(&id) else {
+        let Some(Running { account, mut conduct, watch, due, .. }) = self.running.remove(&id) else {
             return After::Nothing;
         };
         self.tasks_of.remove(&account);
-        if conduct.hung().is_some() {
+        if conduct.ends() {
             info!(account = %account, event = "hung", "{}", advice::hangs_no_more(&account));
         }
         let (mut report, password) = match (ended, due) {
@@ -265,4 +265,32 @@ async fn password_of(account: &Account, context: &PollContext) -> String {
         return String::new();
     }
     blocking(move || Files::password_of(&source, directory.as_deref())).await.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_poll_that_hung_and_has_ended_does_not_hang_while_its_end_is_written_down() {
+        let mut polls = Polls::new(Handle::current());
+        let (account, waited) = (AccountName::new("a").unwrap(), Some(Duration::from_secs(15)));
+        let mut conduct = Conduct::new(Duration::ZERO);
+        let seen = Seen {
+            now: Duration::from_secs(20),
+            octets: 0,
+            waits_for_disk: waited,
+            waits_for_room: false,
+            in_the_way: false,
+        };
+        assert_eq!(conduct.judge(seen), Verdict::Hangs);
+        let report = Box::new(PollReport::of_failure(account.clone(), PollError::Stopped));
+        let (watch, progress, stop) = (Arc::default(), Arc::default(), CancellationToken::new());
+        let running = Running { account: account.clone(), conduct, watch, progress, stop, due: None };
+        polls.spawn(async { Done::Polled { report, password: String::new() } }, running);
+        assert!(polls.hung_since(&account).is_some());
+        let ended = polls.next().await;
+        let After::Polled(polled) = polls.after(ended) else { panic!("it polled") };
+        assert_eq!(polled.conduct.hung(), None);
+    }
 }

@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 use super::accounts::AccountState;
 use super::configured::Configured;
 use super::forwarders::{Aftermath, Forwarders};
-use super::log::{log, log_back_off, log_complaints};
+use super::log::{log, log_back_off, log_warnings};
 use super::outside::{Found, Outside, Recalled};
 use super::polls::{After, Ended, Polled, Polls};
 use super::{Load, SignalRequest, systemd};
@@ -21,7 +21,7 @@ use crate::account::AccountName;
 use crate::account_record::Trouble;
 use crate::clock::alarm::{Alarm, since_boot};
 use crate::config::{Config, NotifySettings};
-use crate::control::{Control, Pending, Request};
+use crate::control::{Control, Pending};
 use crate::exit::ExitStatus;
 use crate::forward::ForwardReport;
 use crate::http;
@@ -204,6 +204,7 @@ impl Supervisor {
         systemd::ready(&self.line());
         let mut rhythms = Rhythms::begin();
         loop {
+            self.reply_to_one().await;
             self.begin_polls();
             self.tell_groups();
             match self.next_event(&mut rhythms).await {
@@ -220,14 +221,7 @@ impl Supervisor {
                     self.on_forwarded(ended.map(|ended| *ended));
                 }
                 Event::Found(found) => self.take_note(found),
-                Event::Pending(Pending { request, answer }) => {
-                    if request == Request::TestNotify {
-                        self.test_notify(answer);
-                    } else {
-                        // Who asked may have gone.
-                        let _ = answer.send(self.answer(request));
-                    }
-                }
+                Event::Pending(question) => self.reply(question),
                 Event::Signal(SignalRequest::PollNow) => {
                     info!(event = "poll-now", "polling all accounts, as a signal asks");
                     self.poll_now(&self.accounts.keys().cloned().collect::<Vec<_>>());
@@ -261,12 +255,13 @@ impl Supervisor {
             () = tick(&mut rhythms.alive) => Event::Alive,
             ended = self.polls.next() => Event::Ended(Box::new(ended)),
             ended = self.forwarders.next() => Event::Forwarded(ended.map(Box::new)),
-            asked = self.control.next() => Event::Pending(asked),
             found = self.outside.next() => Event::Found(found),
             () = self.reload.is_due() => Event::Reload,
             _ = rhythms.polls.tick(), if has_polls => Event::LookAtPolls,
             () = self.alarm.wait_until(wake) => Event::Due,
             _ = rhythms.around.tick() => Event::LookAround,
+            // Whoever asks without end keeps the supervisor from nothing else.
+            asked = self.control.next() => Event::Pending(asked),
         }
     }
 
@@ -310,7 +305,7 @@ impl Supervisor {
         kept.on_poll_end(report, polled.begun..now, clock.wall, self.context.clock.time_of_week());
         self.metrics.on_poll_end(report, kept.trouble().map(Trouble::cause));
         log(kept, report, before, now, clock.wall);
-        log_complaints(kept, report);
+        log_warnings(kept, report);
         let spool_is_full = report.left.is_some_and(|left| left.why == LeftFor::FullSpool);
         self.forwarders.on_poll_end(name, report.retrieved, spool_is_full, now);
         let host = kept.account.endpoint.host.as_str();

@@ -8,16 +8,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::overview::{Sums, class};
-use crate::control::status::{AccountStatus, Forwarding, State, Status};
+use super::figures::{FEW, Figures, STATES};
+use super::overview::class;
+use crate::control::status::AccountStatus;
 use crate::metrics::{Label, PollMetrics};
-
-/// With more accounts than this there are no figures of single accounts: monitoring would choke on them.
-const MOST_ACCOUNTS: usize = 1000;
-
-/// All states of an account.
-const STATES: [State; 7] =
-    [State::New, State::Idle, State::Polling, State::Queued, State::Hung, State::Held, State::Trouble];
 
 /// The account that a figure is about, and another label of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -37,16 +31,18 @@ impl EncodeLabelSet for OfAccount {
 ///
 /// # Errors
 /// A text cannot take it; never, in memory.
-pub(super) fn text(status: &Status, polls: &PollMetrics, open_metrics: bool) -> Result<String, fmt::Error> {
+pub(super) fn text(figures: &Figures, polls: &PollMetrics, open_metrics: bool) -> Result<String, fmt::Error> {
+    let status = &figures.status;
     let mut registry = Registry::with_prefix("mailferry");
     let version = Info::new(vec![("version", status.program.clone())]);
     registry.register("build", "The program", version);
     let started: Gauge = Gauge::default();
     started.set(status.started);
     registry.register_with_unit("start_time", "When the daemon began", Unit::Seconds, started);
-    sums(&mut registry, status);
+    sums(&mut registry, figures);
     polls.register(&mut registry);
-    if status.accounts.len() <= MOST_ACCOUNTS {
+    // Monitoring would choke on the figures of more accounts.
+    if figures.names.len() <= FEW {
         accounts(&mut registry, &status.accounts);
     }
     let mut page = String::new();
@@ -58,10 +54,9 @@ pub(super) fn text(status: &Status, polls: &PollMetrics, open_metrics: bool) -> 
     Ok(page)
 }
 
-fn sums(registry: &mut Registry, status: &Status) {
+fn sums(registry: &mut Registry, figures: &Figures) {
     let family: Family<Label, Gauge> = Family::default();
-    for state in STATES {
-        let count = status.accounts.iter().filter(|account| account.state == state).count();
+    for (state, count) in STATES.into_iter().zip(figures.states) {
         family.get_or_create(&Label("state", class(state))).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
     registry.register("accounts", "Accounts by what they are doing", family);
@@ -70,27 +65,24 @@ fn sums(registry: &mut Registry, status: &Status) {
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         registry.register(name, help, gauge);
     };
-    gauge(registry, "accounts_in_trouble", "Accounts that a person should look at", Sums::of(status).in_trouble);
-    let quarantined = status.accounts.iter().map(|account| account.quarantine.len()).sum();
-    gauge(registry, "quarantined_messages", "Messages in quarantine", quarantined);
-    spools(registry, status);
-    let wrong = usize::from(status.config_problem.is_some());
+    gauge(registry, "accounts_in_trouble", "Accounts that a person should look at", figures.in_trouble);
+    gauge(registry, "quarantined_messages", "Messages in quarantine", figures.quarantined);
+    spools(registry, figures);
+    let wrong = usize::from(figures.status.config_problem.is_some());
     gauge(registry, "configuration_refused", "1 if the changed configuration has errors and is not in force", wrong);
 }
 
 /// What waits to be forwarded, where accounts forward.
-fn spools(registry: &mut Registry, status: &Status) {
-    let forwarding = || status.accounts.iter().filter_map(|account| account.forward.as_ref());
-    let sum = |of: fn(&Forwarding) -> u64| forwarding().map(of).fold(0_u64, u64::saturating_add);
+fn spools(registry: &mut Registry, figures: &Figures) {
     for (name, help, value) in [
-        ("spooled_messages", "Messages that wait to be forwarded", sum(|forward| forward.messages)),
-        ("set_aside_messages", "Messages that a destination refused for good", sum(|forward| forward.set_aside)),
+        ("spooled_messages", "Messages that wait to be forwarded", figures.spooled.messages),
+        ("set_aside_messages", "Messages that a destination refused for good", figures.set_aside),
     ] {
         let gauge: Gauge = Gauge::default();
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         registry.register(name, help, gauge);
     }
-    if let Some(oldest) = forwarding().filter_map(|forward| forward.oldest).min() {
+    if let Some(oldest) = figures.oldest {
         let gauge: Gauge = Gauge::default();
         gauge.set(oldest);
         let help = "When the oldest message came that waits to be forwarded";

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use super::figures::Figures;
 use super::forwarding::Held;
 use super::html::{Count, Moment, PathSegment, Size, Span, Text, Took};
 use super::plot::{ByDay, Plot};
 use super::troubles::Troubles;
-use crate::control::status::{AccountStatus, State, Status};
+use crate::control::status::{AccountStatus, State};
 
 /// So many accounts stand on one page.
 const ON_A_PAGE: usize = 200;
@@ -18,6 +19,29 @@ pub(super) struct Selection {
     pub(super) name: String,
     /// Which page of them, from 0 on.
     pub(super) page: usize,
+}
+
+impl Selection {
+    /// The accounts on that page, or on the last one there is.
+    pub(super) fn of(&self, names: &[Box<str>]) -> Selected {
+        let wanted = self.name.to_lowercase();
+        let matching: Vec<&str> =
+            names.iter().map(|name| &**name).filter(|name| name.to_lowercase().contains(&wanted)).collect();
+        let pages = matching.len().div_ceil(ON_A_PAGE).max(1);
+        let page = self.page.min(pages - 1);
+        let names = matching.into_iter().skip(page * ON_A_PAGE).take(ON_A_PAGE).map(str::to_owned).collect();
+        Selected { page, pages, names }
+    }
+}
+
+/// The accounts on a page.
+pub(super) struct Selected {
+    /// Which page it is.
+    page: usize,
+    /// How many pages there are.
+    pages: usize,
+    /// Their names.
+    pub(super) names: Vec<String>,
 }
 
 /// How many accounts are how.
@@ -35,14 +59,13 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    pub(super) fn of(status: &Status) -> Self {
-        let count = |are: fn(&AccountStatus) -> bool| status.accounts.iter().filter(|account| are(account)).count();
+    pub(super) fn of(figures: &Figures) -> Self {
         Self {
-            accounts: status.accounts.len(),
-            in_trouble: count(AccountStatus::is_in_trouble),
-            new: count(AccountStatus::is_new),
-            polling: status.polling,
-            queued: status.queued,
+            accounts: figures.names.len(),
+            in_trouble: figures.in_trouble,
+            new: figures.new,
+            polling: figures.status.polling,
+            queued: figures.status.queued,
         }
     }
 }
@@ -62,13 +85,17 @@ impl fmt::Display for Sums {
 
 /// The middle of the page.
 pub(super) struct Overview<'a> {
-    pub(super) status: &'a Status,
+    pub(super) figures: &'a Figures,
     pub(super) selection: &'a Selection,
+    pub(super) selected: &'a Selected,
+    /// Those that are selected, with their history.
+    pub(super) accounts: &'a [AccountStatus],
 }
 
 impl fmt::Display for Overview<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { status, selection } = self;
+        let Self { figures, selection, selected, accounts } = self;
+        let status = &figures.status;
         if let Some(problem) = &status.config_problem {
             write!(
                 f,
@@ -77,33 +104,25 @@ impl fmt::Display for Overview<'_> {
                 Text(problem)
             )?;
         }
-        match Sums::of(status) {
+        match Sums::of(figures) {
             Sums { in_trouble: 0, new: 0, .. } => f.write_str("<p class=\"fine\">All accounts are well.</p>")?,
             Sums { in_trouble: 0, .. } => f.write_str("<p class=\"fine\">No account is in trouble.</p>")?,
             _ => write!(f, "{}{}", Troubles(status), Held(status))?,
         }
-        let wanted = selection.name.to_lowercase();
-        let matching: Vec<&AccountStatus> =
-            status.accounts.iter().filter(|account| account.account.to_lowercase().contains(&wanted)).collect();
-        let pages = matching.len().div_ceil(ON_A_PAGE).max(1);
-        let page = selection.page.min(pages - 1);
         f.write_str("<section aria-labelledby=\"accounts\"><h2 id=\"accounts\">Accounts</h2>")?;
-        let sum = |of: fn(&AccountStatus) -> u64| status.accounts.iter().map(of).fold(0, u64::saturating_add);
-        let (messages, octets) = (sum(|account| account.today.messages), sum(|account| account.today.octets));
-        write!(f, "<p class=\"caption\">new today: {}", mail(messages, octets))?;
-        let waiting = sum(|account| account.forward.as_ref().map_or(0, |forward| forward.messages));
-        if waiting > 0 {
-            let octets = sum(|account| account.forward.as_ref().map_or(0, |forward| forward.octets));
-            write!(f, "; waiting to be forwarded: {}", mail(waiting, octets))?;
+        let (today, spooled) = (figures.today, figures.spooled);
+        write!(f, "<p class=\"caption\">new today: {}", mail(today.messages, today.octets))?;
+        if spooled.messages > 0 {
+            write!(f, "; waiting to be forwarded: {}", mail(spooled.messages, spooled.octets))?;
         }
         f.write_str("</p>")?;
-        if status.accounts.len() > 20 || !wanted.is_empty() {
-            navigation(f, selection, page, pages)?;
+        if figures.names.len() > 20 || !selection.name.is_empty() {
+            navigation(f, selection, selected.page, selected.pages)?;
         }
-        if matching.is_empty() {
+        if selected.names.is_empty() {
             f.write_str("<p>No account matches that name.</p>")?;
         } else {
-            table(f, matching.iter().skip(page * ON_A_PAGE).take(ON_A_PAGE).copied(), status.now)?;
+            table(f, accounts, status.now)?;
         }
         write!(
             f,
@@ -137,13 +156,13 @@ fn navigation(f: &mut fmt::Formatter<'_>, selection: &Selection, page: usize, pa
     f.write_str("</nav>")
 }
 
-fn table<'a>(f: &mut fmt::Formatter<'_>, accounts: impl Iterator<Item = &'a AccountStatus>, now: i64) -> fmt::Result {
+fn table(f: &mut fmt::Formatter<'_>, accounts: &[AccountStatus], now: i64) -> fmt::Result {
     f.write_str(
         "<div class=\"box\"><table class=\"accounts\"><thead><tr><th scope=\"col\">Account</th><th scope=\"col\">State</th>\
          <th scope=\"col\">Last poll</th><th scope=\"col\">Next poll</th><th scope=\"col\" class=\"n\">New today</th>\
          <th scope=\"col\">New mail, 7 days</th><th scope=\"col\" class=\"n\">On the server</th></tr></thead><tbody>",
     )?;
-    for (at, account) in accounts.enumerate() {
+    for (at, account) in accounts.iter().enumerate() {
         row(f, account, at, now)?;
     }
     f.write_str("</tbody></table></div>")

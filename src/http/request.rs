@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, HeaderValue,
@@ -11,10 +11,12 @@ use hyper::header::{
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 
 use super::account_page::AccountPage;
+use super::content::Content;
+use super::document::{NoPiece, document};
+use super::figures::Figures;
 use super::overview::{Overview, Selection, Sums};
 use super::snapshot::Snapshots;
 use super::{metrics_page, theme};
-use crate::control::status::{AccountStatus, Status};
 
 /// The longest name that is looked for, in characters.
 const LONGEST_NAME: usize = 200;
@@ -31,22 +33,21 @@ pub(super) enum Hosts {
     Any,
 }
 
-/// An answer in memory.
-pub(super) type Answer = Response<Full<Bytes>>;
-
-/// The same before there is room for it.
-type Made = Response<Bytes>;
+/// An answer.
+pub(super) type Answer = Response<Content>;
 
 /// Answers a request. Nothing that it says changes anything.
-pub(super) async fn answer<B>(request: Request<B>, hosts: Hosts, snapshots: &Snapshots) -> Answer {
-    let made = {
-        let _turn = snapshots.room().turn().await;
-        respond(&request, hosts, snapshots).await.unwrap_or_else(Refused::answer)
+pub(super) async fn answer<B>(request: Request<B>, hosts: Hosts, snapshots: &Arc<Snapshots>) -> Answer {
+    let made = respond(&request, hosts, snapshots).await.unwrap_or_else(Refused::answer);
+    let (head, content) = made.into_parts();
+    let content = match content {
+        _ if request.method() == Method::HEAD => Some(Content::Whole(Bytes::new())),
+        Content::Whole(bytes) => snapshots.room().hold(bytes).map(Content::Whole),
+        Content::Pieces(pieces) => Some(Content::Pieces(pieces)),
     };
-    let (head, body) = if request.method() == Method::HEAD { without_body(made) } else { made }.into_parts();
-    match snapshots.room().hold(body) {
-        Some(body) => Response::from_parts(head, Full::new(body)),
-        None => Refused::NoRoom.answer().map(Full::new),
+    match content {
+        Some(content) => Response::from_parts(head, content),
+        None => Refused::NoRoom.answer(),
     }
 }
 
@@ -68,7 +69,7 @@ enum Refused {
 }
 
 impl Refused {
-    fn answer(self) -> Made {
+    fn answer(self) -> Answer {
         let (status, words) = match self {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed"),
             Self::Host => (StatusCode::MISDIRECTED_REQUEST, "the Host header names another host"),
@@ -92,7 +93,16 @@ impl From<fmt::Error> for Refused {
     }
 }
 
-async fn respond<B>(request: &Request<B>, hosts: Hosts, snapshots: &Snapshots) -> Result<Made, Refused> {
+impl From<NoPiece> for Refused {
+    fn from(why: NoPiece) -> Self {
+        match why {
+            NoPiece::NoAnswer => Self::NoAnswer,
+            NoPiece::NotWritten => Self::Failed,
+        }
+    }
+}
+
+async fn respond<B>(request: &Request<B>, hosts: Hosts, snapshots: &Arc<Snapshots>) -> Result<Answer, Refused> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(Refused::Method);
     }
@@ -103,14 +113,17 @@ async fn respond<B>(request: &Request<B>, hosts: Hosts, snapshots: &Snapshots) -
     if !matches!(path, "/" | "/metrics" | "/healthz" | "/api/v1/status") && !path.starts_with("/account/") {
         return Err(Refused::NotFound);
     }
-    let status = snapshots.latest().await.ok_or(Refused::NoAnswer)?;
+    if path == "/api/v1/status" {
+        return Ok(with_type(document(snapshots).await?, "application/json"));
+    }
+    if path == "/healthz" {
+        let answers = snapshots.is_answering().await;
+        return if answers { Ok(plain("ok\n".to_owned())) } else { Err(Refused::NoAnswer) };
+    }
+    // All who ask wait together.
+    let figures = snapshots.latest().await.ok_or(Refused::NoAnswer)?;
     match path {
-        "/" => overview(&status, request.uri().query().unwrap_or_default()),
-        "/healthz" => Ok(plain("ok\n".to_owned())),
-        "/api/v1/status" => {
-            let document = snapshots.document(&status).ok_or(Refused::Failed)?;
-            Ok(with_type(document, "application/json"))
-        }
+        "/" => overview(&figures, request.uri().query().unwrap_or_default(), snapshots).await,
         "/metrics" => {
             let open = accepts_open_metrics(request.headers());
             let kind = if open {
@@ -118,29 +131,37 @@ async fn respond<B>(request: &Request<B>, hosts: Hosts, snapshots: &Snapshots) -
             } else {
                 "text/plain; version=0.0.4; charset=utf-8"
             };
-            Ok(with_type(metrics_page::text(&status, snapshots.polls(), open)?, kind))
+            let _turn = snapshots.room().turn().await;
+            Ok(with_type(whole(metrics_page::text(&figures, snapshots.polls(), open)?), kind))
         }
-        _ => account(&status, path.strip_prefix("/account/").unwrap_or_default()),
+        _ => account(&figures, path.strip_prefix("/account/").unwrap_or_default(), snapshots).await,
     }
 }
 
-fn overview(status: &Status, query: &str) -> Result<Made, Refused> {
+async fn overview(figures: &Figures, query: &str, snapshots: &Snapshots) -> Result<Answer, Refused> {
     let selection = selection(query);
-    let sums = Sums::of(status);
+    let selected = {
+        let _turn = snapshots.room().turn().await;
+        selection.of(&figures.names)
+    };
+    let accounts = snapshots.accounts(&selected.names).await.ok_or(Refused::NoAnswer)?;
+    let _turn = snapshots.room().turn().await;
+    let sums = Sums::of(figures);
     let title = match sums.in_trouble {
         0 => "mailferry".to_owned(),
         troubled => format!("({troubled}) mailferry"),
     };
-    let page = theme::page(&title, &sums, Overview { status, selection: &selection })?;
-    Ok(html(page))
+    let page = Overview { figures, selection: &selection, selected: &selected, accounts: &accounts };
+    Ok(html(theme::page(&title, &sums, page)?))
 }
 
-fn account(status: &Status, segment: &str) -> Result<Made, Refused> {
+async fn account(figures: &Figures, segment: &str, snapshots: &Snapshots) -> Result<Answer, Refused> {
     let name = percent_decoded(segment);
-    let is_it = |account: &&AccountStatus| account.account == name;
-    let account = status.accounts.iter().find(is_it).ok_or(Refused::NotFound)?;
+    let accounts = snapshots.accounts(std::slice::from_ref(&name)).await.ok_or(Refused::NoAnswer)?;
+    let account = accounts.first().ok_or(Refused::NotFound)?;
+    let _turn = snapshots.room().turn().await;
     let title = format!("{name} - mailferry");
-    let page = theme::page(&title, &Sums::of(status), AccountPage { account, now: status.now })?;
+    let page = theme::page(&title, &Sums::of(figures), AccountPage { account, now: figures.status.now })?;
     Ok(html(page))
 }
 
@@ -220,20 +241,24 @@ fn accepts_open_metrics(headers: &HeaderMap) -> bool {
     headers.get_all(ACCEPT).iter().any(accepts)
 }
 
-fn html(page: String) -> Made {
-    let mut answer = with_type(page, "text/html; charset=utf-8");
+fn html(page: String) -> Answer {
+    let mut answer = with_type(whole(page), "text/html; charset=utf-8");
     if let Ok(policy) = HeaderValue::from_str(&theme::policy()) {
         answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
     }
     answer
 }
 
-fn plain(text: String) -> Made {
-    with_type(text, "text/plain; charset=utf-8")
+fn plain(text: String) -> Answer {
+    with_type(whole(text), "text/plain; charset=utf-8")
 }
 
-fn with_type(text: impl Into<Bytes>, kind: &'static str) -> Made {
-    let mut answer = Response::new(text.into());
+fn whole(text: String) -> Content {
+    Content::Whole(text.into())
+}
+
+fn with_type(content: Content, kind: &'static str) -> Answer {
+    let mut answer = Response::new(content);
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -248,14 +273,29 @@ fn with_type(text: impl Into<Bytes>, kind: &'static str) -> Made {
     answer
 }
 
-fn without_body(mut answer: Made) -> Made {
-    *answer.body_mut() = Bytes::new();
-    answer
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn all_who_ask_while_the_supervisor_does_not_answer_wait_together() {
+        let (supervisor, _questions) = tokio::sync::mpsc::channel(4);
+        let snapshots = Arc::new(Snapshots::new(supervisor, crate::metrics::PollMetrics::default()));
+        let begun = tokio::time::Instant::now();
+        let ask = |path: &'static str| {
+            let snapshots = Arc::clone(&snapshots);
+            tokio::spawn(async move {
+                let request = Request::builder().uri(path).body(()).unwrap();
+                answer(request, Hosts::Any, &snapshots).await.status()
+            })
+        };
+        let asking: Vec<_> = ["/", "/healthz", "/metrics", "/account/a", "/api/v1/status", "/"].map(ask).into();
+        for one in asking {
+            assert_eq!(one.await.unwrap(), StatusCode::SERVICE_UNAVAILABLE);
+        }
+        let took = begun.elapsed().as_secs();
+        assert!((5..7).contains(&took), "all of them took {took} s");
+    }
 
     fn meant(host: &str, hosts: Hosts) -> bool {
         is_meant(&Request::builder().header(HOST, host).body(()).unwrap(), hosts)

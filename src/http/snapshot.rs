@@ -1,41 +1,46 @@
 //! What the supervisor says of itself, asked at most once a second, however many clients ask.
 
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::body::Bytes;
-use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
+use super::figures::Figures;
 use super::room::Room;
-use crate::control::status::Status;
-use crate::control::{Pending, Request, Response};
+use crate::control::Pending;
+use crate::control::pieces::{NoAnswer, Pieces};
+use crate::control::status::AccountStatus;
 use crate::metrics::PollMetrics;
 
 /// How old an answer may be.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How long the supervisor may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// An answer.
+#[derive(Debug, Clone)]
+enum Answer {
+    /// It is waited for.
+    Awaited,
+    /// It came then.
+    Known(Instant, Arc<Figures>),
+    /// It did not come, or is too old.
+    None,
+}
 
-/// What a document was made of, and its text.
-type Document = (Arc<Status>, Bytes);
-
-/// Asks for the status and keeps the last answer.
+/// Asks for the status. Its figures are kept no longer than they are fresh.
 #[derive(Debug)]
 pub(super) struct Snapshots {
     supervisor: mpsc::Sender<Pending>,
-    last: Mutex<Option<(Instant, Arc<Status>)>>,
+    /// The last answer, or the one that is waited for: all who ask meanwhile wait for the same.
+    last: Mutex<watch::Receiver<Answer>>,
     polls: PollMetrics,
     room: Room,
-    /// The last answer as a document, made once however many clients ask for it, and kept no longer than it is fresh: of
-    /// many accounts it is large.
-    document: Arc<StdMutex<Option<Document>>>,
 }
 
 impl Snapshots {
     pub(super) fn new(supervisor: mpsc::Sender<Pending>, polls: PollMetrics) -> Self {
-        Self { supervisor, last: Mutex::new(None), polls, room: Room::default(), document: Arc::default() }
+        let last = Mutex::new(watch::channel(Answer::None).1);
+        Self { supervisor, last, polls, room: Room::default() }
     }
 
     /// Where answers wait to be read.
@@ -43,45 +48,112 @@ impl Snapshots {
         &self.room
     }
 
-    /// The status as a document for scripts. None: it cannot be written so.
-    pub(super) fn document(&self, status: &Arc<Status>) -> Option<Bytes> {
-        let mut last = self.document.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*last {
-            Some((of, document)) if Arc::ptr_eq(of, status) => Some(document.clone()),
-            _ => {
-                let document = Bytes::from(serde_json::to_vec(&**status).ok()?);
-                *last = Some((Arc::clone(status), document.clone()));
-                let kept = Arc::clone(&self.document);
-                tokio::spawn(async move {
-                    tokio::time::sleep(FRESH).await;
-                    kept.lock().unwrap_or_else(PoisonError::into_inner).take();
-                });
-                Some(document)
-            }
-        }
-    }
-
     /// The sums of all polls.
     pub(super) fn polls(&self) -> &PollMetrics {
         &self.polls
     }
 
-    /// The status as it was a moment ago. None: the supervisor does not answer.
-    pub(super) async fn latest(&self) -> Option<Arc<Status>> {
-        let mut last = self.last.lock().await;
-        if let Some((when, status)) = &*last
-            && when.elapsed() < FRESH
-        {
-            return Some(Arc::clone(status));
+    /// Whether the supervisor answers.
+    pub(super) async fn is_answering(&self) -> bool {
+        self.pieces().next().await.is_ok()
+    }
+
+    /// The status as it is while it is read, piece by piece.
+    pub(super) fn pieces(&self) -> Pieces {
+        Pieces::of(self.supervisor.clone(), &[])
+    }
+
+    /// These accounts as they are now, with their history. None: the supervisor does not answer.
+    pub(super) async fn accounts(&self, names: &[String]) -> Option<Vec<AccountStatus>> {
+        if names.is_empty() {
+            return Some(Vec::new());
         }
-        let (answer, answered) = oneshot::channel();
-        let ask = async {
-            self.supervisor.send(Pending { request: Request::status_of(&[]), answer }).await.ok()?;
-            answered.await.ok()
+        let (mut pieces, mut accounts) = (Pieces::of(self.supervisor.clone(), names), Vec::new());
+        while let Some(piece) = pieces.next().await.ok()? {
+            accounts.extend(piece.accounts);
+        }
+        Some(accounts)
+    }
+
+    /// How all were a moment ago. None: the supervisor does not answer.
+    pub(super) async fn latest(&self) -> Option<Arc<Figures>> {
+        let mut last = self.asked();
+        match &*last.wait_for(|answer| !matches!(answer, Answer::Awaited)).await.ok()? {
+            Answer::Known(_, figures) => Some(Arc::clone(figures)),
+            Answer::Awaited | Answer::None => None,
+        }
+    }
+
+    /// An answer that is fresh or waited for; it is asked for if there is none.
+    fn asked(&self) -> watch::Receiver<Answer> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_usable = match &*last.borrow() {
+            // Nobody waits any more where a task came to nothing.
+            Answer::Awaited => last.has_changed().is_ok(),
+            Answer::Known(when, _) => when.elapsed() < FRESH,
+            Answer::None => false,
         };
-        let Ok(Some(Response::Status(status))) = timeout(ANSWER_TIMEOUT, ask).await else { return None };
-        let status: Arc<Status> = Arc::from(status);
-        *last = Some((Instant::now(), Arc::clone(&status)));
-        Some(status)
+        if !is_usable {
+            *last = ask(self.pieces());
+        }
+        last.clone()
+    }
+}
+
+/// Asks for all pieces, and forgets them when they are not fresh any more. Whoever waits may go.
+fn ask(pieces: Pieces) -> watch::Receiver<Answer> {
+    let (answer, answered) = watch::channel(Answer::Awaited);
+    tokio::spawn(async move {
+        if let Ok(figures) = figures(pieces).await {
+            answer.send_replace(Answer::Known(Instant::now(), Arc::new(figures)));
+            tokio::time::sleep(FRESH).await;
+        }
+        answer.send_replace(Answer::None);
+    });
+    answered
+}
+
+async fn figures(mut pieces: Pieces) -> Result<Figures, NoAnswer> {
+    let mut figures: Option<Figures> = None;
+    while let Some(mut piece) = pieces.next().await? {
+        let accounts = std::mem::take(&mut piece.accounts);
+        let figures = figures.get_or_insert_with(|| Figures::new(piece));
+        accounts.into_iter().for_each(|account| figures.add(account));
+    }
+    figures.ok_or(NoAnswer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::pieces::Piece;
+    use crate::control::status::examples::{account, status};
+
+    #[tokio::test(start_paused = true)]
+    async fn all_who_ask_meanwhile_get_the_same_answer_and_it_is_not_kept() {
+        let (supervisor, mut questions) = mpsc::channel(4);
+        let snapshots = Arc::new(Snapshots::new(supervisor, PollMetrics::default()));
+        let asking: Vec<_> = (0..5)
+            .map(|_| {
+                let snapshots = Arc::clone(&snapshots);
+                tokio::spawn(async move { snapshots.latest().await.unwrap() })
+            })
+            .collect();
+        for (name, last) in [("a", Some("a")), ("b", None)] {
+            let Some(Pending::Status { answer, .. }) = questions.recv().await else { panic!("nobody asks") };
+            let last = last.map(|last| crate::account::AccountName::new(last).unwrap());
+            answer.send(Piece { status: status(vec![account(name)]), last }).unwrap();
+        }
+        let mut answers = Vec::new();
+        for one in asking {
+            answers.push(one.await.unwrap());
+        }
+        assert!(answers.iter().all(|answer| Arc::ptr_eq(answer, &answers[0]) && answer.names.len() == 2));
+        assert!(questions.try_recv().is_err(), "it was asked for once");
+        let kept = Arc::downgrade(&answers[0]);
+        drop(answers);
+        assert!(kept.upgrade().is_some());
+        tokio::time::sleep(2 * FRESH).await;
+        assert!(kept.upgrade().is_none());
     }
 }

@@ -22,11 +22,11 @@ const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A network that is down must have been so for this long: computers sleep, wake and travel.
-const NETWORK_PATIENCE: Duration = Duration::from_secs(30 * 60);
+const NETWORK_DOWN_LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// That nothing has succeeded for a long time is told only after failures over this long: after a long sleep of the
 /// machine the first polls may come before its network.
-const SILENCE_PATIENCE: Duration = MINUTE.saturating_mul(10);
+const SILENCE_FAILING_LIMIT: Duration = MINUTE.saturating_mul(10);
 
 /// A trouble that stays is told again after this long.
 const REMINDER: Duration = DAY;
@@ -58,14 +58,14 @@ pub struct NotifyState {
     sign_in_end: Option<i64>,
     /// Marks of the messages in quarantine that were told of and are still there.
     quarantined: BTreeSet<u64>,
-    /// Marks of what was complained of in the last poll.
-    complaints: BTreeSet<u64>,
+    /// Marks of the warnings of the last poll.
+    warnings: BTreeSet<u64>,
 }
 
 /// The moment of the boot, on the axis on which this module counts: what happened before the boot has its place, too.
 const BOOT: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// A complaint without what changes from poll to poll although it is about the same: the number of a message, or how many
+/// A warning without what changes from poll to poll although it is about the same: the number of a message, or how many
 /// there are.
 fn timeless(words: &str) -> String {
     match words.split_once('(') {
@@ -203,7 +203,7 @@ impl NotifyState {
             certificate_told: self.certificate_told.map(ago),
             sign_in_end: self.sign_in_end,
             quarantined: digits(&self.quarantined),
-            complaints: digits(&self.complaints),
+            warnings: digits(&self.warnings),
             troubles: self.troubles.iter().map(|(cause, time)| (cause.name().to_owned(), ago(*time))).collect(),
         }
     }
@@ -224,18 +224,18 @@ impl NotifyState {
             certificate_told: saved.certificate_told.map(moment),
             sign_in_end: saved.sign_in_end,
             quarantined: marks(&saved.quarantined),
-            complaints: marks(&saved.complaints),
+            warnings: marks(&saved.warnings),
         }
     }
 
-    /// Those of a poll's complaints that were not made after the poll before, which are then taken as told.
+    /// Those of a poll's warnings that were not given after the poll before, which are then taken as told.
     #[must_use]
-    pub fn fresh(&mut self, complaints: Vec<String>) -> Vec<String> {
-        let marked: Vec<(u64, String)> = complaints.into_iter().map(|words| (mark(&timeless(&words)), words)).collect();
-        let before = std::mem::take(&mut self.complaints);
+    pub fn fresh(&mut self, warnings: Vec<String>) -> Vec<String> {
+        let marked: Vec<(u64, String)> = warnings.into_iter().map(|words| (mark(&timeless(&words)), words)).collect();
+        let before = std::mem::take(&mut self.warnings);
         // Beyond the bound nothing is remembered, and so nothing told, or it would be told each time.
-        self.complaints = marked.iter().map(|(mark, _)| *mark).take(MOST_QUARANTINED).collect();
-        let is_fresh = |(mark, _): &(u64, String)| self.complaints.contains(mark) && !before.contains(mark);
+        self.warnings = marked.iter().map(|(mark, _)| *mark).take(MOST_QUARANTINED).collect();
+        let is_fresh = |(mark, _): &(u64, String)| self.warnings.contains(mark) && !before.contains(mark);
         marked.into_iter().filter(is_fresh).map(|(_, words)| words).collect()
     }
 
@@ -293,7 +293,7 @@ impl NotifyState {
             Cause::Tls | Cause::Protocol | Cause::Credential | Cause::Storage => times >= 2,
             // These change from one to the other while the reason stays, so that all failures count.
             Cause::NetworkDown | Cause::ConnectionLost => {
-                self.failures.max(times) >= 5 && now.saturating_sub(self.failing_since) >= NETWORK_PATIENCE
+                self.failures.max(times) >= 5 && now.saturating_sub(self.failing_since) >= NETWORK_DOWN_LIMIT
             }
             Cause::TooSlow | Cause::ServerBusy | Cause::RateLimited => self.failures.max(times) >= 6,
             Cause::LockedByAnother => now.saturating_sub(self.failing_since) >= Cause::BRIEF_HOLD,
@@ -305,7 +305,7 @@ impl NotifyState {
         let period = settings.no_success_for?;
         let since = now.saturating_sub(self.well?);
         let told_lately = self.silence.is_some_and(|at| now.saturating_sub(at) < period);
-        let fails_for_long = self.failures >= 2 && now.saturating_sub(self.failing_since) >= SILENCE_PATIENCE;
+        let fails_for_long = self.failures >= 2 && now.saturating_sub(self.failing_since) >= SILENCE_FAILING_LIMIT;
         if since < period || told_lately || !fails_for_long {
             return None;
         }

@@ -330,7 +330,7 @@ fn new_mail_is_told_however_the_poll_ended() {
 }
 
 #[test]
-fn the_same_complaint_is_told_once_whatever_its_numbers() {
+fn the_same_warning_is_told_once_whatever_its_numbers() {
     let mut told = NotifyState::default();
     let fresh = |told: &mut NotifyState, words: &[&str]| told.fresh(words.iter().map(ToString::to_string).collect());
     let refused =

@@ -64,6 +64,8 @@ pub(crate) struct Queue {
     hosts: HashMap<Arc<str>, Host>,
     /// The servers that have both a place and an account that is ready, by the turn of the one in front.
     startable: BTreeMap<Turn, Arc<str>>,
+    /// How many are ready.
+    ready: usize,
     /// How many run and have a place, removed ones included.
     running: usize,
     /// How many stand aside.
@@ -151,6 +153,7 @@ impl Queue {
             waiting: BTreeMap::new(),
             hosts: HashMap::new(),
             startable: BTreeMap::new(),
+            ready: 0,
             running: 0,
             aside: 0,
             without: 0,
@@ -344,7 +347,7 @@ impl Queue {
     /// How many accounts are due and wait for a place.
     #[must_use]
     pub(crate) fn ready(&self) -> usize {
-        self.hosts.values().map(|host| host.ready.len()).sum()
+        self.ready
     }
 
     fn wait(&mut self, account: AccountName, host: Arc<str>, due: Duration, asked: bool) {
@@ -388,8 +391,9 @@ impl Queue {
     /// Changes a server, and keeps the account of what it offers.
     fn at_host<R>(&mut self, name: &Arc<str>, change: impl FnOnce(&mut Host) -> R) -> R {
         let host = self.hosts.entry(Arc::clone(name)).or_default();
-        let before = host.offer(self.limits);
+        let (before, ready) = (host.offer(self.limits), host.ready.len());
         let result = change(host);
+        self.ready = self.ready.saturating_sub(ready) + host.ready.len();
         let after = host.offer(self.limits);
         if host.running == 0 && host.ready.is_empty() {
             self.hosts.remove(name);

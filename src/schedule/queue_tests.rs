@@ -274,6 +274,7 @@ impl Queue {
         let is_running = |place: &&Place| matches!(place.stage, Stage::Running { .. });
         let ready: usize = self.hosts.values().map(|host| host.ready.len()).sum();
         assert_eq!(self.accounts.len(), self.waiting.len() + ready + self.running());
+        assert_eq!(self.ready(), ready);
         assert_eq!(self.accounts.values().filter(is_running).count(), self.running());
         assert_eq!(self.hosts.values().map(|host| host.running).sum::<usize>(), self.running + self.aside);
         let hold = |one: fn(&Holds) -> bool| self.accounts.keys().filter(|a| self.holds(a).is_some_and(one)).count();

@@ -97,8 +97,8 @@ impl LeaveOnServer {
             time => {
                 let read = duration_in_words(time, AGE_LEAST, AGE_MOST, "14d");
                 let is_word = !time.contains(|c: char| c.is_ascii_digit());
-                let complaint = |wrong: String| if is_word { LEAVE_ON_SERVER.to_owned() } else { wrong };
-                read.map(|_| Self::DeleteAfter(time.to_owned())).map_err(complaint)
+                let explained = |wrong: String| if is_word { LEAVE_ON_SERVER.to_owned() } else { wrong };
+                read.map(|_| Self::DeleteAfter(time.to_owned())).map_err(explained)
             }
         }
     }

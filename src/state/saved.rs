@@ -131,8 +131,8 @@ pub struct SavedNotifyState {
     pub(crate) sign_in_end: Option<i64>,
     /// Marks of the messages in quarantine that were told of, in hexadecimal digits.
     pub(crate) quarantined: Vec<String>,
-    /// Marks of what was complained of in the last poll.
-    pub(crate) complaints: Vec<String>,
+    /// Marks of the warnings of the last poll.
+    pub(crate) warnings: Vec<String>,
     /// The troubles that were told, and when.
     pub(crate) troubles: BTreeMap<String, u64>,
 }

@@ -45,6 +45,11 @@ impl Hang {
         self.since
     }
 
+    /// What it waited for is done. Whether it hung.
+    pub(crate) fn end(&mut self) -> bool {
+        self.since.take().is_some()
+    }
+
     /// Takes in for how long it has been waiting for a disk, if it does.
     pub(crate) fn judge(&mut self, now: Duration, waits_for_disk: Option<Duration>) -> Option<Change> {
         let before = self.since;
@@ -70,5 +75,8 @@ mod tests {
         assert_eq!((hang.judge(second(22), Some(second(16))), hang.since()), (None, Some(second(6))));
         assert_eq!(hang.judge(second(23), Some(second(1))), Some(Change::HangsNoMore), "this is other work");
         assert_eq!((hang.judge(second(24), None), hang.since()), (None, None));
+        assert!(!hang.end());
+        assert_eq!(hang.judge(second(40), Some(second(16))), Some(Change::Hangs));
+        assert!(hang.end() && !hang.end(), "it ends once");
     }
 }

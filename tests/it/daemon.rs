@@ -27,7 +27,7 @@ use crate::scripted::Faults;
 use crate::scripted::maildrop::{Maildrop, Message};
 
 /// Nothing that is waited for takes longer, on the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(40);
+const TIME_LIMIT: Duration = Duration::from_secs(40);
 
 /// A daemon in its home.
 struct Daemon<'a> {
@@ -245,7 +245,7 @@ fn systemd_is_told_what_happens() {
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
     let path = env.path("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(TIME_LIMIT)).unwrap();
     let heard = |wanted: &str| {
         let mut buffer = [0; 4096];
         loop {
@@ -268,7 +268,7 @@ fn systemd_is_told_what_happens() {
     socket.set_read_timeout(Some(Duration::from_millis(1500))).unwrap();
     while socket.recv(&mut [0; 4096]).is_ok() {}
     daemon.running.signal(Signal::CONT);
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(TIME_LIMIT)).unwrap();
     heard("WATCHDOG=1");
     daemon.running.signal(Signal::TERM);
     heard("STOPPING=1");

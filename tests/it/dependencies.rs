@@ -93,11 +93,11 @@ fn every_licence_is_one_that_we_allow() {
     let rules = rules();
     let allowed = strings(&rules["licenses"]["allow"], "");
     let exceptions = rules["licenses"]["exceptions"].as_array().unwrap();
-    let mut complaints = Vec::new();
+    let mut problems = Vec::new();
     let mut needed = BTreeSet::new();
     for package in packages(ALL) {
         let Some(licence) = &package.licence else {
-            complaints.push(format!("{} names no licence", package.name));
+            problems.push(format!("{} names no licence", package.name));
             continue;
         };
         let own = exceptions.iter().find(|exception| exception["crate"].as_str() == Some(&package.name));
@@ -108,12 +108,12 @@ fn every_licence_is_one_that_we_allow() {
         if licences::is_allowed(licence, &[allowed.clone(), own].concat()) {
             needed.insert(package.name);
         } else {
-            complaints.push(format!("{} is under {licence}", package.name));
+            problems.push(format!("{} is under {licence}", package.name));
         }
     }
     let named: BTreeSet<String> = exceptions.iter().map(|it| it["crate"].as_str().unwrap().to_owned()).collect();
     assert_eq!(needed, named, "exceptions of deny.toml that are needed, and all of them");
-    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
 #[test]

@@ -215,7 +215,7 @@ fn a_stat_that_goes_with_the_session_costs_nothing() {
 #[test]
 fn what_comes_far_too_short_is_not_deleted_before_it_came_whole() {
     for (top, uidl) in [(true, true), (false, true), (true, false)] {
-        // More than a session has patience for, and fewer.
+        // More than a session bears, and fewer.
         for all in [2, 12] {
             let mut messages = small_ones(all);
             for message in &mut messages[1..] {

@@ -258,7 +258,7 @@ pub(crate) struct Outcome {
     pub(crate) status: i32,
     /// What it printed.
     pub(crate) stdout: String,
-    /// What it complained of.
+    /// What it said on standard error.
     pub(crate) stderr: String,
     /// How long it took.
     pub(crate) elapsed: Duration,

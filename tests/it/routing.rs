@@ -293,7 +293,7 @@ fn two_paths_to_one_maildir_are_one() {
 #[test]
 fn a_rule_that_says_too_little_or_too_much_is_refused_with_its_line() {
     let maildrop = Maildrop::new(Vec::new());
-    for (rule, complaint, help) in [
+    for (rule, problem, help) in [
         ("contains = \"x\", skip = true", "a rule has no `header`", "such as \"List-Id\""),
         ("header = \"To\", skip = true", "nothing in a rule says what the field is compared with", "`contains`"),
         ("header = \"To\", contains = \"x\"", "nothing in a rule says where the message goes", "`folder`"),
@@ -327,7 +327,7 @@ fn a_rule_that_says_too_little_or_too_much_is_refused_with_its_line() {
         ("header = \"To\", contain = \"x\", skip = true", "unknown key `contain`", "did you mean `contains`?"),
     ] {
         let env = TestEnv::in_memory(&[mailbox(&maildrop, &format!("[{{ {rule} }}]"))]);
-        env.fetch().expect(78).says(complaint).says(help).says("config.toml:");
+        env.fetch().expect(78).says(problem).says(help).says("config.toml:");
     }
     let env = TestEnv::in_memory(&[Account::at(maildrop.server.address).set("rules", "true")]);
     env.fetch().expect(78).says("`rules` is true or false, but an array of tables is expected");

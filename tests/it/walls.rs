@@ -91,14 +91,14 @@ pub(crate) fn words_below(directory: &Path) -> BTreeSet<String> {
 
 #[test]
 fn pure_rooms_name_nothing_that_acts() {
-    let complaints = purity::complaints(&tree(), &RULES);
-    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    let findings = purity::findings(&tree(), &RULES);
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 
 #[test]
 fn no_modules_name_each_other_in_a_circle() {
-    let complaints = circles::complaints(&tree(), &[]);
-    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    let findings = circles::findings(&tree(), &[]);
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 
 /// Every name in `docs/architecture.md` and in the tour of `src/lib.rs` leads to something.
@@ -112,7 +112,7 @@ fn the_pages_about_the_code_name_what_is_there() {
         } else {
             text
         };
-        let complaints = names::complaints(&tree(), &told, &|file| project.join(file).exists());
-        assert!(complaints.is_empty(), "{page}:\n{}", complaints.join("\n"));
+        let findings = names::findings(&tree(), &told, &|file| project.join(file).exists());
+        assert!(findings.is_empty(), "{page}:\n{}", findings.join("\n"));
     }
 }

@@ -125,7 +125,7 @@ impl<'a> Wizard<'a> {
         if let Some(Err(why)) = options.gmail.as_deref().map(gmail::address) {
             return Err(usage(&format!("--gmail: {why}")));
         }
-        wizard.complain_of_missing_options()?;
+        wizard.report_missing_options()?;
         Ok(wizard)
     }
 
@@ -142,7 +142,7 @@ impl<'a> Wizard<'a> {
     }
 
     /// Without a terminal all that is going to be asked is named at once.
-    fn complain_of_missing_options(&self) -> Result<(), Ended> {
+    fn report_missing_options(&self) -> Result<(), Ended> {
         if self.asker.is_there {
             return Ok(());
         }

@@ -124,9 +124,9 @@ fn held_together(text: &str) -> String {
 }
 
 /// All rows as one text, without a newline at its end.
-pub(in crate::cli) fn text(rows: &[Row], layout: Layout) -> String {
+pub(in crate::cli) fn text(rows: impl IntoIterator<Item = Row>, layout: Layout) -> String {
     let mut text = String::new();
-    for line in rows.iter().flat_map(|row| row.lines(layout)) {
+    for line in rows.into_iter().flat_map(|row| row.lines(layout)) {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{line}");
     }

@@ -2,7 +2,7 @@
 
 use crate::cli::status::layout::{Mark, Row};
 use crate::cli::status_text::{Account, LocalTime, Mail, words};
-use crate::control::status::{AccountStatus, Forwarding, State, Status, Trouble};
+use crate::control::status::{AccountStatus, Came, Forwarding, State, Status, Trouble};
 use crate::text::{Count, Span, plural};
 
 /// So many accounts are told in full; of more there is a line each.
@@ -20,54 +20,107 @@ pub(in crate::cli) enum Detail {
     AsFits,
 }
 
-/// The first rows: how many accounts are how, and whose they are.
-pub(in crate::cli) fn head(status: &Status) -> Vec<Row> {
-    let troubled = status.accounts.iter().filter(|account| account.is_in_trouble()).count();
-    let held = status.accounts.iter().filter(|account| account.is_held()).count();
-    let new = status.accounts.iter().filter(|account| account.is_new()).count();
-    let well = status.accounts.len().saturating_sub(troubled + new + held);
-    let mut sums = format!("{}: {well} well", Count::of(status.accounts.len(), "account"));
-    if troubled > 0 {
-        sums += &format!(", {troubled} IN TROUBLE");
-    }
-    if held > 0 {
-        sums += &format!(", {held} held by another mailferry");
-    }
-    if new > 0 {
-        sums += &format!(", {new} not polled yet");
-    }
-    // Nobody counts those twice: they are among the others.
-    sums += &format!("; {} being polled", status.polling);
-    if status.queued > 0 {
-        sums += &format!(", {} queued", status.queued);
-    }
-    let mark = if troubled > 0 { Mark::Trouble } else { Mark::Head };
-    let up = Span::between(status.started, status.now);
-    let program = format!("mailferry {}, process {}, up for {up}", status.program, status.pid);
-    let mut rows = vec![Row::marked(sums, mark), Row::plain(program, 2)];
-    if let Some(problem) = &status.config_problem {
-        let words = "The configuration was changed and has errors, so the one before it stays in force:";
-        rows.push(Row::marked(words, Mark::Trouble));
-        rows.extend(problem.lines().map(|line| Row::plain(line, 0)));
-    }
-    rows
+/// All accounts, gathered as they come: of those that have a line only what it says.
+#[derive(Debug)]
+pub(in crate::cli) struct Overview {
+    /// What stands above the accounts.
+    head: Status,
+    detail: Detail,
+    /// How many accounts there are.
+    accounts: usize,
+    /// How many another mailferry holds.
+    held: usize,
+    /// How many were not polled yet.
+    new: usize,
+    /// Those in trouble.
+    troubled: Vec<AccountStatus>,
+    /// Those that are well and told in full.
+    well: Vec<AccountStatus>,
+    /// Those that are well and have a line.
+    lines: Vec<Line>,
 }
 
-/// The accounts.
-pub(in crate::cli) fn body(status: &Status, detail: Detail) -> Vec<Row> {
-    let (mut troubled, well): (Vec<&AccountStatus>, Vec<&AccountStatus>) =
-        status.accounts.iter().partition(|account| account.is_in_trouble());
-    // What is alike stands together, and its words once.
-    troubled.sort_by_key(|account| (what(account), &account.host, text(account), &account.account));
-    if detail == Detail::Full || status.accounts.len() <= IN_FULL {
-        return troubled.into_iter().chain(well).flat_map(|account| in_full(account, status.now)).collect();
+impl Overview {
+    /// Of a status without accounts.
+    pub(in crate::cli) fn new(head: Status, detail: Detail) -> Self {
+        let (troubled, well, lines) = (Vec::new(), Vec::new(), Vec::new());
+        Self { head, detail, accounts: 0, held: 0, new: 0, troubled, well, lines }
     }
-    let mut rows = in_trouble(&troubled, status.now);
-    if !well.is_empty() {
-        rows.push(Row::default());
+
+    /// Takes in the next account; they come by name.
+    pub(in crate::cli) fn add(&mut self, account: AccountStatus) {
+        self.accounts += 1;
+        self.held += usize::from(account.is_held());
+        self.new += usize::from(account.is_new());
+        // Nothing of that is shown.
+        let account = AccountStatus { hours: Vec::new(), recent: Vec::new(), ..account };
+        if account.is_in_trouble() {
+            self.troubled.push(account);
+        } else {
+            self.well.push(account);
+        }
+        if self.has_lines() {
+            self.lines.extend(self.well.drain(..).map(Line::of));
+        }
     }
-    rows.extend(table(&well, status.now));
-    rows
+
+    /// When it was said.
+    pub(in crate::cli) fn now(&self) -> i64 {
+        self.head.now
+    }
+
+    /// Whether there are so many accounts that each has a line.
+    fn has_lines(&self) -> bool {
+        self.detail == Detail::AsFits && self.accounts > IN_FULL
+    }
+
+    /// The first rows: how many accounts are how, and whose they are.
+    pub(in crate::cli) fn head(&self) -> Vec<Row> {
+        let (head, troubled) = (&self.head, self.troubled.len());
+        let well = self.accounts.saturating_sub(troubled + self.new + self.held);
+        let mut sums = format!("{}: {well} well", Count::of(self.accounts, "account"));
+        if troubled > 0 {
+            sums += &format!(", {troubled} IN TROUBLE");
+        }
+        if self.held > 0 {
+            sums += &format!(", {} held by another mailferry", self.held);
+        }
+        if self.new > 0 {
+            sums += &format!(", {} not polled yet", self.new);
+        }
+        // Nobody counts those twice: they are among the others.
+        sums += &format!("; {} being polled", head.polling);
+        if head.queued > 0 {
+            sums += &format!(", {} queued", head.queued);
+        }
+        let mark = if troubled > 0 { Mark::Trouble } else { Mark::Head };
+        let up = Span::between(head.started, head.now);
+        let program = format!("mailferry {}, process {}, up for {up}", head.program, head.pid);
+        let mut rows = vec![Row::marked(sums, mark), Row::plain(program, 2)];
+        if let Some(problem) = &head.config_problem {
+            let words = "The configuration was changed and has errors, so the one before it stays in force:";
+            rows.push(Row::marked(words, Mark::Trouble));
+            rows.extend(problem.lines().map(|line| Row::plain(line, 0)));
+        }
+        rows
+    }
+
+    /// The accounts.
+    pub(in crate::cli) fn body(&self) -> Box<dyn Iterator<Item = Row> + '_> {
+        let now = self.head.now;
+        let mut troubled: Vec<&AccountStatus> = self.troubled.iter().collect();
+        // What is alike stands together, and its words once.
+        troubled.sort_by_key(|account| (what(account), &account.host, text(account), &account.account));
+        if !self.has_lines() {
+            return Box::new(troubled.into_iter().chain(&self.well).flat_map(move |account| in_full(account, now)));
+        }
+        let mut rows = in_trouble(&troubled, now);
+        if !self.lines.is_empty() {
+            rows.push(Row::default());
+        }
+        let width = widest(self.lines.iter().map(|line| &line.name));
+        Box::new(rows.into_iter().chain(self.lines.iter().map(move |line| line.row(width, now))))
+    }
 }
 
 fn in_full(account: &AccountStatus, now: i64) -> Vec<Row> {
@@ -102,7 +155,7 @@ fn text(account: &AccountStatus) -> Option<&str> {
 
 /// Those in trouble: cause, since when and the next try of each, and below those that are alike what to do.
 fn in_trouble(troubled: &[&AccountStatus], now: i64) -> Vec<Row> {
-    let width = widest(troubled);
+    let width = widest(troubled.iter().map(|account| &account.account));
     let alike = |one: &&AccountStatus, other: &&AccountStatus| {
         (what(one), &one.host, text(one)) == (what(other), &other.host, text(other))
     };
@@ -163,10 +216,23 @@ fn forward_line(forward: &Forwarding, now: i64) -> String {
     format!("{NOT_FORWARDED}{since}; {next}")
 }
 
-/// A line for each account that is well, with columns.
-fn table(well: &[&AccountStatus], now: i64) -> Vec<Row> {
-    let width = widest(well);
-    let line = |account: &&AccountStatus| {
+/// What the line of an account that is well says.
+#[derive(Debug)]
+struct Line {
+    name: String,
+    state: &'static str,
+    /// The last poll.
+    last: Option<i64>,
+    /// The next poll.
+    next: Option<i64>,
+    /// What came today.
+    today: Came,
+    /// How many messages are in quarantine.
+    quarantined: usize,
+}
+
+impl Line {
+    fn of(account: AccountStatus) -> Self {
         let state = match account.state {
             State::Idle => "well",
             State::Queued => "queued",
@@ -174,10 +240,23 @@ fn table(well: &[&AccountStatus], now: i64) -> Vec<Row> {
             State::Held => "held",
             _ => "new",
         };
-        let last = account.last_poll.map_or_else(|| "-".to_owned(), |time| ago(now.saturating_sub(time)));
-        let next = account.next_poll.map_or_else(|| "now".to_owned(), |time| in_one_unit(time.saturating_sub(now)));
-        let (name, today) = (&account.account, Mail(account.today));
-        let aside = match account.quarantine.len() {
+        Self {
+            name: account.account,
+            state,
+            last: account.last_poll,
+            next: account.next_poll,
+            today: account.today,
+            quarantined: account.quarantine.len(),
+        }
+    }
+
+    /// With columns, at a time, where the longest name is so wide.
+    fn row(&self, width: usize, now: i64) -> Row {
+        let Self { name, state, .. } = self;
+        let last = self.last.map_or_else(|| "-".to_owned(), |time| ago(now.saturating_sub(time)));
+        let next = self.next.map_or_else(|| "now".to_owned(), |time| in_one_unit(time.saturating_sub(now)));
+        let today = Mail(self.today);
+        let aside = match self.quarantined {
             0 => String::new(),
             aside => format!(", {aside} in quarantine"),
         };
@@ -185,8 +264,7 @@ fn table(well: &[&AccountStatus], now: i64) -> Vec<Row> {
         let text = format!("{begin}  next {next:7}  today {today}{aside}");
         let shorter = vec![format!("{begin}  {today}{aside}"), begin, format!("{name:width$}  {state}")];
         Row { shorter, ..Row::plain(text, width + 2) }
-    };
-    well.iter().map(line).collect()
+    }
 }
 
 /// How long ago, to the minute: where many times stand below each other that change each second, nothing can be read.
@@ -205,8 +283,8 @@ fn in_one_unit(seconds: i64) -> String {
     }
 }
 
-fn widest(accounts: &[&AccountStatus]) -> usize {
-    accounts.iter().map(|account| account.account.chars().count()).max().unwrap_or(0)
+fn widest<'a>(names: impl Iterator<Item = &'a String>) -> usize {
+    names.map(|name| name.chars().count()).max().unwrap_or(0)
 }
 
 /// When an account is tried again.
@@ -224,24 +302,8 @@ mod tests {
     use super::*;
     use crate::cli::status::layout::{self, Layout};
     use crate::cli::status_text::tests::account;
-    use crate::control::status::{Came, VERSION};
+    use crate::control::status::examples::status;
     use crate::schedule::Cause;
-
-    fn status(accounts: Vec<AccountStatus>) -> Status {
-        Status {
-            version: VERSION,
-            program: "1".into(),
-            pid: 7,
-            started: 0,
-            now: 90_000,
-            config: String::new(),
-            state_dir: String::new(),
-            config_problem: None,
-            polling: 1,
-            queued: 2,
-            accounts,
-        }
-    }
 
     fn of(number: usize) -> AccountStatus {
         let next_poll = Some(90_240);
@@ -255,9 +317,9 @@ mod tests {
     }
 
     fn shown(status: &Status, detail: Detail, width: Option<usize>) -> String {
-        let mut rows = head(status);
-        rows.extend(body(status, detail));
-        layout::text(&rows, Layout { width, colour: false })
+        let mut overview = Overview::new(Status { accounts: Vec::new(), ..status.clone() }, detail);
+        status.accounts.iter().cloned().for_each(|account| overview.add(account));
+        layout::text(overview.head().into_iter().chain(overview.body()), Layout { width, colour: false })
     }
 
     #[test]

@@ -7,16 +7,15 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::layout::{Layout, Mark, Row};
-use super::overview::{self, Detail};
+use super::overview::Overview;
 use super::view::{Shown, View};
-use super::{Answer, question};
+use super::{NoStatus, overview};
 use crate::cli::arguments::{Arguments, Status as Options};
 use crate::cli::keys::Key;
 use crate::cli::output::stderr_line;
 use crate::cli::signals::Listener;
 use crate::cli::status_text::LocalTime;
 use crate::cli::terminal::{self, FullScreen, Size};
-use crate::control::status::Status;
 use crate::exit::ExitStatus;
 
 /// How often the daemon is asked.
@@ -35,7 +34,7 @@ pub(super) async fn run(arguments: &Arguments, options: &Options) -> Option<Exit
     let mut screen = FullScreen::take().ok()?;
     let (answered, mut answers) = mpsc::channel(1);
     let ended = tokio::select! {
-        ended = show(arguments, options, &mut screen, &mut answers) => ended,
+        ended = show(&mut screen, &mut answers) => ended,
         () = ask(arguments, options, answered) => Ended::Quit,
         () = stop.cancelled() => Ended::Quit,
     };
@@ -65,20 +64,14 @@ enum Ended {
 }
 
 /// Asks again and again.
-async fn ask(arguments: &Arguments, options: &Options, answers: mpsc::Sender<Answer>) {
-    while answers.send(question(arguments, options).await).await.is_ok() {
+async fn ask(arguments: &Arguments, options: &Options, answers: mpsc::Sender<Result<Overview, NoStatus>>) {
+    while answers.send(overview(arguments, options).await.map(|(overview, _)| overview)).await.is_ok() {
         tokio::time::sleep(ASK_EVERY).await;
     }
 }
 
-async fn show(
-    arguments: &Arguments,
-    options: &Options,
-    screen: &mut FullScreen,
-    answers: &mut mpsc::Receiver<Answer>,
-) -> Ended {
-    let full = arguments.verbose > 0 || !options.accounts.is_empty();
-    let mut picture = Picture { detail: if full { Detail::Full } else { Detail::AsFits }, ..Picture::default() };
+async fn show(screen: &mut FullScreen, answers: &mut mpsc::Receiver<Result<Overview, NoStatus>>) -> Ended {
+    let mut picture = Picture::default();
     loop {
         if let Err(e) = picture.draw() {
             return Ended::NoTerminal(e);
@@ -95,9 +88,9 @@ async fn show(
                 Some(key) => picture.view.scroll(key),
             },
             answer = answers.recv() => match answer {
-                Some(Answer::Status(status)) => (picture.last, picture.problem) = (Some(status), None),
-                Some(Answer::Unknown(words)) => return Ended::Refused(words),
-                Some(Answer::None(words, _)) => picture.problem = Some(words),
+                Some(Ok(overview)) => (picture.last, picture.problem) = (Some(overview), None),
+                Some(Err(NoStatus::Unknown(words))) => return Ended::Refused(words),
+                Some(Err(NoStatus::None(words, _))) => picture.problem = Some(words),
                 None => return Ended::Quit,
             },
         }
@@ -105,23 +98,16 @@ async fn show(
 }
 
 /// What is known and what is shown of it.
+#[derive(Default)]
 struct Picture {
     /// The last answer.
-    last: Option<Box<Status>>,
+    last: Option<Overview>,
     /// Why none came since.
     problem: Option<String>,
-    /// How much is told.
-    detail: Detail,
     /// Which part is in sight.
     view: View,
     /// What the terminal shows.
     shown: Shown,
-}
-
-impl Default for Picture {
-    fn default() -> Self {
-        Self { last: None, problem: None, detail: Detail::AsFits, view: View::default(), shown: Shown::default() }
-    }
 }
 
 impl Picture {
@@ -129,9 +115,10 @@ impl Picture {
         let size = terminal::size(io::stdout()).unwrap_or(USUAL);
         // A line that ends in the last column is not the same for all terminals.
         let layout = Layout { width: Some(size.columns.saturating_sub(1)), colour: terminal::colour() };
-        let lines = |rows: Vec<Row>| rows.iter().flat_map(|row| row.lines(layout)).collect::<Vec<String>>();
-        let body = self.last.as_ref().map(|status| overview::body(status, self.detail)).unwrap_or_default();
-        let frame = self.view.frame(&lines(self.head()), &lines(body), size);
+        let lines = |row: Row| row.lines(layout);
+        let head: Vec<String> = self.head().into_iter().flat_map(lines).collect();
+        let body: Vec<String> = self.last.iter().flat_map(Overview::body).flat_map(lines).collect();
+        let frame = self.view.frame(&head, &body, size);
         let foot = frame.last().map(|foot| foot.chars().take(size.columns.saturating_sub(1)).collect());
         let frame = frame.iter().take(size.rows.saturating_sub(1)).cloned().chain(foot).collect();
         let changes = self.shown.change_to(frame);
@@ -142,10 +129,10 @@ impl Picture {
         let mut rows = Vec::new();
         if let Some(problem) = &self.problem {
             rows.push(Row::marked(problem.as_str(), Mark::Trouble));
-            let asked = self.last.as_ref().map(|status| format!("What it said at {}:", LocalTime(status.now)));
+            let asked = self.last.as_ref().map(|last| format!("What it said at {}:", LocalTime(last.now())));
             rows.extend(asked.map(|words| Row::plain(words, 2)));
         }
-        rows.extend(self.last.as_ref().map(|status| overview::head(status)).unwrap_or_default());
+        rows.extend(self.last.as_ref().map(Overview::head).unwrap_or_default());
         if rows.is_empty() {
             rows.push(Row::plain("asking the daemon", 2));
         }

@@ -1,6 +1,5 @@
 //! What the supervisor answers to those who ask.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tracing::info;
@@ -8,8 +7,9 @@ use tracing::info;
 use super::Supervisor;
 use crate::account::AccountName;
 use crate::clock::alarm::since_boot;
+use crate::control::pieces::{Piece, Wanted};
 use crate::control::status::{AccountStatus, Status, VERSION};
-use crate::control::{LONGEST_OFTEN, Request, Response, TriedAgain};
+use crate::control::{LONGEST_OFTEN, Pending, Request, Response, TriedAgain};
 use crate::daemon::accounts::AccountState;
 use crate::text::Count;
 
@@ -59,11 +59,31 @@ impl Supervisor {
         accounts.filter_map(|kept| kept.tried_again(wall)).take(MOST_TRIED_AGAIN).collect()
     }
 
-    pub(super) fn answer(&mut self, request: Request) -> Response {
+    /// Answers a question that waits, if one does. However much else happens, whoever asks is heard at each turn.
+    pub(super) async fn reply_to_one(&mut self) {
+        if let Some(question) = self.control.waiting() {
+            self.reply(question);
+            // Whoever asked for a piece goes on with it, and asks for the next one.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Answers a question, unless whoever asked has gone.
+    pub(super) fn reply(&mut self, question: Pending) {
+        match question {
+            Pending::Status { answer, .. } if answer.is_closed() => {}
+            Pending::Status { wanted, answer } => _ = answer.send(self.status(&wanted)),
+            Pending::Request { request: Request::TestNotify, answer } => self.test_notify(answer),
+            Pending::Request { request, answer } => _ = answer.send(self.answer(request)),
+        }
+    }
+
+    fn answer(&mut self, request: Request) -> Response {
         match request {
-            Request::Status { accounts } => Response::Status(Box::new(self.status(&accounts))),
-            // Its answer comes later.
-            Request::TestNotify => Response::NotUnderstood { why: "it is answered elsewhere".to_owned() },
+            // Piece by piece, and later.
+            Request::Status { .. } | Request::TestNotify => {
+                Response::NotUnderstood { why: "it is answered elsewhere".to_owned() }
+            }
             Request::Poll { accounts, often_for } => {
                 let all = || self.accounts.keys().map(ToString::to_string).collect();
                 let named: Vec<String> = if accounts.is_empty() { all() } else { accounts };
@@ -84,18 +104,12 @@ impl Supervisor {
         }
     }
 
-    /// How things are, with the accounts that are named and known; all, if none is named.
-    pub(super) fn status(&self, named: &[String]) -> Status {
-        let is_of_all = named.is_empty();
-        let named: BTreeSet<AccountName> = named.iter().filter_map(|name| AccountName::new(name).ok()).collect();
+    /// How things are, with so many accounts as make a piece.
+    fn status(&self, wanted: &Wanted) -> Piece {
         let (now, wall, today) = (since_boot(), self.context.clock.read().wall, self.context.clock.today());
-        let show = |kept: &AccountState| self.status_of(kept, now, wall, &today);
-        let accounts = if is_of_all {
-            self.accounts.values().map(|kept| show(kept)).collect()
-        } else {
-            named.iter().filter_map(|name| self.accounts.get(name)).map(|kept| show(kept)).collect()
-        };
-        Status {
+        let (accounts, last) = wanted.among(&self.accounts, |kept| kept.status_length());
+        let accounts = accounts.into_iter().map(|kept| self.status_of(kept, now, wall, &today)).collect();
+        let status = Status {
             version: VERSION,
             program: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -107,7 +121,8 @@ impl Supervisor {
             polling: self.queue.running(),
             queued: self.queue.ready(),
             accounts,
-        }
+        };
+        Piece { status, last }
     }
 
     /// What there is to show of an account at a time, given as that since boot and that since 1970.

@@ -87,7 +87,7 @@ fn troubles_appear_and_go_without_the_page_being_loaded_again() {
     assert_eq!(browser.value("[window.mark, document.activeElement.id]"), json!(["here", "a0"]));
     assert_eq!(browser.value("document.documentElement.scrollWidth"), 360, "nothing is wider than a phone");
 
-    assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());
+    assert!(browser.errors().is_empty(), "{:?}", browser.errors());
     let elsewhere: Vec<_> =
         browser.requested().into_iter().filter(|url| !url.starts_with(&base) && !url.starts_with("data:")).collect();
     assert!(elsewhere.is_empty(), "{elsewhere:?}");
@@ -115,6 +115,6 @@ fn the_page_works_without_scripts() {
     assert_eq!(refresh, "30", "the browser loads it again by itself");
     browser.open(&format!("{base}/account/a"));
     assert_eq!(browser.value("document.querySelector('h1').textContent"), "a");
-    assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());
+    assert!(browser.errors().is_empty(), "{:?}", browser.errors());
     daemon.end();
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// An answer takes no longer, nor does the beginning or the end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// A browser with one page.
 pub(super) struct Browser {
@@ -83,7 +83,7 @@ impl Browser {
         }
         self.to.as_mut().unwrap().write_all(format!("{question}\0").as_bytes()).unwrap();
         loop {
-            let message = self.from.recv_timeout(PATIENCE).unwrap_or_else(|e| panic!("no answer to {method}: {e}"));
+            let message = self.from.recv_timeout(TIME_LIMIT).unwrap_or_else(|e| panic!("no answer to {method}: {e}"));
             if message["id"] == self.number {
                 assert!(message["error"].is_null(), "{method}: {message}");
                 return message["result"].clone();
@@ -107,7 +107,7 @@ impl Browser {
         self.ask("Page.navigate", &json!({ "url": url }));
         let begun = Instant::now();
         while self.value("document.readyState + ' ' + location.href") != format!("complete {url}") {
-            assert!(begun.elapsed() < PATIENCE, "{url} is not shown");
+            assert!(begun.elapsed() < TIME_LIMIT, "{url} is not shown");
             std::thread::sleep(Duration::from_millis(20)); // the pace of looking, nothing depends on it
         }
     }
@@ -118,11 +118,11 @@ impl Browser {
         sent.filter_map(|event| event["params"]["request"]["url"].as_str()).collect()
     }
 
-    /// What it complains of: scripts that failed, and what the content security policy kept away.
-    pub(super) fn complaints(&self) -> Vec<&Value> {
-        let complaint =
+    /// Its errors: scripts that failed, and what the content security policy kept away.
+    pub(super) fn errors(&self) -> Vec<&Value> {
+        let is_error =
             |event: &&Value| event["method"] == "Log.entryAdded" || event["method"] == "Runtime.exceptionThrown";
-        self.events.iter().filter(complaint).collect()
+        self.events.iter().filter(is_error).collect()
     }
 }
 

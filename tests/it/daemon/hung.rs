@@ -88,7 +88,11 @@ fn accounts_on_a_disk_that_hangs_give_their_places_to_others() {
         wait_for("the mail", || daemon.account(&name)["total"]["messages"] == 3);
         assert_eq!(env.mail_of(&name), small_ones_stored(3));
     }
-    daemon.end().says("does not respond").says("responds again");
+    let outcome = daemon.end().says("does not respond");
+    for n in 0..STUCK {
+        let said = outcome.output().matches(&format!("stuck{n}: the disk responds again")).count();
+        assert_eq!(said, 1, "{}", outcome.output());
+    }
 }
 
 #[test]

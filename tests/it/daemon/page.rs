@@ -9,6 +9,7 @@ use super::{Daemon, wait_for};
 use crate::leaks::assert_no_secret;
 use crate::mail::{small, small_ones};
 use crate::program::{Account, TestEnv};
+use crate::scripted::closed::ClosedPort;
 use crate::scripted::imap::ImapServer;
 use crate::scripted::maildrop::{Maildrop, Message};
 
@@ -78,6 +79,34 @@ fn it_shows_all_accounts_those_in_trouble_first_and_nothing_can_be_changed_by_it
     assert_eq!(json["accounts"][0]["hours"][0]["messages"], 3);
     daemon.end();
     assert!(!socket.exists(), "the socket goes with the daemon");
+}
+
+/// The names of the accounts in a status.
+fn names(status: &serde_json::Value) -> Vec<&str> {
+    status["accounts"].as_array().unwrap().iter().map(|account| account["account"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn the_status_of_many_accounts_comes_in_pieces_and_is_whole() {
+    let nobody = ClosedPort::new();
+    let expected: Vec<String> = (0..150).map(|n| format!("acc{n:03}")).collect();
+    let account = |name: &String| Account::at(nobody.address).named(name).set("interval", "\"1h\"");
+    let env = TestEnv::in_memory(&expected.iter().map(account).collect::<Vec<_>>());
+    let socket = env.path("http.sock");
+    env.configure_more(&format!("\n[daemon]\nhttp = {:?}\n", socket.display().to_string()));
+    let daemon = Daemon::start(&env);
+    assert_eq!(names(&daemon.status()), expected);
+    assert!(env.run(&["status"]).expect(0).stdout.starts_with("150 accounts: "));
+    // To a client of HTTP/1.0 the pieces come as they are.
+    let answer = ask(&socket, "GET /api/v1/status HTTP/1.0\r\n\r\n");
+    let (head, document) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.0 200") && head.contains("application/json"), "{head}");
+    assert_eq!(names(&serde_json::from_str(document).unwrap()), expected);
+    let chunked = get(&socket, "/api/v1/status");
+    assert!(chunked.contains("transfer-encoding: chunked") && chunked.ends_with("\r\n0\r\n\r\n"), "{chunked}");
+    let page = get(&socket, "/");
+    assert!(expected.iter().all(|name| page.contains(&format!("/account/{name}\">"))), "{page}");
+    daemon.end();
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn copies_for_many_recipients_need_no_more_files_than_may_be_open() {
 fn a_multidrop_that_is_not_strict_is_refused_with_its_line() {
     let maildrop = Maildrop::new(Vec::new());
     let good = "header = \"Delivered-To\", default = \"~/Mail/x\", recipients = { \"a@b.example\" = \"~/Mail/a\" }";
-    for (table, complaint, help) in [
+    for (table, problem, help) in [
         ("default = \"~/x\", recipients = { \"a@b\" = \"~/a\" }", "`multidrop` has no `header`", "Delivered-To"),
         ("header = \"Delivered-To\", recipients = { \"a@b\" = \"~/a\" }", "`multidrop` has no `default`", "unclear"),
         ("header = \"Delivered-To\", default = \"~/x\"", "`multidrop` has no `recipients`", ""),
@@ -207,9 +207,9 @@ fn a_multidrop_that_is_not_strict_is_refused_with_its_line() {
     ] {
         let env =
             TestEnv::in_memory(&[Account::at(maildrop.server.address).set("multidrop", format!("{{ {table} }}"))]);
-        env.fetch().expect(78).says(complaint).says(help).says("config.toml:");
+        env.fetch().expect(78).says(problem).says(help).says("config.toml:");
     }
-    for (more, complaint) in [
+    for (more, problem) in [
         (", occurrence = 0", "`occurrence` is 0"),
         (", occurrence = 1, one_copy = true", "`occurrence` names one field"),
         (", trusted_received_by = []", "`trusted_received_by` is empty"),
@@ -218,7 +218,7 @@ fn a_multidrop_that_is_not_strict_is_refused_with_its_line() {
     ] {
         let table = format!("{{ {good}{more} }}");
         let env = TestEnv::in_memory(&[Account::at(maildrop.server.address).set("multidrop", table)]);
-        env.fetch().expect(78).says(complaint);
+        env.fetch().expect(78).says(problem);
     }
     let account = Account::at(maildrop.server.address).set("multidrop", format!("{{ {good} }}"));
     let with_rules = account.clone().set("rules", "[{ header = \"X\", equals = \"y\", skip = true }]");

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{Session, Shared};
 
 /// Nothing in a test waits longer than this for a client.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// How often a waiting connection looks whether the server is being dropped or released.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -74,7 +74,7 @@ impl Wire {
     pub(super) fn new(stream: TcpStream, shared: Arc<Shared>, session: usize) -> Self {
         drop(stream.set_nodelay(true));
         drop(stream.set_read_timeout(Some(LOOK)));
-        drop(stream.set_write_timeout(Some(PATIENCE)));
+        drop(stream.set_write_timeout(Some(TIME_LIMIT)));
         let tcp = stream.try_clone().expect("a connection can be cloned");
         let tap = Tap { tcp: stream, shared: Arc::clone(&shared), session };
         Self {
@@ -101,7 +101,7 @@ impl Wire {
         }
         self.note(|entry| entry.flights += 1);
         let started = Instant::now();
-        while !self.closed && started.elapsed() < PATIENCE {
+        while !self.closed && started.elapsed() < TIME_LIMIT {
             self.fill()?;
             if let Some(line) = self.take_line() {
                 return Some(line);
@@ -213,7 +213,7 @@ impl Wire {
         self.shared.bell.notify_all();
         let started = Instant::now();
         let mut alive = Some(());
-        while alive.is_some() && !self.shared.released.load(Ordering::SeqCst) && started.elapsed() < PATIENCE {
+        while alive.is_some() && !self.shared.released.load(Ordering::SeqCst) && started.elapsed() < TIME_LIMIT {
             alive = self.fill();
         }
         *Shared::lock(&self.shared.stalled) -= 1;
@@ -237,7 +237,7 @@ impl Wire {
                 Err(error) if is_time_out(&error) && !self.shared.stop.load(Ordering::SeqCst) => {}
                 Err(_) => return None,
             }
-            if started.elapsed() > PATIENCE {
+            if started.elapsed() > TIME_LIMIT {
                 return None;
             }
         }
@@ -284,7 +284,7 @@ impl Wire {
             self.close();
         }
         let started = Instant::now();
-        while started.elapsed() < PATIENCE && self.fill().is_some() {
+        while started.elapsed() < TIME_LIMIT && self.fill().is_some() {
             while self.take_line().is_some() {}
         }
         let mut open = Shared::lock(&self.shared.open);

@@ -11,28 +11,28 @@ use super::modules::{Reference, Target, Tree};
 type Edges = BTreeMap<(String, String), String>;
 
 /// What is wrong with the circles of `tree`, where `exceptions` (`a -> b`) are known.
-pub(super) fn complaints(tree: &Tree, exceptions: &[&str]) -> Vec<String> {
+pub(super) fn findings(tree: &Tree, exceptions: &[&str]) -> Vec<String> {
     let all = edges(tree);
     let text = |(from, to): &(String, String)| format!("{from} -> {to}");
     let mut sound = all.clone();
     sound.retain(|edge, _| !exceptions.contains(&text(edge).as_str()));
 
-    let mut complaints = Vec::new();
+    let mut findings = Vec::new();
     for (edge, place) in &sound {
         if reaches(&sound, &edge.1, &edge.0) {
-            complaints.push(format!("a circle: {} ({place})", text(edge)));
+            findings.push(format!("a circle: {} ({place})", text(edge)));
         }
     }
     for exception in exceptions {
         match all.keys().find(|edge| text(edge) == *exception) {
-            None => complaints.push(format!("{exception} is not there any more: strike it from the known circles")),
+            None => findings.push(format!("{exception} is not there any more: strike it from the known circles")),
             Some((from, to)) if !reaches(&sound, to, from) => {
-                complaints.push(format!("{exception} closes no circle any more: strike it from the known circles"));
+                findings.push(format!("{exception} closes no circle any more: strike it from the known circles"));
             }
             Some(_) => {}
         }
     }
-    complaints
+    findings
 }
 
 /// Every edge between two children of one parent.

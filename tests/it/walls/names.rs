@@ -8,13 +8,13 @@ use super::modules::{Module, Tree};
 const FILE: [&str; 1] = [".rs"];
 
 /// What `page` names that is not there. `exists` knows the files outside `src/`, as seen from the project.
-pub(super) fn complaints(tree: &Tree, page: &str, exists: &dyn Fn(&str) -> bool) -> Vec<String> {
+pub(super) fn findings(tree: &Tree, page: &str, exists: &dyn Fn(&str) -> bool) -> Vec<String> {
     let mut wrong = BTreeSet::new();
     // The room that a paragraph of the code map is about.
     let mut room: Option<&str> = None;
     let mut in_block = false;
     for (number, line) in (1..).zip(page.lines()) {
-        let mut complain = |what: &str, name: &str| {
+        let mut note = |what: &str, name: &str| {
             wrong.insert(format!("line {number}: there is no {what} `{name}`"));
         };
         if line.starts_with("```") {
@@ -23,7 +23,7 @@ pub(super) fn complaints(tree: &Tree, page: &str, exists: &dyn Fn(&str) -> bool)
             // A drawing: only what can be nothing but a path is looked at.
             line.split(|c: char| !(c.is_alphanumeric() || "_:".contains(c)))
                 .filter(|word| is_path(word) && !has_path(tree, word))
-                .for_each(|path| complain("name", path));
+                .for_each(|path| note("name", path));
         } else {
             if line.is_empty() {
                 room = None;
@@ -31,12 +31,12 @@ pub(super) fn complaints(tree: &Tree, page: &str, exists: &dyn Fn(&str) -> bool)
             if line.starts_with("**`") {
                 let heading = line.split("**").nth(1).unwrap_or_default();
                 let rooms = spans(heading);
-                rooms.iter().filter(|name| !is_module(tree, name)).for_each(|name| complain("module", name));
+                rooms.iter().filter(|name| !is_module(tree, name)).for_each(|name| note("module", name));
                 room = rooms.first().copied().filter(|name| is_module(tree, name));
             }
             for span in spans(line) {
                 if let Some(what) = missing(tree, span, room, exists) {
-                    complain(what, span);
+                    note(what, span);
                 }
             }
         }

@@ -27,7 +27,7 @@ fn of_pure_except(source: &str, exceptions: &[&str]) -> Vec<String> {
     let forbidden = super::RULES.forbidden;
     let rules =
         purity::Rules { pure: &["pop3"], plain: &["secret"], crates: &["std", "memchr"], forbidden, exceptions };
-    purity::complaints(&tree, &rules)
+    purity::findings(&tree, &rules)
 }
 
 #[test]
@@ -102,8 +102,8 @@ fn what_is_only_told_or_only_for_tests_is_passed_over() {
 fn an_exception_must_be_needed() {
     assert!(of_pure_except("use crate::net::Connection;", &["pop3 -> net"]).is_empty());
     assert_eq!(of_pure_except("use crate::net::tls::Trust;", &["pop3 -> net"]).len(), 2, "another, and one too many");
-    let complaints = of_pure_except("fn quiet() {}", &["pop3 -> net"]);
-    assert_eq!(complaints, ["pop3 -> net is not there any more: strike it from the known exceptions"]);
+    let findings = of_pure_except("fn quiet() {}", &["pop3 -> net"]);
+    assert_eq!(findings, ["pop3 -> net is not there any more: strike it from the known exceptions"]);
 }
 
 /// Two rooms; the second has two files, and one of them a file below it.
@@ -139,10 +139,10 @@ fn circles_between_rooms_and_between_files_are_found() {
             ["b::first -> b::second", "b::second -> b::first"],
         ),
     ] {
-        let complaints = circles::complaints(&rooms(sources), &[]);
-        assert_eq!(complaints.len(), 2, "{sources:?}: {complaints:?}");
-        for (complaint, edge) in complaints.iter().zip(edges) {
-            assert!(complaint.starts_with(&format!("a circle: {edge} (")), "{sources:?}: {complaint}");
+        let findings = circles::findings(&rooms(sources), &[]);
+        assert_eq!(findings.len(), 2, "{sources:?}: {findings:?}");
+        for (finding, edge) in findings.iter().zip(edges) {
+            assert!(finding.starts_with(&format!("a circle: {edge} (")), "{sources:?}: {finding}");
         }
     }
 }
@@ -158,18 +158,18 @@ fn what_leads_one_way_is_no_circle() {
         ["use crate::b::first::X;", "", "", "use super::first::Z;", ""],
         ["#[cfg(test)] mod tests { use crate::b::X; }", "use crate::a::Y;", "", "", ""],
     ] {
-        assert_eq!(circles::complaints(&rooms(sources), &[]), [""; 0], "{sources:?}");
+        assert_eq!(circles::findings(&rooms(sources), &[]), [""; 0], "{sources:?}");
     }
 }
 
 #[test]
 fn a_known_circle_must_be_one() {
     let circle = ["use crate::b::X;", "", "use crate::a::Y;", "", ""];
-    assert!(circles::complaints(&rooms(circle), &["a -> b"]).is_empty());
+    assert!(circles::findings(&rooms(circle), &["a -> b"]).is_empty());
     let struck = |edge| format!("{edge}: strike it from the known circles");
-    let both = circles::complaints(&rooms(circle), &["a -> b", "b -> a"]);
+    let both = circles::findings(&rooms(circle), &["a -> b", "b -> a"]);
     assert_eq!(both, [struck("a -> b closes no circle any more"), struck("b -> a closes no circle any more")]);
-    let gone = circles::complaints(&rooms(circle), &["a -> b", "b::first -> b::second"]);
+    let gone = circles::findings(&rooms(circle), &["a -> b", "b::first -> b::second"]);
     assert_eq!(gone, [struck("b::first -> b::second is not there any more")]);
 }
 
@@ -196,7 +196,7 @@ fn of_page(page: &str) -> Vec<String> {
         ("poll/window.rs", "pub const AHEAD: u8 = 4; fn take_marks(per_host: u8) {}"),
         ("exit.rs", "pub enum ExitStatus { Ok }"),
     ]);
-    names::complaints(&tree, page, &|file| file == "tests/it/main.rs")
+    names::findings(&tree, page, &|file| file == "tests/it/main.rs")
 }
 
 #[test]

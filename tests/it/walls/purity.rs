@@ -13,8 +13,8 @@ pub(super) struct Rules<'a> {
     pub(super) exceptions: &'a [&'a str],
 }
 
-pub(super) fn complaints(tree: &Tree, rules: &Rules<'_>) -> Vec<String> {
-    let mut complaints = Vec::new();
+pub(super) fn findings(tree: &Tree, rules: &Rules<'_>) -> Vec<String> {
+    let mut findings = Vec::new();
     let mut needed = Vec::new();
     for reference in tree.references() {
         let from = reference.from.path.join("::");
@@ -24,14 +24,14 @@ pub(super) fn complaints(tree: &Tree, rules: &Rules<'_>) -> Vec<String> {
         if rules.exceptions.contains(&exception.as_str()) {
             needed.push(exception);
         } else {
-            complaints.push(format!("{room} is pure, and names {name} ({})", reference.place()));
+            findings.push(format!("{room} is pure, and names {name} ({})", reference.place()));
         }
     }
     for exception in rules.exceptions.iter().filter(|it| !needed.iter().any(|needed| needed == *it)) {
-        complaints.push(format!("{exception} is not there any more: strike it from the known exceptions"));
+        findings.push(format!("{exception} is not there any more: strike it from the known exceptions"));
     }
-    complaints.dedup();
-    complaints
+    findings.dedup();
+    findings
 }
 
 /// What is named, if it may not be.

@@ -10,7 +10,7 @@ use super::play::play;
 use super::story::{Act, Story};
 
 /// No more stories are tried after so long.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// Looks for shorter stories.
 struct Shrinker<'a> {
@@ -33,7 +33,7 @@ pub(crate) fn shrink(story: &Story, kind: Kind, runtime: &Runtime) -> Story {
 impl Shrinker<'_> {
     /// Whether this one fails in the same way; then it is the shortest from now on.
     fn fails(&mut self, shorter: Story) -> bool {
-        let in_time = self.since.elapsed() < PATIENCE;
+        let in_time = self.since.elapsed() < TIME_LIMIT;
         let fails = in_time && play(&shorter, self.runtime).failure.is_some_and(|failure| failure.kind == self.kind);
         if fails {
             self.shortest = shorter;

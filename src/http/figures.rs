@@ -1,0 +1,115 @@
+//! What pages and metrics are made of: sums over all accounts, their names, and as a whole only those accounts that a
+//! person should look at. Of many accounts, most of which are well, that is little.
+
+use crate::control::status::{AccountStatus, Came, State, Status};
+
+/// So few accounts are kept as a whole, however they are.
+pub(super) const FEW: usize = 1000;
+
+/// All states of an account.
+pub(super) const STATES: [State; 7] =
+    [State::New, State::Idle, State::Polling, State::Queued, State::Hung, State::Held, State::Trouble];
+
+/// All accounts at a moment.
+#[derive(Debug)]
+pub(super) struct Figures {
+    /// What stands above the accounts, and those that are kept as a whole, without their history.
+    pub(super) status: Status,
+    /// The names of all, sorted.
+    pub(super) names: Vec<Box<str>>,
+    /// How many are in each of [`STATES`].
+    pub(super) states: [usize; STATES.len()],
+    /// How many a person should look at.
+    pub(super) in_trouble: usize,
+    /// How many were not polled yet.
+    pub(super) new: usize,
+    /// How many messages are in quarantine.
+    pub(super) quarantined: usize,
+    /// What came today.
+    pub(super) today: Came,
+    /// What waits to be forwarded.
+    pub(super) spooled: Came,
+    /// When the oldest of that came.
+    pub(super) oldest: Option<i64>,
+    /// How many messages a destination refused for good.
+    pub(super) set_aside: u64,
+}
+
+impl Figures {
+    /// Of no account yet; `head` is what stands above them.
+    pub(super) fn new(head: Status) -> Self {
+        Self {
+            status: Status { accounts: Vec::new(), ..head },
+            names: Vec::new(),
+            states: [0; STATES.len()],
+            in_trouble: 0,
+            new: 0,
+            quarantined: 0,
+            today: Came::default(),
+            spooled: Came::default(),
+            oldest: None,
+            set_aside: 0,
+        }
+    }
+
+    /// Counts the next one; they come by name.
+    pub(super) fn add(&mut self, account: AccountStatus) {
+        self.names.push(account.account.as_str().into());
+        let same = self.states.iter_mut().zip(STATES).find(|(_, state)| *state == account.state);
+        same.into_iter().for_each(|(count, _)| *count += 1);
+        self.in_trouble += usize::from(account.is_in_trouble());
+        self.new += usize::from(account.is_new());
+        self.quarantined += account.quarantine.len();
+        add(&mut self.today, account.today);
+        if let Some(forward) = &account.forward {
+            add(&mut self.spooled, Came { messages: forward.messages, octets: forward.octets });
+            self.set_aside = self.set_aside.saturating_add(forward.set_aside);
+            self.oldest = self.oldest.into_iter().chain(forward.oldest).min();
+        }
+        if self.names.len() <= FEW || account.is_in_trouble() {
+            self.status.accounts.push(AccountStatus { hours: Vec::new(), recent: Vec::new(), ..account });
+        }
+        if self.names.len() == FEW + 1 {
+            self.status.accounts.retain(AccountStatus::is_in_trouble);
+        }
+    }
+}
+
+fn add(sum: &mut Came, more: Came) {
+    sum.messages = sum.messages.saturating_add(more.messages);
+    sum.octets = sum.octets.saturating_add(more.octets);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account_history::Hour;
+    use crate::control::status::Trouble;
+    use crate::control::status::examples::{account, status};
+    use crate::schedule::Cause;
+
+    #[test]
+    fn of_many_accounts_only_those_in_trouble_are_kept_as_a_whole() {
+        let trouble = Trouble { cause: Cause::Tls, times: 1, since: 0, text: String::new() };
+        for (count, kept) in [(0, 0), (FEW, FEW), (FEW + 1, 11), (2 * FEW, 20)] {
+            let mut figures = Figures::new(status(Vec::new()));
+            for n in 0..count {
+                let is_in_trouble = n % 100 == 0;
+                figures.add(AccountStatus {
+                    state: if is_in_trouble { State::Trouble } else { State::Idle },
+                    trouble: is_in_trouble.then(|| trouble.clone()),
+                    hours: vec![Hour::default()],
+                    ..account(&format!("a{n:04}"))
+                });
+            }
+            assert_eq!(figures.status.accounts.len(), kept, "{count}");
+            assert!(figures.status.accounts.iter().all(|account| account.hours.is_empty()));
+            assert_eq!((figures.names.len(), figures.in_trouble), (count, count.div_ceil(100)));
+            assert_eq!(figures.states.iter().sum::<usize>(), count);
+            assert_eq!(
+                (figures.states[6], figures.today.messages),
+                (figures.in_trouble, u64::try_from(count).unwrap())
+            );
+        }
+    }
+}
