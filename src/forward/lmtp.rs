@@ -38,8 +38,23 @@ struct Reply {
 }
 
 impl Reply {
-    fn is_positive(&self) -> bool {
-        (200..400).contains(&self.code)
+    /// What was asked for is done (RFC 5321, section 4.2.1).
+    fn is_done(&self) -> bool {
+        (200..300).contains(&self.code)
+    }
+
+    /// The message may follow.
+    fn is_go_on(&self) -> bool {
+        self.code == 354
+    }
+
+    fn is_refusal(&self) -> bool {
+        self.code >= 400
+    }
+
+    /// It does not answer what it stands behind: a line too many has come, or one too few.
+    fn out_of_step(&self, doing: &'static str) -> ForwardError {
+        ForwardError::Protocol { doing, what: self.words() }
     }
 
     fn is_permanent(&self) -> bool {
@@ -54,6 +69,10 @@ impl Reply {
     fn is_full(&self) -> bool {
         let text = self.text.to_ascii_lowercase();
         self.code == 452 || ["4.2.2", "5.2.2", "4.3.1", "5.3.1", "quota"].iter().any(|part| text.contains(part))
+    }
+
+    fn refused_or_out_of_step(&self, doing: &'static str) -> ForwardError {
+        if self.is_refusal() { self.refusal(doing) } else { self.out_of_step(doing) }
     }
 
     /// The refusal of something that concerns all messages.
@@ -87,10 +106,7 @@ pub(super) async fn probe(pass: &Pass, to: &LmtpDestination) -> Result<(), Forwa
     const DOING: &str = "name the recipient";
     let mut session = Session::open(pass, to).await?;
     for command in ["MAIL FROM:<>".to_owned(), format!("RCPT TO:<{}>", to.recipient)] {
-        let said = session.ask(DOING, &command).await?;
-        if !said.is_positive() {
-            return Err(said.refusal(DOING));
-        }
+        session.must_do(DOING, &command).await?;
     }
     let _ = session.ask("end the transaction", "RSET").await;
     session.quit().await;
@@ -114,13 +130,10 @@ impl Session {
         let (wire, timeout) = (Wire::new(stream, pass.timeout), pass.timeout);
         let mut session = Self { wire, timeout, has_8bitmime: false, size: None };
         let greeting = session.reply(DOING).await?;
-        if !greeting.is_positive() {
+        if !greeting.is_done() {
             return Err(greeting.refusal(DOING));
         }
-        let hello = session.ask(DOING, &format!("LHLO {}", host())).await?;
-        if !hello.is_positive() {
-            return Err(hello.refusal(DOING));
-        }
+        let hello = session.must_do(DOING, &format!("LHLO {}", host())).await?;
         let words: Vec<&str> = hello.text.split(' ').collect();
         session.has_8bitmime = words.iter().any(|word| word.eq_ignore_ascii_case("8BITMIME"));
         let size = words.iter().position(|word| word.eq_ignore_ascii_case("SIZE"));
@@ -148,25 +161,28 @@ impl Session {
             from.push_str(&format!(" SIZE={}", letter.size));
         }
         let said = self.ask(DOING, &from).await?;
-        if !said.is_positive() {
+        if !said.is_done() {
             // Too large for the server (RFC 1870, section 6.1), or for what is free now.
             let is_too_large = said.code == 552 && !said.is_full();
             return match is_too_large {
                 true => pass.set_aside(&letter.spooled, &said.words()).await,
-                false => Err(said.refusal(DOING)),
+                false => Err(said.refused_or_out_of_step(DOING)),
             };
         }
-        for command in [format!("RCPT TO:<{}>", to.recipient), "DATA".to_owned()] {
-            let said = self.ask(DOING, &command).await?;
-            if !said.is_positive() {
-                return Err(said.refusal(DOING));
-            }
+        self.must_do(DOING, &format!("RCPT TO:<{}>", to.recipient)).await?;
+        let said = self.ask(DOING, "DATA").await?;
+        if !said.is_go_on() {
+            return Err(said.refused_or_out_of_step(DOING));
         }
-        self.stream(&letter).await?;
+        let is_ahead = self.stream(&letter).await?;
         let said = self.reply_within(DOING, LONG_ANSWER).await?;
-        if said.is_positive() {
+        if said.is_done() && !is_ahead && !self.wire.has_more().await {
             let arrived = pass.arrived(&letter, None);
             return pass.record(vec![arrived]).await;
+        }
+        if !said.is_refusal() {
+            // Which answer is the one to this message cannot be told.
+            return Err(said.out_of_step(DOING));
         }
         if said.is_full() {
             return Err(said.refusal(DOING));
@@ -177,8 +193,9 @@ impl Session {
         }
     }
 
-    /// Sends the octets of a message with its dots doubled, and the dot that ends it.
-    async fn stream(&mut self, letter: &Letter) -> Result<(), ForwardError> {
+    /// Sends the octets of a message with its dots doubled, and the dot that ends it. True if something had come before the
+    /// dot, which is no answer to it.
+    async fn stream(&mut self, letter: &Letter) -> Result<bool, ForwardError> {
         const DOING: &str = "send a message";
         let (mut octets, mut stuffing) = (letter.octets(), Stuffing::default());
         loop {
@@ -186,6 +203,7 @@ impl Session {
                 let path = place(&letter.spooled).to_owned();
                 ForwardError::Spool { path, source }
             })?;
+            let is_ahead = piece.is_none() && self.wire.has_more().await;
             let last = piece.is_none();
             let wire = match piece {
                 Some(piece) => stuffing.stuff(&piece),
@@ -193,12 +211,23 @@ impl Session {
             };
             self.wire.send(&wire).await.map_err(|error| ForwardError::Wire { doing: DOING, error })?;
             if last {
-                return Ok(());
+                return Ok(is_ahead);
             }
         }
     }
 
+    /// Asks for something without which nothing goes on.
+    async fn must_do(&mut self, doing: &'static str, command: &str) -> Result<Reply, ForwardError> {
+        let said = self.ask(doing, command).await?;
+        if said.is_done() { Ok(said) } else { Err(said.refused_or_out_of_step(doing)) }
+    }
+
     async fn ask(&mut self, doing: &'static str, command: &str) -> Result<Reply, ForwardError> {
+        if self.wire.has_more().await {
+            // It would be taken for the answer to this, and each one behind it for that to what is asked before. A server
+            // that is about to close says so at any time (RFC 5321, section 3.8).
+            return Err(self.reply(doing).await?.refused_or_out_of_step(doing));
+        }
         let line = format!("{command}\r\n");
         self.wire.send(line.as_bytes()).await.map_err(|error| ForwardError::Wire { doing, error })?;
         self.reply(doing).await

@@ -124,6 +124,17 @@ impl Wire {
         }
     }
 
+    /// Whether more has come than was handed out, without waiting for it.
+    pub(super) async fn has_more(&mut self) -> bool {
+        if self.taken == self.buffer.len() {
+            // What has come to this machine is seen by the runtime when it looks.
+            tokio::task::yield_now().await;
+            // An end of the connection shows at whatever is done next.
+            let _ = self.read(&mut Pace::begin(Duration::ZERO)).await;
+        }
+        self.taken < self.buffer.len()
+    }
+
     /// Hands over the next `count` octets, in pieces.
     pub(super) async fn octets(&mut self, mut count: u64, mut sink: impl FnMut(&[u8])) -> Result<(), WireError> {
         let mut pace = Pace::begin(self.timeout);
@@ -208,6 +219,22 @@ mod tests {
         assert_eq!(octets, b"a\r\n");
         assert_eq!(wire.line().await.unwrap(), b"b two");
         assert!(matches!(wire.line().await, Err(WireError::Closed)), "a line without its end is none");
+    }
+
+    #[tokio::test]
+    async fn what_has_come_unasked_is_seen_and_not_lost() {
+        let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+        let mut wire = Wire::new(Box::new(ours), Duration::from_secs(5));
+        assert!(!wire.has_more().await);
+        theirs.write_all(b"one\r\ntwo\r\n").await.unwrap();
+        assert!(wire.has_more().await);
+        assert_eq!(wire.line().await.unwrap(), b"one");
+        assert!(wire.has_more().await);
+        assert_eq!(wire.line().await.unwrap(), b"two");
+        assert!(!wire.has_more().await);
+        drop(theirs);
+        assert!(!wire.has_more().await);
+        assert!(matches!(wire.line().await, Err(WireError::Closed)));
     }
 
     #[tokio::test]

@@ -41,6 +41,8 @@ struct UnderWay {
     letter: Letter,
     intent: AppendIntent,
     tag: String,
+    /// All of it was handed to the connection.
+    is_sent: bool,
 }
 
 /// A message that has arrived, and of which it is open under which UID.
@@ -180,7 +182,7 @@ impl<'a> Worker<'a> {
         let is_ahead = self.session.sends_ahead(&letter);
         self.in_the_middle = true;
         let tag = self.session.begin_append(&self.to.mailbox, &self.to.flags, &letter).await?;
-        self.under_way.push_back(UnderWay { letter: letter.clone(), intent, tag: tag.clone() });
+        self.under_way.push_back(UnderWay { letter: letter.clone(), intent, tag: tag.clone(), is_sent: is_ahead });
         let sent = if is_ahead { Ok(()) } else { self.send_when_wanted(&letter, &tag).await };
         match sent {
             Ok(()) => self.in_the_middle = false,
@@ -203,6 +205,9 @@ impl<'a> Worker<'a> {
             }
         }
         self.session.send_letter(letter).await?;
+        if let Some(one) = self.under_way.iter_mut().find(|one| one.tag == tag) {
+            one.is_sent = true;
+        }
         self.session.send_gathered().await
     }
 
@@ -219,10 +224,16 @@ impl<'a> Worker<'a> {
 
     async fn on_end(&mut self, tag: &str, how: Appended) -> Result<(), ForwardError> {
         let place = self.under_way.iter().position(|one| one.tag == tag);
-        let Some(UnderWay { letter, intent, .. }) = place.and_then(|place| self.under_way.remove(place)) else {
+        let Some(UnderWay { letter, intent, is_sent, .. }) = place.and_then(|place| self.under_way.remove(place))
+        else {
             return Ok(());
         };
         let named = match how {
+            // It cannot have what it was not sent.
+            Appended::Yes(_) if !is_sent => {
+                let what = format!("{tag} OK, where the message had not been sent");
+                return Err(ForwardError::Protocol { doing: DOING, what });
+            }
             Appended::Yes(named) => named,
             Appended::No(condition) => return self.on_refusal(&letter, &condition).await,
         };

@@ -159,6 +159,21 @@ fn a_quota_pauses_and_goes_on_by_itself() {
 }
 
 #[test]
+fn an_ok_for_a_message_that_was_not_sent_is_none() {
+    for capabilities in ["IMAP4rev1 SASL-IR AUTH=PLAIN UIDPLUS", "IMAP4rev1 SASL-IR AUTH=PLAIN"] {
+        let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
+        server.with(|mailbox| mailbox.capabilities = capabilities);
+        let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 1")]);
+        for _ in 0..2 {
+            server.faults(&[Fault::RefuseAtOnce("OK [APPENDUID 1 1] done")]);
+            assert_ne!(env.fetch().status, 0, "{capabilities}");
+            assert_eq!((maildrop.left().len(), server.mail().len()), (3, 0), "{capabilities}");
+        }
+        all_arrive(&env, &maildrop, &server, 3);
+    }
+}
+
+#[test]
 fn what_is_refused_for_good_is_set_aside_and_never_deleted() {
     let (maildrop, server) = (Maildrop::new(small_ones(4)), ImapServer::start());
     server.with(|mailbox| mailbox.capabilities = "IMAP4rev1 SASL-IR AUTH=PLAIN UIDPLUS APPENDLIMIT=35651584");

@@ -58,6 +58,30 @@ fn a_lost_answer_costs_one_copy_that_the_receiver_can_tell() {
     assert_eq!(distinct.len(), 5, "a copy has the id of its message");
 }
 
+/// An answer too many, and each one behind it answers what was asked before: none is taken for what it is not.
+#[test]
+fn an_answer_too_many_is_not_taken_for_that_to_the_message() {
+    let refused = "550 5.7.1 no";
+    let refuse = Fault::Refuse(refused);
+    let cases = [
+        ("220 mx\r\n220 ready", refuse.clone()),
+        ("220 ready", Fault::RefuseRecipient("250 2.1.5 ok\r\n250 2.1.5 an alias")),
+        ("220 ready", Fault::Refuse("354 go on\r\n550 5.7.1 no")),
+        ("220 ready", Fault::Refuse("250 2.0.0 one\r\n550 5.7.1 no")),
+    ];
+    for (greeting, first) in cases {
+        let (_dir, maildrop, server, env) = bench(3, "");
+        server.with(|mailbox| mailbox.greeting = greeting);
+        for _ in 0..3 {
+            server.faults(&[first.clone(), refuse.clone(), refuse.clone(), refuse.clone(), refuse.clone()]);
+            assert_ne!(env.fetch().status, 0);
+        }
+        let stored = server.mail().len();
+        assert_eq!((maildrop.left().len(), spool(&env)), (3 - stored, 3 - stored), "{greeting} {first:?}");
+        assert!(stored == 0 || matches!(first, Fault::RefuseRecipient(_)), "{greeting} {first:?}");
+    }
+}
+
 #[test]
 fn what_is_refused_for_now_comes_later_and_what_is_refused_for_good_is_set_aside() {
     let (_dir, maildrop, server, env) = bench(3, "");

@@ -35,6 +35,8 @@ pub(crate) struct Mailbox {
     pub(crate) commands: Vec<String>,
     /// It breaks at a message with these bytes in it: the connection is cut.
     pub(crate) poison: Option<&'static [u8]>,
+    /// What it says first.
+    pub(crate) greeting: &'static str,
     /// The size that it announces as the largest.
     pub(crate) largest: u64,
 }
@@ -50,7 +52,7 @@ impl LmtpServer {
     pub(crate) fn start(path: &Path) -> Self {
         let listener = UnixListener::bind(path).unwrap();
         let (messages, faults, commands) = (Vec::new(), VecDeque::new(), Vec::new());
-        let empty = Mailbox { messages, faults, commands, poison: None, largest: 1_000_000 };
+        let empty = Mailbox { messages, faults, commands, poison: None, greeting: "220 ready", largest: 1_000_000 };
         let mailbox = Arc::new(Mutex::new(empty));
         let (theirs, path) = (Arc::clone(&mailbox), path.to_owned());
         let serve = move |stream: UnixStream| {
@@ -86,7 +88,8 @@ fn lock(mailbox: &Mutex<Mailbox>) -> MutexGuard<'_, Mailbox> {
 
 fn converse(mut stream: BufReader<UnixStream>, mailbox: &Mutex<Mailbox>) -> std::io::Result<()> {
     let over = || std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
-    stream.get_mut().write_all(b"220 ready\r\n")?;
+    let greeting = lock(mailbox).greeting;
+    stream.get_mut().write_all(format!("{greeting}\r\n").as_bytes())?;
     let mut fault = Fault::None;
     loop {
         let mut line = String::new();
