@@ -97,6 +97,7 @@ pub async fn poll(
         broken: 0,
         lost: 0,
         left: 0,
+        listed: 0,
         begun,
         so_far: SoFar::default(),
         octets: 0,
@@ -142,8 +143,10 @@ struct Poll {
     broken: u32,
     /// How many of them because the connection ended at a message without a unique-id.
     lost: u32,
-    /// How many messages the last session left over.
+    /// How many messages the last session left over, or lacked though the one before had left them over.
     left: usize,
+    /// How many the current session has listed.
+    listed: usize,
     /// When the poll began.
     begun: Instant,
     /// What it has done so far.
@@ -296,6 +299,8 @@ impl Poll {
                     self.after(&ended, progress, more)
                 }
                 Err(broken) => {
+                    let came = usize::try_from(self.so_far.messages - before).unwrap_or(usize::MAX);
+                    self.left = self.left.saturating_sub(came);
                     self.doubt_what_came(&broken, first_entry, state).await?;
                     let next = self.after_broken(broken, state).await;
                     if let Err(error) = &next {

@@ -74,7 +74,9 @@ impl Poll {
             self.tried.extend(self.suspects.had_its_turn());
         }
         let suspects = self.suspects.waiting();
-        self.left = left + others.max(suspects);
+        // A listing that is short proves nothing: what was left over and is not listed now is left over all the same.
+        let missing = self.left.saturating_sub(self.listed);
+        self.left = (left + others.max(suspects)).max(missing);
         self.went_back &= !progress;
         if ended.gave_up {
             self.leave(self.left, LeftFor::Refusals);
@@ -131,6 +133,7 @@ impl Poll {
             || matches!(error, PollError::Client(ClientError::TooLong(_))) && self.is_first_such(&to_isolate)
             || messages.is_empty() && self.is_one_of_few_lost(&error);
         self.note_where_it_broke(messages, state).await?;
+        self.left = self.left.max(to_isolate.len());
         self.broken += 1;
         if !goes_on || self.broken > MOST_BROKEN {
             return Err(error);

@@ -98,6 +98,7 @@ impl Poll {
         let ahead = client.window() > 1;
         let mut maildrop = Arc::new(maildrop);
         let (messages, is_complete) = (maildrop.messages.len(), maildrop.complete);
+        self.listed = messages;
         self.events.tell(&PollEvent::Listed { messages, is_complete });
         let listed = ListedNow { maildrop: &mut maildrop, share: &mut share, sizes_beside: profile.sizes_beside() };
         let planned = self.plan(&mut client, capabilities.as_ref(), listed, state).await;

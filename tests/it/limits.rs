@@ -45,6 +45,16 @@ fn a_session_retrieves_no_more_than_its_limit() {
 }
 
 #[test]
+fn what_a_limit_has_left_over_is_told_if_the_next_session_lists_nothing() {
+    let maildrop = Maildrop::with(small_ones(5), |behaviour| behaviour.remembers = Some(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).set("max_messages_per_session", 2)]);
+    env.fetch().expect(1).says("3 messages are left for the next poll");
+    maildrop.change(|contents| contents.behaviour.remembers = None);
+    env.fetch().expect(0);
+    assert_same_mail(&env.mail(), &small_ones_stored(5));
+}
+
+#[test]
 fn a_backlog_in_portions_is_drained_by_one_fetch() {
     for delete in [false, true] {
         let maildrop = Maildrop::with(small_ones(510), |behaviour| behaviour.window = Some(250));

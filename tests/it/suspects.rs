@@ -122,3 +122,15 @@ fn what_is_left_of_the_second_portion_where_the_server_lets_nobody_in_any_more_i
     env.fetch().expect(1).says("second half");
     assert_same_mail(&env.mail(), &small_ones_stored(252));
 }
+
+#[test]
+fn one_that_the_server_does_not_list_in_the_next_session_is_told() {
+    let mut messages = small_ones(2);
+    messages.push(unstuffed("bad"));
+    let maildrop = Maildrop::with(messages, |behaviour| behaviour.remembers = Some(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    env.fetch().expect(1).says("1 message is left for the next poll");
+    maildrop.change(|contents| contents.behaviour.remembers = None);
+    env.fetch().expect(1).says("second half");
+    assert_same_mail(&env.mail(), &small_ones_stored(2));
+}

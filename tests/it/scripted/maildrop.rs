@@ -89,6 +89,8 @@ pub(crate) struct Behaviour {
     pub(crate) login_answer: Option<String>,
     /// Only so many more logins are let in; what comes then comes too soon.
     pub(crate) logins: Option<usize>,
+    /// Only so many more logins find any message.
+    pub(crate) remembers: Option<usize>,
     /// The whole answers, with their CRLFs, to commands that begin so. They win over everything else.
     pub(crate) answers: Vec<(String, String)>,
     /// The answer to STAT behind a message that was retrieved.
@@ -130,6 +132,7 @@ impl Default for Behaviour {
             top: true,
             login_answer: None,
             logins: None,
+            remembers: None,
             answers: Vec::new(),
             stat_after_retr: None,
             expire_0: false,

@@ -219,8 +219,11 @@ impl<'a> Conversation<'a> {
         }
         let window = self.behaviour.window;
         let visible = |message: &&Message| window.is_none() || !message.popped;
-        let contents = lock(self.contents);
-        self.listed = contents.messages.iter().filter(visible).take(window.unwrap_or(usize::MAX)).cloned().collect();
+        let mut contents = lock(self.contents);
+        let remembers = contents.behaviour.remembers;
+        contents.behaviour.remembers = remembers.map(|left| left.saturating_sub(1));
+        let most = if remembers == Some(0) { 0 } else { window.unwrap_or(usize::MAX) };
+        self.listed = contents.messages.iter().filter(visible).take(most).cloned().collect();
         drop(contents);
         self.logged_in = true;
         self.say("+OK welcome")
