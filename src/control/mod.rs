@@ -44,7 +44,7 @@ const MOST_NAMES: usize = 32 << 10;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long all pieces of a status may take together.
-const ALL_PIECES: Duration = Duration::from_secs(60);
+const ALL_PIECES: Duration = Duration::from_secs(120);
 
 /// So much of an answer is read at a time, in bytes.
 const READ: usize = 64 << 10;

@@ -1,9 +1,11 @@
-//! What pages and metrics are made of: sums over all accounts, their names, and as a whole only those accounts that a
-//! person should look at. Of many accounts, most of which are well, that is little.
+//! What pages and metrics are made of: sums over all accounts, their names, and as much of those in trouble as is shown.
+//! Of many accounts that is little.
 
+use super::forwarding::NotForwarded;
+use super::troubles::Cards;
 use crate::control::status::{AccountStatus, Came, State, Status};
 
-/// So few accounts are kept as a whole, however they are.
+/// So few accounts are kept as a whole.
 pub(super) const FEW: usize = 1000;
 
 /// All states of an account.
@@ -13,7 +15,7 @@ pub(super) const STATES: [State; 7] =
 /// All accounts at a moment.
 #[derive(Debug)]
 pub(super) struct Figures {
-    /// What stands above the accounts, and those that are kept as a whole, without their history.
+    /// What stands above the accounts, and all of those if they are few, without their history.
     pub(super) status: Status,
     /// The names of all, sorted.
     pub(super) names: Vec<Box<str>>,
@@ -31,6 +33,10 @@ pub(super) struct Figures {
     pub(super) spooled: Came,
     /// When the oldest of that came.
     pub(super) oldest: Option<i64>,
+    /// The accounts whose polls are in trouble.
+    pub(super) troubles: Cards,
+    /// Those whose mail does not go on.
+    pub(super) not_forwarded: NotForwarded,
     /// How many messages a destination refused for good.
     pub(super) set_aside: u64,
 }
@@ -48,6 +54,8 @@ impl Figures {
             today: Came::default(),
             spooled: Came::default(),
             oldest: None,
+            troubles: Cards::default(),
+            not_forwarded: NotForwarded::default(),
             set_aside: 0,
         }
     }
@@ -66,11 +74,13 @@ impl Figures {
             self.set_aside = self.set_aside.saturating_add(forward.set_aside);
             self.oldest = self.oldest.into_iter().chain(forward.oldest).min();
         }
-        if self.names.len() <= FEW || account.is_in_trouble() {
-            self.status.accounts.push(AccountStatus { hours: Vec::new(), recent: Vec::new(), ..account });
-        }
-        if self.names.len() == FEW + 1 {
-            self.status.accounts.retain(AccountStatus::is_in_trouble);
+        let account = AccountStatus { hours: Vec::new(), recent: Vec::new(), ..account };
+        self.troubles.add(&account);
+        self.not_forwarded.add(&account);
+        if self.names.len() <= FEW {
+            self.status.accounts.push(account);
+        } else {
+            self.status.accounts = Vec::new();
         }
     }
 }
@@ -86,24 +96,34 @@ mod tests {
     use crate::account_history::Hour;
     use crate::control::status::Trouble;
     use crate::control::status::examples::{account, status};
+    use crate::http::troubles::Troubles;
     use crate::schedule::Cause;
 
     #[test]
-    fn of_many_accounts_only_those_in_trouble_are_kept_as_a_whole() {
-        let trouble = Trouble { cause: Cause::Tls, times: 1, since: 0, text: String::new() };
-        for (count, kept) in [(0, 0), (FEW, FEW), (FEW + 1, 11), (2 * FEW, 20)] {
+    fn of_many_accounts_sums_and_names_are_kept_and_the_troubles_that_are_shown() {
+        for (count, kept) in [(0, 0), (FEW, FEW), (FEW + 1, 0), (5 * FEW, 0)] {
             let mut figures = Figures::new(status(Vec::new()));
             for n in 0..count {
                 let is_in_trouble = n % 100 == 0;
+                // What comes later began earlier.
+                let since = 80_000 - i64::try_from(n).unwrap();
+                let trouble = Trouble { cause: Cause::Tls, times: 1, since, text: String::new() };
                 figures.add(AccountStatus {
                     state: if is_in_trouble { State::Trouble } else { State::Idle },
-                    trouble: is_in_trouble.then(|| trouble.clone()),
+                    trouble: is_in_trouble.then_some(trouble),
                     hours: vec![Hour::default()],
                     ..account(&format!("a{n:04}"))
                 });
             }
             assert_eq!(figures.status.accounts.len(), kept, "{count}");
             assert!(figures.status.accounts.iter().all(|account| account.hours.is_empty()));
+            let shown = Troubles(&figures.troubles, 90_000).to_string();
+            let named: Vec<&str> = shown.matches("href=\"/account/").collect();
+            assert_eq!(named.len(), count.div_ceil(100).min(24), "{shown}");
+            if count == 5 * FEW {
+                assert!(shown.contains("50 accounts in trouble") && shown.contains("and 26 more"), "{shown}");
+                assert!(shown.contains("/account/a4900") && !shown.contains("/account/a0000"), "{shown}");
+            }
             assert_eq!((figures.names.len(), figures.in_trouble), (count, count.div_ceil(100)));
             assert_eq!(figures.states.iter().sum::<usize>(), count);
             assert_eq!(

@@ -3,28 +3,50 @@
 use std::fmt;
 
 use super::html::{Count, Moment, PathSegment, Prose, Text};
-use crate::control::status::{AccountStatus, Forwarding, Status};
+use crate::control::status::{AccountStatus, Forwarding};
 
 /// So many accounts have a card of their own.
 const MOST_CARDS: usize = 20;
 
-/// The accounts whose mail does not go on, those first that have waited for the longest time.
-pub(super) struct Held<'a>(pub(super) &'a Status);
+/// The accounts whose mail does not go on.
+#[derive(Debug, Default)]
+pub(super) struct NotForwarded {
+    /// How many they are.
+    accounts: usize,
+    /// Those that have waited for the longest time.
+    first: Vec<AccountStatus>,
+}
+
+impl NotForwarded {
+    /// Takes in the next account, if its mail does not go on.
+    pub(super) fn add(&mut self, account: &AccountStatus) {
+        let Some(forward) = account.not_forwarded() else { return };
+        self.accounts += 1;
+        let since = |forward: &Forwarding| forward.since.or(forward.oldest).unwrap_or(i64::MAX);
+        let is_older = |other: &AccountStatus| other.not_forwarded().is_some_and(|it| since(it) <= since(forward));
+        let at = self.first.partition_point(is_older);
+        if at < MOST_CARDS {
+            self.first.insert(at, account.clone());
+            self.first.truncate(MOST_CARDS);
+        }
+    }
+}
+
+/// Those at a time, the one first that has waited for the longest time.
+pub(super) struct Held<'a>(pub(super) &'a NotForwarded, pub(super) i64);
 
 impl fmt::Display for Held<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let forwarding = self.0.accounts.iter().filter_map(|account| Some((account, account.not_forwarded()?)));
-        let mut held: Vec<(&AccountStatus, &Forwarding)> = forwarding.collect();
-        if held.is_empty() {
+        let Self(held, now) = *self;
+        if held.accounts == 0 {
             return Ok(());
         }
-        held.sort_by_key(|(_, forward)| forward.since.or(forward.oldest).unwrap_or(i64::MAX));
-        let accounts = Count(held.len(), "account");
+        let accounts = Count(held.accounts, "account");
         write!(f, "<section aria-labelledby=\"held\"><h2 id=\"held\">Mail of {accounts} is not forwarded</h2>")?;
-        for (account, _) in held.iter().take(MOST_CARDS) {
-            card(f, account, self.0.now)?;
+        for account in &held.first {
+            card(f, account, now)?;
         }
-        match held.len().saturating_sub(MOST_CARDS) {
+        match held.accounts.saturating_sub(held.first.len()) {
             0 => f.write_str("</section>"),
             more => write!(f, "<p>and {} more</p></section>", Count(more, "account")),
         }

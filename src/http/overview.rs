@@ -107,7 +107,10 @@ impl fmt::Display for Overview<'_> {
         match Sums::of(figures) {
             Sums { in_trouble: 0, new: 0, .. } => f.write_str("<p class=\"fine\">All accounts are well.</p>")?,
             Sums { in_trouble: 0, .. } => f.write_str("<p class=\"fine\">No account is in trouble.</p>")?,
-            _ => write!(f, "{}{}", Troubles(status), Held(status))?,
+            _ => {
+                let troubles = Troubles(&figures.troubles, status.now);
+                write!(f, "{troubles}{}", Held(&figures.not_forwarded, status.now))?;
+            }
         }
         f.write_str("<section aria-labelledby=\"accounts\"><h2 id=\"accounts\">Accounts</h2>")?;
         let (today, spooled) = (figures.today, figures.spooled);

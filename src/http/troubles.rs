@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::html::{Count, Moment, PathSegment, Prose, Text};
-use crate::control::status::{AccountStatus, Status};
+use crate::control::status::AccountStatus;
 
 /// So many cards there are at most.
 const MOST_CARDS: usize = 50;
@@ -32,38 +32,67 @@ fn place(account: &AccountStatus) -> &str {
     if is_local { "" } else { &account.host }
 }
 
-/// All troubles: what keeps the most accounts from their work first, then what began first.
-pub(super) struct Troubles<'a>(pub(super) &'a Status);
+/// The accounts that one cause at one server keeps from their work.
+#[derive(Debug, Default)]
+struct Card {
+    /// How many they are.
+    accounts: usize,
+    /// Those that are named, what began first at the front.
+    named: Vec<AccountStatus>,
+    /// When one of them is tried again next. None: they are being tried.
+    next_try: Option<i64>,
+}
+
+impl Card {
+    fn add(&mut self, account: &AccountStatus) {
+        self.accounts += 1;
+        self.next_try = self.next_try.into_iter().chain(account.next_poll).min();
+        let at = self.named.partition_point(|other| since(other) <= since(account));
+        if at < MOST_NAMES {
+            self.named.insert(at, account.clone());
+            self.named.truncate(MOST_NAMES);
+        }
+    }
+}
+
+/// All troubles, by cause and place: as much of them as is shown, however many accounts there are.
+#[derive(Debug, Default)]
+pub(super) struct Cards(BTreeMap<(&'static str, String), Card>);
+
+impl Cards {
+    /// Takes in the next account, if its polls are in trouble.
+    pub(super) fn add(&mut self, account: &AccountStatus) {
+        if account.is_poll_in_trouble() {
+            self.0.entry((cause(account), place(account).to_owned())).or_default().add(account);
+        }
+    }
+}
+
+/// All troubles at a time: what keeps the most accounts from their work first, then what began first.
+pub(super) struct Troubles<'a>(pub(super) &'a Cards, pub(super) i64);
 
 impl fmt::Display for Troubles<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let troubled = self.0.accounts.iter().filter(|account| account.is_poll_in_trouble());
-        let mut by_cause: BTreeMap<(&str, &str), Vec<&AccountStatus>> = BTreeMap::new();
-        for account in troubled {
-            by_cause.entry((cause(account), place(account))).or_default().push(account);
-        }
-        if by_cause.is_empty() {
+        let Self(Cards(cards), now) = *self;
+        if cards.is_empty() {
             return Ok(());
         }
-        let sum = by_cause.values().map(Vec::len).sum();
-        let mut cards: Vec<Vec<&AccountStatus>> = by_cause.into_values().collect();
-        for card in &mut cards {
-            card.sort_by_key(|account| since(account));
-        }
-        cards.sort_by_key(|card| (usize::MAX - card.len(), card.first().and_then(|first| since(first))));
+        let sum = cards.values().map(|card| card.accounts).sum();
+        let mut cards: Vec<&Card> = cards.values().collect();
+        cards.sort_by_key(|card| (usize::MAX - card.accounts, card.named.first().and_then(since)));
         write!(
             f,
             "<section aria-labelledby=\"troubles\"><h2 id=\"troubles\">{} in trouble</h2>",
             Count(sum, "account")
         )?;
         for card in cards.iter().take(MOST_CARDS) {
-            match card.as_slice() {
+            match card.named.as_slice() {
                 [] => {}
-                [account] => trouble(f, account, self.0.now)?,
-                several => together(f, several, self.0.now)?,
+                [account] => trouble(f, account, now)?,
+                [first, ..] => together(f, card, first, now)?,
             }
         }
-        match cards.iter().skip(MOST_CARDS).map(Vec::len).sum() {
+        match cards.iter().skip(MOST_CARDS).map(|card| card.accounts).sum() {
             0 => f.write_str("</section>"),
             more => write!(f, "<p>and {} more</p></section>", Count(more, "account")),
         }
@@ -88,30 +117,29 @@ pub(super) fn trouble(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: 
 }
 
 /// The same of several accounts at one server, in the order in which it began.
-fn together(f: &mut fmt::Formatter<'_>, accounts: &[&AccountStatus], now: i64) -> fmt::Result {
-    let Some(first) = accounts.first() else { return Ok(()) };
+fn together(f: &mut fmt::Formatter<'_>, card: &Card, first: &AccountStatus, now: i64) -> fmt::Result {
     write!(
         f,
         "<article class=\"trouble\"><h3>{}{}{}<span class=\"cause\">{}</span></h3>",
-        Count(accounts.len(), "account"),
+        Count(card.accounts, "account"),
         if place(first).is_empty() { "" } else { " at " },
         Text(place(first)),
         cause(first)
     )?;
     what(f, first)?;
     f.write_str("<ul class=\"names\">")?;
-    for account in accounts.iter().take(MOST_NAMES) {
+    for account in &card.named {
         f.write_str("<li>")?;
         link(f, account)?;
         f.write_str("</li>")?;
     }
-    match accounts.len().saturating_sub(MOST_NAMES) {
+    match card.accounts.saturating_sub(card.named.len()) {
         0 => f.write_str("</ul>")?,
         more => write!(f, "<li>and {more} more</li></ul>")?,
     }
     began(f, first, now)?;
     if first.hung_since.is_none() {
-        match accounts.iter().filter_map(|account| account.next_poll).min() {
+        match card.next_try {
             Some(time) => write!(f, "; next try {}", Moment { time, now })?,
             None => f.write_str("; being tried now")?,
         }
