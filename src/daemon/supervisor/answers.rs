@@ -11,7 +11,7 @@ use crate::clock::alarm::since_boot;
 use crate::control::status::{AccountStatus, Status, VERSION};
 use crate::control::{LONGEST_OFTEN, Request, Response, TriedAgain};
 use crate::daemon::accounts::AccountState;
-use crate::text::Count;
+use crate::text::{Count, cut_words};
 
 /// So many accounts in trouble are named to who asks for polls.
 const MOST_TRIED_AGAIN: usize = 100;
@@ -68,12 +68,12 @@ impl Supervisor {
                 let all = || self.accounts.keys().map(ToString::to_string).collect();
                 let named: Vec<String> = if accounts.is_empty() { all() } else { accounts };
                 let known = |name: &String| AccountName::new(name).ok().filter(|n| self.accounts.contains_key(n));
-                let unknown = named.iter().filter(|name| known(name).is_none()).cloned().collect();
+                let unknown: Vec<String> = named.iter().filter(|name| known(name).is_none()).cloned().collect();
                 let wanted: Vec<AccountName> = named.iter().filter_map(known).collect();
                 let often_until = often_for.map(|seconds| self.poll_often(&wanted, Duration::from_secs(seconds)));
                 let troubles = self.tried_again(&wanted);
                 let woken = self.poll_now(&wanted);
-                info!(event = "poll-now", "a client asks to poll {} now", Count::of(woken.len(), "account"));
+                info!(event = "poll-now", "a client asks to poll {} now", asked_for(woken.len(), &unknown));
                 Response::Poll {
                     woken: woken.iter().map(ToString::to_string).collect(),
                     unknown,
@@ -130,5 +130,17 @@ impl Supervisor {
             line.push_str("; the changed configuration has errors and is not in force");
         }
         line
+    }
+}
+
+/// What somebody asks for: so many accounts that are there, and some that are not.
+fn asked_for(there: usize, unknown: &[String]) -> String {
+    /// The most characters of names that are not there.
+    const NAMES: usize = 100;
+    let others = cut_words(&unknown.join(", "), NAMES);
+    match (there, unknown.len()) {
+        (there, 0) => Count::of(there, "account").to_string(),
+        (0, _) => format!("what is not there: {others};"),
+        (there, _) => format!("{}, and what is not there: {others};", Count::of(there, "account")),
     }
 }
