@@ -35,7 +35,7 @@ pub(crate) fn to_lf(path: &Path) -> String {
 }
 
 /// A path as the last word of a shell's command line.
-fn word(path: &Path) -> String {
+pub(crate) fn word(path: &Path) -> String {
     let path = text::path(path);
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '@' | '+' | ',' | ':');
     if path.chars().all(plain) && !path.starts_with('-') {

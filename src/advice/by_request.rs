@@ -39,6 +39,22 @@ pub(crate) fn not_there(account: &str, why: NotThere<'_>) -> String {
     }
 }
 
+/// How a new account comes to be polled by the daemon that runs; `reload` is the command that makes it read the
+/// configuration, if that is known.
+pub(crate) fn reload(account: &str, reload: Option<&str>) -> String {
+    let account = text::value(account);
+    let how = reload.map_or_else(|| "reload it (SIGHUP)".to_owned(), |command| format!("reload it: {command}"));
+    format!("The daemon that runs does not have `{account}` yet. To have it polled, {how}")
+}
+
+/// How a new account comes to be polled where no daemon runs.
+pub(crate) fn no_daemon_yet() -> String {
+    format!(
+        "No daemon runs yet. To have mail fetched on schedule: {}; as a service: systemd/README.md",
+        this_program("daemon")
+    )
+}
+
 /// An account whose polls fail, and which is polled because somebody asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Failing<'a> {
@@ -73,6 +89,13 @@ mod tests {
                      too, the next is in 60 min";
         assert_eq!(tried_again(failing, false), begin);
         assert_eq!(tried_again(failing, true), format!("{begin}, and not often, as long as that lasts"));
+    }
+
+    #[test]
+    fn a_new_account_is_polled_once_a_daemon_has_it() {
+        assert!(reload("new", Some("kill -HUP 7")).ends_with("`new` yet. To have it polled, reload it: kill -HUP 7"));
+        assert!(reload("new", None).ends_with("reload it (SIGHUP)"));
+        assert!(no_daemon_yet().contains("on schedule: mailferry daemon; as a service"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::client::headers::{Shown, headers};
 use crate::client::{Client, ClientError};
 use crate::plan::maildrop::Listed;
 use crate::pop3::MessageNumber;
-use crate::routing::{HEADER_MOST, HeaderEnd, Multidrop, Route, Told};
+use crate::routing::{Address, HEADER_MOST, HeaderEnd, Multidrop, Route, Told};
 use crate::text::{cut_words, path};
 
 /// The name of these steps: they are always shown.
@@ -59,14 +59,58 @@ fn of_header(number: MessageNumber, shown: &[u8], multidrop: &Multidrop, default
         Told::NoReceived => "there is no Received field, so nothing shows what the hoster wrote".to_owned(),
         Told::NotTrusted => "no Received field is by a host of `trusted_received_by`".to_owned(),
     };
+    let capitals = only_in_capitals(&told, multidrop);
     let maildirs: Vec<&Path> = match multidrop.route_of(&told) {
         Route::Other(one) => vec![one],
         Route::Several(all) => all.into_iter().map(|one| one.unwrap_or(default)).collect(),
         Route::Own | Route::Skip => Vec::new(),
     };
     if maildirs.is_empty() {
-        return Step::warn(STEP, format!("message {number}: {why}; it goes to the default: {}", place(default)));
+        let to = place(default);
+        return Step::warn(STEP, format!("message {number}: {why}; it goes to the default: {to}{capitals}"));
     }
     let maildirs: Vec<String> = maildirs.into_iter().map(place).collect();
-    Step::ok(STEP, format!("message {number}: {why}: {}", maildirs.join(" and ")))
+    Step::ok(STEP, format!("message {number}: {why}: {}{capitals}", maildirs.join(" and ")))
+}
+
+/// What is said of an address that would be a recipient's if it were written in the same letters.
+fn only_in_capitals(told: &Told, multidrop: &Multidrop) -> String {
+    let Told::Recipients(texts) = told else { return String::new() };
+    let twin = |text: &String| {
+        let (address, small) = (Address::new(text)?, text.to_lowercase());
+        let is_other = |known: &&Address| **known != address && known.as_str().to_lowercase() == small;
+        let known = multidrop.recipients.keys().find(is_other)?;
+        (!multidrop.recipients.contains_key(&address)).then(|| {
+            let (text, known) = (cut_words(text, TEXT), cut_words(known.as_str(), TEXT));
+            format!(". {text} differs from the recipient {known} only in capitals, which count in front of the @")
+        })
+    };
+    texts.iter().find_map(twin).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::routing::{Occurrence, OtherMaildir};
+
+    #[test]
+    fn an_address_in_other_letters_is_pointed_out() {
+        let maildir = OtherMaildir { path: PathBuf::from("/mail/ann"), is_folder: false };
+        let multidrop = Multidrop {
+            header: "delivered-to".to_owned(),
+            occurrence: Occurrence::All,
+            strip_prefix: None,
+            trusted_received_by: Vec::new(),
+            recipients: [(Address::new("ann@site.test").unwrap(), maildir)].into(),
+        };
+        let text = |to: &str| {
+            let header = format!("Delivered-To: {to}\r\nReceived: by mx.test\r\n\r\n");
+            of_header(MessageNumber::new(1).unwrap(), header.as_bytes(), &multidrop, Path::new("/mail/all")).text
+        };
+        let told = text("Ann@SITE.test");
+        assert!(told.contains("Ann@SITE.test differs from the recipient ann@site.test only in capitals"), "{told}");
+        assert!(!text("ann@SITE.test").contains("capitals") && !text("bob@site.test").contains("capitals"));
+    }
 }

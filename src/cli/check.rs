@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::arguments::{Arguments, Check};
 use super::output::{say, stderr_line};
-use super::wrapped::{say_wrapped, stderr_sentence};
+use super::wrapped::{is_narrow, say_wrapped, stderr_sentence};
 use super::{prepare, signals};
 use crate::account::Account;
 use crate::check::{AccountCheck, CheckContext, Mark, Step, check, habits, multidrop};
@@ -219,8 +219,10 @@ fn tell(found: &AccountCheck, width: usize, arguments: &Arguments, options: &Che
         let to_be_seen =
             matches!(step.mark, Mark::Warn | Mark::Fail) || step.step == multidrop::STEP || arguments.verbose > 0;
         if to_be_seen && !(arguments.quiet && step.mark != Mark::Fail) {
-            let line = format!("  {:4}  {:STEP$}  {}", step.mark, step.step, step.text);
-            say_wrapped(&line, STEP + 10);
+            // In a narrow terminal the words come first, and not the columns.
+            let (step_width, hanging) = if is_narrow() { (0, 8) } else { (STEP, STEP + 10) };
+            let line = format!("  {:4}  {:step_width$}  {}", step.mark, step.step, step.text);
+            say_wrapped(&line, hanging);
         }
     }
 }

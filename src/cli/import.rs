@@ -47,7 +47,13 @@ pub(super) async fn run(arguments: &Arguments, import: &Import) -> ExitStatus {
     }
     let nothing_new = planned.accounts.is_empty();
     if !arguments.quiet {
-        let report = Report { found: &found, plan: &planned, dry_run: import.dry_run, trust: import.trust_deliveries };
+        let report = Report {
+            found: &found,
+            plan: &planned,
+            dry_run: import.dry_run,
+            trust: import.trust_deliveries,
+            mark_existing: import.mark_existing,
+        };
         report.to_string().lines().for_each(|line| {
             let blanks = line.len() - line.trim_start_matches(' ').len();
             say_wrapped(line, blanks + 2);
@@ -102,13 +108,13 @@ fn write(planned: &Plan, context: &PollContext, import: &Import) -> Result<(), T
     carry_out(planned, &surroundings, import.trust_deliveries).map(drop)
 }
 
-/// What is on the server now counts as fetched where nothing says what was.
+/// What is on the server now counts as fetched where nothing says what was, and may have been.
 async fn mark_existing(planned: &Plan, context: PollContext, quiet: bool) -> ExitStatus {
     let context = Arc::new(context);
     let mut worst = ExitStatus::Ok;
     let accounts = planned.config.iter().flat_map(|config| &config.accounts);
     for account in accounts {
-        let is_lost = planned.accounts.iter().any(|one| one.name == account.name && !one.draft.record.found);
+        let is_lost = planned.accounts.iter().any(|one| one.name == account.name && one.draft.is_record_lost());
         if is_lost {
             worst = worst.worst(uids::adopt_all(&context, account, quiet).await);
         }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::arguments::{Arguments, Login};
-use super::output::{say, stderr_line};
+use super::output::stderr_line;
 use super::prepare;
+use super::wrapped::{say_lines, stderr_sentence};
 use crate::account::{Account, CredentialSource, ForwardTo, OAuthSettings};
 use crate::advice;
 use crate::client::ClientError;
@@ -49,14 +50,14 @@ pub(super) async fn run(arguments: &Arguments, login: &Login) -> ExitStatus {
     let account = match account(&config, &login.account, login.forward) {
         Ok(found) => found,
         Err((words, status)) => {
-            stderr_line(format_args!("mailferry: {words}"));
+            stderr_sentence(format_args!("mailferry: {words}"));
             return status;
         }
     };
     let settings = match sign_in_of(&account, &login.account) {
         Ok(settings) => settings,
         Err(words) => {
-            stderr_line(format_args!("mailferry: {words}"));
+            stderr_sentence(format_args!("mailferry: {words}"));
             return ExitStatus::Config;
         }
     };
@@ -68,7 +69,7 @@ pub(super) async fn run(arguments: &Arguments, login: &Login) -> ExitStatus {
             ExitStatus::Ok
         }
         Err(failure) => {
-            stderr_line(format_args!("mailferry: {}: {}", account.name, failure.told(&account)));
+            stderr_sentence(format_args!("mailferry: {}: {}", account.name, failure.told(&account)));
             failure.exit_status()
         }
     }
@@ -87,7 +88,7 @@ pub(super) async fn sign_in(
     let login = Login { account: account.name.to_string(), paste: false, device: false, forward: false };
     let command = LoginCommand { account, settings, context, login: &login, quiet };
     command.run().await.map_err(|failure| {
-        stderr_line(format_args!("mailferry: {}: {}", account.name, failure.told(account)));
+        stderr_sentence(format_args!("mailferry: {}: {}", account.name, failure.told(account)));
         failure.exit_status()
     })
 }
@@ -206,7 +207,7 @@ impl LoginCommand<'_> {
         self.keep(tokens.clone()).await?;
         self.open_mailbox(&tokens).await.map_err(|error| Failure::Mailbox { error, other: other.clone() })?;
         if let Some(other) = other {
-            stderr_line(format_args!("mailferry: note: {other} signed in, and the mailbox accepted it"));
+            stderr_sentence(format_args!("mailferry: note: {other} signed in, and the mailbox accepted it"));
         }
         Ok(())
     }
@@ -217,7 +218,7 @@ impl LoginCommand<'_> {
             return;
         }
         let place = provider.enable.map(|place| format!(" In its settings: {place}.")).unwrap_or_default();
-        say(format_args!(
+        say_lines(format_args!(
             "{} takes {} as well, which needs no client of your own and two minutes: docs/providers.md says how. To go on with \
              OAuth 2.0, read on.{place}\n",
             provider.name,
@@ -244,7 +245,7 @@ impl LoginCommand<'_> {
 
     async fn by_device(&self, sign_in: &SignIn) -> Result<Granted, OAuthError> {
         let device = sign_in.device().await?;
-        say(format_args!(
+        say_lines(format_args!(
             "Open this address on any device, sign in as {}, and type in the code:\n\n    {}\n\n    {}\n\nThe code is good for \
              {}. Give it to nobody: whoever enters it opens this mailbox to the one who began.\n",
             self.account.username,
@@ -260,10 +261,10 @@ impl LoginCommand<'_> {
         let remote = browser::is_remote();
         let opened = !self.login.paste && !remote && waiting.port().is_some() && browser::open(waiting.url.as_str());
         let by_hand = self.login.paste || remote || waiting.port().is_none();
-        say(format_args!("{}", self.instructions(&waiting, opened, by_hand)));
+        say_lines(format_args!("{}", self.instructions(&waiting, opened, by_hand)));
         let (sender, pasted) = mpsc::channel(1);
         let _reader = threads::blocking(move || read_lines(&sender));
-        let on_error = |e: &OAuthError| stderr_line(format_args!("mailferry: {e}"));
+        let on_error = |e: &OAuthError| stderr_sentence(format_args!("mailferry: {e}"));
         waiting.finish(pasted, self.login.paste, on_error).await
     }
 
@@ -294,7 +295,7 @@ impl LoginCommand<'_> {
     async fn open_mailbox(&self, tokens: &Tokens) -> Result<(), ClientError> {
         if self.login.forward {
             let forward = this_program(&format!("forward {}", self.login.account));
-            say(format_args!("{}: signed in; to check that the mailbox opens: {forward}", self.login.account));
+            say_lines(format_args!("{}: signed in; to check that the mailbox opens: {forward}", self.login.account));
             return Ok(());
         }
         let cached = CachedCapabilities::default();
@@ -311,7 +312,10 @@ impl LoginCommand<'_> {
         if !self.quiet {
             let found =
                 messages.map_or_else(|| "is open".to_owned(), |count| format!("holds {}", Count(count, "message")));
-            say(format_args!("{}: signed in; the mailbox of {} {found}.", self.account.name, self.account.username));
+            say_lines(format_args!(
+                "{}: signed in; the mailbox of {} {found}.",
+                self.account.name, self.account.username
+            ));
         }
         Ok(())
     }
@@ -323,7 +327,7 @@ impl LoginCommand<'_> {
             && !woken.is_empty()
             && !self.quiet
         {
-            say(format_args!("{}: the daemon polls it now.", self.account.name));
+            say_lines(format_args!("{}: the daemon polls it now.", self.account.name));
         }
     }
 }

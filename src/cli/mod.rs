@@ -3,6 +3,7 @@
 mod account_names;
 mod arguments;
 mod check;
+mod commands_in;
 mod completions;
 mod confirm;
 mod console;

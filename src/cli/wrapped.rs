@@ -3,8 +3,11 @@
 use std::fmt::Display;
 use std::io;
 
+use textwrap::core::display_width;
+
+use super::commands_in::{Piece, pieces};
 use super::output::{prompt, say, stderr_line};
-use super::status::layout::{Layout, Row};
+use super::status::layout::{Layout, NO_BREAK, Row};
 use super::terminal::width_of;
 
 /// Prints an answer on standard output; the lines below the first are indented so far.
@@ -37,8 +40,61 @@ pub(super) fn prompt_wrapped(question: &str) {
     prompt(last);
 }
 
+/// Prints an answer of several lines. Those that are indented by four are to be copied, and stay as they are.
+pub(super) fn say_lines(words: impl Display) {
+    words.to_string().split('\n').for_each(|line| match line.starts_with("    ") {
+        true => say(line),
+        false => say_sentence(line),
+    });
+}
+
+/// Whether standard output is a terminal without room for columns.
+pub(super) fn is_narrow() -> bool {
+    width_of(&io::stdout()).is_some_and(|width| width < NARROW)
+}
+
+/// Fewer columns are narrow.
+const NARROW: usize = 80;
+
+/// How far a command is indented that has a line of its own.
+const OWN_LINE: usize = 4;
+
+/// The lines of an answer. A command in it that does not fit into a line with other words has one of its own, however long
+/// it is: it is there to be copied.
 fn lines(words: &str, hanging: usize, width: Option<usize>) -> Vec<String> {
-    Row::plain(words, hanging).lines(Layout { width, colour: false })
+    let layout = Layout { width, colour: false };
+    let Some(columns) = width.filter(|width| display_width(words) > *width) else {
+        return Row::plain(words, hanging).lines(layout);
+    };
+    let room = columns.saturating_sub(hanging.min(columns / 2));
+    let (mut lines, mut text, mut behind) = (Vec::new(), String::new(), false);
+    for piece in pieces(words) {
+        match piece {
+            Piece::Words(words) => text.push_str(if behind { without_end(words) } else { words }),
+            // Backticks, and a comma behind them.
+            Piece::Command(command, true) if display_width(command) + 3 <= room => {
+                text.push_str(&command.replace(' ', NO_BREAK));
+            }
+            Piece::Command(command, _) => {
+                lines.extend(Row::plain(text.trim_end_matches([' ', '`']), hanging).lines(layout));
+                lines.push(format!("{:OWN_LINE$}{command}", ""));
+                text = " ".repeat(hanging.min(columns / 2));
+                behind = true;
+                continue;
+            }
+        }
+        behind = false;
+    }
+    if !text.trim().is_empty() {
+        lines.extend(Row::plain(text, hanging).lines(layout));
+    }
+    lines.iter().map(|line| line.replace(NO_BREAK, " ")).collect()
+}
+
+/// The words behind a command without what ended it.
+fn without_end(words: &str) -> &str {
+    let words = words.strip_prefix('`').unwrap_or(words);
+    ["; ", ", ", ". ", ".", " "].iter().find_map(|end| words.strip_prefix(end)).unwrap_or(words)
 }
 
 /// Where the words of a line begin that is indented, and may be numbered.
@@ -57,6 +113,30 @@ fn indent(words: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_to_copy_stays_in_one_line() {
+        let words = "  FAIL  state  it is lost. Count it: mailferry uids adopt l --from-maildir; to fetch all again: mailferry \
+                     fetch --new-state l";
+        let expected = [
+            "  FAIL  state  it is lost. Count it:",
+            "    mailferry uids adopt l --from-maildir",
+            "        to fetch all again:",
+            "    mailferry fetch --new-state l",
+        ];
+        assert_eq!(lines(words, 8, Some(40)), expected);
+        assert_eq!(lines(words, 8, None), [words]);
+        let quoted = "The account is new; run `mailferry fetch --new-state l`, which retrieves everything";
+        assert_eq!(
+            lines(quoted, 2, Some(40)),
+            ["The account is new; run", "  `mailferry fetch --new-state l`, which", "  retrieves everything"]
+        );
+        let long = "Then: mailferry --config /a/very/long/path/to/the/file.toml check. Done";
+        assert_eq!(
+            lines(long, 2, Some(30)),
+            ["Then:", "    mailferry --config /a/very/long/path/to/the/file.toml check", "  Done"]
+        );
+    }
 
     #[test]
     fn what_is_indented_stays_so_and_what_is_numbered_too() {

@@ -308,13 +308,25 @@ impl<'a> Work<'a> {
                 Some(first) => {
                     let shown = text::value(path.last().map_or("", String::as_str));
                     let message = format!("`{shown}` stands twice in the same table");
-                    let help = "take one of the two away, or give the second account a table of its own";
+                    let help = self.help_for_twins();
                     self.tell(at, whole, |place| {
                         Problem::new(message).at(place).also(&first, "the first one").help(help)
                     });
                     self.replace(at, String::new());
                 }
             }
+        }
+    }
+
+    /// What to do about a key that stands twice in the table that was begun last.
+    fn help_for_twins(&self) -> String {
+        let one = "take one of the two away";
+        match self.table.as_slice() {
+            [accounts, _] if accounts == "accounts" => format!("{one}, or give the second account a table of its own"),
+            [accounts, name, rules] if accounts == "accounts" && rules == "rules" => {
+                format!("{one}, or begin a second rule with [[accounts.{}.rules]]", text::value(name))
+            }
+            _ => one.to_owned(),
         }
     }
 

@@ -26,7 +26,7 @@ pub(crate) enum CannotAdd {
 impl std::fmt::Display for CannotAdd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::NotToml => "the configuration is not TOML as it is; `mailferry status` shows where",
+            Self::NotToml => "the configuration is not TOML as it is; `mailferry check --offline` shows where",
             Self::NoTables => {
                 "`accounts` is not made of tables such as [accounts.work]; rewrite it that way and try again"
             }

@@ -65,8 +65,13 @@ pub enum HttpProblem {
     Net(NetError),
     /// It took too long.
     TimedOut(Duration),
-    /// The connection broke, or what came is not HTTP.
+    /// The connection broke, or what came is incomplete.
     Broken(String),
+    /// What came is not HTTP.
+    NotHttp {
+        /// The port that answered.
+        port: u16,
+    },
     /// The answer is too long.
     TooLarge(usize),
     /// The server cannot answer now, and said so by this status.
@@ -80,7 +85,7 @@ impl HttpError {
         match &self.problem {
             HttpProblem::Net(e) => e.exit_status() == ExitStatus::Temporary,
             HttpProblem::TimedOut(_) | HttpProblem::Broken(_) | HttpProblem::Status(_) => true,
-            HttpProblem::Address | HttpProblem::TooLarge(_) => false,
+            HttpProblem::Address | HttpProblem::TooLarge(_) | HttpProblem::NotHttp { .. } => false,
         }
     }
 
@@ -98,6 +103,7 @@ impl fmt::Display for HttpError {
             HttpProblem::Net(e) => e.fmt(f),
             HttpProblem::TimedOut(limit) => write!(f, "{host} did not answer within {} s", limit.as_secs()),
             HttpProblem::Broken(why) => write!(f, "the answer of {host} cannot be read: {why}"),
+            HttpProblem::NotHttp { port } => write!(f, "what answers at {host}, port {port}, does not speak HTTP"),
             HttpProblem::TooLarge(most) => write!(f, "{host} answered with more than {} KiB", most / 1024),
             HttpProblem::Status(code) => write!(f, "{host} cannot answer now (HTTP status {code})"),
         }
@@ -178,7 +184,10 @@ impl Http {
         if !connection.protected && !connection.loopback {
             return Err(HttpProblem::Address);
         }
-        let broken = |e: hyper::Error| HttpProblem::Broken(e.to_string());
+        let broken = |e: hyper::Error| match e.is_parse() && !e.is_parse_too_large() {
+            true => HttpProblem::NotHttp { port: endpoint.port },
+            false => HttpProblem::Broken(e.to_string()),
+        };
         let (mut sender, link) = http1::handshake(TokioIo::new(connection.stream)).await.map_err(broken)?;
         let request = for_the_wire(url, request)?;
         let mut exchange = pin!(async {
@@ -265,7 +274,7 @@ mod tests {
     async fn what_cannot_be_an_answer_is_an_error() {
         for (answer, why) in [
             (Vec::new(), "cannot be read"),
-            (b"+OK ready\r\n".to_vec(), "cannot be read"),
+            (b"+OK ready\r\n".to_vec(), "does not speak HTTP"),
             (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut".to_vec(), "cannot be read"),
             (response("200 OK", &"x".repeat(MOST + 1)), "more than 256 KiB"),
             (response("503 X", ""), "HTTP status 503"),
@@ -286,6 +295,14 @@ mod tests {
         assert!(answer.unwrap_err().is_temporary() && asked.len() == 1);
         let (answer, asked) = ask(vec![Vec::new(), good()], Repeat::WhileTemporary).await;
         assert!(answer.is_ok() && asked.len() == 2);
+    }
+
+    #[tokio::test]
+    async fn a_server_of_another_kind_is_told_from_one_that_is_not_well() {
+        let (answer, asked) = ask(vec![b"+OK POP3 ready\r\n".to_vec()], Repeat::WhileTemporary).await;
+        let error = answer.unwrap_err();
+        assert!(matches!(error.problem, HttpProblem::NotHttp { .. }) && !error.is_temporary(), "{error}");
+        assert_eq!(asked.len(), 1);
     }
 
     #[tokio::test]

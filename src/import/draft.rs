@@ -159,13 +159,28 @@ impl Draft {
         }
     }
 
+    /// What is on the server was not fetched: nothing is recorded, and the other program deleted what it had fetched.
+    #[must_use]
+    pub fn is_unfetched(&self) -> bool {
+        !self.record.found && self.removal == Removal::AtOnce
+    }
+
+    /// Nothing says which of the messages on the server were fetched.
+    #[must_use]
+    pub fn is_record_lost(&self) -> bool {
+        !self.record.found && self.removal != Removal::AtOnce
+    }
+
     /// Notes that something became something else.
     pub fn became(&mut self, theirs: impl Into<String>, ours: impl Into<String>) {
         self.became.push((theirs.into(), ours.into()));
     }
 
-    /// Takes a value for a key that says the same; a later one counts.
+    /// Takes a value for a key that says the same; a later one counts. What TLS needs is not needed without.
     pub fn set(&mut self, theirs: impl Into<String>, key: &'static str, value: impl Into<Value>) {
+        if self.tls == TlsMode::None && key.starts_with("tls_") {
+            return self.needless(theirs);
+        }
         let value = value.into();
         self.became(theirs, format!("{key} = {value}"));
         self.more.retain(|(other, _)| *other != key);
@@ -179,6 +194,9 @@ impl Draft {
 
     /// What is there for the digest of a certificate: ours is of its key.
     pub fn note_fingerprint(&mut self, theirs: &str, kind: &str) {
+        if self.tls == TlsMode::None {
+            return self.needless(theirs);
+        }
         let (host, port) = (&self.host, self.port);
         let starttls = if self.tls == TlsMode::StartTls { " -starttls pop3" } else { "" };
         let advice = format!(
@@ -192,6 +210,9 @@ impl Draft {
 
     /// Certificates that the other program did not check.
     pub fn note_unchecked(&mut self, theirs: &str) {
+        if self.tls == TlsMode::None {
+            return self.needless(theirs);
+        }
         self.note(
             theirs,
             "certificates are always checked; for one that is signed by itself name it as tls_ca_file, or its key as tls_pin \
@@ -445,15 +466,25 @@ impl Draft {
         match &self.removal {
             Removal::Keep => value(true),
             Removal::AtOnce => value(false),
-            Removal::AfterHours(hours) => value(duration(hours.saturating_mul(3600))),
+            Removal::AfterHours(hours) => value(age(*hours)),
         }
     }
 
     /// The Maildir, if mail goes into one.
     #[must_use]
     pub fn goes_into(&self, name: &AccountName) -> String {
-        self.maildir.clone().unwrap_or_else(|| format!("~/Mail/{name}"))
+        self.maildir.clone().unwrap_or_else(|| own_maildir(name.as_str()))
     }
+}
+
+/// The Maildir of an account that had none.
+pub(super) fn own_maildir(name: &str) -> String {
+    format!("~/Mail/{name}")
+}
+
+/// An age in hours as the configuration takes it.
+pub(super) fn age(hours: u64) -> String {
+    duration(hours.saturating_mul(3600))
 }
 
 /// A time as the configuration takes it, in the largest unit that it is whole in.

@@ -6,6 +6,7 @@
 //!
 //! Whatever the other program's files say becomes something of ours or is named in the report. A password is never in it.
 
+mod common;
 mod destination;
 pub mod draft;
 pub mod fdm;
@@ -18,14 +19,15 @@ pub mod report;
 pub mod source;
 pub mod take_over;
 pub mod thunderbird;
+mod whose;
 
 use crate::text;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::command_line::chmod;
+use crate::command_line::{chmod, this_program, word};
 use draft::{Draft, Note, Password};
 /// A program whose accounts can be taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +137,20 @@ pub enum ImportError {
         /// Why.
         why: String,
     },
+    /// The configuration is that of another program.
+    Another {
+        /// The file.
+        path: PathBuf,
+        /// Whose it was taken for.
+        program: Program,
+        /// Whose it looks like.
+        other: Program,
+    },
+    /// The record that was named is of none of the accounts.
+    OfNone {
+        /// The record.
+        path: PathBuf,
+    },
     /// The configuration is not what its program would take. Says nothing of what stands there: it may be a password.
     Syntax {
         /// The file.
@@ -155,6 +171,16 @@ impl fmt::Display for ImportError {
                 write!(f, "there is no configuration of {name}: looked for {looked}. Name it behind the program")
             }
             Self::Unreadable { path, why } => write!(f, "cannot read {}: {why}", text::value(&path.to_string_lossy())),
+            Self::Another { path, program, other } => {
+                let import = this_program(&format!("import {} {}", other.name().to_ascii_lowercase(), word(path)));
+                let (path, program, other) = (text::path(path), program.name(), other.name());
+                write!(f, "{path} is no configuration of {program}; it looks like one of {other}. Try: {import}")
+            }
+            Self::OfNone { path } => write!(
+                f,
+                "{} has no line for any of these accounts. Name the right file with --fetched, or leave it out",
+                text::path(path)
+            ),
             Self::Syntax { path, line, what } => {
                 write!(f, "{}, line {line}: {}", text::value(&path.to_string_lossy()), text::value(what))
             }
@@ -169,23 +195,51 @@ impl std::error::Error for ImportError {}
 /// # Errors
 /// [`ImportError`]: nothing is taken over by halves.
 pub fn read(program: Program, places: &Places) -> Result<Found, ImportError> {
-    let mut found = match program {
+    let read = match program {
         Program::Fetchmail => fetchmail::read(places),
         Program::Getmail => getmail::read(places),
         Program::Mpop => mpop::read(places),
         Program::Fdm => fdm::read(places),
         Program::Thunderbird => thunderbird::read(places),
-    }?;
+    };
+    if let Some((path, other)) = of_another(program, places, &read) {
+        return Err(ImportError::Another { path, program, other });
+    }
+    let mut found = read?;
     found.warn_of_open_files();
-    // These records do not say whose they are. One that is taken for another account's would hide new mail.
-    let is_of_one = matches!(program, Program::Getmail | Program::Fdm);
-    match places.fetched.as_ref().filter(|path| is_of_one && found.drafts.len() > 1 && !path.is_dir()) {
-        Some(path) => Err(ImportError::Unreadable {
-            path: path.clone(),
-            why: "it is the record of one account, and there are several; without --fetched each has its own"
-                .to_owned(),
-        }),
+    match &places.fetched {
+        Some(fetched) => judge_record(&found, fetched).map(|()| found),
         None => Ok(found),
+    }
+}
+
+/// Whose file it was, where reading it came to nothing.
+fn of_another(program: Program, places: &Places, read: &Result<Found, ImportError>) -> Option<(PathBuf, Program)> {
+    let path = match read {
+        Ok(found) if !found.drafts.is_empty() => return None,
+        Ok(found) => &found.config,
+        Err(ImportError::Syntax { path, .. } | ImportError::Unreadable { path, .. }) => path,
+        Err(_) => return None,
+    };
+    let path = places.path.as_ref().unwrap_or(path);
+    let other = whose::looks_like(&source::text(&source::config(path).ok()?))?;
+    (other != program).then(|| (path.clone(), other))
+}
+
+/// Whether the record that was named can be that of these accounts.
+fn judge_record(found: &Found, path: &Path) -> Result<(), ImportError> {
+    let unreadable = |why: String| ImportError::Unreadable { path: path.to_owned(), why };
+    let is_empty = path.metadata().map_err(|e| unreadable(e.to_string()))?.len() == 0;
+    // These records do not say whose they are. One that is taken for another account's would hide new mail.
+    let is_of_one = matches!(found.program, Program::Getmail | Program::Fdm);
+    if is_of_one && found.drafts.len() > 1 && !path.is_dir() {
+        let why = "it is the record of one account, and there are several; without --fetched each has its own";
+        return Err(unreadable(why.to_owned()));
+    }
+    let says_something = |draft: &Draft| draft.record.found && (!is_of_one || !draft.record.fetched.is_empty());
+    match is_empty || found.drafts.is_empty() || found.drafts.iter().any(says_something) {
+        true => Ok(()),
+        false => Err(ImportError::OfNone { path: path.to_owned() }),
     }
 }
 
@@ -262,6 +316,57 @@ mod tests {
         assert_eq!(read(Program::Fdm, &places).unwrap().drafts[0].record.fetched.len(), 1);
         fs::write(&path, account("a") + &account("b")).unwrap();
         assert!(read(Program::Fdm, &places).unwrap_err().to_string().contains("the record of one account"));
+    }
+
+    #[test]
+    fn a_record_of_none_of_the_accounts_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, fetched) = (dir.path().join("conf"), dir.path().join("ids"));
+        let places = Places { path: Some(path.clone()), fetched: Some(fetched.clone()), ..Places::default() };
+        for (program, config, right, wrong) in [
+            (Program::Fetchmail, "poll h user u password p keep\n", "u@h 1\n", "v@h 1\nu@other 2\n"),
+            (Program::Mpop, "account a\nhost h\nuser u\npassword p\nkeep on\n", " 0 h u\n", " 1 h v\n1\n"),
+            (Program::Fdm, "account \"a\" pop3s server \"h\" user \"u\" pass \"p\"\n", "1 1\n", "u@h 1\n"),
+        ] {
+            fs::write(&path, config).unwrap();
+            fs::write(&fetched, right).unwrap();
+            assert_eq!(read(program, &places).unwrap().drafts.len(), 1, "{program:?}");
+            fs::write(&fetched, "").unwrap();
+            assert!(read(program, &places).is_ok(), "{program:?}");
+            fs::write(&fetched, wrong).unwrap();
+            let told = read(program, &places).unwrap_err().to_string();
+            assert!(told.contains("has no line for any of these accounts"), "{told}");
+        }
+        fs::remove_file(&fetched).unwrap();
+        assert!(matches!(read(Program::Fdm, &places), Err(ImportError::Unreadable { path, .. }) if path == fetched));
+    }
+
+    #[test]
+    fn a_file_of_another_program_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |program: Program, text: &str| {
+            let path = dir.path().join(program.name());
+            fs::write(&path, text).unwrap();
+            (program, path)
+        };
+        let files = [
+            file(Program::Fetchmail, "set daemon 300\npoll h proto pop3\n user u password \"hush\"\n"),
+            file(
+                Program::Getmail,
+                "[retriever]\ntype = SimplePOP3Retriever\nserver = h\nusername = u\npassword = hush\n",
+            ),
+            file(Program::Mpop, "defaults\ntls on\naccount a\nhost h\nuser u\npassword hush\n"),
+            file(Program::Fdm, "set lock-types flock\naccount \"a\" pop3s server \"h\" user \"u\" pass \"hush\"\n"),
+            file(Program::Thunderbird, "user_pref(\"mail.server.server1.type\", \"pop3\");\n"),
+        ];
+        for program in PROGRAMS {
+            for (whose, path) in files.iter().filter(|(whose, _)| *whose != program) {
+                let told = read(program, &Places { path: Some(path.clone()), ..Places::default() });
+                let told = told.unwrap_err().to_string();
+                let words = format!("it looks like one of {}. Try: mailferry import ", whose.name());
+                assert!(told.contains(&words) && !told.contains("hush"), "{program:?}: {told}");
+            }
+        }
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::destination;
-use super::draft::{Draft, Note, Password, Record, Removal};
+use super::draft::{self, Draft, Note, Password, Record, Removal};
 use super::source::{self, expand, text};
 use super::{Found, ImportError, Places, Program, netrc};
 use crate::account::TlsMode;
@@ -251,7 +251,8 @@ fn removal(account: &Account, draft: &mut Draft) -> Removal {
         }
         Some(age) => match hours(age) {
             Some(hours) => {
-                draft.became(format!("keep {age}"), format!("leave_on_server = \"{hours}h\""));
+                let ours = draft::age(hours);
+                draft.became(format!("keep {age}"), format!("leave_on_server = \"{ours}\""));
                 Removal::AfterHours(hours)
             }
             None => {
@@ -507,6 +508,17 @@ mod tests {
                 || draft.became.iter().any(|(theirs, _)| theirs.contains(command))
                 || matches!(command, "passwordeval" | "tls" | "tls_starttls" | "proxy_port");
             assert!(is_named, "{command}: {draft:?}");
+        }
+    }
+
+    #[test]
+    fn an_age_is_told_as_it_is_written() {
+        for (keep, ours) in [("7d", "7d"), ("1d12h", "36h"), ("30m", "1h")] {
+            let draft = only(&format!("account n\nhost h\nuser u\ntls on\nkeep {keep}\n"));
+            let line = format!("leave_on_server = \"{ours}\"");
+            assert!(draft.became.contains(&(format!("keep {keep}"), line.clone())), "{:?}", draft.became);
+            let name = crate::account::AccountName::new("n").unwrap();
+            assert!(draft.table(&name, None).to_string().contains(&line));
         }
     }
 

@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::Path;
 
 use super::Found;
-use super::draft::{Draft, Note, Password};
+use super::common::{Kind, Line, Section, take_common};
+use super::draft::{Draft, Note, Password, own_maildir};
 use super::take_over::{Plan, Planned};
 use crate::text;
 use crate::text::Count;
@@ -19,60 +20,109 @@ pub struct Report<'a> {
     pub dry_run: bool,
     /// What was fetched may be deleted.
     pub trust: bool,
+    /// What is on the server counts as fetched where nothing says what was.
+    pub mark_existing: bool,
 }
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { found, plan, .. } = self;
-        for planned in &plan.accounts {
-            self.account(f, planned)?;
-        }
+        let mut accounts: Vec<Section> = plan.accounts.iter().map(|planned| self.account(planned)).collect();
+        let common = take_common(&mut accounts);
+        common.iter().try_for_each(|section| tell(f, section, false))?;
+        accounts.iter().try_for_each(|section| tell(f, section, accounts.len() > FEW))?;
         list(f, "Not taken over, because the maildrop is known:", &plan.here_already)?;
         list(f, "Not taken over:", &found.left)?;
         list(f, "Besides:", &found.general)?;
         if !found.needless.is_empty() {
             writeln!(f, "Not needed here: {}\n", shown(&found.needless.join(", ")))?;
         }
-        self.next_steps(f)
+        // Where there are few accounts, nothing of theirs is overlooked.
+        let to_do: Vec<&Section> = common.iter().chain(&accounts).filter(|one| !one.to_do().is_empty()).collect();
+        self.next_steps(f, if accounts.len() > FEW { &to_do } else { &[] })
     }
 }
 
+/// So many accounts are seen at a glance.
+const FEW: usize = 2;
+
+/// Stands for the name of an account in what is said of several.
+const ACCOUNT: &str = "ACCOUNT";
+
+/// Tells of an account, or of several; `briefly`: what became what in one line.
+fn tell(f: &mut fmt::Formatter<'_>, section: &Section, briefly: bool) -> fmt::Result {
+    match section.origin.as_str() {
+        "" => writeln!(f, "Of {}:", section.name)?,
+        origin => writeln!(f, "{}: {origin}", section.name)?,
+    }
+    let mut needless = Vec::new();
+    let became = section.lines.iter().filter(|line| line.kind == Kind::Became).map(|line| line.own.as_str());
+    let became: Vec<&str> = became.collect();
+    if !became.is_empty() {
+        writeln!(f, "  {}", became.join(if briefly { "; " } else { "\n  " }))?;
+    }
+    for Line { kind, own, .. } in &section.lines {
+        match kind {
+            Kind::Became => {}
+            Kind::Told => writeln!(f, "  {own}")?,
+            Kind::ToDo(_) => writeln!(f, "  ! {own}")?,
+            Kind::Needless => needless.push(own.as_str()),
+        }
+    }
+    if !needless.is_empty() {
+        writeln!(f, "  not needed here: {}", needless.join(", "))?;
+    }
+    writeln!(f)
+}
+
 impl Report<'_> {
-    fn account(&self, f: &mut fmt::Formatter<'_>, planned: &Planned) -> fmt::Result {
-        let Planned { name, draft, password_file, .. } = planned;
-        writeln!(f, "{name}: {}", shown(&draft.origin))?;
-        for (theirs, ours) in &draft.became {
-            writeln!(f, "  {} -> {}", shown(theirs), shown(ours))?;
-        }
-        match (&draft.password, password_file) {
-            (Password::Command(_), _) => writeln!(f, "  its password -> password_command")?,
-            (Password::TokenCommand(_), _) => writeln!(f, "  its token -> token_command")?,
-            (Password::InClear(_), Some(file)) => {
-                writeln!(f, "  its password, which stands in clear in the old file -> {} (mode 0600)", path(file))?;
-            }
-            (Password::Missing(why), Some(file)) => {
-                writeln!(f, "  ! no password: {}. Write it into {} (mode 0600)", shown(why), path(file))?;
-            }
-            (_, None) => {}
-        }
+    fn account(&self, planned: &Planned) -> Section {
+        let Planned { name, draft, .. } = planned;
+        let told = |words: String| Line::new(Kind::Told, words);
+        let became = draft.became.iter();
+        let mut lines: Vec<Line> = became
+            .map(|(theirs, ours)| Line::new(Kind::Became, format!("{} -> {}", shown(theirs), shown(ours))))
+            .collect();
+        lines.extend(password(planned));
         if draft.forward.is_none() && draft.maildir.is_none() {
-            writeln!(f, "  its mail goes into the Maildir {}", shown(&draft.goes_into(name)))?;
+            let into = |maildir: &str| format!("its mail goes into the Maildir {}", shown(maildir));
+            let (own, of_several) = (into(&draft.goes_into(name)), into(&own_maildir(ACCOUNT)));
+            lines.push(Line { kind: Kind::Told, own, of_several });
         }
-        self.fetched(f, name.as_str(), draft)?;
-        for Note { what, advice } in &draft.notes {
-            writeln!(f, "  ! {}: {}", shown(what), shown(advice))?;
+        lines.push(self.fetched(name.as_str(), draft));
+        if draft.record.left_out > 0 {
+            let entries = Count::of(draft.record.left_out, "entry");
+            lines.push(told(format!(
+                "left out of the record: {entries} without a unique-id, or of what was not fetched"
+            )));
         }
-        if !draft.needless.is_empty() {
-            writeln!(f, "  not needed here: {}", shown(&draft.needless.join(", ")))?;
-        }
-        writeln!(f)
+        let notes = draft.notes.iter().map(|Note { what, advice }| {
+            Line::new(Kind::ToDo(shown(what)), format!("{}: {}", shown(what), shown(advice)))
+        });
+        lines.extend(notes);
+        lines.extend(draft.needless.iter().map(|what| Line::new(Kind::Needless, shown(what))));
+        Section { name: name.to_string(), origin: shown(&draft.origin), lines }
     }
 
-    fn fetched(&self, f: &mut fmt::Formatter<'_>, name: &str, draft: &Draft) -> fmt::Result {
+    /// What was fetched before, and what becomes of it.
+    fn fetched(&self, name: &str, draft: &Draft) -> Line {
         let record = &draft.record;
-        match (record.found, record.fetched.len()) {
-            (true, 0) => writeln!(f, "  nothing fetched before -> the first poll fetches all that is on the server")?,
-            (true, messages) => {
+        let program = self.found.program.name();
+        let words = match record.fetched.len() {
+            0 if record.found => {
+                "nothing fetched before -> the first poll fetches all that is on the server".to_owned()
+            }
+            0 if draft.is_unfetched() => format!(
+                "{program} deleted what it had fetched, so what is on the server is new -> the first poll fetches it"
+            ),
+            0 if self.mark_existing && self.dry_run => {
+                "nothing says what was fetched -> what is on the server would count as fetched".to_owned()
+            }
+            0 if self.mark_existing => {
+                "nothing says what was fetched -> what is on the server now counts as fetched".to_owned()
+            }
+            0 => return lost(name),
+            messages => {
                 let (them, their) =
                     if messages == 1 { ("it", "its header was") } else { ("them", "their headers were") };
                 let fate = match self.trust {
@@ -80,26 +130,13 @@ impl Report<'_> {
                     false => format!("and mailferry never deletes {them} on the server"),
                 };
                 let messages = Count::of(messages, "message");
-                writeln!(f, "  {messages} fetched before -> not fetched again, {fate}")?;
+                format!("{messages} fetched before -> not fetched again, {fate}")
             }
-            (false, _) => writeln!(
-                f,
-                "  ! nothing says what was fetched: the first poll fetches all that is on the server. To count that as \
-                 fetched: {}",
-                crate::command_line::this_program(&format!("uids adopt {name} --all"))
-            )?,
-        }
-        if record.left_out > 0 {
-            writeln!(
-                f,
-                "  left out of the record: {} without a unique-id, or of what was not fetched",
-                Count::of(record.left_out, "entry")
-            )?;
-        }
-        Ok(())
+        };
+        Line::new(Kind::Told, words)
     }
 
-    fn next_steps(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn next_steps(&self, f: &mut fmt::Formatter<'_>, to_do: &[&Section]) -> fmt::Result {
         let Self { found, plan, dry_run, .. } = self;
         let config = path(&plan.path);
         if plan.accounts.is_empty() {
@@ -114,6 +151,12 @@ impl Report<'_> {
             (false, false) => write!(f, "Made {config} with {accounts} {noun}.")?,
         }
         write!(f, "\n\nNext:")?;
+        if !to_do.is_empty() {
+            write!(f, "\n  see to what stands behind a ! above:")?;
+        }
+        for (what, names) in by_what(to_do) {
+            write!(f, "\n    {what}: {}", names.join(", "))?;
+        }
         write!(f, "\n  stop {}:", found.program.name())?;
         for step in &found.switch_off {
             write!(f, "\n    {}", shown(step))?;
@@ -127,6 +170,56 @@ impl Report<'_> {
             crate::command_line::this_program("daemon")
         )
     }
+}
+
+/// What is to be done, each with the names of those that it is to be done for.
+fn by_what<'a>(sections: &[&'a Section]) -> Vec<(&'a str, Vec<&'a str>)> {
+    let mut all: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (what, name) in sections.iter().flat_map(|one| one.to_do().into_iter().map(|what| (what, one.name.as_str()))) {
+        match all.iter_mut().find(|(there, _)| *there == what) {
+            Some((_, names)) if names.last() == Some(&name) => {}
+            Some((_, names)) => names.push(name),
+            None => all.push((what, vec![name])),
+        }
+    }
+    all
+}
+
+/// Where the password comes from.
+fn password(planned: &Planned) -> Option<Line> {
+    let Planned { name, draft, password_file, .. } = planned;
+    let usual = format!("{name}.password");
+    // One that has another name is told of by itself.
+    let of_several = |file: &Path| match file.file_name().is_some_and(|there| there == usual.as_str()) {
+        true => path(&file.with_file_name(format!("{ACCOUNT}.password"))),
+        false => path(file),
+    };
+    let line = |kind: Kind, file: &Path, words: &dyn Fn(String) -> String| Line {
+        kind,
+        own: words(path(file)),
+        of_several: words(of_several(file)),
+    };
+    match (&draft.password, password_file) {
+        (Password::Command(_), _) => Some(Line::new(Kind::Told, "its password -> password_command")),
+        (Password::TokenCommand(_), _) => Some(Line::new(Kind::Told, "its token -> token_command")),
+        (Password::InClear(_), Some(file)) => Some(line(Kind::Told, file, &|file| {
+            format!("its password, which stands in clear in the old file -> {file} (mode 0600)")
+        })),
+        (Password::Missing(why), Some(file)) => Some(line(Kind::ToDo("no password".to_owned()), file, &|file| {
+            format!("no password: {}. Write it into {file} (mode 0600)", shown(why))
+        })),
+        (_, None) => None,
+    }
+}
+
+/// Nothing says which messages on the server the other program has fetched.
+fn lost(name: &str) -> Line {
+    const WHAT: &str = "nothing says what was fetched";
+    let words = |name: &str| {
+        let adopt = crate::command_line::this_program(&format!("uids adopt {name} --all"));
+        format!("{WHAT}: the first poll fetches all that is on the server. To count that as fetched: {adopt}")
+    };
+    Line { kind: Kind::ToDo(WHAT.to_owned()), own: words(name), of_several: words(ACCOUNT) }
 }
 
 fn list(f: &mut fmt::Formatter<'_>, heading: &str, notes: &[Note]) -> fmt::Result {

@@ -82,6 +82,22 @@ impl UserUnit {
     }
 }
 
+/// The command that makes a running daemon read its configuration again. Reads what the system says of the process.
+pub(crate) fn reload_command(pid: u32) -> String {
+    reload_in(pid, &std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default())
+}
+
+/// The same by the control group: as a service of ours it has a unit.
+fn reload_in(pid: u32, cgroup: &str) -> String {
+    let path = cgroup.lines().next().and_then(|line| line.rsplit(':').next()).unwrap_or_default();
+    let unit = path.rsplit('/').next().and_then(|unit| unit.strip_suffix(".service"));
+    match unit.filter(|unit| *unit == "mailferry" || unit.starts_with("mailferry@")) {
+        Some(unit) if path.contains("/user@") => format!("systemctl --user reload {unit}"),
+        Some(unit) => format!("systemctl reload {unit}"),
+        None => format!("kill -HUP {pid}"),
+    }
+}
+
 /// What `systemctl --user` prints; None if it cannot be run.
 fn query(arguments: &[&str]) -> Option<String> {
     let output = Command::new("systemctl").arg("--user").args(arguments).stdin(Stdio::null()).output().ok()?;
@@ -91,6 +107,23 @@ fn query(arguments: &[&str]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_daemon_is_reloaded_as_it_was_started() {
+        for (cgroup, command) in [
+            ("0::/system.slice/mailferry.service\n", "systemctl reload mailferry"),
+            ("0::/system.slice/system-mailferry.slice/mailferry@jo.service\n", "systemctl reload mailferry@jo"),
+            (
+                "0::/user.slice/user-1000.slice/user@1000.service/app.slice/mailferry.service\n",
+                "systemctl --user reload mailferry",
+            ),
+            ("0::/user.slice/user-1000.slice/session-3.scope\n", "kill -HUP 7"),
+            ("0::/system.slice/cron.service\n", "kill -HUP 7"),
+            ("", "kill -HUP 7"),
+        ] {
+            assert_eq!(reload_in(7, cgroup), command, "{cgroup}");
+        }
+    }
 
     #[test]
     fn the_unit_finds_a_program_that_is_elsewhere() {

@@ -14,6 +14,7 @@ use crate::program::{Account, Outcome, TestEnv};
 use crate::proxies::{proxy_to, url};
 use crate::scripted::closed::ClosedPort;
 use crate::scripted::maildrop::{Maildrop, Message, USER};
+use crate::terminal::Terminal;
 
 /// The steps of the first account in the document: name, mark, text.
 fn steps(outcome: &Outcome) -> Vec<(String, String, String)> {
@@ -402,4 +403,33 @@ fn a_real_server_is_looked_at() {
         step(&outcome, "quit", "ok");
     }
     assert_eq!(user.left(), 1);
+}
+
+#[test]
+fn a_damaged_state_has_a_way_back_that_can_be_copied() {
+    let maildrop = Maildrop::new(small_ones(2));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    env.fetch().expect(0);
+    let uids = env.path("state/a.uids");
+    fs::write(&uids, "").unwrap();
+    let told = step(&env.run(&["check", "--json"]).expect(73), "state", "fail");
+    let adopt = "uids adopt a --from-maildir";
+    assert!(
+        told.contains("move it away and count what the Maildir holds as fetched: ") && told.contains(adopt),
+        "{told}"
+    );
+    env.fetch().expect(73).says(adopt);
+    let (terminal, running) = Terminal::start(&env, 60, &[], &["check"]);
+    running.wait().expect(73);
+    let lines: Vec<String> = terminal.text().lines().map(str::to_owned).collect();
+    let command =
+        |end: &str| lines.iter().any(|line| line.starts_with("    mailferry --config ") && line.ends_with(end));
+    assert!(command(adopt) && command("fetch --new-state a"), "{lines:#?}");
+    // No other words go over the edge, and they have more than half of the line.
+    let words = || lines.iter().filter(|line| !line.starts_with("    mailferry "));
+    assert!(words().all(|line| line.len() <= 60 && !line.starts_with(&" ".repeat(20))), "{lines:#?}");
+    fs::rename(&uids, env.path("a.uids.damaged")).unwrap();
+    env.run(&["uids", "adopt", "a", "--from-maildir", "--yes"]).expect(0).says("2 messages");
+    env.fetch().expect(0).says("nothing new");
+    assert_eq!(maildrop.count("RETR"), 2);
 }

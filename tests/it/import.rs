@@ -259,6 +259,17 @@ fn forty_accounts_are_taken_over_in_one_command() {
     write(&env, ".fetchids", &ids);
     let before = env.everything();
     let outcome = env.run(&["import", "fetchmail", "--dry-run"]).expect(0).says("Would make").says("40 accounts");
+    let said = outcome.output();
+    assert!(said.lines().count() < 220, "{} lines\n{said}", said.lines().count());
+    for once in ["Of all 40 accounts:\n", "  timeout -> timeout = \"1m\"\n", "/ACCOUNT.password (mode 0600)"] {
+        assert_eq!(said.matches(once).count(), 1, "{once}\n{said}");
+    }
+    let (_, to_do) = said.split_once("  see to what stands behind a ! above:\n").unwrap();
+    assert!(
+        to_do.starts_with("    sslproto '': the password goes in clear: host2.example, host6.example, "),
+        "{to_do}"
+    );
+    assert!(to_do.contains("    nothing says what was fetched: host0.example\n"), "{to_do}");
     assert_eq!(env.everything(), before, "a dry run wrote something");
     let real =
         env.run(&["import", "fetchmail"]).expect(0).says("proto imap").says("with 40 accounts").says("set postmaster");
@@ -303,6 +314,23 @@ fn the_report_says_where_mail_goes_and_what_is_left_out() {
     fs::set_permissions(env.path(".mpoprc"), fs::Permissions::from_mode(0o644)).unwrap();
     let said = env.run(&["import", "mpop", "--dry-run"]).expect(0).output();
     assert!(said.contains("(mode 0644): other users can read the passwords in it: run `chmod 600 "), "{said}");
+}
+
+#[test]
+fn what_tls_needs_is_left_out_without_tls() {
+    let env = home();
+    write(
+        &env,
+        ".fetchmailrc",
+        "defaults proto pop3 sslcertck sslcertfile /ca.pem\npoll a via 127.0.0.1 user u password hush sslproto '' keep\n\
+         poll b user u password hush ssl keep\n",
+    );
+    let said = env.run(&["import", "fetchmail"]).expect(0).output();
+    assert!(said.contains("  not needed here: sslcertck, sslcertfile\n"), "{said}");
+    let text = fs::read_to_string(env.path("config.toml")).unwrap();
+    let (a, b) = text.split_once("[accounts.b]").unwrap();
+    assert!(!a.contains("tls_ca_file") && b.contains("tls_ca_file = \"/ca.pem\""), "{text}");
+    assert!(!env.run(&["check", "--offline"]).expect(0).output().contains("tls_ca_file"));
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::leaks::check_output;
 use crate::program::{Account, Outcome, TestEnv};
 use crate::proxies::{proxy_to, url};
 use crate::scripted::closed::ClosedPort;
+use crate::scripted::maildrop::Maildrop;
 use authorization_server::{AuthorizationServer, CLIENT, TOKEN_MARK, browse, sent_to};
 use mailbox::{MAIL, Mailbox};
 
@@ -271,6 +272,16 @@ fn where_there_are_no_device_codes_the_reason_is_said() {
     let stage = Stage::with(|_| "{ provider = \"google\", client_id = \"x\" }".to_owned());
     let outcome = stage.begin(&["login", "--device", "a"], &[]).end().expect(78);
     outcome.says("no sign-in by device code at Google").says("mail is not among them").says("--paste");
+}
+
+#[test]
+fn a_server_of_another_kind_is_told_with_the_key_to_check() {
+    let other = Maildrop::new(Vec::new());
+    let address = other.server.address;
+    let stage = Stage::with(|_| format!("{{ issuer = \"http://{address}\", client_id = \"{CLIENT}\" }}"));
+    let outcome = stage.begin(&["login", "a"], &[]).end().expect(76);
+    let told = format!("port {}, does not speak HTTP", address.port());
+    outcome.says(&told).says("Check the host and the port in `issuer`");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use rustix::process::Signal;
 use rustls::ServerConfig;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -469,4 +470,27 @@ fn without_a_configuration_every_command_leads_here() {
     ] {
         stage.env.spawn_plain(&[], words).wait().expect(78).says("`mailferry setup`").says("[accounts.work]");
     }
+}
+
+#[test]
+fn how_the_new_account_comes_to_be_polled_is_said() {
+    let stage = Stage::with(&["pop.ferry.test", "pop2.ferry.test"], 1);
+    let dns = Dns::with(&[("_pop3s._tcp.ferry.test", SRV, srv(0, 995, "pop.ferry.test"))]);
+    let server = stage.maildrop.server.address;
+    let proxy = Proxy::to(&[("pop.ferry.test:995", server), ("pop2.ferry.test:995", server)]);
+    let first =
+        stage.run(PASSWORD, &dns, &proxy, &[ADDRESS, "--username", USER]).expect(0).says("No daemon runs yet").output();
+    assert!(first.contains(" daemon; as a service: systemd/README.md"), "{first}");
+    let authority = stage.authority.ca_file.to_str().unwrap();
+    let daemon = stage.env.spawn_with(&[("SSL_CERT_FILE", authority)], &["daemon"]);
+    wait_for("the daemon", || stage.command(&["status"]).output().contains("ferry"));
+    let more = [ADDRESS, "--username", USER, "--host", "pop2.ferry.test", "--name", "second"];
+    let reload = format!(
+        "The daemon that runs does not have `second` yet. To have it polled, reload it: kill -HUP {}",
+        daemon.pid()
+    );
+    stage.run(PASSWORD, &dns, &proxy, &more).expect(0).says(&reload);
+    daemon.signal(Signal::TERM);
+    daemon.wait().expect(143);
+    assert_eq!(stage.command(&["fetch", "second"]).expect(0).output().matches("1 new").count(), 1);
 }

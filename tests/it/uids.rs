@@ -227,3 +227,22 @@ fn where_nothing_says_what_was_fetched_what_is_there_counts_as_fetched() {
     env.fetch().expect(0).says("nothing new");
     assert_eq!(maildrop.count("RETR"), 0);
 }
+
+#[test]
+fn what_the_other_program_would_have_deleted_does_not_count_as_fetched() {
+    let maildrop = Maildrop::new(small_ones(2));
+    let env = TestEnv::new(&[]);
+    let port = maildrop.server.address.port();
+    let rc = format!(
+        "poll a via 127.0.0.1 proto pop3 port {port} user \"{USER}\" password \"{PASSWORD}\" sslproto '' nokeep\n"
+    );
+    fs::write(env.path(".fetchmailrc"), rc).unwrap();
+    fs::write(env.path(".fetchids"), "").unwrap();
+    let said = env.run(&["import", "fetchmail", "--mark-existing"]).expect(0);
+    let said = said.says("fetchmail deleted what it had fetched, so what is on the server is new").output();
+    for words in ["adopt", "nothing says what was fetched"] {
+        assert!(!said.contains(words), "{words}: {said}");
+    }
+    env.fetch().expect(0).says("2 new");
+    assert_eq!(maildrop.count("RETR"), 2);
+}

@@ -10,6 +10,9 @@ use crate::oauth::error::MissingWay;
 
 const CHECK_ADDRESSES: &str = "Check the addresses in `oauth2`";
 
+const CHECK_PORT: &str =
+    "Check the host and the port in `issuer`, or in `token_endpoint` and the other addresses in `oauth2`";
+
 const BEGIN_AGAIN: &str = "Begin again";
 
 /// What whoever has begun it by hand is to do: nothing tries it again.
@@ -29,6 +32,10 @@ pub(in crate::advice) fn step(error: &OAuthError, account: &AccountName) -> Step
             .iter()
             .find_map(|(_, why)| system::step(why))
             .unwrap_or("Check the addresses in `oauth2`, this machine's network, and whether that server is up"),
+        OAuthError::Http(HttpError {
+            problem: HttpProblem::Net(NetError::NotTls { .. }) | HttpProblem::NotHttp { .. },
+            ..
+        }) => CHECK_PORT,
         OAuthError::Http(HttpError { problem: HttpProblem::Net(e), .. }) => return network::step(e),
         OAuthError::Secret(e) => return credential::step(e),
         OAuthError::State(e) => return state::step(e, account),

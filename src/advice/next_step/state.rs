@@ -9,6 +9,7 @@ use crate::text;
 
 pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
     let new_state = || fetch_with(Decision::NewState, account);
+    let from_maildir = || this_program(&format!("uids adopt {account} --from-maildir"));
     let accept_maildir = || fetch_with(Decision::AcceptMaildir, account);
     let step = match error {
         StateError::Locked { .. } => "Try later; `fetch --wait` waits for it".to_owned(),
@@ -20,7 +21,9 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
                 .to_owned()
         }
         StateError::Damaged { .. } => format!(
-            "Restore it from a backup, or move it away and run `{}`, which retrieves everything on the server again",
+            "Restore it from a backup. Without one, move it away and count what the Maildir holds as fetched: {}; to fetch \
+             everything again instead: {}",
+            from_maildir(),
             new_state()
         ),
         StateError::Newer { .. } => "Run that one".to_owned(),
@@ -45,7 +48,7 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
         StateError::Lost { .. } => format!(
             "If the state is somewhere else, put {account}.uids back or give --state-dir; if it is lost, count what \
              the Maildir holds as fetched: {}; to fetch everything again, or if this is another account's Maildir: {}",
-            this_program(&format!("uids adopt {account} --from-maildir")),
+            from_maildir(),
             new_state()
         ),
         StateError::RenamedAndPolled { .. } => "Wait until that has ended, then try again".to_owned(),

@@ -195,7 +195,11 @@ fn a_state_is_told_with_the_command_that_goes_on() {
         ),
         (
             StateError::Damaged { path: path(), what: "line 3".to_owned() }.into(),
-            &["/s/work.uids is damaged: line 3. It was left as it is", "`mailferry fetch --new-state work`"],
+            &[
+                "/s/work.uids is damaged: line 3. It was left as it is",
+                "move it away and count what the Maildir holds as fetched: mailferry uids adopt work --from-maildir; ",
+                "to fetch everything again instead: mailferry fetch --new-state work",
+            ],
         ),
         (
             StateError::Damaged { path: "/s/work.forward".into(), what: "line 3".to_owned() }.into(),
@@ -248,6 +252,15 @@ fn whoever_signs_in_is_not_told_to_wait_for_another_try() {
         let error = OAuthError::Http(HttpError { host: "login.example.org".to_owned(), problem });
         crate::advice::told_of_sign_in(&error, &account())
     };
+    let elsewhere = by_hand(HttpProblem::NotHttp { port: 995 });
+    assert!(
+        elsewhere.contains("what answers at login.example.org, port 995, does not speak HTTP")
+            && elsewhere.contains("Check the host and the port in `issuer`")
+            && !elsewhere.contains("later"),
+        "{elsewhere:?}"
+    );
+    let plain = by_hand(HttpProblem::Net(NetError::NotTls { host: host(), port: 110, tls: TlsMode::Implicit }));
+    assert!(plain.contains("in `issuer`") && !plain.contains("starttls"), "{plain:?}");
     let busy = by_hand(HttpProblem::Status(503));
     assert!(busy.contains("Try again later: ") && busy.ends_with("login work"), "{busy:?}");
     let connect = NetError::Connect { host: host(), port: 9, attempts: Vec::new() };

@@ -3,6 +3,7 @@
 mod asker;
 mod gmail;
 mod login;
+mod polled;
 mod secret;
 mod server;
 
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::arguments::{Answer, Arguments, Setup, Which};
+use super::arguments::{Arguments, Setup, Which};
 use super::output::{say, stderr_line};
 use super::signals::{Listener, survive_limit_on_files};
 use super::wrapped::{say_sentence, stderr_sentence};
@@ -26,7 +27,6 @@ use crate::poll::PollContext;
 use crate::provider::Provider;
 use crate::setup::settings::{AccountSettings, LeaveOnServer, SecretSource};
 use crate::setup::target::{Extended, Target, TargetError};
-use crate::setup::unit::UserUnit;
 use crate::text;
 use crate::text::Count;
 use crate::threads;
@@ -89,13 +89,14 @@ pub(super) async fn run(arguments: &Arguments, options: &Setup) -> ExitStatus {
     };
     // From here on it goes to its end: a signal finds all of it written or nothing.
     let can_ask = ready.sign_in.is_none();
-    if let Err(Ended(status)) = wizard.write(ready).await {
-        return status;
-    }
+    let runs = match wizard.write(ready).await {
+        Ok(runs) => runs,
+        Err(Ended(status)) => return status,
+    };
     tokio::select! {
         biased;
         () = stop.cancelled() => {}
-        () = wizard.offer_unit(can_ask) => {}
+        () = wizard.offer_unit(can_ask, runs) => {}
     }
     ExitStatus::Ok
 }
@@ -344,10 +345,10 @@ impl<'a> Wizard<'a> {
         })
     }
 
-    /// Writes it all.
-    async fn write(&self, ready: Ready) -> Result<(), Ended> {
+    /// Writes it all; whether a daemon runs that is to poll it.
+    async fn write(&self, ready: Ready) -> Result<bool, Ended> {
         let Ready { extended, new_account, context, sign_in, by_hand, to_gmail } = ready;
-        let path = self.target.path.clone();
+        let (path, state_dir) = (self.target.path.clone(), context.state_dir.clone());
         let name = new_account.name.clone();
         let files: Vec<PathBuf> = new_account.secret_files.iter().map(|(path, _)| path.clone()).collect();
         let written = threads::blocking(move || {
@@ -377,7 +378,7 @@ impl<'a> Wizard<'a> {
                 say(format_args!("See whether Gmail lets {} in: {check} {name}", text::value(&to)));
             }
         }
-        Ok(())
+        Ok(self.tell_how_it_is_polled(&name, &state_dir).await)
     }
 
     fn tell_end(&self, name: &AccountName, adopted: usize, files: &[PathBuf], by_hand: &[String]) {
@@ -389,49 +390,6 @@ impl<'a> Wizard<'a> {
         }
         by_hand.iter().for_each(say_sentence);
         say_sentence(format_args!("Fetch now: {} {name}", crate::command_line::this_program("fetch")));
-    }
-
-    /// The daemon as a service of the user's, shown and run only on a yes. A sign-in reads the terminal to its end: after one
-    /// it is only shown.
-    async fn offer_unit(&self, can_ask: bool) {
-        let answer = self.options.user_unit;
-        let home = self.environment.config_home.clone();
-        let own = home.filter(|home| self.target.path == home.join("mailferry/config.toml"));
-        let Some(home) = own.filter(|_| answer != Some(Answer::No) && (answer.is_some() || self.asker.is_there)) else {
-            if answer == Some(Answer::Yes) {
-                stderr_sentence("mailferry: the user unit is for a configuration in its usual place");
-            }
-            return;
-        };
-        let looked = threads::blocking(move || UserUnit::look(&home)).await;
-        let Some(unit) = looked.ok().flatten() else {
-            if answer == Some(Answer::Yes) {
-                stderr_sentence(
-                    "mailferry: there is no service manager of yours to ask; systemd/README.md has other ways",
-                );
-            }
-            return;
-        };
-        if !self.arguments.quiet || answer.is_none() {
-            say_sentence("\nAll day, as a service of yours:");
-            if let Some(path) = &unit.missing {
-                say_sentence(format_args!("    (writes {})", text::value(&path.to_string_lossy())));
-            }
-            unit.commands().iter().for_each(|line| say(format_args!("    {line}")));
-        }
-        let agreed = match answer {
-            Some(answer) => answer == Answer::Yes,
-            None if !can_ask => false,
-            None => self.asker.yes("Do it now?", false, "--user-unit").await.unwrap_or(false),
-        };
-        if agreed {
-            let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/usr/local/bin/mailferry"));
-            match threads::blocking(move || unit.enable(&program)).await {
-                Ok(Ok(())) if !self.arguments.quiet => say_sentence("Done. `mailferry status` tells how it gets on."),
-                Ok(Err(why)) => stderr_sentence(format_args!("mailferry: the account is written, but {why}")),
-                _ => {}
-            }
-        }
     }
 }
 

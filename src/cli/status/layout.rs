@@ -99,7 +99,7 @@ impl Row {
 }
 
 /// A blank at which no line ends.
-const NO_BREAK: char = '\u{a0}';
+pub(in crate::cli) const NO_BREAK: &str = "\u{a0}";
 
 /// A word behind a number is part of the number if it is no longer than this: a unit, or what is counted.
 const UNIT: usize = 10;
@@ -116,7 +116,7 @@ fn held_together(text: &str) -> String {
     for (place, word) in words.iter().enumerate() {
         let before = place.checked_sub(1).and_then(|before| words.get(before));
         if let Some(before) = before {
-            held.push(if is_number(before) && is_unit(word) { NO_BREAK } else { ' ' });
+            held.push_str(if is_number(before) && is_unit(word) { NO_BREAK } else { " " });
         }
         held.push_str(word);
     }

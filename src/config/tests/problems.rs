@@ -267,6 +267,18 @@ fn a_syntax_error_is_reported_where_it_begins() {
 }
 
 #[test]
+fn a_key_that_stands_twice_has_advice_for_its_table() {
+    for (table, advice) in [
+        ("[accounts.a]", "or give the second account a table of its own"),
+        ("[[accounts.a.rules]]", "or begin a second rule with [[accounts.a.rules]]"),
+        ("[daemon]", "take one of the two away\n"),
+    ] {
+        let (text, _) = errors(&format!("{table}\nhost = \"x\"\nhost = \"y\"\n"));
+        assert!(text.contains(advice), "{table}\n{text}");
+    }
+}
+
+#[test]
 fn a_name_with_an_at_sign_is_to_stand_in_quotes() {
     let (text, _) = errors("[accounts.me@example.org]\nhost = \"x\"\n");
     assert!(text.contains("stands in quotes") && text.contains("write [accounts.\"me@example.org\"]"), "{text}");

@@ -11,7 +11,7 @@ use crate::control::pieces::{Piece, Wanted};
 use crate::control::status::{AccountStatus, Status, VERSION};
 use crate::control::{LONGEST_OFTEN, Pending, Request, Response, TriedAgain};
 use crate::daemon::accounts::AccountState;
-use crate::text::Count;
+use crate::text::{Count, cut_words};
 
 /// So many accounts in trouble are named to who asks for polls.
 const MOST_TRIED_AGAIN: usize = 100;
@@ -88,12 +88,12 @@ impl Supervisor {
                 let all = || self.accounts.keys().map(ToString::to_string).collect();
                 let named: Vec<String> = if accounts.is_empty() { all() } else { accounts };
                 let known = |name: &String| AccountName::new(name).ok().filter(|n| self.accounts.contains_key(n));
-                let unknown = named.iter().filter(|name| known(name).is_none()).cloned().collect();
+                let unknown: Vec<String> = named.iter().filter(|name| known(name).is_none()).cloned().collect();
                 let wanted: Vec<AccountName> = named.iter().filter_map(known).collect();
                 let often_until = often_for.map(|seconds| self.poll_often(&wanted, Duration::from_secs(seconds)));
                 let troubles = self.tried_again(&wanted);
                 let woken = self.poll_now(&wanted);
-                info!(event = "poll-now", "a client asks to poll {} now", Count::of(woken.len(), "account"));
+                info!(event = "poll-now", "a client asks to poll {}", asked_for(woken.len(), &unknown));
                 Response::Poll {
                     woken: woken.iter().map(ToString::to_string).collect(),
                     unknown,
@@ -145,5 +145,30 @@ impl Supervisor {
             line.push_str("; the changed configuration has errors and is not in force");
         }
         line
+    }
+}
+
+/// What somebody asks for: so many accounts that are there, and some that are not.
+fn asked_for(there: usize, unknown: &[String]) -> String {
+    /// The most characters of names that are not there.
+    const NAMES: usize = 100;
+    let others = cut_words(&unknown.join(", "), NAMES);
+    match (there, unknown.len()) {
+        (there, 0) => format!("{} now", Count::of(there, "account")),
+        (0, _) => format!("what is not there: {others}"),
+        (there, _) => format!("{} now, and what is not there: {others}", Count::of(there, "account")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_named_in_the_log() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(asked_for(2, &[]), "2 accounts now");
+        assert_eq!(asked_for(0, &names(&["nosuch", "a\u{1b}"])), "what is not there: nosuch, a\\u{1b}");
+        assert_eq!(asked_for(1, &names(&["nosuch"])), "1 account now, and what is not there: nosuch");
     }
 }

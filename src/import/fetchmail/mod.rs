@@ -6,7 +6,7 @@ mod words;
 
 use std::path::{Path, PathBuf};
 
-use super::draft::{Note, Record};
+use super::draft::{Draft, Note, Record};
 use super::source::{self, expand, text};
 use super::{Found, ImportError, Places, Program};
 use grammar::{File, Setting};
@@ -40,7 +40,7 @@ pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
     for draft in &mut found.drafts {
         draft.record = ids.as_ref().map_or_else(Record::default, |ids| fetched(ids, &draft.username, &draft.host));
     }
-    if ids.is_none() {
+    if ids.is_none() && found.drafts.iter().any(Draft::is_record_lost) {
         found.general.push(Note::new(
             format!("{} is not there", ids_file.display()),
             "what fetchmail has fetched is not known; if it is in another file: --fetched FILE",

@@ -1,0 +1,45 @@
+//! Which program a configuration looks like, for one that was given to another. PURE.
+
+use super::Program;
+
+/// The program that the first line is of which only one of them has.
+pub(super) fn looks_like(text: &str) -> Option<Program> {
+    text.lines().find_map(|line| of_line(line.trim()))
+}
+
+fn of_line(line: &str) -> Option<Program> {
+    let mut words = line.split_ascii_whitespace();
+    let (first, second) = (words.next()?, words.next().unwrap_or_default());
+    let is_quoted = second.starts_with(['"', '\'']);
+    match first {
+        _ if line.starts_with("user_pref(\"") => Some(Program::Thunderbird),
+        "[retriever]" | "[destination]" => Some(Program::Getmail),
+        "account" | "action" if is_quoted => Some(Program::Fdm),
+        "match" if line.contains(" action ") => Some(Program::Fdm),
+        "set" if FDM_SETS.contains(&second) => Some(Program::Fdm),
+        "poll" | "skip" => Some(Program::Fetchmail),
+        "set" if FETCHMAIL_SETS.contains(&second) => Some(Program::Fetchmail),
+        // fetchmail goes on in the same line.
+        "defaults" if second.is_empty() => None,
+        "defaults" => Some(Program::Fetchmail),
+        "account" | "delivery" | "host" if !second.is_empty() => Some(Program::Mpop),
+        _ => None,
+    }
+}
+
+/// What fdm's `set` has behind it, and fetchmail's has not.
+const FDM_SETS: [&str; 9] = [
+    "lock-file",
+    "lock-types",
+    "lock-type",
+    "keep-all",
+    "maximum-size",
+    "unmatched-mail",
+    "purge-after",
+    "queue-high",
+    "default-user",
+];
+
+/// What fetchmail's `set` has behind it, and fdm's has not.
+const FETCHMAIL_SETS: [&str; 8] =
+    ["daemon", "postmaster", "logfile", "syslog", "idfile", "pidfile", "bouncemail", "invisible"];
