@@ -181,6 +181,8 @@ impl Recalled {
             .filter(|notifications| !matches!(notifications, Notification::NewMail { .. }))
             .map(|notifications| notifications.text(account));
         let mut told: Vec<String> = notifications.collect();
+        let ends = report.forwarded.as_ref().map(|forwarded| self.standing.told.ends_of_forwarding(forwarded));
+        told.extend(ends.into_iter().flatten().map(|words| format!("{}: {words}", account.name)));
         let complaints = self.standing.told.fresh(report.complaints());
         let more = complaints.len().saturating_sub(MOST_COMPLAINTS);
         told.extend(complaints.iter().take(MOST_COMPLAINTS).map(|words| format!("{}: {words}", account.name)));

@@ -10,6 +10,9 @@ use crate::oauth::error::MissingWay;
 
 const CHECK_ADDRESSES: &str = "Check the addresses in `oauth2`";
 
+/// The port of HTTP over TLS.
+const HTTPS: u16 = 443;
+
 const BEGIN_AGAIN: &str = "Begin again";
 
 /// What whoever has begun it by hand is to do: nothing tries it again.
@@ -21,21 +24,38 @@ pub(in crate::advice) fn step_by_hand(error: &OAuthError, account: &AccountName)
     }
 }
 
+/// What to do about the sign-in of an account's destination, which stands in this table.
+pub(super) fn step_of_destination(error: &OAuthError, account: &AccountName, table: &str) -> Step {
+    step_in(error, account, table, &this_program(&format!("login --forward {account}")))
+}
+
 /// What to do; None where nothing is to be done.
 pub(in crate::advice) fn step(error: &OAuthError, account: &AccountName) -> Step {
+    step_in(error, account, &format!("[accounts.{account}]"), &login(account))
+}
+
+/// The same, where `oauth2` stands in this table, and this command signs in.
+fn step_in(error: &OAuthError, account: &AccountName, table: &str, login: &str) -> Step {
     let words = match error {
+        // What answers there is no server of https.
+        OAuthError::Http(HttpError {
+            problem: HttpProblem::Net(NetError::NotTls { .. } | NetError::TlsTimeout { .. }),
+            ..
+        }) => CHECK_ADDRESSES,
         // It is not the account's host that was asked.
         OAuthError::Http(HttpError { problem: HttpProblem::Net(NetError::Connect { attempts, .. }), .. }) => attempts
             .iter()
             .find_map(|(_, why)| system::step(why))
             .unwrap_or("Check the addresses in `oauth2`, this machine's network, and whether that server is up"),
-        OAuthError::Http(HttpError { problem: HttpProblem::Net(e), .. }) => return network::step(e),
+        OAuthError::Http(HttpError { problem: HttpProblem::Net(e), .. }) => {
+            return network::step_elsewhere(e, HTTPS, &format!("`oauth2` of {table}"));
+        }
         OAuthError::Secret(e) => return credential::step(e),
         OAuthError::State(e) => return state::step(e, account),
         OAuthError::Http(e) if e.is_temporary() => "It is tried again",
         OAuthError::Http(_) | OAuthError::Unintelligible { .. } => CHECK_ADDRESSES,
-        OAuthError::NotSignedIn { .. } => return Some(format!("Sign in: {}", login(account)).into()),
-        OAuthError::SignInAgain { .. } => return Some(format!("Sign in again: {}", login(account)).into()),
+        OAuthError::NotSignedIn { .. } => return Some(format!("Sign in: {login}").into()),
+        OAuthError::SignInAgain { .. } => return Some(format!("Sign in again: {login}").into()),
         OAuthError::Refused { code, .. } => refused(code),
         OAuthError::Scope { .. } => {
             "Sign in again and leave every box ticked, and see that the client is allowed to ask for it"

@@ -62,6 +62,11 @@ impl Supervisor {
     pub(super) fn answer(&mut self, request: Request) -> Response {
         match request {
             Request::Status { accounts } => Response::Status(Box::new(self.status(&accounts))),
+            Request::Forwarded { accounts } => {
+                let named = accounts.iter().filter_map(|name| AccountName::new(name).ok());
+                named.for_each(|name| self.forwarders.try_now(&name, since_boot()));
+                Response::Noted
+            }
             // Its answer comes later.
             Request::TestNotify => Response::NotUnderstood { why: "it is answered elsewhere".to_owned() },
             Request::Poll { accounts, often_for } => {
