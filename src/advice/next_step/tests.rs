@@ -378,6 +378,6 @@ fn the_table_of_a_sign_in_is_named() {
     let problem = CertificateProblem::UnknownIssuer;
     let problem = HttpProblem::Net(NetError::Certificate { host: "login.example.org".into(), problem });
     let oauth = OAuthError::Http(HttpError { host: "login.example.org".to_owned(), problem });
-    let told = crate::advice::told(&PollError::OAuth(oauth), &account());
-    assert!(told.ends_with(". The keys are meant that stand in `oauth2` of [accounts.work]"), "{told}");
+    let words = told(&PollError::OAuth(oauth), &account());
+    assert!(words.ends_with(". The keys are meant that stand in `oauth2` of [accounts.work]"), "{words}");
 }
