@@ -84,6 +84,13 @@ impl Account {
         Self { maildir: spool, maildir_mode, routing, ..self }
     }
 
+    /// Its own Maildir. None where that is its spool: what is there is on its way.
+    #[must_use]
+    pub fn own_maildir(&self) -> Option<&Path> {
+        let is_spool = self.forward.is_some() && self.maildir.ends_with(self.name.spool());
+        (!is_spool).then_some(&*self.maildir)
+    }
+
     /// All the Maildirs that it delivers to, its own first, each once.
     #[must_use]
     pub fn maildirs(&self) -> Vec<MaildirOf<'_>> {

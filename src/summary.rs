@@ -106,7 +106,10 @@ impl PollReport {
                 format!("{left}, because what is remembered of earlier ones takes all the memory there is for that")
             }
             (LeftFor::FullSpool, _) => {
-                format!("{left}, because the spool is full: they are fetched once what is in it has been forwarded")
+                let they = if messages == 1 { "it is" } else { "they are" };
+                format!(
+                    "{left}, because the spool is full: {they} fetched once what is in the spool has been forwarded"
+                )
             }
             (LeftFor::DownloadLimit, _) => format!("{left}, because the server gives no more for now"),
             (LeftFor::NoProgress, _) => format!("{left}, because the last session brought nothing new"),
@@ -216,13 +219,17 @@ impl ForwardReport {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if let (Err(e), Some(trouble)) = (&self.end, self.trouble()) {
-            let wait = match e {
-                ForwardError::Busy => String::new(),
-                _ if self.waiting.messages == 0 => String::new(),
-                _ => format!(". {}", in_the_spool(self.waiting.messages)),
-            };
-            warnings.push(format!("forwarding to {}: {trouble}{wait}", self.to));
+        let waiting = match &self.end {
+            Err(ForwardError::Busy) => 0,
+            _ => self.waiting.messages,
+        };
+        let why = match self.trouble() {
+            None if waiting > 0 => Some("there was no time for all of it".to_owned()),
+            why => why,
+        };
+        if let Some(why) = why {
+            let wait = if waiting > 0 { format!(". {}", in_the_spool(waiting)) } else { String::new() };
+            warnings.push(format!("forwarding to {}: {why}{wait}", self.to));
         }
         if let Some(first) = self.waiting.first_set_aside.first() {
             warnings.push(format!(

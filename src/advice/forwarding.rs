@@ -5,7 +5,7 @@ use super::{next_step, with_step};
 use crate::account::AccountName;
 use crate::command_line::this_program;
 use crate::exit::ExitStatus;
-use crate::forward::{ForwardError, ForwardReport, Pause};
+use crate::forward::{CommandFailure, ForwardError, ForwardReport, Pause};
 use crate::internal_error::WorkError;
 
 impl Class {
@@ -22,11 +22,15 @@ impl Class {
             ForwardError::OAuth(e) => of_sign_in(e),
             ForwardError::Login { .. } => Self::LoginRefused { explicit: true },
             ForwardError::Full { .. } => Self::Busy { stage: Stage::Session, rate_limited: true },
-            ForwardError::Refused { lasting: true, .. } | ForwardError::Cleartext => Self::Configuration,
-            ForwardError::Refused { lasting: false, .. } | ForwardError::Command { .. } => {
-                Self::Busy { stage: Stage::Session, rate_limited: false }
-            }
-            ForwardError::Protocol { .. } => Self::Protocol,
+            ForwardError::Refused { lasting: true, .. }
+            | ForwardError::NoMailbox { lasting: true, .. }
+            | ForwardError::Command { failure: CommandFailure::Lasting, .. }
+            | ForwardError::Cleartext => Self::Configuration,
+            ForwardError::Refused { lasting: false, .. }
+            | ForwardError::NoMailbox { lasting: false, .. }
+            | ForwardError::Command { failure: CommandFailure::NotThere | CommandFailure::Passing, .. }
+            | ForwardError::Socket { .. } => Self::Busy { stage: Stage::Session, rate_limited: false },
+            ForwardError::Protocol { .. } | ForwardError::NotLmtp { .. } => Self::Protocol,
             ForwardError::Stopped => Self::Stopped,
             ForwardError::Work(WorkError::NoThread) => Self::StorageLater,
             ForwardError::Work(WorkError::Internal(_)) => Self::InternalError,
@@ -77,10 +81,10 @@ pub fn after_setting_aside(account: &AccountName) -> String {
 }
 
 impl ForwardReport {
-    /// The error that the pass ended with, and the next step, for people. None if it came to its end.
+    /// The error that the pass ended with, or why messages were put off, and the next step, for people.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
-        self.end.as_ref().err().map(|error| told_of_forwarding(error, &self.account))
+        self.why_waiting().map(|error| told_of_forwarding(error, &self.account))
     }
 
     /// The exit status that tells a script about it.
@@ -105,11 +109,20 @@ mod tests {
         let login = ForwardError::Login { response: "no".to_owned() };
         let refused = |lasting| ForwardError::Refused { doing: "x", response: "no".to_owned(), lasting };
         let full = ForwardError::Full { response: "no".to_owned() };
+        let ended = |failure| ForwardError::Command { program: "x".to_owned(), what: "ended".to_owned(), failure };
+        let no_mailbox =
+            |lasting| ForwardError::NoMailbox { select: "no".to_owned(), create: "no".to_owned(), lasting };
         for (error, pause, status) in [
             (login, Pause::Person, ExitStatus::Auth),
             (refused(true), Pause::Person, ExitStatus::Config),
             (refused(false), Pause::Soon, ExitStatus::Temporary),
             (full, Pause::Full, ExitStatus::Temporary),
+            (ended(CommandFailure::Lasting), Pause::Person, ExitStatus::Config),
+            (ended(CommandFailure::NotThere), Pause::Soon, ExitStatus::Temporary),
+            (ended(CommandFailure::Passing), Pause::Soon, ExitStatus::Temporary),
+            (no_mailbox(true), Pause::Person, ExitStatus::Config),
+            (no_mailbox(false), Pause::Soon, ExitStatus::Temporary),
+            (ForwardError::Socket { path: "/x".into(), source: None }, Pause::Soon, ExitStatus::Temporary),
             (ForwardError::Busy, Pause::Soon, ExitStatus::Temporary),
         ] {
             let class = Class::of_forwarding(&error);

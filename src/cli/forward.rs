@@ -12,6 +12,7 @@ use super::output::{say, stderr_line};
 use super::prepare::{self, Prepared};
 use super::signals::{Listener, survive_limit_on_files};
 use crate::account::Account;
+use crate::control::Request;
 use crate::exit::ExitStatus;
 use crate::forward::{ForwardError, ForwardOptions, ForwardReport};
 use crate::poll::{PollContext, forward_spool};
@@ -49,17 +50,22 @@ pub(super) async fn run(arguments: &Arguments, forward: &Forward) -> u8 {
     };
     survive_limit_on_files();
     super::orphans::reap();
-    let status = forward_all(&context, forwarding, forward.again, arguments.quiet, &stop).await;
+    let (status, touched) = forward_all(&context, forwarding, forward.again, arguments.quiet, &stop).await;
+    if !touched.is_empty() {
+        // Where no daemon runs, nobody has to know.
+        let _ = prepare::ask_daemon(arguments, &Request::Forwarded { accounts: touched }).await;
+    }
     signals.status().unwrap_or(status).code()
 }
 
+/// Forwards; the accounts of which a daemon knows an older state come out, too.
 async fn forward_all(
     context: &Arc<PollContext>,
     accounts: Vec<Account>,
     again: bool,
     quiet: bool,
     stop: &CancellationToken,
-) -> ExitStatus {
+) -> (ExitStatus, Vec<String>) {
     let mut passes = JoinSet::new();
     for account in accounts {
         let (context, stop) = (Arc::clone(context), stop.clone());
@@ -67,7 +73,7 @@ async fn forward_all(
         let options = ForwardOptions { again };
         passes.spawn(async move { pass(&context, &account, options, &stop).await }.instrument(span));
     }
-    let mut worst = ExitStatus::Ok;
+    let (mut worst, mut touched) = (ExitStatus::Ok, Vec::new());
     while let Some(ended) = passes.join_next().await {
         // A panic in one account's work has been printed; it costs the others nothing.
         let Ok(Some(report)) = ended else {
@@ -75,10 +81,13 @@ async fn forward_all(
             continue;
         };
         print(&report, quiet);
+        if again || report.forwarded > 0 || report.newly_set_aside > 0 {
+            touched.push(report.account.to_string());
+        }
         let busy = matches!(report.end, Err(ForwardError::Busy));
         worst = worst.worst(if busy { ExitStatus::Temporary } else { report.exit_status() });
     }
-    worst
+    (worst, touched)
 }
 
 /// A pass, once nobody else makes one.

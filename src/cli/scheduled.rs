@@ -181,6 +181,8 @@ impl Recalled {
             .filter(|notifications| !matches!(notifications, Notification::NewMail { .. }))
             .map(|notifications| notifications.text(account));
         let mut told: Vec<String> = notifications.collect();
+        let ends = report.forwarded.as_ref().map(|forwarded| self.standing.told.ends_of_forwarding(forwarded));
+        told.extend(ends.into_iter().flatten().map(|words| format!("{}: {words}", account.name)));
         let warnings = self.standing.told.fresh(report.warnings());
         let more = warnings.len().saturating_sub(MOST_WARNINGS);
         told.extend(warnings.iter().take(MOST_WARNINGS).map(|words| format!("{}: {words}", account.name)));

@@ -17,8 +17,11 @@ impl fmt::Display for Account<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(account, now) = *self;
         let ago = |time| Ago(time, now);
-        let is_waiting = account.state == State::Idle && account.not_forwarded().is_some();
-        let state = if is_waiting { "its mail is not forwarded" } else { words(account.state) };
+        let state = match account.not_forwarded().filter(|_| account.state == State::Idle) {
+            Some(forward) if forward.is_held_up() => "its mail is not forwarded",
+            Some(_) => "some of its mail is set aside",
+            None => words(account.state),
+        };
         write!(f, "{}: {state}", account.account)?;
         if let Some(since) = account.hung_since {
             write!(f, " since {}", LocalTime(since))?;
@@ -50,16 +53,7 @@ impl fmt::Display for Account<'_> {
         }
         if let Some(forward) = &account.forward {
             write!(f, "\n  forwarding    {}", ForwardedTo(forward, now))?;
-            for aside in forward.first_set_aside.iter().take(SHOWN) {
-                write!(f, "\n  set aside     {}: {}", aside.name, aside.reason)?;
-            }
-            if forward.set_aside > 0 {
-                let again = this_program(&format!("forward --again {}", account.account));
-                write!(
-                    f,
-                    "\n                it stays in the spool and on the server. Once the cause is fixed: {again}"
-                )?;
-            }
+            what_is_set_aside(f, forward, &account.account)?;
         }
         for message in account.quarantine.iter().take(SHOWN) {
             write!(f, "\n  quarantine    {}", Message(message, now))?;
@@ -170,8 +164,32 @@ impl fmt::Display for ForwardedTo<'_> {
         if let Some(why) = &forward.why {
             write!(f, "\n                {why}")?;
         }
+        if forward.spool_full {
+            f.write_str("\n                the spool is full, so fetching pauses until there is room")?;
+        }
         Ok(())
     }
+}
+
+/// What a destination refused for good: how much, the first few, and what to do about it.
+fn what_is_set_aside(f: &mut fmt::Formatter<'_>, forward: &Forwarding, account: &str) -> fmt::Result {
+    let (it, stays) = match forward.set_aside {
+        0 => return Ok(()),
+        1 => ("it", "it stays"),
+        _ => ("them", "they stay"),
+    };
+    let count = Count(forward.set_aside, "message");
+    write!(f, "\n  set aside     {count}, because the destination refused {it}:")?;
+    let shown = forward.first_set_aside.get(..SHOWN).unwrap_or(&forward.first_set_aside);
+    for aside in shown {
+        write!(f, "\n                {}: {}", aside.name, aside.reason)?;
+    }
+    match forward.set_aside.saturating_sub(u64::try_from(shown.len()).unwrap_or(u64::MAX)) {
+        0 => {}
+        more => write!(f, "\n                and {more} more")?,
+    }
+    let again = this_program(&format!("forward --again {account}"));
+    write!(f, "\n                {stays} in the spool and on the server. Once the cause is fixed: {again}")
 }
 
 /// A message in quarantine, at a time.
@@ -288,7 +306,8 @@ pub(super) mod tests {
             forwarded: 7,
             last_forwarded: Some(940),
             set_aside: 1,
-            first_set_aside: vec![aside],
+            first_set_aside: vec![aside.clone()],
+            spool_full: true,
         });
         let text = Account(&account, 1000).to_string();
         for line in [
@@ -296,11 +315,20 @@ pub(super) mod tests {
              s ago",
             "  in the spool  3 messages (2.0 KiB), the oldest for 17 min; tried again in 60 min",
             "                the destination takes no more for now",
-            "  set aside     1.x: too large",
+            "                the spool is full, so fetching pauses until there is room",
+            "  set aside     1 message, because the destination refused it:",
+            "                1.x: too large",
         ] {
             assert!(text.lines().any(|other| other == line), "{line}\n{text}");
         }
-        assert!(text.contains("forward --again"), "{text}");
+        assert!(text.contains("forward --again") && text.starts_with("work: its mail is not forwarded"), "{text}");
+        let forward = account.forward.as_mut().unwrap();
+        (forward.messages, forward.why, forward.set_aside) = (0, None, 30);
+        forward.first_set_aside = vec![aside; 20];
+        let text = Account(&account, 1000).to_string();
+        assert!(text.starts_with("work: some of its mail is set aside"), "{text}");
+        assert!(text.contains("30 messages, because the destination refused them:"), "{text}");
+        assert_eq!((text.matches("1.x: too large").count(), text.matches("and 25 more").count()), (SHOWN, 1), "{text}");
     }
 
     #[test]

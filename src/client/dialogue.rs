@@ -19,7 +19,7 @@ const OVERHEAD: usize = 64;
 
 /// What of the dialogue of one session is still shown.
 #[derive(Debug)]
-pub(super) struct Dialogue {
+pub(crate) struct Dialogue {
     /// So many octets more.
     left: usize,
 }
@@ -32,7 +32,7 @@ impl Default for Dialogue {
 
 impl Dialogue {
     /// A command, an answer. The words are only made where they are shown.
-    pub(super) fn line<W: Display>(&mut self, who: char, words: impl FnOnce() -> W) {
+    pub(crate) fn line<W: Display>(&mut self, who: char, words: impl FnOnce() -> W) {
         if enabled!(target: TARGET, Level::DEBUG)
             && let Some(line) = self.shown(&words().to_string())
         {
@@ -50,7 +50,7 @@ impl Dialogue {
     }
 
     /// A line of a listing, of which there may be many.
-    pub(super) fn detail<W: Display>(&mut self, who: char, words: impl FnOnce() -> W) {
+    pub(crate) fn detail<W: Display>(&mut self, who: char, words: impl FnOnce() -> W) {
         if enabled!(target: TARGET, Level::TRACE)
             && let Some(line) = self.shown(&words().to_string())
         {

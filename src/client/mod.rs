@@ -28,6 +28,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::{Instant, timeout};
 
+pub(crate) use dialogue::Dialogue;
 pub use error::ClientError;
 pub(crate) use redaction::Message;
 pub use redaction::Redactor;
@@ -41,7 +42,6 @@ use crate::pop3::{
 use crate::provider::Provider;
 use crate::sasl::ChannelBinding;
 use crate::watch;
-use dialogue::Dialogue;
 use stall_detector::{StallDetector, TooSlow, Window};
 
 /// What is read from the server at a time, in bytes. Larger than any line that the session waits for.

@@ -76,6 +76,11 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         often_for: Option<u64>,
     },
+    /// Somebody else has forwarded mail of these accounts: look at what is left.
+    Forwarded {
+        /// Their names.
+        accounts: Vec<String>,
+    },
     /// Run the command of `[notify]`, and say what became of it.
     TestNotify,
 }
@@ -92,7 +97,7 @@ impl Request {
     /// How long its answer may take to come.
     fn timeout(&self) -> Duration {
         match self {
-            Self::Status { .. } | Self::Poll { .. } => TIMEOUT,
+            Self::Status { .. } | Self::Poll { .. } | Self::Forwarded { .. } => TIMEOUT,
             Self::TestNotify => command_runner::LIMIT + TIMEOUT,
         }
     }
@@ -117,6 +122,8 @@ pub enum Response {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         troubles: Vec<TriedAgain>,
     },
+    /// To [`Request::Forwarded`].
+    Noted,
     /// To [`Request::TestNotify`].
     Notified {
         /// Whether the command ended well.

@@ -141,8 +141,7 @@ impl AccountStatus {
     /// How its mail would go on, if it does not get there: something keeps it waiting, or was refused for good.
     #[must_use]
     pub fn not_forwarded(&self) -> Option<&Forwarding> {
-        let waits = |forward: &&Forwarding| forward.messages > 0 && forward.why.is_some();
-        self.forward.as_ref().filter(|forward| forward.set_aside > 0 || waits(forward))
+        self.forward.as_ref().filter(|forward| forward.set_aside > 0 || forward.is_held_up())
     }
 }
 
@@ -173,6 +172,17 @@ pub struct Forwarding {
     pub set_aside: u64,
     /// The first few of those.
     pub first_set_aside: Vec<SetAside>,
+    /// Whether no more is fetched for now, because the spool is full.
+    #[serde(default)]
+    pub spool_full: bool,
+}
+
+impl Forwarding {
+    /// Whether something keeps what waits from going on.
+    #[must_use]
+    pub fn is_held_up(&self) -> bool {
+        self.messages > 0 && self.why.is_some()
+    }
 }
 
 /// A message that the destination refused for good.

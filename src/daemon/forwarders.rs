@@ -189,8 +189,11 @@ impl Forwarders {
         let aftermath = self.change(&name, |forwarder| {
             forwarder.running = false;
             log(&name, &report, forwarder.trouble.is_some());
+            let before = forwarder.waiting.in_all();
             let news = forwarder.take_in(&report, now, wall);
-            let has_room = report.forwarded > 0 && std::mem::take(&mut forwarder.wants_room);
+            // Somebody else may have forwarded, too.
+            let has_room = (report.forwarded > 0 || forwarder.waiting.in_all() < before)
+                && std::mem::take(&mut forwarder.wants_room);
             Aftermath { account: Some(name.clone()), has_room, news }
         });
         aftermath.unwrap_or_default()
@@ -219,6 +222,7 @@ impl Forwarders {
                 .iter()
                 .map(|one| status::SetAside { name: one.name.clone(), since: one.since, reason: one.reason.clone() })
                 .collect(),
+            spool_full: forwarder.wants_room,
         })
     }
 
@@ -277,12 +281,12 @@ impl Forwarder {
             news.push(Notification::SetAside { text: first.reason.clone(), count: report.waiting.set_aside });
         }
         self.waiting.clone_from(&report.waiting);
-        let pause = match &report.end {
-            Err(e) => Some((Class::of_forwarding(e).pause(), advice::told_of_forwarding(e, &report.account))),
-            Ok(()) if report.waiting.messages > 0 => {
+        let pause = match report.why_waiting() {
+            Some(e) => Some((Class::of_forwarding(e).pause(), advice::told_of_forwarding(e, &report.account))),
+            None if report.waiting.messages > 0 => {
                 Some((Pause::Soon, "the destination asks for another try".to_owned()))
             }
-            Ok(()) => None,
+            None => None,
         };
         let Some((pause, why)) = pause else {
             (self.failures, self.trouble) = (0, None);
@@ -309,10 +313,10 @@ fn log(account: &AccountName, report: &ForwardReport, again: bool) {
     if report.forwarded > 0 || report.newly_set_aside > 0 {
         info!(event = "forwarded", "{account}: to {}: {}", report.to, Forwarded(report));
     }
-    match &report.end {
-        Ok(()) | Err(ForwardError::Busy | ForwardError::Stopped) => {}
-        Err(e) if again => info!(event = "forward-failed", "{account}: {e}"),
-        Err(e) => warn!(
+    match report.why_waiting() {
+        None | Some(ForwardError::Busy | ForwardError::Stopped) => {}
+        Some(e) if again => info!(event = "forward-failed", "{account}: {e}"),
+        Some(e) => warn!(
             event = "forward-failed",
             "{account}: {}. {}; forwarding tries again by itself",
             advice::told_of_forwarding(e, account),
@@ -330,7 +334,8 @@ mod tests {
         let waiting = Waiting { messages: waiting, ..Waiting::default() };
         let account = AccountName::new("a").unwrap();
         let to = "x".to_owned();
-        ForwardReport { account, to, forwarded, octets: 0, waiting, newly_set_aside: 0, duration: Duration::ZERO, end }
+        let (newly_set_aside, put_off, duration) = (0, None, Duration::ZERO);
+        ForwardReport { account, to, forwarded, octets: 0, waiting, newly_set_aside, put_off, duration, end }
     }
 
     fn down() -> Result<(), ForwardError> {
@@ -352,6 +357,15 @@ mod tests {
         assert_eq!(forwarder.due, Some(now + Duration::from_secs(30)));
         assert_eq!(forwarder.take_in(&report(3, 0, Ok(())), now, 61), [Notification::ForwardingRecovered]);
         assert_eq!((forwarder.due, forwarder.trouble, forwarder.forwarded), (None, None, 5));
+    }
+
+    #[test]
+    fn what_the_destination_said_is_why_messages_are_put_off() {
+        let mut forwarder = Forwarder::default();
+        let put_off = down().err();
+        let news = forwarder.take_in(&ForwardReport { put_off, ..report(1, 2, Ok(())) }, Duration::from_secs(9), 50);
+        assert!(news.is_empty(), "it may pass");
+        assert_eq!(forwarder.trouble, Some((50, "cannot x: the destination said \"down\"".to_owned())));
     }
 
     #[test]

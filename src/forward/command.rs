@@ -4,11 +4,12 @@
 //! would survive a power cut is beyond what we can promise.
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::error::ForwardError;
+use super::error::{CommandFailure, ForwardError};
 use super::letter::{Letter, delivery_id, place};
 use super::pass::{Pass, words};
 use crate::subprocess::{NoEnd, Running, Tail};
@@ -42,7 +43,6 @@ fn verdict(code: i32) -> Verdict {
 
 /// Gives the command one message after the other.
 pub(super) async fn deliver(pass: &Arc<Pass>, command: &[OsString]) -> Result<(), ForwardError> {
-    const DOING: &str = "give a message to the command";
     let Some((program, arguments)) = command.split_first() else { return Ok(()) };
     while let Some(message) = pass.next() {
         if pass.is_set_aside_for_breaks(&message).await? {
@@ -55,20 +55,18 @@ pub(super) async fn deliver(pass: &Arc<Pass>, command: &[OsString]) -> Result<()
         }
         let (status, said) = ran?;
         let Some(code) = status.code() else {
-            pass.later(DOING, &format!("{} was ended by a signal {said}", name(program)))?;
+            pass.later(failed(program, &format!("was ended by a signal{said}"), CommandFailure::Passing))?;
             continue;
         };
-        let why = format!("{} ended with status {code} {said}", name(program));
+        let how = format!("ended with status {code}{said}");
         match verdict(code) {
             Verdict::Delivered => {
                 let arrived = pass.arrived(&letter, None);
                 pass.record(vec![arrived]).await?;
             }
-            Verdict::Later => pass.later(DOING, &why)?,
-            Verdict::SetAside => pass.set_aside(&letter.spooled, &why).await?,
-            Verdict::Broken => {
-                return Err(ForwardError::Refused { doing: DOING, response: words(&why), lasting: true });
-            }
+            Verdict::Later => pass.later(failed(program, &how, CommandFailure::Passing))?,
+            Verdict::SetAside => pass.set_aside(&letter.spooled, &format!("{} {how}", name(program))).await?,
+            Verdict::Broken => return Err(failed(program, &how, CommandFailure::Lasting)),
         }
     }
     Ok(())
@@ -78,6 +76,10 @@ fn name(program: &OsStr) -> String {
     text::value(&program.to_string_lossy())
 }
 
+fn failed(program: &OsStr, what: &str, failure: CommandFailure) -> ForwardError {
+    ForwardError::Command { program: name(program), what: words(what), failure }
+}
+
 /// Runs the command with a message; its status, and the end of what it wrote to its standard error.
 async fn run(
     pass: &Pass,
@@ -85,7 +87,7 @@ async fn run(
     arguments: &[OsString],
     letter: &Letter,
 ) -> Result<(ExitStatus, String), ForwardError> {
-    let failed = |what: String| ForwardError::Command { program: name(program), what };
+    let failed = |what: &str| failed(program, what, CommandFailure::Passing);
     let environment = [
         ("MAILFERRY_ACCOUNT", OsString::from(pass.name.as_str())),
         ("MAILFERRY_DELIVERY_ID", OsString::from(delivery_id(&letter.spooled.name))),
@@ -94,17 +96,24 @@ async fn run(
     // The file itself, not a pipe: if mailferry is killed, a pipe would end early, and the command take that for the whole.
     let input = place(&letter.spooled).join(&letter.spooled.file);
     let started = Running::start_fed(program, arguments, environment, &input).await;
-    let running = started.map_err(|e| failed(format!("could not be started: {e}")))?;
+    let running = started.map_err(|e| not_started(program, &e))?;
     let (mut output, mut errors) = (Tail::default(), Tail::default());
     let ended = running.follow(LIMIT, &mut output, &mut errors).await;
     let said = errors.text();
-    let said = if said.is_empty() { String::new() } else { format!("({said})") };
+    let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
     match ended {
         Ok(status) => Ok((status, said)),
-        Err(NoEnd::TimedOut) => Err(failed(format!("was ended after {} s {said}", LIMIT.as_secs()))),
-        Err(NoEnd::TooMuch) => Err(failed(format!("printed too much {said}"))),
-        Err(NoEnd::Lost(e)) => Err(failed(format!("could not be followed: {e}"))),
+        Err(NoEnd::TimedOut) => Err(failed(&format!("was ended after {} s{said}", LIMIT.as_secs()))),
+        Err(NoEnd::TooMuch) => Err(failed(&format!("printed too much{said}"))),
+        Err(NoEnd::Lost(e)) => Err(failed(&format!("could not be followed: {e}"))),
     }
+}
+
+/// Where the program is missing, or may not be run, nobody has refused anything.
+fn not_started(program: &OsStr, why: &io::Error) -> ForwardError {
+    let is_missing = matches!(why.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied);
+    let failure = if is_missing { CommandFailure::NotThere } else { CommandFailure::Passing };
+    failed(program, &format!("could not be started: {why}"), failure)
 }
 
 #[cfg(test)]

@@ -58,26 +58,62 @@ pub enum ForwardError {
         /// Whether it will say so until somebody changes something.
         lasting: bool,
     },
-    /// What came is none of the protocol.
+    /// The mailbox is not there, and cannot be made.
+    NoMailbox {
+        /// What was said to SELECT.
+        select: String,
+        /// What was said to CREATE.
+        create: String,
+        /// Whether it will say so until somebody changes something.
+        lasting: bool,
+    },
+    /// What came is no IMAP.
     Protocol {
         /// What was being done.
         doing: &'static str,
         /// What came.
         what: String,
     },
+    /// What came is no LMTP.
+    NotLmtp {
+        /// What was being done.
+        doing: &'static str,
+        /// What came.
+        what: String,
+    },
+    /// Nobody answers at the socket of the LMTP server.
+    Socket {
+        /// Where it is.
+        path: PathBuf,
+        /// Why not. None: nothing came in time.
+        source: Option<io::Error>,
+    },
     /// The password would go over the network in clear.
     Cleartext,
-    /// The command could not be run, or failed in a way that says "later".
+    /// The command could not be run, or failed in a way that does not concern one message alone.
     Command {
         /// Its first word.
         program: String,
-        /// What happened.
+        /// What happened, behind that.
         what: String,
+        /// What that means for the next try.
+        failure: CommandFailure,
     },
     /// The end was asked for.
     Stopped,
     /// Work on another thread came to nothing.
     Work(WorkError),
+}
+
+/// What the failure of a command means for the next try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandFailure {
+    /// There is no such program, or it is none.
+    NotThere,
+    /// It may work the next time.
+    Passing,
+    /// The command itself is wrong.
+    Lasting,
 }
 
 impl ForwardError {
@@ -90,6 +126,9 @@ impl ForwardError {
                 Self::Refused { doing, response: redactor.hide(&response), lasting }
             }
             Self::Protocol { doing, what } => Self::Protocol { doing, what: redactor.hide(&what) },
+            Self::NoMailbox { select, create, lasting } => {
+                Self::NoMailbox { select: redactor.hide(&select), create: redactor.hide(&create), lasting }
+            }
             // These have no words of the server's.
             Self::Busy
             | Self::State(_)
@@ -98,6 +137,8 @@ impl ForwardError {
             | Self::Wire { .. }
             | Self::Credential(_)
             | Self::OAuth(_)
+            | Self::NotLmtp { .. }
+            | Self::Socket { .. }
             | Self::Cleartext
             | Self::Command { .. }
             | Self::Stopped
@@ -125,9 +166,21 @@ impl fmt::Display for ForwardError {
             Self::Refused { doing, response, .. } => {
                 write!(f, "cannot {doing}: the destination said \"{response}\"")
             }
-            Self::Protocol { doing, what } => write!(f, "cannot {doing}: the server answered \"{what}\""),
+            Self::NoMailbox { select, create, .. } => write!(
+                f,
+                "cannot open the mailbox: the destination said \"{select}\", and when it was to be made \"{create}\""
+            ),
+            Self::Socket { path, source: Some(source) } => {
+                write!(f, "cannot reach the LMTP server at {}: {source}", path.display())
+            }
+            Self::Socket { path, source: None } => {
+                write!(f, "cannot reach the LMTP server at {}: it does not answer", path.display())
+            }
+            Self::Protocol { doing, what } | Self::NotLmtp { doing, what } => {
+                write!(f, "cannot {doing}: the server answered \"{what}\"")
+            }
             Self::Cleartext => f.write_str("the destination's password would be sent in clear"),
-            Self::Command { program, what } => write!(f, "the command {program} {what}"),
+            Self::Command { program, what, .. } => write!(f, "the command {program} {what}"),
             Self::Stopped => f.write_str("forwarding was interrupted"),
             Self::Work(WorkError::NoThread) => f.write_str("the system gives no further thread"),
             Self::Work(WorkError::Internal(e)) => e.fmt(f),

@@ -64,6 +64,8 @@ pub async fn forward(
     }
     let done = pass.done();
     (report.forwarded, report.octets, report.newly_set_aside) = (done.forwarded, done.octets, done.newly_set_aside);
+    report.put_off = pass.put_off();
+    pass.tell_of_more_set_aside();
     match pass.waiting().await {
         Ok(waiting) => report.waiting = waiting,
         Err(e) if report.end.is_ok() => report.end = Err(e),

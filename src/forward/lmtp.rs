@@ -16,6 +16,7 @@ use super::pass::{Pass, words};
 use super::spool::Spooled;
 use super::wire::{Wire, WireError};
 use crate::account::{LmtpDestination, LmtpServer};
+use crate::client::Dialogue;
 use crate::net::Stream;
 use crate::text;
 
@@ -115,6 +116,8 @@ pub(super) async fn probe(pass: &Pass, to: &LmtpDestination) -> Result<(), Forwa
 
 struct Session {
     wire: Wire,
+    /// For the log.
+    dialogue: Dialogue,
     /// So long the server may be silent.
     timeout: Duration,
     /// The server takes octets beyond ASCII (RFC 6152).
@@ -128,7 +131,8 @@ impl Session {
         const DOING: &str = "begin an LMTP session";
         let stream = connect(pass, to).await?;
         let (wire, timeout) = (Wire::new(stream, pass.timeout), pass.timeout);
-        let mut session = Self { wire, timeout, has_8bitmime: false, size: None };
+        let dialogue = Dialogue::default();
+        let mut session = Self { wire, dialogue, timeout, has_8bitmime: false, size: None };
         let greeting = session.reply(DOING).await?;
         if !greeting.is_done() {
             return Err(greeting.refusal(DOING));
@@ -174,6 +178,7 @@ impl Session {
         if !said.is_go_on() {
             return Err(said.refused_or_out_of_step(DOING));
         }
+        self.dialogue.line('C', || format!("[a message of {} octets]", letter.size));
         let is_ahead = self.stream(&letter).await?;
         let said = self.reply_within(DOING, LONG_ANSWER).await?;
         if said.is_done() && !is_ahead && !self.wire.has_more().await {
@@ -189,7 +194,7 @@ impl Session {
         }
         match said.is_permanent() {
             true => pass.set_aside(&letter.spooled, &said.words()).await,
-            false => pass.later(DOING, &said.words()),
+            false => pass.later(said.refusal(DOING)),
         }
     }
 
@@ -228,6 +233,7 @@ impl Session {
             // that is about to close says so at any time (RFC 5321, section 3.8).
             return Err(self.reply(doing).await?.refused_or_out_of_step(doing));
         }
+        self.dialogue.line('C', || command);
         let line = format!("{command}\r\n");
         self.wire.send(line.as_bytes()).await.map_err(|error| ForwardError::Wire { doing, error })?;
         self.reply(doing).await
@@ -247,9 +253,10 @@ impl Session {
                 return Err(lost(WireError::TooSlow));
             }
             let line = self.wire.line_within(left).await.map_err(lost)?;
+            self.dialogue.line('S', || words(&String::from_utf8_lossy(&line)));
             let Some((code, more, words)) = reply_line(&line) else {
                 let what = words(&String::from_utf8_lossy(&line));
-                return Err(ForwardError::Protocol { doing, what });
+                return Err(ForwardError::NotLmtp { doing, what });
             };
             if !text.is_empty() {
                 text.push(' ');
@@ -275,15 +282,11 @@ async fn connect(pass: &Pass, to: &LmtpDestination) -> Result<Stream, ForwardErr
         LmtpServer::Tcp(endpoint) => Ok(pass.context.dialer.connect(endpoint, &[]).await?.stream),
         LmtpServer::Socket(path) => {
             let connected = tokio::time::timeout(pass.timeout, UnixStream::connect(path)).await;
-            let refused = |why: String| ForwardError::Refused {
-                doing: "reach the LMTP server",
-                response: format!("{}: {why}", path.display()),
-                lasting: false,
-            };
+            let refused = |source| ForwardError::Socket { path: path.clone(), source };
             match connected {
                 Ok(Ok(stream)) => Ok(Box::new(stream)),
-                Ok(Err(e)) => Err(refused(e.to_string())),
-                Err(_) => Err(refused("it does not answer".to_owned())),
+                Ok(Err(e)) => Err(refused(Some(e))),
+                Err(_) => Err(refused(None)),
             }
         }
     }

@@ -22,7 +22,7 @@ mod spool;
 mod suspects;
 mod wire;
 
-pub use error::ForwardError;
+pub use error::{CommandFailure, ForwardError};
 pub use forwarder::{ForwardOptions, forward};
 pub use imap::sign_in_name;
 pub use live::Live;

@@ -19,7 +19,7 @@ use crate::account::{Account, AccountName};
 use crate::message::Digest;
 use crate::process_context::ProcessContext;
 use crate::state::record::{ForwardRecord, MailboxUid};
-use crate::text;
+use crate::text::{self, Count};
 use crate::watch::blocking;
 
 /// A message that was refused so often, in as many passes, without a word that says for how long, is set aside.
@@ -27,6 +27,9 @@ const MOST_REFUSALS: u32 = 3;
 
 /// So many refusals in a row are the destination's trouble and not that of single messages.
 const REFUSALS_IN_A_ROW: u32 = 10;
+
+/// So many messages that are set aside in a pass have a warning of their own; of the others there is their number.
+const SET_ASIDE_ALOUD: usize = 3;
 
 /// The longest reason that is kept, in characters.
 const REASON: usize = 300;
@@ -56,6 +59,8 @@ pub(super) struct Pass {
     /// What waits, for whoever looks meanwhile.
     live: Live,
     counts: Mutex<Counts>,
+    /// Why the first message was put off that is tried again later.
+    put_off: Mutex<Option<ForwardError>>,
     /// A connection has found that the destination takes no more.
     ended: CancellationToken,
 }
@@ -91,6 +96,7 @@ impl Pass {
             queue: Mutex::new(opened.queue),
             live,
             counts: Mutex::new(Counts::default()),
+            put_off: Mutex::default(),
             ended: CancellationToken::new(),
         }
     }
@@ -107,6 +113,7 @@ impl Pass {
             queue: Mutex::default(),
             live: Live::default(),
             counts: Mutex::default(),
+            put_off: Mutex::default(),
             ended: CancellationToken::new(),
         }
     }
@@ -225,21 +232,44 @@ impl Pass {
     /// A message was refused for good.
     pub(super) async fn set_aside(&self, message: &Spooled, reason: &str) -> Result<(), ForwardError> {
         let reason = words(reason);
-        warn!(
-            event = "set-aside",
+        let nth = {
+            let mut counts = self.counts();
+            counts.newly_set_aside += 1;
+            counts.newly_set_aside
+        };
+        let told = format!(
             "{}: a message is set aside and not forwarded: {reason}. It stays in the spool and on the server",
             self.name
         );
+        match nth {
+            ..=SET_ASIDE_ALOUD => warn!(event = "set-aside", "{told}"),
+            _ => info!(event = "set-aside", "{told}"),
+        }
         self.live.took(message, true);
-        self.counts().newly_set_aside += 1;
         let since = self.context.clock.read().wall;
         self.record(vec![ForwardRecord::SetAside { name: message.name.clone(), since, reason }]).await
+    }
+
+    /// How many messages were set aside beyond those that have a warning of their own.
+    pub(super) fn tell_of_more_set_aside(&self) {
+        let more = self.done().newly_set_aside.saturating_sub(SET_ASIDE_ALOUD);
+        if more > 0 {
+            warn!(
+                event = "set-aside",
+                "{}: {} set aside and not forwarded",
+                self.name,
+                Count::of(more, "more message")
+            );
+        }
     }
 
     /// A message was refused, and nothing says for how long: the others go on, and it is tried again in another pass, but not
     /// for ever.
     pub(super) async fn refused(&self, message: &Spooled, doing: &'static str, why: &str) -> Result<(), ForwardError> {
-        if self.is_given_up(message, why).await? { Ok(()) } else { self.later(doing, why) }
+        if self.is_given_up(message, why).await? {
+            return Ok(());
+        }
+        self.later(ForwardError::Refused { doing, response: words(why), lasting: false })
     }
 
     /// Counts a try that came to nothing. True if it was the last one: then the message is set aside.
@@ -255,17 +285,23 @@ impl Pass {
     }
 
     /// A message was refused for now: the others go on, and it is tried again in another pass, as often as it takes.
-    pub(super) fn later(&self, doing: &'static str, why: &str) -> Result<(), ForwardError> {
-        info!("{}: a message is tried again later: {}", self.name, words(why));
+    pub(super) fn later(&self, why: ForwardError) -> Result<(), ForwardError> {
+        info!("{}: a message is tried again later: {why}", self.name);
         let in_a_row = {
             let mut counts = self.counts();
             counts.refusals_in_a_row += 1;
             counts.refusals_in_a_row
         };
-        if in_a_row < REFUSALS_IN_A_ROW {
-            return Ok(());
+        if in_a_row >= REFUSALS_IN_A_ROW {
+            return Err(why);
         }
-        Err(ForwardError::Refused { doing, response: words(why), lasting: false })
+        self.put_off.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+        Ok(())
+    }
+
+    /// Why the first message was put off that is tried again later.
+    pub(super) fn put_off(&self) -> Option<ForwardError> {
+        self.put_off.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// What is left of the messages that were there.

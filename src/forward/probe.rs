@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::error::ForwardError;
+use super::error::{CommandFailure, ForwardError};
 use super::pass::Pass;
 use super::report::Probed;
 use super::{imap, lmtp};
@@ -25,6 +25,7 @@ pub async fn probe(context: Arc<ProcessContext>, account: &Account, forward: &Fo
             find_program(program).map(Probed::IsThere).ok_or_else(|| ForwardError::Command {
                 program: text::value(&program.to_string_lossy()),
                 what: "is not there, or is not executable".to_owned(),
+                failure: CommandFailure::NotThere,
             })
         }
     }

@@ -26,6 +26,8 @@ pub struct ForwardReport {
     pub waiting: Waiting,
     /// How many of those were set aside in this pass.
     pub newly_set_aside: usize,
+    /// Why the first of those came not through that are tried again later.
+    pub put_off: Option<ForwardError>,
     /// How long it took.
     pub duration: Duration,
     /// How it ended.
@@ -73,6 +75,12 @@ pub enum Probed {
 }
 
 impl Waiting {
+    /// How many messages are in the spool, those that are set aside among them.
+    #[must_use]
+    pub fn in_all(&self) -> u64 {
+        self.messages.saturating_add(self.set_aside)
+    }
+
     pub(super) fn of(messages: &[Spooled], ledger: &Ledger) -> Self {
         let (aside, waiting): (Vec<Spooled>, Vec<Spooled>) = messages
             .iter()
@@ -97,7 +105,13 @@ impl Waiting {
 impl ForwardReport {
     pub(super) fn new(account: AccountName, to: String) -> Self {
         let (waiting, duration, end) = (Waiting::default(), Duration::ZERO, Ok(()));
-        Self { account, to, forwarded: 0, octets: 0, waiting, newly_set_aside: 0, duration, end }
+        Self { account, to, forwarded: 0, octets: 0, waiting, newly_set_aside: 0, put_off: None, duration, end }
+    }
+
+    /// Why messages wait, if not because they were not begun: what ended the pass, or put the first of them off.
+    #[must_use]
+    pub fn why_waiting(&self) -> Option<&ForwardError> {
+        self.end.as_ref().err().or(self.put_off.as_ref())
     }
 
     /// Whether there is anything to tell.

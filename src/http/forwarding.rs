@@ -75,6 +75,9 @@ pub(super) fn card(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: i64
             Text(&account.account)
         )?;
     }
+    if forward.spool_full {
+        f.write_str("<p>The spool is full, so fetching pauses until there is room</p>")?;
+    }
     write!(f, "<p class=\"when\">{} in the spool", messages(forward.messages))?;
     if let Some(time) = forward.oldest {
         write!(f, ", the oldest came {}", Moment { time, now })?;

@@ -220,8 +220,11 @@ pub(super) struct Doing<'a>(pub(super) &'a AccountStatus);
 impl fmt::Display for Doing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.0.state;
-        let is_held = state == State::Idle && self.0.not_forwarded().is_some();
-        let (class, word) = if is_held { ("held", "not forwarded") } else { (class(state), word(state)) };
+        let (class, word) = match self.0.not_forwarded().filter(|_| state == State::Idle) {
+            Some(forward) if forward.is_held_up() => ("held", "not forwarded"),
+            Some(_) => ("held", "mail set aside"),
+            None => (class(state), word(state)),
+        };
         write!(f, "<span class=\"state {class}\">{word}</span>")
     }
 }

@@ -14,6 +14,7 @@ use super::notification::Notification;
 use crate::advice;
 use crate::client::Redactor;
 use crate::config::NotifySettings;
+use crate::forward::{ForwardError, ForwardReport};
 use crate::poll::{PollReport, Quarantined};
 use crate::schedule::{Cause, Reason};
 use crate::state::saved::SavedNotifyState;
@@ -60,6 +61,10 @@ pub struct NotifyState {
     quarantined: BTreeSet<u64>,
     /// Marks of the warnings of the last poll.
     warnings: BTreeSet<u64>,
+    /// That mail is not forwarded was told, and is not over.
+    not_forwarded: bool,
+    /// That mail is set aside was told, and is not over.
+    set_aside: bool,
 }
 
 /// The moment of the boot, on the axis on which this module counts: what happened before the boot has its place, too.
@@ -204,6 +209,8 @@ impl NotifyState {
             sign_in_end: self.sign_in_end,
             quarantined: digits(&self.quarantined),
             warnings: digits(&self.warnings),
+            not_forwarded: self.not_forwarded,
+            set_aside: self.set_aside,
             troubles: self.troubles.iter().map(|(cause, time)| (cause.name().to_owned(), ago(*time))).collect(),
         }
     }
@@ -225,6 +232,8 @@ impl NotifyState {
             sign_in_end: saved.sign_in_end,
             quarantined: marks(&saved.quarantined),
             warnings: marks(&saved.warnings),
+            not_forwarded: saved.not_forwarded,
+            set_aside: saved.set_aside,
         }
     }
 
@@ -237,6 +246,25 @@ impl NotifyState {
         self.warnings = marked.iter().map(|(mark, _)| *mark).take(MOST_QUARANTINED).collect();
         let is_fresh = |(mark, _): &(u64, String)| self.warnings.contains(mark) && !before.contains(mark);
         marked.into_iter().filter(is_fresh).map(|(_, words)| words).collect()
+    }
+
+    /// What of forwarding has come to its end since the poll before; what is in trouble now is taken as told.
+    #[must_use]
+    pub(crate) fn ends_of_forwarding(&mut self, report: &ForwardReport) -> Vec<&'static str> {
+        if matches!(report.end, Err(ForwardError::Busy | ForwardError::Stopped)) {
+            return Vec::new();
+        }
+        let mut ends = Vec::new();
+        let in_trouble = report.why_waiting().is_some();
+        if self.not_forwarded && !in_trouble {
+            ends.push("mail is forwarded again");
+        }
+        let set_aside = report.waiting.set_aside > 0;
+        if self.set_aside && !set_aside {
+            ends.push("no mail is set aside any more");
+        }
+        (self.not_forwarded, self.set_aside) = (in_trouble, set_aside);
+        ends
     }
 
     /// Takes a trouble as told; false if it was told before, and is not over since.

@@ -1,6 +1,7 @@
 //! News in words and in the environment of a command. PURE.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::account::Account;
@@ -193,7 +194,7 @@ impl Notification {
             (ACCOUNT, account.name.as_str().into()),
             (HOST, account.endpoint.host.clone().into()),
             (TEXT, self.text(account).into()),
-            ("MAILFERRY_MAILDIR", account.maildir.clone().into_os_string()),
+            ("MAILFERRY_MAILDIR", account.own_maildir().unwrap_or(Path::new("")).into()),
         ];
         environment.extend(count.map(|count| (COUNT, count.into())));
         environment
@@ -226,9 +227,10 @@ pub(super) fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::sync::Arc;
 
     use super::*;
+    use crate::account::{Forward, ForwardTo, SpoolBounds};
     use crate::delivery::bench::account;
 
     fn of(notifications: &Notification) -> (String, Vec<(&'static str, OsString)>) {
@@ -250,6 +252,20 @@ mod tests {
         ];
         assert_eq!(environment, expected.map(|(name, value)| (name, OsString::from(value))));
         assert!(of(&Notification::Recovered).1.iter().all(|(name, _)| *name != "MAILFERRY_COUNT"));
+    }
+
+    #[test]
+    fn a_spool_is_no_maildir_for_commands() {
+        let mut account = account("work", Path::new("/mail/work"));
+        let to = ForwardTo::Command(vec!["x".into()]);
+        account.forward = Some(Arc::new(Forward { to, spool: SpoolBounds::default() }));
+        let maildir = |account: &Account| {
+            let environment = Notification::NewMail { count: 1 }.environment(account);
+            environment.into_iter().find(|(name, _)| *name == "MAILFERRY_MAILDIR").unwrap().1
+        };
+        assert_eq!(maildir(&account), "/mail/work", "of an account with both it is the Maildir");
+        account.maildir = account.name.spool();
+        assert_eq!(maildir(&account.with_spool(Path::new("/state"))), "");
     }
 
     #[test]

@@ -133,6 +133,10 @@ pub struct SavedNotifyState {
     pub(crate) quarantined: Vec<String>,
     /// Marks of the warnings of the last poll.
     pub(crate) warnings: Vec<String>,
+    /// That mail is not forwarded was told.
+    pub(crate) not_forwarded: bool,
+    /// That mail is set aside was told.
+    pub(crate) set_aside: bool,
     /// The troubles that were told, and when.
     pub(crate) troubles: BTreeMap<String, u64>,
 }

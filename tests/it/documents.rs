@@ -211,6 +211,7 @@ fn full_forwarding() -> Forwarding {
         last_forwarded: None,
         set_aside: 1,
         first_set_aside: vec![SetAside { name: "n".to_owned(), since: 1, reason: "r".to_owned() }],
+        spool_full: false,
     }
 }
 

@@ -1,40 +1,123 @@
 //! A destination that mail goes on to.
 
+use std::io;
+
 use super::{Step, credential, network, sign_in, state};
 use crate::account::AccountName;
-use crate::forward::ForwardError;
+use crate::forward::{CommandFailure, ForwardError};
 
 pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
-    match error {
-        ForwardError::State(e) => state::step(e, account),
-        ForwardError::Net(e) => network::step(e),
-        ForwardError::Credential(e) => credential::step(e),
-        ForwardError::OAuth(e) => sign_in::step(e, account),
-        ForwardError::Login { .. } => {
-            Some(format!("Check `username` and the password in [accounts.{account}.forward]").into())
-        }
-        ForwardError::Refused { lasting: true, .. } => Some(format!("Check [accounts.{account}.forward]").into()),
-        ForwardError::Full { .. } => Some("The daemon tries it again every hour".into()),
-        ForwardError::Cleartext => Some("Write tls = \"implicit\" or tls = \"starttls\" for the destination".into()),
-        ForwardError::Command { what, .. } if what.starts_with("is not there") => {
-            Some("Install it, or write its whole path".into())
-        }
-        ForwardError::Command { .. } => Some("Run it by hand with a message on its standard input to see why".into()),
-        ForwardError::Protocol { what, .. } if what.starts_with("+OK") => Some(
-            format!(
-                "That is a POP3 server; IMAP is usually at port 993. Check host, port and tls in \
-                 [accounts.{account}.forward]"
-            )
-            .into(),
+    let words = match error {
+        ForwardError::State(e) => return state::step(e, account),
+        ForwardError::Net(e) => return network::step_elsewhere(e, IMAPS, &table(account)),
+        ForwardError::Credential(e) => return credential::step(e),
+        ForwardError::OAuth(e) => return sign_in::step_of_destination(e, account, &table(account)),
+        ForwardError::Login { .. } => format!("Check `username` and the password in {}", table(account)),
+        ForwardError::Refused { lasting: true, .. } => format!("Check {}", table(account)),
+        ForwardError::NoMailbox { .. } => format!(
+            "Check `mailbox` in {}: some servers want it below another one, such as \"INBOX.Name\"; or make it with a mail \
+             program",
+            table(account)
         ),
-        ForwardError::Protocol { .. } => {
-            Some(format!("Check host, port and tls in [accounts.{account}.forward]").into())
+        ForwardError::Full { .. } => {
+            "A daemon tries again every hour, `fetch` and `forward` each time they run".to_owned()
         }
+        ForwardError::Cleartext => "Write tls = \"implicit\" or tls = \"starttls\" for the destination".to_owned(),
+        ForwardError::Command { failure: CommandFailure::NotThere, .. } => {
+            format!("Install it, or write its whole path as the first word of `command` in {}", table(account))
+        }
+        ForwardError::Command { failure: CommandFailure::Lasting, .. } => format!(
+            "Check `command` in {}, and run it by hand with a message on its standard input to see why",
+            table(account)
+        ),
+        ForwardError::Command { failure: CommandFailure::Passing, .. } => {
+            "Run it by hand with a message on its standard input to see why".to_owned()
+        }
+        ForwardError::Protocol { what, .. } if what.starts_with("+OK") => format!(
+            "That is a POP3 server; IMAP is usually at port 993. Check host, port and tls in {}",
+            table(account)
+        ),
+        ForwardError::Protocol { .. } => format!("Check host, port and tls in {}", table(account)),
+        ForwardError::NotLmtp { what, .. } => {
+            let is = match what {
+                what if what.starts_with("+OK") => "That is a POP3 server. ",
+                what if what.starts_with("* ") => "That is an IMAP server. ",
+                _ => "",
+            };
+            format!("{is}Check `socket`, or host and port (LMTP is usually at 24), in {}", table(account))
+        }
+        ForwardError::Socket { source, .. } => socket(source.as_ref(), account),
         ForwardError::Busy
         | ForwardError::Spool { .. }
         | ForwardError::Wire { .. }
         | ForwardError::Refused { lasting: false, .. }
         | ForwardError::Stopped
-        | ForwardError::Work(_) => None,
+        | ForwardError::Work(_) => return None,
+    };
+    Some(words.into())
+}
+
+/// The port of IMAP over TLS.
+const IMAPS: u16 = 993;
+
+/// Where the destination of an account is configured.
+fn table(account: &AccountName) -> String {
+    format!("[accounts.{account}.forward]")
+}
+
+/// About the socket of an LMTP server.
+fn socket(source: Option<&io::Error>, account: &AccountName) -> String {
+    if source.is_some_and(|source| source.kind() == io::ErrorKind::PermissionDenied) {
+        return "Let the user that mailferry runs as write to that socket and search the directories above it"
+            .to_owned();
+    }
+    format!("See that the LMTP server runs, and check `socket` in {}", table(account))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::advice::told_of_forwarding;
+    use crate::net::{CertificateProblem, NetError};
+
+    fn told(error: &ForwardError) -> String {
+        told_of_forwarding(error, &AccountName::new("c").unwrap())
+    }
+
+    #[test]
+    fn only_the_words_of_a_destination_are_its_words() {
+        let socket = |kind: io::ErrorKind| ForwardError::Socket { path: "/x/lmtp".into(), source: Some(kind.into()) };
+        let missing = told(&socket(io::ErrorKind::NotFound));
+        assert!(missing.starts_with("cannot reach the LMTP server at /x/lmtp: "), "{missing}");
+        assert!(
+            missing.ends_with("See that the LMTP server runs, and check `socket` in [accounts.c.forward]"),
+            "{missing}"
+        );
+        assert!(told(&socket(io::ErrorKind::PermissionDenied)).contains("Let the user that mailferry runs as"));
+        let what = "ended with status 64 (usage)".to_owned();
+        let command = ForwardError::Command { program: "x".to_owned(), what, failure: CommandFailure::Lasting };
+        assert!(told(&command).starts_with("the command x ended with status 64 (usage). Check `command` in [acc"));
+    }
+
+    #[test]
+    fn what_is_no_lmtp_server_is_named_and_has_no_tls() {
+        let what = |what: &str| told(&ForwardError::NotLmtp { doing: "begin an LMTP session", what: what.to_owned() });
+        for (said, named) in
+            [("+OK ready", "That is a POP3 server. Check"), ("* OK hi", "That is an IMAP server. Check")]
+        {
+            let told = what(said);
+            assert!(told.contains(named) && told.contains("[accounts.c.forward]") && !told.contains("tls"), "{told}");
+        }
+        assert!(what("hello").contains(". Check `socket`"));
+    }
+
+    #[test]
+    fn the_table_that_is_meant_is_named() {
+        let certificate =
+            NetError::Certificate { host: "x.example".into(), problem: CertificateProblem::UnknownIssuer };
+        let told = told(&ForwardError::Net(certificate));
+        assert!(
+            told.contains("tls_ca_file") && told.ends_with("The keys are meant that stand in [accounts.c.forward]")
+        );
     }
 }

@@ -4,7 +4,23 @@ use super::{Step, TRY_LATER, system, tls};
 use crate::account::TlsMode;
 use crate::net::{NetError, ProxyProblem};
 
+/// The port of POP3 over TLS.
+const POP3S: u16 = 995;
+
+/// About the connection to an account's server.
 pub(super) fn step(error: &NetError) -> Step {
+    step_at(error, POP3S)
+}
+
+/// About the connection to another server, which is configured in a table of its own.
+pub(super) fn step_elsewhere(error: &NetError, tls_port: u16, table: &str) -> Step {
+    let step = step_at(error, tls_port)?;
+    let names_keys = ["host", "port", "tls", "`", "spelling"].iter().any(|part| step.contains(part));
+    Some(if names_keys { format!("{step}. The keys are meant that stand in {table}").into() } else { step })
+}
+
+/// About the connection to a server of a kind whose port for TLS is this one.
+fn step_at(error: &NetError, tls_port: u16) -> Step {
     let step = match error {
         NetError::Resolve { .. } => "Check its spelling and this machine's network",
         // The way to the server says what it is that the account asks for.
@@ -23,15 +39,23 @@ pub(super) fn step(error: &NetError) -> Step {
         }
         NetError::ConnectTimeout { .. } => "Check host and port, and whether a firewall drops the connection",
         NetError::TlsTimeout { tls, .. } => match tls {
-            TlsMode::StartTls => "Try again later, or use the port for implicit TLS, usually 995",
+            TlsMode::StartTls => {
+                return Some(format!("Try again later, or use the port for implicit TLS, usually {tls_port}").into());
+            }
             TlsMode::Implicit | TlsMode::None => {
-                "Check that the port begins with TLS (usually 995), or set tls = \"starttls\""
+                let step =
+                    format!("Check that the port begins with TLS (usually {tls_port}), or set tls = \"starttls\"");
+                return Some(step.into());
             }
         },
         NetError::NotTls { tls, .. } => match tls {
-            TlsMode::StartTls => "Use the port for implicit TLS, usually 995, or tell the server's operator",
+            TlsMode::StartTls => {
+                let step = format!("Use the port for implicit TLS, usually {tls_port}, or tell the server's operator");
+                return Some(step.into());
+            }
             TlsMode::Implicit | TlsMode::None => {
-                "Set tls = \"starttls\", or use the port for implicit TLS, usually 995"
+                let step = format!("Set tls = \"starttls\", or use the port for implicit TLS, usually {tls_port}");
+                return Some(step.into());
             }
         },
         NetError::ClosedDuringHandshake { .. } => {

@@ -12,6 +12,8 @@ const CHECK_ADDRESSES: &str = "Check the addresses in `oauth2`";
 
 const CHECK_PORT: &str =
     "Check the host and the port in `issuer`, or in `token_endpoint` and the other addresses in `oauth2`";
+/// The port of HTTP over TLS.
+const HTTPS: u16 = 443;
 
 const BEGIN_AGAIN: &str = "Begin again";
 
@@ -24,9 +26,24 @@ pub(in crate::advice) fn step_by_hand(error: &OAuthError, account: &AccountName)
     }
 }
 
+/// What to do about the sign-in of an account's destination, which stands in this table.
+pub(super) fn step_of_destination(error: &OAuthError, account: &AccountName, table: &str) -> Step {
+    step_in(error, account, table, &this_program(&format!("login --forward {account}")))
+}
+
 /// What to do; None where nothing is to be done.
 pub(in crate::advice) fn step(error: &OAuthError, account: &AccountName) -> Step {
+    step_in(error, account, &format!("[accounts.{account}]"), &login(account))
+}
+
+/// The same, where `oauth2` stands in this table, and this command signs in.
+fn step_in(error: &OAuthError, account: &AccountName, table: &str, login: &str) -> Step {
     let words = match error {
+        // What answers there is no server of https.
+        OAuthError::Http(HttpError {
+            problem: HttpProblem::Net(NetError::NotTls { .. } | NetError::TlsTimeout { .. }),
+            ..
+        }) => CHECK_ADDRESSES,
         // It is not the account's host that was asked.
         OAuthError::Http(HttpError { problem: HttpProblem::Net(NetError::Connect { attempts, .. }), .. }) => attempts
             .iter()
@@ -37,12 +54,15 @@ pub(in crate::advice) fn step(error: &OAuthError, account: &AccountName) -> Step
             ..
         }) => CHECK_PORT,
         OAuthError::Http(HttpError { problem: HttpProblem::Net(e), .. }) => return network::step(e),
+        OAuthError::Http(HttpError { problem: HttpProblem::Net(e), .. }) => {
+            return network::step_elsewhere(e, HTTPS, &format!("`oauth2` of {table}"));
+        }
         OAuthError::Secret(e) => return credential::step(e),
         OAuthError::State(e) => return state::step(e, account),
         OAuthError::Http(e) if e.is_temporary() => "It is tried again",
         OAuthError::Http(_) | OAuthError::Unintelligible { .. } => CHECK_ADDRESSES,
-        OAuthError::NotSignedIn { .. } => return Some(format!("Sign in: {}", login(account)).into()),
-        OAuthError::SignInAgain { .. } => return Some(format!("Sign in again: {}", login(account)).into()),
+        OAuthError::NotSignedIn { .. } => return Some(format!("Sign in: {login}").into()),
+        OAuthError::SignInAgain { .. } => return Some(format!("Sign in again: {login}").into()),
         OAuthError::Refused { code, .. } => refused(code),
         OAuthError::Scope { .. } => {
             "Sign in again and leave every box ticked, and see that the client is allowed to ask for it"

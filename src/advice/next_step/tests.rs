@@ -385,3 +385,12 @@ fn a_state_on_a_file_system_without_locks_has_to_go_elsewhere() {
         assert!(step.contains("--state-dir"), "{step}");
     }
 }
+
+#[test]
+fn the_table_of_a_sign_in_is_named() {
+    let problem = CertificateProblem::UnknownIssuer;
+    let problem = HttpProblem::Net(NetError::Certificate { host: "login.example.org".into(), problem });
+    let oauth = OAuthError::Http(HttpError { host: "login.example.org".to_owned(), problem });
+    let words = told(&PollError::OAuth(oauth), &account());
+    assert!(words.ends_with(". The keys are meant that stand in `oauth2` of [accounts.work]"), "{words}");
+}

@@ -1,7 +1,10 @@
 //! All accounts at a glance: the sums, those in trouble with what to do about it, then a line for each of the others.
 
+use std::borrow::Cow;
+
 use crate::cli::status::layout::{Mark, Row};
 use crate::cli::status_text::{Account, LocalTime, Mail, words};
+use crate::command_line::this_program;
 use crate::control::status::{AccountStatus, Came, Forwarding, State, Status, Trouble};
 use crate::text::{Count, Span, plural};
 
@@ -137,19 +140,23 @@ fn in_full(account: &AccountStatus, now: i64) -> Vec<Row> {
 /// What is wrong where a poll itself has done its work.
 const NOT_FORWARDED: &str = "not forwarded";
 
+/// What is wrong where mail goes on but for some messages.
+const SET_ASIDE: &str = "set aside";
+
 /// What is wrong, in a word.
 fn what(account: &AccountStatus) -> &'static str {
     match (&account.trouble, account.hung_since) {
         (Some(trouble), None) => trouble.cause.name(),
         (_, Some(_)) => words(State::Hung),
-        (None, None) => NOT_FORWARDED,
+        (None, None) if account.forward.as_ref().is_some_and(Forwarding::is_held_up) => NOT_FORWARDED,
+        (None, None) => SET_ASIDE,
     }
 }
 
 /// What happened, and what to do about it.
-fn text(account: &AccountStatus) -> Option<&str> {
-    let trouble = || account.trouble.as_ref().map(|trouble| trouble.text.as_str());
-    let forward = || account.not_forwarded().and_then(|forward| forward.why.as_deref());
+fn text(account: &AccountStatus) -> Option<Cow<'_, str>> {
+    let trouble = || account.trouble.as_ref().map(|trouble| trouble.text.as_str().into());
+    let forward = || account.not_forwarded().and_then(|forward| forward_text(forward, &account.account));
     if account.hung_since.is_some() { None } else { trouble().or_else(forward) }
 }
 
@@ -206,14 +213,32 @@ fn about_trouble(account: &AccountStatus, trouble: &Trouble, now: i64) -> Vec<St
     ]
 }
 
+/// Why mail does not go on, and what to do about it.
+fn forward_text<'a>(forward: &'a Forwarding, account: &str) -> Option<Cow<'a, str>> {
+    let why = forward.why.as_deref().filter(|_| forward.is_held_up());
+    let Some(aside) = forward.first_set_aside.first().filter(|_| forward.set_aside > 0) else {
+        return why.map(Cow::from);
+    };
+    let again = this_program(&format!("forward --again {account}"));
+    let before = why.map_or_else(String::new, |why| format!("{why}. "));
+    Some(format!("{before}Set aside: {}. Once the cause is fixed: {again}", aside.reason).into())
+}
+
 fn forward_line(forward: &Forwarding, now: i64) -> String {
+    let aside = match forward.set_aside {
+        0 => None,
+        aside => Some(format!("{} {SET_ASIDE}", Count(aside, "message"))),
+    };
+    if let Some(aside) = aside.as_ref().filter(|_| !forward.is_held_up()) {
+        return aside.clone();
+    }
+    let aside = aside.map_or_else(String::new, |aside| format!("; {aside}"));
     let since = forward.since.map_or_else(String::new, |since| format!(" for {}", Span::between(since, now)));
     let next = match forward.next_try {
-        _ if forward.messages == 0 => format!("{} set aside", Count(forward.set_aside, "message")),
         Some(next) => format!("tried again in {}", Span::between(now, next)),
         None => "tried again now".to_owned(),
     };
-    format!("{NOT_FORWARDED}{since}; {next}")
+    format!("{NOT_FORWARDED}{since}; {next}{aside}")
 }
 
 /// What the line of an account that is well says.
@@ -303,6 +328,7 @@ mod tests {
     use crate::cli::status::layout::{self, Layout};
     use crate::cli::status_text::tests::account;
     use crate::control::status::examples::status;
+    use crate::control::status::SetAside;
     use crate::schedule::Cause;
 
     fn of(number: usize) -> AccountStatus {
@@ -358,6 +384,7 @@ mod tests {
             last_forwarded: None,
             set_aside: 0,
             first_set_aside: Vec::new(),
+            spool_full: false,
         };
         let waits = AccountStatus { forward: Some(forward.clone()), ..of(1) };
         let text = shown(&status(vec![waits.clone(), of(2)]), Detail::AsFits, None);
@@ -366,6 +393,18 @@ mod tests {
         let text = shown(&status((2..9).map(of).chain([waits]).collect()), Detail::AsFits, None);
         let expected = "person01  not forwarded for 17 min; tried again in 10 min\n    the server refused the login.";
         assert!(text.contains(expected), "{text}");
+        let aside = SetAside { name: "1.x".into(), since: 1, reason: "too large".into() };
+        let both = Forwarding { set_aside: 30, first_set_aside: vec![aside], ..forward.clone() };
+        let of_forward = |forward: &Forwarding| {
+            let accounts = (0..5).map(|n| AccountStatus { forward: Some(forward.clone()).filter(|_| n == 1), ..of(n) });
+            shown(&status(accounts.collect()), Detail::AsFits, None)
+        };
+        let text = of_forward(&both);
+        assert!(text.contains("tried again in 10 min; 30 messages set aside\n"), "{text}");
+        assert!(text.contains("username and password. Set aside: too large. Once the cause is fixed: "), "{text}");
+        let text = of_forward(&Forwarding { messages: 0, why: None, ..both });
+        assert!(text.contains("person01  30 messages set aside\n    Set aside: too large. Once"), "{text}");
+        assert!(text.contains("forward --again person01"), "{text}");
         let idle = Forwarding { messages: 0, why: None, ..forward.clone() };
         assert!(!AccountStatus { forward: Some(idle.clone()), ..of(1) }.is_in_trouble());
         assert!(AccountStatus { forward: Some(Forwarding { set_aside: 1, ..idle }), ..of(1) }.is_in_trouble());

@@ -84,6 +84,11 @@ impl Supervisor {
             Request::Status { .. } | Request::TestNotify => {
                 Response::NotUnderstood { why: "it is answered elsewhere".to_owned() }
             }
+            Request::Forwarded { accounts } => {
+                let named = accounts.iter().filter_map(|name| AccountName::new(name).ok());
+                named.for_each(|name| self.forwarders.try_now(&name, since_boot()));
+                Response::Noted
+            }
             Request::Poll { accounts, often_for } => {
                 let all = || self.accounts.keys().map(ToString::to_string).collect();
                 let named: Vec<String> = if accounts.is_empty() { all() } else { accounts };

@@ -8,6 +8,7 @@ use super::session::{LONG_ANSWER, Session};
 use crate::forward::error::ForwardError;
 use crate::forward::letter::{Letter, place};
 use crate::state::record::MailboxUid;
+use crate::text;
 
 /// Messages up to this size are sent without waiting where LITERAL- is offered (RFC 7888), in octets.
 const SMALL: u64 = 4096;
@@ -55,6 +56,7 @@ impl Session {
         let (tag, is_ahead) = (self.next_tag(), self.sends_ahead(letter));
         let (mailbox, flags, plus) = (response::mailbox(mailbox), flags.join(" "), if is_ahead { "+" } else { "" });
         let command = format!("{tag} APPEND {mailbox} ({flags}) \"{}\" {{{}{plus}}}\r\n", letter.date, letter.size);
+        self.dialogue.line('C', || text::value(command.trim_end()));
         self.gather(command.as_bytes()).await?;
         match is_ahead {
             true => self.send_letter(letter).await?,

@@ -15,6 +15,9 @@ use crate::secret::Secret;
 /// The server may ask for something so often before it answers.
 const MOST_QUESTIONS: u32 = 10;
 
+/// What stands in the log in the place of names and secrets.
+const HIDDEN: &str = "[...]";
+
 impl Session {
     /// Logs in.
     pub(super) async fn log_in(&mut self, to: &ImapDestination, secret: &Secret) -> Result<(), ForwardError> {
@@ -54,7 +57,8 @@ impl Session {
             true => Zeroizing::new(format!("AUTHENTICATE {mechanism} {}", encoded.as_str())),
             false => Zeroizing::new(format!("AUTHENTICATE {mechanism}")),
         };
-        self.command(DOING, &command).await?;
+        let shown = if at_once { format!("AUTHENTICATE {mechanism} {HIDDEN}") } else { command.to_string() };
+        self.command_shown_as(DOING, &command, &shown).await?;
         let (mut sent, mut questions) = (at_once, 0);
         loop {
             match self.next_line(DOING).await? {
@@ -64,6 +68,7 @@ impl Session {
                 }
                 Line::Continue if !sent => {
                     sent = true;
+                    self.dialogue.line('C', || HIDDEN);
                     let line = Zeroizing::new(format!("{}\r\n", encoded.as_str()));
                     self.send(DOING, line.as_bytes()).await?;
                 }
@@ -84,6 +89,7 @@ impl Session {
             return Err(ForwardError::Login { response: "LOGINDISABLED".to_owned() });
         }
         let tag = self.next_tag();
+        self.dialogue.line('C', || format!("{tag} LOGIN {HIDDEN} {HIDDEN}"));
         let quotable = |octets: &[u8]| octets.iter().all(|c| matches!(c, b' '..=b'~'));
         let mut line = Zeroizing::new(format!("{tag} LOGIN").into_bytes());
         for argument in [to.username.as_bytes(), secret.expose()] {

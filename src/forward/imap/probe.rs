@@ -1,5 +1,7 @@
 //! Whether an IMAP server would take mail. Nothing is made and nothing is appended.
 
+use std::sync::Arc;
+
 use super::response::Condition;
 use super::secret;
 use super::session::Session;
@@ -13,8 +15,8 @@ use crate::secret::Secret;
 /// Connects, logs in and looks at the mailbox. The password is hidden in what the server says.
 pub(in crate::forward) async fn probe(pass: &Pass, to: &ImapDestination) -> Result<Probed, ForwardError> {
     let secret = secret(pass, to).await?;
-    let redactor = Redactor::new(&to.username, &secret);
-    match look(pass, to, &secret).await {
+    let redactor = Arc::new(Redactor::new(&to.username, &secret));
+    match look(pass, to, &secret, &redactor).await {
         Ok(Probed::NoMailboxYet { response }) => {
             Ok(Probed::NoMailboxYet { response: response.map(|said| redactor.hide(&said)) })
         }
@@ -23,8 +25,13 @@ pub(in crate::forward) async fn probe(pass: &Pass, to: &ImapDestination) -> Resu
     }
 }
 
-async fn look(pass: &Pass, to: &ImapDestination, secret: &Secret) -> Result<Probed, ForwardError> {
-    let mut session = Session::open(&pass.context.dialer, to, secret, pass.timeout).await?;
+async fn look(
+    pass: &Pass,
+    to: &ImapDestination,
+    secret: &Secret,
+    redactor: &Arc<Redactor>,
+) -> Result<Probed, ForwardError> {
+    let mut session = Session::open(&pass.context.dialer, to, secret, redactor, pass.timeout).await?;
     let found = match session.examine(&to.mailbox).await? {
         Ok(_) => Probed::Takes,
         Err(refused) if is_missing(&refused) => Probed::NoMailboxYet { response: None },

@@ -12,6 +12,7 @@ use secrecy::zeroize::Zeroizing;
 use super::awaited::Awaited;
 use super::response::{self, Condition, Kind, Line};
 use crate::account::{ImapDestination, TlsMode};
+use crate::client::{Dialogue, Redactor};
 use crate::forward::error::ForwardError;
 use crate::forward::pass::words;
 use crate::forward::wire::{Wire, WireError};
@@ -23,6 +24,12 @@ pub(super) const LONG_ANSWER: Duration = Duration::from_secs(5 * 60);
 
 /// A server that has closed the connection has said so many lines before at the most.
 const MOST_LAST_WORDS: usize = 100;
+
+/// What stands in a response about a message, behind its number.
+const FETCH: &[u8] = b" FETCH (";
+
+/// No number of a message is longer, with the star before it.
+const NUMBER_MOST: usize = 16;
 
 /// The end of a session is not waited for longer.
 const LAST_ANSWER: Duration = Duration::from_secs(10);
@@ -61,13 +68,18 @@ pub(super) struct Session {
     capabilities: Vec<String>,
     /// How often the server has said it.
     told: u32,
+    /// For the log.
+    pub(super) dialogue: Dialogue,
+    /// Hides the password in the server's words there.
+    redactor: Arc<Redactor>,
 }
 
 impl Session {
-    fn new(connection: Connection, timeout: Duration) -> Self {
+    fn new(connection: Connection, redactor: &Arc<Redactor>, timeout: Duration) -> Self {
         let (wire, outgoing) = (Wire::new(connection.stream, timeout), Vec::new());
         let (open_tags, awaited, capabilities) = (Vec::new(), Awaited::begin(), Vec::new());
-        Self { wire, outgoing, tag: 0, open_tags, awaited, capabilities, told: 0 }
+        let (dialogue, redactor) = (Dialogue::default(), Arc::clone(redactor));
+        Self { wire, outgoing, tag: 0, open_tags, awaited, capabilities, told: 0, dialogue, redactor }
     }
 
     /// Connects and logs in.
@@ -75,11 +87,12 @@ impl Session {
         dialer: &Arc<dyn Dial>,
         to: &ImapDestination,
         secret: &Secret,
+        redactor: &Arc<Redactor>,
         timeout: Duration,
     ) -> Result<Self, ForwardError> {
         let connection = dialer.connect(&to.endpoint, &[]).await?;
         let (mut protected, loopback, peer) = (connection.protected, connection.loopback, connection.peer);
-        let mut session = Self::new(connection, timeout);
+        let mut session = Self::new(connection, redactor, timeout);
         let greeting = session.greeting().await?;
         if to.endpoint.tls == TlsMode::StartTls {
             if session.capabilities.is_empty() {
@@ -92,7 +105,7 @@ impl Session {
             };
             let connection = dialer.start_tls(&to.endpoint, Connection::in_clear(stream, peer)).await?;
             protected = connection.protected;
-            session = Self::new(connection, timeout);
+            session = Self::new(connection, redactor, timeout);
         }
         if session.capabilities.is_empty() {
             session.simple("ask for the server's capabilities", "CAPABILITY").await?;
@@ -119,13 +132,14 @@ impl Session {
     async fn greeting(&mut self) -> Result<Kind, ForwardError> {
         const DOING: &str = "begin an IMAP session";
         let line = self.wire.line().await.map_err(|error| ForwardError::Wire { doing: DOING, error })?;
+        self.show_answer(&line);
         match response::line(&line) {
             Some(Line::Condition(condition)) if matches!(condition.kind, Kind::Ok | Kind::PreAuth) => {
                 self.take_capabilities(condition.code("CAPABILITY"));
                 Ok(condition.kind)
             }
             Some(Line::Condition(condition)) => {
-                Err(ForwardError::Refused { doing: DOING, response: condition.words(), lasting: false })
+                Err(ForwardError::Refused { doing: DOING, response: words(&condition.words()), lasting: false })
             }
             // A server of another protocol is known by its own words.
             _ => Err(ForwardError::Protocol { doing: DOING, what: words(&String::from_utf8_lossy(&line)) }),
@@ -156,7 +170,7 @@ impl Session {
                 self.command("make the mailbox", &format!("CREATE {}", response::mailbox(mailbox))).await?;
                 let made = self.answer("make the mailbox", |_| {}).await?;
                 if made.kind != Kind::Ok {
-                    return Err(refusal("select the mailbox", &refused));
+                    return Err(no_mailbox(&refused, &made));
                 }
                 // Many clients show only what is subscribed to; a refusal does no harm.
                 self.command("subscribe", &format!("SUBSCRIBE {}", response::mailbox(mailbox))).await?;
@@ -231,6 +245,7 @@ impl Session {
     pub(super) async fn last_words(&mut self, doing: &'static str, error: WireError) -> ForwardError {
         for _ in 0..MOST_LAST_WORDS {
             let Ok(line) = self.wire.line_within(Duration::from_secs(1)).await else { break };
+            self.show_answer(&line);
             match response::line(&line) {
                 Some(Line::Condition(said) | Line::Tagged(_, said)) if said.kind != Kind::Ok => {
                     return refusal(doing, &said);
@@ -243,7 +258,18 @@ impl Session {
 
     /// Sends a command.
     pub(super) async fn command(&mut self, doing: &'static str, command: &str) -> Result<(), ForwardError> {
+        self.command_shown_as(doing, command, command).await
+    }
+
+    /// Sends a command that has a secret in it; the log has other words.
+    pub(super) async fn command_shown_as(
+        &mut self,
+        doing: &'static str,
+        command: &str,
+        shown: &str,
+    ) -> Result<(), ForwardError> {
         let tag = self.next_tag();
+        self.dialogue.line('C', || format!("{tag} {shown}"));
         let line = Zeroizing::new(format!("{tag} {command}\r\n"));
         self.send(doing, line.as_bytes()).await
     }
@@ -306,6 +332,7 @@ impl Session {
     ) -> Result<(Line, bool), ForwardError> {
         let (whole, had_literal) =
             self.read(timeout, sink).await.map_err(|error| ForwardError::Wire { doing, error })?;
+        self.show_answer(&whole);
         let not_imap = || ForwardError::Protocol { doing, what: words(&String::from_utf8_lossy(&whole)) };
         let line = response::line(&whole).ok_or_else(not_imap)?;
         match &line {
@@ -324,6 +351,18 @@ impl Session {
             Line::Continue => {}
         }
         Ok((line, had_literal))
+    }
+
+    /// What a server said, in the log: of what is in the mailbox only that something was told of it.
+    fn show_answer(&mut self, line: &[u8]) {
+        let shown = |octets: &[u8]| self.redactor.hide(&words(&String::from_utf8_lossy(octets)));
+        let begin = line.get(..NUMBER_MOST + FETCH.len()).unwrap_or(line);
+        match begin.windows(FETCH.len()).position(|part| part.eq_ignore_ascii_case(FETCH)) {
+            Some(at) if line.starts_with(b"* ") => {
+                self.dialogue.detail('S', || format!("{} FETCH (…)", shown(line.get(..at).unwrap_or_default())));
+            }
+            _ => self.dialogue.line('S', || shown(line)),
+        }
     }
 
     /// The next response as it comes, without the octets of its literals.
@@ -354,11 +393,22 @@ impl Session {
     }
 }
 
+/// A mailbox that is not there and cannot be made.
+fn no_mailbox(select: &Condition, create: &Condition) -> ForwardError {
+    let refused = [refusal("select the mailbox", select), refusal("make the mailbox", create)];
+    let lasting = refused.iter().any(|error| matches!(error, ForwardError::Refused { lasting: true, .. }));
+    let [_, made] = refused;
+    match made {
+        ForwardError::Full { .. } => made,
+        _ => ForwardError::NoMailbox { select: words(&select.words()), create: words(&create.words()), lasting },
+    }
+}
+
 /// A refusal that concerns all messages.
 pub(super) fn refusal(doing: &'static str, condition: &Condition) -> ForwardError {
     let lasting = ["NONEXISTENT", "NOPERM", "CANNOT", "CONTACTADMIN"].iter().any(|code| condition.code(code).is_some());
     if super::refusal::is_full(condition) {
-        return ForwardError::Full { response: condition.words() };
+        return ForwardError::Full { response: words(&condition.words()) };
     }
-    ForwardError::Refused { doing, response: condition.words(), lasting }
+    ForwardError::Refused { doing, response: words(&condition.words()), lasting }
 }

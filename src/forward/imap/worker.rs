@@ -82,7 +82,7 @@ impl<'a> Worker<'a> {
         secret: &Secret,
         redactor: &Arc<Redactor>,
     ) -> Result<Self, ForwardError> {
-        let mut session = Session::open(&pass.context.dialer, to, secret, pass.timeout).await?;
+        let mut session = Session::open(&pass.context.dialer, to, secret, redactor, pass.timeout).await?;
         let selected = session.select(&to.mailbox).await?;
         Ok(Self {
             pass,

@@ -90,3 +90,32 @@ fn destinations_that_never_come_to_an_end_hold_nobody_and_cost_little_memory() {
     assert!(kept.iter().all(|source| source.left().len() == 1), "nothing goes that has not arrived");
     daemon.end();
 }
+
+#[test]
+fn status_tells_why_mail_waits_that_the_spool_is_full_and_what_forward_has_done() {
+    let maildrop = Maildrop::new(small_ones(2));
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("deliver");
+    let write = |text: &str| {
+        std::fs::write(&script, format!("#!/bin/sh\ncat >/dev/null\n{text}\n")).unwrap();
+        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    write("echo no disk >&2; exit 75");
+    let forward = format!("{{ command = [{script:?}], spool_messages = 1 }}");
+    let account = Account::at(maildrop.server.address).deleting().set("forward", forward);
+    let env = TestEnv::new(&[account]);
+    let daemon = Daemon::start(&env);
+    let forwarding = || daemon.account("a")["forward"].clone();
+    wait_for("the reason", || forwarding()["why"].as_str().is_some_and(|why| why.contains("(no disk)")));
+    wait_for("the spool to be full", || forwarding()["spool_full"] == true);
+    env.run(&["status"]).expect(0).says("(no disk)").says("fetching pauses until there is room");
+    write("exit 65");
+    env.run(&["forward"]).expect(1);
+    wait_for("what forward has done", || forwarding()["set_aside"] == 1);
+    env.run(&["status"]).expect(0).says("some of its mail is set aside").says("forward --again a");
+    write("exit 0");
+    env.run(&["forward", "--again", "a"]).expect(0);
+    wait_for("what forward has done", || forwarding()["set_aside"] == 0);
+    wait_for("the rest, now that there is room", || forwarding()["forwarded"] == 1 && maildrop.left().len() <= 1);
+    daemon.end();
+}

@@ -48,8 +48,10 @@ fn a_command_gets_each_message_as_it_is_stored() {
 #[test]
 fn a_temporary_failure_and_a_signal_are_tried_again_with_the_same_id() {
     for end in ["exit 75", "exit 111", "kill -9 $$"] {
-        let (dir, maildrop, env) = bench(1, &format!("{DELIVER}; {end}"));
-        let outcome = env.fetch().expect(1);
+        let (dir, maildrop, env) = bench(1, &format!("{DELIVER}; printf 'no \\033[1mdisk' >&2; {end}"));
+        let outcome = env.run(&["fetch"]).expect(1);
+        assert!(outcome.stderr.contains("(no \\u{1b}[1mdisk)") && outcome.stderr.contains("ended "), "{outcome:#?}");
+        assert!(!outcome.stderr.contains("the destination said"), "{outcome:#?}");
         assert!(outcome.stdout.contains("0 forwarded, 1 waits in the spool"), "{outcome:#?}");
         env.fetch().expect(1);
         assert_eq!(maildrop.left().len(), 1);
@@ -86,4 +88,35 @@ fn nothing_private_is_in_its_environment() {
     let seen = String::from_utf8(delivered(&dir).remove(0)).unwrap();
     assert!(!seen.contains(crate::scripted::maildrop::PASSWORD), "{seen}");
     assert!(seen.contains("MAILFERRY_ACCOUNT=a") && seen.contains("MAILFERRY_SIZE="), "{seen}");
+}
+
+#[test]
+fn a_trouble_is_told_by_scheduled_runs_when_it_begins_and_when_it_ends() {
+    let (dir, maildrop, env) = bench(1, "cat >/dev/null; echo no disk >&2; exit 75");
+    let run = || env.run(&["fetch", "--scheduled", "-q"]);
+    let outcome = run().expect(1);
+    assert!(outcome.stderr.contains("(no disk)"), "{outcome:#?}");
+    assert_eq!(run().expect(1).output(), "", "it is no news any more");
+    write_script(&dir, DELIVER);
+    assert_eq!(run().expect(0).stderr, "a: mail is forwarded again\n");
+    assert_eq!(run().expect(0).output(), "");
+    // The same for what is set aside.
+    write_script(&dir, "cat >/dev/null; exit 65");
+    maildrop.change(|contents| contents.messages.push(Message::new("u2", &small(2))));
+    let outcome = run().expect(1);
+    assert!(outcome.stderr.contains("1 message set aside"), "{outcome:#?}");
+    assert_eq!(run().expect(1).output(), "");
+    write_script(&dir, DELIVER);
+    env.run(&["forward", "--again", "a"]).expect(0);
+    assert_eq!(run().expect(0).stderr, "a: no mail is set aside any more\n");
+    assert_eq!(run().expect(0).output(), "");
+}
+
+#[test]
+fn of_many_messages_that_are_set_aside_the_first_few_are_named() {
+    let (_dir, _maildrop, env) = bench(30, "cat >/dev/null; exit 65");
+    let outcome = env.run(&["fetch"]).expect(1);
+    assert_eq!(outcome.stderr.matches("a message is set aside").count(), 3, "{outcome:#?}");
+    assert!(outcome.stderr.contains("27 more messages set aside and not forwarded"), "{outcome:#?}");
+    assert!(outcome.stderr.contains("30 messages set aside, because the destination refused them"), "{outcome:#?}");
 }

@@ -460,3 +460,36 @@ fn what_was_taken_before_a_daily_limit_is_known_to_have_arrived() {
     env.fetch().expect(75).says("4 forwarded, 5 wait in the spool");
     all_arrive(&env, &maildrop, &server, 9);
 }
+
+#[test]
+fn a_mailbox_that_cannot_be_made_is_told_with_both_answers() {
+    let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());
+    server.with(|mailbox| {
+        (mailbox.exists, mailbox.missing) = (false, "NO no such mailbox");
+        mailbox.creation_refusal = Some("NO [CANNOT] only below INBOX.");
+    });
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    let outcome = env.run(&["fetch"]).expect(78);
+    for words in ["no such mailbox", "[CANNOT] only below INBOX.", "Check `mailbox` in [accounts.a.forward]"] {
+        assert!(outcome.stderr.contains(words), "{words}: {outcome:#?}");
+    }
+    server.with(|mailbox| mailbox.creation_refusal = None);
+    env.fetch().expect(0);
+    assert_same_mail(&server.mail(), &small_on_the_wire(1));
+}
+
+#[test]
+fn the_dialogue_is_shown_without_secrets_and_messages() {
+    use base64::Engine as _;
+    let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    let outcome = env.run(&["-vv", "fetch"]).expect(0);
+    for line in ["S: * OK [CAPABILITY ", "C: m1 ", " APPEND ", "S: m1 OK", "LOGOUT"] {
+        assert!(outcome.stderr.contains(line), "{line}: {outcome:#?}");
+    }
+    let (user, password) = (crate::scripted::maildrop::USER, PASSWORD);
+    let plain = base64::prelude::BASE64_STANDARD.encode(format!("\0{user}\0{password}"));
+    for hidden in [password, &plain, "This is 1."] {
+        assert!(!outcome.output().contains(hidden), "{hidden}: {outcome:#?}");
+    }
+}

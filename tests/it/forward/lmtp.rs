@@ -89,10 +89,18 @@ fn what_is_refused_for_now_comes_later_and_what_is_refused_for_good_is_set_aside
     let outcome = env.fetch().expect(1);
     assert!(outcome.stdout.contains("1 forwarded, 1 waits in the spool, 1 set aside"), "{outcome:#?}");
     assert!(outcome.stderr.contains("550 5.7.1 spam"), "{outcome:#?}");
-    for _ in 0..5 {
+    let reason = "cannot send a message: the destination said \"451 4.3.0 later\". 1 message waits in the spool";
+    assert!(outcome.stderr.contains(reason), "{outcome:#?}");
+    for options in [&["fetch"][..], &["fetch", "-q"], &["forward", "-q"], &["fetch", "--scheduled", "-q"]] {
         server.faults(&[Fault::Refuse("451 4.3.0 later")]);
-        env.fetch().expect(1).says("1 waits in the spool");
+        let outcome = env.run(options).expect(1);
+        assert!(outcome.stderr.contains(reason), "{options:?}: {outcome:#?}");
     }
+    server.faults(&[Fault::Refuse("451 4.3.0 later")]);
+    let outcome = env.run(&["fetch", "--json"]).expect(1);
+    let report: serde_json::Value = serde_json::from_str(outcome.stdout.trim()).unwrap();
+    let numbers = ["forwarded", "waiting", "set_aside"].map(|field| report[field].as_u64());
+    assert_eq!(numbers, [Some(0), Some(1), Some(1)], "{report}");
     env.fetch().expect(1);
     env.fetch().expect(1);
     assert_eq!((server.mail().len(), maildrop.left().len(), spool(&env)), (2, 1, 1));
@@ -100,4 +108,17 @@ fn what_is_refused_for_now_comes_later_and_what_is_refused_for_good_is_set_aside
     env.fetch().expect(0);
     assert_same_mail(&server.mail(), &small_on_the_wire(3));
     assert!(maildrop.left().is_empty());
+}
+
+#[test]
+fn the_dialogue_is_shown_without_the_messages() {
+    let (_dir, _maildrop, server, env) = bench(1, "");
+    server.faults(&[Fault::Refuse("451 4.3.0 later")]);
+    let outcome = env.run(&["-v", "fetch"]).expect(1);
+    for line in
+        ["C: LHLO ", "S: 250", "C: RCPT TO:<jo@example.org>", "C: [a message of ", "S: 451 4.3.0 later", "C: QUIT"]
+    {
+        assert!(outcome.stderr.contains(line), "{line}: {outcome:#?}");
+    }
+    assert!(!outcome.stderr.contains("This is 1."), "{outcome:#?}");
 }

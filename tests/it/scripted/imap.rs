@@ -88,6 +88,8 @@ pub(crate) struct Mailbox {
     pub(crate) exists: bool,
     /// What is said where it is not.
     pub(crate) missing: &'static str,
+    /// It cannot be made, with these words.
+    pub(crate) creation_refusal: Option<&'static str>,
     pub(crate) validity: u32,
     pub(crate) next: u32,
     pub(crate) messages: Vec<Stored>,
@@ -139,6 +141,7 @@ impl ImapServer {
             name: "INBOX".to_owned(),
             exists: true,
             missing: "NO [NONEXISTENT] no such mailbox",
+            creation_refusal: None,
             validity: 77,
             next: 1,
             messages: Vec::new(),
@@ -254,10 +257,13 @@ impl Session {
                     None => self.say(&format!("{tag} NO [AUTHENTICATIONFAILED] no"))?,
                 },
                 "SELECT" | "EXAMINE" => self.select(&tag, &command)?,
-                "CREATE" => {
-                    self.with(|mailbox| mailbox.exists = true);
-                    self.say(&format!("{tag} OK made"))?;
-                }
+                "CREATE" => match self.with(|mailbox| mailbox.creation_refusal) {
+                    Some(words) => self.say(&format!("{tag} {words}"))?,
+                    None => {
+                        self.with(|mailbox| mailbox.exists = true);
+                        self.say(&format!("{tag} OK made"))?;
+                    }
+                },
                 "APPEND" => self.append(&tag, &command)?,
                 "UID" => self.fetch(&tag, &command)?,
                 "LOGOUT" => {
