@@ -218,7 +218,7 @@ impl ForwardReport {
         let mut complaints = Vec::new();
         if let (Err(e), Some(trouble)) = (&self.end, self.trouble()) {
             let wait = match e {
-                ForwardError::Busy => String::new(),
+                ForwardError::Busy { .. } => String::new(),
                 _ if self.waiting.messages == 0 => String::new(),
                 _ => format!(". {}", in_the_spool(self.waiting.messages)),
             };

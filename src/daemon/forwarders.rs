@@ -222,7 +222,7 @@ impl Forwarder {
             self.forwarded = self.forwarded.saturating_add(report.forwarded);
             self.last = Some(wall);
         }
-        if matches!(report.end, Err(ForwardError::Busy)) {
+        if matches!(report.end, Err(ForwardError::Busy { .. })) {
             self.due = Some(now + OTHER);
             return news;
         }
@@ -263,7 +263,7 @@ fn log(account: &AccountName, report: &ForwardReport, again: bool) {
         info!(event = "forwarded", "{account}: to {}: {}", report.to, Forwarded(report));
     }
     match &report.end {
-        Ok(()) | Err(ForwardError::Busy | ForwardError::Stopped) => {}
+        Ok(()) | Err(ForwardError::Busy { .. } | ForwardError::Stopped) => {}
         Err(e) if again => info!(event = "forward-failed", "{account}: {e}"),
         Err(e) => warn!(
             event = "forward-failed",

@@ -2,6 +2,7 @@
 
 use super::{Step, credential, network, sign_in, state};
 use crate::account::AccountName;
+use crate::command_line::this_program;
 use crate::forward::ForwardError;
 
 pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
@@ -30,11 +31,14 @@ pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
         ForwardError::Protocol { .. } => {
             Some(format!("Check host, port and tls in [accounts.{account}.forward]").into())
         }
-        ForwardError::Busy
-        | ForwardError::Spool { .. }
+        ForwardError::Busy { .. } => {
+            Some(format!("Try later; {} waits for it", this_program(&format!("forward {account}"))).into())
+        }
+        ForwardError::Spool { .. }
         | ForwardError::Wire { .. }
         | ForwardError::Refused { lasting: false, .. }
         | ForwardError::Stopped
+        | ForwardError::Unanswered { .. }
         | ForwardError::Work(_) => None,
     }
 }

@@ -28,6 +28,9 @@ pub(crate) enum Fault {
     Bye(&'static str),
     /// The answer is under a tag that nobody sent, and nothing follows.
     ForeignTag,
+    /// The client is told nothing any more, and sees the end of the connection. This message and all that has come behind it
+    /// are stored all the same, each so much later.
+    StoreLate(Duration),
 }
 
 /// Which UID a server names for what was appended (RFC 4315).
@@ -162,7 +165,7 @@ impl ImapServer {
                 mailbox.connections += 1;
                 mailbox.most_connections = mailbox.most_connections.max(mailbox.connections);
             });
-            let mut session = Session { stream: BufReader::new(stream), mailbox: Arc::clone(&theirs) };
+            let mut session = Session { stream: BufReader::new(stream), mailbox: Arc::clone(&theirs), late: None };
             let _ = session.converse();
             drop(session.stream.get_ref().shutdown(Shutdown::Both));
             change(&session.mailbox, |mailbox| mailbox.connections -= 1);
@@ -211,6 +214,8 @@ fn message_id(bytes: &[u8]) -> Option<&[u8]> {
 struct Session {
     stream: BufReader<TcpStream>,
     mailbox: Arc<Mutex<Mailbox>>,
+    /// The client is gone, and what has come of it is stored so much later.
+    late: Option<Duration>,
 }
 
 /// What ends a session.
@@ -218,6 +223,9 @@ type Over = std::io::Error;
 
 impl Session {
     fn say(&mut self, line: &str) -> Result<(), Over> {
+        if self.late.is_some() {
+            return Ok(());
+        }
         self.stream.get_mut().write_all(format!("{line}\r\n").as_bytes())
     }
 
@@ -320,6 +328,13 @@ impl Session {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
         self.stream.read_exact(&mut bytes)?;
+        if let Fault::StoreLate(delay) = fault {
+            self.late = Some(delay);
+            self.stream.get_ref().shutdown(Shutdown::Write)?;
+        }
+        if let Some(delay) = self.late {
+            std::thread::sleep(delay);
+        }
         if self.breaks_at(&bytes) {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
