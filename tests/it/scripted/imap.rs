@@ -307,6 +307,16 @@ impl Session {
         poison.is_some_and(|poison| bytes.windows(poison.len()).any(|part| part == poison))
     }
 
+    /// What is stored late waits.
+    fn take_time(&mut self, fault: &Fault) -> Result<(), Over> {
+        if let Fault::StoreLate(delay) = fault {
+            self.late = Some(*delay);
+            self.stream.get_ref().shutdown(Shutdown::Write)?;
+        }
+        self.late.into_iter().for_each(std::thread::sleep);
+        Ok(())
+    }
+
     fn append(&mut self, tag: &str, command: &str) -> Result<(), Over> {
         let fault = self.with(|mailbox| mailbox.faults.pop_front()).unwrap_or(Fault::None);
         let inner = command.rsplit_once('{').unwrap().1.trim_end_matches('}');
@@ -328,13 +338,7 @@ impl Session {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
         self.stream.read_exact(&mut bytes)?;
-        if let Fault::StoreLate(delay) = fault {
-            self.late = Some(delay);
-            self.stream.get_ref().shutdown(Shutdown::Write)?;
-        }
-        if let Some(delay) = self.late {
-            std::thread::sleep(delay);
-        }
+        self.take_time(&fault)?;
         if self.breaks_at(&bytes) {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
