@@ -220,7 +220,7 @@ impl ForwardReport {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let waiting = match &self.end {
-            Err(ForwardError::Busy) => 0,
+            Err(ForwardError::Busy { .. }) => 0,
             _ => self.waiting.messages,
         };
         let why = match self.trouble() {

@@ -14,6 +14,8 @@ pub struct Route {
     pub source_address: Option<IpAddr>,
     /// Who connects in our place.
     pub proxy: Option<Proxy>,
+    /// A connection that ends early is reset, also with its process: what has not left then never does.
+    pub resets: bool,
 }
 
 impl Route {

@@ -13,11 +13,11 @@ impl Class {
     #[must_use]
     pub fn of_forwarding(error: &ForwardError) -> Self {
         match error {
-            ForwardError::Busy => Self::Locked,
+            ForwardError::Busy { .. } => Self::Locked,
             ForwardError::State(e) => Self::of_state(e),
             ForwardError::Spool { .. } => Self::Storage,
             ForwardError::Net(e) => of_network(e),
-            ForwardError::Wire { .. } => Self::ConnectionLost,
+            ForwardError::Wire { .. } | ForwardError::Unanswered { .. } => Self::ConnectionLost,
             ForwardError::Credential(e) => of_credential(e),
             ForwardError::OAuth(e) => of_sign_in(e),
             ForwardError::Login { .. } => Self::LoginRefused { explicit: true },
@@ -91,8 +91,6 @@ impl ForwardReport {
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         match &self.end {
-            // Whoever does it sees to the rest, too.
-            Err(ForwardError::Busy) => ExitStatus::Ok,
             Err(e) => Class::of_forwarding(e).exit_status(),
             Ok(()) if self.waiting.messages + self.waiting.set_aside > 0 => ExitStatus::Partial,
             Ok(()) => ExitStatus::Ok,
@@ -123,7 +121,7 @@ mod tests {
             (no_mailbox(true), Pause::Person, ExitStatus::Config),
             (no_mailbox(false), Pause::Soon, ExitStatus::Temporary),
             (ForwardError::Socket { path: "/x".into(), source: None }, Pause::Soon, ExitStatus::Temporary),
-            (ForwardError::Busy, Pause::Soon, ExitStatus::Temporary),
+            (ForwardError::Busy { holder: String::new() }, Pause::Soon, ExitStatus::Temporary),
         ] {
             let class = Class::of_forwarding(&error);
             assert_eq!((class.pause(), class.exit_status()), (pause, status), "{error}");

@@ -71,7 +71,7 @@ async fn forward_all(
         let (context, stop) = (Arc::clone(context), stop.clone());
         let span = tracing::error_span!("forward", account = %account.name);
         let options = ForwardOptions { again };
-        passes.spawn(async move { pass(&context, &account, options, &stop).await }.instrument(span));
+        passes.spawn(async move { pass(&context, &account, options, quiet, &stop).await }.instrument(span));
     }
     let (mut worst, mut touched) = (ExitStatus::Ok, Vec::new());
     while let Some(ended) = passes.join_next().await {
@@ -84,8 +84,7 @@ async fn forward_all(
         if again || report.forwarded > 0 || report.newly_set_aside > 0 {
             touched.push(report.account.to_string());
         }
-        let busy = matches!(report.end, Err(ForwardError::Busy));
-        worst = worst.worst(if busy { ExitStatus::Temporary } else { report.exit_status() });
+        worst = worst.worst(report.exit_status());
     }
     (worst, touched)
 }
@@ -95,16 +94,25 @@ async fn pass(
     context: &PollContext,
     account: &Account,
     options: ForwardOptions,
+    quiet: bool,
     stop: &CancellationToken,
 ) -> Option<ForwardReport> {
     let begun = std::time::Instant::now();
+    let mut is_told = quiet;
     loop {
         let report = forward_spool(context, account, options, AS_LONG_AS_IT_TAKES, stop).await?;
-        let busy = matches!(report.end, Err(ForwardError::Busy));
-        if !busy || stop.is_cancelled() || begun.elapsed() > OTHER {
+        let Err(busy @ ForwardError::Busy { .. }) = &report.end else { return Some(report) };
+        if stop.is_cancelled() || begun.elapsed() > OTHER {
             return Some(report);
         }
-        tokio::time::sleep(LOOK).await;
+        if !is_told {
+            stderr_line(format_args!("{}: {busy}; waiting up to {} s for it", account.name, OTHER.as_secs()));
+            is_told = true;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = stop.cancelled() => {}
+        }
     }
 }
 

@@ -273,7 +273,7 @@ impl Forwarder {
             self.forwarded = self.forwarded.saturating_add(report.forwarded);
             self.last = Some(wall);
         }
-        if matches!(report.end, Err(ForwardError::Busy)) {
+        if matches!(report.end, Err(ForwardError::Busy { .. })) {
             self.due = Some(now + OTHER);
             return news;
         }
@@ -314,7 +314,7 @@ fn log(account: &AccountName, report: &ForwardReport, again: bool) {
         info!(event = "forwarded", "{account}: to {}: {}", report.to, Forwarded(report));
     }
     match report.why_waiting() {
-        None | Some(ForwardError::Busy | ForwardError::Stopped) => {}
+        None | Some(ForwardError::Busy { .. } | ForwardError::Stopped) => {}
         Some(e) if again => info!(event = "forward-failed", "{account}: {e}"),
         Some(e) => warn!(
             event = "forward-failed",

@@ -11,6 +11,7 @@ mod dir;
 pub mod free_space;
 #[cfg(test)]
 pub(crate) mod limited;
+mod lock_holder;
 mod paths;
 mod real;
 mod replacing;
@@ -217,6 +218,11 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Those of `open(2)` and `flock(2)`; that somebody holds the lock is not an error. A symbolic link is not followed,
     /// and anything but a regular file is refused.
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock>;
+
+    /// Which process holds the lock of a file, for people. None if that cannot be found out.
+    fn lock_holder(&self, _path: &Path) -> Option<String> {
+        None
+    }
 
     /// The permission bits of a directory if every user may put files into it and rename those of others.
     ///

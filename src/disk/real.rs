@@ -12,7 +12,7 @@ use rustix::fd::BorrowedFd;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, fstatvfs, renameat_with};
 use rustix::io::Errno;
 
-use super::{Dir, DirSync, Disk, DiskFile, FileId, FileStatus, HeldLock, Lock, Space, sync_pool};
+use super::{Dir, DirSync, Disk, DiskFile, FileId, FileStatus, HeldLock, Lock, Space, lock_holder, sync_pool};
 
 /// Ends its lock when it is dropped. Closing the file is not enough: a process that is just being started somewhere else
 /// in this one has a copy of it for a moment, and with it the lock.
@@ -344,6 +344,10 @@ impl Disk for RealDisk {
         const STICKY: u32 = 0o1000;
         let mode = fs::metadata(path)?.mode() & 0o7777;
         Ok(Some(mode).filter(|mode| mode & (OTHERS_WRITE | STICKY) == OTHERS_WRITE))
+    }
+
+    fn lock_holder(&self, path: &Path) -> Option<String> {
+        lock_holder::of(path)
     }
 
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::wire::WireError;
 use crate::client::Redactor;
@@ -16,7 +17,10 @@ use crate::state::error::StateError;
 #[derive(Debug)]
 pub enum ForwardError {
     /// Another process forwards this account's mail.
-    Busy,
+    Busy {
+        /// Which one, as far as the system tells; else empty.
+        holder: String,
+    },
     /// The journal or the state cannot be used.
     State(StateError),
     /// A message of the spool cannot be read.
@@ -101,6 +105,11 @@ pub enum ForwardError {
     },
     /// The end was asked for.
     Stopped,
+    /// What is under way was not waited for any longer.
+    Unanswered {
+        /// So long the destination had dealt with no message.
+        waited: Duration,
+    },
     /// Work on another thread came to nothing.
     Work(WorkError),
 }
@@ -130,7 +139,7 @@ impl ForwardError {
                 Self::NoMailbox { select: redactor.hide(&select), create: redactor.hide(&create), lasting }
             }
             // These have no words of the server's.
-            Self::Busy
+            Self::Busy { .. }
             | Self::State(_)
             | Self::Spool { .. }
             | Self::Net(_)
@@ -142,6 +151,7 @@ impl ForwardError {
             | Self::Cleartext
             | Self::Command { .. }
             | Self::Stopped
+            | Self::Unanswered { .. }
             | Self::Work(_) => self,
         }
     }
@@ -150,7 +160,10 @@ impl ForwardError {
 impl fmt::Display for ForwardError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Busy => f.write_str("another mailferry forwards this account's mail right now"),
+            Self::Busy { holder } => {
+                let holder = if holder.is_empty() { "another mailferry" } else { holder };
+                write!(f, "{holder} forwards this account's mail right now")
+            }
             Self::State(e) => e.fmt(f),
             Self::Spool { path, source } => write!(f, "cannot read a message in {}: {source}", path.display()),
             Self::Net(e) => e.fmt(f),
@@ -182,6 +195,11 @@ impl fmt::Display for ForwardError {
             Self::Cleartext => f.write_str("the destination's password would be sent in clear"),
             Self::Command { program, what, .. } => write!(f, "the command {program} {what}"),
             Self::Stopped => f.write_str("forwarding was interrupted"),
+            Self::Unanswered { waited } => write!(
+                f,
+                "the destination had not answered after {} s for what it was sent, and is not waited for longer",
+                waited.as_secs()
+            ),
             Self::Work(WorkError::NoThread) => f.write_str("the system gives no further thread"),
             Self::Work(WorkError::Internal(e)) => e.fmt(f),
         }

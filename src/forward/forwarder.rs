@@ -129,7 +129,8 @@ fn open_journal(
         return Ok(Opening::Nothing(Waiting::of(&messages, &known)));
     }
     let opened = ForwardJournal::open(disk, dir, name, identity)?;
-    let mut journal = opened.ok_or(ForwardError::Busy)?;
+    let busy = || ForwardError::Busy { holder: disk.lock_holder(&journal_file(dir, name)).unwrap_or_default() };
+    let mut journal = opened.ok_or_else(busy)?;
     // Whoever had the journal before may have forwarded what was not there a moment ago.
     let messages = spool::messages(&**disk, &maildir)?;
     let names: HashSet<&str> = messages.iter().map(|message| message.name.as_str()).collect();

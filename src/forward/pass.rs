@@ -159,6 +159,14 @@ impl Pass {
         self.queue().push_back(message);
     }
 
+    /// Waits until no further message is to be begun.
+    pub(super) async fn is_to_end(&self) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = self.ended.cancelled() => {}
+        }
+    }
+
     /// No further message is begun.
     pub(super) fn end(&self) {
         self.ended.cancel();

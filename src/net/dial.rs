@@ -80,7 +80,13 @@ async fn reach(
     }
     tracing::debug!("connecting to {host} port {port}: {addresses:?}");
     match race(&addresses, deadline, move |address| watched(source, address).in_current_span()).await {
-        Ok(won) => Ok(won),
+        Ok((peer, tcp)) => {
+            if target.route.resets {
+                // Where that cannot be had, what was on its way may arrive a little later.
+                let _ = rustix::net::sockopt::set_socket_linger(&tcp, Some(Duration::ZERO));
+            }
+            Ok((peer, tcp))
+        }
         Err(Lost { attempts, unanswered }) if unanswered.is_empty() => Err(NetError::Connect { host, port, attempts }),
         Err(Lost { attempts, unanswered }) => Err(timed_out(target, limit, attempts, unanswered)),
     }

@@ -251,7 +251,7 @@ impl NotifyState {
     /// What of forwarding has come to its end since the poll before; what is in trouble now is taken as told.
     #[must_use]
     pub(crate) fn ends_of_forwarding(&mut self, report: &ForwardReport) -> Vec<&'static str> {
-        if matches!(report.end, Err(ForwardError::Busy | ForwardError::Stopped)) {
+        if matches!(report.end, Err(ForwardError::Busy { .. } | ForwardError::Stopped)) {
             return Vec::new();
         }
         let mut ends = Vec::new();

@@ -14,7 +14,7 @@ use crate::delivery::delivered_by;
 use crate::delivery::recovery::OtherMaildir;
 use crate::disk::Disk;
 use crate::forward::settlement::{Settled, settle};
-use crate::forward::{ForwardOptions, Live, SpoolUse, forward, spool_use};
+use crate::forward::{ForwardError, ForwardOptions, Live, SpoolUse, forward, spool_use};
 use crate::ids::InstanceId;
 use crate::plan::Plan;
 use crate::state::error::StateError;
@@ -99,9 +99,8 @@ pub async fn forward_spool(
     stop: &CancellationToken,
 ) -> Option<crate::forward::ForwardReport> {
     let to = account.forward.clone()?;
-    let stop = stop.child_token();
-    let in_time = stop.clone();
-    let pass = forward(Arc::new(context.of_process()), account, to, options, Live::default(), stop.clone());
+    let (in_time, live) = (stop.child_token(), Live::default());
+    let pass = forward(Arc::new(context.of_process()), account, to, options, live.clone(), in_time.clone());
     tokio::pin!(pass);
     let report = tokio::select! {
         biased;
@@ -109,7 +108,11 @@ pub async fn forward_spool(
         () = tokio::time::sleep(bound) => {
             info!("{}: what is not forwarded after {} s waits in the spool", account.name, bound.as_secs());
             in_time.cancel();
-            pass.await
+            let mut report = pass.await;
+            if matches!(report.end, Err(ForwardError::Stopped)) && !stop.is_cancelled() {
+                report.end = Err(ForwardError::Unanswered { waited: live.idle().unwrap_or(bound) });
+            }
+            report
         }
     };
     if report.forwarded > 0

@@ -6,6 +6,7 @@ use crate::program::{Account, TestEnv};
 use crate::scripted::imap::{Fault, ImapServer};
 use crate::scripted::maildrop::{Maildrop, Message};
 
+mod busy;
 mod checks;
 mod command;
 pub(crate) mod hostile;

@@ -4,6 +4,7 @@ use std::io;
 
 use super::{Step, credential, network, sign_in, state};
 use crate::account::AccountName;
+use crate::command_line::this_program;
 use crate::forward::{CommandFailure, ForwardError};
 
 pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
@@ -47,11 +48,12 @@ pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
             format!("{is}Check `socket`, or host and port (LMTP is usually at 24), in {}", table(account))
         }
         ForwardError::Socket { source, .. } => socket(source.as_ref(), account),
-        ForwardError::Busy
-        | ForwardError::Spool { .. }
+        ForwardError::Busy { .. } => format!("Try later; {} waits for it", this_program(&format!("forward {account}"))),
+        ForwardError::Spool { .. }
         | ForwardError::Wire { .. }
         | ForwardError::Refused { lasting: false, .. }
         | ForwardError::Stopped
+        | ForwardError::Unanswered { .. }
         | ForwardError::Work(_) => return None,
     };
     Some(words.into())

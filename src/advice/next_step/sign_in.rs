@@ -41,19 +41,15 @@ fn step_in(error: &OAuthError, account: &AccountName, table: &str, login: &str) 
     let words = match error {
         // What answers there is no server of https.
         OAuthError::Http(HttpError {
-            problem: HttpProblem::Net(NetError::NotTls { .. } | NetError::TlsTimeout { .. }),
+            problem:
+                HttpProblem::Net(NetError::NotTls { .. } | NetError::TlsTimeout { .. }) | HttpProblem::NotHttp { .. },
             ..
-        }) => CHECK_ADDRESSES,
+        }) => CHECK_PORT,
         // It is not the account's host that was asked.
         OAuthError::Http(HttpError { problem: HttpProblem::Net(NetError::Connect { attempts, .. }), .. }) => attempts
             .iter()
             .find_map(|(_, why)| system::step(why))
             .unwrap_or("Check the addresses in `oauth2`, this machine's network, and whether that server is up"),
-        OAuthError::Http(HttpError {
-            problem: HttpProblem::Net(NetError::NotTls { .. }) | HttpProblem::NotHttp { .. },
-            ..
-        }) => CHECK_PORT,
-        OAuthError::Http(HttpError { problem: HttpProblem::Net(e), .. }) => return network::step(e),
         OAuthError::Http(HttpError { problem: HttpProblem::Net(e), .. }) => {
             return network::step_elsewhere(e, HTTPS, &format!("`oauth2` of {table}"));
         }

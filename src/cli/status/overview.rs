@@ -327,8 +327,8 @@ mod tests {
     use super::*;
     use crate::cli::status::layout::{self, Layout};
     use crate::cli::status_text::tests::account;
-    use crate::control::status::examples::status;
     use crate::control::status::SetAside;
+    use crate::control::status::examples::status;
     use crate::schedule::Cause;
 
     fn of(number: usize) -> AccountStatus {

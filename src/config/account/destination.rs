@@ -135,7 +135,9 @@ impl Builder<'_> {
             }
             Some(At { value, .. }) => *value,
         };
-        let (endpoint, username, credential) = (endpoint?, username?, credential?);
+        let (mut endpoint, username, credential) = (endpoint?, username?, credential?);
+        // The next connection looks for what this one has left: the less arrives behind its end the better.
+        endpoint.route.resets = true;
         let uses_token = credential.is_token() || matches!(auth, AuthChoice::XOAuth2 | AuthChoice::OAuthBearer);
         let (mailbox, flags, connections) = (table.mailbox.clone(), table.flags.clone(), table.connections);
         Some(ImapDestination { endpoint, username, credential, auth, uses_token, mailbox, flags, connections })

@@ -90,6 +90,7 @@ impl Builder<'_> {
                 ip: setting!(self, ip).value().copied().unwrap_or_default(),
                 source_address: setting!(self, source_address).value().copied(),
                 proxy: setting!(self, proxy).value().cloned().flatten(),
+                resets: false,
             },
             tls_options,
         })

@@ -47,6 +47,8 @@ pub(super) struct Selected {
     pub(super) validity: u32,
     /// No message that is appended from now on gets a lower UID.
     pub(super) next: u32,
+    /// So many messages are in it.
+    pub(super) count: u32,
 }
 
 /// Where the octets of a literal go.
@@ -193,7 +195,7 @@ impl Session {
     ) -> Result<Result<Selected, Condition>, ForwardError> {
         const DOING: &str = "select the mailbox";
         self.command(DOING, &format!("{command} {}", response::mailbox(mailbox))).await?;
-        let (mut validity, mut next) = (None, None);
+        let (mut validity, mut next, mut count) = (None, None, 0);
         let done = loop {
             match self.next_line(DOING).await? {
                 Line::Condition(condition) => {
@@ -201,8 +203,12 @@ impl Session {
                     validity = number("UIDVALIDITY").or(validity);
                     next = number("UIDNEXT").or(next);
                 }
+                Line::Data(data) => {
+                    let exists = data.strip_suffix(b" EXISTS").and_then(|number| std::str::from_utf8(number).ok());
+                    count = exists.and_then(|number| number.trim().parse().ok()).unwrap_or(count);
+                }
                 Line::Tagged(_, done) => break done,
-                Line::Continue | Line::Data(_) => {}
+                Line::Continue => {}
             }
         };
         if done.kind != Kind::Ok {
@@ -212,7 +218,7 @@ impl Session {
             return Err(ForwardError::Protocol { doing: DOING, what: "no UIDVALIDITY".to_owned() });
         };
         // Without a UIDNEXT all messages of the mailbox may be the one that is looked for.
-        Ok(Ok(Selected { validity, next: next.unwrap_or(1) }))
+        Ok(Ok(Selected { validity, next: next.unwrap_or(1), count }))
     }
 
     /// Ends the session. That it may fail is no trouble.

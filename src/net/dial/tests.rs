@@ -155,7 +155,7 @@ async fn an_address_needs_no_resolver_with_or_without_brackets() {
 }
 
 fn target(host: &str) -> Target<'_> {
-    static ROUTE: Route = Route { ip: IpVersion::Any, source_address: None, proxy: None };
+    static ROUTE: Route = Route { ip: IpVersion::Any, source_address: None, proxy: None, resets: false };
     Target { host, port: 995, route: &ROUTE }
 }
 
@@ -163,7 +163,12 @@ fn target(host: &str) -> Target<'_> {
 async fn a_route_leaves_out_the_addresses_that_it_does_not_lead_to() {
     let (_closed, port) = closed_port();
     let with = |ip, source_address: Option<&str>| Endpoint {
-        route: Route { ip, source_address: source_address.map(|text| text.parse().unwrap()), proxy: None },
+        route: Route {
+            ip,
+            source_address: source_address.map(|text| text.parse().unwrap()),
+            proxy: None,
+            resets: false,
+        },
         ..endpoint("127.0.0.1", port)
     };
     let limit = Duration::from_secs(30);

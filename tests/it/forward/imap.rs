@@ -1,5 +1,7 @@
 //! Into a mailbox, each message once, whatever happens to the answers.
 
+use std::time::Duration;
+
 use super::*;
 use crate::scripted::imap::{Naming, Stored};
 use crate::scripted::maildrop::PASSWORD;
@@ -34,6 +36,45 @@ fn a_lost_answer_costs_a_look_and_no_copy() {
         let commands = server.with(|mailbox| mailbox.commands.clone());
         assert!(!commands.iter().any(|command| command.contains("SEARCH")), "{commands:?}");
     }
+}
+
+/// The server has what was under way when the connection broke, and has not come to it when the next pass looks.
+#[test]
+fn what_an_earlier_connection_left_and_is_stored_late_is_not_appended_again() {
+    for uidplus in [true, false] {
+        let (maildrop, server) = (Maildrop::new(small_ones(6)), ImapServer::start());
+        if !uidplus {
+            server.with(|mailbox| {
+                (mailbox.naming, mailbox.capabilities) = (Naming::Nothing, "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL-");
+            });
+        }
+        server.faults(&[Fault::None, Fault::StoreLate(Duration::from_millis(700))]);
+        let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+        env.fetch().expect(75);
+        assert!(server.mail().len() < 6, "the server takes its time");
+        env.fetch().expect(0);
+        all_arrive(&env, &maildrop, &server, 6);
+    }
+}
+
+/// The wait for what may be stored late ends at once with the process.
+#[test]
+fn who_waits_for_what_may_be_stored_late_can_be_interrupted() {
+    let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
+    server.faults(&[Fault::CutLiteral(3)]);
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    env.fetch().expect(75);
+    let before = server.with(|mailbox| mailbox.commands.len());
+    let running = env.spawn(&["forward"]);
+    let looks = |mailbox: &mut crate::scripted::imap::Mailbox| {
+        mailbox.commands[before..].iter().filter(|command| command.starts_with("SELECT")).count()
+    };
+    crate::program::wait_for("another look", || server.with(looks) > 1);
+    running.signal(rustix::process::Signal::TERM);
+    running.wait().expect(143);
+    assert!(server.mail().is_empty(), "nothing is appended on the strength of one look");
+    env.fetch().expect(0);
+    all_arrive(&env, &maildrop, &server, 3);
 }
 
 #[test]
@@ -396,7 +437,7 @@ fn an_answer_to_no_command_of_ours_ends_the_session_at_once() {
     let env = TestEnv::new(&[to(&maildrop, &server, "")]);
     let begun = std::time::Instant::now();
     env.fetch().expect(76).says("the server answered \"zz9 OK done\"");
-    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     all_arrive(&env, &maildrop, &server, 1);
 }
 

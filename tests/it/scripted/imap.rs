@@ -28,6 +28,9 @@ pub(crate) enum Fault {
     Bye(&'static str),
     /// The answer is under a tag that nobody sent, and nothing follows.
     ForeignTag,
+    /// The client is told nothing any more, and sees the end of the connection. This message and all that has come behind it
+    /// are stored all the same, each so much later.
+    StoreLate(Duration),
 }
 
 /// Which UID a server names for what was appended (RFC 4315).
@@ -165,7 +168,7 @@ impl ImapServer {
                 mailbox.connections += 1;
                 mailbox.most_connections = mailbox.most_connections.max(mailbox.connections);
             });
-            let mut session = Session { stream: BufReader::new(stream), mailbox: Arc::clone(&theirs) };
+            let mut session = Session { stream: BufReader::new(stream), mailbox: Arc::clone(&theirs), late: None };
             let _ = session.converse();
             drop(session.stream.get_ref().shutdown(Shutdown::Both));
             change(&session.mailbox, |mailbox| mailbox.connections -= 1);
@@ -214,6 +217,8 @@ fn message_id(bytes: &[u8]) -> Option<&[u8]> {
 struct Session {
     stream: BufReader<TcpStream>,
     mailbox: Arc<Mutex<Mailbox>>,
+    /// The client is gone, and what has come of it is stored so much later.
+    late: Option<Duration>,
 }
 
 /// What ends a session.
@@ -221,6 +226,9 @@ type Over = std::io::Error;
 
 impl Session {
     fn say(&mut self, line: &str) -> Result<(), Over> {
+        if self.late.is_some() {
+            return Ok(());
+        }
         self.stream.get_mut().write_all(format!("{line}\r\n").as_bytes())
     }
 
@@ -305,6 +313,16 @@ impl Session {
         poison.is_some_and(|poison| bytes.windows(poison.len()).any(|part| part == poison))
     }
 
+    /// What is stored late waits.
+    fn take_time(&mut self, fault: &Fault) -> Result<(), Over> {
+        if let Fault::StoreLate(delay) = fault {
+            self.late = Some(*delay);
+            self.stream.get_ref().shutdown(Shutdown::Write)?;
+        }
+        self.late.into_iter().for_each(std::thread::sleep);
+        Ok(())
+    }
+
     fn append(&mut self, tag: &str, command: &str) -> Result<(), Over> {
         let fault = self.with(|mailbox| mailbox.faults.pop_front()).unwrap_or(Fault::None);
         let inner = command.rsplit_once('{').unwrap().1.trim_end_matches('}');
@@ -326,6 +344,7 @@ impl Session {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
         self.stream.read_exact(&mut bytes)?;
+        self.take_time(&fault)?;
         if self.breaks_at(&bytes) {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }

@@ -1,5 +1,12 @@
-//! Messages whose answers were lost: they are looked for before anything is appended.
+//! Messages whose answers were lost: they are looked for before anything is appended, and as long as more of them may come.
+//!
+//! The server may still be busy with the connection on which they went: a process that was killed and started again at once
+//! is faster than a server that stores what it has received. So that one look does not find a message shows nothing. It is
+//! appended again only once nothing of what is sought has come for a while.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 use tracing::info;
 
 use super::Worker;
@@ -8,6 +15,40 @@ use crate::forward::imap::recognition::{Fate, Sought, Twin};
 use crate::forward::imap::survey;
 use crate::forward::letter::Letter;
 use crate::state::record::{AppendIntent, MailboxUid};
+
+/// A message may be appended again once nothing of what is sought has come for so long.
+const AT_REST: Duration = Duration::from_secs(5);
+
+/// So long after a look the next one follows.
+const NEXT_LOOK: Duration = Duration::from_millis(500);
+
+/// A message whose answer was lost, and what was known before it was sent.
+type Open = (Letter, AppendIntent);
+
+/// How long nothing has come.
+struct Quiet {
+    since: Instant,
+    /// So few were missing at the last look without anything in their place.
+    absent: usize,
+}
+
+impl Quiet {
+    fn begin() -> Self {
+        Self { since: Instant::now(), absent: usize::MAX }
+    }
+
+    /// Takes in another look. What has come begins a new quiet.
+    fn take(&mut self, fates: &[Fate]) {
+        let absent = fates.iter().filter(|fate| **fate == Fate::Absent).count();
+        if absent < self.absent {
+            (self.since, self.absent) = (Instant::now(), absent);
+        }
+    }
+
+    fn is_rest(&self) -> bool {
+        self.since.elapsed() >= AT_REST
+    }
+}
 
 impl Worker<'_> {
     /// Deals with the messages whose APPEND was under way when an earlier pass ended; they come first. Those that have not
@@ -23,15 +64,12 @@ impl Worker<'_> {
                 open.push((letter, intent));
             }
         }
+        // The end was asked for: the next pass looks.
+        let Some(missing) = self.missing(open).await? else { return Ok(()) };
         let mut absent = Vec::new();
-        for (letter, fate) in self.fates(open).await? {
+        for (letter, fate) in missing {
             match fate {
-                Fate::There(uid) => {
-                    info!("{}: a message whose answer was lost has arrived", self.pass.name);
-                    let uid = MailboxUid { validity: self.selected.validity, uid };
-                    self.unwritten.push(self.pass.arrived(&letter, Some(uid)));
-                }
-                Fate::Absent => {
+                Fate::There(_) | Fate::Absent => {
                     if !self.pass.is_set_aside_for_breaks(&letter.spooled).await? {
                         absent.push(letter);
                     }
@@ -55,17 +93,86 @@ impl Worker<'_> {
         self.write().await
     }
 
-    /// What became of messages that may have arrived.
-    async fn fates(&mut self, open: Vec<(Letter, AppendIntent)>) -> Result<Vec<(Letter, Fate)>, ForwardError> {
+    /// Those that have not arrived, and what is there in their place, once nothing more of them comes; what has arrived is
+    /// written down. None if the end was asked for before that could be said.
+    async fn missing(&mut self, mut open: Vec<Open>) -> Result<Option<Vec<(Letter, Fate)>>, ForwardError> {
+        let (mut lost, mut quiet, mut is_told, mut is_rest) = (Vec::new(), Quiet::begin(), false, false);
+        loop {
+            lost.extend(self.take_lost(&mut open));
+            let fates = self.fates(&open).await?;
+            quiet.take(&fates);
+            let missing = self.take_arrived(open, fates).await?;
+            if missing.is_empty() || is_rest && quiet.is_rest() {
+                let missing = missing.into_iter().map(|((letter, _), fate)| (letter, fate));
+                return Ok(Some(missing.chain(lost.into_iter().map(|letter| (letter, Fate::Absent))).collect()));
+            }
+            if !is_told {
+                let (name, count) = (&self.pass.name, missing.len());
+                info!("{name}: {count} sent before without an answer: waiting until nothing of that comes any more");
+                is_told = true;
+            }
+            open = missing.into_iter().map(|(open, _)| open).collect();
+            let Some(rest) = self.until_change(&quiet).await? else { return Ok(None) };
+            is_rest = rest;
+        }
+    }
+
+    /// Waits until the mailbox is another one than at the last look, or at rest; whether it was that when it was opened
+    /// again. None if the end was asked for.
+    async fn until_change(&mut self, quiet: &Quiet) -> Result<Option<bool>, ForwardError> {
+        loop {
+            tokio::select! {
+                () = sleep(NEXT_LOOK) => {}
+                () = self.pass.is_to_end() => return Ok(None),
+            }
+            let is_rest = quiet.is_rest();
+            let before = self.selected;
+            self.selected = self.session.select(&self.to.mailbox).await?;
+            if self.selected.validity != before.validity {
+                self.taken = self.pass.known_uids(self.selected.validity).await;
+            }
+            if is_rest || self.selected != before {
+                return Ok(Some(is_rest));
+            }
+        }
+    }
+
+    /// Those that nobody can look for: in another mailbox than the one where mail goes now, or where the UIDs say nothing
+    /// and the header says little.
+    fn take_lost(&self, open: &mut Vec<Open>) -> Vec<Letter> {
         let (validity, mailbox) = (self.selected.validity, self.mailbox());
-        // In another mailbox nobody can look any more: it is appended where mail goes now. Where the UIDs say nothing, a header
-        // that says little does not tell either.
-        let can_be_found = |(letter, intent): &(Letter, AppendIntent)| {
+        let can_be_found = |(letter, intent): &Open| {
             intent.mailbox == mailbox && (intent.uid_validity == validity || letter.header.is_strong())
         };
-        let (open, lost): (Vec<_>, Vec<_>) = open.into_iter().partition(can_be_found);
+        let (found, lost) = std::mem::take(open).into_iter().partition(can_be_found);
+        *open = found;
+        let lost: Vec<Open> = lost;
+        lost.into_iter().map(|(letter, _)| letter).collect()
+    }
+
+    /// Writes down what has arrived; the others.
+    async fn take_arrived(&mut self, open: Vec<Open>, fates: Vec<Fate>) -> Result<Vec<(Open, Fate)>, ForwardError> {
+        let mut missing = Vec::new();
+        for (open, fate) in open.into_iter().zip(fates) {
+            let Fate::There(uid) = fate else {
+                missing.push((open, fate));
+                continue;
+            };
+            info!("{}: a message whose answer was lost has arrived", self.pass.name);
+            let uid = MailboxUid { validity: self.selected.validity, uid };
+            self.taken.insert(uid.uid);
+            self.unwritten.push(self.pass.arrived(&open.0, Some(uid)));
+        }
+        // The next look has to know of them.
+        self.write().await?;
+        Ok(missing)
+    }
+
+    /// What became of messages that may have arrived.
+    async fn fates(&mut self, open: &[Open]) -> Result<Vec<Fate>, ForwardError> {
+        let validity = self.selected.validity;
         let (mut sought, mut twins) = (Vec::new(), Vec::new());
-        for (letter, intent) in &open {
+        for (letter, intent) in open {
             let (size, header, whole) = (letter.size, letter.header, letter.whole);
             let from = (intent.uid_validity == validity).then_some(intent.uid_next);
             if !sought.iter().any(|other: &Sought| other.whole == whole) {
@@ -76,8 +183,6 @@ impl Worker<'_> {
             sought.push(Sought { size, header, whole, from });
         }
         let known = self.pass.known_uids(validity).await;
-        let fates = survey::look_for(&mut self.session, &sought, &twins, &known).await?;
-        let found = open.into_iter().zip(fates).map(|((letter, _), fate)| (letter, fate));
-        Ok(found.chain(lost.into_iter().map(|(letter, _)| (letter, Fate::Absent))).collect())
+        survey::look_for(&mut self.session, &sought, &twins, &known).await
     }
 }
