@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::account::Endpoint;
 use crate::account_history::History;
@@ -138,6 +138,20 @@ impl ServerProfile {
         if do_not_come {
             self.server.note_sizes_first(self.now);
         }
+    }
+
+    /// So many new messages came in the size that they were listed with, and so many in another one.
+    pub(super) fn note_fit(&mut self, exact: u32, off: u32) {
+        let before = self.sizes_are_estimates();
+        self.server.note_fit(exact, off);
+        if !before && self.sizes_are_estimates() {
+            warn!("most messages come in another size than the server lists: its sizes count as estimates from now on");
+        }
+    }
+
+    /// Whether the sizes that the server lists are estimates.
+    pub(super) fn sizes_are_estimates(&self) -> bool {
+        self.server.sizes_are_estimates()
     }
 
     /// A session ended in order.

@@ -100,6 +100,7 @@ impl Poll {
         let (messages, is_complete) = (maildrop.messages.len(), maildrop.complete);
         self.events.tell(&PollEvent::Listed { messages, is_complete });
         let listed = ListedNow { maildrop: &mut maildrop, share: &mut share, sizes_beside: profile.sizes_beside() };
+        self.sizes_are_estimates = profile.sizes_are_estimates();
         let planned = self.plan(&mut client, capabilities.as_ref(), listed, state).await;
         let mut clean = None;
         let done = match planned {
@@ -127,6 +128,8 @@ impl Poll {
         match done {
             Ok((work, ended)) => {
                 let last = client.last_message();
+                profile.note_fit(work.retrieved.other_sizes.exact, work.retrieved.other_sizes.off);
+                self.sizes_are_estimates = profile.sizes_are_estimates();
                 let retrieved = self.end_session(state, client, work).await;
                 let retrieved = retrieved.map_err(|error| self.broken_behind_quit(error, last, &maildrop))?;
                 profile.ended_in_order(ahead, retrieved);
