@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tracing::{debug, warn};
 
+use super::retrieval::OtherSizes;
 use crate::account::Endpoint;
 use crate::account_history::History;
 use crate::client::listing::Opened;
@@ -140,13 +141,14 @@ impl ServerProfile {
         }
     }
 
-    /// So many new messages came in the size that they were listed with, and so many in another one.
-    pub(super) fn note_fit(&mut self, exact: u32, off: u32) {
+    /// Counts the sizes of the new messages of a session, and tells whether those that the server lists are estimates.
+    pub(super) fn note_fit(&mut self, sizes: &OtherSizes) -> bool {
         let before = self.sizes_are_estimates();
-        self.server.note_fit(exact, off);
+        self.server.note_fit(sizes.exact, sizes.off);
         if !before && self.sizes_are_estimates() {
             warn!("most messages come in another size than the server lists: its sizes count as estimates from now on");
         }
+        self.sizes_are_estimates()
     }
 
     /// Whether the sizes that the server lists are estimates.

@@ -210,8 +210,8 @@ fn a_long_line_concerns_its_own_capability_or_message_alone() {
     for octets in [4096, 4097, 1 << 20, (1 << 20) + 1, 16 << 20] {
         let capabilities = format!("UIDL\r\n{}TOP\r\nUSER", long("X-LONG ", octets));
         let uidl = format!("+OK\r\n1 u1\r\n{}3 u3\r\n.\r\n", long("2 ", octets));
-        let [first, third] = [1, 3].map(|n| small(n).len());
-        let list = format!("+OK\r\n1 {first}\r\n{}3 {third}\r\n.\r\n", long("2 100 ", octets));
+        let [first, second, third] = [1, 2, 3].map(|n| small(n).len());
+        let list = format!("+OK\r\n1 {first}\r\n{}3 {third}\r\n.\r\n", long(&format!("2 {second} "), octets));
         let ok = format!("{}{}.\r\n", long("+OK ", octets), String::from_utf8(small(2)).unwrap());
         for (command, answer) in
             [("CAPA", capabilities), ("UIDL", uidl), ("LIST", list), ("RETR 2", ok), ("greeting", long("+OK ", octets))]
@@ -249,7 +249,7 @@ fn what_has_no_unique_id_after_all_is_told_and_costs_the_others_nothing() {
     for answer in [long("+OK 2 ", 5000), "-ERR\r\n".to_owned(), "+OK\r\n".to_owned(), "+OK 3 u2\r\n".to_owned()] {
         let server = answering(vec![unnamed(), ("UIDL 2", answer)]);
         let env = TestEnv::in_memory(&[at(&server)]);
-        let outcome = env.fetch().expect(1).says("message 2 (100 B) has no unique-id");
+        let outcome = env.fetch().expect(1).says("message 2 (65 B) has no unique-id");
         assert_eq!(env.mail().len(), 2);
         is_cheap(&outcome);
     }

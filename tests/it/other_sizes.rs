@@ -97,7 +97,6 @@ fn one_that_never_comes_as_it_is_listed_is_quarantined_whatever_the_policy() {
         assert_eq!((maildrop.count("RETR"), maildrop.left().len(), env.mail().len()), (3, 1, 1));
         let outcome = env.run(&["-q", "fetch"]);
         assert_eq!(outcome.status, 0, "{outcome:#?}");
-        assert!(env.run(&["status", "a"]).output().contains("another size"));
     }
 }
 
@@ -133,7 +132,7 @@ fn sizes_that_count_line_feeds_alone_fit() {
 fn estimated(numbers: std::ops::RangeInclusive<usize>) -> Vec<Message> {
     let estimated = |n: usize| {
         let mut message = Message::new(&format!("u{n}"), &message(n, 1000));
-        message.reported_size = Some(if n % 2 == 0 { 800 } else { 1200 });
+        message.reported_size = Some(if n.is_multiple_of(2) { 800 } else { 1200 });
         message
     };
     numbers.map(estimated).collect()
