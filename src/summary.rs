@@ -23,6 +23,7 @@ impl PollReport {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = Vec::new();
         warnings.extend(self.failed());
+        warnings.extend(self.other_sizes());
         warnings.extend(self.left());
         warnings.extend(self.unnamed());
         warnings.extend(self.forwarded.iter().flat_map(|forwarded| forwarded.warnings()));
@@ -85,6 +86,20 @@ impl PollReport {
                 ))
             }
         }
+    }
+
+    /// What came in another size than it was listed with, in one sentence however much that is.
+    fn other_sizes(&self) -> Option<String> {
+        let (listed, sizes) = self.other_sizes.first().first()?;
+        let first = Message(listed, &self.redactor);
+        let fact = match self.other_sizes.len().saturating_sub(1) {
+            0 => format!("{first} {sizes}: it is kept as it came, and not deleted before it comes as it is listed"),
+            others => format!(
+                "{first} {sizes}, and {others} more were like that: they are kept as they came, and not deleted before they \
+                 come as they are listed"
+            ),
+        };
+        Some(advice::with_step(fact, Some(advice::next_step::OTHER_SIZES)))
     }
 
     /// What is left for another poll.

@@ -202,6 +202,7 @@ impl fmt::Display for Message<'_> {
             QuarantineReason::Refused => "the server refused it",
             QuarantineReason::BrokeSession => "a session broke at it",
             QuarantineReason::OverLimit => "the server's limit for a day kept it back",
+            QuarantineReason::OtherSize => "it came in another size than it is listed with",
         };
         let times = plural(u64::from(message.times), "time");
         write!(f, "{}: {what} {} {times}; ", message.unique_id, message.times)?;

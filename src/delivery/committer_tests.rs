@@ -7,6 +7,7 @@ use crate::ids::InstanceId;
 use crate::maildir::names::NameSource;
 use crate::maildir::staging::Staging;
 use crate::plan::Arrival;
+use crate::plan::Length;
 use crate::plan::Removable;
 use crate::plan::maildrop::Listed;
 use crate::pop3::{MessageNumber, SessionSerial, UniqueId};
@@ -41,7 +42,7 @@ impl Delivery {
         let number = MessageNumber::new(1).unwrap();
         let reported_size = Some(if is_short { 1 << 20 } else { 14 });
         let listed = Listed { number, unique_id: Some(unique_id), reported_size };
-        let arrival = Arrival::of(SessionSerial::next(), listed, staging.octets());
+        let arrival = Arrival::of(SessionSerial::next(), listed, Length::new(staging.octets(), staging.size()));
         staging.finish(arrival).write(&mut FreeSpace::unknown()).unwrap()
     }
 

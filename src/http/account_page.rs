@@ -131,6 +131,7 @@ fn quarantine(f: &mut fmt::Formatter<'_>, quarantine: &[Quarantine], now: i64) -
             QuarantineReason::Refused => "the server refused it",
             QuarantineReason::BrokeSession => "a session broke at it",
             QuarantineReason::OverLimit => "the server's limit for a day kept it back",
+            QuarantineReason::OtherSize => "it came in another size than it is listed with",
         };
         let times = Count(usize::try_from(message.times).unwrap_or(usize::MAX), "time");
         write!(f, "<tr><td>{}</td><td>{why} {times}</td><td>", Text(&message.unique_id))?;

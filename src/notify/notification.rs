@@ -146,6 +146,7 @@ impl Notification {
                     QuarantineReason::Refused => "the server refuses to send it",
                     QuarantineReason::BrokeSession => "sessions end at it",
                     QuarantineReason::OverLimit => "the server's limit for a day has kept it back on several days",
+                    QuarantineReason::OtherSize => "it comes in another size than it is listed with",
                 };
                 let others = match count.saturating_sub(1) {
                     0 => String::new(),

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::fit::{self, Fit, Length};
 use super::{Policy, Seen, is_shown};
 use crate::account::RemovalPolicy;
 use crate::delivery::Described;
@@ -17,39 +18,61 @@ use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, SessionSerial, UniqueId};
 use crate::state::entries::{Entry, Origin, UidState};
 
-/// Some servers count the line that ends a message, or a line end that is not there: so many octets.
-const SIZE_TOLERANCE: u64 = 8;
-
 /// A message that came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
     session: SessionSerial,
     listed: Listed,
-    /// It was shorter than it was listed: something may be missing, so it is not deleted in this session.
-    is_short: bool,
-    /// What came has not the size that was listed: later, only its bytes can show that it is all there.
-    is_unsure: bool,
+    /// How its size compares with what was listed.
+    fit: Fit,
+    /// Its size was asked for and did not come: it may be a part.
+    is_unsized: bool,
+    /// The server's sizes are estimates.
+    sizes_are_estimates: bool,
 }
 
 impl Arrival {
-    /// One that came in this session, where it was listed so, with so many octets as a server has to count them.
+    /// One that came in this session, where it was listed so.
     #[must_use]
-    pub fn of(session: SessionSerial, listed: Listed, octets: u64) -> Self {
-        let is_longer = listed.reported_size.is_some_and(|size| size.saturating_add(SIZE_TOLERANCE) < octets);
-        let is_short = Self::would_be_short(&listed, octets);
-        Self { session, listed, is_short, is_unsure: is_short || is_longer }
+    pub fn of(session: SessionSerial, listed: Listed, came: Length) -> Self {
+        let fit = Fit::of(&listed, came);
+        Self { session, listed, fit, is_unsized: false, sizes_are_estimates: false }
     }
 
     /// The size of this one was asked for and did not come: it may be a part, like one that is shorter than it was listed.
     #[must_use]
     pub fn of_unknown_size(self) -> Self {
-        Self { is_short: true, is_unsure: true, ..self }
+        Self { is_unsized: true, ..self }
+    }
+
+    /// The same, where the sizes that the server lists are estimates, or are not.
+    #[must_use]
+    pub fn where_sizes_are_estimates(self, sizes_are_estimates: bool) -> Self {
+        Self { sizes_are_estimates, ..self }
     }
 
     /// Whether a message that is listed so would be too short with so many octets.
     #[must_use]
     pub fn would_be_short(listed: &Listed, octets: u64) -> bool {
-        listed.reported_size.is_some_and(|size| octets.saturating_add(SIZE_TOLERANCE) < size)
+        fit::is_short(listed, octets)
+    }
+
+    /// How its size compares with what was listed.
+    #[must_use]
+    pub fn fit(&self) -> Fit {
+        self.fit
+    }
+
+    /// Whether its size is as it was listed, as far as this server tells sizes: if not, it may be a part, or something else
+    /// in its place, and nothing of the kind is deleted, however often it comes.
+    #[must_use]
+    pub fn is_as_listed(&self) -> bool {
+        self.fit.contradicts_nothing(self.sizes_are_estimates)
+    }
+
+    /// Whether nothing may be missing, so that it may be deleted in the session that it came in.
+    fn is_whole(&self) -> bool {
+        self.is_as_listed() && self.fit != Fit::Shorter && !self.is_unsized
     }
 
     /// How the server listed it in this session.
@@ -68,8 +91,9 @@ impl Described for Arrival {
         self.listed.reported_size
     }
 
+    /// What came has not the size that was listed: later, only its bytes can show that it is all there.
     fn is_unsure(&self) -> bool {
-        self.is_unsure
+        self.is_unsized || (self.fit != Fit::Exact && self.listed.reported_size.is_some())
     }
 }
 
@@ -142,7 +166,7 @@ impl Removable {
         if delivered.is_spooled() {
             return None;
         }
-        let at_once = removal == RemovalPolicy::AfterDelivery && delivered.is_durable() && !arrival.is_short;
+        let at_once = removal == RemovalPolicy::AfterDelivery && delivered.is_durable() && arrival.is_whole();
         at_once.then(|| Self::of(arrival, delivered.entry()))
     }
 
@@ -179,8 +203,8 @@ impl Removable {
         removal: RemovalPolicy,
         now: u64,
     ) -> Option<Self> {
-        let is_shown = is_same(&arrival.listed, digests, entry) && is_due(entry, removal, now);
-        is_shown.then(|| Self::of(arrival, entry.id))
+        let is_shown = is_same(&arrival.listed, digests, entry) && arrival.is_as_listed();
+        (is_shown && is_due(entry, removal, now)).then(|| Self::of(arrival, entry.id))
     }
 
     fn of(arrival: &Arrival, entry: EntryId) -> Self {

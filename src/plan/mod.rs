@@ -9,6 +9,7 @@
 //! Whether one may be deleted is answered by evidence alone: [`evidence`] says by which.
 
 mod evidence;
+mod fit;
 pub mod maildrop;
 mod matching;
 mod renumbering;
@@ -22,6 +23,7 @@ use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
 pub use evidence::{Arrival, Remembered, Removable, next_due};
+pub use fit::{Fit, Length};
 
 use crate::account::{Account, RemovalPolicy};
 use crate::ids::EntryId;
@@ -389,7 +391,7 @@ impl PlanInput<'_> {
         let never_seen = entry.fingerprint.header.is_none() || (says_little && entry.origin != Origin::Delivered);
         let is_doubtful = is_other
             || (policy.moved && !is_shown)
-            || (entry.doubt && self.broke(listed))
+            || (entry.doubt && self.came_badly(listed))
             || self.stands_for_a_suspect(listed, entry);
         if !never_seen && same_name && is_doubtful {
             return true;
@@ -416,9 +418,10 @@ impl PlanInput<'_> {
         known.filter(move |entry| entry.unique_id.as_ref().is_some_and(|id| names.contains(id))).map(|entry| entry.id)
     }
 
-    /// Whether a session ended at this message.
-    fn broke(&self, listed: &Listed) -> bool {
-        self.quarantine(listed).is_some_and(|quarantine| quarantine.kind == QuarantineReason::BrokeSession)
+    /// Whether a session ended at this message, or what came of it has not the size that is listed.
+    fn came_badly(&self, listed: &Listed) -> bool {
+        let is_bad = |kind| matches!(kind, QuarantineReason::BrokeSession | QuarantineReason::OtherSize);
+        self.quarantine(listed).is_some_and(|quarantine| is_bad(quarantine.kind))
     }
 
     /// Whether a session ended at this message when it was listed under another unique-id, so that it is only by chance that

@@ -561,7 +561,8 @@ fn what_was_retrieved_again_is_deleted_if_its_bytes_are_the_same() {
     let listed = maildrop(&[("a", 1)]).messages.remove(0);
     let may_go = |entry: &Entry, header: Digest, whole: &str, removal| {
         let digests = Digests { header, whole: digest(whole) };
-        Removable::compared(&Arrival::of(session(), listed.clone(), 1), digests, entry, removal, NOW).is_some()
+        Removable::compared(&Arrival::of(session(), listed.clone(), Length::new(1, 1)), digests, entry, removal, NOW)
+            .is_some()
     };
     let delete = RemovalPolicy::AfterDelivery;
     let same = entry(1, "a", "A", 1, 20);
@@ -641,7 +642,7 @@ fn what_may_be_deleted_may_be_so_in_its_session() {
     assert_eq!((removable_in(here).session(), removable_in(there).session()), (here, there));
     let listed = maildrop(&[("a", 1)]).messages.remove(0);
     let digests = crate::message::Digests { header: digest("A"), whole: digest("A") };
-    let (arrival, same) = (Arrival::of(here, listed, 1), entry(1, "a", "A", 1, 20));
+    let (arrival, same) = (Arrival::of(here, listed, Length::new(1, 1)), entry(1, "a", "A", 1, 20));
     let removable = Removable::compared(&arrival, digests, &same, RemovalPolicy::AfterDelivery, NOW);
     assert_eq!(removable.unwrap().session(), here);
 }

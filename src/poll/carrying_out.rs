@@ -13,7 +13,7 @@ use super::error::PollError;
 use super::events::PollEvent;
 use super::planning::{Planned, is_moved};
 use super::retrieval::{Retrieval, Retrieved};
-use super::retriever::{DRAIN, FEW, Retriever};
+use super::retriever::{DRAIN, Retriever};
 use super::session::Ended;
 use super::{InSession, Poll};
 use crate::client::Client;
@@ -24,7 +24,7 @@ use crate::ids::EntryId;
 use crate::plan::maildrop::Maildrop;
 use crate::plan::{Arrival, Plan};
 use crate::pop3::UniqueId;
-use crate::state::entries::{ListedAs, QuarantineReason, UidState};
+use crate::state::entries::{ListedAs, UidState};
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
 
@@ -185,12 +185,6 @@ impl Poll {
         if !undelivered.is_empty() {
             let others_first = |store: &mut Store| store.record_others_first(undelivered);
             state.with("write down what was not delivered", others_first).await??;
-        }
-        // One that ended early is retrieved once more, alone, whatever the policy. Where many are, the sizes are wrong.
-        let early = std::mem::take(&mut retriever.done.far_shorter);
-        if retriever.done.short <= FEW && !early.is_empty() && committed.is_ok() {
-            let quarantine = |store: &mut Store| store.record_quarantine(early, QuarantineReason::BrokeSession);
-            state.with("write down what ended early", quarantine).await??;
         }
         // If both failed, the retriever did so because the committer was gone.
         let synced = committed?;

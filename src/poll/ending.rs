@@ -1,15 +1,18 @@
 //! The end of a session: what it did is written down around QUIT, which makes the server remove what was marked.
 
+use std::collections::HashSet;
+
 use super::Poll;
 use super::error::{DoesNotFit, PollError};
 use super::events::PollEvent;
-use super::retrieval::{NoRoom, Retrieved};
+use super::retrieval::{NoRoom, OtherSize, Retrieved};
 use super::retriever::DRAIN;
 use crate::client::Client;
 use crate::client::Message;
 use crate::ids::EntryId;
-use crate::pop3::MessageNumber;
-use crate::state::entries::{QuarantineReason, UidState};
+use crate::pop3::{Listed, MessageNumber};
+use crate::state::entries::{Entry, ListedAs, QuarantineReason, UidState};
+use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
 
@@ -39,6 +42,18 @@ impl Poll {
         }
     }
 
+    /// Tells what came in another size than it was listed with, and gives it back: it is left alone for the rest of the poll.
+    fn tell_other_sizes<'a>(&mut self, retrieved: &'a Retrieved) -> Vec<&'a OtherSize> {
+        let telling: Vec<&OtherSize> = retrieved.other_sizes.telling(self.sizes_are_estimates).collect();
+        let messages = retrieved.other_sizes.count(self.sizes_are_estimates);
+        if messages > 0 {
+            let those: Vec<(&Listed, u64)> = telling.iter().map(|one| (&one.listed, one.octets)).collect();
+            self.events.tell(&PollEvent::OtherSizes { those: &those, messages });
+        }
+        self.tried.extend(telling.iter().filter_map(|one| ListedAs::of(&one.listed)));
+        telling
+    }
+
     /// QUIT is a promise: the server may take away whatever was retrieved. So it is only sent when that is safe.
     ///
     /// Tells whether anything was retrieved.
@@ -57,16 +72,12 @@ impl Poll {
                 "not everything that was asked for is accounted for",
             ));
         }
-        if let Some((first, octets)) = &retrieved.first_short {
-            self.events.tell(&PollEvent::EndedEarly { first, octets: *octets, messages: retrieved.short });
-        }
-        let (verified, still_short) =
-            (retrieved.verified(), retrieved.still_short.values().flatten().cloned().collect());
+        let of_other_size = self.tell_other_sizes(&retrieved);
+        let comparison = Comparison::of(&retrieved, &of_other_size, state.read()?.state());
         let promised = marked.clone();
         let absent: Vec<EntryId> = retrieved.absent.clone();
         let before_quit = move |store: &mut Store| {
-            store.record_verified(verified)?;
-            store.record_quarantine_over(still_short)?;
+            comparison.record(store)?;
             store.record_absent(absent)?;
             // Should the answer to QUIT be lost, another message may have taken the place of one of these.
             if promised.is_empty() { Ok(()) } else { store.record_doubt(promised) }
@@ -80,7 +91,7 @@ impl Poll {
         self.suspects.removed(if acknowledged { &numbers } else { &[] });
         let deleted = removed.clone();
         let known = state.read()?.state();
-        let sizes = new_sizes(known, &retrieved);
+        let sizes = new_sizes(known, &retrieved, &of_other_size);
         let troubled = retrieved.refused.listed_as().to_vec();
         self.tried.extend(troubled.iter().cloned());
         let over_limit = retrieved.refused.limit().and_then(|limit| limit.first.clone());
@@ -105,10 +116,47 @@ impl Poll {
     }
 }
 
-/// The sizes that remembered messages are listed with now, where they had others.
-fn new_sizes(known: &UidState, retrieved: &Retrieved) -> Vec<(EntryId, u64)> {
+/// What a session compared with what is remembered.
+struct Comparison {
+    /// It is what the server has.
+    verified: Vec<EntryId>,
+    /// It came again, but not in the size that is listed: it is there, and that it is all of it is in doubt.
+    doubted: Vec<EntryId>,
+    /// Of those, the ones that were taken to be gone.
+    present: Vec<EntryId>,
+    /// What came in another size than it was listed with, new or not.
+    of_other_size: Vec<ListedAs>,
+    /// Whatever made trouble under these names and sizes does not any more.
+    over: Vec<ListedAs>,
+}
+
+impl Comparison {
+    fn of(retrieved: &Retrieved, of_other_size: &[&OtherSize], known: &UidState) -> Self {
+        let (verified, doubted) = retrieved.verified();
+        let was_gone = |id: &EntryId| known.entry(*id).is_some_and(Entry::was_gone);
+        let present = doubted.iter().copied().filter(was_gone).collect();
+        let of_other_size: Vec<ListedAs> = of_other_size.iter().filter_map(|one| ListedAs::of(&one.listed)).collect();
+        let in_trouble: HashSet<&ListedAs> = of_other_size.iter().collect();
+        let came = retrieved.known.iter().filter_map(|(_, listed)| ListedAs::of(listed));
+        let over = came.filter(|one| !in_trouble.contains(one)).collect();
+        Self { verified, doubted, present, of_other_size, over }
+    }
+
+    fn record(self, store: &mut Store) -> Result<(), StateError> {
+        let Self { verified, doubted, present, of_other_size, over } = self;
+        store.record_verified(verified)?;
+        store.record_present(present)?;
+        store.record_quarantine_over(over)?;
+        store.record_quarantine(of_other_size, QuarantineReason::OtherSize)?;
+        if doubted.is_empty() { Ok(()) } else { store.record_doubt(doubted) }
+    }
+}
+
+/// The sizes that remembered messages are listed with now, where they had others: those that their bytes have.
+fn new_sizes(known: &UidState, retrieved: &Retrieved, of_other_size: &[&OtherSize]) -> Vec<(EntryId, u64)> {
+    let not_theirs: HashSet<EntryId> = of_other_size.iter().filter_map(|one| one.entry).collect();
     let is_new = |(id, size): &(EntryId, u64)| {
-        known.entry(*id).is_some_and(|entry| entry.fingerprint.reported_size != Some(*size))
+        !not_theirs.contains(id) && known.entry(*id).is_some_and(|entry| entry.fingerprint.reported_size != Some(*size))
     };
     let listed = retrieved.known.iter().filter_map(|(id, listed)| Some((*id, listed.reported_size?)));
     listed.filter(is_new).collect()

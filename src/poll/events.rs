@@ -148,14 +148,12 @@ pub enum PollEvent<'a> {
         /// So many have a header that is too long to be looked into.
         long_headers: u64,
     },
-    /// Messages came out far shorter than they were listed.
-    EndedEarly {
-        /// The first of them.
-        first: &'a Listed,
-        /// How many octets of it came.
-        octets: u64,
+    /// Messages came in another size than they were listed with.
+    OtherSizes {
+        /// The first of them, and how many octets of each came.
+        those: &'a [(&'a Listed, u64)],
         /// How many messages there are.
-        messages: u64,
+        messages: usize,
     },
     /// The end was asked for: messages that are under way still come in.
     Stopping {

@@ -86,6 +86,7 @@ impl Poll {
             careful: self.pass == Pass::Isolated,
             beside: None,
             sizes_put_off: maildrop.sizes_put_off.is_some(),
+            sizes_are_estimates: self.sizes_are_estimates,
         })
     }
 }

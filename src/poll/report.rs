@@ -43,6 +43,8 @@ pub struct PollReport {
     pub left: Option<Left>,
     /// Messages that failed so often that they are quarantined for a while.
     pub quarantined: Tally,
+    /// Messages that came in another size than they were listed with.
+    pub other_sizes: Failures,
     /// Messages that are larger than the account allows.
     pub too_large: Tally,
     /// Messages that a rule leaves on the server.
@@ -240,6 +242,7 @@ impl PollReport {
             failed: Failures::default(),
             left: None,
             quarantined: Tally::default(),
+            other_sizes: Failures::default(),
             too_large: Tally::default(),
             skipped: Tally::default(),
             not_skipped: 0,
@@ -286,6 +289,7 @@ impl PollReport {
     #[must_use]
     pub(crate) fn is_complete(&self) -> bool {
         self.failed.is_empty()
+            && self.other_sizes.is_empty()
             && self.left.is_none()
             && self.left_alone == 0
             && self.unnamed.is_empty()

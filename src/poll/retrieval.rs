@@ -1,6 +1,6 @@
 //! What a session is to retrieve, and what came of it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::in_step::InStep;
@@ -10,9 +10,8 @@ use crate::delivery::destination::Destinations;
 use crate::disk::free_space::FreeSpaces;
 use crate::ids::{EntryId, InstanceId};
 use crate::plan::maildrop::Listed;
-use crate::plan::{Expected, Remembered};
+use crate::plan::{Arrival, Expected, Fit, Remembered};
 use crate::routing::Routing;
-use crate::state::entries::ListedAs;
 
 /// What is to be retrieved, and how.
 pub(super) struct Retrieval {
@@ -51,6 +50,8 @@ pub(super) struct Retrieval {
     pub(super) beside: Option<Expected>,
     /// The sizes were not listed, but asked for one by one: a message without one may be a part.
     pub(super) sizes_put_off: bool,
+    /// The sizes that the server lists are estimates.
+    pub(super) sizes_are_estimates: bool,
 }
 
 impl Retrieval {
@@ -81,15 +82,8 @@ pub(super) struct Retrieved {
     pub(super) insufficient_space: Option<NoRoom>,
     /// One came out shorter than it was listed.
     pub(super) any_shorter: bool,
-    /// How many came out far shorter.
-    pub(super) short: u64,
-    /// The first ones of those that are new.
-    pub(super) far_shorter: Vec<ListedAs>,
-    /// Those that came so before, and did again with the same bytes: nothing shows that they are whole. The entries, and how
-    /// they are listed where that has a name.
-    pub(super) still_short: HashMap<EntryId, Option<ListedAs>>,
-    /// The first one that had not come so before, with the octets that came.
-    pub(super) first_short: Option<(Listed, u64)>,
+    /// Those that came in another size than they were listed with.
+    pub(super) other_sizes: OtherSizes,
     /// Remembered messages in whose place others came: they are not on the server.
     pub(super) absent: Vec<EntryId>,
     /// How many came that a rule would have left on the server.
@@ -115,8 +109,69 @@ pub(super) struct NoRoom {
 }
 
 impl Retrieved {
-    /// The entries of which it was seen that they are what the server has.
-    pub(super) fn verified(&self) -> Vec<EntryId> {
-        self.known.iter().map(|(id, _)| *id).filter(|id| !self.still_short.contains_key(id)).collect()
+    /// The entries of which it was seen that they are what the server has, and of the others those whose bytes came.
+    pub(super) fn verified(&self) -> (Vec<EntryId>, Vec<EntryId>) {
+        let of_other_size: HashSet<EntryId> = self.other_sizes.those.iter().filter_map(|one| one.entry).collect();
+        self.known.iter().map(|(id, _)| *id).partition(|id| !of_other_size.contains(id))
+    }
+}
+
+/// So many new messages that came in another size are retrieved once more for that, and named.
+const NAMED: usize = 100;
+
+/// Messages that came in another size than they were listed with.
+#[derive(Default)]
+pub(super) struct OtherSizes {
+    /// Those that are remembered, and the first ones of those that are new.
+    pub(super) those: Vec<OtherSize>,
+    /// How many there are that estimates would explain.
+    explicable: usize,
+    /// How many there are that they would not.
+    others: usize,
+    /// How many new messages came as they were listed.
+    pub(super) exact: u32,
+    /// How many new ones came in another size that an estimate would explain.
+    pub(super) off: u32,
+}
+
+/// A message that came in another size than it was listed with.
+pub(super) struct OtherSize {
+    /// How it was listed.
+    pub(super) listed: Listed,
+    /// So many octets came.
+    pub(super) octets: u64,
+    /// What is remembered of it, if its bytes came before.
+    pub(super) entry: Option<EntryId>,
+    /// Less than half of it came, which no estimate explains.
+    is_far: bool,
+}
+
+impl OtherSizes {
+    /// A message came, with so many octets; `entry` if it is remembered.
+    pub(super) fn came(&mut self, arrival: &Arrival, octets: u64, entry: Option<EntryId>) {
+        let is_far = match arrival.fit() {
+            Fit::Unsaid => return,
+            Fit::Exact => {
+                self.exact = self.exact.saturating_add(u32::from(entry.is_none()));
+                return;
+            }
+            Fit::Longer | Fit::Shorter => false,
+            Fit::FarShorter => true,
+        };
+        self.off = self.off.saturating_add(u32::from(entry.is_none() && !is_far));
+        *if is_far { &mut self.others } else { &mut self.explicable } += 1;
+        if entry.is_some() || self.those.len() < NAMED {
+            self.those.push(OtherSize { listed: arrival.listed().clone(), octets, entry, is_far });
+        }
+    }
+
+    /// Those that mean something, where the sizes are estimates or not.
+    pub(super) fn telling(&self, sizes_are_estimates: bool) -> impl Iterator<Item = &OtherSize> {
+        self.those.iter().filter(move |one| one.is_far || !sizes_are_estimates)
+    }
+
+    /// How many that are.
+    pub(super) fn count(&self, sizes_are_estimates: bool) -> usize {
+        self.others + if sizes_are_estimates { 0 } else { self.explicable }
     }
 }

@@ -23,11 +23,11 @@ use crate::client::{Client, ClientError, Message};
 use crate::delivery::committer::ReceivedMessage;
 use crate::delivery::destination::OWN;
 use crate::delivery::publish::Delivered;
+use crate::ids::EntryId;
 use crate::maildir::staging::{NotWritten, Received, Staging};
 use crate::plan::maildrop::Listed;
-use crate::plan::{Arrival, Removable};
+use crate::plan::{Arrival, Length, Removable};
 use crate::pop3::{Command, CommandKind, Event, MessageNumber, Response, Status, UniqueId};
-use crate::state::entries::{Entry, ListedAs};
 use crate::watch;
 
 /// Complete messages that wait for the disk hold at most so many bytes of memory.
@@ -431,25 +431,18 @@ impl<'a> Retriever<'a> {
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
         let Incoming { staging, to, would_be_skipped, has_long_header, .. } = incoming;
+        let length = Length::new(staging.octets(), staging.size());
+        self.done.any_shorter |= Arrival::would_be_short(&listed, staging.octets());
         let octets = staging.octets();
-        let is_shorter = Arrival::would_be_short(&listed, octets);
-        self.done.any_shorter |= is_shorter;
-        let ended_early = is_shorter && is_far_shorter(listed.reported_size, octets);
-        if ended_early {
-            self.done.short += 1;
-        }
         let is_unsized = self.retrieval.sizes_put_off && listed.reported_size.is_none();
-        let arrival = Arrival::of(self.client.serial(), listed, octets);
+        let arrival = Arrival::of(self.client.serial(), listed, length);
+        let arrival = arrival.where_sizes_are_estimates(self.retrieval.sizes_are_estimates);
         let received = staging.finish(if is_unsized { arrival.of_unknown_size() } else { arrival });
-        let known = self.remembered(&received, ended_early.then_some(octets));
-        let listed = received.payload().listed();
-        if ended_early && known.as_ref().is_none_or(|entry| entry.doubt) {
-            self.done.first_short.get_or_insert_with(|| (listed.clone(), octets));
-        }
+        let known = self.remembered(&received);
+        self.done.other_sizes.came(received.payload(), octets, known);
         if known.is_some() {
             return Ok(());
         }
-        self.done.far_shorter.extend(ListedAs::of(listed).filter(|_| ended_early && self.done.short <= FEW));
         self.done.not_skipped += u64::from(would_be_skipped);
         self.done.long_headers += u64::from(has_long_header);
         let bytes = u32::try_from(received.held() + OVERHEAD).unwrap_or(HELD).min(HELD);
@@ -459,9 +452,8 @@ impl<'a> Retriever<'a> {
         received_messages.send(ReceivedMessage { received, to, permit }).await.map_err(|_| PollError::Stopped)
     }
 
-    /// The entry, if it is one that we have after all: then this copy goes, and it has been verified. One that ended early
-    /// (with so many octets) is not deleted in this session, and has not been verified if it did so before.
-    fn remembered(&mut self, received: &Received<Arrival>, ended_early: Option<u64>) -> Option<Entry> {
+    /// The entry, if it is one that we have after all: then this copy goes.
+    fn remembered(&mut self, received: &Received<Arrival>) -> Option<EntryId> {
         let (listed, digests) = (received.payload().listed(), received.digests());
         let Some(entry) = self.retrieval.remembered.take(listed, digests) else {
             self.others.extend(listed.unique_id.clone());
@@ -469,16 +461,9 @@ impl<'a> Retriever<'a> {
         };
         self.events.tell(&PollEvent::MessageRecognised { listed, entry: entry.id });
         self.done.known.push((entry.id, listed.clone()));
-        if let Some(octets) = ended_early {
-            // The bytes are the same: if it was listed so when it came first, it ended early then, too.
-            if is_far_shorter(entry.fingerprint.reported_size, octets) {
-                self.done.still_short.insert(entry.id, ListedAs::of(listed));
-            }
-            return Some(entry);
-        }
         let removable = Removable::after_comparison(received, &entry, self.retrieval.removal, self.retrieval.now);
         removable.into_iter().for_each(|removable| self.deletions.add(removable));
-        Some(entry)
+        Some(entry.id)
     }
 
     /// The oldest message under way is complete with so many octets, or refused. Its room is what it takes, not what it was
@@ -496,12 +481,4 @@ fn tell_refused(events: &Emitter, listed: &Listed, response: &Response) {
     let words = response.words();
     let why = format_args!("the server refuses it, saying \"{words}\"");
     events.tell(&PollEvent::MessageRefused { listed, why });
-}
-
-/// Where no more than so many messages of a session end early, each is retrieved once more.
-pub(super) const FEW: u64 = 8;
-
-/// Whether so much less came that somebody should know: some servers round their sizes up, none doubles them.
-fn is_far_shorter(reported_size: Option<u64>, octets: u64) -> bool {
-    reported_size.is_some_and(|size| octets < size / 2)
 }

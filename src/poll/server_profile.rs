@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use tracing::debug;
+use tracing::{debug, warn};
 
+use super::retrieval::OtherSizes;
 use crate::account::Endpoint;
 use crate::account_history::History;
 use crate::client::listing::Opened;
@@ -138,6 +139,21 @@ impl ServerProfile {
         if do_not_come {
             self.server.note_sizes_first(self.now);
         }
+    }
+
+    /// Counts the sizes of the new messages of a session, and tells whether those that the server lists are estimates.
+    pub(super) fn note_fit(&mut self, sizes: &OtherSizes) -> bool {
+        let before = self.sizes_are_estimates();
+        self.server.note_fit(sizes.exact, sizes.off);
+        if !before && self.sizes_are_estimates() {
+            warn!("most messages come in another size than the server lists: its sizes count as estimates from now on");
+        }
+        self.sizes_are_estimates()
+    }
+
+    /// Whether the sizes that the server lists are estimates.
+    pub(super) fn sizes_are_estimates(&self) -> bool {
+        self.server.sizes_are_estimates()
     }
 
     /// A session ended in order.

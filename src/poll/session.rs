@@ -89,8 +89,7 @@ impl Poll {
             () = self.stop.cancelled() => Err(PollError::Stopped),
             opened = self.open_maildrop(begun, profile, password, knows_unique_ids) => opened,
         };
-        let not_opened = |error| Broken { error, to_isolate: Vec::new(), opened: false };
-        let opened = opened.map_err(not_opened)?;
+        let opened = opened.map_err(|error| Broken { error, to_isolate: Vec::new(), opened: false })?;
         profile.opened(&opened, &self.redactor);
         let capabilities = opened.capabilities().cloned();
         self.note_login(&opened);
@@ -101,6 +100,7 @@ impl Poll {
         self.listed = messages;
         self.events.tell(&PollEvent::Listed { messages, is_complete });
         let listed = ListedNow { maildrop: &mut maildrop, share: &mut share, sizes_beside: profile.sizes_beside() };
+        self.sizes_are_estimates = profile.sizes_are_estimates();
         let planned = self.plan(&mut client, capabilities.as_ref(), listed, state).await;
         let mut clean = None;
         let done = match planned {
@@ -128,6 +128,7 @@ impl Poll {
         match done {
             Ok((work, ended)) => {
                 let last = client.last_message();
+                self.sizes_are_estimates = profile.note_fit(&work.retrieved.other_sizes);
                 let retrieved = self.end_session(state, client, work).await;
                 let retrieved = retrieved.map_err(|error| self.broken_behind_quit(error, last, &maildrop))?;
                 profile.ended_in_order(ahead, retrieved);

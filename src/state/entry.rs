@@ -191,4 +191,6 @@ pub enum QuarantineReason {
     /// The server gave no more for the day when this was asked for. It counts once a day, and until it is set aside `until`
     /// is when it counted last.
     OverLimit,
+    /// What came of it has another size than it was listed with.
+    OtherSize,
 }

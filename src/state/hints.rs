@@ -38,6 +38,12 @@ const SIZES_FIRST_FOR: u64 = 7 * 86_400;
 /// seconds.
 const APART: u64 = 60;
 
+/// So many new messages came in another size than they were listed with before the sizes count as estimates.
+const MANY_OFF: u32 = 10;
+
+/// Of so many messages it is known at most how their sizes were.
+const LATELY: u32 = 256;
+
 /// So many sessions in a row broke with commands under way: it is time to try without.
 const SUSPICIOUS: u8 = 2;
 
@@ -126,6 +132,10 @@ pub struct ServerHints {
     classical_until: u64,
     /// Until then, in trusted seconds of the state, all sizes are asked for before a message is. 0: no longer.
     sizes_first_until: u64,
+    /// How many new messages came in the size that they were listed with, lately.
+    sizes_exact: u32,
+    /// How many came in another one.
+    sizes_off: u32,
 }
 
 /// Whether what was learned `how_long` before `until`, at most, still holds. A time further away than we ever set belongs to
@@ -189,6 +199,22 @@ impl ServerHints {
     /// The size of a message did not come when it was asked for beside it.
     pub fn note_sizes_first(&mut self, now: u64) {
         self.sizes_first_until = now.saturating_add(SIZES_FIRST_FOR);
+    }
+
+    /// So many new messages came in the size that they were listed with, and so many in another one. What is long ago counts
+    /// for less and less, since a server may be mended.
+    pub fn note_fit(&mut self, exact: u32, off: u32) {
+        self.sizes_exact = self.sizes_exact.saturating_add(exact);
+        self.sizes_off = self.sizes_off.saturating_add(off);
+        while self.sizes_exact.saturating_add(self.sizes_off) > LATELY {
+            (self.sizes_exact, self.sizes_off) = (self.sizes_exact / 2, self.sizes_off / 2);
+        }
+    }
+
+    /// Whether the sizes that it lists are estimates: not of a message here and there, but of three quarters of them.
+    #[must_use]
+    pub fn sizes_are_estimates(&self) -> bool {
+        self.sizes_off >= MANY_OFF && self.sizes_off / 3 >= self.sizes_exact
     }
 
     /// A session broke; `ahead` says whether several commands were under way.

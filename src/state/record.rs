@@ -240,6 +240,7 @@ fn letter_of(kind: QuarantineReason) -> char {
         QuarantineReason::Refused => 'r',
         QuarantineReason::BrokeSession => 'b',
         QuarantineReason::OverLimit => 'l',
+        QuarantineReason::OtherSize => 's',
     }
 }
 
@@ -473,6 +474,7 @@ impl<'a> Parse<'a> {
             b"r" => QuarantineReason::Refused,
             b"b" => QuarantineReason::BrokeSession,
             b"l" => QuarantineReason::OverLimit,
+            b"s" => QuarantineReason::OtherSize,
             _ => return None,
         };
         let quarantine = Quarantine { kind, count: self.number()?, until: self.number()? };

@@ -53,6 +53,7 @@ mod modes;
 mod oauth;
 mod one_at_a_time;
 mod order;
+mod other_sizes;
 mod plans;
 mod progress;
 mod proxies;

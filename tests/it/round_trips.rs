@@ -261,9 +261,15 @@ fn a_server_that_announces_less_after_the_login_is_asked_again() {
 fn hints_that_are_damaged_or_gone_cost_a_round_trip_and_no_more() {
     let (maildrop, env) = fetched(3, |_| {});
     let hints = env.path("state/a.hints");
-    let of_the_server = || fs::read_to_string(&hints).unwrap().split("[past]").next().unwrap().to_owned();
+    // How many sizes were right is only learned from new messages.
+    let of_the_server = || -> Vec<String> {
+        let all = fs::read_to_string(&hints).unwrap();
+        let lines = all.split("[past]").next().unwrap().lines();
+        lines.filter(|line| !line.starts_with("sizes_exact")).map(str::to_owned).collect()
+    };
+    let whole = fs::read_to_string(&hints).unwrap();
     let good = of_the_server();
-    for damaged in ["", "\0\0\0\0", good.get(..12).unwrap()] {
+    for damaged in ["", "\0\0\0\0", whole.get(..12).unwrap()] {
         fs::write(&hints, damaged).unwrap();
         env.fetch().expect(0).says("nothing new");
         assert_eq!(commands(&last(&maildrop))[0], "CAPA");

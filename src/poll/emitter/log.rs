@@ -3,7 +3,6 @@
 use tracing::{debug, info, warn};
 
 use crate::delivery::recovery::Recovered;
-use crate::plan::maildrop::Listed;
 use crate::poll::error::PollError;
 use crate::poll::events::{AfterFailure, PollEvent};
 use crate::text::{Count, Size};
@@ -44,7 +43,6 @@ pub(super) fn on_event(event: &PollEvent<'_>) {
                 debug!("message {number} ({octets} octets) is delivered as {}/{file_name}", new.display());
             }
         }
-        PollEvent::EndedEarly { first, octets, messages } => ended_early(first, *octets, *messages),
         PollEvent::Stopping { under_way } => debug!("stopping: {under_way} messages are under way"),
         PollEvent::QuitNotAcknowledged => {
             warn!("the server did not acknowledge the QUIT: what was deleted is deleted again next time");
@@ -60,20 +58,6 @@ fn was_interrupted(recovered: &Recovered) {
     warn!(
         "an earlier run was interrupted: finished {finished} of its deliveries, found {found} finished, {again} to be \
          fetched again, removed {remains} unfinished files"
-    );
-}
-
-/// Tells of messages that came out far shorter than they were listed: of the first one, and how many there are.
-fn ended_early(first: &Listed, octets: u64, messages: u64) {
-    let others = match messages.saturating_sub(1) {
-        0 => String::new(),
-        more => format!(", and {more} more were like that"),
-    };
-    warn!(
-        "message {} was listed with {} octets, and {octets} came: it is kept as it came, and not deleted in this session\
-         {others}",
-        first.number,
-        first.reported_size.unwrap_or(0)
     );
 }
 

@@ -7,6 +7,7 @@ use crate::account::AccountName;
 use crate::account_history::History;
 use crate::ids::EntryId;
 use crate::plan::Plan;
+use crate::plan::maildrop::Listed;
 use crate::poll::error::PollError;
 use crate::poll::events::PollEvent;
 use crate::poll::report::{Failures, PollReport, Tally};
@@ -59,6 +60,7 @@ impl Reporter {
                 report.not_skipped = report.not_skipped.saturating_add(*not_skipped);
                 report.long_headers = report.long_headers.saturating_add(*long_headers);
             }
+            PollEvent::OtherSizes { those, messages } => of_other_size(report, those, *messages),
             PollEvent::DeletionRefused(entries) => report.undeletable.extend(*entries),
             PollEvent::Deleted(entries) => deleted(report, entries),
             PollEvent::QuitNotAcknowledged => report.unacknowledged = true,
@@ -81,7 +83,6 @@ impl Reporter {
             | PollEvent::MessageOctets { .. }
             | PollEvent::MessageReceived { .. }
             | PollEvent::MessageRecognised { .. }
-            | PollEvent::EndedEarly { .. }
             | PollEvent::Stopping { .. }
             | PollEvent::WaitsForRoom { .. }
             | PollEvent::Waits(_) => {}
@@ -99,6 +100,14 @@ fn deleted(report: &mut PollReport, entries: &[EntryId]) {
     report.removed += count;
     report.on_server = report.on_server.map(|listed| listed.saturating_sub(count));
     entries.iter().for_each(|entry| _ = report.undeletable.remove(entry));
+}
+
+fn of_other_size(report: &mut PollReport, those: &[(&Listed, u64)], messages: usize) {
+    for (listed, octets) in those {
+        let size = listed.reported_size.unwrap_or(0);
+        report.other_sizes.add(listed, format_args!("was listed with {size} octets, and {octets} came"));
+    }
+    report.other_sizes.absorb(Tally::unnamed(messages.saturating_sub(those.len())));
 }
 
 fn totals(report: &mut PollReport, past: &Past, history: &History) {

@@ -30,6 +30,12 @@ impl<T> Default for Tally<T> {
 }
 
 impl<T> Tally<T> {
+    /// Of so many, of which nothing else is known.
+    #[must_use]
+    pub fn unnamed(count: usize) -> Self {
+        Self { count, first: Vec::new() }
+    }
+
     /// Those of another one as well.
     pub fn absorb(&mut self, other: Self) {
         let Self { count, first } = other;
@@ -62,12 +68,6 @@ impl Tally {
     #[must_use]
     pub fn of(messages: &[Listed]) -> Self {
         Self { count: messages.len(), first: messages.iter().take(NAMED).cloned().collect() }
-    }
-
-    /// Of so many, of which nothing else is known.
-    #[must_use]
-    pub fn unnamed(count: usize) -> Self {
-        Self { count, first: Vec::new() }
     }
 }
 
