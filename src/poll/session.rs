@@ -74,14 +74,14 @@ impl Broken {
 }
 
 impl Poll {
-    /// Logs in, unless the session was begun, does what the plan says and ends the session.
-    pub(super) async fn session(
-        &mut self,
+    /// Logs in, unless the session was begun, and asks what there is, until the end is asked for.
+    async fn open(
+        &self,
         begun: Option<Opened>,
-        state: &mut StateHandle,
+        state: &StateHandle,
         profile: &mut ServerProfile,
         password: &Secret,
-    ) -> Result<Ended, Broken> {
+    ) -> Result<Opened, Broken> {
         let here = |entry: &Entry| entry.unique_id.is_some() && entry.absent_since.is_none();
         let knows_unique_ids = state.read().is_ok_and(|store| store.state().entries().any(here));
         let opened = tokio::select! {
@@ -91,6 +91,18 @@ impl Poll {
         };
         let opened = opened.map_err(|error| Broken { error, to_isolate: Vec::new(), opened: false })?;
         profile.opened(&opened, &self.redactor);
+        Ok(opened)
+    }
+
+    /// Logs in, unless the session was begun, does what the plan says and ends the session.
+    pub(super) async fn session(
+        &mut self,
+        begun: Option<Opened>,
+        state: &mut StateHandle,
+        profile: &mut ServerProfile,
+        password: &Secret,
+    ) -> Result<Ended, Broken> {
+        let opened = self.open(begun, state, profile, password).await?;
         let capabilities = opened.capabilities().cloned();
         self.note_login(&opened);
         let Opened { mut client, maildrop, digest, mut share, .. } = opened;
