@@ -33,7 +33,7 @@ fn asked_list() -> (Session, Vec<u8>) {
 /// As much as a client reads at a time.
 const CHUNK: usize = 64 << 10;
 
-/// The same listing as last time, read as a client reads it.
+// The same listing as last time, read as a client reads it.
 #[library_benchmark]
 #[bench::lines_20_000(args = (20_000), setup = asked_uidl)]
 #[bench::lines_100_000(args = (100_000), setup = asked_uidl)]
