@@ -14,23 +14,15 @@ use rustix::io::Errno;
 
 use super::{Dir, DirSync, Disk, DiskFile, FileId, FileStatus, HeldLock, Lock, Space, lock_holder, sync_pool};
 
-/// Ends its lock when it is dropped. Closing the file is not enough: a process that is just being started somewhere else
-/// in this one has a copy of it for a moment, and with it the lock.
+/// A lock, for as long as its file is held.
 struct Unlocking {
-    file: File,
+    _file: RealFile,
     id: FileId,
 }
 
 impl HeldLock for Unlocking {
     fn file(&self) -> FileId {
         self.id
-    }
-}
-
-impl Drop for Unlocking {
-    fn drop(&mut self) {
-        // If that fails, closing it ends the lock a moment later.
-        let _ = self.file.unlock();
     }
 }
 
@@ -53,7 +45,8 @@ impl From<File> for RealFile {
 impl Drop for RealFile {
     fn drop(&mut self) {
         if self.locked {
-            // As for [`Unlocking`].
+            // Closing the file is not enough: a process that is just being started somewhere else in this one has a copy of
+            // it for a moment, and with it the lock. If this fails, closing it ends the lock a moment later.
             let _ = self.file.unlock();
         }
     }
@@ -367,7 +360,7 @@ impl Disk for RealDisk {
             let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(holder.as_bytes()));
         }
         let id = file_status(&rustix::fs::fstat(&file)?).id;
-        Ok(Lock::Acquired(Box::new(Unlocking { file, id })))
+        Ok(Lock::Acquired(Box::new(Unlocking { _file: RealFile { file, locked: true }, id })))
     }
 }
 

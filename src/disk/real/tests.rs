@@ -95,7 +95,7 @@ fn a_lock_ends_at_once_although_a_copy_of_its_file_is_open() {
     file.try_lock().unwrap();
     let _copy = file.try_clone().unwrap();
     let id = FileId { device: 0, inode: 0 };
-    drop(Unlocking { file, id });
+    drop(Unlocking { _file: RealFile { file, locked: true }, id });
     assert!(matches!(RealDisk.lock(&path, "pid 2").unwrap(), Lock::Acquired(_)));
 }
 

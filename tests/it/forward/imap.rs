@@ -19,14 +19,19 @@ fn all_arrive(env: &TestEnv, maildrop: &Maildrop, server: &ImapServer, count: us
     assert_eq!((maildrop.left().len(), spool(env)), (0, 0));
 }
 
+/// From now on the server does not tell the UIDs of what it stores.
+fn take_uidplus(server: &ImapServer) {
+    server.with(|mailbox| {
+        (mailbox.naming, mailbox.capabilities) = (Naming::Nothing, "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL-");
+    });
+}
+
 #[test]
 fn a_lost_answer_costs_a_look_and_no_copy() {
     for uidplus in [true, false] {
         let (maildrop, server) = (Maildrop::new(small_ones(6)), ImapServer::start());
         if !uidplus {
-            server.with(|mailbox| {
-                (mailbox.naming, mailbox.capabilities) = (Naming::Nothing, "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL-");
-            });
+            take_uidplus(&server);
         }
         server.faults(&[Fault::None, Fault::LoseAnswer, Fault::None, Fault::LoseAnswer]);
         let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 1")]);
@@ -44,9 +49,7 @@ fn what_an_earlier_connection_left_and_is_stored_late_is_not_appended_again() {
     for uidplus in [true, false] {
         let (maildrop, server) = (Maildrop::new(small_ones(6)), ImapServer::start());
         if !uidplus {
-            server.with(|mailbox| {
-                (mailbox.naming, mailbox.capabilities) = (Naming::Nothing, "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL-");
-            });
+            take_uidplus(&server);
         }
         server.faults(&[Fault::None, Fault::StoreLate(Duration::from_millis(700))]);
         let env = TestEnv::new(&[to(&maildrop, &server, "")]);
