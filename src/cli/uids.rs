@@ -245,7 +245,10 @@ async fn adopt(context: &Arc<PollContext>, account: &Account, options: &Adopt, q
     visit.end().await;
     let name = &account.name;
     if undated > 0 {
-        stderr_line(format_args!("{name}: {} without a date are left as they are", Count::of(undated, "message")));
+        stderr_line(format_args!(
+            "{name}: left as it is: {} without a date of arrival (Received)",
+            Count::of(undated, "message")
+        ));
     }
     let adopted = Count::of(known.len(), "message");
     if known.is_empty() {

@@ -9,8 +9,8 @@ use crate::pop3::{Command, CommandKind, MessageNumber};
 /// So many octets of a header are looked through.
 const HEADER: usize = 64 << 10;
 
-/// When these messages came, in seconds since 1970, by TOP n 0: what the last hop wrote (Received, RFC 5322, section 3.6.7),
-/// else their Date. Those that the server does not show or that have neither are missing.
+/// When these messages came, in seconds since 1970, by TOP n 0: what the last hop wrote (Received, RFC 5322, section 3.6.7).
+/// Those that the server does not show or that have none are missing: their Date is what their sender takes for the time.
 ///
 /// # Errors
 /// [`ClientError`].
@@ -60,11 +60,9 @@ fn date_of(header: &[u8]) -> Option<i64> {
                 .then(|| value.get(1..).unwrap_or_default().to_vec())
         })
     };
-    let received = value("received").and_then(|value| {
-        let semicolon = memchr::memrchr(b';', &value)?;
-        seconds(value.get(semicolon + 1..)?)
-    });
-    received.or_else(|| seconds(&value("date")?))
+    let received = value("received")?;
+    let semicolon = memchr::memrchr(b';', &received)?;
+    seconds(received.get(semicolon + 1..)?)
 }
 
 fn seconds(date: &[u8]) -> Option<i64> {
@@ -77,17 +75,18 @@ mod tests {
     use super::date_of;
 
     #[test]
-    fn the_last_hop_counts_then_the_date() {
+    fn the_last_hop_counts_and_no_date_of_a_sender() {
         let day = 86_400;
         for (header, expected) in [
-            ("Date: Fri, 02 Jan 1970 00:00:00 +0000\n\nDate: Sat, 03 Jan 1970 00:00:00 +0000\n", Some(day)),
+            ("RECEIVED : from a; 2 Jan 1970 00:00 +0000\n\nReceived: b; 3 Jan 1970 00:00 +0000\n", Some(day)),
+            ("Date: Fri, 02 Jan 1970 00:00:00 +0000\n\nReceived: b; 3 Jan 1970 00:00 +0000\n", None),
             (
                 "Received: from a\r\n by b;\r\n\tSat, 03 Jan 1970 00:00:00 +0000 (UTC)\r\nReceived: x; Fri, 02 Jan 1970 \
                  00:00:00 +0000\r\nDate: Fri, 02 Jan 1970 00:00:00 +0000\r\n\r\n",
                 Some(2 * day),
             ),
-            ("Received: nonsense\nDATE : 2 Jan 1970 00:00 +0000\n", Some(day)),
-            ("Subject: x\nDate: tomorrow\n", None),
+            ("Received: nonsense\nDATE : 2 Jan 1970 00:00 +0000\n", None),
+            ("Subject: x\nReceived: a; tomorrow\n", None),
             ("", None),
         ] {
             assert_eq!(date_of(header.as_bytes()), expected, "{header}");

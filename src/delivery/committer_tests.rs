@@ -3,6 +3,7 @@ use crate::account::RemovalPolicy;
 use crate::delivery::bench::Bench;
 use crate::delivery::destination::make_known;
 use crate::disk::RealDisk;
+use crate::disk::limited::LimitedDisk;
 use crate::ids::InstanceId;
 use crate::maildir::names::NameSource;
 use crate::maildir::staging::Staging;
@@ -134,4 +135,16 @@ fn a_short_message_is_not_deleted_in_the_session_that_delivered_it() {
         assert_eq!(removable(RemovalPolicy::AfterDelivery).is_some(), !is_short);
         assert!(removable(RemovalPolicy::Keep).is_none());
     }
+}
+
+#[test]
+fn what_a_power_cut_may_take_away_is_not_deleted_in_the_session_that_delivered_it() {
+    let mut delivery = Delivery::new();
+    let batch = vec![(Places::one(OWN), delivery.written("a", false))];
+    let unsyncable = Some(delivery.to.at(OWN).maildir.new_dir().path().to_owned());
+    let disk = LimitedDisk { unsyncable, ..LimitedDisk::default() };
+    let outcome = commit(&disk, &mut delivery.store, &delivery.to, batch);
+    assert_eq!((outcome.safe.len(), outcome.result.unwrap()), (1, DirSync::Unsupported));
+    assert!(!outcome.safe[0].is_durable());
+    assert!(Removable::after_delivery(RemovalPolicy::AfterDelivery, &outcome.safe[0]).is_none());
 }

@@ -51,6 +51,14 @@ impl Disk for LimitedDisk {
         if self.unsyncable.as_deref() == Some(path) { Ok(DirSync::Unsupported) } else { RealDisk.sync_dir(path) }
     }
 
+    fn sync_open_dir(&self, dir: &Dir) -> io::Result<DirSync> {
+        if self.unsyncable.as_deref() == Some(dir.path()) {
+            Ok(DirSync::Unsupported)
+        } else {
+            RealDisk.sync_open_dir(dir)
+        }
+    }
+
     as_it_is! {
         make_dir(path: &Path) -> ();
         set_mode(dir: &Path, mode: u32) -> ();
@@ -64,7 +72,6 @@ impl Disk for LimitedDisk {
         rename_in(from: &Dir, name: &OsStr, to: &Dir, new_name: &OsStr) -> ();
         replace_in(dir: &Dir, name: &OsStr, new_name: &OsStr) -> ();
         remove_in(dir: &Dir, name: &OsStr) -> ();
-        sync_open_dir(dir: &Dir) -> DirSync;
         file_system(path: &Path) -> u64;
         resolve(path: &Path) -> PathBuf;
         list(path: &Path) -> Vec<OsString>;

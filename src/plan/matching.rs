@@ -201,10 +201,10 @@ impl<'a> Matching<'a> {
             }
             return cell.present;
         };
-        let mut by_header = cell.by_header();
+        let mut by_header = cell.by_header(seen, fits);
         let (mut taken, mut unseen) = (HashSet::new(), Vec::new());
         for one in cell.listed {
-            let Some(header) = seen.get(&one.number).filter(|header| header.is_strong()) else {
+            let Some(header) = strong_header(one, seen) else {
                 unseen.push(one);
                 continue;
             };
@@ -227,6 +227,11 @@ impl<'a> Matching<'a> {
     }
 }
 
+/// The header of a listed message, if it was seen and says enough.
+fn strong_header<'s>(listed: &Listed, seen: &'s Seen) -> Option<&'s Digest> {
+    seen.get(&listed.number).filter(|header| header.is_strong())
+}
+
 /// Messages that share unique-id and size.
 #[derive(Default)]
 struct Cell<'a> {
@@ -238,14 +243,25 @@ struct Cell<'a> {
 }
 
 impl<'a> Cell<'a> {
-    /// What has a header that says enough; of each header, what was listed the last time comes first.
-    fn by_header(&self) -> HashMap<Digest, Vec<&'a Entry>> {
+    /// What has a header that says enough; of each header, what was listed the last time comes first. Where more are
+    /// listed with a header than are remembered with it, any of them may be the other one: it tells nothing. What was not
+    /// seen may have any header, unless it is known without.
+    fn by_header(&self, seen: &Seen, fits: bool) -> HashMap<Digest, Vec<&'a Entry>> {
         let mut by_header: HashMap<Digest, Vec<&Entry>> = HashMap::new();
         for entry in self.gone.iter().chain(&self.present).copied() {
             if let Some(header) = entry.fingerprint.header.filter(|header| header.is_strong()) {
                 by_header.entry(header).or_default().push(entry);
             }
         }
+        let mut listed: HashMap<&Digest, usize> = HashMap::new();
+        let mut unseen = 0;
+        for one in &self.listed {
+            match strong_header(one, seen) {
+                Some(header) => *listed.entry(header).or_default() += 1,
+                None => unseen += usize::from(!fits),
+            }
+        }
+        by_header.retain(|header, alike| listed.get(header).is_some_and(|count| count + unseen <= alike.len()));
         by_header
     }
 }

@@ -98,11 +98,15 @@ impl<'a> Renumbered<'a> {
     }
 
     /// Which unknown message is which vanished one, by header and size. Nothing, unless so many agree that it is no
-    /// coincidence.
+    /// coincidence. Of more that are alike than have vanished, any may be the new one: none of them is recognised.
     pub(super) fn recognise(&self, seen: &Seen) -> Vec<(&'a Listed, &'a Entry)> {
         let key_of = |listed: &Listed| seen.get(&listed.number).copied().zip(listed.reported_size);
-        let mut vanished: HashMap<(Digest, u64), Vec<&'a Entry>> =
-            self.unknown.iter().filter_map(|listed| Some((key_of(listed)?, Vec::new()))).collect();
+        let mut vanished: HashMap<(Digest, u64), Vec<&'a Entry>> = HashMap::new();
+        let mut listed: HashMap<(Digest, u64), usize> = HashMap::new();
+        for key in self.unknown.iter().filter_map(|listed| key_of(listed)) {
+            vanished.entry(key).or_default();
+            *listed.entry(key).or_default() += 1;
+        }
         // From the youngest on, so that of several alike the oldest are taken first.
         for entry in self.lost.iter().rev() {
             let key = strong_header(entry).zip(entry.fingerprint.reported_size);
@@ -110,6 +114,7 @@ impl<'a> Renumbered<'a> {
                 alike.push(entry);
             }
         }
+        vanished.retain(|key, alike| listed.get(key).is_some_and(|count| *count <= alike.len()));
         let mut headers = HashSet::new();
         let mut pairs = Vec::new();
         for listed in &self.unknown {

@@ -320,7 +320,12 @@ fn messages_that_share_a_unique_id_are_told_apart_by_their_headers() {
     let one_known = state(vec![entry(1, "a", "B", 1, 0)]);
     assert_eq!(retrieved(&decide(&listing, &one_known, &KEEP, &["A", "B", "C"])), [1, 3]);
     let two_alike = state(vec![entry(1, "a", "A", 1, 0), entry(2, "a", "A", 1, 0)]);
-    assert_eq!(retrieved(&decide(&listing, &two_alike, &KEEP, &["A", "A", "A"])), [3], "multiplicity counts");
+    assert_eq!(retrieved(&decide(&listing, &two_alike, &KEEP, &["A", "A", "A"])), [1, 2, 3], "each may be the third");
+    assert_eq!(retrieved(&decide(&maildrop(&[("a", 1), ("a", 1)]), &two_alike, &KEEP, &["A", "A"])), [0_u32; 0]);
+    // Of two that are listed, the one that was not seen may be the remembered one.
+    let (two, seen) = (maildrop(&[("a", 1), ("a", 1)]), saw(digest("B")));
+    let done = Done { tried: &HashSet::new(), compared: &HashSet::new(), compared_as: &HashSet::new() };
+    assert_eq!(retrieved(&PlanInput::new(&two, &one_known, done, NOW).plan(&KEEP, &seen)), [1, 2]);
     let all_known = state((1..=3).map(|id| entry(id, "a", "x", 1, 0)).collect());
     assert_eq!(look_at(&listing, &all_known, &KEEP, &HashSet::new(), NOW), [], "the counts agree");
 }
@@ -547,6 +552,17 @@ fn a_header_of_a_message_whose_size_is_not_known_permits_nothing() {
     sizeless.fingerprint.reported_size = None;
     let plan = decide(&maildrop(&[("a", 1)]), &state(vec![sizeless]), &DELETE, &["A"]);
     assert_eq!((retrieved(&plan), deleted(&plan)), (vec![1], vec![]));
+}
+
+#[test]
+fn nor_does_one_of_a_message_of_another_size() {
+    let listing = maildrop(&[("a", 1)]);
+    let seen = saw(digest("A"));
+    for (size, may_go) in [(1, true), (2, false)] {
+        let entry = entry(1, "a", "A", size, 20);
+        let removable = Removable::after_look(&listing, &listing.messages[0], &entry, &DELETE, &seen, NOW);
+        assert_eq!(removable.is_some(), may_go);
+    }
 }
 
 fn weak() -> Digest {

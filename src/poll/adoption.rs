@@ -76,7 +76,8 @@ impl Visit {
     }
 
     /// Of these, what a Maildir has: by the hash of the unique-id in our own names, if the size is the same as well, else by
-    /// a header that says enough, which is asked for.
+    /// a header that says enough, which is asked for. Of messages alike of which it has fewer, any may be the one that it
+    /// has not.
     ///
     /// # Errors
     /// Those of the session.
@@ -92,9 +93,13 @@ impl Visit {
         if files.left() > 0 && !rest.is_empty() {
             let numbers: Vec<MessageNumber> = rest.iter().map(|listed| listed.number).collect();
             let headers = look(&mut self.client, &numbers).await?;
+            let shown = |listed: &Listed| headers.get(&listed.number).copied().filter(|header| header.is_strong());
+            let mut alike: HashMap<Digest, usize> = HashMap::new();
+            rest.iter().filter_map(shown).for_each(|header| *alike.entry(header).or_default() += 1);
+            alike.retain(|header, count| *count <= files.left_with(header));
             for listed in &rest {
-                let header = headers.get(&listed.number).filter(|header| header.is_strong());
-                if let Some(stored) = header.and_then(|header| files.take_by_header(*header)) {
+                let header = shown(listed).filter(|header| alike.contains_key(header));
+                if let Some(stored) = header.and_then(|header| files.take_by_header(header, listed)) {
                     known.extend(adopted(listed, Some(stored.header), Some(stored.whole)));
                 }
             }
@@ -113,6 +118,10 @@ impl Visit {
 fn adopted(listed: &Listed, header: Option<Digest>, whole: Option<Digest>) -> Option<Known> {
     let fingerprint = Fingerprint { reported_size: listed.reported_size, header, whole };
     Some(Known { unique_id: listed.unique_id.clone()?, origin: Origin::Adopted, fingerprint, fetched_at: None })
+}
+
+fn is_at_least(stored: Option<&Stored>, octets: u64) -> bool {
+    stored.is_some_and(|stored| stored.size_on_wire >= octets)
 }
 
 /// The files of a Maildir; each is one message at most.
@@ -144,8 +153,18 @@ impl Files {
         Self::take(&mut self.all, self.by_name.get_mut(&key)?)
     }
 
-    fn take_by_header(&mut self, header: Digest) -> Option<Stored> {
-        Self::take(&mut self.all, self.by_header.get_mut(&header)?)
+    /// What is shorter than the listed message is a part of it at most. Other programs add fields to the header.
+    fn take_by_header(&mut self, header: Digest, listed: &Listed) -> Option<Stored> {
+        let least = listed.reported_size.unwrap_or(0);
+        let is_whole = |at: &usize| self.all.get(*at).is_some_and(|one| is_at_least(one.as_ref(), least));
+        let at = *self.by_header.get(&header)?.iter().find(|at| is_whole(at))?;
+        self.all.get_mut(at)?.take()
+    }
+
+    /// How many files with a header are left.
+    fn left_with(&self, header: &Digest) -> usize {
+        let places = self.by_header.get(header).map_or(&[][..], Vec::as_slice);
+        places.iter().filter(|at| self.all.get(**at).is_some_and(Option::is_some)).count()
     }
 
     fn take(all: &mut [Option<Stored>], places: &mut Vec<usize>) -> Option<Stored> {

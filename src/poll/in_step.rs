@@ -107,6 +107,12 @@ mod tests {
     }
 
     #[test]
+    fn what_nothing_else_answers_is_asked_where_stat_told_a_number() {
+        assert_eq!(InStep::new(Some(4)).question().asked(), CommandKind::Stat);
+        assert_eq!(InStep::new(None).question().asked(), CommandKind::Noop);
+    }
+
+    #[test]
     fn the_number_that_the_session_began_with_is_enough() {
         for name in NAMES {
             assert_eq!(hear(name, &[(CommandKind::Stat, "+OK 4 400")]), Ok(None));

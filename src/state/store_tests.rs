@@ -4,6 +4,7 @@ use crate::delivery::bench::{Bench, account};
 use crate::disk::RealDisk;
 use crate::state::entries::QuarantineReason;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 fn known(store: &Store) -> Vec<String> {
     let text = |entry: &Entry| String::from_utf8_lossy(entry.unique_id.as_ref().unwrap().as_bytes()).into_owned();
@@ -244,7 +245,12 @@ fn the_doubt_before_a_quit_is_durable() {
 #[test]
 fn a_file_of_the_version_before_is_written_anew_before_anything_is_added() {
     let bench = Bench::new();
-    bench.record(&mut bench.open().unwrap(), &["a"]);
+    let mut store = bench.open().unwrap();
+    bench.record(&mut store, &["a"]);
+    // Durable, so that the version is the only reason.
+    store.settle().unwrap();
+    store.journal.mark_durable().unwrap();
+    drop(store);
     let path = bench.state_dir().join("jo.uids");
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replacen("mailferry-uids 2", "mailferry-uids 1", 1)).unwrap();
@@ -252,6 +258,24 @@ fn a_file_of_the_version_before_is_written_anew_before_anything_is_added() {
     store.record_doubt(vec![EntryId::FIRST]).unwrap();
     assert!(fs::read_to_string(&path).unwrap().starts_with("mailferry-uids 2\n"));
     assert_eq!(in_doubt(&bench, &store), (true, true));
+}
+
+#[test]
+fn a_file_that_a_power_cut_may_take_away_is_written_anew_before_mail_is_written() {
+    for is_appended_to in [false, true] {
+        let bench = Bench::new();
+        let mut store = bench.open().unwrap();
+        store.ensure_file().unwrap();
+        if is_appended_to {
+            bench.record(&mut store, &["a"]);
+            store.settle().unwrap();
+        }
+        drop(store);
+        let inode = || fs::metadata(bench.state_dir().join("jo.uids")).unwrap().ino();
+        let before = inode();
+        bench.open().unwrap().ensure_file().unwrap();
+        assert_eq!(inode() == before, is_appended_to);
+    }
 }
 
 #[test]

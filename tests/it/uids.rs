@@ -109,16 +109,45 @@ fn a_hash_by_chance_is_no_message() {
 }
 
 #[test]
+fn a_part_of_a_message_is_not_adopted_for_it_nor_one_of_several_alike() {
+    let alarm = |disk: &str| {
+        let header = "Date: Thu, 1 Jan 2026 00:00:00 +0000\r\nSubject: alarm\r\n";
+        format!("{header}\r\nThe disk {disk} is full.\r\n").into_bytes()
+    };
+    for (listed, there, retrieved) in [
+        (vec![alarm("a")], vec![stored(&alarm("a"))], 0),
+        (vec![alarm("a")], vec![stored(&alarm("a"))[..70].to_vec()], 1),
+        (vec![alarm("a"), alarm("b")], vec![stored(&alarm("b"))], 2),
+        (vec![alarm("a"), alarm("b")], vec![stored(&alarm("b")), stored(&alarm("a"))], 0),
+    ] {
+        let messages = listed.iter().zip(1..).map(|(one, n)| Message::new(&format!("u{n}"), one)).collect();
+        let maildrop = Maildrop::new(messages);
+        let env = env_at(&maildrop);
+        let maildir = env.maildir("a");
+        make_maildir(&maildir);
+        for (content, n) in there.iter().zip(1..) {
+            fs::write(maildir.join(format!("cur/{n}.foreign:2,S")), content).unwrap();
+        }
+        env.run(&["uids", "adopt", "a", "--from-maildir", "--yes"]).expect(0);
+        let again: &[&str] = if retrieved > 0 { &["fetch", "--new-state"] } else { &["fetch"] };
+        env.run(again).expect(0);
+        assert_eq!(maildrop.count("RETR"), retrieved, "{}", there.len());
+    }
+}
+
+#[test]
 fn what_is_older_than_a_day_is_adopted() {
     let dated = |uid: &str, day: &str| {
-        Message::new(uid, format!("Message-ID: <{uid}>\r\nDate: {day} 2026 12:00:00 +0000\r\n\r\nx\r\n").as_bytes())
+        let received = format!("Received: from a by b;\r\n\t{day} 2026 12:00:00 +0000");
+        Message::new(uid, format!("{received}\r\nMessage-ID: <{uid}>\r\n\r\nx\r\n").as_bytes())
     };
-    let undated = Message::new("none", b"Message-ID: <none>\r\n\r\nx\r\n");
+    // A sender's clock may show any day.
+    let undated = Message::new("none", b"Date: 1 Jan 2000 12:00:00 +0000\r\nMessage-ID: <none>\r\n\r\nx\r\n");
     let maildrop = Maildrop::new(vec![dated("old", "10 Jan"), dated("new", "20 Jan"), undated]);
     let env = env_at(&maildrop);
     env.run(&["uids", "adopt", "a", "--before", "tomorrow", "--yes"]).expect(64).says("is not a date");
     let outcome = env.run(&["uids", "adopt", "a", "--before", "2026-01-15", "--yes"]).expect(0);
-    outcome.says("adopted 1 message").says("1 message without a date");
+    outcome.says("adopted 1 message").says("1 message without a date of arrival");
     env.fetch().expect(0).says("2 new messages");
     assert_eq!((maildrop.retrieved("old"), maildrop.retrieved("new")), (0, 1));
 }

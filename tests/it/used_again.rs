@@ -127,3 +127,24 @@ fn what_is_still_there_after_a_lost_quit_is_retrieved_to_be_sure_and_not_deliver
         arrived(&env, &[&message("a")]);
     }
 }
+
+/// A server that makes the unique-id of the header, which is the same on all of them.
+#[test]
+fn of_messages_that_are_listed_alike_in_all_but_their_bytes_each_is_stored_once() {
+    for to_grow_old in [false, true] {
+        let maildrop = Maildrop::new(vec![Message::new("1", &undated("a"))]);
+        let account = Account::at(maildrop.server.address);
+        let env = TestEnv::new(&[if to_grow_old { account.text("leave_on_server", "1d") } else { account }]);
+        env.fetch().expect(0).says("1 new message");
+        let lists = |disks: &[&str]| {
+            let messages = disks.iter().map(|disk| Message::new("1", &undated(disk))).collect();
+            maildrop.change(|contents| contents.messages = messages);
+        };
+        for disks in [&["b", "a"][..], &["b", "c", "a"]] {
+            lists(disks);
+            (0..3).for_each(|_| _ = env.fetch().expect(0));
+            let there: Vec<Vec<u8>> = disks.iter().map(|disk| undated(disk)).collect();
+            arrived(&env, &there.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        }
+    }
+}

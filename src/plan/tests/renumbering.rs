@@ -163,7 +163,7 @@ fn the_same_header_several_times_is_counted() {
         (vec![50, 60], vec![50, 60], vec![]),
         (vec![50, 60], vec![60, 50], vec![]),
         (vec![50, 60], vec![51, 61], vec![7, 8]),
-        (vec![50, 60], vec![50, 60, 60], vec![9]),
+        (vec![50, 60], vec![50, 60, 60], vec![8, 9]),
         (vec![50, 60], vec![60, 70, 50], vec![8]),
         (vec![50, 60], vec![51, 61, 71], vec![7, 8, 9]),
         (vec![50, 60], vec![61], vec![7]),

@@ -51,7 +51,7 @@ fn what_an_earlier_connection_left_and_is_stored_late_is_not_appended_again() {
         if !uidplus {
             take_uidplus(&server);
         }
-        server.faults(&[Fault::None, Fault::StoreLate(Duration::from_millis(700))]);
+        server.faults(&[Fault::None, Fault::StoreLate(Duration::from_millis(2500))]);
         let env = TestEnv::new(&[to(&maildrop, &server, "")]);
         env.fetch().expect(75);
         assert!(server.mail().len() < 6, "the server takes its time");
