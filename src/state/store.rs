@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::entries::{Entry, Fingerprint, Intent, KnownMaildir, ListedAs, Origin, UidState, entry_records};
+use super::entries::{
+    Entry, Fingerprint, Intent, KnownMaildir, ListedAs, Origin, QuarantineReason, UidState, entry_records,
+};
 use super::error::StateError;
 use super::journal::{Durability, Journal};
 pub use super::orphans::{ConfiguredAccounts, DeliveredBy};
@@ -231,7 +233,7 @@ impl Store {
             entries.push(entry);
         }
         let over = self.troubles_over(over.into_iter());
-        let again = self.come_again(again.into_iter());
+        let again = self.once_more(again.into_iter(), QuarantineReason::OtherSize);
         let mut records: Vec<Record> = entries.into_iter().flat_map(entry_records).collect();
         records.extend(over);
         records.extend(again);
