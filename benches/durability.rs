@@ -170,6 +170,10 @@ impl Described for Named {
     fn is_unsure(&self) -> bool {
         false
     }
+
+    fn comes_again(&self) -> bool {
+        false
+    }
 }
 
 /// An empty state.
@@ -198,6 +202,7 @@ fn open_store(home: &Path, disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Outcome<S
         timeout: Duration::ZERO,
         max_message_size: None,
         max_messages_per_session: None,
+        sizes_are_estimates: false,
         on_new_mail: None,
         forward: None,
         routing: Default::default(),

@@ -59,6 +59,9 @@ pub struct Account {
     pub max_message_size: Option<u64>,
     /// At most this many messages are retrieved in one session.
     pub max_messages_per_session: Option<NonZeroU32>,
+    /// The user says that the server only estimates the sizes that it lists, so that another one is no evidence against what
+    /// came.
+    pub sizes_are_estimates: bool,
     /// The words of a command that the daemon runs after a poll that brought new mail. Never empty; accounts that have
     /// the same share it.
     pub on_new_mail: Option<Arc<[OsString]>>,

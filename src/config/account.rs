@@ -94,6 +94,7 @@ impl Builder<'_> {
             timeout: *setting!(self, timeout).value().unwrap_or(&DEFAULT_TIMEOUT),
             max_message_size: setting!(self, max_message_size).value().copied(),
             max_messages_per_session: setting!(self, max_messages_per_session).value().copied(),
+            sizes_are_estimates: *setting!(self, sizes_are_estimates).value().unwrap_or(&false),
             on_new_mail: setting!(self, on_new_mail).value().cloned(),
         })
     }

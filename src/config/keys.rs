@@ -18,7 +18,7 @@ pub(super) const DAEMON: [&str; 4] = ["concurrency", "per_host", "http", "http_a
 pub(super) const NOTIFY: [&str; 3] = ["command", "no_success_for", "certificate_days"];
 
 /// What may stand in `[accounts.NAME]` and in `[defaults]`.
-pub(super) const ACCOUNT: [&str; 35] = [
+pub(super) const ACCOUNT: [&str; 36] = [
     "host",
     "port",
     "tls",
@@ -36,6 +36,7 @@ pub(super) const ACCOUNT: [&str; 35] = [
     "timeout",
     "max_message_size",
     "max_messages_per_session",
+    "sizes_are_estimates",
     "on_new_mail",
     "enabled",
     "tls_ca_file",

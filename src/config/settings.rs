@@ -48,6 +48,7 @@ pub(super) struct Settings {
     pub(super) timeout: Setting<Duration>,
     pub(super) max_message_size: Setting<u64>,
     pub(super) max_messages_per_session: Setting<NonZeroU32>,
+    pub(super) sizes_are_estimates: Setting<bool>,
     pub(super) on_new_mail: Setting<Arc<[OsString]>>,
     pub(super) enabled: Setting<bool>,
     pub(super) tls_ca_file: Setting<PathBuf>,
@@ -147,6 +148,7 @@ impl Settings {
                 let number = u32::try_from(nonzero(value)?).ok().and_then(NonZeroU32::new);
                 Ok(number.unwrap_or(NonZeroU32::MAX))
             }),
+            sizes_are_estimates: read(table, "sizes_are_estimates", problems, boolean),
             on_new_mail: read(table, "on_new_mail", problems, |value| {
                 command(value, home, "[\"notmuch\", \"new\"]").map(Arc::from)
             }),

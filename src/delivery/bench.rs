@@ -41,6 +41,10 @@ impl Described for Named {
     fn is_unsure(&self) -> bool {
         false
     }
+
+    fn comes_again(&self) -> bool {
+        false
+    }
 }
 
 /// A state directory and a Maildir, for one account.
@@ -131,6 +135,7 @@ pub(crate) fn account(name: &str, maildir: &Path) -> Account {
         timeout: Duration::from_secs(60),
         max_message_size: None,
         max_messages_per_session: None,
+        sizes_are_estimates: false,
         on_new_mail: None,
         forward: None,
         routing: Default::default(),

@@ -33,6 +33,9 @@ pub trait Described: Send + 'static {
 
     /// Whether what came may not be all of it, so that later only its bytes can show that it is.
     fn is_unsure(&self) -> bool;
+
+    /// Whether it is to be retrieved again, whatever the policy, because it did not come as it was listed.
+    fn comes_again(&self) -> bool;
 }
 
 /// A message that has an entry in the state.

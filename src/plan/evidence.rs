@@ -27,8 +27,10 @@ pub struct Arrival {
     fit: Fit,
     /// Its size was asked for and did not come: it may be a part.
     is_unsized: bool,
-    /// The server's sizes are estimates.
+    /// The server's sizes are estimates, by the user's word.
     sizes_are_estimates: bool,
+    /// It is to be retrieved again for its size.
+    comes_again: bool,
 }
 
 impl Arrival {
@@ -36,7 +38,7 @@ impl Arrival {
     #[must_use]
     pub fn of(session: SessionSerial, listed: Listed, came: Length) -> Self {
         let fit = Fit::of(&listed, came);
-        Self { session, listed, fit, is_unsized: false, sizes_are_estimates: false }
+        Self { session, listed, fit, is_unsized: false, sizes_are_estimates: false, comes_again: false }
     }
 
     /// The size of this one was asked for and did not come: it may be a part, like one that is shorter than it was listed.
@@ -45,10 +47,17 @@ impl Arrival {
         Self { is_unsized: true, ..self }
     }
 
-    /// The same, where the sizes that the server lists are estimates, or are not.
+    /// The same, where the user says that the sizes which the server lists are estimates, or does not. Nothing that was
+    /// counted says so: notes in place of all messages look like estimates.
     #[must_use]
     pub fn where_sizes_are_estimates(self, sizes_are_estimates: bool) -> Self {
         Self { sizes_are_estimates, ..self }
+    }
+
+    /// The same, which is to be retrieved again for its size, or is not.
+    #[must_use]
+    pub fn that_comes_again(self, comes_again: bool) -> Self {
+        Self { comes_again, ..self }
     }
 
     /// Whether a message that is listed so would be too short with so many octets.
@@ -94,6 +103,10 @@ impl Described for Arrival {
     /// What came has not the size that was listed: later, only its bytes can show that it is all there.
     fn is_unsure(&self) -> bool {
         self.is_unsized || (self.fit != Fit::Exact && self.listed.reported_size.is_some())
+    }
+
+    fn comes_again(&self) -> bool {
+        self.comes_again
     }
 }
 

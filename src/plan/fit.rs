@@ -54,8 +54,8 @@ impl Fit {
         }
     }
 
-    /// Whether nothing in the listing contradicts what came. A server whose sizes are estimates contradicts nothing by one,
-    /// as long as it is no other order of magnitude.
+    /// Whether nothing in the listing contradicts what came. A server whose sizes are estimates, by the user's word,
+    /// contradicts nothing by one, as long as it is no other order of magnitude.
     pub(super) fn contradicts_nothing(self, sizes_are_estimates: bool) -> bool {
         match self {
             Self::Exact | Self::Unsaid => true,

@@ -193,6 +193,7 @@ impl<'a> Matching<'a> {
         let fits = !is_new_among_them && cell.listed.len() <= cell.present.len();
         let Some(seen) = seen else {
             if fits {
+                sure_first(&mut cell.present);
                 let paired = cell.present.drain(..cell.listed.len());
                 self.known.extend(cell.listed.into_iter().zip(paired));
             } else {
@@ -218,6 +219,7 @@ impl<'a> Matching<'a> {
         }
         cell.present.retain(|entry| !taken.contains(&entry.id));
         if fits {
+            sure_first(&mut cell.present);
             let paired = cell.present.drain(..unseen.len().min(cell.present.len()));
             self.known.extend(unseen.into_iter().zip(paired));
             return cell.present;
@@ -264,6 +266,11 @@ impl<'a> Cell<'a> {
         by_header.retain(|header, alike| listed.get(header).is_some_and(|count| count + unseen <= alike.len()));
         by_header
     }
+}
+
+/// What is in doubt comes last: it may have come in another size than it was listed with, and the size is not its own.
+fn sure_first(present: &mut [&Entry]) {
+    present.sort_by_key(|entry| entry.doubt);
 }
 
 /// Whether a message is listed with the size that an entry has. A size that is told for the first time may be that of a

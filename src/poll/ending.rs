@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Poll;
 use super::error::{DoesNotFit, PollError};
 use super::events::PollEvent;
-use super::retrieval::{NoRoom, OtherSize, Retrieved};
+use super::retrieval::{Explained, NoRoom, OtherSize, Retrieved};
 use super::retriever::DRAIN;
 use crate::client::Client;
 use crate::client::Message;
@@ -44,8 +44,9 @@ impl Poll {
 
     /// Tells what came in another size than it was listed with, and gives it back: it is left alone for the rest of the poll.
     fn tell_other_sizes<'a>(&mut self, retrieved: &'a Retrieved) -> Vec<&'a OtherSize> {
-        let telling: Vec<&OtherSize> = retrieved.other_sizes.telling(self.sizes_are_estimates).collect();
-        let messages = retrieved.other_sizes.count(self.sizes_are_estimates);
+        let explained = Explained::of(&self.account, self.sizes_are_mostly_off);
+        let telling: Vec<&OtherSize> = retrieved.other_sizes.telling(explained).collect();
+        let messages = retrieved.other_sizes.count(explained);
         if messages > 0 {
             let those: Vec<(&Listed, u64)> = telling.iter().map(|one| (&one.listed, one.octets)).collect();
             self.events.tell(&PollEvent::OtherSizes { those: &those, messages });
@@ -124,7 +125,7 @@ struct Comparison {
     doubted: Vec<EntryId>,
     /// Of those, the ones that were taken to be gone.
     present: Vec<EntryId>,
-    /// What came in another size than it was listed with, new or not.
+    /// What came in another size than it was listed with, as far as that is not on record with its delivery.
     of_other_size: Vec<ListedAs>,
     /// Whatever made trouble under these names and sizes does not any more.
     over: Vec<ListedAs>,
@@ -135,10 +136,14 @@ impl Comparison {
         let (verified, doubted) = retrieved.verified();
         let was_gone = |id: &EntryId| known.entry(*id).is_some_and(Entry::was_gone);
         let present = doubted.iter().copied().filter(was_gone).collect();
+        let to_record: Vec<&OtherSize> = of_other_size.iter().filter(|one| !one.is_on_record).copied().collect();
         let of_other_size: Vec<ListedAs> = of_other_size.iter().filter_map(|one| ListedAs::of(&one.listed)).collect();
         let in_trouble: HashSet<&ListedAs> = of_other_size.iter().collect();
-        let came = retrieved.known.iter().filter_map(|(_, listed)| ListedAs::of(listed));
-        let over = came.filter(|one| !in_trouble.contains(one)).collect();
+        let known = retrieved.known.iter().map(|(_, listed)| listed);
+        // What turned out to be explained after all.
+        let on_record = retrieved.other_sizes.those.iter().filter(|one| one.is_on_record).map(|one| &one.listed);
+        let over = known.chain(on_record).filter_map(ListedAs::of).filter(|one| !in_trouble.contains(one)).collect();
+        let of_other_size = to_record.iter().filter_map(|one| ListedAs::of(&one.listed)).collect();
         Self { verified, doubted, present, of_other_size, over }
     }
 

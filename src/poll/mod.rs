@@ -108,7 +108,7 @@ pub async fn poll(
         has_probed: false,
         spool_is_full: false,
         sizes: Sizes::default(),
-        sizes_are_estimates: false,
+        sizes_are_mostly_off: false,
         sizes_beside: HashMap::new(),
         too_long: Vec::new(),
         clean: None,
@@ -168,8 +168,8 @@ struct Poll {
     spool_is_full: bool,
     /// The sizes of the messages in the last listing.
     sizes: Sizes,
-    /// The sizes that the server lists are estimates.
-    sizes_are_estimates: bool,
+    /// Most messages came in another size than the server lists, as far as the hints know: this saves retrievals.
+    sizes_are_mostly_off: bool,
     /// Those that came beside their messages in the current session.
     sizes_beside: HashMap<MessageNumber, u64>,
     /// Messages that went on beyond what they may have: their numbers and sizes as listed.

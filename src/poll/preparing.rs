@@ -7,7 +7,7 @@ use super::Poll;
 use super::deletions::Deletions;
 use super::error::PollError;
 use super::in_step::InStep;
-use super::retrieval::Retrieval;
+use super::retrieval::{Explained, Retrieval};
 use crate::client::listing::sizes_of;
 use crate::client::{Client, ClientError};
 use crate::delivery::destination::{Destinations, sync_directories};
@@ -86,7 +86,8 @@ impl Poll {
             careful: self.pass == Pass::Isolated,
             beside: None,
             sizes_put_off: maildrop.sizes_put_off.is_some(),
-            sizes_are_estimates: self.sizes_are_estimates,
+            sizes_are_estimates: self.account.sizes_are_estimates,
+            explained: Explained::of(&self.account, self.sizes_are_mostly_off),
         })
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::in_step::InStep;
 use super::refusals::Refusals;
-use crate::account::{MaildirMode, RemovalPolicy};
+use crate::account::{Account, MaildirMode, RemovalPolicy};
+use crate::delivery::Described;
 use crate::delivery::destination::Destinations;
 use crate::disk::free_space::FreeSpaces;
 use crate::ids::{EntryId, InstanceId};
@@ -50,8 +51,10 @@ pub(super) struct Retrieval {
     pub(super) beside: Option<Expected>,
     /// The sizes were not listed, but asked for one by one: a message without one may be a part.
     pub(super) sizes_put_off: bool,
-    /// The sizes that the server lists are estimates.
+    /// The sizes that the server lists are estimates, by the user's word.
     pub(super) sizes_are_estimates: bool,
+    /// Which other sizes are no reason to retrieve a message again.
+    pub(super) explained: Explained,
 }
 
 impl Retrieval {
@@ -119,13 +122,38 @@ impl Retrieved {
 /// So many new messages that came in another size are retrieved once more for that, and named.
 const NAMED: usize = 100;
 
+/// Which other sizes are no news at a server that seems to estimate them, as long as half of a message or more came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Explained {
+    /// None.
+    None,
+    /// Those of new messages.
+    New,
+    /// All.
+    All,
+}
+
+impl Explained {
+    /// By the user's word, or by what most sizes were like, which is enough where nothing is to be deleted yet.
+    pub(super) fn of(account: &Account, sizes_are_mostly_off: bool) -> Self {
+        match account.removal {
+            _ if account.sizes_are_estimates => Self::All,
+            RemovalPolicy::Keep if sizes_are_mostly_off => Self::All,
+            RemovalPolicy::AfterAge(_) if sizes_are_mostly_off => Self::New,
+            _ => Self::None,
+        }
+    }
+}
+
 /// Messages that came in another size than they were listed with.
 #[derive(Default)]
 pub(super) struct OtherSizes {
     /// Those that are remembered, and the first ones of those that are new.
     pub(super) those: Vec<OtherSize>,
-    /// How many there are that estimates would explain.
-    explicable: usize,
+    /// How many new ones there are that estimates would explain.
+    explicable_new: usize,
+    /// How many remembered ones.
+    explicable_known: usize,
     /// How many there are that they would not.
     others: usize,
     /// How many new messages came as they were listed.
@@ -144,9 +172,22 @@ pub(super) struct OtherSize {
     pub(super) entry: Option<EntryId>,
     /// Less than half of it came, which no estimate explains.
     is_far: bool,
+    /// That it is to be retrieved again is on record with its delivery.
+    pub(super) is_on_record: bool,
 }
 
 impl OtherSizes {
+    /// Whether a message that came is to be retrieved again for its size. That goes on record with its delivery, since
+    /// nothing else would bring it again where mail stays.
+    pub(super) fn wants_again(&self, arrival: &Arrival, explained: Explained) -> bool {
+        self.those.len() < NAMED
+            && match arrival.fit() {
+                Fit::Exact | Fit::Unsaid => false,
+                Fit::Longer | Fit::Shorter => explained == Explained::None,
+                Fit::FarShorter => true,
+            }
+    }
+
     /// A message came, with so many octets; `entry` if it is remembered.
     pub(super) fn came(&mut self, arrival: &Arrival, octets: u64, entry: Option<EntryId>) {
         let is_far = match arrival.fit() {
@@ -159,19 +200,34 @@ impl OtherSizes {
             Fit::FarShorter => true,
         };
         self.off = self.off.saturating_add(u32::from(entry.is_none() && !is_far));
-        *if is_far { &mut self.others } else { &mut self.explicable } += 1;
+        *match entry {
+            _ if is_far => &mut self.others,
+            None => &mut self.explicable_new,
+            Some(_) => &mut self.explicable_known,
+        } += 1;
         if entry.is_some() || self.those.len() < NAMED {
-            self.those.push(OtherSize { listed: arrival.listed().clone(), octets, entry, is_far });
+            let is_on_record = entry.is_none() && arrival.comes_again();
+            self.those.push(OtherSize { listed: arrival.listed().clone(), octets, entry, is_far, is_on_record });
         }
     }
 
-    /// Those that mean something, where the sizes are estimates or not.
-    pub(super) fn telling(&self, sizes_are_estimates: bool) -> impl Iterator<Item = &OtherSize> {
-        self.those.iter().filter(move |one| one.is_far || !sizes_are_estimates)
+    /// Those that mean something, where so much is explained.
+    pub(super) fn telling(&self, explained: Explained) -> impl Iterator<Item = &OtherSize> {
+        self.those.iter().filter(move |one| match explained {
+            _ if one.is_far => true,
+            Explained::None => true,
+            Explained::New => one.entry.is_some(),
+            Explained::All => false,
+        })
     }
 
     /// How many that are.
-    pub(super) fn count(&self, sizes_are_estimates: bool) -> usize {
-        self.others + if sizes_are_estimates { 0 } else { self.explicable }
+    pub(super) fn count(&self, explained: Explained) -> usize {
+        self.others
+            + match explained {
+                Explained::None => self.explicable_new + self.explicable_known,
+                Explained::New => self.explicable_known,
+                Explained::All => 0,
+            }
     }
 }

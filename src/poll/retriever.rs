@@ -437,6 +437,8 @@ impl<'a> Retriever<'a> {
         let is_unsized = self.retrieval.sizes_put_off && listed.reported_size.is_none();
         let arrival = Arrival::of(self.client.serial(), listed, length);
         let arrival = arrival.where_sizes_are_estimates(self.retrieval.sizes_are_estimates);
+        let comes_again = self.done.other_sizes.wants_again(&arrival, self.retrieval.explained);
+        let arrival = arrival.that_comes_again(comes_again);
         let received = staging.finish(if is_unsized { arrival.of_unknown_size() } else { arrival });
         let known = self.remembered(&received);
         self.done.other_sizes.came(received.payload(), octets, known);

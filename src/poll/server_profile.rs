@@ -141,19 +141,20 @@ impl ServerProfile {
         }
     }
 
-    /// Counts the sizes of the new messages of a session, and tells whether those that the server lists are estimates.
+    /// Counts the sizes of the new messages of a session, and tells whether most come in another one than they are listed
+    /// with.
     pub(super) fn note_fit(&mut self, sizes: &OtherSizes) -> bool {
-        let before = self.sizes_are_estimates();
+        let before = self.sizes_are_mostly_off();
         self.server.note_fit(sizes.exact, sizes.off);
-        if !before && self.sizes_are_estimates() {
-            warn!("most messages come in another size than the server lists: its sizes count as estimates from now on");
+        if !before && self.sizes_are_mostly_off() {
+            warn!("most messages come in another size than the server lists: its sizes seem to be estimates");
         }
-        self.sizes_are_estimates()
+        self.sizes_are_mostly_off()
     }
 
-    /// Whether the sizes that the server lists are estimates.
-    pub(super) fn sizes_are_estimates(&self) -> bool {
-        self.server.sizes_are_estimates()
+    /// Whether most messages come in another size than the server lists: a hint, by which nothing is deleted.
+    pub(super) fn sizes_are_mostly_off(&self) -> bool {
+        self.server.sizes_are_mostly_off()
     }
 
     /// A session ended in order.

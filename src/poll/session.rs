@@ -112,7 +112,7 @@ impl Poll {
         self.listed = messages;
         self.events.tell(&PollEvent::Listed { messages, is_complete });
         let listed = ListedNow { maildrop: &mut maildrop, share: &mut share, sizes_beside: profile.sizes_beside() };
-        self.sizes_are_estimates = profile.sizes_are_estimates();
+        self.sizes_are_mostly_off = profile.sizes_are_mostly_off();
         let planned = self.plan(&mut client, capabilities.as_ref(), listed, state).await;
         let mut clean = None;
         let done = match planned {
@@ -140,7 +140,7 @@ impl Poll {
         match done {
             Ok((work, ended)) => {
                 let last = client.last_message();
-                self.sizes_are_estimates = profile.note_fit(&work.retrieved.other_sizes);
+                self.sizes_are_mostly_off = profile.note_fit(&work.retrieved.other_sizes);
                 let retrieved = self.end_session(state, client, work).await;
                 let retrieved = retrieved.map_err(|error| self.broken_behind_quit(error, last, &maildrop))?;
                 profile.ended_in_order(ahead, retrieved);

@@ -2,7 +2,8 @@
 //! `ACCOUNT.hints`.
 //!
 //! A hint that is missing or wrong costs round trips, never a message: whatever rests on one is checked in a session that
-//! happens anyway. So the file is replaced without a sync, and one that cannot be read counts as empty.
+//! happens anyway, and no deletion rests on one. So the file is replaced without a sync, and one that cannot be read counts
+//! as empty.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -38,7 +39,7 @@ const SIZES_FIRST_FOR: u64 = 7 * 86_400;
 /// seconds.
 const APART: u64 = 60;
 
-/// So many new messages came in another size than they were listed with before the sizes count as estimates.
+/// So many new messages came in another size than they were listed with before the sizes seem to be estimates.
 const MANY_OFF: u32 = 10;
 
 /// Of so many messages it is known at most how their sizes were.
@@ -211,9 +212,11 @@ impl ServerHints {
         }
     }
 
-    /// Whether the sizes that it lists are estimates: not of a message here and there, but of three quarters of them.
+    /// Whether the sizes that it lists seem to be estimates: not of a message here and there, but of three quarters of them.
+    /// It saves retrievals where mail stays. It permits no deletion: a server that sends notes in place of its messages for a
+    /// while looks the same.
     #[must_use]
-    pub fn sizes_are_estimates(&self) -> bool {
+    pub fn sizes_are_mostly_off(&self) -> bool {
         self.sizes_off >= MANY_OFF && self.sizes_off / 3 >= self.sizes_exact
     }
 

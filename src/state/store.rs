@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::entries::{Entry, Fingerprint, Intent, KnownMaildir, ListedAs, Origin, UidState, entry_records};
+use super::entries::{
+    Entry, Fingerprint, Intent, KnownMaildir, ListedAs, Origin, QuarantineReason, UidState, entry_records,
+};
 use super::error::StateError;
 use super::journal::{Durability, Journal};
 pub use super::orphans::{ConfiguredAccounts, DeliveredBy};
@@ -102,6 +104,8 @@ pub struct NewDelivery {
     pub digests: Digests,
     /// What came may not be all of it.
     pub is_unsure: bool,
+    /// It came in another size than it was listed with, and is retrieved again for that.
+    pub comes_again: bool,
     /// The name that its file will have in `new/`.
     pub file_name: String,
 }
@@ -220,10 +224,19 @@ impl Store {
         told: impl Fn(&M) -> NewDelivery,
     ) -> Result<Vec<(EntryId, M)>, NotRecorded<M>> {
         let batch: Vec<(EntryId, M)> = self.state.next_id().and_those_behind().zip(batch).collect();
-        let entries: Vec<Entry> = batch.iter().map(|(id, one)| self.begun(*id, told(one))).collect();
-        let over = self.troubles_over(entries.iter().filter_map(ListedAs::of_entry));
+        let (mut again, mut over, mut entries) = (Vec::new(), Vec::new(), Vec::with_capacity(batch.len()));
+        for (id, one) in &batch {
+            let told = told(one);
+            let listed_as = if told.comes_again { &mut again } else { &mut over };
+            let entry = self.begun(*id, told);
+            listed_as.extend(ListedAs::of_entry(&entry));
+            entries.push(entry);
+        }
+        let over = self.troubles_over(over.into_iter());
+        let again = self.once_more(again.into_iter(), QuarantineReason::OtherSize);
         let mut records: Vec<Record> = entries.into_iter().flat_map(entry_records).collect();
         records.extend(over);
+        records.extend(again);
         let appended = self.append(records, Durability::Now);
         let Err(error) = appended else { return Ok(batch) };
         // Where the journal is whole, nothing speaks of the files.
@@ -233,7 +246,8 @@ impl Store {
 
     /// The entry of a delivery that is begun.
     fn begun(&self, id: EntryId, delivery: NewDelivery) -> Entry {
-        let NewDelivery { maildir, also, unique_id, reported_size, digests, is_unsure, file_name } = delivery;
+        let NewDelivery { maildir, also, unique_id, reported_size, digests, is_unsure, file_name, comes_again: _ } =
+            delivery;
         let (header, whole) = (Some(digests.header), Some(digests.whole));
         Entry {
             id,
@@ -406,8 +420,21 @@ impl Store {
         if names.is_empty() {
             return Ok(());
         }
-        let record = |(id, unique_id)| Record::Renamed { id, unique_id };
-        self.append(names.into_iter().map(record).collect(), Durability::Later)
+        // What was wrong with a message under its old name is wrong under the new one, too.
+        let trouble = |(id, unique_id): &(EntryId, UniqueId)| {
+            let entry = self.state.entry(*id)?;
+            let before =
+                ListedAs { unique_id: entry.unique_id.clone()?, reported_size: entry.fingerprint.reported_size };
+            let quarantine = self.state.quarantine(&before.unique_id, before.reported_size)?;
+            Some((before.clone(), ListedAs { unique_id: unique_id.clone(), ..before }, quarantine))
+        };
+        let troubles: Vec<_> = names.iter().filter_map(trouble).collect();
+        let mut records: Vec<Record> =
+            names.into_iter().map(|(id, unique_id)| Record::Renamed { id, unique_id }).collect();
+        records.extend(troubles.iter().map(|(before, ..)| Record::TroubleOver(before.clone())));
+        let anew = |(_, listed_as, quarantine)| Record::Quarantine { listed_as, quarantine };
+        records.extend(troubles.into_iter().map(anew));
+        self.append(records, Durability::Later)
     }
 
     /// These are not remembered any more.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::account::AccountName;
 use crate::delivery::bench::{Bench, account};
+use crate::delivery::record::Recorded;
 use crate::disk::RealDisk;
 use crate::state::entries::QuarantineReason;
 use std::fs;
@@ -63,6 +64,27 @@ fn trouble_is_remembered_until_the_message_is_fetched_or_deleted() {
     assert_eq!(troubled(&bench), ["b", "c"], "deleted");
     store.record_quarantine_over(vec![id("b")]).unwrap();
     assert_eq!(troubled(&bench), ["c"], "gone");
+}
+
+#[test]
+fn trouble_stays_with_a_message_that_gets_another_unique_id() {
+    let bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    let ids: Vec<EntryId> = bench.record(&mut store, &["a", "b", "c"]).iter().map(Recorded::entry).collect();
+    let id = |name: &str| UniqueId::new(name.as_bytes()).unwrap();
+    let listed_as = |name: &str| ListedAs { unique_id: id(name), reported_size: Some(14) };
+    for _ in 0..2 {
+        store.record_quarantine(vec![listed_as("a"), listed_as("c")], QuarantineReason::OtherSize).unwrap();
+    }
+    store.record_quarantine(vec![listed_as("c")], QuarantineReason::OtherSize).unwrap();
+    // One of them gets the name that another one had.
+    store.record_renamed(vec![(ids[0], id("c")), (ids[1], id("y")), (ids[2], id("z"))]).unwrap();
+    let counts = |store: &Store| {
+        ["a", "b", "c", "y", "z"].map(|name| store.state().quarantine(&id(name), Some(14)).map_or(0, |one| one.count))
+    };
+    assert_eq!(counts(&store), [0, 0, 2, 0, 3]);
+    drop(store);
+    assert_eq!(counts(&bench.open().unwrap()), [0, 0, 2, 0, 3]);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use crate::delivered::assert_same_mail;
 use crate::program::{Account, TestEnv};
 use crate::raw::stored;
-use crate::scripted::maildrop::{Maildrop, Message};
+use crate::scripted::maildrop::{Contents, Maildrop, Message};
 
 /// A message of exactly so many octets.
 fn message(number: usize, octets: usize) -> Vec<u8> {
@@ -139,19 +139,14 @@ fn estimated(numbers: std::ops::RangeInclusive<usize>) -> Vec<Message> {
 }
 
 #[test]
-fn a_server_whose_sizes_are_estimates_is_emptied_all_the_same() {
+fn a_server_whose_sizes_are_estimates_by_the_users_word_is_emptied() {
     let maildrop = Maildrop::new(estimated(1..=12));
-    let env = TestEnv::new(&[account(&maildrop, true)]);
-    env.fetch().expect(0).says("estimates");
-    assert_eq!(maildrop.left().len(), 12);
+    let env = TestEnv::new(&[account(&maildrop, true).set("sizes_are_estimates", true)]);
+    env.fetch().expect(0);
+    assert_eq!(maildrop.left().len(), 6, "what came shorter is compared once more");
     env.fetch().expect(0);
     assert!(maildrop.left().is_empty());
-    assert_eq!((env.mail().len(), maildrop.count("RETR")), (12, 24));
-    maildrop.change(|contents| contents.messages = estimated(13..=14));
-    env.fetch().expect(0);
-    assert_eq!(maildrop.left(), ["u13"], "what came shorter is compared once more");
-    env.fetch().expect(0);
-    assert!(maildrop.left().is_empty());
+    assert_eq!((env.mail().len(), maildrop.count("RETR")), (12, 18));
     // Half of a message is no estimate of the whole.
     maildrop.change(|contents| {
         contents.messages = estimated(15..=15);
@@ -161,6 +156,70 @@ fn a_server_whose_sizes_are_estimates_is_emptied_all_the_same() {
         env.fetch().expect(1);
     }
     assert_eq!(maildrop.left(), ["u15"]);
+}
+
+/// Notes in place of all messages look like estimates: what was counted permits nothing, and no more does what somebody
+/// writes where it is kept.
+#[test]
+fn what_is_counted_in_the_hints_permits_no_deletion() {
+    let maildrop = Maildrop::new(estimated(1..=12));
+    let env = TestEnv::new(&[account(&maildrop, true)]);
+    let hints = env.path("state/a.hints");
+    env.fetch().expect(1).says("seem to be estimates").says("sizes_are_estimates = true");
+    let counted = std::fs::read_to_string(&hints).unwrap();
+    assert!(counted.contains("sizes_off = 12\n"), "{counted}");
+    for edited in [
+        counted.clone(),
+        counted.replace("sizes_off = 12\n", "sizes_off = 255\n"),
+        counted.replace("sizes_off = 12\n", "sizes_off = 4294967295\n"),
+        String::new(),
+    ] {
+        std::fs::write(&hints, edited).unwrap();
+        env.fetch();
+        assert_eq!(maildrop.left().len(), 12);
+    }
+    std::fs::remove_file(&hints).unwrap();
+    env.fetch();
+    assert_eq!((maildrop.left().len(), maildrop.count("DELE"), env.mail().len()), (12, 0, 12));
+    // The hints of an account at the same server, of which all this is true, copied to one that has had one message.
+    let other = Maildrop::new(estimated(13..=14));
+    let (port, at) = (maildrop.server.address.port(), other.server.address.port());
+    let env = TestEnv::new(&[account(&other, true)]);
+    std::fs::create_dir_all(env.path("state")).unwrap();
+    let copied = counted.replace(&format!("port = {port}\n"), &format!("port = {at}\n"));
+    for _ in 0..3 {
+        std::fs::write(env.path("state/a.hints"), &copied).unwrap();
+        env.fetch().expect(1);
+    }
+    assert_eq!((other.left().len(), other.count("DELE")), (2, 0));
+}
+
+/// The messages are out of reach for a while, and each is a note that says so: of its own, or with the header of the message.
+#[test]
+fn notes_in_place_of_all_messages_make_no_estimates_that_permit_a_deletion() {
+    for (sizes, came) in [(900, 600), (300, 600)] {
+        let whole: Vec<Vec<u8>> = (1..=12).map(|n| message(n, sizes)).collect();
+        let listed: Vec<Message> =
+            whole.iter().zip(1..).map(|(bytes, n)| Message::new(&format!("u{n}"), bytes)).collect();
+        let notes = |contents: &mut Contents| {
+            for n in 1..=12 {
+                let note = message(n, came);
+                let answer = format!("+OK\r\n{}.\r\n", String::from_utf8_lossy(&note));
+                contents.behaviour.answers.push((format!("RETR {n}"), answer));
+            }
+        };
+        let maildrop = Maildrop::new(listed);
+        maildrop.change(notes);
+        let env = TestEnv::new(&[account(&maildrop, true)]);
+        for _ in 0..3 {
+            env.fetch().expect(1);
+        }
+        assert_eq!((maildrop.left().len(), env.mail().len()), (12, 12), "{sizes}");
+        maildrop.change(|contents| contents.behaviour.answers.clear());
+        env.configure(&[account(&maildrop, true).set("enabled", true)]);
+        env.fetch().says("quarantine");
+        assert_eq!(maildrop.left().len(), 12);
+    }
 }
 
 #[test]

@@ -72,6 +72,7 @@ impl Bench {
             timeout: Duration::from_secs(20),
             max_message_size: None,
             max_messages_per_session: None,
+            sizes_are_estimates: false,
             on_new_mail: None,
             forward: None,
             routing: Default::default(),

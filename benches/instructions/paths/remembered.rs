@@ -106,6 +106,7 @@ fn file_to_read() -> (TempDir, Account, OpenOptions) {
         timeout: Duration::ZERO,
         max_message_size: None,
         max_messages_per_session: None,
+        sizes_are_estimates: false,
     };
     let open_options = OpenOptions {
         now: NOW,

@@ -123,7 +123,8 @@ pub(super) fn instead_of_waiting(reason: &Reason) -> &'static str {
 
 /// What to do where messages come in another size than they are listed with.
 pub(crate) const OTHER_SIZES: &str = "It is retrieved again, after longer and longer times. If it stays like that, see with \
-    another mail program what the server has, and delete it there";
+    another mail program what the server has, and delete it there. If nearly all messages come like that, because the \
+    server only estimates sizes, set sizes_are_estimates = true";
 
 /// What to do where nothing is deleted on the server, because a delivery cannot be made durable.
 pub(crate) const UNSYNCABLE: &str = "Keep Maildir and state on a local disk, or set leave_on_server = true";

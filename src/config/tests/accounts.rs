@@ -32,7 +32,7 @@ fn the_smallest_account_gets_the_defaults() {
     assert_eq!(account.interval, Interval::fixed(Duration::from_secs(300)));
     assert_eq!(account.timeout, Duration::from_secs(60));
     assert_eq!(account.max_message_size, None);
-    assert_eq!(account.max_messages_per_session, None);
+    assert_eq!((account.max_messages_per_session, account.sizes_are_estimates), (None, false));
     assert_eq!(account.maildir_mode, MaildirMode::PRIVATE);
     assert_eq!(account.on_new_mail, None);
     assert_eq!((config.daemon.concurrency.get(), config.daemon.per_host.get()), (32, 4));
@@ -51,6 +51,7 @@ fn every_key_reaches_the_account() {
          [accounts.work]\nhost = \"localhost\"\nport = 1110\ntls = \"none\"\nusername = \"jo\"\npassword = \"hunter2\"\n\
          auth = \"apop\"\nmaildir = \"~/Mail/{account}/in\"\nleave_on_server = \"14d\"\ninterval = \"10m\"\n\
          timeout = \"90s\"\nmax_message_size = \"50 MiB\"\nmax_messages_per_session = 250\nenabled = false\n\
+         sizes_are_estimates = true\n\
          maildir_mode = \"2750\"\non_new_mail = [\"notmuch\", \"new\"]\n\
          tls_ca_file = \"/etc/ca.pem\"\ntls_key_exchange = \"classical\"\nallow_cleartext_password = true\n",
     );
@@ -76,6 +77,7 @@ fn every_key_reaches_the_account() {
     assert_eq!(account.timeout, Duration::from_secs(90));
     assert_eq!(account.max_message_size, Some(50 * 1024 * 1024));
     assert_eq!(account.max_messages_per_session, NonZeroU32::new(250));
+    assert!(account.sizes_are_estimates);
     assert_eq!(account.maildir_mode, MaildirMode::new(0o2750).unwrap());
     assert_eq!(account.on_new_mail, Some(["notmuch".into(), "new".into()].into()));
     let notify = NotifySettings {

@@ -18,7 +18,7 @@ fn key_of(line: &str) -> Option<(&str, bool)> {
 /// All that has a default, as text.
 fn optional(account: &Account) -> String {
     format!(
-        "{} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        "{} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?} {} {:?} {:?}",
         account.enabled,
         account.endpoint.port,
         (account.endpoint.tls, &account.endpoint.tls_ca_file),
@@ -29,6 +29,7 @@ fn optional(account: &Account) -> String {
         account.timeout,
         account.max_message_size,
         account.max_messages_per_session,
+        account.sizes_are_estimates,
         account.maildir_mode,
         account.on_new_mail,
     )
@@ -76,6 +77,7 @@ fn the_defaults_in_the_reference_are_the_defaults() {
         "timeout",
         "enabled",
         "maildir_mode",
+        "sizes_are_estimates",
     ] {
         assert!(REFERENCE.lines().filter_map(key_of).any(|found| found == (key, true)), "{key}");
     }

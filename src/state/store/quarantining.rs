@@ -45,18 +45,21 @@ impl Store {
     /// # Errors
     /// Those of the disk.
     pub fn record_quarantine(&mut self, messages: Vec<ListedAs>, kind: QuarantineReason) -> Result<(), StateError> {
-        if messages.is_empty() {
-            return Ok(());
-        }
-        let now = self.mark.trusted;
+        let records = self.once_more(messages.into_iter(), kind);
+        if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
+    }
+
+    /// The records of that. That a message came in another size counts by itself: it came.
+    pub(super) fn once_more(&self, messages: impl Iterator<Item = ListedAs>, kind: QuarantineReason) -> Vec<Record> {
+        let came = |kind: QuarantineReason| kind == QuarantineReason::OtherSize;
         let record = |listed_as: ListedAs| {
             let before = self.state.quarantine(&listed_as.unique_id, listed_as.reported_size);
-            let count = before.map_or(0, |quarantine| quarantine.count).saturating_add(1);
-            let until = now.saturating_add(quarantined_for(count, HOUR));
+            let before = before.filter(|before| came(before.kind) == came(kind));
+            let count = before.map_or(0, |before| before.count).saturating_add(1);
+            let until = self.mark.trusted.saturating_add(quarantined_for(count, HOUR));
             Record::Quarantine { listed_as, quarantine: Quarantine { kind, count, until } }
         };
-        let records = messages.into_iter().map(record).collect();
-        self.append(records, Durability::Later)
+        messages.map(record).collect()
     }
 
     /// When this message was asked for the server gave no more for the day. On the third such day it is quarantined for a day,

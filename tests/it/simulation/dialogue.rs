@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::clock::SimClock;
 use super::disk::{Machine, Shared, look};
 use super::server::{Lacking, Line, Manner, Message, Mishaps, Post, Posts, Removal, Shown, UniqueIds, open};
+use super::sizes::{Lag, Note, fits, header, told};
 use super::world::STATE;
 
 /// Where all mail is.
@@ -35,6 +36,8 @@ pub(super) struct Dialogue {
     mishaps: Mishaps,
     marked: BTreeSet<usize>,
     retrieved: BTreeSet<usize>,
+    /// Notes came in place of these.
+    noted: BTreeSet<usize>,
 }
 
 impl Dialogue {
@@ -56,6 +59,7 @@ impl Dialogue {
             mishaps,
             marked: BTreeSet::new(),
             retrieved: BTreeSet::new(),
+            noted: BTreeSet::new(),
         }
     }
 
@@ -129,7 +133,9 @@ impl Dialogue {
             ("CAPA", ..) => self.capa(out),
             ("USER" | "PASS", ..) => say(out, "+OK"),
             ("STAT", ..) => {
-                let octets: usize = self.listed.iter().map(|message| message.bytes.len()).sum();
+                let told = self.shown(|shown| shown.lines.iter().map(|line| line.octets).collect::<Vec<_>>());
+                let sizes = self.listed.iter().zip(told).map(|(message, told)| told.unwrap_or(message.bytes.len()));
+                let octets: usize = sizes.sum();
                 say(out, &format!("+OK {} {octets}", self.listed.len()));
             }
             ("LIST", None, _) => {
@@ -148,15 +154,14 @@ impl Dialogue {
                 self.shown(|shown| shown.listed = true);
             }
             ("TOP", ..) if self.manner.refuses_top || self.mishaps.refuses_top => say(out, "-ERR"),
-            ("TOP", _, Some(message)) if self.manner.top => {
-                let header = message.bytes.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
-                send(out, &message.bytes[..header], self.manner);
+            ("TOP", Some(place), Some(message)) if self.manner.top => {
+                let note = self.note(place, message).filter(|(note, _)| note.in_top);
+                send(out, header(note.as_ref().map_or(&message.bytes, |(_, bytes)| bytes)), self.manner);
             }
             ("RETR", _, Some(message)) if self.mishaps.refuses_retr.contains(&message.id) => say(out, "-ERR"),
             ("RETR", Some(place), Some(message)) => {
-                send(out, &message.bytes, self.manner);
-                self.retrieved.insert(place);
-                self.post(|post| post.retrieved += 1);
+                let message = message.clone();
+                self.retrieve(place, &message, out);
             }
             ("DELE", ..) if self.mishaps.refuses_dele => say(out, "-ERR"),
             ("DELE", Some(place), Some(_)) => {
@@ -165,6 +170,34 @@ impl Dialogue {
                 say(out, "+OK");
             }
             _ => say(out, "-ERR"),
+        }
+    }
+
+    /// What comes in place of a message.
+    fn note(&self, place: usize, message: &Message) -> Option<(Note, Vec<u8>)> {
+        let note = self.post(|post| post.notes.get(&message.id).copied()).filter(|note| note.times > 0)?;
+        // Without a size nothing would tell it from the message.
+        let listed = self.post(|post| post.sessions.last().unwrap().lines[place].octets)?;
+        Some((note, note.bytes(message, listed)))
+    }
+
+    fn retrieve(&mut self, place: usize, message: &Message, out: &mut Vec<u8>) {
+        let note = self.note(place, message);
+        let bytes = note.as_ref().map_or(&*message.bytes, |(_, bytes)| bytes);
+        send(out, bytes, self.manner);
+        self.retrieved.insert(place);
+        self.post(|post| {
+            post.retrieved += 1;
+            if post.sessions.last().unwrap().lines[place].octets.is_some_and(|listed| !fits(listed, bytes)) {
+                post.misfits.insert(message.id.clone());
+            }
+        });
+        if let Some((_, bytes)) = note {
+            self.noted.insert(place);
+            self.post(|post| {
+                post.notes.get_mut(&message.id).unwrap().times -= 1;
+                post.sent_notes.push((message.id.clone(), bytes));
+            });
         }
     }
 
@@ -198,18 +231,8 @@ impl Dialogue {
         self.post(|post| {
             post.quits += 1;
             for place in self.retrieved.union(&self.marked) {
-                let message = &self.listed[*place];
-                let arrived = post.destination.as_ref().map(|destination| destination.has(&message.bytes));
-                let safe = match received(&message.bytes, self.manner) {
-                    // What goes on to a destination may go only once it is there.
-                    Received::Whole(_) if self.marked.contains(place) && arrived == Some(false) => false,
-                    Received::Whole(_) if arrived == Some(true) => true,
-                    Received::Whole(bytes) => safe.contains(bytes.as_slice()),
-                    // Nobody can get it whole: only taken away it must not be.
-                    Received::Part(_) => !self.marked.contains(place) && !taken.contains(place),
-                };
-                if !safe {
-                    post.broken_promises.push(format!("QUIT while {} is not safe", message.id));
+                if !self.is_safe(*place, post, &safe, taken.contains(place)) {
+                    post.broken_promises.push(format!("QUIT while {} is not safe", self.listed[*place].id));
                 }
             }
             if !machine.storage.syncable && !self.marked.is_empty() {
@@ -221,6 +244,41 @@ impl Dialogue {
                 post.removed.push(Removal { id, at: now, marked: self.marked.contains(place) });
             }
         });
+    }
+
+    /// Whether what was retrieved or marked may go.
+    fn is_safe(&self, place: usize, post: &mut Post, safe: &HashSet<&[u8]>, is_taken: bool) -> bool {
+        let message = &self.listed[place];
+        let is_marked = self.marked.contains(&place);
+        // The message itself never came: only marked it must not be.
+        if self.noted.contains(&place) && !is_marked {
+            return true;
+        }
+        let line = &post.sessions.last().unwrap().lines[place];
+        // What is listed as the whole must be stored as the whole.
+        let promised = message.after.as_ref().filter(|_| is_marked && line.is_stale && post.lag == Some(Lag::Ahead));
+        if promised.is_some_and(|whole| !fits(whole.len(), &message.bytes)) {
+            return false;
+        }
+        let arrived = post.destination.as_ref().map(|destination| destination.has(&message.bytes));
+        let is_safe = match received(&message.bytes, self.manner) {
+            // What goes on to a destination may go only once it is there.
+            Received::Whole(_) if is_marked && arrived == Some(false) => false,
+            Received::Whole(_) if arrived == Some(true) => true,
+            Received::Whole(bytes) => safe.contains(bytes.as_slice()),
+            // Nobody can get it whole: only taken away it must not be.
+            Received::Part(_) => !is_marked && !is_taken,
+        };
+        if is_safe || !line.is_stale || self.retrieved.contains(&place) {
+            return is_safe;
+        }
+        // Size and header are those of what is stored and stood there before.
+        let is_shown = message
+            .before
+            .as_ref()
+            .is_some_and(|before| header(before) == header(&message.bytes) && safe.contains(stored(before).as_slice()));
+        post.beyond_evidence += usize::from(is_shown);
+        is_shown
     }
 }
 
@@ -246,11 +304,13 @@ fn shown(post: &Post, listed: &[Message]) -> Shown {
         let lacking = lacking.filter(|_| lacks.contains(&message.id));
         let unique_id = post.manner.uidl && lacking != Some(Lacking::Uidl);
         let octets = lacking != Some(Lacking::List);
+        let (told, is_stale) = told(message, post.manner, post.lag);
         Line {
             id: message.id.clone(),
             unique_id: unique_id.then(|| message.unique_id.clone()),
-            octets: octets.then_some(message.bytes.len()),
+            octets: octets.then_some(told),
             lacks_size: !octets,
+            is_stale,
         }
     };
     let refuses_top = post.next_session.refuses_top;

@@ -1,6 +1,8 @@
 //! What takes days: how long a message is remembered that is not on the server any more, and when one is old enough.
 
-use super::script::{Act, ordinary};
+use super::script::{Act, HELD, Script, ordinary};
+use super::server::open;
+use super::sizes::{Lag, Note, NoteHeader};
 use super::verdict::check_good;
 use super::world::{World, runtime};
 
@@ -80,4 +82,62 @@ fn days_without_new_mail_count_although_the_machine_boots() {
     let polled = world.poll("aged", None);
     check_good("the poll behind the boot", &polled).unwrap();
     assert_eq!(polled.deleted, 1, "40 days are more than 14");
+}
+
+/// What the next poll of the account that deletes after 14 days retrieves and deletes, and how many messages its server has
+/// then.
+fn aged(world: &mut World<'_>) -> (usize, usize, usize) {
+    let polled = world.poll("aged", None);
+    check_good("a poll", &polled).unwrap();
+    let posts = open(&world.posts);
+    assert_eq!(posts["aged"].broken_promises, Vec::<String>::new());
+    (polled.retrieved, polled.deleted, posts["aged"].messages.len())
+}
+
+#[test]
+fn what_comes_in_place_of_a_message_does_not_become_old_enough_to_go() {
+    for header in [NoteHeader::True, NoteHeader::Own, NoteHeader::Weak] {
+        for (top, in_top, hundredths) in [(true, false, 60), (true, true, 60), (false, false, 30), (true, true, 250)] {
+            let (mut script, runtime) = (ordinary(), runtime());
+            script.accounts[1].1.top = top;
+            let mut world = World::new(&script, &runtime);
+            world.act(Act::Mail("aged", "a1", 300));
+            world.act(Act::Hold("aged", "a1", Note { header, in_top, hundredths, ..HELD }));
+            for _ in 0..3 {
+                assert_eq!(aged(&mut world), (1, 0, 1), "{header:?}, {top}, {in_top}");
+                world.act(Act::Days(10));
+            }
+            world.act(Act::Release("aged"));
+            assert_eq!(aged(&mut world), (1, 0, 1), "the message itself comes, and is young");
+            world.act(Act::Days(15));
+            assert_eq!(aged(&mut world).1, 1, "{header:?}, {top}, {in_top}");
+            assert_eq!(world.poll("aged", None).retrieved, 0);
+        }
+    }
+}
+
+#[test]
+fn what_has_grown_behind_a_listing_that_lags_does_not_go_before_it_is_stored() {
+    let (mut script, runtime) = (ordinary(), runtime());
+    // With TOP the header and the size that is listed are those of what is stored.
+    script.accounts[1].1.top = false;
+    let mut world = World::new(&script, &runtime);
+    let whole = Script::message("a1", 600);
+    let beginning = [&whole[..200], b"\r\n"].concat();
+    world.act(Act::Mail("aged", "a1", 600));
+    let change = |world: &World<'_>, lag, bytes: Option<&[u8]>| {
+        let mut posts = open(&world.posts);
+        let post = posts.get_mut("aged").unwrap();
+        post.lag = lag;
+        bytes.into_iter().for_each(|bytes| post.messages[0].becomes(bytes.into()));
+    };
+    change(&world, None, Some(&beginning));
+    assert_eq!(aged(&mut world), (1, 0, 1));
+    world.act(Act::Days(15));
+    change(&world, Some(Lag::Behind), Some(&whole));
+    assert_eq!(aged(&mut world), (1, 0, 1), "it came in another size than is listed");
+    change(&world, None, None);
+    assert_eq!(aged(&mut world), (1, 0, 1), "it came as it is listed, and is young");
+    world.act(Act::Days(15));
+    assert_eq!(aged(&mut world).1, 1);
 }

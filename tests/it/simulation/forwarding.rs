@@ -104,7 +104,7 @@ struct Rehearsal {
 
 fn arrive(world: &World<'_>, round: usize) {
     for (uid, bytes) in &rounds()[round] {
-        let message = Message { id: (*uid).to_owned(), unique_id: (*uid).to_owned(), bytes: bytes.as_slice().into() };
+        let message = Message::new(uid, uid, bytes.as_slice());
         open(&world.posts).get_mut(ON).unwrap().messages.push(message);
     }
 }

@@ -15,6 +15,7 @@ mod disk;
 mod fault;
 mod power;
 mod server;
+mod sizes;
 mod storage;
 mod world;
 

@@ -12,6 +12,7 @@ use mailferry::routing::{
 use mailferry::secret::Secret;
 
 use super::server::{Manner, UniqueIds};
+use super::sizes::{Note, NoteHeader};
 
 /// A story of some accounts.
 #[derive(Debug, Clone)]
@@ -38,6 +39,10 @@ pub(crate) enum Act {
     Read(&'static str),
     /// Somebody else removes this message from the server.
     Vanish(&'static str, &'static str),
+    /// From here on, something else comes in place of this message.
+    Hold(&'static str, &'static str, Note),
+    /// The messages of the account come themselves again.
+    Release(&'static str),
     /// The account's journal gets so much history that the next poll that writes also makes the file small again.
     History(&'static str),
 }
@@ -51,6 +56,7 @@ pub(crate) const ABLE: Manner = Manner {
     unique_ids: UniqueIds::Lasting,
     stuffs_dots: true,
     takes_retrieved: false,
+    estimates: false,
 };
 
 /// The Maildir that two accounts share.
@@ -84,6 +90,7 @@ pub(crate) fn account(name: &str, maildir: &str, removal: RemovalPolicy) -> Acco
         timeout: Duration::from_secs(60),
         max_message_size: None,
         max_messages_per_session: None,
+        sizes_are_estimates: false,
         on_new_mail: None,
         forward: None,
         routing: Default::default(),
@@ -157,6 +164,34 @@ pub(crate) fn odd_servers() -> Script {
         Poll("nameless"),
     ];
     Script { name: "odd servers", accounts, acts }
+}
+
+/// A note with the header of the message, shorter than that, for as long as it is held.
+pub(crate) const HELD: Note = Note { header: NoteHeader::True, hundredths: 60, in_top: false, times: u8::MAX };
+
+/// Messages that are held for a while, and notes that come in their place.
+pub(crate) fn held() -> Script {
+    use Act::{Days, Hold, Mail, Poll, Read, Release};
+    let accounts = vec![
+        (account("gone", OWN, RemovalPolicy::AfterDelivery), Manner { pipelining: false, ..ABLE }),
+        (account("keep", SHARED, RemovalPolicy::Keep), ABLE),
+    ];
+    let acts = vec![
+        Mail("gone", "g1", 300),
+        Mail("gone", "g2", 90),
+        Mail("keep", "k1", 300),
+        Hold("gone", "g1", HELD),
+        Hold("keep", "k1", Note { header: NoteHeader::Weak, in_top: true, ..HELD }),
+        Poll("gone"),
+        Poll("keep"),
+        Read(OWN),
+        Days(1),
+        Release("gone"),
+        Release("keep"),
+        Poll("gone"),
+        Poll("keep"),
+    ];
+    Script { name: "held", accounts, acts }
 }
 
 /// A few short sessions, for the cuts of the network.

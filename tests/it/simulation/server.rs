@@ -16,6 +16,7 @@ use super::clock::SimClock;
 use super::destination::{self, Destination};
 use super::dialogue::{Dialogue, Next};
 use super::disk::{Shared, look};
+use super::sizes::{Lag, Note};
 
 /// Room for what is under way in one direction.
 const PIPE: usize = 1 << 14;
@@ -32,6 +33,24 @@ pub(crate) struct Message {
     pub(crate) unique_id: String,
     /// Its bytes, with CRLF line ends.
     pub(crate) bytes: Arc<[u8]>,
+    /// What stood under its unique-id before, if something did: its own beginning, or another message.
+    pub(crate) before: Option<Arc<[u8]>>,
+    /// What its bytes are to become, if it is not whole yet.
+    pub(crate) after: Option<Arc<[u8]>>,
+}
+
+impl Message {
+    /// One that is as it is from the beginning.
+    pub(crate) fn new(id: &str, unique_id: &str, bytes: impl Into<Arc<[u8]>>) -> Self {
+        let (before, after) = (None, None);
+        Self { id: id.to_owned(), unique_id: unique_id.to_owned(), bytes: bytes.into(), before, after }
+    }
+
+    /// It is another one from now on.
+    pub(crate) fn becomes(&mut self, bytes: Arc<[u8]>) {
+        self.before = Some(std::mem::replace(&mut self.bytes, bytes));
+        self.after = None;
+    }
 }
 
 /// How a server makes its unique-ids.
@@ -59,6 +78,8 @@ pub(crate) struct Manner {
     pub(crate) stuffs_dots: bool,
     /// Whatever was retrieved is removed at QUIT (`EXPIRE 0`).
     pub(crate) takes_retrieved: bool,
+    /// It only estimates the sizes of its messages.
+    pub(crate) estimates: bool,
 }
 
 /// What goes wrong in one session.
@@ -95,6 +116,8 @@ pub(crate) struct Line {
     pub(crate) octets: Option<usize>,
     /// LIST leaves it out.
     pub(crate) lacks_size: bool,
+    /// Its size is that of another moment.
+    pub(crate) is_stale: bool,
 }
 
 /// What a session has listed.
@@ -155,6 +178,17 @@ pub(crate) struct Post {
     pub(crate) next_session: Mishaps,
     /// Which listings leave these messages out.
     pub(crate) lacking: (Option<Lacking>, BTreeSet<String>),
+    /// LIST tells the sizes of another moment.
+    pub(crate) lag: Option<Lag>,
+    /// What RETR gives in place of these messages.
+    pub(crate) notes: BTreeMap<String, Note>,
+    /// The notes that were sent, and in place of which message.
+    pub(crate) sent_notes: Vec<(String, Vec<u8>)>,
+    /// The messages that came in another size than they were listed with.
+    pub(crate) misfits: BTreeSet<String>,
+    /// How many were marked though not the message itself is stored, but what has its header and had its size: what is listed
+    /// shows no more.
+    pub(crate) beyond_evidence: usize,
     /// What each session has listed.
     pub(crate) sessions: Vec<Shown>,
     /// What must not have happened.
@@ -177,6 +211,11 @@ impl Post {
             loses_quit: false,
             next_session: Mishaps::default(),
             lacking: (None, BTreeSet::new()),
+            lag: None,
+            notes: BTreeMap::new(),
+            sent_notes: Vec::new(),
+            misfits: BTreeSet::new(),
+            beyond_evidence: 0,
             sessions: Vec::new(),
             broken_promises: Vec::new(),
             destination: None,

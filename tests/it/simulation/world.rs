@@ -226,8 +226,7 @@ impl<'a> World<'a> {
     pub(crate) fn act(&mut self, act: Act) {
         match act {
             Act::Mail(account, uid, octets) => {
-                let (id, unique_id) = (uid.to_owned(), uid.to_owned());
-                let message = Message { id, unique_id, bytes: Script::message(uid, octets).into() };
+                let message = Message::new(uid, uid, Script::message(uid, octets));
                 open(&self.posts).get_mut(account).unwrap().messages.push(message);
             }
             Act::Poll(_) => {}
@@ -241,6 +240,10 @@ impl<'a> World<'a> {
             Act::Vanish(account, uid) => {
                 open(&self.posts).get_mut(account).unwrap().messages.retain(|message| message.id != uid);
             }
+            Act::Hold(account, uid, note) => {
+                open(&self.posts).get_mut(account).unwrap().notes.insert(uid.to_owned(), note);
+            }
+            Act::Release(account) => open(&self.posts).get_mut(account).unwrap().notes.clear(),
             Act::History(account) => self.make_history(account),
         }
     }

@@ -9,6 +9,7 @@ use mailferry::account::RemovalPolicy;
 use super::super::fault::{Errno, FaultKind};
 use super::super::power::Survival;
 use super::super::server::{Lacking, Manner, UniqueIds};
+use super::super::sizes::{Lag, Note, NoteHeader};
 use super::letter::{Dots, Header, Letter, Naming};
 use super::story::{Act, Character, Flushed, Mishap, Reading, Renamed, Story, Trouble};
 
@@ -87,7 +88,50 @@ pub(crate) fn story(seed: u64) -> Story {
         }
         acts.push(act);
     }
-    Story { accounts, acts }
+    let mut story = Story { accounts, acts };
+    sizes(&mut Rng::with_seed(!seed), &mut story);
+    story
+}
+
+/// In some stories, what servers tell of sizes and send in place of messages is not to be relied on. A sequence of chances of
+/// its own keeps everything else in a story as it is.
+fn sizes(rng: &mut Rng, story: &mut Story) {
+    if !chance(rng, 40) {
+        return;
+    }
+    for account in 0..story.accounts.len() {
+        let shares_name =
+            |act: &Act| matches!(act, Act::Mail(of, letter) if *of == account && letter.naming != Naming::Own);
+        let shares_names = story.acts.iter().any(shares_name);
+        let character = &mut story.accounts[account];
+        character.manner.estimates = chance(rng, 20);
+        // Who says so takes the notes of such a server for messages.
+        character.estimates = character.manner.estimates && rng.bool();
+        // Where messages share a unique-id as well, only its size tells which is which.
+        if character.estimates || shares_names {
+            continue;
+        }
+        let (lags, holds) = (rng.bool(), rng.bool());
+        for _ in 0..rng.usize(2..10) {
+            let lag = [None, Some(Lag::Ahead), Some(Lag::Behind), Some(Lag::Behind)][rng.usize(0..4)];
+            let act = match rng.u32(0..3) {
+                0 if lags => Act::Lags(account, lag),
+                1 if holds => Act::Notes(account, rng.usize(1..4), note(rng)),
+                2 if holds => Act::Releases(account),
+                _ => continue,
+            };
+            story.acts.insert(rng.usize(0..=story.acts.len()), act);
+        }
+    }
+}
+
+fn note(rng: &mut Rng) -> Note {
+    Note {
+        header: [NoteHeader::True, NoteHeader::Own, NoteHeader::Weak][rng.usize(0..3)],
+        hundredths: [30, 60, 90, 110, 250][rng.usize(0..5)],
+        in_top: rng.bool(),
+        times: [1, 2, 3, u8::MAX][rng.usize(0..4)],
+    }
 }
 
 fn character(rng: &mut Rng, place: usize) -> Character {
@@ -103,7 +147,7 @@ fn character(rng: &mut Rng, place: usize) -> Character {
     let maildir = if chance(rng, 50) { "/mail/shared".to_owned() } else { format!("/mail/deep/{name}") };
     let most = NonZeroU32::new(rng.u32(1..6)).filter(|_| chance(rng, 15));
     let largest = chance(rng, 10).then_some(500);
-    Character { name, maildir, removal, manner, most, largest }
+    Character { name, maildir, removal, manner, most, largest, estimates: false }
 }
 
 fn manner(rng: &mut Rng) -> Manner {
@@ -120,6 +164,7 @@ fn manner(rng: &mut Rng) -> Manner {
         unique_ids,
         stuffs_dots: chance(rng, 90),
         takes_retrieved: chance(rng, 10),
+        estimates: false,
     }
 }
 

@@ -124,13 +124,17 @@ pub(super) fn files(player: &mut Player<'_>) -> Result<(), Failure> {
             .collect();
         (copies(player, &machine.storage)?, coming)
     };
-    for content in coming.iter().chain(copies.keys()).filter(|content| !content.part) {
+    for content in coming.iter().chain(copies.keys()).filter(|content| content.is_whole()) {
         player.ledger.saw(&content.id, now);
     }
-    for (Content { id, part }, paths) in copies {
+    for (Content { id, part, note }, paths) in copies {
         let doubts = player.ledger.doubts(&id);
         if paths.len() > 1 + doubts.len() {
-            let what = if part { "the beginning of " } else { "" };
+            let what = match note {
+                Some(_) => "what came in place of ",
+                None if part => "the beginning of ",
+                None => "",
+            };
             return fail(Kind::Copy, format!("{what}{id} is there {} times {paths:?}, doubts {doubts:?}", paths.len()));
         }
     }
@@ -164,6 +168,15 @@ fn is_told(report: &PollReport, number: usize, line: &Line) -> bool {
     told || unnamed
 }
 
+/// So many messages in another size make a server look as if it estimated sizes.
+const MANY_MISFITS: usize = 10;
+
+/// Whether what came in place of a message passes for it, as far as it need not be deleted, because sizes mean nothing there.
+fn is_explained(player: &Player<'_>, account: usize, line: &Line) -> bool {
+    let stays = player.story.accounts[account].removal != RemovalPolicy::AfterDelivery;
+    stays && player.post(account, |post| post.misfits.len() >= MANY_MISFITS && post.misfits.contains(&line.id))
+}
+
 /// The poll ended with status 0: everything that was listed is stored, durably, or was told to be left. What is not stored
 /// and beyond notice.
 pub(super) fn everything_is_dealt_with(
@@ -179,7 +192,7 @@ pub(super) fn everything_is_dealt_with(
     let safe: BTreeSet<&[u8]> = surviving.iter().filter(|(path, _)| is_mail(path)).map(|(_, bytes)| *bytes).collect();
     for (place, line) in shown.lines.iter().enumerate() {
         let listed = line.octets.is_some() || line.unique_id.is_some();
-        let is_hidden = player.ledger.is_hidden(account, line, shown);
+        let is_hidden = player.ledger.is_hidden(account, line, shown) || is_explained(player, account, line);
         // What has grown while no size of it was asked for is noticed when the next LIST comes.
         let may_have_grown = line.octets.is_none() && !line.lacks_size && player.ledger.is_name(account, line);
         if !is_hidden && (!listed || may_have_grown || is_told(report, place + 1, line)) {

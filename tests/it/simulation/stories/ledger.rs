@@ -56,6 +56,15 @@ pub(crate) struct Content {
     pub(crate) id: String,
     /// The beginning of it, which the server showed as if it were all.
     pub(crate) part: bool,
+    /// So many octets that the server showed in its place.
+    pub(crate) note: Option<usize>,
+}
+
+impl Content {
+    /// The message itself.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.part && self.note.is_none()
+    }
 }
 
 /// What is known of one message.
@@ -102,7 +111,7 @@ impl Ledger {
 
     /// A message comes into being.
     pub(crate) fn expect(&mut self, account: usize, letter: &Letter, manner: Manner) {
-        let content = |part| Content { id: letter.id(), part };
+        let content = |part| Content { id: letter.id(), part, note: None };
         let (bytes, garbled) = match received(&letter.bytes(), manner) {
             Received::Whole(bytes) => (bytes, false),
             Received::Part(bytes) => (bytes, true),
@@ -113,6 +122,12 @@ impl Ledger {
         }
         let recognisable = letter.header == Header::Own && !letter.part;
         self.messages.insert(letter.id(), Known { account, recognisable, garbled, ..Known::default() });
+    }
+
+    /// This came in place of a message.
+    pub(crate) fn expect_note(&mut self, id: &str, bytes: &[u8]) {
+        let content = Content { id: id.to_owned(), part: false, note: Some(bytes.len()) };
+        self.contents.insert(stored(bytes), content);
     }
 
     /// What these bytes are.
@@ -156,7 +171,7 @@ impl Ledger {
         }
     }
 
-    /// It was away and is back.
+    /// It was away and is back, or something else comes in its place.
     pub(crate) fn is_back(&mut self, id: &str) {
         self.message(id).recognisable = false;
     }
@@ -187,7 +202,7 @@ impl Ledger {
             let garbled = !unnamed && shown.lines.iter().any(|other| garbled(&other));
             let message = self.message(&line.id);
             // Under another unique-id it is only recognised if its size is the same, too.
-            message.recognisable &= !line.lacks_size;
+            message.recognisable &= !line.lacks_size && !line.is_stale;
             message.doubts.extend(garbled.then_some(Doubt::Garbled));
             if let Some((when, name)) = &message.listed {
                 let doubt = if now - when >= REMEMBERED {
@@ -227,8 +242,10 @@ impl Ledger {
             let there = shown.lines.iter().any(|other| other.id == *id && other.unique_id == line.unique_id);
             *id != line.id && same_size && !there
         };
-        // What has grown while LIST leaves it out shows in nothing at all, until LIST has it again.
-        let grown = |(_, id): &(Option<usize>, String)| *id == line.id && line.lacks_size;
+        // What has grown while LIST leaves it out, or is behind, shows in nothing at all, until LIST has it again.
+        let grown = |(octets, id): &(Option<usize>, String)| {
+            *id == line.id && (line.lacks_size || line.is_stale && *octets == line.octets)
+        };
         stands_for.is_some_and(|names| names.iter().any(|name| another(name) || grown(name)))
     }
 

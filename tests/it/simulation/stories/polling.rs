@@ -9,6 +9,7 @@ use super::super::fault::{Fault, FaultKind};
 use super::super::server::{MOST_SESSIONS, Mishaps, Shown};
 use super::super::world::{Polled, World};
 use super::judge::{self, Failure, Kind};
+use super::ledger::Doubt;
 use super::play::Player;
 use super::story::Mishap;
 
@@ -92,6 +93,15 @@ impl Player<'_> {
         for shown in &answered {
             let looks = well && manner.top && !manner.refuses_top && !shown.refuses_top;
             self.ledger.note_session(account, shown, manner, looks, now);
+        }
+        let seen = self.outside[account].notes;
+        for (id, bytes) in self.post(account, |post| post.sent_notes[seen..].to_vec()) {
+            self.outside[account].notes += 1;
+            self.ledger.expect_note(&id, &bytes);
+            // Without a unique-id it is gone while something else comes.
+            if !manner.uidl {
+                self.ledger.doubt(&id, Doubt::Unnamed);
+            }
         }
         judge::promises(self, account)?;
         self.note_removals(account)?;

@@ -9,6 +9,7 @@ use super::super::fault::FaultKind;
 use super::super::power::Survival;
 use super::super::script::{Script, account};
 use super::super::server::{Lacking, Manner};
+use super::super::sizes::{Lag, Note};
 use super::letter::Letter;
 
 /// A story. It goes the same way each time.
@@ -29,6 +30,8 @@ pub(crate) struct Character {
     pub(crate) most: Option<NonZeroU32>,
     /// Larger messages, in octets, stay on the server.
     pub(crate) largest: Option<u64>,
+    /// The user says that the server estimates sizes.
+    pub(crate) estimates: bool,
 }
 
 /// Something that happens. Accounts are told by their places, messages by numbers that are taken modulo how many there
@@ -65,6 +68,12 @@ pub(crate) enum Act {
     Shows(usize),
     /// The next session goes wrong so.
     Next(usize, Trouble),
+    /// From here on, LIST tells the sizes of another moment, or of this one.
+    Lags(usize, Option<Lag>),
+    /// From here on, something else comes in place of every nth message that is there.
+    Notes(usize, usize, Note),
+    /// The messages themselves come again.
+    Releases(usize),
 }
 
 /// Whether time makes durable what nobody synced.
@@ -129,14 +138,19 @@ impl Character {
         let mut account = account(&self.name, &self.maildir, self.removal);
         account.max_messages_per_session = self.most;
         account.max_message_size = self.largest;
+        account.sizes_are_estimates = self.estimates;
         account
     }
 }
 
 impl fmt::Display for Character {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, maildir, removal, manner, most, largest } = self;
-        write!(f, "account {name}: {maildir}, {removal:?}, most {most:?}, largest {largest:?}\n  {manner:?}")
+        let Self { name, maildir, removal, manner, most, largest, estimates } = self;
+        write!(
+            f,
+            "account {name}: {maildir}, {removal:?}, most {most:?}, largest {largest:?}, estimates {estimates}\n  "
+        )?;
+        write!(f, "{manner:?}")
     }
 }
 
@@ -153,6 +167,9 @@ impl Act {
             | Self::Renumbers(account)
             | Self::Hides(account, ..)
             | Self::Shows(account)
+            | Self::Lags(account, _)
+            | Self::Notes(account, ..)
+            | Self::Releases(account)
             | Self::Next(account, _) => Some(account),
             Self::Hours(..) | Self::WrongClock(_) | Self::Reboot | Self::PowerCut(..) => None,
         }

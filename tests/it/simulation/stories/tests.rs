@@ -28,6 +28,7 @@ fn one_message(removal: RemovalPolicy) -> Story {
         manner: ABLE,
         most: None,
         largest: None,
+        estimates: false,
     };
     Story { accounts: vec![character], acts: vec![Act::Mail(0, letter), Act::Poll(0, None)] }
 }

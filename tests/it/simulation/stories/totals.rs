@@ -21,6 +21,10 @@ pub(crate) struct Totals {
     pub(crate) hidden: usize,
     /// Beginnings that a server showed as if they were all, and that are stored.
     pub(crate) parts: usize,
+    /// How many notes came in place of messages.
+    pub(crate) notes: usize,
+    /// Messages that were deleted though not they are stored, but what had their size and has their header: LIST was behind.
+    pub(crate) beyond_evidence: usize,
     /// How many doubts there were.
     pub(crate) doubts: BTreeMap<Doubt, usize>,
     /// Extra copies.
@@ -37,6 +41,8 @@ impl Totals {
         self.left += other.left;
         self.hidden += other.hidden;
         self.parts += other.parts;
+        self.notes += other.notes;
+        self.beyond_evidence += other.beyond_evidence;
         for (doubt, count) in &other.doubts {
             *self.doubts.entry(*doubt).or_default() += count;
         }
@@ -48,10 +54,15 @@ impl Totals {
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { stories, plain, polls, messages, deletions, left, hidden, parts, doubts, copies } = self;
+        let Self { stories, plain, polls, messages, deletions, left, hidden, parts, notes, doubts, copies, .. } = self;
         writeln!(f, "{stories} stories, {plain} of them without a doubt: {polls} polls, {messages} messages")?;
         writeln!(f, "{deletions} deletions, {left} messages left that were to go, {hidden} beyond notice")?;
-        writeln!(f, "{parts} beginnings that a server showed for the whole")?;
+        writeln!(f, "{parts} beginnings that a server showed for the whole, {notes} notes in place of messages")?;
+        writeln!(
+            f,
+            "{} deletions of what grew while LIST was behind and the header is the same",
+            self.beyond_evidence
+        )?;
         writeln!(f, "{} extra copies:", copies.values().sum::<usize>())?;
         for doubt in Doubt::ALL {
             let count = |of: &BTreeMap<Doubt, usize>| of.get(&doubt).copied().unwrap_or(0);

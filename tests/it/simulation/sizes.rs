@@ -1,0 +1,89 @@
+//! What servers tell of the sizes of their messages, and what they send in the place of one.
+
+use super::dialogue::stored;
+use super::server::{Manner, Message};
+
+/// A size fits what comes if it is off by no more, in octets.
+const TOLERANCE: usize = 8;
+
+/// Which moment the sizes in a listing belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lag {
+    /// One that RETR has not come to: LIST tells the size of the whole while RETR gives the beginning.
+    Ahead,
+    /// One that is over: LIST tells the size of what stood there before.
+    Behind,
+}
+
+/// What comes in place of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Note {
+    pub(crate) header: NoteHeader,
+    /// How long it is, in hundredths of what is listed.
+    pub(crate) hundredths: usize,
+    /// TOP shows the header of the note; else that of the message.
+    pub(crate) in_top: bool,
+    /// It is sent so many times more.
+    pub(crate) times: u8,
+}
+
+/// What its header is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoteHeader {
+    /// That of the message.
+    True,
+    /// One of its own, with a Message-ID and a date.
+    Own,
+    /// One that says little.
+    Weak,
+}
+
+/// The header of a message, with the empty line.
+pub(super) fn header(bytes: &[u8]) -> &[u8] {
+    let end = bytes.windows(4).position(|end| end == b"\r\n\r\n").map_or(bytes.len(), |end| end + 4);
+    &bytes[..end]
+}
+
+/// The octets that LIST tells of a message, and whether they are those of another moment.
+pub(super) fn told(message: &Message, manner: Manner, lag: Option<Lag>) -> (usize, bool) {
+    let other = match lag {
+        None => None,
+        Some(Lag::Ahead) => message.after.as_ref(),
+        Some(Lag::Behind) => message.before.as_ref(),
+    };
+    let octets = other.unwrap_or(&message.bytes).len();
+    (if manner.estimates { estimate(&message.id, octets) } else { octets }, other.is_some())
+}
+
+/// Always the same for a message of this size, up or down.
+fn estimate(id: &str, octets: usize) -> usize {
+    let hundredths = [70, 130, 85, 115, 150];
+    let which = id.bytes().map(usize::from).sum::<usize>() % hundredths.len();
+    octets * hundredths[which] / 100
+}
+
+/// Whether what comes has the size that is listed, with either line end.
+pub(super) fn fits(listed: usize, bytes: &[u8]) -> bool {
+    let alike = |octets: usize| octets.abs_diff(listed) <= TOLERANCE;
+    alike(bytes.len()) || alike(stored(bytes).len())
+}
+
+impl Note {
+    /// What it says in place of a message that is listed with so many octets: never in just that size, or nothing would
+    /// tell it from the message.
+    pub(super) fn bytes(&self, message: &Message, listed: usize) -> Vec<u8> {
+        let id = &message.id;
+        let mut bytes = match self.header {
+            NoteHeader::True => header(&message.bytes).to_vec(),
+            NoteHeader::Own => {
+                format!("Message-ID: <note-{id}@x>\r\nDate: Thu, 1 Jan 2026 12:00:00 +0000\r\n\r\n").into_bytes()
+            }
+            NoteHeader::Weak => b"From: postmaster@x\r\nSubject: held\r\n\r\n".to_vec(),
+        };
+        bytes.extend(format!("In place of {id}.\r\n").bytes());
+        while bytes.len() < listed * self.hundredths / 100 || fits(listed, &bytes) {
+            bytes.extend(b"It is held.\r\n");
+        }
+        bytes
+    }
+}
