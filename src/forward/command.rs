@@ -75,6 +75,7 @@ pub(super) async fn deliver(pass: &Arc<Pass>, command: &[OsString]) -> Result<()
         match verdict(code) {
             Verdict::Delivered => {
                 let arrived = pass.arrived(&letter, None);
+                pass.has_no_doubt();
                 pass.record(vec![arrived]).await?;
             }
             Verdict::Later => pass.later(message, failed(program, &how, CommandFailure::Passing))?,

@@ -222,6 +222,7 @@ impl Session {
         let said = self.reply_within(DOING, LONG_ANSWER).await?;
         if said.is_done() && !is_ahead && !self.wire.has_more().await {
             let arrived = pass.arrived(&letter, None);
+            pass.has_no_doubt();
             return pass.record(vec![arrived]).await.map(|()| Outcome::DealtWith);
         }
         if !said.is_refusal() {

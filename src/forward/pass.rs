@@ -281,7 +281,6 @@ impl Pass {
             counts.octets += letter.spooled.size();
             counts.refusals_in_a_row = 0;
         }
-        self.has_no_doubt();
         let mut queue = self.queue();
         let mut turns = self.turns();
         if turns.arrived(&letter.spooled.name) {

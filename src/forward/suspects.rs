@@ -83,7 +83,7 @@ impl Pass {
         Ok(())
     }
 
-    /// A message has arrived: what was said before was about single ones.
+    /// The destination has taken a message: what was said before was about single ones.
     pub(super) fn has_no_doubt(&self) {
         if let Some(doubt) = self.doubt().take() {
             self.put_off_for(doubt.why);

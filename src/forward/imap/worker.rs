@@ -278,7 +278,11 @@ impl<'a> Worker<'a> {
                 let what = format!("{tag} OK, where the message had not been sent");
                 return Err(ForwardError::Protocol { doing: DOING, what });
             }
-            Appended::Yes(named) => named,
+            // What was said of others behind it may hold for all, even if it is placed only then.
+            Appended::Yes(named) => {
+                self.pass.has_no_doubt();
+                named
+            }
             Appended::No(condition) => return self.on_refusal(&letter, &condition).await,
         };
         let can_be = |uid: &MailboxUid| uid.validity == self.selected.validity && uid.uid >= intent.uid_next;
