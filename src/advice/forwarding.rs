@@ -30,7 +30,9 @@ impl Class {
             | ForwardError::NoMailbox { lasting: false, .. }
             | ForwardError::Command { failure: CommandFailure::NotThere | CommandFailure::Passing, .. }
             | ForwardError::Socket { .. } => Self::Busy { stage: Stage::Session, rate_limited: false },
-            ForwardError::Protocol { .. } | ForwardError::NotLmtp { .. } => Self::Protocol,
+            ForwardError::Protocol { .. } | ForwardError::NotLmtp { .. } | ForwardError::OutOfStep { .. } => {
+                Self::Protocol
+            }
             ForwardError::Stopped => Self::Stopped,
             ForwardError::Work(WorkError::NoThread) => Self::StorageLater,
             ForwardError::Work(WorkError::Internal(_)) => Self::InternalError,
@@ -121,6 +123,7 @@ mod tests {
             (no_mailbox(true), Pause::Person, ExitStatus::Config),
             (no_mailbox(false), Pause::Soon, ExitStatus::Temporary),
             (ForwardError::Socket { path: "/x".into(), source: None }, Pause::Soon, ExitStatus::Temporary),
+            (ForwardError::OutOfStep { doing: "x", what: "250 ok".to_owned() }, Pause::Person, ExitStatus::Protocol),
             (ForwardError::Busy { holder: String::new() }, Pause::Soon, ExitStatus::Temporary),
         ] {
             let class = Class::of_forwarding(&error);

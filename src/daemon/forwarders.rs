@@ -42,6 +42,8 @@ struct Forwarder {
     more: bool,
     /// How many passes in a row came to nothing.
     failures: u32,
+    /// The last pass ended before its end: what comes waits with the others. Else only single messages are put off.
+    holds: bool,
     /// Why what waits does so, in words; since when, in seconds since 1970.
     trouble: Option<(i64, String)>,
     /// The destination in words.
@@ -253,15 +255,15 @@ impl Forwarder {
     /// A pass ended in a panic.
     fn panicked(&mut self, now: Duration) {
         self.running = false;
-        self.failures = self.failures.saturating_add(1);
+        (self.failures, self.holds) = (self.failures.saturating_add(1), true);
         self.due = Some(now + Pause::Soon.time(self.failures));
     }
 
     /// A poll has brought something.
     fn something_came(&mut self, now: Duration) {
         self.more |= self.running;
-        // In a pause it waits with the others.
-        if self.failures == 0 {
+        // In a pause it waits with the others, unless those are single ones that the destination takes later.
+        if self.failures == 0 || !self.holds {
             self.due = Some(self.due.map_or(now, |due| due.min(now)));
         }
     }
@@ -296,7 +298,9 @@ impl Forwarder {
         };
         // What has got through in part is not what has failed again.
         self.failures = if report.forwarded > 0 { 1 } else { self.failures.saturating_add(1) };
-        self.due = Some(now + pause.time(self.failures));
+        self.holds = report.end.is_err();
+        let is_new = self.more && !self.holds;
+        self.due = Some(if is_new { now } else { now + pause.time(self.failures) });
         let since = self.trouble.as_ref().map_or(wall, |(since, _)| *since);
         let is_news = self.told.is_none_or(|told| now.saturating_sub(told) >= TOLD_AGAIN);
         if is_news && (pause == Pause::Person || self.failures >= TOLD_AFTER) {
@@ -381,8 +385,17 @@ mod tests {
         drop(forwarders.after(Some((name.clone(), report(0, 3, down()))), now, 50));
         forwarders.on_poll_end(&name, 3, true, now);
         assert_eq!(forwarders.next_wake(), Some(now + Duration::from_secs(30)));
-        assert!(forwarders.after(Some((name, report(6, 0, Ok(())))), now, 60).has_room);
+        assert!(forwarders.after(Some((name.clone(), report(6, 0, Ok(())))), now, 60).has_room);
         assert_eq!(forwarders.next_wake(), None);
+        // One message is put off: new ones do not wait for it.
+        drop(forwarders.after(Some((name.clone(), report(0, 1, Ok(())))), now, 70));
+        assert_eq!(forwarders.next_wake(), Some(now + Duration::from_secs(30)));
+        forwarders.on_poll_end(&name, 1, false, now);
+        assert_eq!(forwarders.next_wake(), Some(now));
+        drop(forwarders.change(&name, Forwarder::begin));
+        forwarders.on_poll_end(&name, 1, false, now);
+        drop(forwarders.after(Some((name, report(0, 2, Ok(())))), now, 80));
+        assert_eq!(forwarders.next_wake(), Some(now), "nor does what came while the pass ran");
     }
 
     #[test]

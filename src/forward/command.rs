@@ -4,16 +4,19 @@
 //! would survive a power cut is beyond what we can promise.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::{CommandFailure, ForwardError};
-use super::letter::{Letter, delivery_id, place};
+use super::letter::{Letter, delivery_id, file};
 use super::pass::{Pass, words};
 use crate::subprocess::{NoEnd, Running, Tail};
 use crate::text;
+use crate::watch::blocking;
 
 /// A command has so long for one message.
 const LIMIT: Duration = Duration::from_secs(5 * 60);
@@ -24,7 +27,7 @@ enum Verdict {
     Delivered,
     Later,
     SetAside,
-    /// The command itself is wrong, not the message.
+    /// The command itself is wrong, unless it is so for this message alone.
     Broken,
 }
 
@@ -49,24 +52,35 @@ pub(super) async fn deliver(pass: &Arc<Pass>, command: &[OsString]) -> Result<()
             continue;
         }
         let Some(letter) = pass.measure(message, String::new()).await? else { continue };
-        let ran = run(pass, program, arguments, &letter).await;
-        if matches!(ran, Err(ForwardError::Command { .. })) {
-            pass.broke_off(&letter.spooled).await?;
-        }
-        let (status, said) = ran?;
+        let message = &letter.spooled;
+        let (status, said) = match pass.watch(&message.name, run(pass, program, arguments, &letter)).await {
+            Ok(ended) => ended,
+            // Another message tells whether it is this one's fault.
+            Err(e @ ForwardError::Command { failure: CommandFailure::Passing, .. }) => {
+                pass.broke_off(message).await?;
+                pass.doubts(message, e)?;
+                continue;
+            }
+            Err(e @ ForwardError::Spool { .. }) => {
+                pass.later(message, e)?;
+                continue;
+            }
+            Err(e) => return Err(e),
+        };
         let Some(code) = status.code() else {
-            pass.later(failed(program, &format!("was ended by a signal{said}"), CommandFailure::Passing))?;
+            pass.later(message, failed(program, &format!("was ended by a signal{said}"), CommandFailure::Passing))?;
             continue;
         };
         let how = format!("ended with status {code}{said}");
         match verdict(code) {
             Verdict::Delivered => {
                 let arrived = pass.arrived(&letter, None);
+                pass.has_no_doubt();
                 pass.record(vec![arrived]).await?;
             }
-            Verdict::Later => pass.later(failed(program, &how, CommandFailure::Passing))?,
-            Verdict::SetAside => pass.set_aside(&letter.spooled, &format!("{} {how}", name(program))).await?,
-            Verdict::Broken => return Err(failed(program, &how, CommandFailure::Lasting)),
+            Verdict::Later => pass.later(message, failed(program, &how, CommandFailure::Passing))?,
+            Verdict::SetAside => pass.set_aside(message, &format!("{} {how}", name(program))).await?,
+            Verdict::Broken => pass.doubts(message, failed(program, &how, CommandFailure::Lasting))?,
         }
     }
     Ok(())
@@ -94,9 +108,11 @@ async fn run(
         ("MAILFERRY_SIZE", OsString::from(letter.spooled.size().to_string())),
     ];
     // The file itself, not a pipe: if mailferry is killed, a pipe would end early, and the command take that for the whole.
-    let input = place(&letter.spooled).join(&letter.spooled.file);
-    let started = Running::start_fed(program, arguments, environment, &input).await;
-    let running = started.map_err(|e| not_started(program, &e))?;
+    let input = file(&letter.spooled);
+    let running = match Running::start_fed(program, arguments, environment, &input).await {
+        Ok(running) => running,
+        Err(e) => return Err(not_started(program, &e, input).await),
+    };
     let (mut output, mut errors) = (Tail::default(), Tail::default());
     let ended = running.follow(LIMIT, &mut output, &mut errors).await;
     let said = errors.text();
@@ -109,8 +125,12 @@ async fn run(
     }
 }
 
-/// Where the program is missing, or may not be run, nobody has refused anything.
-fn not_started(program: &OsStr, why: &io::Error) -> ForwardError {
+/// Where the program is missing, or may not be run, nobody has refused anything. It may be the message that cannot be read.
+async fn not_started(program: &OsStr, why: &io::Error, input: PathBuf) -> ForwardError {
+    let path = input.clone();
+    if let Ok(Err(source)) = blocking(move || File::open(&input)).await {
+        return ForwardError::Spool { path, source };
+    }
     let is_missing = matches!(why.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied);
     let failure = if is_missing { CommandFailure::NotThere } else { CommandFailure::Passing };
     failed(program, &format!("could not be started: {why}"), failure)

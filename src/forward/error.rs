@@ -78,6 +78,13 @@ pub enum ForwardError {
         /// What came.
         what: String,
     },
+    /// An LMTP server answers what it was not asked: which answer belongs to what cannot be told.
+    OutOfStep {
+        /// What was being done.
+        doing: &'static str,
+        /// What came.
+        what: String,
+    },
     /// What came is no LMTP.
     NotLmtp {
         /// What was being done.
@@ -147,6 +154,7 @@ impl ForwardError {
             | Self::Credential(_)
             | Self::OAuth(_)
             | Self::NotLmtp { .. }
+            | Self::OutOfStep { .. }
             | Self::Socket { .. }
             | Self::Cleartext
             | Self::Command { .. }
@@ -165,7 +173,7 @@ impl fmt::Display for ForwardError {
                 write!(f, "{holder} forwards this account's mail right now")
             }
             Self::State(e) => e.fmt(f),
-            Self::Spool { path, source } => write!(f, "cannot read a message in {}: {source}", path.display()),
+            Self::Spool { path, source } => write!(f, "cannot read {} in the spool: {source}", path.display()),
             Self::Net(e) => e.fmt(f),
             Self::Wire { doing, error } => write!(f, "cannot {doing}: {error}"),
             Self::Credential(e) => e.fmt(f),
@@ -191,6 +199,9 @@ impl fmt::Display for ForwardError {
             }
             Self::Protocol { doing, what } | Self::NotLmtp { doing, what } => {
                 write!(f, "cannot {doing}: the server answered \"{what}\"")
+            }
+            Self::OutOfStep { doing, what } => {
+                write!(f, "cannot {doing}: the server's answers are out of step, it said \"{what}\"")
             }
             Self::Cleartext => f.write_str("the destination's password would be sent in clear"),
             Self::Command { program, what, .. } => write!(f, "the command {program} {what}"),

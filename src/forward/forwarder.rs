@@ -1,22 +1,24 @@
 //! One pass: what waits in the spool of an account is taken on, the oldest first, until nothing is left or the destination
 //! takes no more.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use super::error::ForwardError;
-use super::journal::{ForwardJournal, Progress, glance, journal_file};
+use super::journal::{ForwardJournal, glance, journal_file};
 use super::live::Live;
 use super::pass::{Opened, Pass};
 use super::report::{ForwardReport, Waiting};
 use super::spool::{self, Spooled};
+use super::turns::Turns;
 use super::{command, imap, lmtp};
 use crate::account::{Account, AccountName, Forward, ForwardTo};
 use crate::ids::InstanceId;
 use crate::process_context::ProcessContext;
+use crate::state::delivered::delivered_digests;
 use crate::state::entries::Identity;
 use crate::state::record::ForwardRecord;
 use crate::watch::blocking;
@@ -60,7 +62,9 @@ pub async fn forward(
     live.begin(Waiting::of(&opened.messages, opened.journal.ledger()));
     let pass = Arc::new(Pass::new(context, account, opened, live, stop.clone()));
     if pass.has_more() {
-        report.end = run(&pass, &forward.to, &stop).await;
+        report.end = run(&pass, &forward.to, &stop).await.and_then(|()| pass.last_doubt());
+        let written = pass.write_troubles().await;
+        report.end = std::mem::replace(&mut report.end, Ok(())).and(written);
     }
     let done = pass.done();
     (report.forwarded, report.octets, report.newly_set_aside) = (done.forwarded, done.octets, done.newly_set_aside);
@@ -150,10 +154,15 @@ fn open_journal(
     let is_open = |message: &Spooled| ledger.get(&message.name).is_some_and(|known| known.intent.is_some());
     let (first, others): (Vec<Spooled>, Vec<Spooled>) =
         messages.iter().filter(is_to_do).cloned().partition(|message| is_open(message));
-    let is_suspect = |message: &Spooled| ledger.get(&message.name).is_some_and(Progress::is_suspect);
-    let (last, others): (Vec<Spooled>, Vec<Spooled>) = others.into_iter().partition(is_suspect);
-    let queue = first.into_iter().chain(others).chain(last).collect();
-    Ok(Opening::Work(Box::new(Opened { journal, messages, queue })))
+    let turns = Turns::new(first.iter().chain(&others), ledger);
+    let mut others: VecDeque<Spooled> = others.into();
+    turns.sort(&mut others);
+    let delivered = match first.is_empty() && others.is_empty() {
+        true => BTreeMap::new(),
+        false => delivered_digests(&**disk, dir, name, |name| names.contains(name)),
+    };
+    let queue = first.into_iter().chain(others).collect();
+    Ok(Opening::Work(Box::new(Opened { journal, messages, queue, turns, delivered })))
 }
 
 async fn run(pass: &Arc<Pass>, to: &ForwardTo, stop: &CancellationToken) -> Result<(), ForwardError> {

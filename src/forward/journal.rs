@@ -11,7 +11,7 @@ use crate::message::Digest;
 use crate::state::entries::Identity;
 use crate::state::error::StateError;
 use crate::state::journal::{BadJournal, Contents, Durability, Journal, LockedFile, parse};
-use crate::state::record::{AppendIntent, ForwardRecord, MailboxUid, Record};
+use crate::state::record::{AppendIntent, ForwardRecord, MailboxUid, Record, Trouble};
 
 /// No journal of a forwarder is larger, in bytes.
 const MAX_FILE: u64 = 1 << 30;
@@ -32,6 +32,8 @@ pub(super) struct Progress {
     pub(super) refusals: u32,
     /// So often, in a row, a try has broken off at it.
     pub(super) breaks: u32,
+    /// Tries that came to nothing, whatever the reason: they decide when its turn is.
+    pub(super) trouble: Option<Trouble>,
 }
 
 /// What is known of a message that arrived.
@@ -89,7 +91,7 @@ impl Ledger {
         self.messages.values().filter_map(|progress| progress.arrived.as_ref())
     }
 
-    fn apply(&mut self, record: ForwardRecord) {
+    pub(super) fn apply(&mut self, record: ForwardRecord) {
         match record {
             ForwardRecord::Intent(intent) => {
                 let progress = self.messages.entry(intent.name.clone()).or_default();
@@ -106,6 +108,9 @@ impl Ledger {
             ForwardRecord::Refused { name, times, breaks } => {
                 let progress = self.messages.entry(name).or_default();
                 (progress.refusals, progress.breaks, progress.intent) = (times, breaks, None);
+            }
+            ForwardRecord::Troubled { name, trouble } => {
+                self.messages.entry(name).or_default().trouble = Some(trouble);
             }
             ForwardRecord::Released(name) => {
                 self.messages.remove(&name);
@@ -124,7 +129,9 @@ impl Ledger {
             let aside = aside.map(|(since, reason)| ForwardRecord::SetAside { name: name.clone(), since, reason });
             let arrived = |Arrival { whole, uid }| ForwardRecord::Arrived { name: name.clone(), whole, uid };
             let arrived = progress.arrived.map(arrived);
-            [refused, intent, aside, arrived].into_iter().flatten()
+            let troubled = |trouble| ForwardRecord::Troubled { name: name.clone(), trouble };
+            let troubled = progress.trouble.map(troubled);
+            [refused, troubled, intent, aside, arrived].into_iter().flatten()
         })
     }
 }

@@ -1,7 +1,7 @@
 //! A message of the spool as it goes over the wire: measured first, then read in pieces, never held whole.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -39,6 +39,8 @@ pub(super) struct Letter {
     pub(super) header: Digest,
     /// The digest of all its octets as they go over the wire, without what is put in front.
     pub(super) whole: Digest,
+    /// The digest of the bytes of its file.
+    pub(super) stored: Digest,
     /// When it was sent, by its `Date`; else when it was delivered. In the words of IMAP (RFC 9051, `date-time`).
     pub(super) date: String,
 }
@@ -64,6 +66,7 @@ impl Letter {
 fn measure(disk: Arc<dyn Disk>, spooled: Spooled, prefix: Vec<u8>) -> io::Result<Letter> {
     let (mut offset, mut lines, mut is_8bit) = (0_u64, 0_u64, false);
     let (mut digester, mut whole, mut head) = (HeaderDigester::default(), MessageDigester::default(), Vec::new());
+    let mut stored = MessageDigester::default();
     let mut buffer = vec![0; PIECE];
     loop {
         let count = disk.read_at(&spooled.dir, &spooled.file, offset, &mut buffer)?;
@@ -73,6 +76,7 @@ fn measure(disk: Arc<dyn Disk>, spooled: Spooled, prefix: Vec<u8>) -> io::Result
         }
         digester.update(piece);
         whole.update(&with_crlf(piece));
+        stored.update(piece);
         is_8bit |= !piece.is_ascii();
         lines += length(memchr::memchr_iter(b'\n', piece).count());
         let room = HEADER.saturating_sub(head.len()).min(piece.len());
@@ -81,8 +85,8 @@ fn measure(disk: Arc<dyn Disk>, spooled: Spooled, prefix: Vec<u8>) -> io::Result
     }
     let date = date_of(&head, spooled.delivered());
     let size = offset.saturating_add(lines).saturating_add(length(prefix.len()));
-    let (header, whole) = (digester.finish(), whole.finish());
-    Ok(Letter { disk, spooled, prefix, file_size: offset, size, is_8bit, header, whole, date })
+    let (header, whole, stored) = (digester.finish(), whole.finish(), stored.finish());
+    Ok(Letter { disk, spooled, prefix, file_size: offset, size, is_8bit, header, whole, stored, date })
 }
 
 fn length(count: usize) -> u64 {
@@ -178,9 +182,14 @@ pub(super) fn delivery_id(name: &str) -> String {
     digester.finish().to_string()
 }
 
-/// Where the spool is, for words.
+/// Where the spool is.
 pub(super) fn place(spooled: &Spooled) -> &Path {
     spooled.dir.path()
+}
+
+/// Where its file is, for words.
+pub(super) fn file(spooled: &Spooled) -> PathBuf {
+    place(spooled).join(&spooled.file)
 }
 
 #[cfg(test)]

@@ -11,9 +11,10 @@ use tokio::net::UnixStream;
 use tokio::time::Instant;
 
 use super::error::ForwardError;
-use super::letter::{Letter, delivery_id, place};
+use super::letter::{Letter, delivery_id, file};
 use super::pass::{Pass, words};
 use super::spool::Spooled;
+use super::turns::Weight;
 use super::wire::{Wire, WireError};
 use crate::account::{LmtpDestination, LmtpServer};
 use crate::client::Dialogue;
@@ -55,7 +56,12 @@ impl Reply {
 
     /// It does not answer what it stands behind: a line too many has come, or one too few.
     fn out_of_step(&self, doing: &'static str) -> ForwardError {
-        ForwardError::Protocol { doing, what: self.words() }
+        ForwardError::OutOfStep { doing, what: self.words() }
+    }
+
+    /// The server is about to close the connection (RFC 5321, section 4.2.1).
+    fn is_end(&self) -> bool {
+        self.code == 421
     }
 
     fn is_permanent(&self) -> bool {
@@ -85,6 +91,23 @@ impl Reply {
     }
 }
 
+/// What became of a message, where the session goes on.
+enum Outcome {
+    /// It has arrived, is set aside, or is put off.
+    DealtWith,
+    /// It was refused for now.
+    Later(ForwardError),
+    /// It was refused in words that may hold for all.
+    Doubtful(ForwardError),
+}
+
+/// A command that was refused, before any message.
+struct Refused {
+    /// Its verb.
+    at: &'static str,
+    said: Reply,
+}
+
 /// Takes on what waits, over one connection.
 pub(super) async fn deliver(pass: &Arc<Pass>, to: &LmtpDestination) -> Result<(), ForwardError> {
     let mut session = Session::open(pass, to).await?;
@@ -92,11 +115,19 @@ pub(super) async fn deliver(pass: &Arc<Pass>, to: &LmtpDestination) -> Result<()
         if pass.is_set_aside_for_breaks(&message).await? {
             continue;
         }
-        let sent = session.one(pass, to, message.clone()).await;
-        if matches!(sent, Err(ForwardError::Wire { .. })) {
-            pass.broke_off(&message).await?;
-        }
-        sent?;
+        session.is_sending = false;
+        let outcome = match pass.watch(&message.name, session.one(pass, to, message.clone())).await {
+            Ok(outcome) => outcome,
+            Err(e) => {
+                session.blame(pass, message, &e).await?;
+                return Err(e);
+            }
+        };
+        session.refused = match outcome {
+            Outcome::DealtWith => None,
+            Outcome::Later(why) => pass.later(&message, why).map(|()| Some(message))?,
+            Outcome::Doubtful(why) => pass.doubts(&message, why).map(|()| Some(message))?,
+        };
     }
     session.quit().await;
     Ok(())
@@ -124,6 +155,10 @@ struct Session {
     has_8bitmime: bool,
     /// It wants to know sizes (RFC 1870), and takes no larger ones than this; 0 where it does not say.
     size: Option<u64>,
+    /// Something of the message that is under way was sent.
+    is_sending: bool,
+    /// The message before that was refused: the server may end the connection for that.
+    refused: Option<Spooled>,
 }
 
 impl Session {
@@ -132,7 +167,8 @@ impl Session {
         let stream = connect(pass, to).await?;
         let (wire, timeout) = (Wire::new(stream, pass.timeout), pass.timeout);
         let dialogue = Dialogue::default();
-        let mut session = Self { wire, dialogue, timeout, has_8bitmime: false, size: None };
+        let (has_8bitmime, size, is_sending, refused) = (false, None, false, None);
+        let mut session = Self { wire, dialogue, timeout, has_8bitmime, size, is_sending, refused };
         let greeting = session.reply(DOING).await?;
         if !greeting.is_done() {
             return Err(greeting.refusal(DOING));
@@ -145,18 +181,69 @@ impl Session {
         Ok(session)
     }
 
+    /// The session has ended at a message; or at the one before it, if nothing of this one was sent.
+    async fn blame(&mut self, pass: &Pass, message: Spooled, how: &ForwardError) -> Result<(), ForwardError> {
+        let earlier = self.refused.take().filter(|_| !self.is_sending);
+        match how {
+            ForwardError::Wire { .. } | ForwardError::Refused { .. } | ForwardError::Full { .. } => {
+                pass.broke_off(&earlier.unwrap_or(message)).await
+            }
+            ForwardError::OutOfStep { .. } | ForwardError::NotLmtp { .. } | ForwardError::Spool { .. } => {
+                pass.note(&message, Weight::Once);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// One transaction.
-    async fn one(&mut self, pass: &Pass, to: &LmtpDestination, message: Spooled) -> Result<(), ForwardError> {
+    async fn one(&mut self, pass: &Pass, to: &LmtpDestination, message: Spooled) -> Result<Outcome, ForwardError> {
         const DOING: &str = "send a message";
         let prefix = match to.id_header {
             true => format!("X-Mailferry-Id: {}\r\n", delivery_id(&message.name)),
             false => String::new(),
         };
-        let Some(letter) = pass.measure(message, prefix).await? else { return Ok(()) };
+        let Some(letter) = pass.measure(message, prefix).await? else { return Ok(Outcome::DealtWith) };
         if let Some(limit) = self.size.filter(|limit| *limit > 0 && letter.size > *limit) {
             let why = format!("it has {} octets, and the server takes {limit} (SIZE)", letter.size);
-            return pass.set_aside(&letter.spooled, &why).await;
+            return pass.set_aside(&letter.spooled, &why).await.map(|()| Outcome::DealtWith);
         }
+        if let Some(refused) = self.envelope(to, &letter).await? {
+            // Too large for the server (RFC 1870, section 6.1), or for what is free now.
+            let is_too_large = refused.at == "MAIL" && refused.said.code == 552 && !refused.said.is_full();
+            if is_too_large {
+                return pass.set_aside(&letter.spooled, &refused.said.words()).await.map(|()| Outcome::DealtWith);
+            }
+            return self.out_of_transaction(&refused).await;
+        }
+        self.dialogue.line('C', || format!("[a message of {} octets]", letter.size));
+        self.is_sending = true;
+        let is_ahead = self.stream(&letter).await?;
+        let said = self.reply_within(DOING, LONG_ANSWER).await?;
+        if said.is_done() && !is_ahead && !self.wire.has_more().await {
+            let arrived = pass.arrived(&letter, None);
+            pass.has_no_doubt();
+            return pass.record(vec![arrived]).await.map(|()| Outcome::DealtWith);
+        }
+        if !said.is_refusal() {
+            // Which answer is the one to this message cannot be told.
+            return Err(said.out_of_step(DOING));
+        }
+        if said.is_end() {
+            return Err(said.refusal(DOING));
+        }
+        if said.is_full() {
+            return Ok(Outcome::Doubtful(said.refusal(DOING)));
+        }
+        match said.is_permanent() {
+            true => pass.set_aside(&letter.spooled, &said.words()).await.map(|()| Outcome::DealtWith),
+            false => Ok(Outcome::Later(said.refusal(DOING))),
+        }
+    }
+
+    /// What stands before a message, up to DATA. Some if it was refused.
+    async fn envelope(&mut self, to: &LmtpDestination, letter: &Letter) -> Result<Option<Refused>, ForwardError> {
+        const DOING: &str = "send a message";
         let mut from = "MAIL FROM:<>".to_owned();
         if self.has_8bitmime && letter.is_8bit {
             from.push_str(" BODY=8BITMIME");
@@ -164,38 +251,29 @@ impl Session {
         if self.size.is_some() {
             from.push_str(&format!(" SIZE={}", letter.size));
         }
-        let said = self.ask(DOING, &from).await?;
-        if !said.is_done() {
-            // Too large for the server (RFC 1870, section 6.1), or for what is free now.
-            let is_too_large = said.code == 552 && !said.is_full();
-            return match is_too_large {
-                true => pass.set_aside(&letter.spooled, &said.words()).await,
-                false => Err(said.refused_or_out_of_step(DOING)),
-            };
+        let recipient = format!("RCPT TO:<{}>", to.recipient);
+        for (at, command) in [("MAIL", from.as_str()), ("RCPT", &recipient), ("DATA", "DATA")] {
+            let said = self.ask(DOING, command).await?;
+            let is_taken = if at == "DATA" { said.is_go_on() } else { said.is_done() };
+            if is_taken {
+                continue;
+            }
+            if !said.is_refusal() || said.is_end() {
+                return Err(said.refused_or_out_of_step(DOING));
+            }
+            return Ok(Some(Refused { at, said }));
         }
-        self.must_do(DOING, &format!("RCPT TO:<{}>", to.recipient)).await?;
-        let said = self.ask(DOING, "DATA").await?;
-        if !said.is_go_on() {
-            return Err(said.refused_or_out_of_step(DOING));
+        Ok(None)
+    }
+
+    /// Behind a refused envelope: whether it is so for all is to be found out with another one, if the server goes on.
+    async fn out_of_transaction(&mut self, refused: &Refused) -> Result<Outcome, ForwardError> {
+        const DOING: &str = "send a message";
+        let why = refused.said.refusal(DOING);
+        if refused.at == "MAIL" || self.ask("end the transaction", "RSET").await.is_ok_and(|said| said.is_done()) {
+            return Ok(Outcome::Doubtful(why));
         }
-        self.dialogue.line('C', || format!("[a message of {} octets]", letter.size));
-        let is_ahead = self.stream(&letter).await?;
-        let said = self.reply_within(DOING, LONG_ANSWER).await?;
-        if said.is_done() && !is_ahead && !self.wire.has_more().await {
-            let arrived = pass.arrived(&letter, None);
-            return pass.record(vec![arrived]).await;
-        }
-        if !said.is_refusal() {
-            // Which answer is the one to this message cannot be told.
-            return Err(said.out_of_step(DOING));
-        }
-        if said.is_full() {
-            return Err(said.refusal(DOING));
-        }
-        match said.is_permanent() {
-            true => pass.set_aside(&letter.spooled, &said.words()).await,
-            false => pass.later(said.refusal(DOING)),
-        }
+        Err(why)
     }
 
     /// Sends the octets of a message with its dots doubled, and the dot that ends it. True if something had come before the
@@ -204,10 +282,8 @@ impl Session {
         const DOING: &str = "send a message";
         let (mut octets, mut stuffing) = (letter.octets(), Stuffing::default());
         loop {
-            let piece = octets.next().await.map_err(|source| {
-                let path = place(&letter.spooled).to_owned();
-                ForwardError::Spool { path, source }
-            })?;
+            let unreadable = |source| ForwardError::Spool { path: file(&letter.spooled), source };
+            let piece = octets.next().await.map_err(unreadable)?;
             let is_ahead = piece.is_none() && self.wire.has_more().await;
             let last = piece.is_none();
             let wire = match piece {

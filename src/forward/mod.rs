@@ -6,6 +6,7 @@
 //! the server, and only then does its file go.
 
 mod command;
+mod doubt;
 mod error;
 mod forwarder;
 mod imap;
@@ -20,6 +21,7 @@ mod report;
 pub mod settlement;
 mod spool;
 mod suspects;
+mod turns;
 mod wire;
 
 pub use error::{CommandFailure, ForwardError};

@@ -1,20 +1,23 @@
 //! A pass under way, as those see it who bring messages to a destination: what comes next, and where it is written down what
 //! became of each.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::doubt::Doubt;
 use super::error::ForwardError;
 use super::journal::{Arrival, ForwardJournal, Progress};
-use super::letter::{Letter, place};
+use super::letter::{Letter, file};
 use super::live::Live;
 use super::report::Waiting;
 use super::spool::Spooled;
+use super::turns::{Turns, Weight};
 use crate::account::{Account, AccountName};
 use crate::message::Digest;
 use crate::process_context::ProcessContext;
@@ -26,10 +29,13 @@ use crate::watch::blocking;
 const MOST_REFUSALS: u32 = 3;
 
 /// So many refusals in a row are the destination's trouble and not that of single messages.
-const REFUSALS_IN_A_ROW: u32 = 10;
+pub(super) const REFUSALS_IN_A_ROW: u32 = 10;
 
 /// So many messages that are set aside in a pass have a warning of their own; of the others there is their number.
 const SET_ASIDE_ALOUD: usize = 3;
+
+/// A message that is under way for so long may be one at which the destination hangs.
+const LONG: Duration = Duration::from_secs(5);
 
 /// The longest reason that is kept, in characters.
 const REASON: usize = 300;
@@ -41,6 +47,10 @@ pub(super) struct Opened {
     pub(super) messages: Vec<Spooled>,
     /// What is to be forwarded; first what may have arrived already.
     pub(super) queue: VecDeque<Spooled>,
+    /// The order of the others.
+    pub(super) turns: Turns,
+    /// The digests of what was delivered into the spool, as far as they are known, by the names of the files.
+    pub(super) delivered: BTreeMap<String, Digest>,
 }
 
 /// A pass under way; connections to one destination share it.
@@ -56,9 +66,15 @@ pub(super) struct Pass {
     /// All of the spool.
     messages: Vec<Spooled>,
     queue: Mutex<VecDeque<Spooled>>,
+    /// The order of what is left, and what comes to nothing.
+    turns: Mutex<Turns>,
+    /// What was delivered into the spool, as far as that is known.
+    delivered: BTreeMap<String, Digest>,
     /// What waits, for whoever looks meanwhile.
     live: Live,
     counts: Mutex<Counts>,
+    /// What the destination has said at one message that may hold for all.
+    pub(super) doubt: Mutex<Option<Doubt>>,
     /// Why the first message was put off that is tried again later.
     put_off: Mutex<Option<ForwardError>>,
     /// A connection has found that the destination takes no more.
@@ -94,8 +110,11 @@ impl Pass {
             journal: AsyncMutex::new(Some(opened.journal)),
             messages: opened.messages,
             queue: Mutex::new(opened.queue),
+            turns: Mutex::new(opened.turns),
+            delivered: opened.delivered,
             live,
             counts: Mutex::new(Counts::default()),
+            doubt: Mutex::default(),
             put_off: Mutex::default(),
             ended: CancellationToken::new(),
         }
@@ -111,8 +130,11 @@ impl Pass {
             journal: AsyncMutex::new(None),
             messages: Vec::new(),
             queue: Mutex::default(),
+            turns: Mutex::default(),
+            delivered: BTreeMap::new(),
             live: Live::default(),
             counts: Mutex::default(),
+            doubt: Mutex::default(),
             put_off: Mutex::default(),
             ended: CancellationToken::new(),
         }
@@ -125,6 +147,10 @@ impl Pass {
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn queue(&self) -> MutexGuard<'_, VecDeque<Spooled>> {
@@ -146,17 +172,28 @@ impl Pass {
         if self.stop.is_cancelled() || self.ended.is_cancelled() {
             return None;
         }
-        self.queue().pop_front()
+        let mut queue = self.queue();
+        match self.doubt().as_mut() {
+            Some(doubt) => doubt.next(&mut queue),
+            None => queue.pop_front(),
+        }
     }
 
-    /// Puts back a message that was not begun.
+    /// Puts back the message that was the next one.
     pub(super) fn put_back(&self, message: Spooled) {
         self.queue().push_front(message);
     }
 
-    /// Puts a message behind all others.
-    pub(super) fn put_last(&self, message: Spooled) {
-        self.queue().push_back(message);
+    /// Puts messages back that were not begun, each in its place.
+    pub(super) fn put_in_place(&self, messages: impl Iterator<Item = Spooled>) {
+        let mut queue = self.queue();
+        queue.extend(messages);
+        self.turns().sort(&mut queue);
+    }
+
+    /// Whether the next message is to be tried alone, because it depends on it what is tried behind it.
+    pub(super) fn tries_one_alone(&self) -> bool {
+        self.turns().is_probing() || self.doubt().is_some()
     }
 
     /// Waits until no further message is to be begun.
@@ -173,15 +210,23 @@ impl Pass {
     }
 
     /// The message as it goes over the wire; what is in `prefix` goes in front of it. None, and it is set aside, if its file
-    /// is not as long as what was delivered: the source still has it whole.
+    /// is not what was delivered: the source still has it whole. None, and it is tried again later, if it cannot be read.
     pub(super) async fn measure(&self, message: Spooled, prefix: String) -> Result<Option<Letter>, ForwardError> {
-        let (path, delivered) = (place(&message).to_owned(), message.size());
-        let measured = Letter::measure(Arc::clone(&self.context.disk), message, prefix).await;
-        let letter = measured.map_err(|source| ForwardError::Spool { path, source })?;
-        if letter.file_size() == delivered {
+        let delivered = message.size();
+        let measured = Letter::measure(Arc::clone(&self.context.disk), message.clone(), prefix).await;
+        let letter = match measured {
+            Ok(letter) => letter,
+            Err(source) => {
+                return self.later(&message, ForwardError::Spool { path: file(&message), source }).map(|()| None);
+            }
+        };
+        let why = if letter.file_size() != delivered {
+            format!("its file in the spool has {} bytes, and {delivered} were delivered", letter.file_size())
+        } else if self.delivered.get(&message.name).is_some_and(|digest| *digest != letter.stored) {
+            "its file in the spool has other bytes than were delivered".to_owned()
+        } else {
             return Ok(Some(letter));
-        }
-        let why = format!("its file in the spool has {} bytes, and {delivered} were delivered", letter.file_size());
+        };
         self.set_aside(&letter.spooled, &why).await?;
         Ok(None)
     }
@@ -230,10 +275,17 @@ impl Pass {
     /// A message arrived: the record that says so, which the caller writes before or with the next one.
     pub(super) fn arrived(&self, letter: &Letter, uid: Option<MailboxUid>) -> ForwardRecord {
         self.live.took(&letter.spooled, false);
-        let mut counts = self.counts();
-        counts.forwarded += 1;
-        counts.octets += letter.spooled.size();
-        counts.refusals_in_a_row = 0;
+        {
+            let mut counts = self.counts();
+            counts.forwarded += 1;
+            counts.octets += letter.spooled.size();
+            counts.refusals_in_a_row = 0;
+        }
+        let mut queue = self.queue();
+        let mut turns = self.turns();
+        if turns.arrived(&letter.spooled.name) {
+            turns.sort(&mut queue);
+        }
         ForwardRecord::Arrived { name: letter.spooled.name.clone(), whole: Some(letter.whole), uid }
     }
 
@@ -254,6 +306,7 @@ impl Pass {
             _ => info!(event = "set-aside", "{told}"),
         }
         self.live.took(message, true);
+        self.says_nothing_of_all(message);
         let since = self.context.clock.read().wall;
         self.record(vec![ForwardRecord::SetAside { name: message.name.clone(), since, reason }]).await
     }
@@ -277,7 +330,24 @@ impl Pass {
         if self.is_given_up(message, why).await? {
             return Ok(());
         }
-        self.later(ForwardError::Refused { doing, response: words(why), lasting: false })
+        self.later(message, ForwardError::Refused { doing, response: words(why), lasting: false })
+    }
+
+    /// These were not taken, or not sent at all: there is nothing to be found out about them any more.
+    pub(super) async fn are_not_there(&self, messages: &[Spooled]) -> Result<(), ForwardError> {
+        let mut records = Vec::new();
+        for Spooled { name, .. } in messages {
+            let Progress { refusals: times, breaks, .. } = self.progress(name).await.unwrap_or_default();
+            records.push(ForwardRecord::Refused { name: name.clone(), times, breaks });
+        }
+        self.record(records).await
+    }
+
+    /// Nothing was sent of these: they are to be tried another time.
+    pub(super) async fn take_back(&self, messages: Vec<Spooled>) -> Result<(), ForwardError> {
+        self.are_not_there(&messages).await?;
+        self.put_in_place(messages.into_iter());
+        Ok(())
     }
 
     /// Counts a try that came to nothing. True if it was the last one: then the message is set aside.
@@ -293,23 +363,65 @@ impl Pass {
     }
 
     /// A message was refused for now: the others go on, and it is tried again in another pass, as often as it takes.
-    pub(super) fn later(&self, why: ForwardError) -> Result<(), ForwardError> {
+    pub(super) fn later(&self, message: &Spooled, why: ForwardError) -> Result<(), ForwardError> {
         info!("{}: a message is tried again later: {why}", self.name);
-        let in_a_row = {
-            let mut counts = self.counts();
-            counts.refusals_in_a_row += 1;
-            counts.refusals_in_a_row
-        };
-        if in_a_row >= REFUSALS_IN_A_ROW {
+        self.note(message, Weight::Once);
+        self.says_nothing_of_all(message);
+        if self.one_more_refusal() >= REFUSALS_IN_A_ROW {
             return Err(why);
         }
-        self.put_off.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+        self.put_off_for(why);
         Ok(())
+    }
+
+    /// A try with a message has come to nothing: that decides what the next pass begins with.
+    pub(super) fn note(&self, message: &Spooled, weight: Weight) {
+        self.turns().note(&message.name, weight);
+    }
+
+    /// Counts a refusal; how many there were in a row.
+    pub(super) fn one_more_refusal(&self) -> u32 {
+        let mut counts = self.counts();
+        counts.refusals_in_a_row += 1;
+        counts.refusals_in_a_row
+    }
+
+    /// A message is put off for this reason.
+    pub(super) fn put_off_for(&self, why: ForwardError) {
+        self.put_off.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
     }
 
     /// Why the first message was put off that is tried again later.
     pub(super) fn put_off(&self) -> Option<ForwardError> {
         self.put_off.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Awaits what is done with a message. If it takes long, that is written down before it is over: a destination that
+    /// hangs at a message does so until somebody ends this process, and the next one must not begin with the same.
+    pub(super) async fn watch<T>(&self, name: &str, doing: impl Future<Output = T>) -> T {
+        tokio::pin!(doing);
+        tokio::select! {
+            biased;
+            done = &mut doing => return done,
+            () = sleep(LONG) => {}
+        }
+        let note = async {
+            let record = {
+                let others_arrived = self.done().forwarded > 0;
+                let mut turns = self.turns();
+                turns.note(name, Weight::Hangs);
+                turns.record(name, others_arrived)
+            };
+            // A hint: without it the order of the next pass is another one.
+            let _ = self.record(record.into_iter().collect()).await;
+        };
+        tokio::join!(doing, note).0
+    }
+
+    /// Writes down what the next pass has to know of what came to nothing.
+    pub(super) async fn write_troubles(&self) -> Result<(), ForwardError> {
+        let records = self.turns().records(self.done().forwarded > 0);
+        self.record(records).await
     }
 
     /// What is left of the messages that were there.

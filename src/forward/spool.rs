@@ -7,13 +7,13 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::journal::{Ledger, journal_file, look};
-use crate::account::AccountName;
+use crate::account::{AccountName, SpoolBounds};
 use crate::disk::{Dir, Disk};
 use crate::maildir::Maildir;
 use crate::maildir::names::{instance_of, without_flags};
 use crate::state::error::StateError;
 
-/// How much is in a spool and was not forwarded.
+/// How much of a spool is taken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SpoolUse {
     /// So many messages.
@@ -92,7 +92,8 @@ pub(super) fn waiting(messages: &[Spooled], ledger: &Ledger) -> SpoolUse {
     })
 }
 
-/// How much is in the spool of an account and was not forwarded. Blocks.
+/// How much of the spool of an account is taken by what was not forwarded. What is set aside has room of its own, as much
+/// as a spool has by default: it stays until somebody does something, and new mail must not wait for that. Blocks.
 ///
 /// # Errors
 /// Those of the disk; a journal that is damaged.
@@ -101,7 +102,18 @@ pub fn spool_use(disk: &dyn Disk, state_dir: &Path, account: &AccountName) -> Re
         return Ok(SpoolUse::default());
     };
     let ledger = look(disk, &journal_file(state_dir, account))?.unwrap_or_default();
-    Ok(waiting(&messages(disk, &spool)?, &ledger))
+    Ok(counted(messages(disk, &spool)?, &ledger))
+}
+
+/// What counts of these: what waits, and what is set aside beyond its own room.
+fn counted(messages: Vec<Spooled>, ledger: &Ledger) -> SpoolUse {
+    let (aside, others): (Vec<Spooled>, Vec<Spooled>) =
+        messages.into_iter().partition(|message| ledger.is_set_aside(&message.name));
+    let (aside, others, room) = (waiting(&aside, ledger), waiting(&others, ledger), SpoolBounds::default());
+    SpoolUse {
+        messages: others.messages.saturating_add(aside.messages.saturating_sub(room.messages)),
+        octets: others.octets.saturating_add(aside.octets.saturating_sub(room.octets)),
+    }
 }
 
 #[cfg(test)]

@@ -1,21 +1,27 @@
-//! Messages at which the destination breaks off, each time: one of them does not stop the rest, and a destination that is
-//! down makes none of any message.
+//! Messages at which the destination breaks off, each time: one of them is set aside in the end, and a destination that is
+//! down makes none of any message. And messages at which it says what may hold for all. When their turn is, says `turns`.
 
+use std::sync::{MutexGuard, PoisonError};
+
+use tracing::info;
+
+use super::doubt::Doubt;
 use super::error::ForwardError;
 use super::journal::Progress;
-use super::pass::Pass;
+use super::pass::{Pass, REFUSALS_IN_A_ROW};
 use super::spool::Spooled;
+use super::turns::Weight;
 use crate::state::record::ForwardRecord;
 
-/// A message at which so many tries in a row have broken off goes behind the others.
+/// A message at which so many tries in a row have broken off may be why.
 const SUSPECT: u32 = 3;
 
 /// With so many it is set aside. Those beyond the ones of a suspect count only where others arrived in the same pass.
 const MOST_BREAKS: u32 = SUSPECT + 2;
 
 impl Progress {
-    /// Whether the message goes behind the others.
-    pub(super) fn is_suspect(&self) -> bool {
+    /// Whether the message may be why the tries broke off.
+    fn is_suspect(&self) -> bool {
         self.breaks >= SUSPECT
     }
 
@@ -29,6 +35,7 @@ impl Progress {
 impl Pass {
     /// A try has broken off at a message: it was the first that was not answered.
     pub(super) async fn broke_off(&self, message: &Spooled) -> Result<(), ForwardError> {
+        self.note(message, Weight::Once);
         let progress = self.progress(&message.name).await.unwrap_or_default();
         let others_arrive = self.done().forwarded > 0;
         let counts = others_arrive || !progress.is_suspect();
@@ -54,5 +61,44 @@ impl Pass {
         let why = format!("the connection broke off at it {breaks} times, and others arrived");
         self.set_aside(message, &why).await?;
         Ok(true)
+    }
+}
+
+impl Pass {
+    pub(super) fn doubt(&self) -> MutexGuard<'_, Option<Doubt>> {
+        self.doubt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The destination has said at a message what may hold for all. They do if it says so again at the one that is tried
+    /// next: then that is how the pass ends.
+    pub(super) fn doubts(&self, message: &Spooled, why: ForwardError) -> Result<(), ForwardError> {
+        info!("{}: a message is tried again later: {why}", self.name);
+        self.note(message, Weight::Once);
+        let in_a_row = self.one_more_refusal();
+        let mut place = self.doubt();
+        if place.as_ref().is_some_and(|doubt| doubt.is_about(message)) || in_a_row >= REFUSALS_IN_A_ROW {
+            return Err(why);
+        }
+        place.get_or_insert_with(|| Doubt::new(why, message));
+        Ok(())
+    }
+
+    /// The destination has taken a message: what was said before was about single ones.
+    pub(super) fn has_no_doubt(&self) {
+        if let Some(doubt) = self.doubt().take() {
+            self.put_off_for(doubt.why);
+        }
+    }
+
+    /// What became of a message says nothing of the others: another one has to be tried.
+    pub(super) fn says_nothing_of_all(&self, message: &Spooled) {
+        if let Some(doubt) = self.doubt().as_mut().filter(|doubt| doubt.is_about(message)) {
+            doubt.forget_probe();
+        }
+    }
+
+    /// At the end: what was said that may hold for all, if nothing has shown that it does not.
+    pub(super) fn last_doubt(&self) -> Result<(), ForwardError> {
+        self.doubt().take().map_or(Ok(()), |doubt| Err(doubt.why))
     }
 }

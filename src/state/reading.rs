@@ -80,6 +80,28 @@ fn read_as_left(disk: &dyn Disk, path: &Path) -> io::Result<Option<Loaded>> {
     Ok(contents.zip(state).map(|(contents, state)| Loaded { state, contents, settled }))
 }
 
+/// What the records of a file make, as it is right now, without the state that they are. None if it cannot be read.
+pub(super) fn glance<T: Default>(disk: &dyn Disk, path: &Path, take: impl Fn(&mut T, Record)) -> Option<T> {
+    let (mut made, mut lines, mut rest) = (T::default(), LineByLine::new(), Vec::new());
+    let mut is_as_left = true;
+    let read = disk.read_pieces(path, &mut |piece, length| {
+        let mut line = |line: &[u8]| lines.line(line, |record| Some(take(&mut made, record)));
+        is_as_left = length <= MAX_FILE && each_line(piece, &mut rest, &mut line).is_some();
+        if is_as_left { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    read.ok()?;
+    if is_as_left && rest.is_empty() && lines.finish().is_some() {
+        return Some(made);
+    }
+    // Somebody is writing to it, or was interrupted at that: whole batches count.
+    let mut made = T::default();
+    let parsed = journal::parse(&disk.read(path, MAX_FILE).ok()?, |record| {
+        take(&mut made, record);
+        Ok::<(), BadJournal>(())
+    });
+    parsed.ok().map(|_| made)
+}
+
 /// The lines that end in this piece, without their ends; `rest` is what the pieces before it left of the first one.
 fn each_line(piece: &[u8], rest: &mut Vec<u8>, take: &mut impl FnMut(&[u8]) -> Option<()>) -> Option<()> {
     let mut at = 0;

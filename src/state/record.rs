@@ -20,7 +20,7 @@ use crate::ids::{EntryId, InstanceId, MaildirId, MaildirNumber};
 use crate::message::Digest;
 use crate::pop3::{UniqueId, decimal};
 
-pub use forwarding::{AppendIntent, ForwardRecord, MailboxUid};
+pub use forwarding::{AppendIntent, ForwardRecord, MailboxUid, Trouble};
 
 /// One change of a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,7 +198,7 @@ impl Record {
     /// [`BadRecord`].
     pub fn parse(line: &[u8]) -> Result<Self, BadRecord> {
         let (letter, rest) = line.split_first().ok_or(BadRecord::Malformed)?;
-        if letter.is_ascii_lowercase() && !matches!(letter, b'q' | b'v' | b's' | b'n') {
+        if letter.is_ascii_lowercase() && !matches!(letter, b'q' | b'v' | b's' | b'n' | b't') {
             return Ok(Self::Unknown(line.to_vec()));
         }
         let mut fields = Parse { rest: rest.strip_prefix(b" ") };
@@ -208,7 +208,7 @@ impl Record {
             b'C' => fields.clock(),
             b'M' => fields.maildir(),
             b'E' => fields.entry().map(Self::Entry),
-            b'I' | b'J' | b'K' | b'N' | b'Z' => ForwardRecord::parse(*letter, &mut fields).map(Self::Forwarding),
+            b'I' | b'J' | b'K' | b'N' | b'Z' | b't' => ForwardRecord::parse(*letter, &mut fields).map(Self::Forwarding),
             b'L' => fields.also_into(),
             b'P' => fields.ids().map(Self::Published),
             b'W' => fields.ids().map(Self::Spooled),

@@ -9,6 +9,7 @@ use crate::scripted::maildrop::{Maildrop, Message};
 mod busy;
 mod checks;
 mod command;
+mod held_up;
 pub(crate) mod hostile;
 mod imap;
 mod kills;

@@ -47,6 +47,10 @@ pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
             };
             format!("{is}Check `socket`, or host and port (LMTP is usually at 24), in {}", table(account))
         }
+        ForwardError::OutOfStep { .. } => {
+            "Look into the log of the LMTP server, and of whatever stands before it: one of them sends an answer too many"
+                .to_owned()
+        }
         ForwardError::Socket { source, .. } => socket(source.as_ref(), account),
         ForwardError::Busy { .. } => format!("Try later; {} waits for it", this_program(&format!("forward {account}"))),
         ForwardError::Spool { .. }
@@ -111,6 +115,8 @@ mod tests {
             assert!(told.contains(named) && told.contains("[accounts.c.forward]") && !told.contains("tls"), "{told}");
         }
         assert!(what("hello").contains(". Check `socket`"));
+        let late = told(&ForwardError::OutOfStep { doing: "send a message", what: "250 ok".to_owned() });
+        assert!(late.contains("out of step") && late.contains("log of the LMTP server"), "{late}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::awaited::Awaited;
 use super::response::{self, Condition, Kind, Line};
 use super::session::{LONG_ANSWER, Session};
 use crate::forward::error::ForwardError;
-use crate::forward::letter::{Letter, place};
+use crate::forward::letter::{Letter, file};
 use crate::state::record::MailboxUid;
 use crate::text;
 
@@ -68,7 +68,7 @@ impl Session {
     /// The octets of a message, and the end of the command.
     pub(super) async fn send_letter(&mut self, letter: &Letter) -> Result<(), ForwardError> {
         let mut octets = letter.octets();
-        let unreadable = |source| ForwardError::Spool { path: place(&letter.spooled).to_owned(), source };
+        let unreadable = |source| ForwardError::Spool { path: file(&letter.spooled), source };
         while let Some(piece) = octets.next().await.map_err(unreadable)? {
             self.gather(&piece).await?;
         }

@@ -15,10 +15,16 @@ pub(super) enum Judgement {
     Message,
 }
 
+/// The response codes of a quota, or of a limit for a while.
+const FULL: [&str; 3] = ["OVERQUOTA", "LIMIT", "THROTTLED"];
+
 pub(super) fn judge(condition: &Condition) -> Judgement {
     let has = |codes: &[&str]| codes.iter().any(|code| condition.code(code).is_some());
     let text = condition.text.to_ascii_lowercase();
-    if has(&["TOOBIG"]) || ["too large", "too big", "maximum message size"].iter().any(|part| text.contains(part)) {
+    let is_quota = has(&FULL) || text.contains("quota");
+    let is_too_large = ["too large", "too big", "maximum message size"].iter().any(|part| text.contains(part));
+    // Too large for what is left of a quota is not too large for ever.
+    if has(&["TOOBIG"]) || is_too_large && !is_quota {
         Judgement::TooLarge
     } else if is_full(condition) {
         Judgement::Full
@@ -36,8 +42,7 @@ pub(super) fn judge(condition: &Condition) -> Judgement {
 pub(super) fn is_full(condition: &Condition) -> bool {
     let text = condition.text.to_ascii_lowercase();
     let says = ["quota", "bandwidth limit", "limit exceeded", "exceeded", "rate limit", "throttled"];
-    ["OVERQUOTA", "LIMIT", "THROTTLED"].iter().any(|code| condition.code(code).is_some())
-        || says.iter().any(|part| text.contains(part))
+    FULL.iter().any(|code| condition.code(code).is_some()) || says.iter().any(|part| text.contains(part))
 }
 
 #[cfg(test)]
@@ -52,6 +57,8 @@ mod tests {
             ("NO [LIMIT] later", Judgement::Full),
             ("NO Account exceeded command or bandwidth limits. x", Judgement::Full),
             ("NO [TOOBIG] Message too large", Judgement::TooLarge),
+            ("NO [OVERQUOTA] Quota exceeded (mailbox too large)", Judgement::Full),
+            ("NO Message too large for quota", Judgement::Full),
             ("BAD maximum message size exceeded", Judgement::TooLarge),
             ("NO [TRYCREATE] Mailbox doesn't exist", Judgement::Destination { lasting: true }),
             ("NO [UNAVAILABLE] Internal error", Judgement::Destination { lasting: false }),

@@ -17,6 +17,7 @@ use crate::forward::error::ForwardError;
 use crate::forward::letter::Letter;
 use crate::forward::pass::{Pass, words};
 use crate::forward::spool::Spooled;
+use crate::forward::turns::Weight;
 use crate::forward::wire::WireError;
 use crate::secret::Secret;
 use crate::state::record::{AppendIntent, ForwardRecord, MailboxUid};
@@ -73,6 +74,8 @@ pub(super) struct Worker<'a> {
     in_the_middle: bool,
     /// The message that the connection broke in the middle of.
     broken: Option<Spooled>,
+    /// What was said of a message that was answered ends the pass: no other one is why.
+    is_judged: bool,
 }
 
 impl<'a> Worker<'a> {
@@ -96,6 +99,7 @@ impl<'a> Worker<'a> {
             taken: pass.known_uids(selected.validity).await,
             in_the_middle: false,
             broken: None,
+            is_judged: false,
         })
     }
 
@@ -104,9 +108,10 @@ impl<'a> Worker<'a> {
         let (mut end, mut noted) = (self.append_all().await, Ok(()));
         if let Err(e) = end {
             self.pass.end();
+            let is_judged = self.is_judged;
             let e = self.read_the_rest(e).await;
-            if matches!(e, ForwardError::Wire { .. } | ForwardError::Protocol { .. } | ForwardError::Refused { .. }) {
-                noted = self.note_break().await;
+            if !is_judged {
+                noted = self.note_break(&e).await;
             }
             end = Err(e);
         }
@@ -118,21 +123,35 @@ impl<'a> Worker<'a> {
     }
 
     /// The first message that was not answered may be why the connection broke.
-    async fn note_break(&mut self) -> Result<(), ForwardError> {
+    async fn note_break(&mut self, how: &ForwardError) -> Result<(), ForwardError> {
         let first = self.under_way.front().map(|one| one.letter.spooled.clone());
-        match first.or(self.broken.take()) {
-            Some(message) => self.pass.broke_off(&message).await,
-            None => Ok(()),
+        match how {
+            ForwardError::Wire { .. }
+            | ForwardError::Protocol { .. }
+            | ForwardError::Refused { .. }
+            | ForwardError::Full { .. } => match first.or(self.broken.take()) {
+                Some(message) => self.pass.broke_off(&message).await,
+                None => Ok(()),
+            },
+            ForwardError::Spool { .. } => {
+                self.broken.iter().for_each(|message| self.pass.note(message, Weight::Once));
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 
+    /// The name of the first message that is not answered, or else of this one: what hangs, hangs at that.
+    fn first_or(&self, letter: &Letter) -> String {
+        let first = self.under_way.front().map_or(letter, |one| &one.letter);
+        first.spooled.name.clone()
+    }
+
     async fn append_all(&mut self) -> Result<(), ForwardError> {
-        // Which one is which of several can only be told where the server names the UIDs.
-        let window = if self.session.has("UIDPLUS") { MOST_AHEAD } else { 1 };
         loop {
             while self.unplaced.is_empty()
-                && self.under_way.len() <= window.saturating_sub(AT_ONCE)
-                && self.begin_more(window).await?
+                && self.under_way.len() <= self.window().saturating_sub(AT_ONCE)
+                && self.begin_more().await?
             {}
             match (self.under_way.is_empty(), self.unplaced.is_empty()) {
                 (true, true) => return Ok(()),
@@ -142,12 +161,17 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// So many messages may be under way. Which one is which of several can only be told where the server names the UIDs.
+    fn window(&self) -> usize {
+        if self.session.has("UIDPLUS") && !self.pass.tries_one_alone() { MOST_AHEAD } else { 1 }
+    }
+
     /// Begins further messages; false if there is none, or no room for one. Their intents are durable before the first one
     /// leaves, so each that is not answered is looked for.
-    async fn begin_more(&mut self, window: usize) -> Result<bool, ForwardError> {
+    async fn begin_more(&mut self) -> Result<bool, ForwardError> {
         let mut letters = Vec::new();
         let mut octets: u64 = self.under_way.iter().map(|one| one.letter.size).sum();
-        let most = AT_ONCE.min(window.saturating_sub(self.under_way.len()));
+        let most = AT_ONCE.min(self.window().saturating_sub(self.under_way.len()));
         while letters.len() < most && octets <= MOST_OCTETS {
             let Some(message) = self.pass.next() else { break };
             let Some(letter) = self.pass.measure(message, String::new()).await? else { continue };
@@ -164,8 +188,14 @@ impl<'a> Worker<'a> {
         let intents: Vec<AppendIntent> = letters.iter().map(|letter| self.intent(letter)).collect();
         self.unwritten.extend(intents.iter().cloned().map(ForwardRecord::Intent));
         self.write().await?;
-        for (letter, intent) in letters.into_iter().zip(intents) {
+        let (mut rest, alone) = (letters.into_iter().zip(intents), self.pass.tries_one_alone());
+        while let Some((letter, intent)) = rest.next() {
             self.begin(letter, intent).await?;
+            // What one of them was told may hold for all: which one shows that is another question.
+            if !alone && self.pass.tries_one_alone() {
+                self.pass.take_back(rest.map(|(letter, _)| letter.spooled).collect()).await?;
+                break;
+            }
         }
         self.session.send_gathered().await.map(|()| true)
     }
@@ -181,7 +211,15 @@ impl<'a> Worker<'a> {
     async fn begin(&mut self, letter: Letter, intent: AppendIntent) -> Result<(), ForwardError> {
         let is_ahead = self.session.sends_ahead(&letter);
         self.in_the_middle = true;
-        let tag = self.session.begin_append(&self.to.mailbox, &self.to.flags, &letter).await?;
+        let begun = self.session.begin_append(&self.to.mailbox, &self.to.flags, &letter);
+        let first = self.under_way.front().map_or(&letter, |one| &one.letter);
+        let tag = match self.pass.watch(&first.spooled.name, begun).await {
+            Ok(tag) => tag,
+            Err(e) => {
+                self.broken = Some(letter.spooled);
+                return Err(e);
+            }
+        };
         self.under_way.push_back(UnderWay { letter: letter.clone(), intent, tag: tag.clone(), is_sent: is_ahead });
         let sent = if is_ahead { Ok(()) } else { self.send_when_wanted(&letter, &tag).await };
         match sent {
@@ -204,7 +242,8 @@ impl<'a> Worker<'a> {
                 Some(_) => {}
             }
         }
-        self.session.send_letter(letter).await?;
+        let first = self.first_or(letter);
+        self.pass.watch(&first, self.session.send_letter(letter)).await?;
         if let Some(one) = self.under_way.iter_mut().find(|one| one.tag == tag) {
             one.is_sent = true;
         }
@@ -213,7 +252,12 @@ impl<'a> Worker<'a> {
 
     /// Deals with what comes next: the tag of a message whose APPEND has ended, None if the server wants one.
     async fn on_event(&mut self) -> Result<Option<String>, ForwardError> {
-        match self.session.next_event().await? {
+        let first = self.under_way.front().map(|one| one.letter.spooled.name.clone());
+        let event = match first {
+            Some(first) => self.pass.watch(&first, self.session.next_event()).await?,
+            None => self.session.next_event().await?,
+        };
+        match event {
             AppendEvent::Wanted => Ok(None),
             AppendEvent::Ended(tag, how) => {
                 self.on_end(&tag, how).await?;
@@ -234,7 +278,11 @@ impl<'a> Worker<'a> {
                 let what = format!("{tag} OK, where the message had not been sent");
                 return Err(ForwardError::Protocol { doing: DOING, what });
             }
-            Appended::Yes(named) => named,
+            // What was said of others behind it may hold for all, even if it is placed only then.
+            Appended::Yes(named) => {
+                self.pass.has_no_doubt();
+                named
+            }
             Appended::No(condition) => return self.on_refusal(&letter, &condition).await,
         };
         let can_be = |uid: &MailboxUid| uid.validity == self.selected.validity && uid.uid >= intent.uid_next;
@@ -275,18 +323,20 @@ impl<'a> Worker<'a> {
 
     async fn on_refusal(&mut self, letter: &Letter, condition: &Condition) -> Result<(), ForwardError> {
         let (message, said) = (&letter.spooled, self.redactor.hide(&words(&condition.words())));
-        match judge(condition) {
-            Judgement::Full => {
-                self.pass.record(vec![ForwardRecord::Released(message.name.clone())]).await?;
-                Err(ForwardError::Full { response: said })
+        let for_all = match judge(condition) {
+            Judgement::Full => ForwardError::Full { response: said },
+            Judgement::TooLarge => return self.pass.set_aside(message, &said).await,
+            Judgement::Destination { lasting } => ForwardError::Refused { doing: DOING, response: said, lasting },
+            Judgement::Message => {
+                let put_off = self.pass.refused(message, DOING, &said).await;
+                self.is_judged |= put_off.is_err();
+                return put_off;
             }
-            Judgement::TooLarge => self.pass.set_aside(message, &said).await,
-            Judgement::Destination { lasting } => {
-                self.pass.record(vec![ForwardRecord::Released(message.name.clone())]).await?;
-                Err(ForwardError::Refused { doing: DOING, response: said, lasting })
-            }
-            Judgement::Message => self.pass.refused(message, DOING, &said).await,
-        }
+        };
+        self.pass.are_not_there(std::slice::from_ref(message)).await?;
+        let doubted = self.pass.doubts(message, for_all);
+        self.is_judged |= doubted.is_err();
+        doubted
     }
 
     fn is_gmail(&self) -> bool {

@@ -35,8 +35,26 @@ pub enum ForwardRecord {
         /// So often, in a row, a try has broken off at it.
         breaks: u32,
     },
+    /// `t`: a try with it came to nothing, or is not over after a while. A hint: it decides only what is tried first.
+    Troubled {
+        /// The file.
+        name: String,
+        /// When, how often, and who is at fault.
+        trouble: Trouble,
+    },
     /// `Z`: nothing is on record of it any more.
     Released(String),
+}
+
+/// What is known of tries with a message that came to nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// The last pass in which one did, as those are counted in which something came to nothing.
+    pub turn: u64,
+    /// So many did in a row. One that did not come to an end counts for several.
+    pub strikes: u32,
+    /// Others arrived meanwhile, so it is not the destination's fault.
+    pub behind: bool,
 }
 
 /// An APPEND that is about to be sent.
@@ -83,6 +101,9 @@ impl ForwardRecord {
                     out.number(breaks);
                 }
             }
+            Self::Troubled { name, trouble: Trouble { turn, strikes, behind } } => {
+                out.letter('t').text(name.as_bytes()).number(turn).number(strikes).number(u32::from(*behind));
+            }
             Self::Released(name) => {
                 out.letter('Z').text(name.as_bytes());
             }
@@ -107,6 +128,10 @@ impl ForwardRecord {
             b'N' => {
                 let (times, breaks) = (fields.number()?, fields.if_there(Parse::number)?);
                 Self::Refused { name, times, breaks: breaks.unwrap_or(0) }
+            }
+            b't' => {
+                let (turn, strikes, behind) = (fields.number()?, fields.number()?, fields.number::<u32>()? > 0);
+                Self::Troubled { name, trouble: Trouble { turn, strikes, behind } }
             }
             _ => Self::Released(name),
         })
@@ -135,6 +160,8 @@ mod tests {
             ForwardRecord::SetAside { name: name(), since: -1, reason: "552 too\r\nbig %".to_owned() },
             ForwardRecord::Refused { name: name(), times: 2, breaks: 0 },
             ForwardRecord::Refused { name: name(), times: 0, breaks: 3 },
+            ForwardRecord::Troubled { name: name(), trouble: Trouble { turn: 7, strikes: 3, behind: true } },
+            ForwardRecord::Troubled { name: name(), trouble: Trouble::default() },
             ForwardRecord::Released(name()),
         ] {
             let (mut line, record) = (Vec::new(), Record::Forwarding(record));
@@ -142,7 +169,8 @@ mod tests {
             assert!(!line.contains(&b'\n') && line.is_ascii());
             assert_eq!(Record::parse(&line), Ok(record));
         }
-        for bad in ["I a b 1", "I a b 1 2 3", "J a", "J a - 1", "J a 1", "K a 1", "N a", "N a 1 2 3", "Z", "Z a b"] {
+        let short = ["I a b 1", "J a", "J a - 1", "J a 1", "K a 1", "N a", "Z", "t a", "t a 1", "t a 1 2"];
+        for bad in short.into_iter().chain(["I a b 1 2 3", "N a 1 2 3", "Z a b", "t a 1 2 0 0"]) {
             assert!(Record::parse(bad.as_bytes()).is_err(), "{bad}");
         }
     }

@@ -136,7 +136,7 @@ fn a_destination_that_is_down_holds_nothing_and_has_everything_in_its_order_when
 }
 
 /// What a server can say of itself that decides how messages are sent.
-const ABILITIES: [&str; 4] = [
+pub(super) const ABILITIES: [&str; 4] = [
     "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL- UIDPLUS",
     "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL+ UIDPLUS",
     "IMAP4rev1 SASL-IR AUTH=PLAIN UIDPLUS",

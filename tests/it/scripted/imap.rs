@@ -102,6 +102,10 @@ pub(crate) struct Mailbox {
     pub(crate) capabilities: &'static str,
     /// It breaks at a message with these bytes in it: the connection is cut.
     pub(crate) poison: Option<&'static [u8]>,
+    /// It refuses a message with these bytes in it, so.
+    pub(crate) refuses: Option<(&'static [u8], &'static str)>,
+    /// It says nothing any more at a message with these bytes in it.
+    pub(crate) hangs: Option<&'static [u8]>,
     /// It takes a message for the one that it has with the same Message-ID, as Gmail does.
     pub(crate) merges: bool,
     /// How it tells the UID of what was appended.
@@ -151,6 +155,8 @@ impl ImapServer {
             faults: VecDeque::new(),
             capabilities: "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL- UIDPLUS",
             poison: None,
+            refuses: None,
+            hangs: None,
             merges: false,
             naming: Naming::Right,
             size_error: 0,
@@ -212,6 +218,11 @@ fn change<T>(mailbox: &Mutex<Mailbox>, change: impl FnOnce(&mut Mailbox) -> T) -
 
 fn message_id(bytes: &[u8]) -> Option<&[u8]> {
     bytes.split(|c| *c == b'\n').find(|line| line.to_ascii_lowercase().starts_with(b"message-id:"))
+}
+
+/// Whether these bytes are in a message.
+fn has(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|here| here == part)
 }
 
 struct Session {
@@ -309,8 +320,24 @@ impl Session {
     }
 
     fn breaks_at(&self, bytes: &[u8]) -> bool {
-        let poison = self.with(|mailbox| mailbox.poison);
-        poison.is_some_and(|poison| bytes.windows(poison.len()).any(|part| part == poison))
+        self.with(|mailbox| mailbox.poison).is_some_and(|poison| has(bytes, poison))
+    }
+
+    /// How it refuses this message, if it does.
+    fn refusal(&self, bytes: &[u8]) -> Option<Fault> {
+        let refuses = self.with(|mailbox| mailbox.refuses).filter(|(part, _)| has(bytes, part));
+        refuses.map(|(_, words)| Fault::Refuse(words))
+    }
+
+    /// Waits for the end of the connection if it hangs at this message.
+    fn hang_at(&mut self, bytes: &[u8]) -> Result<(), Over> {
+        if self.with(|mailbox| mailbox.hangs).is_some_and(|part| has(bytes, part)) {
+            let mut rest = Vec::new();
+            self.stream.get_ref().set_read_timeout(None)?;
+            self.stream.read_to_end(&mut rest)?;
+            return Err(std::io::ErrorKind::ConnectionAborted.into());
+        }
+        Ok(())
     }
 
     /// What is stored late waits.
@@ -348,7 +375,9 @@ impl Session {
         if self.breaks_at(&bytes) {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
+        self.hang_at(&bytes)?;
         assert_eq!(self.line()?, "", "the literal is as long as it was said");
+        let fault = self.refusal(&bytes).unwrap_or(fault);
         match fault {
             Fault::Refuse(words) | Fault::RefuseAtOnce(words) => return self.say(&format!("{tag} {words}")),
             Fault::Bye(words) => {

@@ -24,6 +24,13 @@ pub(crate) enum Fault {
     RefuseRecipient(&'static str),
 }
 
+/// What follows an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AndThen {
+    GoesOn,
+    HangsUp,
+}
+
 /// What came, and how the server behaves.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
@@ -35,6 +42,12 @@ pub(crate) struct Mailbox {
     pub(crate) commands: Vec<String>,
     /// It breaks at a message with these bytes in it: the connection is cut.
     pub(crate) poison: Option<&'static [u8]>,
+    /// It answers a message with these bytes in it so, and ends the connection behind that if it says so.
+    pub(crate) refuses: Option<(&'static [u8], &'static str, AndThen)>,
+    /// It says nothing any more at a message with these bytes in it.
+    pub(crate) hangs: Option<&'static [u8]>,
+    /// The first DATA of each connection is answered so.
+    pub(crate) first_data: Option<&'static str>,
     /// What it says first.
     pub(crate) greeting: &'static str,
     /// The size that it announces as the largest.
@@ -52,7 +65,9 @@ impl LmtpServer {
     pub(crate) fn start(path: &Path) -> Self {
         let listener = UnixListener::bind(path).unwrap();
         let (messages, faults, commands) = (Vec::new(), VecDeque::new(), Vec::new());
-        let empty = Mailbox { messages, faults, commands, poison: None, greeting: "220 ready", largest: 1_000_000 };
+        let (poison, refuses, hangs, first_data) = (None, None, None, None);
+        let (greeting, largest) = ("220 ready", 1_000_000);
+        let empty = Mailbox { messages, faults, commands, poison, refuses, hangs, first_data, greeting, largest };
         let mailbox = Arc::new(Mutex::new(empty));
         let (theirs, path) = (Arc::clone(&mailbox), path.to_owned());
         let serve = move |stream: UnixStream| {
@@ -86,11 +101,15 @@ fn lock(mailbox: &Mutex<Mailbox>) -> MutexGuard<'_, Mailbox> {
     mailbox.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn over() -> std::io::Error {
+    std::io::ErrorKind::ConnectionAborted.into()
+}
+
 fn converse(mut stream: BufReader<UnixStream>, mailbox: &Mutex<Mailbox>) -> std::io::Result<()> {
-    let over = || std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
     let greeting = lock(mailbox).greeting;
     stream.get_mut().write_all(format!("{greeting}\r\n").as_bytes())?;
     let mut fault = Fault::None;
+    let mut first_data = lock(mailbox).first_data;
     loop {
         let mut line = String::new();
         if stream.read_line(&mut line)? == 0 {
@@ -109,25 +128,9 @@ fn converse(mut stream: BufReader<UnixStream>, mailbox: &Mutex<Mailbox>) -> std:
                 Fault::RefuseRecipient(words) => words,
                 _ => "250 2.1.5 ok",
             },
-            "DATA" => {
-                stream.get_mut().write_all(b"354 go on\r\n")?;
-                let bytes = message(&mut stream, &fault)?;
-                let poison = lock(mailbox).poison;
-                if poison.is_some_and(|poison| bytes.windows(poison.len()).any(|part| part == poison)) {
-                    return Err(over());
-                }
-                match fault {
-                    Fault::Refuse(words) => words,
-                    Fault::LoseAnswer => {
-                        lock(mailbox).messages.push(bytes);
-                        return Err(over());
-                    }
-                    _ => {
-                        lock(mailbox).messages.push(bytes);
-                        "250 2.0.0 saved"
-                    }
-                }
-            }
+            "RSET" => "250 2.0.0 forgotten",
+            "DATA" if first_data.is_some() => first_data.take().unwrap(),
+            "DATA" => taken(&mut stream, mailbox, &fault)?,
             "QUIT" => {
                 stream.get_mut().write_all(b"221 over\r\n")?;
                 return Ok(());
@@ -136,6 +139,46 @@ fn converse(mut stream: BufReader<UnixStream>, mailbox: &Mutex<Mailbox>) -> std:
         };
         stream.get_mut().write_all(format!("{answer}\r\n").as_bytes())?;
     }
+}
+
+/// What becomes of a message, and the answer behind its final dot.
+fn taken(stream: &mut BufReader<UnixStream>, mailbox: &Mutex<Mailbox>, fault: &Fault) -> std::io::Result<&'static str> {
+    stream.get_mut().write_all(b"354 go on\r\n")?;
+    let bytes = message(stream, fault)?;
+    let (poison, refuses, hangs) = {
+        let mailbox = lock(mailbox);
+        (mailbox.poison, mailbox.refuses, mailbox.hangs)
+    };
+    if poison.is_some_and(|poison| has(&bytes, poison)) {
+        return Err(over());
+    }
+    if hangs.is_some_and(|part| has(&bytes, part)) {
+        stream.get_ref().set_read_timeout(None)?;
+        std::io::copy(stream, &mut std::io::sink())?;
+        return Err(over());
+    }
+    let refused = refuses.filter(|(part, ..)| has(&bytes, part));
+    if let Some((_, words, AndThen::HangsUp)) = refused {
+        stream.get_mut().write_all(format!("{words}\r\n").as_bytes())?;
+        return Err(over());
+    }
+    match fault {
+        _ if refused.is_some() => Ok(refused.unwrap().1),
+        Fault::Refuse(words) => Ok(words),
+        Fault::LoseAnswer => {
+            lock(mailbox).messages.push(bytes);
+            Err(over())
+        }
+        _ => {
+            lock(mailbox).messages.push(bytes);
+            Ok("250 2.0.0 saved")
+        }
+    }
+}
+
+/// Whether these bytes are in a message.
+fn has(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|here| here == part)
 }
 
 /// A message up to its final dot, unstuffed.

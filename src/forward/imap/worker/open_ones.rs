@@ -82,14 +82,7 @@ impl Worker<'_> {
                 }
             }
         }
-        absent.sort_by_key(|letter| letter.spooled.order());
-        for letter in absent.into_iter().rev() {
-            let progress = self.pass.progress(&letter.spooled.name).await;
-            match progress.is_some_and(|progress| progress.is_suspect()) {
-                true => self.pass.put_last(letter.spooled),
-                false => self.pass.put_back(letter.spooled),
-            }
-        }
+        self.pass.put_in_place(absent.into_iter().map(|letter| letter.spooled));
         self.write().await
     }
 
