@@ -24,5 +24,6 @@ pub mod store;
 mod case;
 mod entry_table;
 mod reading;
+mod traces;
 mod troubles;
 mod unique_id_index;

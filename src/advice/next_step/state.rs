@@ -51,6 +51,12 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
             from_maildir(),
             new_state()
         ),
+        StateError::Traces { .. } | StateError::Vanished { .. } => format!(
+            "If the state is somewhere else, or its disk is not mounted, put {account}.uids back or give --state-dir; if it \
+             is lost, count what is on the server now as fetched: {}; to fetch everything again: {}",
+            this_program(&format!("uids adopt {account} --all")),
+            new_state()
+        ),
         StateError::RenamedAndPolled { .. } => "Wait until that has ended, then try again".to_owned(),
         StateError::OtherOwner { owner, .. } => format!("As that user: {}", this_command_as(*owner)),
         StateError::SameFiles { .. } => "Give one of them another name".to_owned(),
@@ -81,6 +87,8 @@ pub(crate) fn of_directory(error: &StateError) -> Step {
         | StateError::OtherUser { .. }
         | StateError::Renamed { .. }
         | StateError::Lost { .. }
+        | StateError::Traces { .. }
+        | StateError::Vanished { .. }
         | StateError::RenamedAndPolled { .. }
         | StateError::SameFiles { .. }
         | StateError::FormerMaildir { .. }
