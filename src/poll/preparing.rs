@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Poll;
 use super::deletions::Deletions;
 use super::error::PollError;
 use super::in_step::InStep;
 use super::retrieval::{NameTimes, Retrieval};
+use crate::account::Account;
 use crate::client::listing::sizes_of;
 use crate::client::{Client, ClientError};
 use crate::delivery::DeliveryError;
@@ -65,13 +65,7 @@ impl Poll {
         };
         let prepared = state.with("prepare the Maildir", prepare).await??;
         let (destinations, free_spaces, (synced, unsynced, unusable), messages, remembered) = prepared;
-        let is_out_of_place = |(_, error): &(PathBuf, DeliveryError)| matches!(error, DeliveryError::State(_));
-        if !unsynced.is_empty() || unusable.iter().any(is_out_of_place) {
-            self.closed.keep_earlier();
-        }
-        for (configured, error) in unusable.into_iter().chain(unsynced) {
-            self.closed.note(configured, error.into());
-        }
+        self.note_closed(unsynced, unusable);
         let (mut messages, last): (Vec<Listed>, Vec<Listed>) =
             messages.into_iter().partition(|listed| !self.looks_too_long(listed));
         messages.extend(last);
@@ -85,10 +79,7 @@ impl Poll {
             routing: Arc::new(self.account.routing.clone()),
             maildir_mode: self.account.maildir_mode,
             instance: store.state().identity().instance,
-            name_times: match self.account.forward {
-                Some(_) => NameTimes::after(last_in_spool(store.state())),
-                None => NameTimes::by_the_clock(),
-            },
+            name_times: name_times(&self.account, store.state()),
             removal: self.account.removal,
             remembered,
             kept_before: self.closed.before(),
@@ -111,6 +102,19 @@ impl Poll {
     }
 }
 
+impl Poll {
+    /// Maildirs whose names could not be synced, and some that could not be had.
+    fn note_closed(&mut self, unsynced: Vec<(PathBuf, DeliveryError)>, unusable: Vec<(PathBuf, DeliveryError)>) {
+        let is_out_of_place = |(_, error): &(PathBuf, DeliveryError)| matches!(error, DeliveryError::State(_));
+        if !unsynced.is_empty() || unusable.iter().any(is_out_of_place) {
+            self.closed.keep_earlier();
+        }
+        for (configured, error) in unusable.into_iter().chain(unsynced) {
+            self.closed.note(configured, error.into());
+        }
+    }
+}
+
 impl Retrieval {
     /// The sizes of the messages come beside them, if so much is expected and that fits; else they are asked for now.
     pub(super) async fn expects(&mut self, expected: Option<Expected>, client: &mut Client) -> Result<(), ClientError> {
@@ -128,9 +132,13 @@ impl Retrieval {
     }
 }
 
-/// The latest time in the name of a message that waits in the spool.
-fn last_in_spool(state: &UidState) -> Duration {
-    state.spooled().filter_map(|(_, intent)| time_in(&intent.file_name)).max().unwrap_or_default()
+/// The times in the names of what is retrieved: later than those of what waits in the spool, where the account forwards.
+fn name_times(account: &Account, state: &UidState) -> NameTimes {
+    if account.forward.is_none() {
+        return NameTimes::by_the_clock();
+    }
+    let waiting = state.spooled().filter_map(|(_, intent)| time_in(&intent.file_name));
+    NameTimes::after(waiting.max().unwrap_or_default())
 }
 
 /// The room where there is most of it: which message goes where is only known once it comes, and what is written is

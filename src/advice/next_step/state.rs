@@ -51,12 +51,7 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
             from_maildir(),
             new_state()
         ),
-        StateError::Traces { .. } | StateError::Vanished { .. } => format!(
-            "If the state is somewhere else, or its disk is not mounted, put {account}.uids back or give --state-dir; if it \
-             is lost, count what is on the server now as fetched: {}; to fetch everything again: {}",
-            this_program(&format!("uids adopt {account} --all")),
-            new_state()
-        ),
+        StateError::Traces { .. } | StateError::Vanished { .. } => without_a_trace_of_what(account),
         StateError::RenamedAndPolled { .. } => "Wait until that has ended, then try again".to_owned(),
         StateError::OtherOwner { owner, .. } => format!("As that user: {}", this_command_as(*owner)),
         StateError::SameFiles { .. } => "Give one of them another name".to_owned(),
@@ -71,6 +66,16 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
         }
     };
     Some(step.into())
+}
+
+/// Where a state is lost and nothing tells what was fetched.
+fn without_a_trace_of_what(account: &AccountName) -> String {
+    format!(
+        "If the state is somewhere else, or its disk is not mounted, put {account}.uids back or give --state-dir; if it is \
+         lost, count what is on the server now as fetched: {}; to fetch everything again: {}",
+        this_program(&format!("uids adopt {account} --all")),
+        fetch_with(Decision::NewState, account)
+    )
 }
 
 /// About a state directory that a daemon cannot begin with: no account is concerned yet.
